@@ -1,0 +1,1 @@
+"""The front door: clients, products, tariffs, top-ups and operators."""

@@ -1,0 +1,1 @@
+"""Watches balances for crossings of their thresholds."""

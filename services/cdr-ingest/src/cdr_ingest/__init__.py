@@ -1,0 +1,1 @@
+"""Fetches and receives call records and publishes each completed call once."""

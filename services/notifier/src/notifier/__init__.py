@@ -1,0 +1,1 @@
+"""Tells clients by e-mail, each thing once."""

@@ -1,0 +1,1 @@
+"""Rates calls and keeps the ledger."""

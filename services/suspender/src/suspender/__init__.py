@@ -1,0 +1,1 @@
+"""Suspends and restores services on the PBX."""

@@ -1,0 +1,1 @@
+"""What every ringfence service shares: contracts, shells and adapters; no business rule."""

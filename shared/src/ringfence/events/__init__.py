@@ -1,0 +1,1 @@
+"""The contracts: one model per topic. A service may import any of them and nothing else's code."""

@@ -1,0 +1,102 @@
+"""Clients, their profiles, products and packages: the whole state in one record per account."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ringfence.events.model import Currency, EventData, Id, Instant, Micro, Text
+
+YesNoNone = Literal["Yes", "No", "None"]
+WrittenBy = Literal["us", "person", "import", ""]
+Decimal = Annotated[str, Field(pattern=r"^\d{1,12}(\.\d{1,12})?$")]
+"""A non-negative decimal number as text, so that no decimals are lost on the way."""
+
+
+class Client(EventData):
+    """Who the client is, as the mail templates name them (domain/billing, section 8)."""
+
+    first_name: Text
+    last_name: Text = ""
+    company_name: Text = ""
+    email: Text
+    wants_mail: bool = True
+
+
+class Profile(EventData):
+    """The client profile fields that govern alerts and suspension (domain/billing, section 1).
+
+    `threshold_micro` is the low balance threshold read as money, None when it is off;
+    `low_balance_threshold` is the text as it was typed, for the mail.
+    """
+
+    has_voip_service: bool = False
+    manual_voip_suspend: YesNoNone = "None"
+    voip_suspended: YesNoNone = "None"
+    voip_suspended_by: WrittenBy = ""
+    low_balance_threshold: Text = ""
+    threshold_micro: Micro | None = None
+
+
+class Package(EventData):
+    """How a product's calls are rated (domain/billing, section 3).
+
+    Rates are per minute and keep all their decimals; increments are `initial/further` seconds.
+    """
+
+    tariff_id: Id
+    country_code: Annotated[str, Field(pattern=r"^\d{1,3}$")] = "1"
+    exit_code: Annotated[str, Field(pattern=r"^\d{1,6}$")] = "011"
+    strip_prefix: Annotated[str, Field(pattern=r"^[\d*#]{0,15}$")] = ""
+    prepend: Annotated[str, Field(pattern=r"^\d{0,15}$")] = ""
+    nanpa_10_digit: bool = True
+    inbound_enabled: bool = False
+    free_minutes: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    markup_percent: Decimal = "100"
+    custom_outbound_rate: Decimal | None = None
+    custom_outbound_increment: Annotated[str, Field(pattern=r"^\d+/\d+$")] = "60/60"
+    custom_inbound_rate: Decimal | None = None
+    custom_inbound_increment: Annotated[str, Field(pattern=r"^\d+/\d+$")] = "60/60"
+    connection_fee: Decimal = "0"
+    hide: tuple[Text, ...] = ()
+    not_billed: tuple[Text, ...] = ()
+
+
+class Service(EventData):
+    """A product that a client has: where its calls come from, and what is switched off.
+
+    `suspend_by` is the level at which the service is switched on its server; `gateway` needs
+    `gateway_ids`. The fields of the other kinds of server stay empty.
+    """
+
+    service_id: Id
+    name: Text
+    kind: Literal["fusionpbx", "vodia", "lesnet"]
+    server_id: Id
+    prepaid: bool = True
+    tenant: Text
+    dids: tuple[Text, ...] = ()
+    extensions: tuple[Text, ...] = ()
+    display_name: Text = ""
+    inbound_search: tuple[Text, ...] = ()
+    cdr_link: Text = ""
+    flat_rate: Decimal | None = None
+    package: Package | None = None
+    suspend_by: Literal["extensions", "gateway", "domain"] = "extensions"
+    gateway_ids: tuple[Text, ...] = ()
+
+
+class AccountChanged(EventData):
+    """`account.changed.v1`: the whole profile of an account; the topic is compacted.
+
+    `version` grows with every change; an older one that comes late is ignored.
+    """
+
+    account_id: Id
+    version: Annotated[int, Field(ge=1)]
+    currency: Currency
+    time_zone: Text = "UTC"
+    client: Client
+    profile: Profile
+    outstanding_micro: Micro = 0
+    services: tuple[Service, ...] = ()
+    changed_at: Instant

@@ -1,0 +1,53 @@
+"""Balances and their levels."""
+
+from typing import Literal
+from uuid import UUID
+
+from ringfence.events.model import Currency, EventData, Id, Instant, Micro
+
+Level = Literal["ok", "low", "exhausted"]
+
+
+class BalanceChanged(EventData):
+    """`balance.changed.v1`: an account's balance after one or more postings.
+
+    Postings of a batch that move the balance the same way are told as one change: `version` is
+    the last one's account version and `from_version` the one before the first.
+    """
+
+    account_id: Id
+    version: int
+    balance_micro: Micro
+    from_version: int
+    from_balance_micro: Micro
+    currency: Currency
+    cause: Literal["charge", "top-up", "adjustment", "reversal"]
+    cause_id: UUID
+    occurred_at: Instant
+
+
+class _Crossing(EventData):
+    account_id: Id
+    balance_version: int
+    balance_micro: Micro
+    outstanding_micro: Micro
+    threshold_micro: Micro | None
+    currency: Currency
+    occurred_at: Instant
+
+
+class BalanceLow(_Crossing):
+    """`balance.low.v1`: credit fell from above the threshold to it or below."""
+
+
+class BalanceZero(_Crossing):
+    """`balance.zero.v1`: no funds: credit is zero or less, or debts are larger than it."""
+
+    reason: Literal["credit", "outstanding"]
+
+
+class BalanceRestored(_Crossing):
+    """`balance.restored.v1`: the level rose, from exhausted or from low."""
+
+    level_before: Level
+    level: Level

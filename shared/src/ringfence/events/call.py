@@ -1,0 +1,87 @@
+"""Calls: what a PBX recorded, and what rating made of it."""
+
+from typing import Literal
+from uuid import UUID
+
+from ringfence.events.model import Currency, EventData, Explanation, Id, Instant, Micro, Seconds, Text
+
+Direction = Literal["inbound", "outbound", "local", ""]
+"""As the PBX says it, seen from the tenant. Empty where the PBX left it empty."""
+
+
+class CallCompleted(EventData):
+    """`call.completed.v1`: a call ended, with the facts that its PBX recorded.
+
+    `call_id` is derived from `server_id` and `source_call_id` alone, so that a call that comes by
+    pull and by push is one call. Numbers stand as the PBX wrote them; nothing is normalised yet.
+    """
+
+    call_id: UUID
+    server_id: Id
+    tenant: Text
+    source: Literal["fusionpbx-pull", "freeswitch-push", "vodia-pull", "vodia-push", "lesnet-file"]
+    source_call_id: Text
+    direction: Direction
+    started_at: Instant
+    answered_at: Instant | None = None
+    ended_at: Instant
+    billsec: Seconds
+    caller_name: Text = ""
+    caller_number: Text = ""
+    caller_destination: Text = ""
+    destination_number: Text = ""
+    source_number: Text = ""
+    extension: Text = ""
+    accountcode: Text = ""
+    status: Text = ""
+    hangup_cause: Text = ""
+    leg: Literal["a", "b", ""] = "a"
+    sip_call_id: Text = ""
+
+
+class CallRated(EventData):
+    """`call.rated.v1`: what a call cost, and why.
+
+    `outcome` is `rated` (a charge of `cost_micro` stands in the ledger as `entry_id`, zero
+    included) or `not-billed` (`reason` says by which rule; no entry).
+    """
+
+    call_id: UUID
+    account_id: Id
+    service_id: Id
+    outcome: Literal["rated", "not-billed"]
+    reason: Text = ""
+    hidden: bool = False
+    entry_id: UUID | None = None
+    account_version: int | None = None
+    cost_micro: Micro
+    currency: Currency
+    direction: Direction
+    number: Text
+    billsec: Seconds
+    billed_s: int
+    free_s: int
+    started_at: Instant
+    explanation: Explanation
+
+
+class CallUnrated(EventData):
+    """`call.unrated.v1`: a call that could not be rated; it waits in a queue for an operator."""
+
+    call_id: UUID
+    server_id: Id
+    tenant: Text
+    reason: Literal[
+        "unknown-product",
+        "ambiguous-product",
+        "unknown-direction",
+        "no-tariff-in-force",
+        "no-matching-prefix",
+        "currency-mismatch",
+        "invalid-number",
+    ]
+    detail: Text
+    account_id: Id | None = None
+    service_id: Id | None = None
+    billsec: Seconds
+    started_at: Instant

@@ -1,0 +1,61 @@
+"""What all event payloads have in common."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+MAX_BILLSEC = 7 * 86_400
+"""A call of more than a week is not a call. It is refused, with its reason, and kept."""
+
+
+class EventData(BaseModel):
+    """A payload. Unknown fields are ignored, so that a contract can grow within its major version.
+
+    Immutable; times are aware; text can not contain NUL (PostgreSQL could not store it).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    def to_json(self) -> bytes:
+        """The payload as UTF-8 JSON, fields in the order of the model."""
+        return self.__pydantic_serializer__.to_json(self)
+
+
+def _no_nul(text: str) -> str:
+    if "\x00" in text:
+        raise ValueError("must not contain NUL characters")
+    return text
+
+
+Text = Annotated[str, Field(max_length=1000), AfterValidator(_no_nul)]
+"""Free text from outside: bounded, so that no record can grow without limit."""
+
+Id = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+"""An id that people choose: account, service, server, tariff."""
+
+Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+"""ISO 4217, upper case."""
+
+Micro = Annotated[int, Field(ge=-(10**17), le=10**17)]
+"""Micro-units (10^-6) of the account's currency."""
+
+Seconds = Annotated[int, Field(ge=0, le=MAX_BILLSEC)]
+"""Whole seconds."""
+
+Instant = AwareDatetime
+"""An instant with its zone; written in UTC."""
+
+Explanation = dict[str, Any]
+"""Why an amount is what it is: plain values, for people."""
+
+__all__ = [
+    "MAX_BILLSEC",
+    "Currency",
+    "EventData",
+    "Explanation",
+    "Id",
+    "Instant",
+    "Micro",
+    "Seconds",
+    "Text",
+]

@@ -1,0 +1,60 @@
+"""What was switched on a PBX, confirmed by reading it back."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from ringfence.events.model import Currency, EventData, Id, Instant, Micro, Text
+
+Mode = Literal["manual", "exempt", "forced", "auto"]
+"""Which rule governed (domain/billing, section 7, table a)."""
+
+
+class ServiceSuspended(EventData):
+    """`service.suspended.v1`: the service is off, and the PBX was read back to say so.
+
+    `zero_mail` is whether the client is owed the mail "VoIP Zero Balance"; `cause_id` is the
+    event that brought the suspension about, the same for all services of the account, so that
+    one crossing gives one mail.
+    """
+
+    account_id: Id
+    service_id: Id
+    server_id: Id
+    mode: Mode
+    cause_id: UUID
+    zero_mail: bool
+    balance_micro: Micro | None
+    outstanding_micro: Micro
+    currency: Currency
+    confirmed_at: Instant
+    evidence: Text
+
+
+class ServiceRestored(EventData):
+    """`service.restored.v1`: the service is on again, and the PBX was read back to say so."""
+
+    account_id: Id
+    service_id: Id
+    server_id: Id
+    mode: Mode
+    cause_id: UUID
+    confirmed_at: Instant
+    evidence: Text
+
+
+class ServiceSuspensionFailed(EventData):
+    """`service.suspension-failed.v1`: the PBX could not be brought to the wanted state.
+
+    Published once per wanted change, after the first attempts failed; the worker goes on trying.
+    """
+
+    account_id: Id
+    service_id: Id
+    server_id: Id
+    wanted: Literal["suspended", "active"]
+    cause_id: UUID
+    reason: Text
+    attempts: Annotated[int, Field(ge=1)]
+    failed_at: Instant

@@ -1,0 +1,118 @@
+"""What both shells do with a batch: the three verdicts, the dead letters, the fuse."""
+
+import asyncio
+from collections.abc import Sequence
+
+import asyncpg
+import stamina
+import structlog
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError
+
+from ringfence.errors import FuseBlown, Retry
+from ringfence.kafka.publisher import Publisher
+from ringfence.kafka.records import Handler, Outcome, Received
+from ringfence.observe.metrics import EVENTS, REJECTED, RETRIES
+
+RETRY_BOUND_S = 20.0
+"""Shorter than the group's rebalance time-out, so that a waiting consumer is not thrown out."""
+
+FUSE = 500
+"""So many rejected records in a row, with none accepted between, stop the process."""
+
+UNWELL: tuple[type[Exception], ...] = (
+    Retry,
+    ConnectionError,
+    TimeoutError,
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InterfaceError,
+)
+"""What says that the world is unwell. Anything else that a handler lets out is a bug."""
+
+log = structlog.get_logger()
+
+
+class Shell:
+    """Runs a handler on batches until each is safe: done, told, and its rejects parked."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        publisher: Publisher,
+        *,
+        consumer: str,
+        retry_bound_s: float = RETRY_BOUND_S,
+        fuse: int = FUSE,
+    ) -> None:
+        self._handler = handler
+        self._publisher = publisher
+        self._consumer = consumer
+        self._retry_bound_s = retry_bound_s
+        self._fuse = fuse
+        self._rejected_in_a_row = 0
+
+    async def settle(self, batch: Sequence[Received]) -> None:
+        """Handle `batch`; when this returns, its offsets may be committed.
+
+        Raises Retry (or another of UNWELL) when the world stayed unwell for longer than the
+        bound, FuseBlown, or whatever bug the handler has.
+        """
+        async for attempt in stamina.retry_context(
+            on=UNWELL,
+            attempts=None,
+            timeout=self._retry_bound_s,
+            wait_initial=0.05,
+            wait_max=2.0,
+        ):
+            with attempt:
+                if attempt.num > 1:
+                    RETRIES.labels(self._consumer).inc()
+                await self._once(batch)
+
+    async def _once(self, batch: Sequence[Received]) -> None:
+        outcome = await self._handler(batch)
+        self._count_rejects(batch, outcome)
+        await self._publisher.park(outcome.reject, self._consumer)
+        await self._publisher.publish(outcome.publish)
+        EVENTS.labels(self._consumer, "in").inc(len(batch))
+        EVENTS.labels(self._consumer, "out").inc(len(outcome.publish))
+
+    def _count_rejects(self, batch: Sequence[Received], outcome: Outcome) -> None:
+        reasons = {id(dead.received): dead.reason for dead in outcome.reject}
+        for received in batch:
+            reason = reasons.get(id(received))
+            if reason is None:
+                self._rejected_in_a_row = 0
+                continue
+            self._rejected_in_a_row += 1
+            REJECTED.labels(self._consumer, received.topic).inc()
+            log.warning(
+                "record rejected",
+                topic=received.topic,
+                partition=received.partition,
+                offset=received.offset,
+                reason=reason,
+                correlation_id=received.correlation_id,
+            )
+        if self._rejected_in_a_row >= self._fuse:
+            raise FuseBlown(
+                f"{self._rejected_in_a_row} records in a row were rejected, the last from "
+                f"{batch[-1].topic}; nothing was committed. Look at the reasons above."
+            )
+
+
+async def wait_or_stop(stop: asyncio.Event, seconds: float) -> bool:
+    """Wait for `seconds`, or less if `stop` is set; whether it is."""
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,1 @@
+"""Seeing what a service does: logs, metrics, health."""

@@ -1,0 +1,89 @@
+"""Health means progress: loops turn, and what there is to read is being read."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+STALL_S = 45.0
+"""A loop that has not turned for so long is stuck: longer than the shell's bound on retries."""
+
+
+@dataclass
+class Progress:
+    """What one loop last did. `turned` is called at the end of every turn."""
+
+    name: str
+    monotonic: Callable[[], float] = time.monotonic
+    stall_s: float = STALL_S
+    last_turn: float = field(init=False)
+    last_moved: float = field(init=False)
+    lag: int = 0
+    read: int = 0
+
+    def __post_init__(self) -> None:
+        self.last_turn = self.last_moved = self.monotonic()
+
+    def turned(self, *, read: int = 0, lag: int = 0) -> None:
+        """The loop came round: it read so much, and so much is left."""
+        self.last_turn = self.monotonic()
+        self.read += read
+        self.lag = lag
+        if read or lag == 0:
+            self.last_moved = self.last_turn
+
+    def problem(self) -> str | None:
+        """Why this loop is not well, or None."""
+        now = self.monotonic()
+        if now - self.last_turn > self.stall_s:
+            return f"{self.name}: no turn for {now - self.last_turn:.0f} s"
+        if now - self.last_moved > self.stall_s:
+            return f"{self.name}: {self.lag} records behind and none read for {self.stall_s:.0f} s"
+        return None
+
+
+class Health:
+    """All the loops of a process."""
+
+    def __init__(self) -> None:
+        self.loops: list[Progress] = []
+
+    def loop(self, name: str, **settings: float) -> Progress:
+        """A new loop to watch."""
+        progress = Progress(name, **settings)  # type: ignore[arg-type]
+        self.loops.append(progress)
+        return progress
+
+    def report(self) -> dict[str, object]:
+        """The state of every loop, and whether all are well."""
+        problems = [problem for loop in self.loops if (problem := loop.problem())]
+        return {
+            "status": "stalled" if problems else "ok",
+            "problems": problems,
+            "loops": {loop.name: {"read": loop.read, "lag": loop.lag} for loop in self.loops},
+        }
+
+
+def health_app(health: Health) -> web.Application:
+    """`GET /health` (200 while there is progress, else 503) and `GET /metrics`."""
+
+    async def show_health(_: web.Request) -> web.Response:
+        report = health.report()
+        return web.json_response(report, status=200 if report["status"] == "ok" else 503)
+
+    async def show_metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.add_routes([web.get("/health", show_health), web.get("/metrics", show_metrics)])
+    return app
+
+
+async def serve_health(health: Health, host: str, port: int) -> web.AppRunner:
+    """Serve until the returned runner is cleaned up."""
+    runner = web.AppRunner(health_app(health), access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    return runner

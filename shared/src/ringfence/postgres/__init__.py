@@ -1,0 +1,1 @@
+"""PostgreSQL at the edge: pools with a role, migrations, the transactional outbox."""

@@ -1,0 +1,58 @@
+"""Plain SQL migrations: `NNNN_what.sql`, in order, each once, each in its own transaction."""
+
+import hashlib
+from pathlib import Path
+
+import asyncpg
+
+from ringfence.errors import RingfenceError
+
+_LOCK = 0x72696E67  # any constant of ours: two migrators at once take turns
+
+
+class MigrationChanged(RingfenceError):
+    """A migration that was applied before has other content now."""
+
+
+async def migrate(dsn: str, folder: Path) -> list[str]:
+    """Apply what `folder` has and the database lacks; the names of what was applied.
+
+    Raises MigrationChanged when an applied file was edited: write a new one instead.
+    """
+    connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute("select pg_advisory_lock($1)", _LOCK)
+        await connection.execute(
+            "create table if not exists public.ringfence_migration"
+            " (name text primary key, sha256 text not null, applied_at timestamptz default now())"
+        )
+        known = {
+            row["name"]: row["sha256"]
+            for row in await connection.fetch("select name, sha256 from public.ringfence_migration")
+        }
+        return [
+            path.name
+            for path in sorted(folder.glob("*.sql"))
+            if await _apply(connection, path, known)
+        ]
+    finally:
+        await connection.close()
+
+
+async def _apply(
+    connection: "asyncpg.Connection[asyncpg.Record]", path: Path, known: dict[str, str]
+) -> bool:
+    text = path.read_text(encoding="utf-8")
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    if path.name in known:
+        if known[path.name] != digest:
+            raise MigrationChanged(f"{path.name} was applied with other content; add a new file")
+        return False
+    async with connection.transaction():
+        await connection.execute(text)
+        await connection.execute(
+            "insert into public.ringfence_migration (name, sha256) values ($1, $2)",
+            path.name,
+            digest,
+        )
+    return True

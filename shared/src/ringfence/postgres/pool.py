@@ -1,0 +1,45 @@
+"""Connections: each service in its own role, which can write in no other's schema."""
+
+from typing import TypeAlias
+
+import asyncpg
+import orjson
+
+Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
+
+
+def role_of(service: str) -> str:
+    """The database role of a service."""
+    return f"ringfence_{service.replace('-', '_')}"
+
+
+async def open_pool(dsn: str, *, service: str, size: int = 4) -> Pool:
+    """A pool whose connections act as the service's role and carry its name.
+
+    JSON columns are read and written as Python values. Statements are bounded to 30 s.
+    """
+    return await asyncpg.create_pool(
+        dsn,
+        min_size=1,
+        max_size=size,
+        command_timeout=30,
+        server_settings={
+            "role": role_of(service),
+            "application_name": f"ringfence-{service}",
+            "timezone": "UTC",
+            "idle_in_transaction_session_timeout": "30s",
+        },
+        init=_use_json,
+    )
+
+
+async def _use_json(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    for kind in ("json", "jsonb"):
+        await connection.set_type_codec(
+            kind, encoder=_to_json, decoder=orjson.loads, schema="pg_catalog"
+        )
+
+
+def _to_json(value: object) -> str:
+    return orjson.dumps(value).decode()

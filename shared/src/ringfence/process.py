@@ -1,0 +1,92 @@
+"""A service as a process: loops that run together and stop together, with an honest exit status."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import structlog
+import uvloop
+
+from ringfence.errors import EXIT_BUG, EXIT_FUSE, EXIT_TEMPORARY, FuseBlown
+from ringfence.kafka.shell import UNWELL
+from ringfence.observe.health import Health, serve_health
+from ringfence.observe.logs import configure_logs
+from ringfence.settings import CommonSettings
+
+log = structlog.get_logger()
+
+Loop = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
+"""One loop of a service: runs until the event is set, finishing what it has in hand."""
+
+
+def run_service(
+    name: str,
+    settings: CommonSettings,
+    main: Callable[[Health, asyncio.Event], Awaitable[None]],
+) -> None:
+    """Run `main` until SIGTERM or SIGINT, serve health meanwhile, and exit by what happened.
+
+    0 after a signal; 75 when the world stayed unwell; 78 when the fuse blew; 70 on a bug.
+    """
+    configure_logs(name, settings.log_level)
+    status = uvloop.run(_supervise(name, settings, main))
+    sys.stderr.flush()
+    # No finalizer may hang a process that has decided to stop: all that matters is committed.
+    os._exit(status)
+
+
+async def _supervise(
+    name: str,
+    settings: CommonSettings,
+    main: Callable[[Health, asyncio.Event], Awaitable[None]],
+) -> int:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    health = Health()
+    server = await serve_health(health, settings.health_host, settings.health_port)
+    log.info("started", health=[f"http://{host}:{port}" for host, port, *_ in server.addresses])
+    try:
+        await main(health, stop)
+    except BaseExceptionGroup as group:
+        return _exit_status(_first(group))
+    except Exception as error:
+        return _exit_status(error)
+    finally:
+        await server.cleanup()
+    log.info("stopped")
+    return 0
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = group.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def _exit_status(error: BaseException) -> int:
+    if isinstance(error, FuseBlown):
+        log.error("fuse blown", reason=str(error))
+        return EXIT_FUSE
+    if isinstance(error, UNWELL):
+        log.error("the world stayed unwell", reason=repr(error))
+        return EXIT_TEMPORARY
+    log.error("a bug", exc_info=error)
+    return EXIT_BUG
+
+
+async def run_loops(stop: asyncio.Event, *loops: Loop) -> None:
+    """Run `loops` together. When one fails, the others are told to stop and the failure is raised."""
+
+    async def guarded(loop: Loop) -> None:
+        try:
+            await loop(stop)
+        finally:
+            stop.set()
+
+    async with asyncio.TaskGroup() as group:
+        for loop in loops:
+            group.create_task(guarded(loop))

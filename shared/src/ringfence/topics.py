@@ -1,0 +1,95 @@
+"""Every topic: its name, its contract, who writes it and who reads it.
+
+`<entity>.<past-tense fact>.v<major>`; one writer each. What is created on the broker, what the
+contract tests walk through and what the AsyncAPI document says all come from this list.
+"""
+
+from dataclasses import dataclass
+
+from ringfence.events.account import AccountChanged
+from ringfence.events.balance import BalanceChanged, BalanceLow, BalanceRestored, BalanceZero
+from ringfence.events.call import CallCompleted, CallRated, CallUnrated
+from ringfence.events.model import EventData
+from ringfence.events.notice import NoticeFailed, NoticeSent
+from ringfence.events.payment import PaymentReceived
+from ringfence.events.service import ServiceRestored, ServiceSuspended, ServiceSuspensionFailed
+from ringfence.events.tariff import TariffPublished
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic; its name is also the `ce_type` of its events."""
+
+    name: str
+    data: type[EventData]
+    writer: str
+    readers: tuple[str, ...] = ()
+    keyed_by: str = "account_id"
+    compacted: bool = False
+
+    def dead_letters(self, consumer: str) -> str:
+        """The topic that takes what `consumer` rejects of this one."""
+        return f"{self.name}.dlq.{consumer}"
+
+
+CALL_COMPLETED = Topic(
+    "call.completed.v1", CallCompleted, "cdr-ingest", ("rating",), keyed_by="server_id:tenant"
+)
+CALL_RATED = Topic("call.rated.v1", CallRated, "rating")
+CALL_UNRATED = Topic("call.unrated.v1", CallUnrated, "rating", keyed_by="server_id:tenant")
+BALANCE_CHANGED = Topic("balance.changed.v1", BalanceChanged, "rating", ("balance-watch",))
+PAYMENT_RECEIVED = Topic("payment.received.v1", PaymentReceived, "accounts", ("rating",))
+ACCOUNT_CHANGED = Topic(
+    "account.changed.v1",
+    AccountChanged,
+    "accounts",
+    ("rating", "balance-watch", "suspender", "notifier"),
+    compacted=True,
+)
+TARIFF_PUBLISHED = Topic(
+    "tariff.published.v1", TariffPublished, "accounts", ("rating",), keyed_by="tariff_id"
+)
+BALANCE_LOW = Topic("balance.low.v1", BalanceLow, "balance-watch", ("notifier",))
+BALANCE_ZERO = Topic("balance.zero.v1", BalanceZero, "balance-watch", ("suspender", "notifier"))
+BALANCE_RESTORED = Topic("balance.restored.v1", BalanceRestored, "balance-watch", ("suspender",))
+SERVICE_SUSPENDED = Topic(
+    "service.suspended.v1", ServiceSuspended, "suspender", ("notifier", "accounts")
+)
+SERVICE_RESTORED = Topic(
+    "service.restored.v1", ServiceRestored, "suspender", ("notifier", "accounts")
+)
+SERVICE_SUSPENSION_FAILED = Topic(
+    "service.suspension-failed.v1", ServiceSuspensionFailed, "suspender", ("notifier", "accounts")
+)
+NOTICE_SENT = Topic("notice.sent.v1", NoticeSent, "notifier")
+NOTICE_FAILED = Topic("notice.failed.v1", NoticeFailed, "notifier")
+
+ALL_TOPICS: tuple[Topic, ...] = (
+    CALL_COMPLETED,
+    CALL_RATED,
+    CALL_UNRATED,
+    BALANCE_CHANGED,
+    PAYMENT_RECEIVED,
+    ACCOUNT_CHANGED,
+    TARIFF_PUBLISHED,
+    BALANCE_LOW,
+    BALANCE_ZERO,
+    BALANCE_RESTORED,
+    SERVICE_SUSPENDED,
+    SERVICE_RESTORED,
+    SERVICE_SUSPENSION_FAILED,
+    NOTICE_SENT,
+    NOTICE_FAILED,
+)
+BY_NAME: dict[str, Topic] = {topic.name: topic for topic in ALL_TOPICS}
+INGEST_DEAD_LETTERS = CALL_COMPLETED.dead_letters("cdr-ingest")
+"""Where cdr-ingest parks source rows that it can not read: they never became an event."""
+
+PARTITIONS = 12
+"""The same for every topic that is keyed by account, so that a replica owns whole accounts."""
+
+
+def dead_letter_topics() -> tuple[str, ...]:
+    """Every dead-letter topic that some consumer may need."""
+    consumers = [topic.dead_letters(reader) for topic in ALL_TOPICS for reader in topic.readers]
+    return (INGEST_DEAD_LETTERS, *consumers)
