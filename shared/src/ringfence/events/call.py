@@ -3,7 +3,16 @@
 from typing import Literal
 from uuid import UUID
 
-from ringfence.events.model import Currency, EventData, Explanation, Id, Instant, Micro, Seconds, Text
+from ringfence.events.model import (
+    Currency,
+    EventData,
+    Explanation,
+    Id,
+    Instant,
+    Micro,
+    Seconds,
+    Text,
+)
 
 Direction = Literal["inbound", "outbound", "local", ""]
 """As the PBX says it, seen from the tenant. Empty where the PBX left it empty."""

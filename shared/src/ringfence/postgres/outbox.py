@@ -30,7 +30,16 @@ async def enqueue(connection: Connection, schema: str, events: Sequence[Outgoing
         " (topic, key, value, event_id, time, source, subject, correlation_id)"
         " values ($1, $2, $3, $4, $5, $6, $7, $8)",
         [
-            (e.topic.name, e.key, e.value, e.event_id, e.time, e.source, e.subject, e.correlation_id)
+            (
+                e.topic.name,
+                e.key,
+                e.value,
+                e.event_id,
+                e.time,
+                e.source,
+                e.subject,
+                e.correlation_id,
+            )
             for e in events
         ],
     )
