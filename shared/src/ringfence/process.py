@@ -79,7 +79,7 @@ def _exit_status(error: BaseException) -> int:
 
 
 async def run_loops(stop: asyncio.Event, *loops: Loop) -> None:
-    """Run `loops` together. When one fails, the others are told to stop and the failure is raised."""
+    """Run `loops` together; when one ends or fails, the others are told to stop."""
 
     async def guarded(loop: Loop) -> None:
         try:

@@ -1,5 +1,7 @@
 """Tariffs: the claim check for a version's rows."""
 
+import hashlib
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import Field
@@ -22,3 +24,19 @@ class TariffPublished(EventData):
     rows: Annotated[int, Field(ge=1)]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     published_at: Instant
+
+
+RateRow = tuple[str, str, str, int, int, int]
+"""prefix, description, rate per minute as text, initial seconds, increment seconds, status."""
+
+
+def rows_digest(rows: Iterable[RateRow]) -> str:
+    """The sha256 that ties an event to its rows: a line for each row, in the order of prefixes.
+
+    `rows` must come sorted by prefix, as text.
+    """
+    digest = hashlib.sha256()
+    for prefix, description, rate, initial_s, increment_s, status in rows:
+        line = f"{prefix},{description},{rate},{initial_s}/{increment_s},{status}\n"
+        digest.update(line.encode())
+    return digest.hexdigest()

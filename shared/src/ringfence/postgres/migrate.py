@@ -19,6 +19,7 @@ async def migrate(dsn: str, folder: Path) -> list[str]:
 
     Raises MigrationChanged when an applied file was edited: write a new one instead.
     """
+    files = _read(folder)
     connection = await asyncpg.connect(dsn)
     try:
         await connection.execute("select pg_advisory_lock($1)", _LOCK)
@@ -30,29 +31,28 @@ async def migrate(dsn: str, folder: Path) -> list[str]:
             row["name"]: row["sha256"]
             for row in await connection.fetch("select name, sha256 from public.ringfence_migration")
         }
-        return [
-            path.name
-            for path in sorted(folder.glob("*.sql"))
-            if await _apply(connection, path, known)
-        ]
+        return [name for name, text in files.items() if await _apply(connection, name, text, known)]
     finally:
         await connection.close()
 
 
+def _read(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.sql"))}
+
+
 async def _apply(
-    connection: "asyncpg.Connection[asyncpg.Record]", path: Path, known: dict[str, str]
+    connection: "asyncpg.Connection[asyncpg.Record]", name: str, text: str, known: dict[str, str]
 ) -> bool:
-    text = path.read_text(encoding="utf-8")
     digest = hashlib.sha256(text.encode()).hexdigest()
-    if path.name in known:
-        if known[path.name] != digest:
-            raise MigrationChanged(f"{path.name} was applied with other content; add a new file")
+    if name in known:
+        if known[name] != digest:
+            raise MigrationChanged(f"{name} was applied with other content; add a new file")
         return False
     async with connection.transaction():
         await connection.execute(text)
         await connection.execute(
             "insert into public.ringfence_migration (name, sha256) values ($1, $2)",
-            path.name,
+            name,
             digest,
         )
     return True

@@ -7,6 +7,7 @@ and deletes each after its delivery. A crash between the two publishes it again,
 import asyncio
 from collections.abc import Sequence
 
+import asyncpg
 import structlog
 
 from ringfence.errors import Retry
@@ -96,14 +97,14 @@ class OutboxRelay:
             return len(rows)
 
 
-def _as_outgoing(row: "dict[str, object]") -> Outgoing:
+def _as_outgoing(row: asyncpg.Record) -> Outgoing:
     return Outgoing(
-        topic=BY_NAME[row["topic"]],  # type: ignore[index]
-        key=row["key"],  # type: ignore[arg-type]
-        value=row["value"],  # type: ignore[arg-type]
-        event_id=row["event_id"],  # type: ignore[arg-type]
-        time=row["time"],  # type: ignore[arg-type]
-        source=row["source"],  # type: ignore[arg-type]
-        subject=row["subject"],  # type: ignore[arg-type]
-        correlation_id=row["correlation_id"],  # type: ignore[arg-type]
+        topic=BY_NAME[row["topic"]],
+        key=row["key"],
+        value=row["value"],
+        event_id=row["event_id"],
+        time=row["time"],
+        source=row["source"],
+        subject=row["subject"],
+        correlation_id=row["correlation_id"],
     )
