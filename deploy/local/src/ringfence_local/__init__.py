@@ -1,1 +1,1 @@
-"""The whole product on one machine: embedded Kafka and PostgreSQL, SMTP sink, supervisor, live view."""
+"""The whole product on one machine: embedded Kafka and PostgreSQL, SMTP sink, supervisor."""

@@ -1,0 +1,65 @@
+"""Child processes that end with us: how the embedded parts and the services are started."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+_LEASH = Path(__file__).with_name("leash.py")
+
+
+def leashed(command: Sequence[str], *, end_by: str, user: str | None = None) -> list[str]:
+    """`command`, sent the signal `end_by` (such as "SIGTERM") when this process ends.
+
+    Strictly: when the thread that starts it ends. So start children from the main thread.
+    """
+    as_user = ["--as", user] if user else []
+    shim = [sys.executable, "-I", "-S", str(_LEASH), str(os.getpid()), end_by, *as_user, "--"]
+    return [*shim, *command]
+
+
+def start(
+    command: Sequence[str],
+    *,
+    log: Path,
+    end_by: str,
+    user: str | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> "subprocess.Popen[bytes]":
+    """Start `command` on a leash, in a process group of its own, its output added to `log`.
+
+    The own group keeps a terminal's Ctrl-C from it: who started it stops it, in order.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as output:
+        return subprocess.Popen(  # noqa: S603 - our own command line
+            leashed(command, end_by=end_by, user=user),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=None if environment is None else {**os.environ, **environment},
+            process_group=0,
+        )
+
+
+def stop(process: "subprocess.Popen[bytes]", *, by: int, bound_s: float) -> bool:
+    """End `process` by the signal `by`, by SIGKILL after `bound_s`; whether it ended by itself."""
+    if process.poll() is None:
+        process.send_signal(by)
+    try:
+        process.wait(bound_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return False
+    return True
+
+
+def last_lines(log: Path, count: int = 15) -> str:
+    """The end of a log, for an error that has to explain itself."""
+    if not log.is_file():
+        return "(no log)"
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 8192))
+        return b"\n".join(file.read().splitlines()[-count:]).decode(errors="replace")

