@@ -1,0 +1,121 @@
+"""Refusals as answers: `{"error": {"field", "value", "expected", "message"}}`, never a secret."""
+
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from accounts.product_fields import LABELS
+from accounts.refusals import Clash, Unknown
+from accounts.tariff_csv import BadTariff
+from ringfence.errors import BadInput, shown
+from ringfence.kafka.shell import UNWELL
+
+log = structlog.get_logger()
+_SHOWN = 200
+
+
+def error_body(
+    field: str, value: object, expected: str, message: str | None = None, **more: object
+) -> dict[str, object]:
+    """The one form of all refusals."""
+    text = message or f"{LABELS.get(field, field)}: got {shown(value)}, expected {expected}"
+    error = {"field": field, "value": _echo(value), "expected": expected, "message": text, **more}
+    return {"error": error}
+
+
+def _echo(value: object) -> object:
+    """A refused value as the answer may carry it: bounded, and always valid as JSON."""
+    if value is None or isinstance(value, bool | int):
+        return value
+    text = value if isinstance(value, str) else repr(value)
+    cut = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return cut.encode("utf-8", "backslashreplace").decode()
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Teach `app` to answer refusals with 401, 404, 409, 413, 422 and an unwell world with 503."""
+    app.add_exception_handler(BadInput, _bad_input)
+    app.add_exception_handler(BadTariff, _bad_tariff)
+    app.add_exception_handler(Unknown, _unknown)
+    app.add_exception_handler(Clash, _clash)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(StarletteHTTPException, _http)
+    app.add_exception_handler(Exception, _bug)
+    for unwell in UNWELL:
+        app.add_exception_handler(unwell, _unwell)
+
+
+async def _bad_input(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, BadInput)
+    field = getattr(error, "name", error.field)
+    body = error_body(field, error.value, error.expected, str(error))
+    return JSONResponse(body, 422)
+
+
+async def _bad_tariff(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, BadTariff)
+    first = error.rows[0]
+    rows = [
+        {"line": r.line, "field": r.field, "value": _echo(r.value), "expected": r.expected}
+        for r in error.rows
+    ]
+    body = error_body(
+        first.field, first.value, first.expected, str(error), bad_rows=error.total, rows=rows
+    )
+    return JSONResponse(body, 422)
+
+
+async def _unknown(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Unknown)
+    return JSONResponse(error_body(error.field, error.value, error.expected, str(error)), 404)
+
+
+async def _clash(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Clash)
+    return JSONResponse(error_body(error.field, error.value, error.expected, str(error)), 409)
+
+
+async def _invalid(_: Request, error: Exception) -> JSONResponse:
+    """What the types of a request refuse. The value of a field that we do not know may be a
+    secret sent to the wrong place, so it is not shown.
+    """
+    assert isinstance(error, RequestValidationError)
+    first: dict[str, Any] = error.errors()[0]
+    names = [part for part in first["loc"] if isinstance(part, str)]
+    field = names[-1] if names else "body"
+    kind = first["type"]
+    if kind == "extra_forbidden":
+        return JSONResponse(error_body(field, None, "no such field"), 422)
+    if kind == "missing":
+        return JSONResponse(error_body(field, None, "a value: it is required"), 422)
+    if kind == "json_invalid":
+        return JSONResponse(error_body("body", None, f"valid JSON ({first['msg']})"), 422)
+    value = first.get("input")
+    value = None if isinstance(value, dict | list | bytes) else value
+    return JSONResponse(error_body(field, value, first["msg"]), 422)
+
+
+async def _http(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, StarletteHTTPException)
+    detail: Any = error.detail
+    if isinstance(detail, dict):
+        return JSONResponse(detail, error.status_code, error.headers)
+    body = error_body("request", None, str(detail), str(detail))
+    return JSONResponse(body, error.status_code, error.headers)
+
+
+async def _unwell(request: Request, error: Exception) -> JSONResponse:
+    log.warning("request not served", path=request.url.path, reason=repr(error))
+    message = "the database does not answer; nothing was changed unless an answer said so"
+    body = error_body("service", None, "try again in a moment", message)
+    return JSONResponse(body, 503, {"Retry-After": "2"})
+
+
+async def _bug(request: Request, error: Exception) -> JSONResponse:
+    log.error("a bug", path=request.url.path, exc_info=error)
+    message = "the service failed on this request; its log says why"
+    return JSONResponse(error_body("service", None, "another request", message), 500)

@@ -1,0 +1,69 @@
+"""The API as one of the service's loops."""
+
+import asyncio
+import socket
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from ringfence.errors import BadInput
+from ringfence.kafka.shell import wait_or_stop
+from ringfence.observe.health import Progress
+
+_TURN_S = 1.0
+_GRACE_S = 10
+log = structlog.get_logger()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handlers: the process decides when to stop."""
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+
+class ApiServer:
+    """Serves the API until told to stop; requests in hand are answered first, for 10 s."""
+
+    def __init__(self, app: ASGIApp, *, host: str, port: int, progress: Progress) -> None:
+        self._app = app
+        self._host = host
+        self._port = port
+        self._progress = progress
+        self.url = ""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve until `stop` is set. Raises BadInput when the port can not be had."""
+        with self._listen() as listener:
+            host, port, *_ = listener.getsockname()
+            shown_host = f"[{host}]" if ":" in host else host
+            server = _Server(
+                uvicorn.Config(
+                    self._app,
+                    log_config=None,
+                    access_log=False,
+                    server_header=False,
+                    lifespan="off",
+                    timeout_graceful_shutdown=_GRACE_S,
+                )
+            )
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
+            self.url = f"http://{shown_host}:{port}"
+            log.info("listening", api=self.url)
+            while not serving.done() and not await wait_or_stop(stop, _TURN_S):
+                self._progress.turned()
+            server.should_exit = True
+            await serving
+
+    def _listen(self) -> socket.socket:
+        family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
+        try:
+            return socket.create_server((self._host, self._port), family=family, backlog=512)
+        except OSError as error:
+            expected = f"an address and a free TCP port ({error.strerror})"
+            where = f"{self._host}:{self._port}"
+            raise BadInput("RINGFENCE_ACCOUNTS_HOST/PORT", where, expected) from error

@@ -1,0 +1,60 @@
+"""What the suspender confirms or fails to do, taken into the client's profile."""
+
+from collections.abc import Sequence
+
+from accounts.refusals import Unknown
+from accounts.store import Deed, Store
+from ringfence.errors import Reject
+from ringfence.events.service import ServiceRestored, ServiceSuspended, ServiceSuspensionFailed
+from ringfence.kafka.records import Outcome, Received, Rejected, parse
+from ringfence.topics import SERVICE_RESTORED, SERVICE_SUSPENDED, SERVICE_SUSPENSION_FAILED
+
+TOPICS = (SERVICE_SUSPENDED, SERVICE_RESTORED, SERVICE_SUSPENSION_FAILED)
+
+
+class Confirmations:
+    """Handles service.suspended, restored and suspension-failed.
+
+    Whatever changes is told through the outbox, in the transaction that also remembers the event,
+    so a repeated record has nothing to add and nothing to publish.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def handle(self, batch: Sequence[Received]) -> Outcome:
+        """Take in each record by itself; one that can never work is rejected."""
+        outcome = Outcome()
+        for received in batch:
+            try:
+                await self._take(received)
+            except (Reject, Unknown) as reason:
+                outcome.reject.append(Rejected(received, str(reason)))
+        return outcome
+
+    async def _take(self, received: Received) -> None:
+        event_id = received.event_id
+        event, suspended, failure = read_confirmation(received)
+        what = f"{received.topic} of {event.service_id}"
+        await self._store.confirm(
+            event_id,
+            event.account_id,
+            event.service_id,
+            suspended=suspended,
+            failure=failure,
+            deed=Deed("suspender", what, received.correlation_id),
+        )
+
+
+Confirmation = ServiceSuspended | ServiceRestored | ServiceSuspensionFailed
+
+
+def read_confirmation(received: Received) -> tuple[Confirmation, bool | None, str | None]:
+    """The event, whether its service is now suspended (None: as before), and what failed."""
+    if received.topic == SERVICE_SUSPENDED.name:
+        return parse(ServiceSuspended, received), True, None
+    if received.topic == SERVICE_RESTORED.name:
+        return parse(ServiceRestored, received), False, None
+    failed = parse(ServiceSuspensionFailed, received)
+    wish = "suspend" if failed.wanted == "suspended" else "restore"
+    return failed, None, f"could not {wish} after {failed.attempts} attempts: {failed.reason}"

@@ -1,0 +1,271 @@
+"""A product's text fields, in the formats that operators type, read as a service.
+
+Lists are separated by ` | `. Every field is read before anything is made of one, so that a
+malformed field is never half applied. Sources of the formats: domain/billing, section 1.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from accounts.decimal_text import canonical_decimal
+from ringfence.errors import BadInput
+from ringfence.events.account import Service
+
+LABELS: dict[str, str] = {
+    "domain_tenant_and_main_dids": "Domain/Tenant and main DID(s)",
+    "extensions": "Extensions",
+    "suspend_by": "Suspend by",
+    "gateway_ids": "Gateway ID(s)",
+    "tenant_and_inbound_dids": "Tenant and inbound DID(s)",
+    "did_or_extension": "DID or extension",
+    "ext_profile_first_name": "Ext Profile First Name",
+    "inbound_search_string": "Inbound Search String",
+    "domain": "Domain",
+    "username": "Username",
+    "peer_id": "Peer ID",
+    "dids_attached_to_peer": "DID(s) Attached to Peer",
+    "cdr_link": "CDR Link",
+    "free_minutes": "Free Minutes",
+    "rate_per_minute": "Rate Per Minute",
+}
+"""The JSON name of a field, and its label as operators know it."""
+
+MAX_ITEMS = 500
+MAX_FREE_MINUTES = 1_000_000
+
+TENANT_DIDS = "a domain name, then its DIDs, such as mcon.wat5.ictvoip.ca | 5192229000"
+EXTENSIONS = "each extension by itself, such as 2112 | 2113 | 2114; a range is not read"
+VODIA_TENANT = "a tenant, then DIDs or extensions, such as cffm.wat1.ictvoip.ca | 5484815577 | 8300"
+LESNET_DOMAIN = "a peer id of 13 hex digits and its DID, such as D4E3CD2BFC791 | 12046664021"
+DID = "a DID in digits, such as 12046664021"
+GATEWAYS = "gateway UUIDs, such as 7b3c1f6e-1f0a-4a57-9d7e-2f1f3a0d5c11, separated by |"
+
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_DOMAIN = re.compile(rf"(?=.{{1,253}}$)(?=.*[A-Za-z.]){_LABEL}(\.{_LABEL})*", re.ASCII)
+_DID = re.compile(r"\d{7,15}", re.ASCII)
+_EXTENSION = re.compile(r"\d{2,6}", re.ASCII)
+_VODIA_EXTENSION = re.compile(r"\d{3,5}", re.ASCII)
+_PEER = re.compile(r"[0-9A-Fa-f]{13}", re.ASCII)
+_LINK = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?/[\x21-\x7e]*", re.ASCII)
+_MINUTES = re.compile(r"\d{1,7}", re.ASCII)
+
+
+class FieldRefused(BadInput):
+    """A product field is malformed. `name` is its JSON name, `field` its label."""
+
+    def __init__(self, name: str, value: str, expected: str) -> None:
+        self.name = name
+        super().__init__(LABELS.get(name, name), value, expected)
+
+
+@dataclass(frozen=True)
+class ProductFields:
+    """What a product's fields say: the parts of a Service, and its own free minutes if any."""
+
+    parts: Mapping[str, Any]
+    free_minutes: int = 0
+
+    def service(self, *, service_id: str, name: str, server_id: str, prepaid: bool) -> Service:
+        """The service that these fields describe; its package is added when it is published."""
+        return Service(
+            service_id=service_id, name=name, server_id=server_id, prepaid=prepaid, **self.parts
+        )
+
+
+def read_product(kind: str, fields: Mapping[str, str]) -> ProductFields:
+    """Read all fields of a product of `kind`; absent ones count as blank.
+
+    Raises FieldRefused, with label, value and expected format, for the first malformed field and
+    for a field that products of this kind do not have.
+    """
+    reader, known = _KINDS[kind]
+    for name, value in fields.items():
+        if name not in known:
+            raise FieldRefused(name, value, f"no such field in a {kind} product")
+    return reader({name: fields.get(name, "") for name in known})
+
+
+def split_list(name: str, text: str, expected: str) -> tuple[str, ...]:
+    """The items of a ` | ` list, stripped, without empty ones and repetitions."""
+    found = tuple(dict.fromkeys(item for part in text.split("|") if (item := part.strip())))
+    if not found:
+        raise FieldRefused(name, text, expected)
+    if len(found) > MAX_ITEMS:
+        raise FieldRefused(name, text, f"at most {MAX_ITEMS} items")
+    return found
+
+
+def _all_match(name: str, text: str, pattern: re.Pattern[str], expected: str) -> tuple[str, ...]:
+    found = split_list(name, text, expected)
+    if not all(pattern.fullmatch(item) for item in found):
+        raise FieldRefused(name, text, expected)
+    return found
+
+
+def _fusionpbx(fields: Mapping[str, str]) -> ProductFields:
+    name = "domain_tenant_and_main_dids"
+    tenant, *dids = split_list(name, fields[name], TENANT_DIDS)
+    if not (_DOMAIN.fullmatch(tenant) and dids and all(map(_DID.fullmatch, dids))):
+        raise FieldRefused(name, fields[name], TENANT_DIDS)
+    suspend_by = _suspend_by(fields["suspend_by"], ("extensions", "gateway", "domain"))
+    return ProductFields(
+        {
+            "kind": "fusionpbx",
+            "tenant": tenant.lower(),
+            "dids": tuple(dids),
+            "extensions": _all_match("extensions", fields["extensions"], _EXTENSION, EXTENSIONS),
+            "suspend_by": suspend_by,
+            "gateway_ids": _gateway_ids(fields["gateway_ids"], suspend_by),
+        }
+    )
+
+
+def _suspend_by(text: str, allowed: tuple[str, ...]) -> str:
+    level = text.strip().lower() or allowed[0]
+    if level not in allowed:
+        raise FieldRefused("suspend_by", text, f"one of {', '.join(allowed)}")
+    return level
+
+
+def _gateway_ids(text: str, suspend_by: str) -> tuple[str, ...]:
+    if not text.strip() and suspend_by != "gateway":
+        return ()
+    found = split_list("gateway_ids", text, GATEWAYS)
+    try:
+        canonical = tuple(str(UUID(item)) for item in found)
+    except ValueError:
+        raise FieldRefused("gateway_ids", text, GATEWAYS) from None
+    if canonical != tuple(item.lower() for item in found):
+        raise FieldRefused("gateway_ids", text, GATEWAYS)
+    return canonical
+
+
+def _vodia(fields: Mapping[str, str]) -> ProductFields:
+    name = "tenant_and_inbound_dids"
+    tenant, *numbers = split_list(name, fields[name], VODIA_TENANT)
+    if not (_DOMAIN.fullmatch(tenant) and numbers and all(map(_did_or_extension, numbers))):
+        raise FieldRefused(name, fields[name], VODIA_TENANT)
+    billed = fields["did_or_extension"].strip()
+    if not _did_or_extension(billed):
+        expected = "one DID or one extension of 3 to 5 digits, such as 8300"
+        raise FieldRefused("did_or_extension", fields["did_or_extension"], expected)
+    everything = tuple(dict.fromkeys((*numbers, billed)))
+    return ProductFields(
+        {
+            "kind": "vodia",
+            "tenant": tenant.lower(),
+            "dids": tuple(n for n in everything if not _VODIA_EXTENSION.fullmatch(n)),
+            "extensions": tuple(n for n in everything if _VODIA_EXTENSION.fullmatch(n)),
+            "display_name": _one_line("ext_profile_first_name", fields["ext_profile_first_name"]),
+            "inbound_search": _search_words(fields["inbound_search_string"]),
+            "suspend_by": _suspend_by(fields["suspend_by"], ("extensions", "domain")),
+        }
+    )
+
+
+def _did_or_extension(text: str) -> bool:
+    return bool(_VODIA_EXTENSION.fullmatch(text) or _DID.fullmatch(text))
+
+
+def _one_line(name: str, text: str) -> str:
+    line = text.strip()
+    if len(line) > 200 or not line.isprintable():
+        raise FieldRefused(name, text, "one line of text, at most 200 characters")
+    return line
+
+
+def _search_words(text: str) -> tuple[str, ...]:
+    """The words of a comma list. A single character would claim nearly every inbound call."""
+    expected = "words of two or more characters, such as cffm, 8300, Kitchener"
+    line = text.strip()
+    words = tuple(dict.fromkeys(word for part in line.split(",") if (word := part.strip())))
+    fine = line.isprintable() and all(2 <= len(word) <= 200 for word in words)
+    if not fine or len(words) > MAX_ITEMS or (line and not words):
+        raise FieldRefused("inbound_search_string", text, expected)
+    return words
+
+
+def _lesnet(fields: Mapping[str, str]) -> ProductFields:
+    found = split_list("domain", fields["domain"], LESNET_DOMAIN)
+    if len(found) != 2 or not (_PEER.fullmatch(found[0]) and _DID.fullmatch(found[1])):
+        raise FieldRefused("domain", fields["domain"], LESNET_DOMAIN)
+    peer, did = found[0].upper(), found[1]
+    _agrees("username", fields["username"], did, f"{DID}: the same as in Domain, {did}")
+    _agrees("peer_id", fields["peer_id"].upper(), peer, f"the peer id of Domain, {peer}")
+    attached = fields["dids_attached_to_peer"]
+    dids = _all_match("dids_attached_to_peer", attached or did, _DID, DID)
+    if did not in dids:
+        raise FieldRefused("dids_attached_to_peer", attached, f"a list that has {did}, as Domain")
+    parts = {
+        "kind": "lesnet",
+        "tenant": peer,
+        "dids": dids,
+        "cdr_link": _cdr_link(fields["cdr_link"]),
+        "flat_rate": _flat_rate(fields["rate_per_minute"]),
+    }
+    return ProductFields(parts, free_minutes=_free_minutes(fields["free_minutes"]))
+
+
+def _agrees(name: str, text: str, wanted: str, expected: str) -> None:
+    """A field that repeats another may be blank; filled in, it has to say the same."""
+    if text.strip() not in ("", wanted):
+        raise FieldRefused(name, text, expected)
+
+
+def _cdr_link(text: str) -> str:
+    link = text.strip()
+    if link and (len(link) > 1000 or not _LINK.fullmatch(link)):
+        expected = "a link such as https://portal.les.net/cdr/11330_0000.txt"
+        raise FieldRefused("cdr_link", text, expected)
+    return link
+
+
+def _flat_rate(text: str) -> str | None:
+    if not text.strip():
+        return None
+    rate = canonical_decimal(text)
+    if rate is None:
+        raise FieldRefused("rate_per_minute", text, "a rate per minute such as .03 or 0.0125")
+    return rate
+
+
+def _free_minutes(text: str) -> int:
+    minutes = text.strip() or "0"
+    if not _MINUTES.fullmatch(minutes) or int(minutes) > MAX_FREE_MINUTES:
+        expected = f"whole minutes from 0 to {MAX_FREE_MINUTES}"
+        raise FieldRefused("free_minutes", text, expected)
+    return int(minutes)
+
+
+Reader = Callable[[Mapping[str, str]], ProductFields]
+_KINDS: dict[str, tuple[Reader, tuple[str, ...]]] = {
+    "fusionpbx": (
+        _fusionpbx,
+        ("domain_tenant_and_main_dids", "extensions", "suspend_by", "gateway_ids"),
+    ),
+    "vodia": (
+        _vodia,
+        (
+            "tenant_and_inbound_dids",
+            "did_or_extension",
+            "ext_profile_first_name",
+            "inbound_search_string",
+            "suspend_by",
+        ),
+    ),
+    "lesnet": (
+        _lesnet,
+        (
+            "domain",
+            "username",
+            "peer_id",
+            "dids_attached_to_peer",
+            "cdr_link",
+            "free_minutes",
+            "rate_per_minute",
+        ),
+    ),
+}

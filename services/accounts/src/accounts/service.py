@@ -1,0 +1,73 @@
+"""The front door's whole way: requests in, events out; and what was confirmed, back in.
+
+    HTTP ──▶ api ──▶ tables + outbox, in one transaction ──▶ payment.received.v1
+                                                             account.changed.v1
+                                                             tariff.published.v1
+    service.suspended.v1, service.restored.v1,               account.changed.v1
+    service.suspension-failed.v1 ──▶ confirmations ────────▶ (VoIP Suspended = Yes or None)
+
+Nothing is published but through the outbox, and nothing is answered before its commit.
+"""
+
+import asyncio
+from contextlib import AsyncExitStack
+
+from accounts.api.app import create_app
+from accounts.api.server import ApiServer
+from accounts.confirmations import TOPICS, Confirmations
+from accounts.settings import Settings
+from accounts.store import SCHEMA, Store
+from accounts.store_payments import PaymentStore
+from accounts.store_reports import Reports
+from accounts.store_tariffs import TariffStore
+from accounts.tokens import parse_tokens
+from ringfence.clock import SystemClock
+from ringfence.kafka.agent import GuardedAgents
+from ringfence.kafka.publisher import Publisher, make_producer
+from ringfence.kafka.shell import Shell
+from ringfence.observe.health import Health
+from ringfence.postgres.outbox import OutboxRelay
+from ringfence.postgres.pool import open_pool
+from ringfence.process import run_loops
+
+
+async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
+    """Serve the API, relay the outbox and take in confirmations, until `stop` is set."""
+    users = parse_tokens(settings.token_pairs().get_secret_value())
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        pool = await open_pool(
+            settings.postgres_dsn.get_secret_value(),
+            service="accounts",
+            size=settings.accounts_pool_size,
+        )
+        stack.push_async_callback(pool.close)
+        producer = make_producer(settings.kafka_bootstrap)
+        await producer.start()
+        stack.push_async_callback(producer.stop)
+        publisher = Publisher(producer, source="accounts")
+        store = Store(pool, clock)
+
+        app = create_app(
+            users=users,
+            clock=clock,
+            store=store,
+            payments=PaymentStore(pool),
+            tariffs=TariffStore(pool, clock),
+            reports=Reports(pool),
+        )
+        api = ApiServer(
+            app,
+            host=settings.accounts_host,
+            port=settings.accounts_port,
+            progress=health.loop("api"),
+        )
+        relay = OutboxRelay(pool, publisher, schema=SCHEMA, progress=health.loop("outbox"))
+        confirmations = GuardedAgents(
+            Shell(Confirmations(store).handle, publisher, consumer="accounts"),
+            TOPICS,
+            bootstrap=settings.kafka_bootstrap,
+            group="accounts",
+            progress=health.loop("confirmations"),
+        )
+        await run_loops(stop, api.run, relay.run, confirmations.run)

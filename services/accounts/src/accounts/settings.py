@@ -1,0 +1,36 @@
+"""Everything that the accounts service can be told, each with its default and its unit."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+
+from ringfence.errors import BadInput
+from ringfence.settings import CommonSettings
+
+
+class Settings(CommonSettings):
+    """Read from `RINGFENCE_*`; what only this service knows from `RINGFENCE_ACCOUNTS_*`."""
+
+    accounts_host: str = Field("127.0.0.1", description="where the API is served")
+    accounts_port: int = Field(
+        8080, ge=0, le=65535, description="its TCP port; 0: any free one, told in the log"
+    )
+    accounts_tokens: SecretStr = Field(
+        SecretStr(""), description="who may use the API: name:token,name:token"
+    )
+    accounts_tokens_file: Path | None = Field(
+        None, description="a file of such pairs, one a line, read besides"
+    )
+    accounts_pool_size: int = Field(8, ge=2, le=100, description="database connections at most")
+
+    def token_pairs(self) -> SecretStr:
+        """All name:token pairs. Raises BadInput when the file is named and not there."""
+        pairs = self.accounts_tokens.get_secret_value()
+        file = self.accounts_tokens_file
+        if file is None:
+            return SecretStr(pairs)
+        if not file.is_file():
+            raise BadInput(
+                "RINGFENCE_ACCOUNTS_TOKENS_FILE", str(file), "a file of name:token lines"
+            )
+        return SecretStr(f"{pairs}\n{file.read_text(encoding='utf-8')}")
