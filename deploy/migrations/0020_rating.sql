@@ -47,6 +47,7 @@ create table rating.ledger (
 -- One entry per cause over all accounts: a call that comes again after its DID moved to another
 -- client is still the same call (docs/adr/0006).
 create unique index ledger_entry on rating.ledger (entry_id);
+create index ledger_reverses on rating.ledger (reverses) where reverses is not null;
 
 create table rating.not_billed (
     call_id uuid primary key,

@@ -1,7 +1,9 @@
 """Balances and their levels."""
 
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
+
+from pydantic import Field
 
 from ringfence.events.model import Currency, EventData, Id, Instant, Micro
 
@@ -27,7 +29,14 @@ class BalanceChanged(EventData):
 
 
 class _Crossing(EventData):
+    """What crossings have in common.
+
+    `crossing` counts an account's crossings: events of several topics come in any order, and only
+    the latest one counts.
+    """
+
     account_id: Id
+    crossing: Annotated[int, Field(ge=1)]
     balance_version: int
     balance_micro: Micro
     outstanding_micro: Micro

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -122,3 +123,14 @@ def make_producer(bootstrap: str) -> AIOKafkaProducer:
         request_timeout_ms=10_000,
         linger_ms=0,
     )
+
+
+@asynccontextmanager
+async def open_publisher(bootstrap: str, *, source: str) -> AsyncIterator[Publisher]:
+    """A publisher with a producer of its own, started and stopped around the block."""
+    producer = make_producer(bootstrap)
+    await producer.start()
+    try:
+        yield Publisher(producer, source=source)
+    finally:
+        await producer.stop()

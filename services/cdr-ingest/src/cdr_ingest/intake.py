@@ -1,0 +1,107 @@
+"""Takes records in: publishes what is new, parks what can not be read, then notes both.
+
+The note comes last: whoever is killed in between publishes the same ids again.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from uuid import UUID
+
+import structlog
+
+from cdr_ingest.metrics import RECORDS
+from cdr_ingest.sources import BadRow, BLeg, SourceRecord
+from cdr_ingest.store import IngestStore, RecordRow
+from ringfence.events.call import CallCompleted
+from ringfence.ids import call_id, derive
+from ringfence.kafka.publisher import Publisher
+from ringfence.kafka.records import Outgoing
+from ringfence.topics import CALL_COMPLETED
+
+_REMEMBERED = 200_000
+log = structlog.get_logger()
+
+
+class Intake:
+    """The one way from any source to `call.completed.v1`."""
+
+    def __init__(self, *, store: IngestStore, publisher: Publisher) -> None:
+        self._store = store
+        self._publisher = publisher
+        self._recent: OrderedDict[UUID, None] = OrderedDict()
+
+    async def take(self, records: Sequence[SourceRecord]) -> int:
+        """Accept records; how many were new. When this returns, all of them are safe."""
+        unseen = {record_id(r): r for r in records if record_id(r) not in self._recent}
+        if not unseen:
+            return 0
+        known = await self._store.accepted(list(unseen))
+        fresh = {key: record for key, record in unseen.items() if key not in known}
+        calls = [r for r in fresh.values() if isinstance(r, CallCompleted)]
+        bad = [r for r in fresh.values() if isinstance(r, BadRow)]
+        await self._publisher.park_source_rows(
+            (f"{row.server_id}:{row.tenant}", row.raw, row.reason) for row in bad
+        )
+        await self._publisher.publish([completed(call) for call in calls])
+        await self._store.accept([_row(key, record) for key, record in fresh.items()])
+        self._remember(list(unseen))
+        self._note(fresh.values(), bad)  # type: ignore[arg-type]
+        return len(fresh)
+
+    def _remember(self, ids: Sequence[UUID]) -> None:
+        self._recent.update(dict.fromkeys(ids))
+        while len(self._recent) > _REMEMBERED:
+            self._recent.popitem(last=False)
+
+    def _note(self, fresh: Sequence[SourceRecord], bad: Sequence[BadRow]) -> None:
+        for record in fresh:
+            RECORDS.labels(record.server_id, _disposition(record)).inc()
+        for row in bad:
+            log.warning(
+                "row parked",
+                server_id=row.server_id,
+                tenant=row.tenant,
+                line=row.line_number,
+                reason=row.reason,
+            )
+
+
+def record_id(record: SourceRecord) -> UUID:
+    """The id under which a record is known: a call's own; a bad row's by its bytes."""
+    if isinstance(record, CallCompleted):
+        return record.call_id
+    if isinstance(record, BLeg):
+        return call_id(record.server_id, record.source_call_id)
+    return derive("bad-row", record.server_id, record.tenant, record.raw)
+
+
+def completed(call: CallCompleted) -> Outgoing:
+    """`call.completed.v1`; its id is the call's, whichever way the call came."""
+    return Outgoing(
+        topic=CALL_COMPLETED,
+        key=f"{call.server_id}:{call.tenant}",
+        value=call.to_json(),
+        event_id=call.call_id,
+        time=call.ended_at,
+        source="cdr-ingest",
+        correlation_id=str(call.call_id),
+    )
+
+
+def _disposition(record: SourceRecord) -> str:
+    if isinstance(record, CallCompleted):
+        return "published"
+    return "b-leg" if isinstance(record, BLeg) else "dead"
+
+
+def _row(key: UUID, record: SourceRecord) -> RecordRow:
+    is_call = isinstance(record, CallCompleted)
+    return RecordRow(
+        record_id=key,
+        server_id=record.server_id,
+        tenant=record.tenant,
+        source=record.source if is_call else "",
+        disposition=_disposition(record),
+        reason=record.reason[:500] if isinstance(record, BadRow) else "",
+        started_at=record.started_at if is_call else None,
+    )

@@ -1,0 +1,28 @@
+"""Everything that can be set, with its default and its unit; from `RINGFENCE_*`."""
+
+from pydantic import Field
+
+from ringfence.settings import CommonSettings
+
+
+class Settings(CommonSettings):
+    """Cdr-ingest's settings; what concerns one server stands in the servers file."""
+
+    cdr_ingest_batch_records: int = Field(
+        500, ge=1, le=10_000, description="records published and noted together"
+    )
+    cdr_ingest_sweep_s: int = Field(
+        600,
+        ge=10,
+        description="seconds between two reads of a server's whole look-back window; in between"
+        " only as much is read as the longest call seen makes necessary",
+    )
+    cdr_ingest_lag_s: int = Field(
+        300, ge=0, description="seconds that a PBX may take to write a finished call down"
+    )
+    cdr_ingest_window_s: int = Field(
+        3600, ge=60, description="seconds of calls asked for at once when catching up"
+    )
+    cdr_ingest_backoff_max_s: float = Field(
+        60.0, gt=0, description="seconds between two tries of a source that fails, at most"
+    )

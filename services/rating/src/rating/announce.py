@@ -1,0 +1,131 @@
+"""Turns what was settled into events: the same cause always gives the same id and content."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import orjson
+
+from rating.intake import Call
+from rating.ledger import Entry, runs
+from ringfence.events.balance import BalanceChanged
+from ringfence.events.call import CallUnrated
+from ringfence.ids import derive
+from ringfence.kafka.records import Outgoing
+from ringfence.topics import BALANCE_CHANGED, CALL_RATED, CALL_UNRATED
+
+SOURCE = "rating"
+
+
+def rated(call: Call, entry: Entry, currency: str) -> Outgoing:
+    """`call.rated.v1` for a charge. The entry's explanation holds the payload's second half."""
+    posting = entry.posting
+    head = {
+        "call_id": posting.cause_id,
+        "account_id": posting.account_id,
+        "outcome": "rated",
+        "entry_id": posting.entry_id,
+        "account_version": entry.version,
+        "cost_micro": -posting.amount_micro,
+        "currency": currency,
+    }
+    return _call_rated(call, posting.account_id, head, posting.explanation)
+
+
+def not_billed(
+    call: Call, account_id: str, reason: str, hidden: bool, currency: str, detail: str
+) -> Outgoing:
+    """`call.rated.v1` for a call that costs nothing by a rule; no ledger entry stands for it."""
+    head = {
+        "call_id": call.call.call_id,
+        "account_id": account_id,
+        "outcome": "not-billed",
+        "reason": reason,
+        "hidden": hidden,
+        "cost_micro": 0,
+        "currency": currency,
+    }
+    return _call_rated(call, account_id, head, detail)
+
+
+def _call_rated(call: Call, account_id: str, head: dict[str, object], tail: str) -> Outgoing:
+    """`head` and the stored `tail` are two halves of one JSON object, joined as bytes.
+
+    The tail was serialized once for the ledger; at 25,000 calls a second a second time shows.
+    """
+    return Outgoing(
+        topic=CALL_RATED,
+        key=account_id,
+        value=orjson.dumps(head)[:-1] + b"," + tail[1:].encode(),
+        event_id=derive("call.rated", call.call.call_id),
+        time=call.call.ended_at,
+        source=SOURCE,
+        correlation_id=call.correlation_id,
+    )
+
+
+def unrated(call: Call, told: CallUnrated) -> Outgoing:
+    """`call.unrated.v1`; a call that waits for another reason than before is told again."""
+    return Outgoing(
+        topic=CALL_UNRATED,
+        key=f"{told.server_id}:{told.tenant}",
+        value=told.to_json(),
+        event_id=derive("call.unrated", told.call_id, told.reason),
+        time=call.call.ended_at,
+        source=SOURCE,
+        correlation_id=call.correlation_id,
+    )
+
+
+def balance_changes(
+    entries: Sequence[Entry], currency: str, threads: dict[UUID, str]
+) -> list[Outgoing]:
+    """`balance.changed.v1` for one account's entries of a batch: one for each run."""
+    return [
+        Outgoing(
+            topic=BALANCE_CHANGED,
+            key=run.last.posting.account_id,
+            value=BalanceChanged(
+                account_id=run.last.posting.account_id,
+                version=run.last.version,
+                balance_micro=run.last.balance_after_micro,
+                from_version=run.first.version - 1,
+                from_balance_micro=run.from_balance_micro,
+                currency=currency,
+                cause=run.last.posting.kind,
+                cause_id=run.last.posting.cause_id,
+                occurred_at=run.last.posting.occurred_at,
+            ).to_json(),
+            event_id=derive("balance.changed", run.last.posting.account_id, run.last.version),
+            time=run.last.posting.occurred_at,
+            source=SOURCE,
+            correlation_id=threads.get(run.last.posting.entry_id, ""),
+        )
+        for run in runs(entries)
+    ]
+
+
+def details(
+    *,
+    service_id: str,
+    direction: str,
+    number: str,
+    billsec: int,
+    billed_s: int,
+    free_s: int,
+    started_at: datetime,
+    explanation: dict[str, object],
+) -> str:
+    """The half of `call.rated.v1` that stands in the ledger as the entry's explanation."""
+    return orjson.dumps(
+        {
+            "service_id": service_id,
+            "direction": direction,
+            "number": number,
+            "billsec": billsec,
+            "billed_s": billed_s,
+            "free_s": free_s,
+            "started_at": started_at,
+            "explanation": explanation,
+        }
+    ).decode()

@@ -1,0 +1,84 @@
+"""What rating must know to price a call, kept in memory and renewed from the database."""
+
+from collections.abc import Sequence
+
+from rating.product_match import Ambiguous, Match, ProductIndex
+from rating.store import RatingStore
+from rating.tariff import Deck, TariffVersion, TariffVersions
+from rating.verdict import NotBilled, Rated, Unrated, rate_call
+from ringfence.errors import RingfenceError
+from ringfence.events.account import AccountChanged
+from ringfence.events.call import CallCompleted
+from ringfence.events.tariff import rows_digest
+
+
+class TariffDamaged(RingfenceError):
+    """A tariff version's rows are not those that were published."""
+
+
+class Books:
+    """Accounts' profiles, their products, and the tariffs, as of the last `refresh`."""
+
+    def __init__(self) -> None:
+        self._horizon = "0"
+        self._accounts: dict[str, AccountChanged] = {}
+        self._products = ProductIndex()
+        self._tariffs = TariffVersions()
+        self._loaded: set[int] = set()
+
+    async def refresh(self, store: RatingStore) -> None:
+        """Take in what changed since the last time, whichever worker wrote it."""
+        news = await store.news(self._horizon)
+        for value in news.profiles:
+            self._take_account(AccountChanged.model_validate(value))
+        for row in news.tariffs:
+            await self._take_tariff(store, dict(row))
+        self._horizon = news.horizon
+
+    def _take_account(self, account: AccountChanged) -> None:
+        self._accounts[account.account_id] = account
+        self._products.replace(account)
+
+    async def _take_tariff(self, store: RatingStore, row: dict[str, object]) -> None:
+        version_id = int(str(row["version_id"]))
+        if version_id in self._loaded:
+            return
+        rates = await store.rates(version_id)
+        if len(rates) != row["rows"] or rows_digest(rates) != row["sha256"]:
+            raise TariffDamaged(
+                f"tariff version {version_id} of {row['tariff_id']}: the rows in accounts.tariff_rate"
+                " are not those that were published"
+            )
+        self._tariffs.add(TariffVersion.of(row, Deck(rates)))
+        self._loaded.add(version_id)
+
+    def match(self, call: CallCompleted) -> Match | Unrated:
+        """The product that a call belongs to, or why none can be named."""
+        found = self._products.match(call)
+        if isinstance(found, Match):
+            return found
+        if isinstance(found, Ambiguous):
+            return Unrated("ambiguous-product", f"claimed by {' and '.join(found.names)}")
+        return Unrated("unknown-product", found.detail)
+
+    def rate(self, call: CallCompleted, match: Match, free_s_left: int) -> Rated | NotBilled | Unrated:
+        """What a call of this product costs."""
+        account = self._accounts[match.account_id]
+        return rate_call(call, match.service, account, self._tariffs, free_s_left)
+
+    def zone(self, account_id: str) -> str:
+        """The IANA time zone in which an account's billing periods run."""
+        return self._accounts[account_id].time_zone
+
+    def currency(self, account_id: str) -> str:
+        """The currency of an account."""
+        return self._accounts[account_id].currency
+
+    def places(self, account_ids: Sequence[str]) -> list[tuple[str, str]]:
+        """Where these accounts' calls come from: (server_id, tenant)."""
+        return [
+            (service.server_id, service.tenant)
+            for account_id in account_ids
+            if account_id in self._accounts
+            for service in self._accounts[account_id].services
+        ]

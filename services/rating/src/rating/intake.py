@@ -1,0 +1,112 @@
+"""Reads a batch: what each record is, and which can never work."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+from uuid import UUID
+
+from ringfence.errors import Reject
+from ringfence.events.account import AccountChanged
+from ringfence.events.call import CallCompleted
+from ringfence.events.payment import PaymentReceived
+from ringfence.events.tariff import TariffPublished
+from ringfence.kafka.records import Received, Rejected, parse
+from ringfence.topics import ACCOUNT_CHANGED, CALL_COMPLETED, PAYMENT_RECEIVED, TARIFF_PUBLISHED
+
+
+class Call(NamedTuple):
+    """A completed call with what identifies its content."""
+
+    call: CallCompleted
+    input_hash: bytes
+    raw: str
+    received: Received | None
+
+    @property
+    def correlation_id(self) -> str:
+        """The thread from this call on: its own where the record names none."""
+        return (self.received and self.received.correlation_id) or str(self.call.call_id)
+
+
+class Payment(NamedTuple):
+    """A payment with what identifies its content."""
+
+    payment: PaymentReceived
+    input_hash: bytes
+    received: Received
+
+
+@dataclass
+class Intake:
+    """A batch, sorted by what its records are."""
+
+    calls: list[Call] = field(default_factory=list)
+    payments: list[Payment] = field(default_factory=list)
+    accounts: list[tuple[AccountChanged, Received]] = field(default_factory=list)
+    tariffs: list[TariffPublished] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+def read_batch(batch: Sequence[Received]) -> Intake:
+    """Sort a batch; a record that can not be read is rejected, the next one is unharmed."""
+    intake = Intake()
+    for received in batch:
+        try:
+            _READERS[received.topic](intake, received)
+        except Reject as reason:
+            intake.rejected.append(Rejected(received, str(reason)))
+    return intake
+
+
+def call_hash(call: CallCompleted) -> bytes:
+    """What must not differ when the same call comes again, by whichever way.
+
+    Names and statuses may: a push and a pull tell them differently. What is billed may not.
+    """
+    facts = (
+        f"{call.server_id}\x1f{call.direction}\x1f{call.billsec}\x1f{call.destination_number}"
+        f"\x1f{call.caller_destination}\x1f{int(call.started_at.timestamp())}"
+    )
+    return hashlib.blake2b(facts.encode(), digest_size=16).digest()
+
+
+def _payment_hash(payment: PaymentReceived) -> bytes:
+    facts = f"{payment.account_id}\x1f{payment.kind}\x1f{payment.amount_micro}\x1f{payment.currency}"
+    return hashlib.blake2b(facts.encode(), digest_size=16).digest()
+
+
+def _read_call(intake: Intake, received: Received) -> None:
+    call = parse(CallCompleted, received)
+    intake.calls.append(Call(call, call_hash(call), received.value.decode(), received))
+
+
+def _read_payment(intake: Intake, received: Received) -> None:
+    payment = parse(PaymentReceived, received)
+    if payment.kind == "top-up" and payment.amount_micro <= 0:
+        raise Reject(f"amount_micro: got {payment.amount_micro}, expected more than 0 for a top-up")
+    intake.payments.append(Payment(payment, _payment_hash(payment), received))
+
+
+def _read_account(intake: Intake, received: Received) -> None:
+    intake.accounts.append((parse(AccountChanged, received), received))
+
+
+def _read_tariff(intake: Intake, received: Received) -> None:
+    intake.tariffs.append(parse(TariffPublished, received))
+
+
+_READERS: dict[str, Callable[[Intake, Received], None]] = {
+    CALL_COMPLETED.name: _read_call,
+    PAYMENT_RECEIVED.name: _read_payment,
+    ACCOUNT_CHANGED.name: _read_account,
+    TARIFF_PUBLISHED.name: _read_tariff,
+}
+
+
+def call_id_if_readable(received: Received) -> UUID | None:
+    """The call that a rejected record was about, where its header says so."""
+    try:
+        return received.event_id
+    except Reject:
+        return None

@@ -1,0 +1,170 @@
+"""Which number a call went to, in the form that tariffs use: country code first, digits only.
+
+The steps and their order are domain/billing, section 5. Where it leaves a choice:
+
+- A number with a leading `+` is complete; nothing is stripped from it or put in front of it.
+- What was dialled in three to five digits is an extension before any correction: with
+  `strip_prefix` 9, 911 stays 911.
+- `prepend` goes where `strip_prefix` was taken off or, with no `strip_prefix` set, in front of
+  every number that is not complete already (exit code in front, or 1 and ten digits where the
+  country code is 1). So `0` and `44` turn 020... into 4420... and leave 0044... alone.
+- A national trunk prefix (the 0 of 020 7946 0000) differs from country to country and is not
+  guessed: set `strip_prefix` and `prepend`. Left as it is, no country code starts with 0, and the
+  number is invalid, so the call waits in the unrated queue.
+- Where the country code is 1, six to ten digits without a country code are never looked up as if
+  they had one: ten digits get it if the package says so, Canada's 310-xxxx is dialled as it
+  stands, and all else is invalid rather than charged as a call abroad.
+- Letters, other scripts' digits and addresses (`sip:...@...`) make a number invalid: taking them
+  out would leave some other number.
+"""
+
+import re
+from typing import Literal, NamedTuple
+
+Kind = Literal["e164", "extension", "feature-code", "invalid"]
+
+MAX_WRITTEN = 64
+"""No number is written in more characters than this."""
+
+MIN_E164, MAX_E164 = 6, 15
+"""Digits of a complete number, country code included (ITU-T E.164)."""
+
+ABROAD_IN_NANP = frozenset(
+    "242 246 264 268 284 345 441 473 649 658 664 721 758 767 784 809 829 849 868 869 876".split()
+)
+"""Area codes under country code 1 of countries other than the United States and Canada."""
+
+_NOT_PART_OF_A_NUMBER = re.compile(r"[^\W0-9_]|[@:]")
+_NOT_DIALLED = re.compile(r"[^0-9*#]")
+
+
+class Number(NamedTuple):
+    """A number as rating reads it.
+
+    `digits` is the normalised number (`e164`), the extension, or the code with its `*`;
+    `dialled` is what the PBX recorded, without punctuation; `why` says why it is invalid.
+    """
+
+    kind: Kind
+    digits: str
+    international: bool
+    dialled: str
+    why: str = ""
+
+
+class NumberPlan:
+    """How one package's PBX writes numbers; `read` turns each into a `Number`."""
+
+    __slots__ = ("_corrects", "_country", "_exit", "_nanp", "_prepend", "_strip", "_ten_digits")
+
+    def __init__(
+        self,
+        *,
+        country_code: str = "1",
+        exit_code: str = "011",
+        strip_prefix: str = "",
+        prepend: str = "",
+        nanpa_10_digit: bool = True,
+    ) -> None:
+        self._country = country_code
+        self._exit = exit_code
+        self._strip = strip_prefix
+        self._prepend = prepend
+        self._ten_digits = nanpa_10_digit
+        self._nanp = country_code == "1"
+        self._corrects = bool(strip_prefix or prepend)
+
+    def read(self, written: str) -> Number:
+        """Normalise a number as a PBX wrote it; never raises."""
+        if not (written.isdigit() and written.isascii()):
+            return self._read_punctuated(written)
+        if len(written) == 11 and self._nanp and written[0] == "1" and not self._corrects:
+            return Number("e164", written, written[1:4] in ABROAD_IN_NANP, written)
+        return self._read_dialled(written)
+
+    def _read_punctuated(self, written: str) -> Number:
+        if len(written) > MAX_WRITTEN:
+            return _invalid(written[:MAX_WRITTEN], f"longer than {MAX_WRITTEN} characters")
+        if _NOT_PART_OF_A_NUMBER.search(written):
+            return _invalid(written, "it holds letters or an address")
+        bare = written.strip()
+        dialled = _NOT_DIALLED.sub("", bare)
+        if not dialled:
+            return _invalid(written, "it holds no digits")
+        if bare[0] == "+":
+            digits = _only_digits(dialled)
+            return _extension(digits) or self._complete(digits, digits)
+        return self._read_dialled(dialled)
+
+    def _read_dialled(self, dialled: str) -> Number:
+        corrected = self._correct(dialled) if self._corrects else dialled
+        if corrected[0] in "*#":
+            return Number("feature-code", corrected, False, dialled)
+        digits = _only_digits(corrected)
+        extension = _extension(digits, dialled)
+        if extension:
+            return extension
+        if digits.startswith(self._exit):
+            return self._complete(digits[len(self._exit) :], dialled)
+        if digits[0] == "0":
+            return _invalid(dialled, "no country code starts with 0: set strip_prefix and prepend")
+        if len(digits) == 10 and self._ten_digits:
+            return self._complete(self._country + digits, dialled)
+        if self._nanp and 6 <= len(digits) <= 10 and not _is_310(digits):
+            return _invalid(dialled, f"{len(digits)} digits without a country code")
+        return self._complete(digits, dialled)
+
+    def _correct(self, dialled: str) -> str:
+        if len(dialled) <= 5 or self._has_exit_code(dialled):
+            return dialled
+        stripped = bool(self._strip) and dialled.startswith(self._strip)
+        rest = dialled[len(self._strip) :] if stripped else dialled
+        if not rest:
+            return dialled
+        may_prepend = stripped or not self._strip
+        return self._prepend + rest if may_prepend and not self._is_complete(rest) else rest
+
+    def _has_exit_code(self, dialled: str) -> bool:
+        """Whether the exit code stands in front, and is not just what is to be stripped."""
+        strips_exit_code = len(self._strip) >= len(self._exit)
+        return dialled.startswith(self._exit) and not (
+            strips_exit_code and dialled.startswith(self._strip)
+        )
+
+    def _is_complete(self, rest: str) -> bool:
+        return (
+            rest[0] in "*#"
+            or len(rest) <= 5
+            or rest.startswith(self._exit)
+            or (self._nanp and len(rest) == 11 and rest[0] == "1")
+        )
+
+    def _complete(self, digits: str, dialled: str) -> Number:
+        if not MIN_E164 <= len(digits) <= MAX_E164:
+            return _invalid(dialled, f"{len(digits)} digits, not {MIN_E164} to {MAX_E164}")
+        if digits[0] == "0":
+            return _invalid(dialled, "no country code starts with 0")
+        abroad = not digits.startswith(self._country) or (
+            self._nanp and digits[1:4] in ABROAD_IN_NANP
+        )
+        return Number("e164", digits, abroad, dialled)
+
+
+def _extension(digits: str, dialled: str = "") -> Number | None:
+    if 3 <= len(digits) <= 5:
+        return Number("extension", digits, False, dialled or digits)
+    return None
+
+
+def _only_digits(dialled: str) -> str:
+    if dialled.isdigit():
+        return dialled
+    return dialled.replace("*", "").replace("#", "")
+
+
+def _is_310(digits: str) -> bool:
+    return len(digits) == 7 and digits.startswith("310")
+
+
+def _invalid(dialled: str, why: str) -> Number:
+    return Number("invalid", dialled, False, dialled, why)

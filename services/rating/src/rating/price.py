@@ -1,0 +1,157 @@
+"""What a call costs: billed seconds, the free part of them, and one rounding at the end.
+
+The rules are domain/billing, section 4. All that can be worked out before a call is known (a rate
+with its markup, the increments, the fee) is worked out once into `Terms`; a call then costs a
+handful of whole-number operations, however long it lasted.
+"""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import lcm
+from typing import NamedTuple
+
+from ringfence.errors import BadInput
+from ringfence.money import MICRO, parse_decimal, round_half_up
+
+MAX_INCREMENT_S = 86_400
+"""A billing increment of more than a day is a mistake."""
+
+MAX_RATE_PER_MIN = 1_000_000
+"""The dearest minute accepted, markup included: keeps any call's cost far within a BIGINT."""
+
+MAX_FEE = 1_000_000
+"""The largest connection fee accepted, in the currency's units."""
+
+ROUNDING = "once per call, half up, to 0.000001"
+"""The rounding rule, as an explanation names it."""
+
+
+class Charge(NamedTuple):
+    """What a call came to; `free_s` of the `billed_s` seconds were free."""
+
+    billed_s: int
+    free_s: int
+    cost_micro: int
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """A price, ready to be applied: build it by `outbound` or `inbound`.
+
+    Texts stand as they were given, for explanations. Cost of `n` seconds that are paid for, in
+    micro-units: `(n * per_second + fee) / divisor`, exact before its rounding.
+    """
+
+    rate_per_min: str
+    markup_percent: str
+    initial_s: int
+    increment_s: int
+    connection_fee: str
+    takes_free_seconds: bool
+    per_second: int = field(repr=False)
+    fee: int = field(repr=False)
+    divisor: int = field(repr=False)
+
+    @classmethod
+    def outbound(
+        cls,
+        rate_per_min: str,
+        initial_s: int,
+        increment_s: int,
+        *,
+        markup_percent: str = "100",
+        connection_fee: str = "0",
+        takes_free_seconds: bool = True,
+    ) -> "Terms":
+        """Terms of outbound calls; `markup_percent` 120 is 20 % on top. Raises BadInput."""
+        rate = _price(rate_per_min, "rate_per_min", MAX_RATE_PER_MIN)
+        markup = _price(markup_percent, "markup_percent", None)
+        fee = _price(connection_fee, "connection_fee", MAX_FEE)
+        marked_up = rate * markup / 100
+        if marked_up > MAX_RATE_PER_MIN:
+            expected = f"a rate of at most {MAX_RATE_PER_MIN} a minute with its markup"
+            raise BadInput("markup_percent", markup_percent, expected)
+        check_increments(initial_s, increment_s)
+        per_second, fee_micro = marked_up * MICRO / 60, fee * MICRO
+        divisor = lcm(per_second.denominator, fee_micro.denominator)
+        return cls(
+            rate_per_min=rate_per_min,
+            markup_percent=markup_percent,
+            initial_s=initial_s,
+            increment_s=increment_s,
+            connection_fee=connection_fee,
+            takes_free_seconds=takes_free_seconds,
+            per_second=int(per_second * divisor),
+            fee=int(fee_micro * divisor),
+            divisor=divisor,
+        )
+
+    @classmethod
+    def inbound(
+        cls, rate_per_min: str, initial_s: int, increment_s: int, *, connection_fee: str = "0"
+    ) -> "Terms":
+        """Terms of inbound calls, which know neither markup nor free seconds. Raises BadInput."""
+        return cls.outbound(
+            rate_per_min,
+            initial_s,
+            increment_s,
+            connection_fee=connection_fee,
+            takes_free_seconds=False,
+        )
+
+    def billed_seconds(self, billsec: int) -> int:
+        """Seconds that are charged for `billsec` seconds of talk.
+
+        The initial block is not a multiple of the increment: only what comes after it is rounded
+        up to whole increments.
+        """
+        if billsec <= 0:
+            return 0
+        beyond_s = billsec - self.initial_s
+        if beyond_s <= 0:
+            return self.initial_s
+        return self.initial_s - (-beyond_s // self.increment_s) * self.increment_s
+
+    def charge(self, billsec: int, free_seconds_left: int = 0) -> Charge:
+        """Price a call; a call that outlasts the free seconds pays for the rest.
+
+        The connection fee is due when any second is paid for, and shares the one rounding.
+        """
+        billed_s = self.billed_seconds(billsec)
+        free_s = 0
+        if self.takes_free_seconds and free_seconds_left > 0:
+            free_s = min(billed_s, free_seconds_left)
+        paid_s = billed_s - free_s
+        if not paid_s:
+            return Charge(billed_s, free_s, 0)
+        cost_micro = round_half_up(paid_s * self.per_second + self.fee, self.divisor)
+        return Charge(billed_s, free_s, cost_micro)
+
+
+def parse_increment(text: str, field_name: str = "increment") -> tuple[int, int]:
+    """Read `6` as (6, 6) and `30/6` as (30, 6): initial and further increment in seconds.
+
+    Raises BadInput for anything else, zero and more than a day included.
+    """
+    initial, slash, further = (part.strip() for part in text.partition("/"))
+    parts = (initial, further if slash else initial)
+    if not all(part.isascii() and part.isdigit() and len(part) <= 6 for part in parts):
+        raise BadInput(field_name, text, "whole seconds such as 60, or initial/further as 30/6")
+    initial_s, increment_s = int(parts[0]), int(parts[1])
+    check_increments(initial_s, increment_s)
+    return initial_s, increment_s
+
+
+def check_increments(initial_s: int, increment_s: int) -> None:
+    """Refuse (BadInput) increments under a second or over a day."""
+    for name, seconds in (("initial_s", initial_s), ("increment_s", increment_s)):
+        if not 1 <= seconds <= MAX_INCREMENT_S:
+            raise BadInput(name, seconds, f"1 to {MAX_INCREMENT_S} seconds")
+
+
+def _price(text: str, name: str, limit: int | None) -> Fraction:
+    exact = parse_decimal(text, name)
+    if exact < 0 or (limit is not None and exact > limit):
+        at_most = "" if limit is None else f", at most {limit}"
+        raise BadInput(name, text, f"a decimal number, not negative{at_most}")
+    return exact

@@ -1,0 +1,168 @@
+"""Rating's whole way: calls, payments, profiles and tariffs in; the ledger moves; what it did out.
+
+    call.completed ─┐                                   ┌─▶ call.rated / call.unrated
+    payment.received├─▶ read ─▶ learn ─▶ settle ─▶ write┤
+    account.changed ┤        (profiles)  (in memory)    └─▶ balance.changed
+    tariff.published┘
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+from rating.books import Books
+from rating.intake import Call, Intake, call_id_if_readable, read_batch
+from rating.product_match import Match
+from rating.settings import Settings
+from rating.settlement import Settlement, charge_id
+from rating.store import RatingStore, Settling, WaitingCall
+from ringfence.clock import Clock, SystemClock
+from ringfence.events.call import CallCompleted
+from ringfence.ids import derive
+from ringfence.kafka.batch import BatchRunner
+from ringfence.kafka.publisher import open_publisher
+from ringfence.kafka.records import Outcome, Received, Rejected
+from ringfence.kafka.shell import Shell
+from ringfence.observe.health import Health
+from ringfence.postgres.pool import open_pool
+from ringfence.process import run_loops
+from ringfence.topics import ACCOUNT_CHANGED, CALL_COMPLETED, PAYMENT_RECEIVED, TARIFF_PUBLISHED
+
+NAME = "rating"
+READS = (CALL_COMPLETED, PAYMENT_RECEIVED, ACCOUNT_CHANGED, TARIFF_PUBLISHED)
+
+
+class Rating:
+    """The handler: a batch's work in the database, and what is to be told of it."""
+
+    def __init__(
+        self, *, store: RatingStore, books: Books, clock: Clock, retry_unrated_s: int
+    ) -> None:
+        self._store = store
+        self._books = books
+        self._clock = clock
+        self._retry_unrated = timedelta(seconds=retry_unrated_s)
+
+    async def handle(self, batch: Sequence[Received]) -> Outcome:
+        """Settle a batch. Safe to call again: what stands already is answered as before."""
+        intake = read_batch(batch)
+        await self._learn(intake)
+        await self._books.refresh(self._store)
+        await self._take_up_waiting(intake)
+        outcome = await self._settle(intake)
+        outcome.reject += intake.rejected
+        await self._bury(outcome.reject)
+        return outcome
+
+    async def _learn(self, intake: Intake) -> None:
+        """Keep new profiles and tariff versions before anything is rated by them."""
+        if intake.accounts:
+            refused = await self._store.learn_accounts([account for account, _ in intake.accounts])
+            intake.rejected += [
+                Rejected(received, f"currency: got {account.currency}, expected the ledger's own")
+                for account, received in intake.accounts
+                if account.account_id in refused
+            ]
+        for tariff in intake.tariffs:
+            await self._store.learn_tariff(tariff)
+
+    async def _take_up_waiting(self, intake: Intake) -> None:
+        """Try recent unrated calls again when what they may have waited for has come."""
+        since = self._clock.now() - self._retry_unrated
+        waiting: list[WaitingCall] = []
+        if intake.accounts:
+            places = self._books.places([account.account_id for account, _ in intake.accounts])
+            waiting += await self._store.waiting(places, since)
+        if intake.tariffs:
+            waiting += await self._store.waiting_for_tariffs(since)
+        for found in waiting:
+            call = CallCompleted.model_validate_json(found.call)
+            intake.calls.append(Call(call, found.input_hash, found.call, None))
+
+    async def _settle(self, intake: Intake) -> Outcome:
+        if not (intake.calls or intake.payments):
+            return Outcome()
+        matched = [(call, self._books.match(call.call)) for call in intake.calls]
+        async with self._store.settling() as settling:
+            settlement = await self._open(settling, intake, matched)
+            for payment in intake.payments:
+                settlement.settle_payment(payment)
+            for call, match in matched:
+                settlement.settle_call(call, match)
+            await _write(settling, settlement)
+        return Outcome([*settlement.told, *settlement.changes()], settlement.rejected)
+
+    async def _open(
+        self, settling: Settling, intake: Intake, matched: list[tuple[Call, object]]
+    ) -> Settlement:
+        """Lock the accounts first, then see what stands: no other worker can be in between."""
+        matches = [(call, match) for call, match in matched if isinstance(match, Match)]
+        accounts = {p.payment.account_id: p.payment.currency for p in intake.payments}
+        accounts |= {m.account_id: self._books.currency(m.account_id) for _, m in matches}
+        standings = await settling.standings(accounts)
+        calls = [call.call.call_id for call, _ in matched]
+        entries = [*map(charge_id, calls), *(p.payment.payment_id for p in intake.payments)]
+        known = await settling.known(entries, calls)
+        elsewhere = {k.entry.posting.account_id: k.currency for k in known.entries.values()}
+        standings |= await settling.standings(elsewhere) if elsewhere.keys() - standings else {}
+        settlement = Settlement(self._books, known, standings, {})
+        keys = {settlement.free_key(c, m) for c, m in matches if _has_free_minutes(m)}
+        settlement.free_used = await settling.free_used(keys)
+        return settlement
+
+    async def _bury(self, rejected: Sequence[Rejected]) -> None:
+        dead = [
+            (
+                call_id_if_readable(d.received)
+                or derive("dead", d.received.topic, d.received.partition, d.received.offset),
+                d.reason.replace("\x00", ""),
+                d.received.value.decode("utf-8", "replace").replace("\x00", ""),
+            )
+            for d in rejected
+            if d.received.topic == CALL_COMPLETED.name
+        ]
+        if dead:
+            await self._store.bury(dead)
+
+
+def _has_free_minutes(match: Match) -> bool:
+    return bool(match.service.package and match.service.package.free_minutes)
+
+
+async def _write(settling: Settling, settlement: Settlement) -> None:
+    """The ledger first: its unique index is what stops a charge from being made twice."""
+    if settlement.entries:
+        await settling.write_entries(settlement.entries)
+        await settling.write_standings(settlement.moved())
+    if settlement.free_used:
+        await settling.write_free_used(settlement.free_used)
+    if settlement.not_billed:
+        await settling.write_not_billed(settlement.not_billed)
+    if settlement.unrated:
+        await settling.write_unrated(settlement.unrated)
+    if settlement.resolved:
+        await settling.resolve(settlement.resolved)
+
+
+async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
+    """Rate until told to stop."""
+    dsn, bootstrap = settings.postgres_dsn.get_secret_value(), settings.kafka_bootstrap
+    async with (
+        await open_pool(dsn, service=NAME) as pool,
+        open_publisher(bootstrap, source=NAME) as publisher,
+    ):
+        handler = Rating(
+            store=RatingStore(pool),
+            books=Books(),
+            clock=SystemClock(),
+            retry_unrated_s=settings.rating_retry_unrated_s,
+        )
+        runner = BatchRunner(
+            Shell(handler.handle, publisher, consumer=NAME),
+            READS,
+            bootstrap=bootstrap,
+            group=NAME,
+            progress=health.loop(NAME),
+            max_records=settings.rating_batch_records,
+        )
+        await run_loops(stop, runner.run)

@@ -1,0 +1,19 @@
+"""Everything that can be set, with its default and its unit; from `RINGFENCE_*`."""
+
+from pydantic import Field
+
+from ringfence.settings import CommonSettings
+
+
+class Settings(CommonSettings):
+    """Rating's settings."""
+
+    rating_batch_records: int = Field(
+        3000, ge=1, le=20_000, description="records in one transaction, at most"
+    )
+    rating_retry_unrated_s: int = Field(
+        900,
+        ge=0,
+        description="seconds for which an unrated call is tried again by itself when an account or"
+        " a tariff that it may have waited for changes; older ones wait for an operator's replay",
+    )

@@ -1,0 +1,241 @@
+"""Settles a batch in memory: what each call and payment becomes, given what stands already.
+
+Pure: the store reads before and writes after. A cause that stands already is answered as before;
+the same cause with another content is refused, loudly.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from rating import announce
+from rating.books import Books
+from rating.intake import Call, Payment
+from rating.ledger import Entry, Posting, Standing, post
+from rating.product_match import Match
+from rating.store import FreeKey, Known, KnownCall, KnownEntry, NotBilledRow, UnratedRow
+from rating.verdict import NotBilled, Rated, Unrated
+from ringfence.events.call import CallUnrated
+from ringfence.ids import derive
+from ringfence.kafka.records import Outgoing, Received, Rejected
+
+
+def charge_id(call_id: UUID) -> UUID:
+    """The id of the one charge that a call may have."""
+    return derive("charge", call_id)
+
+
+def period_of(instant: datetime, zone: str) -> date:
+    """The billing period that an instant belongs to: its month in the account's zone."""
+    return instant.astimezone(ZoneInfo(zone)).date().replace(day=1)
+
+
+@dataclass
+class Settlement:
+    """What a batch comes to. Filled by `settle_call` and `settle_payment`, read by the store."""
+
+    books: Books
+    known: Known
+    standings: dict[str, Standing]
+    free_used: dict[FreeKey, int]
+    entries: list[Entry] = field(default_factory=list)
+    not_billed: list[NotBilledRow] = field(default_factory=list)
+    unrated: list[UnratedRow] = field(default_factory=list)
+    resolved: list[UUID] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    told: list[Outgoing] = field(default_factory=list)
+    _touched: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
+    _threads: dict[UUID, str] = field(default_factory=dict)
+
+    def settle_payment(self, item: Payment) -> None:
+        """Post a top-up or an adjustment."""
+        payment = item.payment
+        known = self.known.entries.get(payment.payment_id)
+        if known is not None:
+            self._again(known, item.input_hash, item.received, "payment")
+            return
+        standing = self.standings[payment.account_id]
+        if standing.currency != payment.currency:
+            reason = f"currency: got {payment.currency}, expected the account's {standing.currency}"
+            self.rejected.append(Rejected(item.received, reason))
+            return
+        posting = Posting(
+            entry_id=payment.payment_id,
+            account_id=payment.account_id,
+            kind=payment.kind,
+            amount_micro=payment.amount_micro,
+            cause_id=payment.payment_id,
+            occurred_at=payment.received_at,
+            input_hash=item.input_hash,
+            explanation=orjson.dumps({"reference": payment.reference}).decode(),
+        )
+        self._enter(posting, standing, item.received.correlation_id)
+
+    def settle_call(self, call: Call, match: Match | Unrated) -> None:
+        """Charge a call, or say by which rule it costs nothing, or queue it."""
+        call_id = call.call.call_id
+        known_entry = self.known.entries.get(charge_id(call_id))
+        if known_entry is not None:
+            if self._again(known_entry, call.input_hash, call.received, "call"):
+                self.told.append(announce.rated(call, known_entry.entry, known_entry.currency))
+            return
+        known_call = self.known.not_billed.get(call_id)
+        if known_call is not None:
+            self._not_billed_again(call, known_call)
+            return
+        if self.known.unrated.get(call_id, call.input_hash) != call.input_hash:
+            self._refuse(call.received, "call")
+            return
+        self._settle_new(call, match)
+
+    def _settle_new(self, call: Call, match: Match | Unrated) -> None:
+        if isinstance(match, Unrated):
+            self._queue(call, match, None)
+            return
+        key = self.free_key(call, match)
+        verdict = self.books.rate(call.call, match, self._free_left(key, match))
+        if isinstance(verdict, Unrated):
+            self._queue(call, verdict, match)
+            return
+        if call.call.call_id in self.known.unrated:
+            self.resolved.append(call.call.call_id)
+        if isinstance(verdict, NotBilled):
+            self._pass_over(call, match, verdict)
+            return
+        if verdict.free_s:
+            self.free_used[key] += verdict.free_s
+        self._charge(call, match, verdict)
+
+    def free_key(self, call: Call, match: Match) -> FreeKey:
+        """Whose free seconds a call may use, and of which billing period."""
+        when = call.call.answered_at or call.call.started_at
+        zone = self.books.zone(match.account_id)
+        return match.account_id, match.service.service_id, period_of(when, zone)
+
+    def _free_left(self, key: FreeKey, match: Match) -> int:
+        package = match.service.package
+        granted_s = package.free_minutes * 60 if package else 0
+        return max(0, granted_s - self.free_used.get(key, 0)) if granted_s else 0
+
+    def _charge(self, call: Call, match: Match, verdict: Rated) -> None:
+        posting = Posting(
+            entry_id=charge_id(call.call.call_id),
+            account_id=match.account_id,
+            kind="charge",
+            amount_micro=-verdict.cost_micro,
+            cause_id=call.call.call_id,
+            occurred_at=call.call.ended_at,
+            input_hash=call.input_hash,
+            explanation=_details(call, match, verdict),
+        )
+        standing = self.standings[match.account_id]
+        entry = self._enter(posting, standing, call.correlation_id)
+        self.told.append(announce.rated(call, entry, standing.currency))
+
+    def _enter(self, posting: Posting, standing: Standing, thread: str) -> Entry:
+        entry = post(standing, posting)
+        self.entries.append(entry)
+        self._touched[posting.account_id].append(entry)
+        self._threads[posting.entry_id] = thread
+        self.known.entries[posting.entry_id] = KnownEntry(entry, standing.currency)
+        return entry
+
+    def _pass_over(self, call: Call, match: Match, verdict: NotBilled) -> None:
+        row = NotBilledRow(
+            call_id=call.call.call_id,
+            account_id=match.account_id,
+            service_id=match.service.service_id,
+            reason=verdict.reason,
+            hidden=verdict.hidden,
+            started_at=call.call.started_at,
+            input_hash=call.input_hash,
+            detail=_details(call, match, verdict),
+        )
+        self.not_billed.append(row)
+        currency = self.standings[match.account_id].currency
+        known = KnownCall(
+            row.account_id, row.service_id, row.reason, row.hidden, row.input_hash, row.detail,
+            currency,
+        )  # fmt: skip
+        self.known.not_billed[row.call_id] = known
+        self._tell_not_billed(call, known)
+
+    def _not_billed_again(self, call: Call, known: KnownCall) -> None:
+        if known.input_hash == call.input_hash:
+            self._tell_not_billed(call, known)
+        else:
+            self._refuse(call.received, "call")
+
+    def _tell_not_billed(self, call: Call, known: KnownCall) -> None:
+        self.told.append(
+            announce.not_billed(
+                call, known.account_id, known.reason, known.hidden, known.currency, known.detail
+            )
+        )
+
+    def _queue(self, call: Call, why: Unrated, match: Match | None) -> None:
+        c = call.call
+        told = CallUnrated(
+            call_id=c.call_id,
+            server_id=c.server_id,
+            tenant=c.tenant,
+            reason=why.reason,
+            detail=why.detail,
+            account_id=match.account_id if match else None,
+            service_id=match.service.service_id if match else None,
+            billsec=c.billsec,
+            started_at=c.started_at,
+        )
+        self.unrated.append(UnratedRow(told, call.input_hash, call.raw))
+        self.known.unrated[c.call_id] = call.input_hash
+        self.told.append(announce.unrated(call, told))
+
+    def _again(
+        self, known: KnownEntry, input_hash: bytes, received: Received | None, what: str
+    ) -> bool:
+        """A cause that stands already: told again as it was; with another content refused."""
+        if known.entry.posting.input_hash != input_hash:
+            self._refuse(received, what)
+            return False
+        self._touched[known.entry.posting.account_id].append(known.entry)
+        return True
+
+    def _refuse(self, received: Received | None, what: str) -> None:
+        if received is not None:
+            reason = f"{what}: came again with another content; the first stands"
+            self.rejected.append(Rejected(received, reason))
+
+    def changes(self) -> list[Outgoing]:
+        """What the accounts' balances did, each account's entries once and in their order."""
+        told: list[Outgoing] = []
+        for account_id, entries in self._touched.items():
+            currency = self.standings[account_id].currency
+            told += announce.balance_changes(_distinct(entries), currency, self._threads)
+        return told
+
+    def moved(self) -> dict[str, Standing]:
+        """The accounts that got new entries, as they stand now."""
+        return {e.posting.account_id: self.standings[e.posting.account_id] for e in self.entries}
+
+
+def _distinct(entries: Iterable[Entry]) -> list[Entry]:
+    return list({entry.posting.entry_id: entry for entry in entries}.values())
+
+
+def _details(call: Call, match: Match, verdict: Rated | NotBilled) -> str:
+    is_rated = isinstance(verdict, Rated)
+    return announce.details(
+        service_id=match.service.service_id,
+        direction=call.call.direction,
+        number=verdict.number,
+        billsec=call.call.billsec,
+        billed_s=verdict.billed_s if is_rated else 0,
+        free_s=verdict.free_s if is_rated else 0,
+        started_at=call.call.started_at,
+        explanation=verdict.explanation,
+    )

@@ -1,0 +1,147 @@
+"""Which rate a number has: the longest prefix in the tariff version that was in force.
+
+Domain/billing, section 2. A lookup tries the lengths that occur in the deck, longest first, so
+its cost depends on how long prefixes are and not on how many there are.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from rating.price import MAX_RATE_PER_MIN, check_increments
+from ringfence.errors import BadInput
+from ringfence.money import parse_decimal
+
+MAX_PREFIX = 15
+"""Digits of the longest prefix: no number has more."""
+
+CUSTOM_RATE, TARIFF_RATE = 0, 1
+"""A row's status: the package's custom rate applies, or the row's own."""
+
+RateRow = tuple[str, str, str, int, int, int]
+"""prefix, description, rate per minute, initial_s, increment_s, status."""
+
+
+class Rate(NamedTuple):
+    """What a row charges; equal ones are one object within a deck."""
+
+    rate_per_min: str
+    initial_s: int
+    increment_s: int
+    status: int
+    is_zero: bool
+
+
+class Found(NamedTuple):
+    """The row whose prefix is the longest that a number starts with."""
+
+    prefix: str
+    description: str
+    rate: Rate
+
+
+class Deck:
+    """The rows of one tariff version, built once and never changed.
+
+    Raises BadInput for a row that could not be rated by: a prefix that is not 1 to 15 digits or
+    comes twice, a rate that is not a decimal number, increments out of bounds, another status.
+    """
+
+    __slots__ = ("_lengths", "_rows")
+
+    def __init__(self, rows: Iterable[RateRow]) -> None:
+        self._rows: dict[str, tuple[str, Rate]] = {}
+        rates: dict[tuple[str, int, int, int], Rate] = {}
+        entries: dict[tuple[str, Rate], tuple[str, Rate]] = {}
+        for prefix, description, *charged in rows:
+            key = (str(charged[0]), int(charged[1]), int(charged[2]), int(charged[3]))
+            rate = rates.get(key) or rates.setdefault(key, _checked_rate(*key))
+            self._check_prefix(prefix)
+            entry = (description, rate)
+            self._rows[prefix] = entries.setdefault(entry, entry)
+        lengths = {len(prefix) for prefix in self._rows}
+        self._lengths = tuple(sorted(lengths, reverse=True))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def longest_prefix(self, digits: str) -> Found | None:
+        """The row for a normalised number, None if no prefix fits."""
+        rows, written = self._rows, len(digits)
+        for length in self._lengths:
+            if length <= written:
+                entry = rows.get(digits[:length])
+                if entry is not None:
+                    return Found(digits[:length], entry[0], entry[1])
+        return None
+
+    def exactly(self, prefix: str) -> Found | None:
+        """The row of this very prefix."""
+        entry = self._rows.get(prefix)
+        return None if entry is None else Found(prefix, entry[0], entry[1])
+
+    def _check_prefix(self, prefix: str) -> None:
+        if not (prefix.isascii() and prefix.isdigit() and len(prefix) <= MAX_PREFIX):
+            raise BadInput("prefix", prefix, f"1 to {MAX_PREFIX} digits")
+        if prefix in self._rows:
+            raise BadInput("prefix", prefix, "each prefix once in a tariff")
+
+
+@dataclass(frozen=True, slots=True)
+class TariffVersion:
+    """A tariff as it was published, in force from an instant on until the next one is."""
+
+    version_id: int
+    tariff_id: str
+    currency: str
+    effective_from: datetime
+    deck: Deck
+
+
+class TariffVersions:
+    """The versions of all tariffs."""
+
+    def __init__(self, versions: Iterable[TariffVersion] = ()) -> None:
+        self._by_tariff: dict[str, tuple[TariffVersion, ...]] = {}
+        for version in versions:
+            self.add(version)
+
+    def add(self, version: TariffVersion) -> None:
+        """Take in a version; the same one again changes nothing."""
+        others = self._by_tariff.get(version.tariff_id, ())
+        kept = [other for other in others if other.version_id != version.version_id]
+        self._by_tariff[version.tariff_id] = tuple(
+            sorted([*kept, version], key=_newest_first, reverse=True)
+        )
+
+    def in_force(self, tariff_id: str, at: datetime) -> TariffVersion | None:
+        """The version by which a call answered at `at` is rated, None before the first.
+
+        Of two that are effective from the same instant, the later one published counts.
+        """
+        for version in self._by_tariff.get(tariff_id, ()):
+            if version.effective_from <= at:
+                return version
+        return None
+
+    def known(self) -> Mapping[str, tuple[int, ...]]:
+        """The version ids held of each tariff, newest first."""
+        return {
+            tariff_id: tuple(version.version_id for version in versions)
+            for tariff_id, versions in self._by_tariff.items()
+        }
+
+
+def _newest_first(version: TariffVersion) -> tuple[datetime, int]:
+    return version.effective_from, version.version_id
+
+
+def _checked_rate(rate_per_min: str, initial_s: int, increment_s: int, status: int) -> Rate:
+    exact = parse_decimal(rate_per_min, "rate")
+    if not 0 <= exact <= MAX_RATE_PER_MIN:
+        raise BadInput("rate", rate_per_min, f"0 to {MAX_RATE_PER_MIN} a minute")
+    check_increments(initial_s, increment_s)
+    if status not in (CUSTOM_RATE, TARIFF_RATE):
+        raise BadInput("status", status, "1 (the row's rate) or 0 (the package's custom rate)")
+    return Rate(rate_per_min, initial_s, increment_s, status, exact == 0)

@@ -1,0 +1,9 @@
+"""Starts the suspender service."""
+
+from ringfence.process import run_service
+from suspender.service import run
+from suspender.settings import Settings
+
+if __name__ == "__main__":
+    settings = Settings()
+    run_service("suspender", settings, lambda health, stop: run(settings, health, stop))

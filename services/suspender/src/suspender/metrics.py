@@ -1,0 +1,15 @@
+"""What the suspender counts, besides what every service counts."""
+
+from prometheus_client import Counter, Histogram
+
+ACTIONS = Counter(
+    "ringfence_suspender_actions_total",
+    "Attempts to bring a service to its wanted state.",
+    ["server", "wanted", "result"],
+)
+REACTION_SECONDS = Histogram(
+    "ringfence_suspender_reaction_seconds",
+    "From wanted to confirmed by reading the PBX back.",
+    ["wanted"],
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600),
+)

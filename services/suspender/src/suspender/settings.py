@@ -1,0 +1,25 @@
+"""Everything that can be set, with its default and its unit; from `RINGFENCE_*`."""
+
+from pydantic import Field
+
+from ringfence.settings import CommonSettings
+
+
+class Settings(CommonSettings):
+    """The suspender's settings."""
+
+    suspender_poll_s: float = Field(
+        0.5, gt=0, description="seconds between two looks for due work (new work wakes it at once)"
+    )
+    suspender_told_after: int = Field(
+        3, ge=1, description="failed attempts after which service.suspension-failed is published"
+    )
+    suspender_backoff_max_s: float = Field(
+        60.0, gt=0, description="seconds between two attempts on one service, at most"
+    )
+    suspender_breaker_after: int = Field(
+        5, ge=1, description="failures in a row after which a server is left alone for a while"
+    )
+    suspender_breaker_s: float = Field(
+        15.0, gt=0, description="seconds for which such a server is left alone"
+    )
