@@ -1,0 +1,94 @@
+"""Everything that can be set, with its default and its unit; from `RINGFENCE_*`."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from notifier.notice import is_address
+from ringfence.errors import BadInput
+from ringfence.settings import CommonSettings
+
+TlsMode = Literal["auto", "none", "starttls", "tls"]
+
+
+class Settings(CommonSettings):
+    """The notifier's settings."""
+
+    notifier_templates_dir: Path | None = Field(
+        None, description="folder with the two templates; none: the packaged ones"
+    )
+    notifier_operator_email: str = Field(
+        "", description="who is told of a failed suspension; blank: only the log and the metrics"
+    )
+    notifier_in_doubt: Literal["hold", "resend"] = Field(
+        "hold",
+        description="a mail that the server may have taken, its answer being lost: hold it for an"
+        " operator (the client reads it at most once), or resend it (at least once)",
+    )
+    notifier_give_up_after_s: float = Field(
+        86_400, gt=0, description="seconds after which a mail that is only ever deferred has failed"
+    )
+    notifier_poll_s: float = Field(
+        1.0, gt=0, le=60, description="seconds between looks for mails that became due"
+    )
+    notifier_sender: str = Field(
+        "billing@localhost", description="the From address, bare; also the envelope's sender"
+    )
+    notifier_sender_name: str = Field("", description="the name shown with the From address")
+    notifier_smtp_host: str = Field("127.0.0.1", description="the SMTP server's name or address")
+    notifier_smtp_port: int = Field(25, ge=1, le=65535, description="its TCP port")
+    notifier_smtp_tls: TlsMode = Field(
+        "auto", description="none, starttls or tls; auto: tls on 465, starttls on 587, else none"
+    )
+    notifier_smtp_ca_file: Path | None = Field(
+        None, description="PEM file of the authorities to trust; none: the machine's"
+    )
+    notifier_smtp_user: str = Field("", description="user name; blank: no authentication")
+    notifier_smtp_password: SecretStr = Field(SecretStr(""), description="its password")
+    notifier_smtp_password_file: Path | None = Field(
+        None, description="a file with the password in it, instead of the password"
+    )
+    notifier_smtp_connections: int = Field(
+        2,
+        ge=1,
+        le=20,
+        description="connections to the SMTP server, each sending one mail at a time",
+    )
+    notifier_smtp_command_s: float = Field(
+        10.0, gt=0, le=12, description="seconds to wait for the server to connect or to answer"
+    )
+    notifier_smtp_data_s: float = Field(
+        60.0, gt=0, le=600, description="seconds to wait for its answer to a whole mail"
+    )
+
+    @field_validator("notifier_operator_email", "notifier_sender")
+    @classmethod
+    def _an_address(cls, value: str) -> str:
+        if value and not is_address(value):
+            raise BadInput("address", value, "one bare mail address such as billing@example.net")
+        return value
+
+    @model_validator(mode="after")
+    def _one_password(self) -> "Settings":
+        if self.notifier_smtp_password_file and self.notifier_smtp_password.get_secret_value():
+            raise ValueError("the SMTP password stands in a setting and in a file: give one")
+        return self
+
+    def smtp_password(self) -> str:
+        """The password, from wherever it was given. Raises BadInput where the file has none."""
+        path = self.notifier_smtp_password_file
+        if path is None:
+            return self.notifier_smtp_password.get_secret_value()
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            expected = f"a file with the SMTP password ({type(error).__name__})"
+            raise BadInput("notifier_smtp_password_file", str(path), expected) from None
+
+    def smtp_tls(self) -> Literal["none", "starttls", "tls"]:
+        """How the connection is protected: as set, or as the port has it by convention."""
+        if self.notifier_smtp_tls != "auto":
+            return self.notifier_smtp_tls
+        by_port: dict[int, Literal["starttls", "tls"]] = {465: "tls", 587: "starttls"}
+        return by_port.get(self.notifier_smtp_port, "none")
