@@ -1,0 +1,99 @@
+"""Making the simulated PBX misbehave, a given number of times, on given paths."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from aiohttp import web
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+FaultKind = Literal["status", "slow", "redirect", "html", "cut", "cut-quiet", "drop", "forget"]
+
+
+@dataclass
+class Fault:
+    """What goes wrong on paths that begin with `path`, the next `times` times.
+
+    status: answer with the number `value` · slow: wait `value` seconds first · redirect: 302 to
+    `value` · html: `value` with status 200 · cut: half of the real body, then the connection drops
+    · cut-quiet: half of it, looking complete · drop: no answer at all · forget: the session is lost
+    first.
+    """
+
+    kind: FaultKind
+    path: str = "/"
+    value: str = ""
+    times: int = 1
+
+
+class Faults:
+    """The faults to come, the first fitting one first."""
+
+    def __init__(self, forget_sessions: Callable[[], None]) -> None:
+        self.planned: list[Fault] = []
+        self._forget_sessions = forget_sessions
+
+    def take(self, path: str) -> Fault | None:
+        """The fault that this request meets, used up by one."""
+        for fault in self.planned:
+            if path.startswith(fault.path) and fault.times > 0:
+                fault.times -= 1
+                self.planned = [f for f in self.planned if f.times > 0]
+                return fault
+        return None
+
+    def middleware(self) -> Any:
+        """An aiohttp middleware; the control interface is spared."""
+
+        @web.middleware
+        async def misbehave(request: web.Request, handler: Handler) -> web.StreamResponse:
+            fault = None if request.path.startswith("/_sim/") else self.take(request.path)
+            return (
+                await handler(request)
+                if fault is None
+                else await self._act(fault, request, handler)
+            )
+
+        return misbehave
+
+    async def _act(
+        self, fault: Fault, request: web.Request, handler: Handler
+    ) -> web.StreamResponse:
+        match fault.kind:
+            case "status":
+                return web.Response(status=int(fault.value), text="fault")
+            case "redirect":
+                return web.Response(status=302, headers={"Location": fault.value})
+            case "html":
+                return web.Response(text=fault.value, content_type="text/html")
+            case "slow":
+                await asyncio.sleep(float(fault.value))
+                return await handler(request)
+            case "forget":
+                self._forget_sessions()
+                return await handler(request)
+            case "cut" | "cut-quiet":
+                return await _cut(request, await handler(request), fault.kind == "cut-quiet")
+            case "drop":
+                return _hang_up(request)
+
+
+async def _cut(request: web.Request, whole: web.StreamResponse, quiet: bool) -> web.StreamResponse:
+    assert isinstance(whole, web.Response)
+    assert isinstance(whole.body, bytes)
+    half = whole.body[: len(whole.body) // 2]
+    if quiet:
+        return web.Response(body=half, content_type=whole.content_type)
+    part = web.StreamResponse(headers={"Content-Type": whole.content_type})
+    part.content_length = len(whole.body)
+    await part.prepare(request)
+    await part.write(half)
+    return _hang_up(request, part)
+
+
+def _hang_up(request: web.Request, begun: web.StreamResponse | None = None) -> web.StreamResponse:
+    if request.transport is not None:
+        request.transport.close() if begun else request.transport.abort()
+    return begun or web.Response()

@@ -1,0 +1,47 @@
+"""What a simulated PBX begins with, from a TOML or JSON file."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ringfence_simulators.fusionpbx.calls import Call
+from ringfence_simulators.fusionpbx.model import KINDS, Domain, Extension, Gateway, Pbx, User
+
+Seed = dict[str, list[dict[str, Any]]]
+"""Lists `domains`, `users`, `gateways` and `extensions`, fields as in `model`."""
+
+
+def read_seed(path: Path) -> Seed:
+    """The file's content."""
+    if path.suffix == ".json":
+        content: Seed = orjson.loads(path.read_bytes())
+        return content
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
+def apply_seed(pbx: Pbx, seed: Seed) -> None:
+    """Add what the seed names; gateways before the extensions that use them."""
+    for domain in seed.get("domains", []):
+        pbx.add_domain(Domain(**domain))
+    for user in seed.get("users", []):
+        pbx.add_user(User(**user))
+    for gateway in seed.get("gateways", []):
+        pbx.add_gateway(Gateway(**gateway))
+    for extension in seed.get("extensions", []):
+        pbx.add_extension(Extension(**extension))
+
+
+def restore(pbx: Pbx) -> None:
+    """Take up what the journal holds: things added, calls, and what was switched since."""
+    for entry in pbx.journal.read():
+        kind = entry["kind"]
+        if kind == "seed":
+            apply_seed(pbx, entry["seed"])
+        elif kind == "call":
+            pbx.calls.append(Call(entry["columns"], entry["shown_at"]))
+        elif kind == "live" and entry["uuid"] in pbx.gateways:
+            pbx.gateways[entry["uuid"]].live = entry["live"]
+        elif kind in KINDS and entry["uuid"] in pbx.listed(kind):
+            pbx.listed(kind)[entry["uuid"]].enabled = entry["enabled"]
