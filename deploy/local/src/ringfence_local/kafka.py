@@ -149,7 +149,8 @@ class Kafka:
         self._choose_ports()
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         properties = str(self._folder / "server.properties")
-        tool = ["kafka.tools.StorageTool", "format", "-t", cluster, "-c", properties]
+        # One word: an id may begin with "-".
+        tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", properties]
         done = subprocess.run(  # noqa: S603 - our own command line
             [*self._java, *tool], capture_output=True, text=True, timeout=60, check=False
         )
