@@ -23,7 +23,7 @@ Effect = Literal["hide", "not-billed"]
 
 DESCRIPTIONS = {"inbound": "Inbound DID", "outbound": "Outbound DID", "local": "Local DID"}
 TOLL_FREE = "Toll Free"
-TOLL_FREE_CODES = frozenset("800 833 844 855 866 877 888".split())
+TOLL_FREE_CODES = frozenset(["800", "833", "844", "855", "866", "877", "888"])
 
 _DIALLED = re.compile(r"[0-9*#x]{1,32}")
 _WORD = re.compile(r"\[[^\[\]]{1,64}\]")

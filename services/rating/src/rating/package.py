@@ -136,8 +136,6 @@ def _inbound_terms(package: Package | None, flat_rate: str | None) -> Terms | No
         return NoTerms("inbound calls are billed, but the package has no custom inbound rate")
     try:
         initial_s, increment_s = parse_increment(increment, "custom_inbound_increment")
-        return Terms.inbound(
-            rate, initial_s, increment_s, connection_fee=package.connection_fee
-        )
+        return Terms.inbound(rate, initial_s, increment_s, connection_fee=package.connection_fee)
     except BadInput as refusal:
         return NoTerms(f"the package's inbound rate can not be used: {refusal}")

@@ -67,12 +67,12 @@ class _Tenant:
 
     def __init__(self) -> None:
         self.claims: dict[_Claim, tuple[Match, ...]] = {}
-        self.searches: dict[str, int] = {}
+        self.searches: set[str] = set()
 
     def add(self, claim: _Claim, match: Match) -> None:
         self.claims[claim] = (*self.claims.get(claim, ()), match)
         if claim[0] == "search":
-            self.searches[claim[1]] = len(self.claims[claim])
+            self.searches.add(claim[1])
 
     def remove(self, claim: _Claim, account_id: str) -> None:
         left = tuple(held for held in self.claims[claim] if held.account_id != account_id)
@@ -80,7 +80,8 @@ class _Tenant:
             self.claims[claim] = left
         else:
             del self.claims[claim]
-            self.searches.pop(claim[1] if claim[0] == "search" else "", None)
+            if claim[0] == "search":
+                self.searches.discard(claim[1])
 
 
 class ProductIndex:
@@ -119,7 +120,7 @@ class ProductIndex:
         """The product of a call. Never a guess: see the module's rules."""
         tenant_name = call.tenant.strip().casefold()
         tenant = self._tenants.get((call.server_id, tenant_name))
-        if tenant is None:
+        if tenant is None and tenant_name.lstrip("+").isdigit():
             tenant = self._tenants.get((call.server_id, did_key(tenant_name)))
         if tenant is None:
             return NoMatch(f"no product on server {call.server_id} has tenant {call.tenant!r}")
@@ -158,12 +159,9 @@ def _claims(service: Service) -> Iterator[tuple[tuple[str, str], _Claim]]:
         yield from _lesnet_claims(service, tenant_key)
         return
     listed = _vodia_listed(service) if service.kind == "vodia" else _fusionpbx_listed(service)
-    lists_callers = False
-    for claim in listed:
-        if claim[1]:
-            lists_callers = lists_callers or claim[0] != "did" or claim[1] in service.extensions
-            yield tenant_key, claim
-    if not lists_callers:
+    named = [claim for claim in listed if claim[1]]
+    yield from ((tenant_key, claim) for claim in named)
+    if not service.extensions and all(kind == "did" for kind, _ in named):
         yield tenant_key, _REST
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from rating.price import MAX_RATE_PER_MIN, check_increments
 from ringfence.errors import BadInput
+from ringfence.events.tariff import RateRow
 from ringfence.money import parse_decimal
 
 MAX_PREFIX = 15
@@ -18,9 +19,6 @@ MAX_PREFIX = 15
 
 CUSTOM_RATE, TARIFF_RATE = 0, 1
 """A row's status: the package's custom rate applies, or the row's own."""
-
-RateRow = tuple[str, str, str, int, int, int]
-"""prefix, description, rate per minute, initial_s, increment_s, status."""
 
 
 class Rate(NamedTuple):
@@ -54,8 +52,8 @@ class Deck:
         self._rows: dict[str, tuple[str, Rate]] = {}
         rates: dict[tuple[str, int, int, int], Rate] = {}
         entries: dict[tuple[str, Rate], tuple[str, Rate]] = {}
-        for prefix, description, *charged in rows:
-            key = (str(charged[0]), int(charged[1]), int(charged[2]), int(charged[3]))
+        for prefix, description, rate_per_min, initial_s, increment_s, status in rows:
+            key = (rate_per_min, initial_s, increment_s, status)
             rate = rates.get(key) or rates.setdefault(key, _checked_rate(*key))
             self._check_prefix(prefix)
             entry = (description, rate)
