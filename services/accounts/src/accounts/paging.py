@@ -2,7 +2,9 @@
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -10,6 +12,30 @@ import orjson
 from ringfence.errors import BadInput
 
 MAX_LIMIT = 500
+_ID = re.compile(r"[A-Za-z0-9._-]{1,100}", re.ASCII)
+
+
+def read_id(text: str) -> str:
+    """An id in a cursor."""
+    if not _ID.fullmatch(text):
+        raise ValueError("no id")
+    return text
+
+
+def read_version(text: str) -> int:
+    """An account's version in a cursor."""
+    version = int(text)
+    if not 0 <= version < 2**63:
+        raise ValueError("no version")
+    return version
+
+
+def read_instant(text: str) -> datetime:
+    """An instant in a cursor."""
+    instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError("no zone")
+    return instant
 
 
 def encode_cursor(*place: object) -> str:

@@ -1,13 +1,12 @@
 """Questions about money, calls and services, asked of the views that their owners publish."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from asyncpg import Record
 
-from accounts.paging import decode_cursor, page
+from accounts.paging import decode_cursor, page, read_id, read_instant, read_version
 from ringfence.money import format_micro
 from ringfence.postgres.pool import Pool
 
@@ -36,7 +35,7 @@ class Reports:
 
     async def ledger(self, account_id: str, cursor: str | None, limit: int) -> dict[str, Any]:
         """A client's entries, the newest first."""
-        (before,) = decode_cursor(cursor, int)
+        (before,) = decode_cursor(cursor, read_version)
         rows = await self._pool.fetch(
             "select entry_id, account_id, version, kind, amount_micro, balance_after_micro,"
             " occurred_at, posted_at, explanation, cause_id from report.ledger"
@@ -50,10 +49,11 @@ class Reports:
 
     async def calls(self, account_id: str, cursor: str | None, limit: int) -> dict[str, Any]:
         """A client's calls, the newest first, each with how it was priced."""
-        started_at, call_id = decode_cursor(cursor, datetime.fromisoformat, UUID)
+        started_at, call_id = decode_cursor(cursor, read_instant, UUID)
         rows = await self._pool.fetch(
             "select call_id, account_id, service_id, outcome, reason, cost_micro, direction,"
-            " number, billsec, started_at, explanation from report.call where account_id = $1"
+            " number, billsec, started_at, explanation from report.call"
+            " where account_id = $1 and not hidden"
             " and ($2::timestamptz is null or (started_at, call_id) < ($2, $3::uuid))"
             " order by started_at desc, call_id desc limit $4",
             account_id,
@@ -68,7 +68,7 @@ class Reports:
         self, account_id: str | None, cursor: str | None, limit: int
     ) -> dict[str, Any]:
         """What is switched off, what is meant to be, and what stands in the way."""
-        (after,) = decode_cursor(cursor, str)
+        (after,) = decode_cursor(cursor, read_id)
         rows = await self._pool.fetch(
             "select service_id, account_id, server_id, wanted, confirmed, since, last_error,"
             " next_attempt_at from report.service_state"
@@ -82,7 +82,7 @@ class Reports:
 
     async def unrated(self, cursor: str | None, limit: int) -> dict[str, Any]:
         """Calls that could not be rated, the oldest first, each with its reason."""
-        queued_at, call_id = decode_cursor(cursor, datetime.fromisoformat, UUID)
+        queued_at, call_id = decode_cursor(cursor, read_instant, UUID)
         rows = await self._pool.fetch(
             "select call_id, server_id, tenant, reason, detail, billsec, started_at, queued_at"
             " from report.unrated"

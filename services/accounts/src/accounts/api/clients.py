@@ -13,7 +13,7 @@ from accounts.account import (
 )
 from accounts.api.bodies import ClientBody, OutstandingBody
 from accounts.api.rooms import AccountId, Cursor, In, Limit, Who
-from accounts.paging import decode_cursor, page
+from accounts.paging import decode_cursor, page, read_id
 from accounts.store import Deed
 from ringfence.errors import BadInput
 from ringfence.money import format_micro, parse_micro
@@ -38,7 +38,7 @@ async def put_client(
 @router.get("/clients")
 async def list_clients(rooms: In, cursor: Cursor = None, limit: Limit = 50) -> dict[str, Any]:
     """Clients in the order of their ids."""
-    (after,) = decode_cursor(cursor, str)
+    (after,) = decode_cursor(cursor, read_id)
     found = await rooms.store.accounts(after, limit + 1)
     rows = [client_shown(account) for account in found]
     return page(rows, limit, lambda row: (row["account_id"],))
