@@ -16,8 +16,8 @@ create table notifier.account (
 create table notifier.level (
     account_id text primary key,
     level text check (level in ('low', 'exhausted')),
-    balance_version bigint,
-    occurred_at timestamptz,
+    crossing integer,
+    zero_crossing integer,
     restored_at timestamptz
 );
 
@@ -39,7 +39,7 @@ create table notifier.message (
     balance_micro bigint,
     outstanding_micro bigint,
     currency text,
-    balance_version bigint,
+    crossing integer,
     occurred_at timestamptz not null,
     attempts integer not null default 0,
     next_attempt_at timestamptz not null,
@@ -65,13 +65,6 @@ create table notifier.outbox (
     subject text not null,
     correlation_id text not null
 );
-
--- What was said to whom, for the front door.
-create view report.notice as
-select message_id, account_id, template, cause_id, state, recipient, subject, attempts,
-       occurred_at, created_at, sent_at, last_error, correlation_id
-from notifier.message;
-grant select on report.notice to ringfence_accounts;
 
 grant select, insert, update, delete on all tables in schema notifier to ringfence_notifier;
 grant usage on all sequences in schema notifier to ringfence_notifier;

@@ -93,17 +93,13 @@ class Intake:
                         f"event {received.event_id} came before, and told of {known.funds},"
                         f" not of {notice.funds}"
                     )
-            await self._store.note_level(
-                connection, low.account_id, "low", low.balance_version, low.occurred_at
-            )
+            await self._store.note_level(connection, low.account_id, "low", low.crossing)
             await self._supersede(connection, low.account_id)
 
     async def _balance_zero(self, received: Received) -> None:
         zero = parse(BalanceZero, received)
         async with self._store.handling(zero.account_id) as connection:
-            await self._store.note_level(
-                connection, zero.account_id, "exhausted", zero.balance_version, zero.occurred_at
-            )
+            await self._store.note_level(connection, zero.account_id, "exhausted", zero.crossing)
             await self._supersede(connection, zero.account_id)
 
     async def _service_suspended(self, received: Received) -> None:

@@ -30,7 +30,7 @@ _ADDRESS_AT_MOST = 254
 class Notice:
     """Something to say to a client, as the event tells it; who the client is comes later.
 
-    `balance_version` is that of the crossing, or None where the event has none.
+    `crossing` is the account's crossing that it tells of, or None where it tells of another thing.
     """
 
     message_id: UUID
@@ -38,7 +38,7 @@ class Notice:
     template: str
     cause_id: UUID
     funds: Funds | None
-    balance_version: int | None
+    crossing: int | None
     occurred_at: datetime
     correlation_id: str
 
@@ -64,7 +64,7 @@ def low_alert(low: BalanceLow, event_id: UUID, correlation_id: str) -> Notice:
         template=LOW_BALANCE_ALERT,
         cause_id=event_id,
         funds=Funds(low.balance_micro, low.outstanding_micro, low.currency),
-        balance_version=low.balance_version,
+        crossing=low.crossing,
         occurred_at=low.occurred_at,
         correlation_id=correlation_id,
     )
@@ -84,7 +84,7 @@ def zero_mail(suspended: ServiceSuspended, correlation_id: str) -> Notice | None
         template=VOIP_ZERO_BALANCE,
         cause_id=suspended.cause_id,
         funds=Funds(suspended.balance_micro or 0, suspended.outstanding_micro, suspended.currency),
-        balance_version=None,
+        crossing=None,
         occurred_at=suspended.confirmed_at,
         correlation_id=correlation_id,
     )
@@ -118,7 +118,16 @@ def _objection(notice: Notice, account: Account) -> str | None:
 
 def is_address(text: str) -> bool:
     """Whether `text` is one bare mail address, of a form that no header or command can break."""
-    return len(text) <= _ADDRESS_AT_MOST and _ADDRESS.fullmatch(text) is not None
+    if len(text) > _ADDRESS_AT_MOST or not _ADDRESS.fullmatch(text):
+        return False
+    local, _, domain = text.rpartition("@")
+    if any(part == "" for part in f"{local}.{domain}".split(".")) or not text.isprintable():
+        return False
+    try:
+        domain.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def operator_mail(
@@ -132,7 +141,7 @@ def operator_mail(
         template=SUSPENSION_FAILED,
         cause_id=failed.cause_id,
         funds=None,
-        balance_version=None,
+        crossing=None,
         occurred_at=failed.failed_at,
         correlation_id=correlation_id,
     )

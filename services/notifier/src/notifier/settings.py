@@ -69,6 +69,13 @@ class Settings(CommonSettings):
             raise BadInput("address", value, "one bare mail address such as billing@example.net")
         return value
 
+    @field_validator("notifier_sender")
+    @classmethod
+    def _a_sender(cls, value: str) -> str:
+        if not value or not value.isascii():
+            raise BadInput("sender", value, "an address in ASCII: every server takes that")
+        return value
+
     @model_validator(mode="after")
     def _one_password(self) -> "Settings":
         if self.notifier_smtp_password_file and self.notifier_smtp_password.get_secret_value():

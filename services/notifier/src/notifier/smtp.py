@@ -71,10 +71,11 @@ class Mail:
 
 def compose(mail: Mail, sender: Sender) -> bytes:
     """The mail as it travels: a plain and an HTML part, and a Message-ID made from its own id."""
-    message = EmailMessage(PLAIN_HEADERS if mail.recipient.isascii() else UTF8_HEADERS)
+    recipient, needs_utf8 = _on_the_wire(mail.recipient)
+    message = EmailMessage(UTF8_HEADERS if needs_utf8 else PLAIN_HEADERS)
     domain = sender.address.rpartition("@")[2]
     message["From"] = Address(sender.name, addr_spec=sender.address)
-    message["To"] = Address(addr_spec=mail.recipient)
+    message["To"] = Address("", *recipient.rsplit("@", 1))
     message["Subject"] = mail.subject
     message["Date"] = mail.written_at
     message["Message-ID"] = f"<{mail.message_id}@{domain}>"
@@ -127,7 +128,7 @@ class SmtpSession:
 
     async def _envelope(self, recipient: str) -> Reply:
         try:
-            address, needs_utf8 = _envelope_address(recipient)
+            address, needs_utf8 = _on_the_wire(recipient)
             options, encoding = (["SMTPUTF8"], "utf-8") if needs_utf8 else ([], "ascii")
             if needs_utf8 and not self._connection.supports_extension("smtputf8"):
                 raise SMTPNotSupported("the server does not take addresses beyond ASCII")
@@ -138,7 +139,7 @@ class SmtpSession:
                 raise Unreachable(_reason(error)) from error
             await self._forget_envelope()
             return _as_reply(error, otherwise="deferred")
-        except (SMTPNotSupported, UnicodeError) as error:
+        except SMTPNotSupported as error:
             return Reply("refused", _reason(error))
         return Reply("accepted", "")
 
@@ -189,8 +190,8 @@ def _connection_to(server: SmtpServer) -> aiosmtplib.SMTP:
     )
 
 
-def _envelope_address(recipient: str) -> tuple[str, bool]:
-    """The address as commands carry it, and whether it needs SMTPUTF8. Raises UnicodeError."""
+def _on_the_wire(recipient: str) -> tuple[str, bool]:
+    """The address as headers and commands carry it, and whether that needs SMTPUTF8."""
     local, _, domain = recipient.rpartition("@")
     return f"{local}@{domain.encode('idna').decode('ascii')}", not local.isascii()
 

@@ -104,24 +104,20 @@ class Store:
         connection: Connection,
         account_id: str,
         level: Literal["low", "exhausted"],
-        balance_version: int,
-        occurred_at: datetime,
+        crossing: int,
     ) -> None:
-        """Keep the level that a crossing reached, unless a later crossing was read before."""
+        """Keep the level that the latest crossing reached, and which was the latest to zero."""
         await connection.execute(
-            "insert into notifier.level (account_id, level, balance_version, occurred_at)"
-            " values ($1, $2, $3, $4) on conflict (account_id) do update"
-            " set (level, balance_version, occurred_at)"
-            " = (excluded.level, excluded.balance_version, excluded.occurred_at)"
-            " where level.level is null or (level.balance_version, level.occurred_at)"
-            " <= (excluded.balance_version, excluded.occurred_at)"
-            " and not (level.level = 'exhausted' and excluded.level = 'low'"
-            " and level.balance_version = excluded.balance_version"
-            " and level.occurred_at = excluded.occurred_at)",
+            "insert into notifier.level as known (account_id, level, crossing, zero_crossing)"
+            " values ($1, $2, $3, case when $2 = 'exhausted' then $3 end)"
+            " on conflict (account_id) do update set"
+            " level = case when excluded.crossing >= coalesce(known.crossing, 0)"
+            "  then excluded.level else known.level end,"
+            " crossing = greatest(known.crossing, excluded.crossing),"
+            " zero_crossing = greatest(known.zero_crossing, excluded.zero_crossing)",
             account_id,
             level,
-            balance_version,
-            occurred_at,
+            crossing,
         )
 
     async def note_restored(
@@ -143,7 +139,7 @@ class Store:
             await connection.fetchval(
                 "insert into notifier.message (message_id, account_id, template, cause_id, state,"
                 " recipient, subject, text_body, html_body, balance_micro, outstanding_micro,"
-                " currency, balance_version, occurred_at, next_attempt_at, created_at, last_error,"
+                " currency, crossing, occurred_at, next_attempt_at, created_at, last_error,"
                 " correlation_id) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
                 " $14, $15, $15, $16, $17) on conflict (message_id) do nothing returning true",
                 notice.message_id,
@@ -158,7 +154,7 @@ class Store:
                 funds and funds.balance_micro,
                 funds and funds.outstanding_micro,
                 funds and funds.currency,
-                notice.balance_version,
+                notice.crossing,
                 notice.occurred_at,
                 now,
                 message.reason,
@@ -205,16 +201,15 @@ class Store:
     ) -> list[Queued]:
         """Set aside unsent mails that a later event made pointless; which they were.
 
-        A low alert gives way to a zero balance of the same or a later posting; a mail that a
-        service is off, to its restoration. Rows that are being offered to the SMTP server at
-        this moment are left to their sender, which asks again should the server not take them.
+        A low alert gives way to a later crossing to zero; a mail that a service is off, to its
+        restoration. Rows that are being offered to the SMTP server at this moment are left to
+        their sender, which asks again should the server not take them.
         """
         rows = await connection.fetch(
             "with pointless as (select m.message_id from notifier.message m"
             " join notifier.level l using (account_id)"
             " where m.state in ('waiting', 'pending') and ($1::text is null or m.account_id = $1)"
-            " and (m.template = $2 and l.level = 'exhausted'"
-            "  and (m.balance_version, m.occurred_at) <= (l.balance_version, l.occurred_at)"
+            " and (m.template = $2 and m.crossing < l.zero_crossing"
             "  or m.template = $3 and m.occurred_at < l.restored_at)"
             " for update of m skip locked)"
             " update notifier.message set state = 'superseded', last_error = case template"
@@ -371,7 +366,7 @@ def _as_notice(row: asyncpg.Record) -> Notice:
         template=row["template"],
         cause_id=row["cause_id"],
         funds=None if funds.currency is None else funds,
-        balance_version=row["balance_version"],
+        crossing=row["crossing"],
         occurred_at=row["occurred_at"],
         correlation_id=row["correlation_id"],
     )
