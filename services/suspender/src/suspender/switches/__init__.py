@@ -1,0 +1,25 @@
+"""What a service is switched with: one module per kind of server, all with the same three verbs."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from ringfence.clock import Clock, SystemClock
+from ringfence.pbx.servers import Servers
+from suspender.switches.fusionpbx import FusionPbxSwitch
+from suspender.switches.switch import OperatorMustAct, Switch, SwitchState
+
+__all__ = ["OperatorMustAct", "Switch", "SwitchState", "open_switches"]
+
+
+@asynccontextmanager
+async def open_switches(
+    servers: Servers, *, clock: Clock | None = None
+) -> AsyncIterator[Mapping[str, Switch]]:
+    """The servers that can be switched, by id; their connections close with the context."""
+    async with AsyncExitStack() as stack:
+        switches: dict[str, Switch] = {}
+        for server_id, server in servers.fusionpbx.items():
+            switch = FusionPbxSwitch(server_id, server, clock=clock or SystemClock())
+            stack.push_async_callback(switch.aclose)
+            switches[server_id] = switch
+        yield switches
