@@ -9,6 +9,7 @@ from typing import Any
 import asyncpg
 import httpx
 import orjson
+
 from accounts.api.app import create_app
 from accounts.api.server import ApiServer
 from accounts.store import Store

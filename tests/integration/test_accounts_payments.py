@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from accounts_harness import FrontDoor, front_door
+
 from ringfence import ids
 
 PAYMENT = "payment.received.v1"

@@ -144,3 +144,21 @@ async def test_a_hundred_thousand_rows_in_one_step(
     assert await door.database.fetchval("select count(*) from accounts.tariff_rate") == 100_000
     record_property("import_of_100000_rows_s", f"{took_s:.2f}")
     print(f"100,000 rows: {took_s:.2f} s")
+
+
+async def test_a_tariff_may_be_larger_than_other_bodies_up_to_its_own_bound(
+    door: FrontDoor,
+) -> None:
+    url = "/v1/tariffs/retail/versions"
+    params = {"currency": "CAD"}
+    blank_lines = (b"," * 1023 + b"\n") * 1024
+
+    async def upload(mebibytes: int) -> AsyncIterator[bytes]:
+        yield CARD.encode()
+        for _ in range(mebibytes):
+            yield blank_lines
+
+    large = await door.http.post(url, params=params, content=upload(3))
+    assert large.status_code == 201
+    too_large = await door.http.post(url, params=params, content=upload(100))
+    assert too_large.status_code == 413

@@ -16,6 +16,8 @@ from accounts.store_tariffs import TariffStore
 from accounts.tokens import ApiUser
 from ringfence.clock import Clock
 
+MAX_BODY = 1024 * 1024
+
 
 def create_app(
     *,
@@ -34,6 +36,7 @@ def create_app(
         openapi_url="/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
+        max_body_size=MAX_BODY,
         # The gate has let nobody pass without a token; this says so in the document.
         dependencies=[Depends(HTTPBearer(auto_error=False))],
     )

@@ -102,8 +102,8 @@ async def _invalid(_: Request, error: Exception) -> JSONResponse:
 async def _http(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, StarletteHTTPException)
     detail: Any = error.detail
-    if isinstance(detail, dict):
-        return JSONResponse(detail, error.status_code, error.headers)
+    if error.status_code == 413:
+        detail = "a body of at most 1 MiB, or of 100 MiB for a tariff"
     body = error_body("request", None, str(detail), str(detail))
     return JSONResponse(body, error.status_code, error.headers)
 

@@ -14,11 +14,12 @@ from accounts.tariff_csv import read_rates
 from ringfence.events.model import Currency, Id, Text
 
 router = APIRouter(prefix="/tariffs", tags=["tariffs"])
+MAX_TARIFF = 100 * 1024 * 1024
 _IN_MEMORY = 8 * 1024 * 1024
 _CSV_BODY = {"requestBody": {"required": True, "content": {"text/csv": {"schema": {}}}}}
 
 
-@router.post("/{tariff_id}/versions", openapi_extra=_CSV_BODY)
+@router.post("/{tariff_id}/versions", openapi_extra=_CSV_BODY, max_body_size=MAX_TARIFF)
 async def post_version(
     tariff_id: Id,
     request: Request,
