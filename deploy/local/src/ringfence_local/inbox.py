@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import time
+from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
@@ -68,6 +69,19 @@ class Inbox:
     def messages(self) -> list[EmailMessage]:
         """The accepted mails, the oldest first."""
         return read_mails(self._folder)
+
+
+@dataclass(frozen=True)
+class MailFolder:
+    """The mails of an inbox that another process runs, and where it takes more."""
+
+    folder: Path
+    port: int
+    host: str = "127.0.0.1"
+
+    def messages(self) -> list[EmailMessage]:
+        """The accepted mails, the oldest first."""
+        return read_mails(self.folder)
 
 
 def read_mails(folder: Path) -> list[EmailMessage]:

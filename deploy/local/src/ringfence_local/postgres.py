@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
-from ringfence_local import child
+from ringfence_local import child, part
 from ringfence_local.errors import PartFailed, StartAgain
 from ringfence_local.ports import free_port
 
@@ -25,7 +25,6 @@ READY_BOUND_S = 60.0
 STOP_BOUND_S = 20.0
 SUPERUSER = "postgres"
 DATABASE = "ringfence"
-_STARTS = 3  # another process may take the port between our look and the bind
 _AGAIN = ("Address already in use", "pre-existing shared memory block")
 _UNPRIVILEGED = "nobody"
 
@@ -46,8 +45,7 @@ _SETTINGS = {
 class Postgres:
     """One server with its data in `folder`, on TCP at 127.0.0.1.
 
-    `start` is `prepare` (initdb, some seconds the first time), `launch` (quick; from the main
-    thread, for the server ends with the thread that launched it) and `wait_ready`.
+    A `part.Part`; call `start` from the main thread. Where `wanted_port` is taken, another is used.
     """
 
     def __init__(self, folder: Path, *, wanted_port: int = 0) -> None:
@@ -74,15 +72,7 @@ class Postgres:
 
         Raises PartFailed with the end of its log otherwise.
         """
-        self.prepare()
-        for attempt in range(_STARTS):
-            self.launch()
-            try:
-                self.wait_ready()
-                return
-            except StartAgain:
-                if attempt == _STARTS - 1:
-                    raise
+        part.start(self)
 
     def prepare(self) -> None:
         """Have an initialised data folder, and nobody at work in it."""

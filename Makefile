@@ -1,0 +1,59 @@
+# ringfence, for whoever has Python 3.11 or newer and make. `make help` says what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+BIN := .venv/bin
+MEMBERS := shared $(sort $(wildcard services/*)) deploy/local deploy/simulators
+PYPROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
+SOURCES := $(addsuffix /src,$(MEMBERS))
+INSTALLED := .venv/.installed
+
+.PHONY: help install lint format test run demo clean lock
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## Build .venv with every package and the `ringfence` command in it
+
+$(INSTALLED): requirements.lock $(PYPROJECTS)
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("ringfence needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.11")'
+	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.txt
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r .venv/uv.txt
+	$(BIN)/uv pip sync -q --python $(BIN)/python --require-hashes requirements.lock
+	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation $(addprefix -e ,$(MEMBERS))
+	@$(BIN)/uv pip check -q --python $(BIN)/python || { $(BIN)/uv pip check --python $(BIN)/python; exit 1; }
+	@touch $@
+
+lint: install ## Style, types and import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(SOURCES)
+	$(BIN)/lint-imports
+
+format: install ## Put the code into its form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: install ## Everything that can be proven on one machine, against real servers
+	$(BIN)/python -m pytest
+
+run: install ## The whole product on this machine, until Ctrl-C
+	@exec $(BIN)/ringfence run
+
+demo: install ## One client's story, from the first call to the top-up
+	@exec $(BIN)/ringfence demo
+
+clean: ## Forget the state of `make run` (.ringfence)
+	@$(PYTHON) deploy/local/src/ringfence_local/clean.py .ringfence
+
+lock: install ## Write requirements.lock anew (make lock UPGRADE=--upgrade for newer versions)
+	$(BIN)/uv pip compile -q $(addsuffix /pyproject.toml,$(MEMBERS)) \
+	  --group pyproject.toml:dev --group deploy/local/pyproject.toml:install \
+	  --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links \
+	  $(addprefix --no-emit-package ,$(shell sed -n 's/^name = "\(.*\)"/\1/p' $(PYPROJECTS))) \
+	  $(UPGRADE) --output-file requirements.lock

@@ -1,0 +1,43 @@
+"""What the simulated PBX begins with, and the servers file that leads the services to it."""
+
+import json
+from pathlib import Path
+
+from ringfence_local.state import secret_file, write_private
+
+PBX_ID = "pbx1"
+"""The PBX's id in the servers file, and so in products."""
+
+PBX_DOMAIN = "voip.example"
+"""The domain that the api key belongs to; tenants are further domains."""
+
+_SERVERS = """\
+# Written at every start. The key stands in a file of its own.
+[servers.{id}]
+kind = "fusionpbx"
+url = "{url}"
+host = "{domain}"
+api_key = {{ file = "{key}" }}
+all_tenants = true
+poll_s = 1.0
+timeout_s = 10.0
+"""
+
+
+def write_scene(folder: Path, pbx_url: str) -> None:
+    """Write `servers.toml`, and `pbx.json`: one domain, and a superadmin with a random api key.
+
+    Tenants, trunks and extensions come later, by the simulator's `/_sim/seed`, and stay.
+    """
+    key = secret_file(folder, "fusionpbx-key")
+    servers = _SERVERS.format(id=PBX_ID, url=pbx_url, domain=PBX_DOMAIN, key=key)
+    (folder / "servers.toml").write_text(servers, encoding="utf-8")
+    user = {
+        "name": "billing",
+        "domain": PBX_DOMAIN,
+        "api_key": key.read_text(encoding="utf-8").strip(),
+        "group": "superadmin",
+    }
+    write_private(
+        folder / "pbx.json", json.dumps({"domains": [{"name": PBX_DOMAIN}], "users": [user]})
+    )

@@ -1,0 +1,237 @@
+"""The whole product on one machine: real servers, then what they need, then the six services.
+
+    async with Stack(Path(".ringfence")) as stack:
+        ...  # stack.bootstrap, stack.dsn, stack.ports, stack.inbox, stack.supervisor
+
+Entering returns when every service answers; leaving stops all of it, in the opposite order.
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from ringfence.kafka.admin import create_topics
+from ringfence.postgres.migrate import migrate
+from ringfence_local.child import last_lines
+from ringfence_local.errors import PartFailed
+from ringfence_local.inbox import MailFolder
+from ringfence_local.kafka import Kafka
+from ringfence_local.part import start_aside
+from ringfence_local.ports import free_port
+from ringfence_local.postgres import Postgres
+from ringfence_local.scene import PBX_DOMAIN, write_scene
+from ringfence_local.state import (
+    FOLDER,
+    WANTED_PORTS,
+    Running,
+    announced,
+    choose_ports,
+    keep_ports,
+    only_one,
+    secret_file,
+)
+from ringfence_local.supervisor import Program, Supervisor, python_module
+
+MIGRATIONS = Path(__file__).parents[3] / "migrations"
+SERVICES = ("cdr-ingest", "rating", "balance-watch", "suspender", "notifier", "accounts")
+READY_BOUND_S = 60.0
+_OUTSIDE = ("inbox", "fusionpbx")
+_LOOK_EVERY_S = 0.05
+
+
+class Stack:
+    """All parts, in one state folder. Use it from the main thread's event loop.
+
+    RINGFENCE_KAFKA_BOOTSTRAP and RINGFENCE_POSTGRES_DSN name servers to use instead of the
+    embedded ones. `services` are started of the six; `environment` is added to theirs;
+    `wanted_ports` are taken where they are free ({}: any free port for everything).
+    Raises PartFailed, and stops what it started, when a part does not come up.
+    """
+
+    def __init__(
+        self,
+        folder: Path = FOLDER,
+        *,
+        services: Sequence[str] = SERVICES,
+        environment: Mapping[str, str] | None = None,
+        wanted_ports: Mapping[str, int] = WANTED_PORTS,
+    ) -> None:
+        self.folder = folder.absolute()
+        self.supervisor = Supervisor(self.folder / "logs")
+        self.bootstrap = os.environ.get("RINGFENCE_KAFKA_BOOTSTRAP", "")
+        self.dsn = os.environ.get("RINGFENCE_POSTGRES_DSN", "")
+        self.ports: dict[str, int] = {}
+        self.kafka: Kafka | None = None
+        self.postgres: Postgres | None = None
+        self._services = tuple(services)
+        self._environment = dict(environment or {})
+        self._wanted = {**dict.fromkeys(WANTED_PORTS, 0), **wanted_ports}
+        self._undo = AsyncExitStack()
+
+    async def __aenter__(self) -> "Stack":
+        async with AsyncExitStack() as undo:
+            undo.enter_context(only_one(self.folder))
+            self.ports = choose_ports(self.folder, self._wanted)
+            await self._start_servers(undo)
+            await asyncio.gather(migrate(self.dsn, MIGRATIONS), create_topics(self.bootstrap))
+            undo.push_async_callback(self._stop_programs)
+            await self._start_outside()
+            await self._start_services()
+            keep_ports(self.folder, {name: self.ports[name] for name in self._wanted})
+            undo.enter_context(announced(self.folder, self.running))
+            self._undo = undo.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._undo.aclose()
+
+    @property
+    def running(self) -> Running:
+        """What the state file says."""
+        return Running(
+            pid=os.getpid(),
+            bootstrap=self.bootstrap,
+            dsn=self.dsn,
+            ports=self.ports,
+            servers_file=str(self.folder / "servers.toml"),
+            tokens_file=str(self._tokens),
+            inbox_folder=str(self.folder / "inbox"),
+        )
+
+    @property
+    def inbox(self) -> MailFolder:
+        """The mails that were accepted, and where to send more."""
+        return MailFolder(self.folder / "inbox", self.ports["inbox"])
+
+    @property
+    def api_token(self) -> str:
+        """A bearer token that the accounts service knows."""
+        return self._tokens.read_text(encoding="utf-8").strip().partition(":")[2]
+
+    @property
+    def pbx_url(self) -> str:
+        """The simulated FusionPBX; its controls are under `/_sim/`."""
+        return f"http://127.0.0.1:{self.ports['fusionpbx']}"
+
+    async def health(self, service: str) -> dict[str, Any] | None:
+        """What a service says of itself at `/health`; None while it does not answer."""
+        return await _report(self.ports[f"{service}-health"])
+
+    @property
+    def _tokens(self) -> Path:
+        return secret_file(self.folder, "accounts-tokens", prefix="local:")
+
+    async def _start_servers(self, undo: AsyncExitStack) -> None:
+        """Kafka and PostgreSQL, both at once; or the ones that the environment names."""
+        starts: list[Coroutine[Any, Any, None]] = []
+        if not self.bootstrap:
+            self.kafka = Kafka(self.folder / "kafka", wanted_port=self.ports["kafka"])
+            undo.push_async_callback(asyncio.to_thread, self.kafka.stop)
+            starts.append(start_aside(self.kafka))
+        if not self.dsn:
+            self.postgres = Postgres(self.folder / "postgres", wanted_port=self.ports["postgres"])
+            undo.push_async_callback(asyncio.to_thread, self.postgres.stop)
+            starts.append(start_aside(self.postgres))
+        await _all(starts)
+        if self.kafka:
+            self.bootstrap, self.ports["kafka"] = self.kafka.bootstrap, self.kafka.port
+        if self.postgres:
+            self.dsn, self.ports["postgres"] = self.postgres.dsn(), self.postgres.port
+
+    async def _start_outside(self) -> None:
+        """What stands for the outside world: the mail server and the PBX."""
+        write_scene(self.folder, self.pbx_url)
+        inbox = ["--folder", str(self.folder / "inbox"), "--port", str(self.ports["inbox"])]
+        pbx = ["--port", str(self.ports["fusionpbx"]), "--state", str(self.folder / "pbx.journal")]
+        pbx += ["--seed", str(self.folder / "pbx.json")]
+        (self.folder / "inbox").mkdir(exist_ok=True)
+        for name, module, arguments in (
+            ("inbox", "ringfence_local.inbox", inbox),
+            ("fusionpbx", "ringfence_simulators.fusionpbx", pbx),
+        ):
+            await self.supervisor.start(Program(name, python_module(module, *arguments)))
+        for name in _OUTSIDE:
+            await self._until_up(name, partial(_listens, self.ports[name]))
+
+    async def _start_services(self) -> None:
+        for service in self._services:
+            self.ports[f"{service}-health"] = free_port()
+            module = service.replace("-", "_")
+            program = Program(service, python_module(module), self._environment_of(service))
+            await self.supervisor.start(program)
+        for service in self._services:
+            await self._until_up(service, partial(self.health, service))
+
+    def _environment_of(self, service: str) -> dict[str, str]:
+        return {
+            "RINGFENCE_KAFKA_BOOTSTRAP": self.bootstrap,
+            "RINGFENCE_POSTGRES_DSN": self.dsn,
+            "RINGFENCE_HEALTH_PORT": str(self.ports[f"{service}-health"]),
+            "RINGFENCE_SERVERS_FILE": str(self.folder / "servers.toml"),
+            "RINGFENCE_NOTIFIER_SMTP_HOST": "127.0.0.1",
+            "RINGFENCE_NOTIFIER_SMTP_PORT": str(self.ports["inbox"]),
+            "RINGFENCE_NOTIFIER_SENDER": f"billing@{PBX_DOMAIN}",
+            "RINGFENCE_ACCOUNTS_PORT": str(self.ports["accounts"]),
+            "RINGFENCE_ACCOUNTS_TOKENS_FILE": str(self._tokens),
+            **self._environment,
+        }
+
+    async def _until_up(self, name: str, answers: Callable[[], Awaitable[object]]) -> None:
+        """Wait for a program to answer. Raises PartFailed with the end of its log otherwise."""
+        child = self.supervisor.children[name]
+        for _ in range(round(READY_BOUND_S / _LOOK_EVERY_S)):
+            if await answers():
+                return
+            if child.state != "running":
+                break
+            await asyncio.sleep(_LOOK_EVERY_S)
+        log = self.supervisor.log(name)
+        raise PartFailed(f"{child.line()}: it did not come up. {log} ends:\n{last_lines(log)}")
+
+    async def _stop_programs(self) -> None:
+        """The services together, so that the slowest sets the time; then what they talked to."""
+        here = set(self.supervisor.children)
+        services = here.difference(_OUTSIDE)
+        await asyncio.gather(*(self.supervisor.stop(service) for service in services))
+        await self.supervisor.stop(*here.intersection(_OUTSIDE))
+
+
+async def _all(starts: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """Run all together; the first failure ends the others and is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for start in starts:
+                group.create_task(start)
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+
+
+async def _listens(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+async def _report(port: int) -> dict[str, Any] | None:
+    try:
+        async with httpx.AsyncClient(trust_env=False, timeout=2) as client:
+            answer = await client.get(f"http://127.0.0.1:{port}/health")
+    except httpx.TransportError:
+        return None
+    report: dict[str, Any] = answer.json()
+    return report

@@ -1,0 +1,125 @@
+"""The state folder of a stack: who holds it, and what other commands need to know of it.
+
+`.ringfence/` holds `kafka/`, `postgres/`, `inbox/`, `logs/`, `secrets/`, `servers.toml`, and while
+a stack runs `stack.json`. It is plain files: without a running stack it can be copied or removed.
+"""
+
+import fcntl
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from ringfence_local.errors import PartFailed
+from ringfence_local.ports import free_port
+
+FOLDER = Path(".ringfence")
+
+WANTED_PORTS: Mapping[str, int] = {
+    "kafka": 9092,
+    "postgres": 5432,
+    "inbox": 2525,
+    "fusionpbx": 8055,
+    "accounts": 8080,
+}
+"""The customary ports. A taken one is replaced, and the replacement kept for the next start."""
+
+
+@dataclass(frozen=True)
+class Running:
+    """Where the parts of a running stack are. `ports` are TCP ports of 127.0.0.1 by name.
+
+    `ports` has `inbox`, `fusionpbx` and `accounts`; `kafka` and `postgres` where they are
+    embedded; and each service's `/health` and `/metrics` under the service's name with `-health`.
+    """
+
+    pid: int
+    bootstrap: str
+    dsn: str
+    ports: dict[str, int]
+    servers_file: str
+    tokens_file: str
+    inbox_folder: str
+
+
+def read_running(folder: Path = FOLDER) -> Running:
+    """What runs in `folder`. Raises PartFailed when nothing does."""
+    try:
+        return Running(**json.loads((folder / "stack.json").read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise PartFailed(
+            f"nothing runs in {folder.absolute()}: start it with `make run`, or name the servers "
+            "in RINGFENCE_KAFKA_BOOTSTRAP and RINGFENCE_POSTGRES_DSN"
+        ) from None
+
+
+@contextmanager
+def announced(folder: Path, running: Running) -> Iterator[None]:
+    """Say what runs in `folder`, to this user only (a DSN may hold a password), while it does."""
+    path = folder / "stack.json"
+    write_private(path, json.dumps(asdict(running), indent=2) + "\n")
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Hold `folder` for one stack. Raises PartFailed when another process holds it.
+
+    The hold ends with the process, however it ends.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise PartFailed(
+                f"{folder.absolute()} is in use by process {file.read().strip() or '?'}"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        (folder / "stack.json").unlink(missing_ok=True)  # of a stack that was killed
+        yield
+
+
+def choose_ports(folder: Path, wanted: Mapping[str, int]) -> dict[str, int]:
+    """A free port for each name: the one of the last start, or the wanted one, or any."""
+    kept = folder / "ports.json"
+    before = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
+    ports: dict[str, int] = {}
+    for name, port in wanted.items():
+        found = free_port(before.get(name, port))
+        while found in ports.values():
+            found = free_port()
+        ports[name] = found
+    return ports
+
+
+def keep_ports(folder: Path, ports: Mapping[str, int]) -> None:
+    """Remember what was used, so that addresses stay the same from start to start."""
+    (folder / "ports.json").write_text(json.dumps(ports, indent=2) + "\n", encoding="utf-8")
+
+
+def secret_file(folder: Path, name: str, prefix: str = "") -> Path:
+    """A file with a random secret after `prefix`, made at the first start and then kept."""
+    path = folder / "secrets" / name
+    if not path.is_file():
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        write_private(path, f"{prefix}{secrets.token_urlsafe(24)}\n")
+    return path
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only this user may read; whole, or not at all."""
+    partial = path.with_name(f".{path.name}.part")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        file.write(text)
+    partial.rename(path)
