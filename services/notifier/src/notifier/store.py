@@ -109,7 +109,7 @@ class Store:
         """Keep the level that the latest crossing reached, and which was the latest to zero."""
         await connection.execute(
             "insert into notifier.level as known (account_id, level, crossing, zero_crossing)"
-            " values ($1, $2, $3, case when $2 = 'exhausted' then $3 end)"
+            " values ($1, $2, $3::int, case when $2 = 'exhausted' then $3::int end)"
             " on conflict (account_id) do update set"
             " level = case when excluded.crossing >= coalesce(known.crossing, 0)"
             "  then excluded.level else known.level end,"
