@@ -21,8 +21,15 @@ from ringfence.errors import BadInput
 
 Effect = Literal["hide", "not-billed"]
 
-DESCRIPTIONS = {"inbound": "Inbound DID", "outbound": "Outbound DID", "local": "Local DID"}
-TOLL_FREE = "Toll Free"
+_DESCRIBED = {
+    "inbound": "inbound did",
+    "outbound": "outbound did",
+    "local": "local did",
+    "": "",
+}
+_TO_AN_EXTENSION = {word: f"{said} local did" for word, said in _DESCRIBED.items()}
+_OUTBOUND_TOLL_FREE = "outbound did, toll free"
+
 TOLL_FREE_CODES = frozenset(["800", "833", "844", "855", "866", "877", "888"])
 
 _DIALLED = re.compile(r"[0-9*#x]{1,32}")
@@ -101,12 +108,11 @@ class CallFilter:
 
 def describe(number: Number, direction: str) -> str:
     """What a call is called, in lower case, for `[word]` to look into."""
-    if number.kind == "extension" and direction != "inbound":
-        return f"{DESCRIPTIONS.get(direction, '')} {DESCRIPTIONS['local']}".lower()
-    description = DESCRIPTIONS.get(direction, "")
     if direction == "outbound" and is_toll_free(number):
-        description = f"{description} {TOLL_FREE}"
-    return description.lower()
+        return _OUTBOUND_TOLL_FREE
+    if number.kind == "extension" and direction != "inbound":
+        return _TO_AN_EXTENSION[direction]
+    return _DESCRIBED[direction]
 
 
 def is_toll_free(number: Number) -> bool:
@@ -119,13 +125,13 @@ def written_forms(number: Number) -> tuple[str, ...]:
     """The ways to write a number that a pattern may have in mind, most exact first.
 
     A North American number has two, with and without its 1; a number abroad has no such pair.
+    What was dialled, with its exit code or prefix, counts as well.
     """
-    forms = [number.digits]
-    if number.dialled != number.digits:
-        forms.append(number.dialled)
-    for form in tuple(forms):
-        if len(form) == 11 and form[0] == "1":
-            forms.append(form[1:])
-        elif len(form) == 10 and not number.international and form[0] not in "*#":
-            forms.append("1" + form)
-    return tuple(dict.fromkeys(forms))
+    digits, dialled = number.digits, number.dialled
+    if len(digits) == 11 and digits[0] == "1":
+        forms: tuple[str, ...] = (digits, digits[1:])
+    elif len(digits) == 10 and not number.international and digits.isdigit():
+        forms = (digits, "1" + digits)
+    else:
+        forms = (digits,)
+    return forms if dialled in forms else (*forms, dialled)

@@ -78,11 +78,14 @@ class NumberPlan:
         """Normalise a number as a PBX wrote it; never raises."""
         if not (written.isdigit() and written.isascii()):
             return self._read_punctuated(written)
-        if len(written) == 11 and self._nanp and written[0] == "1" and not self._corrects:
-            return Number("e164", written, written[1:4] in ABROAD_IN_NANP, written)
-        return self._read_dialled(written)
+        if self._corrects:
+            return self._read_dialled(self._correct(written), written)
+        return self._read_digits(written, written)
 
     def _read_punctuated(self, written: str) -> Number:
+        if written[1:].isdigit() and written[0] == "+" and written.isascii():
+            digits = written[1:]
+            return _extension(digits, digits) or self._complete(digits, digits)
         if len(written) > MAX_WRITTEN:
             return _invalid(written[:MAX_WRITTEN], f"longer than {MAX_WRITTEN} characters")
         if _NOT_PART_OF_A_NUMBER.search(written):
@@ -93,25 +96,27 @@ class NumberPlan:
             return _invalid(written, "it holds no digits")
         if bare[0] == "+":
             digits = _only_digits(dialled)
-            return _extension(digits) or self._complete(digits, digits)
-        return self._read_dialled(dialled)
-
-    def _read_dialled(self, dialled: str) -> Number:
+            return _extension(digits, digits) or self._complete(digits, digits)
         corrected = self._correct(dialled) if self._corrects else dialled
+        return self._read_dialled(corrected, dialled)
+
+    def _read_dialled(self, corrected: str, dialled: str) -> Number:
         if corrected[0] in "*#":
             return Number("feature-code", corrected, False, dialled)
-        digits = _only_digits(corrected)
-        extension = _extension(digits, dialled)
-        if extension:
-            return extension
+        return self._read_digits(_only_digits(corrected), dialled)
+
+    def _read_digits(self, digits: str, dialled: str) -> Number:
+        length = len(digits)
+        if 3 <= length <= 5:
+            return Number("extension", digits, False, dialled)
         if digits.startswith(self._exit):
             return self._complete(digits[len(self._exit) :], dialled)
         if digits[0] == "0":
             return _invalid(dialled, "no country code starts with 0: set strip_prefix and prepend")
-        if len(digits) == 10 and self._ten_digits:
+        if length == 10 and self._ten_digits:
             return self._complete(self._country + digits, dialled)
-        if self._nanp and 6 <= len(digits) <= 10 and not _is_310(digits):
-            return _invalid(dialled, f"{len(digits)} digits without a country code")
+        if self._nanp and 6 <= length <= 10 and not _is_310(digits):
+            return _invalid(dialled, f"{length} digits without a country code")
         return self._complete(digits, dialled)
 
     def _correct(self, dialled: str) -> str:
@@ -150,10 +155,8 @@ class NumberPlan:
         return Number("e164", digits, abroad, dialled)
 
 
-def _extension(digits: str, dialled: str = "") -> Number | None:
-    if 3 <= len(digits) <= 5:
-        return Number("extension", digits, False, dialled or digits)
-    return None
+def _extension(digits: str, dialled: str) -> Number | None:
+    return Number("extension", digits, False, dialled) if 3 <= len(digits) <= 5 else None
 
 
 def _only_digits(dialled: str) -> str:
