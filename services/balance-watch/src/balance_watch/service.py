@@ -1,8 +1,8 @@
 """Balance-watch's whole way: balances and profiles in; each crossing out, once.
 
-    balance.changed ─┐                                  ┌─▶ balance.low
-                     ├─▶ read ─▶ compare ─▶ keep level ─┼─▶ balance.zero
-    account.changed ─┘                                  └─▶ balance.restored
+balance.changed ─┐                                  ┌─▶ balance.low
+                 ├─▶ read ─▶ compare ─▶ keep level ─┼─▶ balance.zero
+account.changed ─┘                                  └─▶ balance.restored
 """
 
 import asyncio
@@ -57,14 +57,19 @@ class BalanceWatch:
 def _read(batch: Sequence[Received]) -> tuple[list[_Seen], Outcome]:
     seen, outcome = [], Outcome()
     for received in batch:
-        model = BalanceChanged if received.topic == BALANCE_CHANGED.name else AccountChanged
         try:
-            item = _Seen(parse(model, received), received.event_id, received.correlation_id)
+            item = _Seen(_change(received), received.event_id, received.correlation_id)
         except Reject as reason:
             outcome.reject.append(Rejected(received, str(reason)))
         else:
             seen.append(item)
     return seen, outcome
+
+
+def _change(received: Received) -> BalanceChanged | AccountChanged:
+    if received.topic == BALANCE_CHANGED.name:
+        return parse(BalanceChanged, received)
+    return parse(AccountChanged, received)
 
 
 def _compare(

@@ -42,7 +42,9 @@ class Watching:
             for a in sorted(accounts, key=lambda a: a.account_id)
         ]  # fmt: skip
         if rows:
-            await self._connection.execute(_UPSERT, *(list(column) for column in zip(*rows)))
+            await self._connection.execute(
+                _UPSERT, *(list(column) for column in zip(*rows, strict=True))
+            )
         await self._connection.executemany(
             "insert into balance_watch.crossing"
             " (cause_id, account_id, topic, value, crossed_at, correlation_id)"

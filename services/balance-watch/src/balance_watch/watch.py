@@ -8,9 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from balance_watch.crossing import Kind, Level, cross, first_sight, level_of
+from balance_watch.crossing import Kind, cross, first_sight, level_of
 from ringfence.events.account import AccountChanged
-from ringfence.events.balance import BalanceChanged, BalanceLow, BalanceRestored, BalanceZero
+from ringfence.events.balance import (
+    BalanceChanged,
+    BalanceLow,
+    BalanceRestored,
+    BalanceZero,
+    Level,
+)
 from ringfence.ids import derive
 from ringfence.kafka.records import Outgoing
 from ringfence.topics import BALANCE_LOW, BALANCE_RESTORED, BALANCE_ZERO, BY_NAME, Topic
@@ -107,9 +113,7 @@ def _crossing(
     return Crossing(cause_id, account.account_id, topic.name, value, at, thread)
 
 
-def _event(
-    kind: Kind, account: Watched, before: Level | None, at: datetime
-) -> tuple[Topic, bytes]:
+def _event(kind: Kind, account: Watched, before: Level | None, at: datetime) -> tuple[Topic, bytes]:
     facts = {
         "account_id": account.account_id,
         "crossing": account.crossings,

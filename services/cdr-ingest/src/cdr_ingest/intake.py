@@ -95,13 +95,13 @@ def _disposition(record: SourceRecord) -> str:
 
 
 def _row(key: UUID, record: SourceRecord) -> RecordRow:
-    is_call = isinstance(record, CallCompleted)
+    call = record if isinstance(record, CallCompleted) else None
     return RecordRow(
         record_id=key,
         server_id=record.server_id,
         tenant=record.tenant,
-        source=record.source if is_call else "",
+        source=call.source if call else "",
         disposition=_disposition(record),
         reason=record.reason[:500] if isinstance(record, BadRow) else "",
-        started_at=record.started_at if is_call else None,
+        started_at=call.started_at if call else None,
     )

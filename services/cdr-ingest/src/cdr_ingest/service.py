@@ -1,8 +1,8 @@
 """Cdr-ingest's whole way: PBXs in, completed calls out, each once.
 
-    FusionPBX ─▶ poll a window ─▶ read rows ─┬─▶ new?   ─▶ call.completed
-    (one lane per tenant, or all)            ├─▶ broken ─▶ dead letter with its reason
-                                             └─▶ noted as accepted, cursor moved
+FusionPBX ─▶ poll a window ─▶ read rows ─┬─▶ new?   ─▶ call.completed
+(one lane per tenant, or all)            ├─▶ broken ─▶ dead letter with its reason
+                                         └─▶ noted as accepted, cursor moved
 """
 
 import asyncio

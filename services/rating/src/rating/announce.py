@@ -21,10 +21,10 @@ def rated(call: Call, entry: Entry, currency: str) -> Outgoing:
     """`call.rated.v1` for a charge. The entry's explanation holds the payload's second half."""
     posting = entry.posting
     head = {
-        "call_id": posting.cause_id,
+        "call_id": str(posting.cause_id),
         "account_id": posting.account_id,
         "outcome": "rated",
-        "entry_id": posting.entry_id,
+        "entry_id": str(posting.entry_id),
         "account_version": entry.version,
         "cost_micro": -posting.amount_micro,
         "currency": currency,
@@ -37,7 +37,7 @@ def not_billed(
 ) -> Outgoing:
     """`call.rated.v1` for a call that costs nothing by a rule; no ledger entry stands for it."""
     head = {
-        "call_id": call.call.call_id,
+        "call_id": str(call.call.call_id),
         "account_id": account_id,
         "outcome": "not-billed",
         "reason": reason,

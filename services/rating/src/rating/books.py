@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+import asyncpg
+
 from rating.product_match import Ambiguous, Match, ProductIndex
 from rating.store import RatingStore
 from rating.tariff import Deck, TariffVersion, TariffVersions
-from rating.verdict import NotBilled, Rated, Unrated, rate_call
+from rating.verdict import Unrated, Verdict, rate_call
 from ringfence.errors import RingfenceError
 from ringfence.events.account import AccountChanged
 from ringfence.events.call import CallCompleted
@@ -32,24 +34,28 @@ class Books:
         for value in news.profiles:
             self._take_account(AccountChanged.model_validate(value))
         for row in news.tariffs:
-            await self._take_tariff(store, dict(row))
+            await self._take_tariff(store, row)
         self._horizon = news.horizon
 
     def _take_account(self, account: AccountChanged) -> None:
         self._accounts[account.account_id] = account
         self._products.replace(account)
 
-    async def _take_tariff(self, store: RatingStore, row: dict[str, object]) -> None:
-        version_id = int(str(row["version_id"]))
+    async def _take_tariff(self, store: RatingStore, row: asyncpg.Record) -> None:
+        version_id = row["version_id"]
         if version_id in self._loaded:
             return
         rates = await store.rates(version_id)
         if len(rates) != row["rows"] or rows_digest(rates) != row["sha256"]:
             raise TariffDamaged(
-                f"tariff version {version_id} of {row['tariff_id']}: the rows in accounts.tariff_rate"
-                " are not those that were published"
+                f"tariff version {version_id} of {row['tariff_id']}: the rows in"
+                " accounts.tariff_rate are not those that were published"
             )
-        self._tariffs.add(TariffVersion.of(row, Deck(rates)))
+        self._tariffs.add(
+            TariffVersion(
+                version_id, row["tariff_id"], row["currency"], row["effective_from"], Deck(rates)
+            )
+        )
         self._loaded.add(version_id)
 
     def match(self, call: CallCompleted) -> Match | Unrated:
@@ -58,21 +64,16 @@ class Books:
         if isinstance(found, Match):
             return found
         if isinstance(found, Ambiguous):
-            return Unrated("ambiguous-product", f"claimed by {' and '.join(found.names)}")
+            return Unrated("ambiguous-product", found.detail)
         return Unrated("unknown-product", found.detail)
 
-    def rate(self, call: CallCompleted, match: Match, free_s_left: int) -> Rated | NotBilled | Unrated:
+    def rate(self, call: CallCompleted, match: Match, free_s_left: int) -> Verdict:
         """What a call of this product costs."""
-        account = self._accounts[match.account_id]
-        return rate_call(call, match.service, account, self._tariffs, free_s_left)
+        return rate_call(call, match, self._tariffs, free_s_left)
 
     def zone(self, account_id: str) -> str:
         """The IANA time zone in which an account's billing periods run."""
         return self._accounts[account_id].time_zone
-
-    def currency(self, account_id: str) -> str:
-        """The currency of an account."""
-        return self._accounts[account_id].currency
 
     def places(self, account_ids: Sequence[str]) -> list[tuple[str, str]]:
         """Where these accounts' calls come from: (server_id, tenant)."""

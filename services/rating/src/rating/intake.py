@@ -72,7 +72,9 @@ def call_hash(call: CallCompleted) -> bytes:
 
 
 def _payment_hash(payment: PaymentReceived) -> bytes:
-    facts = f"{payment.account_id}\x1f{payment.kind}\x1f{payment.amount_micro}\x1f{payment.currency}"
+    facts = (
+        f"{payment.account_id}\x1f{payment.kind}\x1f{payment.amount_micro}\x1f{payment.currency}"
+    )
     return hashlib.blake2b(facts.encode(), digest_size=16).digest()
 
 

@@ -1,9 +1,9 @@
 """Rating's whole way: calls, payments, profiles and tariffs in; the ledger moves; what it did out.
 
-    call.completed ─┐                                   ┌─▶ call.rated / call.unrated
-    payment.received├─▶ read ─▶ learn ─▶ settle ─▶ write┤
-    account.changed ┤        (profiles)  (in memory)    └─▶ balance.changed
-    tariff.published┘
+call.completed ─┐                                   ┌─▶ call.rated / call.unrated
+payment.received├─▶ read ─▶ learn ─▶ settle ─▶ write┤
+account.changed ┤        (profiles)  (in memory)    └─▶ balance.changed
+tariff.published┘
 """
 
 import asyncio
@@ -16,6 +16,7 @@ from rating.product_match import Match
 from rating.settings import Settings
 from rating.settlement import Settlement, charge_id
 from rating.store import RatingStore, Settling, WaitingCall
+from rating.verdict import Unrated
 from ringfence.clock import Clock, SystemClock
 from ringfence.events.call import CallCompleted
 from ringfence.ids import derive
@@ -51,7 +52,7 @@ class Rating:
         await self._take_up_waiting(intake)
         outcome = await self._settle(intake)
         outcome.reject += intake.rejected
-        await self._bury(outcome.reject)
+        await self._bury(intake.rejected)
         return outcome
 
     async def _learn(self, intake: Intake) -> None:
@@ -93,24 +94,26 @@ class Rating:
         return Outcome([*settlement.told, *settlement.changes()], settlement.rejected)
 
     async def _open(
-        self, settling: Settling, intake: Intake, matched: list[tuple[Call, object]]
+        self, settling: Settling, intake: Intake, matched: list[tuple[Call, Match | Unrated]]
     ) -> Settlement:
         """Lock the accounts first, then see what stands: no other worker can be in between."""
         matches = [(call, match) for call, match in matched if isinstance(match, Match)]
         accounts = {p.payment.account_id: p.payment.currency for p in intake.payments}
-        accounts |= {m.account_id: self._books.currency(m.account_id) for _, m in matches}
+        accounts |= {match.account_id: match.currency for _, match in matches}
         standings = await settling.standings(accounts)
         calls = [call.call.call_id for call, _ in matched]
         entries = [*map(charge_id, calls), *(p.payment.payment_id for p in intake.payments)]
         known = await settling.known(entries, calls)
-        elsewhere = {k.entry.posting.account_id: k.currency for k in known.entries.values()}
-        standings |= await settling.standings(elsewhere) if elsewhere.keys() - standings else {}
+        moved = {k.entry.posting.account_id: k.currency for k in known.entries.values()}
+        if moved.keys() - standings.keys():  # a number that changed hands since it was charged
+            standings |= await settling.standings(moved)
         settlement = Settlement(self._books, known, standings, {})
         keys = {settlement.free_key(c, m) for c, m in matches if _has_free_minutes(m)}
         settlement.free_used = await settling.free_used(keys)
         return settlement
 
     async def _bury(self, rejected: Sequence[Rejected]) -> None:
+        """Note calls that could not be read. One that came again altered is not dead: it stands."""
         dead = [
             (
                 call_id_if_readable(d.received)

@@ -228,14 +228,14 @@ def _distinct(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def _details(call: Call, match: Match, verdict: Rated | NotBilled) -> str:
-    is_rated = isinstance(verdict, Rated)
+    billed_s, free_s = (verdict.billed_s, verdict.free_s) if isinstance(verdict, Rated) else (0, 0)
     return announce.details(
         service_id=match.service.service_id,
         direction=call.call.direction,
         number=verdict.number,
         billsec=call.call.billsec,
-        billed_s=verdict.billed_s if is_rated else 0,
-        free_s=verdict.free_s if is_rated else 0,
+        billed_s=billed_s,
+        free_s=free_s,
         started_at=call.call.started_at,
         explanation=verdict.explanation,
     )

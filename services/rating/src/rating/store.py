@@ -10,6 +10,7 @@ from uuid import UUID
 import asyncpg
 
 from rating.ledger import Entry, Posting, Standing
+from ringfence.errors import Retry
 from ringfence.events.account import AccountChanged
 from ringfence.events.call import CallUnrated
 from ringfence.events.tariff import RateRow, TariffPublished
@@ -159,19 +160,24 @@ class Settling:
         return {key: used.get(key, 0) for key in wanted}
 
     async def write_entries(self, entries: Sequence[Entry]) -> None:
-        """Append to the ledger. The unique index refuses an entry that stands already."""
-        await self._connection.copy_records_to_table(
-            "ledger",
-            schema_name="rating",
-            columns=_LEDGER,
-            records=[
-                (
-                    p.account_id, version, p.entry_id, p.kind, p.amount_micro, balance,
-                    p.cause_id, p.reverses, p.occurred_at, p.input_hash, p.explanation,
-                )
-                for p, version, balance in entries
-            ],
-        )  # fmt: skip
+        """Append to the ledger.
+
+        Raises Retry where another worker posted one of them meanwhile on another account (a
+        number that changed hands during a rebalance): the next look finds it standing.
+        """
+        records = [
+            (
+                p.account_id, version, p.entry_id, p.kind, p.amount_micro, balance,
+                p.cause_id, p.reverses, p.occurred_at, p.input_hash, p.explanation,
+            )
+            for p, version, balance in entries
+        ]  # fmt: skip
+        try:
+            await self._connection.copy_records_to_table(
+                "ledger", schema_name="rating", columns=_LEDGER, records=records
+            )
+        except asyncpg.UniqueViolationError as error:
+            raise Retry(f"an entry was posted meanwhile: {error.detail}") from error
 
     async def write_standings(self, standings: dict[str, Standing]) -> None:
         """Keep the balances beside the ledger."""
@@ -283,35 +289,40 @@ class RatingStore:
         The new horizon is the oldest transaction still running: whatever it may yet commit is
         read again the next time. A sequence would lose rows that commit out of order.
         """
-        async with self._pool.acquire() as connection:
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
-                now = await connection.fetchval("select pg_snapshot_xmin(pg_current_snapshot())::text")
-                profiles = await connection.fetch(
-                    "select profile from rating.profile where changed_in >= $1::text::xid8", horizon
-                )
-                tariffs = await connection.fetch(
-                    "select * from rating.tariff where changed_in >= $1::text::xid8", horizon
-                )
+        async with (
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            now = await connection.fetchval("select pg_snapshot_xmin(pg_current_snapshot())::text")
+            profiles = await connection.fetch(
+                "select profile from rating.profile where changed_in >= $1::text::xid8", horizon
+            )
+            tariffs = await connection.fetch(
+                "select * from rating.tariff where changed_in >= $1::text::xid8", horizon
+            )
         return News(now, [row["profile"] for row in profiles], tariffs)
 
     async def rates(self, version_id: int) -> list[RateRow]:
         """A tariff version's rows, by prefix: the claim check is redeemed here."""
         rows = await self._pool.fetch(
             "select prefix, description, rate, initial_s, increment_s, status"
-            " from accounts.tariff_rate where version_id = $1 order by prefix collate \"C\"",
+            ' from accounts.tariff_rate where version_id = $1 order by prefix collate "C"',
             version_id,
         )
         return [tuple(row) for row in rows]
 
-    async def waiting(self, places: Sequence[tuple[str, str]], since: datetime) -> list[WaitingCall]:
+    async def waiting(
+        self, places: Sequence[tuple[str, str]], since: datetime
+    ) -> list[WaitingCall]:
         """Recent calls in the unrated queue at these places (server_id, tenant)."""
         rows = await self._pool.fetch(
             "select call, input_hash from rating.unrated u"
             " join unnest($1::text[], $2::text[]) as p(server_id, tenant)"
             " on u.server_id = p.server_id and lower(u.tenant) = lower(p.tenant)"
-            f" where queued_at >= $3 order by started_at limit {_WAITING_AT_MOST}",
+            " where queued_at >= $3 order by started_at limit $4",
             *_columns(places, 2),
             since,
+            _WAITING_AT_MOST,
         )
         return [WaitingCall(row["call"], row["input_hash"]) for row in rows]
 
@@ -320,8 +331,9 @@ class RatingStore:
         rows = await self._pool.fetch(
             "select call, input_hash from rating.unrated where queued_at >= $1 and reason in"
             " ('no-tariff-in-force', 'no-matching-prefix', 'currency-mismatch')"
-            f" order by started_at limit {_WAITING_AT_MOST}",
+            " order by started_at limit $2",
             since,
+            _WAITING_AT_MOST,
         )
         return [WaitingCall(row["call"], row["input_hash"]) for row in rows]
 

@@ -21,7 +21,9 @@ def confirmed(due: Due, evidence: str, now: datetime, mail: bool) -> Outgoing:
         "evidence": evidence[:1000],
     }
     if due.wanted == "active":
-        return _outgoing(SERVICE_RESTORED, due, ServiceRestored.model_validate(facts).to_json(), now)
+        return _outgoing(
+            SERVICE_RESTORED, due, ServiceRestored.model_validate(facts).to_json(), now
+        )
     facts |= {
         "zero_mail": mail,
         "balance_micro": due.balance_micro,

@@ -1,9 +1,9 @@
 """The suspender's whole way: crossings and profiles in; the PBX switched; what it said out.
 
-    balance.zero ─────┐
-    balance.restored ─┼─▶ decide ─▶ wanted state ─▶ worker ─▶ PBX ─▶ read back ─▶ service.suspended
-    account.changed ──┘             (a row)                                       service.restored
-                                                                                  …suspension-failed
+balance.zero ─────┐
+balance.restored ─┼─▶ decide ─▶ wanted state ─▶ worker ─▶ PBX ─▶ read back ─▶ service.suspended
+account.changed ──┘             (a row)                                       service.restored
+                                                                              …suspension-failed
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from ringfence.clock import SystemClock
 from ringfence.errors import Reject
-from ringfence.events.account import AccountChanged, Service
+from ringfence.events.account import AccountChanged
 from ringfence.events.balance import BalanceRestored, BalanceZero
 from ringfence.kafka.agent import GuardedAgents
 from ringfence.kafka.publisher import open_publisher
@@ -31,7 +31,7 @@ from suspender.worker import Worker
 
 NAME = "suspender"
 READS = (BALANCE_ZERO, BALANCE_RESTORED, ACCOUNT_CHANGED)
-_MODELS = {
+_MODELS: dict[str, type[BalanceZero | BalanceRestored | AccountChanged]] = {
     BALANCE_ZERO.name: BalanceZero,
     BALANCE_RESTORED.name: BalanceRestored,
     ACCOUNT_CHANGED.name: AccountChanged,
@@ -55,7 +55,7 @@ class Suspender:
             except Reject as reason:
                 outcome.reject.append(Rejected(received, str(reason)))
             else:
-                await self._decide(event, received)  # type: ignore[arg-type]
+                await self._decide(event, received)
         self._woken.set()
         return outcome
 
@@ -83,7 +83,7 @@ class Suspender:
             decision = decide_suspension(
                 profile.profile, funds(known, profile), prepaid=service.prepaid, state=before
             )
-            if decision.wanted in ("leave", before):
+            if decision.wanted == "leave" or decision.wanted == before:
                 continue
             await deciding.want(
                 known.account_id,
@@ -155,7 +155,5 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             group=NAME,
             progress=health.loop(NAME),
         )
-        relay = OutboxRelay(
-            pool, publisher, schema="suspender", progress=health.loop("outbox")
-        )
+        relay = OutboxRelay(pool, publisher, schema="suspender", progress=health.loop("outbox"))
         await run_loops(stop, agents.run, worker.run, relay.run)

@@ -212,7 +212,9 @@ class SuspenderStore:
         )
         return bool(seq == due.wanted_seq)
 
-    async def failed(self, due: Due, reason: str, again_at: datetime, told: Outgoing | None) -> None:
+    async def failed(
+        self, due: Due, reason: str, again_at: datetime, told: Outgoing | None
+    ) -> None:
         """An attempt failed: keep why, and when the next one is due."""
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(

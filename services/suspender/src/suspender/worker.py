@@ -112,9 +112,7 @@ class Worker:
 
     async def _switch(self, due: Due) -> str:
         switch = self._switches.get(due.server_id)
-        service = next(
-            (s for s in due.profile.services if s.service_id == due.service_id), None
-        )
+        service = next((s for s in due.profile.services if s.service_id == due.service_id), None)
         if switch is None or service is None:
             raise OperatorMustAct(
                 f"server {due.server_id}: no switch for a {due.kind} server is configured;"
@@ -140,4 +138,3 @@ class Worker:
         await self._store.failed(due, reason, now + timedelta(seconds=delay_s), event)
         ACTIONS.labels(due.server_id, due.wanted, "failed").inc()
         log.warning("not confirmed", wanted=due.wanted, reason=reason, again_in_s=delay_s)
-

@@ -34,7 +34,7 @@ async def open_pool(dsn: str, *, service: str, size: int = 4) -> Pool:
     )
 
 
-async def _use_json(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+async def _use_json(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     for kind in ("json", "jsonb"):
         await connection.set_type_codec(
             kind, encoder=_to_json, decoder=orjson.loads, schema="pg_catalog"
