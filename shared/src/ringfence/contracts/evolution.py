@@ -60,7 +60,8 @@ class _Side:
 
 
 def _compare(old: _Side, new: _Side, field: str) -> Iterator[Difference]:
-    yield from _compare_words(old.schema, new.schema, field)
+    if ("anyOf" in old.schema) == ("anyOf" in new.schema):
+        yield from _compare_words(old.schema, new.schema, field)
     if (before := old.schema.get("default", _ABSENT)) != (
         after := new.schema.get("default", _ABSENT)
     ):

@@ -4,7 +4,6 @@ Whoever reads a topic must take all of its examples; whoever writes one can comp
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -68,7 +67,6 @@ def examples_of(topic: Topic) -> list[Example]:
     return [Example(topic, path.stem, path.read_bytes()) for path in files]
 
 
-def all_examples() -> Iterator[Example]:
+def all_examples() -> list[Example]:
     """Every published example of every topic."""
-    for topic in ALL_TOPICS:
-        yield from examples_of(topic)
+    return [example for topic in ALL_TOPICS for example in examples_of(topic)]

@@ -1,0 +1,205 @@
+"""Every consumer eats every published example, on a real database; and chokes on no garbage."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import asyncpg
+import pytest
+from consumers import CONSUMERS, consumer
+
+from ringfence.contracts.examples import Example, examples_of, key_of
+from ringfence.events.account import AccountChanged, Service
+from ringfence.events.tariff import RateRow, TariffPublished, rows_digest
+from ringfence.kafka.records import Outcome, Outgoing, Received
+from ringfence.topics import ACCOUNT_CHANGED, ALL_TOPICS, TARIFF_PUBLISHED, Topic
+
+PAIRS = [(topic, reader) for topic in ALL_TOPICS for reader in topic.readers]
+each_pair = pytest.mark.parametrize(
+    ("topic", "reader"), PAIRS, ids=[f"{reader}-{topic.name}" for topic, reader in PAIRS]
+)
+
+TARIFF_ROWS: dict[int, list[RateRow]] = {
+    1: [
+        ("1204", "Canada Manitoba", "0.0125", 30, 6, 1),
+        ("44", "United Kingdom", "0.02", 60, 60, 1),
+        ("911", "Emergency", "0", 1, 1, 0),
+    ],
+    2: [("1800", "Toll free, “all”", "0", 1, 1, 1)],
+}
+"""What the examples of tariff.published.v1 are the claim checks of, by version."""
+
+
+def received(record: Outgoing, offset: int = 7) -> Received:
+    """A record as its consumer reads it."""
+    headers = tuple(record.headers())
+    return Received(record.topic.name, 3, offset, record.key.encode(), record.value, headers)
+
+
+def with_value(example: Example, value: bytes) -> Received:
+    """The example's record with other bytes in it."""
+    return replace(received(example.record()), value=value)
+
+
+async def what_must_stand(dsn: str) -> None:
+    """What is there before such events can come: tariffs' rows, and clients with products."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        for example in examples_of(TARIFF_PUBLISHED):
+            event = example.event()
+            assert isinstance(event, TariffPublished)
+            await _tariff(connection, event)
+        for example in examples_of(ACCOUNT_CHANGED):
+            account = example.event()
+            assert isinstance(account, AccountChanged)
+            await _client(connection, account)
+    finally:
+        await connection.close()
+
+
+async def _tariff(connection: Any, event: TariffPublished) -> None:
+    rows = TARIFF_ROWS[event.version_id]
+    assert rows_digest(rows) == event.sha256, "the example's digest is not that of its rows"
+    await connection.execute(
+        "insert into accounts.tariff_version (version_id, tariff_id, name, currency,"
+        " effective_from, rows, sha256, created_at, created_by) overriding system value"
+        " values ($1, $2, $3, $4, $5, $6, $7, $8, 'test')",
+        event.version_id, event.tariff_id, event.name, event.currency, event.effective_from,
+        event.rows, event.sha256, event.published_at,
+    )  # fmt: skip
+    await connection.executemany(
+        "insert into accounts.tariff_rate values ($1, $2, $3, $4, $5, $6, $7)",
+        [(event.version_id, *row) for row in rows],
+    )
+
+
+async def _client(connection: Any, account: AccountChanged) -> None:
+    await connection.execute(
+        "insert into accounts.account (account_id, version, currency, time_zone, client, profile,"
+        " changed_at) values ($1, $2, $3, $4, $5, $6, $7)",
+        account.account_id, account.version, account.currency, account.time_zone,
+        account.client.model_dump_json(), account.profile.model_dump_json(), account.changed_at,
+    )  # fmt: skip
+    await connection.executemany(
+        "insert into accounts.product (service_id, account_id, fields, service, changed_by,"
+        " changed_at) values ($1, $2, '{}', $3, 'test', $4)",
+        [_product(account, service) for service in account.services],
+    )
+
+
+def _product(account: AccountChanged, service: Service) -> tuple[object, ...]:
+    bare = service.model_copy(update={"package": None})
+    return service.service_id, account.account_id, bare.model_dump_json(), account.changed_at
+
+
+def assert_told_by_contract(outcome: Outcome, writer: str) -> None:
+    """What a handler publishes is its own to write, fits the contract, and has its key."""
+    for told in outcome.publish:
+        event = told.topic.data.model_validate_json(told.value)
+        assert told.topic.writer == writer, f"{writer} publishes {told.topic.name}"
+        assert told.source == writer
+        assert told.key == key_of(told.topic, event)
+
+
+def test_every_reader_is_known_here() -> None:
+    assert {reader for _, reader in PAIRS} == CONSUMERS.keys()
+
+
+@each_pair
+async def test_every_example_is_taken(topic: Topic, reader: str, database: str) -> None:
+    """One by one, then all again at once, as after a crash: nothing is rejected or crashes."""
+    await what_must_stand(database)
+    records = [received(example.record()) for example in examples_of(topic)]
+    async with consumer(reader, database) as handle:
+        for batch in [[record] for record in records] + [records]:
+            outcome = await handle(batch)
+            assert [dead.reason for dead in outcome.reject] == []
+            assert_told_by_contract(outcome, reader)
+
+
+@each_pair
+async def test_fields_of_a_later_version_are_passed_over(
+    topic: Topic, reader: str, database: str
+) -> None:
+    """Contracts grow: a field that a reader does not know yet changes nothing for it."""
+    await what_must_stand(database)
+    async with consumer(reader, database) as handle:
+        for example in examples_of(topic):
+            grown = json.dumps(_grown(example.document)).encode()
+            outcome = await handle([with_value(example, grown)])
+            assert [dead.reason for dead in outcome.reject] == []
+            assert_told_by_contract(outcome, reader)
+
+
+def _grown(part: Any) -> Any:
+    """A document with an unknown field in each of its objects."""
+    if isinstance(part, dict):
+        return {**{name: _grown(inner) for name, inner in part.items()}, "from_later": [{"a": 1}]}
+    return [_grown(inner) for inner in part] if isinstance(part, list) else part
+
+
+def garbage(example: Example) -> dict[str, bytes]:
+    """Values that can never work, made of one that does."""
+    required = example.topic.data.model_json_schema()["required"]
+    lacking = {n: v for n, v in example.document.items() if n != required[-1]}
+    values = {
+        "cut short": example.value[: len(example.value) // 2],
+        "empty": b"",
+        "no JSON": b"\x00\xff\xfe<html>",
+        "an array": b"[1, 2, 3]",
+        "null": b"null",
+        "no fields": b"{}",
+        "a field is missing": json.dumps(lacking).encode(),
+        "texts as lists": _set_all(example, _is_text, []),
+        "NUL in texts": _set_all(example, _is_text, "a\x00b"),
+        "half a character": example.value.replace(b'"20', b'"\xc3\x28', 1),
+        "deep": b"[" * 100_000,
+    }
+    if any(map(_is_number, example.document.values())):
+        values["numbers as words"] = _set_all(example, _is_number, "many")
+        values["numbers beyond all bounds"] = _set_all(example, _is_number, 10**30)
+    return values
+
+
+def _set_all(example: Example, wanted: Callable[[Any], bool], value: Any) -> bytes:
+    document = {n: value if wanted(v) else v for n, v in example.document.items()}
+    return json.dumps(document).encode()
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+@each_pair
+async def test_garbage_is_rejected_with_its_reason_and_the_next_record_is_unharmed(
+    topic: Topic, reader: str, database: str
+) -> None:
+    await what_must_stand(database)
+    example = examples_of(topic)[-1]
+    good = received(example.record(), offset=99)
+    async with consumer(reader, database) as handle:
+        for what, value in garbage(example).items():
+            bad = with_value(example, value)
+            outcome = await handle([bad, good])
+            assert [dead.received for dead in outcome.reject] == [bad], what
+            assert 0 < len(outcome.reject[0].reason) < 2000, what
+            assert_told_by_contract(outcome, reader)
+
+
+@each_pair
+async def test_headers_that_can_not_be_read_do_no_harm(
+    topic: Topic, reader: str, database: str
+) -> None:
+    """Without `ce_id` a record is taken, or rejected with its reason; nothing crashes."""
+    await what_must_stand(database)
+    record = received(examples_of(topic)[-1].record())
+    broken = [(), (("ce_id", b"7"),), (("ce_id", b"\xff\x00"), ("ce_correlationid", b"\xff\x00"))]
+    async with consumer(reader, database) as handle:
+        for offset, headers in enumerate(broken):
+            outcome = await handle([replace(record, headers=headers, offset=offset)])
+            assert all(dead.reason for dead in outcome.reject)
