@@ -1,0 +1,99 @@
+"""`ringfence product`: what a client has, in the formats of the product's own fields."""
+
+from typing import Any
+
+import click
+
+from accounts.commands.connection import fail, front_door, path_of
+from accounts.commands.tables import as_json, show_facts, show_rows, titled
+from accounts.product_fields import LABELS
+
+_KINDS = ("fusionpbx", "vodia", "lesnet")
+
+
+@click.group()
+def product() -> None:
+    """Products of a client: list, show, set, remove."""
+
+
+@product.command("list")
+@click.argument("account")
+@as_json
+def list_products(account: str, json_wanted: bool) -> None:
+    """List a client's products."""
+    rows = front_door().get(path_of("clients", account, "products"))["items"]
+    columns = (
+        titled("product", "service_id"),
+        titled("kind", "kind"),
+        titled("server", "server_id"),
+        ("tenant", lambda row: row["service"]["tenant"]),
+        ("extensions", lambda row: row["service"]["extensions"]),
+        titled("package", "package"),
+    )
+    show_rows(rows, columns, json_wanted=json_wanted, empty=f"{account} has no products.")
+
+
+@product.command("show")
+@click.argument("account")
+@click.argument("product_id")
+@as_json
+def show_product(account: str, product_id: str, json_wanted: bool) -> None:
+    """Show one product, as it was typed."""
+    facts = front_door().get(path_of("clients", account, "products", product_id))
+    show_facts(facts, json_wanted=json_wanted, skip=("service",))
+
+
+@product.command("set")
+@click.argument("account")
+@click.argument("product_id")
+@click.option("--kind", type=click.Choice(_KINDS), required=True)
+@click.option("--server", "server_id", required=True, help="id of its server in the servers file")
+@click.option("--package", help="id of its package")
+@click.option("--name", default="", help="what the client calls it")
+@click.option("--metered", is_flag=True, help="postpaid: rated, and never suspended")
+@click.option(
+    "--field",
+    "fields",
+    multiple=True,
+    metavar="NAME=TEXT",
+    help="a field of this kind, such as extensions='2112 | 2113'; `product fields` lists them",
+)
+@as_json
+def set_product(
+    account: str,
+    product_id: str,
+    metered: bool,
+    fields: tuple[str, ...],
+    json_wanted: bool,
+    **given: str | None,
+) -> None:
+    """Create or replace a product, whole."""
+    body = {**given, "prepaid": not metered, **dict(map(_named, fields))}
+    place = path_of("clients", account, "products", product_id)
+    answer = front_door().ask("PUT", place, json=body)
+    show_facts(answer, json_wanted=json_wanted, skip=("service",))
+
+
+def _named(text: str) -> tuple[str, Any]:
+    name, separator, value = text.partition("=")
+    known = {label.lower(): name for name, label in LABELS.items()}
+    if not separator:
+        fail(f"--field {text!r}: write it as NAME=TEXT, such as extensions='2112 | 2113'")
+    return known.get(name.strip().lower(), name.strip()), value
+
+
+@product.command("remove")
+@click.argument("account")
+@click.argument("product_id")
+@click.confirmation_option(prompt="Its calls will go to the unrated queue. Remove it?")
+def remove_product(account: str, product_id: str) -> None:
+    """Remove a product."""
+    front_door().ask("DELETE", path_of("clients", account, "products", product_id))
+    click.echo(f"removed {product_id} of {account}")
+
+
+@product.command("fields")
+def list_fields() -> None:
+    """List the fields of products: the name for --field, and the label."""
+    for name, label in LABELS.items():
+        click.echo(f"{name:28} {label}")
