@@ -31,6 +31,7 @@ SIP_STATUS = "/app/sip_status/sip_status.php"
 MAX_PAGES = 2000
 """A list of more pages than this is taken for one that never ends."""
 
+_WHOLE = (b'"\n', b'"\r\n')
 _Asking = Callable[[str, str, Fields], Awaitable[Answer]]
 
 
@@ -110,8 +111,7 @@ class FusionPbxSession:
                     return
                 if response.status_code == 200 and header and b"xml_cdr_uuid" in header:
                     self._check_scope(header, all_tenants)
-                    yield header
-                    async with aclosing(self._rows(lines)) as rows:
+                    async with aclosing(self._rows(header, lines)) as rows:
                         async for row in rows:
                             yield row
                     return
@@ -123,23 +123,29 @@ class FusionPbxSession:
         raise self._at.ended()
 
     def _check_scope(self, header: bytes, all_tenants: bool) -> None:
-        if all_tenants and b'"domain_name"' not in header:
+        if all_tenants and header.endswith(_WHOLE) and b'"domain_name"' not in header:
             raise self._at.refused(
                 "does not export all tenants to this key: its user must be a superadmin, or the "
                 "server entry must name its tenants and not set all_tenants"
             )
 
-    async def _rows(self, lines: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-        last = b'"\n'
+    async def _rows(
+        self, header: bytes, lines: AsyncIterator[bytes]
+    ) -> AsyncGenerator[bytes, None]:
+        """The header and the rows, each once it is sure to be whole.
+
+        Every line of an export ends in a quote and a newline. A body that was cut off, or that ends
+        in a PHP error, does not; its status 200 was sent long before.
+        """
+        held = header
         async for line in lines:
             if line.strip():
-                last = line
-                yield line
-        # Every row ends like this. A body that was cut off, or that ends in a PHP error, does not;
-        # its status 200 was sent long before.
-        if not last.endswith((b'"\n', b'"\r\n')):
-            said = self._at.seen(last.decode("utf-8", "replace"))
+                yield held
+                held = line
+        if not held.endswith(_WHOLE):
+            said = self._at.seen(held.decode("utf-8", "replace"))
             raise Retry(f"{self.name}: the export broke off at {said}")
+        yield held
 
     def _no_export(self, answer: Answer) -> RingfenceError:
         if answer.denied:

@@ -1,0 +1,136 @@
+"""A simulated FusionPBX with two tenants, and what speaks to it."""
+
+import asyncio
+import json
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from ringfence.events.account import Service
+from ringfence.pbx.fusionpbx import FusionPbxSession
+from ringfence.pbx.servers import FusionPbxServer
+from ringfence_simulators.fusionpbx.app import serve
+from ringfence_simulators.fusionpbx.model import Pbx
+from ringfence_simulators.fusionpbx.seed import apply_seed
+
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "fusionpbx-5.5"
+MCON, RUCKEN = "mcon.wat5.ictvoip.ca", "rucken.wat7.ictvoip.ca"
+SUPER_KEY = "superadmin-key/with+odd&chars=0123456789"
+ADMIN_KEY = "admin-key-of-mcon-0123456789-0123456789"
+NOON = 1795256400.0
+"""2026-11-21 10:20:00 UTC; the simulated clock stands unless a test moves it."""
+
+
+SEED = {
+    "domains": [{"name": MCON}, {"name": RUCKEN}],
+    "users": [
+        {"name": "super", "domain": MCON, "group": "superadmin", "api_key": SUPER_KEY},
+        {"name": "admin", "domain": MCON, "group": "admin", "api_key": ADMIN_KEY},
+    ],
+    "gateways": [
+        {"name": "Trunk A", "domain": MCON},
+        {"name": "Trunk B", "domain": RUCKEN},
+    ],
+    "extensions": [
+        {"number": "2112", "domain": MCON, "gateway": "Trunk A"},
+        {"number": "2113", "domain": MCON, "gateway": "Trunk A"},
+        {"number": "2112", "domain": RUCKEN, "gateway": "Trunk B"},
+    ],
+}
+
+
+class Clock:
+    """Unix seconds, moved by hand."""
+
+    def __init__(self):
+        self.at = NOON
+
+    def __call__(self):
+        return self.at
+
+
+@asynccontextmanager
+async def simulated(monkeypatch, *, line="5.5", rows_per_page=50, clock=None):
+    """The simulator on a free port; both keys are in the environment."""
+    monkeypatch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
+    monkeypatch.setenv("TEST_FUSIONPBX_ADMIN", ADMIN_KEY)
+    pbx = Pbx(now=clock or Clock())
+    apply_seed(pbx, SEED)
+    async with serve(pbx, line=line, rows_per_page=rows_per_page) as simulator:
+        yield simulator
+
+
+@asynccontextmanager
+async def simulator_process(folder, *options):
+    """The simulator as its own process, with the same seed; gives its URL."""
+    seed = folder / "seed.json"
+    seed.write_text(json.dumps(SEED))
+    command = [sys.executable, "-m", "ringfence_simulators.fusionpbx", "--port", "0"]
+    process = await asyncio.create_subprocess_exec(
+        *command, "--seed", str(seed), *options, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        said = (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
+        yield said.split()[-1]
+    finally:
+        process.terminate()
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+        process._transport.close()
+
+
+def server_of(url, *, superadmin=True, env=None, **settings):
+    """The servers file's entry: all tenants with a superadmin's key, or one tenant's admin."""
+    defaults = {"host": MCON, "all_tenants": True} if superadmin else {"tenants": (MCON,)}
+    name = env or ("TEST_FUSIONPBX_SUPER" if superadmin else "TEST_FUSIONPBX_ADMIN")
+    return FusionPbxServer.model_validate(
+        {
+            "kind": "fusionpbx",
+            "url": url,
+            "api_key": {"env": name},
+            "timeout_s": 5,
+            **defaults,
+            **settings,
+        }
+    )
+
+
+def session_at(url, *, superadmin=True, host=MCON, **settings):
+    """A session of the superadmin, or of one tenant's admin."""
+    server = server_of(url, superadmin=superadmin, **settings)
+    return FusionPbxSession("pbx-1", server, host=host)
+
+
+def service_of(simulator, suspend_by="extensions", **changed):
+    """A product of the first tenant: extension 2112, trunk A."""
+    gateway = next(g.uuid for g in simulator.pbx.gateways.values() if g.name == "Trunk A")
+    return Service.model_validate(
+        {
+            "service_id": "svc-1",
+            "name": "VoIP",
+            "kind": "fusionpbx",
+            "server_id": "pbx-1",
+            "tenant": MCON,
+            "extensions": ("2112",),
+            "suspend_by": suspend_by,
+            "gateway_ids": (gateway,) if suspend_by == "gateway" else (),
+            **changed,
+        }
+    )
+
+
+def can_call(simulator, number="2112", domain=MCON):
+    """Whether the extension could place an outbound call now."""
+    return simulator.pbx.can_call(simulator.pbx.find_extension(number, domain))[0]
+
+
+def outbound(**changed):
+    """A finished outbound call of 60 s by extension 2112."""
+    return {
+        "domain_name": MCON,
+        "direction": "outbound",
+        "extension": "2112",
+        "caller_destination": "14165550100",
+        "destination_number": "14165550100",
+        "billsec": 60,
+        **changed,
+    }

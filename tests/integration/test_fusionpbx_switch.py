@@ -1,0 +1,281 @@
+"""Services go off and on at a FusionPBX, confirmed by reading it back."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from fusionpbx_harness import (
+    MCON,
+    RUCKEN,
+    can_call,
+    server_of,
+    service_of,
+    session_at,
+    simulated,
+)
+
+from ringfence.errors import Retry
+from ringfence.testing.clock import FixedClock
+from ringfence_simulators.fusionpbx.faults import Fault
+from ringfence_simulators.fusionpbx.logins import redirect
+from ringfence_simulators.fusionpbx.model import Extension
+from suspender.switches import OperatorMustAct, SwitchState
+from suspender.switches.fusionpbx import FusionPbxSwitch
+
+CLOCK = FixedClock(datetime(2026, 11, 21, 10, 2, 3, tzinfo=UTC))
+TOGGLES = {
+    "gateway": "/app/gateways/gateways.php",
+    "extensions": "/app/extensions/extensions.php",
+    "domain": "/core/domains/domains.php",
+}
+
+
+@pytest.fixture(params=["5.5", "5.6"])
+async def pbx(request, monkeypatch):
+    async with simulated(monkeypatch, line=request.param, rows_per_page=2) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def switch(pbx):
+    switch = FusionPbxSwitch("pbx-1", server_of(pbx.url), clock=CLOCK)
+    yield switch
+    await switch.aclose()
+
+
+@pytest.fixture
+async def admins_switch(pbx):
+    switch = FusionPbxSwitch("pbx-1", server_of(pbx.url, superadmin=False), clock=CLOCK)
+    yield switch
+    await switch.aclose()
+
+
+def flips(pbx, monkeypatch):
+    """Every flip of a stored flag from now on."""
+    seen, real = [], pbx.pbx.toggle
+
+    def noting(kind, uuid):
+        seen.append(kind)
+        return real(kind, uuid)
+
+    monkeypatch.setattr(pbx.pbx, "toggle", noting)
+    return seen
+
+
+@pytest.mark.parametrize("level", ["gateway", "extensions", "domain"])
+async def test_off_and_on_again(pbx, switch, level):
+    service = service_of(pbx, level)
+    assert can_call(pbx)
+    assert await switch.read(service) is SwitchState.ACTIVE
+    evidence = await switch.suspend(service)
+    assert await switch.read(service) is SwitchState.SUSPENDED
+    assert not can_call(pbx)
+    assert can_call(pbx, "2112", RUCKEN), "the other client goes on"
+    assert "disabled" in evidence
+    assert evidence.endswith("read back 10:02:03Z")
+    assert "enabled" in await switch.restore(service)
+    assert await switch.read(service) is SwitchState.ACTIVE
+    assert can_call(pbx)
+
+
+async def test_the_evidence_says_what_was_done(pbx, switch):
+    assert await switch.suspend(service_of(pbx, "gateway")) == (
+        "gateway Trunk A disabled, killgw sent, no longer live, read back 10:02:03Z"
+    )
+    assert await switch.suspend(service_of(pbx, "domain")) == (
+        f"domain {MCON} disabled, cache flushed, read back 10:02:03Z"
+    )
+    assert await switch.suspend(service_of(pbx, extensions=("2112", "2199"))) == (
+        "extensions 2112 (2199 not on the PBX) disabled, read back 10:02:03Z"
+    )
+
+
+@pytest.mark.parametrize("level", ["gateway", "extensions", "domain"])
+async def test_what_stands_right_is_not_toggled(pbx, switch, monkeypatch, level):
+    service = service_of(pbx, level)
+    seen = flips(pbx, monkeypatch)
+    await switch.restore(service)
+    assert seen == []
+    await switch.suspend(service)
+    await switch.suspend(service)
+    assert len(seen) == 1
+
+
+async def test_only_the_extensions_that_differ_are_toggled(pbx, switch, monkeypatch):
+    service = service_of(pbx, extensions=("2112", "2113"))
+    uuid = pbx.pbx.find_extension("2112", MCON).uuid
+    pbx.pbx.toggle("extensions", uuid)
+    assert await switch.read(service) is SwitchState.MIXED
+    seen = flips(pbx, monkeypatch)
+    await switch.suspend(service)
+    assert seen == ["extensions"]
+    assert not can_call(pbx, "2112")
+    assert not can_call(pbx, "2113")
+
+
+async def test_an_extension_of_the_same_number_in_another_domain_is_left_alone(pbx, switch):
+    await switch.suspend(service_of(pbx, tenant=RUCKEN))
+    assert can_call(pbx, "2112", MCON)
+    assert not can_call(pbx, "2112", RUCKEN)
+
+
+async def test_a_session_that_is_in_the_wrong_domain_switches_nothing(pbx, switch, monkeypatch):
+    """As if entering the domain had no effect, though the answer was that of a success."""
+    monkeypatch.setattr(pbx.site, "_enter", lambda *_: redirect("/core/dashboard/"))
+    with pytest.raises(Retry, match="not in the domain 'rucken"):
+        await switch.suspend(service_of(pbx, tenant=RUCKEN))
+    assert can_call(pbx, "2112", MCON)
+
+
+async def test_an_admin_switches_the_extensions_of_its_own_domain(pbx, admins_switch):
+    await admins_switch.suspend(service_of(pbx))
+    assert not can_call(pbx)
+    await admins_switch.restore(service_of(pbx))
+    assert can_call(pbx)
+
+
+@pytest.mark.parametrize("level", ["gateway", "domain"])
+async def test_gateways_and_domains_are_not_for_an_admin(pbx, admins_switch, level):
+    with pytest.raises(OperatorMustAct, match=r"pbx-1 as mcon.* no right to see"):
+        await admins_switch.suspend(service_of(pbx, level))
+
+
+async def test_without_killgw_a_disabled_gateway_goes_on_carrying_calls(pbx):
+    """Why killgw is sent: neither the flag nor the rescan that a toggle sends ends anything."""
+    service = service_of(pbx, "gateway")
+    (gateway,) = service.gateway_ids
+    async with session_at(pbx.url) as session:
+        listing = await session.list_rows("gateways", all_tenants=True)
+        await session.toggle("gateways", [gateway], listing.token)
+        await session.rescan("external")
+        after = await session.list_rows("gateways", all_tenants=True)
+        assert after.rows[gateway].enabled is False
+        assert gateway in await session.live_gateways()
+        assert can_call(pbx)
+        await session.killgw("external", gateway)
+        assert gateway not in await session.live_gateways()
+    assert not can_call(pbx)
+
+
+async def test_a_gateway_left_live_by_somebody_who_was_killed_is_ended(pbx, switch, monkeypatch):
+    service = service_of(pbx, "gateway")
+    pbx.pbx.toggle("gateways", service.gateway_ids[0])
+    assert can_call(pbx)
+    seen = flips(pbx, monkeypatch)
+    await switch.suspend(service)
+    assert not can_call(pbx)
+    assert seen == []
+
+
+async def test_a_gateway_that_stays_live_after_killgw_is_not_suspended(pbx, switch, monkeypatch):
+    monkeypatch.setattr(pbx.pbx, "kill_gateway", lambda *_: None)
+    monkeypatch.setattr("suspender.switches.fusionpbx._GONE_PAUSE_S", 0.0)
+    with pytest.raises(Retry, match="Trunk A disabled, but still live after killgw"):
+        await switch.suspend(service_of(pbx, "gateway"))
+
+
+async def test_without_a_flush_a_disabled_domain_goes_on_calling(pbx):
+    assert can_call(pbx)
+    domain = pbx.pbx.domains[MCON]
+    async with session_at(pbx.url) as session:
+        listing = await session.list_rows("domains")
+        await session.toggle("domains", [domain.uuid], listing.token)
+        assert domain.enabled is False
+        assert can_call(pbx), "its extensions are still in the cache"
+        await session.cache_flush()
+    assert not can_call(pbx)
+
+
+@pytest.mark.parametrize("level", ["gateway", "extensions", "domain"])
+async def test_a_toggle_that_was_refused_looks_like_one_that_was_not(
+    pbx, switch, monkeypatch, level
+):
+    """Both answer 302: only reading back tells, and the next try does it."""
+    service = service_of(pbx, level)
+    real = type(pbx.site)._toggle
+    monkeypatch.setattr(type(pbx.site), "_toggle", lambda *_: None)
+    with pytest.raises(Retry, match="not disabled after the toggle"):
+        await switch.suspend(service)
+    monkeypatch.setattr(type(pbx.site), "_toggle", real)
+    await switch.suspend(service)
+    assert not can_call(pbx)
+
+
+async def test_a_bad_token_is_refused_in_silence(pbx):
+    service = service_of(pbx, "gateway")
+    async with session_at(pbx.url) as session:
+        await session.toggle("gateways", service.gateway_ids, None)
+        listing = await session.list_rows("gateways", all_tenants=True)
+    assert listing.rows[service.gateway_ids[0]].enabled is True
+
+
+async def test_a_flip_under_our_feet_is_seen_and_put_right(pbx, switch, monkeypatch):
+    """Somebody flips the same flag between our reading and our toggle: ours flips it back."""
+    service = service_of(pbx, "gateway")
+    real, first = type(pbx.site)._toggle, []
+
+    def with_company(site, kind, session, form):
+        if not first:
+            first.append(kind)
+            pbx.pbx.toggle("gateways", service.gateway_ids[0])
+        real(site, kind, session, form)
+
+    monkeypatch.setattr(type(pbx.site), "_toggle", with_company)
+    with pytest.raises(Retry, match="not disabled"):
+        await switch.suspend(service)
+    assert can_call(pbx)
+    await switch.suspend(service)
+    assert not can_call(pbx)
+
+
+async def test_many_at_once_flip_each_flag_once(pbx, switch, monkeypatch):
+    service = service_of(pbx, "gateway")
+    seen = flips(pbx, monkeypatch)
+    await asyncio.gather(*(switch.suspend(service) for _ in range(8)))
+    assert seen == ["gateways"]
+    assert not can_call(pbx)
+
+
+async def test_a_lost_session_in_the_middle_is_got_over(pbx, switch):
+    service = service_of(pbx, tenant=RUCKEN)
+    await switch.suspend(service)
+    pbx.logins.sessions.clear()
+    await switch.restore(service)
+    assert can_call(pbx, "2112", RUCKEN)
+
+
+async def test_a_session_lost_right_before_the_toggle_flips_nothing_twice(pbx, switch):
+    service = service_of(pbx, "gateway")
+    await switch.read(service)
+    pbx.faults.planned += [
+        Fault("slow", TOGGLES["gateway"], value="0"),
+        Fault("forget", TOGGLES["gateway"]),
+    ]
+    with pytest.raises(Retry, match="not disabled after the toggle"):
+        await switch.suspend(service)  # its token went with the session
+    await switch.suspend(service)
+    assert not can_call(pbx)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"suspend_by": "gateway", "gateway_ids": ()}, "found no gateways to switch"),
+        ({"suspend_by": "gateway", "gateway_ids": ("not-there",)}, "found no gateways .*not-there"),
+        ({"extensions": ()}, "found no extensions to switch"),
+        ({"extensions": ("9999",)}, "found no extensions to switch"),
+        ({"suspend_by": "domain", "tenant": "nobody.example.com"}, "found no domain to switch"),
+        ({"tenant": "nobody.example.com"}, "has no domain 'nobody.example.com'"),
+    ],
+)
+async def test_a_product_that_names_nothing_needs_a_person(pbx, switch, changed, said):
+    with pytest.raises(OperatorMustAct, match=said):
+        await switch.suspend(service_of(pbx, **changed))
+    assert can_call(pbx)
+
+
+async def test_things_on_later_pages_are_found(pbx, switch):
+    for number in range(3000, 3007):
+        pbx.pbx.add_extension(Extension(str(number), MCON))
+    await switch.suspend(service_of(pbx, extensions=("3006",)))
+    assert not can_call(pbx, "3006")

@@ -1,0 +1,36 @@
+"""Cutting a body that comes in chunks into lines."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ringfence.pbx.fusionpbx_lines import MAX_LINE_BYTES, split_lines
+
+
+async def chunked(pieces):
+    for piece in pieces:
+        yield piece
+
+
+async def lines_of(pieces):
+    return [line async for line in split_lines(chunked(pieces))]
+
+
+@given(st.lists(st.binary(max_size=20).map(lambda b: b.replace(b"x", b"\n")), max_size=20))
+async def test_the_lines_do_not_depend_on_the_chunks(pieces):
+    whole = b"".join(pieces)
+    lines = await lines_of(pieces)
+    assert b"".join(lines) == whole
+    assert all(line.endswith(b"\n") for line in lines[:-1])
+    assert all(line.count(b"\n") <= 1 for line in lines)
+
+
+async def test_a_line_without_end_is_cut_off_and_the_next_one_is_whole():
+    endless = [b"a" * 100_000] * 7
+    lines = await lines_of([b"first\n", *endless, b"a\nnext\n"])
+    assert lines[0] == b"first\n"
+    assert len(lines[1]) == MAX_LINE_BYTES + 1
+    assert lines[2:] == [b"next\n"]
+
+
+async def test_a_body_that_is_cut_off_shows_it():
+    assert await lines_of([b'"a"\n"b', b'"']) == [b'"a"\n', b'"b"']

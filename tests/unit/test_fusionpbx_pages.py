@@ -1,0 +1,117 @@
+"""Reading FusionPBX's pages; the snippets are shaped like those of 5.0 to 5.6."""
+
+import pytest
+
+from ringfence.pbx.fusionpbx_pages import (
+    find_token,
+    is_denied,
+    is_login_page,
+    is_lost,
+    live_gateways,
+    read_list,
+)
+
+A = "297ab33e-2c2f-8196-552c-f3567d2caaf8"
+B = "e68d9689-2769-e013-28fa-6214bf47fca3"
+NAME, VALUE = "0a" * 32, "f9" * 32
+
+
+def row(number, uuid, name, label, *, domain="", before=""):
+    button = (
+        f'<button type=\'submit\' alt="{label}" title="x" onclick="list_self_check(\'checkbox_'
+        f"{number}'); list_action_set('toggle');\" class='btn btn-link'>"
+        f"<span class='button-label  '>{label}</span></button>"
+    )
+    return (
+        f"<tr class='list-row' href='gateway_edit.php?id={uuid}'>\n\t<td class='checkbox'>"
+        f"<input type='checkbox' name='gateways[{number}][checked]' value='true'>"
+        f"<input type='hidden' name='gateways[{number}][uuid]' value='{uuid}' /></td>\n"
+        f"{f'<td>{domain}</td>' if domain else ''}"
+        f"<td><a href='gateway_edit.php?id={uuid}' title=\"Edit\">{name}</a>\t</td>{before}"
+        f"<td class='no-link center'>{button if label else ''}</td><td>True&nbsp;</td></tr>\n"
+    )
+
+
+def page(*rows, token=f"<input type='hidden' name='{NAME}' value='{VALUE}'>"):
+    return (
+        "<form id='form_search'><input type='text' name='search'></form>"
+        "<form id='form_list' method='post'><input type='hidden' name='action' value=''>"
+        f"<table class='list'><tr class='list-header'><th>x</th></tr>{''.join(rows)}</table>"
+        f"{token}</form>"
+    )
+
+
+def test_rows_and_token():
+    found = read_list(
+        page(row(0, A, "Trunk &amp; Co", "True"), row(1, B, "B", "False")), "gateways"
+    )
+    assert [(r.uuid, r.name, r.enabled) for r in found.rows] == [
+        (A, "Trunk & Co", True),
+        (B, "B", False),
+    ]
+    assert (found.token.name, found.token.value) == (NAME, VALUE)
+
+
+def test_a_gateways_other_button_is_not_taken_for_its_flag():
+    stop = "<td>Running</td><td><button><span>Stop</span></button></td><td>REGED</td>"
+    found = read_list(page(row(0, A, "T", "False", before=stop)), "gateways")
+    assert found.rows[0].enabled is False
+
+
+@pytest.mark.parametrize("label", ["", "Wahr", "Verdadero"])
+def test_a_flag_that_can_not_be_switched_or_read_is_unknown(label):
+    assert read_list(page(row(0, A, "T", label)), "gateways").rows[0].enabled is None
+
+
+def test_with_all_tenants_the_domain_stands_before_the_name():
+    html = page(row(0, A, "2112", "True", domain="a.example.com"))
+    assert read_list(html, "gateways", show_all=True).rows[0].domain == "a.example.com"
+
+
+def test_rows_of_another_kind_are_not_taken():
+    assert read_list(page(row(0, A, "T", "True")), "extensions").rows == ()
+
+
+def test_a_login_page_is_no_list_even_with_a_token():
+    html = (
+        "<form><input type='text' name='username'><input type='password' name='password'>"
+        f"<input type='hidden' name='{NAME}' value='{VALUE}'></form>"
+    )
+    assert is_login_page(html)
+    assert read_list(html, "gateways") is None
+    assert find_token(html).name == NAME
+
+
+@pytest.mark.parametrize("hidden", [("path", "0a" * 32), (NAME, "short"), (NAME, "zz" * 32)])
+def test_only_a_name_and_value_of_64_hexadecimal_digits_are_a_token(hidden):
+    html = f"<input type='hidden' name='{hidden[0]}' value='{hidden[1]}'>"
+    assert find_token(html) is None
+
+
+@pytest.mark.parametrize(
+    ("location", "lost"),
+    [
+        ("/?path=%2Fapp%2Fgateways%2Fgateways.php", True),
+        ("login.php", True),
+        ("/logout.php", True),
+        ("gateways.php", False),
+        ("/core/dashboard/", False),
+        ("sip_status.php?x=1", False),
+    ],
+)
+def test_redirects_that_lead_to_the_login(location, lost):
+    assert is_lost(location) is lost
+
+
+def test_access_denied_is_the_whole_page_or_it_is_not_meant():
+    assert is_denied("access denied\n")
+    assert not is_denied("<p>access denied</p>")
+
+
+def test_live_gateways_are_those_that_can_be_stopped():
+    html = (
+        f"<a href='cmd.php?profile=external&amp;gateway={A.upper()}&amp;action=killgw'>Stop</a>"
+        f"<a href='cmd.php?profile=external&gateway={B}&action=other'>x</a>"
+        f"<a href='/app/gateways/gateway_edit.php?id={B}'>B</a>"
+    )
+    assert live_gateways(html) == {A}
