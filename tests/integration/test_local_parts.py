@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
+
 from ringfence.kafka.admin import TopicsDiffer, create_topics, wanted_topics
 from ringfence.kafka.publisher import make_producer
 from ringfence.topics import PARTITIONS

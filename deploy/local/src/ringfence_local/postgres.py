@@ -130,8 +130,13 @@ class Postgres:
         fresh.rename(self._data)
 
     def _end_leftover(self) -> None:
-        if _pid_file(self._data) and self._run("pg_ctl", "status", "-D", str(self._data), ok=None):
-            self._run("pg_ctl", "stop", "-m", "fast", "-w", "-D", str(self._data))
+        at = ("-D", str(self._data))
+        if not _pid_file(self._data) or not self._run("pg_ctl", "status", *at, must=False):
+            return
+        # It may be ending by itself just now, so only what is still there afterwards is wrong.
+        self._run("pg_ctl", "stop", "-m", "fast", "-w", *at, must=False)
+        if self._run("pg_ctl", "status", *at, must=False):
+            raise PartFailed(f"another PostgreSQL is at work in {self._data} and does not end")
 
     def _have_database(self) -> None:
         base = ["-h", "127.0.0.1", "-p", str(self.port), "-U", SUPERUSER]
@@ -143,8 +148,8 @@ class Postgres:
         if found.stdout.strip() != "1":
             self._run("createdb", *base, DATABASE)
 
-    def _run(self, name: str, *arguments: str, ok: int | None = 0) -> bool:
-        """Run one of PostgreSQL's programs; whether it succeeded. With `ok`, it has to."""
+    def _run(self, name: str, *arguments: str, must: bool = True) -> bool:
+        """Run one of PostgreSQL's programs; whether it succeeded, which it `must`."""
         done = subprocess.run(  # noqa: S603 - our own command line
             child.leashed([program(name), *arguments], end_by="SIGTERM", user=self._user),
             capture_output=True,
@@ -153,7 +158,7 @@ class Postgres:
             check=False,
             cwd="/",
         )
-        if ok is not None and done.returncode != ok:
+        if must and done.returncode != 0:
             raise PartFailed(
                 f"PostgreSQL's {name} failed in {self._folder} "
                 f"(exit status {done.returncode}): {(done.stderr or done.stdout).strip()}"

@@ -1,0 +1,84 @@
+"""Kafka's files: from a mirror on this machine, a broken one, and none."""
+
+import hashlib
+import socket
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from ringfence_local.artifacts import LOCK, Jar, kafka_class_path, read_lock
+from ringfence_local.errors import PartFailed
+
+CONTENT = b"as good as a jar"
+JAR = Jar("net.example", "broker", "1.0", hashlib.sha256(CONTENT).hexdigest())
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A Maven repository that serves this folder."""
+    folder = tmp_path / "mirror"
+    (folder / JAR.path).parent.mkdir(parents=True)
+    (folder / JAR.path).write_bytes(CONTENT)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    monkeypatch.setenv("RINGFENCE_MAVEN_REPOSITORY", f"http://127.0.0.1:{server.server_port}/")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    threading.Thread(target=server.serve_forever).start()
+    yield folder
+    server.shutdown()
+    server.server_close()
+
+
+def test_files_are_fetched_once(mirror: Path, tmp_path: Path) -> None:
+    """What is in the cache needs no repository any more."""
+    [path] = kafka_class_path(tmp_path / "cache", [JAR])
+    assert path.read_bytes() == CONTENT
+    (mirror / JAR.path).unlink()
+    assert kafka_class_path(tmp_path / "cache", [JAR]) == [path]
+
+
+def test_a_download_that_was_cut_short_is_fetched_again(mirror: Path, tmp_path: Path) -> None:
+    """Presence proves nothing; the sum does."""
+    [path] = kafka_class_path(tmp_path / "cache", [JAR])
+    path.write_bytes(CONTENT[:5])
+    assert kafka_class_path(tmp_path / "cache", [JAR]) == [path]
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_file_of_another_sum_is_never_used(mirror: Path, tmp_path: Path) -> None:
+    """A mirror that was tampered with: named, with both sums, and thrown away."""
+    (mirror / JAR.path).write_bytes(b"something else")
+    with pytest.raises(PartFailed, match=rf"broker-1\.0\.jar came with .*{JAR.sha256}"):
+        kafka_class_path(tmp_path / "cache", [JAR])
+    assert not list((tmp_path / "cache").rglob("*.jar"))
+
+
+def test_a_file_that_can_not_be_had_is_named_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No network: which file, where it would go, and the way round. Nothing pretends to be it."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))  # bound and not listening: refused
+        port = nobody.getsockname()[1]
+        monkeypatch.setenv("RINGFENCE_MAVEN_REPOSITORY", f"http://127.0.0.1:{port}")
+        with pytest.raises(PartFailed) as failed:
+            kafka_class_path(tmp_path / "cache", [JAR])
+    assert "broker-1.0.jar" in str(failed.value)
+    assert str(tmp_path / "cache" / "maven" / JAR.path) in str(failed.value)
+    assert "RINGFENCE_KAFKA_BOOTSTRAP" in str(failed.value)
+
+
+def test_the_lock_names_one_version_of_kafka_and_no_host() -> None:
+    """Every part of Kafka is of the broker's own version, and nothing says where it comes from."""
+    jars = read_lock()
+    assert {jar.version for jar in jars if jar.group == "org.apache.kafka"} == {"4.3.0"}
+    assert {jar.version for jar in jars if jar.group == "org.apache.logging.log4j"} == {"2.25.4"}
+    assert "//" not in LOCK.read_text()

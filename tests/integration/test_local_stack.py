@@ -1,0 +1,159 @@
+"""A stack from outside: one per folder, found by others, and gone without a trace."""
+
+import asyncio
+import os
+import signal
+import smtplib
+import subprocess
+import sys
+from pathlib import Path
+
+import asyncpg
+import httpx
+import psutil
+import pytest
+from click.testing import CliRunner
+
+from ringfence.cli import main_group
+from ringfence.testing.wait import until
+from ringfence_local.clean import main as clean
+from ringfence_local.errors import PartFailed
+from ringfence_local.postgres import Postgres
+from ringfence_local.stack import Stack
+from ringfence_local.state import read_running
+
+MAIL = "From: billing@voip.example\r\nTo: c@example.net\r\nSubject: Low Balance Alert\r\n\r\nHello"
+
+# Its own program, so that it can be killed; it prints its process id when all is up.
+RUN = """
+import asyncio, sys
+from pathlib import Path
+from ringfence_local.stack import Stack
+
+async def main():
+    async with Stack(Path(sys.argv[1]), services=(), wanted_ports={}) as stack:
+        print(stack.kafka.pid, stack.postgres.pid, stack.supervisor.pid("inbox"), flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+async def test_a_stack_comes_up_is_found_and_goes(tmp_path: Path) -> None:
+    """Its addresses stand in the folder while it runs; a second start finds the first's state."""
+    folder = tmp_path / "state"
+    before = set(psutil.Process().children(recursive=True))
+    async with Stack(folder, services=(), wanted_ports={}) as first:
+        assert read_running(folder) == first.running
+        with pytest.raises(PartFailed, match=f"in use by process {os.getpid()}"):
+            async with Stack(folder, services=(), wanted_ports={}):
+                pass
+        with pytest.raises(SystemExit, match=f"in use by process {os.getpid()}"):
+            clean(folder)
+        await asyncio.to_thread(_send, first.ports["inbox"])
+        assert (await asyncio.to_thread(httpx.get, f"{first.pbx_url}/_sim/state")).is_success
+    assert set(psutil.Process().children(recursive=True)) <= before
+    with pytest.raises(PartFailed, match="nothing runs in"):
+        read_running(folder)
+    async with Stack(folder, services=(), wanted_ports={}) as second:
+        assert [mail["Subject"] for mail in second.inbox.messages()] == ["Low Balance Alert"]
+        assert second.ports == first.ports
+        assert second.api_token == first.api_token
+    await asyncio.to_thread(_read_by_command, folder / "inbox")
+    clean(folder)
+    assert not folder.exists()
+
+
+@pytest.fixture
+def existing(monkeypatch: pytest.MonkeyPatch, kafka_bootstrap: str, database: str) -> str:
+    """The session's servers, named as existing ones are."""
+    monkeypatch.setenv("RINGFENCE_KAFKA_BOOTSTRAP", kafka_bootstrap)
+    monkeypatch.setenv("RINGFENCE_POSTGRES_DSN", database)
+    return database
+
+
+async def test_a_killed_service_of_a_stack_comes_back(tmp_path: Path, existing: str) -> None:
+    """kill -9 of a service: the supervisor starts it again, and it answers again."""
+    async with Stack(tmp_path / "state", services=("balance-watch",), wanted_ports={}) as stack:
+        assert (stack.kafka, stack.postgres, stack.dsn) == (None, None, existing)
+        killed = stack.supervisor.pid("balance-watch")
+        os.kill(killed, signal.SIGKILL)
+        await until(
+            lambda: stack.supervisor.restart_count("balance-watch") == 1,
+            what="a restart",
+        )
+        await until(lambda: stack.health("balance-watch"), timeout_s=30, what="an answer")
+        assert stack.supervisor.pid("balance-watch") != killed
+
+
+@pytest.mark.usefixtures("existing")
+async def test_a_service_that_does_not_come_up_is_named_with_its_log(tmp_path: Path) -> None:
+    """And what was started before it is stopped."""
+    before = set(psutil.Process().children(recursive=True))
+    stack = Stack(
+        tmp_path / "state",
+        services=("rating",),
+        wanted_ports={},
+        environment={"RINGFENCE_RATING_BATCH_RECORDS": "minus one"},
+    )
+    with pytest.raises(PartFailed, match=r"(?s)rating: waiting, last exit status 1.*batch_records"):
+        async with stack:
+            pass
+    assert set(psutil.Process().children(recursive=True)) <= before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tie a child to its parent")
+async def test_a_killed_stack_leaves_nothing_and_starts_again(tmp_path: Path) -> None:
+    """kill -9 of the whole: its servers end by themselves, and the next start is sound."""
+    run = [sys.executable, "-c", RUN, str(tmp_path / "state")]
+    killed = await asyncio.create_subprocess_exec(*run, stdout=subprocess.PIPE)
+    assert killed.stdout is not None
+    pids = [int(pid) for pid in (await killed.stdout.readline()).split()]
+    assert len(pids) == 3
+    killed.kill()
+    await killed.wait()
+    async with Stack(tmp_path / "state", services=(), wanted_ports={}) as stack:
+        connection = await asyncpg.connect(stack.dsn)
+        assert await connection.fetchval("select count(*) from public.ringfence_migration") > 0
+        await connection.close()
+        await until(lambda: not any(map(_runs, pids)), what="the end of what was left")
+
+
+async def test_a_postgres_that_was_left_running_is_ended_by_the_next_start(tmp_path: Path) -> None:
+    """As where a child can not be tied to its parent."""
+    left = Postgres(tmp_path / "postgres")
+    left.start()
+    # Somebody else's orphan is waited for by init; ours has to be by us.
+    reaper = asyncio.create_task(asyncio.to_thread(psutil.Process(left.pid).wait))
+    following = Postgres(tmp_path / "postgres")
+    try:
+        await asyncio.to_thread(following.prepare)
+        await reaper
+        following.start()
+        assert following.pid != left.pid
+    finally:
+        following.stop()
+        left.stop()
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _send(port: int) -> None:
+    with smtplib.SMTP("127.0.0.1", port, timeout=5) as client:
+        client.sendmail("billing@voip.example", ["c@example.net"], MAIL)
+
+
+def _read_by_command(folder: Path) -> None:
+    def run(*arguments: str) -> str:
+        result = CliRunner().invoke(main_group, ["inbox", *arguments, "--folder", str(folder)])
+        return result.output if result.exit_code == 0 else repr(result.exception)
+
+    assert "c@example.net  Low Balance Alert" in run("list")
+    assert "Delivered-To: c@example.net" in run("show", "1")
+    assert "Hello" in run("show")
+    assert "expected 1 to 1" in run("show", "2")

@@ -1,0 +1,42 @@
+"""The tools that other tests rely on."""
+
+import socket
+from datetime import UTC, datetime
+
+import pytest
+
+from ringfence.testing.clock import FixedClock
+from ringfence.testing.wait import until
+
+
+async def test_until_gives_the_first_truthy_value() -> None:
+    """Sync or async, it is asked until it has something to say."""
+    answers = iter([0, None, 7])
+    assert await until(lambda: next(answers), every_s=0) == 7
+
+    async def later() -> str:
+        return "there"
+
+    assert await until(later) == "there"
+
+
+async def test_until_says_what_it_waited_for_and_saw_last() -> None:
+    """The message alone has to explain a red test."""
+    with pytest.raises(AssertionError, match=r"not within 0 s: a mail; last value: \[\]"):
+        await until(list, timeout_s=0, what="a mail")
+
+
+def test_the_fixed_clock_moves_by_hand_only() -> None:
+    """It stands still between two moves."""
+    clock = FixedClock()
+    start = clock.now()
+    assert clock.now() == start
+    assert (clock.move(minutes=1) - start).total_seconds() == 60
+    clock.set(datetime(2026, 3, 1, tzinfo=UTC))
+    assert clock.now() == datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def test_a_unit_test_can_not_connect() -> None:
+    """Whatever opens a connection belongs in another folder."""
+    with socket.socket() as probe, pytest.raises(AssertionError, match="tests/integration"):
+        probe.connect(("127.0.0.1", 9))
