@@ -1,0 +1,94 @@
+"""Tokens, payments' keys and cursors."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr
+
+from accounts.paging import decode_cursor, encode_cursor, page, read_instant, read_version
+from accounts.payment import Payment, check_key, check_same, payment_id, read_amount
+from accounts.refusals import Clash
+from accounts.settings import Settings
+from accounts.tokens import parse_tokens, who_is
+from ringfence.errors import BadInput
+
+
+def test_a_token_names_who_holds_it() -> None:
+    users = parse_tokens("desk:token-one,\nbilling:token-two\n")
+    assert who_is(users, b"token-two") == "billing"
+    assert who_is(users, b"token-tw") is None
+    assert who_is(users, b"") is None
+    assert "token-one" not in repr(users)
+
+
+@pytest.mark.parametrize(
+    "pairs", ["", " , ", "desk", "desk:", "desk:short", ":no-name-here", "a b:token-one",
+              "a:same-token,b:same-token"],
+)  # fmt: skip
+def test_unusable_tokens_stop_the_start_and_are_not_shown(pairs: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        parse_tokens(pairs)
+    assert "same-token" not in str(refused.value)
+    assert "no-name" not in str(refused.value)
+
+
+def test_a_file_of_tokens_is_read_besides(tmp_path) -> None:
+    file = tmp_path / "tokens"
+    file.write_text("billing:token-two\n")
+    settings = Settings(accounts_tokens=SecretStr("desk:token-one"), accounts_tokens_file=file)
+    pairs = settings.token_pairs().get_secret_value()
+    assert [user.name for user in parse_tokens(pairs)] == ["desk", "billing"]
+    assert "token-one" not in repr(settings)
+
+
+@pytest.mark.parametrize("key", [None, "", "a b", "é", "a\x00", "x" * 201])
+def test_a_key_must_be_there_and_plain(key: str | None) -> None:
+    with pytest.raises(BadInput, match="Idempotency-Key"):
+        check_key(key)
+
+
+def test_a_payments_id_is_its_account_and_key() -> None:
+    assert payment_id("anna", "1") == payment_id("anna", "1")
+    assert len({payment_id(a, k) for a in ("anna", "bert") for k in ("1", "2")}) == 4
+
+
+@given(st.integers(1, 10**15))
+def test_amounts_are_read_exactly(micro: int) -> None:
+    text = f"{micro // 10**6}.{micro % 10**6:06d}"
+    assert read_amount("top-up", text) == micro
+    assert read_amount("adjustment", f"-{text}") == -micro
+    with pytest.raises(BadInput):
+        read_amount("top-up", f"-{text}")
+
+
+def test_a_repeated_key_may_not_change_its_content() -> None:
+    at = datetime(2026, 11, 1, tzinfo=UTC)
+    first = Payment(UUID(int=1), "anna", "k", "top-up", 5, "CAD", "", at, "desk")
+    check_same(first, Payment(UUID(int=1), "anna", "k", "top-up", 5, "CAD", "", at, "billing"))
+    with pytest.raises(Clash, match=r"amount.*0\.000005"):
+        check_same(first, Payment(UUID(int=1), "anna", "k", "top-up", 6, "CAD", "", at, "desk"))
+
+
+def test_a_cursor_brings_back_its_place() -> None:
+    at = datetime(2026, 11, 1, 10, 0, 0, 5, UTC)
+    cursor = encode_cursor(at.isoformat(), UUID(int=7))
+    assert decode_cursor(cursor, read_instant, UUID) == [at, UUID(int=7)]
+    assert decode_cursor(None, read_instant, UUID) == [None, None]
+    with pytest.raises(BadInput, match="cursor"):
+        decode_cursor(cursor, read_version)
+
+
+@given(st.text(max_size=60))
+def test_any_other_cursor_is_refused(text: str) -> None:
+    with pytest.raises(BadInput):
+        decode_cursor(text, read_instant, UUID)
+
+
+def test_a_page_says_whether_more_follow() -> None:
+    rows = [{"n": 1}, {"n": 2}, {"n": 3}]
+    more = page(rows, 2, lambda row: (row["n"],))
+    assert (more["items"], decode_cursor(more["next"], int)) == (rows[:2], [2])
+    assert page(rows, 3, lambda row: (row["n"],))["next"] is None

@@ -1,0 +1,211 @@
+"""Product fields: the exact formats that operators type, and nothing else."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accounts.product import Product, check_shared, enter_product
+from accounts.product_fields import LABELS, FieldRefused, read_product
+from accounts.refusals import Clash
+from ringfence.errors import BadInput
+
+FUSIONPBX = {
+    "domain_tenant_and_main_dids": "mcon.wat5.ictvoip.ca | 5192229000",
+    "extensions": "2112 | 2113 | 2114 | 2115 | 2216",
+}
+VODIA = {
+    "tenant_and_inbound_dids": "cffm.wat1.ictvoip.ca | 5484815577 | 5197830020 | 8300",
+    "did_or_extension": "8300",
+    "ext_profile_first_name": "CFFM Kitchener",
+    "inbound_search_string": "cffm, 8300, Kitchener",
+}
+LESNET = {
+    "domain": "D4E3CD2BFC791 | 12046664021",
+    "username": "12046664021",
+    "peer_id": "D4E3CD2BFC791",
+    "dids_attached_to_peer": "12046664021",
+    "cdr_link": "https://portal.les.net/cdr/11330_0000.txt",
+    "free_minutes": "0",
+    "rate_per_minute": ".03",
+}
+FULL = {"fusionpbx": FUSIONPBX, "vodia": VODIA, "lesnet": LESNET}
+GATEWAY = "7b3c1f6e-1f0a-4a57-9d7e-2f1f3a0d5c11"
+
+
+def test_the_documented_fusionpbx_product() -> None:
+    parts = read_product("fusionpbx", FUSIONPBX).parts
+    assert parts["tenant"] == "mcon.wat5.ictvoip.ca"
+    assert parts["dids"] == ("5192229000",)
+    assert parts["extensions"] == ("2112", "2113", "2114", "2115", "2216")
+    assert (parts["suspend_by"], parts["gateway_ids"]) == ("extensions", ())
+
+
+def test_the_documented_vodia_product() -> None:
+    parts = read_product("vodia", VODIA).parts
+    assert parts["tenant"] == "cffm.wat1.ictvoip.ca"
+    assert parts["dids"] == ("5484815577", "5197830020")
+    assert parts["extensions"] == ("8300",)
+    assert parts["display_name"] == "CFFM Kitchener"
+    assert parts["inbound_search"] == ("cffm", "8300", "Kitchener")
+
+
+def test_the_documented_lesnet_product() -> None:
+    read = read_product("lesnet", LESNET)
+    assert read.parts["tenant"] == "D4E3CD2BFC791"
+    assert read.parts["dids"] == ("12046664021",)
+    assert read.parts["flat_rate"] == "0.03"
+    assert read.parts["cdr_link"] == "https://portal.les.net/cdr/11330_0000.txt"
+    assert read.free_minutes == 0
+
+
+def test_lists_are_split_at_the_bar_stripped_and_without_empty_items() -> None:
+    loose = {**FUSIONPBX, "extensions": " 2112|2113 |  | 2112 |"}
+    assert read_product("fusionpbx", loose).parts["extensions"] == ("2112", "2113")
+
+
+def test_a_gateway_product_needs_gateway_uuids() -> None:
+    fields = {**FUSIONPBX, "suspend_by": "Gateway", "gateway_ids": GATEWAY.upper()}
+    parts = read_product("fusionpbx", fields).parts
+    assert (parts["suspend_by"], parts["gateway_ids"]) == ("gateway", (GATEWAY,))
+
+
+REFUSED = [
+    ("fusionpbx", "domain_tenant_and_main_dids", ""),
+    ("fusionpbx", "domain_tenant_and_main_dids", "mcon.wat5.ictvoip.ca"),
+    ("fusionpbx", "domain_tenant_and_main_dids", "5192229000 | mcon.wat5.ictvoip.ca"),
+    ("fusionpbx", "domain_tenant_and_main_dids", "mcon.wat5.ictvoip.ca, 5192229000"),
+    ("fusionpbx", "domain_tenant_and_main_dids", "mcon.wat5.ictvoip.ca 5192229000"),
+    ("fusionpbx", "domain_tenant_and_main_dids", "mcon.wat5.ictvoip.ca | 519-222-9000"),
+    ("fusionpbx", "domain_tenant_and_main_dids", "mcon.wat5.ictvoip.ca | +15192229000"),
+    ("fusionpbx", "domain_tenant_and_main_dids", "http://mcon.ca/ | 5192229000"),
+    ("fusionpbx", "domain_tenant_and_main_dids", "a..b | 5192229000"),
+    ("fusionpbx", "domain_tenant_and_main_dids", "mcon.ca' or 1=1 -- | 5192229000"),
+    ("fusionpbx", "extensions", ""),
+    ("fusionpbx", "extensions", " | | "),
+    ("fusionpbx", "extensions", "2112-2116"),
+    ("fusionpbx", "extensions", "2112 - 2116"),
+    ("fusionpbx", "extensions", "2112..2116"),
+    ("fusionpbx", "extensions", "2112, 2113"),
+    ("fusionpbx", "extensions", "2112 | 211x"),
+    ("fusionpbx", "extensions", "2112 | 5192229000"),
+    ("fusionpbx", "extensions", "٢١١٢"),
+    ("fusionpbx", "extensions", " | ".join(str(n) for n in range(1000, 1501))),
+    ("fusionpbx", "suspend_by", "trunk"),
+    ("fusionpbx", "gateway_ids", "external"),
+    ("fusionpbx", "gateway_ids", "{7b3c1f6e-1f0a-4a57-9d7e-2f1f3a0d5c11}"),
+    ("fusionpbx", "gateway_ids", "7b3c1f6e1f0a4a579d7e2f1f3a0d5c11"),
+    ("vodia", "tenant_and_inbound_dids", "cffm.wat1.ictvoip.ca"),
+    ("vodia", "tenant_and_inbound_dids", "cffm.wat1.ictvoip.ca | 83"),
+    ("vodia", "did_or_extension", ""),
+    ("vodia", "did_or_extension", "8300-8310"),
+    ("vodia", "did_or_extension", "8300 | 8301"),
+    ("vodia", "ext_profile_first_name", "CFFM\nKitchener"),
+    ("vodia", "inbound_search_string", "c, 8300"),
+    ("vodia", "inbound_search_string", ","),
+    ("lesnet", "domain", "D4E3CD2BFC791"),
+    ("lesnet", "domain", "D4E3CD2BFC79 | 12046664021"),
+    ("lesnet", "domain", "G4E3CD2BFC791 | 12046664021"),
+    ("lesnet", "domain", "D4E3CD2BFC791 | 12046664021 | 12046664022"),
+    ("lesnet", "username", "12046664022"),
+    ("lesnet", "peer_id", "D4E3CD2BFC792"),
+    ("lesnet", "dids_attached_to_peer", "12046664022"),
+    ("lesnet", "cdr_link", "portal.les.net/cdr/11330_0000.txt"),
+    ("lesnet", "cdr_link", "file:///etc/passwd"),
+    ("lesnet", "cdr_link", "https://user:word@portal.les.net/cdr"),
+    ("lesnet", "cdr_link", "https://portal.les.net/a b"),
+    ("lesnet", "free_minutes", "-1"),
+    ("lesnet", "free_minutes", "1.5"),
+    ("lesnet", "free_minutes", "9999999"),
+    ("lesnet", "rate_per_minute", "-.03"),
+    ("lesnet", "rate_per_minute", "."),
+    ("lesnet", "rate_per_minute", "3e-2"),
+    ("lesnet", "rate_per_minute", "NaN"),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "value"), REFUSED)
+def test_a_malformed_field_is_refused_with_its_label_its_value_and_the_format(
+    kind: str, name: str, value: str
+) -> None:
+    with pytest.raises(FieldRefused) as refused:
+        read_product(kind, {**FULL[kind], name: value})
+    error = refused.value
+    assert (error.name, error.field, error.value) == (name, LABELS[name], value)
+    for part in (LABELS[name], repr(value)[:40], error.expected):
+        assert part in str(error)
+
+
+def test_gateway_suspension_without_a_gateway_is_refused() -> None:
+    with pytest.raises(FieldRefused, match="Gateway"):
+        read_product("fusionpbx", {**FUSIONPBX, "suspend_by": "gateway"})
+
+
+def test_a_field_of_another_kind_is_refused() -> None:
+    with pytest.raises(FieldRefused, match="vodia"):
+        read_product("vodia", {**VODIA, "extensions": "2112"})
+
+
+@given(st.sampled_from(sorted(FULL)), st.data())
+def test_any_text_in_any_field_is_read_or_refused_and_never_anything_else(
+    kind: str, data: st.DataObject
+) -> None:
+    name = data.draw(st.sampled_from(sorted(FULL[kind])))
+    text = data.draw(st.text(max_size=60) | st.text("0123456789 |.-,aF:/", max_size=60))
+    try:
+        parts = read_product(kind, {**FULL[kind], name: text}).parts
+    except FieldRefused as refused:
+        assert refused.name in (name, "username", "peer_id", "dids_attached_to_peer")
+        return
+    assert all(number.isascii() and number.isdigit() for number in parts["dids"])
+    for extension in parts.get("extensions", ()):
+        assert extension.isascii()
+        assert 2 <= len(extension) <= 6
+    assert "|" not in parts["tenant"]
+
+
+@given(st.lists(st.integers(10, 999_999), min_size=1, max_size=50, unique=True))
+def test_every_extension_that_was_typed_is_billed_in_its_order(numbers: list[int]) -> None:
+    typed = " | ".join(map(str, numbers))
+    parts = read_product("fusionpbx", {**FUSIONPBX, "extensions": typed}).parts
+    assert list(parts["extensions"]) == [str(number) for number in numbers]
+
+
+def entered(account_id: str, service_id: str, **fields: str) -> Product:
+    return enter_product(
+        account_id, service_id, kind="fusionpbx", name="", server_id="wat5", prepaid=True,
+        package_id=None, fields={**FUSIONPBX, **fields},
+    )  # fmt: skip
+
+
+def test_an_extension_is_billed_by_one_product_of_its_tenant_only() -> None:
+    mine = entered("anna", "a")
+    with pytest.raises(Clash, match="2115"):
+        check_shared(mine, [entered("anna", "b", extensions="2115 | 3000")])
+    check_shared(mine, [mine, entered("bert", "b", extensions="3000")])
+    elsewhere = {"domain_tenant_and_main_dids": "other.ictvoip.ca | 5192229001"}
+    check_shared(mine, [entered("bert", "b", **elsewhere)])
+
+
+def test_a_gateway_that_one_is_suspended_by_is_no_other_clients() -> None:
+    by_gateway = {"suspend_by": "gateway", "gateway_ids": GATEWAY}
+    mine = entered("anna", "a", **by_gateway)
+    with pytest.raises(Clash, match="bert"):
+        check_shared(mine, [entered("bert", "b", extensions="3000", gateway_ids=GATEWAY)])
+    with pytest.raises(Clash, match="bert"):
+        check_shared(
+            entered("anna", "a", gateway_ids=GATEWAY),
+            [entered("bert", "b", extensions="3000", **by_gateway)],
+        )
+    check_shared(mine, [entered("anna", "b", extensions="3000", **by_gateway)])
+
+
+def test_free_minutes_need_a_package_to_be_counted_in() -> None:
+    fields = {**LESNET, "free_minutes": "100"}
+    for package_id in (None, "standard"):
+        entry = {"kind": "lesnet", "name": "", "server_id": "les", "prepaid": True}
+        if package_id is None:
+            with pytest.raises(BadInput, match="Free Minutes"):
+                enter_product("anna", "a", package_id=None, fields=fields, **entry)  # type: ignore[arg-type]
+        else:
+            product = enter_product("anna", "a", package_id=package_id, fields=fields, **entry)  # type: ignore[arg-type]
+            assert product.free_minutes == 100
