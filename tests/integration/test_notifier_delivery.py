@@ -2,9 +2,10 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -271,7 +272,7 @@ async def test_services_that_one_crossing_turned_off_give_one_mail(
         await office.tell(SERVICE_SUSPENDED, suspended("s-4", zero_mail=False), uuid4())
         await office.settled("sent")
     assert [mail["Subject"] for mail in inbox.messages()] == [
-        "Your telephone service is switched off: no credit left"
+        "VoIP Zero Balance: your telephone service is switched off"
     ]
 
 
@@ -378,13 +379,9 @@ async def test_a_deferred_mail_is_tried_again_later_and_sent_once(
     await office.tell(ACCOUNT_CHANGED, account())
     await office.tell(BALANCE_LOW, low())
 
-    async def tried(times: int) -> bool:
-        (row,) = await office.rows()
-        return (row["attempts"], row["state"]) == (times, "pending")
-
     async with office.at_work():
         for times, wait_s in ((1, 5), (2, 10)):
-            await until(lambda times=times: tried(times))  # type: ignore[misc]
+            await until(_tried(office, times))
             (row,) = await office.rows()
             assert row["next_attempt_at"] == office.clock.now() + timedelta(seconds=wait_s)
             assert await office.told() == []
@@ -392,6 +389,14 @@ async def test_a_deferred_mail_is_tried_again_later_and_sent_once(
         await office.settled("sent")
     assert len(inbox.messages()) == 1
     assert (await office.rows())[0]["attempts"] == 3
+
+
+def _tried(office: Office, times: int) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        (row,) = await office.rows()
+        return (row["attempts"], row["state"]) == (times, "pending")
+
+    return look
 
 
 async def test_a_mail_that_is_deferred_for_a_day_has_failed(office: Office, inbox: Inbox) -> None:
@@ -412,7 +417,7 @@ async def test_while_the_server_is_away_mails_stay_untouched_and_go_out_when_it_
     await office.tell(BALANCE_LOW, low())
     async with office.at_work(senders=2):
         for failures in (1, 2, 3):
-            await until(lambda wanted=failures: office.breaker.failures >= wanted)  # type: ignore[misc]
+            await until(partial(_failed, office.breaker, failures))
             office.clock.set(office.breaker.next_probe_at)
         (row,) = await office.rows()
         assert (row["state"], row["attempts"], row["last_error"]) == ("pending", 0, "")
@@ -420,6 +425,10 @@ async def test_while_the_server_is_away_mails_stay_untouched_and_go_out_when_it_
         await until(lambda: office.clock.move(seconds=30) and inbox.messages())
         await office.settled("sent")
     assert not office.breaker.is_open
+
+
+def _failed(breaker: Breaker, times: int) -> bool:
+    return breaker.failures >= times
 
 
 async def test_a_server_that_is_away_for_a_day_makes_a_mail_fail(

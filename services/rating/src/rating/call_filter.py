@@ -6,8 +6,8 @@ The patterns are domain/billing, section 6. `[word]` looks into what the call is
 |---|---|
 | inbound | Inbound DID |
 | outbound | Outbound DID; to 800, 833, 844, 855, 866, 877 or 888 also Toll Free |
-| local, and any call to an extension | Local DID |
-| none | nothing |
+| local | Local DID |
+| none | Local DID to an extension, else nothing |
 
 A call *from* outside to a toll-free DID is not `Toll Free`: that one costs the owner of the DID.
 """
@@ -27,7 +27,6 @@ _DESCRIBED = {
     "local": "local did",
     "": "",
 }
-_TO_AN_EXTENSION = {word: f"{said} local did" for word, said in _DESCRIBED.items()}
 _OUTBOUND_TOLL_FREE = "outbound did, toll free"
 
 TOLL_FREE_CODES = frozenset(["800", "833", "844", "855", "866", "877", "888"])
@@ -110,8 +109,8 @@ def describe(number: Number, direction: str) -> str:
     """What a call is called, in lower case, for `[word]` to look into."""
     if direction == "outbound" and is_toll_free(number):
         return _OUTBOUND_TOLL_FREE
-    if number.kind == "extension" and direction != "inbound":
-        return _TO_AN_EXTENSION[direction]
+    if not direction and number.kind == "extension":
+        return _DESCRIBED["local"]
     return _DESCRIBED[direction]
 
 

@@ -87,7 +87,7 @@ class NumberPlan:
             digits = written[1:]
             return _extension(digits, digits) or self._complete(digits, digits)
         if len(written) > MAX_WRITTEN:
-            return _invalid(written[:MAX_WRITTEN], f"longer than {MAX_WRITTEN} characters")
+            return _invalid(written, f"longer than {MAX_WRITTEN} characters")
         if _NOT_PART_OF_A_NUMBER.search(written):
             return _invalid(written, "it holds letters or an address")
         bare = written.strip()
@@ -169,5 +169,6 @@ def _is_310(digits: str) -> bool:
     return len(digits) == 7 and digits.startswith("310")
 
 
-def _invalid(dialled: str, why: str) -> Number:
-    return Number("invalid", dialled, False, dialled, why)
+def _invalid(written: str, why: str) -> Number:
+    shown = written[:MAX_WRITTEN]
+    return Number("invalid", shown, False, shown, why)

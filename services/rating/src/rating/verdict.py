@@ -46,6 +46,8 @@ UnratedReason = Literal[
     "invalid-number",
 ]
 
+RateFrom = Literal["tariff", "custom-outbound", "custom-inbound", "flat"]
+
 LONGEST_CODE = 7
 """Characters of the longest dialled code: the `*` and six digits."""
 
@@ -83,6 +85,7 @@ class Ready(NamedTuple):
     found: Found | None
     version: TariffVersion | None
     takes_free_seconds: bool
+    rate_from: RateFrom
 
     def charge(self, free_seconds_left: int = 0) -> "Rated":
         """Price the call; `free_seconds_left` counts only where `takes_free_seconds`."""
@@ -107,7 +110,7 @@ class Rated(NamedTuple):
     @property
     def explanation(self) -> Explanation:
         """Why the call costs what it does: plain values, for people."""
-        number, _, terms, found, version, _ = self.ready
+        number, _, terms, found, version, _, rate_from = self.ready
         return {
             "number": number.digits,
             "international": number.international,
@@ -116,7 +119,7 @@ class Rated(NamedTuple):
             "tariff_id": version.tariff_id if version else None,
             "tariff_version": version.version_id if version else None,
             "rate_per_min": terms.rate_per_min,
-            "rate_from": _rate_from(self.ready),
+            "rate_from": rate_from,
             "markup_percent": terms.markup_percent,
             "increment": f"{terms.initial_s}/{terms.increment_s}",
             "connection_fee": terms.connection_fee,
@@ -196,7 +199,10 @@ def _inbound(
     inbound = match.terms.inbound
     if isinstance(inbound, NoTerms):
         return Unrated("no-tariff-in-force", inbound.detail)
-    return Ready(number, call.billsec, inbound, None, None, False)
+    package = match.service.package
+    is_custom = package is not None and package.custom_inbound_rate is not None
+    rate_from: RateFrom = "custom-inbound" if is_custom else "flat"
+    return Ready(number, call.billsec, inbound, None, None, False, rate_from)
 
 
 def _outbound_flat(
@@ -207,7 +213,7 @@ def _outbound_flat(
         return refusal
     if isinstance(flat, NoTerms):
         return Unrated("no-tariff-in-force", flat.detail)
-    return Ready(number, call.billsec, flat, None, None, not number.international)
+    return Ready(number, call.billsec, flat, None, None, not number.international, "flat")
 
 
 def _outbound(
@@ -232,7 +238,8 @@ def _outbound(
     if isinstance(terms, NoTerms):
         return Unrated("no-tariff-in-force", f"prefix {found.prefix}: {terms.detail}")
     takes_free = terms.takes_free_seconds and not number.international
-    return Ready(number, call.billsec, terms, found, version, takes_free)
+    rate_from: RateFrom = "tariff" if found.rate.status == TARIFF_RATE else "custom-outbound"
+    return Ready(number, call.billsec, terms, found, version, takes_free, rate_from)
 
 
 def _not_a_destination(number: Number) -> NotBilled | Unrated | None:
@@ -272,9 +279,3 @@ def _no_version(call: CallCompleted, terms: PackageTerms) -> str:
 def _currency_mismatch(version: TariffVersion, match: Match) -> Unrated:
     detail = f"tariff {version.tariff_id} is in {version.currency}, the account in {match.currency}"
     return Unrated("currency-mismatch", detail)
-
-
-def _rate_from(ready: Ready) -> str:
-    if ready.found is None:
-        return "flat" if ready.terms.takes_free_seconds else "custom-inbound"
-    return "tariff" if ready.found.rate.status == TARIFF_RATE else "custom-outbound"

@@ -1,4 +1,4 @@
-Subject: Your calling credit is running low
+Subject: Low Balance Alert: your calling credit is running low
 
 Dear {$client_first_name},
 

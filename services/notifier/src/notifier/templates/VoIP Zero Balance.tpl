@@ -1,4 +1,4 @@
-Subject: Your telephone service is switched off: no credit left
+Subject: VoIP Zero Balance: your telephone service is switched off
 
 Dear {$client_name},
 

@@ -1,0 +1,152 @@
+"""`ringfence run` and `ringfence demo`."""
+
+import asyncio
+import signal
+import sys
+import time
+from pathlib import Path
+from shutil import rmtree
+
+import click
+from rich.console import Console
+from rich.live import Live
+
+from ringfence_local.demo import reaction_table, tell_story
+from ringfence_local.errors import PartFailed
+from ringfence_local.sample import FrontDoor, load_sample
+from ringfence_local.stack import Stack
+from ringfence_local.state import FOLDER
+from ringfence_local.view import plain, render
+from ringfence_local.watch import Watch
+
+_PLAIN_EVERY_S = 5.0
+_LIVE_EVERY_S = 1.0
+
+
+@click.command()
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    default=FOLDER,
+    show_default=True,
+    help="Where the state is kept from run to run.",
+)
+@click.option(
+    "--calls-per-second",
+    type=click.FloatRange(0, 500),
+    default=2.0,
+    show_default=True,
+    help="Random calls on the simulated PBX; 0: none.",
+)
+@click.option(
+    "--for",
+    "seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=None,
+    help="Stop by itself after so many seconds.",
+)
+def run(folder: Path, calls_per_second: float, seconds: float | None) -> None:
+    """Run the whole product on this machine until Ctrl-C, with a live view.
+
+    Starts Kafka, PostgreSQL, a mail sink, a simulated FusionPBX on which calls happen, and the six
+    services; loads sample clients the first time. Everything is stopped at the end; the state
+    stays in the folder (`make clean` forgets it).
+    """  # fmt: skip
+    console = Console()
+    try:
+        asyncio.run(_run(folder, calls_per_second, seconds, console))
+    except PartFailed as error:
+        raise click.ClickException(str(error)) from None
+
+
+async def _run(
+    folder: Path, calls_per_second: float, seconds: float | None, console: Console
+) -> None:
+    stop = _stop_on_signals()
+    began = time.monotonic()
+    console.print("Starting Kafka, PostgreSQL and the services…")
+    async with Stack(folder) as stack:
+        async with FrontDoor(stack) as door:
+            if await load_sample(door):
+                console.print("Loaded the sample clients.")
+            if calls_per_second:
+                await door.pbx("traffic", {"calls_per_second": calls_per_second})
+        console.print(f"Up in {time.monotonic() - began:.1f} s. {addresses(stack)}")
+        if seconds is not None:
+            asyncio.get_running_loop().call_later(seconds, stop.set)
+        await _show(stack, console, stop)
+        console.print("Stopping…")
+    console.print(f"Stopped. The state is kept in {folder}; `make clean` forgets it.")
+
+
+def addresses(stack: Stack) -> str:
+    """Where a person can look."""
+    return (
+        f"API http://127.0.0.1:{stack.ports['accounts']}/docs   "
+        f"PBX {stack.pbx_url}   logs {stack.folder / 'logs'}"
+    )
+
+
+async def _show(stack: Stack, console: Console, stop: asyncio.Event) -> None:
+    watch = Watch(stack)
+    footer = f"Ctrl-C stops everything   {addresses(stack)}"
+    try:
+        if not console.is_terminal:
+            while not await _stopped_within(stop, _PLAIN_EVERY_S):
+                console.print(plain(await watch.look()), soft_wrap=True)
+            return
+        with Live(console=console, auto_refresh=False, screen=False) as live:
+            while not await _stopped_within(stop, _LIVE_EVERY_S):
+                live.update(render(await watch.look(), footer), refresh=True)
+    finally:
+        await watch.close()
+
+
+async def _stopped_within(stop: asyncio.Event, seconds: float) -> bool:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+@click.command()
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path),
+    default=FOLDER / "demo",
+    show_default=True,
+    help="Where the story's own, fresh state is kept while it runs.",
+)
+def demo(folder: Path) -> None:
+    """Play one client's story, from the first call to the restored trunk.
+
+    Runs on real servers of its own, prints each step with its time and how long each reaction
+    took, and exits 0 only if every step happened.
+    """  # fmt: skip
+    console = Console()
+    try:
+        asyncio.run(_demo(folder, console))
+    except PartFailed as error:
+        console.print(f"The story broke. The logs are kept in {folder / 'logs'}.")
+        raise click.ClickException(str(error)) from None
+    rmtree(folder)
+
+
+async def _demo(folder: Path, console: Console) -> None:
+    rmtree(folder, ignore_errors=True)
+    began = time.monotonic()
+    console.print("Starting Kafka, PostgreSQL, a simulated FusionPBX and the six services…")
+    async with Stack(folder, wanted_ports={}) as stack:
+        console.print(f"Up in {time.monotonic() - began:.1f} s.\n")
+        story = await tell_story(stack, console)
+        console.print(reaction_table(story))
+        console.print("The PBX is asked for new calls once a second: up to 1 s is that wait.")
+    sys.stdout.flush()

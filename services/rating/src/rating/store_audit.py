@@ -1,0 +1,74 @@
+"""What verification reads of rating's tables; nothing here writes."""
+
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+
+from ringfence.postgres.pool import Pool
+
+_PAGE = 5000
+_COUNTED = {
+    "rating.account": "select count(*) from rating.account",
+    "report.accepted_record": "select count(*) from report.accepted_record",
+}
+_DRIFTS = {
+    "rating.drift_i1": "select * from rating.drift_i1 order by account_id",
+    "rating.drift_i3": "select * from rating.drift_i3 order by accepted_at",
+    "rating.drift_i4": "select * from rating.drift_i4 order by call_id",
+}
+_SUMS = """
+select a.currency, count(distinct a.account_id) as accounts, count(l.entry_id) as entries,
+    coalesce(-sum(l.amount_micro) filter (where l.kind = 'charge'), 0)::bigint as charges_micro,
+    coalesce(sum(l.amount_micro) filter (where l.kind <> 'charge'), 0)::bigint as paid_micro,
+    coalesce(sum(l.amount_micro), 0)::bigint as balance_micro
+from rating.account a left join rating.ledger l using (account_id)
+group by a.currency order by a.currency
+"""
+
+
+class ChargeRow(NamedTuple):
+    """A charge as it stands in the ledger."""
+
+    call_id: UUID
+    amount_micro: int
+    explanation: str
+
+
+class AuditStore:
+    """Reads for verification."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def count(self, table: str) -> int:
+        """How many rows one of the counted tables has."""
+        return int(await self._pool.fetchval(_COUNTED[table]))
+
+    async def count_charges(self) -> int:
+        """How many charges stand in the ledger."""
+        return int(
+            await self._pool.fetchval("select count(*) from rating.ledger where kind = 'charge'")
+        )
+
+    async def drift(self, view: str) -> list[asyncpg.Record]:
+        """The rows that violate an invariant: none, when all is well."""
+        return await self._pool.fetch(_DRIFTS[view], timeout=300)
+
+    async def charges(self) -> AsyncIterator[list[ChargeRow]]:
+        """All charges, page by page, as of one instant."""
+        async with (
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            cursor = await connection.cursor(
+                "select cause_id, amount_micro, explanation from rating.ledger"
+                " where kind = 'charge'"
+            )
+            while page := await cursor.fetch(_PAGE):
+                yield [ChargeRow(*row) for row in page]
+
+    async def sums(self) -> list[asyncpg.Record]:
+        """What the ledger comes to, by currency."""
+        return await self._pool.fetch(_SUMS, timeout=300)
