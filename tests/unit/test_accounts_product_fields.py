@@ -153,8 +153,7 @@ def test_any_text_in_any_field_is_read_or_refused_and_never_anything_else(
     text = data.draw(st.text(max_size=60) | st.text("0123456789 |.-,aF:/", max_size=60))
     try:
         parts = read_product(kind, {**FULL[kind], name: text}).parts
-    except FieldRefused as refused:
-        assert refused.name in (name, "username", "peer_id", "dids_attached_to_peer")
+    except FieldRefused:
         return
     assert all(number.isascii() and number.isdigit() for number in parts["dids"])
     for extension in parts.get("extensions", ()):

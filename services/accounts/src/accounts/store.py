@@ -5,22 +5,33 @@ those who read them, exclusive for who changes one), then a name (a new client, 
 tariff), then accounts by their ids.
 """
 
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from asyncpg import Record
-
 from accounts.account import Account, Edit, account_changed, with_confirmed
-from accounts.product import Product, check_shared, packaged
+from accounts.product import Product, check_shared
 from accounts.refusals import Clash, Unknown, unknown_client
+from accounts.store_rows import (
+    account_columns,
+    any_suspended,
+    as_account,
+    as_product,
+    check_package,
+    insert_account,
+    known_account,
+    lock_name,
+    locked_account,
+    services_of,
+    unknown_product,
+    write_product,
+)
 from ringfence import ids
 from ringfence.clock import Clock
 from ringfence.errors import BadInput
-from ringfence.events.account import Package, Service
+from ringfence.events.account import Package
 from ringfence.kafka.records import Outgoing
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Connection, Pool
@@ -57,7 +68,7 @@ class Store:
         )
         if row is None:
             raise unknown_client(account_id)
-        return _account(row)
+        return as_account(row)
 
     async def accounts(self, after: str | None, limit: int) -> list[Account]:
         """Clients in the order of their ids."""
@@ -66,7 +77,7 @@ class Store:
             after or "",
             limit,
         )
-        return [_account(row) for row in rows]
+        return [as_account(row) for row in rows]
 
     async def failures(self, account_id: str) -> dict[str, str]:
         """What could not be switched on a PBX, by product."""
@@ -82,16 +93,16 @@ class Store:
     ) -> tuple[Account, bool]:
         """Create or change a client; `enter` gets what stands, or None. And whether it is new."""
         async with self._writing(f"client:{account_id}") as connection:
-            before = await _locked(connection, account_id)
+            before = await locked_account(connection, account_id)
             after = enter(before)
             if before is None:
-                await _insert(connection, after, self._clock)
+                await insert_account(connection, after, self._clock)
             return await self._settle(connection, before, after, deed), before is None
 
     async def change(self, account_id: str, edit: Edit, deed: Deed) -> Account:
         """Change a client; publishes its next version if anything changed. Raises Unknown."""
         async with self._writing() as connection:
-            before = await _known(connection, account_id)
+            before = await known_account(connection, account_id)
             return await self._settle(connection, before, edit(before), deed)
 
     async def products(self, account_id: str) -> list[Product]:
@@ -100,7 +111,7 @@ class Store:
         rows = await self._pool.fetch(
             f"{_PRODUCT} where account_id = $1 order by service_id", account_id
         )
-        return [_product(row) for row in rows]
+        return [as_product(row) for row in rows]
 
     async def product(self, account_id: str, service_id: str) -> Product:
         """One product of a client. Raises Unknown."""
@@ -108,8 +119,8 @@ class Store:
             f"{_PRODUCT} where account_id = $1 and service_id = $2", account_id, service_id
         )
         if row is None:
-            raise _unknown_product(account_id, service_id)
-        return _product(row)
+            raise unknown_product(account_id, service_id)
+        return as_product(row)
 
     async def put_product(self, product: Product, deed: Deed) -> tuple[Account, bool]:
         """Create or replace a product, and publish its client; and whether it is new.
@@ -119,28 +130,28 @@ class Store:
         """
         service = product.service
         async with self._writing(f"server:{service.server_id}") as connection:
-            account = await _known(connection, product.account_id)
-            await _check_package(connection, product.package_id)
+            account = await known_account(connection, product.account_id)
+            await check_package(connection, product.package_id)
             rows = await connection.fetch(
                 f"{_PRODUCT} where service->>'server_id' = $1 or service_id = $2",
                 service.server_id,
                 service.service_id,
             )
-            standing = [_product(row) for row in rows]
+            standing = [as_product(row) for row in rows]
             old = next((p for p in standing if p.service.service_id == service.service_id), None)
             if old is not None and old.account_id != product.account_id:
                 raise Clash("service_id", service.service_id, f"it is client {old.account_id}'s")
             check_shared(product, standing)
             if old != product:
-                await _write_product(connection, product, deed.who, self._clock)
+                await write_product(connection, product, deed.who, self._clock)
                 account = (await self._publish(connection, [account], deed))[0]
             return account, old is None
 
     async def delete_product(self, account_id: str, service_id: str, deed: Deed) -> Account:
         """Remove a product, and publish its client. Raises Unknown."""
         async with self._writing() as connection:
-            account = await _known(connection, account_id)
-            was_suspended = await _any_suspended(connection, account_id)
+            account = await known_account(connection, account_id)
+            was_suspended = await any_suspended(connection, account_id)
             gone = await connection.fetchval(
                 "delete from accounts.product where service_id = $1 and account_id = $2"
                 " returning service_id",
@@ -148,9 +159,9 @@ class Store:
                 account_id,
             )
             if gone is None:
-                raise _unknown_product(account_id, service_id)
+                raise unknown_product(account_id, service_id)
             if was_suspended:
-                account = with_confirmed(await _any_suspended(connection, account_id))(account)
+                account = with_confirmed(await any_suspended(connection, account_id))(account)
             return (await self._publish(connection, [account], deed))[0]
 
     async def packages(self) -> dict[str, Package]:
@@ -191,7 +202,7 @@ class Store:
                 " order by account_id for update",
                 package_id,
             )
-            told = await self._publish(connection, [_account(row) for row in rows], deed)
+            told = await self._publish(connection, [as_account(row) for row in rows], deed)
             return [account.account_id for account in told]
 
     async def confirm(
@@ -210,7 +221,7 @@ class Store:
         is not ours; a product that was removed meanwhile changes nothing.
         """
         async with self._writing() as connection:
-            account = await _known(connection, account_id)
+            account = await known_account(connection, account_id)
             fresh = await connection.fetchval(
                 "insert into accounts.handled_event values ($1, $2)"
                 " on conflict do nothing returning event_id",
@@ -234,7 +245,7 @@ class Store:
                 self._clock.now(),
             )
             if suspended is not None:
-                after = with_confirmed(await _any_suspended(connection, account_id))(account)
+                after = with_confirmed(await any_suspended(connection, account_id))(account)
                 await self._settle(connection, account, after, deed)
 
     @asynccontextmanager
@@ -258,12 +269,12 @@ class Store:
     ) -> list[Account]:
         """Save accounts that are locked, each with its next version, and tell their state."""
         now = self._clock.now()
-        services = await _services(connection, [account.account_id for account in accounts])
+        services = await services_of(connection, [account.account_id for account in accounts])
         raised = [a.model_copy(update={"version": a.version + 1}) for a in accounts]
         await connection.executemany(
             "update accounts.account set version = $2, time_zone = $3, client = $4, profile = $5,"
             " outstanding_micro = $6, changed_at = $7 where account_id = $1",
-            [(a.account_id, a.version, *_columns(a), now) for a in raised],
+            [(a.account_id, a.version, *account_columns(a), now) for a in raised],
         )
         await connection.executemany(
             "insert into accounts.account_change values ($1, $2, $3, $4, $5)",
@@ -291,111 +302,3 @@ def _event(data: Any, correlation_id: str) -> Outgoing:
         source=SCHEMA,
         correlation_id=correlation_id,
     )
-
-
-async def lock_name(connection: Connection, name: str) -> None:
-    """Be the only one who writes under `name`, until the transaction ends."""
-    await connection.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", name)
-
-
-async def _locked(connection: Connection, account_id: str) -> Account | None:
-    row = await connection.fetchrow(
-        "select * from accounts.account where account_id = $1 for update", account_id
-    )
-    return _account(row) if row else None
-
-
-async def _known(connection: Connection, account_id: str) -> Account:
-    account = await _locked(connection, account_id)
-    if account is None:
-        raise unknown_client(account_id)
-    return account
-
-
-async def _insert(connection: Connection, account: Account, clock: Clock) -> None:
-    await connection.execute(
-        "insert into accounts.account (account_id, version, currency, time_zone, client, profile,"
-        " outstanding_micro, changed_at) values ($1, 0, $2, $3, $4, $5, $6, $7)",
-        account.account_id,
-        account.currency,
-        *_columns(account),
-        clock.now(),
-    )
-
-
-async def _check_package(connection: Connection, package_id: str | None) -> None:
-    if package_id is not None and not await connection.fetchval(
-        "select true from accounts.package where package_id = $1", package_id
-    ):
-        raise BadInput("package", package_id, "a package that exists (PUT /v1/packages/{id})")
-
-
-async def _write_product(connection: Connection, product: Product, who: str, clock: Clock) -> None:
-    await connection.execute(
-        "insert into accounts.product values ($1, $2, $3, $4, $5, $6, $7, $8)"
-        " on conflict (service_id) do update set package_id = excluded.package_id,"
-        " fields = excluded.fields, service = excluded.service,"
-        " free_minutes = excluded.free_minutes, changed_by = excluded.changed_by,"
-        " changed_at = excluded.changed_at",
-        product.service.service_id,
-        product.account_id,
-        product.package_id,
-        product.fields,
-        product.service.model_dump(mode="json"),
-        product.free_minutes,
-        who,
-        clock.now(),
-    )
-
-
-async def _any_suspended(connection: Connection, account_id: str) -> bool:
-    found: bool = await connection.fetchval(
-        "select exists (select from accounts.service_state where account_id = $1 and suspended)",
-        account_id,
-    )
-    return found
-
-
-async def _services(
-    connection: Connection, account_ids: Sequence[str]
-) -> dict[str, tuple[Service, ...]]:
-    """The services of accounts as they are published, each with its package."""
-    rows = await connection.fetch(
-        "select p.account_id, p.package_id, p.fields, p.service, p.free_minutes, k.data as package"
-        " from accounts.product p left join accounts.package k using (package_id)"
-        " where p.account_id = any($1) order by p.service_id",
-        account_ids,
-    )
-    found: dict[str, tuple[Service, ...]] = defaultdict(tuple)
-    for row in rows:
-        package = Package.model_validate(row["package"]) if row["package"] else None
-        found[row["account_id"]] += (packaged(_product(row), package),)
-    return found
-
-
-def _columns(account: Account) -> tuple[Any, ...]:
-    return (
-        account.time_zone,
-        account.client.model_dump(mode="json"),
-        account.profile.model_dump(mode="json"),
-        account.outstanding_micro,
-    )
-
-
-def _account(row: Record) -> Account:
-    return Account.model_validate(dict(row))
-
-
-def _product(row: Record) -> Product:
-    return Product(
-        account_id=row["account_id"],
-        service=Service.model_validate(row["service"]),
-        fields=row["fields"],
-        package_id=row["package_id"],
-        free_minutes=row["free_minutes"],
-    )
-
-
-def _unknown_product(account_id: str, service_id: str) -> Unknown:
-    expected = f"GET /v1/clients/{account_id}/products lists this client's"
-    return Unknown("service_id", service_id, expected)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from accounts.refusals import Clash, Unknown
-from accounts.store import lock_name
+from accounts.store_rows import lock_name
 from accounts.tariff_csv import Rate, rows_digest
 from ringfence import ids
 from ringfence.clock import Clock

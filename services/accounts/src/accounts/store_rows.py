@@ -1,0 +1,133 @@
+"""Rows of accounts' tables, read and written inside a transaction that the store holds."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from asyncpg import Record
+
+from accounts.account import Account
+from accounts.product import Product, packaged
+from accounts.refusals import Unknown, unknown_client
+from ringfence.clock import Clock
+from ringfence.errors import BadInput
+from ringfence.events.account import Package, Service
+from ringfence.postgres.pool import Connection
+
+
+async def lock_name(connection: Connection, name: str) -> None:
+    """Be the only one who writes under `name`, until the transaction ends."""
+    await connection.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", name)
+
+
+async def locked_account(connection: Connection, account_id: str) -> Account | None:
+    """A client, locked until the transaction ends; None if there is none."""
+    row = await connection.fetchrow(
+        "select * from accounts.account where account_id = $1 for update", account_id
+    )
+    return as_account(row) if row else None
+
+
+async def known_account(connection: Connection, account_id: str) -> Account:
+    """A client, locked until the transaction ends. Raises Unknown."""
+    account = await locked_account(connection, account_id)
+    if account is None:
+        raise unknown_client(account_id)
+    return account
+
+
+async def insert_account(connection: Connection, account: Account, clock: Clock) -> None:
+    """Write a new client at version 0: publishing it makes version 1."""
+    await connection.execute(
+        "insert into accounts.account (account_id, version, currency, time_zone, client, profile,"
+        " outstanding_micro, changed_at) values ($1, 0, $2, $3, $4, $5, $6, $7)",
+        account.account_id,
+        account.currency,
+        *account_columns(account),
+        clock.now(),
+    )
+
+
+async def check_package(connection: Connection, package_id: str | None) -> None:
+    """Raises BadInput for a package that does not exist."""
+    if package_id is not None and not await connection.fetchval(
+        "select true from accounts.package where package_id = $1", package_id
+    ):
+        raise BadInput("package", package_id, "a package that exists (PUT /v1/packages/{id})")
+
+
+async def write_product(connection: Connection, product: Product, who: str, clock: Clock) -> None:
+    """Write a product, new or in place of the one with its id."""
+    await connection.execute(
+        "insert into accounts.product values ($1, $2, $3, $4, $5, $6, $7, $8)"
+        " on conflict (service_id) do update set package_id = excluded.package_id,"
+        " fields = excluded.fields, service = excluded.service,"
+        " free_minutes = excluded.free_minutes, changed_by = excluded.changed_by,"
+        " changed_at = excluded.changed_at",
+        product.service.service_id,
+        product.account_id,
+        product.package_id,
+        product.fields,
+        product.service.model_dump(mode="json"),
+        product.free_minutes,
+        who,
+        clock.now(),
+    )
+
+
+async def any_suspended(connection: Connection, account_id: str) -> bool:
+    """Whether the PBX confirmed any of the client's products as suspended."""
+    found: bool = await connection.fetchval(
+        "select exists (select from accounts.service_state where account_id = $1 and suspended)",
+        account_id,
+    )
+    return found
+
+
+async def services_of(
+    connection: Connection, account_ids: Sequence[str]
+) -> dict[str, tuple[Service, ...]]:
+    """The services of accounts as they are published, each with its package."""
+    rows = await connection.fetch(
+        "select p.account_id, p.package_id, p.fields, p.service, p.free_minutes, k.data as package"
+        " from accounts.product p left join accounts.package k using (package_id)"
+        " where p.account_id = any($1) order by p.service_id",
+        account_ids,
+    )
+    found: dict[str, tuple[Service, ...]] = defaultdict(tuple)
+    for row in rows:
+        package = Package.model_validate(row["package"]) if row["package"] else None
+        found[row["account_id"]] += (packaged(as_product(row), package),)
+    return found
+
+
+def account_columns(account: Account) -> tuple[Any, ...]:
+    """The columns that a change of a client writes, in the order of the table."""
+    return (
+        account.time_zone,
+        account.client.model_dump(mode="json"),
+        account.profile.model_dump(mode="json"),
+        account.outstanding_micro,
+    )
+
+
+def as_account(row: Record) -> Account:
+    """A client from its row."""
+    return Account.model_validate(dict(row))
+
+
+def as_product(row: Record) -> Product:
+    """A product from its row."""
+    return Product(
+        account_id=row["account_id"],
+        service=Service.model_validate(row["service"]),
+        fields=row["fields"],
+        package_id=row["package_id"],
+        free_minutes=row["free_minutes"],
+    )
+
+
+def unknown_product(account_id: str, service_id: str) -> Unknown:
+    """The client has no product of this id."""
+    expected = f"GET /v1/clients/{account_id}/products lists this client's"
+    return Unknown("service_id", service_id, expected)
