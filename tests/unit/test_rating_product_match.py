@@ -1,0 +1,317 @@
+"""Whose call it is, for each kind of product."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rating.product_match import Ambiguous, Match, NoMatch, ProductIndex
+from ringfence.errors import BadInput
+from ringfence.events.account import AccountChanged, Client, Package, Profile, Service
+from ringfence.events.call import CallCompleted
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def product(name: str = "trunk", **fields: Any) -> Service:
+    given_ = {
+        "service_id": name,
+        "name": name,
+        "kind": "fusionpbx",
+        "server_id": "pbx1",
+        "tenant": "mcon.example.com",
+    }
+    return Service.model_validate(given_ | fields)
+
+
+def account(account_id: str, *services: Service, version: int = 1) -> AccountChanged:
+    return AccountChanged(
+        account_id=account_id,
+        version=version,
+        currency="CAD",
+        client=Client(first_name="Anna", email="anna@example.com"),
+        profile=Profile(),
+        services=services,
+        changed_at=NOON,
+    )
+
+
+def call(**fields: Any) -> CallCompleted:
+    given_ = {
+        "call_id": UUID(int=1),
+        "server_id": "pbx1",
+        "tenant": "mcon.example.com",
+        "source": "fusionpbx-pull",
+        "source_call_id": "u1",
+        "direction": "outbound",
+        "started_at": NOON,
+        "ended_at": NOON,
+        "billsec": 60,
+    }
+    return CallCompleted.model_validate(given_ | fields)
+
+
+def owner(index: ProductIndex, **fields: Any) -> str:
+    """The account that a call is matched to; `ambiguous` or `none` where there is no one."""
+    found = index.match(call(**fields))
+    if isinstance(found, Match):
+        return found.account_id
+    return "ambiguous" if isinstance(found, Ambiguous) else "none"
+
+
+SHARED_TENANT = ProductIndex(
+    [
+        account("a1", product(extensions=("2112", "2113"), dids=("5192229000",))),
+        account("a2", product(extensions=("2216",), dids=("15192229001",))),
+    ]
+)
+
+
+class TestFusionPbx:
+    @pytest.mark.parametrize(
+        ("fields", "account_id"),
+        [
+            ({"extension": "2112"}, "a1"),
+            ({"extension": "2216"}, "a2"),
+            ({"caller_number": "2113"}, "a1"),
+            ({"caller_number": "15192229000", "source_number": "2216"}, "a2"),
+            ({"extension": "2999"}, "none"),
+            ({"extension": "2999", "caller_number": "2112"}, "none"),
+            ({"caller_number": "15192229000", "source_number": "15192229000"}, "none"),
+            ({"destination_number": "2112"}, "none"),
+            ({"caller_destination": "5192229000"}, "none"),
+        ],
+    )
+    def test_outbound_calls_belong_to_their_extension(
+        self, fields: dict[str, str], account_id: str
+    ) -> None:
+        assert owner(SHARED_TENANT, **fields) == account_id
+
+    @pytest.mark.parametrize(
+        ("fields", "account_id"),
+        [
+            ({"caller_destination": "5192229000"}, "a1"),
+            ({"caller_destination": "15192229000"}, "a1"),
+            ({"caller_destination": "+1 519 222-9001"}, "a2"),
+            ({"destination_number": "5192229001"}, "a2"),
+            ({"caller_destination": "5192229000", "destination_number": "2216"}, "a1"),
+            ({"caller_destination": "4165550000", "destination_number": "2216"}, "a2"),
+            ({"caller_destination": "4165550000", "extension": "2216"}, "a2"),
+            ({"caller_destination": "4165550000", "destination_number": "*99"}, "none"),
+            ({"caller_number": "2112", "destination_number": "4165550000"}, "none"),
+            ({}, "none"),
+        ],
+    )
+    def test_inbound_calls_belong_to_the_did_before_the_extension(
+        self, fields: dict[str, str], account_id: str
+    ) -> None:
+        assert owner(SHARED_TENANT, direction="inbound", **fields) == account_id
+
+    @pytest.mark.parametrize(
+        ("fields", "account_id"),
+        [
+            ({"extension": "2112", "destination_number": "2216"}, "a1"),
+            ({"caller_number": "2112", "destination_number": "2216"}, "a1"),
+            ({"destination_number": "2216"}, "a2"),
+            ({"extension": "2113", "destination_number": "*97"}, "a1"),
+        ],
+    )
+    @pytest.mark.parametrize("direction", ["local", ""])
+    def test_local_and_undirected_calls_belong_to_the_caller_first(
+        self, fields: dict[str, str], account_id: str, direction: str
+    ) -> None:
+        assert owner(SHARED_TENANT, direction=direction, **fields) == account_id
+
+    def test_the_tenant_is_a_domain_in_any_case_of_one_server(self) -> None:
+        assert owner(SHARED_TENANT, tenant="MCON.Example.COM", extension="2112") == "a1"
+        assert owner(SHARED_TENANT, tenant="other.example.com", extension="2112") == "none"
+        assert owner(SHARED_TENANT, server_id="pbx2", extension="2112") == "none"
+        assert owner(SHARED_TENANT, tenant="", extension="2112") == "none"
+
+    def test_an_extension_nobody_lists_is_not_the_only_products(self) -> None:
+        index = ProductIndex([account("a1", product(extensions=("2112",)))])
+        found = index.match(call(extension="2113"))
+        assert isinstance(found, NoMatch)
+        assert "2113" in found.detail
+
+    def test_a_product_without_extensions_owns_what_is_left_of_its_tenant(self) -> None:
+        index = ProductIndex(
+            [
+                account("whole", product(dids=("5192229000",))),
+                account("a2", product(extensions=("2216",))),
+            ]
+        )
+        assert owner(index, extension="2112") == "whole"
+        assert owner(index, extension="2216") == "a2"
+        assert owner(index, direction="inbound", caller_destination="4165550000") == "whole"
+        assert owner(index, direction="inbound", destination_number="2216") == "a2"
+
+    def test_two_claims_are_nobodys_and_both_are_named(self) -> None:
+        index = ProductIndex(
+            [
+                account("a1", product("gold", extensions=("2112",), dids=("5192229000",))),
+                account("a2", product("silver", extensions=("2112",), dids=("15192229000",))),
+            ]
+        )
+        for fields in (
+            {"extension": "2112"},
+            {"direction": "inbound", "caller_destination": "5192229000"},
+        ):
+            found = index.match(call(**fields))
+            assert isinstance(found, Ambiguous)
+            assert found.names == ("gold (a1)", "silver (a2)")
+            assert "gold (a1) and silver (a2)" in found.detail
+
+    def test_two_products_of_one_account_are_not_guessed_between_either(self) -> None:
+        services = product("gold", extensions=("2112",)), product("silver", extensions=("2112",))
+        assert owner(ProductIndex([account("a1", *services)]), extension="2112") == "ambiguous"
+
+    def test_a_did_listed_twice_in_one_product_is_one_claim(self) -> None:
+        index = ProductIndex([account("a1", product(dids=("5192229000", "15192229000")))])
+        assert owner(index, direction="inbound", caller_destination="5192229000") == "a1"
+
+
+VODIA = ProductIndex(
+    [
+        account(
+            "kitchener",
+            product(
+                kind="vodia",
+                tenant="cffm.example.com",
+                dids=("5484815577", "8300"),
+                extensions=("8300",),
+                display_name="CFFM Kitchener",
+                inbound_search=("8300", "Kitchener"),
+            ),
+        ),
+        account(
+            "cambridge",
+            product(
+                kind="vodia",
+                tenant="cffm.example.com",
+                extensions=("5197830020",),
+                inbound_search=("cambridge", "cffm"),
+            ),
+        ),
+    ]
+)
+
+
+class TestVodia:
+    @pytest.mark.parametrize(
+        ("fields", "account_id"),
+        [
+            ({"extension": "8300"}, "kitchener"),
+            ({"caller_number": "8300"}, "kitchener"),
+            ({"caller_name": "cffm kitchener"}, "kitchener"),
+            ({"caller_number": "15197830020"}, "cambridge"),
+            ({"extension": "8301"}, "none"),
+            ({"direction": "inbound", "caller_destination": "15484815577"}, "kitchener"),
+            ({"direction": "inbound", "destination_number": "8300"}, "kitchener"),
+            ({"direction": "inbound", "extension": "8300"}, "kitchener"),
+            ({"direction": "inbound", "caller_name": "Anna, KITCHENER ON"}, "kitchener"),
+            ({"direction": "inbound", "caller_name": "Cambridge"}, "cambridge"),
+            ({"direction": "inbound", "caller_name": "kitchener+cambridge"}, "ambiguous"),
+            ({"direction": "inbound", "caller_name": "Toronto"}, "cambridge"),
+            ({"direction": "outbound", "caller_name": "Toronto"}, "none"),
+        ],
+    )
+    def test_calls_are_recognised(self, fields: dict[str, str], account_id: str) -> None:
+        """`cffm` occurs in the tenant's name alone, and counts after all that is in the record."""
+        fields = {"source": "vodia-pull", "tenant": "cffm.example.com"} | fields
+        assert owner(VODIA, **fields) == account_id
+
+
+LESNET = ProductIndex(
+    [
+        account(
+            "one",
+            product(kind="lesnet", tenant="D4E3CD2BFC791", dids=("12046664021",), flat_rate="0.03"),
+        ),
+        account("two", product(kind="lesnet", tenant="AAAACD2BFC791", dids=("12046664022",))),
+        account("three", product(kind="lesnet", tenant="AAAACD2BFC791", dids=("12046664023",))),
+    ]
+)
+
+
+class TestLesNet:
+    @pytest.mark.parametrize(
+        ("fields", "account_id"),
+        [
+            ({"tenant": "D4E3CD2BFC791"}, "one"),
+            ({"tenant": "d4e3cd2bfc791", "caller_number": "4165550000"}, "one"),
+            ({"tenant": "12046664021"}, "one"),
+            ({"tenant": "2046664021"}, "one"),
+            ({"tenant": "+12046664021"}, "one"),
+            ({"tenant": "AAAACD2BFC791"}, "ambiguous"),
+            ({"tenant": "AAAACD2BFC791", "caller_number": "2046664023"}, "three"),
+            (
+                {
+                    "tenant": "AAAACD2BFC791",
+                    "direction": "inbound",
+                    "destination_number": "12046664022",
+                },
+                "two",
+            ),
+            ({"tenant": "AAAACD2BFC791", "caller_number": "2046664021"}, "ambiguous"),
+            ({"tenant": "4165550000"}, "none"),
+            ({"tenant": "x12046664021"}, "none"),
+        ],
+    )
+    def test_calls_belong_to_the_did_then_the_peer(
+        self, fields: dict[str, str], account_id: str
+    ) -> None:
+        assert owner(LESNET, source="lesnet-file", **fields) == account_id
+
+
+class TestReplacing:
+    def test_a_changed_profile_takes_the_place_of_the_one_before(self) -> None:
+        index = ProductIndex([account("a1", product(extensions=("2112",), dids=("5192229000",)))])
+        index.replace(account("a1", product(extensions=("2113",)), version=2))
+        assert owner(index, extension="2113") == "a1"
+        assert owner(index, extension="2112") == "none"
+        assert owner(index, direction="inbound", caller_destination="5192229000") == "none"
+
+    def test_a_dispute_ends_when_one_side_gives_way(self) -> None:
+        index = ProductIndex(
+            [account(name, product(extensions=("2112",))) for name in ("a1", "a2")]
+        )
+        assert owner(index, extension="2112") == "ambiguous"
+        index.replace(account("a1", version=2))
+        assert owner(index, extension="2112") == "a2"
+
+    def test_search_strings_go_with_their_product(self) -> None:
+        searched = product(kind="vodia", inbound_search=("kitchener",))
+        index = ProductIndex([account("a1", searched), account("a2", searched)])
+        inbound = {"direction": "inbound", "caller_name": "Kitchener", "source": "vodia-push"}
+        assert owner(index, **inbound) == "ambiguous"
+        index.replace(account("a1", version=2))
+        assert owner(index, **inbound) == "a2"
+        index.replace(account("a2", version=2))
+        assert owner(index, **inbound) == "none"
+
+    def test_a_malformed_package_changes_nothing(self) -> None:
+        index = ProductIndex([account("a1", product(extensions=("2112",)))])
+        bad = Package(tariff_id="retail", hide=("[local",))
+        with pytest.raises(BadInput):
+            index.replace(account("a1", product(extensions=("2113",), package=bad), version=2))
+        assert owner(index, extension="2112") == "a1"
+
+    EXTENSIONS = st.lists(st.sampled_from(["2112", "2113", "2114"]), max_size=3, unique=True)
+    CHANGES = st.lists(st.tuples(st.sampled_from(["a1", "a2", "a3"]), EXTENSIONS), max_size=12)
+
+    @given(CHANGES)
+    def test_changes_lead_where_starting_afresh_leads(
+        self, changes: list[tuple[str, list[str]]]
+    ) -> None:
+        """An index that saw every change answers as one that saw only the last of each account."""
+        kept, last = ProductIndex(), {}
+        for account_id, extensions in changes:
+            last[account_id] = account(account_id, product(extensions=tuple(extensions)))
+            kept.replace(last[account_id])
+        fresh = ProductIndex(last.values())
+        for extension in ("2112", "2113", "2114", "2999"):
+            assert owner(kept, extension=extension) == owner(fresh, extension=extension)

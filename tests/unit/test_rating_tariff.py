@@ -1,0 +1,93 @@
+"""Which rate a number has, and by which version of the tariff."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rating.tariff import Deck, TariffVersion, TariffVersions
+from ringfence.errors import BadInput
+
+PREFIXES = st.text("0123", min_size=1, max_size=6)
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+
+
+def row(prefix: str, rate: str = "0.01") -> tuple[str, str, str, int, int, int]:
+    return prefix, f"to {prefix}", rate, 60, 6, 1
+
+
+@given(st.sets(PREFIXES, max_size=60), st.text("0123", max_size=10))
+def test_the_longest_prefix_wins(prefixes: set[str], digits: str) -> None:
+    deck = Deck(row(prefix) for prefix in prefixes)
+    found = deck.longest_prefix(digits)
+    fitting = [prefix for prefix in prefixes if digits.startswith(prefix)]
+    assert (found.prefix if found else None) == max(fitting, key=len, default=None)
+    assert found is None or found.description == f"to {found.prefix}"
+
+
+def test_a_row_is_found_with_all_that_it_says() -> None:
+    deck = Deck([("1204", "Manitoba", "1.666667", 30, 6, 0), row("1")])
+    found = deck.longest_prefix("12045550123")
+    assert found is not None
+    assert found == ("1204", "Manitoba", ("1.666667", 30, 6, 0, False))
+    assert deck.exactly("1204") == found
+    assert deck.exactly("120") is None
+
+
+@pytest.mark.parametrize(
+    ("field", "bad"),
+    [
+        ("prefix", ("", "x", "0.01", 1, 1, 1)),
+        ("prefix", ("+1", "x", "0.01", 1, 1, 1)),
+        ("prefix", ("١", "x", "0.01", 1, 1, 1)),
+        ("prefix", ("1" * 16, "x", "0.01", 1, 1, 1)),
+        ("rate", ("1", "x", "-0.01", 1, 1, 1)),
+        ("rate", ("1", "x", "free", 1, 1, 1)),
+        ("initial_s", ("1", "x", "0.01", 0, 1, 1)),
+        ("increment_s", ("1", "x", "0.01", 1, 86_401, 1)),
+        ("status", ("1", "x", "0.01", 1, 1, 2)),
+    ],
+)
+def test_a_row_that_nobody_could_be_charged_by_is_refused(
+    field: str, bad: tuple[str, str, str, int, int, int]
+) -> None:
+    with pytest.raises(BadInput) as refused:
+        Deck([row("2"), bad])
+    assert refused.value.field == field
+
+
+def test_a_prefix_stands_once() -> None:
+    with pytest.raises(BadInput, match="once"):
+        Deck([row("1204"), row("1"), row("1204", "0.02")])
+
+
+def version(
+    version_id: int, after_h: int, *, tariff_id: str = "retail", currency: str = "CAD"
+) -> TariffVersion:
+    since = NOON + timedelta(hours=after_h)
+    return TariffVersion(version_id, tariff_id, currency, since, Deck([row("1")]))
+
+
+def in_force(versions: TariffVersions, after_h: float) -> int | None:
+    found = versions.in_force("retail", NOON + timedelta(hours=after_h))
+    return found.version_id if found else None
+
+
+def test_a_call_is_rated_by_the_version_in_force_when_it_was_answered() -> None:
+    versions = TariffVersions([version(2, 10), version(1, 0), version(9, 5, tariff_id="other")])
+    assert in_force(versions, -1) is None
+    assert in_force(versions, 0) == 1
+    assert in_force(versions, 9.99) == 1
+    assert in_force(versions, 10) == 2
+    assert versions.in_force("unknown", NOON) is None
+
+
+def test_of_two_versions_from_the_same_instant_the_later_published_counts() -> None:
+    assert in_force(TariffVersions([version(4, 0), version(3, 0)]), 1) == 4
+
+
+def test_a_version_that_comes_again_changes_nothing() -> None:
+    versions = TariffVersions([version(1, 0)])
+    versions.add(version(1, 0))
+    assert versions.known() == {"retail": (1,)}

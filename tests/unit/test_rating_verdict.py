@@ -1,0 +1,393 @@
+"""What becomes of a call: rated, not billed or unrated, and why."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, get_args
+from uuid import UUID
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rating.product_match import Match, ProductIndex
+from rating.tariff import Deck, TariffVersion, TariffVersions
+from rating.verdict import NotBilled, Rated, Ready, Unrated, UnratedReason, rate_call, settle
+from ringfence.events.account import AccountChanged, Client, Profile, Service
+from ringfence.events.call import CallCompleted, CallUnrated
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+ROWS = [
+    ("1", "North America", "0.01", 6, 6, 1),
+    ("1204", "Manitoba", "0.02", 60, 6, 1),
+    ("1800", "Toll Free", "0", 1, 1, 1),
+    ("1876", "Jamaica", "0.30", 60, 60, 1),
+    ("44", "United Kingdom", "0.05", 1, 1, 1),
+    ("447", "United Kingdom, mobile", "0.5", 1, 1, 0),
+    ("226", "Burkina Faso", "0.6", 1, 1, 1),
+    ("221", "Senegal", "0.7", 1, 1, 1),
+    ("911", "Emergency", "0", 1, 1, 1),
+    ("112", "Emergency, custom", "0", 1, 1, 0),
+]
+PACKAGE = {
+    "tariff_id": "retail",
+    "markup_percent": "220",
+    "custom_outbound_rate": "0.029",
+    "custom_outbound_increment": "60/60",
+    "free_minutes": 10,
+}
+
+
+def versions(currency: str = "CAD") -> TariffVersions:
+    day_before = NOON - timedelta(days=1)
+    return TariffVersions([TariffVersion(7, "retail", currency, day_before, Deck(ROWS))])
+
+
+def matched(package: dict[str, Any] | None = None, **service: Any) -> Match:
+    """A product of an account in CAD; `package` changes the usual one, {} leaves it as it is."""
+    given_ = {
+        "service_id": "s1",
+        "name": "trunk",
+        "kind": "fusionpbx",
+        "server_id": "pbx1",
+        "tenant": "mcon.example.com",
+        "package": None if package is None else PACKAGE | package,
+    }
+    account = AccountChanged(
+        account_id="a1",
+        version=1,
+        currency="CAD",
+        client=Client(first_name="Anna", email="anna@example.com"),
+        profile=Profile(),
+        services=(Service.model_validate(given_ | service),),
+        changed_at=NOON,
+    )
+    found = ProductIndex([account]).match(call("14165550101"))
+    assert isinstance(found, Match)
+    return found
+
+
+def call(number: str, **fields: Any) -> CallCompleted:
+    given_ = {
+        "call_id": UUID(int=1),
+        "server_id": "pbx1",
+        "tenant": "mcon.example.com",
+        "source": "fusionpbx-pull",
+        "source_call_id": "u1",
+        "direction": "outbound",
+        "started_at": NOON,
+        "answered_at": NOON + timedelta(seconds=5),
+        "ended_at": NOON + timedelta(minutes=2),
+        "billsec": 61,
+        "destination_number": number,
+    }
+    return CallCompleted.model_validate(given_ | fields)
+
+
+def rated(number: str, package: dict[str, Any] | None = None, **fields: Any) -> Rated:
+    verdict = rate_call(call(number, **fields), matched(package or {}), versions())
+    assert isinstance(verdict, Rated), verdict
+    return verdict
+
+
+def not_billed(number: str, package: dict[str, Any] | None = None, **fields: Any) -> NotBilled:
+    verdict = rate_call(call(number, **fields), matched(package or {}), versions())
+    assert isinstance(verdict, NotBilled), verdict
+    return verdict
+
+
+def unrated(number: str, package: dict[str, Any] | None = None, **fields: Any) -> Unrated:
+    verdict = rate_call(call(number, **fields), matched(package or {}), versions())
+    assert isinstance(verdict, Unrated), verdict
+    assert verdict.detail
+    return verdict
+
+
+class TestRated:
+    def test_outbound_by_the_longest_prefix_with_markup(self) -> None:
+        assert rated("4165550101").cost_micro == 24_200  # 66 s at 0.022 a minute
+        assert rated("2045550101").cost_micro == 48_400  # 66 s at 0.044 a minute
+
+    def test_a_row_of_status_0_takes_the_custom_rate_without_markup(self) -> None:
+        verdict = rated("011447700900123")
+        assert (verdict.billed_s, verdict.cost_micro) == (120, 58_000)
+        assert verdict.explanation["rate_from"] == "custom-outbound"
+
+    def test_the_explanation_says_how_it_came_about(self) -> None:
+        verdict = rate_call(call("(204) 555-0101"), matched({}), versions(), 6)
+        assert isinstance(verdict, Rated)
+        assert verdict.explanation == {
+            "number": "12045550101",
+            "international": False,
+            "prefix": "1204",
+            "description": "Manitoba",
+            "tariff_id": "retail",
+            "tariff_version": 7,
+            "rate_per_min": "0.02",
+            "rate_from": "tariff",
+            "markup_percent": "220",
+            "increment": "60/6",
+            "connection_fee": "0",
+            "billed_s": 66,
+            "free_s": 6,
+            "rounding": "once per call, half up, to 0.000001",
+        }
+        assert orjson.loads(orjson.dumps(verdict.explanation)) == verdict.explanation
+        assert verdict.number == "12045550101"
+
+    def test_a_zero_row_is_rated_at_zero_and_shown(self) -> None:
+        """Neither the connection fee nor free seconds go to a call that costs nothing."""
+        package = matched({"connection_fee": "0.05"})
+        verdict = rate_call(call("8005550101"), package, versions(), 600)
+        assert isinstance(verdict, Rated)
+        assert (verdict.cost_micro, verdict.free_s, verdict.billed_s) == (0, 0, 61)
+        assert verdict.explanation["description"] == "Toll Free"
+
+    def test_an_emergency_number_that_the_tariff_names_is_rated_at_zero(self) -> None:
+        verdict = rated("911")
+        assert verdict.cost_micro == 0
+        assert verdict.explanation["prefix"] == "911"
+
+    def test_inbound_by_the_custom_rate_without_markup_or_free_seconds(self) -> None:
+        package = {
+            "inbound_enabled": True,
+            "custom_inbound_rate": "0.0049",
+            "connection_fee": "0.01",
+        }
+        inbound = call("2112", direction="inbound", caller_destination="5192229000")
+        verdict = rate_call(inbound, matched(package), versions(), 600)
+        assert isinstance(verdict, Rated)
+        assert (verdict.billed_s, verdict.free_s, verdict.cost_micro) == (120, 0, 19_800)
+        assert verdict.number == "15192229000"
+        assert verdict.explanation["rate_from"] == "custom-inbound"
+
+    @pytest.mark.parametrize("taken_by", ["2112", "*99", "anonymous", ""])
+    def test_inbound_is_billed_whatever_took_it(self, taken_by: str) -> None:
+        package = {"inbound_enabled": True, "custom_inbound_rate": "0.0049"}
+        assert rated(taken_by, package, direction="inbound").cost_micro == 9_800
+
+    def test_a_late_call_is_rated_by_the_version_in_force_when_it_was_answered(self) -> None:
+        both = versions()
+        both.add(TariffVersion(8, "retail", "CAD", NOON, Deck([("1", "dearer", "1", 60, 60, 1)])))
+        answered_before = call("4165550101", answered_at=NOON - timedelta(seconds=1))
+        without_time = call("4165550101", answered_at=None, started_at=NOON)
+        for late, version in ((answered_before, 7), (without_time, 8)):
+            verdict = rate_call(late, matched({}), both)
+            assert isinstance(verdict, Rated)
+            assert verdict.explanation["tariff_version"] == version
+
+    def test_status_does_not_matter_only_billsec_does(self) -> None:
+        assert rated("4165550101", status="failed", billsec=3).billed_s == 6
+
+
+class TestFreeSeconds:
+    @pytest.mark.parametrize(
+        ("number", "free_s"),
+        [("4165550101", 30), ("01144207946000", 0), ("18765550101", 0), ("8005550101", 0)],
+    )
+    def test_they_are_for_national_calls_that_cost_something(
+        self, number: str, free_s: int
+    ) -> None:
+        verdict = rate_call(call(number), matched({}), versions(), 30)
+        assert isinstance(verdict, Rated)
+        assert verdict.free_s == free_s
+        assert verdict.ready.takes_free_seconds is (free_s > 0)
+
+    CALLS = st.lists(
+        st.tuples(
+            st.sampled_from(["4165550101", "2045550101", "18765550101", "8005550101"]),
+            st.integers(1, 900),
+        ),
+        max_size=10,
+    )
+
+    @given(CALLS, st.randoms())
+    def test_as_many_are_used_in_any_order(
+        self, calls: list[tuple[str, int]], shuffle: Any
+    ) -> None:
+        package, tariffs = matched({}), versions()
+
+        def used(in_order: list[tuple[str, int]]) -> int:
+            left_s = 600
+            for number, billsec in in_order:
+                settled = settle(call(number, billsec=billsec), package, tariffs)
+                assert isinstance(settled, Ready)
+                left_s -= settled.charge(left_s).free_s
+            return 600 - left_s
+
+        assert used(calls) == used(shuffle.sample(calls, len(calls)))
+
+
+class TestNotBilled:
+    @pytest.mark.parametrize(
+        ("number", "fields", "reason"),
+        [
+            ("4165550101", {"billsec": 0}, "unanswered"),
+            ("4165550101", {"billsec": 0, "direction": ""}, "unanswered"),
+            ("sip:x", {"billsec": 0}, "unanswered"),
+            ("2113", {}, "extension"),
+            ("2211", {}, "extension"),
+            ("112", {}, "extension"),
+            ("2113", {"direction": ""}, "extension"),
+            ("*97", {}, "feature-code"),
+            ("*97", {"direction": ""}, "feature-code"),
+            ("*724165550101", {"direction": ""}, "feature-code"),
+            ("2113", {"direction": "local"}, "local"),
+            ("4165550101", {"direction": "local"}, "local"),
+            ("911", {"direction": "local"}, "local"),
+            ("4165550101", {"direction": "inbound"}, "inbound-not-enabled"),
+        ],
+    )
+    def test_by_rule(self, number: str, fields: dict[str, Any], reason: str) -> None:
+        verdict = not_billed(number, **fields)
+        assert (verdict.reason, verdict.hidden) == (reason, False)
+        assert verdict.explanation["not_billed"] == reason
+
+    @pytest.mark.parametrize("fields", [{}, {"billsec": 0}, {"direction": "local"}])
+    def test_a_hidden_call_is_hidden_whatever_else_it_is(self, fields: dict[str, Any]) -> None:
+        verdict = not_billed("4443", {"hide": ("4443",)}, **fields)
+        assert (verdict.reason, verdict.hidden) == ("filter-hidden", True)
+        assert verdict.explanation["pattern"] == "4443"
+
+    def test_a_filtered_call_is_shown_and_goes_before_its_price(self) -> None:
+        package = {"not_billed": ("[inbound]", "416xxxxxxx", "911")}
+        for number, fields in (
+            ("4165550101", {}),
+            ("911", {}),
+            ("5192229000", {"direction": "inbound"}),
+        ):
+            verdict = not_billed(number, package, **fields)
+            assert (verdict.reason, verdict.hidden) == ("filter-not-billed", False)
+
+    def test_inbound_filters_look_at_the_did(self) -> None:
+        package = {
+            "inbound_enabled": True,
+            "custom_inbound_rate": "1",
+            "not_billed": ("5192229000",),
+        }
+        fields = {"direction": "inbound", "caller_destination": "15192229000"}
+        assert not_billed("2112", package, **fields).reason == "filter-not-billed"
+
+
+class TestUnrated:
+    @pytest.mark.parametrize(
+        ("number", "fields", "reason"),
+        [
+            ("4165550101", {"direction": ""}, "unknown-direction"),
+            ("sip:4165550101@example.com", {}, "invalid-number"),
+            ("", {}, "invalid-number"),
+            ("5551234", {}, "invalid-number"),
+            ("*674165550101", {}, "invalid-number"),
+            ("+33142685300", {}, "no-matching-prefix"),
+            ("4165550101", {"answered_at": NOON - timedelta(days=2)}, "no-tariff-in-force"),
+        ],
+    )
+    def test_what_can_not_be_priced_is_queued(
+        self, number: str, fields: dict[str, Any], reason: str
+    ) -> None:
+        assert unrated(number, **fields).reason == reason
+
+    def test_a_bare_canadian_number_is_never_burkina_faso(self) -> None:
+        assert rated("2265551234").explanation["prefix"] == "1"
+        assert unrated("2265551234", {"nanpa_10_digit": False}).reason == "invalid-number"
+
+    @pytest.mark.parametrize(
+        "package",
+        [
+            {"custom_outbound_rate": None},
+            {"custom_outbound_increment": "0/60"},
+            {"custom_outbound_rate": "999999999999"},
+        ],
+    )
+    def test_a_custom_rate_that_is_missing_or_unusable_is_not_taken_for_free(
+        self, package: dict[str, Any]
+    ) -> None:
+        verdict = unrated("447700900123", package)
+        assert verdict.reason == "no-tariff-in-force"
+        assert "447" in verdict.detail
+
+    @pytest.mark.parametrize(
+        "package", [{}, {"custom_inbound_rate": "0.01", "custom_inbound_increment": "60/0"}]
+    )
+    def test_inbound_billing_without_a_usable_rate_is_not_free(
+        self, package: dict[str, Any]
+    ) -> None:
+        package = {"inbound_enabled": True} | package
+        assert unrated("5192229000", package, direction="inbound").reason == "no-tariff-in-force"
+
+    @pytest.mark.parametrize("direction", ["outbound", "inbound"])
+    def test_a_tariff_in_another_currency_is_not_converted(self, direction: str) -> None:
+        package = matched({"inbound_enabled": True, "custom_inbound_rate": "0.01"})
+        verdict = rate_call(call("4165550101", direction=direction), package, versions("USD"))
+        assert isinstance(verdict, Unrated)
+        assert verdict.reason == "currency-mismatch"
+
+    def test_a_product_without_package_has_no_price(self) -> None:
+        verdict = rate_call(call("4165550101"), matched(None), versions())
+        assert isinstance(verdict, Unrated)
+        assert verdict.reason == "no-tariff-in-force"
+
+    def test_the_reasons_are_those_of_the_topic(self) -> None:
+        topic_reasons = CallUnrated.model_fields["reason"].annotation
+        assert set(get_args(UnratedReason)) == set(get_args(topic_reasons))
+
+
+class TestFlatRate:
+    """Les.net's products may carry their own rate per minute; they need no tariff then."""
+
+    @pytest.mark.parametrize("number", ["4165550101", "+33142685300"])
+    def test_outbound_by_the_minute(self, number: str) -> None:
+        verdict = rate_call(call(number), matched(None, flat_rate="0.03"), TariffVersions())
+        assert isinstance(verdict, Rated)
+        assert (verdict.billed_s, verdict.cost_micro) == (120, 60_000)
+        assert verdict.explanation["rate_from"] == "flat"
+
+    def test_free_minutes_are_for_national_calls(self) -> None:
+        for number, free_s in (("4165550101", 90), ("+33142685300", 0)):
+            package = matched({}, flat_rate="0.03")
+            verdict = rate_call(call(number), package, TariffVersions(), 90)
+            assert isinstance(verdict, Rated)
+            assert verdict.free_s == free_s
+
+    def test_inbound_only_where_it_is_enabled(self) -> None:
+        inbound = call("12046664021", direction="inbound")
+        verdict = rate_call(inbound, matched(None, flat_rate="0.03"), TariffVersions())
+        assert isinstance(verdict, NotBilled)
+        enabled = matched({"inbound_enabled": True}, flat_rate="0.03")
+        verdict = rate_call(inbound, enabled, TariffVersions())
+        assert isinstance(verdict, Rated)
+        assert verdict.cost_micro == 60_000
+        assert verdict.explanation["rate_from"] == "flat"
+
+    @pytest.mark.parametrize(
+        ("number", "kind"), [("2112", NotBilled), ("*97", NotBilled), ("sip:x", Unrated)]
+    )
+    def test_what_is_no_call_abroad_or_at_home_is_not_priced(self, number: str, kind: type) -> None:
+        verdict = rate_call(call(number), matched(None, flat_rate="0.03"), TariffVersions())
+        assert isinstance(verdict, kind)
+
+
+NUMBERS = st.one_of(st.text(max_size=20), st.text("0123456789*#+", max_size=16))
+
+
+@given(
+    NUMBERS,
+    st.sampled_from(["inbound", "outbound", "local", ""]),
+    st.integers(0, 7_200),
+    st.integers(0, 600),
+    st.booleans(),
+)
+def test_every_call_gets_exactly_one_verdict(
+    number: str, direction: str, billsec: int, free_left: int, inbound_enabled: bool
+) -> None:
+    """Whatever a PBX recorded: a price that is not negative, or a reason; never an error."""
+    package = matched({"inbound_enabled": inbound_enabled, "custom_inbound_rate": "0.01"})
+    written = number.replace("\x00", "")
+    recorded = call(written, direction=direction, billsec=billsec)
+    verdict = rate_call(recorded, package, versions(), free_left)
+    if isinstance(verdict, Rated):
+        assert verdict.cost_micro >= 0
+        assert verdict.billed_s >= billsec > 0
+        assert 0 <= verdict.free_s <= free_left
+        assert verdict.explanation["billed_s"] == verdict.billed_s
+    else:
+        assert verdict.reason
