@@ -51,3 +51,7 @@ def main() -> None:
     except RingfenceError as error:
         click.echo(f"ringfence: {error}", err=True)
         raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

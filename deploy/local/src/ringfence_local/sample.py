@@ -154,8 +154,8 @@ def _answer(answer: httpx.Response) -> Any:
 
 
 async def load_sample(door: FrontDoor, clients: Sequence[SampleClient] = CLIENTS) -> bool:
-    """Load package, tariff and clients, unless there are clients already; whether it was done."""
-    if (await door.ask("/clients?limit=1"))["items"]:
+    """Load tariff, package and clients, unless there is a package already; whether it was done."""
+    if (await door.ask("/packages"))["items"]:
         return False
     await door.publish_tariff(TARIFF_CSV)
     await door.put(
