@@ -1,0 +1,236 @@
+"""The three verdicts: an unwell world is waited for, a dead record parked, a bug let out."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import cast
+
+import asyncpg
+import pytest
+import stamina
+from aiokafka.errors import KafkaConnectionError
+
+from ringfence.errors import FuseBlown, Reject, Retry
+from ringfence.ids import derive
+from ringfence.kafka.publisher import Publisher
+from ringfence.kafka.records import Outcome, Outgoing, Received, Rejected
+from ringfence.kafka.shell import UNWELL, Shell, wait_or_stop
+from ringfence.topics import NOTICE_SENT
+
+
+@dataclass
+class Memory:
+    """Keeps what is published, and is unwell so many times before."""
+
+    unwell: int = 0
+    published: list[Outgoing] = field(default_factory=list)
+    parked: list[Rejected] = field(default_factory=list)
+    order: list[str] = field(default_factory=list)
+
+    async def publish(self, events: Sequence[Outgoing]) -> None:
+        if self.unwell:
+            self.unwell -= 1
+            raise Retry("the broker did not take a record")
+        self.published += events
+        self.order.append("publish")
+
+    async def park(self, rejected: Sequence[Rejected], consumer: str) -> None:
+        self.parked += rejected
+        self.order.append(f"park {consumer}")
+
+
+def records(count: int) -> list[Received]:
+    return [Received("call.completed.v1", 0, offset, b"k", b"{}") for offset in range(count)]
+
+
+def event(number: int) -> Outgoing:
+    return Outgoing(
+        topic=NOTICE_SENT,
+        key="acme",
+        value=b"{}",
+        event_id=derive("test", number),
+        time=datetime(2026, 1, 15, tzinfo=UTC),
+        source="test",
+    )
+
+
+Handle = Callable[[Sequence[Received]], Awaitable[Outcome]]
+
+
+def shell(handle: Handle, memory: Memory, *, fuse: int = 500, bound_s: float = 20.0) -> Shell:
+    publisher = cast(Publisher, memory)
+    return Shell(handle, publisher, consumer="test", retry_bound_s=bound_s, fuse=fuse)
+
+
+async def rejects_all(batch: Sequence[Received]) -> Outcome:
+    return Outcome(reject=[Rejected(received, "no good") for received in batch])
+
+
+async def takes_all(batch: Sequence[Received]) -> Outcome:
+    return Outcome()
+
+
+@pytest.fixture
+def _without_waiting() -> Iterator[None]:
+    """Tries again at once: how long it waits between is not what these tests are about."""
+    with stamina.set_testing(True, attempts=10):
+        yield
+
+
+async def test_a_settled_batch_is_parked_and_published_before_settle_returns() -> None:
+    memory, batch = Memory(), records(2)
+
+    async def handle(batch: Sequence[Received]) -> Outcome:
+        return Outcome(publish=[event(1)], reject=[Rejected(batch[1], "no good")])
+
+    await shell(handle, memory).settle(batch)
+    assert memory.published == [event(1)]
+    assert [(dead.received, dead.reason) for dead in memory.parked] == [(batch[1], "no good")]
+    assert memory.order == ["park test", "publish"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Retry("later"),
+        ConnectionRefusedError("no"),
+        TimeoutError(),
+        KafkaConnectionError(),
+        asyncpg.DeadlockDetectedError("x"),
+        asyncpg.CannotConnectNowError("x"),
+        asyncpg.ConnectionDoesNotExistError("x"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+@pytest.mark.usefixtures("_without_waiting")
+async def test_an_unwell_world_means_the_same_batch_again_in_place(error: Exception) -> None:
+    seen: list[Sequence[Received]] = []
+    batch = records(3)
+
+    async def handle(batch: Sequence[Received]) -> Outcome:
+        seen.append(batch)
+        if len(seen) < 3:
+            raise error
+        return Outcome(publish=[event(1)])
+
+    memory = Memory()
+    await shell(handle, memory).settle(batch)
+    assert seen == [batch, batch, batch]
+    assert memory.published == [event(1)]
+
+
+@pytest.mark.usefixtures("_without_waiting")
+async def test_a_broker_that_refuses_means_the_whole_batch_again_with_the_same_ids() -> None:
+    memory, handled = Memory(unwell=2), 0
+
+    async def handle(batch: Sequence[Received]) -> Outcome:
+        nonlocal handled
+        handled += 1
+        return Outcome(publish=[event(1)])
+
+    await shell(handle, memory).settle(records(1))
+    assert handled == 3
+    assert memory.published == [event(1)]
+
+
+async def test_retries_are_bounded_and_then_the_reason_comes_out() -> None:
+    """Longer than the bound, and the group would throw the consumer out anyway."""
+    tries = 0
+
+    async def handle(batch: Sequence[Received]) -> Outcome:
+        nonlocal tries
+        tries += 1
+        raise Retry("the database is away")
+
+    with pytest.raises(Retry, match="the database is away"):
+        await shell(handle, Memory(), bound_s=0.3).settle(records(1))
+    assert tries > 1
+
+
+@pytest.mark.parametrize(
+    "bug",
+    [
+        ZeroDivisionError("a bug"),
+        KeyError("x"),
+        asyncpg.UndefinedTableError("x"),
+        asyncpg.DataError("x"),
+        Reject("a handler must put this into its outcome"),
+    ],
+    ids=lambda bug: type(bug).__name__,
+)
+async def test_anything_else_is_a_bug_and_comes_out_at_once(bug: Exception) -> None:
+    tries, memory = 0, Memory()
+
+    async def handle(batch: Sequence[Received]) -> Outcome:
+        nonlocal tries
+        tries += 1
+        raise bug
+
+    with pytest.raises(type(bug)):
+        await shell(handle, memory).settle(records(1))
+    assert tries == 1
+    assert not isinstance(bug, UNWELL)
+    assert memory.order == []
+
+
+async def test_the_fuse_blows_after_so_many_rejects_in_a_row_and_parks_nothing_of_that_batch() -> (
+    None
+):
+    memory = Memory()
+    guarded = shell(rejects_all, memory, fuse=5)
+    await guarded.settle(records(3))
+    assert len(memory.parked) == 3
+    with pytest.raises(FuseBlown, match="6 records in a row were rejected"):
+        await guarded.settle(records(3))
+    assert len(memory.parked) == 3
+
+
+async def test_one_record_that_is_accepted_starts_the_count_anew() -> None:
+    memory = Memory()
+
+    async def all_but_the_last(batch: Sequence[Received]) -> Outcome:
+        return Outcome(reject=[Rejected(received, "no good") for received in batch[:-1]])
+
+    guarded = shell(all_but_the_last, memory, fuse=5)
+    for _ in range(10):
+        await guarded.settle(records(5))
+    assert len(memory.parked) == 40
+
+
+async def test_too_many_in_a_row_blow_the_fuse_wherever_in_the_batch_they_stand() -> None:
+    async def all_but_the_last(batch: Sequence[Received]) -> Outcome:
+        return Outcome(reject=[Rejected(received, "no good") for received in batch[:-1]])
+
+    memory = Memory()
+    with pytest.raises(FuseBlown):
+        await shell(all_but_the_last, memory, fuse=5).settle(records(6))
+    assert memory.parked == []
+
+
+@pytest.mark.usefixtures("_without_waiting")
+async def test_retries_do_not_bring_the_fuse_nearer() -> None:
+    """The same dead record counts once, however often the broker makes us handle it again."""
+    memory = Memory(unwell=4)
+    await shell(rejects_all, memory, fuse=3).settle(records(2))
+    assert memory.unwell == 0
+
+
+async def test_equal_records_are_counted_each_for_itself() -> None:
+    twice = Received("call.completed.v1", 0, 1, b"k", b"{}")
+    with pytest.raises(FuseBlown):
+        await shell(rejects_all, Memory(), fuse=2).settle([twice, twice])
+
+
+async def test_an_empty_outcome_is_fine() -> None:
+    memory = Memory()
+    await shell(takes_all, memory).settle(records(2))
+    assert memory.published == []
+    assert memory.parked == []
+
+
+async def test_waiting_ends_when_told_to_stop() -> None:
+    stop = asyncio.Event()
+    assert await wait_or_stop(stop, 0.01) is False
+    stop.set()
+    assert await wait_or_stop(stop, 3600) is True
