@@ -1,0 +1,220 @@
+"""The notifier as a process: from topics to mails and back to topics, through a kill -9."""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import asyncpg
+import orjson
+import pytest
+from aiokafka import AIOKafkaConsumer
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from ringfence.events.account import AccountChanged
+from ringfence.events.balance import BalanceLow
+from ringfence.events.model import EventData
+from ringfence.kafka.publisher import Publisher, make_producer
+from ringfence.kafka.records import Outgoing
+from ringfence.testing.wait import until
+from ringfence.topics import ACCOUNT_CHANGED, BALANCE_LOW, NOTICE_FAILED, NOTICE_SENT, Topic
+from ringfence_local.inbox import Inbox
+from ringfence_local.ports import free_port as find_free_port
+
+NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
+
+
+@asynccontextmanager
+async def notifier(
+    kafka_bootstrap: str, database: str, smtp_port: int, **settings: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """`python -m notifier`, ended by SIGTERM if it still runs at the end."""
+    environment = {
+        "RINGFENCE_KAFKA_BOOTSTRAP": kafka_bootstrap,
+        "RINGFENCE_POSTGRES_DSN": database,
+        "RINGFENCE_NOTIFIER_SMTP_PORT": str(smtp_port),
+        "RINGFENCE_NOTIFIER_POLL_S": "0.1",
+    }
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "notifier",
+        env=os.environ | environment | settings,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGTERM)
+            await asyncio.wait_for(process.communicate(), 40)
+
+
+async def publish(kafka_bootstrap: str, *events: tuple[Topic, EventData, UUID]) -> None:
+    producer = make_producer(kafka_bootstrap)
+    await producer.start()
+    try:
+        await Publisher(producer, source="test").publish(
+            [
+                Outgoing(
+                    topic=topic,
+                    key=data.account_id,  # type: ignore[attr-defined]
+                    value=data.to_json(),
+                    event_id=event_id,
+                    time=NOON,
+                    source="test",
+                    correlation_id=f"thread-{event_id}",
+                )
+                for topic, data, event_id in events
+            ]
+        )
+    finally:
+        await producer.stop()
+
+
+async def notices(kafka_bootstrap: str, topic: Topic, account_id: str) -> list[dict[str, object]]:
+    """The account's events on `topic`, from its beginning to its end."""
+    reader = AIOKafkaConsumer(
+        topic.name, bootstrap_servers=kafka_bootstrap, auto_offset_reset="earliest"
+    )
+    await reader.start()
+    try:
+        ends = await reader.end_offsets(reader.assignment())
+        found = []
+        while any([await reader.position(p) < end for p, end in ends.items()]):
+            for records in (await reader.getmany(timeout_ms=200)).values():
+                found += [orjson.loads(r.value) for r in records if r.key == account_id.encode()]
+    finally:
+        await reader.stop()
+    return found
+
+
+def crossing_of(account_id: str) -> tuple[AccountChanged, BalanceLow]:
+    client = {"first_name": "Ada", "email": f"{account_id}@example.net"}
+    profile = {"low_balance_threshold": "15", "threshold_micro": 15_000_000}
+    account = AccountChanged.model_validate(
+        {"account_id": account_id, "version": 1, "currency": "CAD", "client": client}
+        | {"profile": profile, "changed_at": NOON}
+    )
+    low = BalanceLow(
+        account_id=account_id,
+        crossing=1,
+        balance_version=1,
+        balance_micro=8_000_000,
+        outstanding_micro=0,
+        threshold_micro=15_000_000,
+        currency="CAD",
+        occurred_at=NOON,
+    )
+    return account, low
+
+
+class _Holding:
+    """An SMTP handler that has the mail and holds its answer back."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+        self.may_answer = threading.Event()
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        self.taken += 1
+        await asyncio.get_running_loop().run_in_executor(None, self.may_answer.wait, 60)
+        return "250 at last"
+
+
+@pytest.fixture
+def holding() -> Iterator[tuple[_Holding, int]]:
+    handler, port = _Holding(), find_free_port()
+    controller = Controller(handler, hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        yield handler, port
+    finally:
+        handler.may_answer.set()
+        controller.stop()
+
+
+async def test_an_alert_becomes_one_mail_and_is_told(
+    kafka_bootstrap: str, database: str, inbox: Inbox
+) -> None:
+    """The alert comes three times, before its account does; SIGTERM ends the service with 0."""
+    account_id, cause = f"n-{uuid4().hex[:8]}", uuid4()
+    account, low = crossing_of(account_id)
+
+    def mails() -> list[object]:
+        return [mail for mail in inbox.messages() if account_id in str(mail["To"])]
+
+    async def told() -> list[dict[str, object]]:
+        return await notices(kafka_bootstrap, NOTICE_SENT, account_id)
+
+    async with notifier(kafka_bootstrap, database, inbox.port) as process:
+        await publish(kafka_bootstrap, *[(BALANCE_LOW, low, cause)] * 3)
+        await publish(kafka_bootstrap, (ACCOUNT_CHANGED, account, uuid4()))
+        await until(mails, timeout_s=60)
+        (notice,) = await until(told, timeout_s=20)
+        assert notice["cause_id"] == str(cause)
+        assert notice["recipient"] == f"{account_id}@example.net"
+    assert process.returncode == 0
+    assert len(mails()) == 1
+
+
+async def test_a_kill_between_a_mail_and_its_answer_gives_no_second_mail(
+    kafka_bootstrap: str, database: str, holding: tuple[_Holding, int]
+) -> None:
+    """SIGKILL while the server holds its answer: in doubt, told, and not sent again."""
+    handler, port = holding
+    account_id = f"n-{uuid4().hex[:8]}"
+    account, low = crossing_of(account_id)
+    events = [(ACCOUNT_CHANGED, account, uuid4()), (BALANCE_LOW, low, uuid4())]
+    async with notifier(kafka_bootstrap, database, port) as process:
+        await publish(kafka_bootstrap, *events)
+        await until(lambda: handler.taken, timeout_s=60)
+        process.kill()
+        await process.communicate()
+    handler.may_answer.set()
+
+    async def given_up() -> list[dict[str, object]]:
+        return await notices(kafka_bootstrap, NOTICE_FAILED, account_id)
+
+    async def sent_the_next() -> bool:
+        return await _states(database, account_id) == ["in-doubt", "sent"]
+
+    async with notifier(kafka_bootstrap, database, port):
+        (notice,) = await until(given_up, timeout_s=60)
+        next_low = low.model_copy(update={"crossing": 3})
+        await publish(kafka_bootstrap, *events, (BALANCE_LOW, next_low, uuid4()))
+        await until(sent_the_next, timeout_s=60)
+    assert str(notice["reason"]).startswith("in doubt")
+    assert handler.taken == 2
+
+
+async def _states(database: str, account_id: str) -> list[str]:
+    connection = await asyncpg.connect(database)
+    try:
+        rows = await connection.fetch(
+            "select state from notifier.message where account_id = $1 order by crossing",
+            account_id,
+        )
+    finally:
+        await connection.close()
+    return [row["state"] for row in rows]
+
+
+async def test_a_refused_template_stops_the_service_at_its_start_and_says_why(
+    kafka_bootstrap: str, database: str, tmp_path: Path
+) -> None:
+    for name in ("Low Balance Alert", "VoIP Zero Balance"):
+        (tmp_path / f"{name}.tpl").write_text("Subject: s\n\n{if $client_credit}low{/if}")
+    folder = {"RINGFENCE_NOTIFIER_TEMPLATES_DIR": str(tmp_path)}
+    async with notifier(kafka_bootstrap, database, find_free_port(), **folder) as process:
+        _, log = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode != 0
+    assert b"'Low Balance Alert', line 3" in log
+    assert b"{if $client_credit}" in log
