@@ -236,10 +236,12 @@ async def test_two_clients_who_claim_one_extension_at_once_do_not_both_get_it(
     names = [f"c{number}" for number in range(6)]
     for name in names:
         await door.client(name)
-    answers = await asyncio.gather(
-        *(door.http.put(f"/v1/clients/{n}/products/pbx-{n}", json=FUSIONPBX) for n in names)
-    )
-    assert sorted(a.status_code for a in answers) == [201, 409, 409, 409, 409, 409]
+    for extension in ("2001", "2002", "2003", "2004", "2005"):
+        body = {**FUSIONPBX, "extensions": extension}
+        answers = await asyncio.gather(
+            *(door.http.put(f"/v1/clients/{n}/products/{n}-{extension}", json=body) for n in names)
+        )
+        assert sorted(a.status_code for a in answers) == [201, 409, 409, 409, 409, 409]
 
 
 async def test_a_product_can_be_removed(door: FrontDoor) -> None:

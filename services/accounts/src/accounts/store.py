@@ -199,7 +199,7 @@ class Store:
             rows = await connection.fetch(
                 "select * from accounts.account where account_id in"
                 " (select account_id from accounts.product where package_id = $1)"
-                " order by account_id for update",
+                " order by account_id for no key update",
                 package_id,
             )
             told = await self._publish(connection, [as_account(row) for row in rows], deed)

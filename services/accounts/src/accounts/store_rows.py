@@ -22,8 +22,9 @@ async def lock_name(connection: Connection, name: str) -> None:
 
 async def locked_account(connection: Connection, account_id: str) -> Account | None:
     """A client, locked until the transaction ends; None if there is none."""
+    # No key: a payment, which refers to the client, need not wait for a change of its profile.
     row = await connection.fetchrow(
-        "select * from accounts.account where account_id = $1 for update", account_id
+        "select * from accounts.account where account_id = $1 for no key update", account_id
     )
     return as_account(row) if row else None
 
