@@ -20,8 +20,10 @@ from fusionpbx_harness import (
 
 from cdr_ingest.sources import ALL_TENANTS, BadRow, BLeg, Refused
 from cdr_ingest.sources.fusionpbx import FusionPbxSource
-from ringfence.errors import Retry
+from ringfence.clock import SystemClock
+from ringfence.errors import BadInput, Retry
 from ringfence.events.call import CallCompleted
+from suspender.switches.fusionpbx import FusionPbxSwitch
 
 DAY = (int(NOON) - 86_400, int(NOON) + 86_400)
 
@@ -35,6 +37,11 @@ async def pbx(request, monkeypatch):
 async def records(source, lane=ALL_TENANTS, window=DAY):
     async with aclosing(source.records(lane, *window)) as found:
         return [record async for record in found]
+
+
+async def collect(source, found):
+    async for record in source.records(ALL_TENANTS, *DAY):
+        found.append(record)
 
 
 @pytest.fixture
@@ -115,7 +122,7 @@ async def test_no_rows_are_no_calls_and_no_failure(pbx, source):
 async def test_the_simulator_writes_what_the_real_server_wrote(pbx, source):
     """Its own rows give the same header as the fixture, and two newlines when there are none."""
     pbx.pbx.place(outbound(start_epoch=int(NOON) - 600, caller_id_name='Sales "West"'))
-    session = source._session(ALL_TENANTS)
+    session = source._sessions[ALL_TENANTS]
     async with aclosing(session.export(*DAY, all_tenants=True)) as lines:
         header, row = [line async for line in lines]
     assert header == (FIXTURES / "export-all-tenants.csv").read_bytes().splitlines(True)[0]
@@ -165,6 +172,23 @@ async def test_one_login_serves_many_polls_of_all_lanes_but_each_lane_its_own(pb
     for _ in range(10):
         await records(source)
     assert (pbx.logins.succeeded, pbx.logins.failed) == (1, 0)
+
+
+async def test_logging_in_exports_nothing(pbx, source):
+    """The login goes by the export's page, which without a window gives every call there is."""
+    pbx.pbx.place(outbound())
+    assert await records(source, window=(1, 1)) == []
+    assert (pbx.logins.succeeded, pbx.site.rows_sent) == (1, 0)
+
+
+async def test_a_server_without_a_key_that_can_work_stops_the_start(monkeypatch):
+    monkeypatch.setenv("TEST_FUSIONPBX_SHORT", "k" * 30)
+    for name in ("TEST_FUSIONPBX_SHORT", "TEST_FUSIONPBX_NONE"):
+        server = server_of("http://127.0.0.1:1", env=name)
+        with pytest.raises(BadInput):
+            FusionPbxSource("pbx-1", server)
+        with pytest.raises(BadInput):
+            FusionPbxSwitch("pbx-1", server, clock=SystemClock())
 
 
 async def test_a_lost_session_is_made_anew_without_anybody_noticing(pbx, source):

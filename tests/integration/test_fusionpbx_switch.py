@@ -167,6 +167,14 @@ async def test_a_gateway_left_live_by_somebody_who_was_killed_is_ended(pbx, swit
     assert seen == []
 
 
+async def test_a_gateway_that_is_enabled_but_down_is_brought_up(pbx, switch):
+    service = service_of(pbx, "gateway")
+    pbx.pbx.kill_gateway("external", service.gateway_ids[0])
+    assert not can_call(pbx)
+    await switch.restore(service)
+    assert can_call(pbx)
+
+
 async def test_a_gateway_that_stays_live_after_killgw_is_not_suspended(pbx, switch, monkeypatch):
     monkeypatch.setattr(pbx.pbx, "kill_gateway", lambda *_: None)
     monkeypatch.setattr("suspender.switches.fusionpbx._GONE_PAUSE_S", 0.0)

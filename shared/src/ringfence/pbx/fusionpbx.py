@@ -12,7 +12,14 @@ from dataclasses import dataclass
 from typing import Self
 
 from ringfence.errors import Retry, RingfenceError, shown
-from ringfence.pbx.fusionpbx_connection import EXPORT, Answer, Connection, Fields, Refused
+from ringfence.pbx.fusionpbx_connection import (
+    EXPORT,
+    Answer,
+    Connection,
+    Fields,
+    Refused,
+    read_api_key,
+)
 from ringfence.pbx.fusionpbx_lines import split_lines
 from ringfence.pbx.fusionpbx_pages import (
     PATHS,
@@ -24,7 +31,7 @@ from ringfence.pbx.fusionpbx_pages import (
 )
 from ringfence.pbx.servers import FusionPbxServer
 
-__all__ = ["FusionPbxSession", "Kind", "ListedRow", "Listing", "Refused"]
+__all__ = ["FusionPbxSession", "Kind", "ListedRow", "Listing", "Refused", "read_api_key"]
 
 COMMAND = "/app/sip_status/cmd.php"
 SIP_STATUS = "/app/sip_status/sip_status.php"

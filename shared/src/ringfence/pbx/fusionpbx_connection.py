@@ -91,7 +91,7 @@ class Connection:
         self.name = f"{server_id} as {host}" if host else server_id
         self._url = server.url
         self._timeout_s = server.timeout_s
-        self._key = _key(server_id, server)
+        self._key = read_api_key(server_id, server)
         self._slots = slots or asyncio.Semaphore(server.concurrency)
         self._enter = enter
         self._monotonic = monotonic
@@ -255,7 +255,8 @@ class Connection:
         return shown(text.strip(), 200)
 
 
-def _key(server_id: str, server: FusionPbxServer) -> SecretStr:
+def read_api_key(server_id: str, server: FusionPbxServer) -> SecretStr:
+    """The server's api key. Raises BadInput when there is none, or none that can work."""
     key = server.api_key.read()
     if len(key.get_secret_value()) < MIN_KEY:
         expected = f"at least {MIN_KEY} characters, as FusionPBX makes them"

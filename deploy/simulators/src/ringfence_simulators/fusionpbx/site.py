@@ -20,13 +20,18 @@ DASHBOARD = "/core/dashboard/"
 
 
 class Site:
-    """The handlers. `export_bodies` are answered verbatim instead of an export, by tenant."""
+    """The handlers.
+
+    `export_bodies` are answered verbatim instead of an export, by tenant; `rows_sent` counts the
+    rows of all exports.
+    """
 
     def __init__(self, pbx: Pbx, logins: Logins, *, rows_per_page: int = 50) -> None:
         self._pbx = pbx
         self._logins = logins
         self._rows_per_page = rows_per_page
         self.export_bodies: dict[str, bytes] = {}
+        self.rows_sent = 0
 
     def routes(self) -> list[web.RouteDef]:
         """Everything that FusionPBX serves here."""
@@ -69,6 +74,7 @@ class Site:
         body = self.export_bodies.get(scope)
         if body is None:
             calls = self._calls(scope, request.query)
+            self.rows_sent += len(calls)
             body = export_csv(calls, superadmin=superadmin, show_all=show_all)
         name = "cdr.csv" if show_all else f"cdr_{session.domain}.csv"
         headers = {"Content-Disposition": f"attachment; filename={name}"}

@@ -14,15 +14,22 @@ from ringfence.pbx.servers import FusionPbxServer
 class FusionPbxSource:
     """One FusionPBX. Each lane keeps its own login, under the host name of its tenant.
 
+    Raises BadInput when there is no api key, or none that can work.
+
     An export holds the calls that have ended, by their start: a call appears with a start as long
     ago as it took, so windows must look back at least that far.
     """
 
     def __init__(self, server_id: str, server: FusionPbxServer) -> None:
         self._server_id = server_id
-        self._server = server
-        self._slots = asyncio.Semaphore(server.concurrency)
-        self._sessions: dict[str, FusionPbxSession] = {}
+        slots = asyncio.Semaphore(server.concurrency)
+        lanes = (ALL_TENANTS,) if server.all_tenants else server.tenants
+        self._sessions = {
+            lane: FusionPbxSession(
+                server_id, server, host=server.host if lane == ALL_TENANTS else lane, slots=slots
+            )
+            for lane in lanes
+        }
 
     @property
     def server_id(self) -> str:
@@ -34,21 +41,11 @@ class FusionPbxSource:
         for session in self._sessions.values():
             await session.aclose()
 
-    def _session(self, lane: str) -> FusionPbxSession:
-        if lane not in self._sessions:
-            self._sessions[lane] = FusionPbxSession(
-                self._server_id,
-                self._server,
-                host=self._server.host if lane == ALL_TENANTS else lane,
-                slots=self._slots,
-            )
-        return self._sessions[lane]
-
     async def records(
         self, lane: str, start_epoch: int, stop_epoch: int
     ) -> AsyncGenerator[SourceRecord, None]:
         """The records of the calls that started within the window (see `Source.records`)."""
-        session = self._session(lane)
+        session = self._sessions[lane]
         everything = lane == ALL_TENANTS
         rows: Rows | None = None
         number = 0

@@ -21,7 +21,14 @@ from collections.abc import Iterable
 from ringfence.clock import Clock
 from ringfence.errors import Retry, shown
 from ringfence.events.account import Service
-from ringfence.pbx.fusionpbx import FusionPbxSession, Kind, ListedRow, Listing, Refused
+from ringfence.pbx.fusionpbx import (
+    FusionPbxSession,
+    Kind,
+    ListedRow,
+    Listing,
+    Refused,
+    read_api_key,
+)
 from ringfence.pbx.servers import FusionPbxServer
 from suspender.switches.switch import OperatorMustAct, SwitchState
 
@@ -39,9 +46,13 @@ _Parts = dict[str, ListedRow]
 
 
 class FusionPbxSwitch:
-    """One FusionPBX. Gateways and domains need a superadmin's key."""
+    """One FusionPBX. Gateways and domains need a superadmin's key.
+
+    Raises BadInput when there is no api key, or none that can work.
+    """
 
     def __init__(self, server_id: str, server: FusionPbxServer, *, clock: Clock) -> None:
+        read_api_key(server_id, server)
         self._server_id = server_id
         self._server = server
         self._clock = clock
