@@ -126,10 +126,10 @@ class Kafka:
         with self._hold.open("a+") as hold:
             if not _locks(hold):
                 raise StartAgain(f"another broker is at work in {self._folder}")
+            hold.truncate(0)
             self._process = child.start(
                 command, log=self._log, end_by="SIGTERM", keep_open=[hold.fileno()]
             )
-            hold.truncate(0)
             hold.write(str(self._process.pid))
 
     def wait_ready(self) -> None:
@@ -158,14 +158,13 @@ class Kafka:
                 return
             hold.seek(0)
             holder = int(hold.read() or 0)
-            if holder:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(holder, signal.SIGTERM)
-            deadline = time.monotonic() + STOP_BOUND_S
-            while not _locks(hold):
-                if time.monotonic() > deadline:
-                    raise PartFailed(f"process {holder} is at work in {self._folder} and stays")
-                time.sleep(0.05)
+            for number, bound_s in ((signal.SIGTERM, STOP_BOUND_S), (signal.SIGKILL, 5.0)):
+                if holder:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(holder, number)
+                if _locks_within(hold, bound_s):
+                    return
+            raise PartFailed(f"process {holder} is at work in {self._folder} and does not end")
 
     def _format(self) -> None:
         self._choose_ports()
@@ -201,6 +200,15 @@ def _locks(file: IO[str]) -> bool:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    return True
+
+
+def _locks_within(file: IO[str], bound_s: float) -> bool:
+    deadline = time.monotonic() + bound_s
+    while not _locks(file):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
     return True
 
 
