@@ -16,9 +16,17 @@ VECTORS = Path(__file__).parents[1] / "vectors" / "rating.csv"
 
 SECONDS = st.integers(0, 7 * 86_400)
 INCREMENTS = st.integers(1, 3_600)
-RATES = st.decimals(0, 10_000, places=6, allow_nan=False).map(str)
-MARKUPS = st.decimals(0, 1_000, places=2, allow_nan=False).map(str)
-FEES = st.decimals(0, 100, places=9, allow_nan=False).map(str)
+
+
+def decimals(at_most: int, places: int) -> st.SearchStrategy[str]:
+    """Decimal numbers as text, as a tariff or a package holds them."""
+    exact = st.decimals(0, at_most, places=places, allow_nan=False)
+    return exact.map("{:f}".format)
+
+
+RATES = decimals(10_000, places=6)
+MARKUPS = decimals(1_000, places=2)
+FEES = decimals(100, places=9)
 OUTBOUND = st.builds(
     Terms.outbound, RATES, INCREMENTS, INCREMENTS, markup_percent=MARKUPS, connection_fee=FEES
 )
