@@ -1,8 +1,9 @@
 """Reading the rows of a FusionPBX export: pure.
 
 Values stand in double quotes that are not doubled inside (`"Sales "West""`), so a line is cut at
-`","` and nowhere else. A value that itself holds `","` gives a line too many columns: which of them
-it was can not be told, and the line is refused as a whole.
+`","` and nowhere else. A value that itself holds `","` gives a line too many columns; one that ends
+in `",` or begins with `,"` lets a boundary be seen in two places. What belonged where can not be
+told then, and the line is refused as a whole.
 
 What is done with odd text: what a person or a distant telephone may have written (names, caller
 numbers, the SIP call id) is shortened to 1000 characters, an ellipsis being the last, and its
@@ -33,6 +34,7 @@ REQUIRED = frozenset(
 MAX_TEXT = 1000
 _EARLIEST = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp())
 _LATEST = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
+_TWO_WAYS = '",","'
 _WHOLE = re.compile(r"\d{1,12}", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -44,12 +46,16 @@ _LEGS = ("a", "b", "")
 def split_line(line: bytes) -> list[str]:
     """The values of one line. Bytes that are not UTF-8 become U+FFFD.
 
-    Raises BadInput when the line does not begin and end with a quote.
+    Raises BadInput when the line does not begin and end with a quote, or can be cut in two ways.
     """
     text = line.decode("utf-8", "replace").rstrip("\r\n")
     if len(text) < 2 or not (text.startswith('"') and text.endswith('"')):
         raise BadInput("line", text, "values in double quotes, from the first to the last")
-    return text[1:-1].split('","')
+    inner = text[1:-1]
+    if (at := inner.find(_TWO_WAYS)) >= 0:
+        around = inner[max(0, at - 20) : at + 25]
+        raise BadInput("line", around, 'no value that begins with ," or ends in ",')
+    return inner.split('","')
 
 
 class Rows:
