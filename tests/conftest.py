@@ -18,6 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+
 from ringfence.kafka.admin import create_topics
 from ringfence.postgres.migrate import migrate
 from ringfence_local.inbox import Inbox
