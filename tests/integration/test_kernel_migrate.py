@@ -58,6 +58,17 @@ async def test_a_file_that_fails_leaves_nothing_of_itself_and_keeps_those_before
     assert await migrate(database, files) == ["_9002_bad.sql"]
 
 
+async def test_a_file_and_the_note_that_it_was_applied_are_one_step(
+    database: str, connection: "asyncpg.Connection[asyncpg.Record]", tmp_path: Path
+) -> None:
+    """The file takes the place of its own note, so the note fails: then nothing has happened."""
+    taken = "insert into public.ringfence_migration (name, sha256) values ('_9001_a.sql', '')"
+    files = folder(tmp_path, _9001_a=f"create table public.half (n int); {taken}")
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await migrate(database, files)
+    assert await connection.fetchval("select to_regclass('public.half')") is None
+
+
 async def test_an_applied_file_that_was_edited_is_refused(database: str, tmp_path: Path) -> None:
     files = folder(tmp_path, _9001_first="create table public.first (n int)")
     await migrate(database, files)
