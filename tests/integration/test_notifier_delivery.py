@@ -458,6 +458,62 @@ async def test_a_connection_is_kept_and_one_that_ended_meanwhile_costs_no_attemp
     assert {row["attempts"] for row in await office.rows()} == {1}
 
 
+class _OneMailOnly:
+    """An SMTP handler that hangs up on a connection which begins a second mail."""
+
+    def __init__(self) -> None:
+        self.hung_up = 0
+        self.taken = 0
+
+    async def handle_MAIL(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if getattr(session, "had_a_mail", False):
+            self.hung_up += 1
+            server.transport.abort()
+        session.had_a_mail = True
+        envelope.mail_from = address
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        self.taken += 1
+        return "250 OK"
+
+
+async def test_a_connection_that_ends_as_the_next_mail_begins_costs_no_attempt(pool: Pool) -> None:
+    handler, port = _OneMailOnly(), find_free_port()
+    controller = Controller(handler, hostname="127.0.0.1", port=port)
+    controller.start()
+    office = Office(pool, port)
+    await office.tell(ACCOUNT_CHANGED, account())
+    try:
+        async with office.at_work():
+            await office.tell(BALANCE_LOW, low())
+            await office.settled("sent")
+            await office.tell(BALANCE_LOW, low(2), UUID(int=2))
+            await office.settled("sent", "sent")
+    finally:
+        controller.stop()
+    assert (handler.hung_up, handler.taken) == (1, 2)
+    assert {row["attempts"] for row in await office.rows()} == {1}
+
+
+async def test_a_server_that_wants_a_login_is_as_good_as_away(office: Office, inbox: Inbox) -> None:
+    """That is for the operator to mend; no mail is to blame, and none is given up."""
+    inbox.refuse(530, at="MAIL")
+    await office.tell(ACCOUNT_CHANGED, account())
+    await office.tell(BALANCE_LOW, low())
+    async with office.at_work():
+        for failures in (1, 2, 3):
+            await until(partial(_failed, office.breaker, failures))
+            office.clock.set(office.breaker.next_probe_at)
+        (row,) = await office.rows()
+        assert (row["state"], row["attempts"]) == ("pending", 0)
+        inbox.accept()
+        await until(lambda: office.clock.move(seconds=30) and inbox.messages())
+        await office.settled("sent")
+
+
 async def test_many_mails_by_several_senders_are_each_sent_once(
     office: Office, inbox: Inbox
 ) -> None:

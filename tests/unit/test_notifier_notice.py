@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from email import message_from_string
+from email.policy import SMTPUTF8
 from uuid import UUID
 
 import pytest
@@ -158,13 +160,15 @@ def test_without_an_operators_address_the_failure_is_only_recorded() -> None:
     assert operator_mail(failed(), "", "").state == "skipped"
 
 
-@given(text=st.one_of(st.text(), st.emails(), st.from_regex(r"\A[^@]{1,8}@[^@]{1,8}\Z")))
+@given(text=st.one_of(st.text(), st.emails(), st.from_regex(r"\A[^@]{1,90}@[^@]{1,90}\Z")))
 def test_what_passes_for_an_address_can_be_written_to(text: str) -> None:
     """No address that is let through can break a header, or the mail."""
     if is_address(text):
         mail = Mail(CAUSE, text, "s", "text", "<p>text</p>", NOON)
-        head = compose(mail, Sender("billing@example.net", "The Billing")).partition(b"\r\n\r\n")[0]
-        assert sum(line.startswith(b"To: ") for line in head.split(b"\r\n")) == 1
+        content = compose(mail, Sender("billing@example.net", "The Billing"))
+        (header,) = message_from_string(content.decode(), policy=SMTPUTF8).get_all("To")
+        (address,) = header.addresses
+        assert address.username == text.rpartition("@")[0]
 
 
 def test_a_mail_has_both_parts_and_an_id_made_from_its_own() -> None:

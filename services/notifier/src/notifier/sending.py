@@ -90,8 +90,8 @@ class SendingLoop:
             return False
         try:
             await self._session.open()
-            self._reached()
             offered = await self._offer(lease)
+            self._reached()
         except Unreachable as error:
             await self._unreachable(error)
             return False

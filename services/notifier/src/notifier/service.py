@@ -46,7 +46,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     try:
         await producer.start()
         store, publisher = Store(pool), Publisher(producer, source="notifier")
-        clock, wake, breaker = SystemClock(), asyncio.Event(), Breaker()
+        clock, wake = SystemClock(), asyncio.Event()
         persistence = Persistence(
             give_up_after_s=settings.notifier_give_up_after_s,
             resend_in_doubt=settings.notifier_in_doubt == "resend",
@@ -65,20 +65,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             group="notifier",
             progress=health.loop("events"),
         )
-        senders = [
-            SendingLoop(
-                store,
-                server=server,
-                sender=Sender(settings.notifier_sender, settings.notifier_sender_name),
-                breaker=breaker,
-                persistence=persistence,
-                clock=clock,
-                wake=wake,
-                poll_s=settings.notifier_poll_s,
-                progress=health.loop(f"smtp-{number}", stall_s=server.data_s + _SPARE_S),
-            )
-            for number in range(1, settings.notifier_smtp_connections + 1)
-        ]
+        senders = _senders(settings, server, store, persistence, wake, health)
         recovery = RecoveryLoop(
             store, persistence=persistence, clock=clock, progress=health.loop("recovery")
         )
@@ -89,6 +76,33 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     finally:
         await producer.stop()
         await pool.close()
+
+
+def _senders(
+    settings: Settings,
+    server: SmtpServer,
+    store: Store,
+    persistence: Persistence,
+    wake: asyncio.Event,
+    health: Health,
+) -> list[SendingLoop]:
+    """One for each connection; they share what is known of the server."""
+    breaker, clock = Breaker(), SystemClock()
+    sender = Sender(settings.notifier_sender, settings.notifier_sender_name)
+    return [
+        SendingLoop(
+            store,
+            server=server,
+            sender=sender,
+            breaker=breaker,
+            persistence=persistence,
+            clock=clock,
+            wake=wake,
+            poll_s=settings.notifier_poll_s,
+            progress=health.loop(f"smtp-{number}", stall_s=server.data_s + _SPARE_S),
+        )
+        for number in range(1, settings.notifier_smtp_connections + 1)
+    ]
 
 
 def _templates(settings: Settings) -> Mapping[str, Template]:

@@ -24,6 +24,7 @@ from ringfence.errors import RingfenceError
 
 _LOGIN_WANTED = frozenset({530, 534, 535, 538})
 _IDLE_AT_MOST_S = 20.0
+_OFFER_AT_MOST_S = 20.0
 _REASON_AT_MOST = 500
 _LOST = (OSError, TimeoutError)
 
@@ -113,17 +114,20 @@ class SmtpSession:
         """MAIL and RCPT: whether the server would take a mail for `recipient`.
 
         Where a connection turns out to have ended since the last mail, once more on a new one.
-        Raises Unreachable when the server wants a login that it was not given.
+        Bounded, for the caller holds a row meanwhile. Raises Unreachable when the server wants a
+        login that it was not given.
         """
         try:
-            return await self._envelope(recipient)
+            async with asyncio.timeout(_OFFER_AT_MOST_S):
+                try:
+                    return await self._envelope(recipient)
+                except _LOST:
+                    if self._is_fresh:
+                        raise
+                await self.open()
+                return await self._envelope(recipient)
         except _LOST as error:
-            if self._is_fresh:
-                return Reply("deferred", _reason(error))
-        await self.open()
-        try:
-            return await self._envelope(recipient)
-        except _LOST as error:
+            self._connection.close()
             return Reply("deferred", _reason(error))
 
     async def _envelope(self, recipient: str) -> Reply:
@@ -136,6 +140,7 @@ class SmtpSession:
             await self._connection.rcpt(address, encoding=encoding)
         except SMTPResponseException as error:
             if error.code in _LOGIN_WANTED:
+                self._connection.close()
                 raise Unreachable(_reason(error)) from error
             await self._forget_envelope()
             return _as_reply(error, otherwise="deferred")
