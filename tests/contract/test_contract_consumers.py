@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -104,7 +103,7 @@ def received(record: Outgoing, offset: int = 7) -> Received:
 
 def with_value(example: Example, value: bytes) -> Received:
     """The example's record with other bytes in it."""
-    return replace(received(example.record()), value=value)
+    return received(example.record())._replace(value=value)
 
 
 async def what_must_stand(dsn: str) -> None:
@@ -266,5 +265,5 @@ async def test_headers_that_can_not_be_read_do_no_harm(
     broken = [(), (("ce_id", b"7"),), (("ce_id", b"\xff\x00"), ("ce_correlationid", b"\xff\x00"))]
     async with consumer(reader, database) as handle:
         for offset, headers in enumerate(broken):
-            outcome = await handle([replace(record, headers=headers, offset=offset)])
+            outcome = await handle([record._replace(headers=headers, offset=offset)])
             assert all(dead.reason for dead in outcome.reject)

@@ -130,10 +130,10 @@ def test_what_is_published_is_read_back_with_the_same_attributes() -> None:
     back = record(event.value, tuple(event.headers()))
     assert back.event_id == EVENT_ID
     assert back.correlation_id == "the-first"
-    assert back.attributes["ce_type"] == "payment.received.v1"
-    assert back.attributes["ce_source"] == "/ringfence/accounts"
-    assert back.attributes["ce_subject"] == "invoice-7"
-    assert back.attributes["ce_time"] == "2026-01-15T12:00:00+00:00"
+    assert back.header("ce_type") == "payment.received.v1"
+    assert back.header("ce_source") == "/ringfence/accounts"
+    assert back.header("ce_subject") == "invoice-7"
+    assert back.header("ce_time") == "2026-01-15T12:00:00+00:00"
 
 
 def test_the_subject_is_the_key_where_nothing_is_more_exact() -> None:

@@ -13,6 +13,9 @@ EXIT_TEMPORARY = 75
 EXIT_FUSE = 78
 """Exit status when too many records in a row were rejected: a person must look."""
 
+EXIT_SETTINGS = 64
+"""Exit status when a setting or the servers file is refused: the message says which and why."""
+
 EXIT_BUG = 70
 """Exit status on an unexpected error: a bug."""
 

@@ -10,7 +10,14 @@ from typing import Any
 import structlog
 import uvloop
 
-from ringfence.errors import EXIT_BUG, EXIT_FUSE, EXIT_TEMPORARY, FuseBlown
+from ringfence.errors import (
+    EXIT_BUG,
+    EXIT_FUSE,
+    EXIT_SETTINGS,
+    EXIT_TEMPORARY,
+    BadInput,
+    FuseBlown,
+)
 from ringfence.kafka.shell import UNWELL
 from ringfence.observe.health import Health, serve_health
 from ringfence.observe.logs import configure_logs
@@ -71,6 +78,9 @@ def _exit_status(error: BaseException) -> int:
     if isinstance(error, FuseBlown):
         log.error("fuse blown", reason=str(error))
         return EXIT_FUSE
+    if isinstance(error, BadInput):
+        log.error("a setting is refused", reason=str(error))
+        return EXIT_SETTINGS
     if isinstance(error, UNWELL):
         log.error("the world stayed unwell", reason=repr(error))
         return EXIT_TEMPORARY

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import replace
 
 import structlog
@@ -103,17 +104,21 @@ class Poller:
     async def _read(self, start: int, stop: int, longest_s: int) -> tuple[int, int]:
         fresh = 0
         batch: list[SourceRecord] = []
-        async for record in self._source.records(self._lane, start, stop):
-            batch.append(record)
-            if isinstance(record, CallCompleted):
-                length_s = int((record.ended_at - record.started_at).total_seconds())
-                longest_s = max(longest_s, length_s)
-                NEWEST_CALL.labels(self._source.server_id).set(record.started_at.timestamp())
-            if len(batch) >= self._batch_records:
-                fresh += await self._intake.take(batch)
-                batch = []
+        async with aclosing(self._source.records(self._lane, start, stop)) as records:
+            async for record in records:
+                batch.append(record)
+                longest_s = max(longest_s, self._length_s(record))
+                if len(batch) >= self._batch_records:
+                    fresh += await self._intake.take(batch)
+                    batch = []
         fresh += await self._intake.take(batch)
         return fresh, longest_s
+
+    def _length_s(self, record: SourceRecord) -> int:
+        if not isinstance(record, CallCompleted):
+            return 0
+        NEWEST_CALL.labels(self._source.server_id).set(record.started_at.timestamp())
+        return int((record.ended_at - record.started_at).total_seconds())
 
 
 def lanes_of(tenants: Sequence[str], all_tenants: bool) -> tuple[str, ...]:

@@ -108,7 +108,7 @@ class Rating:
         if moved.keys() - standings.keys():  # a number that changed hands since it was charged
             standings |= await settling.standings(moved)
         settlement = Settlement(self._books, known, standings, {})
-        keys = {settlement.free_key(c, m) for c, m in matches if _has_free_minutes(m)}
+        keys = {settlement.free_key(c, m) for c, m in matches if m.terms.free_minutes}
         settlement.free_used = await settling.free_used(keys)
         return settlement
 
@@ -126,10 +126,6 @@ class Rating:
         ]
         if dead:
             await self._store.bury(dead)
-
-
-def _has_free_minutes(match: Match) -> bool:
-    return bool(match.service.package and match.service.package.free_minutes)
 
 
 async def _write(settling: Settling, settlement: Settlement) -> None:

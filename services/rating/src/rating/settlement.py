@@ -97,8 +97,10 @@ class Settlement:
         if isinstance(match, Unrated):
             self._queue(call, match, None)
             return
-        key = self.free_key(call, match)
-        verdict = self.books.rate(call.call, match, self._free_left(key, match))
+        granted_s = match.terms.free_minutes * 60
+        key = self.free_key(call, match) if granted_s else None
+        left_s = max(0, granted_s - self.free_used[key]) if key else 0
+        verdict = self.books.rate(call.call, match, left_s)
         if isinstance(verdict, Unrated):
             self._queue(call, verdict, match)
             return
@@ -107,7 +109,7 @@ class Settlement:
         if isinstance(verdict, NotBilled):
             self._pass_over(call, match, verdict)
             return
-        if verdict.free_s:
+        if key and verdict.free_s:
             self.free_used[key] += verdict.free_s
         self._charge(call, match, verdict)
 
@@ -116,11 +118,6 @@ class Settlement:
         when = call.call.answered_at or call.call.started_at
         zone = self.books.zone(match.account_id)
         return match.account_id, match.service.service_id, period_of(when, zone)
-
-    def _free_left(self, key: FreeKey, match: Match) -> int:
-        package = match.service.package
-        granted_s = package.free_minutes * 60 if package else 0
-        return max(0, granted_s - self.free_used.get(key, 0)) if granted_s else 0
 
     def _charge(self, call: Call, match: Match, verdict: Rated) -> None:
         posting = Posting(

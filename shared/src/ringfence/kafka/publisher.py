@@ -67,7 +67,10 @@ class Publisher:
         )
         try:
             for topic, key, value, headers in records:
-                lanes[topic, await self._partition(topic, key)].append((key, value, headers))
+                partition = self._partition_of.get((topic, key))
+                if partition is None:
+                    partition = await self._partition(topic, key)
+                lanes[topic, partition].append((key, value, headers))
             sent = [await self._send(lane, rows) for lane, rows in lanes.items()]
             await asyncio.gather(*(delivery for lane in sent for delivery in lane))
         except KafkaError as error:
@@ -93,14 +96,13 @@ class Publisher:
         return deliveries
 
     async def _partition(self, topic: str, key: bytes) -> int:
-        known = self._partition_of.get((topic, key))
-        if known is None:
-            if len(self._partition_of) > _KEYS_REMEMBERED:
-                self._partition_of.clear()
-            partitions = await self._producer.partitions_for(topic)
-            known = (murmur2(key) & 0x7FFFFFFF) % len(partitions)
-            self._partition_of[topic, key] = known
-        return known
+        """The key's partition, as Kafka's own clients choose it; remembered, for it is costly."""
+        if len(self._partition_of) > _KEYS_REMEMBERED:
+            self._partition_of.clear()
+        partitions = await self._producer.partitions_for(topic)
+        partition: int = (murmur2(key) & 0x7FFFFFFF) % len(partitions)
+        self._partition_of[topic, key] = partition
+        return partition
 
 
 def _reason_headers(dead: Rejected) -> list[tuple[str, bytes]]:

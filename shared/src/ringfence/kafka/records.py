@@ -3,8 +3,8 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
-from typing import TypeVar
+from functools import lru_cache
+from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -17,8 +17,7 @@ Headers = tuple[tuple[str, bytes], ...]
 D = TypeVar("D", bound=EventData)
 
 
-@dataclass(frozen=True)
-class Received:
+class Received(NamedTuple):
     """A record as it was read: nothing in it is trusted yet."""
 
     topic: str
@@ -28,24 +27,26 @@ class Received:
     value: bytes
     headers: Headers = ()
 
-    @cached_property
-    def attributes(self) -> dict[str, str]:
-        """The headers as text; CloudEvents attributes among them."""
-        return {name: raw.decode("utf-8", "replace") for name, raw in self.headers}
+    def header(self, name: str) -> str:
+        """A header as text, CloudEvents attributes among them; empty where there is none."""
+        for found, raw in self.headers:
+            if found == name:
+                return raw.decode("utf-8", "replace")
+        return ""
 
     @property
     def event_id(self) -> UUID:
         """The `ce_id`. Raises Reject where there is none that can be read."""
+        found = self.header("ce_id")
         try:
-            return UUID(self.attributes["ce_id"])
-        except (KeyError, ValueError):
-            found = shown(self.attributes.get("ce_id"))
-            raise Reject(f"header ce_id: got {found}, expected a UUID") from None
+            return UUID(found)
+        except ValueError:
+            raise Reject(f"header ce_id: got {shown(found)}, expected a UUID") from None
 
     @property
     def correlation_id(self) -> str:
         """What ties together all that one cause brought about, from CDR to mail."""
-        return self.attributes.get("ce_correlationid") or self.attributes.get("ce_id", "")
+        return self.header("ce_correlationid") or self.header("ce_id")
 
 
 def parse(model: type[D], received: Received) -> D:
@@ -68,8 +69,7 @@ def first_problem(error: ValidationError) -> str:
     return f"{where}: got {shown(first['input'])}, {first['msg']}{more}"
 
 
-@dataclass(frozen=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """An event to publish. `event_id` is deterministic: a replay publishes the same one."""
 
     topic: Topic
@@ -84,21 +84,28 @@ class Outgoing:
     def headers(self) -> list[tuple[str, bytes]]:
         """CloudEvents 1.0 attributes in Kafka's binary mode."""
         attributes = [
-            ("ce_specversion", b"1.0"),
+            *_same_for_all(self.topic.name, self.source),
             ("ce_id", str(self.event_id).encode()),
-            ("ce_type", self.topic.name.encode()),
-            ("ce_source", f"/ringfence/{self.source}".encode()),
             ("ce_time", self.time.isoformat().encode()),
             ("ce_subject", (self.subject or self.key).encode()),
-            ("content-type", b"application/json"),
         ]
         if self.correlation_id:
             attributes.append(("ce_correlationid", self.correlation_id.encode()))
         return attributes
 
 
-@dataclass(frozen=True)
-class Rejected:
+@lru_cache(maxsize=256)
+def _same_for_all(topic: str, source: str) -> tuple[tuple[str, bytes], ...]:
+    """The headers that all events of a topic share."""
+    return (
+        ("ce_specversion", b"1.0"),
+        ("ce_type", topic.encode()),
+        ("ce_source", f"/ringfence/{source}".encode()),
+        ("content-type", b"application/json"),
+    )
+
+
+class Rejected(NamedTuple):
     """A record that can never work, and why."""
 
     received: Received
