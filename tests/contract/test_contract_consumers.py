@@ -22,9 +22,10 @@ from rating.store import RatingStore
 from ringfence.contracts.examples import Example, examples_of, key_of
 from ringfence.events.account import AccountChanged, Service
 from ringfence.events.tariff import RateRow, TariffPublished, rows_digest
-from ringfence.kafka.records import Handler, Outcome, Outgoing, Received
+from ringfence.kafka.records import Handler, Outcome, Received
 from ringfence.postgres.pool import Pool, open_pool
 from ringfence.testing.clock import FixedClock
+from ringfence.testing.records import from_outgoing
 from ringfence.topics import ACCOUNT_CHANGED, ALL_TOPICS, TARIFF_PUBLISHED, Topic
 from suspender.service import Suspender
 from suspender.store import SuspenderStore
@@ -93,12 +94,6 @@ TARIFF_ROWS: dict[int, list[RateRow]] = {
     2: [("1800", "Toll free, “all”", "0", 1, 1, 1)],
 }
 """What the examples of tariff.published.v1 are the claim checks of, by version."""
-
-
-def received(record: Outgoing, offset: int = 7) -> Received:
-    """A record as its consumer reads it."""
-    headers = tuple(record.headers())
-    return Received(record.topic.name, 3, offset, record.key.encode(), record.value, headers)
 
 
 def with_value(example: Example, value: bytes) -> Received:
@@ -174,7 +169,7 @@ def test_every_reader_is_known_here() -> None:
 async def test_every_example_is_taken(topic: Topic, reader: str, database: str) -> None:
     """One by one, then all again at once, as after a crash: nothing is rejected or crashes."""
     await what_must_stand(database)
-    records = [received(example.record()) for example in examples_of(topic)]
+    records = [from_outgoing(example.record()) for example in examples_of(topic)]
     async with consumer(reader, database) as handle:
         for batch in [[record] for record in records] + [records]:
             outcome = await handle(batch)
@@ -245,7 +240,7 @@ async def test_garbage_is_rejected_with_its_reason_and_the_next_record_is_unharm
 ) -> None:
     await what_must_stand(database)
     example = examples_of(topic)[-1]
-    good = received(example.record(), offset=99)
+    good = replace(from_outgoing(example.record()), offset=99)
     async with consumer(reader, database) as handle:
         for what, value in garbage(example).items():
             bad = with_value(example, value)
@@ -261,7 +256,7 @@ async def test_headers_that_can_not_be_read_do_no_harm(
 ) -> None:
     """Without `ce_id` a record is taken, or rejected with its reason; nothing crashes."""
     await what_must_stand(database)
-    record = received(examples_of(topic)[-1].record())
+    record = from_outgoing(examples_of(topic)[-1].record())
     broken = [(), (("ce_id", b"7"),), (("ce_id", b"\xff\x00"), ("ce_correlationid", b"\xff\x00"))]
     async with consumer(reader, database) as handle:
         for offset, headers in enumerate(broken):

@@ -144,7 +144,7 @@ def _messages() -> Node:
 
 def _message(topic: Topic) -> Node:
     example = examples_of(topic)[-1]
-    headers = {name: raw.decode() for name, raw in example.record().headers()}
+    headers = {name: raw.decode() for name, raw in sorted(example.record().headers())}
     return {
         "name": topic.name,
         "title": topic.data.__name__,
