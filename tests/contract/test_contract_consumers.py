@@ -98,7 +98,7 @@ TARIFF_ROWS: dict[int, list[RateRow]] = {
 
 def with_value(example: Example, value: bytes) -> Received:
     """The example's record with other bytes in it."""
-    return received(example.record())._replace(value=value)
+    return from_outgoing(example.record())._replace(value=value)
 
 
 async def what_must_stand(dsn: str) -> None:
@@ -240,7 +240,7 @@ async def test_garbage_is_rejected_with_its_reason_and_the_next_record_is_unharm
 ) -> None:
     await what_must_stand(database)
     example = examples_of(topic)[-1]
-    good = replace(from_outgoing(example.record()), offset=99)
+    good = from_outgoing(example.record())._replace(offset=99)
     async with consumer(reader, database) as handle:
         for what, value in garbage(example).items():
             bad = with_value(example, value)
