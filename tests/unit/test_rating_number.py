@@ -83,6 +83,8 @@ def test_codes_begin_with_a_star_or_a_hash(written: str) -> None:
         "0044207946000",
         "+0044207946000",
         "0112211",
+        "0416555010",
+        "1" + "-" * 100 + "4165550101",
     ],
 )
 def test_what_is_no_number_is_invalid_and_says_why(written: str) -> None:
@@ -133,7 +135,8 @@ def test_a_code_before_a_number_can_be_stripped() -> None:
 
 
 def test_the_exit_code_itself_can_be_stripped() -> None:
-    assert e164(NumberPlan(strip_prefix="0111"), "01114165550101") == "14165550101"
+    misused = NumberPlan(strip_prefix="011", prepend="1")
+    assert e164(misused, "0114165550101") == "14165550101"
 
 
 @pytest.mark.parametrize(
@@ -153,6 +156,7 @@ def test_prepend_goes_where_strip_prefix_was() -> None:
     plan = NumberPlan(strip_prefix="8", prepend="1519")
     assert e164(plan, "85551234") == "15195551234"
     assert e164(plan, "4165550101") == "14165550101"
+    assert e164(plan, "8011442079460000") == "442079460000"
     assert plan.read("2112").kind == "extension"
 
 

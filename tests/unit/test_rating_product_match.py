@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.product_match import Ambiguous, Match, NoMatch, ProductIndex
-from ringfence.errors import BadInput
-from ringfence.events.account import AccountChanged, Client, Package, Profile, Service
+from ringfence.events.account import AccountChanged, Client, Profile, Service
 from ringfence.events.call import CallCompleted
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -267,6 +266,22 @@ class TestLesNet:
         assert owner(LESNET, source="lesnet-file", **fields) == account_id
 
 
+@pytest.mark.parametrize("direction", ["inbound", "outbound", "local", ""])
+def test_reasons_fit_the_topic_however_long_the_record_is(direction: str) -> None:
+    """`call.unrated.v1` holds 1,000 characters of detail."""
+    long = "\\" * 1000
+    numbers = ("caller_number", "caller_destination", "destination_number", "source_number")
+    fields = dict.fromkeys((*numbers, "caller_name", "extension"), long)
+    crowd = [account(f"a{i}", product(long, service_id="s", dids=("1",))) for i in range(20)]
+    for index in (SHARED_TENANT, ProductIndex(crowd)):
+        for tenant in ("mcon.example.com", long):
+            found = index.match(
+                call(direction=direction, source="vodia-pull", tenant=tenant, **fields)
+            )
+            assert not isinstance(found, Match)
+            assert len(found.detail) <= 1000
+
+
 class TestReplacing:
     def test_a_changed_profile_takes_the_place_of_the_one_before(self) -> None:
         index = ProductIndex([account("a1", product(extensions=("2112",), dids=("5192229000",)))])
@@ -285,20 +300,16 @@ class TestReplacing:
 
     def test_search_strings_go_with_their_product(self) -> None:
         searched = product(kind="vodia", inbound_search=("kitchener",))
-        index = ProductIndex([account("a1", searched), account("a2", searched)])
+        other = product(kind="vodia", extensions=("8300",))
+        index = ProductIndex(
+            [account("a1", searched), account("a2", searched), account("a3", other)]
+        )
         inbound = {"direction": "inbound", "caller_name": "Kitchener", "source": "vodia-push"}
         assert owner(index, **inbound) == "ambiguous"
         index.replace(account("a1", version=2))
         assert owner(index, **inbound) == "a2"
         index.replace(account("a2", version=2))
         assert owner(index, **inbound) == "none"
-
-    def test_a_malformed_package_changes_nothing(self) -> None:
-        index = ProductIndex([account("a1", product(extensions=("2112",)))])
-        bad = Package(tariff_id="retail", hide=("[local",))
-        with pytest.raises(BadInput):
-            index.replace(account("a1", product(extensions=("2113",), package=bad), version=2))
-        assert owner(index, extension="2112") == "a1"
 
     EXTENSIONS = st.lists(st.sampled_from(["2112", "2113", "2114"]), max_size=3, unique=True)
     CHANGES = st.lists(st.tuples(st.sampled_from(["a1", "a2", "a3"]), EXTENSIONS), max_size=12)

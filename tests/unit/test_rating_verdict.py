@@ -226,6 +226,7 @@ class TestNotBilled:
             ("sip:x", {"billsec": 0}, "unanswered"),
             ("2113", {}, "extension"),
             ("2211", {}, "extension"),
+            ("221", {}, "extension"),
             ("112", {}, "extension"),
             ("2113", {"direction": ""}, "extension"),
             ("*97", {}, "feature-code"),
@@ -313,6 +314,13 @@ class TestUnrated:
     ) -> None:
         package = {"inbound_enabled": True} | package
         assert unrated("5192229000", package, direction="inbound").reason == "no-tariff-in-force"
+
+    @pytest.mark.parametrize("lists", [{"hide": ("[local",)}, {"not_billed": ("1-800",)}])
+    def test_a_malformed_filter_is_not_half_applied(self, lists: dict[str, Any]) -> None:
+        for fields in ({}, {"billsec": 0}, {"direction": "inbound"}):
+            verdict = unrated("4165550101", lists, **fields)
+            assert verdict.reason == "no-tariff-in-force"
+            assert "filters" in verdict.detail
 
     @pytest.mark.parametrize("direction", ["outbound", "inbound"])
     def test_a_tariff_in_another_currency_is_not_converted(self, direction: str) -> None:

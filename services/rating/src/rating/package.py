@@ -22,7 +22,10 @@ class NoTerms(NamedTuple):
 
 
 class PackageTerms:
-    """What a product's package makes of its calls. Raises BadInput for a filter that is none.
+    """What a product's package makes of its calls.
+
+    Never raises: what a package says that can not be meant becomes `NoTerms` in its place, so that
+    the calls which need it wait in the unrated queue and all others go on.
 
     `flat_rate` (Les.net's "Rate Per Minute") prices every outbound call of the product without a
     tariff; inbound calls too, where the package bills them and names no inbound rate.
@@ -48,7 +51,7 @@ class PackageTerms:
         self.inbound_enabled = bool(package and package.inbound_enabled)
         self.free_minutes = package.free_minutes if package else 0
         self.numbers = _number_plan(package)
-        self.filters = CallFilter(package.hide, package.not_billed) if package else CallFilter()
+        self.filters = _filters(package)
         self.flat = None if flat_rate is None else _flat_terms(package, flat_rate)
         self.inbound = _inbound_terms(package, flat_rate)
 
@@ -78,7 +81,7 @@ class PackageTerms:
 
 @lru_cache(maxsize=4096)
 def package_terms(package: Package | None, flat_rate: str | None = None) -> PackageTerms:
-    """The terms of a package; products with equal packages share one. Raises BadInput."""
+    """The terms of a package; products with equal packages share one."""
     return PackageTerms(package, flat_rate)
 
 
@@ -92,6 +95,15 @@ def _number_plan(package: Package | None) -> NumberPlan:
         prepend=package.prepend,
         nanpa_10_digit=package.nanpa_10_digit,
     )
+
+
+def _filters(package: Package | None) -> CallFilter | NoTerms:
+    if package is None:
+        return CallFilter()
+    try:
+        return CallFilter(package.hide, package.not_billed)
+    except BadInput as refusal:
+        return NoTerms(f"the package's filters can not be used: {refusal}")
 
 
 def _custom_outbound(package: Package) -> Terms | NoTerms:

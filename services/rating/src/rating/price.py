@@ -64,13 +64,8 @@ class Terms:
         takes_free_seconds: bool = True,
     ) -> "Terms":
         """Terms of outbound calls; `markup_percent` 120 is 20 % on top. Raises BadInput."""
-        rate = _price(rate_per_min, "rate_per_min", MAX_RATE_PER_MIN)
-        markup = _price(markup_percent, "markup_percent", None)
+        marked_up = _marked_up(rate_per_min, markup_percent)
         fee = _price(connection_fee, "connection_fee", MAX_FEE)
-        marked_up = rate * markup / 100
-        if marked_up > MAX_RATE_PER_MIN:
-            expected = f"a rate of at most {MAX_RATE_PER_MIN} a minute with its markup"
-            raise BadInput("markup_percent", markup_percent, expected)
         check_increments(initial_s, increment_s)
         per_second, fee_micro = marked_up * MICRO / 60, fee * MICRO
         divisor = lcm(per_second.denominator, fee_micro.denominator)
@@ -147,6 +142,15 @@ def check_increments(initial_s: int, increment_s: int) -> None:
     for name, seconds in (("initial_s", initial_s), ("increment_s", increment_s)):
         if not 1 <= seconds <= MAX_INCREMENT_S:
             raise BadInput(name, seconds, f"1 to {MAX_INCREMENT_S} seconds")
+
+
+def _marked_up(rate_per_min: str, markup_percent: str) -> Fraction:
+    rate = _price(rate_per_min, "rate_per_min", MAX_RATE_PER_MIN)
+    marked_up = rate * _price(markup_percent, "markup_percent", None) / 100
+    if marked_up > MAX_RATE_PER_MIN:
+        expected = f"a rate of at most {MAX_RATE_PER_MIN} a minute with its markup"
+        raise BadInput("markup_percent", markup_percent, expected)
+    return marked_up
 
 
 def _price(text: str, name: str, limit: int | None) -> Fraction:

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from rating.package import PackageTerms, package_terms
+from ringfence.errors import shown
 from ringfence.events.account import AccountChanged, Service
 from ringfence.events.call import CallCompleted
 
@@ -42,8 +43,10 @@ class Ambiguous(NamedTuple):
 
     @property
     def detail(self) -> str:
-        """One line for the unrated queue."""
-        return f"claimed by {' and '.join(self.names)}"
+        """One line for the unrated queue, of bounded length."""
+        named = " and ".join(name[:200] for name in self.names[:3])
+        more = len(self.names) - 3
+        return f"claimed by {named}" + (f" and {more} more" if more > 0 else "")
 
 
 class NoMatch(NamedTuple):
@@ -96,23 +99,13 @@ class ProductIndex:
             self.replace(account)
 
     def replace(self, account: AccountChanged) -> None:
-        """Put an account's products in the place of those it had.
-
-        Raises BadInput, and changes nothing, if a package's filter is malformed.
-        """
-        matches = [
-            Match(
-                account.account_id,
-                account.currency,
-                service,
-                package_terms(service.package, service.flat_rate),
-            )
-            for service in account.services
-        ]
+        """Put an account's products in the place of those it had."""
         self._drop(account.account_id)
         held = self._held.setdefault(account.account_id, set())
-        for match in matches:
-            for tenant_key, claim in dict.fromkeys(_claims(match.service)):
+        for service in account.services:
+            terms = package_terms(service.package, service.flat_rate)
+            match = Match(account.account_id, account.currency, service, terms)
+            for tenant_key, claim in dict.fromkeys(_claims(service)):
                 self._tenants.setdefault(tenant_key, _Tenant()).add(claim, match)
                 held.add((tenant_key, claim))
 
@@ -123,7 +116,7 @@ class ProductIndex:
         if tenant is None and tenant_name.lstrip("+").isdigit():
             tenant = self._tenants.get((call.server_id, did_key(tenant_name)))
         if tenant is None:
-            return NoMatch(f"no product on server {call.server_id} has tenant {call.tenant!r}")
+            return NoMatch(f"no product on server {call.server_id} has tenant {shown(call.tenant)}")
         claims = tenant.claims
         for claim in _asked(call):
             if claim in claims:
@@ -255,6 +248,6 @@ def _only(matches: tuple[Match, ...]) -> Match | Ambiguous:
 
 
 def _unclaimed(call: CallCompleted) -> str:
-    asked = dict.fromkeys(f"{kind} {text!r}" for kind, text in _asked(call) if text)
+    asked = dict.fromkeys(f"{kind} {shown(text, 40)}" for kind, text in _asked(call) if text)
     looked_for = ", ".join(asked) or "any number"
-    return f"no product of tenant {call.tenant!r} claims {looked_for}"
+    return f"no product of tenant {shown(call.tenant)} claims {looked_for}"

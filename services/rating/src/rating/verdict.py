@@ -19,6 +19,7 @@ go through `charge` in order, for its free seconds; `settle` may run anywhere.
 
 from typing import Literal, NamedTuple
 
+from rating.call_filter import CallFilter
 from rating.number import Number
 from rating.package import NoTerms, PackageTerms
 from rating.price import ROUNDING, Terms
@@ -146,7 +147,9 @@ def settle(
     """Everything about a call's price that does not depend on the calls before it."""
     terms = match.terms
     number = terms.numbers.read(billed_number(call))
-    spared = _spared(call, number, terms)
+    if isinstance(terms.filters, NoTerms):
+        return Unrated("no-tariff-in-force", terms.filters.detail)
+    spared = _spared(call, number, terms.filters)
     if spared is not None:
         return spared
     if call.direction == "outbound":
@@ -167,8 +170,8 @@ def billed_number(call: CallCompleted) -> str:
     return call.destination_number
 
 
-def _spared(call: CallCompleted, number: Number, terms: PackageTerms) -> NotBilled | None:
-    hit = terms.filters.judge(number, call.direction)
+def _spared(call: CallCompleted, number: Number, filters: CallFilter) -> NotBilled | None:
+    hit = filters.judge(number, call.direction)
     if hit is not None and hit.effect == "hide":
         return NotBilled("filter-hidden", True, number.digits, hit.pattern)
     if call.billsec == 0:
