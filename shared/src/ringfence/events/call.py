@@ -48,11 +48,26 @@ class CallCompleted(EventData):
     sip_call_id: Text = ""
 
 
+class Replaced(EventData):
+    """What a re-rating put another charge in the place of.
+
+    `entry_id` is the charge that was reversed, `cost_micro` what it had taken, `reversal_id` the
+    entry that gave it back, and `run_id` the re-rating, or its undoing.
+    """
+
+    entry_id: UUID
+    reversal_id: UUID
+    cost_micro: Micro
+    run_id: UUID
+
+
 class CallRated(EventData):
     """`call.rated.v1`: what a call cost, and why.
 
     `outcome` is `rated` (a charge of `cost_micro` stands in the ledger as `entry_id`, zero
-    included) or `not-billed` (`reason` says by which rule; no entry).
+    included) or `not-billed` (`reason` says by which rule; no entry). A call that is re-rated is
+    told again, with what the new charge `replaces`. `answered_at` is left out where the PBX
+    recorded none.
     """
 
     call_id: UUID
@@ -71,7 +86,9 @@ class CallRated(EventData):
     billed_s: int
     free_s: int
     started_at: Instant
+    answered_at: Instant | None = None
     explanation: Explanation
+    replaces: Replaced | None = None
 
 
 class CallUnrated(EventData):
