@@ -69,12 +69,29 @@ class FusionPbxServer(Server):
 
 
 class VodiaServer(Server):
-    """A Vodia PBX."""
+    """A Vodia PBX; docs/vodia.md says which of these to set when.
+
+    `login` and `verbs` follow the PBX's age. `extension_state_path` (with `{tenant}` and
+    `{extension}`) is where an extension's settings can be read, `extension_state_field` what in
+    them says "disabled"; without a path, `accept_unread` takes an accepted order for done.
+    `call_key` names the field of a pushed leg that equals a listed record's `call_id`.
+    """
 
     kind: Literal["vodia"]
     user: str
     password: SecretRef
+    login: Literal["basic", "session"] = "basic"
+    verbs: Literal["post", "put"] = "post"
     tenants: tuple[str, ...] = ()
+    poll_s: Annotated[float, Field(gt=0)] = 5.0
+    lookback_s: Annotated[int, Field(ge=60)] = 4 * 3600
+    page_size: Annotated[int, Field(ge=1, le=500)] = 500
+    retention_s: Annotated[int, Field(ge=3600)] = 7 * 86_400
+    retention_margin_s: Annotated[int, Field(ge=0)] = 86_400
+    call_key: Literal["PrimaryCallID", "CallID"] = "PrimaryCallID"
+    extension_state_path: str | None = None
+    extension_state_field: str = "disabled"
+    accept_unread: bool = False
 
 
 class LesnetServer(Server):
@@ -96,6 +113,11 @@ class Servers(BaseModel):
     def fusionpbx(self) -> dict[str, FusionPbxServer]:
         """The FusionPBX servers by id."""
         return {k: s for k, s in self.servers.items() if isinstance(s, FusionPbxServer)}
+
+    @cached_property
+    def vodia(self) -> dict[str, VodiaServer]:
+        """The Vodia servers by id."""
+        return {k: s for k, s in self.servers.items() if isinstance(s, VodiaServer)}
 
 
 def load_servers(path: Path) -> Servers:
