@@ -11,7 +11,7 @@ PYPROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 SOURCES := $(addsuffix /src,$(MEMBERS))
 INSTALLED := .venv/.installed
 
-.PHONY: help install lint format test run demo clean lock
+.PHONY: help install lint format test run demo bench clean lock
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ run: install ## The whole product on this machine, until Ctrl-C
 
 demo: install ## One client's story, from the first call to the top-up
 	@exec $(BIN)/ringfence demo
+
+bench: install ## Measure speed on this machine, and write tests/bench/RESULTS.md
+	$(BIN)/python tests/bench $(ARGS)
 
 clean: ## Forget the state of `make run` (.ringfence)
 	@$(PYTHON) deploy/local/src/ringfence_local/clean.py .ringfence

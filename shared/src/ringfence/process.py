@@ -19,6 +19,7 @@ from ringfence.errors import (
     FuseBlown,
 )
 from ringfence.kafka.shell import UNWELL
+from ringfence.memory import relax_collector
 from ringfence.observe.health import Health, serve_health
 from ringfence.observe.logs import configure_logs
 from ringfence.settings import CommonSettings
@@ -39,6 +40,7 @@ def run_service(
     0 after a signal; 75 when the world stayed unwell; 78 when the fuse blew; 70 on a bug.
     """
     configure_logs(name, settings.log_level)
+    relax_collector()
     status = uvloop.run(_supervise(name, settings, main))
     sys.stderr.flush()
     # No finalizer may hang a process that has decided to stop: all that matters is committed.

@@ -7,8 +7,7 @@ from uuid import UUID
 import orjson
 
 from rating.intake import Call
-from rating.ledger import Entry, runs
-from ringfence.events.balance import BalanceChanged
+from rating.ledger import Entry, Run, runs
 from ringfence.events.call import CallUnrated
 from ringfence.ids import derive
 from ringfence.kafka.records import Outgoing
@@ -21,7 +20,7 @@ def rated(call: Call, entry: Entry, currency: str) -> Outgoing:
     """`call.rated.v1` for a charge. The entry's explanation holds the payload's second half."""
     posting = entry.posting
     head = {
-        "call_id": str(posting.cause_id),
+        "call_id": call.id_text,
         "account_id": posting.account_id,
         "outcome": "rated",
         "entry_id": str(posting.entry_id),
@@ -37,7 +36,7 @@ def not_billed(
 ) -> Outgoing:
     """`call.rated.v1` for a call that costs nothing by a rule; no ledger entry stands for it."""
     head = {
-        "call_id": str(call.call.call_id),
+        "call_id": call.id_text,
         "account_id": account_id,
         "outcome": "not-billed",
         "reason": reason,
@@ -57,7 +56,7 @@ def _call_rated(call: Call, account_id: str, head: dict[str, object], tail: str)
         topic=CALL_RATED,
         key=account_id,
         value=orjson.dumps(head)[:-1] + b"," + tail[1:].encode(),
-        event_id=derive("call.rated", call.call.call_id),
+        event_id=derive("call.rated", call.id_text),
         time=call.call.ended_at,
         source=SOURCE,
         correlation_id=call.correlation_id,
@@ -81,28 +80,32 @@ def balance_changes(
     entries: Sequence[Entry], currency: str, threads: dict[UUID, str]
 ) -> list[Outgoing]:
     """`balance.changed.v1` for one account's entries of a batch: one for each run."""
-    return [
-        Outgoing(
-            topic=BALANCE_CHANGED,
-            key=run.last.posting.account_id,
-            value=BalanceChanged(
-                account_id=run.last.posting.account_id,
-                version=run.last.version,
-                balance_micro=run.last.balance_after_micro,
-                from_version=run.first.version - 1,
-                from_balance_micro=run.from_balance_micro,
-                currency=currency,
-                cause=run.last.posting.kind,
-                cause_id=run.last.posting.cause_id,
-                occurred_at=run.last.posting.occurred_at,
-            ).to_json(),
-            event_id=derive("balance.changed", run.last.posting.account_id, run.last.version),
-            time=run.last.posting.occurred_at,
-            source=SOURCE,
-            correlation_id=threads.get(run.last.posting.entry_id, ""),
-        )
-        for run in runs(entries)
-    ]
+    return [_balance_changed(run, currency, threads) for run in runs(entries)]
+
+
+def _balance_changed(run: Run, currency: str, threads: dict[UUID, str]) -> Outgoing:
+    """The payload is BalanceChanged, written without the model: tests read it by the model."""
+    posting, version, balance_micro = run.last
+    told = {
+        "account_id": posting.account_id,
+        "version": version,
+        "balance_micro": balance_micro,
+        "from_version": run.first.version - 1,
+        "from_balance_micro": run.from_balance_micro,
+        "currency": currency,
+        "cause": posting.kind,
+        "cause_id": str(posting.cause_id),
+        "occurred_at": posting.occurred_at,
+    }
+    return Outgoing(
+        topic=BALANCE_CHANGED,
+        key=posting.account_id,
+        value=orjson.dumps(told),
+        event_id=derive("balance.changed", posting.account_id, version),
+        time=posting.occurred_at,
+        source=SOURCE,
+        correlation_id=threads.get(posting.entry_id, ""),
+    )
 
 
 def details(

@@ -12,6 +12,10 @@ from ringfence.errors import RingfenceError
 from ringfence.events.account import AccountChanged
 from ringfence.events.call import CallCompleted
 from ringfence.events.tariff import rows_digest
+from ringfence.memory import keep_for_long
+
+_MANY = 100
+"""So much news at once is what a worker begins with; it stays for as long as the process."""
 
 
 class TariffDamaged(RingfenceError):
@@ -36,6 +40,8 @@ class Books:
         for row in news.tariffs:
             await self._take_tariff(store, row)
         self._horizon = news.horizon
+        if len(news.profiles) + len(news.tariffs) >= _MANY:
+            keep_for_long()
 
     def _take_account(self, account: AccountChanged) -> None:
         self._accounts[account.account_id] = account

@@ -11,22 +11,40 @@ from ringfence.events.account import AccountChanged
 from ringfence.events.call import CallCompleted
 from ringfence.events.payment import PaymentReceived
 from ringfence.events.tariff import TariffPublished
+from ringfence.ids import derive
 from ringfence.kafka.records import Received, Rejected, parse
 from ringfence.topics import ACCOUNT_CHANGED, CALL_COMPLETED, PAYMENT_RECEIVED, TARIFF_PUBLISHED
 
 
 class Call(NamedTuple):
-    """A completed call with what identifies its content."""
+    """A completed call with what identifies it and its content.
+
+    `entry_id` is that of the one charge that it may have; `id_text` is its call_id as text, which
+    is needed several times for each call.
+    """
 
     call: CallCompleted
     input_hash: bytes
     raw: str
     received: Received | None
+    id_text: str
+    entry_id: UUID
 
     @property
     def correlation_id(self) -> str:
         """The thread from this call on: its own where the record names none."""
-        return (self.received and self.received.correlation_id) or str(self.call.call_id)
+        return (self.received and self.received.correlation_id) or self.id_text
+
+
+def take_call(call: CallCompleted, raw: str, received: Received | None = None) -> Call:
+    """A call as settling takes it; `received` is None for one that waited in the queue."""
+    id_text = str(call.call_id)
+    return Call(call, call_hash(call), raw, received, id_text, charge_id(id_text))
+
+
+def charge_id(call_id: str) -> UUID:
+    """The id of the one charge that a call may have."""
+    return derive("charge", call_id)
 
 
 class Payment(NamedTuple):
@@ -80,7 +98,7 @@ def _payment_hash(payment: PaymentReceived) -> bytes:
 
 def _read_call(intake: Intake, received: Received) -> None:
     call = parse(CallCompleted, received)
-    intake.calls.append(Call(call, call_hash(call), received.value.decode(), received))
+    intake.calls.append(take_call(call, received.value.decode(), received))
 
 
 def _read_payment(intake: Intake, received: Received) -> None:

@@ -8,13 +8,14 @@ tariff.published┘
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 
 from rating.books import Books
-from rating.intake import Call, Intake, call_id_if_readable, read_batch
+from rating.intake import Call, Intake, call_id_if_readable, read_batch, take_call
 from rating.product_match import Match
 from rating.settings import Settings
-from rating.settlement import Settlement, charge_id
+from rating.settlement import Settlement
 from rating.store import RatingStore, Settling, WaitingCall
 from rating.verdict import Unrated
 from ringfence.clock import Clock, SystemClock
@@ -25,6 +26,7 @@ from ringfence.kafka.publisher import open_publisher
 from ringfence.kafka.records import Outcome, Received, Rejected
 from ringfence.kafka.shell import Shell
 from ringfence.observe.health import Health
+from ringfence.observe.metrics import STAGE_SECONDS
 from ringfence.postgres.pool import open_pool
 from ringfence.process import run_loops
 from ringfence.topics import ACCOUNT_CHANGED, CALL_COMPLETED, PAYMENT_RECEIVED, TARIFF_PUBLISHED
@@ -46,10 +48,12 @@ class Rating:
 
     async def handle(self, batch: Sequence[Received]) -> Outcome:
         """Settle a batch. Safe to call again: what stands already is answered as before."""
-        intake = read_batch(batch)
-        await self._learn(intake)
-        await self._books.refresh(self._store)
-        await self._take_up_waiting(intake)
+        with _stage("read"):
+            intake = read_batch(batch)
+        with _stage("learn"):
+            await self._learn(intake)
+            await self._books.refresh(self._store)
+            await self._take_up_waiting(intake)
         outcome = await self._settle(intake)
         outcome.reject += intake.rejected
         await self._bury(intake.rejected)
@@ -78,20 +82,25 @@ class Rating:
             waiting += await self._store.waiting_for_tariffs(since)
         for found in waiting:
             call = CallCompleted.model_validate_json(found.call)
-            intake.calls.append(Call(call, found.input_hash, found.call, None))
+            intake.calls.append(take_call(call, found.call))
 
     async def _settle(self, intake: Intake) -> Outcome:
         if not (intake.calls or intake.payments):
             return Outcome()
-        matched = [(call, self._books.match(call.call)) for call in intake.calls]
+        with _stage("match"):
+            matched = [(call, self._books.match(call.call)) for call in intake.calls]
         async with self._store.settling() as settling:
-            settlement = await self._open(settling, intake, matched)
-            for payment in intake.payments:
-                settlement.settle_payment(payment)
-            for call, match in matched:
-                settlement.settle_call(call, match)
-            await _write(settling, settlement)
-        return Outcome([*settlement.told, *settlement.changes()], settlement.rejected)
+            with _stage("open"):
+                settlement = await self._open(settling, intake, matched)
+            with _stage("settle"):
+                for payment in intake.payments:
+                    settlement.settle_payment(payment)
+                for call, match in matched:
+                    settlement.settle_call(call, match)
+            with _stage("write"):
+                await _write(settling, settlement)
+        with _stage("tell"):
+            return Outcome([*settlement.told, *settlement.changes()], settlement.rejected)
 
     async def _open(
         self, settling: Settling, intake: Intake, matched: list[tuple[Call, Match | Unrated]]
@@ -102,7 +111,8 @@ class Rating:
         accounts |= {match.account_id: match.currency for _, match in matches}
         standings = await settling.standings(accounts)
         calls = [call.call.call_id for call, _ in matched]
-        entries = [*map(charge_id, calls), *(p.payment.payment_id for p in intake.payments)]
+        entries = [call.entry_id for call, _ in matched]
+        entries += [item.payment.payment_id for item in intake.payments]
         known = await settling.known(entries, calls)
         moved = {k.entry.posting.account_id: k.currency for k in known.entries.values()}
         if moved.keys() - standings.keys():  # a number that changed hands since it was charged
@@ -126,6 +136,10 @@ class Rating:
         ]
         if dead:
             await self._store.bury(dead)
+
+
+def _stage(name: str) -> AbstractContextManager[object]:
+    return STAGE_SECONDS.labels(NAME, name).time()
 
 
 async def _write(settling: Settling, settlement: Settlement) -> None:

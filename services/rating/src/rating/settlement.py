@@ -21,13 +21,7 @@ from rating.product_match import Match
 from rating.store import FreeKey, Known, KnownCall, KnownEntry, NotBilledRow, UnratedRow
 from rating.verdict import NotBilled, Rated, Unrated
 from ringfence.events.call import CallUnrated
-from ringfence.ids import derive
 from ringfence.kafka.records import Outgoing, Received, Rejected
-
-
-def charge_id(call_id: UUID) -> UUID:
-    """The id of the one charge that a call may have."""
-    return derive("charge", call_id)
 
 
 def period_of(instant: datetime, zone: str) -> date:
@@ -79,7 +73,7 @@ class Settlement:
     def settle_call(self, call: Call, match: Match | Unrated) -> None:
         """Charge a call, or say by which rule it costs nothing, or queue it."""
         call_id = call.call.call_id
-        known_entry = self.known.entries.get(charge_id(call_id))
+        known_entry = self.known.entries.get(call.entry_id)
         if known_entry is not None:
             if self._again(known_entry, call.input_hash, call.received, "call"):
                 self.told.append(announce.rated(call, known_entry.entry, known_entry.currency))
@@ -121,7 +115,7 @@ class Settlement:
 
     def _charge(self, call: Call, match: Match, verdict: Rated) -> None:
         posting = Posting(
-            entry_id=charge_id(call.call.call_id),
+            entry_id=call.entry_id,
             account_id=match.account_id,
             kind="charge",
             amount_micro=-verdict.cost_micro,

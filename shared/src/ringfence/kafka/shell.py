@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotRead
 from ringfence.errors import FuseBlown, Retry
 from ringfence.kafka.publisher import Publisher
 from ringfence.kafka.records import Handler, Outcome, Received
-from ringfence.observe.metrics import EVENTS, REJECTED, RETRIES
+from ringfence.observe.metrics import EVENTS, REJECTED, RETRIES, STAGE_SECONDS
 
 RETRY_BOUND_S = 20.0
 """Shorter than the group's rebalance time-out, so that a waiting consumer is not thrown out."""
@@ -78,10 +78,12 @@ class Shell:
                 await self._once(batch)
 
     async def _once(self, batch: Sequence[Received]) -> None:
-        outcome = await self._handler(batch)
+        with STAGE_SECONDS.labels(self._consumer, "handle").time():
+            outcome = await self._handler(batch)
         self._count_rejects(batch, outcome)
-        await self._publisher.park(outcome.reject, self._consumer)
-        await self._publisher.publish(outcome.publish)
+        with STAGE_SECONDS.labels(self._consumer, "publish").time():
+            await self._publisher.park(outcome.reject, self._consumer)
+            await self._publisher.publish(outcome.publish)
         EVENTS.labels(self._consumer, "in").inc(len(batch))
         EVENTS.labels(self._consumer, "out").inc(len(outcome.publish))
 

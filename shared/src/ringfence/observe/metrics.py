@@ -18,4 +18,10 @@ BATCH_SIZE = Histogram(
     ["consumer"],
     buckets=(1, 3, 10, 30, 100, 300, 1000, 3000, 10000),
 )
+STAGE_SECONDS = Histogram(
+    "ringfence_stage_seconds",
+    "What a batch's time goes into.",
+    ["consumer", "stage"],
+    buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5),
+)
 OUTBOX = Gauge("ringfence_outbox_rows", "Events written and not yet delivered.", ["service"])

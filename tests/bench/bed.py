@@ -1,0 +1,201 @@
+"""What scenarios run on: the real servers, tariffs, accounts, and workers under a supervisor."""
+
+import asyncio
+import random
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+
+import asyncpg
+import psutil
+from figures import Figures
+from load import account, as_event, profile_event
+from rich.console import Console
+
+from rating.store_audit import AuditStore
+from rating.verify import verify
+from ringfence.events.tariff import RateRow, TariffPublished, rows_digest
+from ringfence.ids import derive
+from ringfence.kafka.publisher import Publisher, open_publisher
+from ringfence.postgres.pool import open_pool
+from ringfence.testing.wait import until
+from ringfence.topics import TARIFF_PUBLISHED
+from ringfence_local.ports import free_port
+from ringfence_local.stack import Stack
+from ringfence_local.supervisor import Program, python_module
+
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Bed:
+    """Kafka and PostgreSQL, and whichever workers a scenario wants."""
+
+    def __init__(self, folder: Path, console: Console) -> None:
+        self.console = console
+        self.stack = Stack(folder, services=(), wanted_ports={})
+        self.accounts: dict[int, list[str]] = {}
+        self.publisher: Publisher
+        self._health: dict[str, int] = {}
+
+    async def __aenter__(self) -> "Bed":
+        self.console.print("Starting Kafka and PostgreSQL…")
+        await self.stack.__aenter__()
+        self._publishing = open_publisher(self.stack.bootstrap, source="bench")
+        self.publisher = await self._publishing.__aenter__()
+        self.database = await asyncpg.connect(self.stack.dsn)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.database.close()
+        await self._publishing.__aexit__(kind, error, traceback)
+        await self.stack.__aexit__(kind, error, traceback)
+
+    async def prepare(self, deck: int, accounts: int) -> None:
+        """A tariff of `deck` prefixes and accounts that are rated by it, known to rating."""
+        self.console.print(f"Preparing {deck:,} prefixes and {accounts:,} accounts…")
+        await self._publish_tariff(deck)
+        made = [account(deck, number) for number in range(accounts)]
+        self.accounts[deck] = [one.account_id for one in made]
+        await self.start("rating-1", "rating")
+        await self.start("balance-watch", "balance_watch")
+        await self.publisher.publish([profile_event(one) for one in made])
+        await until(lambda: self._known(accounts * len(self.accounts)), timeout_s=120)
+        await self.stop("rating-1", "balance-watch")
+
+    async def _known(self, accounts: int) -> bool:
+        known = await self.database.fetchval("select count(*) from rating.profile")
+        return bool(known >= accounts)
+
+    async def _publish_tariff(self, deck: int) -> None:
+        rows = tariff_rows(deck)
+        version = await self.database.fetchval(
+            "insert into accounts.tariff_version (tariff_id, name, currency, effective_from, rows,"
+            " sha256, created_at, created_by) values ($1, $1, 'CAD', $2, $3, $4, now(), 'bench')"
+            " returning version_id",
+            f"deck-{deck}",
+            LONG_AGO,
+            len(rows),
+            rows_digest(rows),
+        )
+        await self.database.copy_records_to_table(
+            "tariff_rate",
+            schema_name="accounts",
+            columns=(
+                "version_id", "prefix", "description", "rate", "initial_s", "increment_s", "status",
+            ),
+            records=[(version, *row) for row in rows],
+        )  # fmt: skip
+        event = TariffPublished(
+            tariff_id=f"deck-{deck}",
+            version_id=version,
+            name=f"deck-{deck}",
+            currency="CAD",
+            effective_from=LONG_AGO,
+            rows=len(rows),
+            sha256=rows_digest(rows),
+            published_at=LONG_AGO,
+        )
+        event_id = derive("bench", deck)
+        await self.publisher.publish(
+            [as_event(TARIFF_PUBLISHED, f"deck-{deck}", event.to_json(), event_id)]
+        )
+
+    async def start(self, name: str, module: str) -> None:
+        """Start a worker; returns when it answers."""
+        port = self._health[name] = self.stack.ports[f"{name}-health"] = free_port()
+        environment = {
+            "RINGFENCE_KAFKA_BOOTSTRAP": self.stack.bootstrap,
+            "RINGFENCE_POSTGRES_DSN": self.stack.dsn,
+            "RINGFENCE_HEALTH_PORT": str(port),
+        }
+        await self.stack.supervisor.start(Program(name, python_module(module), environment))
+        await until(lambda: self.stack.health(name), timeout_s=60, what=f"{name} answers")
+
+    async def stop(self, *names: str) -> None:
+        """Stop workers."""
+        await asyncio.gather(*(self.stack.supervisor.stop(name) for name in names))
+
+    async def entries(self) -> int:
+        """How many entries all ledgers have together."""
+        return int(await self.database.fetchval("select sum(version) from rating.account") or 0)
+
+    async def has_entries(self, count: int) -> bool:
+        """Whether so many entries stand in the ledgers."""
+        return await self.entries() >= count
+
+    async def caught_up(self, name: str) -> bool:
+        """Whether a worker has read all there is."""
+        return await self.lag(name) == 0
+
+    async def lag(self, name: str) -> int:
+        """How far behind a worker says that it is."""
+        report = await self.stack.health(name)
+        return sum(int(loop["lag"]) for loop in report["loops"].values()) if report else -1
+
+    def cpu_seconds(self, names: list[str]) -> dict[str, float]:
+        """CPU time so far: of the workers, of the broker and of the database."""
+        used = {name: _cpu(self.stack.supervisor.pid(name)) for name in names}
+        if self.stack.kafka:
+            used["kafka"] = _cpu(self.stack.kafka.pid)
+        if self.stack.postgres:
+            used["postgresql"] = _cpu(self.stack.postgres.pid)
+        return used
+
+    async def check_sums(self, figures: Figures) -> None:
+        """Whatever was measured counts only if the books are right afterwards."""
+        async with await open_pool(self.stack.dsn, service="rating", size=2) as pool:
+            checks, _ = await verify(AuditStore(pool), wait_s=0, on_progress=lambda _: None)
+        broken = [check.name for check in checks if not check.holds]
+        figures.add("invariants that do not hold", len(broken), "of 4", ", ".join(broken))
+        if broken:
+            raise click_exit(f"the sums are wrong: {broken}")
+
+
+def click_exit(message: str) -> SystemExit:
+    """An exit status of 1 with a message."""
+    return SystemExit(message)
+
+
+def tariff_rows(count: int) -> list[RateRow]:
+    """Rows of 1 to 8 digits under country code 1 and others, the same at every run."""
+    chance = random.Random(count)
+    prefixes = {"1"} | {f"1{area}" for area in range(200, 1000)}
+    while len(prefixes) < count:
+        country = chance.choice(("1", "1", "44", "33", "49", "52", "61", "7"))
+        digits = chance.randrange(10 ** chance.randrange(3, 7))
+        prefixes.add(f"{country}{chance.randrange(200, 1000)}{digits}"[:11])
+    increments = ((60, 60), (6, 6), (30, 6), (1, 1))
+    return [
+        (
+            prefix,
+            f"Route {prefix}",
+            _rate(chance),
+            *chance.choice(increments),
+            1,
+        )
+        for prefix in sorted(prefixes)[:count]
+    ]
+
+
+def _rate(chance: random.Random) -> str:
+    return f"0.{chance.randrange(10, 9999):04d}"
+
+
+def _cpu(pid: int | None) -> float:
+    if pid is None:
+        return 0.0
+    process = psutil.Process(pid)
+    total = 0.0
+    for one in (process, *process.children(recursive=True)):
+        try:
+            times = one.cpu_times()
+        except psutil.NoSuchProcess:
+            continue
+        total += times.user + times.system
+    times = process.cpu_times()
+    return total + times.children_user + times.children_system
