@@ -35,26 +35,29 @@ NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 async def notifier(
     kafka_bootstrap: str, database: str, smtp_port: int, **settings: str
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """`python -m notifier`, ended by SIGTERM if it still runs at the end."""
+    """`python -m notifier`, ended by SIGTERM if it still runs; `log` names a file for its log."""
     environment = {
         "RINGFENCE_KAFKA_BOOTSTRAP": kafka_bootstrap,
         "RINGFENCE_POSTGRES_DSN": database,
         "RINGFENCE_NOTIFIER_SMTP_PORT": str(smtp_port),
         "RINGFENCE_NOTIFIER_POLL_S": "0.1",
     }
+    log = await asyncio.to_thread(Path(settings.pop("log", os.devnull)).open, "wb")
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         "notifier",
         env=os.environ | environment | settings,
-        stderr=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=log,
     )
     try:
         yield process
     finally:
         if process.returncode is None:
             process.send_signal(signal.SIGTERM)
-            await asyncio.wait_for(process.communicate(), 40)
+            await asyncio.wait_for(process.wait(), 40)
+        log.close()
 
 
 async def publish(kafka_bootstrap: str, *events: tuple[Topic, EventData, UUID]) -> None:
@@ -177,7 +180,7 @@ async def test_a_kill_between_a_mail_and_its_answer_gives_no_second_mail(
         await publish(kafka_bootstrap, *events)
         await until(lambda: handler.taken, timeout_s=60)
         process.kill()
-        await process.communicate()
+        await process.wait()
     handler.may_answer.set()
 
     async def given_up() -> list[dict[str, object]]:
@@ -213,8 +216,12 @@ async def test_a_refused_template_stops_the_service_at_its_start_and_says_why(
     for name in ("Low Balance Alert", "VoIP Zero Balance"):
         (tmp_path / f"{name}.tpl").write_text("Subject: s\n\n{if $client_credit}low{/if}")
     folder = {"RINGFENCE_NOTIFIER_TEMPLATES_DIR": str(tmp_path)}
-    async with notifier(kafka_bootstrap, database, find_free_port(), **folder) as process:
-        _, log = await asyncio.wait_for(process.communicate(), 30)
+    log_file = tmp_path / "log"
+    async with notifier(
+        kafka_bootstrap, database, find_free_port(), log=str(log_file), **folder
+    ) as process:
+        await asyncio.wait_for(process.wait(), 30)
     assert process.returncode != 0
+    log = log_file.read_bytes()
     assert b"'Low Balance Alert', line 3" in log
     assert b"{if $client_credit}" in log
