@@ -51,6 +51,27 @@ class Server(BaseModel):
     concurrency: Annotated[int, Field(ge=1, le=50)] = 4
 
 
+class Push(BaseModel):
+    """How a server may post its call records to us; docs/push.md.
+
+    By name and password (HTTP Basic or Digest). `open = true` asks for neither, and is accepted
+    only while the receiver listens on a loopback address.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    user: Annotated[str, Field(pattern=r'^[^:"\\\x00-\x1f]*$', max_length=200)] = ""
+    password: SecretRef | None = None
+    open: bool = False
+
+    @model_validator(mode="after")
+    def _credentials_or_open(self) -> "Push":
+        if self.open and (self.user or self.password):
+            raise ValueError("name either user and password, or open = true")
+        if not self.open and not (self.user and self.password):
+            raise ValueError("name user and password (or open = true, on a loopback address only)")
+        return self
+
+
 class FusionPbxServer(Server):
     """A FusionPBX.
 
@@ -66,6 +87,7 @@ class FusionPbxServer(Server):
     poll_s: Annotated[float, Field(gt=0)] = 5.0
     lookback_s: Annotated[int, Field(ge=60)] = 4 * 3600
     sip_profile: str = "external"
+    push: Push | None = None
 
 
 class VodiaServer(Server):
@@ -92,6 +114,7 @@ class VodiaServer(Server):
     extension_state_path: str | None = None
     extension_state_field: str = "disabled"
     accept_unread: bool = False
+    push: Push | None = None
 
 
 class LesnetServer(Server):
@@ -113,6 +136,12 @@ class Servers(BaseModel):
     def fusionpbx(self) -> dict[str, FusionPbxServer]:
         """The FusionPBX servers by id."""
         return {k: s for k, s in self.servers.items() if isinstance(s, FusionPbxServer)}
+
+    @cached_property
+    def pushing(self) -> dict[str, FusionPbxServer | VodiaServer]:
+        """The servers that may post call records to us, by id."""
+        known = (FusionPbxServer, VodiaServer)
+        return {k: s for k, s in self.servers.items() if isinstance(s, known) and s.push}
 
     @cached_property
     def vodia(self) -> dict[str, VodiaServer]:
