@@ -8,18 +8,12 @@ from rating.product_match import Ambiguous, Match, ProductIndex
 from rating.store import RatingStore
 from rating.tariff import Deck, TariffVersion, TariffVersions
 from rating.verdict import Unrated, Verdict, rate_call
-from ringfence.errors import RingfenceError
 from ringfence.events.account import AccountChanged
 from ringfence.events.call import CallCompleted
-from ringfence.events.tariff import rows_digest
 from ringfence.memory import keep_for_long
 
 _MANY = 100
 """So much news at once is what a worker begins with; it stays for as long as the process."""
-
-
-class TariffDamaged(RingfenceError):
-    """A tariff version's rows are not those that were published."""
 
 
 class Books:
@@ -52,11 +46,6 @@ class Books:
         if version_id in self._loaded:
             return
         rates = await store.rates(version_id)
-        if len(rates) != row["rows"] or rows_digest(rates) != row["sha256"]:
-            raise TariffDamaged(
-                f"tariff version {version_id} of {row['tariff_id']}: the rows in"
-                " accounts.tariff_rate are not those that were published"
-            )
         self._tariffs.add(
             TariffVersion(
                 version_id, row["tariff_id"], row["currency"], row["effective_from"], Deck(rates)

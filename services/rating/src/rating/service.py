@@ -12,14 +12,18 @@ from contextlib import AbstractContextManager
 from datetime import timedelta
 
 from rating.books import Books
+from rating.call_time import disbelieved
 from rating.intake import Call, Intake, call_id_if_readable, read_batch, take_call
 from rating.product_match import Match
+from rating.replay import Replayer
 from rating.settings import Settings
 from rating.settlement import Settlement
-from rating.store import RatingStore, Settling, WaitingCall
+from rating.store import RatingStore, Settling
+from rating.store_replay import ReplayStore
 from rating.verdict import Unrated
 from ringfence.clock import Clock, SystemClock
 from ringfence.events.call import CallCompleted
+from ringfence.events.tariff import rows_digest
 from ringfence.ids import derive
 from ringfence.kafka.batch import BatchRunner
 from ringfence.kafka.publisher import open_publisher
@@ -27,6 +31,7 @@ from ringfence.kafka.records import Outcome, Received, Rejected
 from ringfence.kafka.shell import Shell
 from ringfence.observe.health import Health
 from ringfence.observe.metrics import STAGE_SECONDS
+from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
 from ringfence.process import run_loops
 from ringfence.topics import ACCOUNT_CHANGED, CALL_COMPLETED, PAYMENT_RECEIVED, TARIFF_PUBLISHED
@@ -45,15 +50,35 @@ class Rating:
         self._books = books
         self._clock = clock
         self._retry_unrated = timedelta(seconds=retry_unrated_s)
+        self._replays = ReplayStore(store.pool)
+        self._settles = asyncio.Lock()
 
     async def handle(self, batch: Sequence[Received]) -> Outcome:
         """Settle a batch. Safe to call again: what stands already is answered as before."""
+        async with self._settles:
+            return await self._handle(batch)
+
+    async def replay(self) -> int:
+        """Settle calls that are marked for it, and leave in the outbox what is to be told."""
+        async with self._settles, self._replays.settling() as settling:
+            marked = await settling.marked()
+            if not marked:
+                return 0
+            await self._books.refresh(self._store)
+            calls = [take_call(CallCompleted.model_validate_json(raw), raw) for raw in marked]
+            settlement = await self._settle_in(settling, Intake(calls), self._match(calls))
+            waiting = {row.told.call_id for row in settlement.unrated}
+            settled = {call.call.call_id for call in calls} - waiting
+            await settling.replayed(settled, waiting, settlement.outcome().publish)
+            return len(marked)
+
+    async def _handle(self, batch: Sequence[Received]) -> Outcome:
         with _stage("read"):
             intake = read_batch(batch)
         with _stage("learn"):
             await self._learn(intake)
             await self._books.refresh(self._store)
-            await self._take_up_waiting(intake)
+            await self._mark_waiting(intake)
         outcome = await self._settle(intake)
         outcome.reject += intake.rejected
         await self._bury(intake.rejected)
@@ -68,39 +93,55 @@ class Rating:
                 for account, received in intake.accounts
                 if account.account_id in refused
             ]
-        for tariff in intake.tariffs:
-            await self._store.learn_tariff(tariff)
+        for tariff, received in intake.tariffs:
+            rates = await self._store.rates(tariff.version_id)
+            if len(rates) == tariff.rows and rows_digest(rates) == tariff.sha256:
+                await self._store.learn_tariff(tariff)
+            else:
+                reason = f"sha256: got {tariff.sha256}, expected that of the rows as they stand"
+                intake.rejected.append(Rejected(received, reason))
 
-    async def _take_up_waiting(self, intake: Intake) -> None:
-        """Try recent unrated calls again when what they may have waited for has come."""
+    async def _mark_waiting(self, intake: Intake) -> None:
+        """Have recent unrated calls tried again when what they may have waited for has come."""
         since = self._clock.now() - self._retry_unrated
-        waiting: list[WaitingCall] = []
         if intake.accounts:
             places = self._books.places([account.account_id for account, _ in intake.accounts])
-            waiting += await self._store.waiting(places, since)
+            await self._replays.mark_places(places, since)
         if intake.tariffs:
-            waiting += await self._store.waiting_for_tariffs(since)
-        for found in waiting:
-            call = CallCompleted.model_validate_json(found.call)
-            intake.calls.append(take_call(call, found.call))
+            await self._replays.mark_for_tariff(since)
 
     async def _settle(self, intake: Intake) -> Outcome:
         if not (intake.calls or intake.payments):
             return Outcome()
         with _stage("match"):
-            matched = [(call, self._books.match(call.call)) for call in intake.calls]
+            matched = self._match(intake.calls)
         async with self._store.settling() as settling:
-            with _stage("open"):
-                settlement = await self._open(settling, intake, matched)
-            with _stage("settle"):
-                for payment in intake.payments:
-                    settlement.settle_payment(payment)
-                for call, match in matched:
-                    settlement.settle_call(call, match)
-            with _stage("write"):
-                await _write(settling, settlement)
+            settlement = await self._settle_in(settling, intake, matched)
         with _stage("tell"):
-            return Outcome([*settlement.told, *settlement.changes()], settlement.rejected)
+            return settlement.outcome()
+
+    def _match(self, calls: Sequence[Call]) -> list[tuple[Call, Match | Unrated]]:
+        """Whose call each is. One whose time can not be believed waits, whoever it is."""
+        now, matched = self._clock.now(), []
+        for call in calls:
+            why = disbelieved(call.call, now)
+            found = Unrated("no-tariff-in-force", why) if why else self._books.match(call.call)
+            matched.append((call, found))
+        return matched
+
+    async def _settle_in(
+        self, settling: Settling, intake: Intake, matched: list[tuple[Call, Match | Unrated]]
+    ) -> Settlement:
+        with _stage("open"):
+            settlement = await self._open(settling, intake, matched)
+        with _stage("settle"):
+            for payment in intake.payments:
+                settlement.settle_payment(payment)
+            for call, match in matched:
+                settlement.settle_call(call, match)
+        with _stage("write"):
+            await _write(settling, settlement)
+        return settlement
 
     async def _open(
         self, settling: Settling, intake: Intake, matched: list[tuple[Call, Match | Unrated]]
@@ -178,4 +219,8 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             progress=health.loop(NAME),
             max_records=settings.rating_batch_records,
         )
-        await run_loops(stop, runner.run)
+        replayer = Replayer(
+            rating=handler, store=ReplayStore(pool), progress=health.loop("rating-replay")
+        )
+        relay = OutboxRelay(pool, publisher, schema="rating", progress=health.loop("rating-outbox"))
+        await run_loops(stop, runner.run, replayer.run, relay.run)

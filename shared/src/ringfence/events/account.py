@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ringfence.events.model import Currency, EventData, Id, Instant, Micro, Text
+from ringfence.events.model import Currency, EventData, Id, Instant, Micro, Number, Text
 
 YesNoNone = Literal["Yes", "No", "None"]
 WrittenBy = Literal["us", "person", "import", ""]
@@ -92,7 +92,7 @@ class AccountChanged(EventData):
     """
 
     account_id: Id
-    version: Annotated[int, Field(ge=1)]
+    version: Number
     currency: Currency
     time_zone: Text = "UTC"
     client: Client

@@ -1,11 +1,9 @@
 """Balances and their levels."""
 
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
 
-from pydantic import Field
-
-from ringfence.events.model import Currency, EventData, Id, Instant, Micro
+from ringfence.events.model import Currency, EventData, Id, Instant, Micro, Version
 
 Level = Literal["ok", "low", "exhausted"]
 
@@ -18,9 +16,9 @@ class BalanceChanged(EventData):
     """
 
     account_id: Id
-    version: int
+    version: Version
     balance_micro: Micro
-    from_version: int
+    from_version: Version
     from_balance_micro: Micro
     currency: Currency
     cause: Literal["charge", "top-up", "adjustment", "reversal"]
@@ -36,8 +34,8 @@ class _Crossing(EventData):
     """
 
     account_id: Id
-    crossing: Annotated[int, Field(ge=1)]
-    balance_version: int
+    crossing: Version
+    balance_version: Version
     balance_micro: Micro
     outstanding_micro: Micro
     threshold_micro: Micro | None

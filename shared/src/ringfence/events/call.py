@@ -4,6 +4,7 @@ from typing import Literal
 from uuid import UUID
 
 from ringfence.events.model import (
+    Count,
     Currency,
     EventData,
     Explanation,
@@ -12,6 +13,7 @@ from ringfence.events.model import (
     Micro,
     Seconds,
     Text,
+    Version,
 )
 
 Direction = Literal["inbound", "outbound", "local", ""]
@@ -66,7 +68,7 @@ class CallRated(EventData):
 
     `outcome` is `rated` (a charge of `cost_micro` stands in the ledger as `entry_id`, zero
     included) or `not-billed` (`reason` says by which rule; no entry). A call that is re-rated is
-    told again, with what the new charge `replaces`. `answered_at` is left out where the PBX
+    told again, with what the new charge `replaces`. `answered_at` is null where the PBX
     recorded none.
     """
 
@@ -77,14 +79,14 @@ class CallRated(EventData):
     reason: Text = ""
     hidden: bool = False
     entry_id: UUID | None = None
-    account_version: int | None = None
+    account_version: Version | None = None
     cost_micro: Micro
     currency: Currency
     direction: Direction
     number: Text
     billsec: Seconds
-    billed_s: int
-    free_s: int
+    billed_s: Count
+    free_s: Count
     started_at: Instant
     answered_at: Instant | None = None
     explanation: Explanation

@@ -42,6 +42,15 @@ Micro = Annotated[int, Field(ge=-(10**17), le=10**17)]
 Seconds = Annotated[int, Field(ge=0, le=MAX_BILLSEC)]
 """Whole seconds."""
 
+Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
+"""So many of something: what PostgreSQL's integer holds."""
+
+Number = Annotated[int, Field(ge=1, le=2**31 - 1)]
+"""Something that is counted from 1."""
+
+Version = Annotated[int, Field(ge=0, le=2**53 - 1)]
+"""Grows with every posting or crossing: what a bigint, and any reader of JSON, holds exactly."""
+
 Instant = AwareDatetime
 """An instant with its zone; written in UTC."""
 
@@ -50,12 +59,15 @@ Explanation = dict[str, Any]
 
 __all__ = [
     "MAX_BILLSEC",
+    "Count",
     "Currency",
     "EventData",
     "Explanation",
     "Id",
     "Instant",
     "Micro",
+    "Number",
     "Seconds",
     "Text",
+    "Version",
 ]

@@ -1,11 +1,8 @@
 """What was said to whom."""
 
-from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field
-
-from ringfence.events.model import EventData, Id, Instant, Text
+from ringfence.events.model import Count, EventData, Id, Instant, Text
 
 
 class NoticeSent(EventData):
@@ -28,5 +25,5 @@ class NoticeFailed(EventData):
     cause_id: UUID
     recipient: Text
     reason: Text
-    attempts: Annotated[int, Field(ge=0)]
+    attempts: Count
     failed_at: Instant

@@ -1,11 +1,9 @@
 """What was switched on a PBX, confirmed by reading it back."""
 
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
 
-from pydantic import Field
-
-from ringfence.events.model import Currency, EventData, Id, Instant, Micro, Text
+from ringfence.events.model import Currency, EventData, Id, Instant, Micro, Number, Text
 
 Mode = Literal["manual", "exempt", "forced", "auto"]
 """Which rule governed (domain/billing, section 7, table a)."""
@@ -56,5 +54,5 @@ class ServiceSuspensionFailed(EventData):
     wanted: Literal["suspended", "active"]
     cause_id: UUID
     reason: Text
-    attempts: Annotated[int, Field(ge=1)]
+    attempts: Number
     failed_at: Instant

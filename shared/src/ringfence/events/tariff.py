@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ringfence.events.model import Currency, EventData, Id, Instant, Text
+from ringfence.events.model import Currency, EventData, Id, Instant, Number, Text
 
 
 class TariffPublished(EventData):
@@ -17,11 +17,11 @@ class TariffPublished(EventData):
     """
 
     tariff_id: Id
-    version_id: Annotated[int, Field(ge=1)]
+    version_id: Number
     name: Text
     currency: Currency
     effective_from: Instant
-    rows: Annotated[int, Field(ge=1)]
+    rows: Number
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     published_at: Instant
 

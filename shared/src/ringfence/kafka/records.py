@@ -28,10 +28,13 @@ class Received(NamedTuple):
     headers: Headers = ()
 
     def header(self, name: str) -> str:
-        """A header as text, CloudEvents attributes among them; empty where there is none."""
+        """A header as text, CloudEvents attributes among them; empty where there is none.
+
+        What no text or table can hold (bytes that are no UTF-8, NUL) is replaced.
+        """
         for found, raw in self.headers:
             if found == name:
-                return raw.decode("utf-8", "replace")
+                return raw.decode("utf-8", "replace").replace("\x00", "\ufffd")
         return ""
 
     @property

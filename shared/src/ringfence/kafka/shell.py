@@ -71,6 +71,7 @@ class Shell:
             timeout=self._retry_bound_s,
             wait_initial=0.05,
             wait_max=2.0,
+            wait_jitter=0.05,
         ):
             with attempt:
                 if attempt.num > 1:
@@ -80,22 +81,29 @@ class Shell:
     async def _once(self, batch: Sequence[Received]) -> None:
         with STAGE_SECONDS.labels(self._consumer, "handle").time():
             outcome = await self._handler(batch)
-        self._count_rejects(batch, outcome)
+        in_a_row = self._rejects_in_a_row(batch, outcome)
         with STAGE_SECONDS.labels(self._consumer, "publish").time():
             await self._publisher.park(outcome.reject, self._consumer)
             await self._publisher.publish(outcome.publish)
+        self._rejected_in_a_row = in_a_row
+        for dead in outcome.reject:
+            REJECTED.labels(self._consumer, dead.received.topic).inc()
         EVENTS.labels(self._consumer, "in").inc(len(batch))
         EVENTS.labels(self._consumer, "out").inc(len(outcome.publish))
 
-    def _count_rejects(self, batch: Sequence[Received], outcome: Outcome) -> None:
+    def _rejects_in_a_row(self, batch: Sequence[Received], outcome: Outcome) -> int:
+        """How many were rejected without one accepted between, up to the batch's end.
+
+        Nothing is kept yet: a batch that is tried again is counted again. Raises FuseBlown.
+        """
         reasons = {id(dead.received): dead.reason for dead in outcome.reject}
+        in_a_row = self._rejected_in_a_row
         for received in batch:
             reason = reasons.get(id(received))
             if reason is None:
-                self._rejected_in_a_row = 0
+                in_a_row = 0
                 continue
-            self._rejected_in_a_row += 1
-            REJECTED.labels(self._consumer, received.topic).inc()
+            in_a_row += 1
             log.warning(
                 "record rejected",
                 topic=received.topic,
@@ -104,11 +112,12 @@ class Shell:
                 reason=reason,
                 correlation_id=received.correlation_id,
             )
-        if self._rejected_in_a_row >= self._fuse:
-            raise FuseBlown(
-                f"{self._rejected_in_a_row} records in a row were rejected, the last from "
-                f"{batch[-1].topic}; nothing was committed. Look at the reasons above."
-            )
+            if in_a_row >= self._fuse:
+                raise FuseBlown(
+                    f"{in_a_row} records in a row were rejected, the last from {received.topic};"
+                    " nothing of this batch was committed. Look at the reasons above."
+                )
+        return in_a_row
 
 
 async def wait_or_stop(stop: asyncio.Event, seconds: float) -> bool:

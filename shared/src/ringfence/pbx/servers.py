@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
 from ringfence.errors import BadInput
 from ringfence.events.model import Id
@@ -160,4 +161,15 @@ def load_servers(path: Path) -> Servers:
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"{path.name}: {where}", first["input"], first["msg"]) from None
+        raise BadInput(f"{path.name}: {where}", _shown(first), first["msg"]) from None
+
+
+def _shown(problem: ErrorDetails) -> object:
+    """The refused value, unless it may be a secret that somebody typed where none belongs.
+
+    Only values of known fields that hold none are shown.
+    """
+    secret = {"api_key", "password"} & {str(part) for part in problem["loc"]}
+    unknown = problem["type"] == "extra_forbidden"
+    hidden = secret or unknown or isinstance(problem["input"], dict)
+    return "(not shown)" if hidden else problem["input"]
