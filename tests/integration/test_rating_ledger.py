@@ -222,8 +222,13 @@ async def test_what_can_not_be_rated_waits_with_its_reason(bench, fields, reason
 
 async def test_a_waiting_call_is_charged_once_when_its_account_comes(bench: Bench) -> None:
     await bench.rate(call(tenant="south.example"))
-    outcome = await bench.know(account("1002", tenant="south.example"))
-    assert [c.account_id for c in told(outcome, CALL_RATED)] == ["1002"]
+    await bench.know(account("1002", tenant="south.example"))
+    assert [await bench.worker.replay(), await bench.worker.replay()] == [1, 0]
+    events = await bench.sql("select topic, key from rating.outbox order by id")
+    assert [tuple(e) for e in events] == [
+        (CALL_RATED.name, "1002"),
+        (BALANCE_CHANGED.name, "1002"),
+    ]
     await bench.rate(call(tenant="south.example"))
     assert await bench.balance("1002") == -10_000
     assert await bench.sql("select * from rating.unrated") == []

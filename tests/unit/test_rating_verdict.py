@@ -168,7 +168,8 @@ class TestRated:
     def test_a_late_call_is_rated_by_the_version_in_force_when_it_was_answered(self) -> None:
         both = versions()
         both.add(TariffVersion(8, "retail", "CAD", NOON, Deck([("1", "dearer", "1", 60, 60, 1)])))
-        answered_before = call("4165550101", answered_at=NOON - timedelta(seconds=1))
+        before = NOON - timedelta(seconds=1)
+        answered_before = call("4165550101", started_at=before, answered_at=before)
         without_time = call("4165550101", answered_at=None, started_at=NOON)
         for late, version in ((answered_before, 7), (without_time, 8)):
             verdict = rate_call(late, matched({}), both)
@@ -279,7 +280,11 @@ class TestUnrated:
             ("5551234", {}, "invalid-number"),
             ("*674165550101", {}, "invalid-number"),
             ("+33142685300", {}, "no-matching-prefix"),
-            ("4165550101", {"answered_at": NOON - timedelta(days=2)}, "no-tariff-in-force"),
+            (
+                "4165550101",
+                {"started_at": NOON - timedelta(days=2), "answered_at": None},
+                "no-tariff-in-force",
+            ),
         ],
     )
     def test_what_can_not_be_priced_is_queued(

@@ -117,6 +117,7 @@ def details(
     billed_s: int,
     free_s: int,
     started_at: datetime,
+    answered_at: datetime | None,
     explanation: dict[str, object],
 ) -> str:
     """The half of `call.rated.v1` that stands in the ledger as the entry's explanation."""
@@ -129,6 +130,7 @@ def details(
             "billed_s": billed_s,
             "free_s": free_s,
             "started_at": started_at,
+            "answered_at": answered_at,
             "explanation": explanation,
         }
     ).decode()

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 from uuid import UUID
 
+from rating.call_time import check_times
+from rating.free_text import cleaned
 from ringfence.errors import Reject
 from ringfence.events.account import AccountChanged
 from ringfence.events.call import CallCompleted
@@ -62,7 +64,7 @@ class Intake:
     calls: list[Call] = field(default_factory=list)
     payments: list[Payment] = field(default_factory=list)
     accounts: list[tuple[AccountChanged, Received]] = field(default_factory=list)
-    tariffs: list[TariffPublished] = field(default_factory=list)
+    tariffs: list[tuple[TariffPublished, Received]] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
 
 
@@ -97,8 +99,20 @@ def _payment_hash(payment: PaymentReceived) -> bytes:
 
 
 def _read_call(intake: Intake, received: Received) -> None:
-    call = parse(CallCompleted, received)
-    intake.calls.append(take_call(call, received.value.decode(), received))
+    call, value = _parse_call(received)
+    check_times(call)
+    intake.calls.append(take_call(call, value.decode(), received))
+
+
+def _parse_call(received: Received) -> tuple[CallCompleted, bytes]:
+    """The call, and the bytes that it was read from: cleaned ones, if it needs that."""
+    try:
+        return parse(CallCompleted, received), received.value
+    except Reject:
+        value = cleaned(received.value)
+        if value is None:
+            raise
+        return parse(CallCompleted, received._replace(value=value)), value
 
 
 def _read_payment(intake: Intake, received: Received) -> None:
@@ -113,7 +127,7 @@ def _read_account(intake: Intake, received: Received) -> None:
 
 
 def _read_tariff(intake: Intake, received: Received) -> None:
-    intake.tariffs.append(parse(TariffPublished, received))
+    intake.tariffs.append((parse(TariffPublished, received), received))
 
 
 _READERS: dict[str, Callable[[Intake, Received], None]] = {

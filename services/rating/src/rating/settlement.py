@@ -7,26 +7,21 @@ the same cause with another content is refused, loudly.
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import date, datetime
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import orjson
 
 from rating import announce
 from rating.books import Books
+from rating.call_time import answered_at
 from rating.intake import Call, Payment
 from rating.ledger import Entry, Posting, Standing, post
+from rating.period import period_of
 from rating.product_match import Match
 from rating.store import FreeKey, Known, KnownCall, KnownEntry, NotBilledRow, UnratedRow
 from rating.verdict import NotBilled, Rated, Unrated
 from ringfence.events.call import CallUnrated
-from ringfence.kafka.records import Outgoing, Received, Rejected
-
-
-def period_of(instant: datetime, zone: str) -> date:
-    """The billing period that an instant belongs to: its month in the account's zone."""
-    return instant.astimezone(ZoneInfo(zone)).date().replace(day=1)
+from ringfence.kafka.records import Outcome, Outgoing, Received, Rejected
 
 
 @dataclass
@@ -109,9 +104,9 @@ class Settlement:
 
     def free_key(self, call: Call, match: Match) -> FreeKey:
         """Whose free seconds a call may use, and of which billing period."""
-        when = call.call.answered_at or call.call.started_at
         zone = self.books.zone(match.account_id)
-        return match.account_id, match.service.service_id, period_of(when, zone)
+        period = period_of(answered_at(call.call), zone)
+        return match.account_id, match.service.service_id, period
 
     def _charge(self, call: Call, match: Match, verdict: Rated) -> None:
         posting = Posting(
@@ -201,6 +196,10 @@ class Settlement:
             reason = f"{what}: came again with another content; the first stands"
             self.rejected.append(Rejected(received, reason))
 
+    def outcome(self) -> Outcome:
+        """What is to be told of the batch, and what of it is refused."""
+        return Outcome([*self.told, *self.changes()], self.rejected)
+
     def changes(self) -> list[Outgoing]:
         """What the accounts' balances did, each account's entries once and in their order."""
         told: list[Outgoing] = []
@@ -228,5 +227,6 @@ def _details(call: Call, match: Match, verdict: Rated | NotBilled) -> str:
         billed_s=billed_s,
         free_s=free_s,
         started_at=call.call.started_at,
+        answered_at=call.call.answered_at,
         explanation=verdict.explanation,
     )

@@ -23,7 +23,6 @@ _LEDGER = (
 _NOT_BILLED = (
     "call_id", "account_id", "service_id", "reason", "hidden", "started_at", "input_hash", "detail",
 )  # fmt: skip
-_WAITING_AT_MOST = 5000
 
 FreeKey = tuple[str, str, date]
 """account_id, service_id, first day of the billing period in the account's zone."""
@@ -75,13 +74,6 @@ class UnratedRow(NamedTuple):
     told: CallUnrated
     input_hash: bytes
     call: str
-
-
-class WaitingCall(NamedTuple):
-    """A call in the unrated queue."""
-
-    call: str
-    input_hash: bytes
 
 
 @dataclass
@@ -235,7 +227,7 @@ class RatingStore:
     """Everything that rating keeps."""
 
     def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+        self.pool = self._pool = pool
 
     @asynccontextmanager
     async def settling(self) -> AsyncIterator[Settling]:
@@ -310,32 +302,6 @@ class RatingStore:
             version_id,
         )
         return [tuple(row) for row in rows]
-
-    async def waiting(
-        self, places: Sequence[tuple[str, str]], since: datetime
-    ) -> list[WaitingCall]:
-        """Recent calls in the unrated queue at these places (server_id, tenant)."""
-        rows = await self._pool.fetch(
-            "select call, input_hash from rating.unrated u"
-            " join unnest($1::text[], $2::text[]) as p(server_id, tenant)"
-            " on u.server_id = p.server_id and lower(u.tenant) = lower(p.tenant)"
-            " where queued_at >= $3 order by started_at limit $4",
-            *_columns(places, 2),
-            since,
-            _WAITING_AT_MOST,
-        )
-        return [WaitingCall(row["call"], row["input_hash"]) for row in rows]
-
-    async def waiting_for_tariffs(self, since: datetime) -> list[WaitingCall]:
-        """Recent calls in the unrated queue that a new tariff version may resolve."""
-        rows = await self._pool.fetch(
-            "select call, input_hash from rating.unrated where queued_at >= $1 and reason in"
-            " ('no-tariff-in-force', 'no-matching-prefix', 'currency-mismatch')"
-            " order by started_at limit $2",
-            since,
-            _WAITING_AT_MOST,
-        )
-        return [WaitingCall(row["call"], row["input_hash"]) for row in rows]
 
     async def bury(self, dead: Sequence[tuple[UUID, str, str]]) -> None:
         """Keep which calls are dead: (id, reason, record as text)."""

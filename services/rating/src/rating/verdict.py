@@ -20,6 +20,7 @@ go through `charge` in order, for its free seconds; `settle` may run anywhere.
 from typing import Literal, NamedTuple
 
 from rating.call_filter import CallFilter
+from rating.call_time import answered_at
 from rating.number import Number
 from rating.package import NoTerms, PackageTerms
 from rating.price import ROUNDING, Terms
@@ -269,14 +270,13 @@ def _version_in_force(
 ) -> TariffVersion | None:
     if terms.tariff_id is None:
         return None
-    return versions.in_force(terms.tariff_id, call.answered_at or call.started_at)
+    return versions.in_force(terms.tariff_id, answered_at(call))
 
 
 def _no_version(call: CallCompleted, terms: PackageTerms) -> str:
     if terms.tariff_id is None:
         return "the product has no package"
-    answered_at = (call.answered_at or call.started_at).isoformat()
-    return f"tariff {terms.tariff_id} has no version in force at {answered_at}"
+    return f"tariff {terms.tariff_id} has no version in force at {answered_at(call).isoformat()}"
 
 
 def _currency_mismatch(version: TariffVersion, match: Match) -> Unrated:

@@ -1,0 +1,31 @@
+"""The billing period: a month in the account's own time zone.
+
+A call belongs to the period in which it was answered, however long it goes on.
+"""
+
+from datetime import UTC, date, datetime, tzinfo
+from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+
+def is_zone(name: str) -> bool:
+    """Whether `name` is an IANA zone that this machine knows."""
+    return _zone(name) is not None
+
+
+def zone_of(name: str) -> tzinfo:
+    """The zone of that name; UTC for one that is unknown here, so that no call waits for it."""
+    return _zone(name) or UTC
+
+
+def period_of(instant: datetime, zone: str) -> date:
+    """The billing period that an instant belongs to: the first day of its month in `zone`."""
+    return instant.astimezone(zone_of(zone)).date().replace(day=1)
+
+
+@lru_cache(maxsize=1024)
+def _zone(name: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, OSError, ValueError):  # the last two: a folder, a path
+        return None
