@@ -10,10 +10,9 @@ from uuid import UUID
 import structlog
 
 from cdr_ingest.metrics import RECORDS
-from cdr_ingest.sources import BadRow, BLeg, SourceRecord
+from cdr_ingest.sources import BadRow, BLeg, SourceRecord, record_id
 from cdr_ingest.store import IngestStore, RecordRow
 from ringfence.events.call import CallCompleted
-from ringfence.ids import call_id, derive
 from ringfence.kafka.publisher import Publisher
 from ringfence.kafka.records import Outgoing
 from ringfence.topics import CALL_COMPLETED
@@ -64,15 +63,6 @@ class Intake:
                 line=row.line_number,
                 reason=row.reason,
             )
-
-
-def record_id(record: SourceRecord) -> UUID:
-    """The id under which a record is known: a call's own; a bad row's by its bytes."""
-    if isinstance(record, CallCompleted):
-        return record.call_id
-    if isinstance(record, BLeg):
-        return call_id(record.server_id, record.source_call_id)
-    return derive("bad-row", record.server_id, record.tenant, record.raw)
 
 
 def completed(call: CallCompleted) -> Outgoing:

@@ -4,11 +4,27 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from cdr_ingest.sources.fusionpbx import FusionPbxSource
-from cdr_ingest.sources.source import ALL_TENANTS, BadRow, BLeg, Source, SourceRecord
+from cdr_ingest.sources.source import (
+    ALL_TENANTS,
+    BadRow,
+    BLeg,
+    Source,
+    SourceRecord,
+    record_id,
+)
 from ringfence.pbx.fusionpbx import Refused
 from ringfence.pbx.servers import Servers
 
-__all__ = ["ALL_TENANTS", "BLeg", "BadRow", "Refused", "Source", "SourceRecord", "open_sources"]
+__all__ = [
+    "ALL_TENANTS",
+    "BLeg",
+    "BadRow",
+    "Refused",
+    "Source",
+    "SourceRecord",
+    "open_sources",
+    "record_id",
+]
 
 
 @asynccontextmanager

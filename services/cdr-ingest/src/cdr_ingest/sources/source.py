@@ -3,8 +3,10 @@
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
+from uuid import UUID
 
 from ringfence.events.call import CallCompleted
+from ringfence.ids import call_id, derive
 
 ALL_TENANTS = "*"
 """The lane that reads all of a server's tenants at once."""
@@ -35,6 +37,15 @@ class BadRow:
 
 
 SourceRecord = CallCompleted | BLeg | BadRow
+
+
+def record_id(record: SourceRecord) -> UUID:
+    """The id under which a record is known: a call's own; a bad row's by its bytes."""
+    if isinstance(record, CallCompleted):
+        return record.call_id
+    if isinstance(record, BLeg):
+        return call_id(record.server_id, record.source_call_id)
+    return derive("bad-row", record.server_id, record.tenant, record.raw)
 
 
 class Source(Protocol):
