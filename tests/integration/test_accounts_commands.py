@@ -115,7 +115,7 @@ async def test_what_people_type_stays_in_its_place_of_the_path(run: Run) -> None
 async def test_products_packages_and_tariffs(run: Run, tmp_path: Path) -> None:
     card = tmp_path / "card.csv"
     card.write_text(CARD)
-    imported = await run(tariff, "import", "retail", str(card), "--currency", "CAD")
+    imported = await run(tariff, "import", "retail", str(card), "--currency", "CAD", "--yes")
     packaged = await run(package, "set", "standard", "tariff_id=retail", "markup_percent=90")
     entered = await run(
         product, "set", "anna", "pbx-1", "--kind", "fusionpbx", "--server", "wat5",
@@ -142,7 +142,7 @@ async def test_products_packages_and_tariffs(run: Run, tmp_path: Path) -> None:
 async def test_bad_rows_of_a_tariff_are_listed_by_line(run: Run, tmp_path: Path) -> None:
     card = tmp_path / "card.csv"
     card.write_text(CARD + "Nowhere,12a4,0.1,6\nFree,1999,free,6\n")
-    refused = await run(tariff, "import", "retail", str(card), "--currency", "CAD")
+    refused = await run(tariff, "import", "retail", str(card), "--currency", "CAD", "--yes")
     assert refused.exit_code == 2
     assert "line 5: Prefix" in refused.stderr
     assert "line 6: RateValue" in refused.stderr

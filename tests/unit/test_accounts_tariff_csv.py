@@ -1,7 +1,8 @@
-"""Tariff files, as read before anything of them takes effect."""
+"""Tariff files, as they are read row by row before anything of them takes effect."""
 
 import csv
 import io
+from collections.abc import Mapping
 from decimal import Decimal
 
 import pytest
@@ -10,38 +11,127 @@ from hypothesis import strategies as st
 
 from accounts.decimal_text import canonical_decimal
 from accounts.packages import read_increment
-from accounts.tariff_csv import BadTariff, Rate, read_rates, rows_digest
+from accounts.tariff_csv import MAX_LINE, BadRow, FileForm, Rate, RowsDigest, TariffReader
 from ringfence.errors import BadInput
+from ringfence.events.tariff import rows_digest
 
 HEADER = "Description,Prefix,RateValue,Increment"
+COMMA = FileForm(decimal_comma=True)
 
 
-def read(*lines: str) -> list[Rate]:
-    return read_rates(io.StringIO("\n".join(lines), newline=""))
+def reader_of(raw: bytes, form: FileForm = FileForm()) -> TariffReader:  # noqa: B008
+    return TariffReader(io.BytesIO(raw), form)
 
 
-def test_rows_come_in_the_order_of_their_prefixes_in_canonical_form() -> None:
+def read_raw(raw: bytes, form: FileForm = FileForm()) -> list[Rate]:  # noqa: B008
+    """All rows of a file that has no bad one."""
+    reader = reader_of(raw, form)
+    rates = list(iter(lambda: reader.piece(3), []))
+    rates = [rate for piece in rates for rate in piece]
+    assert reader.bad == []
+    assert reader.rows == len(rates)
+    return rates
+
+
+def read(*lines: str, form: FileForm = FileForm()) -> list[Rate]:  # noqa: B008
+    return read_raw("\n".join(lines).encode(), form)
+
+
+def bad_rows(*lines: str, form: FileForm = FileForm()) -> list[BadRow]:  # noqa: B008
+    reader = reader_of("\n".join(lines).encode(), form)
+    while reader.piece():
+        pass
+    assert len(reader.bad) == min(reader.bad_total, 100)
+    return reader.bad
+
+
+def refusal(raw: bytes, form: FileForm = FileForm()) -> str:  # noqa: B008
+    with pytest.raises(BadInput) as refused:
+        read_raw(raw, form)
+    return str(refused.value)
+
+
+def test_rows_come_in_the_order_of_the_file_in_canonical_form() -> None:
     rates = read(HEADER, "B,93,0.0100,6", "A,1204,.03,30/6", "C,112,0,1/1")
     assert rates == [
-        Rate("112", "C", "0", 1, 1, 1),
-        Rate("1204", "A", "0.03", 30, 6, 1),
-        Rate("93", "B", "0.01", 6, 6, 1),
+        Rate(2, "93", "B", "0.01", 6, 6, 1),
+        Rate(3, "1204", "A", "0.03", 30, 6, 1),
+        Rate(4, "112", "C", "0", 1, 1, 1),
     ]
 
 
 def test_columns_are_found_by_name_in_any_order_and_others_are_let_be() -> None:
     rates = read(
-        "Status,PREFIX,OldRate,Increment,Description,RateValue",
-        "0,1204,9,6,Manitoba,0.01",
-        ",1205,9,6,Alabama,0.01",
+        "Status,PREFIX,Carrier,Increment,Description,RateValue",
+        "0,1204,x,6,Manitoba,0.01",
+        ",1205,y,6,Alabama,0.01",
     )
     assert [rate.status for rate in rates] == [0, 1]
 
 
+def test_what_stands_beside_the_rates_is_kept_as_it_is_written() -> None:
+    (rate,) = read(
+        "Description,Prefix,RateValue,Increment,OldRate,ShortDescription,Lastratechangedate,"
+        "RatePremium,status",
+        "Manitoba,1204,0.01,6, 0.0200 ,MB,08/01/2026,,1",
+    )
+    assert rate[-4:] == ("MB", "08/01/2026", "0.0200", None)
+
+
+def test_columns_are_found_as_they_are_mapped() -> None:
+    form = FileForm({"Prefix": "Code", "RateValue": "price", "OldRate": "was"})
+    (rate,) = read("Was,Code,Price,Increment,Description", "9,1204,.01,6,Manitoba", form=form)
+    assert (rate.prefix, rate.rate, rate.old_rate) == ("1204", "0.01", "9")
+
+
+@pytest.mark.parametrize(
+    ("header", "mapping", "told"),
+    [
+        ("Description,Code,Price,Increment", {"Prefix": "Code"}, "RateValue is missing"),
+        (HEADER, {"Prefix": "Code"}, "Code (mapped to Prefix) is missing"),
+        (HEADER, {"OldRate": "Was"}, "Was (mapped to OldRate) is missing"),
+        (f"{HEADER},prefix", {}, "Prefix stands there more than once"),
+    ],
+)
+def test_a_header_that_lacks_a_column_is_refused_with_what_it_has(
+    header: str, mapping: Mapping[str, str], told: str
+) -> None:
+    message = refusal(f"{header}\nA,1,2,3".encode(), FileForm(mapping))
+    assert told in message
+    assert header.replace(",", ", ") in message
+
+
 def test_a_byte_order_mark_crlf_and_blank_lines_are_no_matter() -> None:
     raw = f'\ufeff{HEADER}\r\n\r\n"Place, with comma",1204,0.01,6\r\n,,,\r\n'
-    (rate,) = read_rates(io.StringIO(raw, newline=""))
-    assert rate.description == "Place, with comma"
+    (rate,) = read_raw(raw.encode())
+    assert (rate.description, rate.line) == ("Place, with comma", 3)
+
+
+@pytest.mark.parametrize("delimiter", [None, ";"])
+def test_semicolons_are_found_out_or_declared(delimiter: str | None) -> None:
+    form = FileForm(delimiter=delimiter, decimal_comma=True)
+    (rate,) = read("Description;Prefix;RateValue;Increment", "A, B;1204;,03;30/6", form=form)
+    assert (rate.description, rate.rate) == ("A, B", "0.03")
+
+
+def test_a_declared_delimiter_counts_whatever_the_header_looks_like() -> None:
+    assert "Prefix" in refusal(HEADER.encode() + b"\nA,1,2,3", FileForm(delimiter=";"))
+
+
+@pytest.mark.parametrize(
+    ("rate", "form", "expected"),
+    [
+        ("0.01", COMMA, "decimal comma that was declared"),
+        ('"1.080,00"', COMMA, "decimal comma that was declared"),
+        ('"0,01"', FileForm(), "a decimal comma must be declared"),
+    ],
+)
+def test_a_decimal_comma_counts_only_when_it_is_declared(
+    rate: str, form: FileForm, expected: str
+) -> None:
+    (bad,) = bad_rows(HEADER, f"A,1204,{rate},6", form=form)
+    assert bad.field == "RateValue"
+    assert expected in bad.expected
 
 
 @pytest.mark.parametrize(
@@ -51,87 +141,162 @@ def test_a_byte_order_mark_crlf_and_blank_lines_are_no_matter() -> None:
         ("A,,0.01,6", "Prefix"),
         ("A,+1204,0.01,6", "Prefix"),
         ("A,1204120412041204,0.01,6", "Prefix"),
+        ("A,\u0661\u0662,0.01,6", "Prefix"),
         ("A,1204,-0.01,6", "RateValue"),
         ("A,1204,1e3,6", "RateValue"),
         ("A,1204,NaN,6", "RateValue"),
         ("A,1204,,6", "RateValue"),
         ('A,1204,"1,080.00",6', "RateValue"),
         ("A,1204,0.0000000000001,6", "RateValue"),
+        ("A,1204,1000000.000001,6", "RateValue"),
         ("A,1204,0.01,0", "Increment"),
         ("A,1204,0.01,30/0", "Increment"),
         ("A,1204,0.01,", "Increment"),
         ("A,1204,0.01,1.5", "Increment"),
         ("A,1204,0.01,99999999", "Increment"),
-        ("A,1204", "row"),
+        ("A,1204,0.01", "row"),
+        ("A,1204,0,01,6", "row"),
+        ("Korea, South,82,0.01,6", "row"),
+        ('"A"x,1204,0.01,6', "row"),
+        ('"never closed,1,0.01,6', "row"),
         ('"two\nlines",1204,0.01,6', "Description"),
-        ("A,1,0.02,6", "Prefix"),
+        (f"{'x' * 201},1204,0.01,6", "Description"),
+        ("A\x00,1204,0.01,6", "Description"),
     ],
 )
-def test_a_bad_row_is_named_by_line_and_field(row: str, field: str) -> None:
-    with pytest.raises(BadTariff) as bad:
-        read(HEADER, "Canada,1,0.01,6", row)
-    (found,) = bad.value.rows
-    assert found.field == field
-    assert found.line == 3 + row.count("\n")
+def test_a_bad_row_is_named_by_the_line_on_which_it_begins_and_by_field(
+    row: str, field: str
+) -> None:
+    (found,) = bad_rows(HEADER, "Canada,1,0.01,6", "", row)
+    assert (found.line, found.field) == (4, field)
 
 
-def test_all_bad_rows_are_counted_and_the_first_hundred_listed() -> None:
-    with pytest.raises(BadTariff) as bad:
-        read(HEADER, *(f"A,x{number},0.01,6" for number in range(250)))
-    assert (bad.value.total, len(bad.value.rows)) == (250, 100)
-    assert "Line 2" in str(bad.value)
+def test_rows_after_one_that_can_not_be_read_are_read() -> None:
+    found = bad_rows(HEADER, '"A"x,1204,0.01,6', "Canada,1,0.01,6", "B,zero,0.01,6")
+    assert [(row.line, row.field) for row in found] == [(2, "row"), (4, "Prefix")]
+
+
+def test_cells_too_many_are_refused_before_they_shift_a_rate() -> None:
+    """`0,01` undeclared in an unquoted file would else be a rate of 0 with an increment of 1."""
+    (bad,) = bad_rows("Prefix,RateValue,Increment,Description", "1204,0,01,6,Manitoba")
+    assert bad.field == "row"
+
+
+def test_empty_cells_at_the_end_of_lines_are_no_matter() -> None:
+    assert len(read(f"{HEADER},,", "A,1204,0.01,6", "B,1205,0.01,6,,,")) == 2
+
+
+def test_all_bad_rows_are_counted_and_the_first_hundred_kept() -> None:
+    reader = reader_of("\n".join([HEADER, *(f"A,x{n},0.01,6" for n in range(250))]).encode())
+    assert reader.piece() == []
+    assert (reader.bad_total, len(reader.bad), reader.bad[-1].line) == (250, 100, 101)
+
+
+def test_formula_text_is_text() -> None:
+    (rate,) = read(HEADER, '"=cmd(""|calc"")",1204,0.01,6')
+    assert rate.description == '=cmd("|calc")'
 
 
 @pytest.mark.parametrize(
-    "lines",
+    "raw",
     [
-        (),
-        ("",),
-        (HEADER,),
-        ("Description,Prefix,RateValue", "A,1,2"),
-        (HEADER, '"never closed,1,0.01,6'),
-        (HEADER, "x" * 200_000),
+        b"",
+        b"\n \n",
+        HEADER.encode(),
+        b"Description,Prefix,RateValue\nA,1,2",
+        HEADER.replace(",", "\r").encode(),
+        f"{HEADER}\n{'x' * (MAX_LINE + 1)}".encode(),
     ],
 )
-def test_what_is_no_tariff_is_refused_whole(lines: tuple[str, ...]) -> None:
-    with pytest.raises(BadInput):
-        read(*lines)
+def test_what_is_no_tariff_is_refused_whole(raw: bytes) -> None:
+    refusal(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "place"),
+    [
+        (f"{HEADER}\nCaf\u00e9,33,0.01,6".encode("latin-1"), "line 2, byte 4: 0xE9"),
+        (HEADER.encode("utf-16"), "line 1, byte 1: 0xFF"),
+        (f"{HEADER}\nA,1,0.01,6\n".encode() + b"\xc3", "line 3, byte 1: 0xC3"),
+        (f"{HEADER}\n".encode() + b"\xed\xa0\x80,1,0.01,6", "line 2, byte 1: 0xED"),
+    ],
+)
+def test_what_is_not_utf_8_is_refused_with_line_and_byte(raw: bytes, place: str) -> None:
+    assert place in refusal(raw)
 
 
 def test_the_digest_is_of_the_rows_and_of_nothing_else() -> None:
     """Fixed for ever: whoever loads a version checks it against this recipe."""
-    rates = read(HEADER, "Manitoba,1204,.0300,30/6", "Café,33,0.02,6")
-    assert rates == read("Prefix,Increment,RateValue,Description", "33,6,0.020,Café",
-                         "1204,30/6,0.03,Manitoba")  # fmt: skip
-    assert rows_digest(rates) == "8dd76c4415c6c4006abe3247e81619fb9c4727083b5af9dc6a9f4ae4946d2b97"
+    rates = [("1204", "Manitoba", "0.03", 30, 6, 1), ("33", "Caf\u00e9", "0.02", 6, 6, 1)]
+    digest = RowsDigest()
+    digest.add(rates[:1])
+    digest.add(rates[1:])
+    assert digest.hex() == "8dd76c4415c6c4006abe3247e81619fb9c4727083b5af9dc6a9f4ae4946d2b97"
+    assert digest.hex() == rows_digest(rates)
 
 
 @given(st.text(max_size=200))
 def test_any_text_is_a_tariff_or_refused(text: str) -> None:
+    reader = reader_of(f"{HEADER}\n{text}".encode("utf-8", "surrogatepass"))
     try:
-        rates = read_rates(io.StringIO(f"{HEADER}\n{text}", newline=""))
-    except (BadInput, BadTariff):
+        rates = reader.piece(10_000)
+    except BadInput:
         return
     assert all(rate.initial_s >= 1 and rate.increment_s >= 1 for rate in rates)
 
 
-@given(
-    st.dictionaries(
-        st.from_regex(r"[0-9]{1,15}", fullmatch=True),
-        st.decimals(0, 1000, places=6, allow_nan=False),
-        min_size=1,
-        max_size=30,
-    )
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_tariff_or_refused(raw: bytes) -> None:
+    reader = reader_of(HEADER.encode() + raw)
+    try:
+        rates = reader.piece(10_000)
+    except BadInput:
+        return
+    assert rates or reader.bad
+
+
+TEXT = st.text(
+    st.characters(codec="utf-8", exclude_categories=("C", "Z"), include_characters=" ,;\"'="),
+    max_size=30,
+).map(str.strip)
+ROW = st.tuples(
+    TEXT,
+    st.from_regex(r"[0-9]{1,15}", fullmatch=True),
+    st.decimals(0, 1000, places=6, allow_nan=False),
+    st.tuples(st.integers(1, 86_400), st.integers(1, 86_400)),
+    st.sampled_from(["0", "1"]),
+    st.booleans(),
 )
-def test_no_rate_loses_a_decimal_on_the_way(rates: dict[str, object]) -> None:
+
+
+@given(
+    st.lists(ROW, min_size=1, max_size=20),
+    st.sampled_from(",;"),
+    st.sampled_from(["\n", "\r\n"]),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+)
+def test_rows_come_back_from_every_way_to_write_them(
+    rows: list[tuple[str, str, Decimal, tuple[int, int], str, bool]],
+    delimiter: str, ending: str, mark: bool, comma: bool, quoting: int,
+) -> None:  # fmt: skip
     out = io.StringIO(newline="")
-    writer = csv.writer(out)
-    writer.writerow(HEADER.split(","))
-    writer.writerows(["x", prefix, f"{rate:f}", "6"] for prefix, rate in rates.items())
-    out.seek(0)
-    read_back = {rate.prefix: rate.rate for rate in read_rates(out)}
-    assert sorted(read_back) == list(read_back)
-    assert {p: Decimal(r) for p, r in read_back.items()} == rates
+    writer = csv.writer(out, delimiter=delimiter, lineterminator=ending, quoting=quoting)
+    writer.writerow([*HEADER.split(","), "status", "OldRate"])
+    for text, prefix, rate, (initial, more), status, leading_dot in rows:
+        typed = f"{rate:f}"
+        typed = typed.removeprefix("0") if leading_dot and rate < 1 else typed
+        typed = typed.replace(".", ",") if comma else typed
+        increment = str(more) if initial == more else f"{initial}/{more}"
+        writer.writerow([text, prefix, typed, increment, status, text])
+    raw = out.getvalue().encode("utf-8-sig" if mark else "utf-8")
+    found = read_raw(raw, FileForm(decimal_comma=comma))
+    assert [
+        (r.description, r.prefix, Decimal(r.rate), (r.initial_s, r.increment_s), str(r.status))
+        for r in found
+    ] == [row[:5] for row in rows]
+    assert [rate.old_rate for rate in found] == [row[0] or None for row in rows]
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,14 @@ from ringfence.events.account import Package, Service
 from ringfence.postgres.pool import Connection
 
 
-async def lock_name(connection: Connection, name: str) -> None:
-    """Be the only one who writes under `name`, until the transaction ends."""
-    await connection.execute("select pg_advisory_xact_lock(hashtextextended($1, 0))", name)
+async def lock_name(connection: Connection, name: str, *, bound_s: float | None = None) -> None:
+    """Be the only one who writes under `name`, until the transaction ends.
+
+    Waits for whoever is, as long as any statement may take, or `bound_s`.
+    """
+    await connection.execute(
+        "select pg_advisory_xact_lock(hashtextextended($1, 0))", name, timeout=bound_s
+    )
 
 
 async def locked_account(connection: Connection, account_id: str) -> Account | None:

@@ -60,12 +60,12 @@ class FrontDoor:
             return None
         return self.ask("GET", path)
 
-    def pages(self, path: str, limit: int) -> Iterator[dict[str, Any]]:
+    def pages(self, path: str, limit: int, **params: Any) -> Iterator[dict[str, Any]]:
         """Up to `limit` rows of a question that is answered in pages."""
         cursor: str | None = None
         left = limit
         while left > 0:
-            page = self.get(path, cursor=cursor, limit=min(left, _PAGE))
+            page = self.get(path, cursor=cursor, limit=min(left, _PAGE), **params)
             yield from page["items"]
             left -= len(page["items"])
             cursor = page["next"]

@@ -16,6 +16,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 Row = Mapping[str, Any]
 Column = tuple[str, Callable[[Row], object]]
 WIDTH = 80
+_NUMERIC = frozenset(
+    ("amount", "balance", "cost", "seconds", "rows", "version", "added", "removed", "dearer",
+     "cheaper", "changed", "same")
+)  # fmt: skip
 
 as_json: Callable[[F], F] = click.option(
     "--json", "json_wanted", is_flag=True, help="Print JSON, for machines."
@@ -46,7 +50,7 @@ def show_rows(
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for title, _ in columns:
-        numeric = title in ("amount", "balance", "cost", "seconds", "rows", "version")
+        numeric = title in _NUMERIC
         table.add_column(title, justify="right" if numeric else "left", overflow="fold")
     for row in found:
         # Cells are Text: what a client is called is never read as markup.
@@ -88,6 +92,15 @@ def titled(title: str, name: str) -> Column:
 def moment(title: str, name: str) -> Column:
     """A column with an instant, to the second, in UTC."""
     return title, lambda row: _moment(row.get(name))
+
+
+def instant(title: str, name: str) -> Column:
+    """A column with an instant of any year, to the minute, in UTC."""
+    return title, lambda row: _instant(row.get(name))
+
+
+def _instant(text: Any) -> str:
+    return datetime.fromisoformat(text).strftime("%Y-%m-%d %H:%M") if text else ""
 
 
 def _moment(text: Any) -> str:

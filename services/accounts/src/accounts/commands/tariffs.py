@@ -1,85 +1,139 @@
 """`ringfence tariff`: rate cards, imported whole, each import a version."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import wrap_file
 
-from accounts.commands.connection import front_door, path_of
-from accounts.commands.tables import as_json, moment, show_facts, show_rows, titled
+from accounts.commands.connection import fail, front_door, path_of
+from accounts.commands.tables import (
+    as_json,
+    field,
+    instant,
+    limit_option,
+    print_json,
+    show_facts,
+    show_rows,
+    titled,
+)
+from accounts.commands.tariff_changes import diff, rollback
+from accounts.commands.tariff_import import import_tariff
 
-_CHUNK = 256 * 1024
+_NO_TARIFFS = "No tariffs yet: `ringfence tariff import TARIFF FILE --currency …`."
 
 
 @click.group()
 def tariff() -> None:
-    """Tariffs: import, list."""
+    """Tariffs: import, compare, roll back, look up."""
 
 
-@tariff.command("import")
-@click.argument("tariff_id")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--currency", required=True, help="ISO 4217, such as CAD")
-@click.option("--effective-from", help="an instant with its zone; left out: now")
-@click.option("--name", help="what to call it; left out: its id")
-@as_json
-def import_tariff(
-    tariff_id: str,
-    file: Path,
-    currency: str,
-    effective_from: str | None,
-    name: str | None,
-    json_wanted: bool,
-) -> None:
-    """Import a CSV with the columns Description, Prefix, RateValue, Increment [, status].
-
-    It takes effect whole or not at all; bad rows are listed by line.
-    """
-    given = {"currency": currency, "effective_from": effective_from, "name": name}
-    answer = front_door().ask(
-        "POST",
-        path_of("tariffs", tariff_id, "versions"),
-        params={key: value for key, value in given.items() if value is not None},
-        headers={"Content-Type": "text/csv", "Content-Length": str(file.stat().st_size)},
-        content=_chunks(file),
-    )
-    show_facts(answer, json_wanted=json_wanted)
-
-
-def _chunks(file: Path) -> Iterator[bytes]:
-    """The file's content, with a bar on a terminal."""
-    console = Console(stderr=True)
-    with (
-        file.open("rb") as raw,
-        wrap_file(
-            raw,
-            file.stat().st_size,
-            description="uploading",
-            console=console,
-            disable=not console.is_terminal,
-        ) as shown,
-    ):
-        while chunk := shown.read(_CHUNK):
-            yield chunk
+for command in (import_tariff, diff, rollback):
+    tariff.add_command(command)
 
 
 @tariff.command("list")
-@click.argument("tariff_id", required=False)
 @as_json
-def list_tariffs(tariff_id: str | None, json_wanted: bool) -> None:
-    """List tariffs, or the versions of one."""
-    place = path_of("tariffs", tariff_id, "versions") if tariff_id else "/tariffs"
+def list_tariffs(json_wanted: bool) -> None:
+    """List tariffs, each as its latest version."""
     columns = (
         titled("tariff", "tariff_id"),
         titled("version", "version_id"),
         titled("cur", "currency"),
         titled("rows", "rows"),
-        moment("effective from", "effective_from"),
-        ("sha256", lambda row: row["sha256"][:12]),
+        instant("effective from", "effective_from"),
         titled("by", "created_by"),
     )
-    rows = front_door().get(place)["items"]
-    empty = "No tariffs yet: `ringfence tariff import TARIFF FILE --currency …`."
-    show_rows(rows, columns, json_wanted=json_wanted, empty=empty)
+    rows = front_door().get("/tariffs")["items"]
+    show_rows(rows, columns, json_wanted=json_wanted, empty=_NO_TARIFFS)
+
+
+@tariff.command("versions")
+@click.argument("tariff_id")
+@as_json
+def list_versions(tariff_id: str, json_wanted: bool) -> None:
+    """List the versions of a tariff, the newest first."""
+    columns = (
+        titled("version", "version_id"),
+        instant("effective from", "effective_from"),
+        instant("until", "until"),
+        ("state", _state),
+        titled("rows", "rows"),
+        titled("by", "created_by"),
+    )
+    rows = front_door().get(path_of("tariffs", tariff_id, "versions"))["items"]
+    show_rows(rows, columns, json_wanted=json_wanted, empty=_NO_TARIFFS)
+
+
+def _state(row: Any) -> str:
+    restored = f" (rows of {row['restores']})" if row["restores"] else ""
+    return f"{row['state']}{restored}"
+
+
+@tariff.command("show")
+@click.argument("tariff_id")
+@click.option("--version", type=click.IntRange(1), help="left out: the one in force")
+@click.option("--prefix", help="which row would match this number or prefix, such as 1416")
+@limit_option(10)
+@as_json
+def show_tariff(
+    tariff_id: str, version: int | None, prefix: str | None, limit: int, json_wanted: bool
+) -> None:
+    """Show a version of a tariff and its first rows, or the row that a number matches."""
+    door = front_door()
+    if prefix is not None:
+        place = path_of("tariffs", tariff_id, "rate")
+        found = door.get(place, number=prefix, version=version)
+        _show_match(found, json_wanted=json_wanted)
+        return
+    facts = door.get(path_of("tariffs", tariff_id, "version"), version=version)
+    asked = path_of("tariffs", tariff_id, "rates")
+    rows = list(door.pages(asked, limit, version=facts["version_id"]))
+    if json_wanted:
+        print_json({**facts, "rates": rows})
+        return
+    show_facts(facts, json_wanted=False)
+    columns = (field("prefix"), field("description"), field("rate"), field("increment"),
+               field("status"))  # fmt: skip
+    show_rows(rows, columns, json_wanted=False, empty="No rows.")
+
+
+def _show_match(found: dict[str, Any], *, json_wanted: bool) -> None:
+    if json_wanted:
+        print_json(found)
+        return
+    version = found["version"]
+    name = f"version {version['version_id']} of {version['tariff_id']} ({version['state']})"
+    if found["rate"] is None:
+        click.echo(f"No row of {name} matches {found['number']}.")
+        return
+    click.echo(f"{found['number']} matches this row of {name}:")
+    facts = {key: value for key, value in found["rate"].items() if value is not None}
+    show_facts({**facts, "currency": version["currency"]}, json_wanted=False)
+
+
+def _split(pair: str) -> tuple[str, str, str]:
+    if "=" not in pair:
+        fail(f"{pair}: expected FIELD=COLUMN, such as Prefix=Code")
+    return pair.partition("=")
+
+
+@tariff.command("map")
+@click.argument("tariff_id")
+@click.argument("pairs", nargs=-1, metavar="[FIELD=COLUMN]…")
+@as_json
+def map_columns(tariff_id: str, pairs: tuple[str, ...], json_wanted: bool) -> None:
+    """Show what a tariff's files call their columns; or change it, such as Prefix=Code.
+
+    `Prefix=` gives a field its own name again. Imports remember what `--map` says, too.
+    """
+    door = front_door()
+    place = path_of("tariffs", tariff_id, "mapping")
+    columns = door.get(place)
+    if pairs:
+        given = {name.strip().lower(): (name, column) for name, _, column in map(_split, pairs)}
+        kept = {name: column for name, column in columns.items() if name.lower() not in given}
+        columns = door.ask("PUT", place, json={**kept, **dict(given.values())})
+    if json_wanted:
+        print_json(columns)
+        return
+    rows = [{"field": name, "column": column} for name, column in columns.items()]
+    show_rows(rows, (field("field"), field("column")), json_wanted=False, empty="")

@@ -1,0 +1,76 @@
+"""Which column of a file holds which field of a tariff: by its own name, or as it was mapped."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from ringfence.errors import BadInput
+
+REQUIRED = ("Description", "Prefix", "RateValue", "Increment")
+REMARKS = ("ShortDescription", "Lastratechangedate", "OldRate", "RatePremium")
+"""Kept as they stand in the file; no price depends on them."""
+
+FIELDS = (*REQUIRED, *REMARKS, "status")
+_CANONICAL = {name.lower(): name for name in FIELDS}
+_MAX_NAME = 100
+
+
+def read_mapping(pairs: Iterable[str]) -> dict[str, str]:
+    """`Prefix=Code`, `RateValue=Price` as field -> column; `Prefix=` is the field's own name again.
+
+    Raises BadInput for another form, a field that tariffs do not have, or one given twice.
+    """
+    mapping: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, column = pair.partition("=")
+        field = _CANONICAL.get(name.strip().lower())
+        if not equals or field is None:
+            raise BadInput("map", pair, f"FIELD=COLUMN, where FIELD is one of {', '.join(FIELDS)}")
+        if field in mapping:
+            raise BadInput("map", pair, f"each field once; {field} was given before")
+        mapping[field] = _column_name(column, field)
+    return mapping
+
+
+def _column_name(text: str, field: str) -> str:
+    column = text.strip()
+    if len(column) > _MAX_NAME or not column.isprintable():
+        raise BadInput("map", f"{field}={column}", f"a name of at most {_MAX_NAME} characters")
+    return column
+
+
+def merged(remembered: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """A mapping as it is remembered: what is given counts, own names need no remembering."""
+    both = {**remembered, **given}
+    return {
+        field: both[field]
+        for field in FIELDS
+        if both.get(field) and both[field].lower() != field.lower()
+    }
+
+
+def find_columns(header: Sequence[str], mapping: Mapping[str, str]) -> dict[str, int]:
+    """Where each field's column stands; optional fields that the file lacks are left out.
+
+    Names are compared without regard to case. Raises BadInput, naming the column and what the
+    header has, when a required or mapped column is missing or two columns share its name.
+    """
+    names = [name.strip().lower() for name in header]
+    wanted = {field: mapping.get(field, field) for field in FIELDS}
+    needed = {f: c for f, c in wanted.items() if f in REQUIRED or f in mapping}
+    _refuse_if(
+        [_told(f, c) for f, c in needed.items() if c.lower() not in names], header, "is missing"
+    )
+    twice = [_told(f, c) for f, c in wanted.items() if names.count(c.lower()) > 1]
+    _refuse_if(twice, header, "stands there more than once")
+    return {f: names.index(c.lower()) for f, c in wanted.items() if c.lower() in names}
+
+
+def _told(field: str, column: str) -> str:
+    own = column.lower() == field.lower()
+    return field if own else f"{column} (mapped to {field})"
+
+
+def _refuse_if(columns: Sequence[str], header: Sequence[str], why: str) -> None:
+    if columns:
+        has = ", ".join(name.strip() for name in header if name.strip())
+        expected = f"a header row with {', '.join(REQUIRED)} or what they are mapped to"
+        raise BadInput("header", has[:300], f"{expected}; {'; '.join(columns)} {why}")

@@ -1,0 +1,45 @@
+"""What a tariff's files call their columns."""
+
+import pytest
+
+from accounts.tariff_columns import FIELDS, find_columns, merged, read_mapping
+from ringfence.errors import BadInput
+
+
+def test_a_mapping_is_read_without_regard_to_the_case_of_fields() -> None:
+    assert read_mapping(["prefix=Code", "RATEVALUE= Price per min "]) == {
+        "Prefix": "Code",
+        "RateValue": "Price per min",
+    }
+
+
+def test_a_column_may_have_an_equals_sign() -> None:
+    assert read_mapping(["Prefix=a=b"]) == {"Prefix": "a=b"}
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [["Prefix"], ["Code=Prefix"], ["=Code"], ["Prefix=A", "prefix=B"], [f"Prefix={'x' * 101}"],
+     ["Prefix=a\nb"]],
+)  # fmt: skip
+def test_what_is_no_mapping_is_refused(pairs: list[str]) -> None:
+    with pytest.raises(BadInput) as refused:
+        read_mapping(pairs)
+    assert refused.value.field == "map"
+
+
+def test_what_is_given_counts_before_what_is_remembered() -> None:
+    remembered = {"Prefix": "Code", "RateValue": "Price"}
+    assert merged(remembered, {"Prefix": "Dial"}) == {"Prefix": "Dial", "RateValue": "Price"}
+
+
+@pytest.mark.parametrize("own", ["", "Prefix", "PREFIX"])
+def test_a_field_can_have_its_own_name_again(own: str) -> None:
+    assert merged({"Prefix": "Code"}, {"Prefix": own}) == {}
+
+
+def test_two_fields_may_stand_in_one_column() -> None:
+    found = find_columns(["Code", "RateValue", "Increment"], {"Prefix": "code",
+                                                             "Description": "CODE"})  # fmt: skip
+    assert (found["Prefix"], found["Description"]) == (0, 0)
+    assert found.keys() < set(FIELDS)
