@@ -1,6 +1,6 @@
 """What cdr-ingest counts, besides what every service counts."""
 
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter, Gauge, Histogram
 
 RECORDS = Counter(
     "ringfence_ingest_records_total", "Records accepted from a source.", ["server", "disposition"]
@@ -12,3 +12,13 @@ NEWEST_CALL = Gauge(
 READ_UNTIL = Gauge(
     "ringfence_ingest_read_until_seconds", "How far a lane was read, epoch.", ["server", "lane"]
 )
+POSTS = Counter(
+    "ringfence_ingest_posts_total", "Posts answered, by what was answered.", ["server", "result"]
+)
+POST_SECONDS = Histogram(
+    "ringfence_ingest_post_seconds",
+    "From a post's head read to its answer.",
+    ["server"],
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+PUSH_QUEUE = Gauge("ringfence_ingest_push_queue_records", "Posted records not yet safe.")

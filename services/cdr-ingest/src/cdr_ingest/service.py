@@ -3,6 +3,7 @@
 FusionPBX ─▶ poll a window ─▶ read rows ─┬─▶ new?   ─▶ call.completed
 (one lane per tenant, or all)            ├─▶ broken ─▶ dead letter with its reason
                                          └─▶ noted as accepted, cursor moved
+FreeSWITCH ─▶ posts a record ─▶ read it ─▶ the same, in batches ─▶ answered once it is safe
 """
 
 import asyncio
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 
 from cdr_ingest.intake import Intake
 from cdr_ingest.poller import Poller, lanes_of
+from cdr_ingest.receiver.collector import Collector
+from cdr_ingest.receiver.listener import Limits, Receiver
 from cdr_ingest.settings import Settings
 from cdr_ingest.sources import Source, open_sources
 from cdr_ingest.store import IngestStore
@@ -17,7 +20,7 @@ from cdr_ingest.window import Reach
 from ringfence.clock import SystemClock
 from ringfence.kafka.publisher import open_publisher
 from ringfence.observe.health import Health
-from ringfence.pbx.servers import FusionPbxServer, load_servers
+from ringfence.pbx.servers import FusionPbxServer, Servers, load_servers
 from ringfence.postgres.pool import open_pool
 from ringfence.process import run_loops
 
@@ -40,7 +43,32 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             for server_id, server in servers.fusionpbx.items()
             for poller in pollers_of(sources[server_id], server, intake, store, settings, health)
         ]
-        await run_loops(stop, *(poller.run for poller in pollers))
+        receivers = receivers_of(servers, intake, settings, health)
+        await run_loops(stop, *(loop.run for loop in (*pollers, *receivers)))
+
+
+def receivers_of(
+    servers: Servers, intake: Intake, settings: Settings, health: Health
+) -> Iterator[Receiver]:
+    """The receiver of what servers post, if any of them may."""
+    if servers.pushing:
+        collector = Collector(
+            take=intake.take,
+            progress=health.loop("posts"),
+            batch_records=settings.cdr_ingest_batch_records,
+            places=settings.cdr_ingest_push_posts,
+        )
+        yield Receiver(
+            servers=servers.pushing,
+            collector=collector,
+            host=settings.cdr_ingest_push_host,
+            port=settings.cdr_ingest_push_port,
+            limits=Limits(
+                body_bytes=settings.cdr_ingest_push_body_bytes,
+                posts=settings.cdr_ingest_push_posts,
+                answer_s=settings.cdr_ingest_push_answer_s,
+            ),
+        )
 
 
 def pollers_of(

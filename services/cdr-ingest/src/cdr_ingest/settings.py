@@ -26,3 +26,24 @@ class Settings(CommonSettings):
     cdr_ingest_backoff_max_s: float = Field(
         60.0, gt=0, description="seconds between two tries of a source that fails, at most"
     )
+    cdr_ingest_push_host: str = Field(
+        "127.0.0.1", description="where PBXs post call records; only if a server has `push`"
+    )
+    cdr_ingest_push_port: int = Field(
+        8070, ge=0, le=65_535, description="its TCP port; 0: any free one, told in the log"
+    )
+    cdr_ingest_push_body_bytes: int = Field(
+        1024 * 1024, ge=1024, le=3_000_000, description="bytes of one posted record, at most"
+    )
+    cdr_ingest_push_posts: int = Field(
+        5000,
+        ge=1,
+        le=100_000,
+        description="posts under way, at most; further ones are answered 503",
+    )
+    cdr_ingest_push_answer_s: float = Field(
+        8.0,
+        gt=0,
+        le=60,
+        description="seconds after which a post that is not yet safe is answered 503",
+    )

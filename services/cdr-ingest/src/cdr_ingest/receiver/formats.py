@@ -1,0 +1,60 @@
+"""What can be posted: for each kind of server, the formats and who reads them.
+
+A new format is one function and one line in `READERS`; it is then posted to
+`/cdr/{server_id}/{format}`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from cdr_ingest.sources import SourceRecord
+from cdr_ingest.sources.freeswitch import Cdr, read_record
+from cdr_ingest.sources.freeswitch_body import document, read_json
+from cdr_ingest.sources.freeswitch_xml import read_xml
+from ringfence.pbx.servers import FusionPbxServer, VodiaServer
+
+PushingServer = FusionPbxServer | VodiaServer
+
+
+@dataclass(frozen=True)
+class Posted:
+    """A request whose sender is known: nothing in it is trusted yet."""
+
+    server_id: str
+    server: PushingServer
+    content_type: str
+    query: Mapping[str, str]
+    body: bytes
+
+
+Reader = Callable[[Posted], SourceRecord | None]
+"""Reads a post: a call, a b leg (noted, not billed), a row to park, or None: nothing to take.
+
+Raises BadInput for what can not be read; the body is then parked as it came.
+"""
+
+_A_LEG = "a_"
+
+
+def read_freeswitch_json(posted: Posted) -> SourceRecord:
+    """mod_json_cdr. It marks no leg in the query: the record itself says which it is."""
+    cdr = read_json(document(posted.content_type, posted.body))
+    return _read(cdr, posted, is_b_leg=False)
+
+
+def read_freeswitch_xml(posted: Posted) -> SourceRecord:
+    """mod_xml_cdr, with `prefix-a-leg`: what is not marked `a_` in the query is a b leg."""
+    cdr = read_xml(document(posted.content_type, posted.body))
+    return _read(cdr, posted, is_b_leg=not posted.query.get("uuid", "").startswith(_A_LEG))
+
+
+def _read(cdr: Cdr, posted: Posted, *, is_b_leg: bool) -> SourceRecord:
+    uuid = posted.query.get("uuid", "").removeprefix(_A_LEG)
+    return read_record(cdr, server_id=posted.server_id, posted_uuid=uuid, is_b_leg=is_b_leg)
+
+
+READERS: Mapping[tuple[str, str], Reader] = {
+    ("fusionpbx", "json"): read_freeswitch_json,
+    ("fusionpbx", "xml"): read_freeswitch_xml,
+}
+"""By the server's kind and the format that the path names."""

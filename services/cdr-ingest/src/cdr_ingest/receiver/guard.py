@@ -1,0 +1,120 @@
+"""Who may post: HTTP Basic and Digest, with one name and password for each server.
+
+FreeSWITCH's modules send `cred` by Basic unless `auth-scheme` says `digest`; then curl asks first
+and answers the challenge. Digest is RFC 7616 with `qop=auth`, SHA-256 or MD5 (which older curls
+know alone). A nonce lives for half a minute, and each count of it is good for one request.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import re
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from enum import Enum
+
+NONCE_LIFE_S = 30
+_USES_REMEMBERED = 200_000
+_HASHES: dict[str, Callable[[bytes], str]] = {
+    "SHA-256": lambda data: hashlib.sha256(data).hexdigest(),
+    "MD5": lambda data: hashlib.md5(data, usedforsecurity=False).hexdigest(),
+}
+_PAIR = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_MAX_HEADER = 4096
+
+
+class Verdict(Enum):
+    """What a request's credentials are worth."""
+
+    ADMITTED = "admitted"
+    REFUSED = "refused"
+    STALE = "stale"
+    """Right, but for a nonce that has lapsed: the client asks again by itself."""
+
+
+class Guard:
+    """One server's door. Compares in constant time, and keeps no request's credentials."""
+
+    def __init__(
+        self,
+        server_id: str,
+        *,
+        user: str,
+        password: str,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._realm = f"ringfence {server_id}"
+        self._user = user
+        self._password = password
+        self._monotonic = monotonic
+        self._key = secrets.token_bytes(32)
+        self._uses: OrderedDict[tuple[str, str], None] = OrderedDict()
+
+    def check(self, authorization: str, method: str, uri: str) -> Verdict:
+        """The verdict on a request by its Authorization header; `uri` as it was requested."""
+        scheme, _, said = authorization[:_MAX_HEADER].partition(" ")
+        if scheme.lower() == "basic":
+            return self._check_basic(said)
+        if scheme.lower() == "digest":
+            return self._check_digest(said, method, uri)
+        return Verdict.REFUSED
+
+    def challenges(self, *, stale: bool = False) -> list[str]:
+        """The WWW-Authenticate headers of a refusal, the best scheme first."""
+        nonce, lapsed = self._new_nonce(), ", stale=true" if stale else ""
+        digests = [
+            f'Digest realm="{self._realm}", qop="auth", algorithm={name}, nonce="{nonce}"{lapsed}'
+            for name in _HASHES
+        ]
+        return [*digests, f'Basic realm="{self._realm}", charset="UTF-8"']
+
+    def _check_basic(self, said: str) -> Verdict:
+        try:
+            user, _, password = base64.b64decode(said.strip(), validate=True).partition(b":")
+        except (binascii.Error, ValueError):
+            return Verdict.REFUSED
+        right_user = hmac.compare_digest(user, self._user.encode())
+        right_password = hmac.compare_digest(password, self._password.encode())
+        return Verdict.ADMITTED if right_user and right_password else Verdict.REFUSED
+
+    def _check_digest(self, said: str, method: str, uri: str) -> Verdict:
+        given = {name.lower(): quoted or bare for name, quoted, bare in _PAIR.findall(said)}
+        hashed = _HASHES.get(given.get("algorithm", "MD5").upper())
+        if hashed is None or given.get("qop") != "auth" or given.get("uri") != uri:
+            return Verdict.REFUSED
+        secret = hashed(f"{self._user}:{self._realm}:{self._password}".encode())
+        request = hashed(f"{method}:{uri}".encode())
+        nonce, count = given.get("nonce", ""), given.get("nc", "")
+        proof = f"{secret}:{nonce}:{count}:{given.get('cnonce', '')}:auth:{request}"
+        right_user = _same(given.get("username", ""), self._user)
+        if not (_same(given.get("response", ""), hashed(proof.encode())) and right_user):
+            return Verdict.REFUSED
+        return Verdict.ADMITTED if self._use(nonce, count) else Verdict.STALE
+
+    def _new_nonce(self) -> str:
+        seed = f"{self._monotonic():.0f}.{secrets.token_hex(8)}"
+        return f"{seed}.{self._signature(seed)}"
+
+    def _use(self, nonce: str, count: str) -> bool:
+        """Whether the nonce is one of ours, of late, and this count of it was not used before."""
+        seed, _, signature = nonce.rpartition(".")
+        if not _same(signature, self._signature(seed)):
+            return False
+        if self._monotonic() - float(seed.partition(".")[0]) > NONCE_LIFE_S:
+            return False
+        if (nonce, count) in self._uses:
+            return False
+        self._uses[nonce, count] = None
+        while len(self._uses) > _USES_REMEMBERED:
+            self._uses.popitem(last=False)
+        return True
+
+    def _signature(self, seed: str) -> str:
+        return hmac.new(self._key, seed.encode(), hashlib.sha256).hexdigest()
+
+
+def _same(given: str, wanted: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "replace"), wanted.encode())

@@ -1,0 +1,245 @@
+"""The HTTP side: `POST /cdr/{server_id}/{format}`, answered once the record is safe.
+
+| status | means |
+|---|---|
+| 200 | the broker has the record (a b leg: it is noted) |
+| 400 | it can not be read, and is parked as it came; the answer says field, value, expected |
+| 401 | wrong name or password |
+| 404 | no such server, or it does not push in this format |
+| 408, 413 | the body did not come in time, or is too large; nothing of it was kept |
+| 503 | too many at once, or broker or database are unwell; nothing is promised |
+"""
+
+import asyncio
+import ipaddress
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+
+import structlog
+from aiohttp import web
+
+from cdr_ingest.metrics import POST_SECONDS, POSTS
+from cdr_ingest.receiver.collector import Collector
+from cdr_ingest.receiver.formats import READERS, Posted, PushingServer, Reader
+from cdr_ingest.receiver.guard import Guard, Verdict
+from cdr_ingest.sources import BadRow, BLeg, SourceRecord
+from ringfence.errors import BadInput, Retry, shown
+
+RETRY_AFTER_S = 2
+MAX_PARKED_BYTES = 256 * 1024
+"""Of a body that can not be read, so much is kept: it has to fit into a record of the broker."""
+
+_BACKLOG = 2048
+_FINISH_S = 15.0
+_UNKNOWN = "unknown"
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one listener bears: bytes of a body, posts under way, seconds until an answer."""
+
+    body_bytes: int
+    posts: int
+    answer_s: float
+
+
+class Answer(Exception):
+    """An answer other than 200: `result` is what metrics call it."""
+
+    def __init__(self, status: HTTPStatus, result: str, problem: BadInput | str) -> None:
+        super().__init__(str(problem))
+        self.status = status
+        self.result = result
+        self.problem = problem
+        self.headers: list[tuple[str, str]] = []
+
+
+class Receiver:
+    """The servers that may post, each with its own credentials.
+
+    Raises BadInput when a server's password is missing, or when one is open to everybody while
+    `host` is no loopback address.
+    """
+
+    def __init__(
+        self,
+        *,
+        servers: Mapping[str, PushingServer],
+        collector: Collector,
+        host: str,
+        port: int,
+        limits: Limits,
+    ) -> None:
+        self._servers = servers
+        self._collector = collector
+        self._host = host
+        self._port = port
+        self._limits = limits
+        self._guards = {server_id: _guard(server_id, s, host) for server_id, s in servers.items()}
+        self._under_way = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Listen until `stop` is set; what was received until then is answered."""
+        nothing_comes = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            collecting = group.create_task(self._collector.run(nothing_comes))
+            try:
+                async with self.listening() as url:
+                    log.info("receiver listens", url=url, servers=sorted(self._servers))
+                    stopped = asyncio.create_task(stop.wait())
+                    await asyncio.wait({stopped, collecting}, return_when="FIRST_COMPLETED")
+                    stopped.cancel()
+            finally:
+                nothing_comes.set()
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[str]:
+        """Serve; gives the URL. On the way out, posts under way are answered first."""
+        app = web.Application(client_max_size=self._limits.body_bytes)
+        app.add_routes([web.post("/cdr/{server_id}/{format}", self.post)])
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_FINISH_S)
+        await runner.setup()
+        try:
+            site = web.TCPSite(runner, self._host, self._port, backlog=_BACKLOG)
+            await site.start()
+            host, port = runner.addresses[0][:2]
+            yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        finally:
+            await runner.cleanup()
+
+    async def post(self, request: web.Request) -> web.Response:
+        """One post, from its head to its answer."""
+        began = time.monotonic()
+        server_id = request.match_info["server_id"]
+        label = server_id if server_id in self._servers else _UNKNOWN
+        self._under_way += 1
+        try:
+            response, result = await self._accept(request, server_id), "accepted"
+        except Answer as answer:
+            response, result = _refusal(answer), answer.result
+            log.warning("post refused", server_id=label, result=result, reason=str(answer))
+        finally:
+            self._under_way -= 1
+        POSTS.labels(label, result).inc()
+        POST_SECONDS.labels(label).observe(time.monotonic() - began)
+        return response
+
+    async def _accept(self, request: web.Request, server_id: str) -> web.Response:
+        server, reader = self._find(server_id, request.match_info["format"])
+        self._admit(request, server_id)
+        if self._under_way > self._limits.posts:
+            raise _later(f"{self._limits.posts} posts are under way already")
+        try:
+            async with asyncio.timeout(self._limits.answer_s):
+                body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            expected = f"at most {self._limits.body_bytes} bytes"
+            problem = BadInput("body", f"{request.content_length or 'more'} bytes", expected)
+            raise Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", problem) from None
+        except TimeoutError:
+            raise Answer(HTTPStatus.REQUEST_TIMEOUT, "slow", "the body came too slowly") from None
+        content_type = request.headers.get("Content-Type", "")
+        posted = Posted(server_id, server, content_type, request.query, body)
+        return await self._keep(posted, reader)
+
+    def _find(self, server_id: str, form: str) -> tuple[PushingServer, Reader]:
+        server = self._servers.get(server_id)
+        reader = READERS.get((server.kind, form)) if server else None
+        if server is None or reader is None:
+            problem = BadInput("path", f"/cdr/{server_id}/{form}", "a server that pushes, and how")
+            raise Answer(HTTPStatus.NOT_FOUND, "unknown", problem)
+        return server, reader
+
+    def _admit(self, request: web.Request, server_id: str) -> None:
+        guard = self._guards[server_id]
+        if guard is None:
+            return
+        given = request.headers.get("Authorization", "")
+        verdict = guard.check(given, request.method, request.raw_path)
+        if verdict is Verdict.ADMITTED:
+            return
+        scheme = given.partition(" ")[0].lower()
+        said = scheme if scheme in ("basic", "digest") else "nothing" if not given else "another"
+        problem = BadInput("credentials", said, "this server's user and password")
+        refusal = Answer(HTTPStatus.UNAUTHORIZED, "unauthorised", problem)
+        challenges = guard.challenges(stale=verdict is Verdict.STALE)
+        refusal.headers = [("WWW-Authenticate", challenge) for challenge in challenges]
+        raise refusal
+
+    async def _keep(self, posted: Posted, reader: Reader) -> web.Response:
+        """Make safe what was posted, or, where it can not be read, the bytes that came."""
+        try:
+            record = reader(posted)
+        except BadInput as problem:
+            await self._safe(_bad_row(posted, problem))
+            raise Answer(HTTPStatus.BAD_REQUEST, "unreadable", problem) from None
+        if record is None:
+            return web.json_response({"result": "nothing to take"})
+        if isinstance(record, BadRow):
+            await self._safe(replace(record, raw=record.raw[:MAX_PARKED_BYTES]))
+            raise Answer(HTTPStatus.BAD_REQUEST, "unreadable", record.reason)
+        await self._safe(record)
+        if isinstance(record, BLeg):
+            return web.json_response({"result": "noted, not billed: a b leg"})
+        return web.json_response({"result": "accepted", "call_id": str(record.call_id)})
+
+    async def _safe(self, record: SourceRecord) -> None:
+        try:
+            async with asyncio.timeout(self._limits.answer_s):
+                await self._collector.safe(record)
+        except Retry as reason:
+            raise _later(str(reason)) from None
+        except TimeoutError:
+            raise _later(f"not safe within {self._limits.answer_s:g} s") from None
+
+
+def _guard(server_id: str, server: PushingServer, host: str) -> Guard | None:
+    push = server.push
+    assert push is not None, "only servers that push are given to a receiver"
+    if push.password is not None:
+        password = push.password.read().get_secret_value()
+        return Guard(server_id, user=push.user, password=password)
+    if not _is_loopback(host):
+        expected = f"user and password, for the receiver listens on {host}, not on loopback alone"
+        raise BadInput(f"servers.{server_id}.push.open", True, expected)
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _bad_row(posted: Posted, problem: BadInput) -> BadRow:
+    cut = len(posted.body) > MAX_PARKED_BYTES
+    note = f" (the first {MAX_PARKED_BYTES} of {len(posted.body)} bytes)" if cut else ""
+    raw = posted.body[:MAX_PARKED_BYTES]
+    return BadRow(posted.server_id, "*", raw, 0, f"posted: {problem}{note}")
+
+
+def _later(reason: str) -> Answer:
+    answer = Answer(HTTPStatus.SERVICE_UNAVAILABLE, "busy", reason)
+    answer.headers = [("Retry-After", str(RETRY_AFTER_S))]
+    return answer
+
+
+def _refusal(answer: Answer) -> web.Response:
+    problem = answer.problem
+    if isinstance(problem, BadInput):
+        error = {
+            "field": problem.field,
+            "value": shown(problem.value),
+            "expected": problem.expected,
+        }
+    else:
+        error = {"reason": problem}
+    response = web.json_response({"error": error}, status=answer.status)
+    for name, value in answer.headers:
+        response.headers.add(name, value)
+    return response
