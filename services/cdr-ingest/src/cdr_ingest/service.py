@@ -44,7 +44,8 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             for poller in pollers_of(sources[server_id], server, intake, store, settings, health)
         ]
         receivers = receivers_of(servers, intake, settings, health)
-        await run_loops(stop, *(loop.run for loop in (*pollers, *receivers)))
+        loops = [*(poller.run for poller in pollers), *(receiver.run for receiver in receivers)]
+        await run_loops(stop, *loops)
 
 
 def receivers_of(
