@@ -12,6 +12,11 @@ NEWEST_CALL = Gauge(
 READ_UNTIL = Gauge(
     "ringfence_ingest_read_until_seconds", "How far a lane was read, epoch.", ["server", "lane"]
 )
+RETENTION_LEFT = Gauge(
+    "ringfence_ingest_retention_left_seconds",
+    "How long until the source forgets calls that were not read.",
+    ["server", "lane"],
+)
 POSTS = Counter(
     "ringfence_ingest_posts_total", "Posts answered, by what was answered.", ["server", "result"]
 )

@@ -10,7 +10,8 @@ import structlog
 
 from cdr_ingest.intake import Intake
 from cdr_ingest.metrics import FAILURES, NEWEST_CALL, READ_UNTIL
-from cdr_ingest.sources import Refused, Source, SourceRecord
+from cdr_ingest.retention import RetentionWatch
+from cdr_ingest.sources import Refused, Source, SourceRecord, Throttled
 from cdr_ingest.store import IngestStore
 from cdr_ingest.window import Cursor, Reach, plan
 from ringfence.clock import Clock
@@ -38,6 +39,7 @@ class Poller:
         batch_records: int,
         backoff_max_s: float,
         progress: Progress,
+        retention: RetentionWatch | None = None,
     ) -> None:
         self._source = source
         self._lane = lane
@@ -49,6 +51,7 @@ class Poller:
         self._batch_records = batch_records
         self._backoff_max_s = backoff_max_s
         self._progress = progress
+        self._retention = retention
         self._failures = 0
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -68,7 +71,8 @@ class Poller:
             return _REFUSED_WAIT_S
         except UNWELL as error:
             self._note_failure(error)
-            return float(min(self._backoff_max_s, self._poll_s * 2 ** min(self._failures, 10)))
+            backed_off_s = min(self._backoff_max_s, self._poll_s * 2 ** min(self._failures, 10))
+            return float(max(backed_off_s, error.after_s if isinstance(error, Throttled) else 0.0))
         self._failures = 0
         return self._poll_s
 
@@ -87,6 +91,8 @@ class Poller:
         """Read what may be new; how many records were. The cursor moves after each window."""
         now = int(self._clock.now().timestamp())
         cursor = await self._store.cursor(self._source.server_id, self._lane)
+        if self._retention and cursor:
+            self._retention.look(cursor.read_until, now)
         todo = plan(cursor, now, self._reach)
         longest_s, fresh = cursor.longest_call_s if cursor else 0, 0
         for start, stop in todo.windows:
@@ -99,6 +105,8 @@ class Poller:
                 done = replace(reached, swept_at=now if todo.sweep else 0)
                 await self._store.move(self._source.server_id, self._lane, done)
                 READ_UNTIL.labels(self._source.server_id, self._lane).set(done.read_until)
+                if self._retention:
+                    self._retention.look(done.read_until, now)
         return fresh
 
     async def _read(self, start: int, stop: int, longest_s: int) -> tuple[int, int]:

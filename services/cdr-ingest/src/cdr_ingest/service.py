@@ -1,8 +1,8 @@
 """Cdr-ingest's whole way: PBXs in, completed calls out, each once.
 
 FusionPBX ─▶ poll a window ─▶ read rows ─┬─▶ new?   ─▶ call.completed
-(one lane per tenant, or all)            ├─▶ broken ─▶ dead letter with its reason
-                                         └─▶ noted as accepted, cursor moved
+Vodia     ─▶ page until known            ├─▶ broken ─▶ dead letter with its reason
+(one lane per tenant, or all)            └─▶ noted as accepted, cursor moved
 FreeSWITCH ─▶ posts a record ─▶ read it ─▶ the same, in batches ─▶ answered once it is safe
 """
 
@@ -13,6 +13,7 @@ from cdr_ingest.intake import Intake
 from cdr_ingest.poller import Poller, lanes_of
 from cdr_ingest.receiver.collector import Collector
 from cdr_ingest.receiver.listener import Limits, Receiver
+from cdr_ingest.retention import RetentionWatch
 from cdr_ingest.settings import Settings
 from cdr_ingest.sources import Source, open_sources
 from cdr_ingest.store import IngestStore
@@ -20,7 +21,7 @@ from cdr_ingest.window import Reach
 from ringfence.clock import SystemClock
 from ringfence.kafka.publisher import open_publisher
 from ringfence.observe.health import Health
-from ringfence.pbx.servers import FusionPbxServer, Servers, load_servers
+from ringfence.pbx.servers import FusionPbxServer, Servers, VodiaServer, load_servers
 from ringfence.postgres.pool import open_pool
 from ringfence.process import run_loops
 
@@ -34,13 +35,13 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     async with (
         await open_pool(dsn, service=NAME) as pool,
         open_publisher(bootstrap, source=NAME) as publisher,
-        open_sources(servers) as sources,
+        open_sources(servers, known=IngestStore(pool).accepted) as sources,
     ):
         store = IngestStore(pool)
         intake = Intake(store=store, publisher=publisher)
         pollers = [
             poller
-            for server_id, server in servers.fusionpbx.items()
+            for server_id, server in (servers.fusionpbx | servers.vodia).items()
             for poller in pollers_of(sources[server_id], server, intake, store, settings, health)
         ]
         receivers = receivers_of(servers, intake, settings, health)
@@ -74,7 +75,7 @@ def receivers_of(
 
 def pollers_of(
     source: Source,
-    server: FusionPbxServer,
+    server: FusionPbxServer | VodiaServer,
     intake: Intake,
     store: IngestStore,
     settings: Settings,
@@ -85,9 +86,10 @@ def pollers_of(
         look_back_s=server.lookback_s,
         sweep_every_s=settings.cdr_ingest_sweep_s,
         lag_s=settings.cdr_ingest_lag_s,
-        window_s=settings.cdr_ingest_window_s,
+        window_s=_window_s(server, settings),
     )
-    for lane in lanes_of(server.tenants, server.all_tenants):
+    everything = isinstance(server, FusionPbxServer) and server.all_tenants
+    for lane in lanes_of(server.tenants, everything):
         yield Poller(
             source=source,
             lane=lane,
@@ -99,4 +101,21 @@ def pollers_of(
             batch_records=settings.cdr_ingest_batch_records,
             backoff_max_s=settings.cdr_ingest_backoff_max_s,
             progress=health.loop(f"{source.server_id} {lane}"),
+            retention=retention_of(source.server_id, server, lane),
         )
+
+
+def _window_s(server: FusionPbxServer | VodiaServer, settings: Settings) -> int:
+    """Vodia's list is read page by page: once, however long a span is asked for."""
+    return 10**9 if isinstance(server, VodiaServer) else settings.cdr_ingest_window_s
+
+
+def retention_of(
+    server_id: str, server: FusionPbxServer | VodiaServer, lane: str
+) -> RetentionWatch | None:
+    """A watch over calls that a server will forget; a FusionPBX keeps them for as long as told."""
+    if not isinstance(server, VodiaServer):
+        return None
+    return RetentionWatch(
+        server_id, lane, retention_s=server.retention_s, margin_s=server.retention_margin_s
+    )

@@ -12,8 +12,10 @@ from cdr_ingest.sources.source import (
     SourceRecord,
     record_id,
 )
+from cdr_ingest.sources.vodia import Known, VodiaSource
 from ringfence.pbx.fusionpbx import Refused
 from ringfence.pbx.servers import Servers
+from ringfence.pbx.vodia import Throttled
 
 __all__ = [
     "ALL_TENANTS",
@@ -22,18 +24,26 @@ __all__ = [
     "Refused",
     "Source",
     "SourceRecord",
+    "Throttled",
     "open_sources",
     "record_id",
 ]
 
 
 @asynccontextmanager
-async def open_sources(servers: Servers) -> AsyncIterator[Mapping[str, Source]]:
-    """The servers that can be asked for calls, by id; their connections close with the context."""
+async def open_sources(servers: Servers, *, known: Known) -> AsyncIterator[Mapping[str, Source]]:
+    """The servers that can be asked for calls, by id; their connections close with the context.
+
+    `known` says which records were accepted before, for sources that page until they meet those.
+    """
     async with AsyncExitStack() as stack:
         sources: dict[str, Source] = {}
-        for server_id, server in servers.fusionpbx.items():
-            source = FusionPbxSource(server_id, server)
+        for server_id, fusionpbx in servers.fusionpbx.items():
+            source = FusionPbxSource(server_id, fusionpbx)
             stack.push_async_callback(source.aclose)
             sources[server_id] = source
+        for server_id, vodia in servers.vodia.items():
+            paged = VodiaSource(server_id, vodia, known=known)
+            stack.push_async_callback(paged.aclose)
+            sources[server_id] = paged
         yield sources

@@ -4,14 +4,10 @@ import re
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from ringfence.errors import BadInput
+from cdr_ingest.sources.fields import free_text
 
-MAX_TEXT = 1000
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_HEADER = re.compile(
-    r'\s*(?:"(?P<quoted>(?:[^"\\]|\\.)*)"?|(?P<bare>[^<"]*))\s*(?:<(?P<uri>[^>]*)>?)?'
-)
-_ESCAPED = re.compile(r"\\(.)")
+_QUOTED = re.compile(r'\s*"((?:[^"\\]|\\.)*)"\s*(.*)', re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 _SCHEME = re.compile(r"(sips?|tel):", re.IGNORECASE)
 
 
@@ -23,34 +19,34 @@ class Party(NamedTuple):
     host: str
 
 
-def read_party(text: str, field: str) -> Party:
+def read_party(header: str) -> Party:
     """`"Name" <sip:num@host>`, and what is left of it when parts are missing.
 
     Also without quotes, name or brackets, with `tel:` or no scheme, URI parameters, a password,
-    a port, and percent escapes in the user part. Raises BadInput, by the field, for more than
-    1000 characters, and for control characters in a number.
+    a port, and percent escapes in the user part. The name is cut to what an event can hold; the
+    number stands as it was written.
     """
-    if len(text) > MAX_TEXT:
-        raise BadInput(field, text, f"at most {MAX_TEXT} characters")
-    found = _HEADER.match(text)
-    assert found is not None, "every part of the pattern may be empty"
-    name, uri = found["quoted"], found["uri"]
-    bare = (found["bare"] or "").strip()
-    if uri is None and name is None:
-        name, uri = "", bare
-    elif name is None:
-        name = bare
-    number, host = _read_uri(uri or "")
-    if _CONTROL.search(number):
-        raise BadInput(field, text, "a number without control characters")
-    return Party(_CONTROL.sub(" ", _ESCAPED.sub(r"\1", name)).strip(), number, host)
+    before, bracket, uri = header.rpartition("<")
+    if bracket:
+        name, uri = _name(before), uri.split(">")[0]
+    elif quoted := _QUOTED.match(header):
+        name, uri = _name(f'"{quoted[1]}"'), quoted[2]
+    else:
+        name, uri = "", header
+    return Party(free_text(name), *_read_uri(uri.strip()))
+
+
+def _name(written: str) -> str:
+    quoted = _QUOTED.fullmatch(written)
+    return _ESCAPED.sub(r"\1", quoted[1]).strip() if quoted else written.strip()
 
 
 def _read_uri(uri: str) -> tuple[str, str]:
-    scheme = _SCHEME.match(uri.strip())
-    rest = uri.strip()[scheme.end() :] if scheme else uri.strip()
+    """The user part without what may follow a number in it, and the host."""
+    scheme = _SCHEME.match(uri)
+    rest = uri[scheme.end() :] if scheme else uri
     user, at, host = rest.partition("@")
     if not at and scheme and scheme[1].lower() != "tel":
         user, host = "", rest
-    number = unquote(user.split(";")[0].split(":")[0]).strip()
-    return number, re.split(r"[;?:>]", host)[0].strip().lower()
+    number = unquote(re.split("[;:?]", user)[0]).strip()
+    return number, re.split("[;:?]", host)[0].strip().lower()

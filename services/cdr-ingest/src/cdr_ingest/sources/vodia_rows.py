@@ -14,8 +14,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, Decimal, InvalidOperation
 from typing import Literal
 
+from cdr_ingest.sources.fields import MAX_TEXT, free_text, identifier
 from cdr_ingest.sources.source import BadRow, SourceRecord
-from cdr_ingest.sources.vodia_party import MAX_TEXT, Party, read_party
+from cdr_ingest.sources.vodia_party import Party, read_party
 from ringfence.errors import BadInput
 from ringfence.events.call import CallCompleted
 from ringfence.events.model import MAX_BILLSEC
@@ -88,9 +89,11 @@ def written(record: Json) -> bytes:
 
 def _call(server_id: str, tenant: str, record: Record) -> CallCompleted:
     sides = Sides(
-        caller=read_party(text(record, "from"), "from"),
-        called=read_party(text(record, "to"), "to"),
-        extensions=tuple(str(item) for item in _listed(record, "extensions")),
+        caller=read_party(text(record, "from")),
+        called=read_party(text(record, "to")),
+        extensions=tuple(
+            identifier("extensions", str(item)) for item in _listed(record, "extensions")
+        ),
     )
     connect = record.get("connect")
     span = read_span(record.get("start"), connect, record.get("end"))
@@ -139,11 +142,11 @@ def make_call(
         ended_at=_instant(span.end),
         billsec=span.billsec,
         caller_name=sides.caller.name,
-        caller_number=sides.caller.number,
-        caller_destination=sides.called.number,
-        destination_number=sides.called.number,
+        caller_number=free_text(sides.caller.number),
+        caller_destination=identifier("to", sides.called.number),
+        destination_number=identifier("to", sides.called.number),
         extension=sides.taking_extension if inbound else sides.calling_extension,
-        accountcode=" ".join(filter(None, said))[:MAX_TEXT],
+        accountcode=free_text(" ".join(filter(None, said))),
         status="answered"
         if span.connect is not None
         else "abandoned"
