@@ -11,6 +11,7 @@ from cdr_ingest.sources import SourceRecord
 from cdr_ingest.sources.freeswitch import Cdr, read_record
 from cdr_ingest.sources.freeswitch_body import document, read_json
 from cdr_ingest.sources.freeswitch_xml import read_xml
+from cdr_ingest.sources.vodia_push import parse_vodia_json, parse_vodia_webcdr
 from ringfence.pbx.servers import FusionPbxServer, VodiaServer
 
 PushingServer = FusionPbxServer | VodiaServer
@@ -53,8 +54,21 @@ def _read(cdr: Cdr, posted: Posted, *, is_b_leg: bool) -> SourceRecord:
     return read_record(cdr, server_id=posted.server_id, posted_uuid=uuid, is_b_leg=is_b_leg)
 
 
+def read_vodia_json(posted: Posted) -> SourceRecord:
+    """One leg, as Vodia's `json://` posts it."""
+    assert isinstance(posted.server, VodiaServer), "READERS is by the server's kind"
+    return parse_vodia_json(posted.server_id, posted.body, call_key=posted.server.call_key)
+
+
+def read_vodia_webcdr(posted: Posted) -> SourceRecord:
+    """A whole call, as Vodia's `webcdr://` posts it."""
+    return parse_vodia_webcdr(posted.server_id, posted.body)
+
+
 READERS: Mapping[tuple[str, str], Reader] = {
     ("fusionpbx", "json"): read_freeswitch_json,
     ("fusionpbx", "xml"): read_freeswitch_xml,
+    ("vodia", "json"): read_vodia_json,
+    ("vodia", "webcdr"): read_vodia_webcdr,
 }
 """By the server's kind and the format that the path names."""
