@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from cdr_ingest.sources import SourceRecord
 from cdr_ingest.sources.freeswitch import Cdr, read_record
-from cdr_ingest.sources.freeswitch_body import document, read_json
+from cdr_ingest.sources.freeswitch_body import read_json, unwrap
 from cdr_ingest.sources.freeswitch_xml import read_xml
 from cdr_ingest.sources.vodia_push import parse_vodia_json, parse_vodia_webcdr
 from ringfence.pbx.servers import FusionPbxServer, VodiaServer
@@ -39,13 +39,13 @@ _A_LEG = "a_"
 
 def read_freeswitch_json(posted: Posted) -> SourceRecord:
     """mod_json_cdr. It marks no leg in the query: the record itself says which it is."""
-    cdr = read_json(document(posted.content_type, posted.body))
+    cdr = read_json(unwrap(posted.content_type, posted.body))
     return _read(cdr, posted, is_b_leg=False)
 
 
 def read_freeswitch_xml(posted: Posted) -> SourceRecord:
     """mod_xml_cdr, with `prefix-a-leg`: what is not marked `a_` in the query is a b leg."""
-    cdr = read_xml(document(posted.content_type, posted.body))
+    cdr = read_xml(unwrap(posted.content_type, posted.body).text)
     return _read(cdr, posted, is_b_leg=not posted.query.get("uuid", "").startswith(_A_LEG))
 
 

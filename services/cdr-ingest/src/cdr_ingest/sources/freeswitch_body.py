@@ -14,8 +14,11 @@ With `disable-100-continue` they lose the header and curl's own, the urlencoded 
 whatever the body is. So the type only says that a body is meant for us; what it is shows in itself.
 
 `encode=true` has a flaw in mod_json_cdr: what looks URL-encoded already is passed through. A quote
-in a value, which `encode-values` made `%22`, comes out as a quote that ends the value. Such a
-document is refused; docs/push.md says to set `encode` to false.
+in a value, which `encode-values` made `%22`, comes out as a bare quote. Where it can be told from
+the quotes that end a value, it is mended; else the document is refused. And whoever sets a value,
+a telephone's User-Agent for one, can end it and begin a variable of his own: of such documents,
+variables that change what is billed and are seldom there are refused. docs/push.md says to set
+`encode` to false.
 """
 
 import base64
@@ -23,7 +26,7 @@ import binascii
 import json
 import re
 from collections.abc import Iterable
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 from urllib.parse import unquote, unquote_plus
 
 from cdr_ingest.sources.freeswitch import Cdr
@@ -38,11 +41,21 @@ CONTENT_TYPES = frozenset(
     }
 )
 _FORM = "cdr="
+_QUOTE = re.compile(r'\\.|"', re.DOTALL)
+_ENDS = re.compile(r""",["{\[]|:["{\[\d\-tfn]|[}\]]|\Z""")
+_DOUBTFUL = frozenset({"cc_side", "provider_prefix", "sip_h_caller_destination"})
 _RAW = re.compile(r"""[\r\n "#&+:;<=>?@\[\\\]^`{|}]|[^\x20-\x7e]""")
 """What FreeSWITCH would have encoded. Every channel has such values: its start_stamp is one."""
 
 
-def document(content_type: str, body: bytes) -> str:
+class Document(NamedTuple):
+    """A document, and whether it had been URL-encoded as a whole."""
+
+    text: str
+    url_encoded: bool = False
+
+
+def unwrap(content_type: str, body: bytes) -> Document:
     """The document in a body, freed of what it was wrapped in. Raises BadInput.
 
     Bytes that are not UTF-8 become U+FFFD, which no field that is billed by may hold.
@@ -52,13 +65,13 @@ def document(content_type: str, body: bytes) -> str:
         raise BadInput("Content-Type", media_type, f"one of {', '.join(sorted(CONTENT_TYPES))}")
     text = body.decode("utf-8", "replace").strip()
     if not text.startswith(_FORM):
-        return text
+        return Document(text)
     value = text[len(_FORM) :]
     if value.startswith(("{", "<")):
-        return value
+        return Document(value)
     if value.startswith("%"):
-        return unquote_plus(value)
-    return _unwrap_base64(value)
+        return Document(unquote_plus(value), url_encoded=True)
+    return Document(_unwrap_base64(value))
 
 
 def _unwrap_base64(value: str) -> str:
@@ -87,9 +100,10 @@ class _Object(dict[str, Any]):
     repeated: frozenset[str]
 
 
-def read_json(text: str) -> Cdr:
+def read_json(document: Document) -> Cdr:
     """The record in a JSON document. Raises BadInput."""
-    root = _loads(text)
+    text = document.text
+    root = _loads(text, mended=document.url_encoded)
     if not isinstance(root, _Object):
         raise BadInput("body", _size(text), "a JSON object with the variables of a call")
     if repeated := root.repeated & {"variables", "callflow"}:
@@ -97,6 +111,8 @@ def read_json(text: str) -> Cdr:
     variables = root.get("variables")
     if not isinstance(variables, _Object):
         raise BadInput("variables", type(variables).__name__, "an object")
+    if document.url_encoded and (doubtful := variables.keys() & _DOUBTFUL):
+        raise BadInput(min(doubtful), "URL-encoded", "a record posted with encode set to false")
     profile = _first_profile(root.get("callflow"))
     return Cdr(
         variables=variables,
@@ -117,16 +133,33 @@ def _first_profile(callflow: object) -> dict[str, object]:
     return profile
 
 
-def _loads(text: str) -> object:
+def _loads(text: str, *, mended: bool) -> object:
     try:
         # Line ends of a session description stand as they are in documents that were URL-encoded.
         return json.loads(
             text, strict=False, object_pairs_hook=_object, parse_constant=_no_constant
         )
     except (ValueError, RecursionError) as error:
+        if mended and isinstance(error, json.JSONDecodeError):
+            return _loads(_mend(text), mended=False)
         said = str(error) if isinstance(error, json.JSONDecodeError) else type(error).__name__
         expected = f"a JSON document ({said}); see encode in docs/push.md"
         raise BadInput("body", _size(text), expected) from None
+
+
+def _mend(text: str) -> str:
+    """Escape the quotes that stand within values: those that nothing of JSON follows."""
+    parts: list[str] = []
+    inside, copied = False, 0
+    for found in _QUOTE.finditer(text):
+        if found[0] != '"':
+            continue
+        if inside and not _ENDS.match(text, found.end()):
+            parts += (text[copied : found.start()], "\\")
+            copied = found.start()
+        else:
+            inside = not inside
+    return "".join((*parts, text[copied:]))
 
 
 def _object(pairs: list[tuple[str, Any]]) -> _Object:

@@ -1,0 +1,132 @@
+"""mod_json_cdr and mod_xml_cdr: post, try the next URL, give up into a folder."""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import aiohttp
+
+from ringfence_simulators.freeswitch.channel import Channel
+from ringfence_simulators.freeswitch.document import (
+    Encode,
+    Form,
+    json_document,
+    make_body,
+    xml_document,
+)
+
+CURLS_OWN_TYPE = "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True)
+class ModuleSettings:
+    """The settings of json_cdr.conf and xml_cdr.conf, under their own names.
+
+    `cred` is `user:password`; tries are `retries` + 1, `delay` seconds apart. A try that fails
+    moves on to the next of `urls`, for this record and for all that come after it.
+    """
+
+    form: Form
+    urls: tuple[str, ...]
+    encode: Encode = "false"
+    encode_values: bool = True
+    cred: str = ""
+    auth_scheme: Literal["basic", "digest"] = "basic"
+    retries: int = 0
+    delay: float = 5.0
+    prefix_a_leg: bool = True
+    disable_100_continue: bool = False
+    err_log_dir: Path | None = None
+
+
+class CdrModule:
+    """One of the modules, loaded. `answers` counts what each try was answered; 0: nothing.
+
+    curl makes a connection for every record; with `keep_alive` they are kept, to save the
+    machine that runs both sides.
+    """
+
+    def __init__(self, settings: ModuleSettings, *, keep_alive: bool = False) -> None:
+        self._settings = settings
+        self._url_index = 0
+        user, _, password = settings.cred.partition(":")
+        digest = aiohttp.DigestAuthMiddleware(user, password, preemptive=False)
+        basic = aiohttp.encode_basic_auth(user, password) if settings.cred else None
+        by_digest = bool(settings.cred) and settings.auth_scheme == "digest"
+        self._headers = {"User-Agent": f"freeswitch-{settings.form}/1.0"}
+        if basic and not by_digest:
+            self._headers["Authorization"] = basic
+        self._http = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, force_close=not keep_alive),
+            middlewares=(digest,) if by_digest else (),
+            auto_decompress=False,
+        )
+        self.answers: dict[int, int] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.close()
+
+    async def report(self, channel: Channel) -> bool:
+        """Post the record of a channel; whether a server took it. Else it lies in the folder."""
+        settings = self._settings
+        if settings.form == "json":
+            text = json_document(channel, encode_values=settings.encode_values)
+        else:
+            text = xml_document(channel)
+        content_type, body = make_body(settings.form, settings.encode, text)
+        if settings.disable_100_continue:
+            content_type = CURLS_OWN_TYPE
+        for number in range(settings.retries + 1):
+            if number:
+                await asyncio.sleep(settings.delay)
+            if 200 <= await self._try(channel, content_type, body) < 300:
+                return True
+            self._url_index = (self._url_index + 1) % len(settings.urls)
+        self._back_up(channel, body)
+        return False
+
+    async def _try(self, channel: Channel, content_type: str, body: str) -> int:
+        url = f"{self._settings.urls[self._url_index]}?uuid={self._name(channel, 'xml')}"
+        headers = {**self._headers, "Content-Type": content_type}
+        try:
+            async with self._http.post(url, data=body.encode(), headers=headers) as response:
+                await response.read()
+                status = response.status
+        except aiohttp.ClientError:
+            status = 0
+        self.answers[status] = self.answers.get(status, 0) + 1
+        return status
+
+    def _name(self, channel: Channel, marking: Form) -> str:
+        """mod_json_cdr marks the A leg in names of files, but not in what it posts."""
+        marks = self._settings.prefix_a_leg and self._settings.form == marking
+        return f"a_{channel.uuid}" if marks and not channel.originator else channel.uuid
+
+    def _back_up(self, channel: Channel, body: str) -> None:
+        folder = self._settings.err_log_dir
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+            form = self._settings.form
+            (folder / f"{self._name(channel, form)}.cdr.{form}").write_text(body, "utf-8")
+
+
+async def report_at_rate(
+    module: CdrModule, channels: Iterable[Channel], per_second: float
+) -> list[bool]:
+    """Report channels as they end, so many in a second, whatever becomes of those before.
+
+    For each, in order, whether a server took it.
+    """
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    async with asyncio.TaskGroup() as group:
+        tasks = []
+        for number, channel in enumerate(channels):
+            await asyncio.sleep(max(0.0, begun + number / per_second - loop.time()))
+            tasks.append(group.create_task(module.report(channel)))
+    return [task.result() for task in tasks]
