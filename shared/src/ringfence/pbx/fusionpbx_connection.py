@@ -19,6 +19,7 @@ from ringfence.errors import BadInput, Retry, RingfenceError, shown
 from ringfence.pbx.fusionpbx_pages import find_token, is_denied, is_login_page, is_lost
 from ringfence.pbx.fusionpbx_transport import WITH_KEY, keyed_transport
 from ringfence.pbx.servers import FusionPbxServer
+from ringfence.pbx.throttle import Throttled, retry_after_s
 
 USER_AGENT = "ringfence/1"
 """A session is bound to its User-Agent, so this never varies within a process."""
@@ -44,11 +45,15 @@ class Refused(RingfenceError):
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer: `location` is where it redirects to, if it does."""
+    """A whole answer: `location` is where it redirects to, if it does.
+
+    `retry_after_s` is how long the server wants to be left alone, if it says so.
+    """
 
     status: int
     location: str
     text: str
+    retry_after_s: float | None = None
 
     @property
     def redirects(self) -> bool:
@@ -195,7 +200,8 @@ class Connection:
             if len(body) > MAX_PAGE_BYTES:
                 break
         text = bytes(body).decode("utf-8", "replace")
-        return Answer(response.status_code, response.headers.get("location", ""), text)
+        location = response.headers.get("location", "")
+        return Answer(response.status_code, location, text, retry_after_s(response.headers))
 
     async def _present_key(self) -> None:
         page = await self.send("GET", LOGIN)
@@ -229,6 +235,10 @@ class Connection:
 
     def sound(self, answer: Answer, path: str) -> None:
         """Raise what an answer's status means, where it means something for every page."""
+        if answer.status in (429, 503) and answer.retry_after_s is not None:
+            said = f"{self.name}: status {answer.status} on {path}"
+            after_s = answer.retry_after_s
+            raise Throttled(f"{said}, again in {after_s:g} s", after_s)
         if answer.status >= 500 or answer.status in (408, 425, 429):
             raise Retry(f"{self.name}: status {answer.status} on {path}")
         if answer.status >= 400 and path != LOGIN:

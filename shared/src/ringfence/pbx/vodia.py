@@ -12,7 +12,8 @@ from urllib.parse import quote
 
 from ringfence.pbx.fusionpbx_connection import Refused
 from ringfence.pbx.servers import VodiaServer
-from ringfence.pbx.vodia_connection import Json, Throttled, VodiaConnection, read_json
+from ringfence.pbx.throttle import Throttled
+from ringfence.pbx.vodia_connection import Json, VodiaConnection, read_json
 
 __all__ = ["LiveCall", "Refused", "Throttled", "Trunk", "VodiaApi", "read_json"]
 

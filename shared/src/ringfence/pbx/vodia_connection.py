@@ -10,9 +10,7 @@ import time
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
 from hashlib import md5
 from typing import Any, NoReturn
 
@@ -22,24 +20,15 @@ from ringfence.errors import Retry, shown
 from ringfence.pbx.fusionpbx_connection import Refused
 from ringfence.pbx.fusionpbx_transport import tls
 from ringfence.pbx.servers import VodiaServer
+from ringfence.pbx.throttle import Throttled, retry_after_s
 
 SESSION = "/rest/system/session"
 MAX_BODY_BYTES = 16 * 1024 * 1024
 REFUSAL_PAUSE_S = 60.0
 """After a refused login the next request waits so long: a PBX may ban an address for many."""
 
-MAX_RETRY_AFTER_S = 3600.0
-
 Json = Any
 """What `json.loads` gives, with decimals instead of floats: a call's times must not lose digits."""
-
-
-class Throttled(Retry):
-    """The server named the time after which it may be asked again, in seconds from now."""
-
-    def __init__(self, message: str, after_s: float) -> None:
-        super().__init__(message)
-        self.after_s = after_s
 
 
 @dataclass(frozen=True)
@@ -167,7 +156,7 @@ class VodiaConnection:
     def _sound(self, answer: _Answer, path: str) -> None:
         """Raise what a status means, unless it is a success."""
         status = answer.status
-        if status in (429, 503) and (after_s := _retry_after_s(answer.headers)) is not None:
+        if status in (429, 503) and (after_s := retry_after_s(answer.headers)) is not None:
             said = f"{self.server_id}: status {status} on {path}, again in {after_s:g} s"
             raise Throttled(said, after_s)
         if status >= 500 or status in (408, 425, 429):
@@ -248,18 +237,3 @@ def read_json(body: bytes) -> Json:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
-
-
-def _retry_after_s(headers: httpx.Headers) -> float | None:
-    """`Retry-After`, in seconds or as a date; None without one that can be read."""
-    text = headers.get("retry-after", "").strip()
-    if text.isdecimal():
-        return min(float(text), MAX_RETRY_AFTER_S)
-    try:
-        until = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if until.tzinfo is None:
-        until = until.replace(tzinfo=UTC)
-    left_s = (until - datetime.now(UTC)).total_seconds()
-    return min(max(left_s, 0.0), MAX_RETRY_AFTER_S)

@@ -15,7 +15,7 @@ from cdr_ingest.sources.source import (
 from cdr_ingest.sources.vodia import Known, VodiaSource
 from ringfence.pbx.fusionpbx import Refused
 from ringfence.pbx.servers import Servers
-from ringfence.pbx.vodia import Throttled
+from ringfence.pbx.throttle import Throttled
 
 __all__ = [
     "ALL_TENANTS",
