@@ -226,7 +226,7 @@ def _outbound(
     version = _version_in_force(call, match.terms, versions)
     found = None
     if number.kind != "e164":
-        found = _short_code_at_zero(number, version)
+        found = short_code_at_zero(number, version)
         refusal = None if found else _not_a_destination(number)
         if refusal is not None:
             return refusal
@@ -234,16 +234,27 @@ def _outbound(
         return Unrated("no-tariff-in-force", _no_version(call, match.terms))
     if version.currency != match.currency:
         return _currency_mismatch(version, match)
+    return price_by(number, call.billsec, match.terms, version, found)
+
+
+def price_by(
+    number: Number,
+    billsec: int,
+    package: PackageTerms,
+    version: TariffVersion,
+    found: Found | None = None,
+) -> Ready | Unrated:
+    """The price of an outbound number by a tariff version: its longest prefix, unless `found`."""
     found = found or version.deck.longest_prefix(number.digits)
     if found is None:
         detail = f"tariff {version.tariff_id} version {version.version_id} has no prefix of "
         return Unrated("no-matching-prefix", detail + number.digits)
-    terms = match.terms.outbound(found.rate)
+    terms = package.outbound(found.rate)
     if isinstance(terms, NoTerms):
         return Unrated("no-tariff-in-force", f"prefix {found.prefix}: {terms.detail}")
     takes_free = terms.takes_free_seconds and not number.international
     rate_from: RateFrom = "tariff" if found.rate.status == TARIFF_RATE else "custom-outbound"
-    return Ready(number, call.billsec, terms, found, version, takes_free, rate_from)
+    return Ready(number, billsec, terms, found, version, takes_free, rate_from)
 
 
 def _not_a_destination(number: Number) -> NotBilled | Unrated | None:
@@ -256,7 +267,8 @@ def _not_a_destination(number: Number) -> NotBilled | Unrated | None:
     return _local(number)
 
 
-def _short_code_at_zero(number: Number, version: TariffVersion | None) -> Found | None:
+def short_code_at_zero(number: Number, version: TariffVersion | None) -> Found | None:
+    """The row that names a short number such as 911 exactly, at rate 0."""
     if number.kind != "extension" or version is None:
         return None
     found = version.deck.exactly(number.digits)

@@ -1,0 +1,156 @@
+"""A rating worker on a real database, with direct sight of both; for tests of rating."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+import orjson
+
+from rating.books import Books
+from rating.rerate_run import Rerating
+from rating.service import Rating
+from rating.store import RatingStore
+from rating.store_rerate import RerateStore
+from ringfence.events.account import AccountChanged
+from ringfence.events.payment import PaymentReceived
+from ringfence.events.tariff import TariffPublished, rows_digest
+from ringfence.ids import derive
+from ringfence.kafka.records import Outcome
+from ringfence.postgres.pool import Pool, open_pool
+from ringfence.testing.clock import FixedClock
+from ringfence.testing.records import NOON, account, received
+from ringfence.topics import ACCOUNT_CHANGED, CALL_COMPLETED, PAYMENT_RECEIVED, TARIFF_PUBLISHED
+
+NORTH = ("1", "North America", "0.01", 60, 60, 1)
+BRITAIN = ("44", "United Kingdom", "0.02", 60, 60, 1)
+
+
+class Bench:
+    """Rating as its service runs it, a batch at a time."""
+
+    def __init__(self, dsn: str, pool: Pool) -> None:
+        self.dsn = dsn
+        self.pool = pool
+        self.store = RatingStore(pool)
+        self.clock = FixedClock(NOON + timedelta(minutes=5))
+        self.worker = self.another()
+
+    def another(self) -> Rating:
+        return Rating(store=self.store, books=Books(), clock=self.clock, retry_unrated_s=10**9)
+
+    def rerating(self, on_account=lambda done, total: None) -> Rerating:
+        return Rerating(
+            store=RerateStore(self.pool),
+            rates=self.store,
+            clock=self.clock,
+            on_account=on_account,
+        )
+
+    async def sql(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            return await connection.fetch(query, *arguments)
+        finally:
+            await connection.close()
+
+    async def value(self, query: str, *arguments: object) -> Any:
+        return (await self.sql(query, *arguments))[0][0]
+
+    async def publish_tariff(
+        self, *rows, version: int = 1, effective_from=NOON - timedelta(days=1), currency="CAD"
+    ) -> Outcome:
+        await self.sql(
+            "insert into accounts.tariff_version (version_id, tariff_id, name, currency,"
+            " effective_from, rows, sha256, created_at, created_by) overriding system value"
+            " values ($1, 'north', 'North', $4, $2, $3, 'x', now(), 'test')",
+            version,
+            effective_from,
+            len(rows),
+            currency,
+        )
+        for row in rows:
+            await self.sql(
+                "insert into accounts.tariff_rate values ($1, $2, $3, $4, $5, $6, $7)",
+                version,
+                *row,
+            )
+        published = TariffPublished(
+            tariff_id="north",
+            version_id=version,
+            name="North",
+            currency=currency,
+            effective_from=effective_from,
+            rows=len(rows),
+            sha256=rows_digest(sorted(rows)),
+            published_at=NOON,
+        )
+        return await self.worker.handle([received(TARIFF_PUBLISHED, published)])
+
+    async def know(self, *accounts: AccountChanged) -> Outcome:
+        return await self.worker.handle([received(ACCOUNT_CHANGED, a) for a in accounts])
+
+    async def pay(self, *payments: PaymentReceived) -> Outcome:
+        return await self.worker.handle([received(PAYMENT_RECEIVED, p) for p in payments])
+
+    async def rate(self, *calls, worker: Rating | None = None) -> Outcome:
+        batch = [received(CALL_COMPLETED, c, c.call_id) for c in calls]
+        return await (worker or self.worker).handle(batch)
+
+    async def replay(self) -> int:
+        """Take up all that is marked; how many calls that were."""
+        taken = 0
+        while found := await self.worker.replay():
+            taken += found
+        return taken
+
+    async def balance(self, account_id: str = "1001") -> int:
+        return await self.value(
+            "select balance_micro from rating.account where account_id = $1", account_id
+        )
+
+    async def entries(self, account_id: str = "1001") -> list[tuple[str, int]]:
+        rows = await self.sql(
+            "select kind, amount_micro from rating.ledger where account_id = $1 order by version",
+            account_id,
+        )
+        return [(row["kind"], row["amount_micro"]) for row in rows]
+
+    async def outbox(self) -> list[dict[str, Any]]:
+        rows = await self.sql("select topic, value from rating.outbox order by id")
+        return [{"topic": row["topic"], **orjson.loads(row["value"])} for row in rows]
+
+    async def free_used(self, account_id: str = "1001") -> int:
+        return await self.value(
+            "select coalesce(sum(used_s), 0)::int from rating.free_minutes where account_id = $1",
+            account_id,
+        )
+
+    async def drift(self) -> list[asyncpg.Record]:
+        views = ("drift_i1", "drift_i2", "drift_i3", "drift_i4")
+        return [row for view in views for row in await self.sql(f"select * from rating.{view}")]
+
+
+def payment(key: str, amount_micro: int, account_id: str = "1001", **fields) -> PaymentReceived:
+    return PaymentReceived.model_validate(
+        {
+            "payment_id": derive("payment", account_id, key),
+            "account_id": account_id,
+            "kind": "top-up",
+            "amount_micro": amount_micro,
+            "currency": "CAD",
+            "received_at": NOON,
+            **fields,
+        }
+    )
+
+
+@asynccontextmanager
+async def open_bench(database: str) -> AsyncIterator[Bench]:
+    """A bench with a tariff, and a client that uses it."""
+    async with await open_pool(database, service="rating", size=6) as pool:
+        bench = Bench(database, pool)
+        await bench.publish_tariff(NORTH, BRITAIN)
+        await bench.know(account())
+        yield bench
