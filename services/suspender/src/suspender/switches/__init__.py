@@ -7,6 +7,7 @@ from ringfence.clock import Clock, SystemClock
 from ringfence.pbx.servers import Servers
 from suspender.switches.fusionpbx import FusionPbxSwitch
 from suspender.switches.switch import OperatorMustAct, Switch, SwitchState
+from suspender.switches.vodia import VodiaSwitch
 
 __all__ = ["OperatorMustAct", "Switch", "SwitchState", "open_switches"]
 
@@ -18,8 +19,12 @@ async def open_switches(
     """The servers that can be switched, by id; their connections close with the context."""
     async with AsyncExitStack() as stack:
         switches: dict[str, Switch] = {}
-        for server_id, server in servers.fusionpbx.items():
-            switch = FusionPbxSwitch(server_id, server, clock=clock or SystemClock())
+        for server_id, fusionpbx in servers.fusionpbx.items():
+            switch = FusionPbxSwitch(server_id, fusionpbx, clock=clock or SystemClock())
             stack.push_async_callback(switch.aclose)
             switches[server_id] = switch
+        for server_id, vodia in servers.vodia.items():
+            absolute = VodiaSwitch(server_id, vodia, clock=clock or SystemClock())
+            stack.push_async_callback(absolute.aclose)
+            switches[server_id] = absolute
         yield switches
