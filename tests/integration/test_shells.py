@@ -210,13 +210,19 @@ async def test_an_event_in_hand_at_the_end_comes_again(
     async with open_publisher(kafka_bootstrap, source="test") as publisher:
         await publisher.publish([event(SERVICE_RESTORED, key, n) for n in range(2)])
     with worker(kind, kafka_bootstrap, group, key, fails) as first:
-        assert await asyncio.to_thread(first.stdout.readline) == '{"number": 0}\n'
+        assert await said(first) == '{"number": 0}\n'
         if end is not None:
             os.kill(first.pid, end)
         assert await asyncio.to_thread(first.wait, 45) == status
     with worker(kind, kafka_bootstrap, group, key, "nothing") as second:
-        seen = [await asyncio.to_thread(second.stdout.readline) for _ in range(2)]
+        seen = [await said(second) for _ in range(2)]
         assert seen == ['{"number": 0}\n', '{"number": 1}\n']
+
+
+async def said(process) -> str:
+    """The next line, or a failure in bounded time: leaving `worker` ends the waiting thread."""
+    async with asyncio.timeout(60):
+        return await asyncio.to_thread(process.stdout.readline)
 
 
 @contextmanager
