@@ -5,15 +5,20 @@ Secrets stand in it by reference only: the name of an environment variable, or o
 
 import os
 import tomllib
+from decimal import Decimal
 from functools import cached_property
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from ringfence.errors import BadInput
 from ringfence.events.model import Id
+from ringfence.pbx.lesnet_orders import Order, ReadBack
+from ringfence.pbx.lesnet_profile import Profile, default_profile, load_profile
 
 
 class SecretRef(BaseModel):
@@ -118,11 +123,95 @@ class VodiaServer(Server):
     push: Push | None = None
 
 
+class LesnetLink(BaseModel):
+    """A CDR file: its URL, the peer and the DIDs of the product that it belongs to.
+
+    Calls are known by `name`, so it must stay when the URL changes; without one, it is the URL's
+    host and path. `user` and `password` are sent by HTTP Basic, where the file asks for them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    url: Annotated[str, Field(pattern=r"^https?://[^/@\s?#]+/[!-~]*$", max_length=1000)]
+    name: Annotated[str, Field(pattern=r"^[!-~]*$", max_length=300)] = ""
+    peer: Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{13})?$")] = ""
+    dids: tuple[Annotated[str, Field(pattern=r"^\d{7,15}$")], ...] = ()
+    user: Annotated[str, Field(max_length=200)] = ""
+    password: SecretRef | None = None
+
+    @model_validator(mode="after")
+    def _sound(self) -> "LesnetLink":
+        if bool(self.user) != bool(self.password):
+            raise ValueError("name user and password, or neither")
+        if len(self.known_as) > 300:
+            raise ValueError("give the link a name of at most 300 characters")
+        return self
+
+    @property
+    def known_as(self) -> str:
+        """What the ids of this file's calls are made from."""
+        if self.name:
+            return self.name
+        parts = urlsplit(self.url)
+        return f"{parts.hostname}{parts.path}"
+
+
 class LesnetServer(Server):
-    """Les.net: the CDR file's links stand with the products."""
+    """Les.net; docs/lesnet.md. `url` is its API's base; the CDR files are where `links` say.
+
+    The profile stands in the file itself, or in a TOML file that `profile` names; without one, the
+    default is taken, which is an assumption. `suspend`, `resume` and `read_back` go together: with
+    none of them, suspending is a person's work. `balance_below` is in the currency of the account
+    at Les.net.
+    """
 
     kind: Literal["lesnet"]
+    links: tuple[LesnetLink, ...] = ()
+    profile: Profile | Path | None = None
+    poll_s: Annotated[float, Field(ge=1)] = 900.0
+    max_bytes: Annotated[int, Field(ge=1024, le=1024**3)] = 32 * 1024 * 1024
+    max_unfit_percent: Annotated[float, Field(ge=0, le=100)] = 5.0
+    api_key: SecretRef | None = None
+    id_key: SecretRef | None = None
+    balance_below: Annotated[Decimal, Field(ge=0, allow_inf_nan=False)] | None = None
+    suspend: Order | None = None
+    resume: Order | None = None
+    read_back: ReadBack | None = None
 
+    @model_validator(mode="after")
+    def _sound(self) -> "LesnetServer":
+        for url in (self.url, *(link.url for link in self.links)):
+            if not (url.startswith("https:") or is_loopback(urlsplit(url).hostname)):
+                raise ValueError("plain http goes to loopback addresses only: use https")
+        names = [link.known_as for link in self.links]
+        if len(set(names)) < len(names):
+            raise ValueError("links: those that differ in their query alone need names")
+        orders = [order is not None for order in (self.suspend, self.resume, self.read_back)]
+        if any(orders) and not all(orders):
+            raise ValueError("suspend, resume and read_back go together")
+        keys = self.api_key is not None and self.id_key is not None
+        if (any(orders) or self.balance_below is not None) and not keys:
+            raise ValueError("the API needs api_key and id_key")
+        return self
+
+    def read_profile(self) -> Profile:
+        """The profile of this server's files. Raises BadInput."""
+        if isinstance(self.profile, Path):
+            return load_profile(self.profile)
+        return self.profile or default_profile()
+
+
+def is_loopback(host: str | None) -> bool:
+    """Whether a URL's host is this machine."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+_MAY_HOLD_SECRETS = {"api_key", "id_key", "password", "links", "payload"}
+"""Fields of which no value is shown: a link may carry a word of access in its query."""
 
 AnyServer = Annotated[FusionPbxServer | VodiaServer | LesnetServer, Field(discriminator="kind")]
 
@@ -137,6 +226,11 @@ class Servers(BaseModel):
     def fusionpbx(self) -> dict[str, FusionPbxServer]:
         """The FusionPBX servers by id."""
         return {k: s for k, s in self.servers.items() if isinstance(s, FusionPbxServer)}
+
+    @cached_property
+    def lesnet(self) -> dict[str, LesnetServer]:
+        """The Les.net accounts by id."""
+        return {k: s for k, s in self.servers.items() if isinstance(s, LesnetServer)}
 
     @cached_property
     def pushing(self) -> dict[str, FusionPbxServer | VodiaServer]:
@@ -169,7 +263,7 @@ def _shown(problem: ErrorDetails) -> object:
 
     Only values of known fields that hold none are shown.
     """
-    secret = {"api_key", "password"} & {str(part) for part in problem["loc"]}
+    secret = _MAY_HOLD_SECRETS & {str(part) for part in problem["loc"]}
     unknown = problem["type"] == "extra_forbidden"
-    hidden = secret or unknown or isinstance(problem["input"], dict)
+    hidden = secret or unknown or isinstance(problem["input"], dict | BaseModel)
     return "(not shown)" if hidden else problem["input"]
