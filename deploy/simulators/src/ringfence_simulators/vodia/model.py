@@ -1,0 +1,152 @@
+"""What the simulated PBX knows: tenants, accounts, trunks, calls past and present.
+
+Where the vendor documents nothing, a choice of `Habits` stands for what a PBX might do.
+"""
+
+import itertools
+import random
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from ringfence_simulators.vodia.calls import Call, CallSpec, make_call
+
+Order = Literal["newest-first", "oldest-first", "random"]
+
+
+@dataclass
+class Habits:
+    """How this PBX does what is not documented, or differs by version."""
+
+    login: Literal["basic", "session", "both"] = "both"
+    verbs: Literal["post", "put", "both"] = "both"
+    order: Order = "newest-first"
+    order_by: Literal["start", "end"] = "end"
+    largest_page: int = 500
+    retention_s: float = 7 * 86_400
+    listed_call_id: Literal["PrimaryCallID", "CallID"] = "PrimaryCallID"
+    disabling_drops_calls: bool = False
+    calls_end_by_hang_up: bool = True
+
+
+@dataclass
+class Account:
+    """Who may log in; without `api` every answer is 403. A `tenant`'s account sees only that."""
+
+    name: str
+    password: str
+    api: bool = True
+    tenant: str = ""
+
+
+@dataclass
+class Extension:
+    """A telephone; its outbound calls go through `trunk` (an id)."""
+
+    number: str
+    domain: str
+    name: str = ""
+    trunk: str = ""
+    disabled: bool = False
+
+
+@dataclass
+class Trunk:
+    """A trunk; `disabled` and `shared` as Vodia writes flags: "true", "false" or nothing."""
+
+    id: str
+    name: str
+    domain: str
+    disabled: str = ""
+    shared: str = ""
+
+
+@dataclass
+class Pbx:
+    """The whole PBX. `now` gives Unix seconds."""
+
+    now: Callable[[], float] = time.time
+    habits: Habits = field(default_factory=Habits)
+    system: str = "739654e15108d9e7477d10a2e474ff"
+    accounts: list[Account] = field(default_factory=list)
+    domains: list[str] = field(default_factory=list)
+    extensions: dict[tuple[str, str], Extension] = field(default_factory=dict)
+    trunks: dict[str, Trunk] = field(default_factory=dict)
+    calls: list[Call] = field(default_factory=list)
+    live: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
+    refused_calls: int = 0
+    _ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    def add(self, seed: dict[str, list[dict[str, Any]]]) -> None:
+        """Add what a seed names: `accounts`, `trunks` and `extensions`, fields as above."""
+        for account in seed.get("accounts", []):
+            self.accounts.append(Account(**account))
+        for trunk in seed.get("trunks", []):
+            self.trunks[trunk["id"]] = Trunk(**trunk)
+            self._add_domain(trunk["domain"])
+        for row in seed.get("extensions", []):
+            extension = Extension(**row)
+            self.extensions[extension.domain, extension.number] = extension
+            self._add_domain(extension.domain)
+
+    def _add_domain(self, name: str) -> None:
+        if name not in self.domains:
+            self.domains.append(name)
+
+    def trunks_of(self, domain: str) -> list[Trunk]:
+        """A tenant's own trunks, and those that all share."""
+        return [t for t in self.trunks.values() if t.domain == domain or t.shared == "true"]
+
+    def can_call(self, extension: Extension) -> tuple[bool, str]:
+        """Whether the extension could place an outbound call now, and why not."""
+        if extension.disabled:
+            return False, "extension disabled"
+        trunk = self.trunks.get(extension.trunk)
+        if trunk is not None and trunk.disabled == "true":
+            return False, "trunk disabled"
+        return True, ""
+
+    def place(self, spec: CallSpec) -> Call:
+        """Put a call on record as just ended."""
+        call = make_call(spec, next(self._ids), self.now())
+        self._add_domain(call.domain)
+        self.calls.append(call)
+        return call
+
+    def listed(self, domain: str) -> list[Call]:
+        """A tenant's calls within the retention, in this PBX's order."""
+        oldest = self.now() - self.habits.retention_s
+        calls = [call for call in self.calls if call.domain == domain and call.end >= oldest]
+        by_start = self.habits.order_by == "start"
+        calls.sort(key=lambda call: (call.start if by_start else call.end, call.id))
+        if self.habits.order == "newest-first":
+            calls.reverse()
+        elif self.habits.order == "random":
+            calls.sort(key=lambda call: random.Random(call.id).random())
+        return calls
+
+    def begin_call(self, extension: str, domain: str, call_id: str, **said: Any) -> None:
+        """A call in progress."""
+        self.live.setdefault((domain, extension), []).append({"callid": call_id, **said})
+
+    def hang_up(self, extension: str, domain: str, call_id: str) -> None:
+        """End a call in progress."""
+        calls = self.live.get((domain, extension), [])
+        if self.habits.calls_end_by_hang_up:
+            calls[:] = [call for call in calls if call["callid"] != call_id]
+
+    def state(self) -> dict[str, Any]:
+        """Everything, without passwords."""
+        return {
+            "domains": self.domains,
+            "habits": asdict(self.habits),
+            "trunks": [asdict(trunk) for trunk in self.trunks.values()],
+            "extensions": [
+                {**asdict(extension), "can_call": self.can_call(extension)[0]}
+                for extension in self.extensions.values()
+            ],
+            "calls": len(self.calls),
+            "live": sum(map(len, self.live.values())),
+            "refused_calls": self.refused_calls,
+        }

@@ -1,0 +1,62 @@
+"""The "CDR URL": posting calls when they end, leg by leg or whole."""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from ringfence_simulators.vodia.calls import Call
+from ringfence_simulators.vodia.model import Pbx
+
+_SCHEMES = {"json": "http", "jsons": "https", "webcdr": "http", "webcdrs": "https"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """One of the space-separated URLs: what is posted there, and where to."""
+
+    whole: bool
+    url: str
+    auth: aiohttp.BasicAuth | None
+
+    @classmethod
+    def read(cls, written: str) -> "Target":
+        """`json://user:pass@host/path` and its kin. Raises ValueError for other schemes."""
+        parts = urlsplit(written)
+        if parts.scheme not in _SCHEMES:
+            raise ValueError(f"{parts.scheme}: one of {', '.join(_SCHEMES)}")
+        auth = aiohttp.BasicAuth(parts.username, parts.password or "") if parts.username else None
+        host = parts.netloc.rpartition("@")[2]
+        url = f"{_SCHEMES[parts.scheme]}://{host}{parts.path or '/'}"
+        return cls(parts.scheme.startswith("webcdr"), url, auth)
+
+
+class Posting:
+    """Posts each call once to each target. Nothing is posted again: Vodia documents no retry."""
+
+    def __init__(self, pbx: Pbx) -> None:
+        self._pbx = pbx
+        self.targets: list[Target] = []
+        self.answers: list[int] = []
+
+    def configure(self, cdr_url: str) -> None:
+        """Set the "CDR URL": zero, one or more, space-separated."""
+        self.targets = [Target.read(written) for written in cdr_url.split()]
+
+    async def post(self, call: Call) -> None:
+        """Post a call that ended; an answer of 0 stands for none."""
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)) as http:
+            for target in self.targets:
+                legs = call.legs(self._pbx.system)
+                bodies = [call.webcdr(self._pbx.system)] if target.whole else legs
+                for body in bodies:
+                    await self._post(http, target, body)
+
+    async def _post(
+        self, http: aiohttp.ClientSession, target: Target, body: dict[str, object]
+    ) -> None:
+        try:
+            async with http.post(target.url, json=body, auth=target.auth) as answer:
+                self.answers.append(answer.status)
+        except (TimeoutError, aiohttp.ClientError):
+            self.answers.append(0)

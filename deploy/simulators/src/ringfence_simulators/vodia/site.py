@@ -1,0 +1,132 @@
+"""Vodia's REST interface, as far as ringfence uses it."""
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from ringfence_simulators.vodia.logins import SESSION_PATH, Logins
+from ringfence_simulators.vodia.model import Extension, Pbx, Trunk
+
+
+class Site:
+    """The handlers. `pages_sent` counts pages of the list; `before_page` runs before each."""
+
+    def __init__(self, pbx: Pbx, logins: Logins) -> None:
+        self._pbx = pbx
+        self._logins = logins
+        self.pages_sent = 0
+        self.orders: list[tuple[str, str]] = []
+        self.before_page: Callable[[int], None] = lambda page: None
+
+    def routes(self) -> list[web.RouteDef]:
+        """Everything that Vodia serves here."""
+        domain, user = "/rest/domain/{domain}", "/rest/user/{user}/calls"
+        return [
+            web.get(SESSION_PATH, self._logins.probe),
+            web.put(SESSION_PATH, self._logins.begin),
+            web.get("/rest/system/domains", self.list_domains),
+            web.get(f"{domain}/cdrs", self.cdrs),
+            web.get(f"{domain}/domain_trunks", self.list_trunks),
+            web.post(f"{domain}/domain_trunks", self.switch_trunk),
+            web.put(f"{domain}/edit_trunk/{{trunk}}", self.switch_trunk),
+            web.post(f"{domain}/domain_action", self.act),
+            web.put(f"{domain}/domain_action", self.act),
+            web.get(f"{domain}/user_settings/{{extension}}", self.extension),
+            web.get(user, self.list_live),
+            web.post(user, self.hang_up),
+            web.put(user, self.hang_up),
+        ]
+
+    def _domain(self, request: web.Request) -> str:
+        domain = request.match_info["domain"].lower()
+        if domain not in self._pbx.domains:
+            raise web.HTTPNotFound
+        return domain
+
+    def _note(self, request: web.Request) -> None:
+        """A change; 405 by the verb of another era."""
+        verbs = self._pbx.habits.verbs
+        if verbs not in ("both", request.method.lower()):
+            raise web.HTTPMethodNotAllowed(request.method, [verbs.upper()])
+        self.orders.append((request.method, request.path_qs))
+
+    async def list_domains(self, _: web.Request) -> web.Response:
+        """The tenants' names."""
+        return web.json_response(self._pbx.domains)
+
+    async def cdrs(self, request: web.Request) -> web.Response:
+        """A page of the list of calls; an empty one after the last."""
+        page = int(request.query.get("page", "1"))
+        size = min(int(request.query.get("size", "50")), self._pbx.habits.largest_page)
+        self.before_page(page)
+        self.pages_sent += 1
+        calls = self._pbx.listed(self._domain(request))[(page - 1) * size : page * size]
+        by = self._pbx.habits.listed_call_id
+        return web.json_response([call.listed(by) for call in calls])
+
+    async def list_trunks(self, request: web.Request) -> web.Response:
+        """The trunks that the tenant can use."""
+        return web.json_response([_row(t) for t in self._pbx.trunks_of(self._domain(request))])
+
+    async def switch_trunk(self, request: web.Request) -> web.Response:
+        """Disable or enable a trunk; an absolute state."""
+        self._note(request)
+        wanted = request.match_info.get("trunk") or request.query.get("trunk", "")
+        trunks = {trunk.id: trunk for trunk in self._pbx.trunks_of(self._domain(request))}
+        if wanted not in trunks:
+            raise web.HTTPNotFound
+        trunks[wanted].disabled = str((await request.json())["dis"])
+        if trunks[wanted].disabled == "true" and self._pbx.habits.disabling_drops_calls:
+            self._pbx.live.clear()
+        return web.json_response(True)
+
+    async def act(self, request: web.Request) -> web.Response:
+        """Disable or enable accounts; names that are none are passed over."""
+        self._note(request)
+        domain, order = self._domain(request), await request.json()
+        if order["type"] != "accounts":
+            raise web.HTTPBadRequest
+        for number in order["selected"].split():
+            extension = self._pbx.extensions.get((domain, number))
+            if extension is not None:
+                extension.disabled = order["action"] == "disable_selected"
+        return web.json_response(True)
+
+    async def extension(self, request: web.Request) -> web.Response:
+        """An extension's settings. Path and field are this simulator's own choice."""
+        extension = self._find(request.match_info["extension"], self._domain(request))
+        return web.json_response({"disabled": "true" if extension.disabled else "false"})
+
+    def _find(self, number: str, domain: str) -> Extension:
+        extension = self._pbx.extensions.get((domain, number))
+        if extension is None:
+            raise web.HTTPNotFound
+        return extension
+
+    async def list_live(self, request: web.Request) -> web.Response:
+        """An extension's calls in progress."""
+        extension = self._user(request)
+        return web.json_response(self._pbx.live.get((extension.domain, extension.number), []))
+
+    async def hang_up(self, request: web.Request) -> web.Response:
+        """End one of them."""
+        self._note(request)
+        extension = self._user(request)
+        call_id = str((await request.json())["hangup"])
+        self._pbx.hang_up(extension.number, extension.domain, call_id)
+        return web.json_response(True)
+
+    def _user(self, request: web.Request) -> Extension:
+        number, _, domain = request.match_info["user"].partition("@")
+        return self._find(number, domain.lower())
+
+
+def _row(trunk: Trunk) -> dict[str, str]:
+    return {
+        "id": trunk.id,
+        "name": trunk.name,
+        "type": "register",
+        "disabled": trunk.disabled,
+        "global": trunk.shared,
+        "status1": "200 Ok",
+    }
