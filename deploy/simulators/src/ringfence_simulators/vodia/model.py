@@ -6,7 +6,7 @@ Where the vendor documents nothing, a choice of `Habits` stands for what a PBX m
 import itertools
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -76,7 +76,7 @@ class Pbx:
     calls: list[Call] = field(default_factory=list)
     live: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
     refused_calls: int = 0
-    _ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def add(self, seed: dict[str, list[dict[str, Any]]]) -> None:
         """Add what a seed names: `accounts`, `trunks` and `extensions`, fields as above."""

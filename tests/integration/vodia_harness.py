@@ -1,0 +1,120 @@
+"""A simulated Vodia with two tenants, and what speaks to it."""
+
+from contextlib import aclosing, asynccontextmanager
+
+from cdr_ingest.sources import record_id
+from cdr_ingest.sources.vodia import VodiaSource
+from ringfence.events.account import Service
+from ringfence.pbx.servers import VodiaServer
+from ringfence_simulators.vodia.app import serve
+from ringfence_simulators.vodia.model import Habits, Pbx
+
+CFFM, RUCKEN = "cffm.wat1.ictvoip.ca", "rucken.wat7.ictvoip.ca"
+PASSWORD = "pass/with+odd&chars:0123456789"
+NOON = 1795256400.0
+"""2026-11-21 10:20:00 UTC; the simulated clock stands unless a test moves it."""
+
+SEED = {
+    "accounts": [
+        {"name": "admin", "password": PASSWORD},
+        {"name": f"admin@{CFFM}", "password": PASSWORD, "tenant": CFFM},
+        {"name": "no-api", "password": PASSWORD, "api": False},
+    ],
+    "trunks": [
+        {"id": "10", "name": "Trunk A", "domain": CFFM},
+        {"id": "11", "name": "Trunk B", "domain": RUCKEN, "disabled": "false", "shared": "false"},
+        {"id": "12", "name": "Everybody's", "domain": RUCKEN, "shared": "true"},
+    ],
+    "extensions": [
+        {"number": "2112", "domain": CFFM, "name": "CFFM Kitchener", "trunk": "10"},
+        {"number": "2113", "domain": CFFM, "trunk": "10"},
+        {"number": "2112", "domain": RUCKEN, "trunk": "11"},
+    ],
+}
+
+
+class Clock:
+    """Unix seconds, moved by hand."""
+
+    def __init__(self):
+        self.at = NOON
+
+    def __call__(self):
+        return self.at
+
+
+@asynccontextmanager
+async def simulated(monkeypatch, *, clock=None, **habits):
+    """The simulator on a free port; the password is in the environment."""
+    monkeypatch.setenv("TEST_VODIA_PASSWORD", PASSWORD)
+    pbx = Pbx(now=clock or Clock(), habits=Habits(**habits))
+    pbx.add(SEED)
+    async with serve(pbx) as simulator:
+        yield simulator
+
+
+def server_of(url, **settings):
+    """The servers file's entry."""
+    return VodiaServer.model_validate(
+        {
+            "kind": "vodia",
+            "url": url,
+            "user": "admin",
+            "password": {"env": "TEST_VODIA_PASSWORD"},
+            "tenants": (CFFM, RUCKEN),
+            "timeout_s": 5,
+            **settings,
+        }
+    )
+
+
+class Taken:
+    """Stands where cdr-ingest's store does: what was accepted so far."""
+
+    def __init__(self):
+        self.ids = set()
+
+    async def known(self, ids):
+        return self.ids & set(ids)
+
+    async def read(self, source, *, start=int(NOON) - 3600, stop=int(NOON) + 3600, tenant=CFFM):
+        """One read, all of it accepted, as the poller does; gives what was new."""
+        async with aclosing(source.records(tenant, start, stop)) as found:
+            records = [record async for record in found]
+        ids = [record_id(record) for record in records]
+        assert len(ids) == len(set(ids)), "no record is given twice in one read"
+        new = [record for record in records if record_id(record) not in self.ids]
+        self.ids |= set(ids)
+        return new
+
+
+@asynccontextmanager
+async def source_at(url, taken, **settings):
+    """A source that asks `taken` what is known."""
+    source = VodiaSource("pbx-2", server_of(url, **settings), known=taken.known)
+    try:
+        yield source
+    finally:
+        await source.aclose()
+
+
+def service_of(suspend_by="extensions", **changed):
+    """A product of the first tenant: extension 2112, trunk A."""
+    return Service.model_validate(
+        {
+            "service_id": "svc-2",
+            "name": "Vodia",
+            "kind": "vodia",
+            "server_id": "pbx-2",
+            "tenant": CFFM,
+            "extensions": ("2112",),
+            "suspend_by": suspend_by,
+            "gateway_ids": ("10",) if suspend_by == "gateway" else (),
+            **changed,
+        }
+    )
+
+
+def outbound(**changed):
+    """A call of a minute by extension 2112 that has just ended."""
+    return {"domain": CFFM, "extension": "2112", "number": "14165550100", "talk_s": 60, **changed}
