@@ -165,13 +165,16 @@ def _extension(cdr: Cdr) -> str:
 
 
 def _caller(cdr: Cdr, part: str, from_outside: str) -> str:
-    """Who called: what SIP said where the call came from another domain, else what was set."""
+    """Who called: what SIP said where the call came from another domain, else the profile.
+
+    Versions of FusionPBX differ in this; it is not what a charge hangs on.
+    """
     outside = cdr.get("sip_from_domain") not in ("", cdr.get("domain_name"))
     if outside and (said := cdr.get(from_outside)):
         return said
-    named = cdr.first(f"effective_caller_id_{part}", f"origination_caller_id_{part}")
-    profiled = named or cdr.profiled(f"caller_id_{part}")
-    return profiled or cdr.first(f"caller_id_{part}", from_outside)
+    profiled = cdr.profiled(f"caller_id_{part}")
+    set_later = ("origination_caller_id", "effective_caller_id", "caller_id")
+    return profiled or cdr.first(*(f"{name}_{part}" for name in set_later), from_outside)
 
 
 def _text(name: str, value: object) -> str:

@@ -1,0 +1,151 @@
+"""Bodies as they come, and as they never should."""
+
+import base64
+import json
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cdr_ingest.sources.freeswitch_body import read_json, unwrap
+from cdr_ingest.sources.freeswitch_xml import MAX_DEPTH, MAX_ELEMENTS, read_xml
+from ringfence.errors import BadInput
+
+FORM = "application/x-www-form-urlencoded"
+JSON = '{"variables":{"uuid":"x"},"callflow":[{"caller_profile":{"destination_number":"1"}}]}'
+XML = (
+    "<cdr><variables><uuid>x</uuid></variables><callflow><caller_profile>"
+    "<destination_number>1</destination_number></caller_profile></callflow></cdr>"
+)
+
+
+def as_json(body, content_type="application/json"):
+    return read_json(unwrap(content_type, body))
+
+
+def as_xml(body, content_type="text/xml"):
+    return read_xml(unwrap(content_type, body).text)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "Application/JSON; charset=utf-8", "text/xml", FORM],
+)
+def test_the_type_only_says_that_a_body_is_meant_for_us(content_type):
+    """With disable-100-continue, curl's own type stands there whatever the body is."""
+    assert as_json(JSON.encode(), content_type).variables == {"uuid": "x"}
+    assert as_xml(XML.encode(), content_type).variables == {"uuid": "x"}
+
+
+@pytest.mark.parametrize("content_type", ["", "image/png", "multipart/form-data; boundary=x", "*"])
+def test_another_type_is_refused(content_type):
+    with pytest.raises(BadInput, match="Content-Type"):
+        as_json(JSON.encode(), content_type)
+
+
+def test_base64_may_be_broken_into_lines_and_lack_its_end():
+    packed = base64.b64encode(XML.encode()).rstrip(b"=")
+    folded = b"\n".join(packed[n : n + 72] for n in range(0, len(packed), 72))
+    assert as_xml(b"cdr=" + folded, FORM).variables == {"uuid": "x"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"cdr=",
+        b"cdr=%",
+        b"cdr=%zz",
+        b"cdr=%7B%22variables",
+        b"cdr=!!!!",
+        b"cdr=" + base64.b64encode(b"\x00\xff" * 50),
+        b"cdr=A",
+        b"xyz=1",
+        b"null",
+        b"[]",
+        b'"text"',
+        b"{",
+        b'{"variables":NaN}',
+        b'{"variables":{"billsec":Infinity}}',
+        b'{"variables":{"billsec":' + b"9" * 5000 + b"}}",
+        b"\xff\xfe\x00",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        XML.encode(),
+    ],
+)
+def test_what_is_no_json_record_is_refused_and_not_shown(body):
+    with pytest.raises(BadInput) as refused:
+        as_json(body, FORM)
+    assert "variables" not in str(refused.value.value)
+    assert len(str(refused.value)) < 300
+
+
+ENTITIES = '<!DOCTYPE cdr [<!ENTITY a "aaaaaaaaaa">{}]>'.format(
+    "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 9))
+)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        "<cdr>",
+        "<cdr></cdr>",
+        "<other/>",
+        "<cdr><variables><uuid>x</uuid></variables></cdr>",
+        "<cdr><callflow><caller_profile><a>1</a></caller_profile></callflow></cdr>",
+        "<cdr>&nothing;</cdr>",
+        "<cdr>\x01</cdr>",
+        f"{ENTITIES}<cdr>&a8;</cdr>",
+        '<!DOCTYPE cdr SYSTEM "file:///etc/passwd"><cdr/>',
+        '<!DOCTYPE c [<!ENTITY x SYSTEM "http://127.0.0.1:1/">]><cdr><variables>&x;</variables></cdr>',
+        '<!DOCTYPE cdr [<!ENTITY % p SYSTEM "file:///etc/passwd">%p;]><cdr/>',
+        "<!DOCTYPE cdr><cdr/>",
+        "<cdr>" + "<a>" * MAX_DEPTH,
+        "<cdr>" + "<a/>" * MAX_ELEMENTS + "</cdr>",
+        XML.replace(
+            "</caller_profile>", "<destination_number>2</destination_number></caller_profile>"
+        ),
+        JSON,
+    ],
+)
+def test_what_is_no_xml_record_is_refused_at_once(body):
+    began = time.monotonic()
+    with pytest.raises(BadInput):
+        as_xml(body.encode())
+    assert time.monotonic() - began < 2
+
+
+def test_a_character_is_written_by_its_number_and_the_common_entities_are_known():
+    cdr = as_xml(XML.replace(">x<", ">&lt;&#65;&amp;<").encode())
+    assert cdr.get("uuid") == "<A&"
+
+
+def test_only_the_first_call_flow_counts_and_not_the_profiles_inside_it():
+    text = XML.replace(
+        "</caller_profile></callflow>",
+        "<originatee><originatee_caller_profile><destination_number>7</destination_number>"
+        "</originatee_caller_profile></originatee></caller_profile></callflow>"
+        "<callflow><caller_profile><destination_number>9</destination_number></caller_profile>"
+        "</callflow>",
+    )
+    cdr = as_xml(text.encode())
+    assert cdr.profiled("destination_number") == "1"
+    assert not cdr.has_originator
+
+
+@given(st.binary(max_size=300), st.sampled_from([b"", b"cdr=", b"{", b"<cdr>"]))
+def test_no_bytes_break_the_readers(body, before):
+    for read in (as_json, as_xml):
+        with pytest.raises(BadInput):
+            read(before + body)
+
+
+@given(st.dictionaries(st.text(max_size=10), st.text(max_size=20), max_size=8))
+def test_any_texts_come_out_of_raw_json_as_they_went_in(values):
+    record = {"variables": {**values, "start_stamp": "a b"}, "callflow": {"caller_profile": {}}}
+    cdr = as_json(json.dumps(record, ensure_ascii=True).encode())
+    for name, value in values.items():
+        assert name == "start_stamp" or cdr.get(name) == value.strip()
