@@ -117,6 +117,7 @@ class TestRated:
         assert isinstance(verdict, Rated)
         assert verdict.explanation == {
             "number": "12045550101",
+            "dialled": "2045550101",
             "international": False,
             "prefix": "1204",
             "description": "Manitoba",

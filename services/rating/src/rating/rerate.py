@@ -10,7 +10,7 @@ so a version that differs in nothing changes nothing.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -268,10 +268,10 @@ def _told(charged: Charged, rated: Rated, run_id: UUID) -> dict[str, Any]:
 def _instant(name: str, text: str, zone: str) -> datetime:
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return (found if found.tzinfo else found.replace(tzinfo=zone_of(zone))).astimezone(UTC)
+    except (ValueError, OverflowError):
         expected = "a day such as 2026-11-01, or an instant such as 2026-11-01T00:00-05:00"
         raise BadInput(name, text, expected) from None
-    return found if found.tzinfo else found.replace(tzinfo=zone_of(zone))
 
 
 def _json(value: object) -> str:

@@ -115,6 +115,7 @@ class Rated(NamedTuple):
         number, _, terms, found, version, _, rate_from = self.ready
         return {
             "number": number.digits,
+            "dialled": number.dialled,
             "international": number.international,
             "prefix": found.prefix if found else None,
             "description": found.description if found else None,
