@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from ringfence.clock import Clock, SystemClock
 from ringfence.pbx.servers import Servers
 from suspender.switches.fusionpbx import FusionPbxSwitch
+from suspender.switches.lesnet import LesnetSwitch
 from suspender.switches.switch import OperatorMustAct, Switch, SwitchState
 from suspender.switches.vodia import VodiaSwitch
 
@@ -27,4 +28,8 @@ async def open_switches(
             absolute = VodiaSwitch(server_id, vodia, clock=clock or SystemClock())
             stack.push_async_callback(absolute.aclose)
             switches[server_id] = absolute
+        for server_id, lesnet in servers.lesnet.items():
+            configured = LesnetSwitch(server_id, lesnet, clock=clock or SystemClock())
+            stack.push_async_callback(configured.aclose)
+            switches[server_id] = configured
         yield switches
