@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 
+from rating.audit import STALL_S, Audit
 from rating.books import Books
 from rating.call_time import disbelieved
 from rating.intake import Call, Intake, call_id_if_readable, read_batch, take_call
@@ -19,6 +20,7 @@ from rating.replay import Replayer
 from rating.settings import Settings
 from rating.settlement import Settlement
 from rating.store import RatingStore, Settling
+from rating.store_audit import AuditStore
 from rating.store_replay import ReplayStore
 from rating.verdict import Unrated
 from ringfence.clock import Clock, SystemClock
@@ -223,4 +225,10 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             rating=handler, store=ReplayStore(pool), progress=health.loop("rating-replay")
         )
         relay = OutboxRelay(pool, publisher, schema="rating", progress=health.loop("rating-outbox"))
-        await run_loops(stop, runner.run, replayer.run, relay.run)
+        audit_every_s = settings.rating_audit_every_s
+        audit = Audit(
+            store=AuditStore(pool),
+            every_s=audit_every_s,
+            progress=health.loop("rating-audit", stall_s=audit_every_s + STALL_S),
+        )
+        await run_loops(stop, runner.run, replayer.run, relay.run, audit.run)

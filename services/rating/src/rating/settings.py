@@ -17,3 +17,9 @@ class Settings(CommonSettings):
         description="seconds for which an unrated call is tried again by itself when an account or"
         " a tariff that it may have waited for changes; older ones wait for an operator's replay",
     )
+    rating_audit_every_s: int = Field(
+        300,
+        ge=0,
+        description="seconds between two counts of what violates an invariant, for the metric"
+        " ringfence_drift; 0: never counted",
+    )

@@ -15,17 +15,31 @@ _COUNTED = {
 }
 _DRIFTS = {
     "rating.drift_i1": "select * from rating.drift_i1 order by account_id",
+    "rating.drift_i2": "select * from rating.drift_i2 order by account_id, entry_id",
     "rating.drift_i3": "select * from rating.drift_i3 order by accepted_at",
     "rating.drift_i4": "select * from rating.drift_i4 order by call_id",
 }
 _SUMS = """
 select a.currency, count(distinct a.account_id) as accounts, count(l.entry_id) as entries,
-    coalesce(-sum(l.amount_micro) filter (where l.kind = 'charge'), 0)::bigint as charges_micro,
-    coalesce(sum(l.amount_micro) filter (where l.kind <> 'charge'), 0)::bigint as paid_micro,
+    coalesce(-sum(l.amount_micro) filter (where l.kind in ('charge', 'reversal')), 0)::bigint
+        as charges_micro,
+    coalesce(sum(l.amount_micro) filter (where l.kind in ('top-up', 'adjustment')), 0)::bigint
+        as paid_micro,
     coalesce(sum(l.amount_micro), 0)::bigint as balance_micro
 from rating.account a left join rating.ledger l using (account_id)
 group by a.currency order by a.currency
 """
+
+
+_DRIFTING = """
+select
+    (select count(*) from rating.drift_i1) as "I1",
+    (select count(*) from rating.drift_i2) as "I2",
+    (select count(*) from rating.drift_i3
+        where accepted_at < now() - make_interval(secs => $1)) as "I3",
+    (select count(*) from rating.drift_i4) as "I4"
+"""
+_PATIENCE_S = 600
 
 
 class ChargeRow(NamedTuple):
@@ -51,6 +65,19 @@ class AuditStore:
         return int(
             await self._pool.fetchval("select count(*) from rating.ledger where kind = 'charge'")
         )
+
+    async def drifting(self, settled_before_s: int) -> dict[str, int] | None:
+        """How many rows violate each invariant; None while another replica counts them.
+
+        Calls accepted within the last `settled_before_s` seconds are still on their way.
+        """
+        async with self._pool.acquire() as connection, connection.transaction():
+            if not await connection.fetchval(
+                "select pg_try_advisory_xact_lock(hashtext('rating.audit'))"
+            ):
+                return None
+            row = await connection.fetchrow(_DRIFTING, settled_before_s, timeout=_PATIENCE_S)
+            return dict(row or {})
 
     async def drift(self, view: str) -> list[asyncpg.Record]:
         """The rows that violate an invariant: none, when all is well."""

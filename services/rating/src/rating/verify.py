@@ -16,13 +16,17 @@ SHOWN_AT_MOST = 20
 
 @dataclass
 class Check:
-    """One invariant: what it says, what was counted, and each difference as a line."""
+    """One invariant: what it says, what was counted, and each difference as a line.
+
+    `unknown` says why it could not be checked.
+    """
 
     name: str
     says: str
     counted: str = ""
     differences: list[str] = field(default_factory=list)
     found: int = 0
+    unknown: str = ""
 
     def differs(self, line: str) -> None:
         """Note a difference; only the first ones are kept as lines."""
@@ -32,8 +36,8 @@ class Check:
 
     @property
     def holds(self) -> bool:
-        """Whether nothing differs."""
-        return self.found == 0
+        """Whether nothing differs, and all of it could be seen."""
+        return self.found == 0 and not self.unknown
 
 
 class Sums(NamedTuple):
@@ -89,6 +93,11 @@ async def _check_costs(store: AuditStore) -> Check:
                 f"call {row.call_id}: charged {-row.amount_micro}, its explanation comes to"
                 f" {cost_micro}"
             )
+    for drift in await store.drift("rating.drift_i2"):
+        check.differs(
+            f"reversal {drift['entry_id']} of account {drift['account_id']}: it gives back"
+            f" {drift['amount_micro']} of {drift['reversed_micro']}, or is not the only one"
+        )
     check.counted = f"{count} charges, {charged} = {recomputed} micro-units"
     return check
 

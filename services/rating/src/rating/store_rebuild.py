@@ -1,0 +1,103 @@
+"""The table into which the topics are replayed: temporary, and gone with its connection."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from ringfence.postgres.pool import Connection
+
+_PATIENCE_S = 600
+_COLUMNS = ("entry_id", "account_id", "amount_micro", "currency")
+_COMPARE = """
+with ledger as (
+    select entry_id, account_id, amount_micro, posted_at from rating.ledger
+),
+entries as (
+    select
+        coalesce(l.account_id, r.account_id) as account_id,
+        l.amount_micro as ledger_micro, r.amount_micro as replayed_micro,
+        l.entry_id is not null and r.entry_id is null and l.posted_at <= $1 as not_told,
+        l.entry_id is not null and r.entry_id is null and l.posted_at > $1 as on_its_way,
+        l.entry_id is null as not_posted,
+        l.amount_micro <> r.amount_micro or l.account_id <> r.account_id as otherwise
+    from ledger l full join (
+        select p.* from pg_temp.replayed p join rating.account a using (account_id)
+        where a.currency = p.currency
+    ) as r using (entry_id)
+),
+sums as (
+    select
+        account_id,
+        coalesce(sum(replayed_micro), 0)
+            + coalesce(sum(ledger_micro) filter (where on_its_way), 0) as replayed_micro,
+        count(*) filter (where not_told) as not_told,
+        count(*) filter (where not_posted) as not_posted,
+        count(*) filter (where otherwise) as otherwise
+    from entries group by account_id
+)
+select
+    a.account_id, coalesce(s.replayed_micro, 0)::bigint, a.balance_micro,
+    coalesce(s.not_told, 0), coalesce(s.not_posted, 0), coalesce(s.otherwise, 0)
+from rating.account a left join sums s using (account_id)
+where coalesce(s.replayed_micro, 0) <> a.balance_micro
+    or coalesce(s.not_told, 0) + coalesce(s.not_posted, 0) + coalesce(s.otherwise, 0) > 0
+order by a.account_id
+"""
+
+
+class Posted(NamedTuple):
+    """An entry as a topic tells of it, in the order of the table's columns."""
+
+    entry_id: UUID
+    account_id: str
+    amount_micro: int
+    currency: str
+
+
+class Differing(NamedTuple):
+    """An account whose topics do not come to its ledger, and in how many entries."""
+
+    account_id: str
+    replayed_micro: int
+    ledger_micro: int
+    not_told: int
+    not_posted: int
+    otherwise: int
+
+
+class RebuildStore:
+    """Posts into the empty table and compares; all by the one connection that holds it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._began_at: datetime | None = None
+
+    async def begin(self) -> None:
+        """Make the empty tables, and note the time: what is posted later may be told later."""
+        await self._connection.execute(
+            "drop table if exists pg_temp.replayed, pg_temp.told;"
+            "create temporary table replayed (entry_id uuid primary key, account_id text not null,"
+            " amount_micro bigint not null, currency text not null);"
+            "create temporary table told (like replayed)"
+        )
+        self._began_at = await self._connection.fetchval("select clock_timestamp()")
+
+    async def post(self, entries: Sequence[Posted]) -> None:
+        """Post entries; one that stands already stays as it is."""
+        if not entries:
+            return
+        await self._connection.copy_records_to_table("told", columns=_COLUMNS, records=entries)
+        await self._connection.execute(
+            "insert into replayed select * from told on conflict (entry_id) do nothing"
+        )
+        await self._connection.execute("truncate told")
+
+    async def compare(self) -> list[Differing]:
+        """Accounts whose balance is not what the topics come to."""
+        rows = await self._connection.fetch(_COMPARE, self._began_at, timeout=_PATIENCE_S)
+        return [Differing(*row) for row in rows]
+
+    async def accounts(self) -> int:
+        """How many accounts there are."""
+        return int(await self._connection.fetchval("select count(*) from rating.account"))
