@@ -87,10 +87,10 @@ def test_columns_are_found_as_they_are_mapped() -> None:
 @pytest.mark.parametrize(
     ("header", "mapping", "told"),
     [
-        ("Description,Code,Price,Increment", {"Prefix": "Code"}, "RateValue is missing"),
-        (HEADER, {"Prefix": "Code"}, "Code (mapped to Prefix) is missing"),
-        (HEADER, {"OldRate": "Was"}, "Was (mapped to OldRate) is missing"),
-        (f"{HEADER},prefix", {}, "Prefix stands there more than once"),
+        ("Description,Code,Price,Increment", {"Prefix": "Code"}, "missing: RateValue"),
+        (HEADER, {"Prefix": "Code"}, "missing: Code (mapped to Prefix)"),
+        (HEADER, {"OldRate": "Was"}, "missing: Was (mapped to OldRate)"),
+        (f"{HEADER},prefix", {}, "more than once: Prefix"),
     ],
 )
 def test_a_header_that_lacks_a_column_is_refused_with_what_it_has(

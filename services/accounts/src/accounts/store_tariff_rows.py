@@ -70,6 +70,7 @@ async def _refuse_bad_rows(connection: Connection, reader: TariffReader) -> None
         " having count(*) > 1) f on f.prefix = s.prefix and s.line > f.line"
         " order by s.line limit $1",
         REPORTED,
+        timeout=BOUND_S,
     )
     bad = [*reader.bad, *(_came_before(row) for row in twice)]
     if bad:

@@ -56,11 +56,10 @@ def find_columns(header: Sequence[str], mapping: Mapping[str, str]) -> dict[str,
     names = [name.strip().lower() for name in header]
     wanted = {field: mapping.get(field, field) for field in FIELDS}
     needed = {f: c for f, c in wanted.items() if f in REQUIRED or f in mapping}
-    _refuse_if(
-        [_told(f, c) for f, c in needed.items() if c.lower() not in names], header, "is missing"
-    )
+    missing = [_told(f, c) for f, c in needed.items() if c.lower() not in names]
     twice = [_told(f, c) for f, c in wanted.items() if names.count(c.lower()) > 1]
-    _refuse_if(twice, header, "stands there more than once")
+    _refuse_if(missing, "missing", header)
+    _refuse_if(twice, "more than once", header)
     return {f: names.index(c.lower()) for f, c in wanted.items() if c.lower() in names}
 
 
@@ -69,8 +68,11 @@ def _told(field: str, column: str) -> str:
     return field if own else f"{column} (mapped to {field})"
 
 
-def _refuse_if(columns: Sequence[str], header: Sequence[str], why: str) -> None:
+def _refuse_if(columns: Sequence[str], what: str, header: Sequence[str]) -> None:
     if columns:
         has = ", ".join(name.strip() for name in header if name.strip())
-        expected = f"a header row with {', '.join(REQUIRED)} or what they are mapped to"
-        raise BadInput("header", has[:300], f"{expected}; {'; '.join(columns)} {why}")
+        expected = (
+            f"a header row with {', '.join(REQUIRED)} or what they are mapped to; "
+            f"{what}: {', '.join(columns)}"
+        )
+        raise BadInput("header", has[:300], expected)

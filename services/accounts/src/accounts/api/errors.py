@@ -7,6 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect
 
 from accounts.product_fields import LABELS
 from accounts.refusals import Clash, Unknown
@@ -44,6 +45,7 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Clash, _clash)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(StarletteHTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _bug)
     for unwell in UNWELL:
         app.add_exception_handler(unwell, _unwell)
@@ -113,6 +115,11 @@ async def _unwell(request: Request, error: Exception) -> JSONResponse:
     message = "the database does not answer; nothing was changed unless an answer said so"
     body = error_body("service", None, "try again in a moment", message)
     return JSONResponse(body, 503, {"Retry-After": "2"})
+
+
+async def _gone(request: Request, _: Exception) -> JSONResponse:
+    log.info("the client went away while it sent", path=request.url.path)
+    return JSONResponse(error_body("body", None, "a request that is sent whole"), 400)
 
 
 async def _bug(request: Request, error: Exception) -> JSONResponse:

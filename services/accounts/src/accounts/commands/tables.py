@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +20,8 @@ _NUMERIC = frozenset(
     ("amount", "balance", "cost", "seconds", "rows", "version", "added", "removed", "dearer",
      "cheaper", "changed", "same")
 )  # fmt: skip
+_WHOLE = frozenset(("effective from", "until", "state", "version", "rows"))
+"""Columns that never fold in a narrow table: another does."""
 
 as_json: Callable[[F], F] = click.option(
     "--json", "json_wanted", is_flag=True, help="Print JSON, for machines."
@@ -50,8 +52,8 @@ def show_rows(
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
     for title, _ in columns:
-        numeric = title in _NUMERIC
-        table.add_column(title, justify="right" if numeric else "left", overflow="fold")
+        justify: JustifyMethod = "right" if title in _NUMERIC else "left"
+        table.add_column(title, justify=justify, overflow="fold", no_wrap=title in _WHOLE)
     for row in found:
         # Cells are Text: what a client is called is never read as markup.
         table.add_row(*(Text(_cell(read(row))) for _, read in columns))

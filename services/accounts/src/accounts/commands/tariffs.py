@@ -55,17 +55,17 @@ def list_versions(tariff_id: str, json_wanted: bool) -> None:
         titled("version", "version_id"),
         instant("effective from", "effective_from"),
         instant("until", "until"),
-        ("state", _state),
+        titled("state", "state"),
         titled("rows", "rows"),
-        titled("by", "created_by"),
+        ("by", _made_by),
     )
     rows = front_door().get(path_of("tariffs", tariff_id, "versions"))["items"]
     show_rows(rows, columns, json_wanted=json_wanted, empty=_NO_TARIFFS)
 
 
-def _state(row: Any) -> str:
+def _made_by(row: Any) -> str:
     restored = f" (rows of {row['restores']})" if row["restores"] else ""
-    return f"{row['state']}{restored}"
+    return f"{row['created_by']}{restored}"
 
 
 @tariff.command("show")
