@@ -14,7 +14,7 @@ from ringfence_simulators.vodia.traffic import MAX_CALLS_PER_SECOND
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8070, show_default=True, help="Port; 0 takes a free one.")
+@click.option("--port", default=8056, show_default=True, help="Port; 0 takes a free one.")
 @click.option(
     "--seed",
     type=click.Path(dir_okay=False, path_type=Path),
