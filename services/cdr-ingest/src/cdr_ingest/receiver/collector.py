@@ -11,7 +11,7 @@ from ringfence.errors import Retry
 from ringfence.kafka.shell import UNWELL
 from ringfence.observe.health import Progress
 
-_IDLE_S = 1.0
+_IDLE_S = 0.2
 _RESTS_S = 1.0
 log = structlog.get_logger()
 

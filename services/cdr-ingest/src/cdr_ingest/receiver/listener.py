@@ -84,21 +84,24 @@ class Receiver:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Listen until `stop` is set; what was received until then is answered."""
+        async with self.serving() as url:
+            log.info("receiver listens", url=url, servers=sorted(self._servers))
+            await stop.wait()
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[str]:
+        """Serve; gives the URL. On the way out, posts under way are answered first."""
         nothing_comes = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            collecting = group.create_task(self._collector.run(nothing_comes))
+            group.create_task(self._collector.run(nothing_comes))
             try:
-                async with self.listening() as url:
-                    log.info("receiver listens", url=url, servers=sorted(self._servers))
-                    stopped = asyncio.create_task(stop.wait())
-                    await asyncio.wait({stopped, collecting}, return_when="FIRST_COMPLETED")
-                    stopped.cancel()
+                async with self._listening() as url:
+                    yield url
             finally:
                 nothing_comes.set()
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator[str]:
-        """Serve; gives the URL. On the way out, posts under way are answered first."""
+    async def _listening(self) -> AsyncIterator[str]:
         app = web.Application(client_max_size=self._limits.body_bytes)
         app.add_routes([web.post("/cdr/{server_id}/{format}", self.post)])
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=_FINISH_S)

@@ -1,0 +1,153 @@
+"""A receiver on real broker and database, and what reads after it."""
+
+import uuid
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import aiohttp
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from cdr_ingest.intake import Intake
+from cdr_ingest.receiver.collector import Collector
+from cdr_ingest.receiver.listener import Limits, Receiver
+from cdr_ingest.store import IngestStore
+from ringfence.events.call import CallCompleted
+from ringfence.kafka.publisher import open_publisher
+from ringfence.observe.health import Health
+from ringfence.pbx.servers import FusionPbxServer
+from ringfence.postgres.pool import open_pool
+from ringfence.topics import CALL_COMPLETED, INGEST_DEAD_LETTERS
+from ringfence_simulators.freeswitch.channel import new_channel
+
+USER, PASSWORD = "switch", 'pa"ss:wörd €'
+CRED = f"{USER}:{PASSWORD}"
+TENANT = "north.example"
+
+
+def outbound(**changed):
+    """A channel whose outbound call of a minute has just ended."""
+    return new_channel(
+        {
+            "domain_name": TENANT,
+            "direction": "outbound",
+            "extension": "2112",
+            "caller_id_number": "2112",
+            "caller_destination": "14165550100",
+            "destination_number": "14165550100",
+            "billsec": 60,
+            **changed,
+        }
+    )
+
+
+def pushing(push=None):
+    """A server entry that may push; by name and password unless told otherwise."""
+    return FusionPbxServer.model_validate(
+        {
+            "kind": "fusionpbx",
+            "url": "https://pbx.example",
+            "api_key": {"env": "TEST_PUSH_KEY"},
+            "push": push or {"user": USER, "password": {"env": "TEST_PUSH_PASSWORD"}},
+        }
+    )
+
+
+@dataclass
+class Receiving:
+    """A receiver at `url`, for the one server `server_id`."""
+
+    url: str
+    server_id: str
+    bootstrap: str
+    health: Health
+    taken: list[int] = field(default_factory=list)
+
+    def at(self, form):
+        """Where a format is posted."""
+        return f"{self.url}/cdr/{self.server_id}/{form}"
+
+    async def published(self):
+        """The calls of this server on the topic, in the order of their partitions."""
+        values = await read_all(self.bootstrap, CALL_COMPLETED.name)
+        calls = [CallCompleted.model_validate_json(record.value) for record in values]
+        return [call for call in calls if call.server_id == self.server_id]
+
+    async def parked(self):
+        """What was parked of this server: bytes and reason."""
+        records = await read_all(self.bootstrap, INGEST_DEAD_LETTERS)
+        wanted = f"{self.server_id}:".encode()
+        return [
+            (r.value, dict(r.headers)["dlq_reason"].decode())
+            for r in records
+            if r.key.startswith(wanted)
+        ]
+
+
+@asynccontextmanager
+async def receiving(bootstrap, database, *, push=None, take=None, **limits):
+    """Serve on a free port; `take` stands in the place of the intake's, and is given it."""
+    server_id = f"pbx-{uuid.uuid4().hex[:8]}"
+    bounds = {"body_bytes": 100_000, "posts": 500, "answer_s": 5.0, **limits}
+    async with (
+        await open_pool(database, service="cdr-ingest") as pool,
+        open_publisher(bootstrap, source="cdr-ingest") as publisher,
+    ):
+        intake = Intake(store=IngestStore(pool), publisher=publisher)
+        health = Health()
+        found = Receiving("", server_id, bootstrap, health)
+
+        async def count(records):
+            found.taken.append(len(records))
+            await (take(intake.take, records) if take else intake.take(records))
+
+        receiver = Receiver(
+            servers={server_id: pushing(push)},
+            collector=Collector(
+                take=count,
+                progress=health.loop("posts"),
+                batch_records=500,
+                places=bounds["posts"],
+                take_bound_s=2.0,
+            ),
+            host="127.0.0.1",
+            port=0,
+            limits=Limits(**bounds),
+        )
+        async with receiver.serving() as url:
+            found.url = url
+            yield found
+
+
+async def read_all(bootstrap, topic):
+    """All records of a topic up to now."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        await consumer._client.force_metadata_update()
+        partitions = [TopicPartition(topic, n) for n in consumer.partitions_for_topic(topic)]
+        ends = await consumer.end_offsets(partitions)
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning()
+        records = []
+        while any([await consumer.position(p) < ends[p] for p in partitions]):
+            for batch in (await consumer.getmany(timeout_ms=200)).values():
+                records += batch
+        return records
+    finally:
+        await consumer.stop()
+
+
+@asynccontextmanager
+async def http(cred=True):
+    """A client that sends the right credentials, or none."""
+    auth = aiohttp.encode_basic_auth(USER, PASSWORD) if cred else None
+    headers = {"Authorization": auth} if auth else {}
+    async with aiohttp.ClientSession(headers=headers) as session:
+        yield session
+
+
+async def post(session, url, body, content_type="application/json", **params):
+    """Status, headers and JSON of the answer."""
+    headers = {"Content-Type": content_type}
+    async with session.post(url, data=body, headers=headers, params=params) as response:
+        return response.status, response.headers, await response.json()
