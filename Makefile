@@ -34,6 +34,7 @@ lint: install ## Style, types and import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(SOURCES)
 	$(BIN)/lint-imports
+	$(BIN)/ringfence contracts check
 
 format: install ## Put the code into its form
 	$(BIN)/ruff check --fix .

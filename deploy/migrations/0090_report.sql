@@ -98,7 +98,13 @@ left join (
         union all
         select call_id from rating.unrated
         union all
-        select call_id from rating.dead_call
+        -- A dead call that was sent again and settled is dead no more.
+        select d.call_id from rating.dead_call d
+        where not exists (
+            select from rating.ledger l where l.kind = 'charge' and l.cause_id = d.call_id
+        )
+        and not exists (select from rating.not_billed n where n.call_id = d.call_id)
+        and not exists (select from rating.unrated u where u.call_id = d.call_id)
     ) as settled
     group by call_id
 ) as p on p.call_id = r.record_id

@@ -51,7 +51,7 @@ async def told(watch: BalanceWatch, *batch: Received) -> list[str]:
 
 
 async def test_a_fall_is_told_once_and_the_level_kept(watch: BalanceWatch) -> None:
-    assert await told(watch, balance(1, 20)) == []
+    assert await told(watch, balance(1, 20)) == ["restored"]
     assert await told(watch, balance(2, 14)) == ["low"]
     assert await told(watch, balance(3, 13)) == []
     assert await told(watch, balance(4, -1)) == ["zero"]
@@ -62,7 +62,8 @@ async def test_a_replay_tells_the_same_again_with_the_same_id(watch: BalanceWatc
     batch = [balance(1, 20), balance(2, 14), balance(3, -2)]
     first = await watch.handle(batch)
     again = await watch.handle(batch)
-    assert [e.topic.name for e in first.publish] == ["balance.low.v1", "balance.zero.v1"]
+    topics = [event.topic.name.split(".")[1] for event in first.publish]
+    assert topics == ["restored", "low", "zero"]
     assert {(e.event_id, e.value) for e in again.publish} == {
         (e.event_id, e.value) for e in first.publish
     }
@@ -79,11 +80,11 @@ async def test_debts_above_the_credit_exhaust_and_their_payment_restores(watch) 
     outcome = await watch.handle([profile(2, outstanding_micro=21 * UNIT)])
     (zero,) = (read(event) for event in outcome.publish)
     assert isinstance(zero, BalanceZero)
-    assert (zero.reason, zero.balance_micro, zero.crossing) == ("outstanding", 20 * UNIT, 1)
+    assert (zero.reason, zero.balance_micro, zero.crossing) == ("outstanding", 20 * UNIT, 2)
     outcome = await watch.handle([profile(3)])
     (restored,) = (read(event) for event in outcome.publish)
     assert isinstance(restored, BalanceRestored)
-    assert (restored.level_before, restored.level, restored.crossing) == ("exhausted", "ok", 2)
+    assert (restored.level_before, restored.level, restored.crossing) == ("exhausted", "ok", 3)
 
 
 async def test_a_threshold_moved_past_the_balance_is_no_crossing(watch: BalanceWatch) -> None:
@@ -100,12 +101,15 @@ async def test_an_account_met_exhausted_is_told_at_its_first_posting(watch: Bala
     assert await told(watch, balance(2, -1)) == []
 
 
-async def test_an_account_met_low_has_crossed_nothing(watch: BalanceWatch) -> None:
-    assert await told(watch, balance(1, 5)) == []
+async def test_a_first_top_up_is_a_rise_from_nothing_and_no_low_alert(watch) -> None:
+    """The suspender learns of funds by it; a client who never was above the line fell nowhere."""
+    assert await told(watch, balance(1, 5)) == ["restored"]
+    assert await told(watch, balance(2, 4)) == []
 
 
 async def test_balances_that_come_before_any_profile_are_watched(watch: BalanceWatch) -> None:
-    assert await told(watch, balance(1, 5, "1009"), balance(2, 0, "1009")) == ["zero"]
+    told_of = await told(watch, balance(1, 5, "1009"), balance(2, 0, "1009"))
+    assert told_of == ["restored", "zero"]
 
 
 async def test_an_unread_record_is_rejected_and_the_next_is_unharmed(watch: BalanceWatch) -> None:
@@ -114,6 +118,6 @@ async def test_an_unread_record_is_rejected_and_the_next_is_unharmed(watch: Bala
     )
     assert len(outcome.reject) == 1
     assert "account_id" in outcome.reject[0].reason
-    (low,) = (read(event) for event in outcome.publish)
+    _, low = (read(event) for event in outcome.publish)
     assert isinstance(low, BalanceLow)
     assert low.balance_version == 2

@@ -210,6 +210,16 @@ async def test_manual_suspension_beats_funds_and_owes_no_mail(room: Room) -> Non
     assert await room.enabled() == {False}
 
 
+async def test_an_end_of_manual_suspension_restores_a_client_with_funds(room: Room) -> None:
+    async with room.working():
+        await room.restored(1)
+        await room.profile(2, profile={"manual_voip_suspend": "Yes"})
+        await until(room.settled)
+        await room.profile(3)
+        await until(room.settled)
+        assert await room.enabled() == {True}
+
+
 async def test_a_client_met_suspended_is_restored_only_with_funds(room: Room) -> None:
     """An imported Yes is taken as ours."""
     await room.profile(2, account_id="1002", profile={"voip_suspended": "Yes"})

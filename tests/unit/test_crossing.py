@@ -66,8 +66,8 @@ def test_every_move_has_one_name(before: Level | None, after: Level, kind: str |
 
 def test_who_is_met_exhausted_is_announced_for_nobody_else_would() -> None:
     assert first_sight("exhausted") == "zero"
-    assert first_sight("low") is None
-    assert first_sight("ok") is None
+    assert first_sight("low") == "restored"
+    assert first_sight("ok") == "restored"
 
 
 @given(st.lists(AMOUNTS, min_size=1), THRESHOLDS, st.integers(0, 10**9))

@@ -1,9 +1,13 @@
 """What every service can be told, from the environment; each service adds its own."""
 
+import sys
 from pathlib import Path
+from typing import Literal, TypeVar
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ringfence.errors import EXIT_SETTINGS
 
 
 class CommonSettings(BaseSettings):
@@ -17,7 +21,26 @@ class CommonSettings(BaseSettings):
     )
     health_host: str = Field("127.0.0.1", description="where /health and /metrics are served")
     health_port: int = Field(0, description="its TCP port; 0: any free one, told in the log")
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="which lines are logged, and those above"
+    )
     servers_file: Path = Field(
         Path("servers.toml"), description="PBX and provider servers, without their secrets"
     )
+
+
+S = TypeVar("S", bound=CommonSettings)
+
+
+def read_settings(kind: type[S]) -> S:
+    """The settings that the environment gives; a wrong one ends the process with a plain line.
+
+    The value is not shown: it may be a secret in the wrong place.
+    """
+    try:
+        return kind()
+    except ValidationError as error:
+        for problem in error.errors(include_url=False, include_context=False, include_input=False):
+            variable = "RINGFENCE_" + "_".join(str(part) for part in problem["loc"]).upper()
+            print(f"{variable}: {problem['msg']}", file=sys.stderr)  # noqa: T201 - logs need settings
+        raise SystemExit(EXIT_SETTINGS) from None

@@ -60,8 +60,12 @@ def _services(seen: Sighting) -> Table:
     table.add_column("restarts", justify="right")
     for line in seen.services:
         style = "green" if line.status == "ok" else "red"
-        table.add_row(line.name, Text(line.status, style=style), str(line.lag), str(line.restarts))
+        table.add_row(line.name, Text(line.status, style=style), _lag(line.lag), str(line.restarts))
     return table
+
+
+def _lag(lag: int | None) -> str:
+    return "?" if lag is None else str(lag)
 
 
 def plain(seen: Sighting) -> str:
@@ -71,7 +75,8 @@ def plain(seen: Sighting) -> str:
         f"{'(suspended)' if row['suspended'] else ''}"
         for row in seen.balances
     )
-    lag = sum(line.lag for line in seen.services)
+    lags = [line.lag for line in seen.services]
+    lag = "?" if None in lags else str(sum(lag for lag in lags if lag))
     unwell = [line.name for line in seen.services if line.status != "ok"]
     return (
         f"calls={seen.calls} per_second={seen.calls_per_second:.1f} unrated={seen.unrated}"

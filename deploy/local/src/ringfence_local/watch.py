@@ -23,11 +23,11 @@ order by b.account_id limit $1
 
 @dataclass(frozen=True)
 class ServiceLine:
-    """A service as it stands: what its health says, and how often it was started again."""
+    """A service as it stands: what its health says (lag None: it says nothing), and restarts."""
 
     name: str
     status: str
-    lag: int
+    lag: int | None
     restarts: int
 
 
@@ -76,7 +76,7 @@ class Watch:
         child = self._stack.supervisor.children[name]
         report = await self._stack.health(name)
         loops: dict[str, Any] = report["loops"] if report else {}
-        lag = sum(int(loop["lag"]) for loop in loops.values())
+        lag = sum(int(loop["lag"]) for loop in loops.values()) if report else None
         status = str(report["status"]) if report else child.state
         return ServiceLine(name, status, lag, self._stack.supervisor.restart_count(name))
 

@@ -53,13 +53,14 @@ def cross(before: Level | None, after: Level) -> Kind | None:
     return "zero" if after == "exhausted" else "low"
 
 
-def first_sight(after: Level) -> Kind | None:
-    """What is announced of an account met for the first time, at its first posting.
+def first_sight(after: Level) -> Kind:
+    """What is announced of an account at its first posting, before which it had nothing.
 
-    One that is exhausted already may have services that are on, and no crossing will ever come
-    to switch them off: it is told as `zero`. One that is low has crossed nothing.
+    One that is exhausted still may have services that are on, and no crossing will ever come to
+    switch them off: it is told as `zero`. Every other one rose from nothing: `restored`. So
+    whoever decides about services knows of funds from the first posting on.
     """
-    return "zero" if after == "exhausted" else None
+    return "zero" if after == "exhausted" else "restored"
 
 
 def parse_threshold(text: str) -> Threshold:
