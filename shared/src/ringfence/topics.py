@@ -13,6 +13,7 @@ from ringfence.events.model import EventData
 from ringfence.events.notice import NoticeFailed, NoticeSent
 from ringfence.events.payment import PaymentReceived
 from ringfence.events.service import ServiceRestored, ServiceSuspended, ServiceSuspensionFailed
+from ringfence.events.source import SourceFailed, SourceGapFound, SourceRecovered
 from ringfence.events.tariff import TariffPublished
 
 
@@ -63,6 +64,13 @@ SERVICE_SUSPENSION_FAILED = Topic(
 )
 NOTICE_SENT = Topic("notice.sent.v1", NoticeSent, "notifier")
 NOTICE_FAILED = Topic("notice.failed.v1", NoticeFailed, "notifier")
+SOURCE_FAILED = Topic("source.failed.v1", SourceFailed, "cdr-ingest", keyed_by="server_id:lane")
+SOURCE_RECOVERED = Topic(
+    "source.recovered.v1", SourceRecovered, "cdr-ingest", keyed_by="server_id:lane"
+)
+SOURCE_GAP_FOUND = Topic(
+    "source.gap-found.v1", SourceGapFound, "cdr-ingest", keyed_by="server_id:lane"
+)
 
 ALL_TOPICS: tuple[Topic, ...] = (
     CALL_COMPLETED,
@@ -80,6 +88,9 @@ ALL_TOPICS: tuple[Topic, ...] = (
     SERVICE_SUSPENSION_FAILED,
     NOTICE_SENT,
     NOTICE_FAILED,
+    SOURCE_FAILED,
+    SOURCE_RECOVERED,
+    SOURCE_GAP_FOUND,
 )
 BY_NAME: dict[str, Topic] = {topic.name: topic for topic in ALL_TOPICS}
 INGEST_DEAD_LETTERS = CALL_COMPLETED.dead_letters("cdr-ingest")

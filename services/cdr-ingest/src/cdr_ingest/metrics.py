@@ -27,3 +27,11 @@ POST_SECONDS = Histogram(
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 PUSH_QUEUE = Gauge("ringfence_ingest_push_queue_records", "Posted records not yet safe.")
+SOURCE_DOWN = Gauge(
+    "ringfence_ingest_source_down", "1 while a lane can not be read.", ["server", "lane"]
+)
+GAP_CALLS = Counter(
+    "ringfence_ingest_gap_calls",
+    "Calls that a source listed and that had not been ingested in their time.",
+    ["server", "lane"],
+)

@@ -4,27 +4,51 @@ import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import structlog
 
+from cdr_ingest.hold import Hold
 from cdr_ingest.intake import Intake
 from cdr_ingest.metrics import FAILURES, NEWEST_CALL, READ_UNTIL
+from cdr_ingest.outage import OutageWatch
+from cdr_ingest.pace import backed_off_s, next_poll_s
 from cdr_ingest.retention import RetentionWatch
-from cdr_ingest.sources import Refused, Source, SourceRecord, Throttled
+from cdr_ingest.sources import Source, SourceRecord, SourceUnread, asked
 from cdr_ingest.store import IngestStore
-from cdr_ingest.window import Cursor, Reach, plan
+from cdr_ingest.window import Cursor, Reach, moved, plan
 from ringfence.clock import Clock
 from ringfence.events.call import CallCompleted
 from ringfence.kafka.shell import UNWELL, wait_or_stop
 from ringfence.observe.health import Progress
 
 _REFUSED_WAIT_S = 60.0
+_LOOK_S = 20.0
+"""A loop that waits for longer says now and then that it is alive."""
+
 log = structlog.get_logger()
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How soon a lane is asked again, in seconds.
+
+    Between `poll_s` and `rest_s` while all is well; up to `backoff_max_s` after failures. One
+    record may take `patience_s` to come.
+    """
+
+    poll_s: float
+    rest_s: float
+    backoff_max_s: float
+    patience_s: float
+
+
 class Poller:
-    """One lane: all the calls of a server, or those of one of its tenants."""
+    """One lane: all the calls of a server, or those of one of its tenants.
+
+    `hold` is shared by all lanes of a server. Failures of the source are its outage; failures of
+    our own servers are waited for, and the cursor stays.
+    """
 
     def __init__(
         self,
@@ -35,9 +59,10 @@ class Poller:
         store: IngestStore,
         clock: Clock,
         reach: Reach,
-        poll_s: float,
+        pace: Pace,
         batch_records: int,
-        backoff_max_s: float,
+        outages: OutageWatch,
+        hold: Hold,
         progress: Progress,
         retention: RetentionWatch | None = None,
     ) -> None:
@@ -47,45 +72,66 @@ class Poller:
         self._store = store
         self._clock = clock
         self._reach = reach
-        self._poll_s = poll_s
+        self._pace = pace
         self._batch_records = batch_records
-        self._backoff_max_s = backoff_max_s
+        self._outages = outages
+        self._hold = hold
         self._progress = progress
         self._retention = retention
-        self._failures = 0
+        self._waits = 0
+        self._newest_call_at = time.monotonic()
+        self._newest_start = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Poll until `stop` is set; a source that fails is backed off, and nothing is lost."""
         while not stop.is_set():
+            if await self._waited(stop, self._hold.left_s):
+                return
             began = time.monotonic()
-            wait_s = await self._poll_or_back_off()
+            wait_s = await self._turn()
             self._progress.turned()
-            await wait_or_stop(stop, max(0.05, wait_s - (time.monotonic() - began)))
+            await self._waited(stop, max(0.05, wait_s - (time.monotonic() - began)))
 
-    async def _poll_or_back_off(self) -> float:
-        """One poll; the seconds until the next one should begin."""
+    async def _waited(self, stop: asyncio.Event, seconds: float) -> bool:
+        """Wait, or less if told to stop; whether it was."""
+        until = time.monotonic() + seconds
+        while not stop.is_set() and (left_s := until - time.monotonic()) > 0:
+            await wait_or_stop(stop, min(left_s, _LOOK_S))
+            self._progress.turned()
+        return stop.is_set()
+
+    async def _turn(self) -> float:
+        """One poll, and what is to be told of it; the seconds until the next one should begin."""
         try:
-            await self.poll()
-        except Refused as error:
-            self._note_failure(error)
-            return _REFUSED_WAIT_S
+            fresh = await self.poll()
+            await self._outages.worked()
+        except SourceUnread as error:
+            return await self._source_failed(error)
         except UNWELL as error:
-            self._note_failure(error)
-            backed_off_s = min(self._backoff_max_s, self._poll_s * 2 ** min(self._failures, 10))
-            return float(max(backed_off_s, error.after_s if isinstance(error, Throttled) else 0.0))
-        self._failures = 0
-        return self._poll_s
+            return self._we_failed(error)
+        self._waits = 0
+        if fresh:
+            self._newest_call_at = time.monotonic()
+        quiet_s = time.monotonic() - self._newest_call_at
+        return next_poll_s(quiet_s, self._pace.poll_s, self._pace.rest_s)
 
-    def _note_failure(self, error: Exception) -> None:
-        self._failures += 1
+    async def _source_failed(self, error: SourceUnread) -> float:
         FAILURES.labels(self._source.server_id, self._lane).inc()
-        log.warning(
-            "source failed",
-            server_id=self._source.server_id,
-            lane=self._lane,
-            failures=self._failures,
-            reason=str(error),
-        )
+        if error.after_s:
+            self._hold.leave_alone(error.after_s)
+        try:
+            failures = await self._outages.failed(str(error), refused=error.refused)
+        except UNWELL as ours:
+            return self._we_failed(ours)
+        if error.refused:
+            return _REFUSED_WAIT_S
+        return backed_off_s(failures, self._pace.poll_s, self._pace.backoff_max_s)
+
+    def _we_failed(self, error: Exception) -> float:
+        """Broker or database are unwell: that is no outage of the source."""
+        self._waits += 1
+        log.warning("polling waits", lane=self._lane, reason=repr(error))
+        return backed_off_s(self._waits, self._pace.poll_s, self._pace.backoff_max_s)
 
     async def poll(self) -> int:
         """Read what may be new; how many records were. The cursor moves after each window."""
@@ -94,38 +140,46 @@ class Poller:
         if self._retention and cursor:
             self._retention.look(cursor.read_until, now)
         todo = plan(cursor, now, self._reach)
-        longest_s, fresh = cursor.longest_call_s if cursor else 0, 0
-        for start, stop in todo.windows:
-            counted, longest_s = await self._read(start, stop, longest_s)
+        fresh = 0
+        for window in todo.windows:
+            counted, longest_s = await self._read(*window)
             fresh += counted
-            self._progress.turned(read=counted)
-            # A sweep must not skip what it has not read yet, should it be cut off half way.
-            reached = Cursor(min(stop, now), longest_s)
-            if not todo.sweep or stop >= now:
-                done = replace(reached, swept_at=now if todo.sweep else 0)
-                await self._store.move(self._source.server_id, self._lane, done)
-                READ_UNTIL.labels(self._source.server_id, self._lane).set(done.read_until)
-                if self._retention:
-                    self._retention.look(done.read_until, now)
+            reached = moved(cursor, todo, window, now, self._reach)
+            cursor = replace(reached, longest_call_s=max(reached.longest_call_s, longest_s))
+            await self._keep(cursor, now)
         return fresh
 
-    async def _read(self, start: int, stop: int, longest_s: int) -> tuple[int, int]:
-        fresh = 0
+    async def _keep(self, cursor: Cursor, now: int) -> None:
+        await self._store.move(self._source.server_id, self._lane, cursor)
+        READ_UNTIL.labels(self._source.server_id, self._lane).set(cursor.read_until)
+        if self._retention:
+            self._retention.look(cursor.read_until, now)
+
+    async def _read(self, start: int, stop: int) -> tuple[int, int]:
+        """Take in a window's records: how many were new, and the longest call's seconds."""
+        fresh, longest_s = 0, 0
         batch: list[SourceRecord] = []
-        async with aclosing(self._source.records(self._lane, start, stop)) as records:
+        given = asked(self._source, self._lane, start, stop, patience_s=self._pace.patience_s)
+        async with aclosing(given) as records:
             async for record in records:
                 batch.append(record)
                 longest_s = max(longest_s, self._length_s(record))
                 if len(batch) >= self._batch_records:
-                    fresh += await self._intake.take(batch)
+                    fresh += await self._take(batch)
                     batch = []
-        fresh += await self._intake.take(batch)
-        return fresh, longest_s
+        return fresh + await self._take(batch), longest_s
+
+    async def _take(self, batch: Sequence[SourceRecord]) -> int:
+        fresh = await self._intake.take(batch)
+        self._progress.turned(read=fresh)
+        return fresh
 
     def _length_s(self, record: SourceRecord) -> int:
         if not isinstance(record, CallCompleted):
             return 0
-        NEWEST_CALL.labels(self._source.server_id).set(record.started_at.timestamp())
+        if (started_at := record.started_at.timestamp()) > self._newest_start:
+            self._newest_start = started_at
+            NEWEST_CALL.labels(self._source.server_id).set(started_at)
         return int((record.ended_at - record.started_at).total_seconds())
 
 

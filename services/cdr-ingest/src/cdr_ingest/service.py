@@ -3,25 +3,34 @@
 FusionPBX ─▶ poll a window ─▶ read rows ─┬─▶ new?   ─▶ call.completed
 Vodia     ─▶ page until known            ├─▶ broken ─▶ dead letter with its reason
 (one lane per tenant, or all)            └─▶ noted as accepted, cursor moved
+          ─▶ list an hour again ─▶ missing? ─▶ source.gap-found, and the same way in
+          ─▶ can not be read ─▶ source.failed; read again ─▶ source.recovered (by the outbox)
 FreeSWITCH ─▶ posts a record ─▶ read it ─▶ the same, in batches ─▶ answered once it is safe
 """
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+from cdr_ingest.hold import Hold
 from cdr_ingest.intake import Intake
-from cdr_ingest.poller import Poller, lanes_of
+from cdr_ingest.outage import OutageWatch
+from cdr_ingest.poller import Pace, Poller, lanes_of
 from cdr_ingest.receiver.collector import Collector
 from cdr_ingest.receiver.listener import Limits, Receiver
+from cdr_ingest.reconciler import Reconciler
 from cdr_ingest.retention import RetentionWatch
 from cdr_ingest.settings import Settings
 from cdr_ingest.sources import Source, open_sources
 from cdr_ingest.store import IngestStore
+from cdr_ingest.store_outage import OutageStore
+from cdr_ingest.store_reconcile import ReconcileStore
 from cdr_ingest.window import Reach
 from ringfence.clock import SystemClock
 from ringfence.kafka.publisher import open_publisher
-from ringfence.observe.health import Health
+from ringfence.observe.health import STALL_S, Health
 from ringfence.pbx.servers import FusionPbxServer, Servers, VodiaServer, load_servers
+from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
 from ringfence.process import run_loops
 
@@ -39,14 +48,19 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     ):
         store = IngestStore(pool)
         intake = Intake(store=store, publisher=publisher)
-        pollers = [
-            poller
+        outages, hours = OutageStore(pool), ReconcileStore(pool)
+        lanes = [
+            loop
             for server_id, server in (servers.fusionpbx | servers.vodia).items()
-            for poller in pollers_of(sources[server_id], server, intake, store, settings, health)
+            for lane in lanes_of_server(sources[server_id], server, settings)
+            for loop in (
+                poller_of(lane, intake, store, outages, health),
+                reconciler_of(lane, intake, store, hours, health),
+            )
         ]
+        relay = OutboxRelay(pool, publisher, schema="cdr_ingest", progress=health.loop("outbox"))
         receivers = receivers_of(servers, intake, settings, health)
-        loops = [*(poller.run for poller in pollers), *(receiver.run for receiver in receivers)]
-        await run_loops(stop, *loops)
+        await run_loops(stop, *(loop.run for loop in (*lanes, *receivers, relay)))
 
 
 def receivers_of(
@@ -73,36 +87,89 @@ def receivers_of(
         )
 
 
-def pollers_of(
-    source: Source,
-    server: FusionPbxServer | VodiaServer,
-    intake: Intake,
-    store: IngestStore,
-    settings: Settings,
-    health: Health,
-) -> Iterator[Poller]:
-    """A poller for each lane of a server; each fails and recovers on its own."""
+@dataclass(frozen=True)
+class Lane:
+    """One lane of a server, and what its loops share."""
+
+    source: Source
+    name: str
+    server: FusionPbxServer | VodiaServer
+    settings: Settings
+    reach: Reach
+    hold: Hold
+
+    @property
+    def patience_s(self) -> float:
+        """How long one record may take to come: a login and a long list, each at its slowest."""
+        return 10 * self.server.timeout_s
+
+
+def lanes_of_server(
+    source: Source, server: FusionPbxServer | VodiaServer, settings: Settings
+) -> Iterator[Lane]:
+    """The lanes of a server; each fails and recovers on its own."""
     reach = Reach(
         look_back_s=server.lookback_s,
         sweep_every_s=settings.cdr_ingest_sweep_s,
         lag_s=settings.cdr_ingest_lag_s,
         window_s=_window_s(server, settings),
     )
+    hold = Hold()
     everything = isinstance(server, FusionPbxServer) and server.all_tenants
-    for lane in lanes_of(server.tenants, everything):
-        yield Poller(
-            source=source,
-            lane=lane,
-            intake=intake,
-            store=store,
-            clock=SystemClock(),
-            reach=reach,
-            poll_s=server.poll_s,
-            batch_records=settings.cdr_ingest_batch_records,
+    for name in lanes_of(server.tenants, everything):
+        yield Lane(source, name, server, settings, reach, hold)
+
+
+def poller_of(
+    lane: Lane, intake: Intake, store: IngestStore, outages: OutageStore, health: Health
+) -> Poller:
+    """What brings a lane's new calls."""
+    server_id, settings, clock = lane.source.server_id, lane.settings, SystemClock()
+    return Poller(
+        source=lane.source,
+        lane=lane.name,
+        intake=intake,
+        store=store,
+        clock=clock,
+        reach=lane.reach,
+        pace=Pace(
+            poll_s=lane.server.poll_s,
+            rest_s=rest_s_of(lane.server),
             backoff_max_s=settings.cdr_ingest_backoff_max_s,
-            progress=health.loop(f"{source.server_id} {lane}"),
-            retention=retention_of(source.server_id, server, lane),
-        )
+            patience_s=lane.patience_s,
+        ),
+        batch_records=settings.cdr_ingest_batch_records,
+        outages=OutageWatch(server_id, lane.name, store=outages, clock=clock),
+        hold=lane.hold,
+        progress=health.loop(f"{server_id} {lane.name}", stall_s=STALL_S + lane.patience_s),
+        retention=retention_of(server_id, lane.server, lane.name),
+    )
+
+
+def reconciler_of(
+    lane: Lane, intake: Intake, store: IngestStore, hours: ReconcileStore, health: Health
+) -> Reconciler:
+    """What looks for calls that the poller missed."""
+    name = f"{lane.source.server_id} {lane.name} reconciliation"
+    return Reconciler(
+        source=lane.source,
+        lane=lane.name,
+        intake=intake,
+        store=store,
+        hours=hours,
+        clock=SystemClock(),
+        reach=lane.reach,
+        patience_s=lane.patience_s,
+        batch_records=lane.settings.cdr_ingest_batch_records,
+        hold=lane.hold,
+        progress=health.loop(name, stall_s=STALL_S + lane.patience_s),
+    )
+
+
+def rest_s_of(server: FusionPbxServer | VodiaServer) -> float:
+    """How rarely a lane at rest is asked, in seconds: three times more rarely, unless told."""
+    told = server.poll_rest_s if isinstance(server, FusionPbxServer) else None
+    return told if told is not None else 3 * server.poll_s
 
 
 def _window_s(server: FusionPbxServer | VodiaServer, settings: Settings) -> int:

@@ -30,7 +30,7 @@ class IngestStore:
     async def cursor(self, server_id: str, lane: str) -> Cursor | None:
         """How far a lane was read; None if it never was."""
         row = await self._pool.fetchrow(
-            "select read_until, longest_call_s, swept_at from cdr_ingest.cursor"
+            "select read_until, longest_call_s, swept_at, read_from from cdr_ingest.cursor"
             " where server_id = $1 and lane = $2",
             server_id,
             lane,
@@ -38,10 +38,11 @@ class IngestStore:
         return Cursor(**dict(row)) if row else None
 
     async def move(self, server_id: str, lane: str, cursor: Cursor) -> None:
-        """Keep how far a lane was read. Never backwards."""
+        """Keep how far a lane was read. Never backwards; where it began stays."""
         await self._pool.execute(
             "insert into cdr_ingest.cursor as c"
-            " (server_id, lane, read_until, longest_call_s, swept_at) values ($1, $2, $3, $4, $5)"
+            " (server_id, lane, read_until, longest_call_s, swept_at, read_from)"
+            " values ($1, $2, $3, $4, $5, $6)"
             " on conflict (server_id, lane) do update set"
             " read_until = greatest(c.read_until, excluded.read_until),"
             " longest_call_s = greatest(c.longest_call_s, excluded.longest_call_s),"
@@ -51,6 +52,7 @@ class IngestStore:
             cursor.read_until,
             cursor.longest_call_s,
             cursor.swept_at,
+            cursor.read_from,
         )
 
     async def accepted(self, record_ids: Sequence[UUID]) -> set[UUID]:

@@ -83,6 +83,9 @@ class FusionPbxServer(Server):
 
     With `all_tenants`, one superadmin key exports every tenant (`show=all`) and `host` is the
     domain that the key belongs to; without it, each of `tenants` is asked by its own host name.
+    `way` is how calls are read: by the CSV export, or as rows of the PBX's own PostgreSQL at
+    `dsn`. It is polled every `poll_s` while calls arrive, at rest up to every `poll_rest_s`
+    (three times as long, unless given).
     """
 
     kind: Literal["fusionpbx"]
@@ -90,10 +93,21 @@ class FusionPbxServer(Server):
     host: str | None = None
     all_tenants: bool = False
     tenants: tuple[str, ...] = ()
+    way: Literal["export", "database"] = "export"
+    dsn: SecretRef | None = None
     poll_s: Annotated[float, Field(gt=0)] = 5.0
+    poll_rest_s: Annotated[float, Field(gt=0)] | None = None
     lookback_s: Annotated[int, Field(ge=60)] = 4 * 3600
     sip_profile: str = "external"
     push: Push | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "FusionPbxServer":
+        if (self.way == "database") != (self.dsn is not None):
+            raise ValueError('name dsn with way = "database", and only then')
+        if self.poll_rest_s is not None and self.poll_rest_s < self.poll_s:
+            raise ValueError("poll_rest_s must not be less than poll_s")
+        return self
 
 
 class VodiaServer(Server):

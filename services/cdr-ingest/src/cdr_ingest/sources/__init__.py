@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from cdr_ingest.sources.asked import SourceUnread, asked
 from cdr_ingest.sources.fusionpbx import FusionPbxSource
 from cdr_ingest.sources.source import (
     ALL_TENANTS,
@@ -24,7 +25,9 @@ __all__ = [
     "Refused",
     "Source",
     "SourceRecord",
+    "SourceUnread",
     "Throttled",
+    "asked",
     "open_sources",
     "record_id",
 ]

@@ -1,0 +1,47 @@
+"""What is told of sources: built from plain values, so that a replay tells the same."""
+
+from ringfence.events.source import SourceFailed, SourceGapFound, SourceRecovered
+from ringfence.ids import derive
+from ringfence.kafka.records import Outgoing
+from ringfence.topics import SOURCE_FAILED, SOURCE_GAP_FOUND, SOURCE_RECOVERED
+
+
+def failed(event: SourceFailed) -> Outgoing:
+    """`source.failed.v1`, once for each outage."""
+    return Outgoing(
+        topic=SOURCE_FAILED,
+        key=f"{event.server_id}:{event.lane}",
+        value=event.to_json(),
+        event_id=derive("source-failed", event.outage_id),
+        time=event.told_at,
+        source="cdr-ingest",
+        correlation_id=str(event.outage_id),
+    )
+
+
+def recovered(event: SourceRecovered) -> Outgoing:
+    """`source.recovered.v1`, once for each outage."""
+    return Outgoing(
+        topic=SOURCE_RECOVERED,
+        key=f"{event.server_id}:{event.lane}",
+        value=event.to_json(),
+        event_id=derive("source-recovered", event.outage_id),
+        time=event.recovered_at,
+        source="cdr-ingest",
+        correlation_id=str(event.outage_id),
+    )
+
+
+def gap_found(event: SourceGapFound) -> Outgoing:
+    """`source.gap-found.v1`. What was missing is fetched, so no two gaps have the same counts."""
+    counts = (int(event.hour.timestamp()), event.listed, event.ingested)
+    event_id = derive("source-gap", event.server_id, event.lane, *counts)
+    return Outgoing(
+        topic=SOURCE_GAP_FOUND,
+        key=f"{event.server_id}:{event.lane}",
+        value=event.to_json(),
+        event_id=event_id,
+        time=event.found_at,
+        source="cdr-ingest",
+        correlation_id=str(event_id),
+    )
