@@ -84,7 +84,7 @@ async def test_what_waits_what_died_and_what_is_not_billed_say_why_and_what_to_d
     await bench.worker.handle([bad])
     says = await run(explain_command, str(call(1).call_id))
     assert "not rated yet: unknown-product" in says
-    assert f"then: ringfence replay {call(1).call_id}" in says
+    assert f"then: ringfence unrated replay {call(1).call_id}" in says
     assert "not billed: it was not answered" in await run(explain_command, "call-2@pbx1")
     assert "dead: this record can never be rated" in await run(explain_command, "call-3@pbx1")
 

@@ -26,8 +26,19 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in self._found:
             loaded: click.Command = self._found[cmd_name].load()
-            return loaded
+            return _with_parts_of_others(cmd_name, loaded)
         return super().get_command(ctx, cmd_name)
+
+
+def _with_parts_of_others(name: str, command: click.Command) -> click.Command:
+    """A group, with the commands that other packages add to it.
+
+    `ringfence unrated list` asks the front door, `ringfence unrated replay` is rating's own.
+    """
+    if isinstance(command, click.Group):
+        for part in entry_points(group=f"ringfence.commands.{name}"):
+            command.add_command(part.load(), part.name)
+    return command
 
 
 main_group = _Commands(

@@ -126,7 +126,7 @@ def of_unrated(row: Mapping[str, Any]) -> Iterator[Line]:
     yield "talked", f"{row['billsec']} s"
     yield "waits since", row["queued_at"].isoformat()
     to_do = TO_DO.get(row["reason"], "put right what the reason names")
-    yield "what to do", f"{to_do}; then: ringfence replay {row['call_id']}"
+    yield "what to do", f"{to_do}; then: ringfence unrated replay {row['call_id']}"
 
 
 def of_dead(row: Mapping[str, Any]) -> Iterator[Line]:

@@ -1,4 +1,4 @@
-"""`ringfence replay`: another attempt for calls of the unrated queue."""
+"""`ringfence unrated replay`: another attempt for calls of the unrated queue."""
 
 import asyncio
 from datetime import timedelta
@@ -60,7 +60,7 @@ async def _show_waiting() -> None:
         click.echo("No call waits to be rated.")
         return
     Console().print(waiting_table(waiting))
-    click.echo("To rate them again: ringfence replay --all, or --reason, --tenant, CALL….")
+    click.echo("To rate them again: ringfence unrated replay --all, or --reason, --tenant, CALL….")
 
 
 def waiting_table(waiting: list[Waiting]) -> Table:
