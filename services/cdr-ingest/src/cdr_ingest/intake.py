@@ -3,6 +3,7 @@
 The note comes last: whoever is killed in between publishes the same ids again.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
 from uuid import UUID
@@ -28,12 +29,34 @@ class Intake:
         self._store = store
         self._publisher = publisher
         self._recent: OrderedDict[UUID, None] = OrderedDict()
+        self._taking: dict[UUID, asyncio.Future[None]] = {}
 
     async def take(self, records: Sequence[SourceRecord]) -> int:
-        """Accept records; how many were new. When this returns, all of them are safe."""
-        unseen = {record_id(r): r for r in records if record_id(r) not in self._recent}
+        """Accept records; how many were new. When this returns, all of them are safe.
+
+        What another source is bringing at this moment is waited for: by push and by pull at once,
+        a call is still published once.
+        """
+        unseen = self._unseen(records)
+        while under_way := {self._taking[key] for key in unseen if key in self._taking}:
+            await asyncio.wait(under_way)
+            unseen = self._unseen(records)
         if not unseen:
             return 0
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._taking.update(dict.fromkeys(unseen, done))
+        try:
+            return await self._take(unseen)
+        finally:
+            for key in unseen:
+                del self._taking[key]
+            done.set_result(None)
+
+    def _unseen(self, records: Sequence[SourceRecord]) -> dict[UUID, SourceRecord]:
+        by_id = {record_id(record): record for record in records}
+        return {key: record for key, record in by_id.items() if key not in self._recent}
+
+    async def _take(self, unseen: dict[UUID, SourceRecord]) -> int:
         known = await self._store.accepted(list(unseen))
         fresh = {key: record for key, record in unseen.items() if key not in known}
         calls = [r for r in fresh.values() if isinstance(r, CallCompleted)]
