@@ -180,8 +180,9 @@ async def test_a_mapping_is_remembered_shown_and_changed(door: FrontDoor) -> Non
 
 async def test_a_mapping_of_no_field_is_refused(door: FrontDoor) -> None:
     assert (await refused(door, CARD, map="Code=Prefix"))["field"] == "map"
-    wrong = await door.http.put("/v1/tariffs/retail/mapping", json={"Code": "Prefix"})
-    assert wrong.status_code == 422
+    for body in ({"Code": "Prefix"}, {"Prefix=a": "b"}, {"Prefix": "a", "prefix": "b"}):
+        wrong = await door.http.put("/v1/tariffs/retail/mapping", json=body)
+        assert wrong.status_code == 422
     assert await written(door) == []
 
 

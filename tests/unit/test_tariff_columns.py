@@ -2,19 +2,23 @@
 
 import pytest
 
-from accounts.tariff_columns import FIELDS, find_columns, merged, read_mapping
+from accounts.tariff_columns import FIELDS, find_columns, merged, read_mapping, split_pair
 from ringfence.errors import BadInput
 
 
+def mapping_of(*pairs: str) -> dict[str, str]:
+    return read_mapping(map(split_pair, pairs))
+
+
 def test_a_mapping_is_read_without_regard_to_the_case_of_fields() -> None:
-    assert read_mapping(["prefix=Code", "RATEVALUE= Price per min "]) == {
+    assert mapping_of("prefix=Code", "RATEVALUE= Price per min ") == {
         "Prefix": "Code",
         "RateValue": "Price per min",
     }
 
 
 def test_a_column_may_have_an_equals_sign() -> None:
-    assert read_mapping(["Prefix=a=b"]) == {"Prefix": "a=b"}
+    assert mapping_of("Prefix=a=b") == {"Prefix": "a=b"}
 
 
 @pytest.mark.parametrize(
@@ -24,7 +28,7 @@ def test_a_column_may_have_an_equals_sign() -> None:
 )  # fmt: skip
 def test_what_is_no_mapping_is_refused(pairs: list[str]) -> None:
     with pytest.raises(BadInput) as refused:
-        read_mapping(pairs)
+        mapping_of(*pairs)
     assert refused.value.field == "map"
 
 

@@ -13,19 +13,29 @@ _CANONICAL = {name.lower(): name for name in FIELDS}
 _MAX_NAME = 100
 
 
-def read_mapping(pairs: Iterable[str]) -> dict[str, str]:
-    """`Prefix=Code`, `RateValue=Price` as field -> column; `Prefix=` is the field's own name again.
+_EXPECTED = f"FIELD=COLUMN, where FIELD is one of {', '.join(FIELDS)}"
 
-    Raises BadInput for another form, a field that tariffs do not have, or one given twice.
+
+def split_pair(text: str) -> tuple[str, str]:
+    """`Prefix=Code` as field and column. Raises BadInput for another form."""
+    field, equals, column = text.partition("=")
+    if not equals:
+        raise BadInput("map", text, _EXPECTED)
+    return field, column
+
+
+def read_mapping(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Fields and their columns, checked; without a column, a field has its own name again.
+
+    Raises BadInput for a field that tariffs do not have, or one that is given twice.
     """
     mapping: dict[str, str] = {}
-    for pair in pairs:
-        name, equals, column = pair.partition("=")
+    for name, column in pairs:
         field = _CANONICAL.get(name.strip().lower())
-        if not equals or field is None:
-            raise BadInput("map", pair, f"FIELD=COLUMN, where FIELD is one of {', '.join(FIELDS)}")
+        if field is None:
+            raise BadInput("map", f"{name}={column}", _EXPECTED)
         if field in mapping:
-            raise BadInput("map", pair, f"each field once; {field} was given before")
+            raise BadInput("map", f"{name}={column}", f"each field once; {field} came before")
         mapping[field] = _column_name(column, field)
     return mapping
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, AwareDatetime, Field
 from accounts.api.bodies import Body
 from accounts.api.rooms import Cursor, In, Limit, Who
 from accounts.store_tariff_versions import Order
-from accounts.tariff_columns import FIELDS, merged, read_mapping
+from accounts.tariff_columns import FIELDS, merged, read_mapping, split_pair
 from accounts.tariff_csv import MAX_LINE, FileForm, TariffReader
 from ringfence.errors import BadInput
 from ringfence.events.model import Currency, Id, Text
@@ -87,7 +87,7 @@ async def post_version(
     is bad, all bad rows are counted, the first listed by line, and nothing of the file takes
     effect. `diff` compares with the version in force at `effective_from`.
     """
-    given = read_mapping(query.map)
+    given = read_mapping(map(split_pair, query.map))
     mapping = merged(await rooms.tariffs.mapping(tariff_id), given)
     order = Order(
         tariff_id=tariff_id,
@@ -212,7 +212,7 @@ async def get_mapping(tariff_id: Id, rooms: In) -> dict[str, str]:
 @router.put("/{tariff_id}/mapping")
 async def put_mapping(tariff_id: Id, body: dict[str, Text], rooms: In, who: Who) -> dict[str, str]:
     """Replace what the tariff's files call their columns, such as {"Prefix": "Code"}."""
-    given = read_mapping(f"{field}={column}" for field, column in body.items())
+    given = read_mapping(body.items())
     mapping = merged({}, given)
     await rooms.tariffs.set_mapping(tariff_id, mapping, who)
     return _columns(mapping)
