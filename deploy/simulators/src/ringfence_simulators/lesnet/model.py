@@ -1,0 +1,104 @@
+"""What the simulated Les.net holds: an account, its peers, and files of their calls."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from decimal import Decimal
+from email.utils import format_datetime
+from hashlib import sha256
+from typing import Any
+from zoneinfo import ZoneInfo
+
+HEADER = "Date,Source,Destination,Duration"
+CallSpec = dict[str, Any]
+"""A call: `start` (Unix seconds), `caller`, `callee`, `seconds`."""
+
+
+@dataclass
+class Peer:
+    """A peer: whether it may call, and its DIDs."""
+
+    peer: str
+    dids: list[str] = field(default_factory=list)
+    enabled: bool = True
+
+
+@dataclass
+class CdrFile:
+    """A file as it is served; `validators` off: the server says nothing of its version."""
+
+    body: bytes
+    modified_at: float
+    validators: bool = True
+    framed: bool = True
+
+    @property
+    def etag(self) -> str:
+        """Its version, as HTTP quotes it."""
+        return f'"{sha256(self.body).hexdigest()[:16]}"'
+
+    @property
+    def last_modified(self) -> str:
+        """When it was written, as HTTP writes it."""
+        return format_datetime(datetime.fromtimestamp(int(self.modified_at), UTC), usegmt=True)
+
+
+class Portal:
+    """One account at Les.net. Calls are kept in `pending` until the day's files are written."""
+
+    def __init__(
+        self,
+        *,
+        api_key: str = "simulated-api-key",
+        id_key: str = "simulated-id-key",
+        zone: str = "America/Winnipeg",
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self.api_key = api_key
+        self.id_key = id_key
+        self.zone = ZoneInfo(zone)
+        self.now = now
+        self.balance = Decimal("100.00")
+        self.peers: dict[str, Peer] = {}
+        self.files: dict[str, CdrFile] = {}
+        self.written: dict[str, list[CallSpec]] = {}
+        self.pending: dict[str, list[CallSpec]] = {}
+
+    def add(self, seed: dict[str, Any]) -> None:
+        """Add what a seed names: `peers` (`peer`, `dids`), `calls` by path, `balance`."""
+        for peer in seed.get("peers", []):
+            self.peers[peer["peer"].upper()] = Peer(**{**peer, "peer": peer["peer"].upper()})
+        for path, calls in seed.get("calls", {}).items():
+            self.call(path, calls)
+        self.balance = Decimal(str(seed.get("balance", self.balance)))
+
+    def call(self, path: str, calls: Iterable[CallSpec]) -> None:
+        """Put calls on record; they are in the file from its next writing on."""
+        self.pending.setdefault(path, []).extend(calls)
+
+    def write_files(self, *, rotate: bool = False) -> None:
+        """What happens every 24 hours: files hold all calls so far, or (`rotate`) the new ones."""
+        for path in self.pending.keys() | self.written.keys():
+            new = self.pending.pop(path, [])
+            listed = new if rotate else [*self.written.get(path, []), *new]
+            self.written[path] = listed
+            self.put(path, self._text(listed))
+
+    def put(self, path: str, body: bytes) -> CdrFile:
+        """Serve this body at a path from now on."""
+        before = self.files.get(path)
+        kept = (before.validators, before.framed) if before else (True, True)
+        self.files[path] = CdrFile(body, self.now(), *kept)
+        return self.files[path]
+
+    def _text(self, calls: Iterable[CallSpec]) -> bytes:
+        rows = (
+            ",".join((self._local(call["start"]), call["caller"], call["callee"],
+                      str(call["seconds"])))
+            for call in calls
+        )  # fmt: skip
+        return "\n".join((HEADER, *rows, "")).encode()
+
+    def _local(self, start: float) -> str:
+        return datetime.fromtimestamp(start, self.zone).strftime("%Y-%m-%d %H:%M:%S")

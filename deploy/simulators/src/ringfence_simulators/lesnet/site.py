@@ -1,0 +1,109 @@
+"""What Les.net serves: the files behind their links, and the API."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from ringfence_simulators.lesnet.model import CdrFile, Peer, Portal
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The calls that switch a peer. Nobody outside of Les.net knows the real ones."""
+
+    disable: str = "peer/disable"
+    enable: str = "peer/enable"
+    show: str = "peer/show"
+
+
+class Site:
+    """The handlers. `asked` counts what was asked for: files by path, calls by their path."""
+
+    def __init__(self, portal: Portal, paths: Paths) -> None:
+        self._portal = portal
+        self._paths = paths
+        self.asked: list[tuple[str, int]] = []
+        self.envelopes: list[dict[str, Any]] = []
+
+    def routes(self) -> list[web.RouteDef]:
+        """Everything that Les.net serves here."""
+        return [web.post("/v1/{call:.+}/", self.api), web.get("/{path:cdr/.+}", self.file)]
+
+    async def file(self, request: web.Request) -> web.StreamResponse:
+        """A CDR file, or 304 if the caller has this version of it."""
+        path = f"/{request.match_info['path']}"
+        found = self._portal.files.get(path)
+        status = 404 if found is None else 304 if _is_known(request, found) else 200
+        self.asked.append((path, status))
+        if found is None:
+            return web.Response(status=404, text="no such file")
+        headers = {"Content-Type": "text/plain"}
+        if found.validators:
+            headers |= {"ETag": found.etag, "Last-Modified": found.last_modified}
+        if status == 304:
+            return web.Response(status=304, headers=headers)
+        if not found.framed:
+            return await _unframed(request, headers, found.body)
+        return web.Response(body=found.body, headers=headers)
+
+    async def api(self, request: web.Request) -> web.Response:
+        """A call of the API, by its envelope."""
+        call = request.match_info["call"]
+        envelope = orjson.loads(await request.read())
+        self.envelopes.append(envelope)
+        self.asked.append((call, 200))
+        keys = {"apikey": self._portal.api_key, "idkey": self._portal.id_key}
+        if envelope.get("authentication") != keys:
+            return _error("authentication", "apikey or idkey is wrong")
+        if not isinstance(envelope.get("sequence"), int):
+            return _error("sequence", "sequence is missing")
+        if call == "account/balance":
+            return _json({"status": "ok", "balance": float(self._portal.balance)})
+        return self._switch(call, envelope)
+
+    def _switch(self, call: str, envelope: dict[str, Any]) -> web.Response:
+        if call not in (self._paths.disable, self._paths.enable, self._paths.show):
+            return _error("unknown call", f"there is no {call}")
+        peer = self._portal.peers.get(str(envelope.get("peer", "")))
+        if peer is None:
+            return _error("unknown peer", "the account has no such peer")
+        if call != self._paths.show:
+            peer.enabled = call == self._paths.enable
+        return _json({"status": "ok", "peer": _shown(peer)})
+
+
+def _shown(peer: Peer) -> dict[str, Any]:
+    state = "enabled" if peer.enabled else "disabled"
+    return {"id": peer.peer, "state": state, "dids": peer.dids}
+
+
+def _is_known(request: web.Request, file: CdrFile) -> bool:
+    if not file.validators:
+        return False
+    if (known := request.headers.get("If-None-Match")) is not None:
+        return known == file.etag
+    return request.headers.get("If-Modified-Since") == file.last_modified
+
+
+async def _unframed(
+    request: web.Request, headers: dict[str, str], body: bytes
+) -> web.StreamResponse:
+    """A body that ends where the connection does, as old servers send it."""
+    response = web.StreamResponse(headers={**headers, "Connection": "close"})
+    response.force_close()
+    response.headers.pop("Transfer-Encoding", None)
+    if request.transport is not None:
+        head = "".join(f"{name}: {value}\r\n" for name, value in response.headers.items())
+        request.transport.write(f"HTTP/1.1 200 OK\r\n{head}\r\n".encode() + body)
+        request.transport.close()
+    return response
+
+
+def _error(error: str, detail: str) -> web.Response:
+    return _json({"status": "error", "error": error, "error_detail": detail})
+
+
+def _json(value: object) -> web.Response:
+    return web.Response(body=orjson.dumps(value), content_type="application/json")
