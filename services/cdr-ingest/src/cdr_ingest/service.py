@@ -5,6 +5,7 @@ Vodia     ─▶ page until known            ├─▶ broken ─▶ dead letter
 (one lane per tenant, or all)            └─▶ noted as accepted, cursor moved
           ─▶ list an hour again ─▶ missing? ─▶ source.gap-found, and the same way in
           ─▶ can not be read ─▶ source.failed; read again ─▶ source.recovered (by the outbox)
+Les.net   ─▶ fetch a file if it changed ─▶ believe it? ─▶ the same way in, or refused whole
 FreeSWITCH ─▶ posts a record ─▶ read it ─▶ the same, in batches ─▶ answered once it is safe
 """
 
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 
 from cdr_ingest.hold import Hold
 from cdr_ingest.intake import Intake
+from cdr_ingest.lesnet_loops import open_lesnet
 from cdr_ingest.outage import OutageWatch
 from cdr_ingest.poller import Pace, Poller, lanes_of
 from cdr_ingest.receiver.collector import Collector
@@ -60,7 +62,11 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         ]
         relay = OutboxRelay(pool, publisher, schema="cdr_ingest", progress=health.loop("outbox"))
         receivers = receivers_of(servers, intake, settings, health)
-        await run_loops(stop, *(loop.run for loop in (*lanes, *receivers, relay)))
+        batch = settings.cdr_ingest_batch_records
+        async with open_lesnet(
+            servers.lesnet, intake=intake, pool=pool, batch_records=batch, health=health
+        ) as lesnet:
+            await run_loops(stop, *(loop.run for loop in (*lanes, *lesnet, *receivers, relay)))
 
 
 def receivers_of(
