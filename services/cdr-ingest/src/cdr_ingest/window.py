@@ -63,7 +63,7 @@ def plan(cursor: Cursor | None, now: int, reach: Reach) -> Plan:
     read_until = min(cursor.read_until, now)
     if sweep:
         # What ended since the last sweep may be as old as a look-back before that sweep.
-        start = min(cursor.swept_at or read_until, read_until) - reach.whole_s
+        start = min(cursor.swept_at or read_until, now) - reach.whole_s
     else:
         start = read_until - min(_needed_s(cursor, reach), reach.whole_s)
     return Plan(_cut(start, stop, reach.window_s), sweep)
