@@ -23,7 +23,7 @@ from cdr_ingest.receiver.listener import Limits, Receiver
 from cdr_ingest.reconciler import Reconciler
 from cdr_ingest.retention import RetentionWatch
 from cdr_ingest.settings import Settings
-from cdr_ingest.sources import Source, open_sources
+from cdr_ingest.sources import FusionPbxDatabaseSource, Source, open_sources
 from cdr_ingest.store import IngestStore
 from cdr_ingest.store_outage import OutageStore
 from cdr_ingest.store_reconcile import ReconcileStore
@@ -105,6 +105,13 @@ class Lane:
     hold: Hold
 
     @property
+    def polled(self) -> Source:
+        """The source as it is polled: a database by when its rows were written."""
+        if isinstance(self.source, FusionPbxDatabaseSource):
+            return self.source.by_arrival
+        return self.source
+
+    @property
     def patience_s(self) -> float:
         """How long one record may take to come: a login and a long list, each at its slowest."""
         return 10 * self.server.timeout_s
@@ -119,6 +126,7 @@ def lanes_of_server(
         sweep_every_s=settings.cdr_ingest_sweep_s,
         lag_s=settings.cdr_ingest_lag_s,
         window_s=_window_s(server, settings),
+        by_arrival=isinstance(source, FusionPbxDatabaseSource),
     )
     hold = Hold()
     everything = isinstance(server, FusionPbxServer) and server.all_tenants
@@ -132,7 +140,7 @@ def poller_of(
     """What brings a lane's new calls."""
     server_id, settings, clock = lane.source.server_id, lane.settings, SystemClock()
     return Poller(
-        source=lane.source,
+        source=lane.polled,
         lane=lane.name,
         intake=intake,
         store=store,

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from cdr_ingest.sources.asked import SourceUnread, asked
 from cdr_ingest.sources.fusionpbx import FusionPbxSource
+from cdr_ingest.sources.fusionpbx_database import FusionPbxDatabaseSource
 from cdr_ingest.sources.source import (
     ALL_TENANTS,
     BadRow,
@@ -15,13 +16,14 @@ from cdr_ingest.sources.source import (
 )
 from cdr_ingest.sources.vodia import Known, VodiaSource
 from ringfence.pbx.fusionpbx import Refused
-from ringfence.pbx.servers import Servers
+from ringfence.pbx.servers import FusionPbxServer, Servers
 from ringfence.pbx.throttle import Throttled
 
 __all__ = [
     "ALL_TENANTS",
     "BLeg",
     "BadRow",
+    "FusionPbxDatabaseSource",
     "Refused",
     "Source",
     "SourceRecord",
@@ -42,7 +44,7 @@ async def open_sources(servers: Servers, *, known: Known) -> AsyncIterator[Mappi
     async with AsyncExitStack() as stack:
         sources: dict[str, Source] = {}
         for server_id, fusionpbx in servers.fusionpbx.items():
-            source = FusionPbxSource(server_id, fusionpbx)
+            source = fusionpbx_source(server_id, fusionpbx)
             stack.push_async_callback(source.aclose)
             sources[server_id] = source
         for server_id, vodia in servers.vodia.items():
@@ -50,3 +52,12 @@ async def open_sources(servers: Servers, *, known: Known) -> AsyncIterator[Mappi
             stack.push_async_callback(paged.aclose)
             sources[server_id] = paged
         yield sources
+
+
+def fusionpbx_source(
+    server_id: str, server: FusionPbxServer
+) -> FusionPbxSource | FusionPbxDatabaseSource:
+    """The way to a FusionPBX's calls that its entry names."""
+    if server.way == "database":
+        return FusionPbxDatabaseSource(server_id, server)
+    return FusionPbxSource(server_id, server)

@@ -79,19 +79,31 @@ class Rows:
 
     def read(self, line: bytes, number: int) -> SourceRecord:
         """One line, which is the body's `number`th: a call, a b leg, or a row to park."""
-        tenant = self._tenant or "*"
         try:
             values = split_line(line)
             if len(values) != len(self._names):
                 raise BadInput("columns", len(values), f"{len(self._names)}, as in the header")
-            row = dict(zip(self._names, values, strict=True))
-            tenant = self._tenant_of(row)
-            return _record(self._server_id, tenant, row)
         except BadInput as error:
-            return BadRow(self._server_id, tenant, line, number, str(error))
+            return BadRow(self._server_id, self._tenant or "*", line, number, str(error))
+        row = dict(zip(self._names, values, strict=True))
+        return read_row(
+            row, server_id=self._server_id, tenant=self._tenant, raw=line, number=number
+        )
 
-    def _tenant_of(self, row: dict[str, str]) -> str:
-        return _identifier(row, "domain_name") or self._tenant or _refuse_blank("domain_name")
+
+def read_row(
+    row: dict[str, str], *, server_id: str, tenant: str | None, raw: bytes, number: int
+) -> SourceRecord:
+    """One row by column names: a call, a b leg, or a row to park as `raw`, the `number`th.
+
+    `tenant` stands where the row has no `domain_name`. The required columns are there.
+    """
+    told = tenant or "*"
+    try:
+        told = _identifier(row, "domain_name") or tenant or _refuse_blank("domain_name")
+        return _record(server_id, told, row)
+    except BadInput as error:
+        return BadRow(server_id, told, raw, number, str(error))
 
 
 def _record(server_id: str, tenant: str, row: dict[str, str]) -> SourceRecord:
