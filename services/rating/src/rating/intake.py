@@ -15,6 +15,7 @@ from ringfence.events.payment import PaymentReceived
 from ringfence.events.tariff import TariffPublished
 from ringfence.ids import derive
 from ringfence.kafka.records import Received, Rejected, parse
+from ringfence.money import MAX_MICRO
 from ringfence.topics import ACCOUNT_CHANGED, CALL_COMPLETED, PAYMENT_RECEIVED, TARIFF_PUBLISHED
 
 
@@ -119,6 +120,8 @@ def _read_payment(intake: Intake, received: Received) -> None:
     payment = parse(PaymentReceived, received)
     if payment.kind == "top-up" and payment.amount_micro <= 0:
         raise Reject(f"amount_micro: got {payment.amount_micro}, expected more than 0 for a top-up")
+    if abs(payment.amount_micro) > MAX_MICRO:
+        raise Reject(f"amount_micro: got {payment.amount_micro}, expected at most {MAX_MICRO}")
     intake.payments.append(Payment(payment, _payment_hash(payment), received))
 
 

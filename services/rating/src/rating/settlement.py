@@ -23,6 +23,9 @@ from rating.verdict import NotBilled, Rated, Unrated
 from ringfence.events.call import CallUnrated
 from ringfence.kafka.records import Outcome, Outgoing, Received, Rejected
 
+MAX_BALANCE_MICRO = 10**16
+"""No payment lifts a balance, or lowers it, beyond this: far within what every table holds."""
+
 
 @dataclass
 class Settlement:
@@ -51,6 +54,10 @@ class Settlement:
         standing = self.standings[payment.account_id]
         if standing.currency != payment.currency:
             reason = f"currency: got {payment.currency}, expected the account's {standing.currency}"
+            self.rejected.append(Rejected(item.received, reason))
+            return
+        if abs(standing.balance_micro + payment.amount_micro) > MAX_BALANCE_MICRO:
+            reason = f"amount_micro: got {payment.amount_micro}, expected a balance that can be"
             self.rejected.append(Rejected(item.received, reason))
             return
         posting = Posting(
