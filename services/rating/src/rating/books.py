@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 import asyncpg
+import structlog
 
+from rating.period import is_zone
 from rating.product_match import Ambiguous, Match, ProductIndex
 from rating.store import RatingStore
 from rating.tariff import Deck, TariffVersion, TariffVersions
@@ -14,6 +16,7 @@ from ringfence.memory import keep_for_long
 
 _MANY = 100
 """So much news at once is what a worker begins with; it stays for as long as the process."""
+log = structlog.get_logger()
 
 
 class Books:
@@ -38,6 +41,12 @@ class Books:
             keep_for_long()
 
     def _take_account(self, account: AccountChanged) -> None:
+        if self._accounts.get(account.account_id) != account and not is_zone(account.time_zone):
+            log.warning(
+                "an unknown time zone: billing periods run by UTC",
+                account_id=account.account_id,
+                time_zone=account.time_zone,
+            )
         self._accounts[account.account_id] = account
         self._products.replace(account)
 
