@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +21,8 @@ from ringfence.pbx.servers import LesnetLink, LesnetServer, load_servers
 _NO_PEER = "0" * 13
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _DEFAULT_NOTE = "The default profile is an assumption: no description of Les.net's files is public."
+
+_NO_DID_NOTE = "The profile tells directions by the link's DIDs: name them by --did."
 
 
 @click.group()
@@ -45,7 +47,7 @@ def profile() -> None:
     help="A profile's TOML file, a servers file, or `default`.",
 )
 @click.option("--server", default=None, help="Which entry of a servers file, if it has several.")
-@click.option("--peer", default=_NO_PEER, help="The link's peer id.  [default: thirteen zeros]")
+@click.option("--peer", default="", help="The link's peer id, where the profile asks for it.")
 @click.option("--did", "dids", multiple=True, help="A DID of the link; may be repeated.")
 @click.option("--rows", default=10, show_default=True, help="Calls to show.")
 @click.option(
@@ -69,15 +71,23 @@ def try_file(
     """  # fmt: skip
     chosen, entry_percent = _chosen(profile_name, server)
     percent = entry_percent if max_unfit_percent is None else max_unfit_percent
+    link = _link(peer or (_NO_PEER if chosen.tenant == "link" else ""), dids)
     console = Console()
     if profile_name == "default":
-        console.print(_DEFAULT_NOTE)
-    refusal = _show(console, file.read_bytes(), chosen, _link(peer, dids), rows, percent)
+        _say(console, _DEFAULT_NOTE)
+    if chosen.direction.rule == "did" and chosen.columns.did is None and not dids:
+        _say(console, _NO_DID_NOTE)
+    refusal = _show(console, file.read_bytes(), chosen, link, rows, percent)
     if refusal is None:
-        console.print("The file would be taken.", style="green")
+        _say(console, "The file would be taken.", "green")
         return
-    console.print(Text(f"The file would be refused, and nothing of it taken: {refusal}", "red"))
+    _say(console, f"The file would be refused, and nothing of it taken: {refusal}", "red")
     raise SystemExit(1)
+
+
+def _say(console: Console, text: str, style: str = "") -> None:
+    """A line as it stands: what a file holds is never read as markup."""
+    console.print(Text(text, style), soft_wrap=True)
 
 
 def _chosen(name: str, server: str | None) -> tuple[Profile, float]:
@@ -133,10 +143,12 @@ def _show(
 
 
 def _table(calls: list[CallCompleted]) -> Table:
-    titles = ("started (UTC)", "direction", "tenant", "caller", "callee", "seconds")
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title="First calls", title_justify="left")
+    titles = ("started (UTC)", "direction", "peer or DID", "caller", "callee", "s")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title="First calls")
     for title in titles:
-        table.add_column(title, justify="right" if title == "seconds" else "left")
+        fixed = title not in ("caller", "callee")
+        justify: JustifyMethod = "right" if title == "s" else "left"
+        table.add_column(title, justify=justify, no_wrap=fixed, overflow="fold")
     for call in calls:
         cells = (
             f"{call.started_at:%Y-%m-%d %H:%M:%S}",
@@ -156,12 +168,12 @@ def _print_report(console: Console, report: Report) -> None:
         f"{report.unfit} do not fit ({report.unfit_percent:.1f} %)",
         f"{report.repeated} repeat an earlier line, and count as calls of their own",
     )
-    console.print("\n".join(say))
+    _say(console, "\n".join(say))
     for line, reason in report.examples:
-        console.print(Text(f"  line {line}: {reason}", "yellow"))
+        _say(console, f"  line {line}: {reason}", "yellow")
     if report.unfit > len(report.examples):
-        console.print(f"  … and {report.unfit - len(report.examples)} more")
+        _say(console, f"  … and {report.unfit - len(report.examples)} more")
     if report.newest_at is not None:
         age_s = (datetime.now(UTC) - report.newest_at).total_seconds()
         when = f"{report.newest_at:%Y-%m-%d %H:%M:%S} UTC, {age_s / 3600:.1f} h ago"
-        console.print(f"newest row: {when}: {exposure(age_s)}")
+        _say(console, f"newest row: {when}: {exposure(age_s)}")

@@ -8,7 +8,7 @@ is an ASSUMPTION that no real file has confirmed; `ringfence lesnet try` shows w
 import codecs
 import re
 import tomllib
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -115,7 +115,7 @@ class Profile(_Part):
             raise ValueError(f"skip is no regular expression: {error}") from None
         try:
             ZoneInfo(self.zone)
-        except (ValueError, OSError):
+        except (KeyError, ValueError, OSError):
             raise ValueError("zone must be an IANA name, such as America/Winnipeg") from None
         return self
 
@@ -153,7 +153,7 @@ def _check_encoding(name: str) -> None:
 
 def _check_date(written: str) -> None:
     try:
-        read = datetime.strptime(_SAMPLE.strftime(written), written)
+        read = datetime.strptime(_SAMPLE.replace(tzinfo=UTC).strftime(written), written)
     except (ValueError, re.error):
         raise ValueError(f"dates: {written!r} can not be read back") from None
     if read.replace(tzinfo=None) != _SAMPLE:
