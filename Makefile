@@ -5,6 +5,8 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
+# Most tests wait for servers and processes: more at once than cores.
+JOBS ?= 3
 BIN := .venv/bin
 MEMBERS := shared $(sort $(wildcard services/*)) deploy/local deploy/simulators
 PYPROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
@@ -41,7 +43,7 @@ format: install ## Put the code into its form
 	$(BIN)/ruff format .
 
 test: install ## Everything that can be proven on one machine, against real servers
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 run: install ## The whole product on this machine, until Ctrl-C
 	@exec $(BIN)/ringfence run
