@@ -170,6 +170,12 @@ async def test_so_many_requests_at_once_and_no_more(pbx):
     assert most == 3
 
 
+async def test_waiting_for_a_place_is_not_taken_for_a_slow_server(pbx):
+    pbx.faults.planned.append(Fault("slow", "/rest", "0.2", times=99))
+    async with api(pbx, concurrency=1, timeout_s=0.5) as vodia:
+        assert await asyncio.gather(*(cdrs(vodia) for _ in range(5))) == [[]] * 5
+
+
 @both
 async def test_no_secret_is_in_any_error_or_log_line(pbx, caplog, login):
     """Also when the server echoes what it was sent."""

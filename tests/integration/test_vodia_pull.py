@@ -151,14 +151,24 @@ async def test_a_long_call_that_is_listed_by_its_start_is_found_deep_in_the_list
 
 
 async def test_an_order_that_changes_is_noticed(monkeypatch, taken):
+    """What was the list's end is now its oldest page; new calls come in at the other end."""
     async with simulated(monkeypatch, order="oldest-first", largest_page=30) as pbx:
         history(pbx.pbx, 200)
         async with source_at(pbx.url, taken) as source:
-            await taken.read(source)
+            await taken.read(source, start=int(NOON) - 900)
             pbx.pbx.habits.order = "newest-first"
             call = pbx.pbx.place(outbound(ends_at=NOON))
-            found = ids(await taken.read(source)) | ids(await taken.read(source))
-            assert call.primary_id in found
+            assert ids(await taken.read(source, start=int(NOON) - 900)) == {call.primary_id}
+
+
+async def test_a_call_out_of_its_place_behind_a_page_of_new_ones_is_found(monkeypatch, taken):
+    """A page with anything new on it never ends a read, however far back it reaches."""
+    async with simulated(monkeypatch, largest_page=25) as pbx:
+        late = {"start": NOON - 20.5, "connect": NOON - 19.5, "end": NOON - 9.5}
+        odd = pbx.pbx.place(outbound(ends_at=NOON - 5000, record=late))
+        history(pbx.pbx, 30)
+        async with source_at(pbx.url, taken) as source:
+            assert odd.primary_id in ids(await taken.read(source, start=int(NOON) - 200))
 
 
 async def test_each_tenant_is_read_by_itself(monkeypatch, taken):

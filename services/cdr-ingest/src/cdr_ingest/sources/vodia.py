@@ -14,7 +14,7 @@ from uuid import UUID
 
 from cdr_ingest.sources.source import BadRow, SourceRecord, record_id
 from cdr_ingest.sources.vodia_rows import read_record, written
-from cdr_ingest.sources.vodia_walk import Order, Times, order_of, reaches_back
+from cdr_ingest.sources.vodia_walk import Order, Times, contradicts, order_of, reaches_back
 from ringfence.errors import Retry, shown
 from ringfence.events.call import CallCompleted
 from ringfence.pbx.servers import VodiaServer
@@ -152,7 +152,7 @@ class VodiaSource:
                 continue
             for record in page.within:
                 yield record
-            if order_of(page.times) is Order.NEWEST_FIRST:
+            if contradicts(page.times):
                 state.order = Order.NONE
                 return
             if page.ends(state.order, read.start_epoch):

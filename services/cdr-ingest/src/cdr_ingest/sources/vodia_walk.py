@@ -42,6 +42,12 @@ def order_of(listed: Sequence[Times]) -> Order:
     return Order.NONE
 
 
+def contradicts(page: Sequence[Times]) -> bool:
+    """Whether a page of a list that ran from old to new runs from new to old, by start and end."""
+    starts, ends = [times.start for times in page], [times.end for times in page]
+    return len(page) > 1 and _falls(starts) and _falls(ends)
+
+
 def _falls(column: Sequence[datetime]) -> bool:
     return column[0] > column[-1] and all(before >= after for before, after in pairwise(column))
 
