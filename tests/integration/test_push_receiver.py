@@ -240,6 +240,50 @@ async def test_more_posts_than_there_is_room_for_are_refused_and_the_others_are_
         assert len(await receiver.published()) == 20
 
 
+async def test_posts_whose_bodies_do_not_come_take_room_and_then_their_leave(
+    kafka_bootstrap, database
+):
+    async with receiving(kafka_bootstrap, database, posts=3, answer_s=1.0) as receiver:
+        host, port = receiver.url.removeprefix("http://").split(":")
+        head = (
+            f"POST /cdr/{receiver.server_id}/json HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n"
+            f"Authorization: {aiohttp.encode_basic_auth(USER, PASSWORD)}\r\n\r\n"
+        )
+        slow = [await asyncio.open_connection(host, port) for _ in range(3)]
+        for _, writer in slow:
+            writer.write(head.encode())
+        async with http() as session:
+
+            async def refused():
+                return (await post(session, receiver.at("json"), b"{}"))[0] == 503
+
+            await until(refused)
+            for reader, writer in slow:
+                assert b" 408 " in await reader.readline()
+                writer.close()
+            status, _, _ = await post(session, receiver.at("json"), json_document(outbound()))
+            assert status == 200
+
+
+async def test_a_bug_ends_the_receiver_and_nobody_is_told_that_all_is_well(
+    kafka_bootstrap, database
+):
+    async def take(intake, records):
+        raise ZeroDivisionError("a bug")
+
+    answered = []
+
+    async def serve():
+        async with receiving(kafka_bootstrap, database, take=take) as receiver, http() as session:
+            answered.append(await post(session, receiver.at("json"), json_document(outbound())))
+            await asyncio.Event().wait()
+
+    with pytest.raises(ExceptionGroup) as ended:
+        await serve()
+    assert ended.group_contains(ZeroDivisionError)
+    assert [status for status, _, _ in answered] in ([503], [])
+
+
 async def test_a_burst_shares_few_trips_and_every_answered_record_is_there(receiver):
     channels = [outbound() for _ in range(400)]
     settings = ModuleSettings(form="json", urls=(receiver.at("json"),), cred=CRED)

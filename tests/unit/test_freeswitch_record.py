@@ -294,6 +294,12 @@ def test_what_looks_encoded_in_a_value_is_left_alone_by_the_switch_and_read_once
     assert push(channel(caller_id_name="A B"), "json", "true").caller_name == "A B"
 
 
+@pytest.mark.parametrize("encode", ["false", "base64"])
+def test_values_that_were_not_encoded_are_not_decoded(encode):
+    found = altered(accountcode="a%41+%20")
+    assert push(found, "json", encode, encode_values=False).accountcode == "a%41+%20"
+
+
 def test_a_document_that_was_encoded_properly_is_read_as_well():
     found = channel()
     body = f"cdr={quote(json_document(found))}".encode()

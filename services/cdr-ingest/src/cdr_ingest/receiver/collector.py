@@ -60,9 +60,9 @@ class Collector:
         await waiting
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Make batches safe until `stop` is set and nothing waits any more."""
+        """Make batches safe until `stop` is set; set it once nobody waits any more."""
         try:
-            while not (stop.is_set() and self._queue.empty()):
+            while not stop.is_set():
                 batch = await self._gather()
                 if batch:
                     await self._settle(batch)

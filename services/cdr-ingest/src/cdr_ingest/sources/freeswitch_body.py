@@ -26,7 +26,7 @@ import binascii
 import json
 import re
 from collections.abc import Iterable
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 from urllib.parse import unquote, unquote_plus
 
 from cdr_ingest.sources.freeswitch import Cdr
@@ -136,9 +136,7 @@ def _first_profile(callflow: object) -> dict[str, object]:
 def _loads(text: str, *, mended: bool) -> object:
     try:
         # Line ends of a session description stand as they are in documents that were URL-encoded.
-        return json.loads(
-            text, strict=False, object_pairs_hook=_object, parse_constant=_no_constant
-        )
+        return json.loads(text, strict=False, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         if mended and isinstance(error, json.JSONDecodeError):
             return _loads(_mend(text), mended=False)
@@ -170,10 +168,6 @@ def _object(pairs: list[tuple[str, Any]]) -> _Object:
         repeated = frozenset(name for name in made if names.count(name) > 1)
     made.repeated = repeated
     return made
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
 
 
 def _size(text: str) -> str:
