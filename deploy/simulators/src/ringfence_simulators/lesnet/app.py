@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from ringfence_simulators.fusionpbx.control import explain
-from ringfence_simulators.fusionpbx.faults import Faults
 from ringfence_simulators.lesnet.control import Control
 from ringfence_simulators.lesnet.model import Portal
 from ringfence_simulators.lesnet.site import Paths, Site
+from ringfence_simulators.vodia.faults import PatienceFaults
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
@@ -22,7 +22,7 @@ class Simulator:
     url: str
     portal: Portal
     site: Site
-    faults: Faults
+    faults: PatienceFaults
 
     @property
     def api_url(self) -> str:
@@ -35,7 +35,7 @@ async def serve(
     portal: Portal, *, paths: Paths | None = None, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[Simulator]:
     """Serve the portal until the context ends; port 0 takes a free one."""
-    site, faults = Site(portal, paths or Paths()), Faults(lambda: None)
+    site, faults = Site(portal, paths or Paths()), PatienceFaults(lambda: None)
     app = web.Application(
         middlewares=[explain, faults.middleware()], client_max_size=MAX_BODY_BYTES
     )

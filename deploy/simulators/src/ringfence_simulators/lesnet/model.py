@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import format_datetime
@@ -26,12 +26,17 @@ class Peer:
 
 @dataclass
 class CdrFile:
-    """A file as it is served; `validators` off: the server says nothing of its version."""
+    """A file as it is served.
+
+    `validators` off: the server says nothing of its version; `framed` off: nor of its length.
+    `login` is what it asks for: `user:password`.
+    """
 
     body: bytes
     modified_at: float
     validators: bool = True
     framed: bool = True
+    login: str = ""
 
     @property
     def etag(self) -> str:
@@ -88,8 +93,8 @@ class Portal:
     def put(self, path: str, body: bytes) -> CdrFile:
         """Serve this body at a path from now on."""
         before = self.files.get(path)
-        kept = (before.validators, before.framed) if before else (True, True)
-        self.files[path] = CdrFile(body, self.now(), *kept)
+        after = CdrFile(body, self.now())
+        self.files[path] = replace(before, body=body, modified_at=self.now()) if before else after
         return self.files[path]
 
     def _text(self, calls: Iterable[CallSpec]) -> bytes:

@@ -1,5 +1,6 @@
 """What Les.net serves: the files behind their links, and the API."""
 
+from base64 import b64encode
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,10 +36,10 @@ class Site:
         """A CDR file, or 304 if the caller has this version of it."""
         path = f"/{request.match_info['path']}"
         found = self._portal.files.get(path)
-        status = 404 if found is None else 304 if _is_known(request, found) else 200
+        status = _status(request, found)
         self.asked.append((path, status))
-        if found is None:
-            return web.Response(status=404, text="no such file")
+        if found is None or status == 401:
+            return web.Response(status=status, text="no such file for you")
         headers = {"Content-Type": "text/plain"}
         if found.validators:
             headers |= {"ETag": found.etag, "Last-Modified": found.last_modified}
@@ -77,6 +78,15 @@ class Site:
 def _shown(peer: Peer) -> dict[str, Any]:
     state = "enabled" if peer.enabled else "disabled"
     return {"id": peer.peer, "state": state, "dids": peer.dids}
+
+
+def _status(request: web.Request, file: CdrFile | None) -> int:
+    if file is None:
+        return 404
+    wanted = f"Basic {b64encode(file.login.encode()).decode()}"
+    if file.login and request.headers.get("Authorization") != wanted:
+        return 401
+    return 304 if _is_known(request, file) else 200
 
 
 def _is_known(request: web.Request, file: CdrFile) -> bool:
