@@ -16,7 +16,8 @@ FaultKind = Literal["status", "slow", "redirect", "html", "cut", "cut-quiet", "d
 class Fault:
     """What goes wrong on paths that begin with `path`, the next `times` times.
 
-    status: answer with the number `value` · slow: wait `value` seconds first · redirect: 302 to
+    status: answer with the number `value`, which may be followed by the seconds of a `Retry-After`
+    (`429 60`) · slow: wait `value` seconds first · redirect: 302 to
     `value` · html: `value` with status 200 · cut: half of the real body, then the connection drops
     · cut-quiet: half of it, looking complete · drop: no answer at all · forget: the session is lost
     first.
@@ -63,7 +64,9 @@ class Faults:
     ) -> web.StreamResponse:
         match fault.kind:
             case "status":
-                return web.Response(status=int(fault.value), text="fault")
+                code, _, after = fault.value.partition(" ")
+                headers = {"Retry-After": after} if after else {}
+                return web.Response(status=int(code), text="fault", headers=headers)
             case "redirect":
                 return web.Response(status=302, headers={"Location": fault.value})
             case "html":

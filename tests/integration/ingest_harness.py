@@ -1,0 +1,129 @@
+"""The cdr-ingest service in this process, and an ear on what it publishes."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import asyncpg
+from aiokafka import AIOKafkaConsumer
+
+from cdr_ingest.service import run
+from cdr_ingest.settings import Settings
+from ringfence.kafka.records import Received
+from ringfence.observe.health import Health
+from ringfence.topics import (
+    BY_NAME,
+    CALL_COMPLETED,
+    INGEST_DEAD_LETTERS,
+    SOURCE_FAILED,
+    SOURCE_GAP_FOUND,
+    SOURCE_RECOVERED,
+)
+
+HEARD = [
+    *(t.name for t in (CALL_COMPLETED, SOURCE_FAILED, SOURCE_RECOVERED, SOURCE_GAP_FOUND)),
+    INGEST_DEAD_LETTERS,
+]
+
+
+@dataclass
+class Ear:
+    """Every record that was published since it was opened, in the order heard."""
+
+    consumer: AIOKafkaConsumer
+    heard: list[Received] = field(default_factory=list)
+
+    async def listen(self):
+        """Take what has come by now."""
+        while True:
+            got = await self.consumer.getmany(timeout_ms=50)
+            if not got:
+                return
+            for place, records in got.items():
+                self.heard += [
+                    Received(place.topic, place.partition, r.offset, r.key, r.value, r.headers)
+                    for r in records
+                ]
+
+    async def events(self, topic, *server_ids):
+        """What was told on a topic of these servers, read by its contract."""
+        await self.listen()
+        model = BY_NAME[topic.name].data
+        found = [model.model_validate_json(r.value) for r in self.heard if r.topic == topic.name]
+        return [event for event in found if event.server_id in server_ids]
+
+    async def call_ids(self, *server_ids):
+        """The ids of the calls that were published, as often as they were."""
+        return [c.source_call_id for c in await self.events(CALL_COMPLETED, *server_ids)]
+
+
+@asynccontextmanager
+async def ear(bootstrap):
+    """Hear all that is published from now on."""
+    consumer = AIOKafkaConsumer(*HEARD, bootstrap_servers=bootstrap, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        await consumer.seek_to_end()
+        for place in consumer.assignment():
+            await consumer.position(place)
+        yield Ear(consumer)
+    finally:
+        await consumer.stop()
+
+
+@dataclass
+class Ingest:
+    """The running service."""
+
+    health: Health
+    stop: asyncio.Event
+    task: asyncio.Task
+
+
+@asynccontextmanager
+async def ingest(bootstrap, dsn, servers_file, **settings):
+    """Run the service, with settings that suit a test; whatever ends it early is raised."""
+    quick = {"sweep_s": 600, "lag_s": 300, "backoff_max_s": 0.2, "push_port": 0}
+    chosen = Settings(
+        kafka_bootstrap=bootstrap,
+        postgres_dsn=dsn,
+        servers_file=servers_file,
+        **{f"cdr_ingest_{name}": value for name, value in {**quick, **settings}.items()},
+    )
+    health, stop = Health(), asyncio.Event()
+    task = asyncio.create_task(run(chosen, health, stop))
+    try:
+        yield Ingest(health, stop, task)
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 30)
+
+
+def servers_toml(tmp_path, **servers):
+    """A servers file of these entries, each a dictionary of plain values."""
+    lines = []
+    for server_id, entry in servers.items():
+        lines.append(f"[servers.{server_id}]")
+        lines += [f"{name} = {_toml(value)}" for name, value in entry.items()]
+    path = tmp_path / "servers.toml"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def _toml(value):
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{k} = {_toml(v)}" for k, v in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml(v) for v in value) + "]"
+    return str(value) if isinstance(value, int | float) else f'"{value}"'
+
+
+async def rows(dsn, query, *arguments):
+    """What the database holds."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        return await connection.fetch(query, *arguments)
+    finally:
+        await connection.close()
