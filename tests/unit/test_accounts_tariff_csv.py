@@ -182,6 +182,13 @@ def test_cells_too_many_are_refused_before_they_shift_a_rate() -> None:
     assert bad.field == "row"
 
 
+def test_cells_too_few_are_refused_before_they_shift_a_rate() -> None:
+    """Without its OldRate this row would have a rate of 6 and an increment of 1."""
+    header = "Description,Prefix,OldRate,RateValue,Increment,status"
+    (bad,) = bad_rows(header, "Canada,1,0.01,6,1")
+    assert (bad.field, bad.expected) == ("row", "6 columns")
+
+
 def test_empty_cells_at_the_end_of_lines_are_no_matter() -> None:
     assert len(read(f"{HEADER},,", "A,1204,0.01,6", "B,1205,0.01,6,,,")) == 2
 
