@@ -67,7 +67,7 @@ class LinkPoller:
         self._clock = clock
         self._batch_records = batch_records
         self._progress = progress
-        self._lane = link.known_as
+        self.lane = link.known_as
         self._read_by = fingerprint(profile, link, server.max_unfit_percent)
         self._newest_at: datetime | None = None
         self._waits = 0
@@ -75,20 +75,20 @@ class LinkPoller:
     async def run(self, stop: asyncio.Event) -> None:
         """Poll until `stop` is set; what fails is backed off, at most as long as a poll waits."""
         while not stop.is_set():
-            wait_s = await self._turn()
+            wait_s = await self.turn()
             await rest(stop, wait_s, self._look)
 
     def _look(self) -> None:
         self._progress.turned()
         if (age_s := self._age_s()) is not None:
-            NEWEST_ROW_AGE.labels(self._server_id, self._lane).set(age_s)
+            NEWEST_ROW_AGE.labels(self._server_id, self.lane).set(age_s)
 
     def _age_s(self) -> float | None:
         if self._newest_at is None:
             return None
         return (self._clock.now() - self._newest_at).total_seconds()
 
-    async def _turn(self) -> float:
+    async def turn(self) -> float:
         """One poll, and what is to be told of it; the seconds until the next one."""
         try:
             refusal = await self.poll()
@@ -104,7 +104,7 @@ class LinkPoller:
         return self._server.poll_s
 
     async def _source_failed(self, error: SourceUnread) -> float:
-        FAILURES.labels(self._server_id, self._lane).inc()
+        FAILURES.labels(self._server_id, self.lane).inc()
         try:
             failures = await self._outages.failed(str(error), refused=error.refused)
         except UNWELL as ours:
@@ -116,7 +116,7 @@ class LinkPoller:
     def _we_failed(self, error: Exception) -> float:
         """Broker or database are unwell: that is no outage of the source."""
         self._waits += 1
-        log.warning("polling waits", lane=self._lane, reason=repr(error))
+        log.warning("polling waits", lane=self.lane, reason=repr(error))
         return backed_off_s(self._waits, _FIRST_WAIT_S, 60.0)
 
     async def poll(self) -> str:
@@ -124,7 +124,7 @@ class LinkPoller:
 
         Raises SourceUnread where it can not be had.
         """
-        state = await self._store.state(self._server_id, self._lane)
+        state = await self._store.state(self._server_id, self.lane)
         if state and state.profile != self._read_by:
             state = replace(state, validators=Validators(), sha256="")
         fetched = await self._fetch(state.validators if state else Validators())
@@ -133,10 +133,10 @@ class LinkPoller:
             if state is None or digest != state.sha256:
                 return await self._deal_with(fetched, digest, state)
         if state is None:
-            raise SourceUnread(Refused(f"{self._lane}: answers 304 to whom it never sent a file"))
+            raise SourceUnread(Refused(f"{self.lane}: answers 304 to whom it never sent a file"))
         if fetched is not None and fetched.validators != state.validators:
             state = replace(state, validators=fetched.validators)
-            await self._store.keep(self._server_id, self._lane, state)
+            await self._store.keep(self._server_id, self.lane, state)
         self._note("file unchanged", state)
         return state.refusal
 
@@ -171,8 +171,8 @@ class LinkPoller:
         if not refusal and report.newest_at:
             newest_at = max(newest_at or report.newest_at, report.newest_at)
         state = FileState(validators, digest, self._read_by, refusal[:500], newest_at)
-        await self._store.keep(self._server_id, self._lane, state)
-        UNFIT_LINES.labels(self._server_id, self._lane).set(report.unfit)
+        await self._store.keep(self._server_id, self.lane, state)
+        UNFIT_LINES.labels(self._server_id, self.lane).set(report.unfit)
         self._note(
             "file refused" if refusal else "file read",
             state,
@@ -195,7 +195,7 @@ class LinkPoller:
         """A dead letter for the file as a whole, with what an operator needs to correct it."""
         content = {
             "server_id": self._server_id,
-            "link": self._lane,
+            "link": self.lane,
             "sha256": digest,
             "bytes": len(fetched.body),
             "profile": self._read_by,
@@ -210,14 +210,14 @@ class LinkPoller:
 
     def _note(self, what: str, state: FileState, **counts: int) -> None:
         self._newest_at = state.newest_at
-        FILE_REFUSED.labels(self._server_id, self._lane).set(bool(state.refusal))
+        FILE_REFUSED.labels(self._server_id, self.lane).set(bool(state.refusal))
         self._look()
         age_s = self._age_s()
         say = log.error if state.refusal else log.info
         say(
             what,
             server_id=self._server_id,
-            link=self._lane,
+            link=self.lane,
             newest_row_age_s=None if age_s is None else round(age_s),
             exposure=exposure(age_s),
             **counts,
