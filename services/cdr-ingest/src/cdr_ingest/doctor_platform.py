@@ -1,0 +1,85 @@
+"""Broker, database and mail server looked over: for `ringfence doctor`. Nothing is changed."""
+
+import asyncio
+import smtplib
+from collections.abc import Collection
+
+import asyncpg
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from cdr_ingest.sources.finding import Finding
+from cdr_ingest.store_doctor import look
+from ringfence.kafka.admin import wanted_topics
+
+TIMEOUT_S = 10.0
+SMTPS = 465
+
+
+async def examine_kafka(bootstrap: str) -> list[Finding]:
+    """Whether the brokers answer and have every topic."""
+    admin = AIOKafkaAdminClient(
+        bootstrap_servers=bootstrap, request_timeout_ms=int(TIMEOUT_S * 1000)
+    )
+    try:
+        await admin.start()
+        present = set(await admin.list_topics())
+    except (KafkaError, OSError) as error:
+        do = f"see that Kafka runs and that {bootstrap} (RINGFENCE_KAFKA_BOOTSTRAP) leads to it"
+        return [Finding("Kafka", "reachable", "fail", f"{type(error).__name__}: {error}", do)]
+    finally:
+        await admin.close()
+    missing = sorted(wanted_topics().keys() - present)
+    reachable = Finding("Kafka", "reachable", "ok", f"answers at {bootstrap}")
+    if missing:
+        said = f"{len(missing)} missing: {', '.join(missing[:3])}{'…' if missing[3:] else ''}"
+        do = "create the topics, with the partitions and retention of docs/topics.md"
+        return [reachable, Finding("Kafka", "topics", "fail", said, do)]
+    return [reachable, Finding("Kafka", "topics", "ok", f"all {len(wanted_topics())} exist")]
+
+
+async def examine_postgres(dsn: str, migrations: Collection[str]) -> list[Finding]:
+    """Whether the database answers, has these migrations, and lets us be every service's role."""
+    try:
+        state = await look(dsn, TIMEOUT_S)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        # The message may show the DSN, and with it a password.
+        said = type(error).__name__
+        do = "see that PostgreSQL runs, and that RINGFENCE_POSTGRES_DSN leads to it"
+        return [Finding("PostgreSQL", "reachable", "fail", said, do)]
+    found = [Finding("PostgreSQL", "reachable", "ok", f"version {state.version}")]
+    if missing := sorted(set(migrations) - state.migrations):
+        said, do = f"not applied: {', '.join(missing)}", "apply them before the services start"
+        found.append(Finding("PostgreSQL", "migrations", "fail", said, do))
+    elif not state.migrations:
+        do = "apply the files of deploy/migrations before the services start"
+        found.append(Finding("PostgreSQL", "migrations", "fail", "none was ever applied", do))
+    else:
+        said = f"{len(state.migrations)} applied"
+        found.append(Finding("PostgreSQL", "migrations", "ok", said))
+    if state.roles_missing:
+        said = f"can not act as {', '.join(state.roles_missing)}"
+        do = "apply deploy/migrations/0001_roles.sql, and grant these roles to the DSN's user"
+        return [*found, Finding("PostgreSQL", "roles", "fail", said, do)]
+    return [*found, Finding("PostgreSQL", "roles", "ok", "one for each service")]
+
+
+async def examine_smtp(host: str, port: int) -> list[Finding]:
+    """Whether the mail server greets us. No mail is begun."""
+    where = f"{host}:{port}"
+    try:
+        said = await asyncio.to_thread(_greet, host, port)
+    except (OSError, smtplib.SMTPException) as error:
+        do = "check RINGFENCE_NOTIFIER_SMTP_HOST and _PORT, and that this machine may connect"
+        what = f"{where}: {type(error).__name__} {error}"
+        return [Finding("SMTP", "reachable", "fail", what, do)]
+    return [Finding("SMTP", "reachable", "ok", f"{where} {said}")]
+
+
+def _greet(host: str, port: int) -> str:
+    kind = smtplib.SMTP_SSL if port == SMTPS else smtplib.SMTP
+    with kind(host, port, timeout=TIMEOUT_S) as server:
+        code, _ = server.ehlo()
+        if code != 250:
+            raise smtplib.SMTPException(f"refuses EHLO with {code}")
+        return "offers STARTTLS" if server.has_extn("starttls") else "greets"
