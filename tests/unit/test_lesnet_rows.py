@@ -212,6 +212,16 @@ def test_equal_rows_of_a_file_are_calls_of_their_own():
     assert len({first.call_id, second.call_id, third.call_id}) == 3
 
 
+def test_calls_that_differ_in_anything_that_is_billed_do_not_depend_on_their_order():
+    """Listed the other way round the next day, each is still the call that it was."""
+    other = ("10:00", "09:00"), ("14165550100", "14165550101"), (",61", ",62"), (DID, "1204")
+    for old, new in other:
+        line = CALL.replace(old, new) if old in CALL else CALL.replace(new, old)
+        assert line != CALL
+        first, second = rows(CALL, line)
+        assert [c.call_id for c in rows(line, CALL)] == [second.call_id, first.call_id]
+
+
 def test_the_same_rows_of_the_next_days_file_are_the_same_calls():
     later = "2026-11-21 09:00:00,12046664021,14165550100,5"
     today, tomorrow = rows(CALL, CALL), rows(later, CALL, CALL)

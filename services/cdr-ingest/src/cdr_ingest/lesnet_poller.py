@@ -156,8 +156,10 @@ class LinkPoller:
                 report.add(piece)
                 self._progress.turned()
             refusal = report.refusal(self._server.max_unfit_percent) or ""
-        except (CutOff, NotAFile) as error:
+        except CutOff as error:
             raise SourceUnread(error) from error
+        except NotAFile as error:
+            raise SourceUnread(Refused(str(error))) from error
         except BadInput as error:
             refusal = f"the format changed, or the profile is wrong: {error}"
         fresh = 0

@@ -13,9 +13,8 @@ from io import BytesIO
 
 from cdr_ingest.sources.lesnet_rows import MAX_LINE, RowReader
 from cdr_ingest.sources.source import BadRow
-from ringfence.errors import BadInput, Retry
+from ringfence.errors import BadInput, Retry, RingfenceError
 from ringfence.events.call import CallCompleted
-from ringfence.pbx.fusionpbx_connection import Refused
 from ringfence.pbx.lesnet_profile import Profile
 from ringfence.pbx.servers import LesnetLink
 
@@ -24,7 +23,7 @@ _BOM = b"\xef\xbb\xbf"
 _PAGE = re.compile(rb"\s*<(!doctype|html|head|body|\?xml)", re.IGNORECASE)
 
 
-class NotAFile(Refused):
+class NotAFile(RingfenceError):
     """What came is no CDR file but a web page."""
 
 
