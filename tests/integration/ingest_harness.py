@@ -34,16 +34,16 @@ class Ear:
     heard: list[Received] = field(default_factory=list)
 
     async def listen(self):
-        """Take what has come by now."""
+        """Take all that the broker has by now."""
+        ends = await self.consumer.end_offsets(list(self.consumer.assignment()))
         while True:
-            got = await self.consumer.getmany(timeout_ms=50)
-            if not got:
-                return
-            for place, records in got.items():
+            for place, records in (await self.consumer.getmany(timeout_ms=20)).items():
                 self.heard += [
                     Received(place.topic, place.partition, r.offset, r.key, r.value, r.headers)
                     for r in records
                 ]
+            if all([await self.consumer.position(p) >= end for p, end in ends.items()]):
+                return
 
     async def events(self, topic, *server_ids):
         """What was told on a topic of these servers, read by its contract."""

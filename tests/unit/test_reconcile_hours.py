@@ -1,0 +1,71 @@
+"""Which hours of calls are counted again, and when."""
+
+import pytest
+
+from cdr_ingest.reconcile import FARTHEST_S, HOUR_S, Count, hours_due
+
+TEN = 1_795_255_200
+"""2026-11-21 10:00:00 UTC: an hour begins."""
+
+SETTLE_S = 900
+LONG_AGO = TEN - 30 * 86_400
+
+
+def due(now, checked=None, read_from=TEN - HOUR_S):
+    return hours_due(now, read_from, checked or {}, SETTLE_S)
+
+
+def test_an_hour_is_due_once_it_is_over_and_has_settled():
+    complete = TEN + HOUR_S + SETTLE_S
+    known = {TEN - HOUR_S: complete}
+    assert due(complete - 1, known) == []
+    assert due(complete, known) == [TEN]
+
+
+def test_the_oldest_hour_comes_first():
+    assert due(TEN + 3 * HOUR_S + SETTLE_S) == [TEN - HOUR_S + n * HOUR_S for n in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("after_h", "again"),
+    [(0.5, False), (1, True), (1.5, True), (5.9, True), (6, True), (23, True), (24, True)],
+)
+def test_it_is_due_again_an_hour_six_hours_and_a_day_later(after_h, again):
+    """Counted as soon as it was complete; whichever re-check came last is owed."""
+    complete = TEN + HOUR_S + SETTLE_S
+    now = complete + int(after_h * HOUR_S)
+    assert (TEN in due(now, {TEN: complete})) == again
+
+
+@pytest.mark.parametrize(("checked_h", "now_h", "again"), [
+    (1, 1.5, False), (1, 5.9, False), (1, 6, True), (6, 23.9, False), (6, 24, True),
+    (24, 25, False), (24, 160, False), (1, 160, True),
+])  # fmt: skip
+def test_a_recheck_is_done_once(checked_h, now_h, again):
+    complete = TEN + HOUR_S + SETTLE_S
+    now = complete + int(now_h * HOUR_S)
+    checked = {TEN: complete + int(checked_h * HOUR_S)}
+    assert (TEN in due(now, checked)) == again
+
+
+def test_an_hour_whose_count_was_not_finished_stays_due():
+    assert TEN in due(TEN + HOUR_S + SETTLE_S, {TEN: None})
+
+
+@pytest.mark.parametrize(("read_from", "first"), [
+    (TEN, TEN), (TEN + 1, TEN + HOUR_S), (TEN - 1, TEN),
+])  # fmt: skip
+def test_calls_from_before_our_time_are_never_fetched(read_from, first):
+    """Somebody else billed them, or nobody: an hour counts only if all of it is ours."""
+    assert due(TEN + 2 * HOUR_S + SETTLE_S, read_from=read_from)[0] == first
+
+
+def test_hours_of_more_than_a_week_ago_are_left():
+    now = TEN + HOUR_S + SETTLE_S
+    found = due(now, read_from=LONG_AGO)
+    assert found[-1] == TEN
+    assert now - FARTHEST_S <= found[0] < now - FARTHEST_S + HOUR_S
+
+
+def test_what_is_missing_is_what_was_listed_and_had_not_come():
+    assert Count(listed=418, ingested=415).missing == 3
