@@ -96,7 +96,10 @@ async def test_a_service_that_does_not_come_up_is_named_with_its_log(tmp_path: P
         wanted_ports={},
         environment={"RINGFENCE_RATING_BATCH_RECORDS": "minus one"},
     )
-    with pytest.raises(PartFailed, match=r"(?s)rating: waiting, last exit status 64.*RINGFENCE_RATING_BATCH_RECORDS"):
+    with pytest.raises(
+        PartFailed,
+        match=r"(?s)rating: waiting, last exit status 64.*RINGFENCE_RATING_BATCH_RECORDS",
+    ):
         async with stack:
             pass
     assert set(psutil.Process().children(recursive=True)) <= before
