@@ -149,6 +149,22 @@ async def test_a_run_that_was_cut_short_is_completed_with_nothing_twice(bench: B
     assert await all_checks_hold(bench)
 
 
+async def test_a_run_that_is_completed_leaves_alone_what_it_charged_itself(bench: Bench) -> None:
+    """Though by now it would come out otherwise: a call is re-rated once by a run."""
+    await bench.know(account("1002", tenant="south.example"))
+    await bench.rate(call(1), call(2, tenant="south.example"))
+    await bench.publish_tariff(DEARER, version=2)
+
+    def die(done: int, total: int) -> None:
+        raise _Killed
+
+    with pytest.raises(_Killed):
+        await bench.rerating(die).apply(ORDER)
+    await bench.know(account(version=2, package={"free_minutes": 10}))
+    await bench.rerating().apply(ORDER)
+    assert [await bench.balance("1001"), await bench.balance("1002")] == [-30_000] * 2
+
+
 async def test_a_run_that_a_later_one_built_upon_is_not_undone_before_it(bench: Bench) -> None:
     await bench.rate(call())
     await bench.publish_tariff(DEARER, version=2)
