@@ -208,3 +208,14 @@ def test_free_minutes_need_a_package_to_be_counted_in() -> None:
         else:
             product = enter_product("anna", "a", package_id=package_id, fields=fields, **entry)  # type: ignore[arg-type]
             assert product.free_minutes == 100
+
+
+def test_a_vodia_product_can_be_switched_by_its_own_trunks() -> None:
+    parts = read_product("vodia", {**VODIA, "suspend_by": "gateway", "trunk_ids": "3 | 7"}).parts
+    assert (parts["suspend_by"], parts["gateway_ids"]) == ("gateway", ("3", "7"))
+
+
+@pytest.mark.parametrize("trunks", ["", "three", "3-7"])
+def test_a_vodia_product_by_trunks_names_them(trunks: str) -> None:
+    with pytest.raises(FieldRefused, match="Trunk ID"):
+        read_product("vodia", {**VODIA, "suspend_by": "gateway", "trunk_ids": trunks})

@@ -54,7 +54,7 @@ class Conflict(RingfenceError):
     """A key that was used before came again with different content."""
 
 
-def shown(value: object, limit: int = 80) -> str:
+def shown(value: object, limit: int = 200) -> str:
     """`value` as an error may show it: quoted, one line, at most `limit` characters."""
     text = repr(value)
     return text if len(text) <= limit else f"{text[: limit - 1]}… ({len(text)} characters)"

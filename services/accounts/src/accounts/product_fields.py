@@ -23,6 +23,7 @@ LABELS: dict[str, str] = {
     "did_or_extension": "DID or extension",
     "ext_profile_first_name": "Ext Profile First Name",
     "inbound_search_string": "Inbound Search String",
+    "trunk_ids": "Trunk ID(s)",
     "domain": "Domain",
     "username": "Username",
     "peer_id": "Peer ID",
@@ -42,12 +43,14 @@ VODIA_TENANT = "a tenant, then DIDs or extensions, such as cffm.wat1.ictvoip.ca 
 LESNET_DOMAIN = "a peer id of 13 hex digits and its DID, such as D4E3CD2BFC791 | 12046664021"
 DID = "a DID in digits, such as 12046664021"
 GATEWAYS = "gateway UUIDs, such as 7b3c1f6e-1f0a-4a57-9d7e-2f1f3a0d5c11, separated by |"
+TRUNKS = "the PBX's trunk ids, such as 3 | 7; a trunk that tenants share is never switched"
 
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _DOMAIN = re.compile(rf"(?=.{{1,253}}$)(?=.*[A-Za-z.]){_LABEL}(\.{_LABEL})*", re.ASCII)
 _DID = re.compile(r"\d{7,15}", re.ASCII)
 _EXTENSION = re.compile(r"\d{2,6}", re.ASCII)
 _VODIA_EXTENSION = re.compile(r"\d{3,5}", re.ASCII)
+_TRUNK = re.compile(r"[0-9]{1,10}", re.ASCII)
 _PEER = re.compile(r"[0-9A-Fa-f]{13}", re.ASCII)
 _LINK = re.compile(r"https?://[A-Za-z0-9.-]+(:\d{1,5})?/[\x21-\x7e]*", re.ASCII)
 _MINUTES = re.compile(r"\d{1,7}", re.ASCII)
@@ -153,6 +156,7 @@ def _vodia(fields: Mapping[str, str]) -> ProductFields:
         expected = "one DID or one extension of 3 to 5 digits, such as 8300"
         raise FieldRefused("did_or_extension", fields["did_or_extension"], expected)
     everything = tuple(dict.fromkeys((*numbers, billed)))
+    suspend_by = _suspend_by(fields["suspend_by"], ("extensions", "gateway"))
     return ProductFields(
         {
             "kind": "vodia",
@@ -161,9 +165,16 @@ def _vodia(fields: Mapping[str, str]) -> ProductFields:
             "extensions": tuple(n for n in everything if _VODIA_EXTENSION.fullmatch(n)),
             "display_name": _one_line("ext_profile_first_name", fields["ext_profile_first_name"]),
             "inbound_search": _search_words(fields["inbound_search_string"]),
-            "suspend_by": _suspend_by(fields["suspend_by"], ("extensions", "domain")),
+            "suspend_by": suspend_by,
+            "gateway_ids": _trunk_ids(fields["trunk_ids"], suspend_by),
         }
     )
+
+
+def _trunk_ids(text: str, suspend_by: str) -> tuple[str, ...]:
+    if not text.strip() and suspend_by != "gateway":
+        return ()
+    return _all_match("trunk_ids", text, _TRUNK, TRUNKS)
 
 
 def _did_or_extension(text: str) -> bool:
@@ -254,6 +265,7 @@ _KINDS: dict[str, tuple[Reader, tuple[str, ...]]] = {
             "ext_profile_first_name",
             "inbound_search_string",
             "suspend_by",
+            "trunk_ids",
         ),
     ),
     "lesnet": (

@@ -1,5 +1,6 @@
 """What requests carry, as it is typed: texts, checked further by the pure modules."""
 
+import re
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -12,6 +13,7 @@ from ringfence.events.account import Client, Package, YesNoNone
 from ringfence.events.model import Currency, Id, Text
 
 T = TypeVar("T")
+_FILTER = re.compile(r"[0-9*#x]{1,32}|\[(?=[^\[\]]*[^\s\[\]])[^\[\]]{1,64}\]")
 
 
 def _no_nul(text: str) -> str:
@@ -130,6 +132,7 @@ class VodiaBody(_ProductBody):
     ext_profile_first_name: FieldText = Field("", examples=["CFFM Kitchener"])
     inbound_search_string: FieldText = Field("", examples=["cffm, 8300, Kitchener"])
     suspend_by: FieldText = "extensions"
+    trunk_ids: FieldText = Field("", examples=["3 | 7"])
 
 
 class LesnetBody(_ProductBody):
@@ -162,6 +165,16 @@ def _increment(text: str) -> str:
         raise ValueError(error.expected) from None
 
 
+def _filter_pattern(text: str) -> str:
+    wanted = text.strip().lower()
+    if not _FILTER.fullmatch(wanted):
+        raise ValueError(
+            "digits, *, # and x such as 1800xxxxxxx, or a word in brackets such as [inbound]"
+        )
+    return wanted
+
+
+FilterPattern = Annotated[FieldText, AfterValidator(_filter_pattern)]
 Rate = Annotated[NumberText, AfterValidator(_rate)]
 Increment = Annotated[NumberText, AfterValidator(_increment)]
 
@@ -179,6 +192,8 @@ class PackageBody(Package):
     custom_inbound_rate: Rate | None = None
     custom_inbound_increment: Increment = "60/60"
     connection_fee: Rate = "0"
+    hide: tuple[FilterPattern, ...] = ()
+    not_billed: tuple[FilterPattern, ...] = ()
 
     def package(self) -> Package:
         """As it is published."""
