@@ -9,6 +9,7 @@ from email.utils import format_datetime
 import asyncpg
 import httpx
 import pytest
+import vodia_harness
 from click.testing import CliRunner
 from fusionpbx_database_harness import calls_database
 from fusionpbx_harness import ADMIN_KEY, MCON, RUCKEN, SUPER_KEY, outbound, simulated
@@ -253,6 +254,37 @@ async def test_a_pbx_that_is_read_from_its_database_is_looked_over_there_too(
         found = await looked_over(run, pbx, way="database", dsn={"env": "TEST_DSN"})
         assert "index" not in found
         assert "may change call records" in found["rights"]["said"]
+
+
+async def test_a_vodia_is_looked_over_by_listing_each_tenants_calls(run, monkeypatch):
+    async with vodia_harness.simulated(monkeypatch, clock=time.time) as vodia:
+        vodia.pbx.place(vodia_harness.outbound())
+        entry_ = {
+            "kind": "vodia",
+            "url": vodia.url,
+            "user": "admin",
+            "password": {"env": "TEST_VODIA_PASSWORD"},
+            "tenants": [vodia_harness.CFFM, vodia_harness.RUCKEN],
+        }
+        result = await run("--server", "v1", v1=entry_)
+        assert result.exit_code == 0, result.output
+        assert "1 in a day" in result.output
+        assert "none within a day" in result.output
+        monkeypatch.setenv("TEST_VODIA_PASSWORD", "wrong")
+        result = await run("--server", "v1", v1=entry_)
+        assert result.exit_code == 1
+        assert "accepts neither user nor password" in result.output
+
+
+async def test_a_lesnet_file_that_can_not_be_had_is_told(run):
+    link = {"url": f"http://127.0.0.1:{free_port()}/cdr.csv", "peer": "p1"}
+    result = await run(
+        "--server", "l1", l1={"kind": "lesnet", "url": "http://127.0.0.1:1", "links": [link]}
+    )
+    assert result.exit_code == 1
+    assert "ConnectError" in result.output
+    result = await run("--server", "l1", l1={"kind": "lesnet", "url": "http://127.0.0.1:1"})
+    assert "none is named" in result.output
 
 
 def test_the_command_is_one_of_ringfences():

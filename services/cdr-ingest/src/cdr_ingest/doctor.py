@@ -6,16 +6,23 @@ from contextlib import aclosing
 from typing import Any
 from uuid import UUID
 
-from cdr_ingest.sources import Source, SourceUnread, asked, fusionpbx_source
-from cdr_ingest.sources.finding import Finding
+from cdr_ingest.sources import Refused, Source, SourceUnread, asked, fusionpbx_source
+from cdr_ingest.sources.finding import Examinable, Finding
 from cdr_ingest.sources.fusionpbx_database import FusionPbxDatabaseSource
 from cdr_ingest.sources.fusionpbx_examination import examine_export
 from cdr_ingest.sources.fusionpbx_examination_database import examine_database
+from cdr_ingest.sources.lesnet import LesnetFiles, Validators
 from cdr_ingest.sources.vodia import VodiaSource
 from ringfence.clock import Clock
-from ringfence.errors import BadInput
+from ringfence.errors import BadInput, Retry
 from ringfence.events.call import CallCompleted
-from ringfence.pbx.servers import AnyServer, FusionPbxServer, VodiaServer
+from ringfence.pbx.servers import (
+    AnyServer,
+    FusionPbxServer,
+    LesnetLink,
+    LesnetServer,
+    VodiaServer,
+)
 
 _LOOK_BACK_S = 86_400
 
@@ -32,10 +39,9 @@ async def examine(server_id: str, server: AnyServer, clock: Clock) -> list[Findi
             return await _fusionpbx(server_id, server, clock)
         if isinstance(server, VodiaServer):
             return await _vodia(server_id, server, clock)
+        return await _lesnet(server_id, server)
     except BadInput as error:
         return [Finding(server_id, "settings", "fail", str(error), "correct the servers file")]
-    do = "`ringfence lesnet try` reads a file and says what is in it"
-    return [Finding(server_id, "files", "ok", "not fetched by this command", do)]
 
 
 async def _fusionpbx(server_id: str, server: FusionPbxServer, clock: Clock) -> list[Finding]:
@@ -55,12 +61,37 @@ async def _vodia(server_id: str, server: VodiaServer, clock: Clock) -> list[Find
     """A day's calls of each tenant are listed: that takes address, credentials and rights."""
     source = VodiaSource(server_id, server, known=_nothing_known)
     try:
+        if isinstance(source, Examinable):
+            return await source.examine()
         found = [Finding(server_id, "tenants", "ok", f"{len(server.tenants)} named")]
         for tenant in server.tenants:
             found.append(await _readable(source, tenant, clock, 10 * server.timeout_s))
         return found
     finally:
         await source.aclose()
+
+
+async def _lesnet(server_id: str, server: LesnetServer) -> list[Finding]:
+    """Each CDR file is fetched, and not read."""
+    if not server.links:
+        do = "name the CDR files in `links`"
+        return [Finding(server_id, "files", "warn", "none is named: no call is read", do)]
+    files = LesnetFiles(server_id, server, server.read_profile())
+    try:
+        return [await _fetched(files, link) for link in server.links]
+    finally:
+        await files.aclose()
+
+
+async def _fetched(files: LesnetFiles, link: LesnetLink) -> Finding:
+    subject = f"{files.server_id} {link.known_as}"
+    try:
+        got = await files.fetch(link, Validators(), lambda: None)
+    except (Refused, Retry) as error:
+        return Finding(subject, "file", "fail", str(error), "as it says; docs/lesnet.md has more")
+    size = len(got.body) if got else 0
+    do = "`ringfence lesnet try` reads it and says what is in it"
+    return Finding(subject, "file", "ok", f"{size} bytes", do)
 
 
 async def _nothing_known(_: Sequence[UUID]) -> set[UUID]:

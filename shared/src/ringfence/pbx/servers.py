@@ -224,7 +224,7 @@ def is_loopback(host: str | None) -> bool:
         return False
 
 
-_MAY_HOLD_SECRETS = {"api_key", "id_key", "password", "links", "payload"}
+_MAY_HOLD_SECRETS = {"api_key", "dsn", "id_key", "password", "links", "payload"}
 """Fields of which no value is shown: a link may carry a word of access in its query."""
 
 AnyServer = Annotated[FusionPbxServer | VodiaServer | LesnetServer, Field(discriminator="kind")]

@@ -1,7 +1,7 @@
 """What an examination of a server finds: one line each, with what to do about it."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 State = Literal["ok", "warn", "fail"]
 
@@ -20,6 +20,7 @@ class Finding:
     do: str = ""
 
 
+@runtime_checkable
 class Examinable(Protocol):
     """A source that can be examined more closely than by reading from it."""
 

@@ -18,14 +18,13 @@ from ringfence.pbx.fusionpbx import FusionPbxSession, Refused
 from ringfence.pbx.fusionpbx_connection import LOGIN, USER_AGENT
 from ringfence.pbx.fusionpbx_pages import find_token
 from ringfence.pbx.fusionpbx_transport import tls
-from ringfence.pbx.servers import FusionPbxServer
+from ringfence.pbx.servers import FusionPbxServer, is_loopback
 
 SPANS_S = (900, 3600, 6 * 3600, 86_400, 7 * 86_400)
 """The newest call is looked for in the last quarter of an hour first, and in a week at most."""
 
 CLOCK_OK_S, CLOCK_BAD_S = 5, 120
 CERTIFICATE_DAYS = 14
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 async def examine_export(server_id: str, server: FusionPbxServer, clock: Clock) -> list[Finding]:
@@ -118,7 +117,7 @@ class FusionPbxExamination:
 
     def _tls(self, ends: datetime | None) -> Finding:
         if self._server.url.startswith("http:"):
-            if httpx.URL(self._server.url).host in _LOOPBACK:
+            if is_loopback(httpx.URL(self._server.url).host):
                 return self._finding("TLS", "ok", "none, on this machine")
             do = "begin `url` with https: the api key travels in every login"
             return self._finding("TLS", "warn", "the api key travels unencrypted", do)
