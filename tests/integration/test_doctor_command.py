@@ -277,7 +277,11 @@ async def test_a_vodia_is_looked_over_by_listing_each_tenants_calls(run, monkeyp
 
 
 async def test_a_lesnet_file_that_can_not_be_had_is_told(run):
-    link = {"url": f"http://127.0.0.1:{free_port()}/cdr.csv", "peer": "a" * 13}
+    link = {
+        "url": f"http://127.0.0.1:{free_port()}/cdr.csv",
+        "peer": "a" * 13,
+        "dids": ["5192229000"],
+    }
     result = await run(
         "--server", "l1", l1={"kind": "lesnet", "url": "http://127.0.0.1:1", "links": [link]}
     )
