@@ -20,6 +20,7 @@ host = "{domain}"
 api_key = {{ file = "{key}" }}
 all_tenants = true
 poll_s = 1.0
+poll_rest_s = 1.0
 timeout_s = 10.0
 """
 
