@@ -95,7 +95,13 @@ async def latency(bed: Bed, figures: Figures, *, deck: int, rate: int, seconds: 
     await bed.start("balance-watch", "balance_watch")
     sent: dict[str, float] = {}
     seen: dict[str, float] = {}
-    onlooker = asyncio.create_task(_look_on(bed, seen))
+    looking = asyncio.Event()
+    onlooker = asyncio.create_task(_look_on(bed, seen, looking))
+    await looking.wait()
+    warm = list(calls(f"w{time.time_ns()}", bed.accounts[deck], rate))
+    await bed.publisher.publish(warm)
+    await until(lambda: len(seen) > len(warm) // 2, timeout_s=60, what="the worker is warm")
+    await until(lambda: bed.caught_up("rating-1"), timeout_s=60)
     source = calls(f"l{time.time_ns()}", bed.accounts[deck], rate * seconds)
     tick_s, began = 0.01, time.monotonic()
     for tick in range(seconds * 100):
@@ -113,11 +119,13 @@ async def latency(bed: Bed, figures: Figures, *, deck: int, rate: int, seconds: 
     await bed.stop("rating-1", "balance-watch")
 
 
-async def _look_on(bed: Bed, seen: dict[str, float]) -> None:
+async def _look_on(bed: Bed, seen: dict[str, float], looking: asyncio.Event) -> None:
     consumer: Any = AIOKafkaConsumer(
         BALANCE_CHANGED.name, bootstrap_servers=bed.stack.bootstrap, fetch_max_wait_ms=5
     )
     await consumer.start()
+    await consumer.seek_to_end()
+    looking.set()
     try:
         async for record in consumer:
             seen.setdefault(orjson.loads(record.value)["cause_id"], time.monotonic())
