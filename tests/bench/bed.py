@@ -105,13 +105,14 @@ class Bed:
             [as_event(TARIFF_PUBLISHED, f"deck-{deck}", event.to_json(), event_id)]
         )
 
-    async def start(self, name: str, module: str) -> None:
-        """Start a worker; returns when it answers."""
+    async def start(self, name: str, module: str, settings: dict[str, str] | None = None) -> None:
+        """Start a worker, with these settings besides; returns when it answers."""
         port = self._health[name] = self.stack.ports[f"{name}-health"] = free_port()
         environment = {
             "RINGFENCE_KAFKA_BOOTSTRAP": self.stack.bootstrap,
             "RINGFENCE_POSTGRES_DSN": self.stack.dsn,
             "RINGFENCE_HEALTH_PORT": str(port),
+            **(settings or {}),
         }
         await self.stack.supervisor.start(Program(name, python_module(module), environment))
         await until(lambda: self.stack.health(name), timeout_s=60, what=f"{name} answers")
@@ -146,19 +147,20 @@ class Bed:
             used["postgresql"] = _cpu(self.stack.postgres.pid)
         return used
 
+    async def drain(self) -> None:
+        """Let rating take what a scenario left on the topic: a call that is nowhere is a loss."""
+        await self.start("rating-1", "rating")
+        missing = "select count(*) = 0 from rating.drift_i3"
+        await until(lambda: self.database.fetchval(missing), every_s=0.5, timeout_s=120)
+        await self.stop("rating-1")
+
     async def check_sums(self, figures: Figures) -> None:
         """Whatever was measured counts only if the books are right afterwards."""
         async with await open_pool(self.stack.dsn, service="rating", size=2) as pool:
             checks, _ = await verify(AuditStore(pool), wait_s=0, on_progress=lambda _: None)
         broken = [check.name for check in checks if not check.holds]
         figures.add("invariants that do not hold", len(broken), "of 4", ", ".join(broken))
-        if broken:
-            raise click_exit(f"the sums are wrong: {broken}")
-
-
-def click_exit(message: str) -> SystemExit:
-    """An exit status of 1 with a message."""
-    return SystemExit(message)
+        figures.broken = bool(broken)
 
 
 def tariff_rows(count: int) -> list[RateRow]:

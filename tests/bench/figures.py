@@ -25,6 +25,7 @@ class Figures:
 
     rows: list[Figure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    broken: bool = False
 
     def add(self, name: str, value: float, unit: str, conditions: str = "") -> None:
         """Note a row."""

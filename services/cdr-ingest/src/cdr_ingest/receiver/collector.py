@@ -13,13 +13,14 @@ from ringfence.observe.health import Progress
 
 _IDLE_S = 0.2
 _RESTS_S = 1.0
+_AT_ONCE = 3
 log = structlog.get_logger()
 
 _Waiting = tuple[SourceRecord, "asyncio.Future[None]"]
 
 
 class Collector:
-    """One batch at a time is made safe; meanwhile the next one grows.
+    """A few batches at a time are made safe, so that one slow commit holds up few posts.
 
     `take` makes a batch safe, or raises; it is given `take_bound_s`. After a failure, what comes
     is refused for a second instead of being let wait for the next one.
@@ -61,12 +62,18 @@ class Collector:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Make batches safe until `stop` is set; set it once nobody waits any more."""
+        slots = asyncio.Semaphore(_AT_ONCE)
         try:
-            while not stop.is_set():
-                batch = await self._gather()
-                if batch:
-                    await self._settle(batch)
-                self._progress.turned(read=len(batch))
+            async with asyncio.TaskGroup() as group:
+                while not stop.is_set():
+                    async with slots:  # what comes meanwhile gathers in one batch
+                        batch = await self._gather()
+                    if batch:
+                        await slots.acquire()
+                        group.create_task(self._settle(batch)).add_done_callback(
+                            lambda _: slots.release()
+                        )
+                    self._progress.turned(read=len(batch))
         finally:
             _answer(self._waiting(self._queue.qsize()), Retry("the receiver has ended"))
 
