@@ -1,6 +1,7 @@
 """Decides what is said to whom: each crossing gives at most one mail, named after its cause."""
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -122,6 +123,8 @@ def is_address(text: str) -> bool:
         return False
     local, _, domain = text.rpartition("@")
     if any(part == "" for part in f"{local}.{domain}".split(".")) or not text.isprintable():
+        return False
+    if unicodedata.normalize("NFKC", text) != text:  # look-alikes that become dots or signs later
         return False
     try:
         domain.encode("idna")
