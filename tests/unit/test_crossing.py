@@ -8,15 +8,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balance_watch.crossing import cross, first_sight, level_of, parse_threshold
-from balance_watch.vectors import Case, read_cases
+from balance_watch.vectors import COLUMNS, Case
 from ringfence.events.balance import Level
+from ringfence.vectors import read_cases
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "thresholds.csv"
+CASES = read_cases(VECTORS, COLUMNS, Case.read)
 AMOUNTS = st.integers(-(10**9), 10**9)
 THRESHOLDS = st.none() | st.integers(0, 10**9)
 
 
-@pytest.mark.parametrize("case", read_cases(VECTORS), ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case", read_cases(VECTORS, COLUMNS, Case.read), ids=lambda case: case.name
+)
 def test_published_case(case: Case) -> None:
     assert case.events() == case.expected
 

@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.price import MAX_RATE_PER_MIN, Terms, parse_increment
-from rating.vectors import Case, read_cases
+from rating.vectors import COLUMNS, Case
 from ringfence.errors import BadInput
+from ringfence.vectors import read_cases
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "rating.csv"
+CASES = read_cases(VECTORS, COLUMNS, Case.read)
 
 SECONDS = st.integers(0, 7 * 86_400)
 INCREMENTS = st.integers(1, 3_600)
@@ -32,7 +34,9 @@ OUTBOUND = st.builds(
 )
 
 
-@pytest.mark.parametrize("case", read_cases(VECTORS), ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case", read_cases(VECTORS, COLUMNS, Case.read), ids=lambda case: case.name
+)
 def test_published_case(case: Case) -> None:
     assert case.terms.charge(case.billsec, case.free_seconds_left) == case.expected
 

@@ -8,10 +8,12 @@ from hypothesis import strategies as st
 
 from ringfence.errors import BadInput
 from ringfence.events.account import Profile
+from ringfence.vectors import read_cases
 from suspender.suspension import Decision, Funds, State, decide_suspension, read_profile
-from suspender.vectors import Case, read_cases
+from suspender.vectors import COLUMNS, Case
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "suspension.csv"
+CASES = read_cases(VECTORS, COLUMNS, Case.read)
 
 PROFILES = st.builds(
     Profile,
@@ -38,7 +40,9 @@ def decided(
     return decide_suspension(profile, funds, prepaid=prepaid, state=state)
 
 
-@pytest.mark.parametrize("case", read_cases(VECTORS), ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case", read_cases(VECTORS, COLUMNS, Case.read), ids=lambda case: case.name
+)
 def test_published_case(case: Case) -> None:
     assert case.mismatches() == []
 
