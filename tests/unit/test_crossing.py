@@ -18,9 +18,7 @@ AMOUNTS = st.integers(-(10**9), 10**9)
 THRESHOLDS = st.none() | st.integers(0, 10**9)
 
 
-@pytest.mark.parametrize(
-    "case", read_cases(VECTORS, COLUMNS, Case.read), ids=lambda case: case.name
-)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_published_case(case: Case) -> None:
     assert case.events() == case.expected
 

@@ -34,9 +34,7 @@ OUTBOUND = st.builds(
 )
 
 
-@pytest.mark.parametrize(
-    "case", read_cases(VECTORS, COLUMNS, Case.read), ids=lambda case: case.name
-)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_published_case(case: Case) -> None:
     assert case.terms.charge(case.billsec, case.free_seconds_left) == case.expected
 

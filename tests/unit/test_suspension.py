@@ -40,9 +40,7 @@ def decided(
     return decide_suspension(profile, funds, prepaid=prepaid, state=state)
 
 
-@pytest.mark.parametrize(
-    "case", read_cases(VECTORS, COLUMNS, Case.read), ids=lambda case: case.name
-)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_published_case(case: Case) -> None:
     assert case.mismatches() == []
 
