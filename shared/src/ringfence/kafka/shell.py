@@ -34,6 +34,7 @@ UNWELL: tuple[type[Exception], ...] = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a backend that was ended in the middle of a message
 )
 """What says that the world is unwell. Anything else that a handler lets out is a bug."""
 
