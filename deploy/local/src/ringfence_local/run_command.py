@@ -13,6 +13,7 @@ from rich.live import Live
 
 from ringfence_local.demo import reaction_table, tell_story
 from ringfence_local.errors import PartFailed
+from ringfence_local.other_sources import add_other_clients, other_sources
 from ringfence_local.sample import FrontDoor, load_sample
 from ringfence_local.stack import Stack
 from ringfence_local.state import FOLDER
@@ -48,9 +49,9 @@ _LIVE_EVERY_S = 1.0
 def run(folder: Path, calls_per_second: float, seconds: float | None) -> None:
     """Run the whole product on this machine until Ctrl-C, with a live view.
 
-    Starts Kafka, PostgreSQL, a mail sink, a simulated FusionPBX on which calls happen, and the six
-    services; loads sample clients the first time. Everything is stopped at the end; the state
-    stays in the folder (`make clean` forgets it).
+    Starts Kafka, PostgreSQL, a mail sink, simulated PBXs on which calls happen (FusionPBX, Vodia,
+    Les.net's files, a FreeSWITCH that posts), and the six services; loads sample clients the first
+    time. Everything is stopped at the end; the state stays in the folder (`make clean` forgets it).
     """  # fmt: skip
     console = Console()
     try:
@@ -65,10 +66,17 @@ async def _run(
     stop = _stop_on_signals()
     began = time.monotonic()
     console.print("Starting Kafka, PostgreSQL and the services…")
-    async with Stack(folder) as stack:
+    others = other_sources(folder)
+    settings = {"RINGFENCE_CDR_INGEST_PUSH_PORT": str(others.push)}
+    async with Stack(
+        folder, environment=settings, neighbours=others.simulators(), servers=others.servers()
+    ) as stack:
         async with FrontDoor(stack) as door:
             if await load_sample(door):
                 console.print("Loaded the sample clients.")
+            await add_other_clients(door)
+            if calls_per_second:
+                await stack.supervisor.start(others.poster(per_second=0.2))
             if calls_per_second:
                 await door.pbx("traffic", {"calls_per_second": calls_per_second})
         console.print(f"Up in {time.monotonic() - began:.1f} s. {addresses(stack)}")

@@ -25,14 +25,15 @@ timeout_s = 10.0
 """
 
 
-def write_scene(folder: Path, pbx_url: str) -> None:
+def write_scene(folder: Path, pbx_url: str, others: str = "") -> None:
     """Write `servers.toml`, and `pbx.json`: one domain, and a superadmin with a random api key.
 
     Tenants, trunks and extensions come later, by the simulator's `/_sim/seed`, and stay.
+    `others` are further entries of the servers file.
     """
     key = secret_file(folder, "fusionpbx-key")
     servers = _SERVERS.format(id=PBX_ID, url=pbx_url, domain=PBX_DOMAIN, key=key)
-    (folder / "servers.toml").write_text(servers, encoding="utf-8")
+    (folder / "servers.toml").write_text(servers + others, encoding="utf-8")
     user = {
         "name": "billing",
         "domain": PBX_DOMAIN,

@@ -51,7 +51,9 @@ class Stack:
 
     RINGFENCE_KAFKA_BOOTSTRAP and RINGFENCE_POSTGRES_DSN name servers to use instead of the
     embedded ones. `services` are started of the six; `environment` is added to theirs;
-    `wanted_ports` are taken where they are free ({}: any free port for everything).
+    `wanted_ports` are taken where they are free ({}: any free port for everything). `neighbours`
+    are further programs of the outside world with the ports that they listen on, and `servers`
+    their entries for the servers file.
     Raises PartFailed, and stops what it started, when a part does not come up.
     """
 
@@ -62,6 +64,8 @@ class Stack:
         services: Sequence[str] = SERVICES,
         environment: Mapping[str, str] | None = None,
         wanted_ports: Mapping[str, int] = WANTED_PORTS,
+        neighbours: Sequence[tuple[Program, int]] = (),
+        servers: str = "",
     ) -> None:
         self.folder = folder.absolute()
         self.supervisor = Supervisor(self.folder / "logs")
@@ -73,6 +77,8 @@ class Stack:
         self._services = tuple(services)
         self._environment = dict(environment or {})
         self._wanted = {**dict.fromkeys(WANTED_PORTS, 0), **wanted_ports}
+        self._neighbours = tuple(neighbours)
+        self._servers = servers
         self._undo = AsyncExitStack()
 
     async def __aenter__(self) -> "Stack":
@@ -152,7 +158,7 @@ class Stack:
 
     async def _start_outside(self) -> None:
         """What stands for the outside world: the mail server and the PBX."""
-        write_scene(self.folder, self.pbx_url)
+        write_scene(self.folder, self.pbx_url, self._servers)
         inbox = ["--folder", str(self.folder / "inbox"), "--port", str(self.ports["inbox"])]
         pbx = ["--port", str(self.ports["fusionpbx"]), "--state", str(self.folder / "pbx.journal")]
         pbx += ["--seed", str(self.folder / "pbx.json")]
@@ -162,8 +168,15 @@ class Stack:
             ("fusionpbx", "ringfence_simulators.fusionpbx", pbx),
         ):
             await self.supervisor.start(Program(name, python_module(module, *arguments)))
-        for name in _OUTSIDE:
+        for program, port in self._neighbours:
+            self.ports[program.name] = port
+            await self.supervisor.start(program)
+        for name in self._outside:
             await self._until_up(name, partial(_listens, self.ports[name]))
+
+    @property
+    def _outside(self) -> list[str]:
+        return [*_OUTSIDE, *(program.name for program, _ in self._neighbours)]
 
     async def _start_services(self) -> None:
         for service in self._services:
@@ -203,9 +216,9 @@ class Stack:
     async def _stop_programs(self) -> None:
         """The services together, so that the slowest sets the time; then what they talked to."""
         here = set(self.supervisor.children)
-        services = here.difference(_OUTSIDE)
+        services = here.difference(self._outside)
         await asyncio.gather(*(self.supervisor.stop(service) for service in services))
-        await self.supervisor.stop(*here.intersection(_OUTSIDE))
+        await self.supervisor.stop(*here.intersection(self._outside))
 
 
 async def _all(starts: Sequence[Coroutine[Any, Any, None]]) -> None:
