@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from ringfence_simulators.fusionpbx.control import Control, explain
+from ringfence_simulators.control import explain
+from ringfence_simulators.fusionpbx.control import Control
 from ringfence_simulators.fusionpbx.faults import Faults
 from ringfence_simulators.fusionpbx.logins import Line, Logins
 from ringfence_simulators.fusionpbx.model import Pbx

@@ -3,9 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
-import orjson
 from aiohttp import web
 
+from ringfence_simulators.control import body_of, json_answer
 from ringfence_simulators.fusionpbx.faults import Fault, Faults
 from ringfence_simulators.fusionpbx.logins import Logins
 from ringfence_simulators.fusionpbx.model import KINDS, Extension, Pbx
@@ -46,7 +46,7 @@ class Control:
     async def state(self, _: web.Request) -> web.Response:
         """Flags, live state, who could call, and counts."""
         extensions = [self._extension(e) for e in self._pbx.extensions.values()]
-        return _json(
+        return json_answer(
             {
                 "domains": [asdict(domain) for domain in self._pbx.domains.values()],
                 "gateways": [asdict(gateway) for gateway in self._pbx.gateways.values()],
@@ -69,7 +69,7 @@ class Control:
         """`?extension=2112&domain=...`: whether it could place an outbound call now."""
         extension = self._named(request.query["extension"], request.query["domain"])
         allowed, reason = self._pbx.can_call(extension)
-        return _json({"can_call": allowed, "reason": reason})
+        return json_answer({"can_call": allowed, "reason": reason})
 
     def _named(self, number: str, domain: str) -> Extension:
         extension = self._pbx.find_extension(number, domain)
@@ -79,81 +79,59 @@ class Control:
 
     async def seed(self, request: web.Request) -> web.Response:
         """Add domains, users, gateways and extensions, as a seed file does."""
-        seed = await _body(request)
+        seed = await body_of(request)
         apply_seed(self._pbx, seed)
         self._pbx.journal.write(kind="seed", seed=seed)
-        return _json({})
+        return json_answer({})
 
     async def place_calls(self, request: web.Request) -> web.Response:
         """Put a call on record, or a list of them; answers with their xml_cdr_uuids."""
-        specs = await _body(request)
+        specs = await body_of(request)
         calls = [self._pbx.place(spec) for spec in (specs if isinstance(specs, list) else [specs])]
-        return _json({"xml_cdr_uuids": [call.columns["xml_cdr_uuid"] for call in calls]})
+        return json_answer({"xml_cdr_uuids": [call.columns["xml_cdr_uuid"] for call in calls]})
 
     async def toggle(self, request: web.Request) -> web.Response:
         """Flip a stored flag, as a person at the pages would: `kind` and `uuid`."""
-        wanted = await _body(request)
+        wanted = await body_of(request)
         if wanted["kind"] not in KINDS or not self._pbx.toggle(wanted["kind"], wanted["uuid"]):
             raise ValueError(f"no such thing: {wanted}")
-        return _json({})
+        return json_answer({})
 
     async def start_traffic(self, request: web.Request) -> web.Response:
         """Let extensions (`[{"number", "domain"}]`; all, if none are named) call at random."""
-        wanted = await _body(request)
+        wanted = await body_of(request)
         named = [self._named(e["number"], e["domain"]) for e in wanted.pop("extensions", [])]
         talk_s = tuple(wanted.pop("talk_s", (20, 240)))
         extensions = named or list(self._pbx.extensions.values())
         self._traffic.start(TrafficPlan(extensions, talk_s=talk_s, **wanted))
-        return _json({})
+        return json_answer({})
 
     async def stop_traffic(self, _: web.Request) -> web.Response:
         """No more random calls."""
         await self._traffic.stop()
-        return _json({})
+        return json_answer({})
 
     async def plan_fault(self, request: web.Request) -> web.Response:
         """Misbehave: the fields of `Fault`."""
-        self._faults.planned.append(Fault(**await _body(request)))
-        return _json({})
+        self._faults.planned.append(Fault(**await body_of(request)))
+        return json_answer({})
 
     async def clear_faults(self, _: web.Request) -> web.Response:
         """Behave again."""
         self._faults.planned.clear()
-        return _json({})
+        return json_answer({})
 
     async def set_body(self, request: web.Request) -> web.Response:
         """Answer exports with this body, to the byte: `?tenant=...`, or the one for show=all."""
         self._site.export_bodies[request.query.get("tenant", "").lower()] = await request.read()
-        return _json({})
+        return json_answer({})
 
     async def clear_bodies(self, _: web.Request) -> web.Response:
         """Export real rows again."""
         self._site.export_bodies.clear()
-        return _json({})
+        return json_answer({})
 
     async def forget_sessions(self, _: web.Request) -> web.Response:
         """Everybody must log in again."""
         self._logins.sessions.clear()
-        return _json({})
-
-
-async def _body(request: web.Request) -> Any:
-    return orjson.loads(await request.read())
-
-
-def _json(value: object) -> web.Response:
-    return web.Response(body=orjson.dumps(value), content_type="application/json")
-
-
-@web.middleware
-async def explain(request: web.Request, handler: Any) -> web.StreamResponse:
-    """A mistake in a control request is a 400 that says what was wrong."""
-    if not request.path.startswith("/_sim/"):
-        answer: web.StreamResponse = await handler(request)
-        return answer
-    try:
-        answer = await handler(request)
-    except (KeyError, TypeError, ValueError) as error:
-        answer = _json({"error": f"{type(error).__name__}: {error}"})
-        answer.set_status(400)
-    return answer
+        return json_answer({})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from ringfence_simulators.fusionpbx.control import explain
+from ringfence_simulators.control import explain
 from ringfence_simulators.lesnet.control import Control
 from ringfence_simulators.lesnet.model import Portal
 from ringfence_simulators.lesnet.site import Paths, Site

@@ -2,11 +2,10 @@
 
 from dataclasses import asdict
 from decimal import Decimal
-from typing import Any
 
-import orjson
 from aiohttp import web
 
+from ringfence_simulators.control import body_of, json_answer
 from ringfence_simulators.fusionpbx.faults import Fault, Faults
 from ringfence_simulators.lesnet.model import Portal
 from ringfence_simulators.lesnet.site import Site
@@ -39,7 +38,7 @@ class Control:
             path: {"bytes": len(file.body), "etag": file.etag}
             for path, file in self._portal.files.items()
         }
-        return _json(
+        return json_answer(
             {
                 "peers": [asdict(peer) for peer in self._portal.peers.values()],
                 "files": files,
@@ -50,44 +49,36 @@ class Control:
 
     async def seed(self, request: web.Request) -> web.Response:
         """Add peers and calls, as a seed file does."""
-        self._portal.add(await _body(request))
-        return _json({})
+        self._portal.add(await body_of(request))
+        return json_answer({})
 
     async def calls(self, request: web.Request) -> web.Response:
         """Calls for the next writing: `{"path", "calls"}`."""
-        wanted = await _body(request)
+        wanted = await body_of(request)
         self._portal.call(wanted["path"], wanted["calls"])
-        return _json({})
+        return json_answer({})
 
     async def write(self, request: web.Request) -> web.Response:
         """Write the day's files; `?rotate=1`: with the new calls alone."""
         self._portal.write_files(rotate="rotate" in request.query)
-        return _json({})
+        return json_answer({})
 
     async def put_file(self, request: web.Request) -> web.Response:
         """Serve this body at `?path=`, to the byte."""
         self._portal.put(request.query["path"], await request.read())
-        return _json({})
+        return json_answer({})
 
     async def set_balance(self, request: web.Request) -> web.Response:
         """What is left of the account: `{"balance"}`."""
-        self._portal.balance = Decimal(str((await _body(request))["balance"]))
-        return _json({})
+        self._portal.balance = Decimal(str((await body_of(request))["balance"]))
+        return json_answer({})
 
     async def plan_fault(self, request: web.Request) -> web.Response:
         """Misbehave: the fields of `Fault`."""
-        self._faults.planned.append(Fault(**await _body(request)))
-        return _json({})
+        self._faults.planned.append(Fault(**await body_of(request)))
+        return json_answer({})
 
     async def clear_faults(self, _: web.Request) -> web.Response:
         """Behave again."""
         self._faults.planned.clear()
-        return _json({})
-
-
-async def _body(request: web.Request) -> Any:
-    return orjson.loads(await request.read())
-
-
-def _json(value: object) -> web.Response:
-    return web.Response(body=orjson.dumps(value), content_type="application/json")
+        return json_answer({})

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from ringfence_simulators.vodia.control import Control, explain
+from ringfence_simulators.control import explain
+from ringfence_simulators.vodia.control import Control
 from ringfence_simulators.vodia.faults import PatienceFaults
 from ringfence_simulators.vodia.logins import Logins
 from ringfence_simulators.vodia.model import Pbx

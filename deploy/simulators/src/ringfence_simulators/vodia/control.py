@@ -2,18 +2,15 @@
 
 from typing import Any
 
-import orjson
 from aiohttp import web
 
-from ringfence_simulators.fusionpbx.control import explain
+from ringfence_simulators.control import body_of, json_answer
 from ringfence_simulators.fusionpbx.faults import Fault, Faults
 from ringfence_simulators.vodia.logins import Logins
 from ringfence_simulators.vodia.model import Extension, Pbx
 from ringfence_simulators.vodia.posting import Posting
 from ringfence_simulators.vodia.site import Site
 from ringfence_simulators.vodia.traffic import Traffic
-
-__all__ = ["Control", "explain"]
 
 
 class Control:
@@ -54,7 +51,7 @@ class Control:
 
     async def state(self, _: web.Request) -> web.Response:
         """Flags, who could call, and counts."""
-        return _json(
+        return json_answer(
             {
                 **self._pbx.state(),
                 "traffic": {"running": self._traffic.running, "placed": self._traffic.placed},
@@ -68,7 +65,7 @@ class Control:
     async def can_call(self, request: web.Request) -> web.Response:
         """`?extension=2112&domain=...`: whether it could place an outbound call now."""
         allowed, reason = self._pbx.can_call(self._named(dict(request.query)))
-        return _json({"can_call": allowed, "reason": reason})
+        return json_answer({"can_call": allowed, "reason": reason})
 
     def _named(self, wanted: dict[str, Any]) -> Extension:
         key = (wanted["domain"], wanted["extension"])
@@ -78,66 +75,60 @@ class Control:
 
     async def seed(self, request: web.Request) -> web.Response:
         """Add accounts, trunks and extensions."""
-        self._pbx.add(await _body(request))
-        return _json({})
+        self._pbx.add(await body_of(request))
+        return json_answer({})
 
     async def change_habits(self, request: web.Request) -> web.Response:
         """Do from now on as these fields of `Habits` say."""
-        for name, value in (await _body(request)).items():
+        for name, value in (await body_of(request)).items():
             if not hasattr(self._pbx.habits, name):
                 raise ValueError(f"no habit {name!r}")
             setattr(self._pbx.habits, name, value)
-        return _json({})
+        return json_answer({})
 
     async def place_calls(self, request: web.Request) -> web.Response:
         """Put a call on record, or a list of them, and post it; answers with their ids."""
-        specs = await _body(request)
+        specs = await body_of(request)
         calls = [self._pbx.place(spec) for spec in (specs if isinstance(specs, list) else [specs])]
         for call in calls:
             await self._posting.post(call)
-        return _json({"ids": [call.id for call in calls], "primary": [c.primary_id for c in calls]})
+        return json_answer(
+            {"ids": [call.id for call in calls], "primary": [c.primary_id for c in calls]}
+        )
 
     async def begin_call(self, request: web.Request) -> web.Response:
         """A call in progress: `extension`, `domain`, `call_id`, and what else is said of it."""
-        self._pbx.begin_call(**await _body(request))
-        return _json({})
+        self._pbx.begin_call(**await body_of(request))
+        return json_answer({})
 
     async def set_cdr_url(self, request: web.Request) -> web.Response:
         """`cdr_url`: where calls are posted to; space-separated, empty for nowhere."""
-        self._posting.configure((await _body(request))["cdr_url"])
-        return _json({})
+        self._posting.configure((await body_of(request))["cdr_url"])
+        return json_answer({})
 
     async def start_traffic(self, request: web.Request) -> web.Response:
         """Let extensions (`[{"extension", "domain"}]`; all, if none are named) call at random."""
-        wanted = await _body(request)
+        wanted = await body_of(request)
         named = [self._named(row) for row in wanted.get("extensions", [])]
         self._traffic.start(wanted["calls_per_second"], named)
-        return _json({})
+        return json_answer({})
 
     async def stop_traffic(self, _: web.Request) -> web.Response:
         """No more random calls."""
         await self._traffic.stop()
-        return _json({})
+        return json_answer({})
 
     async def plan_fault(self, request: web.Request) -> web.Response:
         """Misbehave: the fields of `Fault`."""
-        self._faults.planned.append(Fault(**await _body(request)))
-        return _json({})
+        self._faults.planned.append(Fault(**await body_of(request)))
+        return json_answer({})
 
     async def clear_faults(self, _: web.Request) -> web.Response:
         """Behave again."""
         self._faults.planned.clear()
-        return _json({})
+        return json_answer({})
 
     async def forget_sessions(self, _: web.Request) -> web.Response:
         """Everybody must log in again."""
         self._logins.sessions.clear()
-        return _json({})
-
-
-async def _body(request: web.Request) -> Any:
-    return orjson.loads(await request.read())
-
-
-def _json(value: object) -> web.Response:
-    return web.Response(body=orjson.dumps(value), content_type="application/json")
+        return json_answer({})
