@@ -179,6 +179,8 @@ class Stack:
         return [*_OUTSIDE, *(program.name for program, _ in self._neighbours)]
 
     async def _start_services(self) -> None:
+        if push := self._environment.get("RINGFENCE_CDR_INGEST_PUSH_PORT"):
+            self.ports["push"] = int(push)
         for service in self._services:
             self.ports[f"{service}-health"] = free_port()
             module = service.replace("-", "_")

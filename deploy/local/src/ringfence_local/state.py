@@ -33,7 +33,8 @@ class Running:
     """Where the parts of a running stack are. `ports` are TCP ports of 127.0.0.1 by name.
 
     `ports` has `inbox`, `fusionpbx` and `accounts`; `kafka` and `postgres` where they are
-    embedded; and each service's `/health` and `/metrics` under the service's name with `-health`.
+    embedded; `push` where calls are posted to, if a port is set for that; and each service's
+    `/health` and `/metrics` under the service's name with `-health`.
     """
 
     pid: int

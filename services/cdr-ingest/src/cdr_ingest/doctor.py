@@ -1,121 +1,140 @@
 """Looking over every server that the product depends on: for `ringfence doctor`."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
 
-from cdr_ingest.sources import Refused, Source, SourceUnread, asked, fusionpbx_source
-from cdr_ingest.sources.finding import Examinable, Finding
+import httpx
+
+from cdr_ingest.doctor_intake import examine_posts, examine_retention
+from cdr_ingest.receiver.examination import Door, examine_door
+from cdr_ingest.sources.finding import Finding
 from cdr_ingest.sources.fusionpbx_database import FusionPbxDatabaseSource
 from cdr_ingest.sources.fusionpbx_examination import examine_export
 from cdr_ingest.sources.fusionpbx_examination_database import examine_database
-from cdr_ingest.sources.lesnet import LesnetFiles, Validators
-from cdr_ingest.sources.vodia import VodiaSource
+from cdr_ingest.sources.lesnet_examination import examine_lesnet
+from cdr_ingest.sources.vodia_examination import examine_vodia
+from cdr_ingest.store_doctor import Intake
 from ringfence.clock import Clock
-from ringfence.errors import BadInput, Retry
-from ringfence.events.call import CallCompleted
+from ringfence.errors import BadInput
 from ringfence.pbx.servers import (
     AnyServer,
     FusionPbxServer,
-    LesnetLink,
     LesnetServer,
+    SecretRef,
     VodiaServer,
 )
 
-_LOOK_BACK_S = 86_400
+PATIENCE_S = 300.0
+"""A server that takes longer for all of its checks is left with those that were made."""
+
+_PATIENCE_FOR_TENANT_S = 15.0
 
 
-async def examine_servers(servers: Mapping[str, AnyServer], clock: Clock) -> list[Finding]:
+@dataclass(frozen=True)
+class Bearings:
+    """What we know ourselves: the time, where posts are received, what has come in."""
+
+    clock: Clock
+    door: Door = field(default_factory=Door)
+    intake: Intake = field(default_factory=Intake)
+
+
+async def examine_servers(servers: Mapping[str, AnyServer], bearings: Bearings) -> list[Finding]:
     """Every check of every server, all servers at once, in the order of the file."""
-    return await side_by_side(*(examine(i, server, clock) for i, server in servers.items()))
+    return await side_by_side(*(examine(i, server, bearings) for i, server in servers.items()))
 
 
-async def examine(server_id: str, server: AnyServer, clock: Clock) -> list[Finding]:
-    """Every check of one server. Nothing is changed on it."""
+async def examine(
+    server_id: str, server: AnyServer, bearings: Bearings, *, patience_s: float = PATIENCE_S
+) -> list[Finding]:
+    """Every check of one server. Nothing is changed on it, and nothing is raised."""
+    tenants = () if isinstance(server, LesnetServer) else server.tenants
+    patience_s += _PATIENCE_FOR_TENANT_S * max(0, len(tenants) - 1)
+    found: list[Finding] = []
     try:
-        if isinstance(server, FusionPbxServer):
-            return await _fusionpbx(server_id, server, clock)
-        if isinstance(server, VodiaServer):
-            return await _vodia(server_id, server, clock)
-        return await _lesnet(server_id, server)
-    except BadInput as error:
-        return [Finding(server_id, "settings", "fail", str(error), "correct the servers file")]
+        async with (
+            asyncio.timeout(patience_s),
+            aclosing(_findings(server_id, server, bearings)) as findings,
+        ):
+            async for finding in findings:
+                found.append(finding)
+    except TimeoutError:
+        said = f"not all checks were made within {patience_s:g} s"
+        found.append(Finding(server_id, "patience", "fail", said, "see why it is so slow"))
+    except (ValueError, OSError, httpx.InvalidURL) as error:
+        # A URL, a header, a secret's file: only what BadInput says is sure to hold no secret.
+        said = str(error) if isinstance(error, BadInput) else type(error).__name__
+        found.append(Finding(server_id, "settings", "fail", said, "correct the servers file"))
+    return found
 
 
-async def _fusionpbx(server_id: str, server: FusionPbxServer, clock: Clock) -> list[Finding]:
-    source = fusionpbx_source(server_id, server)
+async def _findings(
+    server_id: str, server: AnyServer, bearings: Bearings
+) -> AsyncGenerator[Finding, None]:
+    if missing := list(_missing_secrets(server_id, server)):
+        for finding in missing:
+            yield finding
+        return
+    for way in _ways(server_id, server, bearings.clock):
+        async with aclosing(way) as findings:
+            async for finding in findings:
+                yield finding
+    if isinstance(server, VodiaServer):
+        for finding in examine_retention(server_id, server, bearings.intake, bearings.clock):
+            yield finding
+    if isinstance(server, FusionPbxServer | VodiaServer) and server.push is not None:
+        for finding in await examine_door(server_id, server, bearings.door):
+            yield finding
+        yield examine_posts(server_id, server, bearings.intake, bearings.door, bearings.clock)
+
+
+def _ways(
+    server_id: str, server: AnyServer, clock: Clock
+) -> Iterator[AsyncGenerator[Finding, None]]:
+    """The examinations of a server, by its kind."""
+    if isinstance(server, VodiaServer):
+        yield examine_vodia(server_id, server, clock)
+    elif isinstance(server, LesnetServer):
+        yield examine_lesnet(server_id, server, clock)
+    else:
+        if server.way == "database":
+            yield _database(server_id, server, clock)
+        yield examine_export(server_id, server, clock)
+
+
+def _missing_secrets(server_id: str, server: AnyServer) -> Iterator[Finding]:
+    """Those that the server itself is asked with; each is named by its place."""
+    named: list[SecretRef | None] = []
+    if isinstance(server, FusionPbxServer):
+        named = [server.api_key, server.dsn]
+    elif isinstance(server, VodiaServer):
+        named = [server.password]
+    else:
+        named = [server.api_key, server.id_key, *(link.password for link in server.links)]
+    for secret in named:
+        try:
+            if secret is not None:
+                secret.read()
+        except BadInput as error:
+            do = "put it there, or name the right place in the servers file"
+            yield Finding(server_id, "secret", "fail", str(error), do)
+        except (OSError, UnicodeError) as error:
+            said = f"file {secret.file if secret else ''}: {type(error).__name__}"
+            yield Finding(server_id, "secret", "fail", said, "let this user read it, as text")
+
+
+async def _database(
+    server_id: str, server: FusionPbxServer, clock: Clock
+) -> AsyncGenerator[Finding, None]:
+    source = FusionPbxDatabaseSource(server_id, server)
     try:
-        if isinstance(source, FusionPbxDatabaseSource):
-            return [
-                *await examine_database(source, clock),
-                *await examine_export(server_id, server, clock),
-            ]
-        return await examine_export(server_id, server, clock)
+        for finding in await examine_database(source, clock):
+            yield finding
     finally:
         await source.aclose()
-
-
-async def _vodia(server_id: str, server: VodiaServer, clock: Clock) -> list[Finding]:
-    """A day's calls of each tenant are listed: that takes address, credentials and rights."""
-    source = VodiaSource(server_id, server, known=_nothing_known)
-    try:
-        if isinstance(source, Examinable):
-            return await source.examine()
-        found = [Finding(server_id, "tenants", "ok", f"{len(server.tenants)} named")]
-        for tenant in server.tenants:
-            found.append(await _readable(source, tenant, clock, 10 * server.timeout_s))
-        return found
-    finally:
-        await source.aclose()
-
-
-async def _lesnet(server_id: str, server: LesnetServer) -> list[Finding]:
-    """Each CDR file is fetched, and not read."""
-    if not server.links:
-        do = "name the CDR files in `links`"
-        return [Finding(server_id, "files", "warn", "none is named: no call is read", do)]
-    files = LesnetFiles(server_id, server, server.read_profile())
-    try:
-        return [await _fetched(files, link) for link in server.links]
-    finally:
-        await files.aclose()
-
-
-async def _fetched(files: LesnetFiles, link: LesnetLink) -> Finding:
-    subject = f"{files.server_id} {link.known_as}"
-    try:
-        got = await files.fetch(link, Validators(), lambda: None)
-    except (Refused, Retry) as error:
-        return Finding(subject, "file", "fail", str(error), "as it says; docs/lesnet.md has more")
-    size = len(got.body) if got else 0
-    do = "`ringfence lesnet try` reads it and says what is in it"
-    return Finding(subject, "file", "ok", f"{size} bytes", do)
-
-
-async def _nothing_known(_: Sequence[UUID]) -> set[UUID]:
-    return set()
-
-
-async def _readable(source: Source, lane: str, clock: Clock, patience_s: float) -> Finding:
-    subject = f"{source.server_id} {lane}"
-    now = int(clock.now().timestamp())
-    count, newest = 0, None
-    given = asked(source, lane, now - _LOOK_BACK_S, now + 120, patience_s=patience_s)
-    try:
-        async with aclosing(given) as records:
-            async for record in records:
-                if isinstance(record, CallCompleted):
-                    count += 1
-                    newest = max(newest or record.started_at, record.started_at)
-    except SourceUnread as error:
-        do = "as it says" if error.refused else "see that it runs, and that `url` leads to it"
-        return Finding(subject, "calls", "fail", str(error), do)
-    if newest is None:
-        do = "make a test call, and see whether the PBX lists it"
-        return Finding(subject, "calls", "warn", "none within a day", do)
-    return Finding(subject, "calls", "ok", f"{count} in a day, the newest of {newest:%H:%M:%S} UTC")
 
 
 def count_of(findings: Sequence[Finding], state: str) -> int:

@@ -3,23 +3,35 @@
 import asyncio
 import json
 import os
+import textwrap
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from cdr_ingest.doctor import count_of, examine_servers, side_by_side
-from cdr_ingest.doctor_platform import examine_kafka, examine_postgres, examine_smtp
+from cdr_ingest.doctor import Bearings, count_of, examine_servers, side_by_side
+from cdr_ingest.doctor_platform import (
+    TIMEOUT_S,
+    UNREADABLE,
+    examine_kafka,
+    examine_postgres,
+    examine_smtp,
+)
+from cdr_ingest.receiver.examination import Door
+from cdr_ingest.settings import Settings
 from cdr_ingest.sources.finding import Finding
+from cdr_ingest.store_doctor import Intake, look_at_intake
 from ringfence.clock import SystemClock
 from ringfence.errors import BadInput
 from ringfence.pbx.servers import AnyServer, load_servers
 from ringfence.place import STACK_FILE, NothingRuns, database_dsn, kafka_bootstrap
+from ringfence.settings import read_settings
 
 MIGRATIONS = Path("deploy") / "migrations"
 """Where a checkout has them; elsewhere only what was applied can be told."""
 
+_WIDTH = 100
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
@@ -53,9 +65,28 @@ def _servers(only: str | None) -> dict[str, AnyServer]:
 
 
 async def _examine(servers: dict[str, AnyServer], *, platform: bool) -> list[Finding]:
-    found = await examine_servers(servers, SystemClock())
+    bearings = Bearings(SystemClock(), _door(), await _intake(servers))
+    found = await examine_servers(servers, bearings)
     migrations = [path.name for path in MIGRATIONS.glob("*.sql")]
     return [*found, *await _platform(migrations)] if platform else found
+
+
+def _door() -> Door:
+    """Where the receiver listens: as the environment says, or the stack that runs here."""
+    settings = read_settings(Settings)
+    port = settings.cdr_ingest_push_port
+    if "cdr_ingest_push_port" not in settings.model_fields_set:
+        port = _of_stack("ports", {}).get("push", port)
+    return Door(settings.cdr_ingest_push_host, port)
+
+
+async def _intake(servers: dict[str, AnyServer]) -> Intake:
+    try:
+        return await look_at_intake(database_dsn(), servers.keys(), TIMEOUT_S)
+    except NothingRuns:
+        return Intake(unknown="no database is named")
+    except UNREADABLE as error:
+        return Intake(unknown=f"the database can not be read ({type(error).__name__})")
 
 
 async def _platform(migrations: list[str]) -> list[Finding]:
@@ -65,7 +96,10 @@ async def _platform(migrations: list[str]) -> list[Finding]:
         return [Finding("platform", "named", "fail", str(error), "as it says")]
     mail_port = _of_stack("ports", {}).get("inbox", 25)
     host = os.environ.get("RINGFENCE_NOTIFIER_SMTP_HOST", "127.0.0.1")
-    port = int(os.environ.get("RINGFENCE_NOTIFIER_SMTP_PORT", mail_port))
+    named = os.environ.get("RINGFENCE_NOTIFIER_SMTP_PORT", str(mail_port))
+    if not named.isdecimal():
+        raise BadInput("RINGFENCE_NOTIFIER_SMTP_PORT", named, "a TCP port")
+    port = int(named)
     return await side_by_side(
         examine_kafka(bootstrap), examine_postgres(dsn, migrations), examine_smtp(host, port)
     )
@@ -79,13 +113,24 @@ def _of_stack(field: str, otherwise: Any) -> Any:
 
 
 def show(findings: list[Finding]) -> None:
-    """One line for each check, what to do under it, and the sums."""
-    width = max((len(finding.subject) for finding in findings), default=0)
+    """Under each thing its checks, one line each, what to do under them, and the sums."""
     checks = max((len(finding.check) for finding in findings), default=0)
+    indent = " " * (2 + 4 + 2 + checks + 2)
+    subject = None
     for finding in findings:
+        if finding.subject != subject:
+            subject = finding.subject
+            click.secho(subject, bold=True)
         state = click.style(f"{finding.state:4}", fg=_COLOURS[finding.state])
-        click.echo(f"{state}  {finding.subject:{width}}  {finding.check:{checks}}  {finding.said}")
+        click.echo(f"  {state}  {finding.check:{checks}}  {_folded(finding.said, indent)}")
         if finding.do:
-            click.echo(f"{'':{width + checks + 10}}→ {finding.do}")
+            click.echo(f"{indent}→ {_folded(finding.do, indent + '  ')}")
     sums = [f"{count_of(findings, state)} {state}" for state in ("ok", "warn", "fail")]
     click.echo(", ".join(sums))
+
+
+def _folded(text: str, indent: str) -> str:
+    """The text in lines that fit beside the indent; words are left whole."""
+    room = _WIDTH - len(indent)
+    lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
+    return f"\n{indent}".join(lines)

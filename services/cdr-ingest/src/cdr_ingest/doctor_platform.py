@@ -14,21 +14,17 @@ from ringfence.kafka.admin import wanted_topics
 
 TIMEOUT_S = 10.0
 SMTPS = 465
+UNREADABLE = (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""Why a database can not be had. The messages may show the DSN, and with it a password."""
 
 
 async def examine_kafka(bootstrap: str) -> list[Finding]:
     """Whether the brokers answer and have every topic."""
-    admin = AIOKafkaAdminClient(
-        bootstrap_servers=bootstrap, request_timeout_ms=int(TIMEOUT_S * 1000)
-    )
     try:
-        await admin.start()
-        present = set(await admin.list_topics())
-    except (KafkaError, OSError) as error:
+        present = await _topics(bootstrap)
+    except (KafkaError, OSError, ValueError) as error:
         do = f"see that Kafka runs and that {bootstrap} (RINGFENCE_KAFKA_BOOTSTRAP) leads to it"
         return [Finding("Kafka", "reachable", "fail", f"{type(error).__name__}: {error}", do)]
-    finally:
-        await admin.close()
     missing = sorted(wanted_topics().keys() - present)
     reachable = Finding("Kafka", "reachable", "ok", f"answers at {bootstrap}")
     if missing:
@@ -38,12 +34,22 @@ async def examine_kafka(bootstrap: str) -> list[Finding]:
     return [reachable, Finding("Kafka", "topics", "ok", f"all {len(wanted_topics())} exist")]
 
 
+async def _topics(bootstrap: str) -> set[str]:
+    """The names of all topics. Raises KafkaError, OSError, and ValueError for a wrong address."""
+    timeout_ms = int(TIMEOUT_S * 1000)
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=timeout_ms)
+    try:
+        await admin.start()
+        return set(await admin.list_topics())
+    finally:
+        await admin.close()
+
+
 async def examine_postgres(dsn: str, migrations: Collection[str]) -> list[Finding]:
     """Whether the database answers, has these migrations, and lets us be every service's role."""
     try:
         state = await look(dsn, TIMEOUT_S)
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        # The message may show the DSN, and with it a password.
+    except UNREADABLE as error:
         said = type(error).__name__
         do = "see that PostgreSQL runs, and that RINGFENCE_POSTGRES_DSN leads to it"
         return [Finding("PostgreSQL", "reachable", "fail", said, do)]
@@ -69,7 +75,7 @@ async def examine_smtp(host: str, port: int) -> list[Finding]:
     where = f"{host}:{port}"
     try:
         said = await asyncio.to_thread(_greet, host, port)
-    except (OSError, smtplib.SMTPException) as error:
+    except (OSError, ValueError, smtplib.SMTPException) as error:
         do = "check RINGFENCE_NOTIFIER_SMTP_HOST and _PORT, and that this machine may connect"
         what = f"{where}: {type(error).__name__} {error}"
         return [Finding("SMTP", "reachable", "fail", what, do)]

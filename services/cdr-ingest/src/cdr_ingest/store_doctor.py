@@ -1,8 +1,12 @@
 """What `ringfence doctor` asks of the database; nothing is written."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 
 import asyncpg
+
+from ringfence.postgres.pool import role_of
 
 ROLES = ("cdr_ingest", "rating", "balance_watch", "suspender", "notifier", "accounts")
 
@@ -33,6 +37,47 @@ async def look(dsn: str, timeout_s: float) -> DatabaseState:
         return DatabaseState(version, frozenset(row["name"] for row in applied), missing)
     finally:
         await connection.close()
+
+
+@dataclass(frozen=True)
+class Intake:
+    """What cdr-ingest has noted; `unknown` says why that could not be read, if it could not.
+
+    `posted_at`: when the newest posted call of a server came in, if one did within a week.
+    `read_until`: how far a lane (server, tenant) was read.
+    """
+
+    posted_at: Mapping[str, datetime] = field(default_factory=dict)
+    read_until: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+    unknown: str = ""
+
+
+async def look_at_intake(dsn: str, server_ids: Collection[str], timeout_s: float) -> Intake:
+    """What came in from these servers. Raises asyncpg's errors and OSError."""
+    role = {"role": role_of("cdr-ingest"), "default_transaction_read_only": "on"}
+    connection = await asyncpg.connect(
+        dsn, timeout=timeout_s, command_timeout=timeout_s, server_settings=role
+    )
+    try:
+        posted = await connection.fetch(
+            "select server_id, accepted_at from unnest($1::text[]) as s (server_id), lateral ("
+            "select accepted_at from cdr_ingest.record r where r.server_id = s.server_id"
+            " and r.started_at >= now() - interval '7 days'"
+            " and r.source in ('freeswitch-push', 'vodia-push')"
+            " order by r.started_at desc limit 1) newest",
+            list(server_ids),
+        )
+        lanes = await connection.fetch(
+            "select server_id, lane, to_timestamp(read_until) as read_until"
+            " from cdr_ingest.cursor where server_id = any($1)",
+            list(server_ids),
+        )
+    finally:
+        await connection.close()
+    return Intake(
+        {row["server_id"]: row["accepted_at"] for row in posted},
+        {(row["server_id"], row["lane"]): row["read_until"] for row in lanes},
+    )
 
 
 async def look_at_calls(

@@ -79,7 +79,7 @@ class Receiver:
         self._host = host
         self._port = port
         self._limits = limits
-        self._guards = {server_id: _guard(server_id, s, host) for server_id, s in servers.items()}
+        self._guards = {server_id: guard_of(server_id, s, host) for server_id, s in servers.items()}
         self._under_way = 0
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -200,7 +200,11 @@ class Receiver:
             raise _later(f"not safe within {self._limits.answer_s:g} s") from None
 
 
-def _guard(server_id: str, server: PushingServer, host: str) -> Guard | None:
+def guard_of(server_id: str, server: PushingServer, host: str) -> Guard | None:
+    """Who asks a server for its credentials; None where anybody on this machine may post.
+
+    Raises BadInput for a password that is missing, and for an open server beyond loopback.
+    """
     push = server.push
     assert push is not None, "only servers that push are given to a receiver"
     if push.password is not None:

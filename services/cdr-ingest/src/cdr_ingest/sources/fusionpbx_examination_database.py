@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from cdr_ingest.sources.finding import Finding, State
+from cdr_ingest.sources.finding import Finding, State, newest_call
 from cdr_ingest.sources.fusionpbx_database import FusionPbxDatabaseSource
 from cdr_ingest.store_doctor import look_at_calls
 from ringfence.clock import Clock
@@ -39,5 +39,5 @@ async def examine_database(source: FusionPbxDatabaseSource, clock: Clock) -> lis
     if seen["newest"] is None:
         do = "make a test call, and see whether it appears in the PBX's own list"
         return [*found, finding("newest call", "warn", "none within a week", do)]
-    began = datetime.fromtimestamp(seen["newest"], UTC)
-    return [*found, finding("newest call", "ok", f"began {began:%Y-%m-%d %H:%M:%S} UTC")]
+    newest = datetime.fromtimestamp(seen["newest"], UTC)
+    return [*found, newest_call(subject, newest, clock.now())]

@@ -1,0 +1,82 @@
+"""How an examination judges certificates and clocks, and says spans of time."""
+
+from datetime import timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from cdr_ingest.sources.finding import age, in_words
+from cdr_ingest.sources.http_examination import Address, clock_finding, tls_finding
+from ringfence.testing.clock import FixedClock
+
+NOW = FixedClock().now()
+
+
+def clock(date, *, took_s=0):
+    asked_at = NOW - timedelta(seconds=took_s)
+    return clock_finding("pbx1", date, asked_at=asked_at, came_at=NOW)
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "state"),
+    [(0, "ok"), (-5, "ok"), (5, "ok"), (-60, "warn"), (60, "warn"), (200, "fail"), (-4000, "fail")],
+)
+def test_the_clocks_are_compared(ahead_s, state):
+    """By the Date header, which has whole seconds."""
+    finding = clock(format_datetime(NOW + timedelta(seconds=ahead_s), usegmt=True))
+    assert finding.state == state
+    assert f"{abs(ahead_s)} s" in finding.said
+    assert bool(finding.do) == (state != "ok")
+
+
+def test_the_time_that_an_answer_takes_is_no_difference():
+    told = format_datetime(NOW - timedelta(seconds=20), usegmt=True)
+    assert clock(told, took_s=30).said == "0 s behind ours"
+    assert clock(told).state == "warn"
+
+
+def test_a_date_of_another_zone_is_the_same_time():
+    plus = NOW.astimezone(tz=FixedClock().now().tzinfo) + timedelta(hours=2)
+    assert clock(f"{plus:%a, %d %b %Y %H:%M:%S} +0200").state == "ok"
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Fri, 99 Nov 2026 10:00:00 GMT"])
+def test_a_server_that_does_not_tell_its_time(date):
+    assert clock(date).state == "warn"
+    assert "does not tell" in clock(date).said
+
+
+@pytest.mark.parametrize(
+    ("url", "days", "state", "said"),
+    [
+        ("http://127.0.0.1:80/x", None, "ok", "none, on this machine"),
+        ("http://pbx.example/x", None, "warn", "the password travels unencrypted"),
+        ("https://pbx.example/x", None, "ok", "valid"),
+        ("https://pbx.example/x", 15, "ok", "15 days more"),
+        ("https://pbx.example/x", 13, "warn", "13 days more"),
+    ],
+)
+def test_how_the_way_is_sealed(url, days, state, said):
+    address = Address(subject="pbx1", url=url, timeout_s=1, carries="the password")
+    ends = None if days is None else NOW + timedelta(days=days, hours=1)
+    finding = tls_finding(address, ends, NOW)
+    assert finding.state == state
+    assert said in finding.said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (119, "119 s"),
+        (120, "2 min"),
+        (7199, "119 min"),
+        (7200, "2 h"),
+        (172_800, "2 d"),
+    ],
+)
+def test_spans_are_said_in_their_largest_unit(seconds, words):
+    assert in_words(seconds) == words
+    assert age(NOW - timedelta(seconds=seconds), NOW) == f"{words} ago"
+    if seconds:
+        assert age(NOW + timedelta(seconds=seconds), NOW) == f"{words} ahead of now"
