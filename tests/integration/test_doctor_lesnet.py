@@ -70,7 +70,7 @@ async def test_all_is_well(lesnet, run):
     found = await found_of(run, lesnet, balance_below=50)
     assert {finding["state"] for finding in found.findings} == {"ok"}
     for subject in (f"l1 127.0.0.1{PATH}", "l1 API"):
-        assert found[f"{subject} reachable"]["said"].startswith("answers with ")
+        assert found[f"{subject} reachable"]["said"].startswith("answers ")
         assert found[f"{subject} TLS"]["said"] == "none, on this machine"
         assert found[f"{subject} clock"]["said"].endswith("ours")
     assert found["file"]["said"] == f"{len(lesnet.portal.files[PATH].body)} bytes"

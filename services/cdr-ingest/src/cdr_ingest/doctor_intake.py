@@ -39,7 +39,10 @@ def examine_posts(
 ) -> Finding:
     """When a server last posted a call."""
     if intake.unknown:
-        said, do = f"can not be told: {intake.unknown}", "see that the database can be read"
+        said, do = (
+            f"can not be told: {intake.unknown}",
+            "see that RINGFENCE_POSTGRES_DSN leads to it",
+        )
         return Finding(server_id, "last posted call", "warn", said, do)
     posted_at = intake.posted_at.get(server_id)
     if posted_at is None:

@@ -146,7 +146,8 @@ def _reachable(address: Address, answer: _Answer) -> Finding:
     def finding(state: State, said: str, do: str = "") -> Finding:
         return Finding(address.subject, "reachable", state, said, do)
 
-    said = f"answers with {answer.status} in {answer.took_ms} ms"
+    what = "a plain GET " if answer.status in address.passing else ""
+    said = f"answers {what}with {answer.status} in {answer.took_ms} ms"
     if answer.status in (429, 503) and (pause := answer.headers.get("retry-after")):
         return finding("fail", f"{said}: not before {shown(pause, 40)}", "ask again after that")
     if answer.status == 429:
@@ -190,6 +191,7 @@ def clock_finding(subject: str, date: str, *, asked_at: datetime, came_at: datet
     nearest = min(max(theirs, asked_at), came_at)
     ahead_s = round((theirs - nearest).total_seconds())
     said = f"{abs(ahead_s)} s {'ahead of' if ahead_s > 0 else 'behind'} ours"
+    said = said if ahead_s else "as ours"
     if abs(ahead_s) <= CLOCK_OK_S:
         return Finding(subject, "clock", "ok", said)
     state: State = "warn" if abs(ahead_s) <= CLOCK_BAD_S else "fail"
