@@ -2,6 +2,7 @@
 
 import logging
 import time
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -130,11 +131,12 @@ async def test_without_calls_a_test_call_is_asked_for(vodia, run):
 @pytest.mark.parametrize("order", ["newest-first", "oldest-first", "random"])
 async def test_the_newest_call_is_found_however_old_and_however_listed(vodia, run, order):
     vodia.pbx.habits.order = order
-    now = time.time()
+    newest = time.time() - 5 * 86_400
     for n in range(60):
-        vodia.pbx.place(outbound(ends_at=now - 5 * 86_400 - 600 * n, ring_s=0, talk_s=0))
+        vodia.pbx.place(outbound(ends_at=newest - 600 * n, ring_s=0, talk_s=0))
     found = await found_of(run, vodia, page_size=20)
-    assert found["newest call"]["said"].endswith("5 d ago")
+    began = datetime.fromtimestamp(newest, UTC)
+    assert found["newest call"]["said"] == f"began {began:%Y-%m-%d %H:%M:%S} UTC, 5 d ago"
 
 
 async def test_a_call_ahead_of_our_clock_is_worth_a_warning(vodia, run):
@@ -215,6 +217,11 @@ async def test_what_is_wrong_is_said_where_it_is(vodia, run, fault, check, said)
     found = await found_of(run, vodia, timeout_s=0.5)
     assert found.failed == {check}
     assert said in found[check]["said"]
+
+
+async def test_a_server_that_is_asked_too_often_says_so(vodia, run):
+    vodia.faults.planned = [Fault("status", "/", "429", times=10**6)]
+    assert "too often" in (await found_of(run, vodia))["reachable"]["do"]
 
 
 async def test_a_list_that_fails_after_the_first_look(vodia, run):

@@ -13,6 +13,8 @@ import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import structlog
+
 from cdr_ingest.hold import Hold
 from cdr_ingest.intake import Intake
 from cdr_ingest.lesnet_loops import open_lesnet
@@ -37,6 +39,11 @@ from ringfence.postgres.pool import open_pool
 from ringfence.process import run_loops
 
 NAME = "cdr-ingest"
+_TO_BE_SET = (
+    "name servers in RINGFENCE_SERVERS_FILE, each with its tenants (Les.net: links) or with push, "
+    "and restart; docs/servers.md"
+)
+log = structlog.get_logger()
 
 
 async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
@@ -61,7 +68,10 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             )
         ]
         relay = OutboxRelay(pool, publisher, schema="cdr_ingest", progress=health.loop("outbox"))
-        receivers = receivers_of(servers, intake, settings, health)
+        receivers = list(receivers_of(servers, intake, settings, health))
+        if not (lanes or receivers or any(server.links for server in servers.lesnet.values())):
+            # No error: where servers are named later, restarting until then would help nobody.
+            log.warning("nothing to read from", servers=sorted(servers.servers), do=_TO_BE_SET)
         batch = settings.cdr_ingest_batch_records
         async with open_lesnet(
             servers.lesnet, intake=intake, pool=pool, batch_records=batch, health=health

@@ -1,0 +1,57 @@
+"""Where there is nothing to read from, the service idles in good health and says what to set."""
+
+import pytest
+from ingest_harness import ingest, servers_toml
+
+from ringfence.testing.wait import until
+
+FUSIONPBX = {"kind": "fusionpbx", "url": "http://127.0.0.1:1", "api_key": {"env": "TEST_IDLE_KEY"}}
+LESNET = {"kind": "lesnet", "url": "http://127.0.0.1:1"}
+LINK = {"url": "http://127.0.0.1:1/x", "peer": "A" * 13, "dids": ["5195550100"]}
+SAID = "nothing to read from"
+
+
+@pytest.fixture
+def start(monkeypatch, tmp_path, kafka_bootstrap, database):
+    """The service, on these entries; without any, on a file that names none."""
+    monkeypatch.setenv("TEST_IDLE_KEY", "k" * 40)
+
+    def run(**servers):
+        path = servers_toml(tmp_path, **servers)
+        if not servers:
+            path.write_text("[servers]\n")
+        return ingest(kafka_bootstrap, database, path)
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "servers", [{}, {"pbx1": FUSIONPBX}, {"l1": LESNET}], ids=["none", "no tenants", "no links"]
+)
+async def test_without_a_source_it_idles_and_says_once_what_to_set(start, capsys, servers):
+    async with start(**servers) as service:
+        (outbox,) = await until(lambda: service.health.loops)
+        begun = outbox.last_turn
+        await until(lambda: outbox.last_turn > begun)
+        assert not service.task.done()
+        assert service.health.report()["status"] == "ok"
+    said = capsys.readouterr().out
+    assert said.count(SAID) == 1
+    assert "RINGFENCE_SERVERS_FILE" in said
+    for server_id in servers:
+        assert server_id in said
+
+
+@pytest.mark.parametrize(
+    "servers",
+    [
+        {"pbx1": {**FUSIONPBX, "push": {"open": True}}},
+        {"pbx1": {**FUSIONPBX, "tenants": ["north.example"]}},
+        {"l1": {**LESNET, "links": [LINK]}},
+    ],
+    ids=["push", "tenants", "links"],
+)
+async def test_with_a_source_nothing_of_the_kind_is_said(start, capsys, servers):
+    async with start(**servers) as service:
+        await until(lambda: len(service.health.loops) > 1)
+    assert SAID not in capsys.readouterr().out
