@@ -160,6 +160,11 @@ async def test_a_server_that_is_down(run, monkeypatch):
         (Fault("slow", "/", "30"), "reachable", "no answer within 0.5 s"),
         (Fault("drop", "/"), "reachable", "disconnected"),
         (Fault("redirect", "/login.php", "https://x/login.php"), "reachable", "redirects to https"),
+        (Fault("status", "/", "429 77"), "reachable", "not before '77'"),
+        (Fault("status", "/", "403"), "reachable", "answers with 403"),
+        (Fault("cut", "/login.php"), "reachable", "ProtocolError"),
+        (Fault("cut", "/app/xml_cdr"), "newest call", "ProtocolError"),
+        (Fault("cut-quiet", "/app/xml_cdr"), "newest call", "broke off"),
         (Fault("html", "/app/xml_cdr", "<h1>Maintenance</h1>"), "newest call", "Maintenance"),
         (Fault("html", "/app/xml_cdr", "access denied"), "newest call", "no right to export"),
     ],
@@ -168,6 +173,7 @@ async def test_a_server_that_is_down(run, monkeypatch):
 async def test_what_is_wrong_is_said_where_it_is(pbx, run, fault, check, said):
     fault.times = 10**6
     pbx.faults.planned = [fault]
+    pbx.pbx.place(outbound())
     found = await looked_over(run, pbx, timeout_s=0.5)
     failed = {name: f for name, f in found.items() if f["state"] == "fail"}
     assert check in failed or "credentials" in failed
