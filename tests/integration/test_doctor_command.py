@@ -151,6 +151,7 @@ async def test_a_server_that_is_down(run, monkeypatch):
     assert result.exit_code == 1
     assert "ConnectError" in result.output
     assert "see that it runs" in result.output
+    assert "0 ok, 0 warn, 1 fail" in result.output
 
 
 @pytest.mark.parametrize(
