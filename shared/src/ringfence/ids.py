@@ -1,13 +1,15 @@
 """Deterministic ids: the same cause always gives the same id, so a replay changes nothing."""
 
 from hashlib import sha1
-from uuid import UUID, SafeUUID
+from typing import AnyStr
+from uuid import UUID
+
+from asyncpg.pgproto.pgproto import UUID as DatabaseUUID
 
 NAMESPACE = UUID("5f0c1d52-6f0e-5b6e-9a53-0b9a4f6f7a11")
 """The root of all of ringfence's ids. It never changes: ids made from it stand in ledgers."""
 
 _NAMESPACE_BYTES = NAMESPACE.bytes
-_UNKNOWN = SafeUUID.unknown
 _CLEARED = ~(0xF000 << 64 | 0xC000 << 48)
 _VERSION_5 = 5 << 76 | 0x8000 << 48
 
@@ -16,15 +18,18 @@ def derive(kind: str, *cause: object) -> UUID:
     """The id of the `kind` of thing that `cause` brought about.
 
     Parts are joined by a character that no part can contain, so `("a", "bc")` and `("ab", "c")`
-    differ. The result is uuid5 of NAMESPACE and the joined text (RFC 9562), made without the
-    checks of UUID's constructor: several ids are derived for every call, and it shows.
+    differ. The result is uuid5 of NAMESPACE and the joined text (RFC 9562), of the class in which
+    ids come from the database too: equal to uuid.UUID, and quicker to make, to hash and to write.
     """
     name = "\x1f".join((kind, *map(str, cause))).encode()
     digest = sha1(_NAMESPACE_BYTES + name, usedforsecurity=False).digest()
     number = int.from_bytes(digest[:16], "big") & _CLEARED | _VERSION_5
-    made = object.__new__(UUID)
-    object.__setattr__(made, "int", number)
-    object.__setattr__(made, "is_safe", _UNKNOWN)
+    return as_id(number.to_bytes(16, "big"))
+
+
+def as_id(written: AnyStr) -> UUID:
+    """An id from its text or its 16 bytes. Raises ValueError for what is none."""
+    made: UUID = DatabaseUUID(written)
     return made
 
 

@@ -7,6 +7,7 @@ never happens: costs are not negative), at the end. Nothing here uses floating p
 import re
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 
 from ringfence.errors import BadInput
 
@@ -39,13 +40,20 @@ def parse_decimal(text: str, field: str, expected: str = "a decimal number") -> 
     Thousands separators are accepted only where they stand right (`1,500` and not `1,50`).
     """
     stripped = text.strip()
-    if len(stripped) > 40:
+    exact = _exact(stripped) if len(stripped) <= 40 else None
+    if exact is None:
         raise BadInput(field, text, expected)
-    if _DECIMAL.fullmatch(stripped):
-        return Fraction(Decimal(stripped))
-    if _GROUPED.fullmatch(stripped):
-        return Fraction(Decimal(stripped.replace(",", "")))
-    raise BadInput(field, text, expected)
+    return exact
+
+
+@lru_cache(maxsize=20_000)
+def _exact(text: str) -> Fraction | None:
+    """Remembered: the rates of a deck and the markups of packages are few, and met all the time."""
+    if _DECIMAL.fullmatch(text):
+        return Fraction(Decimal(text))
+    if _GROUPED.fullmatch(text):
+        return Fraction(Decimal(text.replace(",", "")))
+    return None
 
 
 def round_half_up(numerator: int, denominator: int) -> int:

@@ -18,6 +18,7 @@ from ringfence.events.account import AccountChanged
 from ringfence.events.balance import BalanceChanged
 from ringfence.kafka.batch import BatchRunner
 from ringfence.kafka.publisher import open_publisher
+from ringfence.kafka.quick import QuickReader
 from ringfence.kafka.records import Outcome, Received, Rejected, parse
 from ringfence.kafka.shell import Shell
 from ringfence.observe.health import Health
@@ -26,6 +27,8 @@ from ringfence.process import run_loops
 from ringfence.topics import ACCOUNT_CHANGED, BALANCE_CHANGED
 
 NAME = "balance-watch"
+
+_BALANCES = QuickReader(BalanceChanged)
 
 
 class _Seen(NamedTuple):
@@ -68,7 +71,7 @@ def _read(batch: Sequence[Received]) -> tuple[list[_Seen], Outcome]:
 
 def _change(received: Received) -> BalanceChanged | AccountChanged:
     if received.topic == BALANCE_CHANGED.name:
-        return parse(BalanceChanged, received)
+        return _BALANCES.parse(received)
     return parse(AccountChanged, received)
 
 
@@ -82,7 +85,7 @@ def _compare(
         account = accounts.setdefault(
             change.account_id, Watched(change.account_id, change.currency)
         )
-        if isinstance(change, BalanceChanged):
+        if not isinstance(change, AccountChanged):
             if change.version <= account.balance_version:
                 stale.append(cause_id)
             else:

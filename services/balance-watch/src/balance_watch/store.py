@@ -2,11 +2,16 @@
 
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import fields
 from typing import Any, cast
 from uuid import UUID
 
 from balance_watch.watch import Crossing, Watched
 from ringfence.postgres.pool import Connection, Pool
+
+
+_ACCOUNT = ", ".join(each.name for each in fields(Watched))
+"""An account's columns, in the order of its fields."""
 
 
 class Watching:
@@ -18,11 +23,11 @@ class Watching:
     async def accounts(self, account_ids: Collection[str]) -> dict[str, Watched]:
         """What is known of these accounts, locked in key order; those never met are missing."""
         rows = await self._connection.fetch(
-            "select * from balance_watch.account where account_id = any($1)"
+            f"select {_ACCOUNT} from balance_watch.account where account_id = any($1)"  # noqa: S608 - a constant
             " order by account_id for update",
             sorted(account_ids),
         )
-        return {row["account_id"]: Watched(**dict(row)) for row in rows}
+        return {row["account_id"]: Watched(*row) for row in rows}
 
     async def announced(self, causes: Sequence[UUID]) -> list[Crossing]:
         """The crossings that these events brought about when they came the first time."""

@@ -1,13 +1,11 @@
 """Turns what was settled into events: the same cause always gives the same id and content."""
 
-from collections.abc import Sequence
 from datetime import datetime
-from uuid import UUID
 
 import orjson
 
 from rating.intake import Call
-from rating.ledger import Entry, Run, runs
+from rating.ledger import Entry, Run
 from ringfence.events.call import CallUnrated
 from ringfence.ids import derive
 from ringfence.kafka.records import Outgoing
@@ -76,15 +74,11 @@ def unrated(call: Call, told: CallUnrated) -> Outgoing:
     )
 
 
-def balance_changes(
-    entries: Sequence[Entry], currency: str, threads: dict[UUID, str]
-) -> list[Outgoing]:
-    """`balance.changed.v1` for one account's entries of a batch: one for each run."""
-    return [_balance_changed(run, currency, threads) for run in runs(entries)]
+def balance_changed(run: Run, currency: str, thread: str) -> Outgoing:
+    """`balance.changed.v1` for a run of one account's entries; `thread` is that of the last.
 
-
-def _balance_changed(run: Run, currency: str, threads: dict[UUID, str]) -> Outgoing:
-    """The payload is BalanceChanged, written without the model: tests read it by the model."""
+    The payload is BalanceChanged, written without the model: tests read it by the model.
+    """
     posting, version, balance_micro = run.last
     told = {
         "account_id": posting.account_id,
@@ -104,7 +98,7 @@ def _balance_changed(run: Run, currency: str, threads: dict[UUID, str]) -> Outgo
         event_id=derive("balance.changed", posting.account_id, version),
         time=posting.occurred_at,
         source=SOURCE,
-        correlation_id=threads.get(posting.entry_id, ""),
+        correlation_id=thread,
     )
 
 

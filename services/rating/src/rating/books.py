@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import asyncpg
 import structlog
 
-from rating.period import is_zone
+from rating.call_time import answered_at
+from rating.period import is_zone, period_of
 from rating.product_match import Ambiguous, Match, ProductIndex
-from rating.store import RatingStore
+from rating.store import FreeKey, RatingStore
 from rating.tariff import Deck, TariffVersion, TariffVersions
 from rating.verdict import Unrated, Verdict, rate_call
 from ringfence.events.account import AccountChanged
@@ -75,9 +76,12 @@ class Books:
         """What a call of this product costs."""
         return rate_call(call, match, self._tariffs, free_s_left)
 
-    def zone(self, account_id: str) -> str:
-        """The IANA time zone in which an account's billing periods run."""
-        return self._accounts[account_id].time_zone
+    def free_key(self, call: CallCompleted, match: Match) -> FreeKey | None:
+        """Whose free seconds a call may use, and of which billing period; None: it has none."""
+        if not match.terms.free_minutes:
+            return None
+        zone = self._accounts[match.account_id].time_zone
+        return match.account_id, match.service.service_id, period_of(answered_at(call), zone)
 
     def places(self, account_ids: Sequence[str]) -> list[tuple[str, str]]:
         """Where these accounts' calls come from: (server_id, tenant)."""

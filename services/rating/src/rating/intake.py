@@ -13,36 +13,40 @@ from ringfence.events.account import AccountChanged
 from ringfence.events.call import CallCompleted
 from ringfence.events.payment import PaymentReceived
 from ringfence.events.tariff import TariffPublished
-from ringfence.ids import derive
+from ringfence.ids import as_id, derive
+from ringfence.kafka.quick import QuickReader
 from ringfence.kafka.records import Received, Rejected, parse
 from ringfence.money import MAX_MICRO
 from ringfence.topics import ACCOUNT_CHANGED, CALL_COMPLETED, PAYMENT_RECEIVED, TARIFF_PUBLISHED
+
+_CALLS = QuickReader(CallCompleted)
 
 
 class Call(NamedTuple):
     """A completed call with what identifies it and its content.
 
     `entry_id` is that of the one charge that it may have; `id_text` is its call_id as text, which
-    is needed several times for each call.
+    is needed several times for each call. `correlation_id` is the thread from this call on: its
+    own id where the record names none.
     """
 
     call: CallCompleted
+    call_id: UUID
     input_hash: bytes
     raw: str
     received: Received | None
     id_text: str
     entry_id: UUID
-
-    @property
-    def correlation_id(self) -> str:
-        """The thread from this call on: its own where the record names none."""
-        return (self.received and self.received.correlation_id) or self.id_text
+    correlation_id: str
 
 
 def take_call(call: CallCompleted, raw: str, received: Received | None = None) -> Call:
     """A call as settling takes it; `received` is None for one that waited in the queue."""
-    id_text = str(call.call_id)
-    return Call(call, call_hash(call), raw, received, id_text, charge_id(id_text))
+    call_id = as_id(call.call_id.bytes)
+    id_text = str(call_id)
+    thread = (received and received.correlation_id) or id_text
+    entry_id = charge_id(id_text)
+    return Call(call, call_id, call_hash(call), raw, received, id_text, entry_id, thread)
 
 
 def charge_id(call_id: str) -> UUID:
@@ -108,7 +112,7 @@ def _read_call(intake: Intake, received: Received) -> None:
 def _parse_call(received: Received) -> tuple[CallCompleted, bytes]:
     """The call, and the bytes that it was read from: cleaned ones, if it needs that."""
     try:
-        return parse(CallCompleted, received), received.value
+        return _CALLS.parse(received), received.value
     except Reject:
         value = cleaned(received.value)
         if value is None:

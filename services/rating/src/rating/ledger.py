@@ -1,6 +1,6 @@
 """What postings do to balances: pure arithmetic on whole micro-units."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple
@@ -59,12 +59,14 @@ class Run(NamedTuple):
         return self.first.balance_after_micro - self.first.posting.amount_micro
 
 
-def runs(entries: Iterable[Entry]) -> list[Run]:
+def runs(entries: Sequence[Entry]) -> list[Run]:
     """Cut one account's entries into runs, so that telling only their ends hides no crossing.
 
     A top-up between two charges starts a new run, and so does a gap in the versions. Entries of
     zero belong to whichever run they stand in.
     """
+    if len(entries) == 1:
+        return [Run(entries[0], entries[0])]
     found: list[Run] = []
     way = 0
     for entry in sorted(entries, key=lambda e: e.version):

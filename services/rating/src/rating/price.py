@@ -7,7 +7,7 @@ handful of whole-number operations, however long it lasted.
 
 from dataclasses import dataclass, field
 from fractions import Fraction
-from math import lcm
+from math import gcd
 from typing import NamedTuple
 
 from ringfence.errors import BadInput
@@ -64,11 +64,14 @@ class Terms:
         takes_free_seconds: bool = True,
     ) -> "Terms":
         """Terms of outbound calls; `markup_percent` 120 is 20 % on top. Raises BadInput."""
-        marked_up = _marked_up(rate_per_min, markup_percent)
-        fee = _price(connection_fee, "connection_fee", MAX_FEE)
         check_increments(initial_s, increment_s)
-        per_second, fee_micro = marked_up * MICRO / 60, fee * MICRO
-        divisor = lcm(per_second.denominator, fee_micro.denominator)
+        dividend, divisor = _marked_up(rate_per_min, markup_percent)
+        fee = _price(connection_fee, "connection_fee", MAX_FEE)
+        # dividend / divisor is the rate of a minute. All over one divisor, in whole numbers.
+        per_second = dividend * fee.denominator * MICRO
+        fee_micro = fee.numerator * divisor * 60 * MICRO
+        divisor *= 60 * fee.denominator
+        shared = gcd(per_second, fee_micro, divisor)
         return cls(
             rate_per_min=rate_per_min,
             markup_percent=markup_percent,
@@ -76,9 +79,9 @@ class Terms:
             increment_s=increment_s,
             connection_fee=connection_fee,
             takes_free_seconds=takes_free_seconds,
-            per_second=int(per_second * divisor),
-            fee=int(fee_micro * divisor),
-            divisor=divisor,
+            per_second=per_second // shared,
+            fee=fee_micro // shared,
+            divisor=divisor // shared,
         )
 
     @classmethod
@@ -144,13 +147,16 @@ def check_increments(initial_s: int, increment_s: int) -> None:
             raise BadInput(name, seconds, f"1 to {MAX_INCREMENT_S} seconds")
 
 
-def _marked_up(rate_per_min: str, markup_percent: str) -> Fraction:
+def _marked_up(rate_per_min: str, markup_percent: str) -> tuple[int, int]:
+    """The rate of a minute with its markup, as dividend and divisor."""
     rate = _price(rate_per_min, "rate_per_min", MAX_RATE_PER_MIN)
-    marked_up = rate * _price(markup_percent, "markup_percent", None) / 100
-    if marked_up > MAX_RATE_PER_MIN:
+    markup = _price(markup_percent, "markup_percent", None)
+    dividend = rate.numerator * markup.numerator
+    divisor = rate.denominator * markup.denominator * 100
+    if dividend > MAX_RATE_PER_MIN * divisor:
         expected = f"a rate of at most {MAX_RATE_PER_MIN} a minute with its markup"
         raise BadInput("markup_percent", markup_percent, expected)
-    return marked_up
+    return dividend, divisor
 
 
 def _price(text: str, name: str, limit: int | None) -> Fraction:

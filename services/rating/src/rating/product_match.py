@@ -240,6 +240,8 @@ def _by_search(tenant: _Tenant, call: CallCompleted) -> tuple[Match, ...]:
 
 
 def _only(matches: tuple[Match, ...]) -> Match | Ambiguous:
+    if len(matches) == 1:
+        return matches[0]
     distinct = {(match.account_id, match.service.service_id): match for match in matches}
     if len(distinct) == 1:
         return matches[0]

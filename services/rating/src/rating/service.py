@@ -18,7 +18,7 @@ from rating.intake import Call, Intake, call_id_if_readable, read_batch, take_ca
 from rating.product_match import Match
 from rating.replay import Replayer
 from rating.settings import Settings
-from rating.settlement import Settlement
+from rating.settlement import Matched, Settlement
 from rating.store import RatingStore, Settling
 from rating.store_audit import AuditStore
 from rating.store_replay import ReplayStore
@@ -70,7 +70,7 @@ class Rating:
             calls = [take_call(CallCompleted.model_validate_json(raw), raw) for raw in marked]
             settlement = await self._settle_in(settling, Intake(calls), self._match(calls))
             waiting = {row.told.call_id for row in settlement.unrated}
-            settled = {call.call.call_id for call in calls} - waiting
+            settled = {call.call_id for call in calls} - waiting
             await settling.replayed(settled, waiting, settlement.outcome().publish)
             return len(marked)
 
@@ -119,51 +119,47 @@ class Rating:
             matched = self._match(intake.calls)
         async with self._store.settling() as settling:
             settlement = await self._settle_in(settling, intake, matched)
-        with _stage("tell"):
-            return settlement.outcome()
+        return settlement.outcome()
 
-    def _match(self, calls: Sequence[Call]) -> list[tuple[Call, Match | Unrated]]:
+    def _match(self, calls: Sequence[Call]) -> list[Matched]:
         """Whose call each is. One whose time can not be believed waits, whoever it is."""
         now, matched = self._clock.now(), []
         for call in calls:
             why = disbelieved(call.call, now)
             found = Unrated("no-tariff-in-force", why) if why else self._books.match(call.call)
-            matched.append((call, found))
+            key = self._books.free_key(call.call, found) if isinstance(found, Match) else None
+            matched.append(Matched(call, found, key))
         return matched
 
     async def _settle_in(
-        self, settling: Settling, intake: Intake, matched: list[tuple[Call, Match | Unrated]]
+        self, settling: Settling, intake: Intake, matched: list[Matched]
     ) -> Settlement:
         with _stage("open"):
             settlement = await self._open(settling, intake, matched)
         with _stage("settle"):
             for payment in intake.payments:
                 settlement.settle_payment(payment)
-            for call, match in matched:
-                settlement.settle_call(call, match)
+            for one in matched:
+                settlement.settle_call(one)
         with _stage("write"):
             await _write(settling, settlement)
         return settlement
 
-    async def _open(
-        self, settling: Settling, intake: Intake, matched: list[tuple[Call, Match | Unrated]]
-    ) -> Settlement:
+    async def _open(self, settling: Settling, intake: Intake, matched: list[Matched]) -> Settlement:
         """Lock the accounts first, then see what stands: no other worker can be in between."""
-        matches = [(call, match) for call, match in matched if isinstance(match, Match)]
+        matches = [one.match for one in matched if isinstance(one.match, Match)]
         accounts = {p.payment.account_id: p.payment.currency for p in intake.payments}
-        accounts |= {match.account_id: match.currency for _, match in matches}
+        accounts |= {match.account_id: match.currency for match in matches}
         standings = await settling.standings(accounts)
-        calls = [call.call.call_id for call, _ in matched]
-        entries = [call.entry_id for call, _ in matched]
+        calls = [one.call.call_id for one in matched]
+        entries = [one.call.entry_id for one in matched]
         entries += [item.payment.payment_id for item in intake.payments]
         known = await settling.known(entries, calls)
         moved = {k.entry.posting.account_id: k.currency for k in known.entries.values()}
         if moved.keys() - standings.keys():  # a number that changed hands since it was charged
             standings |= await settling.standings(moved)
-        settlement = Settlement(self._books, known, standings, {})
-        keys = {settlement.free_key(c, m) for c, m in matches if m.terms.free_minutes}
-        settlement.free_used = await settling.free_used(keys)
-        return settlement
+        keys = {one.free_key for one in matched if one.free_key}
+        return Settlement(self._books, known, standings, await settling.free_used(keys))
 
     async def _bury(self, rejected: Sequence[Rejected]) -> None:
         """Note calls that could not be read. One that came again altered is not dead: it stands."""

@@ -5,26 +5,38 @@ the same cause with another content is refused, loudly.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from typing import NamedTuple
 from uuid import UUID
 
 import orjson
 
 from rating import announce
 from rating.books import Books
-from rating.call_time import answered_at
 from rating.intake import Call, Payment
-from rating.ledger import Entry, Posting, Standing, post
-from rating.period import period_of
+from rating.ledger import Entry, Posting, Standing, post, runs
 from rating.product_match import Match
 from rating.store import FreeKey, Known, KnownCall, KnownEntry, NotBilledRow, UnratedRow
 from rating.verdict import NotBilled, Rated, Unrated
 from ringfence.events.call import CallUnrated
-from ringfence.kafka.records import Outcome, Outgoing, Received, Rejected
+from ringfence.kafka.records import Outcome, Outgoing, Received, Rejected, WrittenLate
 
 MAX_BALANCE_MICRO = 10**16
 """No payment lifts a balance, or lowers it, beyond this: far within what every table holds."""
+
+
+class Matched(NamedTuple):
+    """A call with the product that it belongs to, or why it waits.
+
+    `free_key` says whose free seconds it may use, and of which billing period; None where its
+    product grants none.
+    """
+
+    call: Call
+    match: Match | Unrated
+    free_key: FreeKey | None = None
 
 
 @dataclass
@@ -40,7 +52,7 @@ class Settlement:
     unrated: list[UnratedRow] = field(default_factory=list)
     resolved: list[UUID] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
-    told: list[Outgoing] = field(default_factory=list)
+    _told: list[Callable[[], Outgoing]] = field(default_factory=list)
     _touched: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
     _threads: dict[UUID, str] = field(default_factory=dict)
 
@@ -72,13 +84,14 @@ class Settlement:
         )
         self._enter(posting, standing, item.received.correlation_id)
 
-    def settle_call(self, call: Call, match: Match | Unrated) -> None:
+    def settle_call(self, matched: Matched) -> None:
         """Charge a call, or say by which rule it costs nothing, or queue it."""
-        call_id = call.call.call_id
+        call = matched.call
+        call_id = call.call_id
         known_entry = self.known.entries.get(call.entry_id)
         if known_entry is not None:
             if self._again(known_entry, call.input_hash, call.received, "call"):
-                self.told.append(announce.rated(call, known_entry.entry, known_entry.currency))
+                self._tell(announce.rated, call, known_entry.entry, known_entry.currency)
             return
         known_call = self.known.not_billed.get(call_id)
         if known_call is not None:
@@ -87,21 +100,20 @@ class Settlement:
         if self.known.unrated.get(call_id, call.input_hash) != call.input_hash:
             self._refuse(call.received, "call")
             return
-        self._settle_new(call, match)
+        self._settle_new(matched)
 
-    def _settle_new(self, call: Call, match: Match | Unrated) -> None:
+    def _settle_new(self, matched: Matched) -> None:
+        call, match, key = matched
         if isinstance(match, Unrated):
             self._queue(call, match, None)
             return
-        granted_s = match.terms.free_minutes * 60
-        key = self.free_key(call, match) if granted_s else None
-        left_s = max(0, granted_s - self.free_used[key]) if key else 0
+        left_s = max(0, match.terms.free_minutes * 60 - self.free_used[key]) if key else 0
         verdict = self.books.rate(call.call, match, left_s)
         if isinstance(verdict, Unrated):
             self._queue(call, verdict, match)
             return
-        if call.call.call_id in self.known.unrated:
-            self.resolved.append(call.call.call_id)
+        if call.call_id in self.known.unrated:
+            self.resolved.append(call.call_id)
         if isinstance(verdict, NotBilled):
             self._pass_over(call, match, verdict)
             return
@@ -109,26 +121,20 @@ class Settlement:
             self.free_used[key] += verdict.free_s
         self._charge(call, match, verdict)
 
-    def free_key(self, call: Call, match: Match) -> FreeKey:
-        """Whose free seconds a call may use, and of which billing period."""
-        zone = self.books.zone(match.account_id)
-        period = period_of(answered_at(call.call), zone)
-        return match.account_id, match.service.service_id, period
-
     def _charge(self, call: Call, match: Match, verdict: Rated) -> None:
         posting = Posting(
             entry_id=call.entry_id,
             account_id=match.account_id,
             kind="charge",
             amount_micro=-verdict.cost_micro,
-            cause_id=call.call.call_id,
+            cause_id=call.call_id,
             occurred_at=call.call.ended_at,
             input_hash=call.input_hash,
             explanation=_details(call, match, verdict),
         )
         standing = self.standings[match.account_id]
         entry = self._enter(posting, standing, call.correlation_id)
-        self.told.append(announce.rated(call, entry, standing.currency))
+        self._tell(announce.rated, call, entry, standing.currency)
 
     def _enter(self, posting: Posting, standing: Standing, thread: str) -> Entry:
         entry = post(standing, posting)
@@ -140,7 +146,7 @@ class Settlement:
 
     def _pass_over(self, call: Call, match: Match, verdict: NotBilled) -> None:
         row = NotBilledRow(
-            call_id=call.call.call_id,
+            call_id=call.call_id,
             account_id=match.account_id,
             service_id=match.service.service_id,
             reason=verdict.reason,
@@ -165,11 +171,10 @@ class Settlement:
             self._refuse(call.received, "call")
 
     def _tell_not_billed(self, call: Call, known: KnownCall) -> None:
-        self.told.append(
-            announce.not_billed(
-                call, known.account_id, known.reason, known.hidden, known.currency, known.detail
-            )
-        )
+        self._tell(
+            announce.not_billed,
+            call, known.account_id, known.reason, known.hidden, known.currency, known.detail,
+        )  # fmt: skip
 
     def _queue(self, call: Call, why: Unrated, match: Match | None) -> None:
         c = call.call
@@ -186,7 +191,7 @@ class Settlement:
         )
         self.unrated.append(UnratedRow(told, call.input_hash, call.raw))
         self.known.unrated[c.call_id] = call.input_hash
-        self.told.append(announce.unrated(call, told))
+        self._tell(announce.unrated, call, told)
 
     def _again(
         self, known: KnownEntry, input_hash: bytes, received: Received | None, what: str
@@ -203,17 +208,21 @@ class Settlement:
             reason = f"{what}: came again with another content; the first stands"
             self.rejected.append(Rejected(received, reason))
 
+    def _tell(self, write: Callable[..., Outgoing], *of: object) -> None:
+        self._told.append(partial(write, *of))
+
     def outcome(self) -> Outcome:
         """What is to be told of the batch, and what of it is refused."""
-        return Outcome([*self.told, *self.changes()], self.rejected)
+        return Outcome(WrittenLate([*self._told, *self._changes()]), self.rejected)
 
-    def changes(self) -> list[Outgoing]:
+    def _changes(self) -> Iterator[Callable[[], Outgoing]]:
         """What the accounts' balances did, each account's entries once and in their order."""
-        told: list[Outgoing] = []
         for account_id, entries in self._touched.items():
             currency = self.standings[account_id].currency
-            told += announce.balance_changes(_distinct(entries), currency, self._threads)
-        return told
+            distinct = entries if len(entries) == 1 else _distinct(entries)
+            for run in runs(distinct):
+                thread = self._threads.get(run.last.posting.entry_id, "")
+                yield partial(announce.balance_changed, run, currency, thread)
 
     def moved(self) -> dict[str, Standing]:
         """The accounts that got new entries, as they stand now."""

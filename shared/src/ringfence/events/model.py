@@ -21,13 +21,14 @@ class EventData(BaseModel):
         return self.__pydantic_serializer__.to_json(self)
 
 
-def _no_nul(text: str) -> str:
+def no_nul(text: str) -> str:
+    """The text itself. Raises ValueError where NUL is in it."""
     if "\x00" in text:
         raise ValueError("must not contain NUL characters")
     return text
 
 
-Text = Annotated[str, Field(max_length=1000), AfterValidator(_no_nul)]
+Text = Annotated[str, Field(max_length=1000), AfterValidator(no_nul)]
 """Free text from outside: bounded, so that no record can grow without limit."""
 
 Id = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -70,4 +71,5 @@ __all__ = [
     "Seconds",
     "Text",
     "Version",
+    "no_nul",
 ]

@@ -1,7 +1,8 @@
 """The batch runner: the shell for volume. Poll, handle all, await all deliveries, commit."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -52,7 +53,7 @@ class BatchRunner:
                     with BATCH_SECONDS.labels(self._group).time():
                         await self._shell.settle(batch)
                     BATCH_SIZE.labels(self._group).observe(len(batch))
-                    await _commit(consumer, batch)
+                    await _commit(consumer, {at: records[-1] for at, records in polled.items()})
                 self._progress.turned(read=len(batch), lag=await _lag(consumer, self._group))
         finally:
             await consumer.stop()
@@ -76,22 +77,21 @@ def make_consumer(topics: Sequence[str], bootstrap: str, group: str) -> AIOKafka
     )
 
 
-def as_received(record: object) -> Received:
+def as_received(record: Any) -> Received:
     """aiokafka's record as ours."""
     return Received(
-        topic=record.topic,  # type: ignore[attr-defined]
-        partition=record.partition,  # type: ignore[attr-defined]
-        offset=record.offset,  # type: ignore[attr-defined]
-        key=record.key,  # type: ignore[attr-defined]
-        value=record.value or b"",  # type: ignore[attr-defined]
-        headers=tuple(record.headers),  # type: ignore[attr-defined]
+        record.topic,
+        record.partition,
+        record.offset,
+        record.key,
+        record.value or b"",
+        tuple(record.headers),
     )
 
 
-async def _commit(consumer: AIOKafkaConsumer, batch: Sequence[Received]) -> None:
-    offsets = {TopicPartition(r.topic, r.partition): r.offset + 1 for r in batch}
+async def _commit(consumer: AIOKafkaConsumer, last: Mapping[TopicPartition, Any]) -> None:
     try:
-        await consumer.commit(offsets)
+        await consumer.commit({at: record.offset + 1 for at, record in last.items()})
     except (CommitFailedError, IllegalStateError) as error:
         # The partitions went to another replica meanwhile. It handles the batch again, which
         # changes nothing: every effect is keyed.

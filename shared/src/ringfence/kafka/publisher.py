@@ -1,14 +1,14 @@
 """Publishing: every delivery is awaited, and none is believed before the broker has it."""
 
 import asyncio
-from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import murmur2
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from ringfence.errors import Retry
 from ringfence.kafka.records import Outgoing, Rejected
@@ -62,38 +62,42 @@ class Publisher:
     async def _deliver(
         self, records: Iterable[tuple[str, bytes, bytes, list[tuple[str, bytes]]]]
     ) -> None:
-        lanes: dict[tuple[str, int], list[tuple[bytes, bytes, list[tuple[str, bytes]]]]] = (
-            defaultdict(list)
-        )
+        lanes: dict[tuple[str, int], list[BatchBuilder]] = {}
         try:
             for topic, key, value, headers in records:
                 partition = self._partition_of.get((topic, key))
                 if partition is None:
                     partition = await self._partition(topic, key)
-                lanes[topic, partition].append((key, value, headers))
-            sent = [await self._send(lane, rows) for lane, rows in lanes.items()]
-            await asyncio.gather(*(delivery for lane in sent for delivery in lane))
+                batches = lanes.get((topic, partition))
+                if batches is None:
+                    batches = lanes[topic, partition] = [self._producer.create_batch()]
+                self._append(batches, topic, key, value, headers)
+            await asyncio.gather(*[await self._send(lane, b) for lane, b in lanes.items()])
         except KafkaError as error:
             raise Retry(f"the broker did not take a record: {error!r}") from error
 
-    async def _send(
-        self, lane: tuple[str, int], rows: list[tuple[bytes, bytes, list[tuple[str, bytes]]]]
-    ) -> list[Any]:
+    def _append(
+        self,
+        batches: list[BatchBuilder],
+        topic: str,
+        key: bytes,
+        value: bytes,
+        headers: list[tuple[str, bytes]],
+    ) -> None:
+        """Add a record to the last of a lane's batches, or to another if that one is full."""
+        if batches[-1].append(key=key, value=value, timestamp=None, headers=headers) is None:
+            batches.append(self._producer.create_batch())
+            if batches[-1].append(key=key, value=value, timestamp=None, headers=headers) is None:
+                raise ValueError(f"a record of {len(value)} bytes is too large for {topic}")
+
+    async def _send(self, lane: tuple[str, int], batches: list[BatchBuilder]) -> Awaitable[Any]:
+        """Hand a lane's batches over in their order; await the result for their deliveries."""
         topic, partition = lane
         deliveries = []
-        batch = self._producer.create_batch()
-        for key, value, headers in rows:
-            if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
-                batch.close()
-                deliveries.append(
-                    await self._producer.send_batch(batch, topic, partition=partition)
-                )
-                batch = self._producer.create_batch()
-                if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
-                    raise ValueError(f"a record of {len(value)} bytes is too large for {topic}")
-        batch.close()
-        deliveries.append(await self._producer.send_batch(batch, topic, partition=partition))
-        return deliveries
+        for batch in batches:
+            batch.close()
+            deliveries.append(await self._producer.send_batch(batch, topic, partition=partition))
+        return asyncio.gather(*deliveries)
 
     async def _partition(self, topic: str, key: bytes) -> int:
         """The key's partition, as Kafka's own clients choose it; remembered, for it is costly."""

@@ -1,16 +1,17 @@
 """What goes into a handler and what comes out of it. Handlers know no more of Kafka than this."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, overload
 from uuid import UUID
 
 from pydantic import ValidationError
 
 from ringfence.errors import Reject, shown
 from ringfence.events.model import EventData
+from ringfence.ids import as_id
 from ringfence.topics import Topic
 
 Headers = tuple[tuple[str, bytes], ...]
@@ -42,7 +43,7 @@ class Received(NamedTuple):
         """The `ce_id`. Raises Reject where there is none that can be read."""
         found = self.header("ce_id")
         try:
-            return UUID(found)
+            return as_id(found)
         except ValueError:
             raise Reject(f"header ce_id: got {shown(found)}, expected a UUID") from None
 
@@ -89,12 +90,18 @@ class Outgoing(NamedTuple):
         attributes = [
             *_same_for_all(self.topic.name, self.source),
             ("ce_id", str(self.event_id).encode()),
-            ("ce_time", self.time.isoformat().encode()),
+            ("ce_time", _written(self.time)),
             ("ce_subject", (self.subject or self.key).encode()),
         ]
         if self.correlation_id:
             attributes.append(("ce_correlationid", self.correlation_id.encode()))
         return attributes
+
+
+@lru_cache(maxsize=4096)
+def _written(time: datetime) -> bytes:
+    """ISO 8601, in UTC. PBXs count in seconds, so that many events have a time in common."""
+    return time.astimezone(UTC).isoformat().encode()
 
 
 @lru_cache(maxsize=256)
@@ -115,11 +122,37 @@ class Rejected(NamedTuple):
     reason: str
 
 
+class WrittenLate(Sequence[Outgoing]):
+    """Events that are written each time they are asked for.
+
+    Those of a large batch then never lie about all at once: what is small stays in the
+    processor's cache, which is worth a tenth of rating's CPU.
+    """
+
+    def __init__(self, writers: Sequence[Callable[[], Outgoing]]) -> None:
+        self._writers = writers
+
+    def __len__(self) -> int:
+        return len(self._writers)
+
+    @overload
+    def __getitem__(self, index: int) -> Outgoing: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Outgoing]: ...
+    def __getitem__(self, index: int | slice) -> Outgoing | Sequence[Outgoing]:
+        if isinstance(index, slice):
+            return WrittenLate(self._writers[index])
+        return self._writers[index]()
+
+    def __iter__(self) -> Iterator[Outgoing]:
+        return (write() for write in self._writers)
+
+
 @dataclass
 class Outcome:
     """What a handler made of a batch."""
 
-    publish: list[Outgoing] = field(default_factory=list)
+    publish: Sequence[Outgoing] = field(default_factory=list)
     reject: list[Rejected] = field(default_factory=list)
 
 

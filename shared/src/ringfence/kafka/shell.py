@@ -97,6 +97,8 @@ class Shell:
 
         Nothing is kept yet: a batch that is tried again is counted again. Raises FuseBlown.
         """
+        if not outcome.reject:
+            return 0 if batch else self._rejected_in_a_row
         reasons = {id(dead.received): dead.reason for dead in outcome.reject}
         in_a_row = self._rejected_in_a_row
         for received in batch:
