@@ -9,7 +9,6 @@ from uuid import UUID
 from balance_watch.watch import Crossing, Watched
 from ringfence.postgres.pool import Connection, Pool
 
-
 _ACCOUNT = ", ".join(each.name for each in fields(Watched))
 """An account's columns, in the order of its fields."""
 
