@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ringfence.testing.wait import until
 from ringfence.topics import BALANCE_CHANGED
 
-_LOOK_EVERY_S = 0.1
+_LOOK_EVERY_S = 0.25
 _CHUNK = 5_000
 
 

@@ -56,9 +56,21 @@ class Rating:
         self._settles = asyncio.Lock()
 
     async def handle(self, batch: Sequence[Received]) -> Outcome:
-        """Settle a batch. Safe to call again: what stands already is answered as before."""
+        """Read and settle a batch."""
+        return await self.settle(read_batch(batch))
+
+    async def settle(self, intake: Intake) -> Outcome:
+        """Settle what was read. Safe to call again: what stands already is answered as before."""
         async with self._settles:
-            return await self._handle(batch)
+            with _stage("learn"):
+                refused = await self._learn(intake)
+                await self._books.refresh(self._store)
+                await self._mark_waiting(intake)
+            outcome = await self._settle(intake)
+        rejected = [*intake.rejected, *refused]
+        outcome.reject += rejected
+        await self._bury(rejected)
+        return outcome
 
     async def replay(self) -> int:
         """Settle calls that are marked for it, and leave in the outbox what is to be told."""
@@ -74,23 +86,12 @@ class Rating:
             await settling.replayed(settled, waiting, settlement.outcome().publish)
             return len(marked)
 
-    async def _handle(self, batch: Sequence[Received]) -> Outcome:
-        with _stage("read"):
-            intake = read_batch(batch)
-        with _stage("learn"):
-            await self._learn(intake)
-            await self._books.refresh(self._store)
-            await self._mark_waiting(intake)
-        outcome = await self._settle(intake)
-        outcome.reject += intake.rejected
-        await self._bury(intake.rejected)
-        return outcome
-
-    async def _learn(self, intake: Intake) -> None:
+    async def _learn(self, intake: Intake) -> list[Rejected]:
         """Keep new profiles and tariff versions before anything is rated by them."""
+        rejected = []
         if intake.accounts:
             refused = await self._store.learn_accounts([account for account, _ in intake.accounts])
-            intake.rejected += [
+            rejected += [
                 Rejected(received, f"currency: got {account.currency}, expected the ledger's own")
                 for account, received in intake.accounts
                 if account.account_id in refused
@@ -101,7 +102,8 @@ class Rating:
                 await self._store.learn_tariff(tariff)
             else:
                 reason = f"sha256: got {tariff.sha256}, expected that of the rows as they stand"
-                intake.rejected.append(Rejected(received, reason))
+                rejected.append(Rejected(received, reason))
+        return rejected
 
     async def _mark_waiting(self, intake: Intake) -> None:
         """Have recent unrated calls tried again when what they may have waited for has come."""
@@ -186,8 +188,8 @@ async def _write(settling: Settling, settlement: Settlement) -> None:
     if settlement.entries:
         await settling.write_entries(settlement.entries)
         await settling.write_standings(settlement.moved())
-    if settlement.free_used:
-        await settling.write_free_used(settlement.free_used)
+    if settlement.free_moved:
+        await settling.write_free_used(settlement.free_moved)
     if settlement.not_billed:
         await settling.write_not_billed(settlement.not_billed)
     if settlement.unrated:
@@ -210,7 +212,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             retry_unrated_s=settings.rating_retry_unrated_s,
         )
         runner = BatchRunner(
-            Shell(handler.handle, publisher, consumer=NAME),
+            Shell(handler.settle, publisher, consumer=NAME, read=read_batch),
             READS,
             bootstrap=bootstrap,
             group=NAME,

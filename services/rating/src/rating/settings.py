@@ -9,7 +9,7 @@ class Settings(CommonSettings):
     """Rating's settings."""
 
     rating_batch_records: int = Field(
-        3000, ge=1, le=20_000, description="records in one transaction, at most"
+        6000, ge=1, le=20_000, description="records in one transaction, at most"
     )
     rating_retry_unrated_s: int = Field(
         900,

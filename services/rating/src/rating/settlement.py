@@ -47,6 +47,7 @@ class Settlement:
     known: Known
     standings: dict[str, Standing]
     free_used: dict[FreeKey, int]
+    free_moved: dict[FreeKey, int] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
     not_billed: list[NotBilledRow] = field(default_factory=list)
     unrated: list[UnratedRow] = field(default_factory=list)
@@ -119,6 +120,7 @@ class Settlement:
             return
         if key and verdict.free_s:
             self.free_used[key] += verdict.free_s
+            self.free_moved[key] = self.free_used[key]
         self._charge(call, match, verdict)
 
     def _charge(self, call: Call, match: Match, verdict: Rated) -> None:

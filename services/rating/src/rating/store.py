@@ -184,11 +184,11 @@ class Settling:
 
     async def write_free_used(self, used: dict[FreeKey, int]) -> None:
         """Keep the free seconds used."""
-        await self._connection.executemany(
+        await self._connection.execute(
             "insert into rating.free_minutes (account_id, service_id, period, used_s)"
-            " values ($1, $2, $3, $4)"
+            " select * from unnest($1::text[], $2::text[], $3::date[], $4::int[])"
             " on conflict (account_id, service_id, period) do update set used_s = excluded.used_s",
-            [(*key, seconds) for key, seconds in used.items()],
+            *_columns([(*key, seconds) for key, seconds in used.items()], 4),
         )
 
     async def write_not_billed(self, rows: Sequence[NotBilledRow]) -> None:

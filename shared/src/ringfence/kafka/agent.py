@@ -30,7 +30,7 @@ class GuardedAgents:
 
     def __init__(
         self,
-        shell: Shell,
+        shell: Shell[Sequence[Received]],
         topics: Sequence[Topic],
         *,
         bootstrap: str,

@@ -2,31 +2,34 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Generic
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
+from ringfence.kafka.line import Line
 from ringfence.kafka.records import Received
-from ringfence.kafka.shell import Shell
+from ringfence.kafka.shell import R, Shell
 from ringfence.observe.health import Progress
-from ringfence.observe.metrics import BATCH_SECONDS, BATCH_SIZE, LAG
+from ringfence.observe.metrics import LAG
 from ringfence.topics import Topic
 
 log = structlog.get_logger()
 
 
-class BatchRunner:
+class BatchRunner(Generic[R]):
     """Runs a shell on whatever is there to read, until told to stop.
 
-    The offset moves only after the batch is settled: a kill at any point means the same batch
-    again, by the next owner of its partitions.
+    Batches stand in a line: one is read while the one before it is in the database, and that one
+    while the one before it is told. The offset moves only after a batch is settled: a kill at any
+    point means the same batches again, by the next owner of their partitions.
     """
 
     def __init__(
         self,
-        shell: Shell,
+        shell: Shell[R],
         topics: Sequence[Topic],
         *,
         bootstrap: str,
@@ -42,21 +45,33 @@ class BatchRunner:
         self._max_records = max_records
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Read and settle until `stop` is set; the batch in hand is finished first."""
+        """Read and settle until `stop` is set; the batches in hand are finished first."""
         consumer = make_consumer(self._topics, self._bootstrap, self._group)
         await consumer.start()
+        line = Line(self._shell, group=self._group)
         try:
             while not stop.is_set():
+                await line.room_for_one()
                 polled = await consumer.getmany(timeout_ms=250, max_records=self._max_records)
                 batch = [as_received(record) for records in polled.values() for record in records]
                 if batch:
-                    with BATCH_SECONDS.labels(self._group).time():
-                        await self._shell.settle(batch)
-                    BATCH_SIZE.labels(self._group).observe(len(batch))
-                    await _commit(consumer, {at: records[-1] for at, records in polled.items()})
-                self._progress.turned(read=len(batch), lag=await _lag(consumer, self._group))
+                    ends = {at: records[-1].offset + 1 for at, records in polled.items()}
+                    line.begin(batch, partial(_commit, consumer, ends))
+                self._progress.turned(read=line.settled(), lag=await self._lag(consumer, line))
+            await line.empty()
         finally:
+            await line.give_up()
             await consumer.stop()
+
+    async def _lag(self, consumer: AIOKafkaConsumer, line: Line[R]) -> int:
+        """Records on our partitions that we have not settled, as of the last fetch of each."""
+        total = line.in_hand
+        for partition in consumer.assignment():
+            end = consumer.highwater(partition)
+            if end is not None:
+                total += max(0, end - await consumer.position(partition))
+        LAG.labels(self._group).set(total)
+        return total
 
 
 def make_consumer(topics: Sequence[str], bootstrap: str, group: str) -> AIOKafkaConsumer:
@@ -89,21 +104,10 @@ def as_received(record: Any) -> Received:
     )
 
 
-async def _commit(consumer: AIOKafkaConsumer, last: Mapping[TopicPartition, Any]) -> None:
+async def _commit(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> None:
     try:
-        await consumer.commit({at: record.offset + 1 for at, record in last.items()})
+        await consumer.commit(ends)
     except (CommitFailedError, IllegalStateError) as error:
         # The partitions went to another replica meanwhile. It handles the batch again, which
         # changes nothing: every effect is keyed.
         log.info("commit refused after a rebalance", reason=str(error))
-
-
-async def _lag(consumer: AIOKafkaConsumer, group: str) -> int:
-    """Records on our partitions that we have not read, as of the last fetch of each."""
-    total = 0
-    for partition in consumer.assignment():
-        end = consumer.highwater(partition)
-        if end is not None:
-            total += max(0, end - await consumer.position(partition))
-    LAG.labels(group).set(total)
-    return total

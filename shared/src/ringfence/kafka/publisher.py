@@ -16,6 +16,9 @@ from ringfence.topics import INGEST_DEAD_LETTERS
 
 _KEYS_REMEMBERED = 200_000
 
+_WRITTEN_AT_ONCE = 100
+"""Then the next batch has its turn: the database may have answered it."""
+
 
 class Publisher:
     """Sends events in one batch per topic and partition, and waits for all of them.
@@ -64,7 +67,9 @@ class Publisher:
     ) -> None:
         lanes: dict[tuple[str, int], list[BatchBuilder]] = {}
         try:
-            for topic, key, value, headers in records:
+            for number, (topic, key, value, headers) in enumerate(records):
+                if number % _WRITTEN_AT_ONCE == _WRITTEN_AT_ONCE - 1:
+                    await asyncio.sleep(0)
                 partition = self._partition_of.get((topic, key))
                 if partition is None:
                     partition = await self._partition(topic, key)

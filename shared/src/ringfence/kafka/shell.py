@@ -1,7 +1,8 @@
 """What both shells do with a batch: the three verdicts, the dead letters, the fuse."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Generic, TypeVar
 
 import asyncpg
 import stamina
@@ -10,7 +11,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotRead
 
 from ringfence.errors import FuseBlown, Retry
 from ringfence.kafka.publisher import Publisher
-from ringfence.kafka.records import Handler, Outcome, Received
+from ringfence.kafka.records import Outcome, Received
 from ringfence.observe.metrics import EVENTS, REJECTED, RETRIES, STAGE_SECONDS
 
 RETRY_BOUND_S = 20.0
@@ -38,34 +39,81 @@ UNWELL: tuple[type[Exception], ...] = (
 )
 """What says that the world is unwell. Anything else that a handler lets out is a bug."""
 
+R = TypeVar("R")
+T = TypeVar("T")
+
 log = structlog.get_logger()
 
 
-class Shell:
-    """Runs a handler on batches until each is safe: done, told, and its rejects parked."""
+def _unread(batch: Sequence[Received]) -> Any:
+    return batch
+
+
+class Shell(Generic[R]):
+    """Runs a handler on batches until each is safe: done, told, and its rejects parked.
+
+    A handler takes what `read` makes of a batch, again and again if the world is unwell; without
+    `read`, the batch itself.
+    """
 
     def __init__(
         self,
-        handler: Handler,
+        handler: Callable[[R], Awaitable[Outcome]],
         publisher: Publisher,
         *,
         consumer: str,
+        read: Callable[[Sequence[Received]], R] = _unread,
         retry_bound_s: float = RETRY_BOUND_S,
         fuse: int = FUSE,
     ) -> None:
         self._handler = handler
+        self._read = read
         self._publisher = publisher
         self._consumer = consumer
         self._retry_bound_s = retry_bound_s
         self._fuse = fuse
         self._rejected_in_a_row = 0
 
+    def read(self, batch: Sequence[Received]) -> R:
+        """Read `batch`: no more than its bytes is needed for it, and it may be done early."""
+        with STAGE_SECONDS.labels(self._consumer, "read").time():
+            return self._read(batch)
+
     async def settle(self, batch: Sequence[Received]) -> None:
-        """Handle `batch`; when this returns, its offsets may be committed.
+        """Handle `batch` and tell of it; when this returns, its offsets may be committed.
 
         Raises Retry (or another of UNWELL) when the world stayed unwell for longer than the
         bound, FuseBlown, or whatever bug the handler has.
         """
+        await self.tell(batch, await self.handle(self.read(batch)))
+
+    async def handle(self, read: R) -> Outcome:
+        """Do a batch's work in the database. The batch before it must have been handled."""
+
+        async def once() -> Outcome:
+            with STAGE_SECONDS.labels(self._consumer, "handle").time():
+                return await self._handler(read)
+
+        return await self._in_time(once)
+
+    async def tell(self, batch: Sequence[Received], outcome: Outcome) -> None:
+        """Park and publish what came of a batch. The batch before it must have been told."""
+        in_a_row = self._rejects_in_a_row(batch, outcome)
+
+        async def once() -> None:
+            with STAGE_SECONDS.labels(self._consumer, "publish").time():
+                await self._publisher.park(outcome.reject, self._consumer)
+                await self._publisher.publish(outcome.publish)
+
+        await self._in_time(once)
+        self._rejected_in_a_row = in_a_row
+        for dead in outcome.reject:
+            REJECTED.labels(self._consumer, dead.received.topic).inc()
+        EVENTS.labels(self._consumer, "in").inc(len(batch))
+        EVENTS.labels(self._consumer, "out").inc(len(outcome.publish))
+
+    async def _in_time(self, once: Callable[[], Awaitable[T]]) -> T:
+        """Try until it is done, in place, backed off and bounded."""
         async for attempt in stamina.retry_context(
             on=UNWELL,
             attempts=None,
@@ -77,20 +125,8 @@ class Shell:
             with attempt:
                 if attempt.num > 1:
                     RETRIES.labels(self._consumer).inc()
-                await self._once(batch)
-
-    async def _once(self, batch: Sequence[Received]) -> None:
-        with STAGE_SECONDS.labels(self._consumer, "handle").time():
-            outcome = await self._handler(batch)
-        in_a_row = self._rejects_in_a_row(batch, outcome)
-        with STAGE_SECONDS.labels(self._consumer, "publish").time():
-            await self._publisher.park(outcome.reject, self._consumer)
-            await self._publisher.publish(outcome.publish)
-        self._rejected_in_a_row = in_a_row
-        for dead in outcome.reject:
-            REJECTED.labels(self._consumer, dead.received.topic).inc()
-        EVENTS.labels(self._consumer, "in").inc(len(batch))
-        EVENTS.labels(self._consumer, "out").inc(len(outcome.publish))
+                return await once()
+        raise AssertionError("the last attempt returns or raises")
 
     def _rejects_in_a_row(self, batch: Sequence[Received], outcome: Outcome) -> int:
         """How many were rejected without one accepted between, up to the batch's end.
