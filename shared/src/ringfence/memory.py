@@ -1,8 +1,8 @@
 """The garbage collector, told what need not be looked at.
 
 A worker keeps hundreds of thousands of objects (profiles, rate decks) for as long as it lives.
-Python's collector walks all of them again and again, and with them a batch's: a third and a tenth of
-rating's CPU, measured.
+Python's collector walks all of them again and again, and a batch's with them: a third, and a tenth,
+of rating's CPU, measured.
 """
 
 import gc

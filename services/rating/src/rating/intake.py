@@ -33,14 +33,14 @@ class Call(NamedTuple):
     call: CallCompleted
     call_id: UUID
     input_hash: bytes
-    raw: str
+    raw: bytes
     received: Received | None
     id_text: str
     entry_id: UUID
     correlation_id: str
 
 
-def take_call(call: CallCompleted, raw: str, received: Received | None = None) -> Call:
+def take_call(call: CallCompleted, raw: bytes, received: Received | None = None) -> Call:
     """A call as settling takes it; `received` is None for one that waited in the queue."""
     call_id = as_id(call.call_id.bytes)
     id_text = str(call_id)
@@ -106,7 +106,7 @@ def _payment_hash(payment: PaymentReceived) -> bytes:
 def _read_call(intake: Intake, received: Received) -> None:
     call, value = _parse_call(received)
     check_times(call)
-    intake.calls.append(take_call(call, value.decode(), received))
+    intake.calls.append(take_call(call, value, received))
 
 
 def _parse_call(received: Received) -> tuple[CallCompleted, bytes]:

@@ -18,6 +18,7 @@ def zone_of(name: str) -> tzinfo:
     return _zone(name) or UTC
 
 
+@lru_cache(maxsize=4096)
 def period_of(instant: datetime, zone: str) -> date:
     """The billing period that an instant belongs to: the first day of its month in `zone`."""
     return instant.astimezone(zone_of(zone)).date().replace(day=1)

@@ -79,7 +79,9 @@ class Rating:
             if not marked:
                 return 0
             await self._books.refresh(self._store)
-            calls = [take_call(CallCompleted.model_validate_json(raw), raw) for raw in marked]
+            calls = [
+                take_call(CallCompleted.model_validate_json(raw), raw.encode()) for raw in marked
+            ]
             settlement = await self._settle_in(settling, Intake(calls), self._match(calls))
             waiting = {row.told.call_id for row in settlement.unrated}
             settled = {call.call_id for call in calls} - waiting

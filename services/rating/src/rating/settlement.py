@@ -191,7 +191,7 @@ class Settlement:
             billsec=c.billsec,
             started_at=c.started_at,
         )
-        self.unrated.append(UnratedRow(told, call.input_hash, call.raw))
+        self.unrated.append(UnratedRow(told, call.input_hash, call.raw.decode()))
         self.known.unrated[c.call_id] = call.input_hash
         self._tell(announce.unrated, call, told)
 

@@ -52,16 +52,22 @@ class BatchRunner(Generic[R]):
         try:
             while not stop.is_set():
                 await line.room_for_one()
-                polled = await consumer.getmany(timeout_ms=250, max_records=self._max_records)
-                batch = [as_received(record) for records in polled.values() for record in records]
+                batch, ends = await self._poll(consumer)
                 if batch:
-                    ends = {at: records[-1].offset + 1 for at, records in polled.items()}
                     line.begin(batch, partial(_commit, consumer, ends))
                 self._progress.turned(read=line.settled(), lag=await self._lag(consumer, line))
             await line.empty()
         finally:
             await line.give_up()
             await consumer.stop()
+
+    async def _poll(
+        self, consumer: AIOKafkaConsumer
+    ) -> tuple[list[Received], dict[TopicPartition, int]]:
+        """The next records, none after a while; and the offsets behind them."""
+        polled = await consumer.getmany(timeout_ms=250, max_records=self._max_records)
+        batch = [as_received(record) for records in polled.values() for record in records]
+        return batch, {at: records[-1].offset + 1 for at, records in polled.items() if records}
 
     async def _lag(self, consumer: AIOKafkaConsumer, line: Line[R]) -> int:
         """Records on our partitions that we have not settled, as of the last fetch of each."""
