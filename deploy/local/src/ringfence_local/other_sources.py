@@ -29,6 +29,7 @@ url = "http://127.0.0.1:{vodia}"
 user = "admin"
 password = {{ file = "{vodia_password}" }}
 tenants = ["{tenant}"]
+extension_state_path = "/rest/domain/{{tenant}}/user_settings/{{extension}}"
 poll_s = 2.0
 
 [servers.{lesnet_id}]
