@@ -10,15 +10,7 @@ from typing import Any
 import structlog
 import uvloop
 
-from ringfence.errors import (
-    EXIT_BUG,
-    EXIT_FUSE,
-    EXIT_SETTINGS,
-    EXIT_TEMPORARY,
-    BadInput,
-    FuseBlown,
-)
-from ringfence.kafka.shell import UNWELL
+from ringfence.kafka.shell import exit_status
 from ringfence.memory import relax_collector
 from ringfence.observe.health import Health, serve_health
 from ringfence.observe.logs import configure_logs
@@ -62,9 +54,9 @@ async def _supervise(
     try:
         await main(health, stop)
     except BaseExceptionGroup as group:
-        return _exit_status(_first(group))
+        return exit_status(_first(group))
     except Exception as error:
-        return _exit_status(error)
+        return exit_status(error)
     finally:
         await server.cleanup()
     log.info("stopped")
@@ -74,20 +66,6 @@ async def _supervise(
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     first = group.exceptions[0]
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
-
-
-def _exit_status(error: BaseException) -> int:
-    if isinstance(error, FuseBlown):
-        log.error("fuse blown", reason=str(error))
-        return EXIT_FUSE
-    if isinstance(error, BadInput):
-        log.error("a setting is refused", reason=str(error))
-        return EXIT_SETTINGS
-    if isinstance(error, UNWELL):
-        log.error("the world stayed unwell", reason=repr(error))
-        return EXIT_TEMPORARY
-    log.error("a bug", exc_info=error)
-    return EXIT_BUG
 
 
 async def run_loops(stop: asyncio.Event, *loops: Loop) -> None:

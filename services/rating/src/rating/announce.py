@@ -1,12 +1,11 @@
 """Turns what was settled into events: the same cause always gives the same id and content."""
 
-from datetime import datetime
-
 import orjson
 
 from rating.intake import Call
 from rating.ledger import Entry, Run
-from ringfence.events.call import CallUnrated
+from rating.verdict import NotBilled, Rated
+from ringfence.events.call import CallCompleted, CallUnrated
 from ringfence.ids import derive
 from ringfence.kafka.records import Outgoing
 from ringfence.topics import BALANCE_CHANGED, CALL_RATED, CALL_UNRATED
@@ -102,29 +101,19 @@ def balance_changed(run: Run, currency: str, thread: str) -> Outgoing:
     )
 
 
-def details(
-    *,
-    service_id: str,
-    direction: str,
-    number: str,
-    billsec: int,
-    billed_s: int,
-    free_s: int,
-    started_at: datetime,
-    answered_at: datetime | None,
-    explanation: dict[str, object],
-) -> str:
+def details(call: CallCompleted, service_id: str, verdict: Rated | NotBilled) -> str:
     """The half of `call.rated.v1` that stands in the ledger as the entry's explanation."""
+    billed_s, free_s = (verdict.billed_s, verdict.free_s) if isinstance(verdict, Rated) else (0, 0)
     return orjson.dumps(
         {
             "service_id": service_id,
-            "direction": direction,
-            "number": number,
-            "billsec": billsec,
+            "direction": call.direction,
+            "number": verdict.number,
+            "billsec": call.billsec,
             "billed_s": billed_s,
             "free_s": free_s,
-            "started_at": started_at,
-            "answered_at": answered_at,
-            "explanation": explanation,
+            "started_at": call.started_at,
+            "answered_at": call.answered_at,
+            "explanation": verdict.explanation,
         }
     ).decode()

@@ -132,7 +132,7 @@ class Settlement:
             cause_id=call.call_id,
             occurred_at=call.call.ended_at,
             input_hash=call.input_hash,
-            explanation=_details(call, match, verdict),
+            explanation=announce.details(call.call, match.service.service_id, verdict),
         )
         standing = self.standings[match.account_id]
         entry = self._enter(posting, standing, call.correlation_id)
@@ -155,7 +155,7 @@ class Settlement:
             hidden=verdict.hidden,
             started_at=call.call.started_at,
             input_hash=call.input_hash,
-            detail=_details(call, match, verdict),
+            detail=announce.details(call.call, match.service.service_id, verdict),
         )
         self.not_billed.append(row)
         currency = self.standings[match.account_id].currency
@@ -233,18 +233,3 @@ class Settlement:
 
 def _distinct(entries: Iterable[Entry]) -> list[Entry]:
     return list({entry.posting.entry_id: entry for entry in entries}.values())
-
-
-def _details(call: Call, match: Match, verdict: Rated | NotBilled) -> str:
-    billed_s, free_s = (verdict.billed_s, verdict.free_s) if isinstance(verdict, Rated) else (0, 0)
-    return announce.details(
-        service_id=match.service.service_id,
-        direction=call.call.direction,
-        number=verdict.number,
-        billsec=call.call.billsec,
-        billed_s=billed_s,
-        free_s=free_s,
-        started_at=call.call.started_at,
-        answered_at=call.call.answered_at,
-        explanation=verdict.explanation,
-    )

@@ -13,9 +13,9 @@ from typing import Any
 import faust
 import structlog
 
-from ringfence.errors import EXIT_BUG, EXIT_FUSE, EXIT_TEMPORARY, FuseBlown
+from ringfence.errors import EXIT_TEMPORARY
 from ringfence.kafka.records import Received
-from ringfence.kafka.shell import UNWELL, Shell, wait_or_stop
+from ringfence.kafka.shell import Shell, exit_status, wait_or_stop
 from ringfence.observe.health import Progress
 from ringfence.observe.metrics import LAG
 from ringfence.topics import Topic
@@ -151,14 +151,7 @@ def _die(error: BaseException, received: Received) -> None:
         log.info("stopped with an event in hand; it stays unacknowledged", topic=received.topic)
         _exit(0)
     where = {"topic": received.topic, "partition": received.partition, "offset": received.offset}
-    if isinstance(error, FuseBlown):
-        log.error("fuse blown", reason=str(error), **where)
-        _exit(EXIT_FUSE)
-    if isinstance(error, UNWELL):
-        log.error("the world stayed unwell", reason=repr(error), **where)
-        _exit(EXIT_TEMPORARY)
-    log.error("a bug", exc_info=error, **where)
-    _exit(EXIT_BUG)
+    _exit(exit_status(error, **where))
 
 
 def _exit(status: int) -> None:

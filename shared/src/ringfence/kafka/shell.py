@@ -9,7 +9,15 @@ import stamina
 import structlog
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError
 
-from ringfence.errors import FuseBlown, Retry
+from ringfence.errors import (
+    EXIT_BUG,
+    EXIT_FUSE,
+    EXIT_SETTINGS,
+    EXIT_TEMPORARY,
+    BadInput,
+    FuseBlown,
+    Retry,
+)
 from ringfence.kafka.publisher import Publisher
 from ringfence.kafka.records import Outcome, Received
 from ringfence.observe.metrics import EVENTS, REJECTED, RETRIES, STAGE_SECONDS
@@ -157,6 +165,21 @@ class Shell(Generic[R]):
                     " nothing of this batch was committed. Look at the reasons above."
                 )
         return in_a_row
+
+
+def exit_status(error: BaseException, **where: object) -> int:
+    """The status with which a process ends by this failure; why is logged, with `where`."""
+    if isinstance(error, FuseBlown):
+        log.error("fuse blown", reason=str(error), **where)
+        return EXIT_FUSE
+    if isinstance(error, BadInput):
+        log.error("a setting is refused", reason=str(error), **where)
+        return EXIT_SETTINGS
+    if isinstance(error, UNWELL):
+        log.error("the world stayed unwell", reason=repr(error), **where)
+        return EXIT_TEMPORARY
+    log.error("a bug", exc_info=error, **where)
+    return EXIT_BUG
 
 
 async def wait_or_stop(stop: asyncio.Event, seconds: float) -> bool:
