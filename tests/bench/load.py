@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from ringfence.events.account import AccountChanged, Client, Package, Profile, Service
@@ -12,6 +12,8 @@ from ringfence.kafka.records import Outgoing
 from ringfence.topics import ACCOUNT_CHANGED, CALL_COMPLETED, Topic
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
+CALLS_A_SECOND = 20
+"""In the calls' own time: a backlog is that of hours, and few calls share a second."""
 
 
 def as_event(topic: Topic, key: str, value: bytes, event_id: UUID) -> Outgoing:
@@ -57,11 +59,15 @@ def calls(run: str, accounts: Sequence[str], count: int) -> Iterator[Outgoing]:
     for number in range(count):
         source_call_id = f"{run}-{number}"
         tenant = f"{chance.choice(accounts)}.example"
-        call = _call(source_call_id, tenant, chance)
+        started_at = NOON + timedelta(seconds=number // CALLS_A_SECOND)
+        call = _call(source_call_id, tenant, started_at, chance)
         yield as_event(CALL_COMPLETED, f"bench:{tenant}", call.to_json(), call.call_id)
 
 
-def _call(source_call_id: str, tenant: str, chance: random.Random) -> CallCompleted:
+def _call(
+    source_call_id: str, tenant: str, started_at: datetime, chance: random.Random
+) -> CallCompleted:
+    billsec = chance.randrange(1, 600)
     return CallCompleted(
         call_id=call_id("bench", source_call_id),
         server_id="bench",
@@ -69,10 +75,10 @@ def _call(source_call_id: str, tenant: str, chance: random.Random) -> CallComple
         source="fusionpbx-pull",
         source_call_id=source_call_id,
         direction="outbound",
-        started_at=NOON,
-        answered_at=NOON,
-        ended_at=NOON,
-        billsec=chance.randrange(1, 600),
+        started_at=started_at,
+        answered_at=started_at,
+        ended_at=started_at + timedelta(seconds=billsec),
+        billsec=billsec,
         caller_name="Bench",
         caller_number="2112",
         destination_number=f"1{chance.randrange(200, 1000)}{chance.randrange(10**7):07d}",
