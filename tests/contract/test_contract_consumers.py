@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,7 +22,7 @@ from rating.store import RatingStore
 from ringfence.contracts.examples import Example, examples_of, key_of
 from ringfence.events.account import AccountChanged, Service
 from ringfence.events.tariff import RateRow, TariffPublished, rows_digest
-from ringfence.kafka.records import Handler, Outcome, Received
+from ringfence.kafka.records import Outcome, Received
 from ringfence.postgres.pool import Pool, open_pool
 from ringfence.testing.clock import FixedClock
 from ringfence.testing.records import from_outgoing
@@ -30,6 +30,7 @@ from ringfence.topics import ACCOUNT_CHANGED, ALL_TOPICS, TARIFF_PUBLISHED, Topi
 from suspender.service import Suspender
 from suspender.store import SuspenderStore
 
+Handler = Callable[[Sequence[Received]], Awaitable[Outcome]]
 Build = Callable[[Pool], Handler]
 
 

@@ -6,121 +6,31 @@ from datetime import timedelta
 
 import asyncpg
 import pytest
+from rating_bench import Bench, open_bench, payment
 
-from rating.books import Books
 from rating.service import Rating
-from rating.store import RatingStore
 from ringfence.errors import Retry
 from ringfence.events.balance import BalanceChanged
 from ringfence.events.call import CallRated, CallUnrated
-from ringfence.events.payment import PaymentReceived
-from ringfence.events.tariff import TariffPublished, rows_digest
-from ringfence.ids import derive
 from ringfence.kafka.records import Outcome
-from ringfence.postgres.pool import open_pool
-from ringfence.testing.clock import FixedClock
 from ringfence.testing.records import NOON, account, call, from_bytes, read, received
 from ringfence.topics import (
-    ACCOUNT_CHANGED,
     BALANCE_CHANGED,
     CALL_COMPLETED,
     CALL_RATED,
     CALL_UNRATED,
     PAYMENT_RECEIVED,
-    TARIFF_PUBLISHED,
 )
-
-ROWS = [("1", "North America", "0.01", 60, 60, 1), ("44", "United Kingdom", "0.02", 60, 60, 1)]
-
-
-class Bench:
-    """A rating worker with its database, and direct sight of both."""
-
-    def __init__(self, dsn: str, pool) -> None:
-        self.dsn = dsn
-        self.store = RatingStore(pool)
-        self.worker = self.another()
-
-    def another(self) -> Rating:
-        clock = FixedClock(NOON + timedelta(minutes=5))
-        return Rating(store=self.store, books=Books(), clock=clock, retry_unrated_s=10**9)
-
-    async def sql(self, query: str, *arguments: object) -> list[asyncpg.Record]:
-        connection = await asyncpg.connect(self.dsn)
-        try:
-            return await connection.fetch(query, *arguments)
-        finally:
-            await connection.close()
-
-    async def publish_tariff(self, rows=ROWS, version=1, effective_from=NOON - timedelta(days=1)):
-        await self.sql(
-            "insert into accounts.tariff_version (version_id, tariff_id, name, currency,"
-            " effective_from, rows, sha256, created_at, created_by) overriding system value"
-            " values ($1, 'north', 'North', 'CAD', $2, $3, 'x', now(), 'test')",
-            version,
-            effective_from,
-            len(rows),
-        )
-        for row in rows:
-            await self.sql(
-                "insert into accounts.tariff_rate values ($1, $2, $3, $4, $5, $6, $7)",
-                version,
-                *row,
-            )
-        published = TariffPublished(
-            tariff_id="north",
-            version_id=version,
-            name="North",
-            currency="CAD",
-            effective_from=effective_from,
-            rows=len(rows),
-            sha256=rows_digest(sorted(rows)),
-            published_at=NOON,
-        )
-        return await self.worker.handle([received(TARIFF_PUBLISHED, published)])
-
-    async def know(self, *accounts) -> Outcome:
-        return await self.worker.handle([received(ACCOUNT_CHANGED, a) for a in accounts])
-
-    async def rate(self, *calls, worker: Rating | None = None) -> Outcome:
-        batch = [received(CALL_COMPLETED, c, c.call_id) for c in calls]
-        return await (worker or self.worker).handle(batch)
-
-    async def balance(self, account_id: str = "1001") -> int:
-        rows = await self.sql(
-            "select balance_micro from rating.account where account_id = $1", account_id
-        )
-        return rows[0]["balance_micro"]
-
-    async def drift(self) -> list[asyncpg.Record]:
-        return [r for i in (1, 3, 4) for r in await self.sql(f"select * from rating.drift_i{i}")]
 
 
 @pytest.fixture
 async def bench(database: str) -> AsyncIterator[Bench]:
-    async with await open_pool(database, service="rating", size=6) as pool:
-        bench = Bench(database, pool)
-        await bench.publish_tariff()
-        await bench.know(account())
+    async with open_bench(database) as bench:
         yield bench
 
 
 def told(outcome: Outcome, topic) -> Sequence:
     return [read(event) for event in outcome.publish if event.topic is topic]
-
-
-def payment(key: str, amount_micro: int, account_id: str = "1001", **fields) -> PaymentReceived:
-    return PaymentReceived.model_validate(
-        {
-            "payment_id": derive("payment", account_id, key),
-            "account_id": account_id,
-            "kind": "top-up",
-            "amount_micro": amount_micro,
-            "currency": "CAD",
-            "received_at": NOON,
-            **fields,
-        }
-    )
 
 
 async def test_a_call_is_charged_and_told_with_its_explanation(bench: Bench) -> None:
@@ -291,7 +201,7 @@ async def test_free_minutes_are_used_up_exactly_over_batches(bench: Bench) -> No
 
 async def test_a_call_is_rated_by_the_tariff_in_force_when_it_was_answered(bench: Bench) -> None:
     dearer = [("1", "North America", "0.05", 60, 60, 1)]
-    await bench.publish_tariff(dearer, version=2, effective_from=NOON + timedelta(hours=1))
+    await bench.publish_tariff(*dearer, version=2, effective_from=NOON + timedelta(hours=1))
     await bench.rate(call(1), call(2, started_at=NOON + timedelta(hours=2)))
     assert await bench.balance() == -60_000
 

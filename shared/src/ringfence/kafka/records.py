@@ -1,6 +1,6 @@
 """What goes into a handler and what comes out of it. Handlers know no more of Kafka than this."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -154,7 +154,3 @@ class Outcome:
 
     publish: Sequence[Outgoing] = field(default_factory=list)
     reject: list[Rejected] = field(default_factory=list)
-
-
-Handler = Callable[[Sequence[Received]], Awaitable[Outcome]]
-"""Does a batch's work in the database and returns what is to be told. Safe to call again."""

@@ -6,7 +6,7 @@ from typing import Any
 from aiohttp import web
 
 from ringfence_simulators.control import body_of, json_answer
-from ringfence_simulators.fusionpbx.faults import Fault, Faults
+from ringfence_simulators.fusionpbx.faults import Faults
 from ringfence_simulators.fusionpbx.logins import Logins
 from ringfence_simulators.fusionpbx.model import KINDS, Extension, Pbx
 from ringfence_simulators.fusionpbx.seed import apply_seed
@@ -36,8 +36,7 @@ class Control:
             web.post("/_sim/toggle", self.toggle),
             web.post("/_sim/traffic", self.start_traffic),
             web.delete("/_sim/traffic", self.stop_traffic),
-            web.post("/_sim/faults", self.plan_fault),
-            web.delete("/_sim/faults", self.clear_faults),
+            *self._faults.routes(),
             web.put("/_sim/export-body", self.set_body),
             web.delete("/_sim/export-body", self.clear_bodies),
             web.delete("/_sim/sessions", self.forget_sessions),
@@ -109,16 +108,6 @@ class Control:
     async def stop_traffic(self, _: web.Request) -> web.Response:
         """No more random calls."""
         await self._traffic.stop()
-        return json_answer({})
-
-    async def plan_fault(self, request: web.Request) -> web.Response:
-        """Misbehave: the fields of `Fault`."""
-        self._faults.planned.append(Fault(**await body_of(request)))
-        return json_answer({})
-
-    async def clear_faults(self, _: web.Request) -> web.Response:
-        """Behave again."""
-        self._faults.planned.clear()
         return json_answer({})
 
     async def set_body(self, request: web.Request) -> web.Response:

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from aiohttp import web
 
+from ringfence_simulators.control import body_of, json_answer
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 FaultKind = Literal["status", "slow", "redirect", "html", "cut", "cut-quiet", "drop", "forget"]
@@ -44,6 +46,23 @@ class Faults:
                 self.planned = [f for f in self.planned if f.times > 0]
                 return fault
         return None
+
+    def routes(self) -> list[web.RouteDef]:
+        """The controls by which they are planned, the same for every simulator."""
+        return [
+            web.post("/_sim/faults", self._plan),
+            web.delete("/_sim/faults", self._clear),
+        ]
+
+    async def _plan(self, request: web.Request) -> web.Response:
+        """Misbehave: the fields of `Fault`."""
+        self.planned.append(Fault(**await body_of(request)))
+        return json_answer({})
+
+    async def _clear(self, _: web.Request) -> web.Response:
+        """Behave again."""
+        self.planned.clear()
+        return json_answer({})
 
     def middleware(self) -> Any:
         """An aiohttp middleware; the control interface is spared."""

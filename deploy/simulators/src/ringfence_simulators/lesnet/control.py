@@ -6,7 +6,7 @@ from decimal import Decimal
 from aiohttp import web
 
 from ringfence_simulators.control import body_of, json_answer
-from ringfence_simulators.fusionpbx.faults import Fault, Faults
+from ringfence_simulators.fusionpbx.faults import Faults
 from ringfence_simulators.lesnet.model import Portal
 from ringfence_simulators.lesnet.site import Site
 
@@ -28,8 +28,7 @@ class Control:
             web.post("/_sim/write", self.write),
             web.put("/_sim/file", self.put_file),
             web.put("/_sim/balance", self.set_balance),
-            web.post("/_sim/faults", self.plan_fault),
-            web.delete("/_sim/faults", self.clear_faults),
+            *self._faults.routes(),
         ]
 
     async def state(self, _: web.Request) -> web.Response:
@@ -71,14 +70,4 @@ class Control:
     async def set_balance(self, request: web.Request) -> web.Response:
         """What is left of the account: `{"balance"}`."""
         self._portal.balance = Decimal(str((await body_of(request))["balance"]))
-        return json_answer({})
-
-    async def plan_fault(self, request: web.Request) -> web.Response:
-        """Misbehave: the fields of `Fault`."""
-        self._faults.planned.append(Fault(**await body_of(request)))
-        return json_answer({})
-
-    async def clear_faults(self, _: web.Request) -> web.Response:
-        """Behave again."""
-        self._faults.planned.clear()
         return json_answer({})

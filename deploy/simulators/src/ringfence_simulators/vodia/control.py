@@ -5,7 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from ringfence_simulators.control import body_of, json_answer
-from ringfence_simulators.fusionpbx.faults import Fault, Faults
+from ringfence_simulators.fusionpbx.faults import Faults
 from ringfence_simulators.vodia.logins import Logins
 from ringfence_simulators.vodia.model import Extension, Pbx
 from ringfence_simulators.vodia.posting import Posting
@@ -44,8 +44,7 @@ class Control:
             web.post("/_sim/cdr-url", self.set_cdr_url),
             web.post("/_sim/traffic", self.start_traffic),
             web.delete("/_sim/traffic", self.stop_traffic),
-            web.post("/_sim/faults", self.plan_fault),
-            web.delete("/_sim/faults", self.clear_faults),
+            *self._faults.routes(),
             web.delete("/_sim/sessions", self.forget_sessions),
         ]
 
@@ -116,16 +115,6 @@ class Control:
     async def stop_traffic(self, _: web.Request) -> web.Response:
         """No more random calls."""
         await self._traffic.stop()
-        return json_answer({})
-
-    async def plan_fault(self, request: web.Request) -> web.Response:
-        """Misbehave: the fields of `Fault`."""
-        self._faults.planned.append(Fault(**await body_of(request)))
-        return json_answer({})
-
-    async def clear_faults(self, _: web.Request) -> web.Response:
-        """Behave again."""
-        self._faults.planned.clear()
         return json_answer({})
 
     async def forget_sessions(self, _: web.Request) -> web.Response:
