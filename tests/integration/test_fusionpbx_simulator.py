@@ -158,6 +158,15 @@ async def test_mistakes_at_the_control_interface_are_explained(pbx):
             assert answer.json()["error"]
 
 
+async def test_a_fault_lasts_until_it_is_cleared(pbx):
+    async with client(pbx.url) as http:
+        planned = {"kind": "status", "path": "/login", "value": "503", "times": 5}
+        assert (await http.post("/_sim/faults", json=planned)).status_code == 200
+        assert (await http.get("/login.php")).status_code == 503
+        assert (await http.delete("/_sim/faults")).status_code == 200
+        assert (await http.get("/login.php")).status_code == 200
+
+
 async def test_a_restart_keeps_calls_and_what_was_switched(tmp_path):
     state = ["--state", str(tmp_path / "state.jsonl")]
     async with simulator_process(tmp_path, *state) as url, client(url) as http:

@@ -2,6 +2,8 @@
 
 from contextlib import aclosing, asynccontextmanager
 
+from fusionpbx_harness import NOON, Clock
+
 from cdr_ingest.sources import record_id
 from cdr_ingest.sources.vodia import VodiaSource
 from ringfence.events.account import Service
@@ -11,9 +13,6 @@ from ringfence_simulators.vodia.model import Habits, Pbx
 
 CFFM, RUCKEN = "cffm.wat1.ictvoip.ca", "rucken.wat7.ictvoip.ca"
 PASSWORD = "pass/with+odd&chars:0123456789"
-NOON = 1795256400.0
-"""2026-11-21 10:20:00 UTC; the simulated clock stands unless a test moves it."""
-
 SEED = {
     "accounts": [
         {"name": "admin", "password": PASSWORD},
@@ -31,16 +30,6 @@ SEED = {
         {"number": "2112", "domain": RUCKEN, "trunk": "11"},
     ],
 }
-
-
-class Clock:
-    """Unix seconds, moved by hand."""
-
-    def __init__(self):
-        self.at = NOON
-
-    def __call__(self):
-        return self.at
 
 
 @asynccontextmanager
