@@ -8,8 +8,10 @@ python tests/bench --only latency
 import asyncio
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import click
 from bed import Bed
@@ -19,6 +21,20 @@ from rich.console import Console
 from scenarios import latency, throughput
 
 DECKS = (1_000, 100_000)
+WORKERS = (1, 2)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be measured."""
+
+    calls: int
+    accounts: int
+    rate: int
+    seconds: int
+    decks: tuple[int, ...]
+    workers: tuple[int, ...]
+    only: str | None
 
 
 @click.command()
@@ -26,17 +42,23 @@ DECKS = (1_000, 100_000)
 @click.option("--accounts", default=10_000, show_default=True)
 @click.option("--rate", default=1_000, show_default=True, help="Calls a second, for latencies.")
 @click.option("--seconds", default=20, show_default=True, help="How long latencies are measured.")
+@click.option(
+    "--deck", "decks", type=int, multiple=True, default=DECKS, show_default=True,
+    help="Prefixes in the tariff; may be given again.",
+)  # fmt: skip
+@click.option(
+    "--workers", type=int, multiple=True, default=WORKERS, show_default=True,
+    help="Rating workers in a throughput run; may be given again.",
+)  # fmt: skip
 @click.option("--only", type=click.Choice(["throughput", "latency", "push"]), default=None)
 @click.option("--write/--no-write", default=True, show_default=True, help="Write RESULTS.md.")
-def bench(
-    calls: int, accounts: int, rate: int, seconds: int, only: str | None, write: bool
-) -> None:
+def bench(write: bool, **plan: Any) -> None:
     """Measure rating end to end on this machine, check the sums, and write down the figures."""
     console = Console()
     began = time.monotonic()
     figures = Figures()
     with TemporaryDirectory(prefix="ringfence-bench-") as folder:
-        asyncio.run(_bench(Path(folder), figures, console, calls, accounts, rate, seconds, only))
+        asyncio.run(_bench(Path(folder), figures, console, Plan(**plan)))
     figures.note(f"load average at the end {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     console.print(figures.table())
     if write and not figures.broken:
@@ -46,28 +68,19 @@ def bench(
         raise SystemExit("The sums are wrong: nothing that was measured counts.")
 
 
-async def _bench(
-    folder: Path,
-    figures: Figures,
-    console: Console,
-    calls: int,
-    accounts: int,
-    rate: int,
-    seconds: int,
-    only: str | None,
-) -> None:
+async def _bench(folder: Path, figures: Figures, console: Console, plan: Plan) -> None:
     async with Bed(folder, console) as bed:
-        for deck in DECKS if only != "push" else ():
-            await bed.prepare(deck, accounts)
-        if only in (None, "throughput"):
-            for deck in DECKS:
-                for workers in (1, 2):
-                    await throughput(bed, figures, deck=deck, workers=workers, calls=calls)
-        if only in (None, "push"):
-            await push(bed, figures, folder, rate=500, seconds=seconds)
+        for deck in plan.decks if plan.only != "push" else ():
+            await bed.prepare(deck, plan.accounts)
+        if plan.only in (None, "throughput"):
+            for deck in plan.decks:
+                for workers in plan.workers:
+                    await throughput(bed, figures, deck=deck, workers=workers, calls=plan.calls)
+        if plan.only in (None, "push"):
+            await push(bed, figures, folder, rate=500, seconds=plan.seconds)
             await push(bed, figures, folder, rate=2_000, seconds=5)
-        if only in (None, "latency"):
-            await latency(bed, figures, deck=DECKS[-1], rate=rate, seconds=seconds)
+        if plan.only in (None, "latency"):
+            await latency(bed, figures, deck=plan.decks[-1], rate=plan.rate, seconds=plan.seconds)
         await bed.check_sums(figures)
 
 
