@@ -133,6 +133,7 @@ def make_producer(bootstrap: str) -> AIOKafkaProducer:
         max_request_size=4 * 1024 * 1024,
         request_timeout_ms=10_000,
         linger_ms=0,
+        compression_type="snappy",
     )
 
 
