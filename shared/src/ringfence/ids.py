@@ -1,5 +1,6 @@
 """Deterministic ids: the same cause always gives the same id, so a replay changes nothing."""
 
+from collections.abc import Callable
 from hashlib import sha1
 from typing import AnyStr
 from uuid import UUID
@@ -21,8 +22,21 @@ def derive(kind: str, *cause: object) -> UUID:
     differ. The result is uuid5 of NAMESPACE and the joined text (RFC 9562), of the class in which
     ids come from the database too: equal to uuid.UUID, and quicker to make, to hash and to write.
     """
-    name = "\x1f".join((kind, *map(str, cause))).encode()
-    digest = sha1(_NAMESPACE_BYTES + name, usedforsecurity=False).digest()
+    return _uuid5(_NAMESPACE_BYTES + "\x1f".join((kind, *map(str, cause))).encode())
+
+
+def deriver(kind: str) -> Callable[[str], UUID]:
+    """`derive` for one kind and a cause that is one text: half as dear, for volume."""
+    head = _NAMESPACE_BYTES + kind.encode() + b"\x1f"
+
+    def derive_of(cause: str) -> UUID:
+        return _uuid5(head + cause.encode())
+
+    return derive_of
+
+
+def _uuid5(name: bytes) -> UUID:
+    digest = sha1(name, usedforsecurity=False).digest()
     number = int.from_bytes(digest[:16], "big") & _CLEARED | _VERSION_5
     return as_id(number.to_bytes(16, "big"))
 

@@ -81,7 +81,7 @@ class Books:
         if not match.terms.free_minutes:
             return None
         zone = self._accounts[match.account_id].time_zone
-        return match.account_id, match.service.service_id, period_of(answered_at(call), zone)
+        return match.account_id, match.service_id, period_of(answered_at(call), zone)
 
     def places(self, account_ids: Sequence[str]) -> list[tuple[str, str]]:
         """Where these accounts' calls come from: (server_id, tenant)."""

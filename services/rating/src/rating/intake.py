@@ -13,7 +13,7 @@ from ringfence.events.account import AccountChanged
 from ringfence.events.call import CallCompleted
 from ringfence.events.payment import PaymentReceived
 from ringfence.events.tariff import TariffPublished
-from ringfence.ids import as_id, derive
+from ringfence.ids import as_id, deriver
 from ringfence.kafka.quick import QuickReader
 from ringfence.kafka.records import Received, Rejected, parse
 from ringfence.money import MAX_MICRO
@@ -49,9 +49,8 @@ def take_call(call: CallCompleted, raw: bytes, received: Received | None = None)
     return Call(call, call_id, call_hash(call), raw, received, id_text, entry_id, thread)
 
 
-def charge_id(call_id: str) -> UUID:
-    """The id of the one charge that a call may have."""
-    return derive("charge", call_id)
+charge_id = deriver("charge")
+"""The id of the one charge that a call may have, from its call_id as text."""
 
 
 class Payment(NamedTuple):

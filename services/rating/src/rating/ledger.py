@@ -3,32 +3,61 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, final
 from uuid import UUID
 
 Kind = Literal["charge", "top-up", "adjustment", "reversal"]
 
 
-class Posting(NamedTuple):
+@final
+class Posting:
     """An amount that one cause wants on an account: charges are negative or zero."""
 
-    entry_id: UUID
-    account_id: str
-    kind: Kind
-    amount_micro: int
-    cause_id: UUID
-    occurred_at: datetime
-    input_hash: bytes
-    explanation: str
-    reverses: UUID | None = None
+    __slots__ = (
+        "account_id", "amount_micro", "cause_id", "entry_id", "explanation", "input_hash", "kind",
+        "occurred_at", "reverses",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        entry_id: UUID,
+        account_id: str,
+        kind: Kind,
+        amount_micro: int,
+        cause_id: UUID,
+        occurred_at: datetime,
+        input_hash: bytes,
+        explanation: str,
+        reverses: UUID | None = None,
+    ) -> None:
+        self.entry_id = entry_id
+        self.account_id = account_id
+        self.kind = kind
+        self.amount_micro = amount_micro
+        self.cause_id = cause_id
+        self.occurred_at = occurred_at
+        self.input_hash = input_hash
+        self.explanation = explanation
+        self.reverses = reverses
 
 
 class Entry(NamedTuple):
-    """A posting in the ledger: the account's version that it made, and the balance after it."""
+    """A posting in the ledger, in the order of its columns: that is how it is written.
 
-    posting: Posting
+    `version` is the account's that it made, `balance_after_micro` the balance after it.
+    """
+
+    account_id: str
     version: int
+    entry_id: UUID
+    kind: Kind
+    amount_micro: int
     balance_after_micro: int
+    cause_id: UUID
+    reverses: UUID | None
+    occurred_at: datetime
+    input_hash: bytes
+    explanation: str
 
 
 @dataclass
@@ -44,7 +73,19 @@ def post(standing: Standing, posting: Posting) -> Entry:
     """Apply `posting` to the account: its version grows by one."""
     standing.balance_micro += posting.amount_micro
     standing.version += 1
-    return Entry(posting, standing.version, standing.balance_micro)
+    return Entry(
+        posting.account_id,
+        standing.version,
+        posting.entry_id,
+        posting.kind,
+        posting.amount_micro,
+        standing.balance_micro,
+        posting.cause_id,
+        posting.reverses,
+        posting.occurred_at,
+        posting.input_hash,
+        posting.explanation,
+    )
 
 
 class Run(NamedTuple):
@@ -56,7 +97,7 @@ class Run(NamedTuple):
     @property
     def from_balance_micro(self) -> int:
         """The balance before the run."""
-        return self.first.balance_after_micro - self.first.posting.amount_micro
+        return self.first.balance_after_micro - self.first.amount_micro
 
 
 def runs(entries: Sequence[Entry]) -> list[Run]:
@@ -70,7 +111,7 @@ def runs(entries: Sequence[Entry]) -> list[Run]:
     found: list[Run] = []
     way = 0
     for entry in sorted(entries, key=lambda e: e.version):
-        amount = entry.posting.amount_micro
+        amount = entry.amount_micro
         neighbour = bool(found) and found[-1].last.version + 1 == entry.version
         if neighbour and amount * way >= 0:
             found[-1] = Run(found[-1].first, entry)
@@ -83,4 +124,4 @@ def runs(entries: Sequence[Entry]) -> list[Run]:
 
 def total_micro(entries: Sequence[Entry]) -> int:
     """The sum of the entries' amounts."""
-    return sum(entry.posting.amount_micro for entry in entries)
+    return sum(entry.amount_micro for entry in entries)

@@ -19,7 +19,7 @@ The steps and their order are domain/billing, section 5. Where it leaves a choic
 """
 
 import re
-from typing import Literal, NamedTuple
+from typing import Literal, final
 
 Kind = Literal["e164", "extension", "feature-code", "invalid"]
 
@@ -38,18 +38,24 @@ _NOT_PART_OF_A_NUMBER = re.compile(r"[^\W0-9_]|[@:]")
 _NOT_DIALLED = re.compile(r"[^0-9*#]")
 
 
-class Number(NamedTuple):
+@final
+class Number:
     """A number as rating reads it.
 
     `digits` is the normalised number (`e164`), the extension, or the code with its `*`;
     `dialled` is what the PBX recorded, without punctuation; `why` says why it is invalid.
     """
 
-    kind: Kind
-    digits: str
-    international: bool
-    dialled: str
-    why: str = ""
+    __slots__ = ("dialled", "digits", "international", "kind", "why")
+
+    def __init__(
+        self, kind: Kind, digits: str, international: bool, dialled: str, why: str = ""
+    ) -> None:
+        self.kind = kind
+        self.digits = digits
+        self.international = international
+        self.dialled = dialled
+        self.why = why
 
 
 class NumberPlan:

@@ -10,6 +10,8 @@ from fractions import Fraction
 from math import gcd
 from typing import NamedTuple
 
+import orjson
+
 from ringfence.errors import BadInput
 from ringfence.money import MICRO, parse_decimal, round_half_up
 
@@ -38,8 +40,9 @@ class Charge(NamedTuple):
 class Terms:
     """A price, ready to be applied: build it by `outbound` or `inbound`.
 
-    Texts stand as they were given, for explanations. Cost of `n` seconds that are paid for, in
-    micro-units: `(n * per_second + fee) / divisor`, exact before its rounding.
+    Texts stand as they were given, for explanations; `told` is all of them as JSON, to be put into
+    one. Cost of `n` seconds that are paid for, in micro-units: `(n * per_second + fee) / divisor`,
+    exact before its rounding.
     """
 
     rate_per_min: str
@@ -51,6 +54,7 @@ class Terms:
     per_second: int = field(repr=False)
     fee: int = field(repr=False)
     divisor: int = field(repr=False)
+    told: str = field(repr=False)
 
     @classmethod
     def outbound(
@@ -82,6 +86,7 @@ class Terms:
             per_second=per_second // shared,
             fee=fee_micro // shared,
             divisor=divisor // shared,
+            told=_told(rate_per_min, markup_percent, initial_s, increment_s, connection_fee),
         )
 
     @classmethod
@@ -145,6 +150,18 @@ def check_increments(initial_s: int, increment_s: int) -> None:
     for name, seconds in (("initial_s", initial_s), ("increment_s", increment_s)):
         if not 1 <= seconds <= MAX_INCREMENT_S:
             raise BadInput(name, seconds, f"1 to {MAX_INCREMENT_S} seconds")
+
+
+def _told(rate: str, markup: str, initial_s: int, increment_s: int, fee: str) -> str:
+    """What an explanation says of a price: members of a JSON object, without its brackets."""
+    said = {
+        "rate_per_min": rate,
+        "markup_percent": markup,
+        "increment": f"{initial_s}/{increment_s}",
+        "connection_fee": fee,
+        "rounding": ROUNDING,
+    }
+    return orjson.dumps(said)[1:-1].decode()
 
 
 def _marked_up(rate_per_min: str, markup_percent: str) -> tuple[int, int]:

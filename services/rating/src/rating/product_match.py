@@ -32,6 +32,7 @@ class Match:
 
     account_id: str
     currency: str
+    service_id: str
     service: Service
     terms: PackageTerms
 
@@ -104,7 +105,7 @@ class ProductIndex:
         held = self._held.setdefault(account.account_id, set())
         for service in account.services:
             terms = package_terms(service.package, service.flat_rate)
-            match = Match(account.account_id, account.currency, service, terms)
+            match = Match(account.account_id, account.currency, service.service_id, service, terms)
             for tenant_key, claim in dict.fromkeys(_claims(service)):
                 self._tenants.setdefault(tenant_key, _Tenant()).add(claim, match)
                 held.add((tenant_key, claim))
@@ -242,7 +243,7 @@ def _by_search(tenant: _Tenant, call: CallCompleted) -> tuple[Match, ...]:
 def _only(matches: tuple[Match, ...]) -> Match | Ambiguous:
     if len(matches) == 1:
         return matches[0]
-    distinct = {(match.account_id, match.service.service_id): match for match in matches}
+    distinct = {(match.account_id, match.service_id): match for match in matches}
     if len(distinct) == 1:
         return matches[0]
     names = (f"{match.service.name} ({match.account_id})" for match in distinct.values())

@@ -22,11 +22,11 @@ def call_rated(
     charged = row.change.charged
     payload = {
         "call_id": charged.call_id,
-        "account_id": entry.posting.account_id,
+        "account_id": entry.account_id,
         "outcome": "rated",
         "entry_id": row.charge_id,
         "account_version": entry.version,
-        "cost_micro": -entry.posting.amount_micro,
+        "cost_micro": -entry.amount_micro,
         "currency": currency,
         **row.change.told,
         "replaces": {
@@ -38,7 +38,7 @@ def call_rated(
     }
     return Outgoing(
         topic=CALL_RATED,
-        key=entry.posting.account_id,
+        key=entry.account_id,
         value=orjson.dumps(payload, default=str),
         event_id=derive("call.rated", row.charge_id),
         time=told_at,
@@ -56,7 +56,7 @@ def balance_changed(
     transaction, crossed nothing, and no client is to be told that it did.
     """
     first, last = entries[0], entries[-1]
-    account_id = last.posting.account_id
+    account_id = last.account_id
     return Outgoing(
         topic=BALANCE_CHANGED,
         key=account_id,
@@ -65,7 +65,7 @@ def balance_changed(
             version=last.version,
             balance_micro=last.balance_after_micro,
             from_version=first.version - 1,
-            from_balance_micro=first.balance_after_micro - first.posting.amount_micro,
+            from_balance_micro=first.balance_after_micro - first.amount_micro,
             currency=currency,
             cause="reversal",
             cause_id=run_id,

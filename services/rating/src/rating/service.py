@@ -159,9 +159,9 @@ class Rating:
         entries = [one.call.entry_id for one in matched]
         entries += [item.payment.payment_id for item in intake.payments]
         known = await settling.known(entries, calls)
-        moved = {k.entry.posting.account_id: k.currency for k in known.entries.values()}
-        if moved.keys() - standings.keys():  # a number that changed hands since it was charged
-            standings |= await settling.standings(moved)
+        moved = {entry.account_id for entry in known.entries.values()} - standings.keys()
+        if moved:  # a number that changed hands since it was charged; its account is open
+            standings |= await settling.standings(dict.fromkeys(moved, ""))
         keys = {one.free_key for one in matched if one.free_key}
         return Settlement(self._books, known, standings, await settling.free_used(keys))
 

@@ -4,7 +4,6 @@ Pure: the store reads before and writes after. A cause that stands already is an
 the same cause with another content is refused, loudly.
 """
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,7 +17,7 @@ from rating.books import Books
 from rating.intake import Call, Payment
 from rating.ledger import Entry, Posting, Standing, post, runs
 from rating.product_match import Match
-from rating.store import FreeKey, Known, KnownCall, KnownEntry, NotBilledRow, UnratedRow
+from rating.store import FreeKey, Known, KnownCall, NotBilledRow, UnratedRow
 from rating.verdict import NotBilled, Rated, Unrated
 from ringfence.events.call import CallUnrated
 from ringfence.kafka.records import Outcome, Outgoing, Received, Rejected, WrittenLate
@@ -54,7 +53,7 @@ class Settlement:
     resolved: list[UUID] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     _told: list[Callable[[], Outgoing]] = field(default_factory=list)
-    _touched: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
+    _touched: dict[str, list[Entry]] = field(default_factory=dict)
     _threads: dict[UUID, str] = field(default_factory=dict)
 
     def settle_payment(self, item: Payment) -> None:
@@ -62,7 +61,8 @@ class Settlement:
         payment = item.payment
         known = self.known.entries.get(payment.payment_id)
         if known is not None:
-            self._again(known, item.input_hash, item.received, "payment")
+            if self._again(known, item.input_hash, item.received, "payment"):
+                self._touch(known, item.received.correlation_id)
             return
         standing = self.standings[payment.account_id]
         if standing.currency != payment.currency:
@@ -87,24 +87,26 @@ class Settlement:
 
     def settle_call(self, matched: Matched) -> None:
         """Charge a call, or say by which rule it costs nothing, or queue it."""
-        call = matched.call
-        call_id = call.call_id
-        known_entry = self.known.entries.get(call.entry_id)
-        if known_entry is not None:
-            if self._again(known_entry, call.input_hash, call.received, "call"):
-                self._tell(announce.rated, call, known_entry.entry, known_entry.currency)
+        call, known = matched.call, self.known
+        entry = known.entries.get(call.entry_id)
+        if entry is not None:
+            if self._again(entry, call.input_hash, call.received, "call"):
+                self._touch(entry, call.correlation_id)
+                self._tell_rated(call, entry)
             return
-        known_call = self.known.not_billed.get(call_id)
-        if known_call is not None:
-            self._not_billed_again(call, known_call)
-            return
-        if self.known.unrated.get(call_id, call.input_hash) != call.input_hash:
+        if known.not_billed:
+            known_call = known.not_billed.get(call.call_id)
+            if known_call is not None:
+                self._not_billed_again(call, known_call)
+                return
+        waits = call.call_id in known.unrated
+        if waits and known.unrated[call.call_id] != call.input_hash:
             self._refuse(call.received, "call")
             return
-        self._settle_new(matched)
+        self._settle_new(matched, waits)
 
-    def _settle_new(self, matched: Matched) -> None:
-        call, match, key = matched
+    def _settle_new(self, matched: Matched, waits: bool) -> None:
+        call, match, key = matched.call, matched.match, matched.free_key
         if isinstance(match, Unrated):
             self._queue(call, match, None)
             return
@@ -113,7 +115,7 @@ class Settlement:
         if isinstance(verdict, Unrated):
             self._queue(call, verdict, match)
             return
-        if call.call_id in self.known.unrated:
+        if waits:
             self.resolved.append(call.call_id)
         if isinstance(verdict, NotBilled):
             self._pass_over(call, match, verdict)
@@ -125,37 +127,44 @@ class Settlement:
 
     def _charge(self, call: Call, match: Match, verdict: Rated) -> None:
         posting = Posting(
-            entry_id=call.entry_id,
-            account_id=match.account_id,
-            kind="charge",
-            amount_micro=-verdict.cost_micro,
-            cause_id=call.call_id,
-            occurred_at=call.call.ended_at,
-            input_hash=call.input_hash,
-            explanation=announce.details(call.call, match.service.service_id, verdict),
+            call.entry_id,
+            match.account_id,
+            "charge",
+            -verdict.cost_micro,
+            call.call_id,
+            call.call.ended_at,
+            call.input_hash,
+            announce.details(call.call, match.service_id, verdict),
         )
-        standing = self.standings[match.account_id]
-        entry = self._enter(posting, standing, call.correlation_id)
-        self._tell(announce.rated, call, entry, standing.currency)
+        entry = self._enter(posting, self.standings[match.account_id], call.correlation_id)
+        self._tell_rated(call, entry)
 
     def _enter(self, posting: Posting, standing: Standing, thread: str) -> Entry:
         entry = post(standing, posting)
         self.entries.append(entry)
-        self._touched[posting.account_id].append(entry)
-        self._threads[posting.entry_id] = thread
-        self.known.entries[posting.entry_id] = KnownEntry(entry, standing.currency)
+        self.known.entries[entry.entry_id] = entry
+        self._touch(entry, thread)
         return entry
+
+    def _touch(self, entry: Entry, thread: str) -> None:
+        """Have an entry told as part of what its account's balance did."""
+        self._threads[entry.entry_id] = thread
+        touched = self._touched.get(entry.account_id)
+        if touched is None:
+            self._touched[entry.account_id] = [entry]
+        else:
+            touched.append(entry)
 
     def _pass_over(self, call: Call, match: Match, verdict: NotBilled) -> None:
         row = NotBilledRow(
             call_id=call.call_id,
             account_id=match.account_id,
-            service_id=match.service.service_id,
+            service_id=match.service_id,
             reason=verdict.reason,
             hidden=verdict.hidden,
             started_at=call.call.started_at,
             input_hash=call.input_hash,
-            detail=announce.details(call.call, match.service.service_id, verdict),
+            detail=announce.details(call.call, match.service_id, verdict),
         )
         self.not_billed.append(row)
         currency = self.standings[match.account_id].currency
@@ -187,7 +196,7 @@ class Settlement:
             reason=why.reason,
             detail=why.detail,
             account_id=match.account_id if match else None,
-            service_id=match.service.service_id if match else None,
+            service_id=match.service_id if match else None,
             billsec=c.billsec,
             started_at=c.started_at,
         )
@@ -195,20 +204,21 @@ class Settlement:
         self.known.unrated[c.call_id] = call.input_hash
         self._tell(announce.unrated, call, told)
 
-    def _again(
-        self, known: KnownEntry, input_hash: bytes, received: Received | None, what: str
-    ) -> bool:
-        """A cause that stands already: told again as it was; with another content refused."""
-        if known.entry.posting.input_hash != input_hash:
-            self._refuse(received, what)
-            return False
-        self._touched[known.entry.posting.account_id].append(known.entry)
-        return True
+    def _again(self, known: Entry, input_hash: bytes, received: Received | None, what: str) -> bool:
+        """Whether a cause that stands already may be told again; with another content: refused."""
+        if known.input_hash == input_hash:
+            return True
+        self._refuse(received, what)
+        return False
 
     def _refuse(self, received: Received | None, what: str) -> None:
         if received is not None:
             reason = f"{what}: came again with another content; the first stands"
             self.rejected.append(Rejected(received, reason))
+
+    def _tell_rated(self, call: Call, entry: Entry) -> None:
+        currency = self.standings[entry.account_id].currency
+        self._tell(announce.rated, entry, call.id_text, currency, call.correlation_id)
 
     def _tell(self, write: Callable[..., Outgoing], *of: object) -> None:
         self._told.append(partial(write, *of))
@@ -223,13 +233,13 @@ class Settlement:
             currency = self.standings[account_id].currency
             distinct = entries if len(entries) == 1 else _distinct(entries)
             for run in runs(distinct):
-                thread = self._threads.get(run.last.posting.entry_id, "")
+                thread = self._threads[run.last.entry_id]
                 yield partial(announce.balance_changed, run, currency, thread)
 
     def moved(self) -> dict[str, Standing]:
         """The accounts that got new entries, as they stand now."""
-        return {e.posting.account_id: self.standings[e.posting.account_id] for e in self.entries}
+        return {e.account_id: self.standings[e.account_id] for e in self.entries}
 
 
 def _distinct(entries: Iterable[Entry]) -> list[Entry]:
-    return list({entry.posting.entry_id: entry for entry in entries}.values())
+    return list({entry.entry_id: entry for entry in entries}.values())

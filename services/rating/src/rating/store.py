@@ -9,17 +9,13 @@ from uuid import UUID
 
 import asyncpg
 
-from rating.ledger import Entry, Posting, Standing
+from rating.ledger import Entry, Standing
 from ringfence.errors import Retry
 from ringfence.events.account import AccountChanged
 from ringfence.events.call import CallUnrated
 from ringfence.events.tariff import RateRow, TariffPublished
 from ringfence.postgres.pool import Connection, Pool
 
-_LEDGER = (
-    "account_id", "version", "entry_id", "kind", "amount_micro", "balance_after_micro",
-    "cause_id", "reverses", "occurred_at", "input_hash", "explanation",
-)  # fmt: skip
 _NOT_BILLED = (
     "call_id", "account_id", "service_id", "reason", "hidden", "started_at", "input_hash", "detail",
 )  # fmt: skip
@@ -34,13 +30,6 @@ class News(NamedTuple):
     horizon: str
     profiles: list[Any]
     tariffs: list[asyncpg.Record]
-
-
-class KnownEntry(NamedTuple):
-    """An entry that stands in the ledger."""
-
-    entry: Entry
-    currency: str
 
 
 class KnownCall(NamedTuple):
@@ -80,7 +69,7 @@ class UnratedRow(NamedTuple):
 class Known:
     """What the database knew of a batch's calls and payments before it was settled."""
 
-    entries: dict[UUID, KnownEntry] = field(default_factory=dict)
+    entries: dict[UUID, Entry] = field(default_factory=dict)
     not_billed: dict[UUID, KnownCall] = field(default_factory=dict)
     unrated: dict[UUID, bytes] = field(default_factory=dict)
 
@@ -121,11 +110,10 @@ class Settling:
         """What stands already of these entries and calls."""
         known = Known()
         for row in await self._connection.fetch(
-            "select l.*, a.currency from rating.ledger l join rating.account a using (account_id)"
-            " where l.entry_id = any($1)",
+            f"select {', '.join(Entry._fields)} from rating.ledger where entry_id = any($1)",  # noqa: S608 - a constant
             entry_ids,
         ):
-            known.entries[row["entry_id"]] = KnownEntry(_entry(row), row["currency"])
+            known.entries[row["entry_id"]] = Entry(*row)
         for row in await self._connection.fetch(
             "select n.*, a.currency from rating.not_billed n"
             " join rating.account a using (account_id) where n.call_id = any($1)",
@@ -157,16 +145,9 @@ class Settling:
         Raises Retry where another worker posted one of them meanwhile on another account (a
         number that changed hands during a rebalance): the next look finds it standing.
         """
-        records = [
-            (
-                p.account_id, version, p.entry_id, p.kind, p.amount_micro, balance,
-                p.cause_id, p.reverses, p.occurred_at, p.input_hash, p.explanation,
-            )
-            for p, version, balance in entries
-        ]  # fmt: skip
         try:
             await self._connection.copy_records_to_table(
-                "ledger", schema_name="rating", columns=_LEDGER, records=records
+                "ledger", schema_name="rating", columns=Entry._fields, records=entries
             )
         except asyncpg.UniqueViolationError as error:
             raise Retry(f"an entry was posted meanwhile: {error.detail}") from error
@@ -315,21 +296,6 @@ class RatingStore:
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
     """Rows as the arrays that `unnest` takes; `width` empty ones where there is no row."""
     return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
-
-
-def _entry(row: asyncpg.Record) -> Entry:
-    posting = Posting(
-        entry_id=row["entry_id"],
-        account_id=row["account_id"],
-        kind=row["kind"],
-        amount_micro=row["amount_micro"],
-        cause_id=row["cause_id"],
-        occurred_at=row["occurred_at"],
-        input_hash=row["input_hash"],
-        explanation=row["explanation"],
-        reverses=row["reverses"],
-    )
-    return Entry(posting, row["version"], row["balance_after_micro"])
 
 
 def _known_call(row: asyncpg.Record) -> KnownCall:

@@ -1,7 +1,8 @@
 """Which rate a number has: the longest prefix in the tariff version that was in force.
 
-Domain/billing, section 2. A lookup tries the lengths that occur in the deck, longest first, so
-its cost depends on how long prefixes are and not on how many there are.
+Domain/billing, section 2. A lookup asks first which lengths of prefix there are under a number's
+first digits, and tries those, longest first: its cost depends neither on how many prefixes a deck
+has nor on which other lengths occur in it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -17,8 +18,15 @@ from ringfence.money import parse_decimal
 MAX_PREFIX = 15
 """Digits of the longest prefix: no number has more."""
 
+HEAD = 5
+"""Digits by which a lookup begins: long enough to tell areas apart, shorter than most prefixes."""
+
 CUSTOM_RATE, TARIFF_RATE = 0, 1
 """A row's status: the package's custom rate applies, or the row's own."""
+
+
+Lengths = tuple[int, ...]
+"""Lengths of prefixes, longest first."""
 
 
 class Rate(NamedTuple):
@@ -46,7 +54,7 @@ class Deck:
     comes twice, a rate that is not a decimal number, increments out of bounds, another status.
     """
 
-    __slots__ = ("_lengths", "_rows")
+    __slots__ = ("_rows", "_short", "_under")
 
     def __init__(self, rows: Iterable[RateRow]) -> None:
         self._rows: dict[str, tuple[str, Rate]] = {}
@@ -58,26 +66,41 @@ class Deck:
             self._check_prefix(prefix)
             entry = (description, rate)
             self._rows[prefix] = entries.setdefault(entry, entry)
-        lengths = {len(prefix) for prefix in self._rows}
-        self._lengths = tuple(sorted(lengths, reverse=True))
+        self._short: Lengths = ()
+        self._under: dict[str, Lengths] = {}
+        self._index_lengths()
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def longest_prefix(self, digits: str) -> Found | None:
         """The row for a normalised number, None if no prefix fits."""
-        rows, written = self._rows, len(digits)
-        for length in self._lengths:
-            if length <= written:
-                entry = rows.get(digits[:length])
-                if entry is not None:
-                    return Found(digits[:length], entry[0], entry[1])
+        for length in self._under.get(digits[:HEAD], self._short):
+            prefix = digits[:length]
+            entry = self._rows.get(prefix)
+            if entry is not None:
+                return Found(prefix, entry[0], entry[1])
         return None
 
     def exactly(self, prefix: str) -> Found | None:
         """The row of this very prefix."""
         entry = self._rows.get(prefix)
         return None if entry is None else Found(prefix, entry[0], entry[1])
+
+    def _index_lengths(self) -> None:
+        """Note the lengths to try, longest first: under each head, and where none is known."""
+        longer: dict[str, set[int]] = {}
+        short: set[int] = set()
+        for prefix in self._rows:
+            if len(prefix) < HEAD:
+                short.add(len(prefix))
+            else:
+                longer.setdefault(prefix[:HEAD], set()).add(len(prefix))
+        known: dict[frozenset[int], Lengths] = {}  # few differ: one tuple for all that are equal
+        for head, lengths in longer.items():
+            key = frozenset(lengths | short)
+            self._under[head] = known.setdefault(key, tuple(sorted(key, reverse=True)))
+        self._short = tuple(sorted(short, reverse=True))
 
     def _check_prefix(self, prefix: str) -> None:
         if not (prefix.isascii() and prefix.isdigit() and len(prefix) <= MAX_PREFIX):

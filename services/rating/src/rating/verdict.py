@@ -17,13 +17,16 @@ whose PBX recorded no time of answer, though it lasted, was answered when it sta
 go through `charge` in order, for its free seconds; `settle` may run anywhere.
 """
 
-from typing import Literal, NamedTuple
+from datetime import datetime
+from typing import Literal, NamedTuple, final
+
+import orjson
 
 from rating.call_filter import CallFilter
 from rating.call_time import answered_at
 from rating.number import Number
 from rating.package import NoTerms, PackageTerms
-from rating.price import ROUNDING, Terms
+from rating.price import Terms
 from rating.product_match import Match
 from rating.tariff import TARIFF_RATE, Found, TariffVersion, TariffVersions
 from ringfence.events.call import CallCompleted
@@ -70,6 +73,10 @@ class NotBilled(NamedTuple):
             explained["pattern"] = self.detail
         return explained
 
+    def written(self) -> str:
+        """The explanation as JSON."""
+        return orjson.dumps(self.explanation).decode()
+
 
 class Unrated(NamedTuple):
     """The call waits for an operator: it can not be priced as things are set."""
@@ -78,16 +85,31 @@ class Unrated(NamedTuple):
     detail: str
 
 
-class Ready(NamedTuple):
+@final
+class Ready:
     """A call with its price found; all that is missing is how many free seconds are left."""
 
-    number: Number
-    billsec: int
-    terms: Terms
-    found: Found | None
-    version: TariffVersion | None
-    takes_free_seconds: bool
-    rate_from: RateFrom
+    __slots__ = (
+        "billsec", "found", "number", "rate_from", "takes_free_seconds", "terms", "version",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        number: Number,
+        billsec: int,
+        terms: Terms,
+        found: Found | None,
+        version: TariffVersion | None,
+        takes_free_seconds: bool,
+        rate_from: RateFrom,
+    ) -> None:
+        self.number = number
+        self.billsec = billsec
+        self.terms = terms
+        self.found = found
+        self.version = version
+        self.takes_free_seconds = takes_free_seconds
+        self.rate_from = rate_from
 
     def charge(self, free_seconds_left: int = 0) -> "Rated":
         """Price the call; `free_seconds_left` counts only where `takes_free_seconds`."""
@@ -96,13 +118,17 @@ class Ready(NamedTuple):
         return Rated(cost_micro, billed_s, free_s, self)
 
 
-class Rated(NamedTuple):
+@final
+class Rated:
     """What the call costs, in micro-units; zero included."""
 
-    cost_micro: int
-    billed_s: int
-    free_s: int
-    ready: Ready
+    __slots__ = ("billed_s", "cost_micro", "free_s", "ready")
+
+    def __init__(self, cost_micro: int, billed_s: int, free_s: int, ready: Ready) -> None:
+        self.cost_micro = cost_micro
+        self.billed_s = billed_s
+        self.free_s = free_s
+        self.ready = ready
 
     @property
     def number(self) -> str:
@@ -112,24 +138,43 @@ class Rated(NamedTuple):
     @property
     def explanation(self) -> Explanation:
         """Why the call costs what it does: plain values, for people."""
-        number, _, terms, found, version, _, rate_from = self.ready
-        return {
-            "number": number.digits,
-            "dialled": number.dialled,
-            "international": number.international,
-            "prefix": found.prefix if found else None,
-            "description": found.description if found else None,
-            "tariff_id": version.tariff_id if version else None,
-            "tariff_version": version.version_id if version else None,
-            "rate_per_min": terms.rate_per_min,
-            "rate_from": rate_from,
-            "markup_percent": terms.markup_percent,
-            "increment": f"{terms.initial_s}/{terms.increment_s}",
-            "connection_fee": terms.connection_fee,
-            "billed_s": self.billed_s,
-            "free_s": self.free_s,
-            "rounding": ROUNDING,
-        }
+        read: Explanation = orjson.loads(self.written())
+        return read
+
+    def written(self) -> str:
+        """The explanation as JSON. Written out by hand: it is a tenth of what a call takes."""
+        ready = self.ready
+        number = ready.number
+        return (
+            f'{{"number":{as_text(number.digits)}'
+            f',"dialled":{as_text(number.dialled)}'
+            f',"international":{"true" if number.international else "false"}'
+            f",{_row_told(ready.found)},{_version_told(ready.version)}"
+            f',"rate_from":"{ready.rate_from}",{ready.terms.told}'
+            f',"billed_s":{self.billed_s},"free_s":{self.free_s}}}'
+        )
+
+
+def _row_told(found: Found | None) -> str:
+    if found is None:
+        return '"prefix":null,"description":null'
+    return f'"prefix":"{found.prefix}","description":{as_json(found.description)}'
+
+
+def _version_told(version: TariffVersion | None) -> str:
+    if version is None:
+        return '"tariff_id":null,"tariff_version":null'
+    return f'"tariff_id":"{version.tariff_id}","tariff_version":{version.version_id}'
+
+
+def as_text(text: str) -> str:
+    """A text as JSON, with its quotes; in digits, which most are, nothing is to be escaped."""
+    return f'"{text}"' if text.isascii() and text.isalnum() else as_json(text)
+
+
+def as_json(value: str | datetime | None) -> str:
+    """A value as JSON."""
+    return orjson.dumps(value).decode()
 
 
 Verdict = Rated | NotBilled | Unrated

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import NamedTuple, TypeVar, overload
 from uuid import UUID
 
+import orjson
 from pydantic import ValidationError
 
 from ringfence.errors import Reject, shown
@@ -98,10 +99,9 @@ class Outgoing(NamedTuple):
         return attributes
 
 
-@lru_cache(maxsize=4096)
 def _written(time: datetime) -> bytes:
-    """ISO 8601, in UTC. PBXs count in seconds, so that many events have a time in common."""
-    return time.astimezone(UTC).isoformat().encode()
+    """ISO 8601, in UTC; orjson writes it four times as fast as the standard library."""
+    return orjson.dumps(time if time.tzinfo is UTC else time.astimezone(UTC))[1:-1]
 
 
 @lru_cache(maxsize=256)
