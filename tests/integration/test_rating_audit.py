@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from prometheus_client import REGISTRY
 from rating_bench import Bench, open_bench, payment
 
-from rating.audit import Audit
+from rating.audit import DRIFT, Audit
 from rating.rebuild import check_rebuilt
 from rating.replay import Replayer
 from rating.rerate import Order
@@ -31,6 +31,7 @@ from ringfence.kafka.records import Outgoing
 from ringfence.observe.health import Progress
 from ringfence.postgres.outbox import OutboxRelay
 from ringfence.testing.records import NOON, account, call
+from ringfence.testing.wait import until
 from ringfence.topics import CALL_RATED, PARTITIONS, PAYMENT_RECEIVED
 from ringfence_local.kafka import Kafka
 
@@ -198,12 +199,43 @@ async def test_verify_fails_where_a_reversal_gives_back_too_much(books: Books) -
     assert "it gives back 20000 of -10000" in result.output
 
 
+def auditing(books: Books, *, behind=lambda: False) -> Audit:
+    return Audit(
+        store=AuditStore(books.bench.pool),
+        every_s=300,
+        progress=Progress("audit"),
+        behind=behind,
+        turn_s=0.01,
+    )
+
+
+def drift_of_i1() -> float | None:
+    return REGISTRY.get_sample_value("ringfence_drift", {"invariant": "I1"})
+
+
+async def test_nothing_is_counted_while_there_is_a_backlog(books: Books) -> None:
+    await books.bench.sql("update rating.account set balance_micro = 7")
+    DRIFT.labels("I1").set(0)
+    asked = []
+
+    def behind() -> bool:
+        asked.append(drift_of_i1())
+        return len(asked) < 3
+
+    stop = asyncio.Event()
+    running = asyncio.create_task(auditing(books, behind=behind).run(stop))
+    await until(lambda: drift_of_i1() == 2, timeout_s=20)
+    stop.set()
+    await running
+    assert asked == [0, 0, 0]
+
+
 async def test_drift_is_a_metric_and_one_replica_counts_at_a_time(books: Books) -> None:
-    audit = Audit(store=AuditStore(books.bench.pool), every_s=300, progress=Progress("audit"))
+    audit = auditing(books)
     assert await audit.audit_once() == {"I1": 0, "I2": 0, "I3": 0, "I4": 0}
     await books.bench.sql("update rating.account set balance_micro = 7")
     await audit.audit_once()
-    assert REGISTRY.get_sample_value("ringfence_drift", {"invariant": "I1"}) == 2
+    assert drift_of_i1() == 2
     async with books.bench.pool.acquire() as other, other.transaction():
         await other.execute("select pg_advisory_xact_lock(hashtext('rating.audit'))")
         assert await audit.audit_once() is None

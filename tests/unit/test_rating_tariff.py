@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rating.tariff import Deck, TariffVersion, TariffVersions
 from ringfence.errors import BadInput
 
-PREFIXES = st.text("0123", min_size=1, max_size=6)
+PREFIXES = st.text("0123", min_size=1, max_size=9)
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
@@ -17,7 +17,7 @@ def row(prefix: str, rate: str = "0.01") -> tuple[str, str, str, int, int, int]:
     return prefix, f"to {prefix}", rate, 60, 6, 1
 
 
-@given(st.sets(PREFIXES, max_size=60), st.text("0123", max_size=10))
+@given(st.sets(PREFIXES, max_size=60), st.text("0123", max_size=12))
 def test_the_longest_prefix_wins(prefixes: set[str], digits: str) -> None:
     deck = Deck(row(prefix) for prefix in prefixes)
     found = deck.longest_prefix(digits)
@@ -30,7 +30,10 @@ def test_a_row_is_found_with_all_that_it_says() -> None:
     deck = Deck([("1204", "Manitoba", "1.666667", 30, 6, 0), row("1")])
     found = deck.longest_prefix("12045550123")
     assert found is not None
-    assert found == ("1204", "Manitoba", ("1.666667", 30, 6, 0, False))
+    assert (found.prefix, found.description) == ("1204", "Manitoba")
+    rate = found.rate
+    assert (rate.rate_per_min, rate.initial_s, rate.increment_s) == ("1.666667", 30, 6)
+    assert (rate.status, rate.is_zero) == (0, False)
     assert deck.exactly("1204") == found
     assert deck.exactly("120") is None
 

@@ -1,6 +1,7 @@
 """Counts, slowly and for ever, what violates an invariant; the counts are metrics."""
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 from prometheus_client import Gauge
@@ -22,20 +23,36 @@ log = structlog.get_logger()
 
 
 class Audit:
-    """The loop; of several replicas one counts at a time."""
+    """The loop; of several replicas one counts at a time.
 
-    def __init__(self, *, store: AuditStore, every_s: int, progress: Progress) -> None:
+    The whole ledger is read for a count: it waits until the worker has no backlog, which `behind`
+    says, and a worker that has just started is given a moment to see what there is.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: AuditStore,
+        every_s: int,
+        progress: Progress,
+        behind: Callable[[], bool],
+        turn_s: float = _TURN_S,
+    ) -> None:
         self._store = store
         self._every_s = every_s
         self._progress = progress
+        self._behind = behind
+        self._turn_s = turn_s
 
     async def run(self, stop: asyncio.Event) -> None:
         """Count every so often until `stop` is set; not at all if that is 0."""
-        while not stop.is_set():
-            if self._every_s:
+        pause_s = self._turn_s
+        while not await wait_or_stop(stop, pause_s):
+            pause_s = self._turn_s
+            if self._every_s and not self._behind():
                 await self._turn()
+                pause_s = self._every_s
             self._progress.turned()
-            await wait_or_stop(stop, self._every_s or _TURN_S)
 
     async def _turn(self) -> None:
         try:

@@ -80,8 +80,8 @@ class Books:
         """Whose free seconds a call may use, and of which billing period; None: it has none."""
         if not match.terms.free_minutes:
             return None
-        zone = self._accounts[match.account_id].time_zone
-        return match.account_id, match.service_id, period_of(answered_at(call), zone)
+        period = period_of(answered_at(call), match.time_zone)
+        return match.account_id, match.service_id, period
 
     def places(self, account_ids: Sequence[str]) -> list[tuple[str, str]]:
         """Where these accounts' calls come from: (server_id, tenant)."""

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, final
 from uuid import UUID
 
 from rating.call_time import check_times
@@ -22,22 +22,38 @@ from ringfence.topics import ACCOUNT_CHANGED, CALL_COMPLETED, PAYMENT_RECEIVED, 
 _CALLS = QuickReader(CallCompleted)
 
 
-class Call(NamedTuple):
+@final
+class Call:
     """A completed call with what identifies it and its content.
 
     `entry_id` is that of the one charge that it may have; `id_text` is its call_id as text, which
     is needed several times for each call. `correlation_id` is the thread from this call on: its
-    own id where the record names none.
+    own id where the record names none. `received` is None for a call that waited in the queue.
     """
 
-    call: CallCompleted
-    call_id: UUID
-    input_hash: bytes
-    raw: bytes
-    received: Received | None
-    id_text: str
-    entry_id: UUID
-    correlation_id: str
+    __slots__ = (
+        "call", "call_id", "correlation_id", "entry_id", "id_text", "input_hash", "raw", "received",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        call: CallCompleted,
+        call_id: UUID,
+        input_hash: bytes,
+        raw: bytes,
+        received: Received | None,
+        id_text: str,
+        entry_id: UUID,
+        correlation_id: str,
+    ) -> None:
+        self.call = call
+        self.call_id = call_id
+        self.input_hash = input_hash
+        self.raw = raw
+        self.received = received
+        self.id_text = id_text
+        self.entry_id = entry_id
+        self.correlation_id = correlation_id
 
 
 def take_call(call: CallCompleted, raw: bytes, received: Received | None = None) -> Call:

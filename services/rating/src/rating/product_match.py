@@ -32,6 +32,7 @@ class Match:
 
     account_id: str
     currency: str
+    time_zone: str
     service_id: str
     service: Service
     terms: PackageTerms
@@ -105,23 +106,30 @@ class ProductIndex:
         held = self._held.setdefault(account.account_id, set())
         for service in account.services:
             terms = package_terms(service.package, service.flat_rate)
-            match = Match(account.account_id, account.currency, service.service_id, service, terms)
+            match = Match(
+                account_id=account.account_id,
+                currency=account.currency,
+                time_zone=account.time_zone,
+                service_id=service.service_id,
+                service=service,
+                terms=terms,
+            )
             for tenant_key, claim in dict.fromkeys(_claims(service)):
                 self._tenants.setdefault(tenant_key, _Tenant()).add(claim, match)
                 held.add((tenant_key, claim))
 
     def match(self, call: CallCompleted) -> Matched:
         """The product of a call. Never a guess: see the module's rules."""
-        tenant_name = call.tenant.strip().casefold()
-        tenant = self._tenants.get((call.server_id, tenant_name))
-        if tenant is None and tenant_name.lstrip("+").isdigit():
-            tenant = self._tenants.get((call.server_id, did_key(tenant_name)))
+        tenant = self._tenants.get((call.server_id, call.tenant))
+        if tenant is None:
+            tenant = self._tenant(call.server_id, call.tenant)
         if tenant is None:
             return NoMatch(f"no product on server {call.server_id} has tenant {shown(call.tenant)}")
         claims = tenant.claims
         for claim in _asked(call):
-            if claim in claims:
-                return _only(claims[claim])
+            held = claims.get(claim)
+            if held is not None:
+                return held[0] if len(held) == 1 else _only(held)
         if tenant.searches and call.direction == "inbound":
             found = _by_search(tenant, call)
             if found:
@@ -129,6 +137,14 @@ class ProductIndex:
         if _REST in claims:
             return _only(claims[_REST])
         return NoMatch(_unclaimed(call))
+
+    def _tenant(self, server_id: str, written: str) -> _Tenant | None:
+        """A tenant that is written otherwise than products name it."""
+        name = written.strip().casefold()
+        tenant = self._tenants.get((server_id, name))
+        if tenant is None and name.lstrip("+").isdigit():
+            tenant = self._tenants.get((server_id, did_key(name)))
+        return tenant
 
     def _drop(self, account_id: str) -> None:
         for tenant_key, claim in self._held.pop(account_id, ()):

@@ -13,16 +13,14 @@ from datetime import timedelta
 
 from rating.audit import STALL_S, Audit
 from rating.books import Books
-from rating.call_time import disbelieved
 from rating.intake import Call, Intake, call_id_if_readable, read_batch, take_call
 from rating.product_match import Match
 from rating.replay import Replayer
 from rating.settings import Settings
-from rating.settlement import Matched, Settlement
+from rating.settlement import Matched, Settlement, match_calls
 from rating.store import RatingStore, Settling
 from rating.store_audit import AuditStore
 from rating.store_replay import ReplayStore
-from rating.verdict import Unrated
 from ringfence.clock import Clock, SystemClock
 from ringfence.events.call import CallCompleted
 from ringfence.events.tariff import rows_digest
@@ -126,14 +124,7 @@ class Rating:
         return settlement.outcome()
 
     def _match(self, calls: Sequence[Call]) -> list[Matched]:
-        """Whose call each is. One whose time can not be believed waits, whoever it is."""
-        now, matched = self._clock.now(), []
-        for call in calls:
-            why = disbelieved(call.call, now)
-            found = Unrated("no-tariff-in-force", why) if why else self._books.match(call.call)
-            key = self._books.free_key(call.call, found) if isinstance(found, Match) else None
-            matched.append(Matched(call, found, key))
-        return matched
+        return match_calls(self._books, calls, self._clock.now())
 
     async def _settle_in(
         self, settling: Settling, intake: Intake, matched: list[Matched]
@@ -141,10 +132,7 @@ class Rating:
         with _stage("open"):
             settlement = await self._open(settling, intake, matched)
         with _stage("settle"):
-            for payment in intake.payments:
-                settlement.settle_payment(payment)
-            for one in matched:
-                settlement.settle_call(one)
+            settlement.settle(intake.payments, matched)
         with _stage("write"):
             await _write(settling, settlement)
         return settlement
@@ -213,12 +201,13 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             clock=SystemClock(),
             retry_unrated_s=settings.rating_retry_unrated_s,
         )
+        progress = health.loop(NAME)
         runner = BatchRunner(
             Shell(handler.settle, publisher, consumer=NAME, read=read_batch),
             READS,
             bootstrap=bootstrap,
             group=NAME,
-            progress=health.loop(NAME),
+            progress=progress,
             max_records=settings.rating_batch_records,
         )
         replayer = Replayer(
@@ -230,5 +219,6 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             store=AuditStore(pool),
             every_s=audit_every_s,
             progress=health.loop("rating-audit", stall_s=audit_every_s + STALL_S),
+            behind=lambda: progress.lag > settings.rating_batch_records,
         )
         await run_loops(stop, runner.run, replayer.run, relay.run, audit.run)

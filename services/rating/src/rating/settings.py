@@ -9,7 +9,7 @@ class Settings(CommonSettings):
     """Rating's settings."""
 
     rating_batch_records: int = Field(
-        6000, ge=1, le=20_000, description="records in one transaction, at most"
+        10_000, ge=1, le=20_000, description="records in one transaction, at most"
     )
     rating_retry_unrated_s: int = Field(
         900,
@@ -21,5 +21,5 @@ class Settings(CommonSettings):
         300,
         ge=0,
         description="seconds between two counts of what violates an invariant, for the metric"
-        " ringfence_drift; 0: never counted",
+        " ringfence_drift, which wait while there is a backlog; 0: never counted",
     )

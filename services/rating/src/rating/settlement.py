@@ -4,16 +4,18 @@ Pure: the store reads before and writes after. A cause that stands already is an
 the same cause with another content is refused, loudly.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
-from typing import NamedTuple
+from typing import final
 from uuid import UUID
 
 import orjson
 
 from rating import announce
 from rating.books import Books
+from rating.call_time import disbelieved
 from rating.intake import Call, Payment
 from rating.ledger import Entry, Posting, Standing, post, runs
 from rating.product_match import Match
@@ -26,16 +28,31 @@ MAX_BALANCE_MICRO = 10**16
 """No payment lifts a balance, or lowers it, beyond this: far within what every table holds."""
 
 
-class Matched(NamedTuple):
+@final
+class Matched:
     """A call with the product that it belongs to, or why it waits.
 
     `free_key` says whose free seconds it may use, and of which billing period; None where its
     product grants none.
     """
 
-    call: Call
-    match: Match | Unrated
-    free_key: FreeKey | None = None
+    __slots__ = ("call", "free_key", "match")
+
+    def __init__(self, call: Call, match: Match | Unrated, free_key: FreeKey | None) -> None:
+        self.call = call
+        self.match = match
+        self.free_key = free_key
+
+
+def match_calls(books: Books, calls: Sequence[Call], now: datetime) -> list[Matched]:
+    """Whose call each is. One whose time can not be believed waits, whoever it is."""
+    matched = []
+    for call in calls:
+        why = disbelieved(call.call, now)
+        found = Unrated("no-tariff-in-force", why) if why else books.match(call.call)
+        key = books.free_key(call.call, found) if isinstance(found, Match) else None
+        matched.append(Matched(call, found, key))
+    return matched
 
 
 @dataclass
@@ -55,6 +72,13 @@ class Settlement:
     _told: list[Callable[[], Outgoing]] = field(default_factory=list)
     _touched: dict[str, list[Entry]] = field(default_factory=dict)
     _threads: dict[UUID, str] = field(default_factory=dict)
+
+    def settle(self, payments: Sequence[Payment], calls: Sequence[Matched]) -> None:
+        """Settle all of a batch, each in its order."""
+        for payment in payments:
+            self.settle_payment(payment)
+        for matched in calls:
+            self.settle_call(matched)
 
     def settle_payment(self, item: Payment) -> None:
         """Post a top-up or an adjustment."""

@@ -114,17 +114,28 @@ class Settling:
             entry_ids,
         ):
             known.entries[row["entry_id"]] = Entry(*row)
+        standing = await self._connection.fetch(
+            "select call_id, false as waits from rating.not_billed where call_id = any($1)"
+            " union all select call_id, true from rating.unrated where call_id = any($1)",
+            call_ids,
+        )
+        if standing:
+            await self._take_without_entry(known, standing)
+        return known
+
+    async def _take_without_entry(self, known: Known, standing: list[asyncpg.Record]) -> None:
+        """Calls that stand without an entry; few of a batch do, most often none."""
         for row in await self._connection.fetch(
             "select n.*, a.currency from rating.not_billed n"
             " join rating.account a using (account_id) where n.call_id = any($1)",
-            call_ids,
+            [row["call_id"] for row in standing if not row["waits"]],
         ):
             known.not_billed[row["call_id"]] = _known_call(row)
         for row in await self._connection.fetch(
-            "select call_id, input_hash from rating.unrated where call_id = any($1)", call_ids
+            "select call_id, input_hash from rating.unrated where call_id = any($1)",
+            [row["call_id"] for row in standing if row["waits"]],
         ):
             known.unrated[row["call_id"]] = row["input_hash"]
-        return known
 
     async def free_used(self, keys: Iterable[FreeKey]) -> dict[FreeKey, int]:
         """Free seconds used so far; the accounts' locks guard them."""

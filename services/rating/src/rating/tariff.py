@@ -8,7 +8,7 @@ has nor on which other lengths occur in it.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import final
 
 from rating.price import MAX_RATE_PER_MIN, check_increments
 from ringfence.errors import BadInput
@@ -29,22 +29,32 @@ Lengths = tuple[int, ...]
 """Lengths of prefixes, longest first."""
 
 
-class Rate(NamedTuple):
-    """What a row charges; equal ones are one object within a deck."""
+@final
+class Rate:
+    """What a row charges. Equal ones are one object within a deck, and compared as that."""
 
-    rate_per_min: str
-    initial_s: int
-    increment_s: int
-    status: int
-    is_zero: bool
+    __slots__ = ("increment_s", "initial_s", "is_zero", "rate_per_min", "status")
+
+    def __init__(
+        self, rate_per_min: str, initial_s: int, increment_s: int, status: int, is_zero: bool
+    ) -> None:
+        self.rate_per_min = rate_per_min
+        self.initial_s = initial_s
+        self.increment_s = increment_s
+        self.status = status
+        self.is_zero = is_zero
 
 
-class Found(NamedTuple):
-    """The row whose prefix is the longest that a number starts with."""
+@final
+class Found:
+    """A row of a deck: the longest prefix that a number starts with, and what it charges."""
 
-    prefix: str
-    description: str
-    rate: Rate
+    __slots__ = ("description", "prefix", "rate")
+
+    def __init__(self, prefix: str, description: str, rate: Rate) -> None:
+        self.prefix = prefix
+        self.description = description
+        self.rate = rate
 
 
 class Deck:
@@ -57,15 +67,13 @@ class Deck:
     __slots__ = ("_rows", "_short", "_under")
 
     def __init__(self, rows: Iterable[RateRow]) -> None:
-        self._rows: dict[str, tuple[str, Rate]] = {}
+        self._rows: dict[str, Found] = {}
         rates: dict[tuple[str, int, int, int], Rate] = {}
-        entries: dict[tuple[str, Rate], tuple[str, Rate]] = {}
         for prefix, description, rate_per_min, initial_s, increment_s, status in rows:
             key = (rate_per_min, initial_s, increment_s, status)
             rate = rates.get(key) or rates.setdefault(key, _checked_rate(*key))
             self._check_prefix(prefix)
-            entry = (description, rate)
-            self._rows[prefix] = entries.setdefault(entry, entry)
+            self._rows[prefix] = Found(prefix, description, rate)
         self._short: Lengths = ()
         self._under: dict[str, Lengths] = {}
         self._index_lengths()
@@ -76,16 +84,14 @@ class Deck:
     def longest_prefix(self, digits: str) -> Found | None:
         """The row for a normalised number, None if no prefix fits."""
         for length in self._under.get(digits[:HEAD], self._short):
-            prefix = digits[:length]
-            entry = self._rows.get(prefix)
-            if entry is not None:
-                return Found(prefix, entry[0], entry[1])
+            found = self._rows.get(digits[:length])
+            if found is not None:
+                return found
         return None
 
     def exactly(self, prefix: str) -> Found | None:
         """The row of this very prefix."""
-        entry = self._rows.get(prefix)
-        return None if entry is None else Found(prefix, entry[0], entry[1])
+        return self._rows.get(prefix)
 
     def _index_lengths(self) -> None:
         """Note the lengths to try, longest first: under each head, and where none is known."""

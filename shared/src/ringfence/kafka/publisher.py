@@ -1,20 +1,16 @@
 """Publishing: every delivery is awaited, and none is believed before the broker has it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from aiokafka.partitioner import murmur2
-from aiokafka.producer.message_accumulator import BatchBuilder
 
 from ringfence.errors import Retry
+from ringfence.kafka.lanes import Header, Lanes, Partitions
 from ringfence.kafka.records import Outgoing, Rejected
 from ringfence.topics import INGEST_DEAD_LETTERS
-
-_KEYS_REMEMBERED = 200_000
 
 _WRITTEN_AT_ONCE = 100
 """Then the next batch has its turn: the database may have answered it."""
@@ -30,7 +26,7 @@ class Publisher:
     def __init__(self, producer: AIOKafkaProducer, *, source: str) -> None:
         self._producer = producer
         self._source = source
-        self._partition_of: dict[tuple[str, bytes], int] = {}
+        self._partitions = Partitions()
 
     async def publish(self, events: Sequence[Outgoing]) -> None:
         """Deliver all of `events`. Raises Retry if the broker did not take one of them.
@@ -39,9 +35,15 @@ class Publisher:
         """
         if not events:
             return
-        await self._deliver(
-            (event.topic.name, event.key.encode(), event.value, event.headers()) for event in events
-        )
+        with _retried():
+            lanes = self._lanes()
+            while lanes.added < len(events):
+                unknown = lanes.fill(events, _WRITTEN_AT_ONCE)
+                if unknown is not None:
+                    await self._learn(unknown)
+                elif lanes.added < len(events):
+                    await asyncio.sleep(0)
+            await self._send(lanes)
 
     async def park(self, rejected: Sequence[Rejected], consumer: str) -> None:
         """Deliver records to their dead-letter topics: original bytes and headers, and why."""
@@ -62,56 +64,38 @@ class Publisher:
             for key, raw, reason in rows
         )
 
-    async def _deliver(
-        self, records: Iterable[tuple[str, bytes, bytes, list[tuple[str, bytes]]]]
-    ) -> None:
-        lanes: dict[tuple[str, int], list[BatchBuilder]] = {}
-        try:
-            for number, (topic, key, value, headers) in enumerate(records):
-                if number % _WRITTEN_AT_ONCE == _WRITTEN_AT_ONCE - 1:
-                    await asyncio.sleep(0)
-                partition = self._partition_of.get((topic, key))
-                if partition is None:
-                    partition = await self._partition(topic, key)
-                batches = lanes.get((topic, partition))
-                if batches is None:
-                    batches = lanes[topic, partition] = [self._producer.create_batch()]
-                self._append(batches, topic, key, value, headers)
-            await asyncio.gather(*[await self._send(lane, b) for lane, b in lanes.items()])
-        except KafkaError as error:
-            raise Retry(f"the broker did not take a record: {error!r}") from error
+    async def _deliver(self, records: Iterable[tuple[str, bytes, bytes, list[Header]]]) -> None:
+        with _retried():
+            lanes = self._lanes()
+            for topic, key, value, headers in records:
+                if not self._partitions.count(topic):
+                    await self._learn(topic)
+                lanes.add(topic, key, value, headers)
+            await self._send(lanes)
 
-    def _append(
-        self,
-        batches: list[BatchBuilder],
-        topic: str,
-        key: bytes,
-        value: bytes,
-        headers: list[tuple[str, bytes]],
-    ) -> None:
-        """Add a record to the last of a lane's batches, or to another if that one is full."""
-        if batches[-1].append(key=key, value=value, timestamp=None, headers=headers) is None:
-            batches.append(self._producer.create_batch())
-            if batches[-1].append(key=key, value=value, timestamp=None, headers=headers) is None:
-                raise ValueError(f"a record of {len(value)} bytes is too large for {topic}")
+    def _lanes(self) -> Lanes:
+        return Lanes(self._partitions, self._producer.create_batch)
 
-    async def _send(self, lane: tuple[str, int], batches: list[BatchBuilder]) -> Awaitable[Any]:
-        """Hand a lane's batches over in their order; await the result for their deliveries."""
-        topic, partition = lane
+    async def _learn(self, topic: str) -> None:
+        self._partitions.learn(topic, len(await self._producer.partitions_for(topic)))
+
+    async def _send(self, lanes: Lanes) -> None:
+        """Hand all lanes over, each one's batches in their order; await all deliveries."""
         deliveries = []
-        for batch in batches:
-            batch.close()
-            deliveries.append(await self._producer.send_batch(batch, topic, partition=partition))
-        return asyncio.gather(*deliveries)
+        for topic, partition, batches in lanes:
+            for batch in batches:
+                batch.close()
+                sent = await self._producer.send_batch(batch, topic, partition=partition)
+                deliveries.append(sent)
+        await asyncio.gather(*deliveries)
 
-    async def _partition(self, topic: str, key: bytes) -> int:
-        """The key's partition, as Kafka's own clients choose it; remembered, for it is costly."""
-        if len(self._partition_of) > _KEYS_REMEMBERED:
-            self._partition_of.clear()
-        partitions = await self._producer.partitions_for(topic)
-        partition: int = (murmur2(key) & 0x7FFFFFFF) % len(partitions)
-        self._partition_of[topic, key] = partition
-        return partition
+
+@contextmanager
+def _retried() -> Iterator[None]:
+    try:
+        yield
+    except KafkaError as error:
+        raise Retry(f"the broker did not take a record: {error!r}") from error
 
 
 def _reason_headers(dead: Rejected) -> list[tuple[str, bytes]]:

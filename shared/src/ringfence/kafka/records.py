@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import NamedTuple, TypeVar, overload
+from typing import NamedTuple, TypeVar, final, overload
 from uuid import UUID
 
 import orjson
@@ -36,7 +36,7 @@ class Received(NamedTuple):
         """
         for found, raw in self.headers:
             if found == name:
-                return raw.decode("utf-8", "replace").replace("\x00", "\ufffd")
+                return _as_text(raw)
         return ""
 
     @property
@@ -51,7 +51,15 @@ class Received(NamedTuple):
     @property
     def correlation_id(self) -> str:
         """What ties together all that one cause brought about, from CDR to mail."""
+        if self.headers:
+            name, raw = self.headers[-1]  # where our own publisher puts it
+            if name == "ce_correlationid":
+                return _as_text(raw)
         return self.header("ce_correlationid") or self.header("ce_id")
+
+
+def _as_text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace").replace("\x00", "\ufffd")
 
 
 def parse(model: type[D], received: Received) -> D:
@@ -74,17 +82,48 @@ def first_problem(error: ValidationError) -> str:
     return f"{where}: got {shown(first['input'])}, {first['msg']}{more}"
 
 
-class Outgoing(NamedTuple):
+@final
+class Outgoing:
     """An event to publish. `event_id` is deterministic: a replay publishes the same one."""
 
-    topic: Topic
-    key: str
-    value: bytes
-    event_id: UUID
-    time: datetime
-    source: str
-    subject: str = ""
-    correlation_id: str = ""
+    __slots__ = (
+        "correlation_id", "event_id", "key", "source", "subject", "time", "topic", "value",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        topic: Topic,
+        key: str,
+        value: bytes,
+        event_id: UUID,
+        time: datetime,
+        source: str,
+        subject: str = "",
+        correlation_id: str = "",
+    ) -> None:
+        self.topic = topic
+        self.key = key
+        self.value = value
+        self.event_id = event_id
+        self.time = time
+        self.source = source
+        self.subject = subject
+        self.correlation_id = correlation_id
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Outgoing) and self._facts() == other._facts()
+
+    def __hash__(self) -> int:
+        return hash(self.event_id)
+
+    def __repr__(self) -> str:
+        return f"Outgoing{self._facts()}"
+
+    def _facts(self) -> tuple[object, ...]:
+        return (
+            self.topic.name, self.key, self.value, self.event_id, self.time, self.source,
+            self.subject, self.correlation_id,
+        )  # fmt: skip
 
     def headers(self) -> list[tuple[str, bytes]]:
         """CloudEvents 1.0 attributes in Kafka's binary mode."""
@@ -145,7 +184,8 @@ class WrittenLate(Sequence[Outgoing]):
         return self._writers[index]()
 
     def __iter__(self) -> Iterator[Outgoing]:
-        return (write() for write in self._writers)
+        for write in self._writers:
+            yield write()
 
 
 @dataclass
