@@ -13,7 +13,7 @@ PYPROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 SOURCES := $(addsuffix /src,$(MEMBERS))
 INSTALLED := .venv/.installed
 
-.PHONY: help install lint format test run demo bench clean lock
+.PHONY: help install compiled lint format test run demo bench clean lock
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ $(INSTALLED): requirements.lock $(PYPROJECTS)
 	@$(BIN)/uv pip check -q --python $(BIN)/python || { $(BIN)/uv pip check --python $(BIN)/python; exit 1; }
 	@touch $@
 
+compiled: install ## Compile what works at volume, if a C compiler is here
+	@$(BIN)/python -m ringfence_local.compiled
+
 lint: install ## Style, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -42,16 +45,16 @@ format: install ## Put the code into its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: install ## Everything that can be proven on one machine, against real servers
+test: compiled ## Everything that can be proven on one machine, against real servers
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
-run: install ## The whole product on this machine, until Ctrl-C
+run: compiled ## The whole product on this machine, until Ctrl-C
 	@exec $(BIN)/ringfence run
 
-demo: install ## One client's story, from the first call to the top-up
+demo: compiled ## One client's story, from the first call to the top-up
 	@exec $(BIN)/ringfence demo
 
-bench: install ## Measure speed on this machine, and write tests/bench/RESULTS.md
+bench: compiled ## Measure speed on this machine, and write tests/bench/RESULTS.md
 	$(BIN)/python tests/bench $(ARGS)
 
 clean: ## Forget the state of `make run` (.ringfence)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from ringfence_local import compiled
 from ringfence_local.child import leashed
 from ringfence_local.errors import PartFailed
 
@@ -117,7 +118,7 @@ class Supervisor:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **child.program.environment},
+                env={**_environment(), **child.program.environment},
                 process_group=0,
             )
         child.pid = child.process.pid
@@ -156,6 +157,16 @@ class Supervisor:
                 child.process.kill()
         child.last_exit = await child.process.wait()
         child.pid, child.state = None, "ended"
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with the compiled copy of the services before their sources."""
+    path = [str(compiled.current() or ""), os.environ.get("PYTHONPATH", "")]
+    return {
+        **os.environ,
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": os.pathsep.join(filter(None, path)),
+    }
 
 
 def python_module(module: str, *arguments: str) -> list[str]:
