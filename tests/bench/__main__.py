@@ -38,7 +38,7 @@ class Plan:
 
 
 @click.command()
-@click.option("--calls", default=250_000, show_default=True, help="Calls in each throughput run.")
+@click.option("--calls", default=400_000, show_default=True, help="Calls in each throughput run.")
 @click.option("--accounts", default=10_000, show_default=True)
 @click.option("--rate", default=1_000, show_default=True, help="Calls a second, for latencies.")
 @click.option("--seconds", default=20, show_default=True, help="How long latencies are measured.")

@@ -16,8 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from rating.intake import read_batch
 from rating.store_rebuild import Differing, Posted, RebuildStore
 from rating.verify import Check
-from ringfence.kafka.batch import as_received
-from ringfence.kafka.records import Received
+from ringfence.kafka.records import Received, as_received
 from ringfence.topics import CALL_RATED, PAYMENT_RECEIVED
 
 _TOPICS = (PAYMENT_RECEIVED.name, CALL_RATED.name)
@@ -93,7 +92,7 @@ class _Reading:
         ends = await self._consumer.end_offsets(self._partitions)
         while behind := await self._behind(ends):
             polled = await self._consumer.getmany(*behind, timeout_ms=1000, max_records=_AT_ONCE)
-            batch = [as_received(record) for records in polled.values() for record in records]
+            batch = [record for records in polled.values() for record in as_received(records)]
             await store.post(list(postings(batch)))
             self.records += len(batch)
             left = sum([max(0, ends[p] - await self._consumer.position(p)) for p in behind])

@@ -3,18 +3,21 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Generic
+from typing import Generic
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from ringfence.kafka.line import Line
-from ringfence.kafka.records import Received
+from ringfence.kafka.records import Received, as_received
 from ringfence.kafka.shell import R, Shell
 from ringfence.observe.health import Progress
 from ringfence.observe.metrics import LAG
 from ringfence.topics import Topic
+
+_WAIT_MS = 250
+_TAKEN_AT_ONCE = 500
 
 log = structlog.get_logger()
 
@@ -64,10 +67,24 @@ class BatchRunner(Generic[R]):
     async def _poll(
         self, consumer: AIOKafkaConsumer
     ) -> tuple[list[Received], dict[TopicPartition, int]]:
-        """The next records, none after a while; and the offsets behind them."""
-        polled = await consumer.getmany(timeout_ms=250, max_records=self._max_records)
-        batch = [as_received(record) for records in polled.values() for record in records]
-        return batch, {at: records[-1].offset + 1 for at, records in polled.items() if records}
+        """The next records, none after a while; and the offsets behind them.
+
+        They are taken a few at a time: what aiokafka makes of a record is gone before the next
+        ones are made, and stays in the processor's cache meanwhile.
+        """
+        batch: list[Received] = []
+        ends: dict[TopicPartition, int] = {}
+        wait_ms = _WAIT_MS
+        while len(batch) < self._max_records:
+            room = min(_TAKEN_AT_ONCE, self._max_records - len(batch))
+            polled = await consumer.getmany(timeout_ms=wait_ms, max_records=room)
+            if not polled:
+                break
+            wait_ms = 0
+            for at, records in polled.items():
+                batch += as_received(records)
+                ends[at] = records[-1].offset + 1
+        return batch, ends
 
     async def _lag(self, consumer: AIOKafkaConsumer, line: Line[R]) -> int:
         """Records on our partitions that we have not settled, as of the last fetch of each."""
@@ -95,18 +112,6 @@ def make_consumer(topics: Sequence[str], bootstrap: str, group: str) -> AIOKafka
         request_timeout_ms=40_000,
         fetch_max_wait_ms=100,
         max_partition_fetch_bytes=1024 * 1024,
-    )
-
-
-def as_received(record: Any) -> Received:
-    """aiokafka's record as ours."""
-    return Received(
-        record.topic,
-        record.partition,
-        record.offset,
-        record.key,
-        record.value or b"",
-        tuple(record.headers),
     )
 
 

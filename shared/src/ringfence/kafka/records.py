@@ -1,10 +1,10 @@
 """What goes into a handler and what comes out of it. Handlers know no more of Kafka than this."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import NamedTuple, TypeVar, final, overload
+from typing import Any, NamedTuple, TypeVar, final, overload
 from uuid import UUID
 
 import orjson
@@ -56,6 +56,13 @@ class Received(NamedTuple):
             if name == "ce_correlationid":
                 return _as_text(raw)
         return self.header("ce_correlationid") or self.header("ce_id")
+
+
+def as_received(records: Iterable[Any]) -> list[Received]:
+    """A consumer's records as ours."""
+    return [
+        Received(r.topic, r.partition, r.offset, r.key, r.value or b"", r.headers) for r in records
+    ]
 
 
 def _as_text(raw: bytes) -> str:
