@@ -123,7 +123,10 @@ class Postgres:
             owner = pwd.getpwnam(self._user)
             os.chown(fresh, owner.pw_uid, owner.pw_gid)
         self._run(
-            "initdb", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", f"-U{SUPERUSER}",
+            # Texts are compared by PostgreSQL's own provider, byte by byte: an index whose key
+            # begins with an account's id is written quicker than by the C library's order.
+            "initdb", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8",
+            "--locale-provider=builtin", "--builtin-locale=C.UTF-8", f"-U{SUPERUSER}",
             "-D", str(fresh),
         )  # fmt: skip
         # Only a whole one gets the name, so that a kill in the middle leaves nothing half made.
