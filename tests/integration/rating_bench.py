@@ -37,8 +37,15 @@ class Bench:
         self.clock = FixedClock(NOON + timedelta(minutes=5))
         self.worker = self.another()
 
-    def another(self) -> Rating:
-        return Rating(store=self.store, books=Books(), clock=self.clock, retry_unrated_s=10**9)
+    def another(self, looks_first: int = 0) -> Rating:
+        """A worker; one that has long run, and takes what comes for new until it is not."""
+        return Rating(
+            store=self.store,
+            books=Books(),
+            clock=self.clock,
+            retry_unrated_s=10**9,
+            looks_first=looks_first,
+        )
 
     def rerating(self, on_account=lambda done, total: None) -> Rerating:
         return Rerating(

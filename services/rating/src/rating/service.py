@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 
+import structlog
+
 from rating.audit import STALL_S, Audit
 from rating.books import Books
 from rating.intake import Call, Intake, call_id_if_readable, read_batch, take_call
@@ -18,7 +20,7 @@ from rating.product_match import Match
 from rating.replay import Replayer
 from rating.settings import Settings
 from rating.settlement import Matched, Settlement, match_calls
-from rating.store import RatingStore, Settling
+from rating.store import EntryStands, RatingStore, Settling
 from rating.store_audit import AuditStore
 from rating.store_replay import ReplayStore
 from ringfence.clock import Clock, SystemClock
@@ -37,20 +39,39 @@ from ringfence.process import run_loops
 from ringfence.topics import ACCOUNT_CHANGED, CALL_COMPLETED, PAYMENT_RECEIVED, TARIFF_PUBLISHED
 
 NAME = "rating"
+log = structlog.get_logger()
 READS = (CALL_COMPLETED, PAYMENT_RECEIVED, ACCOUNT_CHANGED, TARIFF_PUBLISHED)
 
 
+LOOKS_FIRST = 10
+"""Batches that are looked up in the ledger before they are settled, after a start or a surprise:
+more than what may come again then."""
+
+
 class Rating:
-    """The handler: a batch's work in the database, and what is to be told of it."""
+    """The handler: a batch's work in the database, and what is to be told of it.
+
+    That nothing is charged twice is the ledger's unique index to say. Hardly a record comes twice
+    but after a kill or a rebalance: so the next `looks_first` batches are looked up before they
+    are settled, and others are taken for new. Where one then holds what stands already, all of it
+    is undone, and settled again by looking first.
+    """
 
     def __init__(
-        self, *, store: RatingStore, books: Books, clock: Clock, retry_unrated_s: int
+        self,
+        *,
+        store: RatingStore,
+        books: Books,
+        clock: Clock,
+        retry_unrated_s: int,
+        looks_first: int = LOOKS_FIRST,
     ) -> None:
         self._store = store
         self._books = books
         self._clock = clock
         self._retry_unrated = timedelta(seconds=retry_unrated_s)
         self._replays = ReplayStore(store.pool)
+        self._looks_first = looks_first
         self._settles = asyncio.Lock()
 
     async def handle(self, batch: Sequence[Received]) -> Outcome:
@@ -80,7 +101,8 @@ class Rating:
             calls = [
                 take_call(CallCompleted.model_validate_json(raw), raw.encode()) for raw in marked
             ]
-            settlement = await self._settle_in(settling, Intake(calls), self._match(calls))
+            matched = self._match(calls)
+            settlement = await self._settle_in(settling, Intake(calls), matched, look_first=True)
             waiting = {row.told.call_id for row in settlement.unrated}
             settled = {call.call_id for call in calls} - waiting
             await settling.replayed(settled, waiting, settlement.outcome().publish)
@@ -119,34 +141,59 @@ class Rating:
             return Outcome()
         with _stage("match"):
             matched = self._match(intake.calls)
+        if not self._looks_first:
+            try:
+                return await self._settle_as(intake, matched, look_first=False)
+            except EntryStands as surprise:
+                log.info("looking first for a while", reason=str(surprise))
+                self._looks_first = LOOKS_FIRST
+        outcome = await self._settle_as(intake, matched, look_first=True)
+        self._looks_first = max(0, self._looks_first - 1)
+        return outcome
+
+    async def _settle_as(
+        self, intake: Intake, matched: list[Matched], *, look_first: bool
+    ) -> Outcome:
         async with self._store.settling() as settling:
-            settlement = await self._settle_in(settling, intake, matched)
+            settlement = await self._settle_in(settling, intake, matched, look_first=look_first)
         return settlement.outcome()
 
     def _match(self, calls: Sequence[Call]) -> list[Matched]:
         return match_calls(self._books, calls, self._clock.now())
 
     async def _settle_in(
-        self, settling: Settling, intake: Intake, matched: list[Matched]
+        self, settling: Settling, intake: Intake, matched: list[Matched], *, look_first: bool
     ) -> Settlement:
+        """Settle in a transaction. Raises EntryStands where something was taken for new and is not.
+
+        What is charged or paid anew, the ledger's index tells; what is not, is asked for.
+        """
         with _stage("open"):
-            settlement = await self._open(settling, intake, matched)
+            settlement = await self._open(settling, intake, matched, look_first)
         with _stage("settle"):
             settlement.settle(intake.payments, matched)
         with _stage("write"):
+            unposted = settlement.unposted
+            if unposted and not look_first and await settling.stand(unposted):
+                raise EntryStands("something stands that is not charged now")
             await _write(settling, settlement)
         return settlement
 
-    async def _open(self, settling: Settling, intake: Intake, matched: list[Matched]) -> Settlement:
+    async def _open(
+        self, settling: Settling, intake: Intake, matched: list[Matched], look_first: bool
+    ) -> Settlement:
         """Lock the accounts first, then see what stands: no other worker can be in between."""
         matches = [one.match for one in matched if isinstance(one.match, Match)]
         accounts = {p.payment.account_id: p.payment.currency for p in intake.payments}
         accounts |= {match.account_id: match.currency for match in matches}
         standings = await settling.standings(accounts)
         calls = [one.call.call_id for one in matched]
-        entries = [one.call.entry_id for one in matched]
-        entries += [item.payment.payment_id for item in intake.payments]
-        known = await settling.known(entries, calls)
+        if look_first:
+            entries = [one.call.entry_id for one in matched]
+            entries += [item.payment.payment_id for item in intake.payments]
+            known = await settling.known(entries, calls)
+        else:
+            known = await settling.without_entry(calls)
         moved = {entry.account_id for entry in known.entries.values()} - standings.keys()
         if moved:  # a number that changed hands since it was charged; its account is open
             standings |= await settling.standings(dict.fromkeys(moved, ""))

@@ -57,7 +57,10 @@ def match_calls(books: Books, calls: Sequence[Call], now: datetime) -> list[Matc
 
 @dataclass
 class Settlement:
-    """What a batch comes to. Filled by `settle_call` and `settle_payment`, read by the store."""
+    """What a batch comes to. Filled by `settle`, read by the store.
+
+    `unposted` are the entries that its calls and payments might have had and did not get.
+    """
 
     books: Books
     known: Known
@@ -69,6 +72,7 @@ class Settlement:
     unrated: list[UnratedRow] = field(default_factory=list)
     resolved: list[UUID] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
+    unposted: list[UUID] = field(default_factory=list)
     _told: list[Callable[[], Outgoing]] = field(default_factory=list)
     _touched: dict[str, list[Entry]] = field(default_factory=dict)
     _threads: dict[UUID, str] = field(default_factory=dict)
@@ -91,11 +95,11 @@ class Settlement:
         standing = self.standings[payment.account_id]
         if standing.currency != payment.currency:
             reason = f"currency: got {payment.currency}, expected the account's {standing.currency}"
-            self.rejected.append(Rejected(item.received, reason))
+            self._reject_payment(item, reason)
             return
         if abs(standing.balance_micro + payment.amount_micro) > MAX_BALANCE_MICRO:
             reason = f"amount_micro: got {payment.amount_micro}, expected a balance that can be"
-            self.rejected.append(Rejected(item.received, reason))
+            self._reject_payment(item, reason)
             return
         posting = Posting(
             entry_id=payment.payment_id,
@@ -108,6 +112,10 @@ class Settlement:
             explanation=orjson.dumps({"reference": payment.reference}).decode(),
         )
         self._enter(posting, standing, item.received.correlation_id)
+
+    def _reject_payment(self, item: Payment, reason: str) -> None:
+        self.rejected.append(Rejected(item.received, reason))
+        self.unposted.append(item.payment.payment_id)
 
     def settle_call(self, matched: Matched) -> None:
         """Charge a call, or say by which rule it costs nothing, or queue it."""
@@ -191,6 +199,7 @@ class Settlement:
             detail=announce.details(call.call, match.service_id, verdict),
         )
         self.not_billed.append(row)
+        self.unposted.append(call.entry_id)
         currency = self.standings[match.account_id].currency
         known = KnownCall(
             row.account_id, row.service_id, row.reason, row.hidden, row.input_hash, row.detail,
@@ -225,6 +234,7 @@ class Settlement:
             started_at=c.started_at,
         )
         self.unrated.append(UnratedRow(told, call.input_hash, call.raw.decode()))
+        self.unposted.append(call.entry_id)
         self.known.unrated[c.call_id] = call.input_hash
         self._tell(announce.unrated, call, told)
 

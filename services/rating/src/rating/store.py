@@ -74,6 +74,14 @@ class Known:
     unrated: dict[UUID, bytes] = field(default_factory=dict)
 
 
+class EntryStands(Retry):
+    """An entry that was taken for new stands in the ledger already: the next look finds it.
+
+    After a look, another worker posted it meanwhile on another account (a number that changed
+    hands during a rebalance).
+    """
+
+
 class Settling:
     """One settlement: reads with locks, then writes, in one transaction."""
 
@@ -108,12 +116,22 @@ class Settling:
 
     async def known(self, entry_ids: list[UUID], call_ids: list[UUID]) -> Known:
         """What stands already of these entries and calls."""
-        known = Known()
+        known = await self.without_entry(call_ids)
         for row in await self._connection.fetch(
             f"select {', '.join(Entry._fields)} from rating.ledger where entry_id = any($1)",  # noqa: S608 - a constant
             entry_ids,
         ):
             known.entries[row["entry_id"]] = Entry(*row)
+        return known
+
+    async def stand(self, entry_ids: list[UUID]) -> bool:
+        """Whether any of these entries stands already."""
+        ask = "select exists (select from rating.ledger where entry_id = any($1))"
+        return bool(await self._connection.fetchval(ask, entry_ids))
+
+    async def without_entry(self, call_ids: list[UUID]) -> Known:
+        """What stands already of these calls without an entry: not billed, or in the queue."""
+        known = Known()
         standing = await self._connection.fetch(
             "select call_id, false as waits from rating.not_billed where call_id = any($1)"
             " union all select call_id, true from rating.unrated where call_id = any($1)",
@@ -151,17 +169,13 @@ class Settling:
         return {key: used.get(key, 0) for key in wanted}
 
     async def write_entries(self, entries: Sequence[Entry]) -> None:
-        """Append to the ledger.
-
-        Raises Retry where another worker posted one of them meanwhile on another account (a
-        number that changed hands during a rebalance): the next look finds it standing.
-        """
+        """Append to the ledger. Raises EntryStands where one of them stands there already."""
         try:
             await self._connection.copy_records_to_table(
                 "ledger", schema_name="rating", columns=Entry._fields, records=entries
             )
         except asyncpg.UniqueViolationError as error:
-            raise Retry(f"an entry was posted meanwhile: {error.detail}") from error
+            raise EntryStands(f"an entry stands already: {error.detail}") from error
 
     async def write_standings(self, standings: dict[str, Standing]) -> None:
         """Keep the balances beside the ledger."""
