@@ -130,6 +130,12 @@ class Bed:
         """Whether so many entries stand in the ledgers."""
         return await self.entries() >= count
 
+    async def at_work(self, *names: str) -> bool:
+        """Whether each of these workers has settled records: all have their partitions then."""
+        reports = [await self.stack.health(name) for name in names]
+        loops = [r["loops"].values() for r in reports if r]
+        return len(loops) == len(names) and all(any(one["read"] for one in ls) for ls in loops)
+
     async def caught_up(self, name: str) -> bool:
         """Whether a worker has read all there is."""
         return await self.lag(name) == 0

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ringfence.testing.wait import until
 from ringfence.topics import BALANCE_CHANGED
 
-_LOOK_EVERY_S = 0.25
+_LOOK_EVERY_S = 0.5
 _CHUNK = 5_000
 
 
@@ -31,7 +31,7 @@ async def throughput(bed: Bed, figures: Figures, *, deck: int, workers: int, cal
         await bed.start(name, "rating")
     await bed.start("balance-watch", "balance_watch")
     watch = "balance-watch"
-    await until(lambda: bed.has_entries(before + 1), every_s=_LOOK_EVERY_S, timeout_s=120)
+    await until(lambda: bed.at_work(*names), every_s=_LOOK_EVERY_S, timeout_s=120)
     rated_at, began = await bed.entries(), time.monotonic()
     cpu = bed.cpu_seconds([*names, watch])
     await until(lambda: bed.has_entries(before + calls), every_s=_LOOK_EVERY_S, timeout_s=600)

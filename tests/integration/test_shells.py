@@ -7,7 +7,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -40,7 +40,7 @@ def event(topic: Topic, key: str, number: int) -> Outgoing:
 
 async def caught_up(bootstrap: str, topic: Topic, group: str) -> bool:
     """Whether the group has committed all that the topic holds."""
-    consumer = make_consumer([], bootstrap, group)
+    consumer = make_consumer(bootstrap, group)
     await consumer.start()
     try:
         partitions = [TopicPartition(topic.name, p) for p in range(12)]
@@ -217,6 +217,36 @@ async def test_an_event_in_hand_at_the_end_comes_again(
     with worker(kind, kafka_bootstrap, group, key, "nothing") as second:
         seen = [await said(second) for _ in range(2)]
         assert seen == ['{"number": 0}\n', '{"number": 1}\n']
+
+
+async def test_what_is_in_hand_is_committed_before_its_partitions_are_handed_over(
+    kafka_bootstrap: str,
+) -> None:
+    """Nothing is handled twice for a replica that joins, though a batch was in hand."""
+    key, group, stop = f"k{uuid.uuid4().hex}", f"g{uuid.uuid4().hex}", asyncio.Event()
+    slow, other, in_hand = Recorder(key), Recorder(key), asyncio.Event()
+    handle = slow.handle
+
+    async def held(batch: Sequence[Received]) -> Outcome:
+        """Until the other replica has records, which it should not, or long enough for that."""
+        in_hand.set()
+        with suppress(AssertionError):
+            await until(lambda: bool(other.seen), timeout_s=6)
+        return await handle(batch)
+
+    slow.handle = held
+    async with open_publisher(kafka_bootstrap, source="test") as publisher:
+        await publisher.publish([event(BALANCE_LOW, key, n) for n in range(20)])
+        runs = (publisher, BALANCE_LOW, kafka_bootstrap, group, stop)
+        first = asyncio.create_task(run_shell(BatchRunner, slow, *runs))
+        await asyncio.wait_for(in_hand.wait(), 30)
+        second = asyncio.create_task(run_shell(BatchRunner, other, *runs))
+        try:
+            await until(lambda: caught_up(kafka_bootstrap, BALANCE_LOW, group), timeout_s=40)
+        finally:
+            stop.set()
+            await asyncio.gather(first, second)
+    assert sorted(slow.seen + other.seen) == sorted(f'{{"number": {n}}}' for n in range(20))
 
 
 async def said(process) -> str:

@@ -1,12 +1,12 @@
 """The batch runner: the shell for volume. Poll, handle all, await all deliveries, commit."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import Generic
+from typing import Any, Generic
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from ringfence.kafka.line import Line
@@ -18,6 +18,8 @@ from ringfence.topics import Topic
 
 _WAIT_MS = 250
 _TAKEN_AT_ONCE = 500
+_HANDOVER_BOUND_S = 20.0
+"""Shorter than the group's rebalance time-out."""
 
 log = structlog.get_logger()
 
@@ -49,9 +51,10 @@ class BatchRunner(Generic[R]):
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read and settle until `stop` is set; the batches in hand are finished first."""
-        consumer = make_consumer(self._topics, self._bootstrap, self._group)
-        await consumer.start()
+        consumer = make_consumer(self._bootstrap, self._group)
         line = Line(self._shell, group=self._group)
+        consumer.subscribe(self._topics, listener=_Handover(line))
+        await consumer.start()
         try:
             while not stop.is_set():
                 await line.room_for_one()
@@ -97,10 +100,26 @@ class BatchRunner(Generic[R]):
         return total
 
 
-def make_consumer(topics: Sequence[str], bootstrap: str, group: str) -> AIOKafkaConsumer:
-    """A group consumer with every setting that matters stated."""
+class _Handover(ConsumerRebalanceListener):
+    """Lets batches in hand be committed before another replica is given their partitions.
+
+    It saves work and no more than that: what is not committed in time is handled again there.
+    """
+
+    def __init__(self, line: Line[Any]) -> None:
+        self._line = line
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Wait for the batches in hand."""
+        await self._line.at_rest(_HANDOVER_BOUND_S)
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Nothing is to be done: the next poll reads from what was committed."""
+
+
+def make_consumer(bootstrap: str, group: str) -> AIOKafkaConsumer:
+    """A group consumer with every setting that matters stated; it has yet to subscribe."""
     return AIOKafkaConsumer(
-        *topics,
         bootstrap_servers=bootstrap,
         group_id=group,
         enable_auto_commit=False,

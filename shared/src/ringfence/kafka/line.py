@@ -49,6 +49,11 @@ class Line(Generic[R]):
         while self._tasks:
             await self._first_finished()
 
+    async def at_rest(self, bound_s: float) -> None:
+        """Wait until none is in hand, and no longer; what one failed with, `empty` raises."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=bound_s)
+
     async def give_up(self) -> None:
         """Abandon what is in hand: its offsets stay, and it comes again."""
         for task in self._tasks:
