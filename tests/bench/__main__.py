@@ -76,6 +76,7 @@ async def _bench(folder: Path, figures: Figures, console: Console, plan: Plan) -
             for deck in plan.decks:
                 for workers in plan.workers:
                     await throughput(bed, figures, deck=deck, workers=workers, calls=plan.calls)
+        await bed.rest()
         if plan.only in (None, "push"):
             await push(bed, figures, folder, rate=500, seconds=plan.seconds)
             await push(bed, figures, folder, rate=2_000, seconds=5)

@@ -154,6 +154,11 @@ class Bed:
             used["postgresql"] = _cpu(self.stack.postgres.pid)
         return used
 
+    async def rest(self) -> None:
+        """Have the database write down what throughput left it with: latencies are without it."""
+        await self.database.execute("vacuum analyze rating.ledger")
+        await self.database.execute("checkpoint")
+
     async def drain(self) -> None:
         """Let rating take what a scenario left on the topic: a call that is nowhere is a loss."""
         await self.start("rating-1", "rating")
