@@ -100,7 +100,7 @@ class BatchRunner(Generic[R]):
         return total
 
 
-class _Handover(ConsumerRebalanceListener):
+class _Handover(ConsumerRebalanceListener):  # type: ignore[misc] # it ships no types
     """Lets batches in hand be committed before another replica is given their partitions.
 
     It saves work and no more than that: what is not committed in time is handled again there.
