@@ -54,7 +54,7 @@ def current() -> Path | None:
 
 
 def build() -> None:
-    """Compile the sources, and put the result in the place of what was there. Some 40 s."""
+    """Compile the sources, and put the result in the place of what was there. Some 20 s."""
     compiler = _compiler()
     with tempfile.TemporaryDirectory(dir=sys.prefix, prefix="compiling-") as name:
         folder = Path(name) / "compiled"
@@ -107,7 +107,7 @@ def main() -> None:
     """Build what is not current."""
     if current():
         return
-    print("Compiling what works at volume; some 40 s…", flush=True)  # noqa: T201
+    print("Compiling what works at volume; some 20 s…", flush=True)  # noqa: T201
     try:
         build()
     except CanNotCompile as why:
