@@ -107,8 +107,9 @@ def main() -> None:
     """Build what is not current."""
     if current():
         return
-    print("Compiling what works at volume; some 20 s…", flush=True)  # noqa: T201
     try:
+        _compiler()
+        print("Compiling what works at volume; some 20 s…", flush=True)  # noqa: T201
         build()
     except CanNotCompile as why:
         print(f"Not compiled: {why}. All works all the same; rating is a third slower.")  # noqa: T201
