@@ -2,7 +2,7 @@
 
 The copy holds the same files, and beside those that work in memory for each call what mypyc made
 of them (docs/adr/0020). Services that are started with its folder first on PYTHONPATH run it, a
-third quicker. It is used only while it is a copy of the sources as they stand: whoever edits one
+quarter quicker. It is used only while it is a copy of the sources as they stand: whoever edits one
 runs the sources, until `make install` compiles them anew. Without a C compiler there is none.
 """
 
@@ -112,7 +112,7 @@ def main() -> None:
         print("Compiling what works at volume; some 20 s…", flush=True)  # noqa: T201
         build()
     except CanNotCompile as why:
-        print(f"Not compiled: {why}. All works all the same; rating is a third slower.")  # noqa: T201
+        print(f"Not compiled: {why}. All works all the same; rating is a fifth slower.")  # noqa: T201
 
 
 if __name__ == "__main__":
