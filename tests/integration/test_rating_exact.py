@@ -5,7 +5,6 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,8 +12,6 @@ from rating_bench import NORTH, Bench, open_bench, payment
 from structlog.testing import capture_logs
 
 from rating.rerate import Order
-from rating.service import Rating
-from ringfence.errors import Retry
 from ringfence.events.call import CallCompleted
 from ringfence.postgres.pool import open_pool
 from ringfence.testing.records import NOON, account, call
@@ -28,17 +25,6 @@ async def bench(database: str) -> AsyncIterator[Bench]:
         yield bench
 
 
-async def settle(bench: Bench, worker: Rating, calls: Sequence[CallCompleted]) -> None:
-    """As the shell does it: the same batch again while others are in the way."""
-    for _ in range(20):
-        try:
-            await bench.rate(*calls, worker=worker)
-        except (Retry, asyncpg.DeadlockDetectedError):
-            continue
-        return
-    raise AssertionError("never got through")
-
-
 async def work(bench: Bench, workers: int, batches: Sequence[Sequence[CallCompleted]]) -> None:
     """Several workers take batches from one list, whoever is free."""
     left = list(batches)
@@ -46,7 +32,7 @@ async def work(bench: Bench, workers: int, batches: Sequence[Sequence[CallComple
     async def take() -> None:
         worker = bench.another()
         while left:
-            await settle(bench, worker, left.pop())
+            await bench.get_through(*left.pop(), worker=worker)
 
     await asyncio.gather(*(take() for _ in range(workers)))
 
@@ -80,7 +66,7 @@ async def test_nine_of_ten_calls_on_one_account_beside_many_small_ones(bench: Be
 async def test_the_same_batch_by_several_workers_at_once_counts_once(bench: Bench) -> None:
     calls = [call(n, billsec=1 + 7 * n) for n in range(200)]
     workers = [bench.another() for _ in range(4)]
-    await asyncio.gather(*(settle(bench, worker, calls) for worker in workers))
+    await asyncio.gather(*(bench.get_through(*calls, worker=worker) for worker in workers))
     assert await bench.balance() == -cost_micro(calls)
     assert await bench.drift() == []
 

@@ -5,7 +5,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence.ids import call_id, derive
+from ringfence.ids import call_id, derive, deriver
 
 _PART = st.text(st.characters(exclude_characters="\x1f", exclude_categories=["Cs"]))
 _CAUSES = st.lists(_PART, max_size=4).map(tuple)
@@ -21,6 +21,11 @@ def test_two_causes_share_an_id_only_if_they_are_the_same(
     one: tuple[str, ...], other: tuple[str, ...]
 ) -> None:
     assert (derive("charge", *one) == derive("charge", *other)) == (one == other)
+
+
+@given(_PART, _CAUSES.filter(bool))
+def test_the_quick_way_gives_the_same_id(kind: str, cause: tuple[str, ...]) -> None:
+    assert deriver(kind)(*cause) == derive(kind, *cause)
 
 
 def test_parts_are_not_run_together() -> None:

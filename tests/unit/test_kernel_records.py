@@ -122,6 +122,8 @@ def test_the_first_cause_is_its_own_correlation() -> None:
     assert first.correlation_id == str(EVENT_ID)
     later = record(headers=(*first.headers, ("ce_correlationid", b"the-first")))
     assert later.correlation_id == "the-first"
+    empty = record(headers=(*first.headers, ("ce_correlationid", b"")))
+    assert empty.correlation_id == str(EVENT_ID)
     assert record().correlation_id == ""
 
 

@@ -56,11 +56,8 @@ def test_three_to_five_digits_are_an_extension(written: str) -> None:
 @pytest.mark.parametrize("written", ["*97", "*9712", "#31", " *72 ", "*"])
 def test_codes_begin_with_a_star_or_a_hash(written: str) -> None:
     code = CANADA.read(written)
-    assert (code.kind, code.digits, code.dialled) == (
-        "feature-code",
-        written.strip(),
-        written.strip(),
-    )
+    said = (code.kind, code.digits, code.international, code.dialled, code.why)
+    assert said == ("feature-code", written.strip(), False, written.strip(), "")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ NAMESPACE = UUID("5f0c1d52-6f0e-5b6e-9a53-0b9a4f6f7a11")
 """The root of all of ringfence's ids. It never changes: ids made from it stand in ledgers."""
 
 _NAMESPACE_BYTES = NAMESPACE.bytes
+_BETWEEN = "\x1f"
 _CLEARED = ~(0xF000 << 64 | 0xC000 << 48)
 _VERSION_5 = 5 << 76 | 0x8000 << 48
 
@@ -22,15 +23,15 @@ def derive(kind: str, *cause: object) -> UUID:
     differ. The result is uuid5 of NAMESPACE and the joined text (RFC 9562), of the class in which
     ids come from the database too: equal to uuid.UUID, and quicker to make, to hash and to write.
     """
-    return _uuid5(_NAMESPACE_BYTES + "\x1f".join((kind, *map(str, cause))).encode())
+    return _uuid5(_NAMESPACE_BYTES + _BETWEEN.join((kind, *map(str, cause))).encode())
 
 
-def deriver(kind: str) -> Callable[[str], UUID]:
-    """`derive` for one kind and a cause that is one text: half as dear, for volume."""
-    head = _NAMESPACE_BYTES + kind.encode() + b"\x1f"
+def deriver(kind: str) -> Callable[..., UUID]:
+    """`derive` for one kind, whose causes are one part or more, all texts: for volume."""
+    head = _NAMESPACE_BYTES + kind.encode() + _BETWEEN.encode()
 
-    def derive_of(cause: str) -> UUID:
-        return _uuid5(head + cause.encode())
+    def derive_of(*cause: str) -> UUID:
+        return _uuid5(head + _BETWEEN.join(cause).encode())
 
     return derive_of
 

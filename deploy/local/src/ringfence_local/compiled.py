@@ -3,7 +3,7 @@
 The copy holds the same files, and beside those that work in memory for each call what mypyc made
 of them (docs/adr/0020). Services that are started with its folder first on PYTHONPATH run it, a
 quarter quicker. It is used only while it is a copy of the sources as they stand: whoever edits one
-runs the sources, until `make install` compiles them anew. Without a C compiler there is none.
+runs the sources, until `make compiled` compiles them anew. Without a C compiler there is none.
 """
 
 import hashlib

@@ -94,7 +94,7 @@ def balance_changed(run: Run, currency: str, thread: str) -> Outgoing:
         BALANCE_CHANGED,
         last.account_id,
         told.encode(),
-        _changed_id(f"{last.account_id}\x1f{last.version}"),
+        _changed_id(last.account_id, str(last.version)),
         last.occurred_at,
         SOURCE,
         "",

@@ -50,7 +50,7 @@ class Line(Generic[R]):
             await self._first_finished()
 
     async def at_rest(self, bound_s: float) -> None:
-        """Wait until none is in hand, and no longer; what one failed with, `empty` raises."""
+        """Wait for those in hand, `bound_s` at most; what one failed with, `empty` raises."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=bound_s)
 

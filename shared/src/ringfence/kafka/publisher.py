@@ -71,6 +71,8 @@ class Publisher:
                 if not self._partitions.count(topic):
                     await self._learn(topic)
                 lanes.add(topic, key, value, headers)
+                if lanes.added % _WRITTEN_AT_ONCE == 0:
+                    await asyncio.sleep(0)
             await self._send(lanes)
 
     def _lanes(self) -> Lanes:

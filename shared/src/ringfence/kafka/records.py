@@ -53,7 +53,7 @@ class Received(NamedTuple):
         """What ties together all that one cause brought about, from CDR to mail."""
         if self.headers:
             name, raw = self.headers[-1]  # where our own publisher puts it
-            if name == "ce_correlationid":
+            if name == "ce_correlationid" and raw:
                 return _as_text(raw)
         return self.header("ce_correlationid") or self.header("ce_id")
 
