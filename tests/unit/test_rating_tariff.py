@@ -17,13 +17,22 @@ def row(prefix: str, rate: str = "0.01") -> tuple[str, str, str, int, int, int]:
     return prefix, f"to {prefix}", rate, 60, 6, 1
 
 
-@given(st.sets(PREFIXES, max_size=60), st.text("0123", max_size=12))
-def test_the_longest_prefix_wins(prefixes: set[str], digits: str) -> None:
+@given(st.sets(PREFIXES, max_size=60), st.text("0123", max_size=12), st.sets(st.integers(1, 9)))
+def test_the_longest_prefix_wins(others: set[str], digits: str, own: set[int]) -> None:
+    """Among the prefixes are some of the number's own, for chance makes hardly one of them."""
+    prefixes = others | {digits[:length] for length in own if digits}
     deck = Deck(row(prefix) for prefix in prefixes)
     found = deck.longest_prefix(digits)
     fitting = [prefix for prefix in prefixes if digits.startswith(prefix)]
     assert (found.prefix if found else None) == max(fitting, key=len, default=None)
     assert found is None or found.description == f"to {found.prefix}"
+
+
+def test_a_number_that_begins_as_a_longer_prefix_does_has_its_short_one() -> None:
+    deck = Deck([row("120"), row("1204567"), row("1204999")])
+    found = deck.longest_prefix("12045550123")
+    assert found is not None
+    assert found.prefix == "120"
 
 
 def test_a_row_is_found_with_all_that_it_says() -> None:
