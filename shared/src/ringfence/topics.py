@@ -7,10 +7,12 @@ contract tests walk through and what the AsyncAPI document says all come from th
 from dataclasses import dataclass
 
 from ringfence.events.account import AccountChanged
+from ringfence.events.alarm import Alarm
 from ringfence.events.balance import BalanceChanged, BalanceLow, BalanceRestored, BalanceZero
 from ringfence.events.call import CallCompleted, CallRated, CallUnrated
 from ringfence.events.model import EventData
 from ringfence.events.notice import NoticeFailed, NoticeSent
+from ringfence.events.operator import OperatorRequested
 from ringfence.events.payment import PaymentReceived
 from ringfence.events.service import ServiceRestored, ServiceSuspended, ServiceSuspensionFailed
 from ringfence.events.source import SourceFailed, SourceGapFound, SourceRecovered
@@ -60,8 +62,13 @@ SERVICE_RESTORED = Topic(
     "service.restored.v1", ServiceRestored, "suspender", ("notifier", "accounts")
 )
 SERVICE_SUSPENSION_FAILED = Topic(
-    "service.suspension-failed.v1", ServiceSuspensionFailed, "suspender", ("notifier", "accounts")
+    "service.suspension-failed.v1", ServiceSuspensionFailed, "suspender", ("accounts",)
 )
+OPERATOR_REQUESTED = Topic(
+    "operator.requested.v1", OperatorRequested, "accounts", ("suspender",), keyed_by="service"
+)
+RATING_ALARM = Topic("rating.alarm.v1", Alarm, "rating", ("notifier",), keyed_by="subject")
+SUSPENDER_ALARM = Topic("suspender.alarm.v1", Alarm, "suspender", ("notifier",), keyed_by="subject")
 NOTICE_SENT = Topic("notice.sent.v1", NoticeSent, "notifier")
 NOTICE_FAILED = Topic("notice.failed.v1", NoticeFailed, "notifier")
 SOURCE_FAILED = Topic("source.failed.v1", SourceFailed, "cdr-ingest", keyed_by="server_id:lane")
@@ -86,6 +93,9 @@ ALL_TOPICS: tuple[Topic, ...] = (
     SERVICE_SUSPENDED,
     SERVICE_RESTORED,
     SERVICE_SUSPENSION_FAILED,
+    OPERATOR_REQUESTED,
+    RATING_ALARM,
+    SUSPENDER_ALARM,
     NOTICE_SENT,
     NOTICE_FAILED,
     SOURCE_FAILED,

@@ -4,10 +4,25 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from ringfence.events.model import Currency, EventData, Id, Instant, Micro, Number, Text
+from ringfence.events.model import (
+    Count,
+    Currency,
+    EventData,
+    Id,
+    Instant,
+    Micro,
+    Number,
+    Text,
+)
 
 YesNoNone = Literal["Yes", "No", "None"]
 WrittenBy = Literal["us", "person", "import", ""]
+OrderKind = Literal["manual", "forced", "whmcs", "exemption"]
+"""Who holds a service off, or keeps it on, whatever the credit is (architecture, section 4)."""
+
+OperatingMode = Literal["shadow", "live"]
+"""`shadow`: everything is computed and shown, nothing is switched or mailed."""
+
 Decimal = Annotated[str, Field(pattern=r"^\d{1,12}(\.\d{1,12})?$")]
 """A non-negative decimal number as text, so that no decimals are lost on the way."""
 
@@ -65,7 +80,8 @@ class Service(EventData):
     """A product that a client has: where its calls come from, and what is switched off.
 
     `suspend_by` is the level at which the service is switched on its server; `gateway` needs
-    `gateway_ids`. The fields of the other kinds of server stay empty.
+    `gateway_ids`. The fields of the other kinds of server stay empty. Calls that ended before
+    `bill_from` are not billed; None: all are.
     """
 
     service_id: Id
@@ -83,12 +99,31 @@ class Service(EventData):
     package: Package | None = None
     suspend_by: Literal["extensions", "gateway", "domain"] = "extensions"
     gateway_ids: tuple[Text, ...] = ()
+    bill_from: Instant | None = None
+
+
+class Order(EventData):
+    """A person's or WHMCS's decision about a client, or about one of its products (`service_id`).
+
+    An order whose `until` has passed counts as absent at every decision.
+    """
+
+    kind: OrderKind
+    service_id: Id | None = None
+    given_by: Text
+    reason: Text = ""
+    since: Instant
+    until: Instant | None = None
 
 
 class AccountChanged(EventData):
     """`account.changed.v1`: the whole profile of an account; the topic is compacted.
 
-    `version` grows with every change; an older one that comes late is ignored.
+    `version` grows with every change; an older one that comes late is ignored. `orders` are those
+    in force when this was written; None in records from before orders were published: the two
+    suspension fields of the profile are the client's orders then. `accepted` counts the payments
+    that accounts had accepted at this version. `leave_off`: a client that went back to shadow
+    keeps what we had switched off.
     """
 
     account_id: Id
@@ -100,3 +135,8 @@ class AccountChanged(EventData):
     outstanding_micro: Micro = 0
     services: tuple[Service, ...] = ()
     changed_at: Instant
+    orders: tuple[Order, ...] | None = None
+    mode: OperatingMode = "live"
+    leave_off: bool = False
+    accepted: Count = 0
+    credit_limit_micro: Micro = 0

@@ -10,7 +10,8 @@ class PaymentReceived(EventData):
     """`payment.received.v1`: a top-up, or an adjustment that an operator posts.
 
     `payment_id` is derived from the account and the idempotency key. Amounts of adjustments may
-    be negative; those of top-ups are positive.
+    be negative; those of top-ups are positive. A client's opening balance is an adjustment of any
+    amount, 0 too. A refund is a negative adjustment with the payment that it `refunds`.
     """
 
     payment_id: UUID
@@ -20,3 +21,4 @@ class PaymentReceived(EventData):
     currency: Currency
     reference: Text = ""
     received_at: Instant
+    refunds: UUID | None = None

@@ -3,18 +3,23 @@
 from typing import Literal
 from uuid import UUID
 
-from ringfence.events.model import Currency, EventData, Id, Instant, Micro, Number, Text
+from ringfence.events.model import Currency, EventData, Id, Instant, Micro, Number, Text, Version
 
 Mode = Literal["manual", "exempt", "forced", "auto"]
 """Which rule governed (domain/billing, section 7, table a)."""
+
+Hold = Literal["funds", "manual", "forced", "whmcs"]
+"""What keeps a service off. Holds are independent: any one is enough (architecture, section 4)."""
 
 
 class ServiceSuspended(EventData):
     """`service.suspended.v1`: the service is off, and the PBX was read back to say so.
 
-    `zero_mail` is whether the client is owed the mail "VoIP Zero Balance"; `cause_id` is the
-    event that brought the suspension about, the same for all services of the account, so that
-    one crossing gives one mail.
+    Published again when the reason of a service that stays off changes. `holds` are what keeps it
+    off, empty in records from before they were published; `client_wide` is false where all of them
+    hold this product alone. `zero_mail` is whether the client is owed the mail "VoIP Zero
+    Balance": once for each funds hold (`hold` is its number, 0 if it is not known). `cause_id` is
+    the event that brought the suspension about, the same for all services of the account.
     """
 
     account_id: Id
@@ -28,6 +33,9 @@ class ServiceSuspended(EventData):
     currency: Currency
     confirmed_at: Instant
     evidence: Text
+    holds: tuple[Hold, ...] = ()
+    client_wide: bool = True
+    hold: Version = 0
 
 
 class ServiceRestored(EventData):
