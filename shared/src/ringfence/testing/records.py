@@ -55,8 +55,12 @@ def account(
     profile: dict[str, object] | None = None,
     package: dict[str, object] | None = None,
     service: dict[str, object] | None = None,
+    **changed: object,
 ) -> AccountChanged:
-    """A client with one FusionPBX product; dictionaries override single fields."""
+    """A client with one FusionPBX product; dictionaries override single fields.
+
+    `changed` gives further fields of the event, such as `orders`, `mode` or `accepted`.
+    """
     plan = Package.model_validate({"tariff_id": "north", **(package or {})})
     product = {
         "service_id": f"svc-{account_id}",
@@ -75,17 +79,19 @@ def account(
         "threshold_micro": threshold_micro,
         **(profile or {}),
     }
-    return AccountChanged(
-        account_id=account_id,
-        version=version,
-        currency=currency,
-        time_zone="America/Toronto",
-        client=Client(first_name="Ada", last_name="North", email="ada@north.example"),
-        profile=Profile.model_validate(fields),
-        outstanding_micro=outstanding_micro,
-        services=(Service.model_validate(product),),
-        changed_at=NOON,
-    )
+    event = {
+        "account_id": account_id,
+        "version": version,
+        "currency": currency,
+        "time_zone": "America/Toronto",
+        "client": Client(first_name="Ada", last_name="North", email="ada@north.example"),
+        "profile": Profile.model_validate(fields),
+        "outstanding_micro": outstanding_micro,
+        "services": (Service.model_validate(product),),
+        "changed_at": NOON,
+        **changed,
+    }
+    return AccountChanged.model_validate(event)
 
 
 def call(number: int = 1, **fields: object) -> CallCompleted:
