@@ -97,7 +97,7 @@ async def tell_story(stack: Stack, console: Console) -> Story:
         start = time.monotonic()
         await add_client(door, CLIENT)
         story.tell("Field Bakery is a new client: prepaid, warned at 15.00, one trunk on the PBX")
-        await story.until("opening top-up of 20.00 posted", start, _is(sight.balance, 20_000_000))
+        await story.until("opening balance of 20.00 posted", start, _is(sight.balance, 20_000_000))
         await _spend(story, sight, door)
         await _recover(story, sight, door)
     return story

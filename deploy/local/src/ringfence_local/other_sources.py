@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ringfence_local.ports import free_port
-from ringfence_local.sample import PACKAGE, FrontDoor, SampleClient, pbx_seed
+from ringfence_local.sample import BILL_FROM, PACKAGE, FrontDoor, SampleClient, pbx_seed
 from ringfence_local.scene import PBX_ID
 from ringfence_local.state import secret_file, write_private
 from ringfence_local.supervisor import Program, python_module
@@ -149,6 +149,7 @@ async def add_other_clients(door: FrontDoor) -> None:
             "kind": "vodia",
             "server_id": VODIA_ID,
             "name": "Harbour PBX",
+            "bill_from": BILL_FROM,
             "package": PACKAGE,
             "tenant_and_inbound_dids": f"{VODIA_TENANT} | 5195550177 | 300",
             "did_or_extension": "300",
@@ -165,6 +166,7 @@ async def add_other_clients(door: FrontDoor) -> None:
             "kind": "lesnet",
             "server_id": LESNET_ID,
             "name": "Prairie DID",
+            "bill_from": BILL_FROM,
             "domain": f"{PEER} | {PEER_DID}",
             "username": PEER_DID,
             "peer_id": PEER,
@@ -181,6 +183,7 @@ async def add_other_clients(door: FrontDoor) -> None:
             "kind": "fusionpbx",
             "server_id": PBX_ID,
             "name": "Wood PBX",
+            "bill_from": BILL_FROM,
             "package": PACKAGE,
             "domain_tenant_and_main_dids": f"{PUSHED.tenant} | {PUSHED.did}",
             "extensions": " | ".join(PUSHED.extensions),
@@ -201,6 +204,6 @@ async def _client(
             "time_zone": "America/Toronto",
             "has_voip_service": "yes",
             "low_balance_threshold": "15",
+            "opening_balance": opening,
         },
     )
-    await door.top_up(account_id, opening, "opening")

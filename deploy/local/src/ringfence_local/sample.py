@@ -17,6 +17,9 @@ from ringfence_local.stack import Stack
 
 TARIFF = "north"
 PACKAGE = "prepaid"
+BILL_FROM = "2026-01-01T00:00:00Z"
+"""Simulated calls lie in the past: they count from before the products were entered."""
+
 TARIFF_CSV = """\
 Description,Prefix,RateValue,Increment
 Canada and USA,1,0.012,6
@@ -175,7 +178,7 @@ async def load_sample(door: FrontDoor, clients: Sequence[SampleClient] = CLIENTS
 
 
 async def add_client(door: FrontDoor, client: SampleClient) -> None:
-    """A client with its product, its trunk and telephones on the PBX, and an opening top-up."""
+    """A client with its opening balance, its product, and its trunk and telephones on the PBX."""
     await door.pbx("seed", pbx_seed(client))
     await door.put(
         f"/clients/{client.account_id}",
@@ -188,9 +191,9 @@ async def add_client(door: FrontDoor, client: SampleClient) -> None:
             "time_zone": "America/Toronto",
             "has_voip_service": "yes",
             "low_balance_threshold": client.threshold,
+            "opening_balance": client.opening,
         },
     )
-    await door.top_up(client.account_id, client.opening, "opening")
     await door.put(
         f"/clients/{client.account_id}/products/{client.service_id}",
         {
@@ -199,6 +202,7 @@ async def add_client(door: FrontDoor, client: SampleClient) -> None:
             "name": f"{client.company or client.last_name} PBX",
             "prepaid": client.prepaid,
             "package": PACKAGE,
+            "bill_from": BILL_FROM,
             "domain_tenant_and_main_dids": f"{client.tenant} | {client.did}",
             "extensions": " | ".join(client.extensions),
             "suspend_by": client.suspend_by,

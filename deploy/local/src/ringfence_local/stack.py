@@ -199,6 +199,7 @@ class Stack:
             "RINGFENCE_NOTIFIER_SMTP_PORT": str(self.ports["inbox"]),
             "RINGFENCE_NOTIFIER_SENDER": f"billing@{PBX_DOMAIN}",
             "RINGFENCE_ACCOUNTS_PORT": str(self.ports["accounts"]),
+            "RINGFENCE_ACCOUNTS_DEFAULT_MODE": "live",
             "RINGFENCE_ACCOUNTS_TOKENS_FILE": str(self._tokens),
             **self._environment,
         }

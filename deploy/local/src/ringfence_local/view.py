@@ -41,14 +41,16 @@ def _balances(seen: Sighting) -> Table:
             row["account_id"],
             f"{format_cents(row['balance_micro'])} {row['currency']}",
             Text(level, style=_LEVEL_STYLE.get(level, "")),
-            _service_state(row["suspended"], row["open"]),
+            _service_state(row["suspended"], row["would_be"], row["open"]),
         )
     return table
 
 
-def _service_state(suspended: bool, is_open: bool) -> Text:
+def _service_state(suspended: bool, would_be_off: bool, is_open: bool) -> Text:
     if is_open:
         return Text("switching…", style="yellow")
+    if would_be_off:
+        return Text("would be off", style="magenta")
     return Text("suspended", style="red") if suspended else Text("on", style="green")
 
 

@@ -15,6 +15,8 @@ _BALANCES = """
 select b.account_id, b.balance_micro, b.currency, l.level,
     exists (select from report.service_state s where s.account_id = b.account_id
         and s.wanted = 'suspended') as suspended,
+    exists (select from report.service_state s where s.account_id = b.account_id
+        and not s.live and s.would = 'suspended') as would_be,
     exists (select from report.service_state s where s.account_id = b.account_id and s.open) as open
 from report.balance b left join report.level l using (account_id)
 order by b.account_id limit $1
