@@ -39,7 +39,7 @@ class Town:
         )
 
     async def move_in(self, client: SampleClient) -> None:
-        """Make a client; when this returns, its opening balance is accepted and its product known."""
+        """Make a client; when this returns, its opening balance and its product are accepted."""
         await load_sample(self.door, [])
         await add_client(self.door, client)
 
