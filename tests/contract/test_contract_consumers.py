@@ -21,12 +21,20 @@ from rating.service import Rating
 from rating.store import RatingStore
 from ringfence.contracts.examples import Example, examples_of, key_of
 from ringfence.events.account import AccountChanged, Service
+from ringfence.events.payment import PaymentReceived
 from ringfence.events.tariff import RateRow, TariffPublished, rows_digest
 from ringfence.kafka.records import Outcome, Received
 from ringfence.postgres.pool import Pool, open_pool
+from ringfence.testing.claims import hold_payments
 from ringfence.testing.clock import FixedClock
 from ringfence.testing.records import from_outgoing
-from ringfence.topics import ACCOUNT_CHANGED, ALL_TOPICS, TARIFF_PUBLISHED, Topic
+from ringfence.topics import (
+    ACCOUNT_CHANGED,
+    ALL_TOPICS,
+    PAYMENT_RECEIVED,
+    TARIFF_PUBLISHED,
+    Topic,
+)
 from suspender.service import Suspender
 from suspender.store import SuspenderStore
 
@@ -103,7 +111,7 @@ def with_value(example: Example, value: bytes) -> Received:
 
 
 async def what_must_stand(dsn: str) -> None:
-    """What is there before such events can come: tariffs' rows, and clients with products."""
+    """What is there before such events can come: tariffs' rows, clients, products and payments."""
     connection = await asyncpg.connect(dsn)
     try:
         for example in examples_of(TARIFF_PUBLISHED):
@@ -114,6 +122,8 @@ async def what_must_stand(dsn: str) -> None:
             account = example.event()
             assert isinstance(account, AccountChanged)
             await _client(connection, account)
+        payments = [example.event() for example in examples_of(PAYMENT_RECEIVED)]
+        await hold_payments(connection, [p for p in payments if isinstance(p, PaymentReceived)])
     finally:
         await connection.close()
 

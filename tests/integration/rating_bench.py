@@ -20,6 +20,7 @@ from ringfence.events.tariff import TariffPublished, rows_digest
 from ringfence.ids import derive
 from ringfence.kafka.records import Outcome
 from ringfence.postgres.pool import Pool, open_pool
+from ringfence.testing.claims import hold_payments
 from ringfence.testing.clock import FixedClock
 from ringfence.testing.records import NOON, account, received
 from ringfence.topics import ACCOUNT_CHANGED, CALL_COMPLETED, PAYMENT_RECEIVED, TARIFF_PUBLISHED
@@ -100,6 +101,20 @@ class Bench:
         return await self.worker.handle([received(ACCOUNT_CHANGED, a) for a in accounts])
 
     async def pay(self, *payments: PaymentReceived) -> Outcome:
+        """Have payments that accounts holds posted."""
+        await self.hold(*payments)
+        return await self.announce(*payments)
+
+    async def hold(self, *payments: PaymentReceived) -> None:
+        """Have accounts hold payments."""
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            await hold_payments(connection, payments)
+        finally:
+            await connection.close()
+
+    async def announce(self, *payments: PaymentReceived) -> Outcome:
+        """Have rating read payments from the topic, whether accounts holds them or not."""
         return await self.worker.handle([received(PAYMENT_RECEIVED, p) for p in payments])
 
     async def rate(self, *calls, worker: Rating | None = None) -> Outcome:

@@ -151,9 +151,9 @@ async def test_a_top_up_is_posted_once_and_a_reused_key_with_another_amount_refu
     bench: Bench,
 ) -> None:
     for _ in range(2):
-        await bench.worker.handle([received(PAYMENT_RECEIVED, payment("k1", 20_000_000))])
+        await bench.pay(payment("k1", 20_000_000))
     other = payment("k1", 30_000_000)
-    outcome = await bench.worker.handle([received(PAYMENT_RECEIVED, other)])
+    outcome = await bench.announce(other)
     assert [r.reason for r in outcome.reject] == [
         "payment: came again with another content; the first stands"
     ]
@@ -162,13 +162,14 @@ async def test_a_top_up_is_posted_once_and_a_reused_key_with_another_amount_refu
 
 async def test_a_payment_in_another_currency_is_refused(bench: Bench) -> None:
     euros = payment("k1", 20_000_000, currency="EUR")
-    outcome = await bench.worker.handle([received(PAYMENT_RECEIVED, euros)])
+    outcome = await bench.pay(euros)
     assert [r.reason for r in outcome.reject] == ["currency: got EUR, expected the account's CAD"]
     assert await bench.balance() == 0
 
 
 async def test_a_top_up_between_calls_is_told_as_a_change_of_its_own(bench: Bench) -> None:
     """Else a balance that rose and fell again within a batch would hide its crossings."""
+    await bench.hold(payment("k1", 20_000_000))
     outcome = await bench.worker.handle(
         [
             received(CALL_COMPLETED, call(1), call(1).call_id),

@@ -86,9 +86,11 @@ def test_an_inbound_charge_whatever_was_dialled(dialled: str) -> None:
 @given(st.integers(-(10**15), 10**15), INSTANTS)
 def test_a_balance(amount_micro: int, at: datetime) -> None:
     posting = Posting(UUID(int=1), "1001", "top-up", amount_micro, UUID(int=2), at, b"", "{}")
-    first = post(Standing("CAD", 7, 3), posting)
-    told: Any = read(announce.balance_changed(Run(first, first), "CAD", "thread"))
+    standing = Standing("CAD", 7, 3, settled=2)
+    first = post(standing, posting)
+    told: Any = read(announce.balance_changed(Run(first, first), standing, "thread"))
     assert isinstance(told, BalanceChanged)
     assert (told.version, told.from_version) == (4, 3)
     assert (told.balance_micro, told.from_balance_micro) == (7 + amount_micro, 7)
     assert (told.cause, told.cause_id, told.occurred_at) == ("top-up", UUID(int=2), at)
+    assert (told.currency, told.settled) == ("CAD", 3)

@@ -7,7 +7,7 @@ and currencies hold nothing that JSON would have to escape. Tests read them by t
 from datetime import datetime
 
 from rating.intake import Call
-from rating.ledger import Entry, Run
+from rating.ledger import Entry, Run, Standing
 from rating.verdict import NotBilled, Rated, as_json, as_text
 from ringfence.events.call import CallCompleted, CallUnrated
 from ringfence.ids import derive, deriver
@@ -77,18 +77,20 @@ def unrated(call: Call, told: CallUnrated) -> Outgoing:
     )
 
 
-def balance_changed(run: Run, currency: str, thread: str) -> Outgoing:
+def balance_changed(run: Run, standing: Standing, thread: str) -> Outgoing:
     """`balance.changed.v1` for a run of one account's entries; `thread` is that of the last.
 
-    The payload is BalanceChanged, written without the model: tests read it by the model.
+    `standing` is the account after all of its entries that are known. The payload is
+    BalanceChanged, written without the model: tests read it by the model.
     """
     last = run.last
     told = (
         f'{{"account_id":"{last.account_id}","version":{last.version}'
         f',"balance_micro":{last.balance_after_micro},"from_version":{run.first.version - 1}'
-        f',"from_balance_micro":{run.from_balance_micro},"currency":"{currency}"'
+        f',"from_balance_micro":{run.from_balance_micro},"currency":"{standing.currency}"'
         f',"cause":"{last.kind}","cause_id":"{last.cause_id}"'
-        f',"occurred_at":{as_json(last.occurred_at)}}}'
+        f',"occurred_at":{as_json(last.occurred_at)}'
+        f',"settled":{standing.settled_at(last.version)}}}'
     )
     return Outgoing(
         BALANCE_CHANGED,

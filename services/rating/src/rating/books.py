@@ -1,6 +1,6 @@
 """What rating must know to price a call, kept in memory and renewed from the database."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import asyncpg
 import structlog
@@ -82,6 +82,14 @@ class Books:
             return None
         period = period_of(answered_at(call), match.time_zone)
         return match.account_id, match.service_id, period
+
+    def client_names(self, account_ids: Iterable[str]) -> dict[str, str]:
+        """These clients' names, by account; accounts that are not known here are missing."""
+        clients = {a: self._accounts[a].client for a in account_ids if a in self._accounts}
+        return {
+            account_id: c.company_name or f"{c.first_name} {c.last_name}".strip()
+            for account_id, c in clients.items()
+        }
 
     def places(self, account_ids: Sequence[str]) -> list[tuple[str, str]]:
         """Where these accounts' calls come from: (server_id, tenant)."""

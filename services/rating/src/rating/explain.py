@@ -23,6 +23,7 @@ TO_DO: Mapping[str, str] = {
 """What an operator does about a call that waits, by its reason."""
 
 _RULES: Mapping[str, str] = {
+    "before-bill-from": "it ended before its product's bill-from instant",
     "filter-hidden": "a filter of its package hides it",
     "unanswered": "it was not answered",
     "filter-not-billed": "a filter of its package spares it",
@@ -111,6 +112,8 @@ def of_not_billed(row: Mapping[str, Any]) -> Iterator[Line]:
     yield "outcome", f"not billed: {_RULES.get(row['reason'], row['reason'])}"
     yield "account", row["account_id"]
     yield from _facts(told, told["explanation"])
+    if bill_from := told["explanation"].get("bill_from"):
+        yield "billed from", bill_from
     if pattern := told["explanation"].get("pattern"):
         yield "filter", f"{pattern}{', which hides it from the client too' * row['hidden']}"
 
@@ -153,8 +156,10 @@ def of_entry(row: Mapping[str, Any]) -> Iterator[Line]:
     if row["kind"] in ("top-up", "adjustment"):
         yield "outcome", f"{row['kind']} of {format_micro(row['amount_micro'])} {row['currency']}"
         yield "account", row["account_id"]
-        reference = orjson.loads(row["explanation"]).get("reference")
-        yield "reference", reference or "none given"
+        told = orjson.loads(row["explanation"])
+        yield "reference", told.get("reference") or "none given"
+        if refunds := told.get("refunds"):
+            yield "refunds", f"payment {refunds}"
         yield "received", row["occurred_at"].isoformat()
     yield "entry", f"{row['entry_id']}, the account's number {row['version']}"
     yield "posted", row["posted_at"].isoformat()

@@ -70,11 +70,19 @@ charge_id = deriver("charge")
 
 
 class Payment(NamedTuple):
-    """A payment with what identifies its content."""
+    """A payment with what identifies its content; `received` is None for one that waited."""
 
     payment: PaymentReceived
     input_hash: bytes
-    received: Received
+    correlation_id: str
+    received: Received | None
+
+
+def take_payment(
+    payment: PaymentReceived, correlation_id: str, received: Received | None = None
+) -> Payment:
+    """A payment as settling takes it; `received` is None for one that waited for its claim."""
+    return Payment(payment, _payment_hash(payment), correlation_id, received)
 
 
 @dataclass
@@ -141,7 +149,7 @@ def _read_payment(intake: Intake, received: Received) -> None:
         raise Reject(f"amount_micro: got {payment.amount_micro}, expected more than 0 for a top-up")
     if abs(payment.amount_micro) > MAX_MICRO:
         raise Reject(f"amount_micro: got {payment.amount_micro}, expected at most {MAX_MICRO}")
-    intake.payments.append(Payment(payment, _payment_hash(payment), received))
+    intake.payments.append(take_payment(payment, received.correlation_id, received))
 
 
 def _read_account(intake: Intake, received: Received) -> None:

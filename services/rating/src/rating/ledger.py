@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import Literal, NamedTuple, final
 from uuid import UUID
 
+from ringfence.ids import derive
+
 Kind = Literal["charge", "top-up", "adjustment", "reversal"]
 
 
@@ -62,17 +64,32 @@ class Entry(NamedTuple):
 
 @dataclass
 class Standing:
-    """An account's balance and version, as far as the postings got."""
+    """An account's balance and version, as far as the postings got.
+
+    `settled` counts its top-ups and adjustments.
+    """
 
     currency: str
     balance_micro: int
     version: int
+    settled: int = 0
+
+    def settled_at(self, version: int) -> int:
+        """How many top-ups and adjustments an earlier version of the account held at least.
+
+        Exact for the latest version. Each later posting may have been one of them or not, so all
+        are taken off. The number is never too high, which is what matters: a reader that believes
+        in a payment that is not in the balance yet would end or begin a funds hold by mistake.
+        """
+        return max(0, self.settled - (self.version - version))
 
 
 def post(standing: Standing, posting: Posting) -> Entry:
     """Apply `posting` to the account: its version grows by one."""
     standing.balance_micro += posting.amount_micro
     standing.version += 1
+    if posting.kind == "top-up" or posting.kind == "adjustment":
+        standing.settled += 1
     return Entry(
         posting.account_id,
         standing.version,
@@ -103,23 +120,34 @@ class Run(NamedTuple):
 def runs(entries: Sequence[Entry]) -> list[Run]:
     """Cut one account's entries into runs, so that telling only their ends hides no crossing.
 
-    A top-up between two charges starts a new run, and so does a gap in the versions. Entries of
-    zero belong to whichever run they stand in.
+    A top-up between two charges starts a new run, and so does a gap in the versions. The opening
+    balance is a run of its own: what begins with it is treated otherwise than what a charge begins
+    (a client that starts without credit is owed no mail). Other entries of zero belong to the run
+    that they are in.
     """
     if len(entries) == 1:
         return [Run(entries[0], entries[0])]
     found: list[Run] = []
     way = 0
+    alone = False
     for entry in sorted(entries, key=lambda e: e.version):
         amount = entry.amount_micro
+        follows_opening, alone = alone, is_opening(entry)
         neighbour = bool(found) and found[-1].last.version + 1 == entry.version
-        if neighbour and amount * way >= 0:
+        if neighbour and amount * way >= 0 and not (alone or follows_opening):
             found[-1] = Run(found[-1].first, entry)
             way = way or amount
         else:
             found.append(Run(entry, entry))
             way = amount
     return found
+
+
+def is_opening(entry: Entry) -> bool:
+    """Whether an entry is its account's opening balance: a payment under the key `opening`."""
+    return entry.kind == "adjustment" and entry.entry_id == derive(
+        "payment", entry.account_id, "opening"
+    )
 
 
 def total_micro(entries: Sequence[Entry]) -> int:

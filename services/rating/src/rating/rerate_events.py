@@ -7,7 +7,7 @@ from uuid import UUID
 import orjson
 
 from rating.announce import SOURCE
-from rating.ledger import Entry
+from rating.ledger import Entry, Standing
 from rating.store_rerate import ChangeRow
 from ringfence.events.balance import BalanceChanged
 from ringfence.ids import derive
@@ -48,9 +48,9 @@ def call_rated(
 
 
 def balance_changed(
-    entries: Sequence[Entry], currency: str, run_id: UUID, told_at: datetime
+    entries: Sequence[Entry], standing: Standing, run_id: UUID, told_at: datetime
 ) -> Outgoing:
-    """`balance.changed.v1` from before the first entry to after the last.
+    """`balance.changed.v1` from before the first entry to after the last, which made `standing`.
 
     Never one by one: a balance that a reversal lifts and its charge lowers again, in the same
     transaction, crossed nothing, and no client is to be told that it did.
@@ -66,10 +66,11 @@ def balance_changed(
             balance_micro=last.balance_after_micro,
             from_version=first.version - 1,
             from_balance_micro=first.balance_after_micro - first.amount_micro,
-            currency=currency,
+            currency=standing.currency,
             cause="reversal",
             cause_id=run_id,
             occurred_at=told_at,
+            settled=standing.settled_at(last.version),
         ).to_json(),
         event_id=derive("balance.changed", account_id, last.version),
         time=told_at,

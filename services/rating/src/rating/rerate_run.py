@@ -173,7 +173,7 @@ async def _write(
         entries.append(post(standing, reversal))
         entries.append(post(standing, charge_of(row.change, account_id, row.charge_id)))
         events.append(call_rated(row, entries[-1], planned.currency, run_id, told_at))
-    events.append(balance_changed(entries, planned.currency, run_id, told_at))
+    events.append(balance_changed(entries, standing, run_id, told_at))
     await settling.write_entries(entries)
     await settling.write_standings({account_id: standing})
     await _write_free_used(settling, planned.changes)

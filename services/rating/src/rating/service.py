@@ -10,17 +10,20 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
+from uuid import UUID
 
 import structlog
 
 from rating.audit import STALL_S, Audit
 from rating.books import Books
-from rating.intake import Call, Intake, call_id_if_readable, read_batch, take_call
+from rating.claim_loop import ClaimLoop
+from rating.claims import claim_problem
+from rating.intake import Call, Intake, call_id_if_readable, read_batch, take_call, take_payment
 from rating.product_match import Match
 from rating.replay import Replayer
 from rating.settings import Settings
 from rating.settlement import Matched, Settlement, match_calls
-from rating.store import EntryStands, RatingStore, Settling
+from rating.store import EntryStands, Known, RatingStore, Settling
 from rating.store_audit import AuditStore
 from rating.store_replay import ReplayStore
 from ringfence.clock import Clock, SystemClock
@@ -108,6 +111,23 @@ class Rating:
             await settling.replayed(settled, waiting, settlement.outcome().publish)
             return len(marked)
 
+    async def post_claimed(self, after: UUID) -> UUID | None:
+        """Post a page of waiting payments whose claim is good by now; where the page ended.
+
+        The pages go by the payments' ids, so that one that cannot be posted stops no other.
+        """
+        now = self._clock.now()
+        async with self._settles, self._store.settling() as settling:
+            found = await settling.claims.claimed_by_now(after)
+            if not found:
+                await settling.claims.end_alarms_without_cause(now)
+                return None
+            payments = [take_payment(each.payment, each.correlation_id) for each in found]
+            intake = Intake(payments=payments)
+            settlement = await self._settle_in(settling, intake, [], look_first=True)
+            await settling.claims.publish(settlement.outcome().publish)
+        return found[-1].payment.payment_id
+
     async def _learn(self, intake: Intake) -> list[Rejected]:
         """Keep new profiles and tariff versions before anything is rated by them."""
         rejected = []
@@ -177,14 +197,28 @@ class Rating:
             if unposted and not look_first and await settling.stand(unposted):
                 raise EntryStands("something stands that is not charged now")
             await _write(settling, settlement)
+            await self._write_claims(settling, settlement)
         return settlement
+
+    async def _write_claims(self, settling: Settling, settlement: Settlement) -> None:
+        if settlement.unclaimed:
+            names = self._books.client_names(u.payment.account_id for u in settlement.unclaimed)
+            await settling.claims.keep(settlement.unclaimed, names, self._clock.now())
+        if settlement.claimed:
+            await settling.claims.resolve(settlement.claimed, self._clock.now())
 
     async def _open(
         self, settling: Settling, intake: Intake, matched: list[Matched], look_first: bool
     ) -> Settlement:
         """Lock the accounts first, then see what stands: no other worker can be in between."""
         matches = [one.match for one in matched if isinstance(one.match, Match)]
-        accounts = {p.payment.account_id: p.payment.currency for p in intake.payments}
+        checked = await _check_claims(settling, intake)
+        # An unclaimed payment opens no account: its currency may be anybody's.
+        accounts = {
+            p.account_id: p.currency
+            for p in (item.payment for item in intake.payments)
+            if not claim_problem(p, checked.claims.get(p.payment_id))
+        }
         accounts |= {match.account_id: match.currency for match in matches}
         standings = await settling.standings(accounts)
         calls = [one.call.call_id for one in matched]
@@ -194,6 +228,7 @@ class Rating:
             known = await settling.known(entries, calls)
         else:
             known = await settling.without_entry(calls)
+        known.claims, known.unclaimed = checked.claims, checked.unclaimed
         moved = {entry.account_id for entry in known.entries.values()} - standings.keys()
         if moved:  # a number that changed hands since it was charged; its account is open
             standings |= await settling.standings(dict.fromkeys(moved, ""))
@@ -218,6 +253,13 @@ class Rating:
 
 def _stage(name: str) -> AbstractContextManager[object]:
     return STAGE_SECONDS.labels(NAME, name).time()
+
+
+async def _check_claims(settling: Settling, intake: Intake) -> Known:
+    """One look for all payments of a batch; none without payments."""
+    ids = [item.payment.payment_id for item in intake.payments]
+    claims, unclaimed = await settling.claims.look(ids) if ids else ({}, {})
+    return Known(claims=claims, unclaimed=unclaimed)
 
 
 async def _write(settling: Settling, settlement: Settlement) -> None:
@@ -260,6 +302,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         replayer = Replayer(
             rating=handler, store=ReplayStore(pool), progress=health.loop("rating-replay")
         )
+        claims = ClaimLoop(rating=handler, progress=health.loop("rating-claims"))
         relay = OutboxRelay(pool, publisher, schema="rating", progress=health.loop("rating-outbox"))
         audit_every_s = settings.rating_audit_every_s
         audit = Audit(
@@ -268,4 +311,4 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             progress=health.loop("rating-audit", stall_s=audit_every_s + STALL_S),
             behind=lambda: progress.lag > settings.rating_batch_records,
         )
-        await run_loops(stop, runner.run, replayer.run, relay.run, audit.run)
+        await run_loops(stop, runner.run, replayer.run, claims.run, relay.run, audit.run)

@@ -16,12 +16,14 @@ import orjson
 from rating import announce
 from rating.books import Books
 from rating.call_time import disbelieved
+from rating.claims import Unclaimed, claim_of, claim_problem
 from rating.intake import Call, Payment
 from rating.ledger import Entry, Posting, Standing, post, runs
 from rating.product_match import Match
 from rating.store import FreeKey, Known, KnownCall, NotBilledRow, UnratedRow
 from rating.verdict import NotBilled, Rated, Unrated
 from ringfence.events.call import CallUnrated
+from ringfence.events.payment import PaymentReceived
 from ringfence.kafka.records import Outcome, Outgoing, Received, Rejected, WrittenLate
 
 MAX_BALANCE_MICRO = 10**16
@@ -60,6 +62,7 @@ class Settlement:
     """What a batch comes to. Filled by `settle`, read by the store.
 
     `unposted` are the entries that its calls and payments might have had and did not get.
+    `unclaimed` payments wait for their claim, `claimed` ones wait no longer.
     """
 
     books: Books
@@ -73,6 +76,8 @@ class Settlement:
     resolved: list[UUID] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     unposted: list[UUID] = field(default_factory=list)
+    unclaimed: list[Unclaimed] = field(default_factory=list)
+    claimed: list[UUID] = field(default_factory=list)
     _told: list[Callable[[], Outgoing]] = field(default_factory=list)
     _touched: dict[str, list[Entry]] = field(default_factory=dict)
     _threads: dict[UUID, str] = field(default_factory=dict)
@@ -85,12 +90,17 @@ class Settlement:
             self.settle_call(matched)
 
     def settle_payment(self, item: Payment) -> None:
-        """Post a top-up or an adjustment."""
+        """Post a top-up or an adjustment that accounts holds. One in the ledger needs no claim."""
         payment = item.payment
         known = self.known.entries.get(payment.payment_id)
         if known is not None:
+            self._end_wait(payment.payment_id)
             if self._again(known, item.input_hash, item.received, "payment"):
-                self._touch(known, item.received.correlation_id)
+                self._touch(known, item.correlation_id)
+            return
+        problem = claim_problem(payment, self.known.claims.get(payment.payment_id))
+        if problem:
+            self._wait_for_claim(item, problem)
             return
         standing = self.standings[payment.account_id]
         if standing.currency != payment.currency:
@@ -109,13 +119,35 @@ class Settlement:
             cause_id=payment.payment_id,
             occurred_at=payment.received_at,
             input_hash=item.input_hash,
-            explanation=orjson.dumps({"reference": payment.reference}).decode(),
+            explanation=_of_payment(payment),
         )
-        self._enter(posting, standing, item.received.correlation_id)
+        self._enter(posting, standing, item.correlation_id)
+        self._end_wait(payment.payment_id)
 
     def _reject_payment(self, item: Payment, reason: str) -> None:
-        self.rejected.append(Rejected(item.received, reason))
+        """Refuse a payment. One that waited has no record to reject: it waits on, and says why."""
         self.unposted.append(item.payment.payment_id)
+        if item.received is None:
+            self._keep_waiting(item, reason)
+        else:
+            self.rejected.append(Rejected(item.received, reason))
+
+    def _wait_for_claim(self, item: Payment, problem: str) -> None:
+        payment = item.payment
+        self.unposted.append(payment.payment_id)
+        first = self.known.unclaimed.setdefault(payment.payment_id, claim_of(payment))
+        if first == claim_of(payment):
+            self._keep_waiting(item, problem)
+        else:
+            self._refuse(item.received, "payment")
+
+    def _keep_waiting(self, item: Payment, reason: str) -> None:
+        record = item.received.value.decode() if item.received else ""
+        self.unclaimed.append(Unclaimed(item.payment, reason, record, item.correlation_id))
+
+    def _end_wait(self, payment_id: UUID) -> None:
+        if self.known.unclaimed.pop(payment_id, None) is not None:
+            self.claimed.append(payment_id)
 
     def settle_call(self, matched: Matched) -> None:
         """Charge a call, or say by which rule it costs nothing, or queue it."""
@@ -264,15 +296,23 @@ class Settlement:
     def _changes(self) -> Iterator[Callable[[], Outgoing]]:
         """What the accounts' balances did, each account's entries once and in their order."""
         for account_id, entries in self._touched.items():
-            currency = self.standings[account_id].currency
+            standing = self.standings[account_id]
             distinct = entries if len(entries) == 1 else _distinct(entries)
             for run in runs(distinct):
                 thread = self._threads[run.last.entry_id]
-                yield partial(announce.balance_changed, run, currency, thread)
+                yield partial(announce.balance_changed, run, standing, thread)
 
     def moved(self) -> dict[str, Standing]:
         """The accounts that got new entries, as they stand now."""
         return {e.account_id: self.standings[e.account_id] for e in self.entries}
+
+
+def _of_payment(payment: PaymentReceived) -> str:
+    """What a payment's entry says for people: its reference, and the payment that it refunds."""
+    explained = {"reference": payment.reference}
+    if payment.refunds is not None:
+        explained["refunds"] = str(payment.refunds)
+    return orjson.dumps(explained).decode()
 
 
 def _distinct(entries: Iterable[Entry]) -> list[Entry]:

@@ -9,7 +9,9 @@ from uuid import UUID
 
 import asyncpg
 
+from rating.claims import Claim
 from rating.ledger import Entry, Standing
+from rating.store_claims import Claims
 from ringfence.errors import Retry
 from ringfence.events.account import AccountChanged
 from ringfence.events.call import CallUnrated
@@ -67,11 +69,16 @@ class UnratedRow(NamedTuple):
 
 @dataclass
 class Known:
-    """What the database knew of a batch's calls and payments before it was settled."""
+    """What the database knew of a batch's calls and payments before it was settled.
+
+    `claims` are the payments that accounts holds, `unclaimed` those that wait, as they came first.
+    """
 
     entries: dict[UUID, Entry] = field(default_factory=dict)
     not_billed: dict[UUID, KnownCall] = field(default_factory=dict)
     unrated: dict[UUID, bytes] = field(default_factory=dict)
+    claims: dict[UUID, Claim] = field(default_factory=dict)
+    unclaimed: dict[UUID, Claim] = field(default_factory=dict)
 
 
 class EntryStands(Retry):
@@ -87,12 +94,13 @@ class Settling:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.claims = Claims(connection)
 
     async def standings(self, accounts: dict[str, str]) -> dict[str, Standing]:
         """Lock the accounts (id -> currency if it must be opened) in key order; how they stand."""
         ids = sorted(accounts)
         rows = await self._connection.fetch(
-            "select account_id, currency, balance_micro, version from rating.account"
+            "select account_id, currency, balance_micro, version, settled from rating.account"
             " where account_id = any($1) order by account_id for update",
             ids,
         )
@@ -100,10 +108,7 @@ class Settling:
             known = {row["account_id"] for row in rows}
             await self._open([(a, c) for a, c in accounts.items() if a not in known])
             return await self.standings(accounts)
-        return {
-            row["account_id"]: Standing(row["currency"], row["balance_micro"], row["version"])
-            for row in rows
-        }
+        return {row["account_id"]: Standing(*row[1:]) for row in rows}
 
     async def _open(self, accounts: Sequence[tuple[str, str]]) -> None:
         await self._connection.execute(
@@ -179,13 +184,14 @@ class Settling:
 
     async def write_standings(self, standings: dict[str, Standing]) -> None:
         """Keep the balances beside the ledger."""
-        rows = [(a, s.balance_micro, s.version) for a, s in standings.items()]
+        rows = [(a, s.balance_micro, s.version, s.settled) for a, s in standings.items()]
         await self._connection.execute(
-            "update rating.account a"
-            " set balance_micro = n.balance_micro, version = n.version, updated_at = now()"
-            " from unnest($1::text[], $2::bigint[], $3::bigint[])"
-            " as n(account_id, balance_micro, version) where a.account_id = n.account_id",
-            *_columns(rows, 3),
+            "update rating.account a set balance_micro = n.balance_micro, version = n.version,"
+            " settled = n.settled, updated_at = now()"
+            " from unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[])"
+            " as n(account_id, balance_micro, version, settled)"
+            " where a.account_id = n.account_id",
+            *_columns(rows, 4),
         )
 
     async def write_free_used(self, used: dict[FreeKey, int]) -> None:

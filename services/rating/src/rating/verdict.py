@@ -2,10 +2,11 @@
 
 The order is that of domain/billing, sections 4 to 6: number, filters, then direction and rate.
 
-1. hidden by a filter; 2. never answered; 3. spared by a filter; 4. local: by its direction or,
-unless it came from outside, by its number (feature code, extension); 5. no direction: unrated;
-6. inbound: by the package's inbound rate, whatever the number; 7. outbound: by the longest prefix
-of the tariff in force when the call was answered, or by the product's flat rate.
+1. ended before the product's bill-from instant; 2. hidden by a filter; 3. never answered; 4. spared
+by a filter; 5. local: by its direction or, unless it came from outside, by its number (feature
+code, extension); 6. no direction: unrated; 7. inbound: by the package's inbound rate, whatever the
+number; 8. outbound: by the longest prefix of the tariff in force when the call was answered, or by
+the product's flat rate.
 
 Where the source leaves a choice: an outbound number of three to five digits that a tariff row
 names exactly, at rate 0 (911), is rated at 0 and shown rather than taken for an extension; a
@@ -33,6 +34,7 @@ from ringfence.events.call import CallCompleted
 from ringfence.events.model import Explanation
 
 NotBilledReason = Literal[
+    "before-bill-from",
     "filter-hidden",
     "unanswered",
     "filter-not-billed",
@@ -67,10 +69,11 @@ class NotBilled(NamedTuple):
 
     @property
     def explanation(self) -> Explanation:
-        """Why the call is not billed; `detail` is the filter's pattern."""
+        """Why the call is not billed; `detail` is the filter's pattern, or the instant."""
         explained: Explanation = {"number": self.number, "not_billed": self.reason}
         if self.detail:
-            explained["pattern"] = self.detail
+            name = "bill_from" if self.reason == "before-bill-from" else "pattern"
+            explained[name] = self.detail
         return explained
 
     def written(self) -> str:
@@ -194,6 +197,9 @@ def settle(
     """Everything about a call's price that does not depend on the calls before it."""
     terms = match.terms
     number = terms.numbers.read(billed_number(call))
+    bill_from = match.service.bill_from
+    if bill_from is not None and call.ended_at < bill_from:
+        return NotBilled("before-bill-from", False, number.digits, bill_from.isoformat())
     if isinstance(terms.filters, NoTerms):
         return Unrated("no-tariff-in-force", terms.filters.detail)
     spared = _spared(call, number, terms.filters)
