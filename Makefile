@@ -8,7 +8,7 @@ PYTHON ?= python3
 # Most tests wait for servers and processes: more at once than cores.
 JOBS ?= 3
 BIN := .venv/bin
-MEMBERS := shared $(sort $(wildcard services/*)) deploy/local deploy/simulators
+MEMBERS := shared $(sort $(wildcard services/*)) deploy/local deploy/simulators deploy/vectors
 PYPROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 SOURCES := $(addsuffix /src,$(MEMBERS))
 INSTALLED := .venv/.installed

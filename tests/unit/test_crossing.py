@@ -1,126 +1,119 @@
-"""Levels, and which moves between them are announced."""
-
-from itertools import pairwise
-from pathlib import Path
+"""Funds holds, levels, and which changes between them are published."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balance_watch.crossing import cross, first_sight, level_of, parse_threshold
-from balance_watch.vectors import COLUMNS, Case
+from balance_watch.crossing import cross, level_of
+from balance_watch.funds import belong_together, class_of, hold_after
 from ringfence.events.balance import Level
-from ringfence.vectors import read_cases
 
-VECTORS = Path(__file__).parents[1] / "vectors" / "thresholds.csv"
-CASES = read_cases(VECTORS, COLUMNS, Case.read)
-AMOUNTS = st.integers(-(10**9), 10**9)
-THRESHOLDS = st.none() | st.integers(0, 10**9)
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_published_case(case: Case) -> None:
-    assert case.events() == case.expected
+SMALL = st.integers(-6, 6)
+DEBTS = st.integers(0, 6)
+LIMITS = st.integers(0, 3)
 
 
 @pytest.mark.parametrize(
-    ("balance", "threshold", "outstanding", "level"),
+    ("credit", "outstanding", "limit", "funds"),
     [
-        (16, 15, 0, "ok"),
-        (15, 15, 0, "low"),
-        (1, 15, 0, "low"),
-        (0, 15, 0, "exhausted"),
-        (-1, None, 0, "exhausted"),
-        (1, None, 0, "ok"),
-        (1, 0, 0, "ok"),
-        (20, 15, 20, "ok"),
-        (20, 15, 21, "exhausted"),
-        (20, 15, 10, "ok"),
-        (20, 15, -5, "ok"),
-        (0, 15, -5, "exhausted"),
+        (-1, 0, 0, "spent"),
+        (0, 0, 0, "spent"),
+        (0, 5, 0, "spent"),
+        (0, -5, 0, "spent"),
+        (5, 6, 0, "spent"),
+        (5, 5, 0, "between"),
+        (5, 1, 0, "between"),
+        (5, 0, 0, "free"),
+        (1, 0, 0, "free"),
+        (5, -1, 0, "free"),
+        (0, 0, 3, "free"),
+        (-2, 0, 3, "free"),
+        (-3, 0, 3, "spent"),
+        (-2, 1, 3, "spent"),
+        (2, 1, 3, "between"),
     ],
 )
-def test_levels(balance: int, threshold: int | None, outstanding: int, level: Level) -> None:
-    """The threshold is held against the credit, not against what debts would leave of it."""
-    assert level_of(balance, threshold, outstanding) == level
+def test_the_class_of_a_pair(credit: int, outstanding: int, limit: int, funds: str) -> None:
+    """Within a credit limit debts of 0 hold nobody, however negative the credit is."""
+    assert class_of(credit, outstanding, limit) == funds
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "kind"),
-    [
-        (None, "ok", None),
-        (None, "low", None),
-        (None, "exhausted", None),
-        ("ok", "ok", None),
-        ("ok", "low", "low"),
-        ("ok", "exhausted", "zero"),
-        ("low", "ok", "restored"),
-        ("low", "low", None),
-        ("low", "exhausted", "zero"),
-        ("exhausted", "ok", "restored"),
-        ("exhausted", "low", "restored"),
-        ("exhausted", "exhausted", None),
-    ],
+    ("credit", "outstanding", "when_free", "when_held"),
+    [(-1, 0, 1, 1), (0, 5, 1, 1), (5, 6, 1, 1), (5, 5, 0, 1), (5, 1, 0, 1), (5, 0, 0, 0)],
 )
-def test_every_move_has_one_name(before: Level | None, after: Level, kind: str | None) -> None:
-    assert cross(before, after) == kind
-
-
-def test_who_is_met_exhausted_is_announced_for_nobody_else_would() -> None:
-    assert first_sight("exhausted") == "zero"
-    assert first_sight("low") == "restored"
-    assert first_sight("ok") == "restored"
-
-
-@given(st.lists(AMOUNTS, min_size=1), THRESHOLDS, st.integers(0, 10**9))
-def test_events_alternate_as_the_level_moves(
-    balances: list[int], threshold: int | None, outstanding: int
+def test_the_hold_after_a_pair_that_belongs_together(
+    credit: int, outstanding: int, when_free: int, when_held: int
 ) -> None:
-    """`low` is never announced twice without a rise between, nor `zero`."""
-    levels = [level_of(balance, threshold, outstanding) for balance in balances]
-    armed = {"low": True, "zero": True}
-    for before, after in pairwise(levels):
-        kind = cross(before, after)
-        if kind == "restored":
-            armed = {"low": after == "ok", "zero": True}
-        elif kind:
-            assert armed[kind]
-            armed = {"low": False, "zero": kind == "low"}
+    assert hold_after(False, credit, outstanding) is bool(when_free)
+    assert hold_after(True, credit, outstanding) is bool(when_held)
 
 
-@given(AMOUNTS, AMOUNTS, THRESHOLDS, st.integers(0, 10**9))
-def test_less_money_is_never_a_better_level(
-    one: int, other: int, threshold: int | None, outstanding: int
+@given(st.booleans(), SMALL, DEBTS, LIMITS)
+def test_a_pair_that_does_not_belong_together_only_begins_a_hold_for_want_of_credit(
+    held: bool, credit: int, outstanding: int, limit: int
+) -> None:
+    after = hold_after(held, credit, outstanding, limit, together=False)
+    assert after == (held or credit <= -limit)
+
+
+@pytest.mark.parametrize(
+    ("settled", "accepted", "together"),
+    [(None, 9, True), (0, 0, True), (2, 3, False), (3, 3, True), (4, 3, True)],
+)
+def test_when_credit_and_debts_belong_together(
+    settled: int | None, accepted: int, together: bool
+) -> None:
+    assert belong_together(settled, accepted) is together
+
+
+@given(st.booleans(), SMALL, SMALL, DEBTS, DEBTS, LIMITS)
+def test_more_credit_and_less_debts_never_begin_a_hold(
+    held: bool, one: int, other: int, debts: int, fewer: int, limit: int
 ) -> None:
     less, more = sorted((one, other))
-    kind = cross(level_of(more, threshold, outstanding), level_of(less, threshold, outstanding))
-    assert kind in (None, "low", "zero")
+    fewer, debts = sorted((debts, fewer))
+    poor = hold_after(held, less, debts, limit)
+    rich = hold_after(held, more, fewer, limit)
+    assert rich <= poor
 
 
 @pytest.mark.parametrize(
-    ("text", "threshold_micro"),
+    ("held", "balance", "threshold", "level"),
     [
-        ("15", 15_000_000),
-        (" $15 ", 15_000_000),
-        ("$ 15.00", 15_000_000),
-        ("12.50", 12_500_000),
-        (".5", 500_000),
-        ("1,500", 1_500_000_000),
-        ("$1,500.25", 1_500_250_000),
-        ("", None),
-        ("  ", None),
-        ("0", None),
-        ("$0.00", None),
+        (False, 16, 15, "ok"),
+        (False, 15, 15, "low"),
+        (False, 1, 15, "low"),
+        (False, 1, None, "ok"),
+        (False, -1, None, "ok"),
+        (False, 1, 0, "ok"),
+        (True, 100, 15, "exhausted"),
+        (True, 10, 15, "exhausted"),
     ],
 )
-def test_a_threshold_as_people_type_it(text: str, threshold_micro: int | None) -> None:
-    assert parse_threshold(text) == (threshold_micro, "")
+def test_levels(held: bool, balance: int, threshold: int | None, level: Level) -> None:
+    assert level_of(held, balance, threshold) == level
 
 
 @pytest.mark.parametrize(
-    "text", ["soon", "$", "-5", "1,50", "15 dollars", "1e3", "NaN", "١٥", "0.0000001", "9" * 20]
+    ("before", "after", "quiet", "due"),
+    [
+        (None, "ok", None, None),
+        (None, "low", None, "low"),
+        (None, "exhausted", "zero", "zero"),
+        ("ok", "ok", None, None),
+        ("ok", "low", None, "low"),
+        ("ok", "exhausted", "zero", "zero"),
+        ("low", "ok", "restored", "restored"),
+        ("low", "low", None, "low"),
+        ("low", "exhausted", "zero", "zero"),
+        ("exhausted", "ok", "restored", "restored"),
+        ("exhausted", "low", "restored", "restored"),
+        ("exhausted", "exhausted", None, None),
+    ],
 )
-def test_a_threshold_that_is_no_amount_is_off_with_a_warning(text: str) -> None:
-    read = parse_threshold(text)
-    assert read.threshold_micro is None
-    assert "Low Balance Threshold" in read.warning
+def test_every_change_has_one_name(
+    before: Level | None, after: Level, quiet: str | None, due: str | None
+) -> None:
+    assert cross(before, after, alert_due=False) == quiet
+    assert cross(before, after, alert_due=True) == due

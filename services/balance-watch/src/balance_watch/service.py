@@ -1,8 +1,8 @@
-"""Balance-watch's whole way: balances and profiles in; each crossing out, once.
+"""The balance-watch pipeline: consumes balances and profiles, publishes each crossing once.
 
-balance.changed ─┐                                  ┌─▶ balance.low
-                 ├─▶ read ─▶ compare ─▶ keep level ─┼─▶ balance.zero
-account.changed ─┘                                  └─▶ balance.restored
+balance.changed ─┐                                            ┌─▶ balance.low
+                 ├─▶ read ─▶ decide hold and level ─▶ commit ─┼─▶ balance.zero
+account.changed ─┘                                            └─▶ balance.restored
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from uuid import UUID
 
 from balance_watch.settings import Settings
 from balance_watch.store import WatchStore
-from balance_watch.watch import Crossing, Watched, see_balance, see_profile
+from balance_watch.watch import Crossing, FundsPair, Watched, see_balance, see_profile
 from ringfence.errors import Reject
 from ringfence.events.account import AccountChanged
 from ringfence.events.balance import BalanceChanged
@@ -31,42 +31,50 @@ NAME = "balance-watch"
 _BALANCES = QuickReader(BalanceChanged)
 
 
-class _Seen(NamedTuple):
+class _Item(NamedTuple):
     change: BalanceChanged | AccountChanged
     cause_id: UUID
-    thread: str
+    correlation_id: str
+
+
+class _Compared(NamedTuple):
+    """What a batch brought about; `stale` are the causes that were applied in an earlier batch."""
+
+    crossings: list[Crossing]
+    pairs: list[FundsPair]
+    stale: list[UUID]
 
 
 class BalanceWatch:
-    """The handler: levels move in the database, crossings are told."""
+    """The handler: applies balances and profiles to the accounts and publishes the crossings."""
 
     def __init__(self, *, store: WatchStore) -> None:
         self._store = store
 
     async def handle(self, batch: Sequence[Received]) -> Outcome:
         """Compare a batch's changes with what is known. Safe to call again."""
-        seen, outcome = _read(batch)
-        if not seen:
+        items, outcome = _read(batch)
+        if not items:
             return outcome
         async with self._store.watching() as watching:
-            accounts = await watching.accounts({item.change.account_id for item in seen})
-            crossings, stale = _compare(accounts, seen)
-            again = await watching.announced(stale) if stale else []
-            await watching.write(accounts.values(), crossings)
+            accounts = await watching.accounts({item.change.account_id for item in items})
+            crossings, pairs, stale = _compare(accounts, items)
+            again = await watching.published(stale) if stale else []
+            await watching.write(accounts.values(), crossings, pairs)
         outcome.publish = [crossing.outgoing() for crossing in [*again, *crossings]]
         return outcome
 
 
-def _read(batch: Sequence[Received]) -> tuple[list[_Seen], Outcome]:
-    seen, outcome = [], Outcome()
+def _read(batch: Sequence[Received]) -> tuple[list[_Item], Outcome]:
+    items, outcome = [], Outcome()
     for received in batch:
         try:
-            item = _Seen(_change(received), received.event_id, received.correlation_id)
+            item = _Item(_change(received), received.event_id, received.correlation_id)
         except Reject as reason:
             outcome.reject.append(Rejected(received, str(reason)))
         else:
-            seen.append(item)
-    return seen, outcome
+            items.append(item)
+    return items, outcome
 
 
 def _change(received: Received) -> BalanceChanged | AccountChanged:
@@ -75,30 +83,33 @@ def _change(received: Received) -> BalanceChanged | AccountChanged:
     return parse(AccountChanged, received)
 
 
-def _compare(
-    accounts: dict[str, Watched], seen: Sequence[_Seen]
-) -> tuple[list[Crossing], list[UUID]]:
-    """Move the accounts; the new crossings, and the causes that were taken in before."""
-    crossings: list[Crossing | None] = []
-    stale: list[UUID] = []
-    for change, cause_id, thread in seen:
-        account = accounts.setdefault(
-            change.account_id, Watched(change.account_id, change.currency)
-        )
+def _compare(accounts: dict[str, Watched], items: Sequence[_Item]) -> _Compared:
+    """Apply the changes to the accounts, in their order; an older version changes nothing."""
+    compared = _Compared([], [], [])
+    for change, cause_id, correlation_id in items:
+        account = accounts.get(change.account_id)
+        if account is None:
+            account = Watched(change.account_id, change.currency)
+            accounts[change.account_id] = account
         if not isinstance(change, AccountChanged):
             if change.version <= account.balance_version:
-                stale.append(cause_id)
-            else:
-                crossings.append(see_balance(account, change, cause_id, thread))
+                compared.stale.append(cause_id)
+                continue
+            effect = see_balance(account, change, cause_id, correlation_id)
         elif change.version <= account.profile_version:
-            stale.append(cause_id)
+            compared.stale.append(cause_id)
+            continue
         else:
-            crossings.append(see_profile(account, change, cause_id, thread))
-    return [crossing for crossing in crossings if crossing], stale
+            effect = see_profile(account, change, cause_id, correlation_id)
+        if effect.crossing:
+            compared.crossings.append(effect.crossing)
+        if effect.pair:
+            compared.pairs.append(effect.pair)
+    return compared
 
 
 async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
-    """Watch until told to stop."""
+    """Watch until `stop` is set."""
     dsn, bootstrap = settings.postgres_dsn.get_secret_value(), settings.kafka_bootstrap
     async with (
         await open_pool(dsn, service=NAME) as pool,

@@ -3,14 +3,47 @@
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any, cast
 from uuid import UUID
 
-from balance_watch.watch import Crossing, Watched
+from balance_watch.watch import Crossing, FundsPair, Watched
 from ringfence.postgres.pool import Connection, Pool
 
-_ACCOUNT = ", ".join(each.name for each in fields(Watched))
-"""An account's columns, in the order of its fields."""
+_ACCOUNT = [each.name for each in fields(Watched)]
+"""An account's columns: the fields of a Watched, in their order."""
+
+_PAIR_TYPES = (
+    "text", "bigint", "text", "boolean", "boolean", "bigint", "bigint", "bigint", "bigint",
+    "bigint", "bigint", "bigint", "uuid",
+)  # fmt: skip
+_ACCOUNT_TYPES = (
+    "text", "text", "bigint", "bigint", "int", "bigint", "bigint", "text", "bigint", "boolean",
+    "bigint", "boolean", "bigint", "bigint", "bigint", "bigint", "text", "text", "boolean",
+    "bigint",
+)  # fmt: skip
+_account_row = attrgetter(*_ACCOUNT)
+
+
+def _unnested(types: Sequence[str]) -> str:
+    """Rows from one array for each column."""
+    return ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(types, 1))
+
+
+_SELECT = f"""
+select {", ".join(_ACCOUNT)} from balance_watch.account where account_id = any($1)
+order by account_id for update
+"""  # noqa: S608 - names of columns from this program
+_UPSERT = f"""
+insert into balance_watch.account ({", ".join(_ACCOUNT)})
+select * from unnest({_unnested(_ACCOUNT_TYPES)})
+on conflict (account_id) do update set
+    {", ".join(f"{name} = excluded.{name}" for name in _ACCOUNT[1:])}, updated_at = now()
+"""  # noqa: S608 - names of columns from this program
+_RECORD_PAIRS = f"""
+insert into balance_watch.funds_pair ({", ".join(FundsPair._fields)})
+select * from unnest({_unnested(_PAIR_TYPES)})
+"""  # noqa: S608 - names of columns from this program
 
 
 class Watching:
@@ -20,57 +53,44 @@ class Watching:
         self._connection = connection
 
     async def accounts(self, account_ids: Collection[str]) -> dict[str, Watched]:
-        """What is known of these accounts, locked in key order; those never met are missing."""
-        rows = await self._connection.fetch(
-            f"select {_ACCOUNT} from balance_watch.account where account_id = any($1)"  # noqa: S608 - a constant
-            " order by account_id for update",
-            sorted(account_ids),
-        )
+        """What is known of these accounts, locked in key order; unknown ones are missing."""
+        rows = await self._connection.fetch(_SELECT, sorted(account_ids))
         return {row["account_id"]: Watched(*row) for row in rows}
 
-    async def announced(self, causes: Sequence[UUID]) -> list[Crossing]:
+    async def published(self, causes: Sequence[UUID]) -> list[Crossing]:
         """The crossings that these events brought about when they came the first time."""
         rows = await self._connection.fetch(
             "select * from balance_watch.crossing where cause_id = any($1)", causes
         )
         return [Crossing(**dict(row)) for row in rows]
 
-    async def write(self, accounts: Iterable[Watched], crossings: Iterable[Crossing]) -> None:
-        """Keep the accounts as they stand now, and what was announced."""
-        rows = [
-            (
-                a.account_id, a.currency, a.threshold_micro, a.outstanding_micro,
-                a.profile_version, a.balance_micro, a.balance_version, a.level,
-                a.crossings,
-            )
-            for a in sorted(accounts, key=lambda a: a.account_id)
-        ]  # fmt: skip
-        if rows:
-            await self._connection.execute(
-                _UPSERT, *(list(column) for column in zip(*rows, strict=True))
-            )
-        await self._connection.executemany(
-            "insert into balance_watch.crossing"
-            " (cause_id, account_id, topic, value, crossed_at, correlation_id)"
-            " values ($1, $2, $3, $4, $5, $6) on conflict (cause_id) do nothing",
-            [
-                (c.cause_id, c.account_id, c.topic, c.value, c.crossed_at, c.correlation_id)
-                for c in crossings
-            ],
+    async def write(
+        self,
+        accounts: Iterable[Watched],
+        crossings: Collection[Crossing],
+        pairs: Collection[FundsPair],
+    ) -> None:
+        """Save the accounts as they are now, the crossings as published, and the pairs."""
+        await self._write_columns(
+            _UPSERT, [_account_row(a) for a in sorted(accounts, key=lambda a: a.account_id)]
         )
+        await self._write_columns(_RECORD_PAIRS, pairs)
+        if crossings:
+            await self._connection.executemany(
+                "insert into balance_watch.crossing"
+                " (cause_id, account_id, topic, value, crossed_at, correlation_id)"
+                " values ($1, $2, $3, $4, $5, $6) on conflict (cause_id) do nothing",
+                [
+                    (c.cause_id, c.account_id, c.topic, c.value, c.crossed_at, c.correlation_id)
+                    for c in crossings
+                ],
+            )
 
-
-_UPSERT = """
-insert into balance_watch.account
-select * from unnest(
-    $1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::int[], $6::bigint[], $7::bigint[],
-    $8::text[], $9::bigint[])
-on conflict (account_id) do update set
-    currency = excluded.currency, threshold_micro = excluded.threshold_micro,
-    outstanding_micro = excluded.outstanding_micro, profile_version = excluded.profile_version,
-    balance_micro = excluded.balance_micro, balance_version = excluded.balance_version,
-    level = excluded.level, crossings = excluded.crossings
-"""
+    async def _write_columns(self, statement: str, rows: Collection[tuple[Any, ...]]) -> None:
+        """All rows in one statement, column by column."""
+        if rows:
+            columns = (list(column) for column in zip(*rows, strict=True))
+            await self._connection.execute(statement, *columns)
 
 
 class WatchStore:

@@ -1,15 +1,17 @@
-"""What one account's changes do to its level: pure, event by event, in the order they come.
+"""What one account's events do to its funds hold and level: pure, event by event, as they come.
 
-Events may come late or twice: only a newer version counts, and what an old one announced when it
-was new is announced again from the record.
+Events may come late or twice: only a newer version counts. What an older one published when it was
+new is published again from the record.
 """
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
-from balance_watch.crossing import Kind, cross, first_sight, level_of
-from ringfence.events.account import AccountChanged
+from balance_watch.crossing import Kind, cross, level_of
+from balance_watch.funds import Funds, belong_together, class_of, hold_after, is_used_up
+from ringfence.events.account import AccountChanged, OperatingMode, Profile
 from ringfence.events.balance import (
     BalanceChanged,
     BalanceLow,
@@ -24,7 +26,15 @@ from ringfence.topics import BALANCE_LOW, BALANCE_RESTORED, BALANCE_ZERO, BY_NAM
 
 @dataclass
 class Watched:
-    """An account as balance-watch knows it; `level` is None until a first posting was seen."""
+    """An account as balance-watch knows it.
+
+    `level` is None until the first posting, unless the client is held by its import.
+    `balance_version` is 0 until the first posting, `profile_version` until the first profile.
+    `posted`: a posting other than the opening balance was seen. `stay`: the account is low and
+    its alert was published. `holds`, `stays`, `pairs` and `crossings` count what there was so far.
+    `settled` payments are in the balance (None: not counted), `accepted` ones belong to the debts.
+    `funds` is the class of the last recorded pair.
+    """
 
     account_id: str
     currency: str
@@ -35,6 +45,17 @@ class Watched:
     balance_version: int = 0
     level: Level | None = None
     crossings: int = 0
+    held: bool = False
+    holds: int = 0
+    stay: bool = False
+    stays: int = 0
+    credit_limit_micro: int = 0
+    accepted: int = 0
+    settled: int | None = None
+    mode: OperatingMode = "live"
+    funds: Funds | None = None
+    posted: bool = False
+    pairs: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,59 +82,167 @@ class Crossing:
         )
 
 
+class FundsPair(NamedTuple):
+    """A pair of credit and debts that changed its class or the hold; `held` is the hold after it.
+
+    `number` counts an account's pairs. `imported`: the hold began with the client's import.
+    """
+
+    account_id: str
+    number: int
+    funds: Funds
+    held: bool
+    imported: bool
+    balance_version: int
+    balance_micro: int
+    profile_version: int
+    outstanding_micro: int
+    credit_limit_micro: int
+    accepted: int
+    settled: int | None
+    cause_id: UUID
+
+
+class Effect(NamedTuple):
+    """What an event brought about: a crossing to publish, a pair to record. Most bring neither."""
+
+    crossing: Crossing | None = None
+    pair: FundsPair | None = None
+
+
+class _Cause(NamedTuple):
+    event_id: UUID
+    at: datetime
+    correlation_id: str
+    mail_owed: bool = True
+    imported: bool = False
+
+
+def opening_id(account_id: str) -> UUID:
+    """The id of the payment that is an account's opening balance."""
+    return derive("payment", account_id, "opening")
+
+
 def see_balance(
-    account: Watched, change: BalanceChanged, cause_id: UUID, thread: str
-) -> Crossing | None:
-    """Take in a newer balance; the crossing that it made, if any."""
-    before = account.level
+    account: Watched, change: BalanceChanged, cause_id: UUID, correlation_id: str
+) -> Effect:
+    """Apply a newer balance.
+
+    An alert becomes due with the first posting that is not the opening, and with every fall.
+    """
+    opening = not account.posted and change.cause_id == opening_id(account.account_id)
+    first = not account.posted and not opening
+    fell = account.balance_version > 0 and change.balance_micro < account.balance_micro
     account.currency = change.currency
     account.balance_micro = change.balance_micro
     account.balance_version = change.version
-    after = account.level = _level(account)
-    kind = first_sight(after) if before is None else cross(before, after)
-    return _crossing(kind, account, before, cause_id, change.occurred_at, thread)
+    account.settled = _settled(account.settled, change.settled)
+    account.posted = account.posted or first
+    alert_due = (first or fell) and not account.stay
+    cause = _Cause(cause_id, change.occurred_at, correlation_id, mail_owed=not opening)
+    return _apply(account, cause, alert_due=alert_due)
 
 
 def see_profile(
-    account: Watched, change: AccountChanged, cause_id: UUID, thread: str
-) -> Crossing | None:
-    """Take in a newer profile: its threshold and its debts.
+    account: Watched, change: AccountChanged, cause_id: UUID, correlation_id: str
+) -> Effect:
+    """Apply a newer profile: its threshold, debts, credit limit, accepted payments and mode.
 
-    Debts can exhaust an account or relieve it, and that is announced. A threshold that is moved
-    past the balance is not: the balance did not cross it.
+    An alert becomes due where the threshold is raised over the credit, and where an account that
+    is low goes live. The first profile is not a raise: it is one that came after its postings.
     """
+    first = account.profile_version == 0
+    was_ok = account.level == "ok"
+    goes_live = account.mode == "shadow" and change.mode == "live"
     account.currency = change.currency
     account.threshold_micro = change.profile.threshold_micro
     account.outstanding_micro = change.outstanding_micro
+    account.credit_limit_micro = change.credit_limit_micro
+    account.accepted = change.accepted
+    account.mode = change.mode
     account.profile_version = change.version
+    imported = first and _was_off_at_import(change.profile)
+    if account.balance_version == 0 and not imported:
+        return Effect()
+    cause = _Cause(
+        cause_id,
+        change.changed_at,
+        correlation_id,
+        mail_owed=not imported and (account.posted or not first),
+        imported=imported,
+    )
+    alert_due = goes_live or (was_ok and (account.posted or not first))
+    return _apply(account, cause, alert_due=alert_due)
+
+
+def _was_off_at_import(profile: Profile) -> bool:
+    return profile.voip_suspended == "Yes" and profile.voip_suspended_by == "import"
+
+
+def _settled(known: int | None, counted: int | None) -> int | None:
+    """The payments in the balance: they never become fewer, and a count may be too low."""
+    return counted if counted is None or known is None else max(known, counted)
+
+
+def _apply(account: Watched, cause: _Cause, *, alert_due: bool) -> Effect:
+    """Decide the hold and the level; what is to be recorded and published of it."""
     before = account.level
-    if before is None:
-        return None
-    after = account.level = _level(account)
-    kind = cross(before, after) if "exhausted" in (before, after) else None
-    return _crossing(kind, account, before, cause_id, change.changed_at, thread)
-
-
-def _level(account: Watched) -> Level:
-    return level_of(account.balance_micro, account.threshold_micro, account.outstanding_micro)
-
-
-def _crossing(
-    kind: Kind | None,
-    account: Watched,
-    before: Level | None,
-    cause_id: UUID,
-    at: datetime,
-    thread: str,
-) -> Crossing | None:
+    pair = _hold(account, cause)
+    after = account.level = level_of(account.held, account.balance_micro, account.threshold_micro)
+    kind = cross(before, after, alert_due=alert_due)
+    account.stay = kind == "low" or (account.stay and after == "low")
     if kind is None:
-        return None
+        return Effect(None, pair)
     account.crossings += 1
-    topic, value = _event(kind, account, before, at)
-    return Crossing(cause_id, account.account_id, topic.name, value, at, thread)
+    account.stays += kind == "low"
+    topic, value = _event(kind, account, before, cause)
+    crossing = Crossing(
+        cause.event_id, account.account_id, topic.name, value, cause.at, cause.correlation_id
+    )
+    return Effect(crossing, pair)
 
 
-def _event(kind: Kind, account: Watched, before: Level | None, at: datetime) -> tuple[Topic, bytes]:
+def _hold(account: Watched, cause: _Cause) -> FundsPair | None:
+    """Decide the hold; the pair if its class or the hold changed.
+
+    Before the first posting there is no credit to decide from, only the import.
+    """
+    credit_micro, debts_micro = account.balance_micro, account.outstanding_micro
+    limit_micro = account.credit_limit_micro
+    before, held = account.held, account.held or cause.imported
+    if account.balance_version > 0:
+        together = belong_together(account.settled, account.accepted)
+        held = hold_after(held, credit_micro, debts_micro, limit_micro, together=together)
+    funds = class_of(credit_micro, debts_micro, limit_micro)
+    if held == before and funds == account.funds:
+        return None
+    account.held, account.funds = held, funds
+    account.holds += held and not before
+    account.pairs += 1
+    return _pair(account, funds, cause, imported=cause.imported and held and not before)
+
+
+def _pair(account: Watched, funds: Funds, cause: _Cause, *, imported: bool) -> FundsPair:
+    return FundsPair(
+        account_id=account.account_id,
+        number=account.pairs,
+        funds=funds,
+        held=account.held,
+        imported=imported,
+        balance_version=account.balance_version,
+        balance_micro=account.balance_micro,
+        profile_version=account.profile_version,
+        outstanding_micro=account.outstanding_micro,
+        credit_limit_micro=account.credit_limit_micro,
+        accepted=account.accepted,
+        settled=account.settled,
+        cause_id=cause.event_id,
+    )
+
+
+def _event(
+    kind: Kind, account: Watched, before: Level | None, cause: _Cause
+) -> tuple[Topic, bytes]:
     facts = {
         "account_id": account.account_id,
         "crossing": account.crossings,
@@ -122,12 +251,21 @@ def _event(kind: Kind, account: Watched, before: Level | None, at: datetime) -> 
         "outstanding_micro": account.outstanding_micro,
         "threshold_micro": account.threshold_micro,
         "currency": account.currency,
-        "occurred_at": at,
+        "occurred_at": cause.at,
+        "hold": account.holds,
+        "stay": account.stays,
+        "credit_limit_micro": account.credit_limit_micro,
     }
     if kind == "low":
         return BALANCE_LOW, BalanceLow.model_validate(facts).to_json()
     if kind == "zero":
-        reason = "credit" if account.balance_micro <= 0 else "outstanding"
-        return BALANCE_ZERO, BalanceZero.model_validate(facts | {"reason": reason}).to_json()
-    levels = {"level_before": before or "exhausted", "level": account.level}
+        facts |= {"reason": _reason(account), "mail_owed": cause.mail_owed}
+        return BALANCE_ZERO, BalanceZero.model_validate(facts).to_json()
+    levels = {"level_before": before, "level": account.level}
     return BALANCE_RESTORED, BalanceRestored.model_validate(facts | levels).to_json()
+
+
+def _reason(account: Watched) -> str:
+    """Why the hold began. Debts alone count where credit is left, or before the first posting."""
+    used_up = is_used_up(account.balance_micro, account.credit_limit_micro)
+    return "outstanding" if not used_up and account.outstanding_micro > 0 else "credit"

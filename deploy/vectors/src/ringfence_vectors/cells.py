@@ -1,0 +1,24 @@
+"""Reading the cells of a row: a value that is not of the form is refused by its column's name."""
+
+from ringfence.errors import BadInput
+
+
+def one_of(row: dict[str, str], column: str, *allowed: str) -> str:
+    """A cell that holds one of these words, in any case."""
+    return word(column, row[column], *allowed)
+
+
+def word(column: str, text: str, *allowed: str) -> str:
+    """One of these words, in any case. Raises BadInput for any other."""
+    found = text.strip().casefold()
+    if found not in allowed:
+        raise BadInput(column, text, " or ".join(allowed))
+    return found
+
+
+def parts(row: dict[str, str], column: str) -> list[str]:
+    """A cell's values, separated by `;`. Raises BadInput where one of them is blank."""
+    found = [part.strip() for part in row[column].split(";")]
+    if not all(found):
+        raise BadInput(column, row[column], "one value or more, separated by ;, none of them blank")
+    return found
