@@ -1,5 +1,7 @@
 """Profiles: thresholds as typed, and who wrote `VoIP Suspended`."""
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,16 +10,35 @@ from accounts.account import (
     Account,
     Settings,
     entered,
+    entry_warnings,
     parse_threshold,
+    patched,
+    shown_profile,
     suspension_warnings,
     with_confirmed,
     with_manual_suspend,
 )
+from accounts.clients.checks import check_not_dropped
+from accounts.orders import By, Order
 from accounts.refusals import Clash
 from ringfence.errors import BadInput
 from ringfence.events.account import Client, Profile
 
 ANNA = Client(first_name="Anna", email="anna@example.com")
+NOW = datetime(2026, 11, 1, 10, tzinfo=UTC)
+BY = By("olga", NOW)
+
+
+def account(**changes: object) -> Account:
+    """A client that was entered; a person's Yes is kept as the order that it is."""
+    profile = Profile.model_validate(changes.pop("profile", {}))
+    orders: tuple[Order, ...] = ()
+    if (profile.voip_suspended, profile.voip_suspended_by) == ("Yes", "person"):
+        orders = (Order(kind="forced", given_by="olga", since=NOW, by_field=True),)
+    return Account.model_validate(
+        {"account_id": "anna", "currency": "CAD", "client": ANNA, "profile": profile,
+         "orders": orders, **changes}
+    )  # fmt: skip
 
 
 def settings(**changes: object) -> Settings:
@@ -63,9 +84,8 @@ def test_a_threshold_is_never_negative_and_nothing_else_is_raised(typed: str) ->
 
 
 def test_currency_is_kept_for_ever() -> None:
-    account = entered("anna", None, settings())
     with pytest.raises(Clash, match="CAD"):
-        entered("anna", account, settings(currency="USD"))
+        entered("anna", account(), settings(currency="USD"), BY)
 
 
 @pytest.mark.parametrize(
@@ -86,9 +106,9 @@ def test_currency_is_kept_for_ever() -> None:
 def test_who_wrote_the_override(
     before: tuple[str, str], sent: tuple[str | None, str | None], after: tuple[str, str]
 ) -> None:
-    profile = Profile.model_validate({"voip_suspended": before[0], "voip_suspended_by": before[1]})
-    account = Account(account_id="anna", currency="CAD", client=ANNA, profile=profile)
-    found = entered("anna", account, settings(voip_suspended=sent[0], written_by=sent[1])).profile
+    old = account(profile={"voip_suspended": before[0], "voip_suspended_by": before[1]})
+    new = entered("anna", old, settings(voip_suspended=sent[0], written_by=sent[1]), BY)
+    found = shown_profile(new, NOW)
     assert (found.voip_suspended, found.voip_suspended_by) == after
 
 
@@ -109,17 +129,74 @@ def test_who_wrote_the_override(
 def test_what_a_confirmation_writes(
     before: tuple[str, str], any_suspended: bool, after: tuple[str, str]
 ) -> None:
-    profile = Profile.model_validate({"voip_suspended": before[0], "voip_suspended_by": before[1]})
-    account = Account(account_id="anna", currency="CAD", client=ANNA, profile=profile)
-    found = with_confirmed(any_suspended)(account).profile
+    old = account(profile={"voip_suspended": before[0], "voip_suspended_by": before[1]})
+    found = shown_profile(with_confirmed(any_suspended, NOW)(old), NOW)
     assert (found.voip_suspended, found.voip_suspended_by) == after
 
 
 def test_manual_suspension_is_kept_when_a_profile_leaves_it_out() -> None:
-    account = with_manual_suspend("Yes")(entered("anna", None, settings()))
-    assert entered("anna", account, settings()).profile.manual_voip_suspend == "Yes"
+    held = with_manual_suspend("Yes", BY)(account())
+    assert shown_profile(entered("anna", held, settings(), BY), NOW).manual_voip_suspend == "Yes"
 
 
 def test_suspending_a_client_without_voip_service_earns_a_warning() -> None:
-    assert "Has VoIP Service" in suspension_warnings(Profile())[0]
-    assert suspension_warnings(Profile(has_voip_service=True)) == []
+    assert "Has VoIP Service" in suspension_warnings(account(), NOW)[0]
+    assert suspension_warnings(account(profile={"has_voip_service": True}), NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "sent", "read_by", "by", "counts"),
+    [
+        # the value before and its writer; what a body says; the writer that it repeats
+        (("None", "us"), "Yes", None, BY, False),  # read while off, sent back after a top-up
+        (("None", "us"), "Yes", "us", BY, False),
+        (("None", "us"), "Yes", None, By("olga", NOW, matched=True), True),
+        (("None", "us"), "Yes", "us", By("olga", NOW, matched=True), False),
+        (("Yes", "us"), "None", "", BY, False),  # read while on, sent back while off
+        (("Yes", "us"), "No", None, BY, True),  # we never write No
+        (("None", ""), "Yes", None, BY, True),
+        (("None", "person"), "Yes", None, BY, True),
+        (("Yes", "person"), "None", None, BY, True),
+    ],
+)
+def test_what_a_body_repeats_is_no_order(
+    before: tuple[str, str], sent: str, read_by: str | None, by: By, counts: bool
+) -> None:
+    old = account(profile={"voip_suspended": before[0], "voip_suspended_by": before[1]})
+    body = settings(voip_suspended=sent, voip_suspended_by=read_by)
+    after = shown_profile(entered("anna", old, body, by), NOW)
+    assert (after.voip_suspended == sent) == counts
+    assert bool(entry_warnings(old, body, by)) != counts
+
+
+def test_an_imported_threshold_that_is_no_amount_is_kept_off_and_warned_of() -> None:
+    body = settings(low_balance_threshold="soon", written_by="import")
+    imported = entered("anna", None, body, BY)
+    assert imported.profile.low_balance_threshold == "soon"
+    assert imported.profile.threshold_micro is None
+    assert "'soon'" in entry_warnings(None, body, BY)[0]
+    assert entered("anna", imported, settings(low_balance_threshold="soon"), BY) == imported
+    with pytest.raises(BadInput, match="Low Balance Threshold"):
+        entered("anna", imported, settings(low_balance_threshold="later"), BY)
+
+
+@pytest.mark.parametrize(
+    ("left_out", "words"), [("has_voip_service", "VoIP service off"),
+                            ("low_balance_threshold", "alerts off")],
+)  # fmt: skip
+def test_a_whole_body_may_not_drop_what_would_be_turned_off(left_out: str, words: str) -> None:
+    old = Profile(has_voip_service=True, low_balance_threshold="15")
+    sent = frozenset({"has_voip_service", "low_balance_threshold"})
+    check_not_dropped(old, sent)
+    check_not_dropped(None, frozenset())
+    with pytest.raises(BadInput, match=words) as refused:
+        check_not_dropped(old, sent - {left_out})
+    assert refused.value.field == left_out
+
+
+def test_a_patch_leaves_what_it_does_not_name() -> None:
+    old = account(profile={"has_voip_service": True, "low_balance_threshold": "15",
+                           "threshold_micro": 15_000_000})  # fmt: skip
+    after = entered("anna", old, patched(old, {"company_name": "Berg"}), BY)
+    assert after.client.company_name == "Berg"
+    assert after == old.model_copy(update={"client": after.client})

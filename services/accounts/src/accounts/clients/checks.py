@@ -1,0 +1,76 @@
+"""What is typed for a client, checked beyond what the contract's types say."""
+
+import re
+from functools import cache
+from zoneinfo import available_timezones
+
+from ringfence.errors import BadInput
+from ringfence.events.account import Client, Profile
+from ringfence.money import parse_micro
+
+_EMAIL = re.compile(r"[^\s@,;<>\"()]+@[^\s@,;<>\"()]+", re.ASCII)
+THRESHOLD = "an amount such as 15, $15, 15.00 or 1,500, or blank to turn it off"
+
+
+def check_client(client: Client, time_zone: str) -> None:
+    """Raises BadInput for a zone, a name or an address that cannot be used."""
+    if time_zone not in _zones():
+        raise BadInput("time_zone", time_zone, "an IANA zone such as America/Toronto")
+    for name in ("first_name", "last_name", "company_name"):
+        value = getattr(client, name)
+        if not value.isprintable():
+            raise BadInput(name, value, "one line of text")
+    if not client.email and not client.wants_mail:
+        return
+    if len(client.email) > 254 or not _EMAIL.fullmatch(client.email):
+        raise BadInput("email", client.email, "one address such as anna@example.com")
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def parse_threshold(text: str) -> int | None:
+    """A `Low Balance Threshold` as micro-units; None when blank or 0: alerts are off.
+
+    Raises BadInput when it is not a number.
+    """
+    typed = text.strip().removeprefix("$").strip()
+    if not typed and text.strip() != "$":
+        return None
+    try:
+        micro = parse_micro(typed, "Low Balance Threshold")
+    except BadInput:
+        raise BadInput("Low Balance Threshold", text, THRESHOLD) from None
+    if micro < 0:
+        raise BadInput("Low Balance Threshold", text, THRESHOLD)
+    return micro or None
+
+
+def imported_threshold(text: str) -> int | None:
+    """An imported threshold: one that is no amount is off, and is kept as text."""
+    try:
+        return parse_threshold(text)
+    except BadInput:
+        return None
+
+
+def check_not_dropped(before: Profile | None, sent: frozenset[str]) -> None:
+    """Refuse a whole body that leaves out what would be turned off without a word.
+
+    Raises BadInput naming the field.
+    """
+    if before is None:
+        return
+    for name, kept, thing in (
+        ("has_voip_service", before.has_voip_service, "VoIP service"),
+        ("low_balance_threshold", before.low_balance_threshold, "alerts"),
+    ):
+        if kept and name not in sent:
+            raise BadInput(
+                name,
+                None,
+                f"a value: left out it would turn {thing} off; send it, or use PATCH, which "
+                "leaves as it is what is left out",
+            )

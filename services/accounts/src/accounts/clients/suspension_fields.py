@@ -1,0 +1,152 @@
+"""`Manual VoIP Suspend` and `VoIP Suspended`: ways of giving the client-wide orders.
+
+Stored are the No that a person typed, and in `VoIP Suspended` what we wrote (Yes or None, never
+No). A person's Yes is an order and is stored nowhere else. What is shown, and published, follows
+from both. Pure functions; ADR 25.
+"""
+
+from accounts.orders import (
+    By,
+    Orders,
+    by_the_fields,
+    end,
+    exemption_of,
+    expired,
+    find,
+    in_force,
+)
+from ringfence.events.account import Profile, WrittenBy, YesNoNone
+
+Fields = tuple[Profile, Orders]
+
+_OURS = "voip_suspended was not changed: ringfence itself wrote {} since it was read. "
+_HOW = "If it is meant as an order, give the order by itself, or send written_by = person."
+
+
+def shown(profile: Profile, orders: Orders, by: By) -> Profile:
+    """The profile as it is shown: Yes in a field while its order counts, however it was given."""
+    kept = _stored(profile, orders, by)
+    update: dict[str, str] = {}
+    if find(orders, "manual", None, by.at):
+        update["manual_voip_suspend"] = "Yes"
+    if find(orders, "forced", None, by.at):
+        update |= {"voip_suspended": "Yes", "voip_suspended_by": "person"}
+    return kept.model_copy(update=update) if update else kept
+
+
+def _stored(profile: Profile, orders: Orders, by: By) -> Profile:
+    """What the fields say beneath the orders. A Yes of an order that ended says nothing more,
+    and neither do two No of an exemption that ended.
+    """
+    update: dict[str, str] = {}
+    if profile.manual_voip_suspend == "Yes":
+        update["manual_voip_suspend"] = "None"
+    if profile.voip_suspended == "Yes" and profile.voip_suspended_by == "person":
+        update["voip_suspended"] = "None"
+    both_no = profile.manual_voip_suspend == profile.voip_suspended == "No"
+    if both_no and not find(orders, "exemption", None, by.at):
+        update = {"manual_voip_suspend": "None", "voip_suspended": "None"}
+    return profile.model_copy(update=update) if update else profile
+
+
+def write_manual(profile: Profile, orders: Orders, value: YesNoNone, by: By) -> Fields:
+    """`Manual VoIP Suspend` = `value`: Yes gives the manual order, No and None end it."""
+    if value == shown(profile, orders, by).manual_voip_suspend:
+        return profile, orders
+    kept = _stored(profile, orders, by)
+    typed: YesNoNone = "None" if value == "Yes" else value
+    after = kept.model_copy(update={"manual_voip_suspend": typed})
+    if value == "Yes":
+        orders = by_the_fields(orders, "manual", by)
+    else:
+        orders = end(orders, "manual", None)
+    return after, exemption_of(orders, typed, after.voip_suspended, by)
+
+
+def write_suspended(
+    profile: Profile, orders: Orders, value: YesNoNone, writer: WrittenBy, by: By
+) -> Fields:
+    """`VoIP Suspended` = `value`: a person's Yes gives the forced order, No and None end it; an
+    imported Yes only records that the client was off. We never write No: it is a person's.
+    """
+    kept = _stored(profile, orders, by)
+    if value == "Yes" and writer == "person":
+        if kept.voip_suspended == "No":
+            kept = kept.model_copy(update={"voip_suspended": "None"})
+        orders = by_the_fields(orders, "forced", by)
+    else:
+        who = "person" if value == "No" else writer
+        kept = kept.model_copy(update={"voip_suspended": value, "voip_suspended_by": who})
+        orders = orders if value == "Yes" else end(orders, "forced", None)
+    return kept, exemption_of(orders, kept.manual_voip_suspend, kept.voip_suspended, by)
+
+
+def without_exemption(profile: Profile, orders: Orders, by: By) -> Fields:
+    """The exemption ended by itself: two No that gave it are gone with it."""
+    ended = end(orders, "exemption", None)
+    return _stored(profile, ended, by), ended
+
+
+def write_confirmed(profile: Profile, orders: Orders, any_suspended: bool, by: By) -> Profile:
+    """The profile after the PBX confirmed: Yes or None. The No that a person typed stays."""
+    kept = _stored(profile, orders, by)
+    value: YesNoNone = "Yes" if any_suspended else "None"
+    if kept.voip_suspended in ("No", value):
+        return profile
+    return kept.model_copy(update={"voip_suspended": value, "voip_suspended_by": "us"})
+
+
+def repetition(
+    profile: Profile, orders: Orders, value: YesNoNone, read_by: WrittenBy | None, by: By
+) -> str | None:
+    """Why `VoIP Suspended` = `value`, sent by nobody who says that a person wrote it, is only what
+    a body repeats; None when it counts. `read_by`: the writer that the body names, as it was read.
+    """
+    now = shown(profile, orders, by)
+    if value == now.voip_suspended:
+        return None
+    if read_by == "us":
+        return "voip_suspended was not changed: the body says that ringfence wrote it. " + _HOW
+    if by.matched:
+        return None
+    if now.voip_suspended_by == "us" and value in ("Yes", "None"):
+        return _OURS.format(value) + _HOW
+    if value == "Yes" and expired(orders, "forced", None, by.at):
+        return "voip_suspended was not changed: the forced order ended by its date. " + _HOW
+    return None
+
+
+def manual_repetition(profile: Profile, orders: Orders, value: YesNoNone, by: By) -> str | None:
+    """The same for `Manual VoIP Suspend`: Yes is what was shown before an order ended by itself."""
+    now = shown(profile, orders, by)
+    given = value == "Yes" != now.manual_voip_suspend and not by.matched
+    if given and expired(orders, "manual", None, by.at):
+        return "manual_voip_suspend was not changed: the manual order ended by its date. " + _HOW
+    return None
+
+
+def repetitions(
+    profile: Profile,
+    orders: Orders,
+    sent: tuple[YesNoNone | None, YesNoNone | None, WrittenBy | None],
+    by: By,
+) -> dict[str, str]:
+    """The fields that a body only repeats, each with the words why it does not count.
+
+    `sent`: `Manual VoIP Suspend`, `VoIP Suspended` (None: left out), and the writer as it was read.
+    """
+    manual, value, read_by = sent
+    found: dict[str, str] = {}
+    why = None if manual is None else manual_repetition(profile, orders, manual, by)
+    if why:
+        found["manual_voip_suspend"] = why
+    why = None if value is None else repetition(profile, orders, value, read_by, by)
+    if why:
+        found["voip_suspended"] = why
+    return found
+
+
+def given_by_hand(before: Orders, after: Orders, by: By) -> Orders:
+    """The orders of a person that `after` has and `before` has not (whmcs orders are no one's)."""
+    old = in_force(before, by.at)
+    return tuple(o for o in in_force(after, by.at) if o.kind != "whmcs" and o not in old)
