@@ -220,10 +220,10 @@ async def test_a_waiting_payment_that_cannot_be_posted_says_why_and_stops_no_oth
     await loop(bench).post_all()
     await loop(bench).post_all()
     assert await bench.balance() == 21_000_000
-    rows = await bench.sql("select payment_id, reason, record from rating.unclaimed")
-    assert [tuple(row) for row in rows] == [
-        (euros.payment_id, "currency: got EUR, expected the account's CAD", euros.to_json().decode())
-    ]
+    (row,) = await bench.sql("select payment_id, reason, record from rating.unclaimed")
+    assert row["payment_id"] == euros.payment_id
+    assert row["reason"] == "currency: got EUR, expected the account's CAD"
+    assert row["record"] == euros.to_json().decode()
 
 
 async def test_the_alarm_of_a_payment_that_an_operator_removed_ends(bench: Bench) -> None:
@@ -289,3 +289,14 @@ async def test_a_refund_s_entry_names_its_payment(bench: Bench) -> None:
         "select explanation::json ->> 'refunds' from rating.ledger where version = 2"
     )
     assert explained == str(PAID.payment_id)
+
+
+async def test_a_payment_that_waits_though_it_is_posted_waits_no_longer(bench: Bench) -> None:
+    """Two workers may see a claim come: one keeps the payment while the other one posts it."""
+    await bench.announce(PAID)
+    await bench.sql("create table kept as select * from rating.unclaimed")
+    await bench.pay(PAID)
+    await bench.sql("insert into rating.unclaimed select * from kept")
+    await loop(bench).post_all()
+    assert await waiting(bench) == []
+    assert await bench.entries() == [("top-up", 20_000_000)]

@@ -89,6 +89,37 @@ async def test_what_waits_what_died_and_what_is_not_billed_say_why_and_what_to_d
     assert "dead: this record can never be rated" in await run(explain_command, "call-3@pbx1")
 
 
+async def test_a_call_before_its_product_was_billed_says_from_when_it_is(bench: Bench) -> None:
+    await bench.know(account(version=2, service={"bill_from": NOON + timedelta(seconds=60)}))
+    await bench.rate(call(1, billsec=59), call(2, billsec=60))
+    says = await run(explain_command, "call-1@pbx1")
+    assert "not billed: it ended before its product's bill-from instant" in says
+    assert "billed from 2026-11-21T12:01:00+00:00" in says
+    assert await bench.entries() == [("charge", -10_000)]
+    assert await bench.value("select reason from rating.not_billed") == "before-bill-from"
+
+
+async def test_a_call_that_waited_is_judged_by_the_instant_that_its_product_came_with(
+    bench: Bench,
+) -> None:
+    """A product for a tenant whose calls were queued: what was before it is not billed."""
+    await bench.rate(call(1, tenant="south.example"))
+    late = {"bill_from": NOON + timedelta(days=1)}
+    await bench.know(account("1002", tenant="south.example", service=late))
+    assert await bench.replay() == 1
+    assert await bench.sql("select * from rating.unrated") == []
+    assert await bench.value("select reason from rating.not_billed") == "before-bill-from"
+    assert await bench.drift() == []
+
+
+async def test_a_refund_says_what_it_refunds(bench: Bench) -> None:
+    paid = payment("k", 5_000_000)
+    refund = payment("r", -2_000_000, kind="adjustment", refunds=paid.payment_id)
+    await bench.pay(paid, refund)
+    says = await run(explain_command, str(refund.payment_id))
+    assert f"refunds payment {paid.payment_id}" in says
+
+
 async def test_a_rerated_call_shows_both_charges(bench: Bench) -> None:
     await bench.rate(call())
     await bench.publish_tariff(("1", "North America", "0.03", 60, 60, 1), version=2)

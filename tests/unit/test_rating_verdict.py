@@ -102,6 +102,41 @@ def unrated(number: str, package: dict[str, Any] | None = None, **fields: Any) -
     return verdict
 
 
+class TestBillFrom:
+    """A call is billed from the product's instant on; what counts is when the call ended."""
+
+    ENDED = NOON + timedelta(minutes=2)
+
+    @pytest.mark.parametrize("seconds", [-86_400, -1, 0])
+    def test_a_call_that_ended_at_it_or_after_is_billed(self, seconds: int) -> None:
+        match = matched({}, bill_from=self.ENDED + timedelta(seconds=seconds))
+        assert isinstance(rate_call(call("4165550101"), match, versions()), Rated)
+
+    @pytest.mark.parametrize("later", [timedelta(microseconds=1), timedelta(days=9)])
+    def test_a_call_that_ended_before_it_is_not(self, later: timedelta) -> None:
+        bill_from = self.ENDED + later
+        verdict = rate_call(call("4165550101"), matched({}, bill_from=bill_from), versions())
+        assert isinstance(verdict, NotBilled)
+        assert (verdict.reason, verdict.hidden) == ("before-bill-from", False)
+        assert verdict.explanation == {
+            "number": "14165550101",
+            "not_billed": "before-bill-from",
+            "bill_from": bill_from.isoformat(),
+        }
+
+    def test_it_comes_before_every_other_rule(self) -> None:
+        """Also for a call that no filter, tariff or direction says anything of yet."""
+        later = self.ENDED + timedelta(seconds=1)
+        for package in ({"hide": ["[outbound]"]}, {"tariff_id": "none"}):
+            verdict = rate_call(
+                call("4165550101", direction="", billsec=0),
+                matched(package, bill_from=later),
+                versions(),
+            )
+            assert isinstance(verdict, NotBilled)
+            assert verdict.reason == "before-bill-from"
+
+
 class TestRated:
     def test_outbound_by_the_longest_prefix_with_markup(self) -> None:
         assert rated("4165550101").cost_micro == 24_200  # 66 s at 0.022 a minute
