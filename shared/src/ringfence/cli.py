@@ -4,7 +4,9 @@ So `ringfence vectors rating` runs the rating service's own functions, and yet n
 another: whoever is not installed has no commands here.
 """
 
-from importlib.metadata import EntryPoint, entry_points
+import ast
+from importlib.metadata import EntryPoint, entry_points, version
+from importlib.util import find_spec
 
 import click
 
@@ -29,6 +31,41 @@ class _Commands(click.Group):
             return _with_parts_of_others(cmd_name, loaded)
         return super().get_command(ctx, cmd_name)
 
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands by what their source says of them: loading all takes a second."""
+        width = formatter.width - 6 - max(map(len, self.list_commands(ctx)))
+        rows = [(name, self._short_help(ctx, name, width)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+    def _short_help(self, ctx: click.Context, name: str, width: int) -> str:
+        point = self._found.get(name)
+        text = None if point is None else _documented(point)
+        if text is None:
+            command = self.get_command(ctx, name)
+            return "" if command is None else command.get_short_help_str(width)
+        return click.Command(name, help=text).get_short_help_str(width)
+
+
+def _documented(point: EntryPoint) -> str | None:
+    """The docstring of an entry point's function, read without importing its module.
+
+    None where there is none to be read: the command is made by a call, or the source is not there.
+    """
+    try:
+        spec = find_spec(point.module)
+        if spec is None or spec.origin is None:
+            return None
+        source = spec.origin.partition(".cpython-")[0].removesuffix(".py") + ".py"
+        with open(source, encoding="utf-8") as file:
+            tree = ast.parse(file.read())
+    except (ImportError, OSError, SyntaxError, ValueError):
+        return None
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == point.attr:
+            return ast.get_docstring(node)
+    return None
+
 
 def _with_parts_of_others(name: str, command: click.Command) -> click.Command:
     """A group, with the commands that other packages add to it.
@@ -46,6 +83,7 @@ main_group = _Commands(
     name="ringfence",
     help="Near-real-time prepaid VoIP billing: operate it, look into it, check it.",
 )
+click.version_option(version("ringfence-shared"), prog_name="ringfence")(main_group)
 main_group.add_command(
     _Commands(
         "ringfence.vectors",

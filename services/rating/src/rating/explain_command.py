@@ -24,11 +24,33 @@ _SHORTEST_ID = 8
 _EXPECTED = "a call's or an entry's id, its first 8 digits, or ID@SERVER as the PBX numbers it"
 
 
-@click.command()
+class _CallFirst(click.Group):
+    """A group whose first word may be a call: `explain 5f1c…` is `explain call 5f1c…`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `call` before words that begin with no command of this group."""
+        first = next((word for word in args if not word.startswith("-")), None)
+        if first is not None and first not in self.commands:
+            args = ["call", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group(cls=_CallFirst)
+def explain() -> None:
+    """Explain a call and its price, or why a client is on or off.
+
+    \b
+    Examples: ringfence explain 5f1c2e9a
+              ringfence explain 5f1c2e9a-44b0@pbx1
+              ringfence explain client acme-1001
+    """
+
+
+@explain.command("call")
 @click.argument("call")
 @click.option("--json", "json_wanted", is_flag=True, help="Print JSON, for machines.")
-def explain(call: str, json_wanted: bool) -> None:
-    """Explain what became of CALL, and how it was priced.
+def explain_call(call: str, json_wanted: bool) -> None:
+    """Explain what became of CALL, and how it was priced; `explain CALL` is the same.
 
     CALL is a call's id, a ledger entry's id, the first 8 digits of either, or the PBX's own id of
     the call and the server, as in 5f1c…@pbx1.

@@ -1,102 +1,148 @@
-"""`ringfence client`: who the clients are, and what governs their alerts and suspension."""
+"""`ringfence client list` and `show`: who the clients are, what is off, and what ends it."""
 
 from typing import Any
 
 import click
 
-from accounts.commands.connection import FrontDoor, front_door, path_of
-from accounts.commands.tables import as_json, field, limit_option, show_facts, show_rows, titled
-
-_SETTABLE = (
-    "first_name",
-    "last_name",
-    "company_name",
-    "email",
-    "wants_mail",
-    "currency",
-    "time_zone",
-    "has_voip_service",
-    "low_balance_threshold",
+from accounts.commands.client_changes import client_history, set_client
+from accounts.commands.connection import front_door, path_of
+from accounts.commands.orders import ORDER_COLUMNS
+from accounts.commands.tables import (
+    Column,
+    field,
+    instant,
+    limit_option,
+    output_options,
+    print_json,
+    show_facts,
+    show_rows,
+    titled,
 )
-"""What a PUT replaces; the two suspension fields stay as they are unless they are given."""
+
+STATES = ("on", "off", "switching", "failed", "no-service", "would-be-off")
+_FACTS = (
+    "account_id", "first_name", "last_name", "company_name", "email", "wants_mail", "currency",
+    "time_zone", "has_voip_service", "mode", "leave_off", "balance", "level", "credit_limit",
+    "low_balance_threshold", "outstanding", "outstanding_as_of", "state", "would", "reason",
+    "since", "brings_back", "manual_voip_suspend", "voip_suspended", "suspension_failures",
+    "version",
+)  # fmt: skip
 
 
 @click.group()
 def client() -> None:
-    """Clients: list, show, set."""
+    """Clients: list, show, set, history."""
+
+
+client.add_command(set_client)
+client.add_command(client_history)
 
 
 @client.command("list")
-@limit_option(100)
-@as_json
-def list_clients(limit: int, json_wanted: bool) -> None:
-    """List clients."""
-    columns = (
-        titled("account", "account_id"),
-        ("name", lambda row: f"{row['first_name']} {row['last_name']}".strip()),
-        titled("cur", "currency"),
-        titled("VoIP", "has_voip_service"),
-        titled("threshold", "low_balance_threshold"),
-        titled("manual", "manual_voip_suspend"),
-        titled("suspended", "voip_suspended"),
-    )
-    rows = front_door().pages("/clients", limit)
+@click.option("--search", help="part of an id, name, e-mail, DID, extension, tenant or product")
+@click.option("--state", type=click.Choice(STATES), help="only clients in this state")
+@click.option("--level", type=click.Choice(("ok", "low", "exhausted")), help="only this level")
+@click.option("--mode", type=click.Choice(("live", "shadow")), help="only clients in this mode")
+@click.option("--no-posting", is_flag=True, help="only clients without an opening balance")
+@limit_option()
+@output_options
+def list_clients(
+    search: str | None,
+    state: str | None,
+    level: str | None,
+    mode: str | None,
+    no_posting: bool,
+    limit: int | None,
+    json_wanted: bool,
+) -> None:
+    """List clients: balance, level, state; below it the reason, and what ends it.
+
+    Example: ringfence client list --state off --search 416555
+    """
+    asked = {"search": search, "state": state, "level": level, "mode": mode}
+    found = front_door().listing("/clients", limit, posted="no" if no_posting else None, **asked)
+    filtered = no_posting or any(asked.values())
+    first = "No clients yet: `ringfence client set ACCOUNT --first-name … --currency …`."
     show_rows(
-        rows,
-        columns,
+        found,
+        _columns({row["currency"] for row in found.rows}),
         json_wanted=json_wanted,
-        empty="No clients yet: `ringfence client set ACCOUNT --first-name … --currency …`.",
+        empty="No client is like that." if filtered else first,
+        noun="client",
+        detail=_why,
+        shrinks="name",
     )
+
+
+def _columns(currencies: set[str]) -> tuple[Column, ...]:
+    several = len(currencies) > 1
+    money: tuple[Column, ...] = (titled("cur", "currency"),) if several else ()
+    return (
+        titled("account", "account_id"),
+        ("name", name_of),
+        ("balance", lambda row: row["balance"] or "none"),
+        *money,
+        field("level"),
+        ("state", state_of),
+        instant("since", "since"),
+    )
+
+
+def name_of(row: Any) -> str:
+    """A client's name, or that of the company where no person is named."""
+    return f"{row['first_name']} {row['last_name']}".strip() or str(row["company_name"])
+
+
+def state_of(row: Any) -> str:
+    """A client's state in two words; in shadow what it would be."""
+    if row["mode"] == "live":
+        return str(row["state"]).replace("-", " ")
+    if row["would"] == "off":
+        return "would be off"
+    return f"shadow: {row['state']}".replace("no-service", "none")
+
+
+def _why(row: Any) -> str:
+    """The sentence below a client: why it is off, and what ends that."""
+    if row["balance"] is None:
+        missing = (
+            f"no opening balance: ringfence client set {row['account_id']} --opening-balance …"
+        )
+        return f"{row['reason']}; {missing}" if row["reason"] else missing
+    if row["reason"] and row["brings_back"]:
+        return f"{row['reason']}; ends with {row['brings_back']}"
+    return str(row["reason"])
 
 
 @client.command("show")
 @click.argument("account")
-@as_json
+@output_options
 def show_client(account: str, json_wanted: bool) -> None:
-    """Show one client, its balance and its products."""
+    """Show one client: balance, state and its reason, orders, products.
+
+    Example: ringfence client show acme-1001
+    """
     door = front_door()
-    facts = door.get(path_of("clients", account))
-    balance = door.get(path_of("clients", account, "balance"))
+    found = door.get(path_of("clients", account))
     products = door.get(path_of("clients", account, "products"))["items"]
-    everything = {**facts, "balance": balance["balance"], "balance_micro": balance["balance_micro"]}
     if json_wanted:
-        show_facts({**everything, "products": products}, json_wanted=True)
+        print_json({**found, "products": products})
         return
-    show_facts(everything, json_wanted=False)
+    facts = {name: found.get(name) for name in _FACTS}
+    if not found["leave_off"]:
+        del facts["leave_off"]
+    show_facts(
+        {name: value for name, value in facts.items() if value not in (None, "", [])},
+        json_wanted=False,
+    )
+    click.echo()
+    show_rows(found["orders"], ORDER_COLUMNS, json_wanted=False, empty="No orders.", noun="order")
+    click.echo()
     columns = (
         titled("product", "service_id"),
         field("kind"),
         titled("server", "server_id"),
         field("package"),
+        instant("billed from", "bill_from"),
     )
-    show_rows(products, columns, json_wanted=False, empty="No products.")
-
-
-@client.command("set")
-@click.argument("account")
-@click.option("--first-name")
-@click.option("--last-name")
-@click.option("--company-name")
-@click.option("--email")
-@click.option("--wants-mail", help="yes or no")
-@click.option("--currency", help="ISO 4217, such as CAD; can not change afterwards")
-@click.option("--time-zone", help="IANA, such as America/Toronto")
-@click.option("--has-voip-service", help="yes or no")
-@click.option("--low-balance-threshold", help="15, $15 or 1,500; '' turns alerts off")
-@click.option("--manual-voip-suspend", help="None, Yes or No")
-@click.option("--voip-suspended", help="None, Yes or No: overrides the automatic state")
-@as_json
-def set_client(account: str, json_wanted: bool, **given: str | None) -> None:
-    """Create a client, or change what is given of one."""
-    door = front_door()
-    changes = {name: value for name, value in given.items() if value is not None}
-    answer = door.ask(
-        "PUT", path_of("clients", account), json={**_standing(door, account), **changes}
-    )
-    show_facts(answer, json_wanted=json_wanted)
-
-
-def _standing(door: FrontDoor, account: str) -> dict[str, Any]:
-    """The profile as it stands, as far as a PUT would replace it; nothing for a new client."""
-    found = door.find(path_of("clients", account))
-    return {name: found[name] for name in _SETTABLE} if found else {}
+    show_rows(products, columns, json_wanted=False, empty="No products.", noun="product")

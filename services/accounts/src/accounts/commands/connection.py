@@ -2,9 +2,9 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 from urllib.parse import quote
 
 import click
@@ -15,6 +15,27 @@ EXIT_UNREACHABLE = 3
 _STACK = Path(".ringfence") / "stack.json"
 _TIMEOUT_S = 300.0
 _PAGE = 500
+_WORDS = {
+    "String should match pattern '^[A-Za-z0-9][A-Za-z0-9._-]*$'": (
+        "letters, digits, '.', '_' and '-', the first one a letter or a digit"
+    ),
+    "Input should have timezone info": "an instant with its zone, such as 2026-12-01T17:00-05:00",
+}
+"""What the API's types say, in the words of people."""
+
+
+class Listing(NamedTuple):
+    """Rows of a question, how many there are in all (if that is known), and whether more are."""
+
+    rows: Sequence[Mapping[str, Any]]
+    total: int | None
+    more: bool
+
+
+class Refusal(NamedTuple):
+    """Why the API did not do what was asked."""
+
+    message: str
 
 
 class FrontDoor:
@@ -36,6 +57,16 @@ class FrontDoor:
         found: dict[str, Any] = answer.json()
         return found
 
+    def attempt(self, method: str, path: str, **sent: Any) -> dict[str, Any] | Refusal:
+        """Send a request that may be refused: 404, 409 and 422 are answers then, not the end."""
+        answer = self._send(method, path, **sent)
+        if answer.status_code not in (404, 409, 422):
+            if not answer.is_success:
+                _explain(answer)
+            found: dict[str, Any] = answer.json()
+            return found
+        return Refusal(_message(_error_of(answer)))
+
     def _send(self, method: str, path: str, **sent: Any) -> httpx.Response:
         try:
             return self._http.request(method, path, **sent)
@@ -56,21 +87,33 @@ class FrontDoor:
 
     def find(self, path: str) -> dict[str, Any] | None:
         """Something that may not exist yet: None then."""
-        if self._send("GET", path).status_code == httpx.codes.NOT_FOUND:
+        answer = self._send("GET", path)
+        if answer.status_code == httpx.codes.NOT_FOUND:
             return None
-        return self.ask("GET", path)
+        if not answer.is_success:
+            _explain(answer)
+        found: dict[str, Any] = answer.json()
+        return found
 
-    def pages(self, path: str, limit: int, **params: Any) -> Iterator[dict[str, Any]]:
-        """Up to `limit` rows of a question that is answered in pages."""
+    def listing(self, path: str, limit: int | None = None, **params: Any) -> Listing:
+        """Up to `limit` rows of a question that is answered in pages; all without a limit."""
+        rows: list[dict[str, Any]] = []
         cursor: str | None = None
-        left = limit
-        while left > 0:
-            page = self.get(path, cursor=cursor, limit=min(left, _PAGE), **params)
-            yield from page["items"]
-            left -= len(page["items"])
+        count: int | None = None
+        while limit is None or len(rows) < limit:
+            wanted = _PAGE if limit is None else min(limit - len(rows), _PAGE)
+            page = self.get(path, cursor=cursor, limit=wanted, **params)
+            rows += page["items"]
+            # A row that comes or goes meanwhile must not make it "312 of 311".
+            count = None if "count" not in page else max(page["count"], len(rows))
             cursor = page["next"]
             if cursor is None:
-                return
+                break
+        return Listing(rows, count, cursor is not None)
+
+    def pages(self, path: str, limit: int, **params: Any) -> Iterator[Mapping[str, Any]]:
+        """The rows of `listing`."""
+        yield from self.listing(path, limit, **params).rows
 
 
 def path_of(*parts: str) -> str:
@@ -129,20 +172,39 @@ def _stack_token(stack: Mapping[str, Any]) -> str:
 
 
 def _explain(answer: httpx.Response) -> NoReturn:
-    """Say why an answer is no success."""
-    try:
-        error = answer.json()["error"]
-        message = str(error["message"])
-    except (ValueError, KeyError, TypeError):
-        fail(f"an answer that is not ringfence's ({answer.status_code}): is RINGFENCE_API right?")
+    """Say why an answer is no success, and what to do."""
+    error = _error_of(answer)
     for row in error.get("rows", []):
         value = row["value"]
         place = f"line {row['line']}: {row['field']}"
         click.echo(f"  {place}: got {value!r}, expected {row['expected']}", err=True)
+    message = _message(error)
     if answer.status_code == 401:
         message = "the API does not know this token: set RINGFENCE_TOKEN."
     status = EXIT_UNREACHABLE if answer.status_code >= 500 else EXIT_REFUSED
     fail(message, status)
+
+
+def _error_of(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        error: dict[str, Any] = answer.json()["error"]
+        str(error["message"])
+    except (ValueError, KeyError, TypeError):
+        fail(f"an answer that is not ringfence's ({answer.status_code}): is RINGFENCE_API right?")
+    return error
+
+
+def _message(error: Mapping[str, Any]) -> str:
+    """A refusal in the words of commands: never the address of a resource."""
+    message = str(error["message"])
+    if error.get("field") == "client" and "there is no" in message:
+        return (
+            f"there is no client {error.get('value')!r}: `ringfence client list --search TEXT`"
+            " looks for one, `ringfence client set ACCOUNT …` creates one"
+        )
+    for theirs, ours in _WORDS.items():
+        message = message.replace(theirs, ours)
+    return message
 
 
 def fail(message: str, status: int = EXIT_REFUSED) -> NoReturn:

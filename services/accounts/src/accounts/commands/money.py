@@ -1,52 +1,30 @@
-"""`ringfence topup` and `ringfence ledger`: money in, and where a balance comes from."""
-
-from uuid import uuid4
+"""`ringfence ledger` and `ringfence outstanding`: where a balance comes from, and debts."""
 
 import click
 
 from accounts.commands.connection import front_door, path_of
 from accounts.commands.tables import (
-    as_json,
     field,
     limit_option,
     moment,
-    show_facts,
+    output_options,
+    print_json,
     show_rows,
+    show_warnings,
     titled,
 )
-
-
-@click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("account")
-@click.argument("amount")
-@click.option("--key", help="idempotency key; with the same one, nothing is posted twice")
-@click.option("--reference", default="", help="what it is for, such as a receipt's number")
-@click.option("--adjustment", is_flag=True, help="a correction by hand, which may be negative")
-@as_json
-def topup(
-    account: str, amount: str, key: str | None, reference: str, adjustment: bool, json_wanted: bool
-) -> None:
-    """Post a top-up of AMOUNT, such as 20.00, to ACCOUNT."""
-    if key is None:
-        key = str(uuid4())
-        click.echo(f"key {key} (to try again after a failure, add --key {key})", err=True)
-    body = {
-        "amount": amount,
-        "reference": reference,
-        "kind": "adjustment" if adjustment else "top-up",
-    }
-    headers = {"Idempotency-Key": key}
-    place = path_of("clients", account, "payments")
-    answer = front_door().ask("POST", place, json=body, headers=headers)
-    show_facts(answer, json_wanted=json_wanted)
+from accounts.commands.times import sentence, typed
 
 
 @click.command()
 @click.argument("account")
-@limit_option()
-@as_json
+@limit_option(20)
+@output_options
 def ledger(account: str, limit: int, json_wanted: bool) -> None:
-    """Show ACCOUNT's ledger, the newest entry first."""
+    """Show ACCOUNT's ledger, the newest entry first.
+
+    Example: ringfence ledger acme-1001 --limit 20
+    """
     columns = (
         field("version"),
         moment("posted", "posted_at"),
@@ -55,5 +33,36 @@ def ledger(account: str, limit: int, json_wanted: bool) -> None:
         titled("balance", "balance_after"),
         ("entry", lambda row: str(row["entry_id"])[:8]),
     )
-    rows = front_door().pages(path_of("clients", account, "ledger"), limit)
-    show_rows(rows, columns, json_wanted=json_wanted, empty=f"Nothing was posted to {account} yet.")
+    rows = front_door().listing(path_of("clients", account, "ledger"), limit)
+    empty = f"Nothing was posted to {account} yet."
+    show_rows(rows, columns, json_wanted=json_wanted, empty=empty, noun="entry")
+
+
+@click.command()
+@click.argument("account")
+@click.argument("amount")
+@click.option(
+    "--as-of", help="when the invoices were read, such as 2026-12-01T17:00; left out: now"
+)
+@click.option("--currency", help="checked against the account's")
+@output_options
+def outstanding(
+    account: str, amount: str, as_of: str | None, currency: str | None, json_wanted: bool
+) -> None:
+    """Set what ACCOUNT owes on unpaid invoices.
+
+    Example: ringfence outstanding acme-1001 20.00
+    """
+    given = {"amount": amount, "as_of": typed("--as-of", as_of), "currency": currency}
+    body = {name: value for name, value in given.items() if value is not None}
+    answer = front_door().ask("PUT", path_of("clients", account, "outstanding"), json=body)
+    show_warnings(answer)
+    if json_wanted:
+        print_json(answer)
+        return
+    kept = f"{answer['outstanding']} {answer['currency']}"
+    read = f", as of {sentence(answer['outstanding_as_of'])}" if answer["outstanding_as_of"] else ""
+    if answer["applied"]:
+        click.echo(f"{account} owes {kept} on unpaid invoices{read}.")
+    else:
+        click.echo(f"Nothing changed: {kept}{read} is newer than what was given.")

@@ -3,7 +3,7 @@
 import click
 
 from accounts.commands.connection import fail, front_door, path_of
-from accounts.commands.tables import as_json, show_facts, show_rows, titled
+from accounts.commands.tables import output_options, show_facts, show_rows, titled
 from ringfence.events.account import Package
 
 _LISTS = ("hide", "not_billed")
@@ -15,9 +15,12 @@ def package() -> None:
 
 
 @package.command("list")
-@as_json
+@output_options
 def list_packages(json_wanted: bool) -> None:
-    """List packages."""
+    """List packages.
+
+    Example: ringfence package list
+    """
     columns = (
         titled("package", "package_id"),
         titled("tariff", "tariff_id"),
@@ -28,26 +31,32 @@ def list_packages(json_wanted: bool) -> None:
     )
     rows = front_door().get("/packages")["items"]
     empty = "No packages yet: `ringfence package set PACKAGE tariff_id=TARIFF`."
-    show_rows(rows, columns, json_wanted=json_wanted, empty=empty)
+    show_rows(rows, columns, json_wanted=json_wanted, empty=empty, noun="package")
 
 
 @package.command("show")
 @click.argument("package_id")
-@as_json
+@output_options
 def show_package(package_id: str, json_wanted: bool) -> None:
-    """Show one package."""
+    """Show one package.
+
+    Example: ringfence package show standard
+    """
     show_facts(front_door().get(path_of("packages", package_id)), json_wanted=json_wanted)
 
 
 @package.command("set")
 @click.argument("package_id")
 @click.argument("changes", nargs=-1, required=True, metavar="NAME=VALUE…")
-@as_json
+@output_options
 def set_package(package_id: str, changes: tuple[str, ...], json_wanted: bool) -> None:
     """Create a package, or change fields of one, such as markup_percent=120.
 
-    Accounts that use it are told at once. A field set to nothing (`custom_inbound_rate=`) gets
-    its default; lists such as not_billed take their items separated by commas.
+    Example: ringfence package set standard tariff_id=retail markup_percent=120
+
+    Takes effect at once for all accounts that use it. A field set to nothing
+    (`custom_inbound_rate=`) gets its default; lists such as not_billed take their items separated
+    by commas.
     """
     door = front_door()
     body = door.find(path_of("packages", package_id)) or {}

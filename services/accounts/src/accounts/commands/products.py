@@ -5,7 +5,15 @@ from typing import Any
 import click
 
 from accounts.commands.connection import fail, front_door, path_of
-from accounts.commands.tables import as_json, show_facts, show_rows, titled
+from accounts.commands.tables import (
+    output_options,
+    print_json,
+    show_facts,
+    show_rows,
+    show_warnings,
+    titled,
+)
+from accounts.commands.times import typed
 from accounts.product_fields import LABELS
 
 _KINDS = ("fusionpbx", "vodia", "lesnet")
@@ -18,9 +26,12 @@ def product() -> None:
 
 @product.command("list")
 @click.argument("account")
-@as_json
+@output_options
 def list_products(account: str, json_wanted: bool) -> None:
-    """List a client's products."""
+    """List a client's products.
+
+    Example: ringfence product list acme-1001
+    """
     rows = front_door().get(path_of("clients", account, "products"))["items"]
     columns = (
         titled("product", "service_id"),
@@ -30,15 +41,20 @@ def list_products(account: str, json_wanted: bool) -> None:
         ("extensions", lambda row: row["service"]["extensions"]),
         titled("package", "package"),
     )
-    show_rows(rows, columns, json_wanted=json_wanted, empty=f"{account} has no products.")
+    show_rows(
+        rows, columns, json_wanted=json_wanted, empty=f"{account} has no products.", noun="product"
+    )
 
 
 @product.command("show")
 @click.argument("account")
 @click.argument("product_id")
-@as_json
+@output_options
 def show_product(account: str, product_id: str, json_wanted: bool) -> None:
-    """Show one product, as it was typed."""
+    """Show one product, as it was typed.
+
+    Example: ringfence product show acme-1001 pbx-1001
+    """
     facts = front_door().get(path_of("clients", account, "products", product_id))
     show_facts(facts, json_wanted=json_wanted, skip=("service",))
 
@@ -52,23 +68,34 @@ def show_product(account: str, product_id: str, json_wanted: bool) -> None:
 @click.option("--name", default="", help="what the client calls it")
 @click.option("--metered", is_flag=True, help="postpaid: rated, and never suspended")
 @click.option(
+    "--bill-from", help="calls that ended before are not billed, such as 2026-12-01T00:00"
+)
+@click.option(
     "--field",
     "fields",
     multiple=True,
     metavar="NAME=TEXT",
     help="a field of this kind, such as extensions='2112 | 2113'; `product fields` lists them",
 )
-@as_json
+@output_options
 def set_product(
     account: str,
     product_id: str,
     metered: bool,
+    bill_from: str | None,
     fields: tuple[str, ...],
     json_wanted: bool,
     **given: str | None,
 ) -> None:
-    """Create or replace a product, whole."""
+    """Create or replace a product, whole.
+
+    Example: ringfence product set acme-1001 pbx-1001 --kind fusionpbx --server pbx1
+    --package standard --field extensions="2112 | 2113"
+    --field domain_tenant_and_main_dids="acme.example.com | 4165550100"
+    """
     body = {**given, "prepaid": not metered, **dict(map(_named, fields))}
+    if bill_from:
+        body["bill_from"] = typed("--bill-from", bill_from)
     place = path_of("clients", account, "products", product_id)
     answer = front_door().ask("PUT", place, json=body)
     show_facts(answer, json_wanted=json_wanted, skip=("service",))
@@ -86,14 +113,29 @@ def _named(text: str) -> tuple[str, Any]:
 @click.argument("account")
 @click.argument("product_id")
 @click.confirmation_option(prompt="Its calls will go to the unrated queue. Remove it?")
-def remove_product(account: str, product_id: str) -> None:
-    """Remove a product."""
-    front_door().ask("DELETE", path_of("clients", account, "products", product_id))
-    click.echo(f"removed {product_id} of {account}")
+@output_options
+def remove_product(account: str, product_id: str, json_wanted: bool) -> None:
+    """Remove a product: its later calls go to the unrated queue.
+
+    Example: ringfence product remove acme-1001 pbx-1001
+    """
+    answer = front_door().ask("DELETE", path_of("clients", account, "products", product_id))
+    show_warnings(answer)
+    if json_wanted:
+        print_json(answer)
+    else:
+        click.echo(f"removed {product_id} of {account}")
 
 
 @product.command("fields")
-def list_fields() -> None:
-    """List the fields of products: the name for --field, and the label."""
+@output_options
+def list_fields(json_wanted: bool) -> None:
+    """List the fields of products: the name for --field, and the label.
+
+    Example: ringfence product fields
+    """
+    if json_wanted:
+        print_json(LABELS)
+        return
     for name, label in LABELS.items():
         click.echo(f"{name:28} {label}")

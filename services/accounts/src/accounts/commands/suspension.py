@@ -3,47 +3,62 @@
 import click
 
 from accounts.commands.connection import front_door, path_of
+from accounts.commands.orders import body_of, product_option, reason_option, until_option
 from accounts.commands.tables import (
-    as_json,
     field,
     limit_option,
     moment,
-    show_facts,
+    output_options,
     show_rows,
+    show_what_happens,
     titled,
 )
 
-_SHOWN = ("account_id", "version", "manual_voip_suspend", "voip_suspended", "warnings")
+
+@click.command()
+@click.argument("account")
+@product_option
+@reason_option
+@until_option
+@output_options
+def suspend(
+    account: str, product: str | None, reason: str | None, until: str | None, json_wanted: bool
+) -> None:
+    """Switch ACCOUNT off, even with credit: a manual order.
+
+    Example: ringfence suspend acme-1001 --reason "fraud on the trunk" --until 2026-12-01
+    """
+    body = body_of(product, reason, until)
+    answer = front_door().ask("POST", path_of("clients", account, "suspend"), json=body)
+    show_what_happens(account, answer, json_wanted=json_wanted)
 
 
 @click.command()
 @click.argument("account")
-@as_json
-def suspend(account: str, json_wanted: bool) -> None:
-    """Suspend all services of ACCOUNT, even with funds."""
-    _switch(account, "suspend", json_wanted)
+@product_option
+@reason_option
+@output_options
+def unsuspend(account: str, product: str | None, reason: str | None, json_wanted: bool) -> None:
+    """End ACCOUNT's manual order, and say whether it goes on.
 
-
-@click.command()
-@click.argument("account")
-@as_json
-def unsuspend(account: str, json_wanted: bool) -> None:
-    """Return ACCOUNT to the rules of its credit."""
-    _switch(account, "unsuspend", json_wanted)
-
-
-def _switch(account: str, action: str, json_wanted: bool) -> None:
-    answer = front_door().ask("POST", path_of("clients", account, action))
-    facts = answer if json_wanted else {name: answer[name] for name in _SHOWN}
-    show_facts(facts, json_wanted=json_wanted)
+    Example: ringfence unsuspend acme-1001
+    """
+    body = body_of(product, reason)
+    answer = front_door().ask("POST", path_of("clients", account, "unsuspend"), json=body)
+    show_what_happens(account, answer, json_wanted=json_wanted)
 
 
 @click.command()
 @click.argument("account", required=False)
-@limit_option(100)
-@as_json
-def services(account: str | None, limit: int, json_wanted: bool) -> None:
-    """Show services, of ACCOUNT or of all: wanted, confirmed on the PBX, last error."""
+@limit_option()
+@output_options
+def services(account: str | None, limit: int | None, json_wanted: bool) -> None:
+    """Show what is wanted of services, and confirmed on the PBX.
+
+    Of ACCOUNT, or of all clients; with the last error.
+
+    Example: ringfence services acme-1001
+    """
     columns = (
         titled("product", "service_id"),
         titled("account", "account_id"),
@@ -54,6 +69,6 @@ def services(account: str | None, limit: int, json_wanted: bool) -> None:
         titled("last error", "last_error"),
     )
     place = path_of("clients", account, "services") if account else "/services"
-    rows = front_door().pages(place, limit)
+    rows = front_door().listing(place, limit)
     empty = "No service was switched, or was meant to be, so far."
-    show_rows(rows, columns, json_wanted=json_wanted, empty=empty)
+    show_rows(rows, columns, json_wanted=json_wanted, empty=empty, noun="service")

@@ -1,12 +1,20 @@
 """How tariff versions differ, in 80 columns; and `ringfence tariff diff`, `tariff rollback`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
 from accounts.commands.connection import fail, front_door, path_of
-from accounts.commands.tables import as_json, field, limit_option, print_json, show_facts, show_rows
+from accounts.commands.tables import (
+    field,
+    limit_option,
+    output_options,
+    print_json,
+    show_facts,
+    show_rows,
+)
+from accounts.commands.times import sentence, typed
 
 KINDS = ("added", "removed", "dearer", "cheaper", "changed")
 _SHOWN = ("tariff_id", "version_id", "name", "currency", "effective_from", "rows", "restores")
@@ -32,7 +40,7 @@ def show_diff(diff: Mapping[str, Any]) -> None:
     _show_changes(diff["largest"])
 
 
-def _show_changes(changes: list[dict[str, Any]]) -> None:
+def _show_changes(changes: Sequence[Mapping[str, Any]]) -> None:
     columns = (
         ("change", lambda row: row["kind"]),
         field("prefix"),
@@ -52,7 +60,7 @@ def _moved(change: Mapping[str, Any], what: str) -> str:
 
 
 def show_version(answer: Mapping[str, Any], *, json_wanted: bool) -> None:
-    """Print a new version, or the one that stands already."""
+    """Print a new version, or the one that exists already."""
     if json_wanted:
         print_json(answer)
         return
@@ -68,7 +76,7 @@ def confirm(answer: Mapping[str, Any]) -> None:
     compared = f"version {base}" if base else "no earlier version"
     click.echo(
         f"{answer['rows']} rows for {answer['tariff_id']}, compared with {compared}; effective "
-        f"from {answer['effective_from']}.",
+        f"from {sentence(answer['effective_from'])}.",
         err=True,
     )
     show_warnings(answer)
@@ -99,12 +107,15 @@ def check_quiet(json_wanted: bool, decided: bool) -> None:
 @largest_option
 @click.option("--kind", type=click.Choice(KINDS), help="list every change of this kind, by prefix")
 @limit_option(100)
-@as_json
+@output_options
 def diff(
     tariff_id: str, old: int, new: int, largest: int, kind: str | None, limit: int,
     json_wanted: bool,
 ) -> None:  # fmt: skip
-    """Show how version NEW of a tariff differs from version OLD."""
+    """Show how version NEW of a tariff differs from version OLD.
+
+    Example: ringfence tariff diff retail 3 4
+    """
     door = front_door()
     if kind:
         asked = path_of("tariffs", tariff_id, "changes")
@@ -124,20 +135,27 @@ def diff(
 @click.command("rollback")
 @click.argument("tariff_id")
 @click.option("--to", type=click.IntRange(1), help="a version; left out: the one before")
-@click.option("--effective-from", help="an instant with its zone; left out: now")
+@click.option("--effective-from", help="such as 2026-12-01T00:00; left out: now")
 @dry_run_option
 @yes_option
 @largest_option
-@as_json
+@output_options
 def rollback(
     tariff_id: str, to: int | None, effective_from: str | None, dry_run: bool, yes: bool,
     largest: int, json_wanted: bool,
 ) -> None:  # fmt: skip
-    """Make a new version with the rows of an older one."""
+    """Make a new version with the rows of an older one.
+
+    Example: ringfence tariff rollback retail --to 3
+    """
     check_quiet(json_wanted, yes or dry_run)
     door = front_door()
     place = path_of("tariffs", tariff_id, "rollback")
-    body = {"effective_from": effective_from, "to": to, "largest": largest}
+    body = {
+        "effective_from": typed("--effective-from", effective_from),
+        "to": to,
+        "largest": largest,
+    }
     answer = door.ask("POST", place, json={**body, "dry_run": dry_run or not yes})
     if not json_wanted:
         show_diff(answer["diff"])

@@ -16,7 +16,7 @@ from rich.progress import (
 )
 
 from accounts.commands.connection import FrontDoor, front_door, path_of
-from accounts.commands.tables import as_json
+from accounts.commands.tables import output_options
 from accounts.commands.tariff_changes import (
     check_quiet,
     confirm,
@@ -28,6 +28,7 @@ from accounts.commands.tariff_changes import (
     show_warnings,
     yes_option,
 )
+from accounts.commands.times import typed
 
 _CHUNK = 256 * 1024
 
@@ -36,7 +37,7 @@ _CHUNK = 256 * 1024
 @click.argument("tariff_id")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--currency", help="ISO 4217, such as CAD; needed for a tariff's first version")
-@click.option("--effective-from", help="an instant with its zone; left out: now")
+@click.option("--effective-from", help="such as 2026-12-01T00:00; left out: now")
 @click.option("--name", help="what to call it; left out: as before, or its id")
 @click.option(
     "--map",
@@ -49,7 +50,7 @@ _CHUNK = 256 * 1024
 @dry_run_option
 @yes_option
 @largest_option
-@as_json
+@output_options
 def import_tariff(
     tariff_id: str, file: Path, dry_run: bool, yes: bool, json_wanted: bool, **given: Any
 ) -> None:
@@ -57,9 +58,12 @@ def import_tariff(
 
     What would change is shown first, and asked for unless --yes. The file takes effect whole or
     not at all; bad rows are listed by line. Columns of other names are named by --map once.
+
+    Example: ringfence tariff import retail rates.csv --effective-from 2026-12-01T00:00
     """
     check_quiet(json_wanted, yes or dry_run)
     door = front_door()
+    given["effective_from"] = typed("--effective-from", given["effective_from"])
     asked = {name: value for name, value in given.items() if value not in (None, ())}
     answer = _post(door, tariff_id, file, {**asked, "dry_run": dry_run or not yes})
     if not json_wanted:

@@ -6,10 +6,10 @@ import click
 
 from accounts.commands.connection import fail, front_door, path_of
 from accounts.commands.tables import (
-    as_json,
     field,
     instant,
     limit_option,
+    output_options,
     print_json,
     show_facts,
     show_rows,
@@ -31,9 +31,12 @@ for command in (import_tariff, diff, rollback):
 
 
 @tariff.command("list")
-@as_json
+@output_options
 def list_tariffs(json_wanted: bool) -> None:
-    """List tariffs, each as its latest version."""
+    """List tariffs, each as its latest version.
+
+    Example: ringfence tariff list
+    """
     columns = (
         titled("tariff", "tariff_id"),
         titled("version", "version_id"),
@@ -43,14 +46,17 @@ def list_tariffs(json_wanted: bool) -> None:
         titled("by", "created_by"),
     )
     rows = front_door().get("/tariffs")["items"]
-    show_rows(rows, columns, json_wanted=json_wanted, empty=_NO_TARIFFS)
+    show_rows(rows, columns, json_wanted=json_wanted, empty=_NO_TARIFFS, noun="tariff")
 
 
 @tariff.command("versions")
 @click.argument("tariff_id")
-@as_json
+@output_options
 def list_versions(tariff_id: str, json_wanted: bool) -> None:
-    """List the versions of a tariff, the newest first."""
+    """List the versions of a tariff, the newest first.
+
+    Example: ringfence tariff versions retail
+    """
     columns = (
         titled("version", "version_id"),
         instant("effective from", "effective_from"),
@@ -60,7 +66,7 @@ def list_versions(tariff_id: str, json_wanted: bool) -> None:
         ("by", _made_by),
     )
     rows = front_door().get(path_of("tariffs", tariff_id, "versions"))["items"]
-    show_rows(rows, columns, json_wanted=json_wanted, empty=_NO_TARIFFS)
+    show_rows(rows, columns, json_wanted=json_wanted, empty=_NO_TARIFFS, noun="version")
 
 
 def _made_by(row: Any) -> str:
@@ -73,11 +79,14 @@ def _made_by(row: Any) -> str:
 @click.option("--version", type=click.IntRange(1), help="left out: the one in force")
 @click.option("--prefix", help="which row would match this number or prefix, such as 1416")
 @limit_option(10)
-@as_json
+@output_options
 def show_tariff(
     tariff_id: str, version: int | None, prefix: str | None, limit: int, json_wanted: bool
 ) -> None:
-    """Show a version of a tariff and its first rows, or the row that a number matches."""
+    """Show a version of a tariff and its first rows, or the row that a number matches.
+
+    Example: ringfence tariff show retail --prefix 14165550100
+    """
     door = front_door()
     if prefix is not None:
         place = path_of("tariffs", tariff_id, "rate")
@@ -119,11 +128,13 @@ def _split(pair: str) -> tuple[str, str, str]:
 @tariff.command("map")
 @click.argument("tariff_id")
 @click.argument("pairs", nargs=-1, metavar="[FIELD=COLUMN]…")
-@as_json
+@output_options
 def map_columns(tariff_id: str, pairs: tuple[str, ...], json_wanted: bool) -> None:
     """Show what a tariff's files call their columns; or change it, such as Prefix=Code.
 
     `Prefix=` gives a field its own name again. Imports remember what `--map` says, too.
+
+    Example: ringfence tariff map retail Prefix=Code
     """
     door = front_door()
     place = path_of("tariffs", tariff_id, "mapping")

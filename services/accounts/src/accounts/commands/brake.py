@@ -1,0 +1,92 @@
+"""`ringfence brake`: cutting paused because too many clients would be cut at once."""
+
+import time
+from typing import Any
+
+import click
+
+from accounts.commands.connection import FrontDoor, front_door, path_of
+from accounts.commands.orders import reason_option
+from accounts.commands.tables import output_options, plural, print_json
+from accounts.commands.times import sentence
+
+ANSWER_S = 10.0
+EXIT_REFUSED_OR_SILENT = 1
+_LOOK_EVERY_S = 0.2
+
+
+@click.group(invoke_without_command=True)
+@output_options
+@click.pass_context
+def brake(context: click.Context, json_wanted: bool) -> None:
+    """Show whether cutting is paused; release it, or undo it.
+
+    It pauses by itself when too many clients would be cut at once.
+    `brake release` cuts those who wait; `brake undo` spares them until their next funds hold.
+    Example: ringfence brake release --reason "the new rates are right"
+    """
+    if context.invoked_subcommand is None:
+        _status(front_door(), json_wanted=json_wanted)
+
+
+def _status(door: FrontDoor, *, json_wanted: bool) -> None:
+    found = door.get("/brake")
+    if json_wanted:
+        print_json(found)
+    elif not found["on"]:
+        click.echo("The brake is off: clients are cut as their credit ends.")
+    else:
+        click.echo(f"The brake is on since {sentence(found['on_since'])}: {found['cause']}.")
+        click.echo(f"{plural(found['paused'], 'cut')} paused; restoring goes on. What next:")
+        click.echo("  ringfence brake release   they are right: cut them now")
+        click.echo("  ringfence brake undo      they are wrong: spare them")
+
+
+@brake.command("release")
+@reason_option
+@output_options
+def release(reason: str | None, json_wanted: bool) -> None:
+    """Cut those who wait: their holds are right.
+
+    Example: ringfence brake release --reason "the new rates are right"
+    """
+    _command("brake.release", reason, json_wanted)
+
+
+@brake.command("undo")
+@reason_option
+@output_options
+def undo(reason: str | None, json_wanted: bool) -> None:
+    """Spare those who wait: their holds came of a mistake, such as wrong rates.
+
+    Example: ringfence brake undo --reason "rates of deck 12 were wrong"
+    """
+    _command("brake.undo", reason, json_wanted)
+
+
+def _command(command: str, reason: str | None, json_wanted: bool) -> None:
+    """Ask the suspender, wait for its answer, print it. Exits with 1 if it refuses or is silent."""
+    door = front_door()
+    body = {"service": "suspender", "command": command, **({"reason": reason} if reason else {})}
+    found = _answer(door, door.ask("POST", "/commands", json=body)["request_id"])
+    if json_wanted:
+        print_json(found)
+    elif found["state"] == "waiting":
+        click.echo(
+            f"no answer in {ANSWER_S:.0f} s: it is done when the suspender runs again;"
+            " `ringfence brake` shows it",
+            err=True,
+        )
+    else:
+        click.echo(f"{found['state']}: {found['answer']}")
+    if found["state"] != "done":
+        raise SystemExit(EXIT_REFUSED_OR_SILENT)
+
+
+def _answer(door: FrontDoor, request_id: str) -> dict[str, Any]:
+    deadline = time.monotonic() + ANSWER_S
+    while True:
+        found = door.get(path_of("commands", request_id))
+        if found["state"] != "waiting" or time.monotonic() >= deadline:
+            return found
+        time.sleep(_LOOK_EVERY_S)

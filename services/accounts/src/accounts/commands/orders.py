@@ -1,0 +1,113 @@
+"""`ringfence order`: what persons and WHMCS decided about a client or one of its products."""
+
+from typing import Any
+
+import click
+
+from accounts.commands.connection import front_door, path_of
+from accounts.commands.tables import (
+    Column,
+    field,
+    instant,
+    output_options,
+    show_rows,
+    show_what_happens,
+    titled,
+)
+from accounts.commands.times import typed
+
+KINDS = ("manual", "forced", "whmcs", "exemption")
+ORDER_COLUMNS: tuple[Column, ...] = (
+    field("kind"),
+    ("product", lambda row: row["product"] or "whole client"),
+    titled("by", "given_by"),
+    instant("since", "since"),
+    instant("until", "until"),
+    field("reason"),
+)
+
+product_option = click.option("--product", help="only this product; left out: the whole client")
+reason_option = click.option("--reason", help="why, for whoever looks later")
+until_option = click.option(
+    "--until", help="when it ends by itself: 2026-12-01 (end of that day) or 2026-12-01T17:00"
+)
+
+
+def body_of(product: str | None, reason: str | None, until: str | None = None) -> dict[str, Any]:
+    """What is sent of an order: what was given."""
+    until = typed("--until", until, days=True)
+    given = {"product": product, "reason": reason, "until": until}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+@click.group()
+def order() -> None:
+    """Orders of persons and of WHMCS: add, end, list.
+
+    manual switches off even with credit; forced does so for the whole client until a person ends
+    it; whmcs is what WHMCS asked for; exemption keeps on without credit.
+    """
+
+
+@order.command("add")
+@click.argument("account")
+@click.argument("kind", type=click.Choice(KINDS))
+@product_option
+@reason_option
+@until_option
+@output_options
+def add_order(
+    account: str,
+    kind: str,
+    product: str | None,
+    reason: str | None,
+    until: str | None,
+    json_wanted: bool,
+) -> None:
+    """Give an order for ACCOUNT, or replace the one of the same kind and product.
+
+    Example: ringfence order add acme-1001 exemption --until 2026-12-01 --reason "pays on Monday"
+    """
+    place = path_of("clients", account, "orders", kind)
+    answer = front_door().ask("PUT", place, json=body_of(product, reason, until))
+    show_what_happens(account, answer, json_wanted=json_wanted)
+
+
+@order.command("end")
+@click.argument("account")
+@click.argument("kind", type=click.Choice(KINDS))
+@product_option
+@output_options
+def end_order(account: str, kind: str, product: str | None, json_wanted: bool) -> None:
+    """End an order of ACCOUNT.
+
+    Example: ringfence order end acme-1001 exemption
+    """
+    place = path_of("clients", account, "orders", kind)
+    params = {"product": product} if product else {}
+    answer = front_door().ask("DELETE", place, params=params)
+    show_what_happens(account, answer, json_wanted=json_wanted)
+
+
+@order.command("list")
+@click.argument("account", required=False)
+@output_options
+def list_orders(account: str | None, json_wanted: bool) -> None:
+    """List the orders in force of ACCOUNT, or of all clients.
+
+    Example: ringfence order list acme-1001
+    """
+    door = front_door()
+    if account:
+        rows = door.get(path_of("clients", account, "orders"))["items"]
+        empty = f"No orders of {account} are in force."
+        show_rows(rows, ORDER_COLUMNS, json_wanted=json_wanted, empty=empty, noun="order")
+        return
+    rows = [
+        {"account_id": client["account_id"], **each}
+        for client in door.listing("/clients").rows
+        for each in client["orders"]
+    ]
+    columns = (titled("account", "account_id"), *ORDER_COLUMNS)
+    empty = "No orders are in force."
+    show_rows(rows, columns, json_wanted=json_wanted, empty=empty, noun="order")

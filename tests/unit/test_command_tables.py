@@ -1,0 +1,200 @@
+"""What commands print fits the terminal and names its zone; `ringfence --help` is quick."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import entry_points
+
+import click
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from accounts.commands import listing, tables, times
+from accounts.commands.connection import Listing
+from ringfence.cli import main_group
+
+TITLES = ("account", "name", "balance", "level", "state", "since")
+HELP_S = 0.6
+
+
+@pytest.fixture
+def toronto(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TZ", "America/Toronto")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def shown(*rows: tuple[str, ...], details: tuple[str, ...] = (), width: int = 80) -> list[str]:
+    return list(
+        listing.lines(
+            TITLES,
+            rows,
+            details or ("",) * len(rows),
+            width=width,
+            shrinks="name",
+            right=lambda title: title == "balance",
+        )
+    )
+
+
+plain = st.text(st.characters(categories=("Lu", "Ll", "Lo", "Nd")), max_size=60)
+
+
+@given(
+    account=st.from_regex(r"[a-z0-9-]{1,100}", fullmatch=True),
+    name=plain,
+    balance=st.decimals(-(10**7), 10**7, places=2).map(str),
+    detail=plain,
+)
+def test_a_row_never_exceeds_80_columns_but_for_a_long_account(
+    account: str, name: str, balance: str, detail: str
+) -> None:
+    row = (account, name, balance, "exhausted", "would be off", "2025-11-26 11:17")
+    lines = shown(row, details=(detail,))
+    wide = [line for line in lines if cell_len(line) > 80]
+    assert wide in ([], [account])
+    assert any(account in line for line in lines), "an account is typed again: it is never cut"
+    assert any(balance in line and "would be off" in line for line in lines)
+
+
+def test_a_long_account_has_a_line_of_its_own_and_a_long_name_is_cut() -> None:
+    row = ("a-client-with-a-very-long-id", "N" * 70, "-3.60", "low", "off", "11-26 11:17")
+    _, _, first, second = shown(row)
+    assert first == "a-client-with-a-very-long-id"
+    assert second.startswith(" ")
+    assert "NNN…" in second
+    assert second.endswith("11-26 11:17")
+
+
+def test_what_is_below_a_row_is_indented_and_wrapped() -> None:
+    row = ("anna", "Anna", "-3.60", "exhausted", "off", "11-26 11:17")
+    _, _, _, *below = shown(row, details=("no credit: balance -3.60; " * 6,))
+    assert len(below) == 3
+    assert all(line.startswith("    ") and len(line) < 80 for line in below)
+
+
+def table(*arguments: str, at: str, rows: int = 1, total: int | None = None) -> str:
+    @click.command()
+    @tables.output_options
+    def command(json_wanted: bool) -> None:
+        found = Listing([{"at": at}] * rows, total, False)
+        columns = (tables.instant("since", "at"),)
+        tables.show_rows(found, columns, json_wanted=json_wanted, empty="", noun="entry")
+
+    result = CliRunner().invoke(command, arguments)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.mark.usefixtures("toronto")
+def test_instants_are_shown_in_this_machines_zone_or_in_utc() -> None:
+    this_year = datetime.now(UTC).year
+    local = table(at=f"{this_year}-07-01T02:30:00+00:00")
+    assert "06-30 22:30" in local
+    assert str(this_year) not in local
+    assert "Times are in EST/EDT" in local
+    utc = table("--utc", at=f"{this_year}-07-01T02:30:00+00:00")
+    assert "07-01 02:30" in utc
+    assert "Times are in UTC" in utc
+
+
+@pytest.mark.usefixtures("toronto")
+def test_another_year_is_shown() -> None:
+    assert "2019-12-31 22:30" in table(at="2020-01-01T03:30:00Z")
+    assert "2020-01-01 03:30" in table("--utc", at="2020-01-01T03:30:00Z")
+
+
+def test_the_count_says_how_many_there_are_in_all() -> None:
+    now = datetime.now(UTC).isoformat()
+    assert "\n1 entry. " in table(at=now)
+    assert "\n3 entries. " in table(at=now, rows=3, total=3)
+    assert "\n3 of 312 entries. " in table(at=now, rows=3, total=312)
+
+
+@pytest.mark.usefixtures("toronto")
+def test_what_is_typed_without_a_zone_is_in_the_zone_that_is_shown() -> None:
+    assert times.typed("--until", "2026-07-01T12:00") == "2026-07-01T12:00:00-04:00"
+    assert times.typed("--until", "2026-07-01T12:00Z") == "2026-07-01T12:00:00+00:00"
+    assert times.typed("--until", "2026-07-01", days=True) == "2026-07-01"
+    assert times.typed("--as-of", None) is None
+    with pytest.raises(SystemExit):
+        times.typed("--until", "monday", days=True)
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_an_instant_is_typed_as_it_was_meant(instant: datetime) -> None:
+    text = times.typed("--until", instant.isoformat())
+    assert text is not None
+    assert abs(datetime.fromisoformat(text) - instant) == timedelta()
+
+
+def test_help_is_quick() -> None:
+    """It lists every command without loading any of them."""
+    best = min(_seconds_of_help() for _ in range(3))
+    assert best < HELP_S
+
+
+def _seconds_of_help() -> float:
+    begun = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "ringfence.cli", "--help"], check=True, capture_output=True
+    )
+    return time.perf_counter() - begun
+
+
+def test_help_says_what_the_loaded_commands_say() -> None:
+    context = click.Context(main_group)
+    text = CliRunner().invoke(main_group, ["--help"]).stdout
+    for name in main_group.list_commands(context):
+        command = main_group.get_command(context, name)
+        assert command is not None
+        line = next(line for line in text.splitlines() if line.startswith(f"  {name} "))
+        said = line.split(maxsplit=1)[1].removesuffix("...").strip()
+        assert command.get_short_help_str(200).startswith(said)
+
+
+def test_the_version_is_named() -> None:
+    said = CliRunner().invoke(main_group, ["--version"])
+    assert (said.exit_code, said.stdout) == (0, "ringfence, version 0.1.0\n")
+
+
+Found = tuple[tuple[str, ...], click.Command]
+
+
+def every_command(path: tuple[str, ...], command: click.Command) -> Iterator[Found]:
+    if isinstance(command, click.Group):
+        for name, part in command.commands.items():
+            yield from every_command((*path, name), part)
+    if not isinstance(command, click.Group) or command.invoke_without_command:
+        yield path, command
+
+
+OURS = [
+    found
+    for group, *path in (("ringfence.commands",), ("ringfence.commands.explain", "explain"))
+    for point in entry_points(group=group)
+    if point.module.startswith("accounts.")
+    for found in every_command((*path, point.name), point.load())
+]
+
+
+@pytest.mark.parametrize(("path", "command"), OURS, ids=lambda value: str(value)[:40])
+def test_every_command_of_accounts_has_json_an_example_and_no_resource(
+    path: tuple[str, ...], command: click.Command
+) -> None:
+    options = {name for parameter in command.params for name in parameter.opts}
+    assert {"--json", "--utc"} <= options
+    assert f"ringfence {' '.join(path)}" in " ".join((command.help or "").split())
+    assert "/v1" not in (command.help or "")
+
+
+def test_the_commands_of_accounts_are_found() -> None:
+    assert len(OURS) >= 40
+    assert ("explain", "client") in {path for path, _ in OURS}
