@@ -16,13 +16,13 @@ from prometheus_client import REGISTRY
 from rating_bench import Bench, open_bench, payment
 
 from rating.audit import DRIFT, Audit
+from rating.check import Check
 from rating.rebuild import check_rebuilt
 from rating.replay import Replayer
 from rating.rerate import Order
 from rating.store_audit import AuditStore
 from rating.store_rebuild import RebuildStore
 from rating.store_replay import ReplayStore
-from rating.verify import Check
 from rating.verify_command import verify as verify_command
 from ringfence.events.call import CallCompleted
 from ringfence.kafka.admin import create_topics
@@ -70,7 +70,9 @@ class Books:
             while await relay.relay_once():
                 pass
 
-    async def top_up(self, amount_micro: int, *, post: bool = True, **fields: Any) -> None:
+    async def top_up(
+        self, amount_micro: int, *, post: bool = True, hold: bool = True, **fields: Any
+    ) -> None:
         paid = payment(str(next(_numbers)), amount_micro, self.name, **fields)
         event = Outgoing(
             topic=PAYMENT_RECEIVED,
@@ -81,8 +83,10 @@ class Books:
             source="accounts",
         )
         await self.publish([event, event])
+        if hold:
+            await self.bench.hold(paid)
         if post:
-            await self.bench.pay(paid)
+            await self.bench.announce(paid)
 
     async def check(self, wait_s: float = 0) -> Check:
         async with self.bench.pool.acquire() as connection:
@@ -144,8 +148,14 @@ async def test_a_payment_that_was_told_and_never_posted_is_found_and_waited_for(
 
 async def test_a_payment_that_rating_refused_counts_for_nothing(books: Books) -> None:
     await books.top_up(1_000_000, currency="EUR")
-    await books.top_up(-1_000_000)
+    await books.top_up(-1_000_000, hold=False)
     assert (await books.check()).holds
+
+
+async def test_a_payment_that_accounts_does_not_hold_counts_for_nothing(books: Books) -> None:
+    await books.top_up(1_000_000, hold=False)
+    assert (await books.check()).holds
+    assert await books.bench.value("select count(*) from rating.unclaimed") == 1
 
 
 async def test_a_record_on_its_way_is_waited_for(books: Books) -> None:
@@ -178,7 +188,15 @@ async def test_verify_prints_i7_and_speaks_json(
     assert result.exit_code == 0, result.output
     told = orjson.loads(result.stdout)
     assert told["holds"]
-    assert [check["name"] for check in told["checks"]] == ["I1", "I2", "I3", "I4", "I7"]
+    assert [check["name"] for check in told["checks"]] == [
+        "I1",
+        "I2",
+        "I3",
+        "I4",
+        "I10",
+        "I11",
+        "I7",
+    ]
     assert told["sums"][0]["charges_micro"] == 30_000
 
 
@@ -232,7 +250,8 @@ async def test_nothing_is_counted_while_there_is_a_backlog(books: Books) -> None
 
 async def test_drift_is_a_metric_and_one_replica_counts_at_a_time(books: Books) -> None:
     audit = auditing(books)
-    assert await audit.audit_once() == {"I1": 0, "I2": 0, "I3": 0, "I4": 0}
+    names = ("I1", "I2", "I3", "I4", "I10", "I11")
+    assert await audit.audit_once() == dict.fromkeys(names, 0)
     await books.bench.sql("update rating.account set balance_micro = 7")
     await audit.audit_once()
     assert drift_of_i1() == 2

@@ -13,9 +13,9 @@ from uuid import UUID
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from rating.check import Check
 from rating.intake import read_batch
 from rating.store_rebuild import Differing, Posted, RebuildStore
-from rating.verify import Check
 from ringfence.kafka.records import Received, as_received
 from ringfence.topics import CALL_RATED, PAYMENT_RECEIVED
 
@@ -114,7 +114,7 @@ def postings(batch: Sequence[Received]) -> Iterator[Posted]:
     payments = [received for received in batch if received.topic == PAYMENT_RECEIVED.name]
     for item in read_batch(payments).payments:
         p = item.payment
-        yield Posted(p.payment_id, p.account_id, p.amount_micro, p.currency)
+        yield Posted(p.payment_id, p.account_id, p.amount_micro, p.currency, is_payment=True)
     for received in batch:
         if received.topic == CALL_RATED.name:
             yield from _of_call(orjson.loads(received.value))

@@ -12,12 +12,18 @@ _PAGE = 5000
 _COUNTED = {
     "rating.account": "select count(*) from rating.account",
     "report.accepted_record": "select count(*) from report.accepted_record",
+    "report.payment": "select count(*) from report.payment",
+    "report.level": "select count(*) from report.level",
 }
 _DRIFTS = {
     "rating.drift_i1": "select * from rating.drift_i1 order by account_id",
     "rating.drift_i2": "select * from rating.drift_i2 order by account_id, entry_id",
     "rating.drift_i3": "select * from rating.drift_i3 order by accepted_at",
     "rating.drift_i4": "select * from rating.drift_i4 order by call_id",
+    "rating.drift_i10": "select * from rating.drift_i10 order by account_id, payment_id",
+    "rating.drift_i11": (
+        "select * from rating.drift_i11 order by account_id, rule, service_id, number"
+    ),
 }
 _SUMS = """
 select a.currency, count(distinct a.account_id) as accounts, count(l.entry_id) as entries,
@@ -38,6 +44,12 @@ select
     (select count(*) from rating.drift_i3
         where accepted_at < now() - make_interval(secs => $1)) as "I3",
     (select count(*) from rating.drift_i4) as "I4"
+"""
+_NOT_COMPARED = """
+select count(*) from report.level w
+left join report.balance b using (account_id)
+left join report.account a on a.account_id = w.account_id
+where b.version > w.balance_version or a.version > w.profile_version
 """
 _PATIENCE_S = 600
 
@@ -82,6 +94,14 @@ class AuditStore:
     async def drift(self, view: str) -> list[asyncpg.Record]:
         """The rows that violate an invariant: none, when all is well."""
         return await self._pool.fetch(_DRIFTS[view], timeout=300)
+
+    async def unclaimed(self) -> list[asyncpg.Record]:
+        """Payments that wait for their claim."""
+        return await self._pool.fetch("select * from report.unclaimed_payment order by since")
+
+    async def not_compared(self) -> int:
+        """Accounts whose balance or debts balance-watch has not seen yet, as they are now."""
+        return int(await self._pool.fetchval(_NOT_COMPARED, timeout=300))
 
     async def charges(self) -> AsyncIterator[list[ChargeRow]]:
         """All charges, page by page, as of one instant."""

@@ -8,7 +8,7 @@ from uuid import UUID
 from ringfence.postgres.pool import Connection
 
 _PATIENCE_S = 600
-_COLUMNS = ("entry_id", "account_id", "amount_micro", "currency")
+_COLUMNS = ("entry_id", "account_id", "amount_micro", "currency", "is_payment")
 _COMPARE = """
 with ledger as (
     select entry_id, account_id, amount_micro, posted_at from rating.ledger
@@ -45,14 +45,33 @@ where coalesce(s.replayed_micro, 0) <> a.balance_micro
 order by a.account_id
 """
 
+_POST = """
+insert into pg_temp.replayed
+select t.* from pg_temp.told t
+where not t.is_payment
+    or exists (
+        select from report.payment p
+        where p.payment_id = t.entry_id
+            and (p.account_id, p.amount_micro, p.currency)
+                = (t.account_id, t.amount_micro, t.currency)
+    )
+    or exists (
+        select from rating.ledger l
+        where l.entry_id = t.entry_id
+            and (l.account_id, l.amount_micro) = (t.account_id, t.amount_micro)
+    )
+on conflict (entry_id) do nothing
+"""
+
 
 class Posted(NamedTuple):
-    """An entry as a topic tells of it, in the order of the table's columns."""
+    """An entry as a topic has it, in the order of the table's columns."""
 
     entry_id: UUID
     account_id: str
     amount_micro: int
     currency: str
+    is_payment: bool = False
 
 
 class Differing(NamedTuple):
@@ -78,19 +97,20 @@ class RebuildStore:
         await self._connection.execute(
             "drop table if exists pg_temp.replayed, pg_temp.told;"
             "create temporary table replayed (entry_id uuid primary key, account_id text not null,"
-            " amount_micro bigint not null, currency text not null);"
+            " amount_micro bigint not null, currency text not null, is_payment boolean not null);"
             "create temporary table told (like replayed)"
         )
         self._began_at = await self._connection.fetchval("select clock_timestamp()")
 
     async def post(self, entries: Sequence[Posted]) -> None:
-        """Post entries; one that stands already stays as it is."""
+        """Post entries; the first of the same id counts.
+
+        As for the ledger, a payment counts only if it passes its claim check.
+        """
         if not entries:
             return
         await self._connection.copy_records_to_table("told", columns=_COLUMNS, records=entries)
-        await self._connection.execute(
-            "insert into replayed select * from told on conflict (entry_id) do nothing"
-        )
+        await self._connection.execute(_POST)
         await self._connection.execute("truncate told")
 
     async def compare(self) -> list[Differing]:

@@ -1,43 +1,17 @@
-"""Whether the books are right: recomputes the invariants I1 to I4 from the tables."""
+"""Whether the books are right: recomputes the invariants I1 to I4, I10 and I11 from the tables."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
 
 import orjson
 
+from rating.check import Check
 from rating.price import Terms, parse_increment
 from rating.store_audit import AuditStore, ChargeRow
-
-SHOWN_AT_MOST = 20
-
-
-@dataclass
-class Check:
-    """One invariant: what it says, what was counted, and each difference as a line.
-
-    `unknown` says why it could not be checked.
-    """
-
-    name: str
-    says: str
-    counted: str = ""
-    differences: list[str] = field(default_factory=list)
-    found: int = 0
-    unknown: str = ""
-
-    def differs(self, line: str) -> None:
-        """Note a difference; only the first ones are kept as lines."""
-        self.found += 1
-        if len(self.differences) < SHOWN_AT_MOST:
-            self.differences.append(line)
-
-    @property
-    def holds(self) -> bool:
-        """Whether nothing differs, and all of it could be seen."""
-        return self.found == 0 and not self.unknown
+from rating.verify_holds import check_holds
+from rating.verify_payments import check_payments
 
 
 class Sums(NamedTuple):
@@ -54,13 +28,15 @@ class Sums(NamedTuple):
 async def verify(
     store: AuditStore, *, wait_s: float, on_progress: Callable[[str], None]
 ) -> tuple[list[Check], list[Sums]]:
-    """Run all checks. Calls that are on their way get `wait_s` seconds to arrive."""
+    """Run all checks. What is on its way between services gets `wait_s` seconds to arrive."""
     checks = []
     for name, check in (
         ("balances", _check_balances),
         ("costs", _check_costs),
         ("calls", lambda s: _check_places(s, wait_s)),
         ("charges", _check_single),
+        ("payments", lambda s: check_payments(s, wait_s)),
+        ("funds holds", lambda s: check_holds(s, wait_s)),
     ):
         on_progress(name)
         checks.append(await check(store))

@@ -7,12 +7,14 @@ from dataclasses import asdict
 import click
 import orjson
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
+from rating.check import Check
 from rating.rebuild import check_rebuilt
 from rating.store_audit import AuditStore
 from rating.store_rebuild import RebuildStore
-from rating.verify import Check, Sums
+from rating.verify import Sums
 from rating.verify import verify as run_checks
 from ringfence.money import format_micro
 from ringfence.place import database_dsn, kafka_bootstrap
@@ -31,12 +33,12 @@ from ringfence.postgres.pool import open_pool
     type=click.FloatRange(min=0),
     default=10.0,
     show_default=True,
-    help="Seconds that calls on their way get to arrive.",
+    help="Seconds that what is on its way between services gets to arrive.",
 )
 @click.option("--replay", is_flag=True, help="Also rebuild all balances from the topics (I7).")
 @click.option("--json", "json_wanted", is_flag=True, help="Print JSON, for machines.")
 def verify(dsn: str | None, wait_s: float, replay: bool, json_wanted: bool) -> None:
-    """Check that the books are right (I1 to I4, and I7) and print the sums.
+    """Check that the books and the funds holds are right (I1 to I4, I10, I11; I7) and print sums.
 
     Exit 1 when anything differs, or could not be checked; each difference is a line.
     """
@@ -97,7 +99,9 @@ def show(console: Console, checks: list[Check], sums: list[Sums]) -> None:
     console.print(table)
     for check in checks:
         for line in (*check.differences, *filter(None, [check.unknown])):
-            console.print(f"[red]{check.name}[/red] {line}", soft_wrap=True)
+            console.print(f"[red]{check.name}[/red] {escape(line)}", soft_wrap=True)
+        for line in check.remarks:
+            console.print(f"[yellow]{check.name}[/yellow] {escape(line)}", soft_wrap=True)
     money = Table(title="Sums", title_justify="left")
     for column in ("currency", "accounts", "entries", "paid in", "charged", "balance"):
         money.add_column(column, justify="left" if column == "currency" else "right")
@@ -115,5 +119,5 @@ def show(console: Console, checks: list[Check], sums: list[Sums]) -> None:
 
 def _result(check: Check) -> str:
     if check.unknown:
-        return "[yellow]can not be told[/yellow]"
+        return "[yellow]not known[/yellow]"
     return "[green]holds[/green]" if check.holds else f"[red]{check.found} differ[/red]"
