@@ -1,5 +1,5 @@
--- What the suspender decides from: the funds hold as balance-watch told it, by the number of the
--- crossing and of the hold. `undone_hold` is a hold that an operator undid with the brake.
+-- What the suspender decides from: the funds hold as balance-watch published it, with the number of
+-- the hold. `undone_hold` is a hold that an operator undid with the brake.
 -- `decide_at`: when an order ends by itself, and all is decided again.
 alter table suspender.account
     add column held boolean not null default false,
@@ -24,16 +24,22 @@ alter table suspender.service
     add column live boolean not null default true,
     add column reason_seq bigint not null default 0;
 
--- Installations from before: the hold is what the last crossing said. All accounts are decided
--- again at once.
+-- Installations from before: the funds holds are those of balance-watch. All accounts are decided
+-- again at once. The zero mail of a hold was sent, unless no cut was confirmed yet.
+update suspender.account a set held = w.held, hold = w.holds
+from balance_watch.account w where w.account_id = a.account_id;
+update suspender.account a set mail_owed = coalesce((
+    select bool_and(s.zero_mail and s.wanted_seq > s.confirmed_seq)
+    from suspender.service s where s.account_id = a.account_id and s.wanted = 'suspended'
+), true);
+alter table suspender.service drop column zero_mail;
 update suspender.account a set
-    held = c.topic = 'balance.zero.v1',
-    hold = case when c.topic = 'balance.zero.v1' then 1 else 0 end,
-    mail_owed = false
-from balance_watch.crossing c
-where c.account_id = a.account_id
-    and c.topic in ('balance.zero.v1', 'balance.restored.v1')
-    and (convert_from(c.value, 'UTF8')::json ->> 'crossing')::bigint = a.crossing;
+    live = coalesce(profile ->> 'mode', 'live') = 'live',
+    prepaid = exists (
+        select from json_array_elements(a.profile -> 'services') as p (service)
+        where coalesce(p.service ->> 'prepaid', 'true') = 'true'
+    )
+where profile is not null;
 update suspender.account set decide_at = now() where profile is not null;
 
 -- The brake: while `on_since` is set, nobody is cut for funds. Holds that began before

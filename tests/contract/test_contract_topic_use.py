@@ -15,6 +15,7 @@ from ringfence.topics import ALL_TOPICS, BY_NAME, Topic
 SERVICES = Path(__file__).parents[2] / "services"
 NAMES = sorted(path.name for path in SERVICES.iterdir() if (path / "src").is_dir())
 SHELLS = {"BatchRunner", "GuardedAgents"}
+WRITERS = {"Outgoing", "Alarms"}
 CONSTANTS = {name: value for name, value in vars(topics).items() if isinstance(value, Topic)}
 each_service = pytest.mark.parametrize("service", NAMES)
 
@@ -44,10 +45,10 @@ def topics_named_in(tree: ast.Module) -> set[str]:
 
 @each_service
 def test_a_service_writes_the_topics_of_which_it_is_the_writer_and_no_other(service: str) -> None:
-    """A file that builds outgoing events names no topic that is somebody else's to write."""
+    """A file that builds events or keeps alarms names no topic that is somebody else's to write."""
     written: set[str] = set()
     for _, tree in modules(service):
-        if calls(tree, {"Outgoing"}):
+        if calls(tree, WRITERS):
             written |= topics_named_in(tree)
     assert written == {topic.name for topic in ALL_TOPICS if topic.writer == service}
 

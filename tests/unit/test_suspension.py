@@ -1,48 +1,60 @@
-"""Whether a service is to be on or off: the two tables, and the published cases."""
+"""Whether a service is to be on or off: holds, orders and the two fields that give orders."""
 
-from pathlib import Path
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ringfence.errors import BadInput
-from ringfence.events.account import Profile
-from ringfence.vectors import read_cases
-from suspender.suspension import Decision, Funds, State, decide_suspension, read_profile
-from suspender.vectors import COLUMNS, Case
-
-VECTORS = Path(__file__).parents[1] / "vectors" / "suspension.csv"
-CASES = read_cases(VECTORS, COLUMNS, Case.read)
-
-PROFILES = st.builds(
-    Profile,
-    has_voip_service=st.booleans(),
-    manual_voip_suspend=st.sampled_from(["Yes", "No", "None"]),
-    voip_suspended=st.sampled_from(["Yes", "No", "None"]),
-    voip_suspended_by=st.sampled_from(["us", "person", "import", ""]),
+from ringfence.events.account import AccountChanged, Order, Profile, Service
+from ringfence.testing.records import NOON, account
+from suspender.suspension import (
+    Decision,
+    decide,
+    effective,
+    next_end,
+    orders_in_force,
+    read_profile,
 )
-FUNDS = st.builds(Funds, st.integers(-5, 5), st.integers(0, 5))
-STATES = st.sampled_from(["active", "suspended"])
-AUTOMATIC = Profile(has_voip_service=True)
+
+KINDS = ("manual", "forced", "whmcs", "exemption")
+SERVICE = account().services[0]
+OTHER = "svc-other"
+
+ORDERS = st.lists(
+    st.builds(
+        Order,
+        kind=st.sampled_from(KINDS),
+        service_id=st.sampled_from([None, SERVICE.service_id, OTHER]),
+        given_by=st.just("olga"),
+        since=st.just(NOON),
+    ),
+    max_size=5,
+)
+
+
+def order(kind: str, product: str | None = None, hours: float | None = None) -> Order:
+    """An order by hand, which ends so many hours after noon."""
+    until = None if hours is None else NOON + timedelta(hours=hours)
+    return Order(kind=kind, service_id=product, given_by="olga", since=NOON, until=until)
 
 
 def decided(
-    manual: str = "None",
-    suspended: str = "None",
-    by: str = "",
-    *,
-    funds: Funds | None = Funds(50, 0),  # noqa: B008 -- immutable
-    prepaid: bool = True,
-    state: State = "active",
+    *orders: Order, held: bool | None = False, prepaid: bool = True, has: bool = True
 ) -> Decision:
-    profile = read_profile("yes", manual, suspended, by)
-    return decide_suspension(profile, funds, prepaid=prepaid, state=state)
+    service = SERVICE.model_copy(update={"prepaid": prepaid})
+    return decide(has_voip_service=has, orders=orders, funds_held=held, service=service)
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_published_case(case: Case) -> None:
-    assert case.mismatches() == []
+def by_fields(manual: str, suspended: str, by: str = "") -> AccountChanged:
+    """A record from before orders were published."""
+    fields = {
+        "manual_voip_suspend": manual,
+        "voip_suspended": suspended,
+        "voip_suspended_by": by,
+    }
+    return account(profile=fields)
 
 
 @pytest.mark.parametrize(
@@ -64,71 +76,127 @@ def test_published_case(case: Case) -> None:
         ("None", "Yes", "", "auto", "active"),
     ],
 )
-@pytest.mark.parametrize("state", ["active", "suspended"])
-def test_which_rule_governs_a_client_with_funds(
-    manual: str, suspended: str, by: str, mode: str, wanted: str, state: State
+def test_the_two_fields_give_the_orders_of_a_record_without_orders(
+    manual: str, suspended: str, by: str, mode: str, wanted: str
 ) -> None:
-    assert decided(manual, suspended, by, state=state) == (wanted, mode, False)
+    changed = by_fields(manual, suspended, by)
+    decision = decided(*orders_in_force(changed, NOON))
+    assert (decision.desired, decision.mode) == (wanted, mode)
+    held = decided(*orders_in_force(changed, NOON), held=True)
+    assert held.desired == ("active" if mode == "exempt" else "suspended")
 
 
-@pytest.mark.parametrize(
-    ("credit", "outstanding", "when_active", "when_suspended"),
-    [
-        (-1, 0, "suspended", "suspended"),
-        (0, 0, "suspended", "suspended"),
-        (0, 5, "suspended", "suspended"),
-        (5, 6, "suspended", "suspended"),
-        (5, 5, "active", "suspended"),
-        (5, 1, "active", "suspended"),
-        (5, 0, "active", "active"),
-        (1, 0, "active", "active"),
-    ],
-)
-def test_the_automatic_rule(
-    credit: int, outstanding: int, when_active: str, when_suspended: str
-) -> None:
-    funds = Funds(credit, outstanding)
-    zero_mail = when_active == "suspended"
-    assert decided(funds=funds, state="active") == (when_active, "auto", zero_mail)
-    assert decided(funds=funds, state="suspended") == (when_suspended, "auto", False)
+def test_published_orders_count_and_the_fields_then_do_not() -> None:
+    shown = account(profile={"manual_voip_suspend": "Yes"}, orders=())
+    assert orders_in_force(shown, NOON) == ()
+    given = account(orders=(order("forced"),))
+    assert [one.kind for one in orders_in_force(given, NOON)] == ["forced"]
 
 
-def test_with_funds_unknown_the_automatic_rule_changes_nothing() -> None:
-    for state in ("active", "suspended"):
-        assert decided(funds=None, state=state).wanted == "leave"
-    assert decided("Yes", funds=None).wanted == "suspended"
-    assert decided("No", "No", "person", funds=None, state="suspended").wanted == "active"
-    assert decided("None", "Yes", "person", funds=None).wanted == "suspended"
+def test_any_hold_is_enough_and_all_that_apply_are_named() -> None:
+    decision = decided(order("whmcs"), order("manual"), held=True)
+    assert decision == Decision("suspended", ("funds", "manual", "whmcs"), True, "manual")
+    assert decided(order("whmcs")).mode == "manual"
+    assert decided(order("whmcs"), order("forced")).mode == "forced"
+    assert decided() == Decision("active", (), True, "auto")
+
+
+def test_the_exemption_lifts_the_funds_hold_alone() -> None:
+    assert decided(order("exemption"), held=True) == Decision("active", (), True, "exempt", True)
+    for kind in ("manual", "forced", "whmcs"):
+        decision = decided(order("exemption"), order(kind), held=True)
+        assert (decision.desired, decision.holds) == ("suspended", (kind,))
 
 
 def test_a_metered_product_is_switched_off_by_people_only() -> None:
-    broke = Funds(-100, 50)
-    assert decided(funds=broke, prepaid=False) == ("active", "auto", False)
-    assert decided(funds=broke, prepaid=False, state="suspended").wanted == "active"
-    assert decided("Yes", funds=broke, prepaid=False).wanted == "suspended"
+    assert decided(held=True, prepaid=False) == Decision("active", (), True, "auto")
+    assert decided(order("manual"), held=True, prepaid=False).holds == ("manual",)
 
 
-@given(PROFILES, FUNDS, st.booleans(), STATES)
-def test_a_decision_stands_once_it_is_carried_out(
-    profile: Profile, funds: Funds, prepaid: bool, state: State
+def test_an_order_for_another_product_changes_nothing() -> None:
+    assert decided(order("manual", OTHER), order("exemption", OTHER), held=True) == decided(
+        held=True
+    )
+    assert decided(order("exemption", SERVICE.service_id), held=True).desired == "active"
+
+
+def test_a_hold_is_of_the_product_alone_where_no_hold_of_the_client_applies() -> None:
+    own = order("whmcs", SERVICE.service_id)
+    assert not decided(own).client_wide
+    assert decided(own, held=True).client_wide
+    assert decided(own, order("manual")).client_wide
+    # An exemption of the client holds nothing.
+    assert not decided(own, order("exemption"), held=True).client_wide
+
+
+def test_without_voip_service_the_pbx_is_left_alone() -> None:
+    assert decided(order("manual"), held=True, has=False).desired == "leave"
+
+
+def test_a_client_imported_as_off_is_left_until_his_funds_are_known() -> None:
+    assert decided(held=None).desired == "leave"
+    assert decided(order("manual"), held=None).desired == "suspended"
+    assert decided(order("exemption"), held=None).desired == "active"
+    assert decided(held=None, prepaid=False).desired == "active"
+
+
+def test_an_order_ends_at_its_instant_and_the_next_end_is_the_earliest() -> None:
+    changed = account(orders=(order("manual", hours=2), order("forced", hours=1), order("whmcs")))
+    assert len(orders_in_force(changed, NOON)) == 3
+    assert next_end(changed, NOON) == NOON + timedelta(hours=1)
+    at_end = NOON + timedelta(hours=1)
+    assert [one.kind for one in orders_in_force(changed, at_end)] == ["manual", "whmcs"]
+    assert next_end(changed, at_end) == NOON + timedelta(hours=2)
+    assert next_end(changed, NOON + timedelta(hours=2)) is None
+
+
+def test_in_shadow_nothing_is_switched_but_what_a_client_who_leaves_live_mode_had_off() -> None:
+    for desired in ("active", "suspended"):
+        assert effective(desired, "active", live=True, was_live=True) == desired
+        assert effective(desired, "suspended", live=True, was_live=False) == desired
+        for wanted in ("active", "suspended"):
+            assert effective(desired, wanted, live=False, was_live=False) == wanted
+        assert effective(desired, "suspended", live=False, was_live=True) == "active"
+        assert (
+            effective(desired, "suspended", live=False, was_live=True, keeps_off=True)
+            == "suspended"
+        )
+    assert effective("leave", "suspended", live=True, was_live=True) == "suspended"
+
+
+def reference(has: bool, orders: list[Order], held: bool, service: Service) -> str:
+    """The page's sentences, one by one."""
+    own = {o.kind for o in orders if o.service_id in (None, service.service_id)}
+    if not has:
+        return "leave"
+    if own & {"manual", "forced", "whmcs"}:
+        return "suspended"
+    return "suspended" if held and service.prepaid and "exemption" not in own else "active"
+
+
+@given(st.booleans(), ORDERS, st.booleans(), st.booleans())
+def test_the_decision_is_that_of_the_page(
+    has: bool, orders: list[Order], held: bool, prepaid: bool
 ) -> None:
-    """Decided again in the state it led to, it wants that state and owes no second mail."""
-    first = decide_suspension(profile, funds, prepaid=prepaid, state=state)
-    if first.wanted == "leave":
-        return
-    again = decide_suspension(profile, funds, prepaid=prepaid, state=first.wanted)
-    assert again == (first.wanted, first.mode, False)
+    service = SERVICE.model_copy(update={"prepaid": prepaid})
+    decision = decide(has_voip_service=has, orders=orders, funds_held=held, service=service)
+    assert decision.desired == reference(has, orders, held, service)
+    assert decision.holds or decision.desired != "suspended"
+    assert "exemption" not in decision.holds
+    if decision.exempt:
+        assert "funds" not in decision.holds
 
 
-@given(PROFILES, st.none() | FUNDS, st.booleans(), STATES)
-def test_the_zero_balance_mail_is_owed_only_when_funds_switch_a_service_off(
-    profile: Profile, funds: Funds | None, prepaid: bool, state: State
+@given(st.builds(Profile, manual_voip_suspend=st.sampled_from(["Yes", "No", "None"])), ORDERS)
+def test_an_order_that_is_added_never_switches_on_but_the_exemption(
+    profile: Profile, orders: list[Order]
 ) -> None:
-    decision = decide_suspension(profile, funds, prepaid=prepaid, state=state)
-    switches_off = decision.wanted == "suspended" and state == "active"
-    assert decision.zero_mail == (switches_off and decision.mode == "auto")
-    if not profile.has_voip_service:
-        assert decision == ("leave", "off", False)
+    changed = account(profile=profile.model_dump(), orders=tuple(orders))
+    before = decided(*orders_in_force(changed, NOON), held=True)
+    for kind in ("manual", "forced", "whmcs"):
+        after = decided(*orders_in_force(changed, NOON), order(kind), held=True)
+        assert after.desired == "suspended"
+        assert set(before.holds) <= set(after.holds)
 
 
 def test_options_are_read_in_any_case_with_blanks() -> None:

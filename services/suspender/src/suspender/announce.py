@@ -1,61 +1,136 @@
-"""What the suspender tells: the same cause always gives the same id."""
+"""The suspender's events and the words of its alarms: the same cause always gives the same id."""
 
 from datetime import datetime
 
 from ringfence.events.service import ServiceRestored, ServiceSuspended, ServiceSuspensionFailed
 from ringfence.ids import derive
 from ringfence.kafka.records import Outgoing
+from ringfence.postgres.alarms import AlarmText
 from ringfence.topics import SERVICE_RESTORED, SERVICE_SUSPENDED, SERVICE_SUSPENSION_FAILED, Topic
-from suspender.store import Due
+from suspender.account import Account, ReasonChange, ServiceState, zero_mail_owed
+
+FAILED_ALARM = "suspension-failed"
 
 
-def confirmed(due: Due, evidence: str, now: datetime, mail: bool) -> Outgoing:
+def confirmed(
+    account: Account, service: ServiceState, evidence: str, now: datetime, *, mail: bool
+) -> Outgoing:
     """`service.suspended.v1` or `service.restored.v1`; `mail`: the zero-balance mail is owed."""
-    facts = {
-        "account_id": due.account_id,
-        "service_id": due.service_id,
-        "server_id": due.server_id,
-        "mode": due.mode,
-        "cause_id": due.cause_id,
-        "confirmed_at": now,
+    if service.wanted == "suspended":
+        return _suspended(account, service, evidence, now, mail=mail)
+    event = ServiceRestored.model_validate(_facts(service, evidence, now))
+    return _outgoing(SERVICE_RESTORED, service, event.to_json(), now)
+
+
+def reason_changed(change: ReasonChange, now: datetime) -> Outgoing:
+    """`service.suspended.v1` again, with the evidence of the last confirmation."""
+    account, service = change
+    confirmed_at = service.confirmed_at or now
+    facts = _suspended(
+        account, service, service.evidence, confirmed_at, mail=zero_mail_owed(account, service)
+    )
+    facts.time = now
+    return facts
+
+
+def failed(service: ServiceState, reason: str, attempts: int, now: datetime) -> Outgoing:
+    """`service.suspension-failed.v1`; `attempts` were made."""
+    event = ServiceSuspensionFailed.model_validate(
+        {
+            "account_id": service.account_id,
+            "service_id": service.service_id,
+            "server_id": service.server_id,
+            "wanted": service.wanted,
+            "cause_id": service.cause_id,
+            "reason": reason[:1000],
+            "attempts": attempts,
+            "failed_at": now,
+        }
+    )
+    return _outgoing(SERVICE_SUSPENSION_FAILED, service, event.to_json(), now)
+
+
+def alarm_subject(account_id: str, service_id: str) -> str:
+    """What an alarm `suspension-failed` is about."""
+    return f"{account_id}/{service_id}"
+
+
+def failed_alarm(account: Account, service: ServiceState, reason: str) -> AlarmText:
+    """The alarm `suspension-failed`: client, product, server, reason, what to do."""
+    off = service.wanted == "suspended"
+    wish = "could not be switched off" if off else "could not be switched on again"
+    by_hand = "off" if off else "on"
+    return AlarmText(
+        message=f"{_client(account)}, product {_product(account, service)}"
+        f" on server {service.server_id}: {wish}: {reason}",
+        what_to_do="Attempts go on by themselves. Remove the reason given, or switch the service"
+        f" {by_hand} at the server by hand: the next attempt reads it back and confirms it."
+        f" ringfence services {account.account_id} shows the last error;"
+        " docs/runbooks/suspension-failed.md explains each.",
+        severity="critical",
+        account_id=account.account_id,
+    )
+
+
+def _client(account: Account) -> str:
+    if account.profile is None:
+        return f"client {account.account_id}"
+    client = account.profile.client
+    names = client.company_name or f"{client.first_name} {client.last_name}".strip()
+    return f"client {account.account_id} ({names})"
+
+
+def _product(account: Account, service: ServiceState) -> str:
+    services = account.profile.services if account.profile else ()
+    for product in services:
+        if product.service_id == service.service_id and product.name:
+            return f"{service.service_id} ({product.name})"
+    return service.service_id
+
+
+def _suspended(
+    account: Account, service: ServiceState, evidence: str, confirmed_at: datetime, *, mail: bool
+) -> Outgoing:
+    profile = account.profile
+    assert profile is not None
+    event = ServiceSuspended.model_validate(
+        _facts(service, evidence, confirmed_at)
+        | {
+            "zero_mail": mail,
+            "balance_micro": account.balance_micro,
+            "outstanding_micro": profile.outstanding_micro,
+            "currency": profile.currency,
+            "holds": service.holds,
+            "client_wide": service.client_wide,
+            "hold": account.hold if "funds" in service.holds else 0,
+        }
+    )
+    return _outgoing(SERVICE_SUSPENDED, service, event.to_json(), confirmed_at)
+
+
+def _facts(service: ServiceState, evidence: str, confirmed_at: datetime) -> dict[str, object]:
+    return {
+        "account_id": service.account_id,
+        "service_id": service.service_id,
+        "server_id": service.server_id,
+        "mode": service.mode,
+        "cause_id": service.cause_id,
+        "confirmed_at": confirmed_at,
         "evidence": evidence[:1000],
     }
-    if due.wanted == "active":
-        return _outgoing(
-            SERVICE_RESTORED, due, ServiceRestored.model_validate(facts).to_json(), now
-        )
-    facts |= {
-        "zero_mail": mail,
-        "balance_micro": due.balance_micro,
-        "outstanding_micro": due.profile.outstanding_micro,
-        "currency": due.profile.currency,
-    }
-    return _outgoing(SERVICE_SUSPENDED, due, ServiceSuspended.model_validate(facts).to_json(), now)
 
 
-def failed(due: Due, reason: str, now: datetime) -> Outgoing:
-    """`service.suspension-failed.v1`."""
-    event = ServiceSuspensionFailed(
-        account_id=due.account_id,
-        service_id=due.service_id,
-        server_id=due.server_id,
-        wanted=due.wanted,
-        cause_id=due.cause_id,
-        reason=reason[:1000],
-        attempts=due.attempts + 1,
-        failed_at=now,
-    )
-    return _outgoing(SERVICE_SUSPENSION_FAILED, due, event.to_json(), now)
-
-
-def _outgoing(topic: Topic, due: Due, value: bytes, now: datetime) -> Outgoing:
+def _outgoing(topic: Topic, service: ServiceState, value: bytes, now: datetime) -> Outgoing:
+    changes: tuple[int, ...] = (service.reason_seq,) if service.reason_seq else ()
     return Outgoing(
         topic=topic,
-        key=due.account_id,
+        key=service.account_id,
         value=value,
-        event_id=derive(topic.name, due.account_id, due.service_id, due.wanted_seq),
+        event_id=derive(
+            topic.name, service.account_id, service.service_id, service.wanted_seq, *changes
+        ),
         time=now,
         source="suspender",
-        subject=due.service_id,
-        correlation_id=due.correlation_id,
+        subject=service.service_id,
+        correlation_id=service.correlation_id,
     )

@@ -1,6 +1,6 @@
 """What the suspender counts, besides what every service counts."""
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 ACTIONS = Counter(
     "ringfence_suspender_actions_total",
@@ -12,4 +12,8 @@ REACTION_SECONDS = Histogram(
     "From wanted to confirmed by reading the PBX back.",
     ["wanted"],
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 30, 60, 300, 3600),
+)
+BRAKE = Gauge("ringfence_suspender_brake", "1 while cutting for funds is paused by the brake.")
+CLIENTS_HELD = Gauge(
+    "ringfence_suspender_clients_held", "Live clients to whom a funds hold applies."
 )

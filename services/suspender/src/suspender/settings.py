@@ -23,3 +23,18 @@ class Settings(CommonSettings):
     suspender_breaker_s: float = Field(
         15.0, gt=0, description="seconds for which such a server is left alone"
     )
+    suspender_batch_records: int = Field(
+        1000, ge=1, description="records that are decided in one transaction, at most"
+    )
+    suspender_brake_clients: int = Field(
+        20,
+        ge=0,
+        description="cutting pauses when more clients than this, and than the share of"
+        " suspender_brake_percent, begin a funds hold within the window; 0: never",
+    )
+    suspender_brake_percent: int = Field(
+        10, ge=0, le=100, description="share of the live prepaid clients, see brake_clients"
+    )
+    suspender_brake_window_s: float = Field(
+        600.0, gt=0, description="seconds within which those funds holds begin"
+    )

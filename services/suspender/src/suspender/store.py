@@ -1,233 +1,224 @@
-"""The suspender's tables: the only file with its SQL."""
+"""The suspender's accounts and services: read in bulk under locks, decided, written in bulk."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Literal, NamedTuple
-from uuid import UUID
+from typing import Any, cast
 
 from ringfence.events.account import AccountChanged
-from ringfence.kafka.records import Outgoing
+from ringfence.postgres.alarms import Alarms
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Connection, Pool
+from ringfence.topics import SUSPENDER_ALARM
+from suspender.account import Account, Decisions, ServiceKey, Services, ServiceState
+from suspender.announce import FAILED_ALARM, alarm_subject, reason_changed
 
-State = Literal["active", "suspended"]
+SCHEMA = "suspender"
+ALARMS = Alarms(SUSPENDER_ALARM, schema=SCHEMA)
+
+_ACCOUNT = [each.name for each in fields(Account)]
+_SERVICE = [each.name for each in fields(ServiceState)]
+ACCOUNT_COLUMNS = ", ".join(_ACCOUNT)
+SERVICE_COLUMNS = ", ".join(_SERVICE)
+
+_WRITE_ACCOUNTS = """
+update suspender.account a set
+    balance_micro = n.balance_micro, crossing = n.crossing, held = n.held, hold = n.hold,
+    hold_reason = n.hold_reason, held_since = n.held_since, mail_owed = n.mail_owed,
+    undone_hold = n.undone_hold, live = n.live, prepaid = n.prepaid, decide_at = n.decide_at
+from unnest(
+    $1::text[], $2::bigint[], $3::bigint[], $4::boolean[], $5::bigint[], $6::text[],
+    $7::timestamptz[], $8::boolean[], $9::bigint[], $10::boolean[], $11::boolean[],
+    $12::timestamptz[]
+) as n (
+    account_id, balance_micro, crossing, held, hold, hold_reason, held_since, mail_owed,
+    undone_hold, live, prepaid, decide_at
+)
+where a.account_id = n.account_id
+"""
+_WRITE_PROFILES = """
+update suspender.account a set profile = n.profile::json, profile_version = n.version
+from unnest($1::text[], $2::text[], $3::int[]) as n (account_id, profile, version)
+where a.account_id = n.account_id
+"""
+# The worker counts attempts without a lock on the account: only a new wish resets them.
+_WRITE_SERVICES = """
+insert into suspender.service as s (
+    account_id, service_id, server_id, kind, wanted, wanted_seq, mode, cause_id, correlation_id,
+    would, holds, client_wide, live, reason_seq
+)
+select account_id, service_id, server_id, kind, wanted, wanted_seq, mode, cause_id,
+    correlation_id, would, string_to_array(holds, ','), client_wide, live, reason_seq
+from unnest(
+    $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[],
+    $8::uuid[], $9::text[], $10::text[], $11::text[], $12::boolean[], $13::boolean[],
+    $14::bigint[]
+) as n (
+    account_id, service_id, server_id, kind, wanted, wanted_seq, mode, cause_id, correlation_id,
+    would, holds, client_wide, live, reason_seq
+)
+on conflict (account_id, service_id) do update set
+    server_id = excluded.server_id, kind = excluded.kind, wanted = excluded.wanted,
+    mode = excluded.mode, cause_id = excluded.cause_id, correlation_id = excluded.correlation_id,
+    would = excluded.would, holds = excluded.holds, client_wide = excluded.client_wide,
+    live = excluded.live, reason_seq = excluded.reason_seq, wanted_seq = excluded.wanted_seq,
+    wanted_at = case when excluded.wanted_seq = s.wanted_seq then s.wanted_at else now() end,
+    attempts = case when excluded.wanted_seq = s.wanted_seq then s.attempts else 0 end,
+    last_error = case when excluded.wanted_seq = s.wanted_seq then s.last_error else '' end,
+    next_attempt_at =
+        case when excluded.wanted_seq = s.wanted_seq then s.next_attempt_at else now() end
+"""
 
 
 @dataclass
-class Known:
-    """An account as the suspender knows it: its profile, and the balance at its last crossing."""
+class Book:
+    """Accounts under a lock, by their ids, each with its services."""
 
-    account_id: str
-    profile: AccountChanged | None = None
-    profile_version: int = 0
-    balance_micro: int | None = None
-    crossing: int = 0
-
-
-class Wanted(NamedTuple):
-    """What is wanted of a service from now on, and why."""
-
-    state: State
-    mode: str
-    cause_id: UUID
-    zero_mail: bool
-    correlation_id: str
-
-
-class Due(NamedTuple):
-    """A service whose PBX does not say yet what is wanted."""
-
-    account_id: str
-    service_id: str
-    server_id: str
-    kind: str
-    wanted: State
-    wanted_seq: int
-    wanted_at: datetime
-    mode: str
-    cause_id: UUID
-    zero_mail: bool
-    correlation_id: str
-    attempts: int
-    failure_told_seq: int
-    profile: AccountChanged
-    balance_micro: int | None
+    accounts: dict[str, Account]
+    services: dict[str, Services]
 
 
 class Deciding:
-    """One account under a lock, in one transaction."""
+    """One batch's accounts: locked and read, then written, in one transaction."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self.connection = connection
 
-    async def account(self, account_id: str) -> Known:
-        """The account, locked; made on the first meeting."""
-        await self._connection.execute(
-            "insert into suspender.account (account_id) values ($1) on conflict do nothing",
-            account_id,
+    async def lock(self, account_ids: Collection[str]) -> Book:
+        """The accounts, locked in the order of their ids; unknown ones are created."""
+        ids = sorted(account_ids)
+        await self.connection.execute(
+            "insert into suspender.account (account_id) select unnest($1::text[])"
+            " on conflict do nothing",
+            ids,
         )
-        row = await self._connection.fetchrow(
-            "select * from suspender.account where account_id = $1 for update", account_id
+        rows = await self.connection.fetch(
+            f"select {ACCOUNT_COLUMNS} from suspender.account"  # noqa: S608 - our own columns
+            " where account_id = any($1) order by account_id for update",
+            ids,
         )
-        assert row is not None
-        profile = AccountChanged.model_validate(row["profile"]) if row["profile"] else None
-        return Known(
-            account_id, profile, row["profile_version"], row["balance_micro"], row["crossing"]
-        )
+        return await self._book(rows)
 
-    async def keep(self, known: Known) -> None:
-        """Keep what was learned of the account."""
-        profile = known.profile.model_dump(mode="json") if known.profile else None
-        await self._connection.execute(
-            "update suspender.account set profile = $2, profile_version = $3, balance_micro = $4,"
-            " crossing = $5 where account_id = $1",
-            known.account_id,
-            profile,
-            known.profile_version,
-            known.balance_micro,
-            known.crossing,
+    async def lock_to_decide(self, now: datetime, limit: int) -> Book:
+        """Accounts whose time to be decided again has come, but those that are locked already."""
+        rows = await self.connection.fetch(
+            f"select {ACCOUNT_COLUMNS} from suspender.account"  # noqa: S608 - our own columns
+            " where decide_at <= $1 and profile is not null"
+            " order by account_id limit $2 for update skip locked",
+            now,
+            limit,
         )
+        return await self._book(rows)
 
-    async def wanted(self, account_id: str) -> dict[str, State]:
-        """What was last wanted of each of the account's services."""
-        rows = await self._connection.fetch(
-            "select service_id, wanted from suspender.service where account_id = $1", account_id
-        )
-        return {row["service_id"]: row["wanted"] for row in rows}
+    async def _book(self, rows: Iterable[Any]) -> Book:
+        accounts = {row["account_id"]: account_of(row) for row in rows}
+        services: dict[str, Services] = {account_id: {} for account_id in accounts}
+        for row in await self.connection.fetch(
+            f"select {SERVICE_COLUMNS} from suspender.service"  # noqa: S608 - our own columns
+            " where account_id = any($1)",
+            list(accounts),
+        ):
+            service = service_of(row)
+            services[service.account_id][service.service_id] = service
+        return Book(accounts, services)
 
-    async def meet(
-        self, account_id: str, service_id: str, server_id: str, kind: str, state: State
+    async def write(
+        self,
+        accounts: Collection[Account],
+        new_profiles: Collection[Account],
+        decisions: Decisions,
+        now: datetime,
     ) -> None:
-        """Begin to know a service, in the state in which it is taken to be; nothing is due."""
-        await self._connection.execute(
-            "insert into suspender.service"
-            " (account_id, service_id, server_id, kind, wanted, mode)"
-            " values ($1, $2, $3, $4, $5, 'met') on conflict (account_id, service_id)"
-            " do update set server_id = excluded.server_id, kind = excluded.kind",
-            account_id,
-            service_id,
-            server_id,
-            kind,
-            state,
+        """Write what was decided; publish changes of reason; end alarms about former wishes."""
+        await self._execute(_WRITE_ACCOUNTS, [_account_row(account) for account in accounts])
+        await self._execute(_WRITE_PROFILES, [_profile_row(account) for account in new_profiles])
+        await self._delete(decisions.gone)
+        await self._execute(
+            _WRITE_SERVICES, [_service_row(service) for service in decisions.services.values()]
+        )
+        events = [reason_changed(change, now) for change in decisions.reasons.values()]
+        await enqueue(self.connection, SCHEMA, events)
+        await self._end_alarms(decisions.switched | decisions.gone, now)
+
+    async def _delete(self, gone: Collection[ServiceKey]) -> None:
+        await self._execute(
+            "delete from suspender.service s using unnest($1::text[], $2::text[])"
+            " as n (account_id, service_id)"
+            " where s.account_id = n.account_id and s.service_id = n.service_id",
+            sorted(gone),
         )
 
-    async def forget(self, account_id: str, service_ids: Sequence[str]) -> None:
-        """Stop knowing services that the account no longer has."""
-        await self._connection.execute(
-            "delete from suspender.service where account_id = $1 and service_id = any($2)",
-            account_id,
-            list(service_ids),
+    async def _end_alarms(self, keys: Collection[ServiceKey], now: datetime) -> None:
+        """A failure to do what is no longer wanted needs no operator."""
+        if not keys:
+            return
+        rows = await self.connection.fetch(
+            "select subject from suspender.alarm"
+            " where key = $1 and ended_at is null and subject = any($2)",
+            FAILED_ALARM,
+            [alarm_subject(*key) for key in keys],
         )
+        for row in rows:
+            await ALARMS.end_alarm(self.connection, FAILED_ALARM, row["subject"], now)
 
-    async def want(self, account_id: str, service_id: str, wanted: Wanted) -> None:
-        """Change what is wanted of a service; the worker acts on it at once."""
-        await self._connection.execute(
-            "update suspender.service set wanted = $3, wanted_seq = wanted_seq + 1,"
-            " wanted_at = now(), mode = $4, cause_id = $5, zero_mail = $6, correlation_id = $7,"
-            " attempts = 0, next_attempt_at = now(), last_error = ''"
-            " where account_id = $1 and service_id = $2",
-            account_id,
-            service_id,
-            *wanted,
-        )
+    async def _execute(self, statement: str, rows: Collection[tuple[Any, ...]]) -> None:
+        """All rows in one statement, column by column."""
+        if rows:
+            await self.connection.execute(statement, *map(list, zip(*rows, strict=True)))
 
 
 class SuspenderStore:
-    """Everything that the suspender keeps."""
+    """The transactions in which decisions are taken."""
 
     def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+        self.pool = pool
 
     @asynccontextmanager
     async def deciding(self) -> AsyncIterator[Deciding]:
-        """A transaction for one event: all of it or nothing."""
-        async with self._pool.acquire() as connection, connection.transaction():
-            yield Deciding(connection)
+        """A transaction for one batch: all of it or nothing."""
+        async with self.pool.acquire() as connection, connection.transaction():
+            yield Deciding(cast(Any, connection))
 
-    async def servers_with_work(self) -> list[str]:
-        """The servers on which something is due now."""
-        rows = await self._pool.fetch(
-            "select distinct server_id from suspender.service"
-            " where wanted_seq > confirmed_seq and next_attempt_at <= now()"
+    async def clients_held(self) -> int:
+        """How many live clients a funds hold applies to."""
+        count = await self.pool.fetchval(
+            "select count(*) from suspender.account where held and live"
+            " and (hold = 0 or hold <> undone_hold)"
         )
-        return [row["server_id"] for row in rows]
+        return int(count)
 
-    @asynccontextmanager
-    async def server_to_ourselves(self, server_id: str) -> AsyncIterator[bool]:
-        """Hold a server against all other replicas: a toggle by two hands flips twice.
 
-        Yields whether it could be had. The lock ends with the connection, whatever happens to us.
-        """
-        key = f"suspender:{server_id}"
-        async with self._pool.acquire() as connection:
-            held = await connection.fetchval("select pg_try_advisory_lock(hashtext($1))", key)
-            try:
-                yield bool(held)
-            finally:
-                if held:
-                    await connection.execute("select pg_advisory_unlock(hashtext($1))", key)
+def account_of(row: Any) -> Account:
+    """A row of suspender.account."""
+    values = dict(row)
+    if values["profile"] is not None:
+        values["profile"] = AccountChanged.model_validate(values["profile"])
+    return Account(**values)
 
-    async def due(self, server_id: str, limit: int) -> list[Due]:
-        """What is due on a server; restoring comes before suspending."""
-        rows = await self._pool.fetch(
-            "select s.*, a.profile, a.balance_micro from suspender.service s"
-            " join suspender.account a using (account_id)"
-            " where s.server_id = $1 and wanted_seq > confirmed_seq and next_attempt_at <= now()"
-            " and a.profile is not null order by wanted, wanted_at limit $2",
-            server_id,
-            limit,
-        )
-        return [
-            Due(
-                **{name: row[name] for name in Due._fields if name != "profile"},
-                profile=AccountChanged.model_validate(row["profile"]),
-            )
-            for row in rows
-        ]
 
-    async def confirm(self, due: Due, evidence: str, told: Outgoing | None) -> None:
-        """The PBX says what was wanted: keep it, and tell it in the same transaction."""
-        async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(
-                "update suspender.service set confirmed = $3, confirmed_seq = $4,"
-                " confirmed_at = now(), evidence = $5, attempts = 0, last_error = ''"
-                " where account_id = $1 and service_id = $2 and confirmed_seq < $4",
-                due.account_id,
-                due.service_id,
-                due.wanted,
-                due.wanted_seq,
-                evidence,
-            )
-            if told is not None:
-                await enqueue(connection, "suspender", [told])
+def service_of(row: Any) -> ServiceState:
+    """A row of suspender.service."""
+    values = dict(row)
+    values["holds"] = tuple(values["holds"])
+    return ServiceState(**values)
 
-    async def still_wanted(self, due: Due) -> bool:
-        """Whether nobody changed their mind since this work was read."""
-        seq = await self._pool.fetchval(
-            "select wanted_seq from suspender.service where account_id = $1 and service_id = $2",
-            due.account_id,
-            due.service_id,
-        )
-        return bool(seq == due.wanted_seq)
 
-    async def failed(
-        self, due: Due, reason: str, again_at: datetime, told: Outgoing | None
-    ) -> None:
-        """An attempt failed: keep why, and when the next one is due."""
-        async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(
-                "update suspender.service set attempts = attempts + 1, last_error = $4,"
-                " next_attempt_at = $5,"
-                " failure_told_seq = case when $6 then $3 else failure_told_seq end"
-                " where account_id = $1 and service_id = $2 and wanted_seq = $3",
-                due.account_id,
-                due.service_id,
-                due.wanted_seq,
-                reason[:500],
-                again_at,
-                told is not None,
-            )
-            if told is not None:
-                await enqueue(connection, "suspender", [told])
+def _account_row(a: Account) -> tuple[Any, ...]:
+    return (
+        a.account_id, a.balance_micro, a.crossing, a.held, a.hold, a.hold_reason, a.held_since,
+        a.mail_owed, a.undone_hold, a.live, a.prepaid, a.decide_at,
+    )  # fmt: skip
+
+
+def _profile_row(account: Account) -> tuple[Any, ...]:
+    assert account.profile is not None
+    return account.account_id, account.profile.to_json().decode(), account.profile_version
+
+
+def _service_row(s: ServiceState) -> tuple[Any, ...]:
+    return (
+        s.account_id, s.service_id, s.server_id, s.kind, s.wanted, s.wanted_seq, s.mode,
+        s.cause_id, s.correlation_id, s.would, ",".join(s.holds), s.client_wide, s.live,
+        s.reason_seq,
+    )  # fmt: skip

@@ -1,76 +1,133 @@
-"""Whether a service is to be on or off, and by which rule (domain/billing, section 7, a and b).
+"""Whether a service is to be on or off, and why (domain/billing, section 7, a and b2).
 
-Two of the profile's fields are both setting and override, so who wrote `VoIP Suspended` counts:
-a Yes of ours, or one found at import, only records a suspension; a person's Yes is an order.
-We never write No, so any No is a person's.
+Holds are independent of each other: any one is enough, and the exemption lifts the funds hold
+alone. The funds hold is balance-watch's; nothing here computes with a credit.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Literal, NamedTuple, cast, get_args
 
 from ringfence.errors import BadInput
-from ringfence.events.account import Profile, WrittenBy, YesNoNone
-from ringfence.events.service import Mode
+from ringfence.events.account import (
+    AccountChanged,
+    Order,
+    OrderKind,
+    Profile,
+    Service,
+    WrittenBy,
+    YesNoNone,
+)
+from ringfence.events.service import Hold, Mode
 
 State = Literal["active", "suspended"]
-Wish = Literal["active", "suspended", "leave"]
+Desired = Literal["active", "suspended", "leave"]
+"""`leave`: the PBX is not to be touched."""
 
 _OPTIONS: dict[str, YesNoNone] = {"": "None", "none": "None", "yes": "Yes", "no": "No"}
-
-
-@dataclass(frozen=True, slots=True)
-class Funds:
-    """What an account has and what it owes on unpaid invoices."""
-
-    credit_micro: int
-    outstanding_micro: int = 0
+_HOLDING_ORDERS: tuple[Hold, ...] = ("manual", "forced", "whmcs")
 
 
 class Decision(NamedTuple):
-    """What is wanted of one service.
+    """What is desired of one service, and what brought it about.
 
-    `leave`: the service is not to be touched. `mode` is the rule that governs, `off` for clients
-    without VoIP service. `zero_mail`: the client is owed the mail "VoIP Zero Balance" once the
-    service is off.
+    `holds` are all that apply, also where the client has no VoIP service and is left alone.
+    `client_wide` is false where every hold that applies holds this product alone. `mode` names the
+    rule that governs in the words of table (a); an order of WHMCS counts as manual.
     """
 
-    wanted: Wish
-    mode: Mode | Literal["off"]
-    zero_mail: bool = False
+    desired: Desired
+    holds: tuple[Hold, ...] = ()
+    client_wide: bool = True
+    mode: Mode = "auto"
+    exempt: bool = False
 
 
-def decide_suspension(
-    profile: Profile, funds: Funds | None, *, prepaid: bool, state: State
+def decide(
+    *,
+    has_voip_service: bool,
+    orders: Sequence[Order],
+    funds_held: bool | None,
+    service: Service,
 ) -> Decision:
-    """What is wanted of a service whose state is `state`; the first rule that fits governs.
+    """What is desired of `service` while `orders` are in force.
 
-    `funds` is None while no posting of the account is known: rules that a person set do without,
-    the automatic one leaves the service alone.
+    `funds_held` is None while nothing is known of the funds of a client who was imported as
+    suspended: unless an order decides, the service is left as it was found.
     """
+    own = [order for order in orders if order.service_id in (None, service.service_id)]
+    kinds = {order.kind for order in own}
+    exempt = "exemption" in kinds
+    funds = funds_held if service.prepaid and not exempt else False
+    ordered: tuple[Hold, ...] = tuple(kind for kind in _HOLDING_ORDERS if kind in kinds)
+    holds: tuple[Hold, ...] = ("funds", *ordered) if funds else ordered
+    if not has_voip_service or (funds is None and not holds):
+        desired: Desired = "leave"
+    else:
+        desired = "suspended" if holds else "active"
+    wide = funds or any(o.service_id is None and o.kind != "exemption" for o in own) or not holds
+    return Decision(desired, holds, bool(wide), _governing(kinds), exempt)
+
+
+def _governing(kinds: set[OrderKind]) -> Mode:
+    """The mode of the first rule of table (a) that fits these orders."""
+    if "manual" in kinds:
+        return "manual"
+    if "forced" in kinds:
+        return "forced"
+    if "whmcs" in kinds:
+        return "manual"
+    return "exempt" if "exemption" in kinds else "auto"
+
+
+def orders_in_force(changed: AccountChanged, now: datetime) -> tuple[Order, ...]:
+    """The account's orders without those that have ended by `now`.
+
+    Records from before orders were published give them by the profile's two suspension fields.
+    """
+    orders = _orders_of_fields(changed) if changed.orders is None else changed.orders
+    return tuple(order for order in orders if order.until is None or order.until > now)
+
+
+def next_end(changed: AccountChanged, now: datetime) -> datetime | None:
+    """When the next of the orders in force ends by itself; None: none of them does."""
+    ends = [order.until for order in orders_in_force(changed, now) if order.until is not None]
+    return min(ends, default=None)
+
+
+def _orders_of_fields(changed: AccountChanged) -> tuple[Order, ...]:
+    """What Manual VoIP Suspend and VoIP Suspended order by table (a).
+
+    Both are setting and override, so it counts who wrote VoIP Suspended: a Yes of ours, or one
+    found at import, only records a suspension. We never write No, so any No is a person's.
+    """
+    profile = changed.profile
     manual, suspended = profile.manual_voip_suspend, profile.voip_suspended
-    if not profile.has_voip_service:
-        return Decision("leave", "off")
+    given: list[OrderKind] = []
     if manual == "Yes":
-        return Decision("suspended", "manual")
-    if manual == "No" and suspended == "No":
-        return Decision("active", "exempt")
+        given.append("manual")
     if suspended == "Yes" and profile.voip_suspended_by == "person":
-        return Decision("suspended", "forced")
-    return _by_funds(funds, prepaid=prepaid, state=state)
+        given.append("forced")
+    if manual == "No" and suspended == "No":
+        given.append("exemption")
+    return tuple(
+        Order(kind=kind, given_by="the client profile", since=changed.changed_at) for kind in given
+    )
 
 
-def _by_funds(funds: Funds | None, *, prepaid: bool, state: State) -> Decision:
-    """Suspend without funds; restore only with funds and no debts; in between, as it is."""
-    if not prepaid:
-        return Decision("active", "auto")
-    if funds is None:
-        return Decision("leave", "auto")
-    credit_micro, outstanding_micro = funds.credit_micro, funds.outstanding_micro
-    if credit_micro <= 0 or outstanding_micro > credit_micro:
-        return Decision("suspended", "auto", zero_mail=state == "active")
-    if outstanding_micro > 0:
-        return Decision(state, "auto")
-    return Decision("active", "auto")
+def effective(
+    desired: Desired, wanted: State, *, live: bool, was_live: bool, keeps_off: bool = False
+) -> State:
+    """What the PBX is to be, where it was to be `wanted` before.
+
+    In shadow nothing is switched, but for one thing: a client that leaves live mode (`was_live`)
+    is switched on again, unless what is off is kept off.
+    """
+    if desired == "leave":
+        return wanted
+    if live:
+        return desired
+    return "active" if was_live and not keeps_off else wanted
 
 
 def read_profile(

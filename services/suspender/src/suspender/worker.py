@@ -10,10 +10,9 @@ from ringfence.breaker import Breaker
 from ringfence.clock import Clock
 from ringfence.kafka.shell import UNWELL, wait_or_stop
 from ringfence.observe.health import Progress
-from suspender import announce
 from suspender.metrics import ACTIONS, REACTION_SECONDS
 from suspender.settings import Settings
-from suspender.store import Due, SuspenderStore
+from suspender.store_work import Due, WorkStore
 from suspender.switches import OperatorMustAct, Switch
 
 _AT_ONCE = 8
@@ -26,7 +25,7 @@ class Worker:
     def __init__(
         self,
         *,
-        store: SuspenderStore,
+        store: WorkStore,
         switches: Mapping[str, Switch],
         clock: Clock,
         settings: Settings,
@@ -93,48 +92,50 @@ class Worker:
 
     async def _act(self, due: Due, breaker: Breaker) -> None:
         with structlog.contextvars.bound_contextvars(
-            correlation_id=due.correlation_id,
-            account_id=due.account_id,
-            service_id=due.service_id,
+            correlation_id=due.service.correlation_id,
+            account_id=due.service.account_id,
+            service_id=due.service.service_id,
         ):
             try:
                 evidence = await self._switch(due)
             except OperatorMustAct as error:
-                breaker.succeeded()  # the server answers; it is not the one that is unwell
-                await self._note_failure(due, str(error), told=True)
+                breaker.succeeded()  # the server answers: the failure is this service's
+                await self._note_failure(due, str(error), publish=True)
             except UNWELL as error:
                 breaker.failed()
-                attempts_told = due.attempts + 1 >= self._settings.suspender_told_after
-                await self._note_failure(due, str(error), told=attempts_told)
+                is_lasting = due.attempts + 1 >= self._settings.suspender_told_after
+                await self._note_failure(due, str(error), publish=is_lasting)
             else:
                 breaker.succeeded()
                 await self._note_success(due, evidence)
 
     async def _switch(self, due: Due) -> str:
-        switch = self._switches.get(due.server_id)
-        service = next((s for s in due.profile.services if s.service_id == due.service_id), None)
-        if switch is None or service is None:
+        wish = due.service
+        switch = self._switches.get(wish.server_id)
+        profile = due.account.profile
+        products = profile.services if profile else ()
+        product = next((s for s in products if s.service_id == wish.service_id), None)
+        if switch is None or product is None:
             raise OperatorMustAct(
-                f"server {due.server_id}: no switch for a {due.kind} server is configured;"
+                f"server {wish.server_id}: no switch for a {wish.kind} server is configured;"
                 " switch the service by hand, or add the server to the servers file"
             )
-        if due.wanted == "suspended":
-            return await switch.suspend(service)
-        return await switch.restore(service)
+        if wish.wanted == "suspended":
+            return await switch.suspend(product)
+        return await switch.restore(product)
 
     async def _note_success(self, due: Due, evidence: str) -> None:
-        now = self._clock.now()
-        mail = due.zero_mail and await self._store.still_wanted(due)
-        await self._store.confirm(due, evidence, announce.confirmed(due, evidence, now, mail))
-        ACTIONS.labels(due.server_id, due.wanted, "confirmed").inc()
-        REACTION_SECONDS.labels(due.wanted).observe((now - due.wanted_at).total_seconds())
-        log.info("confirmed", wanted=due.wanted, evidence=evidence)
+        now, wanted = self._clock.now(), due.service.wanted
+        await self._store.confirm(due, evidence, now)
+        ACTIONS.labels(due.service.server_id, wanted, "confirmed").inc()
+        REACTION_SECONDS.labels(wanted).observe((now - due.wanted_at).total_seconds())
+        log.info("confirmed", wanted=wanted, evidence=evidence)
 
-    async def _note_failure(self, due: Due, reason: str, *, told: bool) -> None:
-        now = self._clock.now()
+    async def _note_failure(self, due: Due, reason: str, *, publish: bool) -> None:
+        now, wish = self._clock.now(), due.service
         delay_s = min(self._settings.suspender_backoff_max_s, 2.0 ** min(due.attempts, 10))
-        first_time = told and due.failure_told_seq < due.wanted_seq
-        event = announce.failed(due, reason, now) if first_time else None
-        await self._store.failed(due, reason, now + timedelta(seconds=delay_s), event)
-        ACTIONS.labels(due.server_id, due.wanted, "failed").inc()
-        log.warning("not confirmed", wanted=due.wanted, reason=reason, again_in_s=delay_s)
+        again_at = now + timedelta(seconds=delay_s)
+        is_first = publish and due.failure_told_seq < wish.wanted_seq
+        await self._store.failed(due, reason, again_at, now, publish=is_first)
+        ACTIONS.labels(wish.server_id, wish.wanted, "failed").inc()
+        log.warning("not confirmed", wanted=wish.wanted, reason=reason, again_in_s=delay_s)

@@ -1,0 +1,140 @@
+"""The brake's row, what it is measured by, and the commands of operators."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from ringfence.events.operator import OperatorRequested
+from ringfence.postgres.alarms import AlarmText
+from ringfence.postgres.pool import Connection, Pool
+from suspender.brake import BRAKE_ALARM, WHAT_TO_DO, Begun, Charged
+from suspender.store import ALARMS
+
+# Holds that began with an opening balance or an import are not news, and undone ones are over.
+_BEGAN = (
+    "held and live and prepaid and mail_owed and (hold = 0 or hold <> undone_hold)"
+    " and held_since >= $1"
+)
+
+
+class Brake(NamedTuple):
+    """`on_since` is None while the brake is off; holds up to `counted_from` count no more."""
+
+    on_since: datetime | None
+    cause: str
+    counted_from: datetime
+
+
+class BrakeStore:
+    """The brake within a transaction. Lock accounts before the brake, never after it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def lock(self) -> Brake:
+        """The brake, locked: replicas that count at the same time do so one after the other."""
+        row = await self._connection.fetchrow(
+            "select on_since, cause, counted_from from suspender.brake for update"
+        )
+        assert row is not None
+        return Brake(*row)
+
+    async def begun(self, since: datetime, counted_from: datetime) -> list[Begun]:
+        """The live clients whose funds hold began since then, by id."""
+        rows = await self._connection.fetch(
+            "select account_id, hold_reason from suspender.account"  # noqa: S608
+            f" where {_BEGAN} and held_since > $2 order by account_id",
+            since,
+            counted_from,
+        )
+        return [Begun(*row) for row in rows]
+
+    async def live_clients(self) -> int:
+        """How many live clients have a prepaid product."""
+        count = await self._connection.fetchval(
+            "select count(*) from suspender.account where live and prepaid and profile is not null"
+        )
+        return int(count)
+
+    async def mostly_charged(self, account_ids: list[str], since: datetime) -> Charged | None:
+        """The tariff version by which most of these clients were charged since then."""
+        row = await self._connection.fetchrow(
+            "select c.tariff_id, c.version, count(distinct a.account_id) as clients"
+            " from unnest($1::text[]) as a (account_id) cross join lateral ("
+            "   select explanation -> 'explanation' ->> 'tariff_id' as tariff_id,"
+            "     explanation -> 'explanation' ->> 'tariff_version' as version"
+            "   from report.ledger l where l.account_id = a.account_id and kind = 'charge'"
+            "     and posted_at >= $2 order by l.version desc limit 20"
+            " ) as c where c.tariff_id is not null"
+            " group by 1, 2 order by clients desc, 1, 2 limit 1",
+            account_ids,
+            since,
+        )
+        return None if row is None else Charged(row[0], row[1] or "unknown", row[2])
+
+    async def turn_on(self, now: datetime, cause: str, message: str) -> None:
+        """Pause cutting for funds, and raise the alarm."""
+        await self._connection.execute(
+            "update suspender.brake set on_since = $1, cause = $2", now, cause
+        )
+        text = AlarmText(message, WHAT_TO_DO, severity="critical")
+        await ALARMS.raise_alarm(self._connection, BRAKE_ALARM, BRAKE_ALARM, text, now)
+
+    async def release(self, now: datetime) -> None:
+        """Go on with the cuts that wait, and end the alarm; what began so far counts no more."""
+        await self._connection.execute(
+            "update suspender.brake set on_since = null, cause = '', counted_from = $1", now
+        )
+        await ALARMS.end_alarm(self._connection, BRAKE_ALARM, BRAKE_ALARM, now)
+
+    async def paused(self) -> int:
+        """How many cuts wait for the brake."""
+        count = await self._connection.fetchval(
+            "select count(*) from suspender.service where wanted_seq > confirmed_seq"
+            " and wanted = 'suspended' and holds = '{funds}'"
+        )
+        return int(count)
+
+    async def to_undo(self, window_began: datetime) -> list[str]:
+        """Whose funds hold began since the window in which the brake went on, and still lasts.
+
+        Clients in shadow are among them: a wrong tariff holds them too.
+        """
+        rows = await self._connection.fetch(
+            "select account_id from suspender.account where held and mail_owed and hold > 0"
+            " and hold <> undone_hold and held_since >= $1",
+            window_began,
+        )
+        return [row["account_id"] for row in rows]
+
+    async def is_answered(self, request: OperatorRequested) -> bool:
+        """Whether a command was done or refused already. Lock the brake first."""
+        found = await self._connection.fetchval(
+            "select true from suspender.command where request_id = $1", request.request_id
+        )
+        return bool(found)
+
+    async def answer(self, request: OperatorRequested, state: str, words: str) -> None:
+        """Keep what came of a command, for report.command; `state` is done or refused."""
+        await self._connection.execute(
+            "insert into suspender.command (request_id, command, arguments, requested_by, reason,"
+            " requested_at, state, answer) values ($1, $2, $3, $4, $5, $6, $7, $8)",
+            request.request_id,
+            request.command,
+            request.arguments,
+            request.requested_by,
+            request.reason,
+            request.requested_at,
+            state,
+            words,
+        )
+
+
+async def is_brake_on(pool: Pool) -> bool:
+    """Whether cutting for funds is paused."""
+    return bool(await pool.fetchval("select on_since is not null from suspender.brake"))
+
+
+async def brake_since(connection: Connection) -> datetime | None:
+    """Since when the brake is on, as seen without a lock."""
+    since: datetime | None = await connection.fetchval("select on_since from suspender.brake")
+    return since

@@ -1,0 +1,267 @@
+"""The suspender on a real database: events in, rows and outbox out; its worker on a given PBX."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from ringfence.clock import Clock, SystemClock
+from ringfence.errors import Retry
+from ringfence.events.account import AccountChanged, Order, Service
+from ringfence.events.alarm import Alarm
+from ringfence.events.balance import BalanceRestored, BalanceZero
+from ringfence.events.model import EventData
+from ringfence.events.operator import OperatorRequested
+from ringfence.events.service import ServiceSuspended
+from ringfence.kafka.records import Outcome, Received
+from ringfence.observe.health import Progress
+from ringfence.postgres.pool import Pool
+from ringfence.testing.clock import FixedClock
+from ringfence.testing.records import NOON, account, received
+from ringfence.testing.wait import until
+from ringfence.topics import (
+    ACCOUNT_CHANGED,
+    BALANCE_RESTORED,
+    BALANCE_ZERO,
+    BY_NAME,
+    OPERATOR_REQUESTED,
+)
+from suspender.brake import Limits
+from suspender.deciding import Decider
+from suspender.service import Suspender
+from suspender.settings import Settings
+from suspender.store import SuspenderStore
+from suspender.store_work import WorkStore
+from suspender.switches import OperatorMustAct
+from suspender.worker import Worker
+
+UNIT = 1_000_000
+SETTINGS = Settings(suspender_poll_s=0.05, suspender_backoff_max_s=0.2, suspender_breaker_s=0.3)
+NO_BRAKE = Limits(0, 0, timedelta(minutes=10))
+
+
+class Panel:
+    """A PBX that is a set of services that are off; it can be made to refuse."""
+
+    def __init__(self) -> None:
+        self.off: set[str] = set()
+        self.switched: list[str] = []
+        self.refuses = ""
+        self.fails = False
+
+    async def suspend(self, service: Service) -> str:
+        """Off."""
+        return self._switch(service, "off")
+
+    async def restore(self, service: Service) -> str:
+        """On."""
+        return self._switch(service, "on")
+
+    def _switch(self, service: Service, way: str) -> str:
+        if self.refuses:
+            raise OperatorMustAct(self.refuses)
+        if self.fails:
+            raise Retry("no answer")
+        self.switched.append(f"{service.service_id} {way}")
+        (self.off.add if way == "off" else self.off.discard)(service.service_id)
+        return f"{service.service_id} read back: {way}"
+
+
+class Office:
+    """The handler, the worker and the database. `clock` is the decisions' clock."""
+
+    def __init__(
+        self, dsn: str, pool: Pool, *, limits: Limits = NO_BRAKE, clock: Clock | None = None
+    ) -> None:
+        self.dsn = dsn
+        self.store = SuspenderStore(pool)
+        self.work = WorkStore(pool)
+        self.clock = clock or FixedClock(NOON)
+        self.decider = Decider(
+            store=self.store, clock=self.clock, limits=limits, woken=asyncio.Event()
+        )
+        self.suspender = Suspender(self.decider)
+        self.panel = Panel()
+        self._crossings: dict[str, int] = {}
+        self._holds: dict[str, int] = {}
+
+    async def send(self, *records: Received) -> Outcome:
+        """A batch, of which nothing may be rejected."""
+        outcome = await self.suspender.handle(records)
+        assert outcome.reject == []
+        return outcome
+
+    async def profile(self, version: int = 1, account_id: str = "1001", **fields: Any) -> None:
+        await self.send(profile(version, account_id, **fields))
+
+    def next_zero(self, account_id: str = "1001", **fields: Any) -> Received:
+        """The record of a funds hold that begins: the next crossing, the next hold."""
+        crossing = self._next(self._crossings, account_id)
+        hold = self._next(self._holds, account_id)
+        return received(BALANCE_ZERO, zero(crossing, account_id, hold=hold, **fields))
+
+    def next_restored(self, account_id: str = "1001", **fields: Any) -> Received:
+        """The record of a funds hold that ends."""
+        crossing = self._next(self._crossings, account_id)
+        fields = {"hold": self._holds.get(account_id, 0), **fields}
+        return received(BALANCE_RESTORED, restored(crossing, account_id, **fields))
+
+    @staticmethod
+    def _next(counts: dict[str, int], account_id: str) -> int:
+        counts[account_id] = counts.get(account_id, 0) + 1
+        return counts[account_id]
+
+    async def zero(self, account_id: str = "1001", **fields: Any) -> None:
+        await self.send(self.next_zero(account_id, **fields))
+
+    async def restored(self, account_id: str = "1001", **fields: Any) -> None:
+        await self.send(self.next_restored(account_id, **fields))
+
+    async def command(self, name: str, request_id: UUID | None = None, **fields: Any) -> UUID:
+        """An operator's command; its id."""
+        request = OperatorRequested(
+            **{
+                "request_id": request_id or uuid4(),
+                "service": "suspender",
+                "command": name,
+                "requested_by": "olga",
+                "requested_at": NOON,
+                **fields,
+            }
+        )
+        await self.send(received(OPERATOR_REQUESTED, request))
+        return request.request_id
+
+    async def answers(self) -> list[tuple[str, str]]:
+        """The commands' states and answers, in order."""
+        rows = await self.sql("select state, answer from report.command order by answered_at")
+        return [(row["state"], row["answer"]) for row in rows]
+
+    @asynccontextmanager
+    async def working(
+        self, switches: Mapping[str, Any] | None = None, workers: int = 1
+    ) -> AsyncIterator[None]:
+        """Workers that act on the panel, or on other switches by their servers' ids."""
+        stop = asyncio.Event()
+        chosen = {"pbx1": self.panel} if switches is None else switches
+        running = [
+            asyncio.create_task(
+                Worker(
+                    store=self.work,
+                    switches=chosen,
+                    clock=SystemClock(),
+                    settings=SETTINGS,
+                    progress=Progress("worker"),
+                ).run(stop)
+            )
+            for _ in range(workers)
+        ]
+        try:
+            yield
+        finally:
+            stop.set()
+            await asyncio.gather(*running)
+
+    async def work_done(self) -> None:
+        """Let a worker do all that is due now."""
+        async with self.working():
+            await until(self.settled)
+
+    async def settled(self) -> bool:
+        """Whether nothing is due any more."""
+        return not await self.work.servers_with_work()
+
+    async def sql(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        connection = await asyncpg.connect(self.dsn)
+        try:
+            return await connection.fetch(query, *arguments)
+        finally:
+            await connection.close()
+
+    async def row(self, service_id: str = "svc-1001") -> asyncpg.Record:
+        """A service's row in suspender.service."""
+        (found,) = await self.sql(
+            "select * from suspender.service where service_id = $1", service_id
+        )
+        return found
+
+    async def wanted(self, service_id: str = "svc-1001") -> str:
+        return str((await self.row(service_id))["wanted"])
+
+    async def events(self) -> list[EventData]:
+        """What was published so far, alarms excepted, in order."""
+        return [event for event in await self.outbox() if not isinstance(event, Alarm)]
+
+    async def outbox(self) -> list[EventData]:
+        """All that was published so far, in order."""
+        rows = await self.sql("select topic, value from suspender.outbox order by id")
+        return [BY_NAME[row["topic"]].data.model_validate_json(row["value"]) for row in rows]
+
+    async def suspensions(self) -> list[ServiceSuspended]:
+        return [event for event in await self.events() if isinstance(event, ServiceSuspended)]
+
+    async def alarms(self) -> list[tuple[str, str, str]]:
+        """Key, subject and state of the alarms that were published, in order."""
+        found = [event for event in await self.outbox() if isinstance(event, Alarm)]
+        return [(alarm.key, alarm.subject, alarm.state) for alarm in found]
+
+
+def profile(version: int = 1, account_id: str = "1001", **fields: Any) -> Received:
+    """The record of a client's profile."""
+    return received(ACCOUNT_CHANGED, profile_event(version, account_id, **fields))
+
+
+def profile_event(version: int = 1, account_id: str = "1001", **fields: Any) -> AccountChanged:
+    """A client's profile; no order unless `orders` are given."""
+    return account(account_id, version=version, **{"orders": (), **fields})
+
+
+def products(*service_ids: str, **fields: Any) -> tuple[Service, ...]:
+    """Products of a client."""
+    (pattern,) = account().services
+    return tuple(
+        pattern.model_copy(update={"service_id": service_id, **fields})
+        for service_id in service_ids
+    )
+
+
+def order(
+    kind: str, product: str | None = None, until: datetime | None = None, reason: str = ""
+) -> Order:
+    """An order by hand."""
+    return Order(
+        kind=kind, service_id=product, given_by="olga", since=NOON, until=until, reason=reason
+    )
+
+
+def zero(crossing: int, account_id: str = "1001", **fields: Any) -> BalanceZero:
+    """A funds hold that begins, by credit unless told otherwise."""
+    return BalanceZero(**{**_facts(crossing, account_id, -UNIT), "reason": "credit", **fields})
+
+
+def restored(crossing: int, account_id: str = "1001", **fields: Any) -> BalanceRestored:
+    """A funds hold that ends."""
+    levels = {"level_before": "exhausted", "level": "ok"}
+    return BalanceRestored(**{**_facts(crossing, account_id, 20 * UNIT), **levels, **fields})
+
+
+def _facts(crossing: int, account_id: str, balance_micro: int) -> dict[str, Any]:
+    return {
+        "account_id": account_id,
+        "crossing": crossing,
+        "balance_version": crossing,
+        "balance_micro": balance_micro,
+        "outstanding_micro": 0,
+        "threshold_micro": None,
+        "currency": "CAD",
+        "occurred_at": NOON,
+    }
+
+
+def reasons(events: Sequence[ServiceSuspended]) -> list[tuple[tuple[str, ...], bool]]:
+    """The holds and whether the zero mail is owed, of each suspension."""
+    return [(event.holds, event.zero_mail) for event in events]
