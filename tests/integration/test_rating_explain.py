@@ -75,6 +75,18 @@ async def test_by_entry_by_first_digits_and_by_the_pbx_s_own_id_it_is_the_same(
         await run(explain_command, "nonsense")
 
 
+async def test_a_call_is_explained_with_and_without_its_word(bench: Bench) -> None:
+    await bench.know(account(version=2))
+    await bench.rate(call())
+    said = await run(explain_command, str(call().call_id))
+    assert "charged" in said
+    assert await run(explain_command, "call", str(call().call_id)) == said
+    assert "{" in await run(explain_command, "--json", str(call().call_id))
+    help_text = await run(explain_command, "--help")
+    assert "explain client" in help_text
+    assert "why a client is on or off" in help_text
+
+
 async def test_what_waits_what_died_and_what_is_not_billed_say_why_and_what_to_do(
     bench: Bench,
 ) -> None:

@@ -47,6 +47,7 @@ def read_topic(bootstrap: str) -> TopicPayments:
 
 async def _read(bootstrap: str) -> TopicPayments:
     consumer = AIOKafkaConsumer(
+        PAYMENT_RECEIVED.name,
         bootstrap_servers=bootstrap,
         group_id=None,
         enable_auto_commit=False,
@@ -60,12 +61,7 @@ async def _read(bootstrap: str) -> TopicPayments:
 
 
 async def _read_to_the_end(consumer: AIOKafkaConsumer) -> TopicPayments:
-    numbers = consumer.partitions_for_topic(PAYMENT_RECEIVED.name) or set()
-    partitions = [TopicPartition(PAYMENT_RECEIVED.name, number) for number in sorted(numbers)]
-    if not partitions:
-        return TopicPayments({}, 0)
-    consumer.assign(partitions)
-    await consumer.seek_to_beginning(*partitions)
+    partitions: list[TopicPartition] = sorted(consumer.assignment())
     ends = await consumer.end_offsets(partitions)
     found = TopicPayments({}, 0)
     read = 0
