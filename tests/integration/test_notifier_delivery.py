@@ -3,8 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -13,23 +12,10 @@ import asyncpg
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from notifier_harness import CAUSE, NOON, Office, account, low, restored, suspended, zero
 
-from notifier.attempts import Persistence
 from notifier.breaker import Breaker
-from notifier.intake import Intake
-from notifier.recovery import RecoveryLoop
-from notifier.sending import SendingLoop
-from notifier.smtp import Sender, SmtpServer
-from notifier.store import Store
-from notifier.template_files import load_templates
-from ringfence.events.account import AccountChanged
-from ringfence.events.balance import BalanceLow, BalanceZero
-from ringfence.events.model import EventData
-from ringfence.events.service import ServiceRestored, ServiceSuspended, ServiceSuspensionFailed
-from ringfence.kafka.records import Received
-from ringfence.observe.health import Progress
 from ringfence.postgres.pool import Pool, open_pool
-from ringfence.testing.clock import FixedClock
 from ringfence.testing.wait import until
 from ringfence.topics import (
     ACCOUNT_CHANGED,
@@ -39,158 +25,9 @@ from ringfence.topics import (
     NOTICE_SENT,
     SERVICE_RESTORED,
     SERVICE_SUSPENDED,
-    SERVICE_SUSPENSION_FAILED,
-    Topic,
 )
 from ringfence_local.inbox import Inbox
 from ringfence_local.ports import free_port as find_free_port
-
-NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
-CAUSE = UUID(int=1)
-MONEY = {
-    "account_id": "1042",
-    "balance_micro": 8_000_000,
-    "outstanding_micro": 0,
-    "currency": "CAD",
-}
-
-
-def account(version: int = 1, **changes: Any) -> AccountChanged:
-    client = {"first_name": "Ada", "last_name": "Moreau", "email": "ada@example.net"}
-    profile = {"low_balance_threshold": "15", "threshold_micro": 15_000_000}
-    return AccountChanged.model_validate(
-        {
-            "account_id": "1042",
-            "version": version,
-            "currency": "CAD",
-            "client": client | changes.get("client", {}),
-            "profile": profile | changes.get("profile", {}),
-            "changed_at": NOON,
-        }
-    )
-
-
-def crossing(number: int = 1, **changes: Any) -> dict[str, Any]:
-    facts = {"crossing": number, "balance_version": number, "threshold_micro": 15_000_000}
-    return MONEY | facts | {"occurred_at": NOON} | changes
-
-
-def low(number: int = 1, **changes: Any) -> BalanceLow:
-    return BalanceLow.model_validate(crossing(number, **changes))
-
-
-def zero(number: int = 1) -> BalanceZero:
-    return BalanceZero.model_validate(crossing(number, balance_micro=0, reason="credit"))
-
-
-def switched(service_id: str, **changes: Any) -> dict[str, Any]:
-    facts = {
-        "account_id": "1042",
-        "service_id": service_id,
-        "server_id": "pbx-1",
-        "mode": "auto",
-        "cause_id": CAUSE,
-        "confirmed_at": NOON,
-        "evidence": "read back",
-    }
-    return facts | changes
-
-
-def suspended(service_id: str = "s-1", **changes: Any) -> ServiceSuspended:
-    return ServiceSuspended.model_validate(
-        switched(service_id) | MONEY | {"balance_micro": 0, "zero_mail": True} | changes
-    )
-
-
-def restored(**changes: Any) -> ServiceRestored:
-    return ServiceRestored.model_validate(switched("s-1", **changes))
-
-
-def failed(service_id: str = "s-1") -> ServiceSuspensionFailed:
-    return ServiceSuspensionFailed.model_validate(
-        {
-            "account_id": "1042",
-            "service_id": service_id,
-            "server_id": "pbx-1",
-            "wanted": "suspended",
-            "cause_id": CAUSE,
-            "reason": "timed out",
-            "attempts": 3,
-            "failed_at": NOON,
-        }
-    )
-
-
-class Office:
-    """The notifier's parts round one database, told events by hand."""
-
-    def __init__(self, pool: Pool, port: int, **persistence: Any) -> None:
-        self.pool, self.port = pool, port
-        self.store, self.clock, self.wake = Store(pool), FixedClock(NOON), asyncio.Event()
-        self.breaker = Breaker()
-        self.persistence = Persistence(**persistence)
-        self.intake = Intake(
-            self.store,
-            templates=load_templates(None),
-            operator_email="ops@example.net",
-            clock=self.clock,
-            wake=self.wake,
-        )
-
-    async def tell(self, topic: Topic, data: EventData, event_id: UUID = CAUSE) -> list[str]:
-        """Hand over one event; the reasons for which it was rejected."""
-        headers = (("ce_id", str(event_id).encode()), ("ce_correlationid", b"thread-1"))
-        received = Received(topic.name, 0, 0, b"1042", data.to_json(), headers)
-        outcome = await self.intake.handle([received])
-        assert outcome.publish == []
-        return [rejected.reason for rejected in outcome.reject]
-
-    def sending(self, data_s: float = 10) -> SendingLoop:
-        return SendingLoop(
-            self.store,
-            server=SmtpServer("127.0.0.1", self.port, command_s=5, data_s=data_s),
-            sender=Sender("billing@example.org", "Billing"),
-            breaker=self.breaker,
-            persistence=self.persistence,
-            clock=self.clock,
-            wake=self.wake,
-            poll_s=0.02,
-            progress=Progress("smtp"),
-        )
-
-    def recovery(self) -> RecoveryLoop:
-        return RecoveryLoop(
-            self.store,
-            persistence=self.persistence,
-            clock=self.clock,
-            progress=Progress("recovery"),
-        )
-
-    @asynccontextmanager
-    async def at_work(self, senders: int = 1) -> AsyncIterator[None]:
-        """Senders run meanwhile; what they have in hand is finished at the end."""
-        stop = asyncio.Event()
-        tasks = [asyncio.create_task(self.sending().run(stop)) for _ in range(senders)]
-        try:
-            yield
-        finally:
-            stop.set()
-            await asyncio.gather(*tasks)
-
-    async def rows(self) -> list[asyncpg.Record]:
-        return await self.pool.fetch("select * from notifier.message order by created_at, subject")
-
-    async def states(self) -> list[str]:
-        return sorted(row["state"] for row in await self.rows())
-
-    async def settled(self, *states: str) -> None:
-        async def reached() -> bool:
-            return await self.states() == sorted(states)
-
-        await until(reached, what=f"messages to be {states}")
-
-    async def told(self) -> list[asyncpg.Record]:
-        return await self.pool.fetch("select * from notifier.outbox order by id")
 
 
 @pytest.fixture
@@ -231,13 +68,13 @@ def silent() -> Iterator[tuple[_Silent, int]]:
 
 
 async def test_an_alert_that_comes_three_times_is_mailed_once(office: Office, inbox: Inbox) -> None:
-    await office.tell(ACCOUNT_CHANGED, account())
+    await office.handle(ACCOUNT_CHANGED, account())
     async with office.at_work():
         for _ in range(3):
-            assert await office.tell(BALANCE_LOW, low()) == []
+            assert await office.handle(BALANCE_LOW, low()) == []
         await office.settled("sent")
-        await office.tell(BALANCE_LOW, low())
-        await office.tell(BALANCE_LOW, low(2), UUID(int=2))
+        await office.handle(BALANCE_LOW, low())
+        await office.handle(BALANCE_LOW, low(2), UUID(int=2))
         await office.settled("sent", "sent")
     mails = inbox.messages()
     assert len(mails) == 2
@@ -248,16 +85,16 @@ async def test_an_alert_that_comes_three_times_is_mailed_once(office: Office, in
     assert "Credit: $8.00" in body.get_content()
     row = next(row for row in await office.rows() if row["cause_id"] == CAUSE)
     assert mails[0]["Message-ID"] == f"<{row['message_id']}@example.org>"
-    events = await office.told()
+    events = await office.events()
     assert [event["topic"] for event in events] == [NOTICE_SENT.name] * 2
     assert {event["correlation_id"] for event in events} == {"thread-1"}
     assert {event["key"] for event in events} == {"1042"}
 
 
 async def test_an_event_id_that_comes_with_other_money_is_rejected(office: Office) -> None:
-    await office.tell(ACCOUNT_CHANGED, account())
-    await office.tell(BALANCE_LOW, low())
-    (reason,) = await office.tell(BALANCE_LOW, low(balance_micro=7_000_000))
+    await office.handle(ACCOUNT_CHANGED, account())
+    await office.handle(BALANCE_LOW, low())
+    (reason,) = await office.handle(BALANCE_LOW, low(balance_micro=7_000_000))
     assert "came before" in reason
     assert "8000000" in (await office.rows())[0]["text_body"].replace("8.00", "8000000")
 
@@ -265,11 +102,11 @@ async def test_an_event_id_that_comes_with_other_money_is_rejected(office: Offic
 async def test_services_that_one_crossing_turned_off_give_one_mail(
     office: Office, inbox: Inbox
 ) -> None:
-    await office.tell(ACCOUNT_CHANGED, account())
+    await office.handle(ACCOUNT_CHANGED, account())
     async with office.at_work(senders=3):
         for service_id in ("s-1", "s-2", "s-3"):
-            await office.tell(SERVICE_SUSPENDED, suspended(service_id), uuid4())
-        await office.tell(SERVICE_SUSPENDED, suspended("s-4", zero_mail=False), uuid4())
+            await office.handle(SERVICE_SUSPENDED, suspended(service_id), uuid4())
+        await office.handle(SERVICE_SUSPENDED, suspended("s-4", zero_mail=False), uuid4())
         await office.settled("sent")
     assert [mail["Subject"] for mail in inbox.messages()] == [
         "VoIP Zero Balance: your telephone service is switched off"
@@ -279,11 +116,11 @@ async def test_services_that_one_crossing_turned_off_give_one_mail(
 async def test_a_notice_waits_for_its_account_and_older_profiles_change_nothing(
     office: Office, inbox: Inbox
 ) -> None:
-    await office.tell(SERVICE_SUSPENDED, suspended())
+    await office.handle(SERVICE_SUSPENDED, suspended())
     assert await office.states() == ["waiting"]
-    await office.tell(ACCOUNT_CHANGED, account(3, client={"first_name": "Grace"}))
-    await office.tell(ACCOUNT_CHANGED, account(2, client={"first_name": "Old", "email": "o@x.y"}))
-    await office.tell(BALANCE_LOW, low(5))
+    await office.handle(ACCOUNT_CHANGED, account(3, client={"first_name": "Grace"}))
+    await office.handle(ACCOUNT_CHANGED, account(2, client={"first_name": "Old", "email": "o@x.y"}))
+    await office.handle(BALANCE_LOW, low(5))
     async with office.at_work():
         await office.settled("sent", "sent")
     assert {mail["To"] for mail in inbox.messages()} == {"ada@example.net"}
@@ -301,35 +138,25 @@ async def test_a_notice_waits_for_its_account_and_older_profiles_change_nothing(
 async def test_who_is_not_to_be_written_to_is_recorded_and_not_mailed(
     office: Office, inbox: Inbox, changes: dict[str, Any], reason: str
 ) -> None:
-    await office.tell(ACCOUNT_CHANGED, account(**changes))
-    await office.tell(BALANCE_LOW, low())
+    await office.handle(ACCOUNT_CHANGED, account(**changes))
+    await office.handle(BALANCE_LOW, low())
     (row,) = await office.rows()
     assert (row["state"], reason in row["last_error"]) == ("skipped", True)
     async with office.at_work():
-        await office.tell(SERVICE_SUSPENSION_FAILED, failed())
+        await office.alarm()
         await office.settled("sent", "skipped")
     assert [mail["To"] for mail in inbox.messages()] == ["ops@example.net"]
-
-
-async def test_the_operator_hears_of_a_failure_once_for_each_service(
-    office: Office, inbox: Inbox
-) -> None:
-    async with office.at_work():
-        for service_id in ("s-1", "s-1", "s-2"):
-            await office.tell(SERVICE_SUSPENSION_FAILED, failed(service_id))
-        await office.settled("sent", "sent")
-    assert len(inbox.messages()) == 2
 
 
 @pytest.mark.parametrize("zero_first", [False, True])
 async def test_a_later_zero_balance_supersedes_an_unsent_alert_in_either_order(
     office: Office, inbox: Inbox, zero_first: bool
 ) -> None:
-    await office.tell(ACCOUNT_CHANGED, account())
+    await office.handle(ACCOUNT_CHANGED, account())
     told = [(BALANCE_LOW, low(1), CAUSE), (BALANCE_ZERO, zero(2), UUID(int=2))]
     for topic, data, event_id in reversed(told) if zero_first else told:
-        await office.tell(topic, data, event_id)
-    await office.tell(BALANCE_LOW, low(4), UUID(int=4))
+        await office.handle(topic, data, event_id)
+    await office.handle(BALANCE_LOW, low(4), UUID(int=4))
     async with office.at_work():
         await office.settled("sent", "superseded")
     assert len(inbox.messages()) == 1
@@ -341,11 +168,11 @@ async def test_a_later_zero_balance_supersedes_an_unsent_alert_in_either_order(
 async def test_a_mail_that_a_service_is_off_is_not_sent_once_it_is_on_again(
     office: Office, inbox: Inbox
 ) -> None:
-    await office.tell(ACCOUNT_CHANGED, account())
-    await office.tell(SERVICE_SUSPENDED, suspended())
-    await office.tell(SERVICE_RESTORED, restored(confirmed_at=NOON + timedelta(minutes=1)))
+    await office.handle(ACCOUNT_CHANGED, account())
+    await office.handle(SERVICE_SUSPENDED, suspended())
+    await office.handle(SERVICE_RESTORED, restored(confirmed_at=NOON + timedelta(minutes=1)))
     again = suspended(cause_id=UUID(int=3), confirmed_at=NOON + timedelta(minutes=2))
-    await office.tell(SERVICE_SUSPENDED, again)
+    await office.handle(SERVICE_SUSPENDED, again)
     async with office.at_work():
         await office.settled("sent", "superseded")
     assert len(inbox.messages()) == 1
@@ -356,15 +183,15 @@ async def test_a_refused_mail_has_failed_at_once_and_the_next_goes_out(
     office: Office, inbox: Inbox, stage: Any
 ) -> None:
     inbox.refuse(550, at=stage, times=1)
-    await office.tell(ACCOUNT_CHANGED, account())
-    await office.tell(BALANCE_LOW, low())
+    await office.handle(ACCOUNT_CHANGED, account())
+    await office.handle(BALANCE_LOW, low())
     async with office.at_work():
         await office.settled("failed")
-        await office.tell(BALANCE_LOW, low(2), UUID(int=2))
+        await office.handle(BALANCE_LOW, low(2), UUID(int=2))
         await office.settled("failed", "sent")
     refused = next(row for row in await office.rows() if row["state"] == "failed")
     assert (refused["attempts"], refused["last_error"][:4]) == (1, "550 ")
-    assert [event["topic"] for event in await office.told()] == [
+    assert [event["topic"] for event in await office.events()] == [
         NOTICE_FAILED.name,
         NOTICE_SENT.name,
     ]
@@ -376,15 +203,15 @@ async def test_a_deferred_mail_is_tried_again_later_and_sent_once(
     office: Office, inbox: Inbox, stage: Any
 ) -> None:
     inbox.refuse(451, at=stage, times=2)
-    await office.tell(ACCOUNT_CHANGED, account())
-    await office.tell(BALANCE_LOW, low())
+    await office.handle(ACCOUNT_CHANGED, account())
+    await office.handle(BALANCE_LOW, low())
 
     async with office.at_work():
         for times, wait_s in ((1, 5), (2, 10)):
             await until(_tried(office, times))
             (row,) = await office.rows()
             assert row["next_attempt_at"] == office.clock.now() + timedelta(seconds=wait_s)
-            assert await office.told() == []
+            assert await office.events() == []
             office.clock.move(seconds=wait_s)
         await office.settled("sent")
     assert len(inbox.messages()) == 1
@@ -401,20 +228,20 @@ def _tried(office: Office, times: int) -> Callable[[], Awaitable[bool]]:
 
 async def test_a_mail_that_is_deferred_for_a_day_has_failed(office: Office, inbox: Inbox) -> None:
     inbox.refuse(451)
-    await office.tell(ACCOUNT_CHANGED, account())
-    await office.tell(BALANCE_LOW, low())
+    await office.handle(ACCOUNT_CHANGED, account())
+    await office.handle(BALANCE_LOW, low())
     office.clock.move(hours=24)
     async with office.at_work():
         await office.settled("failed")
-    assert [event["topic"] for event in await office.told()] == [NOTICE_FAILED.name]
+    assert [event["topic"] for event in await office.events()] == [NOTICE_FAILED.name]
 
 
 async def test_while_the_server_is_away_mails_stay_untouched_and_go_out_when_it_is_back(
     office: Office, inbox: Inbox
 ) -> None:
     inbox.stop()
-    await office.tell(ACCOUNT_CHANGED, account())
-    await office.tell(BALANCE_LOW, low())
+    await office.handle(ACCOUNT_CHANGED, account())
+    await office.handle(BALANCE_LOW, low())
     async with office.at_work(senders=2):
         for failures in (1, 2, 3):
             await until(partial(_failed, office.breaker, failures))
@@ -435,8 +262,8 @@ async def test_a_server_that_is_away_for_a_day_makes_a_mail_fail(
     office: Office, inbox: Inbox
 ) -> None:
     inbox.stop()
-    await office.tell(ACCOUNT_CHANGED, account())
-    await office.tell(BALANCE_LOW, low())
+    await office.handle(ACCOUNT_CHANGED, account())
+    await office.handle(BALANCE_LOW, low())
     office.clock.move(hours=24, seconds=1)
     async with office.at_work():
         await office.settled("failed")
@@ -447,13 +274,13 @@ async def test_a_server_that_is_away_for_a_day_makes_a_mail_fail(
 async def test_a_connection_is_kept_and_one_that_ended_meanwhile_costs_no_attempt(
     office: Office, inbox: Inbox
 ) -> None:
-    await office.tell(ACCOUNT_CHANGED, account())
+    await office.handle(ACCOUNT_CHANGED, account())
     async with office.at_work():
-        await office.tell(BALANCE_LOW, low())
+        await office.handle(BALANCE_LOW, low())
         await office.settled("sent")
         inbox.stop()
         inbox.start()
-        await office.tell(BALANCE_LOW, low(2), UUID(int=2))
+        await office.handle(BALANCE_LOW, low(2), UUID(int=2))
         await office.settled("sent", "sent")
     assert {row["attempts"] for row in await office.rows()} == {1}
 
@@ -485,12 +312,12 @@ async def test_a_connection_that_ends_as_the_next_mail_begins_costs_no_attempt(p
     controller = Controller(handler, hostname="127.0.0.1", port=port)
     controller.start()
     office = Office(pool, port)
-    await office.tell(ACCOUNT_CHANGED, account())
+    await office.handle(ACCOUNT_CHANGED, account())
     try:
         async with office.at_work():
-            await office.tell(BALANCE_LOW, low())
+            await office.handle(BALANCE_LOW, low())
             await office.settled("sent")
-            await office.tell(BALANCE_LOW, low(2), UUID(int=2))
+            await office.handle(BALANCE_LOW, low(2), UUID(int=2))
             await office.settled("sent", "sent")
     finally:
         controller.stop()
@@ -501,8 +328,8 @@ async def test_a_connection_that_ends_as_the_next_mail_begins_costs_no_attempt(p
 async def test_a_server_that_wants_a_login_is_as_good_as_away(office: Office, inbox: Inbox) -> None:
     """That is for the operator to mend; no mail is to blame, and none is given up."""
     inbox.refuse(530, at="MAIL")
-    await office.tell(ACCOUNT_CHANGED, account())
-    await office.tell(BALANCE_LOW, low())
+    await office.handle(ACCOUNT_CHANGED, account())
+    await office.handle(BALANCE_LOW, low())
     async with office.at_work():
         for failures in (1, 2, 3):
             await until(partial(_failed, office.breaker, failures))
@@ -517,9 +344,9 @@ async def test_a_server_that_wants_a_login_is_as_good_as_away(office: Office, in
 async def test_many_mails_by_several_senders_are_each_sent_once(
     office: Office, inbox: Inbox
 ) -> None:
-    await office.tell(ACCOUNT_CHANGED, account())
+    await office.handle(ACCOUNT_CHANGED, account())
     for number in range(1, 41):
-        await office.tell(BALANCE_LOW, low(number), UUID(int=number))
+        await office.handle(BALANCE_LOW, low(number), UUID(int=number))
     async with office.at_work(senders=4):
         await office.settled(*["sent"] * 40)
     ids = [mail["Message-ID"] for mail in inbox.messages()]
@@ -532,8 +359,8 @@ async def test_an_answer_that_never_comes_leaves_the_mail_in_doubt(
     """The server had the mail and the connection broke: nobody may send it again by itself."""
     handler, port = silent
     office = Office(pool, port)
-    await office.tell(ACCOUNT_CHANGED, account())
-    await office.tell(BALANCE_LOW, low())
+    await office.handle(ACCOUNT_CHANGED, account())
+    await office.handle(BALANCE_LOW, low())
     stop = asyncio.Event()
     task = asyncio.create_task(office.sending(data_s=0.2).run(stop))
     await office.settled("in-doubt")
@@ -542,7 +369,7 @@ async def test_an_answer_that_never_comes_leaves_the_mail_in_doubt(
     stop.set()
     await task
     assert len(handler.taken) == 1
-    (event,) = await office.told()
+    (event,) = await office.events()
     assert event["topic"] == NOTICE_FAILED.name
     assert b"in doubt" in event["value"]
 
@@ -552,8 +379,8 @@ async def test_a_living_senders_mail_is_not_taken_for_left_behind(
 ) -> None:
     handler, port = silent
     office = Office(pool, port)
-    await office.tell(ACCOUNT_CHANGED, account())
-    await office.tell(BALANCE_LOW, low())
+    await office.handle(ACCOUNT_CHANGED, account())
+    await office.handle(BALANCE_LOW, low())
     async with office.at_work():
         await until(lambda: handler.taken)
         await office.recovery().look()
@@ -568,8 +395,8 @@ async def test_a_sender_that_lost_its_session_still_keeps_the_servers_answer(
     """Taken for dead, its mail for in doubt; then the answer comes, and it is the truth."""
     handler, port = silent
     office = Office(pool, port)
-    await office.tell(ACCOUNT_CHANGED, account())
-    await office.tell(BALANCE_LOW, low())
+    await office.handle(ACCOUNT_CHANGED, account())
+    await office.handle(BALANCE_LOW, low())
     async with office.at_work():
         await until(lambda: handler.taken)
         await _end_sessions_with_locks(database)
@@ -577,7 +404,7 @@ async def test_a_sender_that_lost_its_session_still_keeps_the_servers_answer(
         assert await office.states() == ["in-doubt"]
         handler.may_answer.set()
         await office.settled("sent")
-    assert [event["topic"] for event in await office.told()] == [
+    assert [event["topic"] for event in await office.events()] == [
         NOTICE_FAILED.name,
         NOTICE_SENT.name,
     ]
@@ -590,8 +417,8 @@ async def test_what_a_dead_sender_left_is_held_or_resent_as_set(
 ) -> None:
     handler, port = silent
     office = Office(pool, port, resend_in_doubt=resend)
-    await office.tell(ACCOUNT_CHANGED, account())
-    await office.tell(BALANCE_LOW, low())
+    await office.handle(ACCOUNT_CHANGED, account())
+    await office.handle(BALANCE_LOW, low())
     dying = asyncio.create_task(office.sending().run(asyncio.Event()))
     await until(lambda: handler.taken)
     dying.cancel()

@@ -17,14 +17,13 @@ from notifier.notice import (
     Notice,
     is_address,
     low_alert,
-    operator_mail,
     put_into_words,
     zero_mail,
 )
 from notifier.smtp import Mail, Sender, SmtpServer, compose
 from notifier.template_files import load_templates
 from ringfence.events.balance import BalanceLow
-from ringfence.events.service import ServiceSuspended, ServiceSuspensionFailed
+from ringfence.events.service import ServiceSuspended
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 CAUSE = UUID(int=1)
@@ -60,20 +59,6 @@ def suspended(**changes: object) -> ServiceSuspended:
         "evidence": "enabled: false",
     }
     return ServiceSuspended.model_validate(facts | changes)
-
-
-def failed(**changes: object) -> ServiceSuspensionFailed:
-    facts: dict[str, object] = {
-        "account_id": "1042",
-        "service_id": "s-1",
-        "server_id": "pbx-1",
-        "wanted": "suspended",
-        "cause_id": CAUSE,
-        "reason": "timed <out>",
-        "attempts": 3,
-        "failed_at": NOON,
-    }
-    return ServiceSuspensionFailed.model_validate(facts | changes)
 
 
 def the_zero_mail(**changes: object) -> Notice:
@@ -144,20 +129,6 @@ def test_a_blank_threshold_stops_the_alert_and_not_the_zero_mail() -> None:
 
 def test_without_its_account_a_notice_waits() -> None:
     assert put_into_words(the_zero_mail(), None, TEMPLATES).state == "waiting"
-
-
-def test_the_operator_is_told_once_for_a_service_and_cause() -> None:
-    first = operator_mail(failed(), "ops@example.net", "corr")
-    later = operator_mail(failed(attempts=9), "ops@example.net", "corr")
-    other = operator_mail(failed(service_id="s-2"), "ops@example.net", "corr")
-    assert first.notice.message_id == later.notice.message_id != other.notice.message_id
-    assert first.subject == "Service s-1 could not be switched off"
-    assert "timed <out>" in first.text
-    assert "timed &lt;out&gt;" in first.html
-
-
-def test_without_an_operators_address_the_failure_is_only_recorded() -> None:
-    assert operator_mail(failed(), "", "").state == "skipped"
 
 
 @given(text=st.one_of(st.text(), st.emails(), st.from_regex(r"\A[^@]{1,90}@[^@]{1,90}\Z")))

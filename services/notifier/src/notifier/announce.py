@@ -1,4 +1,4 @@
-"""What is told of a mail's fate: `notice.sent` or `notice.failed`."""
+"""The events that report what became of a mail: `notice.sent` or `notice.failed`."""
 
 from datetime import datetime
 
@@ -11,8 +11,12 @@ from ringfence.topics import NOTICE_FAILED, NOTICE_SENT
 
 
 def announced(message: Queued, fate: Fate, now: datetime) -> list[Outgoing]:
-    """The event of a message's fate; none while it is tried again."""
-    if not fate.is_told:
+    """The event of a message's fate; none while it is tried again.
+
+    A mail to the operator about no client, or about several, has none: the topics are keyed by
+    account.
+    """
+    if not fate.is_told or message.account_id is None:
         return []
     what = {
         "message_id": message.message_id,

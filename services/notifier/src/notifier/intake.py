@@ -1,27 +1,38 @@
-"""Takes events in: each becomes a row, a message to send or what messages are measured against."""
+"""Takes events in: each becomes a row, a mail to send or what unsent mails are measured against."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 
+from notifier import store_clients, store_notices
+from notifier.alarm_intake import AlarmIntake
 from notifier.journal import report, report_added
 from notifier.merge_fields import Account
-from notifier.notice import Message, low_alert, operator_mail, put_into_words, zero_mail
+from notifier.notice import (
+    Message,
+    Notice,
+    low_alert,
+    put_into_words,
+    would_be_zero_mail,
+    zero_mail,
+)
 from notifier.store import Store
 from notifier.template import Template
 from ringfence.clock import Clock
 from ringfence.errors import Conflict, Reject
 from ringfence.events.account import AccountChanged
 from ringfence.events.balance import BalanceLow, BalanceZero
-from ringfence.events.service import ServiceRestored, ServiceSuspended, ServiceSuspensionFailed
+from ringfence.events.service import ServiceRestored, ServiceSuspended
 from ringfence.kafka.records import Outcome, Received, Rejected, parse
 from ringfence.postgres.pool import Connection
 from ringfence.topics import (
     ACCOUNT_CHANGED,
     BALANCE_LOW,
     BALANCE_ZERO,
+    RATING_ALARM,
     SERVICE_RESTORED,
     SERVICE_SUSPENDED,
-    SERVICE_SUSPENSION_FAILED,
+    SUSPENDER_ALARM,
 )
 
 READS = (
@@ -30,8 +41,12 @@ READS = (
     BALANCE_ZERO,
     SERVICE_SUSPENDED,
     SERVICE_RESTORED,
-    SERVICE_SUSPENSION_FAILED,
+    RATING_ALARM,
+    SUSPENDER_ALARM,
 )
+
+_GRACE = timedelta(minutes=1)
+"""How long an alert from before the client went live waits for a later one to take its place."""
 
 
 class Intake:
@@ -43,21 +58,25 @@ class Intake:
         *,
         templates: Mapping[str, Template],
         operator_email: str,
+        alarm_group_s: float = 60.0,
         clock: Clock,
         wake: asyncio.Event,
     ) -> None:
         self._store = store
         self._templates = templates
-        self._operator_email = operator_email
         self._clock = clock
         self._wake = wake
+        alarms = AlarmIntake(
+            store, operator_email=operator_email, group_s=alarm_group_s, clock=clock
+        )
         self._takes: dict[str, Callable[[Received], Awaitable[None]]] = {
             ACCOUNT_CHANGED.name: self._account_changed,
             BALANCE_LOW.name: self._balance_low,
             BALANCE_ZERO.name: self._balance_zero,
             SERVICE_SUSPENDED.name: self._service_suspended,
             SERVICE_RESTORED.name: self._service_restored,
-            SERVICE_SUSPENSION_FAILED.name: self._suspension_failed,
+            RATING_ALARM.name: alarms.take,
+            SUSPENDER_ALARM.name: alarms.take,
         }
 
     async def handle(self, batch: Sequence[Received]) -> Outcome:
@@ -72,34 +91,48 @@ class Intake:
         return outcome
 
     async def _account_changed(self, received: Received) -> None:
-        account = _account(parse(AccountChanged, received))
-        async with self._store.handling(account.account_id) as connection:
-            await self._store.keep_account(connection, account)
-            for notice in await self._store.waiting(connection, account.account_id):
+        changed = parse(AccountChanged, received)
+        async with self._store.handling(changed.account_id) as connection:
+            before = await store_clients.find_account(connection, changed.account_id)
+            await store_clients.save_account(connection, _account(changed), changed.changed_at)
+            account = await store_clients.find_account(connection, changed.account_id)
+            assert account is not None, "it was saved just now"
+            notices = await store_notices.waiting(connection, changed.account_id)
+            if before and account.live_since and account.live_since != before.live_since:
+                notices += await store_notices.held_in_shadow(
+                    connection, changed.account_id, account.live_since
+                )
+            for notice in notices:
                 message = put_into_words(notice, account, self._templates)
-                await self._store.reword(connection, message, self._clock.now())
+                await store_notices.reword(connection, message, self._clock.now())
                 report_added(message)
+            await self._supersede(connection, changed.account_id)
 
     async def _balance_low(self, received: Received) -> None:
         low = parse(BalanceLow, received)
         notice = low_alert(low, received.event_id, received.correlation_id)
         async with self._store.handling(low.account_id) as connection:
-            account = await self._store.account(connection, low.account_id)
-            added = await self._add(connection, put_into_words(notice, account, self._templates))
+            account = await store_clients.find_account(connection, low.account_id)
+            message = put_into_words(notice, account, self._templates)
+            added = await self._add(connection, message, due_at=self._due_at(notice, account))
             if not added:
-                known = await self._store.notice(connection, notice.message_id)
+                known = await store_notices.find_notice(connection, notice.message_id)
                 if known.funds != notice.funds:
                     raise Conflict(
-                        f"event {received.event_id} came before, and told of {known.funds},"
-                        f" not of {notice.funds}"
+                        f"event {received.event_id} came before with {known.funds},"
+                        f" now with {notice.funds}"
                     )
-            await self._store.note_level(connection, low.account_id, "low", low.crossing)
+            await store_clients.note_level(connection, low.account_id, "low", low.crossing)
             await self._supersede(connection, low.account_id)
 
     async def _balance_zero(self, received: Received) -> None:
         zero = parse(BalanceZero, received)
+        notice = would_be_zero_mail(zero, received.event_id, received.correlation_id)
         async with self._store.handling(zero.account_id) as connection:
-            await self._store.note_level(connection, zero.account_id, "exhausted", zero.crossing)
+            account = await store_clients.find_account(connection, zero.account_id)
+            if notice and (account is None or (account.mode == "shadow" and account.prepaid)):
+                await self._add(connection, put_into_words(notice, account, self._templates))
+            await store_clients.note_level(connection, zero.account_id, "exhausted", zero.crossing)
             await self._supersede(connection, zero.account_id)
 
     async def _service_suspended(self, received: Received) -> None:
@@ -108,24 +141,34 @@ class Intake:
         if notice is None:
             return
         async with self._store.handling(suspended.account_id) as connection:
-            account = await self._store.account(connection, suspended.account_id)
-            await self._add(connection, put_into_words(notice, account, self._templates))
+            account = await store_clients.find_account(connection, suspended.account_id)
+            message = put_into_words(notice, account, self._templates)
+            if not await self._add(connection, message):
+                await store_notices.owe_again(connection, message, self._clock.now())
             await self._supersede(connection, suspended.account_id)
 
     async def _service_restored(self, received: Received) -> None:
         restored = parse(ServiceRestored, received)
         async with self._store.handling(restored.account_id) as connection:
-            await self._store.note_restored(connection, restored.account_id, restored.confirmed_at)
+            await store_clients.note_restored(
+                connection, restored.account_id, restored.confirmed_at
+            )
             await self._supersede(connection, restored.account_id)
 
-    async def _suspension_failed(self, received: Received) -> None:
-        failed = parse(ServiceSuspensionFailed, received)
-        message = operator_mail(failed, self._operator_email, received.correlation_id)
-        async with self._store.handling(failed.account_id) as connection:
-            await self._add(connection, message)
+    def _due_at(self, notice: Notice, account: Account | None) -> datetime:
+        """When to send a low alert: now, but for one that may be of the client's shadow time.
 
-    async def _add(self, connection: Connection, message: Message) -> bool:
-        added = await self._store.add(connection, message, self._clock.now())
+        Topics are read in any order. Of a shadow time that ended in a low balance, the alert that
+        going live brings about follows at once and supersedes this one.
+        """
+        now = self._clock.now()
+        live_since = account.live_since if account else None
+        return now + _GRACE if live_since and notice.occurred_at < live_since else now
+
+    async def _add(
+        self, connection: Connection, message: Message, *, due_at: datetime | None = None
+    ) -> bool:
+        added = await self._store.add(connection, message, self._clock.now(), due_at=due_at)
         if added:
             report_added(message)
         return added
@@ -146,4 +189,7 @@ def _account(changed: AccountChanged) -> Account:
         wants_mail=changed.client.wants_mail,
         low_balance_threshold=changed.profile.low_balance_threshold,
         threshold_micro=changed.profile.threshold_micro,
+        mode=changed.mode,
+        prepaid=changed.profile.has_voip_service
+        and any(service.prepaid for service in changed.services),
     )

@@ -7,7 +7,9 @@ is shown as it was typed (domain/billing, section 8).
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 
+from ringfence.events.account import OperatingMode
 from ringfence.money import format_cents
 
 _CENT_MICRO = 10_000
@@ -16,7 +18,11 @@ _SIGNS = {"EUR": "€", "GBP": "£"} | dict.fromkeys(("CAD", "USD", "AUD", "NZD"
 
 @dataclass(frozen=True)
 class Account:
-    """Who the client is and how to reach them: the notifier's own copy of `account.changed`."""
+    """Who the client is and how to reach them: the notifier's own copy of `account.changed`.
+
+    `prepaid`: the client has VoIP service with a prepaid product. `live_since`: when the client
+    last left shadow mode, None if that was never seen.
+    """
 
     account_id: str
     version: int
@@ -27,6 +33,9 @@ class Account:
     wants_mail: bool
     low_balance_threshold: str
     threshold_micro: int | None
+    mode: OperatingMode = "live"
+    prepaid: bool = True
+    live_since: datetime | None = None
 
 
 @dataclass(frozen=True)

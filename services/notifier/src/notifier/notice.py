@@ -1,23 +1,23 @@
-"""Decides what is said to whom: each crossing gives at most one mail, named after its cause."""
+"""Decides which mail a client is owed: at most one for each crossing, named after its cause."""
 
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 from notifier.merge_fields import Account, Funds, merge_values
 from notifier.template import Template, render
-from ringfence.events.balance import BalanceLow
-from ringfence.events.service import ServiceSuspended, ServiceSuspensionFailed
+from ringfence.events.balance import BalanceLow, BalanceZero
+from ringfence.events.service import ServiceSuspended
 from ringfence.ids import derive
 
 LOW_BALANCE_ALERT = "Low Balance Alert"
 VOIP_ZERO_BALANCE = "VoIP Zero Balance"
-SUSPENSION_FAILED = "Suspension Failed"
-"""The mail to the operator. It has no file: its words are ours."""
+
+IN_SHADOW = "shadow mode: would have been mailed"
 
 State = Literal[
     "waiting", "pending", "sending", "sent", "failed", "skipped", "in-doubt", "superseded"
@@ -29,24 +29,30 @@ _ADDRESS_AT_MOST = 254
 
 @dataclass(frozen=True)
 class Notice:
-    """Something to say to a client, as the event tells it; who the client is comes later.
+    """What an event reports to a client, or to the operator; who the client is comes later.
 
-    `crossing` is the account's crossing that it tells of, or None where it tells of another thing.
+    `account_id` is None where it is not about one client. `crossing` is the account's crossing
+    that it is about, None if it is about something else. `would_be`: a record of the mail that a
+    client in shadow would get if it were live; it is never sent.
     """
 
     message_id: UUID
-    account_id: str
+    account_id: str | None
     template: str
     cause_id: UUID
     funds: Funds | None
     crossing: int | None
     occurred_at: datetime
     correlation_id: str
+    would_be: bool = False
 
 
 @dataclass(frozen=True)
 class Message:
-    """A notice put into words, or the reason why there are none."""
+    """A notice put into words, or the reason why there are none.
+
+    `shadow`: it is not sent because the client is in shadow mode.
+    """
 
     notice: Notice
     state: State
@@ -55,6 +61,7 @@ class Message:
     text: str = ""
     html: str = ""
     reason: str = ""
+    shadow: bool = False
 
 
 def low_alert(low: BalanceLow, event_id: UUID, correlation_id: str) -> Notice:
@@ -74,13 +81,14 @@ def low_alert(low: BalanceLow, event_id: UUID, correlation_id: str) -> Notice:
 def zero_mail(suspended: ServiceSuspended, correlation_id: str) -> Notice | None:
     """The mail that the service is off, or None where the client is owed none.
 
-    Named after the account and what caused the suspension, so that several services that one
-    crossing turned off give one mail.
+    Named after the account and the number of its funds hold, so that all services that one hold
+    switched off give one mail, however often their reasons change. Records without that number are
+    named after their cause.
     """
     if not suspended.zero_mail:
         return None
     return Notice(
-        message_id=derive("mail", "zero", suspended.account_id, suspended.cause_id),
+        message_id=derive("mail", "zero", suspended.account_id, *_hold_or_cause(suspended)),
         account_id=suspended.account_id,
         template=VOIP_ZERO_BALANCE,
         cause_id=suspended.cause_id,
@@ -91,21 +99,66 @@ def zero_mail(suspended: ServiceSuspended, correlation_id: str) -> Notice | None
     )
 
 
+def _hold_or_cause(suspended: ServiceSuspended) -> tuple[object, ...]:
+    return ("hold", suspended.hold) if suspended.hold > 0 else (suspended.cause_id,)
+
+
+def would_be_zero_mail(zero: BalanceZero, event_id: UUID, correlation_id: str) -> Notice | None:
+    """The record of the zero mail that a client in shadow would get; None where none is owed.
+
+    Its id is its own: the client may go live within the same hold, and is owed the mail then.
+    """
+    if not zero.mail_owed:
+        return None
+    return Notice(
+        message_id=derive("mail", "would-be-zero", zero.account_id, event_id),
+        account_id=zero.account_id,
+        template=VOIP_ZERO_BALANCE,
+        cause_id=event_id,
+        funds=Funds(zero.balance_micro, zero.outstanding_micro, zero.currency),
+        crossing=zero.crossing,
+        occurred_at=zero.occurred_at,
+        correlation_id=correlation_id,
+        would_be=True,
+    )
+
+
 def put_into_words(
     notice: Notice, account: Account | None, templates: Mapping[str, Template]
 ) -> Message:
-    """The mail to send, or why none is sent. Without the account the notice waits for it."""
+    """The mail to send, or why none is sent. Without the account the notice waits for it.
+
+    A mail that a service is off comes only for a live client. If the copy of the account says
+    shadow, one of the two is late: the mail is superseded, and owed again if the client went live.
+    """
     if account is None:
-        return Message(notice, "waiting", reason="no account.changed was read for this account yet")
+        reason = "no account.changed was read for this account yet"
+        return Message(notice, "waiting", reason=reason, shadow=notice.would_be)
+    in_shadow = account.mode == "shadow"
+    if in_shadow and notice.template == VOIP_ZERO_BALANCE and not notice.would_be:
+        return Message(notice, "superseded", reason="the client is in shadow mode", shadow=True)
     objection = _objection(notice, account)
     if objection is not None:
-        return Message(notice, "skipped", recipient=account.email, reason=objection)
-    assert notice.funds is not None, "every notice to a client tells of money"
+        return Message(notice, "skipped", account.email, reason=objection, shadow=in_shadow)
+    assert notice.funds is not None, "every notice to a client has its money"
     words = render(templates[notice.template], merge_values(account, notice.funds))
-    return Message(notice, "pending", account.email.strip(), words.subject, words.text, words.html)
+    return Message(
+        notice,
+        "skipped" if in_shadow else "pending",
+        account.email.strip(),
+        words.subject,
+        words.text,
+        words.html,
+        reason=IN_SHADOW if in_shadow else "",
+        shadow=in_shadow,
+    )
 
 
 def _objection(notice: Notice, account: Account) -> str | None:
+    if notice.would_be and account.mode == "live":
+        return "the client is live: this mail follows the switch"
+    if notice.would_be and not account.prepaid:
+        return "the client has no prepaid VoIP service"
     if not account.wants_mail:
         return "the client opted out of mail"
     if not account.email.strip():
@@ -131,38 +184,3 @@ def is_address(text: str) -> bool:
     except UnicodeError:
         return False
     return True
-
-
-def operator_mail(
-    failed: ServiceSuspensionFailed, operator_email: str, correlation_id: str
-) -> Message:
-    """The mail to the operator: once for each service and cause. Skipped where there is no one."""
-    wanted = "switched off" if failed.wanted == "suspended" else "switched on again"
-    notice = Notice(
-        message_id=derive("mail", "suspension-failed", failed.service_id, failed.cause_id),
-        account_id=failed.account_id,
-        template=SUSPENSION_FAILED,
-        cause_id=failed.cause_id,
-        funds=None,
-        crossing=None,
-        occurred_at=failed.failed_at,
-        correlation_id=correlation_id,
-    )
-    text = (
-        f"Service {failed.service_id} of account {failed.account_id} on server {failed.server_id}"
-        f" could not be {wanted}.\n\n"
-        f"Attempts so far: {failed.attempts}\n"
-        f"Last reason: {failed.reason}\n\n"
-        f"The attempts go on. Until one succeeds, the service is not as it should be.\n"
-        f"Cause: {failed.cause_id}\n"
-    )
-    words = render(_operator_template(failed.service_id, wanted, text), {})
-    said = Message(notice, "pending", operator_email, words.subject, words.text, words.html)
-    if operator_email:
-        return said
-    return replace(said, state="skipped", reason="no operator address is set")
-
-
-def _operator_template(service_id: str, wanted: str, text: str) -> Template:
-    subject = f"Service {service_id} could not be {wanted}"
-    return Template(SUSPENSION_FAILED, subject=(subject,), body=(text,), is_html=False)

@@ -1,11 +1,11 @@
-"""The notifier: balances that crossed a line and services that were switched, told by mail, once.
+"""The notifier: mails about balances that crossed a line, switched services and alarms, each once.
 
-account.changed ───────────▶ who the client is, and how to reach them
-balance.low ───────────────▶ Low Balance Alert ──┐
-balance.zero ──────────────▶ drops an unsent one │
-service.suspended ─────────▶ VoIP Zero Balance ──┼─▶ message ─▶ SMTP ─▶ notice.sent
-service.restored ──────────▶ drops an unsent one │                  └─▶ notice.failed
-service.suspension-failed ─▶ mail to the operator┘
+account.changed ─▶ who the client is, and whether live or in shadow
+balance.low ─────▶ Low Balance Alert ────┐
+balance.zero ────▶ drops an unsent one   │
+service.suspended▶ VoIP Zero Balance ────┼─▶ message ─▶ SMTP ─▶ notice.sent
+service.restored ▶ drops an unsent one   │                  └─▶ notice.failed
+*.alarm ─────────▶ mail to the operator ─┘
 """
 
 import asyncio
@@ -55,6 +55,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             store,
             templates=templates,
             operator_email=settings.notifier_operator_email,
+            alarm_group_s=settings.notifier_alarm_group_s,
             clock=clock,
             wake=wake,
         )

@@ -19,7 +19,14 @@ class Settings(CommonSettings):
         None, description="folder with the two templates; none: the packaged ones"
     )
     notifier_operator_email: str = Field(
-        "", description="who is told of a failed suspension; blank: only the log and the metrics"
+        "", description="address that alarms are mailed to; blank: none are mailed"
+    )
+    notifier_alarm_group_s: float = Field(
+        60.0,
+        ge=0,
+        le=3600,
+        description="seconds between two mails about alarms of one kind; those that come between"
+        " share the next mail",
     )
     notifier_in_doubt: Literal["hold", "resend"] = Field(
         "hold",

@@ -1,27 +1,47 @@
-"""The notifier's tables: the only file with its SQL."""
+"""Mails as rows: from the notice to what became of it."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 from uuid import UUID
 
 import asyncpg
 
 from notifier.attempts import Fate
-from notifier.merge_fields import Account, Funds
-from notifier.notice import LOW_BALANCE_ALERT, VOIP_ZERO_BALANCE, Message, Notice, State
+from notifier.notice import LOW_BALANCE_ALERT, VOIP_ZERO_BALANCE, Message, State
 from ringfence.kafka.records import Outgoing
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Connection, Pool
 
-_ACCOUNT = (
-    "account_id, version, first_name, last_name, company_name, email, wants_mail,"
-    " low_balance_threshold, threshold_micro"
-)
 _LEASES = "hashtext('notifier.lease')"
 _ACCOUNTS = "hashtext('notifier.account')"
+_ALARMS = "hashtext('notifier.alarm')"
+_SUPERSEDE = """
+with pointless as (
+    select m.message_id, why.reason, coalesce(a.mode = 'shadow', false) as shadow
+    from notifier.message m
+    left join notifier.level l using (account_id)
+    left join notifier.account a using (account_id)
+    cross join lateral (select case
+        when a.mode = 'shadow' then 'the client went to shadow mode'
+        when m.template = $2 and m.crossing < l.zero_crossing
+            then 'the balance reached zero before this was sent'
+        when m.template = $2 and m.occurred_at < a.live_since and m.crossing < l.crossing
+            then 'a later alert took its place'
+        when m.template = $3 and m.occurred_at < l.restored_at
+            then 'the service was restored before this was sent'
+    end as reason) as why
+    where m.state in ('waiting', 'pending') and ($1::text is null or m.account_id = $1)
+        and m.template in ($2, $3) and why.reason is not null
+    for update of m skip locked
+)
+update notifier.message m
+set state = 'superseded', last_error = p.reason, shadow = p.shadow
+from pointless p
+where m.message_id = p.message_id
+returning m.*
+"""
 
 
 @dataclass(frozen=True)
@@ -29,7 +49,7 @@ class Queued:
     """A message as its row has it. `attempts` counts those that were begun."""
 
     message_id: UUID
-    account_id: str
+    account_id: str | None
     template: str
     cause_id: UUID
     recipient: str
@@ -51,7 +71,7 @@ class Unsent:
 
 
 class Store:
-    """Accounts, levels and messages."""
+    """The messages, and the order in which events and senders get at them."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -60,88 +80,43 @@ class Store:
     async def handling(self, account_id: str) -> AsyncIterator[Connection]:
         """A transaction in which no other event of the account is handled, in any replica.
 
-        So a notice that finds no account and the account that comes meanwhile can not miss each
+        So a notice that finds no account and the account that comes meanwhile cannot miss each
         other.
         """
-        async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(
-                f"select pg_advisory_xact_lock({_ACCOUNTS}, hashtext($1))", account_id
-            )
+        async with self._locked(_ACCOUNTS, account_id) as connection:
             yield connection
 
-    async def keep_account(self, connection: Connection, account: Account) -> None:
-        """Keep the account, unless a newer version of it is there."""
-        await connection.execute(
-            f"insert into notifier.account ({_ACCOUNT})"  # noqa: S608 - constants of this file
-            " values ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
-            " on conflict (account_id) do update set (version, first_name, last_name,"
-            " company_name, email, wants_mail, low_balance_threshold, threshold_micro)"
-            " = (excluded.version, excluded.first_name, excluded.last_name,"
-            " excluded.company_name, excluded.email, excluded.wants_mail,"
-            " excluded.low_balance_threshold, excluded.threshold_micro)"
-            " where account.version < excluded.version",
-            account.account_id,
-            account.version,
-            account.first_name,
-            account.last_name,
-            account.company_name,
-            account.email,
-            account.wants_mail,
-            account.low_balance_threshold,
-            account.threshold_micro,
-        )
+    @asynccontextmanager
+    async def handling_alarms(self, kind: str) -> AsyncIterator[Connection]:
+        """A transaction in which no other alarm of this kind is handled, in any replica."""
+        async with self._locked(_ALARMS, kind) as connection:
+            yield connection
 
-    async def account(self, connection: Connection, account_id: str) -> Account | None:
-        """The account's newest version that was read, or None."""
-        row = await connection.fetchrow(
-            f"select {_ACCOUNT} from notifier.account where account_id = $1",  # noqa: S608
-            account_id,
-        )
-        return None if row is None else Account(**row)
+    @asynccontextmanager
+    async def _locked(self, space: str, name: str) -> AsyncIterator[Connection]:
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(f"select pg_advisory_xact_lock({space}, hashtext($1))", name)
+            yield connection
 
-    async def note_level(
+    async def add(
         self,
         connection: Connection,
-        account_id: str,
-        level: Literal["low", "exhausted"],
-        crossing: int,
-    ) -> None:
-        """Keep the level that the latest crossing reached, and which was the latest to zero."""
-        await connection.execute(
-            "insert into notifier.level as known (account_id, level, crossing, zero_crossing)"
-            " values ($1, $2, $3::int, case when $2 = 'exhausted' then $3::int end)"
-            " on conflict (account_id) do update set"
-            " level = case when excluded.crossing >= coalesce(known.crossing, 0)"
-            "  then excluded.level else known.level end,"
-            " crossing = greatest(known.crossing, excluded.crossing),"
-            " zero_crossing = greatest(known.zero_crossing, excluded.zero_crossing)",
-            account_id,
-            level,
-            crossing,
-        )
-
-    async def note_restored(
-        self, connection: Connection, account_id: str, restored_at: datetime
-    ) -> None:
-        """Keep when a service of the account was last on again."""
-        await connection.execute(
-            "insert into notifier.level (account_id, restored_at) values ($1, $2)"
-            " on conflict (account_id) do update"
-            " set restored_at = greatest(level.restored_at, excluded.restored_at)",
-            account_id,
-            restored_at,
-        )
-
-    async def add(self, connection: Connection, message: Message, now: datetime) -> bool:
-        """Add a message; False where one of the same id is there already."""
+        message: Message,
+        now: datetime,
+        *,
+        due_at: datetime | None = None,
+        alarm_kind: str | None = None,
+    ) -> bool:
+        """Add a message, due now or at `due_at`; False where one of the same id exists already."""
         notice, funds = message.notice, message.notice.funds
         return (
             await connection.fetchval(
                 "insert into notifier.message (message_id, account_id, template, cause_id, state,"
                 " recipient, subject, text_body, html_body, balance_micro, outstanding_micro,"
                 " currency, crossing, occurred_at, next_attempt_at, created_at, last_error,"
-                " correlation_id) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13,"
-                " $14, $15, $15, $16, $17) on conflict (message_id) do nothing returning true",
+                " correlation_id, shadow, alarm_kind) values ($1, $2, $3, $4, $5, $6, $7, $8, $9,"
+                " $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)"
+                " on conflict (message_id) do nothing returning true",
                 notice.message_id,
                 notice.account_id,
                 notice.template,
@@ -156,44 +131,14 @@ class Store:
                 funds and funds.currency,
                 notice.crossing,
                 notice.occurred_at,
+                due_at or now,
                 now,
                 message.reason,
                 notice.correlation_id,
+                message.shadow,
+                alarm_kind,
             )
             is True
-        )
-
-    async def notice(self, connection: Connection, message_id: UUID) -> Notice:
-        """What a message that was added before says."""
-        row = await connection.fetchrow(
-            "select * from notifier.message where message_id = $1", message_id
-        )
-        assert row is not None, "messages are never removed"
-        return _as_notice(row)
-
-    async def waiting(self, connection: Connection, account_id: str) -> list[Notice]:
-        """The account's notices that came before the account did."""
-        rows = await connection.fetch(
-            "select * from notifier.message where account_id = $1 and state = 'waiting'"
-            " order by created_at for update",
-            account_id,
-        )
-        return [_as_notice(row) for row in rows]
-
-    async def reword(self, connection: Connection, message: Message, now: datetime) -> None:
-        """Give a waiting message its words, and the time to try it: now."""
-        await connection.execute(
-            "update notifier.message set state = $2, recipient = $3, subject = $4,"
-            " text_body = $5, html_body = $6, last_error = $7, next_attempt_at = $8"
-            " where message_id = $1 and state = 'waiting'",
-            message.notice.message_id,
-            message.state,
-            message.recipient,
-            message.subject,
-            message.text,
-            message.html,
-            message.reason,
-            now,
         )
 
     async def supersede(
@@ -201,26 +146,12 @@ class Store:
     ) -> list[Queued]:
         """Set aside unsent mails that a later event made pointless; which they were.
 
-        A low alert gives way to a later crossing to zero; a mail that a service is off, to its
-        restoration. Rows that are being offered to the SMTP server at this moment are left to
-        their sender, which asks again should the server not take them.
+        Every mail to a client gives way to shadow mode, a low alert to a later crossing to zero, a
+        mail that a service is off to its restoration, and an alert from before the client went
+        live to any later one. Rows that are being offered to the SMTP server at this moment are
+        left to their sender, which asks again should the server not take them.
         """
-        rows = await connection.fetch(
-            "with pointless as (select m.message_id from notifier.message m"
-            " join notifier.level l using (account_id)"
-            " where m.state in ('waiting', 'pending') and ($1::text is null or m.account_id = $1)"
-            " and (m.template = $2 and m.crossing < l.zero_crossing"
-            "  or m.template = $3 and m.occurred_at < l.restored_at)"
-            " for update of m skip locked)"
-            " update notifier.message set state = 'superseded', last_error = case template"
-            "  when $2 then 'the balance reached zero before this was sent'"
-            "  else 'the service was restored before this was sent' end"
-            " where message_id in (select message_id from pointless)"
-            " returning *",
-            account_id,
-            LOW_BALANCE_ALERT,
-            VOIP_ZERO_BALANCE,
-        )
+        rows = await connection.fetch(_SUPERSEDE, account_id, LOW_BALANCE_ALERT, VOIP_ZERO_BALANCE)
         return [_as_queued(row) for row in rows]
 
     async def anything_due(self, now: datetime) -> bool:
@@ -354,19 +285,5 @@ def _as_queued(row: asyncpg.Record) -> Queued:
         html=row["html_body"],
         attempts=row["attempts"],
         created_at=row["created_at"],
-        correlation_id=row["correlation_id"],
-    )
-
-
-def _as_notice(row: asyncpg.Record) -> Notice:
-    funds = Funds(row["balance_micro"], row["outstanding_micro"], row["currency"])
-    return Notice(
-        message_id=row["message_id"],
-        account_id=row["account_id"],
-        template=row["template"],
-        cause_id=row["cause_id"],
-        funds=None if funds.currency is None else funds,
-        crossing=row["crossing"],
-        occurred_at=row["occurred_at"],
         correlation_id=row["correlation_id"],
     )

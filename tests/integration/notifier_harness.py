@@ -1,0 +1,188 @@
+"""The notifier's parts around one database and one SMTP server, and the events they read."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from notifier.attempts import Persistence
+from notifier.breaker import Breaker
+from notifier.intake import Intake
+from notifier.recovery import RecoveryLoop
+from notifier.sending import SendingLoop
+from notifier.smtp import Sender, SmtpServer
+from notifier.store import Store
+from notifier.template_files import load_templates
+from ringfence.events.account import AccountChanged
+from ringfence.events.alarm import Alarm
+from ringfence.events.balance import BalanceLow, BalanceZero
+from ringfence.events.model import EventData
+from ringfence.events.service import ServiceRestored, ServiceSuspended
+from ringfence.ids import derive
+from ringfence.kafka.records import Received
+from ringfence.observe.health import Progress
+from ringfence.postgres.pool import Pool
+from ringfence.testing.clock import FixedClock
+from ringfence.testing.wait import until
+from ringfence.topics import SUSPENDER_ALARM, Topic
+
+NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
+CAUSE = UUID(int=1)
+MONEY = {
+    "account_id": "1042",
+    "balance_micro": 8_000_000,
+    "outstanding_micro": 0,
+    "currency": "CAD",
+}
+
+
+def account(version: int = 1, **changes: Any) -> AccountChanged:
+    client = {"first_name": "Ada", "last_name": "Moreau", "email": "ada@example.net"}
+    profile = {"low_balance_threshold": "15", "threshold_micro": 15_000_000}
+    return AccountChanged.model_validate(
+        {
+            "account_id": "1042",
+            "version": version,
+            "currency": "CAD",
+            "client": client | changes.get("client", {}),
+            "profile": profile | changes.get("profile", {}),
+            "services": changes.get("services", ()),
+            "mode": changes.get("mode", "live"),
+            "changed_at": changes.get("changed_at", NOON),
+        }
+    )
+
+
+def crossing(number: int = 1, **changes: Any) -> dict[str, Any]:
+    facts = {"crossing": number, "balance_version": number, "threshold_micro": 15_000_000}
+    return MONEY | facts | {"occurred_at": NOON} | changes
+
+
+def low(number: int = 1, **changes: Any) -> BalanceLow:
+    return BalanceLow.model_validate(crossing(number, **changes))
+
+
+def zero(number: int = 1, **changes: Any) -> BalanceZero:
+    return BalanceZero.model_validate(crossing(number, balance_micro=0, reason="credit") | changes)
+
+
+def switched(service_id: str, **changes: Any) -> dict[str, Any]:
+    facts = {
+        "account_id": "1042",
+        "service_id": service_id,
+        "server_id": "pbx-1",
+        "mode": "auto",
+        "cause_id": CAUSE,
+        "confirmed_at": NOON,
+        "evidence": "read back",
+    }
+    return facts | changes
+
+
+def suspended(service_id: str = "s-1", **changes: Any) -> ServiceSuspended:
+    return ServiceSuspended.model_validate(
+        switched(service_id) | MONEY | {"balance_micro": 0, "zero_mail": True} | changes
+    )
+
+
+def restored(**changes: Any) -> ServiceRestored:
+    return ServiceRestored.model_validate(switched("s-1", **changes))
+
+
+def alarm(subject: str = "1042/s-1", state: str = "raised", **changes: Any) -> Alarm:
+    """An alarm whose id follows from its key and subject."""
+    facts: dict[str, Any] = {
+        "service": "suspender",
+        "key": "suspension-failed",
+        "severity": "critical",
+        "message": f"Product {subject} could not be switched off: timed <out>",
+        "what_to_do": "See why the PBX refuses; ringfence goes on trying.",
+        "account_id": subject.partition("/")[0],
+        "raised_at": NOON,
+        "ended_at": NOON + timedelta(minutes=5) if state == "ended" else None,
+    } | changes
+    alarm_id = derive("alarm", facts["key"], subject, facts["raised_at"])
+    return Alarm.model_validate({"alarm_id": alarm_id, "subject": subject, "state": state} | facts)
+
+
+class Office:
+    """The notifier's parts around one database, given events by hand."""
+
+    def __init__(
+        self, pool: Pool, port: int, operator_email: str = "ops@example.net", **persistence: Any
+    ) -> None:
+        self.pool, self.port = pool, port
+        self.store, self.clock, self.wake = Store(pool), FixedClock(NOON), asyncio.Event()
+        self.breaker = Breaker()
+        self.persistence = Persistence(**persistence)
+        self.intake = Intake(
+            self.store,
+            templates=load_templates(None),
+            operator_email=operator_email,
+            clock=self.clock,
+            wake=self.wake,
+        )
+
+    async def handle(self, topic: Topic, data: EventData, event_id: UUID = CAUSE) -> list[str]:
+        """Hand over one event; the reasons for which it was rejected."""
+        headers = (("ce_id", str(event_id).encode()), ("ce_correlationid", b"thread-1"))
+        received = Received(topic.name, 0, 0, b"1042", data.to_json(), headers)
+        outcome = await self.intake.handle([received])
+        assert outcome.publish == []
+        return [rejected.reason for rejected in outcome.reject]
+
+    def sending(self, data_s: float = 10) -> SendingLoop:
+        return SendingLoop(
+            self.store,
+            server=SmtpServer("127.0.0.1", self.port, command_s=5, data_s=data_s),
+            sender=Sender("billing@example.org", "Billing"),
+            breaker=self.breaker,
+            persistence=self.persistence,
+            clock=self.clock,
+            wake=self.wake,
+            poll_s=0.02,
+            progress=Progress("smtp"),
+        )
+
+    def recovery(self) -> RecoveryLoop:
+        return RecoveryLoop(
+            self.store,
+            persistence=self.persistence,
+            clock=self.clock,
+            progress=Progress("recovery"),
+        )
+
+    @asynccontextmanager
+    async def at_work(self, senders: int = 1) -> AsyncIterator[None]:
+        """Senders run meanwhile; what they have in hand is finished at the end."""
+        stop = asyncio.Event()
+        tasks = [asyncio.create_task(self.sending().run(stop)) for _ in range(senders)]
+        try:
+            yield
+        finally:
+            stop.set()
+            await asyncio.gather(*tasks)
+
+    async def rows(self) -> list[asyncpg.Record]:
+        return await self.pool.fetch("select * from notifier.message order by created_at, subject")
+
+    async def states(self) -> list[str]:
+        return sorted(row["state"] for row in await self.rows())
+
+    async def settled(self, *states: str) -> None:
+        async def reached() -> bool:
+            return await self.states() == sorted(states)
+
+        await until(reached, what=f"messages to be {states}")
+
+    async def events(self) -> list[asyncpg.Record]:
+        return await self.pool.fetch("select * from notifier.outbox order by id")
+
+    async def alarm(self, subject: str = "1042/s-1", state: str = "raised", **changes: Any) -> None:
+        """Hand over one alarm, which is taken."""
+        data = alarm(subject, state, **changes)
+        assert await self.handle(SUSPENDER_ALARM, data, derive("event", data.alarm_id, state)) == []
