@@ -10,7 +10,7 @@ import pytest
 from ringfence.cli import main
 
 VECTORS = Path(__file__).parents[1] / "vectors"
-KINDS = ("rating", "suspension", "thresholds")
+KINDS = ("rating", "suspension", "thresholds", "switching")
 
 Edit = Callable[[list[str], list[list[str]]], None]
 
@@ -85,6 +85,12 @@ def test_form_does_not_matter(run: Run, kind: str, tmp_path: Path) -> None:
         ("suspension", "expect_wanted", "active", "expected active, got leave"),
         ("suspension", "expect_zero_mail", "yes", "expected yes, got no"),
         ("thresholds", "expect_events", "low", "expected low, got zero"),
+        (
+            "switching",
+            "expect",
+            "active;suspended;active;suspended",
+            "step 3 (adjust -60): expected active, got suspended",
+        ),
     ],
 )
 def test_a_mismatch_is_shown_and_exits_1(
@@ -121,6 +127,10 @@ def test_a_mismatch_is_shown_and_exits_1(
         ("thresholds", "balances", "20;;5"),
         ("thresholds", "balances", ""),
         ("thresholds", "expect_events", "gone"),
+        ("switching", "steps", "topup 5;pay 6;owe 1;owe 0;topup 5"),
+        ("switching", "steps", ""),
+        ("switching", "expect", "active"),
+        ("switching", "expect", "active;suspended;off;suspended;active"),
     ],
 )
 def test_a_bad_value_is_named_by_line_and_column(

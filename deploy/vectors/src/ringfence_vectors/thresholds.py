@@ -3,24 +3,21 @@
 Each series is a client's postings from the first one on, none of them the opening balance.
 """
 
-from datetime import UTC, datetime
 from typing import NamedTuple
 
-from accounts.account import Account, account_changed, parse_threshold
+from accounts.account import account_changed
+from accounts.clients.checks import imported_threshold
 from balance_watch.watch import Effect, Watched, see_balance, see_profile
 from ringfence.errors import BadInput
-from ringfence.events.account import Client, Profile
 from ringfence.events.balance import BalanceChanged
 from ringfence.ids import derive
 from ringfence.money import parse_micro
 from ringfence.vectors import vectors_command
 from ringfence_vectors.cells import parts
+from ringfence_vectors.client import ACCOUNT_ID, CURRENCY, PRODUCT, START, new_account
 
 COLUMNS = ("name", "threshold", "balances", "expect_events")
 KINDS = ("low", "zero", "restored")
-
-_ACCOUNT = "vectors"
-_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Case(NamedTuple):
@@ -36,14 +33,14 @@ class Case(NamedTuple):
         """A case from a row of the file. Raises BadInput by the column's name."""
         return cls(
             name=row["name"],
-            threshold_micro=_threshold(row["threshold"]),
+            threshold_micro=imported_threshold(row["threshold"]),
             balances_micro=tuple(parse_micro(one, "balances") for one in parts(row, "balances")),
             expected=_events(row["expect_events"]),
         )
 
     def events(self) -> tuple[str, ...]:
         """The crossings that the series causes, in order."""
-        watched = Watched(_ACCOUNT, "USD")
+        watched = Watched(ACCOUNT_ID, CURRENCY)
         effects = [_with_threshold(watched, self.threshold_micro)]
         before_micro = 0
         for version, balance_micro in enumerate(self.balances_micro, 1):
@@ -59,14 +56,6 @@ class Case(NamedTuple):
         return [f"{self.name}: expect_events: expected {expected or 'none'}, got {got or 'none'}"]
 
 
-def _threshold(text: str) -> int | None:
-    """The threshold as accounts reads it; an imported text that is no amount turns alerts off."""
-    try:
-        return parse_threshold(text)
-    except BadInput:
-        return None
-
-
 def _events(text: str) -> tuple[str, ...]:
     events = tuple(event.strip().casefold() for event in text.split(";")) if text.strip() else ()
     if not set(events) <= set(KINDS):
@@ -75,27 +64,23 @@ def _events(text: str) -> tuple[str, ...]:
 
 
 def _with_threshold(watched: Watched, threshold_micro: int | None) -> Effect:
-    account = Account(
-        account_id=_ACCOUNT,
-        version=1,
-        currency="USD",
-        client=Client(first_name="Vector", email=""),
-        profile=Profile(has_voip_service=True, threshold_micro=threshold_micro),
-    )
-    return see_profile(watched, account_changed(account, (), _AT), derive("vectors", "profile"), "")
+    account = new_account()
+    profile = account.profile.model_copy(update={"threshold_micro": threshold_micro})
+    changed = account_changed(account.model_copy(update={"profile": profile}), (PRODUCT,), START)
+    return see_profile(watched, changed, derive("vectors", "profile"), "")
 
 
 def _post(watched: Watched, version: int, before_micro: int, balance_micro: int) -> Effect:
     change = BalanceChanged(
-        account_id=_ACCOUNT,
+        account_id=ACCOUNT_ID,
         version=version,
         balance_micro=balance_micro,
         from_version=version - 1,
         from_balance_micro=before_micro,
-        currency="USD",
+        currency=CURRENCY,
         cause="charge" if balance_micro < before_micro else "top-up",
         cause_id=derive("vectors", "posting", version),
-        occurred_at=_AT,
+        occurred_at=START,
     )
     return see_balance(watched, change, derive("vectors", "balance", version), "")
 

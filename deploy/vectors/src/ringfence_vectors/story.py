@@ -1,0 +1,145 @@
+"""One client's story, step by step, through the decisions of accounts, rating and both switchers.
+
+Every step takes the way that production takes: what is entered becomes an event, the event changes
+the funds hold, and both change what is desired. There is no broker between: an event is applied by
+its readers as soon as it is published.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from accounts.account import (
+    Edit,
+    account_changed,
+    entered,
+    patched,
+    with_confirmed,
+    with_manual_suspend,
+    with_order,
+    with_outstanding,
+    with_voip_suspended,
+    without_order,
+)
+from accounts.orders import By, Order, find
+from accounts.payments.payment import payment_id
+from balance_watch.watch import Effect, Watched, see_balance, see_profile
+from rating.announce import balance_changed
+from rating.ledger import Kind, Posting, Standing, post, runs
+from ringfence.events.account import YesNoNone
+from ringfence.events.balance import BalanceChanged, BalanceRestored, BalanceZero
+from ringfence.ids import derive
+from ringfence.topics import BY_NAME
+from ringfence_vectors.client import ACCOUNT_ID, CURRENCY, PERSON, PRODUCT, START, new_account
+from suspender.account import Account as SuspenderAccount
+from suspender.account import Cause, Decisions, Event, Services, apply_event, decide_account
+from suspender.suspension import Desired
+
+
+class Story:
+    """A live prepaid client with VoIP service: what each service knows of it."""
+
+    def __init__(self) -> None:
+        self._now = START
+        self._account = new_account()
+        self._product = PRODUCT
+        self._payments = 0
+        self._standing = Standing(CURRENCY, 0, 0)
+        self._watched = Watched(ACCOUNT_ID, CURRENCY)
+        self._suspender = SuspenderAccount(ACCOUNT_ID)
+        self._services: Services = {}
+        self._publish_account()
+
+    @property
+    def desired(self) -> Desired:
+        """What is desired of the client's product."""
+        return self._services[self._product.service_id].would
+
+    def open(self) -> None:
+        """Post the opening balance of a client who is given none: 0."""
+        self._pay("adjustment", 0, "opening")
+
+    def top_up(self, amount_micro: int) -> None:
+        """Money comes in."""
+        self._pay("top-up", amount_micro)
+
+    def adjust(self, amount_micro: int) -> None:
+        """The balance is corrected by a signed amount."""
+        self._pay("adjustment", amount_micro)
+
+    def owe(self, amount_micro: int) -> None:
+        """The unpaid invoices are this much now."""
+        self._edit(with_outstanding(amount_micro, None, self._next()))
+
+    def manual(self, value: YesNoNone) -> None:
+        """A person writes `Manual VoIP Suspend`."""
+        self._edit(with_manual_suspend(value, By(PERSON, self._next())))
+
+    def voip(self, value: YesNoNone) -> None:
+        """A person writes `VoIP Suspended`."""
+        self._edit(with_voip_suspended(value, By(PERSON, self._next())))
+
+    def has(self, has_voip_service: bool) -> None:
+        """The client has VoIP service, or has none."""
+        by = By(PERSON, self._next())
+        changes = {"has_voip_service": has_voip_service}
+        self._edit(lambda account: entered(ACCOUNT_ID, account, patched(account, changes), by))
+
+    def whmcs(self, is_on: bool) -> None:
+        """WHMCS holds the client off, or no longer."""
+        now = self._next()
+        if is_on:
+            self._edit(with_order(Order(kind="whmcs", given_by="WHMCS", since=now)))
+        elif find(self._account.orders, "whmcs", None, now):
+            self._edit(without_order("whmcs", None, now))
+
+    def prepaid(self, is_prepaid: bool) -> None:
+        """The product is prepaid, or metered."""
+        self._next()
+        self._product = self._product.model_copy(update={"prepaid": is_prepaid})
+        self._edit(lambda account: account, product_changed=True)
+
+    def confirm(self) -> None:
+        """The PBX confirms what is desired, and accounts writes it into the client's field."""
+        if self.desired != "leave":
+            self._edit(with_confirmed(self.desired == "suspended", self._next()))
+
+    def _next(self) -> datetime:
+        self._now += timedelta(seconds=1)
+        return self._now
+
+    def _edit(self, edit: Edit, *, product_changed: bool = False) -> None:
+        after = edit(self._account)
+        if after != self._account or product_changed:
+            version = self._account.version + 1
+            self._account = after.model_copy(update={"version": version})
+            self._publish_account()
+
+    def _publish_account(self) -> None:
+        changed = account_changed(self._account, (self._product,), self._now, self._payments)
+        event_id = derive("vectors", "account", changed.version)
+        self._decide(changed, Cause(event_id, ""))
+        self._cross(see_profile(self._watched, changed, event_id, ""))
+
+    def _pay(self, kind: Kind, amount_micro: int, key: str = "") -> None:
+        self._payments += 1
+        payment = payment_id(ACCOUNT_ID, key or f"step-{self._payments}")
+        posting = Posting(payment, ACCOUNT_ID, kind, amount_micro, payment, self._next(), b"", "")
+        for run in runs([post(self._standing, posting)]):
+            event = balance_changed(run, self._standing, "")
+            change = BalanceChanged.model_validate_json(event.value)
+            self._cross(see_balance(self._watched, change, event.event_id, ""))
+
+    def _cross(self, effect: Effect) -> None:
+        if effect.crossing is not None:
+            event = effect.crossing.outgoing()
+            data = BY_NAME[event.topic.name].data.model_validate_json(event.value)
+            if isinstance(data, BalanceZero | BalanceRestored):
+                self._decide(data, Cause(event.event_id, ""))
+
+    def _decide(self, event: Event, cause: Cause) -> None:
+        apply_event(self._suspender, event, self._now)
+        decide_account(self._suspender, self._services, cause, self._now, Decisions())
+
+
+Act = Callable[[Story], None]
+"""One step of a story."""

@@ -1,0 +1,104 @@
+"""`ringfence vectors suspension FILE`: one decision each, by the rules of two services.
+
+balance-watch decides the funds hold from its own last decision (`state`) and the pair of credit and
+debts; the suspender decides from that hold and from what the client's fields order.
+"""
+
+from typing import NamedTuple
+
+from accounts.account import account_changed
+from balance_watch.funds import hold_after
+from ringfence.errors import BadInput
+from ringfence.events.account import Profile
+from ringfence.money import parse_micro
+from ringfence.vectors import vectors_command
+from ringfence_vectors.cells import one_of
+from ringfence_vectors.client import PRODUCT, START, new_account
+from suspender.suspension import Decision, decide, orders_in_force, read_profile
+
+COLUMNS = (
+    "name",
+    "has_voip_service",
+    "manual_voip_suspend",
+    "voip_suspended",
+    "suspended_written_by",
+    "prepaid",
+    "credit",
+    "outstanding",
+    "state",
+    "expect_wanted",
+    "expect_zero_mail",
+)
+
+
+class Case(NamedTuple):
+    """One decision: what is known of a client, and what is expected to be desired."""
+
+    name: str
+    profile: Profile
+    prepaid: bool
+    credit_micro: int
+    outstanding_micro: int
+    held: bool
+    desired: str
+    zero_mail: str
+
+    @classmethod
+    def read(cls, row: dict[str, str]) -> "Case":
+        """A case from a row of the file. Raises BadInput by the column's name."""
+        outstanding_micro = parse_micro(row["outstanding"], "outstanding")
+        if outstanding_micro < 0:
+            raise BadInput("outstanding", row["outstanding"], "0 or more")
+        return cls(
+            name=row["name"],
+            profile=read_profile(
+                row["has_voip_service"],
+                row["manual_voip_suspend"],
+                row["voip_suspended"],
+                row["suspended_written_by"],
+            ),
+            prepaid=one_of(row, "prepaid", "yes", "no") == "yes",
+            credit_micro=parse_micro(row["credit"], "credit"),
+            outstanding_micro=outstanding_micro,
+            held=one_of(row, "state", "active", "suspended") == "suspended",
+            desired=one_of(row, "expect_wanted", "suspended", "active", "leave"),
+            zero_mail=one_of(row, "expect_zero_mail", "yes", "no"),
+        )
+
+    def decide(self) -> tuple[Decision, bool]:
+        """What is desired, and whether the zero-balance mail is owed for it.
+
+        It is owed for a hold that begins now, where funds are all that holds the product off.
+        """
+        held = hold_after(self.held, self.credit_micro, self.outstanding_micro)
+        changed = account_changed(new_account(), (PRODUCT,), START)
+        fields = changed.model_copy(update={"profile": self.profile, "orders": None})
+        decision = decide(
+            has_voip_service=self.profile.has_voip_service,
+            orders=orders_in_force(fields, START),
+            funds_held=held,
+            service=PRODUCT.model_copy(update={"prepaid": self.prepaid}),
+        )
+        is_off_for_funds = decision.desired == "suspended" and decision.holds == ("funds",)
+        return decision, is_off_for_funds and not self.held
+
+    def mismatches(self) -> list[str]:
+        """A line for every field that comes out otherwise than expected."""
+        decision, zero_mail = self.decide()
+        fields = (
+            ("expect_wanted", self.desired, decision.desired),
+            ("expect_zero_mail", self.zero_mail, "yes" if zero_mail else "no"),
+        )
+        return [
+            f"{self.name}: {column}: expected {expected}, got {got}"
+            for column, expected, got in fields
+            if expected != got
+        ]
+
+
+command = vectors_command(
+    "suspension",
+    "Decide the cases of a CSV file and compare with what it expects.",
+    COLUMNS,
+    Case.read,
+)
