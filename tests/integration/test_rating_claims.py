@@ -92,7 +92,7 @@ async def test_a_payment_that_accounts_holds_otherwise_is_not_posted(
     assert await bench.value("select count(*) from rating.ledger") == 0
     assert await waiting(bench) == [(PAID.payment_id, 20_000_000)]
     (alarm,) = await alarms(bench)
-    assert "accounts holds it as a" in alarm.message
+    assert "accounts holds another content: A" in alarm.message
 
 
 async def test_an_unclaimed_payment_opens_no_account(bench: Bench) -> None:

@@ -26,7 +26,8 @@ class Claim(NamedTuple):
 
     def __str__(self) -> str:
         amount = f"{format_micro(self.amount_micro)} {self.currency}"
-        return f"{self.kind} of {amount} for client {self.account_id}"
+        article = "An" if self.kind == "adjustment" else "A"
+        return f"{article} {self.kind} of {amount} for client {self.account_id}"
 
 
 class Unclaimed(NamedTuple):
@@ -54,7 +55,7 @@ def claim_problem(payment: PaymentReceived, held: Claim | None) -> str:
     """Why a payment may not be posted; empty where accounts holds it (`held`) as it came."""
     if held is None:
         return "accounts does not hold this payment"
-    return "" if held == claim_of(payment) else f"accounts holds it as a {held}"
+    return "" if held == claim_of(payment) else f"accounts holds another content: {held}"
 
 
 def subject_of(payment_id: UUID, account_id: str) -> str:
@@ -67,7 +68,7 @@ def alarm_message(waiting: Unclaimed, client: str) -> str:
     payment = waiting.payment
     named = f" ({client})" if client else ""
     return (
-        f"A {claim_of(payment)}{named} is not posted: {waiting.reason}. It was received at"
+        f"{claim_of(payment)}{named} is not posted: {waiting.reason}. It was received at"
         f" {_instant(payment.received_at)} as payment {payment.payment_id}."
     )
 

@@ -19,7 +19,7 @@ async def check_payments(store: AuditStore, wait_s: float) -> Check:
     for row in await store.unclaimed():
         check.remarks.append(
             f"payment {row['payment_id']} of account {row['account_id']} is unclaimed since"
-            f" {row['since'].isoformat(timespec='seconds')}, a"
+            f" {row['since'].isoformat(timespec='seconds')}:"
             f" {_amount(row['kind'], row['amount_micro'], row['currency'])}: {row['reason']}"
         )
     return check
@@ -42,14 +42,15 @@ def payment_difference(row: Row) -> str:
     ours = _amount(row["posted_kind"], row["posted_micro"], row["posted_currency"])
     theirs = _amount(row["kind"], row["amount_micro"], row["currency"])
     if row["problem"] == "not-in-accounts":
-        return f"{where}: the ledger has it as a {ours}; right is none, as accounts has none"
+        return f"{where}: the ledger has it as {ours}; right is none, as accounts has none"
     if row["problem"] == "not-posted":
         why = ", it waits unclaimed" if row["unclaimed"] else ""
-        return f"{where}: the ledger does not have it{why}; right is a {theirs}"
+        return f"{where}: the ledger does not have it{why}; right is {theirs}"
     to = row["posted_account_id"]
     posted_to = "" if to == row["account_id"] else f" to account {to}"
-    return f"{where}: the ledger has it as a {ours}{posted_to}; right is a {theirs}"
+    return f"{where}: the ledger has it as {ours}{posted_to}; right is {theirs}"
 
 
 def _amount(kind: str | None, amount_micro: int | None, currency: str | None) -> str:
-    return f"{kind} of {format_micro(amount_micro or 0)} {currency}"
+    money = f"{format_micro(amount_micro or 0)} {currency}"
+    return f"{'an' if kind == 'adjustment' else 'a'} {kind} of {money}"
