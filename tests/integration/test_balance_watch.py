@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from itertools import count
 from typing import Any
 
+import asyncpg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -34,6 +35,14 @@ async def watch(pool: Pool) -> BalanceWatch:
     watch = BalanceWatch(store=WatchStore(pool))
     await watch.handle([profile(1)])
     return watch
+
+
+@pytest.fixture
+async def owner(database: str) -> AsyncIterator[Any]:
+    """A look into all schemas of the database."""
+    connection = await asyncpg.connect(database)
+    yield connection
+    await connection.close()
 
 
 def profile(version: int, owe: int = 0, account_id: str = "1001", **fields: Any) -> Received:
@@ -520,7 +529,12 @@ def _explained(rows: Sequence[Any]) -> bool:
     size=st.integers(1, 5),
 )
 async def test_the_history_explains_every_hold_in_any_order(
-    watch: BalanceWatch, pool: Pool, chosen: Any, shuffle: Any, size: int
+    watch: BalanceWatch,
+    pool: Pool,
+    owner: Any,
+    chosen: Any,
+    shuffle: Any,
+    size: int,
 ) -> None:
     """Events late, repeated and across topics in any order; holds begin and end in turn."""
     account_id = f"p-{next(NUMBERS)}"
@@ -546,6 +560,7 @@ async def test_the_history_explains_every_hold_in_any_order(
     assert (row["level"] == "exhausted") is held
     assert row["holds"] == sum(isinstance(one, BalanceZero) for one in crossings)
     assert row["stays"] == sum(isinstance(one, BalanceLow) for one in crossings)
+    assert await owner.fetch("select * from rating.drift_i11_pairs") == []
 
 
 async def test_two_workers_with_the_same_records_publish_the_same_crossing(
