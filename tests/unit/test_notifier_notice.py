@@ -18,11 +18,12 @@ from notifier.notice import (
     is_address,
     low_alert,
     put_into_words,
+    would_be_zero_mail,
     zero_mail,
 )
 from notifier.smtp import Mail, Sender, SmtpServer, compose
 from notifier.template_files import load_templates
-from ringfence.events.balance import BalanceLow
+from ringfence.events.balance import BalanceLow, BalanceZero
 from ringfence.events.service import ServiceSuspended
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
@@ -86,6 +87,34 @@ def test_services_that_one_crossing_suspended_share_one_mail() -> None:
     assert len(ids) == 1
     assert the_zero_mail(cause_id=UUID(int=2)).message_id not in ids
     assert the_zero_mail(account_id="other").message_id not in ids
+
+
+def test_the_zero_mail_is_named_after_the_hold_and_by_its_cause_where_that_is_not_known() -> None:
+    first = the_zero_mail(hold=4)
+    again = the_zero_mail(hold=4, cause_id=UUID(int=2), service_id="s-2")
+    assert again.message_id == first.message_id
+    others = [the_zero_mail(hold=5), the_zero_mail(hold=4, account_id="other"), the_zero_mail()]
+    assert first.message_id not in {other.message_id for other in others}
+
+
+def test_what_a_client_in_shadow_would_get_has_its_words_and_an_id_of_its_own() -> None:
+    shadow = replace(SAMPLE_ACCOUNT, mode="shadow")
+    zero = BalanceZero(**low().model_dump() | {"reason": "credit", "hold": 4})
+    would_be = would_be_zero_mail(zero, CAUSE, "")
+    assert would_be is not None
+    assert would_be.message_id != the_zero_mail(hold=4).message_id
+    for notice in (would_be, low_alert(low(), CAUSE, "")):
+        message = put_into_words(notice, shadow, TEMPLATES)
+        assert (message.state, message.shadow) == ("skipped", True)
+        assert "$8.00" in message.text
+    assert would_be_zero_mail(zero.model_copy(update={"mail_owed": False}), CAUSE, "") is None
+
+
+def test_what_would_not_be_mailed_is_not_said_to_be() -> None:
+    for account in (replace(SAMPLE_ACCOUNT, wants_mail=False), replace(SAMPLE_ACCOUNT, email="")):
+        shadow = replace(account, mode="shadow")
+        message = put_into_words(low_alert(low(), CAUSE, ""), shadow, TEMPLATES)
+        assert (message.state, "would" in message.reason) == ("skipped", False)
 
 
 def test_the_zero_mail_tells_credit_debt_and_threshold() -> None:

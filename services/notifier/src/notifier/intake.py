@@ -143,8 +143,10 @@ class Intake:
         async with self._store.handling(suspended.account_id) as connection:
             account = await store_clients.find_account(connection, suspended.account_id)
             message = put_into_words(notice, account, self._templates)
-            if not await self._add(connection, message):
-                await store_notices.owe_again(connection, message, self._clock.now())
+            if not await self._add(connection, message) and await store_notices.owe_again(
+                connection, message, self._clock.now()
+            ):
+                report_added(message)
             await self._supersede(connection, suspended.account_id)
 
     async def _service_restored(self, received: Received) -> None:

@@ -1,0 +1,71 @@
+"""What the operator reads of an alarm, alone and with others of its kind."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notifier.alarm_mail import LISTED_AT_MOST, alarm_words
+from ringfence.events.alarm import Alarm
+
+NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
+
+
+def alarm(subject: str = "acme/s-1", **changes: object) -> Alarm:
+    facts: dict[str, object] = {
+        "alarm_id": UUID(int=1),
+        "service": "suspender",
+        "key": "suspension-failed",
+        "subject": subject,
+        "severity": "critical",
+        "state": "raised",
+        "message": "Product s-1 could not be switched off: timed <out>",
+        "what_to_do": "See why the PBX refuses.",
+        "account_id": "acme",
+        "raised_at": NOON,
+    }
+    return Alarm.model_validate(facts | changes)
+
+
+def test_one_alarm_says_what_is_the_case_what_to_do_since_when_and_for_whom() -> None:
+    words = alarm_words([alarm()], 1, "raised")
+    assert words.subject == "Alarm: suspension-failed acme/s-1"
+    assert words.text == (
+        "Product s-1 could not be switched off: timed <out>\n\n"
+        "What to do: See why the PBX refuses.\n\n"
+        "Since: 2026-01-15 12:00:00 UTC\n"
+        "Client: acme\n"
+        "Severity: critical\n"
+        "Service: suspender\n"
+    )
+    assert "timed &lt;out&gt;" in words.html
+
+
+def test_an_alarm_about_no_client_names_none_and_no_subject_twice() -> None:
+    words = alarm_words([alarm("brake", key="brake", account_id=None)], 1, "raised")
+    assert words.subject == "Alarm: brake"
+    assert "Client" not in words.text
+
+
+def test_the_end_of_an_alarm_is_a_mail_that_says_when() -> None:
+    words = alarm_words([alarm(ended_at=NOON + timedelta(minutes=5))], 1, "ended")
+    assert words.subject == "Ended: suspension-failed acme/s-1"
+    assert "Ended: 2026-01-15 12:05:00 UTC" in words.text
+
+
+def test_several_alarms_are_counted_and_at_most_fifty_are_listed() -> None:
+    listed = [alarm(f"c{number}/s") for number in range(LISTED_AT_MOST)]
+    words = alarm_words(listed, 73, "raised")
+    assert words.subject == "Alarm: suspension-failed (73 alarms)"
+    assert words.text.count("\n- c") == 50
+    assert "- and 23 more: see GET /v1/alarms" in words.text
+    assert "What to do: See why the PBX refuses." in words.text
+    assert "more" not in alarm_words(listed[:2], 2, "raised").text
+
+
+@given(subject=st.text(max_size=1000).filter(lambda text: "\x00" not in text))
+def test_a_subject_is_one_short_line_whatever_the_alarm_is_about(subject: str) -> None:
+    words = alarm_words([alarm(subject)], 1, "raised")
+    assert words.subject.isprintable()
+    assert len(words.subject) <= 120
