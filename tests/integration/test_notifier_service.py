@@ -19,12 +19,20 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from ringfence.events.account import AccountChanged
+from ringfence.events.alarm import Alarm
 from ringfence.events.balance import BalanceLow
 from ringfence.events.model import EventData
 from ringfence.kafka.publisher import Publisher, make_producer
 from ringfence.kafka.records import Outgoing
 from ringfence.testing.wait import until
-from ringfence.topics import ACCOUNT_CHANGED, BALANCE_LOW, NOTICE_FAILED, NOTICE_SENT, Topic
+from ringfence.topics import (
+    ACCOUNT_CHANGED,
+    BALANCE_LOW,
+    NOTICE_FAILED,
+    NOTICE_SENT,
+    RATING_ALARM,
+    Topic,
+)
 from ringfence_local.inbox import Inbox
 from ringfence_local.ports import free_port as find_free_port
 
@@ -68,7 +76,7 @@ async def publish(kafka_bootstrap: str, *events: tuple[Topic, EventData, UUID]) 
             [
                 Outgoing(
                     topic=topic,
-                    key=data.account_id,  # type: ignore[attr-defined]
+                    key=getattr(data, topic.keyed_by),
                     value=data.to_json(),
                     event_id=event_id,
                     time=NOON,
@@ -166,6 +174,36 @@ async def test_an_alert_becomes_one_mail_and_is_told(
         assert notice["recipient"] == f"{account_id}@example.net"
     assert process.returncode == 0
     assert len(mails()) == 1
+
+
+async def test_an_alarm_of_a_service_becomes_a_mail_to_the_operator(
+    kafka_bootstrap: str, database: str, inbox: Inbox
+) -> None:
+    operator, alarm_id = f"ops-{uuid4().hex[:8]}@example.net", uuid4()
+    raised = Alarm(
+        alarm_id=alarm_id,
+        service="rating",
+        key="payment-unclaimed",
+        subject=f"acme/{alarm_id}",
+        severity="critical",
+        state="raised",
+        message="A payment that accounts does not hold was not posted.",
+        what_to_do="ringfence payments claim",
+        raised_at=NOON,
+    )
+    ended = raised.model_copy(update={"state": "ended", "ended_at": NOON})
+
+    def mails() -> list[str]:
+        return [str(m["Subject"]) for m in inbox.messages() if str(m["To"]) == operator]
+
+    address = {"RINGFENCE_NOTIFIER_OPERATOR_EMAIL": operator}
+    async with notifier(kafka_bootstrap, database, inbox.port, **address):
+        await publish(kafka_bootstrap, (RATING_ALARM, raised, uuid4()))
+        await until(mails, timeout_s=60)
+        await publish(kafka_bootstrap, (RATING_ALARM, ended, uuid4()))
+        await until(lambda: len(mails()) == 2, timeout_s=20)
+    named = f"payment-unclaimed acme/{alarm_id}"
+    assert mails() == [f"Alarm: {named}", f"Ended: {named}"]
 
 
 async def test_a_kill_between_a_mail_and_its_answer_gives_no_second_mail(
