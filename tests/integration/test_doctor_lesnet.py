@@ -14,7 +14,7 @@ from aiohttp import web
 from doctor_harness import doctor_command, examined
 from lesnet_harness import DID, ORDERS, PATH, PEER
 
-from ringfence.pbx.fusionpbx_transport import tls
+from ringfence.pbx.http import tls
 from ringfence_local.ports import free_port
 from ringfence_simulators.fusionpbx.faults import Fault
 

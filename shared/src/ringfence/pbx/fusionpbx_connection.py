@@ -18,6 +18,7 @@ from pydantic import SecretStr
 from ringfence.errors import BadInput, Retry, RingfenceError, shown
 from ringfence.pbx.fusionpbx_pages import find_token, is_denied, is_login_page, is_lost
 from ringfence.pbx.fusionpbx_transport import WITH_KEY, keyed_transport
+from ringfence.pbx.http import PbxClient
 from ringfence.pbx.servers import FusionPbxServer
 from ringfence.pbx.throttle import Throttled, retry_after_s
 
@@ -104,13 +105,10 @@ class Connection:
         self._generation = 0
         self._logged_in = False
         self._refused: tuple[float, str] | None = None
-        # trust_env would let a proxy variable mount a transport beside ours, without the key.
-        self._client = httpx.AsyncClient(
+        self._client = PbxClient(
             base_url=server.url,
             headers={"User-Agent": USER_AGENT, **({"Host": host} if host else {})},
-            timeout=server.timeout_s,
-            follow_redirects=False,
-            trust_env=False,
+            timeout_s=server.timeout_s,
             transport=keyed_transport(self._key, server.concurrency),
         )
 

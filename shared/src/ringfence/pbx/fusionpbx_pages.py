@@ -22,6 +22,8 @@ PATHS: dict[Kind, str] = {
 _HEX64 = re.compile(r"[0-9a-fA-F]{64}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _COMMAND_LINK = re.compile(r"cmd\.php\?([^'\"\s>]+)", re.IGNORECASE)
+_ENDLESS_NUMBER = re.compile(r"&#[xX]?[0-9a-fA-F]{9,};?")
+"""A character reference that names no character; `unescape` fails at more than 4,300 digits."""
 _LABELS = {"true": True, "false": False}
 
 
@@ -118,6 +120,12 @@ class _Reader(HTMLParser):
             self._pressing = True
             self._row.buttons.append("")
 
+    def parse_html_declaration(self, i: int) -> int:
+        """The base class ends with an AssertionError at some `<![`; a browser skips them all."""
+        if self.rawdata.startswith("<![", i):
+            return self.parse_bogus_comment(i)
+        return super().parse_html_declaration(i)
+
     def handle_endtag(self, tag: str) -> None:
         if tag == "tr":
             self._row = None
@@ -140,7 +148,7 @@ class _Reader(HTMLParser):
 
 def _read(html: str, kind: str) -> _Reader:
     reader = _Reader(kind)
-    reader.feed(html)
+    reader.feed(_ENDLESS_NUMBER.sub("�", html))
     reader.close()
     return reader
 
@@ -189,7 +197,7 @@ def live_gateways(html: str) -> frozenset[str]:
     Each stands there with a link that stops it, `cmd.php?...gateway=<uuid>&action=killgw`.
     """
     found = set()
-    for link in _COMMAND_LINK.findall(unescape(html)):
+    for link in _COMMAND_LINK.findall(unescape(_ENDLESS_NUMBER.sub("", html))):
         if "action=killgw" in link and (uuid := _UUID.search(link)):
             found.add(uuid.group().lower())
     return frozenset(found)

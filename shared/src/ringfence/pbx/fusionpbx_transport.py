@@ -5,11 +5,10 @@ them in its exceptions. So the client builds requests without the key, and this 
 stands below everything that logs or raises, adds it to those that are marked.
 """
 
-import ssl
-from functools import cache
-
 import httpx
 from pydantic import SecretStr
+
+from ringfence.pbx.http import plain_transport
 
 WITH_KEY = "ringfence-with-key"
 """The request extension that asks for the key."""
@@ -40,13 +39,6 @@ class KeyedTransport(httpx.AsyncBaseTransport):
         await self._inner.aclose()
 
 
-@cache
-def tls() -> ssl.SSLContext:
-    """Certificates are verified; SSL_CERT_FILE may name a private authority. One per process."""
-    return httpx.create_ssl_context()
-
-
 def keyed_transport(key: SecretStr, connections: int) -> KeyedTransport:
     """A transport of at most so many connections, verifying TLS."""
-    limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-    return KeyedTransport(httpx.AsyncHTTPTransport(verify=tls(), limits=limits), key)
+    return KeyedTransport(plain_transport(connections), key)

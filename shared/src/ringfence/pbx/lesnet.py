@@ -15,7 +15,7 @@ import httpx
 from ringfence.clock import Clock
 from ringfence.errors import BadInput, Retry, shown
 from ringfence.pbx.fusionpbx_connection import Refused
-from ringfence.pbx.fusionpbx_transport import tls
+from ringfence.pbx.http import PbxClient
 from ringfence.pbx.servers import LesnetServer
 
 MAX_ANSWER_BYTES = 1024 * 1024
@@ -40,12 +40,9 @@ class LesnetApi:
         self._clock = clock
         self._slots = asyncio.Semaphore(server.concurrency)
         self._base = server.url.rstrip("/")
-        self._client = httpx.AsyncClient(
+        self._client = PbxClient(
             headers={"User-Agent": "ringfence/1", "Accept": "application/json"},
-            timeout=server.timeout_s,
-            follow_redirects=False,
-            trust_env=False,
-            verify=tls(),
+            timeout_s=server.timeout_s,
         )
 
     async def aclose(self) -> None:
@@ -116,6 +113,6 @@ class LesnetApi:
 def _object(body: bytes) -> dict[str, Any] | None:
     try:
         found = json.loads(body.decode("utf-8"), parse_float=Decimal)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, ArithmeticError):
         return None
     return found if isinstance(found, dict) else None

@@ -25,7 +25,7 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
         return min(float(text), MAX_RETRY_AFTER_S)
     try:
         until = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if until.tzinfo is None:
         until = until.replace(tzinfo=UTC)

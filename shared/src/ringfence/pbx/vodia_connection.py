@@ -18,7 +18,7 @@ import httpx
 
 from ringfence.errors import Retry, shown
 from ringfence.pbx.fusionpbx_connection import Refused
-from ringfence.pbx.fusionpbx_transport import tls
+from ringfence.pbx.http import PbxClient
 from ringfence.pbx.servers import VodiaServer
 from ringfence.pbx.throttle import Throttled, retry_after_s
 
@@ -61,18 +61,12 @@ class VodiaConnection:
         self._session = ""
         self._refused: tuple[float, str] | None = None
         basic = httpx.BasicAuth(server.user, self._password) if server.login == "basic" else None
-        limits = httpx.Limits(
-            max_connections=server.concurrency, max_keepalive_connections=server.concurrency
-        )
-        self._client = httpx.AsyncClient(
+        self._client = PbxClient(
             base_url=server.url,
             auth=basic,
             headers={"User-Agent": "ringfence/1", "Accept": "application/json"},
-            timeout=server.timeout_s,
-            follow_redirects=False,
-            trust_env=False,
-            verify=tls(),
-            limits=limits,
+            timeout_s=server.timeout_s,
+            connections=server.concurrency,
         )
 
     async def aclose(self) -> None:
@@ -231,8 +225,9 @@ def read_json(body: bytes) -> Json:
     """JSON with its decimals kept as written. Raises ValueError on anything else."""
     try:
         return json.loads(body.decode("utf-8"), parse_float=Decimal, parse_constant=_no_constant)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
+    except (RecursionError, ArithmeticError):
+        # ArithmeticError: an exponent beyond what Decimal holds.
+        raise ValueError("nested too deep, or a number too large") from None
 
 
 def _no_constant(name: str) -> NoReturn:

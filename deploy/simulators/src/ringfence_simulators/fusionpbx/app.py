@@ -41,7 +41,7 @@ async def serve(
     """Serve the PBX until the context ends; port 0 takes a free one."""
     logins = Logins(pbx, line)
     site = Site(pbx, logins, rows_per_page=rows_per_page)
-    faults = Faults(logins.sessions.clear)
+    faults = Faults(logins.sessions.clear, pbx.socket_down)
     traffic = Traffic(pbx)
     app = web.Application(
         middlewares=[explain, faults.middleware(), logins.cookies()], client_max_size=MAX_BODY_BYTES

@@ -34,6 +34,7 @@ class Control:
             web.post("/_sim/seed", self.seed),
             web.post("/_sim/calls", self.place_calls),
             web.post("/_sim/toggle", self.toggle),
+            web.put("/_sim/switch", self.set_switch),
             web.post("/_sim/traffic", self.start_traffic),
             web.delete("/_sim/traffic", self.stop_traffic),
             *self._faults.routes(),
@@ -50,6 +51,7 @@ class Control:
                 "domains": [asdict(domain) for domain in self._pbx.domains.values()],
                 "gateways": [asdict(gateway) for gateway in self._pbx.gateways.values()],
                 "extensions": extensions,
+                "switch": {"event_socket": self._pbx.event_socket, "row_s": self._pbx.row_s},
                 "calls": len(self._pbx.calls),
                 "refused_calls": self._pbx.refused_calls,
                 "traffic": {
@@ -94,6 +96,19 @@ class Control:
         wanted = await body_of(request)
         if wanted["kind"] not in KINDS or not self._pbx.toggle(wanted["kind"], wanted["uuid"]):
             raise ValueError(f"no such thing: {wanted}")
+        return json_answer({})
+
+    async def set_switch(self, request: web.Request) -> web.Response:
+        """How the pages reach the switch: `event_socket` (up or not), `row_s` (seconds a row).
+
+        What is not given stays as it is.
+        """
+        wanted = await body_of(request)
+        up = wanted.pop("event_socket", self._pbx.event_socket)
+        row_s = wanted.pop("row_s", self._pbx.row_s)
+        if wanted or not isinstance(up, bool) or not 0 <= float(row_s) <= 60:
+            raise ValueError("event_socket: true or false; row_s: 0 to 60; nothing else")
+        self._pbx.event_socket, self._pbx.row_s = up, float(row_s)
         return json_answer({})
 
     async def start_traffic(self, request: web.Request) -> web.Response:

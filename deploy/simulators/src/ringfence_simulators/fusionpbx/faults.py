@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,7 +12,23 @@ from ringfence_simulators.control import body_of, json_answer
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-FaultKind = Literal["status", "slow", "redirect", "html", "cut", "cut-quiet", "drop", "forget"]
+FaultKind = Literal[
+    "status",
+    "slow",
+    "redirect",
+    "html",
+    "cut",
+    "cut-quiet",
+    "drop",
+    "forget",
+    "raw",
+    "header",
+    "slow-rows",
+    "socket-down",
+]
+
+ROW_S = web.RequestKey("row_s", float)
+"""Seconds that a list of gateways takes for each row, for this request."""
 
 
 @dataclass
@@ -22,7 +39,10 @@ class Fault:
     (`429 60`) · slow: wait `value` seconds first · redirect: 302 to
     `value` · html: `value` with status 200 · cut: half of the real body, then the connection drops
     · cut-quiet: half of it, looking complete · drop: no answer at all · forget: the session is lost
-    first.
+    first · raw: `value` is the whole answer, head and body, byte for byte (a character up to U+00FF
+    is one byte) · header: the real answer with the header line `value`, byte for byte as well, and
+    then the connection closes · slow-rows: a list of gateways takes `value` seconds for each row ·
+    socket-down: the event socket does not answer during this request.
     """
 
     kind: FaultKind
@@ -34,9 +54,14 @@ class Fault:
 class Faults:
     """The faults to come, the first fitting one first."""
 
-    def __init__(self, forget_sessions: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        forget_sessions: Callable[[], None],
+        socket_down: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self.planned: list[Fault] = []
         self._forget_sessions = forget_sessions
+        self._socket_down = socket_down
 
     def take(self, path: str) -> Fault | None:
         """The fault that this request meets, used up by one."""
@@ -81,15 +106,14 @@ class Faults:
     async def _act(
         self, fault: Fault, request: web.Request, handler: Handler
     ) -> web.StreamResponse:
+        answer = _instead(fault, request)
+        return answer or await self._spoiled(fault, request, handler)
+
+    async def _spoiled(
+        self, fault: Fault, request: web.Request, handler: Handler
+    ) -> web.StreamResponse:
+        """The real answer, late, in part, with something added, or of a PBX in trouble."""
         match fault.kind:
-            case "status":
-                code, _, after = fault.value.partition(" ")
-                headers = {"Retry-After": after} if after else {}
-                return web.Response(status=int(code), text="fault", headers=headers)
-            case "redirect":
-                return web.Response(status=302, headers={"Location": fault.value})
-            case "html":
-                return web.Response(text=fault.value, content_type="text/html")
             case "slow":
                 await asyncio.sleep(float(fault.value))
                 return await handler(request)
@@ -98,8 +122,35 @@ class Faults:
                 return await handler(request)
             case "cut" | "cut-quiet":
                 return await _cut(request, await handler(request), fault.kind == "cut-quiet")
-            case "drop":
-                return _hang_up(request)
+            case "header":
+                return _say(request, _with_header(await handler(request), fault.value))
+            case "slow-rows":
+                request[ROW_S] = float(fault.value)
+                return await handler(request)
+            case "socket-down":
+                with self._socket_down():
+                    return await handler(request)
+            case _:
+                raise ValueError(f"no such fault: {fault.kind}")
+
+
+def _instead(fault: Fault, request: web.Request) -> web.StreamResponse | None:
+    """What is answered in place of the real answer, if that is the fault."""
+    match fault.kind:
+        case "status":
+            code, _, after = fault.value.partition(" ")
+            headers = {"Retry-After": after} if after else {}
+            return web.Response(status=int(code), text="fault", headers=headers)
+        case "redirect":
+            return web.Response(status=302, headers={"Location": fault.value})
+        case "html":
+            return web.Response(text=fault.value, content_type="text/html")
+        case "drop":
+            return _hang_up(request)
+        case "raw":
+            return _say(request, fault.value.encode("latin-1"))
+        case _:
+            return None
 
 
 async def _cut(request: web.Request, whole: web.StreamResponse, quiet: bool) -> web.StreamResponse:
@@ -113,6 +164,24 @@ async def _cut(request: web.Request, whole: web.StreamResponse, quiet: bool) -> 
     await part.prepare(request)
     await part.write(half)
     return _hang_up(request, part)
+
+
+def _with_header(whole: web.StreamResponse, line: str) -> bytes:
+    """The answer as it would have gone out, and one more header line."""
+    assert isinstance(whole, web.Response)
+    body = whole.body if isinstance(whole.body, bytes) else b""
+    lines = [f"HTTP/1.1 {whole.status} {whole.reason}"]
+    lines += [f"{name}: {value}" for name, value in whole.headers.items()]
+    lines += [f"Set-Cookie: {cookie.OutputString()}" for cookie in whole.cookies.values()]
+    lines += [f"Content-Length: {len(body)}", "Connection: close", line]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
+
+
+def _say(request: web.Request, answer: bytes) -> web.StreamResponse:
+    if request.transport is not None:
+        request.transport.write(answer)
+        request.transport.close()
+    return web.Response()
 
 
 def _hang_up(request: web.Request, begun: web.StreamResponse | None = None) -> web.StreamResponse:

@@ -35,6 +35,18 @@ class Session:
     user_agent: str = ""
     domain: str = ""
     tokens: dict[str, list[FormToken]] = field(default_factory=dict)
+    messages: dict[str, list[str]] = field(default_factory=dict)
+
+    def say(self, mood: str, message: str) -> None:
+        """Show a message on the next page; one that is there already is not shown twice."""
+        said = self.messages.setdefault(mood, [])
+        if message and message not in said:
+            said.append(message)
+
+    def take_messages(self) -> dict[str, list[str]]:
+        """The messages by mood, for the page that is about to be shown; each is shown once."""
+        said, self.messages = self.messages, {}
+        return said
 
     def new_token(self, path: str) -> FormToken:
         """A token for the form on that page; used ones of all pages are dropped."""

@@ -1,7 +1,8 @@
 """What the simulated PBX knows: domains, users, gateways, extensions, calls, and what is live."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import NAMESPACE_DNS, uuid5
@@ -47,7 +48,10 @@ class User:
 
 @dataclass
 class Gateway:
-    """A trunk; `domain` is empty for a global one. `live` is what the switch runs."""
+    """A trunk; `domain` is empty for a global one. `live` is what the switch runs.
+
+    `registration` is what it says of one that runs: REGED, NOREG, TRYING, FAIL_WAIT.
+    """
 
     name: str
     uuid: str = ""
@@ -55,6 +59,7 @@ class Gateway:
     profile: str = "external"
     enabled: bool = True
     live: bool = True
+    registration: str = "REGED"
 
 
 @dataclass
@@ -83,6 +88,9 @@ class Pbx:
     calls: list[Call] = field(default_factory=list)
     directory: dict[str, float] = field(default_factory=dict)
     refused_calls: int = 0
+    event_socket: bool = True
+    row_s: float = 0.0
+    """`event_socket`: whether the web pages reach the switch. `row_s`: what that takes for each."""
 
     def add_domain(self, domain: Domain) -> Domain:
         """A new tenant, or the one of that name as it is."""
@@ -127,18 +135,53 @@ class Pbx:
     def toggle(self, kind: str, uuid: str) -> bool:
         """Flip the stored flag, with what FusionPBX does beside: and nothing more than that.
 
-        A gateway's profile is rescanned, an extension's cache entry goes, a domain's stay.
+        A gateway's profile is rescanned, an extension's cache entry goes, a domain's stay. Without
+        the event socket the flag alone changes.
         """
         thing = self.listed(kind).get(uuid)
         if thing is None:
             return False
         thing.enabled = not thing.enabled
         self.journal.write(kind=kind, uuid=uuid, enabled=thing.enabled)
+        if not self.event_socket:
+            return True
         if isinstance(thing, Gateway):
             self.rescan(thing.profile)
         elif isinstance(thing, Extension):
             self.directory.pop(_directory_key(thing), None)
         return True
+
+    @contextmanager
+    def socket_down(self) -> Iterator[None]:
+        """The web pages do not reach the switch meanwhile."""
+        before, self.event_socket = self.event_socket, False
+        try:
+            yield
+        finally:
+            self.event_socket = before
+
+    def profiles(self) -> list[str]:
+        """The SIP profiles that the switch runs."""
+        return sorted({"external", "internal", *(g.profile for g in self.gateways.values())})
+
+    def command(self, action: str, profile: str, gateway: str) -> str:
+        """What the switch answers to a command of SIP status; nothing without the event socket."""
+        if action == "cache-flush":
+            if self.event_socket:
+                self.flush_cache()
+            return "+OK cache flushed" if self.event_socket else ""
+        if not self.event_socket or action not in ("killgw", "rescan"):
+            return ""
+        if profile not in self.profiles():
+            return f"Invalid Profile [{profile}]"
+        if action == "rescan":
+            self.rescan(profile)
+            return "+OK scan complete"
+        known = self.gateways.get(gateway)
+        if known is None or known.profile != profile or not known.live:
+            return "-ERR no such gateway."
+        self.kill_gateway(profile, gateway)
+        return "+OK gateway marked for deletion."
 
     def rescan(self, profile: str) -> None:
         """Start the profile's enabled gateways that do not run. It stops none."""

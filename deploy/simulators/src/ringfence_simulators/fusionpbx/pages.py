@@ -1,8 +1,11 @@
 """The HTML that a client reads state from: where FusionPBX puts a row's uuid, name and flag."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+
+Messages = Mapping[str, Sequence[str]]
+"""What a page tells its reader on top, by mood."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,12 @@ def login_page(token: tuple[str, str] | None) -> str:
 
 
 def list_page(
-    kind: str, things: Sequence[ListedThing], token: tuple[str, str], *, show_all: bool
+    kind: str,
+    things: Sequence[ListedThing],
+    token: tuple[str, str],
+    *,
+    show_all: bool,
+    messages: Messages | None = None,
 ) -> str:
     """A list as one form: a row each, and the token at its end."""
     rows = "".join(
@@ -43,6 +51,18 @@ def list_page(
         "<input type='hidden' name='search' value=\"\">\n"
         f"<table class='list'>\n<tr class='list-header'>\n<th>Name</th>\n</tr>\n{rows}</table>\n"
         f"{_hidden(*token)}</form>\n",
+        messages,
+    )
+
+
+def gateway_page(name: str) -> str:
+    """The form in which a gateway is edited; it asks the switch nothing."""
+    return _document(
+        "Gateway",
+        "<form name='frm' id='frm' method='post'>\n"
+        "<input class='formfld' type='text' name='gateway' maxlength='255' "
+        f"value=\"{escape(name)}\" required='required'>\n"
+        "<input class='formfld' type='text' name='username' value=\"\">\n</form>\n",
     )
 
 
@@ -89,23 +109,58 @@ def _button(number: int, label: str, action: str) -> str:
     )
 
 
-def sip_status_page(live: Sequence[tuple[str, str, str]]) -> str:
-    """SIP status: (profile, uuid, name) of each gateway that runs, with a link that stops it."""
+@dataclass(frozen=True)
+class RunningGateway:
+    """A row of SIP status."""
+
+    uuid: str
+    name: str
+    profile: str
+    state: str
+
+
+def sip_status_page(
+    profiles: Sequence[str], live: Sequence[RunningGateway], messages: Messages
+) -> str:
+    """SIP status: the profiles, and each gateway that runs with a link that stops it."""
     rows = "".join(
-        f"<tr class='list-row'>\n<td>{escape(name)}</td>\n<td>Gateway</td>\n<td>REGED</td>\n"
-        f"<td class='center no-link'><a href='cmd.php?profile={profile}&gateway={uuid}"
-        "&action=killgw' target=\"_self\"><button type='button'>Stop</button></a></td>\n</tr>\n"
-        for profile, uuid, name in live
+        f"<tr class='list-row' href=''>\n<td>{escape(profile)}</td>\n<td>Profile</td>\n"
+        f"<td class='hide-sm-dn'>sip:mod_sofia@192.0.2.1:5080</td>\n"
+        "<td class='no-wrap'>RUNNING (0)</td>\n<td>&nbsp;</td>\n</tr>\n"
+        for profile in profiles
     )
-    return _document("SIP Status", f"<table class='list'>\n{rows}</table>\n")
+    rows += "".join(
+        f"<tr class='list-row' href=''>\n<td>{escape(gateway.name)}</td>\n<td>Gateway</td>\n"
+        f"<td class='hide-sm-dn'>sip:{escape(gateway.name)}@192.0.2.9</td>\n"
+        f"<td class='no-wrap'>{gateway.state}</td>\n"
+        f"<td class='center no-link'><a href='cmd.php?profile={gateway.profile}"
+        f'&gateway={gateway.uuid}&action=killgw\' target="_self">'
+        "<button type='button'>Stop</button></a></td>\n</tr>\n"
+        for gateway in live
+    )
+    head = (
+        "<tr class='list-header'>\n<th>Name</th>\n<th>Type</th>\n<th>Data</th>\n"
+        "<th>State</th>\n<th class='center'>Action</th>\n</tr>\n"
+    )
+    body = f"<div id='sofia_status'>\n<table class='list'>\n{head}{rows}</table>\n</div>\n"
+    return _document("SIP Status", body, messages)
 
 
 def _hidden(name: str, value: str) -> str:
     return f"<input type='hidden' name='{name}' value='{value}'>\n"
 
 
-def _document(title: str, body: str) -> str:
+def _document(title: str, body: str, messages: Messages | None = None) -> str:
+    script = "".join(_shown(mood, said) for mood, said in (messages or {}).items() if said)
     return (
-        f"<!DOCTYPE html>\n<html><head><title>{escape(title)}</title></head>\n"
+        f"<!DOCTYPE html>\n<html><head><title>{escape(title)}</title>\n"
+        f"<script language='JavaScript' type='text/javascript'>\n{script}</script></head>\n"
         f"<body>\n{body}</body></html>\n"
     )
+
+
+def _shown(mood: str, said: Sequence[str]) -> str:
+    """A message as FusionPBX writes it: a call in a script, its text escaped for both."""
+    text = "<br/>".join(said).replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
+    text = text.replace("<", "&lt;").replace(">", "&gt;")
+    return f"\tdisplay_message('{text}', '{mood}', '3000');\n"

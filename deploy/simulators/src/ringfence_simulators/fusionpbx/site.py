@@ -1,14 +1,22 @@
 """FusionPBX's own pages: export, lists with their toggles, SIP commands."""
 
+import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
 from ringfence_simulators.fusionpbx.calls import Call, export_csv
+from ringfence_simulators.fusionpbx.faults import ROW_S
 from ringfence_simulators.fusionpbx.logins import LOGIN_PATH, SESSION, Logins, Session, redirect
 from ringfence_simulators.fusionpbx.model import Extension, Gateway, Pbx
-from ringfence_simulators.fusionpbx.pages import ListedThing, list_page, sip_status_page
+from ringfence_simulators.fusionpbx.pages import (
+    ListedThing,
+    RunningGateway,
+    gateway_page,
+    list_page,
+    sip_status_page,
+)
 
 LIST_PATHS = {
     "/app/gateways/gateways.php": "gateways",
@@ -42,6 +50,7 @@ class Site:
             web.get("/", self.front),
             web.get("/logout.php", self.logout),
             web.get("/app/xml_cdr/xml_cdr_export.php", self.export),
+            web.get("/app/gateways/gateway_edit.php", self.edit_gateway),
             web.get("/app/sip_status/cmd.php", self.command),
             web.get("/app/sip_status/sip_status.php", self.sip_status),
         ]
@@ -108,7 +117,15 @@ class Site:
             return web.Response(text="access denied", content_type="text/html")
         if kind == "domains" and request.query.get("domain_change") == "true":
             return self._enter(session, request.query.get("domain_uuid", ""))
-        return self._list(request, kind, session)
+        return await self._list(request, kind, session)
+
+    async def edit_gateway(self, request: web.Request) -> web.Response:
+        """The form of one gateway, empty when there is none: superadmins only."""
+        if answer := self._superadmin(request):
+            return answer
+        known = self._pbx.gateways.get(request.query.get("id", ""))
+        html = gateway_page(known.name if known else "")
+        return web.Response(text=html, content_type="text/html")
 
     def _toggle(self, kind: str, session: Session, form: Mapping[str, str]) -> None:
         for name, value in form.items():
@@ -129,20 +146,30 @@ class Site:
                 return redirect(DASHBOARD)
         return web.Response(text="invalid domain", content_type="text/html")
 
-    def _list(self, request: web.Request, kind: str, session: Session) -> web.Response:
+    async def _list(self, request: web.Request, kind: str, session: Session) -> web.Response:
         assert session.user is not None
         show_all = (
             session.user.superadmin and kind != "domains" and request.query.get("show") == "all"
         )
-        things = self._things(kind, None if show_all else session.domain)
+        found = _like(request.query.get("search", ""))
+        things = [
+            thing
+            for thing in self._things(kind, None if show_all else session.domain)
+            if found(thing.name)
+        ]
         page = request.query.get("page", "0")
         begin = self._rows_per_page * (int(page) if page.isdecimal() else 0)
+        rows = things[begin : begin + self._rows_per_page]
+        if kind == "gateways" and self._pbx.event_socket:
+            # The page asks the switch once for each row.
+            await asyncio.sleep(len(rows) * request.get(ROW_S, self._pbx.row_s))
         token = session.new_token(request.path)
         html = list_page(
             kind,
-            things[begin : begin + self._rows_per_page],
+            rows,
             (token.name, token.value),
             show_all=show_all,
+            messages=session.take_messages(),
         )
         return web.Response(text=html, content_type="text/html")
 
@@ -156,7 +183,9 @@ class Site:
                 if domain in (None, e.domain.lower())
             ]
         return [
-            ListedThing(g.uuid, g.name, g.enabled, g.domain, g.live)
+            ListedThing(
+                g.uuid, g.name, g.enabled, g.domain, g.live if self._pbx.event_socket else None
+            )
             for g in self._pbx.gateways.values()
             if domain in (None, g.domain.lower()) or not g.domain
         ]
@@ -165,21 +194,28 @@ class Site:
         """`cmd.php`: superadmins only; a redirect whatever came of it."""
         if answer := self._superadmin(request):
             return answer
-        profile, action = request.query.get("profile", ""), request.query.get("action", "")
-        if action == "killgw":
-            self._pbx.kill_gateway(profile, request.query.get("gateway", ""))
-        elif action == "rescan":
-            self._pbx.rescan(profile)
-        elif action == "cache-flush":
-            self._pbx.flush_cache()
+        query = request.query
+        profile = query.get("profile", "")
+        result = self._pbx.command(query.get("action", ""), profile, query.get("gateway", ""))
+        if self._pbx.event_socket:
+            said = f"<strong>{profile}</strong> {result}" if profile else result
+            request[SESSION].say("alert", said)
         return redirect("sip_status.php")
 
     async def sip_status(self, request: web.Request) -> web.Response:
         """What the switch runs."""
         if answer := self._superadmin(request):
             return answer
+        session, reached = request[SESSION], self._pbx.event_socket
+        if not reached:
+            session.say("negative", "Connection to Event Socket failed.")
         live = [_live(gateway) for gateway in self._pbx.gateways.values() if gateway.live]
-        return web.Response(text=sip_status_page(live), content_type="text/html")
+        html = sip_status_page(
+            self._pbx.profiles() if reached else [],
+            live if reached else [],
+            session.take_messages(),
+        )
+        return web.Response(text=html, content_type="text/html")
 
     def _superadmin(self, request: web.Request) -> web.Response | None:
         if answer := self._logins.check(request, dict(request.query)):
@@ -190,5 +226,13 @@ class Site:
         return None
 
 
-def _live(gateway: Gateway) -> tuple[str, str, str]:
-    return gateway.profile, gateway.uuid, gateway.name
+def _live(gateway: Gateway) -> RunningGateway:
+    name = f"{gateway.name}@{gateway.domain}" if gateway.domain else gateway.name
+    return RunningGateway(gateway.uuid, name, gateway.profile, gateway.registration)
+
+
+def _like(search: str) -> Callable[[str], bool]:
+    """SQL's LIKE of the text anywhere in a name, case apart: `_` and `%` are wildcards."""
+    wild = {"_": ".", "%": ".*"}
+    pattern = "".join(wild.get(c, re.escape(c)) for c in search.lower())
+    return lambda name: re.search(pattern, name.lower()) is not None

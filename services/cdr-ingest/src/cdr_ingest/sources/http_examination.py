@@ -18,7 +18,7 @@ import httpx
 from cdr_ingest.sources.finding import Finding, State
 from ringfence.clock import Clock
 from ringfence.errors import shown
-from ringfence.pbx.fusionpbx_transport import tls
+from ringfence.pbx.http import PbxClient
 from ringfence.pbx.servers import is_loopback
 
 CLOCK_OK_S, CLOCK_BAD_S = 5, 120
@@ -98,8 +98,7 @@ async def examine_address(address: Address, clock: Clock) -> Outside:
 
 
 async def _get(address: Address, clock: Clock) -> _Answer:
-    client = httpx.AsyncClient(timeout=address.timeout_s, verify=tls(), trust_env=False)
-    async with client:
+    async with PbxClient(headers={}, timeout_s=address.timeout_s) as client:
         began, asked_at = time.monotonic(), clock.now()
         request = client.stream(
             "GET", address.url, headers=dict(address.headers), auth=address.auth
@@ -185,7 +184,7 @@ def clock_finding(subject: str, date: str, *, asked_at: datetime, came_at: datet
     """Their clock by an answer's Date, which has whole seconds, against ours round the request."""
     try:
         theirs = parsedate_to_datetime(date)
-    except ValueError:
+    except (ValueError, OverflowError):
         return Finding(subject, "clock", "warn", "it does not tell its time", "compare by hand")
     theirs = theirs.replace(tzinfo=UTC) if theirs.tzinfo is None else theirs
     nearest = min(max(theirs, asked_at), came_at)

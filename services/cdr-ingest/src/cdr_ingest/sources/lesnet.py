@@ -9,7 +9,7 @@ import httpx
 
 from ringfence.errors import BadInput, Retry, shown
 from ringfence.pbx.fusionpbx_connection import Refused
-from ringfence.pbx.fusionpbx_transport import tls
+from ringfence.pbx.http import PbxClient
 from ringfence.pbx.lesnet_profile import Profile
 from ringfence.pbx.servers import LesnetLink, LesnetServer
 from ringfence.pbx.throttle import Throttled, retry_after_s
@@ -57,12 +57,8 @@ class LesnetFiles:
         }
         self._slots = asyncio.Semaphore(server.concurrency)
         # Compressed, a body could not be held against its Content-Length, nor bounded on the way.
-        self._client = httpx.AsyncClient(
-            headers={"User-Agent": "ringfence/1", "Accept-Encoding": "identity"},
-            timeout=server.timeout_s,
-            follow_redirects=False,
-            trust_env=False,
-            verify=tls(),
+        self._client = PbxClient(
+            headers={"User-Agent": "ringfence/1"}, timeout_s=server.timeout_s
         )
 
     async def aclose(self) -> None:

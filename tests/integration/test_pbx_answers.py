@@ -1,0 +1,190 @@
+"""Whatever a PBX answers, byte for byte, ends no process: it becomes a Retry or a Refused."""
+
+import asyncio
+from contextlib import aclosing, suppress
+
+import httpx
+import pytest
+from fusionpbx_harness import MCON, NOON, SUPER_KEY, session_at, simulator_process
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from ringfence.clock import SystemClock
+from ringfence.errors import Retry
+from ringfence.pbx.fusionpbx import Refused
+from ringfence.pbx.http import PbxClient
+from ringfence.pbx.lesnet import LesnetApi
+from ringfence.pbx.servers import LesnetServer, VodiaServer
+from ringfence.pbx.vodia_connection import VodiaConnection
+
+LIST = "/app/gateways/gateways.php"
+COOKIE = "Set-Cookie: odd=caf\xe9; path=/"
+
+ODD_HEADERS = [
+    COOKIE,
+    "Set-Cookie: \xe9\xff=1",
+    "Set-Cookie: a=b; expires=Mon, 01-Jan-999999 00:00:00 GMT; max-age=99999999999999999999",
+    "Set-Cookie: a=b; port=x; version=y; domain=.; path=\xff",
+    'Set-Cookie2: a="b"; Version=zz',
+    "Content-Type: text/html; charset=no-such-charset",
+    "Content-Type: \xff\xfe",
+    "X-Odd: \x80\x81\xfe\xff",
+    "Retry-After: Mon, 01 Jan 2024 00:00:00 +99999999999999999999",
+    "Link: <\xe9>; rel=\xff",
+    "Date: \xff",
+]
+
+
+@pytest.fixture
+async def url(tmp_path, monkeypatch):
+    monkeypatch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
+    async with simulator_process(tmp_path) as url:
+        yield url
+
+
+async def plan(url, **fault):
+    async with httpx.AsyncClient(base_url=url) as http:
+        (await http.post("/_sim/faults", json=fault)).raise_for_status()
+
+
+@pytest.mark.parametrize("line", ODD_HEADERS)
+async def test_an_odd_header_beside_a_good_answer_changes_nothing(url, line):
+    """On the login page, at the login and on a list: the odd cookie would go out with the next."""
+    async with session_at(url) as session:
+        await plan(url, kind="header", value=line, times=9)
+        for _ in range(2):
+            assert len((await session.list_rows("gateways", all_tenants=True)).rows) == 2
+        assert len(await session.live_gateways()) == 2
+
+
+def head(status, *lines, body=""):
+    lines = [*lines, "Connection: close", f"Content-Length: {len(body)}"]
+    return "\r\n".join([f"HTTP/1.1 {status}", *lines, "", body])
+
+
+ODD_ANSWERS = {
+    "gzip": head("200 OK", "Content-Encoding: gzip", body="\x1f\x8b nonsense"),
+    "brotli": head("200 OK", "Content-Encoding: br", body="x"),
+    "no address": head("302 Found", "Location: http://[::1"),
+    "bad port": head("302 Found", "Location: http://pbx:99999999/"),
+    "no host": head("302 Found", "Location: http://\xe9\xff..\xad/"),
+    "odd cookie": head("302 Found", "Location: somewhere", COOKIE),
+    "no status": "HTTP/1.1 abc\r\n\r\n",
+    "status 99": head("099 Odd"),
+    "status 799": head("799 Odd"),
+    "switching": head("101 Switching Protocols"),
+    "no http": "\x00\x01\x02\xff\xfe",
+    "two lengths": head("200 OK", "Content-Length: 7", body="<html>"),
+    "bad length": "HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n",
+    "bad chunk": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "bytes": head("200 OK", body="".join(map(chr, range(256)))),
+    "marked section": head("200 OK", body="<![x[ <![if !IE]> <!ELEMENT <?php <!"),
+    "endless number": head("200 OK", body=f"<p>&#{'9' * 5000};</p>"),
+    "far later": head("503 Busy", "Retry-After: Mon, 01 Jan 2024 00:00:00 +99999999999999999999"),
+    "long": head("200 OK", f"X-Long: {'x' * 200_000}"),
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("answer", ODD_ANSWERS.values(), ids=list(ODD_ANSWERS))
+async def test_an_odd_answer_is_a_failure_that_says_so_and_then_all_is_well(url, answer):
+    async with session_at(url, timeout_s=2) as session:
+        await session.list_rows("gateways", all_tenants=True)
+        await plan(url, kind="raw", path=LIST, value=answer)
+        with pytest.raises((Retry, Refused), match="pbx-1 as mcon"):
+            await session.list_rows("gateways", all_tenants=True)
+        assert len((await session.list_rows("gateways", all_tenants=True)).rows) == 2
+
+
+async def test_a_compressed_answer_is_named_as_what_it_is(url):
+    async with session_at(url) as session:
+        await plan(url, kind="raw", path="/login.php", value=ODD_ANSWERS["gzip"])
+        with pytest.raises(Retry, match=r"Content-Encoding 'gzip', though an uncompressed body"):
+            await session.list_rows("gateways")
+
+
+async def ask_everything(port):
+    """Each kind of server's client, once, against whatever listens there."""
+    url = f"http://127.0.0.1:{port}"
+    vodia = VodiaServer.model_validate(
+        {"kind": "vodia", "url": url, "user": "admin", "password": {"env": "TEST_ODD_SECRET"},
+         "timeout_s": 2}
+    )  # fmt: skip
+    lesnet = LesnetServer.model_validate(
+        {"kind": "lesnet", "url": url, "api_key": {"env": "TEST_ODD_SECRET"},
+         "id_key": {"env": "TEST_ODD_SECRET"}, "timeout_s": 2}
+    )  # fmt: skip
+    connection = VodiaConnection("vodia-1", vodia)
+    api = LesnetApi("lesnet-1", lesnet, clock=SystemClock())
+    async with session_at(url, timeout_s=2) as session:
+        for ask in (
+            lambda: session.list_rows("gateways"),
+            lambda: exported(session),
+            lambda: connection.get("/rest/system/domains"),
+            lambda: api.balance(),
+        ):
+            for _ in range(2):
+                with suppress(Retry, Refused):
+                    await ask()
+    await connection.aclose()
+    await api.aclose()
+
+
+async def exported(session):
+    async with aclosing(session.export(int(NOON) - 9, int(NOON))) as lines:
+        return [line async for line in lines]
+
+
+async def answering(answer):
+    """Everybody who connects gets these bytes and nothing else."""
+
+    async def say(reader, writer):
+        await reader.read(65_536)
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(say, "127.0.0.1", 0)
+    async with server:
+        await ask_everything(server.sockets[0].getsockname()[1])
+
+
+WORDS = st.sampled_from(
+    [b"<form id='form_list'>", b"<tr class='list-row'>", b"<![", b"<!", b"&#", b"9" * 5000, b"</",
+     b"display_message('", b"\\", b"{\"balance\":", b"1e999999999999999999999", b"\xff", b"\r\n",
+     b"\n", b"\"xml_cdr_uuid\"", b"<input type='password'>", b"<?", b"[" * 3000, b"\x00"]
+)  # fmt: skip
+BODIES = st.lists(WORDS | st.binary(max_size=20), max_size=12).map(b"".join)
+LINES = st.lists(
+    st.sampled_from([line.encode("latin-1") for line in ODD_HEADERS])
+    | st.tuples(
+        st.sampled_from([b"Set-Cookie", b"Location", b"Retry-After", b"Content-Type", b"X"]),
+        st.binary(max_size=20).map(lambda b: b.replace(b"\r", b"").replace(b"\n", b"")),
+    ).map(b": ".join),
+    max_size=4,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    status=st.sampled_from([200, 301, 302, 304, 401, 403, 404, 429, 500, 503]),
+    lines=LINES,
+    body=BODIES,
+)
+@example(status=200, lines=[], body=b'{"balance": 1e999999999999999999999}')
+@example(status=302, lines=[b"Location: /x", b"Set-Cookie: a=\xe9"], body=b"")
+def test_any_bytes_from_any_kind_of_server_are_a_verdict(status, lines, body):
+    first = f"HTTP/1.1 {status} Odd".encode()
+    length = f"Content-Length: {len(body)}".encode()
+    answer = b"\r\n".join([first, *lines, length, b"Connection: close", b"", body])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
+        patch.setenv("TEST_ODD_SECRET", "s" * 40)
+        asyncio.run(answering(answer))
+
+
+async def test_what_httpx_stumbles_over_is_an_http_error(monkeypatch):
+    """Whatever else is wrong with an answer, in whichever of its parts."""
+    transport = httpx.MockTransport(lambda _: 1 / 0)
+    async with PbxClient(headers={}, timeout_s=1, transport=transport) as client:
+        with pytest.raises(httpx.RemoteProtocolError, match=r"understood \(ZeroDivisionError\)"):
+            await client.get(f"http://{MCON}/")
