@@ -199,3 +199,27 @@ def test_debts_below_zero_are_refused() -> None:
     with pytest.raises(BadInput) as refused:
         suspension.Case.read(row)
     assert refused.value.field == "outstanding"
+
+
+def test_options_are_read_in_any_case_with_blanks() -> None:
+    profile = suspension.read_profile(" YES ", "no", "", " Import ")
+    assert profile.has_voip_service
+    assert profile.manual_voip_suspend == "No"
+    assert profile.voip_suspended == "None"
+    assert profile.voip_suspended_by == "import"
+    assert not suspension.read_profile("", "", "", "").has_voip_service
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        (("maybe", "", "", ""), "has_voip_service"),
+        (("yes", "true", "", ""), "manual_voip_suspend"),
+        (("yes", "", "1", ""), "voip_suspended"),
+        (("yes", "", "", "robot"), "suspended_written_by"),
+    ],
+)
+def test_an_option_that_does_not_exist_is_refused(options: tuple[str, ...], field: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        suspension.read_profile(*options)
+    assert refused.value.field == field

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence.errors import BadInput
 from ringfence.events.account import AccountChanged, Order, Profile, Service
 from ringfence.testing.records import NOON, account
 from suspender.suspension import (
@@ -15,7 +14,6 @@ from suspender.suspension import (
     effective,
     next_end,
     orders_in_force,
-    read_profile,
 )
 
 KINDS = ("manual", "forced", "whmcs", "exemption")
@@ -197,27 +195,3 @@ def test_an_order_that_is_added_never_switches_on_but_the_exemption(
         after = decided(*orders_in_force(changed, NOON), order(kind), held=True)
         assert after.desired == "suspended"
         assert set(before.holds) <= set(after.holds)
-
-
-def test_options_are_read_in_any_case_with_blanks() -> None:
-    profile = read_profile(" YES ", "no", "", " Import ")
-    assert profile.has_voip_service
-    assert profile.manual_voip_suspend == "No"
-    assert profile.voip_suspended == "None"
-    assert profile.voip_suspended_by == "import"
-    assert not read_profile("", "", "", "").has_voip_service
-
-
-@pytest.mark.parametrize(
-    ("options", "field"),
-    [
-        (("maybe", "", "", ""), "has_voip_service"),
-        (("yes", "true", "", ""), "manual_voip_suspend"),
-        (("yes", "", "1", ""), "voip_suspended"),
-        (("yes", "", "", "robot"), "suspended_written_by"),
-    ],
-)
-def test_an_option_that_does_not_exist_is_refused(options: tuple[str, ...], field: str) -> None:
-    with pytest.raises(BadInput) as refused:
-        read_profile(*options)
-    assert refused.value.field == field

@@ -4,17 +4,17 @@ balance-watch decides the funds hold from its own last decision (`state`) and th
 debts; the suspender decides from that hold and from what the client's fields order.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, cast, get_args
 
 from accounts.account import account_changed
 from balance_watch.funds import hold_after
 from ringfence.errors import BadInput
-from ringfence.events.account import Profile
+from ringfence.events.account import Profile, WrittenBy, YesNoNone
 from ringfence.money import parse_micro
 from ringfence.vectors import vectors_command
 from ringfence_vectors.cells import one_of
 from ringfence_vectors.client import PRODUCT, START, new_account
-from suspender.suspension import Decision, decide, orders_in_force, read_profile
+from suspender.suspension import Decision, decide, orders_in_force
 
 COLUMNS = (
     "name",
@@ -29,6 +29,7 @@ COLUMNS = (
     "expect_wanted",
     "expect_zero_mail",
 )
+_OPTIONS: dict[str, YesNoNone] = {"": "None", "none": "None", "yes": "Yes", "no": "No"}
 
 
 class Case(NamedTuple):
@@ -94,6 +95,35 @@ class Case(NamedTuple):
             for column, expected, got in fields
             if expected != got
         ]
+
+
+def read_profile(
+    has_voip_service: str, manual_voip_suspend: str, voip_suspended: str, written_by: str
+) -> Profile:
+    """The profile fields as people write them: in any case, and blank for None.
+
+    Raises BadInput, by the field's name, for an option that does not exist.
+    """
+    return Profile(
+        has_voip_service=_option("has_voip_service", has_voip_service) == "Yes",
+        manual_voip_suspend=_option("manual_voip_suspend", manual_voip_suspend),
+        voip_suspended=_option("voip_suspended", voip_suspended),
+        voip_suspended_by=_writer(written_by),
+    )
+
+
+def _option(field: str, text: str) -> YesNoNone:
+    option = _OPTIONS.get(text.strip().casefold())
+    if option is None:
+        raise BadInput(field, text, "Yes, No, None or blank")
+    return option
+
+
+def _writer(text: str) -> WrittenBy:
+    written_by = text.strip().casefold()
+    if written_by not in get_args(WrittenBy):
+        raise BadInput("suspended_written_by", text, "us, person, import or blank")
+    return cast(WrittenBy, written_by)
 
 
 command = vectors_command(

@@ -6,17 +6,13 @@ alone. The funds hold is balance-watch's; nothing here computes with a credit.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal, NamedTuple, cast, get_args
+from typing import Literal, NamedTuple
 
-from ringfence.errors import BadInput
 from ringfence.events.account import (
     AccountChanged,
     Order,
     OrderKind,
-    Profile,
     Service,
-    WrittenBy,
-    YesNoNone,
 )
 from ringfence.events.service import Hold, Mode
 
@@ -24,7 +20,6 @@ State = Literal["active", "suspended"]
 Desired = Literal["active", "suspended", "leave"]
 """`leave`: the PBX is not to be touched."""
 
-_OPTIONS: dict[str, YesNoNone] = {"": "None", "none": "None", "yes": "Yes", "no": "No"}
 _HOLDING_ORDERS: tuple[Hold, ...] = ("manual", "forced", "whmcs")
 
 
@@ -128,32 +123,3 @@ def effective(
     if live:
         return desired
     return "active" if was_live and not keeps_off else wanted
-
-
-def read_profile(
-    has_voip_service: str, manual_voip_suspend: str, voip_suspended: str, written_by: str
-) -> Profile:
-    """The profile fields as people write them: in any case, and blank for None.
-
-    Raises BadInput, by the field's name, for an option that does not exist.
-    """
-    return Profile(
-        has_voip_service=_option("has_voip_service", has_voip_service) == "Yes",
-        manual_voip_suspend=_option("manual_voip_suspend", manual_voip_suspend),
-        voip_suspended=_option("voip_suspended", voip_suspended),
-        voip_suspended_by=_writer(written_by),
-    )
-
-
-def _option(field: str, text: str) -> YesNoNone:
-    option = _OPTIONS.get(text.strip().casefold())
-    if option is None:
-        raise BadInput(field, text, "Yes, No, None or blank")
-    return option
-
-
-def _writer(text: str) -> WrittenBy:
-    for writer in get_args(WrittenBy):
-        if text.strip().casefold() == writer:
-            return cast(WrittenBy, writer)
-    raise BadInput("suspended_written_by", text, "us, person, import or blank")
