@@ -37,10 +37,23 @@ alter table accounts.payment
     add constraint payment_amount_micro_check
         check (amount_micro <> 0 or idempotency_key = 'opening'),
     add column refunds uuid references accounts.payment,
-    add column claimed_by text;
+    add column claimed_by text,
+    add column claim_reason text;
 create index payment_refunds on accounts.payment (refunds) where refunds is not null;
 
-alter table accounts.product add column bill_from timestamptz;
+-- What operators asked of other services; each owner answers in report.command.
+create table accounts.command (
+    request_id uuid primary key,
+    service text not null,
+    command text not null,
+    arguments jsonb not null,
+    requested_by text not null,
+    reason text not null,
+    requested_at timestamptz not null
+);
+create index command_at on accounts.command (requested_at, request_id);
+create index payment_at on accounts.payment (account_id, received_at, payment_id);
+grant select, insert on accounts.command to ringfence_accounts;
 
 -- A product that is held by itself alone says nothing of the client.
 alter table accounts.service_state add column client_wide boolean not null default true;

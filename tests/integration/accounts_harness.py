@@ -12,12 +12,11 @@ import orjson
 
 from accounts.api.app import create_app
 from accounts.api.server import ApiServer
+from accounts.servers import Servers
 from accounts.store import Store
-from accounts.store_payments import PaymentStore
-from accounts.store_reports import Reports
-from accounts.store_tariffs import TariffStore
 from accounts.tokens import parse_tokens
-from ringfence.clock import SystemClock
+from ringfence.clock import Clock, SystemClock
+from ringfence.events.account import OperatingMode
 from ringfence.observe.health import Health
 from ringfence.postgres.pool import open_pool
 from ringfence.testing.wait import until
@@ -94,18 +93,26 @@ class FrontDoor:
 
 
 @asynccontextmanager
-async def front_door(dsn: str) -> AsyncIterator[FrontDoor]:
-    """Serve the API on a free port, with one user, over the database `dsn`."""
+async def front_door(
+    dsn: str,
+    *,
+    servers: Servers | None = None,
+    default_mode: OperatingMode = "live",
+    clock: Clock | None = None,
+) -> AsyncIterator[FrontDoor]:
+    """Serve the API on a free port, with one user, over the database `dsn`.
+
+    Without `servers`, products may name any.
+    """
     pool = await open_pool(dsn, service="accounts", size=8)
-    clock = SystemClock()
+    clock = clock or SystemClock()
     store = Store(pool, clock)
     app = create_app(
         users=parse_tokens(f"tester:{TOKEN}"),
         clock=clock,
-        store=store,
-        payments=PaymentStore(pool),
-        tariffs=TariffStore(pool, clock),
-        reports=Reports(pool),
+        pool=pool,
+        servers=servers,
+        default_mode=default_mode,
     )
     server = ApiServer(app, host="127.0.0.1", port=0, progress=Health().loop("api"))
     stop = asyncio.Event()

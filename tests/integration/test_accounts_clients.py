@@ -74,7 +74,7 @@ async def test_who_changed_a_client_is_recorded(door: FrontDoor) -> None:
         ("email", "a@b.ca\r\nBcc: x@y.ca", "anna@example.com"),
         ("first_name", "Anna\nBcc: x", "one line"),
         ("first_name", "An\x00na", "NUL"),
-        ("currency", "cad", "pattern"),
+        ("currency", "cad", "such as CAD"),
         ("voip_suspended", "maybe", "'Yes', 'No' or 'None'"),
         ("has_voip_service", "perhaps", "yes or no"),
     ],

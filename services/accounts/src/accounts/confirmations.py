@@ -15,7 +15,7 @@ TOPICS = (SERVICE_SUSPENDED, SERVICE_RESTORED, SERVICE_SUSPENSION_FAILED)
 class Confirmations:
     """Handles service.suspended, restored and suspension-failed.
 
-    Whatever changes is told through the outbox, in the transaction that also remembers the event,
+    Each change is published through the outbox, in the transaction that also remembers the event,
     so a repeated record has nothing to add and nothing to publish.
     """
 
@@ -41,6 +41,7 @@ class Confirmations:
             event.account_id,
             event.service_id,
             suspended=suspended,
+            client_wide=event.client_wide if isinstance(event, ServiceSuspended) else True,
             failure=failure,
             deed=Deed("suspender", what, received.correlation_id),
         )

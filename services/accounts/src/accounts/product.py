@@ -1,6 +1,7 @@
-"""Products of clients: what one is, and what two of them must not share."""
+"""Products of clients: what one is, and what two of them must not share. Pure."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,6 +22,30 @@ class Product(BaseModel):
     package_id: str | None = None
     free_minutes: int = 0
 
+    def billed_from(self, old: "Product | None", now: datetime) -> "Product":
+        """The product with its bill-from instant: as entered, or else as `old` has it; a new one
+        is billed from `now` on.
+        """
+        if self.service.bill_from is not None:
+            return self
+        instant = old.service.bill_from if old else now
+        service = self.service.model_copy(update={"bill_from": instant})
+        return self.model_copy(update={"service": service})
+
+
+def check_server(product: Product, old: Product | None, servers: frozenset[str] | None) -> None:
+    """Raises BadInput for a server that is new to the product and does not exist.
+
+    `servers` are those that exist; None: not known.
+    """
+    server_id = product.service.server_id
+    if servers is None or server_id in servers:
+        return
+    if old is not None and old.service.server_id == server_id:
+        return
+    known = ", ".join(sorted(servers)) or "none: the servers file is missing, or names none"
+    raise BadInput("server_id", server_id, f"a server of the servers file ({known})")
+
 
 def enter_product(
     account_id: str,
@@ -32,6 +57,7 @@ def enter_product(
     prepaid: bool,
     package_id: str | None,
     fields: Mapping[str, str],
+    bill_from: datetime | None = None,
 ) -> Product:
     """A product from what was typed. Raises FieldRefused or BadInput; nothing is half applied."""
     read = read_product(kind, fields)
@@ -43,7 +69,7 @@ def enter_product(
     )
     return Product(
         account_id=account_id,
-        service=service,
+        service=service.model_copy(update={"bill_from": bill_from}),
         fields={name: value for name, value in fields.items() if value.strip()},
         package_id=package_id,
         free_minutes=read.free_minutes,

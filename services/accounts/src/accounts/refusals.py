@@ -1,10 +1,12 @@
-"""What the front door answers when it can not do what was asked: unknown things, clashes."""
+"""What the API answers when it cannot do what was asked: unknown things, clashes."""
+
+from collections.abc import Sequence
 
 from ringfence.errors import Conflict, RingfenceError, shown
 
 
 class Unknown(RingfenceError):
-    """There is no such client, product, package or tariff."""
+    """There is no such client, product, order, payment, package or tariff."""
 
     def __init__(self, field: str, value: str, expected: str) -> None:
         self.field = field
@@ -14,7 +16,7 @@ class Unknown(RingfenceError):
 
 
 class Clash(Conflict):
-    """What was asked contradicts what stands already; nothing was changed."""
+    """What was asked contradicts what exists already; nothing was changed."""
 
     def __init__(self, field: str, value: object, expected: str) -> None:
         self.field = field
@@ -23,6 +25,19 @@ class Clash(Conflict):
         super().__init__(f"{field}: got {shown(value)}, but {expected}")
 
 
+class Stale(RingfenceError):
+    """The client has changed since the version that a change was made for; nothing was changed."""
+
+    def __init__(self, wanted: Sequence[int], version: int | None) -> None:
+        self.field = "If-Match"
+        self.value = ", ".join(map(str, wanted))
+        self.expected = "no client yet" if version is None else f"version {version}"
+        now = "there is no such client" if version is None else f"the client is at {self.expected}"
+        super().__init__(
+            f"this change was made for version {self.value}, but {now} now; read it again"
+        )
+
+
 def unknown_client(account_id: str) -> Unknown:
     """No client has this account id."""
-    return Unknown("client", account_id, "create it with PUT /v1/clients/{account_id}")
+    return Unknown("client", account_id, "add it first, or look it up with `ringfence client list`")

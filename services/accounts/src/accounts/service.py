@@ -1,8 +1,9 @@
-"""The front door's whole way: requests in, events out; and what was confirmed, back in.
+"""The accounts pipeline: requests in, events out; confirmations of the suspender back in.
 
     HTTP ──▶ api ──▶ tables + outbox, in one transaction ──▶ payment.received.v1
                                                              account.changed.v1
                                                              tariff.published.v1
+                                                             operator.requested.v1
     service.suspended.v1, service.restored.v1,               account.changed.v1
     service.suspension-failed.v1 ──▶ confirmations ────────▶ (VoIP Suspended = Yes or None)
 
@@ -15,11 +16,9 @@ from contextlib import AsyncExitStack
 from accounts.api.app import create_app
 from accounts.api.server import ApiServer
 from accounts.confirmations import TOPICS, Confirmations
+from accounts.servers import ServersFile
 from accounts.settings import Settings
 from accounts.store import SCHEMA, Store
-from accounts.store_payments import PaymentStore
-from accounts.store_reports import Reports
-from accounts.store_tariffs import TariffStore
 from accounts.tokens import parse_tokens
 from ringfence.clock import SystemClock
 from ringfence.kafka.agent import GuardedAgents
@@ -46,15 +45,12 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         await producer.start()
         stack.push_async_callback(producer.stop)
         publisher = Publisher(producer, source="accounts")
-        store = Store(pool, clock)
-
         app = create_app(
             users=users,
             clock=clock,
-            store=store,
-            payments=PaymentStore(pool),
-            tariffs=TariffStore(pool, clock),
-            reports=Reports(pool),
+            pool=pool,
+            servers=ServersFile(settings.servers_file),
+            default_mode=settings.accounts_default_mode,
         )
         api = ApiServer(
             app,
@@ -64,7 +60,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         )
         relay = OutboxRelay(pool, publisher, schema=SCHEMA, progress=health.loop("outbox"))
         confirmations = GuardedAgents(
-            Shell(Confirmations(store).handle, publisher, consumer="accounts"),
+            Shell(Confirmations(Store(pool, clock)).handle, publisher, consumer="accounts"),
             TOPICS,
             bootstrap=settings.kafka_bootstrap,
             group="accounts",

@@ -1,6 +1,7 @@
 """Everything that the accounts service can be told, each with its default and its unit."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field, SecretStr
 
@@ -20,6 +21,9 @@ class Settings(CommonSettings):
     )
     accounts_tokens_file: Path | None = Field(
         None, description="a file of such pairs, one a line, read besides"
+    )
+    accounts_default_mode: Literal["live", "shadow"] = Field(
+        "live", description="the mode of clients that are created; shadow: nothing is switched"
     )
     accounts_pool_size: int = Field(8, ge=2, le=100, description="database connections at most")
 

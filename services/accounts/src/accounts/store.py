@@ -5,53 +5,49 @@ those who read them, exclusive for who changes one), then a name (a new client, 
 tariff), then accounts by their ids.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
-from accounts.account import Account, Edit, account_changed, with_confirmed
-from accounts.product import Product, check_shared
+from accounts.account import Account, Edit, with_confirmed, with_mode, without_orders_of
+from accounts.clients.changes import product_facts
+from accounts.clients.publishing import SCHEMA, Change, Deed, publish
+from accounts.clients.versions import check_version
+from accounts.payments.rows import has_postings, insert_opening, publish_payment
+from accounts.product import Product, check_server, check_shared
 from accounts.refusals import Clash, Unknown, unknown_client
 from accounts.store_rows import (
-    account_columns,
     any_suspended,
     as_account,
     as_product,
     check_package,
+    check_product,
     insert_account,
     known_account,
     lock_name,
     locked_account,
-    services_of,
     unknown_product,
     write_product,
 )
-from ringfence import ids
 from ringfence.clock import Clock
-from ringfence.errors import BadInput
-from ringfence.events.account import Package
-from ringfence.kafka.records import Outgoing
-from ringfence.postgres.outbox import enqueue
+from ringfence.events.account import OperatingMode, Package
 from ringfence.postgres.pool import Connection, Pool
-from ringfence.topics import ACCOUNT_CHANGED
 
-SCHEMA = "accounts"
+__all__ = ["SCHEMA", "Changed", "Deed", "Store"]
+
 _PACKAGES = 0x7061636B  # an advisory lock of ours: packages are read, or one is changed
-MAX_EVENT_BYTES = 400_000
-"""An account that does not fit in one record could never be published."""
-
 _PRODUCT = "select account_id, package_id, fields, service, free_minutes from accounts.product"
 
+Versions = frozenset[int] | None
+"""The versions of a client that a change was made for; None: any."""
 
-@dataclass(frozen=True)
-class Deed:
-    """Who changes something, and what."""
 
-    who: str
-    what: str
-    correlation_id: str = ""
+class Changed(NamedTuple):
+    """A client before and after a change; `before` is None for a new one."""
+
+    before: Account | None
+    after: Account
 
 
 class Store:
@@ -70,40 +66,77 @@ class Store:
             raise unknown_client(account_id)
         return as_account(row)
 
-    async def accounts(self, after: str | None, limit: int) -> list[Account]:
-        """Clients in the order of their ids."""
-        rows = await self._pool.fetch(
-            "select * from accounts.account where account_id > $1 order by account_id limit $2",
-            after or "",
-            limit,
-        )
-        return [as_account(row) for row in rows]
-
-    async def failures(self, account_id: str) -> dict[str, str]:
-        """What could not be switched on a PBX, by product."""
-        rows = await self._pool.fetch(
-            "select service_id, failure from accounts.service_state"
-            " where account_id = $1 and failure is not null order by service_id",
-            account_id,
-        )
-        return {row["service_id"]: row["failure"] for row in rows}
-
     async def enter_client(
-        self, account_id: str, enter: Callable[[Account | None], Account], deed: Deed
-    ) -> tuple[Account, bool]:
-        """Create or change a client; `enter` gets what stands, or None. And whether it is new."""
+        self,
+        account_id: str,
+        enter: Callable[[Account | None], Account],
+        deed: Deed,
+        *,
+        opening_micro: int | None = None,
+        versions: Versions = None,
+    ) -> Changed:
+        """Create or change a client; `enter` gets the one that exists, or None.
+
+        A new client's opening balance (None: 0) is posted in the same transaction; an existing
+        one's too, if it has no posting yet. Raises Stale, Clash, and what `enter` raises.
+        """
         async with self._writing(f"client:{account_id}") as connection:
             before = await locked_account(connection, account_id)
+            check_version(before, versions)
             after = enter(before)
+            opening = None
             if before is None:
                 await insert_account(connection, after, self._clock)
-            return await self._settle(connection, before, after, deed), before is None
+            if before is None or opening_micro is not None:
+                opening = await insert_opening(
+                    connection, after, opening_micro, deed.who, self._clock.now()
+                )
+            after = await self._settle(connection, before, after, deed)
+            if opening is not None:
+                await publish_payment(connection, opening)
+            return Changed(before, after)
 
-    async def change(self, account_id: str, edit: Edit, deed: Deed) -> Account:
-        """Change a client; publishes its next version if anything changed. Raises Unknown."""
+    async def change(
+        self,
+        account_id: str,
+        edit: Edit,
+        deed: Deed,
+        *,
+        versions: Versions = None,
+        service_id: str | None = None,
+    ) -> Changed:
+        """Change a client; publishes its next version if anything changed.
+
+        Raises Unknown for the client, and for a product `service_id` that it does not have; Stale.
+        """
         async with self._writing() as connection:
             before = await known_account(connection, account_id)
-            return await self._settle(connection, before, edit(before), deed)
+            check_version(before, versions)
+            if service_id is not None:
+                await check_product(connection, account_id, service_id)
+            return Changed(before, await self._settle(connection, before, edit(before), deed))
+
+    async def set_mode(
+        self,
+        account_id: str,
+        mode: OperatingMode,
+        leave_off: bool,
+        deed: Deed,
+        *,
+        versions: Versions = None,
+    ) -> Changed:
+        """Set the mode of a client. Raises Clash when it is to go live without any posting."""
+        async with self._writing() as connection:
+            before = await known_account(connection, account_id)
+            check_version(before, versions)
+            if before.mode != mode == "live" and not await has_postings(connection, account_id):
+                expected = (
+                    "nothing was posted to this client yet, so its credit is not known: give its "
+                    f"opening balance first (ringfence client set {account_id} --opening-balance 0)"
+                )
+                raise Clash("mode", mode, expected)
+            after = with_mode(mode, leave_off)(before)
+            return Changed(before, await self._settle(connection, before, after, deed))
 
     async def products(self, account_id: str) -> list[Product]:
         """A client's products. Raises Unknown if there is no such client."""
@@ -122,47 +155,66 @@ class Store:
             raise unknown_product(account_id, service_id)
         return as_product(row)
 
-    async def put_product(self, product: Product, deed: Deed) -> tuple[Account, bool]:
+    async def put_product(
+        self,
+        product: Product,
+        deed: Deed,
+        *,
+        servers: frozenset[str] | None = None,
+        versions: Versions = None,
+    ) -> tuple[Product, Account, bool]:
         """Create or replace a product, and publish its client; and whether it is new.
 
-        Raises Unknown for the client, BadInput for the package, Clash when the product's id is
-        another client's or it shares what must not be shared.
+        Without a bill-from instant, an existing product keeps its own and a new one is billed from
+        now on. `servers` are those that exist, None: not known. Raises Unknown for the client,
+        BadInput for the package and a new server that does not exist, Clash when the product's id
+        is another client's or it shares what must not be shared.
         """
         service = product.service
         async with self._writing(f"server:{service.server_id}") as connection:
             account = await known_account(connection, product.account_id)
+            check_version(account, versions)
             await check_package(connection, product.package_id)
             rows = await connection.fetch(
                 f"{_PRODUCT} where service->>'server_id' = $1 or service_id = $2",
                 service.server_id,
                 service.service_id,
             )
-            standing = [as_product(row) for row in rows]
-            old = next((p for p in standing if p.service.service_id == service.service_id), None)
+            existing = [as_product(row) for row in rows]
+            old = next((p for p in existing if p.service.service_id == service.service_id), None)
             if old is not None and old.account_id != product.account_id:
                 raise Clash("service_id", service.service_id, f"it is client {old.account_id}'s")
-            check_shared(product, standing)
+            check_server(product, old, servers)
+            check_shared(product, existing)
+            product = product.billed_from(old, self._clock.now())
             if old != product:
                 await write_product(connection, product, deed.who, self._clock)
-                account = (await self._publish(connection, [account], deed))[0]
-            return account, old is None
+                change = Change(account, account, product_facts(old), product_facts(product))
+                account = (await publish(connection, [change], deed, self._clock))[0]
+            return product, account, old is None
 
-    async def delete_product(self, account_id: str, service_id: str, deed: Deed) -> Account:
-        """Remove a product, and publish its client. Raises Unknown."""
+    async def delete_product(
+        self, account_id: str, service_id: str, deed: Deed, *, versions: Versions = None
+    ) -> Account:
+        """Remove a product and its orders, and publish its client. Raises Unknown, Stale."""
         async with self._writing() as connection:
             account = await known_account(connection, account_id)
+            check_version(account, versions)
             was_suspended = await any_suspended(connection, account_id)
-            gone = await connection.fetchval(
+            gone = await connection.fetchrow(
                 "delete from accounts.product where service_id = $1 and account_id = $2"
-                " returning service_id",
+                " returning account_id, package_id, fields, service, free_minutes",
                 service_id,
                 account_id,
             )
             if gone is None:
                 raise unknown_product(account_id, service_id)
+            after = without_orders_of(service_id)(account)
             if was_suspended:
-                account = with_confirmed(await any_suspended(connection, account_id))(account)
-            return (await self._publish(connection, [account], deed))[0]
+                off = await any_suspended(connection, account_id)
+                after = with_confirmed(off, self._clock.now())(after)
+            change = Change(account, after, product_facts(as_product(gone)))
+            return (await publish(connection, [change], deed, self._clock))[0]
 
     async def packages(self) -> dict[str, Package]:
         """All packages by id."""
@@ -175,7 +227,7 @@ class Store:
             "select data from accounts.package where package_id = $1", package_id
         )
         if data is None:
-            raise Unknown("package", package_id, "create it with PUT /v1/packages/{package_id}")
+            raise Unknown("package", package_id, "`ringfence package list` shows those that exist")
         return Package.model_validate(data)
 
     async def put_package(self, package_id: str, package: Package, deed: Deed) -> list[str]:
@@ -202,8 +254,12 @@ class Store:
                 " order by account_id for no key update",
                 package_id,
             )
-            told = await self._publish(connection, [as_account(row) for row in rows], deed)
-            return [account.account_id for account in told]
+            was = {} if old is None else {f"package {package_id}": old}
+            now = {f"package {package_id}": package.model_dump(mode="json")}
+            accounts = [as_account(row) for row in rows]
+            changes = [Change(account, account, was, now) for account in accounts]
+            raised = await publish(connection, changes, deed, self._clock)
+            return [account.account_id for account in raised]
 
     async def confirm(
         self,
@@ -212,13 +268,16 @@ class Store:
         service_id: str,
         *,
         suspended: bool | None,
+        client_wide: bool,
         failure: str | None,
         deed: Deed,
     ) -> None:
-        """Keep what the PBX confirmed for a service, once for each event, and tell the profile.
+        """Keep what the PBX confirmed for a service, once for each event, and in the profile.
 
-        `suspended` None leaves the confirmed state as it was. Raises Unknown for an account that
-        is not ours; a product that was removed meanwhile changes nothing.
+        `client_wide`: what holds the service holds the whole client; a product that is held by
+        itself alone changes nothing in the profile. `suspended` None leaves the confirmed state
+        as it was. Raises Unknown for an account that is not ours; a product that was removed
+        meanwhile changes nothing.
         """
         async with self._writing() as connection:
             account = await known_account(connection, account_id)
@@ -232,20 +291,23 @@ class Store:
                 return
             await connection.execute(
                 "insert into accounts.service_state"
-                " (service_id, account_id, suspended, failure, changed_at)"
-                " select service_id, account_id, coalesce($3, false), $4, $5"
+                " (service_id, account_id, suspended, failure, changed_at, client_wide)"
+                " select service_id, account_id, coalesce($3, false), $4, $5, $6"
                 " from accounts.product where service_id = $1 and account_id = $2"
                 " on conflict (service_id) do update set failure = excluded.failure,"
                 " suspended = coalesce($3, service_state.suspended),"
+                " client_wide = case when $3 is null then service_state.client_wide else $6 end,"
                 " changed_at = excluded.changed_at",
                 service_id,
                 account_id,
                 suspended,
                 failure,
                 self._clock.now(),
+                client_wide,
             )
             if suspended is not None:
-                after = with_confirmed(await any_suspended(connection, account_id))(account)
+                off = await any_suspended(connection, account_id)
+                after = with_confirmed(off, self._clock.now())(account)
                 await self._settle(connection, account, after, deed)
 
     @asynccontextmanager
@@ -262,43 +324,16 @@ class Store:
     ) -> Account:
         if after == before:
             return after
-        return (await self._publish(connection, [after], deed))[0]
-
-    async def _publish(
-        self, connection: Connection, accounts: Sequence[Account], deed: Deed
-    ) -> list[Account]:
-        """Save accounts that are locked, each with its next version, and tell their state."""
-        now = self._clock.now()
-        services = await services_of(connection, [account.account_id for account in accounts])
-        raised = [a.model_copy(update={"version": a.version + 1}) for a in accounts]
-        await connection.executemany(
-            "update accounts.account set version = $2, time_zone = $3, client = $4, profile = $5,"
-            " outstanding_micro = $6, changed_at = $7 where account_id = $1",
-            [(a.account_id, a.version, *account_columns(a), now) for a in raised],
-        )
-        await connection.executemany(
-            "insert into accounts.account_change values ($1, $2, $3, $4, $5)",
-            [(a.account_id, a.version, deed.what, deed.who, now) for a in raised],
-        )
-        events = [
-            _event(account_changed(a, services[a.account_id], now), deed.correlation_id)
-            for a in raised
-        ]
-        await enqueue(connection, SCHEMA, events)
-        return raised
+        if before is not None and _only_read_later(before, after):
+            await connection.execute(
+                "update accounts.account set outstanding_as_of = $2 where account_id = $1",
+                after.account_id,
+                after.outstanding_as_of,
+            )
+            return after
+        return (await publish(connection, [Change(before, after)], deed, self._clock))[0]
 
 
-def _event(data: Any, correlation_id: str) -> Outgoing:
-    value = data.to_json()
-    if len(value) > MAX_EVENT_BYTES:
-        expected = f"at most {MAX_EVENT_BYTES} bytes for a client and all of its products"
-        raise BadInput("client", f"{len(value)} bytes", expected)
-    return Outgoing(
-        topic=ACCOUNT_CHANGED,
-        key=data.account_id,
-        value=value,
-        event_id=ids.derive(ACCOUNT_CHANGED.name, data.account_id, data.version),
-        time=data.changed_at,
-        source=SCHEMA,
-        correlation_id=correlation_id,
-    )
+def _only_read_later(before: Account, after: Account) -> bool:
+    """Whether the same debts were read again: that is kept, and is no change of the client."""
+    return after == before.model_copy(update={"outstanding_as_of": after.outstanding_as_of})

@@ -46,7 +46,8 @@ async def insert_account(connection: Connection, account: Account, clock: Clock)
     """Write a new client at version 0: publishing it makes version 1."""
     await connection.execute(
         "insert into accounts.account (account_id, version, currency, time_zone, client, profile,"
-        " outstanding_micro, changed_at) values ($1, 0, $2, $3, $4, $5, $6, $7)",
+        " outstanding_micro, orders, mode, leave_off, credit_limit_micro, outstanding_as_of,"
+        " changed_at) values ($1, 0, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         account.account_id,
         account.currency,
         *account_columns(account),
@@ -59,7 +60,17 @@ async def check_package(connection: Connection, package_id: str | None) -> None:
     if package_id is not None and not await connection.fetchval(
         "select true from accounts.package where package_id = $1", package_id
     ):
-        raise BadInput("package", package_id, "a package that exists (PUT /v1/packages/{id})")
+        raise BadInput("package", package_id, "a package that exists (`ringfence package list`)")
+
+
+async def check_product(connection: Connection, account_id: str, service_id: str) -> None:
+    """Raises Unknown for a product that the client does not have."""
+    if not await connection.fetchval(
+        "select true from accounts.product where account_id = $1 and service_id = $2",
+        account_id,
+        service_id,
+    ):
+        raise unknown_product(account_id, service_id)
 
 
 async def write_product(connection: Connection, product: Product, who: str, clock: Clock) -> None:
@@ -82,9 +93,10 @@ async def write_product(connection: Connection, product: Product, who: str, cloc
 
 
 async def any_suspended(connection: Connection, account_id: str) -> bool:
-    """Whether the PBX confirmed any of the client's products as suspended."""
+    """Whether the PBX confirmed a product as suspended that the whole client is held with."""
     found: bool = await connection.fetchval(
-        "select exists (select from accounts.service_state where account_id = $1 and suspended)",
+        "select exists (select from accounts.service_state"
+        " where account_id = $1 and suspended and client_wide)",
         account_id,
     )
     return found
@@ -114,6 +126,11 @@ def account_columns(account: Account) -> tuple[Any, ...]:
         account.client.model_dump(mode="json"),
         account.profile.model_dump(mode="json"),
         account.outstanding_micro,
+        [order.model_dump(mode="json") for order in account.orders],
+        account.mode,
+        account.leave_off,
+        account.credit_limit_micro,
+        account.outstanding_as_of,
     )
 
 
@@ -135,5 +152,5 @@ def as_product(row: Record) -> Product:
 
 def unknown_product(account_id: str, service_id: str) -> Unknown:
     """The client has no product of this id."""
-    expected = f"GET /v1/clients/{account_id}/products lists this client's"
-    return Unknown("service_id", service_id, expected)
+    expected = f"`ringfence client show {account_id}` lists the products of this client"
+    return Unknown("product", service_id, expected)

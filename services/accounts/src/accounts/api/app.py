@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
 
-from accounts.api import clients, packages, payments, products, questions, tariffs
+from accounts.api import operations, packages, payments, products, questions, tariffs
+from accounts.api.clients import orders, profiles
 from accounts.api.errors import add_error_handlers
 from accounts.api.gate import Gate
 from accounts.api.rooms import Rooms
-from accounts.store import Store
-from accounts.store_payments import PaymentStore
-from accounts.store_reports import Reports
-from accounts.store_tariffs import TariffStore
+from accounts.servers import Servers
 from accounts.tokens import ApiUser
 from ringfence.clock import Clock
+from ringfence.events.account import OperatingMode
+from ringfence.postgres.pool import Pool
 
 MAX_BODY = 1024 * 1024
 
@@ -23,16 +23,18 @@ def create_app(
     *,
     users: Sequence[ApiUser],
     clock: Clock,
-    store: Store,
-    payments: PaymentStore,
-    tariffs: TariffStore,
-    reports: Reports,
+    pool: Pool,
+    servers: Servers | None,
+    default_mode: OperatingMode = "live",
 ) -> FastAPI:
-    """The application, ready to be served. Its OpenAPI document is at /v1/openapi.json."""
+    """The application, ready to be served. Its OpenAPI document is at /v1/openapi.json.
+
+    `servers` lists those that products may name; None, in tests alone: any is accepted.
+    """
     app = FastAPI(
         title="ringfence accounts",
         version="1",
-        description="Clients, products, packages, tariffs, top-ups, and questions about them.",
+        description="Clients, orders, products, packages, tariffs, payments, and questions.",
         openapi_url="/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
@@ -40,7 +42,7 @@ def create_app(
         # The gate has let nobody pass without a token; this says so in the document.
         dependencies=[Depends(HTTPBearer(auto_error=False))],
     )
-    app.state.rooms = Rooms(clock, store, payments, tariffs, reports)
+    app.state.rooms = Rooms.over(pool, clock, servers, default_mode)
     add_error_handlers(app)
     for router in _ROUTERS:
         app.include_router(router, prefix="/v1")
@@ -49,10 +51,12 @@ def create_app(
 
 
 _ROUTERS = (
-    clients.router,
+    profiles.router,
+    orders.router,
     products.router,
     packages.router,
     tariffs.router,
     payments.router,
     questions.router,
+    operations.router,
 )

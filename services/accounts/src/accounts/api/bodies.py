@@ -1,18 +1,25 @@
 """What requests carry, as it is typed: texts, checked further by the pure modules."""
 
 import re
-from typing import Annotated, Any, Literal, TypeVar
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+)
 
-from accounts.account import Settings, Writer
 from accounts.decimal_text import canonical_decimal
 from accounts.packages import canonical_increment
 from ringfence.errors import BadInput
-from ringfence.events.account import Client, Package, YesNoNone
+from ringfence.events.account import Package, YesNoNone
 from ringfence.events.model import Currency, Id, Text
 
-T = TypeVar("T")
 _FILTER = re.compile(r"[0-9*#x]{1,32}|\[(?=[^\[\]]*[^\s\[\]])[^\[\]]{1,64}\]")
 
 
@@ -35,15 +42,25 @@ def _yes_no_none(value: Any) -> Any:
     return value.strip().capitalize() if isinstance(value, str) else value
 
 
-def _number_text(value: Any) -> Any:
+def number_text(value: Any) -> Any:
     """Whole JSON numbers are fine as text; fractions are not, for JSON readers round them."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _instant(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("an instant between the years 1 and 9999") from None
+
+
+InstantText = Annotated[AwareDatetime, AfterValidator(_instant)]
+"""An instant with its offset; kept in UTC."""
+
 FieldText = Annotated[str, Field(max_length=10_000), AfterValidator(_no_nul)]
 YesNo = Annotated[bool, BeforeValidator(_yes_no)]
 Choice = Annotated[YesNoNone, BeforeValidator(_yes_no_none)]
-NumberText = Annotated[str, BeforeValidator(_number_text), Field(max_length=40)]
+NumberText = Annotated[str, BeforeValidator(number_text), Field(max_length=40)]
 
 
 class Body(BaseModel):
@@ -52,49 +69,36 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ClientBody(Body):
-    """A client, whole: what is left out becomes its default, save the two suspension fields."""
-
-    first_name: Text
-    last_name: Text = ""
-    company_name: Text = ""
-    email: Text = ""
-    wants_mail: YesNo = True
-    currency: Currency
-    time_zone: Text = "UTC"
-    has_voip_service: YesNo = False
-    low_balance_threshold: Annotated[Text, BeforeValidator(_number_text)] = ""
-    manual_voip_suspend: Choice | None = Field(None, description="left out: stays as it is")
-    voip_suspended: Choice | None = Field(None, description="left out: stays as it is")
-    written_by: Writer | None = Field(
-        None, description="who wrote voip_suspended; left out: person, if it differs"
-    )
-
-    def settings(self) -> Settings:
-        """As the pure module takes it."""
-        client = Client(
-            first_name=self.first_name,
-            last_name=self.last_name,
-            company_name=self.company_name,
-            email=self.email,
-            wants_mail=self.wants_mail,
-        )
-        return Settings(client=client, **self.model_dump(include=set(Settings.model_fields)))
-
-
-class OutstandingBody(Body):
-    """The sum of the client's unpaid invoices."""
-
-    amount: NumberText
-
-
 class PaymentBody(Body):
     """Money that came in, as decimal text."""
 
     amount: Annotated[str, Field(max_length=40)]
     currency: Currency | None = Field(None, description="left out: the account's")
     reference: Text = ""
-    kind: Literal["top-up", "adjustment"] = "top-up"
+    kind: Literal["top-up", "adjustment", "refund"] = "top-up"
+    payment: Annotated[str, Field(max_length=200)] | None = Field(
+        None, description="the payment that is refunded, by its id or its key"
+    )
+
+
+class ClaimBody(Body):
+    """A payment as the topic has it."""
+
+    payment_id: UUID
+    account_id: Id
+    kind: Literal["top-up", "adjustment"]
+    amount: NumberText
+    currency: Currency
+    reference: Text = ""
+    received_at: InstantText
+    refunds: UUID | None = None
+
+
+class ClaimsBody(Body):
+    """Payments that accounts lost, and why they are entered again."""
+
+    reason: Text
+    payments: Annotated[list[ClaimBody], Field(min_length=1, max_length=500)]
 
 
 class _ProductBody(Body):
@@ -102,6 +106,9 @@ class _ProductBody(Body):
     name: Text = ""
     prepaid: YesNo = True
     package: Id | None = Field(None, description="the id of its package")
+    bill_from: InstantText | None = Field(
+        None, description="calls that ended before are not billed; left out: its creation"
+    )
 
     def fields(self) -> dict[str, str]:
         """The fields that belong to the product's kind alone."""
@@ -144,7 +151,7 @@ class LesnetBody(_ProductBody):
     peer_id: FieldText = Field("", examples=["D4E3CD2BFC791"])
     dids_attached_to_peer: FieldText = Field("", examples=["12046664021"])
     cdr_link: FieldText = Field("", examples=["https://portal.les.net/cdr/11330_0000.txt"])
-    free_minutes: Annotated[FieldText, BeforeValidator(_number_text)] = "0"
+    free_minutes: Annotated[FieldText, BeforeValidator(number_text)] = "0"
     rate_per_minute: FieldText = Field("", examples=[".03"])
 
 

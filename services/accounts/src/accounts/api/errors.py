@@ -1,7 +1,5 @@
 """Refusals as answers: `{"error": {"field", "value", "expected", "message"}}`, never a secret."""
 
-from typing import Any
-
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -9,8 +7,9 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 
+from accounts.api.error_words import refusal
 from accounts.product_fields import LABELS
-from accounts.refusals import Clash, Unknown
+from accounts.refusals import Clash, Stale, Unknown
 from accounts.tariff_csv import BadTariff
 from ringfence.errors import BadInput, shown
 from ringfence.kafka.shell import UNWELL
@@ -38,11 +37,13 @@ def _echo(value: object) -> object:
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Teach `app` to answer refusals with 401, 404, 409, 413, 422 and an unwell world with 503."""
+    """Have `app` answer refusals with 401, 404, 409, 412, 413, 422, and 503
+    while the database does not answer."""
     app.add_exception_handler(BadInput, _bad_input)
     app.add_exception_handler(BadTariff, _bad_tariff)
     app.add_exception_handler(Unknown, _unknown)
     app.add_exception_handler(Clash, _clash)
+    app.add_exception_handler(Stale, _stale)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(StarletteHTTPException, _http)
     app.add_exception_handler(ClientDisconnect, _gone)
@@ -76,38 +77,33 @@ async def _unknown(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse(error_body(error.field, error.value, error.expected, str(error)), 404)
 
 
+async def _stale(_: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, Stale)
+    return JSONResponse(error_body(error.field, error.value, error.expected, str(error)), 412)
+
+
 async def _clash(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Clash)
     return JSONResponse(error_body(error.field, error.value, error.expected, str(error)), 409)
 
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
-    """What the types of a request refuse. The value of a field that we do not know may be a
-    secret sent to the wrong place, so it is not shown.
-    """
     assert isinstance(error, RequestValidationError)
-    first: dict[str, Any] = error.errors()[0]
-    names = [part for part in first["loc"] if isinstance(part, str)]
-    field = names[-1] if names else "body"
-    kind = first["type"]
-    if kind == "extra_forbidden":
-        return JSONResponse(error_body(field, None, "no such field"), 422)
-    if kind == "missing":
-        return JSONResponse(error_body(field, None, "a value: it is required"), 422)
-    if kind == "json_invalid":
-        return JSONResponse(error_body("body", None, f"valid JSON ({first['msg']})"), 422)
-    value = first.get("input")
-    value = None if isinstance(value, dict | list | bytes) else value
-    return JSONResponse(error_body(field, value, first["msg"]), 422)
+    found = refusal(error.errors(), lambda field: LABELS.get(field, field))
+    return JSONResponse(error_body(*found), 422)
+
+
+_HTTP_WORDS = {
+    404: "there is nothing at this address",
+    405: "this address does not take this method",
+    413: "a body of at most 1 MiB, or of 100 MiB for a tariff",
+}
 
 
 async def _http(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, StarletteHTTPException)
-    detail: Any = error.detail
-    if error.status_code == 413:
-        detail = "a body of at most 1 MiB, or of 100 MiB for a tariff"
-    body = error_body("request", None, str(detail), str(detail))
-    return JSONResponse(body, error.status_code, error.headers)
+    words = _HTTP_WORDS.get(error.status_code, str(error.detail))
+    return JSONResponse(error_body("request", None, words, words), error.status_code, error.headers)
 
 
 async def _unwell(request: Request, error: Exception) -> JSONResponse:

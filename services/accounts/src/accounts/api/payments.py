@@ -1,13 +1,15 @@
-"""/v1/clients/{account_id}/payments: top-ups and adjustments, each once."""
+"""Payments: top-ups, adjustments and refunds, each once; and claims after a restore."""
 
 from typing import Annotated, Any
+from uuid import UUID
 
 from fastapi import APIRouter, Header, Response
 
-from accounts.api.bodies import PaymentBody
-from accounts.api.rooms import AccountId, In, Who
-from accounts.payment import Payment, check_key, payment_id, read_amount
-from ringfence.money import format_micro
+from accounts.api.bodies import ClaimsBody, PaymentBody
+from accounts.api.rooms import AccountId, Cursor, In, Limit, Rooms, Who
+from accounts.payments.payment import Kind, Payment, check_key, payment_id, read_amount
+from ringfence.errors import BadInput
+from ringfence.money import format_micro, parse_micro
 
 router = APIRouter(tags=["payments"])
 
@@ -21,26 +23,93 @@ async def post_payment(
     response: Response,
     idempotency_key: Annotated[str | None, Header()] = None,
 ) -> dict[str, Any]:
-    """Receive money. 201 when it is committed; 200 with the same answer for the same key again;
-    409, saying what differs, for the same key with another content.
+    """Receive money, or give it back. 201 when it is committed; 200 with the same answer for the
+    same key again; 409, saying what differs, for the same key with another content.
     """
     key = check_key(idempotency_key)
     amount_micro = read_amount(body.kind, body.amount)
     currency = body.currency or await rooms.payments.currency_of(account_id)
+    kind: Kind = "top-up" if body.kind == "top-up" else "adjustment"
     payment = Payment(
         payment_id=payment_id(account_id, key),
         account_id=account_id,
         idempotency_key=key,
-        kind=body.kind,
+        kind=kind,
         amount_micro=amount_micro,
         currency=currency,
         reference=body.reference,
         received_at=rooms.clock.now(),
         received_by=who,
+        refunds=await _refunded(rooms, account_id, body),
     )
     kept, new = await rooms.payments.receive(payment)
     response.status_code = 201 if new else 200
     return payment_shown(kept)
+
+
+async def _refunded(rooms: Rooms, account_id: str, body: PaymentBody) -> UUID | None:
+    """The payment that a refund gives back, by its id or its key."""
+    if body.kind != "refund":
+        if body.payment is not None:
+            raise BadInput("payment", body.payment, "none: only a refund names a payment")
+        return None
+    if body.payment is None:
+        raise BadInput("payment", None, "the id, or the key, of the payment that is refunded")
+    return await rooms.payments.find(account_id, body.payment)
+
+
+@router.get("/clients/{account_id}/payments")
+async def list_payments(
+    account_id: AccountId, rooms: In, cursor: Cursor = None, limit: Limit = 50
+) -> dict[str, Any]:
+    """A client's payments, the newest first, each with whether it is in the balance yet."""
+    await rooms.store.account(account_id)
+    return await rooms.payments.payments(account_id, cursor, limit)
+
+
+@router.get("/clients/{account_id}/payments/{payment_id}")
+async def get_payment(account_id: AccountId, payment_id: UUID, rooms: In) -> dict[str, Any]:
+    """One payment of a client."""
+    await rooms.store.account(account_id)
+    return await rooms.payments.payment(account_id, payment_id)
+
+
+@router.get("/payments/unclaimed")
+async def list_unclaimed(rooms: In) -> dict[str, Any]:
+    """Payments that rating read from the topic and that accounts does not hold."""
+    return {"items": await rooms.claims.unclaimed(), "next": None}
+
+
+@router.post("/payments/claims")
+async def post_claims(body: ClaimsBody, rooms: In, who: Who) -> dict[str, Any]:
+    """Enter payments that accounts lost with a restore, under their own ids."""
+    payments = [
+        Payment(
+            payment_id=claim.payment_id,
+            account_id=claim.account_id,
+            idempotency_key="",
+            kind=claim.kind,
+            amount_micro=_claimed_amount(claim.kind, claim.amount),
+            currency=claim.currency,
+            reference=claim.reference,
+            received_at=claim.received_at,
+            received_by=who,
+            refunds=claim.refunds,
+            claimed_by=who,
+        )
+        for claim in body.payments
+    ]
+    # A refund names its payment, which may be claimed with it.
+    ordered = sorted(payments, key=lambda payment: payment.refunds is not None)
+    found = {p.payment_id: await rooms.claims.claim(p, body.reason) for p in ordered}
+    return {"items": [found[p.payment_id]._asdict() for p in payments]}
+
+
+def _claimed_amount(kind: Kind, text: str) -> int:
+    micro = parse_micro(text)
+    if kind == "top-up" and micro <= 0:
+        raise BadInput("amount", text, "more than 0 for a top-up")
+    return micro
 
 
 def payment_shown(payment: Payment) -> dict[str, Any]:
@@ -56,4 +125,5 @@ def payment_shown(payment: Payment) -> dict[str, Any]:
         "reference": payment.reference,
         "received_at": payment.received_at,
         "received_by": payment.received_by,
+        "refunds": payment.refunds,
     }

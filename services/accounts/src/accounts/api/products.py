@@ -5,7 +5,8 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from accounts.api.bodies import ProductBody
-from accounts.api.rooms import AccountId, In, Who
+from accounts.api.rooms import AccountId, In, Versions, Who
+from accounts.clients.versions import etag
 from accounts.product import Product, enter_product, product_warnings
 from accounts.store import Deed
 from ringfence.events.model import Id
@@ -21,6 +22,7 @@ async def put_product(
     rooms: In,
     who: Who,
     response: Response,
+    versions: Versions,
 ) -> dict[str, Any]:
     """Create or replace a product. A malformed field is refused, and nothing changes."""
     product = enter_product(
@@ -32,10 +34,14 @@ async def put_product(
         prepaid=body.prepaid,
         package_id=body.package,
         fields=body.fields(),
+        bill_from=body.bill_from,
     )
     done = Deed(who, f"product {service_id} entered")
-    account, new = await rooms.store.put_product(product, done)
+    product, account, new = await rooms.store.put_product(
+        product, done, servers=rooms.known_servers(), versions=versions
+    )
     response.status_code = 201 if new else 200
+    response.headers["ETag"] = etag(account.version)
     shown = product_shown(product)
     return {**shown, "version": account.version, "warnings": product_warnings(product)}
 
@@ -55,11 +61,17 @@ async def get_product(account_id: AccountId, service_id: Id, rooms: In) -> dict[
 
 @router.delete("/{service_id}")
 async def delete_product(
-    account_id: AccountId, service_id: Id, rooms: In, who: Who
+    account_id: AccountId,
+    service_id: Id,
+    rooms: In,
+    who: Who,
+    response: Response,
+    versions: Versions,
 ) -> dict[str, Any]:
     """Remove a product. Calls of it that come later go to the unrated queue."""
     done = Deed(who, f"product {service_id} removed")
-    account = await rooms.store.delete_product(account_id, service_id, done)
+    account = await rooms.store.delete_product(account_id, service_id, done, versions=versions)
+    response.headers["ETag"] = etag(account.version)
     return {"account_id": account_id, "service_id": service_id, "version": account.version}
 
 
@@ -74,6 +86,7 @@ def product_shown(product: Product) -> dict[str, Any]:
         "server_id": service.server_id,
         "prepaid": service.prepaid,
         "package": product.package_id,
+        "bill_from": service.bill_from,
         **product.fields,
         "service": service.model_dump(mode="json", exclude={"package"}),
     }

@@ -3,26 +3,65 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Query, Request
+from fastapi import Depends, Header, Query, Request
 
+from accounts.clients.history import History
+from accounts.clients.overview import Overview
+from accounts.clients.versions import read_if_match
 from accounts.paging import MAX_LIMIT
+from accounts.payments.claims import ClaimStore
+from accounts.servers import Servers
 from accounts.store import Store
+from accounts.store_operations import Operations
 from accounts.store_payments import PaymentStore
 from accounts.store_reports import Reports
 from accounts.store_tariffs import TariffStore
 from ringfence.clock import Clock
+from ringfence.events.account import OperatingMode
 from ringfence.events.model import Id
+from ringfence.postgres.pool import Pool
 
 
 @dataclass(frozen=True)
 class Rooms:
-    """All that the routes are given."""
+    """All that the routes are given. `servers` None: product checks know of no server."""
 
     clock: Clock
     store: Store
     payments: PaymentStore
+    claims: ClaimStore
     tariffs: TariffStore
     reports: Reports
+    overview: Overview
+    history: History
+    operations: Operations
+    servers: Servers | None
+    default_mode: OperatingMode
+
+    @classmethod
+    def over(
+        cls, pool: Pool, clock: Clock, servers: Servers | None, default_mode: OperatingMode
+    ) -> "Rooms":
+        """The stores over one pool."""
+        return cls(
+            clock=clock,
+            store=Store(pool, clock),
+            payments=PaymentStore(pool),
+            claims=ClaimStore(pool),
+            tariffs=TariffStore(pool, clock),
+            reports=Reports(pool),
+            overview=Overview(pool),
+            history=History(pool),
+            operations=Operations(pool, clock),
+            servers=servers,
+            default_mode=default_mode,
+        )
+
+    def known_servers(self) -> frozenset[str] | None:
+        """The ids of the servers that exist; None when nothing is known of servers."""
+        if self.servers is None:
+            return None
+        return frozenset(server.server_id for server in self.servers.read().servers)
 
 
 def _rooms(request: Request) -> Rooms:
@@ -35,8 +74,17 @@ def _who(request: Request) -> str:
     return who
 
 
+def _versions(
+    if_match: Annotated[
+        str | None, Header(description="the version that the change is for")
+    ] = None,
+) -> frozenset[int] | None:
+    return read_if_match(if_match)
+
+
 In = Annotated[Rooms, Depends(_rooms)]
 Who = Annotated[str, Depends(_who)]
+Versions = Annotated[frozenset[int] | None, Depends(_versions)]
 AccountId = Id
 Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before")]
 Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]

@@ -1,0 +1,78 @@
+"""What a change changed: the fields of a client before and after, as the audit keeps them. Pure."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from accounts.account import Account, shown_profile
+from accounts.orders import Order, in_force
+from accounts.product import Product
+from ringfence.money import format_micro
+
+Facts = dict[str, Any]
+
+
+class Difference(NamedTuple):
+    """Only the fields that changed; `before` is None for what is new."""
+
+    before: Facts | None
+    after: Facts | None
+
+
+def facts(account: Account, now: datetime) -> Facts:
+    """A client as people read it, in the names of the API."""
+    return {
+        **account.client.model_dump(mode="json"),
+        **shown_profile(account, now).model_dump(mode="json", exclude={"threshold_micro"}),
+        "currency": account.currency,
+        "time_zone": account.time_zone,
+        "outstanding": format_micro(account.outstanding_micro),
+        "credit_limit": format_micro(account.credit_limit_micro),
+        "mode": account.mode,
+        "leave_off": account.leave_off,
+        "orders": [order_shown(order) for order in in_force(account.orders, now)],
+    }
+
+
+def order_shown(order: Order) -> Facts:
+    """An order as answers carry it."""
+    return {
+        "kind": order.kind,
+        "product": order.service_id,
+        "given_by": order.given_by,
+        "reason": order.reason,
+        "since": order.since.isoformat(),
+        "until": order.until.isoformat() if order.until else None,
+    }
+
+
+def product_facts(product: Product | None) -> Facts:
+    """A product as it was entered, under its id; nothing for None."""
+    if product is None:
+        return {}
+    service = product.service
+    entered = {
+        "name": service.name,
+        "server_id": service.server_id,
+        "prepaid": service.prepaid,
+        "package": product.package_id,
+        "bill_from": service.bill_from.isoformat() if service.bill_from else None,
+        **product.fields,
+    }
+    return {f"product {service.service_id}": entered}
+
+
+def difference(before: Facts | None, after: Facts) -> Difference:
+    """Only what differs, a level deeper for products."""
+    if before is None:
+        return Difference(None, after)
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    old, new = _only(before, names), _only(after, names)
+    for name in names:
+        if isinstance(old.get(name), Mapping) and isinstance(new.get(name), Mapping):
+            old[name], new[name] = difference(old[name], new[name])
+    return Difference(old, new)
+
+
+def _only(found: Facts, names: list[str]) -> Facts:
+    return {name: found[name] for name in names if name in found}

@@ -1,0 +1,98 @@
+"""The next version of clients: saved, recorded and published in the transaction of a change."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from accounts.account import Account, account_changed
+from accounts.clients.changes import Difference, Facts, difference, facts
+from accounts.payments.rows import accepted_payments
+from accounts.store_rows import account_columns, services_of
+from ringfence import ids
+from ringfence.clock import Clock
+from ringfence.errors import BadInput
+from ringfence.events.account import AccountChanged
+from ringfence.kafka.records import Outgoing
+from ringfence.postgres.outbox import enqueue
+from ringfence.postgres.pool import Connection
+from ringfence.topics import ACCOUNT_CHANGED
+
+SCHEMA = "accounts"
+MAX_EVENT_BYTES = 400_000
+"""An account that does not fit in one record could never be published."""
+
+
+@dataclass(frozen=True)
+class Deed:
+    """Who changes something, what, and why."""
+
+    who: str
+    what: str
+    correlation_id: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A client before and after; `was` and `now` are what changed beside it, such as a product."""
+
+    before: Account | None
+    after: Account
+    was: Facts = field(default_factory=dict)
+    now: Facts = field(default_factory=dict)
+
+
+async def publish(
+    connection: Connection, changes: Sequence[Change], deed: Deed, clock: Clock
+) -> list[Account]:
+    """Give clients that are locked their next versions, each with its record of what changed."""
+    now = clock.now()
+    ids_of = [change.after.account_id for change in changes]
+    services = await services_of(connection, ids_of)
+    accepted = await accepted_payments(connection, ids_of)
+    raised = [c.after.model_copy(update={"version": c.after.version + 1}) for c in changes]
+    await connection.executemany(
+        "update accounts.account set version = $2, time_zone = $3, client = $4, profile = $5,"
+        " outstanding_micro = $6, orders = $7, mode = $8, leave_off = $9, credit_limit_micro = $10,"
+        " outstanding_as_of = $11, changed_at = $12 where account_id = $1",
+        [(a.account_id, a.version, *account_columns(a), now) for a in raised],
+    )
+    differences = [_difference(change, clock) for change in changes]
+    await connection.executemany(
+        "insert into accounts.account_change (account_id, version, what, changed_by, changed_at,"
+        " reason, before, after) values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        [
+            (a.account_id, a.version, deed.what, deed.who, now, deed.reason, d.before, d.after)
+            for a, d in zip(raised, differences, strict=True)
+        ],
+    )
+    events = [
+        _event(
+            account_changed(a, services[a.account_id], now, accepted.get(a.account_id, 0)),
+            deed.correlation_id,
+        )
+        for a in raised
+    ]
+    await enqueue(connection, SCHEMA, events)
+    return raised
+
+
+def _difference(change: Change, clock: Clock) -> Difference:
+    now = clock.now()
+    before = None if change.before is None else {**facts(change.before, now), **change.was}
+    return difference(before, {**facts(change.after, now), **change.now})
+
+
+def _event(data: AccountChanged, correlation_id: str) -> Outgoing:
+    value = data.to_json()
+    if len(value) > MAX_EVENT_BYTES:
+        expected = f"at most {MAX_EVENT_BYTES} bytes for a client and all of its products"
+        raise BadInput("client", f"{len(value)} bytes", expected)
+    return Outgoing(
+        topic=ACCOUNT_CHANGED,
+        key=data.account_id,
+        value=value,
+        event_id=ids.derive(ACCOUNT_CHANGED.name, data.account_id, data.version),
+        time=data.changed_at,
+        source=SCHEMA,
+        correlation_id=correlation_id,
+    )

@@ -1,0 +1,310 @@
+"""Why a client is on or off, what brings it back, and what a change will do: in words. Pure.
+
+The words follow from the funds hold as balance-watch decided it, and from the orders in force, by
+the rules of domain/billing, section 7 (b2).
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NamedTuple
+
+from accounts.account import Account
+from accounts.orders import Order, in_force, shown_instant
+from ringfence.money import format_micro
+
+HoldKind = Literal["funds", "manual", "forced", "whmcs"]
+_NAMES = {
+    "manual": "manual order",
+    "forced": "forced order",
+    "whmcs": "WHMCS order",
+    "exemption": "exemption",
+}
+
+
+@dataclass(frozen=True)
+class Funds:
+    """The funds of an account as last seen. `held`: the funds hold is on, and counts.
+
+    `balance_micro` is None before the first posting. `braked`: the brake keeps funds holds from
+    cutting anybody who is on.
+    """
+
+    balance_micro: int | None = None
+    held: bool = False
+    braked: bool = False
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product as the words need it. `off`: switched off, or about to be."""
+
+    service_id: str
+    prepaid: bool = True
+    off: bool = False
+
+
+@dataclass(frozen=True)
+class Situation:
+    """All that decides whether a client's products are on, at the instant `now`."""
+
+    account: Account
+    products: tuple[Product, ...]
+    funds: Funds
+    now: datetime
+
+
+class Hold(NamedTuple):
+    """One thing that holds a product off: its order, or the funds."""
+
+    kind: HoldKind
+    order: Order | None = None
+
+
+def holds_of(situation: Situation, product: Product) -> tuple[Hold, ...]:
+    """What holds a product off; nothing for a client without VoIP service."""
+    account = situation.account
+    if not account.profile.has_voip_service:
+        return ()
+    orders = _orders_of(situation, product.service_id)
+    exempt = any(order.kind == "exemption" for order in orders)
+    funds = situation.funds.held and product.prepaid and not exempt
+    held_by = [Hold(order.kind, order) for order in orders if order.kind != "exemption"]
+    return (*((Hold("funds"),) if funds else ()), *held_by)
+
+
+def _orders_of(situation: Situation, service_id: str) -> list[Order]:
+    orders = in_force(situation.account.orders, situation.now)
+    return [order for order in orders if order.service_id in (None, service_id)]
+
+
+def reason(situation: Situation) -> str:
+    """Why products of the client are held off, in words; empty when none is."""
+    return "; ".join(_hold_words(situation, hold, "list") for hold in _holds(situation))
+
+
+def brings_back(situation: Situation) -> str:
+    """What would end all holds of the client, in words; empty when there is none."""
+    needed: list[str] = []
+    for hold in _holds(situation):
+        needed += _ends(situation, hold)
+    return " and ".join(dict.fromkeys(needed))
+
+
+def _holds(situation: Situation) -> list[Hold]:
+    """The holds of all products, each once, in the order of the products."""
+    found = (hold for product in situation.products for hold in holds_of(situation, product))
+    return list(dict.fromkeys(found))
+
+
+def _ends(situation: Situation, hold: Hold) -> list[str]:
+    if hold.order is not None:
+        return [f"the end of the {_order_name(hold.order)}"]
+    account, balance = situation.account, situation.funds.balance_micro
+    missing = -account.credit_limit_micro - (balance or 0)
+    needed = []
+    if missing > 0:
+        needed.append(f"a payment of more than {format_micro(missing)}")
+    elif missing == 0:
+        needed.append("a payment")
+    if account.outstanding_micro > 0:
+        needed.append(f"payment of the invoices ({format_micro(account.outstanding_micro)})")
+    return needed or ["the settlement of the last payment"]
+
+
+Style = Literal["list", "sentence"]
+
+
+def _hold_words(situation: Situation, hold: Hold, style: Style) -> str:
+    if hold.order is not None:
+        return order_words(hold.order, with_reason=style == "list")
+    return funds_words(situation, style)
+
+
+def funds_words(situation: Situation, style: Style = "list") -> str:
+    """Why the funds hold is on: in a list `no credit: balance -3.60`, with the currency in a
+    sentence: `no credit (balance -3.60 CAD)`.
+    """
+    account = situation.account
+    unit = "" if style == "list" else f" {account.currency}"
+    credit, debts, limit = (
+        f"{format_micro(micro)}{unit}"
+        for micro in (
+            situation.funds.balance_micro or 0,
+            account.outstanding_micro,
+            account.credit_limit_micro,
+        )
+    )
+    balance = situation.funds.balance_micro
+    if balance is None:
+        return "off since it was imported, and nothing was posted yet"
+    if balance <= -account.credit_limit_micro:
+        cause = (
+            "no credit" if not account.credit_limit_micro else f"credit limit of {limit} used up"
+        )
+        return f"{cause}: balance {credit}" if style == "list" else f"{cause} (balance {credit})"
+    if account.outstanding_micro > balance:
+        return f"debts of {debts} are larger than the credit of {credit}"
+    if account.outstanding_micro > 0:
+        return f"debts of {debts} are not paid yet: held until they are, with a credit of {credit}"
+    return f"the last payment is being settled: balance {credit}"
+
+
+def _order_name(order: Order) -> str:
+    product = f" for {order.service_id}" if order.service_id else ""
+    return f"{_NAMES[order.kind]}{product}"
+
+
+def order_words(order: Order, *, with_reason: bool = True) -> str:
+    """An order in words: `manual order by olga until 2026-12-01 05:00Z: holiday`."""
+    until = f" until {shown_instant(order.until)}" if order.until else ""
+    why = f": {order.reason}" if order.reason and with_reason else ""
+    return f"{_order_name(order)} by {order.given_by}{until}{why}"
+
+
+def what_happens(after: Situation, before: Situation | None = None) -> str:
+    """What a change does, in one sentence. `before` is the situation that it changed."""
+    if not after.account.profile.has_voip_service:
+        return "nothing: has no VoIP service"
+    if not after.products:
+        return "nothing: has no product yet"
+    if after.account.mode == "shadow":
+        return _in_shadow(after, before)
+    was_off = _off_before(after, before)
+    effects = {p.service_id: _effect(after, p, was_off[p.service_id]) for p in after.products}
+    if len(set(effects.values())) == 1:
+        return next(iter(effects.values()))
+    return "; ".join(f"{service_id}: {effect}" for service_id, effect in effects.items())
+
+
+def _off_before(after: Situation, before: Situation | None) -> dict[str, bool]:
+    """Which products were off, or were to be: as the suspender shows it, and as the orders before
+    the change asked for, since the suspender may not have seen them yet.
+    """
+    live = before is not None and before.account.mode == "live"
+    asked = (
+        {p.service_id for p in before.products if holds_of(before, p)} if before and live else set()
+    )
+    braked = after.funds.braked
+    return {p.service_id: p.off or (p.service_id in asked and not braked) for p in after.products}
+
+
+def _effect(situation: Situation, product: Product, was_off: bool) -> str:
+    holds = holds_of(situation, product)
+    if holds and was_off:
+        return f"stays off: {_sentence(situation, holds)}"
+    if holds and situation.funds.braked and {hold.kind for hold in holds} == {"funds"}:
+        return f"stays on while the brake is on: {_sentence(situation, holds)}"
+    if holds:
+        return "switched off within seconds"
+    if was_off:
+        return "switched on within seconds"
+    return f"stays on{_exempt_words(situation, product)}"
+
+
+def _exempt_words(situation: Situation, product: Product) -> str:
+    if not (situation.funds.held and product.prepaid):
+        return ""
+    exemptions = [o for o in _orders_of(situation, product.service_id) if o.kind == "exemption"]
+    given = f": {order_words(exemptions[0], with_reason=False)}" if exemptions else ""
+    return f"{given}, though {funds_words(situation, 'sentence')}" if given else ""
+
+
+def _sentence(situation: Situation, holds: Iterable[Hold]) -> str:
+    return "; ".join(_hold_words(situation, hold, "sentence") for hold in holds)
+
+
+def _in_shadow(after: Situation, before: Situation | None) -> str:
+    held = [product for product in after.products if holds_of(after, product)]
+    would = f"would be off: {_sentence(after, _holds(after))}" if held else "would be on"
+    was_live = before is not None and before.account.mode == "live"
+    off = [product for product in after.products if product.off]
+    if was_live and off and after.account.leave_off:
+        return f"shadow mode: what was switched off stays off; {would}"
+    if was_live and off:
+        return f"shadow mode: what was switched off is switched on within seconds; {would}"
+    return f"shadow mode: nothing is switched; {would}"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A product's state as the suspender shows it. `desired` is what its holds want.
+
+    `confirmed` is what the PBX was read back to say last, None before the first time.
+    """
+
+    service_id: str
+    desired: str | None
+    confirmed: str | None
+    switching: bool
+    since: datetime | None
+    attempts: int = 0
+    last_error: str = ""
+
+
+def line_words(situation: Situation, product: Product, line: Line) -> str:
+    """Why one product is on or off, in words."""
+    if not situation.account.profile.has_voip_service:
+        return "left alone: has no VoIP service"
+    holds = holds_of(situation, product)
+    why = "; ".join(_hold_words(situation, hold, "list") for hold in holds)
+    if situation.account.mode == "shadow":
+        return f"would be off: {why}" if why else "would be on"
+    if line.switching:
+        trouble = f" ({line.attempts} attempts: {line.last_error})" if line.last_error else ""
+        way = "off" if why else "on"
+        return f"is being switched {way}{trouble}{f': {why}' if why else ''}"
+    if line.confirmed == "suspended":
+        since = f" since {shown_instant(line.since)}" if line.since else ""
+        return f"off{since}: {why or 'to be switched on'}"
+    if holds and situation.funds.braked and {hold.kind for hold in holds} == {"funds"}:
+        return f"on while the brake is on: {why}"
+    if holds:
+        return f"to be switched off: {why}"
+    return f"on{_exempt_words(situation, product)}"
+
+
+def explanation(situation: Situation, state: str, would: str | None) -> list[str]:
+    """Why the client is on or off: sentences, the most important one first."""
+    account = situation.account
+    name, why, back = account.account_id, reason(situation), brings_back(situation)
+    sentences = [_state_words(name, state, why)]
+    if account.mode == "shadow":
+        sentences.append(f"It is in shadow mode: nothing is switched; it would be {would or 'on'}.")
+        if would == "off":
+            sentences.append(f"It would be off: {why}.")
+    if back and (state != "on" or would == "off"):
+        sentences.append(f"What brings it back: {back}.")
+    sentences += [f"In force: {order_words(o)}." for o in _exemptions(situation)]
+    sentences += _funds_sentences(situation)
+    return [sentence for sentence in sentences if sentence]
+
+
+def _state_words(name: str, state: str, why: str) -> str:
+    because = f": {why}" if why else ""
+    return {
+        "no-service": f"{name} has no VoIP service that could be switched.",
+        "off": f"{name} is off{because}.",
+        "switching": f"{name} is being switched{because}.",
+        "failed": f"{name} could not be switched as it should be{because}.",
+        "on": f"{name} is on.",
+    }[state]
+
+
+def _exemptions(situation: Situation) -> Sequence[Order]:
+    orders = in_force(situation.account.orders, situation.now)
+    return [order for order in orders if order.kind == "exemption"]
+
+
+def _funds_sentences(situation: Situation) -> list[str]:
+    account, funds = situation.account, situation.funds
+    if funds.balance_micro is None:
+        return ["Nothing was posted to it yet: its funds decide nothing until then."]
+    unit = account.currency
+    parts = [f"Balance {format_micro(funds.balance_micro)} {unit}"]
+    parts.append(f"unpaid invoices {format_micro(account.outstanding_micro)} {unit}")
+    if account.credit_limit_micro:
+        parts.append(f"credit limit {format_micro(account.credit_limit_micro)} {unit}")
+    held = "the funds hold is on" if funds.held else "the funds hold is off"
+    braked = "; the brake is on: funds holds cut nobody" if funds.braked else ""
+    return [f"{', '.join(parts)}; {held}{braked}."]

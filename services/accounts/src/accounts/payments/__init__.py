@@ -1,0 +1,1 @@
+"""Payments: top-ups, adjustments, refunds, opening balances, and claims after a restore."""

@@ -1,0 +1,115 @@
+"""Payments: money that comes in or goes back, once for each idempotency key of an account. Pure."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from accounts.refusals import Clash, Unknown
+from ringfence import ids
+from ringfence.errors import BadInput
+from ringfence.money import format_micro, parse_micro
+
+Kind = Literal["top-up", "adjustment"]
+Posted = Literal["top-up", "adjustment", "refund"]
+"""What a request may post: a refund is kept as an adjustment that names its payment."""
+
+OPENING = "opening"
+"""The key of a client's opening balance. It is reserved, as are keys that begin as claims do."""
+
+CLAIMED = "claimed:"
+_KEY = re.compile(r"[\x21-\x7e]{1,200}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Payment:
+    """Money that came in for an account; adjustments may be negative.
+
+    `refunds` is the payment that a refund gives back; `claimed_by` who entered a payment from the
+    topic after accounts had lost it, `claim_reason` why.
+    """
+
+    payment_id: UUID
+    account_id: str
+    idempotency_key: str
+    kind: Kind
+    amount_micro: int
+    currency: str
+    reference: str
+    received_at: datetime
+    received_by: str
+    refunds: UUID | None = None
+    claimed_by: str | None = None
+    claim_reason: str | None = None
+
+
+def check_key(key: str | None) -> str:
+    """The header `Idempotency-Key`. Raises BadInput when it is missing or not plain."""
+    if key is None or not _KEY.fullmatch(key):
+        expected = "a key of your own for this payment: 1 to 200 printable ASCII characters"
+        raise BadInput("Idempotency-Key", key, expected)
+    if key == OPENING:
+        expected = "another key: this one is kept for the client's opening balance"
+        raise BadInput("Idempotency-Key", key, expected)
+    if key.startswith(CLAIMED):
+        expected = f"a key that does not begin with {CLAIMED!r}, which marks claimed payments"
+        raise BadInput("Idempotency-Key", key, expected)
+    return key
+
+
+def read_amount(kind: Posted, text: str) -> int:
+    """The amount to post, in micro-units; that of a refund is negative.
+
+    Raises BadInput for zero, and for a top-up or a refund below it.
+    """
+    micro = parse_micro(text)
+    if micro == 0 or (kind != "adjustment" and micro < 0):
+        expected = "an amount other than 0" if kind == "adjustment" else "more than 0"
+        raise BadInput("amount", text, expected)
+    return -micro if kind == "refund" else micro
+
+
+def check_refund(payment: Payment, original: Payment | None, refunded_micro: int) -> None:
+    """Whether a refund may be posted, if so much of the original was refunded before.
+
+    Raises Unknown for a payment that the client does not have, and Clash for one that cannot be
+    refunded, or of which less is left.
+    """
+    if original is None or original.account_id != payment.account_id:
+        named = str(payment.refunds)
+        raise Unknown("payment", named, "the id, or the key, of a payment of this client")
+    if original.refunds is not None or original.kind != "top-up":
+        what = "a refund" if original.refunds else "an adjustment"
+        raise Clash("payment", str(original.payment_id), f"{what} cannot be refunded")
+    left = original.amount_micro - refunded_micro
+    if -payment.amount_micro > left:
+        was = f"{format_micro(original.amount_micro)} {original.currency}"
+        raise Clash(
+            "amount",
+            format_micro(-payment.amount_micro),
+            f"{format_micro(left)} of the payment of {was} are left to refund",
+        )
+
+
+def payment_id(account_id: str, key: str) -> UUID:
+    """The id of the payment: the same key of an account is the same payment."""
+    return ids.derive("payment", account_id, key)
+
+
+def check_same(first: Payment, again: Payment) -> None:
+    """Raises Clash, which says what differs, if a key comes again with another content."""
+    for field, before, now in (
+        ("kind", first.kind, again.kind),
+        ("amount", format_micro(first.amount_micro), format_micro(again.amount_micro)),
+        ("currency", first.currency, again.currency),
+        ("reference", first.reference, again.reference),
+        ("payment", _named(first.refunds), _named(again.refunds)),
+    ):
+        if before != now:
+            what = f"Idempotency-Key {first.idempotency_key} was used before with {before!r}"
+            raise Clash(field, now, f"{what}; nothing was posted again")
+
+
+def _named(refunds: UUID | None) -> str:
+    return str(refunds) if refunds else ""
