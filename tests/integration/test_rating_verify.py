@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -19,7 +20,7 @@ from ringfence.ids import derive
 from ringfence.kafka.records import Outcome, Received
 from ringfence.observe.health import Progress
 from ringfence.postgres.pool import open_pool
-from ringfence.testing.records import account, call, from_outgoing, received
+from ringfence.testing.records import NOON, account, call, from_outgoing, received
 from ringfence.topics import ACCOUNT_CHANGED, BALANCE_CHANGED
 
 UNIT = 1_000_000
@@ -260,6 +261,38 @@ async def test_a_client_that_was_imported_as_suspended_is_held_without_a_posting
         "select held and balance_version = 0 from report.level where account_id = '1005'"
     )
     assert (await installation.verify("--wait=0"))[0] == 0
+
+
+async def test_the_first_pair_of_a_client_may_lie_between(installation: Installation) -> None:
+    """Debts that the first credit covers: nothing was held before."""
+    await installation.profile("1007", 1, owe=5, accepted=1)
+    await installation.pay("top-up", 8, "1007")
+    pair = "select funds, held from report.funds_pair where account_id = '1007'"
+    (row,) = await installation.bench.sql(pair)
+    assert tuple(row) == ("between", False)
+    assert (await installation.verify("--wait=0"))[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("order", "code"),
+    [
+        ({}, 0),
+        ({"service_id": "svc-1001"}, 0),
+        ({"service_id": "another"}, 1),
+        ({"until": NOON - timedelta(days=999)}, 1),
+        ({"kind": "manual"}, 1),
+    ],
+)
+async def test_only_an_exemption_in_force_lifts_the_funds_hold(
+    installation: Installation, order: dict[str, Any], code: int
+) -> None:
+    exemption = {"kind": "exemption", "given_by": "olga", "since": NOON, **order}
+    await installation.profile("1001", 5, accepted=2, orders=[exemption])
+    await installation.bench.sql("update suspender.account set profile_version = 5" + OF_1001)
+    await installation.bench.sql(
+        "update suspender.service set would = 'active', holds = '{}'" + OF_1001
+    )
+    assert (await installation.verify("--wait=0"))[0] == code
 
 
 async def test_an_account_without_a_posting_is_not_expected_to_be_held(
