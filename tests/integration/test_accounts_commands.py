@@ -12,11 +12,12 @@ from click.testing import CliRunner, Result
 
 from accounts.commands.calls import calls, unrated
 from accounts.commands.clients import client
-from accounts.commands.money import ledger, topup
+from accounts.commands.money import ledger
 from accounts.commands.packages import package
 from accounts.commands.products import product
-from accounts.commands.suspension import services, suspend, unsuspend
+from accounts.commands.suspension import services
 from accounts.commands.tariffs import tariff
+from accounts.commands.topup import topup
 
 Run = Callable[..., Awaitable[Result]]
 
@@ -46,9 +47,14 @@ async def test_a_client_is_set_listed_and_shown(run: Run) -> None:
     )  # fmt: skip
     changed = await run(client, "set", "bert", "--low-balance-threshold", "1,500")
     listed = await run(client, "list")
+    machine = await run(client, "list", "--json")
     assert (made.exit_code, changed.exit_code) == (0, 0), made.output + changed.output
     assert "Bert [red]" in listed.stdout
-    assert "1,500" in listed.stdout
+    assert "2 clients." in listed.stdout
+    thresholds = {
+        row["account_id"]: row["low_balance_threshold"] for row in json.loads(machine.stdout)
+    }
+    assert thresholds == {"anna": "$15", "bert": "1,500"}
     assert max(map(len, listed.stdout.splitlines())) <= 80
     shown = json.loads((await run(client, "show", "bert", "--json")).stdout)
     assert (shown["first_name"], shown["has_voip_service"]) == ("Bert [red]", True)
@@ -57,16 +63,17 @@ async def test_a_client_is_set_listed_and_shown(run: Run) -> None:
 async def test_a_top_up_prints_its_key_and_is_not_posted_twice_with_it(
     run: Run, door: FrontDoor
 ) -> None:
-    first = await run(topup, "anna", "20.00")
+    first = await run(topup, "anna", "20.00", "--no-wait")
     key = first.stderr.split()[1]
-    again = await run(topup, "anna", "20.00", "--key", key, "--json")
+    again = await run(topup, "anna", "20.00", "--key", key, "--json", "--no-wait")
     assert (first.exit_code, again.exit_code) == (0, 0)
     assert json.loads(again.stdout)["idempotency_key"] == key
-    assert len(await door.told("payment.received.v1")) == 1
+    told = await door.told("payment.received.v1")
+    assert [each["amount_micro"] for each in told if each["kind"] == "top-up"] == [20_000_000]
 
 
 async def test_a_negative_adjustment_can_be_typed(run: Run) -> None:
-    posted = await run(topup, "anna", "-3.50", "--adjustment", "--json")
+    posted = await run(topup, "anna", "-3.50", "--adjustment", "--json", "--no-wait")
     assert json.loads(posted.stdout)["amount_micro"] == -3_500_000
 
 
@@ -146,13 +153,6 @@ async def test_bad_rows_of_a_tariff_are_listed_by_line(run: Run, tmp_path: Path)
     assert refused.exit_code == 2
     assert "line 5: Prefix" in refused.stderr
     assert "line 6: RateValue" in refused.stderr
-
-
-async def test_suspension_by_hand(run: Run) -> None:
-    on = await run(suspend, "anna")
-    off = await run(unsuspend, "anna", "--json")
-    assert "manual voip suspend  Yes" in on.stdout
-    assert json.loads(off.stdout)["manual_voip_suspend"] == "None"
 
 
 @pytest.mark.parametrize("command", [[ledger, "anna"], [calls, "anna"], [services], [unrated]])

@@ -7,7 +7,7 @@ import click
 
 from accounts.commands.connection import FrontDoor, front_door, path_of
 from accounts.commands.orders import reason_option
-from accounts.commands.tables import output_options, plural, print_json
+from accounts.commands.tables import output_options, plural, print_json, say
 from accounts.commands.times import sentence
 
 ANSWER_S = 10.0
@@ -36,7 +36,7 @@ def _status(door: FrontDoor, *, json_wanted: bool) -> None:
     elif not found["on"]:
         click.echo("The brake is off: clients are cut as their credit ends.")
     else:
-        click.echo(f"The brake is on since {sentence(found['on_since'])}: {found['cause']}.")
+        say(f"The brake is on since {sentence(found['on_since'])}: {found['cause']}.")
         click.echo(f"{plural(found['paused'], 'cut')} paused; restoring goes on. What next:")
         click.echo("  ringfence brake release   they are right: cut them now")
         click.echo("  ringfence brake undo      they are wrong: spare them")
@@ -78,7 +78,7 @@ def _command(command: str, reason: str | None, json_wanted: bool) -> None:
             err=True,
         )
     else:
-        click.echo(f"{found['state']}: {found['answer']}")
+        say(f"{found['state']}: {found['answer']}")
     if found["state"] != "done":
         raise SystemExit(EXIT_REFUSED_OR_SILENT)
 

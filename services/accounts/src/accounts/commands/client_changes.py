@@ -1,22 +1,25 @@
 """`ringfence client set` and `client history`: a client is changed, and who changed it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
+from accounts.commands.client_facts import show_client_facts
 from accounts.commands.connection import fail, front_door, path_of
 from accounts.commands.tables import (
     limit_option,
     moment,
     output_options,
-    show_facts,
+    print_json,
+    say,
     show_rows,
+    show_warnings,
     titled,
 )
 
 _SUSPENSION = ("manual_voip_suspend", "voip_suspended")
 _NEEDED = (("first_name", "--first-name"), ("currency", "--currency"))
-_UNSEEN = frozenset(("version", "changed_at"))
 
 
 @click.command("set")
@@ -54,7 +57,13 @@ def set_client(account: str, json_wanted: bool, **given: str | None) -> None:
     elif not changes:
         fail("nothing to change is given: `ringfence client set --help` lists the options")
     answer = door.ask("PATCH" if known else "PUT", place, json=changes)
-    show_facts(answer, json_wanted=json_wanted, skip=("orders",))
+    if json_wanted:
+        show_warnings(answer)
+        print_json(answer)
+    else:
+        show_client_facts(answer)
+        if known:
+            say(f"{account}: {answer['what_happens']}")
 
 
 @click.command("history")
@@ -85,27 +94,40 @@ def client_history(account: str, limit: int, json_wanted: bool) -> None:
 
 def _change(row: Any) -> str:
     """The reason, and each field that changed: `mode shadow → live`."""
-    before, after = row["before"] or {}, row["after"] or {}
+    before, after = _flat(row["before"] or {}), _flat(row["after"] or {})
     parts = [f"reason: {row['reason']}"] if row["reason"] else []
+    if row["version"] is None:
+        return parts[0] if parts else ""  # A payment: what it was says all.
     for name in dict.fromkeys((*before, *after)):
-        if name in _UNSEEN or (name.endswith("_micro") and name[: -len("_micro")] in after):
+        old, new = _value(before.get(name)), _value(after.get(name))
+        if old == new:
             continue
-        parts.append(f"{name.replace('_', ' ')} {_value(before, name)} → {_value(after, name)}")
+        parts.append(f"{name} {old} → {new}" if row["before"] else f"{name} {new}")
     return "; ".join(parts)
 
 
-def _value(values: dict[str, Any], name: str) -> str:
-    value = values.get(name)
+def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    """The values by name, those of a product by the product's name and theirs."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        named = f"{above}{name}".replace("_", " ")
+        if name.endswith("_micro"):
+            continue  # It has the decimal text beside it.
+        if isinstance(value, Mapping):
+            found.update(_flat(value, f"{name} "))
+        else:
+            found[named] = value
+    return found
+
+
+def _value(value: Any) -> str:
     if value is None or value in ("", [], {}):
         return "nothing"
-    if isinstance(value, list):
-        return ", ".join(_one(each) for each in value)
-    return _one(value)
-
-
-def _one(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, dict):
-        return " ".join(str(part) for part in value.values() if part not in (None, "", False))
+    if isinstance(value, list):
+        return ", ".join(map(_value, value))
+    if isinstance(value, Mapping):
+        product = f" for {value['product']}" if value.get("product") else ""
+        return f"{value.get('kind')} order by {value.get('given_by')}{product}"
     return str(value)

@@ -5,8 +5,9 @@ from typing import Any
 import click
 
 from accounts.commands.client_changes import client_history, set_client
+from accounts.commands.client_facts import show_client_facts
 from accounts.commands.connection import front_door, path_of
-from accounts.commands.orders import ORDER_COLUMNS
+from accounts.commands.orders import show_orders
 from accounts.commands.tables import (
     Column,
     field,
@@ -14,19 +15,11 @@ from accounts.commands.tables import (
     limit_option,
     output_options,
     print_json,
-    show_facts,
     show_rows,
     titled,
 )
 
 STATES = ("on", "off", "switching", "failed", "no-service", "would-be-off")
-_FACTS = (
-    "account_id", "first_name", "last_name", "company_name", "email", "wants_mail", "currency",
-    "time_zone", "has_voip_service", "mode", "leave_off", "balance", "level", "credit_limit",
-    "low_balance_threshold", "outstanding", "outstanding_as_of", "state", "would", "reason",
-    "since", "brings_back", "manual_voip_suspend", "voip_suspended", "suspension_failures",
-    "version",
-)  # fmt: skip
 
 
 @click.group()
@@ -128,15 +121,9 @@ def show_client(account: str, json_wanted: bool) -> None:
     if json_wanted:
         print_json({**found, "products": products})
         return
-    facts = {name: found.get(name) for name in _FACTS}
-    if not found["leave_off"]:
-        del facts["leave_off"]
-    show_facts(
-        {name: value for name, value in facts.items() if value not in (None, "", [])},
-        json_wanted=False,
-    )
+    show_client_facts(found)
     click.echo()
-    show_rows(found["orders"], ORDER_COLUMNS, json_wanted=False, empty="No orders.", noun="order")
+    show_orders(found["orders"])
     click.echo()
     columns = (
         titled("product", "service_id"),

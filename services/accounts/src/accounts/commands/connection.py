@@ -106,7 +106,7 @@ class FrontDoor:
             rows += page["items"]
             # A row that comes or goes meanwhile must not make it "312 of 311".
             count = None if "count" not in page else max(page["count"], len(rows))
-            cursor = page["next"]
+            cursor = page.get("next")
             if cursor is None:
                 break
         return Listing(rows, count, cursor is not None)

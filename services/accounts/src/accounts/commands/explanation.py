@@ -1,13 +1,9 @@
 """`ringfence explain client`: why a client is on or off, in words."""
 
-import textwrap
-
 import click
 
 from accounts.commands.connection import front_door, path_of
-from accounts.commands.tables import instant, output_options, print_json, show_rows, titled
-
-_WIDTH = 79
+from accounts.commands.tables import instant, output_options, print_json, say, show_rows, titled
 
 
 @click.command("client")
@@ -23,7 +19,7 @@ def explain_client(account: str, json_wanted: bool) -> None:
         print_json(found)
         return
     for sentence in found["words"]:
-        click.echo("\n".join(textwrap.wrap(sentence, _WIDTH)))
+        say(sentence)
     click.echo()
     columns = (
         titled("product", "product"),

@@ -7,7 +7,7 @@ import click
 
 from accounts.commands.connection import FrontDoor, fail, front_door
 from accounts.commands.orders import reason_option
-from accounts.commands.tables import output_options, plural, print_json, show_facts, show_rows
+from accounts.commands.tables import output_options, plural, print_json, say, show_facts, show_rows
 from accounts.commands.waves import Switched, switch_in_waves
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -54,7 +54,7 @@ def _status(door: FrontDoor, *, json_wanted: bool) -> None:
     if unposted is not None:
         names = ", ".join(row["account_id"] for row in unposted.rows)
         more = ", …: `ringfence client list --no-posting`" if unposted.more else ""
-        click.echo(f"They cannot go live without one: {names}{more}.")
+        say(f"They cannot go live without one: {names}{more}.")
         click.echo("Give it: ringfence client set ACCOUNT --opening-balance 0")
 
 

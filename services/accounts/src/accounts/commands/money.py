@@ -9,6 +9,7 @@ from accounts.commands.tables import (
     moment,
     output_options,
     print_json,
+    say,
     show_rows,
     show_warnings,
     titled,
@@ -63,6 +64,6 @@ def outstanding(
     kept = f"{answer['outstanding']} {answer['currency']}"
     read = f", as of {sentence(answer['outstanding_as_of'])}" if answer["outstanding_as_of"] else ""
     if answer["applied"]:
-        click.echo(f"{account} owes {kept} on unpaid invoices{read}.")
+        say(f"{account} owes {kept} on unpaid invoices{read}.")
     else:
-        click.echo(f"Nothing changed: {kept}{read} is newer than what was given.")
+        say(f"Nothing changed: {kept}{read} is newer than what was given.")

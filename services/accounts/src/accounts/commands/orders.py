@@ -1,5 +1,6 @@
 """`ringfence order`: what persons and WHMCS decided about a client or one of its products."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -7,6 +8,7 @@ import click
 from accounts.commands.connection import front_door, path_of
 from accounts.commands.tables import (
     Column,
+    Row,
     field,
     instant,
     output_options,
@@ -17,13 +19,12 @@ from accounts.commands.tables import (
 from accounts.commands.times import typed
 
 KINDS = ("manual", "forced", "whmcs", "exemption")
-ORDER_COLUMNS: tuple[Column, ...] = (
+_COLUMNS: tuple[Column, ...] = (
     field("kind"),
     ("product", lambda row: row["product"] or "whole client"),
     titled("by", "given_by"),
     instant("since", "since"),
     instant("until", "until"),
-    field("reason"),
 )
 
 product_option = click.option("--product", help="only this product; left out: the whole client")
@@ -38,6 +39,21 @@ def body_of(product: str | None, reason: str | None, until: str | None = None) -
     until = typed("--until", until, days=True)
     given = {"product": product, "reason": reason, "until": until}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def show_orders(
+    orders: Sequence[Row], *before: Column, json_wanted: bool = False, empty: str = "No orders."
+) -> None:
+    """Print orders, each with its reason below; `before` are columns that come first."""
+    show_rows(
+        orders,
+        (*before, *_COLUMNS),
+        json_wanted=json_wanted,
+        empty=empty,
+        noun="order",
+        detail=lambda row: row["reason"],
+        shrinks="by",
+    )
 
 
 @click.group()
@@ -77,15 +93,17 @@ def add_order(
 @click.argument("account")
 @click.argument("kind", type=click.Choice(KINDS))
 @product_option
+@reason_option
 @output_options
-def end_order(account: str, kind: str, product: str | None, json_wanted: bool) -> None:
+def end_order(
+    account: str, kind: str, product: str | None, reason: str | None, json_wanted: bool
+) -> None:
     """End an order of ACCOUNT.
 
     Example: ringfence order end acme-1001 exemption
     """
     place = path_of("clients", account, "orders", kind)
-    params = {"product": product} if product else {}
-    answer = front_door().ask("DELETE", place, params=params)
+    answer = front_door().ask("DELETE", place, params=body_of(product, reason))
     show_what_happens(account, answer, json_wanted=json_wanted)
 
 
@@ -101,13 +119,13 @@ def list_orders(account: str | None, json_wanted: bool) -> None:
     if account:
         rows = door.get(path_of("clients", account, "orders"))["items"]
         empty = f"No orders of {account} are in force."
-        show_rows(rows, ORDER_COLUMNS, json_wanted=json_wanted, empty=empty, noun="order")
+        show_orders(rows, json_wanted=json_wanted, empty=empty)
         return
     rows = [
         {"account_id": client["account_id"], **each}
         for client in door.listing("/clients").rows
         for each in client["orders"]
     ]
-    columns = (titled("account", "account_id"), *ORDER_COLUMNS)
+    account_column = titled("account", "account_id")
     empty = "No orders are in force."
-    show_rows(rows, columns, json_wanted=json_wanted, empty=empty, noun="order")
+    show_orders(rows, account_column, json_wanted=json_wanted, empty=empty)

@@ -14,6 +14,7 @@ from accounts.commands.tables import (
     moment,
     output_options,
     print_json,
+    say,
     show_rows,
     show_warnings,
     titled,
@@ -93,7 +94,7 @@ def refund(
         print_json({**answer, **found.as_json()})
     else:
         money = f"{answer['amount']} {answer['currency']}"
-        click.echo(f"{money} {found.sentence(account, answer['currency'])}")
+        say(f"{money} {found.sentence(account, answer['currency'])}")
 
 
 @payments.command("unclaimed")

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -171,7 +172,16 @@ def show_what_happens(account: str, answer: Row, *, json_wanted: bool) -> None:
     if json_wanted:
         print_json(answer)
     else:
-        click.echo(f"{account}: {_cell(answer['what_happens'])}")
+        say(f"{account}: {answer['what_happens']}")
+
+
+def say(text: str) -> None:
+    """Print a sentence, folded between words where it is longer than a line."""
+    width = _console().width - 1
+    folded = textwrap.wrap(
+        _cell(text), width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
+    click.echo("\n".join(folded))
 
 
 def print_json(value: object) -> None:

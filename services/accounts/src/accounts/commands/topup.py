@@ -9,7 +9,7 @@ import click
 
 from accounts.commands.connection import FrontDoor, Refusal, front_door, path_of
 from accounts.commands.posting import Watch
-from accounts.commands.tables import output_options, print_json, show_warnings
+from accounts.commands.tables import output_options, print_json, say, show_warnings
 from ringfence.errors import BadInput
 from ringfence.money import parse_micro
 
@@ -63,9 +63,9 @@ def topup(
     if json_wanted:
         print_json({**answer, **found.as_json()})
         return
-    click.echo(f"{money} {found.sentence(account, answer['currency'])}")
+    say(f"{money} {found.sentence(account, answer['currency'])}")
     for line in found.services:
-        click.echo(line)
+        say(line)
 
 
 def _warn_of_twice(door: FrontDoor, account: str, kind: str, amount: str) -> None:

@@ -83,32 +83,38 @@ def _await(door: FrontDoor, pending: list[_Pending]) -> list[Switched]:
     deadline = time.monotonic() + WAVE_S
     while pending:
         last_look = time.monotonic() >= deadline
+        braked = door.get("/brake")["on"]
         left: list[_Pending] = []
         for each in pending:
             client = door.get(path_of("clients", each.account))
-            state = client["state"]
-            if _settled(state, each.expected):
-                done.append(Switched(each.account, _OUTCOME_OF[state], _why_failed(client)))
-            elif last_look:
-                why = f"{state} after {WAVE_S:.0f} s: see `ringfence services {each.account}`"
-                done.append(Switched(each.account, "waiting", why))
-            else:
+            found = _outcome(each, client, braked=braked)
+            if found is None and last_look:
+                why = f"{client['state']} after {WAVE_S:.0f} s: `ringfence services {each.account}`"
+                found = Switched(each.account, "waiting", why)
+            if found is None:
                 left.append(each)
+            else:
+                done.append(found)
         pending = left
         if pending:
             time.sleep(_LOOK_EVERY_S)
     return done
 
 
-def _settled(state: str, expected: str | None) -> bool:
+def _outcome(pending: _Pending, client: dict[str, Any], *, braked: bool) -> Switched | None:
+    """What became of a client; None while that is open."""
+    account, expected, state = pending.account, pending.expected, client["state"]
     if state in ("failed", "no-service"):
-        return True
-    return state == expected if expected else state != "switching"
+        return Switched(account, _OUTCOME_OF[state], _why_failed(client))
+    if state == "switching":
+        return None
+    if braked and (expected, state) == ("off", "on"):
+        return Switched(account, "on", "would be off, but the brake is on: `ringfence brake`")
+    return Switched(account, state, "") if expected in (None, state) else None
 
 
 def _why_failed(client: dict[str, Any]) -> str:
     if client["state"] != "failed":
         return ""
-    failures = client.get("suspension_failures") or []
-    reasons = [f"{each.get('service_id', '')}: {each.get('reason', '')}" for each in failures]
-    return "; ".join(reasons) or str(client["reason"])
+    failures: dict[str, str] = client["suspension_failures"]
+    return "; ".join(f"{name}: {why}" for name, why in failures.items()) or str(client["reason"])

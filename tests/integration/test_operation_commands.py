@@ -1,0 +1,97 @@
+"""`ringfence brake`, `alarms`, `servers`: what needs a person."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from accounts_harness import front_door
+from commands_harness import Desk
+
+from accounts.commands import brake as brake_module
+from accounts.commands.brake import brake
+from accounts.commands.installation import alarms, servers
+from ringfence.testing.wait import until
+
+
+@pytest.fixture
+async def desk(database: str) -> AsyncIterator[Desk]:
+    async with front_door(database) as door:
+        yield Desk(door)
+
+
+async def answer(desk: Desk, state: str, words: str) -> None:
+    """Answer the next command, as the suspender does."""
+
+    async def asked() -> list[dict[str, object]]:
+        return await desk.door.told("operator.requested.v1")
+
+    (request, *_) = await until(asked, timeout_s=10)
+    await desk.door.database.execute(
+        "insert into suspender.command (request_id, command, arguments, requested_by, reason,"
+        "     requested_at, state, answer)"
+        " values ($1::text::uuid, $2, '{}', $3, $4, now(), $5, $6)",
+        str(request["request_id"]),
+        request["command"],
+        request["requested_by"],
+        request["reason"],
+        state,
+        words,
+    )
+
+
+async def test_the_brake_says_since_when_and_what_next(desk: Desk) -> None:
+    assert "The brake is off" in await desk.said(brake)
+    await desk.door.database.execute(
+        "update suspender.brake set on_since = now(), cause = '31 of 300 live clients at once'"
+    )
+    said = await desk.said(brake)
+    assert "31 of 300 live clients at once" in said
+    assert "0 cuts paused" in said
+    assert "ringfence brake release" in said
+    assert "ringfence brake undo" in said
+    assert (await desk.json(brake))["on"] is True
+
+
+@pytest.mark.parametrize(
+    ("word", "state", "status"), [("release", "done", 0), ("undo", "refused", 1)]
+)
+async def test_a_command_waits_for_its_answer(
+    desk: Desk, word: str, state: str, status: int
+) -> None:
+    answering = asyncio.create_task(answer(desk, state, "31 clients, one by one"))
+    said = await desk.said(brake, word, "--reason", "rates are right", status=status)
+    await answering
+    assert said == f"{state}: 31 clients, one by one"
+    (request,) = await desk.door.told("operator.requested.v1")
+    assert (request["command"], request["reason"]) == (f"brake.{word}", "rates are right")
+
+
+async def test_a_silent_suspender_is_named(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(brake_module, "ANSWER_S", 0.1)
+    said = await desk.said(brake, "release", status=1)
+    assert "when the suspender runs again" in said
+
+
+async def test_open_alarms_are_listed_with_what_to_do(desk: Desk) -> None:
+    assert await desk.said(alarms) == "No open alarms."
+    await desk.door.database.execute(
+        "insert into suspender.alarm (alarm_id, key, subject, severity, message, what_to_do,"
+        "     raised_at, ended_at) values"
+        " (gen_random_uuid(), 'brake', 'brake', 'critical', '31 clients at once',"
+        "  'decide by ringfence brake', now(), null),"
+        " (gen_random_uuid(), 'suspension-failed', 'anna/pbx-1', 'warning', 'no answer',"
+        "  'nothing', now() - interval '1 day', now())"
+    )
+    said = await desk.said(alarms)
+    assert "31 clients at once. To do: decide by ringfence brake" in said
+    assert "1 alarm." in said
+    assert "anna/pbx-1" not in said
+    assert "anna/pbx-1" in await desk.said(alarms, "--all")
+    assert len(await desk.json(alarms, "--all")) == 2
+
+
+async def test_servers_are_listed(desk: Desk) -> None:
+    listed = await desk.json(servers)
+    said = await desk.said(servers)
+    assert all(row["server_id"] in said for row in listed)
+    assert said
