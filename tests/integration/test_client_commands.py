@@ -32,7 +32,7 @@ async def test_the_list_says_why_a_client_is_off_and_what_ends_it(desk: Desk) ->
     header, _, row, why, count = listed.stdout.splitlines()
     assert header.split() == ["account", "name", "balance", "level", "state", "since"]
     assert row.split()[:6] == ["anna", "Anna", "Berg", "-3.60", "exhausted", "off"]
-    assert why.strip() == "no credit: balance -3.60; ends with a payment of more than 3.60"
+    assert why.strip() == "no credit: balance -3.60; brought back by a payment of more than 3.60"
     assert count.startswith("1 client. Times are in ")
 
 

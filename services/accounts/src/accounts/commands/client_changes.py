@@ -8,6 +8,7 @@ import click
 from accounts.commands.client_facts import show_client_facts
 from accounts.commands.connection import fail, front_door, path_of
 from accounts.commands.tables import (
+    INSTANTS,
     limit_option,
     moment,
     output_options,
@@ -17,8 +18,12 @@ from accounts.commands.tables import (
     show_warnings,
     titled,
 )
+from accounts.commands.times import sentence
 
 _SUSPENSION = ("manual_voip_suspend", "voip_suspended")
+_UNSAID = frozenset(("nothing", "no", "None", "0.00"))
+"""Values that say nothing of what is new."""
+
 _NEEDED = (("first_name", "--first-name"), ("currency", "--currency"))
 
 
@@ -102,21 +107,24 @@ def _change(row: Any) -> str:
         old, new = _value(before.get(name)), _value(after.get(name))
         if old == new:
             continue
-        parts.append(f"{name} {old} → {new}" if row["before"] else f"{name} {new}")
+        if row["before"]:
+            parts.append(f"{name} {old} → {new}")
+        elif new not in _UNSAID:
+            parts.append(f"{name} {new}")
     return "; ".join(parts)
 
 
-def _flat(values: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    """The values by name, those of a product by the product's name and theirs."""
+def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values by name, those of a product among them: what was done names the product."""
     found: dict[str, Any] = {}
     for name, value in values.items():
-        named = f"{above}{name}".replace("_", " ")
         if name.endswith("_micro"):
             continue  # It has the decimal text beside it.
         if isinstance(value, Mapping):
-            found.update(_flat(value, f"{name} "))
+            found.update(_flat(value))
         else:
-            found[named] = value
+            known = isinstance(value, str) and name in INSTANTS
+            found[name.replace("_", " ")] = sentence(value) if known else value
     return found
 
 

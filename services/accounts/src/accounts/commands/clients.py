@@ -97,13 +97,15 @@ def state_of(row: Any) -> str:
 
 def _why(row: Any) -> str:
     """The sentence below a client: why it is off, and what ends that."""
+    if row["balance"] is None and row["opening_balance"] is not None:
+        return "the opening balance is not posted yet"
     if row["balance"] is None:
         missing = (
             f"no opening balance: ringfence client set {row['account_id']} --opening-balance …"
         )
         return f"{row['reason']}; {missing}" if row["reason"] else missing
     if row["reason"] and row["brings_back"]:
-        return f"{row['reason']}; ends with {row['brings_back']}"
+        return f"{row['reason']}; brought back by {row['brings_back']}"
     return str(row["reason"])
 
 

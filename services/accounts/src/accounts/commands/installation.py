@@ -1,5 +1,7 @@
 """`ringfence alarms` and `ringfence servers`: what needs a person, and what is switched."""
 
+from typing import Any
+
 import click
 
 from accounts.commands.connection import front_door
@@ -29,7 +31,6 @@ def alarms(everything: bool, limit: int | None, json_wanted: bool) -> None:
         *((instant("ended", "ended_at"),) if everything else ()),
         field("severity"),
         titled("alarm", "key"),
-        field("subject"),
     )
     show_rows(
         front_door().listing("/alarms", limit, state="all" if everything else "open"),
@@ -37,9 +38,15 @@ def alarms(everything: bool, limit: int | None, json_wanted: bool) -> None:
         json_wanted=json_wanted,
         empty="No alarms." if everything else "No open alarms.",
         noun="alarm",
-        detail=lambda row: f"{row['message']}. To do: {row['what_to_do']}",
-        shrinks="subject",
+        detail=_what,
+        shrinks="alarm",
     )
+
+
+def _what(row: Any) -> str:
+    """What an alarm is about, what is the case, and what ends it."""
+    about = "" if row["subject"] == row["key"] else f"{row['subject']}: "
+    return f"{about}{row['message'].rstrip('.')}. To do: {row['what_to_do']}"
 
 
 @click.command()
@@ -55,5 +62,4 @@ def servers(json_wanted: bool) -> None:
         print_json(answer["items"])
         return
     columns = (titled("server", "server_id"), field("kind"), field("address"))
-    empty = "The servers file names no server."
-    show_rows(answer["items"], columns, json_wanted=False, empty=empty, noun="server")
+    show_rows(answer["items"], columns, json_wanted=False, empty="No servers.", noun="server")

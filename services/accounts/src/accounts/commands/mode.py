@@ -13,12 +13,12 @@ from accounts.commands.waves import Switched, switch_in_waves
 F = TypeVar("F", bound=Callable[..., Any])
 EXIT_NOT_ALL = 1
 _OUTCOMES = {
-    "on": "are on",
-    "off": "are off",
-    "none": "have no VoIP service",
+    "on": "on",
+    "off": "off",
+    "none": "without VoIP service",
     "failed": "could not be switched",
-    "waiting": "were not confirmed in time",
-    "refused": "were refused",
+    "waiting": "not confirmed in time",
+    "refused": "refused",
 }
 _CONFIRMED = frozenset(("on", "off", "none", "waiting"))
 
@@ -48,8 +48,9 @@ def _status(door: FrontDoor, *, json_wanted: bool) -> None:
         "live": plural(found["live"], "client"),
         "shadow": plural(found["shadow"], "client"),
         "new clients begin": found["default"],
-        "without opening balance": plural(found["without_posting"], "client"),
     }
+    if found["without_posting"]:
+        facts["without opening balance"] = plural(found["without_posting"], "client")
     show_facts(facts, json_wanted=False)
     if unposted is not None:
         names = ", ".join(row["account_id"] for row in unposted.rows)
@@ -131,7 +132,10 @@ def _before_all_go_live(door: FrontDoor) -> str:
     total = plural(_count(door, mode="shadow"), "client")
     off = _count(door, state="would-be-off")
     refused = _count(door, mode="shadow", posted="no")
-    lines = [f"{total} in shadow will go live.", f"Would be off: {off}. They are switched off now."]
+    lines = [
+        f"{total} in shadow will go live.",
+        f"Would be off: {off}, switched off as they go live.",
+    ]
     if refused:
         lines.append(f"{plural(refused, 'client')} without opening balance will be refused.")
     if door.get("/brake")["on"]:

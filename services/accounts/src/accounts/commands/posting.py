@@ -105,6 +105,6 @@ def _stays(client: Mapping[str, Any], off: set[str]) -> str:
     if client["state"] == "failed":
         return f"could not be switched: `ringfence services {client['account_id']}` says why"
     if client["reason"] and not _may_go_on(client, off):
-        ends = f"; ends with {client['brings_back']}" if client["brings_back"] else ""
+        ends = f"; brought back by {client['brings_back']}" if client["brings_back"] else ""
         return f"stays off: {client['reason']}{ends}"
     return f"still switching after {WAIT_S:.0f} s"

@@ -37,13 +37,24 @@ def list_products(account: str, json_wanted: bool) -> None:
         titled("product", "service_id"),
         titled("kind", "kind"),
         titled("server", "server_id"),
-        ("tenant", lambda row: row["service"]["tenant"]),
-        ("extensions", lambda row: row["service"]["extensions"]),
         titled("package", "package"),
     )
     show_rows(
-        rows, columns, json_wanted=json_wanted, empty=f"{account} has no products.", noun="product"
+        rows,
+        columns,
+        json_wanted=json_wanted,
+        empty=f"{account} has no products.",
+        noun="product",
+        detail=_place,
+        shrinks="package",
     )
+
+
+def _place(row: Any) -> str:
+    """Where its calls come from, below a product."""
+    service = row["service"]
+    parts = (service["tenant"], *service["dids"]), service["extensions"]
+    return "; extensions ".join(" | ".join(part) for part in parts if part)
 
 
 @product.command("show")

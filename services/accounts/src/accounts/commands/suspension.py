@@ -5,7 +5,6 @@ import click
 from accounts.commands.connection import front_door, path_of
 from accounts.commands.orders import body_of, product_option, reason_option, until_option
 from accounts.commands.tables import (
-    field,
     limit_option,
     moment,
     output_options,
@@ -13,6 +12,8 @@ from accounts.commands.tables import (
     show_what_happens,
     titled,
 )
+
+_ON_OFF = {"active": "on", "suspended": "off"}
 
 
 @click.command()
@@ -63,12 +64,19 @@ def services(account: str | None, limit: int | None, json_wanted: bool) -> None:
         titled("product", "service_id"),
         titled("account", "account_id"),
         titled("server", "server_id"),
-        field("wanted"),
-        field("confirmed"),
+        ("wanted", lambda row: _ON_OFF.get(row["wanted"], row["wanted"])),
+        ("confirmed", lambda row: _ON_OFF.get(row["confirmed"], "not yet")),
         moment("since", "since"),
-        titled("last error", "last_error"),
     )
     place = path_of("clients", account, "services") if account else "/services"
     rows = front_door().listing(place, limit)
     empty = "No service was switched, or was meant to be, so far."
-    show_rows(rows, columns, json_wanted=json_wanted, empty=empty, noun="service")
+    show_rows(
+        rows,
+        columns,
+        json_wanted=json_wanted,
+        empty=empty,
+        noun="service",
+        detail=lambda row: row["last_error"] and f"last error: {row['last_error']}",
+        shrinks="account",
+    )

@@ -27,7 +27,7 @@ _WHOLE = frozenset(
 )
 """Columns that never fold in a narrow table: another does."""
 
-_INSTANTS = frozenset(("since", "until", "outstanding_as_of", "bill_from", "effective_from"))
+INSTANTS = frozenset(("since", "until", "outstanding_as_of", "bill_from", "effective_from"))
 """Facts that are instants, besides all whose name ends in `_at`."""
 
 _json_option: Callable[[F], F] = click.option(
@@ -98,7 +98,7 @@ def _print_table(found: Sequence[Row], columns: Sequence[Column]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for title, _ in columns:
         right = title in _NUMERIC
         table.add_column(
@@ -155,7 +155,7 @@ def show_facts(facts: Row, *, json_wanted: bool, skip: Sequence[str] = ()) -> No
 
 
 def _fact(name: str, value: Any) -> str:
-    if isinstance(value, str) and (name in _INSTANTS or name.endswith("_at")):
+    if isinstance(value, str) and (name in INSTANTS or name.endswith("_at")):
         return times.sentence(value)
     return _cell(value)
 
@@ -163,7 +163,7 @@ def _fact(name: str, value: Any) -> str:
 def show_warnings(answer: Row) -> None:
     """What an answer warns of, on standard error."""
     for warning in answer.get("warnings", ()):
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)
 
 
 def show_what_happens(account: str, answer: Row, *, json_wanted: bool) -> None:
@@ -175,13 +175,13 @@ def show_what_happens(account: str, answer: Row, *, json_wanted: bool) -> None:
         say(f"{account}: {answer['what_happens']}")
 
 
-def say(text: str) -> None:
+def say(text: str, *, err: bool = False) -> None:
     """Print a sentence, folded between words where it is longer than a line."""
     width = _console().width - 1
     folded = textwrap.wrap(
         _cell(text), width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
     )
-    click.echo("\n".join(folded))
+    click.echo("\n".join(folded), err=err)
 
 
 def print_json(value: object) -> None:

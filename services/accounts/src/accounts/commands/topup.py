@@ -43,7 +43,7 @@ def topup(
     if key is None:
         _warn_of_twice(door, account, kind, amount)
         key = str(uuid4())
-        click.echo(f"key {key} (to try again after a failure, add --key {key})", err=True)
+        click.echo(f"key {key} (to repeat after a failure: --key)", err=True)
     watch = Watch(door, account)
     answer = door.ask(
         "POST",
@@ -79,8 +79,9 @@ def _warn_of_twice(door: FrontDoor, account: str, kind: str, amount: str) -> Non
     if isinstance(found, Refusal):
         return
     for row in found["items"]:
-        if (row["kind"], row["amount_micro"]) == (kind, micro) and _age_s(row) < _TWICE_S:
-            click.echo(
+        same = (row["kind"], row["amount_micro"]) == (kind, micro)
+        if same and not row["claimed_by"] and _age_s(row) < _TWICE_S:
+            say(
                 f"warning: the same amount was posted {_age_s(row):.0f} s ago"
                 f" (key {row['idempotency_key']}); to post it once, use --key",
                 err=True,
