@@ -236,7 +236,7 @@ class Switching(RuleBasedStateMachine):
                 "prepaid": prepaid,
                 "package": PACKAGE,
                 "bill_from": BILL_FROM,
-                "domain_tenant_and_main_dids": sample.tenant,
+                "domain_tenant_and_main_dids": f"{sample.tenant} | {sample.did}",
                 "extensions": " | ".join(sample.extensions),
                 "suspend_by": sample.suspend_by,
                 "gateway_ids": sample.gateway_id,
@@ -305,9 +305,9 @@ select
 
 
 def _sample(account_id: str, suspend_by: str = "gateway") -> SampleClient:
-    name = uuid4().hex[:10]
+    name, did = uuid4().hex[:10], f"519{uuid4().int % 10**7:07d}"
     return SampleClient(
-        account_id, "Sam", "Switch", "", f"{name}.sw.example", "", ("2112",), "0",
+        account_id, "Sam", "Switch", "", f"{name}.sw.example", did, ("2112",), "0",
         suspend_by=suspend_by,
     )  # fmt: skip
 
