@@ -1,0 +1,106 @@
+"""What the types of a request refuse is said in words, never in a library's."""
+
+import re
+from typing import Annotated, Any, get_args, get_origin
+
+import pytest
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from accounts.api import bodies, operations
+from accounts.api.bodies import ClaimsBody, PackageBody, PaymentBody, ProductBody
+from accounts.api.clients import bodies as client_bodies
+from accounts.api.clients.bodies import ClientBody, OrderBody, OutstandingBody
+from accounts.api.error_words import refusal
+
+LIBRARY = re.compile(r"Input should|should match|valid (string|list)|Value error|Field required")
+FINE = {"first_name": "Anna", "currency": "CAD"}
+CLAIM = {
+    "payment_id": "00000000-0000-0000-0000-000000000001", "account_id": "anna", "kind": "top-up",
+    "amount": "5", "currency": "CAD", "received_at": "2026-11-01T10:00:00Z",
+}  # fmt: skip
+
+
+def problems(model: Any, body: object) -> list[Any]:
+    with pytest.raises(ValidationError) as refused:
+        TypeAdapter(model).validate_python(body)
+    return refused.value.errors()
+
+
+@pytest.mark.parametrize(
+    ("model", "body", "field", "words"),
+    [
+        (ClientBody, {**FINE, "currency": "cad"}, "currency", "three capital letters"),
+        (ClientBody, {**FINE, "wants_mail": "perhaps"}, "wants_mail", "yes or no"),
+        (ClientBody, {**FINE, "wants_mail": [1]}, "wants_mail", "yes or no"),
+        (ClientBody, {**FINE, "voip_suspended": "maybe"}, "voip_suspended",
+         "'Yes', 'No' or 'None'"),
+        (ClientBody, {**FINE, "first_name": 5}, "first_name", "text"),
+        (ClientBody, {**FINE, "first_name": "x" * 1001}, "first_name", "at most 1000 characters"),
+        (ClientBody, {**FINE, "first_name": "a\x00"}, "first_name", "NUL"),
+        (ClientBody, {**FINE, "account_id": "../etc"}, "account_id", "letters, digits"),
+        (ClientBody, {**FINE, "password": "hunter2"}, "password", "no such field"),
+        (ClientBody, [], "body", "a JSON object"),
+        (OutstandingBody, {"amount": "1", "as_of": "2026-11-01T10:00:00"}, "as_of", "offset"),
+        (OutstandingBody, {"amount": "1", "as_of": "now"}, "as_of", "offset"),
+        (OutstandingBody, {"amount": 1.5}, "amount", "text"),
+        (OutstandingBody, {}, "amount", "it is required"),
+        (OrderBody, {"product": "a b"}, "product", "letters, digits"),
+        (PaymentBody, {"amount": "1", "kind": "gift"}, "kind", "'refund'"),
+        (ProductBody, {"server_id": "wat5"}, "body", "one of fusionpbx, vodia or lesnet"),
+        (ProductBody, {"kind": "asterisk"}, "body", "one of 'fusionpbx'"),
+        (PackageBody, {"tariff_id": "t", "free_minutes": -1}, "free_minutes", "0 or more"),
+        (PackageBody, {"tariff_id": "t", "free_minutes": "x"}, "free_minutes", "a whole number"),
+        (PackageBody, {"tariff_id": "t", "country_code": "CA"}, "country_code", "1 to 3 digits"),
+        (PackageBody, {"tariff_id": "t", "markup_percent": "NaN"}, "markup_percent", "a decimal"),
+        (ClaimsBody, {"reason": "", "payments": []}, "payments", "at least 1 items"),
+        (ClaimsBody, {"reason": "", "payments": [CLAIM] * 501}, "payments", "at most 500 items"),
+        (ClaimsBody, {"reason": "", "payments": [{**CLAIM, "payment_id": "1"}]}, "payment_id",
+         "7b3c"),
+    ],
+)  # fmt: skip
+def test_each_refusal_names_its_field_and_what_is_expected(
+    model: Any, body: object, field: str, words: str
+) -> None:
+    found = refusal(problems(model, body))
+    said = f"{found.expected} {found.message or ''}"
+    assert found.field == field
+    assert words in said
+    assert not LIBRARY.search(said)
+    assert "hunter2" not in str(found)
+
+
+def test_missing_fields_are_named_together() -> None:
+    found = refusal(problems(ClientBody, {}), str.upper)
+    assert found.field == "first_name, currency"
+    assert found.message == "FIRST_NAME and CURRENCY are missing: they are required"
+
+
+def every_pattern(annotation: Any) -> set[str]:
+    """The patterns of a type, in whatever depth."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return set().union(*(every_pattern(field.annotation) | every_pattern(
+            Annotated[(field.annotation, *field.metadata)] if field.metadata else None
+        ) for field in annotation.model_fields.values()))  # fmt: skip
+    patterns = {
+        found
+        for item in getattr(annotation, "__metadata__", ())
+        for part in (item, *getattr(item, "metadata", ()))
+        if isinstance(found := getattr(part, "pattern", None), str)
+    }
+    if get_origin(annotation) is not None:
+        patterns |= set().union(*(every_pattern(part) for part in get_args(annotation)), set())
+    return patterns
+
+
+def test_every_pattern_of_a_request_has_words() -> None:
+    models = [
+        model
+        for module in (bodies, client_bodies, operations)
+        for model in vars(module).values()
+        if isinstance(model, type) and issubclass(model, BaseModel)
+    ]
+    patterns = set().union(*(every_pattern(model) for model in models))
+    assert len(patterns) > 5
+    for pattern in patterns:
+        problem = {"type": "string_pattern_mismatch", "loc": ("x",), "ctx": {"pattern": pattern}}
+        assert refusal([problem]).expected != "text of another form", pattern
