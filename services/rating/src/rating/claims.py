@@ -77,8 +77,9 @@ def what_to_do(payment: PaymentReceived) -> str:
     """What ends the alarm."""
     return (
         "If the money was received (after a restore it was), enter the payment again:"
-        f" ringfence payments claim {payment.payment_id} --reason WHY. If nobody knows of it, somebody wrote"
-        " to the topic who may not: see the runbook unclaimed-payments."
+        f" ringfence payments claim {payment.payment_id} --reason WHY."
+        " If nobody knows of it, somebody wrote to the topic who may not:"
+        " see the runbook unclaimed-payments."
     )
 
 
