@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -173,12 +174,32 @@ async def test_what_can_never_work_is_rejected_and_the_next_is_taken(door: Front
     assert await profile(door) == ("Yes", "us")
 
 
+async def test_a_product_that_is_held_alone_says_nothing_of_the_client(door: FrontDoor) -> None:
+    alone = suspended("pbx-1").model_copy(update={"holds": ("manual",), "client_wide": False})
+    await take(door, record(alone))
+    assert await profile(door) == ("None", "")
+    await take(door, record(suspended("pbx-2")))
+    assert await profile(door) == ("Yes", "us")
+    await take(door, record(restored("pbx-2")))
+    assert await profile(door) == ("None", "us")
+    await take(door, record(suspended("pbx-1")))
+    assert await profile(door) == ("Yes", "us")
+    await take(door, record(failed("pbx-1")), record(alone))
+    assert await profile(door) == ("None", "us")
+
+
 async def test_the_whole_service_takes_requests_and_confirmations_and_tells_both(
-    database: str, kafka_bootstrap: str, free_port: int
+    database: str, kafka_bootstrap: str, free_port: int, tmp_path: Path
 ) -> None:
     """Over HTTP and Kafka: a client is told, its confirmed suspension comes back and is told."""
     account_id = f"whole-{uuid4().hex[:8]}"
+    servers = tmp_path / "servers.toml"
+    servers.write_text(
+        f'[servers.{account_id}]\nkind = "fusionpbx"\nurl = "http://127.0.0.1:1"\n'
+        'api_key = { env = "KEY" }\nhost = "pbx.example.ca"\nall_tenants = true\n'
+    )
     settings = Settings(
+        servers_file=servers,
         kafka_bootstrap=kafka_bootstrap,
         postgres_dsn=SecretStr(database),
         accounts_tokens=SecretStr(f"tester:{TOKEN}"),

@@ -203,7 +203,7 @@ async def to_restore(
         found = await connection.fetchrow(
             f"{VERSION} where tariff_id = $1 and version_id = $2", tariff_id, version_id
         )
-        expected = f"GET /v1/tariffs/{tariff_id}/versions lists them"
+        expected = f"`ringfence tariff versions {tariff_id}` lists them"
     if found is None:
         raise Unknown("version", str(version_id or "one before"), expected)
     content = Content(rows_of(found["version_id"]), found["rows"], found["sha256"])

@@ -110,7 +110,7 @@ class TariffStore:
             self._clock.now(),
         )
         if not rows:
-            expected = "import it with POST /v1/tariffs/{tariff_id}/versions"
+            expected = "`ringfence tariff import` makes one of a file"
             raise Unknown("tariff", tariff_id, expected)
         return [dict(row) for row in rows]
 
@@ -122,7 +122,7 @@ class TariffStore:
         for version in found:
             if version["version_id"] == version_id:
                 return version
-        expected = f"GET /v1/tariffs/{tariff_id}/versions lists them"
+        expected = f"`ringfence tariff versions {tariff_id}` lists them"
         raise Unknown("version", str(version_id), expected)
 
     async def rate_for(self, version_id: int, number: str) -> dict[str, Any] | None:
