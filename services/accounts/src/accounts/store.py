@@ -12,9 +12,9 @@ from uuid import UUID
 
 from accounts.account import Account, Edit, with_confirmed, with_mode, without_orders_of
 from accounts.clients.changes import product_facts
-from accounts.clients.publishing import SCHEMA, Change, Deed, publish
+from accounts.clients.store_publishing import SCHEMA, Change, Deed, publish
 from accounts.clients.versions import check_version
-from accounts.payments.rows import has_postings, insert_opening, publish_payment
+from accounts.payments.store_rows import has_postings, insert_opening, publish_payment
 from accounts.product import Product, check_server, check_shared
 from accounts.refusals import Clash, Unknown, unknown_client
 from accounts.store_rows import (

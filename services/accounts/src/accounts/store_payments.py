@@ -5,7 +5,12 @@ from uuid import UUID
 
 from accounts.paging import decode_cursor, page, read_instant
 from accounts.payments.payment import Payment, check_same
-from accounts.payments.rows import check_refund_left, find_payment, insert_payment, publish_payment
+from accounts.payments.store_rows import (
+    check_refund_left,
+    find_payment,
+    insert_payment,
+    publish_payment,
+)
 from accounts.refusals import Unknown, unknown_client
 from accounts.store_reports import shown
 from ringfence.errors import BadInput

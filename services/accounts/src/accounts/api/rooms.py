@@ -5,11 +5,11 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Query, Request
 
-from accounts.clients.history import History
-from accounts.clients.overview import Overview
+from accounts.clients.store_history import History
+from accounts.clients.store_overview import Overview
 from accounts.clients.versions import read_if_match
 from accounts.paging import MAX_LIMIT
-from accounts.payments.claims import ClaimStore
+from accounts.payments.store_claims import ClaimStore
 from accounts.servers import Servers
 from accounts.store import Store
 from accounts.store_operations import Operations

@@ -10,7 +10,7 @@ from accounts.api.clients.bodies import ClientBody, ClientPatch, OutstandingBody
 from accounts.api.rooms import AccountId, Cursor, In, Limit, Rooms, Versions, Who
 from accounts.clients.answers import client_shown, explained
 from accounts.clients.checks import check_not_dropped
-from accounts.clients.overview import Filters
+from accounts.clients.store_overview import Filters
 from accounts.orders import By
 from accounts.paging import decode_cursor, page, read_id
 from accounts.refusals import unknown_client

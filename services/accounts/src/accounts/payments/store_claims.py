@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from accounts.payments.payment import OPENING, Payment, check_same
-from accounts.payments.rows import (
+from accounts.payments.store_rows import (
     check_refund_left,
     claimed_key,
     find_payment,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from accounts.account import Account, account_changed
 from accounts.clients.changes import Difference, Facts, difference, facts
-from accounts.payments.rows import accepted_payments
+from accounts.payments.store_rows import accepted_payments
 from accounts.store_rows import account_columns, services_of
 from ringfence import ids
 from ringfence.clock import Clock
