@@ -31,7 +31,8 @@ from balance_watch.account w where w.account_id = a.account_id;
 update suspender.account a set mail_owed = coalesce((
     select bool_and(s.zero_mail and s.wanted_seq > s.confirmed_seq)
     from suspender.service s where s.account_id = a.account_id and s.wanted = 'suspended'
-), true);
+), true)
+where held;
 alter table suspender.service drop column zero_mail;
 update suspender.account a set
     live = coalesce(profile ->> 'mode', 'live') = 'live',

@@ -1,100 +1,37 @@
-"""The suspender on a real database and a protocol-true PBX: decided, switched, read back, told."""
+"""The suspender on a real database and a protocol-true PBX: decided, switched, read back."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
-import asyncpg
 import httpx
 import pytest
 from fusionpbx_harness import MCON, SUPER_KEY, simulator_process
+from suspender_harness import UNIT, Office, order, products, profile, reasons
 
-from ringfence.clock import SystemClock
-from ringfence.events.balance import BalanceRestored, BalanceZero
-from ringfence.events.model import EventData
-from ringfence.ids import derive
-from ringfence.observe.health import Progress
 from ringfence.pbx.servers import Servers
 from ringfence.postgres.pool import open_pool
-from ringfence.testing.records import NOON, account, received
 from ringfence.testing.wait import until
-from ringfence.topics import (
-    ACCOUNT_CHANGED,
-    BALANCE_RESTORED,
-    BALANCE_ZERO,
-    BY_NAME,
-    SERVICE_RESTORED,
-    SERVICE_SUSPENDED,
-    SERVICE_SUSPENSION_FAILED,
-)
-from suspender.service import Suspender
-from suspender.settings import Settings
-from suspender.store import SuspenderStore
+from ringfence.topics import SERVICE_RESTORED, SERVICE_SUSPENDED, SERVICE_SUSPENSION_FAILED
 from suspender.switches import open_switches
-from suspender.worker import Worker
 
-UNIT = 1_000_000
-SETTINGS = Settings(suspender_poll_s=0.05, suspender_backoff_max_s=0.2, suspender_breaker_s=0.3)
+EXTENSIONS = {"tenant": MCON, "extensions": ("2112", "2113")}
 
 
-class Room:
-    """The handler, its database and a PBX."""
+class Room(Office):
+    """The handler, its database and a simulated FusionPBX."""
 
-    def __init__(self, dsn: str, store: SuspenderStore, pbx_url: str) -> None:
-        self.dsn = dsn
-        self.store = store
-        self.pbx_url = pbx_url
-        self.suspender = Suspender(store=store, woken=asyncio.Event())
+    pbx_url = ""
 
-    async def tell(self, topic, data: EventData) -> None:
-        outcome = await self.suspender.handle([received(topic, data)])
-        assert outcome.reject == []
+    async def client(self, version: int = 1, **fields: object) -> None:
+        await self.profile(version, service=EXTENSIONS, **fields)
 
-    async def profile(self, version: int = 1, **fields: object) -> None:
-        service = {"tenant": MCON, "extensions": ("2112", "2113"), **fields.pop("service", {})}
-        await self.tell(ACCOUNT_CHANGED, account(version=version, service=service, **fields))
-
-    async def zero(self, crossing: int, balance_micro: int = -UNIT) -> None:
-        await self.tell(
-            BALANCE_ZERO, BalanceZero(**facts(crossing, balance_micro), reason="credit")
-        )
-
-    async def restored(self, crossing: int, balance_micro: int = 20 * UNIT) -> None:
-        levels = {"level_before": "exhausted", "level": "ok"}
-        await self.tell(
-            BALANCE_RESTORED, BalanceRestored(**facts(crossing, balance_micro), **levels)
-        )
-
-    @asynccontextmanager
-    async def working(self, workers: int = 1, servers: Servers | None = None) -> AsyncIterator:
-        async with open_switches(servers or self.servers()) as switches:
-            stop = asyncio.Event()
-            running = [
-                asyncio.create_task(
-                    Worker(
-                        store=self.store,
-                        switches=switches,
-                        clock=SystemClock(),
-                        settings=SETTINGS,
-                        progress=Progress("worker"),
-                    ).run(stop)
-                )
-                for _ in range(workers)
-            ]
-            try:
-                yield
-            finally:
-                stop.set()
-                await asyncio.gather(*running)
-
-    def servers(self, url: str = "") -> Servers:
+    def servers(self) -> Servers:
         return Servers.model_validate(
             {
                 "servers": {
                     "pbx1": {
                         "kind": "fusionpbx",
-                        "url": url or self.pbx_url,
+                        "url": self.pbx_url,
                         "host": MCON,
                         "api_key": {"env": "TEST_FUSIONPBX_SUPER"},
                         "all_tenants": True,
@@ -104,25 +41,14 @@ class Room:
             }
         )
 
-    async def sql(self, query: str) -> list[asyncpg.Record]:
-        connection = await asyncpg.connect(self.dsn)
-        try:
-            return await connection.fetch(query)
-        finally:
-            await connection.close()
-
-    async def told(self) -> list[EventData]:
-        """What stands in the outbox, in its order."""
-        rows = await self.sql("select topic, value from suspender.outbox order by id")
-        return [BY_NAME[row["topic"]].data.model_validate_json(row["value"]) for row in rows]
-
     async def topics(self) -> list[str]:
-        rows = await self.sql("select topic from suspender.outbox order by id")
+        rows = await self.sql(
+            "select topic from suspender.outbox where topic not like '%alarm%' order by id"
+        )
         return [row["topic"] for row in rows]
 
-    async def settled(self) -> bool:
-        rows = await self.sql("select * from suspender.service where wanted_seq > confirmed_seq")
-        return not rows
+    async def is_confirmed(self) -> bool:
+        return not await self.sql("select from suspender.service where wanted_seq > confirmed_seq")
 
     async def enabled(self) -> set[bool]:
         async with httpx.AsyncClient(trust_env=False) as client:
@@ -135,19 +61,6 @@ class Room:
         assert answer.is_success, answer.text
 
 
-def facts(crossing: int, balance_micro: int) -> dict[str, object]:
-    return {
-        "account_id": "1001",
-        "crossing": crossing,
-        "balance_version": crossing,
-        "balance_micro": balance_micro,
-        "outstanding_micro": 0,
-        "threshold_micro": None,
-        "currency": "CAD",
-        "occurred_at": NOON,
-    }
-
-
 @pytest.fixture
 async def room(database: str, tmp_path, monkeypatch) -> AsyncIterator[Room]:
     monkeypatch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
@@ -155,102 +68,141 @@ async def room(database: str, tmp_path, monkeypatch) -> AsyncIterator[Room]:
         simulator_process(tmp_path) as url,
         await open_pool(database, service="suspender", size=10) as pool,
     ):
-        room = Room(database, SuspenderStore(pool), url)
-        await room.profile()
+        room = Room(database, pool)
+        room.pbx_url = url
+        await room.client()
         yield room
 
 
-async def test_zero_switches_off_and_a_top_up_switches_on_each_told_once(room: Room) -> None:
-    async with room.working():
-        await room.zero(1)
-        await until(room.settled)
+@pytest.fixture
+async def switches(room: Room) -> AsyncIterator[object]:
+    async with open_switches(room.servers()) as switches:
+        yield switches
+
+
+async def test_a_hold_switches_off_and_its_end_switches_on(room: Room, switches) -> None:
+    began, ended = room.next_zero(), room.next_restored()
+    async with room.working(switches):
+        await room.send(began)
+        await until(room.is_confirmed)
         assert await room.enabled() == {False}
-        await room.restored(2)
-        await until(room.settled)
+        await room.send(ended)
+        await until(room.is_confirmed)
         assert await room.enabled() == {True}
-    suspended, restored = await room.told()
-    assert suspended.zero_mail
+    suspended, on_again = await room.events()
+    assert reasons([suspended]) == [(("funds",), True)]
+    assert (suspended.hold, suspended.client_wide, suspended.mode) == (1, True, "auto")
     assert suspended.balance_micro == -UNIT
-    assert suspended.cause_id == await cause_of(room, BALANCE_ZERO, suspended)
-    assert restored.mode == "auto"
+    assert (suspended.cause_id, on_again.cause_id) == (began.event_id, ended.event_id)
     assert await room.topics() == [SERVICE_SUSPENDED.name, SERVICE_RESTORED.name]
 
 
-async def cause_of(room: Room, topic, suspended):
-    event = BalanceZero(**facts(1, -UNIT), reason="credit")
-    return derive("test", topic.name, event.to_json())
-
-
-async def test_the_same_event_again_and_an_older_one_change_nothing(room: Room) -> None:
-    async with room.working():
-        await room.zero(3)
-        await room.zero(3)
-        await room.restored(2)
-        await until(room.settled)
-        assert await room.enabled() == {False}
-    assert await room.topics() == [SERVICE_SUSPENDED.name]
-
-
-async def test_a_change_of_mind_before_the_pbx_was_reached_sends_no_mail(room: Room) -> None:
-    await room.zero(1)
-    await room.restored(2)
-    async with room.working():
-        await until(room.settled)
+async def test_a_hold_that_ended_before_the_pbx_was_reached_sends_no_mail(
+    room: Room, switches
+) -> None:
+    await room.zero()
+    await room.restored()
+    async with room.working(switches):
+        await until(room.is_confirmed)
     assert await room.enabled() == {True}
     assert await room.topics() == [SERVICE_RESTORED.name]
 
 
-async def test_manual_suspension_beats_funds_and_owes_no_mail(room: Room) -> None:
-    async with room.working():
-        await room.restored(1)
-        await room.profile(2, profile={"manual_voip_suspend": "Yes"})
-        await until(room.settled)
-    (suspended,) = await room.told()
-    assert (suspended.mode, suspended.zero_mail) == ("manual", False)
-    assert await room.enabled() == {False}
+async def test_a_hold_that_ends_while_the_pbx_is_asked_owes_no_mail(room: Room) -> None:
+    await room.zero()
+    (due,) = await room.work.due("pbx1", 8)
+    await room.restored()
+    await room.work.confirm(due, "read back", room.clock.now())
+    assert reasons(await room.suspensions()) == [(("funds",), False)]
+    row = await room.row()
+    assert (row["wanted"], row["confirmed"]) == ("active", "suspended")
+    assert [due.service.wanted for due in await room.work.due("pbx1", 8)] == ["active"]
 
 
-async def test_an_end_of_manual_suspension_restores_a_client_with_funds(room: Room) -> None:
-    async with room.working():
-        await room.restored(1)
-        await room.profile(2, profile={"manual_voip_suspend": "Yes"})
-        await until(room.settled)
-        await room.profile(3)
-        await until(room.settled)
+async def test_manual_suspension_owes_no_mail_and_its_end_restores(room: Room, switches) -> None:
+    async with room.working(switches):
+        await room.client(2, orders=(order("manual"),))
+        await until(room.is_confirmed)
+        assert await room.enabled() == {False}
+        await room.client(3)
+        await until(room.is_confirmed)
         assert await room.enabled() == {True}
+    (suspended,) = await room.suspensions()
+    assert (suspended.mode, suspended.zero_mail, suspended.hold) == ("manual", False, 0)
 
 
-async def test_a_client_met_suspended_is_restored_only_with_funds(room: Room) -> None:
-    """An imported Yes is taken as ours."""
-    await room.profile(2, account_id="1002", profile={"voip_suspended": "Yes"})
-    rows = await room.sql("select wanted from suspender.service where account_id = '1002'")
-    assert [row["wanted"] for row in rows] == ["suspended"]
-
-
-async def test_an_unwell_pbx_is_tried_again_and_told_once(room: Room) -> None:
+async def test_a_pbx_that_fails_is_tried_again_and_alarmed_once(room: Room, switches) -> None:
     await room.misbehave(kind="status", value="500", times=5)
-    await room.zero(1)
-    async with room.working():
-        await until(room.settled, timeout_s=30)
+    await room.zero()
+    async with room.working(switches):
+        await until(room.is_confirmed, timeout_s=30)
     assert await room.enabled() == {False}
     assert await room.topics() == [SERVICE_SUSPENSION_FAILED.name, SERVICE_SUSPENDED.name]
+    subject = "1001/svc-1001"
+    assert await room.alarms() == [
+        ("suspension-failed", subject, "raised"),
+        ("suspension-failed", subject, "ended"),
+    ]
 
 
 async def test_a_server_that_nobody_configured_needs_an_operator(room: Room) -> None:
-    await room.zero(1)
-    async with room.working(servers=Servers(servers={})):
+    await room.zero()
+    async with room.working({}):
         await until(room.topics)
-    (failed,) = await room.told()
+    (failed,) = await room.events()
     assert failed.wanted == "suspended"
     assert "no switch" in failed.reason
-    assert not await room.settled()
+    (alarm,) = await room.sql("select * from report.alarm")
+    assert alarm["message"].startswith(
+        "client 1001 (Ada North), product svc-1001 (PBX of 1001) on server pbx1:"
+        " could not be switched off: server pbx1: no switch"
+    )
+    assert "ringfence services 1001" in alarm["what_to_do"]
+    assert (alarm["account_id"], alarm["severity"]) == ("1001", "critical")
+    assert not await room.is_confirmed()
 
 
-async def test_three_workers_share_a_pbx_and_never_flip_twice(room: Room) -> None:
+@pytest.mark.parametrize("end", ["restored", "gone"])
+async def test_an_alarm_ends_when_what_failed_is_no_longer_wanted(room: Room, end: str) -> None:
+    await room.zero()
+    async with room.working({}):
+        await until(room.alarms)
+    if end == "restored":
+        await room.restored()
+    else:
+        await room.send(profile(2, services=()))
+    assert [state for _, _, state in await room.alarms()] == ["raised", "ended"]
+
+
+async def test_a_failure_of_what_is_no_longer_wanted_leaves_no_trace(room: Room) -> None:
+    await room.zero()
+    (due,) = await room.work.due("pbx1", 8)
+    await room.restored()
+    now = room.clock.now()
+    await room.work.failed(due, "no answer", now, now, publish=True)
+    assert await room.outbox() == []
+    assert (await room.row())["attempts"] == 0
+
+
+async def test_three_workers_share_a_pbx_and_never_flip_twice(room: Room, switches) -> None:
     """A toggle by two hands would leave the service as it was."""
-    for crossing in range(1, 7):
-        async with room.working(workers=3):
-            await (room.zero(crossing) if crossing % 2 else room.restored(crossing))
-            await until(room.settled)
-            assert await room.enabled() == {crossing % 2 == 0}
+    for number in range(1, 7):
+        async with room.working(switches, workers=3):
+            await (room.zero() if number % 2 else room.restored())
+            await until(room.is_confirmed)
+            assert await room.enabled() == {number % 2 == 0}
     assert len(await room.topics()) == 6
+
+
+async def test_restores_come_first_then_the_oldest_wish(room: Room) -> None:
+    """Among suspensions and restorations that wait on one server."""
+    await room.profile(1, "off", services=products("svc-off"))
+    await room.zero("off")
+    (due,) = await room.work.due("pbx1", 8)
+    await room.work.confirm(due, "read back", room.clock.now())
+    for name in ("b-first", "a-second"):
+        await room.profile(1, name, services=products(f"svc-{name}"))
+        await room.zero(name)
+    await room.restored("off")
+    waiting = [due.service.service_id for due in await room.work.due("pbx1", 8)]
+    assert waiting == ["svc-off", "svc-b-first", "svc-a-second"]

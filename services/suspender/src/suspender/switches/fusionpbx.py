@@ -9,14 +9,17 @@ and the next try puts it right.
 
 A stored flag is not the live state, and a process can be killed between the one and the other. So
 what makes a flag take effect (killgw, rescan, cache-flush: each harmless when repeated) is sent
-every time, also when the flag stands right already.
+every time, also when the flag is right already. FusionPBX answers such a command alike whether
+the switch was reached or not; so the switch's own answer is read on the next page, and nothing is
+confirmed without it: a gateway is off when the switch was reached and does not list it, and on when
+the switch lists it, in whatever state of registration.
 
 Which gateways a client shares with others is not known here: a product that is suspended by
 gateway names gateways of its own.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ringfence.clock import Clock
 from ringfence.errors import Retry, shown
@@ -27,9 +30,11 @@ from ringfence.pbx.fusionpbx import (
     ListedRow,
     Listing,
     Refused,
+    SwitchStatus,
     read_api_key,
 )
 from ringfence.pbx.servers import FusionPbxServer
+from suspender.switches.fusionpbx_gateways import GatewayFinder
 from suspender.switches.switch import OperatorMustAct, SwitchState
 
 _KINDS: dict[str, Kind] = {
@@ -37,9 +42,9 @@ _KINDS: dict[str, Kind] = {
     "extensions": "extensions",
     "domain": "domains",
 }
-_GONE_CHECKS = 8
-_GONE_PAUSE_S = 0.25
-"""A killed gateway may stay listed while it takes its registration back."""
+_CHECKS = 8
+_PAUSE_S = 0.25
+"""A killed gateway may stay listed while it takes its registration back, a new one come late."""
 
 _Parts = dict[str, ListedRow]
 """What a service consists of on the server, by uuid."""
@@ -60,6 +65,7 @@ class FusionPbxSwitch:
         self._locks: dict[tuple[str, str], asyncio.Lock] = {}
         self._sessions: dict[tuple[str, str], FusionPbxSession] = {}
         self._homes: dict[str, str] = {}
+        self._gateways = GatewayFinder()
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -88,21 +94,22 @@ class FusionPbxSwitch:
     async def _bring(self, service: Service, *, enabled: bool) -> str:
         try:
             async with self._lock(service):
-                parts = await self._set_flags(service, enabled=enabled)
+                parts, listing = await self._read(service)
+                differing = [uuid for uuid, row in parts.items() if row.enabled != enabled]
+                if differing:
+                    session, kind = self._session(service), _KINDS[service.suspend_by]
+                    await session.toggle(kind, differing, listing.token)
                 effect = await self._take_effect(service, parts, enabled=enabled)
+                if differing:
+                    parts = await self._read_back(service, enabled=enabled)
         except Refused as error:
             raise OperatorMustAct(str(error)) from None
         now = self._clock.now()
         state = "enabled" if enabled else "disabled"
         return f"{_named(service, parts)} {state}{effect}, read back {now:%H:%M:%SZ}"
 
-    async def _set_flags(self, service: Service, *, enabled: bool) -> _Parts:
-        parts, listing = await self._read(service)
-        differing = [uuid for uuid, row in parts.items() if row.enabled != enabled]
-        if not differing:
-            return parts
+    async def _read_back(self, service: Service, *, enabled: bool) -> _Parts:
         session, kind = self._session(service), _KINDS[service.suspend_by]
-        await session.toggle(kind, differing, listing.token)
         parts, _ = await self._read(service)
         wrong = [row.name for row in parts.values() if row.enabled != enabled]
         if wrong:
@@ -114,34 +121,62 @@ class FusionPbxSwitch:
         return parts
 
     async def _take_effect(self, service: Service, parts: _Parts, *, enabled: bool) -> str:
+        """Bring the switch to what is stored, and say what it answered: the evidence."""
         session, profile = self._session(service), self._server.sip_profile
         if service.suspend_by == "domain":
-            await session.cache_flush()
-            return ", cache flushed"
+            return _answered("cache-flush", await session.cache_flush())
         if service.suspend_by == "extensions":
-            return ""
+            return await self._flush_extensions(session)
         if enabled:
-            await session.rescan(profile)
-            return f", rescan of {profile} sent"
-        for uuid in parts:
-            await session.killgw(profile, uuid)
-        await self._see_gone(session, parts)
-        return ", killgw sent, no longer live"
+            status = await session.rescan(profile)
+            return _answered("rescan", status) + await self._see_listed(session, parts, status)
+        status = await session.killgw(profile, *parts)
+        await self._see_gone(session, parts, status)
+        return _answered("killgw", status) + ", not listed by the switch"
 
-    async def _see_gone(self, session: FusionPbxSession, parts: _Parts) -> None:
-        for _ in range(_GONE_CHECKS):
-            live = await session.live_gateways() & parts.keys()
-            if not live:
+    async def _flush_extensions(self, session: FusionPbxSession) -> str:
+        """A toggle drops the extension's cache entry, but does not say whether it could.
+
+        An admin's key can neither flush nor ask: then that is said in place of a proof.
+        """
+        try:
+            return _answered("cache-flush", await session.cache_flush())
+        except Refused:
+            return ", switch not asked (that is for superadmins)"
+
+    async def _see_gone(
+        self, session: FusionPbxSession, parts: _Parts, status: SwitchStatus
+    ) -> None:
+        for _ in range(_CHECKS):
+            if not status.gateways.keys() & parts.keys():
                 return
-            await asyncio.sleep(_GONE_PAUSE_S)
-        names = ", ".join(sorted(parts[uuid].name for uuid in live))
+            await asyncio.sleep(_PAUSE_S)
+            status = await session.status()
+        names = _listed(sorted(parts[u].name for u in status.gateways.keys() & parts.keys()))
         raise Retry(f"{session.name}: gateways {names} disabled, but still live after killgw")
+
+    async def _see_listed(
+        self, session: FusionPbxSession, parts: _Parts, status: SwitchStatus
+    ) -> str:
+        for _ in range(_CHECKS):
+            if parts.keys() <= status.gateways.keys():
+                states = sorted({status.gateways[uuid] or "no state" for uuid in parts})
+                return f", listed by the switch ({_listed(states)})"
+            await asyncio.sleep(_PAUSE_S)
+            status = await session.status()
+        names = _listed(sorted(parts[u].name for u in parts.keys() - status.gateways.keys()))
+        raise Retry(
+            f"{session.name}: gateways {names} enabled, but not listed by the switch after rescan; "
+            "if this stays so, `sip_profile` may be another than theirs"
+        )
 
     async def _read(self, service: Service) -> tuple[_Parts, Listing]:
         """The service's rows, each with a flag that can be switched, and the list they are from."""
         session, kind = self._session(service), _KINDS[service.suspend_by]
-        wanted = service.gateway_ids if kind == "gateways" else ()
-        listing = await session.list_rows(kind, all_tenants=kind == "gateways", wanted=wanted)
+        if kind == "gateways":
+            listing = await self._gateways.find(session, service.gateway_ids)
+        else:
+            listing = await session.list_rows(kind, until=lambda rows: _has_all(service, rows))
         parts = {row.uuid: row for row in listing.rows.values() if _belongs(service, row)}
         if kind == "extensions" and self._server.all_tenants:
             await self._check_home(session, parts, service.tenant)
@@ -206,6 +241,18 @@ def _belongs(service: Service, row: ListedRow) -> bool:
     if service.suspend_by == "extensions":
         return row.name in service.extensions
     return row.name.lower() == service.tenant.lower()
+
+
+def _has_all(service: Service, rows: Mapping[str, ListedRow]) -> bool:
+    """Whether the list needs no further page."""
+    names = {row.name for row in rows.values()}
+    if service.suspend_by == "extensions":
+        return names.issuperset(service.extensions)
+    return service.tenant.lower() in {name.lower() for name in names}
+
+
+def _answered(command: str, status: SwitchStatus) -> str:
+    return f", {command} answered {_listed(status.answers)}"
 
 
 def _named(service: Service, parts: _Parts) -> str:
