@@ -25,9 +25,9 @@ from ringfence.events.payment import PaymentReceived
 from ringfence.events.tariff import RateRow, TariffPublished, rows_digest
 from ringfence.kafka.records import Outcome, Received
 from ringfence.postgres.pool import Pool, open_pool
-from ringfence.testing.claims import hold_payments
 from ringfence.testing.clock import FixedClock
 from ringfence.testing.records import from_outgoing
+from ringfence.testing.store_claims import hold_payments
 from ringfence.topics import (
     ACCOUNT_CHANGED,
     ALL_TOPICS,

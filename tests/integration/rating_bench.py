@@ -20,9 +20,9 @@ from ringfence.events.tariff import TariffPublished, rows_digest
 from ringfence.ids import derive
 from ringfence.kafka.records import Outcome
 from ringfence.postgres.pool import Pool, open_pool
-from ringfence.testing.claims import hold_payments
 from ringfence.testing.clock import FixedClock
 from ringfence.testing.records import NOON, account, received
+from ringfence.testing.store_claims import hold_payments
 from ringfence.topics import ACCOUNT_CHANGED, CALL_COMPLETED, PAYMENT_RECEIVED, TARIFF_PUBLISHED
 
 NORTH = ("1", "North America", "0.01", 60, 60, 1)

@@ -14,8 +14,8 @@ from ringfence.events.alarm import Alarm
 from ringfence.kafka.publisher import open_publisher
 from ringfence.kafka.records import Outgoing
 from ringfence.observe.health import Health
-from ringfence.testing.claims import hold_payments
 from ringfence.testing.records import NOON
+from ringfence.testing.store_claims import hold_payments
 from ringfence.testing.wait import until
 from ringfence.topics import PAYMENT_RECEIVED, RATING_ALARM
 
