@@ -17,7 +17,7 @@ class OperatorRequested(EventData):
     request_id: UUID
     service: Id
     command: Id
-    arguments: Annotated[dict[str, Text], Field(max_length=100)] = {}
+    arguments: Annotated[dict[str, Text], Field(default_factory=dict, max_length=100)]
     requested_by: Text
     reason: Text = ""
     requested_at: Instant
