@@ -80,13 +80,15 @@ async def test_off_and_on_again(pbx, switch, level):
 
 async def test_the_evidence_says_what_was_done(pbx, switch):
     assert await switch.suspend(service_of(pbx, "gateway")) == (
-        "gateway Trunk A disabled, killgw sent, no longer live, read back 10:02:03Z"
+        "gateway Trunk A disabled, killgw answered external +OK gateway marked for deletion., "
+        "not listed by the switch, read back 10:02:03Z"
     )
     assert await switch.suspend(service_of(pbx, "domain")) == (
-        f"domain {MCON} disabled, cache flushed, read back 10:02:03Z"
+        f"domain {MCON} disabled, cache-flush answered +OK cache flushed, read back 10:02:03Z"
     )
     assert await switch.suspend(service_of(pbx, extensions=("2112", "2199"))) == (
-        "extensions 2112 (2199 not on the PBX) disabled, read back 10:02:03Z"
+        "extensions 2112 (2199 not on the PBX) disabled, cache-flush answered +OK cache flushed, "
+        "read back 10:02:03Z"
     )
 
 
@@ -177,7 +179,7 @@ async def test_a_gateway_that_is_enabled_but_down_is_brought_up(pbx, switch):
 
 async def test_a_gateway_that_stays_live_after_killgw_is_not_suspended(pbx, switch, monkeypatch):
     monkeypatch.setattr(pbx.pbx, "kill_gateway", lambda *_: None)
-    monkeypatch.setattr("suspender.switches.fusionpbx._GONE_PAUSE_S", 0.0)
+    monkeypatch.setattr("suspender.switches.fusionpbx._PAUSE_S", 0.0)
     with pytest.raises(Retry, match="Trunk A disabled, but still live after killgw"):
         await switch.suspend(service_of(pbx, "gateway"))
 
@@ -231,8 +233,9 @@ async def test_a_flip_under_our_feet_is_seen_and_put_right(pbx, switch, monkeypa
     monkeypatch.setattr(type(pbx.site), "_toggle", with_company)
     with pytest.raises(Retry, match="not disabled"):
         await switch.suspend(service)
-    assert can_call(pbx)
+    assert pbx.pbx.gateways[service.gateway_ids[0]].enabled, "flipped twice, and seen"
     await switch.suspend(service)
+    assert not pbx.pbx.gateways[service.gateway_ids[0]].enabled
     assert not can_call(pbx)
 
 

@@ -4,12 +4,13 @@ import pytest
 
 from ringfence.pbx.fusionpbx_pages import (
     find_token,
+    gateway_name,
     is_denied,
     is_login_page,
     is_lost,
-    live_gateways,
     read_list,
 )
+from ringfence.pbx.fusionpbx_status import read_status
 
 A = "297ab33e-2c2f-8196-552c-f3567d2caaf8"
 B = "e68d9689-2769-e013-28fa-6214bf47fca3"
@@ -108,10 +109,81 @@ def test_access_denied_is_the_whole_page_or_it_is_not_meant():
     assert not is_denied("<p>access denied</p>")
 
 
+def status_row(*cells, action=""):
+    return f"<tr class='list-row'>{''.join(f'<td>{c}</td>' for c in cells)}<td>{action}</td></tr>"
+
+
+def stop(uuid, action="killgw"):
+    return f"<a href='cmd.php?profile=external&amp;gateway={uuid}&amp;action={action}'>Stop</a>"
+
+
+PROFILE = status_row("external", "Profile", "sip:mod_sofia@192.0.2.1:5080", "RUNNING (0)")
+
+
+def said(text, mood="alert", quote="'"):
+    return f"<script>display_message({quote}{text}{quote}, '{mood}', '3000');</script>"
+
+
 def test_live_gateways_are_those_that_can_be_stopped():
-    html = (
-        f"<a href='cmd.php?profile=external&amp;gateway={A.upper()}&amp;action=killgw'>Stop</a>"
-        f"<a href='cmd.php?profile=external&gateway={B}&action=other'>x</a>"
-        f"<a href='/app/gateways/gateway_edit.php?id={B}'>B</a>"
+    found = read_status(
+        PROFILE
+        + status_row("Trunk A@x", "Gateway", "sip:a", "TRYING", action=stop(A.upper()))
+        + status_row("Trunk B@x", "Gateway", "sip:b", "REGED", action=stop(B, "other"))
+        + f"<a href='/app/gateways/gateway_edit.php?id={B}'>B</a>"
     )
-    assert live_gateways(html) == {A}
+    assert found.gateways == {A: "TRYING"}
+    assert found.profiles == ("external",)
+    assert found.reached
+
+
+def test_an_alias_is_no_profile():
+    alias = status_row("a.example.com", "alias", "internal", "ALIASED")
+    assert not read_status(alias).reached
+
+
+def test_in_another_language_a_profile_is_known_by_its_state():
+    assert read_status(PROFILE.replace("Profile", "Profil de SIP")).reached
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "",
+        "<div id='sofia_status'><table class='list'><tr class='list-header'></tr></table></div>",
+        PROFILE + said("Connection to Event Socket failed.", "negative"),
+        PROFILE + "<strong>Connection to Event Socket failed.<br /></strong>",
+        status_row("Trunk A@x", "Gateway", "sip:a", "REGED", action=stop(A)),
+    ],
+)
+def test_without_a_profile_or_with_a_failure_the_switch_was_not_reached(html):
+    assert not read_status(html).reached
+
+
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_the_answers_of_the_switch_are_told_from_what_the_page_says_besides(quote):
+    both = "&lt;strong&gt;external&lt;/strong&gt; +OK scan complete&lt;br/&gt;-ERR it\\'s gone\\n"
+    found = read_status(PROFILE + said("Toggled", "positive") + said(both, quote=quote))
+    assert found.answers == ("external +OK scan complete", "-ERR it's gone")
+
+
+def test_an_answer_that_was_not_escaped_for_html_reads_the_same():
+    found = read_status(PROFILE + said("<strong>external</strong> Invalid Profile [x]"))
+    assert found.answers == ("external Invalid Profile [x]",)
+
+
+def test_a_function_of_that_name_is_no_message():
+    html = "<script>function display_message(msg, mood) { x('+OK'); }</script>"
+    assert read_status(html).answers == ()
+
+
+def test_the_name_in_a_gateways_form():
+    html = "<input class='formfld' type='text' name='gateway' value=\"Trunk &amp; Co\">"
+    assert gateway_name(html) == "Trunk & Co"
+    assert gateway_name(page(row(0, A, "T", "True"))) == ""
+
+
+@pytest.mark.parametrize(
+    "odd", ["<![x[", "<![if !IE]>", "<!", "<?", f"&#{'9' * 5000};", "</", "&#x"]
+)
+def test_markup_that_is_none_is_read_over(odd):
+    assert [r.uuid for r in read_list(page(row(0, A, "T", "True")) + odd, "gateways").rows] == [A]

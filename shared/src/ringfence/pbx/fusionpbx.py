@@ -6,7 +6,15 @@ on 5.5 and read in the sources of 5.0 to 5.6.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Self
@@ -26,20 +34,31 @@ from ringfence.pbx.fusionpbx_pages import (
     Kind,
     ListedRow,
     Token,
-    live_gateways,
+    gateway_name,
     read_list,
 )
+from ringfence.pbx.fusionpbx_status import SwitchStatus, read_status
 from ringfence.pbx.servers import FusionPbxServer
 
-__all__ = ["FusionPbxSession", "Kind", "ListedRow", "Listing", "Refused", "read_api_key"]
+__all__ = [
+    "FusionPbxSession",
+    "Kind",
+    "ListedRow",
+    "Listing",
+    "Refused",
+    "SwitchStatus",
+    "read_api_key",
+]
 
 COMMAND = "/app/sip_status/cmd.php"
 SIP_STATUS = "/app/sip_status/sip_status.php"
+GATEWAY = "/app/gateways/gateway_edit.php"
 MAX_PAGES = 2000
 """A list of more pages than this is taken for one that never ends."""
 
 _WHOLE = (b'"\n', b'"\r\n')
 _Asking = Callable[[str, str, Fields], Awaitable[Answer]]
+_Until = Callable[[Mapping[str, ListedRow]], bool]
 
 
 @dataclass(frozen=True)
@@ -71,6 +90,9 @@ class FusionPbxSession:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tenant = tenant
+        # A message is shown once, on the session's next page, whichever that is.
+        self._page_lock = asyncio.Lock()
+        self._unread = False
         self._at = Connection(
             server_id,
             server,
@@ -160,29 +182,49 @@ class FusionPbxSession:
         return self._at.unexpected("the export", answer)
 
     async def list_rows(
-        self, kind: Kind, *, all_tenants: bool = False, wanted: Collection[str] = ()
+        self,
+        kind: Kind,
+        *,
+        all_tenants: bool = False,
+        search: str = "",
+        until: _Until | None = None,
     ) -> Listing:
-        """Every row of a list by uuid (of all tenants: a superadmin only).
+        """The rows of a list by uuid (of all tenants: a superadmin only).
 
-        A list comes in pages; with `wanted`, reading stops once all of these uuids were seen.
+        `search` narrows it to rows that hold this text, in their name or another of their columns:
+        a list of gateways asks the switch once for each row. A list comes in pages; reading stops
+        once `until` is true of the rows so far.
         """
-        return await self._list(self._at.ask, kind, all_tenants, {u.lower() for u in wanted})
+        async with self._page_lock:
+            return await self._list(self._at.ask, kind, all_tenants, search, until)
 
     async def _list(
-        self, ask: _Asking, kind: Kind, all_tenants: bool = False, wanted: Collection[str] = ()
+        self,
+        ask: _Asking,
+        kind: Kind,
+        all_tenants: bool = False,
+        search: str = "",
+        until: _Until | None = None,
     ) -> Listing:
         rows: dict[str, ListedRow] = {}
+        given = {"show": "all"} if all_tenants else {}
+        given |= {"search": search} if search else {}
         for number in range(MAX_PAGES):
-            params = {"page": str(number), **({"show": "all"} if all_tenants else {})}
-            answer = await ask("GET", PATHS[kind], params)
+            answer = await ask("GET", PATHS[kind], {"page": str(number), **given})
             page = read_list(answer.text, kind, show_all=all_tenants)
             if page is None:
                 raise self._no_list(kind, answer)
             new = {row.uuid: row for row in page.rows if row.uuid not in rows}
             rows |= new
-            if not new or (wanted and rows.keys() >= set(wanted)):
+            if not new or (until and until(rows)):
                 return Listing(rows, page.token)
         raise Retry(f"{self.name}: the list of {kind} has no end")
+
+    async def gateway_name(self, uuid: str) -> str:
+        """The name of a gateway by the form that edits it; empty where it cannot be learned."""
+        async with self._page_lock:
+            answer = await self._at.ask("GET", GATEWAY, {"id": uuid})
+        return gateway_name(answer.text)
 
     def _no_list(self, kind: Kind, answer: Answer) -> RingfenceError:
         if answer.denied or answer.redirects:
@@ -200,41 +242,82 @@ class FusionPbxSession:
             form |= {f"{kind}[{number}][checked]": "true", f"{kind}[{number}][uuid]": uuid}
         if token is not None:
             form[token.name] = token.value
-        answer = await self._at.ask("POST", PATHS[kind], form=form)
+        async with self._page_lock:
+            answer = await self._at.ask("POST", PATHS[kind], form=form)
         if answer.denied:
             raise self._at.refused(f"gives the key's user no right to switch {kind}")
 
-    async def killgw(self, profile: str, gateway_uuid: str) -> None:
-        """Take a live gateway down; harmless when it is down. A toggle alone never does that."""
-        await self._command(action="killgw", profile=profile, gateway=gateway_uuid)
+    async def killgw(self, profile: str, *gateway_uuids: str) -> SwitchStatus:
+        """Take live gateways down; harmless when they are down. A toggle alone never does that."""
+        orders = [{"profile": profile, "gateway": uuid} for uuid in gateway_uuids]
+        return await self._command("killgw", orders)
 
-    async def rescan(self, profile: str) -> None:
+    async def rescan(self, profile: str) -> SwitchStatus:
         """Bring up the profile's enabled gateways that are not live; it removes none."""
-        await self._command(action="rescan", profile=profile)
+        return await self._command("rescan", [{"profile": profile}])
 
-    async def cache_flush(self) -> None:
+    async def cache_flush(self) -> SwitchStatus:
         """Drop the cached directory and dialplan, which otherwise live on for an hour."""
-        await self._command(action="cache-flush")
+        return await self._command("cache-flush", [{}])
+
+    async def status(self) -> SwitchStatus:
+        """What the switch says of itself. Raises Retry when it was not reached."""
+        async with self._page_lock:
+            return await self._status()
 
     async def live_gateways(self) -> frozenset[str]:
         """The uuids of the gateways that the switch runs now, whatever is stored."""
+        return frozenset((await self.status()).gateways)
+
+    async def _status(self) -> SwitchStatus:
         answer = await self._at.ask("GET", SIP_STATUS)
         if answer.denied or answer.redirects:
             raise self._at.refused("shows SIP status to superadmins only: use a superadmin's key")
-        return live_gateways(answer.text)
+        status = read_status(answer.text)
+        self._unread = False
+        if status.refused:
+            raise Retry(f"{self.name}: the switch was not reached: its event socket is down")
+        if not status.reached:
+            raise Retry(
+                f"{self.name}: the switch was not reached: SIP status lists no profile; if this "
+                "stays so, the key's user may lack the right system_status_sofia_status"
+            )
+        return status
 
-    async def _command(self, **params: str) -> None:
-        answer = await self._at.ask("GET", COMMAND, params)
-        if answer.denied:
-            action = params["action"]
-            raise self._at.refused(f"runs {action} for superadmins only: use a superadmin's key")
-        if not answer.redirects:
-            raise self._at.unexpected(params["action"], answer)
+    async def _command(self, action: str, orders: Sequence[Fields]) -> SwitchStatus:
+        """Send the orders, and read on the next page what the switch answered and shows after."""
+        async with self._page_lock:
+            if self._unread:
+                await self._status()  # answers that an earlier failure left must not pass for ours
+            self._unread = True
+            for order in orders:
+                answer = await self._at.ask("GET", COMMAND, {"action": action, **order})
+                if answer.denied:
+                    raise self._at.refused(
+                        f"runs {action} for superadmins only: use a superadmin's key"
+                    )
+                if not answer.redirects:
+                    raise self._at.unexpected(action, answer)
+            status = await self._status()
+        self._check_answers(action, status.answers)
+        return status
+
+    def _check_answers(self, action: str, answers: Sequence[str]) -> None:
+        """A command is answered by a redirect in any case; this is what the switch said of it."""
+        if not answers:
+            raise Retry(f"{self.name}: the switch was not reached: no answer to {action}")
+        for said in answers:
+            if "Invalid Profile" in said:
+                raise self._at.refused(
+                    f"has no such SIP profile ({self._at.seen(said)}): correct sip_profile"
+                )
+            if "+OK" not in said and "no such gateway" not in said:
+                raise Retry(f"{self.name}: the switch answered {action}: {self._at.seen(said)}")
 
     async def _enter(self) -> None:
         """Make the tenant the session's domain, as a superadmin does by choosing it."""
         tenant = self._tenant or ""
-        listing = await self._list(self._at.send, "domains")
+        listing = await self._list(self._at.send, "domains", until=_named(tenant))
         uuids = [row.uuid for row in listing.rows.values() if row.name.lower() == tenant.lower()]
         if not uuids:
             raise self._at.refused(f"has no domain {shown(tenant)}, or hides it from this key")
@@ -242,6 +325,10 @@ class FusionPbxSession:
         answer = await self._at.send("GET", PATHS["domains"], change)
         if not answer.redirects or "domains.php" in answer.location or answer.lost:
             raise self._at.refused(f"does not let the key's user enter {shown(tenant)}")
+
+
+def _named(name: str) -> _Until:
+    return lambda rows: any(row.name.lower() == name.lower() for row in rows.values())
 
 
 async def _first_written(lines: AsyncIterator[bytes]) -> bytes | None:

@@ -8,7 +8,6 @@ True or False. The labels follow the language of the key's user, so that user mu
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from html import unescape
 from html.parser import HTMLParser
 from typing import Literal
 
@@ -21,7 +20,6 @@ PATHS: dict[Kind, str] = {
 }
 _HEX64 = re.compile(r"[0-9a-fA-F]{64}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_COMMAND_LINK = re.compile(r"cmd\.php\?([^'\"\s>]+)", re.IGNORECASE)
 _ENDLESS_NUMBER = re.compile(r"&#[xX]?[0-9a-fA-F]{9,};?")
 """A character reference that names no character; `unescape` fails at more than 4,300 digits."""
 _LABELS = {"true": True, "false": False}
@@ -63,6 +61,7 @@ class _Row:
     name: str = ""
     buttons: list[str] = field(default_factory=list)
     cells: list[str] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
 
     def listed(self, show_all: bool) -> ListedRow:
         states = [
@@ -86,6 +85,7 @@ class _Reader(HTMLParser):
         self.inputs: list[tuple[str, str]] = []
         self.has_list = False
         self.has_password = False
+        self.gateway = ""
         self._row: _Row | None = None
         self._naming = False
         self._pressing = False
@@ -96,6 +96,8 @@ class _Reader(HTMLParser):
             self.has_list = self.has_list or given.get("id") == "form_list"
         elif tag == "input":
             self._input(given)
+            if given.get("name") == "gateway" and given.get("type") == "text":
+                self.gateway = given.get("value", "")
         elif tag == "tr" and "list-row" in given.get("class", "").split():
             self._row = _Row()
             self.rows.append(self._row)
@@ -115,8 +117,10 @@ class _Reader(HTMLParser):
         if tag == "td":
             self._row.cells.append("")
         elif tag == "a":
+            self._row.links.append(given.get("href", ""))
             self._naming = not self._row.name and "_edit.php?id=" in given.get("href", "")
         elif tag == "button":
+            self._row.links.append(given.get("onclick", ""))
             self._pressing = True
             self._row.buttons.append("")
 
@@ -191,13 +195,19 @@ def is_lost(location: str) -> bool:
     return path.endswith(("login.php", "logout.php")) or "path=" in query
 
 
-def live_gateways(html: str) -> frozenset[str]:
-    """The uuids of the gateways that SIP status lists: those that the switch runs right now.
+@dataclass(frozen=True)
+class PageRow:
+    """A row of any list page: the text of its cells, and where its links and buttons lead."""
 
-    Each stands there with a link that stops it, `cmd.php?...gateway=<uuid>&action=killgw`.
-    """
-    found = set()
-    for link in _COMMAND_LINK.findall(unescape(_ENDLESS_NUMBER.sub("", html))):
-        if "action=killgw" in link and (uuid := _UUID.search(link)):
-            found.add(uuid.group().lower())
-    return frozenset(found)
+    cells: tuple[str, ...]
+    links: tuple[str, ...]
+
+
+def rows_of(html: str) -> tuple[PageRow, ...]:
+    """The rows of every list on a page."""
+    return tuple(PageRow(tuple(r.cells), tuple(r.links)) for r in _read(html, "").rows)
+
+
+def gateway_name(html: str) -> str:
+    """The name in the form that edits a gateway; empty on any other page."""
+    return _read(html, "").gateway

@@ -57,9 +57,7 @@ class LesnetFiles:
         }
         self._slots = asyncio.Semaphore(server.concurrency)
         # Compressed, a body could not be held against its Content-Length, nor bounded on the way.
-        self._client = PbxClient(
-            headers={"User-Agent": "ringfence/1"}, timeout_s=server.timeout_s
-        )
+        self._client = PbxClient(headers={"User-Agent": "ringfence/1"}, timeout_s=server.timeout_s)
 
     async def aclose(self) -> None:
         """Close the connections."""

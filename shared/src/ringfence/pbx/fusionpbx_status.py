@@ -1,0 +1,78 @@
+"""Reading FusionPBX's SIP status: the one page that speaks for the switch itself.
+
+The stored flags are the database's. This page asks the switch over its event socket, and shows the
+answers to the commands that were sent before. Without the event socket it comes with status 200
+all the same: a heading, no row, and the message that the connection failed.
+"""
+
+import re
+from dataclasses import dataclass
+from html import unescape
+
+from ringfence.pbx.fusionpbx_pages import rows_of
+
+NOT_REACHED = "Connection to Event Socket failed"
+_COMMAND = re.compile(r"cmd\.php\?")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_SHOWN = re.compile(
+    r"display_message\(\s*(?:'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\")", re.DOTALL
+)
+_ANSWER = re.compile(r"\+OK|-ERR|-USAGE|Invalid Profile")
+_TAG = re.compile(r"<[^<>]*>")
+_MAX_MESSAGE = 500
+
+
+@dataclass(frozen=True)
+class SwitchStatus:
+    """What the switch says of itself.
+
+    `profiles` are its SIP profiles, `gateways` those that it runs now, whatever is stored: by uuid,
+    with the state of the registration (REGED, NOREG, TRYING; empty if it is not shown). `answers`
+    are what it answered to the commands sent since the last page, each once.
+    """
+
+    profiles: tuple[str, ...]
+    gateways: dict[str, str]
+    answers: tuple[str, ...]
+    refused: bool
+
+    @property
+    def reached(self) -> bool:
+        """Whether the switch was asked: its profiles are listed, and no failure is shown."""
+        return bool(self.profiles) and not self.refused
+
+
+def read_status(html: str) -> SwitchStatus:
+    """SIP status, or any page that shows messages: then without profiles, hence not `reached`."""
+    profiles: list[str] = []
+    gateways: dict[str, str] = {}
+    for row in rows_of(html):
+        state = row.cells[3] if len(row.cells) > 3 else ""
+        stops = [link for link in row.links if _COMMAND.search(link) and "action=killgw" in link]
+        if stops and (uuid := _UUID.search(stops[0])):
+            gateways[uuid.group().lower()] = state
+        elif len(row.cells) > 3 and (
+            row.cells[1].lower() == "profile" or state.startswith("RUNNING")
+        ):
+            profiles.append(row.cells[0])
+    said = messages(html)
+    return SwitchStatus(
+        profiles=tuple(profiles),
+        gateways=gateways,
+        answers=tuple(text for text in said if _ANSWER.search(text)),
+        refused=any(NOT_REACHED in text for text in said) or NOT_REACHED in html,
+    )
+
+
+def messages(html: str) -> tuple[str, ...]:
+    """What a page tells its reader on top: plain text, one line each.
+
+    FusionPBX writes them as calls in a script, several of one mood joined by line breaks.
+    """
+    found = []
+    for single, double in _SHOWN.findall(html):
+        text = (single or double)[: 20 * _MAX_MESSAGE]
+        text = unescape(text).replace("<br/>", "\n").replace("\\n", "\n")
+        text = re.sub(r"\\(.)", r"\1", _TAG.sub("", text))
+        found += [" ".join(line.split())[:_MAX_MESSAGE] for line in text.split("\n")]
+    return tuple(dict.fromkeys(line for line in found if line))
