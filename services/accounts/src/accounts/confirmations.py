@@ -10,6 +10,13 @@ from ringfence.kafka.records import Outcome, Received, Rejected, parse
 from ringfence.topics import SERVICE_RESTORED, SERVICE_SUSPENDED, SERVICE_SUSPENSION_FAILED
 
 TOPICS = (SERVICE_SUSPENDED, SERVICE_RESTORED, SERVICE_SUSPENSION_FAILED)
+_CONFIRMED = {
+    SERVICE_SUSPENDED.name: "is off, as read back from the PBX",
+    SERVICE_RESTORED.name: "is on, as read back from the PBX",
+    SERVICE_SUSPENSION_FAILED.name: "could not be switched",
+}
+"""What the audit of a client says of each event."""
+
 
 
 class Confirmations:
@@ -35,7 +42,7 @@ class Confirmations:
     async def _take(self, received: Received) -> None:
         event_id = received.event_id
         event, suspended, failure = read_confirmation(received)
-        what = f"{received.topic} of {event.service_id}"
+        what = f"product {event.service_id} {_CONFIRMED[received.topic]}"
         await self._store.confirm(
             event_id,
             event.account_id,
