@@ -98,6 +98,20 @@ async def test_the_two_fields_are_a_persons_orders(desk: Desk) -> None:
     assert (given["kind"], given["given_by"]) == ("forced", "tester")
 
 
+async def test_what_a_person_writes_is_an_order_even_if_ringfence_wrote_the_same(
+    desk: Desk,
+) -> None:
+    await off_for_funds(desk, "anna")
+    await desk.door.database.execute(
+        "update accounts.account set profile = profile::jsonb ||"
+        """ '{"voip_suspended": "Yes", "voip_suspended_by": "us"}'"""
+    )
+    assert (await desk.json(client, "show", "anna"))["orders"] == []
+    await desk.run(client, "set", "anna", "--voip-suspended", "Yes")
+    (given,) = (await desk.json(client, "show", "anna"))["orders"]
+    assert given["kind"] == "forced"
+
+
 async def test_the_history_shows_who_when_before_and_after(desk: Desk) -> None:
     await desk.door.client("anna", opening_balance="20")
     await desk.run(client, "set", "anna", "--low-balance-threshold", "30", "--last-name", "Bell")

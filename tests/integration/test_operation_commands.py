@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from accounts_harness import front_door
@@ -10,7 +11,16 @@ from commands_harness import Desk
 from accounts.commands import brake as brake_module
 from accounts.commands.brake import brake
 from accounts.commands.installation import alarms, servers
+from accounts.servers import ServersFile
 from ringfence.testing.wait import until
+
+SERVERS = """
+[servers.vodia-1]
+kind = "vodia"
+url = "https://vodia.example.ca"
+user = "admin"
+password = { env = "PASSWORD" }
+"""
 
 
 @pytest.fixture
@@ -90,8 +100,19 @@ async def test_open_alarms_are_listed_with_what_to_do(desk: Desk) -> None:
     assert len(await desk.json(alarms, "--all")) == 2
 
 
-async def test_servers_are_listed(desk: Desk) -> None:
-    listed = await desk.json(servers)
-    said = await desk.said(servers)
-    assert all(row["server_id"] in said for row in listed)
-    assert said
+async def test_servers_are_listed_as_the_servers_file_names_them(
+    database: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "servers.toml"
+    file.write_text(SERVERS)
+    async with front_door(database, servers=ServersFile(file)) as door:
+        desk = Desk(door)
+        said = await desk.said(servers)
+        assert "vodia-1 vodia https://vodia.example.ca" in said
+        assert "1 server." in said
+        (listed,) = await desk.json(servers)
+        assert listed["server_id"] == "vodia-1"
+        file.unlink()
+        lost = await desk.run(servers)
+        assert "cannot be read" in " ".join(lost.stderr.split())
+        assert lost.stdout == "No servers.\n"
