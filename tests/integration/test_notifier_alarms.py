@@ -236,9 +236,12 @@ async def test_only_alarms_of_one_kind_share_a_mail(office: Office) -> None:
 async def test_a_late_alarm_does_not_join_a_mail_that_waits_for_an_hour(office: Office) -> None:
     """That mail is given up a day after its first alarm; the late one is owed its whole day."""
     await office.alarm("a/s")
-    office.clock.move(hours=1, seconds=1)
+    now = office.clock.move(hours=1, seconds=1)
+    deferred_until = now + timedelta(minutes=15)
+    await office.pool.execute("update notifier.message set next_attempt_at = $1", deferred_until)
     await office.alarm("b/s")
-    assert len(await office.rows()) == 2
+    due = [row["next_attempt_at"] for row in await office.rows()]
+    assert due == [deferred_until, now + timedelta(seconds=60)]
 
 
 async def test_an_alarm_id_that_comes_with_another_subject_is_rejected(office: Office) -> None:

@@ -64,6 +64,14 @@ def test_several_alarms_are_counted_and_at_most_fifty_are_listed() -> None:
     assert "more" not in alarm_words(listed[:2], 2, "raised").text
 
 
+def test_a_long_subject_is_cut_short_and_stays_whole_in_the_list() -> None:
+    long = "x" * 500
+    words = alarm_words([alarm(long), alarm("y")], 2, "raised")
+    assert long in words.text
+    cut = alarm_words([alarm(long)], 1, "raised").subject
+    assert (len(cut), cut[-2:]) == (120, "x…")
+
+
 @given(subject=st.text(max_size=1000).filter(lambda text: "\x00" not in text))
 def test_a_subject_is_one_short_line_whatever_the_alarm_is_about(subject: str) -> None:
     words = alarm_words([alarm(subject)], 1, "raised")
