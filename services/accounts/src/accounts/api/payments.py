@@ -5,9 +5,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Header, Response
 
-from accounts.api.bodies import ClaimsBody, PaymentBody
+from accounts.api.bodies import ClaimBody, ClaimsBody, PaymentBody
 from accounts.api.rooms import AccountId, Cursor, In, Limit, Rooms, Who
 from accounts.payments.payment import Kind, Payment, check_key, payment_id, read_amount
+from accounts.payments.store_claims import Claimed
 from ringfence.errors import BadInput
 from ringfence.money import format_micro, parse_micro
 
@@ -83,33 +84,39 @@ async def list_unclaimed(rooms: In) -> dict[str, Any]:
 @router.post("/payments/claims")
 async def post_claims(body: ClaimsBody, rooms: In, who: Who) -> dict[str, Any]:
     """Enter payments that accounts lost with a restore, under their own ids."""
-    payments = [
-        Payment(
-            payment_id=claim.payment_id,
-            account_id=claim.account_id,
-            idempotency_key="",
-            kind=claim.kind,
-            amount_micro=_claimed_amount(claim.kind, claim.amount),
-            currency=claim.currency,
-            reference=claim.reference,
-            received_at=claim.received_at,
-            received_by=who,
-            refunds=claim.refunds,
-            claimed_by=who,
-        )
-        for claim in body.payments
-    ]
+    found: dict[UUID, Claimed] = {}
     # A refund names its payment, which may be claimed with it.
-    ordered = sorted(payments, key=lambda payment: payment.refunds is not None)
-    found = {p.payment_id: await rooms.claims.claim(p, body.reason) for p in ordered}
-    return {"items": [found[p.payment_id]._asdict() for p in payments]}
+    for claim in sorted(body.payments, key=lambda claim: claim.refunds is not None):
+        try:
+            payment = _claimed_payment(claim, who)
+        except BadInput as problem:
+            found[claim.payment_id] = Claimed(claim.payment_id, "refused", str(problem))
+        else:
+            found[claim.payment_id] = await rooms.claims.claim(payment, body.reason)
+    return {"items": [found[claim.payment_id]._asdict() for claim in body.payments]}
 
 
-def _claimed_amount(kind: Kind, text: str) -> int:
-    micro = parse_micro(text)
-    if kind == "top-up" and micro <= 0:
-        raise BadInput("amount", text, "more than 0 for a top-up")
-    return micro
+def _claimed_payment(claim: ClaimBody, who: str) -> Payment:
+    """A payment as it is entered again. Raises BadInput for an amount that no payment has.
+
+    The topic may hold whatever somebody wrote to it: one such record stops no other claim.
+    """
+    micro = parse_micro(claim.amount)
+    if claim.kind == "top-up" and micro <= 0:
+        raise BadInput("amount", claim.amount, "more than 0 for a top-up")
+    return Payment(
+        payment_id=claim.payment_id,
+        account_id=claim.account_id,
+        idempotency_key="",
+        kind=claim.kind,
+        amount_micro=micro,
+        currency=claim.currency,
+        reference=claim.reference,
+        received_at=claim.received_at,
+        received_by=who,
+        refunds=claim.refunds,
+        claimed_by=who,
+    )
 
 
 def payment_shown(payment: Payment) -> dict[str, Any]:
