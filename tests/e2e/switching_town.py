@@ -29,6 +29,7 @@ from ringfence.topics import (
     SERVICE_RESTORED,
     SERVICE_SUSPENDED,
 )
+from ringfence_local.errors import PartFailed
 from ringfence_local.sample import FrontDoor, load_sample
 from ringfence_local.stack import Stack
 
@@ -137,16 +138,23 @@ class SwitchingTown:
     def kill(self, service: str) -> None:
         """kill -9; the supervisor starts it again."""
         self._frozen.pop(service, None)
-        try:
-            os.kill(self.stack.supervisor.pid(service), signal.SIGKILL)
-        except (ProcessLookupError, KeyError):
-            return  # it was killed a moment ago
+        os.kill(self._pid(service), signal.SIGKILL)
 
     def freeze(self, service: str) -> None:
         """Stop a service in its tracks: what it should read waits, and comes in another order."""
-        pid = self.stack.supervisor.pid(service)
+        pid = self._pid(service)
         os.kill(pid, signal.SIGSTOP)
         self._frozen[service] = pid
+
+    def _pid(self, service: str) -> int:
+        """The service's process; one that was killed a moment ago is started again first."""
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
+            try:
+                return self.stack.supervisor.pid(service)
+            except PartFailed:
+                assert time.monotonic() < deadline, f"{service} was not started again"
+                time.sleep(0.1)
 
     def thaw(self) -> None:
         """Let all go on."""
