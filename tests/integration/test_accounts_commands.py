@@ -11,13 +11,13 @@ from accounts_harness import CARD, TOKEN, FrontDoor, front_door
 from click.testing import CliRunner, Result
 
 from accounts.commands.calls import calls, unrated
-from accounts.commands.clients import client
-from accounts.commands.money import ledger
-from accounts.commands.packages import package
+from accounts.commands.clients.clients import client
+from accounts.commands.clients.suspension import services
+from accounts.commands.payments.money import ledger
+from accounts.commands.payments.topup import topup
 from accounts.commands.products import product
-from accounts.commands.suspension import services
-from accounts.commands.tariffs import tariff
-from accounts.commands.topup import topup
+from accounts.commands.tariffs.packages import package
+from accounts.commands.tariffs.tariffs import tariff
 
 Run = Callable[..., Awaitable[Result]]
 

@@ -6,9 +6,9 @@ import pytest
 from accounts_harness import front_door
 from commands_harness import Desk
 
-from accounts.commands.clients import client
-from accounts.commands.explanation import explain_client
-from accounts.commands.money import outstanding
+from accounts.commands.clients.clients import client
+from accounts.commands.clients.explanation import explain_client
+from accounts.commands.payments.money import outstanding
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 from accounts_harness import front_door
 from commands_harness import Desk
 
-from accounts.commands import waves
-from accounts.commands.clients import client
-from accounts.commands.mode import mode
+from accounts.commands.clients import waves
+from accounts.commands.clients.clients import client
+from accounts.commands.clients.mode import mode
 from ringfence.testing.wait import until
 
 

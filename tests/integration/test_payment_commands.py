@@ -14,9 +14,9 @@ from accounts_harness import TOKEN, front_door
 from aiokafka import AIOKafkaProducer
 from commands_harness import Desk
 
-from accounts.commands import posting
-from accounts.commands.payments import payments
-from accounts.commands.topup import topup
+from accounts.commands.payments import posting
+from accounts.commands.payments.payments import payments
+from accounts.commands.payments.topup import topup
 from ringfence.events.payment import PaymentReceived
 from ringfence.testing.wait import until
 from ringfence.topics import PAYMENT_RECEIVED

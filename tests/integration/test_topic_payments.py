@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from accounts.commands.topic_payments import read_topic
+from accounts.commands.payments.topic_payments import read_topic
 from ringfence.events.payment import PaymentReceived
 from ringfence.topics import PAYMENT_RECEIVED
 

@@ -18,7 +18,6 @@ _CONFIRMED = {
 """What the audit of a client says of each event."""
 
 
-
 class Confirmations:
     """Handles service.suspended, restored and suspension-failed.
 

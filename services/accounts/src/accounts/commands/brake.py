@@ -5,8 +5,8 @@ from typing import Any
 
 import click
 
+from accounts.commands.clients.orders import reason_option
 from accounts.commands.connection import FrontDoor, front_door, path_of
-from accounts.commands.orders import reason_option
 from accounts.commands.tables import output_options, plural, print_json, say
 from accounts.commands.times import sentence
 

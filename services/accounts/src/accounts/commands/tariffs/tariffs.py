@@ -15,8 +15,8 @@ from accounts.commands.tables import (
     show_rows,
     titled,
 )
-from accounts.commands.tariff_changes import diff, rollback
-from accounts.commands.tariff_import import import_tariff
+from accounts.commands.tariffs.tariff_changes import diff, rollback
+from accounts.commands.tariffs.tariff_import import import_tariff
 
 _NO_TARIFFS = "No tariffs yet: `ringfence tariff import TARIFF FILE --currency …`."
 

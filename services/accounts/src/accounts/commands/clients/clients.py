@@ -4,10 +4,10 @@ from typing import Any
 
 import click
 
-from accounts.commands.client_changes import client_history, set_client
-from accounts.commands.client_facts import show_client_facts
+from accounts.commands.clients.client_changes import client_history, set_client
+from accounts.commands.clients.client_facts import show_client_facts
+from accounts.commands.clients.orders import show_orders
 from accounts.commands.connection import front_door, path_of
-from accounts.commands.orders import show_orders
 from accounts.commands.tables import (
     Column,
     field,

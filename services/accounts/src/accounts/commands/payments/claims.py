@@ -79,7 +79,7 @@ def _waiting(door: FrontDoor, ids: Sequence[str], everything: bool) -> list[Paym
 
 def _of_the_topic(door: FrontDoor, bootstrap: str | None) -> list[Payment]:
     """The payments of the topic that accounts does not hold, the oldest first."""
-    from accounts.commands.topic_payments import read_topic
+    from accounts.commands.payments.topic_payments import read_topic
     from ringfence.place import kafka_bootstrap
 
     read = read_topic(bootstrap or kafka_bootstrap())

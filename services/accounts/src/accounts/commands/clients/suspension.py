@@ -2,8 +2,8 @@
 
 import click
 
+from accounts.commands.clients.orders import body_of, product_option, reason_option, until_option
 from accounts.commands.connection import front_door, path_of
-from accounts.commands.orders import body_of, product_option, reason_option, until_option
 from accounts.commands.tables import (
     limit_option,
     moment,

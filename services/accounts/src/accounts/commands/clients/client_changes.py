@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from accounts.commands.client_facts import show_client_facts
+from accounts.commands.clients.client_facts import show_client_facts
 from accounts.commands.connection import fail, front_door, path_of
 from accounts.commands.tables import (
     INSTANTS,

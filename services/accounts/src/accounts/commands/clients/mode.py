@@ -5,10 +5,10 @@ from typing import Any, TypeVar
 
 import click
 
+from accounts.commands.clients.orders import reason_option
+from accounts.commands.clients.waves import Switched, switch_in_waves
 from accounts.commands.connection import FrontDoor, fail, front_door
-from accounts.commands.orders import reason_option
 from accounts.commands.tables import output_options, plural, print_json, say, show_facts, show_rows
-from accounts.commands.waves import Switched, switch_in_waves
 
 F = TypeVar("F", bound=Callable[..., Any])
 EXIT_NOT_ALL = 1

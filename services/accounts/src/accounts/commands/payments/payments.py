@@ -4,9 +4,9 @@ from typing import Any
 
 import click
 
-from accounts.commands.claims import claim
 from accounts.commands.connection import front_door, path_of
-from accounts.commands.posting import Watch
+from accounts.commands.payments.claims import claim
+from accounts.commands.payments.posting import Watch
 from accounts.commands.tables import (
     field,
     instant,

@@ -17,7 +17,7 @@ from rich.progress import (
 
 from accounts.commands.connection import FrontDoor, front_door, path_of
 from accounts.commands.tables import output_options
-from accounts.commands.tariff_changes import (
+from accounts.commands.tariffs.tariff_changes import (
     check_quiet,
     confirm,
     confirmed,

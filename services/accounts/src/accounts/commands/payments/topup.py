@@ -8,7 +8,7 @@ from uuid import uuid4
 import click
 
 from accounts.commands.connection import FrontDoor, Refusal, front_door, path_of
-from accounts.commands.posting import Watch
+from accounts.commands.payments.posting import Watch
 from accounts.commands.tables import output_options, print_json, say, show_warnings
 from ringfence.errors import BadInput
 from ringfence.money import parse_micro
