@@ -49,7 +49,7 @@ create table suspender.brake (
     one integer primary key default 1 check (one = 1),
     on_since timestamptz,
     cause text not null default '',
-    counted_from timestamptz not null default '-infinity'
+    counted_from timestamptz not null default 'epoch'
 );
 insert into suspender.brake default values;
 

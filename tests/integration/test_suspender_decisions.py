@@ -394,6 +394,16 @@ async def test_what_was_off_at_an_import_stays_off_in_shadow(office: Office) -> 
     assert office.panel.switched == ["svc-1001 on"]
 
 
+async def test_what_was_off_at_an_import_and_never_touched_by_us_stays_off_in_shadow(
+    office: Office,
+) -> None:
+    """The client leaves live mode before his hold is known."""
+    await office.profile(profile=OFF)
+    await office.profile(2, profile=OFF, mode="shadow")
+    await office.zero(mail_owed=False)
+    assert (await office.wanted(), await office.settled()) == ("suspended", True)
+
+
 # --- why a service is off ---
 
 

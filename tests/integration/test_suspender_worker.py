@@ -108,10 +108,16 @@ async def test_a_hold_that_ended_before_the_pbx_was_reached_sends_no_mail(
     assert await room.topics() == [SERVICE_RESTORED.name]
 
 
-async def test_a_hold_that_ends_while_the_pbx_is_asked_owes_no_mail(room: Room) -> None:
+@pytest.mark.parametrize("end", ["restored", "exempt"])
+async def test_a_cut_that_is_unwanted_while_the_pbx_is_asked_owes_no_mail(
+    room: Room, end: str
+) -> None:
     await room.zero()
     (due,) = await room.work.due("pbx1", 8)
-    await room.restored()
+    if end == "restored":
+        await room.restored()
+    else:
+        await room.client(2, orders=(order("exemption"),))
     await room.work.confirm(due, "read back", room.clock.now())
     assert reasons(await room.suspensions()) == [(("funds",), False)]
     row = await room.row()

@@ -1,7 +1,8 @@
 """Decides in transactions: a batch of events, orders that ended by time, commands of operators."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 import structlog
@@ -45,7 +46,7 @@ class Decider:
         """Take in a batch of events, in order, and decide after each. Safe to call again."""
         now = self._clock.now()
         decisions, new_profiles = Decisions(), dict[str, Account]()
-        is_newly_held = False
+        newly_held: set[str] = set()
         async with self._store.deciding() as deciding:
             book = await deciding.lock({item.event.account_id for item in items})
             for event, cause in items:
@@ -55,21 +56,29 @@ class Decider:
                     continue
                 if account.profile_version > version:
                     new_profiles[account.account_id] = account
-                is_newly_held |= _countable(account) not in (None, before)
+                if _countable(account) not in (None, before):
+                    newly_held.add(account.account_id)
                 services = book.services[account.account_id]
                 decide_account(account, services, cause, now, decisions)
             await deciding.write(book.accounts.values(), new_profiles.values(), decisions, now)
-            if is_newly_held:
-                await self._look_at_brake(deciding)
+            if newly_held:
+                await self._look_at_brake(deciding, newly_held, now)
         self._woken.set()
 
-    async def _look_at_brake(self, deciding: Deciding) -> None:
+    async def _look_at_brake(
+        self, deciding: Deciding, newly_held: Collection[str], decided_at: datetime
+    ) -> None:
         """Turn the brake on if too many clients began a funds hold within the window."""
         if not self._limits.is_set:
             return
-        now = self._clock.now()
-        store, since = BrakeStore(deciding.connection), now - self._limits.window
+        store = BrakeStore(deciding.connection)
         brake = await store.lock()
+        now = self._clock.now()
+        since = now - self._limits.window
+        if brake.counted_from >= decided_at:
+            # It was released while this batch was decided, and could not see its holds: they
+            # belong to the time after it.
+            await store.began_at(newly_held, now)
         if brake.on_since is not None:
             return
         begun = await store.begun(since, brake.counted_from)

@@ -1,5 +1,6 @@
 """The brake's row, what it is measured by, and the commands of operators."""
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
@@ -47,6 +48,14 @@ class BrakeStore:
             counted_from,
         )
         return [Begun(*row) for row in rows]
+
+    async def began_at(self, account_ids: Collection[str], now: datetime) -> None:
+        """Have these clients' holds count from `now` on."""
+        await self._connection.execute(
+            "update suspender.account set held_since = $2 where held and account_id = any($1)",
+            list(account_ids),
+            now,
+        )
 
     async def live_clients(self) -> int:
         """How many live clients have a prepaid product."""
