@@ -10,6 +10,7 @@ from commands_harness import Desk
 from accounts.commands.clients import waves
 from accounts.commands.clients.clients import client
 from accounts.commands.clients.mode import mode
+from accounts.commands.clients.suspension import services
 from ringfence.testing.wait import until
 
 
@@ -131,3 +132,11 @@ async def test_it_has_to_be_said_who_and_with_json_nothing_is_asked(desk: Desk) 
 
 async def test_nobody_to_switch_is_said(desk: Desk) -> None:
     assert "every client is in shadow already" in await desk.said(mode, "shadow", "--all", "--yes")
+
+
+async def test_the_services_of_a_client_in_shadow_show_what_would_be(desk: Desk) -> None:
+    await desk.service("client-1", "pbx-1", "active", would="suspended", live=False)
+    await desk.service("client-1", "pbx-1b", "active")
+    said = (await desk.run(services, "client-1")).stdout.splitlines()
+    lines = [line for line in said if line.startswith("pbx-1")]
+    assert ["would be off" in line for line in lines] == [True, False]

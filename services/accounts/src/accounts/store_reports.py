@@ -67,11 +67,14 @@ class Reports:
     async def services(
         self, account_id: str | None, cursor: str | None, limit: int
     ) -> dict[str, Any]:
-        """What is switched off, what is meant to be, and what stands in the way."""
+        """What is switched off, what is meant to be, and what prevents it.
+
+        `would` is what the holds want; in shadow (`live` is false) it is shown and not done.
+        """
         (after,) = decode_cursor(cursor, read_id)
         rows = await self._pool.fetch(
             "select service_id, account_id, server_id, wanted, confirmed, since, last_error,"
-            " next_attempt_at from report.service_state"
+            " next_attempt_at, would, live, holds from report.service_state"
             " where ($1::text is null or account_id = $1) and ($2::text is null or service_id > $2)"
             " order by service_id limit $3",
             account_id,

@@ -5,6 +5,7 @@ import click
 from accounts.commands.clients.orders import body_of, product_option, reason_option, until_option
 from accounts.commands.connection import front_door, path_of
 from accounts.commands.tables import (
+    Row,
     limit_option,
     moment,
     output_options,
@@ -56,7 +57,7 @@ def unsuspend(account: str, product: str | None, reason: str | None, json_wanted
 def services(account: str | None, limit: int | None, json_wanted: bool) -> None:
     """Show what is wanted of services, and confirmed on the PBX.
 
-    Of ACCOUNT, or of all clients; with the last error.
+    Of ACCOUNT, or of all clients; with the last error. A client in shadow shows what would be.
 
     Example: ringfence services acme-1001
     """
@@ -64,7 +65,7 @@ def services(account: str | None, limit: int | None, json_wanted: bool) -> None:
         titled("product", "service_id"),
         titled("account", "account_id"),
         titled("server", "server_id"),
-        ("wanted", lambda row: _ON_OFF.get(row["wanted"], row["wanted"])),
+        ("wanted", _wanted),
         ("confirmed", lambda row: _ON_OFF.get(row["confirmed"], "not yet")),
         moment("since", "since"),
     )
@@ -80,3 +81,10 @@ def services(account: str | None, limit: int | None, json_wanted: bool) -> None:
         detail=lambda row: row["last_error"] and f"last error: {row['last_error']}",
         shrinks="account",
     )
+
+
+def _wanted(row: Row) -> str:
+    """What the PBX is to be; for a client in shadow, what it would be."""
+    if not row["live"] and row["would"] != "leave":
+        return f"would be {_ON_OFF[row['would']]}"
+    return _ON_OFF[row["wanted"]]
