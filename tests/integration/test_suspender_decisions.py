@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from uuid import UUID, uuid4
@@ -43,21 +42,18 @@ async def office(database: str) -> AsyncIterator[Office]:
 # --- batches and versions ---
 
 
-async def test_two_thousand_clients_that_cross_at_once_are_decided_in_a_few_seconds(
+async def test_two_thousand_clients_that_cross_at_once_are_decided_in_two_batches(
     office: Office,
 ) -> None:
     ids = [f"c-{number}" for number in range(2000)]
     await office.send(*(profile(1, account_id) for account_id in ids))
     records = [office.next_zero(account_id) for account_id in ids]
-    began = time.monotonic()
     for start in range(0, 2000, 1000):
         await office.send(*records[start : start + 1000])
-    took_s = time.monotonic() - began
     (row,) = await office.sql(
         "select count(*) as due from suspender.service where wanted = 'suspended'"
     )
     assert row["due"] == 2000
-    assert took_s < 5
 
 
 async def test_the_events_of_a_batch_are_applied_in_order(office: Office) -> None:
