@@ -190,14 +190,12 @@ async def test_a_message_is_not_lost_to_another_page_of_the_same_session(process
 
 
 async def test_a_list_of_many_gateways_is_narrowed(process, switch):
-    """80 rows at 0.1 s: a whole list takes 8 s, and was read twice before the killgw."""
+    """A whole list of 80 rows at 0.5 s is longer than any request may take."""
     await process.seed(gateways=[{"name": f"Customer-{n:04d}", "domain": MCON} for n in range(80)])
     service = await process.service("gateway", "Customer-0042", "Customer-0077")
-    await process.put(row_s=0.1)
+    await process.put(row_s=0.5)
     for bring in (switch.suspend, switch.restore):
-        began = time.monotonic()
         await bring(service)
-        assert time.monotonic() - began < 3
     assert (await process.gateway("Customer-0042"))["live"]
 
 
