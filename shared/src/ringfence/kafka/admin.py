@@ -1,8 +1,11 @@
 """Topics are made on purpose: all of them, with their partitions and retention, before use."""
 
 import asyncio
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
@@ -45,6 +48,7 @@ async def create_topics(bootstrap: str, replication: int = 1) -> list[str]:
         if missing:
             await _create(admin, missing, replication)
         await _until_usable(admin)
+        await _until_served(bootstrap)
         return sorted(missing)
     finally:
         await admin.close()
@@ -82,6 +86,35 @@ async def _until_usable(admin: AIOKafkaAdminClient) -> None:
             return
         await asyncio.sleep(_LOOK_EVERY_S)
     raise TopicsDiffer(f"topics without leaders after {_VISIBLE_BOUND_S:.0f} s")
+
+
+async def _until_served(bootstrap: str) -> None:
+    """Wait until every partition's leader answers as its leader.
+
+    A fresh broker shows leaders before they serve: under load it refuses records for some seconds.
+    """
+    partitions = [TopicPartition(t, n) for t in wanted_topics() for n in range(PARTITIONS)]
+    consumer = AIOKafkaConsumer(*wanted_topics(), bootstrap_servers=bootstrap)
+    await consumer.start()
+    try:
+        with _expected_refusals():
+            await asyncio.wait_for(consumer.end_offsets(partitions), _VISIBLE_BOUND_S)
+    except TimeoutError:
+        raise TopicsDiffer(f"partitions not served after {_VISIBLE_BOUND_S:.0f} s") from None
+    finally:
+        await consumer.stop()
+
+
+@contextmanager
+def _expected_refusals() -> Iterator[None]:
+    """The client logs each refusal as an error; here they are what is waited out."""
+    fetcher = logging.getLogger("aiokafka.consumer.fetcher")
+    level = fetcher.level
+    fetcher.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        fetcher.setLevel(level)
 
 
 def _usable(present: Mapping[str, list[int]]) -> bool:
