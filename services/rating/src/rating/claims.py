@@ -1,7 +1,7 @@
 """The claim check of payments: only what accounts holds is posted (ADR 24).
 
 A record of `payment.received` is not enough to move money: accounts must hold the payment with the
-same content. So whoever can write to Kafka cannot make money, and a payment that accounts lost with
+same content. So write access to Kafka alone makes no money, and a payment that accounts lost with
 a restore waits until it is claimed.
 """
 

@@ -1,7 +1,7 @@
 """Alarms: what a person must see to, raised once for each kind and subject, ended when it is over.
 
 A change of an alarm is a row and an event in the outbox, both written in the caller's transaction.
-Whoever raises an alarm that is open already changes nothing, so a loop may raise it at every turn.
+Raising an alarm that is already open changes nothing, so a loop may raise it at every turn.
 """
 
 from dataclasses import dataclass

@@ -24,7 +24,7 @@ def lines(
     """A table of `width` columns of text, line by line.
 
     The column `shrinks` is cut where the room is not enough. A first column that is longer than a
-    quarter of the width stands on a line of its own: it is what people type again.
+    quarter of the width gets a line of its own: it is what people type again.
     """
     widths = _widths(titles, cells, width, titles.index(shrinks))
     yield _line(titles, titles, widths, right)

@@ -36,7 +36,7 @@ _json_option: Callable[[F], F] = click.option(
 
 
 class TimeColumn(NamedTuple):
-    """A column of instants: below its table stands in which zone they are shown."""
+    """A column of instants; a line below the table names their zone."""
 
     title: str
     read: Callable[[Row], object]

@@ -28,7 +28,7 @@ _COLUMNS: tuple[Column, ...] = (
 )
 
 product_option = click.option("--product", help="only this product; left out: the whole client")
-reason_option = click.option("--reason", help="why, for whoever looks later")
+reason_option = click.option("--reason", help="why, for a later reader")
 until_option = click.option(
     "--until", help="when it ends by itself: 2026-12-01 (end of that day) or 2026-12-01T17:00"
 )

@@ -23,7 +23,7 @@ Payment = Mapping[str, Any]
 @click.option("--all", "everything", is_flag=True, help="every payment that waits to be claimed")
 @click.option("--from-topic", is_flag=True, help="every payment of the topic that accounts lacks")
 @click.option("--bootstrap", help="host:port of the broker; left out: as the services know it")
-@click.option("--reason", required=True, help="why they are right, for whoever looks later")
+@click.option("--reason", required=True, help="why they are right, for a later reader")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @output_options
 def claim(
@@ -38,7 +38,7 @@ def claim(
     """Enter payments in accounts under their own ids, so that they are posted.
 
     For payments that `ringfence payments unclaimed` lists. After accounts was restored from a
-    backup, --from-topic finds all that it lost. Whoever can write to the topic can put a payment
+    backup, --from-topic finds all that it lost. Anybody with write access can put a payment
     there: compare count and sums with your books before you agree.
 
     Example: ringfence payments claim --from-topic --reason "restored from last night"
