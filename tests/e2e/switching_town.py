@@ -138,21 +138,21 @@ class SwitchingTown:
     def kill(self, service: str) -> None:
         """kill -9; the supervisor starts it again."""
         self._frozen.pop(service, None)
-        os.kill(self._pid(service), signal.SIGKILL)
+        self._signal(service, signal.SIGKILL)
 
     def freeze(self, service: str) -> None:
         """Stop a service in its tracks: what it should read waits, and comes in another order."""
-        pid = self._pid(service)
-        os.kill(pid, signal.SIGSTOP)
-        self._frozen[service] = pid
+        self._frozen[service] = self._signal(service, signal.SIGSTOP)
 
-    def _pid(self, service: str) -> int:
-        """The service's process; one that was killed a moment ago is started again first."""
+    def _signal(self, service: str, number: signal.Signals) -> int:
+        """Send a signal; a service that was killed a moment ago is started again first."""
         deadline = time.monotonic() + _PATIENCE_S
         while True:
             try:
-                return self.stack.supervisor.pid(service)
-            except PartFailed:
+                pid = self.stack.supervisor.pid(service)
+                os.kill(pid, number)
+                return pid
+            except (PartFailed, ProcessLookupError):
                 assert time.monotonic() < deadline, f"{service} was not started again"
                 time.sleep(0.1)
 

@@ -39,8 +39,13 @@ UNIT = 1_000_000
 A_MINUTE = 1_800_000  # to a satellite: 1.50, and 20 % on it
 SERVICES = ("cdr-ingest", "rating", "balance-watch", "suspender", "accounts")
 FROZEN = ("rating", "balance-watch", "suspender")
-AMOUNTS = st.sampled_from([1, 3, 5, 5, 10, 20, 50])
-DEBTS = st.sampled_from([0, 0, 0, 2, 6, 20, 60])
+CLIENTS = 4
+WHO = st.integers(0, CLIENTS - 1)
+TOP_UPS = st.sampled_from([1, 5, 20, 50, 100])
+TAKEN_BACK = st.sampled_from([1, 5, 5, 20])
+DEBTS = st.sampled_from(["none", "none", "part", "all", "beyond"])
+REST = st.sampled_from([True, False, False])
+"""Whether all comes to rest after a step: otherwise most stories end with the client cut."""
 ORDERS = st.sampled_from(["manual", "forced", "whmcs", "exemption"])
 
 
@@ -88,10 +93,10 @@ class Switching(RuleBasedStateMachine):
         self.free: list[SampleClient] = []
         self.frozen: set[str] = set()
 
-    @initialize(opening=st.sampled_from([0, 5, 20]))
-    def two_clients(self, opening: int) -> None:
-        for number in range(2):
-            account = Account(f"sw-{uuid4().hex[:10]}", opening * number * UNIT)
+    @initialize(openings=st.tuples(*[st.sampled_from([0, 5, 20, 60])] * CLIENTS))
+    def clients(self, openings: tuple[int, int]) -> None:
+        for opening in openings:
+            account = Account(f"sw-{uuid4().hex[:10]}", opening * UNIT)
             self.town.ask(
                 "PUT",
                 f"/clients/{account.account_id}",
@@ -107,13 +112,30 @@ class Switching(RuleBasedStateMachine):
             self.accounts.append(account)
             self._enter(account, _sample(account.account_id))
 
-    @rule(who=st.integers(0, 1), amount=AMOUNTS)
-    def top_up(self, who: int, amount: int) -> None:
+    @rule(who=WHO, amount=TOP_UPS, rest=REST)
+    def top_up(self, who: int, amount: int, rest: bool) -> None:
         self._pay(who, amount, "top-up")
+        self._maybe_rest(rest)
 
-    @rule(who=st.integers(0, 1), amount=AMOUNTS)
-    def take_back(self, who: int, amount: int) -> None:
+    @rule(who=WHO, amount=TAKEN_BACK, rest=REST)
+    def take_back(self, who: int, amount: int, rest: bool) -> None:
         self._pay(who, -amount, "adjustment")
+        self._maybe_rest(rest)
+
+    @rule(who=WHO, late=st.booleans())
+    def pay_the_debts_from_the_credit(self, who: int, late: bool) -> None:
+        """The usual way of WHMCS: the credit is applied to the invoice, then nothing is owed.
+
+        `late`: rating is stopped meanwhile, so that it is known first that nothing is owed.
+        """
+        account = self.accounts[who]
+        if not account.debts:
+            self._owe(account, max(account.credit // UNIT, 2) + 1)
+            self._maybe_rest(True)
+        if late:
+            self.delay("rating")
+        self._pay(who, -account.debts // UNIT, "adjustment")
+        self._owe(account, 0)
 
     def _pay(self, who: int, amount: int, kind: str) -> None:
         account = self.accounts[who]
@@ -122,15 +144,22 @@ class Switching(RuleBasedStateMachine):
         self.town.ask("POST", path, body, key=uuid4().hex)
         account.credit += amount * UNIT
 
-    @rule(who=st.integers(0, 1), amount=DEBTS)
-    def owe(self, who: int, amount: int) -> None:
+    @rule(who=WHO, how_much=DEBTS, rest=REST)
+    def owe(self, who: int, how_much: str, rest: bool) -> None:
+        """Debts as they lie to the credit: within it, as large, beyond it."""
         account = self.accounts[who]
+        credit = max(account.credit // UNIT, 2)
+        amounts = {"none": 0, "part": credit // 2, "all": credit, "beyond": credit + 1}
+        self._owe(account, amounts[how_much])
+        self._maybe_rest(rest)
+
+    def _owe(self, account: Account, amount: int) -> None:
         path = f"/clients/{account.account_id}/outstanding"
         self.town.ask("PUT", path, {"amount": str(amount)})
         account.debts = amount * UNIT
 
-    @rule(who=st.integers(0, 1), minutes=st.integers(1, 5))
-    def call(self, who: int, minutes: int) -> None:
+    @rule(who=WHO, minutes=st.integers(1, 5), rest=REST)
+    def call(self, who: int, minutes: int, rest: bool) -> None:
         account = self.accounts[who]
         if not account.products:
             return
@@ -146,23 +175,32 @@ class Switching(RuleBasedStateMachine):
             },
         )
         account.credit -= minutes * A_MINUTE
+        self._maybe_rest(rest)
 
-    @rule(who=st.integers(0, 1), kind=ORDERS, narrow=st.booleans(), end=st.booleans())
-    def order(self, who: int, kind: str, narrow: bool, end: bool) -> None:
+    @rule(who=WHO, kind=ORDERS, narrow=st.booleans(), rest=REST)
+    def order(self, who: int, kind: str, narrow: bool, rest: bool) -> None:
         account = self.accounts[who]
         product = min(account.products, default=None) if narrow and kind != "forced" else None
-        path = f"/clients/{account.account_id}/orders/{kind}"
-        if end:
-            query = f"?product={product}" if product else ""
-            self.town.ask("DELETE", path + query, also=(404,))
-            account.orders.discard((kind, product))
-        else:
-            body = {"product": product, "reason": "a test"} if product else {"reason": "a test"}
-            self.town.ask("PUT", path, body)
-            account.orders.add((kind, product))
+        body = {"product": product, "reason": "a test"} if product else {"reason": "a test"}
+        self.town.ask("PUT", f"/clients/{account.account_id}/orders/{kind}", body)
+        account.orders.add((kind, product))
+        account.changes += 1
+        self._maybe_rest(rest)
+
+    @rule(who=WHO, which=st.integers(0, 10))
+    def end_order(self, who: int, which: int) -> None:
+        account = self.accounts[who]
+        if not account.orders:
+            return
+        given = sorted(account.orders, key=str)
+        kind, product = given[which % len(given)]
+        query = f"?product={product}" if product else ""
+        path = f"/clients/{account.account_id}/orders/{kind}{query}"
+        self.town.ask("DELETE", path, also=(404,))
+        account.orders.discard((kind, product))
         account.changes += 1
 
-    @rule(who=st.integers(0, 1), suspend_by=st.sampled_from(["gateway", "extensions"]))
+    @rule(who=WHO, suspend_by=st.sampled_from(["gateway", "extensions"]))
     def add_product(self, who: int, suspend_by: str) -> None:
         """A new one, or one that was another client's: moved."""
         account = self.accounts[who]
@@ -170,14 +208,14 @@ class Switching(RuleBasedStateMachine):
             fresh = _sample(account.account_id, suspend_by)
             self._enter(account, self.free.pop() if self.free else fresh)
 
-    @rule(who=st.integers(0, 1), prepaid=st.booleans())
+    @rule(who=WHO, prepaid=st.booleans())
     def change_product(self, who: int, prepaid: bool) -> None:
         account = self.accounts[who]
         for service_id in list(account.products)[:1]:
             self._put(account, service_id, account.products[service_id].sample, prepaid)
 
     @precondition(lambda self: not self.frozen)
-    @rule(who=st.integers(0, 1))
+    @rule(who=WHO)
     def remove_product(self, who: int) -> None:
         """Only one that is on: what is removed while it is off stays off (a known limit)."""
         self.at_rest()
@@ -211,6 +249,10 @@ class Switching(RuleBasedStateMachine):
         self.town.thaw()
         self.frozen.clear()
         self.town.until(self._objection)
+
+    def _maybe_rest(self, rest: bool) -> None:
+        if rest and not self.frozen:
+            self.at_rest()
 
     @invariant()
     def the_reference_is_bounded(self) -> None:
@@ -325,7 +367,7 @@ def test_at_rest_every_element_is_what_the_reference_allows(town: SwitchingTown)
         machine,
         settings=settings(
             max_examples=int(os.environ.get("RINGFENCE_SWITCHING_EXAMPLES", "6")),
-            stateful_step_count=20,
+            stateful_step_count=40,
             deadline=None,
             phases=(Phase.generate,),
             suppress_health_check=list(HealthCheck),

@@ -32,11 +32,11 @@ from ringfence.topics import (
 )
 from suspender.brake import Limits
 from suspender.deciding import Decider
+from suspender.drivers import OperatorMustAct
 from suspender.service import Suspender
 from suspender.settings import Settings
 from suspender.store import SuspenderStore
 from suspender.store_work import WorkStore
-from suspender.switches import OperatorMustAct
 from suspender.worker import Worker
 
 UNIT = 1_000_000

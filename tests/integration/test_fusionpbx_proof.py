@@ -31,8 +31,8 @@ from ringfence_simulators.fusionpbx.app import serve
 from ringfence_simulators.fusionpbx.faults import Fault
 from ringfence_simulators.fusionpbx.model import Gateway, Pbx
 from ringfence_simulators.fusionpbx.seed import apply_seed
-from suspender.switches import OperatorMustAct
-from suspender.switches.fusionpbx import FusionPbxSwitch
+from suspender.drivers import OperatorMustAct
+from suspender.drivers.fusionpbx import FusionPbxSwitch
 
 CLOCK = FixedClock(datetime(2026, 11, 21, 10, 2, 3, tzinfo=UTC))
 COMMAND, STATUS = "/app/sip_status/cmd.php", "/app/sip_status/sip_status.php"
@@ -158,7 +158,7 @@ async def test_a_sip_profile_that_the_switch_does_not_have_is_for_a_person(proce
 async def test_a_gateway_of_another_profile_is_still_live_and_not_confirmed(
     process, switch, monkeypatch
 ):
-    monkeypatch.setattr("suspender.switches.fusionpbx._PAUSE_S", 0.0)
+    monkeypatch.setattr("suspender.drivers.fusionpbx._PAUSE_S", 0.0)
     await process.seed(gateways=[{"name": "Trunk Y", "domain": MCON, "profile": "internal"}])
     with pytest.raises(Retry, match=r"Trunk Y disabled, but still live after killgw"):
         await switch.suspend(await process.service("gateway", "Trunk Y"))
@@ -304,7 +304,7 @@ def test_what_is_confirmed_is_true_whichever_request_fails(level, steps, trouble
     """Each request in turn meets one of the faults; a confirmation is held against the switch."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
-        patch.setattr("suspender.switches.fusionpbx._PAUSE_S", 0.0)
+        patch.setattr("suspender.drivers.fusionpbx._PAUSE_S", 0.0)
         asyncio.run(story(level, steps, [replace(TROUBLE[kind]) for kind in troubles], line))
 
 

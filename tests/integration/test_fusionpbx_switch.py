@@ -19,8 +19,8 @@ from ringfence.testing.clock import FixedClock
 from ringfence_simulators.fusionpbx.faults import Fault
 from ringfence_simulators.fusionpbx.logins import redirect
 from ringfence_simulators.fusionpbx.model import Extension
-from suspender.switches import OperatorMustAct, SwitchState
-from suspender.switches.fusionpbx import FusionPbxSwitch
+from suspender.drivers import OperatorMustAct, SwitchState
+from suspender.drivers.fusionpbx import FusionPbxSwitch
 
 CLOCK = FixedClock(datetime(2026, 11, 21, 10, 2, 3, tzinfo=UTC))
 TOGGLES = {
@@ -179,7 +179,7 @@ async def test_a_gateway_that_is_enabled_but_down_is_brought_up(pbx, switch):
 
 async def test_a_gateway_that_stays_live_after_killgw_is_not_suspended(pbx, switch, monkeypatch):
     monkeypatch.setattr(pbx.pbx, "kill_gateway", lambda *_: None)
-    monkeypatch.setattr("suspender.switches.fusionpbx._PAUSE_S", 0.0)
+    monkeypatch.setattr("suspender.drivers.fusionpbx._PAUSE_S", 0.0)
     with pytest.raises(Retry, match="Trunk A disabled, but still live after killgw"):
         await switch.suspend(service_of(pbx, "gateway"))
 

@@ -21,8 +21,8 @@ from ringfence.pbx.servers import Servers
 from ringfence.testing.clock import FixedClock
 from ringfence_local.ports import free_port
 from ringfence_simulators.fusionpbx.faults import Fault
-from suspender.switches import OperatorMustAct, SwitchState, open_switches
-from suspender.switches.lesnet import LesnetSwitch
+from suspender.drivers import OperatorMustAct, SwitchState, open_switches
+from suspender.drivers.lesnet import LesnetSwitch
 
 SERVICE = Service(
     service_id="svc-1", name="Line", kind="lesnet", server_id="les", tenant=PEER, dids=(DID,)

@@ -12,7 +12,7 @@ from ringfence.pbx.servers import Servers
 from ringfence.postgres.pool import open_pool
 from ringfence.testing.wait import until
 from ringfence.topics import SERVICE_RESTORED, SERVICE_SUSPENDED, SERVICE_SUSPENSION_FAILED
-from suspender.switches import open_switches
+from suspender.drivers import open_switches
 
 EXTENSIONS = {"tenant": MCON, "extensions": ("2112", "2113")}
 

@@ -8,8 +8,8 @@ from vodia_harness import CFFM, RUCKEN, server_of, service_of, simulated
 from ringfence.errors import Retry
 from ringfence.testing.clock import FixedClock
 from ringfence_simulators.vodia.faults import Fault
-from suspender.switches import OperatorMustAct, SwitchState
-from suspender.switches.vodia import VodiaSwitch
+from suspender.drivers import OperatorMustAct, SwitchState
+from suspender.drivers.vodia import VodiaSwitch
 
 CLOCK = FixedClock(datetime(2026, 11, 21, 10, 2, 3, tzinfo=UTC))
 STATE_PATH = "/rest/domain/{tenant}/user_settings/{extension}"
@@ -138,7 +138,7 @@ async def test_a_call_for_help_is_not_cut_off(pbx, switch, to):
 
 
 async def test_a_call_that_goes_on_after_being_hung_up_is_no_suspension(pbx, switch, monkeypatch):
-    monkeypatch.setattr("suspender.switches.vodia._GONE_PAUSE_S", 0.0)
+    monkeypatch.setattr("suspender.drivers.vodia._GONE_PAUSE_S", 0.0)
     pbx.pbx.habits.calls_end_by_hang_up = False
     pbx.pbx.begin_call("2112", CFFM, "stubborn")
     with pytest.raises(Retry, match="calls of 2112 go on after being hung up"):

@@ -28,10 +28,10 @@ from ringfence.topics import ACCOUNT_CHANGED, BALANCE_RESTORED, BALANCE_ZERO, OP
 from suspender.account import Cause
 from suspender.brake import Limits
 from suspender.deciding import DecideLoop, Decider, Item
+from suspender.drivers import open_switches
 from suspender.settings import Settings
 from suspender.store import SuspenderStore
 from suspender.store_work import WorkStore
-from suspender.switches import open_switches
 from suspender.worker import Worker
 
 NAME = "suspender"

@@ -10,10 +10,10 @@ from ringfence.breaker import Breaker
 from ringfence.clock import Clock
 from ringfence.kafka.shell import UNWELL, wait_or_stop
 from ringfence.observe.health import Progress
+from suspender.drivers import OperatorMustAct, Switch
 from suspender.metrics import ACTIONS, REACTION_SECONDS
 from suspender.settings import Settings
 from suspender.store_work import Due, WorkStore
-from suspender.switches import OperatorMustAct, Switch
 
 _AT_ONCE = 8
 log = structlog.get_logger()

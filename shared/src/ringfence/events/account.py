@@ -20,6 +20,16 @@ WrittenBy = Literal["us", "person", "import", ""]
 OrderKind = Literal["manual", "forced", "whmcs", "exemption"]
 """Who holds a service off, or keeps it on, whatever the credit is (architecture, section 4)."""
 
+Way = Literal["extensions", "gateway", "domain", "outbound"]
+"""How a product is switched off: its telephones, its trunks, its tenant; `outbound` takes from its
+telephones the right to call out, so that inbound and emergency calls stay.
+"""
+
+HangUp = Literal["never", "credit"]
+"""Whether live calls are ended when a product is switched off: `credit` only where the credit is
+used up, never for debts.
+"""
+
 OperatingMode = Literal["shadow", "live"]
 """`shadow`: everything is computed and shown, nothing is switched or mailed."""
 
@@ -80,7 +90,9 @@ class Service(EventData):
     """A product that a client has: where its calls come from, and what is switched off.
 
     `suspend_by` is the level at which the service is switched on its server; `gateway` needs
-    `gateway_ids`. The fields of the other kinds of server stay empty. Calls that ended before
+    `gateway_ids`. `outbound_only` narrows `extensions`: only the right to call out is taken away.
+    With `rest_of_tenant` all extensions that no other product of the tenant lists are the
+    product's. The fields of the other kinds of server stay empty. Calls that ended before
     `bill_from` are not billed; None: all are.
     """
 
@@ -100,12 +112,23 @@ class Service(EventData):
     suspend_by: Literal["extensions", "gateway", "domain"] = "extensions"
     gateway_ids: tuple[Text, ...] = ()
     bill_from: Instant | None = None
+    outbound_only: bool = False
+    rest_of_tenant: bool = False
+    hang_up: HangUp = "never"
+
+    @property
+    def way(self) -> Way:
+        """How it is switched off."""
+        if self.suspend_by == "extensions" and self.outbound_only:
+            return "outbound"
+        return self.suspend_by
 
 
 class Order(EventData):
     """A person's or WHMCS's decision about a client, or about one of its products (`service_id`).
 
-    An order whose `until` has passed counts as absent at every decision.
+    An order whose `until` has passed counts as absent at every decision. `hang_up`: the calls in
+    progress are ended with it.
     """
 
     kind: OrderKind
@@ -114,6 +137,7 @@ class Order(EventData):
     reason: Text = ""
     since: Instant
     until: Instant | None = None
+    hang_up: bool = False
 
 
 class AccountChanged(EventData):

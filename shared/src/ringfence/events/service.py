@@ -20,6 +20,8 @@ class ServiceSuspended(EventData):
     hold this product alone. `zero_mail` is whether the client is owed the mail "VoIP Zero
     Balance": once for each funds hold (`hold` is its number, 0 if it is not known). `cause_id` is
     the event that brought the suspension about, the same for all services of the account.
+    `proven` is false where the server took the order, but cannot be read back; `ended_calls` names
+    the calls in progress that were ended, as `extension -> number`.
     """
 
     account_id: Id
@@ -36,10 +38,15 @@ class ServiceSuspended(EventData):
     holds: tuple[Hold, ...] = ()
     client_wide: bool = True
     hold: Version = 0
+    proven: bool = True
+    ended_calls: tuple[Text, ...] = ()
 
 
 class ServiceRestored(EventData):
-    """`service.restored.v1`: the service is on again, and the PBX was read back to say so."""
+    """`service.restored.v1`: the service is on again, and the PBX was read back to say so.
+
+    `proven` is false where the server took the order, but cannot be read back.
+    """
 
     account_id: Id
     service_id: Id
@@ -48,6 +55,7 @@ class ServiceRestored(EventData):
     cause_id: UUID
     confirmed_at: Instant
     evidence: Text
+    proven: bool = True
 
 
 class ServiceSuspensionFailed(EventData):

@@ -15,7 +15,8 @@ from ringfence.pbx.fusionpbx_connection import Refused
 from ringfence.pbx.lesnet import LesnetApi
 from ringfence.pbx.lesnet_orders import NotThere, Order, ReadBack, at_pointer
 from ringfence.pbx.servers import LesnetServer
-from suspender.switches.switch import OperatorMustAct, SwitchState
+from suspender.drivers.driver import OperatorMustAct
+from suspender.drivers.switch import SwitchState
 
 _PEER = re.compile(r"[0-9A-Fa-f]{13}", re.ASCII)
 

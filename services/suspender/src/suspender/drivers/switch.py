@@ -3,7 +3,6 @@
 from enum import StrEnum
 from typing import Protocol
 
-from ringfence.errors import RingfenceError
 from ringfence.events.account import Service
 
 
@@ -13,10 +12,6 @@ class SwitchState(StrEnum):
     ACTIVE = "active"
     SUSPENDED = "suspended"
     MIXED = "mixed"
-
-
-class OperatorMustAct(RingfenceError):
-    """A person has to do something first: a right, a key, a product. The message says what."""
 
 
 class Switch(Protocol):

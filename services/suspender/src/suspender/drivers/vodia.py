@@ -15,7 +15,8 @@ from ringfence.errors import Retry, shown
 from ringfence.events.account import Service
 from ringfence.pbx.servers import VodiaServer
 from ringfence.pbx.vodia import LiveCall, Refused, Trunk, VodiaApi
-from suspender.switches.switch import OperatorMustAct, SwitchState
+from suspender.drivers.driver import OperatorMustAct
+from suspender.drivers.switch import SwitchState
 
 _SIDE = re.compile("from|to|number|remote|dest|call(er|ee|ed)", re.IGNORECASE)
 _EMERGENCY = re.compile(r"(?<![\w+])(911|112|999)(?!\w)")

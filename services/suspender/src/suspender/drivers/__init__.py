@@ -5,10 +5,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from ringfence.clock import Clock, SystemClock
 from ringfence.pbx.servers import Servers
-from suspender.switches.fusionpbx import FusionPbxSwitch
-from suspender.switches.lesnet import LesnetSwitch
-from suspender.switches.switch import OperatorMustAct, Switch, SwitchState
-from suspender.switches.vodia import VodiaSwitch
+from suspender.drivers.driver import OperatorMustAct
+from suspender.drivers.fusionpbx import FusionPbxSwitch
+from suspender.drivers.lesnet import LesnetSwitch
+from suspender.drivers.switch import Switch, SwitchState
+from suspender.drivers.vodia import VodiaSwitch
 
 __all__ = ["OperatorMustAct", "Switch", "SwitchState", "open_switches"]
 

@@ -34,8 +34,9 @@ from ringfence.pbx.fusionpbx import (
     read_api_key,
 )
 from ringfence.pbx.servers import FusionPbxServer
-from suspender.switches.fusionpbx_gateways import GatewayFinder
-from suspender.switches.switch import OperatorMustAct, SwitchState
+from suspender.drivers.driver import OperatorMustAct
+from suspender.drivers.fusionpbx_gateways import GatewayFinder
+from suspender.drivers.switch import SwitchState
 
 _KINDS: dict[str, Kind] = {
     "gateway": "gateways",

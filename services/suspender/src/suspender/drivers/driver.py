@@ -1,0 +1,136 @@
+"""What the driver of every kind of PBX can do: read elements, switch them, say what it saw."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, Protocol
+
+from ringfence.errors import Retry, RingfenceError
+from ringfence.events.account import Service
+from suspender.elements import Element
+
+
+class OperatorMustAct(RingfenceError):
+    """A person has to do something first: a right, a key, a product. The message says what."""
+
+
+class Target(NamedTuple):
+    """An element, and a product that names it (or did): for words, and for what its calls need."""
+
+    element: Element
+    product: Service
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a server says of an element now.
+
+    `missing`: the server has no such thing. `unknown`: it does not show the state; a driver that
+    never can asks all the same, and answers `proven=False`. `value` is what is stored in place of a
+    flag. `name` is how people know the element.
+    """
+
+    state: Literal["on", "off", "missing", "unknown"]
+    value: str = ""
+    name: str = ""
+
+
+class Change(NamedTuple):
+    """An element that is to be off or on. `reading` is of this turn; `value` is to be restored.
+
+    A change is asked for also where the reading shows that state already: what makes it take effect
+    may have been left undone by a process that was killed half way.
+    """
+
+    target: Target
+    off: bool
+    reading: Reading
+    value: str = ""
+
+
+class Done(NamedTuple):
+    """The server, read back, shows the state; `evidence` is for people.
+
+    `proven` is false where it took the order and cannot be read back.
+    """
+
+    evidence: str
+    proven: bool = True
+
+
+Failure = OperatorMustAct | Retry
+"""Why one element could not be switched: the server itself answered."""
+
+
+class HungUp(NamedTuple):
+    """Live calls that were ended, each as `extension -> number`, and those that were spared."""
+
+    ended: tuple[str, ...] = ()
+    spared: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something that a server has. `uuid` is its id there, `label` for people.
+
+    `enabled` is the stored flag; None: not shown. `leads_to` is the extension that a DID rings, if
+    that is known.
+    """
+
+    kind: Literal["tenant", "extension", "gateway", "did"]
+    tenant: str
+    name: str
+    uuid: str = ""
+    label: str = ""
+    enabled: bool | None = None
+    leads_to: str = ""
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """All that could be read of a server; `gaps` says in words what could not, and why."""
+
+    items: tuple[Item, ...] = ()
+    gaps: tuple[str, ...] = field(default=())
+
+
+class PbxDriver(Protocol):
+    """One server.
+
+    `read` and `bring` take many elements at once and answer for each by itself: an element that
+    cannot be switched is its own failure and delays no other. `bring` may be called in any state
+    and any number of times, by several tasks at once, but never for the same element by two.
+
+    Errors of every method, raised: Retry when the server does not answer or answers as if in
+    trouble, OperatorMustAct when it refuses us altogether.
+    """
+
+    at_once: int
+    """How many elements one call of `bring` should hold at most."""
+
+    async def read(self, targets: Collection[Target]) -> Mapping[Element, Reading | Failure]:
+        """What the server has stored of each. Changes nothing."""
+        ...
+
+    async def bring(self, changes: Sequence[Change]) -> Mapping[Element, Done | Failure]:
+        """Switch each element, make it take effect, and read it back."""
+        ...
+
+    async def extensions_of(self, tenant: str) -> frozenset[str]:
+        """The numbers of all extensions of a tenant."""
+        ...
+
+    async def hang_up(self, product: Service, extensions: Collection[str]) -> HungUp:
+        """End the live calls of these extensions, but none with an emergency number on a side."""
+        ...
+
+    async def live(self, targets: Collection[Target]) -> frozenset[Element]:
+        """Those of the elements, all recorded as off, that are on all the same: for drift."""
+        ...
+
+    async def inventory(self) -> Inventory:
+        """All that the server has. Changes nothing."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        ...
