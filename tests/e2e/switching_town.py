@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
@@ -157,9 +158,10 @@ class SwitchingTown:
                 time.sleep(0.1)
 
     def thaw(self) -> None:
-        """Let all go on."""
+        """Let all go on. A process that had been killed a moment before it was stopped is gone."""
         for pid in self._frozen.values():
-            os.kill(pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
         self._frozen.clear()
 
     def repeat(self, account_ids: set[str], count: int, choose: random.Random) -> int:
