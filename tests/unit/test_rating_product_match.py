@@ -148,6 +148,20 @@ class TestFusionPbx:
         assert owner(index, direction="inbound", caller_destination="4165550000") == "whole"
         assert owner(index, direction="inbound", destination_number="2216") == "a2"
 
+    def test_the_owner_of_the_rest_bills_what_no_product_lists_though_it_lists_some(self) -> None:
+        owner_of_rest = product(extensions=("2112",), dids=("5192229000",), rest_of_tenant=True)
+        index = ProductIndex(
+            [account("rest", owner_of_rest), account("a2", product(extensions=("2216",)))]
+        )
+        assert owner(index, extension="2112") == "rest"
+        assert owner(index, extension="2113") == "rest"
+        assert owner(index, extension="2216") == "a2"
+        assert owner(index, direction="inbound", caller_destination="4165550000") == "rest"
+        assert owner(index, direction="inbound", destination_number="2216") == "a2"
+        assert owner(index, tenant="other.example.com", extension="2113") == "none"
+        index.replace(account("rest", product(extensions=("2112",)), version=2))
+        assert owner(index, extension="2113") == "none"
+
     def test_two_claims_are_nobodys_and_both_are_named(self) -> None:
         index = ProductIndex(
             [

@@ -12,8 +12,8 @@ first decides, and whatever two products claim at once is nobody's until a perso
 
 A local call, and one without direction, is its caller's, else its receiver's. Extensions are
 what a client pays for, so one that no product lists makes no match, however few products the
-tenant has; but a product that lists no extension at all owns what is left of its tenant. An
-`extension` that the PBX recorded decides alone: caller and source number can be set by the caller.
+tenant has; but a product that lists no extension at all, or owns the rest of its tenant by name
+(`rest_of_tenant`), owns what is left of it. An `extension` that the PBX recorded decides alone: caller and source number can be set by the caller.
 """
 
 from collections.abc import Iterable, Iterator
@@ -171,7 +171,8 @@ def _claims(service: Service) -> Iterator[tuple[tuple[str, str], _Claim]]:
     listed = _vodia_listed(service) if service.kind == "vodia" else _fusionpbx_listed(service)
     named = [claim for claim in listed if claim[1]]
     yield from ((tenant_key, claim) for claim in named)
-    if not service.extensions and all(kind == "did" for kind, _ in named):
+    lists_dids_alone = not service.extensions and all(kind == "did" for kind, _ in named)
+    if service.rest_of_tenant or lists_dids_alone:
         yield tenant_key, _REST
 
 
