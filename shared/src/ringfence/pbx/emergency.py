@@ -7,7 +7,7 @@ doubtful cases count as emergency calls: 9911 may be an extension, or 911 behind
 import re
 
 NUMBERS = ("911", "112", "999", "000", "933")
-"""North America, most of the world, Britain, Australia; 933 reads back the address of a 911 call."""
+"""North America, most countries, Britain, Australia; 933 reads back the address of a 911 call."""
 
 _OUTSIDE_LINE = "9"
 _ONE = "|".join(NUMBERS)
