@@ -13,7 +13,8 @@ first decides, and whatever two products claim at once is nobody's until a perso
 A local call, and one without direction, is its caller's, else its receiver's. Extensions are
 what a client pays for, so one that no product lists makes no match, however few products the
 tenant has; but a product that lists no extension at all, or owns the rest of its tenant by name
-(`rest_of_tenant`), owns what is left of it. An `extension` that the PBX recorded decides alone: caller and source number can be set by the caller.
+(`rest_of_tenant`), owns what is left of it. An `extension` that the PBX recorded decides alone:
+caller and source number can be set by the caller.
 """
 
 from collections.abc import Iterable, Iterator
