@@ -120,6 +120,10 @@ class SwitchingTown:
         assert answer.is_success, answer.text
         return answer.json()
 
+    def forget_faults(self) -> None:
+        """Have the simulated PBX behave again."""
+        assert self._pbx.delete("/_sim/faults").is_success
+
     def pbx_state(self) -> dict[str, Any]:
         """What goes on inside the simulated PBX."""
         state: dict[str, Any] = self._pbx.get("/_sim/state").json()

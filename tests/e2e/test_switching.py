@@ -1,9 +1,11 @@
 """Whatever happens to clients and to the services, each element on the PBX ends as it must.
 
 A stateful property over the real services, broker, database and a simulated PBX: top-ups, charges,
-debts, orders, products that come, change and go, while services are stopped, killed and given old
-events again. At rest the PBX is what the reference `may_be_off` allows (invariant I11), nobody was
-switched more often than the recorded holds and orders explain, and `ringfence verify` holds.
+debts, orders, products that come, change, move and go, a person's hand on the PBX, while services
+are stopped, killed and given old events again. At rest each gateway and extension is what the
+references `may_be_off` and `may_stay_off` allow (invariant I11), what a person switched off stays
+off, nobody was switched more often than the recorded holds and orders explain, and `ringfence
+verify` holds.
 
 RINGFENCE_SWITCHING_EXAMPLES sets how many random stories are played (6 unless it is set).
 """
@@ -13,7 +15,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -27,6 +29,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from switching_reference import EXTENSIONS, Account, Left, Part, Product, all_parts
 from switching_town import SwitchingTown
 
 from ringfence.money import format_micro
@@ -49,39 +52,6 @@ REST = st.sampled_from([True, False, False])
 ORDERS = st.sampled_from(["manual", "forced", "whmcs", "exemption"])
 
 
-@dataclass
-class Product:
-    """A product: its tenant and trunk on the PBX, by gateway or by its extension."""
-
-    sample: SampleClient
-    prepaid: bool = True
-
-
-@dataclass
-class Account:
-    """What the reference knows of a client: what was asked, in the order in which it was."""
-
-    account_id: str
-    credit: int
-    debts: int = 0
-    orders: set[tuple[str, str | None]] = field(default_factory=set)
-    products: dict[str, Product] = field(default_factory=dict)
-    changes: int = 0
-
-    def may_be_off(self, service_id: str) -> set[bool]:
-        """The reference: whether the element may be off. Both, where debts are within credit."""
-        scopes = (None, service_id)
-        if any((kind, s) in self.orders for kind in ("manual", "forced", "whmcs") for s in scopes):
-            return {True}
-        if not self.products[service_id].prepaid:
-            return {False}
-        if any(("exemption", scope) in self.orders for scope in scopes):
-            return {False}
-        if self.credit <= 0 or self.debts > self.credit:
-            return {True}
-        return {False} if self.debts == 0 else {True, False}
-
-
 class Switching(RuleBasedStateMachine):
     """Clients of one telephone company, and a person who does all that can be done."""
 
@@ -92,6 +62,9 @@ class Switching(RuleBasedStateMachine):
         self.accounts: list[Account] = []
         self.free: list[SampleClient] = []
         self.frozen: set[str] = set()
+        self.by_hand: set[Part] = set()
+        self.switched_on: set[Part] = set()
+        self.moved: set[Part] = set()
 
     @initialize(openings=st.tuples(*[st.sampled_from([0, 5, 20, 60])] * CLIENTS))
     def clients(self, openings: tuple[int, int]) -> None:
@@ -110,7 +83,7 @@ class Switching(RuleBasedStateMachine):
                 },
             )
             self.accounts.append(account)
-            self._enter(account, _sample(account.account_id))
+            self._enter(account, _sample(account.account_id), "gateway")
 
     @rule(who=WHO, amount=TOP_UPS, rest=REST)
     def top_up(self, who: int, amount: int, rest: bool) -> None:
@@ -200,32 +173,108 @@ class Switching(RuleBasedStateMachine):
         account.orders.discard((kind, product))
         account.changes += 1
 
-    @rule(who=WHO, suspend_by=st.sampled_from(["gateway", "extensions"]))
-    def add_product(self, who: int, suspend_by: str) -> None:
+    @rule(who=WHO, by=st.sampled_from(["gateway", "extensions"]))
+    def add_product(self, who: int, by: str) -> None:
         """A new one, or one that was another client's: moved."""
         account = self.accounts[who]
         if len(account.products) < 3:
-            fresh = _sample(account.account_id, suspend_by)
-            self._enter(account, self.free.pop() if self.free else fresh)
+            sample = self.free.pop() if self.free else _sample(account.account_id)
+            if sample.account_id != account.account_id:
+                self.moved |= all_parts(sample)  # for whose hold a part is off, is open now
+            self._enter(account, sample, by)
 
     @rule(who=WHO, prepaid=st.booleans())
     def change_product(self, who: int, prepaid: bool) -> None:
         account = self.accounts[who]
-        for service_id in list(account.products)[:1]:
-            self._put(account, service_id, account.products[service_id].sample, prepaid)
+        for service_id, product in list(account.products.items())[:1]:
+            self._put(account, service_id, replace(product, prepaid=prepaid))
+
+    @precondition(lambda self: not self.frozen)
+    @rule(who=WHO)
+    def switch_otherwise(self, who: int) -> None:
+        """By extensions what was by gateway, or the reverse."""
+        self.at_rest()
+        account = self.accounts[who]
+        for service_id, product in list(account.products.items())[-1:]:
+            by = "extensions" if product.by == "gateway" else "gateway"
+            self._put(account, service_id, replace(product, by=by))
+            for part in replace(product, by=by).parts:
+                account.left.pop(part, None)
+
+    @precondition(lambda self: not self.frozen)
+    @rule(who=WHO, numbers=st.sampled_from([EXTENSIONS, EXTENSIONS[:1], EXTENSIONS[1:]]))
+    def change_extensions(self, who: int, numbers: tuple[str, ...]) -> None:
+        """Fewer extensions, or more."""
+        self.at_rest()
+        account, off = self.accounts[who], self._off()
+        for service_id, product in list(account.products.items())[-1:]:
+            changed = replace(product, extensions=numbers)
+            self._put(account, service_id, changed)
+            self._leave(account, service_id, product, product.parts - changed.parts, off)
+            for part in changed.parts:
+                account.left.pop(part, None)
 
     @precondition(lambda self: not self.frozen)
     @rule(who=WHO)
     def remove_product(self, who: int) -> None:
-        """Only one that is on: what is removed while it is off stays off (a known limit)."""
+        """Also one that is off: its parts stay off as long as the client is held."""
         self.at_rest()
-        account = self.accounts[who]
-        on = [p for p in account.products if not self._is_off(account.products[p].sample)]
-        if len(account.products) < 2 or not on:
+        account, off = self.accounts[who], self._off()
+        if len(account.products) < 2:
             return
-        self.town.ask("DELETE", f"/clients/{account.account_id}/products/{on[0]}", also=(404,))
-        self.free.append(account.products.pop(on[0]).sample)
-        account.orders = {(kind, scope) for kind, scope in account.orders if scope != on[0]}
+        service_id, product = next(iter(account.products.items()))
+        self.town.ask("DELETE", f"/clients/{account.account_id}/products/{service_id}", also=(404,))
+        del account.products[service_id]
+        account.orders = {(kind, scope) for kind, scope in account.orders if scope != service_id}
+        account.changes += 1
+        self._leave(account, service_id, product, product.parts, off)
+        self.free.append(product.sample)
+
+    def _leave(
+        self, account: Account, service_id: str, product: Product, parts: set[Part], off: set[Part]
+    ) -> None:
+        for part in parts - self.by_hand:
+            unsure = part in self.moved
+            account.left[part] = Left(service_id, product.prepaid, part in off, unsure)
+
+    @precondition(lambda self: not self.frozen)
+    @rule(who=WHO)
+    def switch_off_by_hand(self, who: int) -> None:
+        """An employee left: his extension is disabled at the PBX, and is to stay so."""
+        self.at_rest()
+        account, off = self.accounts[who], self._off()
+        for service_id, product in account.products.items():
+            allowed = account.may_be_off(service_id, prepaid=product.prepaid)
+            last = (product.sample.tenant, EXTENSIONS[-1])
+            if allowed == {False} and len(product.parts) > 1 and last not in off:
+                self._toggle(last)
+                self.by_hand.add(last)
+                return
+
+    @precondition(lambda self: not self.frozen)
+    @rule(who=WHO)
+    def switch_on_by_hand(self, who: int) -> None:
+        """A person switches on what was switched off for the money: that is not to last."""
+        self.at_rest()
+        account, off = self.accounts[who], self._off()
+        for service_id, product in account.products.items():
+            if account.may_be_off(service_id, prepaid=product.prepaid) != {True}:
+                continue
+            for part in sorted((product.parts & off) - self.by_hand - self.switched_on):
+                self._toggle(part)
+                self.switched_on.add(part)
+                return
+
+    def _toggle(self, part: Part) -> None:
+        kind, uuid = "gateways", part[1]
+        if part[0] != "gateway":
+            kind = "extensions"
+            (uuid,) = (
+                e["uuid"]
+                for e in self.town.pbx_state()["extensions"]
+                if (e["domain"], e["number"]) == part
+            )
+        self.town.pbx("toggle", {"kind": kind, "uuid": uuid})
 
     @rule(service=st.sampled_from(SERVICES))
     def kill(self, service: str) -> None:
@@ -249,14 +298,20 @@ class Switching(RuleBasedStateMachine):
         self.town.thaw()
         self.frozen.clear()
         self.town.until(self._objection)
+        off = self._off()
+        for account in self.accounts:
+            for part, left in account.left.items():
+                left.off, left.unsure = part in off, part in self.moved
 
     def _maybe_rest(self, rest: bool) -> None:
         if rest and not self.frozen:
             self.at_rest()
 
     @invariant()
-    def the_reference_is_bounded(self) -> None:
-        assert all(len(account.products) <= 3 for account in self.accounts)
+    def holds_that_ended_are_remembered(self) -> None:
+        for account in self.accounts:
+            for left in account.left.values():
+                left.unsure = left.unsure or account.may_stay_off(left) != {True}
 
     def teardown(self) -> None:
         if self.accounts:
@@ -264,53 +319,81 @@ class Switching(RuleBasedStateMachine):
             for account in self.accounts:
                 self._no_switch_too_many(account)
 
-    def _enter(self, account: Account, sample: SampleClient) -> None:
+    def _enter(self, account: Account, sample: SampleClient, by: str) -> None:
         self.town.pbx("seed", pbx_seed(sample))
-        self._put(account, f"p-{uuid4().hex[:10]}", sample, prepaid=True)
+        product = Product(sample, by)
+        self._put(account, f"p-{uuid4().hex[:10]}", product)
+        for each in self.accounts:
+            for part in product.parts:
+                each.left.pop(part, None)
 
-    def _put(self, account: Account, service_id: str, sample: SampleClient, prepaid: bool) -> None:
+    def _put(self, account: Account, service_id: str, product: Product) -> None:
+        sample = product.sample
         self.town.ask(
             "PUT",
             f"/clients/{account.account_id}/products/{service_id}",
             {
                 "kind": "fusionpbx",
                 "server_id": PBX_ID,
-                "prepaid": prepaid,
+                "prepaid": product.prepaid,
                 "package": PACKAGE,
                 "bill_from": BILL_FROM,
                 "domain_tenant_and_main_dids": f"{sample.tenant} | {sample.did}",
-                "extensions": " | ".join(sample.extensions),
-                "suspend_by": sample.suspend_by,
+                "extensions": " | ".join(product.extensions),
+                "suspend_by": product.by,
                 "gateway_ids": sample.gateway_id,
             },
         )
-        account.products[service_id] = Product(sample, prepaid)
+        account.products[service_id] = product
         account.changes += 1
 
     def _objection(self) -> str:
         """What is not yet as it must be at rest; empty when all is."""
+        off = self._off()
         for account in self.accounts:
-            (row,) = self.town.rows(_AT_REST, account.account_id) or (None,)
-            if row is None:
-                return f"{account.account_id}: nothing is known yet"
-            if row["balance_micro"] != account.credit:
-                return f"{account.account_id}: balance {row['balance_micro']}, not {account.credit}"
-            behind = [name for name in row.keys() if row[name] is False]  # noqa: SIM118
-            if behind:
-                return f"{account.account_id}: {', '.join(behind)}"
-            for service_id, product in account.products.items():
-                off, allowed = self._is_off(product.sample), account.may_be_off(service_id)
-                if off not in allowed:
-                    return f"{account.account_id}/{service_id}: off {off}; allowed {allowed}"
-        off = [sample.tenant for sample in self.free if self._is_off(sample)]
-        return f"off, and nobody's: {off}" if off else ""
+            objection = self._unknown(account) or self._wrong(account, off)
+            if objection:
+                return f"{account.account_id}: {objection}"
+        if missing := self.by_hand - off:
+            return f"switched off by hand, and on: {missing}"
+        owned = {part for account in self.accounts for part in account.left}
+        idle = {part for sample in self.free for part in all_parts(sample)} - owned
+        wrong = (idle & off) - self.by_hand
+        return f"off, and nobody's: {wrong}" if wrong else ""
 
-    def _is_off(self, sample: SampleClient) -> bool:
+    def _unknown(self, account: Account) -> str:
+        (row,) = self.town.rows(_AT_REST, account.account_id) or (None,)
+        if row is None:
+            return "nothing is known yet"
+        if row["balance_micro"] != account.credit:
+            return f"balance {row['balance_micro']}, not {account.credit}"
+        return ", ".join(name for name in row.keys() if row[name] is False)  # noqa: SIM118
+
+    def _wrong(self, account: Account, off: set[Part]) -> str:
+        """A part of the client's that is otherwise than the references allow."""
+        for service_id, product in account.products.items():
+            allowed = account.may_be_off(service_id, prepaid=product.prepaid)
+            states = {part in off for part in product.parts - self.by_hand}
+            if len(states) > 1 or not states <= allowed:
+                return f"{service_id}: off {states}; allowed {allowed}"
+            others = all_parts(product.sample) - product.parts - account.left.keys()
+            if released := (others & off) - self.by_hand:
+                return f"{service_id}: {released} off, and no longer named"
+        for part, left in account.left.items():
+            allowed = account.may_stay_off(left)
+            if (part in off) not in allowed:
+                return f"{part} left {left.service_id}: off {part in off}; allowed {allowed}"
+        return ""
+
+    def _off(self) -> set[Part]:
+        """All that is off on the PBX, its flag or what the switch runs."""
         state = self.town.pbx_state()
-        if sample.suspend_by == "gateway":
-            found = [g for g in state["gateways"] if g["uuid"] == sample.gateway_id]
-            return not (found[0]["enabled"] and found[0]["live"])
-        return not all(e["enabled"] for e in state["extensions"] if e["domain"] == sample.tenant)
+        gateways = {
+            ("gateway", g["uuid"]) for g in state["gateways"] if not (g["enabled"] and g["live"])
+        }
+        return gateways | {
+            (e["domain"], e["number"]) for e in state["extensions"] if not e["enabled"]
+        }
 
     def _no_switch_too_many(self, account: Account) -> None:
         """Each change of what is wanted has a hold that began or ended, or a request, for cause."""
@@ -328,7 +411,8 @@ select b.balance_micro, l.balance_version = b.version as "balance-watch has the 
     not exists (select from report.service_state s where s.account_id = a.account_id and s.open)
         as "nothing is being switched",
     (select count(*) from accounts.product p where p.account_id = a.account_id)
-        = (select count(*) from report.service_state s where s.account_id = a.account_id)
+        = (select count(*) from report.service_state s
+            where s.account_id = a.account_id and not s.departed)
         as "all products are known"
 from report.account a
 join report.balance b using (account_id)
@@ -346,18 +430,20 @@ select
 """
 
 
-def _sample(account_id: str, suspend_by: str = "gateway") -> SampleClient:
+def _sample(account_id: str) -> SampleClient:
     name, did = uuid4().hex[:10], f"519{uuid4().int % 10**7:07d}"
     return SampleClient(
-        account_id, "Sam", "Switch", "", f"{name}.sw.example", did, ("2112",), "0",
-        suspend_by=suspend_by,
+        account_id, "Sam", "Switch", "", f"{name}.sw.example", did, EXTENSIONS, "0"
     )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SwitchingTown]:
-    brake_off = {"RINGFENCE_SUSPENDER_BRAKE_CLIENTS": "0"}
-    with SwitchingTown(tmp_path_factory.mktemp("switching"), brake_off) as town:
+    environment = {
+        "RINGFENCE_SUSPENDER_BRAKE_CLIENTS": "0",
+        "RINGFENCE_SUSPENDER_DRIFT_S": "0.5",
+    }
+    with SwitchingTown(tmp_path_factory.mktemp("switching"), environment) as town:
         yield town
 
 
