@@ -6,7 +6,8 @@ is shown as it was typed (domain/billing, section 8).
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from ringfence.events.account import OperatingMode
@@ -21,7 +22,9 @@ class Account:
     """Who the client is and how to reach them: the notifier's own copy of `account.changed`.
 
     `prepaid`: the client has VoIP service with a prepaid product. `live_since`: when the client
-    last left shadow mode, None if that was never seen.
+    last left shadow mode, None if that was never seen. `language` is a code such as `fr`, empty
+    for the installation's. `cc` are further addresses that get each mail. `custom_fields` are the
+    client's own, by the names that were typed.
     """
 
     account_id: str
@@ -36,6 +39,10 @@ class Account:
     mode: OperatingMode = "live"
     prepaid: bool = True
     live_since: datetime | None = None
+    language: str = ""
+    time_zone: str = "UTC"
+    cc: tuple[str, ...] = ()
+    custom_fields: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

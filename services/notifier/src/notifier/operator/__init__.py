@@ -1,0 +1,1 @@
+"""What reaches the operator: the daily digest, chat and SMS, webhooks."""
