@@ -1,14 +1,13 @@
 """What is typed for a client, checked beyond what the contract's types say."""
 
-import re
 from functools import cache
 from zoneinfo import available_timezones
 
 from ringfence.errors import BadInput
 from ringfence.events.account import Client, Profile
+from ringfence.mail_address import check_mail_address
 from ringfence.money import parse_micro
 
-_EMAIL = re.compile(r"[^\s@,;<>\"()]+@[^\s@,;<>\"()]+", re.ASCII)
 THRESHOLD = "an amount such as 15, $15, 15.00 or 1,500, or blank to turn it off"
 
 
@@ -22,8 +21,7 @@ def check_client(client: Client, time_zone: str) -> None:
             raise BadInput(name, value, "one line of text")
     if not client.email and not client.wants_mail:
         return
-    if len(client.email) > 254 or not _EMAIL.fullmatch(client.email):
-        raise BadInput("email", client.email, "one address such as anna@example.com")
+    check_mail_address(client.email)
 
 
 @cache

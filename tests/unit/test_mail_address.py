@@ -1,0 +1,59 @@
+"""Which addresses a mail can be sent to: one rule, at the door and at the sender."""
+
+from email.headerregistry import Address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accounts.clients.checks import check_client
+from ringfence.errors import BadInput
+from ringfence.events.account import Client
+from ringfence.mail_address import check_mail_address, is_mail_address
+
+REFUSED = [
+    "a..b@x.com",
+    "a@x.com.",
+    "a@x.com\u200b",
+    " a@x.com",
+    "a b@x.com",
+    "a@b@c.com",
+    "a@x\uff0ecom",
+    "\uff41@x.com",
+    "a@x.com\r\nBcc: b@y.com",
+    "a@b.example, c@d.example",
+    "Ann <a@b.com>",
+    '"a b"@x.com',
+    "a@[192.0.2.1]",
+    "x" * 65 + "@x.com",
+    "a@x_y.com",
+    "a",
+    "",
+]
+TAKEN = ["ada@example.net", "o'brien+bills@x.ie", "A@X.COM", "ü@bücher.example", "ops@pbx.local"]
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_what_no_mail_can_be_sent_to_is_refused_at_the_door_with_the_reason(text: str) -> None:
+    assert not is_mail_address(text)
+    with pytest.raises(BadInput, match="one address such as") as refused:
+        check_client(Client(first_name="Ann", email=text), "UTC")
+    assert str(refused.value).startswith("email: got")
+
+
+@pytest.mark.parametrize("text", TAKEN)
+def test_an_address_in_use_is_taken_as_it_is(text: str) -> None:
+    assert check_mail_address(text) == text
+    check_client(Client(first_name="Ann", email=text), "UTC")
+
+
+def test_a_client_who_wants_no_mail_needs_no_address() -> None:
+    check_client(Client(first_name="Ann", email="", wants_mail=False), "UTC")
+
+
+@given(text=st.one_of(st.text(), st.emails(), st.from_regex(r"\A[^@]{1,90}@[^@]{1,90}\Z")))
+def test_what_is_taken_is_one_line_and_the_address_of_a_header(text: str) -> None:
+    if is_mail_address(text):
+        assert text.isprintable()
+        local, _, host = text.rpartition("@")
+        assert str(Address("", local, host.encode("idna").decode())).count("@") == 1
