@@ -1,0 +1,246 @@
+"""What products name and a PBX does not have, what it has and no product names, and proposals."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ringfence.events.account import Service
+from ringfence.pbx.comparison import (
+    Comparison,
+    Found,
+    Missing,
+    Product,
+    ServerInventory,
+    Unowned,
+    compare,
+)
+
+MCON, RUCKEN = "mcon.wat5.ictvoip.ca", "rucken.wat7.ictvoip.ca"
+TRUNK_A, TRUNK_B = "7b3c1f6e-1f0a-4a57-9d7e-2f1f3a0d5c11", "8b3c1f6e-1f0a-4a57-9d7e-2f1f3a0d5c22"
+TENANT = Found("tenant", MCON, MCON, label="Mcon Inc.")
+EXTENSIONS = tuple(Found("extension", MCON, number) for number in ("2112", "2113"))
+DIDS = (Found("did", MCON, "5192229000", leads_to="2112"),)
+GATEWAYS = (Found("gateway", MCON, "Trunk A", TRUNK_A), Found("gateway", "", "Carrier", TRUNK_B))
+ITEMS = (TENANT, *EXTENSIONS, *DIDS, *GATEWAYS)
+
+
+def product(account_id="a1", **changed):
+    fields = {
+        "service_id": "s1",
+        "name": "Line",
+        "kind": "fusionpbx",
+        "server_id": "pbx-1",
+        "tenant": MCON,
+        "dids": ("5192229000",),
+        "extensions": ("2112", "2113"),
+    }
+    return Product(account_id, Service.model_validate(fields | changed))
+
+
+def inventory(items=ITEMS, server_id="pbx-1", kind="fusionpbx", **said):
+    return ServerInventory(server_id, kind, items, **said)
+
+
+def missing(*products, items=ITEMS, **said):
+    return [
+        (found.kind, found.name, found.suggestion, found.hint)
+        for found in compare(products, [inventory(items, **said)]).missing
+    ]
+
+
+def test_what_agrees_gives_nothing():
+    both = [product(gateway_ids=(TRUNK_A.upper(),), tenant=MCON.upper(), dids=("+15192229000",))]
+    assert compare(both, [inventory()], {"pbx-1"}) == Comparison()
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"extensions": ("2112", "2123")}, ("extension", "2123", "2113", "extension 2113")),
+        ({"extensions": ("2112", "2113", "77")}, ("extension", "77", "", "")),
+        (
+            {"dids": ("5192229001",), "extensions": ("2113",)},
+            ("did", "5192229001", "5192229000", "did 5192229000"),
+        ),
+        ({"dids": ("4165550100",)}, ("did", "4165550100", "", "")),
+        (
+            {"gateway_ids": (TRUNK_A[:-1] + "0",)},
+            ("gateway", TRUNK_A[:-1] + "0", TRUNK_A, "gateway Trunk A"),
+        ),
+        ({"gateway_ids": ("carrier",)}, ("gateway", "carrier", TRUNK_B, "gateway Carrier")),
+        (
+            {"tenant": "mcom.wat5.ictvoip.ca"},
+            ("tenant", "mcom.wat5.ictvoip.ca", MCON, "a tenant of that server"),
+        ),
+        ({"tenant": "other.example"}, ("tenant", "other.example", "", "")),
+    ],
+)
+def test_what_the_pbx_does_not_have_is_named_with_what_is_near(changed, expected):
+    assert missing(product(**changed)) == [expected]
+
+
+def test_nothing_is_suggested_that_another_product_has():
+    assert missing(product(), product("a2", service_id="s2", extensions=("2115",), dids=())) == [
+        ("extension", "2115", "", "")
+    ]
+
+
+def test_a_did_of_another_tenant_is_said():
+    items = (*ITEMS, Found("tenant", RUCKEN, RUCKEN), Found("did", RUCKEN, "+1 519 555 0100"))
+    assert missing(product(dids=("5195550100",)), items=items) == [
+        ("did", "5195550100", "", f"tenant {RUCKEN} has this DID")
+    ]
+
+
+def test_a_tenant_of_another_server_is_said():
+    found = compare(
+        [product(server_id="pbx-2")],
+        [inventory(), inventory((Found("tenant", RUCKEN, RUCKEN),), "pbx-2")],
+    )
+    assert [m.hint for m in found.missing] == ["server pbx-1 has this tenant"]
+
+
+def test_a_server_that_does_not_exist_is_said_for_each_product():
+    both = [product(server_id="pbx1"), product("a2", service_id="s2", server_id="pbx1")]
+    found = compare(both, [], {"pbx-1", "vodia"})
+    assert found.missing == tuple(
+        Missing(a, s, "pbx1", "server", MCON, "pbx1", "pbx-1", "a server of the servers file")
+        for a, s in (("a1", "s1"), ("a2", "s2"))
+    )
+    assert found.unread == ()
+    assert compare(both, []).missing == ()
+
+
+def test_a_server_that_was_never_read_is_named_and_not_compared():
+    assert compare([product()], [], {"pbx-1"}) == Comparison(unread=("pbx-1",))
+
+
+@pytest.mark.parametrize("kept", [0, 1, 3])
+def test_what_could_not_be_read_counts_as_there(kept):
+    """With a gap, an empty list says nothing; one with items is taken as complete."""
+    elsewhere = product(tenant=MCON, extensions=("2112", "9999"), gateway_ids=(TRUNK_A[:-1] + "0",))
+    found = missing(elsewhere, items=ITEMS[:kept], gaps=("no right to list",))
+    assert [kind for kind, *_ in found] == ["extension"] * (kept == 3)
+    assert len(missing(elsewhere, items=ITEMS[:kept])) >= 1
+
+
+def unowned(*products, items=ITEMS, **said):
+    return [
+        (found.kind, found.tenant, found.name)
+        for found in compare(products, [inventory(items, **said)]).unowned
+    ]
+
+
+def test_what_no_product_names_is_listed():
+    assert unowned(product(extensions=("2113",), dids=())) == [
+        ("extension", MCON, "2112"),
+        ("did", MCON, "5192229000"),
+    ]
+
+
+def test_a_did_that_rings_a_products_extension_is_owned():
+    assert unowned(product(dids=())) == []
+
+
+@pytest.mark.parametrize(
+    "changed", [{"rest_of_tenant": True, "extensions": ("2113",)}, {"extensions": ()}]
+)
+def test_the_owner_of_the_rest_of_a_tenant_owns_all(changed):
+    assert unowned(product(**changed, dids=())) == []
+
+
+def test_what_is_disabled_makes_no_calls_and_is_not_listed():
+    off = [Found("extension", MCON, "2114", enabled=False), Found("did", MCON, "1", enabled=False)]
+    off += [Found("tenant", RUCKEN, RUCKEN, enabled=False), Found("extension", RUCKEN, "1")]
+    assert unowned(product(), items=(*ITEMS, *off)) == []
+
+
+def test_a_tenant_without_product_is_listed_once_unless_it_can_have_no_calls():
+    empty = Found("tenant", "pbx.example", "pbx.example")
+    assert compare([], [inventory((*ITEMS, empty))]).unowned == (
+        Unowned("pbx-1", "tenant", MCON, MCON, "Mcon Inc."),
+    )
+    assert [name for *_, name in unowned(items=(empty,), gaps=("no extensions",))] == [
+        "pbx.example"
+    ]
+
+
+def proposal(items=ITEMS, **said):
+    [found] = compare([], [inventory(items, **said)]).proposals
+    return found
+
+
+def test_a_product_is_proposed_for_each_tenant_without_one():
+    found = proposal(tests_toll_allow=True)
+    assert (found.server_id, found.tenant, found.name) == ("pbx-1", MCON, "Mcon Inc.")
+    assert found.fields == {
+        "domain_tenant_and_main_dids": f"{MCON} | 5192229000",
+        "extensions": "2112 | 2113",
+        "suspend_by": "outbound",
+        "gateway_ids": TRUNK_A,
+    }
+    assert found.notes == ()
+    assert compare([product()], [inventory()]).proposals == ()
+
+
+@pytest.mark.parametrize(("tests", "said"), [(None, "are not known to test"), (False, "do not")])
+def test_without_a_test_of_toll_allow_extensions_are_proposed_and_911_is_mentioned(tests, said):
+    found = proposal(tests_toll_allow=tests)
+    assert found.fields["suspend_by"] == "extensions"
+    [note] = found.notes
+    assert said in note
+    assert "911 does not work while off" in note
+
+
+def test_what_a_product_cannot_list_is_left_out_and_named():
+    odd = (Found("extension", MCON, '"x"'), Found("did", MCON, "12"), Found("extension", MCON, "1"))
+    found = proposal((*ITEMS, *odd), tests_toll_allow=True)
+    assert found.fields["extensions"] == "2112 | 2113"
+    assert found.notes == ('left out, a product cannot list them: "x", 1, 12',)
+
+
+def test_what_is_not_listed_is_to_be_added():
+    notes = proposal((TENANT,), gaps=("no right",), tests_toll_allow=True).notes
+    assert [note.split(":")[0] for note in notes] == [
+        "no DID is listed for the tenant",
+        "no extension is listed for the tenant",
+    ]
+
+
+def test_a_vodia_product_is_proposed_in_vodias_fields():
+    trunk = Found("gateway", MCON, "Trunk", "10")
+    found = proposal((TENANT, *EXTENSIONS, *DIDS, trunk), kind="vodia")
+    assert found.fields == {
+        "tenant_and_inbound_dids": f"{MCON} | 5192229000 | 2112 | 2113",
+        "did_or_extension": "2112",
+        "suspend_by": "extensions",
+        "trunk_ids": "10",
+    }
+    assert proposal((TENANT,), kind="vodia", gaps=("x",)).fields == {
+        "tenant_and_inbound_dids": MCON,
+        "suspend_by": "extensions",
+    }
+
+
+def test_vodias_lists_may_hold_extensions_and_dids_alike():
+    mixed = product(kind="vodia", dids=("2112", "5192229000"), extensions=("2113",))
+    assert compare([mixed], [inventory(kind="vodia")]) == Comparison()
+
+
+def test_a_lesnet_account_that_lists_nothing_is_not_compared():
+    peer = product(kind="lesnet", tenant="D4E3CD2BFC791", server_id="les", extensions=())
+    empty = inventory((), "les", "lesnet", gaps=("its API lists neither peers nor DIDs",))
+    assert compare([peer], [empty]) == Comparison()
+
+
+numbers = st.sets(st.from_regex(r"[1-9][0-9]{2,4}", fullmatch=True), max_size=6)
+
+
+@given(named=numbers, there=numbers)
+def test_each_extension_is_in_order_missing_or_unowned(named, there):
+    items = (TENANT, *(Found("extension", MCON, number) for number in there))
+    ours = product(extensions=tuple(named), dids=())
+    found = compare([ours], [inventory(items)])
+    assert {m.name for m in found.missing} == named - there
+    assert {u.name for u in found.unowned} == (there - named if named else set())
+    assert all(m.suggestion in {"", *(there - named)} for m in found.missing)
