@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.product import Product, check_shared, enter_product
-from accounts.product_fields import LABELS, FieldRefused, read_product
+from accounts.products.fields import LABELS, FieldRefused, read_product
+from accounts.products.product import Product, enter_product
+from accounts.products.sharing import check_shared
 from accounts.refusals import Clash
 from ringfence.errors import BadInput
 

@@ -43,6 +43,7 @@ class Account(EventData):
 
     `profile` holds what the two suspension fields say beneath the `orders`: `shown_profile` is
     what people read. `outstanding_as_of` is when the debts were read where they are kept.
+    `imported`: an import wrote it, so its telephones were in use before ringfence.
     """
 
     account_id: Id
@@ -57,6 +58,7 @@ class Account(EventData):
     leave_off: bool = False
     credit_limit_micro: Micro = 0
     outstanding_as_of: Instant | None = None
+    imported: bool = False
 
 
 class Settings(EventData):
@@ -133,6 +135,7 @@ def entered(
             "time_zone": settings.time_zone,
             "profile": _entered_profile(old.profile, settings),
             "credit_limit_micro": old.credit_limit_micro if limit is None else limit,
+            "imported": old.imported or settings.written_by == "import",
         }
     )
     written = _written_fields(new, settings, by)

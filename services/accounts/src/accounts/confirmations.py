@@ -50,6 +50,7 @@ class Confirmations:
             client_wide=event.client_wide if isinstance(event, ServiceSuspended) else True,
             failure=failure,
             deed=Deed("suspender", what, received.correlation_id),
+            ended_calls=event.ended_calls if isinstance(event, ServiceSuspended) else (),
         )
 
 

@@ -1,46 +1,28 @@
-"""Accounts' tables: every change of a client is published in the transaction that makes it.
+"""Clients and packages: every change of a client is published in the transaction that makes it."""
 
-Locks are taken in one order, so that no two writers wait for each other: packages (shared by
-those who read them, exclusive for who changes one), then a name (a new client, a server, a
-tariff), then accounts by their ids.
-"""
-
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import NamedTuple
 from uuid import UUID
 
-from accounts.account import Account, Edit, with_confirmed, with_mode, without_orders_of
-from accounts.clients.changes import product_facts
+from accounts.account import Account, Edit, with_confirmed, with_mode
 from accounts.clients.store_publishing import SCHEMA, Change, Deed, publish
 from accounts.clients.versions import check_version
 from accounts.payments.store_rows import has_postings, insert_opening, publish_payment
-from accounts.product import Product, check_server, check_shared
 from accounts.refusals import Clash, Unknown, unknown_client
 from accounts.store_rows import (
     any_suspended,
     as_account,
-    as_product,
-    check_package,
     check_product,
     insert_account,
     known_account,
-    lock_name,
     locked_account,
-    unknown_product,
-    write_product,
 )
+from accounts.store_writing import Versions, changing_packages, writing
 from ringfence.clock import Clock
 from ringfence.events.account import OperatingMode, Package
 from ringfence.postgres.pool import Connection, Pool
 
-__all__ = ["SCHEMA", "Changed", "Deed", "Store"]
-
-_PACKAGES = 0x7061636B  # an advisory lock of ours: packages are read, or one is changed
-_PRODUCT = "select account_id, package_id, fields, service, free_minutes from accounts.product"
-
-Versions = frozenset[int] | None
-"""The versions of a client that a change was made for; None: any."""
+__all__ = ["SCHEMA", "Changed", "Deed", "Store", "Versions"]
 
 
 class Changed(NamedTuple):
@@ -51,7 +33,7 @@ class Changed(NamedTuple):
 
 
 class Store:
-    """Clients, products and packages."""
+    """Clients and packages, and what the suspender confirmed."""
 
     def __init__(self, pool: Pool, clock: Clock) -> None:
         self._pool = pool
@@ -80,7 +62,7 @@ class Store:
         A new client's opening balance (None: 0) is posted in the same transaction; an existing
         one's too, if it has no posting yet. Raises Stale, Clash, and what `enter` raises.
         """
-        async with self._writing(f"client:{account_id}") as connection:
+        async with writing(self._pool, f"client:{account_id}") as connection:
             before = await locked_account(connection, account_id)
             check_version(before, versions)
             after = enter(before)
@@ -109,7 +91,7 @@ class Store:
 
         Raises Unknown for the client, and for a product `service_id` that it does not have; Stale.
         """
-        async with self._writing() as connection:
+        async with writing(self._pool) as connection:
             before = await known_account(connection, account_id)
             check_version(before, versions)
             if service_id is not None:
@@ -126,7 +108,7 @@ class Store:
         versions: Versions = None,
     ) -> Changed:
         """Set the mode of a client. Raises Clash when it is to go live without any posting."""
-        async with self._writing() as connection:
+        async with writing(self._pool) as connection:
             before = await known_account(connection, account_id)
             check_version(before, versions)
             if before.mode != mode == "live" and not await has_postings(connection, account_id):
@@ -137,84 +119,6 @@ class Store:
                 raise Clash("mode", mode, expected)
             after = with_mode(mode, leave_off)(before)
             return Changed(before, await self._settle(connection, before, after, deed))
-
-    async def products(self, account_id: str) -> list[Product]:
-        """A client's products. Raises Unknown if there is no such client."""
-        await self.account(account_id)
-        rows = await self._pool.fetch(
-            f"{_PRODUCT} where account_id = $1 order by service_id", account_id
-        )
-        return [as_product(row) for row in rows]
-
-    async def product(self, account_id: str, service_id: str) -> Product:
-        """One product of a client. Raises Unknown."""
-        row = await self._pool.fetchrow(
-            f"{_PRODUCT} where account_id = $1 and service_id = $2", account_id, service_id
-        )
-        if row is None:
-            raise unknown_product(account_id, service_id)
-        return as_product(row)
-
-    async def put_product(
-        self,
-        product: Product,
-        deed: Deed,
-        *,
-        servers: frozenset[str] | None = None,
-        versions: Versions = None,
-    ) -> tuple[Product, Account, bool]:
-        """Create or replace a product, and publish its client; and whether it is new.
-
-        Without a bill-from instant, an existing product keeps its own and a new one is billed from
-        now on. `servers` are those that exist, None: not known. Raises Unknown for the client,
-        BadInput for the package and a new server that does not exist, Clash when the product's id
-        is another client's or it shares what must not be shared.
-        """
-        service = product.service
-        async with self._writing(f"server:{service.server_id}") as connection:
-            account = await known_account(connection, product.account_id)
-            check_version(account, versions)
-            await check_package(connection, product.package_id)
-            rows = await connection.fetch(
-                f"{_PRODUCT} where service->>'server_id' = $1 or service_id = $2",
-                service.server_id,
-                service.service_id,
-            )
-            existing = [as_product(row) for row in rows]
-            old = next((p for p in existing if p.service.service_id == service.service_id), None)
-            if old is not None and old.account_id != product.account_id:
-                raise Clash("service_id", service.service_id, f"it is client {old.account_id}'s")
-            check_server(product, old, servers)
-            check_shared(product, existing)
-            product = product.billed_from(old, self._clock.now())
-            if old != product:
-                await write_product(connection, product, deed.who, self._clock)
-                change = Change(account, account, product_facts(old), product_facts(product))
-                account = (await publish(connection, [change], deed, self._clock))[0]
-            return product, account, old is None
-
-    async def delete_product(
-        self, account_id: str, service_id: str, deed: Deed, *, versions: Versions = None
-    ) -> Account:
-        """Remove a product and its orders, and publish its client. Raises Unknown, Stale."""
-        async with self._writing() as connection:
-            account = await known_account(connection, account_id)
-            check_version(account, versions)
-            was_suspended = await any_suspended(connection, account_id)
-            gone = await connection.fetchrow(
-                "delete from accounts.product where service_id = $1 and account_id = $2"
-                " returning account_id, package_id, fields, service, free_minutes",
-                service_id,
-                account_id,
-            )
-            if gone is None:
-                raise unknown_product(account_id, service_id)
-            after = without_orders_of(service_id)(account)
-            if was_suspended:
-                off = await any_suspended(connection, account_id)
-                after = with_confirmed(off, self._clock.now())(after)
-            change = Change(account, after, product_facts(as_product(gone)))
-            return (await publish(connection, [change], deed, self._clock))[0]
 
     async def packages(self) -> dict[str, Package]:
         """All packages by id."""
@@ -232,8 +136,7 @@ class Store:
 
     async def put_package(self, package_id: str, package: Package, deed: Deed) -> list[str]:
         """Create or change a package, and publish all accounts that use it; their ids."""
-        async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute("select pg_advisory_xact_lock($1)", _PACKAGES)
+        async with changing_packages(self._pool) as connection:
             old = await connection.fetchval(
                 "select data from accounts.package where package_id = $1", package_id
             )
@@ -271,15 +174,17 @@ class Store:
         client_wide: bool,
         failure: str | None,
         deed: Deed,
+        ended_calls: tuple[str, ...] = (),
     ) -> None:
         """Keep what the PBX confirmed for a service, once for each event, and in the profile.
 
         `client_wide`: what holds the service holds the whole client; a product that is held by
         itself alone changes nothing in the profile. `suspended` None leaves the confirmed state
-        as it was. Raises Unknown for an account that is not ours; a product that was removed
+        as it was. `ended_calls` stay until the service is restored: a change of its reason ends
+        none. Raises Unknown for an account that is not ours; a product that was removed
         meanwhile changes nothing.
         """
-        async with self._writing() as connection:
+        async with writing(self._pool) as connection:
             account = await known_account(connection, account_id)
             fresh = await connection.fetchval(
                 "insert into accounts.handled_event values ($1, $2)"
@@ -291,12 +196,15 @@ class Store:
                 return
             await connection.execute(
                 "insert into accounts.service_state"
-                " (service_id, account_id, suspended, failure, changed_at, client_wide)"
-                " select service_id, account_id, coalesce($3, false), $4, $5, $6"
+                " (service_id, account_id, suspended, failure, changed_at, client_wide,"
+                "     ended_calls)"
+                " select service_id, account_id, coalesce($3, false), $4, $5, $6, $7::text[]"
                 " from accounts.product where service_id = $1 and account_id = $2"
                 " on conflict (service_id) do update set failure = excluded.failure,"
                 " suspended = coalesce($3, service_state.suspended),"
                 " client_wide = case when $3 is null then service_state.client_wide else $6 end,"
+                " ended_calls = case when not $3 or $7 <> '{}' then $7"
+                "     else service_state.ended_calls end,"
                 " changed_at = excluded.changed_at",
                 service_id,
                 account_id,
@@ -304,20 +212,12 @@ class Store:
                 failure,
                 self._clock.now(),
                 client_wide,
+                list(ended_calls),
             )
             if suspended is not None:
                 off = await any_suspended(connection, account_id)
                 after = with_confirmed(off, self._clock.now())(account)
                 await self._settle(connection, account, after, deed)
-
-    @asynccontextmanager
-    async def _writing(self, name: str | None = None) -> AsyncIterator[Connection]:
-        """A transaction in which no package changes, and nobody else writes under `name`."""
-        async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute("select pg_advisory_xact_lock_shared($1)", _PACKAGES)
-            if name is not None:
-                await lock_name(connection, name)
-            yield connection
 
     async def _settle(
         self, connection: Connection, before: Account | None, after: Account, deed: Deed

@@ -14,11 +14,11 @@ from ringfence.errors import BadInput
 from ringfence.events.operator import OperatorRequested
 from ringfence.kafka.records import Outgoing
 from ringfence.postgres.outbox import enqueue
-from ringfence.postgres.pool import Pool
+from ringfence.postgres.pool import Connection, Pool
 from ringfence.topics import OPERATOR_REQUESTED
 
 COMMANDS = {"suspender": ("brake.release", "brake.undo")}
-"""What can be asked, by the service that does it."""
+"""What can be asked without saying of what, by the service that does it."""
 
 _COMMAND = """
 select c.*, coalesce(r.state, 'waiting') as state, coalesce(r.answer, '') as answer, r.answered_at
@@ -42,6 +42,12 @@ class Operations:
             raise BadInput("service", service, f"one of: {', '.join(COMMANDS)}")
         if command not in COMMANDS[service]:
             raise BadInput("command", command, f"one of: {', '.join(COMMANDS[service])}")
+        return await self.ask(service, command, arguments, who, reason)
+
+    async def ask(
+        self, service: str, command: str, arguments: dict[str, str], who: str, reason: str
+    ) -> UUID:
+        """Ask a service for what it is known to do; the id under which it answers."""
         event = OperatorRequested(
             request_id=uuid4(),
             service=service,
@@ -52,18 +58,7 @@ class Operations:
             requested_at=self._clock.now(),
         )
         async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(
-                "insert into accounts.command (request_id, service, command, arguments,"
-                " requested_by, reason, requested_at) values ($1, $2, $3, $4, $5, $6, $7)",
-                event.request_id,
-                service,
-                command,
-                arguments,
-                who,
-                reason,
-                event.requested_at,
-            )
-            await enqueue(connection, "accounts", [_event(event)])
+            await write_request(connection, event)
         return event.request_id
 
     async def command(self, request_id: UUID) -> dict[str, Any]:
@@ -119,6 +114,22 @@ class Operations:
             " from report.brake b"
         )
         return dict(row) if row else {"on": False, "on_since": None, "cause": "", "paused": 0}
+
+
+async def write_request(connection: Connection, event: OperatorRequested) -> None:
+    """Keep and publish a command, in the transaction of the change that it belongs to."""
+    await connection.execute(
+        "insert into accounts.command (request_id, service, command, arguments,"
+        " requested_by, reason, requested_at) values ($1, $2, $3, $4, $5, $6, $7)",
+        event.request_id,
+        event.service,
+        event.command,
+        event.arguments,
+        event.requested_by,
+        event.reason,
+        event.requested_at,
+    )
+    await enqueue(connection, "accounts", [_event(event)])
 
 
 def _event(event: OperatorRequested) -> Outgoing:

@@ -7,7 +7,7 @@ from typing import Any
 from asyncpg import Record
 
 from accounts.account import Account
-from accounts.product import Product, packaged
+from accounts.products.product import Product, packaged
 from accounts.refusals import Unknown, unknown_client
 from ringfence.clock import Clock
 from ringfence.errors import BadInput
@@ -47,7 +47,8 @@ async def insert_account(connection: Connection, account: Account, clock: Clock)
     await connection.execute(
         "insert into accounts.account (account_id, version, currency, time_zone, client, profile,"
         " outstanding_micro, orders, mode, leave_off, credit_limit_micro, outstanding_as_of,"
-        " changed_at) values ($1, 0, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        " imported, changed_at)"
+        " values ($1, 0, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         account.account_id,
         account.currency,
         *account_columns(account),
@@ -131,6 +132,7 @@ def account_columns(account: Account) -> tuple[Any, ...]:
         account.leave_off,
         account.credit_limit_micro,
         account.outstanding_as_of,
+        account.imported,
     )
 
 

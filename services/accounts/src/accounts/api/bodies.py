@@ -17,7 +17,7 @@ from pydantic import (
 from accounts.decimal_text import canonical_decimal
 from accounts.packages import canonical_increment
 from ringfence.errors import BadInput
-from ringfence.events.account import Package, YesNoNone
+from ringfence.events.account import HangUp, Package, YesNoNone
 from ringfence.events.model import Currency, Id, Text
 
 _FILTER = re.compile(r"[0-9*#x]{1,32}|\[(?=[^\[\]]*[^\s\[\]])[^\[\]]{1,64}\]")
@@ -110,6 +110,12 @@ class _ProductBody(Body):
         None, description="calls that ended before are not billed; left out: its creation"
     )
 
+    hang_up: HangUp | None = Field(
+        None,
+        description="credit: calls in progress are ended when the credit is used up; left out: as "
+        "it is, and for a new prepaid product credit, unless its client was imported",
+    )
+
     def fields(self) -> dict[str, str]:
         """The fields that belong to the product's kind alone."""
         shared = {*_ProductBody.model_fields, "kind"}
@@ -123,8 +129,15 @@ class FusionPbxBody(_ProductBody):
     domain_tenant_and_main_dids: FieldText = Field(
         "", examples=["mcon.wat5.ictvoip.ca | 5192229000"]
     )
-    extensions: FieldText = Field("", examples=["2112 | 2113 | 2114 | 2115 | 2216"])
-    suspend_by: FieldText = "extensions"
+    extensions: FieldText = Field(
+        "",
+        description="*: the rest of the tenant, all that no other product lists",
+        examples=["2112 | 2113 | 2114 | 2115 | 2216", "2112 | *"],
+    )
+    suspend_by: FieldText = Field(
+        "extensions",
+        description="extensions, outbound (inbound and emergency calls work), gateway or domain",
+    )
     gateway_ids: FieldText = ""
 
 

@@ -8,7 +8,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 
 from accounts.api.error_words import refusal
-from accounts.product_fields import LABELS
+from accounts.products.fields import LABELS
 from accounts.refusals import Clash, Stale, Unknown
 from accounts.tariff_csv import BadTariff
 from ringfence.errors import BadInput, shown

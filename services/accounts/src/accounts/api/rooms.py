@@ -10,6 +10,7 @@ from accounts.clients.store_overview import Overview
 from accounts.clients.versions import read_if_match
 from accounts.paging import MAX_LIMIT
 from accounts.payments.store_claims import ClaimStore
+from accounts.products.store_products import ProductStore
 from accounts.servers import Servers
 from accounts.store import Store
 from accounts.store_operations import Operations
@@ -28,6 +29,7 @@ class Rooms:
 
     clock: Clock
     store: Store
+    products: ProductStore
     payments: PaymentStore
     claims: ClaimStore
     tariffs: TariffStore
@@ -46,6 +48,7 @@ class Rooms:
         return cls(
             clock=clock,
             store=Store(pool, clock),
+            products=ProductStore(pool, clock),
             payments=PaymentStore(pool),
             claims=ClaimStore(pool),
             tariffs=TariffStore(pool, clock),

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from accounts.account import Account, shown_profile
 from accounts.orders import Order, in_force
-from accounts.product import Product
+from accounts.products.product import Product
 from ringfence.money import format_micro
 
 Facts = dict[str, Any]
@@ -30,6 +30,7 @@ def facts(account: Account, now: datetime) -> Facts:
         "credit_limit": format_micro(account.credit_limit_micro),
         "mode": account.mode,
         "leave_off": account.leave_off,
+        "imported": account.imported,
         "orders": [order_shown(order) for order in in_force(account.orders, now)],
     }
 
@@ -43,6 +44,7 @@ def order_shown(order: Order) -> Facts:
         "reason": order.reason,
         "since": order.since.isoformat(),
         "until": order.until.isoformat() if order.until else None,
+        "hang_up": order.hang_up,
     }
 
 
@@ -55,6 +57,7 @@ def product_facts(product: Product | None) -> Facts:
         "name": service.name,
         "server_id": service.server_id,
         "prepaid": service.prepaid,
+        "hang_up": service.hang_up,
         "package": product.package_id,
         "bill_from": service.bill_from.isoformat() if service.bill_from else None,
         **product.fields,

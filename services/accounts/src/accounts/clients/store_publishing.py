@@ -53,7 +53,7 @@ async def publish(
     await connection.executemany(
         "update accounts.account set version = $2, time_zone = $3, client = $4, profile = $5,"
         " outstanding_micro = $6, orders = $7, mode = $8, leave_off = $9, credit_limit_micro = $10,"
-        " outstanding_as_of = $11, changed_at = $12 where account_id = $1",
+        " outstanding_as_of = $11, imported = $12, changed_at = $13 where account_id = $1",
         [(a.account_id, a.version, *account_columns(a), now) for a in raised],
     )
     differences = [_difference(change, clock) for change in changes]

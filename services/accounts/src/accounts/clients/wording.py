@@ -91,6 +91,12 @@ def brings_back(situation: Situation) -> str:
     return " and ".join(dict.fromkeys(needed))
 
 
+def ends_when(situation: Situation, product: Product) -> str:
+    """What would end the holds of one product, in words; empty when there is none."""
+    needed = [words for hold in holds_of(situation, product) for words in _ends(situation, hold)]
+    return " and ".join(dict.fromkeys(needed))
+
+
 def _holds(situation: Situation) -> list[Hold]:
     """The holds of all products, each once, in the order of the products."""
     found = (hold for product in situation.products for hold in holds_of(situation, product))

@@ -14,7 +14,7 @@ from accounts.commands.tables import (
     titled,
 )
 from accounts.commands.times import typed
-from accounts.product_fields import LABELS
+from accounts.products.fields import LABELS
 
 _KINDS = ("fusionpbx", "vodia", "lesnet")
 

@@ -38,12 +38,18 @@ MAX_ITEMS = 500
 MAX_FREE_MINUTES = 1_000_000
 
 TENANT_DIDS = "a domain name, then its DIDs, such as mcon.wat5.ictvoip.ca | 5192229000"
-EXTENSIONS = "each extension by itself, such as 2112 | 2113 | 2114; a range is not read"
+EXTENSIONS = (
+    "each extension by itself, such as 2112 | 2113 | 2114 (a range is not read), and * for all "
+    "that no other product of the tenant lists"
+)
 VODIA_TENANT = "a tenant, then DIDs or extensions, such as cffm.wat1.ictvoip.ca | 5484815577 | 8300"
 LESNET_DOMAIN = "a peer id of 13 hex digits and its DID, such as D4E3CD2BFC791 | 12046664021"
 DID = "a DID in digits, such as 12046664021"
 GATEWAYS = "gateway UUIDs, such as 7b3c1f6e-1f0a-4a57-9d7e-2f1f3a0d5c11, separated by |"
 TRUNKS = "the PBX's trunk ids, such as 3 | 7; a trunk that tenants share is never switched"
+
+REST = "*"
+"""Among the extensions: the rest of the tenant."""
 
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _DOMAIN = re.compile(rf"(?=.{{1,253}}$)(?=.*[A-Za-z.]){_LABEL}(\.{_LABEL})*", re.ASCII)
@@ -113,15 +119,21 @@ def _fusionpbx(fields: Mapping[str, str]) -> ProductFields:
     tenant, *dids = split_list(name, fields[name], TENANT_DIDS)
     if not (_DOMAIN.fullmatch(tenant) and dids and all(map(_DID.fullmatch, dids))):
         raise FieldRefused(name, fields[name], TENANT_DIDS)
-    suspend_by = _suspend_by(fields["suspend_by"], ("extensions", "gateway", "domain"))
+    way = _suspend_by(fields["suspend_by"], ("extensions", "outbound", "gateway", "domain"))
+    listed = split_list("extensions", fields["extensions"], EXTENSIONS)
+    extensions = tuple(item for item in listed if item != REST)
+    if not all(map(_EXTENSION.fullmatch, extensions)):
+        raise FieldRefused("extensions", fields["extensions"], EXTENSIONS)
     return ProductFields(
         {
             "kind": "fusionpbx",
             "tenant": tenant.lower(),
             "dids": tuple(dids),
-            "extensions": _all_match("extensions", fields["extensions"], _EXTENSION, EXTENSIONS),
-            "suspend_by": suspend_by,
-            "gateway_ids": _gateway_ids(fields["gateway_ids"], suspend_by),
+            "extensions": extensions,
+            "rest_of_tenant": REST in listed,
+            "suspend_by": "extensions" if way == "outbound" else way,
+            "outbound_only": way == "outbound",
+            "gateway_ids": _gateway_ids(fields["gateway_ids"], way),
         }
     )
 

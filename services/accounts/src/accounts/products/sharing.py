@@ -1,0 +1,87 @@
+"""What two products must not share: calls that would be billed twice, and switches. Pure.
+
+Whoever is switched off must be the only one: a gateway, trunk, peer or domain that is named for
+switching by one client is refused for a second one (architecture, section 4).
+"""
+
+from collections.abc import Iterable, Sequence
+
+from accounts.products.product import Product
+from accounts.refusals import Clash
+
+
+def check_shared(product: Product, others: Sequence[Product]) -> None:
+    """Refuse what would bill a call twice, or switch off somebody else's telephones.
+
+    `others` are those of the same server. Raises Clash, which names the other product.
+    """
+    for other in _beside(product, others):
+        _check_billed_twice(product, other)
+        if other.account_id != product.account_id:
+            _check_gateways(product, other)
+            _check_domain(product, other)
+            _check_peer(product, other)
+
+
+def _beside(product: Product, others: Iterable[Product]) -> Iterable[Product]:
+    """The others on the product's server; it was on another server itself, perhaps."""
+    mine = product.service
+    return (
+        other
+        for other in others
+        if other.service.service_id != mine.service_id and other.service.server_id == mine.server_id
+    )
+
+
+def _check_billed_twice(product: Product, other: Product) -> None:
+    mine, theirs = product.service, other.service
+    if theirs.tenant != mine.tenant:
+        return
+    shared = set(mine.extensions) & set(theirs.extensions)
+    whose = f"product {theirs.service_id} of client {other.account_id}"
+    if shared:
+        raise Clash("extensions", " | ".join(sorted(shared)), f"{whose} bills it already")
+    if mine.rest_of_tenant and theirs.rest_of_tenant:
+        expected = (
+            f"{whose} owns the rest of tenant {mine.tenant} already: list the extensions of one"
+        )
+        raise Clash("extensions", "*", expected)
+
+
+def _check_gateways(product: Product, other: Product) -> None:
+    mine, theirs = product.service, other.service
+    gateways = set(mine.gateway_ids) & set(theirs.gateway_ids)
+    if not gateways or "gateway" not in (mine.suspend_by, theirs.suspend_by):
+        return
+    what = (
+        f"client {other.account_id} uses it too (product {theirs.service_id}), and would "
+        "be switched off with it; suspend by extensions"
+    )
+    field = "trunk_ids" if mine.kind == "vodia" else "gateway_ids"
+    raise Clash(field, " | ".join(sorted(gateways)), what)
+
+
+def _check_domain(product: Product, other: Product) -> None:
+    mine, theirs = product.service, other.service
+    if theirs.tenant != mine.tenant:
+        return
+    whose = f"client {other.account_id} (product {theirs.service_id})"
+    if mine.suspend_by == "domain":
+        what = f"{whose} is in domain {mine.tenant} too, and would be switched off with it"
+        raise Clash("suspend_by", "domain", f"{what}; suspend by outbound, extensions or gateway")
+    if theirs.suspend_by == "domain":
+        what = f"it is switched off as a whole for {whose}, and this product would be off with it"
+        hint = f"switch {theirs.service_id} another way first"
+        raise Clash("domain_tenant_and_main_dids", mine.tenant, f"{what}; {hint}")
+
+
+def _check_peer(product: Product, other: Product) -> None:
+    """A peer is on while one of its products is: a prepaid one beside it could never be cut."""
+    mine, theirs = product.service, other.service
+    both = mine.kind == theirs.kind == "lesnet" and mine.tenant == theirs.tenant
+    if both and (mine.prepaid or theirs.prepaid):
+        what = (
+            f"client {other.account_id} uses it too (product {theirs.service_id}), and a peer is "
+            "switched as a whole: give each prepaid client a peer of its own"
+        )
+        raise Clash("peer_id", mine.tenant, what)

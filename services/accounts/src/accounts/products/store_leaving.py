@@ -1,0 +1,65 @@
+"""What was switched off for a product and is named by no product any more: SQL.
+
+It stays off as long as the hold lasts, or until its release is asked for.
+"""
+
+from collections import defaultdict
+from uuid import UUID, uuid4
+
+from accounts.account import Account
+from accounts.clients.store_publishing import Deed
+from accounts.products.elements import Element, left_behind
+from accounts.store_operations import write_request
+from ringfence.clock import Clock
+from ringfence.events.account import Service
+from ringfence.events.operator import OperatorRequested
+from ringfence.postgres.pool import Connection
+
+
+async def stays_off(
+    connection: Connection, account_id: str, service_id: str
+) -> tuple[Element, ...]:
+    """The elements that we switched off for a product, and that no product names now.
+
+    What was off before we met it is left out: its release changes nothing.
+    """
+    rows = await connection.fetch(
+        "select server_id, way, tenant, element from report.switched_off"
+        " where account_id = $1 and service_id = $2 and was_on",
+        account_id,
+        service_id,
+    )
+    recorded: dict[str, list[Element]] = defaultdict(list)
+    for row in rows:
+        recorded[row["server_id"]].append(Element(row["way"], row["tenant"], row["element"]))
+    found: tuple[Element, ...] = ()
+    for server_id, elements in sorted(recorded.items()):
+        products = await connection.fetch(
+            "select service from accounts.product where service->>'server_id' = $1", server_id
+        )
+        services = [Service.model_validate(row["service"]) for row in products]
+        found += left_behind(elements, services)
+    return found
+
+
+async def ask_release(
+    connection: Connection, account: Account, service_id: str, deed: Deed, clock: Clock
+) -> UUID:
+    """Ask for what left a product up to the account's version to be switched on; the id of the
+    request. It is published with the change that the connection's transaction makes.
+    """
+    event = OperatorRequested(
+        request_id=uuid4(),
+        service="suspender",
+        command="service.release",
+        arguments={
+            "account_id": account.account_id,
+            "service_id": service_id,
+            "version": str(account.version),
+        },
+        requested_by=deed.who,
+        reason=deed.reason,
+        requested_at=clock.now(),
+    )
+    await write_request(connection, event)
+    return event.request_id
