@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from ringfence_simulators.control import explain
+from ringfence_simulators.control import Load, explain
 from ringfence_simulators.fusionpbx.control import Control
 from ringfence_simulators.fusionpbx.faults import Faults
 from ringfence_simulators.fusionpbx.logins import Line, Logins
@@ -42,12 +42,15 @@ async def serve(
     logins = Logins(pbx, line)
     site = Site(pbx, logins, rows_per_page=rows_per_page)
     faults = Faults(logins.sessions.clear, pbx.socket_down)
-    traffic = Traffic(pbx)
+    site.believe(faults.lies_about)
+    traffic, load = Traffic(pbx), Load(lambda: pbx.switch.latency_s)
     app = web.Application(
-        middlewares=[explain, faults.middleware(), logins.cookies()], client_max_size=MAX_BODY_BYTES
+        middlewares=[explain, load.middleware(), faults.middleware(), logins.cookies()],
+        client_max_size=MAX_BODY_BYTES,
     )
     app.add_routes(site.routes())
-    app.add_routes(Control(pbx, logins, site, faults, traffic).routes())
+    control = Control(pbx, logins, site, faults, traffic, load)
+    app.add_routes(control.routes())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:

@@ -1,30 +1,32 @@
 """`/_sim/`: how tests and the demonstration work the simulated PBX. Not part of FusionPBX."""
 
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from aiohttp import web
 
-from ringfence_simulators.control import body_of, json_answer
+from ringfence_simulators.control import Load, body_of, json_answer
 from ringfence_simulators.fusionpbx.faults import Faults
 from ringfence_simulators.fusionpbx.logins import Logins
-from ringfence_simulators.fusionpbx.model import KINDS, Extension, Pbx
+from ringfence_simulators.fusionpbx.model import KINDS, Pbx, SwitchCosts
 from ringfence_simulators.fusionpbx.seed import apply_seed
 from ringfence_simulators.fusionpbx.site import Site
+from ringfence_simulators.fusionpbx.things import Extension, Gateway
 from ringfence_simulators.fusionpbx.traffic import Traffic, TrafficPlan
 
 
 class Control:
-    """The handlers; bodies and answers are JSON. What can not be done is a 400 with `error`."""
+    """The handlers; bodies and answers are JSON. What cannot be done is a 400 with `error`."""
 
     def __init__(
-        self, pbx: Pbx, logins: Logins, site: Site, faults: Faults, traffic: Traffic
+        self, pbx: Pbx, logins: Logins, site: Site, faults: Faults, traffic: Traffic, load: Load
     ) -> None:
         self._pbx = pbx
         self._logins = logins
         self._site = site
         self._faults = faults
         self._traffic = traffic
+        self._load = load
 
     def routes(self) -> list[web.RouteDef]:
         """Everything under `/_sim/`."""
@@ -34,7 +36,12 @@ class Control:
             web.post("/_sim/seed", self.seed),
             web.post("/_sim/calls", self.place_calls),
             web.post("/_sim/toggle", self.toggle),
+            web.post("/_sim/hand", self.hand),
+            web.post("/_sim/live", self.begin_calls),
+            web.delete("/_sim/live", self.end_calls),
             web.put("/_sim/switch", self.set_switch),
+            web.put("/_sim/toll-names", self.set_toll_names),
+            web.delete("/_sim/requests", self.forget_requests),
             web.post("/_sim/traffic", self.start_traffic),
             web.delete("/_sim/traffic", self.stop_traffic),
             *self._faults.routes(),
@@ -51,7 +58,12 @@ class Control:
                 "domains": [asdict(domain) for domain in self._pbx.domains.values()],
                 "gateways": [asdict(gateway) for gateway in self._pbx.gateways.values()],
                 "extensions": extensions,
-                "switch": {"event_socket": self._pbx.event_socket, "row_s": self._pbx.row_s},
+                "destinations": [asdict(did) for did in self._pbx.destinations.values()],
+                "routes": [asdict(route) for route in self._pbx.routes.values()],
+                "switch": asdict(self._pbx.switch),
+                "commands": dict(self._pbx.commands),
+                "live": [asdict(call) for call in self._pbx.live.values()],
+                **self._load.state(),
                 "calls": len(self._pbx.calls),
                 "refused_calls": self._pbx.refused_calls,
                 "traffic": {
@@ -67,9 +79,15 @@ class Control:
         return {**asdict(extension), "can_call": allowed, "reason": reason}
 
     async def can_call(self, request: web.Request) -> web.Response:
-        """`?extension=2112&domain=...`: whether it could place an outbound call now."""
-        extension = self._named(request.query["extension"], request.query["domain"])
-        allowed, reason = self._pbx.can_call(extension)
+        """`?extension=2112&domain=...`: whether it could place an outbound call now.
+
+        `&number=911` dials that; `&inbound=1` asks for a call to the extension.
+        """
+        query = request.query
+        extension = self._named(query["extension"], query["domain"])
+        allowed, reason = self._pbx.can_call(
+            extension, number=query.get("number", ""), inbound=query.get("inbound", "") == "1"
+        )
         return json_answer({"can_call": allowed, "reason": reason})
 
     def _named(self, number: str, domain: str) -> Extension:
@@ -98,17 +116,69 @@ class Control:
             raise ValueError(f"no such thing: {wanted}")
         return json_answer({})
 
+    async def hand(self, request: web.Request) -> web.Response:
+        """What a person does at the pages: `kind` and `uuid`, and the state that is to be.
+
+        `enabled`; without it the flag flips. An extension may be given `toll_allow` as well. `live`
+        starts or stops a gateway at the switch alone.
+        """
+        wanted = await body_of(request)
+        kind, uuid = wanted.pop("kind"), wanted.pop("uuid")
+        thing = self._pbx.listed(kind).get(uuid) if kind in KINDS else None
+        if thing is None:
+            raise ValueError(f"no {kind!r} of uuid {uuid!r}")
+        if unknown := wanted.keys() - {"enabled", "toll_allow", "live"}:
+            raise ValueError(f"{sorted(unknown)}: only enabled, toll_allow, live")
+        if not wanted or wanted.get("enabled", thing.enabled) != thing.enabled:
+            self._pbx.toggle(kind, uuid)
+        if "toll_allow" in wanted and isinstance(thing, Extension):
+            thing.toll_allow = wanted["toll_allow"].replace(",", ":")
+            self._pbx.keep(thing)
+            self._pbx.delete_cached(thing.number, thing.user_context)
+        if "live" in wanted and isinstance(thing, Gateway):
+            self._pbx.set_live(thing, bool(wanted["live"]))
+        return json_answer(asdict(thing))
+
+    async def begin_calls(self, request: web.Request) -> web.Response:
+        """Begin a call, or a list of them (`live.begin`); answers with the calls."""
+        specs = await body_of(request)
+        calls = [self._pbx.begin_call(s) for s in (specs if isinstance(specs, list) else [specs])]
+        return json_answer([asdict(call) for call in calls])
+
+    async def end_calls(self, request: web.Request) -> web.Response:
+        """End the call of `?uuid=...`, or all; each is put on record. Answers with the uuids."""
+        named = request.query.get("uuid")
+        uuids = [named] if named else list(self._pbx.live)
+        ended = [call for uuid in uuids if (call := self._pbx.end_call(uuid)) is not None]
+        return json_answer({"xml_cdr_uuids": [call.columns["xml_cdr_uuid"] for call in ended]})
+
     async def set_switch(self, request: web.Request) -> web.Response:
-        """How the pages reach the switch: `event_socket` (up or not), `row_s` (seconds a row).
+        """How the pages reach the switch, and what they take: the fields of `SwitchCosts`.
 
         What is not given stays as it is.
         """
         wanted = await body_of(request)
-        up = wanted.pop("event_socket", self._pbx.event_socket)
-        row_s = wanted.pop("row_s", self._pbx.row_s)
-        if wanted or not isinstance(up, bool) or not 0 <= float(row_s) <= 60:
-            raise ValueError("event_socket: true or false; row_s: 0 to 60; nothing else")
-        self._pbx.event_socket, self._pbx.row_s = up, float(row_s)
+        known = {field.name for field in fields(SwitchCosts)}
+        for name, value in wanted.items():
+            up = name == "event_socket"
+            valid = isinstance(value, bool) if up else 0 <= float(value) <= 60
+            if name not in known or not valid:
+                raise ValueError(
+                    "event_socket: true or false; latency_s, row_s, extension_s: 0 to 60"
+                )
+        for name, value in wanted.items():
+            setattr(self._pbx.switch, name, value if name == "event_socket" else float(value))
+        return json_answer(asdict(self._pbx.switch))
+
+    async def set_toll_names(self, request: web.Request) -> web.Response:
+        """The default setting "toll allow": a list of names, empty for a free text."""
+        self._pbx.toll_names = [str(name) for name in await body_of(request)]
+        return json_answer({})
+
+    async def forget_requests(self, _: web.Request) -> web.Response:
+        """Count requests and commands from zero again."""
+        self._load.forget()
+        self._pbx.commands.clear()
         return json_answer({})
 
     async def start_traffic(self, request: web.Request) -> web.Response:

@@ -25,6 +25,7 @@ FaultKind = Literal[
     "header",
     "slow-rows",
     "socket-down",
+    "toggle-lies",
 ]
 
 ROW_S = web.RequestKey("row_s", float)
@@ -42,7 +43,9 @@ class Fault:
     first · raw: `value` is the whole answer, head and body, byte for byte (a character up to U+00FF
     is one byte) · header: the real answer with the header line `value`, byte for byte as well, and
     then the connection closes · slow-rows: a list of gateways takes `value` seconds for each row ·
-    socket-down: the event socket does not answer during this request.
+    socket-down: the event socket does not answer during this request · toggle-lies: a change of the
+    element that `value` names (empty: of any) is answered as a success and not done; whatever the
+    path is, and `times` counts elements, not requests.
     """
 
     kind: FaultKind
@@ -65,8 +68,18 @@ class Faults:
 
     def take(self, path: str) -> Fault | None:
         """The fault that this request meets, used up by one."""
+        return self._use(lambda fault: fault.kind != "toggle-lies" and path.startswith(fault.path))
+
+    def lies_about(self, element: str) -> bool:
+        """Whether a change of this element is to be claimed and not done; used up by one."""
+        return (
+            self._use(lambda fault: fault.kind == "toggle-lies" and fault.value in ("", element))
+            is not None
+        )
+
+    def _use(self, fits: Callable[[Fault], bool]) -> Fault | None:
         for fault in self.planned:
-            if path.startswith(fault.path) and fault.times > 0:
+            if fault.times > 0 and fits(fault):
                 fault.times -= 1
                 self.planned = [f for f in self.planned if f.times > 0]
                 return fault

@@ -7,8 +7,9 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from ringfence_simulators.fusionpbx.model import Pbx, User
-from ringfence_simulators.fusionpbx.pages import login_page
+from ringfence_simulators.fusionpbx.model import Pbx
+from ringfence_simulators.fusionpbx.things import User
+from ringfence_simulators.fusionpbx.web.pages import login_page
 
 Line = Literal["5.5", "5.6"]
 
@@ -36,6 +37,10 @@ class Session:
     domain: str = ""
     tokens: dict[str, list[FormToken]] = field(default_factory=dict)
     messages: dict[str, list[str]] = field(default_factory=dict)
+
+    def may(self, right: str) -> bool:
+        """Whether its user has a right."""
+        return self.user is not None and self.user.may(right)
 
     def say(self, mood: str, message: str) -> None:
         """Show a message on the next page; one that is there already is not shown twice."""
@@ -129,6 +134,15 @@ class Logins:
             (u for u in self._pbx.users if u.api_key == key and u.domain.lower() == domain), None
         )
 
+    def guard(
+        self, request: web.Request, fields: dict[str, str], right: str
+    ) -> web.Response | None:
+        """As `check`, and the page that a user without the right is shown."""
+        answer = self.check(request, fields)
+        if answer is None and not request[SESSION].may(right):
+            return denied()
+        return answer
+
     def login_form(self, session: Session) -> web.Response:
         """The login page, with status 200. The 5.6 line puts a token on it."""
         token = session.new_token(LOGIN_PATH) if self.line == "5.6" else None
@@ -139,3 +153,13 @@ class Logins:
 def redirect(location: str) -> web.Response:
     """A 302."""
     return web.Response(status=302, headers={"Location": location}, content_type="text/html")
+
+
+def denied() -> web.Response:
+    """What FusionPBX shows instead of a page that the user has no right to."""
+    return web.Response(text="access denied", content_type="text/html")
+
+
+def page(html: str) -> web.Response:
+    """A page."""
+    return web.Response(text=html, content_type="text/html")

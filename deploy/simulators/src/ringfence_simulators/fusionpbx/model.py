@@ -1,78 +1,53 @@
-"""What the simulated PBX knows: domains, users, gateways, extensions, calls, and what is live."""
+"""The simulated PBX: its tables, what its switch runs, and whether a call can be placed now."""
 
+import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any
-from uuid import NAMESPACE_DNS, uuid5
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
+from typing import Any, NamedTuple
 
 from ringfence_simulators.fusionpbx.calls import Call, CallSpec, make_call
 from ringfence_simulators.fusionpbx.journal import Journal
+from ringfence_simulators.fusionpbx.live import LiveCall, begin, call_of
+from ringfence_simulators.fusionpbx.things import (
+    Destination,
+    Domain,
+    Extension,
+    Gateway,
+    Route,
+    User,
+    stable_uuid,
+)
 
 CACHE_S = 3600.0
 """How long FreeSWITCH keeps a directory entry that it has looked up."""
 
 KINDS = ("gateways", "extensions", "domains")
+EMERGENCY = frozenset({"911", "112", "999", "933"})
+"""Numbers that the routes let through whatever toll_allow says."""
 
 
-def stable_uuid(*names: str) -> str:
-    """The uuid of a thing that was given none: the same at every start."""
-    return str(uuid5(NAMESPACE_DNS, "/".join(names)))
+class CachedEntry(NamedTuple):
+    """A directory entry that FreeSWITCH keeps: until when (Unix seconds), and its toll_allow."""
 
-
-@dataclass
-class Domain:
-    """A tenant."""
-
-    name: str
-    uuid: str = ""
-    enabled: bool = True
-    description: str = ""
+    until: float
+    toll_allow: str
 
 
 @dataclass
-class User:
-    """Who may log in; `group` is `superadmin` or `admin`."""
+class SwitchCosts:
+    """What the pages take, in seconds: each request, each listed gateway, each toggled extension.
 
-    name: str
-    domain: str
-    api_key: str
-    group: str = "admin"
-
-    @property
-    def superadmin(self) -> bool:
-        """Whether the user may act on all domains, on gateways and on the switch."""
-        return self.group == "superadmin"
-
-
-@dataclass
-class Gateway:
-    """A trunk; `domain` is empty for a global one. `live` is what the switch runs.
-
-    `registration` is what it says of one that runs: REGED, NOREG, TRYING, FAIL_WAIT.
+    `event_socket`: whether the pages reach the switch.
     """
 
-    name: str
-    uuid: str = ""
-    domain: str = ""
-    profile: str = "external"
-    enabled: bool = True
-    live: bool = True
-    registration: str = "REGED"
-
-
-@dataclass
-class Extension:
-    """A telephone; its outbound calls go through `gateway` (a uuid), if one is named."""
-
-    number: str
-    domain: str
-    uuid: str = ""
-    enabled: bool = True
-    gateway: str = ""
-    caller_name: str = ""
-    caller_number: str = ""
+    event_socket: bool = True
+    latency_s: float = 0.0
+    row_s: float = 0.0
+    extension_s: float = 0.0
 
 
 @dataclass
@@ -86,11 +61,25 @@ class Pbx:
     gateways: dict[str, Gateway] = field(default_factory=dict)
     extensions: dict[str, Extension] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
-    directory: dict[str, float] = field(default_factory=dict)
+    destinations: dict[str, Destination] = field(default_factory=dict)
+    routes: dict[str, Route] = field(default_factory=dict)
+    live: dict[str, LiveCall] = field(default_factory=dict)
+    directory: dict[str, CachedEntry] = field(default_factory=dict)
+    toll_names: list[str] = field(default_factory=list)
+    """The default setting "toll allow": with names, the form of an extension offers only these."""
     refused_calls: int = 0
-    event_socket: bool = True
-    row_s: float = 0.0
-    """`event_socket`: whether the web pages reach the switch. `row_s`: what that takes for each."""
+    commands: Counter[str] = field(default_factory=Counter)
+    """What was sent over the event socket, by the command's name."""
+    switch: SwitchCosts = field(default_factory=SwitchCosts)
+
+    @property
+    def event_socket(self) -> bool:
+        """Whether the web pages reach the switch."""
+        return self.switch.event_socket
+
+    @event_socket.setter
+    def event_socket(self, up: bool) -> None:
+        self.switch.event_socket = up
 
     def add_domain(self, domain: Domain) -> Domain:
         """A new tenant, or the one of that name as it is."""
@@ -117,7 +106,21 @@ class Pbx:
         extension.uuid = extension.uuid or stable_uuid(
             "extension", extension.domain, extension.number
         )
+        digest = sha256(extension.uuid.encode()).hexdigest()
+        extension.password = extension.password or digest[:20]
+        extension.user_context = extension.user_context or extension.domain
         return self.extensions.setdefault(extension.uuid, extension)
+
+    def add_destination(self, destination: Destination) -> Destination:
+        """A DID, and its domain if that is new."""
+        self.add_domain(Domain(destination.domain))
+        destination.uuid = destination.uuid or stable_uuid("destination", destination.number)
+        return self.destinations.setdefault(destination.uuid, destination)
+
+    def add_route(self, route: Route) -> Route:
+        """An outbound route."""
+        route.uuid = route.uuid or stable_uuid("route", route.domain, route.name)
+        return self.routes.setdefault(route.uuid, route)
 
     def find_extension(self, number: str, domain: str) -> Extension | None:
         """The telephone of that number within a tenant."""
@@ -148,8 +151,18 @@ class Pbx:
         if isinstance(thing, Gateway):
             self.rescan(thing.profile)
         elif isinstance(thing, Extension):
-            self.directory.pop(_directory_key(thing), None)
+            self.delete_cached(thing.number, thing.user_context)
         return True
+
+    def delete_cached(self, number: str, context: str) -> None:
+        """Forget one directory entry; nothing happens without the event socket."""
+        if self.event_socket:
+            self.commands["cache-delete"] += 1
+            self.directory.pop(f"directory:{number}@{context.lower()}", None)
+
+    def keep(self, extension: Extension) -> None:
+        """Write an extension down as it is now, for the next start."""
+        self.journal.write(kind="extension", extension=asdict(extension))
 
     @contextmanager
     def socket_down(self) -> Iterator[None]:
@@ -166,6 +179,8 @@ class Pbx:
 
     def command(self, action: str, profile: str, gateway: str) -> str:
         """What the switch answers to a command of SIP status; nothing without the event socket."""
+        if self.event_socket:
+            self.commands[action] += 1
         if action == "cache-flush":
             if self.event_socket:
                 self.flush_cache()
@@ -187,15 +202,16 @@ class Pbx:
         """Start the profile's enabled gateways that do not run. It stops none."""
         for gateway in self.gateways.values():
             if gateway.profile == profile and gateway.enabled:
-                self._set_live(gateway, True)
+                self.set_live(gateway, True)
 
     def kill_gateway(self, profile: str, uuid: str) -> None:
         """Stop a running gateway, whatever is stored."""
         gateway = self.gateways.get(uuid)
         if gateway is not None and gateway.profile == profile:
-            self._set_live(gateway, False)
+            self.set_live(gateway, False)
 
-    def _set_live(self, gateway: Gateway, live: bool) -> None:
+    def set_live(self, gateway: Gateway, live: bool) -> None:
+        """Start or stop a gateway at the switch, whatever is stored."""
         if gateway.live != live:
             gateway.live = live
             self.journal.write(kind="live", uuid=gateway.uuid, live=live)
@@ -204,24 +220,66 @@ class Pbx:
         """Forget every directory entry."""
         self.directory.clear()
 
-    def can_call(self, extension: Extension, *, cache: bool = True) -> tuple[bool, str]:
-        """Whether the extension could place an outbound call now, and why not.
+    def can_call(
+        self, extension: Extension, *, cache: bool = True, number: str = "", inbound: bool = False
+    ) -> tuple[bool, str]:
+        """Whether the extension could place (or take) a call now, and why not.
 
         Like a registration, this leaves an allowed extension in the directory cache; an onlooker
-        passes `cache=False`.
+        passes `cache=False`. Routes test toll_allow for outbound calls that are no emergency.
         """
-        key = _directory_key(extension)
-        if self.directory.get(key, 0.0) <= self.now():
+        key = f"directory:{extension.number}@{extension.domain.lower()}"
+        known = self.directory.get(key)
+        toll_allow = extension.toll_allow
+        if known is not None and known.until > self.now():
+            toll_allow = known.toll_allow
+        else:
             if not extension.enabled:
                 return False, "extension disabled"
             if not self.domains[extension.domain.lower()].enabled:
                 return False, "domain disabled"
             if cache:
-                self.directory[key] = self.now() + CACHE_S
+                self.directory[key] = CachedEntry(self.now() + CACHE_S, toll_allow)
         gateway = self.gateways.get(extension.gateway)
         if gateway is not None and not gateway.live:
             return False, "gateway down"
-        return True, ""
+        if inbound or number in EMERGENCY or self._has_route(extension.domain, toll_allow):
+            return True, ""
+        return False, "toll_allow"
+
+    def _has_route(self, domain: str, toll_allow: str) -> bool:
+        routes = [
+            route
+            for route in self.routes.values()
+            if route.enabled and route.domain.lower() in ("", domain.lower())
+        ]
+        return not routes or any(re.search(route.toll_allow, toll_allow) for route in routes)
+
+    def begin_call(self, spec: dict[str, Any]) -> LiveCall:
+        """A call in progress (see `live.begin`), whether or not a new one could be placed."""
+        extension = self.find_extension(str(spec["extension"]), str(spec["domain"]))
+        if extension is None:
+            raise ValueError(f"no extension {spec['extension']!r} in {spec['domain']!r}")
+        call = begin(spec, extension, self.now())
+        self.live[call.uuid] = call
+        return call
+
+    def end_call(self, uuid: str, cause: str = "NORMAL_CLEARING") -> Call | None:
+        """End the call that has a channel of this uuid, and put it on record; None: there is none.
+
+        The record has the uuid of the first channel, as FreeSWITCH writes it.
+        """
+        for call in list(self.live.values()):
+            if uuid in (call.uuid, call.other_uuid):
+                del self.live[call.uuid]
+                return self.place(call_of(call, self.now(), cause))
+        return None
+
+    def kill_channel(self, uuid: str) -> None:
+        """What `uuid_kill` does, if the switch is reached."""
+        if self.event_socket:
+            self.commands["uuid_kill"] += 1
+            self.end_call(uuid, "MANAGER_REQUEST")
 
     def place(self, spec: CallSpec) -> Call:
         """Put a call on record. The export shows it once it has ended, or later if it says so."""
@@ -230,7 +288,3 @@ class Pbx:
         self.calls.append(call)
         self.journal.write(kind="call", columns=call.columns, shown_at=call.shown_at)
         return call
-
-
-def _directory_key(extension: Extension) -> str:
-    return f"directory:{extension.number}@{extension.domain.lower()}"

@@ -7,10 +7,22 @@ from typing import Any
 import orjson
 
 from ringfence_simulators.fusionpbx.calls import Call
-from ringfence_simulators.fusionpbx.model import KINDS, Domain, Extension, Gateway, Pbx, User
+from ringfence_simulators.fusionpbx.model import KINDS, Pbx
+from ringfence_simulators.fusionpbx.things import (
+    Destination,
+    Domain,
+    Extension,
+    Gateway,
+    Route,
+    User,
+)
 
 Seed = dict[str, list[dict[str, Any]]]
-"""Lists `domains`, `users`, `gateways` and `extensions`, fields as in `model`."""
+"""Lists by name: `domains`, `users`, `gateways`, `extensions`, `destinations` and `routes`.
+
+Their fields are those of the classes in `things`. What has `enabled` false was off before
+anybody switched it.
+"""
 
 
 def read_seed(path: Path) -> Seed:
@@ -31,6 +43,10 @@ def apply_seed(pbx: Pbx, seed: Seed) -> None:
         pbx.add_gateway(Gateway(**gateway))
     for extension in seed.get("extensions", []):
         pbx.add_extension(Extension(**extension))
+    for destination in seed.get("destinations", []):
+        pbx.add_destination(Destination(**destination))
+    for route in seed.get("routes", []):
+        pbx.add_route(Route(**route))
 
 
 def restore(pbx: Pbx) -> None:
@@ -41,6 +57,9 @@ def restore(pbx: Pbx) -> None:
             apply_seed(pbx, entry["seed"])
         elif kind == "call":
             pbx.calls.append(Call(entry["columns"], entry["shown_at"]))
+        elif kind == "extension":
+            extension = Extension(**entry["extension"])
+            pbx.extensions[extension.uuid] = extension
         elif kind == "live" and entry["uuid"] in pbx.gateways:
             pbx.gateways[entry["uuid"]].live = entry["live"]
         elif kind in KINDS and entry["uuid"] in pbx.listed(kind):

@@ -7,7 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from ringfence_simulators.fusionpbx.calls import CallSpec
-from ringfence_simulators.fusionpbx.model import Extension, Pbx
+from ringfence_simulators.fusionpbx.model import Pbx
+from ringfence_simulators.fusionpbx.things import Extension
 
 MAX_CALLS_PER_SECOND = 500.0
 TICK_S = 0.05
@@ -72,13 +73,14 @@ class Traffic:
     def try_call(self, plan: TrafficPlan, dice: random.Random) -> None:
         """One extension dials. A suspended one gets nowhere, and no row is written."""
         extension = dice.choice(plan.extensions)
-        allowed, _ = self._pbx.can_call(extension)
+        number = dice.choice(plan.destinations)
+        allowed, _ = self._pbx.can_call(extension, number=number)
         if not allowed:
             self._pbx.refused_calls += 1
             return
         talks = dice.random() < plan.answered
         billsec = dice.randint(*plan.talk_s) if talks else 0
-        self._pbx.place(outbound(extension, dice.choice(plan.destinations), billsec))
+        self._pbx.place(outbound(extension, number, billsec))
         self.placed += 1
 
 

@@ -10,24 +10,40 @@ Messages = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True)
 class ListedThing:
-    """A row of a list page. `running` is shown for gateways that are enabled."""
+    """A row of a list page. `running` is shown for gateways that are enabled.
+
+    `columns` follow the name, `description` is the last one.
+    """
 
     uuid: str
     name: str
     enabled: bool
     domain: str = ""
     running: bool | None = None
+    state: str = ""
+    columns: tuple[str, ...] = ()
+    description: str = ""
+
+
+HEADINGS = {
+    "gateways": ("Gateway", "Context", "Hostname", "Enabled", "Description"),
+    "extensions": ("Extension", "Caller ID Name", "Enabled", "Description"),
+    "domains": ("Domain", "Enabled", "Description"),
+    "destinations": ("Number", "Type", "Context", "Enabled", "Description"),
+}
+RUNNING = ("Status", "Action", "State")
+"""Further headings of the list of gateways, after its context, when the switch is reached."""
 
 
 def login_page(token: tuple[str, str] | None) -> str:
     """The login form; `token` is a hidden input of the 5.6 line."""
-    hidden = _hidden(*token) if token else ""
-    return _document(
+    field = hidden(*token) if token else ""
+    return document(
         "Login",
         "<form name='login' method='post'>\n"
         "<input type='text' class='txt login' name='username' value=''>\n"
         "<input type='password' class='txt login' name='password'>\n"
-        f"{hidden}<input type='submit' class='btn' value='Login'>\n</form>\n",
+        f"{field}<input type='submit' class='btn' value='Login'>\n</form>\n",
     )
 
 
@@ -37,27 +53,43 @@ def list_page(
     token: tuple[str, str],
     *,
     show_all: bool,
+    reached: bool = False,
+    may_toggle: bool = True,
     messages: Messages | None = None,
 ) -> str:
-    """A list as one form: a row each, and the token at its end."""
+    """A list as one form: a row each, and the token at its end.
+
+    `reached`: the switch could be asked about gateways. Without the right to toggle, the flag is
+    shown as text.
+    """
     rows = "".join(
-        _row(kind, number, thing, show_all=show_all) for number, thing in enumerate(things)
+        _row(kind, number, thing, show_all=show_all, may_toggle=may_toggle)
+        for number, thing in enumerate(things)
     )
+    head = "".join(f"<th>{name}</th>\n" for name in _headings(kind, show_all, reached))
     search = "<form id='form_search' class='inline' method='get'>\n</form>\n"
-    return _document(
+    return document(
         kind.title(),
         f"{search}<form id='form_list' method='post'>\n"
         "<input type='hidden' id='action' name='action' value=''>\n"
         "<input type='hidden' name='search' value=\"\">\n"
-        f"<table class='list'>\n<tr class='list-header'>\n<th>Name</th>\n</tr>\n{rows}</table>\n"
-        f"{_hidden(*token)}</form>\n",
+        "<table class='list'>\n<tr class='list-header'>\n<th class='checkbox'></th>\n"
+        f"{head}</tr>\n{rows}</table>\n{hidden(*token)}</form>\n",
         messages,
     )
 
 
+def _headings(kind: str, show_all: bool, reached: bool) -> list[str]:
+    names = ["Domain"] if show_all else []
+    names += HEADINGS[kind][:2] if kind == "gateways" else HEADINGS[kind]
+    if kind == "gateways":
+        names += [*(RUNNING if reached else ()), *HEADINGS[kind][2:]]
+    return names
+
+
 def gateway_page(name: str) -> str:
     """The form in which a gateway is edited; it asks the switch nothing."""
-    return _document(
+    return document(
         "Gateway",
         "<form name='frm' id='frm' method='post'>\n"
         "<input class='formfld' type='text' name='gateway' maxlength='255' "
@@ -66,7 +98,7 @@ def gateway_page(name: str) -> str:
     )
 
 
-def _row(kind: str, number: int, thing: ListedThing, *, show_all: bool) -> str:
+def _row(kind: str, number: int, thing: ListedThing, *, show_all: bool, may_toggle: bool) -> str:
     edit = f"{kind[:-1]}_edit.php?id={thing.uuid}"
     cells = [
         f"<td class='checkbox'>\n<input type='checkbox' name='{kind}[{number}][checked]' "
@@ -76,10 +108,15 @@ def _row(kind: str, number: int, thing: ListedThing, *, show_all: bool) -> str:
     if show_all:
         cells.append(f"<td>{escape(thing.domain) or 'Global'}</td>\n")
     cells.append(f"<td><a href='{edit}' title=\"Edit\">{escape(thing.name)}</a>\t</td>\n")
+    first = 1 if kind == "gateways" else len(thing.columns)
+    cells += [f"<td>{escape(text)}</td>\n" for text in thing.columns[:first]]
     cells += _running(number, thing)
+    cells += [f"<td>{escape(text)}</td>\n" for text in thing.columns[first:]]
     label = "True" if thing.enabled else "False"
-    cells.append(f"<td class='no-link center'>{_button(number, label, 'toggle')}</td>\n")
-    cells.append("<td class='description overflow hide-sm-dn'>&nbsp;</td>\n")
+    flag = _button(number, label, "toggle") if may_toggle else f"<span>{label}</span>"
+    cells.append(f"<td class='no-link center'>{flag}</td>\n")
+    text = escape(thing.description) or "&nbsp;"
+    cells.append(f"<td class='description overflow hide-sm-dn'>{text}</td>\n")
     return f"<tr class='list-row' href='{edit}'>\n{''.join(cells)}</tr>\n"
 
 
@@ -89,7 +126,9 @@ def _running(number: int, thing: ListedThing) -> list[str]:
     if not thing.enabled:
         return ["<td class='hide-sm-dn'>&nbsp;</td>\n<td>&nbsp;</td>\n<td>&nbsp;</td>\n"]
     status, action, state = (
-        ("Running", "stop", "REGED") if thing.running else ("Stopped", "start", "&nbsp;")
+        ("Running", "stop", escape(thing.state))
+        if thing.running
+        else ("Stopped", "start", "&nbsp;")
     )
     button = _button(number, action.title(), action)
     return [
@@ -143,14 +182,16 @@ def sip_status_page(
         "<th>State</th>\n<th class='center'>Action</th>\n</tr>\n"
     )
     body = f"<div id='sofia_status'>\n<table class='list'>\n{head}{rows}</table>\n</div>\n"
-    return _document("SIP Status", body, messages)
+    return document("SIP Status", body, messages)
 
 
-def _hidden(name: str, value: str) -> str:
+def hidden(name: str, value: str) -> str:
+    """A hidden input."""
     return f"<input type='hidden' name='{name}' value='{value}'>\n"
 
 
-def _document(title: str, body: str, messages: Messages | None = None) -> str:
+def document(title: str, body: str, messages: Messages | None = None) -> str:
+    """A whole page, its messages in a script."""
     script = "".join(_shown(mood, said) for mood, said in (messages or {}).items() if said)
     return (
         f"<!DOCTYPE html>\n<html><head><title>{escape(title)}</title>\n"

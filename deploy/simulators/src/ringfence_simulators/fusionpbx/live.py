@@ -1,0 +1,98 @@
+"""Calls in progress: the channels that the switch shows, and the row that each leaves."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from ringfence_simulators.fusionpbx.calls import CallSpec
+from ringfence_simulators.fusionpbx.things import Extension
+
+
+@dataclass(frozen=True)
+class Channel:
+    """A row of `show channels`, as far as FusionPBX's page shows it."""
+
+    uuid: str
+    profile: str
+    number: str
+    domain: str
+    created: str
+    caller_name: str
+    caller_number: str
+    destination: str
+    application: str
+
+
+@dataclass(frozen=True)
+class LiveCall:
+    """A call in progress. `number` is the other side; times in Unix seconds.
+
+    It has two channels while it is bridged: the caller's, whose uuid the record will have, and the
+    callee's.
+    """
+
+    uuid: str
+    other_uuid: str
+    domain: str
+    extension: str
+    direction: str
+    number: str
+    caller_name: str
+    began_at: float
+    bridged: bool = True
+
+    @property
+    def channels(self) -> list[Channel]:
+        """What the switch lists of it."""
+        caller, callee = self.extension, self.number
+        sides = ["internal", "internal" if self.direction == "local" else "external"]
+        if self.direction == "inbound":
+            caller, callee = callee, caller
+            sides.reverse()
+        created = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(self.began_at))
+        shared = (self.domain, created, self.caller_name, caller, callee)
+        application = f"bridge:sofia/{sides[1]}/{callee}" if self.bridged else "park:"
+        first = Channel(self.uuid, sides[0], caller, *shared, application)
+        second = Channel(self.other_uuid, sides[1], callee, *shared, "")
+        return [first, second] if self.bridged else [first]
+
+
+def begin(spec: dict[str, Any], extension: Extension, now: float) -> LiveCall:
+    """A call by its spec: `number` (the other side), and what of this differs from an outbound one.
+
+    `direction` (outbound, inbound, local), `seconds` (for how long it has been going on), `uuid`,
+    `bridged` (false: it still rings, and has one channel).
+    """
+    known = {"extension", "domain", "number", "direction", "seconds", "uuid", "bridged"}
+    if unknown := spec.keys() - known:
+        raise ValueError(f"{sorted(unknown)}: only {sorted(known)}")
+    return LiveCall(
+        uuid=str(spec.get("uuid") or uuid4()),
+        other_uuid=str(uuid4()),
+        domain=extension.domain,
+        extension=extension.number,
+        direction=str(spec.get("direction", "outbound")),
+        number=str(spec["number"]),
+        caller_name=extension.caller_name,
+        began_at=now - float(spec.get("seconds", 0)),
+        bridged=bool(spec.get("bridged", True)),
+    )
+
+
+def call_of(call: LiveCall, now: float, cause: str) -> CallSpec:
+    """The record of a call that ends now."""
+    did = call.extension if call.direction == "inbound" else call.number
+    return {
+        "xml_cdr_uuid": call.uuid,
+        "domain_name": call.domain,
+        "direction": call.direction,
+        "extension": call.extension,
+        "extension_name": call.caller_name,
+        "caller_id_number": call.number if call.direction == "inbound" else call.extension,
+        "caller_destination": did,
+        "destination_number": did,
+        "ring_s": 0,
+        "billsec": int(now - call.began_at) if call.bridged else 0,
+        "sip_hangup_disposition": "send_bye" if cause == "MANAGER_REQUEST" else "recv_bye",
+    }

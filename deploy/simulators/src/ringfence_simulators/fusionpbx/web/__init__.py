@@ -1,0 +1,1 @@
+"""FusionPBX's pages, a family of them in each module."""

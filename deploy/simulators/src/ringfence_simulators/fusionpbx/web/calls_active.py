@@ -1,0 +1,96 @@
+"""Live calls: the list of them, and the operator panel's command that ends one."""
+
+from html import escape
+
+from aiohttp import web
+
+from ringfence_simulators.fusionpbx.live import Channel
+from ringfence_simulators.fusionpbx.logins import SESSION, Logins, page
+from ringfence_simulators.fusionpbx.model import Pbx
+
+_HEADINGS = ("CID Name", "CID Number", "Destination", "Application", "Codec", "Secure")
+
+
+class CallPages:
+    """The handlers."""
+
+    def __init__(self, pbx: Pbx, logins: Logins) -> None:
+        self._pbx = pbx
+        self._logins = logins
+
+    def routes(self) -> list[web.RouteDef]:
+        """Both pages."""
+        return [
+            web.get("/app/calls_active/calls_active_inc.php", self.list),
+            web.get("/app/basic_operator_panel/exec.php", self.execute),
+        ]
+
+    async def list(self, request: web.Request) -> web.Response:
+        """The channels of the session's domain, or with `show=all` and its right, of all.
+
+        A fragment, not a whole page: a browser fetches it again and again. Without the event socket
+        it is a list without rows. Only those who may hang up see a channel's uuid. The hidden token
+        at its end is empty on both lines.
+        """
+        if answer := self._logins.guard(request, dict(request.query), "call_active_view"):
+            return answer
+        session = request[SESSION]
+        asks_all = request.query.get("show") == "all"
+        everybody = asks_all and session.may("call_active_all")
+        channels = [
+            channel
+            for call in (self._pbx.live.values() if self._pbx.event_socket else ())
+            for channel in call.channels
+            if everybody or channel.domain.lower() == session.domain
+        ]
+        return page(_table(channels, asks_all, session.may("call_active_hangup")))
+
+    async def execute(self, request: web.Request) -> web.Response:
+        """`cmd=uuid_kill`: an empty 200 whatever came of it."""
+        if answer := self._logins.guard(request, dict(request.query), "operator_panel_view"):
+            return answer
+        if request.query.get("cmd") == "uuid_kill":
+            self._pbx.kill_channel(request.query.get("call_id", ""))
+        return page("")
+
+
+def _table(channels: list[Channel], with_domain: bool, may_hang_up: bool) -> str:
+    names = ["Profile", "Created", *(["Domain"] if with_domain else []), "Number", *_HEADINGS]
+    head = "".join(f"\t<th>{name}</th>\n" for name in names)
+    if may_hang_up:
+        head = "\t<th class='checkbox'>\n\t\t<input type='checkbox'>\n\t</th>\n" + head
+    rows = "".join(
+        _row(number, channel, with_domain, may_hang_up) for number, channel in enumerate(channels)
+    )
+    return (
+        "<div class='action_bar' id='action_bar'>\n"
+        f"\t<div class='heading'><b>Active Calls ({len(channels)})</b></div>\n</div>\n"
+        "<div id='cmd_reponse'></div>\n"
+        "<form id='form_list' method='post' action='calls_exec.php'>\n"
+        "<input type='hidden' id='action' name='action' value=''>\n"
+        f"<table class='list'>\n<tr class='list-header'>\n{head}</tr>\n{rows}</table>\n"
+        "<input type='hidden' name='' value=''>\n</form>\n"
+    )
+
+
+def _row(number: int, channel: Channel, with_domain: bool, may_hang_up: bool) -> str:
+    box = (
+        f"\t<td class='checkbox'>\n\t\t<input type='checkbox' name='calls[{number}][checked]' "
+        f"id='checkbox_{number}' value='true'>\n"
+        f"\t\t<input type='hidden' name='calls[{number}][uuid]' value='{channel.uuid}' />\n"
+        "\t</td>\n"
+    )
+    cells = [
+        channel.profile,
+        channel.created,
+        *([channel.domain] if with_domain else []),
+        channel.number,
+        channel.caller_name,
+        channel.caller_number,
+        channel.destination,
+        channel.application,
+        "PCMU:8000 / PCMU:8000",
+        "",
+    ]
+    texts = "".join(f"\t<td>{escape(cell)}&nbsp;</td>\n" for cell in cells)
+    return f"<tr class='list-row'>\n{box if may_hang_up else ''}{texts}</tr>\n"
