@@ -1,19 +1,29 @@
 """The plain part of an HTML mail."""
 
+import html
 import re
 from html.parser import HTMLParser
 
+_ELEMENT = re.compile(r"<[^<>]*>")
 _BREAKS = frozenset({"br", "div", "h1", "h2", "h3", "h4", "li", "tr", "table", "ul", "ol"})
 _PARAGRAPHS = frozenset({"p", "h1", "h2", "h3", "h4", "table", "ul", "ol"})
+_CELLS = frozenset({"td", "th"})
 _UNSEEN = frozenset({"style", "script", "head", "title"})
 
 
 def text_of(markup: str) -> str:
-    """The words of `markup`, with its line breaks; a link is followed by its address."""
+    """The words of `markup`, with its line breaks; a link is followed by its address.
+
+    Never raises: what cannot be read as HTML is read without its elements.
+    """
     reader = _Words()
-    reader.feed(markup)
-    reader.close()
-    lines = (line.strip() for line in "".join(reader.words).split("\n"))
+    try:
+        reader.feed(markup)
+        reader.close()
+        words = "".join(reader.words)
+    except AssertionError:  # what the reader says to a declaration such as <![x
+        words = html.unescape(_ELEMENT.sub(" ", markup))
+    lines = (re.sub(r"[ \t]+", " ", line).strip() for line in words.split("\n"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n") + "\n"
 
 
@@ -26,6 +36,8 @@ class _Words(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._unseen += tag in _UNSEEN
+        if tag in _CELLS:
+            self.words.append(" ")
         if tag in _BREAKS:
             self.words.append("\n- " if tag == "li" else "\n")
         if tag == "a":

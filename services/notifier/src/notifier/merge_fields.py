@@ -1,8 +1,9 @@
-"""What templates can name, and the values: a client, and money as it stood at the crossing.
+"""What templates can name, and the values: a client, and money as it was at the crossing.
 
 The names are WHMCS's, and so is their form: `client_credit` is a bare number, for templates write
 the dollar sign themselves; `client_due_invoices_balance` comes with its currency; a custom field
-is shown as it was typed (domain/billing, section 8).
+is shown as it was typed (domain/billing, section 8). A sign before an amount gives way to that of
+the client's currency (`notifier.words.values`).
 """
 
 import re
@@ -10,11 +11,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from notifier.words.amounts import (
+    credit_amount,
+    date_shown,
+    debt_amount,
+    locale_of,
+    threshold_amount,
+    time_shown,
+)
+from notifier.words.values import Lines, Value
 from ringfence.events.account import OperatingMode
-from ringfence.money import format_cents
 
-_CENT_MICRO = 10_000
-_SIGNS = {"EUR": "€", "GBP": "£"} | dict.fromkeys(("CAD", "USD", "AUD", "NZD", "MXN", "SGD"), "$")
+_CUSTOM_FIELD = re.compile(r"client_custom_field_[a-z0-9]+", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -54,23 +62,65 @@ class Funds:
     currency: str
 
 
+@dataclass(frozen=True)
+class General:
+    """What does not depend on the client's money: the company, links, and how the client reads.
+
+    `off` is the word for a threshold that is off. `at` is the instant that the mail is about.
+    `service_is_off`: the PBX confirmed that the service is off.
+    """
+
+    language: str = "en"
+    company_name: str = ""
+    company_logo_url: str = ""
+    signature: str = ""
+    pay_link: str = ""
+    unsubscribe_url: str = ""
+    off: str = "off"
+    at: datetime | None = None
+    service_is_off: bool = True
+
+
 def custom_field(name: str) -> str:
     """The merge field of a client profile field: lower case, letters and digits alone."""
     return "client_custom_field_" + re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def merge_values(account: Account, funds: Funds) -> dict[str, str]:
+def is_merge_field(name: str) -> bool:
+    """Whether a template can name it. Custom fields are as many as clients have."""
+    return name in MERGE_FIELDS or _CUSTOM_FIELD.fullmatch(name) is not None
+
+
+def merge_values(
+    account: Account, funds: Funds, general: General | None = None
+) -> dict[str, Value]:
     """The value of every merge field."""
-    return {
+    general = general or General()
+    locale = locale_of(account.language or general.language, funds.currency)
+    custom = {custom_field(name): value for name, value in account.custom_fields.items()}
+    at = general.at
+    return custom | {
         "client_id": account.account_id,
         "client_first_name": account.first_name,
         "client_last_name": account.last_name,
         "client_name": _full_name(account),
         "client_email": account.email,
         "client_company_name": account.company_name,
-        "client_credit": format_cents(funds.balance_micro),
-        "client_due_invoices_balance": _with_currency(funds.outstanding_micro, funds.currency),
-        custom_field("Low Balance Threshold"): account.low_balance_threshold,
+        "client_currency": funds.currency,
+        "client_language": account.language or general.language,
+        "client_credit": credit_amount(funds.balance_micro, funds.currency, locale),
+        "client_due_invoices_balance": debt_amount(funds.outstanding_micro, funds.currency, locale),
+        THRESHOLD: threshold_amount(
+            account.threshold_micro, funds.currency, locale, off=general.off
+        ),
+        "company_name": general.company_name,
+        "company_logo_url": general.company_logo_url,
+        "signature": Lines(general.signature),
+        "pay_link": general.pay_link,
+        "unsubscribe_url": general.unsubscribe_url,
+        "service_is_off": "1" if general.service_is_off else "",
+        "date": date_shown(at, locale, account.time_zone) if at else "",
+        "time": time_shown(at, locale, account.time_zone) if at else "",
     }
 
 
@@ -79,12 +129,7 @@ def _full_name(account: Account) -> str:
     return " ".join(filter(None, (account.first_name, account.last_name, company)))
 
 
-def _with_currency(debt_micro: int, currency: str) -> str:
-    """A debt is rounded up: who owes 0.004 must not read that nothing is owed."""
-    cents = -(-debt_micro // _CENT_MICRO)
-    return f"{_SIGNS.get(currency, '')}{format_cents(cents * _CENT_MICRO)} {currency}"
-
-
+THRESHOLD = custom_field("Low Balance Threshold")
 SAMPLE_ACCOUNT = Account(
     account_id="1042",
     version=1,
@@ -95,9 +140,22 @@ SAMPLE_ACCOUNT = Account(
     wants_mail=True,
     low_balance_threshold="15",
     threshold_micro=15_000_000,
+    time_zone="America/Toronto",
 )
 SAMPLE_FUNDS = Funds(balance_micro=8_000_000, outstanding_micro=16_880_000, currency="CAD")
 
 MERGE_FIELDS = frozenset(merge_values(SAMPLE_ACCOUNT, SAMPLE_FUNDS))
-WITH_CURRENCY = frozenset({"client_due_invoices_balance"})
-MONEY_FIELDS = WITH_CURRENCY | {"client_credit"}
+MONEY_FIELDS = frozenset({"client_credit", "client_due_invoices_balance", THRESHOLD})
+PROFILE_FIELDS = frozenset(
+    custom_field(name)
+    for name in (
+        "Has VoIP Service",
+        "Manual VoIP Suspend",
+        "VoIP Suspended",
+        "Low Balance Threshold",
+        "Auto VoIP Top Amount",
+        "CC Auth on File",
+        "Date CC Auth Entered",
+    )
+)
+"""The custom fields of the client profile (domain/billing, section 1)."""

@@ -1,46 +1,179 @@
-"""The folder of templates: one file for each, named as the template is."""
+"""The templates: one file for each language with the service, and the operator's own beside them.
 
-from collections.abc import Mapping
+The operator's folder holds templates as they were in WHMCS, named as the template is (`Low Balance
+Alert.tpl`, in another language `Low Balance Alert.fr.tpl`), and languages that we do not bring
+(`de.toml`).
+"""
+
+import tomllib
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-from notifier.notice import LOW_BALANCE_ALERT, VOIP_ZERO_BALANCE
 from notifier.template import Template, parse_template
+from notifier.words.amounts import is_language
+from notifier.words.catalogue import (
+    LAYOUT_WORDS,
+    LOW_BALANCE_ALERT,
+    TEMPLATE_NAMES,
+    VOIP_ZERO_BALANCE,
+    Catalogue,
+    Language,
+)
 from ringfence.errors import BadInput
 
-PACKAGED = Path(str(files("notifier") / "templates"))
-"""The templates that come with the service: no company's name, the usual fields."""
+REQUIRED = (LOW_BALANCE_ALERT, VOIP_ZERO_BALANCE)
+"""A folder with any template has these: a misspelt name must not bring back the packaged words."""
+
+PACKAGED = Path(str(files("notifier") / "languages"))
+"""The languages that come with the service: no company's name, the usual fields."""
 
 
 def load_templates(folder: Path | None) -> Mapping[str, Template]:
-    """Both templates from `folder` (None: the packaged ones), by name.
+    """The templates of the default language, by name. Raises BadInput as load_catalogue does."""
+    catalogue = load_catalogue(folder)
+    return {name: catalogue.template(name, catalogue.default) for name in TEMPLATE_NAMES}
 
-    Raises BadInput when one is missing, there twice, or refused: the service does not start then.
+
+def load_catalogue(
+    folder: Path | None, *, language: str = "en", subjects: Mapping[str, str] | None = None
+) -> Catalogue:
+    """All templates: the packaged languages, and from `folder` further ones and own templates.
+
+    `language` is the default one. `subjects` are for own templates without a line `Subject:`, by
+    template; where there is none, the language's own subject is taken. Raises BadInput when
+    a file is missing, there twice, or refused: the service does not start then.
     """
-    found = folder or PACKAGED
-    return {name: load_template(_file_of(found, name)) for name in TEMPLATE_NAMES}
+    found = _languages(PACKAGED) | (_languages(folder) if folder else {})
+    if language not in found:
+        known = ", ".join(sorted(found))
+        raise BadInput(
+            "notifier_language", language, f"one of {known}, or a file {language}.toml in"
+            " notifier_templates_dir"
+        )  # fmt: skip
+    own = _own_templates(folder, language, found, subjects or {}) if folder else {}
+    return Catalogue(language, found, own)
 
 
-TEMPLATE_NAMES = (LOW_BALANCE_ALERT, VOIP_ZERO_BALANCE)
+def _languages(folder: Path) -> dict[str, Language]:
+    return {path.stem.lower(): load_language(path) for path in sorted(folder.glob("*.toml"))}
 
 
-def load_template(path: Path) -> Template:
-    """The template in the file `path`. Raises BadInput when it is refused or cannot be read."""
+def load_language(path: Path) -> Language:
+    """The language in a file such as `fr.toml`. Raises BadInput for what is missing or refused."""
+    code = path.stem.lower()
+    field = f"language file {path.name!r}"
+    if not is_language(code):
+        raise BadInput(field, code, "a name that is a language's code, such as fr.toml")
     try:
-        source = path.read_text(encoding="utf-8")
+        content = tomllib.loads(read_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(field, str(error), "a file in TOML, such as the packaged en.toml") from None
+    words = _table(content, "words", field)
+    missing = [word for word in LAYOUT_WORDS if not isinstance(words.get(word), str)]
+    if missing:
+        raise BadInput(f"{field}, [words]", sorted(words), f"texts for {', '.join(missing)} too")
+    given = _table(content, "templates", field)
+    return Language(
+        code,
+        {word: words[word] for word in LAYOUT_WORDS},
+        {name: _from_table(given.get(name), name, field) for name in TEMPLATE_NAMES},
+    )
+
+
+def _table(content: Mapping[str, Any], name: str, field: str) -> Mapping[str, Any]:
+    table = content.get(name)
+    if not isinstance(table, dict):
+        raise BadInput(field, sorted(content), f"a table [{name}]")
+    return table
+
+
+def _from_table(given: Any, name: str, field: str) -> Template:
+    if not isinstance(given, dict) or not all(
+        isinstance(given.get(part), str) for part in ("subject", "body")
+    ):
+        raise BadInput(
+            f"{field}, [templates]", name, f'a table [templates."{name}"] with subject and body'
+        )
+    return parse_template(name, given["body"], subject=given["subject"])
+
+
+def _own_templates(
+    folder: Path,
+    default: str,
+    languages: Mapping[str, Language],
+    subjects: Mapping[str, str],
+) -> dict[tuple[str, str], Template]:
+    paths = _template_files(folder)
+    if not paths and any(folder.glob("*.toml")):
+        return {}
+    own: dict[tuple[str, str], Template] = {}
+    for name in TEMPLATE_NAMES:
+        for code in languages:
+            matching = [
+                path for path in paths if _is_for(path.name, name, code, default, languages)
+            ]
+            if len(matching) > 1 or (not matching and code == default and name in REQUIRED):
+                raise _not_one(name, code, matching, folder)
+            if matching:
+                inherited = languages[code].templates[name]
+                own[code, name] = load_template(
+                    matching[0], name=name, subject=subjects.get(name, ""), inherited=inherited
+                )
+    return own
+
+
+def _is_for(
+    file: str, name: str, code: str, default: str, languages: Mapping[str, Language]
+) -> bool:
+    """Whether a file is the template `name` in that language: `name.fr` or `name.fr.tpl`."""
+    if file != name and not file.startswith(f"{name}."):
+        return False
+    named = file[len(name) + 1 :].partition(".")[0].lower()
+    return (named if named in languages else default) == code
+
+
+def _template_files(folder: Path) -> list[Path]:
+    try:
+        return sorted(p for p in folder.iterdir() if p.is_file() and p.suffix != ".toml")
+    except OSError as error:
+        raise BadInput("notifier_templates_dir", str(folder), f"a folder ({error})") from None
+
+
+def _not_one(name: str, code: str, matching: Iterable[Path], folder: Path) -> BadInput:
+    return BadInput(
+        "templates folder",
+        [path.name for path in matching],
+        f"exactly one file named {name!r} (with any ending) for the language {code!r} in {folder}",
+    )
+
+
+def load_template(
+    path: Path, *, name: str = "", subject: str = "", inherited: Template | None = None
+) -> Template:
+    """The template in the file `path`. Raises BadInput when it is refused or cannot be read.
+
+    Without a line `Subject:` in the file its subject is `subject`, or that of `inherited`.
+    """
+    name = name or name_of(path)
+    template = parse_template(name, read_text(path), subject=subject)
+    if inherited and not subject and template.has_no_subject:
+        return template.with_subject_of(inherited)
+    return template
+
+
+def name_of(path: Path) -> str:
+    """The template that a file is for, by its name: `Low Balance Alert.fr.tpl` too."""
+    for name in TEMPLATE_NAMES:
+        if path.name == name or path.name.startswith(f"{name}."):
+            return name
+    return path.stem
+
+
+def read_text(path: Path) -> str:
+    """A file's text. Raises BadInput when it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput("template", str(path), f"a file of UTF-8 text ({error})") from None
-    return parse_template(path.stem, source)
-
-
-def _file_of(folder: Path, name: str) -> Path:
-    matching = sorted(
-        path for path in folder.glob(f"{name}*") if path.is_file() and path.stem == name
-    )
-    if len(matching) != 1:
-        raise BadInput(
-            "templates folder",
-            [path.name for path in matching],
-            f"exactly one file named {name!r} (with any ending) in {folder}",
-        )
-    return matching[0]

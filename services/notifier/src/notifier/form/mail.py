@@ -4,7 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from notifier.merge_fields import Account, Funds
+from notifier.form.layout import Frame, Layout, Link, page, plain_page
+from notifier.merge_fields import Account, Funds, General, merge_values
+from notifier.template import render as render_template
+from notifier.words.catalogue import VOIP_RESTORED, Catalogue
+from ringfence.unsubscribe import make_token
 
 
 @dataclass(frozen=True)
@@ -38,3 +42,63 @@ class RenderedMail:
     from_name: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
     cc: tuple[str, ...] = ()
+
+
+def render(facts: MailFacts, catalogue: Catalogue, layout: Layout) -> RenderedMail:
+    """The mail to one client, in their language. Never raises: it is called when mails are sent."""
+    account = facts.account
+    language = catalogue.language(account.language)
+    template = catalogue.template(
+        facts.template, account.language, service_is_off=facts.service_is_off
+    )
+    unsubscribe_url = _unsubscribe_url(layout, facts)
+    general = General(
+        language=account.language or language.code,
+        company_name=layout.company,
+        company_logo_url=layout.logo_url,
+        signature=layout.signature,
+        pay_link=layout.pay_link,
+        unsubscribe_url=unsubscribe_url,
+        off=language.words["off"],
+        at=facts.occurred_at,
+        service_is_off=facts.service_is_off,
+    )
+    words = render_template(template, merge_values(account, facts.funds, general))
+    frame = _frame(facts, language.code, language.words, layout, unsubscribe_url)
+    return RenderedMail(
+        subject=words.subject,
+        text=plain_page(layout, text=words.text, frame=frame),
+        html=page(layout, subject=words.subject, markup=words.html, frame=frame),
+        from_name=layout.from_name or layout.company,
+        headers=_headers(layout, unsubscribe_url),
+        cc=account.cc,
+    )
+
+
+def _frame(
+    facts: MailFacts, code: str, words: Mapping[str, str], layout: Layout, unsubscribe_url: str
+) -> Frame:
+    wants_money = facts.template != VOIP_RESTORED
+    pay = Link(words["add_funds"], layout.pay_link) if layout.pay_link and wants_money else None
+    leave = Link(words["unsubscribe"], unsubscribe_url)
+    return Frame(
+        language=code,
+        button=pay,
+        notes=(words["reason"], leave if unsubscribe_url else words["unsubscribe_by_reply"]),
+    )
+
+
+def _unsubscribe_url(layout: Layout, facts: MailFacts) -> str:
+    if layout.unsubscribe is None:
+        return ""
+    token = make_token(facts.account.account_id, layout.unsubscribe.key, facts.occurred_at)
+    return f"{layout.unsubscribe.base_url.rstrip('/')}/unsubscribe/{token}"
+
+
+def _headers(layout: Layout, unsubscribe_url: str) -> dict[str, str]:
+    """Beside what the sender writes itself. One-click unsubscription is RFC 8058's."""
+    headers = {"Reply-To": layout.reply_to} if layout.reply_to else {}
+    if unsubscribe_url:
+        headers["List-Unsubscribe"] = f"<{unsubscribe_url}>"
+        headers["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
+    return headers

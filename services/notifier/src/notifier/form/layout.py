@@ -1,0 +1,143 @@
+"""The one layout of all mails: the company, the words, a button, and why one gets this."""
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import css_inline
+
+from notifier.form.css import DEFAULT_COLOUR, style_of
+
+_INLINER = css_inline.CSSInliner(
+    keep_style_tags=True, keep_at_rules=True, load_remote_stylesheets=False
+)
+_CAUSES_OF_TROUBLE = (ValueError, css_inline.InlineError)
+
+
+@dataclass(frozen=True)
+class UnsubscribeLinks:
+    """Where a client unsubscribes: the public address of the API, and the key of the tokens."""
+
+    base_url: str
+    key: bytes
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What all mails have in common; all of it is the operator's, and can be empty.
+
+    `address` is the company's postal address on one line. `unsubscribe` is None where no link is
+    set up: the mail then says that a reply does it.
+    """
+
+    company: str = ""
+    logo_url: str = ""
+    colour: str = DEFAULT_COLOUR
+    address: str = ""
+    signature: str = ""
+    pay_link: str = ""
+    from_name: str = ""
+    reply_to: str = ""
+    unsubscribe: UnsubscribeLinks | None = None
+
+
+@dataclass(frozen=True)
+class Link:
+    """An address and the words for it."""
+
+    words: str
+    url: str
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What is around the words of one mail. `notes` are the small lines at its end."""
+
+    language: str = "en"
+    button: Link | None = None
+    notes: Sequence[str | Link] = ()
+
+
+def page(layout: Layout, *, subject: str, markup: str, frame: Frame) -> str:
+    """The HTML part: `markup` within the layout, with each style in its element.
+
+    A template that is a whole HTML document stays as it is. Never raises.
+    """
+    if "<html" in markup[:2000].lower():
+        return markup
+    written = _PAGE.format(
+        language=html.escape(frame.language),
+        subject=html.escape(subject),
+        style=style_of(layout.colour),
+        head=_head(layout),
+        words=markup,
+        button=_button(frame.button),
+        foot=_foot(layout, frame),
+    )
+    try:
+        return _INLINER.inline(written)
+    except _CAUSES_OF_TROUBLE:
+        return written
+
+
+def plain_page(layout: Layout, *, text: str, frame: Frame) -> str:
+    """The plain part: the words, and everything else that the HTML part says."""
+    parts = [text.strip("\n")]
+    if frame.button:
+        parts.append(f"{frame.button.words}: {frame.button.url}")
+    notes = [note if isinstance(note, str) else f"{note.words}: {note.url}" for note in frame.notes]
+    company = [line for line in (layout.company, layout.address) if line]
+    if company or notes:
+        parts.append("\n".join(["-- ", *company, *notes]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _head(layout: Layout) -> str:
+    name = html.escape(layout.company)
+    if layout.logo_url:
+        logo = html.escape(layout.logo_url)
+        return f'<tr><td class="head"><img src="{logo}" alt="{name}" width="200"></td></tr>'
+    return f'<tr><td class="head">{name}</td></tr>' if name else ""
+
+
+def _button(link: Link | None) -> str:
+    if link is None:
+        return ""
+    return (
+        '<table role="presentation" class="button" cellpadding="0" cellspacing="0"><tr><td>'
+        f"{_anchor(link)}</td></tr></table>"
+    )
+
+
+def _foot(layout: Layout, frame: Frame) -> str:
+    lines = [html.escape(line) for line in (layout.company, layout.address) if line]
+    lines += [html.escape(n) if isinstance(n, str) else _anchor(n) for n in frame.notes]
+    if not lines:
+        return ""
+    return '<tr><td class="foot">' + "".join(f"<p>{line}</p>" for line in lines) + "</td></tr>"
+
+
+def _anchor(link: Link) -> str:
+    return f'<a href="{html.escape(link.url)}">{html.escape(link.words)}</a>'
+
+
+_PAGE = """<!doctype html>
+<html lang="{language}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{subject}</title>
+<style>{style}</style>
+</head>
+<body>
+<table role="presentation" class="page" cellpadding="0" cellspacing="0"><tr><td align="center">
+<table role="presentation" class="card" cellpadding="0" cellspacing="0">
+{head}
+<tr><td class="words">
+{words}{button}</td></tr>
+{foot}
+</table>
+</td></tr></table>
+</body>
+</html>
+"""

@@ -1,0 +1,50 @@
+"""The templates and fixed words of each language, and which of them a client gets."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from notifier.template import Template
+
+LOW_BALANCE_ALERT = "Low Balance Alert"
+VOIP_ZERO_BALANCE = "VoIP Zero Balance"
+VOIP_RESTORED = "VoIP Restored"
+TEMPLATE_NAMES = (LOW_BALANCE_ALERT, VOIP_ZERO_BALANCE, VOIP_RESTORED)
+LAYOUT_WORDS = ("name", "off", "add_funds", "reason", "unsubscribe", "unsubscribe_by_reply")
+"""The fixed words that each language has, beside its templates."""
+
+
+@dataclass(frozen=True)
+class Language:
+    """What a language file gives: `words` by LAYOUT_WORDS, and a template of each name."""
+
+    code: str
+    words: Mapping[str, str]
+    templates: Mapping[str, Template]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All languages. `own` are the operator's templates, by language and name."""
+
+    default: str
+    languages: Mapping[str, Language]
+    own: Mapping[tuple[str, str], Template]
+
+    def language(self, code: str) -> Language:
+        """The language for a client's code (`fr`, `fr-CA`, empty); the default if there is none."""
+        wanted = code.strip().lower().replace("-", "_")
+        for candidate in (wanted, wanted.partition("_")[0]):
+            if candidate in self.languages:
+                return self.languages[candidate]
+        return self.languages[self.default]
+
+    def template(self, name: str, code: str, *, service_is_off: bool = True) -> Template:
+        """The operator's template in the client's language, or else the language's own.
+
+        Where the service is not off, an operator's template that cannot say so is not used.
+        """
+        language = self.language(code)
+        own = self.own.get((language.code, name))
+        if own is not None and (service_is_off or own.names("service_is_off")):
+            return own
+        return language.templates[name]

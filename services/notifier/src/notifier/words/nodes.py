@@ -1,0 +1,113 @@
+"""A template as it was parsed: texts, merge fields and choices; and how it is filled."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from notifier.words.conditions import Condition, is_true
+from notifier.words.values import Lines, Values, compared, shown
+
+
+@dataclass(frozen=True)
+class Text:
+    """Words of the template itself, and the line of the file that they begin on."""
+
+    text: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Modifier:
+    """What `|name:argument` does to a value."""
+
+    name: str
+    argument: str = ""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A place where a value goes. `sign` and `decimals` are the words that an amount replaces."""
+
+    name: str
+    line: int
+    modifiers: tuple[Modifier, ...] = ()
+    sign: str = ""
+    decimals: str = ""
+
+
+@dataclass(frozen=True)
+class Branch:
+    """What is shown under a condition; None: in all other cases."""
+
+    condition: Condition | None
+    nodes: tuple["Node", ...]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """`{if}` … `{/if}`: the first branch whose condition holds is shown."""
+
+    branches: tuple[Branch, ...]
+    line: int
+
+
+Node = Text | Field | Choice
+
+
+class Segment(NamedTuple):
+    """A piece of a filled template; whether it is a value, and not the template's own words."""
+
+    text: str
+    is_value: bool
+    keeps_lines: bool = False
+
+
+MODIFIERS: Mapping[str, Callable[[str], str]] = {
+    "capitalize": str.title,
+    "escape": str,  # values are always escaped in the HTML part, and never in the plain part
+    "lower": str.lower,
+    "trim": str.strip,
+    "upper": str.upper,
+}
+"""Modifiers beside `default`. Each takes any text, and none reads anything else."""
+
+
+def filled(nodes: Sequence[Node], values: Values) -> Iterator[Segment]:
+    """The template's words with `values` in them. Never raises; a missing value is empty."""
+    for node in nodes:
+        if isinstance(node, Text):
+            yield Segment(node.text, is_value=False)
+        elif isinstance(node, Field):
+            yield _value(node, values)
+        else:
+            yield from filled(_chosen(node, values), values)
+
+
+def _chosen(choice: Choice, values: Values) -> Sequence[Node]:
+    for branch in choice.branches:
+        if branch.condition is None or is_true(branch.condition.value(values)):
+            return branch.nodes
+    return ()
+
+
+def _value(field: Field, values: Values) -> Segment:
+    value = values.get(field.name, "")
+    text = shown(value, sign=field.sign, decimals=field.decimals)
+    for modifier in field.modifiers:
+        if modifier.name == "default":
+            text = text if compared(value) else f"{field.sign}{modifier.argument}"
+        else:
+            text = MODIFIERS[modifier.name](text)
+    return Segment(text, is_value=True, keeps_lines=isinstance(value, Lines))
+
+
+def fields_of(nodes: Sequence[Node]) -> Iterator[tuple[str, int]]:
+    """Every merge field that is named, in conditions too, with its line."""
+    for node in nodes:
+        if isinstance(node, Field):
+            yield node.name, node.line
+        elif isinstance(node, Choice):
+            for branch in node.branches:
+                if branch.condition is not None:
+                    yield from ((name, node.line) for name in branch.condition.fields())
+                yield from fields_of(branch.nodes)
