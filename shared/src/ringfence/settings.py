@@ -7,7 +7,8 @@ from typing import Literal, TypeVar
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from ringfence.errors import EXIT_SETTINGS
+from ringfence.errors import EXIT_SETTINGS, BadInput
+from ringfence.unsubscribe import SHORTEST_KEY
 
 
 class CommonSettings(BaseSettings):
@@ -27,6 +28,28 @@ class CommonSettings(BaseSettings):
     servers_file: Path = Field(
         Path("servers.toml"), description="PBX and provider servers, without their secrets"
     )
+    unsubscribe_key: SecretStr = Field(
+        SecretStr(""),
+        description="key of the links to unsubscribe from mail, the same for notifier and accounts",
+    )
+    unsubscribe_key_file: Path | None = Field(
+        None, description="a file with that key in it, instead of the key"
+    )
+
+    def unsubscribe_secret(self) -> bytes | None:
+        """The key, from wherever it was given; None if it was not. Raises BadInput."""
+        key, path = self.unsubscribe_key.get_secret_value(), self.unsubscribe_key_file
+        if path is not None:
+            try:
+                key = path.read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                expected = f"a file with the key in it ({type(error).__name__})"
+                raise BadInput("unsubscribe_key_file", str(path), expected) from None
+        if (key or path is not None) and len(key) < SHORTEST_KEY:
+            raise BadInput(
+                "unsubscribe_key", f"{len(key)} characters", f"at least {SHORTEST_KEY} characters"
+            )
+        return key.encode() if key else None
 
 
 S = TypeVar("S", bound=CommonSettings)
