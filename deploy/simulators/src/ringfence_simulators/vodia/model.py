@@ -28,6 +28,8 @@ class Habits:
     listed_call_id: Literal["PrimaryCallID", "CallID"] = "PrimaryCallID"
     disabling_drops_calls: bool = False
     calls_end_by_hang_up: bool = True
+    lists_accounts: Literal["users", "userlist", "no"] = "no"
+    hidden_domains: bool = False
 
 
 @dataclass
@@ -42,13 +44,19 @@ class Account:
 
 @dataclass
 class Extension:
-    """A telephone; its outbound calls go through `trunk` (an id)."""
+    """A telephone; its outbound calls go through `trunk` (an id).
+
+    `aliases` are its further numbers, DIDs among them; `type` other than "extensions" makes it
+    another kind of account ("hunts", "attendants").
+    """
 
     number: str
     domain: str
     name: str = ""
     trunk: str = ""
     disabled: bool = False
+    aliases: list[str] = field(default_factory=list)
+    type: str = "extensions"
 
 
 @dataclass

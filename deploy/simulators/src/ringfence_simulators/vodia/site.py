@@ -32,6 +32,8 @@ class Site:
             web.post(f"{domain}/domain_action", self.act),
             web.put(f"{domain}/domain_action", self.act),
             web.get(f"{domain}/user_settings/{{extension}}", self.extension),
+            web.get(f"{domain}/users", self.list_users),
+            web.get(f"{domain}/userlist/extensions", self.list_extensions),
             web.get(user, self.list_live),
             web.post(user, self.hang_up),
             web.put(user, self.hang_up),
@@ -51,8 +53,28 @@ class Site:
         self.orders.append((request.method, request.path_qs))
 
     async def list_domains(self, _: web.Request) -> web.Response:
-        """The tenants' names."""
+        """The tenants' names; 403 where they are hidden from us."""
+        if self._pbx.habits.hidden_domains:
+            raise web.HTTPForbidden
         return web.json_response(self._pbx.domains)
+
+    async def list_users(self, request: web.Request) -> web.Response:
+        """A tenant's accounts, as the vendor's older catalogue shows them."""
+        if self._pbx.habits.lists_accounts != "users":
+            raise web.HTTPNotFound
+        return web.json_response([_user(e) for e in self._accounts(request)])
+
+    async def list_extensions(self, request: web.Request) -> web.Response:
+        """A tenant's extensions in the other shape that clients expect; without their state."""
+        if self._pbx.habits.lists_accounts != "userlist":
+            raise web.HTTPNotFound
+        found = [e for e in self._accounts(request) if e.type == "extensions"]
+        rows = [{"name": e.number, "display": e.name} for e in found]
+        return web.json_response({"action": "domain-list", "accounts": rows})
+
+    def _accounts(self, request: web.Request) -> list[Extension]:
+        domain = self._domain(request)
+        return [e for e in self._pbx.extensions.values() if e.domain == domain]
 
     async def cdrs(self, request: web.Request) -> web.Response:
         """A page of the list of calls; an empty one after the last."""
@@ -119,6 +141,18 @@ class Site:
     def _user(self, request: web.Request) -> Extension:
         number, _, domain = request.match_info["user"].partition("@")
         return self._find(number, domain.lower())
+
+
+def _user(extension: Extension) -> dict[str, object]:
+    return {
+        "id": f"{extension.number}",
+        "name": extension.number,
+        "alias": [extension.number, *extension.aliases],
+        "ani": [],
+        "displayname": extension.name,
+        "disabled": extension.disabled,
+        "usertype": extension.type,
+    }
 
 
 def _row(trunk: Trunk) -> dict[str, str]:
