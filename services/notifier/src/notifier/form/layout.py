@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import css_inline
 
@@ -19,7 +19,7 @@ class UnsubscribeLinks:
     """Where a client unsubscribes: the public address of the API, and the key of the tokens."""
 
     base_url: str
-    key: bytes
+    key: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)

@@ -114,10 +114,12 @@ def _priced(exact: Decimal, currency: str, locale: Locale, places: int | None = 
     if places is not None and places > get_currency_precision(currency):
         pattern = locale.currency_formats["standard"].pattern
         pattern = re.sub(r"0\.0+", "0." + "0" * places, pattern)
-        return format_currency(
+        text = format_currency(
             exact, currency, format=pattern, locale=locale, currency_digits=False
         )
-    return format_currency(exact, currency, locale=locale)
+    else:
+        text = format_currency(exact, currency, locale=locale)
+    return re.sub(r"(?<=[A-Za-z])(?=\d)", "\xa0", text)  # CHF 8.00: letters stay apart
 
 
 @lru_cache(maxsize=500)

@@ -95,10 +95,16 @@ def _value(field: Field, values: Values) -> Segment:
     text = shown(value, sign=field.sign, decimals=field.decimals)
     for modifier in field.modifiers:
         if modifier.name == "default":
-            text = text if compared(value) else f"{field.sign}{modifier.argument}"
+            text = text if compared(value) else _instead(modifier.argument, field)
         else:
             text = MODIFIERS[modifier.name](text)
     return Segment(text, is_value=True, keeps_lines=isinstance(value, Lines))
+
+
+def _instead(argument: str, field: Field) -> str:
+    """What `default` shows: a number between the template's sign and decimals, a word alone."""
+    is_number = argument[:1].isdigit()
+    return f"{field.sign}{argument}{field.decimals}" if is_number else argument
 
 
 def fields_of(nodes: Sequence[Node]) -> Iterator[tuple[str, int]]:
