@@ -175,6 +175,8 @@ async def test_a_restart_keeps_calls_and_what_was_switched(tmp_path):
         await http.post(
             "/_sim/toggle", json={"kind": "gateways", "uuid": before["gateways"][0]["uuid"]}
         )
+        hand = {"kind": "extensions", "uuid": before["extensions"][0]["uuid"]}
+        (await http.post("/_sim/hand", json=hand | {"toll_allow": "domestic"})).raise_for_status()
         added = {"extensions": [{"number": "3000", "domain": RUCKEN}]}
         await http.post("/_sim/seed", json=added)
         before = (await http.get("/_sim/state")).json()
@@ -184,4 +186,5 @@ async def test_a_restart_keeps_calls_and_what_was_switched(tmp_path):
     for kept in ("domains", "gateways", "extensions", "calls"):
         assert after[kept] == before[kept]
     assert after["gateways"][0]["enabled"] is False
+    assert after["extensions"][0]["toll_allow"] == "domestic"
     assert all(uuid in answer.text for uuid in placed["xml_cdr_uuids"])

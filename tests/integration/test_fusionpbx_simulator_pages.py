@@ -155,7 +155,7 @@ async def test_a_toggle_that_lies_is_answered_as_done(pbx, http):
     a, b = gateway(pbx), gateway(pbx, "Trunk B")
     planned = {"kind": "toggle-lies", "value": a.uuid, "times": 1}
     (await http.post("/_sim/faults", json=planned)).raise_for_status()
-    form = {"action": "toggle", **ticked("gateways", [a.uuid, b.uuid])}
+    form = {"action": "toggle", **ticked("gateways", [b.uuid, a.uuid])}
     form |= await token_of(http, GATEWAYS)
     assert (await http.post(GATEWAYS, data=form)).status_code == 302
     assert (a.enabled, b.enabled) == (True, False)
