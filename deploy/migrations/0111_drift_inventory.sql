@@ -16,11 +16,13 @@ create table suspender.inventory (
 );
 create index inventory_off on suspender.inventory (server_id) where not enabled;
 
--- When each server is read. `asked_at`: when the last read began, `read_at`: when the last one that
--- succeeded did; `error` is of the last one, `failures` counts those in a row.
--- `requested_at`: an operator asked for a read; one that comes during a read is due after it.
+-- When each server is read. `asked_at`: when the last read that ended was begun; `error` is what came
+-- of it, '' if it succeeded, and `failures` counts those in a row. `read_at`: when the last one that
+-- succeeded ended. `begun_at`: when the last one began, ended or not. `requested_at`: an operator
+-- asked for a read; one that is asked for during a read follows it.
 create table suspender.inventory_read (
     server_id text primary key,
+    begun_at timestamptz,
     asked_at timestamptz,
     read_at timestamptz,
     requested_at timestamptz,

@@ -1,0 +1,1 @@
+"""What is done about servers besides switching: they are listed, and looked at for drift."""

@@ -1,0 +1,182 @@
+"""What servers have, as rows, and when each is read."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, cast
+
+from ringfence.postgres.alarms import AlarmText
+from ringfence.postgres.pool import Connection, Pool
+from suspender.drivers.driver import Inventory, Item
+from suspender.store import ALARMS
+
+INVENTORY_ALARM = "inventory-failed"
+ALARM_AFTER = 3
+"""Failed reads in a row."""
+_MAX_TEXT = 250
+_COLUMNS = [
+    "server_id",
+    "kind",
+    "tenant",
+    "name",
+    "uuid",
+    "label",
+    "enabled",
+    "leads_to",
+    "read_at",
+]
+
+
+class InventoryStore:
+    """The rows of the inventory loop."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def register(self, server_ids: Collection[str], now: datetime) -> None:
+        """Have these servers read, and no others: one that left the servers file is forgotten."""
+        async with self._pool.acquire() as acquired, acquired.transaction():
+            connection = cast(Any, acquired)
+            await connection.execute(
+                "insert into suspender.inventory_read (server_id, next_at)"
+                " select server_id, $2 from unnest($1::text[]) as s (server_id)"
+                " on conflict do nothing",
+                list(server_ids),
+                now,
+            )
+            gone = await connection.fetch(
+                "delete from suspender.inventory_read where server_id <> all($1)"
+                " returning server_id",
+                list(server_ids),
+            )
+            for row in gone:
+                await connection.execute(
+                    "delete from suspender.inventory where server_id = $1", row["server_id"]
+                )
+                await ALARMS.end_alarm(connection, INVENTORY_ALARM, row["server_id"], now)
+
+    async def claim(
+        self, server_ids: Collection[str], now: datetime, lease_until: datetime
+    ) -> list[str]:
+        """Those of the servers that are due to be read, for us alone until the lease ends.
+
+        A server that is paused is read only when an operator asks for it.
+        """
+        rows = await self._pool.fetch(
+            "update suspender.inventory_read r set begun_at = $2, next_at = $3"
+            " where server_id in ("
+            "   select server_id from suspender.inventory_read"
+            "   where server_id = any($1) and next_at <= $2 for update skip locked"
+            " ) and (r.requested_at > coalesce(r.begun_at, '-infinity') or not exists ("
+            "   select from suspender.server_pause p where p.server_id = r.server_id"
+            "     and (p.paused_until is null or p.paused_until > $2)"
+            " )) returning server_id",
+            list(server_ids),
+            now,
+            lease_until,
+        )
+        return [row["server_id"] for row in rows]
+
+    async def replace(
+        self,
+        server_id: str,
+        inventory: Inventory,
+        begun_at: datetime,
+        now: datetime,
+        next_at: datetime,
+    ) -> None:
+        """The server has exactly this; a reader sees the list before or after, never between."""
+        rows = _rows(server_id, inventory.items, now)
+        async with self._pool.acquire() as acquired, acquired.transaction():
+            connection = cast(Any, acquired)
+            # The row's lock keeps apart two processes that replace the same list.
+            await connection.execute(
+                "update suspender.inventory_read set asked_at = $2, read_at = $3::timestamptz,"
+                " error = '', failures = 0, gaps = $5,"
+                " next_at = case when requested_at > begun_at"
+                " then $3::timestamptz else $4::timestamptz end"
+                " where server_id = $1",
+                server_id,
+                begun_at,
+                now,
+                next_at,
+                [_text(gap, 1000) for gap in inventory.gaps],
+            )
+            await connection.execute(
+                "delete from suspender.inventory where server_id = $1", server_id
+            )
+            await connection.copy_records_to_table(
+                "inventory", schema_name="suspender", columns=_COLUMNS, records=rows
+            )
+            await ALARMS.end_alarm(connection, INVENTORY_ALARM, server_id, now)
+
+    async def failed(self, server_id: str, reason: str, now: datetime, again_at: datetime) -> None:
+        """The server could not be read: what was read before is kept. Alarmed after three."""
+        async with self._pool.acquire() as acquired, acquired.transaction():
+            connection = cast(Any, acquired)
+            row = await connection.fetchrow(
+                "update suspender.inventory_read set asked_at = begun_at, error = $2,"
+                " failures = failures + 1,"
+                " next_at = case when requested_at > begun_at"
+                " then $3::timestamptz else $4::timestamptz end"
+                " where server_id = $1 returning failures, read_at",
+                server_id,
+                _text(reason, 1000),
+                now,
+                again_at,
+            )
+            if row is not None and row["failures"] >= ALARM_AFTER:
+                text = _alarm(server_id, reason, row["failures"], row["read_at"])
+                await ALARMS.raise_alarm(connection, INVENTORY_ALARM, server_id, text, now)
+
+    async def read_times(self) -> list[tuple[str, datetime]]:
+        """When each server was last read as a whole; those that never were are not listed."""
+        rows = await self._pool.fetch(
+            "select server_id, read_at from suspender.inventory_read where read_at is not null"
+        )
+        return [(row["server_id"], row["read_at"]) for row in rows]
+
+
+async def request_read(connection: Connection, server_id: str, now: datetime) -> tuple[str, str]:
+    """Have a server read soon, in the caller's transaction; state and words of the answer."""
+    found = await connection.fetchval(
+        "update suspender.inventory_read set requested_at = $2, next_at = least(next_at, $2)"
+        " where server_id = $1 returning true",
+        server_id,
+        now,
+    )
+    if found:
+        return "done", f"server {server_id}: what it has is read now"
+    rows = await connection.fetch(
+        "select server_id from suspender.inventory_read order by server_id limit 20"
+    )
+    known = ", ".join(row["server_id"] for row in rows) or "none so far"
+    return (
+        "refused",
+        f"server_id: got {server_id or 'nothing'}, expected a server that can be read: {known}",
+    )
+
+
+def _rows(server_id: str, items: Collection[Item], now: datetime) -> list[tuple[Any, ...]]:
+    """Each item once: where a server lists one twice, the last counts."""
+    rows = {}
+    for item in items:
+        key = (item.kind, *map(_text, (item.tenant, item.name, item.uuid)))
+        label, leads_to = _text(item.label), _text(item.leads_to)
+        rows[key] = (server_id, *key, label, item.enabled, leads_to, now)
+    return list(rows.values())
+
+
+def _text(text: str, limit: int = _MAX_TEXT) -> str:
+    """A text of a server as the database can hold it."""
+    return text[:limit].replace("\x00", "\ufffd").encode(errors="replace").decode()
+
+
+def _alarm(server_id: str, reason: str, failures: int, read_at: datetime | None) -> AlarmText:
+    last = f"last on {read_at:%Y-%m-%d at %H:%M} UTC" if read_at else "never so far"
+    return AlarmText(
+        message=f"server {server_id}: what it has could not be read {failures} times in a row"
+        f" (read {last}): {reason}",
+        what_to_do="Attempts go on by themselves. Remove the reason given: reachable server, valid"
+        f" key, the rights of the user; ringfence doctor checks them. Server: {server_id}."
+        " What is shown of its tenants, extensions and gateways is that of the last read.",
+    )
