@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifier.alarm_mail import LISTED_AT_MOST, alarm_words
+from notifier.form.layout import Layout
 from ringfence.events.alarm import Alarm
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
@@ -32,14 +33,30 @@ def test_one_alarm_says_what_is_the_case_what_to_do_since_when_and_for_whom() ->
     words = alarm_words([alarm()], 1, "raised")
     assert words.subject == "Alarm: suspension-failed acme/s-1"
     assert words.text == (
+        "Alarm: suspension-failed acme/s-1\n\n"
         "Product s-1 could not be switched off: timed <out>\n\n"
         "What to do: See why the PBX refuses.\n\n"
         "Since: 2026-01-15 12:00:00 UTC\n"
         "Client: acme\n"
         "Severity: critical\n"
-        "Service: suspender\n"
+        "Service: suspender\n\n"
+        "-- \n"
+        "This message is for the operator of ringfence.\n"
     )
     assert "timed &lt;out&gt;" in words.html
+
+
+def test_the_client_is_named_and_the_time_is_the_operators() -> None:
+    layout = Layout(company="Maple Voice", logo_url="https://example.net/logo.png")
+    names = {"acme": "Ada <b> Moreau"}
+    words = alarm_words([alarm()], 1, "raised", names=names, layout=layout, zone="America/Toronto")
+    assert "Client: Ada <b> Moreau (acme)\n" in words.text
+    assert "Since: 2026-01-15 07:00:00 EST\n" in words.text
+    assert "-- \nMaple Voice\n" in words.text
+    assert "Ada &lt;b&gt; Moreau (acme)" in words.html
+    assert '<img src="https://example.net/logo.png" alt="Maple Voice"' in words.html
+    several = alarm_words([alarm(), alarm("acme/s-2")], 2, "raised", names=names)
+    assert "client Ada <b> Moreau (acme)" in several.text
 
 
 def test_an_alarm_about_no_client_names_none_and_no_subject_twice() -> None:

@@ -1,10 +1,11 @@
 """The words of mails to the operator: one alarm, or those of one kind that wait together."""
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from notifier.template import Rendered, Template, render
+from notifier.form.layout import Layout
+from notifier.form.operator_mail import facts, heading, items, operator_mail, paragraph, written
+from notifier.template import Rendered
 from ringfence.events.alarm import Alarm
 
 AlarmState = Literal["raised", "ended"]
@@ -15,7 +16,7 @@ TEMPLATE_OF: dict[AlarmState, str] = {"raised": ALARM_RAISED, "ended": ALARM_END
 """They have no template files: their words are ours."""
 
 LISTED_AT_MOST = 50
-_SUBJECT_AT_MOST = 120
+_NOBODY: Mapping[str, str] = {}
 
 
 def kind_of(alarm: Alarm) -> str:
@@ -23,56 +24,71 @@ def kind_of(alarm: Alarm) -> str:
     return f"{alarm.service}/{alarm.key}"
 
 
-def alarm_words(alarms: Sequence[Alarm], count: int, state: AlarmState) -> Rendered:
+def alarm_words(
+    alarms: Sequence[Alarm],
+    count: int,
+    state: AlarmState,
+    *,
+    names: Mapping[str, str] = _NOBODY,
+    layout: Layout | None = None,
+    zone: str = "UTC",
+) -> Rendered:
     """The mail about `count` alarms of one kind that were raised, or ended.
 
-    `alarms` are the first of them, at least one and at most LISTED_AT_MOST.
+    `alarms` are the first of them, at least one and at most LISTED_AT_MOST. `names` are those of
+    the clients that they are about, by account; `zone` is that of the operator's clock.
     """
-    first = alarms[0]
-    heading = "Alarm" if state == "raised" else "Ended"
-    subject = f"{heading}: {_named(first) if count == 1 else f'{first.key} ({count} alarms)'}"
-    body = _one(first) if count == 1 else _several(alarms, count, state)
-    template = Template(TEMPLATE_OF[state], (_shortened(subject),), (body,), is_html=False)
-    return render(template, {})
+    first, reader = alarms[0], _Reader(names, zone)
+    begins = "Alarm" if state == "raised" else "Ended"
+    about = reader.named(first) if count == 1 else f"{first.key} ({count} alarms)"
+    parts = reader.one(first) if count == 1 else reader.several(alarms, count, state)
+    subject = f"{begins}: {about}"
+    return operator_mail(layout or Layout(), subject, heading(subject), *parts)
 
 
-def _named(alarm: Alarm) -> str:
-    return alarm.key if alarm.subject == alarm.key else f"{alarm.key} {alarm.subject}"
+class _Reader:
+    """Puts alarms into words for one reader: with the names of clients, by their clock."""
 
+    def __init__(self, names: Mapping[str, str], zone: str) -> None:
+        self._names = names
+        self._zone = zone
 
-def _shortened(subject: str) -> str:
-    if len(subject) <= _SUBJECT_AT_MOST:
-        return subject
-    return f"{subject[: _SUBJECT_AT_MOST - 1]}…"
+    def named(self, alarm: Alarm) -> str:
+        return alarm.key if alarm.subject == alarm.key else f"{alarm.key} {alarm.subject}"
 
+    def client(self, account_id: str) -> str:
+        name = self._names.get(account_id)
+        return f"{name} ({account_id})" if name else account_id
 
-def _one(alarm: Alarm) -> str:
-    facts = [f"Since: {_written(alarm.raised_at)}"]
-    if alarm.ended_at:
-        facts.append(f"Ended: {_written(alarm.ended_at)}")
-    if alarm.account_id:
-        facts.append(f"Client: {alarm.account_id}")
-    facts += [f"Severity: {alarm.severity}", f"Service: {alarm.service}"]
-    return "\n".join([alarm.message, "", f"What to do: {alarm.what_to_do}", "", *facts, ""])
+    def one(self, alarm: Alarm) -> list[str]:
+        rows = [("Since", written(alarm.raised_at, self._zone))]
+        if alarm.ended_at:
+            rows.append(("Ended", written(alarm.ended_at, self._zone)))
+        if alarm.account_id:
+            rows.append(("Client", self.client(alarm.account_id)))
+        rows += [("Severity", alarm.severity), ("Service", alarm.service)]
+        return [
+            paragraph(alarm.message),
+            paragraph(f"What to do: {alarm.what_to_do}"),
+            facts(rows),
+        ]
 
+    def several(self, alarms: Sequence[Alarm], count: int, state: AlarmState) -> list[str]:
+        first = alarms[0]
+        verb = "were raised" if state == "raised" else "ended"
+        listed = [self._listed(alarm) for alarm in alarms]
+        if count > len(alarms):
+            listed.append(f"and {count - len(alarms)} more: see GET /v1/alarms")
+        return [
+            paragraph(f"{count} alarms {first.key} of the service {first.service} {verb}:"),
+            items(listed),
+            paragraph("The first of them:"),
+            *self.one(first),
+        ]
 
-def _several(alarms: Sequence[Alarm], count: int, state: AlarmState) -> str:
-    first = alarms[0]
-    verb = "were raised" if state == "raised" else "ended"
-    listed = [_listed(alarm) for alarm in alarms]
-    if count > len(alarms):
-        listed.append(f"- and {count - len(alarms)} more: see GET /v1/alarms")
-    heading = f"{count} alarms {first.key} of the service {first.service} {verb}:"
-    return "\n".join([heading, "", *listed, "", "The first of them:", "", _one(first)])
-
-
-def _listed(alarm: Alarm) -> str:
-    times = f"since {_written(alarm.raised_at)}"
-    if alarm.ended_at:
-        times += f", ended {_written(alarm.ended_at)}"
-    client = f", client {alarm.account_id}" if alarm.account_id else ""
-    return f"- {alarm.subject}: {times}{client}"
-
-
-def _written(instant: datetime) -> str:
-    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    def _listed(self, alarm: Alarm) -> str:
+        times = f"since {written(alarm.raised_at, self._zone)}"
+        if alarm.ended_at:
+            times += f", ended {written(alarm.ended_at, self._zone)}"
+        client = f", client {self.client(alarm.account_id)}" if alarm.account_id else ""
+        return f"{alarm.subject}: {times}{client}"
