@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from ringfence_simulators.control import explain
+from ringfence_simulators.control import Load, explain
 from ringfence_simulators.lesnet.control import Control
 from ringfence_simulators.lesnet.model import Portal
 from ringfence_simulators.lesnet.site import Paths, Site
@@ -35,11 +35,13 @@ async def serve(
     portal: Portal, *, paths: Paths | None = None, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[Simulator]:
     """Serve the portal until the context ends; port 0 takes a free one."""
-    site, faults = Site(portal, paths or Paths()), PatienceFaults(lambda: None)
+    faults, load = PatienceFaults(lambda: None), Load(lambda: portal.latency_s)
+    site = Site(portal, paths or Paths(), faults.lies_about)
     app = web.Application(
-        middlewares=[explain, faults.middleware()], client_max_size=MAX_BODY_BYTES
+        middlewares=[explain, load.middleware(), faults.middleware()],
+        client_max_size=MAX_BODY_BYTES,
     )
-    app.add_routes(Control(portal, site, faults).routes())
+    app.add_routes(Control(portal, site, faults, load).routes())
     app.add_routes(site.routes())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()

@@ -5,19 +5,20 @@ from decimal import Decimal
 
 from aiohttp import web
 
-from ringfence_simulators.control import body_of, json_answer
+from ringfence_simulators.control import Load, body_of, json_answer
 from ringfence_simulators.fusionpbx.faults import Faults
 from ringfence_simulators.lesnet.model import Portal
 from ringfence_simulators.lesnet.site import Site
 
 
 class Control:
-    """The handlers; bodies and answers are JSON. What can not be done is a 400 with `error`."""
+    """The handlers; bodies and answers are JSON. What cannot be done is a 400 with `error`."""
 
-    def __init__(self, portal: Portal, site: Site, faults: Faults) -> None:
+    def __init__(self, portal: Portal, site: Site, faults: Faults, load: Load) -> None:
         self._portal = portal
         self._site = site
         self._faults = faults
+        self._load = load
 
     def routes(self) -> list[web.RouteDef]:
         """Everything under `/_sim/`."""
@@ -28,6 +29,8 @@ class Control:
             web.post("/_sim/write", self.write),
             web.put("/_sim/file", self.put_file),
             web.put("/_sim/balance", self.set_balance),
+            web.post("/_sim/hand", self.hand),
+            web.put("/_sim/switch", self.set_switch),
             *self._faults.routes(),
         ]
 
@@ -43,6 +46,7 @@ class Control:
                 "files": files,
                 "balance": str(self._portal.balance),
                 "asked": self._site.asked,
+                **self._load.state(),
             }
         )
 
@@ -65,6 +69,22 @@ class Control:
     async def put_file(self, request: web.Request) -> web.Response:
         """Serve this body at `?path=`, to the byte."""
         self._portal.put(request.query["path"], await request.read())
+        return json_answer({})
+
+    async def hand(self, request: web.Request) -> web.Response:
+        """What a person does at the portal: `{"peer", "enabled"}`."""
+        wanted = await body_of(request)
+        if not isinstance(enabled := wanted["enabled"], bool):
+            raise ValueError(f"enabled: got {enabled!r}, expected true or false")
+        self._portal.peers[wanted["peer"].upper()].enabled = enabled
+        return json_answer({})
+
+    async def set_switch(self, request: web.Request) -> web.Response:
+        """What each request takes: `{"latency_s"}`, 0 to 60."""
+        latency_s = float((await body_of(request))["latency_s"])
+        if not 0 <= latency_s <= 60:
+            raise ValueError(f"latency_s: got {latency_s}, expected 0 to 60")
+        self._portal.latency_s = latency_s
         return json_answer({})
 
     async def set_balance(self, request: web.Request) -> web.Response:

@@ -64,6 +64,7 @@ class Portal:
         self.id_key = id_key
         self.zone = ZoneInfo(zone)
         self.now = now
+        self.latency_s = 0.0
         self.balance = Decimal("100.00")
         self.peers: dict[str, Peer] = {}
         self.files: dict[str, CdrFile] = {}

@@ -1,6 +1,7 @@
 """What Les.net serves: the files behind their links, and the API."""
 
 from base64 import b64encode
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,11 +21,15 @@ class Paths:
 
 
 class Site:
-    """The handlers. `asked` counts what was asked for: files by path, calls by their path."""
+    """The handlers. `asked` counts what was asked for: files by path, calls by their path.
 
-    def __init__(self, portal: Portal, paths: Paths) -> None:
+    An order about a peer of which `lies_about` is true is answered as a success and not done.
+    """
+
+    def __init__(self, portal: Portal, paths: Paths, lies_about: Callable[[str], bool]) -> None:
         self._portal = portal
         self._paths = paths
+        self._lies_about = lies_about
         self.asked: list[tuple[str, int]] = []
         self.envelopes: list[dict[str, Any]] = []
 
@@ -70,7 +75,7 @@ class Site:
         peer = self._portal.peers.get(str(envelope.get("peer", "")))
         if peer is None:
             return _error("unknown peer", "the account has no such peer")
-        if call != self._paths.show:
+        if call != self._paths.show and not self._lies_about(peer.peer):
             peer.enabled = call == self._paths.enable
         return _json({"status": "ok", "peer": _shown(peer)})
 

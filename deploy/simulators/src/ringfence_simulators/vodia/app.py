@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from ringfence_simulators.control import explain
+from ringfence_simulators.control import Load, explain
 from ringfence_simulators.vodia.control import Control
 from ringfence_simulators.vodia.faults import PatienceFaults
 from ringfence_simulators.vodia.logins import Logins
@@ -33,11 +33,14 @@ class Simulator:
 async def serve(pbx: Pbx, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Simulator]:
     """Serve the PBX until the context ends; port 0 takes a free one."""
     logins, posting = Logins(pbx), Posting(pbx)
-    site, traffic = Site(pbx, logins), Traffic(pbx, posting.post)
-    faults = PatienceFaults(logins.sessions.clear)
-    app = web.Application(middlewares=[explain, faults.middleware(), logins.middleware()])
+    faults, load = PatienceFaults(logins.sessions.clear), Load(lambda: pbx.habits.latency_s)
+    site = Site(pbx, logins, faults.lies_about, posting.post)
+    traffic = Traffic(pbx, posting.post)
+    app = web.Application(
+        middlewares=[explain, load.middleware(), faults.middleware(), logins.middleware()]
+    )
     app.add_routes(site.routes())
-    app.add_routes(Control(pbx, logins, site, faults, posting, traffic).routes())
+    app.add_routes(Control(pbx, logins, site, faults, posting, traffic, load).routes())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:

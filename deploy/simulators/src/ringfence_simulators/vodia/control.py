@@ -4,7 +4,7 @@ from typing import Any
 
 from aiohttp import web
 
-from ringfence_simulators.control import body_of, json_answer
+from ringfence_simulators.control import Load, body_of, json_answer
 from ringfence_simulators.fusionpbx.faults import Faults
 from ringfence_simulators.vodia.logins import Logins
 from ringfence_simulators.vodia.model import Extension, Pbx
@@ -14,7 +14,7 @@ from ringfence_simulators.vodia.traffic import Traffic
 
 
 class Control:
-    """The handlers; bodies and answers are JSON. What can not be done is a 400 with `error`."""
+    """The handlers; bodies and answers are JSON. What cannot be done is a 400 with `error`."""
 
     def __init__(
         self,
@@ -24,6 +24,7 @@ class Control:
         faults: Faults,
         posting: Posting,
         traffic: Traffic,
+        load: Load,
     ) -> None:
         self._pbx = pbx
         self._logins = logins
@@ -31,6 +32,7 @@ class Control:
         self._faults = faults
         self._posting = posting
         self._traffic = traffic
+        self._load = load
 
     def routes(self) -> list[web.RouteDef]:
         """Everything under `/_sim/`."""
@@ -41,6 +43,9 @@ class Control:
             web.post("/_sim/habits", self.change_habits),
             web.post("/_sim/calls", self.place_calls),
             web.post("/_sim/live", self.begin_call),
+            web.delete("/_sim/live", self.end_calls),
+            web.post("/_sim/hand", self.hand),
+            web.delete("/_sim/requests", self.forget_requests),
             web.post("/_sim/cdr-url", self.set_cdr_url),
             web.post("/_sim/traffic", self.start_traffic),
             web.delete("/_sim/traffic", self.stop_traffic),
@@ -58,6 +63,7 @@ class Control:
                 "pages_sent": self._site.pages_sent,
                 "orders": self._site.orders,
                 "posts": self._posting.answers,
+                **self._load.state(),
             }
         )
 
@@ -98,6 +104,34 @@ class Control:
     async def begin_call(self, request: web.Request) -> web.Response:
         """A call in progress: `extension`, `domain`, `call_id`, and what else is said of it."""
         self._pbx.begin_call(**await body_of(request))
+        return json_answer({})
+
+    async def end_calls(self, request: web.Request) -> web.Response:
+        """End calls in progress: `?extension=...&domain=...`, of them `&call_id=...` alone.
+
+        Each is put on record, and posted. Answers with their ids.
+        """
+        extension, query = self._named(dict(request.query)), request.query
+        ended = self._pbx.end_calls(extension.number, extension.domain, query.get("call_id", ""))
+        for call in ended:
+            await self._posting.post(call)
+        return json_answer({"ids": [call.id for call in ended]})
+
+    async def hand(self, request: web.Request) -> web.Response:
+        """What a person does: `disabled`, of a `trunk`, or of an `extension` of a `domain`."""
+        wanted = await body_of(request)
+        disabled = wanted["disabled"]
+        if not isinstance(disabled, bool):
+            raise ValueError(f"disabled: got {disabled!r}, expected true or false")
+        if "trunk" in wanted:
+            self._pbx.trunks[wanted["trunk"]].disabled = "true" if disabled else "false"
+        else:
+            self._named(wanted).disabled = disabled
+        return json_answer({})
+
+    async def forget_requests(self, _: web.Request) -> web.Response:
+        """Count requests from zero again."""
+        self._load.forget()
         return json_answer({})
 
     async def set_cdr_url(self, request: web.Request) -> web.Response:

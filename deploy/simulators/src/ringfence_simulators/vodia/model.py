@@ -5,6 +5,7 @@ Where the vendor documents nothing, a choice of `Habits` stands for what a PBX m
 
 import itertools
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
@@ -30,6 +31,8 @@ class Habits:
     calls_end_by_hang_up: bool = True
     lists_accounts: Literal["users", "userlist", "no"] = "no"
     hidden_domains: bool = False
+    strict_orders: bool = False
+    latency_s: float = 0.0
 
 
 @dataclass
@@ -135,14 +138,22 @@ class Pbx:
         return calls
 
     def begin_call(self, extension: str, domain: str, call_id: str, **said: Any) -> None:
-        """A call in progress."""
+        """A call in progress; of what is said of it, `to` and `seconds` are for its record."""
         self.live.setdefault((domain, extension), []).append({"callid": call_id, **said})
 
-    def hang_up(self, extension: str, domain: str, call_id: str) -> None:
-        """End a call in progress."""
-        calls = self.live.get((domain, extension), [])
-        if self.habits.calls_end_by_hang_up:
-            calls[:] = [call for call in calls if call["callid"] != call_id]
+    def hang_up(self, extension: str, domain: str, call_id: str) -> list[Call]:
+        """End a call in progress, if this PBX does so when it is asked; what is put on record."""
+        return (
+            self.end_calls(extension, domain, call_id) if self.habits.calls_end_by_hang_up else []
+        )
+
+    def end_calls(self, extension: str, domain: str, call_id: str = "") -> list[Call]:
+        """End the call of this id, or all of an extension, and put each on record."""
+        calls = self.live.pop((domain, extension), [])
+        ended = [call for call in calls if call_id in ("", call["callid"])]
+        if left := [call for call in calls if call not in ended]:
+            self.live[domain, extension] = left
+        return [self.place(_spec(extension, domain, call)) for call in ended]
 
     def state(self) -> dict[str, Any]:
         """Everything, without passwords."""
@@ -156,5 +167,20 @@ class Pbx:
             ],
             "calls": len(self.calls),
             "live": sum(map(len, self.live.values())),
+            "live_calls": [
+                {"domain": domain, "extension": extension, **call}
+                for (domain, extension), calls in self.live.items()
+                for call in calls
+            ],
             "refused_calls": self.refused_calls,
         }
+
+
+def _spec(extension: str, domain: str, live: dict[str, Any]) -> CallSpec:
+    found = re.search(r"\d{3,}", str(live.get("to", "")))
+    return {
+        "domain": domain,
+        "extension": extension,
+        "talk_s": float(live.get("seconds", 0)),
+        **({"number": found[0]} if found else {}),
+    }

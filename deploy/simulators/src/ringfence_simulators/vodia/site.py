@@ -1,19 +1,32 @@
 """Vodia's REST interface, as far as ringfence uses it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from ringfence_simulators.vodia.calls import Call
 from ringfence_simulators.vodia.logins import SESSION_PATH, Logins
 from ringfence_simulators.vodia.model import Extension, Pbx, Trunk
 
 
 class Site:
-    """The handlers. `pages_sent` counts pages of the list; `before_page` runs before each."""
+    """The handlers. `pages_sent` counts pages of the list; `before_page` runs before each.
 
-    def __init__(self, pbx: Pbx, logins: Logins) -> None:
+    An order about a trunk (by its id) or an extension (by its number) of which `lies_about` is true
+    is answered as a success and not done. `post` is given each call that was hung up.
+    """
+
+    def __init__(
+        self,
+        pbx: Pbx,
+        logins: Logins,
+        lies_about: Callable[[str], bool],
+        post: Callable[[Call], Awaitable[None]],
+    ) -> None:
         self._pbx = pbx
         self._logins = logins
+        self._lies_about = lies_about
+        self._post = post
         self.pages_sent = 0
         self.orders: list[tuple[str, str]] = []
         self.before_page: Callable[[int], None] = lambda page: None
@@ -97,20 +110,26 @@ class Site:
         trunks = {trunk.id: trunk for trunk in self._pbx.trunks_of(self._domain(request))}
         if wanted not in trunks:
             raise web.HTTPNotFound
-        trunks[wanted].disabled = str((await request.json())["dis"])
+        state = str((await request.json())["dis"])
+        if self._lies_about(wanted):
+            return web.json_response(True)
+        trunks[wanted].disabled = state
         if trunks[wanted].disabled == "true" and self._pbx.habits.disabling_drops_calls:
             self._pbx.live.clear()
         return web.json_response(True)
 
     async def act(self, request: web.Request) -> web.Response:
-        """Disable or enable accounts; names that are none are passed over."""
+        """Disable or enable accounts; names that are none are passed over, or spoil the order."""
         self._note(request)
         domain, order = self._domain(request), await request.json()
         if order["type"] != "accounts":
             raise web.HTTPBadRequest
-        for number in order["selected"].split():
-            extension = self._pbx.extensions.get((domain, number))
-            if extension is not None:
+        numbers = order["selected"].split()
+        found = [e for number in numbers if (e := self._pbx.extensions.get((domain, number)))]
+        if self._pbx.habits.strict_orders and len(found) < len(numbers):
+            raise web.HTTPBadRequest
+        for extension in found:
+            if not self._lies_about(extension.number):
                 extension.disabled = order["action"] == "disable_selected"
         return web.json_response(True)
 
@@ -135,7 +154,8 @@ class Site:
         self._note(request)
         extension = self._user(request)
         call_id = str((await request.json())["hangup"])
-        self._pbx.hang_up(extension.number, extension.domain, call_id)
+        for call in self._pbx.hang_up(extension.number, extension.domain, call_id):
+            await self._post(call)
         return web.json_response(True)
 
     def _user(self, request: web.Request) -> Extension:
