@@ -28,13 +28,13 @@ async def begin(http, call_id, **said):
 
 
 async def test_a_call_that_is_hung_up_is_put_on_record(vodia, http):
-    await begin(http, "a", to="<sip:14165550100@x>", seconds=60)
+    await begin(http, "a", to="<sip:14165550100@x>", seconds=90)
     await begin(http, "b", to="<sip:14165550101@x>")
     assert [call["callid"] for call in (await http.get(CALLS)).json()] == ["a", "b"]
     (await http.post(CALLS, json={"hangup": "a"})).raise_for_status()
     assert [call["callid"] for call in (await http.get(CALLS)).json()] == ["b"]
     [call] = vodia.pbx.calls
-    assert (call.number, call.extension, call.end - call.connect) == ("14165550100", "2112", 60)
+    assert (call.number, call.extension, call.end - call.connect) == ("14165550100", "2112", 90)
     (await http.post("/_sim/habits", json={"calls_end_by_hang_up": False})).raise_for_status()
     (await http.post(CALLS, json={"hangup": "b"})).raise_for_status()
     state = (await http.get("/_sim/state")).json()
