@@ -23,7 +23,7 @@ from cdr_ingest.sources.fusionpbx import FusionPbxSource
 from ringfence.clock import SystemClock
 from ringfence.errors import BadInput, Retry
 from ringfence.events.call import CallCompleted
-from suspender.drivers.fusionpbx import FusionPbxSwitch
+from suspender.drivers.fusionpbx_switch import FusionPbxSwitch
 
 DAY = (int(NOON) - 86_400, int(NOON) + 86_400)
 

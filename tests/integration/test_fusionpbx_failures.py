@@ -25,7 +25,7 @@ from ringfence.pbx.fusionpbx_connection import REFUSAL_PAUSE_S
 from ringfence.testing.clock import FixedClock
 from ringfence_local.ports import free_port
 from ringfence_simulators.fusionpbx.faults import Fault
-from suspender.drivers.fusionpbx import FusionPbxSwitch
+from suspender.drivers.fusionpbx_switch import FusionPbxSwitch
 
 EXPORT = "/app/xml_cdr"
 LOGIN_PAGE = "<form><input name='username'><input type='password' name='password'></form>"

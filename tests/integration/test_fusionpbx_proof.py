@@ -32,7 +32,7 @@ from ringfence_simulators.fusionpbx.faults import Fault
 from ringfence_simulators.fusionpbx.model import Gateway, Pbx
 from ringfence_simulators.fusionpbx.seed import apply_seed
 from suspender.drivers import OperatorMustAct
-from suspender.drivers.fusionpbx import FusionPbxSwitch
+from suspender.drivers.fusionpbx_switch import FusionPbxSwitch
 
 CLOCK = FixedClock(datetime(2026, 11, 21, 10, 2, 3, tzinfo=UTC))
 COMMAND, STATUS = "/app/sip_status/cmd.php", "/app/sip_status/sip_status.php"

@@ -20,7 +20,7 @@ from ringfence_simulators.fusionpbx.faults import Fault
 from ringfence_simulators.fusionpbx.logins import redirect
 from ringfence_simulators.fusionpbx.model import Extension
 from suspender.drivers import OperatorMustAct, SwitchState
-from suspender.drivers.fusionpbx import FusionPbxSwitch
+from suspender.drivers.fusionpbx_switch import FusionPbxSwitch
 
 CLOCK = FixedClock(datetime(2026, 11, 21, 10, 2, 3, tzinfo=UTC))
 TOGGLES = {

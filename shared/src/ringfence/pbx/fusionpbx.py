@@ -4,41 +4,22 @@ Stock FusionPBX has no API: this speaks the pages that a browser uses. What it r
 on 5.5 and read in the sources of 5.0 to 5.6.
 """
 
-import asyncio
-import time
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Collection,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
-from typing import Self
+from typing import Any
 
-from ringfence.errors import Retry, RingfenceError, shown
+from ringfence.errors import Retry, RingfenceError
 from ringfence.pbx.fusionpbx_connection import (
     EXPORT,
     Answer,
-    Connection,
     Fields,
     Refused,
     read_api_key,
 )
 from ringfence.pbx.fusionpbx_lines import split_lines
-from ringfence.pbx.fusionpbx_pages import (
-    PATHS,
-    Kind,
-    ListedRow,
-    Token,
-    gateway_name,
-    read_list,
-)
-from ringfence.pbx.fusionpbx_status import SwitchStatus, read_status
-from ringfence.pbx.servers import FusionPbxServer
+from ringfence.pbx.fusionpbx_lists import NO_ROW, Listing, ListSession
+from ringfence.pbx.fusionpbx_pages import PATHS, Kind, ListedRow, gateway_name
+from ringfence.pbx.fusionpbx_status import SwitchStatus, count_answers, read_status
 
 __all__ = [
     "FusionPbxSession",
@@ -53,69 +34,17 @@ __all__ = [
 COMMAND = "/app/sip_status/cmd.php"
 SIP_STATUS = "/app/sip_status/sip_status.php"
 GATEWAY = "/app/gateways/gateway_edit.php"
-MAX_PAGES = 2000
-"""A list of more pages than this is taken for one that never ends."""
 
+_END = "</html>"
 _WHOLE = (b'"\n', b'"\r\n')
-_Asking = Callable[[str, str, Fields], Awaitable[Answer]]
-_Until = Callable[[Mapping[str, ListedRow]], bool]
 
 
-@dataclass(frozen=True)
-class Listing:
-    """A whole list by uuid, and the token with which rows of it can be toggled."""
+class FusionPbxSession(ListSession):
+    """One login that also exports calls and speaks to the switch; see `ListSession`."""
 
-    rows: dict[str, ListedRow]
-    token: Token | None
-
-
-class FusionPbxSession:
-    """One login of a server's api key; it logs in when first used, and again when that was lost.
-
-    `host` is sent as the Host header: it names the domain in which FusionPBX looks the key up.
-    With another `tenant`, a superadmin's session enters that domain, so that its extensions can be
-    switched. `slots` bounds the requests under way, and may be shared by sessions of one server.
-
-    Errors: Retry when the server or the way to it is unwell, Refused when it says no.
-    """
-
-    def __init__(
-        self,
-        server_id: str,
-        server: FusionPbxServer,
-        *,
-        host: str | None = None,
-        tenant: str | None = None,
-        slots: asyncio.Semaphore | None = None,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._tenant = tenant
-        # A message is shown once, on the session's next page, whichever that is.
-        self._page_lock = asyncio.Lock()
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
         self._unread = False
-        self._at = Connection(
-            server_id,
-            server,
-            host=host,
-            slots=slots,
-            enter=self._enter if tenant and tenant != host else None,
-            monotonic=monotonic,
-        )
-
-    @property
-    def name(self) -> str:
-        """The server's id and the host name, as errors name it."""
-        return self._at.name
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._at.aclose()
 
     async def export(
         self, start_epoch: int, stop_epoch: int, *, all_tenants: bool = False
@@ -181,80 +110,54 @@ class FusionPbxSession:
             return self._at.refused("gives the key's user no right to export calls")
         return self._at.unexpected("the export", answer)
 
-    async def list_rows(
-        self,
-        kind: Kind,
-        *,
-        all_tenants: bool = False,
-        search: str = "",
-        until: _Until | None = None,
-    ) -> Listing:
-        """The rows of a list by uuid (of all tenants: a superadmin only).
+    async def gateway_name(self, uuid: str) -> str | None:
+        """The name of a gateway by the form that edits it; empty if there is none of that uuid.
 
-        `search` narrows it to rows that hold this text, in their name or another of their columns:
-        a list of gateways asks the switch once for each row. A list comes in pages; reading stops
-        once `until` is true of the rows so far.
+        None where the form is not shown.
         """
-        async with self._page_lock:
-            return await self._list(self._at.ask, kind, all_tenants, search, until)
-
-    async def _list(
-        self,
-        ask: _Asking,
-        kind: Kind,
-        all_tenants: bool = False,
-        search: str = "",
-        until: _Until | None = None,
-    ) -> Listing:
-        rows: dict[str, ListedRow] = {}
-        given = {"show": "all"} if all_tenants else {}
-        given |= {"search": search} if search else {}
-        for number in range(MAX_PAGES):
-            answer = await ask("GET", PATHS[kind], {"page": str(number), **given})
-            page = read_list(answer.text, kind, show_all=all_tenants)
-            if page is None:
-                raise self._no_list(kind, answer)
-            new = {row.uuid: row for row in page.rows if row.uuid not in rows}
-            rows |= new
-            if not new or (until and until(rows)):
-                return Listing(rows, page.token)
-        raise Retry(f"{self.name}: the list of {kind} has no end")
-
-    async def gateway_name(self, uuid: str) -> str:
-        """The name of a gateway by the form that edits it; empty where it cannot be learned."""
-        async with self._page_lock:
-            answer = await self._at.ask("GET", GATEWAY, {"id": uuid})
+        answer = await self.page("GET", GATEWAY, {"id": uuid})
         return gateway_name(answer.text)
 
-    def _no_list(self, kind: Kind, answer: Answer) -> RingfenceError:
-        if answer.denied or answer.redirects:
-            return self._at.refused(f"gives the key's user no right to see {kind}")
-        return self._at.unexpected(f"the list of {kind}", answer)
+    async def count_stopped(self, gateway_uuids: Collection[str]) -> int:
+        """Have the list page send killgw for each of these that is still enabled, in its profile.
 
-    async def toggle(self, kind: Kind, uuids: Collection[str], token: Token | None) -> None:
-        """Flip the stored flag of each row. The answer is a redirect whether it did so or not.
-
-        So read the list before, toggle only what differs, and read it again. `token` is that of
-        the list just read.
+        How many the switch was asked about; if as many as were named, all of them are enabled.
+        Without the event socket it is none, and nothing says so.
         """
-        form = {"action": "toggle"}
-        for number, uuid in enumerate(uuids):
-            form |= {f"{kind}[{number}][checked]": "true", f"{kind}[{number}][uuid]": uuid}
-        if token is not None:
-            form[token.name] = token.value
         async with self._page_lock:
-            answer = await self._at.ask("POST", PATHS[kind], form=form)
-        if answer.denied:
-            raise self._at.refused(f"gives the key's user no right to switch {kind}")
+            await self._stop(gateway_uuids)
+            # A page without rows shows the answers, and costs the switch nothing.
+            params = {"page": "0", "show": "all", "search": NO_ROW}
+            answer = await self._at.ask("GET", PATHS["gateways"], params)
+            self._note_token(PATHS["gateways"], answer)
+            self._unread = False
+        return count_answers(answer.text)
+
+    async def disable_live(self, gateway_uuids: Collection[str]) -> SwitchStatus:
+        """Stop enabled gateways, and flip their flag: what the switch answered and shows after."""
+        async with self._page_lock:
+            await self._stop(gateway_uuids)
+            await self._act("gateways", "toggle", gateway_uuids)
+            return await self._status()
+
+    async def _stop(self, gateway_uuids: Collection[str]) -> None:
+        if self._unread:
+            await self._status()  # answers that an earlier failure left must not pass for ours
+        self._unread = True
+        await self._act("gateways", "stop", gateway_uuids)
 
     async def killgw(self, profile: str, *gateway_uuids: str) -> SwitchStatus:
         """Take live gateways down; harmless when they are down. A toggle alone never does that."""
-        orders = [{"profile": profile, "gateway": uuid} for uuid in gateway_uuids]
+        return await self.kill_in(dict.fromkeys(gateway_uuids, profile))
+
+    async def kill_in(self, profile_of: Mapping[str, str]) -> SwitchStatus:
+        """`killgw` for gateways by uuid, each in the SIP profile that runs it."""
+        orders = [{"profile": p, "gateway": uuid} for uuid, p in profile_of.items()]
         return await self._command("killgw", orders)
 
-    async def rescan(self, profile: str) -> SwitchStatus:
-        """Bring up the profile's enabled gateways that are not live; it removes none."""
-        return await self._command("rescan", [{"profile": profile}])
+    async def rescan(self, *profiles: str) -> SwitchStatus:
+        """Bring up the profiles' enabled gateways that are not live; it removes none."""
+        return await self._command("rescan", [{"profile": profile} for profile in profiles])
 
     async def cache_flush(self) -> SwitchStatus:
         """Drop the cached directory and dialplan, which otherwise live on for an hour."""
@@ -273,6 +176,8 @@ class FusionPbxSession:
         answer = await self._at.ask("GET", SIP_STATUS)
         if answer.denied or answer.redirects:
             raise self._at.refused("shows SIP status to superadmins only: use a superadmin's key")
+        if _END not in answer.text:
+            raise Retry(f"{self.name}: SIP status broke off: what it does not list may run")
         status = read_status(answer.text)
         self._unread = False
         if status.refused:
@@ -313,22 +218,6 @@ class FusionPbxSession:
                 )
             if "+OK" not in said and "no such gateway" not in said:
                 raise Retry(f"{self.name}: the switch answered {action}: {self._at.seen(said)}")
-
-    async def _enter(self) -> None:
-        """Make the tenant the session's domain, as a superadmin does by choosing it."""
-        tenant = self._tenant or ""
-        listing = await self._list(self._at.send, "domains", until=_named(tenant))
-        uuids = [row.uuid for row in listing.rows.values() if row.name.lower() == tenant.lower()]
-        if not uuids:
-            raise self._at.refused(f"has no domain {shown(tenant)}, or hides it from this key")
-        change = {"domain_uuid": uuids[0], "domain_change": "true"}
-        answer = await self._at.send("GET", PATHS["domains"], change)
-        if not answer.redirects or "domains.php" in answer.location or answer.lost:
-            raise self._at.refused(f"does not let the key's user enter {shown(tenant)}")
-
-
-def _named(name: str) -> _Until:
-    return lambda rows: any(row.name.lower() == name.lower() for row in rows.values())
 
 
 async def _first_written(lines: AsyncIterator[bytes]) -> bytes | None:

@@ -7,10 +7,10 @@ and sending its token if it has one works on both.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, urlencode
 
 import httpx
 from pydantic import SecretStr
@@ -35,6 +35,8 @@ REFUSAL_PAUSE_S = 60.0
 """After a refused login the next one waits so long: FusionPBX counts them and bans by address."""
 
 Fields = dict[str, str]
+FormData = Sequence[tuple[str, str]]
+"""The pairs of a form, in order; a name may come more than once."""
 
 
 class Refused(RingfenceError):
@@ -116,8 +118,13 @@ class Connection:
         """Close the connections; the session on the server ends by itself."""
         await self._client.aclose()
 
+    @property
+    def generation(self) -> int:
+        """Which login this is: it grows with each."""
+        return self._generation
+
     async def ask(
-        self, method: str, path: str, params: Fields | None = None, form: Fields | None = None
+        self, method: str, path: str, params: Fields | None = None, form: FormData | None = None
     ) -> Answer:
         """A request within the session, repeated once after a new login if that was lost."""
         for _ in range(2):
@@ -153,7 +160,7 @@ class Connection:
         method: str,
         path: str,
         params: Fields | None = None,
-        form: Fields | None = None,
+        form: FormData | None = None,
         *,
         key: bool = False,
     ) -> Answer:
@@ -173,17 +180,19 @@ class Connection:
         method: str,
         path: str,
         params: Fields | None = None,
-        form: Fields | None = None,
+        form: FormData | None = None,
         *,
         key: bool = False,
     ) -> AsyncIterator[httpx.Response]:
         """One request as it stands, its body not yet read; `key` sends the api key along."""
         marked = {WITH_KEY: True} if key else {}
+        written = None if form is None else urlencode(form).encode()
+        headers = None if form is None else {"Content-Type": "application/x-www-form-urlencoded"}
         with self._verdicts():
             async with (
                 self._slots,
                 self._client.stream(
-                    method, path, params=params, data=form, extensions=marked
+                    method, path, params=params, content=written, headers=headers, extensions=marked
                 ) as response,
             ):
                 yield response

@@ -6,23 +6,28 @@ True or False. The labels follow the language of the key's user, so that user mu
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Literal
 
-Kind = Literal["gateways", "extensions", "domains"]
+Kind = Literal["gateways", "extensions", "domains", "destinations"]
 
 PATHS: dict[Kind, str] = {
     "gateways": "/app/gateways/gateways.php",
     "extensions": "/app/extensions/extensions.php",
     "domains": "/core/domains/domains.php",
+    "destinations": "/app/destinations/destinations.php",
 }
 _HEX64 = re.compile(r"[0-9a-fA-F]{64}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _ENDLESS_NUMBER = re.compile(r"&#[xX]?[0-9a-fA-F]{9,};?")
 """A character reference that names no character; `unescape` fails at more than 4,300 digits."""
 _LABELS = {"true": True, "false": False}
+_RUNS = {"stop": True, "start": False}
+"""What a gateway's other button offers to do says whether the switch runs it."""
+_OTHER_FORMS = frozenset({"gateway", "extension", "extension_uuid"})
+"""Fields of the edit forms that hold a SIP password: such a page is no login page."""
 
 
 @dataclass(frozen=True)
@@ -35,16 +40,21 @@ class Token:
 
 @dataclass(frozen=True)
 class ListedRow:
-    """A gateway, extension or domain as its list page shows it.
+    """A gateway, extension, domain or destination as its list page shows it.
 
     `enabled` is the stored flag, None where the page has no toggle button labelled True or False:
     no right to switch it, or a language other than English. `domain` is known with `show=all`.
+    `running` is whether the switch runs a gateway that is enabled, and `state` its registration;
+    None where the page does not say. `cells` are all texts by their headings, if those are shown.
     """
 
     uuid: str
     name: str
     enabled: bool | None
     domain: str = ""
+    running: bool | None = None
+    state: str = ""
+    cells: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,19 +70,37 @@ class _Row:
     uuid: str = ""
     name: str = ""
     buttons: list[str] = field(default_factory=list)
+    button_cells: list[int] = field(default_factory=list)
     cells: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
 
-    def listed(self, show_all: bool) -> ListedRow:
-        states = [
-            state for text in self.buttons if (state := _LABELS.get(text.lower())) is not None
-        ]
+    def listed(self, show_all: bool, headings: Sequence[str]) -> ListedRow:
+        flags = [flag for text in self.buttons if (flag := _LABELS.get(text.lower())) is not None]
+        running, state = self._running()
         return ListedRow(
             uuid=self.uuid.lower(),
             name=self.name,
-            enabled=states[0] if states else None,
+            enabled=flags[0] if flags else None,
             domain=self.cells[1] if show_all and len(self.cells) > 1 else "",
+            running=running,
+            state=state,
+            cells=self.by_heading(headings),
         )
+
+    def _running(self) -> tuple[bool | None, str]:
+        for text, cell in zip(self.buttons, self.button_cells, strict=True):
+            if (running := _RUNS.get(text.lower())) is not None:
+                return running, "".join(self.cells[cell + 1 : cell + 2])
+        return None, ""
+
+    def by_heading(self, headings: Sequence[str]) -> dict[str, str]:
+        """The cells by their headings in lower case; nothing where the two do not fit together.
+
+        A row may have a cell more than there are headings (its edit button).
+        """
+        if not len(headings) <= len(self.cells) <= len(headings) + 1:
+            return {}
+        return {name.lower(): cell for name, cell in zip(headings, self.cells) if name}  # noqa: B905
 
 
 class _Reader(HTMLParser):
@@ -85,7 +113,10 @@ class _Reader(HTMLParser):
         self.inputs: list[tuple[str, str]] = []
         self.has_list = False
         self.has_password = False
-        self.gateway = ""
+        self.has_other_form = False
+        self.gateway: str | None = None
+        self.headings: list[str] = []
+        self._heading = False
         self._row: _Row | None = None
         self._naming = False
         self._pressing = False
@@ -98,15 +129,24 @@ class _Reader(HTMLParser):
             self._input(given)
             if given.get("name") == "gateway" and given.get("type") == "text":
                 self.gateway = given.get("value", "")
-        elif tag == "tr" and "list-row" in given.get("class", "").split():
-            self._row = _Row()
-            self.rows.append(self._row)
+        elif tag == "tr":
+            self._begin_row(given.get("class", "").split())
+        elif self._heading and tag in ("th", "td"):
+            self.headings.append("")
         elif self._row is not None:
             self._inside(tag, given)
+
+    def _begin_row(self, classes: Sequence[str]) -> None:
+        if "list-header" in classes and not self.headings:
+            self._heading = True
+        elif "list-row" in classes:
+            self._row = _Row()
+            self.rows.append(self._row)
 
     def _input(self, given: dict[str, str]) -> None:
         name, value = given.get("name", ""), given.get("value", "")
         self.has_password = self.has_password or given.get("type") == "password"
+        self.has_other_form = self.has_other_form or name in _OTHER_FORMS
         if given.get("type") == "hidden":
             self.inputs.append((name, value))
             if self._row is not None and self._uuid_input.fullmatch(name):
@@ -123,6 +163,7 @@ class _Reader(HTMLParser):
             self._row.links.append(given.get("onclick", ""))
             self._pressing = True
             self._row.buttons.append("")
+            self._row.button_cells.append(len(self._row.cells) - 1)
 
     def parse_html_declaration(self, i: int) -> int:
         """The base class ends with an AssertionError at some `<![`; a browser skips them all."""
@@ -132,7 +173,7 @@ class _Reader(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "tr":
-            self._row = None
+            self._row, self._heading = None, False
         if tag in ("a", "td", "tr"):
             self._naming = False
         if tag in ("button", "td", "tr"):
@@ -140,6 +181,8 @@ class _Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         row, text = self._row, data.strip()
+        if self._heading and self.headings and text:
+            self.headings[-1] += text
         if row is None or not text:
             return
         if row.cells:
@@ -169,7 +212,9 @@ def read_list(html: str, kind: Kind, *, show_all: bool = False) -> ListPage | No
     reader = _read(html, kind)
     if not reader.has_list:
         return None
-    rows = tuple(row.listed(show_all) for row in reader.rows if _UUID.fullmatch(row.uuid))
+    rows = tuple(
+        row.listed(show_all, reader.headings) for row in reader.rows if _UUID.fullmatch(row.uuid)
+    )
     return ListPage(rows, _token(reader.inputs))
 
 
@@ -180,8 +225,10 @@ def find_token(html: str) -> Token | None:
 
 def is_login_page(html: str) -> bool:
     """Whether FusionPBX shows its login form, which it does with status 200."""
+    if "password" not in html.lower():  # saves reading the pages that are large
+        return False
     reader = _read(html, "")
-    return reader.has_password and not reader.has_list
+    return reader.has_password and not reader.has_list and not reader.has_other_form
 
 
 def is_denied(html: str) -> bool:
@@ -197,17 +244,31 @@ def is_lost(location: str) -> bool:
 
 @dataclass(frozen=True)
 class PageRow:
-    """A row of any list page: the text of its cells, and where its links and buttons lead."""
+    """A row of any list page: the text of its cells, and where its links and buttons lead.
+
+    `uuid` is the row's own, where its list is of the kind that was asked for.
+    """
 
     cells: tuple[str, ...]
     links: tuple[str, ...]
+    uuid: str = ""
+    named: Mapping[str, str] = field(default_factory=dict)
 
 
-def rows_of(html: str) -> tuple[PageRow, ...]:
-    """The rows of every list on a page."""
-    return tuple(PageRow(tuple(r.cells), tuple(r.links)) for r in _read(html, "").rows)
+def rows_of(html: str, kind: str = "") -> tuple[PageRow, ...]:
+    """The rows of every list on a page; `named` are the cells by the headings of the first one."""
+    reader = _read(html, kind)
+    return tuple(
+        PageRow(tuple(r.cells), tuple(r.links), r.uuid.lower(), r.by_heading(reader.headings))
+        for r in reader.rows
+    )
 
 
-def gateway_name(html: str) -> str:
-    """The name in the form that edits a gateway; empty on any other page."""
+def headings_of(html: str) -> tuple[str, ...]:
+    """The headings of the first list on a page, in lower case."""
+    return tuple(heading.lower() for heading in _read(html, "").headings)
+
+
+def gateway_name(html: str) -> str | None:
+    """The name in the form that edits a gateway: empty if there is none, None on other pages."""
     return _read(html, "").gateway

@@ -6,8 +6,9 @@ all the same: a heading, no row, and the message that the connection failed.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import unescape
+from urllib.parse import unquote_plus
 
 from ringfence.pbx.fusionpbx_pages import rows_of
 
@@ -19,7 +20,10 @@ _SHOWN = re.compile(
 )
 _ANSWER = re.compile(r"\+OK|-ERR|-USAGE|Invalid Profile")
 _TAG = re.compile(r"<[^<>]*>")
+_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+_PROFILE = re.compile(r"[?&](?:amp;)?profile=([^&]+)")
 _MAX_MESSAGE = 500
+_MAX_MESSAGES = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -27,14 +31,17 @@ class SwitchStatus:
     """What the switch says of itself.
 
     `profiles` are its SIP profiles, `gateways` those that it runs now, whatever is stored: by uuid,
-    with the state of the registration (REGED, NOREG, TRYING; empty if it is not shown). `answers`
-    are what it answered to the commands sent since the last page, each once.
+    with the state of the registration (REGED, NOREG, TRYING; empty if it is not shown). Of each,
+    `profile_of` is the SIP profile that runs it, `names` what the page calls it. `answers` are what
+    the switch answered to the commands sent since the last page, each once.
     """
 
     profiles: tuple[str, ...]
     gateways: dict[str, str]
     answers: tuple[str, ...]
     refused: bool
+    profile_of: dict[str, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
 
     @property
     def reached(self) -> bool:
@@ -46,33 +53,47 @@ def read_status(html: str) -> SwitchStatus:
     """SIP status, or any page that shows messages: then without profiles, hence not `reached`."""
     profiles: list[str] = []
     gateways: dict[str, str] = {}
+    profile_of: dict[str, str] = {}
+    names: dict[str, str] = {}
     for row in rows_of(html):
         state = row.cells[3] if len(row.cells) > 3 else ""
         stops = [link for link in row.links if _COMMAND.search(link) and "action=killgw" in link]
         if stops and (uuid := _UUID.search(stops[0])):
-            gateways[uuid.group().lower()] = state
+            known = uuid.group().lower()
+            gateways[known] = state
+            names[known] = row.cells[0] if row.cells else ""
+            if profile := _PROFILE.search(stops[0]):
+                profile_of[known] = unquote_plus(profile[1])
         elif len(row.cells) > 3 and (
             row.cells[1].lower() == "profile" or state.startswith("RUNNING")
         ):
             profiles.append(row.cells[0])
-    said = messages(html)
+    said = tuple(dict.fromkeys(messages(html)))
     return SwitchStatus(
         profiles=tuple(profiles),
         gateways=gateways,
         answers=tuple(text for text in said if _ANSWER.search(text)),
         refused=any(NOT_REACHED in text for text in said) or NOT_REACHED in html,
+        profile_of=profile_of,
+        names=names,
     )
+
+
+def count_answers(html: str) -> int:
+    """How many answers of the switch a page shows, equal ones counted each."""
+    return sum(1 for text in messages(html) if _ANSWER.search(text))
 
 
 def messages(html: str) -> tuple[str, ...]:
     """What a page tells its reader on top: plain text, one line each.
 
-    FusionPBX writes them as calls in a script, several of one mood joined by line breaks.
+    FusionPBX writes them as calls in a script, several of one mood joined by line breaks. Lines
+    that are equal are all given: the answers to one order for many gateways may be.
     """
     found = []
     for single, double in _SHOWN.findall(html):
-        text = (single or double)[: 20 * _MAX_MESSAGE]
-        text = unescape(text).replace("<br/>", "\n").replace("\\n", "\n")
+        text = unescape((single or double)[:_MAX_MESSAGES])
+        text = _BREAK.sub("\n", text).replace("\\n", "\n")
         text = re.sub(r"\\(.)", r"\1", _TAG.sub("", text))
         found += [" ".join(line.split())[:_MAX_MESSAGE] for line in text.split("\n")]
-    return tuple(dict.fromkeys(line for line in found if line))
+    return tuple(line for line in found if line)

@@ -149,12 +149,15 @@ class Site:
         things = listed_things(
             self._pbx, kind, None if show_all else session.domain, query.get("search", "")
         )
+        if query.get("order_by") == "enabled":
+            things.sort(key=lambda thing: thing.enabled, reverse=query.get("order") == "desc")
         number = query.get("page", "0")
         begin = self._rows_per_page * (int(number) if number.isdecimal() else 0)
         rows = things[begin : begin + self._rows_per_page]
         if kind == "gateways" and self._pbx.event_socket:
-            # The page asks the switch once for each row.
-            await asyncio.sleep(len(rows) * request.get(ROW_S, self._pbx.switch.row_s))
+            # The page asks the switch once for each row that is enabled.
+            asked = sum(1 for thing in rows if thing.enabled)
+            await asyncio.sleep(asked * request.get(ROW_S, self._pbx.switch.row_s))
         token = session.new_token(request.path)
         html = list_page(
             kind,

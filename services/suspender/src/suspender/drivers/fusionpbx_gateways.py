@@ -1,43 +1,92 @@
-"""Finding a product's gateways in FusionPBX's list without reading the whole of it.
+"""Finding gateways in FusionPBX's list without reading the whole of it.
 
-For each gateway on a page FusionPBX asks the switch: 10 s for 123 of them. A search narrows the
-list, but looks at names, not at uuids. So the name is learned first, by the form that edits the
-gateway, which asks the switch nothing; and where that leads nowhere, the whole list is read.
+For each enabled gateway on a page FusionPBX asks the switch: 10 s for 123 of them. A search narrows
+the list, but looks at names, not at uuids. So the name is learned first, by the form that edits the
+gateway, which asks the switch nothing. Where that leads nowhere, or many are looked for, the list
+is read with the disabled ones first: they are the ones whose flag is in doubt, and cost nothing.
 """
 
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping
 
-from ringfence.pbx.fusionpbx import FusionPbxSession, ListedRow, Listing
+from ringfence.pbx.fusionpbx import FusionPbxSession, ListedRow
 
-MAX_SEARCHES = 5
-"""A product with gateways of more names than this reads the whole list: hardly slower."""
+FEW = 5
+"""Up to so many gateways are looked for one by one."""
+_MISSING_FOR_S = 900.0
+"""A gateway that the whole list did not have is not looked for in it again so soon."""
 
 
 class GatewayFinder:
     """Remembers names by uuid. A name that changed costs one search in vain."""
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._names: dict[str, str] = {}
+        self._missing: dict[str, float] = {}
+        self._monotonic = monotonic
 
-    async def find(self, session: FusionPbxSession, uuids: Collection[str]) -> Listing:
-        """A list that holds the gateways of these uuids, as far as FusionPBX has them."""
+    def name(self, uuid: str) -> str:
+        """The name if it is known, else the uuid."""
+        return self._names.get(uuid) or uuid
+
+    async def find(self, session: FusionPbxSession, uuids: Collection[str]) -> dict[str, ListedRow]:
+        """The rows of these uuids, as far as FusionPBX has them."""
         wanted = {uuid.lower() for uuid in uuids}
-        if 0 < len(wanted) <= MAX_SEARCHES and (found := await self._search(session, wanted)):
-            return found
-        whole = await session.list_rows(
-            "gateways", all_tenants=True, until=lambda rows: bool(wanted) and _holds(rows, wanted)
-        )
-        self._names |= {row.uuid: row.name for row in whole.rows.values()}
-        return whole
-
-    async def _search(self, session: FusionPbxSession, wanted: Collection[str]) -> Listing | None:
-        by_name: dict[str, set[str]] = {}
-        for uuid in wanted:
-            if not (name := await self._name(session, uuid)):
-                return None
-            by_name.setdefault(name, set()).add(uuid)
         rows: dict[str, ListedRow] = {}
-        token = None
+        if not wanted:
+            return {}
+        if len(wanted) <= FEW:
+            rows, wanted = await self._search(session, wanted)
+        if wanted:
+            rows |= await self._whole(session, wanted)
+        self._names |= {uuid: row.name for uuid, row in rows.items()}
+        return {uuid: row for uuid, row in rows.items() if uuid in {u.lower() for u in uuids}}
+
+    async def flags_of_running(
+        self, session: FusionPbxSession, uuids: Collection[str]
+    ) -> dict[str, bool | None]:
+        """The stored flags of gateways that the switch runs, hence that FusionPBX has.
+
+        Of many, only the disabled ones are read: those that do not come before the first enabled
+        one, in a list that is in order, are enabled.
+        """
+        if len(uuids) <= FEW:
+            return {uuid: row.enabled for uuid, row in (await self.find(session, uuids)).items()}
+        listing = await session.list_rows(
+            "gateways",
+            all_tenants=True,
+            order_by="enabled",
+            until=lambda rows: _holds(rows, uuids) or _is_past_disabled(rows),
+        )
+        rows = listing.rows
+        return {uuid: rows[uuid].enabled if uuid in rows else True for uuid in uuids}
+
+    async def _whole(
+        self, session: FusionPbxSession, wanted: Collection[str]
+    ) -> dict[str, ListedRow]:
+        whole = await session.list_rows(
+            "gateways",
+            all_tenants=True,
+            order_by="enabled",
+            until=lambda rows: _holds(rows, wanted),
+        )
+        self._names |= {uuid: row.name for uuid, row in whole.rows.items()}
+        again_at = self._monotonic() + _MISSING_FOR_S
+        self._missing |= {uuid: again_at for uuid in wanted if uuid not in whole.rows}
+        return whole.rows
+
+    async def _search(
+        self, session: FusionPbxSession, wanted: Collection[str]
+    ) -> tuple[dict[str, ListedRow], set[str]]:
+        """What was found by name, and which have to be looked for in the whole list."""
+        by_name: dict[str, set[str]] = {}
+        left: set[str] = set()
+        for uuid in wanted:
+            if name := await self._name(session, uuid):
+                by_name.setdefault(name, set()).add(uuid)
+            elif self._monotonic() >= self._missing.get(uuid, 0.0):
+                left.add(uuid)
+        rows: dict[str, ListedRow] = {}
         for name, uuids in by_name.items():
             listing = await session.list_rows(
                 "gateways",
@@ -46,16 +95,15 @@ class GatewayFinder:
                 until=lambda rows, uuids=uuids: _holds(rows, uuids),  # type: ignore[misc]
             )
             rows |= listing.rows
-            token = listing.token
-            if not _holds(rows, uuids):
-                for uuid in uuids:
-                    self._names.pop(uuid, None)
-                return None
-        return Listing(rows, token)
+            lost = uuids - listing.rows.keys()
+            left |= lost
+            for uuid in lost:
+                self._names.pop(uuid, None)
+        return rows, left
 
     async def _name(self, session: FusionPbxSession, uuid: str) -> str:
         """Empty when it is not known, or is nothing that can be searched for."""
-        name = self._names.get(uuid) or await session.gateway_name(uuid)
+        name = self._names.get(uuid) or await session.gateway_name(uuid) or ""
         if name:
             self._names[uuid] = name
         # A backslash is an escape in the SQL pattern that FusionPBX makes of the text.
@@ -64,3 +112,8 @@ class GatewayFinder:
 
 def _holds(rows: Mapping[str, ListedRow], wanted: Collection[str]) -> bool:
     return rows.keys() >= set(wanted)
+
+
+def _is_past_disabled(rows: Mapping[str, ListedRow]) -> bool:
+    flags = [row.enabled for row in rows.values()]
+    return bool(flags) and flags[-1] is True and flags == sorted(flags, key=bool)

@@ -1,0 +1,98 @@
+"""Ending the live calls of a product's extensions, and sparing emergency calls.
+
+Each leg is ended by its uuid. `hupall` would end all calls of a domain, an emergency call among
+them, so it is never sent.
+"""
+
+import asyncio
+from collections.abc import Collection
+from contextlib import suppress
+
+from ringfence.errors import Retry
+from ringfence.events.account import Service
+from ringfence.pbx.fusionpbx import FusionPbxSession, Refused
+from ringfence.pbx.fusionpbx_calls import CALLS, HANG_UP, CallsPage, Channel, read_calls
+from suspender.drivers.driver import HungUp, OperatorMustAct
+from suspender.drivers.fusionpbx_sessions import Sessions
+from suspender.drivers.fusionpbx_words import listed
+
+CHECKS = 8
+PAUSE_S = 0.25
+"""A leg that was ended may stay listed until the telephones have answered."""
+_END = "</form>"
+
+
+class Calls:
+    """The live calls of one server."""
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    async def hang_up(self, product: Service, extensions: Collection[str]) -> HungUp:
+        """See `PbxDriver.hang_up`."""
+        tenant = product.tenant.lower()
+        if not extensions:
+            return HungUp()
+        async with self._sessions.within(tenant) as session:
+            ours = [
+                channel
+                for channel in (await _page(session, tenant)).channels
+                if channel.domain in ("", tenant) and channel.number in extensions
+            ]
+            ending = [channel for channel in ours if not channel.is_emergency]
+            if any(not channel.uuid for channel in ending):
+                raise OperatorMustAct(
+                    f"{session.name}: the page of active calls shows no uuids: give the key's user "
+                    "call_active_hangup"
+                )
+            for channel in ending:
+                await _end(session, channel)
+            if ending:
+                await _see_gone(session, tenant, ending)
+        return HungUp(
+            ended=tuple(map(_words, ending)),
+            spared=tuple(_words(channel) for channel in ours if channel.is_emergency),
+        )
+
+
+def _words(channel: Channel) -> str:
+    other = channel.destination
+    if not other or other == channel.number:
+        other = channel.cid_number
+    return f"{channel.number} -> {other or 'unknown'}"
+
+
+async def _page(session: FusionPbxSession, tenant: str) -> CallsPage:
+    """The live legs. An empty list is believed when the switch is seen to be there."""
+    answer = await session.page("GET", CALLS, {"show": "all"})
+    if answer.denied:
+        raise session.refused("shows no active calls: give the key's user call_active_view")
+    page = read_calls(answer.text)
+    if page is None or _END not in answer.text:
+        raise session.unexpected("the page of active calls", answer)
+    if not page.channels:
+        with suppress(Refused):  # an admin's key may not ask: what it sees is all there is
+            await session.status()
+    return page
+
+
+async def _end(session: FusionPbxSession, channel: Channel) -> None:
+    """The answer is empty whatever came of it."""
+    params = {"cmd": "uuid_kill", "call_id": channel.uuid}
+    answer = await session.page("GET", HANG_UP, params)
+    if answer.denied:
+        raise session.refused("ends no calls: give the key's user operator_panel_view")
+    if answer.redirects:
+        raise session.unexpected("uuid_kill", answer)
+
+
+async def _see_gone(session: FusionPbxSession, tenant: str, ending: Collection[Channel]) -> None:
+    left = {channel.uuid: channel for channel in ending}
+    for _ in range(CHECKS):
+        present = {channel.uuid for channel in (await _page(session, tenant)).channels}
+        left = {uuid: channel for uuid, channel in left.items() if uuid in present}
+        if not left:
+            return
+        await asyncio.sleep(PAUSE_S)
+    names = listed(_words(channel) for channel in left.values())
+    raise Retry(f"{session.name}: calls go on after being ended: {names}")

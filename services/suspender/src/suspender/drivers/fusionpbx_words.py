@@ -1,0 +1,57 @@
+"""Words that the parts of the FusionPBX driver share: evidence, and failures of one element."""
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+from ringfence.clock import Clock
+from ringfence.errors import Retry, shown
+from suspender.drivers.driver import Done, OperatorMustAct, Target
+
+T = TypeVar("T")
+
+
+def listed(names: Iterable[str], limit: int = 300) -> str:
+    """Names in a row, cut where they become too many."""
+    text = ", ".join(names)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def state_of(off: bool) -> str:
+    """How people call a flag."""
+    return "disabled" if off else "enabled"
+
+
+def done(clock: Clock, what: str, off: bool, proof: str) -> Done:
+    """What was read back, and what proved it."""
+    return Done(f"{what} {state_of(off)}, {proof}, read back {clock.now():%H:%M:%SZ}")
+
+
+def not_done(server: str, what: str, off: bool, why: str = "") -> Retry:
+    """The flag is not as it was asked for, though the PBX answered as if it were."""
+    because = f" ({why})" if why else ""
+    return Retry(
+        f"{server}: {what} not {state_of(off)} after the toggle{because}; if this stays so, the "
+        "key's user may lack the right to switch it"
+    )
+
+
+def not_there(server: str, what: str, target: Target) -> OperatorMustAct:
+    """The PBX has no such thing, or hides it."""
+    return OperatorMustAct(
+        f"{server}: found no {what} of service {target.product.service_id} in "
+        f"{shown(target.product.tenant)}: correct the product (suspend_by, extensions, "
+        "gateway_ids), or the rights of the key's user"
+    )
+
+
+def unreadable(server: str, what: str) -> OperatorMustAct:
+    """The page shows the row, but not whether it is enabled."""
+    return OperatorMustAct(
+        f"{server}: cannot read whether {what} is enabled: the key's user needs the right to "
+        "switch it, and English as language"
+    )
+
+
+def batches(items: Sequence[T], size: int) -> list[Sequence[T]]:
+    """The items in parts of at most `size`."""
+    return [items[at : at + size] for at in range(0, len(items), size)]
