@@ -18,6 +18,8 @@ from ringfence.testing.clock import FixedClock
 from ringfence.topics import CALL_COMPLETED, INGEST_DEAD_LETTERS
 from ringfence_simulators.lesnet.app import serve
 from ringfence_simulators.lesnet.model import Portal
+from suspender.drivers.driver import Target
+from suspender.elements import elements_of
 
 PEER, DID = "D4E3CD2BFC791", "12046664021"
 PATH = "/cdr/11330_0000.txt"
@@ -67,6 +69,11 @@ def server_of(simulator, **settings):
             **settings,
         }
     )
+
+
+def targets_of(*products):
+    """What the products name, each with its product."""
+    return [Target(element, product) for product in products for element in elements_of(product)]
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from decimal import Decimal
 
 import pytest
-from lesnet_harness import DID, ORDERS, PEER, server_of, simulated
+from lesnet_harness import DID, ORDERS, PEER, server_of, simulated, targets_of
 
 from cdr_ingest.lesnet_balance import BalanceWatch
 from cdr_ingest.lesnet_metrics import BALANCE_LOW, BALANCE_MICRO
@@ -17,16 +17,16 @@ from ringfence.events.account import Service
 from ringfence.observe.health import Progress
 from ringfence.pbx.fusionpbx_connection import Refused
 from ringfence.pbx.lesnet import LesnetApi
-from ringfence.pbx.servers import Servers
 from ringfence.testing.clock import FixedClock
 from ringfence_local.ports import free_port
 from ringfence_simulators.fusionpbx.faults import Fault
-from suspender.drivers import OperatorMustAct, SwitchState, open_switches
-from suspender.drivers.lesnet import LesnetSwitch
+from suspender.drivers.driver import Change, Done, HungUp, OperatorMustAct, Reading
+from suspender.drivers.lesnet import LesnetDriver
 
 SERVICE = Service(
     service_id="svc-1", name="Line", kind="lesnet", server_id="les", tenant=PEER, dids=(DID,)
 )
+STRANGER = SERVICE.model_copy(update={"service_id": "svc-2", "tenant": "AAAACD2BFC791"})
 
 
 @pytest.fixture
@@ -36,43 +36,63 @@ async def les(monkeypatch):
 
 
 @pytest.fixture
-async def switch_of(les):
+async def driver_of(les):
     made = []
 
     def make(**settings):
-        made.append(LesnetSwitch("les", server_of(les, **settings), clock=FixedClock()))
+        made.append(LesnetDriver("les", server_of(les, **settings), clock=FixedClock()))
         return made[-1]
 
     yield make
-    for switch in made:
-        await switch.aclose()
+    for driver in made:
+        await driver.aclose()
 
 
 def orders(**read_back):
     return ORDERS | {"read_back": ORDERS["read_back"] | read_back}
 
 
-async def test_a_peer_is_suspended_and_restored_and_read_back(les, switch_of):
-    switch, peer = switch_of(**ORDERS), les.portal.peers[PEER]
-    assert await switch.read(SERVICE) is SwitchState.ACTIVE
-    said = await switch.suspend(SERVICE)
-    assert not peer.enabled
-    assert said == (
+async def state(driver, service=SERVICE):
+    """What is read of the product's peer."""
+    [reading] = (await driver.read(targets_of(service))).values()
+    return reading
+
+
+async def switched(driver, service=SERVICE, *, off=True):
+    """The one answer to switching the product's peer, whatever was read of it."""
+    [target] = targets_of(service)
+    [answer] = (await driver.bring([Change(target, off, Reading("unknown"))])).values()
+    return answer
+
+
+async def refused(driver, service=SERVICE, *, off=True):
+    """The words in which a person is asked to act."""
+    answer = await switched(driver, service, off=off)
+    assert isinstance(answer, OperatorMustAct), answer
+    return str(answer)
+
+
+async def test_a_peer_is_suspended_and_restored_and_read_back(les, driver_of):
+    driver, peer = driver_of(**ORDERS), les.portal.peers[PEER]
+    assert await state(driver) == Reading("on", name=PEER)
+    assert await switched(driver) == Done(
         f"peer {PEER}: peer/disable sent, peer/show shows suspended, read back 12:00:00Z"
     )
-    assert await switch.read(SERVICE) is SwitchState.SUSPENDED
-    assert "peer/enable sent, peer/show shows active" in await switch.restore(SERVICE)
+    assert not peer.enabled
+    assert await state(driver) == Reading("off", name=PEER)
+    done = await switched(driver, off=False)
+    assert "peer/enable sent, peer/show shows active" in done.evidence
     assert peer.enabled
 
 
-async def test_what_stands_right_already_is_read_and_not_ordered_again(les, switch_of):
-    switch = switch_of(**ORDERS)
-    assert "stood so already" in await switch.restore(SERVICE)
+async def test_what_is_right_already_is_read_and_not_ordered_again(les, driver_of):
+    done = await switched(driver_of(**ORDERS), off=False)
+    assert "active already" in done.evidence
     assert [path for path, _ in les.site.asked] == ["peer/show"]
 
 
-async def test_every_call_carries_the_envelope(les, switch_of):
-    await switch_of(**ORDERS).suspend(SERVICE)
+async def test_every_call_carries_the_envelope(les, driver_of):
+    await switched(driver_of(**ORDERS))
     for envelope in les.site.envelopes:
         assert envelope == {
             "authentication": {"apikey": "simulated-api-key", "idkey": "simulated-id-key"},
@@ -81,18 +101,20 @@ async def test_every_call_carries_the_envelope(les, switch_of):
         }
 
 
-async def test_without_configured_calls_a_person_must_act_and_nothing_is_sent(les, switch_of):
-    switch = switch_of()
-    for verb in (switch.suspend, switch.restore, switch.read):
-        with pytest.raises(OperatorMustAct, match=f"no call is configured to .* peer {PEER}"):
-            await verb(SERVICE)
+async def test_without_configured_calls_a_person_must_act_and_nothing_is_sent(les, driver_of):
+    driver = driver_of()
+    for off in (True, False):
+        assert f"no call is configured to switch peer '{PEER}'" in await refused(driver, off=off)
+    assert "do it in Les.net's portal" in str(await state(driver))
+    assert await driver.live(targets_of(SERVICE)) == frozenset()
     assert les.site.asked == []
 
 
-async def test_an_order_that_was_accepted_and_changed_nothing_is_no_success(les, switch_of):
+async def test_an_order_that_was_accepted_and_changed_nothing_is_no_success(driver_of):
     lame = ORDERS | {"suspend": {"path": "peer/show", "payload": {"peer": "{peer}"}}}
-    with pytest.raises(Retry, match=f"peer {PEER} still reads active"):
-        await switch_of(**lame).suspend(SERVICE)
+    answer = await switched(driver_of(**lame))
+    assert isinstance(answer, Retry)
+    assert f"peer {PEER} still reads active" in str(answer)
 
 
 @pytest.mark.parametrize(
@@ -100,83 +122,121 @@ async def test_an_order_that_was_accepted_and_changed_nothing_is_no_success(les,
     [
         ({"pointer": "/peer/status"}, "shows nothing at /peer/status"),
         ({"suspended": ("off",)}, "shows 'disabled' at /peer/state"),
+        ({"path": "peer/none"}, "there is no peer/none"),
     ],
 )
-async def test_a_read_back_that_says_something_else_is_for_a_person(
-    les, switch_of, read_back, said
+async def test_a_read_back_that_says_something_else_is_for_a_person_and_hinders_no_order(
+    les, driver_of, read_back, said
 ):
-    with pytest.raises(OperatorMustAct, match=said):
-        await switch_of(**orders(**read_back)).suspend(SERVICE)
+    driver = driver_of(**orders(**read_back))
+    assert said in await refused(driver)
+    assert not les.portal.peers[PEER].enabled, "it is off all the same"
+    assert await state(driver) == Reading("unknown", name=PEER)
+    assert await driver.live(targets_of(SERVICE)) == frozenset()
 
 
-async def test_calls_that_name_a_did_are_made_for_each_of_the_product(les, switch_of):
+async def test_calls_that_name_a_did_are_made_for_each_of_the_product(les, driver_of):
     path = {"path": "did/{did}/off"}
-    switch = switch_of(**ORDERS | {"suspend": path})
-    with pytest.raises(OperatorMustAct, match="there is no did/12046664021/off"):
-        await switch.suspend(SERVICE)
-    with pytest.raises(OperatorMustAct, match="has none"):
-        await switch.suspend(SERVICE.model_copy(update={"dids": ()}))
+    driver = driver_of(**ORDERS | {"suspend": path})
+    assert "there is no did/12046664021/off" in await refused(driver)
+    assert "has none" in await refused(driver, SERVICE.model_copy(update={"dids": ()}))
     both = orders(payload={"peer": "{peer}", "did": "{did}"})
     twice = SERVICE.model_copy(update={"dids": (DID, "12046664022")})
     les.site.envelopes.clear()
-    await switch_of(**both).suspend(twice)
+    await switched(driver_of(**both), twice)
     shown = [e["did"] for e in les.site.envelopes if "did" in e]
     assert shown == [DID, "12046664022"] * 2
 
 
-async def test_a_product_whose_peer_is_none_is_for_a_person(les, switch_of):
+async def test_a_product_whose_peer_is_none_is_for_a_person(les, driver_of):
     wrong = SERVICE.model_copy(update={"tenant": "../../balance"})
-    with pytest.raises(OperatorMustAct, match="expected 13 hex digits"):
-        await switch_of(**ORDERS).suspend(wrong)
+    assert "expected 13 hex digits" in await refused(driver_of(**ORDERS), wrong)
     assert les.site.asked == []
 
 
-async def test_an_error_of_the_api_is_told_in_its_words(les, switch_of):
-    stranger = SERVICE.model_copy(update={"tenant": "AAAACD2BFC791"})
-    with pytest.raises(OperatorMustAct, match="unknown peer: the account has no such peer"):
-        await switch_of(**ORDERS).suspend(stranger)
+async def test_an_error_of_the_api_is_said_in_its_words(driver_of):
+    driver = driver_of(**ORDERS)
+    assert "unknown peer: the account has no such peer" in await refused(driver, STRANGER)
 
 
-async def test_wrong_keys_are_told_and_shown_nowhere(les, switch_of, monkeypatch, caplog):
+async def test_one_peer_that_fails_delays_and_fails_no_other(les, driver_of):
+    driver = driver_of(**ORDERS)
+    both = targets_of(STRANGER, SERVICE)
+    readings = await driver.read(both)
+    assert [readings[t.element].state for t in both] == ["unknown", "on"]
+    answers = await driver.bring([Change(t, True, readings[t.element]) for t in both])
+    assert [type(answers[t.element]) for t in both] == [OperatorMustAct, Done]
+    les.portal.peers[PEER].enabled = True
+    assert await driver.live(both) == {both[1].element}
+
+
+async def test_what_les_net_cannot_do_is_said(driver_of):
+    driver = driver_of(**ORDERS)
+    assert await driver.hang_up(SERVICE, ["101"]) == HungUp()
+    found = await driver.inventory()
+    assert found.items == ()
+    assert "no call of Les.net's API is known to list them" in found.gaps[0]
+    with pytest.raises(OperatorMustAct, match="is switched whole"):
+        await driver.extensions_of(PEER)
+
+
+async def test_wrong_keys_are_said_and_shown_nowhere(les, driver_of, monkeypatch, caplog):
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("TEST_LESNET_API", "s3cret-api")
     monkeypatch.setenv("TEST_LESNET_ID", "s3cret-id")
-    with pytest.raises(OperatorMustAct, match="authentication: apikey or idkey is wrong") as caught:
-        await switch_of(**ORDERS).suspend(SERVICE)
+    said = await refused(driver_of(**ORDERS))
+    assert "authentication: apikey or idkey is wrong" in said
     les.faults.planned.append(Fault("html", value="you sent s3cret-api and s3cret-id"))
     with pytest.raises(Retry, match=r"no JSON: 'you sent \*\*\* and \*\*\*'") as echoed:
-        await switch_of(**ORDERS).suspend(SERVICE)
-    assert "s3cret" not in f"{caught.value!r}{echoed.value!r}{caplog.text}"
+        await switched(driver_of(**ORDERS))
+    assert "s3cret" not in f"{said}{echoed.value!r}{caplog.text}"
 
 
-UNWELL = [
-    (Fault("status", value="500"), Retry, "status 500"),
-    (Fault("slow", value="30"), Retry, "no answer within"),
-    (Fault("drop"), Retry, "les: "),
-    (Fault("cut"), Retry, "les: "),
-    (Fault("cut-quiet"), Retry, "no JSON"),
-    (Fault("html", value="<html>"), Retry, "no JSON"),
-    (Fault("status", value="401"), OperatorMustAct, "check api_key"),
-    (Fault("redirect", value="http://evil.example/"), OperatorMustAct, "status 302"),
+IN_TROUBLE = [
+    (Fault("status", value="500"), "status 500"),
+    (Fault("slow", value="30"), "no answer within"),
+    (Fault("drop"), "les: "),
+    (Fault("cut"), "les: "),
+    (Fault("cut-quiet"), "no JSON"),
+    (Fault("html", value="<html>"), "no JSON"),
 ]
 
 
-@pytest.mark.parametrize(("fault", "verdict", "said"), UNWELL, ids=lambda f: getattr(f, "kind", ""))
+@pytest.mark.parametrize(("fault", "said"), IN_TROUBLE, ids=lambda f: getattr(f, "kind", ""))
 @pytest.mark.parametrize("after", [0, 1, 2])
-async def test_an_unwell_api_never_looks_like_success(les, switch_of, fault, verdict, said, after):
+async def test_an_api_in_trouble_never_looks_like_success(les, driver_of, fault, said, after):
     """Failing at the first look, at the order, and at the read-back."""
     spared = [Fault("slow", value="0", times=after)] if after else []
     les.faults.planned = [*spared, Fault(fault.kind, value=fault.value)]
-    switch = switch_of(**ORDERS, timeout_s=0.5)
-    with pytest.raises(verdict, match=said):
-        await switch.suspend(SERVICE)
-    assert "shows suspended" in await switch.suspend(SERVICE)
+    driver = driver_of(**ORDERS, timeout_s=0.5)
+    with pytest.raises(Retry, match=said):
+        await switched(driver)
+    assert "shows suspended" in (await switched(driver)).evidence
 
 
-async def test_nobody_listening_is_worth_a_retry(les, switch_of):
-    switch = switch_of(**ORDERS, url=f"http://127.0.0.1:{free_port()}/v1")
-    with pytest.raises(Retry, match="ConnectError"):
-        await switch.suspend(SERVICE)
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (Fault("status", value="401"), "check api_key"),
+        (Fault("redirect", value="http://evil.example/"), "status 302"),
+    ],
+)
+@pytest.mark.parametrize("after", [1, 2])
+async def test_an_order_or_a_read_back_that_is_refused_is_for_a_person(
+    les, driver_of, fault, said, after
+):
+    les.faults.planned = [
+        Fault("slow", value="0", times=after),
+        Fault(fault.kind, value=fault.value),
+    ]
+    assert said in await refused(driver_of(**ORDERS))
+
+
+async def test_nobody_listening_is_worth_a_retry(driver_of):
+    driver = driver_of(**ORDERS, url=f"http://127.0.0.1:{free_port()}/v1")
+    for ask in (switched(driver), state(driver), driver.live(targets_of(SERVICE))):
+        with pytest.raises(Retry, match="ConnectError"):
+            await ask
 
 
 @asynccontextmanager
@@ -198,23 +258,17 @@ async def self_signed(folder):
         yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_not_accepted(les, switch_of, tmp_path):
+async def test_a_certificate_that_nobody_vouches_for_is_not_accepted(les, driver_of, tmp_path):
     async with self_signed(tmp_path) as url:
         with pytest.raises(Retry, match="CERTIFICATE_VERIFY_FAILED"):
-            await switch_of(**ORDERS, url=f"{url}/v1").suspend(SERVICE)
+            await switched(driver_of(**ORDERS, url=f"{url}/v1"))
 
 
-async def test_a_missing_key_stops_the_start(les, switch_of, monkeypatch):
+async def test_a_missing_key_stops_the_start(les, driver_of, monkeypatch):
     monkeypatch.delenv("TEST_LESNET_ID")
     with pytest.raises(BadInput, match="TEST_LESNET_ID"):
-        switch_of(**ORDERS)
-    assert switch_of(), "where nothing is to be sent, no key is needed"
-
-
-async def test_the_suspender_knows_the_switch(les):
-    servers = Servers(servers={"les": server_of(les, **ORDERS)})
-    async with open_switches(servers) as switches:
-        assert "shows suspended" in await switches["les"].suspend(SERVICE)
+        driver_of(**ORDERS)
+    assert driver_of(), "where nothing is to be sent, no key is needed"
 
 
 class TestBalance:

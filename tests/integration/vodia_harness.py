@@ -10,6 +10,8 @@ from ringfence.events.account import Service
 from ringfence.pbx.servers import VodiaServer
 from ringfence_simulators.vodia.app import serve
 from ringfence_simulators.vodia.model import Habits, Pbx
+from suspender.drivers.driver import Change, Reading, Target
+from suspender.elements import elements_of
 
 CFFM, RUCKEN = "cffm.wat1.ictvoip.ca", "rucken.wat7.ictvoip.ca"
 PASSWORD = "pass/with+odd&chars:0123456789"
@@ -102,6 +104,24 @@ def service_of(suspend_by="extensions", **changed):
             **changed,
         }
     )
+
+
+def targets_of(*products):
+    """What the products name, each with its product."""
+    return [Target(element, product) for product in products for element in elements_of(product)]
+
+
+async def turn(driver, *products, off):
+    """One turn of the worker: read all that the products name, and switch it.
+
+    Gives the answer for each element by its name; what could not be read is not switched.
+    """
+    targets = targets_of(*products)
+    read = await driver.read(targets)
+    ready = [t for t in targets if isinstance(read[t.element], Reading)]
+    changes = [Change(target, off, read[target.element]) for target in ready]
+    answers = {**read, **await driver.bring(changes)}
+    return {element.name: answer for element, answer in answers.items()}
 
 
 def outbound(**changed):

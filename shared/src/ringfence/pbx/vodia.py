@@ -13,19 +13,18 @@ from urllib.parse import quote
 from ringfence.pbx.fusionpbx_connection import Refused
 from ringfence.pbx.servers import VodiaServer
 from ringfence.pbx.throttle import Throttled
+from ringfence.pbx.vodia_accounts import Account, accounts_of, flag, tenants_of
 from ringfence.pbx.vodia_connection import Json, VodiaConnection, read_json
 
-__all__ = ["LiveCall", "Refused", "Throttled", "Trunk", "VodiaApi", "read_json"]
+__all__ = ["Account", "LiveCall", "Refused", "Throttled", "Trunk", "VodiaApi", "read_json"]
 
 _CALL_IDS = ("callid", "call-id", "call_id", "id")
 """Under which of these a live call's id stands is not documented."""
 
-_FLAGS = {"true": True, "1": True, "false": False, "0": False, "": False}
-
 
 @dataclass(frozen=True)
 class Trunk:
-    """A tenant's trunk. `disabled` is None where the flag can not be read.
+    """A tenant's trunk. `disabled` is None where the flag cannot be read.
 
     A `shared` one carries other tenants' calls as well (`global` in Vodia's words).
     """
@@ -80,6 +79,30 @@ class VodiaApi:
             raise self._at.strange(path, listed)
         return [_trunk(row) for row in listed]
 
+    async def tenants(self) -> list[str]:
+        """The names of all tenants; only a system administrator's account may ask."""
+        path = "/rest/system/domains"
+        found = tenants_of(listed := await self._at.get(path))
+        if found is None:
+            raise self._at.strange(path, listed)
+        return found
+
+    async def accounts(self, tenant: str) -> list[Account] | None:
+        """A tenant's extensions and other accounts; None when the PBX has no list of them.
+
+        `users` stands in the vendor's older catalogue, `userlist` in the code of newer clients.
+        """
+        for name in ("users", "userlist/extensions"):
+            path = f"/rest/domain/{_in_path(tenant)}/{name}"
+            listed = await self._at.get(path, missing_ok=True)
+            if listed is None:
+                continue
+            found = accounts_of(listed)
+            if found is None:
+                raise self._at.strange(path, listed)
+            return found
+        return None
+
     async def set_trunk(self, tenant: str, trunk_id: str, *, disabled: bool) -> None:
         """Disable or enable a trunk."""
         body = {"dis": "true" if disabled else "false"}
@@ -105,13 +128,13 @@ class VodiaApi:
         """
         template = self._server.extension_state_path
         if template is None:
-            raise self._at.refused("can not be read back: no `extension_state_path` is set")
+            raise self._at.refused("cannot be read back: no `extension_state_path` is set")
         path = template.format(tenant=_in_path(tenant), extension=_in_path(extension))
         said = await self._at.get(path, missing_ok=True)
         if said is None:
             return None
         field = self._server.extension_state_field
-        state = _flag(said.get(field)) if isinstance(said, dict) and field in said else None
+        state = flag(said.get(field)) if isinstance(said, dict) and field in said else None
         if state is None:
             raise self._at.refused(
                 f"shows no readable {field!r} at {path}: correct `extension_state_path` and "
@@ -156,17 +179,10 @@ def _trunk(row: dict[str, Json]) -> Trunk:
     return Trunk(
         id=str(row["id"]),
         name=str(row.get("name", "")),
-        disabled=_flag(row.get("disabled", "")),
+        disabled=flag(row.get("disabled", "")),
         # Whatever is not surely a tenant's own is taken for shared: others hang on it.
-        shared=_flag(row.get("global", "")) is not False,
+        shared=flag(row.get("global", "")) is not False,
     )
-
-
-def _flag(value: Json) -> bool | None:
-    """Vodia writes flags as "true", "false" or nothing."""
-    if value is None:
-        return False
-    return _FLAGS.get(str(value).strip().lower())
 
 
 def _in_path(text: str) -> str:

@@ -1,0 +1,61 @@
+"""Elements switched in groups, of which one that fails delays and fails no other."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Mapping
+from typing import Generic, TypeVar
+
+from ringfence.errors import Retry
+from ringfence.pbx.vodia import Refused
+from suspender.drivers.driver import Failure, OperatorMustAct
+from suspender.elements import Element
+
+Key = TypeVar("Key", bound=Hashable)
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+UNANSWERED_IN_A_ROW = 3
+"""After so many groups without an answer, the rest of them are not asked in this turn."""
+
+Work = Callable[[Key, Mapping[Element, Item]], Awaitable[Mapping[Element, Answer | Failure]]]
+
+
+async def each_group(
+    groups: Mapping[Key, Mapping[Element, Item]], work: Work[Key, Item, Answer], *, at_once: int
+) -> dict[Element, Answer | Failure]:
+    """The answers for all elements; a group that fails as a whole is a failure of its elements.
+
+    Raises the first Retry if no group was answered at all: it is the server then, not the group.
+    """
+    turn = _Turn(work, at_once)
+    await asyncio.gather(*(turn.do(key, items) for key, items in groups.items()))
+    if turn.failed and not turn.was_answered:
+        raise turn.failed[0]
+    return turn.answers
+
+
+class _Turn(Generic[Key, Item, Answer]):
+    def __init__(self, work: Work[Key, Item, Answer], at_once: int) -> None:
+        self._work = work
+        self._slots = asyncio.Semaphore(at_once)
+        self._in_a_row = 0
+        self.answers: dict[Element, Answer | Failure] = {}
+        self.failed: list[Retry] = []
+        self.was_answered = False
+
+    async def do(self, key: Key, items: Mapping[Element, Item]) -> None:
+        async with self._slots:
+            try:
+                if self._in_a_row >= UNANSWERED_IN_A_ROW:
+                    raise self.failed[-1]
+                self.answers |= await self._work(key, items)
+            except Retry as error:
+                self._in_a_row += 1
+                self.failed.append(error)
+                self.answers |= dict.fromkeys(items, error)
+                return
+            except Refused as error:
+                self.answers |= dict.fromkeys(items, OperatorMustAct(str(error)))
+            except OperatorMustAct as error:
+                self.answers |= dict.fromkeys(items, error)
+            self._in_a_row = 0
+            self.was_answered = True

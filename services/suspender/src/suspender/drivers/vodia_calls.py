@@ -1,0 +1,115 @@
+"""Vodia's calls in progress: ended one by one, never one that may be a call for help.
+
+How the fields of a live call are named is not documented. So every field but times and ids is
+searched for an emergency number, and a call of which no far side is shown is left alone.
+"""
+
+import asyncio
+import re
+from collections.abc import Collection, Iterator
+
+import structlog
+
+from ringfence.errors import shown
+from ringfence.pbx.emergency import names_emergency
+from ringfence.pbx.vodia import LiveCall, Refused, VodiaApi
+from suspender.drivers.driver import HungUp
+
+_NO_SIDE = re.compile(
+    r"id$|time|start|since|connect|dur|second|date|age$|port$|codec|state|status|direction|type",
+    re.IGNORECASE,
+)
+_ADDRESS = re.compile(r"sips?:([^@;>]+)", re.IGNORECASE)
+_ROUNDS = 8
+_PAUSE_S = 0.25
+"""A call that was hung up may stay listed until the telephones have answered."""
+
+log = structlog.get_logger()
+
+
+class VodiaCalls:
+    """The calls in progress of one PBX's extensions."""
+
+    def __init__(self, server_id: str, api: VodiaApi) -> None:
+        self._server_id = server_id
+        self._api = api
+
+    async def hang_up(self, tenant: str, extensions: Collection[str]) -> HungUp:
+        """End the calls of these extensions; one that cannot be ended is logged, no error.
+
+        Raises Retry when the PBX does not answer.
+        """
+        tasks = [asyncio.create_task(self._hang_up_of(tenant, e)) for e in sorted(extensions)]
+        try:
+            found = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+        return HungUp(
+            tuple(call for one in found for call in one.ended),
+            tuple(call for one in found for call in one.spared),
+        )
+
+    async def _hang_up_of(self, tenant: str, extension: str) -> HungUp:
+        try:
+            return await self._end_all(tenant, extension)
+        except Refused as error:
+            log.warning("calls in progress go on", server_id=self._server_id, reason=str(error))
+            return HungUp()
+
+    async def _end_all(self, tenant: str, extension: str) -> HungUp:
+        """List, end what may be ended, and list again: each time judged by what it is now."""
+        asked: dict[str, str] = {}
+        calls: list[LiveCall] = []
+        for turn in range(_ROUNDS):
+            calls = await self._api.live_calls(tenant, extension) or []
+            going_on = [call for call in calls if not _is_spared(call, extension)]
+            if not going_on:
+                break
+            for call in going_on:
+                # Asked again halfway: the first request may have come to nothing.
+                if call.id not in asked or turn == _ROUNDS // 2:
+                    asked[call.id] = _named(call, extension)
+                    await self._end(tenant, extension, call.id)
+            await asyncio.sleep(_PAUSE_S)
+        listed = {call.id for call in calls}
+        spared = [_named(call, extension) for call in calls if _is_spared(call, extension)]
+        stubborn = [name for call_id, name in asked.items() if call_id in listed]
+        if stubborn:
+            said = shown(", ".join(stubborn), 300)
+            log.warning("calls go on after being hung up", server_id=self._server_id, calls=said)
+        ended = [name for call_id, name in asked.items() if call_id not in listed]
+        return HungUp(tuple(ended), tuple(spared))
+
+    async def _end(self, tenant: str, extension: str, call_id: str) -> None:
+        try:
+            await self._api.hang_up(tenant, extension, call_id)
+        except Refused as error:
+            # It may have ended by itself; the next list says.
+            log.info("hanging up was refused", server_id=self._server_id, reason=str(error))
+
+
+def _is_spared(call: LiveCall, extension: str) -> bool:
+    sides = list(_sides(call))
+    return any(map(names_emergency, sides)) or _far_side(sides, extension) is None
+
+
+def _sides(call: LiveCall) -> Iterator[str]:
+    for name, value in call.said.items():
+        if not _NO_SIDE.search(name) and value not in (None, ""):
+            yield str(value)
+
+
+def _far_side(sides: Collection[str], extension: str) -> str | None:
+    """The number on the other side, as far as one is shown."""
+    for side in sides:
+        found = _ADDRESS.search(side)
+        number = (found[1] if found else side).strip()
+        if any(char.isdigit() for char in number) and number != extension:
+            return number[:60]
+    return None
+
+
+def _named(call: LiveCall, extension: str) -> str:
+    number = _far_side(list(_sides(call)), extension)
+    return f"{extension} -> {number or f'call {call.id[:60]}'}"

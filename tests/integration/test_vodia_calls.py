@@ -1,0 +1,94 @@
+"""Live calls on a Vodia are ended when the core asks for it, and never a call for help."""
+
+import pytest
+from vodia_harness import CFFM, RUCKEN, server_of, service_of, simulated
+
+from ringfence.errors import Retry
+from ringfence.testing.clock import FixedClock
+from ringfence_simulators.vodia.faults import Fault
+from suspender.drivers.driver import HungUp
+from suspender.drivers.vodia import VodiaDriver
+
+
+@pytest.fixture
+async def pbx(monkeypatch):
+    async with simulated(monkeypatch) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def driver(pbx, monkeypatch):
+    monkeypatch.setattr("suspender.drivers.vodia_calls._PAUSE_S", 0.0)
+    driver = VodiaDriver("pbx-2", server_of(pbx.url), clock=FixedClock())
+    yield driver
+    await driver.aclose()
+
+
+def left(pbx, number="2112", domain=CFFM):
+    return [call["callid"] for call in pbx.pbx.live.get((domain, number), [])]
+
+
+async def test_the_calls_of_the_extensions_are_ended_and_of_nobody_else(pbx, driver):
+    pbx.pbx.begin_call("2112", CFFM, "a", **{"from": "<sip:2112@x>", "to": "<sip:14165550100@x>"})
+    pbx.pbx.begin_call("2112", CFFM, "b", **{"from": "<sip:14165550101@x>", "to": "<sip:2112@x>"})
+    pbx.pbx.begin_call("2113", CFFM, "other product", to="<sip:14165550100@x>")
+    pbx.pbx.begin_call("2112", RUCKEN, "other tenant", to="<sip:14165550100@x>")
+    done = await driver.hang_up(service_of(), {"2112"})
+    assert done == HungUp(("2112 -> 14165550100", "2112 -> 14165550101"))
+    assert left(pbx) == []
+    assert left(pbx, "2113") == ["other product"]
+    assert left(pbx, domain=RUCKEN) == ["other tenant"]
+
+
+@pytest.mark.parametrize(
+    "sides",
+    [
+        {"to": "911"},
+        {"to": '"Help" <sip:911@x>'},
+        {"to": "<sip:112@x>"},
+        {"to": "tel:999"},
+        {"to": "<sip:9911@x>"},
+        {"from": '"PSAP" <sip:+911@x>', "to": "<sip:2112@x>"},
+        {"peer": {"uri": "sip:000@x"}, "to": "<sip:14165550100@x>"},
+        {"somewhere": "933"},
+    ],
+)
+async def test_a_call_for_help_is_not_ended_however_its_field_is_named(pbx, driver, sides):
+    pbx.pbx.begin_call("2112", CFFM, "help", **sides)
+    pbx.pbx.begin_call("2112", CFFM, "other", to="<sip:19115550100@x>", duration=911, id="911")
+    done = await driver.hang_up(service_of(), ["2112"])
+    assert done.ended == ("2112 -> 19115550100",)
+    assert len(done.spared) == 1
+    assert left(pbx) == ["help"]
+
+
+@pytest.mark.parametrize("sides", [{}, {"from": "<sip:2112@x>"}, {"to": "anonymous"}])
+async def test_a_call_of_which_no_far_side_is_shown_is_left_alone(pbx, driver, sides):
+    """It might be one for help."""
+    pbx.pbx.begin_call("2112", CFFM, "abc", duration=17, **sides)
+    assert await driver.hang_up(service_of(), ["2112"]) == HungUp(spared=("2112 -> call abc",))
+    assert left(pbx) == ["abc"]
+
+
+async def test_a_call_that_goes_on_is_not_called_ended_and_asked_twice_at_most(pbx, driver):
+    pbx.pbx.habits.calls_end_by_hang_up = False
+    pbx.pbx.begin_call("2112", CFFM, "stubborn", to="<sip:14165550100@x>")
+    assert await driver.hang_up(service_of(), ["2112"]) == HungUp()
+    assert len(pbx.site.orders) == 2
+
+
+async def test_an_extension_that_is_none_has_no_calls(driver):
+    assert await driver.hang_up(service_of(), ["9999"]) == HungUp()
+
+
+async def test_what_the_pbx_refuses_hinders_no_other_extension(pbx, driver):
+    pbx.faults.planned = [Fault("status", f"/rest/user/2112@{CFFM}", "403", times=9)]
+    pbx.pbx.begin_call("2113", CFFM, "abc", to="<sip:14165550100@x>")
+    done = await driver.hang_up(service_of(), ["2112", "2113"])
+    assert done.ended == ("2113 -> 14165550100",)
+
+
+async def test_a_server_in_trouble_is_a_retry(pbx, driver):
+    pbx.faults.planned = [Fault("status", "/rest/user", "500", times=9)]
+    with pytest.raises(Retry, match="status 500"):
+        await driver.hang_up(service_of(), ["2112", "2113"])
