@@ -15,6 +15,7 @@ from contextlib import AsyncExitStack
 
 from accounts.api.app import create_app
 from accounts.api.server import ApiServer
+from accounts.api.unsubscribe import WithUnsubscribe
 from accounts.confirmations import TOPICS, Confirmations
 from accounts.servers import ServersFile
 from accounts.settings import Settings
@@ -52,15 +53,16 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             servers=ServersFile(settings.servers_file),
             default_mode=settings.accounts_default_mode,
         )
+        key, store = settings.unsubscribe_secret(), Store(pool, clock)
         api = ApiServer(
-            app,
+            WithUnsubscribe(app, key=key, store=store, clock=clock) if key else app,
             host=settings.accounts_host,
             port=settings.accounts_port,
             progress=health.loop("api"),
         )
         relay = OutboxRelay(pool, publisher, schema=SCHEMA, progress=health.loop("outbox"))
         confirmations = GuardedAgents(
-            Shell(Confirmations(Store(pool, clock)).handle, publisher, consumer="accounts"),
+            Shell(Confirmations(store).handle, publisher, consumer="accounts"),
             TOPICS,
             bootstrap=settings.kafka_bootstrap,
             group="accounts",
