@@ -32,9 +32,10 @@ create table suspender.inventory_read (
     failures int not null default 0
 );
 
--- Elements that we switched off and that were found on. `repairs`: when each was handed to the
--- worker to be switched off again, within the last hour. `drifting`: on, by the last look.
--- `call`: the call that gave it away, in words.
+-- Elements that we switched off and that were found on. `drifting`: on, by the last look. `repairs`:
+-- when each was handed to the worker to be switched off again, within the last hour. `given_up`: the
+-- last time it was found, it had been switched off again too often. `call`: the call that gave it
+-- away, in words.
 create table suspender.drift (
     server_id text not null,
     way text not null check (way in ('gateway', 'extensions', 'domain', 'outbound', 'peer')),
@@ -46,18 +47,20 @@ create table suspender.drift (
     found_at timestamptz not null,
     seen_at timestamptz not null,
     repairs timestamptz[] not null default '{}',
+    given_up boolean not null default false,
     call text not null default '',
     primary key (server_id, way, tenant, element)
 );
 
--- When each server is looked at for drift, and up to which version of its balance the calls of each
--- held account were.
+-- When each server is looked at for drift, and what came of the last look ('': it answered).
 create table suspender.drift_look (
     server_id text primary key,
     looked_at timestamptz,
     next_at timestamptz not null,
     error text not null default ''
 );
+-- Of each account with a service that is off: up to which version of its balance its calls were
+-- looked at.
 create table suspender.drift_balance (
     account_id text primary key,
     version bigint not null
@@ -114,7 +117,8 @@ where a.profile -> 'profile' ->> 'voip_suspended' = 'Yes'
             -- The rest of a tenant is what no product lists, whatever its way.
             select from suspender.named_element listed
             where listed.server_id = n.server_id and listed.tenant = n.tenant
-                and listed.way in ('extensions', 'outbound') and listed.element = i.element
+                and listed.way in ('listed', 'extensions', 'outbound')
+                and listed.element = i.element
         )
     )
     and not exists (
@@ -138,9 +142,12 @@ where not i.enabled and i.kind <> 'did' and not exists (
 
 create view report.drift as
 select server_id, way, tenant, element, account_id, service_id, found_at, seen_at,
-    cardinality(repairs) as repairs, call
+    cardinality(repairs) as repairs, given_up, call
 from suspender.drift where drifting;
 
+create view report.drift_look as
+select server_id, looked_at, next_at, error from suspender.drift_look;
+
 grant select on report.inventory, report.inventory_read, report.adoptable, report.off_by_others,
-    report.drift to ringfence_cdr_ingest, ringfence_rating, ringfence_balance_watch,
+    report.drift, report.drift_look to ringfence_cdr_ingest, ringfence_rating, ringfence_balance_watch,
     ringfence_suspender, ringfence_notifier, ringfence_accounts;

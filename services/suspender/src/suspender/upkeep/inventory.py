@@ -7,9 +7,10 @@ from datetime import timedelta
 import structlog
 
 from ringfence.clock import Clock
+from ringfence.errors import Retry
 from ringfence.kafka.shell import UNWELL, wait_or_stop
 from ringfence.observe.health import Progress
-from suspender.drivers.driver import PbxDriver
+from suspender.drivers.driver import OperatorMustAct, PbxDriver
 from suspender.upkeep.metrics import INVENTORY_AGE_S
 from suspender.upkeep.per_server import PerServer
 from suspender.upkeep.store_inventory import InventoryStore
@@ -80,8 +81,11 @@ class InventoryLoop:
                     inventory = await self._drivers[server_id].inventory()
             except TimeoutError:
                 await self._failed(server_id, f"no full list within {READ_BOUND_S:g} s")
-            except Exception as error:
-                await self._failed(server_id, str(error) or repr(error))
+            except (Retry, OperatorMustAct) as error:
+                await self._failed(server_id, str(error))
+            except Exception as error:  # nothing that a server answers ends us
+                log.exception("driver failed", server_id=server_id)
+                await self._failed(server_id, repr(error))
             else:
                 now = self._clock.now()
                 await self._store.replace(server_id, inventory, begun_at, now, now + self._every)

@@ -1,0 +1,76 @@
+"""Looks at every server for what we switched off and somebody switched on again."""
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from ringfence.errors import Retry
+from ringfence.kafka.shell import UNWELL, wait_or_stop
+from ringfence.observe.health import Progress
+from suspender.upkeep.look import Looker
+from suspender.upkeep.metrics import DRIFTING
+from suspender.upkeep.per_server import PerServer
+
+LEASE = timedelta(minutes=10)
+"""A look that a killed process had begun is begun again after this."""
+LOOK_AGAIN = timedelta(seconds=30)
+"""After a repair: whether it is off is seen soon."""
+TURN_EVERY_S = 1.0
+log = structlog.get_logger()
+
+
+class DriftLoop:
+    """The slow loop over all servers that have a driver; one replica looks at a server at a time.
+
+    One direction only: what is off is never switched on here. Paused servers are left alone.
+    """
+
+    def __init__(self, looker: Looker, *, every_s: float, progress: Progress) -> None:
+        self._looker = looker
+        self._every = timedelta(seconds=every_s)
+        self._progress = progress
+        self._looks = PerServer()
+        self._registered = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look until `stop` is set; while the database does not answer, try again."""
+        try:
+            while not stop.is_set():
+                try:
+                    await self._turn()
+                except UNWELL as error:
+                    log.warning("drift waits", reason=repr(error))
+                self._progress.turned()
+                await wait_or_stop(stop, TURN_EVERY_S)
+        finally:
+            await self._looks.cancel()
+
+    async def _turn(self) -> None:
+        self._looks.collect()
+        store, drivers, now = self._looker.store, self._looker.drivers, self._looker.clock.now()
+        if not self._registered:
+            await store.register(list(drivers), now)
+            self._registered = True
+        free = [server_id for server_id in drivers if not self._looks.is_busy(server_id)]
+        for server_id in await store.claim(free, now, now + LEASE):
+            self._looks.start(server_id, self._look(server_id))
+        drifting = await store.drifting()
+        for server_id in drivers:
+            DRIFTING.labels(server_id).set(drifting.get(server_id, 0))
+
+    async def _look(self, server_id: str) -> None:
+        store, clock, error, every = self._looker.store, self._looker.clock, "", self._every
+        try:
+            await store.end_over(server_id, clock.now())
+            try:
+                seen = await self._looker.look(server_id)
+                if any(each.repaired for each in seen.found):
+                    every = min(every, LOOK_AGAIN)
+            except Retry as reason:  # the worker's alarms say that a server does not answer
+                error = str(reason)
+                log.warning("not looked at for drift", server_id=server_id, reason=error)
+            now = clock.now()
+            await store.looked(server_id, error, now, now + every)
+        except UNWELL as reason:  # the lease brings it again
+            log.warning("drift waits", server_id=server_id, reason=repr(reason))

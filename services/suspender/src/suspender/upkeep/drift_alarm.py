@@ -1,0 +1,109 @@
+"""The words of the alarms about drift: pure."""
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from ringfence.events.account import Service
+from ringfence.money import format_micro
+from ringfence.postgres.alarms import AlarmText
+from suspender.elements import Element, ServiceKey
+
+DRIFT_ALARM = "drift"
+CALL_ALARM = "call-while-off"
+REPAIRS_PER_HOUR = 3
+HOUR = timedelta(hours=1)
+_KINDS = {
+    "gateway": "gateway",
+    "extensions": "extension",
+    "outbound": "the right to call out of extension",
+    "domain": "domain",
+    "peer": "peer",
+}
+_PERSON = (
+    "A person, or a program that writes the server's settings, switched it on: the server's own log"
+    " may say who."
+)
+
+
+class OutboundCall(NamedTuple):
+    """A call that a service made, though it was confirmed off when the call was answered."""
+
+    service: ServiceKey
+    server_id: str
+    number: str
+    answered_at: datetime
+    cost_micro: int
+    currency: str
+
+    @property
+    def words(self) -> str:
+        """Number, time and cost."""
+        cost = f"{format_micro(self.cost_micro)} {self.currency}"
+        return (
+            f"a call to {self.number or 'an unknown number'}, answered on"
+            f" {self.answered_at:%Y-%m-%d at %H:%M:%S} UTC, which cost {cost}"
+        )
+
+
+class Suspect(NamedTuple):
+    """An element that we switched off, by what is on record of it."""
+
+    element: Element
+    owner: ServiceKey
+    product: Service
+    confirmed_at: datetime
+
+
+def element_words(server_id: str, element: Element) -> str:
+    """How people know an element."""
+    scope = f" of {element.tenant}" if element.tenant not in ("", element.name) else ""
+    return f"{_KINDS[element.way]} {element.name}{scope} on server {server_id}"
+
+
+def recent(repairs: list[datetime], now: datetime) -> list[datetime]:
+    """The repairs that count: those of the last hour."""
+    return [at for at in repairs if at > now - HOUR]
+
+
+def drift_alarm(
+    server_id: str, suspect: Suspect, repairs: list[datetime], *, repaired: bool, call: str
+) -> AlarmText:
+    """The alarm `drift`; `repairs` are those of the last hour, the one of now included."""
+    account_id, service_id = suspect.owner
+    found = f" Found by {call}." if call else ""
+    return AlarmText(
+        message=f"{element_words(server_id, suspect.element)} is on, though it was switched off for"
+        f" client {account_id}, product {service_id} ({suspect.product.name}), and read back as off"
+        f" on {suspect.confirmed_at:%Y-%m-%d at %H:%M} UTC.{found} {_done(repairs, repaired)}",
+        what_to_do=f"{_PERSON} If the client may call, end what keeps him off: ringfence services"
+        f" {account_id} says what it is. If not, see to it that nothing switches it on again."
+        f"{'' if repaired else _BY_HAND.format(service_id)} docs/runbooks/drift.md",
+        severity="warning" if repaired else "critical",
+        account_id=account_id,
+    )
+
+
+_BY_HAND = " Then: ringfence service reapply {}, or switch it off at the server by hand."
+
+
+def _done(repairs: list[datetime], repaired: bool) -> str:
+    if repaired:
+        return f"It is switched off again ({len(repairs)} of at most {REPAIRS_PER_HOUR} an hour)."
+    again = min(repairs) + HOUR
+    return (
+        f"It was switched off again {len(repairs)} times within an hour, so it is left on until"
+        f" {again:%H:%M} UTC."
+    )
+
+
+def call_alarm(call: OutboundCall) -> AlarmText:
+    """The alarm `call-while-off`: a call got out though all that we switched off is off."""
+    account_id, service_id = call.service
+    return AlarmText(
+        message=f"client {account_id}, product {service_id} on server {call.server_id} is off and"
+        f" made {call.words}. All that was switched off for it is off.",
+        what_to_do="Find by which gateway the call left, and name it in the product; or it was"
+        " switched on for a moment and off again. docs/runbooks/drift.md",
+        severity="critical",
+        account_id=account_id,
+    )

@@ -1,0 +1,92 @@
+"""Looks at once where a call shows that a service which is off can call."""
+
+import asyncio
+
+import structlog
+
+from ringfence.breaker import Breaker
+from ringfence.errors import Retry
+from ringfence.kafka.shell import UNWELL, wait_or_stop
+from ringfence.observe.health import Progress
+from ringfence.pbx.emergency import is_emergency
+from suspender.elements import ServiceKey
+from suspender.upkeep.drift_alarm import OutboundCall
+from suspender.upkeep.look import Looker
+from suspender.upkeep.per_server import PerServer
+from suspender.upkeep.store_drift_calls import CallStore
+
+LOOK_EVERY_S = 5.0
+REST_S = 30.0
+"""A server that did not answer is looked at again after this."""
+log = structlog.get_logger()
+
+
+class CallWatch:
+    """Reads the balances of clients with a service that is off, every few seconds.
+
+    Where one moved by an outbound call that was answered after the cut, the service's elements are
+    looked at. What waits for a server that does not answer is lost with the process: the slow loop
+    comes to it. Calls that began before the cut, and emergency calls, are no drift.
+    """
+
+    def __init__(
+        self,
+        looker: Looker,
+        calls: CallStore,
+        *,
+        progress: Progress,
+        every_s: float = LOOK_EVERY_S,
+        rest_s: float = REST_S,
+    ) -> None:
+        self._looker = looker
+        self._calls = calls
+        self._progress = progress
+        self._every_s = every_s
+        self._rest_s = rest_s
+        self._looks = PerServer()
+        self._waiting: dict[str, dict[ServiceKey, OutboundCall]] = {}
+        self._breakers: dict[str, Breaker] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Watch until `stop` is set; while the database does not answer, try again."""
+        try:
+            while not stop.is_set():
+                try:
+                    await self._turn()
+                except UNWELL as error:
+                    log.warning("drift by calls waits", reason=repr(error))
+                self._progress.turned()
+                await wait_or_stop(stop, self._every_s)
+        finally:
+            await self._looks.cancel()
+
+    async def _turn(self) -> None:
+        self._looks.collect()
+        now = self._looker.clock.now()
+        await self._calls.end_over(now)
+        if moved := await self._calls.moved():
+            for call in await self._calls.calls(moved, now):
+                if not is_emergency(call.number) and call.server_id in self._looker.drivers:
+                    self._waiting.setdefault(call.server_id, {})[call.service] = call
+            await self._calls.seen(moved)
+        for server_id in list(self._waiting):
+            if not self._looks.is_busy(server_id) and self._breaker(server_id).allows():
+                self._looks.start(server_id, self._look(server_id, self._waiting.pop(server_id)))
+
+    def _breaker(self, server_id: str) -> Breaker:
+        return self._breakers.setdefault(server_id, Breaker(after=1, rest_s=self._rest_s))
+
+    async def _look(self, server_id: str, calls: dict[ServiceKey, OutboundCall]) -> None:
+        words = {service: call.words for service, call in calls.items()}
+        try:
+            seen = await self._looker.look(server_id, list(calls), words)
+            self._breaker(server_id).succeeded()
+            log.info("looked for drift after calls", server_id=server_id, services=len(calls))
+            for call in calls.values() if seen.looked_at else ():
+                if await self._calls.alarm_if_unexplained(call, self._looker.clock.now()):
+                    log.warning("call while off", server_id=server_id, service=call.service)
+        except UNWELL as reason:
+            if isinstance(reason, Retry):
+                self._breaker(server_id).failed()
+            self._waiting[server_id] = calls | self._waiting.get(server_id, {})
+            log.warning("not looked at for drift", server_id=server_id, reason=str(reason))

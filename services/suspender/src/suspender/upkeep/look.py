@@ -1,0 +1,92 @@
+"""One look at a server: which of the elements that we switched off are on."""
+
+import asyncio
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+import structlog
+
+from ringfence.clock import Clock
+from ringfence.errors import Retry
+from suspender.drivers.driver import OperatorMustAct, PbxDriver, Target
+from suspender.elements import Element, ServiceKey
+from suspender.upkeep.drift_alarm import Suspect
+from suspender.upkeep.metrics import DRIFT
+from suspender.upkeep.store_drift import DriftStore, Found
+
+CALL_BOUND_S = 120.0
+AT_ONCE = 500
+"""Elements of one call of a driver, at most."""
+log = structlog.get_logger()
+
+
+class Seen(NamedTuple):
+    """What came of a look: how many elements were looked at, and those that were on."""
+
+    looked_at: int
+    found: list[Found]
+
+
+class Looker:
+    """Looks at servers by drivers of its own. `woken` is set where the worker has to repair."""
+
+    def __init__(
+        self,
+        *,
+        store: DriftStore,
+        drivers: Mapping[str, PbxDriver],
+        clock: Clock,
+        woken: asyncio.Event,
+    ) -> None:
+        self.store = store
+        self.drivers = drivers
+        self.clock = clock
+        self._woken = woken
+
+    async def look(
+        self,
+        server_id: str,
+        services: Collection[ServiceKey] | None = None,
+        calls: Mapping[ServiceKey, str] | None = None,
+    ) -> Seen:
+        """Look at what we switched off, of all services or of some, and have it repaired.
+
+        `calls` are the calls that gave services away, in words. Raises Retry when the server does
+        not answer, whatever it was that it answered instead; that is no drift.
+        """
+        suspects = await self.store.suspects(server_id, self.clock.now(), services)
+        suspects.sort(key=lambda suspect: (suspect.element.tenant, suspect.element))
+        found: list[Found] = []
+        for first in range(0, len(suspects), AT_ONCE):
+            part = suspects[first : first + AT_ONCE]
+            began_at = self.clock.now()
+            live = await self._ask(server_id, part)
+            on = [suspect for suspect in part if suspect.element in live]
+            noted = await self.store.note_on(server_id, on, dict(calls or {}), self.clock.now())
+            off = {suspect.element for suspect in part} - live
+            await self.store.note_off(server_id, off, began_at, self.clock.now())
+            self._count(server_id, noted)
+            found += noted
+        return Seen(len(suspects), found)
+
+    async def _ask(self, server_id: str, suspects: list[Suspect]) -> frozenset[Element]:
+        targets = [Target(suspect.element, suspect.product) for suspect in suspects]
+        try:
+            async with asyncio.timeout(CALL_BOUND_S):
+                return await self.drivers[server_id].live(targets)
+        except TimeoutError as error:
+            raise Retry(f"no answer within {CALL_BOUND_S:g} s") from error
+        except (Retry, OperatorMustAct) as error:
+            raise Retry(str(error)) from error
+        except Exception as error:  # nothing that a server answers ends us
+            log.exception("driver failed", server_id=server_id)
+            raise Retry(repr(error)) from error
+
+    def _count(self, server_id: str, found: list[Found]) -> None:
+        for each in found:
+            DRIFT.labels(server_id).inc()
+            log.warning(
+                "drift", server_id=server_id, element=tuple(each.element), repaired=each.repaired
+            )
+        if any(each.repaired for each in found):
+            self._woken.set()

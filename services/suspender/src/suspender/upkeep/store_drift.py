@@ -1,0 +1,273 @@
+"""What we switched off and is on: what to look at, what was found, and what is done about it."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, cast
+
+from ringfence.events.account import Service
+from ringfence.postgres.pool import Connection, Pool
+from suspender.announce import element_subject
+from suspender.elements import Element, ServiceKey
+from suspender.store import ALARMS
+from suspender.store_elements import (
+    RECORD_COLUMNS,
+    element_columns,
+    element_of,
+    key_columns,
+    record_of,
+    situation_of,
+    switch_off_again,
+)
+from suspender.upkeep.drift_alarm import (
+    DRIFT_ALARM,
+    HOUR,
+    REPAIRS_PER_HOUR,
+    Suspect,
+    drift_alarm,
+    recent,
+)
+
+# What a service that is due has on record, or names, is its turn's to bring off or on.
+_SUSPECTS = f"""
+select {RECORD_COLUMNS}, o.confirmed_at, s.product
+from suspender.switched_off o
+join suspender.service s on s.account_id = o.account_id and s.service_id = o.service_id
+where o.server_id = $1 and o.was_on and not o.released and o.confirmed_at is not null
+    and s.live and s.product is not null and s.wanted_seq = s.confirmed_seq
+    and not exists (
+        select from suspender.named_element n
+        join suspender.service c on c.account_id = n.account_id and c.service_id = n.service_id
+        where (n.server_id, n.tenant) = (o.server_id, o.tenant) and n.way in (o.way, 'listed')
+            and n.element in (o.element, '*') and c.wanted_seq > c.confirmed_seq
+    )
+    and not exists (
+        select from suspender.server_pause p where p.server_id = o.server_id
+            and (p.paused_until is null or p.paused_until > $2)
+    )
+"""  # noqa: S608 - constants
+_OF_SERVICES = """ and exists (
+    select from unnest($3::text[], $4::text[]) as k (account_id, service_id)
+    where (k.account_id, k.service_id) = (o.account_id, o.service_id) or exists (
+        select from suspender.named_element n
+        where (n.account_id, n.service_id) = (k.account_id, k.service_id)
+            and (n.server_id, n.way, n.tenant) = (o.server_id, o.way, o.tenant)
+            and n.element in (o.element, '*')
+    )
+)"""
+_OF_ELEMENTS = """ and exists (
+    select from unnest($3::text[], $4::text[], $5::text[]) as e (way, tenant, name)
+    where (e.way, e.tenant, e.name) = (o.way, o.tenant, o.element)
+)"""
+_LOCK = """
+select from suspender.switched_off o
+join unnest($2::text[], $3::text[], $4::text[]) as e (way, tenant, name)
+    on (o.server_id, o.way, o.tenant, o.element) = ($1, e.way, e.tenant, e.name)
+order by o.way, o.tenant, o.element for update of o
+"""
+_FOUND = """
+insert into suspender.drift as d (server_id, way, tenant, element, account_id, service_id,
+    drifting, found_at, seen_at, repairs, given_up, call)
+values ($1, $2, $3, $4, $5, $6, true, $7, $7, $8, $9, $10)
+on conflict (server_id, way, tenant, element) do update set
+    account_id = excluded.account_id, service_id = excluded.service_id, drifting = true,
+    found_at = case when d.drifting then d.found_at else excluded.found_at end,
+    seen_at = excluded.seen_at, repairs = excluded.repairs, given_up = excluded.given_up,
+    call = case when d.drifting and excluded.call = '' then d.call else excluded.call end
+"""
+# What is no longer to be off by us, or is on record no more.
+_OVER = """
+select d.way, d.tenant, d.element from suspender.drift d
+where d.server_id = $1 and d.drifting and not exists (
+    select from suspender.switched_off o
+    join suspender.service s on s.account_id = o.account_id and s.service_id = o.service_id
+    where (o.server_id, o.way, o.tenant, o.element) = (d.server_id, d.way, d.tenant, d.element)
+        and o.was_on and not o.released and s.wanted = 'suspended'
+)
+"""
+
+
+class Found(NamedTuple):
+    """An element that was on. `repaired`: the worker was asked to switch it off again."""
+
+    element: Element
+    repaired: bool
+
+
+class DriftStore:
+    """The rows of the looks for drift."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def register(self, server_ids: Collection[str], now: datetime) -> None:
+        """Have these servers looked at, and no others."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(
+                "insert into suspender.drift_look (server_id, next_at)"
+                " select server_id, $2 from unnest($1::text[]) as s (server_id)"
+                " on conflict do nothing",
+                list(server_ids),
+                now,
+            )
+            await connection.execute(
+                "delete from suspender.drift_look where server_id <> all($1)", list(server_ids)
+            )
+
+    async def claim(
+        self, server_ids: Collection[str], now: datetime, lease_until: datetime
+    ) -> list[str]:
+        """Those of the servers that are due to be looked at, for us alone until the lease ends."""
+        rows = await self._pool.fetch(
+            "update suspender.drift_look l set next_at = $3 where server_id in ("
+            "   select server_id from suspender.drift_look"
+            "   where server_id = any($1) and next_at <= $2 for update skip locked"
+            " ) and not exists ("
+            "   select from suspender.server_pause p where p.server_id = l.server_id"
+            "     and (p.paused_until is null or p.paused_until > $2)"
+            " ) returning server_id",
+            list(server_ids),
+            now,
+            lease_until,
+        )
+        return [row["server_id"] for row in rows]
+
+    async def looked(self, server_id: str, error: str, now: datetime, next_at: datetime) -> None:
+        """A look at a server ended; `error` is empty if the server answered."""
+        await self._pool.execute(
+            "update suspender.drift_look set next_at = $4, error = $2,"
+            " looked_at = case when $2 = '' then $3 else looked_at end where server_id = $1",
+            server_id,
+            error[:1000].replace("\x00", "\ufffd"),
+            now,
+            next_at,
+        )
+
+    async def suspects(
+        self, server_id: str, now: datetime, services: Collection[ServiceKey] | None = None
+    ) -> list[Suspect]:
+        """What we switched off on a server and is to be off still, of all or of some services."""
+        async with self._pool.acquire() as acquired:
+            connection = cast(Any, acquired)
+            if services is None:
+                return await _suspects(connection, server_id, now, _SUSPECTS, ())
+            query = _SUSPECTS + _OF_SERVICES
+            return await _suspects(connection, server_id, now, query, key_columns(services))
+
+    async def note_on(
+        self, server_id: str, on: Sequence[Suspect], calls: dict[ServiceKey, str], now: datetime
+    ) -> list[Found]:
+        """These are on: have them switched off again, unless it was done too often; alarm.
+
+        What was confirmed anew since it was looked at, or is to be on by now, is passed over: so
+        two looks at the same time count once.
+        """
+        if not on:
+            return []
+        seen = {suspect.element: suspect.confirmed_at for suspect in on}
+        wanted = element_columns(seen)
+        async with self._pool.acquire() as acquired, acquired.transaction():
+            connection = cast(Any, acquired)
+            await connection.execute(_LOCK, server_id, *wanted)
+            query = _SUSPECTS + _OF_ELEMENTS
+            current = await _suspects(connection, server_id, now, query, wanted)
+            return [
+                await _note_one(connection, server_id, suspect, calls.get(suspect.owner, ""), now)
+                for suspect in current
+                if suspect.confirmed_at == seen[suspect.element]
+            ]
+
+    async def note_off(
+        self, server_id: str, off: Collection[Element], began_at: datetime, now: datetime
+    ) -> None:
+        """These were off in a look that began then: their alarms end."""
+        async with self._pool.acquire() as acquired, acquired.transaction():
+            connection = cast(Any, acquired)
+            rows = await connection.fetch(
+                "select d.way, d.tenant, d.element from suspender.drift d"
+                " join unnest($2::text[], $3::text[], $4::text[]) as e (way, tenant, name)"
+                " on (d.server_id, d.way, d.tenant, d.element) = ($1, e.way, e.tenant, e.name)"
+                " where d.drifting and d.seen_at < $5 order by 1, 2, 3 for update of d",
+                server_id,
+                *element_columns(off),
+                began_at,
+            )
+            await _end(connection, server_id, [element_of(row) for row in rows], now)
+
+    async def end_over(self, server_id: str, now: datetime) -> None:
+        """What is no longer to be off is no drift any more; what is long over is forgotten."""
+        async with self._pool.acquire() as acquired, acquired.transaction():
+            connection = cast(Any, acquired)
+            rows = await connection.fetch(_OVER, server_id)
+            await _end(connection, server_id, [element_of(row) for row in rows], now)
+            await connection.execute(
+                "delete from suspender.drift where not drifting and seen_at < $1", now - HOUR
+            )
+
+    async def drifting(self) -> dict[str, int]:
+        """How many elements are on though they should not be, by server."""
+        rows = await self._pool.fetch(
+            "select server_id, count(*) from suspender.drift where drifting group by server_id"
+        )
+        return {row[0]: row[1] for row in rows}
+
+
+async def _suspects(
+    connection: Connection, server_id: str, now: datetime, query: str, arguments: Sequence[object]
+) -> list[Suspect]:
+    """Those rows of a query whose elements are to be off by all that is known now."""
+    rows = await connection.fetch(query, server_id, now, *arguments)
+    records = {record.element: record for record in map(record_of, rows)}
+    situation = await situation_of(connection, server_id, records, records)
+    return [
+        Suspect(
+            element_of(row),
+            (row["account_id"], row["service_id"]),
+            Service.model_validate(row["product"]),
+            row["confirmed_at"],
+        )
+        for row in rows
+        if situation.is_to_be_off(element_of(row))
+    ]
+
+
+async def _note_one(
+    connection: Connection, server_id: str, suspect: Suspect, call: str, now: datetime
+) -> Found:
+    element = suspect.element
+    before = await connection.fetchrow(
+        "select repairs, drifting, given_up from suspender.drift"
+        " where (server_id, way, tenant, element) = ($1, $2, $3, $4)",
+        server_id,
+        *element,
+    )
+    repairs = recent(before["repairs"], now) if before else []
+    repaired = len(repairs) < REPAIRS_PER_HOUR
+    if repaired:
+        await switch_off_again(connection, server_id, [element], now)
+        repairs.append(now)
+    await connection.execute(
+        _FOUND, server_id, *element, *suspect.owner, now, repairs, not repaired, call
+    )
+    subject = element_subject(server_id, element)
+    if before and before["drifting"] and not before["given_up"] and not repaired:
+        await ALARMS.end_alarm(connection, DRIFT_ALARM, subject, now)  # it says another thing now
+    text = drift_alarm(server_id, suspect, repairs, repaired=repaired, call=call)
+    await ALARMS.raise_alarm(connection, DRIFT_ALARM, subject, text, now)
+    return Found(element, repaired)
+
+
+async def _end(
+    connection: Connection, server_id: str, elements: Sequence[Element], now: datetime
+) -> None:
+    if not elements:
+        return
+    await connection.execute(
+        "update suspender.drift d set drifting = false, given_up = false, seen_at = $5"
+        " from unnest($2::text[], $3::text[], $4::text[]) as e (way, tenant, name)"
+        " where (d.server_id, d.way, d.tenant, d.element) = ($1, e.way, e.tenant, e.name)",
+        server_id,
+        *element_columns(elements),
+        now,
+    )
+    for element in elements:
+        await ALARMS.end_alarm(connection, DRIFT_ALARM, element_subject(server_id, element), now)

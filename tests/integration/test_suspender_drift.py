@@ -1,0 +1,445 @@
+"""What we switched off and somebody switched on: found, switched off again, alarmed."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from prometheus_client import REGISTRY
+from upkeep_harness import Rows
+
+from ringfence.clock import Clock, SystemClock
+from ringfence.errors import Retry
+from ringfence.events.account import Service
+from ringfence.observe.health import Progress
+from ringfence.postgres.pool import Pool, open_pool
+from ringfence.testing.clock import FixedClock
+from ringfence.testing.records import account
+from ringfence.testing.wait import until
+from suspender.drivers.driver import Target
+from suspender.elements import Element
+from suspender.upkeep.drift import DriftLoop
+from suspender.upkeep.drift_calls import CallWatch
+from suspender.upkeep.look import Looker
+from suspender.upkeep.store_drift import DriftStore
+from suspender.upkeep.store_drift_calls import CallStore
+
+UNIT = 1_000_000
+TRUNK = Element("gateway", "", "aa-bb")
+OTHER = Element("gateway", "", "cc-dd")
+PRODUCT = (
+    account().services[0].model_copy(update={"suspend_by": "gateway", "gateway_ids": ("aa-bb",)})
+)
+OWNER = ("1001", "svc-1001")
+
+
+class Panel:
+    """A server as the set of elements that are on."""
+
+    at_once = 100
+
+    def __init__(self) -> None:
+        self.on: set[Element] = set()
+        self.error: Exception | None = None
+        self.asked: list[set[Element]] = []
+
+    async def live(self, targets: Collection[Target]) -> frozenset[Element]:
+        self.asked.append({target.element for target in targets})
+        if self.error is not None:
+            raise self.error
+        return frozenset(self.on & self.asked[-1])
+
+
+class Watch:
+    """A panel, its records, and the looks at it."""
+
+    def __init__(self, rows: Rows, clock: Clock | None = None) -> None:
+        self.rows = rows
+        self.panel = Panel()
+        self.clock = clock or SystemClock()
+        self.woken = asyncio.Event()
+        self.looker = Looker(
+            store=DriftStore(rows.pool),
+            drivers={"pbx1": self.panel},
+            clock=self.clock,
+            woken=self.woken,
+        )
+
+    async def client(self, *, product: Service = PRODUCT, **service: Any) -> None:
+        """A client who is off by gateway, with what is on record of it."""
+        await self.rows.client(services=(product,))
+        await self.rows.service("1001", product, **service)
+        await self.rows.record(TRUNK, OWNER)
+
+    async def look(self) -> list[tuple[str, bool]]:
+        """A look at the server: what was on, and whether it is repaired."""
+        seen = await self.looker.look("pbx1")
+        return [(found.element.name, found.repaired) for found in seen.found]
+
+    async def waits(self) -> list[str]:
+        """The elements that the worker is to switch off again."""
+        found = await self.rows.sql(
+            "select element from suspender.switched_off where confirmed_at is null order by 1"
+        )
+        return [row["element"] for row in found]
+
+    async def repaired(self) -> None:
+        """The worker did it."""
+        self.panel.on.clear()
+        await self.rows.sql(
+            "update suspender.switched_off set confirmed_at = $1 where confirmed_at is null",
+            self.clock.now(),
+        )
+
+    @asynccontextmanager
+    async def looping(self, every_s: float = 300) -> AsyncIterator[None]:
+        """The slow loop runs."""
+        loop = DriftLoop(self.looker, every_s=every_s, progress=Progress("drift"))
+        async with running(loop):
+            yield
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """The watch over calls runs."""
+        calls, progress = CallStore(self.rows.pool), Progress("calls")
+        async with running(
+            CallWatch(self.looker, calls, progress=progress, every_s=0.05, rest_s=0.1)
+        ):
+            yield
+
+
+@asynccontextmanager
+async def running(loop: DriftLoop | CallWatch) -> AsyncIterator[None]:
+    stop = asyncio.Event()
+    task = asyncio.create_task(loop.run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[Pool]:
+    async with await open_pool(database, service="suspender", size=6) as pool:
+        yield pool
+
+
+@pytest.fixture
+def rows(database: str, pool: Pool) -> Rows:
+    return Rows(database, pool)
+
+
+@pytest.fixture
+def watch(rows: Rows) -> Watch:
+    return Watch(rows)
+
+
+async def test_what_we_switched_off_and_is_on_is_switched_off_again(
+    watch: Watch, rows: Rows
+) -> None:
+    await watch.client()
+    watch.panel.on = {TRUNK}
+    before = count()
+    assert await watch.look() == [("aa-bb", True)]
+    assert await watch.waits() == ["aa-bb"]
+    assert watch.woken.is_set()
+    assert count() == before + 1
+    (alarm,) = await rows.published()
+    assert (alarm.key, alarm.subject, alarm.severity) == (
+        "drift",
+        "pbx1/gateway/aa-bb",
+        "warning",
+    )
+    assert "gateway aa-bb on server pbx1 is on, though" in alarm.message
+    assert "client 1001, product svc-1001 (PBX of 1001)" in alarm.message
+    assert alarm.account_id == "1001"
+    assert "docs/runbooks/drift.md" in alarm.what_to_do
+    await watch.repaired()
+    assert await watch.look() == []
+    assert [state for _, _, state in await rows.alarms()] == ["raised", "ended"]
+    assert await rows.value("select count(*) from report.drift") == 0
+
+
+def count() -> float:
+    labels = {"server": "pbx1"}
+    return REGISTRY.get_sample_value("ringfence_suspender_drift_total", labels) or 0
+
+
+async def test_it_is_counted_once_while_the_worker_is_at_it(watch: Watch) -> None:
+    await watch.client()
+    watch.panel.on = {TRUNK}
+    await watch.look()
+    assert await watch.look() == []
+    assert watch.panel.asked == [{TRUNK}]
+
+
+async def test_two_looks_at_the_same_time_count_once(watch: Watch, rows: Rows) -> None:
+    await watch.client()
+    watch.panel.on = {TRUNK}
+    found = await asyncio.gather(*(watch.look() for _ in range(4)))
+    assert sorted(found, reverse=True) == [[("aa-bb", True)], [], [], []]
+    assert await rows.value("select cardinality(repairs) from suspender.drift") == 1
+
+
+async def test_the_fourth_time_within_an_hour_is_alarmed_only(rows: Rows) -> None:
+    clock = FixedClock(datetime.now(UTC))
+    watch = Watch(rows, clock)
+    await watch.client()
+    for _ in range(3):
+        watch.panel.on = {TRUNK}
+        assert await watch.look() == [("aa-bb", True)]
+        await watch.repaired()
+        clock.move(minutes=1)
+        await watch.look()
+        clock.move(minutes=14)
+    watch.panel.on = {TRUNK}
+    assert await watch.look() == [("aa-bb", False)]
+    assert await watch.look() == [("aa-bb", False)]
+    assert await watch.waits() == []
+    assert [state for _, _, state in await rows.alarms()] == ["raised", "ended"] * 3 + ["raised"]
+    last = (await rows.published())[-1]
+    assert last.severity == "critical"
+    assert "3 times within an hour" in last.message
+    assert "ringfence service reapply svc-1001" in last.what_to_do
+    clock.move(minutes=16)
+    assert await watch.look() == [("aa-bb", True)]
+
+
+async def test_an_open_alarm_says_when_repairing_stops(rows: Rows) -> None:
+    clock = FixedClock(datetime.now(UTC))
+    watch = Watch(rows, clock)
+    await watch.client()
+    for _ in range(4):
+        watch.panel.on = {TRUNK}
+        await watch.look()
+        await watch.repaired()
+        clock.move(minutes=1)
+    assert [(each.state, each.severity) for each in await rows.published()] == [
+        ("raised", "warning"),
+        ("ended", "warning"),
+        ("raised", "critical"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "case", ["on", "due", "shadow", "released", "found off", "unconfirmed", "paused", "claimed"]
+)
+async def test_what_is_not_confirmed_off_is_not_looked_at(
+    watch: Watch, rows: Rows, case: str
+) -> None:
+    await watch.client(off=case != "on", due=case == "due", live=case != "shadow")
+    changes = {
+        "released": "update suspender.switched_off set released = true",
+        "found off": "update suspender.switched_off set was_on = false",
+        "unconfirmed": "update suspender.switched_off set confirmed_at = null",
+        "paused": "insert into suspender.server_pause values ('pbx1', now(), null, 'olga')",
+    }
+    if case in changes:
+        await rows.sql(changes[case])
+    if case == "claimed":  # by a product that is to be on
+        await rows.service("1002", PRODUCT, off=False)
+        await rows.name("1002", "svc-1001", TRUNK)
+    watch.panel.on = {TRUNK}
+    assert await watch.look() == []
+    assert watch.panel.asked == []
+    assert await rows.alarms() == []
+
+
+async def test_what_left_the_product_is_looked_at_while_its_hold_lasts(
+    watch: Watch, rows: Rows
+) -> None:
+    await watch.client(departed=True)
+    await rows.sql("delete from suspender.named_element")
+    watch.panel.on = {TRUNK}
+    assert await watch.look() == [("aa-bb", True)]
+
+
+async def test_what_is_off_and_not_on_record_is_never_touched(watch: Watch, rows: Rows) -> None:
+    await watch.client()
+    await rows.name(*OWNER, OTHER)
+    async with watch.looping(every_s=0.01):
+        await until(lambda: len(watch.panel.asked) >= 2)
+    assert watch.panel.asked[0] == {TRUNK}
+    assert await watch.waits() == []
+    assert await rows.alarms() == []
+
+
+@pytest.mark.parametrize("error", [Retry("no answer"), ValueError("odd answer")])
+async def test_a_server_that_does_not_answer_is_no_drift(
+    watch: Watch, rows: Rows, error: Exception
+) -> None:
+    await watch.client()
+    watch.panel.on, watch.panel.error = {TRUNK}, error
+    async with watch.looping(every_s=0.01):
+        await until(lambda: len(watch.panel.asked) >= 2)
+        assert await rows.alarms() == []
+        assert await rows.value("select error from report.drift_look") != ""
+        watch.panel.error = None
+        await until(watch.waits)
+    assert await rows.value("select error from report.drift_look") == ""
+
+
+async def test_an_alarm_ends_when_the_service_is_to_be_on(watch: Watch, rows: Rows) -> None:
+    await watch.client()
+    watch.panel.on = {TRUNK}
+    async with watch.looping(every_s=0.01):
+        await until(watch.waits)
+        await rows.sql("delete from suspender.switched_off")
+        await until(lambda: _ended(rows))
+    assert await rows.value("select count(*) from report.drift") == 0
+
+
+async def _ended(rows: Rows) -> bool:
+    return ("drift", "pbx1/gateway/aa-bb", "ended") in await rows.alarms()
+
+
+async def test_how_many_are_on_is_a_metric(watch: Watch) -> None:
+    await watch.client()
+    watch.panel.on = {TRUNK}
+    async with watch.looping(every_s=0.01):
+        await until(lambda: gauge() == 1)
+        await watch.repaired()
+        await until(lambda: gauge() == 0)
+
+
+def gauge() -> float | None:
+    return REGISTRY.get_sample_value("ringfence_suspender_drifting", {"server": "pbx1"})
+
+
+async def charge(
+    rows: Rows, version: int, answered_at: datetime, account_id: str = "1001", **more: Any
+) -> None:
+    """A call of a service is rated: the ledger has it, and the balance moved."""
+    told = {
+        "service_id": f"svc-{account_id}",
+        "direction": "outbound",
+        "number": "14165550100",
+        "started_at": answered_at.isoformat(),
+        "answered_at": answered_at.isoformat(),
+        **more,
+    }
+    await rows.sql(
+        "insert into rating.account values ($1, 'CAD', -$2::bigint, $2)"
+        " on conflict (account_id) do update set version = excluded.version",
+        account_id,
+        version,
+    )
+    await rows.sql(
+        "insert into rating.ledger (account_id, version, entry_id, kind, amount_micro,"
+        " balance_after_micro, cause_id, occurred_at, input_hash, explanation)"
+        " values ($1, $2, $3, 'charge', $4, 0, $3, now(), '', $5)",
+        account_id,
+        version,
+        uuid4(),
+        -31_500,
+        json.dumps(told),
+    )
+
+
+def ago(**time: float) -> datetime:
+    return datetime.now(UTC) - timedelta(**time)
+
+
+async def test_a_call_after_the_cut_is_looked_into_at_once(watch: Watch, rows: Rows) -> None:
+    await watch.client()
+    watch.panel.on = {TRUNK}
+    async with watch.watching():
+        await charge(rows, 7, ago(minutes=5))
+        await until(watch.waits)
+    (alarm,) = await rows.published()
+    assert alarm.key == "drift"
+    assert "a call to 14165550100, answered on" in alarm.message
+    assert "which cost 0.0315 CAD" in alarm.message
+
+
+@pytest.mark.parametrize(
+    ("answered_s", "direction"), [(-600, "outbound"), (59, "outbound"), (600, "inbound")]
+)
+async def test_calls_that_began_before_the_cut_or_came_in_are_no_drift(
+    watch: Watch, rows: Rows, answered_s: int, direction: str
+) -> None:
+    await watch.client()
+    watch.panel.on = {TRUNK}
+    cut = await rows.value("select confirmed_at from suspender.service")
+    await charge(rows, 7, cut + timedelta(seconds=answered_s), direction=direction)
+    async with watch.watching():
+        await until(lambda: _seen(rows, 7))
+    assert watch.panel.asked == []
+
+
+async def _seen(rows: Rows, version: int) -> bool:
+    found = await rows.sql("select version from suspender.drift_balance")
+    return [row["version"] for row in found] == [version]
+
+
+async def test_only_the_service_that_called_is_looked_at(watch: Watch, rows: Rows) -> None:
+    await watch.client()
+    other = PRODUCT.model_copy(update={"service_id": "svc-1002", "gateway_ids": ("cc-dd",)})
+    await rows.client("1002", services=(other,))
+    await rows.service("1002", other)
+    await rows.record(OTHER, ("1002", "svc-1002"))
+    watch.panel.on = {TRUNK, OTHER}
+    await charge(rows, 7, ago(minutes=5))
+    async with watch.watching():
+        await until(watch.waits)
+        await charge(rows, 3, ago(minutes=70), "1002")
+        await until(lambda: _count(rows, 2))
+    assert watch.panel.asked == [{TRUNK}]
+
+
+async def _count(rows: Rows, expected: int) -> bool:
+    return await rows.value("select count(*) from suspender.drift_balance") == expected
+
+
+async def test_a_call_is_not_lost_while_the_server_does_not_answer(
+    watch: Watch, rows: Rows
+) -> None:
+    await watch.client()
+    watch.panel.on, watch.panel.error = {TRUNK}, Retry("no answer")
+    await charge(rows, 7, ago(minutes=5))
+    async with watch.watching():
+        await until(lambda: len(watch.panel.asked) >= 2)
+        watch.panel.error = None
+        await until(watch.waits)
+
+
+async def test_a_call_while_all_is_off_is_alarmed_until_it_is_off_anew(
+    watch: Watch, rows: Rows
+) -> None:
+    await watch.client()
+    await charge(rows, 7, ago(minutes=5))
+    async with watch.watching():
+        await until(rows.alarms)
+        assert await rows.alarms() == [("call-while-off", "1001/svc-1001", "raised")]
+        await rows.sql("update suspender.service set confirmed_at = now()")
+        await until(lambda: _ended_call(rows))
+
+
+async def _ended_call(rows: Rows) -> bool:
+    return ("call-while-off", "1001/svc-1001", "ended") in await rows.alarms()
+
+
+@pytest.mark.parametrize("case", ["emergency", "repaired since", "being repaired"])
+async def test_a_call_that_is_explained_is_not_alarmed(watch: Watch, rows: Rows, case: str) -> None:
+    await watch.client()
+    await rows.record(OTHER, OWNER)
+    if case == "repaired since":
+        await rows.sql("update suspender.switched_off set confirmed_at = now()")
+    if case == "being repaired":
+        await rows.sql(
+            "update suspender.switched_off set confirmed_at = null where element = 'cc-dd'"
+        )
+    number = "911" if case == "emergency" else "14165550100"
+    await charge(rows, 7, ago(minutes=5), number=number)
+    async with watch.watching():
+        await until(lambda: _seen(rows, 7))
+        if case != "emergency":  # the second look begins when the first has ended
+            await until(lambda: len(watch.panel.asked) == 1)
+            await charge(rows, 8, ago(minutes=5))
+            await until(lambda: len(watch.panel.asked) == 2)
+    assert await rows.alarms() == []
