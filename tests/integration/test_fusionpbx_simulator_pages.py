@@ -453,6 +453,20 @@ async def test_a_hand_at_the_pages_brings_an_element_to_a_state(pbx, http):
         assert (await http.post("/_sim/hand", json=wrong)).status_code == 400
 
 
+async def test_changes_say_what_was_switched_and_when(pbx, http):
+    uuid = gateway(pbx).uuid
+    (await http.post("/_sim/hand", json={"kind": "gateways", "uuid": uuid})).raise_for_status()
+    hand = {"kind": "gateways", "uuid": uuid, "live": False}
+    (await http.post("/_sim/hand", json=hand)).raise_for_status()
+    changes = (await http.get("/_sim/changes")).json()
+    assert [(c["what"], c["value"], c["uuid"], c["at"]) for c in changes] == [
+        ("enabled", False, uuid, pbx.pbx.now()),
+        ("live", False, uuid, pbx.pbx.now()),
+    ]
+    later = await http.get("/_sim/changes", params={"after": str(changes[0]["number"])})
+    assert later.json() == changes[1:]
+
+
 async def test_the_state_shows_flags_live_calls_and_how_often_each_page_was_asked_for(pbx, http):
     await begin(http)
     (await http.delete("/_sim/requests")).raise_for_status()

@@ -1,6 +1,7 @@
 """`/_sim/`: how tests and the demonstration work the simulated PBX. Not part of FusionPBX."""
 
 from dataclasses import asdict, fields
+from itertools import takewhile
 from typing import Any
 
 from aiohttp import web
@@ -37,6 +38,7 @@ class Control:
             web.post("/_sim/calls", self.place_calls),
             web.post("/_sim/toggle", self.toggle),
             web.post("/_sim/hand", self.hand),
+            web.get("/_sim/changes", self.changes),
             web.post("/_sim/live", self.begin_calls),
             web.delete("/_sim/live", self.end_calls),
             web.put("/_sim/switch", self.set_switch),
@@ -138,6 +140,12 @@ class Control:
         if "live" in wanted and isinstance(thing, Gateway):
             self._pbx.set_live(thing, bool(wanted["live"]))
         return json_answer(asdict(thing))
+
+    async def changes(self, request: web.Request) -> web.Response:
+        """What was switched since the change of number `?after=...`, and when: `Change`."""
+        after = int(request.query.get("after", "0"))
+        newest = takewhile(lambda change: change.number > after, reversed(self._pbx.changes))
+        return json_answer([change._asdict() for change in newest][::-1])
 
     async def begin_calls(self, request: web.Request) -> web.Response:
         """Begin a call, or a list of them (`live.begin`); answers with the calls."""

@@ -2,12 +2,12 @@
 
 import re
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from ringfence_simulators.fusionpbx.calls import Call, CallSpec, make_call
 from ringfence_simulators.fusionpbx.journal import Journal
@@ -26,6 +26,7 @@ CACHE_S = 3600.0
 """How long FreeSWITCH keeps a directory entry that it has looked up."""
 
 KINDS = ("gateways", "extensions", "domains")
+CHANGES_KEPT = 100_000
 EMERGENCY = frozenset({"911", "112", "999", "933"})
 """Numbers that the routes let through whatever toll_allow says."""
 
@@ -35,6 +36,16 @@ class CachedEntry(NamedTuple):
 
     until: float
     toll_allow: str
+
+
+class Change(NamedTuple):
+    """What was switched, by anybody, and when (Unix seconds)."""
+
+    number: int
+    at: float
+    uuid: str
+    what: Literal["enabled", "live", "toll_allow"]
+    value: bool | str
 
 
 @dataclass
@@ -67,6 +78,8 @@ class Pbx:
     directory: dict[str, CachedEntry] = field(default_factory=dict)
     toll_names: list[str] = field(default_factory=list)
     """The default setting "toll allow": with names, the form of an extension offers only these."""
+    changes: deque[Change] = field(default_factory=lambda: deque(maxlen=CHANGES_KEPT))
+    """The newest; `Change.number` counts on from 1."""
     refused_calls: int = 0
     commands: Counter[str] = field(default_factory=Counter)
     """What was sent over the event socket, by the command's name."""
@@ -146,6 +159,7 @@ class Pbx:
             return False
         thing.enabled = not thing.enabled
         self.journal.write(kind=kind, uuid=uuid, enabled=thing.enabled)
+        self._note(uuid, "enabled", thing.enabled)
         if not self.event_socket:
             return True
         if isinstance(thing, Gateway):
@@ -163,6 +177,13 @@ class Pbx:
     def keep(self, extension: Extension) -> None:
         """Write an extension down as it is now, for the next start."""
         self.journal.write(kind="extension", extension=asdict(extension))
+        self._note(extension.uuid, "toll_allow", extension.toll_allow)
+
+    def _note(
+        self, uuid: str, what: Literal["enabled", "live", "toll_allow"], value: bool | str
+    ) -> None:
+        number = self.changes[-1].number + 1 if self.changes else 1
+        self.changes.append(Change(number, self.now(), uuid, what, value))
 
     @contextmanager
     def socket_down(self) -> Iterator[None]:
@@ -215,6 +236,7 @@ class Pbx:
         if gateway.live != live:
             gateway.live = live
             self.journal.write(kind="live", uuid=gateway.uuid, live=live)
+            self._note(gateway.uuid, "live", live)
 
     def flush_cache(self) -> None:
         """Forget every directory entry."""
