@@ -13,7 +13,9 @@ from accounts.confirmations import Confirmations
 from accounts.store import Store as AccountsStore
 from balance_watch.service import BalanceWatch
 from balance_watch.store import WatchStore
-from notifier.intake import Intake
+from notifier.owed.intake import Intake
+from notifier.owed.truth import Rules
+from notifier.service import renderer
 from notifier.store import Store as NotifierStore
 from notifier.template_files import load_templates
 from rating.books import Books
@@ -65,9 +67,12 @@ def _suspender(pool: Pool) -> Handler:
 
 
 def _notifier(pool: Pool) -> Handler:
+    templates = load_templates(None)
     return Intake(
         NotifierStore(pool),
-        templates=load_templates(None),
+        render=renderer(templates),
+        templates=templates,
+        rules=Rules(),
         operator_email="operator@example.com",
         clock=FixedClock(),
         wake=asyncio.Event(),

@@ -9,17 +9,23 @@ from uuid import UUID
 
 import asyncpg
 
-from notifier.attempts import Persistence
-from notifier.breaker import Breaker
-from notifier.intake import Intake
-from notifier.recovery import RecoveryLoop
-from notifier.sending import SendingLoop
-from notifier.smtp import Sender, SmtpServer
+from notifier.owed.intake import Intake
+from notifier.owed.reminders import ReminderLoop
+from notifier.owed.truth import Rules
+from notifier.sending.attempts import RetryPolicy
+from notifier.sending.breaker import Breaker
+from notifier.sending.in_hand import MailsInHand
+from notifier.sending.letter import Sender
+from notifier.sending.loop import Office as SendersOffice
+from notifier.sending.loop import SendingLoop
+from notifier.sending.recovery import RecoveryLoop
+from notifier.sending.smtp import SmtpServer
+from notifier.service import renderer
 from notifier.store import Store
 from notifier.template_files import load_templates
 from ringfence.events.account import AccountChanged
 from ringfence.events.alarm import Alarm
-from ringfence.events.balance import BalanceLow, BalanceZero
+from ringfence.events.balance import BalanceLow, BalanceRestored, BalanceZero
 from ringfence.events.model import EventData
 from ringfence.events.service import ServiceRestored, ServiceSuspended
 from ringfence.ids import derive
@@ -70,6 +76,12 @@ def zero(number: int = 1, **changes: Any) -> BalanceZero:
     return BalanceZero.model_validate(crossing(number, balance_micro=0, reason="credit") | changes)
 
 
+def risen(number: int = 2, **changes: Any) -> BalanceRestored:
+    """`balance.restored`: by default the balance rose above the threshold."""
+    levels = {"level_before": "low", "level": "ok", "balance_micro": 114_000_000}
+    return BalanceRestored.model_validate(crossing(number) | levels | changes)
+
+
 def switched(service_id: str, **changes: Any) -> dict[str, Any]:
     facts = {
         "account_id": "1042",
@@ -109,19 +121,34 @@ def alarm(subject: str = "1042/s-1", state: str = "raised", **changes: Any) -> A
     return Alarm.model_validate({"alarm_id": alarm_id, "subject": subject, "state": state} | facts)
 
 
+AT_ONCE = Rules(low_interval_s=0)
+"""No least interval between two alerts."""
+
+
 class Office:
     """The notifier's parts around one database, given events by hand."""
 
     def __init__(
-        self, pool: Pool, port: int, operator_email: str = "ops@example.net", **persistence: Any
+        self,
+        pool: Pool,
+        port: int,
+        operator_email: str = "ops@example.net",
+        rules: Rules = AT_ONCE,
+        **policy: Any,
     ) -> None:
         self.pool, self.port = pool, port
         self.store, self.clock, self.wake = Store(pool), FixedClock(NOON), asyncio.Event()
         self.breaker = Breaker()
-        self.persistence = Persistence(**persistence)
+        self.policy = RetryPolicy(**policy)
+        self.rules = rules
+        self.in_hand = MailsInHand(longest_s=30)
+        templates = load_templates(None)
+        self.render = renderer(templates)
         self.intake = Intake(
             self.store,
-            templates=load_templates(None),
+            render=self.render,
+            templates=templates,
+            rules=rules,
             operator_email=operator_email,
             clock=self.clock,
             wake=self.wake,
@@ -135,32 +162,40 @@ class Office:
         assert outcome.publish == []
         return [rejected.reason for rejected in outcome.reject]
 
-    def sending(self, data_s: float = 10) -> SendingLoop:
-        return SendingLoop(
-            self.store,
-            server=SmtpServer("127.0.0.1", self.port, command_s=5, data_s=data_s),
+    def sending(self, data_s: float = 10, **server: Any) -> SendingLoop:
+        reached = {"host": "127.0.0.1", "port": self.port, "command_s": 5, "data_s": data_s}
+        office = SendersOffice(
+            store=self.store,
+            render=self.render,
+            rules=self.rules,
+            server=SmtpServer(**reached | server),
             sender=Sender("billing@example.org", "Billing"),
             breaker=self.breaker,
-            persistence=self.persistence,
+            policy=self.policy,
+            in_hand=self.in_hand,
             clock=self.clock,
             wake=self.wake,
-            poll_s=0.02,
-            progress=Progress("smtp"),
+        )
+        return SendingLoop(office, poll_s=0.02, progress=Progress("smtp"))
+
+    def reminders(self) -> ReminderLoop:
+        return ReminderLoop(
+            self.store, clock=self.clock, wake=self.wake, progress=Progress("reminders")
         )
 
     def recovery(self) -> RecoveryLoop:
         return RecoveryLoop(
             self.store,
-            persistence=self.persistence,
+            policy=self.policy,
             clock=self.clock,
             progress=Progress("recovery"),
         )
 
     @asynccontextmanager
-    async def at_work(self, senders: int = 1) -> AsyncIterator[None]:
+    async def at_work(self, senders: int = 1, **server: Any) -> AsyncIterator[None]:
         """Senders run meanwhile; what they have in hand is finished at the end."""
         stop = asyncio.Event()
-        tasks = [asyncio.create_task(self.sending().run(stop)) for _ in range(senders)]
+        tasks = [asyncio.create_task(self.sending(**server).run(stop)) for _ in range(senders)]
         try:
             yield
         finally:

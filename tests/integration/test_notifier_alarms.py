@@ -114,7 +114,7 @@ async def test_without_an_operator_s_address_an_alarm_is_recorded_and_nothing_is
     await nobody.alarm(state="ended")
     rows = await nobody.rows()
     assert {(row["state"], row["last_error"]) for row in rows} == {
-        ("skipped", "no operator address is set")
+        ("dropped", "no operator address is set")
     }
     assert len(rows) == 3
 
@@ -124,7 +124,7 @@ async def test_the_end_is_not_mailed_to_an_operator_who_read_of_no_beginning(
 ) -> None:
     await Office(pool, office.port, operator_email="").alarm()
     await office.alarm(state="ended")
-    assert await office.states() == ["skipped", "skipped"]
+    assert await office.states() == ["dropped", "dropped"]
     assert "the beginning of this alarm was not mailed" in {
         row["last_error"] for row in await office.rows()
     }
@@ -140,9 +140,9 @@ async def test_an_alarm_that_ends_before_its_mail_is_sent_gives_no_mail(
     inbox.start()
     await office.alarm("1042/s-2")
     async with office.at_work():
-        await office.settled("superseded", "sent")
+        await office.settled("dropped", "sent")
     assert subjects(inbox) == ["Alarm: suspension-failed 1042/s-2"]
-    (pointless,) = (await by_state(office))["superseded"]
+    (pointless,) = (await by_state(office))["dropped"]
     assert pointless["last_error"] == "the alarm ended before this was sent"
 
 
@@ -174,10 +174,10 @@ async def test_five_hundred_alarms_within_a_minute_become_two_mails(
         await office.settled("sent")
         for number in range(1, 500):
             await office.alarm(f"c{number}/s")
-        assert await office.states() == ["pending", "sent"]
+        assert await office.states() == ["sent", "waiting"]
         office.clock.move(seconds=59)
         await office.alarm("c7/s")
-        assert await office.states() == ["pending", "sent"]
+        assert await office.states() == ["sent", "waiting"]
         office.clock.move(seconds=1)
         await office.settled("sent", "sent")
         for number in range(500):

@@ -52,7 +52,7 @@ def client(version: int, mode: str, minute: int = 0, **changes: Any) -> AccountC
 
 
 async def deferred(office: Office) -> bool:
-    return [(r["state"], r["attempts"]) for r in await office.rows()] == [("pending", 1)]
+    return [(r["state"], r["attempts"]) for r in await office.rows()] == [("waiting", 1)]
 
 
 async def reasons(office: Office) -> list[tuple[str, str, str]]:
@@ -68,9 +68,9 @@ async def test_a_client_in_shadow_gets_no_mail_and_what_would_be_sent_is_recorde
         await office.handle(BALANCE_ZERO, zero(2, hold=1), UUID(int=2))
     async with office.at_work():
         await office.alarm()
-        await office.settled("skipped", "skipped", "sent")
+        await office.settled("dropped", "dropped", "sent")
     assert len(inbox.messages()) == 1
-    would_be = [row for row in await office.rows() if row["state"] == "skipped"]
+    would_be = [row for row in await office.rows() if row["state"] == "dropped"]
     assert {row["template"] for row in would_be} == {"Low Balance Alert", "VoIP Zero Balance"}
     assert {row["last_error"] for row in would_be} == {WOULD_BE}
     assert {row["recipient"] for row in would_be} == {"ada@example.net"}
@@ -94,15 +94,18 @@ async def test_no_zero_mail_would_be_owed_where_a_live_client_is_owed_none(
     assert await office.rows() == []
 
 
-async def test_a_live_client_s_zero_mail_follows_the_switch_and_not_the_balance(
-    office: Office,
-) -> None:
+async def test_a_live_client_s_zero_mail_waits_for_the_switch(office: Office, inbox: Inbox) -> None:
     await office.handle(ACCOUNT_CHANGED, client(1, "live"))
     await office.handle(BALANCE_ZERO, zero(1, hold=1))
-    assert await office.rows() == []
+    assert await reasons(office) == [
+        ("VoIP Zero Balance", "waiting", "waits until the service is off")
+    ]
+    async with office.at_work():
+        await office.handle(SERVICE_SUSPENDED, suspended(hold=1))
+        await office.settled("sent")
 
 
-async def test_unsent_mails_of_a_client_that_goes_to_shadow_are_superseded(
+async def test_unsent_mails_of_a_client_that_goes_to_shadow_are_dropped(
     office: Office, inbox: Inbox
 ) -> None:
     await office.handle(ACCOUNT_CHANGED, client(1, "live"))
@@ -110,12 +113,12 @@ async def test_unsent_mails_of_a_client_that_goes_to_shadow_are_superseded(
     await office.handle(SERVICE_SUSPENDED, suspended(hold=1))
     await office.handle(BALANCE_LOW, low(1, account_id="other"), uuid4())
     await office.handle(ACCOUNT_CHANGED, client(2, "shadow", 5))
-    assert await office.states() == ["superseded", "superseded", "waiting"]
-    superseded = [row for row in await office.rows() if row["state"] == "superseded"]
-    assert {row["last_error"] for row in superseded} == {"the client went to shadow mode"}
+    assert await office.states() == ["dropped", "dropped", "waiting"]
+    dropped = [row for row in await office.rows() if row["state"] == "dropped"]
+    assert {row["last_error"] for row in dropped} == {WOULD_BE, "the client is in shadow mode"}
     async with office.at_work():
         await office.alarm()
-        await office.settled("superseded", "superseded", "waiting", "sent")
+        await office.settled("dropped", "dropped", "waiting", "sent")
 
 
 async def test_after_going_live_only_what_is_published_then_is_mailed(
@@ -129,16 +132,17 @@ async def test_after_going_live_only_what_is_published_then_is_mailed(
     await office.handle(ACCOUNT_CHANGED, client(2, "live", 10))
     await office.handle(*shadow_low)
     await office.handle(*shadow_zero)
-    assert await office.states() == ["skipped", "skipped"]
+    assert await office.states() == ["dropped", "dropped"]
     async with office.at_work():
         cut = suspended(hold=1, confirmed_at=at(11))
         await office.handle(SERVICE_SUSPENDED, cut, UUID(int=3))
-        await office.settled("sent", "skipped", "skipped")
+        await office.settled("sent", "dropped", "dropped")
         await office.handle(SERVICE_RESTORED, restored(confirmed_at=at(12)))
         await office.handle(BALANCE_LOW, low(4, occurred_at=at(13)), UUID(int=4))
-        await office.settled("sent", "sent", "skipped", "skipped")
+        await office.settled("sent", "sent", "sent", "dropped", "dropped")
     assert [str(mail["Subject"]).partition(":")[0] for mail in inbox.messages()] == [
         "VoIP Zero Balance",
+        "VoIP Restored",
         "Low Balance Alert",
     ]
 
@@ -157,10 +161,10 @@ async def test_the_alert_of_going_live_is_mailed_once_whatever_comes_first(
     async with office.at_work():
         for event in reversed(events) if alert_first else events:
             await office.handle(*event)  # type: ignore[arg-type]
-        await office.settled("skipped", "sent")
+        await office.settled("dropped", "sent")
         for event in events:
             await office.handle(*event)  # type: ignore[arg-type]
-        await office.settled("skipped", "sent")
+        await office.settled("dropped", "sent")
     (mail,) = inbox.messages()
     body = mail.get_body(("plain",))
     assert body is not None
@@ -175,9 +179,9 @@ async def test_an_alert_of_the_shadow_time_that_comes_late_gives_way_to_the_one_
     async with office.at_work():
         await office.handle(BALANCE_LOW, low(1, occurred_at=at(9)), UUID(int=1))
         await office.handle(BALANCE_LOW, low(2, occurred_at=at(10)), UUID(int=2))
-        await office.settled("superseded", "sent")
+        await office.settled("dropped", "sent")
         office.clock.move(minutes=2)
-        await office.settled("superseded", "sent")
+        await office.settled("dropped", "sent")
     assert len(inbox.messages()) == 1
 
 
@@ -219,7 +223,7 @@ async def test_a_zero_mail_that_shadow_mode_stopped_is_owed_again_with_the_next_
     await office.handle(ACCOUNT_CHANGED, client(2, "shadow", 60))
     await office.handle(ACCOUNT_CHANGED, client(3, "live", 120))
     await office.handle(*first)
-    assert await office.states() == ["superseded"]
+    assert await office.states() == ["dropped"]
     office.clock.move(days=2)
     cut = suspended(hold=1, confirmed_at=at(121), balance_micro=-5_000_000)
     inbox.refuse(451, times=1)
@@ -237,7 +241,7 @@ async def test_a_zero_mail_that_shadow_mode_stopped_is_owed_again_with_the_next_
     (mail,) = inbox.messages()
     body = mail.get_body(("plain",))
     assert body is not None
-    assert "-5.00" in body.get_content()
+    assert "5.00" in body.get_content()
 
 
 async def test_notices_that_came_before_their_account_follow_its_mode(
@@ -246,7 +250,7 @@ async def test_notices_that_came_before_their_account_follow_its_mode(
     for account_id in ("shady", "lively"):
         await office.handle(BALANCE_LOW, low(1, account_id=account_id), uuid4())
         await office.handle(BALANCE_ZERO, zero(2, account_id=account_id), uuid4())
-    assert await office.states() == ["superseded", "superseded", "waiting", "waiting"]
+    assert await office.states() == ["dropped", "dropped", "waiting", "waiting"]
     for account_id, mode in (("shady", "shadow"), ("lively", "live")):
         changed = client(1, mode).model_copy(update={"account_id": account_id})
         await office.handle(ACCOUNT_CHANGED, changed)
@@ -254,7 +258,7 @@ async def test_notices_that_came_before_their_account_follow_its_mode(
     assert rows["shady", "VoIP Zero Balance"]["last_error"] == WOULD_BE
     live = rows["lively", "VoIP Zero Balance"]
     assert (live["state"], live["last_error"]) == (
-        "skipped",
+        "dropped",
         "the client is live: this mail follows the switch",
     )
 
@@ -262,7 +266,7 @@ async def test_notices_that_came_before_their_account_follow_its_mode(
 async def test_an_alert_that_waited_for_an_account_in_shadow_is_not_sent(office: Office) -> None:
     await office.handle(BALANCE_LOW, low(1))
     await office.handle(ACCOUNT_CHANGED, client(1, "shadow"))
-    assert await reasons(office) == [("Low Balance Alert", "skipped", WOULD_BE)]
+    assert await reasons(office) == [("Low Balance Alert", "dropped", WOULD_BE)]
 
 
 async def test_one_zero_mail_for_a_hold_whatever_services_and_reasons(
@@ -290,7 +294,7 @@ async def test_a_zero_mail_that_a_restore_stopped_is_owed_again_within_the_hold(
     await office.handle(SERVICE_RESTORED, restored(confirmed_at=at(2)), uuid4())
     late = suspended("s-2", hold=1, confirmed_at=at(1) + timedelta(seconds=30))
     await office.handle(SERVICE_SUSPENDED, late, uuid4())
-    assert await office.states() == ["superseded"]
+    assert await office.states() == ["dropped"]
     await office.handle(SERVICE_SUSPENDED, suspended(hold=1, confirmed_at=at(9)), uuid4())
     async with office.at_work():
         await office.settled("sent")

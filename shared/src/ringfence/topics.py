@@ -54,7 +54,9 @@ TARIFF_PUBLISHED = Topic(
 )
 BALANCE_LOW = Topic("balance.low.v1", BalanceLow, "balance-watch", ("notifier",))
 BALANCE_ZERO = Topic("balance.zero.v1", BalanceZero, "balance-watch", ("suspender", "notifier"))
-BALANCE_RESTORED = Topic("balance.restored.v1", BalanceRestored, "balance-watch", ("suspender",))
+BALANCE_RESTORED = Topic(
+    "balance.restored.v1", BalanceRestored, "balance-watch", ("suspender", "notifier")
+)
 SERVICE_SUSPENDED = Topic(
     "service.suspended.v1", ServiceSuspended, "suspender", ("notifier", "accounts")
 )
@@ -65,10 +67,15 @@ SERVICE_SUSPENSION_FAILED = Topic(
     "service.suspension-failed.v1", ServiceSuspensionFailed, "suspender", ("accounts",)
 )
 OPERATOR_REQUESTED = Topic(
-    "operator.requested.v1", OperatorRequested, "accounts", ("suspender",), keyed_by="service"
+    "operator.requested.v1",
+    OperatorRequested,
+    "accounts",
+    ("suspender", "notifier"),
+    keyed_by="service",
 )
 RATING_ALARM = Topic("rating.alarm.v1", Alarm, "rating", ("notifier",), keyed_by="subject")
 SUSPENDER_ALARM = Topic("suspender.alarm.v1", Alarm, "suspender", ("notifier",), keyed_by="subject")
+NOTIFIER_ALARM = Topic("notifier.alarm.v1", Alarm, "notifier", ("notifier",), keyed_by="subject")
 NOTICE_SENT = Topic("notice.sent.v1", NoticeSent, "notifier")
 NOTICE_FAILED = Topic("notice.failed.v1", NoticeFailed, "notifier")
 SOURCE_FAILED = Topic("source.failed.v1", SourceFailed, "cdr-ingest", keyed_by="server_id:lane")
@@ -96,6 +103,7 @@ ALL_TOPICS: tuple[Topic, ...] = (
     OPERATOR_REQUESTED,
     RATING_ALARM,
     SUSPENDER_ALARM,
+    NOTIFIER_ALARM,
     NOTICE_SENT,
     NOTICE_FAILED,
     SOURCE_FAILED,

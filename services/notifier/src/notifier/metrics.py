@@ -15,5 +15,5 @@ OLDEST_UNSENT_SECONDS = Gauge(
 )
 UNSENT = Gauge("ringfence_mails_unsent", "Mails in a state that they should leave.", ["state"])
 SMTP_UNREACHABLE = Gauge(
-    "ringfence_smtp_unreachable", "1 while the SMTP server can not be reached, else 0."
+    "ringfence_smtp_unreachable", "1 while the SMTP server cannot be reached, else 0."
 )

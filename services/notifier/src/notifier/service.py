@@ -1,11 +1,12 @@
 """The notifier: mails about balances that crossed a line, switched services and alarms, each once.
 
-account.changed ─▶ who the client is, and whether live or in shadow
-balance.low ─────▶ Low Balance Alert ────┐
-balance.zero ────▶ drops an unsent one   │
-service.suspended▶ VoIP Zero Balance ────┼─▶ message ─▶ SMTP ─▶ notice.sent
-service.restored ▶ drops an unsent one   │                  └─▶ notice.failed
-*.alarm ─────────▶ mail to the operator ─┘
+account.changed ──▶ who the client is, and whether live or in shadow
+balance.low ──────▶ Low Balance Alert ────┐
+balance.zero ─────▶ VoIP Zero Balance     │
+service.suspended ▶   (waits for this) ───┼─▶ owed ─▶ still true? ─▶ SMTP ─▶ notice.sent
+service.restored ─▶ VoIP Restored ────────┤            └─▶ dropped         └─▶ notice.failed
+balance.restored ─▶ what is true no more  │
+*.alarm ──────────▶ mail to the operator ─┘
 """
 
 import asyncio
@@ -13,15 +14,21 @@ from collections.abc import Mapping
 
 import structlog
 
-from notifier.attempts import Persistence
-from notifier.breaker import Breaker
-from notifier.intake import READS, Intake
-from notifier.recovery import RecoveryLoop
-from notifier.sending import SendingLoop
+from notifier.form.mail import MailFacts, RenderedMail
+from notifier.merge_fields import merge_values
+from notifier.owed.intake import READS, Intake
+from notifier.owed.reminders import ReminderLoop
+from notifier.owed.truth import Rules
+from notifier.sending.attempts import RetryPolicy
+from notifier.sending.breaker import Breaker
+from notifier.sending.in_hand import MailsInHand
+from notifier.sending.letter import Sender
+from notifier.sending.loop import Office, Render, SendingLoop
+from notifier.sending.recovery import RecoveryLoop
+from notifier.sending.smtp import SmtpServer, is_loopback
 from notifier.settings import Settings
-from notifier.smtp import Sender, SmtpServer
 from notifier.store import Store
-from notifier.template import Template, warnings
+from notifier.template import Template, render, warnings
 from notifier.template_files import load_templates
 from ringfence.clock import SystemClock
 from ringfence.errors import BadInput
@@ -31,9 +38,10 @@ from ringfence.kafka.shell import Shell
 from ringfence.observe.health import Health
 from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
-from ringfence.process import run_loops
+from ringfence.process import Loop, run_loops
 
 _SPARE_S = 60.0
+_REMINDERS_STALL_S = 300.0
 log = structlog.get_logger()
 
 
@@ -45,19 +53,17 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     producer = make_producer(settings.kafka_bootstrap)
     try:
         await producer.start()
-        store, publisher = Store(pool), Publisher(producer, source="notifier")
-        clock, wake = SystemClock(), asyncio.Event()
-        persistence = Persistence(
-            give_up_after_s=settings.notifier_give_up_after_s,
-            resend_in_doubt=settings.notifier_in_doubt == "resend",
-        )
+        publisher = Publisher(producer, source="notifier")
+        office = _office(settings, Store(pool), templates, server)
         intake = Intake(
-            store,
+            office.store,
+            render=office.render,
             templates=templates,
+            rules=office.rules,
             operator_email=settings.notifier_operator_email,
             alarm_group_s=settings.notifier_alarm_group_s,
-            clock=clock,
-            wake=wake,
+            clock=office.clock,
+            wake=office.wake,
         )
         agents = GuardedAgents(
             Shell(intake.handle, publisher, consumer="notifier"),
@@ -65,52 +71,75 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             bootstrap=settings.kafka_bootstrap,
             group="notifier",
             progress=health.loop("events"),
-        )
-        senders = _senders(settings, server, store, persistence, wake, health)
-        recovery = RecoveryLoop(
-            store, persistence=persistence, clock=clock, progress=health.loop("recovery")
+            before_exit=office.in_hand.finish,
         )
         relay = OutboxRelay(pool, publisher, schema="notifier", progress=health.loop("outbox"))
-        await run_loops(
-            stop, agents.run, recovery.run, relay.run, *(sender.run for sender in senders)
-        )
+        await run_loops(stop, agents.run, relay.run, *_loops(settings, office, health))
     finally:
         await producer.stop()
         await pool.close()
 
 
-def _senders(
-    settings: Settings,
-    server: SmtpServer,
-    store: Store,
-    persistence: Persistence,
-    wake: asyncio.Event,
-    health: Health,
-) -> list[SendingLoop]:
-    """One for each connection; they share what is known of the server."""
-    breaker, clock = Breaker(), SystemClock()
-    sender = Sender(settings.notifier_sender, settings.notifier_sender_name)
-    return [
+def _office(
+    settings: Settings, store: Store, templates: Mapping[str, Template], server: SmtpServer
+) -> Office:
+    """What the senders share, as it is set."""
+    return Office(
+        store=store,
+        render=renderer(templates),
+        rules=Rules(settings.notifier_low_interval_s, settings.notifier_obey_s),
+        server=server,
+        sender=Sender(settings.notifier_sender, settings.notifier_sender_name),
+        breaker=Breaker(),
+        policy=RetryPolicy(
+            give_up_after_s=settings.notifier_give_up_after_s,
+            resend_in_doubt=settings.notifier_in_doubt == "resend",
+        ),
+        in_hand=MailsInHand(longest_s=server.data_s + _SPARE_S),
+        clock=SystemClock(),
+        wake=asyncio.Event(),
+    )
+
+
+def renderer(templates: Mapping[str, Template]) -> Render:
+    """Puts mails to clients into the words of these templates."""
+
+    def render_mail(facts: MailFacts) -> RenderedMail:
+        words = render(templates[facts.template], merge_values(facts.account, facts.funds))
+        return RenderedMail(words.subject, words.text, words.html)
+
+    return render_mail
+
+
+def _loops(settings: Settings, office: Office, health: Health) -> list[Loop]:
+    """A sender for each connection, the recovery, and the reminders where they are set."""
+    stall_s = office.server.data_s + _SPARE_S
+    senders = [
         SendingLoop(
-            store,
-            server=server,
-            sender=sender,
-            breaker=breaker,
-            persistence=persistence,
-            clock=clock,
-            wake=wake,
+            office,
             poll_s=settings.notifier_poll_s,
-            progress=health.loop(f"smtp-{number}", stall_s=server.data_s + _SPARE_S),
-        )
+            progress=health.loop(f"smtp-{number}", stall_s=stall_s),
+        ).run
         for number in range(1, settings.notifier_smtp_connections + 1)
     ]
+    recovery = RecoveryLoop(
+        office.store, policy=office.policy, clock=office.clock, progress=health.loop("recovery")
+    )
+    loops: list[Loop] = [*senders, recovery.run]
+    if settings.notifier_reminder == "daily":
+        progress = health.loop("reminders", stall_s=_REMINDERS_STALL_S)
+        reminders = ReminderLoop(
+            office.store, clock=office.clock, wake=office.wake, progress=progress
+        )
+        loops.append(reminders.run)
+    return loops
 
 
 def _templates(settings: Settings) -> Mapping[str, Template]:
     try:
         templates = load_templates(settings.notifier_templates_dir)
     except BadInput as refused:
-        log.error("a template is refused; nothing is sent until it is mended", reason=str(refused))
+        log.error("invalid mail template: no mail is sent until it is fixed", reason=str(refused))
         raise
     for template in templates.values():
         for warning in warnings(template):
@@ -129,6 +158,11 @@ def _server(settings: Settings) -> SmtpServer:
         command_s=settings.notifier_smtp_command_s,
         data_s=settings.notifier_smtp_data_s,
     )
-    if server.user and server.tls == "none":
-        log.warning("the SMTP password travels in the clear", host=server.host, port=server.port)
+    if server.user and server.tls == "none" and not is_loopback(server.host):
+        raise BadInput(
+            "notifier_smtp_tls",
+            "none",
+            "auto, starttls or tls: with a user name the password would go in clear to"
+            f" {server.host}",
+        )
     return server

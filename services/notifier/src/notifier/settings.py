@@ -5,11 +5,11 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from notifier.notice import is_address
 from ringfence.errors import BadInput
+from ringfence.mail_address import check_mail_address
 from ringfence.settings import CommonSettings
 
-TlsMode = Literal["auto", "none", "starttls", "tls"]
+TlsSetting = Literal["auto", "none", "starttls", "tls"]
 
 
 class Settings(CommonSettings):
@@ -36,6 +36,23 @@ class Settings(CommonSettings):
     notifier_give_up_after_s: float = Field(
         86_400, gt=0, description="seconds after which a mail that is only ever deferred has failed"
     )
+    notifier_low_interval_s: float = Field(
+        3600.0,
+        ge=0,
+        le=604_800,
+        description="seconds between two low balance alerts of one client: one that comes sooner"
+        " waits, and is sent if it is still true",
+    )
+    notifier_reminder: Literal["off", "daily"] = Field(
+        "off", description="daily: a client is reminded each day while the balance stays low"
+    )
+    notifier_obey_s: float = Field(
+        120.0,
+        ge=0,
+        le=3600,
+        description="seconds after which the zero balance mail is sent, in other words, though the"
+        " PBX did not switch the service off",
+    )
     notifier_poll_s: float = Field(
         1.0, gt=0, le=60, description="seconds between looks for mails that became due"
     )
@@ -45,8 +62,10 @@ class Settings(CommonSettings):
     notifier_sender_name: str = Field("", description="the name shown with the From address")
     notifier_smtp_host: str = Field("127.0.0.1", description="the SMTP server's name or address")
     notifier_smtp_port: int = Field(25, ge=1, le=65535, description="its TCP port")
-    notifier_smtp_tls: TlsMode = Field(
-        "auto", description="none, starttls or tls; auto: tls on 465, starttls on 587, else none"
+    notifier_smtp_tls: TlsSetting = Field(
+        "auto",
+        description="none, starttls or tls; auto: tls on 465, starttls on 587, else encrypted"
+        " wherever the server offers STARTTLS",
     )
     notifier_smtp_ca_file: Path | None = Field(
         None, description="PEM file of the authorities to trust; none: the machine's"
@@ -72,9 +91,7 @@ class Settings(CommonSettings):
     @field_validator("notifier_operator_email", "notifier_sender")
     @classmethod
     def _an_address(cls, value: str) -> str:
-        if value and not is_address(value):
-            raise BadInput("address", value, "one bare mail address such as billing@example.net")
-        return value
+        return check_mail_address(value, "address") if value else value
 
     @field_validator("notifier_sender")
     @classmethod
@@ -86,7 +103,7 @@ class Settings(CommonSettings):
     @model_validator(mode="after")
     def _one_password(self) -> "Settings":
         if self.notifier_smtp_password_file and self.notifier_smtp_password.get_secret_value():
-            raise ValueError("the SMTP password stands in a setting and in a file: give one")
+            raise ValueError("the SMTP password is given in a setting and in a file: give one")
         return self
 
     def smtp_password(self) -> str:
@@ -100,9 +117,9 @@ class Settings(CommonSettings):
             expected = f"a file with the SMTP password ({type(error).__name__})"
             raise BadInput("notifier_smtp_password_file", str(path), expected) from None
 
-    def smtp_tls(self) -> Literal["none", "starttls", "tls"]:
+    def smtp_tls(self) -> Literal["none", "offered", "starttls", "tls"]:
         """How the connection is protected: as set, or as the port has it by convention."""
         if self.notifier_smtp_tls != "auto":
             return self.notifier_smtp_tls
         by_port: dict[int, Literal["starttls", "tls"]] = {465: "tls", 587: "starttls"}
-        return by_port.get(self.notifier_smtp_port, "none")
+        return by_port.get(self.notifier_smtp_port, "offered")

@@ -7,7 +7,7 @@ because Faust's defaults read the environment and move with its versions.
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import faust
@@ -25,8 +25,16 @@ _STOP_BOUND_S = 10.0
 log = structlog.get_logger()
 
 
+async def _nothing() -> None:
+    """There is nothing to finish."""
+
+
 class GuardedAgents:
-    """Runs a shell on single events under Faust, one agent per topic, until told to stop."""
+    """Runs a shell on single events under Faust, one agent per topic, until it is to stop.
+
+    `before_exit` is awaited before the process ends at once: it finishes what other loops began.
+    It must be bounded, and must not raise.
+    """
 
     def __init__(
         self,
@@ -36,12 +44,14 @@ class GuardedAgents:
         bootstrap: str,
         group: str,
         progress: Progress,
+        before_exit: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
         self._shell = shell
         self._topics = topics
         self._bootstrap = bootstrap
         self._group = group
         self._progress = progress
+        self._before_exit = before_exit
         self._handled: dict[tuple[str, int], int] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -50,7 +60,7 @@ class GuardedAgents:
         await app.start()
         try:
             while not await wait_or_stop(stop, _LOOK_EVERY_S):
-                self._look(app)
+                await self._look(app)
         finally:
             await self._close(app)
 
@@ -81,14 +91,18 @@ class GuardedAgents:
             await self._shell.settle([received])
         except BaseException as error:
             # Not even a cancellation may leave this loop: Faust would acknowledge the event.
-            _die(error, received)
+            try:
+                await self._before_exit()
+            finally:
+                _die(error, received)
         self._handled[message.topic, message.partition] = message.offset
         self._progress.turned(read=1)
 
-    def _look(self, app: faust.App) -> None:
+    async def _look(self, app: faust.App) -> None:
         """Notice a Faust that stopped by itself, and how far behind we are."""
         if app.should_stop or app.crashed:
             log.error("faust stopped by itself", reason=repr(getattr(app, "_crash_reason", None)))
+            await self._before_exit()
             _exit(EXIT_TEMPORARY)
         behind = 0
         for partition in app.consumer.assignment():
@@ -106,6 +120,7 @@ class GuardedAgents:
         if not done:
             # Nothing is cancelled here: a cancelled agent acknowledges what it had in hand.
             log.warning("faust did not stop in time; unacknowledged events come again")
+            await self._before_exit()
             _exit(0)
 
 

@@ -7,10 +7,13 @@ one kind are `group_s` apart.
 from datetime import timedelta
 from uuid import UUID
 
-from notifier import store_alarms
 from notifier.alarm_mail import TEMPLATE_OF, AlarmState, alarm_words, kind_of
-from notifier.journal import report_added
-from notifier.notice import Message, Notice
+from notifier.alarms import store as alarm_store
+from notifier.form.mail import RenderedMail
+from notifier.owed import store as owed_store
+from notifier.owed.notice import Notice
+from notifier.owed.truth import Drop, Outcome, Send
+from notifier.sending.journal import report_decision
 from notifier.store import Store
 from ringfence.clock import Clock
 from ringfence.errors import Conflict
@@ -36,11 +39,11 @@ class AlarmIntake:
         """Write or change the mail that an alarm calls for. Raises Reject, or Conflict."""
         alarm = parse(Alarm, received)
         async with self._store.handling_alarms(kind_of(alarm)) as connection:
-            if await store_alarms.add_alarm(connection, alarm):
+            if await alarm_store.add_alarm(connection, alarm):
                 if alarm.state == "raised":
                     await self._mail(connection, alarm, "raised")
                 return
-            known = await store_alarms.find_alarm(connection, alarm.alarm_id)
+            known = await alarm_store.find_alarm(connection, alarm.alarm_id)
             if (kind_of(known.alarm), known.alarm.subject) != (kind_of(alarm), alarm.subject):
                 raise Conflict(
                     f"alarm {alarm.alarm_id} is known as {kind_of(known.alarm)}"
@@ -50,17 +53,17 @@ class AlarmIntake:
                 await self._end(connection, alarm, known)
 
     async def _end(
-        self, connection: Connection, ended: Alarm, known: store_alarms.KnownAlarm
+        self, connection: Connection, ended: Alarm, known: alarm_store.KnownAlarm
     ) -> None:
-        await store_alarms.end_alarm(connection, ended)
+        await alarm_store.end_alarm(connection, ended)
         mail_id = known.raised_in
         assert mail_id is not None, "an alarm that was read before its end has a mail"
-        state = await store_alarms.lock_mail(connection, mail_id)
-        if state != "pending":
-            skip = "the beginning of this alarm was not mailed" if state == "skipped" else ""
+        state = await alarm_store.lock_mail(connection, mail_id)
+        if state != "waiting":
+            skip = "the beginning of this alarm was not mailed" if state == "dropped" else ""
             await self._mail(connection, ended, "ended", skip=skip)
             return
-        await store_alarms.put_into_mail(connection, ended.alarm_id, "raised", None)
+        await alarm_store.put_into_mail(connection, ended.alarm_id, "raised", None)
         await self._rewrite(connection, mail_id, "raised")
 
     async def _mail(
@@ -73,52 +76,53 @@ class AlarmIntake:
         joined = (
             None
             if skip
-            else await store_alarms.unsent_mail(connection, kind_of(alarm), state, since)
+            else await alarm_store.unsent_mail(connection, kind_of(alarm), state, since)
         )
         mail_id = joined or await self._add(connection, alarm, state, skip)
-        await store_alarms.put_into_mail(connection, alarm.alarm_id, state, mail_id)
+        await alarm_store.put_into_mail(connection, alarm.alarm_id, state, mail_id)
         if joined:
             await self._rewrite(connection, joined, state)
 
     async def _rewrite(self, connection: Connection, mail_id: UUID, state: AlarmState) -> None:
-        """Say in an unsent mail what it is about now; nothing any more: it is set aside."""
-        alarms, count = await store_alarms.alarms_in(connection, mail_id, state)
+        """Say in an unsent mail what it is about now; nothing any more: it is dropped."""
+        alarms, count = await alarm_store.alarms_in(connection, mail_id, state)
         if alarms:
             words = alarm_words(alarms, count, state)
-            await store_alarms.rewrite_mail(connection, mail_id, state, words)
+            await alarm_store.rewrite_mail(connection, mail_id, state, words)
         else:
-            await store_alarms.supersede_mail(connection, mail_id)
+            await alarm_store.drop_mail(connection, mail_id)
 
     async def _add(
         self, connection: Connection, alarm: Alarm, state: AlarmState, skip: str
     ) -> UUID:
         """A new mail, at once, or when the last one of its kind is `group_s` old."""
         now, kind = self._clock.now(), kind_of(alarm)
-        last = await store_alarms.last_mail_at(connection, kind, state, now)
-        words = alarm_words([alarm], 1, state)
-        message = Message(
-            _notice(alarm, state),
-            "skipped" if skip else "pending",
-            self._operator_email,
-            words.subject,
-            words.text,
-            words.html,
-            reason=skip,
+        last = await alarm_store.last_mail_at(connection, kind, state, now)
+        words, notice = alarm_words([alarm], 1, state), _notice(alarm, state)
+        await owed_store.add(
+            connection,
+            notice,
+            now,
+            due_at=max(now, last + self._group) if last else now,
+            words=RenderedMail(words.subject, words.text, words.html),
+            recipient=self._operator_email,
+            alarm_kind=kind,
         )
-        due_at = max(now, last + self._group) if last else now
-        await self._store.add(connection, message, now, due_at=due_at, alarm_kind=kind)
-        report_added(message)
-        return message.notice.message_id
+        outcome: Outcome = Drop(skip) if skip else Send()
+        if skip:
+            await owed_store.drop(connection, notice.message_id, skip)
+        report_decision(notice, outcome)
+        return notice.message_id
 
 
 def _notice(alarm: Alarm, state: AlarmState) -> Notice:
     return Notice(
         message_id=derive("mail", "alarm", alarm.alarm_id, state),
         account_id=alarm.account_id,
+        kind="alarm",
         template=TEMPLATE_OF[state],
         cause_id=alarm.alarm_id,
         funds=None,
-        crossing=None,
         occurred_at=alarm.ended_at or alarm.raised_at,
         correlation_id=str(alarm.alarm_id),
     )

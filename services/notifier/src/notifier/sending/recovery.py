@@ -1,20 +1,20 @@
-"""Finds mails whose sender died while it handed them over, and measures what is unsent."""
+"""Finds mails whose sender died while it sent their text, and measures what is unsent."""
 
 import asyncio
 
 import structlog
 
-from notifier.announce import announced
-from notifier.attempts import Persistence, Reply, decide_fate
-from notifier.journal import report
 from notifier.metrics import OLDEST_UNSENT_SECONDS, UNSENT
+from notifier.sending.attempts import Reply, RetryPolicy, decide_outcome
+from notifier.sending.events import events_of
+from notifier.sending.journal import report
 from notifier.store import Store
 from ringfence.clock import Clock
 from ringfence.kafka.shell import UNWELL, wait_or_stop
 from ringfence.observe.health import Progress
 
 _EVERY_S = 5.0
-_WATCHED = ("waiting", "pending", "in-doubt")
+_WATCHED = ("waiting", "in-doubt")
 _NOT_KNOWN = Reply("unknown", "its sender ended before the server's answer to the mail was kept")
 log = structlog.get_logger()
 
@@ -23,10 +23,10 @@ class RecoveryLoop:
     """Looks every few seconds; any replica may do it for all."""
 
     def __init__(
-        self, store: Store, *, persistence: Persistence, clock: Clock, progress: Progress
+        self, store: Store, *, policy: RetryPolicy, clock: Clock, progress: Progress
     ) -> None:
         self._store = store
-        self._persistence = persistence
+        self._policy = policy
         self._clock = clock
         self._progress = progress
 
@@ -48,26 +48,26 @@ class RecoveryLoop:
 
     async def _settle_left_behind(self, lease: int) -> None:
         async with self._store.transaction() as connection:
-            for message in await self._store.left_behind(connection, lease):
+            for owed in await self._store.left_behind(connection, lease):
                 now = self._clock.now()
-                fate = decide_fate(
+                outcome = decide_outcome(
                     _NOT_KNOWN,
-                    attempts=message.attempts,
-                    created_at=message.created_at,
+                    attempts=owed.attempts,
+                    due_at=owed.due_at,
                     now=now,
-                    persistence=self._persistence,
+                    policy=self._policy,
                 )
-                told = announced(message, fate, now)
+                events = events_of(owed, outcome, now)
                 await self._store.settle(
-                    connection, message.message_id, fate, told, now=now, lease=lease
+                    connection, owed.message_id, outcome, events, now=now, lease=lease
                 )
-                report(message, fate.state, fate)
+                report(owed, outcome)
 
     async def _measure(self) -> None:
-        unsent = {entry.state: entry for entry in await self._store.unsent()}
+        unsent = {str(entry.state): entry for entry in await self._store.unsent()}
         now = self._clock.now()
         for state in _WATCHED:
-            entry = unsent.get(state)  # type: ignore[call-overload]
+            entry = unsent.get(state)
             age_s = (now - entry.oldest_at).total_seconds() if entry else 0.0
             UNSENT.labels(state).set(entry.count if entry else 0)
             OLDEST_UNSENT_SECONDS.labels(state).set(age_s)

@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from notifier.alarm_mail import LISTED_AT_MOST, TEMPLATE_OF, AlarmState
-from notifier.notice import State
+from notifier.owed.notice import State
 from notifier.template import Rendered
 from ringfence.events.alarm import Alarm
 from ringfence.postgres.pool import Connection
@@ -33,7 +33,7 @@ async def add_alarm(connection: Connection, alarm: Alarm) -> bool:
     """Save an alarm that is read for the first time; False where it is known already."""
     return (
         await connection.fetchval(
-            f"insert into notifier.alarm ({_ALARM})"  # noqa: S608 - this file's constant
+            f"insert into notifier.known_alarm ({_ALARM})"  # noqa: S608 - this file's constant
             " values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
             " on conflict (alarm_id) do nothing returning true",
             alarm.alarm_id,
@@ -55,7 +55,7 @@ async def add_alarm(connection: Connection, alarm: Alarm) -> bool:
 async def find_alarm(connection: Connection, alarm_id: UUID) -> KnownAlarm:
     """An alarm that was added before."""
     row = await connection.fetchrow(
-        f"select {_ALARM}, raised_in from notifier.alarm where alarm_id = $1",  # noqa: S608
+        f"select {_ALARM}, raised_in from notifier.known_alarm where alarm_id = $1",  # noqa: S608
         alarm_id,
     )
     assert row is not None, "alarms are never removed"
@@ -65,7 +65,7 @@ async def find_alarm(connection: Connection, alarm_id: UUID) -> KnownAlarm:
 async def end_alarm(connection: Connection, alarm: Alarm) -> None:
     """Save that an alarm ended."""
     await connection.execute(
-        "update notifier.alarm set state = 'ended', ended_at = $2 where alarm_id = $1",
+        "update notifier.known_alarm set state = 'ended', ended_at = $2 where alarm_id = $1",
         alarm.alarm_id,
         alarm.ended_at,
     )
@@ -81,7 +81,7 @@ async def unsent_mail(
     """
     found: UUID | None = await connection.fetchval(
         "select message_id from notifier.message where alarm_kind = $1 and template = $2"
-        " and state = 'pending' and created_at >= $3"
+        " and state = 'waiting' and created_at >= $3"
         " order by created_at desc limit 1 for update skip locked",
         kind,
         TEMPLATE_OF[state],
@@ -95,8 +95,8 @@ async def last_mail_at(
 ) -> datetime | None:
     """When the last mail about alarms of this kind was sent or due; None if there was none."""
     last: datetime | None = await connection.fetchval(
-        "select max(least(next_attempt_at, $3)) from notifier.message"
-        " where alarm_kind = $1 and template = $2 and state not in ('skipped', 'superseded')",
+        "select max(least(coalesce(offered_at, next_attempt_at), $3)) from notifier.message"
+        " where alarm_kind = $1 and template = $2 and state <> 'dropped'",
         kind,
         TEMPLATE_OF[state],
         now,
@@ -109,7 +109,7 @@ async def put_into_mail(
 ) -> None:
     """Say which mail reports the alarm's beginning, or its end; None: no mail does."""
     await connection.execute(
-        f"update notifier.alarm set {_MAILED_IN[state]} = $2 where alarm_id = $1",  # noqa: S608
+        f"update notifier.known_alarm set {_MAILED_IN[state]} = $2 where alarm_id = $1",  # noqa: S608
         alarm_id,
         message_id,
     )
@@ -120,7 +120,7 @@ async def alarms_in(
 ) -> tuple[Sequence[Alarm], int]:
     """The first alarms that a mail reports, oldest first, and the number of all of them."""
     rows = await connection.fetch(
-        f"select {_ALARM}, count(*) over () as all_alarms from notifier.alarm"  # noqa: S608
+        f"select {_ALARM}, count(*) over () as all_alarms from notifier.known_alarm"  # noqa: S608
         f" where {_MAILED_IN[state]} = $1 order by {_SINCE[state]}, alarm_id limit $2",
         message_id,
         LISTED_AT_MOST,
@@ -135,7 +135,7 @@ async def rewrite_mail(
     await connection.execute(
         "update notifier.message set subject = $2, text_body = $3, html_body = $4,"  # noqa: S608
         " account_id = (select case when count(distinct coalesce(account_id, '')) = 1"
-        f"  then max(account_id) end from notifier.alarm where {_MAILED_IN[state]} = $1)"
+        f"  then max(account_id) end from notifier.known_alarm where {_MAILED_IN[state]} = $1)"
         " where message_id = $1",
         message_id,
         words.subject,
@@ -145,26 +145,27 @@ async def rewrite_mail(
 
 
 async def lock_mail(connection: Connection, message_id: UUID) -> State:
-    """The state of a mail, which is locked if it is `pending`.
+    """The state of a mail, which is locked if it waits.
 
-    A pending mail that is being offered to the SMTP server at this moment is `sending`.
+    A mail that is being offered to the SMTP server at this moment is `sending`.
     """
     if await connection.fetchval(
-        "select true from notifier.message where message_id = $1 and state = 'pending'"
+        "select true from notifier.message where message_id = $1 and state = 'waiting'"
         " for update skip locked",
         message_id,
     ):
-        return "pending"
+        return "waiting"
     state: State = await connection.fetchval(
         "select state from notifier.message where message_id = $1", message_id
     )
-    return "sending" if state == "pending" else state
+    return "sending" if state == "waiting" else state
 
 
-async def supersede_mail(connection: Connection, message_id: UUID) -> None:
-    """Set aside an unsent mail whose alarms have all ended."""
+async def drop_mail(connection: Connection, message_id: UUID) -> None:
+    """Drop an unsent mail whose alarms have all ended."""
     await connection.execute(
-        "update notifier.message set state = 'superseded', last_error = $2 where message_id = $1",
+        "update notifier.message set state = 'dropped', last_error = $2, next_attempt_at = null"
+        " where message_id = $1",
         message_id,
         "the alarm ended before this was sent",
     )

@@ -1,4 +1,4 @@
-"""The circuit breaker of the SMTP server: while it can not be reached, one probe at a time."""
+"""The circuit breaker of the SMTP server: while it cannot be used, one probe at a time."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -8,10 +8,10 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass
 class Breaker:
-    """Shared by all connections of a process; whoever may try tells how it went.
+    """Shared by all connections of a process; each that may try reports how it went.
 
     `first_s` and `longest_s` bound the time between two probes, which doubles; a probe that
-    never tells its end is given up after `probe_s`.
+    never reports its end is given up after `probe_s`.
     """
 
     first_s: float = 1.0
@@ -22,7 +22,7 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether the server could not be reached when it was last tried."""
+        """Whether the server could not be used when it was last tried."""
         return self.failures > 0
 
     def may_try(self, now: datetime) -> bool:
@@ -35,11 +35,11 @@ class Breaker:
         return True
 
     def worked(self) -> None:
-        """The server was reached."""
+        """The server takes mail."""
         self.failures = 0
 
     def failed(self, now: datetime) -> None:
-        """The server could not be reached."""
+        """The server could not be used."""
         delay_s = min(self.longest_s, self.first_s * 2 ** min(self.failures, 30))
         self.failures += 1
         self.next_probe_at = now + timedelta(seconds=delay_s)

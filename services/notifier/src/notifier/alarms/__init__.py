@@ -1,0 +1,1 @@
+"""Alarms of all services, and the mails that report them to the operator."""

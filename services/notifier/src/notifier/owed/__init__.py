@@ -1,0 +1,1 @@
+"""What is owed to whom: rows that name a mail, and whether it is still true."""

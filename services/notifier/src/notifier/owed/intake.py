@@ -1,0 +1,267 @@
+"""Takes events in: each owes a mail, or changes what unsent mails are measured against."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from notifier.alarms.intake import AlarmIntake
+from notifier.form.mail import MailFacts, RenderedMail
+from notifier.merge_fields import Account
+from notifier.owed import store as owed_store
+from notifier.owed import store_clients
+from notifier.owed.notice import (
+    VOIP_RESTORED,
+    Notice,
+    low_alert,
+    restored_mail,
+    would_be_zero_mail,
+    zero_mail,
+    zero_mail_to_come,
+)
+from notifier.owed.resend import Resender
+from notifier.owed.truth import IN_SHADOW, Drop, Facts, Outcome, Rules, Send, funds_of, judge
+from notifier.sending.journal import report_decision
+from notifier.store import Owed, Store
+from ringfence.clock import Clock
+from ringfence.errors import Conflict, Reject
+from ringfence.events.account import AccountChanged
+from ringfence.events.balance import BalanceLow, BalanceRestored, BalanceZero
+from ringfence.events.service import ServiceRestored, ServiceSuspended
+from ringfence.kafka.records import Outcome as BatchOutcome
+from ringfence.kafka.records import Received, Rejected, parse
+from ringfence.postgres.pool import Connection
+from ringfence.topics import (
+    ACCOUNT_CHANGED,
+    BALANCE_LOW,
+    BALANCE_RESTORED,
+    BALANCE_ZERO,
+    NOTIFIER_ALARM,
+    OPERATOR_REQUESTED,
+    RATING_ALARM,
+    SERVICE_RESTORED,
+    SERVICE_SUSPENDED,
+    SUSPENDER_ALARM,
+)
+
+READS = (
+    ACCOUNT_CHANGED,
+    BALANCE_LOW,
+    BALANCE_ZERO,
+    BALANCE_RESTORED,
+    SERVICE_SUSPENDED,
+    SERVICE_RESTORED,
+    RATING_ALARM,
+    SUSPENDER_ALARM,
+    NOTIFIER_ALARM,
+    OPERATOR_REQUESTED,
+)
+
+_GRACE = timedelta(minutes=1)
+"""How long an alert from before the client went live waits for a later one to take its place."""
+
+
+class Intake:
+    """The handler: enters what is owed, decides again about what waits, and wakes the senders."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        render: Callable[[MailFacts], RenderedMail],
+        templates: Mapping[str, object],
+        rules: Rules,
+        operator_email: str,
+        alarm_group_s: float = 60.0,
+        clock: Clock,
+        wake: asyncio.Event,
+    ) -> None:
+        self._store = store
+        self._render = render
+        self._templates = templates
+        self._rules = rules
+        self._clock = clock
+        self._wake = wake
+        alarms = AlarmIntake(
+            store, operator_email=operator_email, group_s=alarm_group_s, clock=clock
+        )
+        resender = Resender(store, rules=rules, clock=clock)
+        self._takes: dict[str, Callable[[Received], Awaitable[None]]] = {
+            ACCOUNT_CHANGED.name: self._account_changed,
+            BALANCE_LOW.name: self._balance_low,
+            BALANCE_ZERO.name: self._balance_zero,
+            BALANCE_RESTORED.name: self._balance_restored,
+            SERVICE_SUSPENDED.name: self._service_suspended,
+            SERVICE_RESTORED.name: self._service_restored,
+            RATING_ALARM.name: alarms.take,
+            SUSPENDER_ALARM.name: alarms.take,
+            NOTIFIER_ALARM.name: alarms.take,
+            OPERATOR_REQUESTED.name: resender.take,
+        }
+
+    async def handle(self, batch: Sequence[Received]) -> BatchOutcome:
+        """Enter what each event owes. Safe to call again with the same."""
+        outcome = BatchOutcome()
+        for received in batch:
+            try:
+                await self._takes[received.topic](received)
+            except (Reject, Conflict) as error:
+                outcome.reject.append(Rejected(received, str(error)))
+        self._wake.set()
+        return outcome
+
+    async def _account_changed(self, received: Received) -> None:
+        changed = parse(AccountChanged, received)
+        async with self._store.handling(changed.account_id) as connection:
+            before = await store_clients.find_account(connection, changed.account_id)
+            await store_clients.save_account(connection, _account(changed), changed.changed_at)
+            account = await store_clients.find_account(connection, changed.account_id)
+            assert account is not None, "it was saved just now"
+            goes_live = before is not None and account.live_since != before.live_since
+            gone_live_at = account.live_since if goes_live else None
+            await self._decide_again(connection, changed.account_id, gone_live_at)
+
+    async def _balance_low(self, received: Received) -> None:
+        low = parse(BalanceLow, received)
+        notice = low_alert(low, received.event_id, received.correlation_id)
+        async with self._store.handling(low.account_id) as connection:
+            account = await store_clients.find_account(connection, low.account_id)
+            await store_clients.note_level(connection, low.account_id, "low", low.crossing)
+            due_at = self._due_at(notice, account)
+            if not await owed_store.add(connection, notice, self._clock.now(), due_at=due_at):
+                await _check_same(connection, notice)
+            await self._decide_again(connection, low.account_id)
+
+    async def _balance_zero(self, received: Received) -> None:
+        zero = parse(BalanceZero, received)
+        named = (zero, received.event_id, received.correlation_id)
+        async with self._store.handling(zero.account_id) as connection:
+            account = await store_clients.find_account(connection, zero.account_id)
+            await store_clients.note_level(
+                connection, zero.account_id, "exhausted", zero.crossing, hold=zero.hold
+            )
+            is_live = account is not None and account.mode == "live"
+            notice = zero_mail_to_come(*named) if is_live else would_be_zero_mail(*named)
+            is_late = account and account.live_since and zero.occurred_at < account.live_since
+            # Of a hold that began in the shadow time, the cut of going live owes the mail.
+            if notice and not is_late and (account is None or account.prepaid):
+                await owed_store.add(connection, notice, self._clock.now())
+            await self._decide_again(connection, zero.account_id)
+
+    async def _balance_restored(self, received: Received) -> None:
+        restored = parse(BalanceRestored, received)
+        ended = restored.hold if restored.level_before == "exhausted" else 0
+        async with self._store.handling(restored.account_id) as connection:
+            await store_clients.note_level(
+                connection,
+                restored.account_id,
+                restored.level,
+                restored.crossing,
+                hold_ended=ended,
+            )
+            await self._decide_again(connection, restored.account_id)
+
+    async def _service_suspended(self, received: Received) -> None:
+        suspended = parse(ServiceSuspended, received)
+        notice = zero_mail(suspended, received.correlation_id)
+        if notice is None:
+            return
+        async with self._store.handling(suspended.account_id) as connection:
+            now = self._clock.now()
+            if not await owed_store.add(connection, notice, now):
+                renewed = await owed_store.renew(connection, notice, now)
+                if renewed:
+                    await self._decide(connection, renewed)
+            await self._decide_again(connection, suspended.account_id)
+
+    async def _service_restored(self, received: Received) -> None:
+        restored = parse(ServiceRestored, received)
+        account_id, now = restored.account_id, self._clock.now()
+        async with self._store.handling(account_id) as connection:
+            await store_clients.note_restored(connection, account_id, restored.confirmed_at)
+            zero = await owed_store.announced_hold(connection, account_id, restored.confirmed_at)
+            if zero and zero.notice.number and VOIP_RESTORED in self._templates:
+                notice = restored_mail(
+                    restored,
+                    zero.notice.number,
+                    zero.notice.funds,
+                    received.event_id,
+                    received.correlation_id,
+                )
+                await owed_store.add(connection, notice, now)
+            await self._decide_again(connection, account_id)
+
+    def _due_at(self, notice: Notice, account: Account | None) -> datetime:
+        """When to send a low alert: now, but for one that may be of the client's shadow time.
+
+        Topics are read in any order. Of a shadow time that ended in a low balance, the alert that
+        going live brings about follows at once and takes the place of this one.
+        """
+        now = self._clock.now()
+        live_since = account.live_since if account else None
+        return now + _GRACE if live_since and notice.occurred_at < live_since else now
+
+    async def _decide_again(
+        self, connection: Connection, account_id: str, gone_live_at: datetime | None = None
+    ) -> None:
+        """Decide about all of the client's mails that wait or may be owed again."""
+        for owed in await owed_store.undecided(connection, account_id, gone_live_at):
+            await self._decide(connection, owed)
+
+    async def _decide(self, connection: Connection, owed: Owed) -> None:
+        now = self._clock.now()
+        facts = await owed_store.gather(connection, owed.notice, owed.created_at)
+        outcome = judge(owed.notice, facts, now, self._rules)
+        await owed_store.apply(connection, owed, outcome, now)
+        if isinstance(outcome, Drop) and outcome.reason == IN_SHADOW:
+            await self._keep_words(connection, owed, facts)
+        if _is_news(owed, outcome):
+            report_decision(owed.notice, outcome)
+
+    async def _keep_words(self, connection: Connection, owed: Owed, facts: Facts) -> None:
+        """Of a client in shadow, the words that would be sent are kept."""
+        assert facts.account is not None, "only a known client is in shadow"
+        content = self._render(
+            MailFacts(
+                template=owed.notice.template,
+                account=facts.account,
+                funds=funds_of(owed.notice, facts),
+                occurred_at=owed.notice.occurred_at,
+            )
+        )
+        recipient = facts.account.email.strip()
+        await self._store.keep_words(connection, owed.message_id, recipient, content)
+
+
+def _is_news(owed: Owed, outcome: Outcome) -> bool:
+    """Whether a decision differs from the one before it."""
+    if isinstance(outcome, Send):
+        return owed.attempts == 0
+    return isinstance(outcome, Drop) or owed.waits_for != outcome.reason
+
+
+async def _check_same(connection: Connection, notice: Notice) -> None:
+    """Raises Conflict where the event came before with other money."""
+    known = await owed_store.find(connection, notice.message_id)
+    if known and known.notice.cause_id == notice.cause_id and known.notice.funds != notice.funds:
+        raise Conflict(
+            f"event {notice.cause_id} came before with {known.notice.funds},"
+            f" now with {notice.funds}"
+        )
+
+
+def _account(changed: AccountChanged) -> Account:
+    return Account(
+        account_id=changed.account_id,
+        version=changed.version,
+        first_name=changed.client.first_name,
+        last_name=changed.client.last_name,
+        company_name=changed.client.company_name,
+        email=changed.client.email,
+        wants_mail=changed.client.wants_mail,
+        low_balance_threshold=changed.profile.low_balance_threshold,
+        threshold_micro=changed.profile.threshold_micro,
+        mode=changed.mode,
+        prepaid=changed.profile.has_voip_service
+        and any(service.prepaid for service in changed.services),
+        time_zone=changed.time_zone,
+    )

@@ -1,0 +1,61 @@
+"""`mail.resend`: an operator has a mail sent again that is in doubt, or that failed."""
+
+from uuid import UUID
+
+from notifier.owed import store as owed_store
+from notifier.owed.store_commands import answer, is_answered
+from notifier.owed.truth import Drop, Rules, Send, Wait, judge
+from notifier.store import Store
+from ringfence.clock import Clock
+from ringfence.events.operator import OperatorRequested
+from ringfence.kafka.records import Received, parse
+from ringfence.postgres.pool import Connection
+
+RESEND = "mail.resend"
+_STATES = ("in-doubt", "failed")
+
+
+class Resender:
+    """Does what operators ask of the notifier, each request once by its id."""
+
+    def __init__(self, store: Store, *, rules: Rules, clock: Clock) -> None:
+        self._store = store
+        self._rules = rules
+        self._clock = clock
+
+    async def take(self, received: Received) -> None:
+        """Answer a request in report.command; requests of other services are passed over."""
+        request = parse(OperatorRequested, received)
+        if request.service != "notifier":
+            return
+        async with self._store.transaction() as connection:
+            if await is_answered(connection, request.request_id):
+                return
+            state, words = await self._resend(connection, request)
+            await answer(connection, request, state, words)
+
+    async def _resend(self, connection: Connection, request: OperatorRequested) -> tuple[str, str]:
+        if request.command != RESEND:
+            return "refused", f"command: got {request.command!r}, expected {RESEND}"
+        try:
+            message_id = UUID(request.arguments.get("notice_id", ""))
+        except ValueError:
+            got = request.arguments.get("notice_id")
+            return "refused", f"notice_id: got {got!r}, expected an id that `ringfence mails` shows"
+        owed = await owed_store.find(connection, message_id)
+        if owed is None:
+            return "refused", f"notice_id: there is no mail {message_id}"
+        if owed.state not in _STATES:
+            shown = "waiting" if owed.state == "sending" else owed.state
+            return "refused", f"the mail is {shown}: only one in doubt or failed is sent again"
+        now = self._clock.now()
+        facts = await owed_store.gather(connection, owed.notice, owed.created_at)
+        outcome = judge(owed.notice, facts, now, self._rules)
+        if isinstance(outcome, Drop):
+            return "refused", f"it is not owed any more: {outcome.reason}"
+        await owed_store.resend(connection, message_id, now)
+        if isinstance(outcome, Wait):
+            await owed_store.apply(connection, owed, outcome, now)
+            return "done", f"it is sent again when it can be: {outcome.reason}"
+        assert isinstance(outcome, Send)
+        return "done", "it is sent again, next"

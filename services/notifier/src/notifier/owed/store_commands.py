@@ -1,0 +1,33 @@
+"""What operators asked of the notifier, and its answers, which report.command shows."""
+
+from uuid import UUID
+
+from ringfence.events.operator import OperatorRequested
+from ringfence.postgres.pool import Connection
+
+
+async def is_answered(connection: Connection, request_id: UUID) -> bool:
+    """Whether a request was done or refused before. One at a time asks, in any replica."""
+    await connection.execute("select pg_advisory_xact_lock(hashtext('notifier.command'))")
+    found = await connection.fetchval(
+        "select true from notifier.command where request_id = $1", request_id
+    )
+    return bool(found)
+
+
+async def answer(
+    connection: Connection, request: OperatorRequested, state: str, words: str
+) -> None:
+    """Keep what came of a request; `state` is done or refused."""
+    await connection.execute(
+        "insert into notifier.command (request_id, command, arguments, requested_by, reason,"
+        " requested_at, state, answer) values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        request.request_id,
+        request.command,
+        request.arguments,
+        request.requested_by,
+        request.reason,
+        request.requested_at,
+        state,
+        words,
+    )

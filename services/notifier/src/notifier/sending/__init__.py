@@ -1,0 +1,1 @@
+"""Sending: one mail at a time over SMTP, each at most once."""

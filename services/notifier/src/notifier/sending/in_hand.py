@@ -1,0 +1,40 @@
+"""Mails in hand: a process that has to exit finishes them first."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+
+log = structlog.get_logger()
+
+
+class MailsInHand:
+    """Counts what senders have begun. Once `finish` was called, nothing new is begun."""
+
+    def __init__(self, *, longest_s: float) -> None:
+        self._longest_s = longest_s
+        self._count = 0
+        self._none = asyncio.Event()
+        self._none.set()
+        self.closing = False
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        """From the offer of a mail until the server's answer is written down."""
+        self._count += 1
+        self._none.clear()
+        try:
+            yield
+        finally:
+            self._count -= 1
+            if not self._count:
+                self._none.set()
+
+    async def finish(self) -> None:
+        """Wait until no mail is in hand; not longer than one can take."""
+        self.closing = True
+        try:
+            await asyncio.wait_for(self._none.wait(), self._longest_s)
+        except TimeoutError:
+            log.warning("mails are cut: the server did not answer in time", mails=self._count)

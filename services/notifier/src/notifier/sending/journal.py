@@ -1,0 +1,40 @@
+"""Writes to the log and to the metrics what becomes of each mail."""
+
+import structlog
+
+from notifier.metrics import MAILS
+from notifier.owed.notice import Notice
+from notifier.owed.truth import Drop, Outcome, Send, Wait
+from notifier.sending.attempts import DeliveryOutcome
+from notifier.store import Owed
+
+log = structlog.get_logger()
+
+
+def report(owed: Owed, outcome: DeliveryOutcome) -> None:
+    """A mail left the queue, or was put back into it: `deferred`."""
+    name = "deferred" if outcome.state == "waiting" else outcome.state
+    MAILS.labels(owed.notice.template, name).inc()
+    write = log.info if outcome.state == "sent" else log.warning
+    write(f"mail {name}", **_facts(owed.notice), attempts=outcome.attempts, reason=outcome.reason)
+
+
+def report_decision(notice: Notice, outcome: Outcome) -> None:
+    """It was decided that a mail is due, waits, or is not sent."""
+    if isinstance(outcome, Send):
+        log.info("mail due", **_facts(notice))
+    elif isinstance(outcome, Wait):
+        until = outcome.until.isoformat() if outcome.until else None
+        log.info("mail waits", **_facts(notice), reason=outcome.reason, until=until)
+    elif isinstance(outcome, Drop):
+        MAILS.labels(notice.template, "dropped").inc()
+        log.info("mail dropped", **_facts(notice), reason=outcome.reason)
+
+
+def _facts(notice: Notice) -> dict[str, object]:
+    return {
+        "message_id": str(notice.message_id),
+        "account_id": notice.account_id,
+        "template": notice.template,
+        "correlation_id": notice.correlation_id,
+    }

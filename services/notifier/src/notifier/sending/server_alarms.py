@@ -1,0 +1,63 @@
+"""The operator's alarms of the SMTP server: it cannot be reached, or refuses our set-up."""
+
+from datetime import datetime
+from typing import Literal
+
+from ringfence.postgres.alarms import Alarms, AlarmText
+from ringfence.postgres.pool import Connection
+from ringfence.topics import NOTIFIER_ALARM
+
+Trouble = Literal["unreachable", "login", "sender"]
+"""What is wrong with the server, and not with a mail."""
+
+KEYS: dict[Trouble, str] = {
+    "unreachable": "smtp-unreachable",
+    "login": "smtp-login-refused",
+    "sender": "smtp-sender-refused",
+}
+_PATIENCE = 3
+"""So many failures in a row make an alarm of a server that cannot be reached: a restart is none."""
+
+_WHAT_TO_DO: dict[Trouble, str] = {
+    "unreachable": "See whether the server runs and is reached from here, and whether"
+    " RINGFENCE_NOTIFIER_SMTP_HOST, _PORT and _TLS are right. Mails wait, and go out by"
+    " themselves.",
+    "login": "Correct RINGFENCE_NOTIFIER_SMTP_USER, _PASSWORD or _TLS and restart the notifier."
+    " Mails wait, and go out by themselves.",
+    "sender": "Allow the address at the server, or correct RINGFENCE_NOTIFIER_SENDER and restart"
+    " the notifier. Mails wait, and go out by themselves.",
+}
+ALARMS = Alarms(NOTIFIER_ALARM, schema="notifier")
+
+
+async def raise_trouble(
+    connection: Connection,
+    trouble: Trouble,
+    *,
+    server: str,
+    reason: str,
+    failures: int,
+    now: datetime,
+) -> None:
+    """Raise the alarm of `trouble`, unless it is open or the server may only be restarting."""
+    if trouble == "unreachable" and failures < _PATIENCE:
+        return
+    text = AlarmText(
+        message=f"No mail goes out: {_MESSAGES[trouble].format(server=server)}: {reason}",
+        what_to_do=_WHAT_TO_DO[trouble],
+        severity="critical",
+    )
+    await ALARMS.raise_alarm(connection, KEYS[trouble], server, text, now)
+
+
+_MESSAGES: dict[Trouble, str] = {
+    "unreachable": "the SMTP server {server} cannot be reached",
+    "login": "the SMTP server {server} refuses the login",
+    "sender": "the SMTP server {server} refuses the sender's address",
+}
+
+
+async def end_trouble(connection: Connection, *, server: str, now: datetime) -> None:
+    """End all alarms of the server: it takes mail."""
+    for key in KEYS.values():
+        await ALARMS.end_alarm(connection, key, server, now)

@@ -1,0 +1,298 @@
+"""The SMTP server: one conversation, in the steps that a mail sent at most once needs.
+
+1. `open`: a connection, encrypted where the server offers it, and logged in.
+2. `offer`: MAIL, RCPT and DATA up to the server's 354. Until here nothing of the mail is taken:
+   whatever fails can be repeated.
+3. `hand_over`: the text. After it only the server's answer says whether the mail was taken.
+"""
+
+import asyncio
+import ipaddress
+import re
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import aiosmtplib
+from aiosmtplib import SMTPException, SMTPResponseException
+
+from notifier.sending.attempts import Reply, Verdict
+from notifier.sending.letter import on_the_wire
+from notifier.sending.server_alarms import Trouble
+from ringfence.errors import RingfenceError
+
+TlsMode = Literal["none", "offered", "starttls", "tls"]
+_LOGIN_WANTED = frozenset({530, 534, 535, 538})
+_CLOSING = 421
+_GO_AHEAD = 354
+_IDLE_AT_MOST_S = 20.0
+_OFFER_AT_MOST_S = 20.0
+_REASON_AT_MOST = 500
+_MEANS: dict[int, Verdict] = {2: "accepted", 4: "deferred", 5: "refused"}
+_LOST = (OSError, TimeoutError)
+_LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
+
+
+class ServerUnusable(RingfenceError):
+    """No mail can go out by this server now; no mail is to blame."""
+
+    def __init__(self, trouble: Trouble, reason: str) -> None:
+        super().__init__(reason)
+        self.trouble = trouble
+
+
+class _Ended(Exception):
+    """The server ended the conversation before it had the text."""
+
+
+@dataclass(frozen=True)
+class SmtpServer:
+    """Where the server is and how to speak with it. Times in seconds.
+
+    `tls`: `offered` encrypts where the server offers STARTTLS, `starttls` insists on it, `tls` is
+    encrypted from the first byte, `none` never is.
+    """
+
+    host: str
+    port: int
+    tls: TlsMode = "offered"
+    ca_file: Path | None = None
+    user: str = ""
+    password: str = ""
+    command_s: float = 10.0
+    data_s: float = 60.0
+
+    def __repr__(self) -> str:
+        return f"SmtpServer({self.name}, {self.tls})"
+
+    @property
+    def name(self) -> str:
+        """host:port."""
+        return f"{self.host}:{self.port}"
+
+
+class SmtpSession:
+    """One connection to the server, kept open between mails; one mail at a time."""
+
+    def __init__(self, server: SmtpServer, sender_address: str) -> None:
+        self._server = server
+        self._sender_address = sender_address
+        self._connection = _connection_to(server)
+        self._used_at_s = 0.0
+        self._is_fresh = True
+
+    async def open(self) -> None:
+        """Have a connection that is greeted and logged in. Raises ServerUnusable."""
+        if self._connection.is_connected and _now_s() - self._used_at_s < _IDLE_AT_MOST_S:
+            return
+        await self.close()
+        self._connection = _connection_to(self._server)
+        try:
+            await self._connection.connect()
+        except (SMTPException, OSError, TimeoutError, ValueError) as error:
+            self.abandon()
+            raise ServerUnusable("unreachable", _reason(error)) from error
+        await self._log_in()
+        self._is_fresh = True
+        self._used_at_s = _now_s()
+
+    async def _log_in(self) -> None:
+        if not self._server.user:
+            return
+        if not self._is_private():
+            self.abandon()
+            raise ServerUnusable(
+                "login",
+                "the server offers no encryption, and the password is not sent in clear beyond this"
+                " machine: set RINGFENCE_NOTIFIER_SMTP_TLS to starttls or tls, or use a server"
+                " that offers STARTTLS",
+            )
+        try:
+            await self._connection.login(self._server.user, self._server.password)
+        except (SMTPException, *_LOST, ValueError) as error:
+            self.abandon()
+            trouble: Trouble = "unreachable" if _is_temporary(error) else "login"
+            raise ServerUnusable(trouble, _reason(error)) from error
+
+    def _is_private(self) -> bool:
+        """Whether nobody but this machine and the server reads what is sent."""
+        if self._connection.get_transport_info("sslcontext") is not None:
+            return True
+        peer = self._connection.get_transport_info("peername")
+        return bool(peer) and is_loopback(str(peer[0]))
+
+    async def offer(self, recipients: Sequence[str]) -> Reply:
+        """MAIL, RCPT and DATA: whether the server waits for the text of a mail for `recipients`.
+
+        The first must be taken; of the others, those who are refused get no copy. A connection
+        that ended since the last mail is replaced once. Bounded, for the caller holds a row
+        meanwhile. Raises ServerUnusable where the server, and not this mail, is in trouble.
+        """
+        try:
+            async with asyncio.timeout(_OFFER_AT_MOST_S):
+                try:
+                    return await self._envelope(recipients)
+                except (_Ended, *_LOST):
+                    if self._is_fresh:
+                        raise
+                self.abandon()
+                await self.open()
+                return await self._envelope(recipients)
+        except _Ended as error:
+            self.abandon()
+            raise ServerUnusable("unreachable", str(error)) from error
+        except _LOST as error:
+            self.abandon()
+            return Reply("deferred", _reason(error))
+
+    async def _envelope(self, recipients: Sequence[str]) -> Reply:
+        (first, needs_utf8), *_ = addresses = [on_the_wire(to) for to in recipients]
+        utf8 = any(needed for _, needed in addresses)
+        if utf8 and not self._connection.supports_extension("smtputf8"):
+            if needs_utf8:
+                return Reply("refused", "the server does not take addresses beyond ASCII")
+            addresses, utf8 = [pair for pair in addresses if not pair[1]], False
+        if refused := await self._mail(utf8=utf8):
+            return refused
+        for address, _ in addresses:
+            refused = await self._rcpt(address, utf8=utf8)
+            if refused and address == first:
+                await self._reset()
+                return refused
+        return await self._data()
+
+    async def _mail(self, *, utf8: bool) -> Reply | None:
+        options, encoding = (["SMTPUTF8"], "utf-8") if utf8 else ([], "ascii")
+        try:
+            await self._connection.mail(self._sender_address, options=options, encoding=encoding)
+        except SMTPResponseException as error:
+            if error.code in _LOGIN_WANTED:
+                self.abandon()
+                raise ServerUnusable("login", _reason(error)) from error
+            if error.code // 100 != 5:
+                raise _Ended(_reason(error)) from error
+            if utf8:  # what this mail needs is refused, not the sender
+                await self._reset()
+                return Reply("refused", _reason(error))
+            self.abandon()
+            raise ServerUnusable("sender", _reason(error)) from error
+        return None
+
+    async def _rcpt(self, address: str, *, utf8: bool) -> Reply | None:
+        try:
+            await self._connection.rcpt(address, encoding="utf-8" if utf8 else "ascii")
+        except SMTPResponseException as error:
+            return _before_text(error.code, _reason(error))
+        return None
+
+    async def _data(self) -> Reply:
+        answer = await self._connection.execute_command(b"DATA")
+        reason = printable(f"{answer.code} {answer.message}")
+        if answer.code == _GO_AHEAD:
+            return Reply("accepted", "")
+        refused = _before_text(answer.code, reason) or Reply("deferred", f"at DATA: {reason}")
+        await self._reset()
+        return refused
+
+    async def _reset(self) -> None:
+        try:
+            await self._connection.rset()
+        except (SMTPException, *_LOST):
+            self.abandon()
+
+    async def hand_over(self, content: bytes) -> Reply:
+        """The text, after an offer was accepted. `unknown` where no readable answer came to it."""
+        self._is_fresh = False
+        protocol = self._connection.protocol
+        if protocol is None or not protocol.is_connected:
+            return Reply("deferred", "the connection ended before the mail was sent")
+        try:
+            protocol.write(_LEADING_DOT.sub(b"..", content) + b".\r\n")
+            answer = await protocol.read_response(timeout=self._server.data_s)
+        except SMTPResponseException as error:
+            self.abandon()
+            return Reply("unknown", _reason(error))
+        except _LOST as error:
+            self.abandon()
+            return Reply("unknown", f"no answer to the mail: {_reason(error)}")
+        self._used_at_s = _now_s()
+        return self._answered(answer.code, printable(f"{answer.code} {answer.message}"))
+
+    def _answered(self, code: int, reason: str) -> Reply:
+        if code == _CLOSING:
+            self.abandon()
+        verdict = _MEANS.get(code // 100, "unknown")
+        if verdict == "unknown":
+            self.abandon()
+        return Reply(verdict, reason)
+
+    def abandon(self) -> None:
+        """Leave the conversation as it is: what was only offered is not taken then."""
+        self._connection.close()
+
+    async def close(self) -> None:
+        """Say good-bye, if the server is still there."""
+        if not self._connection.is_connected:
+            return
+        try:
+            await self._connection.quit(timeout=1.0)
+        except (SMTPException, *_LOST):
+            self.abandon()
+
+
+def _connection_to(server: SmtpServer) -> aiosmtplib.SMTP:
+    start_tls = {"offered": None, "starttls": True}.get(server.tls, False)
+    return aiosmtplib.SMTP(
+        hostname=server.host,
+        port=server.port,
+        use_tls=server.tls == "tls",
+        start_tls=start_tls,
+        # Nobody can come between this machine and itself, and no certificate names it.
+        validate_certs=not (server.tls == "offered" and is_loopback(server.host)),
+        cert_bundle=str(server.ca_file) if server.ca_file else None,
+        # The host's own name as it has it: looking up its domain may wait for a name server.
+        local_hostname=socket.gethostname(),
+        timeout=server.command_s,
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine itself, by its name or address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _before_text(code: int, reason: str) -> Reply | None:
+    """An answer to RCPT or DATA; None where it is a yes. A refused recipient is this mail's."""
+    if code == _CLOSING:
+        raise _Ended(reason)
+    if code // 100 == 2:  # 252: it will try to deliver
+        return None
+    return Reply("refused" if code // 100 == 5 else "deferred", reason)
+
+
+def _is_temporary(error: Exception) -> bool:
+    if isinstance(error, SMTPResponseException):
+        return error.code // 100 == 4
+    return isinstance(error, _LOST)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, SMTPResponseException):
+        return printable(f"{error.code} {error.message}")
+    return printable(f"{type(error).__name__}: {error}")
+
+
+def printable(text: str) -> str:
+    """A server's words as they can be kept in a row, an event and a log line."""
+    return "".join(c if c.isprintable() else " " for c in text)[:_REASON_AT_MOST]
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()
