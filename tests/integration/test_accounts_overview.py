@@ -189,7 +189,8 @@ async def test_a_client_s_explanation_is_in_words_and_by_product(door: FrontDoor
     ]
     off = found["lines"][1]
     assert (off["desired"], off["confirmed"], off["server"]) == ("off", "off", "wat5")
-    assert off["words"] == "off since 2026-11-01 10:00Z: no credit: balance -3.60"
+    since = "off since 2026-11-01 10:00Z: no credit: balance -3.60"
+    assert off["words"] == f"{since}; 911 does not work while it is off"
     assert found["words"][0] == "anna is off: no credit: balance -3.60."
     assert "a payment of more than 3.60" in found["words"][1]
     assert (await door.http.get("/v1/clients/nobody/explanation")).status_code == 404

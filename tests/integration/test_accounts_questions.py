@@ -19,7 +19,8 @@ create table report.call (call_id uuid, account_id text, service_id text, outcom
     started_at timestamptz, explanation json);
 create table report.service_state (service_id text, account_id text, server_id text, wanted text,
     confirmed text, since timestamptz, last_error text, next_attempt_at timestamptz,
-    would text, open boolean, attempts int, holds text[], live boolean);
+    would text, open boolean, attempts int, holds text[], live boolean,
+    proven boolean not null default true, departed boolean not null default false);
 create table report.level (account_id text, level text, held boolean, hold bigint);
 create table report.hold (account_id text, held_since timestamptz, undone_hold bigint);
 create table report.brake (on_since timestamptz);

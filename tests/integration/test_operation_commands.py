@@ -8,9 +8,10 @@ import pytest
 from accounts_harness import front_door
 from commands_harness import Desk
 
-from accounts.commands import brake as brake_module
+from accounts.commands import asking
+from accounts.commands.alarms import alarms
 from accounts.commands.brake import brake
-from accounts.commands.installation import alarms, servers
+from accounts.commands.servers.server import servers
 from accounts.servers import ServersFile
 from ringfence.testing.wait import until
 
@@ -77,7 +78,7 @@ async def test_a_command_waits_for_its_answer(
 
 
 async def test_a_silent_suspender_is_named(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(brake_module, "ANSWER_S", 0.1)
+    monkeypatch.setattr(asking, "ANSWER_S", 0.1)
     said = await desk.said(brake, "release", status=1)
     assert "when the suspender runs again" in said
 

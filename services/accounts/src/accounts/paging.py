@@ -22,6 +22,13 @@ def read_id(text: str) -> str:
     return text
 
 
+def read_text(text: str) -> str:
+    """A name in a cursor, as the database can hold it."""
+    if "\x00" in text:
+        raise ValueError("no text of a database")
+    return text
+
+
 def read_version(text: str) -> int:
     """An account's version in a cursor."""
     version = int(text)

@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from ringfence.errors import BadInput
+from ringfence.pbx.inventory_view import ServerKind
 from ringfence.pbx.servers import load_servers
 
 
@@ -13,7 +14,7 @@ class KnownServer(NamedTuple):
     """A server, without anything secret: `address` is scheme, host and port of its URL."""
 
     server_id: str
-    kind: str
+    kind: ServerKind
     address: str
 
 

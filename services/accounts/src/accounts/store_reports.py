@@ -7,6 +7,8 @@ from uuid import UUID
 from asyncpg import Record
 
 from accounts.paging import decode_cursor, page, read_id, read_instant, read_version
+from accounts.products.elements import emergency_words
+from ringfence.events.account import Service
 from ringfence.money import format_micro
 from ringfence.postgres.pool import Pool
 
@@ -69,19 +71,26 @@ class Reports:
     ) -> dict[str, Any]:
         """What is switched off, what is meant to be, and what prevents it.
 
-        `would` is what the holds want; in shadow (`live` is false) it is shown and not done.
+        `would` is what the holds want; in shadow (`live` is false) it is shown and not done. A
+        product that was removed is `departed` as long as something of it is off. `ended_calls`
+        are those that were ended when it was switched off.
         """
         (after,) = decode_cursor(cursor, read_id)
         rows = await self._pool.fetch(
-            "select service_id, account_id, server_id, wanted, confirmed, since, last_error,"
-            " next_attempt_at, would, live, holds from report.service_state"
-            " where ($1::text is null or account_id = $1) and ($2::text is null or service_id > $2)"
-            " order by service_id limit $3",
+            "select s.service_id, s.account_id, s.server_id, s.wanted, s.confirmed, s.since,"
+            " s.last_error, s.next_attempt_at, s.would, s.live, s.holds, s.proven, s.departed,"
+            " p.service, coalesce(f.ended_calls, '{}') as ended_calls"
+            " from report.service_state s"
+            " left join accounts.product p"
+            "     on p.service_id = s.service_id and p.account_id = s.account_id"
+            " left join accounts.service_state f on f.service_id = p.service_id"
+            " where ($1::text is null or s.account_id = $1)"
+            " and ($2::text is null or s.service_id > $2) order by s.service_id limit $3",
             account_id,
             after,
             limit + 1,
         )
-        return page([shown(row) for row in rows], limit, lambda row: (row["service_id"],))
+        return page([_service(row) for row in rows], limit, lambda row: (row["service_id"],))
 
     async def unrated(self, cursor: str | None, limit: int) -> dict[str, Any]:
         """Calls that could not be rated, the oldest first, each with its reason."""
@@ -97,6 +106,15 @@ class Reports:
         )
         place = ("queued_at", "call_id")
         return page([shown(row) for row in rows], limit, lambda row: _at(row, *place))
+
+
+def _service(row: Record) -> dict[str, Any]:
+    """A service with what becomes of emergency calls while it is off; None for a removed one."""
+    found = shown(row)
+    product = found.pop("service")
+    service = Service.model_validate(product) if product else None
+    emergency = emergency_words(service.kind, service.way) if service else None
+    return {**found, "emergency": emergency}
 
 
 def shown(row: Record | Mapping[str, Any]) -> dict[str, Any]:

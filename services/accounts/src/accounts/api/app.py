@@ -6,9 +6,11 @@ from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
 
 from accounts.api import operations, packages, payments, products, questions, tariffs
-from accounts.api.clients import orders, profiles
+from accounts.api.clients import elements, orders, profiles
 from accounts.api.errors import add_error_handlers
 from accounts.api.gate import Gate
+from accounts.api.installation import adoptions, inventory
+from accounts.api.installation import servers as server_routes
 from accounts.api.rooms import Rooms
 from accounts.servers import Servers
 from accounts.tokens import ApiUser
@@ -53,10 +55,14 @@ def create_app(
 _ROUTERS = (
     profiles.router,
     orders.router,
+    elements.router,
     products.router,
     packages.router,
     tariffs.router,
     payments.router,
     questions.router,
     operations.router,
+    server_routes.router,
+    inventory.router,
+    adoptions.router,
 )

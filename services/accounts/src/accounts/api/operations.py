@@ -1,4 +1,4 @@
-"""/v1/commands, /v1/alarms, /v1/brake, /v1/servers, /v1/mode: what operators see and ask for."""
+"""/v1/commands, /v1/alarms, /v1/brake, /v1/mode: what operators see and ask for."""
 
 from typing import Any, Literal
 from uuid import UUID
@@ -55,16 +55,6 @@ async def list_alarms(
 ) -> dict[str, Any]:
     """What a person must see to, the newest first."""
     return await rooms.operations.alarms(state == "open", cursor, limit)
-
-
-@router.get("/servers")
-async def list_servers(rooms: In) -> dict[str, Any]:
-    """The servers that products may name."""
-    if rooms.servers is None:
-        return {"items": [], "warnings": ["this service was given no servers file"]}
-    found = rooms.servers.read()
-    items = [server._asdict() for server in found.servers]
-    return {"items": items, "warnings": [found.warning] if found.warning else []}
 
 
 @router.get("/mode")

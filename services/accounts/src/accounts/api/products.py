@@ -180,7 +180,7 @@ def product_shown(product: Product) -> dict[str, Any]:
         "package": product.package_id,
         "bill_from": service.bill_from,
         "hang_up": service.hang_up,
-        "emergency": emergency_words(service),
+        "emergency": emergency_words(service.kind, service.way),
         **product.fields,
         "service": service.model_dump(mode="json", exclude={"package"}),
     }

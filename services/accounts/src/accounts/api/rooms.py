@@ -5,13 +5,17 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Query, Request
 
+from accounts.clients.store_elements import ElementStore
 from accounts.clients.store_history import History
 from accounts.clients.store_overview import Overview
 from accounts.clients.versions import read_if_match
+from accounts.installation.store_adoptions import AdoptionStore
+from accounts.installation.store_inventory import InventoryStore
+from accounts.installation.store_servers import ServerStore
 from accounts.paging import MAX_LIMIT
 from accounts.payments.store_claims import ClaimStore
 from accounts.products.store_products import ProductStore
-from accounts.servers import Servers
+from accounts.servers import KnownServer, Servers
 from accounts.store import Store
 from accounts.store_operations import Operations
 from accounts.store_payments import PaymentStore
@@ -37,6 +41,10 @@ class Rooms:
     overview: Overview
     history: History
     operations: Operations
+    server_states: ServerStore
+    inventory: InventoryStore
+    adoptions: AdoptionStore
+    elements: ElementStore
     servers: Servers | None
     default_mode: OperatingMode
 
@@ -56,15 +64,22 @@ class Rooms:
             overview=Overview(pool),
             history=History(pool),
             operations=Operations(pool, clock),
+            server_states=ServerStore(pool, clock),
+            inventory=InventoryStore(pool),
+            adoptions=AdoptionStore(pool),
+            elements=ElementStore(pool),
             servers=servers,
             default_mode=default_mode,
         )
 
+    def listed_servers(self) -> dict[str, KnownServer]:
+        """The servers that the servers file names, by their ids; none without one."""
+        servers = () if self.servers is None else self.servers.read().servers
+        return {server.server_id: server for server in servers}
+
     def known_servers(self) -> frozenset[str] | None:
         """The ids of the servers that exist; None when nothing is known of servers."""
-        if self.servers is None:
-            return None
-        return frozenset(server.server_id for server in self.servers.read().servers)
+        return None if self.servers is None else frozenset(self.listed_servers())
 
 
 def _rooms(request: Request) -> Rooms:

@@ -21,9 +21,13 @@ from accounts.clients.wording import (
     what_happens,
 )
 from accounts.orders import in_force
+from accounts.products.elements import emergency_words
 from ringfence.money import format_micro
 
 Facts = dict[str, Any]
+_ON_OFF = {"active": "on", "suspended": "off"}
+DEPARTED = "removed; off until the hold ends"
+"""Of a product that was removed while it was off."""
 
 
 def situation_of(row: ClientRow, now: datetime) -> Situation:
@@ -67,6 +71,21 @@ def client_shown(row: ClientRow, now: datetime) -> Facts:
         "suspension_failures": {
             found["service_id"]: found["failure"] for found in row.products if found["failure"]
         },
+        "imported": account.imported,
+        "departed": [_departed(found) for found in row.departed],
+    }
+
+
+def _departed(found: Mapping[str, Any]) -> Facts:
+    """A product that was removed, of which something is off still."""
+    return {
+        "product": found["service_id"],
+        "server": found["server_id"],
+        "confirmed": _ON_OFF.get(found["confirmed"] or ""),
+        "since": datetime.fromisoformat(found["since"]) if found["since"] else None,
+        "proven": found["proven"],
+        "last_error": found["last_error"],
+        "words": DEPARTED,
     }
 
 
@@ -116,7 +135,14 @@ def explained(row: ClientRow, now: datetime) -> Facts:
         "would": row.would,
         "mode": row.account.mode,
         "lines": [_line(situation, product, found) for product, found in pairs],
-        "words": explanation(situation, row.state, row.would),
+        "departed": [_departed(found) for found in row.departed],
+        "words": [
+            *explanation(situation, row.state, row.would),
+            *(
+                f"Product {found['service_id']} was removed: it is off until the hold ends."
+                for found in row.departed
+            ),
+        ],
     }
 
 
@@ -130,18 +156,28 @@ def _line(situation: Situation, product: Product, found: Mapping[str, Any]) -> F
         since=since,
         attempts=found["attempts"] or 0,
         last_error=found["last_error"] or "",
+        proven=found["proven"],
+        ended_calls=len(found["ended_calls"] or ()),
+        emergency=emergency_words(found["kind"], _way(found)),
     )
-    states = {"active": "on", "suspended": "off"}
     return {
         "product": product.service_id,
         "server": found["server_id"],
         "state": _product_state(found, line),
-        "desired": states.get(found["would"] or ""),
-        "confirmed": states.get(found["confirmed"] or ""),
+        "desired": _ON_OFF.get(found["would"] or ""),
+        "confirmed": _ON_OFF.get(found["confirmed"] or ""),
+        "proven": line.proven,
+        "emergency": line.emergency,
+        "ended_calls": list(found["ended_calls"] or ()),
         "since": since,
         "holds": [hold.kind for hold in holds_of(situation, product)],
         "words": line_words(situation, product, line),
     }
+
+
+def _way(found: Mapping[str, Any]) -> str:
+    is_outbound = found["suspend_by"] == "extensions" and found["outbound_only"]
+    return "outbound" if is_outbound else str(found["suspend_by"])
 
 
 def _product_state(found: Mapping[str, Any], line: Line) -> str:

@@ -10,7 +10,10 @@ from accounts.account import Account
 
 @dataclass(frozen=True)
 class ClientRow:
-    """A client with what other services say of it."""
+    """A client with what other services say of it.
+
+    `departed` are products that were removed while something of them was off, and still is.
+    """
 
     account: Account
     balance_micro: int | None
@@ -23,3 +26,4 @@ class ClientRow:
     state: str
     would: str | None
     products: tuple[Mapping[str, Any], ...]
+    departed: tuple[Mapping[str, Any], ...] = ()

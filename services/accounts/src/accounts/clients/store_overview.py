@@ -23,7 +23,10 @@ left join lateral (
             'service_id', p.service_id, 'prepaid', (p.service ->> 'prepaid')::boolean,
             'server_id', p.service ->> 'server_id', 'would', s.would, 'wanted', s.wanted,
             'confirmed', s.confirmed, 'open', coalesce(s.open, false), 'since', s.since,
-            'attempts', s.attempts, 'last_error', s.last_error, 'failure', f.failure
+            'attempts', s.attempts, 'last_error', s.last_error, 'failure', f.failure,
+            'proven', coalesce(s.proven, true), 'ended_calls', f.ended_calls,
+            'kind', p.service ->> 'kind', 'suspend_by', p.service ->> 'suspend_by',
+            'outbound_only', coalesce((p.service ->> 'outbound_only')::boolean, false)
         ) order by p.service_id) as products,
         count(*) as count,
         bool_or(f.failure is not null and coalesce(s.open, true)) as failed,
@@ -70,7 +73,11 @@ select a.*, b.balance_micro, l.level, coalesce(l.held, false) as held, h.held_si
     p.products, {_STATE} as state, {_WOULD} as would,
     (select o.amount_micro from accounts.payment o
         where o.account_id = a.account_id and o.idempotency_key = 'opening') as opening_micro,
-    exists (select from report.brake where on_since is not null) as braked
+    exists (select from report.brake where on_since is not null) as braked,
+    (select json_agg(json_build_object('service_id', d.service_id, 'server_id', d.server_id,
+            'confirmed', d.confirmed, 'since', d.since, 'proven', d.proven,
+            'last_error', d.last_error) order by d.service_id)
+        from report.service_state d where d.account_id = a.account_id and d.departed) as departed
 {_FROM}
 """  # noqa: S608 - constants of this module
 _MATCHES = f"""
@@ -181,4 +188,5 @@ def _as_row(row: Record) -> ClientRow:
         state=row["state"],
         would=row["would"],
         products=tuple(row["products"] or ()),
+        departed=tuple(row["departed"] or ()),
     )

@@ -91,6 +91,15 @@ def brings_back(situation: Situation) -> str:
     return " and ".join(dict.fromkeys(needed))
 
 
+def adoption_words(count: int) -> str:
+    """What becomes of so many elements that were off when their imported client was met."""
+    what = "1 element that is" if count == 1 else f"{count} elements that are"
+    does = "counts" if count == 1 else "count"
+    return (
+        f"{what} off on the PBX {does} as switched off by us, so that a payment switches on again"
+    )
+
+
 def ends_when(situation: Situation, product: Product) -> str:
     """What would end the holds of one product, in words; empty when there is none."""
     needed = [words for hold in holds_of(situation, product) for words in _ends(situation, hold)]
@@ -202,7 +211,9 @@ def _effect(situation: Situation, product: Product, was_off: bool) -> str:
     if holds and situation.funds.braked and {hold.kind for hold in holds} == {"funds"}:
         return f"stays on while the brake is on: {_sentence(situation, holds)}"
     if holds:
-        return "switched off within seconds"
+        ends = any(hold.order is not None and hold.order.hang_up for hold in holds)
+        calls = ", and its calls in progress are ended" if ends else ""
+        return f"switched off within seconds{calls}"
     if was_off:
         return "switched on within seconds"
     return f"stays on{_exempt_words(situation, product)}"
@@ -236,7 +247,9 @@ def _in_shadow(after: Situation, before: Situation | None) -> str:
 class Line:
     """A product's state as the suspender shows it. `desired` is what its holds want.
 
-    `confirmed` is what the PBX was read back to say last, None before the first time.
+    `confirmed` is what the PBX was read back to say last, None before the first time; it is not
+    `proven` where the server took the order and cannot be read back. `emergency` says what becomes
+    of emergency calls while it is off; `ended_calls` counts the calls that were ended with it.
     """
 
     service_id: str
@@ -246,6 +259,12 @@ class Line:
     since: datetime | None
     attempts: int = 0
     last_error: str = ""
+    proven: bool = True
+    ended_calls: int = 0
+    emergency: str = ""
+
+
+NOT_PROVEN = "asked, not proven: its server cannot be read back"
 
 
 def line_words(situation: Situation, product: Product, line: Line) -> str:
@@ -262,12 +281,25 @@ def line_words(situation: Situation, product: Product, line: Line) -> str:
         return f"is being switched {way}{trouble}{f': {why}' if why else ''}"
     if line.confirmed == "suspended":
         since = f" since {shown_instant(line.since)}" if line.since else ""
-        return f"off{since}: {why or 'to be switched on'}"
+        return "; ".join((f"off{since}: {why or 'to be switched on'}", *_while_off(line)))
     if holds and situation.funds.braked and {hold.kind for hold in holds} == {"funds"}:
         return f"on while the brake is on: {why}"
     if holds:
         return f"to be switched off: {why}"
-    return f"on{_exempt_words(situation, product)}"
+    doubt = f"; {NOT_PROVEN}" if line.confirmed and not line.proven else ""
+    return f"on{_exempt_words(situation, product)}{doubt}"
+
+
+def _while_off(line: Line) -> Iterable[str]:
+    """What is to be known of a product that is off."""
+    if not line.proven:
+        yield NOT_PROVEN
+    if line.ended_calls:
+        yield (
+            "1 call was ended" if line.ended_calls == 1 else f"{line.ended_calls} calls were ended"
+        )
+    if line.emergency:
+        yield line.emergency
 
 
 def explanation(situation: Situation, state: str, would: str | None) -> list[str]:

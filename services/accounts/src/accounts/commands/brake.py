@@ -1,18 +1,12 @@
 """`ringfence brake`: cutting paused because too many clients would be cut at once."""
 
-import time
-from typing import Any
-
 import click
 
+from accounts.commands.asking import answer_to, show_answer
 from accounts.commands.clients.orders import reason_option
-from accounts.commands.connection import FrontDoor, front_door, path_of
+from accounts.commands.connection import FrontDoor, front_door
 from accounts.commands.tables import output_options, plural, print_json, say
 from accounts.commands.times import sentence
-
-ANSWER_S = 10.0
-EXIT_REFUSED_OR_SILENT = 1
-_LOOK_EVERY_S = 0.2
 
 
 @click.group(invoke_without_command=True)
@@ -68,25 +62,5 @@ def _command(command: str, reason: str | None, json_wanted: bool) -> None:
     """Ask the suspender, wait for its answer, print it. Exits with 1 if it refuses or is silent."""
     door = front_door()
     body = {"service": "suspender", "command": command, **({"reason": reason} if reason else {})}
-    found = _answer(door, door.ask("POST", "/commands", json=body)["request_id"])
-    if json_wanted:
-        print_json(found)
-    elif found["state"] == "waiting":
-        click.echo(
-            f"no answer in {ANSWER_S:.0f} s: it is done when the suspender runs again;"
-            " `ringfence brake` shows it",
-            err=True,
-        )
-    else:
-        say(f"{found['state']}: {found['answer']}")
-    if found["state"] != "done":
-        raise SystemExit(EXIT_REFUSED_OR_SILENT)
-
-
-def _answer(door: FrontDoor, request_id: str) -> dict[str, Any]:
-    deadline = time.monotonic() + ANSWER_S
-    while True:
-        found = door.get(path_of("commands", request_id))
-        if found["state"] != "waiting" or time.monotonic() >= deadline:
-            return found
-        time.sleep(_LOOK_EVERY_S)
+    found = answer_to(door, door.ask("POST", "/commands", json=body)["request_id"])
+    show_answer(found, shows="ringfence brake", json_wanted=json_wanted)

@@ -4,19 +4,28 @@ from typing import Any
 
 import click
 
-from accounts.commands.connection import fail, front_door, path_of
+from accounts.commands.asking import EXIT_REFUSED_OR_SILENT, answer_to, show_answer
+from accounts.commands.connection import FrontDoor, fail, front_door, path_of
 from accounts.commands.tables import (
+    Row,
     output_options,
     print_json,
+    say,
     show_facts,
     show_rows,
-    show_warnings,
     titled,
 )
 from accounts.commands.times import typed
 from accounts.products.fields import LABELS
 
 _KINDS = ("fusionpbx", "vodia", "lesnet")
+_NO_FACTS = ("service", "stays_off", "words", "release_request")
+
+_release_option = click.option(
+    "--release",
+    is_flag=True,
+    help="switch on at once what leaves the product while it is off",
+)
 
 
 @click.group()
@@ -82,6 +91,12 @@ def show_product(account: str, product_id: str, json_wanted: bool) -> None:
     "--bill-from", help="calls that ended before are not billed, such as 2026-12-01T00:00"
 )
 @click.option(
+    "--hang-up",
+    type=click.Choice(("never", "credit")),
+    help="whether calls in progress are ended when the credit is used up; left out: as it is",
+)
+@_release_option
+@click.option(
     "--field",
     "fields",
     multiple=True,
@@ -94,22 +109,48 @@ def set_product(
     product_id: str,
     metered: bool,
     bill_from: str | None,
+    release: bool,
     fields: tuple[str, ...],
     json_wanted: bool,
     **given: str | None,
 ) -> None:
     """Create or replace a product, whole.
 
+    suspend_by=outbound keeps inbound and emergency calls while it is off (FusionPBX); extensions
+    "2112 | *" are 2112 and all that no other product of the tenant lists.
+
     Example: ringfence product set acme-1001 pbx-1001 --kind fusionpbx --server pbx1
-    --package standard --field extensions="2112 | 2113"
+    --package standard --field extensions="2112 | 2113" --field suspend_by=outbound
     --field domain_tenant_and_main_dids="acme.example.com | 4165550100"
     """
     body = {**given, "prepaid": not metered, **dict(map(_named, fields))}
     if bill_from:
         body["bill_from"] = typed("--bill-from", bill_from)
     place = path_of("clients", account, "products", product_id)
-    answer = front_door().ask("PUT", place, json=body)
-    show_facts(answer, json_wanted=json_wanted, skip=("service",))
+    door = front_door()
+    answer = door.ask("PUT", place, json=body, params=_release(release))
+    show_facts(answer, json_wanted=json_wanted, skip=_NO_FACTS)
+    _finish(door, account, answer, json_wanted=json_wanted)
+
+
+def _release(release: bool) -> dict[str, str]:
+    return {"release": "true"} if release else {}
+
+
+def _finish(door: FrontDoor, account: str, answer: Row, *, json_wanted: bool) -> None:
+    """Say what stays off of what left a product; await the suspender if it is to be released.
+
+    With JSON nothing more is printed, and it is awaited all the same.
+    """
+    if answer["words"] and not json_wanted:
+        say(answer["words"])
+    if answer["release_request"] is None:
+        return
+    found = answer_to(door, answer["release_request"])
+    if not json_wanted:
+        show_answer(found, shows=f"ringfence services {account} --elements")
+    elif found["state"] != "done":
+        fail(f"the release is {found['state']}: {found['answer']}", EXIT_REFUSED_OR_SILENT)
 
 
 def _named(text: str) -> tuple[str, Any]:
@@ -124,18 +165,24 @@ def _named(text: str) -> tuple[str, Any]:
 @click.argument("account")
 @click.argument("product_id")
 @click.confirmation_option(prompt="Its calls will go to the unrated queue. Remove it?")
+@_release_option
 @output_options
-def remove_product(account: str, product_id: str, json_wanted: bool) -> None:
+def remove_product(account: str, product_id: str, release: bool, json_wanted: bool) -> None:
     """Remove a product: its later calls go to the unrated queue.
 
-    Example: ringfence product remove acme-1001 pbx-1001
+    What was switched off for it stays off as long as the client is; with --release it is switched
+    on at once, also when the product was removed before.
+
+    Example: ringfence product remove acme-1001 pbx-1001 --release
     """
-    answer = front_door().ask("DELETE", path_of("clients", account, "products", product_id))
-    show_warnings(answer)
+    door = front_door()
+    place = path_of("clients", account, "products", product_id)
+    answer = door.ask("DELETE", place, params=_release(release))
     if json_wanted:
         print_json(answer)
     else:
         click.echo(f"removed {product_id} of {account}")
+    _finish(door, account, answer, json_wanted=json_wanted)
 
 
 @product.command("fields")

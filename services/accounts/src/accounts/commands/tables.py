@@ -20,7 +20,7 @@ Column = tuple[str, Callable[[Row], object]]
 WIDTH = 80
 _NUMERIC = frozenset(
     ("amount", "balance", "cost", "seconds", "rows", "version", "added", "removed", "dearer",
-     "cheaper", "changed", "same", "after", "refunded")
+     "cheaper", "changed", "same", "after", "refunded", "products", "off")
 )  # fmt: skip
 _WHOLE = frozenset(
     ("effective from", "until", "state", "version", "rows", "amount", "balance", "cost", "since")

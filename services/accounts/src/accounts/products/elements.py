@@ -76,8 +76,11 @@ def elements_words(elements: Sequence[Element]) -> str:
     return " and ".join(parts)
 
 
-def emergency_words(product: Service) -> str:
-    """What becomes of emergency calls while a product is off."""
-    if product.way == "outbound" and product.kind != "lesnet":
+def emergency_words(kind: str, way: str) -> str:
+    """What becomes of emergency calls while a product of this kind is off, switched this way."""
+    if way == "outbound" and kind == "fusionpbx":
         return "inbound and emergency calls still work while it is off"
-    return "911 does not work while it is off"
+    return NO_EMERGENCY
+
+
+NO_EMERGENCY = "911 does not work while it is off"

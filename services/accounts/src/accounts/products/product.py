@@ -5,7 +5,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 
-from accounts.products.elements import emergency_words
+from accounts.products.elements import NO_EMERGENCY
 from accounts.products.fields import read_product
 from ringfence.errors import BadInput
 from ringfence.events.account import HangUp, Package, Service
@@ -110,10 +110,10 @@ def product_warnings(product: Product) -> list[str]:
     if product.package_id is None and service.flat_rate is None:
         warnings.append("no package: calls of this product stay unrated until it has one")
     if service.kind == "fusionpbx" and service.way != "outbound":
-        how = "; with suspend_by outbound inbound and emergency calls still work"
-        warnings.append(f"{emergency_words(service)}{how}")
+        how = "with suspend_by outbound, inbound and emergency calls still work"
+        warnings.append(f"{NO_EMERGENCY}; {how}")
     elif service.kind == "vodia":
-        warnings.append(emergency_words(service))
+        warnings.append(NO_EMERGENCY)
     if service.hang_up == "credit" and not service.prepaid:
         warnings.append("hang_up credit does nothing: credit never switches a metered product off")
     return warnings

@@ -16,7 +16,7 @@ READ_ONLY = frozenset(
         "version", "threshold_micro", "outstanding", "outstanding_micro", "outstanding_as_of",
         "balance", "balance_micro", "credit_limit_micro", "level", "held", "state", "would",
         "reason", "since", "brings_back", "suspension_failures", "mode", "leave_off", "orders",
-        "what_happens", "warnings", "applied",
+        "what_happens", "warnings", "applied", "imported", "departed",
     }
 )  # fmt: skip
 """What answers say besides: it is ignored, so that a body that was read can be sent back."""
@@ -125,6 +125,9 @@ class OrderBody(Body):
     reason: Text = ""
     until: Annotated[str, Field(max_length=40)] | None = Field(
         None, description="an instant, or a date: the end of that day in the client's time zone"
+    )
+    hang_up: YesNo = Field(
+        False, description="calls in progress are ended too, never an emergency call"
     )
 
 

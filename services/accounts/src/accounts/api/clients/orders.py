@@ -10,6 +10,7 @@ from accounts.api.clients.answers import changed_answer
 from accounts.api.clients.bodies import Kind, ModeBody, OrderBody, UnsuspendBody
 from accounts.api.rooms import AccountId, In, Rooms, Versions, Who
 from accounts.clients.changes import order_shown
+from accounts.clients.wording import adoption_words
 from accounts.orders import Order, find, in_force, read_until
 from accounts.store import Changed, Deed
 from accounts.store import Versions as WantedVersions
@@ -38,7 +39,8 @@ async def put_order(
 ) -> dict[str, Any]:
     """Give an order; given again, it replaces the reason, the end and the giver."""
     given = body or OrderBody()
-    done = Deed(who, f"{kind} order given{_for(given.product)}", reason=given.reason)
+    what = f"{kind} order given{_for(given.product)}{_with_calls(given)}"
+    done = Deed(who, what, reason=given.reason)
     changed = await _give(rooms, account_id, kind, given, done, versions)
     return await changed_answer(rooms, changed, response)
 
@@ -53,6 +55,8 @@ async def _give(
 ) -> Changed:
     if kind == "forced" and body.product is not None:
         raise BadInput("product", body.product, "none: a forced order is for the whole client")
+    if kind == "exemption" and body.hang_up:
+        raise BadInput("hang_up", body.hang_up, "false: an exemption switches nothing off")
     if not body.reason.isprintable():
         raise BadInput("reason", body.reason, "one line of text")
     now = rooms.clock.now()
@@ -66,6 +70,7 @@ async def _give(
             reason=body.reason,
             since=now,
             until=until,
+            hang_up=body.hang_up,
         )
         return with_order(order)(account)
 
@@ -105,7 +110,8 @@ async def suspend(
 ) -> dict[str, Any]:
     """Suspend a client, or one product, even with funds: the manual order."""
     given = body or OrderBody()
-    done = Deed(who, f"suspended by hand{_for(given.product)}", reason=given.reason)
+    what = f"suspended by hand{_for(given.product)}{_with_calls(given)}"
+    done = Deed(who, what, reason=given.reason)
     changed = await _give(rooms, account_id, "manual", given, done, versions)
     return await changed_answer(rooms, changed, response)
 
@@ -150,11 +156,22 @@ async def put_mode(
     response: Response,
     versions: Versions,
 ) -> dict[str, Any]:
-    """Set the mode of a client: live switches and mails, shadow only shows what would be."""
+    """Set the mode of a client: live switches and mails, shadow only shows what would be.
+
+    `adopts`: so much that is off on the PBX of an imported client counts as switched off by us.
+    """
     kept = ", what is off is left off" if body.leave and body.mode == "shadow" else ""
     done = Deed(who, f"mode set to {body.mode}{kept}", reason=body.reason)
+    adopts = 0 if body.mode == "shadow" else await rooms.adoptions.count(None, account_id)
     changed = await rooms.store.set_mode(account_id, body.mode, body.leave, done, versions=versions)
-    return await changed_answer(rooms, changed, response)
+    answer = await changed_answer(rooms, changed, response)
+    if adopts:
+        answer["what_happens"] += f"; {adoption_words(adopts)}"
+    return {**answer, "adopts": adopts}
+
+
+def _with_calls(body: OrderBody) -> str:
+    return ", calls in progress are ended" if body.hang_up else ""
 
 
 def _for(product: str | None) -> str:

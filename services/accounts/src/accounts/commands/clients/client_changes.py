@@ -137,5 +137,6 @@ def _value(value: Any) -> str:
         return ", ".join(map(_value, value))
     if isinstance(value, Mapping):
         product = f" for {value['product']}" if value.get("product") else ""
-        return f"{value.get('kind')} order by {value.get('given_by')}{product}"
+        calls = ", calls ended" if value.get("hang_up") else ""
+        return f"{value.get('kind')} order by {value.get('given_by')}{product}{calls}"
     return str(value)

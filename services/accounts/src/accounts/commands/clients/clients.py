@@ -120,13 +120,15 @@ def show_client(account: str, json_wanted: bool) -> None:
     door = front_door()
     found = door.get(path_of("clients", account))
     products = door.get(path_of("clients", account, "products"))["items"]
+    lines = door.get(path_of("clients", account, "explanation"))["lines"]
     if json_wanted:
-        print_json({**found, "products": products})
+        print_json({**found, "products": products, "lines": lines})
         return
     show_client_facts(found)
     click.echo()
     show_orders(found["orders"])
     click.echo()
+    words = {line["product"]: line["words"] for line in lines}
     columns = (
         titled("product", "service_id"),
         field("kind"),
@@ -134,4 +136,24 @@ def show_client(account: str, json_wanted: bool) -> None:
         field("package"),
         instant("billed from", "bill_from"),
     )
-    show_rows(products, columns, json_wanted=False, empty="No products.", noun="product")
+    show_rows(
+        products, columns, json_wanted=False, empty="No products.", noun="product",
+        detail=lambda row: words.get(row["service_id"], ""), shrinks="package",
+    )  # fmt: skip
+    if found["departed"]:
+        click.echo()
+        _show_departed(found["departed"])
+
+
+def _show_departed(rows: Any) -> None:
+    """Products that were removed while they were off."""
+    columns = (
+        titled("removed product", "product"),
+        field("server"),
+        field("confirmed"),
+        instant("since", "since"),
+    )
+    show_rows(
+        rows, columns, json_wanted=False, empty="", noun="product",
+        detail=lambda row: row["words"], shrinks="server",
+    )  # fmt: skip

@@ -136,11 +136,22 @@ def _before_all_go_live(door: FrontDoor) -> str:
         f"{total} in shadow will go live.",
         f"Would be off: {off}, switched off as they go live.",
     ]
+    if door.get("/adoptions", limit=1)["count"]:
+        lines.append(_adoption_line(door))
     if refused:
         lines.append(f"{plural(refused, 'client')} without opening balance will be refused.")
     if door.get("/brake")["on"]:
         lines.append("The brake is on: nobody is cut for funds until `ringfence brake release`.")
     return "\n".join(lines)
+
+
+def _adoption_line(door: FrontDoor) -> str:
+    rows = door.listing("/adoptions").rows
+    clients = len({row["account_id"] for row in rows})
+    return (
+        f"Adopted: {plural(len(rows), 'element')} of {plural(clients, 'client')}, off on the PBX"
+        " already: `ringfence adopt list`."
+    )
 
 
 def _before_all_go_into_shadow(door: FrontDoor, *, leave: bool) -> str:
@@ -179,6 +190,10 @@ def _show_summary(switched: Sequence[Switched], what: str) -> None:
         number = sum(1 for each in switched if each.outcome == outcome)
         if number:
             click.echo(f"  {number:>5} {words}")
+    adopted = sum(each.adopts for each in switched)
+    if adopted:
+        say(f"Adopted: {plural(adopted, 'element')}, off on the PBX before, switched on again by"
+            " a payment.")  # fmt: skip
     columns = (
         ("account", lambda row: row["account"]),
         ("outcome", lambda row: row["outcome"]),

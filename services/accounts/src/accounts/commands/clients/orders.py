@@ -34,10 +34,17 @@ until_option = click.option(
 )
 
 
-def body_of(product: str | None, reason: str | None, until: str | None = None) -> dict[str, Any]:
+hang_up_option = click.option(
+    "--hang-up", is_flag=True, help="end the calls in progress too, but never an emergency call"
+)
+
+
+def body_of(
+    product: str | None, reason: str | None, until: str | None = None, *, hang_up: bool = False
+) -> dict[str, Any]:
     """What is sent of an order: what was given."""
     until = typed("--until", until, days=True)
-    given = {"product": product, "reason": reason, "until": until}
+    given = {"product": product, "reason": reason, "until": until, "hang_up": hang_up or None}
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -51,9 +58,15 @@ def show_orders(
         json_wanted=json_wanted,
         empty=empty,
         noun="order",
-        detail=lambda row: row["reason"],
+        detail=_why,
         shrinks="by",
     )
+
+
+def _why(row: Row) -> str:
+    """The reason of an order, and whether calls in progress are ended with it."""
+    calls = "calls in progress are ended" if row["hang_up"] else ""
+    return "; ".join(part for part in (row["reason"], calls) if part)
 
 
 @click.group()
@@ -71,6 +84,7 @@ def order() -> None:
 @product_option
 @reason_option
 @until_option
+@hang_up_option
 @output_options
 def add_order(
     account: str,
@@ -78,6 +92,7 @@ def add_order(
     product: str | None,
     reason: str | None,
     until: str | None,
+    hang_up: bool,
     json_wanted: bool,
 ) -> None:
     """Give an order for ACCOUNT, or replace the one of the same kind and product.
@@ -85,7 +100,7 @@ def add_order(
     Example: ringfence order add acme-1001 exemption --until 2026-12-01 --reason "pays on Monday"
     """
     place = path_of("clients", account, "orders", kind)
-    answer = front_door().ask("PUT", place, json=body_of(product, reason, until))
+    answer = front_door().ask("PUT", place, json=body_of(product, reason, until, hang_up=hang_up))
     show_what_happens(account, answer, json_wanted=json_wanted)
 
 

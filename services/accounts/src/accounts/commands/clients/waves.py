@@ -14,11 +14,15 @@ _OUTCOME_OF = {"on": "on", "off": "off", "no-service": "none", "failed": "failed
 
 
 class Switched(NamedTuple):
-    """What became of one client: on, off, none (no VoIP service), failed, waiting or refused."""
+    """What became of one client: on, off, none (no VoIP service), failed, waiting or refused.
+
+    `adopts` counts what was off on the PBX and counts as switched off by us now.
+    """
 
     account: str
     outcome: str
     why: str
+    adopts: int = 0
 
 
 class _Pending(NamedTuple):
@@ -51,6 +55,7 @@ def switch_in_waves(
 
 def _switch_wave(door: FrontDoor, wave: Sequence[str], body: dict[str, Any]) -> list[Switched]:
     outcomes: dict[str, Switched] = {}
+    adopts: dict[str, int] = {}
     pending: list[_Pending] = []
     for account in wave:
         before = door.attempt("GET", path_of("clients", account))
@@ -61,9 +66,10 @@ def _switch_wave(door: FrontDoor, wave: Sequence[str], body: dict[str, Any]) -> 
         if isinstance(answer, Refusal):
             outcomes[account] = Switched(account, "refused", answer.message)
         else:
+            adopts[account] = answer["adopts"]
             pending.append(_Pending(account, _expected(before, body)))
     for switched in _await(door, pending):
-        outcomes[switched.account] = switched
+        outcomes[switched.account] = switched._replace(adopts=adopts[switched.account])
     return [outcomes[account] for account in wave]
 
 

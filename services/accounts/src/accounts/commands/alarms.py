@@ -1,4 +1,4 @@
-"""`ringfence alarms` and `ringfence servers`: what needs a person, and what is switched."""
+"""`ringfence alarms`: what needs a person."""
 
 from typing import Any
 
@@ -10,9 +10,7 @@ from accounts.commands.tables import (
     instant,
     limit_option,
     output_options,
-    print_json,
     show_rows,
-    show_warnings,
     titled,
 )
 
@@ -47,19 +45,3 @@ def _what(row: Any) -> str:
     """What an alarm is about, what is the case, and what ends it."""
     about = "" if row["subject"] == row["key"] else f"{row['subject']}: "
     return f"{about}{row['message'].rstrip('.')}. To do: {row['what_to_do']}"
-
-
-@click.command()
-@output_options
-def servers(json_wanted: bool) -> None:
-    """List the servers that products may name: those of the servers file.
-
-    Example: ringfence servers
-    """
-    answer = front_door().get("/servers")
-    show_warnings(answer)
-    if json_wanted:
-        print_json(answer["items"])
-        return
-    columns = (titled("server", "server_id"), field("kind"), field("address"))
-    show_rows(answer["items"], columns, json_wanted=False, empty="No servers.", noun="server")

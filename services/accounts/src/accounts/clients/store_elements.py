@@ -1,0 +1,35 @@
+"""What we switched off for a client, element by element, as the suspender recorded it: SQL."""
+
+from typing import Any
+
+from accounts.paging import decode_cursor, page, read_text
+from ringfence.postgres.pool import Pool
+
+_PLACE = ("service_id", "server_id", "way", "tenant", "element")
+
+
+class ElementStore:
+    """Reads what is recorded as switched off."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def of_client(self, account_id: str, cursor: str | None, limit: int) -> dict[str, Any]:
+        """A client's elements, by product."""
+        place = decode_cursor(cursor, *(read_text for _ in _PLACE))
+        rows = await self._pool.fetch(
+            "select service_id, server_id, way, tenant, element, was_on, adopted, recorded_at,"
+            " confirmed_at, left_behind, last_error from report.switched_off"
+            " where account_id = $1 and ($2::text is null or"
+            ' (service_id collate "C", server_id collate "C", way collate "C",'
+            ' tenant collate "C", element collate "C")'
+            " > ($2, $3::text, $4::text, $5::text, $6::text))"
+            ' order by service_id collate "C", server_id collate "C", way collate "C",'
+            ' tenant collate "C", element collate "C" limit $7',
+            account_id,
+            *place,
+            limit + 1,
+        )
+        return page(
+            [dict(row) for row in rows], limit, lambda row: tuple(row[name] for name in _PLACE)
+        )

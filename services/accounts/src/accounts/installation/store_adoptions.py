@@ -1,0 +1,68 @@
+"""What is off on the PBXs of clients who were off when they were imported: SQL.
+
+It counts as switched off by us when such a client goes live (architecture, section 4).
+"""
+
+from typing import Any
+
+from accounts.paging import decode_cursor, page, read_id, read_text
+from ringfence.postgres.pool import Pool
+
+_PLACE = ("account_id", "service_id", "way", "element")
+
+
+class AdoptionStore:
+    """Reads what would be adopted."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def adoptable(
+        self, server_id: str | None, account_id: str | None, cursor: str | None, limit: int
+    ) -> dict[str, Any]:
+        """What would be adopted, by client and product, and how much of it in all."""
+        place = decode_cursor(cursor, read_id, read_id, read_text, read_text)
+        rows = await self._pool.fetch(
+            "select account_id, service_id, server_id, way, tenant, element, name, label, read_at"
+            " from report.adoptable where ($1::text is null or server_id = $1)"
+            " and ($2::text is null or account_id = $2)"
+            ' and ($3::text is null or (account_id collate "C", service_id collate "C",'
+            ' way collate "C", element collate "C") > ($3, $4::text, $5::text, $6::text))'
+            ' order by account_id collate "C", service_id collate "C", way collate "C",'
+            ' element collate "C" limit $7',
+            server_id,
+            account_id,
+            *place,
+            limit + 1,
+        )
+        found = page(
+            [dict(row) for row in rows], limit, lambda row: tuple(row[name] for name in _PLACE)
+        )
+        return {**found, "count": await self.count(server_id, account_id)}
+
+    async def count(self, server_id: str | None = None, account_id: str | None = None) -> int:
+        """How many elements would be adopted."""
+        found: int = await self._pool.fetchval(
+            "select count(*) from report.adoptable where ($1::text is null or server_id = $1)"
+            " and ($2::text is null or account_id = $2)",
+            server_id,
+            account_id,
+        )
+        return found
+
+    async def unread(self, server_id: str | None) -> list[str]:
+        """The servers of clients who were off when they were imported that were never read: what
+        is off there is not known.
+        """
+        rows = await self._pool.fetch(
+            "select distinct p.service ->> 'server_id' as server_id"
+            " from accounts.account a join accounts.product p using (account_id)"
+            " where a.profile ->> 'voip_suspended' = 'Yes'"
+            " and a.profile ->> 'voip_suspended_by' = 'import'"
+            " and ($1::text is null or p.service ->> 'server_id' = $1)"
+            " and not exists (select from report.inventory_read r"
+            "     where r.server_id = p.service ->> 'server_id' and r.read_at is not null)"
+            " order by 1",
+            server_id,
+        )
+        return [row["server_id"] for row in rows]

@@ -1,0 +1,83 @@
+"""What servers have, as the suspender read it last: SQL."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from accounts.paging import decode_cursor, page, read_text
+from ringfence.pbx.inventory_view import Found
+from ringfence.postgres.pool import Pool
+
+_NEVER: dict[str, Any] = {"asked_at": None, "read_at": None, "gaps": [], "error": ""}
+_PLACE = ("kind", "tenant", "name", "uuid")
+
+
+class InventoryStore:
+    """Reads the inventories of servers."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def last_read(self, server_id: str) -> dict[str, Any]:
+        """When a server was asked and read last, what could not be read of it, and the error."""
+        row = await self._pool.fetchrow(
+            "select asked_at, read_at, gaps, error from report.inventory_read where server_id = $1",
+            server_id,
+        )
+        return dict(row) if row else dict(_NEVER)
+
+    async def read_servers(self) -> dict[str, list[str]]:
+        """The servers whose inventory is known, each with what could not be read of it."""
+        rows = await self._pool.fetch(
+            "select server_id, gaps from report.inventory_read where read_at is not null"
+        )
+        return {row["server_id"]: row["gaps"] for row in rows}
+
+    async def items(
+        self, server_id: str, kind: str | None, cursor: str | None, limit: int
+    ) -> dict[str, Any]:
+        """What a server has, by kind, tenant and name, and how much of it in all."""
+        place = decode_cursor(cursor, *(read_text for _ in _PLACE))
+        rows = await self._pool.fetch(
+            "select kind, tenant, name, uuid, label, enabled, leads_to from report.inventory"
+            " where server_id = $1 and ($2::text is null or kind = $2)"
+            ' and ($3::text is null or (kind, tenant collate "C", name collate "C",'
+            ' uuid collate "C") > ($3, $4::text, $5::text, $6::text))'
+            ' order by kind, tenant collate "C", name collate "C", uuid collate "C" limit $7',
+            server_id,
+            kind,
+            *place,
+            limit + 1,
+        )
+        count = await self._pool.fetchval(
+            "select count(*) from report.inventory"
+            " where server_id = $1 and ($2::text is null or kind = $2)",
+            server_id,
+            kind,
+        )
+        found = page(
+            [dict(row) for row in rows], limit, lambda row: tuple(row[name] for name in _PLACE)
+        )
+        return {**found, "count": count}
+
+    async def all_of(self, server_id: str) -> list[Found]:
+        """All that a server has."""
+        return _found(await self._pool.fetch(f"{_ITEMS} where server_id = $1", server_id))
+
+    async def tenants_of(self, server_ids: Sequence[str]) -> dict[str, list[Found]]:
+        """The tenants of servers."""
+        rows = await self._pool.fetch(
+            f"{_ITEMS} where kind = 'tenant' and server_id = any($1)", list(server_ids)
+        )
+        return {
+            server_id: _found([row for row in rows if row["server_id"] == server_id])
+            for server_id in server_ids
+        }
+
+
+_ITEMS = (
+    "select server_id, kind, tenant, name, uuid, label, enabled, leads_to from report.inventory"
+)
+
+
+def _found(rows: Sequence[Any]) -> list[Found]:
+    return [Found(**{name: row[name] for name in Found._fields}) for row in rows]
