@@ -263,7 +263,8 @@ async def test_the_list_of_accounts_proves_a_state_where_the_pbx_has_one(pbx, un
         assert all(isinstance(answer, Done) and answer.proven for answer in answers.values())
         assert can_call(pbx) is not off
     pbx.pbx.extensions[CFFM, "2113"].disabled = True
-    assert [r.state for r in (await states(unread, service)).values()] == ["on", "off"]
+    found = await states(unread, service)
+    assert (found["2112"].state, found["2113"].state) == ("on", "off")
 
 
 async def test_a_list_of_accounts_without_states_proves_nothing(pbx, unread):
