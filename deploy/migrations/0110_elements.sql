@@ -1,10 +1,12 @@
 -- What each product names for switching: an element is a gateway, an extension (itself, or its
--- right to call out), a domain, a peer. `element` '*': the rest of the tenant.
+-- right to call out), a domain, a peer. `element` '*': the rest of the tenant. The way `listed` names
+-- nothing: it says that an extension belongs to a product, so that it is not the rest.
 create table suspender.named_element (
     account_id text not null,
     service_id text not null,
     server_id text not null,
-    way text not null check (way in ('gateway', 'extensions', 'domain', 'outbound', 'peer')),
+    way text not null
+        check (way in ('gateway', 'extensions', 'domain', 'outbound', 'peer', 'listed')),
     tenant text not null default '',
     element text not null,
     primary key (account_id, service_id, server_id, way, tenant, element)
@@ -14,8 +16,9 @@ create index named_element_of on suspender.named_element (server_id, way, tenant
 -- What we switched off, with its state before: written before the first toggle of a hold, never
 -- overwritten, removed when its release is confirmed. Restoring switches on exactly this.
 -- `was_on` false: it was off before, and is no concern of ours. `value`: what was stored in place of
--- a flag (toll_allow). `confirmed_at`: when the PBX was first read back to say that it is off.
--- The last four columns are about a release that no service waits for.
+-- a flag (toll_allow). `confirmed_at`: when the PBX was last read back to say that it is off; null:
+-- it has still to be switched off. `released`: an operator wants it on though the hold lasts.
+-- The four columns before it are about work that no service waits for.
 create table suspender.switched_off (
     server_id text not null,
     way text not null check (way in ('gateway', 'extensions', 'domain', 'outbound', 'peer')),
@@ -32,22 +35,29 @@ create table suspender.switched_off (
     next_attempt_at timestamptz not null default now(),
     last_error text not null default '',
     failure_told boolean not null default false,
+    released boolean not null default false,
     primary key (server_id, way, tenant, element)
 );
 create index switched_off_of on suspender.switched_off (account_id, service_id);
 
 -- `departed`: the account has the product no more; decided as before by what it last was
 -- (`product`), until all is released. The row stays: its sequence goes on if the product returns.
--- `seen_version`: the last version of the profile that had the product; `release_version`: what left
--- the product at or before this version is released at once. `proven`: the confirmation is read back.
+-- `elements_changed`: what it names for switching changed since it was last to be off.
+-- `release_version`: when this version of the profile comes, what left the product is released at
+-- once (0: nothing is asked). `adopts`: what is off at its first turn was switched off by us.
+-- `proven`: the confirmation is read back.
 alter table suspender.service
     add column departed boolean not null default false,
     add column product json,
-    add column seen_version int not null default 0,
+    add column elements_changed boolean not null default false,
     add column release_version int not null default 0,
+    add column adopts boolean not null default false,
     add column proven boolean not null default true,
     add column ended_calls text[] not null default '{}';
-update suspender.service s set product = p.value, seen_version = a.profile_version
+update suspender.service s set
+    product = p.value,
+    adopts = s.confirmed is null and a.profile #>> '{profile,voip_suspended}' = 'Yes'
+        and a.profile #>> '{profile,voip_suspended_by}' = 'import'
 from suspender.account a, json_array_elements(a.profile -> 'services') as p
 where a.account_id = s.account_id and p.value ->> 'service_id' = s.service_id;
 
@@ -83,15 +93,19 @@ cross join lateral (
         lower(listed.value)
     from json_array_elements_text(s.product -> 'gateway_ids') as listed
     where s.kind <> 'lesnet' and s.product ->> 'suspend_by' = 'gateway'
+    union
+    select 'listed', lower(s.product ->> 'tenant'), listed.value
+    from json_array_elements_text(s.product -> 'extensions') as listed where s.kind <> 'lesnet'
 ) as e
 where s.product is not null;
 insert into suspender.switched_off
     (server_id, way, tenant, element, account_id, service_id, was_on, recorded_at, confirmed_at)
 select n.server_id, n.way, n.tenant, n.element, s.account_id, s.service_id, true,
-    coalesce(s.confirmed_at, s.wanted_at), s.confirmed_at
+    coalesce(s.confirmed_at, s.wanted_at),
+    case when s.confirmed = 'suspended' then coalesce(s.confirmed_at, s.wanted_at) end
 from suspender.service s
 join suspender.named_element n using (account_id, service_id)
-where s.confirmed = 'suspended' or s.wanted_seq > s.confirmed_seq
+where n.way <> 'listed' and (s.confirmed = 'suspended' or s.wanted_seq > s.confirmed_seq)
 order by s.wanted_at
 on conflict do nothing;
 
@@ -117,7 +131,8 @@ select o.server_id, o.way, o.tenant, o.element, o.account_id, o.service_id, o.wa
 from suspender.switched_off o;
 
 create view report.server_pause as select * from suspender.server_pause;
-create view report.named_element as select * from suspender.named_element;
+create view report.named_element as
+select * from suspender.named_element where way <> 'listed';
 grant select on report.switched_off, report.server_pause, report.named_element to
     ringfence_cdr_ingest, ringfence_rating, ringfence_balance_watch, ringfence_suspender,
     ringfence_notifier, ringfence_accounts;

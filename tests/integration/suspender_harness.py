@@ -1,7 +1,7 @@
 """The suspender on a real database: events in, rows and outbox out; its worker on a given PBX."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,12 +32,22 @@ from ringfence.topics import (
 )
 from suspender.brake import Limits
 from suspender.deciding import Decider
-from suspender.drivers import OperatorMustAct
+from suspender.drivers.driver import (
+    Change,
+    Done,
+    Failure,
+    HungUp,
+    Inventory,
+    OperatorMustAct,
+    Reading,
+    Target,
+)
+from suspender.elements import Element
 from suspender.service import Suspender
 from suspender.settings import Settings
 from suspender.store import SuspenderStore
 from suspender.store_work import WorkStore
-from suspender.worker import Worker
+from suspender.worker import Worker, find_loose
 
 UNIT = 1_000_000
 SETTINGS = Settings(suspender_poll_s=0.05, suspender_backoff_max_s=0.2, suspender_breaker_s=0.3)
@@ -45,30 +55,100 @@ NO_BRAKE = Limits(0, 0, timedelta(minutes=10))
 
 
 class Panel:
-    """A PBX that is a set of services that are off; it can be made to refuse."""
+    """A server that is a set of elements that are off; it can be made to refuse, or to fail.
 
-    def __init__(self) -> None:
-        self.off: set[str] = set()
+    Names in `missing` it does not have; names in `stuck` it cannot switch, for the reason given.
+    `at_bring` is called before and after each toggle, and may raise: the process dies there.
+    """
+
+    def __init__(self, at_once: int = 100) -> None:
+        self.at_once = at_once
+        self.off_now: set[Element] = set()
+        self.values: dict[Element, str] = {}
+        self.missing: set[str] = set()
+        self.stuck: dict[str, Failure] = {}
+        self.extensions: dict[str, set[str]] = {}
         self.switched: list[str] = []
+        self.calls: list[str] = []
         self.refuses = ""
         self.fails = False
+        self.proven = True
+        self.at_bring: Callable[[str, Element], None] = lambda moment, element: None
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.hung_up: list[tuple[str, tuple[str, ...]]] = []
+        self.live_calls = HungUp()
+        self.hang_up_fails = False
 
-    async def suspend(self, service: Service) -> str:
-        """Off."""
-        return self._switch(service, "off")
+    @property
+    def off(self) -> set[str]:
+        """The names of what is off."""
+        return {element.name for element in self.off_now}
 
-    async def restore(self, service: Service) -> str:
-        """On."""
-        return self._switch(service, "on")
+    async def read(self, targets: Collection[Target]) -> dict[Element, Reading | Failure]:
+        """What is off, and what it does not have."""
+        self._called("read")
+        return {target.element: self._reading(target.element) for target in targets}
 
-    def _switch(self, service: Service, way: str) -> str:
-        if self.refuses:
-            raise OperatorMustAct(self.refuses)
+    async def bring(self, changes: Sequence[Change]) -> dict[Element, Done | Failure]:
+        """Each by itself."""
+        assert len(changes) <= self.at_once
+        self._called("bring")
+        if any(change.off for change in changes):
+            await self.gate.wait()
+        return {change.target.element: self._switch(change) for change in changes}
+
+    async def extensions_of(self, tenant: str) -> frozenset[str]:
+        """What the test gave the tenant."""
+        self._called("extensions_of")
+        return frozenset(self.extensions.get(tenant, ()))
+
+    async def hang_up(self, product: Service, extensions: Collection[str]) -> HungUp:
+        """The calls that the test gave."""
+        self._called("hang_up")
+        if self.hang_up_fails:
+            raise Retry("no list of calls")
+        self.hung_up.append((product.service_id, tuple(extensions)))
+        return self.live_calls
+
+    async def live(self, targets: Collection[Target]) -> frozenset[Element]:
+        """What is not off."""
+        return frozenset({target.element for target in targets} - self.off_now)
+
+    async def inventory(self) -> Inventory:
+        """Nothing."""
+        return Inventory()
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+    def _called(self, name: str) -> None:
+        self.calls.append(name)
         if self.fails:
             raise Retry("no answer")
-        self.switched.append(f"{service.service_id} {way}")
-        (self.off.add if way == "off" else self.off.discard)(service.service_id)
-        return f"{service.service_id} read back: {way}"
+
+    def _reading(self, element: Element) -> Reading:
+        if element.name in self.missing:
+            return Reading("missing")
+        value = self.values.get(element, "")
+        if element.way == "outbound":
+            return Reading("on" if value else "off", value)
+        return Reading("off" if element in self.off_now else "on", value)
+
+    def _switch(self, change: Change) -> Done | Failure:
+        element = change.target.element
+        if self.refuses:
+            return OperatorMustAct(self.refuses)
+        if element.name in self.stuck:
+            return self.stuck[element.name]
+        self.at_bring("before", element)
+        way = "off" if change.off else "on"
+        self.switched.append(f"{element.name} {way}")
+        (self.off_now.add if change.off else self.off_now.discard)(element)
+        if element.way == "outbound":
+            self.values[element] = "" if change.off else change.value
+        self.at_bring("after", element)
+        return Done(f"{element.name} read back: {way}", self.proven)
 
 
 class Office:
@@ -143,16 +223,16 @@ class Office:
 
     @asynccontextmanager
     async def working(
-        self, switches: Mapping[str, Any] | None = None, workers: int = 1
+        self, drivers: Mapping[str, Any] | None = None, workers: int = 1
     ) -> AsyncIterator[None]:
-        """Workers that act on the panel, or on other switches by their servers' ids."""
+        """Workers that act on the panel, or by other drivers by their servers' ids."""
         stop = asyncio.Event()
-        chosen = {"pbx1": self.panel} if switches is None else switches
+        chosen = {"pbx1": self.panel} if drivers is None else drivers
         running = [
             asyncio.create_task(
                 Worker(
                     store=self.work,
-                    switches=chosen,
+                    drivers=chosen,
                     clock=SystemClock(),
                     settings=SETTINGS,
                     progress=Progress("worker"),
@@ -172,8 +252,10 @@ class Office:
             await until(self.settled)
 
     async def settled(self) -> bool:
-        """Whether nothing is due any more."""
-        return not await self.work.servers_with_work()
+        """Whether nothing is due any more, and nothing loose is left."""
+        if await self.work.servers_with_work():
+            return False
+        return not await find_loose(self.work, {"pbx1"})
 
     async def sql(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         connection = await asyncpg.connect(self.dsn)
@@ -188,6 +270,14 @@ class Office:
             "select * from suspender.service where service_id = $1", service_id
         )
         return found
+
+    async def on_record(self) -> dict[str, bool]:
+        """The elements that we switched off, and whether they were read back as off."""
+        rows = await self.sql(
+            "select element, confirmed_at is not null as confirmed from report.switched_off"
+            " where was_on order by element"
+        )
+        return {row["element"]: row["confirmed"] for row in rows}
 
     async def wanted(self, service_id: str = "svc-1001") -> str:
         return str((await self.row(service_id))["wanted"])
@@ -216,15 +306,19 @@ def profile(version: int = 1, account_id: str = "1001", **fields: Any) -> Receiv
 
 
 def profile_event(version: int = 1, account_id: str = "1001", **fields: Any) -> AccountChanged:
-    """A client's profile; no order unless `orders` are given."""
-    return account(account_id, version=version, **{"orders": (), **fields})
+    """A client's profile; no order unless `orders` are given.
+
+    Its product's one extension is named after the product, so that no two clients share it.
+    """
+    service = {"extensions": (f"svc-{account_id}",), **fields.pop("service", {})}
+    return account(account_id, version=version, service=service, **{"orders": (), **fields})
 
 
 def products(*service_ids: str, **fields: Any) -> tuple[Service, ...]:
-    """Products of a client."""
+    """Products of a client, each with an extension of its own name."""
     (pattern,) = account().services
     return tuple(
-        pattern.model_copy(update={"service_id": service_id, **fields})
+        pattern.model_copy(update={"service_id": service_id, "extensions": (service_id,), **fields})
         for service_id in service_ids
     )
 
@@ -236,6 +330,11 @@ def order(
     return Order(
         kind=kind, service_id=product, given_by="olga", since=NOON, until=until, reason=reason
     )
+
+
+def extension(name: str, way: str = "extensions") -> Element:
+    """An extension of the ordinary client's tenant."""
+    return Element(way, "north.example", name)  # type: ignore[arg-type]
 
 
 def zero(crossing: int, account_id: str = "1001", **fields: Any) -> BalanceZero:

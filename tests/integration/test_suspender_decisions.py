@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from suspender_harness import (
     UNIT,
     Office,
+    extension,
     order,
     products,
     profile,
@@ -211,6 +212,7 @@ async def test_an_adopted_product_of_a_client_who_is_not_held_is_switched_on(
     office: Office,
 ) -> None:
     """Met as off, desired on: the other way round."""
+    office.panel.off_now = {extension("svc-1001")}
     await office.restored()
     await office.profile(profile=OFF)
     await office.work_done()
@@ -362,7 +364,9 @@ async def test_a_cut_that_was_not_confirmed_is_given_up_in_shadow_even_with_leav
     await office.zero()
     await office.profile(2, mode="shadow", leave_off=True)
     await office.work_done()
-    assert office.panel.switched == ["svc-1001 on"]
+    row = await office.row()
+    assert (row["wanted"], row["confirmed"]) == ("active", "active")
+    assert office.panel.switched == []
 
 
 async def test_a_hold_that_began_in_shadow_owes_its_mail_when_live_though_it_was_left_off(
@@ -379,6 +383,7 @@ async def test_a_hold_that_began_in_shadow_owes_its_mail_when_live_though_it_was
 
 
 async def test_what_was_off_at_an_import_stays_off_in_shadow(office: Office) -> None:
+    office.panel.off_now = {extension("svc-1001")}
     await office.profile(profile=OFF, mode="shadow")
     await office.zero(mail_owed=False)
     await office.restored()

@@ -57,6 +57,7 @@ async def _insert(connection: Any, account_id: str, money: Any, service: Any) ->
     manual = "Yes" if account_id == "by-hand" else "None"
     event = account(
         account_id,
+        extensions=(f"svc-{account_id}",),
         outstanding_micro=debts,
         profile={"manual_voip_suspend": manual, "voip_suspended": "Yes", "voip_suspended_by": "us"},
     )
@@ -86,6 +87,12 @@ async def test_rows_of_an_earlier_version_are_taken_over_and_decided_at_once(
     """Held and off, held for debts within the credit, on, and by hand: each goes on rightly."""
     async with await open_pool(earlier_database, service="suspender", size=8) as pool:
         office = Office(earlier_database, pool)
+        assert await office.on_record() == {
+            "svc-broke": True,
+            "svc-by-hand": True,
+            "svc-debts": True,
+            "svc-pending": False,
+        }
         rows = await office.sql("select * from suspender.account order by account_id")
         found = {row["account_id"]: (row["held"], row["hold"], row["mail_owed"]) for row in rows}
         assert found == {
@@ -115,3 +122,6 @@ async def test_rows_of_an_earlier_version_are_taken_over_and_decided_at_once(
         assert mails == {"broke": False, "by-hand": False, "debts": False, "pending": True}
         await office.send(received(BALANCE_RESTORED, restored(9, "debts", hold=1)))
         assert await office.wanted("svc-debts") == "active"
+        await office.work_done()
+        assert office.panel.switched == ["svc-pending off", "svc-debts on"]
+        assert "svc-debts" not in await office.on_record()

@@ -12,7 +12,8 @@ from ringfence.pbx.servers import Servers
 from ringfence.postgres.pool import open_pool
 from ringfence.testing.wait import until
 from ringfence.topics import SERVICE_RESTORED, SERVICE_SUSPENDED, SERVICE_SUSPENSION_FAILED
-from suspender.drivers import open_switches
+from suspender.drivers import open_drivers
+from suspender.work import FailedService, Finished
 
 EXTENSIONS = {"tenant": MCON, "extensions": ("2112", "2113")}
 
@@ -75,14 +76,14 @@ async def room(database: str, tmp_path, monkeypatch) -> AsyncIterator[Room]:
 
 
 @pytest.fixture
-async def switches(room: Room) -> AsyncIterator[object]:
-    async with open_switches(room.servers()) as switches:
-        yield switches
+async def drivers(room: Room) -> AsyncIterator[object]:
+    async with open_drivers(room.servers()) as drivers:
+        yield drivers
 
 
-async def test_a_hold_switches_off_and_its_end_switches_on(room: Room, switches) -> None:
+async def test_a_hold_switches_off_and_its_end_switches_on(room: Room, drivers) -> None:
     began, ended = room.next_zero(), room.next_restored()
-    async with room.working(switches):
+    async with room.working(drivers):
         await room.send(began)
         await until(room.is_confirmed)
         assert await room.enabled() == {False}
@@ -98,11 +99,11 @@ async def test_a_hold_switches_off_and_its_end_switches_on(room: Room, switches)
 
 
 async def test_a_hold_that_ended_before_the_pbx_was_reached_sends_no_mail(
-    room: Room, switches
+    room: Room, drivers
 ) -> None:
     await room.zero()
     await room.restored()
-    async with room.working(switches):
+    async with room.working(drivers):
         await until(room.is_confirmed)
     assert await room.enabled() == {True}
     assert await room.topics() == [SERVICE_RESTORED.name]
@@ -113,7 +114,7 @@ async def test_a_cut_that_is_unwanted_while_the_pbx_is_asked_owes_no_mail(
     room: Room, end: str
 ) -> None:
     await room.zero()
-    (due,) = await room.work.due("pbx1", 8)
+    (due,) = await room.work.due("pbx1", "suspended", 8)
     if end == "restored":
         await room.restored()
     else:
@@ -122,11 +123,11 @@ async def test_a_cut_that_is_unwanted_while_the_pbx_is_asked_owes_no_mail(
     assert reasons(await room.suspensions()) == [(("funds",), False)]
     row = await room.row()
     assert (row["wanted"], row["confirmed"]) == ("active", "suspended")
-    assert [due.service.wanted for due in await room.work.due("pbx1", 8)] == ["active"]
+    assert len(await room.work.due("pbx1", "active", 8)) == 1
 
 
-async def test_manual_suspension_owes_no_mail_and_its_end_restores(room: Room, switches) -> None:
-    async with room.working(switches):
+async def test_manual_suspension_owes_no_mail_and_its_end_restores(room: Room, drivers) -> None:
+    async with room.working(drivers):
         await room.client(2, orders=(order("manual"),))
         await until(room.is_confirmed)
         assert await room.enabled() == {False}
@@ -137,10 +138,10 @@ async def test_manual_suspension_owes_no_mail_and_its_end_restores(room: Room, s
     assert (suspended.mode, suspended.zero_mail, suspended.hold) == ("manual", False, 0)
 
 
-async def test_a_pbx_that_fails_is_tried_again_and_alarmed_once(room: Room, switches) -> None:
+async def test_a_pbx_that_fails_is_tried_again_and_alarmed_once(room: Room, drivers) -> None:
     await room.misbehave(kind="status", value="500", times=5)
     await room.zero()
-    async with room.working(switches):
+    async with room.working(drivers):
         await until(room.is_confirmed, timeout_s=30)
     assert await room.enabled() == {False}
     assert await room.topics() == [SERVICE_SUSPENSION_FAILED.name, SERVICE_SUSPENDED.name]
@@ -182,33 +183,20 @@ async def test_an_alarm_ends_when_what_failed_is_no_longer_wanted(room: Room, en
 
 async def test_a_failure_of_what_is_no_longer_wanted_leaves_no_trace(room: Room) -> None:
     await room.zero()
-    (due,) = await room.work.due("pbx1", 8)
+    (due,) = await room.work.due("pbx1", "suspended", 8)
     await room.restored()
     now = room.clock.now()
-    await room.work.failed(due, "no answer", now, now, publish=True)
+    failed = FailedService(due, "no answer", again_at=now, publish=True)
+    await room.work.finish(Finished("pbx1", failed=[failed]), now)
     assert await room.outbox() == []
     assert (await room.row())["attempts"] == 0
 
 
-async def test_three_workers_share_a_pbx_and_never_flip_twice(room: Room, switches) -> None:
+async def test_three_workers_share_a_pbx_and_never_flip_twice(room: Room, drivers) -> None:
     """A toggle by two hands would leave the service as it was."""
     for number in range(1, 7):
-        async with room.working(switches, workers=3):
+        async with room.working(drivers, workers=3):
             await (room.zero() if number % 2 else room.restored())
             await until(room.is_confirmed)
             assert await room.enabled() == {number % 2 == 0}
     assert len(await room.topics()) == 6
-
-
-async def test_restores_come_first_then_the_oldest_wish(room: Room) -> None:
-    """Among suspensions and restorations that wait on one server."""
-    await room.profile(1, "off", services=products("svc-off"))
-    await room.zero("off")
-    (due,) = await room.work.due("pbx1", 8)
-    await room.work.confirm(due, "read back", room.clock.now())
-    for name in ("b-first", "a-second"):
-        await room.profile(1, name, services=products(f"svc-{name}"))
-        await room.zero(name)
-    await room.restored("off")
-    waiting = [due.service.service_id for due in await room.work.due("pbx1", 8)]
-    assert waiting == ["svc-off", "svc-b-first", "svc-a-second"]

@@ -1,20 +1,21 @@
 """An account as the suspender knows it, and what an event or the clock changes in it: pure.
 
-`Decisions` collects what has to be written: changed rows, services that are gone, and changes of
-reason to publish. It holds no connection; the store writes it in one transaction.
+`Decisions` collects what has to be written: changed rows, what products name for switching, and
+changes of reason to publish. It holds no connection; the store writes it in one transaction.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from ringfence.events.account import AccountChanged, Service
+from ringfence.events.account import AccountChanged, Order, Service
 from ringfence.events.balance import BalanceRestored, BalanceZero
-from ringfence.events.service import Hold
+from suspender.elements import ServiceKey, elements_of
+from suspender.service_state import Services, ServiceState
 from suspender.suspension import (
     Decision,
-    Desired,
     State,
     decide,
     effective,
@@ -22,9 +23,9 @@ from suspender.suspension import (
     orders_in_force,
 )
 
+__all__ = ["Account", "Cause", "Decisions", "ServiceState", "Services", "decide_account"]
+
 Event = BalanceZero | BalanceRestored | AccountChanged
-ServiceKey = tuple[str, str]
-"""Account and service."""
 
 
 class Cause(NamedTuple):
@@ -71,54 +72,6 @@ class Account:
         return False
 
 
-@dataclass
-class ServiceState:
-    """A row of a service: what is desired of it, and what the PBX was read back to say.
-
-    `would` is what the holds want, `wanted` what the PBX is to be now; they differ in shadow.
-    `wanted_seq` counts the changes of `wanted`, `reason_seq` the changes of reason since the last
-    of them. Work is due while `wanted_seq` is larger than `confirmed_seq`.
-    """
-
-    account_id: str
-    service_id: str
-    server_id: str
-    kind: str
-    wanted: State
-    wanted_seq: int = 0
-    mode: str = "met"
-    cause_id: UUID | None = None
-    correlation_id: str = ""
-    confirmed: State | None = None
-    confirmed_seq: int = 0
-    confirmed_at: datetime | None = None
-    evidence: str = ""
-    would: Desired = "leave"
-    holds: tuple[Hold, ...] = ()
-    client_wide: bool = True
-    live: bool = True
-    reason_seq: int = 0
-
-    @property
-    def key(self) -> ServiceKey:
-        """Account and service."""
-        return self.account_id, self.service_id
-
-    @property
-    def is_due(self) -> bool:
-        """Whether the PBX has still to be brought to `wanted`."""
-        return self.wanted_seq > self.confirmed_seq
-
-    @property
-    def is_confirmed_off(self) -> bool:
-        """Whether it is off, and is to stay so."""
-        return self.wanted == self.confirmed == "suspended" and not self.is_due
-
-
-Services = dict[str, ServiceState]
-"""The services of one account by their ids."""
-
-
 class ReasonChange(NamedTuple):
     """A service that stays off, for another reason than before: to be published."""
 
@@ -128,18 +81,19 @@ class ReasonChange(NamedTuple):
 
 @dataclass
 class Decisions:
-    """What came of a batch. `switched`: services of which something else is wanted than before."""
+    """What came of a batch.
+
+    `switched`: services of which something else is wanted than before. `products`: those of which
+    the product changed; `named`: those which name other elements, or other ones of a server, than
+    before. `released`: those of which all that left the product is to be released now.
+    """
 
     services: dict[ServiceKey, ServiceState] = field(default_factory=dict)
-    gone: set[ServiceKey] = field(default_factory=set)
     switched: set[ServiceKey] = field(default_factory=set)
     reasons: dict[ServiceKey, ReasonChange] = field(default_factory=dict)
-
-    def forget(self, key: ServiceKey) -> None:
-        """The account has this service no more."""
-        self.gone.add(key)
-        self.services.pop(key, None)
-        self.reasons.pop(key, None)
+    products: set[ServiceKey] = field(default_factory=set)
+    named: set[ServiceKey] = field(default_factory=set)
+    released: set[ServiceKey] = field(default_factory=set)
 
     def switch(self, service: ServiceState) -> None:
         """Something else is wanted of the service: a reason for what was before is outdated."""
@@ -160,6 +114,7 @@ def zero_mail_owed(account: Account, service: ServiceState) -> bool:
     """
     return (
         service.live
+        and not service.departed
         and service.holds == ("funds",)
         and account.held
         and account.mail_owed
@@ -201,39 +156,103 @@ def _begin_hold(account: Account, zero: BalanceZero, now: datetime) -> None:
 def decide_account(
     account: Account, services: Services, cause: Cause, now: datetime, decisions: Decisions
 ) -> None:
-    """Decide about each service of the account by what is known at `now`, orders included."""
+    """Decide about each service of the account by what is known at `now`, orders included.
+
+    What the account has no more is decided as before, until it is to be on.
+    """
     profile = account.profile
     if profile is None:
         return
     orders = orders_in_force(profile, now)
     account.decide_at = next_end(profile, now)
-    for service_id in services.keys() - {service.service_id for service in profile.services}:
-        decisions.forget(services.pop(service_id).key)
-    for product in profile.services:
+    products = {product.service_id: product for product in profile.services}
+    for product in products.values():
         service = services.get(product.service_id)
         if service is None:
             service = services[product.service_id] = _meet(profile, product)
-        service.server_id, service.kind = product.server_id, product.kind
-        decision = decide(
-            has_voip_service=profile.profile.has_voip_service,
-            orders=orders,
-            funds_held=account.funds_held,
-            service=product,
-        )
+        _take_product(service, product, decisions)
+        decision = _decision(account, profile, orders, product)
         _apply_decision(account, service, decision, cause, decisions)
+    for service in services.values():
+        if service.service_id not in products:
+            _depart(account, service, orders, cause, decisions)
+        if 0 < service.release_version <= profile.version:
+            service.release_version = 0
+            decisions.released.add(service.key)
         decisions.services[service.key] = service
+
+
+def _decision(
+    account: Account, profile: AccountChanged, orders: Sequence[Order], product: Service
+) -> Decision:
+    return decide(
+        has_voip_service=profile.profile.has_voip_service,
+        orders=orders,
+        funds_held=account.funds_held,
+        service=product,
+    )
 
 
 def _meet(profile: AccountChanged, product: Service) -> ServiceState:
     """A service that was not known: on, or off already where the client was imported as off."""
+    imported_off = is_imported_off(profile)
     return ServiceState(
         account_id=profile.account_id,
         service_id=product.service_id,
         server_id=product.server_id,
         kind=product.kind,
-        wanted="suspended" if is_imported_off(profile) else "active",
+        wanted="suspended" if imported_off else "active",
         live=profile.mode == "live",
+        adopts=imported_off,
     )
+
+
+def _take_product(service: ServiceState, product: Service, decisions: Decisions) -> None:
+    """Keep what the product is now, and whether it names other elements than it did."""
+    before = None if service.departed else service.product
+    if before == product:
+        return
+    decisions.products.add(service.key)
+    if before is None or _elements(before) != _elements(product):
+        service.elements_changed = service.wanted == "suspended"
+        decisions.named.add(service.key)
+    elif before.extensions != product.extensions:
+        decisions.named.add(service.key)
+    service.server_id, service.kind = product.server_id, product.kind
+    service.product, service.departed = product, False
+
+
+def _elements(product: Service) -> tuple[object, ...]:
+    return product.server_id, product.kind, frozenset(elements_of(product))
+
+
+def _depart(
+    account: Account,
+    service: ServiceState,
+    orders: Sequence[Order],
+    cause: Cause,
+    decisions: Decisions,
+) -> None:
+    """Decide about a product that the account has no more.
+
+    A cut that was not confirmed is given up. What is off stays so as long as its hold lasts, unless
+    an operator has it released; what is on is never switched off.
+    """
+    profile, product = account.profile, service.product
+    assert profile is not None
+    is_new = not service.departed
+    if is_new:
+        service.departed, service.elements_changed = True, False
+        decisions.named.add(service.key)
+    is_given_up = is_new and service.confirmed != "suspended"
+    is_released = 0 < service.release_version <= profile.version
+    if product is None or service.wanted == "active" or is_given_up or is_released:
+        service.would, service.holds, service.client_wide = "active", (), True
+        if service.wanted == "suspended":
+            _want(service, "active", "auto", cause, decisions)
+        return
+    decision = _decision(account, profile, orders, product)
+    _apply_decision(account, service, decision, cause, decisions)
 
 
 def _apply_decision(
@@ -260,9 +279,10 @@ def _apply_decision(
     if decision.desired == "leave":
         return  # the mode in which it was switched last is kept until it is the turn again
     service.live = account.live
-    if wanted != service.wanted or _is_unconfirmed_adoption(service):
-        _want(service, wanted, decision, cause, decisions)
-    elif account.live and service.wanted == "suspended" and is_new_reason:
+    is_incomplete = account.live and wanted == "suspended" and service.elements_changed
+    if wanted != service.wanted or is_incomplete or _is_unconfirmed_adoption(service):
+        _want(service, wanted, decision.mode, cause, decisions)
+    elif account.live and service.wanted == "suspended" and is_new_reason and not service.departed:
         _change_reason(account, service, decision, cause, decisions)
 
 
@@ -276,13 +296,20 @@ def _is_unconfirmed_adoption(service: ServiceState) -> bool:
 
 
 def _want(
-    service: ServiceState, wanted: State, decision: Decision, cause: Cause, decisions: Decisions
+    service: ServiceState, wanted: State, mode: str, cause: Cause, decisions: Decisions
 ) -> None:
-    service.wanted, service.mode = wanted, decision.mode
+    service.wanted, service.mode = wanted, mode
     service.wanted_seq += 1
     service.reason_seq = 0
+    service.elements_changed = False
     service.cause_id, service.correlation_id = cause.event_id, cause.correlation_id
     decisions.switch(service)
+
+
+def apply_again(service: ServiceState, cause: Cause, decisions: Decisions) -> None:
+    """Have the PBX read and brought to what is desired of the service, though that is as before."""
+    _want(service, service.wanted, service.mode, cause, decisions)
+    decisions.services[service.key] = service
 
 
 def _change_reason(

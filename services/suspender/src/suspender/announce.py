@@ -7,9 +7,15 @@ from ringfence.ids import derive
 from ringfence.kafka.records import Outgoing
 from ringfence.postgres.alarms import AlarmText
 from ringfence.topics import SERVICE_RESTORED, SERVICE_SUSPENDED, SERVICE_SUSPENSION_FAILED, Topic
-from suspender.account import Account, ReasonChange, ServiceState, zero_mail_owed
+from suspender.account import Account, ReasonChange, zero_mail_owed
+from suspender.elements import Element
+from suspender.service_state import ServiceState
+from suspender.work import LooseRow
 
 FAILED_ALARM = "suspension-failed"
+ELEMENT_ALARM = "element-not-released"
+PAUSED_ALARM = "server-paused"
+ABANDONED_ALARM = "server-abandoned"
 
 
 def confirmed(
@@ -72,6 +78,49 @@ def failed_alarm(account: Account, service: ServiceState, reason: str) -> AlarmT
     )
 
 
+def element_subject(server_id: str, element: Element) -> str:
+    """What an alarm `element-not-released` is about."""
+    return "/".join(part for part in (server_id, *element) if part)
+
+
+def element_alarm(row: LooseRow, reason: str, *, off: bool) -> AlarmText:
+    """The alarm `element-not-released`: what stays off, or stays on, though no service waits."""
+    element, (account_id, service_id) = row.record.element, row.record.owner
+    scope = f" of {element.tenant}" if element.tenant not in ("", element.name) else ""
+    wish = "is on again, and cannot be switched off" if off else "cannot be switched on again"
+    return AlarmText(
+        message=f"{element.way} {element.name}{scope} on server {row.server_id}, switched off for"
+        f" client {account_id}, product {service_id}: {wish}: {reason}",
+        what_to_do="Attempts go on by themselves. Remove the reason given, or switch it by hand at"
+        " the server: the next attempt reads it back. Where the server has no such thing any more:"
+        " release it, and it is forgotten.",
+        severity="critical",
+        account_id=account_id,
+    )
+
+
+def paused_alarm(server_id: str, until: datetime | None, by: str) -> AlarmText:
+    """The alarm `server-paused`: nobody is switched on that server."""
+    end = f"until {until:%Y-%m-%d %H:%M}Z" if until else "until it is resumed"
+    return AlarmText(
+        message=f"server {server_id} is paused by {by} {end}: nothing is switched on it,"
+        " neither off nor on",
+        what_to_do=f"ringfence server resume {server_id} when the maintenance is over.",
+    )
+
+
+def abandoned_alarm(server_id: str, elements: int) -> AlarmText:
+    """The alarm `server-abandoned`: what is off there cannot be switched on again."""
+    return AlarmText(
+        message=f"server {server_id} is not in the servers file any more, and {elements} elements"
+        " on it are switched off by us: they stay off",
+        what_to_do="Enter the server in the servers file again and restart the suspender: what is"
+        " to be on is then switched on. Where the server is gone for good, move its products to"
+        " another one.",
+        severity="critical",
+    )
+
+
 def _client(account: Account) -> str:
     if account.profile is None:
         return f"client {account.account_id}"
@@ -103,6 +152,7 @@ def _suspended(
             "holds": service.holds,
             "client_wide": service.client_wide,
             "hold": account.hold if "funds" in service.holds else 0,
+            "ended_calls": service.ended_calls,
         }
     )
     return _outgoing(SERVICE_SUSPENDED, service, event.to_json(), confirmed_at)
@@ -117,6 +167,7 @@ def _facts(service: ServiceState, evidence: str, confirmed_at: datetime) -> dict
         "cause_id": service.cause_id,
         "confirmed_at": confirmed_at,
         "evidence": evidence[:1000],
+        "proven": service.proven,
     }
 
 

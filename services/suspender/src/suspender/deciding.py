@@ -1,23 +1,28 @@
 """Decides in transactions: a batch of events, orders that ended by time, commands of operators."""
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 import structlog
 
 from ringfence.clock import Clock
-from ringfence.errors import Retry
 from ringfence.events.operator import OperatorRequested
 from ringfence.ids import derive
 from ringfence.kafka.shell import UNWELL, wait_or_stop
 from ringfence.observe.health import Progress
+from ringfence.postgres.pool import Pool
 from suspender.account import Account, Cause, Decisions, Event, apply_event, decide_account
 from suspender.brake import Charged, Limits, by_credit, cause_in_words, message
-from suspender.metrics import BRAKE, CLIENTS_HELD
-from suspender.store import Book, Deciding, SuspenderStore
-from suspender.store_brake import BrakeStore, brake_since, is_brake_on
+from suspender.commands import COMMANDS
+from suspender.commands.command import Answer, Command, Handler, Refusal
+from suspender.metrics import BRAKE, CLIENTS_HELD, ELEMENTS_OFF
+from suspender.store import Deciding, SuspenderStore
+from suspender.store_brake import BrakeStore, is_brake_on
+from suspender.store_commands import lock_request, write_answer
+from suspender.store_elements import elements_off
+from suspender.store_pauses import end_pauses
 
 _AT_ONCE = 500
 _LOOK_EVERY_S = 1.0
@@ -32,15 +37,26 @@ class Item(NamedTuple):
 
 
 class Decider:
-    """Takes decisions; sets `woken` where the worker may have something to do."""
+    """Takes decisions; sets `woken` where the worker may have something to do.
+
+    `commands` are the handlers of operators' commands, by name.
+    """
 
     def __init__(
-        self, *, store: SuspenderStore, clock: Clock, limits: Limits, woken: asyncio.Event
+        self,
+        *,
+        store: SuspenderStore,
+        clock: Clock,
+        limits: Limits,
+        woken: asyncio.Event,
+        commands: Mapping[str, Handler] = COMMANDS,
     ) -> None:
         self._store = store
         self._clock = clock
         self._limits = limits
         self._woken = woken
+        self._commands = commands
+        self._shown: set[str] = set()
 
     async def apply(self, items: Sequence[Item]) -> None:
         """Take in a batch of events, in order, and decide after each. Safe to call again."""
@@ -116,77 +132,42 @@ class Decider:
 
     async def obey(self, request: OperatorRequested, cause: Cause) -> None:
         """Do what an operator asked for, at most once, and keep the answer."""
+        handler = self._commands.get(request.command, _refuse_unknown)
         async with self._store.deciding() as deciding:
-            store = BrakeStore(deciding.connection)
-            if request.command == "brake.undo":
-                state, words = await self._undo(deciding, store, request, cause)
-            elif request.command == "brake.release":
-                state, words = await self._release(store, request)
-            else:
-                await store.lock()
-                state = "" if await store.is_answered(request) else "refused"
-                words = (
-                    f"command: got {request.command}, expected brake.release or brake.undo:"
-                    " the suspender knows no other"
-                )
-            if state:
-                await store.answer(request, state, words)
-                log.info("command", command=request.command, state=state, answer=words)
+            if not await lock_request(deciding.connection, request):
+                return
+            command = Command(request, cause, deciding, self._clock.now(), self._limits)
+            try:
+                answer = await handler(command)
+            except Refusal as refusal:
+                answer = Answer("refused", str(refusal))
+            await write_answer(deciding.connection, request, answer)
+        log.info("command", command=request.command, state=answer.state, answer=answer.words)
         self._woken.set()
-
-    async def _release(self, store: BrakeStore, request: OperatorRequested) -> tuple[str, str]:
-        """State and words of the answer; no state where the request was answered before."""
-        brake = await store.lock()
-        if await store.is_answered(request):
-            return "", ""
-        if brake.on_since is None:
-            return _NOT_ON
-        paused = await store.paused()
-        await store.release(self._clock.now())
-        return "done", f"brake released: {paused} cuts that waited go on"
-
-    async def _undo(
-        self, deciding: Deciding, store: BrakeStore, request: OperatorRequested, cause: Cause
-    ) -> tuple[str, str]:
-        """As `_release`; the holds count as absent before the brake is released."""
-        now = self._clock.now()
-        seen = await brake_since(deciding.connection)
-        began = (seen or now) - self._limits.window
-        book = Book({}, {})
-        if seen is not None:
-            book = await deciding.lock(await store.to_undo(began))
-        brake = await store.lock()
-        if await store.is_answered(request):
-            return "", ""
-        if brake.on_since is None:
-            return _NOT_ON
-        if brake.on_since != seen or set(await store.to_undo(began)) - book.accounts.keys():
-            raise Retry("more clients were held while the brake's holds were being undone")
-        switched = await self._lift(deciding, book, cause)
-        await store.release(now)
-        return (
-            "done",
-            f"brake undone: {len(book.accounts)} clients are no longer held for these funds holds,"
-            f" {switched} services are switched on or not cut",
-        )
-
-    async def _lift(self, deciding: Deciding, book: Book, cause: Cause) -> int:
-        """Have these accounts' funds holds count as absent; how many services that switches."""
-        now, decisions = self._clock.now(), Decisions()
-        for account in book.accounts.values():
-            if account.held:
-                account.undone_hold = account.hold
-            decide_account(account, book.services[account.account_id], cause, now, decisions)
-        await deciding.write(book.accounts.values(), (), decisions, now)
-        return len(decisions.switched)
 
     async def show(self) -> None:
         """Set the metrics of what is held."""
         BRAKE.set(await is_brake_on(self._store.pool))
         CLIENTS_HELD.set(await self._store.clients_held())
+        self._shown = await show_elements_off(self._store.pool, self._shown)
+
+    async def end_pauses(self) -> None:
+        """Resume the servers whose pause has ended by itself."""
+        if await end_pauses(self._store.pool, self._clock.now()):
+            self._woken.set()
 
 
-_NOT_ON = ("refused", "the brake is not on: nothing waits for it")
+async def show_elements_off(pool: Pool, shown: set[str]) -> set[str]:
+    """Set the metric of what is off; servers that were `shown` before go to 0. Those it shows."""
+    off = dict(await elements_off(pool))
+    for server_id in shown | off.keys():
+        ELEMENTS_OFF.labels(server_id).set(off.get(server_id, 0))
+    return set(off)
+
+
+async def _refuse_unknown(command: Command) -> Answer:
+    known = ", ".join(sorted(COMMANDS))
+    raise Refusal(f"command: got {command.request.command}, expected one of {known}")
 
 
 def _countable(account: Account) -> int | None:
@@ -208,6 +189,7 @@ class DecideLoop:
             decided = 0
             try:
                 decided = await self._decider.decide_due()
+                await self._decider.end_pauses()
                 await self._decider.show()
             except UNWELL as error:
                 log.warning("database does not answer", reason=repr(error))

@@ -51,13 +51,15 @@ class Record:
     """What is on record of an element that we switched off, or found off at its turn.
 
     `was_on` false: it was off before, so releasing it changes nothing. `value` is what was stored
-    in place of a flag. `owner` is the service for whose hold it was switched off.
+    in place of a flag. `owner` is the service for whose hold it was switched off. `released`: an
+    operator wants it on though that hold lasts.
     """
 
     element: Element
     owner: ServiceKey
     was_on: bool
     value: str = ""
+    released: bool = False
 
 
 class Claim(NamedTuple):
@@ -68,13 +70,17 @@ class Claim(NamedTuple):
 
 
 class OwnerState(NamedTuple):
-    """The owner of a record now. `ways`: those of the elements that it names, empty if departed."""
+    """The owner of a record now.
+
+    `ways` are those of the elements that it names on this server, empty if it departed.
+    `is_elsewhere`: it names elements on another server. `is_confirmed`: what is desired of it was
+    read back.
+    """
 
     off: bool
     is_confirmed: bool
     ways: frozenset[ElementWay]
-    releases: bool = False
-    """An operator asked to release what left the product."""
+    is_elsewhere: bool = False
 
 
 def is_to_be_off(
@@ -86,13 +92,15 @@ def is_to_be_off(
     """Whether an element is to be off.
 
     One service that names it and is to be on keeps it on. What no product names any more stays off
-    as long as the service lasts off for which it was switched off; where that service is switched
-    another way now, until the new way is confirmed.
+    as long as the service is desired off for which it was switched off; where that service is
+    switched another way now, or on another server, until the new way is confirmed.
     """
     if claims:
         return all(claim.off for claim in claims)
-    owner = owners.get(record.owner) if record else None
-    if owner is None or not owner.off or owner.releases:
+    if record is None or record.released:
         return False
-    has_other_way = bool(owner.ways) and element.way not in owner.ways
+    owner = owners.get(record.owner)
+    if owner is None or not owner.off:
+        return False
+    has_other_way = owner.is_elsewhere or (bool(owner.ways) and element.way not in owner.ways)
     return not (has_other_way and owner.is_confirmed)

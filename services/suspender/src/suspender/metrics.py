@@ -17,3 +17,11 @@ BRAKE = Gauge("ringfence_suspender_brake", "1 while cutting for funds is paused 
 CLIENTS_HELD = Gauge(
     "ringfence_suspender_clients_held", "Live clients to whom a funds hold applies."
 )
+ELEMENTS_OFF = Gauge(
+    "ringfence_suspender_elements_off", "Elements that are switched off by us.", ["server"]
+)
+LOOSE = Gauge(
+    "ringfence_suspender_loose_elements",
+    "Elements that wait to be switched on (or off again) though no service is due.",
+    ["server"],
+)

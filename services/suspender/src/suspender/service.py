@@ -28,7 +28,7 @@ from ringfence.topics import ACCOUNT_CHANGED, BALANCE_RESTORED, BALANCE_ZERO, OP
 from suspender.account import Cause
 from suspender.brake import Limits
 from suspender.deciding import DecideLoop, Decider, Item
-from suspender.drivers import open_switches
+from suspender.drivers import open_drivers
 from suspender.settings import Settings
 from suspender.store import SuspenderStore
 from suspender.store_work import WorkStore
@@ -95,11 +95,11 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     async with (
         await open_pool(dsn, service=NAME, size=8 + len(servers.servers)) as pool,
         open_publisher(bootstrap, source=NAME) as publisher,
-        open_switches(servers) as switches,
+        open_drivers(servers) as drivers,
     ):
         worker = Worker(
             store=WorkStore(pool),
-            switches=switches,
+            drivers=drivers,
             clock=clock,
             settings=settings,
             progress=health.loop("worker"),

@@ -6,13 +6,16 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, cast
 
-from ringfence.events.account import AccountChanged
+from ringfence.events.account import AccountChanged, Service
 from ringfence.postgres.alarms import Alarms
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Connection, Pool
 from ringfence.topics import SUSPENDER_ALARM
-from suspender.account import Account, Decisions, ServiceKey, Services, ServiceState
+from suspender.account import Account, Decisions
 from suspender.announce import FAILED_ALARM, alarm_subject, reason_changed
+from suspender.elements import ServiceKey
+from suspender.service_state import Services, ServiceState
+from suspender.store_elements import mark_released, write_named
 
 SCHEMA = "suspender"
 ALARMS = Alarms(SUSPENDER_ALARM, schema=SCHEMA)
@@ -46,23 +49,29 @@ where a.account_id = n.account_id
 _WRITE_SERVICES = """
 insert into suspender.service as s (
     account_id, service_id, server_id, kind, wanted, wanted_seq, mode, cause_id, correlation_id,
-    would, holds, client_wide, live, reason_seq
+    would, holds, client_wide, live, reason_seq, product, departed, elements_changed,
+    release_version, adopts
 )
 select account_id, service_id, server_id, kind, wanted, wanted_seq, mode, cause_id,
-    correlation_id, would, string_to_array(holds, ','), client_wide, live, reason_seq
+    correlation_id, would, string_to_array(holds, ','), client_wide, live, reason_seq,
+    product::json, departed, elements_changed, release_version, adopts
 from unnest(
     $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::text[],
     $8::uuid[], $9::text[], $10::text[], $11::text[], $12::boolean[], $13::boolean[],
-    $14::bigint[]
+    $14::bigint[], $15::text[], $16::boolean[], $17::boolean[], $18::int[], $19::boolean[]
 ) as n (
     account_id, service_id, server_id, kind, wanted, wanted_seq, mode, cause_id, correlation_id,
-    would, holds, client_wide, live, reason_seq
+    would, holds, client_wide, live, reason_seq, product, departed, elements_changed,
+    release_version, adopts
 )
 on conflict (account_id, service_id) do update set
     server_id = excluded.server_id, kind = excluded.kind, wanted = excluded.wanted,
     mode = excluded.mode, cause_id = excluded.cause_id, correlation_id = excluded.correlation_id,
     would = excluded.would, holds = excluded.holds, client_wide = excluded.client_wide,
     live = excluded.live, reason_seq = excluded.reason_seq, wanted_seq = excluded.wanted_seq,
+    product = coalesce(excluded.product, s.product), departed = excluded.departed,
+    elements_changed = excluded.elements_changed, release_version = excluded.release_version,
+    adopts = excluded.adopts,
     wanted_at = case when excluded.wanted_seq = s.wanted_seq then s.wanted_at else now() end,
     attempts = case when excluded.wanted_seq = s.wanted_seq then s.attempts else 0 end,
     last_error = case when excluded.wanted_seq = s.wanted_seq then s.last_error else '' end,
@@ -93,10 +102,14 @@ class Deciding:
             " on conflict do nothing",
             ids,
         )
+        return await self.lock_known(ids)
+
+    async def lock_known(self, account_ids: Collection[str]) -> Book:
+        """Those of the accounts that are known, locked in the order of their ids."""
         rows = await self.connection.fetch(
             f"select {ACCOUNT_COLUMNS} from suspender.account"  # noqa: S608 - our own columns
             " where account_id = any($1) order by account_id for update",
-            ids,
+            sorted(account_ids),
         )
         return await self._book(rows)
 
@@ -133,20 +146,32 @@ class Deciding:
         """Write what was decided; publish changes of reason; end alarms about former wishes."""
         await self._execute(_WRITE_ACCOUNTS, [_account_row(account) for account in accounts])
         await self._execute(_WRITE_PROFILES, [_profile_row(account) for account in new_profiles])
-        await self._delete(decisions.gone)
         await self._execute(
-            _WRITE_SERVICES, [_service_row(service) for service in decisions.services.values()]
+            _WRITE_SERVICES,
+            [
+                _service_row(service, with_product=service.key in decisions.products)
+                for service in decisions.services.values()
+            ],
         )
+        await write_named(
+            self.connection, [decisions.services[key] for key in sorted(decisions.named)]
+        )
+        await mark_released(self.connection, decisions.released)
         events = [reason_changed(change, now) for change in decisions.reasons.values()]
         await enqueue(self.connection, SCHEMA, events)
-        await self._end_alarms(decisions.switched | decisions.gone, now)
+        await self._end_alarms(decisions.switched, now)
+        if any(decisions.services[key].departed for key in decisions.switched):
+            await self._close_departed()
 
-    async def _delete(self, gone: Collection[ServiceKey]) -> None:
-        await self._execute(
-            "delete from suspender.service s using unnest($1::text[], $2::text[])"
-            " as n (account_id, service_id)"
-            " where s.account_id = n.account_id and s.service_id = n.service_id",
-            sorted(gone),
+    async def _close_departed(self) -> None:
+        """What departed and of which nothing is off needs no turn and no event."""
+        await self.connection.execute(
+            "update suspender.service s set confirmed = 'active', confirmed_seq = wanted_seq,"
+            " confirmed_at = now(), evidence = 'the client has this product no more', attempts = 0,"
+            " last_error = ''"
+            " where departed and wanted = 'active' and wanted_seq > confirmed_seq and not exists ("
+            "   select from suspender.switched_off o"
+            "   where o.account_id = s.account_id and o.service_id = s.service_id)"
         )
 
     async def _end_alarms(self, keys: Collection[ServiceKey], now: datetime) -> None:
@@ -201,6 +226,9 @@ def service_of(row: Any) -> ServiceState:
     """A row of suspender.service."""
     values = dict(row)
     values["holds"] = tuple(values["holds"])
+    values["ended_calls"] = tuple(values["ended_calls"])
+    if values["product"] is not None:
+        values["product"] = Service.model_validate(values["product"])
     return ServiceState(**values)
 
 
@@ -216,9 +244,10 @@ def _profile_row(account: Account) -> tuple[Any, ...]:
     return account.account_id, account.profile.to_json().decode(), account.profile_version
 
 
-def _service_row(s: ServiceState) -> tuple[Any, ...]:
+def _service_row(s: ServiceState, *, with_product: bool) -> tuple[Any, ...]:
+    product = s.product.to_json().decode() if with_product and s.product else None
     return (
         s.account_id, s.service_id, s.server_id, s.kind, s.wanted, s.wanted_seq, s.mode,
         s.cause_id, s.correlation_id, s.would, ",".join(s.holds), s.client_wide, s.live,
-        s.reason_seq,
+        s.reason_seq, product, s.departed, s.elements_changed, s.release_version, s.adopts,
     )  # fmt: skip

@@ -1,10 +1,9 @@
-"""The brake's row, what it is measured by, and the commands of operators."""
+"""The brake's row, and what it is measured by."""
 
 from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
-from ringfence.events.operator import OperatorRequested
 from ringfence.postgres.alarms import AlarmText
 from ringfence.postgres.pool import Connection, Pool
 from suspender.brake import BRAKE_ALARM, WHAT_TO_DO, Begun, Charged
@@ -115,32 +114,10 @@ class BrakeStore:
         )
         return [row["account_id"] for row in rows]
 
-    async def is_answered(self, request: OperatorRequested) -> bool:
-        """Whether a command was done or refused already. Lock the brake first."""
-        found = await self._connection.fetchval(
-            "select true from suspender.command where request_id = $1", request.request_id
-        )
-        return bool(found)
 
-    async def answer(self, request: OperatorRequested, state: str, words: str) -> None:
-        """Keep what came of a command, for report.command; `state` is done or refused."""
-        await self._connection.execute(
-            "insert into suspender.command (request_id, command, arguments, requested_by, reason,"
-            " requested_at, state, answer) values ($1, $2, $3, $4, $5, $6, $7, $8)",
-            request.request_id,
-            request.command,
-            request.arguments,
-            request.requested_by,
-            request.reason,
-            request.requested_at,
-            state,
-            words,
-        )
-
-
-async def is_brake_on(pool: Pool) -> bool:
+async def is_brake_on(connection: "Connection | Pool") -> bool:
     """Whether cutting for funds is paused."""
-    return bool(await pool.fetchval("select on_since is not null from suspender.brake"))
+    return bool(await connection.fetchval("select on_since is not null from suspender.brake"))
 
 
 async def brake_since(connection: Connection) -> datetime | None:

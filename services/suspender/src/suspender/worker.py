@@ -1,8 +1,8 @@
-"""Acts on what is wanted: one PBX at a time to ourselves, backed off, each server on its own."""
+"""Acts on what is wanted: each server on its own, backed off, held by one replica at a time."""
 
 import asyncio
-from collections.abc import Mapping
-from datetime import timedelta
+import time
+from collections.abc import Collection, Mapping
 
 import structlog
 
@@ -10,12 +10,21 @@ from ringfence.breaker import Breaker
 from ringfence.clock import Clock
 from ringfence.kafka.shell import UNWELL, wait_or_stop
 from ringfence.observe.health import Progress
-from suspender.drivers import OperatorMustAct, Switch
-from suspender.metrics import ACTIONS, REACTION_SECONDS
+from suspender.drivers.driver import PbxDriver
+from suspender.metrics import LOOSE
+from suspender.server import LANES, ServerWorker
+from suspender.server_batch import BatchWorker, fail
 from suspender.settings import Settings
-from suspender.store_work import Due, WorkStore
+from suspender.store_abandoned import watch_abandoned
+from suspender.store_work import WorkStore
+from suspender.suspension import State
+from suspender.work import Finished, LooseRow
 
-_AT_ONCE = 8
+_AT_ONCE = 100
+_ABANDONED_EVERY_S = 60.0
+_LOOSE_SHARE = 20
+"""Looking for loose elements takes at most one part in so many of the time."""
+
 log = structlog.get_logger()
 
 
@@ -26,31 +35,40 @@ class Worker:
         self,
         *,
         store: WorkStore,
-        switches: Mapping[str, Switch],
+        drivers: Mapping[str, PbxDriver],
         clock: Clock,
         settings: Settings,
         progress: Progress,
     ) -> None:
         self._store = store
-        self._switches = switches
+        self._drivers = drivers
         self._clock = clock
         self._settings = settings
         self._progress = progress
         self._breakers: dict[str, Breaker] = {}
-        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._busy: dict[str, tuple[ServerWorker, asyncio.Task[None]]] = {}
+        self._stop = asyncio.Event()
+        self._next_loose = self._next_abandoned = 0.0
         self.woken = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; what is begun on a PBX is finished."""
-        while not stop.is_set():
-            self.woken.clear()
-            try:
-                await self._start_due_servers()
-            except UNWELL as error:
-                log.warning("suspender waits", reason=repr(error))
-            self._progress.turned()
-            await self._wait(stop)
-        await asyncio.gather(*self._busy.values(), return_exceptions=True)
+        self._stop = stop
+        try:
+            while not stop.is_set():
+                self.woken.clear()
+                try:
+                    await self._look()
+                except UNWELL as error:
+                    log.warning("suspender waits", reason=repr(error))
+                self._progress.turned()
+                await self._wait(stop)
+        finally:
+            tasks = [task for _, task in self._busy.values()]
+            results = await asyncio.gather(*tasks, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
 
     async def _wait(self, stop: asyncio.Event) -> None:
         stopping = asyncio.create_task(wait_or_stop(stop, self._settings.suspender_poll_s))
@@ -59,14 +77,39 @@ class Worker:
         for task in (stopping, waking):
             task.cancel()
 
-    async def _start_due_servers(self) -> None:
-        for server_id, task in list(self._busy.items()):
+    async def _look(self) -> None:
+        for server_id, (_, task) in list(self._busy.items()):
             if task.done():
                 del self._busy[server_id]
                 task.result()  # a bug in the worker must end the process, not vanish
-        for server_id in await self._store.servers_with_work():
-            if server_id not in self._busy and self._breaker(server_id).allows():
-                self._busy[server_id] = asyncio.create_task(self._serve(server_id))
+        now = time.monotonic()
+        if now >= self._next_abandoned:
+            await watch_abandoned(self._store.pool, self._drivers.keys(), self._clock.now())
+            self._next_abandoned = now + _ABANDONED_EVERY_S
+        loose = await self._look_for_loose()
+        for server_id in {*await self._store.servers_with_work(), *loose}:
+            await self._serve(server_id, loose.get(server_id, []))
+
+    async def _serve(self, server_id: str, loose: list[tuple[State, LooseRow]]) -> None:
+        driver, breaker = self._drivers.get(server_id), self._breaker(server_id)
+        if driver is None:
+            await self._fail_without_driver(server_id)
+        elif server_id in self._busy:
+            self._busy[server_id][0].look_again(loose)
+        elif breaker.allows():
+            batches = BatchWorker(
+                server_id, driver, store=self._store, clock=self._clock, settings=self._settings
+            )
+            server = ServerWorker(
+                server_id,
+                driver,
+                store=self._store,
+                batches=batches,
+                breaker=breaker,
+                stop=self._stop,
+            )
+            server.look_again(loose)
+            self._busy[server_id] = server, asyncio.create_task(server.run())
 
     def _breaker(self, server_id: str) -> Breaker:
         return self._breakers.setdefault(
@@ -77,65 +120,43 @@ class Worker:
             ),
         )
 
-    async def _serve(self, server_id: str) -> None:
-        """Do what is due on one server, while no other replica touches it."""
-        try:
-            async with self._store.server_to_ourselves(server_id) as ours:
-                breaker = self._breaker(server_id)
-                while ours and breaker.allows():
-                    due = await self._store.due(server_id, 1 if breaker.failing else _AT_ONCE)
-                    if not due:
-                        return
-                    await asyncio.gather(*(self._act(item, breaker) for item in due))
-        except UNWELL as error:
-            log.warning("suspender waits", server_id=server_id, reason=repr(error))
+    async def _look_for_loose(self) -> dict[str, list[tuple[State, LooseRow]]]:
+        began = time.monotonic()
+        if began < self._next_loose:
+            return {}
+        found = await find_loose(self._store, self._drivers.keys())
+        for server_id in self._drivers:
+            LOOSE.labels(server_id).set(len(found.get(server_id, ())))
+        self._next_loose = began + (time.monotonic() - began) * _LOOSE_SHARE
+        return found
 
-    async def _act(self, due: Due, breaker: Breaker) -> None:
-        with structlog.contextvars.bound_contextvars(
-            correlation_id=due.service.correlation_id,
-            account_id=due.service.account_id,
-            service_id=due.service.service_id,
-        ):
-            try:
-                evidence = await self._switch(due)
-            except OperatorMustAct as error:
-                breaker.succeeded()  # the server answers: the failure is this service's
-                await self._note_failure(due, str(error), publish=True)
-            except UNWELL as error:
-                breaker.failed()
-                is_lasting = due.attempts + 1 >= self._settings.suspender_told_after
-                await self._note_failure(due, str(error), publish=is_lasting)
-            else:
-                breaker.succeeded()
-                await self._note_success(due, evidence)
+    async def _fail_without_driver(self, server_id: str) -> None:
+        """Services on a server that the servers file does not have."""
+        reason = (
+            f"server {server_id}: no switch for such a server is configured; switch the service by"
+            " hand, or add the server to the servers file"
+        )
+        now = self._clock.now()
+        for lane in LANES:
+            due = await self._store.due(server_id, lane, _AT_ONCE)
+            if due:
+                failed = [fail(item, reason, True, now, self._settings) for item in due]
+                await self._store.finish(Finished(server_id, failed=failed), now)
 
-    async def _switch(self, due: Due) -> str:
-        wish = due.service
-        switch = self._switches.get(wish.server_id)
-        profile = due.account.profile
-        products = profile.services if profile else ()
-        product = next((s for s in products if s.service_id == wish.service_id), None)
-        if switch is None or product is None:
-            raise OperatorMustAct(
-                f"server {wish.server_id}: no switch for a {wish.kind} server is configured;"
-                " switch the service by hand, or add the server to the servers file"
-            )
-        if wish.wanted == "suspended":
-            return await switch.suspend(product)
-        return await switch.restore(product)
 
-    async def _note_success(self, due: Due, evidence: str) -> None:
-        now, wanted = self._clock.now(), due.service.wanted
-        await self._store.confirm(due, evidence, now)
-        ACTIONS.labels(due.service.server_id, wanted, "confirmed").inc()
-        REACTION_SECONDS.labels(wanted).observe((now - due.wanted_at).total_seconds())
-        log.info("confirmed", wanted=wanted, evidence=evidence)
-
-    async def _note_failure(self, due: Due, reason: str, *, publish: bool) -> None:
-        now, wish = self._clock.now(), due.service
-        delay_s = min(self._settings.suspender_backoff_max_s, 2.0 ** min(due.attempts, 10))
-        again_at = now + timedelta(seconds=delay_s)
-        is_first = publish and due.failure_told_seq < wish.wanted_seq
-        await self._store.failed(due, reason, again_at, now, publish=is_first)
-        ACTIONS.labels(wish.server_id, wish.wanted, "failed").inc()
-        log.warning("not confirmed", wanted=wish.wanted, reason=reason, again_in_s=delay_s)
+async def find_loose(
+    store: WorkStore, server_ids: Collection[str]
+) -> dict[str, list[tuple[State, LooseRow]]]:
+    """What has to be switched on these servers though no service is due, by server."""
+    rows: dict[str, list[LooseRow]] = {}
+    for row in await store.loose():
+        if row.server_id in server_ids:
+            rows.setdefault(row.server_id, []).append(row)
+    found: dict[str, list[tuple[State, LooseRow]]] = {}
+    for server_id, candidates in rows.items():
+        survey = await store.survey(server_id, (), candidates, {})
+        for row in candidates:
+            off = survey.situation.is_to_be_off(row.record.element)
+            if not off or (row.is_unconfirmed and not row.is_due):
+                found.setdefault(server_id, []).append((LANES[off], row))
+    return found

@@ -1,0 +1,17 @@
+"""What operators ask of the suspender: a name and a handler for each command."""
+
+from collections.abc import Mapping
+
+from suspender.commands.brake import release_brake, undo_brake
+from suspender.commands.command import Handler
+from suspender.commands.server import pause_server, resume_server
+from suspender.commands.service import reapply, release
+
+COMMANDS: Mapping[str, Handler] = {
+    "brake.release": release_brake,
+    "brake.undo": undo_brake,
+    "server.pause": pause_server,
+    "server.resume": resume_server,
+    "service.reapply": reapply,
+    "service.release": release,
+}

@@ -1,0 +1,55 @@
+"""The brake is released, or the holds that set it off are undone."""
+
+from ringfence.errors import Retry
+from suspender.account import Decisions, decide_account
+from suspender.commands.command import Answer, Command
+from suspender.store import Book
+from suspender.store_brake import BrakeStore, brake_since
+
+_NOT_ON = Answer("refused", "the brake is not on: nothing waits for it")
+
+
+async def release_brake(command: Command) -> Answer:
+    """`brake.release`: the cuts that wait go on."""
+    store = BrakeStore(command.deciding.connection)
+    brake = await store.lock()
+    if brake.on_since is None:
+        return _NOT_ON
+    paused = await store.paused()
+    await store.release(command.now)
+    return Answer("done", f"brake released: {paused} cuts that waited go on")
+
+
+async def undo_brake(command: Command) -> Answer:
+    """`brake.undo`: the holds count as absent before the brake is released."""
+    deciding = command.deciding
+    store = BrakeStore(deciding.connection)
+    seen = await brake_since(deciding.connection)
+    began = (seen or command.now) - command.limits.window
+    book = Book({}, {})
+    if seen is not None:
+        book = await deciding.lock(await store.to_undo(began))
+    brake = await store.lock()
+    if brake.on_since is None:
+        return _NOT_ON
+    if brake.on_since != seen or set(await store.to_undo(began)) - book.accounts.keys():
+        raise Retry("more clients were held while the brake's holds were being undone")
+    switched = await _lift(command, book)
+    await store.release(command.now)
+    return Answer(
+        "done",
+        f"brake undone: {len(book.accounts)} clients are no longer held for these funds holds,"
+        f" {switched} services are switched on or not cut",
+    )
+
+
+async def _lift(command: Command, book: Book) -> int:
+    """Have these accounts' funds holds count as absent; how many services that switches."""
+    now, decisions = command.now, Decisions()
+    for account in book.accounts.values():
+        if account.held:
+            account.undone_hold = account.hold
+        services = book.services[account.account_id]
+        decide_account(account, services, command.cause, now, decisions)
+    await command.deciding.write(book.accounts.values(), (), decisions, now)
+    return len(decisions.switched)

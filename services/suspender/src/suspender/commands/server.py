@@ -1,0 +1,40 @@
+"""A server is left alone for maintenance, and taken up again."""
+
+from datetime import datetime
+
+from suspender.commands.command import Answer, Command, Refusal, argument
+from suspender.store_pauses import Pause, pause, resume
+
+_INSTANT = "an instant with its zone that is still to come, such as 2026-12-01T06:00:00Z"
+
+
+async def pause_server(command: Command) -> Answer:
+    """`server.pause` {server_id, until?}: nothing is sent to it until then, or until resumed."""
+    server_id = argument(command, "server_id", "the id of a server")
+    until = _until(command)
+    request = command.request
+    row = Pause(server_id, command.now, until, request.requested_by, request.reason)
+    await pause(command.deciding.connection, row)
+    end = f"until {until:%Y-%m-%d %H:%M}Z" if until else "until it is resumed"
+    return Answer("done", f"server {server_id} is paused {end}: nothing is sent to it")
+
+
+async def resume_server(command: Command) -> Answer:
+    """`server.resume` {server_id}: what waited is done."""
+    server_id = argument(command, "server_id", "the id of a server")
+    if not await resume(command.deciding.connection, server_id, command.now):
+        raise Refusal(f"server {server_id} is not paused")
+    return Answer("done", f"server {server_id} is resumed: what waited is switched now")
+
+
+def _until(command: Command) -> datetime | None:
+    text = command.request.arguments.get("until", "").strip()
+    if not text:
+        return None
+    try:
+        until = datetime.fromisoformat(text)
+    except ValueError:
+        raise Refusal(f"until: got {text}, expected {_INSTANT}") from None
+    if until.tzinfo is None or until <= command.now:
+        raise Refusal(f"until: got {text}, expected {_INSTANT}")
+    return until

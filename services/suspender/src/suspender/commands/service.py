@@ -1,0 +1,92 @@
+"""One service: have the server read and brought to what is desired, or release what left it."""
+
+from suspender.account import Account, Decisions, apply_again, decide_account
+from suspender.commands.command import Answer, Command, Refusal, argument
+from suspender.service_state import Services, ServiceState
+from suspender.store import Book
+from suspender.store_brake import is_brake_on
+from suspender.store_elements import left_behind
+from suspender.store_pauses import is_paused
+
+
+async def reapply(command: Command) -> Answer:
+    """`service.reapply` {account_id, service_id}: as if it had just been decided."""
+    account, _, service = await _find(command)
+    name = f"product {service.service_id} of client {account.account_id}"
+    if service.departed:
+        raise Refusal(f"{name}: the client has this product no more")
+    if not account.live:
+        raise Refusal(
+            f"client {account.account_id} is in shadow: nothing is switched for him; put him into"
+            f" live mode first (ringfence mode live {account.account_id})"
+        )
+    if service.would == "leave":
+        raise Refusal(
+            f"{name}: left alone, since Has VoIP Service is not yes, or his funds are not known yet"
+        )
+    decisions = Decisions()
+    apply_again(service, command.cause, decisions)
+    await command.deciding.write([account], (), decisions, command.now)
+    return Answer("done", await _being_applied(command, name, service))
+
+
+async def _being_applied(command: Command, name: str, service: ServiceState) -> str:
+    connection = command.deciding.connection
+    state = "off" if service.wanted == "suspended" else "on"
+    found = f"{name} is to be {state}: server {service.server_id} is read and brought to that"
+    if await is_paused(connection, service.server_id):
+        return f"{found} when it is resumed: it is paused"
+    if state == "off" and service.holds == ("funds",) and await is_brake_on(connection):
+        return f"{found} when the brake is released"
+    return f"{found} now; ringfence services {service.account_id} shows what came of it"
+
+
+async def release(command: Command) -> Answer:
+    """`service.release` {account_id, service_id, version}: what left the product is switched on.
+
+    `version` is that of the profile by which it left the product, or the product left the client.
+    """
+    account, services, service = await _find(command)
+    version = _version(command)
+    service.release_version = max(service.release_version, version)
+    left = await left_behind(command.deciding.connection, service.key)
+    decisions = Decisions()
+    decide_account(account, services, command.cause, command.now, decisions)
+    await command.deciding.write([account], (), decisions, command.now)
+    name = f"product {service.service_id} of client {account.account_id}"
+    if account.profile_version < version:
+        return Answer(
+            "done",
+            f"{name}: what leaves it with version {version} of the client is released when that"
+            f" version has arrived (it is at {account.profile_version} now)",
+        )
+    if not left:
+        return Answer("done", f"{name}: 0 elements are released: nothing that left it is off")
+    names = ", ".join(element.name for element in left)
+    return Answer("done", f"{name}: {len(left)} elements are released: {names}"[:1000])
+
+
+def _version(command: Command) -> int:
+    expected = "the version of the client by which it left, a number from 1 on"
+    text = argument(command, "version", expected)
+    if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 9 and int(text) > 0):
+        raise Refusal(f"version: got {text}, expected {expected}")
+    return int(text)
+
+
+async def _find(command: Command) -> tuple[Account, Services, ServiceState]:
+    """The service that a command names, its account locked. Raises Refusal."""
+    account_id = argument(command, "account_id", "the id of a client")
+    service_id = argument(command, "service_id", "the id of one of the client's products")
+    book: Book = await command.deciding.lock_known([account_id])
+    account = book.accounts.get(account_id)
+    if account is None or account.profile is None:
+        raise Refusal(f"account_id: got {account_id}, expected the id of a client")
+    services = book.services[account_id]
+    if service_id not in services:
+        known = ", ".join(sorted(s.service_id for s in services.values() if not s.departed))
+        raise Refusal(
+            f"service_id: got {service_id}, expected a product of client {account_id}:"
+            f" {known or 'he has none'}"
+        )
+    return account, services, services[service_id]

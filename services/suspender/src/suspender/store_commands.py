@@ -1,0 +1,32 @@
+"""The commands of operators: each done at most once by its id, answered in `report.command`."""
+
+from ringfence.events.operator import OperatorRequested
+from ringfence.postgres.pool import Connection
+from suspender.commands.command import Answer
+
+
+async def lock_request(connection: Connection, request: OperatorRequested) -> bool:
+    """Keep other replicas from the same request; whether it has still to be answered."""
+    await connection.execute(
+        "select pg_advisory_xact_lock(hashtextextended($1, 0))", f"command:{request.request_id}"
+    )
+    found = await connection.fetchval(
+        "select true from suspender.command where request_id = $1", request.request_id
+    )
+    return not found
+
+
+async def write_answer(connection: Connection, request: OperatorRequested, answer: Answer) -> None:
+    """Keep what came of a command."""
+    await connection.execute(
+        "insert into suspender.command (request_id, command, arguments, requested_by, reason,"
+        " requested_at, state, answer) values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        request.request_id,
+        request.command,
+        request.arguments,
+        request.requested_by,
+        request.reason,
+        request.requested_at,
+        answer.state,
+        answer.words,
+    )

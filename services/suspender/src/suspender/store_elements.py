@@ -1,0 +1,298 @@
+"""What products name for switching, and what is on record as switched off.
+
+For a loop that finds drift: `switch_off_again` has the worker switch off what is on by a person.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from ringfence.postgres.pool import Connection, Pool
+from suspender.elements import (
+    REST,
+    Claim,
+    Element,
+    OwnerState,
+    Record,
+    ServiceKey,
+    elements_of,
+)
+from suspender.plan import Recording, Situation
+from suspender.service_state import ServiceState
+
+LISTED = "listed"
+"""Rows of this way name no element: they say which extensions belong to a product, however it is
+switched off, so that they are not the rest of their tenant.
+"""
+
+# A claim counts as off once the service may be cut: while the brake is on, one that was not off
+# before keeps what it names.
+_CLAIM_OFF = """(c.wanted = 'suspended' and (
+    c.confirmed = 'suspended' or c.holds <> '{funds}'
+    or not exists (select from suspender.brake where on_since is not null)
+))"""
+_CLAIMS = f"""
+select e.way, e.tenant, e.name, n.way = '{LISTED}' as listed, n.element = '{REST}' as rest,
+    c.account_id, c.service_id, {_CLAIM_OFF} as off
+from unnest($2::text[], $3::text[], $4::text[]) as e (way, tenant, name)
+join suspender.named_element n
+    on n.server_id = $1 and n.tenant = e.tenant and n.element in (e.name, '{REST}')
+    and (n.way = e.way or (n.way = '{LISTED}' and e.way in ('extensions', 'outbound')))
+join suspender.service c on c.account_id = n.account_id and c.service_id = n.service_id
+"""  # noqa: S608 - constants
+_OWNERS = """
+select s.account_id, s.service_id, s.wanted = 'suspended' as off,
+    s.wanted_seq = s.confirmed_seq as confirmed,
+    not s.departed and s.server_id <> $1 as elsewhere,
+    array(
+        select distinct n.way from suspender.named_element n
+        where n.account_id = s.account_id and n.service_id = s.service_id and n.server_id = $1
+            and n.way <> 'listed'
+    ) as ways
+from suspender.service s
+join unnest($2::text[], $3::text[]) as k (account_id, service_id) using (account_id, service_id)
+"""
+RECORD_COLUMNS = (
+    "o.way, o.tenant, o.element, o.account_id, o.service_id, o.was_on, o.value, o.released"
+)
+_RECORDS = f"""
+select {RECORD_COLUMNS} from suspender.switched_off o
+join unnest($2::text[], $3::text[]) as k (account_id, service_id) using (account_id, service_id)
+where o.server_id = $1
+union
+select {RECORD_COLUMNS} from suspender.switched_off o
+join unnest($4::text[], $5::text[], $6::text[]) as e (way, tenant, name)
+    on o.server_id = $1 and o.way = e.way and o.tenant = e.tenant
+    and (o.element = e.name or e.name = '{REST}')
+"""  # noqa: S608 - constants
+_LEFT = """not exists (
+    select from suspender.named_element n
+    where (n.account_id, n.service_id) = (o.account_id, o.service_id)
+        and (n.server_id, n.way, n.tenant) = (o.server_id, o.way, o.tenant)
+        and n.element in (o.element, '*')
+)"""
+_RECORD = """
+insert into suspender.switched_off as o
+    (server_id, way, tenant, element, account_id, service_id, was_on, value, adopted, recorded_at)
+select $1, n.*, $2 from unnest(
+    $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[], $9::text[],
+    $10::boolean[]
+) as n (way, tenant, element, account_id, service_id, was_on, value, adopted)
+order by way, tenant, element
+on conflict (server_id, way, tenant, element) do nothing
+"""
+_CHANGE_RECORD = """
+update suspender.switched_off o set
+    account_id = n.account_id, service_id = n.service_id, released = false,
+    value = case when n.was_on and not o.was_on then n.value else o.value end,
+    was_on = o.was_on or n.was_on
+from unnest(
+    $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::boolean[], $8::text[]
+) as n (way, tenant, element, account_id, service_id, was_on, value)
+where (o.server_id, o.way, o.tenant, o.element) = ($1, n.way, n.tenant, n.element)
+"""
+
+
+async def write_named(connection: Connection, services: Collection[ServiceState]) -> None:
+    """Have these services name what their products name now; departed ones name nothing."""
+    if not services:
+        return
+    await connection.execute(
+        "delete from suspender.named_element n using unnest($1::text[], $2::text[])"
+        " as k (account_id, service_id)"
+        " where n.account_id = k.account_id and n.service_id = k.service_id",
+        *key_columns(service.key for service in services),
+    )
+    rows = [
+        (*service.key, service.server_id, *element)
+        for service in services
+        for element in _named_by(service)
+    ]
+    if rows:
+        await connection.execute(
+            "insert into suspender.named_element"
+            " (account_id, service_id, server_id, way, tenant, element)"
+            " select * from unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[],"
+            " $6::text[])",
+            *columns(rows),
+        )
+
+
+def _named_by(service: ServiceState) -> set[tuple[str, str, str]]:
+    product = service.product
+    if product is None or service.departed:
+        return set()
+    listed = product.extensions if product.kind != "lesnet" else ()
+    tenant = product.tenant.lower()
+    return {*elements_of(product), *((LISTED, tenant, extension) for extension in listed)}
+
+
+async def mark_released(connection: Connection, keys: Collection[ServiceKey]) -> None:
+    """Have what left these products released, though their holds last."""
+    if not keys:
+        return
+    await connection.execute(
+        "update suspender.switched_off o set released = true, next_attempt_at = now()"  # noqa: S608
+        " from unnest($1::text[], $2::text[]) as k (account_id, service_id)"
+        f" where o.account_id = k.account_id and o.service_id = k.service_id and {_LEFT}",
+        *key_columns(keys),
+    )
+
+
+async def left_behind(connection: Connection, key: ServiceKey) -> list[Element]:
+    """What is off for a service and not named by it any more."""
+    rows = await connection.fetch(
+        "select way, tenant, element from suspender.switched_off o"  # noqa: S608 - a constant
+        f" where o.account_id = $1 and o.service_id = $2 and o.was_on and {_LEFT} order by 1, 2, 3",
+        *key,
+    )
+    return [element_of(row) for row in rows]
+
+
+async def switch_off_again(
+    connection: Connection, server_id: str, elements: Collection[Element], now: datetime
+) -> list[Element]:
+    """Have the worker switch off again what is on, though it was confirmed off: those it will.
+
+    For whoever finds drift, and counts how often an element may be repaired. The rows are `loose`
+    from now on: no service waits for them, and no event of a service follows. Whatever is not on
+    record, is not confirmed off, or waits to be released, is left as it is.
+    """
+    rows = await connection.fetch(
+        "update suspender.switched_off o set confirmed_at = null, next_attempt_at = $5"
+        " from unnest($2::text[], $3::text[], $4::text[]) as n (way, tenant, element)"
+        " where (o.server_id, o.way, o.tenant, o.element) = ($1, n.way, n.tenant, n.element)"
+        " and o.confirmed_at is not null and not o.released"
+        " returning o.way, o.tenant, o.element",
+        server_id,
+        *element_columns(elements),
+        now,
+    )
+    return [element_of(row) for row in rows]
+
+
+async def listed_extensions(
+    connection: Connection, server_id: str, tenants: Collection[str]
+) -> dict[str, set[str]]:
+    """The extensions that some product lists as its own, by tenant."""
+    found: dict[str, set[str]] = {tenant: set() for tenant in tenants}
+    rows = await connection.fetch(
+        "select distinct tenant, element from suspender.named_element"
+        " where server_id = $1 and tenant = any($2) and element <> '*'"
+        " and way in ('listed', 'extensions', 'outbound')",
+        server_id,
+        list(tenants),
+    )
+    for row in rows:
+        found[row["tenant"]].add(row["element"])
+    return found
+
+
+async def records_of(
+    connection: Connection,
+    server_id: str,
+    keys: Collection[ServiceKey],
+    named: Collection[Element],
+) -> dict[Element, Record]:
+    """What is on record for these services, or of these elements (`REST`: of all extensions)."""
+    rows = await connection.fetch(_RECORDS, server_id, *key_columns(keys), *element_columns(named))
+    return {record.element: record for record in map(record_of, rows)}
+
+
+async def situation_of(
+    connection: Connection,
+    server_id: str,
+    elements: Collection[Element],
+    records: Mapping[Element, Record],
+) -> Situation:
+    """All that decides about `elements`, of which `records` are all there are."""
+    owners = {record.owner for record in records.values()}
+    found = {
+        (row["account_id"], row["service_id"]): OwnerState(
+            row["off"], row["confirmed"], frozenset(row["ways"]), row["elsewhere"]
+        )
+        for row in await connection.fetch(_OWNERS, server_id, *key_columns(owners))
+    }
+    rows = await connection.fetch(_CLAIMS, server_id, *element_columns(elements))
+    return Situation(dict(records), _claims(rows), found)
+
+
+def _claims(rows: Iterable[Any]) -> dict[Element, list[Claim]]:
+    """Who claims each element: those that name it, else those that own the rest of its tenant.
+
+    An extension that a product lists is not the rest. One that is to be on keeps it on, however it
+    is switched off itself.
+    """
+    named: dict[Element, list[Claim]] = {}
+    listed: dict[Element, list[Claim]] = {}
+    rest: dict[Element, list[Claim]] = {}
+    for row in rows:
+        element = Element(row["way"], row["tenant"], row["name"])
+        claim = Claim((row["account_id"], row["service_id"]), row["off"])
+        chosen = rest if row["rest"] else listed if row["listed"] else named
+        chosen.setdefault(element, []).append(claim)
+    claims = {element: found for element, found in rest.items() if element not in listed}
+    claims |= {e: on for e, found in listed.items() if (on := [c for c in found if not c.off])}
+    return claims | named
+
+
+class ElementStore:
+    """The records of what was switched off, as the worker writes them."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def record(self, server_id: str, rows: Collection[Recording], now: datetime) -> None:
+        """Write what is to be known before the first toggle. A row that is there is kept."""
+        new = [row for row in rows if row.is_new]
+        changed = [row for row in rows if not row.is_new]
+        async with self._pool.acquire() as connection, connection.transaction():
+            if new:
+                values = [(*r.element, *r.owner, r.was_on, r.value, r.adopted) for r in new]
+                await connection.execute(_RECORD, server_id, now, *columns(values))
+            if changed:
+                values = [(*r.element, *r.owner, r.was_on, r.value, False) for r in sorted(changed)]
+                await connection.execute(_CHANGE_RECORD, server_id, *columns(values)[:-1])
+
+
+class OffAt(NamedTuple):
+    """How many elements are off on a server by us."""
+
+    server_id: str
+    elements: int
+
+
+async def elements_off(pool: Pool) -> list[OffAt]:
+    """Of each server that has some."""
+    rows = await pool.fetch(
+        "select server_id, count(*) from suspender.switched_off where was_on group by server_id"
+    )
+    return [OffAt(*row) for row in rows]
+
+
+def record_of(row: Any) -> Record:
+    """A row of suspender.switched_off."""
+    owner = (row["account_id"], row["service_id"])
+    return Record(element_of(row), owner, row["was_on"], row["value"], row["released"])
+
+
+def element_of(row: Any) -> Element:
+    """The element that a row is about."""
+    return Element(row["way"], row["tenant"], row["element"])
+
+
+def columns(rows: Collection[tuple[Any, ...]]) -> list[list[Any]]:
+    """Rows as columns, for `unnest`. There has to be a row."""
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def key_columns(keys: Iterable[ServiceKey]) -> tuple[list[str], list[str]]:
+    """Keys of services as columns, in order."""
+    ordered = sorted(keys)
+    return [key[0] for key in ordered], [key[1] for key in ordered]
+
+
+def element_columns(elements: Iterable[Element]) -> tuple[list[str], list[str], list[str]]:
+    """Elements as columns, in order."""
+    ordered = sorted(elements)
+    return [e.way for e in ordered], [e.tenant for e in ordered], [e.name for e in ordered]
