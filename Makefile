@@ -13,7 +13,7 @@ PYPROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 SOURCES := $(addsuffix /src,$(MEMBERS))
 INSTALLED := .venv/.installed
 
-.PHONY: help install compiled lint format test run demo bench clean lock
+.PHONY: help install compiled lint format test run demo bench images clean lock
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,19 @@ demo: compiled ## One client's story, from the first call to the top-up
 bench: compiled ## Measure speed on this machine, and write tests/bench/RESULTS.md
 	$(BIN)/python tests/bench $(ARGS)
 
+IMAGES := cdr-ingest rating balance-watch suspender notifier accounts tools simulators
+ENGINE ?= $(shell command -v podman || command -v docker)
+VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' shared/pyproject.toml)
+
+images: ## Build a container image of each service (ENGINE=podman or docker)
+	@test -n "$(ENGINE)" || { echo "make images needs podman or docker: install one of them, or name it: make images ENGINE=/path/to/it"; exit 1; }
+	@for name in $(IMAGES); do \
+	  echo "building localhost/ringfence/$$name:$(VERSION)"; \
+	  $(ENGINE) build -q $(BUILD_FLAGS) --build-arg VERSION=$(VERSION) \
+	    --build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) \
+	    --target $$name -t localhost/ringfence/$$name:$(VERSION) -f deploy/images/Dockerfile . || exit 1; \
+	done
+
 clean: ## Forget the state of `make run` (.ringfence)
 	@$(PYTHON) deploy/local/src/ringfence_local/clean.py .ringfence
 
@@ -67,3 +80,17 @@ lock: install ## Write requirements.lock anew (make lock UPGRADE=--upgrade for n
 	  --no-emit-index-url --no-emit-find-links \
 	  $(addprefix --no-emit-package ,$(shell sed -n 's/^name = "\(.*\)"/\1/p' $(PYPROJECTS))) \
 	  $(UPGRADE) --output-file requirements.lock
+	@for image in build simulators requirements; do $(MAKE) .lock-$$image || exit 1; done
+
+# What the images hold: the same versions as above, less of them.
+IMAGE_LOCK = $(BIN)/uv pip compile -q -c requirements.lock --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
+	  $(addprefix --no-emit-package ,$(shell sed -n 's/^name = "\(.*\)"/\1/p' $(PYPROJECTS)))
+.lock-build:
+	$(IMAGE_LOCK) deploy/images/build.in --output-file deploy/images/build.lock
+.lock-simulators:
+	$(IMAGE_LOCK) deploy/images/simulators.in shared/pyproject.toml deploy/simulators/pyproject.toml \
+	  --output-file deploy/images/simulators.lock
+.lock-requirements:
+	$(IMAGE_LOCK) shared/pyproject.toml services/*/pyproject.toml \
+	  --output-file deploy/images/requirements.lock

@@ -7,7 +7,7 @@ references `may_be_off` and `may_stay_off` allow (invariant I11), what a person 
 off, nobody was switched more often than the recorded holds and orders explain, and `ringfence
 verify` holds.
 
-RINGFENCE_SWITCHING_EXAMPLES sets how many random stories are played (6 unless it is set).
+RINGFENCE_SWITCHING_EXAMPLES sets how many random stories are played (10 unless it is set).
 """
 
 import os
@@ -287,10 +287,13 @@ class Switching(RuleBasedStateMachine):
             self.town.freeze(service)
             self.frozen.add(service)
 
-    @rule(count=st.integers(1, 20), seed=st.integers(0, 2**32))
-    def repeat(self, count: int, seed: int) -> None:
+    @rule(count=st.integers(5, 40), seed=st.integers(0, 2**32), rest=REST)
+    def repeat(self, count: int, seed: int, rest: bool) -> None:
+        """Old records once more, in another order: the holds that they tell of are over."""
+        self._maybe_rest(rest)
         ids = {account.account_id for account in self.accounts}
         note(f"{self.town.repeat(ids, count, random.Random(seed))} records again")
+        self._maybe_rest(rest)
 
     @rule()
     def at_rest(self) -> None:
@@ -452,7 +455,7 @@ def test_at_rest_every_element_is_what_the_reference_allows(town: SwitchingTown)
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=int(os.environ.get("RINGFENCE_SWITCHING_EXAMPLES", "6")),
+            max_examples=int(os.environ.get("RINGFENCE_SWITCHING_EXAMPLES", "10")),
             stateful_step_count=40,
             deadline=None,
             phases=(Phase.generate,),

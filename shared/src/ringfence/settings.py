@@ -2,9 +2,10 @@
 
 import sys
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, Self, TypeVar
+from urllib.parse import quote, urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ringfence.errors import EXIT_SETTINGS, BadInput
@@ -19,6 +20,9 @@ class CommonSettings(BaseSettings):
     kafka_bootstrap: str = Field("127.0.0.1:9092", description="Kafka brokers, host:port,…")
     postgres_dsn: SecretStr = Field(
         SecretStr("postgresql://127.0.0.1:5432/ringfence"), description="PostgreSQL, as a URL"
+    )
+    postgres_password_file: Path | None = Field(
+        None, description="a file with the password of that URL's login, which then names none"
     )
     health_host: str = Field("127.0.0.1", description="where /health and /metrics are served")
     health_port: int = Field(0, description="its TCP port; 0: any free one, told in the log")
@@ -51,6 +55,29 @@ class CommonSettings(BaseSettings):
             )
         return key.encode() if key else None
 
+    @model_validator(mode="after")
+    def _password_from_file(self) -> Self:
+        """Put the password into the URL, so that neither environment nor command line holds it."""
+        path = self.postgres_password_file
+        if path is None:
+            return self
+        parts = urlsplit(self.postgres_dsn.get_secret_value())
+        if not parts.username or parts.password:
+            raise ValueError(
+                "RINGFENCE_POSTGRES_PASSWORD_FILE: the URL must name a login, and no password"
+            )
+        try:
+            password = path.read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = type(error).__name__
+            raise ValueError(
+                f"RINGFENCE_POSTGRES_PASSWORD_FILE: {path} cannot be read ({reason})"
+            ) from None
+        login, _, place = parts.netloc.rpartition("@")
+        whole = parts._replace(netloc=f"{login}:{quote(password, safe='')}@{place}")
+        object.__setattr__(self, "postgres_dsn", SecretStr(whole.geturl()))
+        return self
+
 
 S = TypeVar("S", bound=CommonSettings)
 
@@ -64,6 +91,9 @@ def read_settings(kind: type[S]) -> S:
         return kind()
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_context=False, include_input=False):
-            variable = "RINGFENCE_" + "_".join(str(part) for part in problem["loc"]).upper()
-            print(f"{variable}: {problem['msg']}", file=sys.stderr)  # noqa: T201 - logs need settings
+            text = problem["msg"].removeprefix("Value error, ")
+            if problem["loc"]:
+                variable = "RINGFENCE_" + "_".join(str(part) for part in problem["loc"]).upper()
+                text = f"{variable}: {text}"
+            print(text, file=sys.stderr)  # noqa: T201 - logs need settings
         raise SystemExit(EXIT_SETTINGS) from None

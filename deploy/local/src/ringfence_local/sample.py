@@ -6,14 +6,13 @@ Everything goes through the front door that operators use: the accounts service'
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 from uuid import NAMESPACE_DNS, uuid5
 
 import httpx
 
 from ringfence_local.errors import PartFailed
 from ringfence_local.scene import PBX_ID
-from ringfence_local.stack import Stack
 
 TARIFF = "north"
 PACKAGE = "prepaid"
@@ -89,12 +88,25 @@ CLIENTS: tuple[SampleClient, ...] = (
 )  # fmt: skip
 
 
+class Reachable(Protocol):
+    """Where the API and the simulated PBX are: a `Stack`, or addresses."""
+
+    @property
+    def api_url(self) -> str: ...  # noqa: D102 - said above
+
+    @property
+    def api_token(self) -> str: ...  # noqa: D102
+
+    @property
+    def pbx_url(self) -> str: ...  # noqa: D102
+
+
 class FrontDoor:
     """The accounts service's REST API, as an operator uses it, and the PBX's own controls."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Reachable) -> None:
         self._api = httpx.AsyncClient(
-            base_url=f"http://127.0.0.1:{stack.ports['accounts']}/v1",
+            base_url=f"{stack.api_url}/v1",
             headers={"Authorization": f"Bearer {stack.api_token}"},
             timeout=30,
             trust_env=False,

@@ -34,12 +34,11 @@ def write_scene(folder: Path, pbx_url: str, others: str = "") -> None:
     key = secret_file(folder, "fusionpbx-key")
     servers = _SERVERS.format(id=PBX_ID, url=pbx_url, domain=PBX_DOMAIN, key=key)
     (folder / "servers.toml").write_text(servers + others, encoding="utf-8")
-    user = {
-        "name": "billing",
-        "domain": PBX_DOMAIN,
-        "api_key": key.read_text(encoding="utf-8").strip(),
-        "group": "superadmin",
-    }
-    write_private(
-        folder / "pbx.json", json.dumps({"domains": [{"name": PBX_DOMAIN}], "users": [user]})
-    )
+    scene = pbx_scene(key.read_text(encoding="utf-8").strip())
+    write_private(folder / "pbx.json", json.dumps(scene))
+
+
+def pbx_scene(api_key: str) -> dict[str, object]:
+    """What the simulated PBX begins with: one domain, and a superadmin with this key."""
+    user = {"name": "billing", "domain": PBX_DOMAIN, "api_key": api_key, "group": "superadmin"}
+    return {"domains": [{"name": PBX_DOMAIN}], "users": [user]}

@@ -127,6 +127,11 @@ class Stack:
         return self._tokens.read_text(encoding="utf-8").strip().partition(":")[2]
 
     @property
+    def api_url(self) -> str:
+        """The accounts service's API; its paths begin with `/v1`."""
+        return f"http://127.0.0.1:{self.ports['accounts']}"
+
+    @property
     def pbx_url(self) -> str:
         """The simulated FusionPBX; its controls are under `/_sim/`."""
         return f"http://127.0.0.1:{self.ports['fusionpbx']}"
