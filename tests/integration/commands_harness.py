@@ -11,6 +11,8 @@ from accounts_harness import FUSIONPBX, TOKEN, FrontDoor
 from click.testing import CliRunner, Result
 from rich.cells import cell_len
 
+from ringfence.testing.wait import until
+
 WIDTH = 80
 
 
@@ -125,3 +127,66 @@ class Desk:
             would or confirmed,
             live,
         )
+
+    async def switched_off(
+        self, account: str, product: str, way: str, element: str, **changes: object
+    ) -> None:
+        """An element as the suspender records it."""
+        columns = {
+            "server_id": "wat5", "way": way, "tenant": "", "element": element,
+            "account_id": account, "service_id": product, "was_on": True, **changes,
+        }  # fmt: skip
+        places = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
+        await self.door.database.execute(
+            f"insert into suspender.switched_off ({', '.join(columns)}, recorded_at, confirmed_at)"
+            f" values ({places}, '2026-11-01T10:00:00Z', '2026-11-01T10:00:01Z')",
+            *columns.values(),
+        )
+
+    async def departed(self, account: str, product: str) -> None:
+        """A product that was removed, as the suspender keeps it until all of it is released."""
+        await self.service(account, product, "suspended")
+        await self.door.database.execute(
+            "update suspender.service set departed = true where service_id = $1", product
+        )
+
+    async def has(self, server: str, kind: str, tenant: str, name: str, **changes: object) -> None:
+        """Something that a server has, as it was read just now."""
+        item = {"uuid": "", "label": "", "enabled": True, "leads_to": "", **changes}
+        await self.door.database.execute(
+            "insert into suspender.inventory (server_id, kind, tenant, name, uuid, label, enabled,"
+            " leads_to, read_at) values ($1, $2, $3, $4, $5, $6, $7, $8, now())",
+            server, kind, tenant, name, *item.values(),
+        )  # fmt: skip
+        await self.read(server)
+
+    async def read(self, server: str, error: str = "", *gaps: str) -> None:
+        """A server was read just now, or could not be."""
+        await self.door.database.execute(
+            "insert into suspender.inventory_read (server_id, asked_at, read_at, next_at, gaps,"
+            " error) values ($1, now(), case when $2 = '' then now() end, now(), $3, $2)"
+            " on conflict (server_id) do update set asked_at = now(), gaps = $3, error = $2,"
+            " read_at = coalesce(excluded.read_at, inventory_read.read_at)",
+            server,
+            error,
+            list(gaps),
+        )
+
+    async def answered(self, state: str = "done", words: str = "as asked") -> dict[str, Any]:
+        """Answer the next command as the suspender does; the command."""
+
+        async def asked() -> list[dict[str, Any]]:
+            told = await self.door.told("operator.requested.v1")
+            rows = await self.door.database.fetch("select request_id from suspender.command")
+            known = {str(row["request_id"]) for row in rows}
+            return [request for request in told if request["request_id"] not in known]
+
+        (request, *_) = await until(asked, timeout_s=20)
+        await self.door.database.execute(
+            "insert into suspender.command (request_id, command, arguments, requested_by, reason,"
+            "     requested_at, state, answer)"
+            " values ($1::text::uuid, $2, '{}', $3, $4, now(), $5, $6)",
+            request["request_id"], request["command"], request["requested_by"], request["reason"],
+            state, words,
+        )  # fmt: skip
+        return request

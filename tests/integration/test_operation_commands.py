@@ -13,7 +13,6 @@ from accounts.commands.alarms import alarms
 from accounts.commands.brake import brake
 from accounts.commands.servers.server import servers
 from accounts.servers import ServersFile
-from ringfence.testing.wait import until
 
 SERVERS = """
 [servers.vodia-1]
@@ -28,26 +27,6 @@ password = { env = "PASSWORD" }
 async def desk(database: str) -> AsyncIterator[Desk]:
     async with front_door(database) as door:
         yield Desk(door)
-
-
-async def answer(desk: Desk, state: str, words: str) -> None:
-    """Answer the next command, as the suspender does."""
-
-    async def asked() -> list[dict[str, object]]:
-        return await desk.door.told("operator.requested.v1")
-
-    (request, *_) = await until(asked, timeout_s=10)
-    await desk.door.database.execute(
-        "insert into suspender.command (request_id, command, arguments, requested_by, reason,"
-        "     requested_at, state, answer)"
-        " values ($1::text::uuid, $2, '{}', $3, $4, now(), $5, $6)",
-        str(request["request_id"]),
-        request["command"],
-        request["requested_by"],
-        request["reason"],
-        state,
-        words,
-    )
 
 
 async def test_the_brake_says_since_when_and_what_next(desk: Desk) -> None:
@@ -69,7 +48,7 @@ async def test_the_brake_says_since_when_and_what_next(desk: Desk) -> None:
 async def test_a_command_waits_for_its_answer(
     desk: Desk, word: str, state: str, status: int
 ) -> None:
-    answering = asyncio.create_task(answer(desk, state, "31 clients, one by one"))
+    answering = asyncio.create_task(desk.answered(state, "31 clients, one by one"))
     said = await desk.said(brake, word, "--reason", "rates are right", status=status)
     await answering
     assert said == f"{state}: 31 clients, one by one"

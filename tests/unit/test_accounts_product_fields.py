@@ -5,9 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.products.fields import LABELS, FieldRefused, read_product
-from accounts.products.product import Product, enter_product
-from accounts.products.sharing import check_shared
-from accounts.refusals import Clash
+from accounts.products.product import enter_product
 from ringfence.errors import BadInput
 
 FUSIONPBX = {
@@ -70,6 +68,21 @@ def test_a_gateway_product_needs_gateway_uuids() -> None:
     assert (parts["suspend_by"], parts["gateway_ids"]) == ("gateway", (GATEWAY,))
 
 
+def test_outbound_is_switched_by_the_extensions_right_to_call_out() -> None:
+    parts = read_product("fusionpbx", {**FUSIONPBX, "suspend_by": "Outbound"}).parts
+    assert (parts["suspend_by"], parts["outbound_only"]) == ("extensions", True)
+    assert read_product("fusionpbx", FUSIONPBX).parts["outbound_only"] is False
+
+
+@pytest.mark.parametrize(
+    ("typed", "extensions"), [("*", ()), ("2112 | *", ("2112",)), ("*|2112| * ", ("2112",))]
+)
+def test_a_star_is_the_rest_of_the_tenant(typed: str, extensions: tuple[str, ...]) -> None:
+    parts = read_product("fusionpbx", {**FUSIONPBX, "extensions": typed}).parts
+    assert (parts["extensions"], parts["rest_of_tenant"]) == (extensions, True)
+    assert read_product("fusionpbx", FUSIONPBX).parts["rest_of_tenant"] is False
+
+
 REFUSED = [
     ("fusionpbx", "domain_tenant_and_main_dids", ""),
     ("fusionpbx", "domain_tenant_and_main_dids", "mcon.wat5.ictvoip.ca"),
@@ -91,6 +104,11 @@ REFUSED = [
     ("fusionpbx", "extensions", "2112 | 5192229000"),
     ("fusionpbx", "extensions", "٢١١٢"),
     ("fusionpbx", "extensions", " | ".join(str(n) for n in range(1000, 1501))),
+    ("fusionpbx", "extensions", "*2112"),
+    ("fusionpbx", "extensions", "2112 | **"),
+    ("vodia", "did_or_extension", "*"),
+    ("vodia", "suspend_by", "outbound"),
+    ("vodia", "suspend_by", "domain"),
     ("fusionpbx", "suspend_by", "trunk"),
     ("fusionpbx", "gateway_ids", "external"),
     ("fusionpbx", "gateway_ids", "{7b3c1f6e-1f0a-4a57-9d7e-2f1f3a0d5c11}"),
@@ -168,35 +186,6 @@ def test_every_extension_that_was_typed_is_billed_in_its_order(numbers: list[int
     typed = " | ".join(map(str, numbers))
     parts = read_product("fusionpbx", {**FUSIONPBX, "extensions": typed}).parts
     assert list(parts["extensions"]) == [str(number) for number in numbers]
-
-
-def entered(account_id: str, service_id: str, **fields: str) -> Product:
-    return enter_product(
-        account_id, service_id, kind="fusionpbx", name="", server_id="wat5", prepaid=True,
-        package_id=None, fields={**FUSIONPBX, **fields},
-    )  # fmt: skip
-
-
-def test_an_extension_is_billed_by_one_product_of_its_tenant_only() -> None:
-    mine = entered("anna", "a")
-    with pytest.raises(Clash, match="2115"):
-        check_shared(mine, [entered("anna", "b", extensions="2115 | 3000")])
-    check_shared(mine, [mine, entered("bert", "b", extensions="3000")])
-    elsewhere = {"domain_tenant_and_main_dids": "other.ictvoip.ca | 5192229001"}
-    check_shared(mine, [entered("bert", "b", **elsewhere)])
-
-
-def test_a_gateway_that_one_is_suspended_by_is_no_other_clients() -> None:
-    by_gateway = {"suspend_by": "gateway", "gateway_ids": GATEWAY}
-    mine = entered("anna", "a", **by_gateway)
-    with pytest.raises(Clash, match="bert"):
-        check_shared(mine, [entered("bert", "b", extensions="3000", gateway_ids=GATEWAY)])
-    with pytest.raises(Clash, match="bert"):
-        check_shared(
-            entered("anna", "a", gateway_ids=GATEWAY),
-            [entered("bert", "b", extensions="3000", **by_gateway)],
-        )
-    check_shared(mine, [entered("anna", "b", extensions="3000", **by_gateway)])
 
 
 def test_free_minutes_need_a_package_to_be_counted_in() -> None:

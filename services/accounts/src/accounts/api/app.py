@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
 
-from accounts.api import operations, packages, payments, products, questions, tariffs
+from accounts.api import notices, operations, packages, payments, products, questions, tariffs
 from accounts.api.clients import elements, orders, profiles
 from accounts.api.errors import add_error_handlers
 from accounts.api.gate import Gate
@@ -62,6 +62,7 @@ _ROUTERS = (
     payments.router,
     questions.router,
     operations.router,
+    notices.router,
     server_routes.router,
     inventory.router,
     adoptions.router,

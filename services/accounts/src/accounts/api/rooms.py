@@ -12,6 +12,7 @@ from accounts.clients.versions import read_if_match
 from accounts.installation.store_adoptions import AdoptionStore
 from accounts.installation.store_inventory import InventoryStore
 from accounts.installation.store_servers import ServerStore
+from accounts.notices.store_notices import NoticeStore
 from accounts.paging import MAX_LIMIT
 from accounts.payments.store_claims import ClaimStore
 from accounts.products.store_products import ProductStore
@@ -45,6 +46,7 @@ class Rooms:
     inventory: InventoryStore
     adoptions: AdoptionStore
     elements: ElementStore
+    notices: NoticeStore
     servers: Servers | None
     default_mode: OperatingMode
 
@@ -68,6 +70,7 @@ class Rooms:
             inventory=InventoryStore(pool),
             adoptions=AdoptionStore(pool),
             elements=ElementStore(pool),
+            notices=NoticeStore(pool),
             servers=servers,
             default_mode=default_mode,
         )

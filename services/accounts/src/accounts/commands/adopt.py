@@ -17,7 +17,7 @@ from accounts.commands.tables import (
 
 @click.group()
 def adopt() -> None:
-    """What is off on PBXs already: list."""
+    """What was off on PBXs before ringfence: list."""
 
 
 @adopt.command("list")
@@ -25,9 +25,10 @@ def adopt() -> None:
 @limit_option()
 @output_options
 def list_adoptions(server: str | None, limit: int | None, json_wanted: bool) -> None:
-    """List what is off on the PBXs of clients imported with VoIP Suspended = Yes.
+    """List what is off and will count as switched off by us.
 
-    When such a client goes live it counts as switched off by ringfence: a payment switches it on.
+    It is off on the PBXs of clients who were imported with VoIP Suspended = Yes. When such a
+    client goes live it counts as switched off by ringfence: a payment switches it on.
     For all others, what was off before stays as it is.
 
     Example: ringfence adopt list --server pbx1

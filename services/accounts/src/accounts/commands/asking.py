@@ -1,4 +1,4 @@
-"""Commands to the suspender: asked through the API, and its answer is awaited for a while."""
+"""Commands to other services: asked through the API, and its answer is awaited for a while."""
 
 import time
 from typing import Any
@@ -21,16 +21,18 @@ def answer_to(door: FrontDoor, request_id: str) -> dict[str, Any]:
         time.sleep(_LOOK_EVERY_S)
 
 
-def show_answer(found: dict[str, Any], *, shows: str, json_wanted: bool = False) -> None:
+def show_answer(
+    found: dict[str, Any], *, shows: str, service: str = "suspender", json_wanted: bool = False
+) -> None:
     """Print what became of a command. Ends the program with 1 if it was refused, or not answered.
 
-    `shows` is the command that shows later what came of it.
+    `shows` is the command that shows later what came of it; `service` is who was asked.
     """
     if json_wanted:
         print_json(found)
     elif found["state"] == "waiting":
         say(
-            f"no answer in {ANSWER_S:.0f} s: it is done when the suspender runs again;"
+            f"no answer in {ANSWER_S:.0f} s: it is done when the {service} runs again;"
             f" `{shows}` shows it",
             err=True,
         )

@@ -35,7 +35,7 @@ _KINDS = ("tenant", "extension", "gateway", "did")
 def inventory(
     server_id: str, refresh: bool, kind: str | None, limit: int | None, json_wanted: bool
 ) -> None:
-    """List the tenants, extensions, gateways and DIDs that a server has.
+    """List what a server has: tenants, extensions, gateways, DIDs.
 
     Example: ringfence server inventory pbx1 --refresh --kind gateway
     """
@@ -172,9 +172,9 @@ def _show_unowned(server_id: str, rows: Any) -> None:
 @click.argument("server_id")
 @output_options
 def propose(server_id: str, json_wanted: bool) -> None:
-    """Propose a product for each tenant that has none, as commands to copy.
+    """Propose products for tenants without one, as commands.
 
-    Put the client's account in the place of ACCOUNT, and its package in that of PACKAGE.
+    To be copied: put the client's account in the place of ACCOUNT, its package in that of PACKAGE.
 
     Example: ringfence server propose pbx1 > products.sh
     """

@@ -32,7 +32,7 @@ server.add_command(propose)
 @click.command("servers")
 @output_options
 def servers(json_wanted: bool) -> None:
-    """List the servers and their state: the same as `ringfence server list`.
+    """List servers: the same as `ringfence server list`.
 
     Example: ringfence servers
     """
@@ -42,7 +42,9 @@ def servers(json_wanted: bool) -> None:
 @server.command("list")
 @output_options
 def list_servers(json_wanted: bool) -> None:
-    """List the servers that products may name, what is off there, and what fails.
+    """List servers: what is off there, and what fails.
+
+    They are those of the servers file, and those where something is paused or off.
 
     Example: ringfence server list
     """
@@ -99,9 +101,10 @@ def _state(row: Any) -> str:
 @reason_option
 @output_options
 def pause(server_id: str, until: str | None, reason: str | None, json_wanted: bool) -> None:
-    """Leave a server alone for maintenance: nothing is switched there.
+    """Leave a server alone: nothing is switched there.
 
-    Nobody is cut or restored there until it is resumed; what became due meanwhile is done then.
+    For maintenance: nobody is cut or restored there until it is resumed; what became due
+    meanwhile is done then.
 
     Example: ringfence server pause pbx1 --until 2026-12-01T06:00 --reason "upgrade to 5.6"
     """
