@@ -1,0 +1,55 @@
+"""Mails as the notifier's view `report.notice` shows them."""
+
+from typing import Any
+from uuid import UUID
+
+from accounts.paging import decode_cursor, page, read_instant
+from accounts.refusals import Unknown
+from ringfence.postgres.pool import Pool
+
+_LISTED = (
+    "notice_id, account_id, kind, template, number, day, cause_id, state, reason, recipient,"
+    " subject, attempts, shadow, occurred_at, created_at, next_attempt_at, offered_at, sent_at"
+)
+
+
+class NoticeStore:
+    """The mails of all clients, and those to the operator."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def notices(
+        self, account_id: str | None, state: str | None, cursor: str | None, limit: int
+    ) -> dict[str, Any]:
+        """Mails, the newest first; those of one client or in one state, where it is given."""
+        at, notice_id = decode_cursor(cursor, read_instant, UUID)
+        rows = await self._pool.fetch(
+            f"select {_LISTED} from report.notice"  # noqa: S608 - this file's constant
+            " where ($1::text is null or account_id = $1) and ($2::text is null or state = $2)"
+            " and ($3::timestamptz is null or (created_at, notice_id) < ($3, $4::uuid))"
+            " order by created_at desc, notice_id desc limit $5",
+            account_id,
+            state,
+            at,
+            notice_id,
+            limit + 1,
+        )
+        return page(
+            [dict(row) for row in rows],
+            limit,
+            lambda row: (row["created_at"].isoformat(), row["notice_id"]),
+        )
+
+    async def notice(self, notice_id: UUID) -> dict[str, Any]:
+        """One mail, with its words as they were sent. Raises Unknown."""
+        row = await self._pool.fetchrow(
+            f"select {_LISTED}, text, html from report.notice"  # noqa: S608 - as above
+            " where notice_id = $1",
+            notice_id,
+        )
+        if row is None:
+            raise Unknown(
+                "notice_id", str(notice_id), "the id of a mail, as the list of mails has it"
+            )
+        return dict(row)
