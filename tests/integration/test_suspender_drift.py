@@ -20,7 +20,7 @@ from ringfence.postgres.pool import Pool, open_pool
 from ringfence.testing.clock import FixedClock
 from ringfence.testing.records import account
 from ringfence.testing.wait import until
-from suspender.drivers.driver import Target
+from suspender.drivers.driver import Failure, OperatorMustAct, Reading, Target
 from suspender.elements import Element
 from suspender.upkeep.drift import DriftLoop
 from suspender.upkeep.drift_calls import CallWatch
@@ -44,6 +44,8 @@ class Panel:
 
     def __init__(self) -> None:
         self.on: set[Element] = set()
+        self.unreadable: set[Element] = set()
+        self.slow: asyncio.Event | None = None
         self.error: Exception | None = None
         self.asked: list[set[Element]] = []
 
@@ -51,7 +53,18 @@ class Panel:
         self.asked.append({target.element for target in targets})
         if self.error is not None:
             raise self.error
-        return frozenset(self.on & self.asked[-1])
+        found = frozenset(self.on & self.asked[-1])
+        if self.slow is not None:
+            await self.slow.wait()
+        return found
+
+    async def read(self, targets: Collection[Target]) -> dict[Element, Reading | Failure]:
+        return {target.element: self._reading(target.element) for target in targets}
+
+    def _reading(self, element: Element) -> Reading | Failure:
+        if element in self.unreadable:
+            return OperatorMustAct("no right to see it")
+        return Reading("on" if element in self.on else "off")
 
 
 class Watch:
@@ -186,6 +199,20 @@ async def test_two_looks_at_the_same_time_count_once(watch: Watch, rows: Rows) -
     assert await rows.value("select cardinality(repairs) from suspender.drift") == 1
 
 
+async def test_what_was_switched_off_again_during_a_look_is_no_drift(
+    watch: Watch, rows: Rows
+) -> None:
+    await watch.client()
+    watch.panel.on, watch.panel.slow = {TRUNK}, asyncio.Event()
+    look = asyncio.create_task(watch.look())
+    await until(lambda: watch.panel.asked)
+    await rows.sql("update suspender.switched_off set confirmed_at = now()")
+    watch.panel.slow.set()
+    assert await look == []
+    assert await watch.waits() == []
+    assert await rows.alarms() == []
+
+
 async def test_the_fourth_time_within_an_hour_is_alarmed_only(rows: Rows) -> None:
     clock = FixedClock(datetime.now(UTC))
     watch = Watch(rows, clock)
@@ -226,14 +253,42 @@ async def test_an_open_alarm_says_when_repairing_stops(rows: Rows) -> None:
     ]
 
 
+async def test_very_many_at_once_are_one_alarm_about_the_server(watch: Watch, rows: Rows) -> None:
+    await watch.client()
+    trunks = {Element("gateway", "", f"gw-{number}") for number in range(20)}
+    for element in trunks:
+        await rows.record(element, OWNER)
+        await rows.name(*OWNER, element)
+    watch.panel.on = {TRUNK, *trunks}
+    assert len(await watch.look()) == 21
+    (alarm,) = await rows.published()
+    assert (alarm.key, alarm.subject) == ("drift", "pbx1")
+    assert "21 elements that were switched off are on" in alarm.message
+    await watch.repaired()
+    await watch.look()
+    assert [state for _, _, state in await rows.alarms()] == ["raised", "ended"]
+
+
 @pytest.mark.parametrize(
-    "case", ["on", "due", "shadow", "released", "found off", "unconfirmed", "paused", "claimed"]
+    "case",
+    [
+        "on",
+        "due",
+        "due and gone",
+        "shadow",
+        "released",
+        "found off",
+        "unconfirmed",
+        "paused",
+        "claimed",
+    ],
 )
 async def test_what_is_not_confirmed_off_is_not_looked_at(
     watch: Watch, rows: Rows, case: str
 ) -> None:
-    await watch.client(off=case != "on", due=case == "due", live=case != "shadow")
+    await watch.client(off=case != "on", due=case.startswith("due"), live=case != "shadow")
     changes = {
+        "due and gone": "delete from suspender.named_element",
         "released": "update suspender.switched_off set released = true",
         "found off": "update suspender.switched_off set was_on = false",
         "unconfirmed": "update suspender.switched_off set confirmed_at = null",
@@ -284,18 +339,41 @@ async def test_a_server_that_does_not_answer_is_no_drift(
     assert await rows.value("select error from report.drift_look") == ""
 
 
-async def test_an_alarm_ends_when_the_service_is_to_be_on(watch: Watch, rows: Rows) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        "delete from suspender.switched_off",
+        "update suspender.switched_off set released = true",
+        "update suspender.service set wanted = 'active', wanted_seq = 2",
+    ],
+)
+async def test_an_alarm_ends_when_it_is_to_be_on(watch: Watch, rows: Rows, change: str) -> None:
     await watch.client()
     watch.panel.on = {TRUNK}
     async with watch.looping(every_s=0.01):
         await until(watch.waits)
-        await rows.sql("delete from suspender.switched_off")
+        await rows.sql(change)
         await until(lambda: _ended(rows))
     assert await rows.value("select count(*) from report.drift") == 0
 
 
 async def _ended(rows: Rows) -> bool:
     return ("drift", "pbx1/gateway/aa-bb", "ended") in await rows.alarms()
+
+
+async def test_an_alarm_does_not_end_while_the_element_cannot_be_read(
+    watch: Watch, rows: Rows
+) -> None:
+    await watch.client()
+    watch.panel.on = {TRUNK}
+    await watch.look()
+    await watch.repaired()
+    watch.panel.unreadable = {TRUNK}
+    await watch.look()
+    assert not await _ended(rows)
+    watch.panel.unreadable = set()
+    await watch.look()
+    assert await _ended(rows)
 
 
 async def test_how_many_are_on_is_a_metric(watch: Watch) -> None:
@@ -324,13 +402,10 @@ async def charge(
         **more,
     }
     await rows.sql(
-        "insert into rating.account values ($1, 'CAD', -$2::bigint, $2)"
-        " on conflict (account_id) do update set version = excluded.version",
-        account_id,
-        version,
-    )
-    await rows.sql(
-        "insert into rating.ledger (account_id, version, entry_id, kind, amount_micro,"
+        "with moved as ("
+        "   insert into rating.account values ($1, 'CAD', -$2::bigint, $2)"
+        "   on conflict (account_id) do update set version = excluded.version"
+        " ) insert into rating.ledger (account_id, version, entry_id, kind, amount_micro,"
         " balance_after_micro, cause_id, occurred_at, input_hash, explanation)"
         " values ($1, $2, $3, 'charge', $4, 0, $3, now(), '', $5)",
         account_id,

@@ -38,3 +38,11 @@ class Settings(CommonSettings):
     suspender_brake_window_s: float = Field(
         600.0, gt=0, description="seconds within which those funds holds begin"
     )
+    suspender_inventory_s: float = Field(
+        3600.0, gt=0, description="seconds between two readings of all that a server has"
+    )
+    suspender_drift_s: float = Field(
+        300.0,
+        gt=0,
+        description="seconds between two looks at a server for what was switched off and is on",
+    )

@@ -12,6 +12,8 @@ DRIFT_ALARM = "drift"
 CALL_ALARM = "call-while-off"
 REPAIRS_PER_HOUR = 3
 HOUR = timedelta(hours=1)
+MANY = 20
+"""More elements than this that are on at once on a server are one alarm, about the server."""
 _KINDS = {
     "gateway": "gateway",
     "extensions": "extension",
@@ -93,6 +95,18 @@ def _done(repairs: list[datetime], repaired: bool) -> str:
     return (
         f"It was switched off again {len(repairs)} times within an hour, so it is left on until"
         f" {again:%H:%M} UTC."
+    )
+
+
+def many_alarm(server_id: str, count: int) -> AlarmText:
+    """The alarm `drift` about a server on which many elements are on at once."""
+    return AlarmText(
+        message=f"server {server_id}: {count} elements that were switched off are on, as if its"
+        " settings were restored from a backup. They are switched off again, those apart that were"
+        f" {REPAIRS_PER_HOUR} times within the last hour.",
+        what_to_do="See what was done at the server. If you want it to be left alone meanwhile:"
+        f" ringfence server pause {server_id}. docs/runbooks/drift.md",
+        severity="critical",
     )
 
 

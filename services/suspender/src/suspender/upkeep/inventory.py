@@ -15,9 +15,12 @@ from suspender.upkeep.metrics import INVENTORY_AGE_S
 from suspender.upkeep.per_server import PerServer
 from suspender.upkeep.store_inventory import InventoryStore
 
-READ_BOUND_S = 300.0
-"""A server that takes longer to be listed counts as one that does not answer."""
-LEASE = timedelta(seconds=2 * READ_BOUND_S)
+READ_BOUND_S = 1800.0
+"""A server that takes longer to be listed counts as one that does not answer.
+
+FusionPBX asks its switch once for each gateway of a list, and drivers rest between its pages.
+"""
+LEASE = timedelta(seconds=READ_BOUND_S + 60)
 """A read that a killed process had begun is begun again after this."""
 RETRY_AT_MOST = timedelta(minutes=5)
 LOOK_EVERY_S = 1.0

@@ -1,15 +1,16 @@
 """One look at a server: which of the elements that we switched off are on."""
 
 import asyncio
-from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from collections.abc import Collection, Coroutine, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
 from ringfence.clock import Clock
 from ringfence.errors import Retry
-from suspender.drivers.driver import OperatorMustAct, PbxDriver, Target
-from suspender.elements import Element, ServiceKey
+from suspender.drivers.driver import OperatorMustAct, PbxDriver, Reading, Target
+from suspender.elements import ServiceKey
 from suspender.upkeep.drift_alarm import Suspect
 from suspender.upkeep.metrics import DRIFT
 from suspender.upkeep.store_drift import DriftStore, Found
@@ -18,6 +19,7 @@ CALL_BOUND_S = 120.0
 AT_ONCE = 500
 """Elements of one call of a driver, at most."""
 log = structlog.get_logger()
+T = TypeVar("T")
 
 
 class Seen(NamedTuple):
@@ -60,20 +62,37 @@ class Looker:
         for first in range(0, len(suspects), AT_ONCE):
             part = suspects[first : first + AT_ONCE]
             began_at = self.clock.now()
-            live = await self._ask(server_id, part)
+            targets = [Target(suspect.element, suspect.product) for suspect in part]
+            live = await self._ask(server_id, self.drivers[server_id].live(targets))
             on = [suspect for suspect in part if suspect.element in live]
             noted = await self.store.note_on(server_id, on, dict(calls or {}), self.clock.now())
-            off = {suspect.element for suspect in part} - live
-            await self.store.note_off(server_id, off, began_at, self.clock.now())
             self._count(server_id, noted)
             found += noted
+            off = [suspect for suspect in part if suspect.element not in live]
+            await self._end_what_is_off(server_id, off, began_at)
         return Seen(len(suspects), found)
 
-    async def _ask(self, server_id: str, suspects: list[Suspect]) -> frozenset[Element]:
-        targets = [Target(suspect.element, suspect.product) for suspect in suspects]
+    async def _end_what_is_off(
+        self, server_id: str, off: list[Suspect], began_at: datetime
+    ) -> None:
+        """End the alarms of what was on in an earlier look, once it was read as off."""
+        drifting = await self.store.drifting_among(server_id, {each.element for each in off})
+        again = [suspect for suspect in off if suspect.element in drifting]
+        if not again:
+            return
+        targets = [Target(suspect.element, suspect.product) for suspect in again]
+        readings = await self._ask(server_id, self.drivers[server_id].read(targets))
+        over = {
+            element
+            for element, reading in readings.items()
+            if isinstance(reading, Reading) and reading.state != "on"
+        }
+        await self.store.note_off(server_id, over, began_at, self.clock.now())
+
+    async def _ask(self, server_id: str, question: Coroutine[Any, Any, T]) -> T:
         try:
             async with asyncio.timeout(CALL_BOUND_S):
-                return await self.drivers[server_id].live(targets)
+                return await question
         except TimeoutError as error:
             raise Retry(f"no answer within {CALL_BOUND_S:g} s") from error
         except (Retry, OperatorMustAct) as error:

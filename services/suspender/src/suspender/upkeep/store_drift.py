@@ -21,9 +21,11 @@ from suspender.store_elements import (
 from suspender.upkeep.drift_alarm import (
     DRIFT_ALARM,
     HOUR,
+    MANY,
     REPAIRS_PER_HOUR,
     Suspect,
     drift_alarm,
+    many_alarm,
     recent,
 )
 
@@ -170,11 +172,30 @@ class DriftStore:
             await connection.execute(_LOCK, server_id, *wanted)
             query = _SUSPECTS + _OF_ELEMENTS
             current = await _suspects(connection, server_id, now, query, wanted)
+            fresh = [each for each in current if each.confirmed_at == seen[each.element]]
+            is_many = len(fresh) > MANY
+            if is_many:
+                text = many_alarm(server_id, len(fresh))
+                await ALARMS.raise_alarm(connection, DRIFT_ALARM, server_id, text, now)
             return [
-                await _note_one(connection, server_id, suspect, calls.get(suspect.owner, ""), now)
-                for suspect in current
-                if suspect.confirmed_at == seen[suspect.element]
+                await _note_one(
+                    connection,
+                    server_id,
+                    suspect,
+                    calls.get(suspect.owner, ""),
+                    now,
+                    alarms=not is_many,
+                )
+                for suspect in fresh
             ]
+
+    async def drifting_among(self, server_id: str, elements: Collection[Element]) -> set[Element]:
+        """Those of the elements that were on when they were last looked at."""
+        rows = await self._pool.fetch(
+            "select way, tenant, element from suspender.drift where server_id = $1 and drifting",
+            server_id,
+        )
+        return {element_of(row) for row in rows} & set(elements)
 
     async def note_off(
         self, server_id: str, off: Collection[Element], began_at: datetime, now: datetime
@@ -231,7 +252,13 @@ async def _suspects(
 
 
 async def _note_one(
-    connection: Connection, server_id: str, suspect: Suspect, call: str, now: datetime
+    connection: Connection,
+    server_id: str,
+    suspect: Suspect,
+    call: str,
+    now: datetime,
+    *,
+    alarms: bool,
 ) -> Found:
     element = suspect.element
     before = await connection.fetchrow(
@@ -248,11 +275,12 @@ async def _note_one(
     await connection.execute(
         _FOUND, server_id, *element, *suspect.owner, now, repairs, not repaired, call
     )
-    subject = element_subject(server_id, element)
-    if before and before["drifting"] and not before["given_up"] and not repaired:
-        await ALARMS.end_alarm(connection, DRIFT_ALARM, subject, now)  # it says another thing now
-    text = drift_alarm(server_id, suspect, repairs, repaired=repaired, call=call)
-    await ALARMS.raise_alarm(connection, DRIFT_ALARM, subject, text, now)
+    if alarms:
+        subject = element_subject(server_id, element)
+        if before and before["drifting"] and not before["given_up"] and not repaired:
+            await ALARMS.end_alarm(connection, DRIFT_ALARM, subject, now)  # it says more now
+        text = drift_alarm(server_id, suspect, repairs, repaired=repaired, call=call)
+        await ALARMS.raise_alarm(connection, DRIFT_ALARM, subject, text, now)
     return Found(element, repaired)
 
 
@@ -269,5 +297,15 @@ async def _end(
         *element_columns(elements),
         now,
     )
-    for element in elements:
-        await ALARMS.end_alarm(connection, DRIFT_ALARM, element_subject(server_id, element), now)
+    subjects = [element_subject(server_id, element) for element in elements]
+    rows = await connection.fetch(
+        "select subject from suspender.alarm where key = $1 and ended_at is null"
+        " and (subject = any($2) or subject = $3 and not exists ("
+        "   select from suspender.drift d where d.server_id = $3 and d.drifting))"
+        " order by subject",
+        DRIFT_ALARM,
+        subjects,
+        server_id,
+    )
+    for row in rows:
+        await ALARMS.end_alarm(connection, DRIFT_ALARM, row["subject"], now)

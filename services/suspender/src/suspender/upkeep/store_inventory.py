@@ -136,8 +136,8 @@ class InventoryStore:
         return [(row["server_id"], row["read_at"]) for row in rows]
 
 
-async def request_read(connection: Connection, server_id: str, now: datetime) -> tuple[str, str]:
-    """Have a server read soon, in the caller's transaction; state and words of the answer."""
+async def request_read(connection: Connection, server_id: str, now: datetime) -> str:
+    """Have a server read soon, in the caller's transaction; why it cannot be, or nothing."""
     found = await connection.fetchval(
         "update suspender.inventory_read set requested_at = $2, next_at = least(next_at, $2)"
         " where server_id = $1 returning true",
@@ -145,15 +145,12 @@ async def request_read(connection: Connection, server_id: str, now: datetime) ->
         now,
     )
     if found:
-        return "done", f"server {server_id}: what it has is read now"
+        return ""
     rows = await connection.fetch(
         "select server_id from suspender.inventory_read order by server_id limit 20"
     )
     known = ", ".join(row["server_id"] for row in rows) or "none so far"
-    return (
-        "refused",
-        f"server_id: got {server_id or 'nothing'}, expected a server that can be read: {known}",
-    )
+    return f"server_id: got {server_id}, expected a server that can be read: {known}"
 
 
 def _rows(server_id: str, items: Collection[Item], now: datetime) -> list[tuple[Any, ...]]:

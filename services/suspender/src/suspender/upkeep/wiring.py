@@ -1,0 +1,49 @@
+"""The loops beside switching, with a pool and drivers of their own: they delay no switch."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from ringfence.clock import Clock
+from ringfence.observe.health import Health
+from ringfence.pbx.servers import Servers
+from ringfence.postgres.pool import open_pool
+from ringfence.process import Loop
+from suspender.drivers import open_drivers
+from suspender.settings import Settings
+from suspender.store import SCHEMA
+from suspender.upkeep.drift import DriftLoop
+from suspender.upkeep.drift_calls import CallWatch
+from suspender.upkeep.inventory import InventoryLoop
+from suspender.upkeep.look import Looker
+from suspender.upkeep.store_drift import DriftStore
+from suspender.upkeep.store_drift_calls import CallStore
+from suspender.upkeep.store_inventory import InventoryStore
+
+_CONNECTIONS = 4
+
+
+@asynccontextmanager
+async def open_upkeep(
+    settings: Settings, servers: Servers, clock: Clock, health: Health, woken: asyncio.Event
+) -> AsyncIterator[list[Loop]]:
+    """The loops to be run: inventory, drift, and the watch over calls.
+
+    `woken` is set where the worker has something to switch off again.
+    """
+    dsn = settings.postgres_dsn.get_secret_value()
+    async with (
+        await open_pool(dsn, service=SCHEMA, size=_CONNECTIONS) as pool,
+        open_drivers(servers, clock=clock) as drivers,
+    ):
+        looker = Looker(store=DriftStore(pool), drivers=drivers, clock=clock, woken=woken)
+        inventory = InventoryLoop(
+            store=InventoryStore(pool),
+            drivers=drivers,
+            clock=clock,
+            every_s=settings.suspender_inventory_s,
+            progress=health.loop("inventory"),
+        )
+        drift = DriftLoop(looker, every_s=settings.suspender_drift_s, progress=health.loop("drift"))
+        calls = CallWatch(looker, CallStore(pool), progress=health.loop("drift-by-calls"))
+        yield [inventory.run, drift.run, calls.run]

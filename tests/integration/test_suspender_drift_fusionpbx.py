@@ -1,0 +1,127 @@
+"""A person enables a suspended gateway at a FusionPBX: found, and switched off by the worker."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from fusionpbx_harness import MCON, can_call, server_of, service_of, simulated
+from upkeep_harness import Rows
+
+from ringfence.clock import SystemClock
+from ringfence.observe.health import Progress
+from ringfence.postgres.pool import open_pool
+from ringfence.testing.wait import until
+from suspender.drivers.fusionpbx import FusionPbxDriver
+from suspender.settings import Settings
+from suspender.store_work import WorkStore
+from suspender.upkeep.drift import DriftLoop
+from suspender.upkeep.inventory import InventoryLoop
+from suspender.upkeep.look import Looker
+from suspender.upkeep.store_drift import DriftStore
+from suspender.upkeep.store_inventory import InventoryStore
+from suspender.worker import Worker
+
+SETTINGS = Settings(suspender_poll_s=0.05)
+SERVER = "pbx-1"
+
+
+@pytest.fixture
+async def rows(database: str) -> AsyncIterator[Rows]:
+    async with await open_pool(database, service="suspender", size=12) as pool:
+        yield Rows(database, pool)
+
+
+@pytest.fixture
+async def pbx(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
+    async with simulated(monkeypatch) as simulator:
+        yield simulator
+
+
+@asynccontextmanager
+async def driver_of(pbx: Any) -> AsyncIterator[FusionPbxDriver]:
+    driver = FusionPbxDriver(SERVER, server_of(pbx.url), clock=SystemClock())
+    try:
+        yield driver
+    finally:
+        await driver.aclose()
+
+
+@asynccontextmanager
+async def suspender(rows: Rows, pbx: Any) -> AsyncIterator[None]:
+    """The worker, and the loops beside it with a driver of their own."""
+    stop, clock = asyncio.Event(), SystemClock()
+    async with driver_of(pbx) as switching, driver_of(pbx) as looking:
+        worker = Worker(
+            store=WorkStore(rows.pool),
+            drivers={SERVER: switching},
+            clock=clock,
+            settings=SETTINGS,
+            progress=Progress("worker"),
+        )
+        looker = Looker(
+            store=DriftStore(rows.pool),
+            drivers={SERVER: looking},
+            clock=clock,
+            woken=worker.woken,
+        )
+        inventory = InventoryLoop(
+            store=InventoryStore(rows.pool),
+            drivers={SERVER: looking},
+            clock=clock,
+            every_s=0.5,
+            progress=Progress("inventory"),
+        )
+        drift = DriftLoop(looker, every_s=0.2, progress=Progress("drift"))
+        running = [asyncio.create_task(each.run(stop)) for each in (worker, drift, inventory)]
+        try:
+            yield
+        finally:
+            stop.set()
+            await asyncio.gather(*running)
+
+
+def gateway(pbx: Any, name: str) -> Any:
+    return next(each for each in pbx.pbx.gateways.values() if each.name == name)
+
+
+async def is_confirmed(rows: Rows) -> bool:
+    return bool(
+        await rows.sql(
+            "select from suspender.service s join suspender.switched_off o using (account_id)"
+            " where s.confirmed = 'suspended' and o.confirmed_at is not null"
+        )
+    )
+
+
+async def test_a_gateway_that_a_person_enables_is_off_again(rows: Rows, pbx: Any) -> None:
+    product = service_of(pbx, "gateway")
+    await rows.client(services=(product,))
+    await rows.service("1001", product, due=True, would="suspended", holds=["funds"])
+    other = gateway(pbx, "Trunk B")
+    pbx.pbx.toggle("gateways", other.uuid)  # off by a person, which is nothing of ours
+    async with suspender(rows, pbx):
+        await until(lambda: is_confirmed(rows))
+        assert not can_call(pbx)
+        pbx.pbx.toggle("gateways", gateway(pbx, "Trunk A").uuid)
+        assert can_call(pbx)
+        await until(lambda: _states(rows, ["raised"]), timeout_s=30)
+        await until(lambda: _states(rows, ["raised", "ended"]), timeout_s=60)
+        assert not can_call(pbx)
+        await until(lambda: _are_off(rows, ["Trunk A", "Trunk B"]))
+    (alarm, _) = await rows.published()
+    assert alarm.subject == f"{SERVER}/gateway/{gateway(pbx, 'Trunk A').uuid}"
+    assert not other.enabled
+    others = await rows.sql("select kind, tenant, name from report.off_by_others")
+    assert [tuple(row) for row in others] == [("gateway", other.domain, "Trunk B")]
+    assert other.domain != MCON
+
+
+async def _states(rows: Rows, expected: list[str]) -> bool:
+    return [state for key, _, state in await rows.alarms() if key == "drift"] == expected
+
+
+async def _are_off(rows: Rows, expected: list[str]) -> bool:
+    found = await rows.sql("select name from report.inventory where not enabled order by name")
+    return [row["name"] for row in found] == expected
