@@ -29,7 +29,7 @@ from ringfence_local.artifacts import kafka_class_path
 from ringfence_local.errors import PartFailed, StartAgain
 from ringfence_local.ports import free_port
 
-READY_BOUND_S = 60.0
+READY_BOUND_S = 180.0
 STOP_BOUND_S = 20.0
 
 _JAVA = (

@@ -41,7 +41,7 @@ from ringfence_local.supervisor import Program, Supervisor, python_module
 
 MIGRATIONS = Path(__file__).parents[3] / "migrations"
 SERVICES = ("cdr-ingest", "rating", "balance-watch", "suspender", "notifier", "accounts")
-READY_BOUND_S = 60.0
+READY_BOUND_S = 180.0
 _OUTSIDE = ("inbox", "fusionpbx")
 _LOOK_EVERY_S = 0.05
 

@@ -24,7 +24,7 @@ RETENTION_MS = 30 * 24 * 3600 * 1000
 _FOR_EVER = (PAYMENT_RECEIVED, TARIFF_PUBLISHED)
 """What no other topic can tell again: a ledger is rebuilt from these and the calls."""
 
-_VISIBLE_BOUND_S = 30.0
+_VISIBLE_BOUND_S = 120.0
 _LOOK_EVERY_S = 0.05
 
 
