@@ -17,7 +17,7 @@ from notifier.owed.intake import Intake
 from notifier.owed.truth import Rules
 from notifier.service import renderer
 from notifier.store import Store as NotifierStore
-from notifier.template_files import load_templates
+from notifier.template_files import load_catalogue, load_templates
 from rating.books import Books
 from rating.service import Rating
 from rating.store import RatingStore
@@ -70,7 +70,7 @@ def _notifier(pool: Pool) -> Handler:
     templates = load_templates(None)
     return Intake(
         NotifierStore(pool),
-        render=renderer(templates),
+        render=renderer(load_catalogue(None)),
         templates=templates,
         rules=Rules(),
         operator_email="operator@example.com",

@@ -22,7 +22,7 @@ from notifier.sending.recovery import RecoveryLoop
 from notifier.sending.smtp import SmtpServer
 from notifier.service import renderer
 from notifier.store import Store
-from notifier.template_files import load_templates
+from notifier.template_files import load_catalogue, load_templates
 from ringfence.events.account import AccountChanged
 from ringfence.events.alarm import Alarm
 from ringfence.events.balance import BalanceLow, BalanceRestored, BalanceZero
@@ -143,7 +143,7 @@ class Office:
         self.rules = rules
         self.in_hand = MailsInHand(longest_s=30)
         templates = load_templates(None)
-        self.render = renderer(templates)
+        self.render = renderer(load_catalogue(None))
         self.intake = Intake(
             self.store,
             render=self.render,

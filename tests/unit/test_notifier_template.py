@@ -353,7 +353,8 @@ pieces = st.sampled_from(
     [
         "{$client_credit}", "{$client_name|default:'x'}", "$", ".00", "{if $client_id}",
         "{else}", "{/if}", "{elseif $client_credit > 1}", "{*", "*}", "{literal}", "{/literal}",
-        "<p>", "</p>", "<![", "<!--", "<a href='", "&#", "&lt;", "\n", "\r\n", " ", "{", "}", "Subject: ",
+        "<p>", "</p>", "<![", "<!--", "<a href='", "&#", "&lt;",
+        "\n", "\r\n", " ", "{", "}", "Subject: ",
         "https://a.b/", "<html>", "<style>", "</style>", "<table>", "\u202e", "\ud7ff", "{ldelim}",
     ]
 )  # fmt: skip

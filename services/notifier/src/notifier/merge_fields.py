@@ -103,7 +103,7 @@ def merge_values(
         "client_id": account.account_id,
         "client_first_name": account.first_name,
         "client_last_name": account.last_name,
-        "client_name": _full_name(account),
+        "client_name": full_name(account.first_name, account.last_name, account.company_name),
         "client_email": account.email,
         "client_company_name": account.company_name,
         "client_currency": funds.currency,
@@ -124,9 +124,10 @@ def merge_values(
     }
 
 
-def _full_name(account: Account) -> str:
-    company = f"({account.company_name})" if account.company_name else ""
-    return " ".join(filter(None, (account.first_name, account.last_name, company)))
+def full_name(first_name: str, last_name: str, company_name: str) -> str:
+    """A client's name as WHMCS writes it: "First Last (Company)"."""
+    company = f"({company_name})" if company_name else ""
+    return " ".join(filter(None, (first_name, last_name, company)))
 
 
 THRESHOLD = custom_field("Low Balance Threshold")

@@ -10,12 +10,11 @@ balance.restored ─▶ what is true no more  │
 """
 
 import asyncio
-from collections.abc import Mapping
 
 import structlog
 
-from notifier.form.mail import MailFacts, RenderedMail
-from notifier.merge_fields import merge_values
+from notifier.form.layout import Layout
+from notifier.form.mail import MailFacts, RenderedMail, render
 from notifier.owed.intake import READS, Intake
 from notifier.owed.reminders import ReminderLoop
 from notifier.owed.truth import Rules
@@ -25,11 +24,11 @@ from notifier.sending.in_hand import MailsInHand
 from notifier.sending.letter import Sender
 from notifier.sending.loop import Office, Render, SendingLoop
 from notifier.sending.recovery import RecoveryLoop
-from notifier.sending.smtp import SmtpServer, is_loopback
+from notifier.sending.smtp import SmtpServer
 from notifier.settings import Settings
 from notifier.store import Store
-from notifier.template import Template, render, warnings
-from notifier.template_files import load_templates
+from notifier.template import warnings
+from notifier.words.catalogue import Catalogue
 from ringfence.clock import SystemClock
 from ringfence.errors import BadInput
 from ringfence.kafka.agent import GuardedAgents
@@ -47,21 +46,23 @@ log = structlog.get_logger()
 
 async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     """Run the notifier until `stop` is set. A template that is refused stops it at the start."""
-    templates, server = _templates(settings), _server(settings)
+    catalogue, server = _catalogue(settings), settings.smtp_server()
     dsn, size = settings.postgres_dsn.get_secret_value(), settings.notifier_smtp_connections + 4
     pool = await open_pool(dsn, service="notifier", size=size)
     producer = make_producer(settings.kafka_bootstrap)
     try:
         await producer.start()
         publisher = Publisher(producer, source="notifier")
-        office = _office(settings, Store(pool), templates, server)
+        office = _office(settings, Store(pool), catalogue, server)
         intake = Intake(
             office.store,
             render=office.render,
-            templates=templates,
+            templates=catalogue.languages[catalogue.default].templates,
             rules=office.rules,
             operator_email=settings.notifier_operator_email,
             alarm_group_s=settings.notifier_alarm_group_s,
+            layout=settings.layout(),
+            operator_zone=settings.notifier_operator_time_zone,
             clock=office.clock,
             wake=office.wake,
         )
@@ -80,13 +81,11 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         await pool.close()
 
 
-def _office(
-    settings: Settings, store: Store, templates: Mapping[str, Template], server: SmtpServer
-) -> Office:
+def _office(settings: Settings, store: Store, catalogue: Catalogue, server: SmtpServer) -> Office:
     """What the senders share, as it is set."""
     return Office(
         store=store,
-        render=renderer(templates),
+        render=renderer(catalogue, settings.layout()),
         rules=Rules(settings.notifier_low_interval_s, settings.notifier_obey_s),
         server=server,
         sender=Sender(settings.notifier_sender, settings.notifier_sender_name),
@@ -101,12 +100,12 @@ def _office(
     )
 
 
-def renderer(templates: Mapping[str, Template]) -> Render:
-    """Puts mails to clients into the words of these templates."""
+def renderer(catalogue: Catalogue, layout: Layout | None = None) -> Render:
+    """Puts mails to clients into the words of their language, and into the layout."""
+    form = layout or Layout()
 
     def render_mail(facts: MailFacts) -> RenderedMail:
-        words = render(templates[facts.template], merge_values(facts.account, facts.funds))
-        return RenderedMail(words.subject, words.text, words.html)
+        return render(facts, catalogue, form)
 
     return render_mail
 
@@ -135,34 +134,13 @@ def _loops(settings: Settings, office: Office, health: Health) -> list[Loop]:
     return loops
 
 
-def _templates(settings: Settings) -> Mapping[str, Template]:
+def _catalogue(settings: Settings) -> Catalogue:
     try:
-        templates = load_templates(settings.notifier_templates_dir)
+        catalogue = settings.catalogue()
     except BadInput as refused:
         log.error("invalid mail template: no mail is sent until it is fixed", reason=str(refused))
         raise
-    for template in templates.values():
+    for template in catalogue.own.values():
         for warning in warnings(template):
             log.warning("a template may look odd", template=template.name, what=warning)
-    return templates
-
-
-def _server(settings: Settings) -> SmtpServer:
-    server = SmtpServer(
-        host=settings.notifier_smtp_host,
-        port=settings.notifier_smtp_port,
-        tls=settings.smtp_tls(),
-        ca_file=settings.notifier_smtp_ca_file,
-        user=settings.notifier_smtp_user,
-        password=settings.smtp_password(),
-        command_s=settings.notifier_smtp_command_s,
-        data_s=settings.notifier_smtp_data_s,
-    )
-    if server.user and server.tls == "none" and not is_loopback(server.host):
-        raise BadInput(
-            "notifier_smtp_tls",
-            "none",
-            "auto, starttls or tls: with a user name the password would go in clear to"
-            f" {server.host}",
-        )
-    return server
+    return catalogue

@@ -5,19 +5,17 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from notifier.form.settings import FormSettings
+from notifier.sending.smtp import SmtpServer, is_loopback
 from ringfence.errors import BadInput
 from ringfence.mail_address import check_mail_address
-from ringfence.settings import CommonSettings
 
 TlsSetting = Literal["auto", "none", "starttls", "tls"]
 
 
-class Settings(CommonSettings):
+class Settings(FormSettings):
     """The notifier's settings."""
 
-    notifier_templates_dir: Path | None = Field(
-        None, description="folder with the two templates; none: the packaged ones"
-    )
     notifier_operator_email: str = Field(
         "", description="address that alarms are mailed to; blank: none are mailed"
     )
@@ -59,7 +57,6 @@ class Settings(CommonSettings):
     notifier_sender: str = Field(
         "billing@localhost", description="the From address, bare; also the envelope's sender"
     )
-    notifier_sender_name: str = Field("", description="the name shown with the From address")
     notifier_smtp_host: str = Field("127.0.0.1", description="the SMTP server's name or address")
     notifier_smtp_port: int = Field(25, ge=1, le=65535, description="its TCP port")
     notifier_smtp_tls: TlsSetting = Field(
@@ -123,3 +120,24 @@ class Settings(CommonSettings):
             return self.notifier_smtp_tls
         by_port: dict[int, Literal["starttls", "tls"]] = {465: "tls", 587: "starttls"}
         return by_port.get(self.notifier_smtp_port, "offered")
+
+    def smtp_server(self) -> SmtpServer:
+        """The server. Raises BadInput where a password would travel in clear."""
+        server = SmtpServer(
+            host=self.notifier_smtp_host,
+            port=self.notifier_smtp_port,
+            tls=self.smtp_tls(),
+            ca_file=self.notifier_smtp_ca_file,
+            user=self.notifier_smtp_user,
+            password=self.smtp_password(),
+            command_s=self.notifier_smtp_command_s,
+            data_s=self.notifier_smtp_data_s,
+        )
+        if server.user and server.tls == "none" and not is_loopback(server.host):
+            raise BadInput(
+                "notifier_smtp_tls",
+                "none",
+                "auto, starttls or tls: with a user name the password would go in clear to"
+                f" {server.host}",
+            )
+        return server

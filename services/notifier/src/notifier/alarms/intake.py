@@ -4,17 +4,20 @@ A burst becomes few mails: what waits unsent for one kind of alarm is one mail, 
 one kind are `group_s` apart.
 """
 
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
 from notifier.alarm_mail import TEMPLATE_OF, AlarmState, alarm_words, kind_of
 from notifier.alarms import store as alarm_store
+from notifier.form.layout import Layout
 from notifier.form.mail import RenderedMail
 from notifier.owed import store as owed_store
 from notifier.owed.notice import Notice
 from notifier.owed.truth import Drop, Outcome, Send
 from notifier.sending.journal import report_decision
 from notifier.store import Store
+from notifier.template import Rendered
 from ringfence.clock import Clock
 from ringfence.errors import Conflict
 from ringfence.events.alarm import Alarm
@@ -29,8 +32,19 @@ _JOINED_WITHIN = timedelta(hours=1)
 class AlarmIntake:
     """Turns alarms into mails to the operator. Safe to call again with the same."""
 
-    def __init__(self, store: Store, *, operator_email: str, group_s: float, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        operator_email: str,
+        group_s: float,
+        clock: Clock,
+        layout: Layout | None = None,
+        zone: str = "UTC",
+    ) -> None:
         self._store = store
+        self._layout = layout
+        self._zone = zone
         self._operator_email = operator_email
         self._group = timedelta(seconds=group_s)
         self._clock = clock
@@ -87,10 +101,16 @@ class AlarmIntake:
         """Say in an unsent mail what it is about now; nothing any more: it is dropped."""
         alarms, count = await alarm_store.alarms_in(connection, mail_id, state)
         if alarms:
-            words = alarm_words(alarms, count, state)
+            words = await self._words(connection, alarms, count, state)
             await alarm_store.rewrite_mail(connection, mail_id, state, words)
         else:
             await alarm_store.drop_mail(connection, mail_id)
+
+    async def _words(
+        self, connection: Connection, alarms: Sequence[Alarm], count: int, state: AlarmState
+    ) -> Rendered:
+        names = await alarm_store.names_of(connection, alarms)
+        return alarm_words(alarms, count, state, names=names, layout=self._layout, zone=self._zone)
 
     async def _add(
         self, connection: Connection, alarm: Alarm, state: AlarmState, skip: str
@@ -98,7 +118,7 @@ class AlarmIntake:
         """A new mail, at once, or when the last one of its kind is `group_s` old."""
         now, kind = self._clock.now(), kind_of(alarm)
         last = await alarm_store.last_mail_at(connection, kind, state, now)
-        words, notice = alarm_words([alarm], 1, state), _notice(alarm, state)
+        words, notice = await self._words(connection, [alarm], 1, state), _notice(alarm, state)
         await owed_store.add(
             connection,
             notice,

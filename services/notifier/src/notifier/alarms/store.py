@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from notifier.alarm_mail import LISTED_AT_MOST, TEMPLATE_OF, AlarmState
+from notifier.merge_fields import full_name
 from notifier.owed.notice import State
 from notifier.template import Rendered
 from ringfence.events.alarm import Alarm
@@ -142,6 +143,16 @@ async def rewrite_mail(
         words.text,
         words.html,
     )
+
+
+async def names_of(connection: Connection, alarms: Sequence[Alarm]) -> dict[str, str]:
+    """The names of the clients that alarms are about, by account."""
+    rows = await connection.fetch(
+        "select account_id, first_name, last_name, company_name from notifier.account"
+        " where account_id = any($1)",
+        list({alarm.account_id for alarm in alarms if alarm.account_id}),
+    )
+    return {row["account_id"]: full_name(*row[1:]) for row in rows}
 
 
 async def lock_mail(connection: Connection, message_id: UUID) -> State:

@@ -30,7 +30,8 @@ body, td, th { font-family: -apple-system, 'Segoe UI', Roboto, Helvetica, Arial,
 .foot { padding: 16px 28px 24px 28px; font-size: 13px; line-height: 1.5; color: #5b6875; border-top: 1px solid #e3e8ed; }
 .foot p { margin: 0 0 6px 0; }
 .foot a { color: #5b6875; }
-@media (max-width: 480px) { .head, .words, .foot { padding-left: 18px; padding-right: 18px; } }
+@media (max-width: 480px) {
+  .head, .words, .foot { padding-left: 18px !important; padding-right: 18px !important; } }
 """  # noqa: E501 - one rule on one line reads best
 
 

@@ -1,5 +1,6 @@
 """What can be set of the words and the form of mails."""
 
+from datetime import UTC
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -8,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from notifier.form.css import DEFAULT_COLOUR, is_colour
 from notifier.form.layout import Layout, UnsubscribeLinks
 from notifier.template_files import load_catalogue
-from notifier.words.amounts import is_language
+from notifier.words.amounts import is_language, zone_of
 from notifier.words.catalogue import (
     LOW_BALANCE_ALERT,
     VOIP_RESTORED,
@@ -63,6 +64,9 @@ class FormSettings(CommonSettings):
         description="address under which clients reach the API of accounts, for the link to"
         " unsubscribe, which needs RINGFENCE_UNSUBSCRIBE_KEY(_FILE) too; blank: no link",
     )
+    notifier_operator_time_zone: str = Field(
+        "UTC", description="the operator's time zone, for mails to the operator: America/Toronto"
+    )
     notifier_sender_name: str = Field(
         "", description="the name shown with the From address; blank: the company's"
     )
@@ -73,6 +77,13 @@ class FormSettings(CommonSettings):
         if not is_language(value):
             raise BadInput("language", value, "a code such as en, fr or pt_BR")
         return value.lower().replace("-", "_")
+
+    @field_validator("notifier_operator_time_zone")
+    @classmethod
+    def _a_zone(cls, value: str) -> str:
+        if value != "UTC" and zone_of(value) is UTC:
+            raise BadInput("time zone", value, "a name such as America/Toronto")
+        return value
 
     @field_validator("notifier_colour")
     @classmethod

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from notifier.alarms.intake import AlarmIntake
+from notifier.form.layout import Layout
 from notifier.form.mail import MailFacts, RenderedMail
 from notifier.merge_fields import Account
 from notifier.owed import store as owed_store
@@ -72,6 +73,8 @@ class Intake:
         rules: Rules,
         operator_email: str,
         alarm_group_s: float = 60.0,
+        layout: Layout | None = None,
+        operator_zone: str = "UTC",
         clock: Clock,
         wake: asyncio.Event,
     ) -> None:
@@ -82,7 +85,12 @@ class Intake:
         self._clock = clock
         self._wake = wake
         alarms = AlarmIntake(
-            store, operator_email=operator_email, group_s=alarm_group_s, clock=clock
+            store,
+            operator_email=operator_email,
+            group_s=alarm_group_s,
+            clock=clock,
+            layout=layout,
+            zone=operator_zone,
         )
         resender = Resender(store, rules=rules, clock=clock)
         self._takes: dict[str, Callable[[Received], Awaitable[None]]] = {

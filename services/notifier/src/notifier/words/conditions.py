@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 
 from notifier.words.values import Values, compared
 
@@ -29,7 +29,7 @@ _COMPARISONS: dict[str, str] = {
     ">": ">", "gt": ">", "<": "<", "lt": "<", ">=": ">=", "gte": ">=", "ge": ">=",
     "<=": "<=", "lte": "<=", "le": "<=",
 }  # fmt: skip
-_MEANS: dict[str, Callable[[object, object], bool]] = {
+_MEANS: dict[str, Callable[[Any, Any], bool]] = {
     "==": operator.eq, "!=": operator.ne, ">": operator.gt, "<": operator.lt,
     ">=": operator.ge, "<=": operator.le,
 }  # fmt: skip

@@ -1,0 +1,24 @@
+"""One client as the database has it at this moment, to see their mails before they are sent."""
+
+from notifier.merge_fields import Account, Funds
+from notifier.owed.store_clients import find_account
+from ringfence.errors import BadInput
+from ringfence.postgres.pool import Pool
+
+
+async def find_client(pool: Pool, account_id: str) -> tuple[Account, Funds]:
+    """The client, with credit and debts of now. Raises BadInput where there is none."""
+    async with pool.acquire() as connection:
+        account = await find_account(connection, account_id)
+        if account is None:
+            raise BadInput(
+                "client", account_id, "a client that the notifier knows: see ringfence client list"
+            )
+        row = await connection.fetchrow(
+            "select b.balance_micro, b.currency, l.outstanding_micro from report.account a"
+            " left join report.balance b using (account_id)"
+            " left join report.level l using (account_id) where a.account_id = $1",
+            account_id,
+        )
+    balance, currency, debts = (row[0], row[1], row[2]) if row else (None, None, None)
+    return account, Funds(balance or 0, debts or 0, currency or "USD")

@@ -1,0 +1,186 @@
+"""The daily digest: what the operator should know of a day, in one mail."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+
+from notifier.form.layout import Layout
+from notifier.form.operator_mail import (
+    facts,
+    heading,
+    items,
+    operator_mail,
+    paragraph,
+    section,
+    written,
+)
+from notifier.template import Rendered
+from notifier.words.amounts import date_shown, locale_of, money, zone_of
+
+DAILY_DIGEST = "Daily Digest"
+LISTED_AT_MOST = 20
+LATE_AT_MOST = timedelta(hours=12)
+"""A digest that is later than this is left out: the next one is nearer."""
+
+
+@dataclass(frozen=True)
+class ClientLine:
+    """A client in a list: who, and how much credit is left."""
+
+    account_id: str
+    name: str
+    balance_micro: int
+    currency: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The first clients of a list, at most LISTED_AT_MOST, and how many there are in all."""
+
+    count: int = 0
+    clients: Sequence[ClientLine] = ()
+
+
+@dataclass(frozen=True)
+class Turnover:
+    """A currency's money of the day, in micro-units: what came in, what calls cost, corrections."""
+
+    currency: str
+    in_micro: int = 0
+    charged_micro: int = 0
+    calls: int = 0
+    corrected_micro: int = 0
+
+
+@dataclass(frozen=True)
+class DigestFacts:
+    """What is the case now, and what happened between `since` and `until`.
+
+    `mails` counts mails by state; `failures` are the newest that failed or are in doubt, in words.
+    `alarms` are the open ones, in words, the newest first, at most LISTED_AT_MOST.
+    """
+
+    since: datetime
+    until: datetime
+    off: Listed = Listed()
+    failing: int = 0
+    low: Listed = Listed()
+    would_be_off: int = 0
+    unrated: int = 0
+    unrated_s: int = 0
+    unrated_since: datetime | None = None
+    dead: int = 0
+    drift: int = 0
+    drift_given_up: int = 0
+    mails: Mapping[str, int] = field(default_factory=dict)
+    failures: Sequence[str] = ()
+    deliveries_failed: int = 0
+    turnover: Sequence[Turnover] = ()
+    alarm_count: int = 0
+    alarms: Sequence[str] = ()
+
+
+def due_day(now: datetime, at: time, zone: str) -> tuple[date, datetime] | None:
+    """The local day whose digest is due at `now`, and the instant it is due; None if none is."""
+    local = now.astimezone(zone_of(zone))
+    for day in (local.date(), local.date() - timedelta(days=1)):
+        due_at = datetime.combine(day, at, tzinfo=zone_of(zone))
+        if due_at <= now < due_at + LATE_AT_MOST:
+            return day, due_at
+    return None
+
+
+def digest_mail(digest: DigestFacts, layout: Layout, *, zone: str, language: str) -> Rendered:
+    """The digest, for an operator whose clock is in `zone`; amounts as `language` writes them."""
+    title = f"Daily digest, {date_shown(digest.until, locale_of('en'), zone)}"
+    subject = f"{title}: {_in_short(digest)}"
+    return operator_mail(
+        layout,
+        subject,
+        heading(title),
+        paragraph(f"From {written(digest.since, zone)} to {written(digest.until, zone)}."),
+        *_attention(digest, zone),
+        *_clients("Switched off now", digest.off, language),
+        *_clients("Low now", digest.low, language),
+        *_money(digest.turnover, language),
+        section("Mails"),
+        facts([(state.capitalize(), str(digest.mails.get(state, 0))) for state in _MAIL_STATES]),
+        *([items(digest.failures)] if digest.failures else []),
+    )
+
+
+_MAIL_STATES = ("sent", "waiting", "failed", "in doubt", "dropped")
+
+
+def _in_short(digest: DigestFacts) -> str:
+    parts = [f"{digest.off.count} off", f"{digest.low.count} low"]
+    if digest.alarm_count:
+        parts.append(f"{digest.alarm_count} alarms")
+    if digest.unrated:
+        parts.append(f"{digest.unrated} unrated")
+    return ", ".join(parts)
+
+
+def _attention(digest: DigestFacts, zone: str) -> list[str]:
+    """What a person must see to; each line says where to look."""
+    rows = [
+        ("Alarms open", digest.alarm_count, "ringfence alarm list"),
+        ("Services that could not be switched", digest.failing, "ringfence services"),
+        ("Unrated calls", digest.unrated, _unrated_words(digest, zone)),
+        ("Dead calls", digest.dead, "records that cannot be rated: ringfence verify"),
+        ("Switched on by somebody, though held", digest.drift, _drift_words(digest)),
+        ("Mails failed or in doubt", _mail_trouble(digest), "ringfence mails"),
+        ("Webhook or chat deliveries failed", digest.deliveries_failed, "ringfence webhooks log"),
+    ]
+    counted = [(name, f"{count}: {where}") for name, count, where in rows if count]
+    if not counted:
+        return [paragraph("Nothing needs you: no alarms, no unrated calls, no failed mails.")]
+    parts = [section("Needs you"), facts(counted)]
+    return [*parts, items(digest.alarms)] if digest.alarms else parts
+
+
+def _mail_trouble(digest: DigestFacts) -> int:
+    return digest.mails.get("failed", 0) + digest.mails.get("in doubt", 0)
+
+
+def _unrated_words(digest: DigestFacts, zone: str) -> str:
+    since = (
+        f", the oldest since {written(digest.unrated_since, zone)}" if digest.unrated_since else ""
+    )
+    minutes = -(-digest.unrated_s // 60)
+    return f"{minutes} minutes of talk{since}: ringfence unrated list"
+
+
+def _drift_words(digest: DigestFacts) -> str:
+    given_up = f"{digest.drift_given_up} given up" if digest.drift_given_up else "being repaired"
+    return f"{given_up}: ringfence drift"
+
+
+def _clients(title: str, listed: Listed, language: str) -> list[str]:
+    if not listed.count:
+        return [section(f"{title}: nobody")]
+    lines = [
+        f"{client.name or client.account_id} ({client.account_id}): "
+        + money(client.balance_micro, client.currency, locale_of(language, client.currency))
+        for client in listed.clients
+    ]
+    if listed.count > len(lines):
+        lines.append(f"and {listed.count - len(lines)} more: see ringfence client list")
+    return [section(f"{title}: {listed.count}"), items(lines)]
+
+
+def _money(turnover: Sequence[Turnover], language: str) -> list[str]:
+    if not turnover:
+        return [section("Money: nothing was posted")]
+    parts = []
+    for of in turnover:
+        locale = locale_of(language, of.currency)
+        rows = [
+            ("Money in", money(of.in_micro, of.currency, locale)),
+            ("Charged", f"{money(of.charged_micro, of.currency, locale)} for {of.calls} calls"),
+        ]
+        if of.corrected_micro:
+            corrected = money(of.corrected_micro, of.currency, locale)
+            rows.append(("Adjustments and reversals", corrected))
+        parts += [section(f"Money in {of.currency}"), facts(rows)]
+    return parts
