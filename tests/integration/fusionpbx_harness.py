@@ -12,6 +12,8 @@ from ringfence.pbx.servers import FusionPbxServer
 from ringfence_simulators.fusionpbx.app import serve
 from ringfence_simulators.fusionpbx.model import Pbx
 from ringfence_simulators.fusionpbx.seed import apply_seed
+from suspender.drivers.driver import Change, Target
+from suspender.elements import elements_of
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "fusionpbx-5.5"
 MCON, RUCKEN = "mcon.wat5.ictvoip.ca", "rucken.wat7.ictvoip.ca"
@@ -134,3 +136,47 @@ def outbound(**changed):
         "billsec": 60,
         **changed,
     }
+
+
+async def outcomes_of(driver, *services, off, values=None):
+    """Bring all elements of the services off or on; what came of each, by element."""
+    targets = [Target(element, s) for s in services for element in elements_of(s)]
+    outcomes, changes = {}, []
+    for target, reading in zip(targets, await readings_of(driver, *services), strict=True):
+        if isinstance(reading, Exception):
+            outcomes[target.element] = reading
+        else:
+            value = (values or {}).get(target.element.name, "")
+            changes.append(Change(target, off, reading, value))
+    outcomes |= dict(await driver.bring(changes)) if changes else {}
+    return {target.element: outcomes[target.element] for target in targets}
+
+
+async def readings_of(driver, *services):
+    """What the driver reads of the elements of the services, in their order."""
+    targets = [Target(element, s) for s in services for element in elements_of(s)]
+    readings = await driver.read(targets)
+    return [readings[target.element] for target in targets]
+
+
+async def states_of(driver, *services):
+    """The states of the elements of the services, in their order."""
+    return [reading.state for reading in await readings_of(driver, *services)]
+
+
+async def suspend(driver, service):
+    """Bring a service off; the evidence. Raises the first failure of an element."""
+    return evidence_in(await outcomes_of(driver, service, off=True))
+
+
+async def restore(driver, service, **values):
+    """Bring a service on; the evidence. Raises the first failure of an element."""
+    return evidence_in(await outcomes_of(driver, service, off=False, **values))
+
+
+def evidence_in(outcomes):
+    """The texts of what was done, one a line. Raises the first failure."""
+    for outcome in outcomes.values():
+        if isinstance(outcome, Exception):
+            raise outcome
+    return "\n".join(outcome.evidence for outcome in outcomes.values())

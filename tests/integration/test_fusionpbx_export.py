@@ -23,7 +23,7 @@ from cdr_ingest.sources.fusionpbx import FusionPbxSource
 from ringfence.clock import SystemClock
 from ringfence.errors import BadInput, Retry
 from ringfence.events.call import CallCompleted
-from suspender.drivers.fusionpbx_switch import FusionPbxSwitch
+from suspender.drivers.fusionpbx import FusionPbxDriver
 
 DAY = (int(NOON) - 86_400, int(NOON) + 86_400)
 
@@ -188,7 +188,7 @@ async def test_a_server_without_a_key_that_can_work_stops_the_start(monkeypatch)
         with pytest.raises(BadInput):
             FusionPbxSource("pbx-1", server)
         with pytest.raises(BadInput):
-            FusionPbxSwitch("pbx-1", server, clock=SystemClock())
+            FusionPbxDriver("pbx-1", server, clock=SystemClock())
 
 
 async def test_a_lost_session_is_made_anew_without_anybody_noticing(pbx, source):

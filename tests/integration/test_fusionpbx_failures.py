@@ -17,6 +17,7 @@ from fusionpbx_harness import (
     service_of,
     session_at,
     simulated,
+    suspend,
 )
 
 from ringfence.errors import BadInput, Retry
@@ -25,7 +26,7 @@ from ringfence.pbx.fusionpbx_connection import REFUSAL_PAUSE_S
 from ringfence.testing.clock import FixedClock
 from ringfence_local.ports import free_port
 from ringfence_simulators.fusionpbx.faults import Fault
-from suspender.drivers.fusionpbx_switch import FusionPbxSwitch
+from suspender.drivers.fusionpbx import FusionPbxDriver
 
 EXPORT = "/app/xml_cdr"
 LOGIN_PAGE = "<form><input name='username'><input type='password' name='password'></form>"
@@ -88,7 +89,7 @@ async def test_nobody_listening_is_worth_a_retry(monkeypatch):
 @pytest.mark.parametrize("level", ["gateway", "extensions", "domain"])
 async def test_a_switch_meets_an_unwell_server_anywhere_and_gets_it_done_later(pbx, level):
     """Fail each request of a suspension in turn: a Retry each time, and never a wrong flag."""
-    switch = FusionPbxSwitch("pbx-1", server_of(pbx.url), clock=FixedClock())
+    switch = FusionPbxDriver("pbx-1", server_of(pbx.url), clock=FixedClock())
     service, failed_at = service_of(pbx, level), 0
     while True:
         pbx.faults.planned = [
@@ -96,7 +97,7 @@ async def test_a_switch_meets_an_unwell_server_anywhere_and_gets_it_done_later(p
             Fault("status", value="500"),
         ]
         try:
-            await switch.suspend(service)
+            await suspend(switch, service)
             break
         except Retry:
             failed_at += 1

@@ -148,11 +148,12 @@ class Pbx:
             return {domain.uuid: domain for domain in self.domains.values()}
         return self.gateways if kind == "gateways" else self.extensions
 
-    def toggle(self, kind: str, uuid: str) -> bool:
+    def toggle(self, kind: str, uuid: str, *, rescan: bool = True) -> bool:
         """Flip the stored flag, with what FusionPBX does beside: and nothing more than that.
 
-        A gateway's profile is rescanned, an extension's cache entry goes, a domain's stay. Without
-        the event socket the flag alone changes.
+        A gateway's profile is rescanned (of many, once after the last: `rescan` is false for each),
+        an extension's cache entry goes, a domain's stay. Without the event socket the flag alone
+        changes.
         """
         thing = self.listed(kind).get(uuid)
         if thing is None:
@@ -163,7 +164,8 @@ class Pbx:
         if not self.event_socket:
             return True
         if isinstance(thing, Gateway):
-            self.rescan(thing.profile)
+            if rescan:
+                self.rescan(thing.profile)
         elif isinstance(thing, Extension):
             self.delete_cached(thing.number, thing.user_context)
         return True

@@ -18,7 +18,7 @@ from ringfence_simulators.fusionpbx.logins import (
 )
 from ringfence_simulators.fusionpbx.model import Pbx
 from ringfence_simulators.fusionpbx.rights import ALLS, EDITS, VIEWS
-from ringfence_simulators.fusionpbx.things import Extension
+from ringfence_simulators.fusionpbx.things import Extension, Gateway
 from ringfence_simulators.fusionpbx.web.calls_active import CallPages
 from ringfence_simulators.fusionpbx.web.dialplans import DialplanPages
 from ringfence_simulators.fusionpbx.web.downloads import DownloadPages
@@ -125,15 +125,18 @@ class Site:
 
     def _toggle(self, kind: str, session: Session, form: Mapping[str, str]) -> int:
         """Flip the ticked rows, skipping what is unknown; how many were flipped."""
-        count = 0
+        count, profiles = 0, set()
         for uuid in _ticked(kind, form):
             thing = self._pbx.listed(kind).get(uuid)
             # Extensions are toggled within the session's domain only, even by a superadmin.
             if isinstance(thing, Extension) and thing.domain.lower() != session.domain:
                 continue
             if thing is not None and not self._lies_about(uuid):
-                self._pbx.toggle(kind, uuid)
+                self._pbx.toggle(kind, uuid, rescan=False)
+                profiles |= {thing.profile} if isinstance(thing, Gateway) else set()
                 count += 1
+        for profile in profiles if self._pbx.event_socket else ():
+            self._pbx.rescan(profile)
         return count
 
     def _enter(self, session: Session, uuid: str) -> web.Response:

@@ -31,6 +31,7 @@ class Sessions:
         self.server = server
         self._slots = asyncio.Semaphore(server.concurrency)
         self._domains: dict[str, str] = {}
+        self._domains_lock = asyncio.Lock()
         self._kept: dict[tuple[str, str], FusionPbxSession] = {}
         self._movers: list[FusionPbxSession] = []
         self._free: list[FusionPbxSession] = []
@@ -81,6 +82,8 @@ class Sessions:
             yield self.own(tenant)
             return
         async with self._lent(tenant) as session:
+            async with self._domains_lock:  # one list of domains serves all that wait for it
+                await session.domain_uuid(tenant)
             await session.enter(tenant)
             self._places[session] = tenant
             yield session

@@ -193,15 +193,13 @@ class _Turn:
             for uuid in enabled:
                 if after.get(uuid):
                     self.outcomes[uuid] = not_done(session.name, self._name(uuid), off=True)
-        status = await self._killed(status, self._left, but=enabled)
+        status = await self._killed(status, self._left)
         self._see_gone(status, f"{said}not listed by the switch")
 
-    async def _killed(
-        self, status: SwitchStatus, uuids: Collection[str], but: Collection[str] = ()
-    ) -> SwitchStatus:
+    async def _killed(self, status: SwitchStatus, uuids: Collection[str]) -> SwitchStatus:
         """Take down what runs though it is disabled, and wait until nothing of it is listed."""
         session = self._session
-        lasting = {u: status.profile_of.get(u, self._profile) for u in _both(status, uuids, but)}
+        lasting = {u: status.profile_of.get(u, self._profile) for u in _both(status, uuids)}
         if lasting:
             status = await session.kill_in(lasting)
         for _ in range(CHECKS):
@@ -321,5 +319,5 @@ class _Turn:
         self.outcomes[uuid] = done(self._clock, self._name(uuid), False, proof)
 
 
-def _both(status: SwitchStatus, uuids: Collection[str], but: Collection[str] = ()) -> list[str]:
-    return [uuid for uuid in uuids if uuid in status.gateways and uuid not in but]
+def _both(status: SwitchStatus, uuids: Collection[str]) -> list[str]:
+    return [uuid for uuid in uuids if uuid in status.gateways]
