@@ -246,16 +246,54 @@ class Office:
             stop.set()
             await asyncio.gather(*running)
 
+    async def until_done(self, *server_ids: str) -> None:
+        """Wait until nothing is due on these servers, nothing loose, and nothing waits to be."""
+
+        async def done() -> bool:
+            waiting = await self.sql(
+                "select from suspender.service where wanted_seq > confirmed_seq"
+                " union all select from suspender.switched_off where attempts > 0"
+            )
+            return not waiting and await self.settled(*server_ids)
+
+        await until(done)
+
+    async def until_attempted(self, service_id: str, times: int) -> None:
+        """Wait until so many attempts on a service have failed."""
+
+        async def attempted() -> bool:
+            return bool((await self.row(service_id))["attempts"] >= times)
+
+        await until(attempted)
+
+    async def until_confirmed(self, service_id: str) -> None:
+        """Wait until the panel was read back to show what is desired of a service."""
+
+        async def confirmed() -> bool:
+            row = await self.row(service_id)
+            return bool(row["wanted_seq"] == row["confirmed_seq"])
+
+        await until(confirmed)
+
+    async def until_alarm(self, key: str) -> None:
+        """Wait until such an alarm is open."""
+
+        async def is_open() -> bool:
+            query = "select from report.alarm where key = $1 and ended_at is null"
+            return bool(await self.sql(query, key))
+
+        await until(is_open)
+
     async def work_done(self) -> None:
         """Let a worker do all that is due now."""
         async with self.working():
             await until(self.settled)
 
-    async def settled(self) -> bool:
+    async def settled(self, *server_ids: str) -> bool:
         """Whether nothing is due any more, and nothing loose is left."""
         if await self.work.servers_with_work():
             return False
-        return not await find_loose(self.work, {"pbx1"})
+        return not await find_loose(self.work, server_ids or ("pbx1",))
 
     async def sql(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         connection = await asyncpg.connect(self.dsn)

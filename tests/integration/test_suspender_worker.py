@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from fusionpbx_harness import MCON, SUPER_KEY, simulator_process
-from suspender_harness import UNIT, Office, order, products, profile, reasons
+from suspender_harness import UNIT, Office, order, profile, reasons
 
 from ringfence.pbx.servers import Servers
 from ringfence.postgres.pool import open_pool
