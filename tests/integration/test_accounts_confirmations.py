@@ -31,11 +31,13 @@ NOW = datetime(2026, 11, 1, 10, tzinfo=UTC)
 ACCOUNT = "account.changed.v1"
 
 
-def suspended(service_id: str, account_id: str = "anna") -> ServiceSuspended:
+def suspended(
+    service_id: str, account_id: str = "anna", ended: tuple[str, ...] = ()
+) -> ServiceSuspended:
     return ServiceSuspended(
         account_id=account_id, service_id=service_id, server_id="wat5", mode="auto",
         cause_id=UUID(int=1), zero_mail=True, balance_micro=0, outstanding_micro=0,
-        currency="CAD", confirmed_at=NOW, evidence="read back",
+        currency="CAD", confirmed_at=NOW, evidence="read back", ended_calls=ended,
     )  # fmt: skip
 
 
@@ -97,6 +99,25 @@ async def test_suspended_writes_yes_and_restored_writes_none_never_no(door: Fron
         "select correlation_id from accounts.outbox order by id desc limit 1"
     )
     assert correlation == "cdr-1"
+
+
+async def test_calls_that_were_ended_are_kept_until_the_service_is_on_again(
+    door: FrontDoor,
+) -> None:
+    async def ended() -> list[str]:
+        found: list[str] = await door.database.fetchval(
+            "select ended_calls from accounts.service_state where service_id = 'pbx-1'"
+        )
+        return found
+
+    calls = ("2001 -> 14165550100", "2001 -> 15195550100")
+    await take(door, record(suspended("pbx-1", ended=calls)))
+    assert await ended() == list(calls)
+    await take(door, record(suspended("pbx-1")))
+    await take(door, record(failed("pbx-1")))
+    assert await ended() == list(calls), "a change of its reason ends no call"
+    await take(door, record(restored("pbx-1")))
+    assert await ended() == []
 
 
 async def test_yes_stands_while_any_service_is_suspended(door: FrontDoor) -> None:

@@ -183,3 +183,27 @@ async def test_suspend_says_what_it_does_to_a_client_without_voip_service(door: 
     answer = await ask(door, "POST", "/suspend")
     assert answer["what_happens"] == "nothing: has no VoIP service"
     assert "Has VoIP Service" in answer["warnings"][0]
+
+
+@pytest.mark.parametrize("kind", ["manual", "forced", "whmcs"])
+async def test_an_order_can_end_the_calls_in_progress_and_that_is_audited(
+    door: FrontDoor, kind: str
+) -> None:
+    plain = await ask(door, "PUT", f"/orders/{kind}")
+    assert plain["orders"][0]["hang_up"] is False
+    assert (await door.told(ACCOUNT))[-1]["orders"][0]["hang_up"] is False
+    given = await ask(door, "PUT", f"/orders/{kind}", {"hang_up": True})
+    assert given["orders"][0]["hang_up"] is True
+    assert (await door.told(ACCOUNT))[-1]["orders"][0]["hang_up"] is True
+    entry = (await ask(door, "GET", "/audit"))["items"][0]
+    assert "calls in progress are ended" in entry["what"]
+    assert entry["after"]["orders"][0]["hang_up"] is True
+
+
+async def test_an_exemption_ends_no_calls_and_suspend_says_that_it_does(door: FrontDoor) -> None:
+    error = await ask(door, "PUT", "/orders/exemption", {"hang_up": "yes"}, status=422)
+    assert error["field"] == "hang_up"
+    ended = await ask(door, "POST", "/suspend", {"hang_up": True, "product": "pbx-1"})
+    assert ended["what_happens"] == (
+        "pbx-1: switched off within seconds, and its calls in progress are ended; pbx-2: stays on"
+    )

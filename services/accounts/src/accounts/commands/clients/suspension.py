@@ -129,10 +129,9 @@ def _remarks(row: Row) -> str:
 
 def _show_elements(account: str, limit: int | None, json_wanted: bool) -> None:
     columns = (
-        titled("product", "service_id"),
-        titled("server", "server_id"),
-        field("way"),
         field("element"),
+        titled("product", "service_id"),
+        field("way"),
         instant("since", "recorded_at"),
         ("before", lambda row: "on" if row["was_on"] else "off"),
     )
@@ -143,13 +142,14 @@ def _show_elements(account: str, limit: int | None, json_wanted: bool) -> None:
         empty=f"Nothing is switched off for {account}.",
         noun="element",
         detail=_element_remarks,
-        shrinks="element",
+        shrinks="product",
     )
 
 
 def _element_remarks(row: Row) -> str:
     """Where an element is, and what becomes of it."""
-    parts = [f"of {row['tenant']}"] if row["tenant"] and row["tenant"] != row["element"] else []
+    tenant = f", of {row['tenant']}" if row["tenant"] not in ("", row["element"]) else ""
+    parts = [f"on {row['server_id']}{tenant}"]
     if row["adopted"]:
         parts.append("adopted: it was off when the client was imported")
     if not row["was_on"]:

@@ -48,11 +48,10 @@ def inventory(
         print_json({**facts, "items": found.rows})
         return
     columns = (
-        field("kind"),
-        field("tenant"),
         field("name"),
-        ("id", lambda row: row["uuid"] if row["kind"] == "gateway" else ""),
+        field("kind"),
         ("on", lambda row: {True: "on", False: "off", None: "?"}[row["enabled"]]),
+        ("tenant", _tenant),
     )
     empty = "It has nothing of this kind." if kind else "Nothing was found there."
     if read["read_at"]:
@@ -61,9 +60,15 @@ def inventory(
     _say_read(server_id, read)
 
 
+def _tenant(row: Any) -> str:
+    return "" if row["kind"] == "tenant" else str(row["tenant"])
+
+
 def _label(row: Any) -> str:
+    """How people know a thing, and the id by which products name it."""
+    named = f"id {row['uuid']}" if row["kind"] == "gateway" else ""
     leads = f"rings extension {row['leads_to']}" if row["leads_to"] else ""
-    return ", ".join(part for part in (row["label"], leads) if part)
+    return ", ".join(part for part in (named, row["label"], leads) if part)
 
 
 def _say_read(server_id: str, read: Any) -> None:
@@ -132,7 +137,6 @@ def _show_missing(server_id: str, rows: Any) -> None:
         titled("account", "account_id"),
         field("product"),
         field("kind"),
-        titled(f"not on {server_id}", "name"),
     )
     show_rows(
         rows,
@@ -140,8 +144,8 @@ def _show_missing(server_id: str, rows: Any) -> None:
         json_wanted=False,
         empty=f"All that products name is on {server_id}.",
         noun="difference",
-        detail=_meant,
-        shrinks=f"not on {server_id}",
+        detail=lambda row: f"{row['name']} is not on {server_id}{_meant(row)}",
+        shrinks="product",
     )
 
 
@@ -149,20 +153,20 @@ def _meant(row: Any) -> str:
     """What a wrong name may mean."""
     if row["suggestion"]:
         hint = f" ({row['hint']})" if row["hint"] else ""
-        return f"perhaps {row['suggestion']}{hint}"
-    return str(row["hint"])
+        return f"; perhaps {row['suggestion']}{hint} is meant"
+    return f"; {row['hint']}" if row["hint"] else ""
 
 
 def _show_unowned(server_id: str, rows: Any) -> None:
-    columns = (field("kind"), field("tenant"), titled("in no product", "name"), field("label"))
+    columns = (titled("in no product", "name"), field("kind"), ("tenant", _tenant))
     show_rows(
         rows,
         columns,
         json_wanted=False,
         empty=f"All that {server_id} has is in a product.",
         noun="difference",
-        detail=lambda row: "",
-        shrinks="label",
+        detail=lambda row: row["label"] if row["label"] != row["name"] else "",
+        shrinks="tenant",
     )
     if any(row["kind"] == "tenant" for row in rows):
         click.echo(f"Products for whole tenants: ringfence server propose {server_id}")
