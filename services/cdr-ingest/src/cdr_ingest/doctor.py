@@ -35,11 +35,15 @@ _PATIENCE_FOR_TENANT_S = 15.0
 
 @dataclass(frozen=True)
 class Bearings:
-    """What we know ourselves: the time, where posts are received, what has come in."""
+    """What we know ourselves: the time, where posts are received, what has come in.
+
+    `routes` is filled by the examinations: whether a FusionPBX's outbound routes test toll_allow.
+    """
 
     clock: Clock
     door: Door = field(default_factory=Door)
     intake: Intake = field(default_factory=Intake)
+    routes: dict[str, bool] = field(default_factory=dict)
 
 
 async def examine_servers(servers: Mapping[str, AnyServer], bearings: Bearings) -> list[Finding]:
@@ -78,7 +82,7 @@ async def _findings(
         for finding in missing:
             yield finding
         return
-    for way in _ways(server_id, server, bearings.clock):
+    for way in _ways(server_id, server, bearings):
         async with aclosing(way) as findings:
             async for finding in findings:
                 yield finding
@@ -92,9 +96,10 @@ async def _findings(
 
 
 def _ways(
-    server_id: str, server: AnyServer, clock: Clock
+    server_id: str, server: AnyServer, bearings: Bearings
 ) -> Iterator[AsyncGenerator[Finding, None]]:
     """The examinations of a server, by its kind."""
+    clock = bearings.clock
     if isinstance(server, VodiaServer):
         yield examine_vodia(server_id, server, clock)
     elif isinstance(server, LesnetServer):
@@ -102,7 +107,7 @@ def _ways(
     else:
         if server.way == "database":
             yield _database(server_id, server, clock)
-        yield examine_export(server_id, server, clock)
+        yield examine_export(server_id, server, clock, bearings.routes)
 
 
 def _missing_secrets(server_id: str, server: AnyServer) -> Iterator[Finding]:

@@ -18,10 +18,12 @@ from cdr_ingest.doctor_platform import (
     examine_postgres,
     examine_smtp,
 )
+from cdr_ingest.doctor_products import examine_products
 from cdr_ingest.receiver.examination import Door
 from cdr_ingest.settings import Settings
 from cdr_ingest.sources.finding import Finding
 from cdr_ingest.store_doctor import Intake, look_at_intake
+from cdr_ingest.store_doctor_products import Entered, look_at_products
 from ringfence.clock import SystemClock
 from ringfence.errors import BadInput
 from ringfence.pbx.servers import AnyServer, load_servers
@@ -44,8 +46,10 @@ def doctor(only: str | None, as_json: bool) -> None:
     Each check is a line, with what to do where it is not well. Nothing is changed anywhere and no
     mail is sent; a FusionPBX notes each login by its key. Exit 1 if a check fails.
     """
-    servers = _servers(only)
-    findings = asyncio.run(_examine(servers, platform=only is None))
+    servers = _servers()
+    if only is not None and only not in servers:
+        raise BadInput("--server", only, f"one of {', '.join(servers)}")
+    findings = asyncio.run(_examine(servers, only))
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -54,21 +58,21 @@ def doctor(only: str | None, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _servers(only: str | None) -> dict[str, AnyServer]:
+def _servers() -> dict[str, AnyServer]:
     named = os.environ.get("RINGFENCE_SERVERS_FILE") or _of_stack("servers_file", "servers.toml")
-    servers = load_servers(Path(named)).servers
-    if only is None:
-        return servers
-    if only not in servers:
-        raise BadInput("--server", only, f"one of {', '.join(servers)}")
-    return {only: servers[only]}
+    return load_servers(Path(named)).servers
 
 
-async def _examine(servers: dict[str, AnyServer], *, platform: bool) -> list[Finding]:
-    bearings = Bearings(SystemClock(), _door(), await _intake(servers))
-    found = await examine_servers(servers, bearings)
+async def _examine(servers: dict[str, AnyServer], only: str | None) -> list[Finding]:
+    """The servers, or one of them alone; what is entered for them; and the platform."""
+    looked_at = servers if only is None else {only: servers[only]}
+    clock = SystemClock()
+    bearings = Bearings(clock, _door(), await _intake(looked_at))
+    found = await examine_servers(looked_at, bearings)
+    if (entered := await _entered()) is not None:
+        found += examine_products(servers, looked_at.keys(), entered, bearings.routes, clock)
     migrations = [path.name for path in MIGRATIONS.glob("*.sql")]
-    return [*found, *await _platform(migrations)] if platform else found
+    return [*found, *await _platform(migrations)] if only is None else found
 
 
 def _door() -> Door:
@@ -86,7 +90,17 @@ async def _intake(servers: dict[str, AnyServer]) -> Intake:
     except NothingRuns:
         return Intake(unknown="no database is named")
     except UNREADABLE as error:
-        return Intake(unknown=f"the database can not be read ({type(error).__name__})")
+        return Intake(unknown=f"the database cannot be read ({type(error).__name__})")
+
+
+async def _entered() -> Entered | None:
+    """Products and inventories; None where no database is named, which another check says."""
+    try:
+        return await look_at_products(database_dsn(), TIMEOUT_S)
+    except NothingRuns:
+        return None
+    except UNREADABLE as error:
+        return Entered(unknown=f"the database cannot be read ({type(error).__name__})")
 
 
 async def _platform(migrations: list[str]) -> list[Finding]:

@@ -1,10 +1,11 @@
 """A FusionPBX looked over from outside, by pages that only show: for `ringfence doctor`."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, MutableMapping
 from contextlib import aclosing
 from datetime import datetime
 
 from cdr_ingest.sources.finding import Finding, State, newest_call
+from cdr_ingest.sources.fusionpbx_rights import FusionPbxRights
 from cdr_ingest.sources.fusionpbx_rows import Rows
 from cdr_ingest.sources.http_examination import Address, examine_address
 from cdr_ingest.sources.source import BadRow, BLeg
@@ -23,16 +24,23 @@ AHEAD_S = 86_400
 
 
 async def examine_export(
-    server_id: str, server: FusionPbxServer, clock: Clock
+    server_id: str,
+    server: FusionPbxServer,
+    clock: Clock,
+    routes: MutableMapping[str, bool] | None = None,
 ) -> AsyncGenerator[Finding, None]:
-    """Every check of a FusionPBX, under each host name by which it is asked."""
+    """Every check of a FusionPBX, under each host name by which it is asked.
+
+    Whether its outbound routes test toll_allow is noted in `routes`, by server, as far as known.
+    """
     if not (server.all_tenants or server.tenants):
         do = "set all_tenants, or name its tenants"
         yield Finding(server_id, "tenants", "fail", "none is named: no call is read", do)
         return
+    found: MutableMapping[str, bool] = {} if routes is None else routes
     names = [(server.host, None)] if server.all_tenants else [(t, t) for t in server.tenants]
     for host, lane in names:
-        examination = FusionPbxExamination(server_id, server, host, lane, clock)
+        examination = FusionPbxExamination(server_id, server, host, lane, clock, found)
         async with aclosing(examination.found()) as findings:
             async for finding in findings:
                 yield finding
@@ -43,8 +51,9 @@ class FusionPbxExamination:
 
     def __init__(
         self, server_id: str, server: FusionPbxServer, host: str | None, lane: str | None,
-        clock: Clock,
+        clock: Clock, routes: MutableMapping[str, bool],
     ) -> None:  # fmt: skip
+        self._routes = routes
         self._server_id = server_id
         self._server = server
         self._host = host
@@ -67,8 +76,13 @@ class FusionPbxExamination:
                 return
             yield self._password()
             yield await self._newest_call(session)
-            async for right in self._rights(session):
-                yield right
+            rights = FusionPbxRights(
+                self._server_id, self._subject, session,
+                host=self._host, lane=self._lane, routes=self._routes,
+            )  # fmt: skip
+            async with aclosing(rights.found()) as findings:
+                async for finding in findings:
+                    yield finding
 
     @property
     def _address(self) -> Address:
@@ -133,37 +147,6 @@ class FusionPbxExamination:
                 if not isinstance(record, BadRow | BLeg):
                     newest = max(newest or record.started_at, record.started_at)
         return newest
-
-    async def _rights(self, session: FusionPbxSession) -> AsyncGenerator[Finding, None]:
-        """What suspending needs; reading calls does not."""
-        yield await self._right("extensions", lambda: self._listed(session, "extensions"))
-        yield await self._right("gateways", lambda: self._listed(session, "gateways"))
-        yield await self._right("tenants", lambda: self._listed(session, "domains"))
-        yield await self._right("switch page", lambda: _running(session))
-
-    async def _listed(self, session: FusionPbxSession, kind: str) -> str:
-        everything = self._lane is None and kind != "domains"
-        listing = await session.list_rows(kind, all_tenants=everything)  # type: ignore[arg-type]
-        unread = sum(row.enabled is None for row in listing.rows.values())
-        if unread:
-            raise Refused(
-                f"{unread} of {len(listing.rows)} can be seen and not switched: give the key's "
-                "user the right to edit them, and English as its language"
-            )
-        return f"{len(listing.rows)} listed"
-
-    async def _right(self, check: str, ask: Callable[[], Awaitable[str]]) -> Finding:
-        try:
-            return self._finding(check, "ok", await ask())
-        except Refused as error:
-            do = "give the right, or suspend by what the key's user may switch"
-            return self._finding(check, "warn", str(error), do)
-        except Retry as error:
-            return self._finding(check, "fail", str(error), _what_to_do(error))
-
-
-async def _running(session: FusionPbxSession) -> str:
-    return f"{len(await session.live_gateways())} gateways run"
 
 
 def _what_to_do(error: Exception) -> str:
