@@ -232,7 +232,7 @@ async def test_the_fourth_time_within_an_hour_is_alarmed_only(rows: Rows) -> Non
     last = (await rows.published())[-1]
     assert last.severity == "critical"
     assert "3 times within an hour" in last.message
-    assert "ringfence service reapply svc-1001" in last.what_to_do
+    assert "ringfence service reapply 1001 svc-1001" in last.what_to_do
     clock.move(minutes=16)
     assert await watch.look() == [("aa-bb", True)]
 
@@ -265,8 +265,16 @@ async def test_very_many_at_once_are_one_alarm_about_the_server(watch: Watch, ro
     assert (alarm.key, alarm.subject) == ("drift", "pbx1")
     assert "21 elements that were switched off are on" in alarm.message
     await watch.repaired()
+    watch.panel.on = {TRUNK}
     await watch.look()
-    assert [state for _, _, state in await rows.alarms()] == ["raised", "ended"]
+    assert await rows.alarms() == [
+        ("drift", "pbx1", "raised"),
+        ("drift", "pbx1/gateway/aa-bb", "raised"),
+    ]
+    await watch.repaired()
+    await watch.look()
+    assert ("drift", "pbx1", "ended") in await rows.alarms()
+    assert await _ended(rows)
 
 
 @pytest.mark.parametrize(

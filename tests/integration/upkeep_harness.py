@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 
@@ -67,7 +68,8 @@ class Rows:
             "service_id": product.service_id,
             "server_id": product.server_id,
             "kind": product.kind,
-            "mode": "funds",
+            "mode": "auto",
+            "cause_id": uuid4(),
             "wanted": "suspended" if off else "active",
             "wanted_seq": 2 if due else 1,
             "confirmed": "suspended" if off else "active",

@@ -79,13 +79,13 @@ def drift_alarm(
         f" on {suspect.confirmed_at:%Y-%m-%d at %H:%M} UTC.{found} {_done(repairs, repaired)}",
         what_to_do=f"{_PERSON} If the client may call, end what keeps him off: ringfence services"
         f" {account_id} says what it is. If not, see to it that nothing switches it on again."
-        f"{'' if repaired else _BY_HAND.format(service_id)} docs/runbooks/drift.md",
+        f"{'' if repaired else _BY_HAND.format(account_id, service_id)} docs/runbooks/drift.md",
         severity="warning" if repaired else "critical",
         account_id=account_id,
     )
 
 
-_BY_HAND = " Then: ringfence service reapply {}, or switch it off at the server by hand."
+_BY_HAND = " Then: ringfence service reapply {} {}, or switch it off at the server by hand."
 
 
 def _done(repairs: list[datetime], repaired: bool) -> str:
