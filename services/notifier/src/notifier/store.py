@@ -82,6 +82,12 @@ class Store:
             await connection.execute(f"select pg_advisory_xact_lock({space}, hashtext($1))", name)
             yield connection
 
+    async def lock_account(self, connection: Connection, account_id: str) -> None:
+        """Have no event of the account handled until this transaction ends."""
+        await connection.execute(
+            f"select pg_advisory_xact_lock({_ACCOUNTS}, hashtext($1))", account_id
+        )
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """A transaction of its own."""

@@ -161,12 +161,11 @@ class SendingLoop:
 
     async def _put_into_words(self, connection: Connection, owed: Owed) -> Mail | None:
         """The mail as it is true now, kept in its row; None if it is not to be sent now."""
-        now, notice = self._office.clock.now(), owed.notice
-        facts = await owed_store.gather(connection, notice, owed.created_at)
-        outcome = judge(notice, facts, now, self._office.rules)
+        now = self._office.clock.now()
+        facts = await owed_store.gather(connection, owed.notice, owed.created_at)
+        outcome = judge(owed.notice, facts, now, self._office.rules)
         if not isinstance(outcome, Send):
-            await owed_store.apply(connection, owed, outcome, now)
-            report_decision(notice, outcome)
+            await self._set_aside(connection, owed)
             return None
         if facts.account is None:
             content, recipient = RenderedMail(owed.subject, owed.text, owed.html), owed.recipient
@@ -180,6 +179,19 @@ class SendingLoop:
                 return None
         await self._store.keep_words(connection, owed.message_id, recipient, content)
         return Mail(owed.message_id, recipient, content, now)
+
+    async def _set_aside(self, connection: Connection, owed: Owed) -> None:
+        """Write down that it waits, or is dropped. Asked again while no event is handled.
+
+        An event that was handled meanwhile had to leave this row alone, for it is locked here.
+        """
+        now, notice = self._office.clock.now(), owed.notice
+        if notice.account_id is not None:
+            await self._store.lock_account(connection, notice.account_id)
+        facts = await owed_store.gather(connection, notice, owed.created_at)
+        outcome = judge(notice, facts, now, self._office.rules)
+        await owed_store.apply(connection, owed, outcome, now)
+        report_decision(notice, outcome)
 
     async def _put_back(self, connection: Connection, owed: Owed, reply: Reply) -> None:
         outcome, now = self._outcome(owed, reply), self._office.clock.now()
