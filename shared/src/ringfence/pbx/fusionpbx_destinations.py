@@ -1,5 +1,6 @@
 """FusionPBX's page of destinations: the DIDs, and where they lead as far as the page shows it."""
 
+import json
 import re
 from dataclasses import dataclass
 
@@ -46,8 +47,25 @@ def did_of(row: ListedRow) -> Did | None:
 
 
 def leads_to(action: str) -> str:
-    """The extension that an action rings, or an empty text."""
+    """The extension that an action of the page rings, or an empty text."""
     if re.fullmatch(r"\d{1,15}", action):
         return action
     found = _TRANSFER.search(action)
     return (found[1] or found[2]) if found else ""
+
+
+def first_extension(actions: str) -> str:
+    """The extension that stored actions ring first, or an empty text.
+
+    They are JSON: `[{"destination_app": "transfer", "destination_data": "2112 XML a.example"}]`.
+    """
+    try:
+        stored = json.loads(actions or "[]")
+    except (ValueError, RecursionError):
+        return ""
+    for one in stored if isinstance(stored, list) else ():
+        if isinstance(one, dict) and one.get("destination_app") == "transfer":
+            number = str(one.get("destination_data", "")).split(" ")[0]
+            if re.fullmatch(r"\d{1,15}", number):
+                return number
+    return ""

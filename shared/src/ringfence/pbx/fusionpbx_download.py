@@ -1,4 +1,4 @@
-"""The download of a domain's extensions: the stored values of all of them, as CSV.
+"""Downloads of a domain's extensions and destinations: their stored values, as CSV.
 
 It is written by PHP's own CSV writer, so quotes and line breaks within a value are safe. Columns
 that a version does not have are left out of the file without a word.
@@ -6,9 +6,13 @@ that a version does not have are left out of the file without a word.
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+
+from ringfence.pbx.fusionpbx_connection import Answer
+from ringfence.pbx.fusionpbx_lists import ListSession
 
 DOWNLOAD = "/app/extensions/extension_download.php"
+DESTINATIONS = "/app/destinations/destination_download.php"
 COLUMNS = (
     "extension_uuid",
     "domain_uuid",
@@ -37,29 +41,62 @@ COLUMNS = (
 )
 """What is asked for: all that a list to choose from in the form may hold, and no password."""
 
-_NEEDED = {"extension_uuid", "extension", "toll_allow"}
+DESTINATION_COLUMNS = ("destination_uuid", "destination_number", "destination_actions")
+
+Row = Mapping[str, str]
 
 
-def read_download(text: str) -> dict[str, Mapping[str, str]] | None:
-    """The rows by `extension_uuid`, or None when the text is no such file.
+async def download(
+    session: ListSession, path: str, columns: Sequence[str], needed: Collection[str]
+) -> list[Row] | None:
+    """The rows of the domain that the login is in; None without the right to it.
 
-    An empty text is the file of a domain without extensions.
+    Raises Retry when the answer is no such file.
+    """
+    if session.held_token(path) is None:
+        page = await session.page("GET", path)
+        if page.denied:
+            return None
+    answer = await _posted(session, path, columns)
+    if answer.redirects:  # the token went with an earlier login
+        await session.page("GET", path)
+        answer = await _posted(session, path, columns)
+    if answer.denied:
+        return None
+    rows = None if answer.redirects else read_download(answer.text, needed)
+    if rows is None:
+        raise session.unexpected("a download", answer)
+    return rows
+
+
+async def _posted(session: ListSession, path: str, columns: Sequence[str]) -> Answer:
+    token = session.held_token(path)
+    form = [(token.name, token.value)] if token else []
+    form += [("column_group[]", column) for column in columns]
+    answer = await session.page("POST", path, form=form)
+    session.used_token(path)
+    return answer
+
+
+def read_download(text: str, needed: Collection[str]) -> list[Row] | None:
+    """The rows, or None when the text is no file that has the columns `needed`.
+
+    An empty text is the file of a domain without any.
     """
     if not text.strip():
-        return {}
+        return []
     if text.lstrip().startswith("<"):
         return None
-    rows: dict[str, Mapping[str, str]] = {}
+    rows: list[Row] = []
     try:
         reader = csv.reader(io.StringIO(text, newline=""), strict=True)
         header = next(reader, [])
-        if not set(header) >= _NEEDED:
+        if not set(header) >= set(needed):
             return None
         for cells in reader:
             if len(cells) != len(header):
                 return None
-            row = dict(zip(header, cells, strict=True))
-            rows[row["extension_uuid"].lower()] = row
+            rows.append(dict(zip(header, cells, strict=True)))
     except csv.Error:
         return None
     # A file that was cut off ends within a line.

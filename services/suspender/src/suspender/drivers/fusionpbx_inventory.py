@@ -6,11 +6,13 @@ asks the switch for each enabled gateway of a page, so there is a rest after eac
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from dataclasses import replace
 
 from ringfence.errors import Retry
 from ringfence.pbx.fusionpbx import FusionPbxSession, Kind, ListedRow, Refused
-from ringfence.pbx.fusionpbx_destinations import Did, did_of
+from ringfence.pbx.fusionpbx_destinations import Did, did_of, first_extension
+from ringfence.pbx.fusionpbx_download import DESTINATION_COLUMNS, DESTINATIONS, download
 from ringfence.pbx.fusionpbx_lists import MAX_PAGES
 from suspender.drivers.driver import Inventory, Item
 from suspender.drivers.fusionpbx_sessions import Sessions
@@ -22,6 +24,8 @@ _RIGHTS: dict[Kind, str] = {
     "gateways": "gateway_view and gateway_all",
 }
 _MAX_REST_S = 5.0
+MAX_TENANTS = 200
+"""Where the DIDs of so many tenants lead is read: that is two requests for each."""
 _LABELS = ("effective cid name", "effective caller id name", "caller id name")
 
 
@@ -44,8 +48,8 @@ class InventoryReader:
         names = {row.name.lower() for row in domains}
         items = [_tenant(row) for row in domains]
         items += [_extension(r) for r in await _rows(session, "extensions", gaps, known=names)]
-        dids = await _rows(session, "destinations", gaps, known=names)
-        items += _dids(dids)
+        dids = _dids(await _rows(session, "destinations", gaps, known=names))
+        items += await self._with_ends(dids, gaps)
         items += [_gateway(row) for row in await _rows(session, "gateways", gaps, known=names)]
         return Inventory(tuple(items), tuple(gaps))
 
@@ -59,10 +63,36 @@ class InventoryReader:
             rows = await _rows(session, "extensions", found, known=None, is_all=False)
             items += [_extension(row, home) for row in rows]
             dids = await _rows(session, "destinations", found, known=None, is_all=False)
-            items += _dids(dids, home)
+            items += await self._with_ends(_dids(dids, home), found)
             gaps += [f"{tenant}: {gap}" for gap in found]
         gaps.append("gateways not read: only a superadmin's key of all tenants shows them")
         return Inventory(tuple(items), tuple(gaps))
+
+    async def _with_ends(self, dids: Sequence[Item], gaps: list[str]) -> list[Item]:
+        """The DIDs, each with the extension that it rings, tenant by tenant."""
+        tenants = sorted({did.tenant for did in dids if did.tenant and not did.leads_to})
+        if len(tenants) > MAX_TENANTS:
+            gaps.append(f"where DIDs lead is read for the first {MAX_TENANTS} tenants only")
+        ends: dict[str, str] = {}
+        for tenant in tenants[:MAX_TENANTS]:
+            try:
+                found = await self._ends_of(tenant)
+            except Refused as error:
+                gaps.append(f"{tenant}: where DIDs lead not read ({error})")
+                continue
+            if found is None:
+                gaps.append("where DIDs lead not read: the key's user needs destination_export")
+                break
+            ends |= found
+        return [replace(did, leads_to=ends[did.uuid]) if did.uuid in ends else did for did in dids]
+
+    async def _ends_of(self, tenant: str) -> dict[str, str] | None:
+        async with self._sessions.within(tenant) as session:
+            rows = await download(session, DESTINATIONS, DESTINATION_COLUMNS, DESTINATION_COLUMNS)
+        if rows is None:
+            return None
+        actions = {row["destination_uuid"].lower(): row["destination_actions"] for row in rows}
+        return {uuid: first_extension(stored) for uuid, stored in actions.items()}
 
 
 async def _rows(

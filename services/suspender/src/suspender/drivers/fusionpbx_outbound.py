@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from ringfence.clock import Clock
 from ringfence.errors import Retry, shown
 from ringfence.pbx.fusionpbx import FusionPbxSession, Refused
-from ringfence.pbx.fusionpbx_download import COLUMNS, DOWNLOAD, read_download
+from ringfence.pbx.fusionpbx_download import COLUMNS, DOWNLOAD, download
 from ringfence.pbx.fusionpbx_form import MAX_FIELDS, Control, Form, read_form
 from suspender.drivers.driver import Change, Done, Failure, OperatorMustAct, Reading, Target
 from suspender.drivers.fusionpbx_extensions import ExtensionLists, Extensions, place_of
@@ -66,7 +66,7 @@ class Outbound:
         """The stored values of a tenant's extensions, by number."""
         rows = await self._download(session, tenant)
         if rows is not None:
-            return {row["extension"]: row for row in rows.values()}
+            return {row["extension"]: row for row in rows}
         listing = await session.list_rows(
             "extensions", until=lambda rows: {r.name for r in rows.values()} >= set(numbers)
         )
@@ -78,33 +78,15 @@ class Outbound:
                 stored[row.name] = {"extension_uuid": row.uuid, FIELD: value}
         return stored
 
-    async def _download(self, session: FusionPbxSession, tenant: str) -> dict[str, Stored] | None:
-        """The rows by uuid, or None without the right to it.
+    async def _download(self, session: FusionPbxSession, tenant: str) -> list[Stored] | None:
+        """The rows, or None without the right to them.
 
-        The rows name their domain: a login that is elsewhere is noticed.
+        They name their domain: a login that is elsewhere is noticed.
         """
-        if session.held_token(DOWNLOAD) is None:
-            page = await session.page("GET", DOWNLOAD)
-            if page.denied:
-                return None
-        for _ in range(2):
-            token = session.held_token(DOWNLOAD)
-            form = [("column_group[]", column) for column in COLUMNS]
-            if token is not None:
-                form.insert(0, (token.name, token.value))
-            answer = await session.page("POST", DOWNLOAD, form=form)
-            session.used_token(DOWNLOAD)
-            if answer.denied:
-                return None
-            if not answer.redirects:
-                break
-            await session.page("GET", DOWNLOAD)  # the token went with an earlier login
-        rows = None if answer.redirects else read_download(answer.text)
-        if rows is None:
-            raise session.unexpected("the download of extensions", answer)
+        rows = await download(session, DOWNLOAD, COLUMNS, ("extension_uuid", "extension", FIELD))
         if self._sessions.server.all_tenants and rows:
             domain = await session.domain_uuid(tenant)
-            if any(row.get("domain_uuid", domain).lower() != domain for row in rows.values()):
+            if any(row.get("domain_uuid", domain).lower() != domain for row in rows):
                 raise Retry(f"{session.name}: the session is not in the domain {shown(tenant)}")
         return rows
 

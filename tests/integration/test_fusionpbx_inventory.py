@@ -1,0 +1,116 @@
+"""All that a FusionPBX has is listed, and what its key may not see is said."""
+
+import pytest
+from fusionpbx_harness import MCON, RUCKEN, server_of, simulated
+
+from ringfence.errors import Retry
+from ringfence.testing.clock import FixedClock
+from ringfence_simulators.fusionpbx.faults import Fault
+from ringfence_simulators.fusionpbx.model import Gateway
+from ringfence_simulators.fusionpbx.things import Destination
+from suspender.drivers.driver import Item
+from suspender.drivers.fusionpbx import FusionPbxDriver
+
+
+@pytest.fixture(params=["5.5", "5.6"])
+async def pbx(request, monkeypatch):
+    async with simulated(monkeypatch, line=request.param, rows_per_page=2) as simulator:
+        simulator.pbx.find_extension("2113", MCON).caller_name = "Ada & Co"
+        simulator.pbx.add_gateway(Gateway("Everybody's"))
+        simulator.pbx.add_destination(
+            Destination("14165550100", MCON, "2112", description="main line")
+        )
+        simulator.pbx.add_destination(Destination("14165550199", RUCKEN, enabled=False))
+        simulator.pbx.toggle("extensions", simulator.pbx.find_extension("2112", RUCKEN).uuid)
+        yield simulator
+
+
+async def inventory(pbx, **server):
+    driver = FusionPbxDriver("pbx-1", server_of(pbx.url, **server), clock=FixedClock())
+    try:
+        return await driver.inventory()
+    finally:
+        await driver.aclose()
+
+
+def of(found, kind):
+    return sorted(item for item in map(plain, found.items) if item[0] == kind)
+
+
+def plain(item):
+    return (item.kind, item.tenant, item.name, item.label, item.enabled)
+
+
+async def test_everything_is_listed(pbx):
+    found = await inventory(pbx)
+    assert found.gaps == ()
+    assert of(found, "tenant") == [
+        ("tenant", MCON, MCON, "", True),
+        ("tenant", RUCKEN, RUCKEN, "", True),
+    ]
+    assert of(found, "extension") == [
+        ("extension", MCON, "2112", "", True),
+        ("extension", MCON, "2113", "Ada & Co", True),
+        ("extension", RUCKEN, "2112", "", False),
+    ]
+    assert of(found, "gateway") == [
+        ("gateway", "", "Everybody's", "", True),
+        ("gateway", MCON, "Trunk A", "", True),
+        ("gateway", RUCKEN, "Trunk B", "", True),
+    ]
+    assert of(found, "did") == [
+        ("did", MCON, "14165550100", "main line", True),
+        ("did", RUCKEN, "14165550199", "", False),
+    ]
+    known = {uuid for kind in ("gateways", "extensions") for uuid in pbx.pbx.listed(kind)}
+    assert known <= {item.uuid for item in found.items}
+
+
+async def test_where_a_did_leads_is_known(pbx):
+    found = await inventory(pbx)
+    assert {item.name: item.leads_to for item in found.items if item.kind == "did"} == {
+        "14165550100": "2112",
+        "14165550199": "",
+    }
+
+
+async def test_without_the_download_where_dids_lead_is_a_gap(pbx):
+    pbx.pbx.users[0].without.append("destination_export")
+    found = await inventory(pbx)
+    assert len(of(found, "did")) == 2
+    (gap,) = found.gaps
+    assert "where DIDs lead" in gap
+    assert "destination_export" in gap
+
+
+@pytest.mark.parametrize(
+    ("right", "kind"),
+    [
+        ("extension_view", "extension"),
+        ("destination_view", "did"),
+        ("gateway_view", "gateway"),
+        ("domain_view", "tenant"),
+        ("extension_all", "extension"),
+        ("destination_all", "did"),
+        ("gateway_all", "gateway"),
+    ],
+)
+async def test_what_a_missing_right_hides_is_a_gap_that_names_it(pbx, right, kind):
+    pbx.pbx.users[0].without.append(right)
+    found = await inventory(pbx)
+    assert of(found, kind) == []
+    assert any(right in gap for gap in found.gaps)
+
+
+async def test_each_tenant_by_its_own_key(pbx):
+    found = await inventory(pbx, superadmin=False)
+    assert {item.tenant for item in found.items} == {MCON}
+    assert of(found, "extension")[0] == ("extension", MCON, "2112", "", True)
+    assert Item("tenant", MCON, MCON) in found.items
+    assert any("gateways not read" in gap for gap in found.gaps)
+
+
+async def test_a_server_that_does_not_answer_has_no_inventory(pbx):
+    pbx.faults.planned.append(Fault("status", "/app/extensions", "500"))
+    with pytest.raises(Retry, match="status 500"):
+        await inventory(pbx)
