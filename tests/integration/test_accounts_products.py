@@ -9,6 +9,7 @@ from commands_harness import Desk
 
 ACCOUNT = "account.changed.v1"
 REQUESTED = "operator.requested.v1"
+TENANT = "mcon.wat5.ictvoip.ca"
 GATEWAY = "7b3c1f6e-1f0a-4a57-9d7e-2f1f3a0d5c11"
 VODIA = {
     "kind": "vodia", "server_id": "vodia1", "package": "standard",
@@ -44,9 +45,7 @@ async def off(desk: Desk, **changes: object) -> None:
     await desk.level("anna", "exhausted", -3_600_000)
     await desk.service("anna", "pbx-1", "suspended")
     for extension in ("101", "102"):
-        await desk.switched_off(
-            "anna", "pbx-1", "extensions", extension, tenant="mcon.wat5.ictvoip.ca"
-        )
+        await desk.switched_off("anna", "pbx-1", "extensions", extension, tenant=TENANT)
 
 
 async def test_a_product_can_keep_its_inbound_and_emergency_calls_and_own_the_rest(
@@ -134,7 +133,9 @@ async def test_what_leaves_a_product_that_is_off_stays_off_and_the_answer_says_s
     unchanged = await entered(desk, extensions="101 | 102")
     assert (unchanged["stays_off"], unchanged["words"]) == ([], "")
     narrowed = await entered(desk, extensions="101")
-    assert [each["element"] for each in narrowed["stays_off"]] == ["102"]
+    assert narrowed["stays_off"] == [
+        {"server_id": "wat5", "way": "extensions", "tenant": TENANT, "element": "102"}
+    ]
     assert narrowed["words"].startswith("extension 102 stays off until the hold ends")
     assert "a payment of more than 3.60" in narrowed["words"]
     assert "--release" in narrowed["words"]
@@ -192,6 +193,13 @@ async def test_a_product_that_was_removed_while_off_can_be_released_later(desk: 
     await desk.door.database.execute("delete from suspender.switched_off")
     gone = await desk.door.http.delete(place, params={"release": "true"})
     assert gone.status_code == 404
+
+
+async def test_a_cut_that_was_not_confirmed_is_given_up_with_its_product(desk: Desk) -> None:
+    await off(desk)
+    await desk.door.database.execute("update suspender.service set confirmed = 'active'")
+    removed = (await desk.door.http.delete("/v1/clients/anna/products/pbx-1")).json()
+    assert (removed["stays_off"], removed["words"]) == ([], "")
 
 
 async def test_what_was_off_before_is_no_concern_of_the_answer(desk: Desk) -> None:

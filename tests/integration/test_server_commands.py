@@ -87,6 +87,9 @@ async def test_the_inventory_is_shown_as_it_was_read_or_read_now(desk: Desk) -> 
     assert gateway in shown
     assert "rings extension 101" in shown
     assert "not read: destinations: no right" in shown
+    not_ours = await desk.json(server, "inventory", "wat5", "--not-ours")
+    assert [item["name"] for item in not_ours["items"]] == ["101"]
+    assert "1 thing off that ringfence did not switch off" in await desk.said(server, "list")
     only = await desk.json(server, "inventory", "wat5", "--kind", "extension")
     assert [(item["name"], item["enabled"]) for item in only["items"]] == [("101", False)]
 

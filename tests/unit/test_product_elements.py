@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from accounts.products.elements import (
     Element,
+    Left,
     elements_of,
     elements_words,
     emergency_words,
@@ -82,7 +83,8 @@ def test_what_is_left_behind_is_what_is_recorded_and_named_by_nobody(
 
 def words(*elements: Element, now: Service | None = None, **changes: Any) -> str:
     given_ = {"until": "a payment of more than 3.60", "released": False, "how": "do this"}
-    return leaving_words(elements, now=now, **(given_ | changes))
+    leaving = [Left("wat5", element) for element in elements]
+    return leaving_words(leaving, now=now, **(given_ | changes))
 
 
 def test_the_words_say_until_when_and_how_to_release_it() -> None:
@@ -100,9 +102,14 @@ def test_the_words_say_until_when_and_how_to_release_it() -> None:
 
 def test_another_way_releases_the_old_one_when_it_is_confirmed() -> None:
     by_outbound = service(extensions=("102",), outbound_only=True)
-    assert "until the product is confirmed off by outbound;" in words(
-        extension("102"), now=by_outbound
-    )
+    said = words(extension("102"), now=by_outbound)
+    assert "until the product is confirmed off by outbound on wat5; to switch it on" in said
+    moved = service(extensions=("102",), server_id="wat6")
+    said = words(extension("102"), now=moved)
+    assert "until the product is confirmed off by extensions on wat6; to switch it on" in said
+    both = words(extension("103"), Element("gateway", "", GATEWAY), now=service(extensions=("1",)))
+    assert "extension 103 stays off until the hold ends" in both
+    assert f"; gateway {GATEWAY} stays off until the product is confirmed off" in both
     narrowed = service(extensions=("101",))
     assert "until the hold ends" in words(extension("102"), now=narrowed)
 

@@ -33,12 +33,16 @@ class InventoryStore:
         return {row["server_id"]: row["gaps"] for row in rows}
 
     async def items(
-        self, server_id: str, kind: str | None, cursor: str | None, limit: int
+        self, server_id: str, kind: str | None, not_ours: bool, cursor: str | None, limit: int
     ) -> dict[str, Any]:
-        """What a server has, by kind, tenant and name, and how much of it in all."""
+        """What a server has, by kind, tenant and name, and how much of it in all.
+
+        `not_ours`: only what is off there and was not switched off by us.
+        """
+        source = _OFF_BY_OTHERS if not_ours else _ITEMS
         place = decode_cursor(cursor, *(read_text for _ in _PLACE))
         rows = await self._pool.fetch(
-            "select kind, tenant, name, uuid, label, enabled, leads_to from report.inventory"
+            f"select * from ({source}) as item"  # noqa: S608 - constants of this module
             " where server_id = $1 and ($2::text is null or kind = $2)"
             ' and ($3::text is null or (kind, tenant collate "C", name collate "C",'
             ' uuid collate "C") > ($3, $4::text, $5::text, $6::text))'
@@ -49,7 +53,7 @@ class InventoryStore:
             limit + 1,
         )
         count = await self._pool.fetchval(
-            "select count(*) from report.inventory"
+            f"select count(*) from ({source}) as item"  # noqa: S608 - constants of this module
             " where server_id = $1 and ($2::text is null or kind = $2)",
             server_id,
             kind,
@@ -76,6 +80,10 @@ class InventoryStore:
 
 _ITEMS = (
     "select server_id, kind, tenant, name, uuid, label, enabled, leads_to from report.inventory"
+)
+_OFF_BY_OTHERS = (
+    "select server_id, kind, tenant, name, uuid, label, false as enabled, '' as leads_to"
+    " from report.off_by_others"
 )
 
 

@@ -19,6 +19,8 @@ select k.server_id, p.paused_at, p.paused_until, p.paused_by, p.reason as pause_
     (select count(*) from report.switched_off o where o.server_id = k.server_id and o.was_on)
         as elements_off,
     (select count(*) from report.drift d where d.server_id = k.server_id) as drifting,
+    (select count(*) from report.off_by_others x where x.server_id = k.server_id)
+        as off_by_others,
     coalesce(f.failing, 0) as failing, coalesce(f.last_error, '') as last_error,
     r.read_at as inventory_read_at, coalesce(r.error, '') as inventory_error
 from known k

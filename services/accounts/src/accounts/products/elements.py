@@ -26,6 +26,13 @@ class Element(NamedTuple):
     name: str
 
 
+class Left(NamedTuple):
+    """An element that stays off on its server, though no product names it any more."""
+
+    server_id: str
+    element: Element
+
+
 def elements_of(product: Service) -> tuple[Element, ...]:
     """The elements that a product names; the rest of its tenant as one, named `REST`."""
     tenant = product.tenant.lower()

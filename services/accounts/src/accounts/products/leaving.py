@@ -4,44 +4,64 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
-from accounts.products.elements import Element, elements_words
+from accounts.products.elements import Left, elements_words
 from ringfence.events.account import Service
 
 
 class OffElement(BaseModel):
     """One thing that stays off: a gateway, an extension, a domain, a peer."""
 
+    server_id: str
     way: str
     tenant: str
     element: str
 
 
-def shown_elements(elements: Sequence[Element]) -> list[OffElement]:
+def shown_elements(leaving: Sequence[Left]) -> list[OffElement]:
     """Elements as answers carry them."""
-    return [OffElement(way=e.way, tenant=e.tenant, element=e.name) for e in elements]
+    return [
+        OffElement(server_id=server_id, way=e.way, tenant=e.tenant, element=e.name)
+        for server_id, e in leaving
+    ]
 
 
 def leaving_words(
-    leaving: Sequence[Element], *, until: str, released: bool, how: str, now: Service | None
+    leaving: Sequence[Left], *, until: str, released: bool, how: str, now: Service | None
 ) -> str:
     """What stays off of what left a product, until when, and how to release it; empty for nothing.
 
     `until` is what ends the holds of the product. `now` is the product as it is after the change,
-    None where it was removed: what it was switched by before is on again once its new way is
-    confirmed off. `how` is what releases it earlier.
+    None where it was removed: what it was switched by before, in another way or on another server,
+    is on again once it is confirmed off as it is now. `how` is what releases it earlier.
     """
     if not leaving:
         return ""
-    named, many = elements_words(leaving), len(leaving) > 1
     if released:
-        return f"{named}: switched on within seconds, as asked"
-    stay, were = ("stay", "were") if many else ("stays", "was")
-    if now is not None and {element.way for element in leaving}.isdisjoint({_way(now)}):
-        end = f"until the product is confirmed off by {_way(now)}"
-    else:
+        return f"{_named(leaving)}: switched on within seconds, as asked"
+    replaced = [left for left in leaving if now is not None and _is_replaced(left, now)]
+    kept = [left for left in leaving if left not in replaced]
+    parts = []
+    if kept:
         ended = f" ({until})" if until else ""
-        end = f"until the hold ends for which {'they' if many else 'it'} {were} switched off{ended}"
-    return f"{named} {stay} off {end}; to switch {'them' if many else 'it'} on now: {how}"
+        was = "they were" if len(kept) > 1 else "it was"
+        end = f"until the hold ends for which {was} switched off{ended}"
+        parts.append(f"{_named(kept)} {_stay(kept)} off {end}")
+    if replaced and now is not None:
+        end = f"until the product is confirmed off by {_way(now)} on {now.server_id}"
+        parts.append(f"{_named(replaced)} {_stay(replaced)} off {end}")
+    return f"{'; '.join(parts)}; to switch {'them' if len(leaving) > 1 else 'it'} on now: {how}"
+
+
+def _named(leaving: Sequence[Left]) -> str:
+    return elements_words([left.element for left in leaving])
+
+
+def _stay(leaving: Sequence[Left]) -> str:
+    return "stay" if len(leaving) > 1 else "stays"
+
+
+def _is_replaced(left: Left, now: Service) -> bool:
+    return left.server_id != now.server_id or left.element.way != _way(now)
 
 
 def _way(product: Service) -> str:

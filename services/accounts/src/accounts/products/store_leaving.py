@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from accounts.account import Account
 from accounts.clients.store_publishing import Deed
-from accounts.products.elements import Element, left_behind
+from accounts.products.elements import Element, Left, left_behind
 from accounts.store_operations import write_request
 from ringfence.clock import Clock
 from ringfence.events.account import Service
@@ -16,9 +16,7 @@ from ringfence.events.operator import OperatorRequested
 from ringfence.postgres.pool import Connection
 
 
-async def stays_off(
-    connection: Connection, account_id: str, service_id: str
-) -> tuple[Element, ...]:
+async def stays_off(connection: Connection, account_id: str, service_id: str) -> tuple[Left, ...]:
     """The elements that we switched off for a product, and that no product names now.
 
     What was off before we met it is left out: its release changes nothing.
@@ -32,14 +30,26 @@ async def stays_off(
     recorded: dict[str, list[Element]] = defaultdict(list)
     for row in rows:
         recorded[row["server_id"]].append(Element(row["way"], row["tenant"], row["element"]))
-    found: tuple[Element, ...] = ()
+    found: list[Left] = []
     for server_id, elements in sorted(recorded.items()):
         products = await connection.fetch(
             "select service from accounts.product where service->>'server_id' = $1", server_id
         )
         services = [Service.model_validate(row["service"]) for row in products]
-        found += left_behind(elements, services)
-    return found
+        found += [Left(server_id, element) for element in left_behind(elements, services)]
+    return tuple(found)
+
+
+async def is_confirmed_off(connection: Connection, account_id: str, service_id: str) -> bool:
+    """Whether the PBX was read back to say that a product is off. A cut that was not confirmed is
+    given up when the product is removed, so that nothing of it stays off.
+    """
+    found = await connection.fetchval(
+        "select confirmed from report.service_state where account_id = $1 and service_id = $2",
+        account_id,
+        service_id,
+    )
+    return bool(found == "suspended")
 
 
 async def ask_release(

@@ -7,10 +7,10 @@ from accounts.account import Account, with_confirmed, without_orders_of
 from accounts.clients.changes import product_facts
 from accounts.clients.store_publishing import Change, Deed, publish
 from accounts.clients.versions import check_version
-from accounts.products.elements import Element
+from accounts.products.elements import Left
 from accounts.products.product import Product, check_server
 from accounts.products.sharing import check_shared
-from accounts.products.store_leaving import ask_release, stays_off
+from accounts.products.store_leaving import ask_release, is_confirmed_off, stays_off
 from accounts.refusals import Clash, unknown_client
 from accounts.store_rows import (
     any_suspended,
@@ -37,7 +37,7 @@ class Entered(NamedTuple):
     product: Product
     old: Product | None
     account: Account
-    leaving: tuple[Element, ...] = ()
+    leaving: tuple[Left, ...] = ()
     release_id: UUID | None = None
 
 
@@ -45,7 +45,7 @@ class Removed(NamedTuple):
     """A client after a product was removed from it, as `Entered`."""
 
     account: Account
-    leaving: tuple[Element, ...] = ()
+    leaving: tuple[Left, ...] = ()
     release_id: UUID | None = None
 
 
@@ -114,7 +114,7 @@ class ProductStore:
                 account = (await publish(connection, [change], deed, self._clock))[0]
             leaving = await stays_off(connection, account.account_id, service.service_id)
             release_id = None
-            if release:
+            if release and (leaving or old is not None):
                 release_id = await ask_release(
                     connection, account, service.service_id, deed, self._clock
                 )
@@ -162,7 +162,9 @@ class ProductStore:
                 service_id,
                 account_id,
             )
-            leaving = await stays_off(connection, account_id, service_id)
+            leaving: tuple[Left, ...] = ()
+            if await is_confirmed_off(connection, account_id, service_id):
+                leaving = await stays_off(connection, account_id, service_id)
             if gone is None and not (release and leaving):
                 raise unknown_product(account_id, service_id)
             if gone is not None:

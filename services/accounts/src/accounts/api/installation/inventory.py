@@ -85,12 +85,20 @@ class ServerComparison(BaseModel):
 
 @router.get("/inventory")
 async def get_inventory(
-    server_id: Id, rooms: In, kind: Kind | None = None, cursor: Cursor = None, limit: Limit = 50
+    server_id: Id,
+    rooms: In,
+    kind: Kind | None = None,
+    not_ours: bool = False,
+    cursor: Cursor = None,
+    limit: Limit = 50,
 ) -> InventoryPage:
-    """What a server has, by kind, tenant and name."""
+    """What a server has, by kind, tenant and name.
+
+    `not_ours`: only what is off there and was not switched off by ringfence: it is never touched.
+    """
     known_server(rooms, server_id)
     read = await rooms.inventory.last_read(server_id)
-    found = await rooms.inventory.items(server_id, kind, cursor, limit)
+    found = await rooms.inventory.items(server_id, kind, not_ours, cursor, limit)
     return InventoryPage(server_id=server_id, **read, **found)
 
 

@@ -21,8 +21,9 @@ class Server(BaseModel):
     """A server and its state; `kind` and `address` are None if the servers file does not name it.
 
     `paused_until` None while it is paused: until it is resumed. `elements_off` is what we switched
-    off; `drifting` of it was found on. `failing` is how many services could not be switched, with
-    the newest error. The inventory is what the server was last read to have.
+    off; `drifting` of it was found on; `off_by_others` is off there and none of ours. `failing` is
+    how many services could not be switched, with the newest error. The inventory is what the server
+    was last read to have.
     """
 
     server_id: str
@@ -37,6 +38,7 @@ class Server(BaseModel):
     products: int
     elements_off: int
     drifting: int
+    off_by_others: int
     failing: int
     last_error: str
     inventory_read_at: datetime | None

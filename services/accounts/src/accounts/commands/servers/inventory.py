@@ -30,10 +30,16 @@ _KINDS = ("tenant", "extension", "gateway", "did")
 @click.argument("server_id")
 @click.option("--refresh", is_flag=True, help="Read it now; left out: as it was read last.")
 @click.option("--kind", type=click.Choice(_KINDS), help="only these")
+@click.option("--not-ours", is_flag=True, help="only what is off and was not switched off by us")
 @limit_option()
 @output_options
 def inventory(
-    server_id: str, refresh: bool, kind: str | None, limit: int | None, json_wanted: bool
+    server_id: str,
+    refresh: bool,
+    kind: str | None,
+    not_ours: bool,
+    limit: int | None,
+    json_wanted: bool,
 ) -> None:
     """List what a server has: tenants, extensions, gateways, DIDs.
 
@@ -42,7 +48,8 @@ def inventory(
     door = front_door()
     place = path_of("servers", server_id, "inventory")
     read = _refreshed(door, server_id) if refresh else door.get(place, limit=1)
-    found = door.listing(place, limit, kind=kind)
+    narrowed = {"kind": kind, "not_ours": "true" if not_ours else None}
+    found = door.listing(place, limit, **narrowed)
     if json_wanted:
         facts = {name: read[name] for name in ("server_id", "asked_at", "read_at", "gaps", "error")}
         print_json({**facts, "items": found.rows})
@@ -53,7 +60,7 @@ def inventory(
         ("on", lambda row: {True: "on", False: "off", None: "?"}[row["enabled"]]),
         ("tenant", _tenant),
     )
-    empty = "It has nothing of this kind." if kind else "Nothing was found there."
+    empty = "It has nothing of this kind." if kind or not_ours else "Nothing was found there."
     if read["read_at"]:
         show_rows(found, columns, json_wanted=False, empty=empty, noun="item", detail=_label,
                   shrinks="tenant")  # fmt: skip

@@ -88,6 +88,10 @@ def _state(row: Any) -> str:
         parts.append(f"{failing} could not be switched, last error: {row['last_error']}")
     if row["drifting"]:
         parts.append(f"{plural(row['drifting'], 'element')} found on that should be off")
+    if row["off_by_others"]:
+        things = plural(row["off_by_others"], "thing")
+        listed = f"`ringfence server inventory {row['server_id']} --not-ours`"
+        parts.append(f"{things} off that ringfence did not switch off: {listed}")
     if row["inventory_error"]:
         parts.append(f"inventory not read: {row['inventory_error']}")
     if row["inventory_read_at"]:
