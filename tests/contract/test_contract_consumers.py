@@ -13,7 +13,12 @@ from accounts.confirmations import Confirmations
 from accounts.store import Store as AccountsStore
 from balance_watch.service import BalanceWatch
 from balance_watch.store import WatchStore
-from notifier.owed.intake import Intake
+from notifier.operator.channel_intake import ChannelIntake
+from notifier.operator.chat import Chat
+from notifier.operator.events import CHANNEL_READS
+from notifier.operator.store_channels import ChannelStore
+from notifier.operator.webhooks import Webhook
+from notifier.owed.intake import READS, Intake
 from notifier.owed.truth import Rules
 from notifier.service import renderer
 from notifier.store import Store as NotifierStore
@@ -67,16 +72,37 @@ def _suspender(pool: Pool) -> Handler:
 
 
 def _notifier(pool: Pool) -> Handler:
-    templates = load_templates(None)
-    return Intake(
+    """The mails' handler, and that of webhooks and chat for what it alone reads."""
+    mails = Intake(
         NotifierStore(pool),
         render=renderer(load_catalogue(None)),
-        templates=templates,
+        templates=load_templates(None),
         rules=Rules(),
         operator_email="operator@example.com",
         clock=FixedClock(),
         wake=asyncio.Event(),
-    ).handle
+    )
+    channels = ChannelIntake(
+        ChannelStore(pool),
+        webhooks=[Webhook("all", "https://example.net/", ("*",), b"a secret for tests")],
+        chats=[Chat("chat", print)],
+        severity="warning",
+        group_s=60.0,
+        clock=FixedClock(),
+    )
+
+    async def handle(batch: Sequence[Received]) -> Outcome:
+        await channels.register()
+        outcome = await channels.handle([r for r in batch if r.topic in CHANNEL_TOPICS])
+        mailed = await mails.handle([r for r in batch if r.topic in MAIL_TOPICS])
+        outcome.reject += mailed.reject
+        return outcome
+
+    return handle
+
+
+CHANNEL_TOPICS = {topic.name for topic in CHANNEL_READS}
+MAIL_TOPICS = {topic.name for topic in READS}
 
 
 def _accounts(pool: Pool) -> Handler:

@@ -64,7 +64,10 @@ SERVICE_RESTORED = Topic(
     "service.restored.v1", ServiceRestored, "suspender", ("notifier", "accounts")
 )
 SERVICE_SUSPENSION_FAILED = Topic(
-    "service.suspension-failed.v1", ServiceSuspensionFailed, "suspender", ("accounts",)
+    "service.suspension-failed.v1",
+    ServiceSuspensionFailed,
+    "suspender",
+    ("accounts", "notifier"),
 )
 OPERATOR_REQUESTED = Topic(
     "operator.requested.v1",

@@ -7,6 +7,8 @@ service.suspended ▶   (waits for this) ───┼─▶ owed ─▶ still tr
 service.restored ─▶ VoIP Restored ────────┤            └─▶ dropped         └─▶ notice.failed
 balance.restored ─▶ what is true no more  │
 *.alarm ──────────▶ mail to the operator ─┘
+
+The same crossings, services and alarms ─▶ webhooks and chat, read in a consumer group of its own.
 """
 
 import asyncio
@@ -15,6 +17,7 @@ import structlog
 
 from notifier.form.layout import Layout
 from notifier.form.mail import MailFacts, RenderedMail, render
+from notifier.operator.channels import channel_loops, digest_loops
 from notifier.owed.intake import READS, Intake
 from notifier.owed.reminders import ReminderLoop
 from notifier.owed.truth import Rules
@@ -75,7 +78,17 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             before_exit=office.in_hand.finish,
         )
         relay = OutboxRelay(pool, publisher, schema="notifier", progress=health.loop("outbox"))
-        await run_loops(stop, agents.run, relay.run, *_loops(settings, office, health))
+        loops = _loops(settings, office, health)
+        loops += digest_loops(
+            settings,
+            pool,
+            health,
+            recipient=settings.notifier_operator_email,
+            clock=office.clock,
+            wake=office.wake,
+        )
+        async with channel_loops(settings, pool, publisher, health, office.clock) as channels:
+            await run_loops(stop, agents.run, relay.run, *loops, *channels)
     finally:
         await producer.stop()
         await pool.close()

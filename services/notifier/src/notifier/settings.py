@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from notifier.form.settings import FormSettings
+from notifier.operator.settings import OperatorSettings
 from notifier.sending.smtp import SmtpServer, is_loopback
 from ringfence.errors import BadInput
 from ringfence.mail_address import check_mail_address
@@ -13,7 +13,7 @@ from ringfence.mail_address import check_mail_address
 TlsSetting = Literal["auto", "none", "starttls", "tls"]
 
 
-class Settings(FormSettings):
+class Settings(OperatorSettings):
     """The notifier's settings."""
 
     notifier_operator_email: str = Field(

@@ -1,0 +1,84 @@
+"""Alarms to chat and SMS, by apprise: short words, and the addresses that are secrets."""
+
+import asyncio
+import hashlib
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from notifier.alarm_mail import AlarmState
+from notifier.operator.webhooks import Answer
+from ringfence.errors import BadInput
+from ringfence.events.alarm import Alarm
+
+_LISTED_AT_MOST = 5
+_LONGEST_LINE = 300
+
+
+class Chat(NamedTuple):
+    """A channel. `name` shows the kind of service and nothing that is secret."""
+
+    name: str
+    notify: Any
+
+
+def open_chats(urls: Sequence[str]) -> list[Chat]:
+    """The channels of apprise addresses. Raises BadInput for one that apprise does not know."""
+    if not urls:
+        return []
+    with warnings.catch_warnings():
+        # Its modules use one of the standard library that Python 3.13 drops, and do without it.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import apprise  # takes 20 MB: only where it is used
+
+        # Its lines can name addresses; what became of a message is in our own log.
+        logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
+        return [_opened(apprise.Apprise(), url, number) for number, url in enumerate(urls, 1)]
+
+
+def _opened(channel: Any, url: str, number: int) -> Chat:
+    scheme = url.partition("://")[0]
+    if not channel.add(url):
+        shown = scheme if scheme.isalnum() and len(scheme) < 20 else "…"
+        raise BadInput(
+            f"notifier_chat_urls, address {number}",
+            f"{shown}://…",
+            "an address that apprise knows, such as slack://token or twilio://…",
+        )
+    digest = hashlib.sha256(url.encode()).hexdigest()[:6]
+    return Chat(f"{scheme}-{digest}", channel.notify)
+
+
+async def notify(chat: Chat, body: str) -> Answer:
+    """Send a message once; its first line is its title. apprise answers whether it went out."""
+    title, _, text = body.partition("\n")
+    try:
+        sent = await asyncio.to_thread(chat.notify, title=title, body=text or title)
+    except Exception as error:
+        return Answer(False, None, f"apprise: {type(error).__name__}")
+    return Answer(bool(sent), None, "" if sent else "the service refused it or was not reached")
+
+
+def chat_words(alarms: Sequence[Alarm], state: AlarmState, names: Mapping[str, str]) -> str:
+    """The message about alarms of one kind, at least one: a title, then a few lines."""
+    first = alarms[0]
+    begins = "Alarm" if state == "raised" else "Ended"
+    if len(alarms) == 1:
+        name = names.get(first.account_id or "")
+        who = f" ({name})" if name else ""
+        about = "" if first.subject == first.key else f" {first.subject}"
+        lines = [f"{begins}: {first.key}{about}{who}", first.message]
+        if state == "raised":
+            lines.append(f"What to do: {first.what_to_do}")
+    else:
+        lines = [f"{begins}: {first.key} ({len(alarms)} alarms)"]
+        lines += [f"- {alarm.subject}: {alarm.message}" for alarm in alarms[:_LISTED_AT_MOST]]
+        if len(alarms) > _LISTED_AT_MOST:
+            lines.append(f"- and {len(alarms) - _LISTED_AT_MOST} more: see ringfence alarm list")
+    return "\n".join(_short(line) for line in lines)
+
+
+def _short(line: str) -> str:
+    clean = " ".join(line.split())
+    return clean if len(clean) <= _LONGEST_LINE else f"{clean[: _LONGEST_LINE - 1]}…"

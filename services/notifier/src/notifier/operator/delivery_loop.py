@@ -1,0 +1,150 @@
+"""Delivers what waits for a webhook or a chat: at least once, again until it arrives.
+
+1. A row is claimed for a minute, and its attempt counted.
+2. It is sent. Whoever dies now leaves a claim that ends: it is sent again, under the same id.
+3. What became of it is written: delivered, again later, or failed after a day.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from notifier.operator.store_channels import ChannelStore, Delivery, Kind
+from notifier.operator.webhooks import Answer
+from ringfence.breaker import Breaker
+from ringfence.clock import Clock
+from ringfence.kafka.shell import UNWELL, wait_or_stop
+from ringfence.observe.health import Progress
+
+_LEASE = timedelta(seconds=60)
+_PRUNE_EVERY = timedelta(hours=1)
+log = structlog.get_logger()
+
+Send = Callable[[Delivery, datetime], Awaitable[Answer]]
+
+
+@dataclass(frozen=True)
+class DeliveryPolicy:
+    """After a failure again after `first_s`, doubling to `longest_s`, until `give_up_after_s`."""
+
+    first_s: float = 5.0
+    longest_s: float = 3600.0
+    give_up_after_s: float = 86_400.0
+
+    def again_at(self, delivery: Delivery, now: datetime) -> datetime | None:
+        """When to try again; None: it has failed."""
+        delay_s = min(self.longest_s, self.first_s * 2.0 ** min(delivery.attempts - 1, 30))
+        again_at = now + timedelta(seconds=delay_s)
+        given_up_at = delivery.created_at + timedelta(seconds=self.give_up_after_s)
+        return None if again_at > given_up_at else again_at
+
+
+class DeliveryLoop:
+    """One channel, one delivery at a time; a channel that fails is left alone for a while."""
+
+    def __init__(
+        self,
+        store: ChannelStore,
+        *,
+        kind: Kind,
+        channel: str,
+        send: Send,
+        clock: Clock,
+        progress: Progress,
+        policy: DeliveryPolicy | None = None,
+        breaker: Breaker | None = None,
+        poll_s: float = 1.0,
+    ) -> None:
+        self._store = store
+        self._kind = kind
+        self._channel = channel
+        self._send = send
+        self._clock = clock
+        self._progress = progress
+        self._policy = policy or DeliveryPolicy()
+        self._breaker = breaker or Breaker(after=3, rest_s=30.0)
+        self._poll_s = poll_s
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Deliver until `stop` is set; a lost database is waited for."""
+        while not stop.is_set():
+            try:
+                found = await self.deliver_one()
+            except UNWELL as error:
+                log.warning("a channel waits for the database", reason=repr(error))
+                found = False
+            self._progress.turned(read=int(found))
+            if not found:
+                await wait_or_stop(stop, self._poll_s)
+
+    async def deliver_one(self) -> bool:
+        """Make the delivery that is due longest; False if there was none to make."""
+        if not self._breaker.allows():
+            return False
+        now = self._clock.now()
+        delivery = await self._store.claim(self._kind, self._channel, now, _LEASE)
+        if delivery is None:
+            return False
+        answer = await self._send(delivery, now)
+        if answer.delivered:
+            self._breaker.succeeded()
+        else:
+            self._breaker.failed()
+        await self._conclude(delivery, answer)
+        return True
+
+    async def _conclude(self, delivery: Delivery, answer: Answer) -> None:
+        now = self._clock.now()
+        again_at = None if answer.is_final else self._policy.again_at(delivery, now)
+        waits = not answer.delivered and again_at is not None
+        state = "delivered" if answer.delivered else "waiting" if waits else "failed"
+        await self._store.settle(
+            delivery.delivery_id,
+            state,  # type: ignore[arg-type] # one of its three values
+            status=answer.status,
+            reason=answer.reason,
+            again_at=again_at or now,
+            now=now,
+        )
+        say = log.info if answer.delivered else log.warning
+        say(
+            f"{self._kind} {state}",
+            channel=self._channel,
+            delivery_id=str(delivery.delivery_id),
+            attempts=delivery.attempts,
+            status=answer.status,
+            reason=answer.reason,
+        )
+
+
+class PruneLoop:
+    """Removes what was delivered or has failed, and is older than `days`."""
+
+    def __init__(self, store: ChannelStore, *, days: int, clock: Clock, progress: Progress) -> None:
+        self._store = store
+        self._days = timedelta(days=days)
+        self._clock = clock
+        self._progress = progress
+        self._next_at: datetime | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Prune once an hour until `stop` is set."""
+        while not stop.is_set():
+            try:
+                await self.look()
+            except UNWELL as error:
+                log.warning("pruning waits for the database", reason=repr(error))
+            self._progress.turned()
+            await wait_or_stop(stop, 10.0)
+
+    async def look(self) -> None:
+        """Prune, if an hour has passed."""
+        now = self._clock.now()
+        if self._next_at is not None and now < self._next_at:
+            return
+        while await self._store.prune(now - self._days):
+            self._progress.turned()
+        self._next_at = now + _PRUNE_EVERY
