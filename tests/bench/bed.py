@@ -4,7 +4,6 @@ import asyncio
 import random
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 from types import TracebackType
 
 import asyncpg
@@ -29,11 +28,11 @@ LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Bed:
-    """Kafka and PostgreSQL, and whichever workers a scenario wants."""
+    """A stack, and besides its services whichever workers a scenario wants."""
 
-    def __init__(self, folder: Path, console: Console) -> None:
+    def __init__(self, stack: Stack, console: Console) -> None:
         self.console = console
-        self.stack = Stack(folder, services=(), wanted_ports={})
+        self.stack = stack
         self.accounts: dict[int, list[str]] = {}
         self.publisher: Publisher
         self._health: dict[str, int] = {}
@@ -166,21 +165,20 @@ class Bed:
         await until(lambda: self.database.fetchval(missing), every_s=0.5, timeout_s=120)
         await self.stop("rating-1")
 
-    async def check_sums(self, figures: Figures) -> None:
+    async def check_sums(self, figures: Figures, after: str, wait_s: float = 0) -> None:
         """Whatever was measured counts only if the books are right afterwards."""
         async with await open_pool(self.stack.dsn, service="rating", size=2) as pool:
             store = AuditStore(pool)
-            conditions = f"{await self.entries():,} entries, nothing else running"
+            conditions = f"{await self.entries():,} entries, after {after}"
             began = time.monotonic()
             await store.drifting(0)
             took_s = time.monotonic() - began
             figures.add("what violates an invariant, counted once", took_s, "s", conditions)
-            checks, _ = await verify(store, wait_s=0, on_progress=lambda _: None)
+            checks, _ = await verify(store, wait_s=wait_s, on_progress=lambda _: None)
         broken = [check.name for check in checks if not check.holds]
-        figures.add(
-            "invariants that do not hold", len(broken), f"of {len(checks)}", ", ".join(broken)
-        )
-        figures.broken = bool(broken)
+        said = f"after {after}" + (f": {', '.join(broken)}" if broken else "")
+        figures.add("invariants that do not hold", len(broken), f"of {len(checks)}", said)
+        figures.broken = figures.broken or bool(broken)
 
 
 def tariff_rows(count: int) -> list[RateRow]:

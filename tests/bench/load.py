@@ -53,6 +53,15 @@ def profile_event(one: AccountChanged) -> Outgoing:
     return as_event(ACCOUNT_CHANGED, one.account_id, one.to_json(), event_id)
 
 
+def one_call(account_id: str, seconds: int) -> Outgoing:
+    """An answered outbound call of an account's telephone, of a given length."""
+    tenant, chance = f"{account_id}.example", random.Random()
+    call = _call(f"{account_id}-{chance.getrandbits(64)}", tenant, NOON, chance)
+    ended_at = call.started_at + timedelta(seconds=seconds)
+    call = call.model_copy(update={"billsec": seconds, "ended_at": ended_at})
+    return as_event(CALL_COMPLETED, f"bench:{tenant}", call.to_json(), call.call_id)
+
+
 def calls(run: str, accounts: Sequence[str], count: int) -> Iterator[Outgoing]:
     """Answered outbound calls of random clients to random numbers; `run` makes their ids new."""
     chance = random.Random(run)
