@@ -128,7 +128,7 @@ class VodiaTenantExamination:
         if listed.extension:
             yield await self._right("live calls", lambda: self._live_calls(listed.extension))
         if self._server.extension_state_path is None:
-            yield self._unread_extensions()
+            yield await self._right("extensions", self._accounts)
         elif listed.extension:
             yield await self._right("extensions", lambda: self._extension(listed.extension))
 
@@ -189,19 +189,24 @@ class VodiaTenantExamination:
             raise Refused(f"shows no extension {extension}: is `extension_state_path` right?")
         return f"{extension} reads {'disabled' if disabled else 'enabled'}"
 
-    def _unread_extensions(self) -> Finding:
+    async def _accounts(self) -> str:
+        """Whether the list of accounts shows the extensions' state, so that it can be read back."""
+        listed = await self._api.accounts(self._tenant)
+        extensions = [account for account in listed or () if account.is_extension]
+        count = "no list of accounts is known" if listed is None else f"{len(extensions)} listed"
+        if any(account.disabled is not None for account in extensions):
+            return f"{count} with their state"
         if self._server.accept_unread:
-            said = "an order counts as done unread, by `accept_unread`"
-            return self._finding("extensions", "ok", said)
-        said = "whether one is disabled can not be read back"
-        do = "to suspend by extensions, set `extension_state_path` or `accept_unread`"
-        return self._finding("extensions", "warn", said, do)
+            return f"{count}; an order counts as done unread, by `accept_unread`"
+        raise Refused(f"{count}: whether one is disabled cannot be read back")
 
     async def _right(self, check: str, ask: Callable[[], Awaitable[str]]) -> Finding:
         try:
             return self._finding(check, "ok", await ask())
         except Refused as error:
             do = "give the account the right, or suspend by what it may switch; docs/vodia.md"
+            if check == "extensions" and self._server.extension_state_path is None:
+                do = "to suspend by extensions, set `extension_state_path` or `accept_unread`"
             return self._finding(check, "warn", str(error), do)
         except Retry as error:
             return self._finding(check, "fail", str(error), _what_to_do(error))
