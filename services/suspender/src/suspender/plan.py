@@ -159,9 +159,9 @@ def _plan_on(
     if record is not None and record.was_on:
         plan.changes.append(Change(target, False, reading, record.value))
         return
-    if record is None and adopts and reading.state != "on":
-        claimants = sorted(claim.service for claim in situation.claims[element])
-        row = Recording(element, claimants[0], True, reading.value, True, True)
+    owner = situation.owner_of(element)
+    if record is None and owner is not None and adopts and reading.state != "on":
+        row = Recording(element, owner, True, reading.value, True, True)
         plan.recordings.append(row)
         plan.changes.append(Change(target, False, reading, reading.value))
         return

@@ -1,0 +1,217 @@
+"""What a batch does with each element: the plan against a reference of ten lines."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ringfence.errors import Retry
+from ringfence.testing.records import account
+from suspender.drivers.driver import Done, OperatorMustAct, Reading, Target
+from suspender.elements import Claim, Element, OwnerState, Record, elements_of, is_to_be_off
+from suspender.plan import (
+    Confirmed,
+    Failed,
+    Situation,
+    Turn,
+    make_plan,
+    released_by,
+    result_of,
+    switched_off_by,
+    targets_of,
+)
+
+(PRODUCT,) = account().services
+A, B, C = ("1001", "svc-a"), ("2002", "svc-b"), ("3003", "svc-c")
+ELEMENTS = [Element("extensions", "north.example", str(number)) for number in range(101, 105)]
+WAYS = frozenset({"extensions"})
+
+
+def claims() -> st.SearchStrategy[list[Claim]]:
+    services = st.lists(st.sampled_from([A, B]), unique=True, max_size=2)
+    return services.flatmap(
+        lambda keys: st.tuples(*(st.builds(Claim, st.just(key), st.booleans()) for key in keys))
+    ).map(list)
+
+
+def records(element: Element) -> st.SearchStrategy[Record | None]:
+    found = st.builds(
+        Record,
+        element=st.just(element),
+        owner=st.sampled_from([A, B, C]),
+        was_on=st.booleans(),
+        value=st.sampled_from(["", "local"]),
+        released=st.booleans(),
+    )
+    return st.none() | found
+
+
+READINGS = st.builds(
+    Reading, st.sampled_from(["on", "off", "missing", "unknown"]), st.sampled_from(["", "intl"])
+)
+OWNER = st.builds(
+    OwnerState, st.booleans(), st.booleans(), st.sampled_from([frozenset(), WAYS]), st.booleans()
+)
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[Situation, dict[Element, Reading]]:
+    """Any state of a server and of what is known of its elements."""
+    found = {element: draw(records(element)) for element in ELEMENTS}
+    situation = Situation(
+        records={element: record for element, record in found.items() if record is not None},
+        claims={element: draw(claims()) for element in ELEMENTS},
+        owners={key: draw(OWNER) for key in (A, B, C)},
+    )
+    return situation, {element: draw(READINGS) for element in ELEMENTS}
+
+
+def plan_of(situation: Situation, readings: dict[Element, Reading], *turns: Turn):
+    targets = targets_of(turns, dict.fromkeys(ELEMENTS, PRODUCT))
+    return make_plan(targets, turns, situation, readings)
+
+
+def turn(*elements: Element, off: bool = True, **fields: object) -> Turn:
+    named = frozenset(elements)
+    return Turn(
+        **{"key": A, "off": off, "product": PRODUCT, "named": named, "elements": named, **fields}
+    )
+
+
+@given(worlds(), st.booleans())
+def test_each_element_is_recorded_before_and_switched_as_the_rule_says(world, adopts) -> None:
+    situation, readings = world
+    plan = plan_of(situation, readings, turn(*ELEMENTS, adopts=adopts))
+    changes = {change.target.element: change for change in plan.changes}
+    recorded = {row.element: row for row in plan.recordings}
+    for element, reading in readings.items():
+        record, off = situation.records.get(element), situation.is_to_be_off(element)
+        is_adopted = adopts and reading.state != "on" and bool(situation.claims[element])
+        ours = record.was_on if record else is_adopted
+        if reading.state == "missing" or (not off and not ours):
+            assert element not in changes
+        else:
+            assert changes[element].off is off
+        if element in changes and off:
+            known = recorded.get(element) or record
+            assert known is not None  # on record before its toggle
+            was_on = ours or (reading.state != "off" if record is None else reading.state == "on")
+            assert known.was_on is was_on
+            assert record is None or not record.was_on or known.value == record.value
+        if element in changes and not off:
+            assert changes[element].value == (record.value if record else reading.value)
+    assert set(recorded) <= set(changes)
+
+
+@given(worlds(), st.data())
+def test_a_service_is_confirmed_only_when_all_of_it_is_as_desired(world, data) -> None:
+    situation, readings = world
+    off = data.draw(st.booleans())
+    mine = data.draw(st.sets(st.sampled_from(ELEMENTS), min_size=1))
+    wish = turn(*mine, off=off)
+    plan = plan_of(situation, readings, wish)
+    answers = st.sampled_from([Done("done"), Retry("no"), OperatorMustAct("never")])
+    done = {change.target.element: data.draw(answers) for change in plan.changes}
+    result = result_of(wish, plan, done, "pbx1")
+    concerned = {element for element in mine if situation.is_to_be_off(element) is off}
+    failed = [done[e] for e in concerned if e in done and not isinstance(done[e], Done)]
+    all_missing = all(readings[element].state == "missing" for element in mine)
+    if failed or all_missing:
+        assert isinstance(result, Failed)
+        must_act = any(isinstance(failure, OperatorMustAct) for failure in failed)
+        assert result.must_act is (must_act or all_missing)
+    else:
+        assert isinstance(result, Confirmed)
+    released = released_by(plan, done, [wish] if isinstance(result, Confirmed) else [])
+    assert not released & switched_off_by(plan, done)
+    for element in released & done.keys():
+        assert isinstance(done[element], Done)
+
+
+def test_what_a_tenant_names_beside_a_missing_trunk_is_switched_all_the_same() -> None:
+    trunk, gone = Element("gateway", "", "aa"), Element("gateway", "", "bb")
+    situation = Situation(claims={element: [Claim(A, True)] for element in (trunk, gone)})
+    readings = {trunk: Reading("on"), gone: Reading("missing")}
+    wish = turn(trunk, gone)
+    plan = make_plan(targets_of([wish], {}), [wish], situation, readings)
+    assert [change.target.element for change in plan.changes] == [trunk]
+    result = result_of(wish, plan, {trunk: Done("off")}, "pbx1")
+    assert result == Failed(
+        A,
+        "pbx1: found no gateway bb of service svc-1001 in 'north.example': correct the product"
+        " (suspend_by, extensions, gateway_ids), or the rights of the key's user",
+        True,
+    )
+
+
+def test_a_reading_that_fails_is_that_elements_failure() -> None:
+    one, two = ELEMENTS[:2]
+    situation = Situation(claims={one: [Claim(A, True)], two: [Claim(B, True)]})
+    wishes = [turn(one), turn(two, key=B)]
+    readings = {one: Retry("no page"), two: Reading("on")}
+    plan = make_plan([Target(one, PRODUCT), Target(two, PRODUCT)], wishes, situation, readings)
+    done = {two: Done("two is off")}
+    assert result_of(wishes[0], plan, done, "pbx1") == Failed(A, "no page", False)
+    assert result_of(wishes[1], plan, done, "pbx1") == Confirmed(B, "two is off", True)
+
+
+def test_a_state_that_is_not_shown_is_not_proven() -> None:
+    (one, *_) = ELEMENTS
+    situation = Situation(claims={one: [Claim(A, False)]})
+    wish = turn(one, off=False)
+    plan = make_plan([Target(one, PRODUCT)], [wish], situation, {one: Reading("unknown")})
+    result = result_of(wish, plan, {}, "pbx1")
+    assert isinstance(result, Confirmed)
+    assert not result.proven
+
+
+# --- the rule itself ---
+
+(ONE, *_) = ELEMENTS
+OFF_AND_DONE = OwnerState(True, True, WAYS)
+
+
+@pytest.mark.parametrize(
+    ("owner", "fields", "off"),
+    [
+        (OFF_AND_DONE, {}, True),
+        (OwnerState(True, True, frozenset()), {}, True),  # its product is gone
+        (OwnerState(False, True, WAYS), {}, False),
+        (OFF_AND_DONE, {"released": True}, False),
+        (OwnerState(True, False, frozenset({"gateway"})), {}, True),  # the new way first
+        (OwnerState(True, True, frozenset({"gateway"})), {}, False),
+        (OwnerState(True, False, frozenset(), is_elsewhere=True), {}, True),
+        (OwnerState(True, True, frozenset(), is_elsewhere=True), {}, False),
+    ],
+)
+def test_what_nobody_names_stays_off_as_long_as_its_owner(owner, fields, off) -> None:
+    record = Record(ONE, A, True, **fields)
+    assert is_to_be_off(ONE, (), record, {A: owner}) is off
+    assert not is_to_be_off(ONE, (), record, {})
+    assert not is_to_be_off(ONE, (), None, {A: owner})
+
+
+def test_one_claim_to_be_on_keeps_it_on_whatever_is_on_record() -> None:
+    record, owners = Record(ONE, A, True, released=True), {A: OFF_AND_DONE}
+    assert is_to_be_off(ONE, [Claim(A, True), Claim(B, True)], record, owners)
+    assert not is_to_be_off(ONE, [Claim(A, True), Claim(B, False)], record, owners)
+
+
+def test_what_a_product_names_by_its_kind_and_way() -> None:
+    def named(**fields: object) -> set[Element]:
+        return set(elements_of(PRODUCT.model_copy(update=fields)))
+
+    assert named(extensions=("1", "2"), tenant="North.Example") == {
+        Element("extensions", "north.example", "1"),
+        Element("extensions", "north.example", "2"),
+    }
+    assert named(extensions=("1",), outbound_only=True, rest_of_tenant=True) == {
+        Element("outbound", "north.example", "1"),
+        Element("outbound", "north.example", "*"),
+    }
+    assert named(suspend_by="domain", outbound_only=True) == {
+        Element("domain", "north.example", "north.example")
+    }
+    by_gateway = {"suspend_by": "gateway", "gateway_ids": ("AA",)}
+    assert named(**by_gateway) == {Element("gateway", "", "aa")}
+    assert named(kind="vodia", **by_gateway) == {Element("gateway", "north.example", "aa")}
+    assert named(kind="lesnet", tenant="d4e3") == {Element("peer", "", "D4E3")}
