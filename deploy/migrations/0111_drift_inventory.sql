@@ -131,14 +131,24 @@ where a.profile -> 'profile' ->> 'voip_suspended' = 'Yes'
 create view report.off_by_others as
 select i.server_id, i.kind, i.tenant, i.name, i.uuid, i.label, i.read_at
 from suspender.inventory i
-where not i.enabled and i.kind <> 'did' and not exists (
-    select from suspender.inventory_element e
-    join suspender.switched_off o
-        on (o.server_id, o.way, o.tenant, o.element) = (e.server_id, e.way, e.tenant, e.element)
-    where o.was_on
-        and (e.server_id, e.kind, e.item_tenant, e.name, e.uuid)
-            = (i.server_id, i.kind, i.tenant, i.name, i.uuid)
-);
+where not i.enabled and i.kind <> 'did'
+    and not exists (
+        select from suspender.switched_off o
+        where o.was_on and o.server_id = i.server_id
+            and o.way = case i.kind when 'extension' then 'extensions' when 'tenant' then 'domain' end
+            and o.tenant = case i.kind when 'tenant' then i.name_key else i.tenant_key end
+            and o.element = case i.kind when 'tenant' then i.name_key else i.name end
+    )
+    and not exists (
+        select from suspender.switched_off o
+        where o.was_on and o.server_id = i.server_id and i.kind = 'gateway' and o.way = 'gateway'
+            and o.element = i.uuid_key and o.tenant in ('', i.tenant_key)
+    )
+    and not exists (
+        select from suspender.switched_off o
+        where o.was_on and o.server_id = i.server_id and i.kind in ('tenant', 'gateway')
+            and o.way = 'peer' and o.element = upper(coalesce(nullif(i.uuid, ''), i.name))
+    );
 
 create view report.drift as
 select server_id, way, tenant, element, account_id, service_id, found_at, seen_at,
