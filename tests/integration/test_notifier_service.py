@@ -252,7 +252,7 @@ async def test_a_refused_template_stops_the_service_at_its_start_and_says_why(
     kafka_bootstrap: str, database: str, tmp_path: Path
 ) -> None:
     for name in ("Low Balance Alert", "VoIP Zero Balance"):
-        (tmp_path / f"{name}.tpl").write_text("Subject: s\n\n{if $client_credit}low{/if}")
+        (tmp_path / f"{name}.tpl").write_text("Subject: s\n\n{foreach $client_credit}low{/foreach}")
     folder = {"RINGFENCE_NOTIFIER_TEMPLATES_DIR": str(tmp_path)}
     log_file = tmp_path / "log"
     async with notifier(
@@ -262,4 +262,4 @@ async def test_a_refused_template_stops_the_service_at_its_start_and_says_why(
     assert process.returncode != 0
     log = log_file.read_bytes()
     assert b"'Low Balance Alert', line 3" in log
-    assert b"{if $client_credit}" in log
+    assert b"{foreach $client_credit}" in log

@@ -75,7 +75,7 @@ def chat_words(alarms: Sequence[Alarm], state: AlarmState, names: Mapping[str, s
         lines = [f"{begins}: {first.key} ({len(alarms)} alarms)"]
         lines += [f"- {alarm.subject}: {alarm.message}" for alarm in alarms[:_LISTED_AT_MOST]]
         if len(alarms) > _LISTED_AT_MOST:
-            lines.append(f"- and {len(alarms) - _LISTED_AT_MOST} more: see ringfence alarm list")
+            lines.append(f"- and {len(alarms) - _LISTED_AT_MOST} more: see ringfence alarms")
     return "\n".join(_short(line) for line in lines)
 
 

@@ -115,7 +115,7 @@ _MAIL_STATES = ("sent", "waiting", "failed", "in doubt", "dropped")
 def _in_short(digest: DigestFacts) -> str:
     parts = [f"{digest.off.count} off", f"{digest.low.count} low"]
     if digest.alarm_count:
-        parts.append(f"{digest.alarm_count} alarms")
+        parts.append(f"{digest.alarm_count} alarm{'s' if digest.alarm_count > 1 else ''}")
     if digest.unrated:
         parts.append(f"{digest.unrated} unrated")
     return ", ".join(parts)
@@ -124,15 +124,15 @@ def _in_short(digest: DigestFacts) -> str:
 def _attention(digest: DigestFacts, zone: str) -> list[str]:
     """What a person must see to; each line says where to look."""
     rows = [
-        ("Alarms open", digest.alarm_count, "ringfence alarm list"),
+        ("Alarms open", digest.alarm_count, "ringfence alarms"),
         ("Services that could not be switched", digest.failing, "ringfence services"),
         ("Unrated calls", digest.unrated, _unrated_words(digest, zone)),
-        ("Dead calls", digest.dead, "records that cannot be rated: ringfence verify"),
+        ("Dead calls", digest.dead, "records that cannot be rated; ringfence verify"),
         ("Switched on by somebody, though held", digest.drift, _drift_words(digest)),
         ("Mails failed or in doubt", _mail_trouble(digest), "ringfence mails"),
         ("Webhook or chat deliveries failed", digest.deliveries_failed, "ringfence webhooks log"),
     ]
-    counted = [(name, f"{count}: {where}") for name, count, where in rows if count]
+    counted = [(name, f"{count} ({where})") for name, count, where in rows if count]
     if not counted:
         return [paragraph("Nothing needs you: no alarms, no unrated calls, no failed mails.")]
     parts = [section("Needs you"), facts(counted)]
@@ -148,12 +148,12 @@ def _unrated_words(digest: DigestFacts, zone: str) -> str:
         f", the oldest since {written(digest.unrated_since, zone)}" if digest.unrated_since else ""
     )
     minutes = -(-digest.unrated_s // 60)
-    return f"{minutes} minutes of talk{since}: ringfence unrated list"
+    return f"{minutes} minutes of talk{since}; ringfence unrated"
 
 
 def _drift_words(digest: DigestFacts) -> str:
     given_up = f"{digest.drift_given_up} given up" if digest.drift_given_up else "being repaired"
-    return f"{given_up}: ringfence drift"
+    return f"{given_up}; ringfence server compare"
 
 
 def _clients(title: str, listed: Listed, language: str) -> list[str]:
