@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 from fusionpbx_harness import MCON, can_call, server_of, service_of, simulated
+from pydantic import SecretStr
 from upkeep_harness import Rows
 
 from ringfence.clock import SystemClock
-from ringfence.observe.health import Progress
+from ringfence.observe.health import Health, Progress
+from ringfence.pbx.servers import Servers
 from ringfence.postgres.pool import open_pool
 from ringfence.testing.wait import until
 from suspender.drivers.fusionpbx import FusionPbxDriver
@@ -21,6 +23,7 @@ from suspender.upkeep.inventory import InventoryLoop
 from suspender.upkeep.look import Looker
 from suspender.upkeep.store_drift import DriftStore
 from suspender.upkeep.store_inventory import InventoryStore
+from suspender.upkeep.wiring import open_upkeep
 from suspender.worker import Worker
 
 SETTINGS = Settings(suspender_poll_s=0.05)
@@ -125,3 +128,20 @@ async def _states(rows: Rows, expected: list[str]) -> bool:
 async def _are_off(rows: Rows, expected: list[str]) -> bool:
     found = await rows.sql("select name from report.inventory where not enabled order by name")
     return [row["name"] for row in found] == expected
+
+
+async def test_the_service_reads_and_watches_the_servers_of_its_file(
+    rows: Rows, pbx: Any, database: str
+) -> None:
+    servers = Servers(servers={SERVER: server_of(pbx.url)})
+    settings = Settings(postgres_dsn=SecretStr(database))
+    stop, health = asyncio.Event(), Health()
+    async with open_upkeep(settings, servers, SystemClock(), health, asyncio.Event()) as loops:
+        running = [asyncio.create_task(loop(stop)) for loop in loops]
+        await until(lambda: rows.sql("select from report.inventory_read where read_at is not null"))
+        await until(lambda: rows.sql("select from report.drift_look where looked_at is not null"))
+        stop.set()
+        await asyncio.gather(*running)
+    assert [loop.name for loop in health.loops] == ["inventory", "drift", "drift-by-calls"]
+    names = await rows.sql("select name from report.inventory where kind = 'gateway' order by name")
+    assert [row["name"] for row in names] == ["Trunk A", "Trunk B"]

@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 from prometheus_client import REGISTRY
+from suspender_harness import Office
 from upkeep_harness import Rows
 
 from ringfence.clock import SystemClock
@@ -206,6 +207,21 @@ async def test_a_server_that_hangs_delays_no_other(rows: Rows) -> None:
     async with reading(rows.pool, every_s=0.01, slow=slow, pbx1=Listed()):
         await until(lambda: was_read(rows))
         assert not await was_read(rows, "slow")
+
+
+async def test_an_operator_has_a_server_read_by_command(rows: Rows, database: str) -> None:
+    office, server = Office(database, rows.pool), Listed()
+    async with reading(rows.pool, pbx1=server):
+        await until(lambda: was_read(rows))
+        await office.command("inventory.read", arguments={"server_id": "pbx1"})
+        await until(lambda: server.reads == 2)
+        await office.command("inventory.read", arguments={"server_id": "pbx9"})
+        await office.command("inventory.read")
+    assert await office.answers() == [
+        ("done", "server pbx1: what it has is read now"),
+        ("refused", "server_id: got pbx9, expected a server that can be read: pbx1"),
+        ("refused", "server_id: got nothing, expected the id of a server"),
+    ]
 
 
 async def test_an_unknown_server_is_refused_with_those_there_are(rows: Rows) -> None:

@@ -32,6 +32,7 @@ from suspender.drivers import open_drivers
 from suspender.settings import Settings
 from suspender.store import SuspenderStore
 from suspender.store_work import WorkStore
+from suspender.upkeep.wiring import open_upkeep
 from suspender.worker import Worker
 
 NAME = "suspender"
@@ -120,4 +121,5 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         )
         by_time = DecideLoop(decider, health.loop("decide-by-time"))
         relay = OutboxRelay(pool, publisher, schema="suspender", progress=health.loop("outbox"))
-        await run_loops(stop, runner.run, by_time.run, worker.run, relay.run)
+        async with open_upkeep(settings, servers, clock, health, worker.woken) as upkeep:
+            await run_loops(stop, runner.run, by_time.run, worker.run, relay.run, *upkeep)
