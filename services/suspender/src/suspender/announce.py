@@ -1,5 +1,6 @@
 """The suspender's events and the words of its alarms: the same cause always gives the same id."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from ringfence.events.service import ServiceRestored, ServiceSuspended, ServiceSuspensionFailed
@@ -29,8 +30,8 @@ def confirmed(
 
 
 def reason_changed(change: ReasonChange, now: datetime) -> Outgoing:
-    """`service.suspended.v1` again, with the evidence of the last confirmation."""
-    account, service = change
+    """`service.suspended.v1` again, with the last confirmation's evidence. It ended no calls."""
+    account, service = change.account, replace(change.service, ended_calls=())
     confirmed_at = service.confirmed_at or now
     facts = _suspended(
         account, service, service.evidence, confirmed_at, mail=zero_mail_owed(account, service)
