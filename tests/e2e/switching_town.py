@@ -76,6 +76,7 @@ class SwitchingTown:
         self.run(self.stack.__aexit__(None, None, None))
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.close()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Have the stack's own loop do something, and wait for it."""

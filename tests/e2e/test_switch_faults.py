@@ -148,7 +148,7 @@ def test_a_kill_between_record_and_toggle_is_made_good(town: SwitchingTown, by: 
     town.pbx("faults", {"kind": "toggle-lies", "times": 1000})
     client.pay(-5)
     town.until(lambda: "" if client.records() else "nothing is on record yet")
-    assert client.off() == set()
+    assert not _stored_off(client)
     town.kill("suspender")
     town.forget_faults()
     client.wait_until("suspended", client.elements)
