@@ -108,7 +108,7 @@ async def test_what_agrees_is_well(run, database):
     [
         ({"tenant": "mcom.wat5.ictvoip.ca"}, "fail", "names tenant mcom", f"is {MCON} "),
         (
-            {"gateway_ids": (TRUNK[:-1] + "0",)},
+            {"gateway_ids": (TRUNK[:-1] + "0",), "suspend_by": "gateway"},
             "fail",
             "names gateway 7b3c",
             f"is {TRUNK} (gateway",

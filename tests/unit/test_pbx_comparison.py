@@ -79,6 +79,22 @@ def test_what_the_pbx_does_not_have_is_named_with_what_is_near(changed, expected
     assert missing(product(**changed)) == [expected]
 
 
+@pytest.mark.parametrize(
+    ("changed", "is_grave"),
+    [
+        ({"tenant": "other.example"}, True),
+        ({"extensions": ("77", "78")}, True),
+        ({"extensions": ("77", "2112")}, False),
+        ({"dids": ("4165550100",)}, False),
+        ({"gateway_ids": ("x",)}, False),
+        ({"gateway_ids": ("x",), "suspend_by": "gateway"}, True),
+    ],
+)
+def test_what_keeps_a_product_from_working_is_grave(changed, is_grave):
+    found = compare([product(**changed)], [inventory()]).missing
+    assert {missing.is_grave for missing in found} == {is_grave}
+
+
 def test_nothing_is_suggested_that_another_product_has():
     assert missing(product(), product("a2", service_id="s2", extensions=("2115",), dids=())) == [
         ("extension", "2115", "", "")
@@ -104,7 +120,7 @@ def test_a_server_that_does_not_exist_is_said_for_each_product():
     both = [product(server_id="pbx1"), product("a2", service_id="s2", server_id="pbx1")]
     found = compare(both, [], {"pbx-1", "vodia"})
     assert found.missing == tuple(
-        Missing(a, s, "pbx1", "server", MCON, "pbx1", "pbx-1", "a server of the servers file")
+        Missing(a, s, "pbx1", "server", MCON, "pbx1", "pbx-1", "a server of the servers file", True)
         for a, s in (("a1", "s1"), ("a2", "s2"))
     )
     assert found.unread == ()

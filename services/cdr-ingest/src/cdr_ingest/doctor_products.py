@@ -132,25 +132,27 @@ def _inventory(server_id: str, server: AnyServer, entered: Entered, now: datetim
 def _missing(server_id: str, compared: Comparison, mine: Sequence[Service]) -> Iterator[Finding]:
     """What its products name and it does not have."""
     found = [m for m in compared.missing if m.server_id == server_id and m.kind != "server"]
-    lost = Counter(m.service_id for m in found if m.kind == "extension")
-    named = {service.service_id: len(service.extensions) for service in mine}
+    found.sort(key=lambda missing: not missing.is_grave)
     for missing in found[:MAX_LINES]:
-        is_all = lost[missing.service_id] >= named.get(missing.service_id, 0)
-        harmless = missing.kind == "did" or (missing.kind == "extension" and not is_all)
         said = f"{_who(missing)} names {_WORDS[missing.kind]} {missing.name}"
         if missing.kind in ("extension", "did"):
             said = f"{said} of {missing.tenant}"
         said = f"{said}, which the server does not have"
-        yield Finding(server_id, _PRODUCTS, "warn" if harmless else "fail", said, _do(missing))
+        yield Finding(
+            server_id, _PRODUCTS, "fail" if missing.is_grave else "warn", said, _do(missing)
+        )
     if len(found) > MAX_LINES:
         said = f"{len(found) - MAX_LINES} more things are named that the server does not have"
-        yield Finding(server_id, _PRODUCTS, "fail", said, _compare(server_id))
+        state: State = "fail" if any(m.is_grave for m in found[MAX_LINES:]) else "warn"
+        yield Finding(server_id, _PRODUCTS, state, said, _compare(server_id))
     if mine and not found and server_id not in compared.unread:
         yield Finding(server_id, _PRODUCTS, "ok", f"{len(mine)}; what they name is there")
 
 
 def _do(missing: Missing) -> str:
-    correct = "correct the product: its calls never come, and it is never switched off"
+    correct = "correct the product"
+    if missing.is_grave:
+        correct = f"{correct}: its calls never come, or it is never switched off"
     if missing.suggestion:
         hint = f" ({missing.hint})" if missing.hint != missing.suggestion else ""
         return f"is {missing.suggestion}{hint} meant? {correct}"

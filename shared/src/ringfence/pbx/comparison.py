@@ -36,7 +36,8 @@ class Missing(NamedTuple):
     """A product names what does not exist.
 
     `suggestion` is what may be meant, as it would be entered (empty: nothing is near); `hint` says
-    in words what that is.
+    in words what that is. `is_grave`: as long as it lasts, the product has no calls or cannot be
+    switched off; a DID, or one of several extensions, may have been given up at the server.
     """
 
     account_id: str
@@ -47,6 +48,7 @@ class Missing(NamedTuple):
     name: str
     suggestion: str = ""
     hint: str = ""
+    is_grave: bool = False
 
 
 class Unowned(NamedTuple):
@@ -106,7 +108,7 @@ def _servers_missing(
         for account_id, service in by_server[server_id]:
             yield Missing(
                 account_id, service.service_id, server_id, "server", service.tenant, server_id,
-                *((near[0], "a server of the servers file") if near else ()),
+                *((near[0], "a server of the servers file") if near else ("", "")), is_grave=True,
             )  # fmt: skip
 
 
@@ -117,17 +119,26 @@ def _missing(view: ServerView, others: Collection[ServerView]) -> Iterator[Missi
         ours = (account_id, service.service_id, view.inventory.server_id)
         if tenant not in view.tenants and view.knows(view.tenants):
             near, hint = _near_tenant(view, others, tenant)
-            yield Missing(*ours, "tenant", service.tenant, service.tenant, near, hint)
+            yield Missing(
+                *ours, "tenant", service.tenant, service.tenant, near, hint, is_grave=True
+            )
         else:
-            for extension in _absent(view, extensions, view.extensions[tenant], str):
+            absent = list(_absent(view, extensions, view.extensions[tenant], str))
+            for extension in absent:
                 near, hint = _near_extension(view, tenant, extension)
-                yield Missing(*ours, "extension", service.tenant, extension, near, hint)
+                yield Missing(
+                    *ours, "extension", service.tenant, extension, near, hint,
+                    is_grave=len(absent) == len(extensions),
+                )  # fmt: skip
             for did in _absent(view, dids, view.dids[tenant], did_key):
                 near, hint = _near_did(view, tenant, did)
                 yield Missing(*ours, "did", service.tenant, did, near, hint)
         for gateway in _absent(view, service.gateway_ids, view.gateways, folded):
             near, hint = _near_gateway(view, tenant, gateway)
-            yield Missing(*ours, "gateway", service.tenant, gateway, near, hint)
+            yield Missing(
+                *ours, "gateway", service.tenant, gateway, near, hint,
+                is_grave=service.way == "gateway",
+            )  # fmt: skip
 
 
 def _absent(
