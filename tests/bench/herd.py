@@ -52,7 +52,7 @@ async def herd(
     state = await town.pbx("GET", "state")
     asked = sum(state["requests"].values())
     figures.add(f"herd by {way}: requests to the PBX", asked, "requests", conditions)
-    figures.add(f"... at once, at most ({way})", state["busiest"], "requests", conditions)
+    figures.add(f"herd by {way}: ... at once, at most", state["busiest"], "requests", conditions)
 
 
 class _Watch:

@@ -99,9 +99,7 @@ class PbxCosts:
     gateway_ms: int
 
     def __str__(self) -> str:
-        return (
-            f"PBX answers in {self.latency_ms} ms and takes {self.gateway_ms} ms a listed gateway"
-        )
+        return f"PBX {self.latency_ms} ms a request, {self.gateway_ms} ms a listed gateway"
 
 
 def town_stack(folder: Path) -> Stack:
