@@ -12,10 +12,12 @@ from ringfence.process import Loop
 from suspender.drivers import open_drivers
 from suspender.settings import Settings
 from suspender.store import SCHEMA
+from suspender.upkeep.comparison import ComparisonLoop
 from suspender.upkeep.drift import DriftLoop
 from suspender.upkeep.drift_calls import CallWatch
 from suspender.upkeep.inventory import InventoryLoop
 from suspender.upkeep.look import Looker
+from suspender.upkeep.store_comparison import ComparisonStore
 from suspender.upkeep.store_drift import DriftStore
 from suspender.upkeep.store_drift_calls import CallStore
 from suspender.upkeep.store_inventory import InventoryStore
@@ -27,7 +29,7 @@ _CONNECTIONS = 4
 async def open_upkeep(
     settings: Settings, servers: Servers, clock: Clock, health: Health, woken: asyncio.Event
 ) -> AsyncIterator[list[Loop]]:
-    """The loops to be run: inventory, drift, and the watch over calls.
+    """The loops to be run: inventory, comparison, drift, and the watch over calls.
 
     `woken` is set where the worker has something to switch off again.
     """
@@ -44,6 +46,12 @@ async def open_upkeep(
             every_s=settings.suspender_inventory_s,
             progress=health.loop("inventory"),
         )
+        comparison = ComparisonLoop(
+            store=ComparisonStore(pool),
+            kinds={server_id: server.kind for server_id, server in servers.servers.items()},
+            clock=clock,
+            progress=health.loop("comparison"),
+        )
         drift = DriftLoop(looker, every_s=settings.suspender_drift_s, progress=health.loop("drift"))
         calls = CallWatch(looker, CallStore(pool), progress=health.loop("drift-by-calls"))
-        yield [inventory.run, drift.run, calls.run]
+        yield [inventory.run, comparison.run, drift.run, calls.run]

@@ -1,0 +1,96 @@
+"""Products and what servers have, as rows; alarms about products that name what is not there."""
+
+import json
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple, cast
+
+from pydantic import ValidationError
+
+from ringfence.events.account import Service
+from ringfence.pbx.comparison import Found, Product
+from ringfence.postgres.alarms import AlarmText
+from ringfence.postgres.pool import Pool
+from suspender.store import ALARMS
+
+PRODUCT_ALARM = "product-not-there"
+
+
+class Known(NamedTuple):
+    """What is compared: products as JSON by account, items and gaps of each server."""
+
+    products: tuple[tuple[str, str], ...]
+    items: Mapping[str, list[Found]]
+    gaps: Mapping[str, list[str]]
+
+
+class ComparisonStore:
+    """The rows of the comparison loop."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def read_times(self) -> dict[str, datetime]:
+        """When each server was last read as a whole."""
+        rows = await self._pool.fetch(
+            "select server_id, read_at from suspender.inventory_read where read_at is not null"
+        )
+        return {row["server_id"]: row["read_at"] for row in rows}
+
+    async def everything(self) -> Known:
+        """All products, and all servers that were ever read, as of one instant."""
+        async with self._pool.acquire() as acquired:
+            connection = cast(Any, acquired)
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                products = await connection.fetch(
+                    "select account_id, product.value::text as product from suspender.account,"
+                    " json_array_elements(profile -> 'services') as product"
+                    " where profile is not null"
+                )
+                reads = await connection.fetch(
+                    "select server_id, gaps from suspender.inventory_read where read_at is not null"
+                )
+                rows = await connection.fetch(
+                    "select server_id, kind, tenant, name, uuid, label, enabled, leads_to"
+                    " from suspender.inventory"
+                )
+        items: dict[str, list[Found]] = {row["server_id"]: [] for row in reads}
+        for server_id, *item in rows:
+            items.setdefault(server_id, []).append(Found(*item))
+        return Known(
+            tuple((row["account_id"], row["product"]) for row in products),
+            items,
+            {row["server_id"]: row["gaps"] for row in reads},
+        )
+
+    async def keep_alarms(
+        self, alarms: Mapping[str, AlarmText], undecided: Collection[str], now: datetime
+    ) -> list[str]:
+        """Have exactly these alarms open, by subject; those of `undecided` stay as they are.
+
+        Gives the subjects of those that were raised now.
+        """
+        async with self._pool.acquire() as acquired, acquired.transaction():
+            connection = cast(Any, acquired)
+            rows = await connection.fetch(
+                "select subject from suspender.alarm where key = $1 and ended_at is null",
+                PRODUCT_ALARM,
+            )
+            for subject in {row["subject"] for row in rows} - alarms.keys() - set(undecided):
+                await ALARMS.end_alarm(connection, PRODUCT_ALARM, subject, now)
+            return [
+                subject
+                for subject, text in alarms.items()
+                if await ALARMS.raise_alarm(connection, PRODUCT_ALARM, subject, text, now)
+            ]
+
+
+def products_of(rows: Iterable[tuple[str, str]]) -> list[Product]:
+    """The products; one that cannot be read is left out, its account's events say why."""
+    found = []
+    for account_id, text in rows:
+        try:
+            found.append(Product(account_id, Service.model_validate(json.loads(text))))
+        except (ValidationError, ValueError):
+            continue
+    return found
