@@ -142,7 +142,7 @@ async def test_a_digest_says_what_is_the_case_and_what_the_day_brought(
         "- Ada Moreau (Moreau & Daughters) (ada): -$0.04",
         "Low now: 1",
         "- Ben Ito (ben): $4.50",
-        "Money in CAD",
+        "Money (CAD)",
         "Money in: $50.00",
         "Charged: $3.25 for 2 calls",
         "Failed: 1",

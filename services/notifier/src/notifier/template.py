@@ -41,8 +41,8 @@ class Template:
         return replace(self, subject=other.subject, has_no_subject=other.has_no_subject)
 
     def names(self, field: str) -> bool:
-        """Whether the template names the merge field, if only in a condition."""
-        return any(name == field for name, _ in fields_of((*self.subject, *self.body)))
+        """Whether the body names the merge field, if only in a condition."""
+        return any(name == field for name, _ in fields_of(self.body))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 _STYLE = """
 body { margin: 0; padding: 0; background: #eef1f4; color: #1d2733; }
 body, td, th { font-family: -apple-system, 'Segoe UI', Roboto, Helvetica, Arial, sans-serif; }
+.words, .head, .foot, .facts th { overflow-wrap: anywhere; word-break: break-word; }
 .page { width: 100%; background: #eef1f4; }
 .card { width: 100%; max-width: 600px; background: #ffffff; border-top: 4px solid COLOUR; }
 .head { padding: 24px 28px 0 28px; font-size: 18px; font-weight: 600; color: COLOUR; }

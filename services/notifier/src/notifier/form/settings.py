@@ -110,7 +110,8 @@ class FormSettings(CommonSettings):
 
     @model_validator(mode="after")
     def _key_with_link(self) -> "FormSettings":
-        if self.notifier_public_url and not self.unsubscribe_secret():
+        key = self.unsubscribe_secret()
+        if self.notifier_public_url and not key:
             raise ValueError(
                 "notifier_public_url is set, and unsubscribe_key is not: give the key, or the"
                 " file with it, to notifier and accounts"

@@ -182,5 +182,5 @@ def _money(turnover: Sequence[Turnover], language: str) -> list[str]:
         if of.corrected_micro:
             corrected = money(of.corrected_micro, of.currency, locale)
             rows.append(("Adjustments and reversals", corrected))
-        parts += [section(f"Money in {of.currency}"), facts(rows)]
+        parts += [section(f"Money ({of.currency})"), facts(rows)]
     return parts
