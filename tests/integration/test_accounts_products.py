@@ -132,6 +132,7 @@ async def test_what_leaves_a_product_that_is_off_stays_off_and_the_answer_says_s
     await off(desk)
     unchanged = await entered(desk, extensions="101 | 102")
     assert (unchanged["stays_off"], unchanged["words"]) == ([], "")
+    assert unchanged["what_happens"].startswith("stays off: no credit (balance -3.60 CAD)")
     narrowed = await entered(desk, extensions="101")
     assert narrowed["stays_off"] == [
         {"server_id": "wat5", "way": "extensions", "tenant": TENANT, "element": "102"}
@@ -141,8 +142,23 @@ async def test_what_leaves_a_product_that_is_off_stays_off_and_the_answer_says_s
     assert "--release" in narrowed["words"]
     assert await desk.door.told(REQUESTED) == []
     # Another client's product names it: it is his concern then.
-    await desk.door.put("clients/bert/products/pbx-2", {**FUSIONPBX, "extensions": "102"})
+    his = await desk.door.put("clients/bert/products/pbx-2", {**FUSIONPBX, "extensions": "102"})
+    assert his["what_happens"] == "stays on"
     assert (await entered(desk, extensions="101"))["stays_off"] == []
+
+
+async def test_a_product_for_a_client_who_is_held_says_that_it_is_switched_off(desk: Desk) -> None:
+    await off(desk)
+    added = await entered(desk, "pbx-2", extensions="201")
+    assert added["what_happens"] == ("switched off within seconds: no credit (balance -3.60 CAD)")
+    metered = await entered(desk, "pbx-3", extensions="301", prepaid="no")
+    assert metered["what_happens"] == "stays on"
+    await desk.door.put("clients/anna/mode", {"mode": "shadow"})
+    shadow = await entered(desk, "pbx-4", extensions="401")
+    assert shadow["what_happens"].startswith("shadow mode: nothing is switched; would be off")
+    await desk.door.client("anna", has_voip_service="no")
+    nothing = await entered(desk, "pbx-5", extensions="501")
+    assert nothing["what_happens"] == "nothing: has no VoIP service"
 
 
 async def test_a_release_is_published_with_the_change_that_it_belongs_to(desk: Desk) -> None:

@@ -75,7 +75,7 @@ class Reports:
         product that was removed is `departed` as long as something of it is off. `ended_calls`
         are those that were ended when it was switched off.
         """
-        (after,) = decode_cursor(cursor, read_id)
+        after, of_account = decode_cursor(cursor, read_id, read_id)
         rows = await self._pool.fetch(
             "select s.service_id, s.account_id, s.server_id, s.wanted, s.confirmed, s.since,"
             " s.last_error, s.next_attempt_at, s.would, s.live, s.holds, s.proven, s.departed,"
@@ -85,12 +85,17 @@ class Reports:
             "     on p.service_id = s.service_id and p.account_id = s.account_id"
             " left join accounts.service_state f on f.service_id = p.service_id"
             " where ($1::text is null or s.account_id = $1)"
-            " and ($2::text is null or s.service_id > $2) order by s.service_id limit $3",
+            " and ($2::text is null or (s.service_id, s.account_id) > ($2, $3::text))"
+            " order by s.service_id, s.account_id limit $4",
             account_id,
             after,
+            of_account,
             limit + 1,
         )
-        return page([_service(row) for row in rows], limit, lambda row: (row["service_id"],))
+        place = ("service_id", "account_id")
+        return page(
+            [_service(row) for row in rows], limit, lambda row: tuple(row[name] for name in place)
+        )
 
     async def unrated(self, cursor: str | None, limit: int) -> dict[str, Any]:
         """Calls that could not be rated, the oldest first, each with its reason."""

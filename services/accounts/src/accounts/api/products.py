@@ -11,7 +11,7 @@ from accounts.api.requests import Requested, requested
 from accounts.api.rooms import AccountId, In, Rooms, Versions, Who
 from accounts.clients.answers import situation_of
 from accounts.clients.versions import etag
-from accounts.clients.wording import ends_when
+from accounts.clients.wording import ends_when, what_happens_to
 from accounts.products.elements import emergency_words
 from accounts.products.leaving import OffElement, leaving_words, shown_elements
 from accounts.products.product import Product, enter_product, product_warnings
@@ -88,9 +88,11 @@ async def put_product(
         how="`ringfence product set` again with --release",
         now=entered.product.service,
     )
+    situation = situation_of(await rooms.overview.client(account_id), rooms.clock.now())
     return {
         **product_shown(entered.product),
         "version": entered.account.version,
+        "what_happens": what_happens_to(situation, service_id),
         "stays_off": [element.model_dump() for element in shown_elements(entered.leaving)],
         "words": words,
         "release_request": entered.release_id,

@@ -192,6 +192,20 @@ def what_happens(after: Situation, before: Situation | None = None) -> str:
     return "; ".join(f"{service_id}: {effect}" for service_id, effect in effects.items())
 
 
+def what_happens_to(situation: Situation, service_id: str) -> str:
+    """What becomes of one product after it was entered, in one sentence."""
+    if not situation.account.profile.has_voip_service:
+        return "nothing: has no VoIP service"
+    product = next(p for p in situation.products if p.service_id == service_id)
+    if situation.account.mode == "shadow":
+        holds = holds_of(situation, product)
+        would = f"would be off: {_sentence(situation, holds)}" if holds else "would be on"
+        return f"shadow mode: nothing is switched; {would}"
+    effect = _effect(situation, product, product.off)
+    why = _sentence(situation, holds_of(situation, product))
+    return f"{effect}: {why}" if effect.startswith("switched off") else effect
+
+
 def _off_before(after: Situation, before: Situation | None) -> dict[str, bool]:
     """Which products were off, or were to be: as the suspender shows it, and as the orders before
     the change asked for, since the suspender may not have seen them yet.

@@ -19,7 +19,7 @@ from accounts.commands.times import typed
 from accounts.products.fields import LABELS
 
 _KINDS = ("fusionpbx", "vodia", "lesnet")
-_NO_FACTS = ("service", "stays_off", "words", "release_request")
+_NO_FACTS = ("service", "stays_off", "words", "release_request", "what_happens")
 
 _release_option = click.option(
     "--release",
@@ -62,7 +62,8 @@ def list_products(account: str, json_wanted: bool) -> None:
 def _place(row: Any) -> str:
     """Where its calls come from, below a product."""
     service = row["service"]
-    parts = (service["tenant"], *service["dids"]), service["extensions"]
+    rest = ["*"] if service["rest_of_tenant"] else []
+    parts = (service["tenant"], *service["dids"]), [*service["extensions"], *rest]
     return "; extensions ".join(" | ".join(part) for part in parts if part)
 
 
@@ -130,6 +131,8 @@ def set_product(
     door = front_door()
     answer = door.ask("PUT", place, json=body, params=_release(release))
     show_facts(answer, json_wanted=json_wanted, skip=_NO_FACTS)
+    if not json_wanted:
+        say(f"{product_id}: {answer['what_happens']}")
     _finish(door, account, answer, json_wanted=json_wanted)
 
 
