@@ -279,3 +279,18 @@ async def test_an_extension_that_is_not_there_is_missing(pbx, driver):
     done, failed = (await outcomes_of(driver, service, off=True)).values()
     assert isinstance(done, Done)
     assert "found no extension 9999" in str(failed)
+
+
+async def test_a_value_that_a_person_has_put_in_meanwhile_stays(pbx, driver, monkeypatch):
+    await suspend(driver, product(pbx))
+    extension_of(pbx).toll_allow = "local"
+    saves = noted_saves(pbx, monkeypatch)
+    assert "toll_allow 'local'" in await restore(driver, product(pbx), values={"2112": VALUE})
+    assert saves == []
+    assert extension_of(pbx).toll_allow == "local"
+
+
+async def test_a_value_that_is_not_on_record_cannot_be_restored(pbx, driver):
+    await suspend(driver, product(pbx))
+    with pytest.raises(OperatorMustAct, match=r"extension 2112 is empty.*set it by hand"):
+        await restore(driver, product(pbx))

@@ -5,17 +5,29 @@ from contextlib import aclosing, suppress
 
 import httpx
 import pytest
-from fusionpbx_harness import MCON, NOON, SUPER_KEY, session_at, simulator_process
+from fusionpbx_harness import (
+    MCON,
+    NOON,
+    SUPER_KEY,
+    outcomes_of,
+    server_of,
+    session_at,
+    simulator_process,
+)
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ringfence.clock import SystemClock
 from ringfence.errors import Retry
+from ringfence.events.account import Service
 from ringfence.pbx.fusionpbx import Refused
 from ringfence.pbx.http import PbxClient
 from ringfence.pbx.lesnet import LesnetApi
 from ringfence.pbx.servers import LesnetServer, VodiaServer
 from ringfence.pbx.vodia_connection import VodiaConnection
+from suspender.drivers.driver import Change, OperatorMustAct, Reading, Target
+from suspender.drivers.fusionpbx import FusionPbxDriver
+from suspender.elements import Element
 
 LIST = "/app/gateways/gateways.php"
 COOKIE = "Set-Cookie: odd=caf\xe9; path=/"
@@ -96,6 +108,41 @@ async def test_an_odd_answer_is_a_failure_that_says_so_and_then_all_is_well(url,
         assert len((await session.list_rows("gateways", all_tenants=True)).rows) == 2
 
 
+PATHS = [
+    "/app/gateways/gateways.php",
+    "/app/extensions/extensions.php",
+    "/app/extensions/extension_edit.php",
+    "/app/extensions/extension_download.php",
+    "/core/domains/domains.php",
+    "/app/sip_status/sip_status.php",
+    "/app/sip_status/cmd.php",
+    "/app/calls_active/calls_active_inc.php",
+]
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_odd_answers_of_each_page_are_failures_of_the_driver_and_then_all_is_well(url, path):
+    """After a sound login, at each page in turn: whatever it is, the next try confirms."""
+    driver = FusionPbxDriver("pbx-1", server_of(url, timeout_s=2), clock=SystemClock())
+    services = [product(), product(suspend_by="domain"), product(outbound_only=True)]
+    async with httpx.AsyncClient(base_url=url) as http:
+        state = (await http.get("/_sim/state")).json()
+    ids = tuple(gateway["uuid"] for gateway in state["gateways"])
+    services.append(product(suspend_by="gateway", gateway_ids=ids))
+    for number, answer in enumerate(ODD_ANSWERS.values()):
+        await plan(url, kind="raw", path=path, value=answer)
+        for _ in range(4):
+            with suppress(Retry, OperatorMustAct):
+                values, off = {"2112": "local"}, number % 2 == 0
+                outcomes = await outcomes_of(driver, *services, off=off, values=values)
+                await driver.hang_up(services[0], {"2112"})
+                if not any(isinstance(outcome, Exception) for outcome in outcomes.values()):
+                    break
+        else:
+            raise AssertionError(f"never confirmed: {outcomes}")
+    await driver.aclose()
+
+
 async def test_a_compressed_answer_is_named_as_what_it_is(url):
     async with session_at(url) as session:
         await plan(url, kind="raw", path="/login.php", value=ODD_ANSWERS["gzip"])
@@ -130,12 +177,49 @@ async def ask_everything(port):
     await api.aclose()
 
 
+GATEWAYS = [f"{number:08x}-0000-0000-0000-000000000000" for number in range(7)]
+
+
+def product(**changed):
+    return Service.model_validate(
+        {"service_id": "svc-1", "name": "VoIP", "kind": "fusionpbx", "server_id": "pbx-1",
+         "tenant": MCON, "extensions": ("2112",), **changed}
+    )  # fmt: skip
+
+
+async def switch_everything(port):
+    """Each verb of the driver, for elements of each way."""
+    server = server_of(f"http://127.0.0.1:{port}", timeout_s=2, concurrency=2)
+    driver = FusionPbxDriver("pbx-1", server, clock=SystemClock())
+    elements = [
+        *(Element("gateway", "", uuid) for uuid in GATEWAYS),
+        *(Element(way, MCON, "2112") for way in ("extensions", "outbound")),
+        Element("domain", MCON, MCON),
+    ]
+    targets = [Target(element, product()) for element in elements]
+    changes = [Change(target, True, Reading("on")) for target in targets]
+    for ask in (
+        lambda: driver.read(targets),
+        lambda: driver.read(targets[:1]),
+        lambda: driver.bring(changes),
+        lambda: driver.bring([change._replace(off=False) for change in changes]),
+        lambda: driver.bring(changes[:1]),
+        lambda: driver.extensions_of(MCON),
+        lambda: driver.hang_up(product(), {"2112"}),
+        lambda: driver.live(targets),
+        lambda: driver.inventory(),
+    ):
+        with suppress(Retry, OperatorMustAct):
+            await ask()
+    await driver.aclose()
+
+
 async def exported(session):
     async with aclosing(session.export(int(NOON) - 9, int(NOON))) as lines:
         return [line async for line in lines]
 
 
-async def answering(answer):
+async def answering(answer, ask=ask_everything):
     """Everybody who connects gets these bytes and nothing else."""
 
     async def say(reader, writer):
@@ -145,7 +229,7 @@ async def answering(answer):
 
     server = await asyncio.start_server(say, "127.0.0.1", 0)
     async with server:
-        await ask_everything(server.sockets[0].getsockname()[1])
+        await ask(server.sockets[0].getsockname()[1])
 
 
 WORDS = st.sampled_from(
@@ -180,6 +264,40 @@ def test_any_bytes_from_any_kind_of_server_are_a_verdict(status, lines, body):
         patch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
         patch.setenv("TEST_ODD_SECRET", "s" * 40)
         asyncio.run(answering(answer))
+
+
+PAGES = st.sampled_from(
+    [b"<form id='form_list' method='post'>", b"<tr class='list-header'><th>Number</th>",
+     b"<th>Destination</th></tr>", b"<tr class='list-row'>", b"<td>2112</td>", b"<td>external</td>",
+     b"<td>Profile</td>", b"<td>RUNNING (0)</td>", b"</tr>", b"</form>", b"</html>",
+     f"<input type='hidden' name='{'0a' * 32}' value='{'f9' * 32}'>".encode(),
+     f"<input type='hidden' name='gateways[0][uuid]' value='{GATEWAYS[0]}'>".encode(),
+     f"<input type='hidden' name='extensions[0][uuid]' value='{GATEWAYS[0]}'>".encode(),
+     f"<a href='extension_edit.php?id={GATEWAYS[0]}'>2112</a>".encode(),
+     f"<a href='domain_edit.php?id={GATEWAYS[0]}'>{MCON}</a>".encode(),
+     f"<a href='cmd.php?profile=external&gateway={GATEWAYS[0]}&action=killgw'>x</a>".encode(),
+     b"<input type='text' name='extension' value='2112'>", b"<input name='toll_allow' value='x'>",
+     b"<input type='password' name='password' value='x'>", b"<button>True</button>",
+     b"<input name='gateway' type='text' value='T'>", b"<select name='toll_allow'>",
+     b"extension_uuid,extension,toll_allow,domain_uuid\n", b"x,2112,y,z\n",
+     b"<script>display_message('+OK', 'alert', '1');</script>", b"&#999999999999999;",
+     b"access denied"]
+)  # fmt: skip
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    first=st.sampled_from([b"200 OK", b"302 Found\r\nLocation: x.php", b"404 Gone", b"500 Odd"]),
+    body=st.lists(PAGES | WORDS, max_size=25).map(b"".join),
+)
+def test_any_page_from_a_fusionpbx_is_a_verdict_of_its_driver(first, body):
+    length = f"Content-Length: {len(body)}".encode()
+    answer = b"\r\n".join([b"HTTP/1.1 " + first, length, b"Connection: close", b"", body])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
+        patch.setattr("suspender.drivers.fusionpbx_trunks.PAUSE_S", 0.0)
+        patch.setattr("suspender.drivers.fusionpbx_calls.PAUSE_S", 0.0)
+        asyncio.run(answering(answer, switch_everything))
 
 
 async def test_what_httpx_stumbles_over_is_an_http_error(monkeypatch):

@@ -240,3 +240,14 @@ def test_any_text_is_read_over(one, other):
     page = read_list(html, "destinations", show_all=True)
     for row in page.rows if page else ():
         did_of(row)
+
+
+def test_an_endless_number_is_read_over_everywhere():
+    """Python refuses to convert so many digits."""
+    endless = f"&#{'9' * 5000};"
+    link = f"cmd.php?profile={endless}&gateway={A}&action=killgw"
+    row = f"{cells(endless, 'Gateway', endless, endless)}<td><a href='{link}'>x</a></td>"
+    html = table(["Name"], row) + said(f"{endless} +OK")
+    assert set(read_status(html).gateways) == {A}
+    assert count_answers(html) == 1
+    assert read_calls(table(CALLS, call(A, endless, endless, endless, endless))).channels

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
+from ringfence.pbx.fusionpbx_pages import without_endless_numbers
+
 _HEX64 = re.compile(r"[0-9a-fA-F]{64}")
-_ENDLESS_NUMBER = re.compile(r"&#[xX]?[0-9a-fA-F]{9,};?")
 _NOT_SENT = frozenset({"button", "submit", "image", "reset", "file"})
 MAX_FIELDS = 900
 """PHP takes 1,000 fields of a post and drops the rest, by default."""
@@ -153,7 +154,7 @@ class _Reader(HTMLParser):
 def read_form(html: str, having: str) -> Form | None:
     """The form of a page that has a field of that name, or None."""
     reader = _Reader()
-    reader.feed(_ENDLESS_NUMBER.sub("�", html))
+    reader.feed(without_endless_numbers(html))
     reader.close()
     for controls in reader.forms:
         if any(control.name == having for control in controls):

@@ -193,9 +193,14 @@ class _Reader(HTMLParser):
             row.buttons[-1] += text
 
 
+def without_endless_numbers(html: str) -> str:
+    """The text with such references replaced, so that it can be unescaped."""
+    return _ENDLESS_NUMBER.sub("�", html)
+
+
 def _read(html: str, kind: str) -> _Reader:
     reader = _Reader(kind)
-    reader.feed(_ENDLESS_NUMBER.sub("�", html))
+    reader.feed(without_endless_numbers(html))
     reader.close()
     return reader
 

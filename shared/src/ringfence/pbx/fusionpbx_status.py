@@ -10,10 +10,14 @@ from dataclasses import dataclass, field
 from html import unescape
 from urllib.parse import unquote_plus
 
-from ringfence.pbx.fusionpbx_pages import rows_of
+from ringfence.pbx.fusionpbx_pages import without_endless_numbers
 
 NOT_REACHED = "Connection to Event Socket failed"
-_COMMAND = re.compile(r"cmd\.php\?")
+_ROW = re.compile(
+    r"<tr\b[^<>]*\blist-row\b[^<>]*>(.*?)(?=</tr|<tr\b|\Z)", re.DOTALL | re.IGNORECASE
+)
+_CELL = re.compile(r"<td\b[^<>]*>", re.IGNORECASE)
+_STOP = re.compile(r"cmd\.php\?[^\s'\"<>]*")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _SHOWN = re.compile(
     r"display_message\(\s*(?:'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\")", re.DOTALL
@@ -21,7 +25,7 @@ _SHOWN = re.compile(
 _ANSWER = re.compile(r"\+OK|-ERR|-USAGE|Invalid Profile")
 _TAG = re.compile(r"<[^<>]*>")
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
-_PROFILE = re.compile(r"[?&](?:amp;)?profile=([^&]+)")
+_PROFILE = re.compile(r"[?&]profile=([^&]+)")
 _MAX_MESSAGE = 500
 _MAX_MESSAGES = 1024 * 1024
 
@@ -50,24 +54,27 @@ class SwitchStatus:
 
 
 def read_status(html: str) -> SwitchStatus:
-    """SIP status, or any page that shows messages: then without profiles, hence not `reached`."""
+    """SIP status, or any page that shows messages: then without profiles, hence not `reached`.
+
+    It is read row by row, not as a whole document: of 2,000 gateways the page has 700 kB.
+    """
+    html = without_endless_numbers(html)
     profiles: list[str] = []
     gateways: dict[str, str] = {}
     profile_of: dict[str, str] = {}
     names: dict[str, str] = {}
-    for row in rows_of(html):
-        state = row.cells[3] if len(row.cells) > 3 else ""
-        stops = [link for link in row.links if _COMMAND.search(link) and "action=killgw" in link]
+    for row in _ROW.findall(html):
+        cells = [_text(cell) for cell in _CELL.split(row)[1:]]
+        state = cells[3] if len(cells) > 3 else ""
+        stops = [link for link in _STOP.findall(row) if "action=killgw" in link]
         if stops and (uuid := _UUID.search(stops[0])):
             known = uuid.group().lower()
             gateways[known] = state
-            names[known] = row.cells[0] if row.cells else ""
-            if profile := _PROFILE.search(stops[0]):
+            names[known] = cells[0] if cells else ""
+            if profile := _PROFILE.search(unescape(stops[0])):
                 profile_of[known] = unquote_plus(profile[1])
-        elif len(row.cells) > 3 and (
-            row.cells[1].lower() == "profile" or state.startswith("RUNNING")
-        ):
-            profiles.append(row.cells[0])
+        elif len(cells) > 3 and (cells[1].lower() == "profile" or state.startswith("RUNNING")):
+            profiles.append(cells[0])
     said = tuple(dict.fromkeys(messages(html)))
     return SwitchStatus(
         profiles=tuple(profiles),
@@ -77,6 +84,10 @@ def read_status(html: str) -> SwitchStatus:
         profile_of=profile_of,
         names=names,
     )
+
+
+def _text(cell: str) -> str:
+    return " ".join(unescape(_TAG.sub("", cell)).split())
 
 
 def count_answers(html: str) -> int:
@@ -91,7 +102,7 @@ def messages(html: str) -> tuple[str, ...]:
     that are equal are all given: the answers to one order for many gateways may be.
     """
     found = []
-    for single, double in _SHOWN.findall(html):
+    for single, double in _SHOWN.findall(without_endless_numbers(html)):
         text = unescape((single or double)[:_MAX_MESSAGES])
         text = _BREAK.sub("\n", text).replace("\\n", "\n")
         text = re.sub(r"\\(.)", r"\1", _TAG.sub("", text))

@@ -75,7 +75,11 @@ class Outbound:
             if row.name in numbers:
                 form = await self._form(session, row.uuid)
                 value = _shown_value(session, row.name, form)
-                stored[row.name] = {"extension_uuid": row.uuid, FIELD: value}
+                stored[row.name] = {
+                    "extension_uuid": row.uuid,
+                    "extension": row.name,
+                    FIELD: value,
+                }
         return stored
 
     async def _download(self, session: FusionPbxSession, tenant: str) -> list[Stored] | None:
@@ -137,8 +141,13 @@ class Outbound:
             if row is None:
                 what = f"extension {change.target.element.name}"
                 outcomes[change.target.element] = not_there(session.name, what, change.target)
-            elif _same(row[FIELD], _wanted(change)):
+            elif _is_right(change, row[FIELD]):
                 continue
+            elif not change.off and not change.value.strip():
+                outcomes[change.target.element] = OperatorMustAct(
+                    f"{session.name}: toll_allow of extension {row['extension']} is empty, and what "
+                    "it was is not on record: set it by hand"
+                )
             elif failure := await self._save_one(session, change, row):
                 outcomes[change.target.element] = failure
         after = await self._stored(session, tenant, numbers)
@@ -181,6 +190,11 @@ def _reading(number: str, row: Stored | None) -> Reading:
 
 def _wanted(change: Change) -> str:
     return "" if change.off else change.value
+
+
+def _is_right(change: Change, stored: str) -> bool:
+    """A value that a person has put in while it was off is left as it is."""
+    return bool(stored.strip()) is not change.off
 
 
 def _same(one: str, other: str) -> bool:
@@ -263,7 +277,8 @@ def _compared(
                 f"{shown(before[column], 60)} to {shown(after[column], 60)}: put it right by hand, "
                 "and choose another way for this product"
             )
-    if not _same(after[FIELD], value):
+    is_saved = not _is_right(change, before[FIELD])
+    if not _is_right(change, after[FIELD]) or (is_saved and not _same(after[FIELD], value)):
         return Retry(
             f"{session.name}: toll_allow of extension {number} is {shown(after[FIELD], 60)} after "
             f"saving {shown(value, 60)}; if this stays so, the key's user may lack extension_toll "
