@@ -56,7 +56,8 @@ class ComparisonStore:
                 )
         items: dict[str, list[Found]] = {row["server_id"]: [] for row in reads}
         for server_id, *item in rows:
-            items.setdefault(server_id, []).append(Found(*item))
+            if server_id in items:
+                items[server_id].append(Found(*item))
         return Known(
             tuple((row["account_id"], row["product"]) for row in products),
             items,
