@@ -12,13 +12,13 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Figure:
-    """One row: a value, its unit, and under which conditions it was measured."""
+    """One row: a value, its unit, and when and under which conditions it was measured."""
 
     name: str
     value: float
     unit: str
     conditions: str
-    measured_at: str = "2026-11-26 00:27 UTC"
+    measured_at: str
 
 
 @dataclass
