@@ -15,9 +15,9 @@ async def find_client(pool: Pool, account_id: str) -> tuple[Account, Funds]:
                 "client", account_id, "a client that the notifier knows: see ringfence client list"
             )
         row = await connection.fetchrow(
-            "select b.balance_micro, b.currency, l.outstanding_micro from report.account a"
-            " left join report.balance b using (account_id)"
-            " left join report.level l using (account_id) where a.account_id = $1",
+            "select b.balance_micro, coalesce(b.currency, l.currency) as currency,"
+            " l.outstanding_micro from report.level l"
+            " full join report.balance b using (account_id) where account_id = $1",
             account_id,
         )
     balance, currency, debts = (row[0], row[1], row[2]) if row else (None, None, None)

@@ -81,7 +81,7 @@ def log(name: str | None, state: str | None, limit: int, json_wanted: bool) -> N
     """Show what became of each delivery, the newest first. Times are UTC."""
     rows = asyncio.run(_log(name, state, limit))
     if json_wanted:
-        click.echo(orjson.dumps(rows).decode())
+        click.echo(orjson.dumps(rows, default=str).decode())
         return
     table = Table(*(column.replace("_", " ") for column in _SHOWN), box=None)
     for row in rows:
