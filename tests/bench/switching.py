@@ -18,7 +18,9 @@ from ringfence_simulators.freeswitch.module import CdrModule, ModuleSettings
 METERED = [BenchClient(number, "m", prepaid=False, opening="0") for number in range(20)]
 """Whose calls go on in the background: nobody is switched off for them."""
 
-_PER_SECOND = 2.0
+_EVERY_S = 1.0
+"""Between one client's step and the next one's."""
+
 _BOUND_S = 60.0
 """So long after the last step of a row, what is missing is waited for; then the row ends."""
 
@@ -69,7 +71,7 @@ class _Rows:
         self._figures = figures
         self._clients = clients
         self._onlooker = onlooker
-        self._conditions = f"{plan.rate:,} CDR/s behind, {plan.costs}"
+        self._conditions = f"a client each {_EVERY_S:g} s, {plan.rate:,} CDR/s behind, {plan.costs}"
 
     async def mails(self) -> None:
         """A call of a minute leaves 10.00, below the threshold of 15."""
@@ -159,7 +161,7 @@ class _Rows:
         began, begun = time.monotonic(), {}
         for number, client in enumerate(self._clients):
             begun[client.account_id] = await step(client)
-            next_at = began + (number + 1) / _PER_SECOND
+            next_at = began + (number + 1) * _EVERY_S
             await asyncio.sleep(max(0.0, next_at - time.monotonic()))
         return begun
 
