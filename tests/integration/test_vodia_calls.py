@@ -6,7 +6,7 @@ from vodia_harness import CFFM, RUCKEN, server_of, service_of, simulated
 from ringfence.errors import Retry
 from ringfence.testing.clock import FixedClock
 from ringfence_simulators.vodia.faults import Fault
-from suspender.drivers.driver import HungUp
+from suspender.drivers.driver import HungUp, OperatorMustAct
 from suspender.drivers.vodia import VodiaDriver
 
 
@@ -73,7 +73,8 @@ async def test_a_call_of_which_no_far_side_is_shown_is_left_alone(pbx, driver, s
 async def test_a_call_that_goes_on_is_not_called_ended_and_asked_twice_at_most(pbx, driver):
     pbx.pbx.habits.calls_end_by_hang_up = False
     pbx.pbx.begin_call("2112", CFFM, "stubborn", to="<sip:14165550100@x>")
-    assert await driver.hang_up(service_of(), ["2112"]) == HungUp()
+    with pytest.raises(Retry, match="go on after being hung up: '2112 -> 14165550100'"):
+        await driver.hang_up(service_of(), ["2112"])
     assert len(pbx.site.orders) == 2
 
 
@@ -81,11 +82,12 @@ async def test_an_extension_that_is_none_has_no_calls(driver):
     assert await driver.hang_up(service_of(), ["9999"]) == HungUp()
 
 
-async def test_what_the_pbx_refuses_hinders_no_other_extension(pbx, driver):
+async def test_what_the_pbx_refuses_is_for_a_person_and_hinders_no_other_extension(pbx, driver):
     pbx.faults.planned = [Fault("status", f"/rest/user/2112@{CFFM}", "403", times=9)]
     pbx.pbx.begin_call("2113", CFFM, "abc", to="<sip:14165550100@x>")
-    done = await driver.hang_up(service_of(), ["2112", "2113"])
-    assert done.ended == ("2113 -> 14165550100",)
+    with pytest.raises(OperatorMustAct, match="API access"):
+        await driver.hang_up(service_of(), ["2112", "2113"])
+    assert left(pbx, "2113") == []
 
 
 async def test_a_server_in_trouble_is_a_retry(pbx, driver):

@@ -111,7 +111,7 @@ class VodiaDriver:
         return frozenset(account.number for account in accounts if account.is_extension)
 
     async def hang_up(self, product: Service, extensions: Collection[str]) -> HungUp:
-        """See `PbxDriver.hang_up`. Those that cannot be ended are logged."""
+        """See `PbxDriver.hang_up`. Retry also where a call goes on after being hung up."""
         return await self._calls.hang_up(product.tenant, extensions)
 
     async def live(self, targets: Collection[Target]) -> frozenset[Element]:

@@ -7,13 +7,14 @@ searched for an emergency number, and a call of which no far side is shown is le
 import asyncio
 import re
 from collections.abc import Collection, Iterator
+from typing import NamedTuple
 
 import structlog
 
-from ringfence.errors import shown
+from ringfence.errors import Retry, shown
 from ringfence.pbx.emergency import names_emergency
 from ringfence.pbx.vodia import LiveCall, Refused, VodiaApi
-from suspender.drivers.driver import HungUp
+from suspender.drivers.driver import HungUp, OperatorMustAct
 
 _NO_SIDE = re.compile(
     r"id$|time|start|since|connect|dur|second|date|age$|port$|codec|state|status|direction|type",
@@ -27,6 +28,14 @@ _PAUSE_S = 0.25
 log = structlog.get_logger()
 
 
+class _Ended(NamedTuple):
+    """What came of one extension's calls."""
+
+    ended: tuple[str, ...] = ()
+    spared: tuple[str, ...] = ()
+    failure: Retry | OperatorMustAct | None = None
+
+
 class VodiaCalls:
     """The calls in progress of one PBX's extensions."""
 
@@ -35,9 +44,10 @@ class VodiaCalls:
         self._api = api
 
     async def hang_up(self, tenant: str, extensions: Collection[str]) -> HungUp:
-        """End the calls of these extensions; one that cannot be ended is logged, no error.
+        """End the calls of these extensions; what fails for one hinders no other.
 
-        Raises Retry when the PBX does not answer.
+        Raises Retry when the PBX does not answer or a call goes on, OperatorMustAct when it
+        refuses.
         """
         tasks = [asyncio.create_task(self._hang_up_of(tenant, e)) for e in sorted(extensions)]
         try:
@@ -45,19 +55,20 @@ class VodiaCalls:
         finally:
             for task in tasks:
                 task.cancel()
-        return HungUp(
-            tuple(call for one in found for call in one.ended),
-            tuple(call for one in found for call in one.spared),
-        )
+        ended = tuple(call for one in found for call in one.ended)
+        failures = [one.failure for one in found if one.failure is not None]
+        if failures:
+            log.warning("calls go on", server_id=self._server_id, ended=shown(ended, 300))
+            raise failures[0]
+        return HungUp(ended, tuple(call for one in found for call in one.spared))
 
-    async def _hang_up_of(self, tenant: str, extension: str) -> HungUp:
+    async def _hang_up_of(self, tenant: str, extension: str) -> "_Ended":
         try:
             return await self._end_all(tenant, extension)
         except Refused as error:
-            log.warning("calls in progress go on", server_id=self._server_id, reason=str(error))
-            return HungUp()
+            return _Ended(failure=OperatorMustAct(str(error)))
 
-    async def _end_all(self, tenant: str, extension: str) -> HungUp:
+    async def _end_all(self, tenant: str, extension: str) -> "_Ended":
         """List, end what may be ended, and list again: each time judged by what it is now."""
         asked: dict[str, str] = {}
         calls: list[LiveCall] = []
@@ -72,14 +83,15 @@ class VodiaCalls:
                     asked[call.id] = _named(call, extension)
                     await self._end(tenant, extension, call.id)
             await asyncio.sleep(_PAUSE_S)
-        listed = {call.id for call in calls}
+        listed = {call.id: call for call in calls}
         spared = [_named(call, extension) for call in calls if _is_spared(call, extension)]
-        stubborn = [name for call_id, name in asked.items() if call_id in listed]
-        if stubborn:
-            said = shown(", ".join(stubborn), 300)
-            log.warning("calls go on after being hung up", server_id=self._server_id, calls=said)
-        ended = [name for call_id, name in asked.items() if call_id not in listed]
-        return HungUp(tuple(ended), tuple(spared))
+        ended = tuple(name for call_id, name in asked.items() if call_id not in listed)
+        left = asked.keys() & listed.keys()
+        failure = None
+        if stubborn := sorted(asked[i] for i in left if not _is_spared(listed[i], extension)):
+            names = shown(", ".join(stubborn), 300)
+            failure = Retry(f"{self._server_id}: calls go on after being hung up: {names}")
+        return _Ended(ended, tuple(spared), failure)
 
     async def _end(self, tenant: str, extension: str, call_id: str) -> None:
         try:
