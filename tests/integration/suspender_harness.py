@@ -293,7 +293,8 @@ class Office:
         """Whether nothing is due any more, and nothing loose is left."""
         if await self.work.servers_with_work():
             return False
-        return not await find_loose(self.work, server_ids or ("pbx1",))
+        loose, _ = await find_loose(self.work, server_ids or ("pbx1",))
+        return not loose
 
     async def sql(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         connection = await asyncpg.connect(self.dsn)

@@ -447,6 +447,33 @@ async def test_a_loose_release_that_fails_is_alarmed_and_goes_on(office: Office)
     assert office.panel.off == set()
 
 
+async def test_a_loose_release_that_is_not_wanted_any_more_ends_its_alarm(office: Office) -> None:
+    await held(office, product("101"))
+    office.panel.stuck["101"] = Retry("toggle not done")
+    await office.profile(1, "2002", services=(product("101", service_id="svc-b"),))
+    async with office.working():
+        await office.until_alarm("element-not-released")
+        await office.profile(2, "2002", services=())
+        await office.until_done()
+    assert [state for key, _, state in await office.alarms()] == ["raised", "ended"]
+    assert office.panel.off == {"101"}
+
+
+async def test_what_waits_for_the_brake_keeps_what_it_shares(office: Office) -> None:
+    """The trunk of a product that is off by hand, and of one that only the brake keeps on."""
+    shared = {"suspend_by": "gateway", "gateway_ids": (GATEWAY,)}
+    both = (product(**shared), product(service_id="svc-b", **shared))
+    await office.sql("update suspender.brake set on_since = now()")
+    await office.profile(services=both)
+    await office.zero()
+    await office.profile(2, services=both, orders=(order("manual", "svc-a"),))
+    await office.work_done()
+    assert office.panel.off == set()
+    await office.sql("update suspender.brake set on_since = null")
+    await office.work_done()
+    assert office.panel.off == {GATEWAY}
+
+
 async def repair(office: Office, *names: str) -> list[Element]:
     """Have these extensions switched off again, as a loop that finds drift does."""
     async with office.store.pool.acquire() as connection:

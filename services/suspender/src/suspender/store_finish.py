@@ -9,7 +9,7 @@ from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Connection
 from suspender import announce
 from suspender.account import Account, zero_mail_owed
-from suspender.elements import ServiceKey
+from suspender.elements import Element, ServiceKey
 from suspender.service_state import ServiceState
 from suspender.store import (
     ACCOUNT_COLUMNS,
@@ -20,7 +20,7 @@ from suspender.store import (
     service_of,
 )
 from suspender.store_elements import columns, element_columns, key_columns
-from suspender.work import ConfirmedService, Due, FailedElement, FailedService, Finished
+from suspender.work import ConfirmedService, Due, FailedElement, FailedService, Finished, LooseRow
 
 
 async def write_finished(connection: Connection, finished: Finished, now: datetime) -> None:
@@ -142,7 +142,8 @@ async def _write_records(connection: Connection, finished: Finished, now: dateti
     server_id = finished.server_id
     if finished.off:
         await connection.execute(
-            "update suspender.switched_off o set confirmed_at = $2, attempts = 0, last_error = ''"
+            "update suspender.switched_off o set confirmed_at = $2, attempts = 0, last_error = '',"
+            " failure_told = false"
             " from unnest($3::text[], $4::text[], $5::text[]) as n (way, tenant, name)"
             " where (o.server_id, o.way, o.tenant, o.element) = ($1, n.way, n.tenant, n.name)",
             server_id,
@@ -180,6 +181,24 @@ async def _fail_loose(connection: Connection, item: FailedElement, now: datetime
         subject = announce.element_subject(row.server_id, element)
         text = announce.element_alarm(row, item.reason, off=item.off)
         await ALARMS.raise_alarm(connection, announce.ELEMENT_ALARM, subject, text, now)
+
+
+async def forget_failures(connection: Connection, rows: Sequence[LooseRow], now: datetime) -> None:
+    """What could not be switched has not to be switched any more. Call it in a transaction."""
+    by_server: dict[str, list[Element]] = {}
+    for row in rows:
+        by_server.setdefault(row.server_id, []).append(row.record.element)
+    for server_id, elements in by_server.items():
+        await connection.execute(
+            "update suspender.switched_off o set attempts = 0, last_error = '',"
+            " failure_told = false from unnest($2::text[], $3::text[], $4::text[])"
+            " as n (way, tenant, name)"
+            " where (o.server_id, o.way, o.tenant, o.element) = ($1, n.way, n.tenant, n.name)",
+            server_id,
+            *element_columns(elements),
+        )
+        subjects = [announce.element_subject(server_id, element) for element in elements]
+        await _end_alarms(connection, announce.ELEMENT_ALARM, subjects, now)
 
 
 async def _end_alarms(

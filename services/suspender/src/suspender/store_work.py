@@ -22,7 +22,7 @@ from suspender.store_elements import (
     records_of,
     situation_of,
 )
-from suspender.store_finish import write_finished
+from suspender.store_finish import forget_failures, write_finished
 from suspender.suspension import State
 from suspender.turns import Rest, Survey, names_of, turn_of
 from suspender.work import ConfirmedService, Due, Finished, LooseRow
@@ -56,7 +56,7 @@ and not (
 )
 and (
     s.wanted = 'active' or s.departed or s.server_id <> o.server_id
-    or o.released or o.confirmed_at is null
+    or o.released or o.confirmed_at is null or o.attempts > 0
     or not exists (
         select from suspender.named_element n
         where (n.account_id, n.service_id) = (o.account_id, o.service_id)
@@ -130,6 +130,12 @@ class WorkStore:
     async def loose(self) -> list[LooseRow]:
         """Records of all servers that may have to be switched though no service is due."""
         return [_loose(row) for row in await self.pool.fetch(_LOOSE)]
+
+    async def calm(self, rows: Sequence[LooseRow], now: datetime) -> None:
+        """These elements failed to be switched, and are as they are to be by now."""
+        if rows:
+            async with self.pool.acquire() as acquired, acquired.transaction():
+                await forget_failures(cast(Any, acquired), rows, now)
 
     async def survey(
         self, server_id: str, due: Sequence[Due], loose: Sequence[LooseRow], rest: Rest

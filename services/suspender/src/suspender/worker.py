@@ -124,7 +124,8 @@ class Worker:
         began = time.monotonic()
         if began < self._next_loose:
             return {}
-        found = await find_loose(self._store, self._drivers.keys())
+        found, calm = await find_loose(self._store, self._drivers.keys())
+        await self._store.calm(calm, self._clock.now())
         for server_id in self._drivers:
             LOOSE.labels(server_id).set(len(found.get(server_id, ())))
         self._next_loose = began + (time.monotonic() - began) * _LOOSE_SHARE
@@ -146,17 +147,23 @@ class Worker:
 
 async def find_loose(
     store: WorkStore, server_ids: Collection[str]
-) -> dict[str, list[tuple[State, LooseRow]]]:
-    """What has to be switched on these servers though no service is due, by server."""
+) -> tuple[dict[str, list[tuple[State, LooseRow]]], list[LooseRow]]:
+    """What has to be switched on these servers though no service is due, by server.
+
+    And what failed to be switched, and has not to be any more.
+    """
     rows: dict[str, list[LooseRow]] = {}
     for row in await store.loose():
         if row.server_id in server_ids:
             rows.setdefault(row.server_id, []).append(row)
     found: dict[str, list[tuple[State, LooseRow]]] = {}
+    calm: list[LooseRow] = []
     for server_id, candidates in rows.items():
         survey = await store.survey(server_id, (), candidates, {})
         for row in candidates:
             off = survey.situation.is_to_be_off(row.record.element)
             if not off or (row.is_unconfirmed and not row.is_due):
                 found.setdefault(server_id, []).append((LANES[off], row))
-    return found
+            elif row.attempts and not row.is_unconfirmed:
+                calm.append(row)
+    return found, calm
