@@ -218,6 +218,11 @@ class ListSession:
             if self._inside != self._tenant:
                 await self._change_domain()
 
+    def forget_domain(self, tenant: str) -> None:
+        """What was known of a domain turned out to be wrong: look it up and enter it again."""
+        self._domains.pop(tenant.lower(), None)
+        self._inside = ""
+
     async def _logged_in(self) -> None:
         """After each login: the session is in the key's domain, and its tokens are new."""
         self._inside = self._home

@@ -161,9 +161,11 @@ class FusionPbxDriver:
                 live |= await self._trunks.running(session, [t.element for t in gateways])
         except Refused as error:
             raise OperatorMustAct(str(error)) from None
-        for element, reading in (await self.read(others)).items():
-            if isinstance(reading, Reading) and reading.state == "on":
-                live.add(element)
+        readings = await self.read(others)
+        failed = [reading for reading in readings.values() if not isinstance(reading, Reading)]
+        if failed and len(failed) == len(targets):
+            raise failed[0]
+        live |= {e for e, r in readings.items() if isinstance(r, Reading) and r.state == "on"}
         return frozenset(live)
 
     async def inventory(self) -> Inventory:

@@ -13,7 +13,7 @@ from ringfence.pbx.fusionpbx import FusionPbxSession, ListedRow
 
 FEW = 5
 """Up to so many gateways are looked for one by one."""
-_MISSING_FOR_S = 900.0
+_MISSING_FOR_S = 300.0
 """A gateway that the whole list did not have is not looked for in it again so soon."""
 
 
@@ -33,6 +33,8 @@ class GatewayFinder:
         """The rows of these uuids, as far as FusionPBX has them."""
         wanted = {uuid.lower() for uuid in uuids}
         rows: dict[str, ListedRow] = {}
+        now = self._monotonic()
+        wanted = {uuid for uuid in wanted if now >= self._missing.get(uuid, now)}
         if not wanted:
             return {}
         if len(wanted) <= FEW:
@@ -84,7 +86,7 @@ class GatewayFinder:
         for uuid in wanted:
             if name := await self._name(session, uuid):
                 by_name.setdefault(name, set()).add(uuid)
-            elif self._monotonic() >= self._missing.get(uuid, 0.0):
+            else:
                 left.add(uuid)
         rows: dict[str, ListedRow] = {}
         for name, uuids in by_name.items():

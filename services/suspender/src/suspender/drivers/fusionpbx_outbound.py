@@ -91,6 +91,7 @@ class Outbound:
         if self._sessions.server.all_tenants and rows:
             domain = await session.domain_uuid(tenant)
             if any(row.get("domain_uuid", domain).lower() != domain for row in rows):
+                session.forget_domain(tenant)
                 raise Retry(f"{session.name}: the session is not in the domain {shown(tenant)}")
         return rows
 
@@ -145,8 +146,8 @@ class Outbound:
                 continue
             elif not change.off and not change.value.strip():
                 outcomes[change.target.element] = OperatorMustAct(
-                    f"{session.name}: toll_allow of extension {row['extension']} is empty, and what "
-                    "it was is not on record: set it by hand"
+                    f"{session.name}: toll_allow of extension {row['extension']} is empty, and "
+                    "what it was is not on record: set it by hand"
                 )
             elif failure := await self._save_one(session, change, row):
                 outcomes[change.target.element] = failure

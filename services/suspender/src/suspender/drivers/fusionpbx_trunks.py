@@ -84,14 +84,12 @@ class Trunks:
     async def bring(
         self, session: FusionPbxSession, changes: Sequence[Change]
     ) -> dict[Element, Done | Failure]:
-        """Restores first. One bring at a time: nothing may come between a reading and a toggle."""
+        """Restores first; those of another task come between the batches of this one."""
         outcomes: Outcomes = {}
-        async with self._lock:
-            for off in (False, True):
-                todo = {c.target.element.name.lower(): c for c in changes if c.off is off}
-                if not todo:
-                    continue
-                turn = _Turn(session, self._finder, self._clock, self._profile, todo)
+        for off in (False, True):
+            todo = {c.target.element.name.lower(): c for c in changes if c.off is off}
+            if todo:
+                turn = _Turn(session, self._finder, self._clock, self._profile, todo, self._lock)
                 flags = await turn.flags()
                 if off:
                     await turn.off(flags)
@@ -122,12 +120,15 @@ class _Turn:
         clock: Clock,
         profile: str,
         todo: Mapping[str, Change],
+        lock: asyncio.Lock,
     ) -> None:
         self._session = session
         self._finder = finder
         self._clock = clock
         self._profile = profile
         self._todo = todo
+        # Held from stop to toggle, and by each rescan: it would start what is stopped, but enabled.
+        self._lock = lock
         self.outcomes: Outcomes = {}
 
     @property
@@ -184,7 +185,8 @@ class _Turn:
         session, left = self._session, self._left
         enabled = [uuid for uuid in left if flags[uuid]]
         if enabled:
-            status = await session.disable_live(enabled)
+            async with self._lock:
+                status = await session.disable_live(enabled)
         else:
             status = await session.status()
         said = f"killgw answered {listed(status.answers)}, " if status.answers else ""
@@ -226,7 +228,8 @@ class _Turn:
             for batch in batches(toggling, BATCH):
                 disabled |= await self._disable(batch)
             profiles = {before.profile_of.get(uuid, self._profile) for uuid in toggling}
-            status = await session.rescan(*sorted(profiles))
+            async with self._lock:
+                status = await session.rescan(*sorted(profiles))
         in_doubt = [
             uuid
             for uuid in self._left
@@ -242,15 +245,16 @@ class _Turn:
     async def _disable(self, batch: Sequence[str]) -> set[str]:
         """Stop and toggle a batch; those of it whose flag was read, and was disabled before."""
         session = self._session
-        answers = await session.count_stopped(batch)
-        enabled, disabled = list(batch), set[str]()
-        if answers != len(batch):
-            await session.status()  # the switch must be there, or there are no answers at all
-            flags = await self._read(batch)
-            enabled = [uuid for uuid in batch if flags.get(uuid)]
-            disabled = {uuid for uuid in batch if flags.get(uuid) is False}
-        if enabled:
-            await session.toggle("gateways", enabled)
+        async with self._lock:
+            answers = await session.count_stopped(batch)
+            enabled, disabled = list(batch), set[str]()
+            if answers != len(batch):
+                await session.status()  # the switch must be there, or there are no answers at all
+                flags = await self._read(batch)
+                enabled = [uuid for uuid in batch if flags.get(uuid)]
+                disabled = {uuid for uuid in batch if flags.get(uuid) is False}
+            if enabled:
+                await session.toggle("gateways", enabled)
         return disabled
 
     async def on(self, flags: Mapping[str, bool | None]) -> None:
@@ -265,7 +269,8 @@ class _Turn:
         session = self._session
         disabled = [uuid for uuid in self._left if flags[uuid] is False]
         if disabled:
-            await session.toggle("gateways", disabled)
+            async with self._lock:
+                await session.toggle("gateways", disabled)
         rows = await self._finder.find(session, self._left)
         for uuid in self._left:
             row = rows.get(uuid)
@@ -284,7 +289,8 @@ class _Turn:
         before = await session.status()
         disabled = [uuid for uuid in self._left if flags[uuid] is False]
         for batch in batches(disabled, BATCH):
-            await session.toggle("gateways", batch)
+            async with self._lock:
+                await session.toggle("gateways", batch)
         status = await self._rescanned()
         # One that ran before though it was disabled would be listed whatever the toggle did.
         in_doubt = [u for u in disabled if u in before.gateways or u not in status.gateways]
@@ -296,7 +302,8 @@ class _Turn:
 
     async def _rescanned(self) -> SwitchStatus:
         session = self._session
-        status = await session.rescan(self._profile)
+        async with self._lock:
+            status = await session.rescan(self._profile)
         for _ in range(CHECKS):
             if status.gateways.keys() >= set(self._left):
                 break
