@@ -22,11 +22,11 @@ from ringfence.testing.records import account
 from ringfence.testing.wait import until
 from suspender.drivers.driver import Failure, OperatorMustAct, Reading, Target
 from suspender.elements import Element
-from suspender.upkeep.drift import DriftLoop
-from suspender.upkeep.drift_calls import CallWatch
-from suspender.upkeep.look import Looker
-from suspender.upkeep.store_drift import DriftStore
-from suspender.upkeep.store_drift_calls import CallStore
+from suspender.upkeep.drift.calls import CallWatch
+from suspender.upkeep.drift.look import Looker
+from suspender.upkeep.drift.loop import DriftLoop
+from suspender.upkeep.drift.store import DriftStore
+from suspender.upkeep.drift.store_calls import CallStore
 
 UNIT = 1_000_000
 TRUNK = Element("gateway", "", "aa-bb")

@@ -18,10 +18,10 @@ from ringfence.testing.wait import until
 from suspender.drivers.fusionpbx import FusionPbxDriver
 from suspender.settings import Settings
 from suspender.store_work import WorkStore
-from suspender.upkeep.drift import DriftLoop
+from suspender.upkeep.drift.look import Looker
+from suspender.upkeep.drift.loop import DriftLoop
+from suspender.upkeep.drift.store import DriftStore
 from suspender.upkeep.inventory import InventoryLoop
-from suspender.upkeep.look import Looker
-from suspender.upkeep.store_drift import DriftStore
 from suspender.upkeep.store_inventory import InventoryStore
 from suspender.upkeep.wiring import open_upkeep
 from suspender.worker import Worker
@@ -142,6 +142,6 @@ async def test_the_service_reads_and_watches_the_servers_of_its_file(
         await until(lambda: rows.sql("select from report.drift_look where looked_at is not null"))
         stop.set()
         await asyncio.gather(*running)
-    assert [loop.name for loop in health.loops] == ["inventory", "drift", "drift-by-calls"]
+    assert {"inventory", "drift", "drift-by-calls"} <= {loop.name for loop in health.loops}
     names = await rows.sql("select name from report.inventory where kind = 'gateway' order by name")
     assert [row["name"] for row in names] == ["Trunk A", "Trunk B"]

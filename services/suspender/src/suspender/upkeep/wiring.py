@@ -13,13 +13,13 @@ from suspender.drivers import open_drivers
 from suspender.settings import Settings
 from suspender.store import SCHEMA
 from suspender.upkeep.comparison import ComparisonLoop
-from suspender.upkeep.drift import DriftLoop
-from suspender.upkeep.drift_calls import CallWatch
+from suspender.upkeep.drift.calls import CallWatch
+from suspender.upkeep.drift.look import Looker
+from suspender.upkeep.drift.loop import DriftLoop
+from suspender.upkeep.drift.store import DriftStore
+from suspender.upkeep.drift.store_calls import CallStore
 from suspender.upkeep.inventory import InventoryLoop
-from suspender.upkeep.look import Looker
 from suspender.upkeep.store_comparison import ComparisonStore
-from suspender.upkeep.store_drift import DriftStore
-from suspender.upkeep.store_drift_calls import CallStore
 from suspender.upkeep.store_inventory import InventoryStore
 
 _CONNECTIONS = 4

@@ -8,7 +8,7 @@ import structlog
 from ringfence.errors import Retry
 from ringfence.kafka.shell import UNWELL, wait_or_stop
 from ringfence.observe.health import Progress
-from suspender.upkeep.look import Looker
+from suspender.upkeep.drift.look import Looker
 from suspender.upkeep.metrics import DRIFTING
 from suspender.upkeep.per_server import PerServer
 

@@ -11,9 +11,9 @@ from ringfence.clock import Clock
 from ringfence.errors import Retry
 from suspender.drivers.driver import OperatorMustAct, PbxDriver, Reading, Target
 from suspender.elements import ServiceKey
-from suspender.upkeep.drift_alarm import Suspect
+from suspender.upkeep.drift.alarm import Suspect
+from suspender.upkeep.drift.store import DriftStore, Found
 from suspender.upkeep.metrics import DRIFT
-from suspender.upkeep.store_drift import DriftStore, Found
 
 CALL_BOUND_S = 120.0
 AT_ONCE = 500

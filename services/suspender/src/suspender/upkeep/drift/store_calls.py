@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, cast
 
 from ringfence.postgres.pool import Pool
 from suspender.store import ALARMS
-from suspender.upkeep.drift_alarm import CALL_ALARM, OutboundCall, call_alarm
+from suspender.upkeep.drift.alarm import CALL_ALARM, OutboundCall, call_alarm
 
 GRACE = timedelta(seconds=60)
 """A call that is answered so long after the cut was confirmed did not begin before the cut."""

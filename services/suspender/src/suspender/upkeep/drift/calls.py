@@ -10,10 +10,10 @@ from ringfence.kafka.shell import UNWELL, wait_or_stop
 from ringfence.observe.health import Progress
 from ringfence.pbx.emergency import is_emergency
 from suspender.elements import ServiceKey
-from suspender.upkeep.drift_alarm import OutboundCall
-from suspender.upkeep.look import Looker
+from suspender.upkeep.drift.alarm import OutboundCall
+from suspender.upkeep.drift.look import Looker
+from suspender.upkeep.drift.store_calls import CallStore
 from suspender.upkeep.per_server import PerServer
-from suspender.upkeep.store_drift_calls import CallStore
 
 LOOK_EVERY_S = 5.0
 REST_S = 30.0

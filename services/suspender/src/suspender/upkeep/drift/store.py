@@ -18,7 +18,7 @@ from suspender.store_elements import (
     situation_of,
     switch_off_again,
 )
-from suspender.upkeep.drift_alarm import (
+from suspender.upkeep.drift.alarm import (
     DRIFT_ALARM,
     HOUR,
     MANY,
