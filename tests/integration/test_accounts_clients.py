@@ -324,3 +324,40 @@ async def test_a_body_above_a_mebibyte_is_refused(door: FrontDoor) -> None:
     chunked = await door.http.put("/v1/clients/anna", content=unannounced())
     assert chunked.status_code == 413
     assert "1 MiB" in chunked.json()["error"]["expected"]
+
+
+async def test_how_a_client_is_written_to_is_entered_shown_changed_and_published(
+    door: FrontDoor,
+) -> None:
+    """The language, the copies and the custom fields of mails: additive fields of `client`."""
+    given = {
+        "language": "fr-CA",
+        "cc": ["boss@example.com"],
+        "custom_fields": {"CC Auth on File": "yes"},
+    }
+    shown = await door.client(**given)
+    assert {name: shown[name] for name in given} == given
+    answer = await door.http.patch("/v1/clients/anna", json={"language": "en"})
+    assert answer.json()["cc"] == ["boss@example.com"]
+    told = (await door.told("account.changed.v1"))[-1]["client"]
+    assert (told["language"], told["cc"], told["custom_fields"]) == (
+        "en",
+        ["boss@example.com"],
+        {"CC Auth on File": "yes"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("language", "français"),
+        ("language", "../etc"),
+        ("cc", ["a..b@example.com"]),
+        ("cc", [f"{number}@example.com" for number in range(6)]),
+    ],
+)
+async def test_what_no_mail_can_use_is_refused_when_it_is_entered(
+    door: FrontDoor, name: str, value: object
+) -> None:
+    error = await door.refused("clients/anna", {**CLIENT, name: value})
+    assert error["field"].startswith(name)

@@ -38,13 +38,20 @@ Decimal = Annotated[str, Field(pattern=r"^\d{1,12}(\.\d{1,12})?$")]
 
 
 class Client(EventData):
-    """Who the client is, as the mail templates name them (domain/billing, section 8)."""
+    """Who the client is, as the mail templates name them (domain/billing, section 8).
+
+    `language` is that of the mails, a code such as `fr`, empty for the installation's. `cc` are
+    further addresses that get each mail. `custom_fields` are the client's own, by their names.
+    """
 
     first_name: Text
     last_name: Text = ""
     company_name: Text = ""
     email: Text
     wants_mail: bool = True
+    language: Text = ""
+    cc: Annotated[tuple[Text, ...], Field(max_length=5)] = ()
+    custom_fields: dict[Text, Text] = Field(default_factory=dict, max_length=100)
 
 
 class Profile(EventData):

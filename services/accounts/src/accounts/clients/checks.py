@@ -1,5 +1,6 @@
 """What is typed for a client, checked beyond what the contract's types say."""
 
+import re
 from functools import cache
 from zoneinfo import available_timezones
 
@@ -8,6 +9,7 @@ from ringfence.events.account import Client, Profile
 from ringfence.mail_address import check_mail_address
 from ringfence.money import parse_micro
 
+_LANGUAGE = re.compile(r"([A-Za-z]{2,3}([_-][A-Za-z]{2,4})?)?", re.ASCII)
 THRESHOLD = "an amount such as 15, $15, 15.00 or 1,500, or blank to turn it off"
 
 
@@ -19,6 +21,10 @@ def check_client(client: Client, time_zone: str) -> None:
         value = getattr(client, name)
         if not value.isprintable():
             raise BadInput(name, value, "one line of text")
+    if not _LANGUAGE.fullmatch(client.language):
+        raise BadInput("language", client.language, "a code such as fr or fr-CA, or blank")
+    for address in client.cc:
+        check_mail_address(address, "cc")
     if not client.email and not client.wants_mail:
         return
     check_mail_address(client.email)

@@ -272,4 +272,17 @@ def _account(changed: AccountChanged) -> Account:
         prepaid=changed.profile.has_voip_service
         and any(service.prepaid for service in changed.services),
         time_zone=changed.time_zone,
+        language=changed.client.language,
+        cc=changed.client.cc,
+        custom_fields=_profile_fields(changed) | changed.client.custom_fields,
     )
+
+
+def _profile_fields(changed: AccountChanged) -> dict[str, str]:
+    """The fields of the client profile that WHMCS has as custom fields (domain/billing, 1)."""
+    profile = changed.profile
+    return {
+        "Has VoIP Service": "Yes" if profile.has_voip_service else "No",
+        "Manual VoIP Suspend": profile.manual_voip_suspend,
+        "VoIP Suspended": profile.voip_suspended,
+    }

@@ -71,6 +71,13 @@ class _ClientFields(Body):
         return given if limit is None else {**given, "credit_limit_micro": limit}
 
 
+Language = Annotated[Text, Field(description="of mails, such as fr; blank: the default")]
+Copies = Annotated[tuple[Text, ...], Field(max_length=5, description="get each mail too")]
+CustomFields = Annotated[
+    dict[Text, Text], Field(max_length=100, description="for mail templates, by name")
+]
+
+
 class ClientBody(_ClientFields):
     """A client, whole: what is left out becomes its default, save the two suspension fields, the
     credit limit and the opening balance.
@@ -81,6 +88,9 @@ class ClientBody(_ClientFields):
     company_name: Text = ""
     email: Text = ""
     wants_mail: YesNo = True
+    language: Language = ""
+    cc: Copies = ()
+    custom_fields: CustomFields = Field(default_factory=dict)
     currency: Currency
     time_zone: Text = "UTC"
     has_voip_service: YesNo = False
@@ -102,6 +112,9 @@ class ClientPatch(_ClientFields):
     company_name: Text | None = None
     email: Text | None = None
     wants_mail: YesNo | None = None
+    language: Language | None = None
+    cc: Copies | None = None
+    custom_fields: CustomFields | None = None
     currency: Currency | None = None
     time_zone: Text | None = None
     has_voip_service: YesNo | None = None

@@ -34,6 +34,8 @@ _NEEDED = (("first_name", "--first-name"), ("currency", "--currency"))
 @click.option("--company-name")
 @click.option("--email")
 @click.option("--wants-mail", help="yes or no")
+@click.option("--language", help="of the client's mails, such as fr; '' for the default")
+@click.option("--cc", help="addresses that get each mail too, with commas between; '' for none")
 @click.option("--currency", help="ISO 4217, such as CAD; cannot change afterwards")
 @click.option("--time-zone", help="IANA, such as America/Toronto")
 @click.option("--has-voip-service", help="yes or no")
@@ -50,6 +52,8 @@ def set_client(account: str, json_wanted: bool, **given: str | None) -> None:
     --currency CAD --has-voip-service yes --opening-balance 20.00
     """
     changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    if "cc" in changes:
+        changes["cc"] = [part.strip() for part in changes["cc"].split(",") if part.strip()]
     if any(name in changes for name in _SUSPENSION):
         changes["written_by"] = "person"
     door = front_door()

@@ -6,11 +6,11 @@ from typing import Any
 from accounts.commands.tables import show_facts, show_warnings
 
 _FACTS = (
-    "account_id", "first_name", "last_name", "company_name", "email", "wants_mail", "currency",
-    "time_zone", "has_voip_service", "mode", "leave_off", "balance", "level", "credit_limit",
-    "low_balance_threshold", "outstanding", "outstanding_as_of", "state", "would", "reason",
-    "since", "brings_back", "manual_voip_suspend", "voip_suspended", "suspension_failures",
-    "version",
+    "account_id", "first_name", "last_name", "company_name", "email", "wants_mail", "language",
+    "cc", "custom_fields", "currency", "time_zone", "has_voip_service", "mode", "leave_off",
+    "balance", "level", "credit_limit", "low_balance_threshold", "outstanding",
+    "outstanding_as_of", "state", "would", "reason", "since", "brings_back",
+    "manual_voip_suspend", "voip_suspended", "suspension_failures", "version",
 )  # fmt: skip
 
 
