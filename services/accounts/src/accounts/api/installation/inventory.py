@@ -57,6 +57,7 @@ class MissingThing(BaseModel):
     name: str
     suggestion: str
     hint: str
+    is_grave: bool = Field(description="the product has no calls, or cannot be switched off")
 
 
 class UnownedThing(BaseModel):
@@ -125,7 +126,7 @@ async def get_comparison(server_id: Id, rooms: In) -> ServerComparison:
         missing=[
             MissingThing(
                 account_id=m.account_id, product=m.service_id, kind=m.kind, tenant=m.tenant,
-                name=m.name, suggestion=m.suggestion, hint=m.hint,
+                name=m.name, suggestion=m.suggestion, hint=m.hint, is_grave=m.is_grave,
             )
             for m in found.missing
         ],

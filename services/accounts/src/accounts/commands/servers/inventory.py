@@ -151,7 +151,7 @@ def _show_missing(server_id: str, rows: Any) -> None:
         json_wanted=False,
         empty=f"All that products name is on {server_id}.",
         noun="difference",
-        detail=lambda row: f"{row['name']} is not on {server_id}{_meant(row)}",
+        detail=lambda row: f"{row['name']} is not on {server_id}{_meant(row)}{_grave(row)}",
         shrinks="product",
     )
 
@@ -162,6 +162,10 @@ def _meant(row: Any) -> str:
         hint = f" ({row['hint']})" if row["hint"] else ""
         return f"; perhaps {row['suggestion']}{hint} is meant"
     return f"; {row['hint']}" if row["hint"] else ""
+
+
+def _grave(row: Any) -> str:
+    return "; until then the product has no calls, or is never switched" if row["is_grave"] else ""
 
 
 def _show_unowned(server_id: str, rows: Any) -> None:
