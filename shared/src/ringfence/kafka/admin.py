@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError, for_code
 
 from ringfence.errors import RingfenceError
 from ringfence.topics import (
@@ -98,11 +98,21 @@ async def _until_served(bootstrap: str) -> None:
     await consumer.start()
     try:
         with _expected_refusals():
-            await asyncio.wait_for(consumer.end_offsets(partitions), _VISIBLE_BOUND_S)
+            await asyncio.wait_for(_end_offsets(consumer, partitions), _VISIBLE_BOUND_S)
     except TimeoutError:
         raise TopicsDiffer(f"partitions not served after {_VISIBLE_BOUND_S:.0f} s") from None
     finally:
         await consumer.stop()
+
+
+async def _end_offsets(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
+    """Ask all leaders, again where a slow broker lets the client's own time-out pass."""
+    while True:
+        try:
+            await consumer.end_offsets(partitions)
+            return
+        except KafkaTimeoutError:
+            await asyncio.sleep(_LOOK_EVERY_S)
 
 
 @contextmanager
