@@ -1,0 +1,114 @@
+"""Compose file, manifests and rules: what they name exists, and each service has what it needs."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+SERVICES = sorted(path.name for path in (ROOT / "services").iterdir() if path.is_dir())
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    return [document for document in yaml.safe_load_all(path.read_text()) if document]
+
+
+def compose() -> dict[str, Any]:
+    (content,) = documents(DEPLOY / "compose.yaml")
+    return content["services"]
+
+
+def targets() -> set[str]:
+    text = (DEPLOY / "images" / "Dockerfile").read_text()
+    return set(re.findall(r"^FROM \S+ AS (\S+)", text, re.MULTILINE))
+
+
+def test_each_service_has_an_image_a_container_and_a_deployment() -> None:
+    assert set(SERVICES) <= targets()
+    assert set(SERVICES) <= compose().keys()
+    base = DEPLOY / "kubernetes" / "base"
+    assert set(SERVICES) <= {path.stem for path in base.glob("*.yaml")}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_container_logs_in_as_its_service_and_sees_its_own_secret_alone(service: str) -> None:
+    found = compose()[service]
+    login = f"ringfence_{service.replace('-', '_')}_login@"
+    assert login in found["environment"]["RINGFENCE_POSTGRES_DSN"]
+    mounted = {volume.partition(":")[0] for volume in found["volumes"]}
+    assert {name for name in mounted if name.startswith("secrets-")} <= {
+        f"secrets-{service}",
+        "secrets-pbx",
+    }
+    assert found["read_only"] is True
+    assert found["cap_drop"] == ["ALL"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_deployment_runs_without_rights_and_is_probed(service: str) -> None:
+    deployment = documents(DEPLOY / "kubernetes" / "base" / f"{service}.yaml")[0]
+    pod = deployment["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["securityContext"]["allowPrivilegeEscalation"] is False
+    assert {"startupProbe", "readinessProbe", "livenessProbe", "resources"} <= container.keys()
+    secrets = [volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume]
+    assert set(secrets) <= {f"ringfence-{service}", "ringfence-pbx"}
+
+
+def test_each_alert_has_a_page_that_exists() -> None:
+    (rules,) = documents(DEPLOY / "prometheus" / "rules" / "ringfence.rules.yml")
+    alerts = [rule for group in rules["groups"] for rule in group["rules"]]
+    assert len(alerts) >= 15
+    missing = [a["alert"] for a in alerts if not (ROOT / a["annotations"]["runbook"]).is_file()]
+    assert missing == []
+
+
+def test_each_alert_asks_for_metrics_that_services_have() -> None:
+    (rules,) = documents(DEPLOY / "prometheus" / "rules" / "ringfence.rules.yml")
+    asked = {
+        name.removesuffix("_bucket").removesuffix("_total")
+        for group in rules["groups"]
+        for rule in group["rules"]
+        for name in re.findall(r"ringfence_[a-z0-9_]+", rule["expr"])
+    }
+    sources = "\n".join(
+        path.read_text()
+        for folder in ("services", "shared")
+        for path in (ROOT / folder).rglob("*.py")
+    )
+    unknown = {name for name in asked if f'"{name}' not in sources}
+    assert unknown == set()
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+def test_the_rules_fire_when_they_must_and_only_then() -> None:
+    file = DEPLOY / "prometheus" / "rules" / "ringfence.test.yml"
+    done = subprocess.run(
+        ["promtool", "test", "rules", str(file)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+@pytest.mark.parametrize("overlay", ["demo", "production"])
+def test_an_overlay_can_be_built(overlay: str, tmp_path: Path) -> None:
+    shutil.copytree(DEPLOY / "kubernetes", tmp_path / "kubernetes", dirs_exist_ok=True)
+    folder = tmp_path / "kubernetes" / "overlays" / overlay
+    (content,) = documents(folder / "kustomization.yaml")
+    for generator in content["secretGenerator"]:
+        for name in generator["files"]:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text("secret")
+    done = subprocess.run(
+        ["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    kinds = {document["kind"] for document in yaml.safe_load_all(done.stdout)}
+    assert {"Deployment", "Job", "Secret", "ConfigMap", "Service"} <= kinds
