@@ -106,6 +106,7 @@ async def test_a_gateway_that_a_person_enables_is_off_again(rows: Rows, pbx: Any
     pbx.pbx.toggle("gateways", other.uuid)  # off by a person, which is nothing of ours
     async with suspender(rows, pbx):
         await until(lambda: is_confirmed(rows))
+        await until(lambda: _are_off(rows, ["Trunk A", "Trunk B"]))
         assert not can_call(pbx)
         pbx.pbx.toggle("gateways", gateway(pbx, "Trunk A").uuid)
         assert can_call(pbx)
@@ -114,7 +115,9 @@ async def test_a_gateway_that_a_person_enables_is_off_again(rows: Rows, pbx: Any
         assert not can_call(pbx)
         await until(lambda: _are_off(rows, ["Trunk A", "Trunk B"]))
     (alarm, _) = await rows.published()
-    assert alarm.subject == f"{SERVER}/gateway/{gateway(pbx, 'Trunk A').uuid}"
+    uuid = gateway(pbx, "Trunk A").uuid
+    assert alarm.subject == f"{SERVER}/gateway/{uuid}"
+    assert f"gateway Trunk A ({uuid}) on server {SERVER} is on" in alarm.message
     assert not other.enabled
     others = await rows.sql("select kind, tenant, name from report.off_by_others")
     assert [tuple(row) for row in others] == [("gateway", other.domain, "Trunk B")]

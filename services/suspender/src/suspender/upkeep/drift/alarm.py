@@ -1,17 +1,16 @@
 """The words of the alarms about drift: pure."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from ringfence.events.account import Service
 from ringfence.money import format_micro
 from ringfence.postgres.alarms import AlarmText
 from suspender.elements import Element, ServiceKey
+from suspender.upkeep.drift.repairs import HOUR, REPAIRS_PER_HOUR
 
 DRIFT_ALARM = "drift"
 CALL_ALARM = "call-while-off"
-REPAIRS_PER_HOUR = 3
-HOUR = timedelta(hours=1)
 MANY = 20
 """More elements than this that are on at once on a server are one alarm, about the server."""
 _KINDS = {
@@ -56,27 +55,30 @@ class Suspect(NamedTuple):
     confirmed_at: datetime
 
 
-def element_words(server_id: str, element: Element) -> str:
-    """How people know an element."""
+def element_words(server_id: str, element: Element, name: str = "") -> str:
+    """How people know an element; `name` is that of a gateway, if it is known."""
     scope = f" of {element.tenant}" if element.tenant not in ("", element.name) else ""
-    return f"{_KINDS[element.way]} {element.name}{scope} on server {server_id}"
-
-
-def recent(repairs: list[datetime], now: datetime) -> list[datetime]:
-    """The repairs that count: those of the last hour."""
-    return [at for at in repairs if at > now - HOUR]
+    known = f"{name} ({element.name})" if name else element.name
+    return f"{_KINDS[element.way]} {known}{scope} on server {server_id}"
 
 
 def drift_alarm(
-    server_id: str, suspect: Suspect, repairs: list[datetime], *, repaired: bool, call: str
+    server_id: str,
+    suspect: Suspect,
+    repairs: list[datetime],
+    *,
+    repaired: bool,
+    call: str,
+    name: str,
 ) -> AlarmText:
     """The alarm `drift`; `repairs` are those of the last hour, the one of now included."""
     account_id, service_id = suspect.owner
     found = f" Found by {call}." if call else ""
     return AlarmText(
-        message=f"{element_words(server_id, suspect.element)} is on, though it was switched off for"
-        f" client {account_id}, product {service_id} ({suspect.product.name}), and read back as off"
-        f" on {suspect.confirmed_at:%Y-%m-%d at %H:%M} UTC.{found} {_done(repairs, repaired)}",
+        message=f"{element_words(server_id, suspect.element, name)} is on, though it was"
+        f" switched off for client {account_id}, product {service_id} ({suspect.product.name}),"
+        f" and read back as off on {suspect.confirmed_at:%Y-%m-%d at %H:%M} UTC.{found}"
+        f" {_done(repairs, repaired)}",
         what_to_do=f"{_PERSON} If the client may call, end what keeps him off: ringfence services"
         f" {account_id} says what it is. If not, see to it that nothing switches it on again."
         f"{'' if repaired else _BY_HAND.format(account_id, service_id)} docs/runbooks/drift.md",

@@ -20,14 +20,12 @@ from suspender.store_elements import (
 )
 from suspender.upkeep.drift.alarm import (
     DRIFT_ALARM,
-    HOUR,
     MANY,
-    REPAIRS_PER_HOUR,
     Suspect,
     drift_alarm,
     many_alarm,
-    recent,
 )
+from suspender.upkeep.drift.repairs import HOUR, repair
 
 # What a service that is due has on record, or names, is its turn's to bring off or on.
 _SUSPECTS = f"""
@@ -267,11 +265,9 @@ async def _note_one(
         server_id,
         *element,
     )
-    repairs = recent(before["repairs"], now) if before else []
-    repaired = len(repairs) < REPAIRS_PER_HOUR
+    repairs, repaired = repair(before["repairs"] if before else (), now)
     if repaired:
         await switch_off_again(connection, server_id, [element], now)
-        repairs.append(now)
     await connection.execute(
         _FOUND, server_id, *element, *suspect.owner, now, repairs, not repaired, call
     )
@@ -279,9 +275,23 @@ async def _note_one(
         subject = element_subject(server_id, element)
         if before and before["drifting"] and not before["given_up"] and not repaired:
             await ALARMS.end_alarm(connection, DRIFT_ALARM, subject, now)  # it says more now
-        text = drift_alarm(server_id, suspect, repairs, repaired=repaired, call=call)
+        name = await _name_of(connection, server_id, element)
+        text = drift_alarm(server_id, suspect, repairs, repaired=repaired, call=call, name=name)
         await ALARMS.raise_alarm(connection, DRIFT_ALARM, subject, text, now)
     return Found(element, repaired)
+
+
+async def _name_of(connection: Connection, server_id: str, element: Element) -> str:
+    """The name of a gateway by the last inventory; the others are known by their own."""
+    if element.way != "gateway":
+        return ""
+    name: str | None = await connection.fetchval(
+        "select name from suspender.inventory"
+        " where server_id = $1 and kind = 'gateway' and uuid_key = $2 limit 1",
+        server_id,
+        element.name,
+    )
+    return name or ""
 
 
 async def _end(

@@ -1,0 +1,32 @@
+"""An element is switched off again at most three times within any hour."""
+
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ringfence.testing.records import NOON
+from suspender.upkeep.drift.repairs import HOUR, REPAIRS_PER_HOUR, repair
+
+gaps = st.lists(st.integers(1, 5000).map(lambda s: timedelta(seconds=s)), max_size=60)
+
+
+@given(gaps)
+def test_no_hour_has_more_than_three_repairs_and_none_is_withheld_without_need(
+    found_after: list[timedelta],
+) -> None:
+    now, known, done = NOON, [], []
+    for gap in found_after:
+        now += gap
+        before = [at for at in done if at > now - HOUR]
+        known, repaired = repair(known, now)
+        assert repaired == (len(before) < 3)
+        done += [now] if repaired else []
+        assert known == [at for at in done if at > now - HOUR]
+        assert len(known) <= REPAIRS_PER_HOUR == 3
+
+
+def test_a_repair_of_exactly_an_hour_ago_counts_no_more() -> None:
+    repairs = [NOON, NOON + timedelta(minutes=1), NOON + timedelta(minutes=2)]
+    assert repair(repairs, NOON + HOUR - timedelta(seconds=1)) == (repairs, False)
+    assert repair(repairs, NOON + HOUR) == ([*repairs[1:], NOON + HOUR], True)
