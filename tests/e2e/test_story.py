@@ -43,7 +43,8 @@ B_LEG = "86734721-4cdd-4055-930d-6eaf14f4733f"
 
 async def test_one_clients_story_happens(town) -> None:
     await tell_story(town.stack, Console(file=io.StringIO()))
-    assert town.mails(CLIENT) == ["Low Balance Alert", "VoIP Zero Balance"]
+    told = ["Low Balance Alert", "VoIP Zero Balance", "VoIP Restored"]
+    await until(lambda: town.mails(CLIENT) == told)
 
 
 async def test_every_row_of_a_real_export_lands_in_its_class(town) -> None:

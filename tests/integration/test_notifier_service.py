@@ -49,6 +49,7 @@ async def notifier(
         "RINGFENCE_POSTGRES_DSN": database,
         "RINGFENCE_NOTIFIER_SMTP_PORT": str(smtp_port),
         "RINGFENCE_NOTIFIER_POLL_S": "0.1",
+        "RINGFENCE_NOTIFIER_LOW_INTERVAL_S": "0",
     }
     log = await asyncio.to_thread(Path(settings.pop("log", os.devnull)).open, "wb")
     process = await asyncio.create_subprocess_exec(
@@ -234,6 +235,34 @@ async def test_a_kill_between_a_mail_and_its_answer_gives_no_second_mail(
         await until(sent_the_next, timeout_s=60)
     assert str(notice["reason"]).startswith("in doubt")
     assert handler.taken == 2
+
+
+async def test_d15_a_service_that_has_to_exit_finishes_the_mail_in_hand(
+    kafka_bootstrap: str, database: str, holding: tuple[_Holding, int], tmp_path: Path
+) -> None:
+    """The events' handler fails for good while the server has a mail and owes its answer."""
+    handler, port = holding
+    account_id = f"n-{uuid4().hex[:8]}"
+    account, low = crossing_of(account_id)
+    owner = await asyncpg.connect(database)
+    log_file = tmp_path / "log"
+    try:
+        async with notifier(kafka_bootstrap, database, port, log=str(log_file)) as process:
+            await publish(
+                kafka_bootstrap, (ACCOUNT_CHANGED, account, uuid4()), (BALANCE_LOW, low, uuid4())
+            )
+            await until(lambda: handler.taken, timeout_s=60)
+            await owner.execute("revoke insert on notifier.account from ringfence_notifier")
+            newer = account.model_copy(update={"version": 2})
+            await publish(kafka_bootstrap, (ACCOUNT_CHANGED, newer, uuid4()))
+            await until(lambda: b"finishing mails" in log_file.read_bytes(), timeout_s=60)
+            assert process.returncode is None
+            handler.may_answer.set()
+            assert await asyncio.wait_for(process.wait(), 60) != 0
+    finally:
+        await owner.close()
+    assert await _states(database, account_id) == ["sent"]
+    assert handler.taken == 1
 
 
 async def _states(database: str, account_id: str) -> list[str]:

@@ -34,6 +34,8 @@ class MailsInHand:
     async def finish(self) -> None:
         """Wait until no mail is in hand; not longer than one can take."""
         self.closing = True
+        if self._count:
+            log.info("finishing mails before the process ends", mails=self._count)
         try:
             await asyncio.wait_for(self._none.wait(), self._longest_s)
         except TimeoutError:
