@@ -197,6 +197,9 @@ async def test_gateways_that_run_though_disabled_are_enabled_by_a_restore(pbx, d
     for gateway in gateways:
         pbx.pbx.toggle("gateways", gateway.uuid)
     assert all(gateway.live for gateway in gateways)
+    pbx.faults.planned = [Fault("toggle-lies", value=gateways[1].uuid)]
+    failed = failures(await outcomes_of(driver, *products, off=False))
+    assert failed.keys() == {gateways[1].uuid}
     assert failures(await outcomes_of(driver, *products, off=False)) == {}
     assert all(gateway.enabled and gateway.live for gateway in gateways)
 

@@ -179,7 +179,7 @@ def test_a_function_of_that_name_is_no_message():
 def test_the_name_in_a_gateways_form():
     html = "<input class='formfld' type='text' name='gateway' value=\"Trunk &amp; Co\">"
     assert gateway_name(html) == "Trunk & Co"
-    assert gateway_name(html.replace('Trunk &amp; Co', '')) == ""
+    assert gateway_name(html.replace("Trunk &amp; Co", "")) == ""
     assert gateway_name(page(row(0, A, "T", "True"))) is None
 
 

@@ -6,7 +6,6 @@ on 5.5 and read in the sources of 5.0 to 5.6.
 
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
 
 from ringfence.errors import Retry, RingfenceError
 from ringfence.pbx.fusionpbx_connection import (
@@ -42,9 +41,8 @@ _WHOLE = (b'"\n', b'"\r\n')
 class FusionPbxSession(ListSession):
     """One login that also exports calls and speaks to the switch; see `ListSession`."""
 
-    def __init__(self, *given: Any, **named: Any) -> None:
-        super().__init__(*given, **named)
-        self._unread = False
+    _unread = False
+    """Whether answers of the switch may be waiting for the next page."""
 
     async def export(
         self, start_epoch: int, stop_epoch: int, *, all_tenants: bool = False

@@ -138,9 +138,6 @@ class _Turn:
     def _name(self, uuid: str) -> str:
         return f"gateway {self._todo[uuid].reading.name or self._finder.name(uuid)}"
 
-    def _names(self, uuids: Iterable[str]) -> str:
-        return listed(sorted(self._name(uuid) for uuid in uuids))
-
     async def flags(self) -> dict[str, bool | None]:
         """The stored flags; None where only the switch was asked, of many that are to be off.
 
@@ -158,9 +155,11 @@ class _Turn:
                 )
             elif known is None and not (is_off and len(self._todo) > FEW):
                 unread.append(uuid)
-        if len(unread) > FEW:
-            return flags | await self._finder.flags_of_running(self._session, unread)
-        return flags | await self._read(unread)
+        running = [uuid for uuid in unread if self._todo[uuid].reading.state == "on"]
+        if len(running) <= FEW:
+            return flags | await self._read(unread)
+        flags |= await self._finder.flags_of_running(self._session, running)
+        return flags | await self._read([uuid for uuid in unread if uuid not in running])
 
     async def _read(self, uuids: Collection[str]) -> dict[str, bool | None]:
         """The stored flags of these; what has none is that gateway's failure."""
