@@ -54,7 +54,10 @@ def product(service_id="s1", **changed):
     return Service.model_validate(fields | changed)
 
 
-async def enter(database, *products, items=ITEMS, read="now()", gaps=(), error=""):
+OLD = "now() - interval '9 days'"
+
+
+async def enter(database, *products, items=ITEMS, read="now()", gaps=(), error="", changed=OLD):
     """Products of one client, and what server pbx1 was read to have."""
     connection = await asyncpg.connect(database)
     try:
@@ -64,7 +67,7 @@ async def enter(database, *products, items=ITEMS, read="now()", gaps=(), error="
         )
         await connection.executemany(
             "insert into accounts.product (service_id, account_id, fields, service, changed_by,"
-            " changed_at) values ($1, 'a1', '{}', $2, 'test', now())",
+            f" changed_at) values ($1, 'a1', '{{}}', $2, 'test', {changed})",
             [(p.service_id, p.model_dump_json()) for p in products],
         )
         await connection.executemany(
@@ -172,6 +175,13 @@ async def test_an_inventory_that_is_not_whole_or_old_is_said(run, database, how,
     assert got == state
     assert words in text
     assert do
+
+
+async def test_a_product_that_is_newer_than_the_reading_is_not_blamed(run, database):
+    await enter(database, product(tenant="new.example"), changed="now() + interval '1 s'")
+    [(state, text, do)] = state_of(await said(run, "--server", "pbx1"), "products")
+    assert (state, text) == ("warn", "1 were entered after it was last read: s1")
+    assert "ringfence server inventory pbx1 --refresh" in do
 
 
 async def test_differences_without_end_are_counted(run, database):

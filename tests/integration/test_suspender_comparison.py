@@ -156,6 +156,25 @@ async def test_an_alarm_of_a_server_that_cannot_be_compared_any_more_stays(
         await alarms_are(rows, ("s1", "raised"), ("s2", "raised"))
 
 
+async def test_of_a_product_that_is_newer_than_the_reading_another_one_decides(
+    rows: Rows, pool: Pool
+) -> None:
+    await rows.client(services=(product(tenant="new.example"),))
+    await read(rows, "101")
+    await rows.sql("update suspender.inventory_read set asked_at = '2020-01-01'")
+
+    async def is_requested() -> bool:
+        query = "select from suspender.inventory_read where requested_at is not null"
+        return bool(await rows.sql(query))
+
+    async with comparing(pool):
+        await until(is_requested, timeout_s=10)
+        assert await rows.alarms() == []
+        await rows.sql("update suspender.inventory_read set asked_at = '2100-01-01'")
+        await read(rows, "101")
+        await alarms_are(rows, ("s1", "raised"))
+
+
 async def test_very_many_are_one_alarm_about_the_server(rows: Rows, pool: Pool) -> None:
     await rows.client(services=tuple(product(f"s{n}", tenant=f"t{n}.example") for n in range(21)))
     await read(rows, "101")

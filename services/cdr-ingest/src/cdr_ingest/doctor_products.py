@@ -53,7 +53,7 @@ def examine_products(
         read = entered.reads.get(server_id, LastRead())
         if mine or read.read_at or read.error:
             found.append(_inventory(server_id, servers[server_id], entered, clock.now()))
-        found += _missing(server_id, compared, mine)
+        found += _missing(server_id, compared, mine, entered)
         found += _unowned(server_id, compared)
         found += _ways(server_id, servers[server_id], mine, routes.get(server_id))
     return found
@@ -129,9 +129,21 @@ def _inventory(server_id: str, server: AnyServer, entered: Entered, now: datetim
     return finding("warn", said, "what was not read is not compared; give the rights that it names")
 
 
-def _missing(server_id: str, compared: Comparison, mine: Sequence[Service]) -> Iterator[Finding]:
-    """What its products name and it does not have."""
+def _missing(
+    server_id: str, compared: Comparison, mine: Sequence[Service], entered: Entered
+) -> Iterator[Finding]:
+    """What its products name and it does not have.
+
+    Of a product that was entered after the reading nothing is known: what it names may be as new.
+    """
+    read_at = entered.reads.get(server_id, LastRead()).read_at
+    new = {id_ for id_, at in entered.changed_at.items() if read_at is not None and at > read_at}
     found = [m for m in compared.missing if m.server_id == server_id and m.kind != "server"]
+    if hidden := {m.service_id for m in found} & new:
+        said = f"{len(hidden)} were entered after it was last read: {_listed(sorted(hidden))}"
+        do = f"`ringfence server inventory {server_id} --refresh` reads it now; then look again"
+        yield Finding(server_id, _PRODUCTS, "warn", said, do)
+        found = [m for m in found if m.service_id not in new]
     found.sort(key=lambda missing: not missing.is_grave)
     for missing in found[:MAX_LINES]:
         said = f"{_who(missing)} names {_WORDS[missing.kind]} {missing.name}"
@@ -145,7 +157,7 @@ def _missing(server_id: str, compared: Comparison, mine: Sequence[Service]) -> I
         said = f"{len(found) - MAX_LINES} more things are named that the server does not have"
         state: State = "fail" if any(m.is_grave for m in found[MAX_LINES:]) else "warn"
         yield Finding(server_id, _PRODUCTS, state, said, _compare(server_id))
-    if mine and not found and server_id not in compared.unread:
+    if mine and not found and not hidden and server_id not in compared.unread:
         yield Finding(server_id, _PRODUCTS, "ok", f"{len(mine)}; what they name is there")
 
 

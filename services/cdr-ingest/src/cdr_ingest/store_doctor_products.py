@@ -24,13 +24,14 @@ class LastRead:
 
 @dataclass(frozen=True)
 class Entered:
-    """The products, and what each server was last read to have.
+    """The products, when each was entered as it is, and what each server was last read to have.
 
     `unknown` says why that could not be read, if it could not; `unreadable` are ids of products
     that an older version of this program does not understand.
     """
 
     products: tuple[Product, ...] = ()
+    changed_at: Mapping[str, datetime] = field(default_factory=dict)
     unreadable: tuple[str, ...] = ()
     reads: Mapping[str, LastRead] = field(default_factory=dict)
     items: Mapping[str, tuple[Found, ...]] = field(default_factory=dict)
@@ -46,7 +47,8 @@ async def look_at_products(dsn: str, timeout_s: float) -> Entered:
     try:
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             products = await connection.fetch(
-                "select account_id, service_id, service from report.product order by service_id"
+                "select account_id, service_id, service, changed_at from report.product"
+                " order by service_id"
             )
             reads = await connection.fetch(
                 "select server_id, read_at, gaps, error from report.inventory_read"
@@ -63,6 +65,7 @@ async def look_at_products(dsn: str, timeout_s: float) -> Entered:
     found, unreadable = _products(products)
     return Entered(
         products=found,
+        changed_at={row["service_id"]: row["changed_at"] for row in products},
         unreadable=unreadable,
         reads={r["server_id"]: LastRead(r["read_at"], tuple(r["gaps"]), r["error"]) for r in reads},
         items={server_id: tuple(known) for server_id, known in listed.items()},

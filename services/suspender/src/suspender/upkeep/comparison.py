@@ -7,7 +7,7 @@ there causes no error. What a server has and no product names shows by its unrat
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -20,6 +20,8 @@ from ringfence.postgres.alarms import AlarmText
 from suspender.upkeep.store_comparison import ComparisonStore, Known, products_of
 
 LOOK_EVERY_S = 5.0
+REST = timedelta(minutes=10)
+"""A server is had read again for new products at most this often."""
 MANY = 20
 """More products of one server than this are one alarm, about the server."""
 log = structlog.get_logger()
@@ -45,6 +47,7 @@ class ComparisonLoop:
         self._clock = clock
         self._progress = progress
         self._compared: dict[str, datetime] | None = None
+        self._requested: dict[str, datetime] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Compare until `stop` is set; while the database does not answer, try again."""
@@ -62,8 +65,12 @@ class ComparisonLoop:
             return
         known = await self._store.everything()
         # Many products take a while to be read: beside the loop, so that nothing waits for it.
-        alarms, undecided = await asyncio.to_thread(_decided, known, self._kinds)
-        raised = await self._store.keep_alarms(alarms, undecided, self._clock.now())
+        alarms, undecided, to_read = await asyncio.to_thread(_decided, known, self._kinds)
+        now = self._clock.now()
+        raised = await self._store.keep_alarms(alarms, undecided, now)
+        due = {s for s in to_read if s not in self._requested or now - self._requested[s] > REST}
+        await self._store.request_reads(due, now)
+        self._requested |= dict.fromkeys(due, now)
         for subject in raised:
             log.warning("product names what is not there", subject=subject)
         self._compared = read
@@ -71,8 +78,12 @@ class ComparisonLoop:
 
 def _decided(
     known: Known, kinds: Mapping[str, ServerKind]
-) -> tuple[dict[str, AlarmText], set[str]]:
-    """The alarms that are to be open, by subject, and the subjects that nothing is known of."""
+) -> tuple[dict[str, AlarmText], set[str], set[str]]:
+    """The alarms that are to be open, by subject, and the subjects that nothing is known of.
+
+    Of a product that changed after its server was asked nothing is known: what it names may be as
+    new. The last are the servers to be read again for such products.
+    """
     products = products_of(known.products)
     inventories = [
         ServerInventory(server_id, kinds[server_id], items, known.gaps.get(server_id, ()))
@@ -81,8 +92,12 @@ def _decided(
     ]
     compared = compare(products, inventories, kinds.keys() or None)
     by_server: dict[str, dict[str, list[Missing]]] = defaultdict(lambda: defaultdict(list))
-    for missing in compared.missing:
-        if missing.is_grave:
+    undecided, to_read = _undecided(products, compared.unread), set[str]()
+    for missing in (missing for missing in compared.missing if missing.is_grave):
+        if (missing.server_id, missing.account_id) in known.new:
+            undecided.add(missing.service_id)
+            to_read.add(missing.server_id)
+        else:
             by_server[missing.server_id][missing.service_id].append(missing)
     alarms: dict[str, AlarmText] = {}
     for server_id, of_products in by_server.items():
@@ -90,7 +105,7 @@ def _decided(
             alarms[f"server {server_id}"] = _many(server_id, len(of_products))
         else:
             alarms |= {service_id: _one(found) for service_id, found in of_products.items()}
-    return alarms, _undecided(products, compared.unread)
+    return alarms, undecided, to_read
 
 
 def _undecided(products: list[Product], unread: tuple[str, ...]) -> set[str]:

@@ -12,16 +12,21 @@ from ringfence.pbx.comparison import Found, Product
 from ringfence.postgres.alarms import AlarmText
 from ringfence.postgres.pool import Pool
 from suspender.store import ALARMS
+from suspender.upkeep.store_inventory import request_read
 
 PRODUCT_ALARM = "product-not-there"
 
 
 class Known(NamedTuple):
-    """What is compared: products as JSON by account, items and gaps of each server."""
+    """What is compared: products as JSON by account, items and gaps of each server.
+
+    `new`: accounts that changed after a server was asked, as (server, account).
+    """
 
     products: tuple[tuple[str, str], ...]
     items: Mapping[str, list[Found]]
     gaps: Mapping[str, list[str]]
+    new: frozenset[tuple[str, str]]
 
 
 class ComparisonStore:
@@ -47,6 +52,11 @@ class ComparisonStore:
                     " json_array_elements(profile -> 'services') as product"
                     " where profile is not null"
                 )
+                new = await connection.fetch(
+                    "select server_id, account_id from suspender.account,"
+                    " suspender.inventory_read where read_at is not null"
+                    " and (profile ->> 'changed_at')::timestamptz > asked_at"
+                )
                 reads = await connection.fetch(
                     "select server_id, gaps from suspender.inventory_read where read_at is not null"
                 )
@@ -62,7 +72,14 @@ class ComparisonStore:
             tuple((row["account_id"], row["product"]) for row in products),
             items,
             {row["server_id"]: row["gaps"] for row in reads},
+            frozenset((row["server_id"], row["account_id"]) for row in new),
         )
+
+    async def request_reads(self, server_ids: Collection[str], now: datetime) -> None:
+        """Have these servers read again soon."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            for server_id in server_ids:
+                await request_read(connection, server_id, now)
 
     async def keep_alarms(
         self, alarms: Mapping[str, AlarmText], undecided: Collection[str], now: datetime
