@@ -17,7 +17,7 @@ from notifier.form.settings import FormSettings
 from notifier.html_text import text_of
 from notifier.merge_fields import SAMPLE_ACCOUNT, SAMPLE_FUNDS, Account
 from notifier.template_files import load_catalogue
-from ringfence.unsubscribe import BadToken, make_token, read_token
+from ringfence.unsubscribe import VALID_FOR, BadToken, make_token, read_token
 
 KEY = b"a key for tests, long enough"
 NOW = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
@@ -148,6 +148,23 @@ def test_a_token_names_its_account_and_no_other_text_is_one(text: str, at: int) 
     assert re.fullmatch(r"[A-Za-z0-9._-]+", token)
     with pytest.raises(BadToken):
         read_token(text, KEY, NOW)
+
+
+def test_a_forged_a_changed_and_an_old_token_name_nobody() -> None:
+    token = make_token("anna", KEY, NOW)
+    other = make_token("otto", KEY, NOW)
+    for bad in (
+        make_token("anna", b"the key of somebody else", NOW),
+        other.partition(".")[0] + "." + token.partition(".")[2],
+        token[:-1],
+        f"{token}A",
+    ):
+        with pytest.raises(BadToken, match="not made by us"):
+            read_token(bad, KEY, NOW)
+    assert read_token(token, KEY, NOW + VALID_FOR) == "anna"
+    for late in (VALID_FOR + timedelta(seconds=1), -timedelta(days=2)):
+        with pytest.raises(BadToken, match="too old"):
+            read_token(token, KEY, NOW + late)
 
 
 @pytest.mark.parametrize(
