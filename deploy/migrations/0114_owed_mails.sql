@@ -34,7 +34,8 @@ update notifier.message set
     waits_for = case when state = 'waiting' then 'account' else '' end,
     next_attempt_at = case when state = 'waiting' then null else next_attempt_at end,
     last_error = case
-        when state = 'skipped' and last_error = '' then 'not sent' else last_error end,
+        when state in ('skipped', 'superseded') and last_error = '' then 'not sent'
+        else last_error end,
     again = shadow and state in ('skipped', 'superseded'),
     state = case state
         when 'pending' then 'waiting' when 'skipped' then 'dropped'
