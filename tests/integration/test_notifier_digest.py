@@ -78,6 +78,11 @@ async def fill(owner: "asyncpg.Connection[asyncpg.Record]") -> None:
         " confirmed, live) values ('ada', 's-1', 'pbx-1', 'fusionpbx', 'suspended', 'auto',"
         " 'suspended', true)"
     )
+    await owner.execute(
+        "insert into suspender.service (account_id, service_id, server_id, kind, wanted, mode,"
+        " would, live) values ('cem', 's-2', 'pbx-1', 'fusionpbx', 'active', 'auto',"
+        " 'suspended', false)"
+    )
     entries = [
         ("cem", 1, "top-up", 50_000_000, DUE - timedelta(hours=2)),
         ("cem", 2, "charge", -1_250_000, DUE - timedelta(hours=1)),
@@ -140,6 +145,7 @@ async def test_a_digest_says_what_is_the_case_and_what_the_day_brought(
         "- exposure ben: Ben calls <abroad>",
         "Switched off now: 1",
         "- Ada Moreau (Moreau & Daughters) (ada): -$0.04",
+        "In shadow mode, 1 client would be off: see ringfence mode.",
         "Low now: 1",
         "- Ben Ito (ben): $4.50",
         "Money (CAD)",

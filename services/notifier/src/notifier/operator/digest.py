@@ -101,6 +101,7 @@ def digest_mail(digest: DigestFacts, layout: Layout, *, zone: str, language: str
         paragraph(f"From {written(digest.since, zone)} to {written(digest.until, zone)}."),
         *_attention(digest, zone),
         *_clients("Switched off now", digest.off, language),
+        *_in_shadow(digest.would_be_off),
         *_clients("Low now", digest.low, language),
         *_money(digest.turnover, language),
         section("Mails"),
@@ -167,6 +168,14 @@ def _clients(title: str, listed: Listed, language: str) -> list[str]:
     if listed.count > len(lines):
         lines.append(f"and {listed.count - len(lines)} more: see ringfence client list")
     return [section(f"{title}: {listed.count}"), items(lines)]
+
+
+def _in_shadow(would_be_off: int) -> list[str]:
+    """Those who are not off because they are in shadow mode."""
+    if not would_be_off:
+        return []
+    are = "1 client" if would_be_off == 1 else f"{would_be_off} clients"
+    return [paragraph(f"In shadow mode, {are} would be off: see ringfence mode.")]
 
 
 def _money(turnover: Sequence[Turnover], language: str) -> list[str]:
