@@ -101,6 +101,10 @@ def test_nothing_is_suggested_that_another_product_has():
     ]
 
 
+def test_where_no_did_is_listed_at_all_none_is_missing():
+    assert missing(product(dids=("4165550100",)), items=(TENANT, *EXTENSIONS)) == []
+
+
 def test_a_did_of_another_tenant_is_said():
     items = (*ITEMS, Found("tenant", RUCKEN, RUCKEN), Found("did", RUCKEN, "+1 519 555 0100"))
     assert missing(product(dids=("5195550100",)), items=items) == [

@@ -235,6 +235,8 @@ def _ways(
     do = "say so to these clients"
     if server.kind == "fusionpbx" and tests_toll_allow is not False:
         do = "set `suspend_by` to outbound, which keeps emergency and inbound calls"
+        if tests_toll_allow is None:
+            do = f"where the outbound routes test toll_allow, {do}"
     elif server.kind == "fusionpbx":
         do = f"{do}, or add the condition ${{toll_allow}} to the outbound routes"
     yield Finding(server_id, "911", "warn", said, do)

@@ -130,7 +130,8 @@ def _missing(view: ServerView, others: Collection[ServerView]) -> Iterator[Missi
                     *ours, "extension", service.tenant, extension, near, hint,
                     is_grave=len(absent) == len(extensions),
                 )  # fmt: skip
-            for did in _absent(view, dids, view.dids[tenant], did_key):
+            # Where no DID is listed at all, calls come in by routes of another kind.
+            for did in _absent(view, dids if view.lists_dids else (), view.dids[tenant], did_key):
                 near, hint = _near_did(view, tenant, did)
                 yield Missing(*ours, "did", service.tenant, did, near, hint)
         for gateway in _absent(view, service.gateway_ids, view.gateways, folded):

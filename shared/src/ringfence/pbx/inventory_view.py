@@ -86,6 +86,11 @@ class ServerView:
         return bool(items) or not self.inventory.gaps
 
     @property
+    def lists_dids(self) -> bool:
+        """Whether the server's list of DIDs is in use."""
+        return any(self.dids.values())
+
+    @property
     def tenants_without_product(self) -> list[str]:
         """Those that are enabled and can have calls: one without telephones and DIDs has none."""
         return sorted(
