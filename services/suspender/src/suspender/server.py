@@ -1,7 +1,7 @@
 """One server while this replica has it to itself: restores beside suspensions, in batches."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import structlog
 
@@ -49,12 +49,10 @@ class ServerWorker:
         self._loose: dict[State, list[LooseRow]] = {lane: [] for lane in LANES}
         self._again = asyncio.Event()
 
-    def look_again(self, loose: Iterable[tuple[State, LooseRow]] = ()) -> None:
-        """There is something to do: services that are due, and these loose elements."""
-        for lane in LANES:
-            self._loose[lane] = []
-        for lane, row in loose:
-            self._loose[lane].append(row)
+    def look_again(self, loose: Sequence[tuple[State, LooseRow]] | None = None) -> None:
+        """Something is to be done: services are due, or these are the loose elements now."""
+        if loose is not None:
+            self._loose = {lane: [row for at, row in loose if at == lane] for lane in LANES}
         self._again.set()
 
     async def run(self) -> None:

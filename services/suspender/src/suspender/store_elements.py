@@ -31,14 +31,24 @@ _CLAIM_OFF = """(c.wanted = 'suspended' and (
     c.confirmed = 'suspended' or c.holds <> '{funds}'
     or not exists (select from suspender.brake where on_since is not null)
 ))"""
+# `offset 0` keeps the planner from turning look-ups by whole keys into joins of whole tables, which
+# it prefers while a table has grown faster than its statistics: 29 s in place of 20 ms.
 _CLAIMS = f"""
 select e.way, e.tenant, e.name, n.way = '{LISTED}' as listed, n.element = '{REST}' as rest,
     c.account_id, c.service_id, {_CLAIM_OFF} as off
 from unnest($2::text[], $3::text[], $4::text[]) as e (way, tenant, name)
-join suspender.named_element n
-    on n.server_id = $1 and n.tenant = e.tenant and n.element in (e.name, '{REST}')
-    and (n.way = e.way or (n.way = '{LISTED}' and e.way in ('extensions', 'outbound')))
-join suspender.service c on c.account_id = n.account_id and c.service_id = n.service_id
+cross join lateral (
+    values (e.way, e.name), (e.way, '{REST}'),
+        (case when e.way in ('extensions', 'outbound') then '{LISTED}' end, e.name)
+) as k (way, name)
+cross join lateral (
+    select * from suspender.named_element
+    where (server_id, way, tenant, element) = ($1, k.way, e.tenant, k.name) offset 0
+) as n
+cross join lateral (
+    select * from suspender.service
+    where (account_id, service_id) = (n.account_id, n.service_id) offset 0
+) as c
 """  # noqa: S608 - constants
 _OWNERS = """
 select s.account_id, s.service_id, s.wanted = 'suspended' as off,
@@ -56,14 +66,23 @@ RECORD_COLUMNS = (
     "o.way, o.tenant, o.element, o.account_id, o.service_id, o.was_on, o.value, o.released"
 )
 _RECORDS = f"""
-select {RECORD_COLUMNS} from suspender.switched_off o
-join unnest($2::text[], $3::text[]) as k (account_id, service_id) using (account_id, service_id)
-where o.server_id = $1
+select {RECORD_COLUMNS} from unnest($2::text[], $3::text[]) as k (account_id, service_id)
+cross join lateral (
+    select * from suspender.switched_off
+    where (account_id, service_id) = (k.account_id, k.service_id) and server_id = $1 offset 0
+) as o
 union
-select {RECORD_COLUMNS} from suspender.switched_off o
-join unnest($4::text[], $5::text[], $6::text[]) as e (way, tenant, name)
-    on o.server_id = $1 and o.way = e.way and o.tenant = e.tenant
-    and (o.element = e.name or e.name = '{REST}')
+select {RECORD_COLUMNS} from unnest($4::text[], $5::text[], $6::text[]) as e (way, tenant, name)
+cross join lateral (
+    select * from suspender.switched_off
+    where (server_id, way, tenant, element) = ($1, e.way, e.tenant, e.name) offset 0
+) as o
+union
+select {RECORD_COLUMNS} from unnest($4::text[], $5::text[], $6::text[]) as e (way, tenant, name)
+cross join lateral (
+    select * from suspender.switched_off
+    where e.name = '{REST}' and (server_id, way, tenant) = ($1, e.way, e.tenant) offset 0
+) as o
 """  # noqa: S608 - constants
 _LEFT = """not exists (
     select from suspender.named_element n
@@ -82,14 +101,10 @@ order by way, tenant, element
 on conflict (server_id, way, tenant, element) do nothing
 """
 _CHANGE_RECORD = """
-update suspender.switched_off o set
-    account_id = n.account_id, service_id = n.service_id, released = false,
-    value = case when n.was_on and not o.was_on then n.value else o.value end,
-    was_on = o.was_on or n.was_on
-from unnest(
-    $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::boolean[], $8::text[]
-) as n (way, tenant, element, account_id, service_id, was_on, value)
-where (o.server_id, o.way, o.tenant, o.element) = ($1, n.way, n.tenant, n.element)
+update suspender.switched_off set
+    account_id = $5, service_id = $6, released = false,
+    value = case when $7 and not was_on then $8 else value end, was_on = was_on or $7
+where (server_id, way, tenant, element) = ($1, $2, $3, $4)
 """
 
 
@@ -97,11 +112,9 @@ async def write_named(connection: Connection, services: Collection[ServiceState]
     """Have these services name what their products name now; departed ones name nothing."""
     if not services:
         return
-    await connection.execute(
-        "delete from suspender.named_element n using unnest($1::text[], $2::text[])"
-        " as k (account_id, service_id)"
-        " where n.account_id = k.account_id and n.service_id = k.service_id",
-        *key_columns(service.key for service in services),
+    await connection.executemany(
+        "delete from suspender.named_element where account_id = $1 and service_id = $2",
+        [service.key for service in services],
     )
     rows = [
         (*service.key, service.server_id, *element)
@@ -251,8 +264,8 @@ class ElementStore:
                 values = [(*r.element, *r.owner, r.was_on, r.value, r.adopted) for r in new]
                 await connection.execute(_RECORD, server_id, now, *columns(values))
             if changed:
-                values = [(*r.element, *r.owner, r.was_on, r.value, False) for r in sorted(changed)]
-                await connection.execute(_CHANGE_RECORD, server_id, *columns(values)[:-1])
+                rows_of = [(server_id, *r.element, *r.owner, r.was_on, r.value) for r in changed]
+                await connection.executemany(_CHANGE_RECORD, sorted(rows_of))
 
 
 class OffAt(NamedTuple):

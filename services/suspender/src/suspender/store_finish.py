@@ -19,7 +19,7 @@ from suspender.store import (
     account_of,
     service_of,
 )
-from suspender.store_elements import columns, element_columns, key_columns
+from suspender.store_elements import columns, key_columns
 from suspender.work import ConfirmedService, Due, FailedElement, FailedService, Finished, LooseRow
 
 
@@ -140,24 +140,16 @@ async def _fail(
 async def _write_records(connection: Connection, finished: Finished, now: datetime) -> None:
     """What was read back off is confirmed, what was released is on record no more."""
     server_id = finished.server_id
-    if finished.off:
-        await connection.execute(
-            "update suspender.switched_off o set confirmed_at = $2, attempts = 0, last_error = '',"
-            " failure_told = false"
-            " from unnest($3::text[], $4::text[], $5::text[]) as n (way, tenant, name)"
-            " where (o.server_id, o.way, o.tenant, o.element) = ($1, n.way, n.tenant, n.name)",
-            server_id,
-            now,
-            *element_columns(finished.off),
-        )
-    if finished.released:
-        await connection.execute(
-            "delete from suspender.switched_off o using"
-            " unnest($2::text[], $3::text[], $4::text[]) as n (way, tenant, element)"
-            " where (o.server_id, o.way, o.tenant, o.element) = ($1, n.way, n.tenant, n.element)",
-            server_id,
-            *element_columns(finished.released),
-        )
+    await connection.executemany(
+        "update suspender.switched_off set confirmed_at = $5, attempts = 0, last_error = '',"
+        " failure_told = false where (server_id, way, tenant, element) = ($1, $2, $3, $4)",
+        [(server_id, *element, now) for element in sorted(finished.off)],
+    )
+    await connection.executemany(
+        "delete from suspender.switched_off"
+        " where (server_id, way, tenant, element) = ($1, $2, $3, $4)",
+        [(server_id, *element) for element in sorted(finished.released)],
+    )
     done = {*finished.off, *finished.released}
     subjects = [announce.element_subject(server_id, element) for element in sorted(done)]
     await _end_alarms(connection, announce.ELEMENT_ALARM, subjects, now)
@@ -189,13 +181,10 @@ async def forget_failures(connection: Connection, rows: Sequence[LooseRow], now:
     for row in rows:
         by_server.setdefault(row.server_id, []).append(row.record.element)
     for server_id, elements in by_server.items():
-        await connection.execute(
-            "update suspender.switched_off o set attempts = 0, last_error = '',"
-            " failure_told = false from unnest($2::text[], $3::text[], $4::text[])"
-            " as n (way, tenant, name)"
-            " where (o.server_id, o.way, o.tenant, o.element) = ($1, n.way, n.tenant, n.name)",
-            server_id,
-            *element_columns(elements),
+        await connection.executemany(
+            "update suspender.switched_off set attempts = 0, last_error = '', failure_told = false"
+            " where (server_id, way, tenant, element) = ($1, $2, $3, $4)",
+            [(server_id, *element) for element in sorted(elements)],
         )
         subjects = [announce.element_subject(server_id, element) for element in elements]
         await _end_alarms(connection, announce.ELEMENT_ALARM, subjects, now)

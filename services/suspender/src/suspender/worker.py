@@ -86,11 +86,14 @@ class Worker:
         if now >= self._next_abandoned:
             await watch_abandoned(self._store.pool, self._drivers.keys(), self._clock.now())
             self._next_abandoned = now + _ABANDONED_EVERY_S
-        loose = await self._look_for_loose()
-        for server_id in {*await self._store.servers_with_work(), *loose}:
-            await self._serve(server_id, loose.get(server_id, []))
+        for server_id in await self._store.servers_with_work():
+            await self._serve(server_id)
+        for server_id, loose in (await self._look_for_loose()).items():
+            await self._serve(server_id, loose)
 
-    async def _serve(self, server_id: str, loose: list[tuple[State, LooseRow]]) -> None:
+    async def _serve(
+        self, server_id: str, loose: list[tuple[State, LooseRow]] | None = None
+    ) -> None:
         driver, breaker = self._drivers.get(server_id), self._breaker(server_id)
         if driver is None:
             await self._fail_without_driver(server_id)
