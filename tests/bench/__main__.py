@@ -48,6 +48,7 @@ class Plan:
     latency_ms: int
     gateway_ms: int
     bound_s: float
+    hang_up: str
 
     def has(self, *scenarios: str) -> bool:
         """Whether one of these is to be measured."""
@@ -77,6 +78,10 @@ class Plan:
 @click.option("--latency-ms", default=150, show_default=True, help="The PBX's, for each request.")
 @click.option("--gateway-ms", default=80, show_default=True, help="... for each listed gateway.")
 @click.option("--bound-s", default=900.0, show_default=True, help="A herd's row ends after this.")
+@click.option(
+    "--hang-up", type=click.Choice(["credit", "never"]), default="credit", show_default=True,
+    help="Whether the herds' calls in progress are looked for and ended.",
+)  # fmt: skip
 @click.option("--only", type=click.Choice((*RATING, *TOWN)), default=None)
 @click.option("--write/--no-write", default=True, show_default=True, help="Write RESULTS.md.")
 def bench(write: bool, **plan: Any) -> None:
@@ -123,7 +128,7 @@ async def _town(folder: Path, figures: Figures, console: Console, plan: Plan) ->
     async with Bed(town_stack(folder), console) as bed, Town(bed, console) as town:
         if plan.has("switching"):
             await switching(town, figures, SwitchingPlan(plan.samples, plan.rate, plan.costs))
-        herds = HerdPlan(plan.clients, plan.rate, plan.costs, plan.bound_s)
+        herds = HerdPlan(plan.clients, plan.rate, plan.costs, plan.bound_s, plan.hang_up)
         if plan.has("herd", "herd-gateway"):
             await herd(town, figures, herds, "gateway")
         if plan.has("herd", "herd-extensions"):

@@ -18,12 +18,16 @@ _CHUNK = 500
 
 @dataclass(frozen=True)
 class HerdPlan:
-    """How many clients, the calls a second behind them, the PBX, and when to give up."""
+    """How many clients, the calls a second behind them, the PBX, and when to give up.
+
+    `hang_up` is what each product says of calls in progress: credit or never.
+    """
 
     clients: int
     rate: int
     costs: PbxCosts
     bound_s: float
+    hang_up: str
 
 
 async def herd(
@@ -31,12 +35,16 @@ async def herd(
 ) -> None:
     """Each client has 1.00 and makes a call of 10.00; the brake is released."""
     clients = [
-        BenchClient(number, f"h{way[0]}", way=way, opening="1.00") for number in range(plan.clients)
+        BenchClient(number, f"h{way[0]}", way=way, opening="1.00", hang_up=plan.hang_up)
+        for number in range(plan.clients)
     ]
     await town.settle(clients if METERED[0].account_id in town.known else [*METERED, *clients])
     await town.slow_down(plan.costs)
     tenants = "one PBX" if way == "gateway" else f"{plan.clients:,} tenants"
-    conditions = f"{plan.clients:,} clients, {tenants}, {plan.rate:,} CDR/s behind, {plan.costs}"
+    conditions = (
+        f"{plan.clients:,} clients, {tenants}, hang up {plan.hang_up},"
+        f" {plan.rate:,} CDR/s behind, {plan.costs}"
+    )
     town.console.print(f"Herd by {way}: {conditions}…")
     metered = [client.account_id for client in METERED]
     async with Onlooker(town) as onlooker, Background(town, metered, plan.rate):

@@ -54,6 +54,7 @@ class BenchClient:
     prepaid: bool = True
     opening: str = "20.00"
     threshold: str = ""
+    hang_up: str = "credit"
 
     @property
     def account_id(self) -> str:
@@ -242,6 +243,7 @@ class Town:
                     "domain_tenant_and_main_dids": f"{client.tenant} | {client.did}",
                     "extensions": "2112",
                     "suspend_by": client.way,
+                    "hang_up": client.hang_up,
                     "gateway_ids": client.gateway if client.way == "gateway" else "",
                 },
             )
