@@ -92,8 +92,10 @@ async def test_nothing_is_changed_and_only_asked(lesnet, run):
 
 
 async def state_of(simulator):
+    """All but what counts our questions."""
     async with httpx.AsyncClient() as client:
-        return (await client.get(f"{simulator.url}/_sim/state")).json()
+        state = (await client.get(f"{simulator.url}/_sim/state")).json()
+    return {k: v for k, v in state.items() if k not in ("requests", "busiest")}
 
 
 async def test_no_key_is_shown_and_a_wrong_one_is_told(lesnet, run, monkeypatch):

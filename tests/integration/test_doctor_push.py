@@ -180,7 +180,7 @@ async def test_without_a_database_the_last_post_can_not_be_told(run, monkeypatch
     monkeypatch.setenv("RINGFENCE_POSTGRES_DSN", f"postgresql://me:pa55@127.0.0.1:{free_port()}/x")
     found = await examined(run, "pbx1", fusionpbx())
     assert found["last posted call"]["state"] == "warn"
-    assert "can not be read (ConnectionRefusedError)" in found["last posted call"]["said"]
+    assert "cannot be read (ConnectionRefusedError)" in found["last posted call"]["said"]
     assert "pa55" not in found.output
     monkeypatch.delenv("RINGFENCE_POSTGRES_DSN")
     monkeypatch.chdir(tmp_path)
