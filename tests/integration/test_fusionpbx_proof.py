@@ -285,6 +285,24 @@ async def test_killgw_comes_before_the_toggle_and_lists_are_narrowed(monkeypatch
         await switch.aclose()
 
 
+async def test_half_a_page_proves_nothing(monkeypatch):
+    """What the switch still runs is listed in the half that is missing."""
+    async with simulated(monkeypatch) as pbx:
+        for number in range(30):
+            last = pbx.pbx.add_gateway(Gateway(f"Many {number:02d}", domain=MCON))
+        monkeypatch.setattr(pbx.pbx, "kill_gateway", lambda *_: None)
+        switch = FusionPbxDriver("pbx-1", server_of(pbx.url), clock=CLOCK)
+        service = replace_ids(service_of(pbx, "gateway"), last.uuid)
+        pbx.faults.planned = [Fault("cut-quiet", STATUS, times=99)]
+        with pytest.raises(Retry, match="SIP status broke off"):
+            await suspend(switch, service)
+        assert last.live
+        pbx.faults.planned = [Fault("cut-quiet", "/app/extensions")]
+        with pytest.raises(Retry, match="the list of extensions broke off"):
+            await switch.extensions_of(MCON)
+        await switch.aclose()
+
+
 def noted(owner, method, seen, monkeypatch):
     real = getattr(owner, method)
 
