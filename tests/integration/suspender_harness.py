@@ -244,6 +244,7 @@ class Office:
             yield
         finally:
             stop.set()
+            self.panel.gate.set()
             await asyncio.gather(*running)
 
     async def until_done(self, *server_ids: str) -> None:
