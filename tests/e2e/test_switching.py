@@ -136,12 +136,12 @@ class Switching(RuleBasedStateMachine):
         account = self.accounts[who]
         if not account.products:
             return
-        sample = next(iter(account.products.values())).sample
+        product = next(iter(account.products.values()))
         self.town.pbx(
             "calls",
             {
-                "domain_name": sample.tenant,
-                "extension": sample.extensions[0],
+                "domain_name": product.sample.tenant,
+                "extension": product.extensions[0],
                 "direction": "outbound",
                 "destination_number": "01188165501000",
                 "billsec": minutes * 60,

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from collections import Counter
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -180,3 +181,15 @@ def evidence_in(outcomes):
         if isinstance(outcome, Exception):
             raise outcome
     return "\n".join(outcome.evidence for outcome in outcomes.values())
+
+
+def requests_to(pbx, monkeypatch):
+    """How often each page is asked for from now on."""
+    seen, real = Counter(), pbx.faults.take
+
+    def noting(path):
+        seen[path] += 1
+        return real(path)
+
+    monkeypatch.setattr(pbx.faults, "take", noting)
+    return seen

@@ -1,7 +1,9 @@
 """Live calls of a product's extensions are ended, but no emergency call and nobody else's."""
 
+import asyncio
+
 import pytest
-from fusionpbx_harness import MCON, RUCKEN, server_of, service_of, simulated
+from fusionpbx_harness import MCON, RUCKEN, requests_to, server_of, service_of, simulated
 
 from ringfence.errors import Retry
 from ringfence.testing.clock import FixedClock
@@ -59,6 +61,15 @@ async def test_other_tenants_and_other_extensions_talk_on(pbx, driver):
     assert set(theirs) == set(pbx.pbx.live)
     await driver.hang_up(service_of(pbx, tenant=RUCKEN.upper()), {"2112"})
     assert list(pbx.pbx.live) == theirs[1:]
+
+
+async def test_many_who_ask_at_once_share_what_is_read(pbx, driver, monkeypatch):
+    """A herd is cut in batches: a page for each of its clients would hold up the next batch."""
+    ours = begin(pbx, "14165550100")
+    seen = requests_to(pbx, monkeypatch)
+    await asyncio.gather(*(driver.hang_up(service_of(pbx), {f"{n}"}) for n in range(2100, 2300)))
+    assert ours not in pbx.pbx.live
+    assert sum(count for path, count in seen.items() if path.startswith(LIST)) <= 4
 
 
 @pytest.mark.parametrize("number", ["911", "+911", "9911", "9-911", "112", "999", "000", "933"])

@@ -1,6 +1,5 @@
 """Very many elements of one FusionPBX at once: few requests, and each element for itself."""
 
-from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
@@ -8,6 +7,7 @@ from fusionpbx_harness import (
     MCON,
     outcomes_of,
     readings_of,
+    requests_to,
     restore,
     server_of,
     service_of,
@@ -39,18 +39,6 @@ async def driver(pbx):
     driver = FusionPbxDriver("pbx-1", server_of(pbx.url), clock=CLOCK)
     yield driver
     await driver.aclose()
-
-
-def requests_to(pbx, monkeypatch):
-    """How often each page is asked for from now on."""
-    seen, real = Counter(), pbx.faults.take
-
-    def noting(path):
-        seen[path] += 1
-        return real(path)
-
-    monkeypatch.setattr(pbx.faults, "take", noting)
-    return seen
 
 
 def trunks(pbx, count):

@@ -50,7 +50,6 @@ def call(uuid, domain, number, caller, destination, app="", name="Ada"):
 def test_the_legs_of_live_calls():
     found = read_calls(table(CALLS, call(A.upper(), "A.example.com", "101", "101", "14165550100")))
     (leg,) = found.channels
-    assert found.has_domains
     assert (leg.uuid, leg.domain, leg.number) == (A, "a.example.com", "101")
     assert (leg.cid_number, leg.destination) == ("101", "14165550100")
     assert not leg.is_emergency

@@ -11,6 +11,7 @@ from ringfence.pbx.emergency import is_emergency, names_emergency
 from ringfence.pbx.fusionpbx_pages import PageRow, headings_of, rows_of
 
 CALLS = "/app/calls_active/calls_active_inc.php"
+FRAME = "/app/calls_active/calls_active.php"
 HANG_UP = "/app/basic_operator_panel/exec.php"
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _HEADINGS = {
@@ -46,10 +47,9 @@ class Channel:
 
 @dataclass(frozen=True)
 class CallsPage:
-    """The live legs. `has_domains`: all tenants are shown, each with its domain."""
+    """The live legs."""
 
     channels: tuple[Channel, ...]
-    has_domains: bool
 
 
 def read_calls(html: str) -> CallsPage | None:
@@ -58,7 +58,14 @@ def read_calls(html: str) -> CallsPage | None:
     if not {"number", "destination"} <= set(headings):
         return None
     rows = rows_of(html, "calls")
-    return CallsPage(tuple(_channel(row) for row in rows), "domain" in headings)
+    return CallsPage(tuple(_channel(row) for row in rows))
+
+
+def offers_all_tenants(html: str) -> bool:
+    """Whether the page round the list offers the calls of all tenants, as it does to who may see
+    them. The list itself looks alike with and without that right. [inferred]
+    """
+    return "calls_active.php?show=all" in html
 
 
 def _channel(row: PageRow) -> Channel:

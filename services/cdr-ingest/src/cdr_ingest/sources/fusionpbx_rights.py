@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 from cdr_ingest.sources.finding import Finding, State
 from ringfence.errors import Retry
 from ringfence.pbx.fusionpbx import FusionPbxSession, Kind, ListedRow, Refused
-from ringfence.pbx.fusionpbx_calls import CALLS, read_calls
+from ringfence.pbx.fusionpbx_calls import CALLS, FRAME, offers_all_tenants, read_calls
 from ringfence.pbx.fusionpbx_connection import Answer
 from ringfence.pbx.fusionpbx_form import read_form
 from ringfence.pbx.fusionpbx_routes import (
@@ -110,8 +110,13 @@ class FusionPbxRights:
         page = read_calls(answer.text)
         if page is None:
             raise self._no_page("the page of active calls", answer)
-        if self._is_all and not page.has_domains:
-            raise Refused(f"{self._session.name}: the calls of other tenants are not shown")
+        if self._is_all:
+            frame = await self._session.page("GET", FRAME)
+            if not offers_all_tenants(frame.text):
+                raise Refused(
+                    f"{self._session.name}: the calls of other tenants are not shown: give the"
+                    " key's user call_active_all"
+                )
         return f"{len(page.channels)} legs of calls are shown"
 
     async def _form(self, row: ListedRow) -> str:

@@ -18,7 +18,7 @@ async def reapply(command: Command) -> Answer:
     if not account.live:
         raise Refusal(
             f"client {account.account_id} is in shadow: nothing is switched for him; put him into"
-            f" live mode first (ringfence mode live {account.account_id})"
+            f" live mode first (ringfence mode live --clients {account.account_id})"
         )
     if service.would == "leave":
         raise Refusal(

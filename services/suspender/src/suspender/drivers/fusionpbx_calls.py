@@ -11,7 +11,15 @@ from contextlib import suppress
 from ringfence.errors import Retry
 from ringfence.events.account import Service
 from ringfence.pbx.fusionpbx import FusionPbxSession, Refused
-from ringfence.pbx.fusionpbx_calls import CALLS, HANG_UP, CallsPage, Channel, read_calls
+from ringfence.pbx.fusionpbx_calls import (
+    CALLS,
+    FRAME,
+    HANG_UP,
+    CallsPage,
+    Channel,
+    offers_all_tenants,
+    read_calls,
+)
 from suspender.drivers.driver import HungUp, OperatorMustAct
 from suspender.drivers.fusionpbx_sessions import Sessions
 from suspender.drivers.fusionpbx_words import listed
@@ -27,32 +35,41 @@ class Calls:
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
+        self._pages: dict[FusionPbxSession, _SharedPage] = {}
 
     async def hang_up(self, product: Service, extensions: Collection[str]) -> HungUp:
-        """See `PbxDriver.hang_up`."""
+        """See `PbxDriver.hang_up`. Those who ask at once share one reading of the page."""
         tenant = product.tenant.lower()
         if not extensions:
             return HungUp()
-        async with self._sessions.within(tenant) as session:
-            ours = [
-                channel
-                for channel in (await _page(session, tenant)).channels
-                if channel.domain in ("", tenant) and channel.number in extensions
-            ]
-            ending = [channel for channel in ours if not channel.is_emergency]
-            if any(not channel.uuid for channel in ending):
-                raise OperatorMustAct(
-                    f"{session.name}: the page of active calls shows no uuids: give the key's user "
-                    "call_active_hangup"
-                )
-            for channel in ending:
-                await _end(session, channel)
-            if ending:
-                await _see_gone(session, tenant, ending)
-        return HungUp(
-            ended=tuple(map(_words, ending)),
-            spared=tuple(_words(channel) for channel in ours if channel.is_emergency),
+        session = self._sessions.own(tenant)
+        page = self._pages.setdefault(session, _SharedPage(session))
+        if not self._sessions.server.all_tenants or await page.shows_all_tenants():
+            return await _hang_up(page, tenant, extensions)
+        async with self._sessions.within(tenant) as inside:
+            return await _hang_up(_SharedPage(inside), tenant, extensions)
+
+
+async def _hang_up(page: "_SharedPage", tenant: str, extensions: Collection[str]) -> HungUp:
+    ours = [
+        channel
+        for channel in (await page.read()).channels
+        if channel.domain in ("", tenant) and channel.number in extensions
+    ]
+    ending = [channel for channel in ours if not channel.is_emergency]
+    if any(not channel.uuid for channel in ending):
+        raise OperatorMustAct(
+            f"{page.session.name}: the page of active calls shows no uuids: give the key's user "
+            "call_active_hangup"
         )
+    for channel in ending:
+        await _end(page.session, channel)
+    if ending:
+        await _see_gone(page, ending)
+    return HungUp(
+        ended=tuple(map(_words, ending)),
+        spared=tuple(_words(channel) for channel in ours if channel.is_emergency),
+    )
 
 
 def _words(channel: Channel) -> str:
@@ -62,7 +79,45 @@ def _words(channel: Channel) -> str:
     return f"{channel.number} -> {other or 'unknown'}"
 
 
-async def _page(session: FusionPbxSession, tenant: str) -> CallsPage:
+class _SharedPage:
+    """The page of active calls: it holds all calls, so one reading serves all that wait for it."""
+
+    def __init__(self, session: FusionPbxSession) -> None:
+        self.session = session
+        self._lock = asyncio.Lock()
+        self._next: asyncio.Task[CallsPage] | None = None
+        self._shows_all: asyncio.Task[bool] | None = None
+
+    async def shows_all_tenants(self) -> bool:
+        """Whether the key may see the calls of all tenants. Once it may, that is remembered."""
+        if self._shows_all is None:
+            self._shows_all = asyncio.create_task(self._ask_for_all())
+        asked = self._shows_all
+        shows_all = False
+        try:
+            shows_all = await asyncio.shield(asked)
+        finally:
+            if not shows_all and self._shows_all is asked:
+                self._shows_all = None
+        return shows_all
+
+    async def _ask_for_all(self) -> bool:
+        answer = await self.session.page("GET", FRAME)
+        return not answer.denied and offers_all_tenants(answer.text)
+
+    async def read(self) -> CallsPage:
+        """A reading that begins after this was called."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._read())
+        return await asyncio.shield(self._next)
+
+    async def _read(self) -> CallsPage:
+        async with self._lock:
+            self._next = None  # who asks from now on is owed a later reading
+            return await _page(self.session)
+
+
+async def _page(session: FusionPbxSession) -> CallsPage:
     """The live legs. An empty list is believed when the switch is seen to be there."""
     answer = await session.page("GET", CALLS, {"show": "all"})
     if answer.denied:
@@ -86,13 +141,13 @@ async def _end(session: FusionPbxSession, channel: Channel) -> None:
         raise session.unexpected("uuid_kill", answer)
 
 
-async def _see_gone(session: FusionPbxSession, tenant: str, ending: Collection[Channel]) -> None:
+async def _see_gone(page: _SharedPage, ending: Collection[Channel]) -> None:
     left = {channel.uuid: channel for channel in ending}
     for _ in range(CHECKS):
-        present = {channel.uuid for channel in (await _page(session, tenant)).channels}
+        present = {channel.uuid for channel in (await page.read()).channels}
         left = {uuid: channel for uuid, channel in left.items() if uuid in present}
         if not left:
             return
         await asyncio.sleep(PAUSE_S)
     names = listed(_words(channel) for channel in left.values())
-    raise Retry(f"{session.name}: calls go on after being ended: {names}")
+    raise Retry(f"{page.session.name}: calls go on after being ended: {names}")

@@ -19,11 +19,23 @@ class CallPages:
         self._logins = logins
 
     def routes(self) -> list[web.RouteDef]:
-        """Both pages."""
+        """All three pages."""
         return [
+            web.get("/app/calls_active/calls_active.php", self.frame),
             web.get("/app/calls_active/calls_active_inc.php", self.list),
             web.get("/app/basic_operator_panel/exec.php", self.execute),
         ]
+
+    async def frame(self, request: web.Request) -> web.Response:
+        """What the list is shown in; who may see the calls of all tenants has a button for it."""
+        if answer := self._logins.guard(request, dict(request.query), "call_active_view"):
+            return answer
+        show_all = (
+            "<button type='button' onclick=\"window.location='calls_active.php?show=all'\">"
+            "<span>Show All</span></button>\n"
+        )
+        may = request[SESSION].may("call_active_all")
+        return page(f"<div id='ajax_response'></div>\n{show_all if may else ''}")
 
     async def list(self, request: web.Request) -> web.Response:
         """The channels of the session's domain, or with `show=all` and its right, of all.
