@@ -92,7 +92,7 @@ async def test_reapply_in_shadow_is_refused_with_what_to_do(office: Office) -> N
     await office.profile(mode="shadow")
     state, words = await last_answer(office, "service.reapply", **SERVICE)
     assert state == "refused"
-    assert "ringfence mode live 1001" in words
+    assert "ringfence mode live --clients 1001" in words
     assert await office.settled()
 
 
