@@ -28,6 +28,7 @@ create table suspender.inventory_read (
     requested_at timestamptz,
     next_at timestamptz not null,
     gaps text[] not null default '{}',
+    tests_toll_allow boolean,
     error text not null default '',
     failures int not null default 0
 );
@@ -97,7 +98,7 @@ select server_id, kind, tenant, name, uuid, label, enabled, leads_to, read_at
 from suspender.inventory;
 
 create view report.inventory_read as
-select server_id, asked_at, read_at, gaps, error
+select server_id, asked_at, read_at, gaps, error, tests_toll_allow
 from suspender.inventory_read;
 
 -- What is off on the servers and would be taken as switched off by us when its client, who was off

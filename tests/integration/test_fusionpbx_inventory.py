@@ -7,7 +7,7 @@ from ringfence.errors import Retry
 from ringfence.testing.clock import FixedClock
 from ringfence_simulators.fusionpbx.faults import Fault
 from ringfence_simulators.fusionpbx.model import Gateway
-from ringfence_simulators.fusionpbx.things import Destination
+from ringfence_simulators.fusionpbx.things import Destination, Route
 from suspender.drivers.driver import Item
 from suspender.drivers.fusionpbx import FusionPbxDriver
 
@@ -100,6 +100,29 @@ async def test_what_a_missing_right_hides_is_a_gap_that_names_it(pbx, right, kin
     found = await inventory(pbx)
     assert of(found, kind) == []
     assert any(right in gap for gap in found.gaps)
+
+
+@pytest.mark.parametrize(
+    ("routes", "tested"),
+    [
+        ([Route("Out", toll_allow="domestic"), Route("Old", enabled=False)], True),
+        ([Route("Out", toll_allow="domestic"), Route("Other")], False),
+        ([], None),
+    ],
+)
+async def test_whether_the_routes_test_toll_allow_is_known(pbx, routes, tested):
+    for route in routes:
+        pbx.pbx.add_route(route)
+    found = await inventory(pbx)
+    assert (found.tests_toll_allow, found.gaps) == (tested, ())
+
+
+async def test_routes_that_are_hidden_are_a_gap(pbx):
+    pbx.pbx.add_route(Route("Out", toll_allow="domestic"))
+    pbx.pbx.users[0].without.append("outbound_route_view")
+    found = await inventory(pbx)
+    assert found.tests_toll_allow is None
+    assert "outbound routes not read: the key's user needs outbound_route_view" in found.gaps[0]
 
 
 async def test_each_tenant_by_its_own_key(pbx):

@@ -137,6 +137,10 @@ async def test_differences_are_shown_both_ways_and_products_proposed(desk: Desk)
     assert '--field domain_tenant_and_main_dids="new.example.com | 4165550100"' in proposed
     assert '--field extensions="200"' in proposed
     assert [each["product"] for each in await desk.json(server, "propose", "wat5")] == ["new"]
+    assert '--field suspend_by="extensions"' in proposed
+    await desk.door.database.execute("update suspender.inventory_read set tests_toll_allow = true")
+    proposed = (await desk.run(server, "propose", "wat5")).stdout
+    assert '--field suspend_by="outbound"' in proposed
 
 
 async def test_nothing_differs_is_said(desk: Desk) -> None:

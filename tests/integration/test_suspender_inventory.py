@@ -111,7 +111,7 @@ async def ask(pool: Pool, server_id: str = "pbx1") -> str:
 
 async def test_a_server_is_listed_as_it_is(rows: Rows) -> None:
     server = Listed()
-    server.list = Inventory(LIST.items, ("tenant b: the key may not see it",))
+    server.list = Inventory(LIST.items, ("tenant b: the key may not see it",), True)
     async with reading(rows.pool, pbx1=server):
         await until(lambda: was_read(rows))
         await until(lambda: age() is not None)
@@ -132,6 +132,7 @@ async def test_a_server_is_listed_as_it_is(rows: Rows) -> None:
     found = await state(rows)
     assert found is not None
     assert found["gaps"] == ["tenant b: the key may not see it"]
+    assert found["tests_toll_allow"] is True
     assert found["error"] == ""
     assert found["asked_at"] <= found["read_at"]
 

@@ -5,10 +5,12 @@ wizard for outbound routes writes them]. Without one, emptying toll_allow stops 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ringfence.pbx.emergency import names_emergency
+from ringfence.pbx.fusionpbx import FusionPbxSession
+from ringfence.pbx.fusionpbx_connection import Answer
 from ringfence.pbx.fusionpbx_form import Form, read_form
 from ringfence.pbx.fusionpbx_pages import headings_of, rows_of
 
@@ -16,6 +18,9 @@ DIALPLANS = "/app/dialplans/dialplans.php"
 DIALPLAN = "/app/dialplans/dialplan_edit.php"
 OUTBOUND = "8c914ec3-9fc0-8ab5-4cda-6c9288bdc9a3"
 """The `app_uuid` by which the list of dialplans shows outbound routes alone."""
+
+MAX_ROUTES = 10
+"""So many outbound routes are looked at."""
 
 TOLL_ALLOW = "${toll_allow}"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -88,3 +93,37 @@ def _xml_conditions(form: Form) -> Iterator[tuple[str, str]]:
     for inside in _XML_CONDITION.findall(control.value if control else ""):
         given = dict(_XML_FIELD.findall(inside))
         yield given.get("field", ""), given.get("expression", "")
+
+
+async def outbound_routes(
+    session: FusionPbxSession, *, all_tenants: bool
+) -> list[tuple[ListedRoute, Route]]:
+    """The outbound routes that may be enabled, each with what its page shows: the first few.
+
+    Raises Refused where the key's user may not see them, Retry when the server does not answer.
+    """
+    given = {"app_uuid": OUTBOUND, **({"show": "all"} if all_tenants else {})}
+    answer = await session.page("GET", DIALPLANS, given)
+    listed = read_routes(answer.text)
+    if listed is None:
+        raise _no_page(session, "the list of outbound routes", answer)
+    found = []
+    for route in [route for route in listed if route.enabled is not False][:MAX_ROUTES]:
+        answer = await session.page("GET", DIALPLAN, {"id": route.uuid, "app_uuid": OUTBOUND})
+        read = read_route(answer.text)
+        if read is None:
+            raise _no_page(session, "the page of an outbound route", answer)
+        found.append((route, read))
+    return found
+
+
+def all_test_toll_allow(routes: Sequence[tuple[ListedRoute, Route]]) -> bool | None:
+    """Whether emptying toll_allow stops every call out but emergency calls; None: no route."""
+    calling = [route for _, route in routes if not route.is_emergency]
+    return all(route.tests_toll_allow for route in calling) if calling else None
+
+
+def _no_page(session: FusionPbxSession, what: str, answer: Answer) -> Exception:
+    if answer.denied or answer.redirects:
+        return session.refused(f"does not show {what} to the key's user")
+    return session.unexpected(what, answer)

@@ -1,7 +1,7 @@
 """What servers have, as the suspender read it last: SQL."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from accounts.paging import decode_cursor, page, read_text
 from ringfence.pbx.inventory_view import Found
@@ -9,6 +9,13 @@ from ringfence.postgres.pool import Pool
 
 _NEVER: dict[str, Any] = {"asked_at": None, "read_at": None, "gaps": [], "error": ""}
 _PLACE = ("kind", "tenant", "name", "uuid")
+
+
+class Reading(NamedTuple):
+    """What could not be read of a server, and whether its outbound routes test toll_allow."""
+
+    gaps: list[str]
+    tests_toll_allow: bool | None
 
 
 class InventoryStore:
@@ -25,12 +32,13 @@ class InventoryStore:
         )
         return dict(row) if row else dict(_NEVER)
 
-    async def read_servers(self) -> dict[str, list[str]]:
-        """The servers whose inventory is known, each with what could not be read of it."""
+    async def read_servers(self) -> dict[str, Reading]:
+        """The servers whose inventory is known, each with what its reading says of the whole."""
         rows = await self._pool.fetch(
-            "select server_id, gaps from report.inventory_read where read_at is not null"
+            "select server_id, gaps, tests_toll_allow from report.inventory_read"
+            " where read_at is not null"
         )
-        return {row["server_id"]: row["gaps"] for row in rows}
+        return {row["server_id"]: Reading(row["gaps"], row["tests_toll_allow"]) for row in rows}
 
     async def items(
         self, server_id: str, kind: str | None, not_ours: bool, cursor: str | None, limit: int

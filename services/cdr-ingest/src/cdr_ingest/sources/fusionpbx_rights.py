@@ -12,19 +12,9 @@ from ringfence.pbx.fusionpbx import FusionPbxSession, Kind, ListedRow, Refused
 from ringfence.pbx.fusionpbx_calls import CALLS, FRAME, offers_all_tenants, read_calls
 from ringfence.pbx.fusionpbx_connection import Answer
 from ringfence.pbx.fusionpbx_form import read_form
-from ringfence.pbx.fusionpbx_routes import (
-    DIALPLAN,
-    DIALPLANS,
-    OUTBOUND,
-    ListedRoute,
-    Route,
-    read_route,
-    read_routes,
-)
+from ringfence.pbx.fusionpbx_routes import ListedRoute, Route, outbound_routes
 
 EXTENSION = "/app/extensions/extension_edit.php"
-MAX_ROUTES = 10
-"""So many outbound routes are looked at."""
 
 _RIGHTS = {
     "extensions": "extension_view, extension_edit, extension_all",
@@ -147,28 +137,11 @@ class FusionPbxRights:
         seen: list[tuple[ListedRoute, Route]] = []
 
         async def look() -> str:
-            seen.extend(await self._read_routes())
+            seen.extend(await outbound_routes(self._session, all_tenants=self._is_all))
             return ""
 
         failed = await self._right("outbound routes", look)
         return failed if failed.state != "ok" else self._verdict(seen)
-
-    async def _read_routes(self) -> list[tuple[ListedRoute, Route]]:
-        everything = {"show": "all"} if self._is_all else {}
-        given = {"app_uuid": OUTBOUND, **everything}
-        answer = await self._session.page("GET", DIALPLANS, given)
-        listed = read_routes(answer.text)
-        if listed is None:
-            raise self._no_page("the list of outbound routes", answer)
-        found = []
-        for route in [route for route in listed if route.enabled is not False][:MAX_ROUTES]:
-            given = {"id": route.uuid, "app_uuid": OUTBOUND}
-            answer = await self._session.page("GET", DIALPLAN, given)
-            read = read_route(answer.text)
-            if read is None:
-                raise self._no_page("the page of an outbound route", answer)
-            found.append((route, read))
-        return found
 
     def _verdict(self, seen: list[tuple[ListedRoute, Route]]) -> Finding:
         testing = [listed.name for listed, route in seen if route.tests_toll_allow]

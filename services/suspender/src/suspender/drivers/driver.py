@@ -1,7 +1,7 @@
 """What the driver of every kind of PBX can do: read elements, switch them, say what it saw."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from ringfence.errors import Retry, RingfenceError
@@ -87,10 +87,15 @@ class Item:
 
 @dataclass(frozen=True)
 class Inventory:
-    """All that could be read of a server; `gaps` says in words what could not, and why."""
+    """All that could be read of a server; `gaps` says in words what could not, and why.
+
+    `tests_toll_allow`: whether all its outbound routes heed an extension's right to call out, so
+    that products can be suspended by `outbound`; None: not known.
+    """
 
     items: tuple[Item, ...] = ()
-    gaps: tuple[str, ...] = field(default=())
+    gaps: tuple[str, ...] = ()
+    tests_toll_allow: bool | None = None
 
 
 class PbxDriver(Protocol):

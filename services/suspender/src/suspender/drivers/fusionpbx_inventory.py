@@ -14,6 +14,7 @@ from ringfence.pbx.fusionpbx import FusionPbxSession, Kind, ListedRow, Refused
 from ringfence.pbx.fusionpbx_destinations import Did, did_of, first_extension
 from ringfence.pbx.fusionpbx_download import DESTINATION_COLUMNS, DESTINATIONS, download
 from ringfence.pbx.fusionpbx_lists import MAX_PAGES
+from ringfence.pbx.fusionpbx_routes import all_test_toll_allow, outbound_routes
 from suspender.drivers.driver import Inventory, Item
 from suspender.drivers.fusionpbx_sessions import Sessions
 
@@ -51,7 +52,8 @@ class InventoryReader:
         dids = _dids(await _rows(session, "destinations", gaps, known=names))
         items += await self._with_ends(dids, gaps)
         items += [_gateway(row) for row in await _rows(session, "gateways", gaps, known=names)]
-        return Inventory(tuple(items), tuple(gaps))
+        tested = await _tests_toll_allow(session, gaps)
+        return Inventory(tuple(items), tuple(gaps), tested)
 
     async def _of_tenants(self, tenants: Collection[str]) -> Inventory:
         """Each tenant by its own key, which sees what is its own."""
@@ -93,6 +95,17 @@ class InventoryReader:
             return None
         actions = {row["destination_uuid"].lower(): row["destination_actions"] for row in rows}
         return {uuid: first_extension(stored) for uuid, stored in actions.items()}
+
+
+async def _tests_toll_allow(session: FusionPbxSession, gaps: list[str]) -> bool | None:
+    try:
+        return all_test_toll_allow(await outbound_routes(session, all_tenants=True))
+    except Refused as error:
+        gaps.append(
+            "outbound routes not read: the key's user needs outbound_route_view and dialplan_edit"
+            f" ({error})"
+        )
+        return None
 
 
 async def _rows(

@@ -91,7 +91,7 @@ class InventoryStore:
             # The row's lock keeps apart two processes that replace the same list.
             await connection.execute(
                 "update suspender.inventory_read set asked_at = $2, read_at = $3::timestamptz,"
-                " error = '', failures = 0, gaps = $5,"
+                " error = '', failures = 0, gaps = $5, tests_toll_allow = $6,"
                 " next_at = case when requested_at > begun_at"
                 " then $3::timestamptz else $4::timestamptz end"
                 " where server_id = $1",
@@ -100,6 +100,7 @@ class InventoryStore:
                 now,
                 next_at,
                 [_text(gap, 1000) for gap in inventory.gaps],
+                inventory.tests_toll_allow,
             )
             await connection.execute(
                 "delete from suspender.inventory where server_id = $1", server_id

@@ -153,7 +153,7 @@ async def _compared(rooms: Rooms, server: KnownServer) -> Comparison:
     tenants = await rooms.inventory.tenants_of(others)
     inventories = [
         ServerInventory(
-            server_id, server.kind, await rooms.inventory.all_of(server_id), read[server_id]
+            server_id, server.kind, await rooms.inventory.all_of(server_id), *read[server_id]
         ),
         *(ServerInventory(other, listed[other].kind, tenants[other]) for other in others),
     ]
