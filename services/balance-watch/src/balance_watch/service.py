@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+from balance_watch.counts import ClientCounts
 from balance_watch.settings import Settings
 from balance_watch.store import WatchStore
 from balance_watch.watch import Crossing, FundsPair, Watched, see_balance, see_profile
@@ -21,6 +22,7 @@ from ringfence.kafka.publisher import open_publisher
 from ringfence.kafka.quick import QuickReader
 from ringfence.kafka.records import Outcome, Received, Rejected, parse
 from ringfence.kafka.shell import Shell
+from ringfence.observe.counting import CountLoop
 from ringfence.observe.health import Health
 from ringfence.postgres.pool import open_pool
 from ringfence.process import run_loops
@@ -115,7 +117,8 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         await open_pool(dsn, service=NAME) as pool,
         open_publisher(bootstrap, source=NAME) as publisher,
     ):
-        handler = BalanceWatch(store=WatchStore(pool))
+        store = WatchStore(pool)
+        handler = BalanceWatch(store=store)
         runner = BatchRunner(
             Shell(handler.handle, publisher, consumer=NAME),
             (BALANCE_CHANGED, ACCOUNT_CHANGED),
@@ -124,4 +127,5 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             progress=health.loop(NAME),
             max_records=settings.balance_watch_batch_records,
         )
-        await run_loops(stop, runner.run)
+        counts = CountLoop(ClientCounts(store).count, progress=health.loop("client-counts"))
+        await run_loops(stop, runner.run, counts.run)

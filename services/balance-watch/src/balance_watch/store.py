@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from operator import attrgetter
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from balance_watch.watch import Crossing, FundsPair, Watched
@@ -44,6 +44,15 @@ _RECORD_PAIRS = f"""
 insert into balance_watch.funds_pair ({", ".join(FundsPair._fields)})
 select * from unnest({_unnested(_PAIR_TYPES)})
 """  # noqa: S608 - names of columns from this program
+
+
+class Clients(NamedTuple):
+    """How many clients are at a level in a mode, and how many of them a funds hold applies to."""
+
+    level: str
+    mode: str
+    clients: int
+    held: int
 
 
 class Watching:
@@ -104,3 +113,11 @@ class WatchStore:
         """A transaction for one batch: all of it or nothing."""
         async with self._pool.acquire() as connection, connection.transaction():
             yield Watching(cast(Any, connection))
+
+    async def clients(self) -> list[Clients]:
+        """All clients, counted by level (`unknown` before a balance was seen) and mode."""
+        rows = await self._pool.fetch(
+            "select coalesce(level, 'unknown'), mode, count(*), count(*) filter (where held)"
+            " from balance_watch.account group by level, mode"
+        )
+        return [Clients(*row) for row in rows]

@@ -18,6 +18,16 @@ UNRATED = Gauge("ringfence_unrated_calls", "Calls in the unrated queue.", ["reas
 UNRATED_OLDEST = Gauge(
     "ringfence_unrated_oldest_seconds", "How long the oldest call of the queue has waited."
 )
+UNRATED_TALK = Gauge(
+    "ringfence_unrated_talk_seconds",
+    "Talk time of the calls in the unrated queue, which nobody was charged for yet.",
+    ["reason"],
+)
+UNRATED_AGE = Gauge(
+    "ringfence_unrated_age_seconds",
+    "How long the oldest call that waits for this reason has waited.",
+    ["reason"],
+)
 LOOK_EVERY_S = 0.5
 COUNT_EVERY_S = 15.0
 log = structlog.get_logger()
@@ -61,8 +71,11 @@ class Replayer:
         self._count_at = now + COUNT_EVERY_S
         waiting = await self._store.waiting()
         for gone in self._reasons - {row.reason for row in waiting}:
-            UNRATED.labels(gone).set(0)
+            for gauge in (UNRATED, UNRATED_TALK, UNRATED_AGE):
+                gauge.labels(gone).set(0)
         for row in waiting:
             UNRATED.labels(row.reason).set(row.calls)
+            UNRATED_TALK.labels(row.reason).set(row.billsec)
+            UNRATED_AGE.labels(row.reason).set(row.oldest_s)
         self._reasons |= {row.reason for row in waiting}
         UNRATED_OLDEST.set(max((row.oldest_s for row in waiting), default=0))

@@ -19,12 +19,14 @@ from rating.books import Books
 from rating.claim_loop import ClaimLoop
 from rating.claims import claim_problem
 from rating.intake import Call, Intake, call_id_if_readable, read_batch, take_call, take_payment
+from rating.money_counts import MoneyCounts, count_posted
 from rating.product_match import Match
 from rating.replay import Replayer
 from rating.settings import Settings
 from rating.settlement import Matched, Settlement, match_calls
 from rating.store import EntryStands, Known, RatingStore, Settling
 from rating.store_audit import AuditStore
+from rating.store_money import MoneyStore
 from rating.store_replay import ReplayStore
 from ringfence.clock import Clock, SystemClock
 from ringfence.events.call import CallCompleted
@@ -34,6 +36,7 @@ from ringfence.kafka.batch import BatchRunner
 from ringfence.kafka.publisher import open_publisher
 from ringfence.kafka.records import Outcome, Received, Rejected
 from ringfence.kafka.shell import Shell
+from ringfence.observe.counting import CountLoop
 from ringfence.observe.health import Health
 from ringfence.observe.metrics import STAGE_SECONDS
 from ringfence.postgres.outbox import OutboxRelay
@@ -109,7 +112,8 @@ class Rating:
             waiting = {row.told.call_id for row in settlement.unrated}
             settled = {call.call_id for call in calls} - waiting
             await settling.replayed(settled, waiting, settlement.outcome().publish)
-            return len(marked)
+        count_posted(settlement.entries, settlement.standings)
+        return len(marked)
 
     async def post_claimed(self, after: UUID) -> UUID | None:
         """Post a page of waiting payments whose claim is good by now; where the page ended.
@@ -126,6 +130,7 @@ class Rating:
             intake = Intake(payments=payments)
             settlement = await self._settle_in(settling, intake, [], look_first=True)
             await settling.claims.publish(settlement.outcome().publish)
+        count_posted(settlement.entries, settlement.standings)
         return found[-1].payment.payment_id
 
     async def _learn(self, intake: Intake) -> list[Rejected]:
@@ -176,6 +181,7 @@ class Rating:
     ) -> Outcome:
         async with self._store.settling() as settling:
             settlement = await self._settle_in(settling, intake, matched, look_first=look_first)
+        count_posted(settlement.entries, settlement.standings)
         return settlement.outcome()
 
     def _match(self, calls: Sequence[Call]) -> list[Matched]:
@@ -311,4 +317,9 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             progress=health.loop("rating-audit", stall_s=audit_every_s + STALL_S),
             behind=lambda: progress.lag > settings.rating_batch_records,
         )
-        await run_loops(stop, runner.run, replayer.run, claims.run, relay.run, audit.run)
+        counts = CountLoop(
+            MoneyCounts(MoneyStore(pool)).count, progress=health.loop("money-counts")
+        )
+        await run_loops(
+            stop, runner.run, replayer.run, claims.run, relay.run, audit.run, counts.run
+        )

@@ -11,6 +11,7 @@ from accounts.api.errors import add_error_handlers
 from accounts.api.gate import Gate
 from accounts.api.installation import adoptions, inventory
 from accounts.api.installation import servers as server_routes
+from accounts.api.request_counts import RequestCounts
 from accounts.api.rooms import Rooms
 from accounts.servers import Servers
 from accounts.tokens import ApiUser
@@ -49,6 +50,7 @@ def create_app(
     for router in _ROUTERS:
         app.include_router(router, prefix="/v1")
     app.add_middleware(Gate, users=users)
+    app.add_middleware(RequestCounts)  # the last one added is the outermost
     return app
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from ringfence.clock import Clock
+from ringfence.observe.counting import CountLoop
 from ringfence.observe.health import Health
 from ringfence.pbx.servers import Servers
 from ringfence.postgres.pool import open_pool
@@ -13,6 +14,7 @@ from suspender.drivers import open_drivers
 from suspender.settings import Settings
 from suspender.store import SCHEMA
 from suspender.upkeep.comparison import ComparisonLoop
+from suspender.upkeep.counts import ServiceCounts
 from suspender.upkeep.drift.calls import CallWatch
 from suspender.upkeep.drift.look import Looker
 from suspender.upkeep.drift.loop import DriftLoop
@@ -20,6 +22,7 @@ from suspender.upkeep.drift.store import DriftStore
 from suspender.upkeep.drift.store_calls import CallStore
 from suspender.upkeep.inventory import InventoryLoop
 from suspender.upkeep.store_comparison import ComparisonStore
+from suspender.upkeep.store_counts import CountStore
 from suspender.upkeep.store_inventory import InventoryStore
 
 _CONNECTIONS = 4
@@ -29,7 +32,7 @@ _CONNECTIONS = 4
 async def open_upkeep(
     settings: Settings, servers: Servers, clock: Clock, health: Health, woken: asyncio.Event
 ) -> AsyncIterator[list[Loop]]:
-    """The loops to be run: inventory, comparison, drift, and the watch over calls.
+    """The loops to be run: inventory, comparison, drift, the watch over calls, and counts.
 
     `woken` is set where the worker has something to switch off again.
     """
@@ -54,4 +57,7 @@ async def open_upkeep(
         )
         drift = DriftLoop(looker, every_s=settings.suspender_drift_s, progress=health.loop("drift"))
         calls = CallWatch(looker, CallStore(pool), progress=health.loop("drift-by-calls"))
-        yield [inventory.run, comparison.run, drift.run, calls.run]
+        counts = CountLoop(
+            ServiceCounts(CountStore(pool)).count, progress=health.loop("service-counts")
+        )
+        yield [inventory.run, comparison.run, drift.run, calls.run, counts.run]

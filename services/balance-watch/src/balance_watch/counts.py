@@ -1,0 +1,39 @@
+"""How many clients are at each level, as a metric."""
+
+from itertools import product
+
+from prometheus_client import Gauge
+
+from balance_watch.store import WatchStore
+from ringfence.observe.counting import show
+
+CLIENTS = Gauge(
+    "ringfence_clients",
+    "Clients by the level of their credit (ok, low, exhausted; unknown until a balance was seen)"
+    " and by the mode in which they run.",
+    ["level", "mode"],
+)
+HELD = Gauge(
+    "ringfence_clients_without_funds",
+    "Clients to whom a funds hold applies, by mode: those of mode shadow keep their service.",
+    ["mode"],
+)
+_LEVELS = ("ok", "low", "exhausted", "unknown")
+_MODES = ("live", "shadow")
+
+
+class ClientCounts:
+    """What is counted of clients. Levels without a client show 0."""
+
+    def __init__(self, store: WatchStore) -> None:
+        self._store = store
+
+    async def count(self) -> None:
+        """Read the counts and set the metrics."""
+        clients = dict.fromkeys(product(_LEVELS, _MODES), 0)
+        held = {(mode,): 0 for mode in _MODES}
+        for row in await self._store.clients():
+            clients[row.level, row.mode] += row.clients
+            held[row.mode,] += row.held
+        show(CLIENTS, clients)
+        show(HELD, held)

@@ -1,0 +1,49 @@
+"""Counts what stands in a service's tables, every so often, so that it can be a metric."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+import structlog
+from prometheus_client import Gauge
+
+from ringfence.kafka.shell import UNWELL, wait_or_stop
+from ringfence.observe.health import Progress
+
+EVERY_S = 15.0
+log = structlog.get_logger()
+
+
+class CountLoop:
+    """Calls `count` every 15 s. Every replica does, and each exports the same values."""
+
+    def __init__(
+        self, count: Callable[[], Awaitable[None]], *, progress: Progress, every_s: float = EVERY_S
+    ) -> None:
+        self._count = count
+        self._progress = progress
+        self._every_s = every_s
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Count until `stop` is set; while the database does not answer, values stay as they are.
+
+        A count that takes longer than its pause is followed by a pause as long as itself.
+        """
+        loop = asyncio.get_running_loop()
+        while not stop.is_set():
+            began = loop.time()
+            try:
+                await self._count()
+            except UNWELL as error:
+                log.warning("counting waits", reason=repr(error))
+            self._progress.turned()
+            await wait_or_stop(stop, max(self._every_s, loop.time() - began))
+
+
+def show(gauge: Gauge, values: Mapping[tuple[str, ...], int | float]) -> None:
+    """Set a gauge to these values by their labels; all that it showed before is removed.
+
+    Nothing awaits in here, so no scrape in the same event loop sees it half done.
+    """
+    gauge.clear()
+    for labels, value in values.items():
+        gauge.labels(*labels).set(value)
