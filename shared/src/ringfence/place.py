@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from ringfence.errors import RingfenceError
+from ringfence.kafka.brokers import Brokers
+from ringfence.settings import CommonSettings, read_settings
 
 STACK_FILE = Path(".ringfence") / "stack.json"
 
@@ -23,6 +25,15 @@ def kafka_bootstrap() -> str:
     """The brokers. Raises NothingRuns, which says what to do."""
     named = os.environ.get("RINGFENCE_KAFKA_BOOTSTRAP")
     return named or str(_stack("RINGFENCE_KAFKA_BOOTSTRAP")["bootstrap"])
+
+
+def kafka_brokers(bootstrap: str = "") -> Brokers:
+    """The brokers, at `bootstrap` if it is given, with what the environment says of security.
+
+    Raises NothingRuns; a wrong setting ends the command with a plain line.
+    """
+    given = bootstrap or kafka_bootstrap()
+    return read_settings(CommonSettings, kafka_bootstrap=given).brokers()
 
 
 def _stack(variable: str) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 from urllib.parse import quote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ringfence.errors import EXIT_SETTINGS, BadInput
+from ringfence.kafka.brokers import Brokers, Mechanism, Protocol, client_arguments
 from ringfence.unsubscribe import SHORTEST_KEY
 
 
@@ -18,6 +19,17 @@ class CommonSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="RINGFENCE_", extra="ignore", frozen=True)
 
     kafka_bootstrap: str = Field("127.0.0.1:9092", description="Kafka brokers, host:port,…")
+    kafka_security_protocol: Protocol = Field(
+        "PLAINTEXT", description="how clients speak to them: in plain text, by TLS, with a login"
+    )
+    kafka_sasl_mechanism: Mechanism = Field(
+        "SCRAM-SHA-512", description="how a login is proven to them"
+    )
+    kafka_sasl_user: str = Field("", description="the login's name")
+    kafka_sasl_password_file: Path | None = Field(None, description="a file with its password")
+    kafka_ca_file: Path | None = Field(
+        None, description="the authorities of their certificates, as PEM; none: the machine's own"
+    )
     postgres_dsn: SecretStr = Field(
         SecretStr("postgresql://127.0.0.1:5432/ringfence"), description="PostgreSQL, as a URL"
     )
@@ -55,6 +67,33 @@ class CommonSettings(BaseSettings):
             )
         return key.encode() if key else None
 
+    def brokers(self) -> Brokers:
+        """The brokers, with TLS and the login.
+
+        Raises ValueError, which names the variable, for what does not go together.
+        """
+        user, path = self.kafka_sasl_user, self.kafka_sasl_password_file
+        if bool(user) != (path is not None):
+            raise ValueError(
+                "RINGFENCE_KAFKA_SASL_USER and RINGFENCE_KAFKA_SASL_PASSWORD_FILE go together:"
+                f" {'the file' if user else 'the user'} is missing"
+            )
+        password = _secret_of("RINGFENCE_KAFKA_SASL_PASSWORD_FILE", path) if path else ""
+        return Brokers(
+            self.kafka_bootstrap,
+            protocol=self.kafka_security_protocol,
+            mechanism=self.kafka_sasl_mechanism,
+            user=user,
+            password=password,
+            ca_file=self.kafka_ca_file,
+        )
+
+    @model_validator(mode="after")
+    def _brokers_go_together(self) -> Self:
+        """Refuse at the start what no client could use, the file of authorities among it."""
+        client_arguments(self.brokers())
+        return self
+
     @model_validator(mode="after")
     def _password_from_file(self) -> Self:
         """Put the password into the URL, so that neither environment nor command line holds it."""
@@ -66,29 +105,35 @@ class CommonSettings(BaseSettings):
             raise ValueError(
                 "RINGFENCE_POSTGRES_PASSWORD_FILE: the URL must name a login, and no password"
             )
-        try:
-            password = path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = type(error).__name__
-            raise ValueError(
-                f"RINGFENCE_POSTGRES_PASSWORD_FILE: {path} cannot be read ({reason})"
-            ) from None
+        password = _secret_of("RINGFENCE_POSTGRES_PASSWORD_FILE", path)
         login, _, place = parts.netloc.rpartition("@")
         whole = parts._replace(netloc=f"{login}:{quote(password, safe='')}@{place}")
         object.__setattr__(self, "postgres_dsn", SecretStr(whole.geturl()))
         return self
 
 
+def _secret_of(variable: str, path: Path) -> str:
+    """What stands in a secret's file. Raises ValueError, which names the variable."""
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{variable}: {path} cannot be read ({type(error).__name__})") from None
+    if not secret:
+        raise ValueError(f"{variable}: {path} is empty: expected a password in it")
+    return secret
+
+
 S = TypeVar("S", bound=CommonSettings)
 
 
-def read_settings(kind: type[S]) -> S:
-    """The settings that the environment gives; a wrong one ends the process with a plain line.
+def read_settings(kind: type[S], **given: Any) -> S:
+    """The settings that the environment gives, but for those `given`.
 
-    The value is not shown: it may be a secret in the wrong place.
+    A wrong one ends the process with a plain line. Its value is not shown: it may be a secret in
+    the wrong place.
     """
     try:
-        return kind()
+        return kind(**given)
     except ValidationError as error:
         for problem in error.errors(include_url=False, include_context=False, include_input=False):
             text = problem["msg"].removeprefix("Value error, ")

@@ -42,7 +42,8 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             size=settings.accounts_pool_size,
         )
         stack.push_async_callback(pool.close)
-        producer = make_producer(settings.kafka_bootstrap)
+        brokers = settings.brokers()
+        producer = make_producer(brokers)
         await producer.start()
         stack.push_async_callback(producer.stop)
         publisher = Publisher(producer, source="accounts")
@@ -64,7 +65,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         confirmations = GuardedAgents(
             Shell(Confirmations(store).handle, publisher, consumer="accounts"),
             TOPICS,
-            bootstrap=settings.kafka_bootstrap,
+            bootstrap=brokers,
             group="accounts",
             progress=health.loop("confirmations"),
         )

@@ -112,7 +112,7 @@ def _compare(accounts: dict[str, Watched], items: Sequence[_Item]) -> _Compared:
 
 async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     """Watch until `stop` is set."""
-    dsn, bootstrap = settings.postgres_dsn.get_secret_value(), settings.kafka_bootstrap
+    dsn, bootstrap = settings.postgres_dsn.get_secret_value(), settings.brokers()
     async with (
         await open_pool(dsn, service=NAME) as pool,
         open_publisher(bootstrap, source=NAME) as publisher,

@@ -48,7 +48,7 @@ log = structlog.get_logger()
 
 async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     """Fetch calls until told to stop."""
-    dsn, bootstrap = settings.postgres_dsn.get_secret_value(), settings.kafka_bootstrap
+    dsn, bootstrap = settings.postgres_dsn.get_secret_value(), settings.brokers()
     servers = load_servers(settings.servers_file)
     async with (
         await open_pool(dsn, service=NAME) as pool,

@@ -52,7 +52,8 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     catalogue, server = _catalogue(settings), settings.smtp_server()
     dsn, size = settings.postgres_dsn.get_secret_value(), settings.notifier_smtp_connections + 4
     pool = await open_pool(dsn, service="notifier", size=size)
-    producer = make_producer(settings.kafka_bootstrap)
+    brokers = settings.brokers()
+    producer = make_producer(brokers)
     try:
         await producer.start()
         publisher = Publisher(producer, source="notifier")
@@ -72,7 +73,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         agents = GuardedAgents(
             Shell(intake.handle, publisher, consumer="notifier"),
             READS,
-            bootstrap=settings.kafka_bootstrap,
+            bootstrap=brokers,
             group="notifier",
             progress=health.loop("events"),
             before_exit=office.in_hand.finish,

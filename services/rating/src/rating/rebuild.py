@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from rating.check import Check
 from rating.intake import read_batch
 from rating.store_rebuild import Differing, Posted, RebuildStore
+from ringfence.kafka.brokers import Bootstrap, client_arguments
 from ringfence.kafka.records import Received, as_received
 from ringfence.topics import CALL_RATED, PAYMENT_RECEIVED
 
@@ -34,13 +35,13 @@ class Lost(NamedTuple):
 
 
 async def check_rebuilt(
-    store: RebuildStore, bootstrap: str, *, wait_s: float, on_progress: OnProgress
+    store: RebuildStore, bootstrap: Bootstrap, *, wait_s: float, on_progress: OnProgress
 ) -> Check:
     """Rebuild all balances from the topics and compare. Records on their way get `wait_s`."""
     check = Check("I7", "the topics, replayed into an empty table, give the same balances")
     consumer = AIOKafkaConsumer(
         *_TOPICS,
-        bootstrap_servers=bootstrap,
+        **client_arguments(bootstrap),
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",

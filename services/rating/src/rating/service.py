@@ -285,7 +285,7 @@ async def _write(settling: Settling, settlement: Settlement) -> None:
 
 async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     """Rate until told to stop."""
-    dsn, bootstrap = settings.postgres_dsn.get_secret_value(), settings.kafka_bootstrap
+    dsn, bootstrap = settings.postgres_dsn.get_secret_value(), settings.brokers()
     async with (
         await open_pool(dsn, service=NAME) as pool,
         open_publisher(bootstrap, source=NAME) as publisher,

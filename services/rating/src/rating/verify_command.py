@@ -16,8 +16,9 @@ from rating.store_audit import AuditStore
 from rating.store_rebuild import RebuildStore
 from rating.verify import Sums
 from rating.verify import verify as run_checks
+from ringfence.kafka.brokers import Bootstrap
 from ringfence.money import format_micro
-from ringfence.place import database_dsn, kafka_bootstrap
+from ringfence.place import database_dsn, kafka_brokers
 from ringfence.postgres.pool import open_pool
 
 
@@ -43,7 +44,7 @@ def verify(dsn: str | None, wait_s: float, replay: bool, json_wanted: bool) -> N
     Exit 1 when anything differs, or could not be checked; each difference is a line.
     """
     console = Console(stderr=json_wanted)
-    bootstrap = kafka_bootstrap() if replay else None
+    bootstrap = kafka_brokers() if replay else None
     with console.status("verifying…") as status:
         checks, sums = asyncio.run(
             _verify(
@@ -62,7 +63,7 @@ def verify(dsn: str | None, wait_s: float, replay: bool, json_wanted: bool) -> N
 
 
 async def _verify(
-    dsn: str, bootstrap: str | None, wait_s: float, on_progress: Callable[[str], None]
+    dsn: str, bootstrap: Bootstrap | None, wait_s: float, on_progress: Callable[[str], None]
 ) -> tuple[list[Check], list[Sums]]:
     async with await open_pool(dsn, service="rating", size=2) as pool:
         checks, sums = await run_checks(AuditStore(pool), wait_s=wait_s, on_progress=on_progress)

@@ -90,7 +90,7 @@ def limits_of(settings: Settings) -> Limits:
 
 async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     """Suspend and restore until `stop` is set."""
-    dsn, bootstrap = settings.postgres_dsn.get_secret_value(), settings.kafka_bootstrap
+    dsn, bootstrap = settings.postgres_dsn.get_secret_value(), settings.brokers()
     servers = load_servers(settings.servers_file)
     clock = SystemClock()
     async with (

@@ -10,6 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError, for_code
 
 from ringfence.errors import RingfenceError
+from ringfence.kafka.brokers import Bootstrap, client_arguments
 from ringfence.topics import (
     ALL_TOPICS,
     PARTITIONS,
@@ -32,7 +33,7 @@ class TopicsDiffer(RingfenceError):
     """A topic is there with other partitions than it must have, or could not be made."""
 
 
-async def create_topics(bootstrap: str, replication: int = 1) -> list[str]:
+async def create_topics(bootstrap: Bootstrap, replication: int = 1) -> list[str]:
     """Create every topic that `ringfence.topics` names and the broker lacks; the new ones' names.
 
     Safe to repeat. Returns when each has a leader for all its partitions, so that the first
@@ -40,7 +41,7 @@ async def create_topics(bootstrap: str, replication: int = 1) -> list[str]:
     when one exists with another number of partitions (account-keyed topics must agree in it, or
     a replica would not own whole accounts), KafkaError when no broker answers.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=30_000)
+    admin = AIOKafkaAdminClient(**client_arguments(bootstrap), request_timeout_ms=30_000)
     await admin.start()
     try:
         present = await _partitions(admin)
@@ -88,13 +89,13 @@ async def _until_usable(admin: AIOKafkaAdminClient) -> None:
     raise TopicsDiffer(f"topics without leaders after {_VISIBLE_BOUND_S:.0f} s")
 
 
-async def _until_served(bootstrap: str) -> None:
+async def _until_served(bootstrap: Bootstrap) -> None:
     """Wait until every partition's leader answers as its leader.
 
     A fresh broker shows leaders before they serve: under load it refuses records for some seconds.
     """
     partitions = [TopicPartition(t, n) for t in wanted_topics() for n in range(PARTITIONS)]
-    consumer = AIOKafkaConsumer(*wanted_topics(), bootstrap_servers=bootstrap)
+    consumer = AIOKafkaConsumer(*wanted_topics(), **client_arguments(bootstrap))
     await consumer.start()
     try:
         with _expected_refusals():

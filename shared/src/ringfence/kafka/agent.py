@@ -14,6 +14,7 @@ import faust
 import structlog
 
 from ringfence.errors import EXIT_TEMPORARY
+from ringfence.kafka.brokers import Bootstrap, Brokers
 from ringfence.kafka.records import Received
 from ringfence.kafka.shell import Shell, exit_status, wait_or_stop
 from ringfence.observe.health import Progress
@@ -41,7 +42,7 @@ class GuardedAgents:
         shell: Shell[Sequence[Received]],
         topics: Sequence[Topic],
         *,
-        bootstrap: str,
+        bootstrap: Bootstrap,
         group: str,
         progress: Progress,
         before_exit: Callable[[], Awaitable[None]] = _nothing,
@@ -124,11 +125,12 @@ class GuardedAgents:
             _exit(0)
 
 
-def make_app(group: str, bootstrap: str) -> faust.App:
+def make_app(group: str, bootstrap: Bootstrap) -> faust.App:
     """A Faust app with every setting that matters stated; built per call, never at import."""
     return faust.App(
         group,
-        broker=[f"kafka://{address}" for address in bootstrap.split(",")],
+        broker=[f"kafka://{address}" for address in str(bootstrap).split(",")],
+        broker_credentials=_credentials(bootstrap),
         version=1,  # for ever: another number renames the group and would repeat history
         env_prefix=f"RINGFENCE_{group.upper().replace('-', '_')}_FAUST_",
         autodiscover=False,
@@ -152,6 +154,21 @@ def make_app(group: str, bootstrap: str) -> faust.App:
         datadir=f"/tmp/ringfence-faust-{os.getpid()}",  # noqa: S108 - nothing is stored in it
         agent_supervisor="mode.supervisors:CrashingSupervisor",
         stream_processing_timeout=300,
+    )
+
+
+def _credentials(bootstrap: Bootstrap) -> faust.SSLCredentials | faust.SASLCredentials | None:
+    """What Faust shows and checks at the brokers; None: plain text without a login."""
+    if not isinstance(bootstrap, Brokers) or bootstrap.protocol == "PLAINTEXT":
+        return None
+    context = bootstrap.ssl_context()
+    if not bootstrap.sasl:
+        return faust.SSLCredentials(context)
+    return faust.SASLCredentials(
+        username=bootstrap.user,
+        password=bootstrap.password,
+        mechanism=bootstrap.mechanism,
+        ssl_context=context,
     )
 
 

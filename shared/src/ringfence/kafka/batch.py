@@ -9,6 +9,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
+from ringfence.kafka.brokers import Bootstrap, client_arguments
 from ringfence.kafka.line import Line
 from ringfence.kafka.records import Received, as_received
 from ringfence.kafka.shell import R, Shell
@@ -37,7 +38,7 @@ class BatchRunner(Generic[R]):
         shell: Shell[R],
         topics: Sequence[Topic],
         *,
-        bootstrap: str,
+        bootstrap: Bootstrap,
         group: str,
         progress: Progress,
         max_records: int = 3000,
@@ -117,10 +118,10 @@ class _Handover(ConsumerRebalanceListener):  # type: ignore[misc] # it ships no 
         """Nothing is to be done: the next poll reads from what was committed."""
 
 
-def make_consumer(bootstrap: str, group: str) -> AIOKafkaConsumer:
+def make_consumer(bootstrap: Bootstrap, group: str) -> AIOKafkaConsumer:
     """A group consumer with every setting that matters stated; it has yet to subscribe."""
     return AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **client_arguments(bootstrap),
         group_id=group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",

@@ -7,6 +7,8 @@ from aiokafka.errors import KafkaError
 
 from ringfence.errors import RingfenceError
 from ringfence.kafka.admin import create_topics
+from ringfence.kafka.brokers import Bootstrap
+from ringfence.kafka.refusal import BrokersRefuse, why_refused
 from ringfence.settings import CommonSettings, read_settings
 
 _CONNECT_BOUND_S = 300.0
@@ -28,7 +30,7 @@ def create(replication: int) -> None:
 
     Example: ringfence topics create --replication 3
     """
-    bootstrap = read_settings(CommonSettings).kafka_bootstrap
+    bootstrap = read_settings(CommonSettings).brokers()
     try:
         made = asyncio.run(asyncio.wait_for(_when_up(bootstrap, replication), _CONNECT_BOUND_S))
     except TimeoutError:
@@ -43,9 +45,11 @@ def create(replication: int) -> None:
     click.echo(f"{len(made)} topics created" if made else "all topics exist")
 
 
-async def _when_up(bootstrap: str, replication: int) -> list[str]:
+async def _when_up(bootstrap: Bootstrap, replication: int) -> list[str]:
     while True:
         try:
             return await create_topics(bootstrap, replication)
         except (KafkaError, OSError):
+            if reason := await why_refused(bootstrap):
+                raise BrokersRefuse(reason) from None
             await asyncio.sleep(_LOOK_EVERY_S)

@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from ringfence.errors import Retry
+from ringfence.kafka.brokers import Bootstrap, client_arguments
 from ringfence.kafka.lanes import Header, Lanes, Partitions
 from ringfence.kafka.records import Outgoing, Rejected
 from ringfence.topics import INGEST_DEAD_LETTERS
@@ -109,10 +110,10 @@ def _reason_headers(dead: Rejected) -> list[tuple[str, bytes]]:
     ]
 
 
-def make_producer(bootstrap: str) -> AIOKafkaProducer:
+def make_producer(bootstrap: Bootstrap) -> AIOKafkaProducer:
     """A producer that waits for all replicas and never reorders or doubles within a session."""
     return AIOKafkaProducer(
-        bootstrap_servers=bootstrap,
+        **client_arguments(bootstrap),
         acks="all",
         enable_idempotence=True,
         max_batch_size=512 * 1024,
@@ -124,7 +125,7 @@ def make_producer(bootstrap: str) -> AIOKafkaProducer:
 
 
 @asynccontextmanager
-async def open_publisher(bootstrap: str, *, source: str) -> AsyncIterator[Publisher]:
+async def open_publisher(bootstrap: Bootstrap, *, source: str) -> AsyncIterator[Publisher]:
     """A publisher with a producer of its own, started and stopped around the block."""
     producer = make_producer(bootstrap)
     await producer.start()

@@ -48,7 +48,7 @@ async def channel_loops(
     runner = BatchRunner(
         Shell(intake.handle, publisher, consumer="notifier"),
         CHANNEL_READS,
-        bootstrap=settings.kafka_bootstrap,
+        bootstrap=settings.brokers(),
         group=GROUP,
         progress=health.loop("channels"),
         max_records=500,

@@ -80,9 +80,9 @@ def _waiting(door: FrontDoor, ids: Sequence[str], everything: bool) -> list[Paym
 def _of_the_topic(door: FrontDoor, bootstrap: str | None) -> list[Payment]:
     """The payments of the topic that accounts does not hold, the oldest first."""
     from accounts.commands.payments.topic_payments import read_topic
-    from ringfence.place import kafka_bootstrap
+    from ringfence.place import kafka_brokers
 
-    read = read_topic(bootstrap or kafka_bootstrap())
+    read = read_topic(kafka_brokers(bootstrap or ""))
     if read.unreadable:
         click.echo(
             f"warning: {plural(read.unreadable, 'record')} cannot be read: left out", err=True

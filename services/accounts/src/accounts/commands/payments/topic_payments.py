@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from accounts.commands.connection import EXIT_UNREACHABLE, fail
 from ringfence.events.payment import PaymentReceived
+from ringfence.kafka.brokers import Bootstrap, client_arguments
 from ringfence.money import format_micro
 from ringfence.topics import PAYMENT_RECEIVED
 
@@ -33,7 +34,7 @@ class TopicPayments(NamedTuple):
         return found
 
 
-def read_topic(bootstrap: str) -> TopicPayments:
+def read_topic(bootstrap: Bootstrap) -> TopicPayments:
     """Read every payment up to where the topic ends now. Ends the command without a broker."""
     try:
         return asyncio.run(_read(bootstrap))
@@ -45,10 +46,10 @@ def read_topic(bootstrap: str) -> TopicPayments:
         )
 
 
-async def _read(bootstrap: str) -> TopicPayments:
+async def _read(bootstrap: Bootstrap) -> TopicPayments:
     consumer = AIOKafkaConsumer(
         PAYMENT_RECEIVED.name,
-        bootstrap_servers=bootstrap,
+        **client_arguments(bootstrap),
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
