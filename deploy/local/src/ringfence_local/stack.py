@@ -18,6 +18,8 @@ from typing import Any
 import httpx
 
 from ringfence.kafka.admin import create_topics
+from ringfence.kafka.brokers import PROTOCOL
+from ringfence.place import kafka_brokers
 from ringfence.postgres.migrate import migrate
 from ringfence_local.child import last_lines
 from ringfence_local.errors import PartFailed
@@ -86,7 +88,9 @@ class Stack:
             undo.enter_context(only_one(self.folder))
             self.ports = choose_ports(self.folder, self._wanted)
             await self._start_servers(undo)
-            await asyncio.gather(migrate(self.dsn, MIGRATIONS), create_topics(self.bootstrap))
+            await asyncio.gather(
+                migrate(self.dsn, MIGRATIONS), create_topics(kafka_brokers(self.bootstrap))
+            )
             undo.push_async_callback(self._stop_programs)
             await self._start_outside()
             await self._start_services()
@@ -148,6 +152,7 @@ class Stack:
         """Kafka and PostgreSQL, both at once; or the ones that the environment names."""
         starts: list[Coroutine[Any, Any, None]] = []
         if not self.bootstrap:
+            _see_that_plain_text_is_meant()
             self.kafka = Kafka(self.folder / "kafka", wanted_port=self.ports["kafka"])
             undo.push_async_callback(asyncio.to_thread, self.kafka.stop)
             starts.append(start_aside(self.kafka))
@@ -256,3 +261,12 @@ async def _report(port: int) -> dict[str, Any] | None:
         return None
     report: dict[str, Any] = answer.json()
     return report
+
+
+def _see_that_plain_text_is_meant() -> None:
+    """The embedded broker speaks plain text, on this machine alone. Raises PartFailed."""
+    if (asked := os.environ.get(PROTOCOL, "PLAINTEXT")) != "PLAINTEXT":
+        raise PartFailed(
+            f"{PROTOCOL} is {asked}, and the embedded broker speaks plain text alone:"
+            " name your brokers in RINGFENCE_KAFKA_BOOTSTRAP, or leave that setting out"
+        )
