@@ -9,11 +9,32 @@ from ringfence.errors import RingfenceError
 from ringfence.kafka.brokers import Brokers
 from ringfence.settings import CommonSettings, read_settings
 
-STACK_FILE = Path(".ringfence") / "stack.json"
+STACK_FOLDERS = (".ringfence", ".ringfence-up")
+"""Where `make run` and `ringfence up` keep their state, unless another folder is named."""
 
 
 class NothingRuns(RingfenceError):
     """No server is named, and no stack runs here."""
+
+
+def stack_file(folder: Path | None = None) -> Path | None:
+    """The state file of the stack that runs in `folder` (default: here); None where none runs.
+
+    RINGFENCE_STACK names a state folder of another name or place. Raises NothingRuns where two
+    run: an order must not reach the one that was not meant.
+    """
+    if named := os.environ.get("RINGFENCE_STACK"):
+        file = Path(named) / "stack.json"
+        return file if file.is_file() else None
+    folder = folder or Path()
+    files = [folder / name / "stack.json" for name in STACK_FOLDERS]
+    found = [file for file in files if file.is_file()]
+    if len(found) > 1:
+        raise NothingRuns(
+            f"two stacks run in {folder.absolute()} ({' and '.join(STACK_FOLDERS)}):"
+            f" say which one is meant, such as RINGFENCE_STACK={STACK_FOLDERS[1]}"
+        )
+    return found[0] if found else None
 
 
 def database_dsn() -> str:
@@ -37,11 +58,11 @@ def kafka_brokers(bootstrap: str = "") -> Brokers:
 
 
 def _stack(variable: str) -> dict[str, Any]:
-    try:
-        found: dict[str, Any] = json.loads(STACK_FILE.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    file = stack_file()
+    if file is None:
         raise NothingRuns(
-            f"no stack runs in {STACK_FILE.parent.absolute()}: start one with `make run`,"
+            f"no stack runs in {Path().absolute()}: start one with `make run` or `ringfence up`,"
             f" or name a server in {variable}"
-        ) from None
+        )
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return found

@@ -103,6 +103,11 @@ class Kafka:
         assert self._process is not None, "not launched"
         return self._process.pid
 
+    @property
+    def ended(self) -> bool:
+        """Whether it was started and has ended since, by itself."""
+        return self._process is not None and self._process.poll() is not None
+
     def start(self) -> None:
         """Have a broker that answers. Raises PartFailed with the end of its log otherwise."""
         part.start(self)

@@ -64,6 +64,11 @@ class Postgres:
         assert self._process is not None, "not launched"
         return self._process.pid
 
+    @property
+    def ended(self) -> bool:
+        """Whether it was started and has ended since, by itself."""
+        return self._process is not None and self._process.poll() is not None
+
     def dsn(self, database: str = DATABASE) -> str:
         """A URL for asyncpg, as superuser; services then take their own role."""
         return f"postgresql://{SUPERUSER}@127.0.0.1:{self.port}/{quote(database)}"

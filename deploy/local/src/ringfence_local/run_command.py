@@ -1,7 +1,7 @@
 """`ringfence run` and `ringfence demo`."""
 
 import asyncio
-import signal
+import os
 import sys
 import time
 from pathlib import Path
@@ -12,11 +12,13 @@ from rich.console import Console
 from rich.live import Live
 
 from ringfence_local.demo import reaction_table, tell_story
+from ringfence_local.elsewhere import pointed_elsewhere
 from ringfence_local.errors import PartFailed
 from ringfence_local.other_sources import add_other_clients, other_sources
 from ringfence_local.sample import FrontDoor, load_sample
 from ringfence_local.stack import Stack
 from ringfence_local.state import FOLDER
+from ringfence_local.stopping import stop_on_signals, stopped_within
 from ringfence_local.view import plain, render
 from ringfence_local.watch import Watch
 
@@ -63,8 +65,10 @@ def run(folder: Path, calls_per_second: float, seconds: float | None) -> None:
 async def _run(
     folder: Path, calls_per_second: float, seconds: float | None, console: Console
 ) -> None:
-    stop = _stop_on_signals()
+    stop = stop_on_signals()
     began = time.monotonic()
+    for line in pointed_elsewhere(os.environ):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
     console.print("Starting Kafka, PostgreSQL and the services…")
     others = other_sources(folder)
     settings = {"RINGFENCE_CDR_INGEST_PUSH_PORT": str(others.push)}
@@ -100,29 +104,14 @@ async def _show(stack: Stack, console: Console, stop: asyncio.Event) -> None:
     footer = f"Ctrl-C stops everything   {addresses(stack)}"
     try:
         if not console.is_terminal:
-            while not await _stopped_within(stop, _PLAIN_EVERY_S):
+            while not await stopped_within(stop, _PLAIN_EVERY_S):
                 console.print(plain(await watch.look()), soft_wrap=True)
             return
         with Live(console=console, auto_refresh=False, screen=False) as live:
-            while not await _stopped_within(stop, _LIVE_EVERY_S):
+            while not await stopped_within(stop, _LIVE_EVERY_S):
                 live.update(render(await watch.look(), footer), refresh=True)
     finally:
         await watch.close()
-
-
-async def _stopped_within(stop: asyncio.Event, seconds: float) -> bool:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return False
-    return True
-
-
-def _stop_on_signals() -> asyncio.Event:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
 
 
 @click.command()
@@ -139,6 +128,11 @@ def demo(folder: Path) -> None:
     Runs on real servers of its own, prints each step with its time and how long each reaction
     took, and exits 0 only if every step happened.
     """  # fmt: skip
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "lock").is_file():
+        raise click.ClickException(
+            f"--folder: {folder} holds files that are not of a stack, and the story would remove"
+            " them. Name an empty folder or one that is not there."
+        )
     console = Console()
     try:
         asyncio.run(_demo(folder, console))

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from ringfence_local.errors import PartFailed
 from ringfence_local.state import secret_file, write_private
 
 PBX_ID = "pbx1"
@@ -11,8 +12,10 @@ PBX_ID = "pbx1"
 PBX_DOMAIN = "voip.example"
 """The domain that the api key belongs to; tenants are further domains."""
 
+_WRITTEN = "# Written at every start"
 _SERVERS = """\
-# Written at every start. The key stands in a file of its own.
+# Written at every start of `make run`: changes here are lost. The key is in a file of its own.
+# For PBXs of your own write another file: ringfence up --servers FILE
 [servers.{id}]
 kind = "fusionpbx"
 url = "{url}"
@@ -29,11 +32,18 @@ def write_scene(folder: Path, pbx_url: str, others: str = "") -> None:
     """Write `servers.toml`, and `pbx.json`: one domain, and a superadmin with a random api key.
 
     Tenants, trunks and extensions come later, by the simulator's `/_sim/seed`, and stay.
-    `others` are further entries of the servers file.
+    `others` are further entries of the servers file. Raises PartFailed where somebody else wrote
+    the file that is there.
     """
+    path = folder / "servers.toml"
+    if path.exists() and not path.read_text(encoding="utf-8").startswith(_WRITTEN):
+        raise PartFailed(
+            f"{path} is not the file that this start would write, with simulated PBXs in it, and is"
+            f" left as it is. For your own PBXs: ringfence up --servers {path}; else move it away."
+        )
     key = secret_file(folder, "fusionpbx-key")
     servers = _SERVERS.format(id=PBX_ID, url=pbx_url, domain=PBX_DOMAIN, key=key)
-    (folder / "servers.toml").write_text(servers + others, encoding="utf-8")
+    path.write_text(servers + others, encoding="utf-8")
     scene = pbx_scene(key.read_text(encoding="utf-8").strip())
     write_private(folder / "pbx.json", json.dumps(scene))
 

@@ -115,8 +115,8 @@ class Stack:
             bootstrap=self.bootstrap,
             dsn=self.dsn,
             ports=self.ports,
-            servers_file=str(self.folder / "servers.toml"),
-            tokens_file=str(self._tokens),
+            servers_file=str(self.servers_file),
+            tokens_file=str(self.tokens_file),
             inbox_folder=str(self.folder / "inbox"),
         )
 
@@ -128,7 +128,7 @@ class Stack:
     @property
     def api_token(self) -> str:
         """A bearer token that the accounts service knows."""
-        return self._tokens.read_text(encoding="utf-8").strip().partition(":")[2]
+        return self.tokens_file.read_text(encoding="utf-8").strip().partition(":")[2]
 
     @property
     def api_url(self) -> str:
@@ -145,7 +145,13 @@ class Stack:
         return await _report(self.ports[f"{service}-health"])
 
     @property
-    def _tokens(self) -> Path:
+    def servers_file(self) -> Path:
+        """The servers file of the services. This stack writes it, at every start."""
+        return self.folder / "servers.toml"
+
+    @property
+    def tokens_file(self) -> Path:
+        """Who may use the API: lines of name:token; made at the first start and then kept."""
         return secret_file(self.folder, "accounts-tokens", prefix="local:")
 
     async def _start_servers(self, undo: AsyncExitStack) -> None:
@@ -192,7 +198,8 @@ class Stack:
         if push := self._environment.get("RINGFENCE_CDR_INGEST_PUSH_PORT"):
             self.ports["push"] = int(push)
         for service in self._services:
-            self.ports[f"{service}-health"] = free_port()
+            health = f"{service}-health"
+            self.ports[health] = self.ports.get(health) or free_port()
             module = service.replace("-", "_")
             program = Program(service, python_module(module), self._environment_of(service))
             await self.supervisor.start(program)
@@ -204,14 +211,21 @@ class Stack:
             "RINGFENCE_KAFKA_BOOTSTRAP": self.bootstrap,
             "RINGFENCE_POSTGRES_DSN": self.dsn,
             "RINGFENCE_HEALTH_PORT": str(self.ports[f"{service}-health"]),
-            "RINGFENCE_SERVERS_FILE": str(self.folder / "servers.toml"),
+            "RINGFENCE_SERVERS_FILE": str(self.servers_file),
+            "RINGFENCE_ACCOUNTS_PORT": str(self.ports["accounts"]),
+            "RINGFENCE_ACCOUNTS_TOKENS_FILE": str(self.tokens_file),
+            **self._of_outside,
+            **self._environment,
+        }
+
+    @property
+    def _of_outside(self) -> dict[str, str]:
+        """What the services need to know of the outside world that this stack plays."""
+        return {
             "RINGFENCE_NOTIFIER_SMTP_HOST": "127.0.0.1",
             "RINGFENCE_NOTIFIER_SMTP_PORT": str(self.ports["inbox"]),
             "RINGFENCE_NOTIFIER_SENDER": f"billing@{PBX_DOMAIN}",
-            "RINGFENCE_ACCOUNTS_PORT": str(self.ports["accounts"]),
             "RINGFENCE_ACCOUNTS_DEFAULT_MODE": "live",
-            "RINGFENCE_ACCOUNTS_TOKENS_FILE": str(self._tokens),
-            **self._environment,
         }
 
     async def _until_up(self, name: str, answers: Callable[[], Awaitable[object]]) -> None:

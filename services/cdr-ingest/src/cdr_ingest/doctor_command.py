@@ -27,7 +27,7 @@ from cdr_ingest.store_doctor_products import Entered, look_at_products
 from ringfence.clock import SystemClock
 from ringfence.errors import BadInput
 from ringfence.pbx.servers import AnyServer, load_servers
-from ringfence.place import STACK_FILE, NothingRuns, database_dsn, kafka_bootstrap
+from ringfence.place import NothingRuns, database_dsn, kafka_brokers, stack_file
 from ringfence.settings import read_settings
 
 MIGRATIONS = Path("deploy") / "migrations"
@@ -105,7 +105,7 @@ async def _entered() -> Entered | None:
 
 async def _platform(migrations: list[str]) -> list[Finding]:
     try:
-        bootstrap, dsn = kafka_bootstrap(), database_dsn()
+        brokers, dsn = kafka_brokers(), database_dsn()
     except NothingRuns as error:
         return [Finding("platform", "named", "fail", str(error), "as it says")]
     mail_port = _of_stack("ports", {}).get("inbox", 25)
@@ -115,15 +115,16 @@ async def _platform(migrations: list[str]) -> list[Finding]:
         raise BadInput("RINGFENCE_NOTIFIER_SMTP_PORT", named, "a TCP port")
     port = int(named)
     return await side_by_side(
-        examine_kafka(bootstrap), examine_postgres(dsn, migrations), examine_smtp(host, port)
+        examine_kafka(brokers), examine_postgres(dsn, migrations), examine_smtp(host, port)
     )
 
 
 def _of_stack(field: str, otherwise: Any) -> Any:
     """What the stack that runs in this folder says of itself; `otherwise` where none runs."""
-    if not STACK_FILE.is_file():
+    file = stack_file()
+    if file is None:
         return otherwise
-    return json.loads(STACK_FILE.read_text(encoding="utf-8"))[field]
+    return json.loads(file.read_text(encoding="utf-8"))[field]
 
 
 def show(findings: list[Finding]) -> None:

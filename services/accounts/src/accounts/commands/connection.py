@@ -10,9 +10,10 @@ from urllib.parse import quote
 import click
 import httpx
 
+from ringfence.place import stack_file
+
 EXIT_REFUSED = 2
 EXIT_UNREACHABLE = 3
-_STACK = Path(".ringfence") / "stack.json"
 _TIMEOUT_S = 300.0
 _PAGE = 500
 _WORDS = {
@@ -128,7 +129,7 @@ def front_door() -> FrontDoor:
     if not url:
         fail(
             "where is the API? Set RINGFENCE_API, such as http://127.0.0.1:8080, or run this "
-            "where `make run` was started.",
+            "where `make run` or `ringfence up` was started.",
             EXIT_UNREACHABLE,
         )
     token = os.environ.get("RINGFENCE_TOKEN") or _stack_token(stack)
@@ -140,11 +141,11 @@ def front_door() -> FrontDoor:
 
 
 def _running_stack() -> Mapping[str, Any]:
-    """`.ringfence/stack.json` of this folder or of one above it."""
+    """`stack.json` of the stack that runs in this folder or in one above it."""
     here = Path.cwd()
     for folder in (here, *here.parents):
-        file = folder / _STACK
-        if file.is_file():
+        file = stack_file(folder)
+        if file is not None:
             try:
                 found: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
             except (OSError, ValueError) as error:

@@ -1,0 +1,163 @@
+"""`ringfence up`: the product on one machine, for PBXs of the operator's own."""
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from shlex import quote
+
+import asyncpg
+import click
+from aiokafka.errors import KafkaError
+
+from ringfence.errors import BadInput
+from ringfence.pbx.servers import Servers
+from ringfence_local.elsewhere import kafka_line, postgres_line
+from ringfence_local.errors import PartFailed
+from ringfence_local.own_stack import FOLDER, PUSH_PORT, OwnStack
+from ringfence_local.servers_check import servers_with_secrets
+from ringfence_local.stopping import stop_on_signals, stopped_within
+
+_LOOK_EVERY_S = 2.0
+
+
+@click.command()
+@click.option(
+    "--servers",
+    "servers_file",
+    type=click.Path(path_type=Path),
+    default=Path("servers.toml"),
+    envvar="RINGFENCE_SERVERS_FILE",
+    show_default=True,
+    help="Your servers file, docs/servers.md (or RINGFENCE_SERVERS_FILE). It is never written.",
+)
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=FOLDER,
+    show_default=True,
+    help="Where the state is kept from start to start.",
+)
+@click.option(
+    "--default-mode",
+    type=click.Choice(["shadow", "live"]),
+    default="shadow",
+    envvar="RINGFENCE_ACCOUNTS_DEFAULT_MODE",
+    show_default=True,
+    help="The mode of clients that are created from now on.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    envvar="RINGFENCE_ACCOUNTS_PORT",
+    help="TCP port of the API, exactly. Without it: 8080 or a free one, the same at each start.",
+)
+@click.option(
+    "--push-port",
+    type=click.IntRange(1, 65535),
+    default=PUSH_PORT,
+    envvar="RINGFENCE_CDR_INGEST_PUSH_PORT",
+    show_default=True,
+    help="TCP port, exactly, to which servers with `push` in the file post calls.",
+)
+def up(
+    servers_file: Path, folder: Path, default_mode: str, port: int | None, push_port: int
+) -> None:
+    """Run the product on this machine for your own PBXs, until Ctrl-C or SIGTERM.
+
+    Starts Kafka and PostgreSQL (or uses those of RINGFENCE_KAFKA_BOOTSTRAP and
+    RINGFENCE_POSTGRES_DSN) and the six services. New clients are in shadow: calls are rated and
+    balances move, nothing is switched on a PBX and no client gets a mail. Mail goes by the SMTP
+    server of RINGFENCE_NOTIFIER_SMTP_HOST.
+
+    Example: ringfence up --servers servers.toml
+    """
+    try:
+        _refuse_password_file()
+        servers = servers_with_secrets(servers_file)
+        stack = OwnStack(
+            folder, servers_file, servers,
+            default_mode=default_mode, port=port, push_port=push_port,
+        )  # fmt: skip
+        asyncio.run(_up(stack, servers, default_mode))
+    except (BadInput, PartFailed) as error:
+        raise click.ClickException(str(error)) from None
+    except KafkaError as error:
+        raise click.ClickException(
+            f"Kafka: {error or type(error).__name__}. Check RINGFENCE_KAFKA_BOOTSTRAP."
+        ) from None
+    except (asyncpg.PostgresError, ConnectionError, TimeoutError) as error:
+        raise click.ClickException(
+            f"PostgreSQL: {error or type(error).__name__}. Check RINGFENCE_POSTGRES_DSN."
+        ) from None
+
+
+def _refuse_password_file() -> None:
+    """A stack gives its services the whole DSN, so a password beside it would be lost."""
+    if os.environ.get("RINGFENCE_POSTGRES_PASSWORD_FILE"):
+        raise BadInput(
+            "RINGFENCE_POSTGRES_PASSWORD_FILE",
+            os.environ["RINGFENCE_POSTGRES_PASSWORD_FILE"],
+            "no such variable for `ringfence up`: write the password into RINGFENCE_POSTGRES_DSN"
+            " or into ~/.pgpass",
+        )
+
+
+async def _up(stack: OwnStack, servers: Servers, default_mode: str) -> None:
+    stop = stop_on_signals()
+    began = time.monotonic()
+    click.echo("Starting Kafka, PostgreSQL and the services…")
+    async with stack:
+        click.echo(f"Up in {time.monotonic() - began:.1f} s.")
+        for line in _said(stack, servers, default_mode):
+            click.echo(line)
+        await _watch(stack, stop)
+        click.echo("Stopping…")
+    click.echo(f"Stopped. The state is kept in {stack.folder}.")
+
+
+async def _watch(stack: OwnStack, stop: asyncio.Event) -> None:
+    """Say when a service was started again; raise PartFailed when an embedded server has ended."""
+    before: dict[str, int] = {}
+    while not await stopped_within(stop, _LOOK_EVERY_S):
+        if lost := stack.lost_part():
+            raise PartFailed(f"{lost}. Start again: what was accepted is kept.")
+        for name, child in stack.supervisor.children.items():
+            if child.restart_count != before.get(name, 0):
+                before[name] = child.restart_count
+                click.echo(f"{child.line()}; see {stack.supervisor.log(name)}")
+
+
+def _said(stack: OwnStack, servers: Servers, default_mode: str) -> Iterator[str]:
+    """Where everything is, in which mode, and what to do next."""
+    kinds = ", ".join(f"{name} ({server.kind})" for name, server in servers.servers.items())
+    host = os.environ.get("RINGFENCE_NOTIFIER_SMTP_HOST")
+    mail = f"by {host}" if host else "by 127.0.0.1; set RINGFENCE_NOTIFIER_SMTP_HOST to another"
+    yield f"  API         {stack.api_url}/v1"
+    yield f"  tokens      {stack.tokens_file} (name:token)"
+    yield f"  servers     {stack.servers_file}: {kinds}"
+    if push := stack.ports.get("push"):
+        yield f"  posts       port {push}, from servers with push"
+    yield f"  Kafka       {kafka_line(os.environ, stack.bootstrap)}"
+    yield f"  PostgreSQL  {postgres_line(os.environ, stack.dsn)}"
+    yield f"  mail        {mail}"
+    yield f"  state       {stack.folder}, logs in {stack.folder / 'logs'}"
+    yield from _mode_said(default_mode)
+    yield "Next, in another terminal, with the same RINGFENCE_* variables, in this folder:"
+    if stack.folder != FOLDER.absolute():
+        yield f"  export RINGFENCE_STACK={quote(str(stack.folder))}"
+    first = next(iter(servers.servers))
+    yield "  ringfence doctor                     is every server reachable, is all allowed?"
+    yield f"  ringfence server inventory {first}     what the server has"
+    yield f"  ringfence server propose {first}       products for it, as commands to look over"
+    yield "  ringfence mode                       who would be off now"
+    yield "  ringfence mode live --all            when that is right: begin to switch"
+
+
+def _mode_said(default_mode: str) -> Iterator[str]:
+    if default_mode == "shadow":
+        yield "Shadow: new clients are rated and watched; no PBX is switched and no client mailed."
+        yield "A client that `ringfence mode live` has set live stays live."
+    else:
+        yield "LIVE: new clients are switched off on the PBX and mailed when their money is gone."
