@@ -72,7 +72,8 @@ async def test_all_is_well(pbx, run, platform):
     pbx.pbx.add_route(Route("Long distance", toll_allow="international"))
     result = await run(pbx1=entry(pbx.url))
     assert result.exit_code == 0, result.output
-    assert "0 warn, 0 fail" in result.output
+    assert "1 warn, 0 fail" in result.output
+    assert "is a superuser" in result.output
     for said in (
         "answers with 200",
         "as from 5.6 on" if pbx.logins.line == "5.6" else "as up to 5.5",

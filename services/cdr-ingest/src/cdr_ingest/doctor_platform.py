@@ -1,6 +1,7 @@
 """Broker, database and mail server looked over: for `ringfence doctor`. Nothing is changed."""
 
 import asyncio
+import os
 import smtplib
 from collections.abc import Collection
 
@@ -8,9 +9,12 @@ import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from cdr_ingest.doctor_connections import database_login, kafka_connection, postgres_connection
 from cdr_ingest.sources.finding import Finding
 from cdr_ingest.store_doctor import look
 from ringfence.kafka.admin import wanted_topics
+from ringfence.kafka.brokers import Brokers, client_arguments
+from ringfence.kafka.refusal import why_refused
 
 TIMEOUT_S = 10.0
 SMTPS = 465
@@ -18,26 +22,30 @@ UNREADABLE = (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError
 """Why a database can not be had. The messages may show the DSN, and with it a password."""
 
 
-async def examine_kafka(bootstrap: str) -> list[Finding]:
-    """Whether the brokers answer and have every topic."""
+async def examine_kafka(brokers: Brokers) -> list[Finding]:
+    """Whether the brokers answer and have every topic, and how connections are protected."""
+    protected = list(kafka_connection(brokers))
     try:
-        present = await _topics(bootstrap)
+        present = await _topics(brokers)
     except (KafkaError, OSError, ValueError) as error:
-        do = f"see that Kafka runs and that {bootstrap} (RINGFENCE_KAFKA_BOOTSTRAP) leads to it"
-        return [Finding("Kafka", "reachable", "fail", f"{type(error).__name__}: {error}", do)]
+        if refused := await why_refused(brokers, TIMEOUT_S):
+            return [Finding("Kafka", "reachable", "fail", *refused), *protected]
+        do = f"see that Kafka runs and that {brokers} (RINGFENCE_KAFKA_BOOTSTRAP) leads to it"
+        said = f"{type(error).__name__}: {error}"
+        return [Finding("Kafka", "reachable", "fail", said, do), *protected]
     missing = sorted(wanted_topics().keys() - present)
-    reachable = Finding("Kafka", "reachable", "ok", f"answers at {bootstrap}")
+    found = [Finding("Kafka", "reachable", "ok", f"answers at {brokers}"), *protected]
     if missing:
         said = f"{len(missing)} missing: {', '.join(missing[:3])}{'…' if missing[3:] else ''}"
         do = "create the topics, with the partitions and retention of docs/topics.md"
-        return [reachable, Finding("Kafka", "topics", "fail", said, do)]
-    return [reachable, Finding("Kafka", "topics", "ok", f"all {len(wanted_topics())} exist")]
+        return [*found, Finding("Kafka", "topics", "fail", said, do)]
+    return [*found, Finding("Kafka", "topics", "ok", f"all {len(wanted_topics())} exist")]
 
 
-async def _topics(bootstrap: str) -> set[str]:
+async def _topics(brokers: Brokers) -> set[str]:
     """The names of all topics. Raises KafkaError, OSError, and ValueError for a wrong address."""
     timeout_ms = int(TIMEOUT_S * 1000)
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=timeout_ms)
+    admin = AIOKafkaAdminClient(**client_arguments(brokers), request_timeout_ms=timeout_ms)
     try:
         await admin.start()
         return set(await admin.list_topics())
@@ -54,6 +62,8 @@ async def examine_postgres(dsn: str, migrations: Collection[str]) -> list[Findin
         do = "see that PostgreSQL runs, and that RINGFENCE_POSTGRES_DSN leads to it"
         return [Finding("PostgreSQL", "reachable", "fail", said, do)]
     found = [Finding("PostgreSQL", "reachable", "ok", f"version {state.version}")]
+    found += postgres_connection(dsn, os.environ.get("PGSSLMODE") or "prefer")
+    found += database_login(state.login, state.superuser)
     if missing := sorted(set(migrations) - state.migrations):
         said, do = f"not applied: {', '.join(missing)}", "apply them before the services start"
         found.append(Finding("PostgreSQL", "migrations", "fail", said, do))

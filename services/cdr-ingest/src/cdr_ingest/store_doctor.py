@@ -13,11 +13,16 @@ ROLES = ("cdr_ingest", "rating", "balance_watch", "suspender", "notifier", "acco
 
 @dataclass(frozen=True)
 class DatabaseState:
-    """The server's version, the migrations that were applied, the roles that we may not use."""
+    """The server's version, the migrations that were applied, the roles that we may not use.
+
+    `login`: who we are there, and `superuser` whether that one may do everything.
+    """
 
     version: str
     migrations: frozenset[str]
     roles_missing: tuple[str, ...]
+    login: str
+    superuser: bool
 
 
 async def look(dsn: str, timeout_s: float) -> DatabaseState:
@@ -34,7 +39,10 @@ async def look(dsn: str, timeout_s: float) -> DatabaseState:
         usable = {row["rolname"] for row in roles}
         missing = tuple(f"ringfence_{n}" for n in ROLES if f"ringfence_{n}" not in usable)
         version = await connection.fetchval("show server_version")
-        return DatabaseState(version, frozenset(row["name"] for row in applied), missing)
+        login = await connection.fetchval("select current_user::text")
+        superuser = await connection.fetchval("select current_setting('is_superuser') = 'on'")
+        names = frozenset(row["name"] for row in applied)
+        return DatabaseState(version, names, missing, login, superuser)
     finally:
         await connection.close()
 

@@ -74,15 +74,17 @@ class Brokers:
     @property
     def is_local(self) -> bool:
         """Whether every address is this machine's loopback."""
-        return all(is_loopback(host) for host, _ in self.addresses())
+        return all(is_loopback(host) for host, _ in self.addresses)
 
+    @property
     def addresses(self) -> list[tuple[str, int]]:
-        """Host and port of each broker. Raises ValueError for a port that is no number."""
+        """Host and port of each broker; port 0 where it is no number."""
         found = []
         for address in self.bootstrap.split(","):
             host, _, port = address.strip().rpartition(":")
-            name = host or port
-            found.append((name.strip("[]"), int(port) if host else _PORT))
+            if not host:
+                host, port = port, str(_PORT)
+            found.append((host.strip("[]"), int(port) if port.isdecimal() else 0))
         return found
 
     def ssl_context(self) -> ssl.SSLContext | None:

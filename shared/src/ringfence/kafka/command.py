@@ -50,6 +50,6 @@ async def _when_up(bootstrap: Bootstrap, replication: int) -> list[str]:
         try:
             return await create_topics(bootstrap, replication)
         except (KafkaError, OSError):
-            if reason := await why_refused(bootstrap):
-                raise BrokersRefuse(reason) from None
+            if refused := await why_refused(bootstrap):
+                raise BrokersRefuse(f"{refused.said}: {refused.do}") from None
             await asyncio.sleep(_LOOK_EVERY_S)

@@ -1,6 +1,7 @@
 """Why brokers turn a client away: aiokafka says of every reason that it cannot connect."""
 
 import ssl
+from typing import NamedTuple
 
 from aiokafka.conn import create_conn
 from aiokafka.errors import (
@@ -27,14 +28,21 @@ class BrokersRefuse(RingfenceError):
     """The brokers turn this client away: waiting does not help."""
 
 
-async def why_refused(bootstrap: Bootstrap, timeout_s: float = 10.0) -> str:
-    """Why TLS or the login fails, in words that hold no secret; empty if neither does.
+class Refusal(NamedTuple):
+    """What the broker says, and what to do about it, in words that hold no secret."""
+
+    said: str
+    do: str
+
+
+async def why_refused(bootstrap: Bootstrap, timeout_s: float = 10.0) -> Refusal | None:
+    """Why TLS or the login fails; None if neither does.
 
     The first broker that answers decides.
     """
     if isinstance(bootstrap, str):
-        return ""
-    for host, port in bootstrap.addresses():
+        return None
+    for host, port in bootstrap.addresses:
         try:
             connection = await create_conn(
                 host,
@@ -45,27 +53,23 @@ async def why_refused(bootstrap: Bootstrap, timeout_s: float = 10.0) -> str:
         except (SaslAuthenticationFailed, ssl.SSLError) as error:
             return _in_words(error, bootstrap, f"{host}:{port}")
         except (UnsupportedSaslMechanismError, IllegalSaslStateError):
-            return (
-                f"{host}:{port} takes no login by {bootstrap.mechanism}:"
-                f" check the port, {PROTOCOL} and {MECHANISM}"
-            )
+            said = f"{host}:{port} takes no login by {bootstrap.mechanism}"
+            return Refusal(said, f"check the port, {PROTOCOL} and {MECHANISM}")
         except (KafkaError, OSError, TimeoutError):
             continue
         connection.close()
-        return ""
-    return ""
+        return None
+    return None
 
 
-def _in_words(error: SaslAuthenticationFailed | ssl.SSLError, brokers: Brokers, broker: str) -> str:
+def _in_words(
+    error: SaslAuthenticationFailed | ssl.SSLError, brokers: Brokers, broker: str
+) -> Refusal:
     if isinstance(error, ssl.SSLCertVerificationError):
         believed = brokers.ca_file or "the machine's authorities"
-        return (
-            f"the certificate of {broker} is not accepted: {error.verify_message}"
-            f" (believed: {believed}); check {CA_FILE} and the name of the host"
-        )
+        said = f"the certificate of {broker} is not accepted by {believed}: {error.verify_message}"
+        return Refusal(said, f"check {CA_FILE}, and that the certificate names this host")
     if isinstance(error, ssl.SSLError):
-        return f"{broker} does not speak TLS as we do: check the port and {PROTOCOL}"
-    return (
-        f"{broker} refuses the login {brokers.user!r} by {brokers.mechanism}:"
-        f" check {SASL_USER}, {PASSWORD_FILE} and {MECHANISM}"
-    )
+        return Refusal(f"{broker} does not speak TLS", f"check the port and {PROTOCOL}")
+    said = f"{broker} refuses the login {brokers.user!r} by {brokers.mechanism}"
+    return Refusal(said, f"check {SASL_USER}, {PASSWORD_FILE} and {MECHANISM}")

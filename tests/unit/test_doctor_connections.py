@@ -1,0 +1,78 @@
+"""What the doctor says of connections that can be read or changed on their way."""
+
+import pytest
+
+from cdr_ingest.doctor_connections import database_login, kafka_connection, postgres_connection
+from ringfence.kafka.brokers import Brokers
+
+LOGIN = {"user": "rating", "password": "secret-of-kafka"}
+
+
+@pytest.mark.parametrize(
+    ("brokers", "state", "said"),
+    [
+        (Brokers("kafka.example.net:9092"), "warn", "plain text to kafka.example.net:9092"),
+        (Brokers("127.0.0.1:9092,10.0.0.2:9092"), "warn", "plain text"),
+        (Brokers("10.0.0.2:9092", "SASL_PLAINTEXT", **LOGIN), "warn", "plain text"),
+        (Brokers("10.0.0.2:9093", "SSL"), "ok", "TLS, no login"),
+        (Brokers("10.0.0.2:9093", "SASL_SSL", **LOGIN), "ok", "TLS, login rating by SCRAM"),
+        (Brokers("kafka:wrong"), "warn", "plain text"),
+    ],
+)
+def test_plain_text_to_brokers_elsewhere_is_worth_a_warning(brokers, state, said):
+    (finding,) = kafka_connection(brokers)
+    assert (finding.state, said in finding.said) == (state, True)
+    assert bool(finding.do) == (state == "warn")
+    assert "secret" not in finding.said + finding.do
+
+
+@pytest.mark.parametrize("bootstrap", ["127.0.0.1:9092", "localhost:9092", "[::1]:9092"])
+def test_brokers_on_this_machine_need_no_tls(bootstrap):
+    assert list(kafka_connection(Brokers(bootstrap))) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "state", "said"),
+    [
+        ("", "warn", "sslmode=prefer to db.example.net: plain text is possible"),
+        ("?sslmode=disable", "warn", "plain text"),
+        ("?sslmode=require", "warn", "nobody checks whose server it is"),
+        ("?sslmode=verify-ca", "warn", "any server of that authority"),
+        ("?sslmode=verify-full&sslrootcert=/ca.pem", "ok", "checked"),
+    ],
+)
+def test_a_database_elsewhere_needs_verify_full(query, state, said):
+    dsn = f"postgresql://ringfence:secret@db.example.net:5432/ringfence{query}"
+    (finding,) = postgres_connection(dsn)
+    assert (finding.state, said in finding.said) == (state, True)
+    assert "secret@" not in finding.said + finding.do
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgresql://127.0.0.1:5432/ringfence",
+        "postgresql://a:b@[::1]:5432/ringfence",
+        "postgresql://a@localhost/ringfence",
+        "postgresql:///ringfence?host=/run/postgresql",
+        "postgresql:///ringfence",
+    ],
+)
+def test_a_database_on_this_machine_needs_no_tls(dsn):
+    assert list(postgres_connection(dsn)) == []
+
+
+def test_one_host_elsewhere_among_several_counts():
+    (finding,) = postgres_connection("postgresql://a@127.0.0.1:5432,10.0.0.3:5432/ringfence")
+    assert finding.state == "warn"
+
+
+def test_the_machines_sslmode_holds_where_the_url_names_none():
+    (finding,) = postgres_connection("postgresql://a@10.0.0.3/ringfence", "verify-full")
+    assert finding.state == "ok"
+
+
+def test_a_superuser_is_worth_a_warning():
+    (finding,) = database_login("postgres", superuser=True)
+    assert (finding.state, "postgres is a superuser" in finding.said) == ("warn", True)
+    assert list(database_login("ringfence_login", superuser=False)) == []
