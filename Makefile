@@ -10,13 +10,13 @@ JOBS ?= 3
 BIN := .venv/bin
 MEMBERS := shared $(sort $(wildcard services/*)) deploy/local deploy/simulators deploy/vectors
 PYPROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
-SOURCES := $(addsuffix /src,$(MEMBERS))
+SOURCES := $(addsuffix /src,$(MEMBERS)) deploy/dashboards/src
 INSTALLED := .venv/.installed
 
-.PHONY: help install compiled lint format test run demo bench images clean lock
+.PHONY: help install compiled lint format test run demo bench images dashboards clean lock
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Build .venv with every package and the `ringfence` command in it
 
@@ -69,6 +69,9 @@ images: ## Build a container image of each service (ENGINE=podman or docker)
 	    --build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) \
 	    --target $$name -t localhost/ringfence/$$name:$(VERSION) -f deploy/images/Dockerfile . || exit 1; \
 	done
+
+dashboards: install ## Write Grafana's dashboards and docs/metrics.md from their code
+	PYTHONPATH=deploy/dashboards/src $(BIN)/python -m ringfence_dashboards
 
 clean: ## Forget the state of `make run` (.ringfence)
 	@$(PYTHON) deploy/local/src/ringfence_local/clean.py .ringfence
