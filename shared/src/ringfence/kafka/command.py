@@ -6,6 +6,7 @@ import click
 from aiokafka.errors import KafkaError
 
 from ringfence.errors import RingfenceError
+from ringfence.kafka.acls import accesses, commands
 from ringfence.kafka.admin import create_topics
 from ringfence.kafka.brokers import Bootstrap
 from ringfence.kafka.refusal import BrokersRefuse, why_refused
@@ -17,7 +18,7 @@ _LOOK_EVERY_S = 1.0
 
 @click.group()
 def topics() -> None:
-    """Prepare a broker: create the topics."""
+    """Prepare a broker: create the topics, show what each login may do."""
 
 
 @topics.command()
@@ -43,6 +44,31 @@ def create(replication: int) -> None:
     for name in made:
         click.echo(f"created {name}")
     click.echo(f"{len(made)} topics created" if made else "all topics exist")
+
+
+@topics.command()
+@click.option("--commands", "as_commands", is_flag=True, help="as commands of kafka-acls.sh")
+@click.option("--config", default="admin.properties", show_default=True, metavar="FILE",
+              help="settings of kafka-acls.sh: the administrator's login")  # fmt: skip
+def acls(as_commands: bool, config: str) -> None:
+    """Show what the login of each service may do on brokers with access control.
+
+    Nothing is changed: pass the commands to a shell that has Kafka's tools.
+
+    Example: ringfence topics acls --commands > acls.sh
+    """
+    if as_commands:
+        bootstrap = read_settings(CommonSettings).kafka_bootstrap
+        for line in commands(bootstrap, config):
+            click.echo(line)
+        return
+    for access in accesses():
+        click.echo(access.login)
+        for what, names in (
+            ("reads", access.reads), ("writes", access.writes), ("groups", access.groups),
+        ):  # fmt: skip
+            for number, name in enumerate(names):
+                click.echo(f"  {what if number == 0 else '':<8}{name}")
 
 
 async def _when_up(bootstrap: Bootstrap, replication: int) -> list[str]:

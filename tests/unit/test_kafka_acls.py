@@ -1,0 +1,80 @@
+"""What each login may do on brokers with access control."""
+
+import shlex
+
+import pytest
+from click.testing import CliRunner
+
+from notifier.operator.channels import GROUP
+from ringfence.kafka.acls import OPERATOR, SETUP, accesses, commands
+from ringfence.kafka.admin import wanted_topics
+from ringfence.kafka.command import topics
+from ringfence.topics import ALL_TOPICS, dead_letter_topics
+
+BY_LOGIN = {access.login: access for access in accesses()}
+
+
+def test_every_topic_has_one_writer():
+    written = [name for access in accesses() for name in access.writes]
+    assert sorted(written) == sorted(wanted_topics())
+
+
+def test_money_is_written_by_those_who_own_it():
+    assert [a.login for a in accesses() if "payment.received.v1" in a.writes] == ["accounts"]
+    assert [a.login for a in accesses() if "balance.zero.v1" in a.writes] == ["balance-watch"]
+    assert [a.login for a in accesses() if "account.changed.v1" in a.writes] == ["accounts"]
+
+
+def test_a_service_reads_what_the_topics_say_and_parks_what_it_rejects():
+    for topic in ALL_TOPICS:
+        for reader in topic.readers:
+            assert topic.name in BY_LOGIN[reader].reads
+            assert topic.dead_letters(reader) in BY_LOGIN[reader].writes
+    assert not {name for a in accesses() for name in a.reads} & set(dead_letter_topics())
+
+
+def test_groups_are_those_of_the_services():
+    assert {a.login: a.groups for a in accesses()} == {
+        "accounts": ("accounts",),
+        "balance-watch": ("balance-watch",),
+        "cdr-ingest": (),
+        "notifier": ("notifier", GROUP),
+        "rating": ("rating",),
+        "suspender": ("suspender",),
+        OPERATOR: (),
+    }
+
+
+def test_who_may_read_all_may_write_nothing():
+    assert (BY_LOGIN[OPERATOR].reads, BY_LOGIN[OPERATOR].writes) == (("*",), ())
+
+
+def test_the_commands_grant_the_table_and_no_more():
+    granted = set()
+    for line in commands("kafka:9093", "admin.properties"):
+        program, *words = shlex.split(line)
+        assert program == "kafka-acls.sh"
+        options = list(zip(words, [*words[1:], ""], strict=True))
+        given = {name: [v for n, v in options if n == name] for name in ("--topic", "--group")}
+        (login,) = (v.removeprefix("User:") for n, v in options if n == "--allow-principal")
+        for operation in (v for n, v in options if n == "--operation"):
+            granted |= {(login, operation, k, v) for k, names in given.items() for v in names}
+    wanted = {(SETUP, operation, "--topic", "*") for operation in ("Create", "Describe")}
+    for access in accesses():
+        for name in access.reads:
+            wanted |= {(access.login, o, "--topic", name) for o in ("Read", "Describe")}
+        for name in access.writes:
+            wanted |= {(access.login, o, "--topic", name) for o in ("Write", "Describe")}
+        wanted |= {(access.login, "Read", "--group", name) for name in access.groups}
+    assert granted == wanted
+
+
+@pytest.mark.parametrize("arguments", [[], ["--commands", "--config", "/etc/kafka/a.properties"]])
+def test_the_command_prints_them(arguments, monkeypatch):
+    monkeypatch.setenv("RINGFENCE_KAFKA_BOOTSTRAP", "kafka.example.net:9093")
+    printed = CliRunner().invoke(topics, ["acls", *arguments])
+    assert printed.exit_code == 0
+    assert "payment.received.v1" in printed.output
+    if arguments:
+        assert "--bootstrap-server kafka.example.net:9093" in printed.output
+        assert "--command-config /etc/kafka/a.properties" in printed.output
