@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 
@@ -13,11 +14,13 @@ from aiokafka.errors import KafkaError
 
 from ringfence.errors import BadInput
 from ringfence.pbx.servers import Servers
+from ringfence_local import compiled
 from ringfence_local.elsewhere import kafka_line, postgres_line
 from ringfence_local.errors import PartFailed
 from ringfence_local.own_stack import FOLDER, PUSH_PORT, OwnStack
 from ringfence_local.servers_check import servers_with_secrets
 from ringfence_local.stopping import stop_on_signals, stopped_within
+from ringfence_local.systemd_units import Installation, unit_files, write_units
 
 _LOOK_EVERY_S = 2.0
 
@@ -35,9 +38,8 @@ _LOOK_EVERY_S = 2.0
 @click.option(
     "--folder",
     type=click.Path(path_type=Path, file_okay=False),
-    default=FOLDER,
-    show_default=True,
-    help="Where the state is kept from start to start.",
+    help=f"Where the state is kept from start to start.  [default: {FOLDER}]  With --systemd:"
+    " where the units are written.",
 )
 @click.option(
     "--default-mode",
@@ -61,8 +63,18 @@ _LOOK_EVERY_S = 2.0
     show_default=True,
     help="TCP port, exactly, to which servers with `push` in the file post calls.",
 )
+@click.option(
+    "--systemd",
+    is_flag=True,
+    help="Start nothing: print systemd units, or write them into --folder, over no other file.",
+)
 def up(
-    servers_file: Path, folder: Path, default_mode: str, port: int | None, push_port: int
+    servers_file: Path,
+    folder: Path | None,
+    default_mode: str,
+    port: int | None,
+    push_port: int,
+    systemd: bool,
 ) -> None:
     """Run the product on this machine for your own PBXs, until Ctrl-C or SIGTERM.
 
@@ -74,10 +86,13 @@ def up(
     Example: ringfence up --servers servers.toml
     """
     try:
+        if systemd:
+            _show_units(Installation(servers_file.absolute(), default_mode), folder)
+            return
         _refuse_password_file()
         servers = servers_with_secrets(servers_file)
         stack = OwnStack(
-            folder, servers_file, servers,
+            folder or FOLDER, servers_file, servers,
             default_mode=default_mode, port=port, push_port=push_port,
         )  # fmt: skip
         asyncio.run(_up(stack, servers, default_mode))
@@ -91,6 +106,22 @@ def up(
         raise click.ClickException(
             f"PostgreSQL: {error or type(error).__name__}. Check RINGFENCE_POSTGRES_DSN."
         ) from None
+
+
+def _show_units(here: Installation, folder: Path | None) -> None:
+    """Print the units or write them, and say on standard error what comes then."""
+    files = unit_files(replace(here, compiled=compiled.current()))
+    if folder is None:
+        for name, text in files.items():
+            click.echo(f"# --- {name}\n{text}")
+    else:
+        written = write_units(folder, files)
+        for path in written:
+            click.echo(f"wrote {path}")
+        click.echo(f"{len(written)} files written, {len(files) - len(written)} kept as they are")
+    for path in here.homes:
+        click.echo(f"{path} is in a home: the user ringfence must be able to read it.", err=True)
+    click.echo('Next: docs/up.md, "As services of systemd".', err=True)
 
 
 def _refuse_password_file() -> None:
