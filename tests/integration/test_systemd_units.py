@@ -106,7 +106,14 @@ def test_each_service_is_hardened_and_none_is_live_by_default() -> None:
         assert settings["CapabilityBoundingSet"] == "", name
     assert "RINGFENCE_ACCOUNTS_DEFAULT_MODE=shadow" in services["ringfence-accounts.service"]
     ports = [line for text in services.values() for line in text.splitlines() if "_PORT=" in line]
-    assert len(set(ports)) == len(SERVICES)
+    assert len(set(ports)) == len(SERVICES) + 2  # health of each; the API; posts
+
+
+def test_ports_and_mode_go_into_the_units() -> None:
+    said = up_systemd("--port", "8181", "--push-port", "8171", "--default-mode", "live").stdout
+    assert "Environment=RINGFENCE_ACCOUNTS_PORT=8181" in said
+    assert "Environment=RINGFENCE_CDR_INGEST_PUSH_PORT=8171" in said
+    assert "Environment=RINGFENCE_ACCOUNTS_DEFAULT_MODE=live" in said
 
 
 def test_a_job_goes_on_until_it_works(tmp_path: Path) -> None:

@@ -16,6 +16,9 @@ def servers_with_secrets(path: Path) -> Servers:
     no server, or a secret is not where it says. Checked here because a service that lacks a secret
     would be started again and again.
     """
+    if not path.exists():
+        expected = "a TOML file that is there: `ringfence init` writes one; docs/servers.md"
+        raise BadInput("servers file", str(path), expected)
     try:
         servers = load_servers(path)
     except (OSError, UnicodeDecodeError) as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ringfence.errors import BadInput
-from ringfence_local.own_stack import WANTED_PORTS
+from ringfence_local.own_stack import PUSH_PORT, WANTED_PORTS
 from ringfence_local.stack import MIGRATIONS, SERVICES
 
 SETTINGS = Path("/etc/ringfence")
@@ -107,6 +107,8 @@ class Installation:
 
     servers_file: Path
     default_mode: str = "shadow"
+    port: int = WANTED_PORTS["accounts"]
+    push_port: int = PUSH_PORT
     python: Path = Path(sys.executable)
     migrations: Path = MIGRATIONS
     compiled: Path | None = None
@@ -190,6 +192,9 @@ def _defaults(here: Installation, service: str) -> dict[str, str]:
     }
     if service == "accounts":
         defaults["RINGFENCE_ACCOUNTS_DEFAULT_MODE"] = here.default_mode
+        defaults["RINGFENCE_ACCOUNTS_PORT"] = str(here.port)
+    if service == "cdr-ingest":
+        defaults["RINGFENCE_CDR_INGEST_PUSH_PORT"] = str(here.push_port)
     return defaults
 
 

@@ -17,7 +17,7 @@ from ringfence.pbx.servers import Servers
 from ringfence_local import compiled
 from ringfence_local.elsewhere import kafka_line, postgres_line
 from ringfence_local.errors import PartFailed
-from ringfence_local.own_stack import FOLDER, PUSH_PORT, OwnStack
+from ringfence_local.own_stack import FOLDER, PUSH_PORT, WANTED_PORTS, OwnStack
 from ringfence_local.servers_check import servers_with_secrets
 from ringfence_local.stopping import stop_on_signals, stopped_within
 from ringfence_local.systemd_units import Installation, unit_files, write_units
@@ -87,7 +87,10 @@ def up(
     """
     try:
         if systemd:
-            _show_units(Installation(servers_file.absolute(), default_mode), folder)
+            here = Installation(
+                servers_file.absolute(), default_mode, port or WANTED_PORTS["accounts"], push_port
+            )
+            _show_units(here, folder)
             return
         _refuse_password_file()
         servers = servers_with_secrets(servers_file)
