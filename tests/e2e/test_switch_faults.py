@@ -200,14 +200,14 @@ def test_a_day_of_flapping_with_faults_ends_as_desired_and_touches_nothing_else(
     bystander = Client.enter(town, "gateway", credit=1_000)
     written = _toggles(town)
     choose = random.Random(20261126)
-    for step in range(240):
+    for step in range(160):
         client = choose.choice(clients)
         client.pay(choose.choice([-1, 1]) * choose.choice([1, 5, 20]))
         if step % 4 == 0:
             path = choose.choice([STATUS, *LISTS.values(), "/"])
             trouble = choose.choice(TROUBLE)
             town.pbx("faults", {**trouble, "path": path, "times": choose.randint(1, 3)})
-        if step % 60 == 59:
+        if step % 40 == 39:
             town.kill("suspender")
     town.forget_faults()
     for client in clients:
