@@ -17,6 +17,7 @@ from ringfence.pbx.servers import Servers
 from ringfence_local import compiled
 from ringfence_local.elsewhere import kafka_line, postgres_line
 from ringfence_local.errors import PartFailed
+from ringfence_local.log_rotation import logs_of, rotate
 from ringfence_local.own_stack import FOLDER, PUSH_PORT, WANTED_PORTS, OwnStack
 from ringfence_local.servers_check import servers_with_secrets
 from ringfence_local.stopping import stop_on_signals, stopped_within
@@ -152,7 +153,10 @@ async def _up(stack: OwnStack, servers: Servers, default_mode: str) -> None:
 
 
 async def _watch(stack: OwnStack, stop: asyncio.Event) -> None:
-    """Say when a service was started again; raise PartFailed when an embedded server has ended."""
+    """Say when a service was started again, and rotate the logs.
+
+    Raises PartFailed when an embedded server has ended.
+    """
     before: dict[str, int] = {}
     while not await stopped_within(stop, _LOOK_EVERY_S):
         if lost := stack.lost_part():
@@ -161,6 +165,15 @@ async def _watch(stack: OwnStack, stop: asyncio.Event) -> None:
             if child.restart_count != before.get(name, 0):
                 before[name] = child.restart_count
                 click.echo(f"{child.line()}; see {stack.supervisor.log(name)}")
+        await asyncio.to_thread(_rotate_logs, stack.folder)
+
+
+def _rotate_logs(folder: Path) -> None:
+    try:
+        for log in logs_of(folder):
+            rotate(log)
+    except OSError as error:  # a full disk: what runs goes on, and the next look tries again
+        click.echo(f"{error.filename}: not rotated ({error.strerror})", err=True)
 
 
 def _said(stack: OwnStack, servers: Servers, default_mode: str) -> Iterator[str]:

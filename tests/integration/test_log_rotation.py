@@ -1,0 +1,59 @@
+"""Logs are put aside while their process goes on writing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from ringfence_local import child
+from ringfence_local.log_rotation import logs_of, rotate
+
+
+def test_a_process_writes_on_into_the_emptied_log(tmp_path: Path) -> None:
+    """From the beginning: no hole is left where the earlier lines were."""
+    log = tmp_path / "rating.log"
+    with log.open("ab") as output:
+        writer = subprocess.Popen(
+            [sys.executable, "-c", "for _ in range(9): print(input(), flush=True)"],
+            stdin=subprocess.PIPE, stdout=output, text=True,
+        )  # fmt: skip
+    assert writer.stdin is not None
+    with writer:
+        log.write_text("earlier\n" * 100)
+        assert rotate(log, at_bytes=100)
+        writer.stdin.write("later\n" * 9)
+        writer.stdin.close()
+    assert log.read_text() == "later\n" * 9
+    assert (tmp_path / "rating.log.1").read_text() == "earlier\n" * 100
+
+
+def test_so_many_are_kept_and_the_oldest_goes(tmp_path: Path) -> None:
+    log = tmp_path / "rating.log"
+    for n in range(6):
+        log.write_text(f"{n}" * 10)
+        assert rotate(log, at_bytes=5, kept=3)
+    found = {path.name: path.read_text()[0] for path in tmp_path.iterdir() if path.stat().st_size}
+    assert found == {"rating.log.1": "5", "rating.log.2": "4", "rating.log.3": "3"}
+
+
+def test_a_short_log_and_one_that_is_not_there_are_left(tmp_path: Path) -> None:
+    log = tmp_path / "rating.log"
+    assert not rotate(log, at_bytes=5)
+    log.write_text("short")
+    assert not rotate(log, at_bytes=5)
+    assert [path.name for path in tmp_path.iterdir()] == ["rating.log"]
+
+
+def test_all_logs_of_a_stack_are_found(tmp_path: Path) -> None:
+    wanted = {"logs/rating.log", "kafka/kafka.log", "postgres/postgres.log"}
+    for name in (*wanted, "logs/rating.log.1", "kafka/data/other.log"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert {str(path.relative_to(tmp_path)) for path in logs_of(tmp_path)} == wanted
+
+
+def test_embedded_servers_append_to_their_logs(tmp_path: Path) -> None:
+    """As rotation needs: what `child.start` starts writes at the end, wherever that is then."""
+    log = tmp_path / "kafka.log"
+    command = [sys.executable, "-c", "import os; os.lseek(1, 500, 0); os.write(1, b'line')"]
+    child.start(command, log=log, end_by="SIGKILL").wait(30)
+    assert log.read_bytes() == b"line"
