@@ -207,12 +207,23 @@ def test_a_wrong_servers_file_is_refused_by_its_place(
     assert not (tmp_path / "state").exists()
 
 
-def test_a_password_file_is_refused_with_what_to_do(
-    home: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("variable", "value", "names"),
+    [
+        ("RINGFENCE_POSTGRES_PASSWORD_FILE", "/run/secrets/pg", "RINGFENCE_POSTGRES_DSN"),
+        ("RINGFENCE_KAFKA_SECURITY_PROTOCOL", "SASL_SSL", "RINGFENCE_KAFKA_BOOTSTRAP"),
+    ],
+)
+def test_a_setting_that_would_have_no_effect_is_refused_with_what_to_do(
+    home: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str, names: str
 ) -> None:
     monkeypatch.chdir(home)
-    monkeypatch.setenv("RINGFENCE_POSTGRES_PASSWORD_FILE", "/run/secrets/pg")
-    assert "RINGFENCE_POSTGRES_DSN" in refused()
+    monkeypatch.delenv("RINGFENCE_KAFKA_BOOTSTRAP", raising=False)
+    monkeypatch.setenv(variable, value)
+    said = refused()
+    assert variable in said
+    assert names in said
+    assert not (home / ".ringfence-up").exists()
 
 
 def test_a_servers_file_of_the_operators_is_not_overwritten_by_make_run(home: Path) -> None:

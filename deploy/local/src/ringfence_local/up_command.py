@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
@@ -93,7 +93,7 @@ def up(
             )
             _show_units(here, folder)
             return
-        _refuse_password_file()
+        _refuse_settings(os.environ)
         servers = servers_with_secrets(servers_file)
         stack = OwnStack(
             folder or FOLDER, servers_file, servers,
@@ -128,14 +128,21 @@ def _show_units(here: Installation, folder: Path | None) -> None:
     click.echo('Next: docs/up.md, "As services of systemd".', err=True)
 
 
-def _refuse_password_file() -> None:
-    """A stack gives its services the whole DSN, so a password beside it would be lost."""
-    if os.environ.get("RINGFENCE_POSTGRES_PASSWORD_FILE"):
+def _refuse_settings(environment: Mapping[str, str]) -> None:
+    """What a stack on one machine does not do, refused instead of left out."""
+    if path := environment.get("RINGFENCE_POSTGRES_PASSWORD_FILE"):
         raise BadInput(
             "RINGFENCE_POSTGRES_PASSWORD_FILE",
-            os.environ["RINGFENCE_POSTGRES_PASSWORD_FILE"],
+            path,
             "no such variable for `ringfence up`: write the password into RINGFENCE_POSTGRES_DSN"
             " or into ~/.pgpass",
+        )
+    protocol = environment.get("RINGFENCE_KAFKA_SECURITY_PROTOCOL", "PLAINTEXT")
+    if protocol != "PLAINTEXT" and not environment.get("RINGFENCE_KAFKA_BOOTSTRAP"):
+        raise BadInput(
+            "RINGFENCE_KAFKA_SECURITY_PROTOCOL",
+            protocol,
+            "RINGFENCE_KAFKA_BOOTSTRAP with it: the embedded Kafka speaks PLAINTEXT on loopback",
         )
 
 
