@@ -30,8 +30,8 @@ class ClientCounts:
 
     async def count(self) -> None:
         """Read the counts and set the metrics."""
-        clients = dict.fromkeys(product(_LEVELS, _MODES), 0)
-        held = {(mode,): 0 for mode in _MODES}
+        clients: dict[tuple[str, ...], int] = dict.fromkeys(product(_LEVELS, _MODES), 0)
+        held: dict[tuple[str, ...], int] = {(mode,): 0 for mode in _MODES}
         for row in await self._store.clients():
             clients[row.level, row.mode] += row.clients
             held[row.mode,] += row.held
