@@ -1,5 +1,6 @@
 """Compose file, manifests and rules: what they name exists, and each service has what it needs."""
 
+import base64
 import re
 import shutil
 import subprocess
@@ -112,3 +113,47 @@ def test_an_overlay_can_be_built(overlay: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     kinds = {document["kind"] for document in yaml.safe_load_all(done.stdout)}
     assert {"Deployment", "Job", "Secret", "ConfigMap", "Service"} <= kinds
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_kafka_logins_can_be_added_to_production(tmp_path: Path) -> None:
+    """Each service logs in under its own name, and its secret holds its own password alone."""
+    shutil.copytree(DEPLOY / "kubernetes", tmp_path / "kubernetes", dirs_exist_ok=True)
+    folder = tmp_path / "kubernetes" / "overlays" / "production"
+    component = tmp_path / "kubernetes" / "components" / "kafka-login"
+    with (folder / "kustomization.yaml").open("a") as overlay:
+        overlay.write("components: [../../components/kafka-login]\n")
+    for place in (folder, component):
+        (content,) = documents(place / "kustomization.yaml")
+        for generator in content["secretGenerator"]:
+            for name in generator["files"]:
+                (place / name).parent.mkdir(parents=True, exist_ok=True)
+                (place / name).write_text(name)
+    done = subprocess.run(
+        ["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    built = list(yaml.safe_load_all(done.stdout))
+    secrets = {d["metadata"]["name"]: d["data"] for d in built if d["kind"] == "Secret"}
+    pods = {
+        d["metadata"]["name"]: d["spec"]["template"]["spec"]
+        for d in built
+        if d["kind"] == "Deployment" or d["metadata"]["name"] == "topics"
+    }
+    assert pods.keys() == {*SERVICES, "topics"}
+    for name, pod in pods.items():
+        (container,) = pod["containers"]
+        given = {each["name"]: each for each in container["env"]}
+        assert given["RINGFENCE_KAFKA_SECURITY_PROTOCOL"]["value"] == "SASL_SSL"
+        user = given["RINGFENCE_KAFKA_SASL_USER"]
+        if name == "topics":
+            assert user["value"] == "setup"
+        else:
+            label = "metadata.labels['app.kubernetes.io/name']"
+            assert user["valueFrom"]["fieldRef"]["fieldPath"] == label
+        folders = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+        volume = next(v for v in pod["volumes"] if folders[v["name"]] == "/run/ringfence")
+        secret = secrets[volume["secret"]["secretName"]]
+        password = base64.b64decode(secret["kafka-password"]).decode()
+        assert password == f"secrets/{'setup' if name == 'topics' else name}/kafka-password"
+        assert "kafka-ca.pem" in secret

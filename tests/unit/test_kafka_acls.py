@@ -9,6 +9,7 @@ from notifier.operator.channels import GROUP
 from ringfence.kafka.acls import OPERATOR, SETUP, accesses, commands
 from ringfence.kafka.admin import wanted_topics
 from ringfence.kafka.command import topics
+from ringfence.kafka.granting import grants
 from ringfence.topics import ALL_TOPICS, dead_letter_topics
 
 BY_LOGIN = {access.login: access for access in accesses()}
@@ -49,7 +50,7 @@ def test_who_may_read_all_may_write_nothing():
     assert (BY_LOGIN[OPERATOR].reads, BY_LOGIN[OPERATOR].writes) == (("*",), ())
 
 
-def test_the_commands_grant_the_table_and_no_more():
+def test_commands_and_grants_are_the_table_and_no_more():
     granted = set()
     for line in commands("kafka:9093", "admin.properties"):
         program, *words = shlex.split(line)
@@ -67,6 +68,10 @@ def test_the_commands_grant_the_table_and_no_more():
             wanted |= {(access.login, o, "--topic", name) for o in ("Write", "Describe")}
         wanted |= {(access.login, "Read", "--group", name) for name in access.groups}
     assert granted == wanted
+    assert granted == {
+        (g.login, g.operation.name.title(), f"--{g.resource.name.lower()}", g.name)
+        for g in grants()
+    }
 
 
 @pytest.mark.parametrize("arguments", [[], ["--commands", "--config", "/etc/kafka/a.properties"]])
@@ -78,3 +83,9 @@ def test_the_command_prints_them(arguments, monkeypatch):
     if arguments:
         assert "--bootstrap-server kafka.example.net:9093" in printed.output
         assert "--command-config /etc/kafka/a.properties" in printed.output
+
+
+def test_printing_and_granting_at_once_is_refused():
+    refused = CliRunner().invoke(topics, ["acls", "--commands", "--apply"])
+    assert refused.exit_code == 2
+    assert "give one of them" in refused.output

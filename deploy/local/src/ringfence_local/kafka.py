@@ -27,6 +27,7 @@ from aiokafka.errors import KafkaError
 from ringfence_local import child, part
 from ringfence_local.artifacts import kafka_class_path
 from ringfence_local.errors import PartFailed, StartAgain
+from ringfence_local.kafka_secure import SecureListener
 from ringfence_local.ports import free_port
 
 READY_BOUND_S = 180.0
@@ -44,10 +45,10 @@ _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller_port}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{secure}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{secure}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL
 log.dirs={data}
 # Topics are made on purpose, with their partitions and retention; a typing error makes none.
 auto.create.topics.enable=false
@@ -80,22 +81,32 @@ class Kafka:
     """One broker with its data in `folder`.
 
     A `part.Part`; call `start` from the main thread. Where `wanted_port` is taken, another is
-    used: the data does not depend on it.
+    used: the data does not depend on it. `secure` adds a listener with TLS and logins.
     """
 
-    def __init__(self, folder: Path, *, wanted_port: int = 0) -> None:
+    def __init__(
+        self, folder: Path, *, wanted_port: int = 0, secure: SecureListener | None = None
+    ) -> None:
         self._folder = folder.resolve()
         self._wanted_port = wanted_port
+        self._secure = secure
         self._log = self._folder / "kafka.log"
         self._hold = self._folder / "hold"
         self._process: subprocess.Popen[bytes] | None = None
         self._java: list[str] = []
         self.port = 0
+        self.secure_port = 0
 
     @property
     def bootstrap(self) -> str:
         """What clients are given: host:port."""
         return f"127.0.0.1:{self.port}"
+
+    @property
+    def secure_bootstrap(self) -> str:
+        """What clients of the listener with TLS and logins are given: host:port."""
+        assert self._secure is not None, "no such listener was asked for"
+        return f"127.0.0.1:{self.secure_port}"
 
     @property
     def pid(self) -> int:
@@ -177,6 +188,8 @@ class Kafka:
         properties = str(self._folder / "server.properties")
         # One word: an id may begin with "-".
         tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", properties]
+        if self._secure is not None:
+            tool += self._secure.format_arguments()
         done = subprocess.run(  # noqa: S603 - our own command line
             [*self._java, *tool], capture_output=True, text=True, timeout=60, check=False
         )
@@ -187,8 +200,16 @@ class Kafka:
 
     def _choose_ports(self) -> None:
         self.port = free_port(self._wanted_port)
-        text = _PROPERTIES.format(
-            port=self.port, controller_port=free_port(), data=self._folder / "data"
+        secure, more = "", ""
+        if self._secure is not None:
+            self.secure_port = free_port()
+            secure = f",SASL_SSL://127.0.0.1:{self.secure_port}"
+            more = self._secure.properties()
+        text = more + _PROPERTIES.format(
+            port=self.port,
+            controller_port=free_port(),
+            data=self._folder / "data",
+            secure=secure,
         )
         (self._folder / "server.properties").write_text(text, encoding="utf-8")
 

@@ -6,9 +6,10 @@ import click
 from aiokafka.errors import KafkaError
 
 from ringfence.errors import RingfenceError
-from ringfence.kafka.acls import accesses, commands
+from ringfence.kafka.acls import Access, accesses, commands
 from ringfence.kafka.admin import create_topics
-from ringfence.kafka.brokers import Bootstrap
+from ringfence.kafka.brokers import Bootstrap, Brokers
+from ringfence.kafka.granting import apply_grants
 from ringfence.kafka.refusal import BrokersRefuse, why_refused
 from ringfence.settings import CommonSettings, read_settings
 
@@ -18,7 +19,7 @@ _LOOK_EVERY_S = 1.0
 
 @click.group()
 def topics() -> None:
-    """Prepare a broker: create the topics, show what each login may do."""
+    """Prepare a broker: create the topics, say what each login may do."""
 
 
 @topics.command()
@@ -50,25 +51,46 @@ def create(replication: int) -> None:
 @click.option("--commands", "as_commands", is_flag=True, help="as commands of kafka-acls.sh")
 @click.option("--config", default="admin.properties", show_default=True, metavar="FILE",
               help="settings of kafka-acls.sh: the administrator's login")  # fmt: skip
-def acls(as_commands: bool, config: str) -> None:
+@click.option("--apply", "applied", is_flag=True,
+              help="grant it on the brokers, as their administrator")  # fmt: skip
+def acls(as_commands: bool, config: str, applied: bool) -> None:
     """Show what the login of each service may do on brokers with access control.
 
-    Nothing is changed: pass the commands to a shell that has Kafka's tools.
+    With --apply it is granted there; nothing is ever taken away. With --commands it is printed
+    for a shell that has Kafka's tools. Without either, nothing but a table is printed.
 
     Example: ringfence topics acls --commands > acls.sh
     """
-    if as_commands:
-        bootstrap = read_settings(CommonSettings).kafka_bootstrap
-        for line in commands(bootstrap, config):
+    if as_commands and applied:
+        raise click.UsageError("--commands prints, --apply grants: give one of them")
+    settings = read_settings(CommonSettings)
+    if applied:
+        click.echo(f"{_grant(settings.brokers())} rules are granted")
+    elif as_commands:
+        for line in commands(settings.kafka_bootstrap, config):
             click.echo(line)
-        return
-    for access in accesses():
-        click.echo(access.login)
-        for what, names in (
-            ("reads", access.reads), ("writes", access.writes), ("groups", access.groups),
-        ):  # fmt: skip
-            for number, name in enumerate(names):
-                click.echo(f"  {what if number == 0 else '':<8}{name}")
+    else:
+        for access in accesses():
+            _show(access)
+
+
+def _grant(brokers: Brokers) -> int:
+    try:
+        return asyncio.run(apply_grants(brokers))
+    except RingfenceError as error:
+        raise click.ClickException(str(error)) from None
+    except (KafkaError, OSError) as error:
+        refused = asyncio.run(why_refused(brokers))
+        reason = f"{refused.said}: {refused.do}" if refused else f"{brokers}: {error!r}"
+        raise click.ClickException(reason) from None
+
+
+def _show(access: Access) -> None:
+    click.echo(access.login)
+    kinds = (("reads", access.reads), ("writes", access.writes), ("groups", access.groups))
+    for what, names in kinds:
+        for number, name in enumerate(names):
+            click.echo(f"  {what if number == 0 else '':<8}{name}")
 
 
 async def _when_up(bootstrap: Bootstrap, replication: int) -> list[str]:

@@ -128,8 +128,8 @@ def make_producer(bootstrap: Bootstrap) -> AIOKafkaProducer:
 async def open_publisher(bootstrap: Bootstrap, *, source: str) -> AsyncIterator[Publisher]:
     """A publisher with a producer of its own, started and stopped around the block."""
     producer = make_producer(bootstrap)
-    await producer.start()
     try:
+        await producer.start()
         yield Publisher(producer, source=source)
     finally:
         await producer.stop()
