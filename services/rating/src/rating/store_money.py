@@ -16,9 +16,8 @@ from rating.account where currency <> '' group by currency order by currency
 # Subqueries in place of `not exists`, which the planner may turn into a join with all of the
 # ledger: these are looked up by key. A charge's id follows from its call's.
 _DEAD = """
-select count(*), coalesce(extract(epoch from now() - min(d.died_at)), 0)::bigint
-from unnest($1::uuid[], $2::uuid[]) as k (call_id, entry_id)
-join rating.dead_call d using (call_id)
+select count(*), coalesce(extract(epoch from now() - min(k.died_at)), 0)::bigint
+from unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) as k (call_id, entry_id, died_at)
 where (select l.entry_id from rating.ledger l where l.entry_id = k.entry_id) is null
     and (select n.call_id from rating.not_billed n where n.call_id = k.call_id) is null
     and (select u.call_id from rating.unrated u where u.call_id = k.call_id) is null
@@ -55,11 +54,13 @@ class MoneyStore:
     async def dead(self) -> DeadCalls:
         """Of the newest dead calls those that were not settled since."""
         rows = await self._pool.fetch(
-            "select call_id from rating.dead_call order by died_at desc limit $1", NEWEST_DEAD
+            "select call_id, died_at from rating.dead_call order by died_at desc limit $1",
+            NEWEST_DEAD,
         )
         calls: list[UUID] = [row["call_id"] for row in rows]
         if not calls:
             return DeadCalls(0, 0)
-        row = await self._pool.fetchrow(_DEAD, calls, [charge_id(str(call)) for call in calls])
+        entries = [charge_id(str(call)) for call in calls]
+        row = await self._pool.fetchrow(_DEAD, calls, entries, [row["died_at"] for row in rows])
         assert row is not None
         return DeadCalls(*row)
