@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
+from socket import gaierror
 
 import asyncpg
 import click
@@ -106,7 +107,7 @@ def up(
         raise click.ClickException(
             f"Kafka: {error or type(error).__name__}. Check RINGFENCE_KAFKA_BOOTSTRAP."
         ) from None
-    except (asyncpg.PostgresError, ConnectionError, TimeoutError) as error:
+    except (asyncpg.PostgresError, ConnectionError, TimeoutError, gaierror) as error:
         raise click.ClickException(
             f"PostgreSQL: {error or type(error).__name__}. Check RINGFENCE_POSTGRES_DSN."
         ) from None
