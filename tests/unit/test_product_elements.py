@@ -7,14 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.products.elements import (
-    Element,
     Left,
-    elements_of,
     elements_words,
     emergency_words,
     left_behind,
 )
 from accounts.products.leaving import leaving_words
+from ringfence.elements import Element, elements_of
 from ringfence.events.account import Service
 
 TENANT = "mcon.example.com"

@@ -7,43 +7,24 @@ before. From these three follows what has to be done (architecture, section 4).
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from ringfence.events.account import Service
+from ringfence.elements import REST, Element, ElementWay, elements_of
 
-ElementWay = Literal["gateway", "extensions", "domain", "outbound", "peer"]
-REST = "*"
-"""The name that stands for all extensions of the tenant that no product lists."""
+__all__ = [
+    "REST",
+    "Claim",
+    "Element",
+    "ElementWay",
+    "OwnerState",
+    "Record",
+    "ServiceKey",
+    "elements_of",
+    "is_to_be_off",
+]
 
 ServiceKey = tuple[str, str]
 """Account and service."""
-
-
-class Element(NamedTuple):
-    """One thing that can be off on a server.
-
-    `tenant` is in lower case; it is empty for FusionPBX's gateways and Les.net's peers. `name` is
-    the uuid of a gateway, the id of a trunk, an extension's number, a domain's name, a peer's id.
-    """
-
-    way: ElementWay
-    tenant: str
-    name: str
-
-
-def elements_of(product: Service) -> tuple[Element, ...]:
-    """The elements that a product names; the rest of its tenant as one, named `REST`."""
-    tenant = product.tenant.lower()
-    if product.kind == "lesnet":
-        return (Element("peer", "", product.tenant.upper()),)
-    way = product.way
-    if way == "domain":
-        return (Element("domain", tenant, tenant),)
-    if way == "gateway":
-        scope = tenant if product.kind == "vodia" else ""
-        return tuple(Element("gateway", scope, uuid.lower()) for uuid in product.gateway_ids)
-    names = (*product.extensions, *((REST,) if product.rest_of_tenant else ()))
-    return tuple(Element(way, tenant, name) for name in names)
 
 
 @dataclass(frozen=True)

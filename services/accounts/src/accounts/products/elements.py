@@ -6,24 +6,10 @@ it was switched off.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
+from ringfence.elements import REST, Element, elements_of
 from ringfence.events.account import Service
-
-ElementWay = Literal["gateway", "extensions", "domain", "outbound", "peer"]
-REST = "*"
-"""Stands for all extensions of the tenant that no product lists."""
-
-
-class Element(NamedTuple):
-    """One thing that can be off on a server: a gateway, an extension, a domain, a peer.
-
-    `tenant` is in lower case, and empty for FusionPBX's gateways and Les.net's peers.
-    """
-
-    way: ElementWay
-    tenant: str
-    name: str
 
 
 class Left(NamedTuple):
@@ -31,21 +17,6 @@ class Left(NamedTuple):
 
     server_id: str
     element: Element
-
-
-def elements_of(product: Service) -> tuple[Element, ...]:
-    """The elements that a product names; the rest of its tenant as one, named `REST`."""
-    tenant = product.tenant.lower()
-    if product.kind == "lesnet":
-        return (Element("peer", "", product.tenant.upper()),)
-    way = product.way
-    if way == "domain":
-        return (Element("domain", tenant, tenant),)
-    if way == "gateway":
-        scope = tenant if product.kind == "vodia" else ""
-        return tuple(Element("gateway", scope, name.lower()) for name in product.gateway_ids)
-    names = (*product.extensions, *((REST,) if product.rest_of_tenant else ()))
-    return tuple(Element(way, tenant, name) for name in names)
 
 
 def left_behind(recorded: Iterable[Element], products: Sequence[Service]) -> tuple[Element, ...]:

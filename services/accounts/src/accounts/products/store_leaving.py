@@ -8,9 +8,10 @@ from uuid import UUID, uuid4
 
 from accounts.account import Account
 from accounts.clients.store_publishing import Deed
-from accounts.products.elements import Element, Left, left_behind
+from accounts.products.elements import Left, left_behind
 from accounts.store_operations import write_request
 from ringfence.clock import Clock
+from ringfence.elements import Element
 from ringfence.events.account import Service
 from ringfence.events.operator import OperatorRequested
 from ringfence.postgres.pool import Connection
