@@ -13,10 +13,10 @@ PYPROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
 SOURCES := $(addsuffix /src,$(MEMBERS)) deploy/dashboards/src
 INSTALLED := .venv/.installed
 
-.PHONY: help install compiled lint format test run demo bench images dashboards clean lock
+.PHONY: help install compiled lint format test test-deploy run demo bench images dashboards clean lock
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Build .venv with every package and the `ringfence` command in it
 
@@ -47,6 +47,9 @@ format: install ## Put the code into its form
 
 test: compiled ## Everything that can be proven on one machine, against real servers
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+test-deploy: install ## Images, compose and Kubernetes, run for real where podman or docker is here
+	$(BIN)/python -m pytest -v -s tests/deploy $(ARGS)
 
 run: compiled ## The whole product on this machine, until Ctrl-C
 	@exec $(BIN)/ringfence run
