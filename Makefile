@@ -10,17 +10,18 @@ JOBS ?= 3
 BIN := .venv/bin
 MEMBERS := shared $(sort $(wildcard services/*)) deploy/local deploy/simulators deploy/vectors
 PYPROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
+VERSION_FILE := shared/src/ringfence/version.py
 SOURCES := $(addsuffix /src,$(MEMBERS)) deploy/dashboards/src
 INSTALLED := .venv/.installed
 
-.PHONY: help install compiled lint format test test-deploy run demo bench images dashboards clean lock
+.PHONY: help install compiled lint format test test-deploy run demo bench images dashboards clean lock version
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Build .venv with every package and the `ringfence` command in it
 
-$(INSTALLED): requirements.lock $(PYPROJECTS)
+$(INSTALLED): requirements.lock $(PYPROJECTS) $(VERSION_FILE)
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("ringfence needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.11")'
 	@test -x $(BIN)/pip || $(PYTHON) -m venv .venv
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > .venv/uv.txt
@@ -62,7 +63,7 @@ bench: compiled ## Measure speed on this machine, and write tests/bench/RESULTS.
 
 IMAGES := cdr-ingest rating balance-watch suspender notifier accounts tools simulators
 ENGINE ?= $(shell command -v podman || command -v docker)
-VERSION ?= $(shell sed -n 's/^version = "\(.*\)"/\1/p' shared/pyproject.toml)
+VERSION ?= $(shell sed -n 's/^VERSION = "\(.*\)"/\1/p' $(VERSION_FILE))
 
 images: ## Build a container image of each service (ENGINE=podman or docker)
 	@test -n "$(ENGINE)" || { echo "make images needs podman or docker: install one of them, or name it: make images ENGINE=/path/to/it"; exit 1; }
@@ -78,6 +79,15 @@ dashboards: install ## Write Grafana's dashboards and docs/metrics.md from their
 
 clean: ## Forget the state of `make run` (.ringfence)
 	@$(PYTHON) deploy/local/src/ringfence_local/clean.py .ringfence
+
+version: ## Write another version wherever it is named: make version TO=0.2.0 (docs/releases.md)
+	@[[ "$(TO)" =~ ^[0-9]+\.[0-9]+\.[0-9]+(\.dev0)?$$ ]] || { echo "make version TO=0.2.0, or TO=0.3.0.dev0"; exit 1; }
+	@sed -i 's/^VERSION = ".*"/VERSION = "$(TO)"/' $(VERSION_FILE)
+	@sed -i 's/RINGFENCE_VERSION:-[^}]*}/RINGFENCE_VERSION:-$(TO)}/' deploy/compose.yaml
+	@sed -i 's/^# RINGFENCE_VERSION=.*/# RINGFENCE_VERSION=$(TO)/' deploy/compose/.env.example
+	@sed -i 's/^ARG VERSION=.*/ARG VERSION=$(TO)/' deploy/images/Dockerfile
+	@sed -i '/localhost\/ringfence\//s/newTag: .*}/newTag: $(TO)}/' deploy/kubernetes/base/kustomization.yaml deploy/kubernetes/overlays/*/kustomization.yaml
+	@echo "$(TO); next: make install, so that installed packages say so too"
 
 lock: install ## Write requirements.lock anew (make lock UPGRADE=--upgrade for newer versions)
 	$(BIN)/uv pip compile -q $(addsuffix /pyproject.toml,$(MEMBERS)) \

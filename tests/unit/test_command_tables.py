@@ -17,6 +17,7 @@ from rich.cells import cell_len
 from accounts.commands import listing, tables, times
 from accounts.commands.connection import Listing
 from ringfence.cli import main_group
+from ringfence.version import VERSION
 
 TITLES = ("account", "name", "balance", "level", "state", "since")
 HELP_S = 0.6
@@ -162,7 +163,7 @@ def test_help_says_what_the_loaded_commands_say() -> None:
 
 def test_the_version_is_named() -> None:
     said = CliRunner().invoke(main_group, ["--version"])
-    assert (said.exit_code, said.stdout) == (0, "ringfence, version 0.1.0\n")
+    assert (said.exit_code, said.stdout) == (0, f"ringfence, version {VERSION}\n")
 
 
 Found = tuple[tuple[str, ...], click.Command]

@@ -5,12 +5,13 @@ another: whoever is not installed has no commands here.
 """
 
 import ast
-from importlib.metadata import EntryPoint, entry_points, version
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 
 import click
 
 from ringfence.errors import RingfenceError
+from ringfence.version import in_words
 
 
 class _Commands(click.Group):
@@ -83,7 +84,7 @@ main_group = _Commands(
     name="ringfence",
     help="Near-real-time prepaid VoIP billing: operate it, look into it, check it.",
 )
-click.version_option(version("ringfence-shared"), prog_name="ringfence")(main_group)
+click.version_option(in_words(), prog_name="ringfence")(main_group)
 main_group.add_command(
     _Commands(
         "ringfence.vectors",

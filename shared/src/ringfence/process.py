@@ -15,6 +15,7 @@ from ringfence.memory import relax_collector
 from ringfence.observe.health import Health, serve_health
 from ringfence.observe.logs import configure_logs
 from ringfence.settings import CommonSettings
+from ringfence.version import in_words
 
 log = structlog.get_logger()
 
@@ -50,7 +51,8 @@ async def _supervise(
         loop.add_signal_handler(number, stop.set)
     health = Health()
     server = await serve_health(health, settings.health_host, settings.health_port)
-    log.info("started", health=[f"http://{host}:{port}" for host, port, *_ in server.addresses])
+    addresses = [f"http://{host}:{port}" for host, port, *_ in server.addresses]
+    log.info("started", version=in_words(), health=addresses)
     try:
         await main(health, stop)
     except BaseExceptionGroup as group:

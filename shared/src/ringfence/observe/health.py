@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from ringfence.version import revision, version
+
 STALL_S = 45.0
 """A loop that has not turned for so long is stuck: longer than the shell's bound on retries."""
 
@@ -57,10 +59,12 @@ class Health:
         return progress
 
     def report(self) -> dict[str, object]:
-        """The state of every loop, and whether all are well."""
+        """The version, the state of every loop, and whether all are well."""
         problems = [problem for loop in self.loops if (problem := loop.problem())]
         return {
             "status": "stalled" if problems else "ok",
+            "version": version(),
+            **({"revision": revision()} if revision() else {}),
             "problems": problems,
             "loops": {loop.name: {"read": loop.read, "lag": loop.lag} for loop in self.loops},
         }
