@@ -9,13 +9,13 @@ import os
 import shutil
 import subprocess
 import tempfile
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from ringfence.version import VERSION
 from ringfence_local.artifacts import kafka_class_path
 
 ROOT = Path(__file__).parents[2]
@@ -23,7 +23,6 @@ STAND_INS = Path(__file__).with_name("stand_ins")
 DEBIAN = "docker.io/library/debian:bookworm-slim"
 KAFKA = "docker.io/apache/kafka:4.1.0"
 POSTGRES = "docker.io/library/postgres:16-bookworm"
-VERSION = tomllib.loads((ROOT / "shared" / "pyproject.toml").read_text())["project"]["version"]
 OURS = (
     "cdr-ingest", "rating", "balance-watch", "suspender", "notifier", "accounts", "tools",
     "simulators",
@@ -47,9 +46,16 @@ class Engine:
         """Whether it is Docker."""
         return Path(self.path).name.startswith("docker")
 
-    def run(self, *arguments: str, timeout_s: float = 120.0, stdin: Any = None) -> str:
+    def run(self, *arguments: str, timeout_s: float = 120.0) -> str:
         """What a command of the engine prints. Raises EngineFailed."""
-        return run([self.path, *arguments], timeout_s=timeout_s, stdin=stdin)
+        return run([self.path, *arguments], timeout_s=timeout_s)
+
+    def write(self, file: IO[bytes], *arguments: str, timeout_s: float = 120.0) -> None:
+        """Write what a command of the engine prints into a file. Raises EngineFailed."""
+        command = [self.path, *arguments]
+        done = subprocess.run(command, stdout=file, timeout=timeout_s, check=False)
+        if done.returncode != 0:
+            raise EngineFailed(f"{' '.join(command)}: exit status {done.returncode}")
 
     def succeeds(self, *arguments: str, timeout_s: float = 120.0) -> bool:
         """Whether a command of the engine ends well."""
@@ -73,7 +79,6 @@ def run(
     command: list[str],
     *,
     timeout_s: float,
-    stdin: Any = None,
     environment: dict[str, str] | None = None,
     folder: Path = ROOT,
 ) -> str:
@@ -81,7 +86,7 @@ def run(
     try:
         done = subprocess.run(
             command,
-            stdin=stdin or subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             timeout=timeout_s,
