@@ -38,8 +38,13 @@ def stack_file(folder: Path | None = None) -> Path | None:
 
 
 def database_dsn() -> str:
-    """The database. Raises NothingRuns, which says what to do."""
-    return os.environ.get("RINGFENCE_POSTGRES_DSN") or str(_stack("RINGFENCE_POSTGRES_DSN")["dsn"])
+    """The database, with the password of RINGFENCE_POSTGRES_PASSWORD_FILE where it is named.
+
+    Raises NothingRuns, which says what to do; a wrong setting ends the command with a plain line.
+    """
+    if os.environ.get("RINGFENCE_POSTGRES_DSN"):
+        return read_settings(CommonSettings).postgres_dsn.get_secret_value()
+    return str(_stack("RINGFENCE_POSTGRES_DSN")["dsn"])
 
 
 def kafka_bootstrap() -> str:

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ringfence.errors import EXIT_SETTINGS, BadInput
 from ringfence.kafka.brokers import Brokers, Mechanism, Protocol, client_arguments
+from ringfence.postgres.refusal import refuse_unusable
 from ringfence.unsubscribe import SHORTEST_KEY
 
 
@@ -92,6 +93,12 @@ class CommonSettings(BaseSettings):
     def _brokers_go_together(self) -> Self:
         """Refuse at the start what no client could use, the file of authorities among it."""
         client_arguments(self.brokers())
+        return self
+
+    @model_validator(mode="after")
+    def _authorities_can_be_read(self) -> Self:
+        """Refuse a file of authorities that no client could use."""
+        refuse_unusable(self.postgres_dsn.get_secret_value())
         return self
 
     @model_validator(mode="after")

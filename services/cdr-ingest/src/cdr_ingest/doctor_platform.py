@@ -15,6 +15,7 @@ from cdr_ingest.store_doctor import look
 from ringfence.kafka.admin import wanted_topics
 from ringfence.kafka.brokers import Brokers, client_arguments
 from ringfence.kafka.refusal import why_refused
+from ringfence.postgres.refusal import why_refused as why_database_refuses
 
 TIMEOUT_S = 10.0
 SMTPS = 465
@@ -58,8 +59,8 @@ async def examine_postgres(dsn: str, migrations: Collection[str]) -> list[Findin
     try:
         state = await look(dsn, TIMEOUT_S)
     except UNREADABLE as error:
-        said = type(error).__name__
         do = "see that PostgreSQL runs, and that RINGFENCE_POSTGRES_DSN leads to it"
+        said, do = why_database_refuses(error, dsn) or (type(error).__name__, do)
         return [Finding("PostgreSQL", "reachable", "fail", said, do)]
     found = [Finding("PostgreSQL", "reachable", "ok", f"version {state.version}")]
     found += postgres_connection(dsn, os.environ.get("PGSSLMODE") or "prefer")
@@ -75,7 +76,10 @@ async def examine_postgres(dsn: str, migrations: Collection[str]) -> list[Findin
         found.append(Finding("PostgreSQL", "migrations", "ok", said))
     if state.roles_missing:
         said = f"can not act as {', '.join(state.roles_missing)}"
-        do = "apply deploy/migrations/0001_roles.sql, and grant these roles to the DSN's user"
+        do = (
+            "use the operator's login (docs/secure-connections.md), or grant these roles to the"
+            " DSN's user; apply deploy/migrations/0001_roles.sql where they do not exist"
+        )
         return [*found, Finding("PostgreSQL", "roles", "fail", said, do)]
     return [*found, Finding("PostgreSQL", "roles", "ok", "one for each service")]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import asyncpg
 
 from ringfence.errors import RingfenceError
+from ringfence.postgres.refusal import in_words
 
 _LOCK = 0x72696E67  # any constant of ours: two migrators at once take turns
 
@@ -17,10 +18,12 @@ class MigrationChanged(RingfenceError):
 async def migrate(dsn: str, folder: Path) -> list[str]:
     """Apply what `folder` has and the database lacks; the names of what was applied.
 
-    Raises MigrationChanged when an applied file was edited: write a new one instead.
+    Raises MigrationChanged when an applied file was edited: write a new one instead. Raises
+    DatabaseRefuses where TLS or the login fails.
     """
     files = _read(folder)
-    connection = await asyncpg.connect(dsn)
+    with in_words(dsn):
+        connection = await asyncpg.connect(dsn)
     try:
         await connection.execute("select pg_advisory_lock($1)", _LOCK)
         await connection.execute(

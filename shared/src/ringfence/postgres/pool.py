@@ -5,6 +5,8 @@ from typing import TypeAlias
 import asyncpg
 import orjson
 
+from ringfence.postgres.refusal import in_words
+
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
 
@@ -17,21 +19,23 @@ def role_of(service: str) -> str:
 async def open_pool(dsn: str, *, service: str, size: int = 4) -> Pool:
     """A pool whose connections act as the service's role and carry its name.
 
-    JSON columns are read and written as Python values. Statements are bounded to 30 s.
+    JSON columns are read and written as Python values. Statements are bounded to 30 s. Raises
+    DatabaseRefuses where TLS or the login fails.
     """
-    return await asyncpg.create_pool(
-        dsn,
-        min_size=1,
-        max_size=size,
-        command_timeout=30,
-        server_settings={
-            "role": role_of(service),
-            "application_name": f"ringfence-{service}",
-            "timezone": "UTC",
-            "idle_in_transaction_session_timeout": "30s",
-        },
-        init=_use_json,
-    )
+    with in_words(dsn):
+        return await asyncpg.create_pool(
+            dsn,
+            min_size=1,
+            max_size=size,
+            command_timeout=30,
+            server_settings={
+                "role": role_of(service),
+                "application_name": f"ringfence-{service}",
+                "timezone": "UTC",
+                "idle_in_transaction_session_timeout": "30s",
+            },
+            init=_use_json,
+        )
 
 
 async def _use_json(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
