@@ -28,6 +28,7 @@ from ringfence.kafka.records import Outcome, Outgoing, Received, Rejected
 from ringfence.kafka.refusal import why_refused
 from ringfence.kafka.shell import Shell
 from ringfence.observe.health import Progress
+from ringfence.secret_files import KAFKA_LOGINS
 from ringfence.settings import CommonSettings
 from ringfence.testing.wait import until
 from ringfence.topics import (
@@ -243,6 +244,44 @@ async def test_the_doctor_examines_a_secured_broker(secured):
     refused = await examine_kafka(secured.brokers(login="wrong"))
     assert refused[0].state == "fail"
     assert "refuses the login" in refused[0].said
+
+
+async def test_logins_have_the_passwords_of_their_files(secured, tmp_path):
+    """New ones, written by the command; then those of these tests again, by files that changed."""
+    try:
+        done = ran(secured, "logins", "--folder", str(tmp_path))
+        assert done.output.splitlines() == [f"login {login}" for login in KAFKA_LOGINS]
+        assert {access.login for access in accesses()} | {SETUP} == set(KAFKA_LOGINS)
+        for login in ("rating", SETUP):
+            file = tmp_path / login / "kafka-password"
+            assert file.read_text().strip() not in done.output
+            for mechanism in ("SCRAM-SHA-512", "SCRAM-SHA-256"):
+                given = {"kafka_sasl_user": login, "kafka_sasl_mechanism": mechanism}
+                assert await why_refused(secured.brokers(login=file, **given)) is None
+                before = await why_refused(secured.brokers(**given))
+                assert f"refuses the login '{login}'" in before.said
+    finally:
+        for login in KAFKA_LOGINS:
+            file = tmp_path / login / "kafka-password"
+            file.parent.mkdir(exist_ok=True)
+            file.unlink(missing_ok=True)
+            file.write_text(PASSWORD)
+        ran(secured, "logins", "--folder", str(tmp_path))
+    assert await why_refused(secured.brokers(kafka_sasl_user="rating")) is None
+
+
+@pytest.mark.parametrize(
+    ("login", "password", "says"),
+    [("rating", PASSWORD, "the brokers refuse"), (USER, "short", "at least 16 printable")],
+)
+def test_no_login_is_set_by_anybody_or_to_anything(secured, tmp_path, login, password, says):
+    for name in KAFKA_LOGINS:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "kafka-password").write_text(password)
+    words = ("logins", "--folder", str(tmp_path))
+    refused = ran(secured, *words, status=1, kafka_sasl_user=login)
+    assert says in refused.output
+    assert password not in refused.output
 
 
 async def test_topics_are_made_once(secured):

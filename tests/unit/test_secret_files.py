@@ -4,12 +4,16 @@ import stat
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import CliRunner
 from pydantic import ValidationError
 
-from ringfence.secret_files import ensure_secret, secrets_command
+from ringfence.secret_files import SERVICES, ensure_secret, secrets_command
 from ringfence.settings import CommonSettings, read_settings
 
+COMPONENT = (
+    Path(__file__).parents[2] / "deploy/kubernetes/components/kafka-login/kustomization.yaml"
+)
 PASSWORD = "a b/c:d@e#f?g%h"
 
 
@@ -35,11 +39,38 @@ def test_the_command_writes_what_is_missing_and_shows_no_secret(tmp_path: Path) 
     folder = str(tmp_path / "secrets")
     done = CliRunner().invoke(secrets_command, ["create", "--folder", folder, "--pbx-key", "pbx1"])
     assert done.exit_code == 0, done.output
-    assert "9 secrets written, 0 kept" in done.output
+    assert "18 secrets written, 0 kept" in done.output
     for path in Path(folder).rglob("*"):
         assert path.is_dir() or path.read_text().strip() not in done.output
     again = CliRunner().invoke(secrets_command, ["create", "--folder", folder])
-    assert "0 secrets written, 8 kept" in again.output
+    assert "0 secrets written, 17 kept" in again.output
+
+
+@pytest.mark.parametrize(
+    ("kind", "files"),
+    [
+        ("kafka", {f"{login}/kafka-password" for login in (*SERVICES, "setup", "operator")}),
+        (
+            "database",
+            {f"{login}/postgres-password" for login in (*SERVICES, "postgres", "operator")},
+        ),
+        ("api", {"accounts/tokens"}),
+    ],
+)
+def test_one_kind_of_secrets_alone(tmp_path: Path, kind: str, files: set[str]) -> None:
+    words = ["create", "--folder", str(tmp_path), "--only", kind]
+    assert CliRunner().invoke(secrets_command, words).exit_code == 0
+    written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert written == files
+
+
+def test_the_component_for_kubernetes_finds_its_kafka_passwords(tmp_path: Path) -> None:
+    words = ["create", "--folder", str(tmp_path / "secrets"), "--only", "kafka"]
+    CliRunner().invoke(secrets_command, words)
+    named = yaml.safe_load(COMPONENT.read_text())["secretGenerator"]
+    files = {file for each in named for file in each["files"] if file.endswith("-password")}
+    assert len(files) == 7
+    assert [file for file in files if not (tmp_path / file).is_file()] == []
 
 
 def settings(monkeypatch: pytest.MonkeyPatch, dsn: str, file: Path) -> CommonSettings:

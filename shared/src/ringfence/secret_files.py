@@ -2,13 +2,23 @@
 
 import os
 import secrets
+from collections.abc import Collection
 from pathlib import Path
+from typing import Literal, get_args
 
 import click
 
+from ringfence.kafka.acls import OPERATOR, SETUP
+
 PASSWORD_FILE = "postgres-password"  # noqa: S105 - a file's name
+KAFKA_PASSWORD_FILE = "kafka-password"  # noqa: S105 - a file's name
 TOKENS_FILE = "tokens"
-_PLACES = ("postgres", "cdr-ingest", "rating", "balance-watch", "suspender", "notifier", "accounts")
+SERVICES = ("cdr-ingest", "rating", "balance-watch", "suspender", "notifier", "accounts")
+DATABASE_LOGINS = ("postgres", *SERVICES, OPERATOR)
+"""`postgres`: who may change the schema, under whatever name the database knows that login."""
+
+KAFKA_LOGINS = (*SERVICES, OPERATOR, SETUP)
+Kind = Literal["database", "api", "kafka"]
 
 
 def ensure_secret(path: Path, prefix: str = "", owner: int | None = None) -> bool:
@@ -45,17 +55,33 @@ def secrets_command() -> None:
 )
 @click.option("--owner", type=int, help="user id that services run as; needs root")
 @click.option("--pbx-key", multiple=True, metavar="NAME", help="also a random API key, pbx/NAME")
-def create(folder: Path, owner: int | None, pbx_key: tuple[str, ...]) -> None:
-    """Write each secret that is missing: database passwords, a token for the API.
+@click.option("--only", multiple=True, type=click.Choice(get_args(Kind)),
+              help="this kind alone; may be repeated  [default: all]")  # fmt: skip
+def create(
+    folder: Path, owner: int | None, pbx_key: tuple[str, ...], only: tuple[Kind, ...]
+) -> None:
+    """Write each secret that is missing: passwords of database and Kafka, a token for the API.
 
-    What exists is kept, so it is safe to repeat. Give each service its own sub-folder alone.
+    What exists is kept, so it is safe to repeat. Give each service its own sub-folder alone. No
+    server knows these yet: `ringfence database logins` and `ringfence topics logins` tell them.
 
     Example: ringfence secrets create --folder /etc/ringfence/secrets
     """
-    paths = [(folder / place / PASSWORD_FILE, "") for place in _PLACES]
-    paths.append((folder / "accounts" / TOKENS_FILE, "operator:"))
+    paths = _paths(folder, only or get_args(Kind))
     paths += [(folder / "pbx" / name, "") for name in pbx_key]
     written = [path for path, prefix in paths if ensure_secret(path, prefix, owner)]
     for path in written:
         click.echo(f"wrote {path}")
     click.echo(f"{len(written)} secrets written, {len(paths) - len(written)} kept")
+
+
+def _paths(folder: Path, kinds: Collection[Kind]) -> list[tuple[Path, str]]:
+    """The file of each secret of these kinds, and what stands before the secret in it."""
+    paths: list[tuple[Path, str]] = []
+    if "database" in kinds:
+        paths += [(folder / login / PASSWORD_FILE, "") for login in DATABASE_LOGINS]
+    if "api" in kinds:
+        paths.append((folder / "accounts" / TOKENS_FILE, "operator:"))
+    if "kafka" in kinds:
+        paths += [(folder / login / KAFKA_PASSWORD_FILE, "") for login in KAFKA_LOGINS]
+    return paths

@@ -1,6 +1,9 @@
 """`ringfence topics`: what a broker needs before the services start."""
 
 import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 from aiokafka.errors import KafkaError
@@ -11,15 +14,19 @@ from ringfence.kafka.admin import create_topics
 from ringfence.kafka.brokers import Bootstrap, Brokers
 from ringfence.kafka.granting import apply_grants
 from ringfence.kafka.refusal import BrokersRefuse, why_refused
+from ringfence.kafka.scram import set_passwords
+from ringfence.secret_files import KAFKA_LOGINS, KAFKA_PASSWORD_FILE, ensure_secret
 from ringfence.settings import CommonSettings, read_settings
 
 _CONNECT_BOUND_S = 300.0
 _LOOK_EVERY_S = 1.0
+SHORTEST_PASSWORD = 16
+T = TypeVar("T")
 
 
 @click.group()
 def topics() -> None:
-    """Prepare a broker: create the topics, say what each login may do."""
+    """Prepare a broker: create logins and topics, say what each login may do."""
 
 
 @topics.command()
@@ -65,7 +72,8 @@ def acls(as_commands: bool, config: str, applied: bool) -> None:
         raise click.UsageError("--commands prints, --apply grants: give one of them")
     settings = read_settings(CommonSettings)
     if applied:
-        click.echo(f"{_grant(settings.brokers())} rules are granted")
+        brokers = settings.brokers()
+        click.echo(f"{_as_administrator(brokers, apply_grants(brokers))} rules are granted")
     elif as_commands:
         for line in commands(settings.kafka_bootstrap, config):
             click.echo(line)
@@ -74,9 +82,43 @@ def acls(as_commands: bool, config: str, applied: bool) -> None:
             _show(access)
 
 
-def _grant(brokers: Brokers) -> int:
+@topics.command()
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="folder of the password files, one for each login: LOGIN/kafka-password",
+)
+def logins(folder: Path) -> None:
+    """Have a login (SCRAM) for each service, for `operator` and for `setup`, on the brokers.
+
+    It is done with the administrator's login in RINGFENCE_KAFKA_SASL_USER. A missing password file
+    is written with a random password. What is sent is salted and hashed. Run it again after a
+    change of a file. What each login may do: `ringfence topics acls`.
+
+    Example: ringfence topics logins --folder /etc/ringfence/secrets
+    """
+    brokers = read_settings(CommonSettings).brokers()
+    passwords = {login: _password(folder / login / KAFKA_PASSWORD_FILE) for login in KAFKA_LOGINS}
+    _as_administrator(brokers, set_passwords(brokers, passwords))
+    for login in passwords:
+        click.echo(f"login {login}")
+
+
+def _password(path: Path) -> str:
+    ensure_secret(path)
+    password = path.read_text(encoding="utf-8").strip()
+    if len(password) < SHORTEST_PASSWORD or not (password.isascii() and password.isprintable()):
+        raise click.ClickException(
+            f"{path}: expected a password of at least {SHORTEST_PASSWORD} printable ASCII"
+            " characters in it"
+        )
+    return password
+
+
+def _as_administrator(brokers: Brokers, work: Coroutine[Any, Any, T]) -> T:
     try:
-        return asyncio.run(apply_grants(brokers))
+        return asyncio.run(work)
     except RingfenceError as error:
         raise click.ClickException(str(error)) from None
     except (KafkaError, OSError) as error:

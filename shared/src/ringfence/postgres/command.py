@@ -10,6 +10,7 @@ import click
 
 from ringfence.errors import RingfenceError
 from ringfence.postgres.migrate import migrate as apply_migrations
+from ringfence.postgres.refusal import in_words
 from ringfence.postgres.roles import create_logins
 from ringfence.settings import CommonSettings, read_settings
 
@@ -55,6 +56,8 @@ def logins(folder: Path) -> None:
     """Have one login for each service, which can write in that service's schema alone.
 
     A missing password file is written with a random password. Run it again after a change of one.
+    Where the folder has operator/postgres-password, the operator's commands have a login too, which
+    may act as each service and is no superuser.
 
     Example: ringfence database logins --folder /run/secrets
     """
@@ -71,7 +74,6 @@ def _run(work: Coroutine[Any, Any, list[str]]) -> list[str]:
         try:
             await asyncio.wait_for(_until_up(_dsn()), _CONNECT_BOUND_S)
         except TimeoutError:
-            work.close()
             raise click.ClickException(
                 f"the database did not answer within {_CONNECT_BOUND_S:.0f} s:"
                 " check RINGFENCE_POSTGRES_DSN and that PostgreSQL runs"
@@ -82,13 +84,16 @@ def _run(work: Coroutine[Any, Any, list[str]]) -> list[str]:
         return asyncio.run(when_up())
     except (RingfenceError, asyncpg.PostgresError) as error:
         raise click.ClickException(str(error)) from None
+    finally:
+        work.close()  # where it was never begun
 
 
 async def _until_up(dsn: str) -> None:
-    """Wait while nothing listens, or the server still starts; a wrong login is no reason to."""
+    """Wait while nothing listens, or the server still starts; a refusal is no reason to."""
     while True:
         try:
-            connection = await asyncpg.connect(dsn, timeout=10)
+            with in_words(dsn):
+                connection = await asyncpg.connect(dsn, timeout=10)
         except (OSError, asyncpg.CannotConnectNowError):
             await asyncio.sleep(_LOOK_EVERY_S)
         else:
