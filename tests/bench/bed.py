@@ -110,7 +110,7 @@ class Bed:
         port = self._health[name] = self.stack.ports[f"{name}-health"] = free_port()
         environment = {
             "RINGFENCE_KAFKA_BOOTSTRAP": self.stack.bootstrap,
-            "RINGFENCE_POSTGRES_DSN": self.stack.dsn,
+            "RINGFENCE_POSTGRES_DSN": self.stack.dsn_of(module.replace("_", "-")),
             "RINGFENCE_HEALTH_PORT": str(port),
             **(settings or {}),
         }

@@ -7,6 +7,7 @@ import smtplib
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import asyncpg
 import httpx
@@ -14,7 +15,9 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
+from cdr_ingest.doctor_platform import examine_postgres
 from ringfence.cli import main_group
+from ringfence.postgres.roles import SERVICES, login_of
 from ringfence.testing.wait import until
 from ringfence_local.clean import main as clean
 from ringfence_local.errors import PartFailed
@@ -23,6 +26,12 @@ from ringfence_local.stack import Stack
 from ringfence_local.state import read_running
 
 MAIL = "From: billing@voip.example\r\nTo: c@example.net\r\nSubject: Low Balance Alert\r\n\r\nHello"
+
+LOGGED_IN = (
+    "select distinct application_name, usename::text, rolsuper"
+    " from pg_stat_activity join pg_roles on rolname = usename"
+    " where backend_type = 'client backend' and pid <> pg_backend_pid()"
+)
 
 # Its own program, so that it can be killed; it prints its process id when all is up.
 RUN = """
@@ -62,6 +71,86 @@ async def test_a_stack_comes_up_is_found_and_goes(tmp_path: Path) -> None:
     await asyncio.to_thread(_read_by_command, folder / "inbox")
     clean(folder)
     assert not folder.exists()
+
+
+async def test_each_service_has_a_login_of_its_own(tmp_path: Path) -> None:
+    """The server says who is there; nobody but the test is superuser, and none writes elsewhere."""
+    folder = tmp_path / "state"
+    async with Stack(folder, wanted_ports={}) as stack:
+        owner = await asyncpg.connect(stack.dsn)
+        found = {row[0]: tuple(row)[1:] for row in await owner.fetch(LOGGED_IN)}
+        await owner.close()
+        assert found == {f"ringfence-{s}": (login_of(s), False) for s in SERVICES}
+        await rating_writes_nowhere_else(stack.dsn_of("rating"))
+        by_command = read_running(folder).dsn
+        assert by_command == stack.dsn_of("operator")
+        assert await asyncio.to_thread(passwords_shown, stack) == []
+        first = passwords(folder)
+    environment = {**os.environ, "RINGFENCE_STACK": str(folder)}
+    async with Stack(folder, services=("rating",), wanted_ports={}) as stack:
+        assert passwords(folder) == first
+        verify = [sys.executable, "-m", "ringfence.cli", "verify", "--wait=0"]
+        done = await asyncio.create_subprocess_exec(*verify, env=environment)
+        assert await asyncio.wait_for(done.wait(), 60) == 0
+        findings = await examine_postgres(stack.dsn_of("operator"), [])
+        assert {finding.state for finding in findings} == {"ok"}
+
+
+async def rating_writes_nowhere_else(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        for role in ("postgres", "ringfence_accounts"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(f"set role {role}")
+        await connection.execute("set role ringfence_rating")
+        await connection.execute("update rating.alarm set ended_at = now() where false")
+        for table in ("accounts.payment", "balance_watch.funds_pair", "suspender.alarm"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(f"insert into {table} default values")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute("alter table rating.ledger disable trigger all")
+    finally:
+        await connection.close()
+
+
+def passwords(folder: Path) -> set[str]:
+    """Of all logins, the owner's among them; each in a file for this user alone."""
+    files = [*folder.glob("secrets/*/postgres-password"), folder / "postgres/superuser-password"]
+    assert all(path.stat().st_mode & 0o077 == 0 for path in files)
+    found = {path.read_text().strip() for path in files}
+    assert len(found) == len(SERVICES) + 2
+    return found
+
+
+def passwords_shown(stack: Stack) -> list[str]:
+    """Where one can be read that is no file of secrets: logs, and what the processes show."""
+    shown = {str(path): path.read_text() for path in (stack.folder / "logs").iterdir()}
+    shown["log"] = (stack.folder / "postgres" / "postgres.log").read_text()
+    for service in SERVICES:
+        process = psutil.Process(stack.supervisor.pid(service))
+        shown[service] = f"{process.cmdline()} {process.environ()}"
+    return [name for name, text in shown.items() if any(p in text for p in passwords(stack.folder))]
+
+
+async def test_data_from_before_there_were_passwords_get_one(tmp_path: Path) -> None:
+    """And nobody is let in without it, whatever the folder of the data says."""
+    before = Postgres(tmp_path / "postgres")
+    before.start()
+    old = before.dsn()
+    before.stop()
+    (tmp_path / "postgres" / "superuser-password").unlink()
+    hba = tmp_path / "postgres" / "data" / "pg_hba.conf"
+    hba.write_text("host all all 127.0.0.1/32 trust\n")
+    postgres = Postgres(tmp_path / "postgres")
+    postgres.start()
+    try:
+        await (await asyncpg.connect(postgres.dsn())).close()
+        password = urlsplit(old).password
+        for wrong in ("postgres", f"postgres:{password}"):
+            with pytest.raises(asyncpg.InvalidPasswordError):
+                await asyncpg.connect(f"postgresql://{wrong}@127.0.0.1:{postgres.port}/ringfence")
+    finally:
+        postgres.stop()
 
 
 @pytest.fixture

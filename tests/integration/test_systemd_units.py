@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from ringfence.cli import main_group
 from ringfence.errors import BadInput
-from ringfence_local.stack import SERVICES
+from ringfence.secret_files import SERVICES
 from ringfence_local.systemd_units import Installation, unit_files
 
 needs_systemd = pytest.mark.skipif(
@@ -90,9 +90,9 @@ def test_no_file_is_written_over_and_none_beside_it(tmp_path: Path) -> None:
 
 
 def test_it_can_be_repeated(tmp_path: Path) -> None:
-    assert "10 files written" in up_systemd("--folder", str(tmp_path)).stdout
+    assert "17 files written" in up_systemd("--folder", str(tmp_path)).stdout
     (tmp_path / "ringfence.target").unlink()
-    assert "1 files written, 9 kept" in up_systemd("--folder", str(tmp_path)).stdout
+    assert "1 files written, 16 kept" in up_systemd("--folder", str(tmp_path)).stdout
 
 
 def test_each_service_is_hardened_and_none_is_live_by_default() -> None:
@@ -107,6 +107,20 @@ def test_each_service_is_hardened_and_none_is_live_by_default() -> None:
     assert "RINGFENCE_ACCOUNTS_DEFAULT_MODE=shadow" in services["ringfence-accounts.service"]
     ports = [line for text in services.values() for line in text.splitlines() if "_PORT=" in line]
     assert len(set(ports)) == len(SERVICES) + 2  # health of each; the API; posts
+
+
+def test_the_examples_give_each_service_its_own_login() -> None:
+    files = unit_files(Installation(Path("/etc/ringfence/servers.toml")))
+    assert "RINGFENCE_POSTGRES_DSN" not in files["ringfence.env.example"]
+    for service in SERVICES:
+        settings = settings_of(files[f"{service}.env.example"])
+        login = f"ringfence_{service.replace('-', '_')}_login"
+        assert settings["RINGFENCE_POSTGRES_DSN"].startswith(f"postgresql://{login}@")
+        file = f"/etc/ringfence/secrets/{service}/postgres-password"
+        assert settings["RINGFENCE_POSTGRES_PASSWORD_FILE"] == file
+        unit = files[f"ringfence-{service}.service"]
+        assert f"EnvironmentFile=-/etc/ringfence/{service}.env" in unit
+    assert "//postgres@" in settings_of(files["migrate.env.example"])["RINGFENCE_POSTGRES_DSN"]
 
 
 def test_ports_and_mode_go_into_the_units() -> None:

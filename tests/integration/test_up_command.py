@@ -219,6 +219,7 @@ def test_a_setting_that_would_have_no_effect_is_refused_with_what_to_do(
 ) -> None:
     monkeypatch.chdir(home)
     monkeypatch.delenv("RINGFENCE_KAFKA_BOOTSTRAP", raising=False)
+    monkeypatch.delenv("RINGFENCE_POSTGRES_DSN", raising=False)
     monkeypatch.setenv(variable, value)
     said = refused()
     assert variable in said

@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ringfence.pbx.servers import Servers
-from ringfence_local.stack import SERVICES, Stack
+from ringfence.secret_files import SERVICES
+from ringfence_local.stack import Stack
 from ringfence_local.state import Running
 
 FOLDER = Path(".ringfence-up")
@@ -40,9 +41,11 @@ class OwnStack(Stack):
         port: int | None = None,
         push_port: int = PUSH_PORT,
         wanted_ports: Mapping[str, int] = WANTED_PORTS,
+        logins: Path | None = None,
     ) -> None:
         super().__init__(
             folder,
+            logins=logins,
             environment={"RINGFENCE_CDR_INGEST_PUSH_PORT": str(push_port)}
             if servers.pushing
             else None,

@@ -5,21 +5,27 @@ server between processes, make a system user, and open every folder above the da
 one process starts a server and stops it; and PostgreSQL, which refuses to be root, runs as
 `nobody` then. A server whose starter was killed ends with it (see `leash`), and one that was
 left running all the same is found by its `postmaster.pid` and stopped by the next start.
+
+Every login needs its password, the superuser's too: it stands in a file beside the data, which
+only the user may read who started the server.
 """
 
 import importlib.util
 import os
 import pwd
+import secrets
 import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
 from ringfence_local import child, part
 from ringfence_local.errors import PartFailed, StartAgain
 from ringfence_local.ports import free_port
+from ringfence_local.private_file import write_private
 
 READY_BOUND_S = 180.0
 STOP_BOUND_S = 20.0
@@ -27,6 +33,10 @@ SUPERUSER = "postgres"
 DATABASE = "ringfence"
 _AGAIN = ("Address already in use", "pre-existing shared memory block")
 _UNPRIVILEGED = "nobody"
+_WHO_MAY_LOG_IN = """\
+# Written anew at each start. Nobody is let in without a password, from this machine neither.
+host all all 127.0.0.1/32 scram-sha-256
+"""
 
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -53,6 +63,8 @@ class Postgres:
         self._folder = folder.resolve()
         self._data = self._folder / "data"
         self._log = self._folder / "postgres.log"
+        self._logins = self._folder / "pg_hba.conf"
+        self._password = self._folder / "superuser-password"
         self._wanted_port = wanted_port
         self._process: subprocess.Popen[bytes] | None = None
         self._user = _UNPRIVILEGED if os.geteuid() == 0 else None
@@ -70,8 +82,9 @@ class Postgres:
         return self._process is not None and self._process.poll() is not None
 
     def dsn(self, database: str = DATABASE) -> str:
-        """A URL for asyncpg, as superuser; services then take their own role."""
-        return f"postgresql://{SUPERUSER}@127.0.0.1:{self.port}/{quote(database)}"
+        """A URL for asyncpg, as superuser, with the password in it."""
+        password = self._password.read_text(encoding="utf-8").strip()
+        return f"postgresql://{SUPERUSER}:{password}@127.0.0.1:{self.port}/{quote(database)}"
 
     def start(self) -> None:
         """Have a server that answers, with the database `ringfence` in it.
@@ -89,12 +102,16 @@ class Postgres:
             self._end_leftover()
         else:
             self._init()
+        self._logins.write_text(_WHO_MAY_LOG_IN, encoding="utf-8")
+        if not self._password.is_file():
+            self._have_password()
 
     def launch(self) -> None:
         """Start the process; it answers a moment later, or after recovery from a crash."""
         self.port = free_port(self._wanted_port)
         settings = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
-        command = [program("postgres"), "-D", str(self._data), "-p", str(self.port), *settings]
+        settings += [f"-chba_file={self._logins}", "-p", str(self.port)]
+        command = [program("postgres"), "-D", str(self._data), *settings]
         # SIGINT is PostgreSQL's fast shutdown: it does not wait for clients to leave.
         self._process = child.start(command, log=self._log, end_by="SIGINT", user=self._user)
 
@@ -131,12 +148,25 @@ class Postgres:
         self._run(
             # Texts are compared by PostgreSQL's own provider, byte by byte: an index whose key
             # begins with an account's id is written quicker than by the C library's order.
-            "initdb", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8",
+            "initdb", "--auth=reject", "--encoding=UTF8", "--locale=C.UTF-8",
             "--locale-provider=builtin", "--builtin-locale=C.UTF-8", f"-U{SUPERUSER}",
             "-D", str(fresh),
         )  # fmt: skip
+        self._password.unlink(missing_ok=True)  # of data that are gone
         # Only a whole one gets the name, so that a kill in the middle leaves nothing half made.
         fresh.rename(self._data)
+
+    def _have_password(self) -> None:
+        """Give the superuser a password while no server runs, so that nobody comes before it.
+
+        Its file is there only when it holds: a start that was killed in between sets another. A
+        data folder from before there were passwords gets one too.
+        """
+        password = secrets.token_urlsafe(24)
+        single = ("--single", "-D", str(self._data), "postgres")
+        order = f"alter role {SUPERUSER} password '{password}';\n"
+        self._run("postgres", *single, typed=order)
+        write_private(self._password, f"{password}\n")
 
     def _end_leftover(self) -> None:
         at = ("-D", str(self._data))
@@ -150,14 +180,23 @@ class Postgres:
     def _have_database(self) -> None:
         base = ["-h", "127.0.0.1", "-p", str(self.port), "-U", SUPERUSER]
         ask = f"select 1 from pg_database where datname = '{DATABASE}'"  # noqa: S608 - a constant
+        password = {"PGPASSWORD": self._password.read_text(encoding="utf-8").strip()}
         found = subprocess.run(  # noqa: S603 - our own command line
             [program("psql"), *base, "-d", "postgres", "-Atc", ask],
             capture_output=True, text=True, timeout=30, check=False,
+            env={**os.environ, **password},
         )  # fmt: skip
         if found.stdout.strip() != "1":
-            self._run("createdb", *base, DATABASE)
+            self._run("createdb", *base, DATABASE, settings=password)
 
-    def _run(self, name: str, *arguments: str, must: bool = True) -> bool:
+    def _run(
+        self,
+        name: str,
+        *arguments: str,
+        must: bool = True,
+        typed: str = "",
+        settings: Mapping[str, str] | None = None,
+    ) -> bool:
         """Run one of PostgreSQL's programs; whether it succeeded, which it `must`."""
         done = subprocess.run(  # noqa: S603 - our own command line
             child.leashed([program(name), *arguments], end_by="SIGTERM", user=self._user),
@@ -166,6 +205,8 @@ class Postgres:
             timeout=120,
             check=False,
             cwd="/",
+            input=typed,
+            env={**os.environ, **(settings or {})},
         )
         if must and done.returncode != 0:
             raise PartFailed(

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from ringfence_local.errors import PartFailed
-from ringfence_local.state import secret_file, write_private
+from ringfence_local.private_file import write_private
+from ringfence_local.state import secret_file
 
 PBX_ID = "pbx1"
 """The PBX's id in the servers file, and so in products."""

@@ -17,10 +17,14 @@ from typing import Any
 
 import httpx
 
+from ringfence.kafka.acls import OPERATOR
 from ringfence.kafka.admin import create_topics
 from ringfence.kafka.brokers import PROTOCOL
-from ringfence.place import kafka_brokers
+from ringfence.place import database_dsn, kafka_brokers
 from ringfence.postgres.migrate import migrate
+from ringfence.postgres.refusal import DSN, PASSWORD_FILE
+from ringfence.postgres.roles import as_login, create_logins, password_of
+from ringfence.secret_files import SERVICES, ensure_secret
 from ringfence_local.child import last_lines
 from ringfence_local.errors import PartFailed
 from ringfence_local.inbox import MailFolder
@@ -42,7 +46,6 @@ from ringfence_local.state import (
 from ringfence_local.supervisor import Program, Supervisor, python_module
 
 MIGRATIONS = Path(__file__).parents[3] / "migrations"
-SERVICES = ("cdr-ingest", "rating", "balance-watch", "suspender", "notifier", "accounts")
 READY_BOUND_S = 180.0
 _OUTSIDE = ("inbox", "fusionpbx")
 _LOOK_EVERY_S = 0.05
@@ -52,10 +55,12 @@ class Stack:
     """All parts, in one state folder. Use it from the main thread's event loop.
 
     RINGFENCE_KAFKA_BOOTSTRAP and RINGFENCE_POSTGRES_DSN name servers to use instead of the
-    embedded ones. `services` are started of the six; `environment` is added to theirs;
-    `wanted_ports` are taken where they are free ({}: any free port for everything). `neighbours`
-    are further programs of the outside world with the ports that they listen on, and `servers`
-    their entries for the servers file.
+    embedded ones. `dsn` is that of the database's owner. Each service has a login of its own in
+    the embedded database, and in a given one if `logins` names a folder for their passwords.
+    `services` are started of the six; `environment` is added to theirs; `wanted_ports` are taken
+    where they are free ({}: any free port for everything). `neighbours` are further programs of
+    the outside world with the ports that they listen on, and `servers` their entries for the
+    servers file.
     Raises PartFailed, and stops what it started, when a part does not come up.
     """
 
@@ -68,11 +73,12 @@ class Stack:
         wanted_ports: Mapping[str, int] = WANTED_PORTS,
         neighbours: Sequence[tuple[Program, int]] = (),
         servers: str = "",
+        logins: Path | None = None,
     ) -> None:
         self.folder = folder.absolute()
         self.supervisor = Supervisor(self.folder / "logs")
         self.bootstrap = os.environ.get("RINGFENCE_KAFKA_BOOTSTRAP", "")
-        self.dsn = os.environ.get("RINGFENCE_POSTGRES_DSN", "")
+        self.dsn = database_dsn() if os.environ.get(DSN) else ""
         self.ports: dict[str, int] = {}
         self.kafka: Kafka | None = None
         self.postgres: Postgres | None = None
@@ -81,6 +87,7 @@ class Stack:
         self._wanted = {**dict.fromkeys(WANTED_PORTS, 0), **wanted_ports}
         self._neighbours = tuple(neighbours)
         self._servers = servers
+        self._logins = logins.absolute() if logins else None
         self._undo = AsyncExitStack()
 
     async def __aenter__(self) -> "Stack":
@@ -89,7 +96,7 @@ class Stack:
             self.ports = choose_ports(self.folder, self._wanted)
             await self._start_servers(undo)
             await asyncio.gather(
-                migrate(self.dsn, MIGRATIONS), create_topics(kafka_brokers(self.bootstrap))
+                self._prepare_database(), create_topics(kafka_brokers(self.bootstrap))
             )
             undo.push_async_callback(self._stop_programs)
             await self._start_outside()
@@ -113,7 +120,7 @@ class Stack:
         return Running(
             pid=os.getpid(),
             bootstrap=self.bootstrap,
-            dsn=self.dsn,
+            dsn=self.dsn_of(OPERATOR),
             ports=self.ports,
             servers_file=str(self.servers_file),
             tokens_file=str(self.tokens_file),
@@ -139,6 +146,13 @@ class Stack:
     def pbx_url(self) -> str:
         """The simulated FusionPBX; its controls are under `/_sim/`."""
         return f"http://127.0.0.1:{self.ports['fusionpbx']}"
+
+    def dsn_of(self, login: str) -> str:
+        """The database as a service reaches it, or as commands do (`operator`); with a password."""
+        if self._logins is None:
+            return self.dsn
+        password = password_of(self._logins, login).read_text(encoding="utf-8").strip()
+        return as_login(self.dsn, login, password)
 
     async def health(self, service: str) -> dict[str, Any] | None:
         """What a service says of itself at `/health`; None while it does not answer."""
@@ -171,6 +185,15 @@ class Stack:
             self.bootstrap, self.ports["kafka"] = self.kafka.bootstrap, self.kafka.port
         if self.postgres:
             self.dsn, self.ports["postgres"] = self.postgres.dsn(), self.postgres.port
+            self._logins = self._logins or self.folder / "secrets"
+
+    async def _prepare_database(self) -> None:
+        """Migrations, and a login for each service and for commands."""
+        await migrate(self.dsn, MIGRATIONS)
+        if self._logins is not None:
+            self._logins.mkdir(mode=0o700, parents=True, exist_ok=True)
+            ensure_secret(password_of(self._logins, OPERATOR))
+            await create_logins(self.dsn, self._logins)
 
     async def _start_outside(self) -> None:
         """What stands for the outside world: the mail server and the PBX."""
@@ -209,13 +232,22 @@ class Stack:
     def _environment_of(self, service: str) -> dict[str, str]:
         return {
             "RINGFENCE_KAFKA_BOOTSTRAP": self.bootstrap,
-            "RINGFENCE_POSTGRES_DSN": self.dsn,
+            **self._database_of(service),
             "RINGFENCE_HEALTH_PORT": str(self.ports[f"{service}-health"]),
             "RINGFENCE_SERVERS_FILE": str(self.servers_file),
             "RINGFENCE_ACCOUNTS_PORT": str(self.ports["accounts"]),
             "RINGFENCE_ACCOUNTS_TOKENS_FILE": str(self.tokens_file),
             **self._of_outside,
             **self._environment,
+        }
+
+    def _database_of(self, service: str) -> dict[str, str]:
+        """Its own login with the file of its password; without logins, what we were given."""
+        if self._logins is None:
+            return {}
+        return {
+            DSN: as_login(self.dsn, service),
+            PASSWORD_FILE: str(password_of(self._logins, service)),
         }
 
     @property

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ringfence_local.errors import PartFailed
 from ringfence_local.ports import free_port
+from ringfence_local.private_file import write_private
 
 FOLDER = Path(".ringfence")
 
@@ -115,12 +116,3 @@ def secret_file(folder: Path, name: str, prefix: str = "") -> Path:
         path.parent.mkdir(mode=0o700, exist_ok=True)
         write_private(path, f"{prefix}{secrets.token_urlsafe(24)}\n")
     return path
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only this user may read; whole, or not at all."""
-    partial = path.with_name(f".{path.name}.part")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-        file.write(text)
-    partial.rename(path)

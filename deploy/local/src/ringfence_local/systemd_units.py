@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ringfence.errors import BadInput
+from ringfence.postgres.roles import login_of
+from ringfence.secret_files import SERVICES
 from ringfence_local.own_stack import PUSH_PORT, WANTED_PORTS
-from ringfence_local.stack import MIGRATIONS, SERVICES
+from ringfence_local.stack import MIGRATIONS
 
 SETTINGS = Path("/etc/ringfence")
 """Where the units look for ringfence.env, and for one more file of each service: rating.env."""
@@ -92,12 +94,19 @@ _EXAMPLE = """\
 # service alone should know, such as its own login, goes to {settings}/SERVICE.env, read after it.
 RINGFENCE_KAFKA_BOOTSTRAP=127.0.0.1:9092
 RINGFENCE_TOPICS_REPLICATION=1
-RINGFENCE_POSTGRES_DSN=postgresql://ringfence@127.0.0.1:5432/ringfence
 RINGFENCE_SERVERS_FILE={servers}
 RINGFENCE_ACCOUNTS_TOKENS_FILE={settings}/secrets/accounts/tokens
 RINGFENCE_ACCOUNTS_DEFAULT_MODE={mode}
 RINGFENCE_NOTIFIER_SMTP_HOST=127.0.0.1
 RINGFENCE_NOTIFIER_SENDER=billing@example.net
+"""
+
+
+_LOGIN_EXAMPLE = """\
+# Copy to {settings}/{name}.env (root, mode 0600); docs/secure-connections.md says how to check a
+# server that is not on this machine.
+RINGFENCE_POSTGRES_DSN=postgresql://{login}@127.0.0.1:5432/ringfence
+RINGFENCE_POSTGRES_PASSWORD_FILE={settings}/secrets/{place}/postgres-password
 """
 
 
@@ -121,7 +130,7 @@ class Installation:
 
 
 def unit_files(here: Installation) -> dict[str, str]:
-    """Every file by its name: a target, two jobs, six services, and an example of the settings.
+    """Every file by its name: a target, two jobs, six services, and examples of their settings.
 
     Raises BadInput where a path has a character that systemd refuses in it.
     """
@@ -136,6 +145,7 @@ def unit_files(here: Installation) -> dict[str, str]:
         "ringfence.env.example": _EXAMPLE.format(
             settings=SETTINGS, servers=here.servers_file, mode=here.default_mode
         ),
+        **_login_examples(),
         **_jobs(here, hardening),
     }
     for service in SERVICES:
@@ -181,6 +191,18 @@ def _jobs(here: Installation, hardening: str) -> dict[str, str]:
             command=f"{topics} ${{RINGFENCE_TOPICS_REPLICATION}}",
             hardening=hardening,
         ),
+    }
+
+
+def _login_examples() -> dict[str, str]:
+    """The database as each service logs in there, and as its owner does for the migrations."""
+    logins = {service: (login_of(service), service) for service in SERVICES}
+    logins["migrate"] = ("postgres", "postgres")
+    return {
+        f"{name}.env.example": _LOGIN_EXAMPLE.format(
+            settings=SETTINGS, name=name, login=login, place=place
+        )
+        for name, (login, place) in logins.items()
     }
 
 

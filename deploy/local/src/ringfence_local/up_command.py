@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 
 from ringfence.errors import BadInput
 from ringfence.pbx.servers import Servers
+from ringfence.postgres.refusal import DSN, PASSWORD_FILE, DatabaseRefuses
 from ringfence_local import compiled
 from ringfence_local.elsewhere import kafka_line, postgres_line
 from ringfence_local.errors import PartFailed
@@ -66,6 +67,12 @@ _LOOK_EVERY_S = 2.0
     help="TCP port, exactly, to which servers with `push` in the file post calls.",
 )
 @click.option(
+    "--logins",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="With RINGFENCE_POSTGRES_DSN, whose user may create logins then: a folder for the"
+    " passwords of one login for each service. The embedded database has them anyway.",
+)
+@click.option(
     "--systemd",
     is_flag=True,
     help="Start nothing: print systemd units, or write them into --folder, over no other file.",
@@ -76,6 +83,7 @@ def up(
     default_mode: str,
     port: int | None,
     push_port: int,
+    logins: Path | None,
     systemd: bool,
 ) -> None:
     """Run the product on this machine for your own PBXs, until Ctrl-C or SIGTERM.
@@ -98,10 +106,10 @@ def up(
         servers = servers_with_secrets(servers_file)
         stack = OwnStack(
             folder or FOLDER, servers_file, servers,
-            default_mode=default_mode, port=port, push_port=push_port,
+            default_mode=default_mode, port=port, push_port=push_port, logins=logins,
         )  # fmt: skip
         asyncio.run(_up(stack, servers, default_mode))
-    except (BadInput, PartFailed) as error:
+    except (BadInput, PartFailed, DatabaseRefuses) as error:
         raise click.ClickException(str(error)) from None
     except KafkaError as error:
         raise click.ClickException(
@@ -131,12 +139,10 @@ def _show_units(here: Installation, folder: Path | None) -> None:
 
 def _refuse_settings(environment: Mapping[str, str]) -> None:
     """What a stack on one machine does not do, refused instead of left out."""
-    if path := environment.get("RINGFENCE_POSTGRES_PASSWORD_FILE"):
+    path = environment.get(PASSWORD_FILE)
+    if path and not environment.get(DSN):
         raise BadInput(
-            "RINGFENCE_POSTGRES_PASSWORD_FILE",
-            path,
-            "no such variable for `ringfence up`: write the password into RINGFENCE_POSTGRES_DSN"
-            " or into ~/.pgpass",
+            PASSWORD_FILE, path, f"{DSN} with it: the embedded database has logins of its own"
         )
     protocol = environment.get("RINGFENCE_KAFKA_SECURITY_PROTOCOL", "PLAINTEXT")
     if protocol != "PLAINTEXT" and not environment.get("RINGFENCE_KAFKA_BOOTSTRAP"):

@@ -9,7 +9,10 @@ import asyncpg
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from ringfence_local.stack import SERVICES, Stack
+from ringfence.kafka.acls import OPERATOR
+from ringfence.postgres.pool import role_of
+from ringfence.secret_files import SERVICES
+from ringfence_local.stack import Stack
 
 _BALANCES = """
 select b.account_id, b.balance_micro, b.currency, l.level,
@@ -62,7 +65,10 @@ class Watch:
     async def look(self) -> Sighting:
         """See how things stand now. A part that does not answer shows as such."""
         seen = Sighting(services=[await self._service(name) for name in SERVICES])
-        connection = await asyncpg.connect(self._stack.dsn)
+        # Any of the roles may read what services publish for reading.
+        connection = await asyncpg.connect(
+            self._stack.dsn_of(OPERATOR), server_settings={"role": role_of("accounts")}
+        )
         try:
             seen.balances = await connection.fetch(_BALANCES, self._clients)
             seen.unrated = await connection.fetchval("select count(*) from report.unrated")
