@@ -5,8 +5,10 @@ another: whoever is not installed has no commands here.
 """
 
 import ast
+import os
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
+from pathlib import Path
 
 import click
 
@@ -95,8 +97,15 @@ main_group.add_command(
 
 
 def main() -> None:
-    """Run the command line; errors meant for people are shown without a traceback."""
+    """Run the command line; errors meant for people are shown without a traceback.
+
+    What `ringfence.toml` in this folder says holds as if it stood in the environment.
+    """
     try:
+        if os.path.lexists("ringfence.toml"):
+            from ringfence.settings_file import load_settings_file  # slow to import
+
+            load_settings_file(Path(), os.environ)
         main_group(standalone_mode=True)
     except RingfenceError as error:
         click.echo(f"ringfence: {error}", err=True)

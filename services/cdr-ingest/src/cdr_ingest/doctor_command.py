@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import textwrap
 from dataclasses import asdict
 from pathlib import Path
@@ -33,7 +34,7 @@ from ringfence.settings import read_settings
 MIGRATIONS = Path("deploy") / "migrations"
 """Where a checkout has them; elsewhere only what was applied can be told."""
 
-_WIDTH = 100
+_WIDEST = 100
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
@@ -146,6 +147,6 @@ def show(findings: list[Finding]) -> None:
 
 def _folded(text: str, indent: str) -> str:
     """The text in lines that fit beside the indent; words are left whole."""
-    room = _WIDTH - len(indent)
+    room = min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns) - len(indent)
     lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
     return f"\n{indent}".join(lines)
