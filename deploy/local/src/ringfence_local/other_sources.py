@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ringfence_local.ports import free_port
+from ringfence_local.private_file import write_private
 from ringfence_local.sample import BILL_FROM, PACKAGE, FrontDoor, SampleClient, pbx_seed
 from ringfence_local.scene import PBX_ID
-from ringfence_local.private_file import write_private
 from ringfence_local.state import secret_file
 from ringfence_local.supervisor import Program, python_module
 
