@@ -187,9 +187,13 @@ class Stack:
             self.dsn, self.ports["postgres"] = self.postgres.dsn(), self.postgres.port
             self._logins = self._logins or self.folder / "secrets"
 
+    async def _migrate(self) -> None:
+        """Bring the schema up to date."""
+        await migrate(self.dsn, MIGRATIONS)
+
     async def _prepare_database(self) -> None:
         """Migrations, and a login for each service and for commands."""
-        await migrate(self.dsn, MIGRATIONS)
+        await self._migrate()
         if self._logins is not None:
             self._logins.mkdir(mode=0o700, parents=True, exist_ok=True)
             ensure_secret(password_of(self._logins, OPERATOR))
