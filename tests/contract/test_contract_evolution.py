@@ -137,7 +137,7 @@ def checkout(tmp_path: Path) -> Path:
     """A copy of what `ringfence contracts` reads and writes."""
     shutil.copytree(ROOT / "tests/contract/golden", tmp_path / "tests/contract/golden")
     (tmp_path / "docs").mkdir()
-    for page in ("docs/topics.md", "docs/asyncapi.yaml"):
+    for page in ("docs/topics.md", "docs/asyncapi.yaml", "docs/asyncapi.html"):
         shutil.copy(ROOT / page, tmp_path / page)
     return tmp_path
 
@@ -193,7 +193,7 @@ def test_a_topic_does_not_vanish_by_itself(checkout: Path) -> None:
     assert run(checkout, "write").exit_code == 1
 
 
-@pytest.mark.parametrize("page", ["docs/topics.md", "docs/asyncapi.yaml"])
+@pytest.mark.parametrize("page", ["docs/topics.md", "docs/asyncapi.yaml", "docs/asyncapi.html"])
 def test_generated_pages_are_renewed_and_handwriting_stays(checkout: Path, page: str) -> None:
     path = checkout / page
     text = path.read_text()

@@ -7,7 +7,9 @@ import re
 from typing import Any
 
 from ringfence.contracts.examples import examples_of
+from ringfence.contracts.field_words import meaning
 from ringfence.contracts.schemas import Untitled
+from ringfence.events.model import EventData
 from ringfence.kafka.admin import wanted_topics
 from ringfence.topics import ALL_TOPICS, INGEST_DEAD_LETTERS, PARTITIONS, Topic
 
@@ -15,6 +17,8 @@ Node = dict[str, Any]
 _SCHEMAS = "#/components/schemas/{model}"
 _DEAD_LETTER = "DeadLetter"
 _HEADERS = "CloudEventHeaders"
+_NAMED = re.compile(r"^`[^`]+`: ")
+"""The topic's name, with which its model's text begins."""
 
 
 def document() -> Node:
@@ -33,9 +37,13 @@ def document() -> Node:
 
 def summary(topic: Topic) -> str:
     """What a record of `topic` says, in the first words of its model."""
-    text = " ".join((topic.data.__doc__ or "").split("\n\n", 1)[0].split())
-    says = text.removeprefix(f"`{topic.name}`: ").removesuffix(".")
+    says = _NAMED.sub("", paragraphs(topic.data)[0]).removesuffix(".")
     return says[:1].upper() + says[1:]
+
+
+def paragraphs(model: type[EventData]) -> list[str]:
+    """What a model says about itself, each paragraph on one line."""
+    return [" ".join(text.split()) for text in (model.__doc__ or "").split("\n\n")]
 
 
 def dead_letters() -> dict[str, tuple[str, str]]:
@@ -172,6 +180,11 @@ def _schemas() -> Node:
         schema = topic.data.model_json_schema(ref_template=_SCHEMAS, schema_generator=Untitled)
         schemas |= schema.pop("$defs", {})
         schemas[topic.data.__name__] = schema
+    for model, schema in schemas.items():
+        schema["properties"] = {
+            name: _described(node, meaning(model, name))
+            for name, node in schema["properties"].items()
+        }
     schemas[_HEADERS] = _cloud_event_headers()
     schemas["DeadLetterHeaders"] = _dead_letter_headers()
     schemas["OriginalBytes"] = {
@@ -180,6 +193,13 @@ def _schemas() -> Node:
         "description": "The rejected record's value, byte for byte. It may be no JSON at all.",
     }
     return dict(sorted(schemas.items()))
+
+
+def _described(node: Node, words: str | None) -> Node:
+    """A field's schema with its meaning; beside a `$ref` nothing else would be read."""
+    if words is None:
+        return node
+    return {"description": words, **({"allOf": [node]} if "$ref" in node else node)}
 
 
 def _cloud_event_headers() -> Node:

@@ -10,11 +10,13 @@ from ringfence.contracts import topic_table
 from ringfence.contracts.asyncapi import document
 from ringfence.contracts.block_yaml import as_yaml
 from ringfence.contracts.evolution import Difference, differences
+from ringfence.contracts.page import page as asyncapi_page
 from ringfence.contracts.schemas import as_text, golden_file, read_golden, schema_of
 from ringfence.errors import BadInput
 from ringfence.topics import ALL_TOPICS, BY_NAME, Topic
 
-GOLDEN, ASYNCAPI, TOPICS_PAGE = "tests/contract/golden", "docs/asyncapi.yaml", "docs/topics.md"
+GOLDEN, TOPICS_PAGE = "tests/contract/golden", "docs/topics.md"
+ASYNCAPI, ASYNCAPI_PAGE = "docs/asyncapi.yaml", "docs/asyncapi.html"
 _WRITE = "agree to it with `ringfence contracts write`"
 
 
@@ -69,6 +71,7 @@ def _generated(root: Path) -> dict[Path, str]:
     page = root / TOPICS_PAGE
     return {
         root / ASYNCAPI: as_yaml(document()),
+        root / ASYNCAPI_PAGE: asyncapi_page(),
         page: topic_table.renewed(page.read_text(encoding="utf-8")),
     }
 
