@@ -153,6 +153,14 @@ class Bed:
             used["postgresql"] = _cpu(self.stack.postgres.pid)
         return used
 
+    async def bytes_written(self) -> dict[str, int]:
+        """So far: what the tables take, what the write-ahead log took, what stands in topics."""
+        tables = await self.database.fetchval("select pg_database_size(current_database())")
+        log = await self.database.fetchval("select pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')")
+        segments = (self.stack.folder / "kafka" / "data").glob("*/*.log")
+        topics = sum(segment.stat().st_size for segment in segments)
+        return {"tables": tables, "write-ahead log": int(log), "topics": topics}
+
     async def rest(self) -> None:
         """Have the database write down what throughput left it with: latencies are without it."""
         await self.database.execute("vacuum analyze rating.ledger")

@@ -45,13 +45,16 @@ async def push(bed: Bed, figures: Figures, folder: Path, *, rate: int, seconds: 
     url = f"http://127.0.0.1:{port}/cdr/pbx1/json"
     try:
         await _measure(consumer, url, "warm.example", rate, rate)
+        before = bed.cpu_seconds(["cdr-ingest"])["cdr-ingest"]
         took = await _measure(consumer, url, "bench.example", rate, rate * seconds)
+        used_s = bed.cpu_seconds(["cdr-ingest"])["cdr-ingest"] - before
     finally:
         await consumer.stop()
         await bed.stop("cdr-ingest")
     await bed.drain()
     figures.add("post -> call.completed read, p50", took.p50_ms, "ms", conditions)
     figures.add("post -> call.completed read, p99", took.p99_ms, "ms", conditions)
+    figures.add("CPU per post, cdr-ingest", used_s / (rate * seconds) * 1e6, "us", conditions)
     figures.add("posts refused with 503", took.refused, "posts", conditions)
 
 

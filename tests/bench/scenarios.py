@@ -24,6 +24,7 @@ async def throughput(bed: Bed, figures: Figures, *, deck: int, workers: int, cal
     """A backlog of calls is rated as fast as `workers` can, balance-watch running behind them."""
     conditions = f"{deck:,} prefixes, {workers} worker{'s' * (workers > 1)}"
     bed.console.print(f"Rating {calls:,} calls: {conditions}…")
+    written = await bed.bytes_written()
     await _publish(bed, f"t{deck}-{workers}-{time.time_ns()}", deck, calls)
     names = [f"rating-{n}" for n in range(1, workers + 1)]
     before = await bed.entries()
@@ -44,6 +45,9 @@ async def throughput(bed: Bed, figures: Figures, *, deck: int, workers: int, cal
     for part, seconds in _by_part(cpu, used).items():
         per_call_us = seconds / (before + calls - rated_at) * 1e6
         figures.add(f"CPU per CDR, {part}", per_call_us, "us", conditions)
+    for what, count in (await bed.bytes_written()).items():
+        per_call = (count - written[what]) / calls
+        figures.add(f"bytes per CDR, {what}", per_call, "bytes", conditions)
     await _stages(bed, figures, names[0], conditions)
     await bed.stop(*names, "balance-watch")
 
