@@ -41,13 +41,9 @@ async def throughput(bed: Bed, figures: Figures, *, deck: int, workers: int, cal
     figures.add("balance-watch behind then", await bed.lag(watch), "records", conditions)
     await until(lambda: bed.caught_up(watch), every_s=_LOOK_EVERY_S, timeout_s=600)
     figures.add("... and caught up after", time.monotonic() - began - took_s, "s", conditions)
-    used = bed.cpu_seconds([*names, watch])
-    for part, seconds in _by_part(cpu, used).items():
-        per_call_us = seconds / (before + calls - rated_at) * 1e6
-        figures.add(f"CPU per CDR, {part}", per_call_us, "us", conditions)
-    for what, count in (await bed.bytes_written()).items():
-        per_call = (count - written[what]) / calls
-        figures.add(f"bytes per CDR, {what}", per_call, "bytes", conditions)
+    used = _by_part(cpu, bed.cpu_seconds([*names, watch]))
+    counts = (before + calls - rated_at, calls)
+    await _add_costs(bed, figures, used, written, counts, ("", conditions))
     await _stages(bed, figures, names[0], conditions)
     await bed.stop(*names, "balance-watch")
 
@@ -56,6 +52,24 @@ async def _publish(bed: Bed, run: str, deck: int, count: int) -> None:
     source = calls(run, bed.accounts[deck], count)
     while chunk := list(islice(source, _CHUNK)):
         await bed.publisher.publish(chunk)
+
+
+async def _add_costs(
+    bed: Bed,
+    figures: Figures,
+    used_s: dict[str, float],
+    written: dict[str, int],
+    calls: tuple[int, int],
+    conditions: tuple[str, str],
+) -> None:
+    """What a call costs: processor time of those rated meanwhile, bytes of those published."""
+    rated, published = calls
+    when, where = conditions
+    for part, seconds in used_s.items():
+        figures.add(f"CPU per CDR{when}, {part}", seconds / rated * 1e6, "us", where)
+    for what, count in (await bed.bytes_written()).items():
+        per_call = (count - written[what]) / published
+        figures.add(f"bytes per CDR{when}, {what}", per_call, "bytes", where)
 
 
 def _by_part(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
@@ -106,6 +120,8 @@ async def latency(bed: Bed, figures: Figures, *, deck: int, rate: int, seconds: 
     await bed.publisher.publish(warm)
     await until(lambda: len(seen) > len(warm) // 2, timeout_s=60, what="the worker is warm")
     await until(lambda: bed.caught_up("rating-1"), timeout_s=60)
+    names, written = ["rating-1", "balance-watch"], await bed.bytes_written()
+    cpu = bed.cpu_seconds(names)
     source = calls(f"l{time.time_ns()}", bed.accounts[deck], rate * seconds)
     tick_s, began = 0.01, time.monotonic()
     for tick in range(seconds * 100):
@@ -115,12 +131,15 @@ async def latency(bed: Bed, figures: Figures, *, deck: int, rate: int, seconds: 
         sent |= {str(event.event_id): accepted for event in batch}
         await asyncio.sleep(max(0.0, began + (tick + 1) * tick_s - time.monotonic()))
     await asyncio.sleep(1)
+    used = _by_part(cpu, bed.cpu_seconds(names))
+    counts = (rate * seconds, rate * seconds)
+    await _add_costs(bed, figures, used, written, counts, (" at a steady rate", conditions))
     onlooker.cancel()
     took = sorted(seen[call] - sent[call] for call in sent if call in seen)
     cuts = quantiles(took, n=100)
     figures.add("call accepted -> balance.changed read, p50", cuts[49] * 1000, "ms", conditions)
     figures.add("call accepted -> balance.changed read, p99", cuts[98] * 1000, "ms", conditions)
-    await bed.stop("rating-1", "balance-watch")
+    await bed.stop(*names)
 
 
 async def _look_on(bed: Bed, seen: dict[str, float], looking: asyncio.Event) -> None:
