@@ -10,8 +10,12 @@ from uuid import UUID, uuid4
 
 import pytest
 from accounts_harness import front_door
+from notifier_harness import Office as MailOffice
+from notifier_harness import account as mailed
+from notifier_harness import low
 from prometheus_client import REGISTRY
 from rating_bench import Bench, open_bench, payment
+from suspender_harness import Office as SwitchOffice
 from upkeep_harness import Rows
 
 from balance_watch.counts import ClientCounts
@@ -29,7 +33,8 @@ from ringfence.observe.health import Progress
 from ringfence.postgres.pool import open_pool
 from ringfence.testing.records import NOON, account, call, received
 from ringfence.testing.wait import until
-from ringfence.topics import ACCOUNT_CHANGED, BALANCE_CHANGED, PAYMENT_RECEIVED
+from ringfence.topics import ACCOUNT_CHANGED, BALANCE_CHANGED, BALANCE_LOW, PAYMENT_RECEIVED
+from ringfence_local.inbox import Inbox
 from suspender.upkeep.counts import ServiceCounts
 from suspender.upkeep.store_counts import CountStore
 
@@ -188,6 +193,67 @@ async def test_unrated_calls_show_their_talk_time_and_age_by_reason(bench: Bench
     stop.set()
     await running
     assert (sample("unrated_age_seconds", reason=reason) or 0) >= 7200
+
+
+def mails(outcome: str) -> float:
+    return sample("mails_total", template="Low Balance Alert", outcome=outcome) or 0
+
+
+async def test_mails_are_counted_by_state_and_by_what_became_of_them(
+    database: str, inbox: Inbox
+) -> None:
+    outcomes = ("sent", "failed", "deferred", "dropped")
+    before, timed = [mails(each) for each in outcomes], sample("mail_seconds_count") or 0
+    async with await open_pool(database, service="notifier", size=10) as pool:
+        office = MailOffice(pool, inbox.port)
+        await office.handle(BALANCE_LOW, low())
+        office.clock.move(seconds=90)
+        await office.recovery().look()
+        assert sample("mails_unsent", state="waiting") == 1
+        assert sample("mail_oldest_unsent_seconds", state="waiting") == 90
+        assert sample("mails_unsent", state="in-doubt") == 0
+        await office.handle(ACCOUNT_CHANGED, mailed())
+        inbox.refuse(550, times=1)
+        async with office.at_work():
+            await office.settled("failed")
+            await office.handle(BALANCE_LOW, low(2), UUID(int=2))
+            await office.settled("failed", "sent")
+            await office.handle(ACCOUNT_CHANGED, mailed(2, client={"wants_mail": False}))
+            await office.handle(BALANCE_LOW, low(3), UUID(int=3))
+            await office.settled("dropped", "failed", "sent")
+        await office.recovery().look()
+    after = [mails(each) for each in outcomes]
+    assert [new - old for new, old in zip(after, before, strict=True)] == [1, 1, 0, 1]
+    assert sample("mail_seconds_count") == timed + 1
+    assert sample("mails_unsent", state="waiting") == 0
+    assert sample("mail_oldest_unsent_seconds", state="waiting") == 0
+
+
+async def test_reactions_are_timed_and_attempts_counted_by_result(database: str) -> None:
+    def attempts(wanted: str, result: str) -> float:
+        labels = {"server": "pbx1", "wanted": wanted, "result": result}
+        return sample("suspender_actions_total", **labels) or 0
+
+    def timed(wanted: str) -> float:
+        return sample("suspender_reaction_seconds_count", wanted=wanted) or 0
+
+    kinds = ("suspended", "active")
+    before = [(attempts(each, "confirmed"), timed(each)) for each in kinds]
+    failed = attempts("suspended", "failed")
+    async with await open_pool(database, service="suspender", size=10) as pool:
+        office = SwitchOffice(database, pool)
+        await office.profile()
+        await office.zero()
+        office.panel.refuses = "not today"
+        async with office.working():
+            await office.until_attempted("svc-1001", 1)
+            office.panel.refuses = ""
+            await office.until_confirmed("svc-1001")
+            await office.restored()
+            await office.until_confirmed("svc-1001")
+    after = [(attempts(each, "confirmed"), timed(each)) for each in kinds]
+    assert after == [(done + 1, count + 1) for done, count in before]
+    assert attempts("suspended", "failed") > failed
 
 
 async def test_requests_count_under_their_template_and_never_under_their_path(
