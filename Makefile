@@ -96,7 +96,7 @@ lock: install ## Write requirements.lock anew (make lock UPGRADE=--upgrade for n
 	  --no-emit-index-url --no-emit-find-links \
 	  $(addprefix --no-emit-package ,$(shell sed -n 's/^name = "\(.*\)"/\1/p' $(PYPROJECTS))) \
 	  $(UPGRADE) --output-file requirements.lock
-	@for image in build simulators requirements; do $(MAKE) .lock-$$image || exit 1; done
+	@for image in build simulators services requirements; do $(MAKE) .lock-$$image || exit 1; done
 
 # What the images hold: the same versions as above, less of them.
 IMAGE_LOCK = $(BIN)/uv pip compile -q -c requirements.lock --universal --python-version 3.11 \
@@ -107,6 +107,10 @@ IMAGE_LOCK = $(BIN)/uv pip compile -q -c requirements.lock --universal --python-
 .lock-simulators:
 	$(IMAGE_LOCK) deploy/images/simulators.in shared/pyproject.toml deploy/simulators/pyproject.toml \
 	  --output-file deploy/images/simulators.lock
+# What all services need, and then what mails need besides: see deploy/images/Dockerfile.
+.lock-services:
+	$(IMAGE_LOCK) shared/pyproject.toml $(filter-out services/notifier/%,$(wildcard services/*/pyproject.toml)) \
+	  --output-file deploy/images/services.lock
 .lock-requirements:
 	$(IMAGE_LOCK) shared/pyproject.toml services/*/pyproject.toml \
 	  --output-file deploy/images/requirements.lock

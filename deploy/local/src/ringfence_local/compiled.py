@@ -69,6 +69,7 @@ def build() -> None:
             last = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
             raise CanNotCompile(f"{compiler} failed:\n{last}")
         shutil.rmtree(folder / "build")
+        shutil.rmtree(folder / ".mypy_cache", ignore_errors=True)
         (folder / _DIGEST).write_text(_digest(), encoding="ascii")
         shutil.rmtree(FOLDER, ignore_errors=True)
         folder.rename(FOLDER)

@@ -1,0 +1,72 @@
+"""Each image holds what its program needs, compiled, and little else."""
+
+import json
+
+import pytest
+from containers import DEBIAN, OURS, Engine, image
+
+MAILS = ("notifier", "tools")
+PACKAGES = {
+    "tools": ("ringfence", "accounts", "cdr_ingest", "rating", "notifier"),
+    "simulators": ("ringfence_simulators",),
+}
+MB = 1_000_000
+LOOK = """
+import importlib, json, os, pkgutil, sys
+from pathlib import Path
+
+failed, site = [], Path(sys.prefix, "lib/python3.11/site-packages")
+for name in sys.argv[1:]:
+    package = importlib.import_module(name)
+    for found in pkgutil.walk_packages(package.__path__, f"{name}."):
+        if found.name.endswith("__main__"):
+            continue
+        try:
+            importlib.import_module(found.name)
+        except ImportError as error:
+            failed.append(f"{found.name}: {error}")
+price = importlib.import_module("rating.price")
+endings = {path.suffix for path in Path(sys.prefix).rglob("*") if path.is_file()}
+sources = [path for path in site.rglob("*.py") if "-" not in str(path.relative_to(site))]
+bare = [str(path) for path in sources if not list(path.parent.glob(f"__pycache__/{path.stem}.*"))]
+print(json.dumps({
+    "failed": failed, "price": price.__file__, "user": os.getuid(), "bare": bare,
+    "unneeded": sorted(endings & {".pyx", ".pxd", ".po", ".c", ".h"}),
+}))
+"""
+
+
+def packages(name: str) -> tuple[str, ...]:
+    """What is imported whole in an image."""
+    return PACKAGES.get(name, ("ringfence", name.replace("-", "_")))
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_an_image_holds_what_its_program_imports(images: Engine, name: str) -> None:
+    run = ("run", "--rm", "--read-only", "--network", "none", "--entrypoint", "python")
+    told = images.run(*run, image(name), "-c", LOOK, *packages(name))
+    found = json.loads(told.splitlines()[-1])
+    assert found["failed"] == []
+    assert found["price"].endswith(".so"), "the compiled modules are not used"
+    assert found["user"] == 10001
+    assert found["bare"] == [], "these would be compiled at each start"
+    assert found["unneeded"] == []
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_an_image_stays_small(images: Engine, name: str) -> None:
+    """Beyond its base, whatever that is: the limits are a tenth above what is needed."""
+    size, base = (
+        int(images.run("image", "inspect", "--format", "{{.Size}}", each))
+        for each in (image(name), DEBIAN)
+    )
+    assert size - base < (230 if name in MAILS else 160) * MB
+
+
+def test_the_command_names_all_its_parts(images: Engine) -> None:
+    run = ("run", "--rm", "--read-only", "--network", "none", image("tools"))
+    listed = images.run(*run, "--help")
+    for command in ("client", "verify", "doctor", "template", "topics", "database"):
+        assert f"\n  {command} " in listed
+    for command in ("template", "doctor", "verify", "database"):
+        assert f"Usage: ringfence {command}" in images.run(*run, command, "--help")
