@@ -21,7 +21,8 @@ _KEY_BOUND_S = 300.0
 @click.option("--host", default="127.0.0.1", show_default=True, help="address to listen on")
 @click.option("--port", default=8090, show_default=True, help="TCP port")
 @click.option("--key", type=click.Path(path_type=Path), required=True, help="file of the API key")
-def main(host: str, port: int, key: Path) -> None:
+@click.option("--state", type=click.Path(path_type=Path), help="keep tenants, flags, calls here")
+def main(host: str, port: int, key: Path, state: Path | None) -> None:
     """Serve until stopped."""
     deadline = time.monotonic() + _KEY_BOUND_S
     while not key.is_file():
@@ -32,6 +33,7 @@ def main(host: str, port: int, key: Path) -> None:
     seed.touch(mode=0o600)
     seed.write_text(json.dumps(pbx_scene(key.read_text(encoding="utf-8").strip())))
     command = [sys.executable, "-m", "ringfence_simulators.fusionpbx", "--seed", str(seed)]
+    command += [] if state is None else ["--state", str(state)]
     os.execv(sys.executable, [*command, "--host", host, "--port", str(port)])  # noqa: S606
 
 
