@@ -36,6 +36,20 @@ def test_each_service_has_an_image_a_container_and_a_deployment() -> None:
     assert set(SERVICES) <= {path.stem for path in base.glob("*.yaml")}
 
 
+def locked(name: str) -> dict[str, str]:
+    """What a lock of the images holds: the packages, each with its version and sums."""
+    text = (DEPLOY / "images" / f"{name}.lock").read_text()
+    return dict(re.findall(r"^([a-z0-9._-]+)==((?:.*\\\n)*.*)$", text, re.MULTILINE))
+
+
+def test_what_mails_need_is_all_that_not_every_image_holds() -> None:
+    """The notifier's and the tools' image: the packages of all services, and these."""
+    services, everything = locked("services"), locked("requirements")
+    assert len(services) > 40
+    assert services.items() <= everything.items()
+    assert {"apprise", "babel", "css-inline"} <= everything.keys() - services.keys()
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_container_logs_in_as_its_service_and_sees_its_own_secret_alone(service: str) -> None:
     found = compose()[service]
