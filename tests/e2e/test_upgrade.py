@@ -163,6 +163,7 @@ async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[MixedT
     stack = MixedStack(tmp_path_factory.mktemp("stack"), released)
     async with stack, FrontDoor(stack) as door:
         town = MixedTown(stack, door)
+        await until(lambda: front_door_open(town), timeout_s=60, what="the API listens")
         for client in (TALKER, *FORTH.values(), *BACK.values()):
             await town.move_in(client)
         await town.call(TALKER, 20)
@@ -195,6 +196,15 @@ async def test_services_are_put_back_one_by_one(town: MixedTown) -> None:
         for service, client in BACK.items():
             await spend_during(town, client, service, old=True, together=False)
     await all_is_right(town, BACK.values())
+
+
+async def front_door_open(town: MixedTown) -> bool:
+    """Whether the API can be asked: `/health` of its service answers a moment sooner."""
+    try:
+        await town.door.ask("/packages")
+    except httpx.TransportError:
+        return False
+    return True
 
 
 async def spend_during(
