@@ -50,6 +50,8 @@ class SwitchingTown:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.stack = Stack(folder, wanted_ports={}, environment=environment)
         self._frozen: dict[str, int] = {}
+        self.objections: list[str] = []
+        """What was not at rest in time, so far."""
 
     def __enter__(self) -> "SwitchingTown":
         self._thread.start()
@@ -207,5 +209,7 @@ class SwitchingTown:
         """Wait until `condition` has nothing more to object; the last objection is the error."""
         deadline = time.monotonic() + bound_s
         while objection := condition():
-            assert time.monotonic() < deadline, f"not at rest after {bound_s:.0f} s: {objection}"
+            if time.monotonic() >= deadline:
+                self.objections.append(f"not at rest after {bound_s:.0f} s: {objection}")
+                raise AssertionError(self.objections[-1])
             time.sleep(0.1)

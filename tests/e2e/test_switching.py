@@ -21,6 +21,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import HealthCheck, Phase, note, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Flaky
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -452,17 +453,18 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SwitchingTown]:
 
 def test_at_rest_every_element_is_what_the_reference_allows(town: SwitchingTown) -> None:
     machine = type("SwitchingHere", (Switching,), {"town": town})
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=int(os.environ.get("RINGFENCE_SWITCHING_EXAMPLES", "6")),
-            stateful_step_count=40,
-            deadline=None,
-            phases=(Phase.generate,),
-            suppress_health_check=list(HealthCheck),
-            database=None,
-        ),
+    plan = settings(
+        max_examples=int(os.environ.get("RINGFENCE_SWITCHING_EXAMPLES", "6")),
+        stateful_step_count=40,
+        deadline=None,
+        phases=(Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+        database=None,
     )
+    try:
+        run_state_machine_as_test(machine, settings=plan)
+    except Flaky as error:  # a story that failed is played once more, and may end otherwise
+        raise AssertionError("\n".join(town.objections) or str(error)) from error
     done = subprocess.run(
         [sys.executable, "-m", "ringfence.cli", "verify", "--dsn", town.stack.dsn],
         capture_output=True, text=True, check=False,
