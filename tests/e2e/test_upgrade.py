@@ -5,7 +5,7 @@ import contextlib
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 import httpx
 import pytest
@@ -18,7 +18,7 @@ from town import Town
 from ringfence.testing.wait import until
 from ringfence.topics import dead_letter_topics
 from ringfence_local.errors import PartFailed
-from ringfence_local.sample import FrontDoor, SampleClient
+from ringfence_local.sample import FrontDoor, SampleClient, add_client, load_sample
 from ringfence_local.stack import SERVICES
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
@@ -26,7 +26,6 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300
 MINUTE = 1_800_000  # to a satellite: 1.50, and 20 % on it
 SPENT_BY = 12  # such calls end the 20.00 that each client begins with
 TOP_UP = 100_000_000
-OPENING = 20_000_000
 TALKER = SampleClient(
     "8000", "Tess", "Talks", "", "tess.up.example", "5195558000", ("2112",), "900.00"
 )
@@ -41,7 +40,10 @@ def spender(number: int) -> SampleClient:
 
 
 FORTH = {service: spender(100 + n) for n, service in enumerate(SERVICES)}
-BACK = {service: spender(200 + n) for n, service in enumerate(reversed(SERVICES))}
+BACK = {service: spender(200 + n) for n, service in enumerate(SERVICES)}
+"""In the same order both times: of any two services each is once the older one, once the newer."""
+
+Books = dict[str, tuple[int, int, str, bool, int]]
 
 
 class MixedTown(Town):
@@ -53,6 +55,7 @@ class MixedTown(Town):
         super().__init__(stack, door)
         self.calls: Counter[SampleClient] = Counter()
         self.paid: Counter[SampleClient] = Counter()
+        self.changed: set[SampleClient] = set()
 
     async def call(self, client: SampleClient, times: int = 1) -> None:
         """Minutes to a satellite, on record at the PBX."""
@@ -67,18 +70,16 @@ class MixedTown(Town):
         self.calls[client] += times
 
     async def pay(self, client: SampleClient) -> None:
-        """One payment, asked for until the front door has taken it: it may be away for a moment."""
+        """One payment."""
         key = f"upgrade-{client.account_id}-{self.paid[client]}"
-
-        async def taken() -> bool:
-            try:
-                await self.door.top_up(client.account_id, "100.00", key)
-            except (httpx.TransportError, PartFailed):
-                return False
-            return True
-
-        await until(taken, timeout_s=60, what="the front door takes a payment")
+        await _taken(lambda: self.door.top_up(client.account_id, "100.00", key))
         self.paid[client] += 1
+
+    async def change(self, client: SampleClient) -> None:
+        """Another threshold: every service hears of it."""
+        path, body = f"/clients/{client.account_id}", {"low_balance_threshold": "16"}
+        await _taken(lambda: self.door.patch(path, body))
+        self.changed.add(client)
 
     @contextlib.asynccontextmanager
     async def talking(self) -> AsyncIterator[None]:
@@ -104,19 +105,18 @@ class MixedTown(Town):
         """Whether its trunk is off, in the database of the PBX and at its switch."""
         return await self.trunk(client) == (False, False)
 
-    async def books(self) -> dict[str, tuple[int, int, str, bool]]:
-        """Of each client: charges, balance, level, and whether its funds hold it off."""
+    async def books(self) -> Books:
+        """Of each client: charges, balance, level, whether its funds hold it off, threshold."""
         rows = await self.sql(
-            "select l.account_id, l.balance_micro, l.level, l.held, (select count(*) from"
-            " rating.ledger e where e.account_id = l.account_id and e.kind = 'charge') as charges"
+            "select l.*, (select count(*) from rating.ledger e"
+            " where e.account_id = l.account_id and e.kind = 'charge') as charges"
             " from report.level l"
         )
-        return {
-            r["account_id"]: (r["charges"], r["balance_micro"], r["level"], r["held"]) for r in rows
-        }
+        names = ("charges", "balance_micro", "level", "held", "threshold_micro")
+        return {row["account_id"]: tuple(row[name] for name in names) for row in rows}
 
-    def expected_books(self) -> dict[str, tuple[int, int, str, bool]]:
-        """The same by what was called and paid; all who spent their credit have paid."""
+    def expected_books(self) -> Books:
+        """The same by what was called, paid and changed; all who spent their credit have paid."""
         return {
             client.account_id: (
                 self.calls[client],
@@ -125,6 +125,7 @@ class MixedTown(Town):
                 - self.calls[client] * MINUTE,
                 "ok",
                 False,
+                16_000_000 if client in self.changed else 15_000_000,
             )
             for client in (TALKER, *FORTH.values(), *BACK.values())
         }
@@ -150,6 +151,19 @@ class MixedTown(Town):
         return {partition.topic: end for partition, end in ends.items() if end}
 
 
+async def _taken(request: Callable[[], Awaitable[object]]) -> None:
+    """Ask the front door until it has taken a request: it may be away for a moment."""
+
+    async def taken() -> bool:
+        try:
+            await request()
+        except (httpx.TransportError, PartFailed):
+            return False
+        return True
+
+    await until(taken, timeout_s=60, what="the front door takes a request")
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[MixedTown]:
     """Everything as released, with clients that have called and paid already."""
@@ -163,9 +177,10 @@ async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[MixedT
     stack = MixedStack(tmp_path_factory.mktemp("stack"), released)
     async with stack, FrontDoor(stack) as door:
         town = MixedTown(stack, door)
-        await until(lambda: front_door_open(town), timeout_s=60, what="the API listens")
-        for client in (TALKER, *FORTH.values(), *BACK.values()):
-            await town.move_in(client)
+        await _taken(lambda: door.ask("/packages"))  # it listens a moment after /health answers
+        await load_sample(door, [])
+        clients = (TALKER, *FORTH.values(), *BACK.values())
+        await asyncio.gather(*(add_client(door, client) for client in clients))
         await town.call(TALKER, 20)
         await town.pay(TALKER)
         await until(lambda: settled(town), timeout_s=60, what="the released services work")
@@ -198,15 +213,6 @@ async def test_services_are_put_back_one_by_one(town: MixedTown) -> None:
     await all_is_right(town, BACK.values())
 
 
-async def front_door_open(town: MixedTown) -> bool:
-    """Whether the API can be asked: `/health` of its service answers a moment sooner."""
-    try:
-        await town.door.ask("/packages")
-    except httpx.TransportError:
-        return False
-    return True
-
-
 async def spend_during(
     town: MixedTown, client: SampleClient, service: str, *, old: bool, together: bool
 ) -> None:
@@ -216,6 +222,7 @@ async def spend_during(
     """
     await town.call(client, SPENT_BY)
     await town.stack.replace(service, old=old, together=together)
+    await town.change(client)
     what = f"{client.tenant} is off and told so while {service} is replaced"
     await until(lambda: town.off(client), timeout_s=60, what=what)
     await until(lambda: "VoIP Zero Balance" in town.mails(client), timeout_s=60, what=what)

@@ -133,6 +133,10 @@ class FrontDoor:
         """Write something whole."""
         return _answer(await self._api.put(path, json=body))
 
+    async def patch(self, path: str, body: object) -> Any:
+        """Write a part of something."""
+        return _answer(await self._api.patch(path, json=body))
+
     async def top_up(self, account_id: str, amount: str, key: str) -> Any:
         """Pay in; the same key again changes nothing."""
         return _answer(
