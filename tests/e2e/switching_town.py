@@ -172,12 +172,17 @@ class SwitchingTown:
         self._frozen.clear()
 
     def repeat(self, account_ids: set[str], count: int, choose: random.Random) -> int:
-        """Publish records of these accounts once more, chosen at random, in a random order."""
+        """Publish records of these accounts once more, chosen at random, in a random order.
+
+        So many of all, and as many of those that begin and end holds: they are few among many.
+        """
         return self.run(self._repeat(account_ids, count, choose))
 
     async def _repeat(self, account_ids: set[str], count: int, choose: random.Random) -> int:
         records = [r for r in await self._recorded() if (r.key or b"").decode() in account_ids]
+        crossings = [r for r in records if r.topic in (BALANCE_ZERO.name, BALANCE_RESTORED.name)]
         again = choose.sample(records, min(count, len(records)))
+        again += choose.sample(crossings, min(count, len(crossings)))
         producer = make_producer(self.stack.bootstrap)
         await producer.start()
         try:

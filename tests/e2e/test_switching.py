@@ -291,7 +291,7 @@ class Switching(RuleBasedStateMachine):
     @rule(count=st.integers(5, 40), seed=st.integers(0, 2**32), rest=REST)
     def repeat(self, count: int, seed: int, rest: bool) -> None:
         """Old records once more, in another order: the holds that they tell of are over."""
-        self._maybe_rest(rest)
+        self._maybe_rest(True)
         ids = {account.account_id for account in self.accounts}
         note(f"{self.town.repeat(ids, count, random.Random(seed))} records again")
         self._maybe_rest(rest)
