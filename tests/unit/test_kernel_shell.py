@@ -1,6 +1,7 @@
 """The three verdicts: an unwell world is waited for, a dead record parked, a bug let out."""
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,11 +12,11 @@ import pytest
 import stamina
 from aiokafka.errors import KafkaConnectionError
 
-from ringfence.errors import FuseBlown, Reject, Retry
+from ringfence.errors import EXIT_TEMPORARY, FuseBlown, Reject, Retry
 from ringfence.ids import derive
 from ringfence.kafka.publisher import Publisher
 from ringfence.kafka.records import Outcome, Outgoing, Received, Rejected
-from ringfence.kafka.shell import UNWELL, Shell, wait_or_stop
+from ringfence.kafka.shell import UNWELL, Shell, exit_status, wait_or_stop
 from ringfence.topics import NOTICE_SENT
 
 
@@ -234,3 +235,10 @@ async def test_waiting_ends_when_told_to_stop() -> None:
     assert await wait_or_stop(stop, 0.01) is False
     stop.set()
     assert await wait_or_stop(stop, 3600) is True
+
+
+@pytest.mark.parametrize(
+    "error", [ssl.SSLCertVerificationError(), asyncpg.InvalidPasswordError()], ids=type
+)
+def test_a_password_or_certificate_that_is_replaced_meanwhile_is_no_bug(error: Exception) -> None:
+    assert exit_status(error) == EXIT_TEMPORARY

@@ -1,6 +1,7 @@
 """What both shells do with a batch: the three verdicts, the dead letters, the fuse."""
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -43,6 +44,8 @@ UNWELL: tuple[type[Exception], ...] = (
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
     asyncpg.InterfaceError,
+    asyncpg.InvalidAuthorizationSpecificationError,  # a password or a certificate that is
+    ssl.SSLError,  # being replaced while we run; at the start `postgres.refusal` says which
     asyncpg.InternalClientError,  # a backend that was ended in the middle of a message
 )
 """What says that the world is unwell. Anything else that a handler lets out is a bug."""
