@@ -10,7 +10,8 @@ from typing import Any
 import structlog
 import uvloop
 
-from ringfence.kafka.shell import exit_status
+from ringfence.errors import EXIT_TEMPORARY
+from ringfence.kafka.shell import exit_status, wait_or_stop
 from ringfence.memory import relax_collector
 from ringfence.observe.health import Health, serve_health
 from ringfence.observe.logs import configure_logs
@@ -18,6 +19,9 @@ from ringfence.settings import CommonSettings
 from ringfence.version import in_words
 
 log = structlog.get_logger()
+
+_REST_S = 5.0
+"""Not every platform backs off: services that are started again at once starve what they miss."""
 
 Loop = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 """One loop of a service: runs until the event is set, finishing what it has in hand."""
@@ -30,7 +34,8 @@ def run_service(
 ) -> None:
     """Run `main` until SIGTERM or SIGINT, serve health meanwhile, and exit by what happened.
 
-    0 after a signal; 75 when the world stayed unwell; 78 when the fuse blew; 70 on a bug.
+    0 after a signal; 75, after a rest, when the world stayed unwell; 78 when the fuse blew; 70 on
+    a bug.
     """
     configure_logs(name, settings.log_level)
     relax_collector()
@@ -45,22 +50,36 @@ async def _supervise(
     settings: CommonSettings,
     main: Callable[[Health, asyncio.Event], Awaitable[None]],
 ) -> int:
-    stop = asyncio.Event()
+    stop, signalled = asyncio.Event(), asyncio.Event()
+
+    def end() -> None:
+        signalled.set()
+        stop.set()
+
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, end)
     health = Health()
     server = await serve_health(health, settings.health_host, settings.health_port)
     addresses = [f"http://{host}:{port}" for host, port, *_ in server.addresses]
     log.info("started", version=in_words(), health=addresses)
     try:
-        await main(health, stop)
+        status = await _status_of(main(health, stop))
+    finally:
+        await server.cleanup()
+    if status == EXIT_TEMPORARY:
+        await wait_or_stop(signalled, _REST_S)
+    return status
+
+
+async def _status_of(work: Awaitable[None]) -> int:
+    """The exit status by how the work ended, with a line in the log."""
+    try:
+        await work
     except BaseExceptionGroup as group:
         return exit_status(_first(group))
     except Exception as error:
         return exit_status(error)
-    finally:
-        await server.cleanup()
     log.info("stopped")
     return 0
 

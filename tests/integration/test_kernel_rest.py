@@ -1,0 +1,47 @@
+"""A service that misses its stores rests before it ends, for who starts it again may not wait."""
+
+import json
+import subprocess
+import sys
+import time
+
+PROGRAM = """
+from ringfence.process import run_loops, run_service
+from ringfence.settings import CommonSettings
+
+async def main(health, stop):
+    async def misses(stop):
+        raise ConnectionRefusedError("no broker")
+    await run_loops(stop, misses)
+
+run_service("trial", CommonSettings(), main)
+"""
+
+
+def started() -> "subprocess.Popen[str]":
+    return subprocess.Popen([sys.executable, "-c", PROGRAM], stderr=subprocess.PIPE, text=True)
+
+
+def said_why(child: "subprocess.Popen[str]") -> float:
+    """When it logged that it gives up."""
+    assert child.stderr is not None
+    assert json.loads(child.stderr.readline())["event"] == "started"
+    assert json.loads(child.stderr.readline())["event"] == "the world stayed unwell"
+    return time.monotonic()
+
+
+def test_it_rests_before_it_ends() -> None:
+    with started() as child:
+        since = said_why(child)
+        child.communicate(timeout=60)
+    assert child.returncode == 75
+    assert time.monotonic() - since > 4
+
+
+def test_a_signal_ends_the_rest() -> None:
+    with started() as child:
+        since = said_why(child)
+        child.terminate()
+        child.communicate(timeout=60)
+    assert child.returncode == 75
+    assert time.monotonic() - since < 4
