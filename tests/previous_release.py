@@ -34,7 +34,11 @@ class Release:
 
     def tree(self, *paths: str) -> dict[str, bytes]:
         """The files below `paths` as they were released, by path. Raises NotHere."""
-        archive = _git("archive", self.commit, *paths)
+        try:
+            archive = _git("archive", self.commit, *paths)
+        except NotHere as why:
+            lacks = f"this copy of the repository lacks commit {self.commit[:12]}"
+            raise NotHere(f"{lacks} (git fetch --unshallow brings it): {why}") from None
         with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
             files = {member.name: tar.extractfile(member) for member in tar if member.isfile()}
             return {name: file.read() for name, file in files.items() if file is not None}

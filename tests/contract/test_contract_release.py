@@ -33,7 +33,7 @@ def released(release: Release, *paths: str) -> dict[str, bytes]:
     try:
         return release.tree(*paths)
     except NotHere as why:
-        pytest.skip(f"release {release.version} is not in this copy of the repository: {why}")
+        pytest.skip(f"nothing to compare with release {release.version}: {why}")
 
 
 def broken(
