@@ -70,9 +70,9 @@ def previous() -> Release:
     return next(each for each in releases() if each.version < Version(VERSION))
 
 
-def readers_first() -> dict[tuple[str, str], str]:
+def readers_first(page: str | None = None) -> dict[tuple[str, str], str]:
     """Fields that earlier readers refuse, as docs/releases.md lists them: the ADR of each."""
-    rows = _MEANT.findall(PAGE.read_text(encoding="utf-8"))
+    rows = _MEANT.findall(PAGE.read_text(encoding="utf-8") if page is None else page)
     return {(topic, field): adr for topic, field, adr in rows}
 
 

@@ -98,4 +98,6 @@ def test_a_value_that_earlier_readers_refuse_must_be_meant() -> None:
     golden["properties"]["kind"]["enum"].remove("adjustment")
     (found,) = broken({name: golden}, {name: current})
     assert "kind: " in found
-    assert broken({name: golden}, {name: current}, {(name, "kind")}) == []
+    meant = readers_first(f"| topic | field | |\n|---|---|---|\n| `{name}` | `kind` | ADR 0041 |\n")
+    assert meant == {(name, "kind"): "0041"}
+    assert broken({name: golden}, {name: current}, meant) == []

@@ -85,7 +85,10 @@ def _install(lock: Path, venv: Path) -> str:
 
 
 class MixedStack(Stack):
-    """Starts with everything as released; then each service is replaced, and put back."""
+    """Starts with services and schema as released; then each service is replaced, and put back.
+
+    The topics are those of these sources from the beginning: creating them takes nothing away.
+    """
 
     def __init__(self, folder: Path, released: Released) -> None:
         super().__init__(folder, wanted_ports={})
