@@ -1,0 +1,286 @@
+"""The compose file, run for real: one stack, whose tests stand in the order of its life."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from calls_coming import CallsComing, keep_paying
+from compose_stack import AROUND, SERVICES, STORES, ComposeStack
+from containers import Engine, EngineFailed
+from rich.console import Console
+
+from ringfence.testing.wait import until
+from ringfence_local.demo import tell_story
+from ringfence_local.sample import CLIENTS, FrontDoor, SampleClient, add_client
+
+UP_BOUND_S = 600.0
+REPLICAS = {
+    "cdr-ingest": 1, "rating": 3, "balance-watch": 2, "suspender": 2, "notifier": 2, "accounts": 2,
+}  # fmt: skip
+MICRO = 1_000_000
+COST_MICRO = 14_400
+"""A minute to Toronto: 0.012, and 20 % on it."""
+
+
+@pytest.fixture(scope="module")
+def stack(
+    images: Engine, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[ComposeStack]:
+    found = ComposeStack(images, tmp_path_factory.mktemp("compose"))
+    failed_before = request.session.testsfailed
+    try:
+        yield found
+        if request.session.testsfailed > failed_before:
+            for service in (*STORES, *AROUND, *SERVICES):
+                print(f"\n== {service}\n{found.log(service)}")
+    finally:
+        found.remove()
+
+
+async def eventually(condition: Callable[[], Any], what: str, bound_s: float = 120.0) -> Any:
+    """Wait for what an engine's command says, off the event loop."""
+    return await until(
+        lambda: asyncio.to_thread(condition), timeout_s=bound_s, every_s=0.5, what=what
+    )
+
+
+async def balance(door: FrontDoor, client: SampleClient) -> int:
+    return int((await door.ask(f"/clients/{client.account_id}/balance"))["balance_micro"])
+
+
+def opening_micro(client: SampleClient) -> int:
+    whole, _, cents = client.opening.partition(".")
+    return int(whole + cents) * MICRO // 100
+
+
+def minute_call(client: SampleClient) -> dict[str, Any]:
+    return {
+        "domain_name": client.tenant,
+        "extension": client.extensions[0],
+        "direction": "outbound",
+        "destination_number": "14165550100",
+        "billsec": 60,
+    }
+
+
+async def test_first_call_is_rated_after_one_command(stack: ComposeStack) -> None:
+    began = time.monotonic()
+    await asyncio.to_thread(stack.up, *STORES, *AROUND, *SERVICES, in_order=True)
+    await eventually(lambda: sample_is_loaded(stack), "the sample clients are in", UP_BOUND_S)
+    async with FrontDoor(stack) as door:
+        client = CLIENTS[0]
+        opening = opening_micro(client)
+        await until(lambda: has_balance(door, client, opening), timeout_s=60, what="the opening")
+        await door.pbx("calls", minute_call(client))
+        rated = opening - COST_MICRO
+        await until(lambda: has_balance(door, client, rated), timeout_s=60, what="the charge")
+    print(f"\nfirst rated call {time.monotonic() - began:.0f} s after `up`")
+
+
+def sample_is_loaded(stack: ComposeStack) -> bool:
+    """Whether the job that enters the sample clients has ended well."""
+    (job,) = stack.containers("sample")
+    state = stack.engine.inspect(job)["State"]
+    return state["Status"] == "exited" and state["ExitCode"] == 0
+
+
+async def has_balance(door: FrontDoor, client: SampleClient, micro: int) -> bool:
+    return await balance(door, client) == micro
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_service_runs_with_no_rights(stack: ComposeStack, service: str) -> None:
+    """As a user that owns nothing, on a read-only file system, without capabilities."""
+    status = dict(
+        line.split(":\t", 1)
+        for line in stack.inside(service, "cat", "/proc/1/status").splitlines()
+        if ":\t" in line
+    )
+    assert status["Uid"].split() == ["10001"] * 4
+    assert int(status["CapPrm"], 16) == int(status["CapBnd"], 16) == 0
+    assert status["NoNewPrivs"] == "1"
+    (container,) = stack.containers(service)
+    assert stack.engine.inspect(container)["HostConfig"]["ReadonlyRootfs"] is True
+    stack.inside(service, "touch", "/tmp/scratch")
+    for place in ("/", "/opt/ringfence", "/run/ringfence"):
+        with pytest.raises(EngineFailed, match=r"Read-only|Permission denied"):
+            stack.inside(service, "touch", f"{place}/scratch")
+
+
+async def test_client_is_switched_off_and_on_again(stack: ComposeStack) -> None:
+    await tell_story(stack, Console(width=100))
+
+
+async def test_services_started_before_kafka_and_postgres_come_up(stack: ComposeStack) -> None:
+    await asyncio.to_thread(stack.down)
+    await asyncio.to_thread(stack.up, *SERVICES, replicas=True)
+    for service, count in REPLICAS.items():
+        assert len(stack.containers(service)) == count
+        for container in stack.containers(service):
+            assert not stack.works(container)
+    await eventually(lambda: any_was_restarted(stack), "a service gives up and is started again")
+    await asyncio.to_thread(stack.up, *STORES, *AROUND, replicas=True)
+    await eventually(stack.all_work, "all services work", UP_BOUND_S)
+    await eventually(lambda: sample_is_loaded(stack), "the sample job ends")
+    async with FrontDoor(stack) as door:
+        trunks = {trunk["uuid"] for trunk in (await door.pbx_state())["gateways"]}
+        assert {client.gateway_id for client in CLIENTS} <= trunks
+        before = await balance(door, CLIENTS[0])
+        await door.pbx("calls", minute_call(CLIENTS[0]))
+        after = before - COST_MICRO
+        await until(lambda: has_balance(door, CLIENTS[0], after), timeout_s=60, what="the charge")
+
+
+def any_was_restarted(stack: ComposeStack) -> bool:
+    """Whether some service has ended while it missed its stores, and was started again."""
+    containers = [one for service in SERVICES for one in stack.containers(service)]
+    return any(stack.engine.inspect(one)["RestartCount"] > 0 for one in containers)
+
+
+async def test_kills_and_a_rolling_restart_lose_and_double_nothing(stack: ComposeStack) -> None:
+    openings = ("60.00", "17.00", "1.44", "0.72", "2.16")
+    clients = [
+        SampleClient(
+            f"70{n:02d}", f"Client{n}", "Storm", "", f"c{n}.storm.example", f"51955570{n:02d}",
+            ("2112",), opening,
+        )
+        for n, opening in enumerate(openings)
+    ]  # fmt: skip
+    async with FrontDoor(stack) as door:
+        for client in clients:
+            await add_client(door, client)
+        for client in clients:
+            opening = opening_micro(client)
+            await until(lambda c=client, o=opening: has_balance(door, c, o), timeout_s=60)
+        password = await asyncio.to_thread(lambda: stack.push_password)
+        async with CallsComing(stack.pbx_url, stack.push_url, password, clients) as calls:
+            paid = asyncio.create_task(keep_paying(stack, clients[0].account_id, "3.00", "storm"))
+            await kill_one_of_each(stack, calls)
+            await restart_in_turns(stack, calls)
+            await paid
+    print(f"\n{calls.placed} calls for each of {len(clients)} clients; posts: {calls.answers}")
+    assert calls.answers[200] >= len(clients) * calls.placed // 10
+    async with FrontDoor(stack) as door:  # the API's port may be another one now
+        await charged_once_each(door, clients, calls, paid_micro={clients[0].account_id: 3 * MICRO})
+        await switched_once_each(stack, door, clients)
+    await eventually(stack.all_work, "all services work")
+    assert_no_mail_twice(stack, clients)
+    print(await asyncio.to_thread(stack.tools, "verify", "--replay", "--wait", "30"))
+
+
+async def kill_one_of_each(stack: ComposeStack, calls: CallsComing) -> None:
+    """kill -9, and wait until the container works again; calls go on coming in."""
+    for service in SERVICES:
+        container = (await asyncio.to_thread(stack.containers, service))[0]
+        began = (await asyncio.to_thread(stack.engine.inspect, container))["State"]["StartedAt"]
+        await asyncio.to_thread(stack.kill, container)
+        await eventually(
+            lambda c=container, b=began: (
+                stack.engine.inspect(c)["State"]["StartedAt"] != b and stack.works(c)
+            ),
+            f"{service} is started again and works",
+        )
+        await calls.more()
+
+
+async def restart_in_turns(stack: ComposeStack, calls: CallsComing) -> None:
+    """Stop and start one replica of each service after the other; each ends in good order."""
+    for number in range(max(REPLICAS.values())):
+        turn = [
+            stack.containers(service)[number]
+            for service, count in REPLICAS.items()
+            if number < count
+        ]
+        await asyncio.gather(*(restart(stack, container) for container in turn))
+        await calls.more()
+
+
+async def restart(stack: ComposeStack, container: str) -> None:
+    await asyncio.to_thread(stack.engine.run, "stop", "-t", "30", container)
+    state = (await asyncio.to_thread(stack.engine.inspect, container))["State"]
+    assert state["ExitCode"] == 0, f"{container}: {state}"
+    await asyncio.to_thread(stack.engine.run, "start", container)
+    await eventually(lambda: stack.works(container), f"{container} works again")
+
+
+async def charged_once_each(
+    door: FrontDoor,
+    clients: list[SampleClient],
+    calls: CallsComing,
+    paid_micro: dict[str, int],
+) -> None:
+    """The ledgers hold each call that was placed, once, and nothing else; to the micro-unit."""
+    for client in clients:
+        due = opening_micro(client) + paid_micro.get(client.account_id, 0)
+        due -= calls.placed * COST_MICRO
+        await until(
+            lambda c=client, d=due: has_balance(door, c, d),
+            timeout_s=180,
+            what=f"{client.account_id} has {due}",
+        )
+    for client in clients:
+        path = f"/clients/{client.account_id}"
+        rated = [row["call_id"] for row in await everything(door, f"{path}/calls")]
+        assert sorted(rated) == sorted(calls.call_ids(client))
+        entries = await everything(door, f"{path}/ledger")
+        charges = [entry["amount_micro"] for entry in entries if entry["kind"] == "charge"]
+        assert charges == [-COST_MICRO] * calls.placed
+
+
+async def everything(door: FrontDoor, path: str) -> list[dict[str, Any]]:
+    """All pages of a list."""
+    rows: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        page = await door.ask(f"{path}?limit=200{cursor}")
+        rows += page["items"]
+        if page["next"] is None:
+            return rows
+        cursor = f"&cursor={page['next']}"
+
+
+async def switched_once_each(
+    stack: ComposeStack, door: FrontDoor, clients: list[SampleClient]
+) -> None:
+    """Who has nothing left was switched off by one change at the PBX, and on again by one."""
+    broke = [client for client in clients if await balance(door, client) <= 0]
+    assert len(broke) == 3
+    for client in broke:
+        await until(
+            lambda c=client: confirmed(door, c, "suspended"), timeout_s=60, what="all are off"
+        )
+    assert await changes(stack, clients) == {client.tenant: [False] for client in broke}
+    await door.top_up(broke[0].account_id, "100.00", "storm-recovery")
+    await until(lambda: confirmed(door, broke[0], "active"), timeout_s=60, what="it is on")
+    expected = {client.tenant: [False] for client in broke} | {broke[0].tenant: [False, True]}
+    assert await changes(stack, clients) == expected
+
+
+async def confirmed(door: FrontDoor, client: SampleClient, state: str) -> bool:
+    services = await door.ask(f"/clients/{client.account_id}/services")
+    return [service["confirmed"] for service in services["items"]] == [state]
+
+
+async def changes(stack: ComposeStack, clients: list[SampleClient]) -> dict[str, list[bool]]:
+    """What became of each trunk's flag at the simulated PBX, change by change."""
+    async with httpx.AsyncClient(base_url=stack.pbx_url, trust_env=False) as pbx:
+        found = (await pbx.get("/_sim/changes")).json()
+    tenants = {client.gateway_id: client.tenant for client in clients}
+    seen: dict[str, list[bool]] = {}
+    for change in found:
+        if change["uuid"] in tenants and change["what"] == "enabled":
+            seen.setdefault(tenants[change["uuid"]], []).append(change["value"])
+    return seen
+
+
+def assert_no_mail_twice(stack: ComposeStack, clients: list[SampleClient]) -> None:
+    mails = [
+        (mail["To"], str(mail["Subject"]))
+        for mail in stack.inbox.messages()
+        if any(client.tenant in str(mail["To"]) for client in clients)
+    ]
+    assert sorted(set(mails)) == sorted(mails)
+    assert len(mails) >= 3
