@@ -32,7 +32,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "dashboards.md"
 WATCHER, WORD = "watcher", "only0for0looking"
 OPERATIONS = {"Read": 3, "Write": 4, "Describe": 8, "DescribeConfigs": 10}
 RESOURCES = {"--topic": 2, "--group": 3, "--cluster": 4}
-LITERAL = ALLOW = 3
+PATTERNS = {"literal": 3, "prefixed": 4}
+ALLOW = 3
 CHANGEABLE = """
 select c.oid::regclass from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast') and c.relkind in ('r', 'v')
@@ -79,16 +80,17 @@ def make_login(secured: Secured) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def rules() -> list[tuple[str, int, int, str]]:
-    """What the page's `kafka-acls.sh` grant: whom, which operation, of what, by which name."""
+def rules() -> list[tuple[str, int, int, str, int]]:
+    """What the page's `kafka-acls.sh` grant: whom, which operation, of what, named how."""
     found = []
     for arguments in commands("kafka-acls.sh"):
         assert "--add" in arguments
         pairs = list(zip(arguments, [*arguments[1:], ""], strict=True))
         (who,) = (value for name, value in pairs if name == "--allow-principal")
         ((kind, name),) = ((n, v or "kafka-cluster") for n, v in pairs if n in RESOURCES)
+        (pattern,) = [v for n, v in pairs if n == "--resource-pattern-type"] or ["literal"]
         found += [
-            (who, OPERATIONS[value], RESOURCES[kind], name)
+            (who, OPERATIONS[value], RESOURCES[kind], name, PATTERNS[pattern])
             for option, value in pairs
             if option == "--operation"
         ]
@@ -100,11 +102,11 @@ async def grant(brokers: Brokers) -> None:
     admin = AIOKafkaAdminClient(**client_arguments(brokers))
     await admin.start()
     try:
-        for who, operation, kind, name in rules():
+        for who, operation, kind, name, pattern in rules():
             request = CreateAclsRequest(
                 resource_type=kind,
                 resource_name=name,
-                resource_pattern_type_filter=LITERAL,
+                resource_pattern_type_filter=pattern,
                 principal=who,
                 host="*",
                 operation=operation,
@@ -166,6 +168,22 @@ async def test_the_watcher_moves_no_service_s_offsets(secured: Secured) -> None:
         reader.assign([partition])
         with pytest.raises(GroupAuthorizationFailedError):
             await reader.commit({partition: 0})
+
+
+async def test_the_watcher_reads_in_a_group_of_its_own(secured: Secured) -> None:
+    """As Kaskade does."""
+    key = uuid4().hex.encode()
+    async with AIOKafkaProducer(**client_arguments(secured.brokers())) as producer:
+        await producer.send_and_wait(BALANCE_CHANGED.name, b"{}", key=key)
+    reader = AIOKafkaConsumer(
+        BALANCE_CHANGED.name,
+        **client_arguments(watching(secured)),
+        group_id="kaskade-1a2b3c4d",
+        auto_offset_reset="earliest",
+    )
+    async with reader, asyncio.timeout(60):
+        while (await reader.getone()).key != key:
+            pass
 
 
 async def test_the_watcher_makes_and_removes_nothing(secured: Secured) -> None:
