@@ -101,7 +101,9 @@ async def ringfence(folder: Path, *words: str) -> tuple[int | None, str]:
 
 
 async def ask(stack: dict[str, object], query: str) -> list[asyncpg.Record]:
-    connection = await asyncpg.connect(stack["dsn"])
+    # The login of commands has no right but to act as a service.
+    role = {"role": "ringfence_rating"}
+    connection = await asyncpg.connect(stack["dsn"], server_settings=role)
     try:
         return await connection.fetch(query)
     finally:
