@@ -10,7 +10,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ringfence.postgres.command import database as command
+from ringfence.postgres.pool import role_of
 from ringfence.postgres.roles import SERVICES, login_of
+from ringfence.secret_files import secrets_command
 from ringfence_local.stack import MIGRATIONS
 
 T = TypeVar("T")
@@ -61,6 +63,28 @@ def test_a_login_can_take_the_role_of_its_service_alone(dsn: str, tmp_path: Path
                 await connection.execute(statement)
 
     connected(dsn, tries, user=login_of("rating"), password=password)
+
+
+def test_the_operator_s_login_acts_as_any_service_and_as_nobody_else(
+    dsn: str, tmp_path: Path
+) -> None:
+    """It is made where its file is; without it, the login of no service is affected."""
+    words = ["create", "--only", "database", "--folder", str(tmp_path)]
+    assert CliRunner().invoke(secrets_command, words).exit_code == 0
+    done = run("logins", "--folder", str(tmp_path))
+    assert done.output.splitlines()[-1] == "login ringfence_operator_login"
+    password = (tmp_path / "operator" / "postgres-password").read_text().strip()
+
+    async def tries(connection: Any) -> None:
+        assert await connection.fetchval("select count(*) from public.ringfence_migration") > 0
+        for statement in ("select from rating.ledger", "set role postgres", "create role another"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await connection.execute(statement)
+        for service in SERVICES:
+            await connection.execute(f"set role {role_of(service)}")
+            await connection.fetch("select from report.balance")
+
+    connected(dsn, tries, user=login_of("operator"), password=password)
 
 
 def test_a_new_password_holds_after_the_next_run(dsn: str, tmp_path: Path) -> None:
