@@ -1,6 +1,5 @@
 """How a server is worked on: many at once, restores beside, fairly, and safe against a kill."""
 
-from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
@@ -44,7 +43,7 @@ async def test_two_thousand_services_are_switched_with_few_calls(office: Office)
     async with office.working():
         await until(office.settled, timeout_s=60)
         assert len(office.panel.off) == 4000
-        assert Counter(office.panel.calls) == {"read": 8, "bring": 8}
+        assert office.panel.calls == ["read", "bring"] * 8
         office.panel.calls.clear()
         await office.send(*(office.next_restored(one) for one in ids))
         await until(office.settled, timeout_s=60)
@@ -96,21 +95,6 @@ async def test_a_restore_goes_on_beside_a_batch_of_suspensions(office: Office) -
         office.panel.gate.set()
         await office.until_done()
     assert office.panel.off == {"svc-broke"}
-
-
-async def test_a_suspension_begins_while_another_one_is_read_back(office: Office) -> None:
-    """None waits for a whole batch; what a batch has in hand is in no other one."""
-    office.panel.gate.clear()
-    await clients(office, "first")
-    async with office.working():
-        await until(lambda: office.panel.calls.count("bring") == 1)
-        await clients(office, "second")
-        await until(lambda: office.panel.calls.count("bring") == 2)
-        await clients(office, "third")
-        office.panel.gate.set()
-        await office.until_done()
-    switched = ["svc-first off", "svc-second off", "svc-third off"]
-    assert sorted(office.panel.switched) == sorted(switched)
 
 
 async def test_an_element_is_never_held_by_both_lanes(office: Office) -> None:

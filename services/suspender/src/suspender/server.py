@@ -9,7 +9,7 @@ from ringfence.breaker import Breaker
 from ringfence.errors import Retry
 from ringfence.kafka.shell import UNWELL
 from suspender.drivers.driver import Failure, OperatorMustAct, PbxDriver
-from suspender.elements import Element, ServiceKey
+from suspender.elements import Element
 from suspender.plan import Turn
 from suspender.server_batch import Batch, BatchWorker, ask
 from suspender.store_work import WorkStore
@@ -18,16 +18,14 @@ from suspender.turns import needs_rest
 from suspender.work import Due, LooseRow
 
 LANES: tuple[State, ...] = ("active", "suspended")
-_WORKERS: tuple[tuple[State, int], ...] = (("active", 1), ("suspended", 1), ("suspended", 2))
 log = structlog.get_logger()
 
 
 class ServerWorker:
     """Brings what is due on one server, while no other replica touches it.
 
-    Two lanes run beside each other, so that no restore waits for a long batch of suspensions. Of
-    suspensions, a second batch begins while the first one is being read back. No two batches ever
-    hold the same service or element at once.
+    Two lanes run beside each other, so that no restore waits for a long batch of suspensions. They
+    never hold the same element at once.
     """
 
     def __init__(
@@ -47,7 +45,6 @@ class ServerWorker:
         self._breaker = breaker
         self._stop = stop
         self._held: set[Element] = set()
-        self._in_turn: set[ServiceKey] = set()
         self._ended = 0
         self._loose: dict[State, list[LooseRow]] = {lane: [] for lane in LANES}
         self._again = asyncio.Event()
@@ -68,19 +65,19 @@ class ServerWorker:
             log.warning("suspender waits", server_id=self._server_id, reason=repr(error))
 
     async def _run_lanes(self) -> None:
-        running: dict[tuple[State, int], asyncio.Task[None]] = {}
+        running: dict[State, asyncio.Task[None]] = {}
         try:
             while True:
                 if self._again.is_set() or not running:
                     self._again.clear()
-                    for worker in _WORKERS:
-                        if worker not in running:
-                            running[worker] = asyncio.create_task(self._run_lane(worker[0]))
+                    for lane in LANES:
+                        if lane not in running:
+                            running[lane] = asyncio.create_task(self._run_lane(lane))
                 again = asyncio.create_task(self._again.wait())
                 await asyncio.wait({*running.values(), again}, return_when=asyncio.FIRST_COMPLETED)
                 again.cancel()
-                for worker in [worker for worker in running if running[worker].done()]:
-                    running.pop(worker).result()
+                for lane in [lane for lane in running if running[lane].done()]:
+                    running.pop(lane).result()
                 if not running and not self._again.is_set():
                     return
         finally:
@@ -91,14 +88,12 @@ class ServerWorker:
             batch = await self._next(lane)
             if batch is None:
                 return
-            held, services = batch.elements, {turn.key for turn in batch.turns}
+            held = batch.elements
             self._held |= held
-            self._in_turn |= services
             try:
                 await self._batches.do(batch)
             finally:
                 self._held -= held
-                self._in_turn -= services
                 self._ended += 1
             if isinstance(batch.error, Retry):
                 self._breaker.failed()
@@ -106,17 +101,16 @@ class ServerWorker:
                 self._breaker.succeeded()  # it answers: what failed is a service's own failure
 
     async def _next(self, lane: State) -> Batch | None:
-        """What is done next in a lane; None: nothing, or nothing that no other batch holds."""
+        """What is done next in a lane; None: nothing, or nothing that the other does not hold."""
         limit = 1 if self._breaker.failing else self._driver.at_once
+        due = await self._store.due(self._server_id, lane, limit)
         loose, self._loose[lane] = self._loose[lane][:limit], []
-        rest: dict[str, frozenset[str] | Failure] = {}
+        if not due and not loose:
+            return None
+        rest = await self._list_rest(due)
         ended = -1
         while ended != self._ended:  # what was read before a batch ended may be outdated by it
             ended = self._ended
-            due = await self._store.due(self._server_id, lane, limit)
-            if not due and not loose:
-                return None
-            await self._list_rest(due, rest)
             survey = await self._store.survey(self._server_id, due, loose, rest)
         # From here on nothing is awaited until the elements are held.
         turns = self._fitting(survey.turns)
@@ -128,11 +122,11 @@ class ServerWorker:
         return Batch(turns, {item.service.key: item for item in due}, rows, survey.situation)
 
     def _fitting(self, turns: Sequence[Turn]) -> list[Turn]:
-        """As many turns as fit into a batch, at least one; none that another batch holds."""
+        """As many turns as fit into a batch, at least one; none that the other lane holds."""
         chosen: list[Turn] = []
         elements: set[Element] = set()
         for turn in turns:
-            if turn.key in self._in_turn or turn.elements & self._held:
+            if turn.elements & self._held:
                 continue
             if chosen and len(elements | turn.elements) > self._driver.at_once:
                 break
@@ -140,13 +134,12 @@ class ServerWorker:
             elements |= turn.elements
         return chosen
 
-    async def _list_rest(
-        self, due: Sequence[Due], found: dict[str, frozenset[str] | Failure]
-    ) -> None:
+    async def _list_rest(self, due: Sequence[Due]) -> dict[str, frozenset[str] | Failure]:
         """All extensions of the tenants whose rest is named; a failure is that tenant's alone."""
-        tenants = {tenant for item in due if (tenant := needs_rest(item.service))}
-        for tenant in sorted(tenants - found.keys()):
+        found: dict[str, frozenset[str] | Failure] = {}
+        for tenant in sorted({tenant for item in due if (tenant := needs_rest(item.service))}):
             try:
                 found[tenant] = await ask(self._driver.extensions_of(tenant))
             except (OperatorMustAct, Retry) as error:
                 found[tenant] = error
+        return found
