@@ -136,6 +136,33 @@ def test_health_and_metrics_are_served_and_a_stalled_loop_shows() -> None:
         assert b"ringfence_events_total" in metrics
 
 
+def test_ready_is_asked_apart_from_health() -> None:
+    """A database that is away is no reason to restart; a service that ends takes nothing more."""
+    body = """
+        async def away():
+            raise ConnectionRefusedError("postgresql://login@db.example.net/ringfence")
+        health.readiness.need("database", away)
+        async def ends_late(stop):
+            await stop.wait()
+            import structlog
+            structlog.get_logger().info("asked to stop")
+            await asyncio.sleep(20)
+        await run_loops(stop, ends_late)
+        """
+    with process(body) as child:
+        assert child.stderr is not None
+        (address,) = json.loads(child.stderr.readline())["health"]
+        status, report = _get(f"{address}/ready")
+        assert status == 503
+        assert json.loads(report)["problems"] == ["database: ConnectionRefusedError"]
+        assert _get(f"{address}/health")[0] == 200
+        child.send_signal(signal.SIGTERM)
+        assert json.loads(child.stderr.readline())["event"] == "asked to stop"
+        (problem,) = json.loads(_get(f"{address}/ready")[1])["problems"]
+        assert problem.startswith("stopping")
+        assert _get(f"{address}/health")[0] == 200
+
+
 def _get(url: str) -> tuple[int, bytes]:
     try:
         with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - our own process

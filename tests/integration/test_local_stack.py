@@ -175,6 +175,35 @@ async def test_a_killed_service_of_a_stack_comes_back(tmp_path: Path, existing: 
         assert stack.supervisor.pid("balance-watch") != killed
 
 
+async def test_each_service_is_ready_while_its_database_and_its_broker_answer(
+    tmp_path: Path,
+) -> None:
+    """A database that stopped makes all of them unready, with its name, and none unhealthy."""
+    async with Stack(tmp_path / "state", wanted_ports={}) as stack:
+        for service in SERVICES:
+            await until(lambda service=service: _asked(stack, service, "ready") == (200, []))
+        assert stack.postgres is not None
+        postmaster = psutil.Process(stack.postgres.pid)
+        frozen = [postmaster, *postmaster.children(recursive=True)]
+        for process in frozen:
+            process.suspend()
+        try:
+            away = (503, ["database: no answer within 3 s"])
+            for service in SERVICES:
+                await until(lambda service=service: _asked(stack, service, "ready") == away)
+                assert _asked(stack, service, "health") == (200, [])
+        finally:
+            for process in frozen:
+                process.resume()
+
+
+def _asked(stack: Stack, service: str, question: str) -> tuple[int, list[str]]:
+    """What a service answers to /ready or /health: the status, and the problems that it names."""
+    url = f"http://127.0.0.1:{stack.ports[f'{service}-health']}/{question}"
+    answer = httpx.get(url, timeout=20, trust_env=False)
+    return answer.status_code, answer.json()["problems"]
+
+
 @pytest.mark.usefixtures("existing")
 async def test_a_service_that_does_not_come_up_is_named_with_its_log(tmp_path: Path) -> None:
     """And what was started before it is stopped."""

@@ -59,7 +59,7 @@ async def _supervise(
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end)
-    health = Health()
+    health = Health(stopping=stop.is_set)
     server = await serve_health(health, settings.health_host, settings.health_port)
     addresses = [f"http://{host}:{port}" for host, port, *_ in server.addresses]
     log.info("started", version=in_words(), health=addresses)

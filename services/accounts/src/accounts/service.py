@@ -25,6 +25,7 @@ from ringfence.clock import SystemClock
 from ringfence.kafka.agent import GuardedAgents
 from ringfence.kafka.publisher import Publisher, make_producer
 from ringfence.kafka.shell import Shell
+from ringfence.needs import need_stores
 from ringfence.observe.health import Health
 from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
@@ -47,6 +48,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         await producer.start()
         stack.push_async_callback(producer.stop)
         publisher = Publisher(producer, source="accounts")
+        need_stores(health, pool, publisher)
         app = create_app(
             users=users,
             clock=clock,

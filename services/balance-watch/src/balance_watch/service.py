@@ -22,6 +22,7 @@ from ringfence.kafka.publisher import open_publisher
 from ringfence.kafka.quick import QuickReader
 from ringfence.kafka.records import Outcome, Received, Rejected, parse
 from ringfence.kafka.shell import Shell
+from ringfence.needs import need_stores
 from ringfence.observe.counting import CountLoop
 from ringfence.observe.health import Health
 from ringfence.postgres.pool import open_pool
@@ -117,6 +118,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         await open_pool(dsn, service=NAME) as pool,
         open_publisher(bootstrap, source=NAME) as publisher,
     ):
+        need_stores(health, pool, publisher)
         store = WatchStore(pool)
         handler = BalanceWatch(store=store)
         runner = BatchRunner(

@@ -32,6 +32,7 @@ from cdr_ingest.store_reconcile import ReconcileStore
 from cdr_ingest.window import Reach
 from ringfence.clock import SystemClock
 from ringfence.kafka.publisher import open_publisher
+from ringfence.needs import need_stores
 from ringfence.observe.health import STALL_S, Health
 from ringfence.pbx.servers import FusionPbxServer, Servers, VodiaServer, load_servers
 from ringfence.postgres.outbox import OutboxRelay
@@ -55,6 +56,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         open_publisher(bootstrap, source=NAME) as publisher,
         open_sources(servers, known=IngestStore(pool).accepted) as sources,
     ):
+        need_stores(health, pool, publisher)
         store = IngestStore(pool)
         intake = Intake(store=store, publisher=publisher)
         outages, hours = OutageStore(pool), ReconcileStore(pool)

@@ -37,6 +37,7 @@ from ringfence.errors import BadInput
 from ringfence.kafka.agent import GuardedAgents
 from ringfence.kafka.publisher import Publisher, make_producer
 from ringfence.kafka.shell import Shell
+from ringfence.needs import need_stores
 from ringfence.observe.health import Health
 from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
@@ -57,6 +58,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     try:
         await producer.start()
         publisher = Publisher(producer, source="notifier")
+        need_stores(health, pool, publisher)
         office = _office(settings, Store(pool), catalogue, server)
         intake = Intake(
             office.store,

@@ -36,6 +36,7 @@ from ringfence.kafka.batch import BatchRunner
 from ringfence.kafka.publisher import open_publisher
 from ringfence.kafka.records import Outcome, Received, Rejected
 from ringfence.kafka.shell import Shell
+from ringfence.needs import need_stores
 from ringfence.observe.counting import CountLoop
 from ringfence.observe.health import Health
 from ringfence.observe.metrics import STAGE_SECONDS
@@ -290,6 +291,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         await open_pool(dsn, service=NAME) as pool,
         open_publisher(bootstrap, source=NAME) as publisher,
     ):
+        need_stores(health, pool, publisher)
         handler = Rating(
             store=RatingStore(pool),
             books=Books(),

@@ -19,6 +19,7 @@ from ringfence.kafka.batch import BatchRunner
 from ringfence.kafka.publisher import open_publisher
 from ringfence.kafka.records import Outcome, Received, Rejected, parse
 from ringfence.kafka.shell import Shell
+from ringfence.needs import need_stores
 from ringfence.observe.health import Health
 from ringfence.pbx.servers import load_servers
 from ringfence.postgres.outbox import OutboxRelay
@@ -98,6 +99,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         open_publisher(bootstrap, source=NAME) as publisher,
         open_drivers(servers) as drivers,
     ):
+        need_stores(health, pool, publisher)
         worker = Worker(
             store=WorkStore(pool),
             drivers=drivers,

@@ -46,6 +46,11 @@ class Publisher:
                     await asyncio.sleep(0)
             await self._send(lanes)
 
+    async def broker_answers(self) -> None:
+        """Return when a broker has answered a question. Raises KafkaError if none can be asked."""
+        if not await self._producer.client.force_metadata_update():
+            raise KafkaError("no broker answers")
+
     async def park(self, rejected: Sequence[Rejected], consumer: str) -> None:
         """Deliver records to their dead-letter topics: original bytes and headers, and why."""
         await self._deliver(

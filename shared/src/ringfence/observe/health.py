@@ -1,4 +1,8 @@
-"""Health means progress: loops turn, and what there is to read is being read."""
+"""Health means progress: loops turn, and what there is to read is being read.
+
+Two questions: `/health`, whether the process must be replaced, and `/ready`, whether it can work
+now. A database that is away makes it unready; a restart would not help, so it stays healthy.
+"""
 
 import time
 from collections.abc import Callable
@@ -7,6 +11,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+from ringfence.observe.readiness import Readiness
 from ringfence.version import revision, version
 
 STALL_S = 45.0
@@ -47,10 +52,12 @@ class Progress:
 
 
 class Health:
-    """All the loops of a process."""
+    """All the loops of a process, and what they need. `stopping` says that it is to end."""
 
-    def __init__(self) -> None:
+    def __init__(self, stopping: Callable[[], bool] = lambda: False) -> None:
         self.loops: list[Progress] = []
+        self.readiness = Readiness()
+        self._stopping = stopping
 
     def loop(self, name: str, **settings: float) -> Progress:
         """A new loop to watch."""
@@ -60,7 +67,7 @@ class Health:
 
     def report(self) -> dict[str, object]:
         """The version, the state of every loop, and whether all are well."""
-        problems = [problem for loop in self.loops if (problem := loop.problem())]
+        problems = self._stalled()
         return {
             "status": "stalled" if problems else "ok",
             "version": version(),
@@ -69,19 +76,40 @@ class Health:
             "loops": {loop.name: {"read": loop.read, "lag": loop.lag} for loop in self.loops},
         }
 
+    async def ready(self) -> dict[str, object]:
+        """Whether work can be done now, and what is in its way."""
+        if self._stopping():
+            problems = ["stopping: what is in hand is finished, nothing new is begun"]
+        else:
+            problems = [*self._stalled(), *await self.readiness.missing()]
+        return {"status": "unready" if problems else "ready", "problems": problems}
+
+    def _stalled(self) -> list[str]:
+        return [problem for loop in self.loops if (problem := loop.problem())]
+
 
 def health_app(health: Health) -> web.Application:
-    """`GET /health` (200 while there is progress, else 503) and `GET /metrics`."""
+    """`GET /health` (200 while there is progress, else 503), `/ready` (likewise), `/metrics`."""
 
     async def show_health(_: web.Request) -> web.Response:
         report = health.report()
         return web.json_response(report, status=200 if report["status"] == "ok" else 503)
 
+    async def show_ready(_: web.Request) -> web.Response:
+        report = await health.ready()
+        return web.json_response(report, status=200 if report["status"] == "ready" else 503)
+
     async def show_metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()
-    app.add_routes([web.get("/health", show_health), web.get("/metrics", show_metrics)])
+    app.add_routes(
+        [
+            web.get("/health", show_health),
+            web.get("/ready", show_ready),
+            web.get("/metrics", show_metrics),
+        ]
+    )
     return app
 
 
