@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from ringfence.postgres.command import database as command
 from ringfence.postgres.pool import role_of
-from ringfence.postgres.roles import SERVICES, login_of
+from ringfence.postgres.roles import SERVICES, create_logins, login_of
 from ringfence.secret_files import secrets_command
 from ringfence_local.stack import MIGRATIONS
 
@@ -96,6 +96,16 @@ def test_a_new_password_holds_after_the_next_run(dsn: str, tmp_path: Path) -> No
     file.write_text("another-password:'quoted'")
     assert run("logins", "--folder", str(tmp_path)).exit_code == 0
     assert connected(dsn, lambda connection: connection.fetchval(_HASH)) != before
+
+
+def test_many_who_make_logins_at_once_take_turns(dsn: str, tmp_path: Path) -> None:
+    """Two migration jobs of a cluster; a role that two of them change at once is an error."""
+
+    async def at_once() -> list[list[str]]:
+        return await asyncio.gather(*(create_logins(dsn, tmp_path) for _ in range(8)))
+
+    made = asyncio.run(at_once())
+    assert made == [[login_of(service) for service in SERVICES]] * 8
 
 
 def test_a_weak_password_is_refused_without_showing_it(dsn: str, tmp_path: Path) -> None:

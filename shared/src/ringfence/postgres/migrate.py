@@ -8,7 +8,8 @@ import asyncpg
 from ringfence.errors import RingfenceError
 from ringfence.postgres.refusal import in_words
 
-_LOCK = 0x72696E67  # any constant of ours: two migrators at once take turns
+LOCK = 0x72696E67
+"""Any constant of ours: of those who prepare a database at once, one works at a time."""
 
 
 class MigrationChanged(RingfenceError):
@@ -25,7 +26,7 @@ async def migrate(dsn: str, folder: Path) -> list[str]:
     with in_words(dsn):
         connection = await asyncpg.connect(dsn)
     try:
-        await connection.execute("select pg_advisory_lock($1)", _LOCK)
+        await connection.execute("select pg_advisory_lock($1)", LOCK)
         await connection.execute(
             "create table if not exists public.ringfence_migration"
             " (name text primary key, sha256 text not null, applied_at timestamptz default now())"

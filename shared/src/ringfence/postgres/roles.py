@@ -12,6 +12,7 @@ import asyncpg
 
 from ringfence.errors import BadInput
 from ringfence.kafka.acls import OPERATOR
+from ringfence.postgres.migrate import LOCK
 from ringfence.postgres.pool import role_of
 from ringfence.postgres.refusal import in_words
 from ringfence.secret_files import PASSWORD_FILE, SERVICES, ensure_secret
@@ -52,6 +53,7 @@ async def create_logins(dsn: str, folder: Path, services: Sequence[str] = SERVIC
     with in_words(dsn):
         connection = await asyncpg.connect(dsn)
     try:
+        await connection.execute("select pg_advisory_lock($1)", LOCK)
         for name, password in passwords.items():
             await _create(connection, name, password)
         if OPERATOR in passwords:
