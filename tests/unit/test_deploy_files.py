@@ -115,39 +115,54 @@ def test_the_rules_fire_when_they_must_and_only_then() -> None:
 @pytest.mark.parametrize("overlay", ["demo", "production"])
 def test_an_overlay_can_be_built(overlay: str, tmp_path: Path) -> None:
     shutil.copytree(DEPLOY / "kubernetes", tmp_path / "kubernetes", dirs_exist_ok=True)
-    folder = tmp_path / "kubernetes" / "overlays" / overlay
-    (content,) = documents(folder / "kustomization.yaml")
-    for generator in content["secretGenerator"]:
-        for name in generator["files"]:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_text("secret")
-    done = subprocess.run(
-        ["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    kinds = {document["kind"] for document in yaml.safe_load_all(done.stdout)}
+    built = built_with_secrets(tmp_path / "kubernetes" / "overlays" / overlay)
+    kinds = {document["kind"] for document in built}
     assert {"Deployment", "Job", "Secret", "ConfigMap", "Service"} <= kinds
 
 
-@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
-def test_kafka_logins_can_be_added_to_production(tmp_path: Path) -> None:
-    """Each service logs in under its own name, and its secret holds its own password alone."""
-    shutil.copytree(DEPLOY / "kubernetes", tmp_path / "kubernetes", dirs_exist_ok=True)
-    folder = tmp_path / "kubernetes" / "overlays" / "production"
-    component = tmp_path / "kubernetes" / "components" / "kafka-login"
-    with (folder / "kustomization.yaml").open("a") as overlay:
-        overlay.write("components: [../../components/kafka-login]\n")
-    for place in (folder, component):
-        (content,) = documents(place / "kustomization.yaml")
-        for generator in content["secretGenerator"]:
-            for name in generator["files"]:
-                (place / name).parent.mkdir(parents=True, exist_ok=True)
-                (place / name).write_text(name)
+def test_what_is_asked_of_a_pod_tells_ready_from_alive() -> None:
+    """A database that is away makes a pod unready; ending it would not help."""
+    for service in SERVICES:
+        (container,) = containers_of(service)
+        probes = {name: container[f"{name}Probe"] for name in ("startup", "readiness", "liveness")}
+        paths = {name: probe["httpGet"]["path"] for name, probe in probes.items()}
+        assert paths == {"startup": "/ready", "readiness": "/ready", "liveness": "/health"}
+        started_s = probes["startup"]["periodSeconds"] * probes["startup"]["failureThreshold"]
+        assert started_s >= 300
+
+
+def containers_of(service: str) -> list[Any]:
+    """The containers of a service's Deployment in the base."""
+    (pod,) = (
+        document["spec"]["template"]["spec"]
+        for document in documents(DEPLOY / "kubernetes" / "base" / f"{service}.yaml")
+        if document["kind"] == "Deployment"
+    )
+    return list(pod["containers"])
+
+
+def built_with_secrets(overlay: Path) -> list[Any]:
+    """The documents of an overlay; each of its secret files, and its components', has its name."""
+    (content,) = documents(overlay / "kustomization.yaml")
+    for folder in (overlay, *(overlay / each for each in content.get("components", ()))):
+        (part,) = documents(folder / "kustomization.yaml")
+        for generator in (*part.get("secretGenerator", ()), *part.get("configMapGenerator", ())):
+            for name in generator.get("files", ()):
+                if not (folder / name).is_file():
+                    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                    (folder / name).write_text(name)
     done = subprocess.run(
-        ["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False
+        ["kubectl", "kustomize", str(overlay)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    built = list(yaml.safe_load_all(done.stdout))
+    return list(yaml.safe_load_all(done.stdout))
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_production_logs_in_to_kafka_by_tls(tmp_path: Path) -> None:
+    """Each service logs in under its own name, and its secret holds its own password alone."""
+    shutil.copytree(DEPLOY / "kubernetes", tmp_path / "kubernetes", dirs_exist_ok=True)
+    built = built_with_secrets(tmp_path / "kubernetes" / "overlays" / "production")
     secrets = {d["metadata"]["name"]: d["data"] for d in built if d["kind"] == "Secret"}
     pods = {
         d["metadata"]["name"]: d["spec"]["template"]["spec"]
@@ -171,3 +186,25 @@ def test_kafka_logins_can_be_added_to_production(tmp_path: Path) -> None:
         password = base64.b64decode(secret["kafka-password"]).decode()
         assert password == f"secrets/{'setup' if name == 'topics' else name}/kafka-password"
         assert "kafka-ca.pem" in secret
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_an_authority_and_scaling_by_lag_can_be_added_to_production(tmp_path: Path) -> None:
+    shutil.copytree(DEPLOY / "kubernetes", tmp_path / "kubernetes", dirs_exist_ok=True)
+    overlay = tmp_path / "kubernetes" / "overlays" / "production"
+    file = overlay / "kustomization.yaml"
+    login = "  - ../../components/kafka-login\n"
+    more = "  - ../../components/keda\n  - ../../components/postgres-ca\n"
+    assert login in file.read_text()
+    file.write_text(file.read_text().replace(login, login + more))
+    built = built_with_secrets(overlay)
+    (scaled,) = (d["spec"] for d in built if d["kind"] == "ScaledObject")
+    (trigger,) = (d["spec"] for d in built if d["kind"] == "TriggerAuthentication")
+    deployments = {d["metadata"]["name"]: d["spec"] for d in built if d["kind"] == "Deployment"}
+    assert scaled["scaleTargetRef"]["name"] == "rating"
+    assert "replicas" not in deployments["rating"]
+    names = {d["metadata"]["name"] for d in built if d["kind"] == "Secret"}
+    assert {each["name"] for each in trigger["secretTargetRef"]} <= names
+    for spec in deployments.values():
+        (container,) = spec["template"]["spec"]["containers"]
+        assert "/etc/postgres-ca" in {m["mountPath"] for m in container["volumeMounts"]}
