@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 
@@ -152,6 +153,13 @@ class Bed:
         if self.stack.postgres:
             used["postgresql"] = _cpu(self.stack.postgres.pid)
         return used
+
+    def add_memory(self, figures: Figures, names: Sequence[str], conditions: str) -> None:
+        """What these services hold in memory now."""
+        for name in names:
+            process = psutil.Process(self.stack.supervisor.pid(name))
+            used = sum(p.memory_info().rss for p in (process, *process.children(recursive=True)))
+            figures.add(f"memory, {name}", used / 2**20, "MiB", conditions)
 
     async def bytes_written(self) -> dict[str, int]:
         """So far: what the tables take, what the write-ahead log took, what stands in topics."""

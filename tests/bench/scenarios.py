@@ -44,6 +44,7 @@ async def throughput(bed: Bed, figures: Figures, *, deck: int, workers: int, cal
     used = _by_part(cpu, bed.cpu_seconds([*names, watch]))
     counts = (before + calls - rated_at, calls)
     await _add_costs(bed, figures, used, written, counts, ("", conditions))
+    bed.add_memory(figures, [names[0], watch], conditions)
     await _stages(bed, figures, names[0], conditions)
     await bed.stop(*names, "balance-watch")
 

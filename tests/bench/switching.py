@@ -11,6 +11,7 @@ from load import one_call
 from onlooker import Background, Onlooker, seen_within
 from town import POLL_S, BenchClient, PbxCosts, Town
 
+from ringfence.secret_files import SERVICES
 from ringfence.topics import BALANCE_LOW, SERVICE_RESTORED, SERVICE_SUSPENDED
 from ringfence_simulators.freeswitch.channel import new_channel
 from ringfence_simulators.freeswitch.module import CdrModule, ModuleSettings
@@ -54,6 +55,7 @@ async def switching(town: Town, figures: Figures, plan: SwitchingPlan) -> None:
         await rows.off_by_push(module)
         await rows.on()
         await rows.off_by_pull()
+        rows.memory()
 
 
 class _Rows:
@@ -88,6 +90,10 @@ class _Rows:
             }
 
         await self._report("balance.low published -> SMTP accepted", took)
+
+    def memory(self) -> None:
+        """Of each service, when all that was done."""
+        self._town.bed.add_memory(self._figures, SERVICES, self._conditions)
 
     async def _publish_call(self, client: BenchClient) -> float:
         await self._town.bed.publisher.publish([one_call(client.account_id, 60)])
