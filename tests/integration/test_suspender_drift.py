@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -24,7 +25,7 @@ from suspender.drivers.driver import Failure, OperatorMustAct, Reading, Target
 from suspender.elements import Element
 from suspender.upkeep.drift.calls import CallWatch
 from suspender.upkeep.drift.look import Looker
-from suspender.upkeep.drift.loop import DriftLoop
+from suspender.upkeep.drift.loop import LEASE, DriftLoop
 from suspender.upkeep.drift.store import DriftStore
 from suspender.upkeep.drift.store_calls import CallStore
 
@@ -526,3 +527,30 @@ async def test_a_call_that_is_explained_is_not_alarmed(watch: Watch, rows: Rows,
             await charge(rows, 8, ago(minutes=5))
             await until(lambda: len(watch.panel.asked) == 2)
     assert await rows.alarms() == []
+
+
+async def test_a_killed_look_is_begun_again_soon_and_a_long_one_keeps_its_lease(
+    rows: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else what is on by a hand would stay on for as long as the longest look may take."""
+    monkeypatch.setattr("suspender.upkeep.drift.loop.RENEWED_EVERY_S", 0.01)
+    clock = FixedClock(datetime(2026, 1, 15, 12, tzinfo=UTC))
+    watch = Watch(rows, clock)
+    await watch.client()
+    store, killed_at = watch.looker.store, clock.now()
+    await store.register(["pbx1"], killed_at)
+    assert await store.claim(["pbx1"], killed_at, killed_at + LEASE) == ["pbx1"]
+    clock.set(killed_at + timedelta(seconds=30))
+    watch.panel.slow = asyncio.Event()
+    async with watch.looping():
+        await until(lambda: watch.panel.asked, what="the look is begun again")
+        clock.set(clock.now() + 3 * LEASE)
+        await until(partial(_is_due_at, rows, clock.now() + LEASE))
+        assert await store.claim(["pbx1"], clock.now(), clock.now() + LEASE) == []
+        watch.panel.slow.set()
+        await until(partial(_is_due_at, rows, clock.now() + timedelta(seconds=300)))
+
+
+async def _is_due_at(rows: Rows, instant: datetime) -> bool:
+    (row,) = await rows.sql("select next_at from suspender.drift_look")
+    return bool(row["next_at"] == instant)

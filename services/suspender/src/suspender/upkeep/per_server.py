@@ -1,8 +1,34 @@
 """Work on many servers at the same time, at most one piece at a time on each."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
+
+from ringfence.kafka.shell import UNWELL
+
+
+@asynccontextmanager
+async def renewed(renew: Callable[[], Awaitable[None]], every_s: float) -> AsyncIterator[None]:
+    """Renew a lease while a piece of work is under way, so that it can be short.
+
+    While the database does not answer it is not renewed: then another process may begin.
+    """
+
+    async def renew_on() -> None:
+        while True:
+            await asyncio.sleep(every_s)
+            try:
+                await renew()
+            except UNWELL:
+                continue
+
+    renewing = asyncio.create_task(renew_on())
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
 
 
 class PerServer:

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
@@ -10,10 +11,12 @@ from ringfence.kafka.shell import UNWELL, wait_or_stop
 from ringfence.observe.health import Progress
 from suspender.upkeep.drift.look import Looker
 from suspender.upkeep.metrics import DRIFTING
-from suspender.upkeep.per_server import PerServer
+from suspender.upkeep.per_server import PerServer, renewed
 
-LEASE = timedelta(minutes=10)
+LEASE = timedelta(seconds=20)
 """A look that a killed process had begun is begun again after this."""
+RENEWED_EVERY_S = 5.0
+"""A look at a slow server may take minutes, and keeps its lease as long."""
 LOOK_AGAIN = timedelta(seconds=30)
 """After a repair: whether it is off is seen soon."""
 TURN_EVERY_S = 1.0
@@ -59,12 +62,16 @@ class DriftLoop:
         for server_id in drivers:
             DRIFTING.labels(server_id).set(drifting.get(server_id, 0))
 
+    async def _renew(self, server_id: str) -> None:
+        await self._looker.store.renew(server_id, self._looker.clock.now() + LEASE)
+
     async def _look(self, server_id: str) -> None:
         store, clock, error, every = self._looker.store, self._looker.clock, "", self._every
         try:
             await store.end_over(server_id, clock.now())
             try:
-                seen = await self._looker.look(server_id)
+                async with renewed(partial(self._renew, server_id), RENEWED_EVERY_S):
+                    seen = await self._looker.look(server_id)
                 if any(each.repaired for each in seen.found):
                     every = min(every, LOOK_AGAIN)
             except Retry as reason:  # the worker's alarms say that a server does not answer

@@ -131,6 +131,14 @@ class DriftStore:
         )
         return [row["server_id"] for row in rows]
 
+    async def renew(self, server_id: str, lease_until: datetime) -> None:
+        """A look at a server goes on: it is for us alone until then."""
+        await self._pool.execute(
+            "update suspender.drift_look set next_at = $2 where server_id = $1",
+            server_id,
+            lease_until,
+        )
+
     async def looked(self, server_id: str, error: str, now: datetime, next_at: datetime) -> None:
         """A look at a server ended; `error` is empty if the server answered."""
         await self._pool.execute(
