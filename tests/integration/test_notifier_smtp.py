@@ -5,7 +5,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,13 +47,21 @@ async def open_alarms(office: Office) -> list[asyncpg.Record]:
     )
 
 
-async def failed_times(office: Office, times: int) -> bool:
-    """Whether the server could not be used so often; the time of the next try comes meanwhile."""
-    if office.breaker.failures >= times:
-        return True
-    if office.breaker.is_open:
-        office.clock.set(max(office.clock.now(), office.breaker.next_probe_at))
-    return False
+def failed_times(office: Office, times: int) -> Callable[[], bool]:
+    """Whether the server could not be used so often; the time of each next try comes meanwhile.
+
+    Once for each failure: while a try is under way, the next one is planned for later.
+    """
+    passed: set[int] = set()
+
+    def has_failed() -> bool:
+        failures = office.breaker.failures
+        if failures < times and office.breaker.is_open and failures not in passed:
+            passed.add(failures)
+            office.clock.set(max(office.clock.now(), office.breaker.next_probe_at))
+        return failures >= times
+
+    return has_failed
 
 
 MODES: dict[str, tuple[dict[str, list[str]], str, int]] = {
@@ -162,13 +170,13 @@ async def test_sw23_a_refused_sender_is_the_servers_and_the_operator_is_informed
         office = Office(pool, server.port)
         await owe(office, mails=2)
         async with office.at_work():
-            await until(partial(failed_times, office, 2))
+            await until(failed_times(office, 2))
             (alarm,) = await open_alarms(office)
             assert (alarm["key"], alarm["subject"]) == (key, f"127.0.0.1:{server.port}")
             assert answer in alarm["message"]
             assert {row["attempts"] for row in await office.rows()} == {0}
             assert await office.states() == ["waiting", "waiting"]
-            await until(partial(failed_times, office, 3))
+            await until(failed_times(office, 3))
             office.clock.set(office.breaker.next_probe_at)
             await office.settled("sent", "sent")
         assert await open_alarms(office) == []
@@ -182,7 +190,7 @@ async def test_a_login_that_is_refused_waits_and_the_operator_is_informed(pool: 
         office = Office(pool, server.port)
         await owe(office)
         async with office.at_work(user="u", password="wrong"):
-            await until(partial(failed_times, office, 2))
+            await until(failed_times(office, 2))
             (alarm,) = await open_alarms(office)
             assert alarm["key"] == "smtp-login-refused"
             assert "wrong" not in alarm["message"]
@@ -195,9 +203,9 @@ async def test_a_server_that_is_away_is_an_alarm_after_three_tries(pool: Pool) -
     office = Office(pool, 1)
     await owe(office)
     async with office.at_work():
-        await until(partial(failed_times, office, 2))
+        await until(failed_times(office, 2))
         assert await open_alarms(office) == []
-        await until(partial(failed_times, office, 3))
+        await until(failed_times(office, 3))
         await until(partial(open_alarms, office))
     (alarm,) = await open_alarms(office)
     assert alarm["key"] == "smtp-unreachable"
@@ -233,7 +241,7 @@ async def test_sw30_no_password_goes_in_clear_beyond_this_machine(pool: Pool) ->
         office = Office(pool, server.port)
         await owe(office)
         async with office.at_work(host=server.host, user="u", password="p"):
-            await until(partial(failed_times, office, 1))
+            await until(failed_times(office, 1))
             (alarm,) = await until(partial(open_alarms, office))
     assert server.logins == []
     assert alarm["key"] == "smtp-login-refused"
@@ -248,7 +256,7 @@ async def test_a_certificate_is_verified_beyond_this_machine(pool: Pool, tmp_pat
         office = Office(pool, server.port)
         await owe(office)
         async with office.at_work(host=host, user="u", password="p"):
-            await until(partial(failed_times, office, 1))
+            await until(failed_times(office, 1))
         assert server.logins == []
         office.clock.set(office.breaker.next_probe_at)
         async with office.at_work(host=host, user="u", password="p", ca_file=authority):
@@ -285,7 +293,7 @@ async def test_mails_wait_untouched_for_a_server_that_is_at_its_limit(pool: Pool
         office = Office(pool, server.port)
         await owe(office, mails=5)
         async with office.at_work(senders=2):
-            await until(partial(failed_times, office, 3))
+            await until(failed_times(office, 3))
             assert {row["attempts"] for row in await office.rows()} == {0}
             office.clock.set(office.breaker.next_probe_at)
             await office.settled(*["sent"] * 5)
