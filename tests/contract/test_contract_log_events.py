@@ -1,0 +1,76 @@
+"""Log events are what operators search for and alert on: each change of one is reviewed."""
+
+import re
+from pathlib import Path
+
+import pytest
+from golden_files import compare
+from log_events import LogEvent, NotUnderstood, log_events
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = Path(__file__).parent / "golden" / "log-events.txt"
+SOURCES = sorted(
+    path
+    for folder in ("shared/**/src", "services/*/src", "deploy/**/src")
+    for path in ROOT.glob(f"{folder}/**/*.py")
+)
+
+
+def events_of(tmp_path: Path, text: str) -> set[LogEvent]:
+    """The events of a module with this text after its logger is made."""
+    module = tmp_path / "module.py"
+    module.write_text(f"import logging\nimport structlog\nlog = structlog.get_logger()\n{text}\n")
+    return log_events([module])
+
+
+def test_log_events_are_those_that_were_reviewed() -> None:
+    """One line an event: name [level] fields. Beside these, each has timestamp and service.
+
+    The output does not show the logger's name.
+    """
+    compare(GOLDEN, "".join(f"{event}\n" for event in sorted(log_events(SOURCES))))
+
+
+def test_each_line_that_logs_is_found() -> None:
+    """Counted by a pattern that knows nothing of syntax trees, so that none slips through."""
+    pattern = re.compile(r'\blog\.(?:debug|info|warning|error|exception|critical)\(\s*"([^"]+)"')
+    texts = {text for path in SOURCES for text in pattern.findall(path.read_text("utf-8"))}
+    assert len(texts) > 50
+    assert texts <= {event.name for event in log_events(SOURCES)}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('log.info("read", rows=1, at=2)', "read [info] at rows"),
+        ('log.log(40 if x else 30, "late")', "late [warning|error]"),
+        ('def f(x):\n    say = log.info if x else log.error\n    say(f"a {x}", n=1)',
+         "a {} [error|info] n"),
+        ('def f(what, **more):\n    log.info(what, **more)\nf("done", n=1)', "done [info] n"),
+        ('def facts():\n    return {"a": 1}\nlog.info("x", **facts(), b=2)', "x [info] a b"),
+        ('log.info("x", **event.model_dump())', "x [info] …"),
+        ('logging.getLogger("a").error("plain")', "plain [error]"),
+        ('logging.warning("root")', "root [warning]"),
+        ('structlog.get_logger().info("direct")', "direct [info]"),
+    ],
+)  # fmt: skip
+def test_an_event_is_read_however_it_is_written(tmp_path: Path, text: str, found: str) -> None:
+    assert [str(event) for event in events_of(tmp_path, text)] == [found]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("def f(x):\n    log.info(x.text)", "not literal: x.text"),
+        ("def f():\n    log.info(*parts)", "not literal"),
+        ("def f(what):\n    log.info(what)", "nothing calls f"),
+        ("def f(what):\n    log.info(what)\nf(x.text)", "not literal: x.text"),
+        ("other(log)", "handed on"),
+        ('log.bind(a=1).info("x")', "no level: bind"),
+        ("other(log.info)", "neither called nor put in a variable"),
+        ("log.info()", "without a name"),
+    ],
+)
+def test_an_event_that_cannot_be_read_fails(tmp_path: Path, text: str, reason: str) -> None:
+    with pytest.raises(NotUnderstood, match=re.escape(reason)):
+        events_of(tmp_path, text)
