@@ -1,0 +1,21 @@
+"""Every command of `ringfence`, found by walking the tree that the packages' entry points make."""
+
+from collections.abc import Iterator
+
+import click
+
+from ringfence.cli import main_group
+
+
+def tree(command: click.Command = main_group, *path: str) -> Iterator[tuple[tuple[str, ...], bool]]:
+    """The path of a command and of all below it (`("client", "list")`), and whether it is a group.
+
+    The root's path is empty.
+    """
+    yield path, isinstance(command, click.Group)
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None, name
+            yield from tree(found, *path, name)
