@@ -8,7 +8,7 @@ import difflib
 import os
 from pathlib import Path
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parent
 
 
 def writes() -> bool:

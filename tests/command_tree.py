@@ -19,3 +19,18 @@ def tree(command: click.Command = main_group, *path: str) -> Iterator[tuple[tupl
             found = command.get_command(context, name)
             assert found is not None, name
             yield from tree(found, *path, name)
+
+
+def commands() -> list[tuple[str, ...]]:
+    """The paths of all that can be run: commands, and groups that do something by themselves."""
+    return [path for path, is_group in tree() if not is_group or _runs_alone(path)]
+
+
+def _runs_alone(path: tuple[str, ...]) -> bool:
+    command: click.Command = main_group
+    for name in path:
+        assert isinstance(command, click.Group)
+        found = command.get_command(click.Context(command), name)
+        assert found is not None, name
+        command = found
+    return isinstance(command, click.Group) and command.invoke_without_command
