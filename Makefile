@@ -14,6 +14,10 @@ VERSION_FILE := shared/src/ringfence/version.py
 SOURCES := $(addsuffix /src,$(MEMBERS)) deploy/dashboards/src
 INSTALLED := .venv/.installed
 
+# A folder of tests at a time, as pytest imports them: several have a `conftest` or a `town` of their own.
+TYPED_TESTS := unit contract
+mypy_tests = echo mypy tests/$(1) && MYPYPATH=tests/$(1):tests/integration:tests $(BIN)/mypy tests/$(1)
+
 .PHONY: help install compiled lint format test test-deploy run demo bench images dashboards clean lock version
 
 help: ## Say what there is
@@ -39,6 +43,7 @@ lint: install ## Style, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(SOURCES)
+	@$(foreach folder,$(TYPED_TESTS),$(call mypy_tests,$(folder)) && ) true
 	$(BIN)/lint-imports
 	$(BIN)/ringfence contracts check
 

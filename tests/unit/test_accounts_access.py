@@ -1,6 +1,7 @@
 """Tokens, payments' keys and cursors."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -35,7 +36,7 @@ def test_unusable_tokens_stop_the_start_and_are_not_shown(pairs: str) -> None:
     assert "no-name" not in str(refused.value)
 
 
-def test_a_file_of_tokens_is_read_besides(tmp_path) -> None:
+def test_a_file_of_tokens_is_read_besides(tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     file.write_text("billing:token-two\n")
     settings = Settings(accounts_tokens=SecretStr("desk:token-one"), accounts_tokens_file=file)

@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -26,8 +27,8 @@ def reader_of(raw: bytes, form: FileForm = FileForm()) -> TariffReader:  # noqa:
 def read_raw(raw: bytes, form: FileForm = FileForm()) -> list[Rate]:  # noqa: B008
     """All rows of a file that has no bad one."""
     reader = reader_of(raw, form)
-    rates = list(iter(lambda: reader.piece(3), []))
-    rates = [rate for piece in rates for rate in piece]
+    pieces = list(iter(lambda: reader.piece(3), []))
+    rates = [rate for piece in pieces for rate in piece]
     assert reader.bad == []
     assert reader.rows == len(rates)
     return rates
@@ -286,7 +287,7 @@ ROW = st.tuples(
 )
 def test_rows_come_back_from_every_way_to_write_them(
     rows: list[tuple[str, str, Decimal, tuple[int, int], str, bool]],
-    delimiter: str, ending: str, mark: bool, comma: bool, quoting: int,
+    delimiter: str, ending: str, mark: bool, comma: bool, quoting: Literal[0, 1],
 ) -> None:  # fmt: skip
     out = io.StringIO(newline="")
     writer = csv.writer(out, delimiter=delimiter, lineterminator=ending, quoting=quoting)

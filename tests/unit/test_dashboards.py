@@ -16,7 +16,7 @@ import yaml
 from prometheus_client import REGISTRY
 
 from ringfence_dashboards import __main__ as dashboards
-from ringfence_dashboards.board import SOURCE
+from ringfence_dashboards.board import SOURCE, Board
 from ringfence_dashboards.catalogue import Metric, metrics
 
 ROOT = Path(__file__).parents[2]
@@ -82,7 +82,7 @@ def test_prometheus_can_parse_every_query(tmp_path: Path) -> None:
 
 
 @each_board
-def test_panels_fill_rows_and_do_not_overlap(board) -> None:
+def test_panels_fill_rows_and_do_not_overlap(board: Board) -> None:
     panels = json.loads(dashboards.files()[dashboards.FOLDER / f"{board.uid}.json"])["panels"]
     taken: set[tuple[int, int]] = set()
     for panel in panels:

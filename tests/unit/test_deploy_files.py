@@ -21,7 +21,8 @@ def documents(path: Path) -> list[dict[str, Any]]:
 
 def compose() -> dict[str, Any]:
     (content,) = documents(DEPLOY / "compose.yaml")
-    return content["services"]
+    services: dict[str, Any] = content["services"]
+    return services
 
 
 def targets() -> set[str]:

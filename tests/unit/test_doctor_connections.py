@@ -1,11 +1,13 @@
 """What the doctor says of connections that can be read or changed on their way."""
 
+from typing import Any
+
 import pytest
 
 from cdr_ingest.doctor_connections import database_login, kafka_connection, postgres_connection
 from ringfence.kafka.brokers import Brokers
 
-LOGIN = {"user": "rating", "password": "secret-of-kafka"}
+LOGIN: dict[str, Any] = {"user": "rating", "password": "secret-of-kafka"}
 
 
 @pytest.mark.parametrize(
@@ -19,7 +21,9 @@ LOGIN = {"user": "rating", "password": "secret-of-kafka"}
         (Brokers("kafka:wrong"), "warn", "plain text"),
     ],
 )
-def test_plain_text_to_brokers_elsewhere_is_worth_a_warning(brokers, state, said):
+def test_plain_text_to_brokers_elsewhere_is_worth_a_warning(
+    brokers: Brokers, state: str, said: str
+) -> None:
     (finding,) = kafka_connection(brokers)
     assert (finding.state, said in finding.said) == (state, True)
     assert bool(finding.do) == (state == "warn")
@@ -27,7 +31,7 @@ def test_plain_text_to_brokers_elsewhere_is_worth_a_warning(brokers, state, said
 
 
 @pytest.mark.parametrize("bootstrap", ["127.0.0.1:9092", "localhost:9092", "[::1]:9092"])
-def test_brokers_on_this_machine_need_no_tls(bootstrap):
+def test_brokers_on_this_machine_need_no_tls(bootstrap: str) -> None:
     assert list(kafka_connection(Brokers(bootstrap))) == []
 
 
@@ -41,7 +45,7 @@ def test_brokers_on_this_machine_need_no_tls(bootstrap):
         ("?sslmode=verify-full&sslrootcert=/ca.pem", "ok", "checked"),
     ],
 )
-def test_a_database_elsewhere_needs_verify_full(query, state, said):
+def test_a_database_elsewhere_needs_verify_full(query: str, state: str, said: str) -> None:
     dsn = f"postgresql://ringfence:secret@db.example.net:5432/ringfence{query}"
     (finding,) = postgres_connection(dsn)
     assert (finding.state, said in finding.said) == (state, True)
@@ -58,21 +62,21 @@ def test_a_database_elsewhere_needs_verify_full(query, state, said):
         "postgresql:///ringfence",
     ],
 )
-def test_a_database_on_this_machine_needs_no_tls(dsn):
+def test_a_database_on_this_machine_needs_no_tls(dsn: str) -> None:
     assert list(postgres_connection(dsn)) == []
 
 
-def test_one_host_elsewhere_among_several_counts():
+def test_one_host_elsewhere_among_several_counts() -> None:
     (finding,) = postgres_connection("postgresql://a@127.0.0.1:5432,10.0.0.3:5432/ringfence")
     assert finding.state == "warn"
 
 
-def test_the_machines_sslmode_holds_where_the_url_names_none():
+def test_the_machines_sslmode_holds_where_the_url_names_none() -> None:
     (finding,) = postgres_connection("postgresql://a@10.0.0.3/ringfence", "verify-full")
     assert finding.state == "ok"
 
 
-def test_a_superuser_is_worth_a_warning():
+def test_a_superuser_is_worth_a_warning() -> None:
     (finding,) = database_login("postgres", superuser=True)
     assert (finding.state, "postgres is a superuser" in finding.said) == ("warn", True)
     assert list(database_login("ringfence_login", superuser=False)) == []

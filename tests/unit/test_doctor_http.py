@@ -5,14 +5,14 @@ from email.utils import format_datetime
 
 import pytest
 
-from cdr_ingest.sources.finding import age, in_words
+from cdr_ingest.sources.finding import Finding, age, in_words
 from cdr_ingest.sources.http_examination import Address, clock_finding, tls_finding
 from ringfence.testing.clock import FixedClock
 
 NOW = FixedClock().now()
 
 
-def clock(date, *, took_s=0):
+def clock(date: str, *, took_s: int = 0) -> Finding:
     asked_at = NOW - timedelta(seconds=took_s)
     return clock_finding("pbx1", date, asked_at=asked_at, came_at=NOW)
 
@@ -21,7 +21,7 @@ def clock(date, *, took_s=0):
     ("ahead_s", "state"),
     [(0, "ok"), (-5, "ok"), (5, "ok"), (-60, "warn"), (60, "warn"), (200, "fail"), (-4000, "fail")],
 )
-def test_the_clocks_are_compared(ahead_s, state):
+def test_the_clocks_are_compared(ahead_s: int, state: str) -> None:
     """By the Date header, which has whole seconds."""
     finding = clock(format_datetime(NOW + timedelta(seconds=ahead_s), usegmt=True))
     way = "ahead of" if ahead_s > 0 else "behind"
@@ -30,19 +30,19 @@ def test_the_clocks_are_compared(ahead_s, state):
     assert bool(finding.do) == (state != "ok")
 
 
-def test_the_time_that_an_answer_takes_is_no_difference():
+def test_the_time_that_an_answer_takes_is_no_difference() -> None:
     told = format_datetime(NOW - timedelta(seconds=20), usegmt=True)
     assert clock(told, took_s=30).said == "as ours"
     assert clock(told).state == "warn"
 
 
-def test_a_date_of_another_zone_is_the_same_time():
+def test_a_date_of_another_zone_is_the_same_time() -> None:
     plus = NOW.astimezone(tz=FixedClock().now().tzinfo) + timedelta(hours=2)
     assert clock(f"{plus:%a, %d %b %Y %H:%M:%S} +0200").state == "ok"
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Fri, 99 Nov 2026 10:00:00 GMT"])
-def test_a_server_that_does_not_tell_its_time(date):
+def test_a_server_that_does_not_tell_its_time(date: str) -> None:
     assert clock(date).state == "warn"
     assert "does not tell" in clock(date).said
 
@@ -57,7 +57,7 @@ def test_a_server_that_does_not_tell_its_time(date):
         ("https://pbx.example/x", 13, "warn", "13 days more"),
     ],
 )
-def test_how_the_way_is_sealed(url, days, state, said):
+def test_how_the_way_is_sealed(url: str, days: int | None, state: str, said: str) -> None:
     address = Address(subject="pbx1", url=url, timeout_s=1, carries="the password")
     ends = None if days is None else NOW + timedelta(days=days, hours=1)
     finding = tls_finding(address, ends, NOW)
@@ -76,7 +76,7 @@ def test_how_the_way_is_sealed(url, days, state, said):
         (172_800, "2 d"),
     ],
 )
-def test_spans_are_said_in_their_largest_unit(seconds, words):
+def test_spans_are_said_in_their_largest_unit(seconds: int, words: str) -> None:
     assert in_words(seconds) == words
     assert age(NOW - timedelta(seconds=seconds), NOW) == f"{words} ago"
     if seconds:

@@ -1,6 +1,6 @@
 """An element is switched off again at most three times within any hour."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +15,9 @@ gaps = st.lists(st.integers(1, 5000).map(lambda s: timedelta(seconds=s)), max_si
 def test_no_hour_has_more_than_three_repairs_and_none_is_withheld_without_need(
     found_after: list[timedelta],
 ) -> None:
-    now, known, done = NOON, [], []
+    now = NOON
+    known: list[datetime] = []
+    done: list[datetime] = []
     for gap in found_after:
         now += gap
         before = [at for at in done if at > now - HOUR]

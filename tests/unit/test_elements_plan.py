@@ -1,16 +1,27 @@
 """What a batch does with each element: the plan against a reference of ten lines."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ringfence.errors import Retry
 from ringfence.testing.records import account
-from suspender.drivers.driver import Done, OperatorMustAct, Reading, Target
-from suspender.elements import Claim, Element, OwnerState, Record, elements_of, is_to_be_off
+from suspender.drivers.driver import Done, Failure, OperatorMustAct, Reading, Target
+from suspender.elements import (
+    Claim,
+    Element,
+    ElementWay,
+    OwnerState,
+    Record,
+    elements_of,
+    is_to_be_off,
+)
 from suspender.plan import (
     Confirmed,
     Failed,
+    Plan,
     Situation,
     Turn,
     make_plan,
@@ -23,7 +34,7 @@ from suspender.plan import (
 (PRODUCT,) = account().services
 A, B, C = ("1001", "svc-a"), ("2002", "svc-b"), ("3003", "svc-c")
 ELEMENTS = [Element("extensions", "north.example", str(number)) for number in range(101, 105)]
-WAYS = frozenset({"extensions"})
+WAYS: frozenset[ElementWay] = frozenset({"extensions"})
 
 
 def claims() -> st.SearchStrategy[list[Claim]]:
@@ -65,12 +76,12 @@ def worlds(draw: st.DrawFn) -> tuple[Situation, dict[Element, Reading]]:
     return situation, {element: draw(READINGS) for element in ELEMENTS}
 
 
-def plan_of(situation: Situation, readings: dict[Element, Reading], *turns: Turn):
+def plan_of(situation: Situation, readings: dict[Element, Reading], *turns: Turn) -> Plan:
     targets = targets_of(turns, dict.fromkeys(ELEMENTS, PRODUCT))
     return make_plan(targets, turns, situation, readings)
 
 
-def turn(*elements: Element, off: bool = True, **fields: object) -> Turn:
+def turn(*elements: Element, off: bool = True, **fields: Any) -> Turn:
     named = frozenset(elements)
     return Turn(
         **{"key": A, "off": off, "product": PRODUCT, "named": named, "elements": named, **fields}
@@ -78,7 +89,9 @@ def turn(*elements: Element, off: bool = True, **fields: object) -> Turn:
 
 
 @given(worlds(), st.booleans())
-def test_each_element_is_recorded_before_and_switched_as_the_rule_says(world, adopts) -> None:
+def test_each_element_is_recorded_before_and_switched_as_the_rule_says(
+    world: tuple[Situation, dict[Element, Reading]], adopts: bool
+) -> None:
     situation, readings = world
     plan = plan_of(situation, readings, turn(*ELEMENTS, adopts=adopts))
     changes = {change.target.element: change for change in plan.changes}
@@ -103,14 +116,19 @@ def test_each_element_is_recorded_before_and_switched_as_the_rule_says(world, ad
 
 
 @given(worlds(), st.data())
-def test_a_service_is_confirmed_only_when_all_of_it_is_as_desired(world, data) -> None:
+def test_a_service_is_confirmed_only_when_all_of_it_is_as_desired(
+    world: tuple[Situation, dict[Element, Reading]], data: st.DataObject
+) -> None:
     situation, readings = world
     off = data.draw(st.booleans())
     mine = data.draw(st.sets(st.sampled_from(ELEMENTS), min_size=1))
     wish = turn(*mine, off=off)
     plan = plan_of(situation, readings, wish)
-    answers = st.sampled_from([Done("done"), Retry("no"), OperatorMustAct("never")])
-    done = {change.target.element: data.draw(answers) for change in plan.changes}
+    possible: list[Done | Failure] = [Done("done"), Retry("no"), OperatorMustAct("never")]
+    answers = st.sampled_from(possible)
+    done: dict[Element, Done | Failure] = {
+        change.target.element: data.draw(answers) for change in plan.changes
+    }
     result = result_of(wish, plan, done, "pbx1")
     concerned = {element for element in mine if situation.is_to_be_off(element) is off}
     failed = [done[e] for e in concerned if e in done and not isinstance(done[e], Done)]
@@ -147,7 +165,7 @@ def test_a_reading_that_fails_is_that_elements_failure() -> None:
     one, two = ELEMENTS[:2]
     situation = Situation(claims={one: [Claim(A, True)], two: [Claim(B, True)]})
     wishes = [turn(one), turn(two, key=B)]
-    readings = {one: Retry("no page"), two: Reading("on")}
+    readings: dict[Element, Reading | Failure] = {one: Retry("no page"), two: Reading("on")}
     plan = make_plan([Target(one, PRODUCT), Target(two, PRODUCT)], wishes, situation, readings)
     done = {two: Done("two is off")}
     assert result_of(wishes[0], plan, done, "pbx1") == Failed(A, "no page", False)
@@ -183,7 +201,9 @@ OFF_AND_DONE = OwnerState(True, True, WAYS)
         (OwnerState(True, True, frozenset(), is_elsewhere=True), {}, False),
     ],
 )
-def test_what_nobody_names_stays_off_as_long_as_its_owner(owner, fields, off) -> None:
+def test_what_nobody_names_stays_off_as_long_as_its_owner(
+    owner: OwnerState, fields: dict[str, Any], off: bool
+) -> None:
     record = Record(ONE, A, True, **fields)
     assert is_to_be_off(ONE, (), record, {A: owner}) is off
     assert not is_to_be_off(ONE, (), record, {})

@@ -13,12 +13,12 @@ NO_HELP += ["99911", "9113", "1911", "2112", "119", "99", "00", "help", "911help
 
 
 @pytest.mark.parametrize("number", HELP)
-def test_an_emergency_number_is_one_however_it_is_written(number):
+def test_an_emergency_number_is_one_however_it_is_written(number: str) -> None:
     assert is_emergency(number)
 
 
 @pytest.mark.parametrize("number", NO_HELP)
-def test_another_number_is_none(number):
+def test_another_number_is_none(number: str) -> None:
     assert not is_emergency(number)
 
 
@@ -32,22 +32,24 @@ NOT_WITHIN += ["2112", '"Police 2112" <sip:2112@x>', "urn:service:sosie", "99911
 
 
 @pytest.mark.parametrize("text", WITHIN)
-def test_an_emergency_number_is_found_within_a_text(text):
+def test_an_emergency_number_is_found_within_a_text(text: str) -> None:
     assert names_emergency(text)
 
 
 @pytest.mark.parametrize("text", NOT_WITHIN)
-def test_a_part_of_a_number_or_of_an_address_is_not_found(text):
+def test_a_part_of_a_number_or_of_an_address_is_not_found(text: str) -> None:
     assert not names_emergency(text)
 
 
 @given(st.sampled_from(NUMBERS), st.sampled_from(["", "+", "9", "9 "]), st.sampled_from("<:; @\"'"))
-def test_what_is_an_emergency_number_is_found_between_any_marks(number, before, mark):
+def test_what_is_an_emergency_number_is_found_between_any_marks(
+    number: str, before: str, mark: str
+) -> None:
     assert is_emergency(before + number)
     assert names_emergency(f"{mark}{before}{number}{mark}")
 
 
 @given(st.from_regex(r"\+?[0-9]{5,15}", fullmatch=True))
-def test_a_number_of_five_digits_or_more_is_never_one(number):
+def test_a_number_of_five_digits_or_more_is_never_one(number: str) -> None:
     assert not is_emergency(number)
     assert not names_emergency(number)

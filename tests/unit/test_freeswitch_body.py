@@ -3,11 +3,14 @@
 import base64
 import json
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cdr_ingest.sources.freeswitch import Cdr
 from cdr_ingest.sources.freeswitch_body import read_json, unwrap
 from cdr_ingest.sources.freeswitch_xml import MAX_DEPTH, MAX_ELEMENTS, read_xml
 from ringfence.errors import BadInput
@@ -20,11 +23,11 @@ XML = (
 )
 
 
-def as_json(body, content_type="application/json"):
+def as_json(body: bytes, content_type: str = "application/json") -> Cdr:
     return read_json(unwrap(content_type, body))
 
 
-def as_xml(body, content_type="text/xml"):
+def as_xml(body: bytes, content_type: str = "text/xml") -> Cdr:
     return read_xml(unwrap(content_type, body).text)
 
 
@@ -32,19 +35,19 @@ def as_xml(body, content_type="text/xml"):
     "content_type",
     ["application/json", "Application/JSON; charset=utf-8", "text/xml", FORM],
 )
-def test_the_type_only_says_that_a_body_is_meant_for_us(content_type):
+def test_the_type_only_says_that_a_body_is_meant_for_us(content_type: str) -> None:
     """With disable-100-continue, curl's own type stands there whatever the body is."""
     assert as_json(JSON.encode(), content_type).variables == {"uuid": "x"}
     assert as_xml(XML.encode(), content_type).variables == {"uuid": "x"}
 
 
 @pytest.mark.parametrize("content_type", ["", "image/png", "multipart/form-data; boundary=x", "*"])
-def test_another_type_is_refused(content_type):
+def test_another_type_is_refused(content_type: str) -> None:
     with pytest.raises(BadInput, match="Content-Type"):
         as_json(JSON.encode(), content_type)
 
 
-def test_base64_may_be_broken_into_lines_and_lack_its_end():
+def test_base64_may_be_broken_into_lines_and_lack_its_end() -> None:
     packed = base64.b64encode(XML.encode()).rstrip(b"=")
     folded = b"\n".join(packed[n : n + 72] for n in range(0, len(packed), 72))
     assert as_xml(b"cdr=" + folded, FORM).variables == {"uuid": "x"}
@@ -75,7 +78,7 @@ def test_base64_may_be_broken_into_lines_and_lack_its_end():
         XML.encode(),
     ],
 )
-def test_what_is_no_json_record_is_refused_and_not_shown(body):
+def test_what_is_no_json_record_is_refused_and_not_shown(body: bytes) -> None:
     with pytest.raises(BadInput) as refused:
         as_json(body, FORM)
     assert "variables" not in str(refused.value.value)
@@ -99,7 +102,7 @@ def test_what_is_no_json_record_is_refused_and_not_shown(body):
         JSON,
     ],
 )
-def test_what_is_no_xml_record_is_refused(body):
+def test_what_is_no_xml_record_is_refused(body: str) -> None:
     with pytest.raises(BadInput):
         as_xml(body.encode())
 
@@ -118,7 +121,7 @@ LAUGHS = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 9))
         '<!DOCTYPE cdr [<!ENTITY % p SYSTEM "file:///etc/hostname">%p;]>',
     ],
 )
-def test_a_document_type_is_refused_before_anything_is_made_of_it(doctype):
+def test_a_document_type_is_refused_before_anything_is_made_of_it(doctype: str) -> None:
     text = XML if "a8" not in doctype else XML.replace(">x<", ">&a8;<")
     began = time.process_time()
     with pytest.raises(BadInput, match="expected XML without either"):
@@ -131,7 +134,7 @@ def test_a_document_type_is_refused_before_anything_is_made_of_it(doctype):
     [(lambda n: "<a>" * n + "</a>" * n, MAX_DEPTH), (lambda n: "<a/>" * n, MAX_ELEMENTS)],
     ids=["deep", "wide"],
 )
-def test_depth_and_width_of_a_document_are_bounded(inside, limit):
+def test_depth_and_width_of_a_document_are_bounded(inside: Callable[..., Any], limit: int) -> None:
     as_xml(XML.replace("<cdr>", f"<cdr>{inside(limit - 10)}").encode())
     with pytest.raises(
         BadInput, match=f"at most {MAX_ELEMENTS} elements, at most {MAX_DEPTH} deep"
@@ -139,12 +142,12 @@ def test_depth_and_width_of_a_document_are_bounded(inside, limit):
         as_xml(XML.replace("<cdr>", f"<cdr>{inside(limit)}").encode())
 
 
-def test_a_character_is_written_by_its_number_and_the_common_entities_are_known():
+def test_a_character_is_written_by_its_number_and_the_common_entities_are_known() -> None:
     cdr = as_xml(XML.replace(">x<", ">&lt;&#65;&amp;<").encode())
     assert cdr.get("uuid") == "<A&"
 
 
-def test_only_the_first_call_flow_counts_and_not_the_profiles_inside_it():
+def test_only_the_first_call_flow_counts_and_not_the_profiles_inside_it() -> None:
     text = XML.replace(
         "</caller_profile></callflow>",
         "<originatee><originatee_caller_profile><destination_number>7</destination_number>"
@@ -158,14 +161,14 @@ def test_only_the_first_call_flow_counts_and_not_the_profiles_inside_it():
 
 
 @given(st.binary(max_size=300), st.sampled_from([b"", b"cdr=", b"{", b"<cdr>"]))
-def test_no_bytes_break_the_readers(body, before):
+def test_no_bytes_break_the_readers(body: bytes, before: bytes) -> None:
     for read in (as_json, as_xml):
         with pytest.raises(BadInput):
             read(before + body)
 
 
 @given(st.dictionaries(st.text(max_size=10), st.text(max_size=20), max_size=8))
-def test_any_texts_come_out_of_raw_json_as_they_went_in(values):
+def test_any_texts_come_out_of_raw_json_as_they_went_in(values: dict[str, str]) -> None:
     record = {"variables": {**values, "start_stamp": "a b"}, "callflow": {"caller_profile": {}}}
     cdr = as_json(json.dumps(record, ensure_ascii=True).encode())
     for name, value in values.items():

@@ -1,22 +1,25 @@
 """Cutting a body that comes in chunks into lines."""
 
+from collections.abc import AsyncIterator
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ringfence.pbx.fusionpbx_lines import MAX_LINE_BYTES, split_lines
 
 
-async def chunked(pieces):
+async def chunked(pieces: list[bytes]) -> AsyncIterator[Any]:
     for piece in pieces:
         yield piece
 
 
-async def lines_of(pieces):
+async def lines_of(pieces: list[bytes]) -> list[bytes]:
     return [line async for line in split_lines(chunked(pieces))]
 
 
 @given(st.lists(st.binary(max_size=20).map(lambda b: b.replace(b"x", b"\n")), max_size=20))
-async def test_the_lines_do_not_depend_on_the_chunks(pieces):
+async def test_the_lines_do_not_depend_on_the_chunks(pieces: list[bytes]) -> None:
     whole = b"".join(pieces)
     lines = await lines_of(pieces)
     assert b"".join(lines) == whole
@@ -24,7 +27,7 @@ async def test_the_lines_do_not_depend_on_the_chunks(pieces):
     assert all(line.count(b"\n") <= 1 for line in lines)
 
 
-async def test_a_line_without_end_is_cut_off_and_the_next_one_is_whole():
+async def test_a_line_without_end_is_cut_off_and_the_next_one_is_whole() -> None:
     endless = [b"a" * 100_000] * 7
     lines = await lines_of([b"first\n", *endless, b"a\nnext\n"])
     assert lines[0] == b"first\n"
@@ -32,5 +35,5 @@ async def test_a_line_without_end_is_cut_off_and_the_next_one_is_whole():
     assert lines[2:] == [b"next\n"]
 
 
-async def test_a_body_that_is_cut_off_shows_it():
+async def test_a_body_that_is_cut_off_shows_it() -> None:
     assert await lines_of([b'"a"\n"b', b'"']) == [b'"a"\n', b'"b"']

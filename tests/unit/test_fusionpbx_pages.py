@@ -1,6 +1,7 @@
 """Reading FusionPBX's pages; the snippets are shaped like those of 5.0 to 5.6."""
 
 import pytest
+from narrow import present
 
 from ringfence.pbx.fusionpbx_pages import (
     find_token,
@@ -17,7 +18,9 @@ B = "e68d9689-2769-e013-28fa-6214bf47fca3"
 NAME, VALUE = "0a" * 32, "f9" * 32
 
 
-def row(number, uuid, name, label, *, domain="", before=""):
+def row(
+    number: int, uuid: str, name: str, label: str, *, domain: str = "", before: str = ""
+) -> str:
     button = (
         f'<button type=\'submit\' alt="{label}" title="x" onclick="list_self_check(\'checkbox_'
         f"{number}'); list_action_set('toggle');\" class='btn btn-link'>"
@@ -33,7 +36,7 @@ def row(number, uuid, name, label, *, domain="", before=""):
     )
 
 
-def page(*rows, token=f"<input type='hidden' name='{NAME}' value='{VALUE}'>"):
+def page(*rows: str, token: str = f"<input type='hidden' name='{NAME}' value='{VALUE}'>") -> str:
     return (
         "<form id='form_search'><input type='text' name='search'></form>"
         "<form id='form_list' method='post'><input type='hidden' name='action' value=''>"
@@ -42,49 +45,51 @@ def page(*rows, token=f"<input type='hidden' name='{NAME}' value='{VALUE}'>"):
     )
 
 
-def test_rows_and_token():
-    found = read_list(
-        page(row(0, A, "Trunk &amp; Co", "True"), row(1, B, "B", "False")), "gateways"
+def test_rows_and_token() -> None:
+    found = present(
+        read_list(page(row(0, A, "Trunk &amp; Co", "True"), row(1, B, "B", "False")), "gateways")
     )
     assert [(r.uuid, r.name, r.enabled) for r in found.rows] == [
         (A, "Trunk & Co", True),
         (B, "B", False),
     ]
-    assert (found.token.name, found.token.value) == (NAME, VALUE)
+    assert (present(found.token).name, present(found.token).value) == (NAME, VALUE)
 
 
-def test_a_gateways_other_button_is_not_taken_for_its_flag():
+def test_a_gateways_other_button_is_not_taken_for_its_flag() -> None:
     stop = "<td>Running</td><td><button><span>Stop</span></button></td><td>REGED</td>"
-    found = read_list(page(row(0, A, "T", "False", before=stop)), "gateways")
+    found = present(read_list(page(row(0, A, "T", "False", before=stop)), "gateways"))
     assert found.rows[0].enabled is False
 
 
 @pytest.mark.parametrize("label", ["", "Wahr", "Verdadero"])
-def test_a_flag_that_can_not_be_switched_or_read_is_unknown(label):
-    assert read_list(page(row(0, A, "T", label)), "gateways").rows[0].enabled is None
+def test_a_flag_that_can_not_be_switched_or_read_is_unknown(label: str) -> None:
+    assert present(read_list(page(row(0, A, "T", label)), "gateways")).rows[0].enabled is None
 
 
-def test_with_all_tenants_the_domain_stands_before_the_name():
+def test_with_all_tenants_the_domain_stands_before_the_name() -> None:
     html = page(row(0, A, "2112", "True", domain="a.example.com"))
-    assert read_list(html, "gateways", show_all=True).rows[0].domain == "a.example.com"
+    assert present(read_list(html, "gateways", show_all=True)).rows[0].domain == "a.example.com"
 
 
-def test_rows_of_another_kind_are_not_taken():
-    assert read_list(page(row(0, A, "T", "True")), "extensions").rows == ()
+def test_rows_of_another_kind_are_not_taken() -> None:
+    assert present(read_list(page(row(0, A, "T", "True")), "extensions")).rows == ()
 
 
-def test_a_login_page_is_no_list_even_with_a_token():
+def test_a_login_page_is_no_list_even_with_a_token() -> None:
     html = (
         "<form><input type='text' name='username'><input type='password' name='password'>"
         f"<input type='hidden' name='{NAME}' value='{VALUE}'></form>"
     )
     assert is_login_page(html)
     assert read_list(html, "gateways") is None
-    assert find_token(html).name == NAME
+    assert present(find_token(html)).name == NAME
 
 
 @pytest.mark.parametrize("hidden", [("path", "0a" * 32), (NAME, "short"), (NAME, "zz" * 32)])
-def test_only_a_name_and_value_of_64_hexadecimal_digits_are_a_token(hidden):
+def test_only_a_name_and_value_of_64_hexadecimal_digits_are_a_token(
+    hidden: tuple[str, str],
+) -> None:
     html = f"<input type='hidden' name='{hidden[0]}' value='{hidden[1]}'>"
     assert find_token(html) is None
 
@@ -100,31 +105,31 @@ def test_only_a_name_and_value_of_64_hexadecimal_digits_are_a_token(hidden):
         ("sip_status.php?x=1", False),
     ],
 )
-def test_redirects_that_lead_to_the_login(location, lost):
+def test_redirects_that_lead_to_the_login(location: str, lost: bool) -> None:
     assert is_lost(location) is lost
 
 
-def test_access_denied_is_the_whole_page_or_it_is_not_meant():
+def test_access_denied_is_the_whole_page_or_it_is_not_meant() -> None:
     assert is_denied("access denied\n")
     assert not is_denied("<p>access denied</p>")
 
 
-def status_row(*cells, action=""):
+def status_row(*cells: str, action: str = "") -> str:
     return f"<tr class='list-row'>{''.join(f'<td>{c}</td>' for c in cells)}<td>{action}</td></tr>"
 
 
-def stop(uuid, action="killgw"):
+def stop(uuid: str, action: str = "killgw") -> str:
     return f"<a href='cmd.php?profile=external&amp;gateway={uuid}&amp;action={action}'>Stop</a>"
 
 
 PROFILE = status_row("external", "Profile", "sip:mod_sofia@192.0.2.1:5080", "RUNNING (0)")
 
 
-def said(text, mood="alert", quote="'"):
+def said(text: str, mood: str = "alert", quote: str = "'") -> str:
     return f"<script>display_message({quote}{text}{quote}, '{mood}', '3000');</script>"
 
 
-def test_live_gateways_are_those_that_can_be_stopped():
+def test_live_gateways_are_those_that_can_be_stopped() -> None:
     found = read_status(
         PROFILE
         + status_row("Trunk A@x", "Gateway", "sip:a", "TRYING", action=stop(A.upper()))
@@ -136,12 +141,12 @@ def test_live_gateways_are_those_that_can_be_stopped():
     assert found.reached
 
 
-def test_an_alias_is_no_profile():
+def test_an_alias_is_no_profile() -> None:
     alias = status_row("a.example.com", "alias", "internal", "ALIASED")
     assert not read_status(alias).reached
 
 
-def test_in_another_language_a_profile_is_known_by_its_state():
+def test_in_another_language_a_profile_is_known_by_its_state() -> None:
     assert read_status(PROFILE.replace("Profile", "Profil de SIP")).reached
 
 
@@ -155,28 +160,28 @@ def test_in_another_language_a_profile_is_known_by_its_state():
         status_row("Trunk A@x", "Gateway", "sip:a", "REGED", action=stop(A)),
     ],
 )
-def test_without_a_profile_or_with_a_failure_the_switch_was_not_reached(html):
+def test_without_a_profile_or_with_a_failure_the_switch_was_not_reached(html: str) -> None:
     assert not read_status(html).reached
 
 
 @pytest.mark.parametrize("quote", ["'", '"'])
-def test_the_answers_of_the_switch_are_told_from_what_the_page_says_besides(quote):
+def test_the_answers_of_the_switch_are_told_from_what_the_page_says_besides(quote: str) -> None:
     both = "&lt;strong&gt;external&lt;/strong&gt; +OK scan complete&lt;br/&gt;-ERR it\\'s gone\\n"
     found = read_status(PROFILE + said("Toggled", "positive") + said(both, quote=quote))
     assert found.answers == ("external +OK scan complete", "-ERR it's gone")
 
 
-def test_an_answer_that_was_not_escaped_for_html_reads_the_same():
+def test_an_answer_that_was_not_escaped_for_html_reads_the_same() -> None:
     found = read_status(PROFILE + said("<strong>external</strong> Invalid Profile [x]"))
     assert found.answers == ("external Invalid Profile [x]",)
 
 
-def test_a_function_of_that_name_is_no_message():
+def test_a_function_of_that_name_is_no_message() -> None:
     html = "<script>function display_message(msg, mood) { x('+OK'); }</script>"
     assert read_status(html).answers == ()
 
 
-def test_the_name_in_a_gateways_form():
+def test_the_name_in_a_gateways_form() -> None:
     html = "<input class='formfld' type='text' name='gateway' value=\"Trunk &amp; Co\">"
     assert gateway_name(html) == "Trunk & Co"
     assert gateway_name(html.replace("Trunk &amp; Co", "")) == ""
@@ -186,5 +191,7 @@ def test_the_name_in_a_gateways_form():
 @pytest.mark.parametrize(
     "odd", ["<![x[", "<![if !IE]>", "<!", "<?", f"&#{'9' * 5000};", "</", "&#x"]
 )
-def test_markup_that_is_none_is_read_over(odd):
-    assert [r.uuid for r in read_list(page(row(0, A, "T", "True")) + odd, "gateways").rows] == [A]
+def test_markup_that_is_none_is_read_over(odd: str) -> None:
+    assert [
+        r.uuid for r in present(read_list(page(row(0, A, "T", "True")) + odd, "gateways")).rows
+    ] == [A]

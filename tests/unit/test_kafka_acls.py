@@ -15,18 +15,18 @@ from ringfence.topics import ALL_TOPICS, dead_letter_topics
 BY_LOGIN = {access.login: access for access in accesses()}
 
 
-def test_every_topic_has_one_writer():
+def test_every_topic_has_one_writer() -> None:
     written = [name for access in accesses() for name in access.writes]
     assert sorted(written) == sorted(wanted_topics())
 
 
-def test_money_is_written_by_those_who_own_it():
+def test_money_is_written_by_those_who_own_it() -> None:
     assert [a.login for a in accesses() if "payment.received.v1" in a.writes] == ["accounts"]
     assert [a.login for a in accesses() if "balance.zero.v1" in a.writes] == ["balance-watch"]
     assert [a.login for a in accesses() if "account.changed.v1" in a.writes] == ["accounts"]
 
 
-def test_a_service_reads_what_the_topics_say_and_parks_what_it_rejects():
+def test_a_service_reads_what_the_topics_say_and_parks_what_it_rejects() -> None:
     for topic in ALL_TOPICS:
         for reader in topic.readers:
             assert topic.name in BY_LOGIN[reader].reads
@@ -34,7 +34,7 @@ def test_a_service_reads_what_the_topics_say_and_parks_what_it_rejects():
     assert not {name for a in accesses() for name in a.reads} & set(dead_letter_topics())
 
 
-def test_groups_are_those_of_the_services():
+def test_groups_are_those_of_the_services() -> None:
     assert {a.login: a.groups for a in accesses()} == {
         "accounts": ("accounts",),
         "balance-watch": ("balance-watch",),
@@ -46,11 +46,11 @@ def test_groups_are_those_of_the_services():
     }
 
 
-def test_who_may_read_all_may_write_nothing():
+def test_who_may_read_all_may_write_nothing() -> None:
     assert (BY_LOGIN[OPERATOR].reads, BY_LOGIN[OPERATOR].writes) == (("*",), ())
 
 
-def test_commands_and_grants_are_the_table_and_no_more():
+def test_commands_and_grants_are_the_table_and_no_more() -> None:
     granted = set()
     for line in commands("kafka:9093", "admin.properties"):
         program, *words = shlex.split(line)
@@ -75,7 +75,7 @@ def test_commands_and_grants_are_the_table_and_no_more():
 
 
 @pytest.mark.parametrize("arguments", [[], ["--commands", "--config", "/etc/kafka/a.properties"]])
-def test_the_command_prints_them(arguments, monkeypatch):
+def test_the_command_prints_them(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RINGFENCE_KAFKA_BOOTSTRAP", "kafka.example.net:9093")
     printed = CliRunner().invoke(topics, ["acls", *arguments])
     assert printed.exit_code == 0
@@ -85,7 +85,7 @@ def test_the_command_prints_them(arguments, monkeypatch):
         assert "--command-config /etc/kafka/a.properties" in printed.output
 
 
-def test_printing_and_granting_at_once_is_refused():
+def test_printing_and_granting_at_once_is_refused() -> None:
     refused = CliRunner().invoke(topics, ["acls", "--commands", "--apply"])
     assert refused.exit_code == 2
     assert "give one of them" in refused.output

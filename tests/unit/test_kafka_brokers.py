@@ -1,15 +1,17 @@
 """The settings of a secure connection to Kafka: what goes together, and what clients make of it."""
 
 import ssl
+from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from ringfence.kafka.agent import make_app
-from ringfence.kafka.brokers import Brokers, client_arguments
+from ringfence.kafka.brokers import Brokers, Mechanism, client_arguments
 from ringfence.settings import CommonSettings, read_settings
 
-BOTH = {
+BOTH: dict[str, Any] = {
     "kafka_sasl_user": "rating",
     "kafka_security_protocol": "SASL_SSL",
     "kafka_bootstrap": "kafka.example.net:9093",
@@ -17,13 +19,13 @@ BOTH = {
 
 
 @pytest.fixture
-def password_file(tmp_path):
+def password_file(tmp_path: Path) -> Path:
     file = tmp_path / "kafka-password"
     file.write_text("pencil and paper\n", encoding="utf-8")
     return file
 
 
-def test_without_a_setting_everything_is_as_it_was():
+def test_without_a_setting_everything_is_as_it_was() -> None:
     brokers = CommonSettings(kafka_bootstrap="kafka:9092").brokers()
     assert client_arguments(brokers) == {
         "bootstrap_servers": "kafka:9092",
@@ -33,7 +35,7 @@ def test_without_a_setting_everything_is_as_it_was():
     assert make_app("rating", brokers).conf.broker_credentials is None
 
 
-def test_tls_and_a_login_reach_every_client(password_file):
+def test_tls_and_a_login_reach_every_client(password_file: Path) -> None:
     brokers = CommonSettings(kafka_sasl_password_file=password_file, **BOTH).brokers()
     arguments = client_arguments(brokers)
     context = arguments.pop("ssl_context")
@@ -51,7 +53,7 @@ def test_tls_and_a_login_reach_every_client(password_file):
     assert shown.ssl_context.check_hostname
 
 
-def test_no_form_shows_the_password(password_file):
+def test_no_form_shows_the_password(password_file: Path) -> None:
     settings = CommonSettings(kafka_sasl_password_file=password_file, **BOTH)
     for shown in (repr(settings), repr(settings.brokers()), str(settings.brokers())):
         assert "pencil" not in shown
@@ -73,17 +75,19 @@ def test_no_form_shows_the_password(password_file):
         ),
     ],
 )
-def test_what_does_not_go_together_is_refused_by_its_variable(given, named):
+def test_what_does_not_go_together_is_refused_by_its_variable(
+    given: dict[str, Any], named: str
+) -> None:
     with pytest.raises(ValidationError, match=named):
         CommonSettings(**given)
 
 
-def test_a_login_in_plain_text_is_refused(password_file):
+def test_a_login_in_plain_text_is_refused(password_file: Path) -> None:
     with pytest.raises(ValidationError, match="RINGFENCE_KAFKA_SECURITY_PROTOCOL is PLAINTEXT"):
         CommonSettings(kafka_sasl_user="rating", kafka_sasl_password_file=password_file)
 
 
-def test_an_empty_password_is_refused(tmp_path):
+def test_an_empty_password_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").write_text("\n", encoding="utf-8")
     with pytest.raises(ValidationError, match="is empty"):
         CommonSettings(kafka_sasl_password_file=tmp_path / "empty", **BOTH)
@@ -98,8 +102,8 @@ def test_an_empty_password_is_refused(tmp_path):
         ("10.0.0.1:9092", True),
     ],
 )
-def test_a_readable_password_stays_on_this_machine(bootstrap, refused):
-    def made(mechanism):
+def test_a_readable_password_stays_on_this_machine(bootstrap: str, refused: bool) -> None:
+    def made(mechanism: Mechanism) -> Brokers:
         return Brokers(bootstrap, "SASL_PLAINTEXT", mechanism, user="rating", password="p")
 
     assert made("SCRAM-SHA-256").mechanism == "SCRAM-SHA-256"
@@ -110,7 +114,9 @@ def test_a_readable_password_stays_on_this_machine(bootstrap, refused):
         made("PLAIN")
 
 
-def test_a_wrong_setting_ends_a_service_with_a_plain_line(monkeypatch, capsys):
+def test_a_wrong_setting_ends_a_service_with_a_plain_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("RINGFENCE_KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
     with pytest.raises(SystemExit):
         read_settings(CommonSettings)

@@ -5,6 +5,8 @@ Ready means more: what the service needs answers, and it is not about to end.
 
 import asyncio
 
+from narrow import expect
+
 from ringfence.observe.health import Health, Progress
 from ringfence.observe.readiness import Readiness
 
@@ -138,7 +140,8 @@ async def test_a_stalled_loop_is_not_ready_either() -> None:
     health.readiness.need("database", there)
     health.loop("events", stall_s=1.0).monotonic = clock
     clock.now += 5_000_000
-    (problem,) = (await health.ready())["problems"]
+    problems = expect(list, (await health.ready())["problems"])
+    (problem,) = problems
     assert problem.startswith("events: no turn for")
 
 

@@ -59,7 +59,9 @@ def event(number: int) -> Outgoing:
 Handle = Callable[[Sequence[Received]], Awaitable[Outcome]]
 
 
-def shell(handle: Handle, memory: Memory, *, fuse: int = 500, bound_s: float = 20.0) -> Shell:
+def shell(
+    handle: Handle, memory: Memory, *, fuse: int = 500, bound_s: float = 20.0
+) -> Shell[Sequence[Received]]:
     publisher = cast(Publisher, memory)
     return Shell(handle, publisher, consumer="test", retry_bound_s=bound_s, fuse=fuse)
 

@@ -1,11 +1,13 @@
 """What a Les.net entry may say: profiles, links, orders; refused by the field, secrets unseen."""
 
+from pathlib import Path
+
 import pytest
 
 from ringfence.errors import BadInput
 from ringfence.pbx.lesnet_orders import NotThere, Order, ReadBack, at_pointer
 from ringfence.pbx.lesnet_profile import DEFAULT, default_profile, load_profile, read_profile
-from ringfence.pbx.servers import load_servers
+from ringfence.pbx.servers import LesnetServer, load_servers
 
 DEFAULT_TEXT = DEFAULT.read_text(encoding="utf-8")
 KEYS = 'api_key = { env = "A" }\nid_key = { env = "B" }\n'
@@ -25,13 +27,13 @@ LINKS = 'links = [{ url = "https://portal.example/cdr/1.txt", peer = "D4E3CD2BFC
 ENTRY = '[servers.les]\nkind = "lesnet"\nurl = "https://api.example/v1"\n'
 
 
-def entry(tmp_path, text, url="https://api.example/v1"):
+def entry(tmp_path: Path, text: str, url: str = "https://api.example/v1") -> LesnetServer:
     path = tmp_path / "servers.toml"
     path.write_text(ENTRY.replace("https://api.example/v1", url) + text)
     return load_servers(path).lesnet["les"]
 
 
-def test_the_default_profile_says_that_it_is_an_assumption():
+def test_the_default_profile_says_that_it_is_an_assumption() -> None:
     assert default_profile().zone == "America/Winnipeg"
     assert "AN ASSUMPTION" in DEFAULT_TEXT
 
@@ -59,13 +61,15 @@ def test_the_default_profile_says_that_it_is_an_assumption():
         ("[columns]", "[columns", "valid TOML"),
     ],
 )
-def test_a_profile_that_can_not_be_used_is_refused_by_the_field(old, new, said):
+def test_a_profile_that_can_not_be_used_is_refused_by_the_field(
+    old: str, new: str, said: str
+) -> None:
     assert old in DEFAULT_TEXT
     with pytest.raises(BadInput, match=said):
         read_profile(DEFAULT_TEXT.replace(old, new, 1), "mine.toml")
 
 
-def test_a_profile_stands_in_the_entry_or_in_a_file_of_its_own(tmp_path):
+def test_a_profile_stands_in_the_entry_or_in_a_file_of_its_own(tmp_path: Path) -> None:
     own = DEFAULT_TEXT.replace("America/Winnipeg", "UTC")
     (tmp_path / "mine.toml").write_text(own)
     named = entry(tmp_path, f'profile = "{tmp_path}/mine.toml"\n')
@@ -98,13 +102,15 @@ def test_a_profile_stands_in_the_entry_or_in_a_file_of_its_own(tmp_path):
         (KEYS + ORDERS.replace('"/peer/state"', '"peer"'), "pointer"),
     ],
 )
-def test_an_entry_that_can_not_be_used_is_refused_by_the_field(tmp_path, text, said):
+def test_an_entry_that_can_not_be_used_is_refused_by_the_field(
+    tmp_path: Path, text: str, said: str
+) -> None:
     with pytest.raises(BadInput, match=said) as caught:
         entry(tmp_path, text)
     assert "word@" not in str(caught.value)
 
 
-def test_plain_http_goes_to_loopback_only(tmp_path):
+def test_plain_http_goes_to_loopback_only(tmp_path: Path) -> None:
     for host in ("127.0.0.1:8057", "[::1]:8057", "localhost"):
         assert entry(tmp_path, "", url=f"http://{host}/v1").links == ()
     for host in ("api.example", "127.0.0.1.example", "10.0.0.1"):
@@ -112,7 +118,7 @@ def test_plain_http_goes_to_loopback_only(tmp_path):
             entry(tmp_path, "", url=f"http://{host}/v1")
 
 
-def test_a_secret_typed_into_an_entry_is_not_shown(tmp_path):
+def test_a_secret_typed_into_an_entry_is_not_shown(tmp_path: Path) -> None:
     for text in ('api_key = "s3cret"', 'id_key = "s3cret"',
                  "links = [{ url = 'ftp://portal.example/?s3cret' }]"):  # fmt: skip
         with pytest.raises(BadInput) as caught:
@@ -120,7 +126,7 @@ def test_a_secret_typed_into_an_entry_is_not_shown(tmp_path):
         assert "s3cret" not in str(caught.value)
 
 
-def test_an_order_is_filled_in_at_any_depth_and_only_there():
+def test_an_order_is_filled_in_at_any_depth_and_only_there() -> None:
     order = Order(path="peer/{peer}/x", payload={"a": [{"b": "did {did}"}], "n": 1, "t": True})
     path, payload = order.fill(peer="D4E3CD2BFC791", did="1204")
     assert path == "peer/D4E3CD2BFC791/x"
@@ -129,7 +135,7 @@ def test_an_order_is_filled_in_at_any_depth_and_only_there():
     assert not Order(path="peer/{peer}").per_did
 
 
-def test_a_json_pointer_leads_to_a_value_or_is_told_to_lead_nowhere():
+def test_a_json_pointer_leads_to_a_value_or_is_told_to_lead_nowhere() -> None:
     answer = {"peers": [{"state": "on"}, {"a/b": 1, "m~n": 2}], "": {"": 3}}
     assert at_pointer(answer, "/peers/0/state") == "on"
     assert at_pointer(answer, "/peers/1/a~1b") == 1
@@ -145,6 +151,8 @@ def test_a_json_pointer_leads_to_a_value_or_is_told_to_lead_nowhere():
     [("off", "suspended"), (0, "suspended"), (True, "active"), (1, None), (False, None),
      ("0", None), (None, None), (["off"], None)],
 )  # fmt: skip
-def test_only_the_very_values_of_the_read_back_count(value, state):
+def test_only_the_very_values_of_the_read_back_count(
+    value: int | list[str] | str | None, state: str | None
+) -> None:
     read_back = ReadBack(path="show", pointer="/x", suspended=("off", 0), active=(True,))
     assert read_back.state({"x": value}) == state

@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from narrow import present
 
 from notifier.form.mail import RenderedMail
 from notifier.merge_fields import SAMPLE_ACCOUNT, Funds
@@ -248,7 +249,7 @@ def test_the_zero_mail_waits_two_minutes_for_the_pbx_and_then_does_not_say_off()
     assert judge(notice, replace(asked, cut="off"), NOON, RULES) == Send()
     for cut in ("none", "asked"):
         # Another hold, an exemption, the brake or a paused server: nobody disobeys.
-        facts = replace(asked, cut=cut)  # type: ignore[arg-type]
+        facts = replace(asked, cut=cut)
         assert isinstance(judge(notice, facts, late, RULES), Wait)
 
 
@@ -258,7 +259,8 @@ def test_what_passes_for_an_address_can_be_written_to(text: str) -> None:
     if is_mail_address(text):
         mail = Mail(CAUSE, text, RenderedMail("s", "text", "<p>text</p>"), NOON)
         content = compose(mail, Sender("billing@example.net", "The Billing"))
-        (header,) = message_from_string(content.decode(), policy=SMTPUTF8).get_all("To")
+        message = message_from_string(content.decode(), policy=SMTPUTF8)
+        (header,) = present(message.get_all("To"))
         (address,) = header.addresses
         assert address.username == text.rpartition("@")[0]
 

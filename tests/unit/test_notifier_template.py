@@ -21,7 +21,8 @@ from notifier.merge_fields import (
     merge_values,
 )
 from notifier.template import LONGEST, parse_template, render, warnings
-from notifier.template_files import TEMPLATE_NAMES, load_catalogue, load_templates
+from notifier.template_files import load_catalogue, load_templates
+from notifier.words.catalogue import TEMPLATE_NAMES
 from notifier.words.values import Values
 from ringfence.errors import BadInput
 

@@ -1,5 +1,7 @@
 """What products name and a PBX does not have, what it has and no product names, and proposals."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +16,8 @@ from ringfence.pbx.comparison import (
     Unowned,
     compare,
 )
+from ringfence.pbx.inventory_view import ServerKind
+from ringfence.pbx.proposals import Proposal
 
 MCON, RUCKEN = "mcon.wat5.ictvoip.ca", "rucken.wat7.ictvoip.ca"
 TRUNK_A, TRUNK_B = "7b3c1f6e-1f0a-4a57-9d7e-2f1f3a0d5c11", "8b3c1f6e-1f0a-4a57-9d7e-2f1f3a0d5c22"
@@ -24,7 +28,7 @@ GATEWAYS = (Found("gateway", MCON, "Trunk A", TRUNK_A), Found("gateway", "", "Ca
 ITEMS = (TENANT, *EXTENSIONS, *DIDS, *GATEWAYS)
 
 
-def product(account_id="a1", **changed):
+def product(account_id: str = "a1", **changed: Any) -> Product:
     fields = {
         "service_id": "s1",
         "name": "Line",
@@ -37,18 +41,25 @@ def product(account_id="a1", **changed):
     return Product(account_id, Service.model_validate(fields | changed))
 
 
-def inventory(items=ITEMS, server_id="pbx-1", kind="fusionpbx", **said):
+def inventory(
+    items: tuple[Found, ...] = ITEMS,
+    server_id: str = "pbx-1",
+    kind: ServerKind = "fusionpbx",
+    **said: Any,
+) -> ServerInventory:
     return ServerInventory(server_id, kind, items, **said)
 
 
-def missing(*products, items=ITEMS, **said):
+def missing(
+    *products: Product, items: tuple[Found, ...] = ITEMS, **said: Any
+) -> list[tuple[str, str, str, str]]:
     return [
         (found.kind, found.name, found.suggestion, found.hint)
         for found in compare(products, [inventory(items, **said)]).missing
     ]
 
 
-def test_what_agrees_gives_nothing():
+def test_what_agrees_gives_nothing() -> None:
     both = [product(gateway_ids=(TRUNK_A.upper(),), tenant=MCON.upper(), dids=("+15192229000",))]
     assert compare(both, [inventory()], {"pbx-1"}) == Comparison()
 
@@ -75,7 +86,9 @@ def test_what_agrees_gives_nothing():
         ({"tenant": "other.example"}, ("tenant", "other.example", "", "")),
     ],
 )
-def test_what_the_pbx_does_not_have_is_named_with_what_is_near(changed, expected):
+def test_what_the_pbx_does_not_have_is_named_with_what_is_near(
+    changed: dict[str, Any], expected: tuple[str, str, str, str]
+) -> None:
     assert missing(product(**changed)) == [expected]
 
 
@@ -90,29 +103,31 @@ def test_what_the_pbx_does_not_have_is_named_with_what_is_near(changed, expected
         ({"gateway_ids": ("x",), "suspend_by": "gateway"}, True),
     ],
 )
-def test_what_keeps_a_product_from_working_is_grave(changed, is_grave):
+def test_what_keeps_a_product_from_working_is_grave(
+    changed: dict[str, Any], is_grave: bool
+) -> None:
     found = compare([product(**changed)], [inventory()]).missing
     assert {missing.is_grave for missing in found} == {is_grave}
 
 
-def test_nothing_is_suggested_that_another_product_has():
+def test_nothing_is_suggested_that_another_product_has() -> None:
     assert missing(product(), product("a2", service_id="s2", extensions=("2115",), dids=())) == [
         ("extension", "2115", "", "")
     ]
 
 
-def test_where_no_did_is_listed_at_all_none_is_missing():
+def test_where_no_did_is_listed_at_all_none_is_missing() -> None:
     assert missing(product(dids=("4165550100",)), items=(TENANT, *EXTENSIONS)) == []
 
 
-def test_a_did_of_another_tenant_is_said():
+def test_a_did_of_another_tenant_is_said() -> None:
     items = (*ITEMS, Found("tenant", RUCKEN, RUCKEN), Found("did", RUCKEN, "+1 519 555 0100"))
     assert missing(product(dids=("5195550100",)), items=items) == [
         ("did", "5195550100", "", f"tenant {RUCKEN} has this DID")
     ]
 
 
-def test_a_tenant_of_another_server_is_said():
+def test_a_tenant_of_another_server_is_said() -> None:
     found = compare(
         [product(server_id="pbx-2")],
         [inventory(), inventory((Found("tenant", RUCKEN, RUCKEN),), "pbx-2")],
@@ -120,7 +135,7 @@ def test_a_tenant_of_another_server_is_said():
     assert [m.hint for m in found.missing] == ["server pbx-1 has this tenant"]
 
 
-def test_a_server_that_does_not_exist_is_said_for_each_product():
+def test_a_server_that_does_not_exist_is_said_for_each_product() -> None:
     both = [product(server_id="pbx1"), product("a2", service_id="s2", server_id="pbx1")]
     found = compare(both, [], {"pbx-1", "vodia"})
     assert found.missing == tuple(
@@ -131,12 +146,12 @@ def test_a_server_that_does_not_exist_is_said_for_each_product():
     assert compare(both, []).missing == ()
 
 
-def test_a_server_that_was_never_read_is_named_and_not_compared():
+def test_a_server_that_was_never_read_is_named_and_not_compared() -> None:
     assert compare([product()], [], {"pbx-1"}) == Comparison(unread=("pbx-1",))
 
 
 @pytest.mark.parametrize("kept", [0, 1, 3])
-def test_what_could_not_be_read_counts_as_there(kept):
+def test_what_could_not_be_read_counts_as_there(kept: int) -> None:
     """With a gap, an empty list says nothing; one with items is taken as complete."""
     elsewhere = product(tenant=MCON, extensions=("2112", "9999"), gateway_ids=(TRUNK_A[:-1] + "0",))
     found = missing(elsewhere, items=ITEMS[:kept], gaps=("no right to list",))
@@ -144,38 +159,42 @@ def test_what_could_not_be_read_counts_as_there(kept):
     assert len(missing(elsewhere, items=ITEMS[:kept])) >= 1
 
 
-def unowned(*products, items=ITEMS, **said):
+def unowned(
+    *products: Product, items: tuple[Found, ...] = ITEMS, **said: Any
+) -> list[tuple[str, str, str]]:
     return [
         (found.kind, found.tenant, found.name)
         for found in compare(products, [inventory(items, **said)]).unowned
     ]
 
 
-def test_what_no_product_names_is_listed():
+def test_what_no_product_names_is_listed() -> None:
     assert unowned(product(extensions=("2113",), dids=())) == [
         ("extension", MCON, "2112"),
         ("did", MCON, "5192229000"),
     ]
 
 
-def test_a_did_that_rings_a_products_extension_is_owned():
+def test_a_did_that_rings_a_products_extension_is_owned() -> None:
     assert unowned(product(dids=())) == []
 
 
 @pytest.mark.parametrize(
     "changed", [{"rest_of_tenant": True, "extensions": ("2113",)}, {"extensions": ()}]
 )
-def test_the_owner_of_the_rest_of_a_tenant_owns_all(changed):
+def test_the_owner_of_the_rest_of_a_tenant_owns_all(
+    changed: dict[str, Any],
+) -> None:
     assert unowned(product(**changed, dids=())) == []
 
 
-def test_what_is_disabled_makes_no_calls_and_is_not_listed():
+def test_what_is_disabled_makes_no_calls_and_is_not_listed() -> None:
     off = [Found("extension", MCON, "2114", enabled=False), Found("did", MCON, "1", enabled=False)]
     off += [Found("tenant", RUCKEN, RUCKEN, enabled=False), Found("extension", RUCKEN, "1")]
     assert unowned(product(), items=(*ITEMS, *off)) == []
 
 
-def test_a_tenant_without_product_is_listed_once_unless_it_can_have_no_calls():
+def test_a_tenant_without_product_is_listed_once_unless_it_can_have_no_calls() -> None:
     empty = Found("tenant", "pbx.example", "pbx.example")
     assert compare([], [inventory((*ITEMS, empty))]).unowned == (
         Unowned("pbx-1", "tenant", MCON, MCON, "Mcon Inc."),
@@ -185,12 +204,12 @@ def test_a_tenant_without_product_is_listed_once_unless_it_can_have_no_calls():
     ]
 
 
-def proposal(items=ITEMS, **said):
+def proposal(items: tuple[Found, ...] = ITEMS, **said: Any) -> Proposal:
     [found] = compare([], [inventory(items, **said)]).proposals
     return found
 
 
-def test_a_product_is_proposed_for_each_tenant_without_one():
+def test_a_product_is_proposed_for_each_tenant_without_one() -> None:
     found = proposal(tests_toll_allow=True)
     assert (found.server_id, found.tenant, found.name) == ("pbx-1", MCON, "Mcon Inc.")
     assert found.fields == {
@@ -204,7 +223,9 @@ def test_a_product_is_proposed_for_each_tenant_without_one():
 
 
 @pytest.mark.parametrize(("tests", "said"), [(None, "are not known to test"), (False, "do not")])
-def test_without_a_test_of_toll_allow_extensions_are_proposed_and_911_is_mentioned(tests, said):
+def test_without_a_test_of_toll_allow_extensions_are_proposed_and_911_is_mentioned(
+    tests: bool | None, said: str
+) -> None:
     found = proposal(tests_toll_allow=tests)
     assert found.fields["suspend_by"] == "extensions"
     [note] = found.notes
@@ -212,14 +233,14 @@ def test_without_a_test_of_toll_allow_extensions_are_proposed_and_911_is_mention
     assert "911 does not work while off" in note
 
 
-def test_what_a_product_cannot_list_is_left_out_and_named():
+def test_what_a_product_cannot_list_is_left_out_and_named() -> None:
     odd = (Found("extension", MCON, '"x"'), Found("did", MCON, "12"), Found("extension", MCON, "1"))
     found = proposal((*ITEMS, *odd), tests_toll_allow=True)
     assert found.fields["extensions"] == "2112 | 2113"
     assert found.notes == ('left out, a product cannot list them: "x", 1, 12',)
 
 
-def test_what_is_not_listed_is_to_be_added():
+def test_what_is_not_listed_is_to_be_added() -> None:
     notes = proposal((TENANT,), gaps=("no right",), tests_toll_allow=True).notes
     assert [note.split(":")[0] for note in notes] == [
         "no DID is listed for the tenant",
@@ -227,7 +248,7 @@ def test_what_is_not_listed_is_to_be_added():
     ]
 
 
-def test_a_vodia_product_is_proposed_in_vodias_fields():
+def test_a_vodia_product_is_proposed_in_vodias_fields() -> None:
     trunk = Found("gateway", MCON, "Trunk", "10")
     found = proposal((TENANT, *EXTENSIONS, *DIDS, trunk), kind="vodia")
     assert found.fields == {
@@ -242,12 +263,12 @@ def test_a_vodia_product_is_proposed_in_vodias_fields():
     }
 
 
-def test_vodias_lists_may_hold_extensions_and_dids_alike():
+def test_vodias_lists_may_hold_extensions_and_dids_alike() -> None:
     mixed = product(kind="vodia", dids=("2112", "5192229000"), extensions=("2113",))
     assert compare([mixed], [inventory(kind="vodia")]) == Comparison()
 
 
-def test_a_lesnet_account_that_lists_nothing_is_not_compared():
+def test_a_lesnet_account_that_lists_nothing_is_not_compared() -> None:
     peer = product(kind="lesnet", tenant="D4E3CD2BFC791", server_id="les", extensions=())
     empty = inventory((), "les", "lesnet", gaps=("its API lists neither peers nor DIDs",))
     assert compare([peer], [empty]) == Comparison()
@@ -257,7 +278,7 @@ numbers = st.sets(st.from_regex(r"[1-9][0-9]{2,4}", fullmatch=True), max_size=6)
 
 
 @given(named=numbers, there=numbers)
-def test_each_extension_is_in_order_missing_or_unowned(named, there):
+def test_each_extension_is_in_order_missing_or_unowned(named: set[str], there: set[str]) -> None:
     items = (TENANT, *(Found("extension", MCON, number) for number in there))
     ours = product(extensions=tuple(named), dids=())
     found = compare([ours], [inventory(items)])

@@ -81,7 +81,11 @@ def test_what_is_left_behind_is_what_is_recorded_and_named_by_nobody(
 
 
 def words(*elements: Element, now: Service | None = None, **changes: Any) -> str:
-    given_ = {"until": "a payment of more than 3.60", "released": False, "how": "do this"}
+    given_: dict[str, Any] = {
+        "until": "a payment of more than 3.60",
+        "released": False,
+        "how": "do this",
+    }
     leaving = [Left("wat5", element) for element in elements]
     return leaving_words(leaving, now=now, **(given_ | changes))
 

@@ -1,5 +1,7 @@
 """What two products must not share: billed calls, and what is switched."""
 
+from typing import Any
+
 import pytest
 
 from accounts.products.product import Product, enter_product
@@ -10,7 +12,7 @@ FUSIONPBX = {
     "domain_tenant_and_main_dids": "mcon.wat5.ictvoip.ca | 5192229000",
     "extensions": "2112 | 2113 | 2114 | 2115 | 2216",
 }
-ELSEWHERE = {"domain_tenant_and_main_dids": "other.ictvoip.ca | 5192229001"}
+ELSEWHERE: dict[str, Any] = {"domain_tenant_and_main_dids": "other.ictvoip.ca | 5192229001"}
 VODIA = {"tenant_and_inbound_dids": "cffm.wat1.ictvoip.ca | 8300", "did_or_extension": "8300"}
 GATEWAY = "7b3c1f6e-1f0a-4a57-9d7e-2f1f3a0d5c11"
 
@@ -51,10 +53,10 @@ def test_an_extension_is_billed_by_one_product_of_its_tenant_only() -> None:
 
 
 def test_a_gateway_that_one_is_suspended_by_is_no_other_clients() -> None:
-    by_gateway = {"suspend_by": "gateway", "gateway_ids": GATEWAY}
+    by_gateway: dict[str, Any] = {"suspend_by": "gateway", "gateway_ids": GATEWAY}
     mine = entered("anna", "a", **by_gateway)
     for way in ("extensions", "outbound", "gateway"):
-        other = {"extensions": "3000", "suspend_by": way, "gateway_ids": GATEWAY}
+        other: dict[str, Any] = {"extensions": "3000", "suspend_by": way, "gateway_ids": GATEWAY}
         assert refused(mine, entered("bert", "b", **other)) == "gateway_ids"
     by_extensions = entered("anna", "a", gateway_ids=GATEWAY)
     allowed(by_extensions, entered("bert", "b", extensions="3000", gateway_ids=GATEWAY))
@@ -62,8 +64,11 @@ def test_a_gateway_that_one_is_suspended_by_is_no_other_clients() -> None:
 
 
 def test_a_vodia_trunk_that_one_is_suspended_by_is_no_other_clients() -> None:
-    by_trunk = {"suspend_by": "gateway", "trunk_ids": "3 | 7"}
-    other = {"tenant_and_inbound_dids": "cffm.wat1.ictvoip.ca | 8301", "did_or_extension": "8301"}
+    by_trunk: dict[str, Any] = {"suspend_by": "gateway", "trunk_ids": "3 | 7"}
+    other: dict[str, Any] = {
+        "tenant_and_inbound_dids": "cffm.wat1.ictvoip.ca | 8301",
+        "did_or_extension": "8301",
+    }
     mine = entered("anna", "a", kind="vodia", **by_trunk)
     theirs = entered("bert", "b", kind="vodia", trunk_ids="7", **other)
     assert refused(mine, theirs) == "trunk_ids"

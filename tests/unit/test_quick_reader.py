@@ -66,7 +66,7 @@ NUMBERS = (
     7.0,
     10**30,
 )
-OTHERS = (None, True, 1.5, [], {}, [1])
+OTHERS: tuple[object, ...] = (None, True, 1.5, [], {}, [1])
 
 texts = st.text(max_size=8) | st.sampled_from(TEXTS)
 anything = (

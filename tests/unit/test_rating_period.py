@@ -42,19 +42,19 @@ def at(text: str) -> datetime:
         ("2026-11-01T00:00:00-04:00", "America/Toronto", date(2026, 11, 1)),
     ],
 )
-def test_months_begin_at_the_account_s_own_midnight(instant, zone, period) -> None:
+def test_months_begin_at_the_account_s_own_midnight(instant: str, zone: str, period: date) -> None:
     assert period_of(at(instant), zone) == period
 
 
 @pytest.mark.parametrize("name", ["Mars/Olympus", "", "../../etc/passwd", "/etc/passwd", "a\x00b"])
-def test_an_unknown_zone_counts_as_utc(name) -> None:
+def test_an_unknown_zone_counts_as_utc(name: str) -> None:
     assert not is_zone(name)
     assert zone_of(name) is UTC
     assert period_of(at("2026-11-01T00:00:00+00:00"), name) == date(2026, 11, 1)
 
 
 @given(st.datetimes(datetime(1970, 1, 2), datetime(2099, 12, 30)))
-def test_no_instant_is_in_a_period_that_its_zone_s_calendar_does_not_show(moment) -> None:
+def test_no_instant_is_in_a_period_that_its_zone_s_calendar_does_not_show(moment: datetime) -> None:
     instant = moment.replace(tzinfo=UTC)
     shown = instant.astimezone(zone_of("America/St_Johns"))
     period = period_of(instant, "America/St_Johns")
@@ -70,7 +70,9 @@ def test_no_instant_is_in_a_period_that_its_zone_s_calendar_does_not_show(moment
         ("2026-11-01T00:00-05:00", "2026-11-01T12:00-05:00", 12),
     ],
 )
-def test_days_of_a_rerating_are_as_long_as_the_account_s(from_text, to_text, hours) -> None:
+def test_days_of_a_rerating_are_as_long_as_the_account_s(
+    from_text: str, to_text: str, hours: int
+) -> None:
     start, end = Order("t", 1, from_text, to_text).span("America/Toronto")
     assert end - start == timedelta(hours=hours)
 
@@ -78,7 +80,9 @@ def test_days_of_a_rerating_are_as_long_as_the_account_s(from_text, to_text, hou
 @pytest.mark.parametrize(
     ("seconds_after_start", "counts_s"), [(0, 0), (20, 20), (60, 60), (61, 0), (-1, 0), (None, 0)]
 )
-def test_an_answer_outside_of_the_call_is_none(seconds_after_start, counts_s) -> None:
+def test_an_answer_outside_of_the_call_is_none(
+    seconds_after_start: int | None, counts_s: int
+) -> None:
     answered = (
         None if seconds_after_start is None else NOON + timedelta(seconds=seconds_after_start)
     )
@@ -95,12 +99,14 @@ def test_an_answer_outside_of_the_call_is_none(seconds_after_start, counts_s) ->
         (-timedelta(days=10_000), False),
     ],
 )
-def test_a_clock_that_is_wrong_by_too_much_is_not_believed(ahead, believed) -> None:
+def test_a_clock_that_is_wrong_by_too_much_is_not_believed(
+    ahead: timedelta, believed: bool
+) -> None:
     assert (disbelieved(call(started_at=NOON + ahead), NOON) is None) == believed
 
 
 @pytest.mark.parametrize("year", [1, 1969, 2100, 9999])
-def test_a_call_outside_of_all_time_is_refused(year) -> None:
+def test_a_call_outside_of_all_time_is_refused(year: int) -> None:
     started = datetime(year, 6, 1, tzinfo=UTC)
     with pytest.raises(Reject, match="expected instants from 1970 to 2099"):
         check_times(call(started_at=started))

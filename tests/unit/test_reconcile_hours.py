@@ -1,5 +1,7 @@
 """Which hours of calls are counted again, and when."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from cdr_ingest.reconcile import FARTHEST_S, HOUR_S, Count, hours_due
@@ -11,18 +13,20 @@ SETTLE_S = 900
 LONG_AGO = TEN - 30 * 86_400
 
 
-def due(now, checked=None, read_from=TEN - HOUR_S):
+def due(
+    now: int, checked: Mapping[int, int | None] | None = None, read_from: int = TEN - HOUR_S
+) -> list[int]:
     return hours_due(now, read_from, checked or {}, SETTLE_S)
 
 
-def test_an_hour_is_due_once_it_is_over_and_has_settled():
+def test_an_hour_is_due_once_it_is_over_and_has_settled() -> None:
     complete = TEN + HOUR_S + SETTLE_S
     known = {TEN - HOUR_S: complete}
     assert due(complete - 1, known) == []
     assert due(complete, known) == [TEN]
 
 
-def test_the_oldest_hour_comes_first():
+def test_the_oldest_hour_comes_first() -> None:
     assert due(TEN + 3 * HOUR_S + SETTLE_S) == [TEN - HOUR_S + n * HOUR_S for n in range(4)]
 
 
@@ -30,7 +34,7 @@ def test_the_oldest_hour_comes_first():
     ("after_h", "again"),
     [(0.5, False), (1, True), (1.5, True), (5.9, True), (6, True), (23, True), (24, True)],
 )
-def test_it_is_due_again_an_hour_six_hours_and_a_day_later(after_h, again):
+def test_it_is_due_again_an_hour_six_hours_and_a_day_later(after_h: float, again: bool) -> None:
     """Counted as soon as it was complete; whichever re-check came last is owed."""
     complete = TEN + HOUR_S + SETTLE_S
     now = complete + int(after_h * HOUR_S)
@@ -41,31 +45,31 @@ def test_it_is_due_again_an_hour_six_hours_and_a_day_later(after_h, again):
     (1, 1.5, False), (1, 5.9, False), (1, 6, True), (6, 23.9, False), (6, 24, True),
     (24, 25, False), (24, 160, False), (1, 160, True),
 ])  # fmt: skip
-def test_a_recheck_is_done_once(checked_h, now_h, again):
+def test_a_recheck_is_done_once(checked_h: int, now_h: float, again: bool) -> None:
     complete = TEN + HOUR_S + SETTLE_S
     now = complete + int(now_h * HOUR_S)
     checked = {TEN: complete + int(checked_h * HOUR_S)}
     assert (TEN in due(now, checked)) == again
 
 
-def test_an_hour_whose_count_was_not_finished_stays_due():
+def test_an_hour_whose_count_was_not_finished_stays_due() -> None:
     assert TEN in due(TEN + HOUR_S + SETTLE_S, {TEN: None})
 
 
 @pytest.mark.parametrize(("read_from", "first"), [
     (TEN, TEN), (TEN + 1, TEN + HOUR_S), (TEN - 1, TEN),
 ])  # fmt: skip
-def test_calls_from_before_our_time_are_never_fetched(read_from, first):
+def test_calls_from_before_our_time_are_never_fetched(read_from: int, first: int) -> None:
     """Somebody else billed them, or nobody: an hour counts only if all of it is ours."""
     assert due(TEN + 2 * HOUR_S + SETTLE_S, read_from=read_from)[0] == first
 
 
-def test_hours_of_more_than_a_week_ago_are_left():
+def test_hours_of_more_than_a_week_ago_are_left() -> None:
     now = TEN + HOUR_S + SETTLE_S
     found = due(now, read_from=LONG_AGO)
     assert found[-1] == TEN
     assert now - FARTHEST_S <= found[0] < now - FARTHEST_S + HOUR_S
 
 
-def test_what_is_missing_is_what_was_listed_and_had_not_come():
+def test_what_is_missing_is_what_was_listed_and_had_not_come() -> None:
     assert Count(listed=418, ingested=415).missing == 3

@@ -47,7 +47,7 @@ def decided(
 
 def by_fields(manual: str, suspended: str, by: str = "") -> AccountChanged:
     """A record from before orders were published."""
-    fields = {
+    fields: dict[str, object] = {
         "manual_voip_suspend": manual,
         "voip_suspended": suspended,
         "voip_suspended_by": by,

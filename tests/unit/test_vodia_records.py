@@ -1,10 +1,12 @@
 """A Vodia's records become calls: exact seconds, a direction, and numbers where rating looks."""
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from narrow import expect
 
 from cdr_ingest.sources.source import BadRow
 from cdr_ingest.sources.vodia_party import read_party
@@ -18,7 +20,7 @@ from ringfence.testing.records import account
 TENANT = "cffm.wat1.ictvoip.ca"
 
 
-def record(**changed):
+def record(**changed: Any) -> dict[str, Any]:
     return {
         "id": 77,
         "call_id": "PRA93Tta2CzVcV73Yvs8tQ..",
@@ -34,17 +36,21 @@ def record(**changed):
     }
 
 
-def read(**changed):
+def parsed(**changed: Any) -> object:
     """The record as it comes over the wire."""
     return read_record("pbx-2", TENANT, read_json(json.dumps(record(**changed)).encode()), 1)
 
 
-def inbound(**changed):
+def read(**changed: Any) -> CallCompleted:
+    return expect(CallCompleted, parsed(**changed))
+
+
+def inbound(**changed: Any) -> CallCompleted:
     sides = {"from": '"Ann" <sip:+15195550111@carrier.example>', "to": "<sip:5484815577@x>"}
     return read(**{**sides, **changed})
 
 
-def test_an_outbound_call():
+def test_an_outbound_call() -> None:
     call = read()
     assert isinstance(call, CallCompleted)
     assert call.call_id == call_id("pbx-2", "PRA93Tta2CzVcV73Yvs8tQ..")
@@ -68,7 +74,9 @@ def test_an_outbound_call():
         (0, 1598065509.88, 0),
     ],
 )
-def test_billed_are_the_seconds_from_connect_to_end_rounded_up(connect, end, billsec):
+def test_billed_are_the_seconds_from_connect_to_end_rounded_up(
+    connect: float | str | None, end: float | str, billsec: int
+) -> None:
     """By the digits as written: in binary floats, 60.00 seconds of these would round up to 61."""
     assert read(connect=connect, end=end).billsec == billsec
 
@@ -77,14 +85,14 @@ def test_billed_are_the_seconds_from_connect_to_end_rounded_up(connect, end, bil
     st.integers(min_value=10**11, max_value=2 * 10**11),
     st.integers(min_value=0, max_value=10**6),
 )
-def test_whole_seconds_of_hundredths_never_round_up(connect_cs, talk_s):
+def test_whole_seconds_of_hundredths_never_round_up(connect_cs: int, talk_s: int) -> None:
     """Whatever the epoch, a call of exactly n seconds is billed n seconds."""
     talk_s %= 7 * 86_400
     connect, end = connect_cs / 100, (connect_cs + talk_s * 100) / 100
     assert read(start=connect, connect=connect, end=end).billsec == talk_s
 
 
-def test_an_unanswered_call_is_a_call_of_no_seconds():
+def test_an_unanswered_call_is_a_call_of_no_seconds() -> None:
     call = read(connect="", abandoned=True)
     assert (call.answered_at, call.billsec, call.status) == (None, 0, "abandoned")
     assert read(connect="").status == "no_answer"
@@ -106,7 +114,7 @@ def test_an_unanswered_call_is_a_call_of_no_seconds():
         ({"from": "tel:+15195550111"}, "inbound"),
     ],
 )
-def test_direction_is_by_trunk_and_caller(changed, direction):
+def test_direction_is_by_trunk_and_caller(changed: dict[str, Any], direction: str) -> None:
     assert read(**changed).direction == direction
 
 
@@ -139,15 +147,15 @@ def test_direction_is_by_trunk_and_caller(changed, direction):
         ("", ("", "", "")),
     ],
 )  # fmt: skip
-def test_the_sides_of_a_call_in_every_shape(header, party):
+def test_the_sides_of_a_call_in_every_shape(header: str, party: tuple[str, str, str]) -> None:
     assert tuple(read_party(header)) == party
 
 
 @given(st.text())
-def test_no_header_breaks_the_reader(header):
+def test_no_header_breaks_the_reader(header: str) -> None:
     """Whoever calls may write what they like; the call is read, or parked with its reason."""
     assert isinstance(inbound(**{"from": header}), CallCompleted)
-    assert isinstance(read(to=header), CallCompleted | BadRow)
+    assert isinstance(parsed(to=header), CallCompleted | BadRow)
 
 
 @pytest.mark.parametrize(
@@ -168,21 +176,21 @@ def test_no_header_breaks_the_reader(header):
         ({"from": ["x"]}, "from: .*expected text"),
     ],
 )
-def test_what_can_not_be_read_is_parked_with_its_reason(changed, said):
-    row = read(**changed)
+def test_what_can_not_be_read_is_parked_with_its_reason(changed: dict[str, Any], said: str) -> None:
+    row = parsed(**changed)
     assert isinstance(row, BadRow)
     with pytest.raises(AssertionError, match=said):
         raise AssertionError(row.reason)
     assert json.loads(row.raw)["id"] == 77
 
 
-def test_a_row_that_is_no_object_is_parked():
+def test_a_row_that_is_no_object_is_parked() -> None:
     row = read_record("pbx-2", TENANT, ["x"], 3)
     assert isinstance(row, BadRow)
     assert (row.line_number, row.raw) == (3, b'["x"]')
 
 
-def index(**products):
+def index(**products: Any) -> ProductIndex:
     """An index of Vodia products by name."""
     return ProductIndex(
         account(
@@ -196,7 +204,7 @@ def index(**products):
     )
 
 
-def owner(products, call):
+def owner(products: ProductIndex, call: CallCompleted) -> Ambiguous | NoMatch | str:
     """Whose call it is."""
     matched = products.match(call)
     if isinstance(matched, Match):
@@ -225,22 +233,22 @@ CLIENTS = {
          "one"),
     ],
 )  # fmt: skip
-def test_rating_finds_the_product(changed, client):
+def test_rating_finds_the_product(changed: dict[str, list[int] | str], client: str) -> None:
     assert owner(index(**CLIENTS), read(**changed)) == client
 
 
-def test_a_display_name_is_enough_for_an_outbound_call():
+def test_a_display_name_is_enough_for_an_outbound_call() -> None:
     products = index(named={"display_name": "CFFM Kitchener"}, other={"extensions": ("8300",)})
     call = read(**{"from": '"CFFM Kitchener" <sip:2999@x>'}, extensions=[2999])
     assert owner(products, call) == "named"
 
 
-def test_of_several_extensions_that_rang_none_is_guessed():
+def test_of_several_extensions_that_rang_none_is_guessed() -> None:
     call = inbound(to="<sip:7@x>", extensions=[2112, 8300])
     assert call.extension == ""
     assert isinstance(owner(index(**CLIENTS), call), NoMatch)
 
 
-def test_two_products_that_a_search_finds_are_both_named():
+def test_two_products_that_a_search_finds_are_both_named() -> None:
     call = inbound(to='"Kitchener or Guelph" <sip:7@x>', extensions=[])
     assert isinstance(owner(index(**CLIENTS), call), Ambiguous)

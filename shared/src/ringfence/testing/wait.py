@@ -4,11 +4,27 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
 
 
+@overload
+async def until(
+    condition: Callable[[], Awaitable[T]],
+    *,
+    timeout_s: float = ...,
+    every_s: float = ...,
+    what: str = ...,
+) -> T: ...
+@overload
+async def until(
+    condition: Callable[[], T],
+    *,
+    timeout_s: float = ...,
+    every_s: float = ...,
+    what: str = ...,
+) -> T: ...
 async def until(
     condition: Callable[[], T | Awaitable[T]],
     *,
