@@ -3,7 +3,8 @@
 Kafka and PostgreSQL, in this order: the ones named by RINGFENCE_KAFKA_BOOTSTRAP and
 RINGFENCE_POSTGRES_DSN; containers, where a container engine answers (RINGFENCE_TEST_PARTS=embedded
 says no to them); else the embedded ones, in a temporary folder, ended with the session.
-Unit tests start nothing and may not open a connection.
+Unit tests start nothing and may not open a connection; with --no-servers no test may, and the
+tests that need a server are left out.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from hypothesis import settings
 
 from ringfence.kafka.admin import create_topics
 from ringfence.postgres.migrate import migrate
@@ -27,7 +29,27 @@ from ringfence_local.ports import free_port as find_free_port
 from ringfence_local.postgres import Postgres
 
 MIGRATIONS = Path(__file__).parents[1] / "deploy" / "migrations"
+SERVERS = {"kafka_bootstrap", "postgres_server"}
 T = TypeVar("T")
+
+# Tests that need more examples than usual say how many times more; so this lowers theirs, too.
+settings.register_profile("fast", max_examples=10)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--no-servers",
+        action="store_true",
+        help="leave out the tests that need Kafka or PostgreSQL, and refuse every connection",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.getoption("--no-servers"):
+        return
+    left_out = [item for item in items if SERVERS & set(getattr(item, "fixturenames", ()))]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in set(left_out)]
 
 
 def run_apart(work: Coroutine[Any, Any, T]) -> T:
@@ -132,7 +154,8 @@ def free_port() -> int:
 def _unit_tests_connect_to_nothing(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if "unit" not in request.path.relative_to(Path(__file__).parent).parts:
+    is_unit = "unit" in request.path.relative_to(Path(__file__).parent).parts
+    if not is_unit and not request.config.getoption("--no-servers"):
         return
 
     def refuse(*_: object) -> None:

@@ -234,4 +234,4 @@ def _cpu(pid: int | None) -> float:
             continue
         total += times.user + times.system
     times = process.cpu_times()
-    return total + times.children_user + times.children_system
+    return total + float(times.children_user + times.children_system)

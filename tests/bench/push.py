@@ -1,6 +1,6 @@
 """What is measured of pushed records: from the post to the topic, at a steady rate."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,6 @@ async def _measure(consumer: Any, url: str, tenant: str, rate: int, count: int) 
         return await measure_latency(module, channels, rate, appearances)
 
 
-async def _uuids(consumer: Any) -> AsyncIterator[str]:
+async def _uuids(consumer: Any) -> AsyncGenerator[str, None]:
     async for record in consumer:
         yield orjson.loads(record.value)["source_call_id"]

@@ -16,8 +16,9 @@ from rich.console import Console
 
 from ringfence.testing.wait import until
 from ringfence_local.ports import free_port
+from ringfence_local.private_file import write_private
 from ringfence_local.stack import Stack
-from ringfence_local.state import secret_file, write_private
+from ringfence_local.state import secret_file
 from ringfence_local.supervisor import Program, python_module
 
 SERVER = "bench"
@@ -203,6 +204,7 @@ class Town:
             "select (select count(*) from suspender.service) as services,"
             " (select count(*) from rating.account where version > 0) as accounts"
         )
+        assert row is not None
         return list(row)
 
     async def _enter_package(self) -> None:

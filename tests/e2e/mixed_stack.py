@@ -11,9 +11,10 @@ from pathlib import Path
 
 from previous_release import ROOT, Release
 
+from ringfence.secret_files import SERVICES
 from ringfence.version import VERSION
 from ringfence_local.ports import free_port
-from ringfence_local.stack import SERVICES, Stack
+from ringfence_local.stack import Stack
 from ringfence_local.supervisor import Child, Program, python_module
 
 LOCK = "deploy/images/requirements.lock"

@@ -5,6 +5,7 @@ import signal
 from datetime import UTC, datetime
 
 import pytest
+from town import Town
 
 from ringfence.events.call import CallCompleted
 from ringfence.ids import call_id
@@ -49,7 +50,7 @@ def completed(number: int) -> Outgoing:
     )
 
 
-async def test_calls_delivered_three_times_and_after_a_restart_are_charged_once(town) -> None:
+async def test_calls_delivered_three_times_and_after_a_restart_are_charged_once(town: Town) -> None:
     await town.move_in(CLIENT)
     calls = [completed(n) for n in range(CALLS)]
     async with open_publisher(town.stack.bootstrap, source="test") as publisher:
@@ -64,10 +65,12 @@ async def test_calls_delivered_three_times_and_after_a_restart_are_charged_once(
     assert await town.balance(CLIENT) == 50_000_000 - (CALLS + 1) * COST_MICRO
 
 
-async def charges(town, wanted: int = CALLS) -> bool:
+async def charges(town: Town, wanted: int = CALLS) -> bool:
     """The last call of a delivery is settled after all that came before it: one partition."""
-    return await town.one(
-        "select count(*) = $2 from rating.ledger where account_id = $1 and kind = 'charge'",
-        CLIENT.account_id,
-        wanted,
+    return bool(
+        await town.one(
+            "select count(*) = $2 from rating.ledger where account_id = $1 and kind = 'charge'",
+            CLIENT.account_id,
+            wanted,
+        )
     )

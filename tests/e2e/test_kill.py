@@ -8,11 +8,12 @@ import sys
 
 import httpx
 import pytest
+from town import Town
 
+from ringfence.secret_files import SERVICES
 from ringfence.testing.wait import until
 from ringfence_local.errors import PartFailed
 from ringfence_local.sample import SampleClient
-from ringfence_local.stack import SERVICES
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 
@@ -34,7 +35,7 @@ def clients_of(number: int) -> list[SampleClient]:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_a_killed_service_loses_and_doubles_nothing(town, service: str) -> None:
+async def test_a_killed_service_loses_and_doubles_nothing(town: Town, service: str) -> None:
     clients = clients_of(SERVICES.index(service))
     for client in clients:
         await town.move_in(client)
@@ -56,7 +57,7 @@ async def test_a_killed_service_loses_and_doubles_nothing(town, service: str) ->
     verify(town)
 
 
-async def place_calls(town, clients: list[SampleClient], each: int) -> None:
+async def place_calls(town: Town, clients: list[SampleClient], each: int) -> None:
     for client in clients:
         call = {
             "domain_name": client.tenant,
@@ -68,7 +69,7 @@ async def place_calls(town, clients: list[SampleClient], each: int) -> None:
         await town.door.pbx("calls", [call] * each)
 
 
-async def keep_paying(town, client: SampleClient, key: str) -> None:
+async def keep_paying(town: Town, client: SampleClient, key: str) -> None:
     """Pay once, with one key, as often as it takes while the front door may be away."""
 
     async def taken() -> bool:
@@ -82,23 +83,28 @@ async def keep_paying(town, client: SampleClient, key: str) -> None:
         await until(taken, timeout_s=60)
 
 
-async def town_accepted(town, clients: list[SampleClient], count: int) -> bool:
+async def town_accepted(town: Town, clients: list[SampleClient], count: int) -> bool:
     tenants = [client.tenant for client in clients]
-    return await town.one(
-        "select count(*) >= $2 from cdr_ingest.record where tenant = any($1)", tenants, count
+    return bool(
+        await town.one(
+            "select count(*) >= $2 from cdr_ingest.record where tenant = any($1)", tenants, count
+        )
     )
 
 
-async def all_settled(town, clients: list[SampleClient]) -> bool:
+async def all_settled(town: Town, clients: list[SampleClient]) -> bool:
     accounts = [client.account_id for client in clients]
-    return await town.one(
-        "select count(*) = $2 from rating.ledger where account_id = any($1) and kind = 'charge'",
-        accounts,
-        CALLS_EACH * len(clients),
+    return bool(
+        await town.one(
+            "select count(*) = $2 from rating.ledger"
+            " where account_id = any($1) and kind = 'charge'",
+            accounts,
+            CALLS_EACH * len(clients),
+        )
     )
 
 
-async def all_told(town, clients: list[SampleClient], service: str) -> bool:
+async def all_told(town: Town, clients: list[SampleClient], service: str) -> bool:
     """Each crossing was told once; a mail that the killed notifier had in hand may be in doubt."""
     low, zero = ["Low Balance Alert"], ["VoIP Zero Balance"]
     allowed = [([],), ([],), (low,), (low,), (zero, low + zero)]  # a low alert may be overtaken
@@ -118,11 +124,11 @@ async def all_told(town, clients: list[SampleClient], service: str) -> bool:
     )
 
 
-async def switched_off(town, client: SampleClient) -> bool:
+async def switched_off(town: Town, client: SampleClient) -> bool:
     return await town.trunk(client) == (False, False)
 
 
-def verify(town) -> None:
+def verify(town: Town) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "ringfence.cli", "verify", "--dsn", town.stack.dsn],
         capture_output=True,

@@ -66,7 +66,7 @@ def assert_all_were_looked_over(servers_file: Path, findings: list[dict[str, str
 
 
 @asynccontextmanager
-async def running(folder: Path) -> AsyncIterator[dict[str, object]]:
+async def running(folder: Path) -> AsyncIterator[dict[str, Any]]:
     """The command in a folder of its own; gives what it says of itself once it is up."""
     with (folder / "run.log").open("wb") as log:
         process = await started(folder, "run", stdout=log, stderr=log)
@@ -100,11 +100,12 @@ async def ringfence(folder: Path, *words: str) -> tuple[int | None, str]:
     return process.returncode, output.decode()
 
 
-async def ask(stack: dict[str, object], query: str) -> list[asyncpg.Record]:
+async def ask(stack: dict[str, Any], query: str) -> list[asyncpg.Record]:
     # The login of commands has no right but to act as a service.
     role = {"role": "ringfence_rating"}
     connection = await asyncpg.connect(stack["dsn"], server_settings=role)
     try:
-        return await connection.fetch(query)
+        rows: list[asyncpg.Record] = await connection.fetch(query)
+        return rows
     finally:
         await connection.close()

@@ -2,9 +2,11 @@
 
 import io
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from rich.console import Console
+from town import Town
 
 from ringfence.ids import call_id
 from ringfence.testing.wait import until
@@ -12,6 +14,8 @@ from ringfence_local.demo import CLIENT, tell_story
 from ringfence_local.sample import SampleClient
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+Classes = dict[UUID, tuple[str, str, int]]
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "fusionpbx-5.5"
 MCON = SampleClient(
@@ -41,13 +45,13 @@ CLASSES = {
 B_LEG = "86734721-4cdd-4055-930d-6eaf14f4733f"
 
 
-async def test_one_clients_story_happens(town) -> None:
+async def test_one_clients_story_happens(town: Town) -> None:
     await tell_story(town.stack, Console(file=io.StringIO()))
     told = ["Low Balance Alert", "VoIP Zero Balance", "VoIP Restored"]
     await until(lambda: town.mails(CLIENT) == told)
 
 
-async def test_every_row_of_a_real_export_lands_in_its_class(town) -> None:
+async def test_every_row_of_a_real_export_lands_in_its_class(town: Town) -> None:
     await town.move_in(MCON)
     await town.move_in(RUCKEN)
     await until(
@@ -66,7 +70,7 @@ async def test_every_row_of_a_real_export_lands_in_its_class(town) -> None:
     assert await town.one(b_leg, call_id("pbx1", B_LEG)) == "b-leg"
 
 
-async def found_classes(town, wanted: int):
+async def found_classes(town: Town, wanted: int) -> Classes | None:
     rows = await town.sql(
         "select call_id, outcome, reason, number, (explanation ->> 'billed_s')::int as billed_s"
         " from report.call where account_id in ('5001', '5002')"

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from functools import partial
 
 import httpx
 import pytest
@@ -15,11 +16,11 @@ from mixed_stack import CanNotInstall, MixedStack, unpack
 from previous_release import NotHere, previous, same_major
 from town import Town
 
+from ringfence.secret_files import SERVICES
 from ringfence.testing.wait import until
 from ringfence.topics import dead_letter_topics
 from ringfence_local.errors import PartFailed
 from ringfence_local.sample import FrontDoor, SampleClient, add_client, load_sample
-from ringfence_local.stack import SERVICES
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
@@ -235,7 +236,7 @@ async def all_is_right(town: MixedTown, spent: Iterable[SampleClient]) -> None:
     await until(lambda: settled(town), timeout_s=60, what="all is settled")
     assert await town.books() == town.expected_books()
     for client in spent:
-        await until(lambda c=client: told(town, c), timeout_s=60, what="each is told")
+        await until(partial(told, town, client), timeout_s=60, what="each is told")
         assert await town.trunk(client) == (True, True)
     clients = [c for c in (*FORTH.values(), *BACK.values()) if town.paid[c]]
     assert await town.switched() == {c.gateway_id: [False, True] for c in clients}

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from examples import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -59,7 +60,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(4), deadline=None)
 @given(st.lists(STEPS, min_size=1, max_size=14))
 @example([("owe", "5"), ("topup", "3"), ("topup", "9"), ("owe", "0")])
 @example([("topup", "0"), ("topup", "0.01")])
@@ -93,7 +94,7 @@ def reference_events(balances: list[int], threshold: int) -> Iterator[str]:
         before = balance
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(3), deadline=None)
 @given(st.lists(st.integers(-2, 8), min_size=1, max_size=12), st.integers(0, 5))
 def test_any_series_of_balances_comes_out_as_the_reference_says(
     balances: list[int], threshold: int

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -150,7 +151,7 @@ def polled(
     return read, cursors
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(4), deadline=None)
 @given(CALLS, TURNS)
 def test_no_schedule_of_outages_loses_a_call(calls: list[Ended], turns: list[Turn]) -> None:
     """Whatever was cut off, and whenever: all that began within our time is read in the end."""
@@ -159,7 +160,7 @@ def test_no_schedule_of_outages_loses_a_call(calls: list[Ended], turns: list[Tur
     assert {call for call in calls if call.start >= begun} <= read
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(CALLS, TURNS)
 def test_a_cursor_never_goes_backwards(calls: list[Ended], turns: list[Turn]) -> None:
     for before, after in polled(calls, turns)[1]:
@@ -170,7 +171,7 @@ def test_a_cursor_never_goes_backwards(calls: list[Ended], turns: list[Turn]) ->
             assert after.read_from == before.read_from
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(2), deadline=None)
 @given(st.integers(0, REACH.look_back_s), st.integers(0, REACH.lag_s), st.integers(0, 599))
 def test_a_call_longer_than_any_before_is_read_within_one_sweep(
     length_s: int, lag_s: int, phase_s: int

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import pytest
+from examples import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import AfterValidator, Field, model_validator
@@ -112,7 +113,7 @@ def test_of_each_field_at_its_bounds_it_says_what_the_model_says(
 
 @pytest.mark.parametrize(("model", "valid"), [(CallCompleted, CALL), (BalanceChanged, CHANGE)])
 @given(data=st.data())
-@settings(max_examples=600)
+@settings(max_examples=examples(6))
 def test_of_any_record_it_says_what_the_model_says(
     model: type[EventData], valid: dict[str, Any], data: st.DataObject
 ) -> None:
@@ -126,7 +127,7 @@ def test_of_any_record_it_says_what_the_model_says(
 
 @given(at=st.integers(0, 400), byte=st.integers(0, 255), cut=st.booleans())
 @example(at=0, byte=0, cut=False)
-@settings(max_examples=600)
+@settings(max_examples=examples(6))
 def test_of_damaged_bytes_too(at: int, byte: int, cut: bool) -> None:
     """A byte changed anywhere, or the rest missing."""
     value = bytearray(
