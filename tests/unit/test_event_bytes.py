@@ -7,6 +7,7 @@ model, and the ids that they derive, from fixed facts.
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ from uuid import UUID
 import pytest
 from golden_files import compare, no_others
 
+from balance_watch.watch import Crossing
 from cdr_ingest import source_events
 from cdr_ingest.intake import completed
 from rating import announce, rerate_events
@@ -32,6 +34,7 @@ from ringfence.kafka.records import Outgoing
 from ringfence.testing.records import NOON, account, call
 from ringfence.topics import (
     ALL_TOPICS,
+    BALANCE_ZERO,
     CALL_COMPLETED,
     CALL_UNRATED,
     SOURCE_FAILED,
@@ -39,6 +42,9 @@ from ringfence.topics import (
     SOURCE_RECOVERED,
     Topic,
 )
+from suspender import announce as suspender_events
+from suspender.account import Account
+from suspender.service_state import ServiceState
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "events"
 INBOUND = {"inbound_enabled": True, "custom_inbound_rate": "0.01", "not_billed": ["[local]"]}
@@ -181,6 +187,46 @@ def test_rating_publishes_as_reviewed() -> None:
     )
 
 
+def test_balance_watch_publishes_as_reviewed() -> None:
+    example = next(iter(examples_of(BALANCE_ZERO)))
+    crossing = Crossing(
+        UUID(int=7), "acme-1003", BALANCE_ZERO.name, example.event().to_json(), NOON, CORRELATION_ID
+    )
+    compare_events("balance-watch", [("crossing", crossing.outgoing())])
+
+
+def test_the_suspender_publishes_as_reviewed() -> None:
+    client = Account(
+        "1001", profile=account(outstanding_micro=7_500_000), balance_micro=-1_600_000, hold=2
+    )
+    off = ServiceState(
+        "1001", "svc-1001", "pbx1", "fusionpbx", "suspended", wanted_seq=3, mode="auto",
+        cause_id=UUID(int=8), correlation_id=CORRELATION_ID, holds=("funds",),
+        ended_calls=("call-1",),
+    )  # fmt: skip
+    on = replace(off, wanted="active", wanted_seq=4, holds=())
+    changed = replace(off, reason_seq=1)
+    evidence = "gateway: enabled false, not running"
+    compare_events(
+        "suspender",
+        [
+            ("suspended", suspender_events.confirmed(client, off, evidence, NOON, mail=True)),
+            ("restored", suspender_events.confirmed(client, on, "running", NOON, mail=False)),
+            (
+                "suspended for another reason",
+                suspender_events.confirmed(client, changed, evidence, NOON, mail=False),
+            ),
+            ("not suspended", suspender_events.failed(off, "no answer", 5, NOON)),
+        ],
+    )
+
+
 def test_each_golden_file_is_compared() -> None:
-    names = {*(topic.name for topic in ALL_TOPICS), "cdr-ingest", "rating"}
+    names = {
+        *(topic.name for topic in ALL_TOPICS),
+        "balance-watch",
+        "cdr-ingest",
+        "rating",
+        "suspender",
+    }
     no_others(GOLDEN, {f"{name}.txt" for name in names})
