@@ -18,7 +18,7 @@ INSTALLED := .venv/.installed
 TYPED_TESTS := unit contract e2e bench
 mypy_tests = echo mypy tests/$(1) && MYPYPATH=tests/$(1):tests/integration:tests $(BIN)/mypy tests/$(1)
 
-.PHONY: help install compiled lint format test test-deploy run demo bench images dashboards clean lock version
+.PHONY: help install compiled lint format test test-fast coverage test-deploy run demo bench images dashboards clean lock version
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,16 @@ format: install ## Put the code into its form
 
 test: compiled ## Everything that can be proven on one machine, against real servers
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+test-fast: install ## Unit and contract tests that need no server, with fewer examples
+	$(BIN)/python -m pytest -n 2 -q --no-servers --hypothesis-profile=fast tests/unit tests/contract $(ARGS)
+
+coverage: install ## Lines and branches that unit and contract tests run, by package (make coverage ARGS=tests/e2e: and these)
+	@rm -rf .coverage && mkdir .coverage
+	$(BIN)/python -m coverage run -m pytest -n 2 -q tests/unit tests/contract $(ARGS)
+	@$(BIN)/python -m coverage combine -q
+	@$(BIN)/python -m coverage json -q -o .coverage/report.json
+	@$(BIN)/python tests/coverage_table.py .coverage/report.json
 
 test-deploy: install ## Images, compose and Kubernetes, run for real where podman or docker is here
 	$(BIN)/python -m pytest -v -s tests/deploy $(ARGS)

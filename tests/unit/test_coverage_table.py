@@ -1,0 +1,27 @@
+"""Coverage is added up by package."""
+
+from coverage_table import counts_by_package, table
+
+
+def summary(statements: int, run: int, branches: int = 0, taken: int = 0) -> dict[str, object]:
+    return {
+        "summary": {
+            "num_statements": statements,
+            "covered_lines": run,
+            "num_branches": branches,
+            "covered_branches": taken,
+        }
+    }
+
+
+def test_files_of_a_package_are_added_up_and_the_total_comes_last() -> None:
+    files = {
+        "services/rating/src/rating/price.py": summary(10, 5, 4, 1),
+        "services/rating/src/rating/tariff.py": summary(30, 25, 4, 4),
+        "shared/src/ringfence/kafka/brokers.py": summary(8, 8),
+        "shared/src/ringfence/kafka/deep/inside.py": summary(2, 0),
+    }
+    _, rating, kafka, total = table(counts_by_package({"files": files})).splitlines()
+    assert rating.split() == ["rating", "40", "75.0", "%", "8", "62.5", "%"]
+    assert kafka.split() == ["ringfence.kafka", "10", "80.0", "%", "0", "-"]
+    assert total.split() == ["total", "50", "76.0", "%", "8", "62.5", "%"]
