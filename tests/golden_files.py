@@ -23,9 +23,9 @@ def compare(path: Path, text: str) -> None:
     """
     if writes():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(text.encode())
         return
-    agreed = path.read_text(encoding="utf-8") if path.is_file() else ""
+    agreed = path.read_bytes().decode() if path.is_file() else ""
     if agreed != text:
         name = path.relative_to(TESTS.parent) if path.is_relative_to(TESTS.parent) else path
         difference = "\n".join(
