@@ -76,6 +76,10 @@ class Day:
         )
         return json.loads(text.partition("\n")[2])
 
+    async def refreshed(self) -> None:
+        """Have the PBX read: when it is read by itself, in the course of the day, varies."""
+        await self.json("server", "inventory", "pbx1", "--refresh")
+
     def file(self, name: str, text: str) -> str:
         """A file of the day; its path."""
         path = self.folder / name
@@ -179,6 +183,7 @@ async def spend(day: Day) -> None:
 
 async def look(day: Day) -> None:
     """Every question, while Ada is off."""
+    await day.refreshed()
     await day.all(
         "client list", "client list --state off", "client show 1001", "client history 1001",
         "client show nobody", "client list --state asleep", "product list", "product list 1001",
@@ -245,7 +250,7 @@ async def order(day: Day) -> None:
     )
     await day.all("brake", "alarms")
     await day.run("brake", "release", "--reason", "the rates are right")
-    await day.all("server list", "server inventory pbx1 --refresh")
+    await day.all("server inventory pbx1 --refresh", "server list")
     await day.all("server inventory none", "server compare pbx1", "server propose pbx1")
     await day.run("server", "pause", "pbx1", "--reason", "upgrade")
     await day.all("server list", "server resume pbx1", "server resume none", "servers")
