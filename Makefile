@@ -15,7 +15,7 @@ SOURCES := $(addsuffix /src,$(MEMBERS)) deploy/dashboards/src
 INSTALLED := .venv/.installed
 
 # A folder of tests at a time, as pytest imports them: several have a `conftest` or a `town` of their own.
-TYPED_TESTS := unit contract e2e bench
+TYPED_TESTS := unit contract integration e2e bench
 mypy_tests = echo mypy tests/$(1) && MYPYPATH=tests/$(1):tests/integration:tests $(BIN)/mypy tests/$(1)
 
 .PHONY: help install compiled lint format test test-fast coverage test-deploy run demo bench images dashboards clean lock version

@@ -189,4 +189,5 @@ class Desk:
             request["request_id"], request["command"], request["requested_by"], request["reason"],
             state, words,
         )  # fmt: skip
-        return request
+        found: dict[str, Any] = request
+        return found

@@ -3,17 +3,26 @@
 import asyncio
 import json
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
 
-from click.testing import CliRunner
+import pytest
+from click.testing import CliRunner, Result
 from ingest_harness import servers_toml
 
 from cdr_ingest.doctor_command import doctor
 
 
-def doctor_command(monkeypatch, tmp_path):
+class Run(Protocol):
+    """`ringfence doctor` with options, on a servers file of these entries."""
+
+    async def __call__(self, *options: str, **servers: dict[str, Any]) -> Result: ...
+
+
+def doctor_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """The command, on a servers file of these entries: its exit status and what it prints."""
 
-    async def command(*options, **servers):
+    async def command(*options: str, **servers: dict[str, Any]) -> Result:
         path = servers_toml(tmp_path, **servers)
         monkeypatch.setenv("RINGFENCE_SERVERS_FILE", str(path))
         return await asyncio.to_thread(CliRunner().invoke, doctor, list(options))
@@ -25,25 +34,25 @@ def doctor_command(monkeypatch, tmp_path):
 class Examined:
     """What was found of one server, and everything that was printed."""
 
-    findings: list
+    findings: list[dict[str, Any]]
     output: str
 
-    def __getitem__(self, check):
+    def __getitem__(self, check: str) -> dict[str, Any]:
         """The one finding of a check; `subject check` where several subjects have it."""
         named = [f for f in self.findings if check in (f["check"], f"{f['subject']} {f['check']}")]
         assert len(named) == 1, f"{check}: {named}"
         return named[0]
 
-    def __contains__(self, check):
+    def __contains__(self, check: str) -> bool:
         return any(check in (f["check"], f"{f['subject']} {f['check']}") for f in self.findings)
 
     @property
-    def failed(self):
+    def failed(self) -> set[str]:
         """The checks that failed."""
         return {f["check"] for f in self.findings if f["state"] == "fail"}
 
 
-async def examined(run, server_id, entry):
+async def examined(run: Run, server_id: str, entry: dict[str, Any]) -> Examined:
     """One server's findings. Whatever is not well says what to do, and decides the exit status."""
     result = await run("--json", "--server", server_id, **{server_id: entry})
     found = Examined(json.loads(result.stdout), result.output)

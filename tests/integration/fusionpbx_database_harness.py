@@ -1,14 +1,19 @@
 """A PostgreSQL with FusionPBX's tables of calls and extensions, and a role that may read them."""
 
 import uuid
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import pytest
 
 from cdr_ingest.sources.fusionpbx_rows import split_line
 from ringfence.pbx.servers import FusionPbxServer
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 TABLES = """
 create table v_extensions (extension_uuid uuid primary key, domain_uuid uuid, extension text,
@@ -30,21 +35,21 @@ create table v_xml_cdr (
 class CallsDatabase:
     """The PBX's database: `owner` writes as FusionPBX does, `role` is what we are given."""
 
-    def __init__(self, owner, dsn, role):
+    def __init__(self, owner: Connection, dsn: str, role: str) -> None:
         self.owner = owner
         self.dsn = dsn
         self.role = role
 
-    async def put_export(self, csv, inserted_at):
+    async def put_export(self, csv: bytes, inserted_at: datetime) -> None:
         """The rows of an export, each as FusionPBX stores it."""
         header, *lines = csv.splitlines()
         names = split_line(header)
         for line in lines:
             await self.put(dict(zip(names, split_line(line), strict=True)), inserted_at)
 
-    async def put(self, row, inserted_at=None):
+    async def put(self, given: dict[str, Any], inserted_at: datetime | None = None) -> None:
         """One row, given by the columns of the export."""
-        row = {name: value or None for name, value in row.items()}
+        row: dict[str, Any] = {name: value or None for name, value in given.items()}
         answered = row["answer_stamp"] and datetime.fromisoformat(row["answer_stamp"])
         await self.owner.execute(
             "insert into v_xml_cdr (xml_cdr_uuid, domain_uuid, extension_uuid, sip_call_id,"
@@ -70,7 +75,7 @@ class CallsDatabase:
             inserted_at,
         )  # fmt: skip
 
-    async def _extension(self, domain, number):
+    async def _extension(self, domain: str, number: str | None) -> uuid.UUID | None:
         if not number:
             return None
         found = uuid.uuid5(uuid.UUID(domain), number)
@@ -83,7 +88,9 @@ class CallsDatabase:
         )
         return found
 
-    def server(self, monkeypatch, dsn=None, **settings):
+    def server(
+        self, monkeypatch: pytest.MonkeyPatch, dsn: str | None = None, **settings: Any
+    ) -> FusionPbxServer:
         """The servers file's entry."""
         monkeypatch.setenv("TEST_FUSIONPBX_DSN", dsn or self.dsn)
         monkeypatch.setenv("TEST_FUSIONPBX_KEY", "k" * 40)
@@ -102,7 +109,7 @@ class CallsDatabase:
 
 
 @asynccontextmanager
-async def calls_database(postgres_server):
+async def calls_database(postgres_server: str) -> AsyncIterator[CallsDatabase]:
     """A fresh database with such tables; gone afterwards, with its role."""
     name, role = f"fusionpbx_{uuid.uuid4().hex[:10]}", f"billing_{uuid.uuid4().hex[:10]}"
     admin = await asyncpg.connect(postgres_server)

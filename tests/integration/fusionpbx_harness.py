@@ -4,17 +4,23 @@ import asyncio
 import json
 import sys
 from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
+from narrow import expect, present
 
 from ringfence.events.account import Service
 from ringfence.pbx.fusionpbx import FusionPbxSession
 from ringfence.pbx.servers import FusionPbxServer
-from ringfence_simulators.fusionpbx.app import serve
+from ringfence_simulators.fusionpbx.app import Simulator, serve
+from ringfence_simulators.fusionpbx.logins import Line
 from ringfence_simulators.fusionpbx.model import Pbx
 from ringfence_simulators.fusionpbx.seed import apply_seed
-from suspender.drivers.driver import Change, Target
-from suspender.elements import elements_of
+from suspender.drivers.driver import Change, Done, Failure, PbxDriver, Reading, Target
+from suspender.elements import Element, elements_of
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "fusionpbx-5.5"
 MCON, RUCKEN = "mcon.wat5.ictvoip.ca", "rucken.wat7.ictvoip.ca"
@@ -24,7 +30,7 @@ NOON = 1795256400.0
 """2026-11-21 10:20:00 UTC; the simulated clock stands unless a test moves it."""
 
 
-SEED = {
+SEED: dict[str, Any] = {
     "domains": [{"name": MCON}, {"name": RUCKEN}],
     "users": [
         {"name": "super", "domain": MCON, "group": "superadmin", "api_key": SUPER_KEY},
@@ -45,15 +51,21 @@ SEED = {
 class Clock:
     """Unix seconds, moved by hand."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.at = NOON
 
-    def __call__(self):
+    def __call__(self) -> float:
         return self.at
 
 
 @asynccontextmanager
-async def simulated(monkeypatch, *, line="5.5", rows_per_page=50, clock=None):
+async def simulated(
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    line: Line = "5.5",
+    rows_per_page: int = 50,
+    clock: Callable[[], float] | None = None,
+) -> AsyncIterator[Simulator]:
     """The simulator on a free port; both keys are in the environment."""
     monkeypatch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
     monkeypatch.setenv("TEST_FUSIONPBX_ADMIN", ADMIN_KEY)
@@ -64,7 +76,7 @@ async def simulated(monkeypatch, *, line="5.5", rows_per_page=50, clock=None):
 
 
 @asynccontextmanager
-async def simulator_process(folder, *options):
+async def simulator_process(folder: Path, *options: str) -> AsyncIterator[str]:
     """The simulator as its own process, with the same seed; gives its URL."""
     seed = folder / "seed.json"
     seed.write_text(json.dumps(SEED))
@@ -73,17 +85,21 @@ async def simulator_process(folder, *options):
         *command, "--seed", str(seed), *options, stdout=asyncio.subprocess.PIPE
     )
     try:
-        said = (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
+        said = (await asyncio.wait_for(present(process.stdout).readline(), 30)).decode()
         yield said.split()[-1]
     finally:
         process.terminate()
         assert await asyncio.wait_for(process.wait(), 30) == 0
-        process._transport.close()
+        process._transport.close()  # type: ignore[attr-defined]
 
 
-def server_of(url, *, superadmin=True, env=None, **settings):
+def server_of(
+    url: str, *, superadmin: bool = True, env: str | None = None, **settings: Any
+) -> FusionPbxServer:
     """The servers file's entry: all tenants with a superadmin's key, or one tenant's admin."""
-    defaults = {"host": MCON, "all_tenants": True} if superadmin else {"tenants": (MCON,)}
+    defaults: dict[str, Any] = (
+        {"host": MCON, "all_tenants": True} if superadmin else {"tenants": (MCON,)}
+    )
     name = env or ("TEST_FUSIONPBX_SUPER" if superadmin else "TEST_FUSIONPBX_ADMIN")
     return FusionPbxServer.model_validate(
         {
@@ -97,13 +113,15 @@ def server_of(url, *, superadmin=True, env=None, **settings):
     )
 
 
-def session_at(url, *, superadmin=True, host=MCON, **settings):
+def session_at(
+    url: str, *, superadmin: bool = True, host: str = MCON, **settings: Any
+) -> FusionPbxSession:
     """A session of the superadmin, or of one tenant's admin."""
     server = server_of(url, superadmin=superadmin, **settings)
     return FusionPbxSession("pbx-1", server, host=host)
 
 
-def service_of(simulator, suspend_by="extensions", **changed):
+def service_of(simulator: Simulator, suspend_by: str = "extensions", **changed: Any) -> Service:
     """A product of the first tenant: extension 2112, trunk A."""
     gateway = next(g.uuid for g in simulator.pbx.gateways.values() if g.name == "Trunk A")
     return Service.model_validate(
@@ -121,12 +139,12 @@ def service_of(simulator, suspend_by="extensions", **changed):
     )
 
 
-def can_call(simulator, number="2112", domain=MCON):
+def can_call(simulator: Simulator, number: str = "2112", domain: str = MCON) -> bool:
     """Whether the extension could place an outbound call now."""
-    return simulator.pbx.can_call(simulator.pbx.find_extension(number, domain))[0]
+    return simulator.pbx.can_call(present(simulator.pbx.find_extension(number, domain)))[0]
 
 
-def outbound(**changed):
+def outbound(**changed: Any) -> dict[str, Any]:
     """A finished outbound call of 60 s by extension 2112."""
     return {
         "domain_name": MCON,
@@ -139,10 +157,13 @@ def outbound(**changed):
     }
 
 
-async def outcomes_of(driver, *services, off, values=None):
+async def outcomes_of(
+    driver: PbxDriver, *services: Service, off: bool, values: dict[str, str] | None = None
+) -> dict[Element, Done | Failure]:
     """Bring all elements of the services off or on; what came of each, by element."""
     targets = [Target(element, s) for s in services for element in elements_of(s)]
-    outcomes, changes = {}, []
+    outcomes: dict[Element, Done | Failure] = {}
+    changes: list[Change] = []
     for target, reading in zip(targets, await readings_of(driver, *services), strict=True):
         if isinstance(reading, Exception):
             outcomes[target.element] = reading
@@ -153,41 +174,46 @@ async def outcomes_of(driver, *services, off, values=None):
     return {target.element: outcomes[target.element] for target in targets}
 
 
-async def readings_of(driver, *services):
+async def readings_of(driver: PbxDriver, *services: Service) -> list[Reading | Failure]:
     """What the driver reads of the elements of the services, in their order."""
     targets = [Target(element, s) for s in services for element in elements_of(s)]
     readings = await driver.read(targets)
     return [readings[target.element] for target in targets]
 
 
-async def states_of(driver, *services):
+async def states_of(driver: PbxDriver, *services: Service) -> list[str]:
     """The states of the elements of the services, in their order."""
-    return [reading.state for reading in await readings_of(driver, *services)]
+    return [expect(Reading, reading).state for reading in await readings_of(driver, *services)]
 
 
-async def suspend(driver, service):
+async def suspend(driver: PbxDriver, service: Service) -> str:
     """Bring a service off; the evidence. Raises the first failure of an element."""
     return evidence_in(await outcomes_of(driver, service, off=True))
 
 
-async def restore(driver, service, **values):
+async def restore(
+    driver: PbxDriver, service: Service, *, values: dict[str, str] | None = None
+) -> str:
     """Bring a service on; the evidence. Raises the first failure of an element."""
-    return evidence_in(await outcomes_of(driver, service, off=False, **values))
+    return evidence_in(await outcomes_of(driver, service, off=False, values=values))
 
 
-def evidence_in(outcomes):
+def evidence_in(outcomes: Mapping[Element, Done | Failure]) -> str:
     """The texts of what was done, one a line. Raises the first failure."""
+    done = []
     for outcome in outcomes.values():
         if isinstance(outcome, Exception):
             raise outcome
-    return "\n".join(outcome.evidence for outcome in outcomes.values())
+        done.append(outcome.evidence)
+    return "\n".join(done)
 
 
-def requests_to(pbx, monkeypatch):
+def requests_to(pbx: Simulator, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each page is asked for from now on."""
-    seen, real = Counter(), pbx.faults.take
+    seen: Counter[str] = Counter()
+    real = pbx.faults.take
 
-    def noting(path):
+    def noting(path: str) -> Any:
         seen[path] += 1
         return real(path)
 

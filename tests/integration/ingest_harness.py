@@ -1,8 +1,11 @@
 """The cdr-ingest service in this process, and an ear on what it publishes."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import asyncpg
 from aiokafka import AIOKafkaConsumer
@@ -18,6 +21,7 @@ from ringfence.topics import (
     SOURCE_FAILED,
     SOURCE_GAP_FOUND,
     SOURCE_RECOVERED,
+    Topic,
 )
 
 HEARD = [
@@ -33,7 +37,7 @@ class Ear:
     consumer: AIOKafkaConsumer
     heard: list[Received] = field(default_factory=list)
 
-    async def listen(self):
+    async def listen(self) -> None:
         """Take all that the broker has by now."""
         ends = await self.consumer.end_offsets(list(self.consumer.assignment()))
         while True:
@@ -45,20 +49,20 @@ class Ear:
             if all([await self.consumer.position(p) >= end for p, end in ends.items()]):
                 return
 
-    async def events(self, topic, *server_ids):
+    async def events(self, topic: Topic, *server_ids: str) -> list[Any]:
         """What was told on a topic of these servers, read by its contract."""
         await self.listen()
         model = BY_NAME[topic.name].data
         found = [model.model_validate_json(r.value) for r in self.heard if r.topic == topic.name]
-        return [event for event in found if event.server_id in server_ids]
+        return [event for event in found if getattr(event, "server_id", None) in server_ids]
 
-    async def call_ids(self, *server_ids):
+    async def call_ids(self, *server_ids: str) -> list[str]:
         """The ids of the calls that were published, as often as they were."""
         return [c.source_call_id for c in await self.events(CALL_COMPLETED, *server_ids)]
 
 
 @asynccontextmanager
-async def ear(bootstrap):
+async def ear(bootstrap: str) -> AsyncIterator[Ear]:
     """Hear all that is published from now on."""
     consumer = AIOKafkaConsumer(*HEARD, bootstrap_servers=bootstrap, enable_auto_commit=False)
     await consumer.start()
@@ -77,18 +81,20 @@ class Ingest:
 
     health: Health
     stop: asyncio.Event
-    task: asyncio.Task
+    task: asyncio.Task[None]
 
 
 @asynccontextmanager
-async def ingest(bootstrap, dsn, servers_file, **settings):
+async def ingest(
+    bootstrap: str, dsn: str, servers_file: Path, **settings: Any
+) -> AsyncIterator[Ingest]:
     """Run the service, with settings that suit a test; whatever ends it early is raised."""
     quick = {"sweep_s": 600, "lag_s": 300, "backoff_max_s": 0.2, "push_port": 0}
+    given: dict[str, Any] = {
+        f"cdr_ingest_{name}": value for name, value in {**quick, **settings}.items()
+    }
     chosen = Settings(
-        kafka_bootstrap=bootstrap,
-        postgres_dsn=dsn,
-        servers_file=servers_file,
-        **{f"cdr_ingest_{name}": value for name, value in {**quick, **settings}.items()},
+        kafka_bootstrap=bootstrap, postgres_dsn=dsn, servers_file=servers_file, **given
     )
     health, stop = Health(), asyncio.Event()
     task = asyncio.create_task(run(chosen, health, stop))
@@ -99,7 +105,7 @@ async def ingest(bootstrap, dsn, servers_file, **settings):
         await asyncio.wait_for(task, 30)
 
 
-def servers_toml(tmp_path, **servers):
+def servers_toml(tmp_path: Path, **servers: dict[str, Any]) -> Path:
     """A servers file of these entries, each a dictionary of plain values."""
     lines = []
     for server_id, entry in servers.items():
@@ -110,7 +116,7 @@ def servers_toml(tmp_path, **servers):
     return path
 
 
-def _toml(value):
+def _toml(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, dict):
@@ -120,10 +126,11 @@ def _toml(value):
     return str(value) if isinstance(value, int | float) else f'"{value}"'
 
 
-async def rows(dsn, query, *arguments):
+async def rows(dsn: str, query: str, *arguments: object) -> list[asyncpg.Record]:
     """What the database holds."""
     connection = await asyncpg.connect(dsn)
     try:
-        return await connection.fetch(query, *arguments)
+        found: list[asyncpg.Record] = await connection.fetch(query, *arguments)
+        return found
     finally:
         await connection.close()

@@ -1,22 +1,29 @@
 """A simulated Les.net, and cdr-ingest's loop for a file of it, on a real database and broker."""
 
 from collections import Counter
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import asyncpg
 import orjson
+import pytest
 from aiokafka import AIOKafkaConsumer
 
 from cdr_ingest.intake import Intake
+from cdr_ingest.lesnet_balance import BalanceWatch
 from cdr_ingest.lesnet_loops import open_lesnet
+from cdr_ingest.lesnet_poller import LinkPoller
 from cdr_ingest.store import IngestStore
+from ringfence.clock import Clock
+from ringfence.events.account import Service
 from ringfence.kafka.publisher import open_publisher
 from ringfence.observe.health import Health
 from ringfence.pbx.servers import LesnetServer
 from ringfence.postgres.pool import open_pool
 from ringfence.testing.clock import FixedClock
 from ringfence.topics import CALL_COMPLETED, INGEST_DEAD_LETTERS
-from ringfence_simulators.lesnet.app import serve
+from ringfence_simulators.lesnet.app import Simulator, serve
 from ringfence_simulators.lesnet.model import Portal
 from suspender.drivers.driver import Target
 from suspender.elements import elements_of
@@ -26,7 +33,7 @@ PATH = "/cdr/11330_0000.txt"
 NOON = 1795262400
 """2026-11-21 12:00 UTC, 06:00 in Winnipeg."""
 
-ORDERS = {
+ORDERS: dict[str, Any] = {
     "suspend": {"path": "peer/disable", "payload": {"peer": "{peer}"}},
     "resume": {"path": "peer/enable", "payload": {"peer": "{peer}"}},
     "read_back": {
@@ -40,7 +47,7 @@ ORDERS = {
 
 
 @asynccontextmanager
-async def simulated(monkeypatch):
+async def simulated(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
     """The simulator on a free port, its peer known and its keys in the environment."""
     portal = Portal(now=lambda: NOON)
     portal.add({"peers": [{"peer": PEER, "dids": [DID]}]})
@@ -50,12 +57,14 @@ async def simulated(monkeypatch):
         yield simulator
 
 
-def call(minutes=0, *, seconds=61, callee="14165550100", caller=DID):
+def call(
+    minutes: float = 0, *, seconds: int = 61, callee: str = "14165550100", caller: str = DID
+) -> dict[str, Any]:
     """A call so many minutes after noon."""
     return {"start": NOON + 60 * minutes, "caller": caller, "callee": callee, "seconds": seconds}
 
 
-def server_of(simulator, **settings):
+def server_of(simulator: Simulator, **settings: Any) -> LesnetServer:
     """The servers file's entry: one link, and both keys."""
     link = {"url": f"{simulator.url}{PATH}", "peer": PEER, "dids": [DID]}
     return LesnetServer.model_validate(
@@ -71,15 +80,22 @@ def server_of(simulator, **settings):
     )
 
 
-def targets_of(*products):
+def targets_of(*products: Service) -> list[Target]:
     """What the products name, each with its product."""
     return [Target(element, product) for product in products for element in elements_of(product)]
 
 
 @asynccontextmanager
 async def polling(
-    simulator, database, kafka_bootstrap, server_id, *, clock=None, intake=Intake, **settings
-):
+    simulator: Simulator,
+    database: str,
+    kafka_bootstrap: str,
+    server_id: str,
+    *,
+    clock: Clock | None = None,
+    intake: type[Intake] = Intake,
+    **settings: Any,
+) -> AsyncIterator[list[LinkPoller | BalanceWatch]]:
     """The loops of the entry, not yet run."""
     async with (
         await open_pool(database, service="cdr-ingest", size=2) as pool,
@@ -96,14 +112,17 @@ async def polling(
         yield loops
 
 
-async def published(kafka_bootstrap, server_id, topic=CALL_COMPLETED.name):
+async def published(
+    kafka_bootstrap: str, server_id: str, topic: str = CALL_COMPLETED.name
+) -> list[Any]:
     """What the topic holds of the server, from its beginning to its end: values and headers."""
     reader = AIOKafkaConsumer(
         topic, bootstrap_servers=kafka_bootstrap, auto_offset_reset="earliest"
     )
     await reader.start()
     try:
-        ends, found = await reader.end_offsets(reader.assignment()), []
+        ends = await reader.end_offsets(reader.assignment())
+        found: list[Any] = []
         while any([await reader.position(p) < end for p, end in ends.items()]):
             for records in (await reader.getmany(timeout_ms=200)).values():
                 found += [r for r in records if r.key.startswith(f"{server_id}:".encode())]
@@ -112,20 +131,22 @@ async def published(kafka_bootstrap, server_id, topic=CALL_COMPLETED.name):
     return found
 
 
-async def calls_of(kafka_bootstrap, server_id):
+async def calls_of(
+    kafka_bootstrap: str, server_id: str
+) -> tuple[list[dict[str, Any]], Counter[bytes]]:
     """The server's completed calls; how often each was published stands in the second."""
     records = await published(kafka_bootstrap, server_id)
     ids = Counter(dict(r.headers)["ce_id"] for r in records)
     return [orjson.loads(r.value) for r in records], ids
 
 
-async def dead_letters(kafka_bootstrap, server_id):
+async def dead_letters(kafka_bootstrap: str, server_id: str) -> list[tuple[bytes, str]]:
     """The server's dead letters: bytes and reason."""
     records = await published(kafka_bootstrap, server_id, INGEST_DEAD_LETTERS)
     return [(r.value, dict(r.headers)["dlq_reason"].decode()) for r in records]
 
 
-async def rows_of(database, query):
+async def rows_of(database: str, query: str) -> list[dict[str, Any]]:
     """What the database says."""
     connection = await asyncpg.connect(database)
     try:

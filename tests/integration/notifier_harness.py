@@ -163,7 +163,12 @@ class Office:
         return [rejected.reason for rejected in outcome.reject]
 
     def sending(self, data_s: float = 10, **server: Any) -> SendingLoop:
-        reached = {"host": "127.0.0.1", "port": self.port, "command_s": 5, "data_s": data_s}
+        reached: dict[str, Any] = {
+            "host": "127.0.0.1",
+            "port": self.port,
+            "command_s": 5,
+            "data_s": data_s,
+        }
         office = SendersOffice(
             store=self.store,
             render=self.render,

@@ -4,6 +4,7 @@ import os
 import pwd
 import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -27,11 +28,11 @@ class TlsPostgres:
     `stranger.pem` is an authority that signed nothing here, `password` the file of the owner's.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.port = free_port()
         self._log = folder / "postgres.log"
-        self._process = None
+        self._process: subprocess.Popen[bytes] | None = None
         authority, stranger = trustme.CA(), trustme.CA()
         authority.cert_pem.write_to_path(str(folder / "ca.pem"))
         stranger.cert_pem.write_to_path(str(folder / "stranger.pem"))
@@ -90,7 +91,7 @@ class TlsPostgres:
             time.sleep(0.02)
         return True
 
-    def _begin(self, *command: str):
+    def _begin(self, *command: str) -> subprocess.Popen[bytes]:
         return child.start(command, log=self._log, end_by="SIGINT", user=self._user)
 
     def stop(self) -> None:
@@ -102,7 +103,14 @@ class TlsPostgres:
         """What the server said."""
         return self._log.read_text()
 
-    def dsn(self, login="postgres", *, host="127.0.0.1", mode="verify-full", ca="ca.pem") -> str:
+    def dsn(
+        self,
+        login: str = "postgres",
+        *,
+        host: str = "127.0.0.1",
+        mode: str = "verify-full",
+        ca: str = "ca.pem",
+    ) -> str:
         """A URL without a password."""
         place = f"{login}@{host}:{self.port}/postgres?sslmode={mode}"
         return f"postgresql://{place}&sslrootcert={quote(str(self.folder / ca))}"

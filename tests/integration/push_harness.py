@@ -1,15 +1,19 @@
 """A receiver on real broker and database, and what reads after it."""
 
 import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import IO, Any
 
 import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from multidict import CIMultiDictProxy
 
 from cdr_ingest.intake import Intake
 from cdr_ingest.receiver.collector import Collector
 from cdr_ingest.receiver.listener import Limits, Receiver
+from cdr_ingest.sources.source import BadRow, BLeg
 from cdr_ingest.store import IngestStore
 from ringfence.events.call import CallCompleted
 from ringfence.kafka.publisher import open_publisher
@@ -17,14 +21,17 @@ from ringfence.observe.health import Health
 from ringfence.pbx.servers import FusionPbxServer
 from ringfence.postgres.pool import open_pool
 from ringfence.topics import CALL_COMPLETED, INGEST_DEAD_LETTERS
-from ringfence_simulators.freeswitch.channel import new_channel
+from ringfence_simulators.freeswitch.channel import Channel, new_channel
+
+Records = Sequence[CallCompleted | BLeg | BadRow]
+Take = Callable[[Records], Awaitable[object]]
 
 USER, PASSWORD = "switch", 'pa"ss:wörd €'
 CRED = f"{USER}:{PASSWORD}"
 TENANT = "north.example"
 
 
-def outbound(**changed):
+def outbound(**changed: Any) -> Channel:
     """A channel whose outbound call of a minute has just ended."""
     return new_channel(
         {
@@ -40,7 +47,7 @@ def outbound(**changed):
     )
 
 
-def pushing(push=None):
+def pushing(push: dict[str, Any] | None = None) -> FusionPbxServer:
     """A server entry that may push; by name and password unless told otherwise."""
     return FusionPbxServer.model_validate(
         {
@@ -62,17 +69,17 @@ class Receiving:
     health: Health
     taken: list[int] = field(default_factory=list)
 
-    def at(self, form):
+    def at(self, form: str) -> str:
         """Where a format is posted."""
         return f"{self.url}/cdr/{self.server_id}/{form}"
 
-    async def published(self):
+    async def published(self) -> list[CallCompleted]:
         """The calls of this server on the topic, in the order of their partitions."""
         values = await read_all(self.bootstrap, CALL_COMPLETED.name)
         calls = [CallCompleted.model_validate_json(record.value) for record in values]
         return [call for call in calls if call.server_id == self.server_id]
 
-    async def parked(self):
+    async def parked(self) -> list[tuple[bytes, str]]:
         """What was parked of this server: bytes and reason."""
         records = await read_all(self.bootstrap, INGEST_DEAD_LETTERS)
         wanted = f"{self.server_id}:".encode()
@@ -84,10 +91,17 @@ class Receiving:
 
 
 @asynccontextmanager
-async def receiving(bootstrap, database, *, push=None, take=None, **limits):
+async def receiving(
+    bootstrap: str,
+    database: str,
+    *,
+    push: dict[str, Any] | None = None,
+    take: Callable[[Take, Records], Awaitable[object]] | None = None,
+    **limits: Any,
+) -> AsyncIterator[Receiving]:
     """Serve on a free port; `take` stands in the place of the intake's, and is given it."""
     server_id = f"pbx-{uuid.uuid4().hex[:8]}"
-    bounds = {"body_bytes": 100_000, "posts": 500, "answer_s": 5.0, **limits}
+    bounds: dict[str, Any] = {"body_bytes": 100_000, "posts": 500, "answer_s": 5.0, **limits}
     async with (
         await open_pool(database, service="cdr-ingest") as pool,
         open_publisher(bootstrap, source="cdr-ingest") as publisher,
@@ -96,7 +110,7 @@ async def receiving(bootstrap, database, *, push=None, take=None, **limits):
         health = Health()
         found = Receiving("", server_id, bootstrap, health)
 
-        async def count(records):
+        async def count(records: Records) -> None:
             found.taken.append(len(records))
             await (take(intake.take, records) if take else intake.take(records))
 
@@ -118,7 +132,7 @@ async def receiving(bootstrap, database, *, push=None, take=None, **limits):
             yield found
 
 
-async def read_all(bootstrap, topic):
+async def read_all(bootstrap: str, topic: str) -> list[Any]:
     """All records of a topic up to now."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
     await consumer.start()
@@ -128,7 +142,7 @@ async def read_all(bootstrap, topic):
         ends = await consumer.end_offsets(partitions)
         consumer.assign(partitions)
         await consumer.seek_to_beginning()
-        records = []
+        records: list[Any] = []
         while any([await consumer.position(p) < ends[p] for p in partitions]):
             for batch in (await consumer.getmany(timeout_ms=200)).values():
                 records += batch
@@ -138,7 +152,7 @@ async def read_all(bootstrap, topic):
 
 
 @asynccontextmanager
-async def http(cred=True):
+async def http(cred: bool = True) -> AsyncIterator[aiohttp.ClientSession]:
     """A client that sends the right credentials, or none."""
     auth = aiohttp.encode_basic_auth(USER, PASSWORD) if cred else None
     headers = {"Authorization": auth} if auth else {}
@@ -146,7 +160,13 @@ async def http(cred=True):
         yield session
 
 
-async def post(session, url, body, content_type="application/json", **params):
+async def post(
+    session: aiohttp.ClientSession,
+    url: str,
+    body: str | bytes | IO[bytes],
+    content_type: str = "application/json",
+    **params: str,
+) -> tuple[int, CIMultiDictProxy[str], Any]:
     """Status, headers and JSON of the answer."""
     headers = {"Content-Type": content_type}
     async with session.post(url, data=body, headers=headers, params=params) as response:

@@ -1,8 +1,8 @@
 """A rating worker on a real database, with direct sight of both; for tests of rating."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -15,6 +15,7 @@ from rating.store import RatingStore
 from rating.store_rerate import RerateStore
 from ringfence.errors import Retry
 from ringfence.events.account import AccountChanged
+from ringfence.events.call import CallCompleted
 from ringfence.events.payment import PaymentReceived
 from ringfence.events.tariff import TariffPublished, rows_digest
 from ringfence.ids import derive
@@ -49,7 +50,9 @@ class Bench:
             looks_first=looks_first,
         )
 
-    def rerating(self, on_account=lambda done, total: None) -> Rerating:
+    def rerating(
+        self, on_account: Callable[[int, int], None] = lambda done, total: None
+    ) -> Rerating:
         return Rerating(
             store=RerateStore(self.pool),
             rates=self.store,
@@ -68,7 +71,11 @@ class Bench:
         return (await self.sql(query, *arguments))[0][0]
 
     async def publish_tariff(
-        self, *rows, version: int = 1, effective_from=NOON - timedelta(days=1), currency="CAD"
+        self,
+        *rows: tuple[str, str, str, int, int, int],
+        version: int = 1,
+        effective_from: datetime = NOON - timedelta(days=1),
+        currency: str = "CAD",
     ) -> Outcome:
         await self.sql(
             "insert into accounts.tariff_version (version_id, tariff_id, name, currency,"
@@ -117,11 +124,11 @@ class Bench:
         """Have rating read payments from the topic, whether accounts holds them or not."""
         return await self.worker.handle([received(PAYMENT_RECEIVED, p) for p in payments])
 
-    async def rate(self, *calls, worker: Rating | None = None) -> Outcome:
+    async def rate(self, *calls: CallCompleted, worker: Rating | None = None) -> Outcome:
         batch = [received(CALL_COMPLETED, c, c.call_id) for c in calls]
         return await (worker or self.worker).handle(batch)
 
-    async def get_through(self, *calls, worker: Rating) -> Outcome:
+    async def get_through(self, *calls: CallCompleted, worker: Rating) -> Outcome:
         """As the shell does it: the same batch again while others are in the way."""
         for _ in range(20):
             with suppress(Retry, asyncpg.DeadlockDetectedError):
@@ -136,8 +143,10 @@ class Bench:
         return taken
 
     async def balance(self, account_id: str = "1001") -> int:
-        return await self.value(
-            "select balance_micro from rating.account where account_id = $1", account_id
+        return int(
+            await self.value(
+                "select balance_micro from rating.account where account_id = $1", account_id
+            )
         )
 
     async def entries(self, account_id: str = "1001") -> list[tuple[str, int]]:
@@ -152,9 +161,12 @@ class Bench:
         return [{"topic": row["topic"], **orjson.loads(row["value"])} for row in rows]
 
     async def free_used(self, account_id: str = "1001") -> int:
-        return await self.value(
-            "select coalesce(sum(used_s), 0)::int from rating.free_minutes where account_id = $1",
-            account_id,
+        return int(
+            await self.value(
+                "select coalesce(sum(used_s), 0)::int from rating.free_minutes"
+                " where account_id = $1",
+                account_id,
+            )
         )
 
     async def drift(self) -> list[asyncpg.Record]:
@@ -162,7 +174,9 @@ class Bench:
         return [row for view in views for row in await self.sql(f"select * from rating.{view}")]
 
 
-def payment(key: str, amount_micro: int, account_id: str = "1001", **fields) -> PaymentReceived:
+def payment(
+    key: str, amount_micro: int, account_id: str = "1001", **fields: Any
+) -> PaymentReceived:
     return PaymentReceived.model_validate(
         {
             "payment_id": derive("payment", account_id, key),

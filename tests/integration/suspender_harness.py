@@ -322,7 +322,7 @@ class Office:
     async def wanted(self, service_id: str = "svc-1001") -> str:
         return str((await self.row(service_id))["wanted"])
 
-    async def events(self) -> list[EventData]:
+    async def events(self) -> list[Any]:
         """What was published so far, alarms excepted, in order."""
         return [event for event in await self.outbox() if not isinstance(event, Alarm)]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -331,7 +332,7 @@ async def test_how_a_client_is_written_to_is_entered_shown_changed_and_published
     door: FrontDoor,
 ) -> None:
     """The language, the copies and the custom fields of mails: additive fields of `client`."""
-    given = {
+    given: dict[str, Any] = {
         "language": "fr-CA",
         "cc": ["boss@example.com"],
         "custom_fields": {"CC Auth on File": "yes"},

@@ -247,7 +247,7 @@ async def test_the_audit_says_who_did_what_when_and_what_it_changed(door: FrontD
         deed=Deed("suspender", "service.suspended.v1 of pbx-anna"),
     )  # fmt: skip
     await door.http.delete("/v1/clients/anna/products/pbx-anna")
-    entries = []
+    entries: list[dict[str, Any]] = []
     cursor = None
     while cursor is not None or not entries:
         page = await get(

@@ -38,7 +38,7 @@ async def entered(desk: Desk, product: str = "pbx-1", **changes: object) -> dict
     return await desk.door.put(f"clients/anna/products/{product}", {**FUSIONPBX, **changes})
 
 
-async def off(desk: Desk, **changes: object) -> None:
+async def off(desk: Desk, **changes: Any) -> None:
     """Anna's pbx-1 is off for want of credit, by its extensions 101 and 102."""
     await entered(desk, extensions="101 | 102", **changes)
     await desk.posted("anna", -3_600_000)

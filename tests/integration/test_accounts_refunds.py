@@ -171,7 +171,7 @@ async def test_a_lost_payment_is_entered_under_its_own_id_and_published_again(
     ],
 )
 async def test_a_claim_that_can_not_be_right_is_refused_in_words(
-    door: FrontDoor, change: dict[str, object], why: str
+    door: FrontDoor, change: dict[str, Any], why: str
 ) -> None:
     """And the next one of the same request is entered."""
     told = len(await door.told(PAYMENT))

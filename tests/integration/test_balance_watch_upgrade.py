@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from narrow import present
 
 from balance_watch.service import BalanceWatch
 from balance_watch.store import WatchStore
@@ -95,4 +96,4 @@ async def test_a_hold_that_was_taken_over_ends_as_any_other(old: str) -> None:
         outcome = await watch.handle([received(ACCOUNT_CHANGED, paid, derive("profile", 2))])
         assert [event.topic.name for event in outcome.publish] == ["balance.restored.v1"]
         row = await pool.fetchrow("select held, pairs from balance_watch.account")
-    assert tuple(row) == (False, 2)
+    assert tuple(present(row)) == (False, 2)

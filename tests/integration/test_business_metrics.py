@@ -6,6 +6,7 @@ import sys
 from asyncio.subprocess import PIPE, create_subprocess_exec
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -89,7 +90,7 @@ async def test_services_are_counted_by_what_keeps_them_off(database: str) -> Non
     async with await open_pool(database, service="suspender") as pool:
         rows = Rows(database, pool)
 
-        async def service(who: str, **columns: object) -> None:
+        async def service(who: str, **columns: Any) -> None:
             await rows.service(who, account(who).services[0], **columns)
 
         await service("a", holds=["funds"], would="suspended")

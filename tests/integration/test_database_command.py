@@ -11,8 +11,8 @@ from click.testing import CliRunner, Result
 
 from ringfence.postgres.command import database as command
 from ringfence.postgres.pool import role_of
-from ringfence.postgres.roles import SERVICES, create_logins, login_of
-from ringfence.secret_files import secrets_command
+from ringfence.postgres.roles import create_logins, login_of
+from ringfence.secret_files import SERVICES, secrets_command
 from ringfence_local.stack import MIGRATIONS
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(command, arguments)
 
 
-def connected(dsn: str, work: Callable[[Any], Awaitable[T]], **login: str) -> T:
+def connected(dsn: str, work: Callable[[Any], Awaitable[T]], **login: Any) -> T:
     """Do something on a connection of its own."""
 
     async def on_connection() -> T:
@@ -102,7 +102,10 @@ def test_many_who_make_logins_at_once_take_turns(dsn: str, tmp_path: Path) -> No
     """Two migration jobs of a cluster; a role that two of them change at once is an error."""
 
     async def at_once() -> list[list[str]]:
-        return await asyncio.gather(*(create_logins(dsn, tmp_path) for _ in range(8)))
+        found: list[list[str]] = await asyncio.gather(
+            *(create_logins(dsn, tmp_path) for _ in range(8))
+        )
+        return found
 
     made = asyncio.run(at_once())
     assert made == [[login_of(service) for service in SERVICES]] * 8

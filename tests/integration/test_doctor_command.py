@@ -2,29 +2,43 @@
 
 import json
 import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import asyncpg
+import click
 import httpx
 import pytest
-from doctor_harness import doctor_command
+from doctor_harness import Run, doctor_command
 from fusionpbx_database_harness import calls_database
 from fusionpbx_harness import ADMIN_KEY, MCON, RUCKEN, SUPER_KEY, outbound, simulated
 
 from cdr_ingest.doctor_command import doctor
 from ringfence.cli import main_group
+from ringfence_local.inbox import Inbox
 from ringfence_local.ports import free_port
+from ringfence_simulators.fusionpbx.app import Simulator
 from ringfence_simulators.fusionpbx.faults import Fault
 from ringfence_simulators.fusionpbx.things import Route
 
 
 @pytest.fixture(params=["5.5", "5.6"])
-async def pbx(request, monkeypatch):
+async def pbx(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Simulator]:
     async with simulated(monkeypatch, line=request.param, clock=time.time) as simulator:
         yield simulator
 
 
 @pytest.fixture
-def platform(monkeypatch, tmp_path, kafka_bootstrap, database, inbox):
+def platform(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    kafka_bootstrap: str,
+    database: str,
+    inbox: Inbox,
+) -> Inbox:
     """Kafka, PostgreSQL and a mail server, named as the services have them."""
     monkeypatch.setenv("RINGFENCE_KAFKA_BOOTSTRAP", kafka_bootstrap)
     monkeypatch.setenv("RINGFENCE_POSTGRES_DSN", database)
@@ -33,7 +47,7 @@ def platform(monkeypatch, tmp_path, kafka_bootstrap, database, inbox):
     return inbox
 
 
-def entry(url, **changed):
+def entry(url: str, **changed: Any) -> dict[str, Any]:
     return {
         "kind": "fusionpbx",
         "url": url,
@@ -46,11 +60,11 @@ def entry(url, **changed):
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path):
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     return doctor_command(monkeypatch, tmp_path)
 
 
-async def looked_over(run, simulator, **changed):
+async def looked_over(run: Run, simulator: Simulator, **changed: Any) -> dict[str, dict[str, Any]]:
     """One FusionPBX's findings, by check."""
     result = await run("--json", "--server", "pbx1", pbx1=entry(simulator.url, **changed))
     found = {finding["check"]: finding for finding in json.loads(result.stdout)}
@@ -59,15 +73,16 @@ async def looked_over(run, simulator, **changed):
     return found
 
 
-async def state_of(simulator):
+async def state_of(simulator: Simulator) -> dict[str, Any]:
     async with httpx.AsyncClient() as client:
         state = (await client.get(f"{simulator.url}/_sim/state")).json()
     for counted in ("logins", "requests", "busiest"):
         del state[counted]
-    return state
+    found: dict[str, Any] = state
+    return found
 
 
-async def test_all_is_well(pbx, run, platform):
+async def test_all_is_well(pbx: Simulator, run: Run, platform: Inbox) -> None:
     pbx.pbx.place(outbound(billsec=30))
     pbx.pbx.add_route(Route("Long distance", toll_allow="international"))
     result = await run(pbx1=entry(pbx.url))
@@ -90,7 +105,9 @@ async def test_all_is_well(pbx, run, platform):
     assert "log in by password once" in result.output
 
 
-async def test_nothing_is_changed_anywhere(pbx, run, platform, database):
+async def test_nothing_is_changed_anywhere(
+    pbx: Simulator, run: Run, platform: Inbox, database: str
+) -> None:
     """Neither on the PBX, nor in the database, and no mail is sent; one login is left in a log."""
     pbx.pbx.place(outbound())
     before, stored = await state_of(pbx), await everything(database)
@@ -101,7 +118,7 @@ async def test_nothing_is_changed_anywhere(pbx, run, platform, database):
     assert (pbx.logins.succeeded, pbx.logins.failed) == (1, 0)
 
 
-async def everything(dsn):
+async def everything(dsn: str) -> set[tuple[object, ...]]:
     """How many rows were ever written, changed or removed in each table."""
     connection = await asyncpg.connect(dsn)
     try:
@@ -114,7 +131,9 @@ async def everything(dsn):
         await connection.close()
 
 
-async def test_a_wrong_key_is_said_and_no_secret_is_shown(pbx, run, monkeypatch):
+async def test_a_wrong_key_is_said_and_no_secret_is_shown(
+    pbx: Simulator, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TEST_WRONG", "wrong-key-of-mine" * 3)
     found = await looked_over(run, pbx, api_key={"env": "TEST_WRONG"})
     assert found["credentials"]["state"] == "fail"
@@ -124,7 +143,9 @@ async def test_a_wrong_key_is_said_and_no_secret_is_shown(pbx, run, monkeypatch)
         assert key not in json.dumps(found)
 
 
-async def test_an_admin_who_is_no_superadmin_can_read_and_is_told_what_is_missing(pbx, run):
+async def test_an_admin_who_is_no_superadmin_can_read_and_is_told_what_is_missing(
+    pbx: Simulator, run: Run
+) -> None:
     pbx.pbx.place(outbound())
     found = await looked_over(
         run, pbx, all_tenants=False, tenants=[MCON], api_key={"env": "TEST_FUSIONPBX_ADMIN"}
@@ -136,20 +157,20 @@ async def test_an_admin_who_is_no_superadmin_can_read_and_is_told_what_is_missin
         assert found[check]["do"]
 
 
-async def test_a_key_that_may_not_export_all_tenants_is_told_so(pbx, run):
+async def test_a_key_that_may_not_export_all_tenants_is_told_so(pbx: Simulator, run: Run) -> None:
     pbx.pbx.place(outbound())
     found = await looked_over(run, pbx, api_key={"env": "TEST_FUSIONPBX_ADMIN"})
     assert "must be a superadmin" in found["newest call"]["said"]
     assert found["newest call"]["state"] == "fail"
 
 
-async def test_a_tenant_under_a_wrong_name_is_told_by_its_name(pbx, run):
+async def test_a_tenant_under_a_wrong_name_is_told_by_its_name(pbx: Simulator, run: Run) -> None:
     found = await looked_over(run, pbx, all_tenants=False, tenants=[RUCKEN])
     assert found["credentials"]["subject"] == f"pbx1 as {RUCKEN}"
     assert found["credentials"]["state"] == "fail"
 
 
-async def test_a_server_that_is_down(run, monkeypatch):
+async def test_a_server_that_is_down(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
     result = await run("--server", "pbx1", pbx1=entry(f"http://127.0.0.1:{free_port()}"))
     assert result.exit_code == 1
@@ -175,7 +196,9 @@ async def test_a_server_that_is_down(run, monkeypatch):
     ],
     ids=lambda value: getattr(value, "kind", None),
 )
-async def test_what_is_wrong_is_said_where_it_is(pbx, run, fault, check, said):
+async def test_what_is_wrong_is_said_where_it_is(
+    pbx: Simulator, run: Run, fault: Fault, check: str, said: str
+) -> None:
     fault.times = 10**6
     pbx.faults.planned = [fault]
     pbx.pbx.place(outbound())
@@ -186,13 +209,13 @@ async def test_what_is_wrong_is_said_where_it_is(pbx, run, fault, check, said):
     assert all(f["do"] for f in failed.values())
 
 
-async def test_a_pbx_without_calls_is_worth_a_warning(pbx, run):
+async def test_a_pbx_without_calls_is_worth_a_warning(pbx: Simulator, run: Run) -> None:
     found = await looked_over(run, pbx)
     assert found["newest call"]["state"] == "warn"
     assert "make a test call" in found["newest call"]["do"]
 
 
-async def test_a_missing_secret_is_named_by_its_place(run):
+async def test_a_missing_secret_is_named_by_its_place(run: Run) -> None:
     result = await run(
         "--server", "pbx1", pbx1=entry("http://127.0.0.1:1", api_key={"env": "NONE_"})
     )
@@ -201,13 +224,17 @@ async def test_a_missing_secret_is_named_by_its_place(run):
     assert "environment variable NONE_" in result.output
 
 
-async def test_an_unknown_server_is_refused_with_the_known_ones(run, monkeypatch):
+async def test_an_unknown_server_is_refused_with_the_known_ones(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
     result = await run("--server", "pbx9", pbx1=entry("http://127.0.0.1:1"))
     assert "expected one of pbx1" in str(result.exception)
 
 
-async def test_a_platform_that_is_down_is_told_part_by_part(run, monkeypatch):
+async def test_a_platform_that_is_down_is_told_part_by_part(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RINGFENCE_KAFKA_BOOTSTRAP", f"127.0.0.1:{free_port()}")
     dsn = f"postgresql://me:pa55word@127.0.0.1:{free_port()}/x"
     monkeypatch.setenv("RINGFENCE_POSTGRES_DSN", dsn)
@@ -219,7 +246,9 @@ async def test_a_platform_that_is_down_is_told_part_by_part(run, monkeypatch):
     assert "pa55word" not in result.output
 
 
-async def test_a_database_without_migrations_is_told(run, monkeypatch, postgres_server, platform):
+async def test_a_database_without_migrations_is_told(
+    run: Run, monkeypatch: pytest.MonkeyPatch, postgres_server: str, platform: Inbox
+) -> None:
     monkeypatch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
     monkeypatch.setenv("RINGFENCE_POSTGRES_DSN", postgres_server)
     result = await run(pbx1=entry(f"http://127.0.0.1:{free_port()}"))
@@ -227,8 +256,8 @@ async def test_a_database_without_migrations_is_told(run, monkeypatch, postgres_
 
 
 async def test_a_pbx_that_is_read_from_its_database_is_looked_over_there_too(
-    pbx, run, postgres_server, monkeypatch
-):
+    pbx: Simulator, run: Run, postgres_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with calls_database(postgres_server) as calls:
         monkeypatch.setenv("TEST_DSN", calls.dsn)
         found = await looked_over(run, pbx, way="database", dsn={"env": "TEST_DSN"})
@@ -241,5 +270,5 @@ async def test_a_pbx_that_is_read_from_its_database_is_looked_over_there_too(
         assert "may change call records" in found["rights"]["said"]
 
 
-def test_the_command_is_one_of_ringfences():
-    assert main_group.get_command(None, "doctor") is doctor
+def test_the_command_is_one_of_ringfences() -> None:
+    assert main_group.get_command(click.Context(main_group), "doctor") is doctor

@@ -4,35 +4,46 @@ import shutil
 import ssl
 import subprocess
 import time
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
 import httpx
 import lesnet_harness
 import pytest
 from aiohttp import web
-from doctor_harness import doctor_command, examined
+from doctor_harness import Examined, Run, doctor_command, examined
 from lesnet_harness import DID, ORDERS, PATH, PEER
 
 from ringfence.pbx.http import tls
 from ringfence_local.ports import free_port
 from ringfence_simulators.fusionpbx.faults import Fault
+from ringfence_simulators.lesnet.app import Simulator
 
 HEADER = "Date,Source,Destination,Duration\n"
 
 
 @pytest.fixture
-async def lesnet(monkeypatch):
+async def lesnet(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
     async with lesnet_harness.simulated(monkeypatch) as simulator:
         yield simulator
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path):
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     return doctor_command(monkeypatch, tmp_path)
 
 
-def entry(api_url, file_url, *, link=None, orders=True, **changed):
+def entry(
+    api_url: str,
+    file_url: str,
+    *,
+    link: dict[str, Any] | None = None,
+    orders: bool = True,
+    **changed: Any,
+) -> dict[str, Any]:
     return {
         "kind": "lesnet",
         "url": api_url,
@@ -45,11 +56,11 @@ def entry(api_url, file_url, *, link=None, orders=True, **changed):
     }
 
 
-async def found_of(run, simulator, **changed):
+async def found_of(run: Run, simulator: Simulator, **changed: Any) -> Examined:
     return await examined(run, "l1", entry(simulator.api_url, simulator.url, **changed))
 
 
-def write(simulator, *hours_ago):
+def write(simulator: Simulator, *hours_ago: float) -> None:
     """A file with a call of each of so many hours ago."""
     now = int(time.time())
     calls = [
@@ -60,12 +71,12 @@ def write(simulator, *hours_ago):
     simulator.portal.write_files()
 
 
-def about(found, check):
+def about(found: Examined, check: str) -> dict[str, Any]:
     """A check of the file's, which the API may have as well."""
     return found[f"l1 127.0.0.1{PATH} {check}"]
 
 
-async def test_all_is_well(lesnet, run):
+async def test_all_is_well(lesnet: Simulator, run: Run) -> None:
     write(lesnet, 30, 5)
     found = await found_of(run, lesnet, balance_below=50)
     assert {finding["state"] for finding in found.findings} == {"ok"}
@@ -81,7 +92,7 @@ async def test_all_is_well(lesnet, run):
     assert found["rights"]["said"] == f"peer {PEER} can be read: active"
 
 
-async def test_nothing_is_changed_and_only_asked(lesnet, run):
+async def test_nothing_is_changed_and_only_asked(lesnet: Simulator, run: Run) -> None:
     write(lesnet, 5)
     before = await state_of(lesnet)
     await found_of(run, lesnet)
@@ -91,14 +102,16 @@ async def test_nothing_is_changed_and_only_asked(lesnet, run):
     assert after == before
 
 
-async def state_of(simulator):
+async def state_of(simulator: Simulator) -> dict[str, Any]:
     """All but what counts our questions."""
     async with httpx.AsyncClient() as client:
         state = (await client.get(f"{simulator.url}/_sim/state")).json()
     return {k: v for k, v in state.items() if k not in ("requests", "busiest")}
 
 
-async def test_no_key_is_shown_and_a_wrong_one_is_told(lesnet, run, monkeypatch):
+async def test_no_key_is_shown_and_a_wrong_one_is_told(
+    lesnet: Simulator, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(lesnet, 5)
     monkeypatch.setenv("TEST_LESNET_API", "wrong-key-word")
     found = await found_of(run, lesnet)
@@ -109,7 +122,7 @@ async def test_no_key_is_shown_and_a_wrong_one_is_told(lesnet, run, monkeypatch)
     assert lesnet.portal.id_key not in found.output
 
 
-async def test_without_keys_what_that_means_is_said(lesnet, run):
+async def test_without_keys_what_that_means_is_said(lesnet: Simulator, run: Run) -> None:
     write(lesnet, 5)
     whole = entry(lesnet.api_url, lesnet.url, orders=False)
     del whole["api_key"], whole["id_key"]
@@ -118,7 +131,7 @@ async def test_without_keys_what_that_means_is_said(lesnet, run):
     assert found["newest call"]["state"] == "ok"
 
 
-async def test_without_orders_peers_are_switched_by_hand(lesnet, run):
+async def test_without_orders_peers_are_switched_by_hand(lesnet: Simulator, run: Run) -> None:
     write(lesnet, 5)
     found = await found_of(run, lesnet, orders=False)
     assert found["rights"]["state"] == "warn"
@@ -129,7 +142,9 @@ async def test_without_orders_peers_are_switched_by_hand(lesnet, run):
     ("balance", "state", "said"),
     [("49.99", "warn", "49.99, below 50"), ("0", "fail", "nothing is left"), ("50", "ok", "left")],
 )
-async def test_the_balance_is_told_and_judged(lesnet, run, balance, state, said):
+async def test_the_balance_is_told_and_judged(
+    lesnet: Simulator, run: Run, balance: str, state: str, said: str
+) -> None:
     write(lesnet, 5)
     lesnet.portal.balance = Decimal(balance)
     found = await found_of(run, lesnet, balance_below=50)
@@ -137,12 +152,14 @@ async def test_the_balance_is_told_and_judged(lesnet, run, balance, state, said)
     assert said in found["balance"]["said"]
 
 
-async def test_a_balance_that_nobody_is_told_of(lesnet, run):
+async def test_a_balance_that_nobody_is_told_of(lesnet: Simulator, run: Run) -> None:
     write(lesnet, 5)
     assert "no `balance_below`" in (await found_of(run, lesnet))["balance"]["said"]
 
 
-async def test_a_suspended_peer_reads_so_and_an_unknown_one_fails(lesnet, run):
+async def test_a_suspended_peer_reads_so_and_an_unknown_one_fails(
+    lesnet: Simulator, run: Run
+) -> None:
     write(lesnet, 5)
     lesnet.portal.peers[PEER].enabled = False
     assert (await found_of(run, lesnet))["rights"]["said"] == f"peer {PEER} can be read: suspended"
@@ -158,14 +175,16 @@ async def test_a_suspended_peer_reads_so_and_an_unknown_one_fails(lesnet, run):
         ({"active": ["on"]}, "'enabled' at /peer/state"),
     ],
 )
-async def test_a_read_back_that_does_not_fit_is_told(lesnet, run, changed, said):
+async def test_a_read_back_that_does_not_fit_is_told(
+    lesnet: Simulator, run: Run, changed: dict[str, Any], said: str
+) -> None:
     write(lesnet, 5)
     found = await found_of(run, lesnet, read_back={**ORDERS["read_back"], **changed})
     assert found.failed == {"rights"}
     assert said in found["rights"]["said"]
 
 
-async def test_a_read_back_that_wants_a_did_gets_the_link_s(lesnet, run):
+async def test_a_read_back_that_wants_a_did_gets_the_link_s(lesnet: Simulator, run: Run) -> None:
     write(lesnet, 5)
     read_back = {**ORDERS["read_back"], "payload": {"peer": "{peer}", "did": "{did}"}}
     found = await found_of(run, lesnet, read_back=read_back)
@@ -173,7 +192,7 @@ async def test_a_read_back_that_wants_a_did_gets_the_link_s(lesnet, run):
     assert lesnet.site.envelopes[-1]["did"] == DID
 
 
-async def test_rows_that_do_not_fit_are_counted(lesnet, run):
+async def test_rows_that_do_not_fit_are_counted(lesnet: Simulator, run: Run) -> None:
     good = "2026-11-20 10:00:00,12046664021,14165550100,61\n"
     lesnet.portal.put(PATH, (HEADER + good * 40 + "nonsense\n").encode())
     found = await found_of(run, lesnet)
@@ -188,7 +207,9 @@ async def test_rows_that_do_not_fit_are_counted(lesnet, run):
 @pytest.mark.parametrize(
     ("hours", "state", "said"), [(27, "warn", "27 h ago"), (-6, "warn", "ahead of now")]
 )
-async def test_a_newest_row_of_another_day_or_of_the_future(lesnet, run, hours, state, said):
+async def test_a_newest_row_of_another_day_or_of_the_future(
+    lesnet: Simulator, run: Run, hours: int, state: str, said: str
+) -> None:
     write(lesnet, hours)
     found = await found_of(run, lesnet)
     assert found["newest call"]["state"] == state
@@ -196,7 +217,9 @@ async def test_a_newest_row_of_another_day_or_of_the_future(lesnet, run, hours, 
 
 
 @pytest.mark.parametrize("body", [b"", HEADER.encode()])
-async def test_a_file_without_rows_is_worth_a_warning(lesnet, run, body):
+async def test_a_file_without_rows_is_worth_a_warning(
+    lesnet: Simulator, run: Run, body: bytes
+) -> None:
     lesnet.portal.put(PATH, body)
     found = await found_of(run, lesnet)
     assert found.failed == set()
@@ -211,7 +234,9 @@ async def test_a_file_without_rows_is_worth_a_warning(lesnet, run, body):
         (b"When,Who\n1,2\n", "header"),
     ],
 )
-async def test_what_is_no_whole_cdr_file(lesnet, run, body, said):
+async def test_what_is_no_whole_cdr_file(
+    lesnet: Simulator, run: Run, body: bytes, said: str
+) -> None:
     lesnet.portal.put(PATH, body)
     found = await found_of(run, lesnet)
     assert found.failed == {"file"}
@@ -219,7 +244,9 @@ async def test_what_is_no_whole_cdr_file(lesnet, run, body, said):
     assert found["balance"]["state"] == "ok"
 
 
-async def test_a_protected_file(lesnet, run, monkeypatch):
+async def test_a_protected_file(
+    lesnet: Simulator, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write(lesnet, 5)
     lesnet.portal.files[PATH].login = "reader:hush-hush"
     found = await found_of(run, lesnet)
@@ -232,7 +259,9 @@ async def test_a_protected_file(lesnet, run, monkeypatch):
     assert "hush-hush" not in found.output
 
 
-async def test_a_link_s_query_may_be_a_word_of_access_and_is_not_shown(lesnet, run):
+async def test_a_link_s_query_may_be_a_word_of_access_and_is_not_shown(
+    lesnet: Simulator, run: Run
+) -> None:
     link = {"url": f"http://127.0.0.1:{free_port()}{PATH}?token=hush-hush"}
     found = await found_of(run, lesnet, link=link)
     assert found.failed == {"reachable"}
@@ -270,7 +299,9 @@ API = "/v1/account/balance/"
     ],
     ids=lambda value: getattr(value, "kind", None),
 )
-async def test_what_is_wrong_is_said_where_it_is(lesnet, run, fault, check, said):
+async def test_what_is_wrong_is_said_where_it_is(
+    lesnet: Simulator, run: Run, fault: Fault, check: str, said: str
+) -> None:
     write(lesnet, 5)
     fault.times = 10**6
     lesnet.faults.planned = [fault]
@@ -280,26 +311,30 @@ async def test_what_is_wrong_is_said_where_it_is(lesnet, run, fault, check, said
     assert said in failed["said"]
 
 
-async def test_an_api_that_is_down_hinders_no_file(lesnet, run):
+async def test_an_api_that_is_down_hinders_no_file(lesnet: Simulator, run: Run) -> None:
     write(lesnet, 5)
     found = await found_of(run, lesnet, url=f"http://127.0.0.1:{free_port()}/v1")
     assert found["l1 API reachable"]["state"] == "fail"
     assert found["newest call"]["state"] == "ok"
 
 
-async def test_a_profile_that_can_not_be_read_is_told(lesnet, run, tmp_path):
+async def test_a_profile_that_can_not_be_read_is_told(
+    lesnet: Simulator, run: Run, tmp_path: Path
+) -> None:
     found = await found_of(run, lesnet, profile=str(tmp_path / "none.toml"))
     assert found.failed == {"settings"}
     assert found["balance"]["state"] == "ok"
 
 
-async def test_no_link_at_all(lesnet, run):
+async def test_no_link_at_all(lesnet: Simulator, run: Run) -> None:
     found = await found_of(run, lesnet, links=[])
     assert found.failed == {"files"}
     assert found["rights"]["state"] == "warn"
 
 
-async def test_missing_keys_are_named_by_their_places(lesnet, run, monkeypatch):
+async def test_missing_keys_are_named_by_their_places(
+    lesnet: Simulator, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("TEST_LESNET_ID")
     found = await found_of(run, lesnet)
     assert found.failed == {"secret"}
@@ -307,8 +342,8 @@ async def test_missing_keys_are_named_by_their_places(lesnet, run, monkeypatch):
 
 
 async def test_a_certificate_is_verified_and_its_days_are_counted(
-    lesnet, run, tmp_path, monkeypatch
-):
+    lesnet: Simulator, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of ten days left, a warning; of an authority that nobody knows, a failure."""
     certificate = self_signed(tmp_path, days=11)
     async with sealed(certificate, tmp_path) as url:
@@ -326,7 +361,7 @@ async def test_a_certificate_is_verified_and_its_days_are_counted(
         assert found["rows"]["said"] == "1 read, all fit"
 
 
-def self_signed(folder, *, days):
+def self_signed(folder: Path, *, days: int) -> Path:
     if (openssl := shutil.which("openssl")) is None:
         pytest.skip("no openssl")
     path = folder / "certificate.pem"
@@ -339,10 +374,10 @@ def self_signed(folder, *, days):
 
 
 @asynccontextmanager
-async def sealed(certificate, folder):
+async def sealed(certificate: Path, folder: Path) -> AsyncIterator[str]:
     """A web server with this certificate that has a file of one call."""
 
-    async def file(_):
+    async def file(_: web.Request) -> web.Response:
         return web.Response(text=HEADER + "2026-11-20 10:00:00,12046664021,14165550100,61\n")
 
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

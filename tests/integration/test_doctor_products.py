@@ -2,10 +2,13 @@
 
 import json
 import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
-from doctor_harness import doctor_command
+from doctor_harness import Run, doctor_command
 from fusionpbx_harness import MCON, RUCKEN, SUPER_KEY, outbound, simulated
 
 from ringfence.events.account import Service
@@ -23,13 +26,13 @@ ITEMS = [
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path, database):
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database: str) -> Run:
     monkeypatch.setenv("RINGFENCE_POSTGRES_DSN", database)
     monkeypatch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
     return doctor_command(monkeypatch, tmp_path)
 
 
-def entry(url=None, **changed):
+def entry(url: str | None = None, **changed: Any) -> dict[str, Any]:
     """A FusionPBX; without a URL nobody answers there, which hinders no comparison."""
     return {
         "kind": "fusionpbx",
@@ -41,7 +44,7 @@ def entry(url=None, **changed):
     }
 
 
-def product(service_id="s1", **changed):
+def product(service_id: str = "s1", **changed: Any) -> Service:
     fields = {
         "service_id": service_id,
         "name": "Line",
@@ -57,7 +60,15 @@ def product(service_id="s1", **changed):
 OLD = "now() - interval '9 days'"
 
 
-async def enter(database, *products, items=ITEMS, read="now()", gaps=(), error="", changed=OLD):
+async def enter(
+    database: str,
+    *products: Service,
+    items: Sequence[Sequence[object]] = ITEMS,
+    read: str = "now()",
+    gaps: Sequence[object] = (),
+    error: str = "",
+    changed: Any = OLD,
+) -> None:
     """Products of one client, and what server pbx1 was read to have."""
     connection = await asyncpg.connect(database)
     try:
@@ -86,7 +97,7 @@ async def enter(database, *products, items=ITEMS, read="now()", gaps=(), error="
         await connection.close()
 
 
-async def said(run, *options, **servers):
+async def said(run: Run, *options: str, **servers: Any) -> list[tuple[str, ...]]:
     """What the doctor says of products, as (subject, check, state, said, do)."""
     result = await run("--json", *options, **(servers or {"pbx1": entry()}))
     found = [tuple(f.values()) for f in json.loads(result.stdout)]
@@ -94,12 +105,12 @@ async def said(run, *options, **servers):
     return [f for f in found if f[1] in checks]
 
 
-def state_of(found, check):
+def state_of(found: list[tuple[str, ...]], check: str) -> list[tuple[str, ...]]:
     """Each finding of a check as (state, said, do)."""
     return [f[2:] for f in found if f[1] == check]
 
 
-async def test_what_agrees_is_well(run, database):
+async def test_what_agrees_is_well(run: Run, database: str) -> None:
     await enter(database, product(gateway_ids=(TRUNK,), outbound_only=True))
     found = await said(run, "--server", "pbx1")
     assert [(f[1], f[2]) for f in found] == [("inventory", "ok"), ("products", "ok")]
@@ -121,7 +132,9 @@ async def test_what_agrees_is_well(run, database):
         ({"dids": ("4165550100",)}, "warn", "names DID 4165550100 of", "correct the product"),
     ],
 )
-async def test_what_the_server_does_not_have_is_named(run, database, changed, state, words, do):
+async def test_what_the_server_does_not_have_is_named(
+    run: Run, database: str, changed: dict[str, Any], state: str, words: str, do: str
+) -> None:
     await enter(database, product(**changed))
     [(got, text, what)] = state_of(await said(run, "--server", "pbx1"), "products")
     assert got == state
@@ -131,7 +144,9 @@ async def test_what_the_server_does_not_have_is_named(run, database, changed, st
     assert do in what
 
 
-async def test_a_product_of_an_unknown_server_is_named_when_all_are_looked_at(run, database):
+async def test_a_product_of_an_unknown_server_is_named_when_all_are_looked_at(
+    run: Run, database: str
+) -> None:
     await enter(database, product(server_id="pbx11"), read="")
     [(state, text, do)] = state_of(await said(run), "server")
     assert (state, do) == ("fail", "enter pbx1 in its place")
@@ -139,7 +154,9 @@ async def test_a_product_of_an_unknown_server_is_named_when_all_are_looked_at(ru
     assert await said(run, "--server", "pbx1", pbx1=entry(), pbx2=entry()) == []
 
 
-async def test_what_no_product_names_is_listed_with_a_product_to_enter(run, database):
+async def test_what_no_product_names_is_listed_with_a_product_to_enter(
+    run: Run, database: str
+) -> None:
     other = [
         ("tenant", RUCKEN, RUCKEN, "", "", True, ""),
         ("extension", RUCKEN, "101", "", "", True, ""),
@@ -169,7 +186,9 @@ async def test_what_no_product_names_is_listed_with_a_product_to_enter(run, data
         ({"gaps": ["DIDs: no right"]}, "warn", "not read: DIDs: no right"),
     ],
 )
-async def test_an_inventory_that_is_not_whole_or_old_is_said(run, database, how, state, words):
+async def test_an_inventory_that_is_not_whole_or_old_is_said(
+    run: Run, database: str, how: dict[str, Any], state: str, words: str
+) -> None:
     await enter(database, product(), **how)
     [(got, text, do)] = state_of(await said(run, "--server", "pbx1"), "inventory")
     assert got == state
@@ -177,14 +196,16 @@ async def test_an_inventory_that_is_not_whole_or_old_is_said(run, database, how,
     assert do
 
 
-async def test_a_product_that_is_newer_than_the_reading_is_not_blamed(run, database):
+async def test_a_product_that_is_newer_than_the_reading_is_not_blamed(
+    run: Run, database: str
+) -> None:
     await enter(database, product(tenant="new.example"), changed="now() + interval '1 s'")
     [(state, text, do)] = state_of(await said(run, "--server", "pbx1"), "products")
     assert (state, text) == ("warn", "1 were entered after it was last read: s1")
     assert "ringfence server inventory pbx1 --refresh" in do
 
 
-async def test_differences_without_end_are_counted(run, database):
+async def test_differences_without_end_are_counted(run: Run, database: str) -> None:
     many = [product(f"s{n}", tenant=f"t{n}.example", extensions=("1",)) for n in range(25)]
     await enter(database, *many)
     found = state_of(await said(run, "--server", "pbx1"), "products")
@@ -192,7 +213,9 @@ async def test_differences_without_end_are_counted(run, database):
     assert found[-1][1] == "5 more things are named that the server does not have"
 
 
-async def test_products_that_are_switched_whole_are_counted_for_911(run, database):
+async def test_products_that_are_switched_whole_are_counted_for_911(
+    run: Run, database: str
+) -> None:
     products = (product(), product("s2", extensions=("2113",), outbound_only=True))
     await enter(database, *products)
     [(state, text, do)] = state_of(await said(run, "--server", "pbx1"), "911")
@@ -203,8 +226,8 @@ async def test_products_that_are_switched_whole_are_counted_for_911(run, databas
 
 @pytest.mark.parametrize("tests", [True, False])
 async def test_outbound_products_need_routes_that_test_toll_allow(
-    run, database, monkeypatch, tests
-):
+    run: Run, database: str, monkeypatch: pytest.MonkeyPatch, tests: bool
+) -> None:
     await enter(database, product(outbound_only=True), product("s2", extensions=("1",), dids=()))
     async with simulated(monkeypatch, clock=time.time) as pbx:
         pbx.pbx.place(outbound())
@@ -216,7 +239,9 @@ async def test_outbound_products_need_routes_that_test_toll_allow(
     assert ("add the condition ${toll_allow}" in do) is not tests
 
 
-async def test_a_database_that_cannot_be_read_is_no_agreement(run, database, monkeypatch):
+async def test_a_database_that_cannot_be_read_is_no_agreement(
+    run: Run, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     connection = await asyncpg.connect(database)
     await connection.execute("drop view report.product")
     await connection.close()

@@ -2,11 +2,13 @@
 
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 from aiohttp import web
-from doctor_harness import doctor_command, examined
+from doctor_harness import Run, doctor_command, examined
 from ingest_harness import ingest, servers_toml
 
 from ringfence.testing.wait import until
@@ -19,7 +21,7 @@ PUSH = {"user": "switch", "password": {"env": "TEST_PUSH_PASSWORD"}}
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path, database):
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database: str) -> Run:
     monkeypatch.setenv("TEST_PUSH_PASSWORD", PASSWORD)
     monkeypatch.setenv("TEST_PUSH_KEY", "k" * 40)
     monkeypatch.setenv("RINGFENCE_POSTGRES_DSN", database)
@@ -27,7 +29,7 @@ def run(monkeypatch, tmp_path, database):
     return doctor_command(monkeypatch, tmp_path)
 
 
-def fusionpbx(**changed):
+def fusionpbx(**changed: Any) -> dict[str, Any]:
     """A FusionPBX that is down: what it posts is looked at all the same."""
     down = f"http://127.0.0.1:{free_port()}"
     return {
@@ -39,7 +41,7 @@ def fusionpbx(**changed):
     }
 
 
-def vodia(**changed):
+def vodia(**changed: Any) -> dict[str, Any]:
     down = f"http://127.0.0.1:{free_port()}"
     return {
         "kind": "vodia",
@@ -52,8 +54,8 @@ def vodia(**changed):
 
 
 async def test_a_receiver_that_listens_and_a_call_that_came(
-    run, monkeypatch, tmp_path, database, kafka_bootstrap
-):
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database: str, kafka_bootstrap: str
+) -> None:
     """The service itself takes a post; then the doctor sees both, and posts nothing."""
     server_id, port = f"pbx-{uuid.uuid4().hex[:8]}", free_port()
     monkeypatch.setenv("RINGFENCE_CDR_INGEST_PUSH_PORT", str(port))
@@ -64,7 +66,7 @@ async def test_a_receiver_that_listens_and_a_call_that_came(
         cred = f"{PUSH['user']}:{PASSWORD}"
         async with CdrModule(ModuleSettings(form="json", urls=(url,), cred=cred)) as freeswitch:
 
-            async def taken():
+            async def taken() -> bool:
                 return await freeswitch.report(new_channel({"domain_name": "north.example"}))
 
             await until(taken)
@@ -78,15 +80,15 @@ async def test_a_receiver_that_listens_and_a_call_that_came(
     assert PASSWORD not in found.output
 
 
-async def records(dsn):
+async def records(dsn: str) -> int:
     connection = await asyncpg.connect(dsn)
     try:
-        return await connection.fetchval("select count(*) from cdr_ingest.record")
+        return int(await connection.fetchval("select count(*) from cdr_ingest.record"))
     finally:
         await connection.close()
 
 
-async def test_where_nothing_ever_came_it_is_said_how_to_post(run):
+async def test_where_nothing_ever_came_it_is_said_how_to_post(run: Run) -> None:
     found = await examined(run, "pbx1", fusionpbx())
     assert found["last posted call"]["state"] == "warn"
     do = found["last posted call"]["do"]
@@ -106,7 +108,9 @@ async def test_where_nothing_ever_came_it_is_said_how_to_post(run):
         ("fusionpbx-pull", 3, "warn"),
     ],
 )
-async def test_only_posts_of_a_week_count(run, database, source, days, state):
+async def test_only_posts_of_a_week_count(
+    run: Run, database: str, source: str, days: int, state: str
+) -> None:
     """By when they came in; what was polled was not posted, and other servers' posts are theirs."""
     at = datetime.now(UTC) - timedelta(days=days)
     await note(database, "pbx1", source, at)
@@ -117,7 +121,7 @@ async def test_only_posts_of_a_week_count(run, database, source, days, state):
         assert f"came {at:%Y-%m-%d %H:%M:%S} UTC, 3 d ago" in found["last posted call"]["said"]
 
 
-async def note(dsn, server_id, source, at):
+async def note(dsn: str, server_id: str, source: str, at: datetime) -> None:
     connection = await asyncpg.connect(dsn)
     try:
         await connection.execute(
@@ -132,14 +136,16 @@ async def note(dsn, server_id, source, at):
         await connection.close()
 
 
-async def test_a_receiver_that_does_not_answer_here(run):
+async def test_a_receiver_that_does_not_answer_here(run: Run) -> None:
     found = await examined(run, "pbx1", fusionpbx())
     assert found["receiver"]["state"] == "warn"
     assert "does not answer here: ConnectError" in found["receiver"]["said"]
     assert "RINGFENCE_CDR_INGEST_PUSH_HOST" in found["receiver"]["do"]
 
 
-async def test_something_else_at_the_receiver_s_port(run, monkeypatch):
+async def test_something_else_at_the_receiver_s_port(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     app = web.Application()
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
@@ -153,20 +159,24 @@ async def test_something_else_at_the_receiver_s_port(run, monkeypatch):
     assert found["receiver"]["said"] == f"127.0.0.1:{port} answers with 404: not a receiver"
 
 
-async def test_a_port_that_is_any_free_one(run, monkeypatch):
+async def test_a_port_that_is_any_free_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RINGFENCE_CDR_INGEST_PUSH_PORT", "0")
     found = await examined(run, "pbx1", fusionpbx())
     assert "any free one" in found["receiver"]["said"]
 
 
-async def test_a_missing_password_is_named_by_its_place(run, monkeypatch):
+async def test_a_missing_password_is_named_by_its_place(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("TEST_PUSH_PASSWORD")
     found = await examined(run, "pbx1", fusionpbx())
     assert found["push credentials"]["state"] == "fail"
     assert "TEST_PUSH_PASSWORD" in found["push credentials"]["said"]
 
 
-async def test_an_open_door_is_for_loopback_alone(run, monkeypatch):
+async def test_an_open_door_is_for_loopback_alone(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = await examined(run, "pbx1", fusionpbx(push={"open": True}))
     assert "on this machine alone" in found["push credentials"]["said"]
     monkeypatch.setenv("RINGFENCE_CDR_INGEST_PUSH_HOST", "0.0.0.0")
@@ -176,7 +186,9 @@ async def test_an_open_door_is_for_loopback_alone(run, monkeypatch):
     assert found["push credentials"]["state"] == "ok"
 
 
-async def test_without_a_database_the_last_post_can_not_be_told(run, monkeypatch, tmp_path):
+async def test_without_a_database_the_last_post_can_not_be_told(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("RINGFENCE_POSTGRES_DSN", f"postgresql://me:pa55@127.0.0.1:{free_port()}/x")
     found = await examined(run, "pbx1", fusionpbx())
     assert found["last posted call"]["state"] == "warn"
@@ -188,7 +200,7 @@ async def test_without_a_database_the_last_post_can_not_be_told(run, monkeypatch
     assert "no database is named" in found["last posted call"]["said"]
 
 
-async def test_a_server_that_does_not_post_is_not_asked_about_posts(run):
+async def test_a_server_that_does_not_post_is_not_asked_about_posts(run: Run) -> None:
     found = await examined(run, "pbx1", fusionpbx(push={"open": True}))
     assert "receiver" in found
     whole = fusionpbx()
@@ -208,8 +220,8 @@ async def test_a_server_that_does_not_post_is_not_asked_about_posts(run):
     ],
 )
 async def test_calls_that_a_vodia_will_forget_are_warned_of(
-    run, database, unread_days, state, said
-):
+    run: Run, database: str, unread_days: float, state: str, said: str
+) -> None:
     """It keeps them for a week: told by how far cdr-ingest has read."""
     read_until = datetime.now(UTC) - timedelta(days=unread_days)
     connection = await asyncpg.connect(database)

@@ -1,24 +1,31 @@
 """`ringfence doctor` names what the key's user may not do, and whether outbound can work."""
 
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
-from doctor_harness import doctor_command, examined
+from doctor_harness import Examined, doctor_command, examined
 from fusionpbx_harness import MCON, RUCKEN, outbound, simulated
 
+from ringfence_simulators.fusionpbx.app import Simulator
 from ringfence_simulators.fusionpbx.faults import Fault
 from ringfence_simulators.fusionpbx.things import Route
 
+Look = Callable[[], Awaitable[Examined]]
+
 
 @pytest.fixture(params=["5.5", "5.6"])
-async def pbx(request, monkeypatch):
+async def pbx(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Simulator]:
     async with simulated(monkeypatch, line=request.param, clock=time.time) as simulator:
         simulator.pbx.place(outbound())
         yield simulator
 
 
 @pytest.fixture
-def look(monkeypatch, tmp_path, pbx):
+def look(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pbx: Simulator) -> Look:
     run = doctor_command(monkeypatch, tmp_path)
     entry = {
         "kind": "fusionpbx",
@@ -30,7 +37,7 @@ def look(monkeypatch, tmp_path, pbx):
     return lambda: examined(run, "pbx1", entry)
 
 
-async def test_a_superadmin_lacks_nothing(pbx, look):
+async def test_a_superadmin_lacks_nothing(pbx: Simulator, look: Look) -> None:
     pbx.pbx.add_route(Route("Long distance", toll_allow="international"))
     found = await look()
     assert {f["state"] for f in found.findings} == {"ok"}
@@ -55,7 +62,9 @@ async def test_a_superadmin_lacks_nothing(pbx, look):
         ("dialplan_edit", "outbound routes"),
     ],
 )
-async def test_a_right_that_is_missing_is_named_where_it_is_needed(pbx, look, right, check):
+async def test_a_right_that_is_missing_is_named_where_it_is_needed(
+    pbx: Simulator, look: Look, right: str, check: str
+) -> None:
     pbx.pbx.add_route(Route("Long distance", toll_allow="international"))
     for user in pbx.pbx.users:
         user.without = [right]
@@ -65,7 +74,7 @@ async def test_a_right_that_is_missing_is_named_where_it_is_needed(pbx, look, ri
     assert right in found[check]["do"]
 
 
-async def test_a_switch_that_is_not_reached_fails(pbx, look):
+async def test_a_switch_that_is_not_reached_fails(pbx: Simulator, look: Look) -> None:
     """The page of a FusionPBX without its event socket comes all the same, with status 200."""
     pbx.faults.planned = [Fault("socket-down", "/", times=10**6)]
     found = await look()
@@ -82,7 +91,9 @@ async def test_a_switch_that_is_not_reached_fails(pbx, look):
         ([Route("A", toll_allow="local"), Route("B", enabled=False)], "ok", "A test toll_allow"),
     ],
 )
-async def test_whether_outbound_can_work_is_said(pbx, look, routes, state, words):
+async def test_whether_outbound_can_work_is_said(
+    pbx: Simulator, look: Look, routes: list[Route], state: str, words: str
+) -> None:
     for route in routes:
         pbx.pbx.add_route(route)
     finding = (await look())["outbound routes"]
@@ -94,7 +105,9 @@ async def test_whether_outbound_can_work_is_said(pbx, look, routes, state, words
 @pytest.mark.parametrize(
     "path", ["/app/dialplans/dialplans.php", "/app/dialplans/dialplan_edit.php"]
 )
-async def test_a_page_of_routes_that_is_another_says_nothing_of_them(pbx, look, path):
+async def test_a_page_of_routes_that_is_another_says_nothing_of_them(
+    pbx: Simulator, look: Look, path: str
+) -> None:
     pbx.pbx.add_route(Route("A", toll_allow="local"))
     pbx.faults.planned = [Fault("html", path, "<h1>Maintenance</h1>", times=9)]
     assert (await look())["outbound routes"]["state"] == "fail"

@@ -2,34 +2,38 @@
 
 import logging
 import time
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
 
 import httpx
 import pytest
 import vodia_harness
-from doctor_harness import doctor_command, examined
+from doctor_harness import Examined, Run, doctor_command, examined
 from vodia_harness import CFFM, PASSWORD, RUCKEN, outbound
 
 from cdr_ingest.doctor import Bearings, examine
 from ringfence.clock import SystemClock
 from ringfence_local.ports import free_port
 from ringfence_simulators.fusionpbx.faults import Fault
+from ringfence_simulators.vodia.app import Simulator
 
 STATE_PATH = "/rest/domain/{tenant}/user_settings/{extension}"
 
 
 @pytest.fixture
-async def vodia(monkeypatch):
+async def vodia(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
     async with vodia_harness.simulated(monkeypatch, clock=time.time) as simulator:
         yield simulator
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path):
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     return doctor_command(monkeypatch, tmp_path)
 
 
-def entry(url, **changed):
+def entry(url: str, **changed: Any) -> dict[str, Any]:
     return {
         "kind": "vodia",
         "url": url,
@@ -41,12 +45,12 @@ def entry(url, **changed):
     }
 
 
-async def found_of(run, simulator, **changed):
+async def found_of(run: Run, simulator: Simulator, **changed: Any) -> Examined:
     return await examined(run, "v1", entry(simulator.url, **changed))
 
 
 @pytest.mark.parametrize("login", ["basic", "session"])
-async def test_all_is_well(vodia, run, login):
+async def test_all_is_well(vodia: Simulator, run: Run, login: Literal["basic", "session"]) -> None:
     """By either login, with an extension's state to be read: every check there is, and all well."""
     vodia.pbx.habits.login = login
     vodia.pbx.place(outbound(ends_at=time.time() - 300))
@@ -64,7 +68,9 @@ async def test_all_is_well(vodia, run, login):
     assert {state for state, _ in said.values()} == {"ok"}
 
 
-async def test_nothing_is_changed_and_only_asked(vodia, run, caplog):
+async def test_nothing_is_changed_and_only_asked(
+    vodia: Simulator, run: Run, caplog: pytest.LogCaptureFixture
+) -> None:
     vodia.pbx.place(outbound())
     vodia.pbx.begin_call("2112", CFFM, "live-1", to="14165550100")
     before = await state_of(vodia)
@@ -78,7 +84,7 @@ async def test_nothing_is_changed_and_only_asked(vodia, run, caplog):
     assert after == before
 
 
-async def state_of(simulator):
+async def state_of(simulator: Simulator) -> dict[str, Any]:
     """All but what counts our questions."""
     async with httpx.AsyncClient() as client:
         state = (await client.get(f"{simulator.url}/_sim/state")).json()
@@ -86,7 +92,9 @@ async def state_of(simulator):
 
 
 @pytest.mark.parametrize("login", ["basic", "session"])
-async def test_a_wrong_password_is_said_once_and_not_shown(vodia, run, monkeypatch, login):
+async def test_a_wrong_password_is_said_once_and_not_shown(
+    vodia: Simulator, run: Run, monkeypatch: pytest.MonkeyPatch, login: str
+) -> None:
     monkeypatch.setenv("TEST_VODIA_PASSWORD", "wrong-word")
     found = await found_of(run, vodia, login=login)
     assert found.failed == {"credentials"}
@@ -96,7 +104,9 @@ async def test_a_wrong_password_is_said_once_and_not_shown(vodia, run, monkeypat
     assert vodia.logins.refused == 1
 
 
-async def test_an_account_without_api_access_has_a_right_password_and_no_right(vodia, run):
+async def test_an_account_without_api_access_has_a_right_password_and_no_right(
+    vodia: Simulator, run: Run
+) -> None:
     found = await found_of(run, vodia, user="no-api")
     assert found["credentials"]["state"] == "ok"
     assert found.failed == {"newest call"}
@@ -105,7 +115,7 @@ async def test_an_account_without_api_access_has_a_right_password_and_no_right(v
     assert PASSWORD not in found.output
 
 
-async def test_each_tenant_is_told_by_its_name(vodia, run):
+async def test_each_tenant_is_told_by_its_name(vodia: Simulator, run: Run) -> None:
     """An account of one tenant: its own is read, the other's is not, and one is unknown."""
     vodia.pbx.place(outbound())
     tenants = [CFFM, RUCKEN]
@@ -117,12 +127,12 @@ async def test_each_tenant_is_told_by_its_name(vodia, run):
     assert found[f"v1 {CFFM} newest call"]["state"] == "ok"
 
 
-async def test_without_tenants_nothing_is_read_and_that_is_said(vodia, run):
+async def test_without_tenants_nothing_is_read_and_that_is_said(vodia: Simulator, run: Run) -> None:
     found = await found_of(run, vodia, tenants=[])
     assert found.failed == {"tenants"}
 
 
-async def test_without_calls_a_test_call_is_asked_for(vodia, run):
+async def test_without_calls_a_test_call_is_asked_for(vodia: Simulator, run: Run) -> None:
     found = await found_of(run, vodia)
     assert found["newest call"]["state"] == "warn"
     assert "none within the 7 d it keeps" in found["newest call"]["said"]
@@ -131,7 +141,9 @@ async def test_without_calls_a_test_call_is_asked_for(vodia, run):
 
 
 @pytest.mark.parametrize("order", ["newest-first", "oldest-first", "random"])
-async def test_the_newest_call_is_found_however_old_and_however_listed(vodia, run, order):
+async def test_the_newest_call_is_found_however_old_and_however_listed(
+    vodia: Simulator, run: Run, order: Literal["newest-first", "oldest-first", "random"]
+) -> None:
     vodia.pbx.habits.order = order
     newest = time.time() - 5 * 86_400
     for n in range(60):
@@ -141,14 +153,14 @@ async def test_the_newest_call_is_found_however_old_and_however_listed(vodia, ru
     assert found["newest call"]["said"] == f"began {began:%Y-%m-%d %H:%M:%S} UTC, 5 d ago"
 
 
-async def test_a_call_ahead_of_our_clock_is_worth_a_warning(vodia, run):
+async def test_a_call_ahead_of_our_clock_is_worth_a_warning(vodia: Simulator, run: Run) -> None:
     vodia.pbx.place(outbound(ends_at=time.time() + 7200))
     found = await found_of(run, vodia)
     assert found["newest call"]["state"] == "warn"
     assert "ahead of now" in found["newest call"]["said"]
 
 
-async def test_what_can_not_be_read_is_counted_with_a_reason(vodia, run):
+async def test_what_can_not_be_read_is_counted_with_a_reason(vodia: Simulator, run: Run) -> None:
     vodia.pbx.place(outbound())
     vodia.pbx.place(outbound(record={"start": "yesterday"}))
     found = await found_of(run, vodia)
@@ -158,7 +170,7 @@ async def test_what_can_not_be_read_is_counted_with_a_reason(vodia, run):
     assert "yesterday" in found["records"]["said"]
 
 
-async def test_extensions_that_can_not_be_read_back_are_told(vodia, run):
+async def test_extensions_that_can_not_be_read_back_are_told(vodia: Simulator, run: Run) -> None:
     vodia.pbx.place(outbound())
     found = await found_of(run, vodia)
     assert found["extensions"]["state"] == "warn"
@@ -172,7 +184,9 @@ async def test_extensions_that_can_not_be_read_back_are_told(vodia, run):
     assert "shows no readable 'off'" in found["extensions"]["said"]
 
 
-async def test_a_list_of_accounts_that_shows_states_is_enough_to_read_back(vodia, run):
+async def test_a_list_of_accounts_that_shows_states_is_enough_to_read_back(
+    vodia: Simulator, run: Run
+) -> None:
     vodia.pbx.place(outbound())
     vodia.pbx.habits.lists_accounts = "users"
     found = await found_of(run, vodia)
@@ -184,14 +198,16 @@ async def test_a_list_of_accounts_that_shows_states_is_enough_to_read_back(vodia
     assert "2 listed: whether one is disabled cannot be read back" in found["extensions"]["said"]
 
 
-async def test_a_trunk_whose_flag_can_not_be_read_is_told(vodia, run):
+async def test_a_trunk_whose_flag_can_not_be_read_is_told(vodia: Simulator, run: Run) -> None:
     vodia.pbx.trunks["10"].disabled = "perhaps"
     found = await found_of(run, vodia)
     assert found["trunks"]["state"] == "warn"
     assert "trunk 10" in found["trunks"]["said"]
 
 
-async def test_an_extension_that_its_calls_name_and_the_pbx_does_not_know(vodia, run):
+async def test_an_extension_that_its_calls_name_and_the_pbx_does_not_know(
+    vodia: Simulator, run: Run
+) -> None:
     vodia.pbx.place(outbound(extension="2199"))
     found = await found_of(run, vodia)
     assert found["live calls"]["state"] == "warn"
@@ -224,7 +240,9 @@ CDRS, TRUNKS = f"/rest/domain/{CFFM}/cdrs", f"/rest/domain/{CFFM}/domain_trunks"
     ],
     ids=lambda value: getattr(value, "kind", None),
 )
-async def test_what_is_wrong_is_said_where_it_is(vodia, run, fault, check, said):
+async def test_what_is_wrong_is_said_where_it_is(
+    vodia: Simulator, run: Run, fault: Fault, check: str, said: str
+) -> None:
     vodia.pbx.place(outbound())
     fault.times = 10**6
     vodia.faults.planned = [fault]
@@ -233,16 +251,16 @@ async def test_what_is_wrong_is_said_where_it_is(vodia, run, fault, check, said)
     assert said in found[check]["said"]
 
 
-async def test_a_server_that_is_asked_too_often_says_so(vodia, run):
+async def test_a_server_that_is_asked_too_often_says_so(vodia: Simulator, run: Run) -> None:
     vodia.faults.planned = [Fault("status", "/", "429", times=10**6)]
     assert "too often" in (await found_of(run, vodia))["reachable"]["do"]
 
 
-async def test_a_list_that_fails_after_the_first_look(vodia, run):
+async def test_a_list_that_fails_after_the_first_look(vodia: Simulator, run: Run) -> None:
     vodia.pbx.place(outbound())
     looks = []
 
-    def fail_later(page):
+    def fail_later(page: int) -> None:
         looks.append(page)
         if len(looks) == 2:
             vodia.faults.planned = [Fault("status", CDRS, "429 60", times=10**6)]
@@ -253,7 +271,7 @@ async def test_a_list_that_fails_after_the_first_look(vodia, run):
     assert "status 429" in found["newest call"]["said"]
 
 
-async def test_a_server_that_is_down(run, monkeypatch):
+async def test_a_server_that_is_down(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_VODIA_PASSWORD", PASSWORD)
     port = free_port()
     found = await examined(run, "v1", entry(f"http://127.0.0.1:{port}"))
@@ -261,7 +279,7 @@ async def test_a_server_that_is_down(run, monkeypatch):
     assert f"http://127.0.0.1:{port} is let through" in found["reachable"]["do"]
 
 
-async def test_an_address_that_is_none(run, monkeypatch):
+async def test_an_address_that_is_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_VODIA_PASSWORD", PASSWORD)
     for url in ("http://no such host", "http://[x", f"http://{'a' * 70}.example"):
         found = await examined(run, "v1", entry(url))
@@ -269,15 +287,20 @@ async def test_an_address_that_is_none(run, monkeypatch):
         assert found.failed
 
 
-async def test_a_missing_password_is_named_by_its_place(run):
+async def test_a_missing_password_is_named_by_its_place(run: Run) -> None:
     found = await examined(run, "v1", entry("http://127.0.0.1:1", password={"env": "TEST_NO_SUCH"}))
     assert found.failed == {"secret"}
     assert "TEST_NO_SUCH" in found["secret"]["said"]
 
 
-async def test_a_list_without_end_is_left_with_what_was_found(vodia):
+async def test_a_list_without_end_is_left_with_what_was_found(vodia: Simulator) -> None:
     """One new call a page, for ever: the examination ends all the same."""
-    vodia.site.before_page = lambda page: [vodia.pbx.place(outbound()) for _ in range(2)]
+
+    def place_two(_: int) -> None:
+        for _ in range(2):
+            vodia.pbx.place(outbound())
+
+    vodia.site.before_page = place_two
     server = vodia_harness.server_of(vodia.url, tenants=(CFFM,), page_size=1)
     findings = await examine("v1", server, Bearings(SystemClock()), patience_s=1.0)
     found = {finding.check: finding.state for finding in findings}

@@ -1,7 +1,9 @@
 """Calls come out of a FusionPBX as its export gives them, on either line of login."""
 
 import tracemalloc
+from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 
 import httpx
 import pytest
@@ -17,48 +19,58 @@ from fusionpbx_harness import (
     simulated,
     simulator_process,
 )
+from narrow import expect
 
 from cdr_ingest.sources import ALL_TENANTS, BadRow, BLeg, Refused
 from cdr_ingest.sources.fusionpbx import FusionPbxSource
 from ringfence.clock import SystemClock
 from ringfence.errors import BadInput, Retry
 from ringfence.events.call import CallCompleted
+from ringfence_simulators.fusionpbx.app import Simulator
 from suspender.drivers.fusionpbx import FusionPbxDriver
 
 DAY = (int(NOON) - 86_400, int(NOON) + 86_400)
 
+Record = CallCompleted | BLeg | BadRow
+
 
 @pytest.fixture(params=["5.5", "5.6"])
-async def pbx(request, monkeypatch):
+async def pbx(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Simulator]:
     async with simulated(monkeypatch, line=request.param) as simulator:
         yield simulator
 
 
-async def records(source, lane=ALL_TENANTS, window=DAY):
+async def records(
+    source: FusionPbxSource, lane: str = ALL_TENANTS, window: tuple[int, int] = DAY
+) -> list[Record]:
     async with aclosing(source.records(lane, *window)) as found:
         return [record async for record in found]
 
 
-async def collect(source, found):
+async def collect(source: FusionPbxSource, found: list[Record]) -> None:
     async for record in source.records(ALL_TENANTS, *DAY):
         found.append(record)
 
 
 @pytest.fixture
-async def source(pbx):
+async def source(pbx: Simulator) -> AsyncIterator[FusionPbxSource]:
     source = FusionPbxSource("pbx-1", server_of(pbx.url))
     yield source
     await source.aclose()
 
 
 @pytest.fixture
-async def admins_source(pbx):
+async def admins_source(pbx: Simulator) -> AsyncIterator[FusionPbxSource]:
     source = FusionPbxSource("pbx-1", server_of(pbx.url, superadmin=False))
     yield source
     await source.aclose()
 
 
-async def test_all_sixteen_calls_of_a_real_server_are_accounted_for(pbx, source):
+async def test_all_sixteen_calls_of_a_real_server_are_accounted_for(
+    pbx: Simulator, source: FusionPbxSource
+) -> None:
     pbx.site.export_bodies[""] = (FIXTURES / "export-all-tenants.csv").read_bytes()
     found = await records(source)
     calls = [r for r in found if isinstance(r, CallCompleted)]
@@ -98,8 +110,8 @@ async def test_all_sixteen_calls_of_a_real_server_are_accounted_for(pbx, source)
 
 
 async def test_one_tenants_export_has_no_tenant_column_and_gets_the_tenant_asked_for(
-    pbx, admins_source
-):
+    pbx: Simulator, admins_source: FusionPbxSource
+) -> None:
     pbx.site.export_bodies[MCON] = (FIXTURES / "export-one-tenant.csv").read_bytes()
     found = await records(admins_source, MCON)
     assert len(found) == 13
@@ -107,19 +119,23 @@ async def test_one_tenants_export_has_no_tenant_column_and_gets_the_tenant_asked
     assert {r.tenant for r in found} == {MCON}
 
 
-async def test_both_exports_give_a_call_the_same_id(pbx, source, admins_source):
+async def test_both_exports_give_a_call_the_same_id(
+    pbx: Simulator, source: FusionPbxSource, admins_source: FusionPbxSource
+) -> None:
     pbx.site.export_bodies[""] = (FIXTURES / "export-all-tenants.csv").read_bytes()
     pbx.site.export_bodies[MCON] = (FIXTURES / "export-one-tenant.csv").read_bytes()
     everything, own = await records(source), await records(admins_source, MCON)
     assert set(own) < set(everything)
 
 
-async def test_no_rows_are_no_calls_and_no_failure(pbx, source):
+async def test_no_rows_are_no_calls_and_no_failure(pbx: Simulator, source: FusionPbxSource) -> None:
     pbx.site.export_bodies[""] = (FIXTURES / "export-no-rows.body").read_bytes()
     assert await records(source) == []
 
 
-async def test_the_simulator_writes_what_the_real_server_wrote(pbx, source):
+async def test_the_simulator_writes_what_the_real_server_wrote(
+    pbx: Simulator, source: FusionPbxSource
+) -> None:
     """Its own rows give the same header as the fixture, and two newlines when there are none."""
     pbx.pbx.place(outbound(start_epoch=int(NOON) - 600, caller_id_name='Sales "West"'))
     session = source._sessions[ALL_TENANTS]
@@ -131,16 +147,20 @@ async def test_the_simulator_writes_what_the_real_server_wrote(pbx, source):
         assert [line async for line in lines] == []
 
 
-async def test_the_window_is_about_the_start_and_holds_both_its_ends(pbx, source):
+async def test_the_window_is_about_the_start_and_holds_both_its_ends(
+    pbx: Simulator, source: FusionPbxSource
+) -> None:
     start = int(NOON) - 1000
     uuids = [
         pbx.pbx.place(outbound(start_epoch=start + n)).columns["xml_cdr_uuid"] for n in range(4)
     ]
     found = await records(source, window=(start + 1, start + 2))
-    assert {call.source_call_id for call in found} == set(uuids[1:3])
+    assert {expect(CallCompleted, call).source_call_id for call in found} == set(uuids[1:3])
 
 
-async def test_a_call_appears_when_it_has_ended_with_its_old_start(monkeypatch):
+async def test_a_call_appears_when_it_has_ended_with_its_old_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     clock = Clock()
     async with simulated(monkeypatch, clock=clock) as pbx:
         source = FusionPbxSource("pbx-1", server_of(pbx.url))
@@ -151,11 +171,14 @@ async def test_a_call_appears_when_it_has_ended_with_its_old_start(monkeypatch):
         clock.at = start + 4 + 7300 + 29
         assert await records(source, window=window) == []
         clock.at += 1
-        assert [call.billsec for call in await records(source, window=window)] == [7300]
+        (call,) = await records(source, window=window)
+        assert expect(CallCompleted, call).billsec == 7300
         await source.aclose()
 
 
-async def test_a_row_that_can_not_be_read_harms_no_other(pbx, source):
+async def test_a_row_that_can_not_be_read_harms_no_other(
+    pbx: Simulator, source: FusionPbxSource
+) -> None:
     for changed in ({}, {"caller_id_name": 'a","b'}, {"billsec": "1,080.00"}, {}):
         pbx.pbx.place(outbound(start_epoch=int(NOON) - 600, **changed))
     found = await records(source)
@@ -168,20 +191,24 @@ async def test_a_row_that_can_not_be_read_harms_no_other(pbx, source):
     assert [r.line_number for r in found if isinstance(r, BadRow)] == [3, 4]
 
 
-async def test_one_login_serves_many_polls_of_all_lanes_but_each_lane_its_own(pbx, source):
+async def test_one_login_serves_many_polls_of_all_lanes_but_each_lane_its_own(
+    pbx: Simulator, source: FusionPbxSource
+) -> None:
     for _ in range(10):
         await records(source)
     assert (pbx.logins.succeeded, pbx.logins.failed) == (1, 0)
 
 
-async def test_logging_in_exports_nothing(pbx, source):
+async def test_logging_in_exports_nothing(pbx: Simulator, source: FusionPbxSource) -> None:
     """The login goes by the export's page, which without a window gives every call there is."""
     pbx.pbx.place(outbound())
     assert await records(source, window=(1, 1)) == []
     assert (pbx.logins.succeeded, pbx.site.rows_sent) == (1, 0)
 
 
-async def test_a_server_without_a_key_that_can_work_stops_the_start(monkeypatch):
+async def test_a_server_without_a_key_that_can_work_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("TEST_FUSIONPBX_SHORT", "k" * 30)
     for name in ("TEST_FUSIONPBX_SHORT", "TEST_FUSIONPBX_NONE"):
         server = server_of("http://127.0.0.1:1", env=name)
@@ -191,7 +218,9 @@ async def test_a_server_without_a_key_that_can_work_stops_the_start(monkeypatch)
             FusionPbxDriver("pbx-1", server, clock=SystemClock())
 
 
-async def test_a_lost_session_is_made_anew_without_anybody_noticing(pbx, source):
+async def test_a_lost_session_is_made_anew_without_anybody_noticing(
+    pbx: Simulator, source: FusionPbxSource
+) -> None:
     pbx.pbx.place(outbound())
     for _ in range(3):
         pbx.logins.sessions.clear()
@@ -199,7 +228,9 @@ async def test_a_lost_session_is_made_anew_without_anybody_noticing(pbx, source)
     assert pbx.logins.succeeded == 3
 
 
-async def test_an_admins_key_that_asks_for_all_tenants_is_told_instead_of_giving_half(pbx):
+async def test_an_admins_key_that_asks_for_all_tenants_is_told_instead_of_giving_half(
+    pbx: Simulator,
+) -> None:
     """FusionPBX ignores show=all in silence, and would give one tenant's calls for everybody's."""
     pbx.pbx.place(outbound())
     server = server_of(pbx.url, env="TEST_FUSIONPBX_ADMIN")
@@ -209,18 +240,22 @@ async def test_an_admins_key_that_asks_for_all_tenants_is_told_instead_of_giving
     await source.aclose()
 
 
-async def test_an_export_without_a_needed_column_is_refused_and_named(pbx, source):
+async def test_an_export_without_a_needed_column_is_refused_and_named(
+    pbx: Simulator, source: FusionPbxSource
+) -> None:
     pbx.site.export_bodies[""] = b'"xml_cdr_uuid","domain_name"\n"x","y"\n'
     with pytest.raises(Refused, match=r"pbx-1 .*billsec.*as well; the key's user needs the right"):
         await records(source)
 
 
-async def test_a_body_that_breaks_off_gives_what_came_and_is_read_again(pbx, source):
+async def test_a_body_that_breaks_off_gives_what_came_and_is_read_again(
+    pbx: Simulator, source: FusionPbxSource
+) -> None:
     body = (FIXTURES / "export-all-tenants.csv").read_bytes()
     pbx.site.export_bodies[""] = body[:-400]
     found = []
 
-    async def read():
+    async def read() -> None:
         async for record in source.records(ALL_TENANTS, *DAY):
             found.append(record)
 
@@ -230,20 +265,26 @@ async def test_a_body_that_breaks_off_gives_what_came_and_is_read_again(pbx, sou
     assert not [r for r in found if isinstance(r, BadRow)], "half a row is not parked"
 
 
-async def test_a_body_that_breaks_off_in_its_header_is_no_empty_export(pbx, source):
+async def test_a_body_that_breaks_off_in_its_header_is_no_empty_export(
+    pbx: Simulator, source: FusionPbxSource
+) -> None:
     pbx.site.export_bodies[""] = b'"xml_cdr_uuid","domain_na'
     with pytest.raises(Retry, match="broke off"):
         await records(source)
 
 
-async def test_a_php_error_at_the_end_of_a_body_is_a_failure(pbx, source):
+async def test_a_php_error_at_the_end_of_a_body_is_a_failure(
+    pbx: Simulator, source: FusionPbxSource
+) -> None:
     body = (FIXTURES / "export-all-tenants.csv").read_bytes()
     pbx.site.export_bodies[""] = body + b"<br />\n<b>Fatal error</b>: Out of memory<br />\n"
     with pytest.raises(Retry, match="Fatal error"):
         await records(source)
 
 
-async def test_a_hundred_thousand_rows_are_read_in_bounded_memory(monkeypatch, tmp_path):
+async def test_a_hundred_thousand_rows_are_read_in_bounded_memory(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     lines = (FIXTURES / "export-all-tenants.csv").read_bytes().splitlines(True)
     monkeypatch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
     async with simulator_process(tmp_path) as url, httpx.AsyncClient() as http:

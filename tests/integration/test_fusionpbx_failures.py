@@ -2,7 +2,9 @@
 
 import logging
 import traceback
+from collections.abc import AsyncIterator
 from contextlib import aclosing
+from typing import Any
 
 import httpx
 import pytest
@@ -19,12 +21,14 @@ from fusionpbx_harness import (
     simulated,
     suspend,
 )
+from narrow import present
 
 from ringfence.errors import BadInput, Retry
 from ringfence.pbx.fusionpbx import FusionPbxSession, Refused
 from ringfence.pbx.fusionpbx_connection import REFUSAL_PAUSE_S
 from ringfence.testing.clock import FixedClock
 from ringfence_local.ports import free_port
+from ringfence_simulators.fusionpbx.app import Simulator
 from ringfence_simulators.fusionpbx.faults import Fault
 from suspender.drivers.fusionpbx import FusionPbxDriver
 
@@ -33,13 +37,15 @@ LOGIN_PAGE = "<form><input name='username'><input type='password' name='password
 
 
 @pytest.fixture(params=["5.5", "5.6"])
-async def pbx(request, monkeypatch):
+async def pbx(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Simulator]:
     async with simulated(monkeypatch, line=request.param) as simulator:
         simulator.pbx.place(outbound())
         yield simulator
 
 
-async def export(session, *, all_tenants=True):
+async def export(session: FusionPbxSession, *, all_tenants: bool = True) -> list[bytes]:
     lines = session.export(int(NOON) - 86_400, int(NOON), all_tenants=all_tenants)
     async with aclosing(lines) as found:
         return [line async for line in found]
@@ -59,7 +65,9 @@ UNWELL = [
 
 
 @pytest.mark.parametrize(("fault", "said"), UNWELL, ids=lambda f: getattr(f, "kind", ""))
-async def test_an_unwell_server_is_asked_again_later(pbx, fault, said):
+async def test_an_unwell_server_is_asked_again_later(
+    pbx: Simulator, fault: Fault, said: str
+) -> None:
     async with session_at(pbx.url, timeout_s=0.5) as session:
         assert len(await export(session)) == 2
         pbx.faults.planned.append(Fault(fault.kind, fault.path, fault.value))
@@ -71,7 +79,7 @@ async def test_an_unwell_server_is_asked_again_later(pbx, fault, said):
 
 
 @pytest.mark.parametrize("path", ["/login.php", EXPORT])
-async def test_an_unwell_server_at_login_is_asked_again_later(pbx, path):
+async def test_an_unwell_server_at_login_is_asked_again_later(pbx: Simulator, path: str) -> None:
     pbx.faults.planned.append(Fault("status", path, "502"))
     async with session_at(pbx.url) as session:
         with pytest.raises(Retry, match="status 502"):
@@ -79,7 +87,7 @@ async def test_an_unwell_server_at_login_is_asked_again_later(pbx, path):
         assert len(await export(session)) == 2
 
 
-async def test_nobody_listening_is_worth_a_retry(monkeypatch):
+async def test_nobody_listening_is_worth_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
     async with session_at(f"http://127.0.0.1:{free_port()}") as session:
         with pytest.raises(Retry, match="ConnectError"):
@@ -87,7 +95,9 @@ async def test_nobody_listening_is_worth_a_retry(monkeypatch):
 
 
 @pytest.mark.parametrize("level", ["gateway", "extensions", "domain"])
-async def test_a_switch_meets_an_unwell_server_anywhere_and_gets_it_done_later(pbx, level):
+async def test_a_switch_meets_an_unwell_server_anywhere_and_gets_it_done_later(
+    pbx: Simulator, level: str
+) -> None:
     """Fail each request of a suspension in turn: a Retry each time, and never a wrong flag."""
     switch = FusionPbxDriver("pbx-1", server_of(pbx.url), clock=FixedClock())
     service, failed_at = service_of(pbx, level), 0
@@ -103,54 +113,58 @@ async def test_a_switch_meets_an_unwell_server_anywhere_and_gets_it_done_later(p
             failed_at += 1
     pbx.faults.planned.clear()
     assert failed_at > 3
-    assert not pbx.pbx.can_call(pbx.pbx.find_extension("2112", MCON))[0]
+    assert not pbx.pbx.can_call(present(pbx.pbx.find_extension("2112", MCON)))[0]
     await switch.aclose()
 
 
-async def refused(session, said, **how):
+async def refused(session: FusionPbxSession, said: str, **how: Any) -> None:
     with pytest.raises(Refused, match=said) as caught:
         await export(session, **how)
     assert "pbx-1" in str(caught.value)
 
 
-async def test_a_wrong_key_is_refused(pbx, monkeypatch):
+async def test_a_wrong_key_is_refused(pbx: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_FUSIONPBX_WRONG", "wrong" * 10)
     async with session_at(pbx.url, env="TEST_FUSIONPBX_WRONG") as session:
         await refused(session, "refuses the api key: check the key")
 
 
-async def test_a_right_key_under_another_tenants_host_name_is_refused(pbx):
+async def test_a_right_key_under_another_tenants_host_name_is_refused(pbx: Simulator) -> None:
     async with session_at(pbx.url, host=RUCKEN) as session:
         await refused(session, f"pbx-1 as {RUCKEN} refuses the api key")
 
 
-async def test_a_login_page_instead_of_an_export_is_refused_and_not_taken_for_no_calls(pbx):
+async def test_a_login_page_instead_of_an_export_is_refused_and_not_taken_for_no_calls(
+    pbx: Simulator,
+) -> None:
     async with session_at(pbx.url) as session:
         await export(session)
         pbx.faults.planned.append(Fault("html", EXPORT, LOGIN_PAGE, times=9))
         await refused(session, "refuses the api key")
 
 
-async def test_no_right_to_export_is_refused(pbx):
+async def test_no_right_to_export_is_refused(pbx: Simulator) -> None:
     async with session_at(pbx.url) as session:
         await export(session)
         pbx.faults.planned.append(Fault("html", EXPORT, "access denied"))
         await refused(session, "no right to export")
 
 
-async def test_a_url_that_leads_nowhere_is_refused(pbx):
+async def test_a_url_that_leads_nowhere_is_refused(pbx: Simulator) -> None:
     async with session_at(f"{pbx.url}/wrong") as session:
         await refused(session, "answers /app/xml_cdr.* with 404: is `url` its base URL")
 
 
-async def test_a_server_that_wants_https_does_not_get_the_key_in_the_clear(pbx):
+async def test_a_server_that_wants_https_does_not_get_the_key_in_the_clear(pbx: Simulator) -> None:
     pbx.faults.planned.append(Fault("redirect", "/login.php", "https://pbx.example.com/login.php"))
     async with session_at(pbx.url) as session:
         await refused(session, "redirects to https")
     assert (pbx.logins.succeeded, pbx.logins.failed) == (0, 0)
 
 
-async def test_a_refused_login_is_not_hammered(pbx, monkeypatch):
+async def test_a_refused_login_is_not_hammered(
+    pbx: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """FusionPBX counts failed logins, and its firewall bans an address for them."""
     monkeypatch.setenv("TEST_FUSIONPBX_WRONG", "wrong" * 10)
     now = [0.0]
@@ -164,13 +178,17 @@ async def test_a_refused_login_is_not_hammered(pbx, monkeypatch):
         assert pbx.logins.failed == 2
 
 
-async def test_a_key_that_fusionpbx_would_take_for_a_user_name_is_refused_at_once(monkeypatch):
+async def test_a_key_that_fusionpbx_would_take_for_a_user_name_is_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("TEST_FUSIONPBX_SHORT", "k" * 30)
     with pytest.raises(BadInput, match=r"api_key: got .\(hidden\)., expected at least 31"):
         session_at("http://127.0.0.1:1", env="TEST_FUSIONPBX_SHORT")
 
 
-async def test_the_key_is_in_no_error_and_no_log_line(pbx, caplog, monkeypatch):
+async def test_the_key_is_in_no_error_and_no_log_line(
+    pbx: Simulator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever fails, at any log level: not in messages, tracebacks, causes, nor their requests."""
     caplog.set_level(logging.DEBUG)
     faults = [*(fault for fault, _ in UNWELL), Fault("html", "/", f"your key is {SUPER_KEY}")]
@@ -196,9 +214,9 @@ async def test_the_key_is_in_no_error_and_no_log_line(pbx, caplog, monkeypatch):
         assert_no_key(record.getMessage())
 
 
-def assert_secret_kept(error):
+def assert_secret_kept(error: BaseException) -> None:
     assert_no_key("".join(traceback.format_exception(error)))
-    seen = error
+    seen: BaseException | None = error
     while seen is not None:
         assert_no_key(repr(seen))
         if isinstance(seen, httpx.RequestError):
@@ -206,7 +224,7 @@ def assert_secret_kept(error):
         seen = seen.__cause__ or seen.__context__
 
 
-def assert_no_key(text):
+def assert_no_key(text: str) -> None:
     for key in (SUPER_KEY, ADMIN_KEY):
         for written in (key, httpx.QueryParams({"k": key}).__str__()[2:], key.replace("/", "%2F")):
             assert written not in text

@@ -1,13 +1,16 @@
 """Live calls of a product's extensions are ended, but no emergency call and nobody else's."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from fusionpbx_harness import MCON, RUCKEN, requests_to, server_of, service_of, simulated
 
 from ringfence.errors import Retry
 from ringfence.testing.clock import FixedClock
-from ringfence_simulators.fusionpbx.faults import Fault
+from ringfence_simulators.fusionpbx.app import Simulator
+from ringfence_simulators.fusionpbx.faults import Fault, FaultKind
 from suspender.drivers.driver import HungUp, OperatorMustAct
 from suspender.drivers.fusionpbx import FusionPbxDriver
 
@@ -15,25 +18,31 @@ LIST, EXEC = "/app/calls_active", "/app/basic_operator_panel"
 
 
 @pytest.fixture(params=["5.5", "5.6"])
-async def pbx(request, monkeypatch):
+async def pbx(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Simulator]:
     monkeypatch.setattr("suspender.drivers.fusionpbx_calls.PAUSE_S", 0.0)
     async with simulated(monkeypatch, line=request.param) as simulator:
         yield simulator
 
 
 @pytest.fixture
-async def driver(pbx):
+async def driver(pbx: Simulator) -> AsyncIterator[FusionPbxDriver]:
     driver = FusionPbxDriver("pbx-1", server_of(pbx.url), clock=FixedClock())
     yield driver
     await driver.aclose()
 
 
-def begin(pbx, number, extension="2112", domain=MCON, **more):
+def begin(
+    pbx: Simulator, number: str, extension: str = "2112", domain: str = MCON, **more: Any
+) -> str:
     spec = {"extension": extension, "domain": domain, "number": number, **more}
     return pbx.pbx.begin_call(spec).uuid
 
 
-async def test_all_calls_of_the_extensions_are_ended(pbx, driver):
+async def test_all_calls_of_the_extensions_are_ended(
+    pbx: Simulator, driver: FusionPbxDriver
+) -> None:
     ending = [
         begin(pbx, "14165550100"),
         begin(pbx, "14165550101", bridged=False),
@@ -52,7 +61,9 @@ async def test_all_calls_of_the_extensions_are_ended(pbx, driver):
     assert await driver.hang_up(service_of(pbx), {"2112"}) == HungUp()
 
 
-async def test_other_tenants_and_other_extensions_talk_on(pbx, driver):
+async def test_other_tenants_and_other_extensions_talk_on(
+    pbx: Simulator, driver: FusionPbxDriver
+) -> None:
     theirs = [begin(pbx, "14165550100", domain=RUCKEN), begin(pbx, "14165550100", "2113")]
     ours = begin(pbx, "14165550100")
     hung_up = await driver.hang_up(service_of(pbx), {"2112"})
@@ -63,7 +74,9 @@ async def test_other_tenants_and_other_extensions_talk_on(pbx, driver):
     assert list(pbx.pbx.live) == theirs[1:]
 
 
-async def test_many_who_ask_at_once_share_what_is_read(pbx, driver, monkeypatch):
+async def test_many_who_ask_at_once_share_what_is_read(
+    pbx: Simulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A herd is cut in batches: a page for each of its clients would hold up the next batch."""
     ours = begin(pbx, "14165550100")
     seen = requests_to(pbx, monkeypatch)
@@ -74,7 +87,9 @@ async def test_many_who_ask_at_once_share_what_is_read(pbx, driver, monkeypatch)
 
 @pytest.mark.parametrize("number", ["911", "+911", "9911", "9-911", "112", "999", "000", "933"])
 @pytest.mark.parametrize("direction", ["outbound", "inbound"])
-async def test_an_emergency_call_goes_on(pbx, driver, number, direction):
+async def test_an_emergency_call_goes_on(
+    pbx: Simulator, driver: FusionPbxDriver, number: str, direction: str
+) -> None:
     emergency = begin(pbx, number, direction=direction)
     ordinary = begin(pbx, "14165550100")
     hung_up = await driver.hang_up(service_of(pbx), {"2112"})
@@ -84,13 +99,15 @@ async def test_an_emergency_call_goes_on(pbx, driver, number, direction):
     assert ordinary not in pbx.pbx.live
 
 
-async def test_nothing_is_ended_without_extensions(pbx, driver):
+async def test_nothing_is_ended_without_extensions(pbx: Simulator, driver: FusionPbxDriver) -> None:
     uuid = begin(pbx, "14165550100")
     assert await driver.hang_up(service_of(pbx, extensions=()), ()) == HungUp()
     assert uuid in pbx.pbx.live
 
 
-async def test_an_empty_list_is_believed_when_the_switch_is_there(pbx, driver):
+async def test_an_empty_list_is_believed_when_the_switch_is_there(
+    pbx: Simulator, driver: FusionPbxDriver
+) -> None:
     uuid = begin(pbx, "14165550100")
     pbx.pbx.event_socket = False
     with pytest.raises(Retry, match="switch was not reached"):
@@ -100,7 +117,9 @@ async def test_an_empty_list_is_believed_when_the_switch_is_there(pbx, driver):
     assert uuid not in pbx.pbx.live
 
 
-async def test_a_call_that_goes_on_is_tried_again(pbx, driver, monkeypatch):
+async def test_a_call_that_goes_on_is_tried_again(
+    pbx: Simulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     uuid = begin(pbx, "14165550100")
     monkeypatch.setattr(pbx.pbx, "kill_channel", lambda _: None)
     with pytest.raises(Retry, match=r"calls go on after being ended: 2112 -> 14165550100"):
@@ -109,7 +128,9 @@ async def test_a_call_that_goes_on_is_tried_again(pbx, driver, monkeypatch):
 
 
 @pytest.mark.parametrize("right", ["call_active_view", "call_active_hangup", "operator_panel_view"])
-async def test_a_missing_right_is_named(pbx, driver, right):
+async def test_a_missing_right_is_named(
+    pbx: Simulator, driver: FusionPbxDriver, right: str
+) -> None:
     uuid = begin(pbx, "14165550100")
     pbx.pbx.users[0].without.append(right)
     with pytest.raises(OperatorMustAct, match=rf"pbx-1 .*give the key's user {right}"):
@@ -117,14 +138,16 @@ async def test_a_missing_right_is_named(pbx, driver, right):
     assert uuid in pbx.pbx.live
 
 
-async def test_the_right_to_see_all_tenants_calls_is_not_needed(pbx, driver):
+async def test_the_right_to_see_all_tenants_calls_is_not_needed(
+    pbx: Simulator, driver: FusionPbxDriver
+) -> None:
     pbx.pbx.users[0].without.append("call_active_all")
     uuid = begin(pbx, "14165550100", domain=RUCKEN)
     await driver.hang_up(service_of(pbx, tenant=RUCKEN), {"2112"})
     assert uuid not in pbx.pbx.live
 
 
-async def test_an_admins_key_ends_its_own_tenants_calls(pbx):
+async def test_an_admins_key_ends_its_own_tenants_calls(pbx: Simulator) -> None:
     driver = FusionPbxDriver("pbx-1", server_of(pbx.url, superadmin=False), clock=FixedClock())
     assert await driver.hang_up(service_of(pbx), {"2112"}) == HungUp()
     uuid, other = begin(pbx, "14165550100"), begin(pbx, "14165550100", domain=RUCKEN)
@@ -145,7 +168,9 @@ async def test_an_admins_key_ends_its_own_tenants_calls(pbx):
         ("drop", ""),
     ],
 )
-async def test_odd_answers_end_nothing_wrongly(pbx, driver, path, kind, value):
+async def test_odd_answers_end_nothing_wrongly(
+    pbx: Simulator, driver: FusionPbxDriver, path: str, kind: FaultKind, value: str
+) -> None:
     other = begin(pbx, "911")
     begin(pbx, "14165550100")
     pbx.faults.planned.append(Fault(kind, path, value))

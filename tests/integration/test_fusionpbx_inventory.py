@@ -1,31 +1,39 @@
 """All that a FusionPBX has is listed, and what its key may not see is said."""
 
+from collections.abc import AsyncIterator
+from typing import Any
+
 import pytest
 from fusionpbx_harness import MCON, RUCKEN, server_of, simulated
+from narrow import present
 
 from ringfence.errors import Retry
 from ringfence.testing.clock import FixedClock
+from ringfence_simulators.fusionpbx.app import Simulator
 from ringfence_simulators.fusionpbx.faults import Fault
-from ringfence_simulators.fusionpbx.model import Gateway
-from ringfence_simulators.fusionpbx.things import Destination, Route
-from suspender.drivers.driver import Item
+from ringfence_simulators.fusionpbx.things import Destination, Gateway, Route
+from suspender.drivers.driver import Inventory, Item
 from suspender.drivers.fusionpbx import FusionPbxDriver
 
 
 @pytest.fixture(params=["5.5", "5.6"])
-async def pbx(request, monkeypatch):
+async def pbx(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Simulator]:
     async with simulated(monkeypatch, line=request.param, rows_per_page=2) as simulator:
-        simulator.pbx.find_extension("2113", MCON).caller_name = "Ada & Co"
+        present(simulator.pbx.find_extension("2113", MCON)).caller_name = "Ada & Co"
         simulator.pbx.add_gateway(Gateway("Everybody's"))
         simulator.pbx.add_destination(
             Destination("14165550100", MCON, "2112", description="main line")
         )
         simulator.pbx.add_destination(Destination("14165550199", RUCKEN, enabled=False))
-        simulator.pbx.toggle("extensions", simulator.pbx.find_extension("2112", RUCKEN).uuid)
+        simulator.pbx.toggle(
+            "extensions", present(simulator.pbx.find_extension("2112", RUCKEN)).uuid
+        )
         yield simulator
 
 
-async def inventory(pbx, **server):
+async def inventory(pbx: Simulator, **server: Any) -> Inventory:
     driver = FusionPbxDriver("pbx-1", server_of(pbx.url, **server), clock=FixedClock())
     try:
         return await driver.inventory()
@@ -33,15 +41,15 @@ async def inventory(pbx, **server):
         await driver.aclose()
 
 
-def of(found, kind):
+def of(found: Inventory, kind: str) -> list[tuple[Any, ...]]:
     return sorted(item for item in map(plain, found.items) if item[0] == kind)
 
 
-def plain(item):
+def plain(item: Item) -> tuple[Any, ...]:
     return (item.kind, item.tenant, item.name, item.label, item.enabled)
 
 
-async def test_everything_is_listed(pbx):
+async def test_everything_is_listed(pbx: Simulator) -> None:
     found = await inventory(pbx)
     assert found.gaps == ()
     assert of(found, "tenant") == [
@@ -66,7 +74,7 @@ async def test_everything_is_listed(pbx):
     assert known <= {item.uuid for item in found.items}
 
 
-async def test_where_a_did_leads_is_known(pbx):
+async def test_where_a_did_leads_is_known(pbx: Simulator) -> None:
     found = await inventory(pbx)
     assert {item.name: item.leads_to for item in found.items if item.kind == "did"} == {
         "14165550100": "2112",
@@ -74,7 +82,7 @@ async def test_where_a_did_leads_is_known(pbx):
     }
 
 
-async def test_without_the_download_where_dids_lead_is_a_gap(pbx):
+async def test_without_the_download_where_dids_lead_is_a_gap(pbx: Simulator) -> None:
     pbx.pbx.users[0].without.append("destination_export")
     found = await inventory(pbx)
     assert len(of(found, "did")) == 2
@@ -95,7 +103,9 @@ async def test_without_the_download_where_dids_lead_is_a_gap(pbx):
         ("gateway_all", "gateway"),
     ],
 )
-async def test_what_a_missing_right_hides_is_a_gap_that_names_it(pbx, right, kind):
+async def test_what_a_missing_right_hides_is_a_gap_that_names_it(
+    pbx: Simulator, right: str, kind: str
+) -> None:
     pbx.pbx.users[0].without.append(right)
     found = await inventory(pbx)
     assert of(found, kind) == []
@@ -110,14 +120,16 @@ async def test_what_a_missing_right_hides_is_a_gap_that_names_it(pbx, right, kin
         ([], None),
     ],
 )
-async def test_whether_the_routes_test_toll_allow_is_known(pbx, routes, tested):
+async def test_whether_the_routes_test_toll_allow_is_known(
+    pbx: Simulator, routes: list[Route], tested: bool | None
+) -> None:
     for route in routes:
         pbx.pbx.add_route(route)
     found = await inventory(pbx)
     assert (found.tests_toll_allow, found.gaps) == (tested, ())
 
 
-async def test_routes_that_are_hidden_are_a_gap(pbx):
+async def test_routes_that_are_hidden_are_a_gap(pbx: Simulator) -> None:
     pbx.pbx.add_route(Route("Out", toll_allow="domestic"))
     pbx.pbx.users[0].without.append("outbound_route_view")
     found = await inventory(pbx)
@@ -125,7 +137,7 @@ async def test_routes_that_are_hidden_are_a_gap(pbx):
     assert "outbound routes not read: the key's user needs outbound_route_view" in found.gaps[0]
 
 
-async def test_each_tenant_by_its_own_key(pbx):
+async def test_each_tenant_by_its_own_key(pbx: Simulator) -> None:
     found = await inventory(pbx, superadmin=False)
     assert {item.tenant for item in found.items} == {MCON}
     assert of(found, "extension")[0] == ("extension", MCON, "2112", "", True)
@@ -133,7 +145,7 @@ async def test_each_tenant_by_its_own_key(pbx):
     assert any("gateways not read" in gap for gap in found.gaps)
 
 
-async def test_a_server_that_does_not_answer_has_no_inventory(pbx):
+async def test_a_server_that_does_not_answer_has_no_inventory(pbx: Simulator) -> None:
     pbx.faults.planned.append(Fault("status", "/app/extensions", "500"))
     with pytest.raises(Retry, match="status 500"):
         await inventory(pbx)

@@ -1,7 +1,9 @@
 """The right to call out taken away and given back: toll_allow, through a form full of traps."""
 
+from collections.abc import AsyncIterator
 from copy import deepcopy
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from fusionpbx_harness import (
@@ -17,13 +19,16 @@ from fusionpbx_harness import (
     states_of,
     suspend,
 )
+from narrow import expect, present
 
 from ringfence.errors import Retry
+from ringfence.events.account import Service
 from ringfence.testing.clock import FixedClock
-from ringfence_simulators.fusionpbx.faults import Fault
+from ringfence_simulators.fusionpbx.app import Simulator
+from ringfence_simulators.fusionpbx.faults import Fault, FaultKind
 from ringfence_simulators.fusionpbx.logins import redirect
-from ringfence_simulators.fusionpbx.model import Extension, Route
-from suspender.drivers.driver import Done, OperatorMustAct
+from ringfence_simulators.fusionpbx.things import Extension, Route
+from suspender.drivers.driver import Done, OperatorMustAct, Reading
 from suspender.drivers.fusionpbx import FusionPbxDriver
 
 CLOCK = FixedClock(datetime(2026, 11, 21, 10, 2, 3, tzinfo=UTC))
@@ -32,7 +37,9 @@ DOWNLOAD, EDIT = "/app/extensions/extension_download.php", "/app/extensions/exte
 
 
 @pytest.fixture(params=["5.5", "5.6"])
-async def pbx(request, monkeypatch):
+async def pbx(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Simulator]:
     async with simulated(monkeypatch, line=request.param) as simulator:
         simulator.pbx.add_route(Route("out", toll_allow="local"))
         for extension in simulator.pbx.extensions.values():
@@ -44,32 +51,32 @@ async def pbx(request, monkeypatch):
 
 
 @pytest.fixture
-async def driver(pbx):
+async def driver(pbx: Simulator) -> AsyncIterator[FusionPbxDriver]:
     driver = FusionPbxDriver("pbx-1", server_of(pbx.url), clock=CLOCK)
     yield driver
     await driver.aclose()
 
 
-def extension_of(pbx, number="2112", domain=MCON):
-    return pbx.pbx.find_extension(number, domain)
+def extension_of(pbx: Simulator, number: str = "2112", domain: str = MCON) -> Extension:
+    return present(pbx.pbx.find_extension(number, domain))
 
 
-def product(pbx, **changed):
+def product(pbx: Simulator, **changed: Any) -> Service:
     return service_of(pbx, outbound_only=True, **changed)
 
 
-def without(pbx, *rights):
+def without(pbx: Simulator, *rights: str) -> None:
     pbx.pbx.users[0].without += rights
 
 
-def calls(pbx, number="14165550100", *, inbound=False):
+def calls(pbx: Simulator, number: str = "14165550100", *, inbound: bool = False) -> bool:
     return pbx.pbx.can_call(extension_of(pbx), number=number, inbound=inbound)[0]
 
 
-async def test_calls_out_end_and_all_else_goes_on(pbx, driver):
+async def test_calls_out_end_and_all_else_goes_on(pbx: Simulator, driver: FusionPbxDriver) -> None:
     before = deepcopy(pbx.pbx.extensions)
     assert calls(pbx)
-    (reading,) = await readings_of(driver, product(pbx))
+    reading = expect(Reading, (await readings_of(driver, product(pbx)))[0])
     assert (reading.state, reading.value, reading.name) == ("on", VALUE, "2112")
     assert await suspend(driver, product(pbx)) == (
         "extension 2112 may not call out (toll_allow emptied), cache-flush answered +OK cache "
@@ -80,7 +87,7 @@ async def test_calls_out_end_and_all_else_goes_on(pbx, driver):
     assert calls(pbx, inbound=True)
     assert can_call(pbx, "2113")
     assert can_call(pbx, "2112", RUCKEN)
-    assert (await readings_of(driver, product(pbx)))[0].state == "off"
+    assert expect(Reading, (await readings_of(driver, product(pbx)))[0]).state == "off"
     assert await restore(driver, product(pbx), values={"2112": VALUE}) == (
         f"extension 2112 may call out (toll_allow '{VALUE}'), cache-flush answered +OK cache "
         "flushed, read back 10:02:03Z"
@@ -97,7 +104,9 @@ async def test_calls_out_end_and_all_else_goes_on(pbx, driver):
         assert extension.form.get("description") == "Zoë's phone"
 
 
-async def test_what_is_right_already_is_not_saved_again(pbx, driver, monkeypatch):
+async def test_what_is_right_already_is_not_saved_again(
+    pbx: Simulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     saves = noted_saves(pbx, monkeypatch)
     await restore(driver, product(pbx), values={"2112": VALUE})
     assert saves == []
@@ -106,13 +115,19 @@ async def test_what_is_right_already_is_not_saved_again(pbx, driver, monkeypatch
     assert len(saves) == 1
 
 
-def noted_saves(pbx, monkeypatch):
-    saves, real = [], pbx.pbx.keep
-    monkeypatch.setattr(pbx.pbx, "keep", lambda e: (saves.append(e.number), real(e)))
+def noted_saves(pbx: Simulator, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    saves: list[str] = []
+    real = pbx.pbx.keep
+
+    def noting(extension: Extension) -> None:
+        saves.append(extension.number)
+        real(extension)
+
+    monkeypatch.setattr(pbx.pbx, "keep", noting)
     return saves
 
 
-async def test_many_tenants_at_once(pbx, driver):
+async def test_many_tenants_at_once(pbx: Simulator, driver: FusionPbxDriver) -> None:
     products = []
     for number in range(12):
         tenant = f"t{number}.example.com"
@@ -133,7 +148,9 @@ async def test_many_tenants_at_once(pbx, driver):
         ("extension_extension", "does not show its number.*extension_extension"),
     ],
 )
-async def test_a_field_that_is_not_shown_is_not_saved(pbx, driver, monkeypatch, right, said):
+async def test_a_field_that_is_not_shown_is_not_saved(
+    pbx: Simulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch, right: str, said: str
+) -> None:
     saves = noted_saves(pbx, monkeypatch)
     without(pbx, right)
     with pytest.raises(OperatorMustAct, match=said):
@@ -142,7 +159,9 @@ async def test_a_field_that_is_not_shown_is_not_saved(pbx, driver, monkeypatch, 
     assert calls(pbx)
 
 
-async def test_without_the_right_to_edit_nothing_is_saved(pbx, driver, monkeypatch):
+async def test_without_the_right_to_edit_nothing_is_saved(
+    pbx: Simulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     saves = noted_saves(pbx, monkeypatch)
     without(pbx, "extension_edit", "extension_add")
     with pytest.raises(OperatorMustAct, match="extension_edit"):
@@ -150,7 +169,9 @@ async def test_without_the_right_to_edit_nothing_is_saved(pbx, driver, monkeypat
     assert saves == []
 
 
-async def test_a_save_that_is_claimed_and_not_done_is_seen(pbx, driver):
+async def test_a_save_that_is_claimed_and_not_done_is_seen(
+    pbx: Simulator, driver: FusionPbxDriver
+) -> None:
     pbx.faults.planned.append(Fault("toggle-lies", value=extension_of(pbx).uuid))
     service = product(pbx, extensions=("2112", "2113"))
     failed, done = (await outcomes_of(driver, service, off=True)).values()
@@ -161,7 +182,7 @@ async def test_a_save_that_is_claimed_and_not_done_is_seen(pbx, driver):
     assert not calls(pbx)
 
 
-async def test_a_list_of_names_is_chosen_from(pbx, driver):
+async def test_a_list_of_names_is_chosen_from(pbx: Simulator, driver: FusionPbxDriver) -> None:
     pbx.pbx.toll_names += ["local", "international"]
     extension_of(pbx).toll_allow = "local"
     await suspend(driver, product(pbx))
@@ -170,7 +191,9 @@ async def test_a_list_of_names_is_chosen_from(pbx, driver):
     assert extension_of(pbx).toll_allow == "local"
 
 
-async def test_a_value_that_is_no_option_of_the_list_is_not_lost(pbx, driver, monkeypatch):
+async def test_a_value_that_is_no_option_of_the_list_is_not_lost(
+    pbx: Simulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     saves = noted_saves(pbx, monkeypatch)
     pbx.pbx.toll_names += ["local", "international"]
     with pytest.raises(OperatorMustAct, match=r"offers a list for toll_allow.*is no option"):
@@ -179,7 +202,9 @@ async def test_a_value_that_is_no_option_of_the_list_is_not_lost(pbx, driver, mo
     assert extension_of(pbx).toll_allow == VALUE
 
 
-async def test_a_value_of_another_list_is_not_lost_either(pbx, driver, monkeypatch):
+async def test_a_value_of_another_list_is_not_lost_either(
+    pbx: Simulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     saves = noted_saves(pbx, monkeypatch)
     extension_of(pbx).form["hold_music"] = "local_stream://special"
     with pytest.raises(OperatorMustAct, match=r"list for hold_music.*'local_stream://special'"):
@@ -187,16 +212,20 @@ async def test_a_value_of_another_list_is_not_lost_either(pbx, driver, monkeypat
     assert saves == []
 
 
-async def test_a_list_with_nothing_selected_keeps_what_is_empty(pbx, driver):
+async def test_a_list_with_nothing_selected_keeps_what_is_empty(
+    pbx: Simulator, driver: FusionPbxDriver
+) -> None:
     """A browser would send the first option, here: true."""
     extension_of(pbx).form["directory_visible"] = ""
     await suspend(driver, product(pbx))
     assert extension_of(pbx).form["directory_visible"] == ""
 
 
-async def test_without_the_right_to_download_the_form_is_read(pbx, driver):
+async def test_without_the_right_to_download_the_form_is_read(
+    pbx: Simulator, driver: FusionPbxDriver
+) -> None:
     without(pbx, "extension_export")
-    (reading,) = await readings_of(driver, product(pbx))
+    reading = expect(Reading, (await readings_of(driver, product(pbx)))[0])
     assert (reading.state, reading.value) == ("on", VALUE)
     await suspend(driver, product(pbx))
     assert not calls(pbx)
@@ -205,7 +234,9 @@ async def test_without_the_right_to_download_the_form_is_read(pbx, driver):
     assert extension_of(pbx).toll_allow == VALUE
 
 
-async def test_without_the_download_a_list_with_nothing_selected_is_not_known(pbx, driver):
+async def test_without_the_download_a_list_with_nothing_selected_is_not_known(
+    pbx: Simulator, driver: FusionPbxDriver
+) -> None:
     without(pbx, "extension_export")
     pbx.pbx.toll_names += ["local", "international"]
     service = product(pbx)
@@ -214,7 +245,9 @@ async def test_without_the_download_a_list_with_nothing_selected_is_not_known(pb
     assert extension_of(pbx).toll_allow == VALUE
 
 
-async def test_without_extension_domain_the_extension_stays_where_it_is(pbx, driver):
+async def test_without_extension_domain_the_extension_stays_where_it_is(
+    pbx: Simulator, driver: FusionPbxDriver
+) -> None:
     """On 5.5 it would move to the domain of the key's user, were its own not entered before."""
     without(pbx, "extension_domain")
     await suspend(driver, product(pbx, tenant=RUCKEN))
@@ -222,7 +255,9 @@ async def test_without_extension_domain_the_extension_stays_where_it_is(pbx, dri
     assert extension_of(pbx).toll_allow == VALUE
 
 
-async def test_a_login_that_is_in_the_wrong_domain_saves_nothing(pbx, driver, monkeypatch):
+async def test_a_login_that_is_in_the_wrong_domain_saves_nothing(
+    pbx: Simulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As if entering the domain had no effect, though the answer was that of a success."""
     saves = noted_saves(pbx, monkeypatch)
     monkeypatch.setattr(pbx.site, "_enter", lambda *_: redirect("/core/dashboard/"))
@@ -231,7 +266,7 @@ async def test_a_login_that_is_in_the_wrong_domain_saves_nothing(pbx, driver, mo
     assert saves == []
 
 
-async def test_an_admins_key_of_one_tenant(pbx):
+async def test_an_admins_key_of_one_tenant(pbx: Simulator) -> None:
     driver = FusionPbxDriver("pbx-1", server_of(pbx.url, superadmin=False), clock=CLOCK)
     assert "switch not asked" in await suspend(driver, product(pbx))
     assert extension_of(pbx).toll_allow == ""
@@ -241,7 +276,9 @@ async def test_an_admins_key_of_one_tenant(pbx):
 @pytest.mark.parametrize("kind", ["cut-quiet", "html", "status", "drop", "forget"])
 @pytest.mark.parametrize("path", [DOWNLOAD, EDIT])
 @pytest.mark.parametrize("which", range(4))
-async def test_whichever_answer_is_spoiled_nothing_is_destroyed(pbx, driver, kind, path, which):
+async def test_whichever_answer_is_spoiled_nothing_is_destroyed(
+    pbx: Simulator, driver: FusionPbxDriver, kind: FaultKind, path: str, which: int
+) -> None:
     before = deepcopy(extension_of(pbx))
     await states_of(driver, product(pbx))
     spoiled = Fault(kind, path, {"status": "500", "html": "<p>Fatal error</p>"}.get(kind, ""))
@@ -260,11 +297,13 @@ async def test_whichever_answer_is_spoiled_nothing_is_destroyed(pbx, driver, kin
     assert (after.enabled, after.user_context) == (True, before.user_context)
 
 
-async def test_what_a_save_destroyed_all_the_same_is_said(pbx, driver, monkeypatch):
+async def test_what_a_save_destroyed_all_the_same_is_said(
+    pbx: Simulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A version whose page stores something else than it shows."""
     real = pbx.pbx.keep
 
-    def also_emptying(extension):
+    def also_emptying(extension: Extension) -> None:
         extension.accountcode = ""
         real(extension)
 
@@ -273,7 +312,9 @@ async def test_what_a_save_destroyed_all_the_same_is_said(pbx, driver, monkeypat
         await suspend(driver, product(pbx))
 
 
-async def test_an_extension_that_is_not_there_is_missing(pbx, driver):
+async def test_an_extension_that_is_not_there_is_missing(
+    pbx: Simulator, driver: FusionPbxDriver
+) -> None:
     service = product(pbx, extensions=("2112", "9999"))
     assert await states_of(driver, service) == ["on", "missing"]
     done, failed = (await outcomes_of(driver, service, off=True)).values()
@@ -281,7 +322,9 @@ async def test_an_extension_that_is_not_there_is_missing(pbx, driver):
     assert "found no extension 9999" in str(failed)
 
 
-async def test_a_value_that_a_person_has_put_in_meanwhile_stays(pbx, driver, monkeypatch):
+async def test_a_value_that_a_person_has_put_in_meanwhile_stays(
+    pbx: Simulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await suspend(driver, product(pbx))
     extension_of(pbx).toll_allow = "local"
     saves = noted_saves(pbx, monkeypatch)
@@ -290,7 +333,9 @@ async def test_a_value_that_a_person_has_put_in_meanwhile_stays(pbx, driver, mon
     assert extension_of(pbx).toll_allow == "local"
 
 
-async def test_a_value_that_is_not_on_record_cannot_be_restored(pbx, driver):
+async def test_a_value_that_is_not_on_record_cannot_be_restored(
+    pbx: Simulator, driver: FusionPbxDriver
+) -> None:
     await suspend(driver, product(pbx))
     with pytest.raises(OperatorMustAct, match=r"extension 2112 is empty.*set it by hand"):
         await restore(driver, product(pbx))

@@ -2,8 +2,11 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -24,16 +27,19 @@ from fusionpbx_harness import (
 )
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from narrow import present
 
 from cdr_ingest.sources.fusionpbx_examination import examine_export
 from ringfence.errors import Retry
 from ringfence.events.account import Service
 from ringfence.pbx.fusionpbx import Refused
 from ringfence.testing.clock import FixedClock
-from ringfence_simulators.fusionpbx.app import serve
+from ringfence_simulators.fusionpbx.app import Simulator, serve
 from ringfence_simulators.fusionpbx.faults import Fault
-from ringfence_simulators.fusionpbx.model import Gateway, Pbx, Route
+from ringfence_simulators.fusionpbx.logins import Line
+from ringfence_simulators.fusionpbx.model import Pbx
 from ringfence_simulators.fusionpbx.seed import apply_seed
+from ringfence_simulators.fusionpbx.things import Gateway, Route
 from suspender.drivers.driver import OperatorMustAct
 from suspender.drivers.fusionpbx import FusionPbxDriver
 
@@ -46,32 +52,33 @@ LEVELS = ["gateway", "extensions", "domain"]
 class Process:
     """The simulator as a process of its own, worked by its controls alone."""
 
-    def __init__(self, url):
+    def __init__(self, url: str) -> None:
         self.url = url
         self.http = httpx.AsyncClient(base_url=url)
 
-    async def put(self, **switch):
+    async def put(self, **switch: bool | float) -> None:
         (await self.http.put("/_sim/switch", json=switch)).raise_for_status()
 
-    async def plan(self, **fault):
+    async def plan(self, **fault: int | str) -> None:
         (await self.http.post("/_sim/faults", json=fault)).raise_for_status()
 
-    async def seed(self, **seed):
+    async def seed(self, **seed: Any) -> None:
         (await self.http.post("/_sim/seed", json=seed)).raise_for_status()
 
-    async def toggle(self, kind, uuid):
+    async def toggle(self, kind: str, uuid: str) -> None:
         wanted = {"kind": kind, "uuid": uuid}
         (await self.http.post("/_sim/toggle", json=wanted)).raise_for_status()
 
-    async def gateway(self, name="Trunk A"):
+    async def gateway(self, name: str = "Trunk A") -> dict[str, Any]:
         state = (await self.http.get("/_sim/state")).json()
-        return next(g for g in state["gateways"] if g["name"] == name)
+        found: dict[str, Any] = next(g for g in state["gateways"] if g["name"] == name)
+        return found
 
-    async def can_call(self):
+    async def can_call(self) -> bool:
         asked = {"extension": "2112", "domain": MCON}
-        return (await self.http.get("/_sim/can-call", params=asked)).json()["can_call"]
+        return bool((await self.http.get("/_sim/can-call", params=asked)).json()["can_call"])
 
-    async def service(self, level, *names):
+    async def service(self, level: str, *names: str) -> Service:
         ids = [(await self.gateway(name))["uuid"] for name in names or ["Trunk A"]]
         return Service.model_validate(
             {"service_id": "svc-1", "name": "VoIP", "kind": "fusionpbx", "server_id": "pbx-1",
@@ -81,7 +88,9 @@ class Process:
 
 
 @pytest.fixture(params=["5.5", "5.6"])
-async def process(request, tmp_path, monkeypatch):
+async def process(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Process]:
     monkeypatch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
     monkeypatch.setenv("TEST_FUSIONPBX_ADMIN", ADMIN_KEY)
     async with simulator_process(tmp_path, "--line", request.param) as url:
@@ -91,14 +100,16 @@ async def process(request, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-async def switch(process):
+async def switch(process: Process) -> AsyncIterator[FusionPbxDriver | dict[str, bool]]:
     switch = FusionPbxDriver("pbx-1", server_of(process.url), clock=CLOCK)
     yield switch
     await switch.aclose()
 
 
 @pytest.mark.parametrize("level", LEVELS)
-async def test_without_the_event_socket_nothing_is_confirmed(process, switch, level):
+async def test_without_the_event_socket_nothing_is_confirmed(
+    process: Process, switch: FusionPbxDriver, level: str
+) -> None:
     """The flag is stored, and the calls go on: the pages alone would look like a success."""
     service = await process.service(level)
     assert await process.can_call()
@@ -119,7 +130,9 @@ async def test_without_the_event_socket_nothing_is_confirmed(process, switch, le
     assert await process.can_call()
 
 
-async def test_the_event_socket_failing_for_a_moment(process, switch):
+async def test_the_event_socket_failing_for_a_moment(
+    process: Process, switch: FusionPbxDriver
+) -> None:
     """While a gateway is stopped and disabled, and while it is enabled and looked at."""
     service = await process.service("gateway")
     await process.plan(kind="socket-down", path=STATUS)
@@ -137,7 +150,9 @@ async def test_the_event_socket_failing_for_a_moment(process, switch):
 
 
 @pytest.mark.parametrize("registration", ["REGED", "NOREG", "TRYING", "FAIL_WAIT"])
-async def test_a_restore_is_confirmed_by_the_list_in_whatever_state(process, switch, registration):
+async def test_a_restore_is_confirmed_by_the_list_in_whatever_state(
+    process: Process, switch: FusionPbxDriver, registration: str
+) -> None:
     new = {"name": "Trunk X", "domain": MCON, "registration": registration}
     await process.seed(gateways=[new])
     service = await process.service("gateway", "Trunk X")
@@ -147,7 +162,7 @@ async def test_a_restore_is_confirmed_by_the_list_in_whatever_state(process, swi
     )
 
 
-async def test_an_admins_evidence_says_that_the_switch_was_not_asked(process):
+async def test_an_admins_evidence_says_that_the_switch_was_not_asked(process: Process) -> None:
     switch = FusionPbxDriver("pbx-1", server_of(process.url, superadmin=False), clock=CLOCK)
     evidence = await suspend(switch, await process.service("extensions"))
     assert evidence == (
@@ -156,7 +171,9 @@ async def test_an_admins_evidence_says_that_the_switch_was_not_asked(process):
     await switch.aclose()
 
 
-async def test_a_sip_profile_that_the_switch_does_not_have_is_for_a_person(process):
+async def test_a_sip_profile_that_the_switch_does_not_have_is_for_a_person(
+    process: Process,
+) -> None:
     server = server_of(process.url, sip_profile="outside")
     switch = FusionPbxDriver("pbx-1", server, clock=CLOCK)
     async with session_at(process.url) as session:
@@ -166,7 +183,9 @@ async def test_a_sip_profile_that_the_switch_does_not_have_is_for_a_person(proce
     await switch.aclose()
 
 
-async def test_a_gateway_of_another_profile_is_switched_in_its_own(process, switch):
+async def test_a_gateway_of_another_profile_is_switched_in_its_own(
+    process: Process, switch: FusionPbxDriver
+) -> None:
     await process.seed(gateways=[{"name": "Trunk Y", "domain": MCON, "profile": "internal"}])
     service = await process.service("gateway", "Trunk Y")
     await suspend(switch, service)
@@ -176,8 +195,8 @@ async def test_a_gateway_of_another_profile_is_switched_in_its_own(process, swit
 
 
 async def test_a_gateway_of_another_profile_that_runs_though_disabled_is_killed_in_its_own(
-    process, switch
-):
+    process: Process, switch: FusionPbxDriver
+) -> None:
     """As a person's toggle leaves it."""
     await process.seed(gateways=[{"name": "Trunk Y", "domain": MCON, "profile": "internal"}])
     uuid = (await process.gateway("Trunk Y"))["uuid"]
@@ -187,7 +206,9 @@ async def test_a_gateway_of_another_profile_that_runs_though_disabled_is_killed_
     assert not (await process.gateway("Trunk Y"))["live"]
 
 
-async def test_an_answer_left_over_from_a_failure_does_not_pass_for_a_later_one(process):
+async def test_an_answer_left_over_from_a_failure_does_not_pass_for_a_later_one(
+    process: Process,
+) -> None:
     uuid = (await process.gateway())["uuid"]
     async with session_at(process.url) as session:
         await session.status()
@@ -199,7 +220,7 @@ async def test_an_answer_left_over_from_a_failure_does_not_pass_for_a_later_one(
             await session.killgw("external", uuid)
 
 
-async def test_a_message_is_not_lost_to_another_page_of_the_same_session(process):
+async def test_a_message_is_not_lost_to_another_page_of_the_same_session(process: Process) -> None:
     """Lists of gateways and domains go on beside the commands, in one login."""
     uuid = (await process.gateway())["uuid"]
     async with session_at(process.url) as session:
@@ -212,7 +233,9 @@ async def test_a_message_is_not_lost_to_another_page_of_the_same_session(process
         )
 
 
-async def test_a_list_of_many_gateways_is_narrowed(process, switch):
+async def test_a_list_of_many_gateways_is_narrowed(
+    process: Process, switch: FusionPbxDriver
+) -> None:
     """A whole list of 80 rows at 0.5 s is longer than any request may take."""
     await process.seed(gateways=[{"name": f"Customer-{n:04d}", "domain": MCON} for n in range(80)])
     service = await process.service("gateway", "Customer-0042", "Customer-0077")
@@ -222,7 +245,7 @@ async def test_a_list_of_many_gateways_is_narrowed(process, switch):
     assert (await process.gateway("Customer-0042"))["live"]
 
 
-async def test_slow_rows_can_be_planned_for_one_list(process):
+async def test_slow_rows_can_be_planned_for_one_list(process: Process) -> None:
     async with session_at(process.url) as session:
         await session.status()
         await process.plan(kind="slow-rows", path="/app/gateways", value="0.3")
@@ -234,7 +257,9 @@ async def test_slow_rows_can_be_planned_for_one_list(process):
 @pytest.mark.parametrize(
     "name", ["100%", "a_b", "x\\y", "Ünï", "O'Brien & <Co>", "Trunk A", "  two  ", "#1?&page=7"]
 )
-async def test_a_gateway_of_any_name_is_found(process, switch, name):
+async def test_a_gateway_of_any_name_is_found(
+    process: Process, switch: FusionPbxDriver, name: str
+) -> None:
     await process.seed(gateways=[{"name": name, "domain": "other.example.com"}])
     state = (await process.http.get("/_sim/state")).json()
     uuid = next(g["uuid"] for g in state["gateways"] if g["domain"] == "other.example.com")
@@ -247,11 +272,11 @@ async def test_a_gateway_of_any_name_is_found(process, switch, name):
     ]  # fmt: skip
 
 
-def replace_ids(service, *uuids):
+def replace_ids(service: Service, *uuids: str) -> Service:
     return service.model_copy(update={"gateway_ids": uuids})
 
 
-async def test_a_gateway_that_was_renamed_is_found(monkeypatch):
+async def test_a_gateway_that_was_renamed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     async with simulated(monkeypatch) as pbx:
         switch = FusionPbxDriver("pbx-1", server_of(pbx.url), clock=CLOCK)
         service = service_of(pbx, "gateway")
@@ -261,7 +286,9 @@ async def test_a_gateway_that_was_renamed_is_found(monkeypatch):
         await switch.aclose()
 
 
-async def test_more_gateways_than_are_searched_for_one_by_one(monkeypatch):
+async def test_more_gateways_than_are_searched_for_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with simulated(monkeypatch, rows_per_page=3) as pbx:
         for number in range(9):
             pbx.pbx.add_gateway(Gateway(f"Many {number}", domain=MCON))
@@ -273,10 +300,12 @@ async def test_more_gateways_than_are_searched_for_one_by_one(monkeypatch):
         await switch.aclose()
 
 
-async def test_killgw_comes_before_the_toggle_and_lists_are_narrowed(monkeypatch):
+async def test_killgw_comes_before_the_toggle_and_lists_are_narrowed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """A gateway that is disabled cannot be stopped from its list; and each list is one row."""
     async with simulated(monkeypatch) as pbx:
-        seen = []
+        seen: list[str] = []
         for owner, method in ((pbx.site, "_toggle"), (pbx.site, "_list"), (pbx.pbx, "command")):
             noted(owner, method, seen, monkeypatch)
         switch = FusionPbxDriver("pbx-1", server_of(pbx.url), clock=CLOCK)
@@ -285,7 +314,7 @@ async def test_killgw_comes_before_the_toggle_and_lists_are_narrowed(monkeypatch
         await switch.aclose()
 
 
-async def test_half_a_page_proves_nothing(monkeypatch):
+async def test_half_a_page_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the switch still runs is listed in the half that is missing."""
     async with simulated(monkeypatch) as pbx:
         for number in range(30):
@@ -303,17 +332,17 @@ async def test_half_a_page_proves_nothing(monkeypatch):
         await switch.aclose()
 
 
-def noted(owner, method, seen, monkeypatch):
+def noted(owner: object, method: str, seen: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     real = getattr(owner, method)
 
-    def noting(*given):
+    def noting(*given: Any) -> Any:
         seen.append(method)
         return real(*given)
 
     monkeypatch.setattr(owner, method, noting)
 
 
-async def test_the_doctor_fails_a_pbx_whose_switch_cannot_be_reached(process):
+async def test_the_doctor_fails_a_pbx_whose_switch_cannot_be_reached(process: Process) -> None:
     await process.put(event_socket=False)
     findings = [f async for f in examine_export("pbx-1", server_of(process.url), CLOCK)]
     (page,) = [finding for finding in findings if finding.check == "switch page"]
@@ -346,7 +375,9 @@ TROUBLES = st.lists(st.sampled_from([*TROUBLE, "none", "none"]), max_size=30)
     line=st.sampled_from(["5.5", "5.6"]),
 )
 @example(way="extensions", steps=["suspend"], troubles=["none"] * 7 + ["socket-down"], line="5.5")
-def test_what_is_confirmed_is_true_whichever_request_fails(way, steps, troubles, line):
+def test_what_is_confirmed_is_true_whichever_request_fails(
+    way: str, steps: list[str], troubles: list[str], line: Line
+) -> None:
     """Each request in turn meets one of the faults; a confirmation is held against the switch."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
@@ -354,7 +385,7 @@ def test_what_is_confirmed_is_true_whichever_request_fails(way, steps, troubles,
         asyncio.run(story(way, steps, [replace(TROUBLE[kind]) for kind in troubles], line))
 
 
-def product_of(simulator, way):
+def product_of(simulator: Simulator, way: str) -> Service:
     """By `gateways`: of so many that they are not looked for one by one."""
     if way == "outbound":
         return service_of(simulator, outbound_only=True)
@@ -364,13 +395,13 @@ def product_of(simulator, way):
     return service_of(simulator, "gateway", gateway_ids=tuple(ids))
 
 
-async def story(way, steps, faults, line):
+async def story(way: str, steps: list[str], faults: list[Fault], line: Line) -> None:
     pbx = Pbx()
     apply_seed(pbx, SEED)
     for number in range(7):
         pbx.add_gateway(Gateway(f"Many {number}", domain=MCON))
     pbx.add_route(Route("out", toll_allow="local"))
-    pbx.find_extension("2112", MCON).toll_allow = "domestic:local"
+    present(pbx.find_extension("2112", MCON)).toll_allow = "domestic:local"
     async with serve(pbx, line=line) as simulator:
         assert can_call(simulator), "and its directory entry is cached"
         simulator.faults.planned = faults
@@ -383,11 +414,11 @@ async def story(way, steps, faults, line):
                 gateways = [pbx.gateways[uuid] for uuid in service.gateway_ids]
                 assert {g.live for g in gateways} == {step == "restore"}
                 assert {g.enabled for g in gateways} == {step == "restore"}
-        assert pbx.find_extension("2112", MCON).toll_allow == "domestic:local"
+        assert present(pbx.find_extension("2112", MCON)).toll_allow == "domestic:local"
         await switch.aclose()
 
 
-async def until_confirmed(switch, service, *, off):
+async def until_confirmed(switch: FusionPbxDriver, service: Service, *, off: bool) -> None:
     """Tries again what failed, each element for itself; what was confirmed is not asked again."""
     values = {"2112": "domestic:local"}
     for _ in range(60):

@@ -1,6 +1,9 @@
 """The simulated FusionPBX itself: what it must get right for the others' tests to mean anything."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,31 +19,36 @@ from fusionpbx_harness import (
     simulated,
     simulator_process,
 )
+from httpx import AsyncClient
+from narrow import present
 
 from ringfence.testing.wait import until
+from ringfence_simulators.fusionpbx.app import Simulator
+from ringfence_simulators.fusionpbx.logins import Line
 
 EXPORT = "/app/xml_cdr/xml_cdr_export.php?export_format=csv"
 WINDOW = f"&start_epoch={int(NOON) - 86_400}&stop_epoch={int(NOON)}"
 
 
 @pytest.fixture
-async def pbx(monkeypatch):
+async def pbx(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
     async with simulated(monkeypatch) as simulator:
         yield simulator
 
 
-def client(url, host=MCON, **settings):
+def client(url: str, host: str = MCON, **settings: Any) -> AsyncClient:
     return httpx.AsyncClient(base_url=url, headers={"Host": host}, **settings)
 
 
-async def test_the_key_alone_logs_in_on_5_5_and_not_on_5_6(monkeypatch):
-    for line, status, location in (("5.5", 200, None), ("5.6", 302, "/login.php")):
+async def test_the_key_alone_logs_in_on_5_5_and_not_on_5_6(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected: list[tuple[Line, int, str | None]] = [("5.5", 200, None), ("5.6", 302, "/login.php")]
+    for line, status, location in expected:
         async with simulated(monkeypatch, line=line) as pbx, client(pbx.url) as http:
             answer = await http.get(EXPORT, params={"export_format": "csv", "key": SUPER_KEY})
             assert (answer.status_code, answer.headers.get("location")) == (status, location)
 
 
-async def test_a_wrong_key_or_host_is_a_redirect_and_no_credentials_a_page(pbx):
+async def test_a_wrong_key_or_host_is_a_redirect_and_no_credentials_a_page(pbx: Simulator) -> None:
     async with client(pbx.url) as http:
         answer = await http.get(EXPORT, params={"export_format": "csv", "key": "x" * 40})
         assert (answer.status_code, answer.headers["location"]) == (
@@ -59,7 +67,7 @@ async def test_a_wrong_key_or_host_is_a_redirect_and_no_credentials_a_page(pbx):
         assert answer.headers["content-type"] == "application/octet-binary"
 
 
-async def test_every_key_call_without_its_cookie_is_a_login(pbx):
+async def test_every_key_call_without_its_cookie_is_a_login(pbx: Simulator) -> None:
     async with client(pbx.url) as http:
         for _ in range(3):
             http.cookies.clear()
@@ -69,14 +77,14 @@ async def test_every_key_call_without_its_cookie_is_a_login(pbx):
         assert pbx.logins.succeeded == 3
 
 
-async def test_a_session_belongs_to_its_user_agent(pbx):
+async def test_a_session_belongs_to_its_user_agent(pbx: Simulator) -> None:
     async with client(pbx.url) as http:
         await http.get(EXPORT, params={"export_format": "csv", "key": SUPER_KEY})
         answer = await http.get(EXPORT, headers={"User-Agent": "another"})
         assert (answer.status_code, answer.headers["location"]) == (302, "/logout.php")
 
 
-async def test_show_all_is_for_superadmins_and_ignored_otherwise(pbx):
+async def test_show_all_is_for_superadmins_and_ignored_otherwise(pbx: Simulator) -> None:
     pbx.pbx.place(outbound())
     pbx.pbx.place(outbound(domain_name=RUCKEN))
     for key, lines, has_domain in ((SUPER_KEY, 3, True), (ADMIN_KEY, 2, False)):
@@ -86,7 +94,7 @@ async def test_show_all_is_for_superadmins_and_ignored_otherwise(pbx):
             assert ("domain_name" in answer.text.splitlines()[0]) is has_domain
 
 
-async def test_a_window_needs_both_epochs_and_0_is_none(pbx):
+async def test_a_window_needs_both_epochs_and_0_is_none(pbx: Simulator) -> None:
     pbx.pbx.place(outbound())
     key = str(httpx.QueryParams(key=SUPER_KEY))
     async with client(pbx.url) as http:
@@ -97,12 +105,14 @@ async def test_a_window_needs_both_epochs_and_0_is_none(pbx):
         assert answer.text == "\n\n"
 
 
-async def test_random_calls_stop_with_the_suspension_and_go_on_after_it(monkeypatch):
+async def test_random_calls_stop_with_the_suspension_and_go_on_after_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with simulated(monkeypatch) as pbx, client(pbx.url) as http:
         wanted = {"extensions": [{"number": "2112", "domain": MCON}], "calls_per_second": 200}
         (await http.post("/_sim/traffic", json=wanted)).raise_for_status()
         await until(lambda: pbx.traffic.placed > 5)
-        uuid = pbx.pbx.find_extension("2112", MCON).uuid
+        uuid = present(pbx.pbx.find_extension("2112", MCON)).uuid
         toggle = {"kind": "extensions", "uuid": uuid}
         (await http.post("/_sim/toggle", json=toggle)).raise_for_status()
         placed, refused = pbx.traffic.placed, pbx.pbx.refused_calls
@@ -119,7 +129,7 @@ async def test_random_calls_stop_with_the_suspension_and_go_on_after_it(monkeypa
         assert pbx.traffic.placed == stopped
 
 
-async def test_looking_on_changes_nothing(pbx):
+async def test_looking_on_changes_nothing(pbx: Simulator) -> None:
     """The state page does not fill the directory cache; a call does."""
     pbx.pbx.toggle("domains", pbx.pbx.domains[MCON].uuid)
     pbx.pbx.toggle("domains", pbx.pbx.domains[MCON].uuid)
@@ -129,7 +139,7 @@ async def test_looking_on_changes_nothing(pbx):
     assert not can_call(pbx)
 
 
-async def test_a_rescan_brings_enabled_gateways_up_and_takes_none_down(pbx):
+async def test_a_rescan_brings_enabled_gateways_up_and_takes_none_down(pbx: Simulator) -> None:
     uuid = service_of(pbx, "gateway").gateway_ids[0]
     gateway = pbx.pbx.gateways[uuid]
     pbx.pbx.toggle("gateways", uuid)
@@ -141,7 +151,7 @@ async def test_a_rescan_brings_enabled_gateways_up_and_takes_none_down(pbx):
     assert (gateway.enabled, gateway.live) == (True, True)
 
 
-async def test_mistakes_at_the_control_interface_are_explained(pbx):
+async def test_mistakes_at_the_control_interface_are_explained(pbx: Simulator) -> None:
     async with client(pbx.url) as http:
         for path, body in (
             ("/_sim/calls", {}),
@@ -158,7 +168,7 @@ async def test_mistakes_at_the_control_interface_are_explained(pbx):
             assert answer.json()["error"]
 
 
-async def test_a_fault_lasts_until_it_is_cleared(pbx):
+async def test_a_fault_lasts_until_it_is_cleared(pbx: Simulator) -> None:
     async with client(pbx.url) as http:
         planned = {"kind": "status", "path": "/login", "value": "503", "times": 5}
         assert (await http.post("/_sim/faults", json=planned)).status_code == 200
@@ -167,7 +177,7 @@ async def test_a_fault_lasts_until_it_is_cleared(pbx):
         assert (await http.get("/login.php")).status_code == 200
 
 
-async def test_a_restart_keeps_calls_and_what_was_switched(tmp_path):
+async def test_a_restart_keeps_calls_and_what_was_switched(tmp_path: Path) -> None:
     state = ["--state", str(tmp_path / "state.jsonl")]
     async with simulator_process(tmp_path, *state) as url, client(url) as http:
         placed = (await http.post("/_sim/calls", json=[outbound(), outbound()])).json()

@@ -1,7 +1,9 @@
 """Services go off and on at a FusionPBX, confirmed by reading it back."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from fusionpbx_harness import (
@@ -18,13 +20,16 @@ from fusionpbx_harness import (
     states_of,
     suspend,
 )
+from narrow import expect, present
 
 from ringfence.errors import Retry
 from ringfence.testing.clock import FixedClock
+from ringfence_simulators.fusionpbx.app import Simulator
 from ringfence_simulators.fusionpbx.faults import Fault
-from ringfence_simulators.fusionpbx.logins import redirect
-from ringfence_simulators.fusionpbx.model import Extension
-from suspender.drivers.driver import OperatorMustAct
+from ringfence_simulators.fusionpbx.logins import Session, redirect
+from ringfence_simulators.fusionpbx.site import Site
+from ringfence_simulators.fusionpbx.things import Extension
+from suspender.drivers.driver import Done, OperatorMustAct, Reading
 from suspender.drivers.fusionpbx import FusionPbxDriver
 
 CLOCK = FixedClock(datetime(2026, 11, 21, 10, 2, 3, tzinfo=UTC))
@@ -36,30 +41,32 @@ TOGGLES = {
 
 
 @pytest.fixture(params=["5.5", "5.6"])
-async def pbx(request, monkeypatch):
+async def pbx(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Simulator]:
     async with simulated(monkeypatch, line=request.param, rows_per_page=2) as simulator:
         yield simulator
 
 
 @pytest.fixture
-async def switch(pbx):
+async def switch(pbx: Simulator) -> AsyncIterator[FusionPbxDriver]:
     switch = FusionPbxDriver("pbx-1", server_of(pbx.url), clock=CLOCK)
     yield switch
     await switch.aclose()
 
 
 @pytest.fixture
-async def admins_switch(pbx):
+async def admins_switch(pbx: Simulator) -> AsyncIterator[FusionPbxDriver]:
     switch = FusionPbxDriver("pbx-1", server_of(pbx.url, superadmin=False), clock=CLOCK)
     yield switch
     await switch.aclose()
 
 
-def flips(pbx, monkeypatch):
+def flips(pbx: Simulator, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Every flip of a stored flag from now on."""
     seen, real = [], pbx.pbx.toggle
 
-    def noting(kind, uuid, **how):
+    def noting(kind: str, uuid: str, **how: bool) -> bool:
         seen.append(kind)
         return real(kind, uuid, **how)
 
@@ -68,7 +75,7 @@ def flips(pbx, monkeypatch):
 
 
 @pytest.mark.parametrize("level", ["gateway", "extensions", "domain"])
-async def test_off_and_on_again(pbx, switch, level):
+async def test_off_and_on_again(pbx: Simulator, switch: FusionPbxDriver, level: str) -> None:
     service = service_of(pbx, level)
     assert can_call(pbx)
     assert await states_of(switch, service) == ["on"]
@@ -83,7 +90,7 @@ async def test_off_and_on_again(pbx, switch, level):
     assert can_call(pbx)
 
 
-async def test_the_evidence_says_what_was_done(pbx, switch):
+async def test_the_evidence_says_what_was_done(pbx: Simulator, switch: FusionPbxDriver) -> None:
     assert await suspend(switch, service_of(pbx, "gateway")) == (
         "gateway Trunk A disabled, killgw answered Trunk A: +OK gateway marked for deletion., "
         "not listed by the switch, read back 10:02:03Z"
@@ -100,7 +107,9 @@ async def test_the_evidence_says_what_was_done(pbx, switch):
 
 
 @pytest.mark.parametrize("level", ["gateway", "extensions", "domain"])
-async def test_what_stands_right_is_not_toggled(pbx, switch, monkeypatch, level):
+async def test_what_stands_right_is_not_toggled(
+    pbx: Simulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch, level: str
+) -> None:
     service = service_of(pbx, level)
     seen = flips(pbx, monkeypatch)
     await restore(switch, service)
@@ -110,9 +119,11 @@ async def test_what_stands_right_is_not_toggled(pbx, switch, monkeypatch, level)
     assert len(seen) == 1
 
 
-async def test_only_the_extensions_that_differ_are_toggled(pbx, switch, monkeypatch):
+async def test_only_the_extensions_that_differ_are_toggled(
+    pbx: Simulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     service = service_of(pbx, extensions=("2112", "2113"))
-    uuid = pbx.pbx.find_extension("2112", MCON).uuid
+    uuid = present(pbx.pbx.find_extension("2112", MCON)).uuid
     pbx.pbx.toggle("extensions", uuid)
     assert await states_of(switch, service) == ["off", "on"]
     seen = flips(pbx, monkeypatch)
@@ -122,13 +133,17 @@ async def test_only_the_extensions_that_differ_are_toggled(pbx, switch, monkeypa
     assert not can_call(pbx, "2113")
 
 
-async def test_an_extension_of_the_same_number_in_another_domain_is_left_alone(pbx, switch):
+async def test_an_extension_of_the_same_number_in_another_domain_is_left_alone(
+    pbx: Simulator, switch: FusionPbxDriver
+) -> None:
     await suspend(switch, service_of(pbx, tenant=RUCKEN))
     assert can_call(pbx, "2112", MCON)
     assert not can_call(pbx, "2112", RUCKEN)
 
 
-async def test_a_session_that_is_in_the_wrong_domain_switches_nothing(pbx, switch, monkeypatch):
+async def test_a_session_that_is_in_the_wrong_domain_switches_nothing(
+    pbx: Simulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As if entering the domain had no effect, though the answer was that of a success."""
     monkeypatch.setattr(pbx.site, "_enter", lambda *_: redirect("/core/dashboard/"))
     with pytest.raises(Retry, match="not in the domain 'rucken"):
@@ -136,7 +151,9 @@ async def test_a_session_that_is_in_the_wrong_domain_switches_nothing(pbx, switc
     assert can_call(pbx, "2112", MCON)
 
 
-async def test_an_admin_switches_the_extensions_of_its_own_domain(pbx, admins_switch):
+async def test_an_admin_switches_the_extensions_of_its_own_domain(
+    pbx: Simulator, admins_switch: FusionPbxDriver
+) -> None:
     await suspend(admins_switch, service_of(pbx))
     assert not can_call(pbx)
     await restore(admins_switch, service_of(pbx))
@@ -144,12 +161,14 @@ async def test_an_admin_switches_the_extensions_of_its_own_domain(pbx, admins_sw
 
 
 @pytest.mark.parametrize("level", ["gateway", "domain"])
-async def test_gateways_and_domains_are_not_for_an_admin(pbx, admins_switch, level):
+async def test_gateways_and_domains_are_not_for_an_admin(
+    pbx: Simulator, admins_switch: FusionPbxDriver, level: str
+) -> None:
     with pytest.raises(OperatorMustAct, match=r"pbx-1 as mcon.* no right to see"):
         await suspend(admins_switch, service_of(pbx, level))
 
 
-async def test_without_killgw_a_disabled_gateway_goes_on_carrying_calls(pbx):
+async def test_without_killgw_a_disabled_gateway_goes_on_carrying_calls(pbx: Simulator) -> None:
     """Why killgw is sent: neither the flag nor the rescan that a toggle sends ends anything."""
     service = service_of(pbx, "gateway")
     (gateway,) = service.gateway_ids
@@ -167,7 +186,9 @@ async def test_without_killgw_a_disabled_gateway_goes_on_carrying_calls(pbx):
     assert not can_call(pbx)
 
 
-async def test_a_gateway_left_live_by_somebody_who_was_killed_is_ended(pbx, switch, monkeypatch):
+async def test_a_gateway_left_live_by_somebody_who_was_killed_is_ended(
+    pbx: Simulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     service = service_of(pbx, "gateway")
     pbx.pbx.toggle("gateways", service.gateway_ids[0])
     assert can_call(pbx)
@@ -177,7 +198,9 @@ async def test_a_gateway_left_live_by_somebody_who_was_killed_is_ended(pbx, swit
     assert seen == []
 
 
-async def test_a_gateway_that_is_enabled_but_down_is_brought_up(pbx, switch):
+async def test_a_gateway_that_is_enabled_but_down_is_brought_up(
+    pbx: Simulator, switch: FusionPbxDriver
+) -> None:
     service = service_of(pbx, "gateway")
     pbx.pbx.kill_gateway("external", service.gateway_ids[0])
     assert not can_call(pbx)
@@ -185,14 +208,16 @@ async def test_a_gateway_that_is_enabled_but_down_is_brought_up(pbx, switch):
     assert can_call(pbx)
 
 
-async def test_a_gateway_that_stays_live_after_killgw_is_not_suspended(pbx, switch, monkeypatch):
+async def test_a_gateway_that_stays_live_after_killgw_is_not_suspended(
+    pbx: Simulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(pbx.pbx, "kill_gateway", lambda *_: None)
     monkeypatch.setattr("suspender.drivers.fusionpbx_trunks.PAUSE_S", 0.0)
     with pytest.raises(Retry, match="Trunk A disabled, but still live after killgw"):
         await suspend(switch, service_of(pbx, "gateway"))
 
 
-async def test_without_a_flush_a_disabled_domain_goes_on_calling(pbx):
+async def test_without_a_flush_a_disabled_domain_goes_on_calling(pbx: Simulator) -> None:
     assert can_call(pbx)
     domain = pbx.pbx.domains[MCON]
     async with session_at(pbx.url) as session:
@@ -205,8 +230,8 @@ async def test_without_a_flush_a_disabled_domain_goes_on_calling(pbx):
 
 @pytest.mark.parametrize("level", ["gateway", "extensions", "domain"])
 async def test_a_toggle_that_was_refused_looks_like_one_that_was_not(
-    pbx, switch, monkeypatch, level
-):
+    pbx: Simulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch, level: str
+) -> None:
     """Both answer 302: only reading back tells, and the next try does it."""
     service = service_of(pbx, level)
     real = type(pbx.site)._toggle
@@ -218,7 +243,7 @@ async def test_a_toggle_that_was_refused_looks_like_one_that_was_not(
     assert not can_call(pbx)
 
 
-async def test_a_bad_token_is_refused_in_silence(pbx):
+async def test_a_bad_token_is_refused_in_silence(pbx: Simulator) -> None:
     (gateway,) = service_of(pbx, "gateway").gateway_ids
     form = [("action", "toggle"), ("0a" * 32, "0b" * 32)]
     form += [("gateways[0][checked]", "true"), ("gateways[0][uuid]", gateway)]
@@ -229,12 +254,15 @@ async def test_a_bad_token_is_refused_in_silence(pbx):
     assert listing.rows[gateway].enabled is True
 
 
-async def test_a_flip_under_our_feet_is_seen_and_put_right(pbx, switch, monkeypatch):
+async def test_a_flip_under_our_feet_is_seen_and_put_right(
+    pbx: Simulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Somebody flips the same flag between our reading and our toggle: ours flips it back."""
     service = service_of(pbx, "gateway")
-    real, first = type(pbx.site)._toggle, []
+    real = type(pbx.site)._toggle
+    first: list[str] = []
 
-    def with_company(site, kind, session, form):
+    def with_company(site: Site, kind: str, session: Session, form: dict[str, str]) -> None:
         if not first:
             first.append(kind)
             pbx.pbx.toggle("gateways", service.gateway_ids[0])
@@ -250,8 +278,8 @@ async def test_a_flip_under_our_feet_is_seen_and_put_right(pbx, switch, monkeypa
 
 
 async def test_what_is_brought_by_several_tasks_at_once_flips_each_flag_once(
-    pbx, switch, monkeypatch
-):
+    pbx: Simulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each with elements of its own, of all ways, in two tenants."""
     services = [
         service_of(pbx, "gateway"),
@@ -269,11 +297,13 @@ async def test_what_is_brought_by_several_tasks_at_once_flips_each_flag_once(
     assert can_call(pbx, "2112", RUCKEN)
 
 
-def gateway_ids(pbx, *names):
+def gateway_ids(pbx: Simulator, *names: str) -> list[str]:
     return [g.uuid for g in pbx.pbx.gateways.values() if g.name in names]
 
 
-async def test_a_lost_session_in_the_middle_is_got_over(pbx, switch):
+async def test_a_lost_session_in_the_middle_is_got_over(
+    pbx: Simulator, switch: FusionPbxDriver
+) -> None:
     service = service_of(pbx, tenant=RUCKEN)
     await suspend(switch, service)
     pbx.logins.sessions.clear()
@@ -282,7 +312,9 @@ async def test_a_lost_session_in_the_middle_is_got_over(pbx, switch):
 
 
 @pytest.mark.parametrize("level", ["gateway", "extensions", "domain"])
-async def test_a_session_lost_right_before_the_toggle_flips_once(pbx, switch, monkeypatch, level):
+async def test_a_session_lost_right_before_the_toggle_flips_once(
+    pbx: Simulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch, level: str
+) -> None:
     """Its token went with the session: another one is asked for."""
     service, seen = service_of(pbx, level), flips(pbx, monkeypatch)
     await states_of(switch, service)
@@ -303,7 +335,9 @@ async def test_a_session_lost_right_before_the_toggle_flips_once(pbx, switch, mo
         ({"suspend_by": "domain", "tenant": "nobody.example.com"}, "found no domain to switch"),
     ],
 )
-async def test_what_the_pbx_does_not_have_is_missing_and_for_a_person(pbx, switch, changed, said):
+async def test_what_the_pbx_does_not_have_is_missing_and_for_a_person(
+    pbx: Simulator, switch: FusionPbxDriver, changed: dict[str, Any], said: str
+) -> None:
     service = service_of(pbx, **changed)
     assert await states_of(switch, service) == ["missing"]
     with pytest.raises(OperatorMustAct, match=said):
@@ -311,25 +345,30 @@ async def test_what_the_pbx_does_not_have_is_missing_and_for_a_person(pbx, switc
     assert can_call(pbx)
 
 
-async def test_a_tenant_that_the_pbx_does_not_have_fails_alone(pbx, switch):
+async def test_a_tenant_that_the_pbx_does_not_have_fails_alone(
+    pbx: Simulator, switch: FusionPbxDriver
+) -> None:
     lost, sound = service_of(pbx, tenant="nobody.example.com"), service_of(pbx)
     outcomes = await outcomes_of(switch, lost, sound, off=True)
     failed, done = outcomes.values()
     assert isinstance(failed, OperatorMustAct)
     assert "has no domain 'nobody.example.com'" in str(failed)
-    assert done.proven
+    assert expect(Done, done).proven
     assert not can_call(pbx)
 
 
-async def test_one_element_that_is_missing_does_not_hold_up_the_others(pbx, switch):
+async def test_one_element_that_is_missing_does_not_hold_up_the_others(
+    pbx: Simulator, switch: FusionPbxDriver
+) -> None:
     service = service_of(pbx, extensions=("2112", "2199"))
     done, failed = (await outcomes_of(switch, service, off=True)).values()
-    assert "extension 2112 disabled" in done.evidence
+    assert "extension 2112 disabled" in expect(Done, done).evidence
     assert "found no extension 2199" in str(failed)
-    assert [reading.name for reading in await readings_of(switch, service)] == ["2112", ""]
+    readings = await readings_of(switch, service)
+    assert [expect(Reading, reading).name for reading in readings] == ["2112", ""]
 
 
-async def test_things_on_later_pages_are_found(pbx, switch):
+async def test_things_on_later_pages_are_found(pbx: Simulator, switch: FusionPbxDriver) -> None:
     for number in range(3000, 3007):
         pbx.pbx.add_extension(Extension(str(number), MCON))
     await suspend(switch, service_of(pbx, extensions=("3006",)))

@@ -2,22 +2,26 @@
 
 import time
 import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from fusionpbx_harness import MCON, RUCKEN, outbound, simulated
-from ingest_harness import ear, ingest, rows, servers_toml
+from ingest_harness import Ear, ear, ingest, rows, servers_toml
 
 from ringfence.testing.wait import until
 from ringfence.topics import SOURCE_FAILED, SOURCE_RECOVERED
+from ringfence_simulators.fusionpbx.app import Simulator
 from ringfence_simulators.fusionpbx.faults import Fault
-from ringfence_simulators.fusionpbx.model import User
+from ringfence_simulators.fusionpbx.things import User
 
 EXPORT = "/app/xml_cdr"
 FOR_EVER = 10**6
 
 
 @pytest.fixture
-async def pair(monkeypatch):
+async def pair(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Simulator, Simulator]]:
     """Two PBXs whose clocks run."""
     async with (
         simulated(monkeypatch, clock=time.time) as first,
@@ -27,12 +31,12 @@ async def pair(monkeypatch):
 
 
 @pytest.fixture
-def ids():
+def ids() -> tuple[str, str]:
     """Ids that no other test's servers have."""
     return f"sick-{uuid.uuid4().hex[:8]}", f"well-{uuid.uuid4().hex[:8]}"
 
 
-def entry(simulator, **changed):
+def entry(simulator: Simulator, **changed: Any) -> dict[str, Any]:
     return {
         "kind": "fusionpbx",
         "url": simulator.url,
@@ -45,7 +49,7 @@ def entry(simulator, **changed):
     }
 
 
-def place(simulator, **changed):
+def place(simulator: Simulator, **changed: Any) -> str:
     return simulator.pbx.place(outbound(**changed)).columns["xml_cdr_uuid"]
 
 
@@ -64,8 +68,13 @@ FAULTS = [
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f"{f.kind}-{f.value[:3]}")
 async def test_an_outage_harms_no_other_source_is_told_once_and_loses_nothing(
-    fault, pair, ids, tmp_path, kafka_bootstrap, database
-):
+    fault: Fault,
+    pair: tuple[Simulator, Simulator],
+    ids: tuple[str, str],
+    tmp_path: Path,
+    kafka_bootstrap: str,
+    database: str,
+) -> None:
     sick, well = pair
     file = servers_toml(tmp_path, **{ids[0]: entry(sick), ids[1]: entry(well)})
     async with (
@@ -91,18 +100,24 @@ async def test_an_outage_harms_no_other_source_is_told_once_and_loses_nothing(
     assert await outages(database) == [(ids[0], True)]
 
 
-async def heard_all(heard, server_id, wanted):
+async def heard_all(heard: Ear, server_id: str, wanted: set[str]) -> bool:
     return set(await heard.call_ids(server_id)) >= wanted
 
 
-async def outages(dsn):
+async def outages(dsn: str) -> list[tuple[Any, ...]]:
     found = await rows(
         dsn, "select server_id, recovered_at is not null as over from report.source_outage"
     )
     return [tuple(row) for row in found]
 
 
-async def test_one_hiccup_is_no_outage(pair, ids, tmp_path, kafka_bootstrap, database):
+async def test_one_hiccup_is_no_outage(
+    pair: tuple[Simulator, Simulator],
+    ids: tuple[str, str],
+    tmp_path: Path,
+    kafka_bootstrap: str,
+    database: str,
+) -> None:
     sick, _ = pair
     file = servers_toml(tmp_path, **{ids[0]: entry(sick)})
     async with ear(kafka_bootstrap) as heard, ingest(kafka_bootstrap, database, file):
@@ -113,8 +128,13 @@ async def test_one_hiccup_is_no_outage(pair, ids, tmp_path, kafka_bootstrap, dat
 
 
 async def test_a_refusal_is_told_at_once_and_an_outage_outlives_a_restart(
-    pair, ids, tmp_path, kafka_bootstrap, database, monkeypatch
-):
+    pair: tuple[Simulator, Simulator],
+    ids: tuple[str, str],
+    tmp_path: Path,
+    kafka_bootstrap: str,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Told by the process that met it first, ended by the one that could read again."""
     sick, _ = pair
     monkeypatch.setenv("TEST_FUSIONPBX_WRONG", "wrong" * 10)
@@ -134,13 +154,18 @@ async def test_a_refusal_is_told_at_once_and_an_outage_outlives_a_restart(
     assert sick.logins.failed == 2, "once for each start: FusionPBX bans for more"
 
 
-async def no_outbox(dsn):
+async def no_outbox(dsn: str) -> bool:
     return not await rows(dsn, "select 1 from cdr_ingest.outbox")
 
 
 async def test_a_server_that_says_when_to_come_back_is_left_alone_until_then(
-    pair, ids, tmp_path, kafka_bootstrap, database, monkeypatch
-):
+    pair: tuple[Simulator, Simulator],
+    ids: tuple[str, str],
+    tmp_path: Path,
+    kafka_bootstrap: str,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """In all of its lanes, though only one of them was told."""
     sick, well = pair
     key = "tenants-key-0123456789-0123456789-0123456789"

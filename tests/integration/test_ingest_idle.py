@@ -1,7 +1,12 @@
 """Where there is nothing to read from, the service idles in good health and says what to set."""
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
 import pytest
-from ingest_harness import ingest, servers_toml
+from ingest_harness import Ingest, ingest, servers_toml
 
 from ringfence.testing.wait import until
 
@@ -10,13 +15,17 @@ LESNET = {"kind": "lesnet", "url": "http://127.0.0.1:1"}
 LINK = {"url": "http://127.0.0.1:1/x", "peer": "A" * 13, "dids": ["5195550100"]}
 SAID = "nothing to read from"
 
+Start = Callable[..., AbstractAsyncContextManager[Ingest]]
+
 
 @pytest.fixture
-def start(monkeypatch, tmp_path, kafka_bootstrap, database):
+def start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kafka_bootstrap: str, database: str
+) -> Start:
     """The service, on these entries; without any, on a file that names none."""
     monkeypatch.setenv("TEST_IDLE_KEY", "k" * 40)
 
-    def run(**servers):
+    def run(**servers: Any) -> AbstractAsyncContextManager[Ingest]:
         path = servers_toml(tmp_path, **servers)
         if not servers:
             path.write_text("[servers]\n")
@@ -28,7 +37,9 @@ def start(monkeypatch, tmp_path, kafka_bootstrap, database):
 @pytest.mark.parametrize(
     "servers", [{}, {"pbx1": FUSIONPBX}, {"l1": LESNET}], ids=["none", "no tenants", "no links"]
 )
-async def test_without_a_source_it_idles_and_says_once_what_to_set(start, capsys, servers):
+async def test_without_a_source_it_idles_and_says_once_what_to_set(
+    start: Start, capsys: pytest.CaptureFixture[str], servers: dict[str, Any]
+) -> None:
     async with start(**servers) as service:
         (outbox,) = await until(lambda: service.health.loops)
         begun = outbox.last_turn
@@ -51,7 +62,9 @@ async def test_without_a_source_it_idles_and_says_once_what_to_set(start, capsys
     ],
     ids=["push", "tenants", "links"],
 )
-async def test_with_a_source_nothing_of_the_kind_is_said(start, capsys, servers):
+async def test_with_a_source_nothing_of_the_kind_is_said(
+    start: Start, capsys: pytest.CaptureFixture[str], servers: dict[str, Any]
+) -> None:
     async with start(**servers) as service:
         await until(lambda: len(service.health.loops) > 1)
     assert SAID not in capsys.readouterr().out

@@ -5,6 +5,9 @@ import os
 import sys
 import time
 import uuid
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -18,12 +21,13 @@ from fusionpbx_harness import (
     simulated,
     simulator_process,
 )
-from ingest_harness import ear, ingest, rows, servers_toml
+from ingest_harness import Ear, ear, ingest, rows, servers_toml
 
 from ringfence.testing.wait import until
 from ringfence.topics import SOURCE_FAILED
 from ringfence_simulators.fusionpbx.faults import Fault
-from ringfence_simulators.fusionpbx.model import User
+from ringfence_simulators.fusionpbx.logins import Line
+from ringfence_simulators.fusionpbx.things import User
 
 EXPORT = "/app/xml_cdr"
 MANY = 10**6
@@ -31,14 +35,19 @@ KEY_OF_BOTH = "key-of-both-tenants-0123456789-0123456789"
 
 
 @pytest.fixture
-def server_id():
+def server_id() -> str:
     return f"polled-{uuid.uuid4().hex[:8]}"
 
 
 @pytest.mark.parametrize("line", ["5.5", "5.6"])
 async def test_two_lanes_log_in_once_each_however_often_they_poll(
-    line, server_id, monkeypatch, tmp_path, kafka_bootstrap, database
-):
+    line: Line,
+    server_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    kafka_bootstrap: str,
+    database: str,
+) -> None:
     monkeypatch.setenv("TEST_FUSIONPBX_BOTH", KEY_OF_BOTH)
     async with simulated(monkeypatch, line=line, clock=time.time) as pbx:
         for tenant in (MCON, RUCKEN):
@@ -74,8 +83,12 @@ async def test_two_lanes_log_in_once_each_however_often_they_poll(
 
 
 async def test_a_new_call_is_there_within_one_polling_interval(
-    server_id, monkeypatch, tmp_path, kafka_bootstrap, database
-):
+    server_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    kafka_bootstrap: str,
+    database: str,
+) -> None:
     """Seconds, not the quarter of an hour that a sweep might take."""
     async with simulated(monkeypatch, clock=time.time) as pbx:
         file = servers_toml(tmp_path, **{server_id: superadmins(pbx.url, poll_s=1.0)})
@@ -86,11 +99,11 @@ async def test_a_new_call_is_there_within_one_polling_interval(
             await until(lambda: has(heard, server_id, call), timeout_s=5)
 
 
-async def has(heard, server_id, call):
+async def has(heard: Ear, server_id: str, call: str) -> bool:
     return call in await heard.call_ids(server_id)
 
 
-def superadmins(url, **changed):
+def superadmins(url: str, **changed: Any) -> dict[str, Any]:
     return {
         "kind": "fusionpbx",
         "url": url,
@@ -103,8 +116,12 @@ def superadmins(url, **changed):
 
 
 async def test_our_own_database_going_away_is_no_outage_of_the_source(
-    server_id, monkeypatch, tmp_path, kafka_bootstrap, database
-):
+    server_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    kafka_bootstrap: str,
+    database: str,
+) -> None:
     async with simulated(monkeypatch, clock=time.time) as pbx:
         file = servers_toml(tmp_path, **{server_id: superadmins(pbx.url, poll_s=0.05)})
         async with ear(kafka_bootstrap) as heard, ingest(kafka_bootstrap, database, file):
@@ -117,13 +134,18 @@ async def test_our_own_database_going_away_is_no_outage_of_the_source(
                     " where datname = current_database() and pid <> pg_backend_pid()",
                 )
                 call = pbx.pbx.place(outbound()).columns["xml_cdr_uuid"]
-                await until(lambda call=call: has(heard, server_id, call), what="the next call")
+                await until(partial(has, heard, server_id, call), what="the next call")
             assert await heard.events(SOURCE_FAILED, server_id) == []
 
 
 async def test_a_pbx_is_polled_by_its_database(
-    server_id, monkeypatch, tmp_path, kafka_bootstrap, database, postgres_server
-):
+    server_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    kafka_bootstrap: str,
+    database: str,
+    postgres_server: str,
+) -> None:
     """`way = "database"`, from the servers file to the topic."""
     async with calls_database(postgres_server) as calls:
         monkeypatch.setenv("TEST_DSN", calls.dsn)
@@ -144,15 +166,19 @@ async def test_a_pbx_is_polled_by_its_database(
             await until(lambda: heard_number(heard, server_id, 3))
 
 
-async def heard_number(heard, server_id, number):
+async def heard_number(heard: Ear, server_id: str, number: int) -> bool:
     return len(await heard.call_ids(server_id)) == number
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(280)
 async def test_a_hundred_thousand_calls_pass_in_bounded_memory(
-    server_id, monkeypatch, tmp_path, kafka_bootstrap, database
-):
+    server_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    kafka_bootstrap: str,
+    database: str,
+) -> None:
     """All on record before the service starts, in one window; it is its own process, measured."""
     count = 100_000
     monkeypatch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
@@ -181,11 +207,11 @@ async def test_a_hundred_thousand_calls_pass_in_bounded_memory(
         finally:
             process.terminate()
             assert await asyncio.wait_for(process.wait(), 30) == 0
-            process._transport.close()
+            process._transport.close()  # type: ignore[attr-defined]
     assert peak[0] < 180 * 2**20, f"{peak[0] / 2**20:.0f} MiB"
 
 
-async def all_in(dsn, count, process, peak):
+async def all_in(dsn: str, count: int, process: psutil.Process, peak: list[int]) -> bool:
     peak[0] = max(peak[0], process.memory_info().rss)
     found = await rows(dsn, "select count(*) as n from cdr_ingest.record")
-    return found[0]["n"] == count
+    return bool(found[0]["n"] == count)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +57,11 @@ async def looked(url: str, **settings: Any) -> subprocess.CompletedProcess[str]:
     """The command as a process of its own, without a terminal."""
     words = ("--url", url, "--host", MCON, "--smtp-host", "mail.example", "--sender", "b@x.example")
     return await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "ringfence.cli", "init", *words, "--api-key-file", "-"],
-        capture_output=True, text=True, timeout=BOUND_S, check=False, **settings,
+        partial(
+            subprocess.run,
+            [sys.executable, "-m", "ringfence.cli", "init", *words, "--api-key-file", "-"],
+            capture_output=True, text=True, timeout=BOUND_S, check=False, **settings,
+        )
     )  # fmt: skip
 
 

@@ -3,15 +3,19 @@
 import asyncio
 import logging
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaConnectionError
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives import serialization
+from narrow import present
 
 from cdr_ingest.doctor_platform import examine_kafka
 from ringfence.errors import Retry
@@ -20,7 +24,7 @@ from ringfence.kafka.acls import SETUP, accesses
 from ringfence.kafka.admin import create_topics, wanted_topics
 from ringfence.kafka.agent import GuardedAgents
 from ringfence.kafka.batch import BatchRunner
-from ringfence.kafka.brokers import client_arguments
+from ringfence.kafka.brokers import Brokers, client_arguments
 from ringfence.kafka.command import topics
 from ringfence.kafka.granting import grants
 from ringfence.kafka.publisher import open_publisher
@@ -37,6 +41,7 @@ from ringfence.topics import (
     CALL_RATED,
     PAYMENT_RECEIVED,
     SERVICE_RESTORED,
+    Topic,
 )
 from ringfence_local.errors import PartFailed
 from ringfence_local.kafka import Kafka
@@ -61,7 +66,7 @@ def as_pem_for_kafka(certificate: trustme.LeafCert) -> bytes:
 class Secured:
     """The broker, and the settings of its clients as files."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         authority, stranger = trustme.CA(), trustme.CA()
         (folder / "broker.pem").write_bytes(as_pem_for_kafka(authority.issue_cert("127.0.0.1")))
         authority.cert_pem.write_to_path(str(folder / "ca.pem"))
@@ -74,7 +79,9 @@ class Secured:
         )
         self.kafka = Kafka(folder / "kafka", secure=listener)
 
-    def variables(self, *, bootstrap="", login="password", ca="ca.pem", **changed):
+    def variables(
+        self, *, bootstrap: str = "", login: str = "password", ca: str = "ca.pem", **changed: Any
+    ) -> dict[str, Any]:
         return {
             "kafka_bootstrap": bootstrap or self.kafka.secure_bootstrap,
             "kafka_security_protocol": "SASL_SSL",
@@ -84,12 +91,12 @@ class Secured:
             **changed,
         }
 
-    def brokers(self, **changed):
+    def brokers(self, **changed: Any) -> Brokers:
         return CommonSettings(**self.variables(**changed)).brokers()
 
 
 @pytest.fixture(scope="module")
-def secured(tmp_path_factory):
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     """A broker with access control, its rules and topics made by our own commands over TLS."""
     secured = Secured(tmp_path_factory.mktemp("secured"))
     secured.kafka.start()
@@ -103,7 +110,7 @@ def secured(tmp_path_factory):
         secured.kafka.stop()
 
 
-def ran(secured, *arguments, status=0, **changed):
+def ran(secured: Secured, *arguments: str, status: int = 0, **changed: Any) -> Result:
     """`ringfence topics` with these settings in its environment."""
     environment = {
         f"RINGFENCE_{name.upper()}": value for name, value in secured.variables(**changed).items()
@@ -115,7 +122,7 @@ def ran(secured, *arguments, status=0, **changed):
     return result
 
 
-def event(key, topic=SERVICE_RESTORED):
+def event(key: str, topic: Topic = SERVICE_RESTORED) -> Outgoing:
     return Outgoing(
         topic=topic,
         key=key,
@@ -127,7 +134,7 @@ def event(key, topic=SERVICE_RESTORED):
 
 
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"])
-async def test_a_record_goes_there_and_back(secured, mechanism):
+async def test_a_record_goes_there_and_back(secured: Secured, mechanism: str) -> None:
     brokers, key = secured.brokers(kafka_sasl_mechanism=mechanism), uuid.uuid4().hex
     async with open_publisher(brokers, source="test") as publisher:
         await publisher.publish([event(key)])
@@ -142,7 +149,9 @@ async def test_a_record_goes_there_and_back(secured, mechanism):
 @pytest.mark.parametrize(
     ("kind", "service"), [(BatchRunner, "notifier-channels"), (GuardedAgents, "notifier")]
 )
-async def test_both_shells_read_by_a_services_own_login(secured, kind, service):
+async def test_both_shells_read_by_a_services_own_login(
+    secured: Secured, kind: Any, service: str
+) -> None:
     """What a service does: read in its group, park, commit; no more than that is granted."""
     brokers, key = secured.brokers(kafka_sasl_user="notifier"), uuid.uuid4().hex
     writer = secured.brokers(kafka_sasl_user="suspender")
@@ -182,7 +191,9 @@ async def test_both_shells_read_by_a_services_own_login(secured, kind, service):
         ("cdr-ingest", CALL_RATED, False),
     ],
 )
-async def test_a_login_writes_its_own_topics_alone(secured, login, topic, may):
+async def test_a_login_writes_its_own_topics_alone(
+    secured: Secured, login: str, topic: Topic, may: bool
+) -> None:
     brokers = secured.brokers(kafka_sasl_user=login)
     async with open_publisher(brokers, source=login) as publisher:
         if may:
@@ -192,52 +203,58 @@ async def test_a_login_writes_its_own_topics_alone(secured, login, topic, may):
             await publisher.publish([event("a", topic)])
 
 
-async def test_no_certificate_is_taken_of_an_unknown_authority(secured, caplog):
+async def test_no_certificate_is_taken_of_an_unknown_authority(
+    secured: Secured, caplog: pytest.LogCaptureFixture
+) -> None:
     brokers = secured.brokers(ca="stranger.pem")
     with caplog.at_level(logging.ERROR), pytest.raises(KafkaConnectionError):
         async with open_publisher(brokers, source="test"):
             pass
     assert "CERTIFICATE_VERIFY_FAILED" in caplog.text
-    refused = await why_refused(brokers)
+    refused = present(await why_refused(brokers))
     assert "is not accepted by" in refused.said
     assert "stranger.pem" in refused.said
     assert "RINGFENCE_KAFKA_CA_FILE" in refused.do
 
 
-async def test_no_broker_under_another_name_is_taken(secured):
+async def test_no_broker_under_another_name_is_taken(secured: Secured) -> None:
     port = secured.kafka.secure_port
-    refused = await why_refused(secured.brokers(bootstrap=f"localhost:{port}"))
+    refused = present(await why_refused(secured.brokers(bootstrap=f"localhost:{port}")))
     assert "mismatch" in refused.said
 
 
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "PLAIN"])
-async def test_a_wrong_password_is_said_to_be_one(secured, caplog, mechanism):
+async def test_a_wrong_password_is_said_to_be_one(
+    secured: Secured, caplog: pytest.LogCaptureFixture, mechanism: str
+) -> None:
     brokers = secured.brokers(login="wrong", kafka_sasl_mechanism=mechanism)
     with caplog.at_level(logging.ERROR), pytest.raises(KafkaConnectionError):
         async with open_publisher(brokers, source="test"):
             pass
     assert "Authentication failed" in caplog.text
     assert "wrong0password" not in caplog.text
-    refused = await why_refused(brokers)
+    refused = present(await why_refused(brokers))
     assert f"refuses the login 'admin' by {mechanism}" in refused.said
     assert "RINGFENCE_KAFKA_SASL_PASSWORD_FILE" in refused.do
 
 
-async def test_a_port_without_logins_is_said_to_be_one(secured):
+async def test_a_port_without_logins_is_said_to_be_one(secured: Secured) -> None:
     plain = secured.kafka.bootstrap
     login = secured.variables(bootstrap=plain, kafka_security_protocol="SASL_PLAINTEXT")
     del login["kafka_ca_file"]
-    refused = await why_refused(CommonSettings(**login).brokers())
+    refused = present(await why_refused(CommonSettings(**login).brokers()))
     assert "takes no login by SCRAM-SHA-512" in refused.said
 
 
 @pytest.mark.parametrize("arguments", [("create",), ("acls", "--apply")])
-def test_a_command_does_not_wait_where_waiting_is_no_use(secured, arguments):
+def test_a_command_does_not_wait_where_waiting_is_no_use(
+    secured: Secured, arguments: tuple[str, str] | tuple[str]
+) -> None:
     refused = ran(secured, *arguments, login="wrong", status=1)
     assert "refuses the login 'admin'" in refused.output
 
 
-async def test_the_doctor_examines_a_secured_broker(secured):
+async def test_the_doctor_examines_a_secured_broker(secured: Secured) -> None:
     found = {each.check: each for each in await examine_kafka(secured.brokers())}
     assert {each.state for each in found.values()} == {"ok"}
     assert found["connection"].said == "TLS, login admin by SCRAM-SHA-512"
@@ -246,7 +263,7 @@ async def test_the_doctor_examines_a_secured_broker(secured):
     assert "refuses the login" in refused[0].said
 
 
-async def test_logins_have_the_passwords_of_their_files(secured, tmp_path):
+async def test_logins_have_the_passwords_of_their_files(secured: Secured, tmp_path: Path) -> None:
     """New ones, written by the command; then those of these tests again, by files that changed."""
     try:
         done = ran(secured, "logins", "--folder", str(tmp_path))
@@ -258,7 +275,7 @@ async def test_logins_have_the_passwords_of_their_files(secured, tmp_path):
             for mechanism in ("SCRAM-SHA-512", "SCRAM-SHA-256"):
                 given = {"kafka_sasl_user": login, "kafka_sasl_mechanism": mechanism}
                 assert await why_refused(secured.brokers(login=file, **given)) is None
-                before = await why_refused(secured.brokers(**given))
+                before = present(await why_refused(secured.brokers(**given)))
                 assert f"refuses the login '{login}'" in before.said
     finally:
         for login in KAFKA_LOGINS:
@@ -274,7 +291,9 @@ async def test_logins_have_the_passwords_of_their_files(secured, tmp_path):
     ("login", "password", "says"),
     [("rating", PASSWORD, "the brokers refuse"), (USER, "short", "at least 16 printable")],
 )
-def test_no_login_is_set_by_anybody_or_to_anything(secured, tmp_path, login, password, says):
+def test_no_login_is_set_by_anybody_or_to_anything(
+    secured: Secured, tmp_path: Path, login: str, password: str, says: str
+) -> None:
     for name in KAFKA_LOGINS:
         (tmp_path / name).mkdir()
         (tmp_path / name / "kafka-password").write_text(password)
@@ -284,11 +303,13 @@ def test_no_login_is_set_by_anybody_or_to_anything(secured, tmp_path, login, pas
     assert password not in refused.output
 
 
-async def test_topics_are_made_once(secured):
+async def test_topics_are_made_once(secured: Secured) -> None:
     assert await create_topics(secured.brokers(kafka_sasl_user=SETUP)) == []
 
 
-async def test_every_service_runs_on_a_secured_broker(secured, monkeypatch, tmp_path, database):
+async def test_every_service_runs_on_a_secured_broker(
+    secured: Secured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database: str
+) -> None:
     """All six as processes; those that read reject a record, and park it over TLS."""
     for name, value in secured.variables().items():
         monkeypatch.setenv(f"RINGFENCE_{name.upper()}", value)
@@ -313,7 +334,9 @@ async def test_every_service_runs_on_a_secured_broker(secured, monkeypatch, tmp_
                 parked.discard(record.topic)
 
 
-async def test_no_embedded_broker_is_taken_for_a_secured_one(monkeypatch, tmp_path):
+async def test_no_embedded_broker_is_taken_for_a_secured_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delenv("RINGFENCE_KAFKA_BOOTSTRAP", raising=False)
     monkeypatch.setenv("RINGFENCE_KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
     with pytest.raises(PartFailed, match="RINGFENCE_KAFKA_SECURITY_PROTOCOL is SASL_SSL"):

@@ -12,7 +12,7 @@ RINGFENCE = Path(sys.executable).parent / "ringfence"
 HEADER = "Date,Source,Destination,Duration\n"
 
 
-def lesnet(*arguments, folder="/"):
+def lesnet(*arguments: Path | str, folder: Path | str = "/") -> tuple[int, str]:
     done = run(
         [RINGFENCE, "lesnet", *map(str, arguments)],
         cwd=folder,
@@ -24,7 +24,7 @@ def lesnet(*arguments, folder="/"):
     return done.returncode, done.stdout + done.stderr
 
 
-def test_the_first_rows_are_shown_as_calls_with_counts_and_age():
+def test_the_first_rows_are_shown_as_calls_with_counts_and_age() -> None:
     status, said = lesnet("try", SYNTHETIC / "default.txt", "--did", "2046664021", "--rows", "2")
     assert status == 0, said
     assert "2026-11-20 15:00:00  outbound   0000000000000  12046664021  14165550100" in said
@@ -37,7 +37,7 @@ def test_the_first_rows_are_shown_as_calls_with_counts_and_age():
     assert "assumption" in said, "whoever uses the default profile is told"
 
 
-def test_a_profile_of_ones_own_is_used():
+def test_a_profile_of_ones_own_is_used() -> None:
     profile = SYNTHETIC / "semicolon.toml"
     status, said = lesnet("try", SYNTHETIC / "semicolon.txt", "--profile", profile)
     assert status == 0, said
@@ -45,13 +45,13 @@ def test_a_profile_of_ones_own_is_used():
     assert "assumption" not in said
 
 
-def test_a_file_of_another_format_would_be_refused():
+def test_a_file_of_another_format_would_be_refused() -> None:
     status, said = lesnet("try", SYNTHETIC / "semicolon.txt")
     assert status == 1
     assert "would be refused, and nothing of it taken: header: got" in said
 
 
-def test_lines_that_do_not_fit_are_named_and_too_many_refuse_the_file(tmp_path):
+def test_lines_that_do_not_fit_are_named_and_too_many_refuse_the_file(tmp_path: Path) -> None:
     file = tmp_path / "cdr.txt"
     good = "2026-11-20 09:00:00,12046664021,14165550100,61\n"
     file.write_text(HEADER + good * 19 + "2026-11-20,[red]x,1,2\n")
@@ -64,7 +64,7 @@ def test_lines_that_do_not_fit_are_named_and_too_many_refuse_the_file(tmp_path):
     assert "1 of 20 lines (5.0 %) do not fit, more than 4.9 %" in said
 
 
-def test_a_cut_off_file_would_be_refused(tmp_path):
+def test_a_cut_off_file_would_be_refused(tmp_path: Path) -> None:
     file = tmp_path / "cdr.txt"
     file.write_text(f"{HEADER}2026-11-20 09:0")
     status, said = lesnet("try", file)
@@ -72,7 +72,7 @@ def test_a_cut_off_file_would_be_refused(tmp_path):
     assert "cut off" in said
 
 
-def test_rows_of_the_future_point_at_the_zone(tmp_path):
+def test_rows_of_the_future_point_at_the_zone(tmp_path: Path) -> None:
     file = tmp_path / "cdr.txt"
     later = datetime.now(UTC) + timedelta(days=1)
     file.write_text(f"{HEADER}{later:%Y-%m-%d %H:%M:%S},1,2,3\n")
@@ -91,7 +91,7 @@ url = "https://api.example/v1"
 """
 
 
-def test_the_profile_of_a_servers_file_is_used_with_its_share(tmp_path):
+def test_the_profile_of_a_servers_file_is_used_with_its_share(tmp_path: Path) -> None:
     servers, file = tmp_path / "servers.toml", tmp_path / "cdr.txt"
     servers.write_text(SERVERS.format(profile=SYNTHETIC / "fixed.toml"))
     good = (SYNTHETIC / "fixed.txt").read_bytes()
@@ -113,13 +113,15 @@ def test_the_profile_of_a_servers_file_is_used_with_its_share(tmp_path):
         (("--peer", "xyz"), "a peer id of 13 hex digits"),
     ],
 )
-def test_what_can_not_be_used_is_refused_with_2(arguments, said):
+def test_what_can_not_be_used_is_refused_with_2(
+    arguments: tuple[str, Path | str], said: str
+) -> None:
     status, shown = lesnet("try", SYNTHETIC / "default.txt", *arguments)
     assert (status, said in shown) == (2, True), shown
     assert "Traceback" not in shown
 
 
-def test_the_default_profile_can_be_printed_copied_and_used(tmp_path):
+def test_the_default_profile_can_be_printed_copied_and_used(tmp_path: Path) -> None:
     status, text = lesnet("profile")
     assert status == 0
     assert "AN ASSUMPTION" in text

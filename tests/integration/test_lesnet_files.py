@@ -1,6 +1,9 @@
 """Les.net's files, from a link over a real socket to the broker: each call once, none guessed."""
 
 import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
 
 import orjson
 import pytest
@@ -23,15 +26,18 @@ from ringfence.errors import BadInput
 from ringfence.testing.clock import FixedClock
 from ringfence_local.ports import free_port
 from ringfence_simulators.fusionpbx.faults import Fault
+from ringfence_simulators.lesnet.app import Simulator
+
+Open = Callable[..., AbstractAsyncContextManager[list[Any]]]
 
 
 @pytest.fixture
-def server_id():
+def server_id() -> str:
     return f"les-{uuid.uuid4().hex[:8]}"
 
 
 @pytest.fixture
-async def les(monkeypatch):
+async def les(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
     async with simulated(monkeypatch) as simulator:
         simulator.portal.call(PATH, [call(), call(5, seconds=0), call(7, caller="1", callee=DID)])
         simulator.portal.write_files()
@@ -39,16 +45,18 @@ async def les(monkeypatch):
 
 
 @pytest.fixture
-def opened(les, database, kafka_bootstrap, server_id):
+def opened(les: Simulator, database: str, kafka_bootstrap: str, server_id: str) -> Open:
     """Opens the loop of the one link."""
     return lambda **settings: polling(les, database, kafka_bootstrap, server_id, **settings)
 
 
-def last_asked(les):
+def last_asked(les: Simulator) -> int:
     return les.site.asked[-1][1]
 
 
-async def test_a_files_calls_are_published_once_each(les, opened, kafka_bootstrap, server_id):
+async def test_a_files_calls_are_published_once_each(
+    les: Simulator, opened: Open, kafka_bootstrap: str, server_id: str
+) -> None:
     async with opened() as (link,):
         assert await link.poll() == ""
     calls, ids = await calls_of(kafka_bootstrap, server_id)
@@ -59,7 +67,7 @@ async def test_a_files_calls_are_published_once_each(les, opened, kafka_bootstra
     assert len(ids) == 3
 
 
-async def test_a_file_that_did_not_change_is_not_sent_again(les, opened):
+async def test_a_file_that_did_not_change_is_not_sent_again(les: Simulator, opened: Open) -> None:
     async with opened() as (link,):
         await link.poll()
         await link.poll()
@@ -69,8 +77,8 @@ async def test_a_file_that_did_not_change_is_not_sent_again(les, opened):
 
 
 async def test_without_versions_an_unchanged_file_is_known_by_its_content(
-    les, opened, kafka_bootstrap, server_id
-):
+    les: Simulator, opened: Open, kafka_bootstrap: str, server_id: str
+) -> None:
     les.portal.files[PATH].validators = False
     for _ in range(2):
         async with opened() as (link,):
@@ -82,8 +90,8 @@ async def test_without_versions_an_unchanged_file_is_known_by_its_content(
 
 @pytest.mark.parametrize("rotate", [False, True], ids=["cumulative", "rotated"])
 async def test_the_next_days_file_adds_its_new_calls_and_no_old_ones(
-    les, opened, kafka_bootstrap, server_id, rotate
-):
+    les: Simulator, opened: Open, kafka_bootstrap: str, server_id: str, rotate: bool
+) -> None:
     """The same three rows of a file are three calls, and no more the next day."""
     les.portal.call(PATH, [call(30), call(30), call(30)])
     les.portal.write_files()
@@ -103,8 +111,8 @@ async def test_the_next_days_file_adds_its_new_calls_and_no_old_ones(
 
 
 async def test_who_is_killed_half_way_reads_the_file_again_and_doubles_nothing(
-    les, opened, kafka_bootstrap, server_id, database
-):
+    les: Simulator, opened: Open, kafka_bootstrap: str, server_id: str, database: str
+) -> None:
     """The version is kept last: without it, all is read again, and all of it is known."""
     async with opened() as (link,):
         await link.poll()
@@ -121,7 +129,7 @@ class LosesBroker(Intake):
 
     taken = 0
 
-    async def take(self, records):
+    async def take(self, records: Sequence[Any]) -> int:
         if self.taken:
             raise ConnectionError("the broker is gone")
         self.taken = await super().take(records)
@@ -129,8 +137,8 @@ class LosesBroker(Intake):
 
 
 async def test_the_version_is_kept_only_when_all_calls_are_safe(
-    les, opened, kafka_bootstrap, server_id, database
-):
+    les: Simulator, opened: Open, kafka_bootstrap: str, server_id: str, database: str
+) -> None:
     async with opened(intake=LosesBroker) as (link,):
         assert await link.turn() < 60, "soon again: it is not the source that is unwell"
     assert await rows_of(database, "select * from cdr_ingest.lesnet_file") == []
@@ -143,8 +151,8 @@ async def test_the_version_is_kept_only_when_all_calls_are_safe(
 
 
 async def test_a_few_lines_that_do_not_fit_are_parked_with_their_reason(
-    les, opened, kafka_bootstrap, server_id, database
-):
+    les: Simulator, opened: Open, kafka_bootstrap: str, server_id: str, database: str
+) -> None:
     les.portal.call(PATH, [call(n) for n in range(60, 100)])
     les.portal.write_files()
     body = les.portal.files[PATH].body
@@ -172,8 +180,8 @@ CHANGED = (
 
 @pytest.mark.parametrize("body", CHANGED, ids=["header", "dates", "one line in ten"])
 async def test_a_file_whose_format_changed_is_refused_whole_and_told(
-    les, opened, kafka_bootstrap, server_id, database, body
-):
+    les: Simulator, opened: Open, kafka_bootstrap: str, server_id: str, database: str, body: bytes
+) -> None:
     les.portal.put(PATH, body)
     async with opened() as (link,):
         assert "the format changed" in await link.poll()
@@ -192,12 +200,12 @@ async def test_a_file_whose_format_changed_is_refused_whole_and_told(
 
 
 async def test_a_corrected_profile_reads_a_refused_file_again(
-    les, opened, kafka_bootstrap, server_id
-):
+    les: Simulator, opened: Open, kafka_bootstrap: str, server_id: str
+) -> None:
     les.portal.put(PATH, CHANGED[1])
     async with opened() as (link,):
         assert await link.poll()
-    corrected = {
+    corrected: dict[str, Any] = {
         "delimiter": ",",
         "zone": "UTC",
         "dates": ["%d/%m/%Y"],
@@ -217,7 +225,7 @@ async def test_a_corrected_profile_reads_a_refused_file_again(
     assert len((await calls_of(kafka_bootstrap, server_id))[1]) == 3
 
 
-async def _open(opened, profile):
+async def _open(opened: Open, profile: dict[str, Any]) -> None:
     try:
         async with opened(profile=profile):
             pass
@@ -241,8 +249,15 @@ UNREAD = [
 
 @pytest.mark.parametrize(("fault", "said", "no"), UNREAD, ids=lambda f: getattr(f, "kind", ""))
 async def test_what_is_no_whole_file_is_not_taken_and_fetched_again_whole(
-    les, opened, kafka_bootstrap, server_id, database, fault, said, no
-):
+    les: Simulator,
+    opened: Open,
+    kafka_bootstrap: str,
+    server_id: str,
+    database: str,
+    fault: Fault,
+    said: str,
+    no: bool,
+) -> None:
     les.portal.call(PATH, [call(90)])
     les.portal.write_files()
     les.faults.planned.append(Fault(fault.kind, fault.path, fault.value))
@@ -256,14 +271,18 @@ async def test_what_is_no_whole_file_is_not_taken_and_fetched_again_whole(
     assert (len(ids), set(ids.values())) == (4, {1})
 
 
-async def test_a_page_with_200_that_calls_itself_text_is_no_file(les, opened, server_id):
+async def test_a_page_with_200_that_calls_itself_text_is_no_file(
+    les: Simulator, opened: Open, server_id: str
+) -> None:
     les.portal.put(PATH, b"<!DOCTYPE html><title>Log in</title>\n")
     async with opened() as (link,):
         with pytest.raises(SourceUnread, match="a web page came"):
             await link.poll()
 
 
-async def test_a_body_that_ends_with_its_connection_is_not_remembered_as_whole(les, opened):
+async def test_a_body_that_ends_with_its_connection_is_not_remembered_as_whole(
+    les: Simulator, opened: Open
+) -> None:
     """Nobody can tell whether it was cut off at a line's end, so the next look asks for it all."""
     les.portal.files[PATH].framed = False
     async with opened() as (link,):
@@ -273,7 +292,9 @@ async def test_a_body_that_ends_with_its_connection_is_not_remembered_as_whole(l
 
 
 @pytest.mark.parametrize("framed", [True, False])
-async def test_a_file_above_the_limit_is_refused(les, opened, framed):
+async def test_a_file_above_the_limit_is_refused(
+    les: Simulator, opened: Open, framed: bool
+) -> None:
     les.portal.put(PATH, b"x" * 3000)
     les.portal.files[PATH].framed = framed
     async with opened(max_bytes=2000) as (link,):
@@ -282,7 +303,9 @@ async def test_a_file_above_the_limit_is_refused(les, opened, framed):
     assert caught.value.refused
 
 
-async def test_nobody_listening_is_no_reason_to_give_up(les, opened, monkeypatch):
+async def test_nobody_listening_is_no_reason_to_give_up(
+    les: Simulator, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     url = f"http://127.0.0.1:{free_port()}/cdr/x.txt?token=s3cret"
     async with opened(link={"url": url}) as (link,):
         with pytest.raises(SourceUnread, match="ConnectError") as caught:
@@ -291,7 +314,9 @@ async def test_nobody_listening_is_no_reason_to_give_up(les, opened, monkeypatch
     assert "s3cret" not in str(caught.value)
 
 
-async def test_a_protected_file_gets_user_and_password(les, opened, monkeypatch):
+async def test_a_protected_file_gets_user_and_password(
+    les: Simulator, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
     les.portal.files[PATH].login = "u:wörd"
     monkeypatch.setenv("TEST_LESNET_WORD", "wörd")
     async with opened() as (link,):
@@ -301,7 +326,9 @@ async def test_a_protected_file_gets_user_and_password(les, opened, monkeypatch)
         assert await link.poll() == ""
 
 
-async def test_an_outage_is_told_once_and_so_is_its_end(les, opened, database):
+async def test_an_outage_is_told_once_and_so_is_its_end(
+    les: Simulator, opened: Open, database: str
+) -> None:
     """Refused at once; a server that is unwell after three tries in a row."""
     les.faults.planned.append(Fault("status", value="500", times=4))
     async with opened() as (link,):
@@ -320,20 +347,20 @@ async def test_an_outage_is_told_once_and_so_is_its_end(les, opened, database):
         assert (await told(database))[-1] == "source.recovered.v1"
 
 
-async def told(database):
+async def told(database: str) -> list[str]:
     rows = await rows_of(database, "select topic from cdr_ingest.outbox order by id")
     return [row["topic"] for row in rows]
 
 
-async def test_a_server_that_says_when_to_come_back_is_heard(les, opened):
+async def test_a_server_that_says_when_to_come_back_is_heard(les: Simulator, opened: Open) -> None:
     les.faults.planned.append(Fault("status", value="429 120"))
     async with opened() as (link,):
         assert await link.turn() == 120
 
 
 async def test_the_age_of_the_newest_row_is_shown_also_when_nothing_new_comes(
-    les, opened, server_id
-):
+    les: Simulator, opened: Open, server_id: str
+) -> None:
     """A source of 24 hours: its age is what calls nobody has billed yet."""
     clock = FixedClock()
     async with opened(clock=clock) as (link,):
@@ -350,8 +377,9 @@ async def test_the_age_of_the_newest_row_is_shown_also_when_nothing_new_comes(
         assert gauge._value.get() - before == 24 * 3600
 
 
-async def test_links_that_lack_what_the_profile_leaves_to_them_stop_the_start(opened):
-    for lacking in ({"peer": ""}, {"dids": []}):
+async def test_links_that_lack_what_the_profile_leaves_to_them_stop_the_start(opened: Open) -> None:
+    lacks: list[dict[str, Any]] = [{"peer": ""}, {"dids": []}]
+    for lacking in lacks:
         with pytest.raises(BadInput, match=r"no peer|no dids"):
             async with opened(link=lacking):
                 pass

@@ -5,12 +5,15 @@ import os
 import signal
 import sys
 import uuid
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import orjson
 from lesnet_harness import DID, NOON, PATH, PEER, call, calls_of, dead_letters
+from narrow import present
 
 from ringfence.testing.wait import until
 from ringfence_local.ports import free_port
@@ -28,7 +31,7 @@ balance_below = 500.00
 
 
 @asynccontextmanager
-async def simulator_process(folder):
+async def simulator_process(folder: Path) -> AsyncIterator[Any]:
     """The simulator by its own command, with a seed; gives its URL."""
     seed = folder / "seed.json"
     calls = {PATH: [call(), call(5)]}
@@ -38,16 +41,18 @@ async def simulator_process(folder):
         stdout=asyncio.subprocess.PIPE,
     )
     try:
-        said = (await asyncio.wait_for(process.stdout.readline(), 30)).decode()
+        said = (await asyncio.wait_for(present(process.stdout).readline(), 30)).decode()
         yield said.split()[-1]
     finally:
         process.terminate()
         assert await asyncio.wait_for(process.wait(), 30) == 0
-        process._transport.close()
+        process._transport.close()  # type: ignore[attr-defined]
 
 
 @asynccontextmanager
-async def ingest(kafka_bootstrap, database, servers, port):
+async def ingest(
+    kafka_bootstrap: str, database: str, servers: Path, port: int
+) -> AsyncIterator[asyncio.subprocess.Process]:
     """`python -m cdr_ingest`, ended by SIGTERM if it still runs."""
     environment = {
         "RINGFENCE_KAFKA_BOOTSTRAP": kafka_bootstrap,
@@ -70,19 +75,19 @@ async def ingest(kafka_bootstrap, database, servers, port):
         log.close()
 
 
-async def text_of(url):
+async def text_of(url: str) -> str:
     async with aiohttp.ClientSession() as http, http.get(url) as answer:
         return await answer.text()
 
 
-async def metric(port, line):
+async def metric(port: int, line: str) -> bool:
     try:
         return line in await text_of(f"http://127.0.0.1:{port}/metrics")
     except aiohttp.ClientError:
         return False
 
 
-async def test_the_day_goes_by(tmp_path, kafka_bootstrap, database):
+async def test_the_day_goes_by(tmp_path: Path, kafka_bootstrap: str, database: str) -> None:
     """A first file, a kill, the next day's file, one in another format, and one that is whole."""
     server_id, port = f"les-{uuid.uuid4().hex[:8]}", free_port()
     async with simulator_process(tmp_path) as url, aiohttp.ClientSession(url) as http:
@@ -90,11 +95,11 @@ async def test_the_day_goes_by(tmp_path, kafka_bootstrap, database):
         entry = {"server_id": server_id, "url": url, "path": PATH, "peer": PEER, "did": DID}
         servers.write_text(SERVERS.format(**entry))
 
-        async def seen():
+        async def seen() -> int:
             return len((await calls_of(kafka_bootstrap, server_id))[1])
 
-        async def has(count):
-            return await seen() == count
+        async def has(count: int) -> bool:
+            return bool(await seen() == count)
 
         async with ingest(kafka_bootstrap, database, servers, port) as process:
             await until(lambda: has(2), timeout_s=40, every_s=0.5)

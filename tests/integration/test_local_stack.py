@@ -6,6 +6,7 @@ import signal
 import smtplib
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,7 +18,8 @@ from click.testing import CliRunner
 
 from cdr_ingest.doctor_platform import examine_postgres
 from ringfence.cli import main_group
-from ringfence.postgres.roles import SERVICES, login_of
+from ringfence.postgres.roles import login_of
+from ringfence.secret_files import SERVICES
 from ringfence.testing.wait import until
 from ringfence_local.clean import main as clean
 from ringfence_local.errors import PartFailed
@@ -181,7 +183,7 @@ async def test_each_service_is_ready_while_its_database_and_its_broker_answer(
     """A database that stopped makes all of them unready, with its name, and none unhealthy."""
     async with Stack(tmp_path / "state", wanted_ports={}) as stack:
         for service in SERVICES:
-            await until(lambda service=service: _asked(stack, service, "ready") == (200, []))
+            await until(partial(_answers, stack, service, (200, [])))
         assert stack.postgres is not None
         postmaster = psutil.Process(stack.postgres.pid)
         frozen = [postmaster, *postmaster.children(recursive=True)]
@@ -190,11 +192,15 @@ async def test_each_service_is_ready_while_its_database_and_its_broker_answer(
         try:
             away = (503, ["database: no answer within 3 s"])
             for service in SERVICES:
-                await until(lambda service=service: _asked(stack, service, "ready") == away)
+                await until(partial(_answers, stack, service, away))
                 assert _asked(stack, service, "health") == (200, [])
         finally:
             for process in frozen:
                 process.resume()
+
+
+def _answers(stack: Stack, service: str, wanted: tuple[int, list[str]]) -> bool:
+    return _asked(stack, service, "ready") == wanted
 
 
 def _asked(stack: Stack, service: str, question: str) -> tuple[int, list[str]]:
@@ -259,7 +265,7 @@ async def test_a_postgres_that_was_left_running_is_ended_by_the_next_start(tmp_p
 
 def _runs(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 

@@ -114,7 +114,7 @@ def _parent_of_a_sleeper(log: Path) -> "subprocess.Popen[str]":
 
 def _runs(pid: int) -> bool:
     try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 

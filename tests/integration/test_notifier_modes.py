@@ -160,10 +160,10 @@ async def test_the_alert_of_going_live_is_mailed_once_whatever_comes_first(
     ]
     async with office.at_work():
         for event in reversed(events) if alert_first else events:
-            await office.handle(*event)  # type: ignore[arg-type]
+            await office.handle(*event)
         await office.settled("dropped", "sent")
         for event in events:
-            await office.handle(*event)  # type: ignore[arg-type]
+            await office.handle(*event)
         await office.settled("dropped", "sent")
     (mail,) = inbox.messages()
     body = mail.get_body(("plain",))
@@ -208,7 +208,7 @@ async def test_the_zero_mail_of_going_live_is_sent_whatever_comes_first(
     cut = (SERVICE_SUSPENDED, suspended(hold=1, confirmed_at=at(11)), UUID(int=3))
     async with office.at_work():
         for event in (cut, live) if cut_first else (live, cut):
-            await office.handle(*event)  # type: ignore[arg-type]
+            await office.handle(*event)
         await office.settled("sent")
     assert len(inbox.messages()) == 1
 

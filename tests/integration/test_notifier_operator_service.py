@@ -142,7 +142,7 @@ async def test_an_event_reaches_the_client_the_webhook_and_the_chat_through_a_ki
             connection = await asyncpg.connect(database)
 
             async def registered() -> bool:
-                return await connection.fetchval("select count(*) from notifier.channel") == 2
+                return bool(await connection.fetchval("select count(*) from notifier.channel") == 2)
 
             await until(registered, timeout_s=60)
             account, low = crossing(account_id)

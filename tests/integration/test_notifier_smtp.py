@@ -265,7 +265,7 @@ async def test_a_certificate_is_verified_beyond_this_machine(pool: Pool, tmp_pat
 
 
 def test_settings_that_would_send_a_password_in_clear_are_refused() -> None:
-    clear = {"notifier_smtp_tls": "none", "notifier_smtp_user": "u"}
+    clear: dict[str, Any] = {"notifier_smtp_tls": "none", "notifier_smtp_user": "u"}
     with pytest.raises(BadInput, match="in clear"):
         Settings(notifier_smtp_host="mail.example.net", **clear).smtp_server()
     assert Settings(notifier_smtp_host="127.0.0.1", **clear).smtp_server().tls == "none"

@@ -1,40 +1,52 @@
 """The simulated Vodia and Les.net: live calls, orders that are taken and not done, a hand, load."""
 
+from collections.abc import AsyncIterator
+from typing import Any
+
 import httpx
 import lesnet_harness
 import pytest
 import vodia_harness
 from lesnet_harness import PEER
+from narrow import present
 from vodia_harness import CFFM, PASSWORD
+
+from ringfence_simulators.vodia.app import Simulator
 
 CALLS = f"/rest/user/2112@{CFFM}/calls"
 
 
 @pytest.fixture
-async def vodia(monkeypatch):
+async def vodia(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
     async with vodia_harness.simulated(monkeypatch) as simulator:
         yield simulator
 
 
 @pytest.fixture
-async def http(vodia):
+async def http(vodia: Simulator) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=vodia.url, auth=("admin", PASSWORD)) as client:
         yield client
 
 
-async def begin(http, call_id, **said):
+async def begin(http: httpx.AsyncClient, call_id: str, **said: Any) -> None:
     call = {"extension": "2112", "domain": CFFM, "call_id": call_id, **said}
     (await http.post("/_sim/live", json=call)).raise_for_status()
 
 
-async def test_a_call_that_is_hung_up_is_put_on_record(vodia, http):
+async def test_a_call_that_is_hung_up_is_put_on_record(
+    vodia: Simulator, http: httpx.AsyncClient
+) -> None:
     await begin(http, "a", to="<sip:14165550100@x>", seconds=90)
     await begin(http, "b", to="<sip:14165550101@x>")
     assert [call["callid"] for call in (await http.get(CALLS)).json()] == ["a", "b"]
     (await http.post(CALLS, json={"hangup": "a"})).raise_for_status()
     assert [call["callid"] for call in (await http.get(CALLS)).json()] == ["b"]
     [call] = vodia.pbx.calls
-    assert (call.number, call.extension, call.end - call.connect) == ("14165550100", "2112", 90)
+    assert (call.number, call.extension, call.end - present(call.connect)) == (
+        "14165550100",
+        "2112",
+        90,
+    )
     (await http.post("/_sim/habits", json={"calls_end_by_hang_up": False})).raise_for_status()
     (await http.post(CALLS, json={"hangup": "b"})).raise_for_status()
     state = (await http.get("/_sim/state")).json()
@@ -44,7 +56,9 @@ async def test_a_call_that_is_hung_up_is_put_on_record(vodia, http):
     assert vodia.pbx.live == {}
 
 
-async def test_an_order_that_lies_is_answered_as_done(vodia, http):
+async def test_an_order_that_lies_is_answered_as_done(
+    vodia: Simulator, http: httpx.AsyncClient
+) -> None:
     for value in ("2112", "10"):
         planned = {"kind": "toggle-lies", "value": value}
         (await http.post("/_sim/faults", json=planned)).raise_for_status()
@@ -62,7 +76,9 @@ async def test_an_order_that_lies_is_answered_as_done(vodia, http):
         assert vodia.pbx.trunks["10"].disabled == ("" if lies else "true")
 
 
-async def test_a_hand_changes_trunks_and_extensions_and_requests_are_counted(vodia, http):
+async def test_a_hand_changes_trunks_and_extensions_and_requests_are_counted(
+    vodia: Simulator, http: httpx.AsyncClient
+) -> None:
     for hand in ({"trunk": "10"}, {"extension": "2112", "domain": CFFM}):
         answer = await http.post("/_sim/hand", json=hand | {"disabled": True})
         assert answer.status_code == 200
@@ -76,7 +92,9 @@ async def test_a_hand_changes_trunks_and_extensions_and_requests_are_counted(vod
     assert (await http.get("/_sim/state")).json()["requests"] == {f"GET {CALLS}": 1}
 
 
-async def test_les_net_takes_an_order_that_it_does_not_do_and_a_hand_at_its_portal(monkeypatch):
+async def test_les_net_takes_an_order_that_it_does_not_do_and_a_hand_at_its_portal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with (
         lesnet_harness.simulated(monkeypatch) as les,
         httpx.AsyncClient(base_url=les.url) as http,

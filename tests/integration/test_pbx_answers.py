@@ -1,7 +1,11 @@
 """Whatever a PBX answers, byte for byte, ends no process: it becomes a Retry or a Refused."""
 
 import asyncio
+from asyncio.streams import StreamReader, StreamWriter
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, suppress
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -20,7 +24,7 @@ from hypothesis import strategies as st
 from ringfence.clock import SystemClock
 from ringfence.errors import Retry
 from ringfence.events.account import Service
-from ringfence.pbx.fusionpbx import Refused
+from ringfence.pbx.fusionpbx import FusionPbxSession, Refused
 from ringfence.pbx.http import PbxClient
 from ringfence.pbx.lesnet import LesnetApi
 from ringfence.pbx.servers import LesnetServer, VodiaServer
@@ -48,19 +52,19 @@ ODD_HEADERS = [
 
 
 @pytest.fixture
-async def url(tmp_path, monkeypatch):
+async def url(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
     monkeypatch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
     async with simulator_process(tmp_path) as url:
         yield url
 
 
-async def plan(url, **fault):
+async def plan(url: str, **fault: int | str) -> None:
     async with httpx.AsyncClient(base_url=url) as http:
         (await http.post("/_sim/faults", json=fault)).raise_for_status()
 
 
 @pytest.mark.parametrize("line", ODD_HEADERS)
-async def test_an_odd_header_beside_a_good_answer_changes_nothing(url, line):
+async def test_an_odd_header_beside_a_good_answer_changes_nothing(url: str, line: str) -> None:
     """On the login page, at the login and on a list: the odd cookie would go out with the next."""
     async with session_at(url) as session:
         await plan(url, kind="header", value=line, times=9)
@@ -69,9 +73,9 @@ async def test_an_odd_header_beside_a_good_answer_changes_nothing(url, line):
         assert len(await session.live_gateways()) == 2
 
 
-def head(status, *lines, body=""):
-    lines = [*lines, "Connection: close", f"Content-Length: {len(body)}"]
-    return "\r\n".join([f"HTTP/1.1 {status}", *lines, "", body])
+def head(status: str, *lines: str, body: str = "") -> str:
+    added = ("Connection: close", f"Content-Length: {len(body)}")
+    return "\r\n".join([f"HTTP/1.1 {status}", *lines, *added, "", body])
 
 
 ODD_ANSWERS = {
@@ -99,7 +103,9 @@ ODD_ANSWERS = {
 
 
 @pytest.mark.parametrize("answer", ODD_ANSWERS.values(), ids=list(ODD_ANSWERS))
-async def test_an_odd_answer_is_a_failure_that_says_so_and_then_all_is_well(url, answer):
+async def test_an_odd_answer_is_a_failure_that_says_so_and_then_all_is_well(
+    url: str, answer: str
+) -> None:
     async with session_at(url, timeout_s=2) as session:
         await session.list_rows("gateways", all_tenants=True)
         await plan(url, kind="raw", path=LIST, value=answer)
@@ -121,7 +127,9 @@ PATHS = [
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_odd_answers_of_each_page_are_failures_of_the_driver_and_then_all_is_well(url, path):
+async def test_odd_answers_of_each_page_are_failures_of_the_driver_and_then_all_is_well(
+    url: str, path: str
+) -> None:
     """After a sound login, at each page in turn: whatever it is, the next try confirms."""
     driver = FusionPbxDriver("pbx-1", server_of(url, timeout_s=2), clock=SystemClock())
     services = [product(), product(suspend_by="domain"), product(outbound_only=True)]
@@ -143,14 +151,14 @@ async def test_odd_answers_of_each_page_are_failures_of_the_driver_and_then_all_
     await driver.aclose()
 
 
-async def test_a_compressed_answer_is_named_as_what_it_is(url):
+async def test_a_compressed_answer_is_named_as_what_it_is(url: str) -> None:
     async with session_at(url) as session:
         await plan(url, kind="raw", path="/login.php", value=ODD_ANSWERS["gzip"])
         with pytest.raises(Retry, match=r"Content-Encoding 'gzip', though an uncompressed body"):
             await session.list_rows("gateways")
 
 
-async def ask_everything(port):
+async def ask_everything(port: int) -> None:
     """Each kind of server's client, once, against whatever listens there."""
     url = f"http://127.0.0.1:{port}"
     vodia = VodiaServer.model_validate(
@@ -180,14 +188,14 @@ async def ask_everything(port):
 GATEWAYS = [f"{number:08x}-0000-0000-0000-000000000000" for number in range(7)]
 
 
-def product(**changed):
+def product(**changed: Any) -> Service:
     return Service.model_validate(
         {"service_id": "svc-1", "name": "VoIP", "kind": "fusionpbx", "server_id": "pbx-1",
          "tenant": MCON, "extensions": ("2112",), **changed}
     )  # fmt: skip
 
 
-async def switch_everything(port):
+async def switch_everything(port: int) -> None:
     """Each verb of the driver, for elements of each way."""
     server = server_of(f"http://127.0.0.1:{port}", timeout_s=2, concurrency=2)
     driver = FusionPbxDriver("pbx-1", server, clock=SystemClock())
@@ -214,15 +222,15 @@ async def switch_everything(port):
     await driver.aclose()
 
 
-async def exported(session):
+async def exported(session: FusionPbxSession) -> list[Any]:
     async with aclosing(session.export(int(NOON) - 9, int(NOON))) as lines:
         return [line async for line in lines]
 
 
-async def answering(answer, ask=ask_everything):
+async def answering(answer: bytes, ask: Callable[..., Any] = ask_everything) -> None:
     """Everybody who connects gets these bytes and nothing else."""
 
-    async def say(reader, writer):
+    async def say(reader: StreamReader, writer: StreamWriter) -> None:
         await reader.read(65_536)
         writer.write(answer)
         writer.close()
@@ -256,7 +264,9 @@ LINES = st.lists(
 )
 @example(status=200, lines=[], body=b'{"balance": 1e999999999999999999999}')
 @example(status=302, lines=[b"Location: /x", b"Set-Cookie: a=\xe9"], body=b"")
-def test_any_bytes_from_any_kind_of_server_are_a_verdict(status, lines, body):
+def test_any_bytes_from_any_kind_of_server_are_a_verdict(
+    status: int, lines: list[bytes], body: bytes
+) -> None:
     first = f"HTTP/1.1 {status} Odd".encode()
     length = f"Content-Length: {len(body)}".encode()
     answer = b"\r\n".join([first, *lines, length, b"Connection: close", b"", body])
@@ -290,7 +300,7 @@ PAGES = st.sampled_from(
     first=st.sampled_from([b"200 OK", b"302 Found\r\nLocation: x.php", b"404 Gone", b"500 Odd"]),
     body=st.lists(PAGES | WORDS, max_size=25).map(b"".join),
 )
-def test_any_page_from_a_fusionpbx_is_a_verdict_of_its_driver(first, body):
+def test_any_page_from_a_fusionpbx_is_a_verdict_of_its_driver(first: bytes, body: bytes) -> None:
     length = f"Content-Length: {len(body)}".encode()
     answer = b"\r\n".join([b"HTTP/1.1 " + first, length, b"Connection: close", b"", body])
     with pytest.MonkeyPatch.context() as patch:
@@ -300,9 +310,13 @@ def test_any_page_from_a_fusionpbx_is_a_verdict_of_its_driver(first, body):
         asyncio.run(answering(answer, switch_everything))
 
 
-async def test_what_httpx_stumbles_over_is_an_http_error(monkeypatch):
+async def test_what_httpx_stumbles_over_is_an_http_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever else is wrong with an answer, in whichever of its parts."""
-    transport = httpx.MockTransport(lambda _: 1 / 0)
+
+    def stumble(_: httpx.Request) -> httpx.Response:
+        raise ZeroDivisionError
+
+    transport = httpx.MockTransport(stumble)
     async with PbxClient(headers={}, timeout_s=1, transport=transport) as client:
         with pytest.raises(httpx.RemoteProtocolError, match=r"understood \(ZeroDivisionError\)"):
             await client.get(f"http://{MCON}/")

@@ -5,7 +5,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import httpx
@@ -16,7 +18,8 @@ from postgres_tls_harness import PASSWORD, TlsPostgres
 from ringfence.errors import EXIT_SETTINGS, EXIT_TEMPORARY
 from ringfence.postgres.command import database as database_command
 from ringfence.postgres.migrate import migrate
-from ringfence.postgres.roles import SERVICES, create_logins, login_of
+from ringfence.postgres.roles import create_logins, login_of
+from ringfence.secret_files import SERVICES
 from ringfence.settings import CommonSettings
 from ringfence_local.stack import MIGRATIONS, Stack
 
@@ -29,7 +32,7 @@ _CONNECTIONS = (
 
 
 @pytest.fixture(scope="module")
-def secured(tmp_path_factory):
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TlsPostgres]:
     """A server with TLS and the schema; logins of the services with passwords in `logins`."""
     server = TlsPostgres(tmp_path_factory.mktemp("postgres-tls"))
     server.start()
@@ -42,13 +45,13 @@ def secured(tmp_path_factory):
         server.stop()
 
 
-def as_owner(server):
+def as_owner(server: TlsPostgres) -> str:
     return CommonSettings(
         postgres_dsn=server.dsn(), postgres_password_file=server.folder / "password"
     ).postgres_dsn.get_secret_value()
 
 
-def environment(dsn, password_file, **more):
+def environment(dsn: str, password_file: Path, **more: str) -> dict[str, str]:
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("PG")},
         "RINGFENCE_POSTGRES_DSN": dsn,
@@ -57,7 +60,7 @@ def environment(dsn, password_file, **more):
     }
 
 
-def said_by(stack):
+def said_by(stack: Stack) -> Iterator[str]:
     """What each service shows of itself while it runs."""
     for service in SERVICES:
         pid = stack.supervisor.pid(service)
@@ -68,7 +71,7 @@ def said_by(stack):
             yield httpx.get(place, trust_env=False).text
 
 
-def ran(*words, **settings):
+def ran(*words: str, **settings: Any) -> subprocess.CompletedProcess[str]:
     """A module of ours, run to its end."""
     return subprocess.run(
         [sys.executable, "-m", *words], capture_output=True, text=True, timeout=60, check=False,
@@ -77,7 +80,7 @@ def ran(*words, **settings):
 
 
 def test_all_services_and_commands_by_verify_full(
-    secured, kafka_bootstrap, monkeypatch, tmp_path
+    secured: TlsPostgres, kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Each by TLS and its own login; and no password is shown by any of them."""
     for name, value in environment(secured.dsn(), secured.folder / "password").items():
@@ -121,7 +124,9 @@ def test_all_services_and_commands_by_verify_full(
     ],
     ids=["authority", "host", "plain text"],
 )  # fmt: skip
-def test_a_service_says_at_its_start_why_it_does_not_trust(secured, changed, says) -> None:
+def test_a_service_says_at_its_start_why_it_does_not_trust(
+    secured: TlsPostgres, changed: dict[str, str], says: str
+) -> None:
     password = secured.folder / "logins" / "rating" / "postgres-password"
     ended = ran("rating", env=environment(secured.dsn(RATING, **changed), password))
     assert ended.returncode == EXIT_TEMPORARY, ended.stderr
@@ -129,7 +134,7 @@ def test_a_service_says_at_its_start_why_it_does_not_trust(secured, changed, say
     assert password.read_text().strip() not in ended.stdout + ended.stderr
 
 
-def test_a_service_says_at_its_start_that_its_password_is_wrong(secured) -> None:
+def test_a_service_says_at_its_start_that_its_password_is_wrong(secured: TlsPostgres) -> None:
     wrong = secured.folder / "wrong"
     wrong.write_text("wrong0password0of0mine")
     ended = ran("rating", env=environment(secured.dsn(RATING), wrong))
@@ -139,16 +144,18 @@ def test_a_service_says_at_its_start_that_its_password_is_wrong(secured) -> None
     assert "wrong0password" not in ended.stdout + ended.stderr + secured.log()
 
 
-def reason_of(ended) -> str:
+def reason_of(ended: subprocess.CompletedProcess[str]) -> str:
     """The last line of a service's log says why it ended."""
     last = json.loads((ended.stdout + ended.stderr).strip().splitlines()[-1])
     assert last["level"] == "error"
     assert "Traceback" not in ended.stdout + ended.stderr
-    return last["reason"]
+    return str(last["reason"])
 
 
 @pytest.mark.parametrize(("name", "content"), [("missing.pem", None), ("empty.pem", "")])
-def test_a_file_of_authorities_that_is_of_no_use_is_a_wrong_setting(secured, name, content) -> None:
+def test_a_file_of_authorities_that_is_of_no_use_is_a_wrong_setting(
+    secured: TlsPostgres, name: str, content: str | None
+) -> None:
     if content is not None:
         (secured.folder / name).write_text(content)
     ended = ran(
@@ -161,7 +168,9 @@ def test_a_file_of_authorities_that_is_of_no_use_is_a_wrong_setting(secured, nam
 
 
 @pytest.mark.parametrize("words", [("migrate",), ("logins",)])
-def test_a_command_does_not_wait_where_waiting_is_no_use(secured, tmp_path, words) -> None:
+def test_a_command_does_not_wait_where_waiting_is_no_use(
+    secured: TlsPostgres, tmp_path: Path, words: tuple[str]
+) -> None:
     folder = str(MIGRATIONS if words == ("migrate",) else tmp_path)
     given = environment(secured.dsn(ca="stranger.pem"), secured.folder / "password")
     done = CliRunner().invoke(database_command, [*words, "--folder", folder], env=given)
@@ -169,7 +178,7 @@ def test_a_command_does_not_wait_where_waiting_is_no_use(secured, tmp_path, word
     assert "check sslrootcert in RINGFENCE_POSTGRES_DSN" in done.output
 
 
-def test_the_doctor_says_which_setting_to_check(secured, tmp_path) -> None:
+def test_the_doctor_says_which_setting_to_check(secured: TlsPostgres, tmp_path: Path) -> None:
     (tmp_path / "servers.toml").write_text("[servers]\n")
     given = environment(
         secured.dsn(host="localhost"), secured.folder / "password",
@@ -182,7 +191,7 @@ def test_the_doctor_says_which_setting_to_check(secured, tmp_path) -> None:
     assert "RINGFENCE_POSTGRES_DSN" in found["do"]
 
 
-def test_a_server_without_tls_is_said_to_be_one(secured, postgres_server) -> None:
+def test_a_server_without_tls_is_said_to_be_one(secured: TlsPostgres, postgres_server: str) -> None:
     """The embedded one, by a URL that asks for verify-full."""
     ca = secured.folder / "ca.pem"
     given = {"RINGFENCE_POSTGRES_DSN": f"{postgres_server}?sslmode=verify-full&sslrootcert={ca}"}

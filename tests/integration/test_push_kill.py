@@ -3,7 +3,10 @@
 import asyncio
 import os
 import sys
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 
 import pytest
 from push_harness import CRED, PASSWORD, Receiving, http, outbound, post
@@ -27,7 +30,9 @@ password = {{ env = "TEST_PUSH_PASSWORD" }}
 
 
 @pytest.fixture
-def environment(kafka_bootstrap, database, free_port, tmp_path):
+def environment(
+    kafka_bootstrap: str, database: str, free_port: int, tmp_path: Path
+) -> tuple[Receiving, dict[str, str]]:
     server_id = f"kill-{os.urandom(4).hex()}"
     servers = tmp_path / "servers.toml"
     servers.write_text(SERVERS.format(server_id=server_id))
@@ -44,7 +49,7 @@ def environment(kafka_bootstrap, database, free_port, tmp_path):
 
 
 @asynccontextmanager
-async def service(env, log):
+async def service(env: dict[str, str], log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     """The service as a process; it is there when it answers."""
     with log.open("ab") as out:
         process = await asyncio.create_subprocess_exec(
@@ -56,10 +61,10 @@ async def service(env, log):
         if process.returncode is None:
             process.kill()
         await process.wait()
-        process._transport.close()
+        process._transport.close()  # type: ignore[attr-defined]
 
 
-async def answers(receiver):
+async def answers(receiver: Receiving) -> bool:
     """Whether the receiver answers at all; asked by a stranger."""
     async with http(cred=False) as session:
         try:
@@ -68,7 +73,11 @@ async def answers(receiver):
             return False
 
 
-async def report_until(done, module, answered):
+def has_more(answered: list[str], count: int) -> bool:
+    return len(answered) > count
+
+
+async def report_until(done: asyncio.Event, module: CdrModule, answered: list[str]) -> None:
     """Calls end one after the other; who was told that its record is safe is remembered."""
     while not done.is_set():
         found = outbound()
@@ -76,9 +85,12 @@ async def report_until(done, module, answered):
             answered.append(found.uuid)
 
 
-async def test_what_was_answered_before_a_kill_is_on_the_topic(environment, tmp_path):
+async def test_what_was_answered_before_a_kill_is_on_the_topic(
+    environment: tuple[Receiving, dict[str, str]], tmp_path: Path
+) -> None:
     receiver, env = environment
-    answered, done = [], asyncio.Event()
+    answered: list[str] = []
+    done = asyncio.Event()
     settings = ModuleSettings(form="json", urls=(receiver.at("json"),), cred=CRED)
     async with CdrModule(settings, keep_alive=True) as module:
         for _ in range(3):
@@ -89,7 +101,7 @@ async def test_what_was_answered_before_a_kill_is_on_the_topic(environment, tmp_
                 load = [
                     asyncio.create_task(report_until(done, module, answered)) for _ in range(40)
                 ]
-                await until(lambda at=before: len(answered) > at + 300, timeout_s=60)
+                await until(partial(has_more, answered, before + 300), timeout_s=60)
                 process.kill()
                 await process.wait()
                 done.set()
@@ -99,9 +111,12 @@ async def test_what_was_answered_before_a_kill_is_on_the_topic(environment, tmp_
     assert set(answered) <= set(published)
 
 
-async def test_told_to_end_it_answers_what_is_under_way_and_ends_well(environment, tmp_path):
+async def test_told_to_end_it_answers_what_is_under_way_and_ends_well(
+    environment: tuple[Receiving, dict[str, str]], tmp_path: Path
+) -> None:
     receiver, env = environment
-    answered, done = [], asyncio.Event()
+    answered: list[str] = []
+    done = asyncio.Event()
     settings = ModuleSettings(form="xml", urls=(receiver.at("xml"),), cred=CRED)
     async with (
         CdrModule(settings, keep_alive=True) as module,
@@ -109,7 +124,7 @@ async def test_told_to_end_it_answers_what_is_under_way_and_ends_well(environmen
     ):
         await until(lambda: answers(receiver), timeout_s=60)
         load = [asyncio.create_task(report_until(done, module, answered)) for _ in range(20)]
-        await until(lambda: len(answered) > 100, timeout_s=60)
+        await until(partial(has_more, answered, 100), timeout_s=60)
         process.terminate()
         assert await asyncio.wait_for(process.wait(), 60) == 0
         done.set()
@@ -119,7 +134,9 @@ async def test_told_to_end_it_answers_what_is_under_way_and_ends_well(environmen
     assert PASSWORD not in (tmp_path / "log").read_text()
 
 
-async def test_a_record_sent_again_after_a_restart_is_published_once(environment, tmp_path):
+async def test_a_record_sent_again_after_a_restart_is_published_once(
+    environment: tuple[Receiving, dict[str, str]], tmp_path: Path
+) -> None:
     """The module re-sends what it was not told is safe; the receiver knows it again."""
     receiver, env = environment
     found = outbound()

@@ -5,19 +5,37 @@ import base64
 import io
 import json
 import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Literal
 
 import aiohttp
 import httpx
 import pytest
 from fusionpbx_harness import MCON, NOON, server_of, simulated
 from fusionpbx_harness import outbound as placed
-from push_harness import CRED, PASSWORD, TENANT, USER, http, outbound, post, pushing, receiving
+from narrow import expect
+from push_harness import (
+    CRED,
+    PASSWORD,
+    TENANT,
+    USER,
+    Receiving,
+    Records,
+    Take,
+    http,
+    outbound,
+    post,
+    pushing,
+    receiving,
+)
 
 from cdr_ingest.receiver.collector import Collector
 from cdr_ingest.receiver.listener import Limits, Receiver
 from cdr_ingest.sources import ALL_TENANTS
 from cdr_ingest.sources.fusionpbx import FusionPbxSource
 from ringfence.errors import BadInput, Retry
+from ringfence.events.call import CallCompleted
 from ringfence.observe.health import Health
 from ringfence.testing.wait import until
 from ringfence_simulators.freeswitch.channel import b_leg, channel_of
@@ -26,17 +44,19 @@ from ringfence_simulators.freeswitch.module import CdrModule, ModuleSettings, re
 
 
 @pytest.fixture(autouse=True)
-def secrets(monkeypatch):
+def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_PUSH_PASSWORD", PASSWORD)
 
 
 @pytest.fixture
-async def receiver(kafka_bootstrap, database):
+async def receiver(kafka_bootstrap: str, database: str) -> AsyncIterator[Receiving]:
     async with receiving(kafka_bootstrap, database) as found:
         yield found
 
 
-def module_at(receiver, form="json", **settings):
+def module_at(
+    receiver: Receiving, form: Literal["json", "xml"] = "json", **settings: Any
+) -> CdrModule:
     settings = {"cred": CRED, **settings}
     return CdrModule(ModuleSettings(form=form, urls=(receiver.at(form),), **settings))
 
@@ -54,7 +74,9 @@ def module_at(receiver, form="json", **settings):
         ("xml", {"encode": "textxml", "disable_100_continue": True}),
     ],
 )
-async def test_a_record_that_was_answered_is_on_the_topic(receiver, form, settings):
+async def test_a_record_that_was_answered_is_on_the_topic(
+    receiver: Receiving, form: Literal["json", "xml"], settings: dict[str, str]
+) -> None:
     found = outbound(caller_id_name='Sales "West"')
     async with module_at(receiver, form, **settings) as module:
         assert await module.report(found)
@@ -66,8 +88,8 @@ async def test_a_record_that_was_answered_is_on_the_topic(receiver, form, settin
 
 
 async def test_a_call_that_comes_by_pull_and_by_push_is_published_once(
-    monkeypatch, kafka_bootstrap, database
-):
+    monkeypatch: pytest.MonkeyPatch, kafka_bootstrap: str, database: str
+) -> None:
     async with simulated(monkeypatch) as pbx, receiving(kafka_bootstrap, database) as receiver:
         row = pbx.pbx.place(placed(start_epoch=int(NOON) - 600))
         source = FusionPbxSource(receiver.server_id, server_of(pbx.url))
@@ -79,10 +101,14 @@ async def test_a_call_that_comes_by_pull_and_by_push_is_published_once(
         (pushed,) = await receiver.published()
         assert pushed.tenant == MCON
         differ = {"source", "hangup_cause"}
-        assert pushed.model_dump(exclude=differ) == pulled[0].model_dump(exclude=differ)
+        assert pushed.model_dump(exclude=differ) == expect(CallCompleted, pulled[0]).model_dump(
+            exclude=differ
+        )
 
 
-async def test_what_can_not_be_read_is_parked_as_it_came_and_the_next_one_is_unharmed(receiver):
+async def test_what_can_not_be_read_is_parked_as_it_came_and_the_next_one_is_unharmed(
+    receiver: Receiving,
+) -> None:
     found = outbound()
     bad = json_document(found).replace('"billsec":"60"', '"billsec":"-60"')
     async with http() as session:
@@ -103,8 +129,8 @@ async def test_what_can_not_be_read_is_parked_as_it_came_and_the_next_one_is_unh
 
 
 async def test_of_a_body_too_large_for_a_record_of_the_broker_the_beginning_is_parked(
-    kafka_bootstrap, database
-):
+    kafka_bootstrap: str, database: str
+) -> None:
     async with receiving(kafka_bootstrap, database, body_bytes=2_000_000) as receiver:
         async with http() as session:
             status, _, _ = await post(session, receiver.at("json"), io.BytesIO(b"{" * 1_500_000))
@@ -114,7 +140,7 @@ async def test_of_a_body_too_large_for_a_record_of_the_broker_the_beginning_is_p
     assert reason.endswith("(the first 262144 of 1500000 bytes)")
 
 
-async def test_what_is_too_large_is_not_read(receiver):
+async def test_what_is_too_large_is_not_read(receiver: Receiving) -> None:
     async with http() as session:
         status, _, answer = await post(session, receiver.at("json"), b"{" * 100_001)
     assert (status, answer["error"]["field"]) == (413, "body")
@@ -137,8 +163,8 @@ async def test_what_is_too_large_is_not_read(receiver):
     ],
 )
 async def test_whoever_does_not_know_the_password_is_challenged_and_nothing_is_kept(
-    receiver, authorization
-):
+    receiver: Receiving, authorization: str | None
+) -> None:
     headers = {"Authorization": authorization} if authorization else {}
     async with aiohttp.ClientSession(headers=headers) as session:
         body = json_document(outbound())
@@ -150,7 +176,9 @@ async def test_whoever_does_not_know_the_password_is_challenged_and_nothing_is_k
     assert await receiver.published() == []
 
 
-async def test_digest_by_another_client_and_a_request_that_is_sent_twice(receiver):
+async def test_digest_by_another_client_and_a_request_that_is_sent_twice(
+    receiver: Receiving,
+) -> None:
     """A captured request with another body is refused: each count of a nonce is good for once."""
     auth = httpx.DigestAuth(USER, PASSWORD)
     async with httpx.AsyncClient() as client:
@@ -173,7 +201,7 @@ async def test_digest_by_another_client_and_a_request_that_is_sent_twice(receive
 
 
 @pytest.mark.parametrize("path", ["/cdr/nobody/json", "/cdr/{}/vodia", "/cdr/{}", "/"])
-async def test_where_nobody_pushes_there_is_nothing(receiver, path):
+async def test_where_nobody_pushes_there_is_nothing(receiver: Receiving, path: str) -> None:
     async with (
         http() as session,
         session.post(receiver.url + path.format(receiver.server_id), data=b"{}") as response,
@@ -182,12 +210,12 @@ async def test_where_nobody_pushes_there_is_nothing(receiver, path):
 
 
 async def test_nothing_is_promised_while_the_broker_is_unwell_and_all_is_well_afterwards(
-    kafka_bootstrap, database
-):
+    kafka_bootstrap: str, database: str
+) -> None:
     unwell = asyncio.Event()
     unwell.set()
 
-    async def take(intake, records):
+    async def take(intake: Take, records: Records) -> None:
         if unwell.is_set():
             raise Retry("the broker did not take a record")
         await intake(records)
@@ -200,15 +228,17 @@ async def test_nothing_is_promised_while_the_broker_is_unwell_and_all_is_well_af
         assert len(receiver.taken) == 1, "after a failure, what comes is not even tried for a while"
         unwell.clear()
 
-        async def taken():
+        async def taken() -> bool:
             return (await post(session, receiver.at("json"), json_document(found)))[0] == 200
 
         await until(taken)
         assert [call.source_call_id for call in await receiver.published()] == [found.uuid]
 
 
-async def test_whoever_waits_longer_than_the_bound_is_told_to_come_again(kafka_bootstrap, database):
-    async def take(intake, records):
+async def test_whoever_waits_longer_than_the_bound_is_told_to_come_again(
+    kafka_bootstrap: str, database: str
+) -> None:
+    async def take(intake: Take, records: Records) -> None:
         await asyncio.Event().wait()
 
     async with (
@@ -220,11 +250,11 @@ async def test_whoever_waits_longer_than_the_bound_is_told_to_come_again(kafka_b
 
 
 async def test_more_posts_than_there_is_room_for_are_refused_and_the_others_are_held(
-    kafka_bootstrap, database
-):
+    kafka_bootstrap: str, database: str
+) -> None:
     go_on = asyncio.Event()
 
-    async def take(intake, records):
+    async def take(intake: Take, records: Records) -> None:
         await go_on.wait()
         await intake(records)
 
@@ -241,8 +271,8 @@ async def test_more_posts_than_there_is_room_for_are_refused_and_the_others_are_
 
 
 async def test_posts_whose_bodies_do_not_come_take_room_and_then_their_leave(
-    kafka_bootstrap, database
-):
+    kafka_bootstrap: str, database: str
+) -> None:
     async with receiving(kafka_bootstrap, database, posts=3, answer_s=1.0) as receiver:
         host, port = receiver.url.removeprefix("http://").split(":")
         head = (
@@ -254,7 +284,7 @@ async def test_posts_whose_bodies_do_not_come_take_room_and_then_their_leave(
             writer.write(head.encode())
         async with http() as session:
 
-            async def refused():
+            async def refused() -> bool:
                 return (await post(session, receiver.at("json"), b"{}"))[0] == 503
 
             await until(refused)
@@ -266,14 +296,14 @@ async def test_posts_whose_bodies_do_not_come_take_room_and_then_their_leave(
 
 
 async def test_a_bug_ends_the_receiver_and_nobody_is_told_that_all_is_well(
-    kafka_bootstrap, database
-):
-    async def take(intake, records):
+    kafka_bootstrap: str, database: str
+) -> None:
+    async def take(intake: Take, records: Records) -> None:
         raise ZeroDivisionError("a bug")
 
     posts = []
 
-    async def serve(session):
+    async def serve(session: aiohttp.ClientSession) -> None:
         async with receiving(kafka_bootstrap, database, take=take) as receiver:
             body = json_document(outbound())
             posts.append(asyncio.create_task(post(session, receiver.at("json"), body)))
@@ -287,7 +317,9 @@ async def test_a_bug_ends_the_receiver_and_nobody_is_told_that_all_is_well(
     assert status == 503
 
 
-async def test_a_burst_shares_few_trips_and_every_answered_record_is_there(receiver):
+async def test_a_burst_shares_few_trips_and_every_answered_record_is_there(
+    receiver: Receiving,
+) -> None:
     channels = [outbound() for _ in range(400)]
     settings = ModuleSettings(form="json", urls=(receiver.at("json"),), cred=CRED)
     async with CdrModule(settings, keep_alive=True) as module:
@@ -296,13 +328,15 @@ async def test_a_burst_shares_few_trips_and_every_answered_record_is_there(recei
     assert answered <= {call.source_call_id for call in await receiver.published()}
     assert len(answered) >= 300
     assert len(receiver.taken) < len(answered) / 2
-    assert receiver.health.report()["loops"]["posts"]["read"] == sum(receiver.taken)
+    assert expect(dict, receiver.health.report()["loops"])["posts"]["read"] == sum(receiver.taken)
 
 
-async def test_on_the_way_out_posts_under_way_are_answered(kafka_bootstrap, database):
+async def test_on_the_way_out_posts_under_way_are_answered(
+    kafka_bootstrap: str, database: str
+) -> None:
     arrived, go_on = asyncio.Event(), asyncio.Event()
 
-    async def take(intake, records):
+    async def take(intake: Take, records: Records) -> None:
         arrived.set()
         await go_on.wait()
         await intake(records)
@@ -318,10 +352,15 @@ async def test_on_the_way_out_posts_under_way_are_answered(kafka_bootstrap, data
 
 
 async def test_the_module_tries_the_next_url_and_then_leaves_the_record_in_its_folder(
-    receiver, tmp_path, free_port
-):
+    receiver: Receiving, tmp_path: Path, free_port: int
+) -> None:
     nobody = f"http://127.0.0.1:{free_port}/cdr/{receiver.server_id}/xml"
-    settings = {"form": "xml", "cred": CRED, "delay": 0.01, "err_log_dir": tmp_path / "err"}
+    settings: dict[str, Any] = {
+        "form": "xml",
+        "cred": CRED,
+        "delay": 0.01,
+        "err_log_dir": tmp_path / "err",
+    }
     first, second = outbound(), outbound()
     async with CdrModule(
         ModuleSettings(urls=(nobody, receiver.at("xml")), retries=1, **settings)
@@ -337,7 +376,9 @@ async def test_the_module_tries_the_next_url_and_then_leaves_the_record_in_its_f
     assert written == f"cdr={xml_document(first)}"
 
 
-async def test_logs_and_metrics_tell_what_happened_and_no_secret(receiver, caplog, capsys):
+async def test_logs_and_metrics_tell_what_happened_and_no_secret(
+    receiver: Receiving, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
     caplog.set_level(logging.DEBUG)
     marker = "SECRETMARKER"
     async with http() as session, http(cred=False) as stranger:
@@ -352,7 +393,7 @@ async def test_logs_and_metrics_tell_what_happened_and_no_secret(receiver, caplo
         assert secret not in said
     from prometheus_client import REGISTRY
 
-    def count(result):
+    def count(result: str) -> float | None:
         labels = {"server": receiver.server_id, "result": result}
         return REGISTRY.get_sample_value("ringfence_ingest_posts_total", labels)
 
@@ -362,8 +403,8 @@ async def test_logs_and_metrics_tell_what_happened_and_no_secret(receiver, caplo
     assert REGISTRY.get_sample_value("ringfence_ingest_post_seconds_count", labels) == 4
 
 
-def receiver_on(host, push):
-    async def take(records):
+def receiver_on(host: str, push: dict[str, bool] | None) -> Receiver:
+    async def take(records: Records) -> None:
         raise AssertionError(records)
 
     collector = Collector(take=take, progress=Health().loop("posts"), batch_records=1, places=1)
@@ -373,18 +414,18 @@ def receiver_on(host, push):
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "pbx.example", ""])
-def test_a_server_without_a_password_is_refused_where_others_can_reach_it(host):
+def test_a_server_without_a_password_is_refused_where_others_can_reach_it(host: str) -> None:
     with pytest.raises(BadInput, match=r"servers\.pbx-1\.push\.open"):
         receiver_on(host, {"open": True})
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
-async def test_on_loopback_a_server_may_be_open(host):
+async def test_on_loopback_a_server_may_be_open(host: str) -> None:
     async with receiver_on(host, {"open": True}).serving() as url:
         assert url.startswith("http://")
 
 
-def test_a_password_that_is_not_there_stops_the_start(monkeypatch):
+def test_a_password_that_is_not_there_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TEST_PUSH_PASSWORD")
     with pytest.raises(BadInput, match="TEST_PUSH_PASSWORD"):
         receiver_on("127.0.0.1", None)
@@ -394,6 +435,6 @@ def test_a_password_that_is_not_there_stops_the_start(monkeypatch):
     "push",
     [{}, {"user": "x"}, {"password": {"env": "X"}}, {"open": True, "user": "x"}],
 )
-def test_an_entry_that_says_neither_or_both_is_refused(push):
+def test_an_entry_that_says_neither_or_both_is_refused(push: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"name (either|user)"):
         pushing({**push, "open": push.get("open", False)})

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from rating_bench import Bench, open_bench, payment
@@ -90,12 +91,13 @@ async def test_a_batch_that_is_part_old_is_settled_as_if_it_had_been_looked_up(
 
 
 async def test_after_a_surprise_batches_are_looked_up_for_a_while(
-    bench: Bench, monkeypatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    worker, looks = bench.another(0), []
+    worker = bench.another(0)
+    looks: list[bool] = []
     attempt = worker._settle_as
 
-    async def counted(intake, matched, *, look_first):
+    async def counted(intake: Any, matched: Any, *, look_first: bool) -> Any:
         looks.append(look_first)
         return await attempt(intake, matched, look_first=look_first)
 

@@ -1,7 +1,7 @@
 """`ringfence verify`, the drift metrics, and I7: the topics alone come to the same balances."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -217,7 +217,7 @@ async def test_verify_fails_where_a_reversal_gives_back_too_much(books: Books) -
     assert "it gives back 20000 of -10000" in result.output
 
 
-def auditing(books: Books, *, behind=lambda: False) -> Audit:
+def auditing(books: Books, *, behind: Callable[[], bool] = lambda: False) -> Audit:
     return Audit(
         store=AuditStore(books.bench.pool),
         every_s=300,

@@ -116,7 +116,7 @@ async def test_a_call_that_waited_is_judged_by_the_instant_that_its_product_came
 ) -> None:
     """A product for a tenant whose calls were queued: what was before it is not billed."""
     await bench.rate(call(1, tenant="south.example"))
-    late = {"bill_from": NOON + timedelta(days=1)}
+    late: dict[str, object] = {"bill_from": NOON + timedelta(days=1)}
     await bench.know(account("1002", tenant="south.example", service=late))
     assert await bench.replay() == 1
     assert await bench.sql("select * from rating.unrated") == []

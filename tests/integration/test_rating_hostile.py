@@ -99,7 +99,9 @@ def what_became(outcome: Outcome) -> str:
     ],
     ids=lambda value: str(value)[:60],
 )
-async def test_each_row_of_the_table_is_as_written(bench: Bench, fields, became) -> None:
+async def test_each_row_of_the_table_is_as_written(
+    bench: Bench, fields: dict[str, int], became: str
+) -> None:
     await bench.know(account("1002", tenant="south.example"))
     assert what_became(await take(bench, written(**fields))) == became
     assert await bench.balance("1002") == 0

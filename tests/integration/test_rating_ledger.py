@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
+from typing import Any
 
 import asyncpg
 import pytest
@@ -18,6 +19,7 @@ from ringfence.topics import (
     CALL_RATED,
     CALL_UNRATED,
     PAYMENT_RECEIVED,
+    Topic,
 )
 
 
@@ -27,7 +29,7 @@ async def bench(database: str) -> AsyncIterator[Bench]:
         yield bench
 
 
-def told(outcome: Outcome, topic) -> Sequence:
+def told(outcome: Outcome, topic: Topic) -> Sequence[Any]:
     return [read(event) for event in outcome.publish if event.topic is topic]
 
 
@@ -112,7 +114,9 @@ async def test_an_unread_record_is_rejected_with_its_field_and_the_next_is_unhar
         ({"destination_number": "sip:nobody"}, "invalid-number"),
     ],
 )
-async def test_what_can_not_be_rated_waits_with_its_reason(bench, fields, reason) -> None:
+async def test_what_can_not_be_rated_waits_with_its_reason(
+    bench: Bench, fields: dict[str, Any], reason: str
+) -> None:
     outcome = await bench.rate(call(**fields))
     (waiting,) = told(outcome, CALL_UNRATED)
     assert isinstance(waiting, CallUnrated)

@@ -1,13 +1,16 @@
 """What a PBX lists and polling missed is told, fetched and kept, hour by hour."""
 
 import uuid
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from fusionpbx_harness import NOON, Clock, outbound, server_of, simulated
-from ingest_harness import ear, rows
+from ingest_harness import Ear, ear, rows
+from narrow import present
 
 from cdr_ingest.hold import Hold
 from cdr_ingest.intake import Intake
@@ -26,6 +29,7 @@ from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
 from ringfence.testing.clock import FixedClock
 from ringfence.topics import SOURCE_GAP_FOUND
+from ringfence_simulators.fusionpbx.app import Simulator
 from ringfence_simulators.fusionpbx.faults import Fault
 
 HOUR_S = 3600
@@ -40,39 +44,40 @@ class Lane:
     """A lane of one simulated PBX, polled and counted by hand; all clocks move together."""
 
     server_id: str
-    simulator: object
+    simulator: Simulator
     pbx_clock: Clock
     clock: FixedClock
     poller: Poller
     reconciler: Reconciler
     intake: Intake
     relay: OutboxRelay
-    heard: object
+    heard: Ear
     dsn: str
 
-    def pass_(self, seconds):
+    def pass_(self, seconds: int) -> None:
         self.pbx_clock.at += seconds
         self.clock.move(seconds=seconds)
 
-    async def poll_for(self, seconds):
+    async def poll_for(self, seconds: int) -> None:
         """Time passes, and the lane is polled every ten minutes."""
         for _ in range(seconds // 600):
             self.pass_(600)
             await self.poller.poll()
 
-    def place(self, **changed):
-        return self.simulator.pbx.place(outbound(**changed)).columns["xml_cdr_uuid"]
+    def place(self, **changed: Any) -> str:
+        return str(self.simulator.pbx.place(outbound(**changed)).columns["xml_cdr_uuid"])
 
-    async def count_all(self):
+    async def count_all(self) -> None:
         """Count until no hour is due."""
         while await self.reconciler.turn():
             await self.relay.relay_once()
         await self.relay.relay_once()
 
-    async def gaps(self):
-        return await self.heard.events(SOURCE_GAP_FOUND, self.server_id)
+    async def gaps(self) -> list[Any]:
+        found: list[Any] = await self.heard.events(SOURCE_GAP_FOUND, self.server_id)
+        return found
 
-    async def report(self, hour=TEN):
+    async def report(self, hour: int = TEN) -> tuple[Any, ...] | None:
         """The hour's row as the front door sees it: listed, ingested, healed, whether counted."""
         found = await rows(
             self.dsn,
@@ -84,7 +89,9 @@ class Lane:
 
 
 @asynccontextmanager
-async def opened(monkeypatch, bootstrap, dsn, server_id):
+async def opened(
+    monkeypatch: pytest.MonkeyPatch, bootstrap: str, dsn: str, server_id: str
+) -> AsyncIterator[Lane]:
     clock, pbx_clock = FixedClock(datetime.fromtimestamp(NOON, UTC)), Clock()
     async with (
         simulated(monkeypatch, clock=pbx_clock) as simulator,
@@ -95,7 +102,13 @@ async def opened(monkeypatch, bootstrap, dsn, server_id):
         source = FusionPbxSource(server_id, server_of(simulator.url))
         store, health, hold = IngestStore(pool), Health(), Hold()
         intake = Intake(store=store, publisher=publisher)
-        shared = {"source": source, "lane": "*", "intake": intake, "store": store, "clock": clock}
+        shared: dict[str, Any] = {
+            "source": source,
+            "lane": "*",
+            "intake": intake,
+            "store": store,
+            "clock": clock,
+        }
         shared |= {"reach": REACH, "batch_records": 3, "hold": hold}
         poller = Poller(
             **shared,
@@ -117,7 +130,9 @@ async def opened(monkeypatch, bootstrap, dsn, server_id):
 
 
 @pytest.fixture
-async def lane(monkeypatch, kafka_bootstrap, database):
+async def lane(
+    monkeypatch: pytest.MonkeyPatch, kafka_bootstrap: str, database: str
+) -> AsyncIterator[Lane]:
     async with opened(
         monkeypatch, kafka_bootstrap, database, f"gap-{uuid.uuid4().hex[:8]}"
     ) as found:
@@ -125,7 +140,7 @@ async def lane(monkeypatch, kafka_bootstrap, database):
         yield found
 
 
-async def test_an_hour_without_gaps_is_counted_and_nothing_is_told(lane):
+async def test_an_hour_without_gaps_is_counted_and_nothing_is_told(lane: Lane) -> None:
     calls = {lane.place(billsec=number) for number in range(7)}
     await lane.poll_for(2 * HOUR_S)
     await lane.count_all()
@@ -134,7 +149,7 @@ async def test_an_hour_without_gaps_is_counted_and_nothing_is_told(lane):
     assert sorted(await lane.heard.call_ids(lane.server_id)) == sorted(calls)
 
 
-async def test_a_call_that_was_written_down_too_late_is_told_and_fetched(lane):
+async def test_a_call_that_was_written_down_too_late_is_told_and_fetched(lane: Lane) -> None:
     """Its row appears five hours after its end, when no poll looks there any more."""
     prompt = [lane.place() for _ in range(4)]
     late = [lane.place(billsec=90, shown_after_s=5 * HOUR_S) for _ in range(5)]
@@ -151,7 +166,7 @@ async def test_a_call_that_was_written_down_too_late_is_told_and_fetched(lane):
     assert await lane.report() == (9, 4, 5, True)
 
 
-async def test_a_closed_gap_is_not_told_again_a_new_one_is(lane):
+async def test_a_closed_gap_is_not_told_again_a_new_one_is(lane: Lane) -> None:
     lane.place(shown_after_s=5 * HOUR_S)
     lane.place(shown_after_s=20 * HOUR_S)
     await lane.poll_for(9 * HOUR_S)
@@ -163,7 +178,7 @@ async def test_a_closed_gap_is_not_told_again_a_new_one_is(lane):
     assert await lane.report() == (2, 0, 2, True)
 
 
-async def test_calls_that_polling_may_still_bring_are_no_gap(lane):
+async def test_calls_that_polling_may_still_bring_are_no_gap(lane: Lane) -> None:
     """One just ended, longer than any before: the next sweep will find it."""
     lane.place(start_epoch=TEN, ring_s=0, billsec=2 * HOUR_S - 600)
     await lane.poll_for(2 * HOUR_S - 1800)
@@ -173,7 +188,7 @@ async def test_calls_that_polling_may_still_bring_are_no_gap(lane):
     assert await lane.report() in [None, (0, 0, 0, True)]
 
 
-async def test_while_a_lane_is_behind_its_hours_are_not_counted(lane):
+async def test_while_a_lane_is_behind_its_hours_are_not_counted(lane: Lane) -> None:
     lane.place()
     lane.pass_(9 * HOUR_S)
     await lane.count_all()
@@ -184,7 +199,9 @@ async def test_while_a_lane_is_behind_its_hours_are_not_counted(lane):
     assert await lane.gaps() == []
 
 
-async def test_calls_from_before_our_time_stay_unbilled(monkeypatch, kafka_bootstrap, database):
+async def test_calls_from_before_our_time_stay_unbilled(
+    monkeypatch: pytest.MonkeyPatch, kafka_bootstrap: str, database: str
+) -> None:
     """A fresh installation reads one look-back, and reconciliation does not go beyond."""
     server_id = f"gap-{uuid.uuid4().hex[:8]}"
     async with opened(monkeypatch, kafka_bootstrap, database, server_id) as lane:
@@ -196,22 +213,25 @@ async def test_calls_from_before_our_time_stay_unbilled(monkeypatch, kafka_boots
         assert await lane.gaps() == []
 
 
-async def test_whoever_is_stopped_between_telling_and_fetching_does_both_again(lane, monkeypatch):
+async def test_whoever_is_stopped_between_telling_and_fetching_does_both_again(
+    lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
     late = [lane.place(shown_after_s=3 * HOUR_S) for _ in range(5)]
     await lane.poll_for(6 * HOUR_S)
-    take, told = lane.intake.take, []
+    take = lane.intake.take
+    told: list[int] = []
 
-    async def cut_off(records):
+    async def cut_off(records: Sequence[Any]) -> int:
         if not told and any(record.source_call_id in late for record in records):
             told.append(await outbox(lane))
             raise Retry("killed here")
         return await take(records)
 
-    lane.intake.take = cut_off
+    monkeypatch.setattr(lane.intake, "take", cut_off)
     with pytest.raises(Retry):
         await lane.count_all()
     assert told == [1], "told before it is closed"
-    assert (await lane.report())[3] is False
+    assert present(await lane.report())[3] is False
     await lane.count_all()
     events = await lane.gaps()
     assert len(events) == 2
@@ -220,11 +240,11 @@ async def test_whoever_is_stopped_between_telling_and_fetching_does_both_again(l
     assert await lane.report() == (5, 0, 5, True)
 
 
-async def outbox(lane):
+async def outbox(lane: Lane) -> int:
     return len(await rows(lane.dsn, "select 1 from cdr_ingest.outbox"))
 
 
-async def test_an_hour_that_can_not_be_listed_is_put_off_and_the_others_go_on(lane):
+async def test_an_hour_that_can_not_be_listed_is_put_off_and_the_others_go_on(lane: Lane) -> None:
     lane.place()
     await lane.poll_for(3 * HOUR_S)
     lane.simulator.faults.planned = [Fault("status", "/app/xml_cdr", "500")]
@@ -239,7 +259,9 @@ async def test_an_hour_that_can_not_be_listed_is_put_off_and_the_others_go_on(la
     assert await lane.report() == (1, 1, 0, True)
 
 
-async def test_a_large_gap_is_closed_in_several_turns(lane, monkeypatch):
+async def test_a_large_gap_is_closed_in_several_turns(
+    lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("cdr_ingest.reconciler.MAX_FETCHED", 4)
     late = [lane.place(shown_after_s=3 * HOUR_S) for _ in range(10)]
     await lane.poll_for(6 * HOUR_S)
@@ -249,7 +271,7 @@ async def test_a_large_gap_is_closed_in_several_turns(lane, monkeypatch):
     assert [gap.missing for gap in await lane.gaps()] == [10, 6, 2]
 
 
-async def test_rows_that_can_not_be_read_are_parked_and_counted_as_no_call(lane):
+async def test_rows_that_can_not_be_read_are_parked_and_counted_as_no_call(lane: Lane) -> None:
     lane.place(direction="sideways", shown_after_s=3 * HOUR_S)
     await lane.poll_for(6 * HOUR_S)
     await lane.count_all()

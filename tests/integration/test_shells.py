@@ -6,18 +6,20 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from narrow import present
 
 from ringfence.errors import FuseBlown, Retry
 from ringfence.ids import derive
 from ringfence.kafka.agent import GuardedAgents
 from ringfence.kafka.batch import BatchRunner, make_consumer
-from ringfence.kafka.publisher import open_publisher
+from ringfence.kafka.publisher import Publisher, open_publisher
 from ringfence.kafka.records import Outcome, Outgoing, Received, Rejected
 from ringfence.kafka.shell import Shell
 from ringfence.observe.health import Progress
@@ -71,7 +73,16 @@ class Recorder:
         )
 
 
-async def run_shell(kind, recorder, publisher, topic, bootstrap, group, stop, **shell):
+async def run_shell(
+    kind: Any,
+    recorder: Recorder,
+    publisher: Publisher,
+    topic: Topic,
+    bootstrap: str,
+    group: str,
+    stop: asyncio.Event,
+    **shell: Any,
+) -> None:
     runner = kind(
         Shell(recorder.handle, publisher, consumer="notifier", **shell),
         (topic,),
@@ -83,7 +94,7 @@ async def run_shell(kind, recorder, publisher, topic, bootstrap, group, stop, **
 
 
 @pytest.mark.parametrize("kind", SHELLS)
-async def test_every_event_is_handled_and_then_committed(kind, kafka_bootstrap: str) -> None:
+async def test_every_event_is_handled_and_then_committed(kind: Any, kafka_bootstrap: str) -> None:
     key, group, stop = f"k{uuid.uuid4().hex}", f"g{uuid.uuid4().hex}", asyncio.Event()
     recorder = Recorder(key)
     async with open_publisher(kafka_bootstrap, source="test") as publisher:
@@ -99,7 +110,7 @@ async def test_every_event_is_handled_and_then_committed(kind, kafka_bootstrap: 
 
 
 @pytest.mark.parametrize("kind", SHELLS)
-async def test_an_unwell_world_is_tried_again_in_place(kind, kafka_bootstrap: str) -> None:
+async def test_an_unwell_world_is_tried_again_in_place(kind: Any, kafka_bootstrap: str) -> None:
     key, group, stop = f"k{uuid.uuid4().hex}", f"g{uuid.uuid4().hex}", asyncio.Event()
     recorder = Recorder(key)
     recorder.failures = [Retry("the database is away"), Retry("and still is")]
@@ -116,7 +127,7 @@ async def test_an_unwell_world_is_tried_again_in_place(kind, kafka_bootstrap: st
 
 @pytest.mark.parametrize("kind", SHELLS)
 async def test_a_rejected_record_is_parked_whole_and_the_next_is_unharmed(
-    kind, kafka_bootstrap: str
+    kind: Any, kafka_bootstrap: str
 ) -> None:
     key, group, stop = f"k{uuid.uuid4().hex}", f"g{uuid.uuid4().hex}", asyncio.Event()
     recorder = Recorder(key)
@@ -136,7 +147,7 @@ async def test_a_rejected_record_is_parked_whole_and_the_next_is_unharmed(
     assert headers["ce_id"] == str(derive("test", key, 1)).encode()
 
 
-async def read_one(bootstrap: str, topic: str, key: str):
+async def read_one(bootstrap: str, topic: str, key: str) -> Any:
     consumer = AIOKafkaConsumer(
         topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest", group_id=None
     )
@@ -201,7 +212,7 @@ run_service("test", CommonSettings(), main)
     [("bug", None, 70), ("hang", signal.SIGKILL, -9), ("hang", signal.SIGTERM, 0)],
 )
 async def test_an_event_in_hand_at_the_end_comes_again(
-    kind, fails: str, end: int | None, status: int, kafka_bootstrap: str
+    kind: Any, fails: str, end: int | None, status: int, kafka_bootstrap: str
 ) -> None:
     """A bug, a kill and a termination all leave the offset where it was."""
     if kind is BatchRunner and end == signal.SIGTERM:
@@ -234,7 +245,7 @@ async def test_what_is_in_hand_is_committed_before_its_partitions_are_handed_ove
             await until(lambda: bool(other.seen), timeout_s=6)
         return await handle(batch)
 
-    slow.handle = held
+    slow.handle = held  # type: ignore[method-assign]
     async with open_publisher(kafka_bootstrap, source="test") as publisher:
         await publisher.publish([event(BALANCE_LOW, key, n) for n in range(20)])
         runs = (publisher, BALANCE_LOW, kafka_bootstrap, group, stop)
@@ -249,14 +260,16 @@ async def test_what_is_in_hand_is_committed_before_its_partitions_are_handed_ove
     assert sorted(slow.seen + other.seen) == sorted(f'{{"number": {n}}}' for n in range(20))
 
 
-async def said(process) -> str:
+async def said(process: subprocess.Popen[str]) -> str:
     """The next line, or a failure in bounded time: leaving `worker` ends the waiting thread."""
     async with asyncio.timeout(60):
-        return await asyncio.to_thread(process.stdout.readline)
+        return await asyncio.to_thread(present(process.stdout).readline)
 
 
 @contextmanager
-def worker(kind, bootstrap, group, key, fails):
+def worker(
+    kind: Any, bootstrap: str, group: str, key: str, fails: str
+) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-c", WORKER, kind.__name__, bootstrap, group, key, fails]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True

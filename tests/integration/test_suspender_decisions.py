@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from narrow import expect
 from suspender_harness import (
     UNIT,
     Office,
@@ -22,9 +23,12 @@ from suspender_harness import (
     zero,
 )
 
+from ringfence.events.account import AccountChanged, Order
+from ringfence.events.balance import BalanceRestored, BalanceZero
 from ringfence.events.service import ServiceRestored
 from ringfence.observe.health import Progress
 from ringfence.postgres.pool import open_pool
+from ringfence.testing.clock import FixedClock
 from ringfence.testing.records import NOON, from_bytes
 from ringfence.testing.wait import until
 from ringfence.topics import BALANCE_ZERO
@@ -235,9 +239,9 @@ async def test_an_order_that_ends_by_time_is_over_at_its_instant(office: Office)
     await office.profile(orders=(order("manual", until=end),))
     await office.work_done()
     assert office.panel.off == {"svc-1001"}
-    office.clock.set(end - timedelta(seconds=1))
+    expect(FixedClock, office.clock).set(end - timedelta(seconds=1))
     assert await office.decider.decide_due() == 0
-    office.clock.set(end)
+    expect(FixedClock, office.clock).set(end)
     assert await office.decider.decide_due() == 1
     assert await office.decider.decide_due() == 0
     await office.work_done()
@@ -252,7 +256,7 @@ async def test_an_exemption_that_ends_by_time_lets_the_funds_hold_apply(office: 
     await office.profile(orders=(order("exemption", until=end),))
     await office.zero()
     assert await office.wanted() == "active"
-    office.clock.set(end)
+    expect(FixedClock, office.clock).set(end)
     await office.decider.decide_due()
     assert await office.wanted() == "suspended"
     await office.work_done()
@@ -269,10 +273,10 @@ async def test_of_two_orders_that_end_each_is_decided_at_its_end(office: Office)
     ends = (NOON + timedelta(hours=1), NOON + timedelta(hours=2))
     await office.profile(orders=(order("manual", until=ends[0]), order("whmcs", until=ends[1])))
     await office.work_done()
-    office.clock.set(ends[0])
+    expect(FixedClock, office.clock).set(ends[0])
     await office.decider.decide_due()
     assert (await office.row())["holds"] == ["whmcs"]
-    office.clock.set(ends[1])
+    expect(FixedClock, office.clock).set(ends[1])
     await office.decider.decide_due()
     assert await office.wanted() == "active"
     assert [event.holds for event in await office.suspensions()] == [
@@ -285,7 +289,7 @@ async def test_the_loop_looks_by_itself_and_replicas_share_what_is_due(office: O
     end = NOON + timedelta(hours=1)
     ids = [f"c-{number}" for number in range(1200)]
     await office.send(*(profile(1, one, orders=(order("manual", until=end),)) for one in ids))
-    office.clock.set(end)
+    expect(FixedClock, office.clock).set(end)
     stop = asyncio.Event()
     loops = [
         asyncio.create_task(DecideLoop(office.decider, Progress("by-time")).run(stop))
@@ -510,13 +514,16 @@ def test_after_any_story_the_service_is_to_be_what_its_holds_say(acts: list[str]
     """The pure part, one event after another, by a reference that knows no row."""
     account, services, now = Account("1001"), Services(), NOON
     crossing = version = 0
-    held, given_orders, prepaid, has = False, (), True, True
+    held, prepaid, has = False, True, True
+    given_orders: tuple[Order, ...] = ()
     expected = "active"
     for number, act in enumerate(["none", *acts]):
         cause = Cause(UUID(int=number), "")
         if act in ("zero", "restored"):
             crossing, held = crossing + 1, act == "zero"
-            event = (zero if held else restored)(crossing, hold=crossing)
+            event: BalanceZero | BalanceRestored | AccountChanged = (zero if held else restored)(
+                crossing, hold=crossing
+            )
         else:
             given_orders = () if act in ("none", "end") else given_orders
             if act in ("manual", "whmcs", "exemption"):

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -21,7 +21,7 @@ from ringfence.postgres.pool import Pool, open_pool
 from ringfence.testing.clock import FixedClock
 from ringfence.testing.records import account
 from ringfence.testing.wait import until
-from suspender.drivers.driver import Failure, OperatorMustAct, Reading, Target
+from suspender.drivers.driver import Failure, OperatorMustAct, PbxDriver, Reading, Target
 from suspender.elements import Element
 from suspender.upkeep.drift.calls import CallWatch
 from suspender.upkeep.drift.look import Looker
@@ -78,7 +78,7 @@ class Watch:
         self.woken = asyncio.Event()
         self.looker = Looker(
             store=DriftStore(rows.pool),
-            drivers={"pbx1": self.panel},
+            drivers={"pbx1": cast(PbxDriver, self.panel)},
             clock=self.clock,
             woken=self.woken,
         )
@@ -477,7 +477,7 @@ async def test_only_the_service_that_called_is_looked_at(watch: Watch, rows: Row
 
 
 async def _count(rows: Rows, expected: int) -> bool:
-    return await rows.value("select count(*) from suspender.drift_balance") == expected
+    return bool(await rows.value("select count(*) from suspender.drift_balance") == expected)
 
 
 async def test_a_call_is_not_lost_while_the_server_does_not_answer(

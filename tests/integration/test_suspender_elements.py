@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from suspender_harness import Office, extension, order, products, profile
@@ -261,7 +262,7 @@ async def test_a_cut_that_was_not_carried_out_is_given_up_with_its_product(
 
 
 async def test_a_gateway_of_two_products_is_off_only_while_both_are(office: Office) -> None:
-    shared = {"suspend_by": "gateway", "gateway_ids": (GATEWAY,)}
+    shared: dict[str, Any] = {"suspend_by": "gateway", "gateway_ids": (GATEWAY,)}
     both = (product(**shared), product(service_id="svc-b", **shared))
     await office.profile(services=both, orders=(order("manual", "svc-a"),))
     await office.work_done()
@@ -461,7 +462,7 @@ async def test_a_loose_release_that_is_not_wanted_any_more_ends_its_alarm(office
 
 async def test_what_waits_for_the_brake_keeps_what_it_shares(office: Office) -> None:
     """The trunk of a product that is off by hand, and of one that only the brake keeps on."""
-    shared = {"suspend_by": "gateway", "gateway_ids": (GATEWAY,)}
+    shared: dict[str, Any] = {"suspend_by": "gateway", "gateway_ids": (GATEWAY,)}
     both = (product(**shared), product(service_id="svc-b", **shared))
     await office.sql("update suspender.brake set on_since = now()")
     await office.profile(services=both)

@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
+from narrow import expect
 from suspender_harness import Office, Panel, order, products
 
 from ringfence.observe.health import Progress
 from ringfence.postgres.pool import open_pool
+from ringfence.testing.clock import FixedClock
 from ringfence.testing.records import NOON
 from ringfence.testing.wait import until
 from suspender.deciding import DecideLoop
@@ -208,7 +210,7 @@ async def test_a_pause_with_an_end_ends_by_itself(office: Office) -> None:
     assert tuple(row) == ("pbx1", end, "olga")
     await office.decider.end_pauses()
     assert len(await office.sql("select from report.server_pause")) == 1
-    office.clock.set(end)
+    expect(FixedClock, office.clock).set(end)
     stop = asyncio.Event()
     loop = asyncio.create_task(DecideLoop(office.decider, Progress("by-time")).run(stop))
 

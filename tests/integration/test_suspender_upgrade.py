@@ -10,10 +10,12 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from narrow import expect
 from suspender_harness import Office, restored
 
 from ringfence.postgres.migrate import migrate
 from ringfence.postgres.pool import open_pool
+from ringfence.testing.clock import FixedClock
 from ringfence.testing.records import NOON, account, received
 from ringfence.topics import BALANCE_RESTORED
 
@@ -102,7 +104,7 @@ async def test_rows_of_an_earlier_version_are_taken_over_and_decided_at_once(
             "fine": (False, 0, True),
             "pending": (True, 1, True),
         }
-        office.clock.set(NOON + timedelta(days=3650))
+        expect(FixedClock, office.clock).set(NOON + timedelta(days=3650))
         assert await office.decider.decide_due() == 5
         assert await office.decider.decide_due() == 0
         wanted = {

@@ -86,7 +86,7 @@ async def test_what_cannot_be_read_back_is_said_to_be_unproven(office: Office, v
     assert switched_off(vodia) == set()
     events = await office.events()
     assert [type(event) for event in events] == [ServiceSuspended, ServiceRestored]
-    assert not any(event.proven for event in events)  # type: ignore[attr-defined]
+    assert not any(event.proven for event in events)
 
 
 async def test_without_consent_what_cannot_be_read_back_is_off_and_said_once(

@@ -1,7 +1,9 @@
 """The suspender on a real database and a protocol-true PBX: decided, switched, read back."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -13,6 +15,7 @@ from ringfence.postgres.pool import open_pool
 from ringfence.testing.wait import until
 from ringfence.topics import SERVICE_RESTORED, SERVICE_SUSPENDED, SERVICE_SUSPENSION_FAILED
 from suspender.drivers import open_drivers
+from suspender.drivers.driver import PbxDriver
 from suspender.work import FailedService, Finished
 
 EXTENSIONS = {"tenant": MCON, "extensions": ("2112", "2113")}
@@ -23,7 +26,7 @@ class Room(Office):
 
     pbx_url = ""
 
-    async def client(self, version: int = 1, **fields: object) -> None:
+    async def client(self, version: int = 1, **fields: Any) -> None:
         await self.profile(version, service=EXTENSIONS, **fields)
 
     def servers(self) -> Servers:
@@ -63,7 +66,9 @@ class Room(Office):
 
 
 @pytest.fixture
-async def room(database: str, tmp_path, monkeypatch) -> AsyncIterator[Room]:
+async def room(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Room]:
     monkeypatch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
     async with (
         simulator_process(tmp_path) as url,
@@ -76,12 +81,14 @@ async def room(database: str, tmp_path, monkeypatch) -> AsyncIterator[Room]:
 
 
 @pytest.fixture
-async def drivers(room: Room) -> AsyncIterator[object]:
+async def drivers(room: Room) -> AsyncIterator[Mapping[str, PbxDriver]]:
     async with open_drivers(room.servers()) as drivers:
         yield drivers
 
 
-async def test_a_hold_switches_off_and_its_end_switches_on(room: Room, drivers) -> None:
+async def test_a_hold_switches_off_and_its_end_switches_on(
+    room: Room, drivers: Mapping[str, PbxDriver]
+) -> None:
     began, ended = room.next_zero(), room.next_restored()
     async with room.working(drivers):
         await room.send(began)
@@ -99,7 +106,7 @@ async def test_a_hold_switches_off_and_its_end_switches_on(room: Room, drivers) 
 
 
 async def test_a_hold_that_ended_before_the_pbx_was_reached_sends_no_mail(
-    room: Room, drivers
+    room: Room, drivers: Mapping[str, PbxDriver]
 ) -> None:
     await room.zero()
     await room.restored()
@@ -126,7 +133,9 @@ async def test_a_cut_that_is_unwanted_while_the_pbx_is_asked_owes_no_mail(
     assert len(await room.work.due("pbx1", "active", 8)) == 1
 
 
-async def test_manual_suspension_owes_no_mail_and_its_end_restores(room: Room, drivers) -> None:
+async def test_manual_suspension_owes_no_mail_and_its_end_restores(
+    room: Room, drivers: Mapping[str, PbxDriver]
+) -> None:
     async with room.working(drivers):
         await room.client(2, orders=(order("manual"),))
         await until(room.is_confirmed)
@@ -138,7 +147,9 @@ async def test_manual_suspension_owes_no_mail_and_its_end_restores(room: Room, d
     assert (suspended.mode, suspended.zero_mail, suspended.hold) == ("manual", False, 0)
 
 
-async def test_a_pbx_that_fails_is_tried_again_and_alarmed_once(room: Room, drivers) -> None:
+async def test_a_pbx_that_fails_is_tried_again_and_alarmed_once(
+    room: Room, drivers: Mapping[str, PbxDriver]
+) -> None:
     await room.misbehave(kind="status", value="500", times=5)
     await room.zero()
     async with room.working(drivers):
@@ -192,7 +203,9 @@ async def test_a_failure_of_what_is_no_longer_wanted_leaves_no_trace(room: Room)
     assert (await room.row())["attempts"] == 0
 
 
-async def test_three_workers_share_a_pbx_and_never_flip_twice(room: Room, drivers) -> None:
+async def test_three_workers_share_a_pbx_and_never_flip_twice(
+    room: Room, drivers: Mapping[str, PbxDriver]
+) -> None:
     """A toggle by two hands would leave the service as it was."""
     for number in range(1, 7):
         async with room.working(drivers, workers=3):

@@ -62,7 +62,8 @@ async def test_a_diff_is_what_comparing_every_row_says(door: FrontDoor) -> None:
 
     async def compare(old: dict[str, Facts], new: dict[str, Facts]) -> None:
         place = f"/v1/tariffs/t{next(names)}"
-        url, params = f"{place}/versions", {"currency": "CAD", "largest": 1000}
+        url = f"{place}/versions"
+        params: dict[str, Any] = {"currency": "CAD", "largest": 1000}
         first = (await door.http.post(url, params=params, content=card(old))).json()
         tried = await door.http.post(url, params={**params, "dry_run": True}, content=card(new))
         second = (await door.http.post(url, params=params, content=card(new))).json()
@@ -108,7 +109,8 @@ def check(
 async def test_the_largest_of_each_kind_are_shown_and_no_more(door: FrontDoor) -> None:
     deck = {str(100 + n): ("A", f"0.{n + 100}", "6/6", "1") for n in range(50)}
     dearer = {p: (t, f"{int(p)}", i, s) for p, (t, r, i, s) in deck.items()}
-    url, params = "/v1/tariffs/t/versions", {"currency": "CAD", "largest": 3}
+    url = "/v1/tariffs/t/versions"
+    params: dict[str, Any] = {"currency": "CAD", "largest": 3}
     await door.http.post(url, params=params, content=card(deck))
     answer = await door.http.post(url, params=params, content=card(dearer))
     assert [row["prefix"] for row in answer.json()["diff"]["largest"]] == ["149", "148", "147"]

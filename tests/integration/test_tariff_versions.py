@@ -47,8 +47,9 @@ async def rolled_back(door: FrontDoor, status: int = 201, **body: Any) -> dict[s
     """Roll back; the answer, or the error."""
     answer = await door.http.post("/v1/tariffs/retail/rollback", json=body)
     assert answer.status_code == status, answer.text
-    found: dict[str, Any] = answer.json()
-    return found.get("error", found)
+    body_of: dict[str, Any] = answer.json()
+    found: dict[str, Any] = body_of.get("error", body_of)
+    return found
 
 
 async def written(door: FrontDoor) -> list[object]:
@@ -307,10 +308,11 @@ async def test_the_row_that_a_number_matches_has_the_longest_prefix(door: FrontD
     await put_version(door, CARD.replace("Toronto,1416", "Toronto,1647"))
     place = "/v1/tariffs/retail/rate"
 
-    async def prefix(number: str, **params: object) -> str | None:
+    async def prefix(number: str, **params: Any) -> str | None:
         answer = await door.http.get(place, params={"number": number, **params})
         rate = answer.json()["rate"]
-        return rate and rate["prefix"]
+        found: str | None = rate and rate["prefix"]
+        return found
 
     assert await prefix("14165550100") == "1"
     assert await prefix("14165550100", version=1) == "1416"
@@ -326,7 +328,7 @@ async def test_rows_and_changes_come_in_pages(door: FrontDoor) -> None:
     await put_version(door)
     await put_version(door, DEARER)
 
-    async def paged(what: str, **params: object) -> list[str]:
+    async def paged(what: str, **params: Any) -> list[str]:
         found, cursor = [], None
         while True:
             asked = {**params, "limit": 1, **({"cursor": cursor} if cursor else {})}

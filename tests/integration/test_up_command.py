@@ -14,6 +14,7 @@ from typing import Any
 import asyncpg
 import pytest
 from click.testing import CliRunner
+from narrow import present
 
 from ringfence.cli import main_group
 from ringfence.place import NothingRuns, stack_file
@@ -138,7 +139,11 @@ async def money_goes(stack: dict[str, Any], pbx_url: str, database: str) -> None
             would = await until(lambda: would_be(connection), timeout_s=60, what="a decision")
         finally:
             await connection.close()
-        assert dict(would) == {"live": False, "would": "suspended", "balance_micro": -600_000}
+        assert dict(present(would)) == {
+            "live": False,
+            "would": "suspended",
+            "balance_micro": -600_000,
+        }
         assert (await door.ask(f"/clients/{CLIENT.account_id}"))["mode"] == "shadow"
         of_client = [
             extension

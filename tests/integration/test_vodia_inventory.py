@@ -1,17 +1,20 @@
 """What a Vodia has is listed, and what could not be read is said."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 from vodia_harness import CFFM, RUCKEN, server_of, simulated
 
 from ringfence.errors import Retry
 from ringfence.testing.clock import FixedClock
+from ringfence_simulators.vodia.app import Simulator
 from ringfence_simulators.vodia.faults import Fault
 from suspender.drivers.driver import Item, OperatorMustAct
 from suspender.drivers.vodia import VodiaDriver
 
 
 @pytest.fixture
-async def pbx(monkeypatch):
+async def pbx(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
     async with simulated(monkeypatch, lists_accounts="users") as simulator:
         hunt = {"number": "700", "domain": CFFM, "type": "hunts", "aliases": ["+15484815578"]}
         simulator.pbx.add({"extensions": [hunt]})
@@ -21,7 +24,7 @@ async def pbx(monkeypatch):
 
 
 @pytest.fixture
-async def driver(pbx):
+async def driver(pbx: Simulator) -> AsyncIterator[VodiaDriver]:
     driver = VodiaDriver("pbx-2", server_of(pbx.url), clock=FixedClock())
     yield driver
     await driver.aclose()
@@ -35,7 +38,7 @@ TRUNKS = {
 TENANTS = {Item("tenant", CFFM, CFFM), Item("tenant", RUCKEN, RUCKEN)}
 
 
-async def test_everything_is_listed_once(pbx, driver):
+async def test_everything_is_listed_once(pbx: Simulator, driver: VodiaDriver) -> None:
     found = await driver.inventory()
     assert found.gaps == ()
     assert len(found.items) == len(set(found.items))
@@ -51,7 +54,9 @@ async def test_everything_is_listed_once(pbx, driver):
     assert pbx.site.orders == []
 
 
-async def test_the_other_shape_of_the_list_shows_neither_states_nor_dids(pbx, driver):
+async def test_the_other_shape_of_the_list_shows_neither_states_nor_dids(
+    pbx: Simulator, driver: VodiaDriver
+) -> None:
     pbx.pbx.habits.lists_accounts = "userlist"
     extensions = {item for item in (await driver.inventory()).items if item.kind == "extension"}
     assert extensions == {
@@ -61,7 +66,7 @@ async def test_the_other_shape_of_the_list_shows_neither_states_nor_dids(pbx, dr
     }
 
 
-async def test_what_is_not_listed_is_a_gap_in_words(pbx, driver):
+async def test_what_is_not_listed_is_a_gap_in_words(pbx: Simulator, driver: VodiaDriver) -> None:
     pbx.pbx.habits.lists_accounts = "no"
     found = await driver.inventory()
     assert set(found.items) == TENANTS | TRUNKS
@@ -71,21 +76,25 @@ async def test_what_is_not_listed_is_a_gap_in_words(pbx, driver):
     ]
 
 
-async def test_without_the_right_to_list_tenants_those_of_the_servers_file_are_read(pbx, driver):
+async def test_without_the_right_to_list_tenants_those_of_the_servers_file_are_read(
+    pbx: Simulator, driver: VodiaDriver
+) -> None:
     pbx.pbx.habits.hidden_domains = True
     found = await driver.inventory()
     assert set(found.items) > TENANTS
     assert "tenants are those of the servers file" in found.gaps[0]
 
 
-async def test_one_tenant_that_cannot_be_read_is_a_gap(pbx, driver):
+async def test_one_tenant_that_cannot_be_read_is_a_gap(pbx: Simulator, driver: VodiaDriver) -> None:
     pbx.faults.planned = [Fault("status", f"/rest/domain/{CFFM}", "500", times=9)]
     found = await driver.inventory()
     assert f"trunks of {CFFM}: pbx-2: status 500" in found.gaps[0]
     assert Item("gateway", RUCKEN, "Trunk B", "11", enabled=True) in found.items
 
 
-async def test_a_server_that_refuses_or_does_not_answer_raises(pbx, driver, monkeypatch):
+async def test_a_server_that_refuses_or_does_not_answer_raises(
+    pbx: Simulator, driver: VodiaDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pbx.faults.planned = [Fault("status", "/rest", "500", times=9)]
     with pytest.raises(Retry):
         await driver.inventory()
@@ -98,7 +107,9 @@ async def test_a_server_that_refuses_or_does_not_answer_raises(pbx, driver, monk
         await driver.extensions_of(CFFM)
 
 
-async def test_a_tenants_extensions_are_those_of_its_list(pbx, driver):
+async def test_a_tenants_extensions_are_those_of_its_list(
+    pbx: Simulator, driver: VodiaDriver
+) -> None:
     assert await driver.extensions_of(CFFM) == {"2112", "2113"}
     pbx.pbx.habits.lists_accounts = "no"
     with pytest.raises(OperatorMustAct, match=r"list them in the product in place of \*"):

@@ -4,37 +4,42 @@ import asyncio
 import logging
 import traceback
 from base64 import b64encode
+from collections.abc import AsyncIterator
 from hashlib import md5
+from typing import Any, Literal
 
 import httpx
 import pytest
+from aiohttp import web
 from vodia_harness import CFFM, PASSWORD, RUCKEN, server_of, simulated
 
 from ringfence.errors import Retry
 from ringfence.pbx.vodia import Refused, Throttled, VodiaApi
 from ringfence.pbx.vodia_connection import REFUSAL_PAUSE_S
 from ringfence_local.ports import free_port
+from ringfence_simulators.vodia.app import Simulator
 from ringfence_simulators.vodia.faults import Fault
 
+Login = Literal["basic", "session"]
 both = pytest.mark.parametrize("login", ["basic", "session"])
 
 
 @pytest.fixture
-async def pbx(monkeypatch):
+async def pbx(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
     async with simulated(monkeypatch) as simulator:
         yield simulator
 
 
-def api(pbx, **settings):
+def api(pbx: Simulator, **settings: Any) -> VodiaApi:
     return VodiaApi("pbx-2", server_of(pbx.url, **settings))
 
 
-async def cdrs(vodia, tenant=CFFM):
+async def cdrs(vodia: VodiaApi, tenant: str = CFFM) -> list[Any]:
     return await vodia.cdrs(tenant, page=1, size=10)
 
 
 @both
-async def test_either_login_lets_us_in(monkeypatch, login):
+async def test_either_login_lets_us_in(monkeypatch: pytest.MonkeyPatch, login: Login) -> None:
     async with simulated(monkeypatch, login=login) as pbx, api(pbx, login=login) as vodia:
         for _ in range(5):
             assert await cdrs(vodia) == []
@@ -42,7 +47,7 @@ async def test_either_login_lets_us_in(monkeypatch, login):
         assert pbx.logins.refused == 0
 
 
-async def test_a_lost_session_is_begun_anew(pbx):
+async def test_a_lost_session_is_begun_anew(pbx: Simulator) -> None:
     async with api(pbx, login="session") as vodia:
         for _ in range(3):
             pbx.logins.sessions.clear()
@@ -50,7 +55,7 @@ async def test_a_lost_session_is_begun_anew(pbx):
         assert pbx.logins.begun == 3
 
 
-async def test_a_session_that_ends_as_soon_as_it_began_is_refused(pbx):
+async def test_a_session_that_ends_as_soon_as_it_began_is_refused(pbx: Simulator) -> None:
     pbx.faults.planned.append(Fault("forget", "/rest/domain", times=9))
     async with api(pbx, login="session") as vodia:
         with pytest.raises(Refused, match="ends our session as soon as it began"):
@@ -58,7 +63,9 @@ async def test_a_session_that_ends_as_soon_as_it_began_is_refused(pbx):
 
 
 @both
-async def test_a_wrong_password_says_what_to_check(pbx, monkeypatch, login):
+async def test_a_wrong_password_says_what_to_check(
+    pbx: Simulator, monkeypatch: pytest.MonkeyPatch, login: Login
+) -> None:
     monkeypatch.setenv("TEST_VODIA_PASSWORD", "wrong")
     async with api(pbx, login=login) as vodia:
         with pytest.raises(Refused, match=r"pbx-2 accepts neither user nor password \(401\)"):
@@ -66,7 +73,9 @@ async def test_a_wrong_password_says_what_to_check(pbx, monkeypatch, login):
 
 
 @both
-async def test_the_wrong_kind_of_login_looks_like_a_wrong_password_and_is_named(monkeypatch, login):
+async def test_the_wrong_kind_of_login_looks_like_a_wrong_password_and_is_named(
+    monkeypatch: pytest.MonkeyPatch, login: Login
+) -> None:
     other = "session" if login == "basic" else "basic"
     async with simulated(monkeypatch, login=other) as pbx, api(pbx, login=login) as vodia:
         with pytest.raises(Refused, match='`login` is "basic", or "session"'):
@@ -74,27 +83,29 @@ async def test_the_wrong_kind_of_login_looks_like_a_wrong_password_and_is_named(
 
 
 @both
-async def test_without_api_access_the_password_is_not_blamed(pbx, login):
+async def test_without_api_access_the_password_is_not_blamed(pbx: Simulator, login: Login) -> None:
     async with api(pbx, login=login, user="no-api") as vodia:
         with pytest.raises(Refused, match=r"\(403\): the password is right.*API access"):
             await cdrs(vodia)
 
 
-async def test_a_tenants_account_reads_its_own_tenant_only(pbx):
+async def test_a_tenants_account_reads_its_own_tenant_only(pbx: Simulator) -> None:
     async with api(pbx, user=f"admin@{CFFM}") as vodia:
         assert await cdrs(vodia) == []
         with pytest.raises(Refused, match="403"):
             await cdrs(vodia, RUCKEN)
 
 
-async def test_an_unknown_tenant_is_named(pbx):
+async def test_an_unknown_tenant_is_named(pbx: Simulator) -> None:
     async with api(pbx) as vodia:
         with pytest.raises(Refused, match=r"nobody.example/cdrs \(404\): check the tenant's name"):
             await cdrs(vodia, "nobody.example")
 
 
 @both
-async def test_a_refused_login_is_not_hammered(pbx, monkeypatch, login):
+async def test_a_refused_login_is_not_hammered(
+    pbx: Simulator, monkeypatch: pytest.MonkeyPatch, login: Login
+) -> None:
     monkeypatch.setenv("TEST_VODIA_PASSWORD", "wrong")
     now = [0.0]
     server = server_of(pbx.url, login=login)
@@ -109,14 +120,14 @@ async def test_a_refused_login_is_not_hammered(pbx, monkeypatch, login):
         assert pbx.logins.refused == 2
 
 
-async def test_a_server_that_wants_https_is_not_followed(pbx):
+async def test_a_server_that_wants_https_is_not_followed(pbx: Simulator) -> None:
     pbx.faults.planned.append(Fault("redirect", "/rest", "https://pbx.example/rest"))
     async with api(pbx) as vodia:
         with pytest.raises(Refused, match="redirects to https: begin `url` with https"):
             await cdrs(vodia)
 
 
-async def test_nobody_listening_is_worth_a_retry(monkeypatch):
+async def test_nobody_listening_is_worth_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_VODIA_PASSWORD", PASSWORD)
     async with VodiaApi("pbx-2", server_of(f"http://127.0.0.1:{free_port()}")) as vodia:
         with pytest.raises(Retry, match="pbx-2: ConnectError"):
@@ -134,7 +145,9 @@ async def test_nobody_listening_is_worth_a_retry(monkeypatch):
     ],
 )
 @pytest.mark.parametrize("status", ["429", "503"])
-async def test_the_server_says_how_long_to_wait(pbx, status, after, seconds):
+async def test_the_server_says_how_long_to_wait(
+    pbx: Simulator, status: str, after: str, seconds: float
+) -> None:
     pbx.faults.planned.append(Fault("status", "/rest", f"{status} {after}"))
     async with api(pbx) as vodia:
         with pytest.raises(Throttled) as caught:
@@ -142,7 +155,7 @@ async def test_the_server_says_how_long_to_wait(pbx, status, after, seconds):
     assert caught.value.after_s == seconds
 
 
-async def test_a_wait_that_can_not_be_read_is_an_ordinary_failure(pbx):
+async def test_a_wait_that_can_not_be_read_is_an_ordinary_failure(pbx: Simulator) -> None:
     pbx.faults.planned.append(Fault("status", "/rest", "429 soon"))
     async with api(pbx) as vodia:
         with pytest.raises(Retry) as caught:
@@ -150,11 +163,13 @@ async def test_a_wait_that_can_not_be_read_is_an_ordinary_failure(pbx):
     assert not isinstance(caught.value, Throttled)
 
 
-async def test_so_many_requests_at_once_and_no_more(pbx):
+async def test_so_many_requests_at_once_and_no_more(
+    pbx: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     under_way, most = 0, 0
     real = pbx.faults._act
 
-    async def counted(fault, request, handler):
+    async def counted(fault: Any, request: web.Request, handler: Any) -> Any:
         nonlocal under_way, most
         under_way += 1
         most = max(most, under_way)
@@ -163,21 +178,23 @@ async def test_so_many_requests_at_once_and_no_more(pbx):
         finally:
             under_way -= 1
 
-    pbx.faults._act = counted
+    monkeypatch.setattr(pbx.faults, "_act", counted)
     pbx.faults.planned.append(Fault("slow", "/rest", "0.02", times=99))
     async with api(pbx, concurrency=3) as vodia:
         await asyncio.gather(*(cdrs(vodia) for _ in range(20)))
     assert most == 3
 
 
-async def test_waiting_for_a_place_is_not_taken_for_a_slow_server(pbx):
+async def test_waiting_for_a_place_is_not_taken_for_a_slow_server(pbx: Simulator) -> None:
     pbx.faults.planned.append(Fault("slow", "/rest", "0.2", times=99))
     async with api(pbx, concurrency=1, timeout_s=0.5) as vodia:
         assert await asyncio.gather(*(cdrs(vodia) for _ in range(5))) == [[]] * 5
 
 
 @both
-async def test_no_secret_is_in_any_error_or_log_line(pbx, caplog, login):
+async def test_no_secret_is_in_any_error_or_log_line(
+    pbx: Simulator, caplog: pytest.LogCaptureFixture, login: Login
+) -> None:
     """Also when the server echoes what it was sent."""
     caplog.set_level(logging.INFO)
     digest = md5(PASSWORD.encode(), usedforsecurity=False).hexdigest()
@@ -197,8 +214,8 @@ async def test_no_secret_is_in_any_error_or_log_line(pbx, caplog, login):
                 await cdrs(vodia)
             pbx.faults.planned.clear()
         said = "".join(traceback.format_exception(caught.value))
-        chain, seen = [caught.value], caught.value
-        while seen := seen.__cause__ or seen.__context__:
+        chain: list[BaseException] = [caught.value]
+        while seen := chain[-1].__cause__ or chain[-1].__context__:
             chain.append(seen)
         said += " ".join(map(repr, chain)) + caplog.text
         for secret in (PASSWORD, digest, basic, httpx.QueryParams({"p": PASSWORD})):

@@ -6,7 +6,10 @@ import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import asyncpg
 import orjson
@@ -18,6 +21,8 @@ from ringfence.ids import call_id
 from ringfence.testing.wait import until
 from ringfence.topics import CALL_COMPLETED
 from ringfence_local.ports import free_port
+from ringfence_simulators.vodia.app import Simulator
+from ringfence_simulators.vodia.calls import Call
 from ringfence_simulators.vodia.faults import Fault
 
 ENTRY = """
@@ -36,7 +41,15 @@ push = {{ open = true }}
 
 
 @asynccontextmanager
-async def ingest(tmp_path, kafka_bootstrap, database, pbx, *, server_id, call_key="PrimaryCallID"):
+async def ingest(
+    tmp_path: Path,
+    kafka_bootstrap: str,
+    database: str,
+    pbx: Simulator,
+    *,
+    server_id: str,
+    call_key: str = "PrimaryCallID",
+) -> AsyncIterator[Any]:
     """`python -m cdr_ingest`, ended by SIGTERM; gives the URL to post to."""
     servers, port = tmp_path / "servers.toml", free_port()
     entry = ENTRY.format(server_id=server_id, url=pbx.url, tenant=CFFM, call_key=call_key)
@@ -62,7 +75,7 @@ async def ingest(tmp_path, kafka_bootstrap, database, pbx, *, server_id, call_ke
         assert await asyncio.wait_for(process.wait(), 40) == 0
 
 
-async def answers(port):
+async def answers(port: int) -> bool:
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
     except ConnectionError:
@@ -72,7 +85,7 @@ async def answers(port):
     return True
 
 
-async def published(kafka_bootstrap, server_id):
+async def published(kafka_bootstrap: str, server_id: str) -> list[tuple[str, dict[str, Any]]]:
     """Every `call.completed` of the server: ce_id and content."""
     consumer = AIOKafkaConsumer(
         CALL_COMPLETED.name, bootstrap_servers=kafka_bootstrap, auto_offset_reset="earliest"
@@ -89,19 +102,21 @@ async def published(kafka_bootstrap, server_id):
     return [(event_id, call) for event_id, call in found if call["server_id"] == server_id]
 
 
-async def accepted(database, server_id, disposition="published"):
+async def accepted(database: str, server_id: str, disposition: str = "published") -> int:
     connection = await asyncpg.connect(database)
     try:
-        return await connection.fetchval(
-            "select count(*) from cdr_ingest.record where server_id = $1 and disposition = $2",
-            server_id,
-            disposition,
+        return int(
+            await connection.fetchval(
+                "select count(*) from cdr_ingest.record where server_id = $1 and disposition = $2",
+                server_id,
+                disposition,
+            )
         )
     finally:
         await connection.close()
 
 
-async def place(pbx, count=1, **changed):
+async def place(pbx: Simulator, count: int = 1, **changed: Any) -> list[Call]:
     """Calls that end now, put on the list and posted."""
     calls = [pbx.pbx.place(outbound(**changed)) for _ in range(count)]
     for call in calls:
@@ -109,15 +124,19 @@ async def place(pbx, count=1, **changed):
     return calls
 
 
-def clocks():
+def clocks() -> dict[str, Any]:
     """The simulated clock is the machine's: the process beside it has no other."""
     return {"clock": time.time}
 
 
 @pytest.mark.parametrize("call_key", ["PrimaryCallID", "CallID"])
 async def test_a_call_that_is_pushed_and_pulled_is_one(
-    tmp_path, kafka_bootstrap, database, monkeypatch, call_key
-):
+    tmp_path: Path,
+    kafka_bootstrap: str,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+    call_key: str,
+) -> None:
     """Whichever way comes first; the ledger's key is the event's id, and there is one event."""
     server_id = f"vodia-{call_key.lower()}"
     async with simulated(monkeypatch, **clocks(), listed_call_id=call_key) as pbx:
@@ -146,8 +165,8 @@ async def test_a_call_that_is_pushed_and_pulled_is_one(
 
 
 async def test_what_nobody_posted_and_what_went_wrong_is_fetched(
-    tmp_path, kafka_bootstrap, database, monkeypatch
-):
+    tmp_path: Path, kafka_bootstrap: str, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Calls go on while the server fails in every way; none is lost and none comes twice."""
     server_id = "vodia-faults"
     async with simulated(monkeypatch, **clocks(), order="oldest-first", largest_page=10) as pbx:
@@ -174,8 +193,8 @@ async def test_what_nobody_posted_and_what_went_wrong_is_fetched(
 
 
 async def test_a_server_that_asks_for_patience_is_given_it(
-    tmp_path, kafka_bootstrap, database, monkeypatch
-):
+    tmp_path: Path, kafka_bootstrap: str, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Longer than the back-off would be: `Retry-After` counts."""
     server_id = "vodia-patience"
     async with (
@@ -190,7 +209,7 @@ async def test_a_server_that_asks_for_patience_is_given_it(
         assert time.monotonic() - refused_at > 2.5
 
 
-async def count(database, server_id, wanted):
+async def count(database: str, server_id: str, wanted: int) -> bool:
     """Whether so many calls were published."""
     found = await accepted(database, server_id)
     assert found <= wanted

@@ -1,15 +1,20 @@
 """Services go off and on at a Vodia, confirmed by reading it back; nobody else's go with them."""
 
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
+from narrow import expect
 from vodia_harness import CFFM, RUCKEN, server_of, service_of, simulated, targets_of, turn
 
 from ringfence.errors import Retry
+from ringfence.events.account import Service
 from ringfence.testing.clock import FixedClock
 from ringfence_local.ports import free_port
+from ringfence_simulators.vodia.app import Simulator
 from ringfence_simulators.vodia.faults import Fault
-from suspender.drivers.driver import Change, Done, OperatorMustAct, Reading
+from suspender.drivers.driver import Change, Done, Failure, OperatorMustAct, Reading
 from suspender.drivers.vodia import VodiaDriver
 from suspender.elements import Element
 
@@ -17,18 +22,22 @@ CLOCK = FixedClock(datetime(2026, 11, 21, 10, 2, 3, tzinfo=UTC))
 STATE_PATH = "/rest/domain/{tenant}/user_settings/{extension}"
 each_level = pytest.mark.parametrize("level", ["gateway", "extensions"])
 
+MakeDriver = Callable[..., VodiaDriver]
+
 
 @pytest.fixture(params=["post", "put"])
-async def pbx(request, monkeypatch):
+async def pbx(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Simulator]:
     async with simulated(monkeypatch, verbs=request.param) as simulator:
         yield simulator
 
 
 @pytest.fixture
-async def driver_of(pbx):
+async def driver_of(pbx: Simulator) -> AsyncIterator[MakeDriver]:
     made = []
 
-    def make(**settings):
+    def make(**settings: Any) -> VodiaDriver:
         settings = {"extension_state_path": STATE_PATH, "verbs": pbx.pbx.habits.verbs, **settings}
         url = settings.pop("url", pbx.url)
         made.append(VodiaDriver("pbx-2", server_of(url, **settings), clock=CLOCK))
@@ -40,20 +49,22 @@ async def driver_of(pbx):
 
 
 @pytest.fixture
-def driver(driver_of):
+def driver(driver_of: MakeDriver) -> VodiaDriver:
     return driver_of()
 
 
-def can_call(pbx, number="2112", domain=CFFM):
+def can_call(pbx: Simulator, number: str = "2112", domain: str = CFFM) -> bool:
     return pbx.pbx.can_call(pbx.pbx.extensions[domain, number])[0]
 
 
-async def states(driver, *products):
+async def states(driver: VodiaDriver, *products: Service) -> dict[str, Reading]:
     """What is read of each element, by its name."""
-    return {e.name: r for e, r in (await driver.read(targets_of(*products))).items()}
+    return {
+        e.name: expect(Reading, r) for e, r in (await driver.read(targets_of(*products))).items()
+    }
 
 
-def said(answers, kind):
+def said(answers: Mapping[Any, Reading | Done | Failure], kind: type[object]) -> str:
     """The words of the one answer, which must be of that kind."""
     [answer] = answers.values()
     assert isinstance(answer, kind), answer
@@ -61,7 +72,7 @@ def said(answers, kind):
 
 
 @each_level
-async def test_off_and_on_again(pbx, driver, level):
+async def test_off_and_on_again(pbx: Simulator, driver: VodiaDriver, level: str) -> None:
     service = service_of(level)
     [before] = (await states(driver, service)).values()
     assert before.state == "on"
@@ -77,7 +88,7 @@ async def test_off_and_on_again(pbx, driver, level):
         assert can_call(pbx)
 
 
-async def test_readings_carry_names_and_evidence_says_what_was_done(driver):
+async def test_readings_carry_names_and_evidence_says_what_was_done(driver: VodiaDriver) -> None:
     trunk, extension = service_of("gateway"), service_of()
     assert await states(driver, trunk, extension) == {
         "10": Reading("on", name="Trunk A (10)"),
@@ -93,7 +104,9 @@ async def test_readings_carry_names_and_evidence_says_what_was_done(driver):
     }
 
 
-async def test_many_extensions_go_by_one_order_for_each_tenant(pbx, driver):
+async def test_many_extensions_go_by_one_order_for_each_tenant(
+    pbx: Simulator, driver: VodiaDriver
+) -> None:
     both = service_of(extensions=("2112", "2113")), service_of(service_id="svc-3", tenant=RUCKEN)
     assert await driver.bring([]) == {}
     assert all(isinstance(a, Done) for a in (await turn(driver, *both, off=True)).values())
@@ -101,14 +114,16 @@ async def test_many_extensions_go_by_one_order_for_each_tenant(pbx, driver):
     assert not any(can_call(pbx, *key) for key in (("2112",), ("2113",), ("2112", RUCKEN)))
 
 
-async def test_suspending_ends_no_call_by_itself(pbx, driver):
+async def test_suspending_ends_no_call_by_itself(pbx: Simulator, driver: VodiaDriver) -> None:
     pbx.pbx.begin_call("2112", CFFM, "abc", to="<sip:14165550100@x>")
     await turn(driver, service_of(), off=True)
     assert len(pbx.pbx.live[CFFM, "2112"]) == 1
 
 
 @pytest.mark.parametrize("off", [True, False])
-async def test_a_shared_trunk_is_never_switched_for_one_tenant(pbx, driver, off):
+async def test_a_shared_trunk_is_never_switched_for_one_tenant(
+    pbx: Simulator, driver: VodiaDriver, off: bool
+) -> None:
     """Nor is it a failure of the tenant's own trunk beside it."""
     answers = await turn(driver, service_of("gateway", gateway_ids=("10", "12")), off=off)
     assert isinstance(answers["12"], OperatorMustAct)
@@ -118,19 +133,21 @@ async def test_a_shared_trunk_is_never_switched_for_one_tenant(pbx, driver, off)
     assert pbx.pbx.trunks["12"].disabled == ""
 
 
-async def test_a_trunk_that_became_shared_after_it_was_read_is_not_switched(pbx, driver):
+async def test_a_trunk_that_became_shared_after_it_was_read_is_not_switched(
+    pbx: Simulator, driver: VodiaDriver
+) -> None:
     [target] = targets_of(service_of("gateway"))
     readings = await driver.read([target])
     pbx.pbx.trunks["10"].shared = "true"
-    answers = await driver.bring([Change(target, True, readings[target.element])])
+    answers = await driver.bring([Change(target, True, expect(Reading, readings[target.element]))])
     assert "global" in said(answers, OperatorMustAct)
     assert pbx.site.orders == []
 
 
 @pytest.mark.parametrize(("flag", "is_shared"), [("false", False), ("", False), ("maybe", True)])
 async def test_what_is_not_surely_a_tenants_own_is_taken_for_shared(
-    pbx, driver, monkeypatch, flag, is_shared
-):
+    pbx: Simulator, driver: VodiaDriver, monkeypatch: pytest.MonkeyPatch, flag: str, is_shared: bool
+) -> None:
     monkeypatch.setattr(pbx.pbx.trunks["10"], "shared", flag)
     answers = await turn(driver, service_of("gateway"), off=True)
     assert isinstance(answers["10"], OperatorMustAct if is_shared else Done)
@@ -149,7 +166,9 @@ async def test_what_is_not_surely_a_tenants_own_is_taken_for_shared(
         ),
     ],
 )
-async def test_a_product_that_cannot_be_switched_needs_a_person(pbx, driver, changed, words):
+async def test_a_product_that_cannot_be_switched_needs_a_person(
+    pbx: Simulator, driver: VodiaDriver, changed: dict[str, Any], words: str
+) -> None:
     assert words in said(await turn(driver, service_of(**changed), off=True), OperatorMustAct)
     assert can_call(pbx)
 
@@ -162,7 +181,9 @@ async def test_a_product_that_cannot_be_switched_needs_a_person(pbx, driver, cha
         {"extensions": ("9999",)},
     ],
 )
-async def test_what_the_pbx_does_not_have_is_missing(driver, changed):
+async def test_what_the_pbx_does_not_have_is_missing(
+    driver: VodiaDriver, changed: dict[str, Any]
+) -> None:
     service = service_of(**changed)
     [reading] = (await states(driver, service)).values()
     assert reading.state == "missing"
@@ -170,7 +191,9 @@ async def test_what_the_pbx_does_not_have_is_missing(driver, changed):
     assert "correct the product's" in answer
 
 
-async def test_one_that_fails_delays_and_fails_no_other(pbx, driver):
+async def test_one_that_fails_delays_and_fails_no_other(
+    pbx: Simulator, driver: VodiaDriver
+) -> None:
     """Of other tenants, of the same tenant, of other ways."""
     products = [
         service_of(extensions=("2112", "9999", "21 13")),
@@ -186,7 +209,9 @@ async def test_one_that_fails_delays_and_fails_no_other(pbx, driver):
     assert not can_call(pbx)
 
 
-async def test_a_tenant_whose_pages_break_is_that_tenants_failure(pbx, driver):
+async def test_a_tenant_whose_pages_break_is_that_tenants_failure(
+    pbx: Simulator, driver: VodiaDriver
+) -> None:
     """And a server of which no page answers raises."""
     both = service_of("gateway"), service_of("gateway", tenant=RUCKEN, gateway_ids=("11",))
     broken = Fault("status", f"/rest/domain/{CFFM}", "500", times=100)
@@ -200,7 +225,9 @@ async def test_a_tenant_whose_pages_break_is_that_tenants_failure(pbx, driver):
             await ask
 
 
-async def test_a_server_that_does_not_answer_is_not_asked_for_each_element(pbx, driver_of):
+async def test_a_server_that_does_not_answer_is_not_asked_for_each_element(
+    pbx: Simulator, driver_of: MakeDriver
+) -> None:
     driver = driver_of(url=f"http://127.0.0.1:{free_port()}", concurrency=1)
     many = [service_of("gateway", tenant=f"t{n}.example", service_id=f"s{n}") for n in range(50)]
     with pytest.raises(Retry, match="ConnectError"):
@@ -211,7 +238,9 @@ async def test_a_server_that_does_not_answer_is_not_asked_for_each_element(pbx, 
     assert pbx.faults.planned[0].times == 97, "the rest is not asked after three in a row"
 
 
-async def test_an_order_that_is_refused_for_many_is_given_one_by_one(pbx, driver):
+async def test_an_order_that_is_refused_for_many_is_given_one_by_one(
+    pbx: Simulator, driver: VodiaDriver
+) -> None:
     pbx.pbx.habits.strict_orders = True
     answers = await turn(driver, service_of(extensions=("2112", "2113", "9999")), off=True)
     assert {n: type(a) for n, a in answers.items()} == {
@@ -223,11 +252,13 @@ async def test_an_order_that_is_refused_for_many_is_given_one_by_one(pbx, driver
 
 
 @pytest.fixture
-def unread(driver_of):
+def unread(driver_of: MakeDriver) -> VodiaDriver:
     return driver_of(extension_state_path=None)
 
 
-async def test_extensions_that_cannot_be_read_back_are_asked_for_and_not_called_done(pbx, unread):
+async def test_extensions_that_cannot_be_read_back_are_asked_for_and_not_called_done(
+    pbx: Simulator, unread: VodiaDriver
+) -> None:
     """Where their state is read is not documented; until somebody says so, a person looks."""
     assert await states(unread, service_of()) == {"2112": Reading("unknown", name="2112")}
     words = said(await turn(unread, service_of(), off=True), OperatorMustAct)
@@ -239,7 +270,7 @@ async def test_extensions_that_cannot_be_read_back_are_asked_for_and_not_called_
     assert can_call(pbx)
 
 
-async def test_an_operator_may_take_an_accepted_order_for_done(driver_of):
+async def test_an_operator_may_take_an_accepted_order_for_done(driver_of: MakeDriver) -> None:
     driver = driver_of(extension_state_path=None, accept_unread=True)
     answers = await turn(driver, service_of(extensions=("2112", "9999")), off=True)
     assert answers["2112"] == Done(
@@ -247,7 +278,9 @@ async def test_an_operator_may_take_an_accepted_order_for_done(driver_of):
     )
 
 
-async def test_an_extension_that_does_not_exist_is_missing_also_where_no_state_is_read(unread):
+async def test_an_extension_that_does_not_exist_is_missing_also_where_no_state_is_read(
+    unread: VodiaDriver,
+) -> None:
     found = await states(unread, service_of(extensions=("2112", "9999")))
     assert {name: reading.state for name, reading in found.items()} == {
         "2112": "unknown",
@@ -255,7 +288,9 @@ async def test_an_extension_that_does_not_exist_is_missing_also_where_no_state_i
     }
 
 
-async def test_the_list_of_accounts_proves_a_state_where_the_pbx_has_one(pbx, unread):
+async def test_the_list_of_accounts_proves_a_state_where_the_pbx_has_one(
+    pbx: Simulator, unread: VodiaDriver
+) -> None:
     pbx.pbx.habits.lists_accounts = "users"
     service = service_of(extensions=("2112", "2113"))
     for off in (True, False):
@@ -264,10 +299,15 @@ async def test_the_list_of_accounts_proves_a_state_where_the_pbx_has_one(pbx, un
         assert can_call(pbx) is not off
     pbx.pbx.extensions[CFFM, "2113"].disabled = True
     found = await states(unread, service)
-    assert (found["2112"].state, found["2113"].state) == ("on", "off")
+    assert (expect(Reading, found["2112"]).state, expect(Reading, found["2113"]).state) == (
+        "on",
+        "off",
+    )
 
 
-async def test_a_list_of_accounts_without_states_proves_nothing(pbx, unread):
+async def test_a_list_of_accounts_without_states_proves_nothing(
+    pbx: Simulator, unread: VodiaDriver
+) -> None:
     pbx.pbx.habits.lists_accounts = "userlist"
     assert [r.state for r in (await states(unread, service_of())).values()] == ["unknown"]
     assert "nothing shows it" in said(await turn(unread, service_of(), off=True), OperatorMustAct)
@@ -284,15 +324,17 @@ async def test_a_list_of_accounts_without_states_proves_nothing(pbx, unread):
     ],
 )
 async def test_a_state_that_is_not_where_it_is_looked_for_hinders_no_order(
-    pbx, driver_of, settings, words
-):
+    pbx: Simulator, driver_of: MakeDriver, settings: dict[str, Any], words: str
+) -> None:
     driver = driver_of(**settings, accept_unread=True)
     assert [r.state for r in (await states(driver, service_of())).values()] == ["unknown"]
     assert words in said(await turn(driver, service_of(), off=True), OperatorMustAct)
     assert not can_call(pbx)
 
 
-async def test_an_order_without_effect_is_found_out(pbx, driver, monkeypatch):
+async def test_an_order_without_effect_is_found_out(
+    pbx: Simulator, driver: VodiaDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for thing in (pbx.pbx.trunks["10"], pbx.pbx.extensions[CFFM, "2112"]):
         fixed = type("Fixed", (type(thing),), {"__setattr__": lambda *_: None})
         monkeypatch.setattr(thing, "__class__", fixed)
@@ -302,7 +344,9 @@ async def test_an_order_without_effect_is_found_out(pbx, driver, monkeypatch):
     assert {type(answer) for answer in answers.values()} == {Retry}
 
 
-async def test_the_verbs_of_another_era_are_refused_and_named(pbx, driver_of):
+async def test_the_verbs_of_another_era_are_refused_and_named(
+    pbx: Simulator, driver_of: MakeDriver
+) -> None:
     driver = driver_of(verbs="put" if pbx.pbx.habits.verbs == "post" else "post")
     answers = await turn(driver, service_of("gateway"), service_of(), off=True)
     for answer in answers.values():
@@ -311,7 +355,9 @@ async def test_the_verbs_of_another_era_are_refused_and_named(pbx, driver_of):
 
 
 @each_level
-async def test_a_server_in_trouble_anywhere_is_a_retry_and_done_later(pbx, driver, level):
+async def test_a_server_in_trouble_anywhere_is_a_retry_and_done_later(
+    pbx: Simulator, driver: VodiaDriver, level: str
+) -> None:
     """Fail each request of a suspension in turn."""
     service, failed_at = service_of(level), 0
     while True:
@@ -330,7 +376,7 @@ async def test_a_server_in_trouble_anywhere_is_a_retry_and_done_later(pbx, drive
     assert not can_call(pbx)
 
 
-async def test_what_is_on_against_the_record_is_found(pbx, driver):
+async def test_what_is_on_against_the_record_is_found(pbx: Simulator, driver: VodiaDriver) -> None:
     both = service_of("gateway"), service_of(extensions=("2112", "2113", "9999"))
     await turn(driver, *both, off=True)
     assert await driver.live(targets_of(*both)) == frozenset()

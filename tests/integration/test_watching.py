@@ -6,7 +6,9 @@ import shlex
 import subprocess
 import sys
 from asyncio.subprocess import PIPE, create_subprocess_exec
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -45,7 +47,7 @@ def block(containing: str) -> str:
     """The one block of the page in which a word stands."""
     blocks = re.findall(r"```\w*\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     (found,) = [each for each in blocks if containing in each]
-    return found
+    return str(found)
 
 
 def commands(program: str) -> list[list[str]]:
@@ -119,7 +121,7 @@ async def grant(brokers: Brokers) -> None:
 
 
 @pytest.fixture(scope="module")
-def secured(tmp_path_factory):
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A broker with access control, all topics, and the login that the page makes."""
     secured = Secured(tmp_path_factory.mktemp("watched"))
     secured.kafka.start()
@@ -134,7 +136,8 @@ def secured(tmp_path_factory):
 
 
 def watching(secured: Secured) -> Brokers:
-    return secured.brokers(kafka_sasl_user=WATCHER, login="watcher.password")
+    found: Brokers = secured.brokers(kafka_sasl_user=WATCHER, login="watcher.password")
+    return found
 
 
 async def test_the_watcher_reads_every_topic(secured: Secured) -> None:

@@ -1,21 +1,28 @@
 """A simulated Vodia with two tenants, and what speaks to it."""
 
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import aclosing, asynccontextmanager
+from typing import Any
+from uuid import UUID
 
+import pytest
 from fusionpbx_harness import NOON, Clock
 
 from cdr_ingest.sources import record_id
+from cdr_ingest.sources.source import BadRow, BLeg
 from cdr_ingest.sources.vodia import VodiaSource
 from ringfence.events.account import Service
+from ringfence.events.call import CallCompleted
 from ringfence.pbx.servers import VodiaServer
-from ringfence_simulators.vodia.app import serve
+from ringfence_simulators.vodia.app import Simulator, serve
 from ringfence_simulators.vodia.model import Habits, Pbx
-from suspender.drivers.driver import Change, Reading, Target
-from suspender.elements import elements_of
+from suspender.drivers.driver import Change, Done, Failure, Reading, Target
+from suspender.drivers.vodia import VodiaDriver
+from suspender.elements import Element, elements_of
 
 CFFM, RUCKEN = "cffm.wat1.ictvoip.ca", "rucken.wat7.ictvoip.ca"
 PASSWORD = "pass/with+odd&chars:0123456789"
-SEED = {
+SEED: dict[str, list[dict[str, Any]]] = {
     "accounts": [
         {"name": "admin", "password": PASSWORD},
         {"name": f"admin@{CFFM}", "password": PASSWORD, "tenant": CFFM},
@@ -35,7 +42,9 @@ SEED = {
 
 
 @asynccontextmanager
-async def simulated(monkeypatch, *, clock=None, **habits):
+async def simulated(
+    monkeypatch: pytest.MonkeyPatch, *, clock: Callable[[], float] | None = None, **habits: Any
+) -> AsyncIterator[Simulator]:
     """The simulator on a free port; the password is in the environment."""
     monkeypatch.setenv("TEST_VODIA_PASSWORD", PASSWORD)
     pbx = Pbx(now=clock or Clock(), habits=Habits(**habits))
@@ -44,7 +53,7 @@ async def simulated(monkeypatch, *, clock=None, **habits):
         yield simulator
 
 
-def server_of(url, **settings):
+def server_of(url: str, **settings: Any) -> VodiaServer:
     """The servers file's entry."""
     return VodiaServer.model_validate(
         {
@@ -62,13 +71,20 @@ def server_of(url, **settings):
 class Taken:
     """Stands where cdr-ingest's store does: what was accepted so far."""
 
-    def __init__(self):
-        self.ids = set()
+    def __init__(self) -> None:
+        self.ids: set[UUID] = set()
 
-    async def known(self, ids):
+    async def known(self, ids: Collection[UUID]) -> set[UUID]:
         return self.ids & set(ids)
 
-    async def read(self, source, *, start=int(NOON) - 3600, stop=int(NOON) + 3600, tenant=CFFM):
+    async def read(
+        self,
+        source: VodiaSource,
+        *,
+        start: int = int(NOON) - 3600,
+        stop: int = int(NOON) + 3600,
+        tenant: str = CFFM,
+    ) -> list[CallCompleted | BLeg | BadRow]:
         """One read, all of it accepted, as the poller does; gives what was new."""
         async with aclosing(source.records(tenant, start, stop)) as found:
             records = [record async for record in found]
@@ -80,7 +96,7 @@ class Taken:
 
 
 @asynccontextmanager
-async def source_at(url, taken, **settings):
+async def source_at(url: str, taken: Taken, **settings: Any) -> AsyncIterator[VodiaSource]:
     """A source that asks `taken` what is known."""
     source = VodiaSource("pbx-2", server_of(url, **settings), known=taken.known)
     try:
@@ -89,7 +105,7 @@ async def source_at(url, taken, **settings):
         await source.aclose()
 
 
-def service_of(suspend_by="extensions", **changed):
+def service_of(suspend_by: str = "extensions", **changed: Any) -> Service:
     """A product of the first tenant: extension 2112, trunk A."""
     return Service.model_validate(
         {
@@ -106,24 +122,29 @@ def service_of(suspend_by="extensions", **changed):
     )
 
 
-def targets_of(*products):
+def targets_of(*products: Service) -> list[Target]:
     """What the products name, each with its product."""
     return [Target(element, product) for product in products for element in elements_of(product)]
 
 
-async def turn(driver, *products, off):
+async def turn(
+    driver: VodiaDriver, *products: Service, off: bool
+) -> dict[str, Reading | Done | Failure]:
     """One turn of the worker: read all that the products name, and switch it.
 
     Gives the answer for each element by its name; what could not be read is not switched.
     """
     targets = targets_of(*products)
     read = await driver.read(targets)
-    ready = [t for t in targets if isinstance(read[t.element], Reading)]
-    changes = [Change(target, off, read[target.element]) for target in ready]
-    answers = {**read, **await driver.bring(changes)}
+    changes = [
+        Change(target, off, reading)
+        for target in targets
+        if isinstance(reading := read[target.element], Reading)
+    ]
+    answers: dict[Element, Reading | Done | Failure] = {**read, **await driver.bring(changes)}
     return {element.name: answer for element, answer in answers.items()}
 
 
-def outbound(**changed):
+def outbound(**changed: Any) -> dict[str, Any]:
     """A call of a minute by extension 2112 that has just ended."""
     return {"domain": CFFM, "extension": "2112", "number": "14165550100", "talk_s": 60, **changed}
