@@ -7,8 +7,8 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-from compose_stack import ComposeStack
 from containers import EngineFailed
+from deployed import DeployedStack
 
 from ringfence.ids import call_id
 from ringfence_local.sample import SampleClient
@@ -104,7 +104,7 @@ class CallsComing:
         }
 
 
-async def keep_paying(stack: ComposeStack, account_id: str, amount: str, key: str) -> None:
+async def keep_paying(stack: DeployedStack, account_id: str, amount: str, key: str) -> None:
     """Pay once, with one key, ten times over at the replicas in turn, as often as each is away."""
     token = await asyncio.to_thread(lambda: stack.api_token)
     taken = 0

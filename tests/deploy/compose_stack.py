@@ -2,17 +2,13 @@
 
 import os
 import sys
-import tarfile
-import tempfile
 import uuid
-from email import message_from_bytes, policy
 from email.message import EmailMessage
-from io import BytesIO
 from pathlib import Path
-from typing import cast
 
 import yaml
 from containers import DEBIAN, ROOT, Engine, image, run
+from mail_archive import read_mails
 
 from ringfence.version import VERSION
 from ringfence_local.ports import free_port
@@ -176,22 +172,8 @@ class ContainedInbox:
 
     def messages(self) -> list[EmailMessage]:
         """The accepted mails, the oldest first."""
-        with tempfile.TemporaryFile() as file:
-            inbox = self._stack.containers("inbox", running=True)[0]
-            self._stack.engine.write(file, "exec", inbox, "tar", "-C", "/inbox", "-c", ".")
-            file.seek(0)
-            return _mails(BytesIO(file.read()))
-
-
-def _mails(packed: BytesIO) -> list[EmailMessage]:
-    found: list[tuple[str, EmailMessage]] = []
-    with tarfile.open(fileobj=packed) as files:
-        for member in files:
-            content = files.extractfile(member) if member.name.endswith(".eml") else None
-            if content is not None:
-                mail = message_from_bytes(content.read(), policy=policy.default)
-                found.append((member.name, cast(EmailMessage, mail)))
-    return [mail for _, mail in sorted(found, key=lambda item: item[0])]
+        inbox = self._stack.containers("inbox", running=True)[0]
+        return read_mails(self._stack.engine, inbox)
 
 
 def without_depends_on() -> str:

@@ -2,14 +2,25 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from functools import partial
 
-import httpx
 import pytest
 from calls_coming import CallsComing, keep_paying
 from compose_stack import AROUND, SERVICES, STORES, ComposeStack
 from containers import Engine, EngineFailed
+from proof import (
+    COST_MICRO,
+    MICRO,
+    assert_no_mail_twice,
+    balance,
+    charged_once_each,
+    eventually,
+    has_balance,
+    minute_call,
+    opening_micro,
+    switched_once_each,
+)
 from rich.console import Console
 
 from ringfence.testing.wait import until
@@ -20,9 +31,6 @@ UP_BOUND_S = 600.0
 REPLICAS = {
     "cdr-ingest": 1, "rating": 3, "balance-watch": 2, "suspender": 2, "notifier": 2, "accounts": 2,
 }  # fmt: skip
-MICRO = 1_000_000
-COST_MICRO = 14_400
-"""A minute to Toronto: 0.012, and 20 % on it."""
 
 
 @pytest.fixture(scope="module")
@@ -38,32 +46,6 @@ def stack(
                 print(f"\n== {service}\n{found.log(service)}")
     finally:
         found.remove()
-
-
-async def eventually(condition: Callable[[], Any], what: str, bound_s: float = 120.0) -> Any:
-    """Wait for what an engine's command says, off the event loop."""
-    return await until(
-        lambda: asyncio.to_thread(condition), timeout_s=bound_s, every_s=0.5, what=what
-    )
-
-
-async def balance(door: FrontDoor, client: SampleClient) -> int:
-    return int((await door.ask(f"/clients/{client.account_id}/balance"))["balance_micro"])
-
-
-def opening_micro(client: SampleClient) -> int:
-    whole, _, cents = client.opening.partition(".")
-    return int(whole + cents) * MICRO // 100
-
-
-def minute_call(client: SampleClient) -> dict[str, Any]:
-    return {
-        "domain_name": client.tenant,
-        "extension": client.extensions[0],
-        "direction": "outbound",
-        "destination_number": "14165550100",
-        "billsec": 60,
-    }
 
 
 async def test_first_call_is_rated_after_one_command(stack: ComposeStack) -> None:
@@ -84,11 +66,7 @@ def sample_is_loaded(stack: ComposeStack) -> bool:
     """Whether the job that enters the sample clients has ended well."""
     (job,) = stack.containers("sample")
     state = stack.engine.inspect(job)["State"]
-    return state["Status"] == "exited" and state["ExitCode"] == 0
-
-
-async def has_balance(door: FrontDoor, client: SampleClient, micro: int) -> bool:
-    return await balance(door, client) == micro
+    return bool(state["Status"] == "exited" and state["ExitCode"] == 0)
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -152,7 +130,7 @@ async def test_kills_and_a_rolling_restart_lose_and_double_nothing(stack: Compos
             await add_client(door, client)
         for client in clients:
             opening = opening_micro(client)
-            await until(lambda c=client, o=opening: has_balance(door, c, o), timeout_s=60)
+            await until(partial(has_balance, door, client, opening), timeout_s=60)
         password = await asyncio.to_thread(lambda: stack.push_password)
         async with CallsComing(stack.pbx_url, stack.push_url, password, clients) as calls:
             paid = asyncio.create_task(keep_paying(stack, clients[0].account_id, "3.00", "storm"))
@@ -176,12 +154,15 @@ async def kill_one_of_each(stack: ComposeStack, calls: CallsComing) -> None:
         began = (await asyncio.to_thread(stack.engine.inspect, container))["State"]["StartedAt"]
         await asyncio.to_thread(stack.kill, container)
         await eventually(
-            lambda c=container, b=began: (
-                stack.engine.inspect(c)["State"]["StartedAt"] != b and stack.works(c)
-            ),
+            partial(works_since, stack, container, began),
             f"{service} is started again and works",
         )
         await calls.more()
+
+
+def works_since(stack: ComposeStack, container: str, began: str) -> bool:
+    """Whether it was started after that one start, and works."""
+    return stack.engine.inspect(container)["State"]["StartedAt"] != began and stack.works(container)
 
 
 async def restart_in_turns(stack: ComposeStack, calls: CallsComing) -> None:
@@ -202,83 +183,3 @@ async def restart(stack: ComposeStack, container: str) -> None:
     assert state["ExitCode"] == 0, f"{container}: {state}"
     await asyncio.to_thread(stack.engine.run, "start", container)
     await eventually(lambda: stack.works(container), f"{container} works again")
-
-
-async def charged_once_each(
-    door: FrontDoor,
-    clients: list[SampleClient],
-    calls: CallsComing,
-    paid_micro: dict[str, int],
-) -> None:
-    """The ledgers hold each call that was placed, once, and nothing else; to the micro-unit."""
-    for client in clients:
-        due = opening_micro(client) + paid_micro.get(client.account_id, 0)
-        due -= calls.placed * COST_MICRO
-        await until(
-            lambda c=client, d=due: has_balance(door, c, d),
-            timeout_s=180,
-            what=f"{client.account_id} has {due}",
-        )
-    for client in clients:
-        path = f"/clients/{client.account_id}"
-        rated = [row["call_id"] for row in await everything(door, f"{path}/calls")]
-        assert sorted(rated) == sorted(calls.call_ids(client))
-        entries = await everything(door, f"{path}/ledger")
-        charges = [entry["amount_micro"] for entry in entries if entry["kind"] == "charge"]
-        assert charges == [-COST_MICRO] * calls.placed
-
-
-async def everything(door: FrontDoor, path: str) -> list[dict[str, Any]]:
-    """All pages of a list."""
-    rows: list[dict[str, Any]] = []
-    cursor = ""
-    while True:
-        page = await door.ask(f"{path}?limit=200{cursor}")
-        rows += page["items"]
-        if page["next"] is None:
-            return rows
-        cursor = f"&cursor={page['next']}"
-
-
-async def switched_once_each(
-    stack: ComposeStack, door: FrontDoor, clients: list[SampleClient]
-) -> None:
-    """Who has nothing left was switched off by one change at the PBX, and on again by one."""
-    broke = [client for client in clients if await balance(door, client) <= 0]
-    assert len(broke) == 3
-    for client in broke:
-        await until(
-            lambda c=client: confirmed(door, c, "suspended"), timeout_s=60, what="all are off"
-        )
-    assert await changes(stack, clients) == {client.tenant: [False] for client in broke}
-    await door.top_up(broke[0].account_id, "100.00", "storm-recovery")
-    await until(lambda: confirmed(door, broke[0], "active"), timeout_s=60, what="it is on")
-    expected = {client.tenant: [False] for client in broke} | {broke[0].tenant: [False, True]}
-    assert await changes(stack, clients) == expected
-
-
-async def confirmed(door: FrontDoor, client: SampleClient, state: str) -> bool:
-    services = await door.ask(f"/clients/{client.account_id}/services")
-    return [service["confirmed"] for service in services["items"]] == [state]
-
-
-async def changes(stack: ComposeStack, clients: list[SampleClient]) -> dict[str, list[bool]]:
-    """What became of each trunk's flag at the simulated PBX, change by change."""
-    async with httpx.AsyncClient(base_url=stack.pbx_url, trust_env=False) as pbx:
-        found = (await pbx.get("/_sim/changes")).json()
-    tenants = {client.gateway_id: client.tenant for client in clients}
-    seen: dict[str, list[bool]] = {}
-    for change in found:
-        if change["uuid"] in tenants and change["what"] == "enabled":
-            seen.setdefault(tenants[change["uuid"]], []).append(change["value"])
-    return seen
-
-
-def assert_no_mail_twice(stack: ComposeStack, clients: list[SampleClient]) -> None:
-    mails = [
-        (mail["To"], str(mail["Subject"]))
-        for mail in stack.inbox.messages()
-        if any(client.tenant in str(mail["To"]) for client in clients)
-    ]
-    assert sorted(set(mails)) == sorted(mails)
-    assert len(mails) >= 3

@@ -1,0 +1,125 @@
+"""What must be true of a deployed stack after calls came in, whatever happened to it meanwhile."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import httpx
+from calls_coming import CallsComing
+from deployed import DeployedStack
+
+from ringfence.testing.wait import until
+from ringfence_local.sample import FrontDoor, SampleClient
+
+MICRO = 1_000_000
+COST_MICRO = 14_400
+"""A minute to Toronto: 0.012, and 20 % on it."""
+
+
+async def eventually(condition: Callable[[], Any], what: str, bound_s: float = 120.0) -> Any:
+    """Wait for what an engine's command says, off the event loop."""
+    return await until(
+        lambda: asyncio.to_thread(condition), timeout_s=bound_s, every_s=0.5, what=what
+    )
+
+
+async def balance(door: FrontDoor, client: SampleClient) -> int:
+    return int((await door.ask(f"/clients/{client.account_id}/balance"))["balance_micro"])
+
+
+def opening_micro(client: SampleClient) -> int:
+    whole, _, cents = client.opening.partition(".")
+    return int(whole + cents) * MICRO // 100
+
+
+def minute_call(client: SampleClient) -> dict[str, Any]:
+    return {
+        "domain_name": client.tenant,
+        "extension": client.extensions[0],
+        "direction": "outbound",
+        "destination_number": "14165550100",
+        "billsec": 60,
+    }
+
+
+async def has_balance(door: FrontDoor, client: SampleClient, micro: int) -> bool:
+    return await balance(door, client) == micro
+
+
+async def charged_once_each(
+    door: FrontDoor,
+    clients: list[SampleClient],
+    calls: CallsComing,
+    paid_micro: dict[str, int],
+) -> None:
+    """The ledgers hold each call that was placed, once, and nothing else; to the micro-unit."""
+    for client in clients:
+        due = opening_micro(client) + paid_micro.get(client.account_id, 0)
+        due -= calls.placed * COST_MICRO
+        await until(
+            partial(has_balance, door, client, due),
+            timeout_s=180,
+            what=f"{client.account_id} has {due}",
+        )
+    for client in clients:
+        path = f"/clients/{client.account_id}"
+        rated = [row["call_id"] for row in await everything(door, f"{path}/calls")]
+        assert sorted(rated) == sorted(calls.call_ids(client))
+        entries = await everything(door, f"{path}/ledger")
+        charges = [entry["amount_micro"] for entry in entries if entry["kind"] == "charge"]
+        assert charges == [-COST_MICRO] * calls.placed
+
+
+async def everything(door: FrontDoor, path: str) -> list[dict[str, Any]]:
+    """All pages of a list."""
+    rows: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        page = await door.ask(f"{path}?limit=200{cursor}")
+        rows += page["items"]
+        if page["next"] is None:
+            return rows
+        cursor = f"&cursor={page['next']}"
+
+
+async def switched_once_each(
+    stack: DeployedStack, door: FrontDoor, clients: list[SampleClient]
+) -> None:
+    """Who has nothing left was switched off by one change at the PBX, and on again by one."""
+    broke = [client for client in clients if await balance(door, client) <= 0]
+    assert len(broke) == 3
+    for client in broke:
+        await until(partial(confirmed, door, client, "suspended"), timeout_s=60, what="all are off")
+    assert await changes(stack, clients) == {client.tenant: [False] for client in broke}
+    await door.top_up(broke[0].account_id, "100.00", "storm-recovery")
+    await until(lambda: confirmed(door, broke[0], "active"), timeout_s=60, what="it is on")
+    expected = {client.tenant: [False] for client in broke} | {broke[0].tenant: [False, True]}
+    assert await changes(stack, clients) == expected
+
+
+async def confirmed(door: FrontDoor, client: SampleClient, state: str) -> bool:
+    services = await door.ask(f"/clients/{client.account_id}/services")
+    return [service["confirmed"] for service in services["items"]] == [state]
+
+
+async def changes(stack: DeployedStack, clients: list[SampleClient]) -> dict[str, list[bool]]:
+    """What became of each trunk's flag at the simulated PBX, change by change."""
+    async with httpx.AsyncClient(base_url=stack.pbx_url, trust_env=False) as pbx:
+        found = (await pbx.get("/_sim/changes")).json()
+    tenants = {client.gateway_id: client.tenant for client in clients}
+    seen: dict[str, list[bool]] = {}
+    for change in found:
+        if change["uuid"] in tenants and change["what"] == "enabled":
+            seen.setdefault(tenants[change["uuid"]], []).append(change["value"])
+    return seen
+
+
+def assert_no_mail_twice(stack: DeployedStack, clients: list[SampleClient]) -> None:
+    mails = [
+        (mail["To"], str(mail["Subject"]))
+        for mail in stack.inbox.messages()
+        if any(client.tenant in str(mail["To"]) for client in clients)
+    ]
+    assert sorted(set(mails)) == sorted(mails)
+    assert len(mails) >= 3
