@@ -13,8 +13,8 @@ from figures import Figures
 from load import account, as_event, profile_event
 from rich.console import Console
 
-from rating.store_audit import AuditStore
-from rating.verify import verify
+from rating.audit.invariants import verify
+from rating.audit.store import AuditStore
 from ringfence.events.tariff import RateRow, TariffPublished, rows_digest
 from ringfence.ids import derive
 from ringfence.kafka.publisher import Publisher, open_publisher

@@ -23,7 +23,7 @@ from notifier.owed.truth import Rules
 from notifier.service import renderer
 from notifier.store import Store as NotifierStore
 from notifier.template_files import load_catalogue, load_templates
-from rating.books import Books
+from rating.posting.reference_data import Books
 from rating.service import Rating
 from rating.store import RatingStore
 from ringfence.contracts.examples import Example, examples_of, key_of

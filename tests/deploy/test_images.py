@@ -26,7 +26,7 @@ for name in sys.argv[1:]:
             importlib.import_module(found.name)
         except ImportError as error:
             failed.append(f"{found.name}: {error}")
-price = importlib.import_module("rating.price")
+price = importlib.import_module("rating.pricing.price")
 endings = {path.suffix for path in Path(sys.prefix).rglob("*") if path.is_file()}
 sources = [path for path in site.rglob("*.py") if "-" not in str(path.relative_to(site))]
 print(json.dumps({

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
-from cdr_ingest.sources.fusionpbx_rows import split_line
+from cdr_ingest.fusionpbx.rows import split_line
 from ringfence.pbx.servers import FusionPbxServer
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"

@@ -20,7 +20,7 @@ from ringfence_simulators.fusionpbx.logins import Line
 from ringfence_simulators.fusionpbx.model import Pbx
 from ringfence_simulators.fusionpbx.seed import apply_seed
 from suspender.drivers.driver import Change, Done, Failure, PbxDriver, Reading, Target
-from suspender.elements import Element, elements_of
+from suspender.rules.elements import Element, elements_of
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "fusionpbx-5.5"
 MCON, RUCKEN = "mcon.wat5.ictvoip.ca", "rucken.wat7.ictvoip.ca"

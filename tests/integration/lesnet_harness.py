@@ -10,10 +10,10 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from cdr_ingest.intake import Intake
-from cdr_ingest.lesnet_balance import BalanceWatch
-from cdr_ingest.lesnet_loops import open_lesnet
-from cdr_ingest.lesnet_poller import LinkPoller
+from cdr_ingest.ingest import Intake
+from cdr_ingest.lesnet.balance import BalanceWatch
+from cdr_ingest.lesnet.poller import LinkPoller
+from cdr_ingest.lesnet.wiring import open_lesnet
 from cdr_ingest.store import IngestStore
 from ringfence.clock import Clock
 from ringfence.events.account import Service
@@ -26,7 +26,7 @@ from ringfence.topics import CALL_COMPLETED, INGEST_DEAD_LETTERS
 from ringfence_simulators.lesnet.app import Simulator, serve
 from ringfence_simulators.lesnet.model import Portal
 from suspender.drivers.driver import Target
-from suspender.elements import elements_of
+from suspender.rules.elements import elements_of
 
 PEER, DID = "D4E3CD2BFC791", "12046664021"
 PATH = "/cdr/11330_0000.txt"

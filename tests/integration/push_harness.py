@@ -10,7 +10,7 @@ import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from multidict import CIMultiDictProxy
 
-from cdr_ingest.intake import Intake
+from cdr_ingest.ingest import Intake
 from cdr_ingest.receiver.collector import Collector
 from cdr_ingest.receiver.listener import Limits, Receiver
 from cdr_ingest.sources.source import BadRow, BLeg

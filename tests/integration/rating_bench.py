@@ -8,11 +8,11 @@ from typing import Any
 import asyncpg
 import orjson
 
-from rating.books import Books
-from rating.rerate_run import Rerating
+from rating.posting.reference_data import Books
+from rating.rerating.run import Rerating
+from rating.rerating.store import RerateStore
 from rating.service import Rating
 from rating.store import RatingStore
-from rating.store_rerate import RerateStore
 from ringfence.errors import Retry
 from ringfence.events.account import AccountChanged
 from ringfence.events.call import CallCompleted

@@ -30,7 +30,6 @@ from ringfence.topics import (
     BY_NAME,
     OPERATOR_REQUESTED,
 )
-from suspender.brake import Limits
 from suspender.deciding import Decider
 from suspender.drivers.driver import (
     Change,
@@ -42,12 +41,13 @@ from suspender.drivers.driver import (
     Reading,
     Target,
 )
-from suspender.elements import Element
+from suspender.rules.brake import Limits
+from suspender.rules.elements import Element
 from suspender.service import Suspender
 from suspender.settings import Settings
 from suspender.store import SuspenderStore
-from suspender.store_work import WorkStore
-from suspender.worker import Worker, find_loose
+from suspender.switching.store import WorkStore
+from suspender.switching.worker import Worker, find_loose
 
 UNIT = 1_000_000
 SETTINGS = Settings(suspender_poll_s=0.05, suspender_backoff_max_s=0.2, suspender_breaker_s=0.3)

@@ -22,10 +22,10 @@ from upkeep_harness import Rows
 from balance_watch.counts import ClientCounts
 from balance_watch.service import BalanceWatch
 from balance_watch.store import WatchStore
-from rating.money_counts import MoneyCounts
-from rating.replay import Replayer
-from rating.store_money import MoneyStore
-from rating.store_replay import ReplayStore
+from rating.audit.money_counts import MoneyCounts
+from rating.audit.store_money import MoneyStore
+from rating.unrated.replayer import Replayer
+from rating.unrated.store import ReplayStore
 from ringfence.events.balance import BalanceChanged
 from ringfence.ids import derive
 from ringfence.kafka.publisher import open_publisher

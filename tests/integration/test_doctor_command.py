@@ -14,7 +14,7 @@ from doctor_harness import Run, doctor_command
 from fusionpbx_database_harness import calls_database
 from fusionpbx_harness import ADMIN_KEY, MCON, RUCKEN, SUPER_KEY, outbound, simulated
 
-from cdr_ingest.doctor_command import doctor
+from cdr_ingest.doctor.command import doctor
 from ringfence.cli import main_group
 from ringfence_local.inbox import Inbox
 from ringfence_local.ports import free_port

@@ -13,7 +13,7 @@ import vodia_harness
 from doctor_harness import Examined, Run, doctor_command, examined
 from vodia_harness import CFFM, PASSWORD, RUCKEN, outbound
 
-from cdr_ingest.doctor import Bearings, examine
+from cdr_ingest.doctor.servers import Bearings, examine
 from ringfence.clock import SystemClock
 from ringfence_local.ports import free_port
 from ringfence_simulators.fusionpbx.faults import Fault

@@ -21,13 +21,14 @@ from fusionpbx_harness import (
 )
 from narrow import expect
 
-from cdr_ingest.sources import ALL_TENANTS, BadRow, BLeg, Refused
-from cdr_ingest.sources.fusionpbx import FusionPbxSource
+from cdr_ingest.fusionpbx.export import FusionPbxSource
+from cdr_ingest.sources.source import ALL_TENANTS, BadRow, BLeg
 from ringfence.clock import SystemClock
 from ringfence.errors import BadInput, Retry
 from ringfence.events.call import CallCompleted
+from ringfence.pbx.fusionpbx import Refused
 from ringfence_simulators.fusionpbx.app import Simulator
-from suspender.drivers.fusionpbx import FusionPbxDriver
+from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 
 DAY = (int(NOON) - 86_400, int(NOON) + 86_400)
 

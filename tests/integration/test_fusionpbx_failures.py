@@ -30,7 +30,7 @@ from ringfence.testing.clock import FixedClock
 from ringfence_local.ports import free_port
 from ringfence_simulators.fusionpbx.app import Simulator
 from ringfence_simulators.fusionpbx.faults import Fault
-from suspender.drivers.fusionpbx import FusionPbxDriver
+from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 
 EXPORT = "/app/xml_cdr"
 LOGIN_PAGE = "<form><input name='username'><input type='password' name='password'></form>"

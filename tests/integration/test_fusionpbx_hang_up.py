@@ -12,7 +12,7 @@ from ringfence.testing.clock import FixedClock
 from ringfence_simulators.fusionpbx.app import Simulator
 from ringfence_simulators.fusionpbx.faults import Fault, FaultKind
 from suspender.drivers.driver import HungUp, OperatorMustAct
-from suspender.drivers.fusionpbx import FusionPbxDriver
+from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 
 LIST, EXEC = "/app/calls_active", "/app/basic_operator_panel"
 
@@ -21,7 +21,7 @@ LIST, EXEC = "/app/calls_active", "/app/basic_operator_panel"
 async def pbx(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Simulator]:
-    monkeypatch.setattr("suspender.drivers.fusionpbx_calls.PAUSE_S", 0.0)
+    monkeypatch.setattr("suspender.drivers.fusionpbx.calls.PAUSE_S", 0.0)
     async with simulated(monkeypatch, line=request.param) as simulator:
         yield simulator
 

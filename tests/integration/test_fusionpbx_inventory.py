@@ -13,7 +13,7 @@ from ringfence_simulators.fusionpbx.app import Simulator
 from ringfence_simulators.fusionpbx.faults import Fault
 from ringfence_simulators.fusionpbx.things import Destination, Gateway, Route
 from suspender.drivers.driver import Inventory, Item
-from suspender.drivers.fusionpbx import FusionPbxDriver
+from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 
 
 @pytest.fixture(params=["5.5", "5.6"])

@@ -24,8 +24,8 @@ from ringfence_simulators.fusionpbx.app import Simulator
 from ringfence_simulators.fusionpbx.faults import Fault
 from ringfence_simulators.fusionpbx.things import Extension, Gateway
 from suspender.drivers.driver import Change, Done, Failure, Reading, Target
-from suspender.drivers.fusionpbx import FusionPbxDriver
-from suspender.elements import Element, elements_of
+from suspender.drivers.fusionpbx.driver import FusionPbxDriver
+from suspender.rules.elements import Element, elements_of
 
 CLOCK = FixedClock(datetime(2026, 11, 21, 10, 2, 3, tzinfo=UTC))
 HERD = 300
@@ -35,7 +35,7 @@ HERD = 300
 async def pbx(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Simulator]:
-    monkeypatch.setattr("suspender.drivers.fusionpbx_trunks.PAUSE_S", 0.0)
+    monkeypatch.setattr("suspender.drivers.fusionpbx.trunks.PAUSE_S", 0.0)
     async with simulated(monkeypatch, line=request.param) as simulator:
         yield simulator
 

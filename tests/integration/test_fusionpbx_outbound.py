@@ -29,7 +29,7 @@ from ringfence_simulators.fusionpbx.faults import Fault, FaultKind
 from ringfence_simulators.fusionpbx.logins import redirect
 from ringfence_simulators.fusionpbx.things import Extension, Route
 from suspender.drivers.driver import Done, OperatorMustAct, Reading
-from suspender.drivers.fusionpbx import FusionPbxDriver
+from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 
 CLOCK = FixedClock(datetime(2026, 11, 21, 10, 2, 3, tzinfo=UTC))
 VALUE = "domestic:local"

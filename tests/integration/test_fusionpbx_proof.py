@@ -29,7 +29,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from narrow import present
 
-from cdr_ingest.sources.fusionpbx_examination import examine_export
+from cdr_ingest.doctor.examinations.fusionpbx import examine_export
 from ringfence.errors import Retry
 from ringfence.events.account import Service
 from ringfence.pbx.fusionpbx import Refused
@@ -41,7 +41,7 @@ from ringfence_simulators.fusionpbx.model import Pbx
 from ringfence_simulators.fusionpbx.seed import apply_seed
 from ringfence_simulators.fusionpbx.things import Gateway, Route
 from suspender.drivers.driver import OperatorMustAct
-from suspender.drivers.fusionpbx import FusionPbxDriver
+from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 
 CLOCK = FixedClock(datetime(2026, 11, 21, 10, 2, 3, tzinfo=UTC))
 LIST = "/app/gateways/gateways.php"
@@ -381,7 +381,7 @@ def test_what_is_confirmed_is_true_whichever_request_fails(
     """Each request in turn meets one of the faults; a confirmation is held against the switch."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
-        patch.setattr("suspender.drivers.fusionpbx_trunks.PAUSE_S", 0.0)
+        patch.setattr("suspender.drivers.fusionpbx.trunks.PAUSE_S", 0.0)
         asyncio.run(story(way, steps, [replace(TROUBLE[kind]) for kind in troubles], line))
 
 

@@ -30,7 +30,7 @@ from ringfence_simulators.fusionpbx.logins import Session, redirect
 from ringfence_simulators.fusionpbx.site import Site
 from ringfence_simulators.fusionpbx.things import Extension
 from suspender.drivers.driver import Done, OperatorMustAct, Reading
-from suspender.drivers.fusionpbx import FusionPbxDriver
+from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 
 CLOCK = FixedClock(datetime(2026, 11, 21, 10, 2, 3, tzinfo=UTC))
 TOGGLES = {
@@ -212,7 +212,7 @@ async def test_a_gateway_that_stays_live_after_killgw_is_not_suspended(
     pbx: Simulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pbx.pbx, "kill_gateway", lambda *_: None)
-    monkeypatch.setattr("suspender.drivers.fusionpbx_trunks.PAUSE_S", 0.0)
+    monkeypatch.setattr("suspender.drivers.fusionpbx.trunks.PAUSE_S", 0.0)
     with pytest.raises(Retry, match="Trunk A disabled, but still live after killgw"):
         await suspend(switch, service_of(pbx, "gateway"))
 

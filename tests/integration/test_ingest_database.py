@@ -13,13 +13,13 @@ from fusionpbx_database_harness import CallsDatabase, calls_database
 from fusionpbx_harness import FIXTURES, MCON, NOON, RUCKEN
 from narrow import expect
 
-from cdr_ingest.sources import ALL_TENANTS, BadRow, BLeg, Refused
-from cdr_ingest.sources.fusionpbx_database import FusionPbxDatabaseSource
-from cdr_ingest.sources.fusionpbx_rows import Rows, split_line
-from cdr_ingest.sources.source import Source
+from cdr_ingest.fusionpbx.database import FusionPbxDatabaseSource
+from cdr_ingest.fusionpbx.rows import Rows, split_line
+from cdr_ingest.sources.source import ALL_TENANTS, BadRow, BLeg, Source
 from ringfence.errors import BadInput, Retry
 from ringfence.events.call import CallCompleted
 from ringfence.ids import call_id
+from ringfence.pbx.fusionpbx import Refused
 
 DAY = (int(NOON) - 86_400, int(NOON) + 86_400)
 WRITTEN_AT = datetime.fromtimestamp(NOON, UTC)

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives import serialization
 from narrow import present
 
-from cdr_ingest.doctor_platform import examine_kafka
+from cdr_ingest.doctor.platform import examine_kafka
 from ringfence.errors import Retry
 from ringfence.ids import derive
 from ringfence.kafka.acls import SETUP, accesses

@@ -19,9 +19,9 @@ from lesnet_harness import (
     simulated,
 )
 
-from cdr_ingest.intake import Intake
-from cdr_ingest.lesnet_metrics import FILE_REFUSED, NEWEST_ROW_AGE
-from cdr_ingest.sources import SourceUnread
+from cdr_ingest.ingest import Intake
+from cdr_ingest.lesnet.metrics import FILE_REFUSED, NEWEST_ROW_AGE
+from cdr_ingest.polling.guarded import SourceUnread
 from ringfence.errors import BadInput
 from ringfence.testing.clock import FixedClock
 from ringfence_local.ports import free_port

@@ -14,8 +14,8 @@ import pytest
 from lesnet_harness import DID, ORDERS, PEER, server_of, simulated, targets_of
 from narrow import expect
 
-from cdr_ingest.lesnet_balance import BalanceWatch
-from cdr_ingest.lesnet_metrics import BALANCE_LOW, BALANCE_MICRO
+from cdr_ingest.lesnet.balance import BalanceWatch
+from cdr_ingest.lesnet.metrics import BALANCE_LOW, BALANCE_MICRO
 from ringfence.errors import BadInput, Retry
 from ringfence.events.account import Service
 from ringfence.observe.health import Progress
@@ -26,7 +26,7 @@ from ringfence_local.ports import free_port
 from ringfence_simulators.fusionpbx.faults import Fault
 from ringfence_simulators.lesnet.app import Simulator
 from suspender.drivers.driver import Change, Done, Failure, HungUp, OperatorMustAct, Reading
-from suspender.drivers.lesnet import LesnetDriver
+from suspender.drivers.lesnet.driver import LesnetDriver
 
 SERVICE = Service(
     service_id="svc-1", name="Line", kind="lesnet", server_id="les", tenant=PEER, dids=(DID,)

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
-from cdr_ingest.doctor_platform import examine_postgres
+from cdr_ingest.doctor.platform import examine_postgres
 from ringfence.cli import main_group
 from ringfence.postgres.roles import login_of
 from ringfence.secret_files import SERVICES

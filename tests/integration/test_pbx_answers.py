@@ -30,8 +30,8 @@ from ringfence.pbx.lesnet import LesnetApi
 from ringfence.pbx.servers import LesnetServer, VodiaServer
 from ringfence.pbx.vodia_connection import VodiaConnection
 from suspender.drivers.driver import Change, OperatorMustAct, Reading, Target
-from suspender.drivers.fusionpbx import FusionPbxDriver
-from suspender.elements import Element
+from suspender.drivers.fusionpbx.driver import FusionPbxDriver
+from suspender.rules.elements import Element
 
 LIST = "/app/gateways/gateways.php"
 COOKIE = "Set-Cookie: odd=caf\xe9; path=/"
@@ -305,8 +305,8 @@ def test_any_page_from_a_fusionpbx_is_a_verdict_of_its_driver(first: bytes, body
     answer = b"\r\n".join([b"HTTP/1.1 " + first, length, b"Connection: close", b"", body])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
-        patch.setattr("suspender.drivers.fusionpbx_trunks.PAUSE_S", 0.0)
-        patch.setattr("suspender.drivers.fusionpbx_calls.PAUSE_S", 0.0)
+        patch.setattr("suspender.drivers.fusionpbx.trunks.PAUSE_S", 0.0)
+        patch.setattr("suspender.drivers.fusionpbx.calls.PAUSE_S", 0.0)
         asyncio.run(answering(answer, switch_everything))
 
 

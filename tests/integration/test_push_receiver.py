@@ -30,10 +30,10 @@ from push_harness import (
     receiving,
 )
 
+from cdr_ingest.fusionpbx.export import FusionPbxSource
 from cdr_ingest.receiver.collector import Collector
 from cdr_ingest.receiver.listener import Limits, Receiver
-from cdr_ingest.sources import ALL_TENANTS
-from cdr_ingest.sources.fusionpbx import FusionPbxSource
+from cdr_ingest.sources.source import ALL_TENANTS
 from ringfence.errors import BadInput, Retry
 from ringfence.events.call import CallCompleted
 from ringfence.observe.health import Health

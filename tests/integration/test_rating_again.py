@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rating_bench import Bench, open_bench, payment
 
+from rating.posting.settlement import MAX_BALANCE_MICRO
 from rating.service import LOOKS_FIRST
-from rating.settlement import MAX_BALANCE_MICRO
 from ringfence.kafka.records import Outcome
 from ringfence.money import MAX_MICRO
 from ringfence.testing.records import account, call

@@ -15,15 +15,15 @@ from click.testing import CliRunner
 from prometheus_client import REGISTRY
 from rating_bench import Bench, open_bench, payment
 
-from rating.audit import DRIFT, Audit
-from rating.check import Check
-from rating.rebuild import check_rebuilt
-from rating.replay import Replayer
-from rating.rerate import Order
-from rating.store_audit import AuditStore
-from rating.store_rebuild import RebuildStore
-from rating.store_replay import ReplayStore
-from rating.verify_command import verify as verify_command
+from rating.audit.command import verify as verify_command
+from rating.audit.finding import Check
+from rating.audit.loop import DRIFT, Audit
+from rating.audit.replay_topics import check_rebuilt
+from rating.audit.store import AuditStore
+from rating.audit.store_replay import RebuildStore
+from rating.rerating.plan import Order
+from rating.unrated.replayer import Replayer
+from rating.unrated.store import ReplayStore
 from ringfence.events.call import CallCompleted
 from ringfence.kafka.admin import create_topics
 from ringfence.kafka.publisher import open_publisher

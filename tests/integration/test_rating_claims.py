@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from rating_bench import Bench, open_bench, payment
 
-from rating.claim_loop import ClaimLoop
+from rating.claims.loop import ClaimLoop
 from ringfence.events.alarm import Alarm
 from ringfence.events.payment import PaymentReceived
 from ringfence.ids import derive
@@ -239,7 +239,7 @@ async def test_the_alarm_of_a_payment_that_an_operator_removed_ends(bench: Bench
 async def test_accounts_is_asked_once_for_a_batch_and_not_at_all_for_calls(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rating.store_claims import Claims
+    from rating.claims.store import Claims
 
     asked = []
     look = Claims.look

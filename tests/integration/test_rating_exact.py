@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rating_bench import NORTH, Bench, open_bench, payment
 from structlog.testing import capture_logs
 
-from rating.rerate import Order
+from rating.rerating.plan import Order
 from ringfence.events.call import CallCompleted
 from ringfence.postgres.pool import open_pool
 from ringfence.testing.records import NOON, account, call

@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner, Result
 from rating_bench import Bench, open_bench, payment
 
-from rating.account_command import account as account_command
-from rating.explain_command import explain as explain_command
-from rating.replay_command import replay as replay_command
-from rating.rerate import Order
-from rating.rerate_command import rerate as rerate_command
+from rating.explain.account_command import account as account_command
+from rating.explain.command import explain as explain_command
+from rating.rerating.command import rerate as rerate_command
+from rating.rerating.plan import Order
+from rating.unrated.command import replay as replay_command
 from ringfence.errors import BadInput
 from ringfence.kafka.records import Received
 from ringfence.testing.records import NOON, account, call, from_bytes

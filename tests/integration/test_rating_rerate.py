@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 from rating_bench import BRITAIN, Bench, open_bench, payment
 
-from rating.rerate import Order
-from rating.store_audit import AuditStore
-from rating.store_rerate import RerateStore
-from rating.verify import verify
+from rating.audit.invariants import verify
+from rating.audit.store import AuditStore
+from rating.rerating.plan import Order
+from rating.rerating.store import RerateStore
 from ringfence.errors import BadInput, Conflict
 from ringfence.events.balance import BalanceChanged
 from ringfence.events.call import CallRated

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rating_bench import NORTH, Bench, open_bench, payment
 
 from rating.ledger import Posting, Standing, post
-from rating.rerate import Order
+from rating.rerating.plan import Order
 from ringfence.events.balance import BalanceChanged
 from ringfence.ids import derive
 from ringfence.kafka.records import Outcome

@@ -12,10 +12,10 @@ from rating_bench import Bench, open_bench, payment
 
 from balance_watch.service import BalanceWatch
 from balance_watch.store import WatchStore
-from rating.audit import Audit
-from rating.check import lasting
-from rating.store_audit import AuditStore
-from rating.verify_command import verify as verify_command
+from rating.audit.command import verify as verify_command
+from rating.audit.finding import lasting
+from rating.audit.loop import Audit
+from rating.audit.store import AuditStore
 from ringfence.ids import derive
 from ringfence.kafka.records import Outcome, Received
 from ringfence.observe.health import Progress

@@ -12,16 +12,16 @@ from fusionpbx_harness import NOON, Clock, outbound, server_of, simulated
 from ingest_harness import Ear, ear, rows
 from narrow import present
 
-from cdr_ingest.hold import Hold
-from cdr_ingest.intake import Intake
-from cdr_ingest.outage import OutageWatch
-from cdr_ingest.poller import Pace, Poller
-from cdr_ingest.reconciler import Reconciler
-from cdr_ingest.sources.fusionpbx import FusionPbxSource
+from cdr_ingest.fusionpbx.export import FusionPbxSource
+from cdr_ingest.ingest import Intake
+from cdr_ingest.polling.cooldown import Hold
+from cdr_ingest.polling.outage import OutageWatch
+from cdr_ingest.polling.poller import Pace, Poller
+from cdr_ingest.polling.store import OutageStore
+from cdr_ingest.polling.window import Reach
+from cdr_ingest.reconciliation.reconciler import Reconciler
+from cdr_ingest.reconciliation.store import ReconcileStore
 from cdr_ingest.store import IngestStore
-from cdr_ingest.store_outage import OutageStore
-from cdr_ingest.store_reconcile import ReconcileStore
-from cdr_ingest.window import Reach
 from ringfence.errors import Retry
 from ringfence.kafka.publisher import open_publisher
 from ringfence.observe.health import Health
@@ -262,7 +262,7 @@ async def test_an_hour_that_can_not_be_listed_is_put_off_and_the_others_go_on(la
 async def test_a_large_gap_is_closed_in_several_turns(
     lane: Lane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cdr_ingest.reconciler.MAX_FETCHED", 4)
+    monkeypatch.setattr("cdr_ingest.reconciliation.reconciler.MAX_FETCHED", 4)
     late = [lane.place(shown_after_s=3 * HOUR_S) for _ in range(10)]
     await lane.poll_for(6 * HOUR_S)
     await lane.count_all()

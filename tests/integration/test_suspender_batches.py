@@ -9,7 +9,7 @@ from ringfence.errors import Retry
 from ringfence.postgres.pool import open_pool
 from ringfence.testing.wait import until
 from suspender.drivers.driver import OperatorMustAct
-from suspender.elements import Element
+from suspender.rules.elements import Element
 
 GATEWAY = "11111111-2222-4333-8444-555555555555"
 

@@ -18,7 +18,7 @@ from ringfence.postgres.pool import Pool, open_pool
 from ringfence.testing.clock import FixedClock
 from ringfence.testing.records import NOON
 from ringfence.testing.wait import until
-from suspender.brake import Begun, Charged, Limits, cause_in_words
+from suspender.rules.brake import Begun, Charged, Limits, cause_in_words
 
 WINDOW = timedelta(minutes=10)
 THREE = Limits(3, 10, WINDOW)

@@ -32,8 +32,8 @@ from ringfence.testing.clock import FixedClock
 from ringfence.testing.records import NOON, from_bytes
 from ringfence.testing.wait import until
 from ringfence.topics import BALANCE_ZERO
-from suspender.account import Account, Cause, Decisions, Services, apply_event, decide_account
 from suspender.deciding import DecideLoop
+from suspender.rules.account import Account, Cause, Decisions, Services, apply_event, decide_account
 
 OFF = {"voip_suspended": "Yes", "voip_suspended_by": "import"}
 

@@ -22,7 +22,7 @@ from ringfence.testing.clock import FixedClock
 from ringfence.testing.records import account
 from ringfence.testing.wait import until
 from suspender.drivers.driver import Failure, OperatorMustAct, PbxDriver, Reading, Target
-from suspender.elements import Element
+from suspender.rules.elements import Element
 from suspender.upkeep.drift.calls import CallWatch
 from suspender.upkeep.drift.look import Looker
 from suspender.upkeep.drift.loop import LEASE, DriftLoop

@@ -15,16 +15,16 @@ from ringfence.observe.health import Health, Progress
 from ringfence.pbx.servers import Servers
 from ringfence.postgres.pool import open_pool
 from ringfence.testing.wait import until
-from suspender.drivers.fusionpbx import FusionPbxDriver
+from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 from suspender.settings import Settings
-from suspender.store_work import WorkStore
+from suspender.switching.store import WorkStore
+from suspender.switching.worker import Worker
 from suspender.upkeep.drift.look import Looker
 from suspender.upkeep.drift.loop import DriftLoop
 from suspender.upkeep.drift.store import DriftStore
 from suspender.upkeep.inventory import InventoryLoop
 from suspender.upkeep.store_inventory import InventoryStore
 from suspender.upkeep.wiring import open_upkeep
-from suspender.worker import Worker
 
 SETTINGS = Settings(suspender_poll_s=0.05)
 SERVER = "pbx-1"

@@ -12,7 +12,7 @@ from ringfence.events.account import Service
 from ringfence.events.service import ServiceRestored, ServiceSuspended
 from ringfence.postgres.pool import open_pool
 from ringfence.testing.records import NOON
-from suspender.elements import Element
+from suspender.rules.elements import Element
 from suspender.store_elements import switch_off_again
 
 OFF = {"voip_suspended": "Yes", "voip_suspended_by": "import"}

@@ -17,7 +17,7 @@ from ringfence.observe.health import Progress
 from ringfence.postgres.pool import Pool, open_pool
 from ringfence.testing.wait import until
 from suspender.drivers.driver import Inventory, Item, OperatorMustAct
-from suspender.elements import Element
+from suspender.rules.elements import Element
 from suspender.upkeep.inventory import InventoryLoop
 from suspender.upkeep.store_inventory import InventoryStore, request_read
 

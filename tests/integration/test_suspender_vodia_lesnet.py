@@ -13,7 +13,7 @@ from ringfence.events.account import Service
 from ringfence.events.service import ServiceRestored, ServiceSuspended, ServiceSuspensionFailed
 from ringfence.pbx.servers import Servers
 from ringfence.postgres.pool import open_pool
-from suspender.drivers import open_drivers
+from suspender.drivers.wiring import open_drivers
 
 STATE_PATH = "/rest/domain/{tenant}/user_settings/{extension}"
 
@@ -26,7 +26,7 @@ async def office(database: str) -> AsyncIterator[Office]:
 
 @pytest.fixture
 async def vodia(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Any]:
-    monkeypatch.setattr("suspender.drivers.vodia_calls._PAUSE_S", 0.0)
+    monkeypatch.setattr("suspender.drivers.vodia.calls._PAUSE_S", 0.0)
     async with vodia_harness.simulated(monkeypatch) as simulator:
         yield simulator
 

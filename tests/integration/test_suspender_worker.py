@@ -14,9 +14,9 @@ from ringfence.pbx.servers import Servers
 from ringfence.postgres.pool import open_pool
 from ringfence.testing.wait import until
 from ringfence.topics import SERVICE_RESTORED, SERVICE_SUSPENDED, SERVICE_SUSPENSION_FAILED
-from suspender.drivers import open_drivers
 from suspender.drivers.driver import PbxDriver
-from suspender.work import FailedService, Finished
+from suspender.drivers.wiring import open_drivers
+from suspender.rules.work import FailedService, Finished
 
 EXTENSIONS = {"tenant": MCON, "extensions": ("2112", "2113")}
 

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from accounts_harness import FrontDoor, front_door
 
-from rating.books import Books
+from rating.posting.reference_data import Books
 from rating.service import Rating
 from rating.store import RatingStore
 from ringfence.clock import SystemClock

@@ -11,7 +11,7 @@ from ringfence.testing.clock import FixedClock
 from ringfence_simulators.vodia.app import Simulator
 from ringfence_simulators.vodia.faults import Fault
 from suspender.drivers.driver import HungUp, OperatorMustAct
-from suspender.drivers.vodia import VodiaDriver
+from suspender.drivers.vodia.driver import VodiaDriver
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ async def pbx(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
 
 @pytest.fixture
 async def driver(pbx: Simulator, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[VodiaDriver]:
-    monkeypatch.setattr("suspender.drivers.vodia_calls._PAUSE_S", 0.0)
+    monkeypatch.setattr("suspender.drivers.vodia.calls._PAUSE_S", 0.0)
     driver = VodiaDriver("pbx-2", server_of(pbx.url), clock=FixedClock())
     yield driver
     await driver.aclose()

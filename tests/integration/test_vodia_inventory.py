@@ -10,7 +10,7 @@ from ringfence.testing.clock import FixedClock
 from ringfence_simulators.vodia.app import Simulator
 from ringfence_simulators.vodia.faults import Fault
 from suspender.drivers.driver import Item, OperatorMustAct
-from suspender.drivers.vodia import VodiaDriver
+from suspender.drivers.vodia.driver import VodiaDriver
 
 
 @pytest.fixture

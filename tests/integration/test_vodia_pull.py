@@ -16,7 +16,7 @@ from vodia_harness import (
     source_at,
 )
 
-from cdr_ingest.sources import BadRow
+from cdr_ingest.sources.source import BadRow
 from ringfence.errors import BadInput, Retry
 from ringfence.events.call import CallCompleted
 from ringfence_simulators.vodia.faults import Fault

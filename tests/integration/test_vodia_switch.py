@@ -15,8 +15,8 @@ from ringfence_local.ports import free_port
 from ringfence_simulators.vodia.app import Simulator
 from ringfence_simulators.vodia.faults import Fault
 from suspender.drivers.driver import Change, Done, Failure, OperatorMustAct, Reading
-from suspender.drivers.vodia import VodiaDriver
-from suspender.elements import Element
+from suspender.drivers.vodia.driver import VodiaDriver
+from suspender.rules.elements import Element
 
 CLOCK = FixedClock(datetime(2026, 11, 21, 10, 2, 3, tzinfo=UTC))
 STATE_PATH = "/rest/domain/{tenant}/user_settings/{extension}"

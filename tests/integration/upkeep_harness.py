@@ -10,7 +10,7 @@ from ringfence.events.account import AccountChanged, Service
 from ringfence.events.alarm import Alarm
 from ringfence.postgres.pool import Pool
 from ringfence.testing.records import account
-from suspender.elements import Element, elements_of
+from suspender.rules.elements import Element, elements_of
 
 
 class Rows:

@@ -8,17 +8,16 @@ from uuid import UUID
 import pytest
 from fusionpbx_harness import NOON, Clock
 
-from cdr_ingest.sources import record_id
-from cdr_ingest.sources.source import BadRow, BLeg
-from cdr_ingest.sources.vodia import VodiaSource
+from cdr_ingest.sources.source import BadRow, BLeg, record_id
+from cdr_ingest.vodia.source import VodiaSource
 from ringfence.events.account import Service
 from ringfence.events.call import CallCompleted
 from ringfence.pbx.servers import VodiaServer
 from ringfence_simulators.vodia.app import Simulator, serve
 from ringfence_simulators.vodia.model import Habits, Pbx
 from suspender.drivers.driver import Change, Done, Failure, Reading, Target
-from suspender.drivers.vodia import VodiaDriver
-from suspender.elements import Element, elements_of
+from suspender.drivers.vodia.driver import VodiaDriver
+from suspender.rules.elements import Element, elements_of
 
 CFFM, RUCKEN = "cffm.wat1.ictvoip.ca", "rucken.wat7.ictvoip.ca"
 PASSWORD = "pass/with+odd&chars:0123456789"

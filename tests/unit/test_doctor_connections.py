@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from cdr_ingest.doctor_connections import database_login, kafka_connection, postgres_connection
+from cdr_ingest.doctor.connections import database_login, kafka_connection, postgres_connection
 from ringfence.kafka.brokers import Brokers
 
 LOGIN: dict[str, Any] = {"user": "rating", "password": "secret-of-kafka"}

@@ -5,8 +5,8 @@ from email.utils import format_datetime
 
 import pytest
 
-from cdr_ingest.sources.finding import Finding, age, in_words
-from cdr_ingest.sources.http_examination import Address, clock_finding, tls_finding
+from cdr_ingest.doctor.examinations.http import Address, clock_finding, tls_finding
+from cdr_ingest.doctor.finding import Finding, age, in_words
 from ringfence.testing.clock import FixedClock
 
 NOW = FixedClock().now()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from ringfence.errors import Retry
 from ringfence.testing.records import account
 from suspender.drivers.driver import Done, Failure, OperatorMustAct, Reading, Target
-from suspender.elements import (
+from suspender.rules.elements import (
     Claim,
     Element,
     ElementWay,
@@ -18,7 +18,7 @@ from suspender.elements import (
     elements_of,
     is_to_be_off,
 )
-from suspender.plan import (
+from suspender.rules.plan import (
     Confirmed,
     Failed,
     Plan,

@@ -17,16 +17,17 @@ import pytest
 from golden_files import compare, no_others
 
 from balance_watch.watch import Crossing
-from cdr_ingest import source_events
-from cdr_ingest.intake import completed
-from rating import announce, rerate_events
-from rating.intake import take_call
+from cdr_ingest import events as source_events
+from cdr_ingest.ingest import completed
 from rating.ledger import Entry, Posting, Run, Standing, post
-from rating.product_match import Match, ProductIndex
-from rating.rerate import Change, Charged
-from rating.store_rerate import ChangeRow
-from rating.tariff import Deck, TariffVersion, TariffVersions
-from rating.verdict import NotBilled, Rated, rate_call
+from rating.posting import events as announce
+from rating.posting.batch import take_call
+from rating.pricing.product_match import Match, ProductIndex
+from rating.pricing.rate_call import NotBilled, Rated, rate_call
+from rating.pricing.tariff import Deck, TariffVersion, TariffVersions
+from rating.rerating import events as rerate_events
+from rating.rerating.plan import Change, Charged
+from rating.rerating.store import ChangeRow
 from ringfence.contracts.examples import Example, examples_of, key_of
 from ringfence.events.call import CallCompleted, CallUnrated
 from ringfence.events.source import SourceFailed, SourceGapFound, SourceRecovered
@@ -42,9 +43,9 @@ from ringfence.topics import (
     SOURCE_RECOVERED,
     Topic,
 )
-from suspender import announce as suspender_events
-from suspender.account import Account
-from suspender.service_state import ServiceState
+from suspender import events as suspender_events
+from suspender.rules.account import Account
+from suspender.rules.service_state import ServiceState
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "events"
 INBOUND = {"inbound_enabled": True, "custom_inbound_rate": "0.01", "not_billed": ["[local]"]}

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdr_ingest.sources.freeswitch import Cdr
-from cdr_ingest.sources.freeswitch_body import read_json, unwrap
-from cdr_ingest.sources.freeswitch_xml import MAX_DEPTH, MAX_ELEMENTS, read_xml
+from cdr_ingest.freeswitch.body import read_json, unwrap
+from cdr_ingest.freeswitch.record import Cdr
+from cdr_ingest.freeswitch.xml import MAX_DEPTH, MAX_ELEMENTS, read_xml
 from ringfence.errors import BadInput
 
 FORM = "application/x-www-form-urlencoded"

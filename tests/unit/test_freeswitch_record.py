@@ -9,10 +9,10 @@ from urllib.parse import quote
 import pytest
 from narrow import expect
 
+from cdr_ingest.fusionpbx.rows import Rows
 from cdr_ingest.receiver.formats import READERS, Posted
-from cdr_ingest.sources import BLeg
-from cdr_ingest.sources.fusionpbx_rows import Rows
-from rating.intake import call_hash
+from cdr_ingest.sources.source import BLeg
+from rating.posting.batch import call_hash
 from ringfence.errors import BadInput
 from ringfence.events.call import CallCompleted
 from ringfence.ids import call_id

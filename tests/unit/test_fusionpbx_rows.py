@@ -8,8 +8,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from narrow import expect
 
-from cdr_ingest.sources import BadRow, BLeg
-from cdr_ingest.sources.fusionpbx_rows import REQUIRED, Rows, split_line
+from cdr_ingest.fusionpbx.rows import REQUIRED, Rows, split_line
+from cdr_ingest.sources.source import BadRow, BLeg
 from ringfence.errors import BadInput
 from ringfence.events.call import CallCompleted
 from ringfence.ids import call_id

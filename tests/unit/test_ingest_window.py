@@ -7,8 +7,8 @@ from examples import examples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cdr_ingest.pace import QUIET_S, backed_off_s, next_poll_s
-from cdr_ingest.window import Cursor, Plan, Reach, moved, plan
+from cdr_ingest.polling.backoff import QUIET_S, backed_off_s, next_poll_s
+from cdr_ingest.polling.window import Cursor, Plan, Reach, moved, plan
 
 NOON = 1_795_256_400
 HOUR = 3600

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from narrow import expect
 
-from cdr_ingest.sources.lesnet_file import CdrFile, CutOff, NotAFile, Report
+from cdr_ingest.lesnet.cdr_file import CdrFile, CutOff, NotAFile, Report
 from cdr_ingest.sources.source import BadRow
 from ringfence.errors import BadInput
 from ringfence.events.call import CallCompleted

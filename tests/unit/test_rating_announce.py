@@ -7,12 +7,12 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating import announce
-from rating.intake import take_call
 from rating.ledger import Entry, Posting, Run, Standing, post
-from rating.product_match import Match, ProductIndex
-from rating.tariff import Deck, TariffVersion, TariffVersions
-from rating.verdict import NotBilled, Rated, rate_call
+from rating.posting import events
+from rating.posting.batch import take_call
+from rating.pricing.product_match import Match, ProductIndex
+from rating.pricing.rate_call import NotBilled, Rated, rate_call
+from rating.pricing.tariff import Deck, TariffVersion, TariffVersions
 from ringfence.events.balance import BalanceChanged
 from ringfence.events.call import CallCompleted, CallRated
 from ringfence.testing.records import NOON, account, call, read
@@ -37,7 +37,7 @@ def priced(found: CallCompleted, description: str = "x") -> tuple[Match, Rated |
 
 def charged(found: CallCompleted, match: Match, verdict: Rated) -> Entry:
     taken = take_call(found, b"")
-    told = announce.details(found, match.service_id, verdict)
+    told = events.details(found, match.service_id, verdict)
     posting = Posting(
         taken.entry_id, match.account_id, "charge", -verdict.cost_micro, taken.call_id,
         found.ended_at, taken.input_hash, told,
@@ -53,7 +53,7 @@ def test_a_charge(
     match, verdict = priced(found, description)
     assert isinstance(verdict, Rated)
     entry = charged(found, match, verdict)
-    told: Any = read(announce.rated(entry, str(found.call_id), "CAD", "thread"))
+    told: Any = read(events.rated(entry, str(found.call_id), "CAD", "thread"))
     assert isinstance(told, CallRated)
     assert told.call_id == found.call_id
     assert told.entry_id == entry.entry_id == take_call(found, b"").entry_id
@@ -72,11 +72,11 @@ def test_an_inbound_charge_whatever_was_dialled(dialled: str) -> None:
     match, verdict = priced(found)
     if isinstance(verdict, Rated):
         entry = charged(found, match, verdict)
-        told: Any = read(announce.rated(entry, str(found.call_id), "CAD", "thread"))
+        told: Any = read(events.rated(entry, str(found.call_id), "CAD", "thread"))
     else:
-        detail = announce.details(found, match.service_id, verdict)
+        detail = events.details(found, match.service_id, verdict)
         taken = take_call(found, b"")
-        told = read(announce.not_billed(taken, "1001", verdict.reason, True, "CAD", detail))
+        told = read(events.not_billed(taken, "1001", verdict.reason, True, "CAD", detail))
         assert told.hidden
         assert told.reason == verdict.reason
     assert told.number == verdict.number
@@ -88,7 +88,7 @@ def test_a_balance(amount_micro: int, at: datetime) -> None:
     posting = Posting(UUID(int=1), "1001", "top-up", amount_micro, UUID(int=2), at, b"", "{}")
     standing = Standing("CAD", 7, 3, settled=2)
     first = post(standing, posting)
-    told: Any = read(announce.balance_changed(Run(first, first), standing, "thread"))
+    told: Any = read(events.balance_changed(Run(first, first), standing, "thread"))
     assert isinstance(told, BalanceChanged)
     assert (told.version, told.from_version) == (4, 3)
     assert (told.balance_micro, told.from_balance_micro) == (7 + amount_micro, 7)

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.call_filter import CallFilter
-from rating.number import NumberPlan
+from rating.pricing.call_filter import CallFilter
+from rating.pricing.number import NumberPlan
 from ringfence.errors import BadInput
 
 PLAN = NumberPlan()

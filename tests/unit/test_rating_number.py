@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.number import MAX_E164, Number, NumberPlan
+from rating.pricing.number import MAX_E164, Number, NumberPlan
 
 CANADA = NumberPlan()
 LONDON = NumberPlan(

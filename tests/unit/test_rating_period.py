@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.call_time import answered_at, check_times, disbelieved
-from rating.period import is_zone, period_of, zone_of
-from rating.rerate import Order
+from rating.pricing.billing_period import is_zone, period_of, zone_of
+from rating.pricing.call_time import answered_at, check_times, disbelieved
+from rating.rerating.plan import Order
 from ringfence.errors import Reject
 from ringfence.testing.records import NOON, call
 

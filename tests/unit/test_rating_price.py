@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.price import MAX_RATE_PER_MIN, Terms, parse_increment
-from rating.vectors import COLUMNS, Case
+from rating.pricing.price import MAX_RATE_PER_MIN, Terms, parse_increment
+from rating.pricing.vectors import COLUMNS, Case
 from ringfence.errors import BadInput
 from ringfence.vectors import read_cases
 

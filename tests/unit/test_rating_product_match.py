@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.product_match import Ambiguous, Match, NoMatch, ProductIndex
+from rating.pricing.product_match import Ambiguous, Match, NoMatch, ProductIndex
 from ringfence.events.account import AccountChanged, Client, Profile, Service
 from ringfence.events.call import CallCompleted
 

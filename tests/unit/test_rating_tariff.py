@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.tariff import Deck, TariffVersion, TariffVersions
+from rating.pricing.tariff import Deck, TariffVersion, TariffVersions
 from ringfence.errors import BadInput
 
 PREFIXES = st.text("0123", min_size=1, max_size=9)

@@ -9,9 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.product_match import Match, ProductIndex
-from rating.tariff import Deck, TariffVersion, TariffVersions
-from rating.verdict import NotBilled, Rated, Ready, Unrated, UnratedReason, rate_call, settle
+from rating.pricing.product_match import Match, ProductIndex
+from rating.pricing.rate_call import (
+    NotBilled,
+    Rated,
+    Ready,
+    Unrated,
+    UnratedReason,
+    rate_call,
+    settle,
+)
+from rating.pricing.tariff import Deck, TariffVersion, TariffVersions
 from ringfence.events.account import AccountChanged, Client, Profile, Service
 from ringfence.events.call import CallCompleted, CallUnrated
 

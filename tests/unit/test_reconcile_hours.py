@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from cdr_ingest.reconcile import FARTHEST_S, HOUR_S, Count, hours_due
+from cdr_ingest.reconciliation.hours import FARTHEST_S, HOUR_S, Count, hours_due
 
 TEN = 1_795_255_200
 """2026-11-21 10:00:00 UTC: an hour begins."""

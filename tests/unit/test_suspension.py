@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ringfence.events.account import AccountChanged, Order, Profile, Service
 from ringfence.testing.records import NOON, account
-from suspender.suspension import (
+from suspender.rules.suspension import (
     Decision,
     decide,
     effective,

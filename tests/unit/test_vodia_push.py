@@ -7,8 +7,8 @@ import pytest
 from narrow import expect
 
 from cdr_ingest.sources.source import BadRow, BLeg, record_id
-from cdr_ingest.sources.vodia_push import CallKey, parse_vodia_json, parse_vodia_webcdr
-from cdr_ingest.sources.vodia_rows import read_record
+from cdr_ingest.vodia.push import CallKey, parse_vodia_json, parse_vodia_webcdr
+from cdr_ingest.vodia.rows import read_record
 from ringfence.events.call import CallCompleted
 from ringfence.ids import call_id
 from ringfence.pbx.vodia_connection import read_json

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from narrow import expect
 
 from cdr_ingest.sources.source import BadRow
-from cdr_ingest.sources.vodia_party import read_party
-from cdr_ingest.sources.vodia_rows import read_record
-from rating.product_match import Ambiguous, Match, NoMatch, ProductIndex
+from cdr_ingest.vodia.party import read_party
+from cdr_ingest.vodia.rows import read_record
+from rating.pricing.product_match import Ambiguous, Match, NoMatch, ProductIndex
 from ringfence.events.call import CallCompleted
 from ringfence.ids import call_id
 from ringfence.pbx.vodia_connection import read_json

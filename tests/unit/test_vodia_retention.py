@@ -4,7 +4,7 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from cdr_ingest.retention import RetentionWatch
+from cdr_ingest.polling.retention import RetentionWatch
 
 DAY = 86_400
 NOW = 1_800_000_000

@@ -5,6 +5,8 @@ A handler that fails says which of three things is the case (architecture, secti
 - `Retry`: the world is unwell; the same record is tried again, in place, backed off and bounded;
 - `Reject`: this record can never work; it goes to the dead letters with its reason;
 - anything else is a bug: the process logs it and exits, and the offset does not move.
+
+Pure: without clock, socket, database or logger.
 """
 
 EXIT_TEMPORARY = 75

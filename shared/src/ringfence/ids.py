@@ -1,4 +1,4 @@
-"""Deterministic ids: the same cause always gives the same id, so a replay changes nothing."""
+"""Deterministic ids: the same cause always gives the same id, so a replay changes nothing. Pure."""
 
 from collections.abc import Callable
 from hashlib import sha1

@@ -2,6 +2,8 @@
 
 Rates keep all their decimals as exact fractions; a cost is rounded once, half up (away from zero
 never happens: costs are not negative), at the end. Nothing here uses floating point.
+
+Pure: without clock, socket, database or logger.
 """
 
 import re

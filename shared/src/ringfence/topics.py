@@ -2,6 +2,8 @@
 
 `<entity>.<past-tense fact>.v<major>`; one writer each. What is created on the broker, what the
 contract tests walk through and what the AsyncAPI document says all come from this list.
+
+Pure: without clock, socket, database or logger.
 """
 
 from dataclasses import dataclass

@@ -19,9 +19,11 @@ from pathlib import Path
 PACKAGES = {
     "ringfence": ("ids.py", "kafka/lanes.py", "kafka/quick.py", "kafka/records.py"),
     "rating": (
-        "announce.py", "books.py", "call_filter.py", "call_time.py", "intake.py", "ledger.py",
-        "number.py", "package.py", "period.py", "price.py", "product_match.py", "settlement.py",
-        "tariff.py", "verdict.py",
+        "ledger.py", "posting/batch.py", "posting/events.py", "posting/reference_data.py",
+        "posting/settlement.py", "pricing/billing_period.py", "pricing/call_filter.py",
+        "pricing/call_time.py", "pricing/number.py", "pricing/package_terms.py",
+        "pricing/price.py", "pricing/product_match.py", "pricing/rate_call.py",
+        "pricing/tariff.py",
     ),
 }  # fmt: skip
 """Which packages are copied, and which of their modules are compiled."""

@@ -11,7 +11,7 @@ from accounts.installation.proposed import ProposedProduct, free_ids
 from ringfence.errors import RingfenceError
 from ringfence.pbx.comparison import Found, Proposal, ServerInventory, compare
 from ringfence.pbx.servers import Servers
-from suspender.drivers import open_drivers
+from suspender.drivers.wiring import open_drivers
 
 BOUND_S = 300.0
 """A PBX that takes longer is left to `ringfence server propose`, which waits for it elsewhere."""

@@ -23,16 +23,16 @@ from accounts.account import (
 from accounts.orders import By, Order, find
 from accounts.payments.payment import payment_id
 from balance_watch.watch import Effect, Watched, see_balance, see_profile
-from rating.announce import balance_changed
 from rating.ledger import Kind, Posting, Standing, post, runs
+from rating.posting.events import balance_changed
 from ringfence.events.account import YesNoNone
 from ringfence.events.balance import BalanceChanged, BalanceRestored, BalanceZero
 from ringfence.ids import derive
 from ringfence.topics import BY_NAME
 from ringfence_vectors.client import ACCOUNT_ID, CURRENCY, PERSON, PRODUCT, START, new_account
-from suspender.account import Account as SuspenderAccount
-from suspender.account import Cause, Decisions, Event, Services, apply_event, decide_account
-from suspender.suspension import Desired
+from suspender.rules.account import Account as SuspenderAccount
+from suspender.rules.account import Cause, Decisions, Event, Services, apply_event, decide_account
+from suspender.rules.suspension import Desired
 
 
 class Story:

@@ -14,7 +14,7 @@ from ringfence.money import parse_micro
 from ringfence.vectors import vectors_command
 from ringfence_vectors.cells import one_of
 from ringfence_vectors.client import PRODUCT, START, new_account
-from suspender.suspension import Decision, decide, orders_in_force
+from suspender.rules.suspension import Decision, decide, orders_in_force
 
 COLUMNS = (
     "name",

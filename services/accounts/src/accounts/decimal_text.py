@@ -1,4 +1,7 @@
-"""Rates stay text, so that no decimals are lost on the way; here they get one canonical form."""
+"""Rates stay text, so that no decimals are lost on the way; here they get one canonical form.
+
+Pure: without clock, socket, database or logger.
+"""
 
 import re
 

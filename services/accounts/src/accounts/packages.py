@@ -1,4 +1,4 @@
-"""Packages: how a product's calls are rated, checked beyond what the contract's types say."""
+"""Packages: how a product's calls are rated, checked beyond what the contract's types say. Pure."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""What the API answers when it cannot do what was asked: unknown things, clashes."""
+"""What the API answers when it cannot do what was asked: unknown things, clashes. Pure."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,7 @@
-"""Which column of a file holds which field of a tariff: by its own name, or as it was mapped."""
+"""Which column of a file holds which field of a tariff: by its own name, or as it was mapped.
+
+Pure: without clock, socket, database or logger.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 

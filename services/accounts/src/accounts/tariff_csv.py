@@ -1,6 +1,8 @@
 """Tariff files: CSV read row by row; each row is a rate, or is bad and says where and why.
 
 Source of the format: domain/billing, section 2.
+
+Pure: without clock, socket, database or logger.
 """
 
 import csv

@@ -2,6 +2,8 @@
 
 Crossings are published, not levels: an account whose level stays the same publishes nothing, except
 for an alert that is due while it is low.
+
+Pure: without clock, socket, database or logger.
 """
 
 from typing import Literal

@@ -3,6 +3,8 @@
 Credit and debts reach this service by two topics. Only a pair that belongs together may end a hold
 or begin one for debts: a credit that is older than the debts would cut or free a client for a
 second. A credit that is used up needs no debts to be compared with.
+
+Pure: without clock, socket, database or logger.
 """
 
 from typing import Literal

@@ -15,21 +15,23 @@ from dataclasses import dataclass
 
 import structlog
 
-from cdr_ingest.hold import Hold
-from cdr_ingest.intake import Intake
-from cdr_ingest.lesnet_loops import open_lesnet
-from cdr_ingest.outage import OutageWatch
-from cdr_ingest.poller import Pace, Poller, lanes_of
+from cdr_ingest.fusionpbx.database import FusionPbxDatabaseSource
+from cdr_ingest.ingest import Intake
+from cdr_ingest.lesnet.wiring import open_lesnet
+from cdr_ingest.polling.cooldown import Hold
+from cdr_ingest.polling.outage import OutageWatch
+from cdr_ingest.polling.poller import Pace, Poller, lanes_of
+from cdr_ingest.polling.retention import RetentionWatch
+from cdr_ingest.polling.store import OutageStore
+from cdr_ingest.polling.window import Reach
 from cdr_ingest.receiver.collector import Collector
 from cdr_ingest.receiver.listener import Limits, Receiver
-from cdr_ingest.reconciler import Reconciler
-from cdr_ingest.retention import RetentionWatch
+from cdr_ingest.reconciliation.reconciler import Reconciler
+from cdr_ingest.reconciliation.store import ReconcileStore
 from cdr_ingest.settings import Settings
-from cdr_ingest.sources import FusionPbxDatabaseSource, Source, open_sources
+from cdr_ingest.sources.source import Source
 from cdr_ingest.store import IngestStore
-from cdr_ingest.store_outage import OutageStore
-from cdr_ingest.store_reconcile import ReconcileStore
-from cdr_ingest.window import Reach
+from cdr_ingest.wiring import open_sources
 from ringfence.clock import SystemClock
 from ringfence.kafka.publisher import open_publisher
 from ringfence.needs import need_stores

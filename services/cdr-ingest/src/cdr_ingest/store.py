@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from cdr_ingest.window import Cursor
+from cdr_ingest.polling.window import Cursor
 from ringfence.postgres.pool import Pool
 
 

@@ -1,4 +1,4 @@
-"""The words of mails to the operator: one alarm, or those of one kind that wait together."""
+"""The words of mails to the operator: one alarm, or those of one kind that wait together. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal

@@ -1,4 +1,4 @@
-"""The plain part of an HTML mail."""
+"""The plain part of an HTML mail. Pure."""
 
 import html
 import re

@@ -4,6 +4,8 @@ The names are WHMCS's, and so is their form: `client_credit` is a bare number, f
 the dollar sign themselves; `client_due_invoices_balance` comes with its currency; a custom field
 is shown as it was typed (domain/billing, section 8). A sign before an amount gives way to that of
 the client's currency (`notifier.words.values`).
+
+Pure: without clock, socket, database or logger.
 """
 
 import re

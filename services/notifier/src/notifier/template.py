@@ -4,6 +4,8 @@ Operators bring the General Messages that they wrote for WHMCS, so `{$client_cre
 what it meant there: `${$client_credit}` is a dollar sign and a value, and `{ $client_credit }` is
 plain text, for a space follows the brace. Whatever is not known is refused when the template is
 loaded, never when a mail is due. The rule is domain/billing's, section 8.
+
+Pure: without clock, socket, database or logger.
 """
 
 import html

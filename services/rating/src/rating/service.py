@@ -14,20 +14,28 @@ from uuid import UUID
 
 import structlog
 
-from rating.audit import STALL_S, Audit
-from rating.books import Books
-from rating.claim_loop import ClaimLoop
-from rating.claims import claim_problem
-from rating.intake import Call, Intake, call_id_if_readable, read_batch, take_call, take_payment
-from rating.money_counts import MoneyCounts, count_posted
-from rating.product_match import Match
-from rating.replay import Replayer
+from rating.audit.loop import STALL_S, Audit
+from rating.audit.money_counts import MoneyCounts, count_posted
+from rating.audit.store import AuditStore
+from rating.audit.store_money import MoneyStore
+from rating.claims.claim_check import claim_problem
+from rating.claims.loop import ClaimLoop
+from rating.posting.batch import (
+    Call,
+    Intake,
+    call_id_if_readable,
+    read_batch,
+    take_call,
+    take_payment,
+)
+from rating.posting.records import Known
+from rating.posting.reference_data import Books
+from rating.posting.settlement import Matched, Settlement, match_calls
+from rating.pricing.product_match import Match
 from rating.settings import Settings
-from rating.settlement import Matched, Settlement, match_calls
-from rating.store import EntryStands, Known, RatingStore, Settling
-from rating.store_audit import AuditStore
-from rating.store_money import MoneyStore
-from rating.store_replay import ReplayStore
+from rating.store import EntryStands, RatingStore, Settling
+from rating.unrated.replayer import Replayer
+from rating.unrated.store import ReplayStore
 from ringfence.clock import Clock, SystemClock
 from ringfence.events.call import CallCompleted
 from ringfence.events.tariff import rows_digest

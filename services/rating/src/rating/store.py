@@ -2,28 +2,22 @@
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import date, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
-from rating.claims import Claim
+from rating.claims.store import Claims
 from rating.ledger import Entry, Standing
-from rating.store_claims import Claims
+from rating.posting.records import FreeKey, Known, KnownCall, NotBilledRow, UnratedRow
 from ringfence.errors import Retry
 from ringfence.events.account import AccountChanged
-from ringfence.events.call import CallUnrated
 from ringfence.events.tariff import RateRow, TariffPublished
 from ringfence.postgres.pool import Connection, Pool
 
 _NOT_BILLED = (
     "call_id", "account_id", "service_id", "reason", "hidden", "started_at", "input_hash", "detail",
 )  # fmt: skip
-
-FreeKey = tuple[str, str, date]
-"""account_id, service_id, first day of the billing period in the account's zone."""
 
 
 class News(NamedTuple):
@@ -32,53 +26,6 @@ class News(NamedTuple):
     horizon: str
     profiles: list[Any]
     tariffs: list[asyncpg.Record]
-
-
-class KnownCall(NamedTuple):
-    """A call that was settled without an entry."""
-
-    account_id: str
-    service_id: str
-    reason: str
-    hidden: bool
-    input_hash: bytes
-    detail: str
-    currency: str
-
-
-class NotBilledRow(NamedTuple):
-    """A row of rating.not_billed, in the order of its columns."""
-
-    call_id: UUID
-    account_id: str
-    service_id: str
-    reason: str
-    hidden: bool
-    started_at: datetime
-    input_hash: bytes
-    detail: str
-
-
-class UnratedRow(NamedTuple):
-    """A call for the unrated queue: what is told of it, and all that it takes to try again."""
-
-    told: CallUnrated
-    input_hash: bytes
-    call: str
-
-
-@dataclass
-class Known:
-    """What the database knew of a batch's calls and payments before it was settled.
-
-    `claims` are the payments that accounts holds, `unclaimed` those that wait, as they came first.
-    """
-
-    entries: dict[UUID, Entry] = field(default_factory=dict)
-    not_billed: dict[UUID, KnownCall] = field(default_factory=dict)
-    unrated: dict[UUID, bytes] = field(default_factory=dict)
-    claims: dict[UUID, Claim] = field(default_factory=dict)
-    unclaimed: dict[UUID, Claim] = field(default_factory=dict)
 
 
 class EntryStands(Retry):

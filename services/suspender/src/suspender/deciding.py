@@ -13,16 +13,16 @@ from ringfence.ids import derive
 from ringfence.kafka.shell import UNWELL, wait_or_stop
 from ringfence.observe.health import Progress
 from ringfence.postgres.pool import Pool
-from suspender.account import Account, Cause, Decisions, Event, apply_event, decide_account
-from suspender.brake import Charged, Limits, by_credit, cause_in_words, message
 from suspender.commands import COMMANDS
 from suspender.commands.command import Answer, Command, Handler, Refusal
+from suspender.commands.store import lock_request, write_answer
+from suspender.commands.store_pauses import end_pauses
 from suspender.metrics import BRAKE, CLIENTS_HELD, ELEMENTS_OFF
+from suspender.rules.account import Account, Cause, Decisions, Event, apply_event, decide_account
+from suspender.rules.brake import Charged, Limits, by_credit, cause_in_words, message
 from suspender.store import Deciding, SuspenderStore
 from suspender.store_brake import BrakeStore, is_brake_on
-from suspender.store_commands import lock_request, write_answer
 from suspender.store_elements import elements_off
-from suspender.store_pauses import end_pauses
 
 _AT_ONCE = 500
 _LOOK_EVERY_S = 1.0

@@ -26,15 +26,15 @@ from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
 from ringfence.process import run_loops
 from ringfence.topics import ACCOUNT_CHANGED, BALANCE_RESTORED, BALANCE_ZERO, OPERATOR_REQUESTED
-from suspender.account import Cause
-from suspender.brake import Limits
 from suspender.deciding import DecideLoop, Decider, Item
-from suspender.drivers import open_drivers
+from suspender.drivers.wiring import open_drivers
+from suspender.rules.account import Cause
+from suspender.rules.brake import Limits
 from suspender.settings import Settings
 from suspender.store import SuspenderStore
-from suspender.store_work import WorkStore
+from suspender.switching.store import WorkStore
+from suspender.switching.worker import Worker
 from suspender.upkeep.wiring import open_upkeep
-from suspender.worker import Worker
 
 NAME = "suspender"
 READS = (BALANCE_ZERO, BALANCE_RESTORED, ACCOUNT_CHANGED, OPERATOR_REQUESTED)

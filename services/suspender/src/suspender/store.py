@@ -11,10 +11,10 @@ from ringfence.postgres.alarms import Alarms
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Connection, Pool
 from ringfence.topics import SUSPENDER_ALARM
-from suspender.account import Account, Decisions
-from suspender.announce import FAILED_ALARM, alarm_subject, reason_changed
-from suspender.elements import ServiceKey
-from suspender.service_state import Services, ServiceState
+from suspender.events import FAILED_ALARM, alarm_subject, reason_changed
+from suspender.rules.account import Account, Decisions
+from suspender.rules.elements import ServiceKey
+from suspender.rules.service_state import Services, ServiceState
 from suspender.store_elements import mark_released, write_named
 
 SCHEMA = "suspender"

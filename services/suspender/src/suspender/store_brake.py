@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ringfence.postgres.alarms import AlarmText
 from ringfence.postgres.pool import Connection, Pool
-from suspender.brake import BRAKE_ALARM, WHAT_TO_DO, Begun, Charged
+from suspender.rules.brake import BRAKE_ALARM, WHAT_TO_DO, Begun, Charged
 from suspender.store import ALARMS
 
 # Holds that began with an opening balance or an import are not news, and undone ones are over.

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from ringfence.postgres.pool import Connection, Pool
-from suspender.elements import (
+from suspender.rules.elements import (
     REST,
     Claim,
     Element,
@@ -17,8 +17,8 @@ from suspender.elements import (
     ServiceKey,
     elements_of,
 )
-from suspender.plan import Recording, Situation
-from suspender.service_state import ServiceState
+from suspender.rules.plan import Recording, Situation
+from suspender.rules.service_state import ServiceState
 
 LISTED = "listed"
 """Rows of this way name no element: they say which extensions belong to a product, however it is

@@ -1,4 +1,7 @@
-"""What goes into a handler and what comes out of it. Handlers know no more of Kafka than this."""
+"""What goes into a handler and what comes out of it. Handlers know no more of Kafka than this.
+
+Pure: without clock, socket, database or logger.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What is typed for a client, checked beyond what the contract's types say."""
+"""What is typed for a client, checked beyond what the contract's types say. Pure."""
 
 import re
 from functools import cache

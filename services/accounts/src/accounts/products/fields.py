@@ -2,6 +2,8 @@
 
 Lists are separated by ` | `. Every field is read before anything is made of one, so that a
 malformed field is never half applied. Sources of the formats: domain/billing, section 1.
+
+Pure: without clock, socket, database or logger.
 """
 
 import re

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 import structlog
 
 from cdr_ingest.metrics import PUSH_QUEUE
-from cdr_ingest.sources import SourceRecord
+from cdr_ingest.sources.source import SourceRecord
 from ringfence.errors import Retry
 from ringfence.kafka.shell import UNWELL
 from ringfence.observe.health import Progress

@@ -7,11 +7,11 @@ A new format is one function and one line in `READERS`; it is then posted to
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from cdr_ingest.sources import SourceRecord
-from cdr_ingest.sources.freeswitch import Cdr, read_record
-from cdr_ingest.sources.freeswitch_body import read_json, unwrap
-from cdr_ingest.sources.freeswitch_xml import read_xml
-from cdr_ingest.sources.vodia_push import parse_vodia_json, parse_vodia_webcdr
+from cdr_ingest.freeswitch.body import read_json, unwrap
+from cdr_ingest.freeswitch.record import Cdr, read_record
+from cdr_ingest.freeswitch.xml import read_xml
+from cdr_ingest.sources.source import SourceRecord
+from cdr_ingest.vodia.push import parse_vodia_json, parse_vodia_webcdr
 from ringfence.pbx.servers import FusionPbxServer, VodiaServer
 
 PushingServer = FusionPbxServer | VodiaServer

@@ -1,4 +1,7 @@
-"""The style of mails. It is written into each element, for many readers of mail drop `<style>`."""
+"""The style of mails. It is written into each element, for many readers of mail drop `<style>`.
+
+Pure: without clock, socket, database or logger.
+"""
 
 import re
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""The one layout of all mails: the company, the words, a button, and why one gets this."""
+"""The one layout of all mails: the company, the words, a button, and why one gets this. Pure."""
 
 import html
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A mail to a client: what it is made of, and what goes out."""
+"""A mail to a client: what it is made of, and what goes out. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,7 @@
-"""Mails to the operator, in the same layout: headings, paragraphs, facts and lists of our own."""
+"""Mails to the operator, in the same layout: headings, paragraphs, facts and lists of our own.
+
+Pure: without clock, socket, database or logger.
+"""
 
 import html
 from collections.abc import Iterable

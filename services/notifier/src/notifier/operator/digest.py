@@ -1,4 +1,4 @@
-"""The daily digest: what the operator should know of a day, in one mail."""
+"""The daily digest: what the operator should know of a day, in one mail. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""What webhooks are about: the events by their types, and the body that goes out for each."""
+"""What webhooks are about: the events by their types, and the body that goes out for each. Pure."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

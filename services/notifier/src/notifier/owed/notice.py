@@ -1,6 +1,8 @@
 """Decides which mail an event owes: at most one for each stay, hold and reminder day.
 
 The rules are domain/billing's, section 7c.
+
+Pure: without clock, socket, database or logger.
 """
 
 from dataclasses import dataclass

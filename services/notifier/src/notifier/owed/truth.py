@@ -2,6 +2,8 @@
 
 Asked at each event about the client, and again at the moment of sending, with the address, the
 opt-out and the money as they are then (domain/billing, section 7c).
+
+Pure: without clock, socket, database or logger.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Decides what becomes of a mail after the SMTP server's answer, or without one."""
+"""Decides what becomes of a mail after the SMTP server's answer, or without one. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -1,8 +1,8 @@
 """The brake is released, or the holds that set it off are undone."""
 
 from ringfence.errors import Retry
-from suspender.account import Decisions, decide_account
 from suspender.commands.command import Answer, Command
+from suspender.rules.account import Decisions, decide_account
 from suspender.store import Book
 from suspender.store_brake import BrakeStore, brake_since
 

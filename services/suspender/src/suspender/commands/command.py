@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from ringfence.events.operator import OperatorRequested
-from suspender.account import Cause
-from suspender.brake import Limits
+from suspender.rules.account import Cause
+from suspender.rules.brake import Limits
 from suspender.store import Deciding
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from suspender.commands.command import Answer, Command, Refusal, argument
-from suspender.store_pauses import Pause, pause, resume
+from suspender.commands.store_pauses import Pause, pause, resume
 
 _INSTANT = "an instant with its zone that is still to come, such as 2026-12-01T06:00:00Z"
 

@@ -1,12 +1,12 @@
 """One service: have the server read and brought to what is desired, or release what left it."""
 
-from suspender.account import Account, Decisions, apply_again, decide_account
 from suspender.commands.command import Answer, Command, Refusal, argument
-from suspender.service_state import Services, ServiceState
+from suspender.commands.store_pauses import is_paused
+from suspender.rules.account import Account, Decisions, apply_again, decide_account
+from suspender.rules.service_state import Services, ServiceState
 from suspender.store import Book
 from suspender.store_brake import is_brake_on
 from suspender.store_elements import left_behind
-from suspender.store_pauses import is_paused
 
 
 async def reapply(command: Command) -> Answer:

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple, Protocol
 
 from ringfence.errors import Retry, RingfenceError
 from ringfence.events.account import Service
-from suspender.elements import Element
+from suspender.rules.elements import Element
 
 
 class OperatorMustAct(RingfenceError):

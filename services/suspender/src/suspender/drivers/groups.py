@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 from ringfence.errors import Retry
 from ringfence.pbx.vodia import Refused
 from suspender.drivers.driver import Failure, OperatorMustAct
-from suspender.elements import Element
+from suspender.rules.elements import Element
 
 Key = TypeVar("Key", bound=Hashable)
 Item = TypeVar("Item")

@@ -10,7 +10,7 @@ from ringfence.observe.health import Health
 from ringfence.pbx.servers import Servers
 from ringfence.postgres.pool import open_pool
 from ringfence.process import Loop
-from suspender.drivers import open_drivers
+from suspender.drivers.wiring import open_drivers
 from suspender.settings import Settings
 from suspender.store import SCHEMA
 from suspender.upkeep.comparison import ComparisonLoop

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from ringfence.events.account import Service
 from ringfence.money import format_micro
 from ringfence.postgres.alarms import AlarmText
-from suspender.elements import Element, ServiceKey
+from suspender.rules.elements import Element, ServiceKey
 from suspender.upkeep.drift.repairs import HOUR, REPAIRS_PER_HOUR
 
 DRIFT_ALARM = "drift"

@@ -9,7 +9,7 @@ from ringfence.errors import Retry
 from ringfence.kafka.shell import UNWELL, wait_or_stop
 from ringfence.observe.health import Progress
 from ringfence.pbx.emergency import is_emergency
-from suspender.elements import ServiceKey
+from suspender.rules.elements import ServiceKey
 from suspender.upkeep.drift.alarm import OutboundCall
 from suspender.upkeep.drift.look import Looker
 from suspender.upkeep.drift.store_calls import CallStore

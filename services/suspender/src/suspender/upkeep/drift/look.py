@@ -10,7 +10,7 @@ import structlog
 from ringfence.clock import Clock
 from ringfence.errors import Retry
 from suspender.drivers.driver import OperatorMustAct, PbxDriver, Reading, Target
-from suspender.elements import ServiceKey
+from suspender.rules.elements import ServiceKey
 from suspender.upkeep.drift.alarm import Suspect
 from suspender.upkeep.drift.store import DriftStore, Found
 from suspender.upkeep.metrics import DRIFT

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple, cast
 
 from ringfence.events.account import Service
 from ringfence.postgres.pool import Connection, Pool
-from suspender.announce import element_subject
-from suspender.elements import Element, ServiceKey
+from suspender.events import element_subject
+from suspender.rules.elements import Element, ServiceKey
 from suspender.store import ALARMS
 from suspender.store_elements import (
     RECORD_COLUMNS,

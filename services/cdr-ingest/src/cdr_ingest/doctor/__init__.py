@@ -1,0 +1,1 @@
+"""`ringfence doctor`: every server that the product depends on is examined."""

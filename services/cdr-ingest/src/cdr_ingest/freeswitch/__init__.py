@@ -1,0 +1,1 @@
+"""Call records that FreeSWITCH's CDR modules post: pure."""

@@ -1,0 +1,1 @@
+"""Calls of a FusionPBX, from its CSV export or its database."""

@@ -1,0 +1,156 @@
+"""FusionPBX's own PostgreSQL: the second way to the calls of its export.
+
+Needs a role that may read `v_xml_cdr` and `v_extensions`; docs/servers.md has the grants. Rows can
+be asked for by when they were written (`insert_date`), so that a long call needs no look-back.
+"""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from importlib.resources import files
+
+import asyncpg
+import orjson
+
+from cdr_ingest.fusionpbx.rows import read_row
+from cdr_ingest.sources.source import ALL_TENANTS, SourceRecord
+from ringfence.errors import BadInput, Retry
+from ringfence.pbx.fusionpbx import Refused
+from ringfence.pbx.servers import FusionPbxServer
+from ringfence.postgres.pool import Pool
+
+_ROWS_AT_ONCE = 500
+_CALLS = files("cdr_ingest.fusionpbx").joinpath("calls.sql").read_text(encoding="utf-8")
+_BY_START = _CALLS.replace("{which}", "c.start_epoch between $1::bigint and $2::bigint")
+_BY_ARRIVAL = _CALLS.replace(
+    "{which}",
+    "(c.insert_date >= to_timestamp($1::bigint) and c.insert_date < to_timestamp($2::bigint + 1))"
+    " or (c.insert_date is null and c.end_stamp >= to_timestamp($1::bigint)"
+    " and c.end_stamp < to_timestamp($2::bigint + 1))",
+)
+_REFUSALS: dict[type[asyncpg.PostgresError], str] = {
+    asyncpg.InvalidAuthorizationSpecificationError: "check the user and password in `dsn`",
+    asyncpg.InvalidCatalogNameError: "check the database's name in `dsn`",
+    asyncpg.InsufficientPrivilegeError: "grant the role select on v_xml_cdr and v_extensions",
+    asyncpg.UndefinedTableError: "does `dsn` name FusionPBX's database?",
+    asyncpg.UndefinedColumnError: "this version's table lacks a column that a bill needs",
+}
+
+
+class FusionPbxDatabaseSource:
+    """One FusionPBX, read from its database. Connects when first asked.
+
+    Raises BadInput when there is no dsn, or none that is a PostgreSQL URL.
+    """
+
+    def __init__(self, server_id: str, server: FusionPbxServer) -> None:
+        assert server.dsn is not None, "the servers file names one with way = database"
+        self._server_id = server_id
+        self._server = server
+        self._dsn = server.dsn.read().get_secret_value()
+        if not self._dsn.startswith(("postgresql://", "postgres://")):
+            raise BadInput(f"{server_id}: dsn", "(not shown)", "a URL postgresql://user@host/name")
+        self._pool: Pool | None = None
+
+    @property
+    def server_id(self) -> str:
+        """The server's id in the servers file."""
+        return self._server_id
+
+    @property
+    def by_arrival(self) -> "ByArrival":
+        """The same calls, asked for by when their rows were written."""
+        return ByArrival(self)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        if self._pool is not None:
+            await self._pool.close()
+
+    def records(
+        self, lane: str, start_epoch: int, stop_epoch: int
+    ) -> AsyncGenerator[SourceRecord, None]:
+        """The records of the calls that started within the window (see `Source.records`)."""
+        return self._rows(_BY_START, lane, start_epoch, stop_epoch)
+
+    def arrived(
+        self, lane: str, start_epoch: int, stop_epoch: int
+    ) -> AsyncGenerator[SourceRecord, None]:
+        """As `records`, of the rows that were written within the window."""
+        return self._rows(_BY_ARRIVAL, lane, start_epoch, stop_epoch)
+
+    async def _rows(
+        self, query: str, lane: str, start: int, stop: int
+    ) -> AsyncGenerator[SourceRecord, None]:
+        tenant = None if lane == ALL_TENANTS else lane
+        async with self._reading() as connection:
+            number = 0
+            async for found in connection.cursor(query, start, stop, lane, prefetch=_ROWS_AT_ONCE):
+                number += 1
+                row: dict[str, str] = dict(found)
+                if tenant is not None:
+                    del row["domain_name"]
+                raw = orjson.dumps(row, option=orjson.OPT_SORT_KEYS)
+                yield read_row(
+                    row, server_id=self._server_id, tenant=tenant, raw=raw, number=number
+                )
+
+    @asynccontextmanager
+    async def connected(self) -> AsyncIterator["asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"]:
+        """A connection that writes nothing. Errors: Retry, or Refused with what to do."""
+        try:
+            if self._pool is None:
+                self._pool = await asyncpg.create_pool(
+                    self._dsn,
+                    min_size=0,
+                    max_size=self._server.concurrency,
+                    timeout=self._server.timeout_s,
+                    command_timeout=self._server.timeout_s,
+                    server_settings={
+                        "application_name": "ringfence-cdr-ingest",
+                        "default_transaction_read_only": "on",
+                        "timezone": "UTC",
+                        "datestyle": "ISO, YMD",
+                    },
+                )
+            async with self._pool.acquire() as connection:
+                yield connection
+        except asyncpg.PostgresError as error:
+            raise self._verdict(error) from None
+        except TimeoutError:
+            limit = f"{self._server.timeout_s:g} s"
+            raise Retry(f"{self._server_id}: its database does not answer in {limit}") from None
+        except (OSError, asyncpg.InterfaceError) as error:
+            # An InterfaceError may show the DSN, which holds a password.
+            said = type(error).__name__
+            raise Retry(f"{self._server_id}: its database can not be had ({said})") from None
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator["asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"]:
+        async with self.connected() as connection, connection.transaction(readonly=True):
+            yield connection
+
+    def _verdict(self, error: asyncpg.PostgresError) -> Retry | Refused:
+        said = f"{self._server_id}: its database says: {error}"
+        for kind, advice in _REFUSALS.items():
+            if isinstance(error, kind):
+                return Refused(f"{said}; {advice}")
+        return Retry(said)
+
+
+@dataclass(frozen=True)
+class ByArrival:
+    """A `Source` whose windows are of when rows were written."""
+
+    source: FusionPbxDatabaseSource
+
+    @property
+    def server_id(self) -> str:
+        """The server's id in the servers file."""
+        return self.source.server_id
+
+    def records(
+        self, lane: str, start_epoch: int, stop_epoch: int
+    ) -> AsyncGenerator[SourceRecord, None]:
+        """The records whose rows were written within the window."""
+        return self.source.arrived(lane, start_epoch, stop_epoch)

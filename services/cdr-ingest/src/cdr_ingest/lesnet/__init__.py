@@ -1,0 +1,1 @@
+"""CDR files of Les.net, and the prepaid balance of the account there."""

@@ -1,0 +1,179 @@
+"""`ringfence lesnet`: see what a profile makes of a CDR file before it is used."""
+
+import tomllib
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+
+import click
+from rich import box
+from rich.console import Console, JustifyMethod
+from rich.table import Table
+from rich.text import Text
+
+from cdr_ingest.lesnet.cdr_file import CdrFile, CutOff, NotAFile, Report
+from cdr_ingest.lesnet.poller import exposure
+from ringfence.errors import BadInput
+from ringfence.events.call import CallCompleted
+from ringfence.pbx.lesnet_profile import DEFAULT, Profile, default_profile, load_profile
+from ringfence.pbx.servers import LesnetLink, LesnetServer, load_servers
+
+_NO_PEER = "0" * 13
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_DEFAULT_NOTE = "The default profile is an assumption: no description of Les.net's files is public."
+
+_NO_DID_NOTE = "The profile tells directions by the link's DIDs: name them by --did."
+
+
+@click.group()
+def lesnet() -> None:
+    """Les.net's CDR files: find the profile that reads yours."""
+
+
+@lesnet.command()
+def profile() -> None:
+    """Print the default profile, to copy and correct."""
+    click.echo(DEFAULT.read_text(encoding="utf-8"), nl=False)
+
+
+@lesnet.command(name="try")
+@click.argument("file", type=_FILE)
+@click.option(
+    "--profile",
+    "profile_name",
+    default="default",
+    show_default=True,
+    metavar="P",
+    help="A profile's TOML file, a servers file, or `default`.",
+)
+@click.option("--server", default=None, help="Which entry of a servers file, if it has several.")
+@click.option("--peer", default="", help="The link's peer id, where the profile asks for it.")
+@click.option("--did", "dids", multiple=True, help="A DID of the link; may be repeated.")
+@click.option("--rows", default=10, show_default=True, help="Calls to show.")
+@click.option(
+    "--max-unfit-percent",
+    type=click.FloatRange(0, 100),
+    default=None,
+    help="Share of lines that may fail to fit.  [default: the entry's, or 5]",
+)
+def try_file(
+    file: Path,
+    profile_name: str,
+    server: str | None,
+    peer: str,
+    dids: tuple[str, ...],
+    rows: int,
+    max_unfit_percent: float | None,
+) -> None:
+    """Show what a profile makes of FILE. Nothing is sent or kept.
+
+    Exit 1 if the file would be refused, 2 if the profile can not be used.
+    """  # fmt: skip
+    chosen, entry_percent = _chosen(profile_name, server)
+    percent = entry_percent if max_unfit_percent is None else max_unfit_percent
+    link = _link(peer or (_NO_PEER if chosen.tenant == "link" else ""), dids)
+    console = Console()
+    if profile_name == "default":
+        _say(console, _DEFAULT_NOTE)
+    if chosen.direction.rule == "did" and chosen.columns.did is None and not dids:
+        _say(console, _NO_DID_NOTE)
+    refusal = _show(console, file.read_bytes(), chosen, link, rows, percent)
+    if refusal is None:
+        _say(console, "The file would be taken.", "green")
+        return
+    _say(console, f"The file would be refused, and nothing of it taken: {refusal}", "red")
+    raise SystemExit(1)
+
+
+def _say(console: Console, text: str, style: str = "") -> None:
+    """A line as it stands: what a file holds is never read as markup."""
+    console.print(Text(text, style), soft_wrap=True)
+
+
+def _chosen(name: str, server: str | None) -> tuple[Profile, float]:
+    """The profile, and the share of lines that may fail to fit, in percent."""
+    usual = LesnetServer.model_fields["max_unfit_percent"].default
+    if name == "default":
+        return default_profile(), usual
+    path = Path(name)
+    if not _is_servers_file(path):
+        return load_profile(path), usual
+    entries = load_servers(path).lesnet
+    wanted = server or (next(iter(entries)) if len(entries) == 1 else "")
+    if wanted not in entries:
+        raise BadInput("--server", server or "nothing", f"one of {', '.join(entries) or 'none'}")
+    entry = entries[wanted]
+    return entry.read_profile(), entry.max_unfit_percent
+
+
+def _is_servers_file(path: Path) -> bool:
+    try:
+        return "servers" in tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False  # load_profile says what is wrong with it
+
+
+def _link(peer: str, dids: tuple[str, ...]) -> LesnetLink:
+    try:
+        return LesnetLink(url="https://cdr.invalid/try", name="try", peer=peer, dids=dids)
+    except ValueError:
+        expected = "a peer id of 13 hex digits, and DIDs of 7 to 15 digits"
+        raise BadInput("--peer, --did", ", ".join((peer, *dids)), expected) from None
+
+
+def _show(
+    console: Console,
+    body: bytes,
+    profile: Profile,
+    link: LesnetLink,
+    rows: int,
+    max_unfit_percent: float,
+) -> str | None:
+    """Print what came out; why the file would be refused, or None."""
+    try:
+        file = CdrFile(body, server_id="try", link=link, profile=profile)
+    except (CutOff, NotAFile, BadInput) as error:
+        return str(error)
+    calls = (record for record in file.records() if isinstance(record, CallCompleted))
+    console.print(_table(list(islice(calls, rows))))
+    report = Report()
+    report.add(file.records())
+    _print_report(console, report)
+    return report.refusal(max_unfit_percent)
+
+
+def _table(calls: list[CallCompleted]) -> Table:
+    titles = ("started (UTC)", "direction", "peer or DID", "caller", "callee", "s")
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), title="First calls")
+    for title in titles:
+        fixed = title not in ("caller", "callee")
+        justify: JustifyMethod = "right" if title == "s" else "left"
+        table.add_column(title, justify=justify, no_wrap=fixed, overflow="fold")
+    for call in calls:
+        cells = (
+            f"{call.started_at:%Y-%m-%d %H:%M:%S}",
+            call.direction,
+            call.tenant,
+            call.caller_number,
+            call.destination_number,
+            str(call.billsec),
+        )
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _print_report(console: Console, report: Report) -> None:
+    say = (
+        f"{report.fits} lines fit",
+        f"{report.unfit} do not fit ({report.unfit_percent:.1f} %)",
+        f"{report.repeated} repeat an earlier line, and count as calls of their own",
+    )
+    _say(console, "\n".join(say))
+    for line, reason in report.examples:
+        _say(console, f"  line {line}: {reason}", "yellow")
+    if report.unfit > len(report.examples):
+        _say(console, f"  … and {report.unfit - len(report.examples)} more")
+    if report.newest_at is not None:
+        age_s = (datetime.now(UTC) - report.newest_at).total_seconds()
+        when = f"{report.newest_at:%Y-%m-%d %H:%M:%S} UTC, {age_s / 3600:.1f} h ago"
+        _say(console, f"newest row: {when}: {exposure(age_s)}")

@@ -1,0 +1,261 @@
+"""Takes in one Les.net CDR file, again and again: fetch it if it changed, believe it or not, note.
+
+A file is dealt with as a whole. Nothing of it is taken before all of its lines were read once, and
+its version is kept only after the last of its calls is safe; whoever is killed in between reads it
+again, and the same rows are the same calls.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from hashlib import sha256
+from itertools import islice
+
+import structlog
+
+from cdr_ingest.ingest import Intake
+from cdr_ingest.lesnet.cdr_file import CdrFile, CutOff, NotAFile, Report
+from cdr_ingest.lesnet.files import Fetched, LesnetFiles
+from cdr_ingest.lesnet.metrics import FILE_REFUSED, NEWEST_ROW_AGE, UNFIT_LINES
+from cdr_ingest.lesnet.store import FileState, LesnetFileStore
+from cdr_ingest.lesnet.validators import Validators
+from cdr_ingest.metrics import FAILURES
+from cdr_ingest.polling.backoff import backed_off_s
+from cdr_ingest.polling.guarded import SourceUnread
+from cdr_ingest.polling.outage import OutageWatch
+from cdr_ingest.sources.source import BadRow
+from ringfence.clock import Clock
+from ringfence.errors import BadInput
+from ringfence.events.call import CallCompleted
+from ringfence.kafka.shell import UNWELL, wait_or_stop
+from ringfence.observe.health import Progress
+from ringfence.pbx.fusionpbx import Refused
+from ringfence.pbx.lesnet_profile import Profile
+from ringfence.pbx.servers import LesnetLink, LesnetServer
+
+_FIRST_WAIT_S = 5.0
+_LOOK_S = 15.0
+_PIECE = 5000
+_UNREAD: tuple[type[Exception], ...] = (Refused, *UNWELL)
+log = structlog.get_logger()
+
+
+class LinkPoller:
+    """One link of one account at Les.net."""
+
+    def __init__(
+        self,
+        *,
+        files: LesnetFiles,
+        server: LesnetServer,
+        link: LesnetLink,
+        profile: Profile,
+        intake: Intake,
+        store: LesnetFileStore,
+        outages: OutageWatch,
+        clock: Clock,
+        batch_records: int,
+        progress: Progress,
+    ) -> None:
+        self._files = files
+        self._server_id = files.server_id
+        self._server = server
+        self._link = link
+        self._profile = profile
+        self._intake = intake
+        self._store = store
+        self._outages = outages
+        self._clock = clock
+        self._batch_records = batch_records
+        self._progress = progress
+        self.lane = link.known_as
+        self._read_by = fingerprint(profile, link, server.max_unfit_percent)
+        self._newest_at: datetime | None = None
+        self._waits = 0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Poll until `stop` is set; what fails is backed off, at most as long as a poll waits."""
+        while not stop.is_set():
+            wait_s = await self.turn()
+            await rest(stop, wait_s, self._look)
+
+    def _look(self) -> None:
+        self._progress.turned()
+        if (age_s := self._age_s()) is not None:
+            NEWEST_ROW_AGE.labels(self._server_id, self.lane).set(age_s)
+
+    def _age_s(self) -> float | None:
+        if self._newest_at is None:
+            return None
+        return (self._clock.now() - self._newest_at).total_seconds()
+
+    async def turn(self) -> float:
+        """One poll, and what is to be told of it; the seconds until the next one."""
+        try:
+            refusal = await self.poll()
+            if refusal:
+                await self._outages.failed(refusal, refused=True)
+            else:
+                await self._outages.worked()
+        except SourceUnread as error:
+            return await self._source_failed(error)
+        except UNWELL as error:
+            return self._we_failed(error)
+        self._waits = 0
+        return self._server.poll_s
+
+    async def _source_failed(self, error: SourceUnread) -> float:
+        FAILURES.labels(self._server_id, self.lane).inc()
+        try:
+            failures = await self._outages.failed(str(error), refused=error.refused)
+        except UNWELL as ours:
+            return self._we_failed(ours)
+        if error.refused:
+            return self._server.poll_s
+        return max(error.after_s, backed_off_s(failures, _FIRST_WAIT_S, self._server.poll_s))
+
+    def _we_failed(self, error: Exception) -> float:
+        """Broker or database are unwell: that is no outage of the source."""
+        self._waits += 1
+        log.warning("polling waits", lane=self.lane, reason=repr(error))
+        return backed_off_s(self._waits, _FIRST_WAIT_S, 60.0)
+
+    async def poll(self) -> str:
+        """Deal with the file if it changed; why its present version is refused, or nothing.
+
+        Raises SourceUnread where it can not be had.
+        """
+        state = await self._store.state(self._server_id, self.lane)
+        if state and state.profile != self._read_by:
+            state = replace(state, validators=Validators(), sha256="")
+        fetched = await self._fetch(state.validators if state else Validators())
+        if fetched is not None:
+            digest = sha256(fetched.body).hexdigest()
+            if state is None or digest != state.sha256:
+                return await self._deal_with(fetched, digest, state)
+        if state is None:
+            raise SourceUnread(Refused(f"{self.lane}: answers 304 to whom it never sent a file"))
+        if fetched is not None and fetched.validators != state.validators:
+            state = replace(state, validators=fetched.validators)
+            await self._store.keep(self._server_id, self.lane, state)
+        self._note("file unchanged", state)
+        return state.refusal
+
+    async def _fetch(self, known: Validators) -> Fetched | None:
+        try:
+            return await self._files.fetch(self._link, known, self._progress.turned)
+        except _UNREAD as error:
+            raise SourceUnread(error) from error
+
+    async def _deal_with(self, fetched: Fetched, digest: str, before: FileState | None) -> str:
+        report, refusal = Report(), ""
+        try:
+            file = CdrFile(
+                fetched.body, server_id=self._server_id, link=self._link, profile=self._profile
+            )
+            async for piece in in_pieces(file.records(), _PIECE):
+                report.add(piece)
+                self._progress.turned()
+            refusal = report.refusal(self._server.max_unfit_percent) or ""
+        except CutOff as error:
+            raise SourceUnread(error) from error
+        except NotAFile as error:
+            raise SourceUnread(Refused(str(error))) from error
+        except BadInput as error:
+            refusal = f"the format changed, or the profile is wrong: {error}"
+        fresh = 0
+        if refusal:
+            await self._intake.take([self._told(fetched, digest, report, refusal)])
+        else:
+            fresh = await self._take(file)
+        # An empty file may be one that is being written: look at it again.
+        validators = fetched.validators if fetched.body.strip() else Validators()
+        newest_at = before.newest_at if before else None
+        if not refusal and report.newest_at:
+            newest_at = max(newest_at or report.newest_at, report.newest_at)
+        state = FileState(validators, digest, self._read_by, refusal[:500], newest_at)
+        await self._store.keep(self._server_id, self.lane, state)
+        UNFIT_LINES.labels(self._server_id, self.lane).set(report.unfit)
+        self._note(
+            "file refused" if refusal else "file read",
+            state,
+            new=fresh,
+            fits=report.fits,
+            unfit=report.unfit,
+            repeated=report.repeated,
+        )
+        return refusal
+
+    async def _take(self, file: CdrFile) -> int:
+        fresh = 0
+        async for piece in in_pieces(file.records(), self._batch_records):
+            taken = await self._intake.take(piece)
+            fresh += taken
+            self._progress.turned(read=taken)
+        return fresh
+
+    def _told(self, fetched: Fetched, digest: str, report: Report, refusal: str) -> BadRow:
+        """A dead letter for the file as a whole, with what an operator needs to correct it."""
+        content = {
+            "server_id": self._server_id,
+            "link": self.lane,
+            "sha256": digest,
+            "bytes": len(fetched.body),
+            "profile": self._read_by,
+            "refusal": refusal,
+            "lines_that_fit": report.fits,
+            "lines_that_do_not": report.unfit,
+            "examples": [{"line": line, "reason": reason} for line, reason in report.examples],
+        }
+        raw = json.dumps(content, ensure_ascii=False, indent=1).encode()
+        tenant = self._link.peer.upper() or "*"
+        return BadRow(self._server_id, tenant, raw, 0, f"file refused whole: {refusal}")
+
+    def _note(self, what: str, state: FileState, **counts: int) -> None:
+        self._newest_at = state.newest_at
+        FILE_REFUSED.labels(self._server_id, self.lane).set(bool(state.refusal))
+        self._look()
+        age_s = self._age_s()
+        say = log.error if state.refusal else log.info
+        say(
+            what,
+            server_id=self._server_id,
+            link=self.lane,
+            newest_row_age_s=None if age_s is None else round(age_s),
+            exposure=exposure(age_s),
+            **counts,
+            **({"reason": state.refusal} if state.refusal else {}),
+        )
+
+
+def exposure(age_s: float | None) -> str:
+    """What the age of the newest row means for whoever carries the loss."""
+    if age_s is None:
+        return "no call was ever read from this file"
+    if age_s < 0:
+        return "the newest row is in the future: is the profile's zone right?"
+    return f"calls of the last {age_s / 3600:.1f} h are not billed yet, and suspend nobody"
+
+
+def fingerprint(profile: Profile, link: LesnetLink, max_unfit_percent: float) -> str:
+    """The hash of all that decides what a file says; when it changes, the file is read again."""
+    parts = (profile.model_dump_json(), link.peer, *link.dids, str(max_unfit_percent))
+    return sha256("\x1f".join(parts).encode()).hexdigest()
+
+
+async def in_pieces(
+    records: Iterator[CallCompleted | BadRow], size: int
+) -> AsyncIterator[list[CallCompleted | BadRow]]:
+    """The records in lists of `size`, read beside the event loop."""
+    while piece := await asyncio.to_thread(list, islice(records, size)):
+        yield piece
+
+
+async def rest(stop: asyncio.Event, seconds: float, look: Callable[[], None]) -> None:
+    """Wait, or less if told to stop; `look` is called now and then: the loop is alive."""
+    while not stop.is_set() and seconds > 0:
+        look()
+        await wait_or_stop(stop, min(seconds, _LOOK_S))
+        seconds -= _LOOK_S

@@ -1,0 +1,1 @@
+"""Reading a source again and again: windows, intervals, outages."""

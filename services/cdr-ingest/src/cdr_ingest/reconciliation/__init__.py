@@ -1,0 +1,1 @@
+"""The calls that a source lists, counted against those that came from it."""

@@ -1,0 +1,126 @@
+"""What a Vodia PBX posts to its "CDR URL" when a call ends: pure.
+
+`json` posts every leg by itself. The leg with a TrunkID is what a carrier would bill; the others
+are the same call seen from a telephone, or a call that touches no trunk, and those the list of
+calls has. `webcdr` posts a call once, but of what it documents nothing says which way the call
+went, nor when it ended; so it is left to the list as well. What is left to the list is noted as a
+leg under a name of its own, so that it never stands in the way of the call itself.
+
+Which pushed field equals a listed record's `call_id` is not documented. Of an outbound call's two
+legs the trunk's has an id of its own, and both carry the first leg's id as PrimaryCallID; a record
+of the list is one call, not one leg. So PrimaryCallID it is, unless the server entry says CallID.
+"""
+
+import re
+from datetime import UTC, datetime
+from typing import Literal
+
+from cdr_ingest.sources.source import BadRow, BLeg
+from cdr_ingest.vodia.party import read_party
+from cdr_ingest.vodia.rows import (
+    Record,
+    Sides,
+    key,
+    looks_like_extension,
+    make_call,
+    read_span,
+    text,
+)
+from ringfence.errors import BadInput
+from ringfence.events.call import CallCompleted
+from ringfence.pbx.vodia_connection import Json, read_json
+
+CallKey = Literal["PrimaryCallID", "CallID"]
+Pushed = CallCompleted | BLeg | BadRow
+
+_DIRECTIONS: dict[str, Literal["inbound", "outbound"]] = {"I": "inbound", "O": "outbound"}
+_COMPACT = re.compile(r"\d{14}", re.ASCII)
+
+
+def parse_vodia_json(server_id: str, body: bytes, *, call_key: CallKey = "PrimaryCallID") -> Pushed:
+    """One leg as `json` posts it: a call if it has a TrunkID, else a leg; or a row to park."""
+    tenant = "*"
+    try:
+        leg = _object(body)
+        if leg.get("action") != "call-data-record":
+            raise BadInput("action", leg.get("action"), "call-data-record")
+        tenant = _tenant(leg, "Domain")
+        if not text(leg, "TrunkID").strip():
+            return BLeg(server_id, tenant, f"leg {key(leg, 'CallID')}")
+        return _call(server_id, tenant, leg, call_key)
+    except BadInput as error:
+        return BadRow(server_id, tenant, body, 1, str(error))
+
+
+def parse_vodia_webcdr(server_id: str, body: bytes) -> Pushed:
+    """A call as `webcdr` posts it: noted, and left to the list; a row to park if it is none."""
+    tenant = "*"
+    try:
+        call = _object(body)
+        tenant = _tenant(call, "domain")
+        return BLeg(server_id, tenant, f"webcdr {key(call, 'callid')}")
+    except BadInput as error:
+        return BadRow(server_id, tenant, body, 1, str(error))
+
+
+def _object(body: bytes) -> Record:
+    try:
+        content = read_json(body)
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise BadInput("body", body[:80], "a JSON object")
+    return content
+
+
+def _tenant(record: Record, field: str) -> str:
+    return key(record, field).lower()
+
+
+def _call(server_id: str, tenant: str, leg: Record, call_key: CallKey) -> CallCompleted:
+    direction = _DIRECTIONS.get(text(leg, "Direction").strip().upper())
+    if direction is None:
+        raise BadInput("Direction", leg.get("Direction"), "I or O")
+    has_key = text(leg, call_key).strip() != ""
+    return make_call(
+        server_id=server_id,
+        tenant=tenant,
+        source="vodia-push",
+        source_call_id=key(leg, call_key if has_key else "CallID"),
+        direction=direction,
+        span=read_span(*(_time(leg, name) for name in ("TimeStart", "TimeConnected", "TimeEnd"))),
+        sides=_sides(leg, direction),
+    )
+
+
+def _sides(leg: Record, direction: Literal["inbound", "outbound"]) -> Sides:
+    """From and To; what they leave open is filled from the remote and local party."""
+    remote, local = read_party(text(leg, "RemoteParty")), read_party(text(leg, "LocalParty"))
+    caller, called = read_party(text(leg, "From")), read_party(text(leg, "To"))
+    outbound = direction == "outbound"
+    caller = caller if caller.number else local if outbound else remote
+    called = called if called.number else remote if outbound else local
+    inside = (text(leg, "Extension").strip(), local.number)
+    extensions = tuple(dict.fromkeys(e for e in inside if looks_like_extension(e)))
+    if outbound and extensions and not Sides(caller, called, extensions).calling_extension:
+        # The trunk's leg may show the number presented to the carrier instead of the extension.
+        caller = caller._replace(number=extensions[0])
+    return Sides(caller, called, extensions)
+
+
+def _time(leg: Record, field: str) -> Json:
+    """Unix seconds, or UTC as 20261121102000 or in ISO 8601; the format is not documented."""
+    value = leg.get(field)
+    if not isinstance(value, str) or not value.strip():
+        return value
+    written = value.strip()
+    try:
+        if _COMPACT.fullmatch(written):
+            instant = datetime.strptime(written, "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+        elif re.search(r"\d-\d", written):
+            instant = datetime.fromisoformat(written)
+        else:
+            return written
+    except ValueError:
+        raise BadInput(field, value, "Unix seconds, or a time in UTC") from None
+    return str((instant if instant.tzinfo else instant.replace(tzinfo=UTC)).timestamp())

@@ -1,0 +1,124 @@
+"""`ringfence verify`: the invariants, recomputed, with the sums."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict
+
+import click
+import orjson
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from rating.audit.finding import Check
+from rating.audit.invariants import Sums
+from rating.audit.invariants import verify as run_checks
+from rating.audit.replay_topics import check_rebuilt
+from rating.audit.store import AuditStore
+from rating.audit.store_replay import RebuildStore
+from ringfence.kafka.brokers import Bootstrap
+from ringfence.money import format_micro
+from ringfence.place import database_dsn, kafka_brokers
+from ringfence.postgres.pool import open_pool
+
+
+@click.command()
+@click.option(
+    "--dsn",
+    default=None,
+    help="Database; default: RINGFENCE_POSTGRES_DSN, or the stack that runs in .ringfence.",
+)
+@click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0),
+    default=10.0,
+    show_default=True,
+    help="Seconds that what is on its way between services gets to arrive.",
+)
+@click.option("--replay", is_flag=True, help="Also rebuild all balances from the topics (I7).")
+@click.option("--json", "json_wanted", is_flag=True, help="Print JSON, for machines.")
+def verify(dsn: str | None, wait_s: float, replay: bool, json_wanted: bool) -> None:
+    """Check that the books and the funds holds are right (I1 to I4, I10, I11; I7) and print sums.
+
+    Exit 1 when anything differs, or could not be checked; each difference is a line.
+    """
+    console = Console(stderr=json_wanted)
+    bootstrap = kafka_brokers() if replay else None
+    with console.status("verifying…") as status:
+        checks, sums = asyncio.run(
+            _verify(
+                dsn or database_dsn(),
+                bootstrap,
+                wait_s,
+                lambda what: status.update(f"checking {what}…"),
+            )
+        )
+    if json_wanted:
+        click.echo(as_json(checks, sums))
+    else:
+        show(console, checks, sums)
+    if not all(check.holds for check in checks):
+        raise SystemExit(1)
+
+
+async def _verify(
+    dsn: str, bootstrap: Bootstrap | None, wait_s: float, on_progress: Callable[[str], None]
+) -> tuple[list[Check], list[Sums]]:
+    async with await open_pool(dsn, service="rating", size=2) as pool:
+        checks, sums = await run_checks(AuditStore(pool), wait_s=wait_s, on_progress=on_progress)
+        if bootstrap is not None:
+            async with pool.acquire() as connection:
+                checks.append(
+                    await check_rebuilt(
+                        RebuildStore(connection),
+                        bootstrap,
+                        wait_s=wait_s,
+                        on_progress=on_progress,
+                    )
+                )
+    return checks, sums
+
+
+def as_json(checks: list[Check], sums: list[Sums]) -> str:
+    """What was found, for machines; amounts in micro-units."""
+    found = {
+        "holds": all(check.holds for check in checks),
+        "checks": [{**asdict(check), "holds": check.holds} for check in checks],
+        "sums": [row._asdict() for row in sums],
+    }
+    return orjson.dumps(found, option=orjson.OPT_INDENT_2).decode()
+
+
+def show(console: Console, checks: list[Check], sums: list[Sums]) -> None:
+    """Print what was found."""
+    table = Table(title="Invariants", title_justify="left")
+    for column in ("", "what must hold", "checked", "result"):
+        table.add_column(column, overflow="fold")
+    for check in checks:
+        table.add_row(check.name, check.says, check.counted, _result(check))
+    console.print(table)
+    for check in checks:
+        for line in (*check.differences, *filter(None, [check.unknown])):
+            console.print(f"[red]{check.name}[/red] {escape(line)}", soft_wrap=True)
+        for line in check.remarks:
+            console.print(f"[yellow]{check.name}[/yellow] {escape(line)}", soft_wrap=True)
+    money = Table(title="Sums", title_justify="left")
+    for column in ("currency", "accounts", "entries", "paid in", "charged", "balance"):
+        money.add_column(column, justify="left" if column == "currency" else "right")
+    for row in sums:
+        money.add_row(
+            row.currency,
+            str(row.accounts),
+            str(row.entries),
+            format_micro(row.paid_micro),
+            format_micro(row.charges_micro),
+            format_micro(row.balance_micro),
+        )
+    console.print(money)
+
+
+def _result(check: Check) -> str:
+    if check.unknown:
+        return "[yellow]not known[/yellow]"
+    return "[green]holds[/green]" if check.holds else f"[red]{check.found} differ[/red]"

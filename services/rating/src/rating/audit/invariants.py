@@ -1,0 +1,124 @@
+"""Whether the books are right: recomputes the invariants I1 to I4, I10 and I11 from the tables."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from functools import lru_cache
+from typing import NamedTuple
+
+import orjson
+
+from rating.audit.finding import Check
+from rating.audit.holds import check_holds
+from rating.audit.payments import check_payments
+from rating.audit.store import AuditStore, ChargeRow
+from rating.pricing.price import Terms, parse_increment
+
+
+class Sums(NamedTuple):
+    """What the ledger comes to, in micro-units of each currency."""
+
+    currency: str
+    accounts: int
+    entries: int
+    charges_micro: int
+    paid_micro: int
+    balance_micro: int
+
+
+async def verify(
+    store: AuditStore, *, wait_s: float, on_progress: Callable[[str], None]
+) -> tuple[list[Check], list[Sums]]:
+    """Run all checks. What is on its way between services gets `wait_s` seconds to arrive."""
+    checks = []
+    for name, check in (
+        ("balances", _check_balances),
+        ("costs", _check_costs),
+        ("calls", lambda s: _check_places(s, wait_s)),
+        ("charges", _check_single),
+        ("payments", lambda s: check_payments(s, wait_s)),
+        ("funds holds", lambda s: check_holds(s, wait_s)),
+    ):
+        on_progress(name)
+        checks.append(await check(store))
+    return checks, [Sums(*row) for row in await store.sums()]
+
+
+async def _check_balances(store: AuditStore) -> Check:
+    check = Check("I1", "the sum of an account's entries is its balance")
+    check.counted = f"{await store.count('rating.account')} accounts"
+    for row in await store.drift("rating.drift_i1"):
+        check.differs(
+            f"account {row['account_id']}: balance {row['balance_micro']}, entries sum to"
+            f" {row['ledger_micro']}; version {row['version']}, {row['entries']} entries,"
+            f" {row['broken_links']} that do not follow from the one before"
+        )
+    return check
+
+
+async def _check_costs(store: AuditStore) -> Check:
+    """Each charge is worked out anew from its explanation, and the sums are compared."""
+    check = Check("I2", "the sum of charges is the sum of rated calls' costs")
+    charged = recomputed = count = 0
+    async for row in _charges(store):
+        cost_micro = cost_of(row)
+        count += 1
+        charged -= row.amount_micro
+        recomputed += cost_micro
+        if cost_micro != -row.amount_micro:
+            check.differs(
+                f"call {row.call_id}: charged {-row.amount_micro}, its explanation comes to"
+                f" {cost_micro}"
+            )
+    for drift in await store.drift("rating.drift_i2"):
+        check.differs(
+            f"reversal {drift['entry_id']} of account {drift['account_id']}: it gives back"
+            f" {drift['amount_micro']} of {drift['reversed_micro']}, or is not the only one"
+        )
+    check.counted = f"{count} charges, {charged} = {recomputed} micro-units"
+    return check
+
+
+async def _charges(store: AuditStore) -> AsyncIterator[ChargeRow]:
+    async for page in store.charges():
+        for row in page:
+            yield row
+
+
+def cost_of(row: ChargeRow) -> int:
+    """What a charge's explanation comes to, in micro-units."""
+    told = orjson.loads(row.explanation)
+    why = told["explanation"]
+    terms = _terms(
+        why["rate_per_min"], why["increment"], why["markup_percent"], why["connection_fee"]
+    )
+    return terms.charge(told["billsec"], told["free_s"]).cost_micro
+
+
+@lru_cache(maxsize=100_000)
+def _terms(rate_per_min: str, increment: str, markup_percent: str, fee: str) -> Terms:
+    initial_s, increment_s = parse_increment(increment)
+    return Terms.outbound(
+        rate_per_min, initial_s, increment_s, markup_percent=markup_percent, connection_fee=fee
+    )
+
+
+async def _check_places(store: AuditStore, wait_s: float) -> Check:
+    check = Check("I3", "every accepted call is rated, not billed, unrated or dead: one of them")
+    deadline = asyncio.get_running_loop().time() + wait_s
+    rows = await store.drift("rating.drift_i3")
+    while rows and asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(0.5)
+        rows = await store.drift("rating.drift_i3")
+    check.counted = f"{await store.count('report.accepted_record')} records"
+    for row in rows:
+        found = "nowhere" if row["places"] == 0 else f"in {row['places']} places"
+        check.differs(f"call {row['call_id']} of {row['server_id']}: found {found}")
+    return check
+
+
+async def _check_single(store: AuditStore) -> Check:
+    check = Check("I4", "a call has at most one live charge")
+    check.counted = f"{await store.count_charges()} charges"
+    for row in await store.drift("rating.drift_i4"):
+        check.differs(f"call {row['call_id']}: {row['live_charges']} live charges")
+    return check

@@ -1,0 +1,94 @@
+"""Money as metrics: what is posted, what clients owe, and calls that nobody is charged for.
+
+Postings are counted as they are committed, not summed from the ledger: a day of it may hold 80
+million entries, and Prometheus makes sums of any window from a counter, over restarts too. What
+`ringfence rerate` posts is not among them, for it runs in a process of its own.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from prometheus_client import Counter, Gauge
+
+from rating.audit.store_money import MoneyStore
+from rating.ledger import Entry, Standing
+from ringfence.observe.counting import show
+
+POSTED_MICRO = Counter(
+    "ringfence_ledger_micro_total",
+    "Amounts posted to the ledger by this process, by kind (charge, top-up, adjustment, reversal);"
+    " way `in` raises balances, `out` lowers them. Re-ratings by command are not counted.",
+    ["kind", "currency", "way"],
+)
+POSTED = Counter(
+    "ringfence_ledger_entries_total",
+    "Entries posted to the ledger by this process. Re-ratings by command are not counted.",
+    ["kind", "currency"],
+)
+EXPOSURE_MICRO = Gauge(
+    "ringfence_exposure_micro",
+    "What clients owe: the sum of all balances below zero, as a positive number.",
+    ["currency"],
+)
+PREPAID_MICRO = Gauge(
+    "ringfence_prepaid_micro",
+    "What clients have left: the sum of all balances above zero.",
+    ["currency"],
+)
+IN_DEBT = Gauge("ringfence_clients_in_debt", "Clients whose balance is below zero.", ["currency"])
+DEAD = Gauge(
+    "ringfence_dead_calls",
+    "Calls that cannot be read and were not settled since, among the 2,000 newest such records.",
+)
+DEAD_OLDEST = Gauge("ringfence_dead_oldest_seconds", "Age of the oldest of them; 0 without any.")
+_WAYS = {
+    "charge": ("out",),
+    "top-up": ("in", "out"),
+    "adjustment": ("in", "out"),
+    "reversal": ("in",),
+}
+
+
+def count_posted(entries: Sequence[Entry], standings: Mapping[str, Standing]) -> None:
+    """Count entries that were committed; `standings` has their accounts' currencies."""
+    sums: dict[tuple[str, str, str], int] = {}
+    numbers: dict[tuple[str, str], int] = {}
+    for entry in entries:
+        kind, amount, currency = (
+            entry.kind,
+            entry.amount_micro,
+            standings[entry.account_id].currency,
+        )
+        way = "in" if amount > 0 else "out"
+        sums[kind, currency, way] = sums.get((kind, currency, way), 0) + abs(amount)
+        numbers[kind, currency] = numbers.get((kind, currency), 0) + 1
+    for labels, micro in sums.items():
+        POSTED_MICRO.labels(*labels).inc(micro)
+    for names, number in numbers.items():
+        POSTED.labels(*names).inc(number)
+
+
+class MoneyCounts:
+    """What is counted of balances and of dead calls."""
+
+    def __init__(self, store: MoneyStore) -> None:
+        self._store = store
+
+    async def count(self) -> None:
+        """Read the sums and set the metrics."""
+        sums = await self._store.balances()
+        dead = await self._store.dead()
+        show(EXPOSURE_MICRO, {(each.currency,): each.owed_micro for each in sums})
+        show(PREPAID_MICRO, {(each.currency,): each.left_micro for each in sums})
+        show(IN_DEBT, {(each.currency,): each.in_debt for each in sums})
+        DEAD.set(dead.calls)
+        DEAD_OLDEST.set(dead.oldest_s)
+        for each in sums:
+            _begin(each.currency)
+
+
+def _begin(currency: str) -> None:
+    """Let a currency's counters begin at 0: a rise is seen only from a value that was there."""
+    for kind, ways in _WAYS.items():
+        POSTED.labels(kind, currency)
+        for way in ways:
+            POSTED_MICRO.labels(kind, currency, way)

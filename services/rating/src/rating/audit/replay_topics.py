@@ -1,0 +1,132 @@
+"""I7: the topics alone, read from their beginning, come to the same balances.
+
+Payments and calls are read up to where the topics ended when the check began, and posted into an
+empty table by their entries' ids; so a record that was told twice counts once. A record that is
+on its way gets time to arrive: the topics are read on, and the ledger is looked at again.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from rating.audit.finding import Check
+from rating.audit.store_replay import Differing, Posted, RebuildStore
+from rating.posting.batch import read_batch
+from ringfence.kafka.brokers import Bootstrap, client_arguments
+from ringfence.kafka.records import Received, as_received
+from ringfence.topics import CALL_RATED, PAYMENT_RECEIVED
+
+_TOPICS = (PAYMENT_RECEIVED.name, CALL_RATED.name)
+_AT_ONCE = 5000
+_LOOK_EVERY_S = 0.5
+
+OnProgress = Callable[[str], None]
+
+
+class Lost(NamedTuple):
+    """Records that a topic no longer has: its beginning is past its retention."""
+
+    topic: str
+    records: int
+
+
+async def check_rebuilt(
+    store: RebuildStore, bootstrap: Bootstrap, *, wait_s: float, on_progress: OnProgress
+) -> Check:
+    """Rebuild all balances from the topics and compare. Records on their way get `wait_s`."""
+    check = Check("I7", "the topics, replayed into an empty table, give the same balances")
+    consumer = AIOKafkaConsumer(
+        *_TOPICS,
+        **client_arguments(bootstrap),
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    await consumer.start()
+    try:
+        reading = _Reading(consumer)
+        await store.begin()
+        await reading.read_to_the_ends(store, on_progress)
+        found = await store.compare()
+        deadline = asyncio.get_running_loop().time() + wait_s
+        while found and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(_LOOK_EVERY_S)
+            await reading.read_to_the_ends(store, on_progress)
+            found = await store.compare()
+        lost = await reading.lost()
+    finally:
+        await consumer.stop()
+    _conclude(check, found, lost, await store.accounts(), reading.records)
+    return check
+
+
+def _conclude(
+    check: Check, found: Sequence[Differing], lost: Sequence[Lost], accounts: int, records: int
+) -> None:
+    check.counted = f"{records} records, {accounts} accounts"
+    if lost:
+        told = ", ".join(f"{each.records} records of {each.topic}" for each in lost)
+        check.unknown = f"the beginning is past its retention: {told} are gone"
+        return
+    for row in found:
+        check.differs(
+            f"account {row.account_id}: the topics come to {row.replayed_micro}, the ledger to"
+            f" {row.ledger_micro}; {row.not_told} entries were not told, {row.not_posted} told"
+            f" ones are not posted, {row.otherwise} differ"
+        )
+
+
+class _Reading:
+    """The topics' partitions, read from their beginning on."""
+
+    def __init__(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = consumer
+        self._partitions = sorted(consumer.assignment())
+        self.records = 0
+
+    async def read_to_the_ends(self, store: RebuildStore, on_progress: OnProgress) -> None:
+        """Read up to where the topics end now."""
+        ends = await self._consumer.end_offsets(self._partitions)
+        while behind := await self._behind(ends):
+            polled = await self._consumer.getmany(*behind, timeout_ms=1000, max_records=_AT_ONCE)
+            batch = [record for records in polled.values() for record in as_received(records)]
+            await store.post(list(postings(batch)))
+            self.records += len(batch)
+            left = sum([max(0, ends[p] - await self._consumer.position(p)) for p in behind])
+            on_progress(f"the topics: {self.records} records replayed, {left} left")
+
+    async def _behind(self, ends: Mapping[TopicPartition, int]) -> list[TopicPartition]:
+        return [p for p, end in ends.items() if await self._consumer.position(p) < end]
+
+    async def lost(self) -> list[Lost]:
+        """What is past its retention, or got there while this was under way."""
+        gone = dict.fromkeys(_TOPICS, 0)
+        for partition, first in (await self._consumer.beginning_offsets(self._partitions)).items():
+            gone[partition.topic] += first
+        return [Lost(topic, records) for topic, records in gone.items() if records]
+
+
+def postings(batch: Sequence[Received]) -> Iterator[Posted]:
+    """The ledger's entries, as the topics tell of them."""
+    payments = [received for received in batch if received.topic == PAYMENT_RECEIVED.name]
+    for item in read_batch(payments).payments:
+        p = item.payment
+        yield Posted(p.payment_id, p.account_id, p.amount_micro, p.currency, is_payment=True)
+    for received in batch:
+        if received.topic == CALL_RATED.name:
+            yield from _of_call(orjson.loads(received.value))
+
+
+def _of_call(told: Mapping[str, Any]) -> Iterator[Posted]:
+    if told["outcome"] != "rated":
+        return
+    account_id, currency = told["account_id"], told["currency"]
+    yield Posted(UUID(told["entry_id"]), account_id, -told["cost_micro"], currency)
+    replaces = told.get("replaces")
+    if replaces:
+        reversal_id = UUID(replaces["reversal_id"])
+        yield Posted(reversal_id, account_id, replaces["cost_micro"], currency)

@@ -1,0 +1,66 @@
+"""Sums of balances and the number of dead calls, each by reads that do not grow with the ledger."""
+
+from typing import NamedTuple
+from uuid import UUID
+
+from rating.posting.batch import charge_id
+from ringfence.postgres.pool import Pool
+
+NEWEST_DEAD = 2000
+_BALANCES = """
+select currency, coalesce(sum(-balance_micro) filter (where balance_micro < 0), 0),
+    coalesce(sum(balance_micro) filter (where balance_micro > 0), 0),
+    count(*) filter (where balance_micro < 0)
+from rating.account where currency <> '' group by currency order by currency
+"""
+# Subqueries in place of `not exists`, which the planner may turn into a join with all of the
+# ledger: these are looked up by key. A charge's id follows from its call's.
+_DEAD = """
+select count(*), coalesce(extract(epoch from now() - min(k.died_at)), 0)::bigint
+from unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) as k (call_id, entry_id, died_at)
+where (select l.entry_id from rating.ledger l where l.entry_id = k.entry_id) is null
+    and (select n.call_id from rating.not_billed n where n.call_id = k.call_id) is null
+    and (select u.call_id from rating.unrated u where u.call_id = k.call_id) is null
+"""
+
+
+class BalanceSums(NamedTuple):
+    """A currency's balances: the sum below zero (as a positive number) and above, and how many."""
+
+    currency: str
+    owed_micro: int
+    left_micro: int
+    in_debt: int
+
+
+class DeadCalls(NamedTuple):
+    """How many calls are dead, and the age of the oldest."""
+
+    calls: int
+    oldest_s: int
+
+
+class MoneyStore:
+    """Reads for the metrics of money."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def balances(self) -> list[BalanceSums]:
+        """The sums by currency, from the balances that are kept beside the ledger."""
+        rows = await self._pool.fetch(_BALANCES)
+        return [BalanceSums(row[0], int(row[1]), int(row[2]), row[3]) for row in rows]
+
+    async def dead(self) -> DeadCalls:
+        """Of the newest dead calls those that were not settled since."""
+        rows = await self._pool.fetch(
+            "select call_id, died_at from rating.dead_call order by died_at desc limit $1",
+            NEWEST_DEAD,
+        )
+        calls: list[UUID] = [row["call_id"] for row in rows]
+        if not calls:
+            return DeadCalls(0, 0)
+        entries = [charge_id(str(call)) for call in calls]
+        row = await self._pool.fetchrow(_DEAD, calls, entries, [row["died_at"] for row in rows])
+        assert row is not None
+        return DeadCalls(*row)

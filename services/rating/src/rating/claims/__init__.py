@@ -1,0 +1,1 @@
+"""Payments are posted only if accounts holds them (docs/adr/0024)."""

@@ -1,0 +1,89 @@
+"""The claim check of payments: only what accounts holds is posted (ADR 24).
+
+A record of `payment.received` is not enough to move money: accounts must hold the payment with the
+same content. So write access to Kafka alone makes no money, and a payment that accounts lost with
+a restore waits until it is claimed.
+
+Pure: without clock, socket, database or logger.
+"""
+
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+from ringfence.events.payment import PaymentReceived
+from ringfence.money import format_micro
+
+ALARM = "payment-unclaimed"
+"""The key of the alarm; its subject is `<account>/<payment_id>`."""
+
+
+class Claim(NamedTuple):
+    """What must be the same in accounts and on the topic."""
+
+    account_id: str
+    kind: str
+    amount_micro: int
+    currency: str
+
+    def __str__(self) -> str:
+        amount = f"{format_micro(self.amount_micro)} {self.currency}"
+        article = "An" if self.kind == "adjustment" else "A"
+        return f"{article} {self.kind} of {amount} for client {self.account_id}"
+
+
+class Unclaimed(NamedTuple):
+    """A payment that waits for its claim, and why. `record` is the record's value as text."""
+
+    payment: PaymentReceived
+    reason: str
+    record: str
+    correlation_id: str
+
+
+class Waiting(NamedTuple):
+    """A payment that waited, as it is taken up again: with its content and what it came with."""
+
+    payment: PaymentReceived
+    correlation_id: str
+
+
+def claim_of(payment: PaymentReceived) -> Claim:
+    """What accounts must hold of a payment, so that it may be posted."""
+    return Claim(payment.account_id, payment.kind, payment.amount_micro, payment.currency)
+
+
+def claim_problem(payment: PaymentReceived, held: Claim | None) -> str:
+    """Why a payment may not be posted; empty where accounts holds it (`held`) as it came."""
+    if held is None:
+        return "accounts does not hold this payment"
+    return "" if held == claim_of(payment) else f"accounts holds another content: {held}"
+
+
+def subject_of(payment_id: UUID, account_id: str) -> str:
+    """What the alarm is about."""
+    return f"{account_id}/{payment_id}"
+
+
+def alarm_message(waiting: Unclaimed, client: str) -> str:
+    """What is the case, in the operator's words; `client` is the client's name, if it is known."""
+    payment = waiting.payment
+    named = f" ({client})" if client else ""
+    return (
+        f"{claim_of(payment)}{named} is not posted: {waiting.reason}. It was received at"
+        f" {_instant(payment.received_at)} as payment {payment.payment_id}."
+    )
+
+
+def what_to_do(payment: PaymentReceived) -> str:
+    """What ends the alarm."""
+    return (
+        "If the money was received (after a restore it was), enter the payment again:"
+        f" ringfence payments claim {payment.payment_id} --reason WHY."
+        " If nobody knows of it, somebody wrote to the topic who may not:"
+        " see the runbook unclaimed-payments."
+    )
+
+
+def _instant(at: datetime) -> str:
+    return at.isoformat(timespec="seconds")

@@ -1,0 +1,147 @@
+"""The claim check's rows: what accounts holds of payments, and those that wait unclaimed."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from rating.claims.claim_check import (
+    ALARM,
+    Claim,
+    Unclaimed,
+    Waiting,
+    alarm_message,
+    subject_of,
+    what_to_do,
+)
+from ringfence.events.payment import PaymentReceived
+from ringfence.kafka.records import Outgoing
+from ringfence.postgres.alarms import Alarms, AlarmText
+from ringfence.postgres.outbox import enqueue
+from ringfence.postgres.pool import Connection
+from ringfence.topics import RATING_ALARM
+
+AT_ONCE = 500
+"""Waiting payments that are taken up in one transaction."""
+
+_FIRST = UUID(int=0)
+_LOCK = "rating.claims"
+_ALARMS = Alarms(RATING_ALARM, schema="rating")
+_LOOK = """
+select k.payment_id,
+    p.account_id, p.kind, p.amount_micro, p.currency,
+    u.account_id as u_account_id, u.kind as u_kind, u.amount_micro as u_amount_micro,
+    u.currency as u_currency
+from unnest($1::uuid[]) as k(payment_id)
+left join accounts.payment p using (payment_id)
+left join rating.unclaimed u using (payment_id)
+"""
+_CLAIMED_BY_NOW = """
+select u.payment_id, u.account_id, u.kind, u.amount_micro, u.currency, u.reference, u.received_at,
+    u.refunds, u.correlation_id
+from rating.unclaimed u
+where u.payment_id > $1 and (
+    exists (
+        select from accounts.payment p
+        where (p.payment_id, p.account_id, p.kind, p.amount_micro, p.currency)
+            = (u.payment_id, u.account_id, u.kind, u.amount_micro, u.currency)
+    )
+    or exists (select from rating.ledger l where l.entry_id = u.payment_id)
+)
+order by u.payment_id limit $2
+"""
+_KEEP = """
+insert into rating.unclaimed
+    (payment_id, account_id, kind, amount_micro, currency, reference, received_at, refunds,
+     correlation_id, reason, record, since)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+on conflict (payment_id) do update set reason = excluded.reason
+"""
+_ALARMS_WITHOUT_CAUSE = """
+select a.subject from rating.alarm a
+where a.key = $1 and a.ended_at is null and not exists (
+    select from rating.unclaimed u where u.account_id || '/' || u.payment_id = a.subject
+)
+"""
+
+
+class Claims:
+    """Claims within one settlement's transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    async def look(
+        self, payment_ids: Sequence[UUID]
+    ) -> tuple[dict[UUID, Claim], dict[UUID, Claim]]:
+        """What accounts holds of these payments, and which of them wait unclaimed, as they came.
+
+        Accounts writes a payment and its event, in its outbox, in one transaction: what was read
+        from the topic is committed there, so a look finds it at the first try.
+        """
+        held, waiting = {}, {}
+        for row in await self._connection.fetch(_LOOK, payment_ids):
+            payment_id, account_id, kind, amount_micro, currency, *waits = row
+            if account_id is not None:
+                held[payment_id] = Claim(account_id, kind, amount_micro, currency)
+            if waits[0] is not None:
+                waiting[payment_id] = Claim(*waits)
+        return held, waiting
+
+    async def keep(
+        self, rows: Sequence[Unclaimed], clients: Mapping[str, str], now: datetime
+    ) -> None:
+        """Have payments wait, each under its alarm. `clients` are names by account.
+
+        One that waits already keeps its content, and gets the reason of now.
+        """
+        for row in sorted(rows, key=lambda row: row.payment.payment_id):
+            p = row.payment
+            await self._connection.execute(
+                _KEEP, p.payment_id, p.account_id, p.kind, p.amount_micro, p.currency, p.reference,
+                p.received_at, p.refunds, row.correlation_id, row.reason, row.record, now,
+            )  # fmt: skip
+            text = AlarmText(
+                message=alarm_message(row, clients.get(p.account_id, "")),
+                what_to_do=what_to_do(p),
+                severity="critical",
+                account_id=p.account_id,
+            )
+            subject = subject_of(p.payment_id, p.account_id)
+            await _ALARMS.raise_alarm(self._connection, ALARM, subject, text, now)
+
+    async def resolve(self, payment_ids: Sequence[UUID], now: datetime) -> None:
+        """End the wait of payments that are in the ledger now, and their alarms."""
+        gone = await self._connection.fetch(
+            "delete from rating.unclaimed where payment_id = any($1)"
+            " returning payment_id, account_id",
+            payment_ids,
+        )
+        for payment_id, account_id in gone:
+            subject = subject_of(payment_id, account_id)
+            await _ALARMS.end_alarm(self._connection, ALARM, subject, now)
+
+    async def claimed_by_now(self, after: UUID = _FIRST) -> list[Waiting]:
+        """Waiting payments that accounts holds by now, or that were posted: a page, by their ids.
+
+        None while another replica takes them up.
+        """
+        if not await self._connection.fetchval(
+            "select pg_try_advisory_xact_lock(hashtext($1))", _LOCK
+        ):
+            return []
+        rows = await self._connection.fetch(_CLAIMED_BY_NOW, after, AT_ONCE)
+        return [_waiting(dict(row)) for row in rows]
+
+    async def end_alarms_without_cause(self, now: datetime) -> None:
+        """End the alarms of payments that an operator removed: nothing waits any more."""
+        for row in await self._connection.fetch(_ALARMS_WITHOUT_CAUSE, ALARM):
+            await _ALARMS.end_alarm(self._connection, ALARM, row["subject"], now)
+
+    async def publish(self, events: Sequence[Outgoing]) -> None:
+        """Leave events in the outbox: no record caused them."""
+        await enqueue(self._connection, "rating", events)
+
+
+def _waiting(row: dict[str, object]) -> Waiting:
+    correlation_id = str(row.pop("correlation_id"))
+    return Waiting(PaymentReceived.model_validate(row), correlation_id)

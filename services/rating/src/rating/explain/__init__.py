@@ -1,0 +1,1 @@
+"""A call's price and an account's balance, explained to people."""

@@ -1,0 +1,136 @@
+"""Which calls are hidden, and which are shown but not billed: a package's two filter lists.
+
+The patterns are domain/billing, section 6. `[word]` looks into what the call is called:
+
+| direction | description |
+|---|---|
+| inbound | Inbound DID |
+| outbound | Outbound DID; to 800, 833, 844, 855, 866, 877 or 888 also Toll Free |
+| local | Local DID |
+| none | Local DID to an extension, else nothing |
+
+A call *from* outside to a toll-free DID is not `Toll Free`: that one costs the owner of the DID.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from rating.pricing.number import Number
+from ringfence.errors import BadInput
+
+Effect = Literal["hide", "not-billed"]
+
+_DESCRIBED = {
+    "inbound": "inbound did",
+    "outbound": "outbound did",
+    "local": "local did",
+    "": "",
+}
+_OUTBOUND_TOLL_FREE = "outbound did, toll free"
+
+TOLL_FREE_CODES = frozenset(["800", "833", "844", "855", "866", "877", "888"])
+
+_DIALLED = re.compile(r"[0-9*#x]{1,32}")
+_WORD = re.compile(r"\[[^\[\]]{1,64}\]")
+_EXPECTED = "digits, *, # and x such as 1800xxxxxxx, or a word in brackets such as [inbound]"
+
+
+class Hit(NamedTuple):
+    """Which pattern of which list a call fell under."""
+
+    effect: Effect
+    pattern: str
+
+
+class Patterns:
+    """One list of patterns, compiled once. Raises BadInput for one that means nothing."""
+
+    __slots__ = ("_literal", "_masks", "_words")
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self._literal: dict[str, str] = {}
+        self._masks: dict[int, list[tuple[re.Pattern[str], str]]] = {}
+        self._words: list[tuple[str, str]] = []
+        for pattern in patterns:
+            self._add(pattern, pattern.strip().lower())
+
+    def __bool__(self) -> bool:
+        return bool(self._literal or self._masks or self._words)
+
+    def match(self, forms: tuple[str, ...], description: str) -> str | None:
+        """The first pattern that one of a number's written forms, or the description, meets."""
+        for form in forms:
+            if form in self._literal:
+                return self._literal[form]
+            for mask, pattern in self._masks.get(len(form), ()):
+                if mask.fullmatch(form):
+                    return pattern
+        for word, pattern in self._words:
+            if word in description:
+                return pattern
+        return None
+
+    def _add(self, pattern: str, wanted: str) -> None:
+        if _WORD.fullmatch(wanted) and wanted[1:-1].strip():
+            self._words.append((wanted[1:-1].strip(), pattern))
+        elif not _DIALLED.fullmatch(wanted):
+            raise BadInput("filter pattern", pattern, _EXPECTED)
+        elif "x" in wanted:
+            mask = re.compile(re.escape(wanted).replace("x", "[0-9]"))
+            self._masks.setdefault(len(wanted), []).append((mask, pattern))
+        else:
+            self._literal.setdefault(wanted, pattern)
+
+
+class CallFilter:
+    """A package's lists: `hide` (neither billed nor shown) is asked before `not_billed`."""
+
+    __slots__ = ("_hide", "_idle", "_not_billed")
+
+    def __init__(self, hide: Iterable[str] = (), not_billed: Iterable[str] = ()) -> None:
+        self._hide = Patterns(hide)
+        self._not_billed = Patterns(not_billed)
+        self._idle = not (self._hide or self._not_billed)
+
+    def judge(self, number: Number, direction: str) -> Hit | None:
+        """Whether a call to `number` is filtered, and by what."""
+        if self._idle:
+            return None
+        forms, description = written_forms(number), describe(number, direction)
+        hidden = self._hide.match(forms, description)
+        if hidden is not None:
+            return Hit("hide", hidden)
+        spared = self._not_billed.match(forms, description)
+        return None if spared is None else Hit("not-billed", spared)
+
+
+def describe(number: Number, direction: str) -> str:
+    """What a call is called, in lower case, for `[word]` to look into."""
+    if direction == "outbound" and is_toll_free(number):
+        return _OUTBOUND_TOLL_FREE
+    if not direction and number.kind == "extension":
+        return _DESCRIBED["local"]
+    return _DESCRIBED[direction]
+
+
+def is_toll_free(number: Number) -> bool:
+    """Whether the number is a toll-free one of the North American plan."""
+    digits = number.digits
+    return len(digits) == 11 and digits[0] == "1" and digits[1:4] in TOLL_FREE_CODES
+
+
+def written_forms(number: Number) -> tuple[str, ...]:
+    """The ways to write a number that a pattern may have in mind, most exact first.
+
+    A North American number has two, with and without its 1; a number abroad has no such pair.
+    What was dialled, with its exit code or prefix, counts as well.
+    """
+    digits, dialled = number.digits, number.dialled
+    if len(digits) == 11 and digits[0] == "1":
+        forms: tuple[str, ...] = (digits, digits[1:])
+    elif len(digits) == 10 and not number.international and digits.isdigit():
+        forms = (digits, "1" + digits)
+    else:
+        forms = (digits,)
+    return forms if dialled in forms else (*forms, dialled)

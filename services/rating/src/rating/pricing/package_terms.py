@@ -1,0 +1,153 @@
+"""A package made ready: its numbers, filters and prices, worked out once for all of its calls."""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+from rating.pricing.call_filter import CallFilter
+from rating.pricing.number import NumberPlan
+from rating.pricing.price import Terms, parse_increment
+from rating.pricing.tariff import CUSTOM_RATE, Rate
+from ringfence.errors import BadInput
+from ringfence.events.account import Package
+from ringfence.money import parse_decimal
+
+FLAT_INCREMENT = "60/60"
+"""How a flat rate per minute is billed: by the minute, the providers' files naming nothing else."""
+
+
+class NoTerms(NamedTuple):
+    """Why there is no price: `detail` tells the operator what to set."""
+
+    detail: str
+
+
+class PackageTerms:
+    """What a product's package makes of its calls.
+
+    Never raises: what a package says that can not be meant becomes `NoTerms` in its place, so that
+    the calls which need it wait in the unrated queue and all others go on.
+
+    `flat_rate` (Les.net's "Rate Per Minute") prices every outbound call of the product without a
+    tariff; inbound calls too, where the package bills them and names no inbound rate.
+    A product without package reads numbers as the defaults say and bills no inbound call.
+    """
+
+    __slots__ = (
+        "_by_rate",
+        "_package",
+        "filters",
+        "flat",
+        "free_minutes",
+        "inbound",
+        "inbound_enabled",
+        "numbers",
+        "tariff_id",
+    )
+
+    def __init__(self, package: Package | None, flat_rate: str | None = None) -> None:
+        self._package = package
+        self._by_rate: dict[Rate, Terms | NoTerms] = {}
+        self.tariff_id = package.tariff_id if package else None
+        self.inbound_enabled = bool(package and package.inbound_enabled)
+        self.free_minutes = package.free_minutes if package else 0
+        self.numbers = _number_plan(package)
+        self.filters = _filters(package)
+        self.flat = None if flat_rate is None else _flat_terms(package, flat_rate)
+        self.inbound = _inbound_terms(package, flat_rate)
+
+    def outbound(self, rate: Rate) -> Terms | NoTerms:
+        """The price of a tariff row under this package."""
+        known = self._by_rate.get(rate)
+        if known is None:
+            known = self._by_rate[rate] = self._outbound_terms(rate)
+        return known
+
+    def _outbound_terms(self, rate: Rate) -> Terms | NoTerms:
+        package = self._package
+        if package is None:
+            return NoTerms("the product has no package")
+        try:
+            if rate.status == CUSTOM_RATE:
+                return _custom_outbound(package)
+            return _row_terms(
+                package,
+                rate.rate_per_min,
+                (rate.initial_s, rate.increment_s),
+                package.markup_percent,
+            )
+        except BadInput as refusal:
+            return NoTerms(f"the package can not price this row: {refusal}")
+
+
+@lru_cache(maxsize=4096)
+def package_terms(package: Package | None, flat_rate: str | None = None) -> PackageTerms:
+    """The terms of a package; products with equal packages share one."""
+    return PackageTerms(package, flat_rate)
+
+
+def _number_plan(package: Package | None) -> NumberPlan:
+    if package is None:
+        return NumberPlan()
+    return NumberPlan(
+        country_code=package.country_code,
+        exit_code=package.exit_code,
+        strip_prefix=package.strip_prefix,
+        prepend=package.prepend,
+        nanpa_10_digit=package.nanpa_10_digit,
+    )
+
+
+def _filters(package: Package | None) -> CallFilter | NoTerms:
+    if package is None:
+        return CallFilter()
+    try:
+        return CallFilter(package.hide, package.not_billed)
+    except BadInput as refusal:
+        return NoTerms(f"the package's filters can not be used: {refusal}")
+
+
+def _custom_outbound(package: Package) -> Terms | NoTerms:
+    if package.custom_outbound_rate is None:
+        return NoTerms("the row asks for the package's custom outbound rate, which is not set")
+    increments = parse_increment(package.custom_outbound_increment, "custom_outbound_increment")
+    return _row_terms(package, package.custom_outbound_rate, increments, "100")
+
+
+def _row_terms(
+    package: Package, rate_per_min: str, increments: tuple[int, int], markup_percent: str
+) -> Terms:
+    """Terms by a tariff row. A row at 0 is rated at 0: it costs no fee and uses no free time."""
+    costs_nothing = parse_decimal(rate_per_min, "rate_per_min") == 0
+    return Terms.outbound(
+        rate_per_min,
+        *increments,
+        markup_percent=markup_percent,
+        connection_fee="0" if costs_nothing else package.connection_fee,
+        takes_free_seconds=not costs_nothing,
+    )
+
+
+def _flat_terms(package: Package | None, flat_rate: str) -> Terms | NoTerms:
+    try:
+        return Terms.outbound(
+            flat_rate,
+            *parse_increment(FLAT_INCREMENT),
+            connection_fee=package.connection_fee if package else "0",
+        )
+    except BadInput as refusal:
+        return NoTerms(f"the product's flat rate can not be used: {refusal}")
+
+
+def _inbound_terms(package: Package | None, flat_rate: str | None) -> Terms | NoTerms:
+    if package is None:
+        return NoTerms("the product has no package")
+    rate, increment = package.custom_inbound_rate, package.custom_inbound_increment
+    if rate is None:
+        rate, increment = flat_rate, FLAT_INCREMENT
+    if rate is None:
+        return NoTerms("inbound calls are billed, but the package has no custom inbound rate")
+    try:
+        initial_s, increment_s = parse_increment(increment, "custom_inbound_increment")
+        return Terms.inbound(rate, initial_s, increment_s, connection_fee=package.connection_fee)
+    except BadInput as refusal:
+        return NoTerms(f"the package's inbound rate can not be used: {refusal}")

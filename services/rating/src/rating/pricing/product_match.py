@@ -1,0 +1,274 @@
+"""Whose call it is: the one product that a call belongs to, or why there is none.
+
+Every kind of product claims what domain/billing, section 1 lets it name; all claims are keys of
+dictionaries, so a match costs the same with ten products and with ten thousand. What is asked
+first decides, and whatever two products claim at once is nobody's until a person settles it:
+
+| product | outbound | inbound |
+|---|---|---|
+| FusionPBX | the extension that called | the DID dialled, then the extension that took it |
+| Vodia | extension, number or display name that called | DID, extension, then search strings |
+| Les.net | the DID that called, then the peer | the DID dialled, then the peer |
+
+A local call, and one without direction, is its caller's, else its receiver's. Extensions are
+what a client pays for, so one that no product lists makes no match, however few products the
+tenant has; but a product that lists no extension at all, or owns the rest of its tenant by name
+(`rest_of_tenant`), owns what is left of it. An `extension` that the PBX recorded decides alone:
+caller and source number can be set by the caller.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from rating.pricing.package_terms import PackageTerms, package_terms
+from ringfence.errors import shown
+from ringfence.events.account import AccountChanged, Service
+from ringfence.events.call import CallCompleted
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Match:
+    """The product that a call belongs to, with its terms ready."""
+
+    account_id: str
+    currency: str
+    time_zone: str
+    service_id: str
+    service: Service
+    terms: PackageTerms
+
+
+class Ambiguous(NamedTuple):
+    """Several products claim the call; `names` are theirs, with their accounts'."""
+
+    names: tuple[str, ...]
+
+    @property
+    def detail(self) -> str:
+        """One line for the unrated queue, of bounded length."""
+        named = " and ".join(name[:200] for name in self.names[:3])
+        more = len(self.names) - 3
+        return f"claimed by {named}" + (f" and {more} more" if more > 0 else "")
+
+
+class NoMatch(NamedTuple):
+    """No product claims the call; `detail` says what was looked for."""
+
+    detail: str
+
+
+Matched = Match | Ambiguous | NoMatch
+
+_Claim = tuple[str, str]
+"""What is claimed within a tenant: `extension`, `did`, `name`, `search` or `rest`, and its text."""
+
+_REST = ("rest", "")
+
+
+class _Tenant:
+    """The claims on one tenant of one server."""
+
+    __slots__ = ("claims", "searches")
+
+    def __init__(self) -> None:
+        self.claims: dict[_Claim, tuple[Match, ...]] = {}
+        self.searches: set[str] = set()
+
+    def add(self, claim: _Claim, match: Match) -> None:
+        self.claims[claim] = (*self.claims.get(claim, ()), match)
+        if claim[0] == "search":
+            self.searches.add(claim[1])
+
+    def remove(self, claim: _Claim, account_id: str) -> None:
+        left = tuple(held for held in self.claims[claim] if held.account_id != account_id)
+        if left:
+            self.claims[claim] = left
+        else:
+            del self.claims[claim]
+            if claim[0] == "search":
+                self.searches.discard(claim[1])
+
+
+class ProductIndex:
+    """All accounts' products by what they claim; kept current by `replace`."""
+
+    __slots__ = ("_held", "_tenants")
+
+    def __init__(self, accounts: Iterable[AccountChanged] = ()) -> None:
+        self._tenants: dict[tuple[str, str], _Tenant] = {}
+        self._held: dict[str, set[tuple[tuple[str, str], _Claim]]] = {}
+        for account in accounts:
+            self.replace(account)
+
+    def replace(self, account: AccountChanged) -> None:
+        """Put an account's products in the place of those it had."""
+        self._drop(account.account_id)
+        held = self._held.setdefault(account.account_id, set())
+        for service in account.services:
+            terms = package_terms(service.package, service.flat_rate)
+            match = Match(
+                account_id=account.account_id,
+                currency=account.currency,
+                time_zone=account.time_zone,
+                service_id=service.service_id,
+                service=service,
+                terms=terms,
+            )
+            for tenant_key, claim in dict.fromkeys(_claims(service)):
+                self._tenants.setdefault(tenant_key, _Tenant()).add(claim, match)
+                held.add((tenant_key, claim))
+
+    def match(self, call: CallCompleted) -> Matched:
+        """The product of a call. Never a guess: see the module's rules."""
+        tenant = self._tenants.get((call.server_id, call.tenant))
+        if tenant is None:
+            tenant = self._tenant(call.server_id, call.tenant)
+        if tenant is None:
+            return NoMatch(f"no product on server {call.server_id} has tenant {shown(call.tenant)}")
+        claims = tenant.claims
+        for claim in _asked(call):
+            held = claims.get(claim)
+            if held is not None:
+                return held[0] if len(held) == 1 else _only(held)
+        if tenant.searches and call.direction == "inbound":
+            found = _by_search(tenant, call)
+            if found:
+                return _only(found)
+        if _REST in claims:
+            return _only(claims[_REST])
+        return NoMatch(_unclaimed(call))
+
+    def _tenant(self, server_id: str, written: str) -> _Tenant | None:
+        """A tenant that is written otherwise than products name it."""
+        name = written.strip().casefold()
+        tenant = self._tenants.get((server_id, name))
+        if tenant is None and name.lstrip("+").isdigit():
+            tenant = self._tenants.get((server_id, did_key(name)))
+        return tenant
+
+    def _drop(self, account_id: str) -> None:
+        for tenant_key, claim in self._held.pop(account_id, ()):
+            tenant = self._tenants[tenant_key]
+            tenant.remove(claim, account_id)
+            if not tenant.claims:
+                del self._tenants[tenant_key]
+
+
+def did_key(number: str) -> str:
+    """A DID in the one form it is compared in: digits, North American ones without their 1."""
+    digits = number
+    if not (number.isdigit() and number.isascii()):
+        digits = "".join(char for char in number if "0" <= char <= "9")
+    return digits[1:] if len(digits) == 11 and digits[0] == "1" else digits
+
+
+def _claims(service: Service) -> Iterator[tuple[tuple[str, str], _Claim]]:
+    """What a product claims, by the rules of its kind."""
+    tenant_key = (service.server_id, service.tenant.strip().casefold())
+    if service.kind == "lesnet":
+        yield from _lesnet_claims(service, tenant_key)
+        return
+    listed = _vodia_listed(service) if service.kind == "vodia" else _fusionpbx_listed(service)
+    named = [claim for claim in listed if claim[1]]
+    yield from ((tenant_key, claim) for claim in named)
+    lists_dids_alone = not service.extensions and all(kind == "did" for kind, _ in named)
+    if service.rest_of_tenant or lists_dids_alone:
+        yield tenant_key, _REST
+
+
+def _fusionpbx_listed(service: Service) -> Iterator[_Claim]:
+    yield from (("did", did_key(did)) for did in service.dids)
+    yield from (("extension", extension.strip()) for extension in service.extensions)
+
+
+def _vodia_listed(service: Service) -> Iterator[_Claim]:
+    """Vodia's lists hold DIDs and extensions alike; three to five digits are an extension."""
+    for item in (*service.dids, *service.extensions):
+        is_extension = 3 <= len(item.strip()) <= 5
+        yield ("extension", item.strip()) if is_extension else ("did", did_key(item))
+    yield "name", service.display_name.strip().casefold()
+    yield from (("search", text.strip().casefold()) for text in service.inbound_search)
+
+
+def _lesnet_claims(
+    service: Service, peer_key: tuple[str, str]
+) -> Iterator[tuple[tuple[str, str], _Claim]]:
+    """A file may name its rows by the peer or by the DID, so both stand as tenants."""
+    yield peer_key, _REST
+    for did in filter(None, map(did_key, service.dids)):
+        yield peer_key, ("did", did)
+        yield (service.server_id, did), _REST
+
+
+def _asked(call: CallCompleted) -> Iterator[_Claim]:
+    """What to look for, in the order in which it decides."""
+    if call.direction != "inbound":
+        yield from _calling(call)
+    if call.direction != "outbound":
+        yield from _called(call)
+
+
+def _calling(call: CallCompleted) -> Iterator[_Claim]:
+    if call.extension:
+        yield "extension", call.extension
+    else:
+        for number in filter(None, (call.caller_number, call.source_number)):
+            yield "extension", number
+    if not call.source.startswith(("fusionpbx", "freeswitch")):
+        yield from _calling_outside_fusionpbx(call)
+
+
+def _calling_outside_fusionpbx(call: CallCompleted) -> Iterator[_Claim]:
+    for number in filter(None, (call.caller_number, call.source_number)):
+        yield "did", did_key(number)
+    if call.caller_name:
+        yield "name", call.caller_name.strip().casefold()
+
+
+def _called(call: CallCompleted) -> Iterator[_Claim]:
+    for number in filter(None, (call.caller_destination, call.destination_number)):
+        yield "did", did_key(number)
+    for number in filter(None, (call.destination_number, call.extension)):
+        yield "extension", number
+
+
+def _by_search(tenant: _Tenant, call: CallCompleted) -> tuple[Match, ...]:
+    """Products one of whose search strings occurs in the record; its tenant is asked last."""
+    written = "\n".join(
+        (
+            call.caller_name,
+            call.caller_number,
+            call.caller_destination,
+            call.destination_number,
+            call.source_number,
+            call.extension,
+            call.accountcode,
+        )
+    )
+    for text in (written.casefold(), call.tenant.casefold()):
+        found = [
+            match
+            for search in tenant.searches
+            if search in text
+            for match in tenant.claims["search", search]
+        ]
+        if found:
+            return tuple(found)
+    return ()
+
+
+def _only(matches: tuple[Match, ...]) -> Match | Ambiguous:
+    if len(matches) == 1:
+        return matches[0]
+    distinct = {(match.account_id, match.service_id): match for match in matches}
+    if len(distinct) == 1:
+        return matches[0]
+    names = (f"{match.service.name} ({match.account_id})" for match in distinct.values())
+    return Ambiguous(tuple(sorted(names)))
+
+
+def _unclaimed(call: CallCompleted) -> str:
+    asked = dict.fromkeys(f"{kind} {shown(text, 40)}" for kind, text in _asked(call) if text)
+    looked_for = ", ".join(asked) or "any number"
+    return f"no product of tenant {shown(call.tenant)} claims {looked_for}"

@@ -1,0 +1,348 @@
+"""What becomes of a matched call: rated, not billed, or unrated, each with its reason.
+
+The order is that of domain/billing, sections 4 to 6: number, filters, then direction and rate.
+
+1. ended before the product's bill-from instant; 2. hidden by a filter; 3. never answered; 4. spared
+by a filter; 5. local: by its direction or, unless it came from outside, by its number (feature
+code, extension); 6. no direction: unrated; 7. inbound: by the package's inbound rate, whatever the
+number; 8. outbound: by the longest prefix of the tariff in force when the call was answered, or by
+the product's flat rate.
+
+Where the source leaves a choice: an outbound number of three to five digits that a tariff row
+names exactly, at rate 0 (911), is rated at 0 and shown rather than taken for an extension; a
+dialled code with seven digits or more behind it is no code but a call (`*67` and a number), and
+an outbound one waits in the queue until `strip_prefix` is set, rather than pass for free. A call
+whose PBX recorded no time of answer, though it lasted, was answered when it started.
+
+`settle` does all that needs no running total; `Ready.charge` does the rest. Calls of one account
+go through `charge` in order, for its free seconds; `settle` may run anywhere.
+"""
+
+from datetime import datetime
+from typing import Literal, NamedTuple, final
+
+import orjson
+
+from rating.pricing.call_filter import CallFilter
+from rating.pricing.call_time import answered_at
+from rating.pricing.number import Number
+from rating.pricing.package_terms import NoTerms, PackageTerms
+from rating.pricing.price import Terms
+from rating.pricing.product_match import Match
+from rating.pricing.tariff import TARIFF_RATE, Found, TariffVersion, TariffVersions
+from ringfence.events.call import CallCompleted
+from ringfence.events.model import Explanation
+
+NotBilledReason = Literal[
+    "before-bill-from",
+    "filter-hidden",
+    "unanswered",
+    "filter-not-billed",
+    "local",
+    "feature-code",
+    "extension",
+    "inbound-not-enabled",
+]
+UnratedReason = Literal[
+    "unknown-product",
+    "ambiguous-product",
+    "unknown-direction",
+    "no-tariff-in-force",
+    "no-matching-prefix",
+    "currency-mismatch",
+    "invalid-number",
+]
+
+RateFrom = Literal["tariff", "custom-outbound", "custom-inbound", "flat"]
+
+LONGEST_CODE = 7
+"""Characters of the longest dialled code: the `*` and six digits."""
+
+
+class NotBilled(NamedTuple):
+    """The call costs nothing, by `reason`; `hidden` ones are not shown to the client either."""
+
+    reason: NotBilledReason
+    hidden: bool
+    number: str
+    detail: str = ""
+
+    @property
+    def explanation(self) -> Explanation:
+        """Why the call is not billed; `detail` is the filter's pattern, or the instant."""
+        explained: Explanation = {"number": self.number, "not_billed": self.reason}
+        if self.detail:
+            name = "bill_from" if self.reason == "before-bill-from" else "pattern"
+            explained[name] = self.detail
+        return explained
+
+    def written(self) -> str:
+        """The explanation as JSON."""
+        return orjson.dumps(self.explanation).decode()
+
+
+class Unrated(NamedTuple):
+    """The call waits for an operator: it can not be priced as things are set."""
+
+    reason: UnratedReason
+    detail: str
+
+
+@final
+class Ready:
+    """A call with its price found; all that is missing is how many free seconds are left."""
+
+    __slots__ = (
+        "billsec", "found", "number", "rate_from", "takes_free_seconds", "terms", "version",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        number: Number,
+        billsec: int,
+        terms: Terms,
+        found: Found | None,
+        version: TariffVersion | None,
+        takes_free_seconds: bool,
+        rate_from: RateFrom,
+    ) -> None:
+        self.number = number
+        self.billsec = billsec
+        self.terms = terms
+        self.found = found
+        self.version = version
+        self.takes_free_seconds = takes_free_seconds
+        self.rate_from = rate_from
+
+    def charge(self, free_seconds_left: int = 0) -> "Rated":
+        """Price the call; `free_seconds_left` counts only where `takes_free_seconds`."""
+        free_left = free_seconds_left if self.takes_free_seconds else 0
+        billed_s, free_s, cost_micro = self.terms.charge(self.billsec, free_left)
+        return Rated(cost_micro, billed_s, free_s, self)
+
+
+@final
+class Rated:
+    """What the call costs, in micro-units; zero included."""
+
+    __slots__ = ("billed_s", "cost_micro", "free_s", "ready")
+
+    def __init__(self, cost_micro: int, billed_s: int, free_s: int, ready: Ready) -> None:
+        self.cost_micro = cost_micro
+        self.billed_s = billed_s
+        self.free_s = free_s
+        self.ready = ready
+
+    @property
+    def number(self) -> str:
+        """The number that was rated, normalised."""
+        return self.ready.number.digits
+
+    @property
+    def explanation(self) -> Explanation:
+        """Why the call costs what it does: plain values, for people."""
+        read: Explanation = orjson.loads(self.written())
+        return read
+
+    def written(self) -> str:
+        """The explanation as JSON. Written out by hand: it is a tenth of what a call takes."""
+        ready = self.ready
+        number = ready.number
+        return (
+            f'{{"number":{as_text(number.digits)}'
+            f',"dialled":{as_text(number.dialled)}'
+            f',"international":{"true" if number.international else "false"}'
+            f",{_row_told(ready.found)},{_version_told(ready.version)}"
+            f',"rate_from":"{ready.rate_from}",{ready.terms.told}'
+            f',"billed_s":{self.billed_s},"free_s":{self.free_s}}}'
+        )
+
+
+def _row_told(found: Found | None) -> str:
+    if found is None:
+        return '"prefix":null,"description":null'
+    return f'"prefix":"{found.prefix}","description":{as_json(found.description)}'
+
+
+def _version_told(version: TariffVersion | None) -> str:
+    if version is None:
+        return '"tariff_id":null,"tariff_version":null'
+    return f'"tariff_id":"{version.tariff_id}","tariff_version":{version.version_id}'
+
+
+def as_text(text: str) -> str:
+    """A text as JSON, with its quotes; in digits, which most are, nothing is to be escaped."""
+    return f'"{text}"' if text.isascii() and text.isalnum() else as_json(text)
+
+
+def as_json(value: str | datetime | None) -> str:
+    """A value as JSON."""
+    return orjson.dumps(value).decode()
+
+
+Verdict = Rated | NotBilled | Unrated
+
+
+def rate_call(
+    call: CallCompleted, match: Match, versions: TariffVersions, free_seconds_left: int = 0
+) -> Verdict:
+    """Rate one call of a known product; `free_seconds_left` of its billing period."""
+    settled = settle(call, match, versions)
+    return settled.charge(free_seconds_left) if isinstance(settled, Ready) else settled
+
+
+def settle(
+    call: CallCompleted, match: Match, versions: TariffVersions
+) -> Ready | NotBilled | Unrated:
+    """Everything about a call's price that does not depend on the calls before it."""
+    terms = match.terms
+    number = terms.numbers.read(billed_number(call))
+    bill_from = match.service.bill_from
+    if bill_from is not None and call.ended_at < bill_from:
+        return NotBilled("before-bill-from", False, number.digits, bill_from.isoformat())
+    if isinstance(terms.filters, NoTerms):
+        return Unrated("no-tariff-in-force", terms.filters.detail)
+    spared = _spared(call, number, terms.filters)
+    if spared is not None:
+        return spared
+    if call.direction == "outbound":
+        if terms.flat is not None:
+            return _outbound_flat(call, number, terms.flat)
+        return _outbound(call, number, match, versions)
+    if call.direction == "inbound":
+        return _inbound(call, number, match, versions)
+    return _local(number) or Unrated(
+        "unknown-direction", "the PBX recorded no direction for this call"
+    )
+
+
+def billed_number(call: CallCompleted) -> str:
+    """The number that a call is billed on, as its PBX wrote it: what was dialled."""
+    if call.direction == "inbound":
+        return call.caller_destination or call.destination_number
+    return call.destination_number
+
+
+def _spared(call: CallCompleted, number: Number, filters: CallFilter) -> NotBilled | None:
+    hit = filters.judge(number, call.direction)
+    if hit is not None and hit.effect == "hide":
+        return NotBilled("filter-hidden", True, number.digits, hit.pattern)
+    if call.billsec == 0:
+        return NotBilled("unanswered", False, number.digits)
+    if hit is not None:
+        return NotBilled("filter-not-billed", False, number.digits, hit.pattern)
+    if call.direction == "local":
+        return NotBilled("local", False, number.digits)
+    return None
+
+
+def _local(number: Number) -> NotBilled | None:
+    if number.kind == "feature-code":
+        return NotBilled("feature-code", False, number.digits)
+    if number.kind == "extension":
+        return NotBilled("extension", False, number.digits)
+    return None
+
+
+def _inbound(
+    call: CallCompleted, number: Number, match: Match, versions: TariffVersions
+) -> Ready | NotBilled | Unrated:
+    if not match.terms.inbound_enabled:
+        return NotBilled("inbound-not-enabled", False, number.digits)
+    version = _version_in_force(call, match.terms, versions)
+    if version is not None and version.currency != match.currency:
+        return _currency_mismatch(version, match)
+    inbound = match.terms.inbound
+    if isinstance(inbound, NoTerms):
+        return Unrated("no-tariff-in-force", inbound.detail)
+    package = match.service.package
+    is_custom = package is not None and package.custom_inbound_rate is not None
+    rate_from: RateFrom = "custom-inbound" if is_custom else "flat"
+    return Ready(number, call.billsec, inbound, None, None, False, rate_from)
+
+
+def _outbound_flat(
+    call: CallCompleted, number: Number, flat: Terms | NoTerms
+) -> Ready | NotBilled | Unrated:
+    refusal = _not_a_destination(number)
+    if refusal is not None:
+        return refusal
+    if isinstance(flat, NoTerms):
+        return Unrated("no-tariff-in-force", flat.detail)
+    return Ready(number, call.billsec, flat, None, None, not number.international, "flat")
+
+
+def _outbound(
+    call: CallCompleted, number: Number, match: Match, versions: TariffVersions
+) -> Ready | NotBilled | Unrated:
+    version = _version_in_force(call, match.terms, versions)
+    found = None
+    if number.kind != "e164":
+        found = short_code_at_zero(number, version)
+        refusal = None if found else _not_a_destination(number)
+        if refusal is not None:
+            return refusal
+    if version is None:
+        return Unrated("no-tariff-in-force", _no_version(call, match.terms))
+    if version.currency != match.currency:
+        return _currency_mismatch(version, match)
+    return price_by(number, call.billsec, match.terms, version, found)
+
+
+def price_by(
+    number: Number,
+    billsec: int,
+    package: PackageTerms,
+    version: TariffVersion,
+    found: Found | None = None,
+) -> Ready | Unrated:
+    """The price of an outbound number by a tariff version: its longest prefix, unless `found`."""
+    found = found or version.deck.longest_prefix(number.digits)
+    if found is None:
+        detail = f"tariff {version.tariff_id} version {version.version_id} has no prefix of "
+        return Unrated("no-matching-prefix", detail + number.digits)
+    terms = package.outbound(found.rate)
+    if isinstance(terms, NoTerms):
+        return Unrated("no-tariff-in-force", f"prefix {found.prefix}: {terms.detail}")
+    takes_free = terms.takes_free_seconds and not number.international
+    rate_from: RateFrom = "tariff" if found.rate.status == TARIFF_RATE else "custom-outbound"
+    return Ready(number, billsec, terms, found, version, takes_free, rate_from)
+
+
+def _not_a_destination(number: Number) -> NotBilled | Unrated | None:
+    """Why an outbound number is not looked up, None if it is."""
+    if number.kind == "invalid":
+        return Unrated("invalid-number", number.why)
+    if number.kind == "feature-code" and len(number.digits) > LONGEST_CODE:
+        detail = "a dialled code with a number behind it: set strip_prefix to the code"
+        return Unrated("invalid-number", detail)
+    return _local(number)
+
+
+def short_code_at_zero(number: Number, version: TariffVersion | None) -> Found | None:
+    """The row that names a short number such as 911 exactly, at rate 0."""
+    if number.kind != "extension" or version is None:
+        return None
+    found = version.deck.exactly(number.digits)
+    if found is None or not found.rate.is_zero or found.rate.status != TARIFF_RATE:
+        return None
+    return found
+
+
+def _version_in_force(
+    call: CallCompleted, terms: PackageTerms, versions: TariffVersions
+) -> TariffVersion | None:
+    if terms.tariff_id is None:
+        return None
+    return versions.in_force(terms.tariff_id, answered_at(call))
+
+
+def _no_version(call: CallCompleted, terms: PackageTerms) -> str:
+    if terms.tariff_id is None:
+        return "the product has no package"
+    return f"tariff {terms.tariff_id} has no version in force at {answered_at(call).isoformat()}"
+
+
+def _currency_mismatch(version: TariffVersion, match: Match) -> Unrated:
+    detail = f"tariff {version.tariff_id} is in {version.currency}, the account in {match.currency}"
+    return Unrated("currency-mismatch", detail)

@@ -1,0 +1,174 @@
+"""Which rate a number has: the longest prefix in the tariff version that was in force.
+
+Domain/billing, section 2. A lookup asks first which lengths of prefix there are under a number's
+first digits, and tries those, longest first: its cost depends neither on how many prefixes a deck
+has nor on which other lengths occur in it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import final
+
+from rating.pricing.price import MAX_RATE_PER_MIN, check_increments
+from ringfence.errors import BadInput
+from ringfence.events.tariff import RateRow
+from ringfence.money import parse_decimal
+
+MAX_PREFIX = 15
+"""Digits of the longest prefix: no number has more."""
+
+HEAD = 5
+"""Digits by which a lookup begins: long enough to tell areas apart, shorter than most prefixes."""
+
+CUSTOM_RATE, TARIFF_RATE = 0, 1
+"""A row's status: the package's custom rate applies, or the row's own."""
+
+
+Lengths = tuple[int, ...]
+"""Lengths of prefixes, longest first."""
+
+
+@final
+class Rate:
+    """What a row charges. Equal ones are one object within a deck, and compared as that."""
+
+    __slots__ = ("increment_s", "initial_s", "is_zero", "rate_per_min", "status")
+
+    def __init__(
+        self, rate_per_min: str, initial_s: int, increment_s: int, status: int, is_zero: bool
+    ) -> None:
+        self.rate_per_min = rate_per_min
+        self.initial_s = initial_s
+        self.increment_s = increment_s
+        self.status = status
+        self.is_zero = is_zero
+
+
+@final
+class Found:
+    """A row of a deck: the longest prefix that a number starts with, and what it charges."""
+
+    __slots__ = ("description", "prefix", "rate")
+
+    def __init__(self, prefix: str, description: str, rate: Rate) -> None:
+        self.prefix = prefix
+        self.description = description
+        self.rate = rate
+
+
+class Deck:
+    """The rows of one tariff version, built once and never changed.
+
+    Raises BadInput for a row that could not be rated by: a prefix that is not 1 to 15 digits or
+    comes twice, a rate that is not a decimal number, increments out of bounds, another status.
+    """
+
+    __slots__ = ("_rows", "_short", "_under")
+
+    def __init__(self, rows: Iterable[RateRow]) -> None:
+        self._rows: dict[str, Found] = {}
+        rates: dict[tuple[str, int, int, int], Rate] = {}
+        for prefix, description, rate_per_min, initial_s, increment_s, status in rows:
+            key = (rate_per_min, initial_s, increment_s, status)
+            rate = rates.get(key) or rates.setdefault(key, _checked_rate(*key))
+            self._check_prefix(prefix)
+            self._rows[prefix] = Found(prefix, description, rate)
+        self._short: Lengths = ()
+        self._under: dict[str, Lengths] = {}
+        self._index_lengths()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def longest_prefix(self, digits: str) -> Found | None:
+        """The row for a normalised number, None if no prefix fits."""
+        for length in self._under.get(digits[:HEAD], self._short):
+            found = self._rows.get(digits[:length])
+            if found is not None:
+                return found
+        return None
+
+    def exactly(self, prefix: str) -> Found | None:
+        """The row of this very prefix."""
+        return self._rows.get(prefix)
+
+    def _index_lengths(self) -> None:
+        """Note the lengths to try, longest first: under each head, and where none is known."""
+        longer: dict[str, set[int]] = {}
+        short: set[int] = set()
+        for prefix in self._rows:
+            if len(prefix) < HEAD:
+                short.add(len(prefix))
+            else:
+                longer.setdefault(prefix[:HEAD], set()).add(len(prefix))
+        known: dict[frozenset[int], Lengths] = {}  # few differ: one tuple for all that are equal
+        for head, lengths in longer.items():
+            key = frozenset(lengths | short)
+            self._under[head] = known.setdefault(key, tuple(sorted(key, reverse=True)))
+        self._short = tuple(sorted(short, reverse=True))
+
+    def _check_prefix(self, prefix: str) -> None:
+        if not (prefix.isascii() and prefix.isdigit() and len(prefix) <= MAX_PREFIX):
+            raise BadInput("prefix", prefix, f"1 to {MAX_PREFIX} digits")
+        if prefix in self._rows:
+            raise BadInput("prefix", prefix, "each prefix once in a tariff")
+
+
+@dataclass(frozen=True, slots=True)
+class TariffVersion:
+    """A tariff as it was published, in force from an instant on until the next one is."""
+
+    version_id: int
+    tariff_id: str
+    currency: str
+    effective_from: datetime
+    deck: Deck
+
+
+class TariffVersions:
+    """The versions of all tariffs."""
+
+    def __init__(self, versions: Iterable[TariffVersion] = ()) -> None:
+        self._by_tariff: dict[str, tuple[TariffVersion, ...]] = {}
+        for version in versions:
+            self.add(version)
+
+    def add(self, version: TariffVersion) -> None:
+        """Take in a version; the same one again changes nothing."""
+        others = self._by_tariff.get(version.tariff_id, ())
+        kept = [other for other in others if other.version_id != version.version_id]
+        self._by_tariff[version.tariff_id] = tuple(
+            sorted([*kept, version], key=_newest_first, reverse=True)
+        )
+
+    def in_force(self, tariff_id: str, at: datetime) -> TariffVersion | None:
+        """The version by which a call answered at `at` is rated, None before the first.
+
+        Of two that are effective from the same instant, the later one published counts.
+        """
+        for version in self._by_tariff.get(tariff_id, ()):
+            if version.effective_from <= at:
+                return version
+        return None
+
+    def known(self) -> Mapping[str, tuple[int, ...]]:
+        """The version ids held of each tariff, newest first."""
+        return {
+            tariff_id: tuple(version.version_id for version in versions)
+            for tariff_id, versions in self._by_tariff.items()
+        }
+
+
+def _newest_first(version: TariffVersion) -> tuple[datetime, int]:
+    return version.effective_from, version.version_id
+
+
+def _checked_rate(rate_per_min: str, initial_s: int, increment_s: int, status: int) -> Rate:
+    exact = parse_decimal(rate_per_min, "rate")
+    if not 0 <= exact <= MAX_RATE_PER_MIN:
+        raise BadInput("rate", rate_per_min, f"0 to {MAX_RATE_PER_MIN} a minute")
+    check_increments(initial_s, increment_s)
+    if status not in (CUSTOM_RATE, TARIFF_RATE):
+        raise BadInput("status", status, "1 (the row's rate) or 0 (the package's custom rate)")
+    return Rate(rate_per_min, initial_s, increment_s, status, exact == 0)

@@ -1,0 +1,77 @@
+"""The cases of rating's conformance file: the terms of a call, and what it must come to."""
+
+from typing import NamedTuple
+
+from rating.pricing.price import Charge, Terms
+from ringfence.errors import BadInput
+
+COLUMNS = (
+    "name",
+    "direction",
+    "billsec",
+    "rate_per_min",
+    "markup_percent",
+    "initial_s",
+    "increment_s",
+    "connection_fee",
+    "free_seconds_left",
+    "expect_billed_s",
+    "expect_free_used_s",
+    "expect_cost_micro",
+)
+
+
+class Case(NamedTuple):
+    """One call: its terms, and what it is expected to come to."""
+
+    name: str
+    terms: Terms
+    billsec: int
+    free_seconds_left: int
+    expected: Charge
+
+    @classmethod
+    def read(cls, row: dict[str, str]) -> "Case":
+        """A case from a row of the file. Raises BadInput by the column's name."""
+        return cls(
+            name=row["name"],
+            terms=_terms(row),
+            billsec=_whole(row, "billsec"),
+            free_seconds_left=_whole(row, "free_seconds_left"),
+            expected=Charge(
+                billed_s=_whole(row, "expect_billed_s"),
+                free_s=_whole(row, "expect_free_used_s"),
+                cost_micro=_whole(row, "expect_cost_micro"),
+            ),
+        )
+
+    def mismatches(self) -> list[str]:
+        """A line for every field that comes out otherwise than expected."""
+        got = self.terms.charge(self.billsec, self.free_seconds_left)
+        columns = ("expect_billed_s", "expect_free_used_s", "expect_cost_micro")
+        return [
+            f"{self.name}: {column}: expected {wanted}, got {came}"
+            for column, wanted, came in zip(columns, self.expected, got, strict=True)
+            if wanted != came
+        ]
+
+
+def _terms(row: dict[str, str]) -> Terms:
+    rate, fee = row["rate_per_min"], row["connection_fee"]
+    initial_s, increment_s = _whole(row, "initial_s"), _whole(row, "increment_s")
+    direction = row["direction"].strip().casefold()
+    if direction == "outbound":
+        markup = row["markup_percent"]
+        return Terms.outbound(
+            rate, initial_s, increment_s, markup_percent=markup, connection_fee=fee
+        )
+    if direction == "inbound":
+        return Terms.inbound(rate, initial_s, increment_s, connection_fee=fee)
+    raise BadInput("direction", row["direction"], "outbound or inbound")
+
+
+def _whole(row: dict[str, str], column: str) -> int:
+    text = row[column].strip()
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise BadInput(column, row[column], "a whole number")
+    return int(text)

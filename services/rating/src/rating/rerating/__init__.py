@@ -1,0 +1,1 @@
+"""A period's calls priced again with another tariff version."""

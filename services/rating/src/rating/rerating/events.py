@@ -1,0 +1,79 @@
+"""What a re-rating tells: each call anew, and an account's balance once, when all is posted."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import orjson
+
+from rating.ledger import Entry, Standing
+from rating.posting.events import SOURCE
+from rating.rerating.store import ChangeRow
+from ringfence.events.balance import BalanceChanged
+from ringfence.ids import derive
+from ringfence.kafka.records import Outgoing
+from ringfence.topics import BALANCE_CHANGED, CALL_RATED
+
+
+def call_rated(
+    row: ChangeRow, entry: Entry, currency: str, run_id: UUID, told_at: datetime
+) -> Outgoing:
+    """`call.rated.v1` for the charge `entry` that stands in another one's place."""
+    charged = row.change.charged
+    payload = {
+        "call_id": charged.call_id,
+        "account_id": entry.account_id,
+        "outcome": "rated",
+        "entry_id": row.charge_id,
+        "account_version": entry.version,
+        "cost_micro": -entry.amount_micro,
+        "currency": currency,
+        **row.change.told,
+        "replaces": {
+            "entry_id": charged.entry_id,
+            "reversal_id": row.reversal_id,
+            "cost_micro": -charged.amount_micro,
+            "run_id": run_id,
+        },
+    }
+    return Outgoing(
+        topic=CALL_RATED,
+        key=entry.account_id,
+        value=orjson.dumps(payload, default=str),
+        event_id=derive("call.rated", row.charge_id),
+        time=told_at,
+        source=SOURCE,
+        correlation_id=str(run_id),
+    )
+
+
+def balance_changed(
+    entries: Sequence[Entry], standing: Standing, run_id: UUID, told_at: datetime
+) -> Outgoing:
+    """`balance.changed.v1` from before the first entry to after the last, which made `standing`.
+
+    Never one by one: a balance that a reversal lifts and its charge lowers again, in the same
+    transaction, crossed nothing, and no client is to be told that it did.
+    """
+    first, last = entries[0], entries[-1]
+    account_id = last.account_id
+    return Outgoing(
+        topic=BALANCE_CHANGED,
+        key=account_id,
+        value=BalanceChanged(
+            account_id=account_id,
+            version=last.version,
+            balance_micro=last.balance_after_micro,
+            from_version=first.version - 1,
+            from_balance_micro=first.balance_after_micro - first.amount_micro,
+            currency=standing.currency,
+            cause="reversal",
+            cause_id=run_id,
+            occurred_at=told_at,
+            settled=standing.settled_at(last.version),
+        ).to_json(),
+        event_id=derive("balance.changed", account_id, last.version),
+        time=told_at,
+        source=SOURCE,
+        correlation_id=str(run_id),
+    )

@@ -1,0 +1,280 @@
+"""What calls that are charged already would have cost by another tariff version.
+
+Only the version changes. Number, markup, connection fee and custom rate count as they were
+charged; what the old charge does not tell (the fee of a call that was free of charge, the custom
+rate for a row that had none) is taken from the product's package as it is now. Free seconds are
+dealt out anew, in the ledger's order, within what the calls had and what is left of the period:
+so a version that differs in nothing changes nothing.
+
+Pure: without clock, socket, database or logger.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+
+from rating.ledger import Posting
+from rating.posting.records import FreeKey
+from rating.pricing.billing_period import period_of, zone_of
+from rating.pricing.call_time import believed_answer
+from rating.pricing.number import Number
+from rating.pricing.package_terms import package_terms
+from rating.pricing.rate_call import Rated, Ready, Unrated, price_by, short_code_at_zero
+from rating.pricing.tariff import TariffVersion
+from ringfence.errors import BadInput
+from ringfence.events.account import AccountChanged, Package
+from ringfence.ids import derive
+from ringfence.money import parse_decimal
+
+_LONGEST_SHORT_CODE = 5
+
+
+class Order(NamedTuple):
+    """What is to be re-rated: charges of a tariff for calls answered from `from_text` on, and
+    before `to_text`. Without an offset, both are read in each account's own zone.
+    """
+
+    tariff_id: str
+    version_id: int
+    from_text: str
+    to_text: str
+    account_id: str | None = None
+
+    def span(self, zone: str) -> tuple[datetime, datetime]:
+        """The period as instants, for an account in that zone. Raises BadInput."""
+        start = _instant("from", self.from_text, zone)
+        end = _instant("to", self.to_text, zone)
+        if end <= start:
+            raise BadInput("to", self.to_text, f"an instant after {self.from_text}")
+        return start, end
+
+
+class Charged(NamedTuple):
+    """A live charge of a call; `told` is what the ledger says about it."""
+
+    entry_id: UUID
+    call_id: UUID
+    amount_micro: int
+    occurred_at: datetime
+    input_hash: bytes
+    told: dict[str, Any]
+
+    @property
+    def why(self) -> Mapping[str, Any]:
+        """How it was priced."""
+        explained: Mapping[str, Any] = self.told["explanation"]
+        return explained
+
+    @property
+    def answered_at(self) -> datetime:
+        """When the call was answered, by the rule of rating."""
+        started = datetime.fromisoformat(self.told["started_at"])
+        text = self.told.get("answered_at")
+        answered = datetime.fromisoformat(text) if text else None
+        return believed_answer(started, answered, self.occurred_at)
+
+
+class Change(NamedTuple):
+    """A call's charge and what is to stand in its place."""
+
+    charged: Charged
+    amount_micro: int
+    told: dict[str, Any]
+    free_key: FreeKey
+    free_difference_s: int
+
+    @property
+    def difference_micro(self) -> int:
+        """What the account gains by it; negative: it pays more."""
+        return self.amount_micro - self.charged.amount_micro
+
+
+@dataclass
+class Plan:
+    """What re-rating would do to one account."""
+
+    account_id: str
+    currency: str
+    examined: int = 0
+    changes: list[Change] = field(default_factory=list)
+    stays: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def difference_micro(self) -> int:
+        """What the account gains by it; negative: it pays more."""
+        return sum(change.difference_micro for change in self.changes)
+
+
+def plan(
+    account: AccountChanged,
+    charges: Sequence[Charged],
+    version: TariffVersion,
+    free_used: Mapping[FreeKey, int],
+    run_id: UUID,
+) -> Plan:
+    """Price an account's charges by `version`. `free_used` holds the periods' free seconds."""
+    planned = Plan(account.account_id, account.currency, examined=len(charges))
+    priced: list[tuple[Charged, Ready, FreeKey]] = []
+    for charged in charges:
+        ready = _price_again(account, charged, version)
+        if isinstance(ready, Ready):
+            priced.append((charged, ready, free_key(account, charged)))
+        else:
+            planned.stays[ready.detail] += 1
+    left = _free_seconds(account, priced, free_used)
+    for charged, ready, key in priced:
+        rated = ready.charge(left[key])
+        left[key] -= rated.free_s
+        free_difference_s = rated.free_s - charged.told["free_s"]
+        if rated.cost_micro != -charged.amount_micro or free_difference_s:
+            told = _told(charged, rated, run_id)
+            planned.changes.append(Change(charged, -rated.cost_micro, told, key, free_difference_s))
+    return planned
+
+
+def free_key(account: AccountChanged, charged: Charged) -> FreeKey:
+    """Whose free seconds, and of which period, a charge may use."""
+    period = period_of(charged.answered_at, account.time_zone)
+    return account.account_id, charged.told["service_id"], period
+
+
+def in_scope(
+    charged: Charged, tariff_id: str, span: tuple[datetime, datetime], run_id: UUID
+) -> bool:
+    """Whether a charge is of that tariff and period, and not one that this run made."""
+    why = charged.why
+    if why.get("tariff_id") != tariff_id:
+        return False
+    made_by = why.get("rerated", {}).get("run_id")
+    return span[0] <= charged.answered_at < span[1] and made_by != str(run_id)
+
+
+def reversal_of(charged: Charged, account_id: str, run_id: UUID, charge_id: UUID) -> Posting:
+    """Gives back what a charge took. Its id is the charge's own: nothing is reversed twice."""
+    return Posting(
+        entry_id=derive("reversal", charged.entry_id),
+        account_id=account_id,
+        kind="reversal",
+        amount_micro=-charged.amount_micro,
+        cause_id=charged.call_id,
+        occurred_at=charged.occurred_at,
+        input_hash=charged.input_hash,
+        explanation=_json({"rerated": {"run_id": run_id, "replaced_by": charge_id}}),
+        reverses=charged.entry_id,
+    )
+
+
+def charge_of(change: Change, account_id: str, charge_id: UUID) -> Posting:
+    """The charge that comes in the place of the one that was reversed."""
+    charged = change.charged
+    return Posting(
+        entry_id=charge_id,
+        account_id=account_id,
+        kind="charge",
+        amount_micro=change.amount_micro,
+        cause_id=charged.call_id,
+        occurred_at=charged.occurred_at,
+        input_hash=charged.input_hash,
+        explanation=_json(change.told),
+    )
+
+
+def undo(charged: Charged, original: Charged, key: FreeKey, run_id: UUID) -> Change:
+    """Puts the original charge back in the place of the one that the run made."""
+    rerated = {"run_id": str(run_id), "replaces": str(charged.entry_id), "undone": True}
+    told = {**original.told, "explanation": {**original.why, "rerated": rerated}}
+    free_difference_s = original.told["free_s"] - charged.told["free_s"]
+    return Change(charged, original.amount_micro, told, key, free_difference_s)
+
+
+def _price_again(
+    account: AccountChanged, charged: Charged, version: TariffVersion
+) -> Ready | Unrated:
+    why, told = charged.why, charged.told
+    services = (s for s in account.services if s.service_id == told["service_id"])
+    present = next((service.package for service in services), None)
+    if version.currency != account.currency:
+        detail = f"the version is in {version.currency}, the account in {account.currency}"
+        return Unrated("currency-mismatch", detail)
+    terms = package_terms(_as_charged(present, version.tariff_id, *_facts(why)))
+    digits = str(why["number"])
+    is_short = len(digits) <= _LONGEST_SHORT_CODE
+    number = Number("extension" if is_short else "e164", digits, why["international"], digits)
+    found = short_code_at_zero(number, version) if is_short else None
+    if is_short and found is None:
+        return Unrated("no-matching-prefix", f"no row at 0 names {digits}")
+    return price_by(number, told["billsec"], terms, version, found)
+
+
+def _facts(why: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
+    return (
+        why["rate_from"],
+        why["rate_per_min"],
+        why["increment"],
+        why["markup_percent"],
+        why["connection_fee"],
+    )
+
+
+@lru_cache(maxsize=4096)
+def _as_charged(
+    present: Package | None, tariff_id: str, rate_from: str, rate: str, increment: str,
+    markup: str, fee: str,
+) -> Package:  # fmt: skip
+    """The package as far as a charge tells of it, the rest as it is now."""
+    package = present or Package(tariff_id=tariff_id)
+    known: dict[str, str] = {}
+    if rate_from == "tariff":
+        known["markup_percent"] = markup
+    else:
+        known |= {"custom_outbound_rate": rate, "custom_outbound_increment": increment}
+    if parse_decimal(rate, "rate_per_min"):
+        known["connection_fee"] = fee
+    return package.model_copy(update=known)
+
+
+def _free_seconds(
+    account: AccountChanged,
+    priced: Iterable[tuple[Charged, Ready, FreeKey]],
+    free_used: Mapping[FreeKey, int],
+) -> dict[FreeKey, int]:
+    """What may be dealt out anew: what these calls had, and what their period has left."""
+    granted_s = {
+        s.service_id: s.package.free_minutes * 60 if s.package else 0 for s in account.services
+    }
+    had: Counter[FreeKey] = Counter()
+    for charged, _, key in priced:
+        had[key] += charged.told["free_s"]
+    return {
+        key: had_s + max(0, granted_s.get(key[1], 0) - free_used.get(key, 0))
+        for key, had_s in had.items()
+    }
+
+
+def _told(charged: Charged, rated: Rated, run_id: UUID) -> dict[str, Any]:
+    rerated = {"run_id": str(run_id), "replaces": str(charged.entry_id)}
+    return {
+        **charged.told,
+        "billed_s": rated.billed_s,
+        "free_s": rated.free_s,
+        "explanation": {**rated.explanation, "rerated": rerated},
+    }
+
+
+def _instant(name: str, text: str, zone: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=zone_of(zone))).astimezone(UTC)
+    except (ValueError, OverflowError):
+        expected = "a day such as 2026-11-01, or an instant such as 2026-11-01T00:00-05:00"
+        raise BadInput(name, text, expected) from None
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value, default=str).decode()

@@ -1,0 +1,196 @@
+"""Runs a re-rating: account by account, each in one transaction under its lock.
+
+A run that was cut short is completed by ordering the same again: accounts that are done have no
+charge left that differs, and an entry's id allows it once.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from rating.ledger import Entry, Standing, post
+from rating.pricing.tariff import Deck, TariffVersion
+from rating.rerating.events import balance_changed, call_rated
+from rating.rerating.plan import (
+    Change,
+    Charged,
+    Order,
+    Plan,
+    charge_of,
+    free_key,
+    in_scope,
+    plan,
+    reversal_of,
+    undo,
+)
+from rating.rerating.store import ChangeRow, RerateSettling, RerateStore, Run
+from rating.store import RatingStore
+from ringfence.clock import Clock
+from ringfence.errors import BadInput, Conflict
+from ringfence.events.account import AccountChanged
+from ringfence.events.tariff import rows_digest
+from ringfence.ids import derive
+
+OnAccount = Callable[[int, int], None]
+"""Told after each account: how many are done, of how many."""
+
+
+class Rerating:
+    """Tries, applies and undoes re-ratings."""
+
+    def __init__(
+        self, *, store: RerateStore, rates: RatingStore, clock: Clock, on_account: OnAccount
+    ) -> None:
+        self._store = store
+        self._rates = rates
+        self._clock = clock
+        self._on_account = on_account
+
+    async def dry_run(self, order: Order) -> list[Plan]:
+        """What `order` would change, by account. Writes nothing. Raises BadInput."""
+        version = await self._version(order)
+        plans, run_id, accounts = [], uuid4(), await self._accounts(order)
+        for done, (account_id, _) in enumerate(accounts, 1):
+            async with self._store.settling() as settling:
+                plans.append(await self._plan(settling, account_id, order, version, run_id))
+            self._on_account(done, len(accounts))
+        return [planned for planned in plans if planned]
+
+    async def apply(self, order: Order) -> tuple[Run, list[Plan]]:
+        """Reverse and charge anew what differs. Raises BadInput."""
+        version = await self._version(order)
+        accounts = await self._accounts(order)
+        run = await self._store.open_run(order, self._clock.now())
+        plans = []
+        for done, (account_id, currency) in enumerate(accounts, 1):
+            async with self._store.settling() as settling:
+                standing = (await settling.standings({account_id: currency}))[account_id]
+                planned = await self._plan(settling, account_id, order, version, run.run_id)
+                if planned and planned.changes:
+                    await _write(settling, planned, standing, run.run_id, run.started_at)
+            plans.append(planned)
+            self._on_account(done, len(accounts))
+        if not await self._store.drop_if_empty(run.run_id):
+            await self._store.finish(run.run_id, self._clock.now())
+        return run, [planned for planned in plans if planned]
+
+    async def undo(self, run_id: UUID) -> list[Plan]:
+        """Put back the charges that the run replaced. Raises BadInput, Conflict."""
+        run = await self._store.run(run_id)
+        if run is None:
+            raise BadInput("run", str(run_id), "a run that `ringfence rerate --list` names")
+        later = await self._store.built_upon(run_id)
+        if later:
+            names = ", ".join(map(str, later))
+            raise Conflict(f"calls of run {run_id} were re-rated again: undo first {names}")
+        await self._store.begin_undo(run_id, run.undo_started_at or self._clock.now())
+        plans, accounts = [], await self._store.accounts_of(run_id)
+        for done, account_id in enumerate(accounts, 1):
+            plans.append(await self._undo_account(run_id, account_id))
+            self._on_account(done, len(accounts))
+        await self._store.finish_undo(run_id, self._clock.now())
+        return plans
+
+    async def _undo_account(self, run_id: UUID, account_id: str) -> Plan:
+        async with self._store.settling() as settling:
+            standing = (await settling.standings({account_id: ""}))[account_id]
+            made = await settling.made(run_id, account_id)
+            planned = Plan(account_id, standing.currency, examined=len(made))
+            planned.changes = [undo(m.charged, m.original, m.free_key, run_id) for m in made]
+            if made:
+                now = self._clock.now()
+                await _write(settling, planned, standing, run_id, now, undoes=True)
+            return planned
+
+    async def _plan(
+        self,
+        settling: RerateSettling,
+        account_id: str,
+        order: Order,
+        version: TariffVersion,
+        run_id: UUID,
+    ) -> Plan | None:
+        account = await settling.account(account_id)
+        if account is None:  # it has a balance, by payments alone
+            return None
+        charges = await _charges(settling, account, order, run_id)
+        if not charges:
+            return None
+        keys = {free_key(account, charged) for charged in charges}
+        return plan(account, charges, version, await settling.free_used(keys), run_id)
+
+    async def _accounts(self, order: Order) -> list[tuple[str, str]]:
+        found = await self._store.accounts()
+        if order.account_id is None:
+            return found
+        only = [account for account in found if account[0] == order.account_id]
+        if not only:
+            raise BadInput("account", order.account_id, "an account with a ledger")
+        return only
+
+    async def _version(self, order: Order) -> TariffVersion:
+        order.span("UTC")
+        known = await self._store.versions(order.tariff_id)
+        row = known.get(order.version_id)
+        if row is None:
+            expected = f"a version of {order.tariff_id}: {', '.join(map(str, known)) or 'none yet'}"
+            raise BadInput("version", order.version_id, expected)
+        rates = await self._rates.rates(order.version_id)
+        if rows_digest(rates) != row["sha256"]:
+            raise Conflict(f"version {order.version_id}: its rows are not those published")
+        return TariffVersion(
+            order.version_id, order.tariff_id, row["currency"], row["effective_from"], Deck(rates)
+        )
+
+
+async def _charges(
+    settling: RerateSettling, account: AccountChanged, order: Order, run_id: UUID
+) -> list[Charged]:
+    span = order.span(account.time_zone)
+    return [
+        charged
+        async for charged in settling.live_charges(account.account_id, span)
+        if in_scope(charged, order.tariff_id, span, run_id)
+    ]
+
+
+async def _write(
+    settling: RerateSettling,
+    planned: Plan,
+    standing: Standing,
+    run_id: UUID,
+    told_at: datetime,
+    *,
+    undoes: bool = False,
+) -> None:
+    account_id = planned.account_id
+    rows = [_row(change, run_id, undoes) for change in planned.changes]
+    entries: list[Entry] = []
+    events = []
+    for row in rows:
+        charged = row.change.charged
+        reversal = reversal_of(charged, account_id, run_id, row.charge_id)
+        entries.append(post(standing, reversal))
+        entries.append(post(standing, charge_of(row.change, account_id, row.charge_id)))
+        events.append(call_rated(row, entries[-1], planned.currency, run_id, told_at))
+    events.append(balance_changed(entries, standing, run_id, told_at))
+    await settling.write_entries(entries)
+    await settling.write_standings({account_id: standing})
+    await _write_free_used(settling, planned.changes)
+    await settling.keep(run_id, account_id, rows, undoes=undoes)
+    await settling.tell(events)
+
+
+async def _write_free_used(settling: RerateSettling, changes: Sequence[Change]) -> None:
+    moved = [change for change in changes if change.free_difference_s]
+    used = await settling.free_used({change.free_key for change in moved})
+    for change in moved:
+        used[change.free_key] += change.free_difference_s
+    if used:
+        await settling.write_free_used(used)
+
+
+def _row(change: Change, run_id: UUID, undoes: bool) -> ChangeRow:
+    charged = change.charged
+    cause = (charged.call_id, run_id, "undone") if undoes else (charged.call_id, run_id)
+    return ChangeRow(change, derive("reversal", charged.entry_id), derive("charge", *cause))

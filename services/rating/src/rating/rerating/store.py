@@ -1,0 +1,274 @@
+"""Re-rating's rows: runs, what each changed, and the charges that it looks at."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+import asyncpg
+import orjson
+
+from rating.posting.records import FreeKey
+from rating.rerating.plan import Change, Charged, Order
+from rating.store import Settling
+from ringfence.events.account import AccountChanged
+from ringfence.events.model import MAX_BILLSEC
+from ringfence.kafka.records import Outgoing
+from ringfence.postgres.outbox import enqueue
+from ringfence.postgres.pool import Pool
+
+_PAGE = 5000
+_PATIENCE_S = 600
+_LONGEST_CALL = timedelta(seconds=MAX_BILLSEC)
+_CHARGE = "l.entry_id, l.cause_id, l.amount_micro, l.occurred_at, l.input_hash, l.explanation"
+_LIVE_CHARGES = f"""
+select {_CHARGE} from rating.ledger l
+where l.account_id = $1 and l.kind = 'charge' and l.occurred_at >= $2 and l.occurred_at < $3
+    and not exists (select from rating.ledger r where r.reverses = l.entry_id)
+order by l.version
+"""  # noqa: S608 - a constant of this file
+_STANDING = """
+from rating.rerate_change c
+join rating.rerate_change now on now.call_id = c.call_id
+join rating.ledger l on l.entry_id = now.charge_id
+where c.run_id = $1 and not c.undoes
+    and not exists (select from rating.ledger r where r.reverses = l.entry_id)
+    and not exists (
+        select from rating.rerate_change u
+        where u.run_id = c.run_id and u.undoes and u.account_id = c.account_id
+            and u.call_id = c.call_id
+    )
+"""
+_MADE = f"""
+select c.replaced_id, c.service_id, c.period, {_CHARGE} {_STANDING}
+    and (now.run_id = c.run_id or now.undoes) and c.account_id = $2
+order by l.version
+"""
+_LATER = f"select distinct now.run_id {_STANDING} and now.run_id <> c.run_id and not now.undoes"
+_ORIGINALS = f"select {_CHARGE} from rating.ledger l where l.entry_id = any($1)"  # noqa: S608
+
+
+class Run(NamedTuple):
+    """A re-rating as it was ordered, and how far it is."""
+
+    run_id: UUID
+    order: Order
+    started_at: datetime
+    applied_at: datetime | None
+    undo_started_at: datetime | None
+    undone_at: datetime | None
+
+
+class Made(NamedTuple):
+    """A charge that a run made and that is live, with the one that it replaced."""
+
+    charged: Charged
+    original: Charged
+    free_key: FreeKey
+
+
+class ChangeRow(NamedTuple):
+    """What a run did to a call, as it is kept."""
+
+    change: Change
+    reversal_id: UUID
+    charge_id: UUID
+
+
+class RerateSettling(Settling):
+    """One account's re-rating: reads, and what is written in the same transaction."""
+
+    async def account(self, account_id: str) -> AccountChanged | None:
+        """The account's profile, None for one that is not known here."""
+        profile = await self._connection.fetchval(
+            "select profile from rating.profile where account_id = $1", account_id
+        )
+        return None if profile is None else AccountChanged.model_validate(profile)
+
+    async def live_charges(
+        self, account_id: str, span: tuple[datetime, datetime]
+    ) -> AsyncIterator[Charged]:
+        """Charges that may have been answered in the period, in the ledger's order."""
+        start, end = span
+        cursor = await self._connection.cursor(
+            _LIVE_CHARGES, account_id, start, end + _LONGEST_CALL
+        )
+        while page := await cursor.fetch(_PAGE):
+            for row in page:
+                yield _charged(row)
+
+    async def made(self, run_id: UUID, account_id: str) -> list[Made]:
+        """Charges that a run made on this account, and that are live.
+
+        One that a later run replaced, and put back when it was undone, is live in its new entry.
+        """
+        rows = await self._connection.fetch(_MADE, run_id, account_id, timeout=_PATIENCE_S)
+        originals = {
+            row["entry_id"]: _charged(row)
+            for row in await self._connection.fetch(
+                _ORIGINALS, [row["replaced_id"] for row in rows], timeout=_PATIENCE_S
+            )
+        }
+        return [
+            Made(
+                _charged(row),
+                originals[row["replaced_id"]],
+                (account_id, row["service_id"], row["period"]),
+            )
+            for row in rows
+        ]
+
+    async def keep(
+        self, run_id: UUID, account_id: str, rows: Sequence[ChangeRow], *, undoes: bool
+    ) -> None:
+        """Note which entry replaced which."""
+        await self._connection.copy_records_to_table(
+            "rerate_change",
+            schema_name="rating",
+            records=[
+                (
+                    run_id, undoes, account_id, change.charged.call_id, change.charged.entry_id,
+                    reversal_id, charge_id, change.difference_micro, change.free_key[1],
+                    change.free_key[2], change.free_difference_s,
+                )
+                for change, reversal_id, charge_id in rows
+            ],
+        )  # fmt: skip
+
+    async def tell(self, events: Sequence[Outgoing]) -> None:
+        """Leave in the outbox what happened."""
+        await enqueue(self._connection, "rating", events)
+
+
+class RerateStore:
+    """Runs, and the accounts that they go through."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def settling(self) -> AsyncIterator[RerateSettling]:
+        """A transaction for one account."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            # Pricing a hundred thousand calls takes longer than a service's transaction may idle.
+            await connection.execute("set local idle_in_transaction_session_timeout = '10min'")
+            yield RerateSettling(connection)
+
+    async def versions(self, tariff_id: str) -> dict[int, asyncpg.Record]:
+        """The versions of a tariff that rating knows."""
+        rows = await self._pool.fetch(
+            "select * from rating.tariff where tariff_id = $1 order by version_id", tariff_id
+        )
+        return {row["version_id"]: row for row in rows}
+
+    async def accounts(self) -> list[tuple[str, str]]:
+        """All accounts with a ledger, and their currencies."""
+        rows = await self._pool.fetch(
+            "select account_id, currency from rating.account order by account_id"
+        )
+        return [(row["account_id"], row["currency"]) for row in rows]
+
+    async def open_run(self, order: Order, now: datetime) -> Run:
+        """The run of this order that was begun and not finished, else a new one."""
+        await self._pool.execute(
+            "insert into rating.rerate_run"
+            " (run_id, tariff_id, version_id, from_text, to_text, account_id, started_at)"
+            " values ($1, $2, $3, $4, $5, $6, $7) on conflict do nothing",
+            uuid4(),
+            *order,
+            now,
+        )
+        row = await self._pool.fetchrow(
+            "select * from rating.rerate_run where tariff_id = $1 and version_id = $2"
+            " and from_text = $3 and to_text = $4 and account_id is not distinct from $5"
+            " and applied_at is null",
+            *order,
+        )
+        if row is None:  # another process finished it in between: it is ours to begin again
+            return await self.open_run(order, now)
+        return _run(row)
+
+    async def run(self, run_id: UUID) -> Run | None:
+        """A run by its id."""
+        row = await self._pool.fetchrow("select * from rating.rerate_run where run_id = $1", run_id)
+        return None if row is None else _run(row)
+
+    async def runs(self) -> list[tuple[Run, int, int]]:
+        """All runs, the newest first, each with how many charges it made and their difference."""
+        rows = await self._pool.fetch(
+            "select r.*, count(c.call_id) as calls,"
+            " coalesce(sum(c.difference_micro), 0)::bigint as difference_micro"
+            " from rating.rerate_run r"
+            " left join rating.rerate_change c on c.run_id = r.run_id and not c.undoes"
+            " group by r.run_id order by r.started_at desc"
+        )
+        return [(_run(row), row["calls"], row["difference_micro"]) for row in rows]
+
+    async def finish(self, run_id: UUID, now: datetime) -> None:
+        """The run went through all accounts."""
+        await self._pool.execute(
+            "update rating.rerate_run set applied_at = $2 where run_id = $1", run_id, now
+        )
+
+    async def drop_if_empty(self, run_id: UUID) -> bool:
+        """Forget a run that found nothing to change; whether it was one."""
+        done = await self._pool.execute(
+            "delete from rating.rerate_run r where run_id = $1"
+            " and not exists (select from rating.rerate_change c where c.run_id = r.run_id)",
+            run_id,
+        )
+        return bool(done == "DELETE 1")
+
+    async def begin_undo(self, run_id: UUID, now: datetime) -> None:
+        """The run is being undone; a run that was cut short counts as over."""
+        await self._pool.execute(
+            "update rating.rerate_run set applied_at = coalesce(applied_at, $2),"
+            " undo_started_at = coalesce(undo_started_at, $2) where run_id = $1",
+            run_id,
+            now,
+        )
+
+    async def finish_undo(self, run_id: UUID, now: datetime) -> None:
+        """The run is undone on all accounts."""
+        await self._pool.execute(
+            "update rating.rerate_run set undone_at = $2 where run_id = $1", run_id, now
+        )
+
+    async def accounts_of(self, run_id: UUID) -> list[str]:
+        """The accounts that a run changed."""
+        rows = await self._pool.fetch(
+            "select distinct account_id from rating.rerate_change where run_id = $1"
+            " order by account_id",
+            run_id,
+        )
+        return [row["account_id"] for row in rows]
+
+    async def built_upon(self, run_id: UUID) -> list[UUID]:
+        """Later runs that replaced charges which this one made, and still stand."""
+        rows = await self._pool.fetch(_LATER, run_id)
+        return [row["run_id"] for row in rows]
+
+
+def _charged(row: asyncpg.Record) -> Charged:
+    told: dict[str, Any] = orjson.loads(row["explanation"])
+    return Charged(
+        row["entry_id"],
+        row["cause_id"],
+        row["amount_micro"],
+        row["occurred_at"],
+        row["input_hash"],
+        told,
+    )
+
+
+def _run(row: asyncpg.Record) -> Run:
+    order = Order(*(row[name] for name in Order._fields))
+    return Run(
+        row["run_id"],
+        order,
+        row["started_at"],
+        row["applied_at"],
+        row["undo_started_at"],
+        row["undone_at"],
+    )

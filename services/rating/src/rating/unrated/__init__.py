@@ -1,0 +1,1 @@
+"""Calls that could not be rated: their queue, and further attempts."""

@@ -1,0 +1,1 @@
+"""FusionPBX: gateways, extensions, domains and the right to call out."""

@@ -1,0 +1,176 @@
+"""FusionPBX: what is off is a disabled gateway, extension or domain, or an emptied toll_allow.
+
+A toggle flips, whoever sent it last, and is answered alike whether it was carried out or refused.
+So nothing is toggled that is right already, and it is read again afterwards. Between a reading and
+the toggle nobody else may toggle: within this process the ways see to that; another replica is kept
+away by whoever calls (the worker holds the server for itself, by an advisory lock in PostgreSQL). A
+person at the pages is not: then the flag reads wrong afterwards, and the next try puts it right.
+
+A stored flag is not the live state, and a process can be killed between the one and the other. So
+what makes a flag take effect (killgw, rescan, cache-flush: each harmless when repeated) is sent
+also when the flag is right already. FusionPBX answers such a command alike whether the switch was
+reached or not; so the switch's own answer is read, and nothing is confirmed without it.
+
+Which gateways a client shares with others is not known here: a product that is suspended by
+gateway names gateways of its own.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from typing import TypeVar
+
+from ringfence.clock import Clock
+from ringfence.errors import Retry
+from ringfence.events.account import Service
+from ringfence.pbx.fusionpbx import FusionPbxSession, Refused, read_api_key
+from ringfence.pbx.servers import FusionPbxServer
+from suspender.drivers.driver import (
+    Change,
+    Done,
+    Failure,
+    HungUp,
+    Inventory,
+    OperatorMustAct,
+    Reading,
+    Target,
+)
+from suspender.drivers.fusionpbx.calls import Calls
+from suspender.drivers.fusionpbx.domains import Domains
+from suspender.drivers.fusionpbx.extensions import ExtensionLists, Extensions
+from suspender.drivers.fusionpbx.inventory import InventoryReader
+from suspender.drivers.fusionpbx.outbound import Outbound
+from suspender.drivers.fusionpbx.sessions import Sessions, gathered
+from suspender.drivers.fusionpbx.trunks import Trunks
+from suspender.rules.elements import Element
+
+Item = TypeVar("Item", Target, Change)
+Answer = TypeVar("Answer")
+_Work = Callable[[str, Sequence[Item]], Awaitable[Mapping[Element, Answer | Failure]]]
+
+
+class FusionPbxDriver:
+    """One FusionPBX, see `PbxDriver`. Gateways and domains need a superadmin's key.
+
+    Raises BadInput when there is no api key, or none that can work.
+    """
+
+    at_once = 200
+
+    def __init__(self, server_id: str, server: FusionPbxServer, *, clock: Clock) -> None:
+        read_api_key(server_id, server)
+        self._server_id = server_id
+        self._sessions = Sessions(server_id, server)
+        self._lists = ExtensionLists(self._sessions)
+        self._trunks = Trunks(server.sip_profile, clock)
+        self._domains = Domains(clock)
+        self._extensions = Extensions(self._sessions, self._lists, clock)
+        self._outbound = Outbound(self._sessions, self._lists, self._extensions, clock)
+        self._calls = Calls(self._sessions)
+        self._inventory = InventoryReader(self._sessions)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._sessions.aclose()
+
+    async def read(self, targets: Collection[Target]) -> Mapping[Element, Reading | Failure]:
+        """What FusionPBX has stored of each; a gateway among many that runs counts as on."""
+        return await self._by_way(targets, lambda target: target, self._read_way)
+
+    async def bring(self, changes: Sequence[Change]) -> Mapping[Element, Done | Failure]:
+        """Switch each, make it take effect, read it back."""
+        return await self._by_way(changes, lambda change: change.target, self._bring_way)
+
+    async def _read_way(
+        self, way: str, targets: Sequence[Target]
+    ) -> Mapping[Element, Reading | Failure]:
+        if way == "extensions":
+            return await self._extensions.read(targets)
+        if way == "outbound":
+            return await self._outbound.read(targets)
+        session = self._session(way, targets[0])
+        return await (self._trunks if way == "gateway" else self._domains).read(session, targets)
+
+    async def _bring_way(
+        self, way: str, changes: Sequence[Change]
+    ) -> Mapping[Element, Done | Failure]:
+        if way == "extensions":
+            return await self._extensions.bring(changes)
+        if way == "outbound":
+            return await self._outbound.bring(changes)
+        session = self._session(way, changes[0].target)
+        return await (self._trunks if way == "gateway" else self._domains).bring(session, changes)
+
+    def _session(self, way: str, target: Target) -> FusionPbxSession:
+        tenant = target.product.tenant.lower()
+        return self._sessions.of_server(tenant, "gateways" if way == "gateway" else "lists")
+
+    async def _by_way(
+        self,
+        items: Collection[Item],
+        target_of: Callable[[Item], Target],
+        work: _Work[Item, Answer],
+    ) -> dict[Element, Answer | Failure]:
+        """The ways side by side. Raises Retry when the server answered none of them."""
+        groups: dict[str, list[Item]] = {}
+        for item in items:
+            groups.setdefault(target_of(item).element.way, []).append(item)
+        answers: dict[Element, Answer | Failure] = {}
+        failed: dict[str, Retry] = {}
+
+        async def one(way: str, group: Sequence[Item]) -> None:
+            elements = [target_of(item).element for item in group]
+            if way == "peer":
+                text = f"{self._server_id}: a FusionPBX has no peers: correct the product's kind"
+                answers.update(dict.fromkeys(elements, OperatorMustAct(text)))
+                return
+            try:
+                answers.update(await work(way, group))
+            except (Refused, OperatorMustAct) as error:
+                answers.update(dict.fromkeys(elements, OperatorMustAct(str(error))))
+            except Retry as error:
+                failed[way] = error
+                answers.update(dict.fromkeys(elements, error))
+
+        await gathered(*(one(way, group) for way, group in groups.items()))
+        if failed and failed.keys() == groups.keys():
+            raise next(iter(failed.values()))
+        return answers
+
+    async def extensions_of(self, tenant: str) -> frozenset[str]:
+        """The numbers of all extensions of a tenant."""
+        try:
+            rows = await self._lists.of_tenant(tenant.lower())
+        except Refused as error:
+            raise OperatorMustAct(str(error)) from None
+        return frozenset(number for _, number in rows)
+
+    async def hang_up(self, product: Service, extensions: Collection[str]) -> HungUp:
+        """End the live calls of these extensions, but none with an emergency number on a side."""
+        try:
+            return await self._calls.hang_up(product, extensions)
+        except Refused as error:
+            raise OperatorMustAct(str(error)) from None
+
+    async def live(self, targets: Collection[Target]) -> frozenset[Element]:
+        """Those that are on: gateways by what the switch runs, the others by what is stored."""
+        gateways = [target for target in targets if target.element.way == "gateway"]
+        others = [target for target in targets if target.element.way != "gateway"]
+        live: set[Element] = set()
+        try:
+            if gateways:
+                session = self._session("gateway", gateways[0])
+                live |= await self._trunks.running(session, [t.element for t in gateways])
+        except Refused as error:
+            raise OperatorMustAct(str(error)) from None
+        readings = await self.read(others)
+        failed = [reading for reading in readings.values() if not isinstance(reading, Reading)]
+        if failed and len(failed) == len(targets):
+            raise failed[0]
+        live |= {e for e, r in readings.items() if isinstance(r, Reading) and r.state == "on"}
+        return frozenset(live)
+
+    async def inventory(self) -> Inventory:
+        """All that can be read of the server, gently."""
+        try:
+            return await self._inventory.read()
+        except Refused as error:
+            raise OperatorMustAct(str(error)) from None

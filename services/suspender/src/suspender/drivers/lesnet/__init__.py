@@ -1,0 +1,1 @@
+"""Les.net: a peer is switched by the calls that configuration names."""

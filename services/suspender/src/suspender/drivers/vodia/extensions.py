@@ -1,0 +1,202 @@
+"""Vodia's extensions: ordered all at once, read back where the PBX shows their state.
+
+Where an extension's state is read is not documented for today's versions. It is looked for where
+the server entry says (`extension_state_path`), or else in the list of accounts of the vendor's
+older catalogue. Where neither shows it, an order is asked for and not proven.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Literal, NamedTuple
+
+from ringfence.clock import Clock
+from ringfence.errors import Retry, shown
+from ringfence.pbx.servers import VodiaServer
+from ringfence.pbx.vodia import Account, Refused, VodiaApi
+from suspender.drivers.driver import Change, Done, Failure, OperatorMustAct, Reading, Target
+from suspender.drivers.groups import each_group
+from suspender.rules.elements import Element
+
+
+class _Shown(NamedTuple):
+    """What the PBX shows of an extension, and why it shows no state if so."""
+
+    state: Literal["on", "off", "missing", "unknown"]
+    why: str = ""
+
+
+_NOT_SHOWN = _Shown(
+    "unknown",
+    "nothing shows it: set extension_state_path in the servers file, or accept_unread to take "
+    "an accepted order for done",
+)
+
+
+class VodiaExtensions:
+    """The extensions of one PBX's tenants."""
+
+    def __init__(self, server_id: str, server: VodiaServer, api: VodiaApi, *, clock: Clock) -> None:
+        self._server_id = server_id
+        self._server = server
+        self._api = api
+        self._clock = clock
+
+    async def read(
+        self, tenant: str, targets: Mapping[Element, Target]
+    ) -> dict[Element, Reading | Failure]:
+        """What the PBX shows of each."""
+        readings: dict[Element, Reading | Failure] = dict(self._odd(targets))
+        found = await self._shown(tenant, targets.keys() - readings.keys())
+        for element, seen in found.items():
+            if not isinstance(seen, _Shown):
+                readings[element] = seen
+            elif seen is _NOT_SHOWN and not await self._exists(element):
+                readings[element] = Reading("missing")
+            else:
+                readings[element] = Reading(seen.state, name=element.name)
+        return readings
+
+    async def bring(
+        self, tenant: str, changes: Mapping[Element, Change]
+    ) -> dict[Element, Done | Failure]:
+        """Order those that are not shown to be right, in one request, and read them back.
+
+        All of the changes want the same state.
+        """
+        answers: dict[Element, Done | Failure] = dict(self._odd(changes))
+        sound = {element: c for element, c in changes.items() if element not in answers}
+        ordered = {
+            element: change
+            for element, change in sound.items()
+            if change.reading.state != ("off" if change.off else "on")
+        }
+        answers |= await self._order(tenant, ordered)
+        found = await self._shown(tenant, sound.keys() - answers.keys())
+        for element, seen in found.items():
+            if isinstance(seen, _Shown):
+                was_ordered = element in ordered
+                answers[element] = self._seen(
+                    element, sound[element], seen, was_ordered=was_ordered
+                )
+            else:
+                answers[element] = seen
+        return answers
+
+    async def _order(
+        self, tenant: str, changes: Mapping[Element, Change]
+    ) -> dict[Element, Done | Failure]:
+        """One order for all; one by one if the PBX refuses that, so that one spoils no other."""
+        if not changes:
+            return {}
+        disabled = next(iter(changes.values())).off
+        try:
+            names = sorted(element.name for element in changes)
+            await self._api.set_extensions(tenant, names, disabled=disabled)
+        except Refused:
+            if len(changes) == 1:
+                raise
+            alone = {element: {element: change} for element, change in changes.items()}
+            return await each_group(alone, self._order_one, at_once=self._server.concurrency)
+        return {}
+
+    async def _order_one(
+        self, element: Element, changes: Mapping[Element, Change]
+    ) -> dict[Element, Done | Failure]:
+        off = changes[element].off
+        await self._api.set_extensions(element.tenant, [element.name], disabled=off)
+        return {}
+
+    def _seen(
+        self, element: Element, change: Change, seen: _Shown, *, was_ordered: bool
+    ) -> Done | Failure:
+        """What the PBX shows of it after the order."""
+        state, now = "disabled" if change.off else "enabled", f"{self._clock.now():%H:%M:%SZ}"
+        where = f"extension {element.name} of {shown(element.tenant)}"
+        if seen.state == "missing":
+            return OperatorMustAct(
+                f"{self._server_id}: the PBX has no {where}: correct the product's extensions"
+            )
+        if seen.state == "unknown":
+            if self._server.accept_unread and self._server.extension_state_path is None:
+                evidence = f"extension {element.name} {state} by order, accepted {now}"
+                return Done(f"{evidence}, not read back", proven=False)
+            return OperatorMustAct(
+                f"{self._server_id}: the order was accepted, but whether {where} is {state} cannot "
+                f"be read back: {seen.why}"
+            )
+        if seen.state != ("off" if change.off else "on"):
+            return Retry(
+                f"{self._server_id}: {where} not {state} after the order; if this stays so, the "
+                "account may lack the right to switch it"
+            )
+        already = "" if was_ordered else " already"
+        return Done(f"extension {element.name} {state}{already}, read back {now}")
+
+    async def _shown(
+        self, tenant: str, elements: Collection[Element]
+    ) -> dict[Element, _Shown | Failure]:
+        if not elements:
+            return {}
+        accounts: dict[str, Account] | None = None
+        if self._server.extension_state_path is None:
+            accounts = await self._accounts(tenant)
+            if accounts is None:
+                return dict.fromkeys(elements, _NOT_SHOWN)
+
+        async def look(
+            element: Element, _: Mapping[Element, Element]
+        ) -> dict[Element, _Shown | Failure]:
+            return {element: await self._look(element, accounts)}
+
+        alone = {element: {element: element} for element in elements}
+        return await each_group(alone, look, at_once=self._server.concurrency)
+
+    async def _accounts(self, tenant: str) -> dict[str, Account] | None:
+        """The tenant's accounts by number; None where the PBX gives no list."""
+        try:
+            listed = await self._api.accounts(tenant)
+        except Refused:
+            return None  # the list is no part of what switching needs
+        return None if listed is None else {account.number: account for account in listed}
+
+    async def _look(self, element: Element, accounts: Mapping[str, Account] | None) -> _Shown:
+        try:
+            disabled, is_listed = await self._disabled(element, accounts)
+        except Refused as error:
+            return _Shown("unknown", str(error))
+        if disabled is not None:
+            return _Shown("off" if disabled else "on")
+        if is_listed:
+            return _NOT_SHOWN
+        # A path that is wrong, or a list of a part, would show no extension at all: nothing is
+        # taken for missing unless its page of calls is missing, too.
+        if not await self._exists(element):
+            return _Shown("missing")
+        return _Shown("unknown", "it exists, but no state is shown: correct extension_state_path")
+
+    async def _exists(self, element: Element) -> bool:
+        """Whether the PBX knows the extension, by its page of calls; in doubt it does."""
+        try:
+            return await self._api.live_calls(element.tenant, element.name) is not None
+        except (Refused, Retry):
+            return True
+
+    async def _disabled(
+        self, element: Element, accounts: Mapping[str, Account] | None
+    ) -> tuple[bool | None, bool]:
+        """Whether it is disabled, as far as that is shown; and whether it is shown at all."""
+        if accounts is None:
+            state = await self._api.extension_disabled(element.tenant, element.name)
+            return state, state is not None
+        account = accounts.get(element.name)
+        return (None, False) if account is None else (account.disabled, True)
+
+    def _odd(self, elements: Collection[Element]) -> dict[Element, OperatorMustAct]:
+        """Names that the PBX would read as something else: it takes a list parted by blanks."""
+        return {
+            element: OperatorMustAct(
+                f"{self._server_id}: {shown(element.name)} is no extension: correct the product's "
+                "extensions"
+            )
+            for element in elements
+            if not (element.name.isascii() and element.name.isalnum())
+        }

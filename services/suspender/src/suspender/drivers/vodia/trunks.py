@@ -1,0 +1,109 @@
+"""Vodia's trunks: read from a tenant's list, ordered one by one, read back from the list.
+
+A trunk that other tenants use as well is never switched for one of them, neither off nor on.
+"""
+
+from collections.abc import Mapping
+
+from ringfence.clock import Clock
+from ringfence.errors import Retry, shown
+from ringfence.pbx.vodia import Trunk, VodiaApi
+from suspender.drivers.driver import Change, Done, Failure, OperatorMustAct, Reading, Target
+from suspender.drivers.groups import each_group
+from suspender.rules.elements import Element
+
+
+class VodiaTrunks:
+    """The trunks of one PBX's tenants."""
+
+    def __init__(self, server_id: str, api: VodiaApi, *, clock: Clock, at_once: int) -> None:
+        self._server_id = server_id
+        self._api = api
+        self._clock = clock
+        self._at_once = at_once
+
+    async def read(
+        self, tenant: str, targets: Mapping[Element, Target]
+    ) -> dict[Element, Reading | Failure]:
+        """What the tenant's list shows of each."""
+        trunks = await self._listed(tenant)
+        return {element: self._reading(element, trunks) for element in targets}
+
+    def _reading(self, element: Element, trunks: Mapping[str, Trunk]) -> Reading | Failure:
+        trunk = trunks.get(element.name)
+        if trunk is None:
+            return Reading("missing")
+        if trunk.shared:
+            return self._shared(trunk)
+        if trunk.disabled is None:
+            return Reading("unknown", name=_named(trunk))
+        return Reading("off" if trunk.disabled else "on", name=_named(trunk))
+
+    async def bring(
+        self, tenant: str, changes: Mapping[Element, Change]
+    ) -> dict[Element, Done | Failure]:
+        """Order those that differ, and read all back from one list."""
+        before = await self._listed(tenant)
+        answers: dict[Element, Done | Failure] = {}
+        ordered: dict[Element, dict[Element, Change]] = {}
+        for element, change in changes.items():
+            trunk = before.get(element.name)
+            if trunk is None or trunk.shared:
+                answers[element] = self._shared(trunk) if trunk else self._missing(element)
+            elif trunk.disabled is not change.off:
+                ordered[element] = {element: change}
+        answers |= await each_group(ordered, self._order, at_once=self._at_once)
+        after = await self._listed(tenant)
+        for element, change in changes.items():
+            if element not in answers:
+                was_ordered = element in ordered
+                answers[element] = self._seen(element, change, after, was_ordered=was_ordered)
+        return answers
+
+    async def _order(
+        self, element: Element, changes: Mapping[Element, Change]
+    ) -> dict[Element, Done | Failure]:
+        """Order one; its answer proves nothing, so it gives none."""
+        await self._api.set_trunk(element.tenant, element.name, disabled=changes[element].off)
+        return {}
+
+    def _seen(
+        self, element: Element, change: Change, trunks: Mapping[str, Trunk], *, was_ordered: bool
+    ) -> Done | Failure:
+        """What the list shows after the order."""
+        trunk, state = trunks.get(element.name), "disabled" if change.off else "enabled"
+        if trunk is None:
+            return self._missing(element)
+        if trunk.disabled is None:
+            return OperatorMustAct(
+                f"{self._server_id}: the order was accepted, but the list of trunks does not show "
+                f"whether trunk {_named(trunk)} is {state}: look at it in the PBX"
+            )
+        if trunk.disabled is not change.off:
+            return Retry(
+                f"{self._server_id}: trunk {_named(trunk)} not {state} after the order; if this "
+                "stays so, the account may lack the right to switch it"
+            )
+        already = "" if was_ordered else " already"
+        return Done(
+            f"trunk {_named(trunk)} {state}{already}, read back {self._clock.now():%H:%M:%SZ}"
+        )
+
+    async def _listed(self, tenant: str) -> dict[str, Trunk]:
+        return {trunk.id.lower(): trunk for trunk in await self._api.trunks(tenant)}
+
+    def _missing(self, element: Element) -> OperatorMustAct:
+        return OperatorMustAct(
+            f"{self._server_id}: {shown(element.tenant)} has no trunk {element.name}: correct the "
+            "product's trunk ids"
+        )
+
+    def _shared(self, trunk: Trunk) -> OperatorMustAct:
+        return OperatorMustAct(
+            f"{self._server_id}: trunk {_named(trunk)} is global, other tenants call through it: "
+            "give the tenant a trunk of its own, or suspend by extensions"
+        )
+
+
+def _named(trunk: Trunk) -> str:
+    return f"{trunk.name} ({trunk.id})"

@@ -1,0 +1,28 @@
+"""Whether live calls are ended with a suspension (architecture, section 4)."""
+
+from datetime import datetime
+
+from suspender.rules.account import Account
+from suspender.rules.service_state import ServiceState
+from suspender.rules.suspension import orders_in_force
+
+_HOLDING = ("manual", "forced", "whmcs")
+
+
+def ends_calls(account: Account, service: ServiceState, now: datetime) -> bool:
+    """Whether a service that was switched off loses its live calls too.
+
+    By funds only where the credit is used up and the product says so, never for debts. By hand only
+    where the order says so.
+    """
+    profile, product = account.profile, service.product
+    if profile is None or product is None or service.departed or service.wanted == "active":
+        return False
+    is_spent = "funds" in service.holds and account.hold_reason == "credit"
+    if is_spent and product.hang_up == "credit":
+        return True
+    return any(
+        order.hang_up
+        for order in orders_in_force(profile, now)
+        if order.kind in _HOLDING and order.service_id in (None, service.service_id)
+    )

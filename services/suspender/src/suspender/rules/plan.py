@@ -1,0 +1,284 @@
+"""What has to be done on one server for the services whose turn it is, and what came of it: pure.
+
+Who claims an element and what is on record (`Situation`) come from the database, what the server
+has stored (readings) from the server. From both follow what to record, what to switch, and, once
+that is done, which services are confirmed.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from ringfence.errors import shown
+from ringfence.events.account import Service
+from suspender.drivers.driver import Change, Done, Failure, OperatorMustAct, Reading, Target
+from suspender.rules.elements import Claim, Element, OwnerState, Record, ServiceKey, is_to_be_off
+
+EXTENSION_WAYS = ("extensions", "outbound")
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A service that is brought off or on. `named`: what it names, the rest of the tenant listed.
+
+    `elements`: these, and what is on record for it. `adopts`: what is off and not on record was
+    switched off by an earlier system. `rest_failure`: the rest of the tenant could not be listed.
+    """
+
+    key: ServiceKey
+    off: bool
+    product: Service
+    named: frozenset[Element] = frozenset()
+    elements: frozenset[Element] = frozenset()
+    departed: bool = False
+    adopts: bool = False
+    rest_failure: Failure | None = None
+
+
+@dataclass
+class Situation:
+    """What is on record of elements, who claims them, and what the records' owners are to be."""
+
+    records: dict[Element, Record] = field(default_factory=dict)
+    claims: dict[Element, list[Claim]] = field(default_factory=dict)
+    owners: dict[ServiceKey, OwnerState] = field(default_factory=dict)
+
+    def is_to_be_off(self, element: Element) -> bool:
+        """Whether an element is to be off (`elements.is_to_be_off`)."""
+        claims, record = self.claims.get(element, ()), self.records.get(element)
+        return is_to_be_off(element, claims, record, self.owners)
+
+    def owner_of(self, element: Element) -> ServiceKey | None:
+        """For whom an element that is to be off is on record: one that names it, if one does."""
+        record = self.records.get(element)
+        claimants = sorted(claim.service for claim in self.claims.get(element, ()))
+        if record and (not claimants or record.owner in claimants):
+            return record.owner
+        return claimants[0] if claimants else None
+
+
+class Recording(NamedTuple):
+    """A row to be written before the first toggle. `is_new` false: a row that is there changes."""
+
+    element: Element
+    owner: ServiceKey
+    was_on: bool
+    value: str
+    adopted: bool
+    is_new: bool
+
+
+@dataclass
+class Plan:
+    """What to record, then to switch. `off` says of every element whether it is to be off."""
+
+    off: dict[Element, bool] = field(default_factory=dict)
+    recordings: list[Recording] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    dropped: set[Element] = field(default_factory=set)
+    missing: set[Element] = field(default_factory=set)
+    problems: dict[Element, Failure] = field(default_factory=dict)
+    readings: dict[Element, Reading] = field(default_factory=dict)
+    left_off: set[Element] = field(default_factory=set)
+
+
+class Confirmed(NamedTuple):
+    """The server was read back to show what is desired of a service."""
+
+    key: ServiceKey
+    evidence: str
+    proven: bool
+
+
+class Failed(NamedTuple):
+    """Something of a service could not be switched. `must_act`: trying again is of no use."""
+
+    key: ServiceKey
+    reason: str
+    must_act: bool
+
+
+def targets_of(turns: Collection[Turn], loose: Mapping[Element, Service]) -> list[Target]:
+    """All elements once, each with a product that names it or did."""
+    found = dict(loose)
+    for turn in turns:
+        found |= dict.fromkeys(turn.elements, turn.product)
+    return [Target(element, found[element]) for element in sorted(found)]
+
+
+def make_plan(
+    targets: Sequence[Target],
+    turns: Collection[Turn],
+    situation: Situation,
+    readings: Mapping[Element, Reading | Failure],
+) -> Plan:
+    """What to do with each element, whoever's turn it is."""
+    plan = Plan()
+    adopted = {element for turn in turns if turn.adopts for element in turn.named}
+    for target in targets:
+        element = target.element
+        plan.off[element] = situation.is_to_be_off(element)
+        reading = readings[element]
+        if not isinstance(reading, Reading):
+            plan.problems[element] = reading
+        elif reading.state == "missing":
+            plan.missing.add(element)
+        else:
+            plan.readings[element] = reading
+            step = _plan_off if plan.off[element] else _plan_on
+            step(plan, target, situation, reading, element in adopted)
+    return plan
+
+
+def _plan_off(
+    plan: Plan, target: Target, situation: Situation, reading: Reading, adopts: bool
+) -> None:
+    """Record it, unless it is, and switch it off. What we never switched may change by others."""
+    element = target.element
+    record, owner = situation.records.get(element), situation.owner_of(element)
+    assert owner is not None  # what nobody names and is not on record is not to be off
+    is_off = reading.state == "off"
+    if record is None:
+        adopted = adopts and reading.state != "on"
+        row = Recording(element, owner, adopted or not is_off, reading.value, adopted, True)
+        plan.recordings.append(row)
+    elif not record.was_on and reading.state == "on":
+        plan.recordings.append(Recording(element, owner, True, reading.value, False, False))
+    elif owner != record.owner or record.released:
+        row = Recording(element, owner, record.was_on, record.value, False, False)
+        plan.recordings.append(row)
+    plan.changes.append(Change(target, True, reading))
+
+
+def _plan_on(
+    plan: Plan, target: Target, situation: Situation, reading: Reading, adopts: bool
+) -> None:
+    """Switch on what is on record as on before; leave everything else as it is."""
+    element = target.element
+    record = situation.records.get(element)
+    if record is not None and record.was_on:
+        plan.changes.append(Change(target, False, reading, record.value))
+        return
+    owner = situation.owner_of(element)
+    if record is None and owner is not None and adopts and reading.state != "on":
+        row = Recording(element, owner, True, reading.value, True, True)
+        plan.recordings.append(row)
+        plan.changes.append(Change(target, False, reading, reading.value))
+        return
+    if record is not None:
+        plan.dropped.add(element)
+    if reading.state == "off":
+        plan.left_off.add(element)
+
+
+def result_of(
+    turn: Turn, plan: Plan, done: Mapping[Element, Done | Failure], server_id: str
+) -> Confirmed | Failed:
+    """What came of a service's turn: confirmed only when each element of it is as desired."""
+    mine = sorted(element for element in turn.elements if plan.off[element] == turn.off)
+    failures = [
+        failure
+        for element in mine
+        if (failure := plan.problems.get(element) or _failure(done.get(element))) is not None
+    ]
+    if turn.rest_failure is not None:
+        failures.append(turn.rest_failure)
+    if missing := _missing_words(turn, plan, server_id):
+        failures.append(OperatorMustAct(missing))
+    if failures:
+        reasons = "; ".join(dict.fromkeys(str(failure) for failure in failures))
+        must_act = any(isinstance(failure, OperatorMustAct) for failure in failures)
+        return Failed(turn.key, reasons, must_act)
+    answers = [answer for element in mine if isinstance(answer := done.get(element), Done)]
+    unknown = not answers and any(_state(plan, element) == "unknown" for element in mine)
+    proven = all(answer.proven for answer in answers) and not unknown
+    said = list(dict.fromkeys(answer.evidence for answer in answers))
+    return Confirmed(turn.key, "; ".join([*said, *_remarks(turn, plan, said)]), proven)
+
+
+def _failure(answer: Done | Failure | None) -> Failure | None:
+    return None if answer is None or isinstance(answer, Done) else answer
+
+
+def _state(plan: Plan, element: Element) -> str:
+    reading = plan.readings.get(element)
+    return reading.state if reading else "missing"
+
+
+def _missing_words(turn: Turn, plan: Plan, server_id: str) -> str:
+    """Why a person has to correct the product; empty: nothing that matters is missing.
+
+    Of extensions one is enough; a gateway, domain or peer has to be there.
+    """
+    missing = sorted(turn.named & plan.missing)
+    if turn.departed:
+        return ""
+    if not turn.named:
+        is_empty = turn.off and turn.rest_failure is None
+        what = f"{turn.product.way} to switch" if is_empty else ""
+    elif turn.named == set(missing) and missing[0].way in EXTENSION_WAYS:
+        what = f"{turn.product.way} to switch"
+    else:
+        named = [element for element in missing if element.way not in EXTENSION_WAYS]
+        what = f"{named[0].way} {_listed(e.name for e in named)}" if named else ""
+    if not what:
+        return ""
+    return (
+        f"{server_id}: found no {what} of service {turn.product.service_id} in"
+        f" {shown(turn.product.tenant)}: correct the product (suspend_by, extensions, gateway_ids),"
+        " or the rights of the key's user"
+    )
+
+
+def _remarks(turn: Turn, plan: Plan, said: Collection[str]) -> list[str]:
+    """What a person should know besides: what was left alone, and why."""
+    others = {element for element in turn.elements if plan.off[element] != turn.off}
+    remarks = [
+        (turn.elements & plan.missing, "not on the server"),
+        (others - plan.missing, "stays on for another service" if turn.off else ""),
+        (others - plan.missing, "" if turn.off else "stays off for another service"),
+        ((turn.elements & plan.left_off) - others, "was off before, left off"),
+    ]
+    words = [
+        f"{_listed(_name(plan, element) for element in sorted(found))} {text}"
+        for found, text in remarks
+        if found and text
+    ]
+    if said or words:
+        return words
+    if not turn.elements:
+        return ["nothing of it was switched off"]
+    names = _listed(_name(plan, element) for element in sorted(turn.elements))
+    return [f"{names} read: nothing of it was switched off"]
+
+
+def _name(plan: Plan, element: Element) -> str:
+    reading = plan.readings.get(element)
+    return (reading.name if reading else "") or element.name
+
+
+def _listed(names: Iterable[str]) -> str:
+    text = ", ".join(names)
+    return text if len(text) <= 300 else f"{text[:299]}…"
+
+
+def released_by(
+    plan: Plan, done: Mapping[Element, Done | Failure], confirmed: Collection[Turn]
+) -> set[Element]:
+    """What is on record no more: read back as on, never switched by us, or not there to switch.
+
+    What seems missing counts only where the turn was confirmed: else it is likely that the server
+    shows us less than it has.
+    """
+    on_again = {
+        element
+        for element, answer in done.items()
+        if isinstance(answer, Done) and not plan.off[element]
+    }
+    gone = {element for turn in confirmed if not turn.off for element in turn.elements}
+    return on_again | plan.dropped | {e for e in gone & plan.missing if not plan.off[e]}
+
+
+def switched_off_by(plan: Plan, done: Mapping[Element, Done | Failure]) -> set[Element]:
+    """What was read back as off, and is to be off."""
+    return {e for e, answer in done.items() if isinstance(answer, Done) and plan.off[e]}

@@ -1,0 +1,1 @@
+"""Acts on what is desired: each server on its own, in batches."""

@@ -1,0 +1,145 @@
+"""One server while this replica has it to itself: restores beside suspensions, in batches."""
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from ringfence.breaker import Breaker
+from ringfence.errors import Retry
+from ringfence.kafka.shell import UNWELL
+from suspender.drivers.driver import Failure, OperatorMustAct, PbxDriver
+from suspender.rules.elements import Element
+from suspender.rules.plan import Turn
+from suspender.rules.suspension import State
+from suspender.rules.turns import needs_rest
+from suspender.rules.work import Due, LooseRow
+from suspender.switching.batch import Batch, BatchWorker, ask
+from suspender.switching.store import WorkStore
+
+LANES: tuple[State, ...] = ("active", "suspended")
+log = structlog.get_logger()
+
+
+class ServerWorker:
+    """Brings what is due on one server, while no other replica touches it.
+
+    Two lanes run beside each other, so that no restore waits for a long batch of suspensions. They
+    never hold the same element at once.
+    """
+
+    def __init__(
+        self,
+        server_id: str,
+        driver: PbxDriver,
+        *,
+        store: WorkStore,
+        batches: BatchWorker,
+        breaker: Breaker,
+        stop: asyncio.Event,
+    ) -> None:
+        self._server_id = server_id
+        self._driver = driver
+        self._store = store
+        self._batches = batches
+        self._breaker = breaker
+        self._stop = stop
+        self._held: set[Element] = set()
+        self._ended = 0
+        self._loose: dict[State, list[LooseRow]] = {lane: [] for lane in LANES}
+        self._again = asyncio.Event()
+
+    def look_again(self, loose: Sequence[tuple[State, LooseRow]] | None = None) -> None:
+        """Something is to be done: services are due, or these are the loose elements now."""
+        if loose is not None:
+            self._loose = {lane: [row for at, row in loose if at == lane] for lane in LANES}
+        self._again.set()
+
+    async def run(self) -> None:
+        """Work until nothing is due."""
+        try:
+            async with self._store.server_to_ourselves(self._server_id) as ours:
+                if ours:
+                    await self._run_lanes()
+        except UNWELL as error:
+            log.warning("suspender waits", server_id=self._server_id, reason=repr(error))
+
+    async def _run_lanes(self) -> None:
+        running: dict[State, asyncio.Task[None]] = {}
+        try:
+            while True:
+                if self._again.is_set() or not running:
+                    self._again.clear()
+                    for lane in LANES:
+                        if lane not in running:
+                            running[lane] = asyncio.create_task(self._run_lane(lane))
+                again = asyncio.create_task(self._again.wait())
+                await asyncio.wait({*running.values(), again}, return_when=asyncio.FIRST_COMPLETED)
+                again.cancel()
+                for lane in [lane for lane in running if running[lane].done()]:
+                    running.pop(lane).result()
+                if not running and not self._again.is_set():
+                    return
+        finally:
+            await asyncio.gather(*running.values(), return_exceptions=True)
+
+    async def _run_lane(self, lane: State) -> None:
+        while self._breaker.allows() and not self._stop.is_set():
+            batch = await self._next(lane)
+            if batch is None:
+                return
+            held = batch.elements
+            self._held |= held
+            try:
+                await self._batches.do(batch)
+            finally:
+                self._held -= held
+                self._ended += 1
+            if isinstance(batch.error, Retry):
+                self._breaker.failed()
+            else:
+                self._breaker.succeeded()  # it answers: what failed is a service's own failure
+
+    async def _next(self, lane: State) -> Batch | None:
+        """What is done next in a lane; None: nothing, or nothing that the other does not hold."""
+        limit = 1 if self._breaker.failing else self._driver.at_once
+        due = await self._store.due(self._server_id, lane, limit)
+        loose, self._loose[lane] = self._loose[lane][:limit], []
+        if not due and not loose:
+            return None
+        rest = await self._list_rest(due)
+        ended = -1
+        while ended != self._ended:  # what was read before a batch ended may be outdated by it
+            ended = self._ended
+            survey = await self._store.survey(self._server_id, due, loose, rest)
+        # From here on nothing is awaited until the elements are held.
+        turns = self._fitting(survey.turns)
+        taken = self._held.union(*(turn.elements for turn in turns))
+        free = survey.situation.records.keys() - taken
+        rows = {row.record.element: row for row in loose if row.record.element in free}
+        if not turns and not rows:
+            return None
+        return Batch(turns, {item.service.key: item for item in due}, rows, survey.situation)
+
+    def _fitting(self, turns: Sequence[Turn]) -> list[Turn]:
+        """As many turns as fit into a batch, at least one; none that the other lane holds."""
+        chosen: list[Turn] = []
+        elements: set[Element] = set()
+        for turn in turns:
+            if turn.elements & self._held:
+                continue
+            if chosen and len(elements | turn.elements) > self._driver.at_once:
+                break
+            chosen.append(turn)
+            elements |= turn.elements
+        return chosen
+
+    async def _list_rest(self, due: Sequence[Due]) -> dict[str, frozenset[str] | Failure]:
+        """All extensions of the tenants whose rest is named; a failure is that tenant's alone."""
+        found: dict[str, frozenset[str] | Failure] = {}
+        for tenant in sorted({tenant for item in due if (tenant := needs_rest(item.service))}):
+            try:
+                found[tenant] = await ask(self._driver.extensions_of(tenant))
+            except (OperatorMustAct, Retry) as error:
+                found[tenant] = error
+        return found

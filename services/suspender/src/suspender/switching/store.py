@@ -1,0 +1,195 @@
+"""What is due on the PBXs, and what came of it."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, cast
+
+from ringfence.events.account import Service
+from ringfence.postgres.pool import Pool
+from suspender.rules.account import Account
+from suspender.rules.elements import REST
+from suspender.rules.suspension import State
+from suspender.rules.turns import Rest, Survey, names_of, turn_of
+from suspender.rules.work import ConfirmedService, Due, Finished, LooseRow
+from suspender.store import (
+    ACCOUNT_COLUMNS,
+    SERVICE_COLUMNS,
+    account_of,
+    service_of,
+)
+from suspender.store_elements import (
+    RECORD_COLUMNS,
+    listed_extensions,
+    record_of,
+    records_of,
+    situation_of,
+)
+from suspender.switching.store_finish import forget_failures, write_finished
+
+_NOT_PAUSED = """
+not exists (select from suspender.server_pause p where p.server_id = {0}.server_id)
+"""
+# While the brake is on, nobody is cut for funds alone.
+_DUE = f"""
+s.wanted_seq > s.confirmed_seq and s.next_attempt_at <= now() and s.would <> 'leave' and (
+    s.wanted = 'active' or s.holds <> '{{funds}}'
+    or not exists (select from suspender.brake where on_since is not null)
+) and {_NOT_PAUSED.format("s")}
+"""
+# What may have to be switched though no service is due: the plan decides. The turn of an owner that
+# is to be on takes care of its own.
+_LOOSE = f"""
+select o.server_id, {RECORD_COLUMNS}, o.attempts, o.failure_told, s.product,
+    o.confirmed_at is null as unconfirmed, s.wanted_seq > s.confirmed_seq or exists (
+        select from suspender.named_element n
+        join suspender.service c on c.account_id = n.account_id and c.service_id = n.service_id
+        where (n.server_id, n.way, n.tenant) = (o.server_id, o.way, o.tenant)
+            and n.element in (o.element, '*') and c.wanted_seq > c.confirmed_seq
+    ) as due
+from suspender.switched_off o
+join suspender.service s on s.account_id = o.account_id and s.service_id = o.service_id
+where o.next_attempt_at <= now() and {_NOT_PAUSED.format("o")}
+and not (
+    s.wanted_seq > s.confirmed_seq and s.wanted = 'active' and s.would <> 'leave'
+    and s.server_id = o.server_id
+)
+and (
+    s.wanted = 'active' or s.departed or s.server_id <> o.server_id
+    or o.released or o.confirmed_at is null or o.attempts > 0
+    or not exists (
+        select from suspender.named_element n
+        where (n.account_id, n.service_id) = (o.account_id, o.service_id)
+            and (n.server_id, n.way, n.tenant) = (o.server_id, o.way, o.tenant)
+            and n.element in (o.element, '*')
+    )
+    or exists (
+        select from suspender.named_element n
+        join suspender.service c on c.account_id = n.account_id and c.service_id = n.service_id
+        where (n.server_id, n.tenant) = (o.server_id, o.tenant) and n.element in (o.element, '*')
+            and n.way in (o.way, 'listed') and c.wanted = 'active'
+    )
+)
+"""  # noqa: S608 - constants
+
+
+class WorkStore:
+    """The rows that the worker acts on."""
+
+    def __init__(self, pool: Pool) -> None:
+        self.pool = pool
+
+    async def servers_with_work(self) -> list[str]:
+        """The servers on which a service is due now."""
+        rows = await self.pool.fetch(
+            f"select distinct server_id from suspender.service s where {_DUE}"  # noqa: S608
+        )
+        return [row["server_id"] for row in rows]
+
+    @asynccontextmanager
+    async def server_to_ourselves(self, server_id: str) -> AsyncIterator[bool]:
+        """Hold a server against all other replicas: a toggle by two hands flips twice.
+
+        Yields whether it could be had. The lock ends with the connection, whatever happens to us.
+        """
+        key = f"suspender:{server_id}"
+        async with self.pool.acquire() as connection:
+            held = await connection.fetchval("select pg_try_advisory_lock(hashtext($1))", key)
+            try:
+                yield bool(held)
+            finally:
+                if held:
+                    await connection.execute("select pg_advisory_unlock(hashtext($1))", key)
+
+    async def due(self, server_id: str, wanted: State, limit: int) -> list[Due]:
+        """What is due on a server: the most negative credit first, then the oldest wish.
+
+        A credit that is not known comes last. Restoring goes by age alone.
+        """
+        names = ", ".join(f"s.{name}" for name in SERVICE_COLUMNS.split(", "))
+        rows = await self.pool.fetch(
+            f"select {names}, s.wanted_at, s.attempts, s.failure_told_seq"  # noqa: S608
+            " from suspender.service s join suspender.account a using (account_id)"
+            f" where s.server_id = $1 and s.wanted = $2 and {_DUE}"
+            " order by case when s.wanted = 'suspended' then a.balance_micro end nulls last,"
+            " s.wanted_at, s.account_id, s.service_id limit $3",
+            server_id,
+            wanted,
+            limit,
+        )
+        found = await self.pool.fetch(
+            f"select {ACCOUNT_COLUMNS} from suspender.account"  # noqa: S608 - our own columns
+            " where account_id = any($1)",
+            list({row["account_id"] for row in rows}),
+        )
+        accounts = {row["account_id"]: account_of(row) for row in found}
+        return [
+            _due(row, accounts[row["account_id"]]) for row in rows if row["account_id"] in accounts
+        ]
+
+    async def loose(self) -> list[LooseRow]:
+        """Records of all servers that may have to be switched though no service is due."""
+        return [_loose(row) for row in await self.pool.fetch(_LOOSE)]
+
+    async def calm(self, rows: Sequence[LooseRow], now: datetime) -> None:
+        """These elements failed to be switched, and are as they are to be by now."""
+        if rows:
+            async with self.pool.acquire() as acquired, acquired.transaction():
+                await forget_failures(cast(Any, acquired), rows, now)
+
+    async def survey(
+        self, server_id: str, due: Sequence[Due], loose: Sequence[LooseRow], rest: Rest
+    ) -> Survey:
+        """The turns of `due` services, and all that decides about their and the loose elements."""
+        async with (
+            self.pool.acquire() as acquired,
+            acquired.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            connection = cast(Any, acquired)
+            services = [item.service for item in due]
+            named = {element for service in services for element in names_of(service)}
+            named |= {row.record.element for row in loose}
+            tenants = {element.tenant for element in named if element.name == REST}
+            listed = await listed_extensions(connection, server_id, tenants)
+            keys = [service.key for service in services]
+            records = await records_of(connection, server_id, keys, named)
+            turns = [turn_of(service, records, rest, listed) for service in services]
+            elements = {element for turn in turns for element in turn.elements}
+            elements |= {row.record.element for row in loose if row.record.element in records}
+            own = {element: records[element] for element in elements & records.keys()}
+            situation = await situation_of(connection, server_id, elements, own)
+        return Survey(turns, situation)
+
+    async def listed(self, server_id: str, tenant: str) -> frozenset[str]:
+        """The extensions of a tenant that some product lists as its own."""
+        async with self.pool.acquire() as acquired:
+            found = await listed_extensions(cast(Any, acquired), server_id, [tenant])
+        return frozenset(found[tenant])
+
+    async def finish(self, finished: Finished, now: datetime) -> None:
+        """Keep and publish what came of a batch, in one transaction."""
+        async with self.pool.acquire() as acquired, acquired.transaction():
+            await write_finished(cast(Any, acquired), finished, now)
+
+    async def confirm(self, due: Due, evidence: str, now: datetime) -> None:
+        """One service is as wanted; see `finish`."""
+        confirmed = [ConfirmedService(due, evidence)]
+        await self.finish(Finished(due.service.server_id, confirmed=confirmed), now)
+
+
+def _due(row: Any, account: Account) -> Due:
+    values = dict(row)
+    more = [values.pop(name) for name in ("wanted_at", "attempts", "failure_told_seq")]
+    return Due(account, service_of(values), *more)
+
+
+def _loose(row: Any) -> LooseRow:
+    return LooseRow(
+        row["server_id"],
+        record_of(row),
+        Service.model_validate(row["product"]),
+        row["attempts"],
+        row["failure_told"],
+        row["unconfirmed"],
+        row["due"],
+    )
