@@ -8,9 +8,9 @@ PYTHON ?= python3
 # Most tests wait for servers and processes: more at once than cores.
 JOBS ?= 3
 BIN := .venv/bin
-MEMBERS := shared $(sort $(wildcard services/*)) deploy/local deploy/simulators deploy/vectors
+MEMBERS := $(patsubst %/pyproject.toml,%,$(sort $(wildcard shared/*/pyproject.toml services/*/pyproject.toml))) deploy/cli deploy/doctor deploy/local deploy/simulators deploy/vectors
 PYPROJECTS := pyproject.toml $(addsuffix /pyproject.toml,$(MEMBERS))
-VERSION_FILE := shared/src/ringfence/version.py
+VERSION_FILE := shared/runtime/src/ringfence/version.py
 SOURCES := $(addsuffix /src,$(MEMBERS)) deploy/dashboards/src
 INSTALLED := .venv/.installed
 
@@ -114,18 +114,19 @@ lock: install ## Write requirements.lock anew (make lock UPGRADE=--upgrade for n
 	@for image in build simulators services requirements; do $(MAKE) .lock-$$image || exit 1; done
 
 # What the images hold: the same versions as above, less of them.
+IN_IMAGES := $(addsuffix /pyproject.toml,shared/contracts shared/pbx shared/runtime deploy/cli deploy/doctor)
 IMAGE_LOCK = $(BIN)/uv pip compile -q -c requirements.lock --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
 	  $(addprefix --no-emit-package ,$(shell sed -n 's/^name = "\(.*\)"/\1/p' $(PYPROJECTS)))
 .lock-build:
 	$(IMAGE_LOCK) deploy/images/build.in --output-file deploy/images/build.lock
 .lock-simulators:
-	$(IMAGE_LOCK) deploy/images/simulators.in shared/pyproject.toml deploy/simulators/pyproject.toml \
+	$(IMAGE_LOCK) deploy/images/simulators.in $(filter shared/%,$(IN_IMAGES)) deploy/simulators/pyproject.toml \
 	  --output-file deploy/images/simulators.lock
 # What all services need, and then what mails need besides: see deploy/images/Dockerfile.
 .lock-services:
-	$(IMAGE_LOCK) shared/pyproject.toml $(filter-out services/notifier/%,$(wildcard services/*/pyproject.toml)) \
+	$(IMAGE_LOCK) $(IN_IMAGES) $(filter-out services/notifier/%,$(wildcard services/*/pyproject.toml)) \
 	  --output-file deploy/images/services.lock
 .lock-requirements:
-	$(IMAGE_LOCK) shared/pyproject.toml services/*/pyproject.toml \
+	$(IMAGE_LOCK) $(IN_IMAGES) services/*/pyproject.toml \
 	  --output-file deploy/images/requirements.lock

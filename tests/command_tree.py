@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import click
 
-from ringfence.cli import main_group
+from ringfence_cli.main import main_group
 
 
 def tree(command: click.Command = main_group, *path: str) -> Iterator[tuple[tuple[str, ...], bool]]:

@@ -23,10 +23,10 @@ from hypothesis import settings
 
 from ringfence.kafka.admin import create_topics
 from ringfence.postgres.migrate import migrate
-from ringfence_local.inbox import Inbox
-from ringfence_local.kafka import Kafka
-from ringfence_local.ports import free_port as find_free_port
-from ringfence_local.postgres import Postgres
+from ringfence_local.embedded.kafka import Kafka
+from ringfence_local.embedded.ports import free_port as find_free_port
+from ringfence_local.embedded.postgres import Postgres
+from ringfence_local.mail.inbox import Inbox
 
 MIGRATIONS = Path(__file__).parents[1] / "deploy" / "migrations"
 SERVERS = {"kafka_bootstrap", "postgres_server"}

@@ -15,15 +15,15 @@ from rich.console import Console
 
 from rating.audit.invariants import verify
 from rating.audit.store import AuditStore
-from ringfence.events.tariff import RateRow, TariffPublished, rows_digest
-from ringfence.ids import derive
 from ringfence.kafka.publisher import Publisher, open_publisher
 from ringfence.postgres.pool import open_pool
-from ringfence.testing.wait import until
-from ringfence.topics import TARIFF_PUBLISHED
-from ringfence_local.ports import free_port
+from ringfence_contracts.events.tariff import RateRow, TariffPublished, rows_digest
+from ringfence_contracts.ids import derive
+from ringfence_contracts.topics import TARIFF_PUBLISHED
+from ringfence_local.embedded.ports import free_port
+from ringfence_local.processes.supervisor import Program, python_module
 from ringfence_local.stack import Stack
-from ringfence_local.supervisor import Program, python_module
+from ringfence_testing.wait import until
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 

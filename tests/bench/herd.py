@@ -11,7 +11,7 @@ from onlooker import Background, Onlooker, seen_within
 from switching import METERED
 from town import BenchClient, PbxCosts, Town
 
-from ringfence.topics import BALANCE_ZERO, SERVICE_SUSPENDED
+from ringfence_contracts.topics import BALANCE_ZERO, SERVICE_SUSPENDED
 
 _CHUNK = 500
 

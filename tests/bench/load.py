@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from ringfence.events.account import AccountChanged, Client, Package, Profile, Service
-from ringfence.events.call import CallCompleted
-from ringfence.ids import call_id, derive
-from ringfence.kafka.records import Outgoing
-from ringfence.topics import ACCOUNT_CHANGED, CALL_COMPLETED, Topic
+from ringfence_contracts.events.account import AccountChanged, Client, Package, Profile, Service
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_contracts.ids import call_id, derive
+from ringfence_contracts.records import Outgoing
+from ringfence_contracts.topics import ACCOUNT_CHANGED, CALL_COMPLETED, Topic
 
 NOON = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 CALLS_A_SECOND = 20

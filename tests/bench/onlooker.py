@@ -16,8 +16,14 @@ from aiokafka import AIOKafkaConsumer
 from load import calls
 from town import Town
 
-from ringfence.testing.wait import until
-from ringfence.topics import BALANCE_LOW, BALANCE_ZERO, SERVICE_RESTORED, SERVICE_SUSPENDED, Topic
+from ringfence_contracts.topics import (
+    BALANCE_LOW,
+    BALANCE_ZERO,
+    SERVICE_RESTORED,
+    SERVICE_SUSPENDED,
+    Topic,
+)
+from ringfence_testing.wait import until
 
 TOPICS = (BALANCE_LOW, BALANCE_ZERO, SERVICE_SUSPENDED, SERVICE_RESTORED)
 _LOOK_EVERY_S = 0.1

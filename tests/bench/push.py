@@ -10,8 +10,8 @@ from aiokafka import AIOKafkaConsumer
 from bed import Bed
 from figures import Figures
 
-from ringfence.topics import CALL_COMPLETED
-from ringfence_local.ports import free_port
+from ringfence_contracts.topics import CALL_COMPLETED
+from ringfence_local.embedded.ports import free_port
 from ringfence_simulators.freeswitch.__main__ import calls
 from ringfence_simulators.freeswitch.latency import Latency, measure_latency
 from ringfence_simulators.freeswitch.module import CdrModule, ModuleSettings

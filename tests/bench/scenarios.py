@@ -13,8 +13,8 @@ from figures import Figures
 from load import calls
 from prometheus_client.parser import text_string_to_metric_families
 
-from ringfence.testing.wait import until
-from ringfence.topics import BALANCE_CHANGED
+from ringfence_contracts.topics import BALANCE_CHANGED
+from ringfence_testing.wait import until
 
 _LOOK_EVERY_S = 0.5
 _CHUNK = 5_000

@@ -12,7 +12,7 @@ from onlooker import Background, Onlooker, seen_within
 from town import POLL_S, BenchClient, PbxCosts, Town
 
 from ringfence.secret_files import SERVICES
-from ringfence.topics import BALANCE_LOW, SERVICE_RESTORED, SERVICE_SUSPENDED
+from ringfence_contracts.topics import BALANCE_LOW, SERVICE_RESTORED, SERVICE_SUSPENDED
 from ringfence_simulators.freeswitch.channel import new_channel
 from ringfence_simulators.freeswitch.module import CdrModule, ModuleSettings
 

@@ -14,12 +14,12 @@ import httpx
 from bed import Bed
 from rich.console import Console
 
-from ringfence.testing.wait import until
-from ringfence_local.ports import free_port
+from ringfence_local.embedded.ports import free_port
 from ringfence_local.private_file import write_private
+from ringfence_local.processes.supervisor import Program, python_module
 from ringfence_local.stack import Stack
 from ringfence_local.state import secret_file
-from ringfence_local.supervisor import Program, python_module
+from ringfence_testing.wait import until
 
 SERVER = "bench"
 HOME = "home.example"

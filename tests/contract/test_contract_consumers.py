@@ -26,22 +26,22 @@ from notifier.template_files import load_catalogue, load_templates
 from rating.posting.reference_data import Books
 from rating.service import Rating
 from rating.store import RatingStore
-from ringfence.contracts.examples import Example, examples_of, key_of
-from ringfence.events.account import AccountChanged, Service
-from ringfence.events.payment import PaymentReceived
-from ringfence.events.tariff import RateRow, TariffPublished, rows_digest
-from ringfence.kafka.records import Outcome, Received
 from ringfence.postgres.pool import Pool, open_pool
-from ringfence.testing.clock import FixedClock
-from ringfence.testing.records import from_outgoing
-from ringfence.testing.store_claims import hold_payments
-from ringfence.topics import (
+from ringfence_contracts.events.account import AccountChanged, Service
+from ringfence_contracts.events.payment import PaymentReceived
+from ringfence_contracts.events.tariff import RateRow, TariffPublished, rows_digest
+from ringfence_contracts.examples import Example, examples_of, key_of
+from ringfence_contracts.records import Outcome, Received
+from ringfence_contracts.topics import (
     ACCOUNT_CHANGED,
     ALL_TOPICS,
     PAYMENT_RECEIVED,
     TARIFF_PUBLISHED,
     Topic,
 )
+from ringfence_testing.clock import FixedClock
+from ringfence_testing.records import from_outgoing
+from ringfence_testing.store_claims import hold_payments
 from suspender.deciding import Decider
 from suspender.service import Suspender, limits_of
 from suspender.settings import Settings as SuspenderSettings

@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 from pydantic import BaseModel, Field, create_model
 
-from ringfence.contracts.command import contracts
-from ringfence.contracts.evolution import Difference, differences
-from ringfence.contracts.schemas import Untitled
+from ringfence_contracts.command import contracts
+from ringfence_contracts.evolution import Difference, differences
+from ringfence_contracts.schemas import Untitled
 
 ROOT = Path(__file__).parents[2]
 

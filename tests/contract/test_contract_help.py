@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from command_tree import tree
 from golden_files import compare, no_others
 
-from ringfence.cli import main_group
+from ringfence_cli.main import main_group
 
 GOLDEN = Path(__file__).parent / "golden" / "help"
 WIDTH = 80

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from ringfence.contracts.asyncapi import dead_letters, document
-from ringfence.contracts.examples import all_examples
-from ringfence.contracts.field_words import named
-from ringfence.contracts.html_tree import as_page, element, with_code
-from ringfence.contracts.page import page
-from ringfence.contracts.topic_table import retention
-from ringfence.contracts.type_words import type_words
-from ringfence.topics import ALL_TOPICS, PARTITIONS, Topic
+from ringfence_contracts.documents.asyncapi import dead_letters, document
+from ringfence_contracts.documents.field_words import named
+from ringfence_contracts.documents.html_tree import as_page, element, with_code
+from ringfence_contracts.documents.page import page
+from ringfence_contracts.documents.topic_table import retention
+from ringfence_contracts.documents.type_words import type_words
+from ringfence_contracts.examples import all_examples
+from ringfence_contracts.topics import ALL_TOPICS, PARTITIONS, Topic
 
 DOCS = Path(__file__).parents[2] / "docs"
 NEVER_CLOSED = {"meta"}

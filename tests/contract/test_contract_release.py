@@ -17,10 +17,10 @@ from previous_release import (
     same_major,
 )
 
-from ringfence.contracts.evolution import differences
-from ringfence.contracts.schemas import Schema, schema_of
-from ringfence.topics import BY_NAME
 from ringfence.version import VERSION
+from ringfence_contracts.evolution import differences
+from ringfence_contracts.schemas import Schema, schema_of
+from ringfence_contracts.topics import BY_NAME
 
 ROOT = Path(__file__).parents[2]
 CHANGELOG = ROOT / "CHANGELOG.md"

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
-from ringfence.contracts.asyncapi import document
-from ringfence.contracts.block_yaml import as_yaml
-from ringfence.contracts.command import findings
-from ringfence.contracts.examples import Example, all_examples, examples_of
-from ringfence.contracts.schemas import schema_of
-from ringfence.kafka.admin import wanted_topics
-from ringfence.topics import ALL_TOPICS, Topic
+from ringfence_contracts.command import findings
+from ringfence_contracts.documents.asyncapi import document
+from ringfence_contracts.documents.block_yaml import as_yaml
+from ringfence_contracts.examples import Example, all_examples, examples_of
+from ringfence_contracts.schemas import schema_of
+from ringfence_contracts.topics import ALL_TOPICS, Topic, wanted_topics
 
 ROOT = Path(__file__).parents[2]
 each_topic = pytest.mark.parametrize("topic", ALL_TOPICS, ids=lambda topic: topic.name)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from ringfence import topics
-from ringfence.topics import ALL_TOPICS, BY_NAME, Topic
+from ringfence_contracts import topics
+from ringfence_contracts.topics import ALL_TOPICS, BY_NAME, Topic
 
 SERVICES = Path(__file__).parents[2] / "services"
 NAMES = sorted(path.name for path in SERVICES.iterdir() if (path / "src").is_dir())
@@ -37,7 +37,7 @@ def topics_named_in(tree: ast.Module) -> set[str]:
     return {
         CONSTANTS[alias.name].name
         for node in ast.walk(tree)
-        if isinstance(node, ast.ImportFrom) and node.module == "ringfence.topics"
+        if isinstance(node, ast.ImportFrom) and node.module == "ringfence_contracts.topics"
         for alias in node.names
         if alias.name in CONSTANTS
     }

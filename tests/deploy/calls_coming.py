@@ -10,9 +10,9 @@ import httpx
 from containers import EngineFailed
 from deployed import DeployedStack
 
-from ringfence.ids import call_id
-from ringfence_local.sample import SampleClient
-from ringfence_local.scene import PBX_ID
+from ringfence_contracts.ids import call_id
+from ringfence_local.demo.sample import SampleClient
+from ringfence_local.demo.scene import PBX_ID
 from ringfence_simulators.freeswitch.channel import new_channel
 from ringfence_simulators.freeswitch.module import CdrModule, ModuleSettings
 

@@ -11,7 +11,7 @@ from containers import DEBIAN, ROOT, Engine, image, run
 from mail_archive import read_mails
 
 from ringfence.version import VERSION
-from ringfence_local.ports import free_port
+from ringfence_local.embedded.ports import free_port
 
 COMPOSE = ROOT / "deploy" / "compose.yaml"
 REPLICAS = Path(__file__).with_name("replicas.yaml")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ringfence.version import VERSION
-from ringfence_local.artifacts import kafka_class_path
+from ringfence_local.embedded.artifacts import kafka_class_path
 
 ROOT = Path(__file__).parents[2]
 STAND_INS = Path(__file__).with_name("stand_ins")

@@ -3,7 +3,7 @@
 from email.message import EmailMessage
 from typing import Protocol
 
-from ringfence_local.sample import Reachable
+from ringfence_local.demo.sample import Reachable
 
 
 class Mails(Protocol):

@@ -13,7 +13,7 @@ from containers import ROOT, Engine, image, run
 from kube_manifests import Document, PlayedPod, pods, settings_of
 from mail_archive import read_mails
 
-from ringfence_local.ports import free_port
+from ringfence_local.embedded.ports import free_port
 
 SERVERS = Path(__file__).with_name("servers.toml")
 MANIFESTS = ROOT / "deploy" / "kubernetes"

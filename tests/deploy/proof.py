@@ -9,8 +9,8 @@ import httpx
 from calls_coming import CallsComing
 from deployed import DeployedStack
 
-from ringfence.testing.wait import until
-from ringfence_local.sample import FrontDoor, SampleClient
+from ringfence_local.demo.sample import FrontDoor, SampleClient
+from ringfence_testing.wait import until
 
 MICRO = 1_000_000
 COST_MICRO = 14_400

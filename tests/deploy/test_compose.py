@@ -23,9 +23,9 @@ from proof import (
 )
 from rich.console import Console
 
-from ringfence.testing.wait import until
-from ringfence_local.demo import tell_story
-from ringfence_local.sample import CLIENTS, FrontDoor, SampleClient, add_client
+from ringfence_local.demo.sample import CLIENTS, FrontDoor, SampleClient, add_client
+from ringfence_local.demo.story import tell_story
+from ringfence_testing.wait import until
 
 UP_BOUND_S = 600.0
 REPLICAS = {

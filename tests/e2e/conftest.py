@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 from town import Town
 
-from ringfence_local.sample import FrontDoor
+from ringfence_local.demo.sample import FrontDoor
 from ringfence_local.stack import Stack
 
 

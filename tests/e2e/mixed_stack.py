@@ -13,9 +13,9 @@ from previous_release import ROOT, Release
 
 from ringfence.secret_files import SERVICES
 from ringfence.version import VERSION
-from ringfence_local.ports import free_port
+from ringfence_local.embedded.ports import free_port
+from ringfence_local.processes.supervisor import Child, Program, python_module
 from ringfence_local.stack import Stack
-from ringfence_local.supervisor import Child, Program, python_module
 
 LOCK = "deploy/images/requirements.lock"
 """What services need, as images hold it."""
@@ -42,14 +42,18 @@ class Released:
     @property
     def pythonpath(self) -> str:
         """Its sources, which come before those that are installed."""
-        sources = [self.folder / "shared" / "src", *sorted(self.folder.glob("services/*/src"))]
+        folders = ("shared/**/src", "services/*/src")
+        sources = [path for each in folders for path in sorted(self.folder.glob(each))]
         return os.pathsep.join(map(str, sources))
 
     @property
     def version(self) -> str | None:
         """What its services say at /health; None: they say nothing, as those of 0.1.0."""
-        file = self.folder / "shared" / "src" / "ringfence" / "version.py"
-        if not file.is_file():
+        files = [
+            Path(each) / "ringfence" / "version.py" for each in self.pythonpath.split(os.pathsep)
+        ]
+        file = next((each for each in files if each.is_file()), None)
+        if file is None:
             return None
         named: dict[str, str] = {}
         exec(compile(file.read_text(encoding="utf-8"), str(file), "exec"), named)  # noqa: S102

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ringfence_local.sample import SampleClient
+from ringfence_local.demo.sample import SampleClient
 
 EXTENSIONS = ("2112", "2113")
 

@@ -21,7 +21,7 @@ import httpx
 from aiokafka import AIOKafkaConsumer
 
 from ringfence.kafka.publisher import make_producer
-from ringfence.topics import (
+from ringfence_contracts.topics import (
     ACCOUNT_CHANGED,
     BALANCE_CHANGED,
     BALANCE_RESTORED,
@@ -30,8 +30,8 @@ from ringfence.topics import (
     SERVICE_RESTORED,
     SERVICE_SUSPENDED,
 )
+from ringfence_local.demo.sample import FrontDoor, load_sample
 from ringfence_local.errors import PartFailed
-from ringfence_local.sample import FrontDoor, load_sample
 from ringfence_local.stack import Stack
 
 T = TypeVar("T")

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 import pytest
 from town import Town
 
-from ringfence.events.call import CallCompleted
-from ringfence.ids import call_id
 from ringfence.kafka.publisher import open_publisher
-from ringfence.kafka.records import Outgoing
-from ringfence.testing.wait import until
-from ringfence.topics import CALL_COMPLETED
-from ringfence_local.sample import SampleClient
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_contracts.ids import call_id
+from ringfence_contracts.records import Outgoing
+from ringfence_contracts.topics import CALL_COMPLETED
+from ringfence_local.demo.sample import SampleClient
+from ringfence_testing.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -11,9 +11,9 @@ import pytest
 from town import Town
 
 from ringfence.secret_files import SERVICES
-from ringfence.testing.wait import until
+from ringfence_local.demo.sample import SampleClient
 from ringfence_local.errors import PartFailed
-from ringfence_local.sample import SampleClient
+from ringfence_testing.wait import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 
@@ -130,7 +130,7 @@ async def switched_off(town: Town, client: SampleClient) -> bool:
 
 def verify(town: Town) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "ringfence.cli", "verify", "--dsn", town.stack.dsn],
+        [sys.executable, "-m", "ringfence_cli.main", "verify", "--dsn", town.stack.dsn],
         capture_output=True,
         text=True,
         check=False,

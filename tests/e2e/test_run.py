@@ -12,9 +12,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ringfence.pbx.servers import load_servers
-from ringfence.testing.wait import until
-from ringfence_local.sample import CLIENTS
+from ringfence_local.demo.sample import CLIENTS
+from ringfence_pbx.servers import load_servers
+from ringfence_testing.wait import until
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -89,7 +89,7 @@ async def running(folder: Path) -> AsyncIterator[dict[str, Any]]:
 
 
 async def started(folder: Path, *words: str, **streams: Any) -> asyncio.subprocess.Process:
-    command = (sys.executable, "-m", "ringfence.cli", *words)
+    command = (sys.executable, "-m", "ringfence_cli.main", *words)
     return await asyncio.create_subprocess_exec(*command, cwd=folder, **streams)
 
 

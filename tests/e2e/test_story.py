@@ -8,10 +8,10 @@ import pytest
 from rich.console import Console
 from town import Town
 
-from ringfence.ids import call_id
-from ringfence.testing.wait import until
-from ringfence_local.demo import CLIENT, tell_story
-from ringfence_local.sample import SampleClient
+from ringfence_contracts.ids import call_id
+from ringfence_local.demo.sample import SampleClient
+from ringfence_local.demo.story import CLIENT, tell_story
+from ringfence_testing.wait import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -14,8 +14,8 @@ from uuid import uuid4
 import pytest
 from switching_town import SwitchingTown
 
-from ringfence_local.sample import BILL_FROM, PACKAGE, SampleClient, pbx_seed
-from ringfence_local.scene import PBX_ID
+from ringfence_local.demo.sample import BILL_FROM, PACKAGE, SampleClient, pbx_seed
+from ringfence_local.demo.scene import PBX_ID
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -33,9 +33,9 @@ from hypothesis.stateful import (
 from switching_reference import EXTENSIONS, Account, Left, Part, Product, all_parts
 from switching_town import SwitchingTown
 
-from ringfence.money import format_micro
-from ringfence_local.sample import BILL_FROM, PACKAGE, SampleClient, pbx_seed
-from ringfence_local.scene import PBX_ID
+from ringfence_contracts.money import format_micro
+from ringfence_local.demo.sample import BILL_FROM, PACKAGE, SampleClient, pbx_seed
+from ringfence_local.demo.scene import PBX_ID
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -466,7 +466,7 @@ def test_at_rest_every_element_is_what_the_reference_allows(town: SwitchingTown)
     except Flaky as error:  # a story that failed is played once more, and may end otherwise
         raise AssertionError("\n".join(town.objections) or str(error)) from error
     done = subprocess.run(
-        [sys.executable, "-m", "ringfence.cli", "verify", "--dsn", town.stack.dsn],
+        [sys.executable, "-m", "ringfence_cli.main", "verify", "--dsn", town.stack.dsn],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr

@@ -17,10 +17,10 @@ from previous_release import NotHere, previous, same_major
 from town import Town
 
 from ringfence.secret_files import SERVICES
-from ringfence.testing.wait import until
-from ringfence.topics import dead_letter_topics
+from ringfence_contracts.topics import dead_letter_topics
+from ringfence_local.demo.sample import FrontDoor, SampleClient, add_client, load_sample
 from ringfence_local.errors import PartFailed
-from ringfence_local.sample import FrontDoor, SampleClient, add_client, load_sample
+from ringfence_testing.wait import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
@@ -265,7 +265,7 @@ async def told(town: MixedTown, client: SampleClient) -> bool:
 def verify(town: MixedTown) -> None:
     """The books and the funds holds, recomputed from what they came of."""
     done = subprocess.run(
-        [sys.executable, "-m", "ringfence.cli", "verify", "--dsn", town.stack.dsn],
+        [sys.executable, "-m", "ringfence_cli.main", "verify", "--dsn", town.stack.dsn],
         capture_output=True,
         text=True,
         check=False,

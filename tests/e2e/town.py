@@ -5,7 +5,7 @@ from typing import Any
 
 import asyncpg
 
-from ringfence_local.sample import FrontDoor, SampleClient, add_client, load_sample
+from ringfence_local.demo.sample import FrontDoor, SampleClient, add_client, load_sample
 from ringfence_local.stack import Stack
 
 

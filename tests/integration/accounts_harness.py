@@ -12,14 +12,14 @@ import orjson
 
 from accounts.api.app import create_app
 from accounts.api.server import ApiServer
-from accounts.servers import Servers
+from accounts.api.tokens import parse_tokens
+from accounts.installation.servers import Servers
 from accounts.store import Store
-from accounts.tokens import parse_tokens
 from ringfence.clock import Clock, SystemClock
-from ringfence.events.account import OperatingMode
 from ringfence.observe.health import Health
 from ringfence.postgres.pool import open_pool
-from ringfence.testing.wait import until
+from ringfence_contracts.events.account import OperatingMode
+from ringfence_testing.wait import until
 
 TOKEN = "a-token-for-tests"
 CLIENT = {

@@ -11,7 +11,7 @@ from accounts_harness import FUSIONPBX, TOKEN, FrontDoor
 from click.testing import CliRunner, Result
 from rich.cells import cell_len
 
-from ringfence.testing.wait import until
+from ringfence_testing.wait import until
 
 WIDTH = 80
 

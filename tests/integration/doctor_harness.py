@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from ingest_harness import servers_toml
 
-from cdr_ingest.doctor.command import doctor
+from ringfence_doctor.command import doctor
 
 
 class Run(Protocol):

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from cdr_ingest.fusionpbx.rows import split_line
-from ringfence.pbx.servers import FusionPbxServer
+from ringfence_pbx.servers import FusionPbxServer
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 

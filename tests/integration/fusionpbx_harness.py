@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from narrow import expect, present
 
-from ringfence.events.account import Service
-from ringfence.pbx.fusionpbx import FusionPbxSession
-from ringfence.pbx.servers import FusionPbxServer
+from ringfence_contracts.events.account import Service
+from ringfence_pbx.fusionpbx.session import FusionPbxSession
+from ringfence_pbx.servers import FusionPbxServer
+from ringfence_simulators.fusionpbx.access.logins import Line
 from ringfence_simulators.fusionpbx.app import Simulator, serve
-from ringfence_simulators.fusionpbx.logins import Line
 from ringfence_simulators.fusionpbx.model import Pbx
 from ringfence_simulators.fusionpbx.seed import apply_seed
 from suspender.drivers.driver import Change, Done, Failure, PbxDriver, Reading, Target

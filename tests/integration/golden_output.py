@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from command_tree import tree
 from golden_files import compare
 
-from ringfence.cli import main
+from ringfence_cli.main import main
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "output"
 WIDTH = 80

@@ -12,9 +12,9 @@ from aiokafka import AIOKafkaConsumer
 
 from cdr_ingest.service import run
 from cdr_ingest.settings import Settings
-from ringfence.kafka.records import Received
 from ringfence.observe.health import Health
-from ringfence.topics import (
+from ringfence_contracts.records import Received
+from ringfence_contracts.topics import (
     BY_NAME,
     CALL_COMPLETED,
     INGEST_DEAD_LETTERS,

@@ -16,15 +16,15 @@ from cdr_ingest.lesnet.poller import LinkPoller
 from cdr_ingest.lesnet.wiring import open_lesnet
 from cdr_ingest.store import IngestStore
 from ringfence.clock import Clock
-from ringfence.events.account import Service
 from ringfence.kafka.publisher import open_publisher
 from ringfence.observe.health import Health
-from ringfence.pbx.servers import LesnetServer
 from ringfence.postgres.pool import open_pool
-from ringfence.testing.clock import FixedClock
-from ringfence.topics import CALL_COMPLETED, INGEST_DEAD_LETTERS
+from ringfence_contracts.events.account import Service
+from ringfence_contracts.topics import CALL_COMPLETED, INGEST_DEAD_LETTERS
+from ringfence_pbx.servers import LesnetServer
 from ringfence_simulators.lesnet.app import Simulator, serve
 from ringfence_simulators.lesnet.model import Portal
+from ringfence_testing.clock import FixedClock
 from suspender.drivers.driver import Target
 from suspender.rules.elements import elements_of
 

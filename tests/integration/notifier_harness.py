@@ -23,18 +23,18 @@ from notifier.sending.smtp import SmtpServer
 from notifier.service import renderer
 from notifier.store import Store
 from notifier.template_files import load_catalogue, load_templates
-from ringfence.events.account import AccountChanged
-from ringfence.events.alarm import Alarm
-from ringfence.events.balance import BalanceLow, BalanceRestored, BalanceZero
-from ringfence.events.model import EventData
-from ringfence.events.service import ServiceRestored, ServiceSuspended
-from ringfence.ids import derive
-from ringfence.kafka.records import Received
 from ringfence.observe.health import Progress
 from ringfence.postgres.pool import Pool
-from ringfence.testing.clock import FixedClock
-from ringfence.testing.wait import until
-from ringfence.topics import SUSPENDER_ALARM, Topic
+from ringfence_contracts.events.account import AccountChanged
+from ringfence_contracts.events.alarm import Alarm
+from ringfence_contracts.events.balance import BalanceLow, BalanceRestored, BalanceZero
+from ringfence_contracts.events.model import EventData
+from ringfence_contracts.events.service import ServiceRestored, ServiceSuspended
+from ringfence_contracts.ids import derive
+from ringfence_contracts.records import Received
+from ringfence_contracts.topics import SUSPENDER_ALARM, Topic
+from ringfence_testing.clock import FixedClock
+from ringfence_testing.wait import until
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 CAUSE = UUID(int=1)

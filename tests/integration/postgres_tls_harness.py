@@ -12,9 +12,9 @@ from urllib.parse import quote
 import pytest
 import trustme
 
-from ringfence_local import child
-from ringfence_local.ports import free_port
-from ringfence_local.postgres import program
+from ringfence_local.embedded.ports import free_port
+from ringfence_local.embedded.postgres import program
+from ringfence_local.processes import child
 
 PASSWORD = "correct0horse0battery"
 BOUND_S = 60.0

@@ -15,12 +15,12 @@ from cdr_ingest.receiver.collector import Collector
 from cdr_ingest.receiver.listener import Limits, Receiver
 from cdr_ingest.sources.source import BadRow, BLeg
 from cdr_ingest.store import IngestStore
-from ringfence.events.call import CallCompleted
 from ringfence.kafka.publisher import open_publisher
 from ringfence.observe.health import Health
-from ringfence.pbx.servers import FusionPbxServer
 from ringfence.postgres.pool import open_pool
-from ringfence.topics import CALL_COMPLETED, INGEST_DEAD_LETTERS
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_contracts.topics import CALL_COMPLETED, INGEST_DEAD_LETTERS
+from ringfence_pbx.servers import FusionPbxServer
 from ringfence_simulators.freeswitch.channel import Channel, new_channel
 
 Records = Sequence[CallCompleted | BLeg | BadRow]

@@ -13,18 +13,23 @@ from rating.rerating.run import Rerating
 from rating.rerating.store import RerateStore
 from rating.service import Rating
 from rating.store import RatingStore
-from ringfence.errors import Retry
-from ringfence.events.account import AccountChanged
-from ringfence.events.call import CallCompleted
-from ringfence.events.payment import PaymentReceived
-from ringfence.events.tariff import TariffPublished, rows_digest
-from ringfence.ids import derive
-from ringfence.kafka.records import Outcome
 from ringfence.postgres.pool import Pool, open_pool
-from ringfence.testing.clock import FixedClock
-from ringfence.testing.records import NOON, account, received
-from ringfence.testing.store_claims import hold_payments
-from ringfence.topics import ACCOUNT_CHANGED, CALL_COMPLETED, PAYMENT_RECEIVED, TARIFF_PUBLISHED
+from ringfence_contracts.errors import Retry
+from ringfence_contracts.events.account import AccountChanged
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_contracts.events.payment import PaymentReceived
+from ringfence_contracts.events.tariff import TariffPublished, rows_digest
+from ringfence_contracts.ids import derive
+from ringfence_contracts.records import Outcome
+from ringfence_contracts.topics import (
+    ACCOUNT_CHANGED,
+    CALL_COMPLETED,
+    PAYMENT_RECEIVED,
+    TARIFF_PUBLISHED,
+)
+from ringfence_testing.clock import FixedClock
+from ringfence_testing.records import NOON, account, received
+from ringfence_testing.store_claims import hold_payments
 
 NORTH = ("1", "North America", "0.01", 60, 60, 1)
 BRITAIN = ("44", "United Kingdom", "0.02", 60, 60, 1)

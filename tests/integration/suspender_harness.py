@@ -10,26 +10,26 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from ringfence.clock import Clock, SystemClock
-from ringfence.errors import Retry
-from ringfence.events.account import AccountChanged, Order, Service
-from ringfence.events.alarm import Alarm
-from ringfence.events.balance import BalanceRestored, BalanceZero
-from ringfence.events.model import EventData
-from ringfence.events.operator import OperatorRequested
-from ringfence.events.service import ServiceSuspended
-from ringfence.kafka.records import Outcome, Received
 from ringfence.observe.health import Progress
 from ringfence.postgres.pool import Pool
-from ringfence.testing.clock import FixedClock
-from ringfence.testing.records import NOON, account, received
-from ringfence.testing.wait import until
-from ringfence.topics import (
+from ringfence_contracts.errors import Retry
+from ringfence_contracts.events.account import AccountChanged, Order, Service
+from ringfence_contracts.events.alarm import Alarm
+from ringfence_contracts.events.balance import BalanceRestored, BalanceZero
+from ringfence_contracts.events.model import EventData
+from ringfence_contracts.events.operator import OperatorRequested
+from ringfence_contracts.events.service import ServiceSuspended
+from ringfence_contracts.records import Outcome, Received
+from ringfence_contracts.topics import (
     ACCOUNT_CHANGED,
     BALANCE_RESTORED,
     BALANCE_ZERO,
     BY_NAME,
     OPERATOR_REQUESTED,
 )
+from ringfence_testing.clock import FixedClock
+from ringfence_testing.records import NOON, account, received
+from ringfence_testing.wait import until
 from suspender.deciding import Decider
 from suspender.drivers.driver import (
     Change,

@@ -10,14 +10,14 @@ import pytest
 from accounts_harness import CARD, TOKEN, FrontDoor, front_door
 from click.testing import CliRunner, Result
 
-from accounts.commands.calls import calls, unrated
-from accounts.commands.clients.clients import client
-from accounts.commands.clients.suspension import services
-from accounts.commands.payments.money import ledger
-from accounts.commands.payments.topup import topup
-from accounts.commands.products import product
-from accounts.commands.tariffs.packages import package
-from accounts.commands.tariffs.tariffs import tariff
+from ringfence_cli.clients.clients import client
+from ringfence_cli.clients.suspension import services
+from ringfence_cli.operations.calls import calls, unrated
+from ringfence_cli.payments.money import ledger
+from ringfence_cli.payments.topup import topup
+from ringfence_cli.products import product
+from ringfence_cli.tariffs.packages import package
+from ringfence_cli.tariffs.tariffs import tariff
 
 Run = Callable[..., Awaitable[Result]]
 

@@ -15,17 +15,21 @@ from pydantic import SecretStr
 from accounts.confirmations import TOPICS, Confirmations
 from accounts.service import run
 from accounts.settings import Settings
-from ringfence.events.service import ServiceRestored, ServiceSuspended, ServiceSuspensionFailed
 from ringfence.kafka.publisher import Publisher, make_producer
-from ringfence.kafka.records import Outcome, Outgoing, Received
 from ringfence.observe.health import Health
-from ringfence.testing.wait import until
-from ringfence.topics import (
+from ringfence_contracts.events.service import (
+    ServiceRestored,
+    ServiceSuspended,
+    ServiceSuspensionFailed,
+)
+from ringfence_contracts.records import Outcome, Outgoing, Received
+from ringfence_contracts.topics import (
     SERVICE_RESTORED,
     SERVICE_SUSPENDED,
     SERVICE_SUSPENSION_FAILED,
     Topic,
 )
+from ringfence_testing.wait import until
 
 NOW = datetime(2026, 11, 1, 10, tzinfo=UTC)
 ACCOUNT = "account.changed.v1"

@@ -11,7 +11,7 @@ import pytest
 from accounts_harness import CLIENT, FUSIONPBX, FrontDoor, front_door
 
 from accounts.store import Deed
-from ringfence import ids
+from ringfence_contracts import ids
 
 ACCOUNT = "account.changed.v1"
 PAYMENT = "payment.received.v1"

@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from accounts_harness import FUSIONPBX, FrontDoor, front_door
 
-from accounts.servers import ServersFile
+from accounts.installation.servers import ServersFile
 
 ACCOUNT = "account.changed.v1"
 REQUESTED = "operator.requested.v1"

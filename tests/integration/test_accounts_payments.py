@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from accounts_harness import FrontDoor, front_door
 
-from ringfence import ids
+from ringfence_contracts import ids
 
 PAYMENT = "payment.received.v1"
 TOP_UP = {"amount": "20.00", "currency": "CAD", "reference": "cheque 12"}

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from accounts_harness import FrontDoor, front_door
 
-from ringfence import ids
+from ringfence_contracts import ids
 
 PAYMENT = "payment.received.v1"
 

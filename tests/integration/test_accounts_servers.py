@@ -10,7 +10,7 @@ import pytest
 from accounts_harness import FUSIONPBX, FrontDoor, front_door
 from commands_harness import Desk
 
-from accounts.servers import ServersFile
+from accounts.installation.servers import ServersFile
 
 REQUESTED = "operator.requested.v1"
 SERVERS = """

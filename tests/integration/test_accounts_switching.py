@@ -9,14 +9,14 @@ import pytest
 from accounts_harness import FUSIONPBX, FrontDoor, front_door
 from suspender_harness import Office
 
-from accounts.servers import ServersFile
+from accounts.installation.servers import ServersFile
 from ringfence.clock import SystemClock
-from ringfence.events.account import AccountChanged
-from ringfence.events.model import EventData
-from ringfence.events.operator import OperatorRequested
 from ringfence.postgres.pool import open_pool
-from ringfence.testing.records import received
-from ringfence.topics import ACCOUNT_CHANGED, BY_NAME, OPERATOR_REQUESTED
+from ringfence_contracts.events.account import AccountChanged
+from ringfence_contracts.events.model import EventData
+from ringfence_contracts.events.operator import OperatorRequested
+from ringfence_contracts.topics import ACCOUNT_CHANGED, BY_NAME, OPERATOR_REQUESTED
+from ringfence_testing.records import received
 
 SERVERS = """
 [servers.pbx1]

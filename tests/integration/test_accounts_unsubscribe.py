@@ -10,14 +10,14 @@ from accounts_harness import CLIENT, TOKEN
 
 from accounts.api.app import create_app
 from accounts.api.server import ApiServer
-from accounts.api.unsubscribe import WithUnsubscribe
+from accounts.api.tokens import parse_tokens
+from accounts.notices.unsubscribe import WithUnsubscribe
 from accounts.store import Store
-from accounts.tokens import parse_tokens
 from ringfence.clock import SystemClock
+from ringfence.mail.unsubscribe import VALID_FOR, make_token
 from ringfence.observe.health import Health
 from ringfence.postgres.pool import open_pool
-from ringfence.testing.wait import until
-from ringfence.unsubscribe import VALID_FOR, make_token
+from ringfence_testing.wait import until
 
 KEY = b"a key for tests, long enough"
 

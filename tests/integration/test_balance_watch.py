@@ -13,13 +13,18 @@ from narrow import expect, present
 
 from balance_watch.service import BalanceWatch
 from balance_watch.store import WatchStore
-from ringfence.events.balance import BalanceChanged, BalanceLow, BalanceRestored, BalanceZero
-from ringfence.ids import derive
-from ringfence.kafka.records import Outcome, Received
-from ringfence.money import parse_micro
 from ringfence.postgres.pool import Pool, open_pool
-from ringfence.testing.records import NOON, account, from_bytes, read, received
-from ringfence.topics import ACCOUNT_CHANGED, BALANCE_CHANGED
+from ringfence_contracts.events.balance import (
+    BalanceChanged,
+    BalanceLow,
+    BalanceRestored,
+    BalanceZero,
+)
+from ringfence_contracts.ids import derive
+from ringfence_contracts.money import parse_micro
+from ringfence_contracts.records import Outcome, Received
+from ringfence_contracts.topics import ACCOUNT_CHANGED, BALANCE_CHANGED
+from ringfence_testing.records import NOON, account, from_bytes, read, received
 
 UNIT = 1_000_000
 

@@ -13,11 +13,11 @@ from narrow import present
 
 from balance_watch.service import BalanceWatch
 from balance_watch.store import WatchStore
-from ringfence.ids import derive
 from ringfence.postgres.migrate import migrate
 from ringfence.postgres.pool import open_pool
-from ringfence.testing.records import account, received
-from ringfence.topics import ACCOUNT_CHANGED
+from ringfence_contracts.ids import derive
+from ringfence_contracts.topics import ACCOUNT_CHANGED
+from ringfence_testing.records import account, received
 
 MIGRATIONS = Path(__file__).parents[2] / "deploy" / "migrations"
 UNIT = 1_000_000

@@ -26,16 +26,21 @@ from rating.audit.money_counts import MoneyCounts
 from rating.audit.store_money import MoneyStore
 from rating.unrated.replayer import Replayer
 from rating.unrated.store import ReplayStore
-from ringfence.events.balance import BalanceChanged
-from ringfence.ids import derive
 from ringfence.kafka.publisher import open_publisher
-from ringfence.kafka.records import Outgoing, Received
 from ringfence.observe.health import Progress
 from ringfence.postgres.pool import open_pool
-from ringfence.testing.records import NOON, account, call, received
-from ringfence.testing.wait import until
-from ringfence.topics import ACCOUNT_CHANGED, BALANCE_CHANGED, BALANCE_LOW, PAYMENT_RECEIVED
-from ringfence_local.inbox import Inbox
+from ringfence_contracts.events.balance import BalanceChanged
+from ringfence_contracts.ids import derive
+from ringfence_contracts.records import Outgoing, Received
+from ringfence_contracts.topics import (
+    ACCOUNT_CHANGED,
+    BALANCE_CHANGED,
+    BALANCE_LOW,
+    PAYMENT_RECEIVED,
+)
+from ringfence_local.mail.inbox import Inbox
+from ringfence_testing.records import NOON, account, call, received
+from ringfence_testing.wait import until
 from suspender.upkeep.counts import ServiceCounts
 from suspender.upkeep.store_counts import CountStore
 

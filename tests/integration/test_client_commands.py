@@ -6,9 +6,9 @@ import pytest
 from accounts_harness import front_door
 from commands_harness import Desk
 
-from accounts.commands.clients.clients import client
-from accounts.commands.clients.explanation import explain_client
-from accounts.commands.payments.money import outstanding
+from ringfence_cli.clients.clients import client
+from ringfence_cli.clients.explanation import explain_client
+from ringfence_cli.payments.money import outstanding
 
 
 @pytest.fixture

@@ -20,9 +20,9 @@ from command_tree import commands
 from golden_files import no_others
 from golden_output import GOLDEN, command_of, compare_output, file_of, in_utc, masked, printed
 
-from ringfence.testing.wait import until
-from ringfence_local.sample import TARIFF_CSV, FrontDoor, SampleClient, pbx_seed
+from ringfence_local.demo.sample import TARIFF_CSV, FrontDoor, SampleClient, pbx_seed
 from ringfence_local.stack import MIGRATIONS, Stack
+from ringfence_testing.wait import until
 
 pytestmark = pytest.mark.timeout(600)
 ROOT = Path(__file__).parents[2]

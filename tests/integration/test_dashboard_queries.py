@@ -14,8 +14,8 @@ import httpx
 import pytest
 import yaml
 
-from ringfence.testing.wait import until
-from ringfence_local.ports import free_port as find_free_port
+from ringfence_local.embedded.ports import free_port as find_free_port
+from ringfence_testing.wait import until
 
 ROOT = Path(__file__).parents[2]
 EXPORTER = Path(__file__).with_name("metrics_process.py")

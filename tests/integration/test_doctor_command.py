@@ -14,10 +14,10 @@ from doctor_harness import Run, doctor_command
 from fusionpbx_database_harness import calls_database
 from fusionpbx_harness import ADMIN_KEY, MCON, RUCKEN, SUPER_KEY, outbound, simulated
 
-from cdr_ingest.doctor.command import doctor
-from ringfence.cli import main_group
-from ringfence_local.inbox import Inbox
-from ringfence_local.ports import free_port
+from ringfence_cli.main import main_group
+from ringfence_doctor.command import doctor
+from ringfence_local.embedded.ports import free_port
+from ringfence_local.mail.inbox import Inbox
 from ringfence_simulators.fusionpbx.app import Simulator
 from ringfence_simulators.fusionpbx.faults import Fault
 from ringfence_simulators.fusionpbx.things import Route

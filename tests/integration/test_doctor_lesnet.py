@@ -17,8 +17,8 @@ from aiohttp import web
 from doctor_harness import Examined, Run, doctor_command, examined
 from lesnet_harness import DID, ORDERS, PATH, PEER
 
-from ringfence.pbx.http import tls
-from ringfence_local.ports import free_port
+from ringfence_local.embedded.ports import free_port
+from ringfence_pbx.http import tls
 from ringfence_simulators.fusionpbx.faults import Fault
 from ringfence_simulators.lesnet.app import Simulator
 

@@ -11,8 +11,8 @@ import pytest
 from doctor_harness import Run, doctor_command
 from fusionpbx_harness import MCON, RUCKEN, SUPER_KEY, outbound, simulated
 
-from ringfence.events.account import Service
-from ringfence_local.ports import free_port
+from ringfence_contracts.events.account import Service
+from ringfence_local.embedded.ports import free_port
 from ringfence_simulators.fusionpbx.things import Route
 
 TRUNK = "7b3c1f6e-1f0a-4a57-9d7e-2f1f3a0d5c11"

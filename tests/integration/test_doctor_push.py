@@ -11,10 +11,10 @@ from aiohttp import web
 from doctor_harness import Run, doctor_command, examined
 from ingest_harness import ingest, servers_toml
 
-from ringfence.testing.wait import until
-from ringfence_local.ports import free_port
+from ringfence_local.embedded.ports import free_port
 from ringfence_simulators.freeswitch.channel import new_channel
 from ringfence_simulators.freeswitch.module import CdrModule, ModuleSettings
+from ringfence_testing.wait import until
 
 PASSWORD = "hush-hush-push"
 PUSH = {"user": "switch", "password": {"env": "TEST_PUSH_PASSWORD"}}

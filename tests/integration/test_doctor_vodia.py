@@ -13,9 +13,9 @@ import vodia_harness
 from doctor_harness import Examined, Run, doctor_command, examined
 from vodia_harness import CFFM, PASSWORD, RUCKEN, outbound
 
-from cdr_ingest.doctor.servers import Bearings, examine
 from ringfence.clock import SystemClock
-from ringfence_local.ports import free_port
+from ringfence_doctor.servers import Bearings, examine
+from ringfence_local.embedded.ports import free_port
 from ringfence_simulators.fusionpbx.faults import Fault
 from ringfence_simulators.vodia.app import Simulator
 

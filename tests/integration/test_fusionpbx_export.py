@@ -24,9 +24,9 @@ from narrow import expect
 from cdr_ingest.fusionpbx.export import FusionPbxSource
 from cdr_ingest.sources.source import ALL_TENANTS, BadRow, BLeg
 from ringfence.clock import SystemClock
-from ringfence.errors import BadInput, Retry
-from ringfence.events.call import CallCompleted
-from ringfence.pbx.fusionpbx import Refused
+from ringfence_contracts.errors import BadInput, Retry
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_pbx.errors import Refused
 from ringfence_simulators.fusionpbx.app import Simulator
 from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 

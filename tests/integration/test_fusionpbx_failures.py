@@ -23,13 +23,14 @@ from fusionpbx_harness import (
 )
 from narrow import present
 
-from ringfence.errors import BadInput, Retry
-from ringfence.pbx.fusionpbx import FusionPbxSession, Refused
-from ringfence.pbx.fusionpbx_connection import REFUSAL_PAUSE_S
-from ringfence.testing.clock import FixedClock
-from ringfence_local.ports import free_port
+from ringfence_contracts.errors import BadInput, Retry
+from ringfence_local.embedded.ports import free_port
+from ringfence_pbx.errors import Refused
+from ringfence_pbx.fusionpbx.connection import REFUSAL_PAUSE_S
+from ringfence_pbx.fusionpbx.session import FusionPbxSession
 from ringfence_simulators.fusionpbx.app import Simulator
 from ringfence_simulators.fusionpbx.faults import Fault
+from ringfence_testing.clock import FixedClock
 from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 
 EXPORT = "/app/xml_cdr"

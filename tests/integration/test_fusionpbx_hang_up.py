@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from fusionpbx_harness import MCON, RUCKEN, requests_to, server_of, service_of, simulated
 
-from ringfence.errors import Retry
-from ringfence.testing.clock import FixedClock
+from ringfence_contracts.errors import Retry
 from ringfence_simulators.fusionpbx.app import Simulator
 from ringfence_simulators.fusionpbx.faults import Fault, FaultKind
+from ringfence_testing.clock import FixedClock
 from suspender.drivers.driver import HungUp, OperatorMustAct
 from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 

@@ -7,11 +7,11 @@ import pytest
 from fusionpbx_harness import MCON, RUCKEN, server_of, simulated
 from narrow import present
 
-from ringfence.errors import Retry
-from ringfence.testing.clock import FixedClock
+from ringfence_contracts.errors import Retry
 from ringfence_simulators.fusionpbx.app import Simulator
 from ringfence_simulators.fusionpbx.faults import Fault
 from ringfence_simulators.fusionpbx.things import Destination, Gateway, Route
+from ringfence_testing.clock import FixedClock
 from suspender.drivers.driver import Inventory, Item
 from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 

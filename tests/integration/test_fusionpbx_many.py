@@ -17,12 +17,12 @@ from fusionpbx_harness import (
 )
 from narrow import expect, present
 
-from ringfence.errors import Retry
-from ringfence.events.account import Service
-from ringfence.testing.clock import FixedClock
+from ringfence_contracts.errors import Retry
+from ringfence_contracts.events.account import Service
 from ringfence_simulators.fusionpbx.app import Simulator
 from ringfence_simulators.fusionpbx.faults import Fault
 from ringfence_simulators.fusionpbx.things import Extension, Gateway
+from ringfence_testing.clock import FixedClock
 from suspender.drivers.driver import Change, Done, Failure, Reading, Target
 from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 from suspender.rules.elements import Element, elements_of

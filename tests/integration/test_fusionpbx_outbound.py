@@ -21,13 +21,13 @@ from fusionpbx_harness import (
 )
 from narrow import expect, present
 
-from ringfence.errors import Retry
-from ringfence.events.account import Service
-from ringfence.testing.clock import FixedClock
+from ringfence_contracts.errors import Retry
+from ringfence_contracts.events.account import Service
+from ringfence_simulators.fusionpbx.access.logins import redirect
 from ringfence_simulators.fusionpbx.app import Simulator
 from ringfence_simulators.fusionpbx.faults import Fault, FaultKind
-from ringfence_simulators.fusionpbx.logins import redirect
 from ringfence_simulators.fusionpbx.things import Extension, Route
+from ringfence_testing.clock import FixedClock
 from suspender.drivers.driver import Done, OperatorMustAct, Reading
 from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 

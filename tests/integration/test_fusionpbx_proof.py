@@ -29,17 +29,17 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from narrow import present
 
-from cdr_ingest.doctor.examinations.fusionpbx import examine_export
-from ringfence.errors import Retry
-from ringfence.events.account import Service
-from ringfence.pbx.fusionpbx import Refused
-from ringfence.testing.clock import FixedClock
+from ringfence_contracts.errors import Retry
+from ringfence_contracts.events.account import Service
+from ringfence_doctor.examinations.fusionpbx import examine_export
+from ringfence_pbx.errors import Refused
+from ringfence_simulators.fusionpbx.access.logins import Line
 from ringfence_simulators.fusionpbx.app import Simulator, serve
 from ringfence_simulators.fusionpbx.faults import Fault
-from ringfence_simulators.fusionpbx.logins import Line
 from ringfence_simulators.fusionpbx.model import Pbx
 from ringfence_simulators.fusionpbx.seed import apply_seed
 from ringfence_simulators.fusionpbx.things import Gateway, Route
+from ringfence_testing.clock import FixedClock
 from suspender.drivers.driver import OperatorMustAct
 from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 

@@ -22,9 +22,9 @@ from fusionpbx_harness import (
 from httpx import AsyncClient
 from narrow import present
 
-from ringfence.testing.wait import until
+from ringfence_simulators.fusionpbx.access.logins import Line
 from ringfence_simulators.fusionpbx.app import Simulator
-from ringfence_simulators.fusionpbx.logins import Line
+from ringfence_testing.wait import until
 
 EXPORT = "/app/xml_cdr/xml_cdr_export.php?export_format=csv"
 WINDOW = f"&start_epoch={int(NOON) - 86_400}&stop_epoch={int(NOON)}"

@@ -22,13 +22,13 @@ from fusionpbx_harness import (
 )
 from narrow import expect, present
 
-from ringfence.errors import Retry
-from ringfence.testing.clock import FixedClock
+from ringfence_contracts.errors import Retry
+from ringfence_simulators.fusionpbx.access.logins import Session, redirect
 from ringfence_simulators.fusionpbx.app import Simulator
 from ringfence_simulators.fusionpbx.faults import Fault
-from ringfence_simulators.fusionpbx.logins import Session, redirect
 from ringfence_simulators.fusionpbx.site import Site
 from ringfence_simulators.fusionpbx.things import Extension
+from ringfence_testing.clock import FixedClock
 from suspender.drivers.driver import Done, OperatorMustAct, Reading
 from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 

@@ -16,10 +16,10 @@ from narrow import expect
 from cdr_ingest.fusionpbx.database import FusionPbxDatabaseSource
 from cdr_ingest.fusionpbx.rows import Rows, split_line
 from cdr_ingest.sources.source import ALL_TENANTS, BadRow, BLeg, Source
-from ringfence.errors import BadInput, Retry
-from ringfence.events.call import CallCompleted
-from ringfence.ids import call_id
-from ringfence.pbx.fusionpbx import Refused
+from ringfence_contracts.errors import BadInput, Retry
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_contracts.ids import call_id
+from ringfence_pbx.errors import Refused
 
 DAY = (int(NOON) - 86_400, int(NOON) + 86_400)
 WRITTEN_AT = datetime.fromtimestamp(NOON, UTC)

@@ -10,11 +10,11 @@ import pytest
 from fusionpbx_harness import MCON, RUCKEN, outbound, simulated
 from ingest_harness import Ear, ear, ingest, rows, servers_toml
 
-from ringfence.testing.wait import until
-from ringfence.topics import SOURCE_FAILED, SOURCE_RECOVERED
+from ringfence_contracts.topics import SOURCE_FAILED, SOURCE_RECOVERED
 from ringfence_simulators.fusionpbx.app import Simulator
 from ringfence_simulators.fusionpbx.faults import Fault
 from ringfence_simulators.fusionpbx.things import User
+from ringfence_testing.wait import until
 
 EXPORT = "/app/xml_cdr"
 FOR_EVER = 10**6

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ingest_harness import Ingest, ingest, servers_toml
 
-from ringfence.testing.wait import until
+from ringfence_testing.wait import until
 
 FUSIONPBX = {"kind": "fusionpbx", "url": "http://127.0.0.1:1", "api_key": {"env": "TEST_IDLE_KEY"}}
 LESNET = {"kind": "lesnet", "url": "http://127.0.0.1:1"}

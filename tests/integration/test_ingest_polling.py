@@ -23,11 +23,11 @@ from fusionpbx_harness import (
 )
 from ingest_harness import Ear, ear, ingest, rows, servers_toml
 
-from ringfence.testing.wait import until
-from ringfence.topics import SOURCE_FAILED
+from ringfence_contracts.topics import SOURCE_FAILED
+from ringfence_simulators.fusionpbx.access.logins import Line
 from ringfence_simulators.fusionpbx.faults import Fault
-from ringfence_simulators.fusionpbx.logins import Line
 from ringfence_simulators.fusionpbx.things import User
+from ringfence_testing.wait import until
 
 EXPORT = "/app/xml_cdr"
 MANY = 10**6

@@ -18,9 +18,9 @@ import pytest
 from click.testing import CliRunner, Result
 from fusionpbx_harness import MCON, RUCKEN, SUPER_KEY, outbound, simulated
 
-from ringfence.cli import main_group
-from ringfence.pbx.servers import load_servers
 from ringfence.settings_file import load_settings_file
+from ringfence_cli.main import main_group
+from ringfence_pbx.servers import load_servers
 
 KEY = "0123456789-0123456789-0123456789"
 GIVEN = ("--url", "https://pbx.example.net/", "--host", "voip.example.net")
@@ -59,7 +59,7 @@ async def looked(url: str, **settings: Any) -> subprocess.CompletedProcess[str]:
     return await asyncio.to_thread(
         partial(
             subprocess.run,
-            [sys.executable, "-m", "ringfence.cli", "init", *words, "--api-key-file", "-"],
+            [sys.executable, "-m", "ringfence_cli.main", "init", *words, "--api-key-file", "-"],
             capture_output=True, text=True, timeout=BOUND_S, check=False, **settings,
         )
     )  # fmt: skip
@@ -127,7 +127,7 @@ def test_settings_that_cannot_be_meant_end_every_command(
     (home / "ringfence.toml").write_text(text)
     (home / "ringfence.toml").chmod(mode)
     done = subprocess.run(
-        [sys.executable, "-m", "ringfence.cli", "topics", "acls"],
+        [sys.executable, "-m", "ringfence_cli.main", "topics", "acls"],
         capture_output=True, text=True, timeout=BOUND_S, check=False,
     )  # fmt: skip
     assert done.returncode == 2
@@ -177,7 +177,7 @@ def test_nothing_is_written_over(home: Path, name: str) -> None:
 
 def test_without_a_terminal_it_names_what_is_missing_and_ends(home: Path) -> None:
     process = subprocess.run(
-        [sys.executable, "-m", "ringfence.cli", "init"],
+        [sys.executable, "-m", "ringfence_cli.main", "init"],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=BOUND_S, check=False,
     )  # fmt: skip
     assert process.returncode == 2
@@ -218,7 +218,7 @@ def test_odd_values_are_written_as_they_are(home: Path) -> None:
 def test_on_a_terminal_it_asks_and_does_not_show_the_key(home: Path) -> None:
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execv(sys.executable, [sys.executable, "-m", "ringfence.cli", "init", "--no-look"])  # noqa: S606
+        os.execv(sys.executable, [sys.executable, "-m", "ringfence_cli.main", "init", "--no-look"])  # noqa: S606
     try:
         shown = typed_at(terminal, "URL", "https://pbx.example.net")
         shown += typed_at(terminal, "Domain", "voip.example.net")

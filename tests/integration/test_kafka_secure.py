@@ -17,36 +17,37 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives import serialization
 from narrow import present
 
-from cdr_ingest.doctor.platform import examine_kafka
-from ringfence.errors import Retry
-from ringfence.ids import derive
-from ringfence.kafka.acls import SETUP, accesses
-from ringfence.kafka.admin import create_topics, wanted_topics
+from ringfence.kafka.access.acls import SETUP, accesses
+from ringfence.kafka.access.granting import grants
+from ringfence.kafka.admin import create_topics
 from ringfence.kafka.agent import GuardedAgents
 from ringfence.kafka.batch import BatchRunner
 from ringfence.kafka.brokers import Brokers, client_arguments
 from ringfence.kafka.command import topics
-from ringfence.kafka.granting import grants
 from ringfence.kafka.publisher import open_publisher
-from ringfence.kafka.records import Outcome, Outgoing, Received, Rejected
 from ringfence.kafka.refusal import why_refused
 from ringfence.kafka.shell import Shell
 from ringfence.observe.health import Progress
 from ringfence.secret_files import KAFKA_LOGINS
 from ringfence.settings import CommonSettings
-from ringfence.testing.wait import until
-from ringfence.topics import (
+from ringfence_contracts.errors import Retry
+from ringfence_contracts.ids import derive
+from ringfence_contracts.records import Outcome, Outgoing, Received, Rejected
+from ringfence_contracts.topics import (
     ACCOUNT_CHANGED,
     CALL_COMPLETED,
     CALL_RATED,
     PAYMENT_RECEIVED,
     SERVICE_RESTORED,
     Topic,
+    wanted_topics,
 )
+from ringfence_doctor.platform import examine_kafka
+from ringfence_local.embedded.kafka import Kafka
+from ringfence_local.embedded.kafka_secure import SecureListener
 from ringfence_local.errors import PartFailed
-from ringfence_local.kafka import Kafka
-from ringfence_local.kafka_secure import SecureListener
 from ringfence_local.stack import Stack
+from ringfence_testing.wait import until
 
 USER, PASSWORD = "admin", "correct0horse0battery"
 LOGINS = (USER, *(access.login for access in accesses()), SETUP)

@@ -8,15 +8,15 @@ from typing import cast
 
 import pytest
 
-from ringfence.errors import Retry
-from ringfence.ids import derive
 from ringfence.kafka.publisher import Publisher
-from ringfence.kafka.records import Outgoing
 from ringfence.observe.health import Progress
 from ringfence.postgres.outbox import OutboxRelay, enqueue
 from ringfence.postgres.pool import Pool, open_pool
-from ringfence.testing.wait import until
-from ringfence.topics import NOTICE_SENT
+from ringfence_contracts.errors import Retry
+from ringfence_contracts.ids import derive
+from ringfence_contracts.records import Outgoing
+from ringfence_contracts.topics import NOTICE_SENT
+from ringfence_testing.wait import until
 
 SCHEMA = "notifier"
 

@@ -16,7 +16,7 @@ import pytest
 
 PROGRAM = """
 import asyncio
-from ringfence.errors import FuseBlown, Reject, Retry
+from ringfence_contracts.errors import FuseBlown, Reject, Retry
 from ringfence.process import run_loops, run_service
 from ringfence.settings import CommonSettings
 

@@ -22,11 +22,11 @@ from lesnet_harness import (
 from cdr_ingest.ingest import Intake
 from cdr_ingest.lesnet.metrics import FILE_REFUSED, NEWEST_ROW_AGE
 from cdr_ingest.polling.guarded import SourceUnread
-from ringfence.errors import BadInput
-from ringfence.testing.clock import FixedClock
-from ringfence_local.ports import free_port
+from ringfence_contracts.errors import BadInput
+from ringfence_local.embedded.ports import free_port
 from ringfence_simulators.fusionpbx.faults import Fault
 from ringfence_simulators.lesnet.app import Simulator
+from ringfence_testing.clock import FixedClock
 
 Open = Callable[..., AbstractAsyncContextManager[list[Any]]]
 

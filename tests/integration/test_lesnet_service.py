@@ -15,8 +15,8 @@ import orjson
 from lesnet_harness import DID, NOON, PATH, PEER, call, calls_of, dead_letters
 from narrow import present
 
-from ringfence.testing.wait import until
-from ringfence_local.ports import free_port
+from ringfence_local.embedded.ports import free_port
+from ringfence_testing.wait import until
 
 SERVERS = """
 [servers.{server_id}]

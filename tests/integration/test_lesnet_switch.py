@@ -16,15 +16,15 @@ from narrow import expect
 
 from cdr_ingest.lesnet.balance import BalanceWatch
 from cdr_ingest.lesnet.metrics import BALANCE_LOW, BALANCE_MICRO
-from ringfence.errors import BadInput, Retry
-from ringfence.events.account import Service
 from ringfence.observe.health import Progress
-from ringfence.pbx.fusionpbx_connection import Refused
-from ringfence.pbx.lesnet import LesnetApi
-from ringfence.testing.clock import FixedClock
-from ringfence_local.ports import free_port
+from ringfence_contracts.errors import BadInput, Retry
+from ringfence_contracts.events.account import Service
+from ringfence_local.embedded.ports import free_port
+from ringfence_pbx.errors import Refused
+from ringfence_pbx.lesnet.api import LesnetApi
 from ringfence_simulators.fusionpbx.faults import Fault
 from ringfence_simulators.lesnet.app import Simulator
+from ringfence_testing.clock import FixedClock
 from suspender.drivers.driver import Change, Done, Failure, HungUp, OperatorMustAct, Reading
 from suspender.drivers.lesnet.driver import LesnetDriver
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ringfence_local.artifacts import LOCK, Jar, kafka_class_path, read_lock
+from ringfence_local.embedded.artifacts import LOCK, Jar, kafka_class_path, read_lock
 from ringfence_local.errors import PartFailed
 
 CONTENT = b"as good as a jar"

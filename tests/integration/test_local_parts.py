@@ -11,15 +11,15 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 
-from ringfence.kafka.admin import TopicsDiffer, create_topics, wanted_topics
+from ringfence.kafka.admin import TopicsDiffer, create_topics
 from ringfence.kafka.publisher import make_producer
-from ringfence.topics import PARTITIONS
-from ringfence_local.inbox import Inbox, read_mails
-from ringfence_local.postgres import Postgres
+from ringfence_contracts.topics import PARTITIONS, wanted_topics
+from ringfence_local.embedded.postgres import Postgres
+from ringfence_local.mail.inbox import Inbox, read_mails
 
 
 async def test_every_topic_is_there_with_its_partitions(kafka_bootstrap: str) -> None:
-    """Whatever `ringfence.topics` names can be written to at once, and a second call adds none."""
+    """Each of `ringfence_contracts.topics` can be written to at once; a second call adds none."""
     assert await create_topics(kafka_bootstrap) == []
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
     await admin.start()

@@ -16,16 +16,16 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
-from cdr_ingest.doctor.platform import examine_postgres
-from ringfence.cli import main_group
 from ringfence.postgres.roles import login_of
 from ringfence.secret_files import SERVICES
-from ringfence.testing.wait import until
+from ringfence_cli.main import main_group
+from ringfence_doctor.platform import examine_postgres
 from ringfence_local.clean import main as clean
+from ringfence_local.embedded.postgres import Postgres
 from ringfence_local.errors import PartFailed
-from ringfence_local.postgres import Postgres
 from ringfence_local.stack import Stack
 from ringfence_local.state import read_running
+from ringfence_testing.wait import until
 
 MAIL = "From: billing@voip.example\r\nTo: c@example.net\r\nSubject: Low Balance Alert\r\n\r\nHello"
 
@@ -91,7 +91,7 @@ async def test_each_service_has_a_login_of_its_own(tmp_path: Path) -> None:
     environment = {**os.environ, "RINGFENCE_STACK": str(folder)}
     async with Stack(folder, services=("rating",), wanted_ports={}) as stack:
         assert passwords(folder) == first
-        verify = [sys.executable, "-m", "ringfence.cli", "verify", "--wait=0"]
+        verify = [sys.executable, "-m", "ringfence_cli.main", "verify", "--wait=0"]
         done = await asyncio.create_subprocess_exec(*verify, env=environment)
         assert await asyncio.wait_for(done.wait(), 60) == 0
         findings = await examine_postgres(stack.dsn_of("operator"), [])

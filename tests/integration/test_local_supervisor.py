@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ringfence.testing.wait import until
-from ringfence_local import child
 from ringfence_local.errors import PartFailed
-from ringfence_local.supervisor import Program, Supervisor
+from ringfence_local.processes import child
+from ringfence_local.processes.supervisor import Program, Supervisor
+from ringfence_testing.wait import until
 
 SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(300)"]
 DEAF = [

@@ -4,8 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ringfence_local import child
-from ringfence_local.log_rotation import logs_of, rotate
+from ringfence_local.processes import child
+from ringfence_local.processes.log_rotation import logs_of, rotate
 
 
 def test_a_process_writes_on_into_the_emptied_log(tmp_path: Path) -> None:

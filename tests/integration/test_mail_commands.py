@@ -9,9 +9,9 @@ import pytest
 from accounts_harness import front_door
 from commands_harness import Desk
 
-from accounts.commands.connection import EXIT_REFUSED
-from accounts.commands.mails import mails
-from ringfence.testing.wait import until
+from ringfence_cli.connection import EXIT_REFUSED
+from ringfence_cli.operations.mails import mails
+from ringfence_testing.wait import until
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 

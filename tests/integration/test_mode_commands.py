@@ -7,11 +7,11 @@ import pytest
 from accounts_harness import front_door
 from commands_harness import Desk
 
-from accounts.commands.clients import waves
-from accounts.commands.clients.clients import client
-from accounts.commands.clients.mode import mode
-from accounts.commands.clients.suspension import services
-from ringfence.testing.wait import until
+from ringfence_cli.clients import waves
+from ringfence_cli.clients.clients import client
+from ringfence_cli.clients.mode import mode
+from ringfence_cli.clients.suspension import services
+from ringfence_testing.wait import until
 
 
 @pytest.fixture

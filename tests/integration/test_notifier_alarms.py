@@ -8,11 +8,11 @@ import asyncpg
 import pytest
 from notifier_harness import NOON, Office, alarm
 
-from ringfence.ids import derive
 from ringfence.postgres.pool import Pool, open_pool
-from ringfence.testing.wait import until
-from ringfence.topics import NOTICE_SENT, RATING_ALARM, SUSPENDER_ALARM
-from ringfence_local.inbox import Inbox
+from ringfence_contracts.ids import derive
+from ringfence_contracts.topics import NOTICE_SENT, RATING_ALARM, SUSPENDER_ALARM
+from ringfence_local.mail.inbox import Inbox
+from ringfence_testing.wait import until
 
 
 @pytest.fixture

@@ -23,15 +23,13 @@ from notifier.operator.delivery_loop import DeliveryLoop, DeliveryPolicy, PruneL
 from notifier.operator.store_channels import ChannelStore, Delivery, Kind
 from notifier.operator.webhooks import Answer, Webhook, post
 from ringfence.breaker import Breaker
-from ringfence.events.model import EventData
-from ringfence.events.service import ServiceSuspensionFailed
-from ringfence.ids import derive
-from ringfence.kafka.records import Received
 from ringfence.observe.health import Health
 from ringfence.postgres.pool import Pool, open_pool
-from ringfence.testing.clock import FixedClock
-from ringfence.testing.wait import until
-from ringfence.topics import (
+from ringfence_contracts.events.model import EventData
+from ringfence_contracts.events.service import ServiceSuspensionFailed
+from ringfence_contracts.ids import derive
+from ringfence_contracts.records import Received
+from ringfence_contracts.topics import (
     BALANCE_LOW,
     BALANCE_ZERO,
     SERVICE_RESTORED,
@@ -40,6 +38,8 @@ from ringfence.topics import (
     SUSPENDER_ALARM,
     Topic,
 )
+from ringfence_testing.clock import FixedClock
+from ringfence_testing.wait import until
 
 SECRET = b"a secret for tests, long enough"
 

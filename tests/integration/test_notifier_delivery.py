@@ -16,8 +16,7 @@ from notifier_harness import CAUSE, NOON, Office, account, low, restored, suspen
 
 from notifier.sending.breaker import Breaker
 from ringfence.postgres.pool import Pool, open_pool
-from ringfence.testing.wait import until
-from ringfence.topics import (
+from ringfence_contracts.topics import (
     ACCOUNT_CHANGED,
     BALANCE_LOW,
     BALANCE_ZERO,
@@ -26,8 +25,9 @@ from ringfence.topics import (
     SERVICE_RESTORED,
     SERVICE_SUSPENDED,
 )
-from ringfence_local.inbox import Inbox
-from ringfence_local.ports import free_port as find_free_port
+from ringfence_local.embedded.ports import free_port as find_free_port
+from ringfence_local.mail.inbox import Inbox
+from ringfence_testing.wait import until
 
 
 @pytest.fixture

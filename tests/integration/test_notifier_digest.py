@@ -14,8 +14,8 @@ from notifier.operator.digest import DAILY_DIGEST
 from notifier.operator.digest_loop import DigestLoop
 from ringfence.observe.health import Health
 from ringfence.postgres.pool import Pool, open_pool
-from ringfence.testing.clock import FixedClock
-from ringfence_local.inbox import Inbox
+from ringfence_local.mail.inbox import Inbox
+from ringfence_testing.clock import FixedClock
 
 DUE = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 """07:00 in Toronto."""

@@ -9,17 +9,17 @@ from uuid import UUID, uuid4
 import pytest
 from notifier_harness import NOON, Office, account, low, restored, suspended, zero
 
-from ringfence.events.account import AccountChanged
 from ringfence.postgres.pool import Pool, open_pool
-from ringfence.testing.wait import until
-from ringfence.topics import (
+from ringfence_contracts.events.account import AccountChanged
+from ringfence_contracts.topics import (
     ACCOUNT_CHANGED,
     BALANCE_LOW,
     BALANCE_ZERO,
     SERVICE_RESTORED,
     SERVICE_SUSPENDED,
 )
-from ringfence_local.inbox import Inbox
+from ringfence_local.mail.inbox import Inbox
+from ringfence_testing.wait import until
 
 WOULD_BE = "shadow mode: would have been mailed"
 

@@ -16,15 +16,15 @@ import orjson
 import pytest
 from aiohttp import web
 
-from ringfence.events.account import AccountChanged
-from ringfence.events.alarm import Alarm
-from ringfence.events.balance import BalanceLow
-from ringfence.events.model import EventData
 from ringfence.kafka.publisher import Publisher, make_producer
-from ringfence.kafka.records import Outgoing
-from ringfence.testing.wait import until
-from ringfence.topics import ACCOUNT_CHANGED, BALANCE_LOW, SUSPENDER_ALARM, Topic
-from ringfence_local.inbox import Inbox
+from ringfence_contracts.events.account import AccountChanged
+from ringfence_contracts.events.alarm import Alarm
+from ringfence_contracts.events.balance import BalanceLow
+from ringfence_contracts.events.model import EventData
+from ringfence_contracts.records import Outgoing
+from ringfence_contracts.topics import ACCOUNT_CHANGED, BALANCE_LOW, SUSPENDER_ALARM, Topic
+from ringfence_local.mail.inbox import Inbox
+from ringfence_testing.wait import until
 
 COMPANY = {
     "RINGFENCE_NOTIFIER_COMPANY": "Maple Voice",

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from notifier_harness import NOON, Office, account, low, restored, risen, suspended, zero
 
 from notifier.owed.truth import Rules
-from ringfence.events.account import AccountChanged
-from ringfence.events.operator import OperatorRequested
 from ringfence.postgres.pool import Pool, open_pool
-from ringfence.testing.wait import until
-from ringfence.topics import (
+from ringfence_contracts.events.account import AccountChanged
+from ringfence_contracts.events.operator import OperatorRequested
+from ringfence_contracts.topics import (
     ACCOUNT_CHANGED,
     BALANCE_LOW,
     BALANCE_RESTORED,
@@ -26,7 +25,8 @@ from ringfence.topics import (
     SERVICE_RESTORED,
     SERVICE_SUSPENDED,
 )
-from ringfence_local.inbox import Inbox
+from ringfence_local.mail.inbox import Inbox
+from ringfence_testing.wait import until
 
 Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 HOURLY = Rules(low_interval_s=3600)

@@ -18,14 +18,13 @@ from aiokafka import AIOKafkaConsumer
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from ringfence.events.account import AccountChanged
-from ringfence.events.alarm import Alarm
-from ringfence.events.balance import BalanceLow
-from ringfence.events.model import EventData
 from ringfence.kafka.publisher import Publisher, make_producer
-from ringfence.kafka.records import Outgoing
-from ringfence.testing.wait import until
-from ringfence.topics import (
+from ringfence_contracts.events.account import AccountChanged
+from ringfence_contracts.events.alarm import Alarm
+from ringfence_contracts.events.balance import BalanceLow
+from ringfence_contracts.events.model import EventData
+from ringfence_contracts.records import Outgoing
+from ringfence_contracts.topics import (
     ACCOUNT_CHANGED,
     BALANCE_LOW,
     NOTICE_FAILED,
@@ -33,8 +32,9 @@ from ringfence.topics import (
     RATING_ALARM,
     Topic,
 )
-from ringfence_local.inbox import Inbox
-from ringfence_local.ports import free_port as find_free_port
+from ringfence_local.embedded.ports import free_port as find_free_port
+from ringfence_local.mail.inbox import Inbox
+from ringfence_testing.wait import until
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 

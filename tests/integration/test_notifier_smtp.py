@@ -17,10 +17,10 @@ from notifier_harness import Office, account, low
 from smtp_harness import HANG_UP, SILENT, ScriptedSmtp, certificate, running
 
 from notifier.settings import Settings
-from ringfence.errors import BadInput
 from ringfence.postgres.pool import Pool, open_pool
-from ringfence.testing.wait import until
-from ringfence.topics import ACCOUNT_CHANGED, BALANCE_LOW, NOTIFIER_ALARM
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.topics import ACCOUNT_CHANGED, BALANCE_LOW, NOTIFIER_ALARM
+from ringfence_testing.wait import until
 
 DATA_S = 0.5
 

@@ -12,8 +12,8 @@ from notifier_harness import NOON, Office, account, low, suspended
 from notifier.owed.notice import zero_mail
 from ringfence.postgres.migrate import migrate
 from ringfence.postgres.pool import open_pool
-from ringfence.topics import ACCOUNT_CHANGED, BALANCE_LOW, SERVICE_SUSPENDED
-from ringfence_local.inbox import Inbox
+from ringfence_contracts.topics import ACCOUNT_CHANGED, BALANCE_LOW, SERVICE_SUSPENDED
+from ringfence_local.mail.inbox import Inbox
 
 MIGRATIONS = Path(__file__).parents[2] / "deploy" / "migrations"
 FIRST_NEW = "0114"

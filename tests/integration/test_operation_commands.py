@@ -8,11 +8,11 @@ import pytest
 from accounts_harness import front_door
 from commands_harness import Desk
 
-from accounts.commands import asking
-from accounts.commands.alarms import alarms
-from accounts.commands.brake import brake
-from accounts.commands.servers.server import servers
-from accounts.servers import ServersFile
+from accounts.installation.servers import ServersFile
+from ringfence_cli import asking
+from ringfence_cli.operations.alarms import alarms
+from ringfence_cli.operations.brake import brake
+from ringfence_cli.servers.server import servers
 
 SERVERS = """
 [servers.vodia-1]

@@ -6,9 +6,9 @@ import pytest
 from accounts_harness import front_door
 from commands_harness import Desk
 
-from accounts.commands.clients.clients import client
-from accounts.commands.clients.orders import order
-from accounts.commands.clients.suspension import suspend, unsuspend
+from ringfence_cli.clients.clients import client
+from ringfence_cli.clients.orders import order
+from ringfence_cli.clients.suspension import suspend, unsuspend
 
 
 @pytest.fixture

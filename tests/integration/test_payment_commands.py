@@ -14,12 +14,12 @@ from accounts_harness import TOKEN, front_door
 from aiokafka import AIOKafkaProducer
 from commands_harness import Desk
 
-from accounts.commands.payments import posting
-from accounts.commands.payments.payments import payments
-from accounts.commands.payments.topup import topup
-from ringfence.events.payment import PaymentReceived
-from ringfence.testing.wait import until
-from ringfence.topics import PAYMENT_RECEIVED
+from ringfence_cli.payments import posting
+from ringfence_cli.payments.payments import payments
+from ringfence_cli.payments.topup import topup
+from ringfence_contracts.events.payment import PaymentReceived
+from ringfence_contracts.topics import PAYMENT_RECEIVED
+from ringfence_testing.wait import until
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def type_no(url: str) -> str:
     """Run the same top-up on a terminal and type n; all that is shown there."""
     terminal, other_end = pty.openpty()
     with subprocess.Popen(
-        [sys.executable, "-m", "ringfence.cli", "topup", "anna", "20.00", "--no-wait"],
+        [sys.executable, "-m", "ringfence_cli.main", "topup", "anna", "20.00", "--no-wait"],
         env={**os.environ, "RINGFENCE_API": url, "RINGFENCE_TOKEN": TOKEN},
         stdin=other_end,
         stdout=other_end,

@@ -22,13 +22,14 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ringfence.clock import SystemClock
-from ringfence.errors import Retry
-from ringfence.events.account import Service
-from ringfence.pbx.fusionpbx import FusionPbxSession, Refused
-from ringfence.pbx.http import PbxClient
-from ringfence.pbx.lesnet import LesnetApi
-from ringfence.pbx.servers import LesnetServer, VodiaServer
-from ringfence.pbx.vodia_connection import VodiaConnection
+from ringfence_contracts.errors import Retry
+from ringfence_contracts.events.account import Service
+from ringfence_pbx.errors import Refused
+from ringfence_pbx.fusionpbx.session import FusionPbxSession
+from ringfence_pbx.http import PbxClient
+from ringfence_pbx.lesnet.api import LesnetApi
+from ringfence_pbx.servers import LesnetServer, VodiaServer
+from ringfence_pbx.vodia.connection import VodiaConnection
 from suspender.drivers.driver import Change, OperatorMustAct, Reading, Target
 from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 from suspender.rules.elements import Element

@@ -15,12 +15,12 @@ import pytest
 from click.testing import CliRunner
 from postgres_tls_harness import PASSWORD, TlsPostgres
 
-from ringfence.errors import EXIT_SETTINGS, EXIT_TEMPORARY
 from ringfence.postgres.command import database as database_command
 from ringfence.postgres.migrate import migrate
 from ringfence.postgres.roles import create_logins, login_of
 from ringfence.secret_files import SERVICES
 from ringfence.settings import CommonSettings
+from ringfence_contracts.errors import EXIT_SETTINGS, EXIT_TEMPORARY
 from ringfence_local.stack import MIGRATIONS, Stack
 
 RATING = login_of("rating")
@@ -101,7 +101,7 @@ def test_all_services_and_commands_by_verify_full(
     by_operator = environment(
         secured.dsn("ringfence_operator_login"), logins / "operator" / "postgres-password"
     )
-    verified = ran("ringfence.cli", "verify", "--wait=0", "--json", env=by_operator)
+    verified = ran("ringfence_cli.main", "verify", "--wait=0", "--json", env=by_operator)
     assert verified.returncode == 0, verified.stderr
     assert json.loads(verified.stdout)["holds"] is True
     shown += [verified.stdout, verified.stderr, secured.log()]
@@ -184,7 +184,7 @@ def test_the_doctor_says_which_setting_to_check(secured: TlsPostgres, tmp_path: 
         secured.dsn(host="localhost"), secured.folder / "password",
         RINGFENCE_SERVERS_FILE=str(tmp_path / "servers.toml"), RINGFENCE_KAFKA_BOOTSTRAP="[::1]:1",
     )  # fmt: skip
-    done = ran("ringfence.cli", "doctor", "--json", env=given)
+    done = ran("ringfence_cli.main", "doctor", "--json", env=given)
     (found,) = (f for f in json.loads(done.stdout) if f["subject"] == "PostgreSQL")
     assert found["state"] == "fail"
     assert "mismatch" in found["said"]

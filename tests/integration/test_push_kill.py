@@ -12,9 +12,9 @@ import pytest
 from push_harness import CRED, PASSWORD, Receiving, http, outbound, post
 
 from ringfence.observe.health import Health
-from ringfence.testing.wait import until
 from ringfence_simulators.freeswitch.document import json_document
 from ringfence_simulators.freeswitch.module import CdrModule, ModuleSettings
+from ringfence_testing.wait import until
 
 SERVERS = """
 [servers.{server_id}]

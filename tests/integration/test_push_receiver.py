@@ -34,13 +34,13 @@ from cdr_ingest.fusionpbx.export import FusionPbxSource
 from cdr_ingest.receiver.collector import Collector
 from cdr_ingest.receiver.listener import Limits, Receiver
 from cdr_ingest.sources.source import ALL_TENANTS
-from ringfence.errors import BadInput, Retry
-from ringfence.events.call import CallCompleted
 from ringfence.observe.health import Health
-from ringfence.testing.wait import until
+from ringfence_contracts.errors import BadInput, Retry
+from ringfence_contracts.events.call import CallCompleted
 from ringfence_simulators.freeswitch.channel import b_leg, channel_of
 from ringfence_simulators.freeswitch.document import json_document, xml_document
 from ringfence_simulators.freeswitch.module import CdrModule, ModuleSettings, report_at_rate
+from ringfence_testing.wait import until
 
 
 @pytest.fixture(autouse=True)

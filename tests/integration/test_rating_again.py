@@ -10,10 +10,10 @@ from rating_bench import Bench, open_bench, payment
 
 from rating.posting.settlement import MAX_BALANCE_MICRO
 from rating.service import LOOKS_FIRST
-from ringfence.kafka.records import Outcome
-from ringfence.money import MAX_MICRO
-from ringfence.testing.records import account, call
-from ringfence.topics import BALANCE_CHANGED, CALL_RATED
+from ringfence_contracts.money import MAX_MICRO
+from ringfence_contracts.records import Outcome
+from ringfence_contracts.topics import BALANCE_CHANGED, CALL_RATED
+from ringfence_testing.records import account, call
 
 
 @pytest.fixture

@@ -24,16 +24,16 @@ from rating.audit.store_replay import RebuildStore
 from rating.rerating.plan import Order
 from rating.unrated.replayer import Replayer
 from rating.unrated.store import ReplayStore
-from ringfence.events.call import CallCompleted
 from ringfence.kafka.admin import create_topics
 from ringfence.kafka.publisher import open_publisher
-from ringfence.kafka.records import Outgoing
 from ringfence.observe.health import Progress
 from ringfence.postgres.outbox import OutboxRelay
-from ringfence.testing.records import NOON, account, call
-from ringfence.testing.wait import until
-from ringfence.topics import CALL_RATED, PARTITIONS, PAYMENT_RECEIVED
-from ringfence_local.kafka import Kafka
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_contracts.records import Outgoing
+from ringfence_contracts.topics import CALL_RATED, PARTITIONS, PAYMENT_RECEIVED
+from ringfence_local.embedded.kafka import Kafka
+from ringfence_testing.records import NOON, account, call
+from ringfence_testing.wait import until
 
 DEARER = ("1", "North America", "0.03", 60, 60, 1)
 _numbers = count(1)

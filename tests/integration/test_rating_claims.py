@@ -10,13 +10,18 @@ import pytest
 from rating_bench import Bench, open_bench, payment
 
 from rating.claims.loop import ClaimLoop
-from ringfence.events.alarm import Alarm
-from ringfence.events.payment import PaymentReceived
-from ringfence.ids import derive
 from ringfence.observe.health import Progress
-from ringfence.testing.records import NOON, account, call, received
-from ringfence.testing.wait import until
-from ringfence.topics import BALANCE_CHANGED, CALL_COMPLETED, PAYMENT_RECEIVED, RATING_ALARM
+from ringfence_contracts.events.alarm import Alarm
+from ringfence_contracts.events.payment import PaymentReceived
+from ringfence_contracts.ids import derive
+from ringfence_contracts.topics import (
+    BALANCE_CHANGED,
+    CALL_COMPLETED,
+    PAYMENT_RECEIVED,
+    RATING_ALARM,
+)
+from ringfence_testing.records import NOON, account, call, received
+from ringfence_testing.wait import until
 
 PAID = payment("k1", 20_000_000, reference="card 4242")
 

@@ -12,9 +12,9 @@ from rating_bench import NORTH, Bench, open_bench, payment
 from structlog.testing import capture_logs
 
 from rating.rerating.plan import Order
-from ringfence.events.call import CallCompleted
 from ringfence.postgres.pool import open_pool
-from ringfence.testing.records import NOON, account, call
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_testing.records import NOON, account, call
 
 MANY = 40
 

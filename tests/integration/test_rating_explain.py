@@ -14,10 +14,10 @@ from rating.explain.command import explain as explain_command
 from rating.rerating.command import rerate as rerate_command
 from rating.rerating.plan import Order
 from rating.unrated.command import replay as replay_command
-from ringfence.errors import BadInput
-from ringfence.kafka.records import Received
-from ringfence.testing.records import NOON, account, call, from_bytes
-from ringfence.topics import CALL_COMPLETED
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.records import Received
+from ringfence_contracts.topics import CALL_COMPLETED
+from ringfence_testing.records import NOON, account, call, from_bytes
 
 Say = Callable[..., Any]
 

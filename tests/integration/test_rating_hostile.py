@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rating_bench import Bench, open_bench, payment
 
-from ringfence.kafka.records import Outcome
 from ringfence.postgres.pool import open_pool
-from ringfence.testing.records import NOON, account, call, from_bytes
-from ringfence.topics import CALL_COMPLETED, CALL_RATED, CALL_UNRATED
+from ringfence_contracts.records import Outcome
+from ringfence_contracts.topics import CALL_COMPLETED, CALL_RATED, CALL_UNRATED
+from ringfence_testing.records import NOON, account, call, from_bytes
 
 RATED, WAITS, DEAD = "rated", "waits", "dead"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -9,11 +9,10 @@ import asyncpg
 import pytest
 from rating_bench import Bench, open_bench, payment
 
-from ringfence.events.balance import BalanceChanged
-from ringfence.events.call import CallRated, CallUnrated
-from ringfence.kafka.records import Outcome
-from ringfence.testing.records import NOON, account, call, from_bytes, read, received
-from ringfence.topics import (
+from ringfence_contracts.events.balance import BalanceChanged
+from ringfence_contracts.events.call import CallRated, CallUnrated
+from ringfence_contracts.records import Outcome
+from ringfence_contracts.topics import (
     BALANCE_CHANGED,
     CALL_COMPLETED,
     CALL_RATED,
@@ -21,6 +20,7 @@ from ringfence.topics import (
     PAYMENT_RECEIVED,
     Topic,
 )
+from ringfence_testing.records import NOON, account, call, from_bytes, read, received
 
 
 @pytest.fixture

@@ -10,11 +10,11 @@ from rating.audit.invariants import verify
 from rating.audit.store import AuditStore
 from rating.rerating.plan import Order
 from rating.rerating.store import RerateStore
-from ringfence.errors import BadInput, Conflict
-from ringfence.events.balance import BalanceChanged
-from ringfence.events.call import CallRated
-from ringfence.testing.records import NOON, account, call
-from ringfence.topics import BALANCE_CHANGED, CALL_RATED
+from ringfence_contracts.errors import BadInput, Conflict
+from ringfence_contracts.events.balance import BalanceChanged
+from ringfence_contracts.events.call import CallRated
+from ringfence_contracts.topics import BALANCE_CHANGED, CALL_RATED
+from ringfence_testing.records import NOON, account, call
 
 DEARER = ("1", "North America", "0.03", 60, 60, 1)
 BY_SECOND = ("1", "North America", "0.01", 1, 1, 1)

@@ -10,14 +10,14 @@ from rating_bench import payment
 
 from rating.service import run
 from rating.settings import Settings
-from ringfence.events.alarm import Alarm
 from ringfence.kafka.publisher import open_publisher
-from ringfence.kafka.records import Outgoing
 from ringfence.observe.health import Health
-from ringfence.testing.records import NOON
-from ringfence.testing.store_claims import hold_payments
-from ringfence.testing.wait import until
-from ringfence.topics import PAYMENT_RECEIVED, RATING_ALARM
+from ringfence_contracts.events.alarm import Alarm
+from ringfence_contracts.records import Outgoing
+from ringfence_contracts.topics import PAYMENT_RECEIVED, RATING_ALARM
+from ringfence_testing.records import NOON
+from ringfence_testing.store_claims import hold_payments
+from ringfence_testing.wait import until
 
 
 async def test_a_payment_that_is_held_later_is_posted_and_its_alarm_raised_and_ended(

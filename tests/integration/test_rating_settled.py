@@ -11,12 +11,12 @@ from rating_bench import NORTH, Bench, open_bench, payment
 
 from rating.ledger import Posting, Standing, post
 from rating.rerating.plan import Order
-from ringfence.events.balance import BalanceChanged
-from ringfence.ids import derive
-from ringfence.kafka.records import Outcome
 from ringfence.postgres.pool import open_pool
-from ringfence.testing.records import NOON, account, call, read, received
-from ringfence.topics import BALANCE_CHANGED, CALL_COMPLETED, PAYMENT_RECEIVED
+from ringfence_contracts.events.balance import BalanceChanged
+from ringfence_contracts.ids import derive
+from ringfence_contracts.records import Outcome
+from ringfence_contracts.topics import BALANCE_CHANGED, CALL_COMPLETED, PAYMENT_RECEIVED
+from ringfence_testing.records import NOON, account, call, read, received
 
 DEARER = ("1", "North America", "0.03", 60, 60, 1)
 ORDER = Order("north", 2, "2026-11-01", "2026-12-01")

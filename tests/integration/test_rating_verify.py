@@ -16,12 +16,12 @@ from rating.audit.command import verify as verify_command
 from rating.audit.finding import lasting
 from rating.audit.loop import Audit
 from rating.audit.store import AuditStore
-from ringfence.ids import derive
-from ringfence.kafka.records import Outcome, Received
 from ringfence.observe.health import Progress
 from ringfence.postgres.pool import open_pool
-from ringfence.testing.records import NOON, account, call, from_outgoing, received
-from ringfence.topics import ACCOUNT_CHANGED, BALANCE_CHANGED
+from ringfence_contracts.ids import derive
+from ringfence_contracts.records import Outcome, Received
+from ringfence_contracts.topics import ACCOUNT_CHANGED, BALANCE_CHANGED
+from ringfence_testing.records import NOON, account, call, from_outgoing, received
 
 UNIT = 1_000_000
 

@@ -22,15 +22,15 @@ from cdr_ingest.polling.window import Reach
 from cdr_ingest.reconciliation.reconciler import Reconciler
 from cdr_ingest.reconciliation.store import ReconcileStore
 from cdr_ingest.store import IngestStore
-from ringfence.errors import Retry
 from ringfence.kafka.publisher import open_publisher
 from ringfence.observe.health import Health
 from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
-from ringfence.testing.clock import FixedClock
-from ringfence.topics import SOURCE_GAP_FOUND
+from ringfence_contracts.errors import Retry
+from ringfence_contracts.topics import SOURCE_GAP_FOUND
 from ringfence_simulators.fusionpbx.app import Simulator
 from ringfence_simulators.fusionpbx.faults import Fault
+from ringfence_testing.clock import FixedClock
 
 HOUR_S = 3600
 TEN = int(NOON) - 1200

@@ -8,13 +8,13 @@ import pytest
 from accounts_harness import FUSIONPBX, front_door
 from commands_harness import Desk
 
-from accounts.commands import asking
-from accounts.commands.adopt import adopt
-from accounts.commands.clients.mode import mode
-from accounts.commands.servers import inventory as inventory_module
-from accounts.commands.servers.server import server, servers
-from accounts.commands.service import service
-from accounts.servers import ServersFile
+from accounts.installation.servers import ServersFile
+from ringfence_cli import asking
+from ringfence_cli.clients.mode import mode
+from ringfence_cli.operations.service import service
+from ringfence_cli.servers import inventory as inventory_module
+from ringfence_cli.servers.adopt import adopt
+from ringfence_cli.servers.server import server, servers
 
 SERVERS = """
 [servers.wat5]

@@ -7,12 +7,12 @@ import pytest
 from accounts_harness import FUSIONPBX, front_door
 from commands_harness import Desk
 
-from accounts.commands import asking
-from accounts.commands.clients.clients import client
-from accounts.commands.clients.explanation import explain_client
-from accounts.commands.clients.orders import order
-from accounts.commands.clients.suspension import services, suspend
-from accounts.commands.products import product
+from ringfence_cli import asking
+from ringfence_cli.clients.clients import client
+from ringfence_cli.clients.explanation import explain_client
+from ringfence_cli.clients.orders import order
+from ringfence_cli.clients.suspension import services, suspend
+from ringfence_cli.products import product
 
 TENANT = "mcon.wat5.ictvoip.ca"
 GATEWAY = "7b3c1f6e-1f0a-4a57-9d7e-2f1f3a0d5c11"

@@ -15,16 +15,16 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from narrow import present
 
-from ringfence.errors import FuseBlown, Retry
-from ringfence.ids import derive
 from ringfence.kafka.agent import GuardedAgents
 from ringfence.kafka.batch import BatchRunner, make_consumer
 from ringfence.kafka.publisher import Publisher, open_publisher
-from ringfence.kafka.records import Outcome, Outgoing, Received, Rejected
 from ringfence.kafka.shell import Shell
 from ringfence.observe.health import Progress
-from ringfence.testing.wait import until
-from ringfence.topics import BALANCE_LOW, NOTICE_SENT, SERVICE_RESTORED, Topic
+from ringfence_contracts.errors import FuseBlown, Retry
+from ringfence_contracts.ids import derive
+from ringfence_contracts.records import Outcome, Outgoing, Received, Rejected
+from ringfence_contracts.topics import BALANCE_LOW, NOTICE_SENT, SERVICE_RESTORED, Topic
+from ringfence_testing.wait import until
 
 SHELLS = [BatchRunner, GuardedAgents]
 
@@ -177,11 +177,11 @@ import asyncio, sys
 from ringfence.kafka.agent import GuardedAgents
 from ringfence.kafka.batch import BatchRunner
 from ringfence.kafka.publisher import open_publisher
-from ringfence.kafka.records import Outcome
+from ringfence_contracts.records import Outcome
 from ringfence.kafka.shell import Shell
 from ringfence.process import run_service
 from ringfence.settings import CommonSettings
-from ringfence.topics import SERVICE_RESTORED
+from ringfence_contracts.topics import SERVICE_RESTORED
 
 kind, bootstrap, group, key, fails = sys.argv[1:]
 

@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 import pytest
 from suspender_harness import UNIT, Office, Panel, extension, order, products, profile
 
-from ringfence.errors import Retry
 from ringfence.postgres.pool import open_pool
-from ringfence.testing.wait import until
+from ringfence_contracts.errors import Retry
+from ringfence_testing.wait import until
 from suspender.drivers.driver import OperatorMustAct
 from suspender.rules.elements import Element
 

@@ -13,11 +13,11 @@ from prometheus_client import REGISTRY
 from suspender_harness import Office, order, products, profile
 
 from ringfence.clock import SystemClock
-from ringfence.errors import Retry
 from ringfence.postgres.pool import Pool, open_pool
-from ringfence.testing.clock import FixedClock
-from ringfence.testing.records import NOON
-from ringfence.testing.wait import until
+from ringfence_contracts.errors import Retry
+from ringfence_testing.clock import FixedClock
+from ringfence_testing.records import NOON
+from ringfence_testing.wait import until
 from suspender.rules.brake import Begun, Charged, Limits, cause_in_words
 
 WINDOW = timedelta(minutes=10)

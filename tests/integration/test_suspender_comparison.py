@@ -8,10 +8,10 @@ import pytest
 from upkeep_harness import Rows
 
 from ringfence.clock import SystemClock
-from ringfence.events.account import Service
 from ringfence.observe.health import Progress
 from ringfence.postgres.pool import Pool, open_pool
-from ringfence.testing.wait import until
+from ringfence_contracts.events.account import Service
+from ringfence_testing.wait import until
 from suspender.upkeep import comparison
 from suspender.upkeep.comparison import ComparisonLoop
 from suspender.upkeep.store_comparison import ComparisonStore

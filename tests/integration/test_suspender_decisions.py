@@ -23,15 +23,15 @@ from suspender_harness import (
     zero,
 )
 
-from ringfence.events.account import AccountChanged, Order
-from ringfence.events.balance import BalanceRestored, BalanceZero
-from ringfence.events.service import ServiceRestored
 from ringfence.observe.health import Progress
 from ringfence.postgres.pool import open_pool
-from ringfence.testing.clock import FixedClock
-from ringfence.testing.records import NOON, from_bytes
-from ringfence.testing.wait import until
-from ringfence.topics import BALANCE_ZERO
+from ringfence_contracts.events.account import AccountChanged, Order
+from ringfence_contracts.events.balance import BalanceRestored, BalanceZero
+from ringfence_contracts.events.service import ServiceRestored
+from ringfence_contracts.topics import BALANCE_ZERO
+from ringfence_testing.clock import FixedClock
+from ringfence_testing.records import NOON, from_bytes
+from ringfence_testing.wait import until
 from suspender.deciding import DecideLoop
 from suspender.rules.account import Account, Cause, Decisions, Services, apply_event, decide_account
 

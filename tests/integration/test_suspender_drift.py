@@ -14,13 +14,13 @@ from prometheus_client import REGISTRY
 from upkeep_harness import Rows
 
 from ringfence.clock import Clock, SystemClock
-from ringfence.errors import Retry
-from ringfence.events.account import Service
 from ringfence.observe.health import Progress
 from ringfence.postgres.pool import Pool, open_pool
-from ringfence.testing.clock import FixedClock
-from ringfence.testing.records import account
-from ringfence.testing.wait import until
+from ringfence_contracts.errors import Retry
+from ringfence_contracts.events.account import Service
+from ringfence_testing.clock import FixedClock
+from ringfence_testing.records import account
+from ringfence_testing.wait import until
 from suspender.drivers.driver import Failure, OperatorMustAct, PbxDriver, Reading, Target
 from suspender.rules.elements import Element
 from suspender.upkeep.drift.calls import CallWatch

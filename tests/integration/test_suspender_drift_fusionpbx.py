@@ -12,9 +12,9 @@ from upkeep_harness import Rows
 
 from ringfence.clock import SystemClock
 from ringfence.observe.health import Health, Progress
-from ringfence.pbx.servers import Servers
 from ringfence.postgres.pool import open_pool
-from ringfence.testing.wait import until
+from ringfence_pbx.servers import Servers
+from ringfence_testing.wait import until
 from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 from suspender.settings import Settings
 from suspender.switching.store import WorkStore

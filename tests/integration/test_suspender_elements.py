@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from suspender_harness import Office, extension, order, products, profile
 
-from ringfence.errors import Retry
-from ringfence.events.account import Service
-from ringfence.events.service import ServiceRestored, ServiceSuspended
 from ringfence.postgres.pool import open_pool
-from ringfence.testing.records import NOON
+from ringfence_contracts.errors import Retry
+from ringfence_contracts.events.account import Service
+from ringfence_contracts.events.service import ServiceRestored, ServiceSuspended
+from ringfence_testing.records import NOON
 from suspender.rules.elements import Element
 from suspender.store_elements import switch_off_again
 

@@ -12,10 +12,10 @@ from suspender_harness import Office
 from upkeep_harness import Rows
 
 from ringfence.clock import SystemClock
-from ringfence.errors import Retry
 from ringfence.observe.health import Progress
 from ringfence.postgres.pool import Pool, open_pool
-from ringfence.testing.wait import until
+from ringfence_contracts.errors import Retry
+from ringfence_testing.wait import until
 from suspender.drivers.driver import Inventory, Item, OperatorMustAct
 from suspender.rules.elements import Element
 from suspender.upkeep.inventory import InventoryLoop

@@ -10,9 +10,9 @@ from suspender_harness import Office, Panel, order, products
 
 from ringfence.observe.health import Progress
 from ringfence.postgres.pool import open_pool
-from ringfence.testing.clock import FixedClock
-from ringfence.testing.records import NOON
-from ringfence.testing.wait import until
+from ringfence_testing.clock import FixedClock
+from ringfence_testing.records import NOON
+from ringfence_testing.wait import until
 from suspender.deciding import DecideLoop
 from suspender.drivers.driver import HungUp
 

@@ -15,9 +15,9 @@ from suspender_harness import Office, restored
 
 from ringfence.postgres.migrate import migrate
 from ringfence.postgres.pool import open_pool
-from ringfence.testing.clock import FixedClock
-from ringfence.testing.records import NOON, account, received
-from ringfence.topics import BALANCE_RESTORED
+from ringfence_contracts.topics import BALANCE_RESTORED
+from ringfence_testing.clock import FixedClock
+from ringfence_testing.records import NOON, account, received
 
 MIGRATIONS = Path(__file__).parents[2] / "deploy" / "migrations"
 FIRST_NEW = "0100"

@@ -9,10 +9,14 @@ import vodia_harness
 from suspender_harness import Office
 from vodia_harness import CFFM, service_of
 
-from ringfence.events.account import Service
-from ringfence.events.service import ServiceRestored, ServiceSuspended, ServiceSuspensionFailed
-from ringfence.pbx.servers import Servers
 from ringfence.postgres.pool import open_pool
+from ringfence_contracts.events.account import Service
+from ringfence_contracts.events.service import (
+    ServiceRestored,
+    ServiceSuspended,
+    ServiceSuspensionFailed,
+)
+from ringfence_pbx.servers import Servers
 from suspender.drivers.wiring import open_drivers
 
 STATE_PATH = "/rest/domain/{tenant}/user_settings/{extension}"

@@ -10,10 +10,14 @@ import pytest
 from fusionpbx_harness import MCON, SUPER_KEY, simulator_process
 from suspender_harness import UNIT, Office, order, profile, reasons
 
-from ringfence.pbx.servers import Servers
 from ringfence.postgres.pool import open_pool
-from ringfence.testing.wait import until
-from ringfence.topics import SERVICE_RESTORED, SERVICE_SUSPENDED, SERVICE_SUSPENSION_FAILED
+from ringfence_contracts.topics import (
+    SERVICE_RESTORED,
+    SERVICE_SUSPENDED,
+    SERVICE_SUSPENSION_FAILED,
+)
+from ringfence_pbx.servers import Servers
+from ringfence_testing.wait import until
 from suspender.drivers.driver import PbxDriver
 from suspender.drivers.wiring import open_drivers
 from suspender.rules.work import FailedService, Finished

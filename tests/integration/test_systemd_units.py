@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from ringfence.cli import main_group
-from ringfence.errors import BadInput
 from ringfence.secret_files import SERVICES
-from ringfence_local.systemd_units import Installation, unit_files
+from ringfence_cli.main import main_group
+from ringfence_contracts.errors import BadInput
+from ringfence_local.up.systemd_units import Installation, unit_files
 
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is not on this machine"

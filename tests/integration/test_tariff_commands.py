@@ -9,7 +9,7 @@ import pytest
 from accounts_harness import CARD, TOKEN, FrontDoor, front_door
 from click.testing import CliRunner, Result
 
-from accounts.commands.tariffs.tariffs import tariff
+from ringfence_cli.tariffs.tariffs import tariff
 
 Run = Callable[..., Awaitable[Result]]
 DEARER = CARD.replace("0.0100", "0.02").replace("Toronto", "Greater Toronto")
@@ -96,7 +96,7 @@ async def test_what_changes_after_it_was_shown_is_not_made(
 ) -> None:
     """Somebody edits the file while the question stands."""
     await run("import", "retail", card(CARD), "--currency", "CAD", "--yes")
-    shown = "accounts.commands.tariffs.tariff_import.confirm"
+    shown = "ringfence_cli.tariffs.tariff_import.confirm"
     monkeypatch.setattr(shown, lambda _: card(DEARER.replace("0.02", "9")))
     refused = await run("import", "retail", card(DEARER))
     assert (refused.exit_code, await versions(door)) == (2, 1)

@@ -14,14 +14,14 @@ from rating.posting.reference_data import Books
 from rating.service import Rating
 from rating.store import RatingStore
 from ringfence.clock import SystemClock
-from ringfence.errors import Retry
-from ringfence.events.call import CallRated
-from ringfence.ids import derive
-from ringfence.kafka.records import Received
 from ringfence.postgres.pool import open_pool
-from ringfence.testing.records import account, call, from_bytes, read, received
-from ringfence.testing.wait import until
-from ringfence.topics import ACCOUNT_CHANGED, CALL_COMPLETED, CALL_RATED, TARIFF_PUBLISHED
+from ringfence_contracts.errors import Retry
+from ringfence_contracts.events.call import CallRated
+from ringfence_contracts.ids import derive
+from ringfence_contracts.records import Received
+from ringfence_contracts.topics import ACCOUNT_CHANGED, CALL_COMPLETED, CALL_RATED, TARIFF_PUBLISHED
+from ringfence_testing.records import account, call, from_bytes, read, received
+from ringfence_testing.wait import until
 
 VERSIONS = 12
 PREFIXES = ("1", "1416", "1204", "44")

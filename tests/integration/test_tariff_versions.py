@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 from accounts_harness import CARD, FrontDoor, front_door
 
-from ringfence.testing.wait import until
+from ringfence_testing.wait import until
 
 URL = "/v1/tariffs/retail/versions"
 TARIFF = "tariff.published.v1"

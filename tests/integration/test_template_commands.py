@@ -15,8 +15,8 @@ from click.testing import CliRunner, Result
 from notifier.command import template
 from notifier.merge_fields import THRESHOLD
 from notifier.operator.command import webhooks
-from ringfence.errors import BadInput
-from ringfence_local.inbox import Inbox
+from ringfence_contracts.errors import BadInput
+from ringfence_local.mail.inbox import Inbox
 
 Run = Callable[..., Result]
 

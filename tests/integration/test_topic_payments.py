@@ -7,9 +7,9 @@ from uuid import UUID, uuid4
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from accounts.commands.payments.topic_payments import read_topic
-from ringfence.events.payment import PaymentReceived
-from ringfence.topics import PAYMENT_RECEIVED
+from ringfence_cli.payments.topic_payments import read_topic
+from ringfence_contracts.events.payment import PaymentReceived
+from ringfence_contracts.topics import PAYMENT_RECEIVED
 
 
 def payment(account_id: str, payment_id: UUID, micro: int = 20_000_000) -> PaymentReceived:

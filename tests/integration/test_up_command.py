@@ -16,13 +16,13 @@ import pytest
 from click.testing import CliRunner
 from narrow import present
 
-from ringfence.cli import main_group
 from ringfence.place import NothingRuns, stack_file
-from ringfence.testing.wait import until
-from ringfence_local.elsewhere import pointed_elsewhere
+from ringfence_cli.main import main_group
+from ringfence_local.demo.sample import CLIENTS, FrontDoor, add_client, load_sample
+from ringfence_local.demo.scene import PBX_DOMAIN, PBX_ID, pbx_scene, write_scene
 from ringfence_local.errors import PartFailed
-from ringfence_local.sample import CLIENTS, FrontDoor, add_client, load_sample
-from ringfence_local.scene import PBX_DOMAIN, PBX_ID, pbx_scene, write_scene
+from ringfence_local.up.elsewhere import pointed_elsewhere
+from ringfence_testing.wait import until
 
 KEY = "a-key-of-at-least-31-characters-0001"
 CLIENT = CLIENTS[2]  # opens with 1.20, switched by its extensions
@@ -91,7 +91,7 @@ async def test_the_first_call_of_an_own_pbx_is_rated_in_shadow(
     with log.open("wb") as output:
         async with (
             program("ringfence_simulators.fusionpbx", *port, "--seed", str(seed)),
-            program("ringfence.cli", "up", cwd=home, env=environment, stdout=output,
+            program("ringfence_cli.main", "up", cwd=home, env=environment, stdout=output,
                     stderr=output) as up,
         ):  # fmt: skip
             stack = await state_of(home / ".ringfence-up", up, log)

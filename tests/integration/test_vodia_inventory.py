@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 import pytest
 from vodia_harness import CFFM, RUCKEN, server_of, simulated
 
-from ringfence.errors import Retry
-from ringfence.testing.clock import FixedClock
+from ringfence_contracts.errors import Retry
 from ringfence_simulators.vodia.app import Simulator
 from ringfence_simulators.vodia.faults import Fault
+from ringfence_testing.clock import FixedClock
 from suspender.drivers.driver import Item, OperatorMustAct
 from suspender.drivers.vodia.driver import VodiaDriver
 

@@ -13,10 +13,11 @@ import pytest
 from aiohttp import web
 from vodia_harness import CFFM, PASSWORD, RUCKEN, server_of, simulated
 
-from ringfence.errors import Retry
-from ringfence.pbx.vodia import Refused, Throttled, VodiaApi
-from ringfence.pbx.vodia_connection import REFUSAL_PAUSE_S
-from ringfence_local.ports import free_port
+from ringfence_contracts.errors import Retry
+from ringfence_local.embedded.ports import free_port
+from ringfence_pbx.errors import Refused
+from ringfence_pbx.vodia.api import Throttled, VodiaApi
+from ringfence_pbx.vodia.connection import REFUSAL_PAUSE_S
 from ringfence_simulators.vodia.app import Simulator
 from ringfence_simulators.vodia.faults import Fault
 

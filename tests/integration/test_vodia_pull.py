@@ -17,8 +17,8 @@ from vodia_harness import (
 )
 
 from cdr_ingest.sources.source import BadRow
-from ringfence.errors import BadInput, Retry
-from ringfence.events.call import CallCompleted
+from ringfence_contracts.errors import BadInput, Retry
+from ringfence_contracts.events.call import CallCompleted
 from ringfence_simulators.vodia.faults import Fault
 from ringfence_simulators.vodia.model import Pbx
 

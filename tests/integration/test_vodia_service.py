@@ -17,13 +17,13 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from vodia_harness import CFFM, PASSWORD, outbound, simulated
 
-from ringfence.ids import call_id
-from ringfence.testing.wait import until
-from ringfence.topics import CALL_COMPLETED
-from ringfence_local.ports import free_port
+from ringfence_contracts.ids import call_id
+from ringfence_contracts.topics import CALL_COMPLETED
+from ringfence_local.embedded.ports import free_port
 from ringfence_simulators.vodia.app import Simulator
 from ringfence_simulators.vodia.calls import Call
 from ringfence_simulators.vodia.faults import Fault
+from ringfence_testing.wait import until
 
 ENTRY = """
 [servers.{server_id}]

@@ -8,12 +8,12 @@ import pytest
 from narrow import expect
 from vodia_harness import CFFM, RUCKEN, server_of, service_of, simulated, targets_of, turn
 
-from ringfence.errors import Retry
-from ringfence.events.account import Service
-from ringfence.testing.clock import FixedClock
-from ringfence_local.ports import free_port
+from ringfence_contracts.errors import Retry
+from ringfence_contracts.events.account import Service
+from ringfence_local.embedded.ports import free_port
 from ringfence_simulators.vodia.app import Simulator
 from ringfence_simulators.vodia.faults import Fault
+from ringfence_testing.clock import FixedClock
 from suspender.drivers.driver import Change, Done, Failure, OperatorMustAct, Reading
 from suspender.drivers.vodia.driver import VodiaDriver
 from suspender.rules.elements import Element

@@ -25,10 +25,9 @@ from aiokafka.errors import (
 from aiokafka.protocol.admin import CreateAclsRequest
 from test_kafka_secure import PASSWORD, USER, Secured, ran
 
-from ringfence.kafka.admin import wanted_topics
 from ringfence.kafka.brokers import Brokers, client_arguments
-from ringfence.topics import BALANCE_CHANGED, CALL_RATED
-from ringfence_local.artifacts import kafka_class_path
+from ringfence_contracts.topics import BALANCE_CHANGED, CALL_RATED, wanted_topics
+from ringfence_local.embedded.artifacts import kafka_class_path
 
 PAGE = Path(__file__).parents[2] / "docs" / "dashboards.md"
 WATCHER, WORD = "watcher", "only0for0looking"

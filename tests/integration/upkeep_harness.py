@@ -6,10 +6,10 @@ from uuid import uuid4
 
 import asyncpg
 
-from ringfence.events.account import AccountChanged, Service
-from ringfence.events.alarm import Alarm
 from ringfence.postgres.pool import Pool
-from ringfence.testing.records import account
+from ringfence_contracts.events.account import AccountChanged, Service
+from ringfence_contracts.events.alarm import Alarm
+from ringfence_testing.records import account
 from suspender.rules.elements import Element, elements_of
 
 

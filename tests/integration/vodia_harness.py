@@ -10,9 +10,9 @@ from fusionpbx_harness import NOON, Clock
 
 from cdr_ingest.sources.source import BadRow, BLeg, record_id
 from cdr_ingest.vodia.source import VodiaSource
-from ringfence.events.account import Service
-from ringfence.events.call import CallCompleted
-from ringfence.pbx.servers import VodiaServer
+from ringfence_contracts.events.account import Service
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_pbx.servers import VodiaServer
 from ringfence_simulators.vodia.app import Simulator, serve
 from ringfence_simulators.vodia.model import Habits, Pbx
 from suspender.drivers.driver import Change, Done, Failure, Reading, Target

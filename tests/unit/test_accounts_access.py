@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
+from accounts.api.tokens import parse_tokens, who_is
 from accounts.paging import decode_cursor, encode_cursor, page, read_instant, read_version
 from accounts.payments.payment import Payment, check_key, check_same, payment_id, read_amount
 from accounts.refusals import Clash
 from accounts.settings import Settings
-from accounts.tokens import parse_tokens, who_is
-from ringfence.errors import BadInput
+from ringfence_contracts.errors import BadInput
 
 
 def test_a_token_names_who_holds_it() -> None:

@@ -6,11 +6,12 @@ from typing import Annotated, Any, get_args, get_origin
 import pytest
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from accounts.api import bodies, operations
+from accounts.api import bodies
 from accounts.api.bodies import ClaimsBody, PackageBody, PaymentBody, ProductBody
-from accounts.api.clients import bodies as client_bodies
-from accounts.api.clients.bodies import ClientBody, OrderBody, OutstandingBody
 from accounts.api.error_words import refusal
+from accounts.clients.api import bodies as client_bodies
+from accounts.clients.api.bodies import ClientBody, OrderBody, OutstandingBody
+from accounts.operations import api as operations
 
 LIBRARY = re.compile(r"Input should|should match|valid (string|list)|Value error|Field required")
 FINE = {"first_name": "Anna", "currency": "CAD"}

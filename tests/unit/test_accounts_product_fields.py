@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from accounts.products.fields import LABELS, FieldRefused, read_product
 from accounts.products.product import enter_product
-from ringfence.errors import BadInput
+from ringfence_contracts.errors import BadInput
 
 FUSIONPBX = {
     "domain_tenant_and_main_dids": "mcon.wat5.ictvoip.ca | 5192229000",

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.account import (
+from accounts.clients.account import (
     Account,
     Settings,
     entered,
@@ -19,10 +19,10 @@ from accounts.account import (
     with_manual_suspend,
 )
 from accounts.clients.checks import check_not_dropped
-from accounts.orders import By, Order
+from accounts.clients.orders import By, Order
 from accounts.refusals import Clash
-from ringfence.errors import BadInput
-from ringfence.events.account import Client, Profile
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.account import Client, Profile
 
 ANNA = Client(first_name="Anna", email="anna@example.com")
 NOW = datetime(2026, 11, 1, 10, tzinfo=UTC)

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.decimal_text import canonical_decimal
-from accounts.packages import read_increment
-from accounts.tariff_csv import MAX_LINE, BadRow, FileForm, Rate, RowsDigest, TariffReader
-from ringfence.errors import BadInput
-from ringfence.events.tariff import rows_digest
+from accounts.packages.terms import read_increment
+from accounts.tariffs.tariff_csv import MAX_LINE, BadRow, FileForm, Rate, RowsDigest, TariffReader
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.tariff import rows_digest
 
 HEADER = "Description,Prefix,RateValue,Increment"
 COMMA = FileForm(decimal_comma=True)

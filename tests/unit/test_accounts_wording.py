@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from accounts.account import Account
+from accounts.clients.account import Account
+from accounts.clients.orders import Order
 from accounts.clients.wording import (
     Funds,
     Line,
@@ -18,8 +19,7 @@ from accounts.clients.wording import (
     reason,
     what_happens,
 )
-from accounts.orders import Order
-from ringfence.events.account import Client, Profile
+from ringfence_contracts.events.account import Client, Profile
 
 NOW = datetime(2026, 11, 1, 10, tzinfo=UTC)
 ANNA = Client(first_name="Anna", email="anna@example.com")

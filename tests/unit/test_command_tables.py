@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from accounts.commands import listing, tables, times
-from accounts.commands.connection import Listing
-from ringfence.cli import main_group
 from ringfence.version import VERSION
+from ringfence_cli import listing, tables, times
+from ringfence_cli.connection import Listing
+from ringfence_cli.main import main_group
 
 TITLES = ("account", "name", "balance", "level", "state", "since")
 HELP_S = 0.6
@@ -145,7 +145,7 @@ def test_help_is_quick() -> None:
 def _seconds_of_help() -> float:
     begun = time.perf_counter()
     subprocess.run(
-        [sys.executable, "-m", "ringfence.cli", "--help"], check=True, capture_output=True
+        [sys.executable, "-m", "ringfence_cli.main", "--help"], check=True, capture_output=True
     )
     return time.perf_counter() - begun
 
@@ -181,7 +181,7 @@ OURS = [
     found
     for group, *path in (("ringfence.commands",), ("ringfence.commands.explain", "explain"))
     for point in entry_points(group=group)
-    if point.module.startswith("accounts.")
+    if point.module.startswith("ringfence_cli.")
     for found in every_command((*path, point.name), point.load())
 ]
 

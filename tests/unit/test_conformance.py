@@ -13,8 +13,8 @@ from examples import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ringfence.errors import BadInput
 from ringfence.vectors import read_cases
+from ringfence_contracts.errors import BadInput
 from ringfence_vectors import suspension, switching, thresholds
 
 VECTORS = Path(__file__).parents[1] / "vectors"

@@ -2,7 +2,7 @@
 
 from coverage_table import counts_by_package, table
 
-KAFKA = "shared/src/ringfence/kafka"
+KAFKA = "a/src/ringfence/kafka"
 
 
 def summary(statements: int, run: int, branches: int = 0, taken: int = 0) -> dict[str, object]:
@@ -18,8 +18,8 @@ def summary(statements: int, run: int, branches: int = 0, taken: int = 0) -> dic
 
 def test_files_of_a_package_are_added_up_and_the_total_comes_last() -> None:
     files = {
-        "services/rating/src/rating/pricing/price.py": summary(10, 5, 4, 1),
-        "services/rating/src/rating/pricing/tariff.py": summary(30, 25, 4, 4),
+        "a/src/rating/pricing/price.py": summary(10, 5, 4, 1),
+        "a/src/rating/pricing/tariff.py": summary(30, 25, 4, 4),
         f"{KAFKA}/brokers.py": summary(8, 8),
         f"{KAFKA}/deep/inside.py": summary(2, 0),
     }

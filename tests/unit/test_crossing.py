@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from balance_watch.crossing import cross, level_of
 from balance_watch.funds import belong_together, class_of, hold_after
-from ringfence.events.balance import Level
+from ringfence_contracts.events.balance import Level
 
 SMALL = st.integers(-6, 6)
 DEBTS = st.integers(0, 6)

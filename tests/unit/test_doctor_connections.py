@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from cdr_ingest.doctor.connections import database_login, kafka_connection, postgres_connection
 from ringfence.kafka.brokers import Brokers
+from ringfence_doctor.connections import database_login, kafka_connection, postgres_connection
 
 LOGIN: dict[str, Any] = {"user": "rating", "password": "secret-of-kafka"}
 

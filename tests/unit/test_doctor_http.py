@@ -5,9 +5,9 @@ from email.utils import format_datetime
 
 import pytest
 
-from cdr_ingest.doctor.examinations.http import Address, clock_finding, tls_finding
-from cdr_ingest.doctor.finding import Finding, age, in_words
-from ringfence.testing.clock import FixedClock
+from ringfence_doctor.examinations.http import Address, clock_finding, tls_finding
+from ringfence_doctor.finding import Finding, age, in_words
+from ringfence_testing.clock import FixedClock
 
 NOW = FixedClock().now()
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence.testing.records import NOON
+from ringfence_testing.records import NOON
 from suspender.upkeep.drift.repairs import HOUR, REPAIRS_PER_HOUR, repair
 
 gaps = st.lists(st.integers(1, 5000).map(lambda s: timedelta(seconds=s)), max_size=60)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence.errors import Retry
-from ringfence.testing.records import account
+from ringfence_contracts.errors import Retry
+from ringfence_testing.records import account
 from suspender.drivers.driver import Done, Failure, OperatorMustAct, Reading, Target
 from suspender.rules.elements import (
     Claim,

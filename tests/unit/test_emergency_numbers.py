@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence.pbx.emergency import NUMBERS, is_emergency, names_emergency
+from ringfence_pbx.emergency import NUMBERS, is_emergency, names_emergency
 
 HELP = ["911", "112", "999", "000", "933", "+911", "+112", " 911 ", "9 911", "9911", "9-911"]
 HELP += ["9,911", "9112", "9999", "9000", "9.933", "911#", "(911)", "1 1 2", "9 1 1"]

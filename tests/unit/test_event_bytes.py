@@ -28,12 +28,11 @@ from rating.pricing.tariff import Deck, TariffVersion, TariffVersions
 from rating.rerating import events as rerate_events
 from rating.rerating.plan import Change, Charged
 from rating.rerating.store import ChangeRow
-from ringfence.contracts.examples import Example, examples_of, key_of
-from ringfence.events.call import CallCompleted, CallUnrated
-from ringfence.events.source import SourceFailed, SourceGapFound, SourceRecovered
-from ringfence.kafka.records import Outgoing
-from ringfence.testing.records import NOON, account, call
-from ringfence.topics import (
+from ringfence_contracts.events.call import CallCompleted, CallUnrated
+from ringfence_contracts.events.source import SourceFailed, SourceGapFound, SourceRecovered
+from ringfence_contracts.examples import Example, examples_of, key_of
+from ringfence_contracts.records import Outgoing
+from ringfence_contracts.topics import (
     ALL_TOPICS,
     BALANCE_ZERO,
     CALL_COMPLETED,
@@ -43,6 +42,7 @@ from ringfence.topics import (
     SOURCE_RECOVERED,
     Topic,
 )
+from ringfence_testing.records import NOON, account, call
 from suspender import events as suspender_events
 from suspender.rules.account import Account
 from suspender.rules.service_state import ServiceState

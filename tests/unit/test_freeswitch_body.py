@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cdr_ingest.freeswitch.body import read_json, unwrap
 from cdr_ingest.freeswitch.record import Cdr
 from cdr_ingest.freeswitch.xml import MAX_DEPTH, MAX_ELEMENTS, read_xml
-from ringfence.errors import BadInput
+from ringfence_contracts.errors import BadInput
 
 FORM = "application/x-www-form-urlencoded"
 JSON = '{"variables":{"uuid":"x"},"callflow":[{"caller_profile":{"destination_number":"1"}}]}'

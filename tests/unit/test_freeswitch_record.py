@@ -13,10 +13,10 @@ from cdr_ingest.fusionpbx.rows import Rows
 from cdr_ingest.receiver.formats import READERS, Posted
 from cdr_ingest.sources.source import BLeg
 from rating.posting.batch import call_hash
-from ringfence.errors import BadInput
-from ringfence.events.call import CallCompleted
-from ringfence.ids import call_id
-from ringfence.pbx.servers import FusionPbxServer
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_contracts.ids import call_id
+from ringfence_pbx.servers import FusionPbxServer
 from ringfence_simulators.freeswitch.channel import Channel, b_leg, channel_of
 from ringfence_simulators.freeswitch.document import (
     Encode,

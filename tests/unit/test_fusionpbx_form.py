@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from narrow import present
 
-from ringfence.pbx.fusionpbx_form import read_form
+from ringfence_pbx.fusionpbx.form import read_form
 
 TOKEN = f"<input type='hidden' name='{'0a' * 32}' value='{'f9' * 32}'>"
 

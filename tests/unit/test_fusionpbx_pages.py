@@ -3,7 +3,7 @@
 import pytest
 from narrow import present
 
-from ringfence.pbx.fusionpbx_pages import (
+from ringfence_pbx.fusionpbx.pages import (
     find_token,
     gateway_name,
     is_denied,
@@ -11,7 +11,7 @@ from ringfence.pbx.fusionpbx_pages import (
     is_lost,
     read_list,
 )
-from ringfence.pbx.fusionpbx_status import read_status
+from ringfence_pbx.fusionpbx.status import read_status
 
 A = "297ab33e-2c2f-8196-552c-f3567d2caaf8"
 B = "e68d9689-2769-e013-28fa-6214bf47fca3"

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from narrow import present
 
-from ringfence.pbx.fusionpbx_routes import ListedRoute, Route, read_route, read_routes
+from ringfence_pbx.fusionpbx.routes import ListedRoute, Route, read_route, read_routes
 
 UUID = "7b3c1f6e-1f0a-4a57-9d7e-2f1f3a0d5c11"
 

@@ -10,9 +10,9 @@ from narrow import expect
 
 from cdr_ingest.fusionpbx.rows import REQUIRED, Rows, split_line
 from cdr_ingest.sources.source import BadRow, BLeg
-from ringfence.errors import BadInput
-from ringfence.events.call import CallCompleted
-from ringfence.ids import call_id
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_contracts.ids import call_id
 
 UUID = "0f4205b4-907a-40c3-9012-f037b64ce422"
 GOOD = {

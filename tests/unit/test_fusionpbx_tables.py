@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from narrow import present
 
-from ringfence.pbx.fusionpbx_calls import read_calls
-from ringfence.pbx.fusionpbx_destinations import Did, did_of, first_extension, leads_to
-from ringfence.pbx.fusionpbx_download import read_download
-from ringfence.pbx.fusionpbx_pages import is_login_page, read_list
-from ringfence.pbx.fusionpbx_status import count_answers, messages, read_status
+from ringfence_pbx.fusionpbx.calls import read_calls
+from ringfence_pbx.fusionpbx.destinations import Did, did_of, first_extension, leads_to
+from ringfence_pbx.fusionpbx.download import read_download
+from ringfence_pbx.fusionpbx.pages import is_login_page, read_list
+from ringfence_pbx.fusionpbx.status import count_answers, messages, read_status
 
 A = "297ab33e-2c2f-8196-552c-f3567d2caaf8"
 B = "e68d9689-2769-e013-28fa-6214bf47fca3"

@@ -5,7 +5,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence.ids import call_id, derive, deriver
+from ringfence_contracts.ids import call_id, derive, deriver
 
 _PART = st.text(st.characters(exclude_characters="\x1f", exclude_categories=["Cs"]))
 _CAUSES = st.lists(_PART, max_size=4).map(tuple)

@@ -6,11 +6,10 @@ import pytest
 from click.testing import CliRunner
 
 from notifier.operator.channels import GROUP
-from ringfence.kafka.acls import OPERATOR, SETUP, accesses, commands
-from ringfence.kafka.admin import wanted_topics
+from ringfence.kafka.access.acls import OPERATOR, SETUP, accesses, commands
+from ringfence.kafka.access.granting import grants
 from ringfence.kafka.command import topics
-from ringfence.kafka.granting import grants
-from ringfence.topics import ALL_TOPICS, dead_letter_topics
+from ringfence_contracts.topics import ALL_TOPICS, dead_letter_topics, wanted_topics
 
 BY_LOGIN = {access.login: access for access in accesses()}
 

@@ -4,9 +4,9 @@ import asyncio
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from ringfence.errors import Retry
 from ringfence.observe.counting import CountLoop, show
 from ringfence.observe.health import Progress
+from ringfence_contracts.errors import Retry
 
 
 def test_a_label_that_is_counted_no_more_is_gone() -> None:

@@ -8,12 +8,12 @@ from typing import cast
 import pytest
 import stamina
 
-from ringfence.errors import Retry
 from ringfence.kafka.line import IN_HAND, Line
 from ringfence.kafka.publisher import Publisher
-from ringfence.kafka.records import Outcome, Outgoing, Received, Rejected
 from ringfence.kafka.shell import Shell
-from ringfence.testing.wait import until
+from ringfence_contracts.errors import Retry
+from ringfence_contracts.records import Outcome, Outgoing, Received, Rejected
+from ringfence_testing.wait import until
 
 pytestmark = pytest.mark.usefixtures("_tries_again_at_once")
 

@@ -6,11 +6,11 @@ from uuid import UUID
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from ringfence.errors import BadInput, Reject, shown
-from ringfence.events.balance import BalanceLow
-from ringfence.events.payment import PaymentReceived
-from ringfence.kafka.records import Outgoing, Received, first_problem, parse
-from ringfence.topics import ALL_TOPICS, PAYMENT_RECEIVED, dead_letter_topics
+from ringfence_contracts.errors import BadInput, Reject, shown
+from ringfence_contracts.events.balance import BalanceLow
+from ringfence_contracts.events.payment import PaymentReceived
+from ringfence_contracts.records import Outgoing, Received, first_problem, parse
+from ringfence_contracts.topics import ALL_TOPICS, PAYMENT_RECEIVED, dead_letter_topics
 
 PAYMENT = (
     b'{"payment_id": "5f0c1d52-6f0e-5b6e-9a53-0b9a4f6f7a11", "account_id": "acme",'

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from ringfence.errors import BadInput
-from ringfence.pbx.servers import (
+from ringfence_contracts.errors import BadInput
+from ringfence_pbx.servers import (
     FusionPbxServer,
     LesnetServer,
     SecretRef,

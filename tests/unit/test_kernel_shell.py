@@ -12,12 +12,12 @@ import pytest
 import stamina
 from aiokafka.errors import KafkaConnectionError
 
-from ringfence.errors import EXIT_TEMPORARY, FuseBlown, Reject, Retry
-from ringfence.ids import derive
 from ringfence.kafka.publisher import Publisher
-from ringfence.kafka.records import Outcome, Outgoing, Received, Rejected
 from ringfence.kafka.shell import UNWELL, Shell, exit_status, wait_or_stop
-from ringfence.topics import NOTICE_SENT
+from ringfence_contracts.errors import EXIT_TEMPORARY, FuseBlown, Reject, Retry
+from ringfence_contracts.ids import derive
+from ringfence_contracts.records import Outcome, Outgoing, Received, Rejected
+from ringfence_contracts.topics import NOTICE_SENT
 
 
 @dataclass

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from ringfence.errors import BadInput
-from ringfence.pbx.lesnet_orders import NotThere, Order, ReadBack, at_pointer
-from ringfence.pbx.lesnet_profile import DEFAULT, default_profile, load_profile, read_profile
-from ringfence.pbx.servers import LesnetServer, load_servers
+from ringfence_contracts.errors import BadInput
+from ringfence_pbx.lesnet.orders import NotThere, Order, ReadBack, at_pointer
+from ringfence_pbx.lesnet.profile import DEFAULT, default_profile, load_profile, read_profile
+from ringfence_pbx.servers import LesnetServer, load_servers
 
 DEFAULT_TEXT = DEFAULT.read_text(encoding="utf-8")
 KEYS = 'api_key = { env = "A" }\nid_key = { env = "B" }\n'

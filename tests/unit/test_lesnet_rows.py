@@ -9,10 +9,10 @@ from narrow import expect
 
 from cdr_ingest.lesnet.cdr_file import CdrFile, CutOff, NotAFile, Report
 from cdr_ingest.sources.source import BadRow
-from ringfence.errors import BadInput
-from ringfence.events.call import CallCompleted
-from ringfence.pbx.lesnet_profile import Profile, default_profile, load_profile
-from ringfence.pbx.servers import LesnetLink
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_pbx.lesnet.profile import Profile, default_profile, load_profile
+from ringfence_pbx.servers import LesnetLink
 
 SYNTHETIC = Path(__file__).parents[1] / "fixtures" / "lesnet-synthetic"
 PEER, DID = "D4E3CD2BFC791", "12046664021"

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.clients.checks import check_client
-from ringfence.errors import BadInput
-from ringfence.events.account import Client
-from ringfence.mail_address import check_mail_address, is_mail_address
+from ringfence.mail.address import check_mail_address, is_mail_address
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.account import Client
 
 REFUSED = [
     "a..b@x.com",

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence.errors import BadInput
-from ringfence.money import (
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.money import (
     MAX_MICRO,
     format_cents,
     format_micro,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from notifier.alarm_mail import LISTED_AT_MOST, alarm_words
 from notifier.form.layout import Layout
-from ringfence.events.alarm import Alarm
+from ringfence_contracts.events.alarm import Alarm
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 

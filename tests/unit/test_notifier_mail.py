@@ -17,7 +17,7 @@ from notifier.form.settings import FormSettings
 from notifier.html_text import text_of
 from notifier.merge_fields import SAMPLE_ACCOUNT, SAMPLE_FUNDS, Account
 from notifier.template_files import load_catalogue
-from ringfence.unsubscribe import VALID_FOR, BadToken, make_token, read_token
+from ringfence.mail.unsubscribe import VALID_FOR, BadToken, make_token, read_token
 
 KEY = b"a key for tests, long enough"
 NOW = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)

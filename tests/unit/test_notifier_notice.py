@@ -37,9 +37,9 @@ from notifier.sending.attempts import Reply, RetryPolicy, decide_outcome
 from notifier.sending.breaker import Breaker
 from notifier.sending.letter import Mail, Sender, compose
 from notifier.sending.smtp import SmtpServer
-from ringfence.events.balance import BalanceLow, BalanceZero
-from ringfence.events.service import ServiceSuspended
-from ringfence.mail_address import is_mail_address
+from ringfence.mail.address import is_mail_address
+from ringfence_contracts.events.balance import BalanceLow, BalanceZero
+from ringfence_contracts.events.service import ServiceSuspended
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 CAUSE = UUID(int=1)

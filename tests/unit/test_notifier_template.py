@@ -24,7 +24,7 @@ from notifier.template import LONGEST, parse_template, render, warnings
 from notifier.template_files import load_catalogue, load_templates
 from notifier.words.catalogue import TEMPLATE_NAMES
 from notifier.words.values import Values
-from ringfence.errors import BadInput
+from ringfence_contracts.errors import BadInput
 
 SEEDS = Path(__file__).parents[1] / "fixtures" / "mails"
 NOON = datetime(2026, 1, 15, 17, 0, tzinfo=UTC)

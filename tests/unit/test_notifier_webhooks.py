@@ -12,7 +12,7 @@ from notifier.operator.chat import open_chats
 from notifier.operator.digest import due_day
 from notifier.operator.settings import OperatorSettings
 from notifier.operator.webhooks import read_webhooks, sign
-from ringfence.errors import BadInput
+from ringfence_contracts.errors import BadInput
 
 SECRET = "a secret for tests, long enough"
 ENVIRONMENT = {"CRM_SECRET": SECRET, "SHORT": "short"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accounts.account import (
+from accounts.clients.account import (
     Account,
     Settings,
     account_changed,
@@ -20,10 +20,10 @@ from accounts.account import (
     with_voip_suspended,
     without_order,
 )
-from accounts.orders import By, Order, in_force, read_until
+from accounts.clients.orders import By, Order, in_force, read_until
 from accounts.refusals import Clash, Unknown
-from ringfence.errors import BadInput
-from ringfence.events.account import Client, OrderKind
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.account import Client, OrderKind
 
 NOW = datetime(2026, 11, 1, 10, tzinfo=UTC)
 LATER = NOW + timedelta(days=1)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence.events.account import Service
-from ringfence.pbx.comparison import (
+from ringfence_contracts.events.account import Service
+from ringfence_pbx.comparison import (
     Comparison,
     Found,
     Missing,
@@ -16,8 +16,8 @@ from ringfence.pbx.comparison import (
     Unowned,
     compare,
 )
-from ringfence.pbx.inventory_view import ServerKind
-from ringfence.pbx.proposals import Proposal
+from ringfence_pbx.inventory_view import ServerKind
+from ringfence_pbx.proposals import Proposal
 
 MCON, RUCKEN = "mcon.wat5.ictvoip.ca", "rucken.wat7.ictvoip.ca"
 TRUNK_A, TRUNK_B = "7b3c1f6e-1f0a-4a57-9d7e-2f1f3a0d5c11", "8b3c1f6e-1f0a-4a57-9d7e-2f1f3a0d5c22"

@@ -13,8 +13,8 @@ from accounts.products.elements import (
     left_behind,
 )
 from accounts.products.leaving import leaving_words
-from ringfence.elements import Element, elements_of
-from ringfence.events.account import Service
+from ringfence_contracts.elements import Element, elements_of
+from ringfence_contracts.events.account import Service
 
 TENANT = "mcon.example.com"
 GATEWAY = "7b3c1f6e-1f0a-4a57-9d7e-2f1f3a0d5c11"

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from accounts.commands.servers.product_commands import product_command
 from accounts.installation.proposed import free_ids
-from ringfence.events.model import Id
+from ringfence_cli.servers.product_commands import product_command
+from ringfence_contracts.events.model import Id
 
 SHELL = "ringfence() { printf '%s\\0' \"$@\"; }\n"
 

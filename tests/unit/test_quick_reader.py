@@ -11,13 +11,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import AfterValidator, Field, model_validator
 
-from ringfence.errors import Reject
-from ringfence.events.balance import BalanceChanged
-from ringfence.events.call import CallCompleted
-from ringfence.events.model import EventData
 from ringfence.kafka.quick import QuickReader
-from ringfence.kafka.records import Received, parse
-from ringfence.topics import CALL_COMPLETED
+from ringfence_contracts.errors import Reject
+from ringfence_contracts.events.balance import BalanceChanged
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_contracts.events.model import EventData
+from ringfence_contracts.records import Received, parse
+from ringfence_contracts.topics import CALL_COMPLETED
 
 CALL: dict[str, Any] = {
     "call_id": "82bef7d7-2a58-5dce-9098-ddb05e30eb2b",

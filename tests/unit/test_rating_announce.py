@@ -13,9 +13,9 @@ from rating.posting.batch import take_call
 from rating.pricing.product_match import Match, ProductIndex
 from rating.pricing.rate_call import NotBilled, Rated, rate_call
 from rating.pricing.tariff import Deck, TariffVersion, TariffVersions
-from ringfence.events.balance import BalanceChanged
-from ringfence.events.call import CallCompleted, CallRated
-from ringfence.testing.records import NOON, account, call, read
+from ringfence_contracts.events.balance import BalanceChanged
+from ringfence_contracts.events.call import CallCompleted, CallRated
+from ringfence_testing.records import NOON, account, call, read
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=70)
 HALIFAX = timezone(timedelta(hours=-3))

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from rating.pricing.call_filter import CallFilter
 from rating.pricing.number import NumberPlan
-from ringfence.errors import BadInput
+from ringfence_contracts.errors import BadInput
 
 PLAN = NumberPlan()
 HIDE = ("*xx", "#xx", "4443", "4747", "201")

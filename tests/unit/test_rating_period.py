@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from rating.pricing.billing_period import is_zone, period_of, zone_of
 from rating.pricing.call_time import answered_at, check_times, disbelieved
 from rating.rerating.plan import Order
-from ringfence.errors import Reject
-from ringfence.testing.records import NOON, call
+from ringfence_contracts.errors import Reject
+from ringfence_testing.records import NOON, call
 
 
 def at(text: str) -> datetime:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from rating.pricing.price import MAX_RATE_PER_MIN, Terms, parse_increment
 from rating.pricing.vectors import COLUMNS, Case
-from ringfence.errors import BadInput
 from ringfence.vectors import read_cases
+from ringfence_contracts.errors import BadInput
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "rating.csv"
 CASES = read_cases(VECTORS, COLUMNS, Case.read)

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.pricing.product_match import Ambiguous, Match, NoMatch, ProductIndex
-from ringfence.events.account import AccountChanged, Client, Profile, Service
-from ringfence.events.call import CallCompleted
+from ringfence_contracts.events.account import AccountChanged, Client, Profile, Service
+from ringfence_contracts.events.call import CallCompleted
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.pricing.tariff import Deck, TariffVersion, TariffVersions
-from ringfence.errors import BadInput
+from ringfence_contracts.errors import BadInput
 
 PREFIXES = st.text("0123", min_size=1, max_size=9)
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)

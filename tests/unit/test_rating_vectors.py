@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import pytest
 
-from ringfence.cli import main
+from ringfence_cli.main import main
 
 VECTORS = Path(__file__).parents[1] / "vectors"
 KINDS = ("rating", "suspension", "thresholds", "switching")

@@ -20,8 +20,8 @@ from rating.pricing.rate_call import (
     settle,
 )
 from rating.pricing.tariff import Deck, TariffVersion, TariffVersions
-from ringfence.events.account import AccountChanged, Client, Profile, Service
-from ringfence.events.call import CallCompleted, CallUnrated
+from ringfence_contracts.events.account import AccountChanged, Client, Profile, Service
+from ringfence_contracts.events.call import CallCompleted, CallUnrated
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ROWS = [

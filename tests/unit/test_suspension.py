@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence.events.account import AccountChanged, Order, Profile, Service
-from ringfence.testing.records import NOON, account
+from ringfence_contracts.events.account import AccountChanged, Order, Profile, Service
+from ringfence_testing.records import NOON, account
 from suspender.rules.suspension import (
     Decision,
     decide,

@@ -2,8 +2,8 @@
 
 import pytest
 
-from accounts.tariff_columns import FIELDS, find_columns, merged, read_mapping, split_pair
-from ringfence.errors import BadInput
+from accounts.tariffs.columns import FIELDS, find_columns, merged, read_mapping, split_pair
+from ringfence_contracts.errors import BadInput
 
 
 def mapping_of(*pairs: str) -> dict[str, str]:

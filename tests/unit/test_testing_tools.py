@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ringfence.testing.clock import FixedClock
-from ringfence.testing.wait import until
+from ringfence_testing.clock import FixedClock
+from ringfence_testing.wait import until
 
 
 async def test_until_gives_the_first_truthy_value() -> None:

@@ -15,8 +15,8 @@ from ringfence.observe.health import Health
 from ringfence.version import VERSION, in_words
 
 ROOT = Path(__file__).parents[2]
-VERSION_FILE = ROOT / "shared" / "src" / "ringfence" / "version.py"
-FOLDERS = ("shared", "services/*", "deploy/*")
+VERSION_FILE = ROOT / "shared" / "runtime" / "src" / "ringfence" / "version.py"
+FOLDERS = ("shared/*", "services/*", "deploy/*")
 PACKAGES = sorted(path for f in FOLDERS for path in ROOT.glob(f"{f}/pyproject.toml"))
 IMAGE = re.compile(r"/ringfence\}?/([\w-]+):\$\{RINGFENCE_VERSION:-([^}]*)\}")
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from narrow import present
 
-from ringfence.pbx.vodia_accounts import Account, accounts_of, tenants_of
+from ringfence_pbx.vodia.accounts import Account, accounts_of, tenants_of
 
 KNOWN = [
     [{"name": "40", "displayname": "Ann", "disabled": False, "alias": ["40", "4165550100"]}],

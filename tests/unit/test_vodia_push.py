@@ -9,9 +9,9 @@ from narrow import expect
 from cdr_ingest.sources.source import BadRow, BLeg, record_id
 from cdr_ingest.vodia.push import CallKey, parse_vodia_json, parse_vodia_webcdr
 from cdr_ingest.vodia.rows import read_record
-from ringfence.events.call import CallCompleted
-from ringfence.ids import call_id
-from ringfence.pbx.vodia_connection import read_json
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_contracts.ids import call_id
+from ringfence_pbx.vodia.connection import read_json
 from ringfence_simulators.vodia.calls import Call, make_call
 
 TENANT = "cffm.wat1.ictvoip.ca"

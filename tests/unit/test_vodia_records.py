@@ -12,10 +12,10 @@ from cdr_ingest.sources.source import BadRow
 from cdr_ingest.vodia.party import read_party
 from cdr_ingest.vodia.rows import read_record
 from rating.pricing.product_match import Ambiguous, Match, NoMatch, ProductIndex
-from ringfence.events.call import CallCompleted
-from ringfence.ids import call_id
-from ringfence.pbx.vodia_connection import read_json
-from ringfence.testing.records import account
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_contracts.ids import call_id
+from ringfence_pbx.vodia.connection import read_json
+from ringfence_testing.records import account
 
 TENANT = "cffm.wat1.ictvoip.ca"
 

@@ -17,7 +17,8 @@ from functools import cache
 from pathlib import Path
 
 PACKAGES = {
-    "ringfence": ("ids.py", "kafka/lanes.py", "kafka/quick.py", "kafka/records.py"),
+    "ringfence_contracts": ("ids.py", "records.py"),
+    "ringfence": ("kafka/lanes.py", "kafka/quick.py"),
     "rating": (
         "ledger.py", "posting/batch.py", "posting/events.py", "posting/reference_data.py",
         "posting/settlement.py", "pricing/billing_period.py", "pricing/call_filter.py",

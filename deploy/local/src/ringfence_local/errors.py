@@ -1,6 +1,6 @@
 """What can go wrong with the embedded parts, said so that a person can act on it."""
 
-from ringfence.errors import RingfenceError
+from ringfence_contracts.errors import RingfenceError
 
 
 class PartFailed(RingfenceError):

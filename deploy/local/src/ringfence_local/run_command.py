@@ -11,16 +11,16 @@ import click
 from rich.console import Console
 from rich.live import Live
 
-from ringfence_local.demo import reaction_table, tell_story
-from ringfence_local.elsewhere import pointed_elsewhere
+from ringfence_local.demo.other_sources import add_other_clients, other_sources
+from ringfence_local.demo.sample import FrontDoor, load_sample
+from ringfence_local.demo.story import reaction_table, tell_story
+from ringfence_local.demo.view import plain, render
+from ringfence_local.demo.watch import Watch
 from ringfence_local.errors import PartFailed
-from ringfence_local.other_sources import add_other_clients, other_sources
-from ringfence_local.sample import FrontDoor, load_sample
+from ringfence_local.processes.stopping import stop_on_signals, stopped_within
 from ringfence_local.stack import Stack
 from ringfence_local.state import FOLDER
-from ringfence_local.stopping import stop_on_signals, stopped_within
-from ringfence_local.view import plain, render
-from ringfence_local.watch import Watch
+from ringfence_local.up.elsewhere import pointed_elsewhere
 
 _PLAIN_EVERY_S = 5.0
 _LIVE_EVERY_S = 1.0

@@ -17,7 +17,7 @@ from typing import Any
 
 import httpx
 
-from ringfence.kafka.acls import OPERATOR
+from ringfence.kafka.access.acls import OPERATOR
 from ringfence.kafka.admin import create_topics
 from ringfence.kafka.brokers import PROTOCOL
 from ringfence.place import database_dsn, kafka_brokers
@@ -25,14 +25,15 @@ from ringfence.postgres.migrate import migrate
 from ringfence.postgres.refusal import DSN, PASSWORD_FILE
 from ringfence.postgres.roles import as_login, create_logins, password_of
 from ringfence.secret_files import SERVICES, ensure_secret
-from ringfence_local.child import last_lines
+from ringfence_local.demo.scene import PBX_DOMAIN, write_scene
+from ringfence_local.embedded.kafka import Kafka
+from ringfence_local.embedded.part import start_aside
+from ringfence_local.embedded.ports import free_port
+from ringfence_local.embedded.postgres import Postgres
 from ringfence_local.errors import PartFailed
-from ringfence_local.inbox import MailFolder
-from ringfence_local.kafka import Kafka
-from ringfence_local.part import start_aside
-from ringfence_local.ports import free_port
-from ringfence_local.postgres import Postgres
-from ringfence_local.scene import PBX_DOMAIN, write_scene
+from ringfence_local.mail.inbox import MailFolder
+from ringfence_local.processes.child import last_lines
+from ringfence_local.processes.supervisor import Program, Supervisor, python_module
 from ringfence_local.state import (
     FOLDER,
     WANTED_PORTS,
@@ -43,7 +44,6 @@ from ringfence_local.state import (
     only_one,
     secret_file,
 )
-from ringfence_local.supervisor import Program, Supervisor, python_module
 
 MIGRATIONS = Path(__file__).parents[3] / "migrations"
 READY_BOUND_S = 180.0
@@ -207,7 +207,7 @@ class Stack:
         pbx += ["--seed", str(self.folder / "pbx.json")]
         (self.folder / "inbox").mkdir(exist_ok=True)
         for name, module, arguments in (
-            ("inbox", "ringfence_local.inbox", inbox),
+            ("inbox", "ringfence_local.mail.inbox", inbox),
             ("fusionpbx", "ringfence_simulators.fusionpbx", pbx),
         ):
             await self.supervisor.start(Program(name, python_module(module, *arguments)))

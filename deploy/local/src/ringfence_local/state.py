@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ringfence_local.embedded.ports import free_port
 from ringfence_local.errors import PartFailed
-from ringfence_local.ports import free_port
 from ringfence_local.private_file import write_private
 
 FOLDER = Path(".ringfence")

@@ -1,6 +1,6 @@
 """Reading the cells of a row: a value that is not of the form is refused by its column's name."""
 
-from ringfence.errors import BadInput
+from ringfence_contracts.errors import BadInput
 
 
 def one_of(row: dict[str, str], column: str, *allowed: str) -> str:

@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from accounts.account import Account, Settings, entered
-from accounts.orders import By
-from ringfence.events.account import Client, Service
+from accounts.clients.account import Account, Settings, entered
+from accounts.clients.orders import By
+from ringfence_contracts.events.account import Client, Service
 
 ACCOUNT_ID = "vectors"
 CURRENCY = "USD"

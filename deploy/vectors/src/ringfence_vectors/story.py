@@ -8,7 +8,7 @@ its readers as soon as it is published.
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from accounts.account import (
+from accounts.clients.account import (
     Edit,
     account_changed,
     entered,
@@ -20,15 +20,15 @@ from accounts.account import (
     with_voip_suspended,
     without_order,
 )
-from accounts.orders import By, Order, find
+from accounts.clients.orders import By, Order, find
 from accounts.payments.payment import payment_id
 from balance_watch.watch import Effect, Watched, see_balance, see_profile
 from rating.ledger import Kind, Posting, Standing, post, runs
 from rating.posting.events import balance_changed
-from ringfence.events.account import YesNoNone
-from ringfence.events.balance import BalanceChanged, BalanceRestored, BalanceZero
-from ringfence.ids import derive
-from ringfence.topics import BY_NAME
+from ringfence_contracts.events.account import YesNoNone
+from ringfence_contracts.events.balance import BalanceChanged, BalanceRestored, BalanceZero
+from ringfence_contracts.ids import derive
+from ringfence_contracts.topics import BY_NAME
 from ringfence_vectors.client import ACCOUNT_ID, CURRENCY, PERSON, PRODUCT, START, new_account
 from suspender.rules.account import Account as SuspenderAccount
 from suspender.rules.account import Cause, Decisions, Event, Services, apply_event, decide_account

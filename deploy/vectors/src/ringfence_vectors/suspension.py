@@ -6,12 +6,12 @@ debts; the suspender decides from that hold and from what the client's fields or
 
 from typing import NamedTuple, cast, get_args
 
-from accounts.account import account_changed
+from accounts.clients.account import account_changed
 from balance_watch.funds import hold_after
-from ringfence.errors import BadInput
-from ringfence.events.account import Profile, WrittenBy, YesNoNone
-from ringfence.money import parse_micro
 from ringfence.vectors import vectors_command
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.account import Profile, WrittenBy, YesNoNone
+from ringfence_contracts.money import parse_micro
 from ringfence_vectors.cells import one_of
 from ringfence_vectors.client import PRODUCT, START, new_account
 from suspender.rules.suspension import Decision, decide, orders_in_force

@@ -6,10 +6,10 @@ who is entered without one.
 
 from typing import NamedTuple
 
-from ringfence.errors import BadInput
-from ringfence.events.account import YesNoNone
-from ringfence.money import format_micro, parse_micro
 from ringfence.vectors import vectors_command
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.account import YesNoNone
+from ringfence_contracts.money import format_micro, parse_micro
 from ringfence_vectors.cells import parts, word
 from ringfence_vectors.story import Act, Story
 

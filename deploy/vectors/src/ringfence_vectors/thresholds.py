@@ -5,14 +5,14 @@ Each series is a client's postings from the first one on, none of them the openi
 
 from typing import NamedTuple
 
-from accounts.account import account_changed
+from accounts.clients.account import account_changed
 from accounts.clients.checks import imported_threshold
 from balance_watch.watch import Effect, Watched, see_balance, see_profile
-from ringfence.errors import BadInput
-from ringfence.events.balance import BalanceChanged
-from ringfence.ids import derive
-from ringfence.money import parse_micro
 from ringfence.vectors import vectors_command
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.balance import BalanceChanged
+from ringfence_contracts.ids import derive
+from ringfence_contracts.money import parse_micro
 from ringfence_vectors.cells import parts
 from ringfence_vectors.client import ACCOUNT_ID, CURRENCY, PRODUCT, START, new_account
 

@@ -4,10 +4,18 @@ from collections.abc import Sequence
 
 from accounts.refusals import Unknown
 from accounts.store import Deed, Store
-from ringfence.errors import Reject
-from ringfence.events.service import ServiceRestored, ServiceSuspended, ServiceSuspensionFailed
-from ringfence.kafka.records import Outcome, Received, Rejected, parse
-from ringfence.topics import SERVICE_RESTORED, SERVICE_SUSPENDED, SERVICE_SUSPENSION_FAILED
+from ringfence_contracts.errors import Reject
+from ringfence_contracts.events.service import (
+    ServiceRestored,
+    ServiceSuspended,
+    ServiceSuspensionFailed,
+)
+from ringfence_contracts.records import Outcome, Received, Rejected, parse
+from ringfence_contracts.topics import (
+    SERVICE_RESTORED,
+    SERVICE_SUSPENDED,
+    SERVICE_SUSPENSION_FAILED,
+)
 
 TOPICS = (SERVICE_SUSPENDED, SERVICE_RESTORED, SERVICE_SUSPENSION_FAILED)
 _CONFIRMED = {

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from ringfence.errors import BadInput
+from ringfence_contracts.errors import BadInput
 
 MAX_LIMIT = 500
 _ID = re.compile(r"[A-Za-z0-9._-]{1,100}", re.ASCII)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ringfence.errors import Conflict, RingfenceError, shown
+from ringfence_contracts.errors import Conflict, RingfenceError, shown
 
 
 class Unknown(RingfenceError):

@@ -15,12 +15,12 @@ from contextlib import AsyncExitStack
 
 from accounts.api.app import create_app
 from accounts.api.server import ApiServer
-from accounts.api.unsubscribe import WithUnsubscribe
+from accounts.api.tokens import parse_tokens
 from accounts.confirmations import TOPICS, Confirmations
-from accounts.servers import ServersFile
+from accounts.installation.servers import ServersFile
+from accounts.notices.unsubscribe import WithUnsubscribe
 from accounts.settings import Settings
 from accounts.store import SCHEMA, Store
-from accounts.tokens import parse_tokens
 from ringfence.clock import SystemClock
 from ringfence.kafka.agent import GuardedAgents
 from ringfence.kafka.publisher import Publisher, make_producer

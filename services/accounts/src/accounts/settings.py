@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import Field, SecretStr
 
-from ringfence.errors import BadInput
 from ringfence.settings import CommonSettings
+from ringfence_contracts.errors import BadInput
 
 
 class Settings(CommonSettings):

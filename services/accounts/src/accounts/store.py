@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 from uuid import UUID
 
-from accounts.account import Account, Edit, with_confirmed, with_mode
+from accounts.clients.account import Account, Edit, with_confirmed, with_mode
 from accounts.clients.store_publishing import SCHEMA, Change, Deed, publish
 from accounts.clients.versions import check_version
 from accounts.payments.store_rows import has_postings, insert_opening, publish_payment
@@ -19,8 +19,8 @@ from accounts.store_rows import (
 )
 from accounts.store_writing import Versions, changing_packages, writing
 from ringfence.clock import Clock
-from ringfence.events.account import OperatingMode, Package
 from ringfence.postgres.pool import Connection, Pool
+from ringfence_contracts.events.account import OperatingMode, Package
 
 __all__ = ["SCHEMA", "Changed", "Deed", "Store", "Versions"]
 

@@ -6,13 +6,13 @@ from typing import Any
 
 from asyncpg import Record
 
-from accounts.account import Account
+from accounts.clients.account import Account
 from accounts.products.product import Product, packaged
 from accounts.refusals import Unknown, unknown_client
 from ringfence.clock import Clock
-from ringfence.errors import BadInput
-from ringfence.events.account import Package, Service
 from ringfence.postgres.pool import Connection
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.account import Package, Service
 
 
 async def lock_name(connection: Connection, name: str, *, bound_s: float | None = None) -> None:

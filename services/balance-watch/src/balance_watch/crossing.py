@@ -8,7 +8,7 @@ Pure: without clock, socket, database or logger.
 
 from typing import Literal
 
-from ringfence.events.balance import Level
+from ringfence_contracts.events.balance import Level
 
 Kind = Literal["low", "zero", "restored"]
 """A crossing, named as its topic: `balance.low`, `balance.zero`, `balance.restored`."""

@@ -14,20 +14,20 @@ from balance_watch.counts import ClientCounts
 from balance_watch.settings import Settings
 from balance_watch.store import WatchStore
 from balance_watch.watch import Crossing, FundsPair, Watched, see_balance, see_profile
-from ringfence.errors import Reject
-from ringfence.events.account import AccountChanged
-from ringfence.events.balance import BalanceChanged
 from ringfence.kafka.batch import BatchRunner
 from ringfence.kafka.publisher import open_publisher
 from ringfence.kafka.quick import QuickReader
-from ringfence.kafka.records import Outcome, Received, Rejected, parse
 from ringfence.kafka.shell import Shell
 from ringfence.needs import need_stores
 from ringfence.observe.counting import CountLoop
 from ringfence.observe.health import Health
 from ringfence.postgres.pool import open_pool
 from ringfence.process import run_loops
-from ringfence.topics import ACCOUNT_CHANGED, BALANCE_CHANGED
+from ringfence_contracts.errors import Reject
+from ringfence_contracts.events.account import AccountChanged
+from ringfence_contracts.events.balance import BalanceChanged
+from ringfence_contracts.records import Outcome, Received, Rejected, parse
+from ringfence_contracts.topics import ACCOUNT_CHANGED, BALANCE_CHANGED
 
 NAME = "balance-watch"
 

@@ -11,17 +11,17 @@ from uuid import UUID
 
 from balance_watch.crossing import Kind, cross, level_of
 from balance_watch.funds import Funds, belong_together, class_of, hold_after, is_used_up
-from ringfence.events.account import AccountChanged, OperatingMode, Profile
-from ringfence.events.balance import (
+from ringfence_contracts.events.account import AccountChanged, OperatingMode, Profile
+from ringfence_contracts.events.balance import (
     BalanceChanged,
     BalanceLow,
     BalanceRestored,
     BalanceZero,
     Level,
 )
-from ringfence.ids import derive
-from ringfence.kafka.records import Outgoing
-from ringfence.topics import BALANCE_LOW, BALANCE_RESTORED, BALANCE_ZERO, BY_NAME, Topic
+from ringfence_contracts.ids import derive
+from ringfence_contracts.records import Outgoing
+from ringfence_contracts.topics import BALANCE_LOW, BALANCE_RESTORED, BALANCE_ZERO, BY_NAME, Topic
 
 
 @dataclass

@@ -1,9 +1,9 @@
 """What is told of sources: built from plain values, so that a replay tells the same."""
 
-from ringfence.events.source import SourceFailed, SourceGapFound, SourceRecovered
-from ringfence.ids import derive
-from ringfence.kafka.records import Outgoing
-from ringfence.topics import SOURCE_FAILED, SOURCE_GAP_FOUND, SOURCE_RECOVERED
+from ringfence_contracts.events.source import SourceFailed, SourceGapFound, SourceRecovered
+from ringfence_contracts.ids import derive
+from ringfence_contracts.records import Outgoing
+from ringfence_contracts.topics import SOURCE_FAILED, SOURCE_GAP_FOUND, SOURCE_RECOVERED
 
 
 def failed(event: SourceFailed) -> Outgoing:

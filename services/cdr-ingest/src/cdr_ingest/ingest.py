@@ -13,10 +13,10 @@ import structlog
 from cdr_ingest.metrics import RECORDS
 from cdr_ingest.sources.source import BadRow, BLeg, SourceRecord, record_id
 from cdr_ingest.store import IngestStore, RecordRow
-from ringfence.events.call import CallCompleted
 from ringfence.kafka.publisher import Publisher
-from ringfence.kafka.records import Outgoing
-from ringfence.topics import CALL_COMPLETED
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_contracts.records import Outgoing
+from ringfence_contracts.topics import CALL_COMPLETED
 
 _REMEMBERED = 200_000
 log = structlog.get_logger()

@@ -36,10 +36,10 @@ from ringfence.clock import SystemClock
 from ringfence.kafka.publisher import open_publisher
 from ringfence.needs import need_stores
 from ringfence.observe.health import STALL_S, Health
-from ringfence.pbx.servers import FusionPbxServer, Servers, VodiaServer, load_servers
 from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
 from ringfence.process import run_loops
+from ringfence_pbx.servers import FusionPbxServer, Servers, VodiaServer, load_servers
 
 NAME = "cdr-ingest"
 _TO_BE_SET = (

@@ -7,7 +7,7 @@ from cdr_ingest.fusionpbx.database import FusionPbxDatabaseSource
 from cdr_ingest.fusionpbx.export import FusionPbxSource
 from cdr_ingest.sources.source import Source
 from cdr_ingest.vodia.source import Known, VodiaSource
-from ringfence.pbx.servers import FusionPbxServer, Servers
+from ringfence_pbx.servers import FusionPbxServer, Servers
 
 
 @asynccontextmanager

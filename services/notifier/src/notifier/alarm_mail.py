@@ -6,7 +6,7 @@ from typing import Literal
 from notifier.form.layout import Layout
 from notifier.form.operator_mail import facts, heading, items, operator_mail, paragraph, written
 from notifier.template import Rendered
-from ringfence.events.alarm import Alarm
+from ringfence_contracts.events.alarm import Alarm
 
 AlarmState = Literal["raised", "ended"]
 

@@ -27,12 +27,12 @@ from notifier.template import Template, warnings
 from notifier.template import render as render_template
 from notifier.template_files import load_template
 from notifier.words.catalogue import TEMPLATE_NAMES, Catalogue
-from ringfence.errors import BadInput
-from ringfence.ids import derive
-from ringfence.mail_address import check_mail_address
+from ringfence.mail.address import check_mail_address
 from ringfence.place import database_dsn
 from ringfence.postgres.pool import open_pool
 from ringfence.settings import read_settings
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.ids import derive
 
 _client = click.option("--client", "account_id", help="A client's id; none: sample values.")
 _template = click.option(

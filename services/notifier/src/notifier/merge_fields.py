@@ -22,7 +22,7 @@ from notifier.words.amounts import (
     time_shown,
 )
 from notifier.words.values import Lines, Value
-from ringfence.events.account import OperatingMode
+from ringfence_contracts.events.account import OperatingMode
 
 _CUSTOM_FIELD = re.compile(r"client_custom_field_[a-z0-9]+", re.ASCII)
 

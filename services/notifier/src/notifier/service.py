@@ -33,7 +33,6 @@ from notifier.store import Store
 from notifier.template import warnings
 from notifier.words.catalogue import Catalogue
 from ringfence.clock import SystemClock
-from ringfence.errors import BadInput
 from ringfence.kafka.agent import GuardedAgents
 from ringfence.kafka.publisher import Publisher, make_producer
 from ringfence.kafka.shell import Shell
@@ -42,6 +41,7 @@ from ringfence.observe.health import Health
 from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
 from ringfence.process import Loop, run_loops
+from ringfence_contracts.errors import BadInput
 
 _SPARE_S = 60.0
 _REMINDERS_STALL_S = 300.0

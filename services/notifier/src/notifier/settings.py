@@ -7,8 +7,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 
 from notifier.operator.settings import OperatorSettings
 from notifier.sending.smtp import SmtpServer, is_loopback
-from ringfence.errors import BadInput
-from ringfence.mail_address import check_mail_address
+from ringfence.mail.address import check_mail_address
+from ringfence_contracts.errors import BadInput
 
 TlsSetting = Literal["auto", "none", "starttls", "tls"]
 

@@ -12,9 +12,9 @@ from notifier.form.mail import RenderedMail
 from notifier.merge_fields import Funds
 from notifier.owed.notice import Notice, State
 from notifier.sending.attempts import DeliveryOutcome
-from ringfence.kafka.records import Outgoing
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Connection, Pool
+from ringfence_contracts.records import Outgoing
 
 _LEASES = "hashtext('notifier.lease')"
 _ACCOUNTS = "hashtext('notifier.account')"

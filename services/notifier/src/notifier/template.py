@@ -20,7 +20,7 @@ from notifier.words.nodes import Choice, Node, Segment, Text, fields_of, filled
 from notifier.words.oddities import odd_forms
 from notifier.words.syntax import parse_nodes
 from notifier.words.values import Values
-from ringfence.errors import BadInput
+from ringfence_contracts.errors import BadInput
 
 LONGEST = 100_000
 _SUBJECT = re.compile(r"subject:[ \t]*(?P<text>.*)", re.IGNORECASE)

@@ -21,7 +21,7 @@ from notifier.words.catalogue import (
     Catalogue,
     Language,
 )
-from ringfence.errors import BadInput
+from ringfence_contracts.errors import BadInput
 
 REQUIRED = (LOW_BALANCE_ALERT, VOIP_ZERO_BALANCE)
 """A folder with any template has these: a misspelt name must not bring back the packaged words."""

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple, final
 from uuid import UUID
 
-from ringfence.ids import derive
+from ringfence_contracts.ids import derive
 
 Kind = Literal["charge", "top-up", "adjustment", "reversal"]
 

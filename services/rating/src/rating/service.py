@@ -37,12 +37,8 @@ from rating.store import EntryStands, RatingStore, Settling
 from rating.unrated.replayer import Replayer
 from rating.unrated.store import ReplayStore
 from ringfence.clock import Clock, SystemClock
-from ringfence.events.call import CallCompleted
-from ringfence.events.tariff import rows_digest
-from ringfence.ids import derive
 from ringfence.kafka.batch import BatchRunner
 from ringfence.kafka.publisher import open_publisher
-from ringfence.kafka.records import Outcome, Received, Rejected
 from ringfence.kafka.shell import Shell
 from ringfence.needs import need_stores
 from ringfence.observe.counting import CountLoop
@@ -51,7 +47,16 @@ from ringfence.observe.metrics import STAGE_SECONDS
 from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
 from ringfence.process import run_loops
-from ringfence.topics import ACCOUNT_CHANGED, CALL_COMPLETED, PAYMENT_RECEIVED, TARIFF_PUBLISHED
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_contracts.events.tariff import rows_digest
+from ringfence_contracts.ids import derive
+from ringfence_contracts.records import Outcome, Received, Rejected
+from ringfence_contracts.topics import (
+    ACCOUNT_CHANGED,
+    CALL_COMPLETED,
+    PAYMENT_RECEIVED,
+    TARIFF_PUBLISHED,
+)
 
 NAME = "rating"
 log = structlog.get_logger()

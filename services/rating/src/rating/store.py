@@ -10,10 +10,10 @@ import asyncpg
 from rating.claims.store import Claims
 from rating.ledger import Entry, Standing
 from rating.posting.records import FreeKey, Known, KnownCall, NotBilledRow, UnratedRow
-from ringfence.errors import Retry
-from ringfence.events.account import AccountChanged
-from ringfence.events.tariff import RateRow, TariffPublished
 from ringfence.postgres.pool import Connection, Pool
+from ringfence_contracts.errors import Retry
+from ringfence_contracts.events.account import AccountChanged
+from ringfence_contracts.events.tariff import RateRow, TariffPublished
 
 _NOT_BILLED = (
     "call_id", "account_id", "service_id", "reason", "hidden", "started_at", "input_hash", "detail",

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import structlog
 
 from ringfence.clock import Clock
-from ringfence.events.operator import OperatorRequested
-from ringfence.ids import derive
 from ringfence.kafka.shell import UNWELL, wait_or_stop
 from ringfence.observe.health import Progress
 from ringfence.postgres.pool import Pool
+from ringfence_contracts.events.operator import OperatorRequested
+from ringfence_contracts.ids import derive
 from suspender.commands import COMMANDS
 from suspender.commands.command import Answer, Command, Handler, Refusal
 from suspender.commands.store import lock_request, write_answer

@@ -3,11 +3,20 @@
 from dataclasses import replace
 from datetime import datetime
 
-from ringfence.events.service import ServiceRestored, ServiceSuspended, ServiceSuspensionFailed
-from ringfence.ids import derive
-from ringfence.kafka.records import Outgoing
 from ringfence.postgres.alarms import AlarmText
-from ringfence.topics import SERVICE_RESTORED, SERVICE_SUSPENDED, SERVICE_SUSPENSION_FAILED, Topic
+from ringfence_contracts.events.service import (
+    ServiceRestored,
+    ServiceSuspended,
+    ServiceSuspensionFailed,
+)
+from ringfence_contracts.ids import derive
+from ringfence_contracts.records import Outgoing
+from ringfence_contracts.topics import (
+    SERVICE_RESTORED,
+    SERVICE_SUSPENDED,
+    SERVICE_SUSPENSION_FAILED,
+    Topic,
+)
 from suspender.rules.account import Account, ReasonChange, zero_mail_owed
 from suspender.rules.elements import Element
 from suspender.rules.service_state import ServiceState

@@ -11,21 +11,26 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from ringfence.clock import SystemClock
-from ringfence.errors import Reject
-from ringfence.events.account import AccountChanged
-from ringfence.events.balance import BalanceRestored, BalanceZero
-from ringfence.events.operator import OperatorRequested
 from ringfence.kafka.batch import BatchRunner
 from ringfence.kafka.publisher import open_publisher
-from ringfence.kafka.records import Outcome, Received, Rejected, parse
 from ringfence.kafka.shell import Shell
 from ringfence.needs import need_stores
 from ringfence.observe.health import Health
-from ringfence.pbx.servers import load_servers
 from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
 from ringfence.process import run_loops
-from ringfence.topics import ACCOUNT_CHANGED, BALANCE_RESTORED, BALANCE_ZERO, OPERATOR_REQUESTED
+from ringfence_contracts.errors import Reject
+from ringfence_contracts.events.account import AccountChanged
+from ringfence_contracts.events.balance import BalanceRestored, BalanceZero
+from ringfence_contracts.events.operator import OperatorRequested
+from ringfence_contracts.records import Outcome, Received, Rejected, parse
+from ringfence_contracts.topics import (
+    ACCOUNT_CHANGED,
+    BALANCE_RESTORED,
+    BALANCE_ZERO,
+    OPERATOR_REQUESTED,
+)
+from ringfence_pbx.servers import load_servers
 from suspender.deciding import DecideLoop, Decider, Item
 from suspender.drivers.wiring import open_drivers
 from suspender.rules.account import Cause

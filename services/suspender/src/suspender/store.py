@@ -6,11 +6,11 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, cast
 
-from ringfence.events.account import AccountChanged, Service
 from ringfence.postgres.alarms import Alarms
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Connection, Pool
-from ringfence.topics import SUSPENDER_ALARM
+from ringfence_contracts.events.account import AccountChanged, Service
+from ringfence_contracts.topics import SUSPENDER_ALARM
 from suspender.events import FAILED_ALARM, alarm_subject, reason_changed
 from suspender.rules.account import Account, Decisions
 from suspender.rules.elements import ServiceKey

@@ -7,9 +7,9 @@ from typing import cast
 
 import click
 
+from ringfence_simulators.fusionpbx.access.logins import Line
 from ringfence_simulators.fusionpbx.app import serve
 from ringfence_simulators.fusionpbx.journal import Journal
-from ringfence_simulators.fusionpbx.logins import Line
 from ringfence_simulators.fusionpbx.model import Pbx
 from ringfence_simulators.fusionpbx.seed import apply_seed, read_seed, restore
 from ringfence_simulators.fusionpbx.traffic import MAX_CALLS_PER_SECOND, TrafficPlan

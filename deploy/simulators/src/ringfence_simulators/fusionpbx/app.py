@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from ringfence_simulators.control import Load, explain
+from ringfence_simulators.fusionpbx.access.logins import Line, Logins
 from ringfence_simulators.fusionpbx.control import Control
 from ringfence_simulators.fusionpbx.faults import Faults
-from ringfence_simulators.fusionpbx.logins import Line, Logins
 from ringfence_simulators.fusionpbx.model import Pbx
 from ringfence_simulators.fusionpbx.site import Site
 from ringfence_simulators.fusionpbx.traffic import Traffic

@@ -7,8 +7,8 @@ from typing import Any
 from aiohttp import web
 
 from ringfence_simulators.control import Load, body_of, json_answer
+from ringfence_simulators.fusionpbx.access.logins import Logins
 from ringfence_simulators.fusionpbx.faults import Faults
-from ringfence_simulators.fusionpbx.logins import Logins
 from ringfence_simulators.fusionpbx.model import KINDS, Pbx, SwitchCosts
 from ringfence_simulators.fusionpbx.seed import apply_seed
 from ringfence_simulators.fusionpbx.site import Site

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
-from ringfence_simulators.fusionpbx.faults import ROW_S
-from ringfence_simulators.fusionpbx.logins import (
+from ringfence_simulators.fusionpbx.access.logins import (
     LOGIN_PATH,
     SESSION,
     Logins,
@@ -16,8 +15,9 @@ from ringfence_simulators.fusionpbx.logins import (
     page,
     redirect,
 )
+from ringfence_simulators.fusionpbx.access.rights import ALLS, EDITS, VIEWS
+from ringfence_simulators.fusionpbx.faults import ROW_S
 from ringfence_simulators.fusionpbx.model import Pbx
-from ringfence_simulators.fusionpbx.rights import ALLS, EDITS, VIEWS
 from ringfence_simulators.fusionpbx.things import Extension, Gateway
 from ringfence_simulators.fusionpbx.web.calls_active import CallPages
 from ringfence_simulators.fusionpbx.web.dialplans import DialplanPages

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from uuid import NAMESPACE_DNS, uuid5
 
-from ringfence_simulators.fusionpbx import rights
+from ringfence_simulators.fusionpbx.access import rights
 
 
 def stable_uuid(*names: str) -> str:

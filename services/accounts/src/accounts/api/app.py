@@ -5,19 +5,25 @@ from collections.abc import Sequence
 from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
 
-from accounts.api import notices, operations, packages, payments, products, questions, tariffs
-from accounts.api.clients import elements, orders, profiles
 from accounts.api.errors import add_error_handlers
 from accounts.api.gate import Gate
-from accounts.api.installation import adoptions, inventory
-from accounts.api.installation import servers as server_routes
 from accounts.api.request_counts import RequestCounts
 from accounts.api.rooms import Rooms
-from accounts.servers import Servers
-from accounts.tokens import ApiUser
+from accounts.api.tokens import ApiUser
+from accounts.clients.api import elements, orders, profiles
+from accounts.installation.api import adoptions, inventory
+from accounts.installation.api import servers as server_routes
+from accounts.installation.servers import Servers
+from accounts.notices import api as notices
+from accounts.operations import api as operations
+from accounts.packages import api as packages
+from accounts.payments import api as payments
+from accounts.products import api as products
+from accounts.reports import api as questions
+from accounts.tariffs import api as tariffs
 from ringfence.clock import Clock
-from ringfence.events.account import OperatingMode
 from ringfence.postgres.pool import Pool
+from ringfence_contracts.events.account import OperatingMode
 
 MAX_BODY = 1024 * 1024
 

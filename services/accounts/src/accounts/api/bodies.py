@@ -15,10 +15,10 @@ from pydantic import (
 )
 
 from accounts.decimal_text import canonical_decimal
-from accounts.packages import canonical_increment
-from ringfence.errors import BadInput
-from ringfence.events.account import HangUp, Package, YesNoNone
-from ringfence.events.model import Currency, Id, Text
+from accounts.packages.terms import canonical_increment
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.account import HangUp, Package, YesNoNone
+from ringfence_contracts.events.model import Currency, Id, Text
 
 _FILTER = re.compile(r"[0-9*#x]{1,32}|\[(?=[^\[\]]*[^\s\[\]])[^\[\]]{1,64}\]")
 

@@ -10,9 +10,9 @@ from starlette.requests import ClientDisconnect
 from accounts.api.error_words import refusal
 from accounts.products.fields import LABELS
 from accounts.refusals import Clash, Stale, Unknown
-from accounts.tariff_csv import BadTariff
-from ringfence.errors import BadInput, shown
+from accounts.tariffs.tariff_csv import BadTariff
 from ringfence.kafka.shell import UNWELL
+from ringfence_contracts.errors import BadInput, shown
 
 log = structlog.get_logger()
 _SHOWN = 200

@@ -7,7 +7,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from accounts.api.errors import error_body
-from accounts.tokens import ApiUser, who_is
+from accounts.api.tokens import ApiUser, who_is
 
 
 class Gate:

@@ -5,27 +5,27 @@ from typing import Annotated
 
 from fastapi import Depends, Header, Query, Request
 
-from accounts.clients.store_elements import ElementStore
-from accounts.clients.store_history import History
-from accounts.clients.store_overview import Overview
+from accounts.clients.overview.store import Overview
+from accounts.clients.overview.store_elements import ElementStore
+from accounts.clients.overview.store_history import History
 from accounts.clients.versions import read_if_match
+from accounts.installation.servers import KnownServer, Servers
 from accounts.installation.store_adoptions import AdoptionStore
 from accounts.installation.store_inventory import InventoryStore
 from accounts.installation.store_servers import ServerStore
-from accounts.notices.store_notices import NoticeStore
+from accounts.notices.store import NoticeStore
+from accounts.operations.store import Operations
 from accounts.paging import MAX_LIMIT
+from accounts.payments.store import PaymentStore
 from accounts.payments.store_claims import ClaimStore
-from accounts.products.store_products import ProductStore
-from accounts.servers import KnownServer, Servers
+from accounts.products.store import ProductStore
+from accounts.reports.store import Reports
 from accounts.store import Store
-from accounts.store_operations import Operations
-from accounts.store_payments import PaymentStore
-from accounts.store_reports import Reports
-from accounts.store_tariffs import TariffStore
+from accounts.tariffs.store import TariffStore
 from ringfence.clock import Clock
-from ringfence.events.account import OperatingMode
-from ringfence.events.model import Id
 from ringfence.postgres.pool import Pool
+from ringfence_contracts.events.account import OperatingMode
+from ringfence_contracts.events.model import Id
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from ringfence.errors import BadInput
 from ringfence.kafka.shell import wait_or_stop
 from ringfence.observe.health import Progress
+from ringfence_contracts.errors import BadInput
 
 _TURN_S = 1.0
 _GRACE_S = 10

@@ -5,9 +5,10 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from accounts.account import Account, shown_profile
+from accounts.clients.account import Account, shown_profile
 from accounts.clients.changes import order_shown
-from accounts.clients.overview_row import ClientRow
+from accounts.clients.orders import in_force
+from accounts.clients.overview.row import ClientRow
 from accounts.clients.wording import (
     Funds,
     Line,
@@ -20,9 +21,8 @@ from accounts.clients.wording import (
     reason,
     what_happens,
 )
-from accounts.orders import in_force
 from accounts.products.elements import emergency_words
-from ringfence.money import format_micro
+from ringfence_contracts.money import format_micro
 
 Facts = dict[str, Any]
 _ON_OFF = {"active": "on", "suspended": "off"}

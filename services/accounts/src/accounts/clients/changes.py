@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from accounts.account import Account, shown_profile
-from accounts.orders import Order, in_force
+from accounts.clients.account import Account, shown_profile
+from accounts.clients.orders import Order, in_force
 from accounts.products.product import Product
-from ringfence.money import format_micro
+from ringfence_contracts.money import format_micro
 
 Facts = dict[str, Any]
 

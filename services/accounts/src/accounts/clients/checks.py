@@ -4,10 +4,10 @@ import re
 from functools import cache
 from zoneinfo import available_timezones
 
-from ringfence.errors import BadInput
-from ringfence.events.account import Client, Profile
-from ringfence.mail_address import check_mail_address
-from ringfence.money import parse_micro
+from ringfence.mail.address import check_mail_address
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.account import Client, Profile
+from ringfence_contracts.money import parse_micro
 
 _LANGUAGE = re.compile(r"([A-Za-z]{2,3}([_-][A-Za-z]{2,4})?)?", re.ASCII)
 THRESHOLD = "an amount such as 15, $15, 15.00 or 1,500, or blank to turn it off"

@@ -3,18 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from accounts.account import Account, account_changed
+from accounts.clients.account import Account, account_changed
 from accounts.clients.changes import Difference, Facts, difference, facts
 from accounts.payments.store_rows import accepted_payments
 from accounts.store_rows import account_columns, services_of
-from ringfence import ids
 from ringfence.clock import Clock
-from ringfence.errors import BadInput
-from ringfence.events.account import AccountChanged
-from ringfence.kafka.records import Outgoing
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Connection
-from ringfence.topics import ACCOUNT_CHANGED
+from ringfence_contracts import ids
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.account import AccountChanged
+from ringfence_contracts.records import Outgoing
+from ringfence_contracts.topics import ACCOUNT_CHANGED
 
 SCHEMA = "accounts"
 MAX_EVENT_BYTES = 400_000

@@ -5,7 +5,7 @@ No). A person's Yes is an order and is stored nowhere else. What is shown, and p
 from both. Pure functions; ADR 25.
 """
 
-from accounts.orders import (
+from accounts.clients.orders import (
     By,
     Orders,
     by_the_fields,
@@ -15,7 +15,7 @@ from accounts.orders import (
     find,
     in_force,
 )
-from ringfence.events.account import Profile, WrittenBy, YesNoNone
+from ringfence_contracts.events.account import Profile, WrittenBy, YesNoNone
 
 Fields = tuple[Profile, Orders]
 

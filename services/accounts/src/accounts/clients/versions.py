@@ -2,9 +2,9 @@
 
 import re
 
-from accounts.account import Account
+from accounts.clients.account import Account
 from accounts.refusals import Stale
-from ringfence.errors import BadInput
+from ringfence_contracts.errors import BadInput
 
 _TAG = re.compile(r'(?:W/)?"(\d{1,15})"|(\d{1,15})', re.ASCII)
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from accounts.account import Account
-from accounts.orders import Order, in_force, shown_instant
-from ringfence.money import format_micro
+from accounts.clients.account import Account
+from accounts.clients.orders import Order, in_force, shown_instant
+from ringfence_contracts.money import format_micro
 
 HoldKind = Literal["funds", "manual", "forced", "whmcs"]
 _NAMES = {

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from accounts.paging import decode_cursor, page, read_text
-from ringfence.pbx.inventory_view import Found
 from ringfence.postgres.pool import Pool
+from ringfence_pbx.inventory_view import Found
 
 _NEVER: dict[str, Any] = {"asked_at": None, "read_at": None, "gaps": [], "error": ""}
 _PLACE = ("kind", "tenant", "name", "uuid")

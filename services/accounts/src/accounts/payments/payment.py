@@ -7,9 +7,9 @@ from typing import Literal
 from uuid import UUID
 
 from accounts.refusals import Clash, Unknown
-from ringfence import ids
-from ringfence.errors import BadInput
-from ringfence.money import format_micro, parse_micro
+from ringfence_contracts import ids
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.money import format_micro, parse_micro
 
 Kind = Literal["top-up", "adjustment"]
 Posted = Literal["top-up", "adjustment", "refund"]

@@ -13,7 +13,7 @@ from accounts.payments.store_rows import (
     publish_payment,
 )
 from accounts.refusals import Clash, Unknown
-from accounts.store_reports import shown
+from accounts.reports.store import shown
 from ringfence.postgres.pool import Connection, Pool
 
 

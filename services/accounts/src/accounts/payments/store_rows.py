@@ -5,17 +5,17 @@ from dataclasses import astuple
 from datetime import datetime
 from uuid import UUID
 
-from accounts.account import Account
+from accounts.clients.account import Account
 from accounts.payments.payment import CLAIMED, OPENING, Payment, check_refund, payment_id
 from accounts.refusals import Clash
 from accounts.store_rows import lock_name
-from ringfence import ids
-from ringfence.events.payment import PaymentReceived
-from ringfence.kafka.records import Outgoing
-from ringfence.money import format_micro
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Connection
-from ringfence.topics import PAYMENT_RECEIVED
+from ringfence_contracts import ids
+from ringfence_contracts.events.payment import PaymentReceived
+from ringfence_contracts.money import format_micro
+from ringfence_contracts.records import Outgoing
+from ringfence_contracts.topics import PAYMENT_RECEIVED
 
 
 async def insert_payment(connection: Connection, payment: Payment) -> bool:

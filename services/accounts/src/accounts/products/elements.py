@@ -8,8 +8,8 @@ it was switched off.
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from ringfence.elements import REST, Element, elements_of
-from ringfence.events.account import Service
+from ringfence_contracts.elements import REST, Element, elements_of
+from ringfence_contracts.events.account import Service
 
 
 class Left(NamedTuple):

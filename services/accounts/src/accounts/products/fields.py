@@ -13,8 +13,8 @@ from typing import Any
 from uuid import UUID
 
 from accounts.decimal_text import canonical_decimal
-from ringfence.errors import BadInput
-from ringfence.events.account import Service
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.account import Service
 
 LABELS: dict[str, str] = {
     "domain_tenant_and_main_dids": "Domain/Tenant and main DID(s)",

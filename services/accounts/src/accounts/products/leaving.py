@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel
 
 from accounts.products.elements import Left, elements_words
-from ringfence.events.account import Service
+from ringfence_contracts.events.account import Service
 
 
 class OffElement(BaseModel):

@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict
 
 from accounts.products.elements import NO_EMERGENCY
 from accounts.products.fields import read_product
-from ringfence.errors import BadInput
-from ringfence.events.account import HangUp, Package, Service
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.account import HangUp, Package, Service
 
 
 class Product(BaseModel):

@@ -6,15 +6,15 @@ It stays off as long as the hold lasts, or until its release is asked for.
 from collections import defaultdict
 from uuid import UUID, uuid4
 
-from accounts.account import Account
+from accounts.clients.account import Account
 from accounts.clients.store_publishing import Deed
+from accounts.operations.store import write_request
 from accounts.products.elements import Left, left_behind
-from accounts.store_operations import write_request
 from ringfence.clock import Clock
-from ringfence.elements import Element
-from ringfence.events.account import Service
-from ringfence.events.operator import OperatorRequested
 from ringfence.postgres.pool import Connection
+from ringfence_contracts.elements import Element
+from ringfence_contracts.events.account import Service
+from ringfence_contracts.events.operator import OperatorRequested
 
 
 async def stays_off(connection: Connection, account_id: str, service_id: str) -> tuple[Left, ...]:

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, unquote_plus
 
 from cdr_ingest.freeswitch.record import Cdr
-from ringfence.errors import BadInput
+from ringfence_contracts.errors import BadInput
 
 CONTENT_TYPES = frozenset(
     {

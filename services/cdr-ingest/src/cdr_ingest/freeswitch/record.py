@@ -32,9 +32,9 @@ from urllib.parse import unquote, unquote_plus
 from cdr_ingest.freeswitch.status import call_status
 from cdr_ingest.sources import fields
 from cdr_ingest.sources.source import BLeg, SourceRecord
-from ringfence.errors import BadInput
-from ringfence.events.call import CallCompleted, Direction
-from ringfence.ids import call_id
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.call import CallCompleted, Direction
+from ringfence_contracts.ids import call_id
 
 _TENANT = ("domain_name", "dialed_domain", "sip_invite_domain", "sip_req_host")
 _DIRECTIONS = ("inbound", "outbound", "local", "")

@@ -9,7 +9,7 @@ from xml.parsers import expat
 
 from cdr_ingest.freeswitch.body import still_encoded
 from cdr_ingest.freeswitch.record import Cdr
-from ringfence.errors import BadInput
+from ringfence_contracts.errors import BadInput
 
 MAX_DEPTH = 32
 MAX_ELEMENTS = 20_000

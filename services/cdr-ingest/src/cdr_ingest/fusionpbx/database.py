@@ -14,10 +14,10 @@ import orjson
 
 from cdr_ingest.fusionpbx.rows import read_row
 from cdr_ingest.sources.source import ALL_TENANTS, SourceRecord
-from ringfence.errors import BadInput, Retry
-from ringfence.pbx.fusionpbx import Refused
-from ringfence.pbx.servers import FusionPbxServer
 from ringfence.postgres.pool import Pool
+from ringfence_contracts.errors import BadInput, Retry
+from ringfence_pbx.errors import Refused
+from ringfence_pbx.servers import FusionPbxServer
 
 _ROWS_AT_ONCE = 500
 _CALLS = files("cdr_ingest.fusionpbx").joinpath("calls.sql").read_text(encoding="utf-8")

@@ -6,9 +6,10 @@ from contextlib import aclosing
 
 from cdr_ingest.fusionpbx.rows import Rows
 from cdr_ingest.sources.source import ALL_TENANTS, SourceRecord
-from ringfence.errors import BadInput
-from ringfence.pbx.fusionpbx import FusionPbxSession, Refused
-from ringfence.pbx.servers import FusionPbxServer
+from ringfence_contracts.errors import BadInput
+from ringfence_pbx.errors import Refused
+from ringfence_pbx.fusionpbx.session import FusionPbxSession
+from ringfence_pbx.servers import FusionPbxServer
 
 
 class FusionPbxSource:

@@ -18,10 +18,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal, cast
 
 from cdr_ingest.sources.source import BadRow, BLeg, SourceRecord
-from ringfence.errors import BadInput
-from ringfence.events.call import CallCompleted, Direction
-from ringfence.events.model import MAX_BILLSEC
-from ringfence.ids import call_id
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.call import CallCompleted, Direction
+from ringfence_contracts.events.model import MAX_BILLSEC
+from ringfence_contracts.ids import call_id
 
 REQUIRED = frozenset(
     {

@@ -10,8 +10,8 @@ from cdr_ingest.lesnet.poller import rest
 from cdr_ingest.metrics import FAILURES
 from ringfence.kafka.shell import UNWELL
 from ringfence.observe.health import Progress
-from ringfence.pbx.fusionpbx import Refused
-from ringfence.pbx.lesnet import LesnetApi
+from ringfence_pbx.errors import Refused
+from ringfence_pbx.lesnet.api import LesnetApi
 
 _LANE = "account/balance"
 _UNREAD: tuple[type[Exception], ...] = (Refused, *UNWELL)

@@ -13,10 +13,10 @@ from io import BytesIO
 
 from cdr_ingest.lesnet.rows import MAX_LINE, RowReader
 from cdr_ingest.sources.source import BadRow
-from ringfence.errors import BadInput, Retry, RingfenceError
-from ringfence.events.call import CallCompleted
-from ringfence.pbx.lesnet_profile import Profile
-from ringfence.pbx.servers import LesnetLink
+from ringfence_contracts.errors import BadInput, Retry, RingfenceError
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_pbx.lesnet.profile import Profile
+from ringfence_pbx.servers import LesnetLink
 
 EXAMPLES = 20
 _BOM = b"\xef\xbb\xbf"

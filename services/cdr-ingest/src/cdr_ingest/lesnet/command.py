@@ -13,10 +13,10 @@ from rich.text import Text
 
 from cdr_ingest.lesnet.cdr_file import CdrFile, CutOff, NotAFile, Report
 from cdr_ingest.lesnet.poller import exposure
-from ringfence.errors import BadInput
-from ringfence.events.call import CallCompleted
-from ringfence.pbx.lesnet_profile import DEFAULT, Profile, default_profile, load_profile
-from ringfence.pbx.servers import LesnetLink, LesnetServer, load_servers
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_pbx.lesnet.profile import DEFAULT, Profile, default_profile, load_profile
+from ringfence_pbx.servers import LesnetLink, LesnetServer, load_servers
 
 _NO_PEER = "0" * 13
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 import httpx
 
 from cdr_ingest.lesnet.validators import Validators
-from ringfence.errors import BadInput, Retry, shown
-from ringfence.pbx.fusionpbx_connection import Refused
-from ringfence.pbx.http import PbxClient
-from ringfence.pbx.lesnet_profile import Profile
-from ringfence.pbx.servers import LesnetLink, LesnetServer
-from ringfence.pbx.throttle import Throttled, retry_after_s
+from ringfence_contracts.errors import BadInput, Retry, shown
+from ringfence_pbx.errors import Refused
+from ringfence_pbx.http import PbxClient
+from ringfence_pbx.lesnet.profile import Profile
+from ringfence_pbx.servers import LesnetLink, LesnetServer
+from ringfence_pbx.throttle import Throttled, retry_after_s
 
 MAX_DOWNLOAD_S = 900.0
 _MAX_VALIDATOR = 1000

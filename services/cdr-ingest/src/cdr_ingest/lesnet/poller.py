@@ -27,13 +27,13 @@ from cdr_ingest.polling.guarded import SourceUnread
 from cdr_ingest.polling.outage import OutageWatch
 from cdr_ingest.sources.source import BadRow
 from ringfence.clock import Clock
-from ringfence.errors import BadInput
-from ringfence.events.call import CallCompleted
 from ringfence.kafka.shell import UNWELL, wait_or_stop
 from ringfence.observe.health import Progress
-from ringfence.pbx.fusionpbx import Refused
-from ringfence.pbx.lesnet_profile import Profile
-from ringfence.pbx.servers import LesnetLink, LesnetServer
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_pbx.errors import Refused
+from ringfence_pbx.lesnet.profile import Profile
+from ringfence_pbx.servers import LesnetLink, LesnetServer
 
 _FIRST_WAIT_S = 5.0
 _LOOK_S = 15.0

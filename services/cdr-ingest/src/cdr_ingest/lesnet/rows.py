@@ -14,12 +14,12 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from cdr_ingest.sources.fields import identifier
-from ringfence.errors import BadInput
-from ringfence.events.call import CallCompleted, Direction
-from ringfence.events.model import MAX_BILLSEC
-from ringfence.ids import call_id
-from ringfence.pbx.lesnet_profile import Column, Profile
-from ringfence.pbx.servers import LesnetLink
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.call import CallCompleted, Direction
+from ringfence_contracts.events.model import MAX_BILLSEC
+from ringfence_contracts.ids import call_id
+from ringfence_pbx.lesnet.profile import Column, Profile
+from ringfence_pbx.servers import LesnetLink
 
 MAX_LINE = 10_000
 _PEER = re.compile(r"[0-9A-F]{13}", re.ASCII)

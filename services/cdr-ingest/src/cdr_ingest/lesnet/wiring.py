@@ -12,9 +12,9 @@ from cdr_ingest.polling.outage import OutageWatch
 from cdr_ingest.polling.store import OutageStore
 from ringfence.clock import Clock, SystemClock
 from ringfence.observe.health import Health
-from ringfence.pbx.lesnet import LesnetApi
-from ringfence.pbx.servers import LesnetServer
 from ringfence.postgres.pool import Pool
+from ringfence_pbx.lesnet.api import LesnetApi
+from ringfence_pbx.servers import LesnetServer
 
 
 @asynccontextmanager

@@ -6,8 +6,8 @@ from contextlib import aclosing
 
 from cdr_ingest.sources.source import Source, SourceRecord
 from ringfence.kafka.shell import UNWELL
-from ringfence.pbx.fusionpbx import Refused
-from ringfence.pbx.throttle import Throttled
+from ringfence_pbx.errors import Refused
+from ringfence_pbx.throttle import Throttled
 
 
 class SourceUnread(Exception):

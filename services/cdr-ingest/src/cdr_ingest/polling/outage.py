@@ -7,8 +7,8 @@ import structlog
 from cdr_ingest.metrics import SOURCE_DOWN
 from cdr_ingest.polling.store import OutageStore
 from ringfence.clock import Clock
-from ringfence.events.source import SourceFailed
-from ringfence.ids import derive
+from ringfence_contracts.events.source import SourceFailed
+from ringfence_contracts.ids import derive
 
 FAILURES_OF_AN_OUTAGE = 3
 """So many failures in a row: a server that hiccups once is not worth an operator's attention."""

@@ -19,9 +19,9 @@ from cdr_ingest.polling.window import Cursor, Reach, moved, plan
 from cdr_ingest.sources.source import Source, SourceRecord
 from cdr_ingest.store import IngestStore
 from ringfence.clock import Clock
-from ringfence.events.call import CallCompleted
 from ringfence.kafka.shell import UNWELL, wait_or_stop
 from ringfence.observe.health import Progress
+from ringfence_contracts.events.call import CallCompleted
 
 _REFUSED_WAIT_S = 60.0
 _LOOK_S = 20.0

@@ -3,9 +3,9 @@
 from datetime import datetime
 
 from cdr_ingest import events
-from ringfence.events.source import SourceFailed, SourceRecovered
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Pool
+from ringfence_contracts.events.source import SourceFailed, SourceRecovered
 
 
 class OutageStore:

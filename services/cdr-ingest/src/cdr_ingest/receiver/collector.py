@@ -7,9 +7,9 @@ import structlog
 
 from cdr_ingest.metrics import PUSH_QUEUE
 from cdr_ingest.sources.source import SourceRecord
-from ringfence.errors import Retry
 from ringfence.kafka.shell import UNWELL
 from ringfence.observe.health import Progress
+from ringfence_contracts.errors import Retry
 
 _IDLE_S = 0.2
 _RESTS_S = 1.0

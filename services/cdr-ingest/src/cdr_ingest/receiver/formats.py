@@ -12,7 +12,7 @@ from cdr_ingest.freeswitch.record import Cdr, read_record
 from cdr_ingest.freeswitch.xml import read_xml
 from cdr_ingest.sources.source import SourceRecord
 from cdr_ingest.vodia.push import parse_vodia_json, parse_vodia_webcdr
-from ringfence.pbx.servers import FusionPbxServer, VodiaServer
+from ringfence_pbx.servers import FusionPbxServer, VodiaServer
 
 PushingServer = FusionPbxServer | VodiaServer
 

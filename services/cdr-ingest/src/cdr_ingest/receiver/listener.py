@@ -26,7 +26,7 @@ from cdr_ingest.receiver.collector import Collector
 from cdr_ingest.receiver.formats import READERS, Posted, PushingServer, Reader
 from cdr_ingest.receiver.guard import Guard, Verdict
 from cdr_ingest.sources.source import BadRow, BLeg, SourceRecord
-from ringfence.errors import BadInput, Retry, shown
+from ringfence_contracts.errors import BadInput, Retry, shown
 
 RETRY_AFTER_S = 2
 MAX_PARKED_BYTES = 256 * 1024

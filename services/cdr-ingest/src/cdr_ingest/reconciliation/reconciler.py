@@ -21,10 +21,10 @@ from cdr_ingest.reconciliation.store import ReconcileStore
 from cdr_ingest.sources.source import Source, SourceRecord, record_id
 from cdr_ingest.store import IngestStore
 from ringfence.clock import Clock
-from ringfence.events.call import CallCompleted
-from ringfence.events.source import SourceGapFound
 from ringfence.kafka.shell import UNWELL, wait_or_stop
 from ringfence.observe.health import Progress
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_contracts.events.source import SourceGapFound
 
 MAX_FETCHED = 5000
 """A larger gap is closed in several turns, so that memory stays bounded."""

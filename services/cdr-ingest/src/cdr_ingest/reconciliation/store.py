@@ -2,9 +2,9 @@
 
 from cdr_ingest import events
 from cdr_ingest.reconciliation.hours import Count, as_instant
-from ringfence.events.source import SourceGapFound
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Connection, Pool
+from ringfence_contracts.events.source import SourceGapFound
 
 
 class ReconcileStore:

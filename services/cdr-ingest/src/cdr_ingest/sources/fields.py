@@ -10,8 +10,8 @@ was not UTF-8.
 import re
 from datetime import UTC, datetime
 
-from ringfence.errors import BadInput
-from ringfence.events.model import MAX_BILLSEC
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.model import MAX_BILLSEC
 
 MAX_TEXT = 1000
 _EARLIEST = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp())

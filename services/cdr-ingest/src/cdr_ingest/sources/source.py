@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from ringfence.events.call import CallCompleted
-from ringfence.ids import call_id, derive
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_contracts.ids import call_id, derive
 
 ALL_TENANTS = "*"
 """The lane that reads all of a server's tenants at once."""

@@ -26,9 +26,9 @@ from cdr_ingest.vodia.rows import (
     read_span,
     text,
 )
-from ringfence.errors import BadInput
-from ringfence.events.call import CallCompleted
-from ringfence.pbx.vodia_connection import Json, read_json
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_pbx.vodia.connection import Json, read_json
 
 CallKey = Literal["PrimaryCallID", "CallID"]
 Pushed = CallCompleted | BLeg | BadRow

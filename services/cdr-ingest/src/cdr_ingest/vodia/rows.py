@@ -17,11 +17,11 @@ from typing import Literal
 from cdr_ingest.sources.fields import MAX_TEXT, free_text, identifier
 from cdr_ingest.sources.source import BadRow, SourceRecord
 from cdr_ingest.vodia.party import Party, read_party
-from ringfence.errors import BadInput
-from ringfence.events.call import CallCompleted
-from ringfence.events.model import MAX_BILLSEC
-from ringfence.ids import call_id
-from ringfence.pbx.vodia_connection import Json
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_contracts.events.model import MAX_BILLSEC
+from ringfence_contracts.ids import call_id
+from ringfence_pbx.vodia.connection import Json
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST, _LATEST = 946_684_800, 4_102_444_800

@@ -15,11 +15,11 @@ from uuid import UUID
 from cdr_ingest.sources.source import BadRow, SourceRecord, record_id
 from cdr_ingest.vodia.paging import Order, Times, contradicts, order_of, reaches_back
 from cdr_ingest.vodia.rows import read_record, written
-from ringfence.errors import Retry, shown
-from ringfence.events.call import CallCompleted
-from ringfence.pbx.servers import VodiaServer
-from ringfence.pbx.vodia import VodiaApi
-from ringfence.pbx.vodia_connection import Json
+from ringfence_contracts.errors import Retry, shown
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_pbx.servers import VodiaServer
+from ringfence_pbx.vodia.api import VodiaApi
+from ringfence_pbx.vodia.connection import Json
 
 MAX_PAGES = 5000
 """A list of more pages than this is taken for one that never ends."""

@@ -19,11 +19,11 @@ from notifier.sending.journal import report_decision
 from notifier.store import Store
 from notifier.template import Rendered
 from ringfence.clock import Clock
-from ringfence.errors import Conflict
-from ringfence.events.alarm import Alarm
-from ringfence.ids import derive
-from ringfence.kafka.records import Received, parse
 from ringfence.postgres.pool import Connection
+from ringfence_contracts.errors import Conflict
+from ringfence_contracts.events.alarm import Alarm
+from ringfence_contracts.ids import derive
+from ringfence_contracts.records import Received, parse
 
 _JOINED_WITHIN = timedelta(hours=1)
 """A mail that waits for longer takes no more alarms: it is given up a day after its first one."""

@@ -11,8 +11,8 @@ from notifier.alarm_mail import LISTED_AT_MOST, TEMPLATE_OF, AlarmState
 from notifier.merge_fields import full_name
 from notifier.owed.notice import State
 from notifier.template import Rendered
-from ringfence.events.alarm import Alarm
 from ringfence.postgres.pool import Connection
+from ringfence_contracts.events.alarm import Alarm
 
 _ALARM = (
     "alarm_id, service, key, subject, severity, state, message, what_to_do, account_id,"

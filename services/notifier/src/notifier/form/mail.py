@@ -8,7 +8,7 @@ from notifier.form.layout import Frame, Layout, Link, page, plain_page
 from notifier.merge_fields import Account, Funds, General, merge_values
 from notifier.template import render as render_template
 from notifier.words.catalogue import VOIP_RESTORED, Catalogue
-from ringfence.unsubscribe import make_token
+from ringfence.mail.unsubscribe import make_token
 
 
 @dataclass(frozen=True)

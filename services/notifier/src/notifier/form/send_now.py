@@ -3,7 +3,7 @@
 from notifier.sending.letter import Mail, Sender, compose
 from notifier.sending.smtp import ServerUnusable, SmtpSession
 from notifier.settings import Settings
-from ringfence.errors import BadInput
+from ringfence_contracts.errors import BadInput
 
 
 async def send_now(settings: Settings, mail: Mail) -> str:

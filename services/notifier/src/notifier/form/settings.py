@@ -16,9 +16,9 @@ from notifier.words.catalogue import (
     VOIP_ZERO_BALANCE,
     Catalogue,
 )
-from ringfence.errors import BadInput
-from ringfence.mail_address import is_mail_address
+from ringfence.mail.address import is_mail_address
 from ringfence.settings import CommonSettings
+from ringfence_contracts.errors import BadInput
 
 
 class FormSettings(CommonSettings):

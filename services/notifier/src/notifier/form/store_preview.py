@@ -2,8 +2,8 @@
 
 from notifier.merge_fields import Account, Funds
 from notifier.owed.store_clients import find_account
-from ringfence.errors import BadInput
 from ringfence.postgres.pool import Pool
+from ringfence_contracts.errors import BadInput
 
 
 async def find_client(pool: Pool, account_id: str) -> tuple[Account, Funds]:

@@ -13,12 +13,12 @@ from notifier.operator.events import Event, read_event
 from notifier.operator.store_channels import ChannelStore, Kind, NewDelivery
 from notifier.operator.webhooks import Webhook
 from ringfence.clock import Clock
-from ringfence.errors import Reject
-from ringfence.events.alarm import Alarm, Severity
-from ringfence.ids import derive
-from ringfence.kafka.records import Outcome, Received, Rejected
 from ringfence.postgres.pool import Connection
-from ringfence.topics import SERVICE_SUSPENSION_FAILED
+from ringfence_contracts.errors import Reject
+from ringfence_contracts.events.alarm import Alarm, Severity
+from ringfence_contracts.ids import derive
+from ringfence_contracts.records import Outcome, Received, Rejected
+from ringfence_contracts.topics import SERVICE_SUSPENSION_FAILED
 
 _RAISED, _ENDED = "alarm.raised", "alarm.ended"
 

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 from notifier.alarm_mail import AlarmState
 from notifier.operator.webhooks import Answer
-from ringfence.errors import BadInput
-from ringfence.events.alarm import Alarm
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.alarm import Alarm
 
 _LISTED_AT_MOST = 5
 _LONGEST_LINE = 300

@@ -15,11 +15,11 @@ from notifier.operator.events import example_body
 from notifier.operator.settings import OperatorSettings
 from notifier.operator.store_channels import log_rows
 from notifier.operator.webhooks import Answer, Webhook, post
-from ringfence.errors import BadInput
-from ringfence.ids import derive
 from ringfence.place import database_dsn
 from ringfence.postgres.pool import open_pool
 from ringfence.settings import read_settings
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.ids import derive
 
 _SHOWN = ("created_at", "webhook", "event_type", "subject", "state", "attempts", "last_error")
 

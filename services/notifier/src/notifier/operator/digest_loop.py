@@ -11,10 +11,10 @@ from notifier.operator.digest import DigestFacts, digest_mail, due_day
 from notifier.operator.store_digest import add_digest, is_written, read_digest
 from notifier.template import Rendered
 from ringfence.clock import Clock
-from ringfence.ids import derive
 from ringfence.kafka.shell import UNWELL, wait_or_stop
 from ringfence.observe.health import Progress
 from ringfence.postgres.pool import Pool
+from ringfence_contracts.ids import derive
 
 _EVERY_S = 20.0
 _DAY = timedelta(days=1)

@@ -8,12 +8,16 @@ from uuid import UUID
 
 import orjson
 
-from ringfence.events.alarm import Alarm
-from ringfence.events.balance import BalanceLow, BalanceRestored, BalanceZero
-from ringfence.events.model import EventData
-from ringfence.events.service import ServiceRestored, ServiceSuspended, ServiceSuspensionFailed
-from ringfence.kafka.records import Received, parse
-from ringfence.topics import (
+from ringfence_contracts.events.alarm import Alarm
+from ringfence_contracts.events.balance import BalanceLow, BalanceRestored, BalanceZero
+from ringfence_contracts.events.model import EventData
+from ringfence_contracts.events.service import (
+    ServiceRestored,
+    ServiceSuspended,
+    ServiceSuspensionFailed,
+)
+from ringfence_contracts.records import Received, parse
+from ringfence_contracts.topics import (
     BALANCE_LOW,
     BALANCE_RESTORED,
     BALANCE_ZERO,

@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from notifier.form.settings import FormSettings
 from notifier.operator.webhooks import Webhook, read_webhooks
-from ringfence.errors import BadInput
+from ringfence_contracts.errors import BadInput
 
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)", re.ASCII)
 

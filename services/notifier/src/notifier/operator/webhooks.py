@@ -21,7 +21,7 @@ from uuid import UUID
 import aiohttp
 
 from notifier.operator.events import EVENT_TYPES
-from ringfence.errors import BadInput
+from ringfence_contracts.errors import BadInput
 
 TIMEOUT_S = 10.0
 _SHORTEST_SECRET = 16

@@ -24,14 +24,14 @@ from notifier.owed.truth import IN_SHADOW, Drop, Facts, Outcome, Rules, Send, fu
 from notifier.sending.journal import report_decision
 from notifier.store import Owed, Store
 from ringfence.clock import Clock
-from ringfence.errors import Conflict, Reject
-from ringfence.events.account import AccountChanged
-from ringfence.events.balance import BalanceLow, BalanceRestored, BalanceZero
-from ringfence.events.service import ServiceRestored, ServiceSuspended
-from ringfence.kafka.records import Outcome as BatchOutcome
-from ringfence.kafka.records import Received, Rejected, parse
 from ringfence.postgres.pool import Connection
-from ringfence.topics import (
+from ringfence_contracts.errors import Conflict, Reject
+from ringfence_contracts.events.account import AccountChanged
+from ringfence_contracts.events.balance import BalanceLow, BalanceRestored, BalanceZero
+from ringfence_contracts.events.service import ServiceRestored, ServiceSuspended
+from ringfence_contracts.records import Outcome as BatchOutcome
+from ringfence_contracts.records import Received, Rejected, parse
+from ringfence_contracts.topics import (
     ACCOUNT_CHANGED,
     BALANCE_LOW,
     BALANCE_RESTORED,

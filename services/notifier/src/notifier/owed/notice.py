@@ -11,9 +11,9 @@ from typing import Literal
 from uuid import UUID
 
 from notifier.merge_fields import Funds
-from ringfence.events.balance import BalanceLow, BalanceZero
-from ringfence.events.service import ServiceRestored, ServiceSuspended
-from ringfence.ids import derive
+from ringfence_contracts.events.balance import BalanceLow, BalanceZero
+from ringfence_contracts.events.service import ServiceRestored, ServiceSuspended
+from ringfence_contracts.ids import derive
 
 LOW_BALANCE_ALERT = "Low Balance Alert"
 VOIP_ZERO_BALANCE = "VoIP Zero Balance"

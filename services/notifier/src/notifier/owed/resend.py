@@ -7,9 +7,9 @@ from notifier.owed.store_commands import answer, is_answered
 from notifier.owed.truth import Drop, Rules, Send, Wait, judge
 from notifier.store import Store
 from ringfence.clock import Clock
-from ringfence.events.operator import OperatorRequested
-from ringfence.kafka.records import Received, parse
 from ringfence.postgres.pool import Connection
+from ringfence_contracts.events.operator import OperatorRequested
+from ringfence_contracts.records import Received, parse
 
 RESEND = "mail.resend"
 _STATES = ("in-doubt", "failed")

@@ -7,8 +7,8 @@ from typing import Any
 import asyncpg
 
 from notifier.merge_fields import Account
-from ringfence.events.balance import Level
 from ringfence.postgres.pool import Connection
+from ringfence_contracts.events.balance import Level
 
 _SAVED = (
     "account_id", "version", "first_name", "last_name", "company_name", "email", "wants_mail",

@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from ringfence.events.operator import OperatorRequested
 from ringfence.postgres.pool import Connection
+from ringfence_contracts.events.operator import OperatorRequested
 
 
 async def is_answered(connection: Connection, request_id: UUID) -> bool:

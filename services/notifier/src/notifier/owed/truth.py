@@ -12,8 +12,8 @@ from typing import Literal
 
 from notifier.merge_fields import Account, Funds
 from notifier.owed.notice import Notice, State
-from ringfence.events.balance import Level
-from ringfence.mail_address import is_mail_address
+from ringfence.mail.address import is_mail_address
+from ringfence_contracts.events.balance import Level
 
 IN_SHADOW = "shadow mode: would have been mailed"
 NO_ACCOUNT = "no account.changed was read for this account yet"

@@ -4,10 +4,10 @@ from datetime import datetime
 
 from notifier.sending.attempts import DeliveryOutcome
 from notifier.store import Owed
-from ringfence.events.notice import NoticeFailed, NoticeSent
-from ringfence.ids import derive
-from ringfence.kafka.records import Outgoing
-from ringfence.topics import NOTICE_FAILED, NOTICE_SENT
+from ringfence_contracts.events.notice import NoticeFailed, NoticeSent
+from ringfence_contracts.ids import derive
+from ringfence_contracts.records import Outgoing
+from ringfence_contracts.topics import NOTICE_FAILED, NOTICE_SENT
 
 
 def events_of(owed: Owed, outcome: DeliveryOutcome, now: datetime) -> list[Outgoing]:

@@ -5,7 +5,7 @@ from typing import Literal
 
 from ringfence.postgres.alarms import Alarms, AlarmText
 from ringfence.postgres.pool import Connection
-from ringfence.topics import NOTIFIER_ALARM
+from ringfence_contracts.topics import NOTIFIER_ALARM
 
 Trouble = Literal["unreachable", "login", "sender"]
 """What is wrong with the server, and not with a mail."""

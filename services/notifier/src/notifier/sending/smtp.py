@@ -21,7 +21,7 @@ from aiosmtplib import SMTPException, SMTPResponseException
 from notifier.sending.attempts import Reply, Verdict
 from notifier.sending.letter import on_the_wire
 from notifier.sending.server_alarms import Trouble
-from ringfence.errors import RingfenceError
+from ringfence_contracts.errors import RingfenceError
 
 TlsMode = Literal["none", "offered", "starttls", "tls"]
 _LOGIN_WANTED = frozenset({530, 534, 535, 538})

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from notifier.words.conditions import Condition, Unreadable, parse_condition
 from notifier.words.nodes import MODIFIERS, Branch, Choice, Field, Modifier, Node, Text
-from ringfence.errors import BadInput
+from ringfence_contracts.errors import BadInput
 
 _OPENS = re.compile(r"\{(?=[^ \t\r\n}])")
 _TAG = re.compile(r"""\{((?:[^{}'"]|'[^']*'|"[^"]*")*)\}""")

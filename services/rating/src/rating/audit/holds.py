@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Mapping
 
 from rating.audit.finding import Check, Row, lasting
 from rating.audit.store import AuditStore
-from ringfence.money import format_micro
+from ringfence_contracts.money import format_micro
 
 
 async def check_holds(store: AuditStore, wait_s: float) -> Check:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from rating.audit.finding import Check, Row, lasting
 from rating.audit.store import AuditStore
-from ringfence.money import format_micro
+from ringfence_contracts.money import format_micro
 
 
 async def check_payments(store: AuditStore, wait_s: float) -> Check:

@@ -17,8 +17,8 @@ from rating.audit.finding import Check
 from rating.audit.store_replay import Differing, Posted, RebuildStore
 from rating.posting.batch import read_batch
 from ringfence.kafka.brokers import Bootstrap, client_arguments
-from ringfence.kafka.records import Received, as_received
-from ringfence.topics import CALL_RATED, PAYMENT_RECEIVED
+from ringfence_contracts.records import Received, as_received
+from ringfence_contracts.topics import CALL_RATED, PAYMENT_RECEIVED
 
 _TOPICS = (PAYMENT_RECEIVED.name, CALL_RATED.name)
 _AT_ONCE = 5000

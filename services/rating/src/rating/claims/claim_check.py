@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from ringfence.events.payment import PaymentReceived
-from ringfence.money import format_micro
+from ringfence_contracts.events.payment import PaymentReceived
+from ringfence_contracts.money import format_micro
 
 ALARM = "payment-unclaimed"
 """The key of the alarm; its subject is `<account>/<payment_id>`."""

@@ -13,12 +13,12 @@ from rating.claims.claim_check import (
     subject_of,
     what_to_do,
 )
-from ringfence.events.payment import PaymentReceived
-from ringfence.kafka.records import Outgoing
 from ringfence.postgres.alarms import Alarms, AlarmText
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Connection
-from ringfence.topics import RATING_ALARM
+from ringfence_contracts.events.payment import PaymentReceived
+from ringfence_contracts.records import Outgoing
+from ringfence_contracts.topics import RATING_ALARM
 
 AT_ONCE = 500
 """Waiting payments that are taken up in one transaction."""

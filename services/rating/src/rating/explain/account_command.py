@@ -14,10 +14,10 @@ from rich.text import Text
 
 from rating.explain.store import ExplainStore, Totals
 from rating.pricing.billing_period import zone_of
-from ringfence.errors import BadInput
-from ringfence.money import format_micro
 from ringfence.place import database_dsn
 from ringfence.postgres.pool import open_pool
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.money import format_micro
 
 _KINDS = ("charge", "top-up", "adjustment", "reversal")
 

@@ -14,11 +14,11 @@ from rich.text import Text
 from rating.explain import wording as words
 from rating.explain.store import ExplainStore, Story
 from rating.explain.wording import Line
-from ringfence.errors import BadInput
-from ringfence.ids import call_id
-from ringfence.money import format_micro
 from ringfence.place import database_dsn
 from ringfence.postgres.pool import open_pool
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.ids import call_id
+from ringfence_contracts.money import format_micro
 
 _SHORTEST_ID = 8
 _EXPECTED = "a call's or an entry's id, its first 8 digits, or ID@SERVER as the PBX numbers it"

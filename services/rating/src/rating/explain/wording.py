@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from ringfence.money import format_micro, parse_decimal
+from ringfence_contracts.money import format_micro, parse_decimal
 
 Line = tuple[str, str]
 """A label and what it says."""

@@ -8,16 +8,21 @@ from uuid import UUID
 
 from rating.posting.free_text import cleaned
 from rating.pricing.call_time import check_times
-from ringfence.errors import Reject
-from ringfence.events.account import AccountChanged
-from ringfence.events.call import CallCompleted
-from ringfence.events.payment import PaymentReceived
-from ringfence.events.tariff import TariffPublished
-from ringfence.ids import as_id, deriver
 from ringfence.kafka.quick import QuickReader
-from ringfence.kafka.records import Received, Rejected, parse
-from ringfence.money import MAX_MICRO
-from ringfence.topics import ACCOUNT_CHANGED, CALL_COMPLETED, PAYMENT_RECEIVED, TARIFF_PUBLISHED
+from ringfence_contracts.errors import Reject
+from ringfence_contracts.events.account import AccountChanged
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_contracts.events.payment import PaymentReceived
+from ringfence_contracts.events.tariff import TariffPublished
+from ringfence_contracts.ids import as_id, deriver
+from ringfence_contracts.money import MAX_MICRO
+from ringfence_contracts.records import Received, Rejected, parse
+from ringfence_contracts.topics import (
+    ACCOUNT_CHANGED,
+    CALL_COMPLETED,
+    PAYMENT_RECEIVED,
+    TARIFF_PUBLISHED,
+)
 
 _CALLS = QuickReader(CallCompleted)
 

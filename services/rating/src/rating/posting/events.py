@@ -9,10 +9,10 @@ from datetime import datetime
 from rating.ledger import Entry, Run, Standing
 from rating.posting.batch import Call
 from rating.pricing.rate_call import NotBilled, Rated, as_json, as_text
-from ringfence.events.call import CallCompleted, CallUnrated
-from ringfence.ids import derive, deriver
-from ringfence.kafka.records import Outgoing
-from ringfence.topics import BALANCE_CHANGED, CALL_RATED, CALL_UNRATED
+from ringfence_contracts.events.call import CallCompleted, CallUnrated
+from ringfence_contracts.ids import derive, deriver
+from ringfence_contracts.records import Outgoing
+from ringfence_contracts.topics import BALANCE_CHANGED, CALL_RATED, CALL_UNRATED
 
 SOURCE = "rating"
 

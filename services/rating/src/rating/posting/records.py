@@ -7,7 +7,7 @@ from uuid import UUID
 
 from rating.claims.claim_check import Claim
 from rating.ledger import Entry
-from ringfence.events.call import CallUnrated
+from ringfence_contracts.events.call import CallUnrated
 
 FreeKey = tuple[str, str, date]
 """account_id, service_id, first day of the billing period in the account's zone."""

@@ -12,9 +12,9 @@ from rating.pricing.product_match import Ambiguous, Match, ProductIndex
 from rating.pricing.rate_call import Unrated, Verdict, rate_call
 from rating.pricing.tariff import Deck, TariffVersion, TariffVersions
 from rating.store import RatingStore
-from ringfence.events.account import AccountChanged
-from ringfence.events.call import CallCompleted
 from ringfence.memory import keep_for_long
+from ringfence_contracts.events.account import AccountChanged
+from ringfence_contracts.events.call import CallCompleted
 
 _MANY = 100
 """So much news at once is what a worker begins with; it stays for as long as the process."""

@@ -22,9 +22,9 @@ from rating.posting.reference_data import Books
 from rating.pricing.call_time import disbelieved
 from rating.pricing.product_match import Match
 from rating.pricing.rate_call import NotBilled, Rated, Unrated
-from ringfence.events.call import CallUnrated
-from ringfence.events.payment import PaymentReceived
-from ringfence.kafka.records import Outcome, Outgoing, Received, Rejected, WrittenLate
+from ringfence_contracts.events.call import CallUnrated
+from ringfence_contracts.events.payment import PaymentReceived
+from ringfence_contracts.records import Outcome, Outgoing, Received, Rejected, WrittenLate
 
 MAX_BALANCE_MICRO = 10**16
 """No payment lifts a balance, or lowers it, beyond this: far within what every table holds."""

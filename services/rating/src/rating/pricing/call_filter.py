@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from rating.pricing.number import Number
-from ringfence.errors import BadInput
+from ringfence_contracts.errors import BadInput
 
 Effect = Literal["hide", "not-billed"]
 

@@ -6,8 +6,8 @@ read otherwise stands in docs/hostile-values.md.
 
 from datetime import UTC, datetime, timedelta
 
-from ringfence.errors import Reject
-from ringfence.events.call import CallCompleted
+from ringfence_contracts.errors import Reject
+from ringfence_contracts.events.call import CallCompleted
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST = datetime(2100, 1, 1, tzinfo=UTC)

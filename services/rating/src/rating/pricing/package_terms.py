@@ -7,9 +7,9 @@ from rating.pricing.call_filter import CallFilter
 from rating.pricing.number import NumberPlan
 from rating.pricing.price import Terms, parse_increment
 from rating.pricing.tariff import CUSTOM_RATE, Rate
-from ringfence.errors import BadInput
-from ringfence.events.account import Package
-from ringfence.money import parse_decimal
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.account import Package
+from ringfence_contracts.money import parse_decimal
 
 FLAT_INCREMENT = "60/60"
 """How a flat rate per minute is billed: by the minute, the providers' files naming nothing else."""

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import orjson
 
-from ringfence.errors import BadInput
-from ringfence.money import MICRO, parse_decimal, round_half_up
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.money import MICRO, parse_decimal, round_half_up
 
 MAX_INCREMENT_S = 86_400
 """A billing increment of more than a day is a mistake."""

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from rating.pricing.package_terms import PackageTerms, package_terms
-from ringfence.errors import shown
-from ringfence.events.account import AccountChanged, Service
-from ringfence.events.call import CallCompleted
+from ringfence_contracts.errors import shown
+from ringfence_contracts.events.account import AccountChanged, Service
+from ringfence_contracts.events.call import CallCompleted
 
 
 @dataclass(frozen=True, slots=True, eq=False)

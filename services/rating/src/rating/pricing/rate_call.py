@@ -30,8 +30,8 @@ from rating.pricing.package_terms import NoTerms, PackageTerms
 from rating.pricing.price import Terms
 from rating.pricing.product_match import Match
 from rating.pricing.tariff import TARIFF_RATE, Found, TariffVersion, TariffVersions
-from ringfence.events.call import CallCompleted
-from ringfence.events.model import Explanation
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_contracts.events.model import Explanation
 
 NotBilledReason = Literal[
     "before-bill-from",

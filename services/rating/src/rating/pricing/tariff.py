@@ -11,9 +11,9 @@ from datetime import datetime
 from typing import final
 
 from rating.pricing.price import MAX_RATE_PER_MIN, check_increments
-from ringfence.errors import BadInput
-from ringfence.events.tariff import RateRow
-from ringfence.money import parse_decimal
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.tariff import RateRow
+from ringfence_contracts.money import parse_decimal
 
 MAX_PREFIX = 15
 """Digits of the longest prefix: no number has more."""

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from rating.pricing.price import Charge, Terms
-from ringfence.errors import BadInput
+from ringfence_contracts.errors import BadInput
 
 COLUMNS = (
     "name",

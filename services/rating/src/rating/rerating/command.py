@@ -18,10 +18,10 @@ from rating.rerating.run import OnAccount, Rerating
 from rating.rerating.store import RerateStore, Run
 from rating.store import RatingStore
 from ringfence.clock import SystemClock
-from ringfence.errors import BadInput
-from ringfence.money import format_micro
 from ringfence.place import database_dsn
 from ringfence.postgres.pool import open_pool
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.money import format_micro
 
 
 @click.command()

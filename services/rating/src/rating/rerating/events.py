@@ -9,10 +9,10 @@ import orjson
 from rating.ledger import Entry, Standing
 from rating.posting.events import SOURCE
 from rating.rerating.store import ChangeRow
-from ringfence.events.balance import BalanceChanged
-from ringfence.ids import derive
-from ringfence.kafka.records import Outgoing
-from ringfence.topics import BALANCE_CHANGED, CALL_RATED
+from ringfence_contracts.events.balance import BalanceChanged
+from ringfence_contracts.ids import derive
+from ringfence_contracts.records import Outgoing
+from ringfence_contracts.topics import BALANCE_CHANGED, CALL_RATED
 
 
 def call_rated(

@@ -27,10 +27,10 @@ from rating.pricing.number import Number
 from rating.pricing.package_terms import package_terms
 from rating.pricing.rate_call import Rated, Ready, Unrated, price_by, short_code_at_zero
 from rating.pricing.tariff import TariffVersion
-from ringfence.errors import BadInput
-from ringfence.events.account import AccountChanged, Package
-from ringfence.ids import derive
-from ringfence.money import parse_decimal
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.account import AccountChanged, Package
+from ringfence_contracts.ids import derive
+from ringfence_contracts.money import parse_decimal
 
 _LONGEST_SHORT_CODE = 5
 

@@ -26,10 +26,10 @@ from rating.rerating.plan import (
 from rating.rerating.store import ChangeRow, RerateSettling, RerateStore, Run
 from rating.store import RatingStore
 from ringfence.clock import Clock
-from ringfence.errors import BadInput, Conflict
-from ringfence.events.account import AccountChanged
-from ringfence.events.tariff import rows_digest
-from ringfence.ids import derive
+from ringfence_contracts.errors import BadInput, Conflict
+from ringfence_contracts.events.account import AccountChanged
+from ringfence_contracts.events.tariff import rows_digest
+from ringfence_contracts.ids import derive
 
 OnAccount = Callable[[int, int], None]
 """Told after each account: how many are done, of how many."""

@@ -12,11 +12,11 @@ import orjson
 from rating.posting.records import FreeKey
 from rating.rerating.plan import Change, Charged, Order
 from rating.store import Settling
-from ringfence.events.account import AccountChanged
-from ringfence.events.model import MAX_BILLSEC
-from ringfence.kafka.records import Outgoing
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Pool
+from ringfence_contracts.events.account import AccountChanged
+from ringfence_contracts.events.model import MAX_BILLSEC
+from ringfence_contracts.records import Outgoing
 
 _PAGE = 5000
 _PATIENCE_S = 600

@@ -10,9 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from rating.unrated.store import Choice, ReplayStore, Waiting
-from ringfence.errors import BadInput
 from ringfence.place import database_dsn
 from ringfence.postgres.pool import open_pool
+from ringfence_contracts.errors import BadInput
 
 _LOOK_EVERY_S = 0.2
 _SHORTEST_ID = 4

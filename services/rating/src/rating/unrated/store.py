@@ -7,9 +7,9 @@ from typing import NamedTuple
 from uuid import UUID
 
 from rating.store import Settling
-from ringfence.kafka.records import Outgoing
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Pool
+from ringfence_contracts.records import Outgoing
 
 AT_ONCE = 500
 """Calls that are taken up in one transaction."""

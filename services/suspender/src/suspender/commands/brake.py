@@ -1,6 +1,6 @@
 """The brake is released, or the holds that set it off are undone."""
 
-from ringfence.errors import Retry
+from ringfence_contracts.errors import Retry
 from suspender.commands.command import Answer, Command
 from suspender.rules.account import Decisions, decide_account
 from suspender.store import Book

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from ringfence.events.operator import OperatorRequested
+from ringfence_contracts.events.operator import OperatorRequested
 from suspender.rules.account import Cause
 from suspender.rules.brake import Limits
 from suspender.store import Deciding

@@ -1,7 +1,7 @@
 """The commands of operators: each done at most once by its id, answered in `report.command`."""
 
-from ringfence.events.operator import OperatorRequested
 from ringfence.postgres.pool import Connection
+from ringfence_contracts.events.operator import OperatorRequested
 from suspender.commands.command import Answer
 
 

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
-from ringfence.errors import Retry, RingfenceError
-from ringfence.events.account import Service
+from ringfence_contracts.errors import Retry, RingfenceError
+from ringfence_contracts.events.account import Service
 from suspender.rules.elements import Element
 
 

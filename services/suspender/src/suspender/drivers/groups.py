@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping
 from typing import Generic, TypeVar
 
-from ringfence.errors import Retry
-from ringfence.pbx.vodia import Refused
+from ringfence_contracts.errors import Retry
+from ringfence_pbx.errors import Refused
 from suspender.drivers.driver import Failure, OperatorMustAct
 from suspender.rules.elements import Element
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from ringfence.clock import Clock, SystemClock
-from ringfence.pbx.servers import Servers
+from ringfence_pbx.servers import Servers
 from suspender.drivers.driver import PbxDriver
 from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 from suspender.drivers.lesnet.driver import LesnetDriver

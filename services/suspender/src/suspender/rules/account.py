@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from ringfence.events.account import AccountChanged, Order, Service
-from ringfence.events.balance import BalanceRestored, BalanceZero
+from ringfence_contracts.events.account import AccountChanged, Order, Service
+from ringfence_contracts.events.balance import BalanceRestored, BalanceZero
 from suspender.rules.elements import ServiceKey, elements_of
 from suspender.rules.service_state import Services, ServiceState
 from suspender.rules.suspension import (

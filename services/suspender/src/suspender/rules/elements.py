@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ringfence.elements import REST, Element, ElementWay, elements_of
+from ringfence_contracts.elements import REST, Element, ElementWay, elements_of
 
 __all__ = [
     "REST",

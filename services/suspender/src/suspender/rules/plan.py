@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ringfence.errors import shown
-from ringfence.events.account import Service
+from ringfence_contracts.errors import shown
+from ringfence_contracts.events.account import Service
 from suspender.drivers.driver import Change, Done, Failure, OperatorMustAct, Reading, Target
 from suspender.rules.elements import Claim, Element, OwnerState, Record, ServiceKey, is_to_be_off
 

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from ringfence.events.account import Service
-from ringfence.events.service import Hold
+from ringfence_contracts.events.account import Service
+from ringfence_contracts.events.service import Hold
 from suspender.rules.elements import ServiceKey
 from suspender.rules.suspension import Desired, State
 

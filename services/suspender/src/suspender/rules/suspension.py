@@ -8,13 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, NamedTuple
 
-from ringfence.events.account import (
-    AccountChanged,
-    Order,
-    OrderKind,
-    Service,
-)
-from ringfence.events.service import Hold, Mode
+from ringfence_contracts.events.account import AccountChanged, Order, OrderKind, Service
+from ringfence_contracts.events.service import Hold, Mode
 
 State = Literal["active", "suspended"]
 Desired = Literal["active", "suspended", "leave"]

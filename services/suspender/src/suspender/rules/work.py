@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from ringfence.events.account import Service
+from ringfence_contracts.events.account import Service
 from suspender.rules.account import Account
 from suspender.rules.elements import Element, Record
 from suspender.rules.service_state import ServiceState

@@ -9,8 +9,8 @@ from typing import TypeVar
 import structlog
 
 from ringfence.clock import Clock
-from ringfence.errors import Retry
 from ringfence.kafka.shell import UNWELL
+from ringfence_contracts.errors import Retry
 from suspender.drivers.driver import Change, Done, Failure, HungUp, OperatorMustAct, PbxDriver
 from suspender.metrics import ACTIONS, REACTION_SECONDS
 from suspender.rules.elements import Element, ServiceKey

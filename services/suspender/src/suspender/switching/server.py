@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import structlog
 
 from ringfence.breaker import Breaker
-from ringfence.errors import Retry
 from ringfence.kafka.shell import UNWELL
+from ringfence_contracts.errors import Retry
 from suspender.drivers.driver import Failure, OperatorMustAct, PbxDriver
 from suspender.rules.elements import Element
 from suspender.rules.plan import Turn

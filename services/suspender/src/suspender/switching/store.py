@@ -5,8 +5,8 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, cast
 
-from ringfence.events.account import Service
 from ringfence.postgres.pool import Pool
+from ringfence_contracts.events.account import Service
 from suspender.rules.account import Account
 from suspender.rules.elements import REST
 from suspender.rules.suspension import State

@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from ringfence.kafka.records import Outgoing
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Connection
+from ringfence_contracts.records import Outgoing
 from suspender import events as announce
 from suspender.rules.account import Account, zero_mail_owed
 from suspender.rules.elements import Element, ServiceKey

@@ -14,9 +14,9 @@ import structlog
 from ringfence.clock import Clock
 from ringfence.kafka.shell import UNWELL, wait_or_stop
 from ringfence.observe.health import Progress
-from ringfence.pbx.comparison import Missing, Product, ServerInventory, compare
-from ringfence.pbx.inventory_view import ServerKind
 from ringfence.postgres.alarms import AlarmText
+from ringfence_pbx.comparison import Missing, Product, ServerInventory, compare
+from ringfence_pbx.inventory_view import ServerKind
 from suspender.upkeep.store_comparison import ComparisonStore, Known, products_of
 
 LOOK_EVERY_S = 5.0

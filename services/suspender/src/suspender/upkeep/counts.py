@@ -4,8 +4,8 @@ from typing import get_args
 
 from prometheus_client import Gauge
 
-from ringfence.events.service import Hold
 from ringfence.observe.counting import show
+from ringfence_contracts.events.service import Hold
 from suspender.upkeep.store_counts import CountStore
 
 SERVICES = Gauge("ringfence_services", "Services (products) of all clients, on or off.")

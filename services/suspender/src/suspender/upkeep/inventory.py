@@ -7,9 +7,9 @@ from datetime import timedelta
 import structlog
 
 from ringfence.clock import Clock
-from ringfence.errors import Retry
 from ringfence.kafka.shell import UNWELL, wait_or_stop
 from ringfence.observe.health import Progress
+from ringfence_contracts.errors import Retry
 from suspender.drivers.driver import OperatorMustAct, PbxDriver
 from suspender.upkeep.metrics import INVENTORY_AGE_S
 from suspender.upkeep.per_server import PerServer

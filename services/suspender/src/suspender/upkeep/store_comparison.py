@@ -7,10 +7,10 @@ from typing import Any, NamedTuple, cast
 
 from pydantic import ValidationError
 
-from ringfence.events.account import Service
-from ringfence.pbx.comparison import Found, Product
 from ringfence.postgres.alarms import AlarmText
 from ringfence.postgres.pool import Pool
+from ringfence_contracts.events.account import Service
+from ringfence_pbx.comparison import Found, Product
 from suspender.store import ALARMS
 from suspender.upkeep.store_inventory import request_read
 

@@ -7,9 +7,9 @@ from contextlib import asynccontextmanager
 from ringfence.clock import Clock
 from ringfence.observe.counting import CountLoop
 from ringfence.observe.health import Health
-from ringfence.pbx.servers import Servers
 from ringfence.postgres.pool import open_pool
 from ringfence.process import Loop
+from ringfence_pbx.servers import Servers
 from suspender.drivers.wiring import open_drivers
 from suspender.settings import Settings
 from suspender.store import SCHEMA

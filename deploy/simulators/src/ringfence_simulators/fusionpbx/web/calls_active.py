@@ -4,8 +4,8 @@ from html import escape
 
 from aiohttp import web
 
+from ringfence_simulators.fusionpbx.access.logins import SESSION, Logins, page
 from ringfence_simulators.fusionpbx.live import Channel
-from ringfence_simulators.fusionpbx.logins import SESSION, Logins, page
 from ringfence_simulators.fusionpbx.model import Pbx
 
 _HEADINGS = ("CID Name", "CID Number", "Destination", "Application", "Codec", "Secure")

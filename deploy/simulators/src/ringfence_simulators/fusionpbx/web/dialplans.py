@@ -4,7 +4,7 @@ from html import escape
 
 from aiohttp import web
 
-from ringfence_simulators.fusionpbx.logins import SESSION, Logins, page
+from ringfence_simulators.fusionpbx.access.logins import SESSION, Logins, page
 from ringfence_simulators.fusionpbx.model import Pbx
 from ringfence_simulators.fusionpbx.things import Route
 from ringfence_simulators.fusionpbx.web.pages import document, hidden

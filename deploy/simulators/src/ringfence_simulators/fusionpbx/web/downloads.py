@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from ringfence_simulators.fusionpbx.logins import SESSION, Logins, page, redirect
+from ringfence_simulators.fusionpbx.access.logins import SESSION, Logins, page, redirect
 from ringfence_simulators.fusionpbx.model import Pbx
 from ringfence_simulators.fusionpbx.things import Destination, Extension
 from ringfence_simulators.fusionpbx.web.extension_form import stored

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
+from ringfence_simulators.fusionpbx.access.logins import SESSION, Logins, denied
 from ringfence_simulators.fusionpbx.calls import Call, export_csv
-from ringfence_simulators.fusionpbx.logins import SESSION, Logins, denied
 from ringfence_simulators.fusionpbx.model import Pbx
 
 

@@ -4,7 +4,14 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from ringfence_simulators.fusionpbx.logins import SESSION, Logins, Session, denied, page, redirect
+from ringfence_simulators.fusionpbx.access.logins import (
+    SESSION,
+    Logins,
+    Session,
+    denied,
+    page,
+    redirect,
+)
 from ringfence_simulators.fusionpbx.model import Pbx
 from ringfence_simulators.fusionpbx.things import Extension
 from ringfence_simulators.fusionpbx.web.extension_form import apply, form_html

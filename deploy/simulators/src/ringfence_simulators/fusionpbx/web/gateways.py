@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from ringfence_simulators.fusionpbx.logins import Logins, Session, page
+from ringfence_simulators.fusionpbx.access.logins import Logins, Session, page
 from ringfence_simulators.fusionpbx.model import Pbx
 from ringfence_simulators.fusionpbx.web.pages import gateway_page
 

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from ringfence_simulators.fusionpbx.logins import SESSION, Logins, denied, page, redirect
+from ringfence_simulators.fusionpbx.access.logins import SESSION, Logins, denied, page, redirect
 from ringfence_simulators.fusionpbx.model import Pbx
 from ringfence_simulators.fusionpbx.things import Gateway
 from ringfence_simulators.fusionpbx.web.pages import RunningGateway, sip_status_page

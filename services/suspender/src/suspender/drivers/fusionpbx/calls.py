@@ -8,10 +8,10 @@ import asyncio
 from collections.abc import Collection
 from contextlib import suppress
 
-from ringfence.errors import Retry
-from ringfence.events.account import Service
-from ringfence.pbx.fusionpbx import FusionPbxSession, Refused
-from ringfence.pbx.fusionpbx_calls import (
+from ringfence_contracts.errors import Retry
+from ringfence_contracts.events.account import Service
+from ringfence_pbx.errors import Refused
+from ringfence_pbx.fusionpbx.calls import (
     CALLS,
     FRAME,
     HANG_UP,
@@ -20,6 +20,7 @@ from ringfence.pbx.fusionpbx_calls import (
     offers_all_tenants,
     read_calls,
 )
+from ringfence_pbx.fusionpbx.session import FusionPbxSession
 from suspender.drivers.driver import HungUp, OperatorMustAct
 from suspender.drivers.fusionpbx.evidence import listed
 from suspender.drivers.fusionpbx.sessions import Sessions

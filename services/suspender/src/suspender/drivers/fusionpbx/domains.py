@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Collection, Mapping, Sequence
 
 from ringfence.clock import Clock
-from ringfence.pbx.fusionpbx import FusionPbxSession, ListedRow
+from ringfence_pbx.fusionpbx.session import FusionPbxSession, ListedRow
 from suspender.drivers.driver import Change, Done, Failure, Reading, Target
 from suspender.drivers.fusionpbx.evidence import (
     batches,

@@ -19,10 +19,11 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 from ringfence.clock import Clock
-from ringfence.errors import Retry
-from ringfence.events.account import Service
-from ringfence.pbx.fusionpbx import FusionPbxSession, Refused, read_api_key
-from ringfence.pbx.servers import FusionPbxServer
+from ringfence_contracts.errors import Retry
+from ringfence_contracts.events.account import Service
+from ringfence_pbx.errors import Refused
+from ringfence_pbx.fusionpbx.session import FusionPbxSession, read_api_key
+from ringfence_pbx.servers import FusionPbxServer
 from suspender.drivers.driver import (
     Change,
     Done,

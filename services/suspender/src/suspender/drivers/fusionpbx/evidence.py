@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 from ringfence.clock import Clock
-from ringfence.errors import Retry, shown
+from ringfence_contracts.errors import Retry, shown
 from suspender.drivers.driver import Done, OperatorMustAct, Target
 
 T = TypeVar("T")

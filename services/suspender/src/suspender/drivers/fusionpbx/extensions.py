@@ -8,8 +8,9 @@ between the two each tenant costs two requests, spread over several logins.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ringfence.clock import Clock
-from ringfence.errors import Retry, shown
-from ringfence.pbx.fusionpbx import FusionPbxSession, ListedRow, Refused
+from ringfence_contracts.errors import Retry, shown
+from ringfence_pbx.errors import Refused
+from ringfence_pbx.fusionpbx.session import FusionPbxSession, ListedRow
 from suspender.drivers.driver import Change, Done, Failure, Reading, Target
 from suspender.drivers.fusionpbx.evidence import (
     batches,

@@ -9,7 +9,7 @@ is read with the disabled ones first: they are the ones whose flag is in doubt, 
 import time
 from collections.abc import Callable, Collection, Mapping
 
-from ringfence.pbx.fusionpbx import FusionPbxSession, ListedRow
+from ringfence_pbx.fusionpbx.session import FusionPbxSession, ListedRow
 
 FEW = 5
 """Up to so many gateways are looked for one by one."""

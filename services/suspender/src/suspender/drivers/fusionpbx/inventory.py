@@ -9,12 +9,13 @@ import time
 from collections.abc import AsyncIterator, Collection, Iterable, Sequence
 from dataclasses import replace
 
-from ringfence.errors import Retry
-from ringfence.pbx.fusionpbx import FusionPbxSession, Kind, ListedRow, Refused
-from ringfence.pbx.fusionpbx_destinations import Did, did_of, first_extension
-from ringfence.pbx.fusionpbx_download import DESTINATION_COLUMNS, DESTINATIONS, download
-from ringfence.pbx.fusionpbx_lists import MAX_PAGES
-from ringfence.pbx.fusionpbx_routes import all_test_toll_allow, outbound_routes
+from ringfence_contracts.errors import Retry
+from ringfence_pbx.errors import Refused
+from ringfence_pbx.fusionpbx.destinations import Did, did_of, first_extension
+from ringfence_pbx.fusionpbx.download import DESTINATION_COLUMNS, DESTINATIONS, download
+from ringfence_pbx.fusionpbx.lists import MAX_PAGES
+from ringfence_pbx.fusionpbx.routes import all_test_toll_allow, outbound_routes
+from ringfence_pbx.fusionpbx.session import FusionPbxSession, Kind, ListedRow
 from suspender.drivers.driver import Inventory, Item
 from suspender.drivers.fusionpbx.sessions import Sessions
 

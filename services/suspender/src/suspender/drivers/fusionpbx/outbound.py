@@ -9,10 +9,11 @@ empties what is missing. A form that cannot be sent back whole is not sent.
 from collections.abc import Collection, Mapping, Sequence
 
 from ringfence.clock import Clock
-from ringfence.errors import Retry, shown
-from ringfence.pbx.fusionpbx import FusionPbxSession, Refused
-from ringfence.pbx.fusionpbx_download import COLUMNS, DOWNLOAD, download
-from ringfence.pbx.fusionpbx_form import MAX_FIELDS, Control, Form, read_form
+from ringfence_contracts.errors import Retry, shown
+from ringfence_pbx.errors import Refused
+from ringfence_pbx.fusionpbx.download import COLUMNS, DOWNLOAD, download
+from ringfence_pbx.fusionpbx.form import MAX_FIELDS, Control, Form, read_form
+from ringfence_pbx.fusionpbx.session import FusionPbxSession
 from suspender.drivers.driver import Change, Done, Failure, OperatorMustAct, Reading, Target
 from suspender.drivers.fusionpbx.evidence import not_there
 from suspender.drivers.fusionpbx.extensions import ExtensionLists, Extensions, place_of

@@ -11,10 +11,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import asynccontextmanager
 from typing import TypeVar
 
-from ringfence.errors import Retry
-from ringfence.pbx.fusionpbx import FusionPbxSession, Kind, ListedRow, Refused
-from ringfence.pbx.fusionpbx_lists import MAX_PAGES
-from ringfence.pbx.servers import FusionPbxServer
+from ringfence_contracts.errors import Retry
+from ringfence_pbx.errors import Refused
+from ringfence_pbx.fusionpbx.lists import MAX_PAGES
+from ringfence_pbx.fusionpbx.session import FusionPbxSession, Kind, ListedRow
+from ringfence_pbx.servers import FusionPbxServer
 from suspender.drivers.driver import Failure, OperatorMustAct
 
 T = TypeVar("T")

@@ -17,8 +17,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ringfence.clock import Clock
-from ringfence.errors import Retry
-from ringfence.pbx.fusionpbx import FusionPbxSession, ListedRow, SwitchStatus
+from ringfence_contracts.errors import Retry
+from ringfence_pbx.fusionpbx.session import FusionPbxSession, ListedRow, SwitchStatus
 from suspender.drivers.driver import Change, Done, Failure, Reading, Target
 from suspender.drivers.fusionpbx.evidence import (
     batches,

@@ -11,12 +11,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from ringfence.clock import Clock
-from ringfence.errors import Retry, shown
-from ringfence.events.account import Service
-from ringfence.pbx.fusionpbx_connection import Refused
-from ringfence.pbx.lesnet import LesnetApi
-from ringfence.pbx.lesnet_orders import NotThere, Order, ReadBack, at_pointer
-from ringfence.pbx.servers import LesnetServer
+from ringfence_contracts.errors import Retry, shown
+from ringfence_contracts.events.account import Service
+from ringfence_pbx.errors import Refused
+from ringfence_pbx.lesnet.api import LesnetApi
+from ringfence_pbx.lesnet.orders import NotThere, Order, ReadBack, at_pointer
+from ringfence_pbx.servers import LesnetServer
 from suspender.drivers.driver import (
     Change,
     Done,

@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import structlog
 
-from ringfence.errors import Retry, shown
-from ringfence.pbx.emergency import names_emergency
-from ringfence.pbx.vodia import LiveCall, Refused, VodiaApi
+from ringfence_contracts.errors import Retry, shown
+from ringfence_pbx.emergency import names_emergency
+from ringfence_pbx.errors import Refused
+from ringfence_pbx.vodia.api import LiveCall, VodiaApi
 from suspender.drivers.driver import HungUp, OperatorMustAct
 
 _NO_SIDE = re.compile(

@@ -7,10 +7,11 @@ calls alone.
 from collections.abc import Collection, Mapping, Sequence
 
 from ringfence.clock import Clock
-from ringfence.errors import shown
-from ringfence.events.account import Service
-from ringfence.pbx.servers import VodiaServer
-from ringfence.pbx.vodia import Refused, VodiaApi
+from ringfence_contracts.errors import shown
+from ringfence_contracts.events.account import Service
+from ringfence_pbx.errors import Refused
+from ringfence_pbx.servers import VodiaServer
+from ringfence_pbx.vodia.api import VodiaApi
 from suspender.drivers.driver import (
     Change,
     Done,

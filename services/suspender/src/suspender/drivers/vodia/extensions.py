@@ -9,9 +9,10 @@ from collections.abc import Collection, Mapping
 from typing import Literal, NamedTuple
 
 from ringfence.clock import Clock
-from ringfence.errors import Retry, shown
-from ringfence.pbx.servers import VodiaServer
-from ringfence.pbx.vodia import Account, Refused, VodiaApi
+from ringfence_contracts.errors import Retry, shown
+from ringfence_pbx.errors import Refused
+from ringfence_pbx.servers import VodiaServer
+from ringfence_pbx.vodia.api import Account, VodiaApi
 from suspender.drivers.driver import Change, Done, Failure, OperatorMustAct, Reading, Target
 from suspender.drivers.groups import each_group
 from suspender.rules.elements import Element

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Iterator
 
-from ringfence.errors import Retry
-from ringfence.pbx.servers import VodiaServer
-from ringfence.pbx.vodia import Account, Refused, Trunk, VodiaApi
+from ringfence_contracts.errors import Retry
+from ringfence_pbx.errors import Refused
+from ringfence_pbx.servers import VodiaServer
+from ringfence_pbx.vodia.api import Account, Trunk, VodiaApi
 from suspender.drivers.driver import Inventory, Item, OperatorMustAct
 
 _MAX_GAPS = 20

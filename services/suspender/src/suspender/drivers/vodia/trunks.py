@@ -6,8 +6,8 @@ A trunk that other tenants use as well is never switched for one of them, neithe
 from collections.abc import Mapping
 
 from ringfence.clock import Clock
-from ringfence.errors import Retry, shown
-from ringfence.pbx.vodia import Trunk, VodiaApi
+from ringfence_contracts.errors import Retry, shown
+from ringfence_pbx.vodia.api import Trunk, VodiaApi
 from suspender.drivers.driver import Change, Done, Failure, OperatorMustAct, Reading, Target
 from suspender.drivers.groups import each_group
 from suspender.rules.elements import Element

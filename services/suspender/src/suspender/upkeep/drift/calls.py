@@ -5,10 +5,10 @@ import asyncio
 import structlog
 
 from ringfence.breaker import Breaker
-from ringfence.errors import Retry
 from ringfence.kafka.shell import UNWELL, wait_or_stop
 from ringfence.observe.health import Progress
-from ringfence.pbx.emergency import is_emergency
+from ringfence_contracts.errors import Retry
+from ringfence_pbx.emergency import is_emergency
 from suspender.rules.elements import ServiceKey
 from suspender.upkeep.drift.alarm import OutboundCall
 from suspender.upkeep.drift.look import Looker

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 import structlog
 
 from ringfence.clock import Clock
-from ringfence.errors import Retry
+from ringfence_contracts.errors import Retry
 from suspender.drivers.driver import OperatorMustAct, PbxDriver, Reading, Target
 from suspender.rules.elements import ServiceKey
 from suspender.upkeep.drift.alarm import Suspect

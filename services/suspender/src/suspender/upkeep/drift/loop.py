@@ -6,9 +6,9 @@ from functools import partial
 
 import structlog
 
-from ringfence.errors import Retry
 from ringfence.kafka.shell import UNWELL, wait_or_stop
 from ringfence.observe.health import Progress
+from ringfence_contracts.errors import Retry
 from suspender.upkeep.drift.look import Looker
 from suspender.upkeep.metrics import DRIFTING
 from suspender.upkeep.per_server import PerServer, renewed

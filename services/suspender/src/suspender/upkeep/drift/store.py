@@ -4,8 +4,8 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 
-from ringfence.events.account import Service
 from ringfence.postgres.pool import Connection, Pool
+from ringfence_contracts.events.account import Service
 from suspender.events import element_subject
 from suspender.rules.elements import Element, ServiceKey
 from suspender.store import ALARMS

@@ -1,0 +1,1 @@
+"""The `ringfence` command, an HTTP client of the API."""

@@ -1,0 +1,42 @@
+"""Commands to other services: asked through the API, and its answer is awaited for a while."""
+
+import time
+from typing import Any
+
+from ringfence_cli.connection import FrontDoor, path_of
+from ringfence_cli.tables import print_json, say
+
+ANSWER_S = 10.0
+EXIT_REFUSED_OR_SILENT = 1
+_LOOK_EVERY_S = 0.2
+
+
+def answer_to(door: FrontDoor, request_id: str) -> dict[str, Any]:
+    """What became of a command: done or refused; waiting if nobody answers in `ANSWER_S`."""
+    deadline = time.monotonic() + ANSWER_S
+    while True:
+        found = door.get(path_of("commands", request_id))
+        if found["state"] != "waiting" or time.monotonic() >= deadline:
+            return found
+        time.sleep(_LOOK_EVERY_S)
+
+
+def show_answer(
+    found: dict[str, Any], *, shows: str, service: str = "suspender", json_wanted: bool = False
+) -> None:
+    """Print what became of a command. Ends the program with 1 if it was refused, or not answered.
+
+    `shows` is the command that shows later what came of it; `service` is who was asked.
+    """
+    if json_wanted:
+        print_json(found)
+    elif found["state"] == "waiting":
+        say(
+            f"no answer in {ANSWER_S:.0f} s: it is done when the {service} runs again;"
+            f" `{shows}` shows it",
+            err=True,
+        )
+    else:
+        say(f"{found['state']}: {found['answer']}")
+    if found["state"] != "done":
+        raise SystemExit(EXIT_REFUSED_OR_SILENT)

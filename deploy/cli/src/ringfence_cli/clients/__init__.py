@@ -1,0 +1,1 @@
+"""Commands about clients: profiles, modes, orders, suspension."""

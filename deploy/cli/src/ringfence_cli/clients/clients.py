@@ -1,0 +1,159 @@
+"""`ringfence client list` and `show`: who the clients are, what is off, and what ends it."""
+
+from typing import Any
+
+import click
+
+from ringfence_cli.clients.client_changes import client_history, set_client
+from ringfence_cli.clients.client_facts import show_client_facts
+from ringfence_cli.clients.orders import show_orders
+from ringfence_cli.connection import front_door, path_of
+from ringfence_cli.tables import (
+    Column,
+    field,
+    instant,
+    limit_option,
+    output_options,
+    print_json,
+    show_rows,
+    titled,
+)
+
+STATES = ("on", "off", "switching", "failed", "no-service", "would-be-off")
+
+
+@click.group()
+def client() -> None:
+    """Clients: list, show, set, history."""
+
+
+client.add_command(set_client)
+client.add_command(client_history)
+
+
+@client.command("list")
+@click.option("--search", help="part of an id, name, e-mail, DID, extension, tenant or product")
+@click.option("--state", type=click.Choice(STATES), help="only clients in this state")
+@click.option("--level", type=click.Choice(("ok", "low", "exhausted")), help="only this level")
+@click.option("--mode", type=click.Choice(("live", "shadow")), help="only clients in this mode")
+@click.option("--no-posting", is_flag=True, help="only clients without an opening balance")
+@limit_option()
+@output_options
+def list_clients(
+    search: str | None,
+    state: str | None,
+    level: str | None,
+    mode: str | None,
+    no_posting: bool,
+    limit: int | None,
+    json_wanted: bool,
+) -> None:
+    """List clients: balance, level, state; below it the reason, and what ends it.
+
+    Example: ringfence client list --state off --search 416555
+    """
+    asked = {"search": search, "state": state, "level": level, "mode": mode}
+    found = front_door().listing("/clients", limit, posted="no" if no_posting else None, **asked)
+    filtered = no_posting or any(asked.values())
+    first = "No clients yet: `ringfence client set ACCOUNT --first-name … --currency …`."
+    show_rows(
+        found,
+        _columns({row["currency"] for row in found.rows}),
+        json_wanted=json_wanted,
+        empty="No client is like that." if filtered else first,
+        noun="client",
+        detail=_why,
+        shrinks="name",
+    )
+
+
+def _columns(currencies: set[str]) -> tuple[Column, ...]:
+    several = len(currencies) > 1
+    money: tuple[Column, ...] = (titled("cur", "currency"),) if several else ()
+    return (
+        titled("account", "account_id"),
+        ("name", name_of),
+        ("balance", lambda row: row["balance"] or "none"),
+        *money,
+        field("level"),
+        ("state", state_of),
+        instant("since", "since"),
+    )
+
+
+def name_of(row: Any) -> str:
+    """A client's name, or that of the company where no person is named."""
+    return f"{row['first_name']} {row['last_name']}".strip() or str(row["company_name"])
+
+
+def state_of(row: Any) -> str:
+    """A client's state in two words; in shadow what it would be."""
+    if row["mode"] == "live":
+        return str(row["state"]).replace("-", " ")
+    if row["would"] == "off":
+        return "would be off"
+    return f"shadow: {row['state']}".replace("no-service", "none")
+
+
+def _why(row: Any) -> str:
+    """The sentence below a client: why it is off, and what ends that."""
+    if row["balance"] is None and row["opening_balance"] is not None:
+        return "the opening balance is not posted yet"
+    if row["balance"] is None:
+        missing = (
+            f"no opening balance: ringfence client set {row['account_id']} --opening-balance …"
+        )
+        return f"{row['reason']}; {missing}" if row["reason"] else missing
+    if row["reason"] and row["brings_back"]:
+        return f"{row['reason']}; brought back by {row['brings_back']}"
+    return str(row["reason"])
+
+
+@client.command("show")
+@click.argument("account")
+@output_options
+def show_client(account: str, json_wanted: bool) -> None:
+    """Show one client: balance, state and its reason, orders, products.
+
+    Example: ringfence client show acme-1001
+    """
+    door = front_door()
+    found = door.get(path_of("clients", account))
+    products = door.get(path_of("clients", account, "products"))["items"]
+    lines = door.get(path_of("clients", account, "explanation"))["lines"]
+    if json_wanted:
+        print_json({**found, "products": products, "lines": lines})
+        return
+    show_client_facts(found)
+    click.echo()
+    show_orders(found["orders"])
+    click.echo()
+    words = {line["product"]: line["words"] for line in lines}
+    columns = (
+        titled("product", "service_id"),
+        field("kind"),
+        titled("server", "server_id"),
+        field("package"),
+        instant("billed from", "bill_from"),
+    )
+    show_rows(
+        products, columns, json_wanted=False, empty="No products.", noun="product",
+        detail=lambda row: words.get(row["service_id"], ""), shrinks="package",
+    )  # fmt: skip
+    if found["departed"]:
+        click.echo()
+        _show_departed(found["departed"])
+
+
+def _show_departed(rows: Any) -> None:
+    """Products that were removed while they were off."""
+    columns = (
+        titled("removed product", "product"),
+        field("server"),
+        field("confirmed"),
+        instant("since", "since"),
+    )
+    show_rows(
+        rows, columns, json_wanted=False, empty="", noun="product",
+        detail=lambda row: row["words"], shrinks="server",
+    )  # fmt: skip

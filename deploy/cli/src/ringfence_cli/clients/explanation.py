@@ -1,0 +1,40 @@
+"""`ringfence explain client`: why a client is on or off, in words."""
+
+import click
+
+from ringfence_cli.connection import front_door, path_of
+from ringfence_cli.tables import instant, output_options, print_json, say, show_rows, titled
+
+
+@click.command("client")
+@click.argument("account")
+@output_options
+def explain_client(account: str, json_wanted: bool) -> None:
+    """Explain why ACCOUNT is on or off, product by product.
+
+    Example: ringfence explain client acme-1001
+    """
+    found = front_door().get(path_of("clients", account, "explanation"))
+    if json_wanted:
+        print_json(found)
+        return
+    for sentence in found["words"]:
+        say(sentence)
+    click.echo()
+    columns = (
+        titled("product", "product"),
+        titled("server", "server"),
+        titled("desired", "desired"),
+        titled("confirmed", "confirmed"),
+        instant("since", "since"),
+        titled("held by", "holds"),
+    )
+    show_rows(
+        found["lines"],
+        columns,
+        json_wanted=False,
+        empty="No products.",
+        noun="product",
+        detail=lambda row: row["words"],
+        shrinks="held by",
+    )

@@ -1,0 +1,204 @@
+"""`ringfence mode`: clients are put into operation, or back into shadow, in waves."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from ringfence_cli.clients.orders import reason_option
+from ringfence_cli.clients.waves import Switched, switch_in_waves
+from ringfence_cli.connection import FrontDoor, fail, front_door
+from ringfence_cli.tables import output_options, plural, print_json, say, show_facts, show_rows
+
+F = TypeVar("F", bound=Callable[..., Any])
+EXIT_NOT_ALL = 1
+_OUTCOMES = {
+    "on": "on",
+    "off": "off",
+    "none": "without VoIP service",
+    "failed": "could not be switched",
+    "waiting": "not confirmed in time",
+    "refused": "refused",
+}
+_CONFIRMED = frozenset(("on", "off", "none", "waiting"))
+
+
+@click.group(invoke_without_command=True)
+@output_options
+@click.pass_context
+def mode(context: click.Context, json_wanted: bool) -> None:
+    """Show who is live and who is in shadow; switch it.
+
+    In shadow everything is computed and shown as "would be off"; nothing is switched or mailed.
+    `mode live` and `mode shadow` switch clients.
+
+    Example: ringfence mode live --clients acme-1001,acme-1002
+    """
+    if context.invoked_subcommand is None:
+        _status(front_door(), json_wanted=json_wanted)
+
+
+def _status(door: FrontDoor, *, json_wanted: bool) -> None:
+    found = door.get("/mode")
+    unposted = door.listing("/clients", 20, posted="no") if found["without_posting"] else None
+    if json_wanted:
+        print_json(found)
+        return
+    facts = {
+        "live": plural(found["live"], "client"),
+        "shadow": plural(found["shadow"], "client"),
+        "new clients begin": found["default"],
+    }
+    if found["without_posting"]:
+        facts["without opening balance"] = plural(found["without_posting"], "client")
+    show_facts(facts, json_wanted=False)
+    if unposted is not None:
+        names = ", ".join(row["account_id"] for row in unposted.rows)
+        more = ", …: `ringfence client list --no-posting`" if unposted.more else ""
+        say(f"They cannot go live without one: {names}{more}.")
+        click.echo("Give it: ringfence client set ACCOUNT --opening-balance 0")
+
+
+def _which_options(command: F) -> F:
+    options = (
+        click.option("--clients", help="accounts, separated by commas"),
+        click.option("--all", "everybody", is_flag=True, help="every client in the other mode"),
+        click.option(
+            "--at-once",
+            type=click.IntRange(1, 1000),
+            default=20,
+            show_default=True,
+            help="how many are switched before their services are awaited",
+        ),
+        click.option("--yes", is_flag=True, help="Do not ask."),
+        reason_option,
+        output_options,
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@mode.command("live")
+@_which_options
+def go_live(
+    clients: str | None, everybody: bool, at_once: int, yes: bool, reason: str | None,
+    json_wanted: bool,
+) -> None:  # fmt: skip
+    """Put clients into operation: the PBX is brought to what is desired.
+
+    Example: ringfence mode live --all --at-once 20
+    """
+    door = front_door()
+    if everybody and not yes:
+        _ask(_before_all_go_live(door), json_wanted=json_wanted)
+    chosen = _chosen(door, clients, everybody, "shadow")
+    body = {"mode": "live", **({"reason": reason} if reason else {})}
+    _show(switch_in_waves(door, chosen, body, at_once), "live", json_wanted=json_wanted)
+
+
+@mode.command("shadow")
+@click.option("--leave", is_flag=True, help="keep off what ringfence has switched off")
+@_which_options
+def go_into_shadow(
+    clients: str | None, everybody: bool, at_once: int, yes: bool, leave: bool,
+    reason: str | None, json_wanted: bool,
+) -> None:  # fmt: skip
+    """Put clients back into shadow: what ringfence switched off is switched on again.
+
+    Example: ringfence mode shadow --clients acme-1001 --leave
+    """
+    door = front_door()
+    if everybody and not yes:
+        _ask(_before_all_go_into_shadow(door, leave=leave), json_wanted=json_wanted)
+    chosen = _chosen(door, clients, everybody, "live")
+    body = {"mode": "shadow", "leave": leave, **({"reason": reason} if reason else {})}
+    _show(switch_in_waves(door, chosen, body, at_once), "in shadow", json_wanted=json_wanted)
+
+
+def _chosen(door: FrontDoor, clients: str | None, everybody: bool, now: str) -> list[str]:
+    if everybody == bool(clients):
+        fail("which clients? Give --clients A,B,… or --all")
+    if clients:
+        return list(dict.fromkeys(part.strip() for part in clients.split(",") if part.strip()))
+    return [row["account_id"] for row in door.listing("/clients", mode=now).rows]
+
+
+def _count(door: FrontDoor, **asked: str) -> int:
+    return door.listing("/clients", 1, **asked).total or 0
+
+
+def _before_all_go_live(door: FrontDoor) -> str:
+    total = plural(_count(door, mode="shadow"), "client")
+    off = _count(door, state="would-be-off")
+    refused = _count(door, mode="shadow", posted="no")
+    lines = [
+        f"{total} in shadow will go live.",
+        f"Would be off: {off}, switched off as they go live.",
+    ]
+    if door.get("/adoptions", limit=1)["count"]:
+        lines.append(_adoption_line(door))
+    if refused:
+        lines.append(f"{plural(refused, 'client')} without opening balance will be refused.")
+    if door.get("/brake")["on"]:
+        lines.append("The brake is on: nobody is cut for funds until `ringfence brake release`.")
+    return "\n".join(lines)
+
+
+def _adoption_line(door: FrontDoor) -> str:
+    rows = door.listing("/adoptions").rows
+    clients = len({row["account_id"] for row in rows})
+    return (
+        f"Adopted: {plural(len(rows), 'element')} of {plural(clients, 'client')}, off on the PBX"
+        " already: `ringfence adopt list`."
+    )
+
+
+def _before_all_go_into_shadow(door: FrontDoor, *, leave: bool) -> str:
+    total = plural(_count(door, mode="live"), "client")
+    off = _count(door, mode="live", state="off")
+    return "\n".join(
+        (f"{total} will go into shadow.", f"Off now: {off}. They "
+         f"{'stay off' if leave else 'are switched on again'}, and nobody is cut from then on.")
+    )  # fmt: skip
+
+
+def _ask(question: str, *, json_wanted: bool) -> None:
+    if json_wanted:
+        fail("with --json nothing is asked: add --yes")
+    click.echo(question, err=True)
+    click.confirm("Go on?", abort=True, err=True)
+
+
+def _show(switched: Sequence[Switched], what: str, *, json_wanted: bool) -> None:
+    """The outcome of all. Exits with 1 if a client was refused or could not be switched."""
+    bad = [each for each in switched if each.outcome not in _CONFIRMED]
+    if json_wanted:
+        print_json([each._asdict() for each in switched])
+    elif not switched:
+        click.echo(f"Nobody to switch: every client is {what} already.")
+    else:
+        _show_summary(switched, what)
+    if bad:
+        raise SystemExit(EXIT_NOT_ALL)
+
+
+def _show_summary(switched: Sequence[Switched], what: str) -> None:
+    done = sum(1 for each in switched if each.outcome != "refused")
+    click.echo(f"{done} of {plural(len(switched), 'client')} {what} now:")
+    for outcome, words in _OUTCOMES.items():
+        number = sum(1 for each in switched if each.outcome == outcome)
+        if number:
+            click.echo(f"  {number:>5} {words}")
+    adopted = sum(each.adopts for each in switched)
+    if adopted:
+        say(f"Adopted: {plural(adopted, 'element')}, off on the PBX before, switched on again by"
+            " a payment.")  # fmt: skip
+    columns = (
+        ("account", lambda row: row["account"]),
+        ("outcome", lambda row: row["outcome"]),
+        ("why", lambda row: row["why"]),
+    )
+    open_ones = [each._asdict() for each in switched if each.why]
+    if open_ones:
+        show_rows(open_ones, columns, json_wanted=False, empty="")

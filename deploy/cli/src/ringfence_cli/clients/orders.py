@@ -1,0 +1,146 @@
+"""`ringfence order`: what persons and WHMCS decided about a client or one of its products."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from ringfence_cli.connection import front_door, path_of
+from ringfence_cli.tables import (
+    Column,
+    Row,
+    field,
+    instant,
+    output_options,
+    show_rows,
+    show_what_happens,
+    titled,
+)
+from ringfence_cli.times import typed
+
+KINDS = ("manual", "forced", "whmcs", "exemption")
+_COLUMNS: tuple[Column, ...] = (
+    field("kind"),
+    ("product", lambda row: row["product"] or "whole client"),
+    titled("by", "given_by"),
+    instant("since", "since"),
+    instant("until", "until"),
+)
+
+product_option = click.option("--product", help="only this product; left out: the whole client")
+reason_option = click.option("--reason", help="why, for a later reader")
+until_option = click.option(
+    "--until", help="when it ends by itself: 2026-12-01 (end of that day) or 2026-12-01T17:00"
+)
+
+
+hang_up_option = click.option(
+    "--hang-up", is_flag=True, help="end the calls in progress too, but never an emergency call"
+)
+
+
+def body_of(
+    product: str | None, reason: str | None, until: str | None = None, *, hang_up: bool = False
+) -> dict[str, Any]:
+    """What is sent of an order: what was given."""
+    until = typed("--until", until, days=True)
+    given = {"product": product, "reason": reason, "until": until, "hang_up": hang_up or None}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def show_orders(
+    orders: Sequence[Row], *before: Column, json_wanted: bool = False, empty: str = "No orders."
+) -> None:
+    """Print orders, each with its reason below; `before` are columns that come first."""
+    show_rows(
+        orders,
+        (*before, *_COLUMNS),
+        json_wanted=json_wanted,
+        empty=empty,
+        noun="order",
+        detail=_why,
+        shrinks="by",
+    )
+
+
+def _why(row: Row) -> str:
+    """The reason of an order, and whether calls in progress are ended with it."""
+    calls = "calls in progress are ended" if row["hang_up"] else ""
+    return "; ".join(part for part in (row["reason"], calls) if part)
+
+
+@click.group()
+def order() -> None:
+    """Orders of persons and of WHMCS: add, end, list.
+
+    manual switches off even with credit; forced does so for the whole client until a person ends
+    it; whmcs is what WHMCS asked for; exemption keeps on without credit.
+    """
+
+
+@order.command("add")
+@click.argument("account")
+@click.argument("kind", type=click.Choice(KINDS))
+@product_option
+@reason_option
+@until_option
+@hang_up_option
+@output_options
+def add_order(
+    account: str,
+    kind: str,
+    product: str | None,
+    reason: str | None,
+    until: str | None,
+    hang_up: bool,
+    json_wanted: bool,
+) -> None:
+    """Give an order for ACCOUNT, or replace the one of the same kind and product.
+
+    Example: ringfence order add acme-1001 exemption --until 2026-12-01 --reason "pays on Monday"
+    """
+    place = path_of("clients", account, "orders", kind)
+    answer = front_door().ask("PUT", place, json=body_of(product, reason, until, hang_up=hang_up))
+    show_what_happens(account, answer, json_wanted=json_wanted)
+
+
+@order.command("end")
+@click.argument("account")
+@click.argument("kind", type=click.Choice(KINDS))
+@product_option
+@reason_option
+@output_options
+def end_order(
+    account: str, kind: str, product: str | None, reason: str | None, json_wanted: bool
+) -> None:
+    """End an order of ACCOUNT.
+
+    Example: ringfence order end acme-1001 exemption
+    """
+    place = path_of("clients", account, "orders", kind)
+    answer = front_door().ask("DELETE", place, params=body_of(product, reason))
+    show_what_happens(account, answer, json_wanted=json_wanted)
+
+
+@order.command("list")
+@click.argument("account", required=False)
+@output_options
+def list_orders(account: str | None, json_wanted: bool) -> None:
+    """List the orders in force of ACCOUNT, or of all clients.
+
+    Example: ringfence order list acme-1001
+    """
+    door = front_door()
+    if account:
+        rows = door.get(path_of("clients", account, "orders"))["items"]
+        empty = f"No orders of {account} are in force."
+        show_orders(rows, json_wanted=json_wanted, empty=empty)
+        return
+    rows = [
+        {"account_id": client["account_id"], **each}
+        for client in door.listing("/clients").rows
+        for each in client["orders"]
+    ]
+    account_column = titled("account", "account_id")
+    empty = "No orders are in force."
+    show_orders(rows, account_column, json_wanted=json_wanted, empty=empty)

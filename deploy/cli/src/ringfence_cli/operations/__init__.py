@@ -1,0 +1,1 @@
+"""Commands about alarms, the brake, calls, mails and services."""

@@ -1,0 +1,40 @@
+"""`ringfence alarms`: what needs a person."""
+
+from typing import Any
+
+import click
+
+from ringfence_cli.connection import front_door
+from ringfence_cli.tables import field, instant, limit_option, output_options, show_rows, titled
+
+
+@click.command()
+@click.option("--all", "everything", is_flag=True, help="those that ended too")
+@limit_option()
+@output_options
+def alarms(everything: bool, limit: int | None, json_wanted: bool) -> None:
+    """List what needs a person: open alarms, the newest first.
+
+    Example: ringfence alarms --all --limit 20
+    """
+    columns = (
+        instant("raised", "raised_at"),
+        *((instant("ended", "ended_at"),) if everything else ()),
+        field("severity"),
+        titled("alarm", "key"),
+    )
+    show_rows(
+        front_door().listing("/alarms", limit, state="all" if everything else "open"),
+        columns,
+        json_wanted=json_wanted,
+        empty="No alarms." if everything else "No open alarms.",
+        noun="alarm",
+        detail=_what,
+        shrinks="alarm",
+    )
+
+
+def _what(row: Any) -> str:
+    """What an alarm is about, what is the case, and what ends it."""
+    about = "" if row["subject"] == row["key"] else f"{row['subject']}: "
+    return f"{about}{row['message'].rstrip('.')}. To do: {row['what_to_do']}"

@@ -1,0 +1,66 @@
+"""`ringfence brake`: cutting paused because too many clients would be cut at once."""
+
+import click
+
+from ringfence_cli.asking import answer_to, show_answer
+from ringfence_cli.clients.orders import reason_option
+from ringfence_cli.connection import FrontDoor, front_door
+from ringfence_cli.tables import output_options, plural, print_json, say
+from ringfence_cli.times import sentence
+
+
+@click.group(invoke_without_command=True)
+@output_options
+@click.pass_context
+def brake(context: click.Context, json_wanted: bool) -> None:
+    """Show whether cutting is paused; release it, or undo it.
+
+    It pauses by itself when too many clients would be cut at once.
+    `brake release` cuts those who wait; `brake undo` spares them until their next funds hold.
+    Example: ringfence brake release --reason "the new rates are right"
+    """
+    if context.invoked_subcommand is None:
+        _status(front_door(), json_wanted=json_wanted)
+
+
+def _status(door: FrontDoor, *, json_wanted: bool) -> None:
+    found = door.get("/brake")
+    if json_wanted:
+        print_json(found)
+    elif not found["on"]:
+        click.echo("The brake is off: clients are cut as their credit ends.")
+    else:
+        say(f"The brake is on since {sentence(found['on_since'])}: {found['cause']}.")
+        click.echo(f"{plural(found['paused'], 'cut')} paused; restoring goes on. What next:")
+        click.echo("  ringfence brake release   they are right: cut them now")
+        click.echo("  ringfence brake undo      they are wrong: spare them")
+
+
+@brake.command("release")
+@reason_option
+@output_options
+def release(reason: str | None, json_wanted: bool) -> None:
+    """Cut those who wait: their holds are right.
+
+    Example: ringfence brake release --reason "the new rates are right"
+    """
+    _command("brake.release", reason, json_wanted)
+
+
+@brake.command("undo")
+@reason_option
+@output_options
+def undo(reason: str | None, json_wanted: bool) -> None:
+    """Spare those who wait: their holds came of a mistake, such as wrong rates.
+
+    Example: ringfence brake undo --reason "rates of deck 12 were wrong"
+    """
+    _command("brake.undo", reason, json_wanted)
+
+
+def _command(command: str, reason: str | None, json_wanted: bool) -> None:
+    """Ask the suspender, wait for its answer, print it. Exits with 1 if it refuses or is silent."""
+    door = front_door()
+    body = {"service": "suspender", "command": command, **({"reason": reason} if reason else {})}
+    found = answer_to(door, door.ask("POST", "/commands", json=body)["request_id"])
+    show_answer(found, shows="ringfence brake", json_wanted=json_wanted)

@@ -1,0 +1,72 @@
+"""`ringfence calls` and `ringfence unrated`: what was billed, and what could not be."""
+
+from typing import Any
+
+import click
+
+from ringfence_cli.connection import front_door, path_of
+from ringfence_cli.tables import field, limit_option, moment, output_options, show_rows, titled
+
+
+@click.command()
+@click.argument("account")
+@limit_option(20)
+@output_options
+def calls(account: str, limit: int, json_wanted: bool) -> None:
+    """Show ACCOUNT's calls, the newest first.
+
+    --json shows how each was priced. Example: ringfence calls acme-1001 --limit 20
+    """
+    columns = (
+        moment("started", "started_at"),
+        ("way", lambda row: (row["direction"] or "")[:3]),
+        field("number"),
+        titled("seconds", "billsec"),
+        field("cost"),
+        ("outcome", _outcome),
+    )
+    rows = front_door().listing(path_of("clients", account, "calls"), limit)
+    empty = f"No calls of {account} yet."
+    show_rows(rows, columns, json_wanted=json_wanted, empty=empty, noun="call")
+
+
+def _outcome(row: Any) -> str:
+    return f"{row['outcome']} ({row['reason']})" if row["reason"] else str(row["outcome"])
+
+
+@click.group(invoke_without_command=True)
+@limit_option()
+@output_options
+@click.pass_context
+def unrated(context: click.Context, limit: int | None, json_wanted: bool) -> None:
+    """Show calls that could not be rated, each with its reason.
+
+    The oldest is first. Example: ringfence unrated list --limit 20
+    """
+    if context.invoked_subcommand is None:
+        _show_unrated(limit, json_wanted)
+
+
+@unrated.command("list")
+@limit_option()
+@output_options
+def list_unrated(limit: int | None, json_wanted: bool) -> None:
+    """Show calls that could not be rated: the same as `ringfence unrated`.
+
+    Example: ringfence unrated list --limit 20
+    """
+    _show_unrated(limit, json_wanted)
+
+
+def _show_unrated(limit: int | None, json_wanted: bool) -> None:
+    columns = (
+        moment("queued", "queued_at"),
+        titled("server", "server_id"),
+        field("tenant"),
+        titled("seconds", "billsec"),
+        field("reason"),
+        ("call", lambda row: str(row["call_id"])[:8]),
+    )
+    rows = front_door().listing("/unrated", limit)
+    empty = "No call waits to be rated."
+    show_rows(rows, columns, json_wanted=json_wanted, empty=empty, noun="call")

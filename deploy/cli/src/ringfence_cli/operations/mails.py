@@ -1,0 +1,115 @@
+"""`ringfence mails`: which mails were sent, wait, failed, and why; and sending one again."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from ringfence_cli.asking import answer_to, show_answer
+from ringfence_cli.clients.orders import reason_option
+from ringfence_cli.connection import front_door, path_of
+from ringfence_cli.tables import (
+    field,
+    instant,
+    limit_option,
+    output_options,
+    print_json,
+    show_facts,
+    show_rows,
+    titled,
+)
+
+STATES = ("waiting", "sent", "in doubt", "failed", "dropped")
+
+
+@click.group(invoke_without_command=True)
+@click.option("--client", help="Those to this client only.")
+@click.option(
+    "--state",
+    type=click.Choice((*STATES, "in-doubt"), case_sensitive=False),
+    metavar="|".join((*STATES[:2], "in-doubt", *STATES[3:])),
+    help="Those in this state only.",
+)
+@limit_option(50)
+@output_options
+@click.pass_context
+def mails(
+    context: click.Context, client: str | None, state: str | None, limit: int, json_wanted: bool
+) -> None:
+    """Show which mails were sent, wait, failed or were dropped, the newest first.
+
+    In doubt: the server may have taken it, and its answer is lost.
+    `mails show ID` has the words; `mails resend ID` sends one again.
+    Example: ringfence mails --client acme-1001 --state in-doubt
+    """
+    if context.invoked_subcommand is not None:
+        return
+    wanted = "in doubt" if state == "in-doubt" else state
+    columns = (
+        ("id", lambda row: str(row["notice_id"])),
+        instant("owed", "created_at"),
+        titled("client", "account_id"),
+        field("template"),
+        field("state"),
+    )
+    show_rows(
+        front_door().listing("/notices", limit, client=client, state=wanted),
+        columns,
+        json_wanted=json_wanted,
+        empty="No mails." if not (client or state) else "No such mails.",
+        noun="mail",
+        detail=_what,
+        shrinks="client",
+    )
+
+
+def _what(row: Mapping[str, Any]) -> str:
+    """To whom and with which subject, and why it is in its state."""
+    parts = [f"To {row['recipient']}: {row['subject']}"] if row["recipient"] else []
+    return ". ".join([*parts, *filter(None, [row["reason"]])])
+
+
+@mails.command("show")
+@click.argument("notice_id", metavar="ID")
+@click.option("--html", is_flag=True, help="Print the HTML part alone.")
+@output_options
+def show_mail(notice_id: str, html: bool, json_wanted: bool) -> None:
+    """Show one mail: its state, the reason, and the words as they were sent.
+
+    Example: ringfence mails show 5c1f1c50-2f84-5a3b-9d7a-2b6f2a3c4d5e
+    """
+    found = dict(front_door().get(path_of("notices", notice_id)))
+    if json_wanted:
+        print_json(found)
+    elif html:
+        click.echo(_clean(found["html"]))
+    else:
+        show_facts(found, json_wanted=False, skip=("text", "html"))
+        words = _clean(found["text"]).strip()
+        click.echo(f"\n{words}" if words else "\nIt has no words yet: they are written when sent.")
+
+
+def _clean(text: str) -> str:
+    """Nothing in a mail moves the cursor."""
+    return "".join(c for c in text if c == "\n" or c.isprintable())
+
+
+@mails.command("resend")
+@click.argument("notice_id", metavar="ID")
+@reason_option
+@output_options
+def resend(notice_id: str, reason: str | None, json_wanted: bool) -> None:
+    """Send a mail again that is in doubt, or that failed, if it is still true.
+
+    A client may read a mail in doubt twice then.
+    Example: ringfence mails resend 5c1f1c50-2f84-5a3b-9d7a-2b6f2a3c4d5e --reason "not received"
+    """
+    door = front_door()
+    body = {"reason": reason} if reason else {}
+    asked = door.ask("POST", path_of("notices", notice_id, "resend"), json=body)
+    show_answer(
+        answer_to(door, asked["request_id"]),
+        shows=f"ringfence mails show {notice_id}",
+        service="notifier",
+        json_wanted=json_wanted,
+    )

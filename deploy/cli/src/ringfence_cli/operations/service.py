@@ -1,0 +1,33 @@
+"""`ringfence service`: a product is brought again to what is desired."""
+
+import click
+
+from ringfence_cli.asking import answer_to, show_answer
+from ringfence_cli.clients.orders import reason_option
+from ringfence_cli.connection import front_door, path_of
+from ringfence_cli.tables import output_options
+
+
+@click.group()
+def service() -> None:
+    """Services on their PBX: reapply."""
+
+
+@service.command("reapply")
+@click.argument("account")
+@click.argument("product_id")
+@reason_option
+@output_options
+def reapply(account: str, product_id: str, reason: str | None, json_wanted: bool) -> None:
+    """Bring a product again to what is desired, whatever was confirmed before.
+
+    For a PBX that was restored, or changed by hand. It switches off what is to be off; it never
+    switches on what was off before ringfence switched anything.
+
+    Example: ringfence service reapply acme-1001 pbx-1001 --reason "the PBX was restored"
+    """
+    door = front_door()
+    place = path_of("clients", account, "products", product_id, "reapply")
+    asked = door.ask("POST", place, json={"reason": reason} if reason else {})
+    found = answer_to(door, asked["request_id"])
+    show_answer(found, shows=f"ringfence services {account}", json_wanted=json_wanted)

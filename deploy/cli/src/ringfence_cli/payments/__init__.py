@@ -1,0 +1,1 @@
+"""Commands about money: top-ups, payments, the ledger."""

@@ -1,0 +1,172 @@
+"""`ringfence payments claim`: enter payments in accounts that only rating, or the topic, has."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from ringfence_cli.connection import FrontDoor, fail, front_door, path_of
+from ringfence_cli.tables import output_options, plural, print_json, show_rows, titled
+from ringfence_contracts.money import format_micro
+
+EXIT_NOT_ALL = 1
+_AT_ONCE = 500
+_SENT = (
+    "payment_id", "account_id", "kind", "amount", "currency", "reference", "received_at", "refunds"
+)  # fmt: skip
+Payment = Mapping[str, Any]
+
+
+@click.command("claim")
+@click.argument("payment_ids", nargs=-1, metavar="[PAYMENT_ID]…")
+@click.option("--all", "everything", is_flag=True, help="every payment that waits to be claimed")
+@click.option("--from-topic", is_flag=True, help="every payment of the topic that accounts lacks")
+@click.option("--bootstrap", help="host:port of the broker; left out: as the services know it")
+@click.option("--reason", required=True, help="why they are right, for a later reader")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@output_options
+def claim(
+    payment_ids: tuple[str, ...],
+    everything: bool,
+    from_topic: bool,
+    bootstrap: str | None,
+    reason: str,
+    yes: bool,
+    json_wanted: bool,
+) -> None:
+    """Enter payments in accounts under their own ids, so that they are posted.
+
+    For payments that `ringfence payments unclaimed` lists. After accounts was restored from a
+    backup, --from-topic finds all that it lost. Anybody with write access can put a payment
+    there: compare count and sums with your books before you agree.
+
+    Example: ringfence payments claim --from-topic --reason "restored from last night"
+    """
+    if bool(payment_ids) + everything + from_topic != 1:
+        fail("which payments? Give their ids, or --all, or --from-topic")
+    door = front_door()
+    found = (
+        _of_the_topic(door, bootstrap) if from_topic else _waiting(door, payment_ids, everything)
+    )
+    if not found:
+        if json_wanted:
+            print_json([])
+        else:
+            click.echo("Nothing to claim: accounts holds every payment.")
+        return
+    _ask(found, yes=yes, json_wanted=json_wanted)
+    items = [
+        item
+        for at in range(0, len(found), _AT_ONCE)
+        for item in _post(door, found[at : at + _AT_ONCE], reason)
+    ]
+    _show(items, found, json_wanted=json_wanted)
+
+
+def _waiting(door: FrontDoor, ids: Sequence[str], everything: bool) -> list[Payment]:
+    rows = {str(row["payment_id"]): row for row in door.listing("/payments/unclaimed").rows}
+    if everything:
+        return list(rows.values())
+    unknown = [each for each in ids if each not in rows]
+    if unknown:
+        fail(
+            f"not waiting to be claimed: {', '.join(unknown)}."
+            " `ringfence payments unclaimed` lists those that are."
+        )
+    return [rows[each] for each in dict.fromkeys(ids)]
+
+
+def _of_the_topic(door: FrontDoor, bootstrap: str | None) -> list[Payment]:
+    """The payments of the topic that accounts does not hold, the oldest first."""
+    from ringfence.place import kafka_brokers
+    from ringfence_cli.payments.topic_payments import read_topic
+
+    read = read_topic(kafka_brokers(bootstrap or ""))
+    if read.unreadable:
+        click.echo(
+            f"warning: {plural(read.unreadable, 'record')} cannot be read: left out", err=True
+        )
+    missing: list[Payment] = []
+    by_account = read.by_account()
+    for number, (account, payments) in enumerate(sorted(by_account.items()), 1):
+        held = _held(door, account)
+        missing += [each for each in payments if each["payment_id"] not in held]
+        if number % 100 == 0:
+            click.echo(f"compared: {number} of {plural(len(by_account), 'client')}", err=True)
+    # A refund can be entered only after the payment that it refunds.
+    return sorted(missing, key=lambda each: (each["refunds"] is not None, each["received_at"]))
+
+
+def _held(door: FrontDoor, account: str) -> set[str]:
+    if door.find(path_of("clients", account)) is None:
+        return set()
+    rows = door.listing(path_of("clients", account, "payments")).rows
+    return {str(row["payment_id"]) for row in rows}
+
+
+def _ask(found: Sequence[Payment], *, yes: bool, json_wanted: bool) -> None:
+    click.echo(f"{plural(len(found), 'payment')} to enter, {_sums(found)}.", err=True)
+    if yes:
+        return
+    if json_wanted:
+        fail("with --json nothing is asked: add --yes")
+    click.confirm("Enter them?", abort=True, err=True)
+
+
+def _sums(found: Sequence[Payment]) -> str:
+    """The sum in each currency."""
+    sums: Counter[str] = Counter()
+    for each in found:
+        sums[each["currency"]] += each["amount_micro"]
+    return ", ".join(f"{format_micro(sums[cur])} {cur}" for cur in sorted(sums))
+
+
+def _post(door: FrontDoor, found: Sequence[Payment], reason: str) -> list[dict[str, Any]]:
+    payments = [
+        {name: each[name] for name in _SENT if each.get(name) is not None} for each in found
+    ]
+    body = {"reason": reason, "payments": payments}
+    items: list[dict[str, Any]] = door.ask("POST", "/payments/claims", json=body)["items"]
+    return items
+
+
+def _show(
+    items: Sequence[Mapping[str, Any]], found: Sequence[Payment], *, json_wanted: bool
+) -> None:
+    """How many were entered, and each that was refused. Exits with 1 if one was."""
+    outcomes = Counter(item["outcome"] for item in items)
+    if json_wanted:
+        print_json(items)
+    else:
+        entered = {str(item["payment_id"]) for item in items if item["outcome"] == "claimed"}
+        claimed = [each for each in found if str(each["payment_id"]) in entered]
+        sums = f", {_sums(claimed)}" if claimed else ""
+        click.echo(f"{plural(outcomes['claimed'], 'payment')} entered{sums}.")
+        if outcomes["known"]:
+            click.echo(f"{plural(outcomes['known'], 'payment')} known already.")
+        _show_refused([item for item in items if item["outcome"] == "refused"], found)
+    if outcomes["refused"]:
+        raise SystemExit(EXIT_NOT_ALL)
+
+
+def _show_refused(refused: Sequence[Mapping[str, Any]], found: Sequence[Payment]) -> None:
+    if not refused:
+        return
+    payments = {str(each["payment_id"]): each for each in found}
+    rows = [{**payments[str(item["payment_id"])], **item} for item in refused]
+    columns = (
+        titled("refused", "payment_id"),
+        titled("account", "account_id"),
+        titled("amount", "amount"),
+        titled("cur", "currency"),
+    )
+    show_rows(
+        rows,
+        columns,
+        json_wanted=False,
+        empty="",
+        noun="payment",
+        detail=lambda row: row["why"],
+        shrinks="account",
+    )

@@ -1,0 +1,69 @@
+"""`ringfence ledger` and `ringfence outstanding`: where a balance comes from, and debts."""
+
+import click
+
+from ringfence_cli.connection import front_door, path_of
+from ringfence_cli.tables import (
+    field,
+    limit_option,
+    moment,
+    output_options,
+    print_json,
+    say,
+    show_rows,
+    show_warnings,
+    titled,
+)
+from ringfence_cli.times import sentence, typed
+
+
+@click.command()
+@click.argument("account")
+@limit_option(20)
+@output_options
+def ledger(account: str, limit: int, json_wanted: bool) -> None:
+    """Show ACCOUNT's ledger, the newest entry first.
+
+    Example: ringfence ledger acme-1001 --limit 20
+    """
+    columns = (
+        field("version"),
+        moment("posted", "posted_at"),
+        field("kind"),
+        field("amount"),
+        titled("balance", "balance_after"),
+        ("entry", lambda row: str(row["entry_id"])[:8]),
+    )
+    rows = front_door().listing(path_of("clients", account, "ledger"), limit)
+    empty = f"Nothing was posted to {account} yet."
+    show_rows(rows, columns, json_wanted=json_wanted, empty=empty, noun="entry")
+
+
+@click.command()
+@click.argument("account")
+@click.argument("amount")
+@click.option(
+    "--as-of", help="when the invoices were read, such as 2026-12-01T17:00; left out: now"
+)
+@click.option("--currency", help="checked against the account's")
+@output_options
+def outstanding(
+    account: str, amount: str, as_of: str | None, currency: str | None, json_wanted: bool
+) -> None:
+    """Set what ACCOUNT owes on unpaid invoices.
+
+    Example: ringfence outstanding acme-1001 20.00
+    """
+    given = {"amount": amount, "as_of": typed("--as-of", as_of), "currency": currency}
+    body = {name: value for name, value in given.items() if value is not None}
+    answer = front_door().ask("PUT", path_of("clients", account, "outstanding"), json=body)
+    show_warnings(answer)
+    if json_wanted:
+        print_json(answer)
+        return
+    kept = f"{answer['outstanding']} {answer['currency']}"
+    read = f", as of {sentence(answer['outstanding_as_of'])}" if answer["outstanding_as_of"] else ""
+    if answer["applied"]:
+        say(f"{account} owes {kept} on unpaid invoices{read}.")
+    else:
+        say(f"Nothing changed: {kept}{read} is newer than what was given.")

@@ -1,0 +1,110 @@
+"""A payment on its way: until it is posted, and until what it frees is switched on again."""
+
+import time
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ringfence_cli.connection import FrontDoor, path_of
+
+WAIT_S = 10.0
+_LOOK_EVERY_S = 0.1
+
+
+class Posted(NamedTuple):
+    """What came of a payment: the new balance (None: not posted yet), and a line a service."""
+
+    balance: str | None
+    services: list[str]
+
+    def sentence(self, account: str, currency: str) -> str:
+        """How it ended, after the amount."""
+        if self.balance is None:
+            return (
+                f"accepted for {account}, not posted after {WAIT_S:.0f} s: it is posted when"
+                f" rating runs again. `ringfence ledger {account}` shows it."
+            )
+        return f"posted to {account}. New balance: {self.balance} {currency}."
+
+    def as_json(self) -> dict[str, Any]:
+        """For machines."""
+        return {
+            "posted": self.balance is not None,
+            "balance_after": self.balance,
+            "switched": self.services,
+        }
+
+
+class Watch:
+    """Looks at a client from before a payment until the payment has done what it can."""
+
+    def __init__(self, door: FrontDoor, account: str) -> None:
+        self._door = door
+        self._account = account
+        self._off = self._services_off()
+        self._begun = time.monotonic()
+        self._deadline = self._begun + WAIT_S
+
+    def until_posted(self, payment_id: str) -> Posted:
+        """Wait until it is posted, and then for the services that were off before it."""
+        place = path_of("clients", self._account, "payments", payment_id)
+        payment = self._door.get(place)
+        while not payment["posted"]:
+            if not self._wait():
+                return Posted(None, [])
+            payment = self._door.get(place)
+        return Posted(payment["balance_after"], self._until_switched() if self._off else [])
+
+    def _services_off(self) -> set[str]:
+        """The products that are off now; nothing for a client that accounts does not know."""
+        if self._door.find(path_of("clients", self._account)) is None:
+            return set()
+        rows = self._door.listing(path_of("clients", self._account, "services")).rows
+        return {row["service_id"] for row in rows if row["confirmed"] == "suspended"}
+
+    def _until_switched(self) -> list[str]:
+        on: dict[str, float] = {}
+        while True:
+            for service_id in self._off - self._services_off() - on.keys():
+                on[service_id] = time.monotonic() - self._begun
+            client = self._door.get(path_of("clients", self._account))
+            left = self._off - on.keys()
+            if not left or not (_may_go_on(client, left) and self._wait()):
+                break
+        return [
+            *(f"service {name} on again after {after:.1f} s" for name, after in on.items()),
+            *(f"service {name} {_stays(client, left)}" for name in sorted(left)),
+        ]
+
+    def _wait(self) -> bool:
+        """A moment; False when there is no more time."""
+        if time.monotonic() >= self._deadline:
+            return False
+        time.sleep(_LOOK_EVERY_S)
+        return True
+
+
+def _may_go_on(client: Mapping[str, Any], off: set[str]) -> bool:
+    """Whether the products that are still `off` may be on in a moment.
+
+    The hold of the funds ends by itself with credit and without debts, a moment after the
+    posting, and the services follow; an order stays until somebody ends it.
+    """
+    if client["mode"] == "shadow" or client["state"] == "failed":
+        return False
+    enough = (client["balance_micro"] or 0) > -client["credit_limit_micro"]
+    if client["held"] and not (enough and client["outstanding_micro"] == 0):
+        return False
+    orders = [each for each in client["orders"] if each["kind"] != "exemption"]
+    ordered = {each["product"] for each in orders}
+    return None not in ordered and bool(off - ordered)
+
+
+def _stays(client: Mapping[str, Any], off: set[str]) -> str:
+    if client["mode"] == "shadow":
+        return "stays as it is: shadow mode"
+    if client["state"] == "failed":
+        return f"could not be switched: `ringfence services {client['account_id']}` says why"
+    if client["reason"] and not _may_go_on(client, off):
+        ends = f"; brought back by {client['brings_back']}" if client["brings_back"] else ""
+        return f"stays off: {client['reason']}{ends}"
+    return f"still switching after {WAIT_S:.0f} s"

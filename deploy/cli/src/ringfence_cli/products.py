@@ -1,0 +1,194 @@
+"""`ringfence product`: what a client has, in the formats of the product's own fields."""
+
+from typing import Any
+
+import click
+
+from accounts.products.fields import LABELS
+from ringfence_cli.asking import EXIT_REFUSED_OR_SILENT, answer_to, show_answer
+from ringfence_cli.connection import FrontDoor, fail, front_door, path_of
+from ringfence_cli.tables import Row, output_options, print_json, say, show_facts, show_rows, titled
+from ringfence_cli.times import typed
+
+_KINDS = ("fusionpbx", "vodia", "lesnet")
+_NO_FACTS = ("service", "stays_off", "words", "release_request", "what_happens")
+
+_release_option = click.option(
+    "--release",
+    is_flag=True,
+    help="switch on at once what leaves the product while it is off",
+)
+
+
+@click.group()
+def product() -> None:
+    """Products of a client: list, show, set, remove."""
+
+
+@product.command("list")
+@click.argument("account")
+@output_options
+def list_products(account: str, json_wanted: bool) -> None:
+    """List a client's products.
+
+    Example: ringfence product list acme-1001
+    """
+    rows = front_door().get(path_of("clients", account, "products"))["items"]
+    columns = (
+        titled("product", "service_id"),
+        titled("kind", "kind"),
+        titled("server", "server_id"),
+        titled("package", "package"),
+    )
+    show_rows(
+        rows,
+        columns,
+        json_wanted=json_wanted,
+        empty=f"{account} has no products.",
+        noun="product",
+        detail=_place,
+        shrinks="package",
+    )
+
+
+def _place(row: Any) -> str:
+    """Where its calls come from, below a product."""
+    service = row["service"]
+    rest = ["*"] if service["rest_of_tenant"] else []
+    parts = (service["tenant"], *service["dids"]), [*service["extensions"], *rest]
+    return "; extensions ".join(" | ".join(part) for part in parts if part)
+
+
+@product.command("show")
+@click.argument("account")
+@click.argument("product_id")
+@output_options
+def show_product(account: str, product_id: str, json_wanted: bool) -> None:
+    """Show one product, as it was typed.
+
+    Example: ringfence product show acme-1001 pbx-1001
+    """
+    facts = front_door().get(path_of("clients", account, "products", product_id))
+    show_facts(facts, json_wanted=json_wanted, skip=("service",))
+
+
+@product.command("set")
+@click.argument("account")
+@click.argument("product_id")
+@click.option("--kind", type=click.Choice(_KINDS), required=True)
+@click.option("--server", "server_id", required=True, help="id of its server in the servers file")
+@click.option("--package", help="id of its package")
+@click.option("--name", default="", help="what the client calls it")
+@click.option("--metered", is_flag=True, help="postpaid: rated, and never suspended")
+@click.option(
+    "--bill-from", help="calls that ended before are not billed, such as 2026-12-01T00:00"
+)
+@click.option(
+    "--hang-up",
+    type=click.Choice(("never", "credit")),
+    help="whether calls in progress are ended when the credit is used up; left out: as it is",
+)
+@_release_option
+@click.option(
+    "--field",
+    "fields",
+    multiple=True,
+    metavar="NAME=TEXT",
+    help="a field of this kind, such as extensions='2112 | 2113'; `product fields` lists them",
+)
+@output_options
+def set_product(
+    account: str,
+    product_id: str,
+    metered: bool,
+    bill_from: str | None,
+    release: bool,
+    fields: tuple[str, ...],
+    json_wanted: bool,
+    **given: str | None,
+) -> None:
+    """Create or replace a product, whole.
+
+    suspend_by=outbound keeps inbound and emergency calls while it is off (FusionPBX); extensions
+    "2112 | *" are 2112 and all that no other product of the tenant lists.
+
+    Example: ringfence product set acme-1001 pbx-1001 --kind fusionpbx --server pbx1
+    --package standard --field extensions="2112 | 2113" --field suspend_by=outbound
+    --field domain_tenant_and_main_dids="acme.example.com | 4165550100"
+    """
+    body = {**given, "prepaid": not metered, **dict(map(_named, fields))}
+    if bill_from:
+        body["bill_from"] = typed("--bill-from", bill_from)
+    place = path_of("clients", account, "products", product_id)
+    door = front_door()
+    answer = door.ask("PUT", place, json=body, params=_release(release))
+    show_facts(answer, json_wanted=json_wanted, skip=_NO_FACTS)
+    if not json_wanted:
+        say(f"{product_id}: {answer['what_happens']}")
+    _finish(door, account, answer, json_wanted=json_wanted)
+
+
+def _release(release: bool) -> dict[str, str]:
+    return {"release": "true"} if release else {}
+
+
+def _finish(door: FrontDoor, account: str, answer: Row, *, json_wanted: bool) -> None:
+    """Say what stays off of what left a product; await the suspender if it is to be released.
+
+    With JSON nothing more is printed, and it is awaited all the same.
+    """
+    if answer["words"] and not json_wanted:
+        say(answer["words"])
+    if answer["release_request"] is None:
+        return
+    found = answer_to(door, answer["release_request"])
+    if not json_wanted:
+        show_answer(found, shows=f"ringfence services {account} --elements")
+    elif found["state"] != "done":
+        fail(f"the release is {found['state']}: {found['answer']}", EXIT_REFUSED_OR_SILENT)
+
+
+def _named(text: str) -> tuple[str, Any]:
+    name, separator, value = text.partition("=")
+    known = {label.lower(): name for name, label in LABELS.items()}
+    if not separator:
+        fail(f"--field {text!r}: write it as NAME=TEXT, such as extensions='2112 | 2113'")
+    return known.get(name.strip().lower(), name.strip()), value
+
+
+@product.command("remove")
+@click.argument("account")
+@click.argument("product_id")
+@click.confirmation_option(prompt="Its calls will go to the unrated queue. Remove it?")
+@_release_option
+@output_options
+def remove_product(account: str, product_id: str, release: bool, json_wanted: bool) -> None:
+    """Remove a product: its later calls go to the unrated queue.
+
+    What was switched off for it stays off as long as the client is; with --release it is switched
+    on at once, also when the product was removed before.
+
+    Example: ringfence product remove acme-1001 pbx-1001 --release
+    """
+    door = front_door()
+    place = path_of("clients", account, "products", product_id)
+    answer = door.ask("DELETE", place, params=_release(release))
+    if json_wanted:
+        print_json(answer)
+    else:
+        click.echo(f"removed {product_id} of {account}")
+    _finish(door, account, answer, json_wanted=json_wanted)
+
+
+@product.command("fields")
+@output_options
+def list_fields(json_wanted: bool) -> None:
+    """List the fields of products: the name for --field, and the label.
+
+    Example: ringfence product fields
+    """
+    if json_wanted:
+        print_json(LABELS)
+        return
+    for name, label in LABELS.items():
+        click.echo(f"{name:28} {label}")

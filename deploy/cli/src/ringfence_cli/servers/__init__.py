@@ -1,0 +1,1 @@
+"""Commands about servers: inventory, adoption, proposed products."""

@@ -1,0 +1,66 @@
+"""`ringfence adopt`: what is off on PBXs and will count as switched off by us."""
+
+from typing import Any
+
+import click
+
+from ringfence_cli.connection import front_door
+from ringfence_cli.tables import (
+    limit_option,
+    output_options,
+    print_json,
+    show_rows,
+    show_warnings,
+    titled,
+)
+
+
+@click.group()
+def adopt() -> None:
+    """What was off on PBXs before ringfence: list."""
+
+
+@adopt.command("list")
+@click.option("--server", help="only this server")
+@limit_option()
+@output_options
+def list_adoptions(server: str | None, limit: int | None, json_wanted: bool) -> None:
+    """List what is off and will count as switched off by us.
+
+    It is off on the PBXs of clients who were imported with VoIP Suspended = Yes. When such a
+    client goes live it counts as switched off by ringfence: a payment switches it on.
+    For all others, what was off before stays as it is.
+
+    Example: ringfence adopt list --server pbx1
+    """
+    door = front_door()
+    params = {"server": server} if server else {}
+    head = door.get("/adoptions", limit=1, **params)
+    show_warnings(head)
+    found = door.listing("/adoptions", limit, **params)
+    if json_wanted:
+        print_json(found.rows)
+        return
+    columns = (
+        titled("account", "account_id"),
+        titled("product", "service_id"),
+        titled("server", "server_id"),
+        titled("way", "way"),
+        ("name", lambda row: row["label"] or row["name"]),
+    )
+    show_rows(
+        found,
+        columns,
+        json_wanted=False,
+        empty="Nothing: no imported client has anything off that would be adopted.",
+        noun="element",
+        detail=lambda row: (
+            f"{row['element']} of {row['tenant']}" if row["tenant"] else row["element"]
+        ),
+        shrinks="name",
+    )
+
+
+def _element(row: Any) -> str:
+    """What is off, as the PBX names it."""
+    return f"{row['element']} of {row['tenant']}" if row["tenant"] else str(row["element"])

@@ -1,0 +1,229 @@
+"""Answers as tables for 80 columns, or as JSON for machines."""
+
+import json
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import click
+
+from ringfence_cli import listing, times
+from ringfence_cli.connection import Listing
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+F = TypeVar("F", bound=Callable[..., Any])
+Row = Mapping[str, Any]
+Column = tuple[str, Callable[[Row], object]]
+WIDTH = 80
+_NUMERIC = frozenset(
+    ("amount", "balance", "cost", "seconds", "rows", "version", "added", "removed", "dearer",
+     "cheaper", "changed", "same", "after", "refunded", "products", "off")
+)  # fmt: skip
+_WHOLE = frozenset(
+    ("effective from", "until", "state", "version", "rows", "amount", "balance", "cost", "since")
+)
+"""Columns that never fold in a narrow table: another does."""
+
+INSTANTS = frozenset(("since", "until", "outstanding_as_of", "bill_from", "effective_from"))
+"""Facts that are instants, besides all whose name ends in `_at`."""
+
+_json_option: Callable[[F], F] = click.option(
+    "--json", "json_wanted", is_flag=True, help="Print JSON, for machines."
+)
+
+
+class TimeColumn(NamedTuple):
+    """A column of instants; a line below the table names their zone."""
+
+    title: str
+    read: Callable[[Row], object]
+
+
+def output_options(command: F) -> F:
+    """`--json` and `--utc`, which every command has."""
+    return _json_option(times.utc_option(command))
+
+
+def limit_option(default: int | None = None) -> Callable[[F], F]:
+    """`--limit`: how many rows at most; without a default, all of them."""
+    return click.option(
+        "--limit",
+        type=click.IntRange(1, 100_000),
+        default=default,
+        show_default=True,
+        help="Rows at most." if default else "Rows at most; left out: all.",
+    )
+
+
+def show_rows(
+    rows: Iterable[Row] | Listing,
+    columns: Sequence[Column],
+    *,
+    json_wanted: bool,
+    empty: str,
+    noun: str = "",
+    detail: Callable[[Row], str] | None = None,
+    shrinks: str = "",
+) -> None:
+    """Print rows: a table with a count below, a sentence when there are none, or JSON.
+
+    `detail` is a sentence below a row; the column `shrinks` is cut to make room for the others.
+    """
+    found = list(rows.rows if isinstance(rows, Listing) else rows)
+    if json_wanted:
+        print_json(found)
+        return
+    if not found:
+        click.echo(empty)
+        return
+    if detail is None:
+        _print_table(found, columns)
+    else:
+        titles = [title for title, _ in columns]
+        cells = [[_cell(read(row)) for _, read in columns] for row in found]
+        details = [_cell(detail(row)) for row in found]
+        width = _console().width
+        for line in listing.lines(
+            titles, cells, details, width=width, shrinks=shrinks, right=_NUMERIC.__contains__
+        ):
+            click.echo(line)
+    _print_foot(rows, len(found), columns, noun)
+
+
+def _print_table(found: Sequence[Row], columns: Sequence[Column]) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for title, _ in columns:
+        right = title in _NUMERIC
+        table.add_column(
+            title,
+            justify="right" if right else "left",
+            overflow="fold",
+            no_wrap=title in _WHOLE,
+        )
+    for row in found:
+        # Cells are Text: what a client is called is never read as markup.
+        table.add_row(*(Text(_cell(read(row))) for _, read in columns))
+    _console().print(table)
+
+
+def _print_foot(
+    rows: Iterable[Row] | Listing, shown: int, columns: Sequence[Column], noun: str
+) -> None:
+    """How many rows there are of how many, and the zone of the times."""
+    parts = []
+    if noun and isinstance(rows, Listing) and rows.total not in (None, shown):
+        parts.append(f"{shown} of {plural(rows.total or 0, noun)}")
+    elif noun and isinstance(rows, Listing) and rows.more:
+        parts.append(f"The first {plural(shown, noun)}; --limit shows more")
+    elif noun:
+        parts.append(plural(shown, noun))
+    if any(isinstance(column, TimeColumn) for column in columns):
+        parts.append(f"Times are in {times.zone_name()}")
+    if parts:
+        click.echo(". ".join(parts) + ".")
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 client`, `2 clients`, `2 entries`."""
+    many = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    return f"{count:,} {noun if count == 1 else many}"
+
+
+def show_facts(facts: Row, *, json_wanted: bool, skip: Sequence[str] = ()) -> None:
+    """Print one thing: a line for each of its facts, or JSON. Warnings go to standard error."""
+    show_warnings(facts)
+    if json_wanted:
+        print_json(facts)
+        return
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts.items():
+        if name not in skip and name != "warnings" and not name.endswith("_micro"):
+            table.add_row(name.replace("_", " "), Text(_fact(name, value)))
+    _console().print(table)
+
+
+def _fact(name: str, value: Any) -> str:
+    if isinstance(value, str) and (name in INSTANTS or name.endswith("_at")):
+        return times.sentence(value)
+    return _cell(value)
+
+
+def show_warnings(answer: Row) -> None:
+    """What an answer warns of, on standard error."""
+    for warning in answer.get("warnings", ()):
+        say(f"warning: {warning}", err=True)
+
+
+def show_what_happens(account: str, answer: Row, *, json_wanted: bool) -> None:
+    """What a change brings about, in the answer's own sentence; or the answer as JSON."""
+    show_warnings(answer)
+    if json_wanted:
+        print_json(answer)
+    else:
+        say(f"{account}: {answer['what_happens']}")
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a sentence, folded between words where it is longer than a line."""
+    width = _console().width - 1
+    folded = textwrap.wrap(
+        _cell(text), width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+    )
+    click.echo("\n".join(folded), err=err)
+
+
+def print_json(value: object) -> None:
+    """Print what a machine asked for."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def field(name: str) -> Column:
+    """A column that is a field of the answer."""
+    return name.replace("_", " "), lambda row: row.get(name)
+
+
+def titled(title: str, name: str) -> Column:
+    """A column with another title than its field's name."""
+    return title, lambda row: row.get(name)
+
+
+def moment(title: str, name: str) -> Column:
+    """A column with an instant, to the second."""
+    return TimeColumn(title, lambda row: times.cell(row.get(name), seconds=True))
+
+
+def instant(title: str, name: str) -> Column:
+    """A column with an instant, to the minute."""
+    return TimeColumn(title, lambda row: times.cell(row.get(name)))
+
+
+def _cell(value: object) -> str:
+    """A value on as little room as it needs; nothing in it moves the cursor."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return " | ".join(map(_cell, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_cell(part)}" for name, part in value.items())
+    return "".join(c if c.isprintable() else "·" for c in str(value))
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else WIDTH
+    return Console(width=width, highlight=False, soft_wrap=False)

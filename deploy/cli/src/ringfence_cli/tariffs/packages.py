@@ -1,0 +1,71 @@
+"""`ringfence package`: how products are rated."""
+
+import click
+
+from ringfence_cli.connection import fail, front_door, path_of
+from ringfence_cli.tables import output_options, show_facts, show_rows, titled
+from ringfence_contracts.events.account import Package
+
+_LISTS = ("hide", "not_billed")
+
+
+@click.group()
+def package() -> None:
+    """Packages: list, show, set."""
+
+
+@package.command("list")
+@output_options
+def list_packages(json_wanted: bool) -> None:
+    """List packages.
+
+    Example: ringfence package list
+    """
+    columns = (
+        titled("package", "package_id"),
+        titled("tariff", "tariff_id"),
+        titled("markup %", "markup_percent"),
+        titled("country", "country_code"),
+        titled("inbound", "inbound_enabled"),
+        titled("free min", "free_minutes"),
+    )
+    rows = front_door().get("/packages")["items"]
+    empty = "No packages yet: `ringfence package set PACKAGE tariff_id=TARIFF`."
+    show_rows(rows, columns, json_wanted=json_wanted, empty=empty, noun="package")
+
+
+@package.command("show")
+@click.argument("package_id")
+@output_options
+def show_package(package_id: str, json_wanted: bool) -> None:
+    """Show one package.
+
+    Example: ringfence package show standard
+    """
+    show_facts(front_door().get(path_of("packages", package_id)), json_wanted=json_wanted)
+
+
+@package.command("set")
+@click.argument("package_id")
+@click.argument("changes", nargs=-1, required=True, metavar="NAME=VALUE…")
+@output_options
+def set_package(package_id: str, changes: tuple[str, ...], json_wanted: bool) -> None:
+    """Create a package, or change fields of one, such as markup_percent=120.
+
+    Example: ringfence package set standard tariff_id=retail markup_percent=120
+
+    Takes effect at once for all accounts that use it. A field set to nothing
+    (`custom_inbound_rate=`) gets its default; lists such as not_billed take their items separated
+    by commas.
+    """
+    door = front_door()
+    body = door.find(path_of("packages", package_id)) or {}
+    body.pop("package_id", None)
+    for change in changes:
+        name, separator, value = change.partition("=")
+        if not separator or name not in Package.model_fields:
+            fail(f"{change!r}: write NAME=VALUE, NAME one of {', '.join(Package.model_fields)}")
+        body[name] = [part for part in value.split(",") if part] if name in _LISTS else value
+    body = {name: value for name, value in body.items() if value not in ("", None)}
+    answer = door.ask("PUT", path_of("packages", package_id), json=body)
+    show_facts(answer, json_wanted=json_wanted)

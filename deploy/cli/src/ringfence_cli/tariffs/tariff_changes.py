@@ -1,0 +1,168 @@
+"""How tariff versions differ, in 80 columns; and `ringfence tariff diff`, `tariff rollback`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from ringfence_cli.connection import fail, front_door, path_of
+from ringfence_cli.tables import (
+    field,
+    limit_option,
+    output_options,
+    print_json,
+    show_facts,
+    show_rows,
+)
+from ringfence_cli.times import sentence, typed
+
+KINDS = ("added", "removed", "dearer", "cheaper", "changed")
+_SHOWN = ("tariff_id", "version_id", "name", "currency", "effective_from", "rows", "restores")
+
+dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would change, no more.")
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+largest_option = click.option(
+    "--largest",
+    type=click.IntRange(0, 1000),
+    default=5,
+    show_default=True,
+    help="How many of the largest changes of each kind are shown.",
+)
+
+
+def show_diff(diff: Mapping[str, Any]) -> None:
+    """Print the counts of a comparison, and then its largest changes."""
+    columns = tuple(field(kind) for kind in (*KINDS, "same"))
+    show_rows([diff["counts"]], columns, json_wanted=False, empty="")
+    touched = [f"{what} of {count}" for what, count in diff["touched"].items() if count]
+    if touched:
+        click.echo(f"Among the prefixes of both: another {', another '.join(touched)}.")
+    _show_changes(diff["largest"])
+
+
+def _show_changes(changes: Sequence[Mapping[str, Any]]) -> None:
+    columns = (
+        ("change", lambda row: row["kind"]),
+        field("prefix"),
+        ("description", lambda row: _moved(row, "description")),
+        ("rate", lambda row: _moved(row, "rate")),
+        ("increment", lambda row: _moved(row, "increment")),
+        ("status", lambda row: _moved(row, "status")),
+    )
+    show_rows(changes, columns, json_wanted=False, empty="No row differs.")
+
+
+def _moved(change: Mapping[str, Any], what: str) -> str:
+    before, after = change["before"], change["after"]
+    if before is None or after is None or before[what] == after[what]:
+        return str((after or before)[what])
+    return f"{before[what]} → {after[what]}"
+
+
+def show_version(answer: Mapping[str, Any], *, json_wanted: bool) -> None:
+    """Print a new version, or the one that exists already."""
+    if json_wanted:
+        print_json(answer)
+        return
+    if not answer["new"]:
+        click.echo("Nothing to do: these rows are in force from then on already.")
+    shown = {name: answer[name] for name in _SHOWN if answer[name] is not None}
+    show_facts(shown, json_wanted=False)
+
+
+def confirm(answer: Mapping[str, Any]) -> None:
+    """Ask whether a version shall be made as shown. Ends the command with 1 if not."""
+    base = answer["diff"]["base"]
+    compared = f"version {base}" if base else "no earlier version"
+    click.echo(
+        f"{answer['rows']} rows for {answer['tariff_id']}, compared with {compared}; effective "
+        f"from {sentence(answer['effective_from'])}.",
+        err=True,
+    )
+    show_warnings(answer)
+    click.confirm("Make this version?", abort=True, err=True)
+
+
+def show_warnings(answer: Mapping[str, Any]) -> None:
+    """Print what may not be meant, on standard error."""
+    for warning in answer["warnings"]:
+        click.echo(f"warning: {warning}", err=True)
+
+
+def confirmed(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """What a person has seen and agreed to: another base by then is refused."""
+    return {"base": answer["diff"]["base"] or 0}
+
+
+def check_quiet(json_wanted: bool, decided: bool) -> None:
+    """Refuse `--json` where a question would have to be asked."""
+    if json_wanted and not decided:
+        fail("with --json nothing is asked: add --yes, or --dry-run")
+
+
+@click.command("diff")
+@click.argument("tariff_id")
+@click.argument("old", type=click.IntRange(1))
+@click.argument("new", type=click.IntRange(1))
+@largest_option
+@click.option("--kind", type=click.Choice(KINDS), help="list every change of this kind, by prefix")
+@limit_option(100)
+@output_options
+def diff(
+    tariff_id: str, old: int, new: int, largest: int, kind: str | None, limit: int,
+    json_wanted: bool,
+) -> None:  # fmt: skip
+    """Show how version NEW of a tariff differs from version OLD.
+
+    Example: ringfence tariff diff retail 3 4
+    """
+    door = front_door()
+    if kind:
+        asked = path_of("tariffs", tariff_id, "changes")
+        changes = list(door.pages(asked, limit, old=old, new=new, kind=kind))
+        if json_wanted:
+            print_json(changes)
+        else:
+            _show_changes(changes)
+        return
+    found = door.get(path_of("tariffs", tariff_id, "diff"), old=old, new=new, largest=largest)
+    if json_wanted:
+        print_json(found)
+    else:
+        show_diff(found)
+
+
+@click.command("rollback")
+@click.argument("tariff_id")
+@click.option("--to", type=click.IntRange(1), help="a version; left out: the one before")
+@click.option("--effective-from", help="such as 2026-12-01T00:00; left out: now")
+@dry_run_option
+@yes_option
+@largest_option
+@output_options
+def rollback(
+    tariff_id: str, to: int | None, effective_from: str | None, dry_run: bool, yes: bool,
+    largest: int, json_wanted: bool,
+) -> None:  # fmt: skip
+    """Make a new version with the rows of an older one.
+
+    Example: ringfence tariff rollback retail --to 3
+    """
+    check_quiet(json_wanted, yes or dry_run)
+    door = front_door()
+    place = path_of("tariffs", tariff_id, "rollback")
+    body = {
+        "effective_from": typed("--effective-from", effective_from),
+        "to": to,
+        "largest": largest,
+    }
+    answer = door.ask("POST", place, json={**body, "dry_run": dry_run or not yes})
+    if not json_wanted:
+        show_diff(answer["diff"])
+    if not (yes or dry_run) and answer["new"]:
+        confirm(answer)
+        agreed = {**body, "to": answer["restores"], **confirmed(answer)}
+        answer = door.ask("POST", place, json=agreed)
+    elif not json_wanted:
+        show_warnings(answer)
+    show_version(answer, json_wanted=json_wanted)

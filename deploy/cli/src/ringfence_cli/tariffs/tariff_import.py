@@ -1,0 +1,108 @@
+"""`ringfence tariff import`: a file is validated and compared, shown, and then made a version."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+
+from ringfence_cli.connection import FrontDoor, front_door, path_of
+from ringfence_cli.tables import output_options
+from ringfence_cli.tariffs.tariff_changes import (
+    check_quiet,
+    confirm,
+    confirmed,
+    dry_run_option,
+    largest_option,
+    show_diff,
+    show_version,
+    show_warnings,
+    yes_option,
+)
+from ringfence_cli.times import typed
+
+_CHUNK = 256 * 1024
+
+
+@click.command("import")
+@click.argument("tariff_id")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--currency", help="ISO 4217, such as CAD; needed for a tariff's first version")
+@click.option("--effective-from", help="such as 2026-12-01T00:00; left out: now")
+@click.option("--name", help="what to call it; left out: as before, or its id")
+@click.option(
+    "--map",
+    multiple=True,
+    metavar="FIELD=COLUMN",
+    help="what the file calls a column, such as Prefix=Code; remembered",
+)
+@click.option("--delimiter", type=click.Choice(("comma", "semicolon")), help="left out: found out")
+@click.option("--decimal", type=click.Choice(("point", "comma")), help="left out: point")
+@dry_run_option
+@yes_option
+@largest_option
+@output_options
+def import_tariff(
+    tariff_id: str, file: Path, dry_run: bool, yes: bool, json_wanted: bool, **given: Any
+) -> None:
+    """Import a CSV with the columns Description, Prefix, RateValue, Increment.
+
+    What would change is shown first, and asked for unless --yes. The file takes effect whole or
+    not at all; bad rows are listed by line. Columns of other names are named by --map once.
+
+    Example: ringfence tariff import retail rates.csv --effective-from 2026-12-01T00:00
+    """
+    check_quiet(json_wanted, yes or dry_run)
+    door = front_door()
+    given["effective_from"] = typed("--effective-from", given["effective_from"])
+    asked = {name: value for name, value in given.items() if value not in (None, ())}
+    answer = _post(door, tariff_id, file, {**asked, "dry_run": dry_run or not yes})
+    if not json_wanted:
+        show_diff(answer["diff"])
+    if not (yes or dry_run) and (answer["new"] or given["map"]):
+        confirm(answer)
+        agreed = {**asked, **confirmed(answer), "sha256": answer["sha256"]}
+        answer = _post(door, tariff_id, file, agreed)
+    elif not json_wanted:
+        show_warnings(answer)
+    show_version(answer, json_wanted=json_wanted)
+
+
+def _post(door: FrontDoor, tariff_id: str, file: Path, params: dict[str, Any]) -> dict[str, Any]:
+    """Upload the file, with a bar on a terminal that moves until the answer is there."""
+    size = file.stat().st_size
+    console = Console(stderr=True)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        return door.ask(
+            "POST",
+            path_of("tariffs", tariff_id, "versions"),
+            params=params,
+            headers={"Content-Type": "text/csv", "Content-Length": str(size)},
+            content=_pieces(file, bar, bar.add_task("uploading", total=size)),
+        )
+
+
+def _pieces(file: Path, bar: Progress, task: TaskID) -> Iterator[bytes]:
+    with file.open("rb") as raw:
+        while piece := raw.read(_CHUNK):
+            yield piece
+            bar.advance(task, len(piece))
+    bar.add_task("validating and comparing", total=None)

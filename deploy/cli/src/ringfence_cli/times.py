@@ -1,0 +1,76 @@
+"""Instants as operators read and type them: in this machine's zone, or in UTC by `--utc`."""
+
+import re
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, tzinfo
+from typing import Any, TypeVar
+
+import click
+
+from ringfence_cli.connection import fail
+
+F = TypeVar("F", bound=Callable[..., Any])
+_META = "ringfence_cli.times.utc"
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+
+
+def _remember(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        context.meta[_META] = True
+
+
+utc_option: Callable[[F], F] = click.option(
+    "--utc",
+    is_flag=True,
+    expose_value=False,
+    callback=_remember,
+    help="Show times in UTC, not in this machine's zone.",
+)
+
+
+def _zone() -> tzinfo | None:
+    """UTC if it was asked for; None is this machine's zone, as `astimezone` takes it."""
+    context = click.get_current_context(silent=True)
+    return UTC if context is not None and context.meta.get(_META) else None
+
+
+def zone_name() -> str:
+    """The zone in which instants are shown, such as `UTC` or `EST/EDT`."""
+    return "UTC" if _zone() else "/".join(dict.fromkeys(time.tzname))
+
+
+def cell(text: str | None, *, seconds: bool = False) -> str:
+    """An instant as a table shows it; the year only if it is not this year."""
+    if not text:
+        return ""
+    instant = datetime.fromisoformat(text).astimezone(_zone())
+    year = "" if instant.year == datetime.now(_zone()).year else f"{instant.year:04d}-"
+    return f"{year}{instant:%m-%d %H:%M}" + (f":{instant:%S}" if seconds else "")
+
+
+def sentence(text: str | None) -> str:
+    """An instant with its year and zone, as it is shown outside a table."""
+    if not text:
+        return ""
+    instant = datetime.fromisoformat(text).astimezone(_zone())
+    return f"{instant:%Y-%m-%d %H:%M:%S %Z}"
+
+
+def typed(option: str, text: str | None, *, days: bool = False) -> str | None:
+    """What was typed for `option` as the API takes it; without a zone: the zone that is shown.
+
+    With `days`, a date stays a date: the API knows the client's zone.
+    """
+    if text is None:
+        return None
+    if days and _DAY.fullmatch(text.strip()):
+        return text.strip()
+    try:
+        found = datetime.fromisoformat(text.strip())
+    except ValueError:
+        expected = "a date such as 2026-12-01 or " if days else ""
+        fail(f"{option} {text!r}: write {expected}an instant such as 2026-12-01T17:00")
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=UTC) if _zone() else found.astimezone()
+    return found.isoformat()

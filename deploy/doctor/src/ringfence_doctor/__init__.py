@@ -1,0 +1,1 @@
+"""`ringfence doctor`: examines servers, database, brokers, products. Changes nothing."""

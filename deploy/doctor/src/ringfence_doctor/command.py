@@ -1,0 +1,152 @@
+"""`ringfence doctor`: is everything there, reachable, and allowed to us; and if not, what to do."""
+
+import asyncio
+import json
+import os
+import shutil
+import textwrap
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cdr_ingest.settings import Settings
+from ringfence.clock import SystemClock
+from ringfence.place import NothingRuns, database_dsn, kafka_brokers, stack_file
+from ringfence.settings import read_settings
+from ringfence_contracts.errors import BadInput
+from ringfence_doctor.examinations.receiver import Door
+from ringfence_doctor.finding import Finding
+from ringfence_doctor.platform import (
+    TIMEOUT_S,
+    UNREADABLE,
+    examine_kafka,
+    examine_postgres,
+    examine_smtp,
+)
+from ringfence_doctor.products import examine_products
+from ringfence_doctor.servers import Bearings, count_of, examine_servers, side_by_side
+from ringfence_doctor.store import Intake, look_at_intake
+from ringfence_doctor.store_products import Entered, look_at_products
+from ringfence_pbx.servers import AnyServer, load_servers
+
+MIGRATIONS = Path("deploy") / "migrations"
+"""Where a checkout has them; elsewhere only what was applied can be told."""
+
+_WIDEST = 100
+_COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+@click.command()
+@click.option("--server", "only", default=None, help="This server of the servers file alone.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON array instead of lines.")
+def doctor(only: str | None, as_json: bool) -> None:
+    """Look over every server of the servers file, Kafka, PostgreSQL and the mail server.
+
+    Each check is a line, with what to do where it is not well. Nothing is changed anywhere and no
+    mail is sent; a FusionPBX notes each login by its key. Exit 1 if a check fails.
+    """
+    servers = _servers()
+    if only is not None and only not in servers:
+        raise BadInput("--server", only, f"one of {', '.join(servers)}")
+    findings = asyncio.run(_examine(servers, only))
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        show(findings)
+    if count_of(findings, "fail"):
+        raise SystemExit(1)
+
+
+def _servers() -> dict[str, AnyServer]:
+    named = os.environ.get("RINGFENCE_SERVERS_FILE") or _of_stack("servers_file", "servers.toml")
+    return load_servers(Path(named)).servers
+
+
+async def _examine(servers: dict[str, AnyServer], only: str | None) -> list[Finding]:
+    """The servers, or one of them alone; what is entered for them; and the platform."""
+    looked_at = servers if only is None else {only: servers[only]}
+    clock = SystemClock()
+    bearings = Bearings(clock, _door(), await _intake(looked_at))
+    found = await examine_servers(looked_at, bearings)
+    if (entered := await _entered()) is not None:
+        found += examine_products(servers, looked_at.keys(), entered, bearings.routes, clock)
+    migrations = [path.name for path in MIGRATIONS.glob("*.sql")]
+    return [*found, *await _platform(migrations)] if only is None else found
+
+
+def _door() -> Door:
+    """Where the receiver listens: as the environment says, or the stack that runs here."""
+    settings = read_settings(Settings)
+    port = settings.cdr_ingest_push_port
+    if "cdr_ingest_push_port" not in settings.model_fields_set:
+        port = _of_stack("ports", {}).get("push", port)
+    return Door(settings.cdr_ingest_push_host, port)
+
+
+async def _intake(servers: dict[str, AnyServer]) -> Intake:
+    try:
+        return await look_at_intake(database_dsn(), servers.keys(), TIMEOUT_S)
+    except NothingRuns:
+        return Intake(unknown="no database is named")
+    except UNREADABLE as error:
+        return Intake(unknown=f"the database cannot be read ({type(error).__name__})")
+
+
+async def _entered() -> Entered | None:
+    """Products and inventories; None where no database is named, which another check says."""
+    try:
+        return await look_at_products(database_dsn(), TIMEOUT_S)
+    except NothingRuns:
+        return None
+    except UNREADABLE as error:
+        return Entered(unknown=f"the database cannot be read ({type(error).__name__})")
+
+
+async def _platform(migrations: list[str]) -> list[Finding]:
+    try:
+        brokers, dsn = kafka_brokers(), database_dsn()
+    except NothingRuns as error:
+        return [Finding("platform", "named", "fail", str(error), "as it says")]
+    mail_port = _of_stack("ports", {}).get("inbox", 25)
+    host = os.environ.get("RINGFENCE_NOTIFIER_SMTP_HOST", "127.0.0.1")
+    named = os.environ.get("RINGFENCE_NOTIFIER_SMTP_PORT", str(mail_port))
+    if not named.isdecimal():
+        raise BadInput("RINGFENCE_NOTIFIER_SMTP_PORT", named, "a TCP port")
+    port = int(named)
+    return await side_by_side(
+        examine_kafka(brokers), examine_postgres(dsn, migrations), examine_smtp(host, port)
+    )
+
+
+def _of_stack(field: str, otherwise: Any) -> Any:
+    """What the stack that runs in this folder says of itself; `otherwise` where none runs."""
+    file = stack_file()
+    if file is None:
+        return otherwise
+    return json.loads(file.read_text(encoding="utf-8"))[field]
+
+
+def show(findings: list[Finding]) -> None:
+    """Under each thing its checks, one line each, what to do under them, and the sums."""
+    checks = max((len(finding.check) for finding in findings), default=0)
+    indent = " " * (2 + 4 + 2 + checks + 2)
+    subject = None
+    for finding in findings:
+        if finding.subject != subject:
+            subject = finding.subject
+            click.secho(subject, bold=True)
+        state = click.style(f"{finding.state:4}", fg=_COLOURS[finding.state])
+        click.echo(f"  {state}  {finding.check:{checks}}  {_folded(finding.said, indent)}")
+        if finding.do:
+            click.echo(f"{indent}→ {_folded(finding.do, indent + '  ')}")
+    sums = [f"{count_of(findings, state)} {state}" for state in ("ok", "warn", "fail")]
+    click.echo(", ".join(sums))
+
+
+def _folded(text: str, indent: str) -> str:
+    """The text in lines that fit beside the indent; words are left whole."""
+    room = min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns) - len(indent)
+    lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
+    return f"\n{indent}".join(lines)

@@ -1,0 +1,70 @@
+"""Whether what goes to broker and database can be read or changed on its way: for the doctor."""
+
+from collections.abc import Iterator
+from urllib.parse import parse_qs, urlsplit
+
+from ringfence.kafka.brokers import PROTOCOL, Brokers, is_loopback
+from ringfence_doctor.finding import Finding
+
+_PAGE = "docs/secure-connections.md"
+
+
+def kafka_connection(brokers: Brokers) -> Iterator[Finding]:
+    """How connections to the brokers are protected; nothing of those that stay on this machine."""
+    if brokers.tls:
+        login = f"login {brokers.user} by {brokers.mechanism}" if brokers.sasl else "no login"
+        yield Finding("Kafka", "connection", "ok", f"TLS, {login}")
+    elif not brokers.is_local:
+        said = f"plain text to {brokers}: whoever is on the way can read calls and enter top-ups"
+        do = f"set {PROTOCOL}=SASL_SSL and a login for each service ({_PAGE})"
+        yield Finding("Kafka", "connection", "warn", said, do)
+
+
+def postgres_connection(dsn: str, otherwise: str = "prefer") -> Iterator[Finding]:
+    """How connections to the database are protected, as its URL asks for; likewise.
+
+    `otherwise`: the sslmode that holds where the URL names none.
+
+    What is said holds no part of the URL but hosts and sslmode.
+    """
+    parts = urlsplit(dsn)
+    given = parse_qs(parts.query)
+    hosts = _hosts(parts.netloc) or given.get("host", [""])[-1].split(",")
+    if all(not host or host.startswith("/") or is_loopback(host) for host in hosts):
+        return
+    mode = given.get("sslmode", [otherwise])[-1]
+    if mode == "verify-full":
+        yield Finding("PostgreSQL", "connection", "ok", "TLS, certificate and host are checked")
+        return
+    said = f"sslmode={mode} to {','.join(hosts)}: {_WEAKNESS.get(mode, 'not checked')}"
+    do = f"add sslmode=verify-full and sslrootcert=… to RINGFENCE_POSTGRES_DSN ({_PAGE})"
+    yield Finding("PostgreSQL", "connection", "warn", said, do)
+
+
+_WEAKNESS = {
+    "disable": "passwords and the ledger travel in plain text",
+    "allow": "plain text is possible",
+    "prefer": "plain text is possible",
+    "require": "encrypted, and nobody checks whose server it is",
+    "verify-ca": "any server of that authority is believed",
+}
+
+
+def _hosts(netloc: str) -> list[str]:
+    """The hosts of a URL that may name several, with or without ports."""
+    places = netloc.rpartition("@")[2]
+    return [_host(place) for place in places.split(",")] if places else []
+
+
+def _host(place: str) -> str:
+    if place.startswith("["):
+        return place[1:].partition("]")[0]
+    return place.partition(":")[0]
+
+
+def database_login(login: str, superuser: bool) -> Iterator[Finding]:
+    """A login that may do everything is worth a warning: one that leaks changes the ledger."""
+    if superuser:
+        said = f"{login} is a superuser: nothing that it does can be refused"
+        do = f"give each service a login of its own, which is a member of its role alone ({_PAGE})"
+        yield Finding("PostgreSQL", "login", "warn", said, do)

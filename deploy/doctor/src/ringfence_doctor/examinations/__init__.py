@@ -1,0 +1,1 @@
+"""Examination of one server from outside: one module for each kind."""

@@ -1,0 +1,198 @@
+"""A server looked over by one GET, before any login: reachable, by which certificate, what time.
+
+Shared by the examinations of all kinds of server; each says what it asks for, and which refusals
+its own later checks explain better.
+"""
+
+import asyncio
+import ssl
+import time
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import httpx
+
+from ringfence.clock import Clock
+from ringfence_contracts.errors import shown
+from ringfence_doctor.finding import Finding, State
+from ringfence_pbx.http import PbxClient
+from ringfence_pbx.servers import is_loopback
+
+CLOCK_OK_S, CLOCK_BAD_S = 5, 120
+CERTIFICATE_DAYS = 14
+_MAX_PAGE_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Address:
+    """What is asked for. `timeout_s` bounds the whole of it.
+
+    `carries` is what the product sends there in earnest, for whoever listens on the way. `passing`
+    are statuses from 400 on that a later check explains. Without `body`, the answer's head will do.
+    """
+
+    subject: str
+    url: str
+    timeout_s: float
+    carries: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    auth: httpx.Auth | None = None
+    passing: Container[int] = ()
+    body: bool = True
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port: the rest of a URL may hold a word of access."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What came of it, and the beginning of the page."""
+
+    findings: tuple[Finding, ...]
+    page: str = ""
+
+    @property
+    def reached(self) -> bool:
+        """Whether it makes sense to look further; a clock that is wrong hinders nothing."""
+        return not any(f.state == "fail" for f in self.findings if f.check != "clock")
+
+
+@dataclass(frozen=True)
+class _Answer:
+    status: int
+    headers: httpx.Headers
+    certificate_ends: datetime | None
+    page: str
+    asked_at: datetime
+    came_at: datetime
+    took_ms: int
+
+
+async def examine_address(address: Address, clock: Clock) -> Outside:
+    """Connection, certificate and clock. Raises nothing; changes nothing."""
+    try:
+        async with asyncio.timeout(address.timeout_s):
+            answer = await _get(address, clock)
+    except TimeoutError:
+        return Outside((_unreachable(address, f"no answer within {address.timeout_s:g} s"),))
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        said = f"{type(error).__name__} {error}".strip().replace(address.url, address.origin)
+        return Outside((_unreachable(address, said),))
+    findings = (
+        _reachable(address, answer),
+        tls_finding(address, answer.certificate_ends, clock.now()),
+        clock_finding(
+            address.subject,
+            answer.headers.get("date", ""),
+            asked_at=answer.asked_at,
+            came_at=answer.came_at,
+        ),
+    )
+    return Outside(findings, answer.page)
+
+
+async def _get(address: Address, clock: Clock) -> _Answer:
+    async with PbxClient(headers={}, timeout_s=address.timeout_s) as client:
+        began, asked_at = time.monotonic(), clock.now()
+        request = client.stream(
+            "GET", address.url, headers=dict(address.headers), auth=address.auth
+        )
+        async with request as response:
+            took_ms, came_at = round((time.monotonic() - began) * 1000), clock.now()
+            return _Answer(
+                status=response.status_code,
+                headers=response.headers,
+                certificate_ends=_certificate_ends(response),
+                page=await _beginning(response) if address.body else "",
+                asked_at=asked_at,
+                came_at=came_at,
+                took_ms=took_ms,
+            )
+
+
+async def _beginning(response: httpx.Response) -> str:
+    body = bytearray()
+    async for piece in response.aiter_bytes():
+        body += piece
+        if len(body) > _MAX_PAGE_BYTES:
+            break
+    return bytes(body).decode("utf-8", "replace")
+
+
+def _certificate_ends(response: httpx.Response) -> datetime | None:
+    """Until when the server's certificate is valid; None where there is none."""
+    stream = response.extensions.get("network_stream")
+    sealed = stream.get_extra_info("ssl_object") if stream is not None else None
+    ends = sealed.getpeercert().get("notAfter") if sealed is not None else None
+    return datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC) if ends else None
+
+
+def _unreachable(address: Address, said: str) -> Finding:
+    if "certificate" in said.lower():
+        do = "renew its certificate, or name your own authority in SSL_CERT_FILE"
+        return Finding(address.subject, "TLS", "fail", said, do)
+    do = f"see that it runs, that `url` is right, and that {address.origin} is let through"
+    return Finding(address.subject, "reachable", "fail", said, do)
+
+
+def _reachable(address: Address, answer: _Answer) -> Finding:
+    def finding(state: State, said: str, do: str = "") -> Finding:
+        return Finding(address.subject, "reachable", state, said, do)
+
+    what = "a plain GET " if answer.status in address.passing else ""
+    said = f"answers {what}with {answer.status} in {answer.took_ms} ms"
+    if answer.status in (429, 503) and (pause := answer.headers.get("retry-after")):
+        return finding("fail", f"{said}: not before {shown(pause, 40)}", "ask again after that")
+    if answer.status == 429:
+        return finding("fail", said, "ask again later: it has been asked too often")
+    if answer.status >= 500:
+        return finding("fail", said, "look into the web server's error log")
+    if answer.status >= 400 and answer.status not in address.passing:
+        return finding("fail", said, "see that `url` is right; look into its web server's log")
+    location = answer.headers.get("location", "")
+    if location.startswith("https:") and address.url.startswith("http:"):
+        return finding("fail", "redirects to https", "begin `url` with https")
+    return finding("ok", said)
+
+
+def tls_finding(address: Address, ends: datetime | None, now: datetime) -> Finding:
+    """How the way to a server is sealed; `ends` is when its certificate does, if that was seen."""
+
+    def finding(state: State, said: str, do: str = "") -> Finding:
+        return Finding(address.subject, "TLS", state, said, do)
+
+    if address.url.startswith("http:"):
+        if is_loopback(urlsplit(address.url).hostname):
+            return finding("ok", "none, on this machine")
+        do = f"begin `url` with https: {address.carries} travels with each request or login"
+        return finding("warn", f"{address.carries} travels unencrypted", do)
+    if ends is None:
+        return finding("ok", "the certificate is valid")
+    said = f"the certificate is valid for {(ends - now).days} days more"
+    if (ends - now).days < CERTIFICATE_DAYS:
+        return finding("warn", said, "renew it in time")
+    return finding("ok", said)
+
+
+def clock_finding(subject: str, date: str, *, asked_at: datetime, came_at: datetime) -> Finding:
+    """Their clock by an answer's Date, which has whole seconds, against ours round the request."""
+    try:
+        theirs = parsedate_to_datetime(date)
+    except (ValueError, OverflowError):
+        return Finding(subject, "clock", "warn", "it does not tell its time", "compare by hand")
+    theirs = theirs.replace(tzinfo=UTC) if theirs.tzinfo is None else theirs
+    nearest = min(max(theirs, asked_at), came_at)
+    ahead_s = round((theirs - nearest).total_seconds())
+    said = f"{abs(ahead_s)} s {'ahead of' if ahead_s > 0 else 'behind'} ours"
+    said = said if ahead_s else "as ours"
+    if abs(ahead_s) <= CLOCK_OK_S:
+        return Finding(subject, "clock", "ok", said)
+    state: State = "warn" if abs(ahead_s) <= CLOCK_BAD_S else "fail"
+    do = "run a time service (NTP) on both machines: calls are billed by its clock"
+    return Finding(subject, "clock", state, said, do)

@@ -1,0 +1,262 @@
+"""An account at Les.net looked over, changing nothing there: for `ringfence doctor`.
+
+Each CDR file is fetched and read by its profile, and nothing of it is taken. Of the API only the
+balance is asked for and the read-back that the servers file names; orders are left untried.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
+from decimal import Decimal
+
+import httpx
+
+from cdr_ingest.lesnet.cdr_file import CdrFile, CutOff, NotAFile, Report
+from cdr_ingest.lesnet.files import Fetched, LesnetFiles
+from cdr_ingest.lesnet.validators import Validators
+from ringfence.clock import Clock
+from ringfence_contracts.errors import BadInput, Retry, shown
+from ringfence_doctor.examinations.http import Address, examine_address
+from ringfence_doctor.finding import Finding, State, newest_call
+from ringfence_pbx.errors import Refused
+from ringfence_pbx.lesnet.api import LesnetApi
+from ringfence_pbx.lesnet.orders import NotThere, ReadBack, at_pointer
+from ringfence_pbx.lesnet.profile import Profile
+from ringfence_pbx.servers import LesnetLink, LesnetServer
+
+STALE_S = 26 * 3600
+"""A file is written anew every 24 hours: a newest row older than this means that one is missing."""
+
+_REFUSALS = range(400, 500)
+
+
+async def examine_lesnet(
+    server_id: str, server: LesnetServer, clock: Clock
+) -> AsyncGenerator[Finding, None]:
+    """Every check of the files and of the API."""
+    if not server.links:
+        do = "name the CDR files in `links`"
+        yield Finding(server_id, "files", "fail", "none is named: no call is read", do)
+    try:
+        profile = server.read_profile()
+        files = LesnetFiles(server_id, server, profile)
+    except BadInput as error:
+        do = "correct the entry or its profile; docs/lesnet.md has all fields"
+        yield Finding(server_id, "settings", "fail", str(error), do)
+    else:
+        try:
+            for link in server.links:
+                file = LesnetFileExamination(server, link, profile, files, clock)
+                async with aclosing(file.found()) as findings:
+                    async for finding in findings:
+                        yield finding
+        finally:
+            await files.aclose()
+    async with aclosing(LesnetApiExamination(server_id, server, clock).found()) as findings:
+        async for finding in findings:
+            yield finding
+
+
+class LesnetFileExamination:
+    """One CDR file behind its link."""
+
+    def __init__(
+        self, server: LesnetServer, link: LesnetLink, profile: Profile, files: LesnetFiles,
+        clock: Clock,
+    ) -> None:  # fmt: skip
+        self._server = server
+        self._link = link
+        self._profile = profile
+        self._files = files
+        self._clock = clock
+        self._subject = f"{files.server_id} {link.known_as}"
+
+    async def found(self) -> AsyncGenerator[Finding, None]:
+        """Every check; those that need an earlier one to succeed are left out where it did not."""
+        outside = await examine_address(self._address(), self._clock)
+        for finding in outside.findings:
+            yield finding
+        if not outside.reached:
+            return
+        try:
+            fetched = await self._files.fetch(self._link, Validators(), lambda: None)
+            assert fetched is not None, "nothing is known, so it can not be the known one"
+            report = await asyncio.to_thread(self._read, fetched)
+        except (Refused, Retry, NotAFile, BadInput) as error:
+            yield self._finding("file", "fail", str(error), _what_to_do(error))
+            return
+        yield self._finding("file", "ok", f"{len(fetched.body)} bytes")
+        yield self._rows(report)
+        yield self._newest(report)
+
+    def _address(self) -> Address:
+        password = self._link.password
+        secret = password.read().get_secret_value() if password else ""
+        return Address(
+            subject=self._subject,
+            url=self._link.url,
+            timeout_s=self._server.timeout_s,
+            carries="the file",
+            headers={"User-Agent": "ringfence/1"},
+            auth=httpx.BasicAuth(self._link.user, secret) if password else None,
+            passing=_REFUSALS,
+            body=False,
+        )
+
+    def _finding(self, check: str, state: State, said: str, do: str = "") -> Finding:
+        return Finding(self._subject, check, state, said, do)
+
+    def _read(self, fetched: Fetched) -> Report:
+        """What the profile makes of it. Raises NotAFile, CutOff and BadInput."""
+        file = CdrFile(
+            fetched.body, server_id=self._files.server_id, link=self._link, profile=self._profile
+        )
+        report = Report()
+        report.add(file.records())
+        return report
+
+    def _rows(self, report: Report) -> Finding:
+        do = "`ringfence lesnet try` shows what a profile makes of it; docs/lesnet.md"
+        if refusal := report.refusal(self._server.max_unfit_percent):
+            return self._finding("rows", "fail", f"refused whole: {refusal}", do)
+        if report.unfit:
+            line, reason = report.examples[0]
+            said = (
+                f"{report.fits} read, {report.unfit} do not fit; the first, line {line}: {reason}"
+            )
+            return self._finding("rows", "warn", said, do)
+        if not report.fits:
+            return self._finding(
+                "rows", "warn", "the file has none", "ask Les.net, if there were calls"
+            )
+        return self._finding("rows", "ok", f"{report.fits} read, all fit")
+
+    def _newest(self, report: Report) -> Finding:
+        now = self._clock.now()
+        if report.newest_at is None:
+            do = "make a test call, and look again tomorrow: the file comes once a day"
+            return self._finding("newest call", "warn", "no call could be read from the file", do)
+        newest = newest_call(self._subject, report.newest_at, now)
+        if newest.state == "ok" and (now - report.newest_at).total_seconds() > STALE_S:
+            do = "if there were calls since, look in Les.net's portal why no newer file comes"
+            return self._finding("newest call", "warn", newest.said, do)
+        return newest
+
+
+class LesnetApiExamination:
+    """The account's API: what is left of it, and whether its peers can be read."""
+
+    def __init__(self, server_id: str, server: LesnetServer, clock: Clock) -> None:
+        self._server_id = server_id
+        self._server = server
+        self._clock = clock
+        self._subject = f"{server_id} API"
+
+    async def found(self) -> AsyncGenerator[Finding, None]:
+        """Every check; without keys, what that means."""
+        if self._server.api_key is None or self._server.id_key is None:
+            do = "set api_key and id_key, if you have them; without, switch peers in the portal"
+            said = "no keys: the balance is not watched, and no peer can be switched"
+            yield self._finding("credentials", "warn", said, do)
+            return
+        outside = await examine_address(self._address(), self._clock)
+        for finding in outside.findings:
+            yield finding
+        if not outside.reached:
+            return
+        async with aclosing(self._asked()) as findings:
+            async for finding in findings:
+                yield finding
+
+    async def _asked(self) -> AsyncGenerator[Finding, None]:
+        api = LesnetApi(self._server_id, self._server, clock=self._clock)
+        try:
+            try:
+                balance = await api.balance()
+            except Refused as error:
+                do = "check `api_key`, `id_key` and `url` against Les.net's portal"
+                yield self._finding("credentials", "fail", str(error), do)
+                return
+            except Retry as error:
+                yield self._finding("credentials", "fail", str(error), _what_to_do(error))
+                return
+            yield self._finding("credentials", "ok", "the keys are accepted")
+            yield self._balance(balance)
+            async with aclosing(self._switching(api)) as findings:
+                async for finding in findings:
+                    yield finding
+        finally:
+            await api.aclose()
+
+    def _address(self) -> Address:
+        return Address(
+            subject=self._subject,
+            url=self._server.url,
+            timeout_s=self._server.timeout_s,
+            carries="the API's keys",
+            headers={"User-Agent": "ringfence/1"},
+            passing=_REFUSALS,  # the API is posted to; what a GET is told says nothing
+            body=False,
+        )
+
+    def _finding(self, check: str, state: State, said: str, do: str = "") -> Finding:
+        return Finding(self._subject, check, state, said, do)
+
+    def _balance(self, balance: Decimal) -> Finding:
+        limit = self._server.balance_below
+        do = "top up at Les.net: at zero, none of its clients can call"
+        if balance <= 0:
+            return self._finding("balance", "fail", f"{balance}: nothing is left", do)
+        if limit is not None and balance < limit:
+            return self._finding("balance", "warn", f"{balance}, below {limit}", do)
+        note = "" if limit is not None else "; no `balance_below` is set, so nobody is told"
+        return self._finding("balance", "ok", f"{balance} is left{note}")
+
+    async def _switching(self, api: LesnetApi) -> AsyncGenerator[Finding, None]:
+        read_back = self._server.read_back
+        if read_back is None:
+            said = "no calls are configured: peers are switched by hand, in Les.net's portal"
+            do = "once Les.net has told you its calls, set `suspend`, `resume` and `read_back`"
+            yield self._finding("rights", "warn", said, do)
+            return
+        asked = list(_asked_for(self._server, read_back))
+        if not asked:
+            said = "no link names a peer (and a DID, if the read-back wants one): not tried"
+            yield self._finding("rights", "warn", said, "name them in `links`")
+        for peer, did in asked:
+            yield await self._peer(api, read_back, peer, did)
+
+    async def _peer(self, api: LesnetApi, read_back: ReadBack, peer: str, did: str) -> Finding:
+        path, payload = read_back.fill(peer=peer, did=did)
+        try:
+            answer = await api.ask(path, payload)
+            state, value = read_back.state(answer), at_pointer(answer, read_back.pointer)
+        except Refused as error:
+            do = "ask Les.net whether the keys may see and switch peers; check `read_back`"
+            return self._finding("rights", "fail", str(error), do)
+        except Retry as error:
+            return self._finding("rights", "fail", str(error), _what_to_do(error))
+        except NotThere:
+            state, value = None, "nothing"
+        if state is None:
+            said = f"{path} shows {shown(value, 60)} at {read_back.pointer} for peer {peer}"
+            do = "correct `read_back`: its pointer, and what it takes for suspended and active"
+            return self._finding("rights", "fail", said, do)
+        return self._finding("rights", "ok", f"peer {peer} can be read: {state}")
+
+
+def _asked_for(server: LesnetServer, read_back: ReadBack) -> Iterator[tuple[str, str]]:
+    """A peer of each link, and a DID where the read-back wants one."""
+    for peer, did in {
+        link.peer.upper(): next(iter(link.dids), "") for link in server.links
+    }.items():
+        if peer and (did or not read_back.per_did):
+            yield peer, did
+
+
+def _what_to_do(error: Exception) -> str:
+    if isinstance(error, CutOff):
+        return "as it says; `ringfence lesnet try` shows what a profile makes of a file"
+    if isinstance(error, Retry):
+        return "ask again; if it stays so, look in Les.net's portal"
+    return "as it says; docs/lesnet.md has more"

@@ -1,0 +1,224 @@
+"""A Vodia PBX looked over from outside, by requests that only show: for `ringfence doctor`.
+
+Orders are left untried. What precedes them is asked for: the list of trunks, an extension's state
+and its calls in progress.
+"""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from cdr_ingest.polling.guarded import SourceUnread, asked
+from cdr_ingest.sources.source import BadRow
+from cdr_ingest.vodia.source import VodiaSource
+from ringfence.clock import Clock
+from ringfence_contracts.errors import Retry
+from ringfence_contracts.events.call import CallCompleted
+from ringfence_doctor.examinations.http import Address, examine_address
+from ringfence_doctor.finding import Finding, State, newest_call
+from ringfence_pbx.errors import Refused
+from ringfence_pbx.servers import VodiaServer
+from ringfence_pbx.vodia.api import VodiaApi
+from ringfence_pbx.vodia.connection import SESSION
+
+SPANS_S = (900, 3600, 6 * 3600, 86_400)
+"""The newest call is looked for in the last quarter of an hour first; then in all that is kept."""
+
+AHEAD_S = 86_400
+_PAGES_OF_TENANTS = "/rest/domain/"
+
+
+@dataclass
+class _Listed:
+    """What a tenant's list shows within a span."""
+
+    newest: CallCompleted | None = None
+    extension: str = ""
+    unread: int = 0
+    reason: str = ""
+
+    def add(self, record: object) -> None:
+        if isinstance(record, BadRow):
+            self.unread += 1
+            self.reason = self.reason or record.reason
+        elif isinstance(record, CallCompleted):
+            if self.newest is None or record.started_at > self.newest.started_at:
+                self.newest = record
+            self.extension = self.extension or record.extension
+
+
+async def examine_vodia(
+    server_id: str, server: VodiaServer, clock: Clock
+) -> AsyncGenerator[Finding, None]:
+    """Every check; those that need an earlier one to succeed are left out where it did not."""
+    address = Address(
+        subject=server_id,
+        url=server.url + SESSION,
+        timeout_s=server.timeout_s,
+        carries="the password",
+        headers={"User-Agent": "ringfence/1"},
+    )
+    outside = await examine_address(address, clock)
+    for finding in outside.findings:
+        yield finding
+    if not outside.reached:
+        return
+    if not server.tenants:
+        do = "name in `tenants` every domain that is billed"
+        yield Finding(server_id, "tenants", "fail", "none is named: no call is read", do)
+        return
+    async with VodiaApi(server_id, server) as api:
+        login = await _credentials(server_id, server, api)
+        yield login
+        if login.state == "fail":
+            return
+        source = VodiaSource(server_id, server, known=_nothing_known)
+        try:
+            for tenant in server.tenants:
+                examination = VodiaTenantExamination(server_id, server, tenant, api, source, clock)
+                async with aclosing(examination.found()) as findings:
+                    async for finding in findings:
+                        yield finding
+        finally:
+            await source.aclose()
+
+
+async def _credentials(server_id: str, server: VodiaServer, api: VodiaApi) -> Finding:
+    """Whether the login is accepted: by the first tenant's list, whatever that itself answers."""
+    ok = Finding(server_id, "credentials", "ok", f'accepted, by login = "{server.login}"')
+    try:
+        await api.cdrs(server.tenants[0], page=1, size=1)
+    except Refused as error:
+        # A page that is refused is named; a login that is refused has none.
+        if _PAGES_OF_TENANTS in str(error):
+            return ok
+        return Finding(server_id, "credentials", "fail", str(error), "as it says; docs/vodia.md")
+    except Retry as error:
+        return Finding(server_id, "credentials", "fail", str(error), _what_to_do(error))
+    return ok
+
+
+class VodiaTenantExamination:
+    """One tenant of a Vodia whose login is accepted."""
+
+    def __init__(
+        self, server_id: str, server: VodiaServer, tenant: str, api: VodiaApi, source: VodiaSource,
+        clock: Clock,
+    ) -> None:  # fmt: skip
+        self._server = server
+        self._tenant = tenant
+        self._api = api
+        self._source = source
+        self._clock = clock
+        self._subject = f"{server_id} {tenant}"
+
+    async def found(self) -> AsyncGenerator[Finding, None]:
+        """Its calls, and what suspending needs."""
+        listed = _Listed()
+        try:
+            listed = await self._look_for_calls()
+        except SourceUnread as error:
+            yield self._finding("newest call", "fail", str(error), _what_to_do(error))
+        else:
+            yield self._newest(listed)
+            if listed.unread:
+                yield self._unread(listed)
+        yield await self._right("trunks", self._trunks)
+        if listed.extension:
+            yield await self._right("live calls", lambda: self._live_calls(listed.extension))
+        if self._server.extension_state_path is None:
+            yield await self._right("extensions", self._accounts)
+        elif listed.extension:
+            yield await self._right("extensions", lambda: self._extension(listed.extension))
+
+    def _finding(self, check: str, state: State, said: str, do: str = "") -> Finding:
+        return Finding(self._subject, check, state, said, do)
+
+    async def _look_for_calls(self) -> _Listed:
+        """The calls of the first span that has any. Raises SourceUnread."""
+        spans = [span_s for span_s in SPANS_S if span_s < self._server.retention_s]
+        listed = _Listed()
+        for span_s in (*spans, self._server.retention_s):
+            listed = await self._listed_since(self._clock.now() - timedelta(seconds=span_s))
+            if listed.newest:
+                break
+        return listed
+
+    async def _listed_since(self, start: datetime) -> _Listed:
+        stop = self._clock.now() + timedelta(seconds=AHEAD_S)
+        given = asked(
+            self._source, self._tenant, int(start.timestamp()), int(stop.timestamp()),
+            patience_s=10 * self._server.timeout_s,
+        )  # fmt: skip
+        listed = _Listed()
+        async with aclosing(given) as records:
+            async for record in records:
+                listed.add(record)
+        return listed
+
+    def _newest(self, listed: _Listed) -> Finding:
+        if listed.newest is not None:
+            return newest_call(self._subject, listed.newest.started_at, self._clock.now())
+        days = self._server.retention_s / 86_400
+        do = "make a test call, and see whether the PBX's own list has it"
+        return self._finding("newest call", "warn", f"none within the {days:g} d it keeps", do)
+
+    def _unread(self, listed: _Listed) -> Finding:
+        said = f"{listed.unread} listed can not be read, the first because of {listed.reason}"
+        do = "they are parked with their reasons, and not billed: compare them with docs/vodia.md"
+        return self._finding("records", "warn", said, do)
+
+    async def _trunks(self) -> str:
+        trunks = await self._api.trunks(self._tenant)
+        if unclear := [trunk.id for trunk in trunks if trunk.disabled is None]:
+            raise Refused(f"whether trunk {', '.join(unclear)} is disabled can not be read")
+        shared = sum(trunk.shared for trunk in trunks)
+        note = f", {shared} shared with other tenants and so never switched" if shared else ""
+        return f"{len(trunks)} listed{note}"
+
+    async def _live_calls(self, extension: str) -> str:
+        calls = await self._api.live_calls(self._tenant, extension)
+        if calls is None:
+            raise Refused(f"knows no extension {extension}, which its calls name")
+        return f"those of {extension} are shown: {len(calls)} now"
+
+    async def _extension(self, extension: str) -> str:
+        disabled = await self._api.extension_disabled(self._tenant, extension)
+        if disabled is None:
+            raise Refused(f"shows no extension {extension}: is `extension_state_path` right?")
+        return f"{extension} reads {'disabled' if disabled else 'enabled'}"
+
+    async def _accounts(self) -> str:
+        """Whether the list of accounts shows the extensions' state, so that it can be read back."""
+        listed = await self._api.accounts(self._tenant)
+        extensions = [account for account in listed or () if account.is_extension]
+        count = "no list of accounts is known" if listed is None else f"{len(extensions)} listed"
+        if any(account.disabled is not None for account in extensions):
+            return f"{count} with their state"
+        if self._server.accept_unread:
+            return f"{count}; an order counts as done unread, by `accept_unread`"
+        raise Refused(f"{count}: whether one is disabled cannot be read back")
+
+    async def _right(self, check: str, ask: Callable[[], Awaitable[str]]) -> Finding:
+        try:
+            return self._finding(check, "ok", await ask())
+        except Refused as error:
+            do = "give the account the right, or suspend by what it may switch; docs/vodia.md"
+            if check == "extensions" and self._server.extension_state_path is None:
+                do = "to suspend by extensions, set `extension_state_path` or `accept_unread`"
+            return self._finding(check, "warn", str(error), do)
+        except Retry as error:
+            return self._finding(check, "fail", str(error), _what_to_do(error))
+
+
+def _what_to_do(error: Exception) -> str:
+    refused = isinstance(error, SourceUnread) and error.refused
+    if refused:
+        return "as it says; docs/vodia.md lists what the account must be allowed"
+    return "look at the PBX: it answers, but not with what was asked for"
+
+
+async def _nothing_known(_: Sequence[UUID]) -> set[UUID]:
+    return set()

@@ -1,0 +1,247 @@
+"""Products compared with what the servers were last read to have: for `ringfence doctor`.
+
+Nothing is asked of a server here: the suspender reads each once an hour, and on request.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from ringfence.clock import Clock
+from ringfence_contracts.events.account import Service
+from ringfence_doctor.finding import Finding, State, age
+from ringfence_doctor.store_products import Entered, LastRead
+from ringfence_pbx.comparison import (
+    Comparison,
+    Missing,
+    Proposal,
+    ServerInventory,
+    Unowned,
+    compare,
+)
+from ringfence_pbx.servers import AnyServer
+
+MAX_LINES = 20
+"""So many differences of a kind are shown of a server; the rest is counted."""
+
+OLD = timedelta(hours=26)
+"""An inventory that is older says that the suspender does not read it any more."""
+
+_PRODUCTS = "products"
+_WORDS = {"tenant": "tenant", "extension": "extension", "gateway": "gateway", "did": "DID"}
+
+
+def examine_products(
+    servers: Mapping[str, AnyServer],
+    only: Collection[str],
+    entered: Entered,
+    routes: Mapping[str, bool],
+    clock: Clock,
+) -> list[Finding]:
+    """Every difference of the servers named by `only`; `servers` are all of the servers file.
+
+    `routes`: whether a FusionPBX's outbound routes test toll_allow, as far as known.
+    """
+    if entered.unknown:
+        do = "see that RINGFENCE_POSTGRES_DSN leads to it"
+        said = f"not compared with the servers: {entered.unknown}"
+        return [Finding(_PRODUCTS, "compared", "warn", said, do)]
+    compared = _compared(servers, entered, routes)
+    found = list(_of_no_server(compared, servers, only, entered))
+    for server_id in only:
+        mine = [p.service for p in entered.products if p.service.server_id == server_id]
+        read = entered.reads.get(server_id, LastRead())
+        if mine or read.read_at or read.error:
+            found.append(_inventory(server_id, servers[server_id], entered, clock.now()))
+        found += _missing(server_id, compared, mine, entered)
+        found += _unowned(server_id, compared)
+        found += _ways(server_id, servers[server_id], mine, routes.get(server_id))
+    return found
+
+
+def _compared(
+    servers: Mapping[str, AnyServer], entered: Entered, routes: Mapping[str, bool]
+) -> Comparison:
+    inventories = [
+        ServerInventory(
+            server_id, servers[server_id].kind, entered.items.get(server_id, ()), read.gaps,
+            routes.get(server_id),
+        )
+        for server_id, read in entered.reads.items()
+        if server_id in servers and read.read_at is not None
+    ]  # fmt: skip
+    return compare(entered.products, inventories, servers.keys())
+
+
+def _of_no_server(
+    compared: Comparison,
+    servers: Mapping[str, AnyServer],
+    only: Collection[str],
+    entered: Entered,
+) -> Iterator[Finding]:
+    """What concerns no server of the file; left out where one server alone is looked at."""
+    if set(only) != servers.keys():
+        return
+    absent = [missing for missing in compared.missing if missing.kind == "server"]
+    for missing in absent[:MAX_LINES]:
+        near = f"enter {missing.suggestion} in its place" if missing.suggestion else ""
+        do = near or "correct the product's server_id, or add the server to the servers file"
+        said = f"{_who(missing)} is on server {missing.server_id}, which is not in the servers file"
+        yield Finding(_PRODUCTS, "server", "fail", said, do)
+    if len(absent) > MAX_LINES:
+        said = f"{len(absent) - MAX_LINES} more are on servers that are not in the servers file"
+        yield Finding(_PRODUCTS, "server", "fail", said, "as above")
+    if entered.unreadable:
+        said = f"cannot be read: {_listed(entered.unreadable)}"
+        do = "enter them again; this program is older than what entered them"
+        yield Finding(_PRODUCTS, "readable", "fail", said, do)
+
+
+def _who(missing: Missing) -> str:
+    return f"product {missing.service_id} of client {missing.account_id}"
+
+
+def _inventory(server_id: str, server: AnyServer, entered: Entered, now: datetime) -> Finding:
+    """When the server was last read, and what could not be."""
+    read = entered.reads.get(server_id, LastRead())
+    again = f"`ringfence server inventory {server_id} --refresh` reads it now"
+
+    def finding(state: State, said: str, do: str = "") -> Finding:
+        return Finding(server_id, "inventory", state, said, do)
+
+    if read.read_at is None:
+        why = f": {read.error}" if read.error else ""
+        do = f"see that the suspender runs; {again}"
+        return finding("warn", f"was never read, so no product is compared with it{why}", do)
+    counts: Counter[str] = Counter(item.kind for item in entered.items.get(server_id, ()))
+    said = f"read {age(read.read_at, now)}: " + ", ".join(
+        f"{counts[kind]} {word}s" for kind, word in _WORDS.items()
+    )
+    if read.error:
+        return finding("warn", f"{said}; the last try failed: {read.error}", again)
+    if now - read.read_at > OLD:
+        return finding("warn", said, f"see that the suspender runs; {again}")
+    if not read.gaps:
+        return finding("ok", said)
+    said = f"{said}; not read: {_listed(read.gaps)}"
+    if server.kind == "lesnet":  # nothing that anybody here could give
+        return finding("ok", said)
+    return finding("warn", said, "what was not read is not compared; give the rights that it names")
+
+
+def _missing(
+    server_id: str, compared: Comparison, mine: Sequence[Service], entered: Entered
+) -> Iterator[Finding]:
+    """What its products name and it does not have.
+
+    Of a product that was entered after the reading nothing is known: what it names may be as new.
+    """
+    read_at = entered.reads.get(server_id, LastRead()).read_at
+    new = {id_ for id_, at in entered.changed_at.items() if read_at is not None and at > read_at}
+    found = [m for m in compared.missing if m.server_id == server_id and m.kind != "server"]
+    if hidden := {m.service_id for m in found} & new:
+        said = f"{len(hidden)} were entered after it was last read: {_listed(sorted(hidden))}"
+        do = f"`ringfence server inventory {server_id} --refresh` reads it now; then look again"
+        yield Finding(server_id, _PRODUCTS, "warn", said, do)
+        found = [m for m in found if m.service_id not in new]
+    found.sort(key=lambda missing: not missing.is_grave)
+    for missing in found[:MAX_LINES]:
+        said = f"{_who(missing)} names {_WORDS[missing.kind]} {missing.name}"
+        if missing.kind in ("extension", "did"):
+            said = f"{said} of {missing.tenant}"
+        said = f"{said}, which the server does not have"
+        yield Finding(
+            server_id, _PRODUCTS, "fail" if missing.is_grave else "warn", said, _do(missing)
+        )
+    if len(found) > MAX_LINES:
+        said = f"{len(found) - MAX_LINES} more things are named that the server does not have"
+        state: State = "fail" if any(m.is_grave for m in found[MAX_LINES:]) else "warn"
+        yield Finding(server_id, _PRODUCTS, state, said, _compare(server_id))
+    if mine and not found and not hidden and server_id not in compared.unread:
+        yield Finding(server_id, _PRODUCTS, "ok", f"{len(mine)}; what they name is there")
+
+
+def _do(missing: Missing) -> str:
+    correct = "correct the product"
+    if missing.is_grave:
+        correct = f"{correct}: its calls never come, or it is never switched off"
+    if missing.suggestion:
+        hint = f" ({missing.hint})" if missing.hint != missing.suggestion else ""
+        return f"is {missing.suggestion}{hint} meant? {correct}"
+    return f"{missing.hint}; {correct}" if missing.hint else correct
+
+
+def _compare(server_id: str) -> str:
+    return f"`ringfence server compare {server_id}` lists all"
+
+
+def _unowned(server_id: str, compared: Comparison) -> Iterator[Finding]:
+    """What it has and no product names."""
+    proposed = {p.tenant: p for p in compared.proposals if p.server_id == server_id}
+    mine = [u for u in compared.unowned if u.server_id == server_id]
+    tenants = [unowned for unowned in mine if unowned.kind == "tenant"]
+    for unowned in tenants[:MAX_LINES]:
+        said = f"tenant {unowned.name} has no product: its calls stay unrated"
+        yield Finding(server_id, "no product", "warn", said, _enter(proposed.get(unowned.name)))
+    if len(tenants) > MAX_LINES:
+        said = f"{len(tenants) - MAX_LINES} more tenants have none"
+        do = f"`ringfence server propose {server_id}` prints a product for each"
+        yield Finding(server_id, "no product", "warn", said, do)
+    yield from _unlisted(server_id, [unowned for unowned in mine if unowned.kind != "tenant"])
+
+
+def _enter(proposal: Proposal | None) -> str:
+    if proposal is None:
+        return "enter a product for it"
+    fields = "; ".join(f"{name}: {value}" for name, value in proposal.fields.items())
+    notes = f" ({'; '.join(proposal.notes)})" if proposal.notes else ""
+    return f"enter a product, such as {fields}{notes}"
+
+
+def _unlisted(server_id: str, unowned: Sequence[Unowned]) -> Iterator[Finding]:
+    """Extensions and DIDs of tenants that have products, one line a tenant."""
+    by_tenant: dict[str, list[Unowned]] = defaultdict(list)
+    for one in unowned:
+        by_tenant[one.tenant].append(one)
+    for tenant, ones in list(by_tenant.items())[:MAX_LINES]:
+        parts = [
+            f"{_WORDS[kind]}s {_listed(names)}"
+            for kind in ("extension", "did")
+            if (names := [one.name for one in ones if one.kind == kind])
+        ]
+        said = f"no product of {tenant} names {' and '.join(parts)}: their calls stay unrated"
+        do = "add them to a product of the tenant"
+        yield Finding(server_id, "no product", "warn", said, do)
+    if len(by_tenant) > MAX_LINES:
+        said = f"{len(by_tenant) - MAX_LINES} more tenants have extensions or DIDs in no product"
+        yield Finding(server_id, "no product", "warn", said, _compare(server_id))
+
+
+def _ways(
+    server_id: str, server: AnyServer, mine: Sequence[Service], tests_toll_allow: bool | None
+) -> Iterator[Finding]:
+    """Whether its products can be switched as they say, and what becomes of emergency calls."""
+    outbound = sum(service.way == "outbound" for service in mine)
+    if outbound and tests_toll_allow is False:
+        said = f"{outbound} are suspended by outbound, and no outbound route tests toll_allow"
+        do = (
+            "add the condition ${toll_allow} to the routes: until then, their calls go on while off"
+        )
+        yield Finding(server_id, "outbound", "fail", said, do)
+    whole = len(mine) - outbound
+    if not whole:
+        return
+    said = f"does not work while off for {whole} of {len(mine)} products: they are switched whole"
+    do = "say so to these clients"
+    if server.kind == "fusionpbx" and tests_toll_allow is not False:
+        do = "set `suspend_by` to outbound, which keeps emergency and inbound calls"
+        if tests_toll_allow is None:
+            do = f"where the outbound routes test toll_allow, {do}"
+    elif server.kind == "fusionpbx":
+        do = f"{do}, or add the condition ${{toll_allow}} to the outbound routes"
+    yield Finding(server_id, "911", "warn", said, do)
+
+
+def _listed(names: Collection[str]) -> str:
+    shown = ", ".join(list(names)[:10])
+    return f"{shown} and {len(names) - 10} more" if len(names) > 10 else shown

@@ -1,0 +1,87 @@
+"""What `ringfence doctor` asks of the database about products and servers; nothing is written."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import asyncpg
+from pydantic import ValidationError
+
+from ringfence.postgres.pool import role_of
+from ringfence_contracts.events.account import Service
+from ringfence_pbx.comparison import Found, Product
+
+
+@dataclass(frozen=True)
+class LastRead:
+    """When a server was last read, and what came of the last try ('': it succeeded)."""
+
+    read_at: datetime | None = None
+    gaps: tuple[str, ...] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Entered:
+    """The products, when each was entered as it is, and what each server was last read to have.
+
+    `unknown` says why that could not be read, if it could not; `unreadable` are ids of products
+    that an older version of this program does not understand.
+    """
+
+    products: tuple[Product, ...] = ()
+    changed_at: Mapping[str, datetime] = field(default_factory=dict)
+    unreadable: tuple[str, ...] = ()
+    reads: Mapping[str, LastRead] = field(default_factory=dict)
+    items: Mapping[str, tuple[Found, ...]] = field(default_factory=dict)
+    unknown: str = ""
+
+
+async def look_at_products(dsn: str, timeout_s: float) -> Entered:
+    """All products and inventories. Raises asyncpg's errors and OSError."""
+    role = {"role": role_of("cdr-ingest"), "default_transaction_read_only": "on"}
+    connection = await asyncpg.connect(
+        dsn, timeout=timeout_s, command_timeout=timeout_s, server_settings=role
+    )
+    try:
+        async with connection.transaction(isolation="repeatable_read", readonly=True):
+            products = await connection.fetch(
+                "select account_id, service_id, service, changed_at from report.product"
+                " order by service_id"
+            )
+            reads = await connection.fetch(
+                "select server_id, read_at, gaps, error from report.inventory_read"
+            )
+            items = await connection.fetch(
+                "select server_id, kind, tenant, name, uuid, label, enabled, leads_to"
+                " from report.inventory"
+            )
+    finally:
+        await connection.close()
+    listed: dict[str, list[Found]] = {}
+    for server_id, *item in items:
+        listed.setdefault(server_id, []).append(Found(*item))
+    found, unreadable = _products(products)
+    return Entered(
+        products=found,
+        changed_at={row["service_id"]: row["changed_at"] for row in products},
+        unreadable=unreadable,
+        reads={r["server_id"]: LastRead(r["read_at"], tuple(r["gaps"]), r["error"]) for r in reads},
+        items={server_id: tuple(known) for server_id, known in listed.items()},
+    )
+
+
+def _products(
+    rows: list[asyncpg.Record],
+) -> tuple[tuple[Product, ...], tuple[str, ...]]:
+    found: list[Product] = []
+    unreadable: list[str] = []
+    for row in rows:
+        try:
+            service = Service.model_validate(json.loads(row["service"]))
+        except (ValidationError, ValueError):
+            unreadable.append(row["service_id"])
+        else:
+            found.append(Product(row["account_id"], service))
+    return tuple(found), tuple(unreadable)

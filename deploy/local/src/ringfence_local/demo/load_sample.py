@@ -1,0 +1,69 @@
+"""`python -m ringfence_local.demo.load_sample`: enter the sample clients, once, by the API.
+
+For containers: API and PBX are waited for. What was entered before is kept.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import httpx
+
+from ringfence_local.demo.sample import CLIENTS, FrontDoor, add_client, load_sample
+from ringfence_local.errors import PartFailed
+
+_BOUND_S = 300.0
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where API and simulated PBX are."""
+
+    api_url: str
+    api_token: str
+    pbx_url: str
+
+
+@click.command()
+@click.option("--api", "api_url", required=True, help="base URL of the API")
+@click.option("--tokens", type=click.Path(path_type=Path), required=True, help="its tokens file")
+@click.option("--pbx", "pbx_url", required=True, help="base URL of the simulated FusionPBX")
+def main(api_url: str, tokens: Path, pbx_url: str) -> None:
+    """Enter tariff, package and clients; wait for both servers."""
+    entered = asyncio.run(_load(api_url, tokens, pbx_url))
+    click.echo(f"{entered} sample clients entered, {len(CLIENTS) - entered} were there")
+
+
+async def _load(api_url: str, tokens: Path, pbx_url: str) -> int:
+    deadline = time.monotonic() + _BOUND_S
+    while True:
+        try:
+            token = await asyncio.to_thread(_token, tokens)
+            async with FrontDoor(Addresses(api_url, token, pbx_url)) as door:
+                return await _enter(door)
+        except (OSError, httpx.TransportError, PartFailed) as error:
+            if time.monotonic() > deadline:
+                raise click.ClickException(
+                    f"not entered within {_BOUND_S:.0f} s: {error}"
+                ) from None
+        await asyncio.sleep(1)
+
+
+async def _enter(door: FrontDoor) -> int:
+    """Enter what is missing; how many clients that were."""
+    await load_sample(door, [])
+    present = {client["account_id"] for client in (await door.ask("/clients"))["items"]}
+    missing = [client for client in CLIENTS if client.account_id not in present]
+    for client in missing:
+        await add_client(door, client)
+    return len(missing)
+
+
+def _token(path: Path) -> str:
+    return path.read_text(encoding="utf-8").strip().partition(":")[2]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,245 @@
+"""Sample clients of a small telephone company, on the simulated PBX; all names are made up.
+
+Everything goes through the front door that operators use: the accounts service's REST API.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Protocol
+from uuid import NAMESPACE_DNS, uuid5
+
+import httpx
+
+from ringfence_local.demo.scene import PBX_ID
+from ringfence_local.errors import PartFailed
+
+TARIFF = "north"
+PACKAGE = "prepaid"
+BILL_FROM = "2026-01-01T00:00:00Z"
+"""Simulated calls lie in the past: they count from before the products were entered."""
+
+TARIFF_CSV = """\
+Description,Prefix,RateValue,Increment
+Canada and USA,1,0.012,6
+Canada toll free,1800,0,60
+Canada toll free,1888,0,60
+Yukon,1867,0.045,30/6
+United Kingdom,44,0.018,60
+United Kingdom mobile,447,0.029,60
+France,33,0.016,1
+Germany,49,0.017,1
+Burkina Faso,226,0.42,60
+Senegal,221,0.39,60
+Emergency,911,0,60
+Satellite,881,1.5,60
+Satellite,8816,1.5,60
+"""
+
+
+@dataclass(frozen=True)
+class SampleClient:
+    """A client with one product on its own tenant."""
+
+    account_id: str
+    first_name: str
+    last_name: str
+    company: str
+    tenant: str
+    did: str
+    extensions: tuple[str, ...]
+    opening: str
+    threshold: str = "15"
+    suspend_by: str = "gateway"
+    prepaid: bool = True
+
+    @property
+    def gateway_id(self) -> str:
+        """Its trunk on the PBX: the same at every start."""
+        return str(uuid5(NAMESPACE_DNS, f"trunk.{self.tenant}"))
+
+    @property
+    def service_id(self) -> str:
+        """Its product."""
+        return f"pbx-{self.account_id}"
+
+
+CLIENTS: tuple[SampleClient, ...] = (
+    SampleClient(
+        "1001", "Ada", "North", "Maple Dental", "maple.voip.example", "5195550111",
+        ("2112", "2113"), "20.00",
+    ),
+    SampleClient(
+        "1002", "Ben", "Frost", "Frost & Daughters", "frost.voip.example", "4165550122",
+        ("301", "302", "303"), "15.40",
+    ),
+    SampleClient(
+        "1003", "Chloe", "Roy", "Roy Couriers", "roy.voip.example", "6045550133", ("41", "42"),
+        "1.20", suspend_by="extensions",
+    ),
+    SampleClient(
+        "1004", "Dev", "Lake", "", "lake.voip.example", "5195550144", ("700",), "60.00",
+        threshold="",
+    ),
+    SampleClient(
+        "1005", "Eve", "Hill", "Hill Wholesale", "hill.voip.example", "4165550155",
+        ("801", "802"), "5.00", prepaid=False,
+    ),
+)  # fmt: skip
+
+
+class Reachable(Protocol):
+    """Where the API and the simulated PBX are: a `Stack`, or addresses."""
+
+    @property
+    def api_url(self) -> str: ...  # noqa: D102 - said above
+
+    @property
+    def api_token(self) -> str: ...  # noqa: D102
+
+    @property
+    def pbx_url(self) -> str: ...  # noqa: D102
+
+
+class FrontDoor:
+    """The accounts service's REST API, as an operator uses it, and the PBX's own controls."""
+
+    def __init__(self, stack: Reachable) -> None:
+        self._api = httpx.AsyncClient(
+            base_url=f"{stack.api_url}/v1",
+            headers={"Authorization": f"Bearer {stack.api_token}"},
+            timeout=30,
+            trust_env=False,
+        )
+        self._pbx = httpx.AsyncClient(base_url=stack.pbx_url, timeout=30, trust_env=False)
+
+    async def __aenter__(self) -> "FrontDoor":
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._api.aclose()
+        await self._pbx.aclose()
+
+    async def ask(self, path: str) -> Any:
+        """A question to the API."""
+        return _answer(await self._api.get(path))
+
+    async def put(self, path: str, body: object) -> Any:
+        """Write something whole."""
+        return _answer(await self._api.put(path, json=body))
+
+    async def patch(self, path: str, body: object) -> Any:
+        """Write a part of something."""
+        return _answer(await self._api.patch(path, json=body))
+
+    async def top_up(self, account_id: str, amount: str, key: str) -> Any:
+        """Pay in; the same key again changes nothing."""
+        return _answer(
+            await self._api.post(
+                f"/clients/{account_id}/payments",
+                json={"amount": amount, "reference": "sample"},
+                headers={"Idempotency-Key": key},
+            )
+        )
+
+    async def publish_tariff(self, csv: str) -> None:
+        """A tariff version, in force since the beginning of the year."""
+        answer = await self._api.post(
+            f"/tariffs/{TARIFF}/versions",
+            params={"currency": "CAD", "effective_from": "2026-01-01T00:00:00Z"},
+            content=csv.encode(),
+            headers={"Content-Type": "text/csv"},
+        )
+        _answer(answer)
+
+    async def pbx(self, path: str, body: object) -> Any:
+        """Work the simulated PBX."""
+        return _answer(await self._pbx.post(f"/_sim/{path}", json=body))
+
+    async def pbx_state(self) -> Any:
+        """What goes on inside the simulated PBX."""
+        return _answer(await self._pbx.get("/_sim/state"))
+
+
+def _answer(answer: httpx.Response) -> Any:
+    if answer.is_error:
+        raise PartFailed(f"{answer.request.method} {answer.request.url.path}: {answer.text[:500]}")
+    return answer.json()
+
+
+async def load_sample(door: FrontDoor, clients: Sequence[SampleClient] = CLIENTS) -> bool:
+    """Load tariff, package and clients, unless there is a package already; whether it was done."""
+    if (await door.ask("/packages"))["items"]:
+        return False
+    await door.publish_tariff(TARIFF_CSV)
+    await door.put(
+        f"/packages/{PACKAGE}",
+        {
+            "tariff_id": TARIFF,
+            "markup_percent": "120",
+            "inbound_enabled": "yes",
+            "custom_inbound_rate": "0.0049",
+            "custom_inbound_increment": "6/6",
+            "not_billed": ["911", "1800xxxxxxx"],
+        },
+    )
+    for client in clients:
+        await add_client(door, client)
+    return True
+
+
+async def add_client(door: FrontDoor, client: SampleClient) -> None:
+    """A client with its opening balance, its product, and its trunk and telephones on the PBX."""
+    await door.pbx("seed", pbx_seed(client))
+    await door.put(
+        f"/clients/{client.account_id}",
+        {
+            "first_name": client.first_name,
+            "last_name": client.last_name,
+            "company_name": client.company,
+            "email": f"{client.first_name.lower()}@{client.tenant}",
+            "currency": "CAD",
+            "time_zone": "America/Toronto",
+            "has_voip_service": "yes",
+            "low_balance_threshold": client.threshold,
+            "opening_balance": client.opening,
+        },
+    )
+    await door.put(
+        f"/clients/{client.account_id}/products/{client.service_id}",
+        {
+            "kind": "fusionpbx",
+            "server_id": PBX_ID,
+            "name": f"{client.company or client.last_name} PBX",
+            "prepaid": client.prepaid,
+            "package": PACKAGE,
+            "bill_from": BILL_FROM,
+            "domain_tenant_and_main_dids": f"{client.tenant} | {client.did}",
+            "extensions": " | ".join(client.extensions),
+            "suspend_by": client.suspend_by,
+            "gateway_ids": client.gateway_id,
+        },
+    )
+
+
+def pbx_seed(client: SampleClient) -> dict[str, Any]:
+    """The client's domain, trunk and telephones, as the simulated PBX takes them."""
+    return {
+        "domains": [{"name": client.tenant}],
+        "gateways": [{"name": client.tenant, "uuid": client.gateway_id, "domain": client.tenant}],
+        "extensions": [
+            {
+                "number": number,
+                "domain": client.tenant,
+                "gateway": client.gateway_id,
+                "caller_name": client.first_name,
+                "caller_number": f"1{client.did}",
+            }
+            for number in client.extensions
+        ],
+    }

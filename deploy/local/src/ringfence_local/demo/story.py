@@ -1,0 +1,160 @@
+"""One client's story, from the first call to the restored trunk, told step by step with times."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+from rich.console import Console
+from rich.table import Table
+
+from ringfence_local.demo.sample import FrontDoor, SampleClient, add_client, load_sample
+from ringfence_local.errors import PartFailed
+from ringfence_local.stack import Stack
+
+STEP_BOUND_S = 60.0
+_LOOK_EVERY_S = 0.02
+
+CLIENT = SampleClient(
+    "2001", "Nora", "Field", "Field Bakery", "bakery.voip.example", "5195550166", ("2112",), "20.00"
+)
+
+
+class StoryBroke(PartFailed):
+    """A step did not happen in time."""
+
+
+@dataclass
+class Story:
+    """Tells steps as they happen, and keeps how long each reaction took."""
+
+    console: Console
+    began: float = field(default_factory=time.monotonic)
+    reactions: list[tuple[str, float]] = field(default_factory=list)
+
+    def tell(self, text: str) -> None:
+        """A line of the story, with the time since its beginning."""
+        self.console.print(f"[dim]{time.monotonic() - self.began:7.2f} s[/dim]  {text}")
+
+    async def until(self, what: str, since: float, happened: Callable[[], Awaitable[Any]]) -> Any:
+        """Wait for a reaction to what happened at `since`. Raises StoryBroke after a minute."""
+        while time.monotonic() - since < STEP_BOUND_S:
+            found = await happened()
+            if found:
+                took_s = time.monotonic() - since
+                self.reactions.append((what, took_s))
+                self.tell(f"[green]✓[/green] {what} [bold]({took_s:.2f} s)[/bold]")
+                return found
+            await asyncio.sleep(_LOOK_EVERY_S)
+        self.tell(f"[red]✗[/red] {what}: not within {STEP_BOUND_S:.0f} s")
+        raise StoryBroke(f"{what}: it did not happen within {STEP_BOUND_S:.0f} s")
+
+
+class Sight:
+    """What an onlooker sees of the client: balance, mails, and the PBX itself."""
+
+    def __init__(self, stack: Stack, door: FrontDoor, client: SampleClient) -> None:
+        self._stack = stack
+        self._door = door
+        self._client = client
+
+    async def balance(self) -> int:
+        """The balance in micro-units."""
+        told = await self._door.ask(f"/clients/{self._client.account_id}/balance")
+        return int(told["balance_micro"])
+
+    async def mail(self, subject: str) -> bool:
+        """Whether a mail with this in its subject lies in the inbox."""
+        messages = await asyncio.to_thread(self._stack.inbox.messages)
+        return any(subject in str(message["Subject"]) for message in messages)
+
+    async def trunk(self) -> tuple[bool, bool]:
+        """The trunk's stored flag on the PBX, and whether the switch runs it."""
+        state = await self._door.pbx_state()
+        found = next(g for g in state["gateways"] if g["uuid"] == self._client.gateway_id)
+        return found["enabled"], found["live"]
+
+    async def confirmed(self) -> str:
+        """What ringfence read back from the PBX."""
+        services = await self._door.ask(f"/clients/{self._client.account_id}/services")
+        return str(services["items"][0]["confirmed"])
+
+    async def can_call(self) -> bool:
+        """Whether the telephone could place an outbound call now."""
+        state = await self._door.pbx_state()
+        telephones = [e for e in state["extensions"] if e["domain"] == self._client.tenant]
+        return all(telephone["can_call"] for telephone in telephones)
+
+
+async def tell_story(stack: Stack, console: Console) -> Story:
+    """Play the story on a running stack. Raises StoryBroke at the first step that fails."""
+    story = Story(console)
+    async with FrontDoor(stack) as door:
+        sight = Sight(stack, door, CLIENT)
+        await load_sample(door, [])
+        start = time.monotonic()
+        await add_client(door, CLIENT)
+        story.tell("Field Bakery is a new client: prepaid, warned at 15.00, one trunk on the PBX")
+        await story.until("opening balance of 20.00 posted", start, _is(sight.balance, 20_000_000))
+        await _spend(story, sight, door)
+        await _recover(story, sight, door)
+    return story
+
+
+async def _spend(story: Story, sight: Sight, door: FrontDoor) -> None:
+    called = await _call(door, minutes=3)
+    story.tell("a satellite call of 3 min ends at the PBX (1.50 + 20 %, a minute: 5.40)")
+    await story.until("call rated, balance 14.60", called, _is(sight.balance, 14_600_000))
+    await story.until("mail: Low Balance Alert", called, lambda: sight.mail("Low Balance"))
+    called = await _call(door, minutes=9)
+    story.tell("another of 9 min ends (16.20): the money is gone")
+    await story.until("call rated, balance -1.60", called, _is(sight.balance, -1_600_000))
+    await story.until(
+        "trunk disabled and dead on the PBX", called, _is(sight.trunk, (False, False))
+    )
+    await story.until("read back by ringfence", called, _is(sight.confirmed, "suspended"))
+    await story.until("the telephone can not call", called, _is(sight.can_call, False))
+    await story.until("mail: VoIP Zero Balance", called, lambda: sight.mail("Zero Balance"))
+
+
+async def _recover(story: Story, sight: Sight, door: FrontDoor) -> None:
+    paid = time.monotonic()
+    await door.top_up(CLIENT.account_id, "25.00", f"story-{uuid4().hex}")
+    story.tell("the client pays in 25.00")
+    await story.until("balance 23.40", paid, _is(sight.balance, 23_400_000))
+    await story.until("trunk enabled and live on the PBX", paid, _is(sight.trunk, (True, True)))
+    await story.until("read back by ringfence", paid, _is(sight.confirmed, "active"))
+    await story.until("the telephone can call", paid, _is(sight.can_call, True))
+
+
+async def _call(door: FrontDoor, minutes: int) -> float:
+    await door.pbx(
+        "calls",
+        {
+            "domain_name": CLIENT.tenant,
+            "extension": CLIENT.extensions[0],
+            "direction": "outbound",
+            "destination_number": "01188165501000",
+            "billsec": minutes * 60,
+        },
+    )
+    return time.monotonic()
+
+
+def _is(look: Callable[[], Awaitable[Any]], wanted: object) -> Callable[[], Awaitable[bool]]:
+    async def happened() -> bool:
+        return bool(await look() == wanted)
+
+    return happened
+
+
+def reaction_table(story: Story) -> Table:
+    """How long each reaction took after what caused it."""
+    table = Table(title="Reactions", title_justify="left")
+    table.add_column("what happened")
+    table.add_column("after its cause", justify="right")
+    for what, took_s in story.reactions:
+        table.add_row(what, f"{took_s:.2f} s")
+    return table

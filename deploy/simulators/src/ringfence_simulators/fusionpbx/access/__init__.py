@@ -1,0 +1,1 @@
+"""ringfence_simulators.fusionpbx.access"""

@@ -1,1 +1,0 @@
-"""/v1/clients: profiles, debts, orders, the mode, and why a client is on or off."""

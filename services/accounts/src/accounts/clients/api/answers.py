@@ -1,0 +1,38 @@
+"""The form in which a client is answered after a change: itself, what happens, what to mind."""
+
+from typing import Any
+
+from fastapi import Response
+
+from accounts.api.rooms import Rooms
+from accounts.clients.account import suspension_warnings
+from accounts.clients.answers import client_shown, happens
+from accounts.clients.versions import etag
+from accounts.store import Changed
+
+
+async def client_answer(rooms: Rooms, account_id: str, response: Response) -> dict[str, Any]:
+    """A client as it is now, and its version in the header `ETag`."""
+    row = await rooms.overview.client(account_id)
+    response.headers["ETag"] = etag(row.account.version)
+    return client_shown(row, rooms.clock.now())
+
+
+async def changed_answer(
+    rooms: Rooms,
+    changed: Changed,
+    response: Response,
+    *,
+    warnings: list[str] | None = None,
+    but: str = "",
+) -> dict[str, Any]:
+    """A client after a change, and what the change does. `but` comes before it in words."""
+    row = await rooms.overview.client(changed.after.account_id)
+    now = rooms.clock.now()
+    response.headers["ETag"] = etag(row.account.version)
+    words = happens(row, changed.before, now)
+    return {
+        **client_shown(row, now),
+        "what_happens": f"{but}; {words}" if but else words,
+        "warnings": suspension_warnings(row.account, now) if warnings is None else warnings,
+    }

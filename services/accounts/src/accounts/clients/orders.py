@@ -1,0 +1,159 @@
+"""Orders: what a person or WHMCS decided about a client, or about one of its products.
+
+Pure functions over the orders that an account keeps. An order whose `until` has passed counts as
+absent; it is kept until another of its kind takes its place, so that a body that was read while
+it was in force is recognized.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.account import Order as PublishedOrder
+from ringfence_contracts.events.account import OrderKind, YesNoNone
+
+UNTIL = (
+    "a date such as 2026-12-01 (the end of that day in the client's time zone), or an instant "
+    "with its offset such as 2026-12-01T09:00:00-05:00, in the future"
+)
+
+
+class Order(PublishedOrder):
+    """An order as accounts keeps it; `by_field`: one of the client's two fields gave it."""
+
+    by_field: bool = False
+
+    def in_force(self, now: datetime) -> bool:
+        """Whether it counts at `now`."""
+        return self.until is None or self.until > now
+
+    def concerns(self, kind: OrderKind, service_id: str | None) -> bool:
+        """Whether it is the order of this kind for this product (None: the whole client)."""
+        return self.kind == kind and self.service_id == service_id
+
+
+Orders = tuple[Order, ...]
+
+
+@dataclass(frozen=True)
+class By:
+    """Who writes, and when. `matched`: they named the version that they had read."""
+
+    who: str
+    at: datetime
+    matched: bool = False
+
+
+def in_force(orders: Sequence[Order], now: datetime) -> Orders:
+    """The orders that count at `now`."""
+    return tuple(order for order in orders if order.in_force(now))
+
+
+def find(
+    orders: Sequence[Order], kind: OrderKind, service_id: str | None, now: datetime
+) -> Order | None:
+    """The order of this kind for this product (None: the whole client) that counts at `now`."""
+    return next((o for o in in_force(orders, now) if o.concerns(kind, service_id)), None)
+
+
+def expired(
+    orders: Sequence[Order], kind: OrderKind, service_id: str | None, now: datetime
+) -> Order | None:
+    """The order of this kind that ended by itself before `now`, if nothing took its place."""
+    ended = (o for o in orders if o.concerns(kind, service_id) and not o.in_force(now))
+    return next(ended, None)
+
+
+def give(orders: Sequence[Order], new: Order, now: datetime) -> Orders:
+    """`orders` with `new` in the place of the one of its kind and product.
+
+    An order in force is replaced in its reason, its end and its giver; it keeps its beginning,
+    and stays one of the fields if they gave it.
+    """
+    old = find(orders, new.kind, new.service_id, now)
+    if old is not None:
+        kept = {"since": old.since, "by_field": old.by_field or new.by_field}
+        new = new.model_copy(update=kept)
+    return (*end(orders, new.kind, new.service_id), new)
+
+
+def end(orders: Sequence[Order], kind: OrderKind, service_id: str | None) -> Orders:
+    """`orders` without the one of this kind for this product (None: the whole client)."""
+    return tuple(order for order in orders if not order.concerns(kind, service_id))
+
+
+def without_product(orders: Sequence[Order], service_id: str) -> Orders:
+    """`orders` without those of a product that is removed."""
+    return tuple(order for order in orders if order.service_id != service_id)
+
+
+def published(orders: Sequence[Order], now: datetime) -> tuple[PublishedOrder, ...]:
+    """The orders that count at `now`, as `account.changed` carries them."""
+    names = set(PublishedOrder.model_fields)
+    return tuple(
+        PublishedOrder.model_construct(**{name: getattr(order, name) for name in names})
+        for order in in_force(orders, now)
+    )
+
+
+def read_until(text: str, time_zone: str, now: datetime) -> datetime:
+    """The end of an order, as it is typed: an instant, or a date, whose end in `time_zone` counts.
+
+    Raises BadInput for anything else, and for an end that is not after `now`.
+    """
+    typed = text.strip()
+    try:
+        if len(typed) == len("2026-12-01"):
+            midnight = datetime.combine(
+                date.fromisoformat(typed) + timedelta(days=1), time(), ZoneInfo(time_zone)
+            )
+            found = midnight.astimezone(UTC)
+        else:
+            instant = datetime.fromisoformat(typed)
+            if instant.tzinfo is None:
+                raise ValueError
+            found = instant.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise BadInput("until", text, UNTIL) from None
+    if found <= now:
+        raise BadInput("until", text, f"an end in the future; it is {shown_instant(now)} now")
+    return found
+
+
+def shown_instant(instant: datetime) -> str:
+    """An instant as words carry it, to the minute: `2026-12-01 05:00Z`."""
+    return f"{instant.astimezone(UTC):%Y-%m-%d %H:%MZ}"
+
+
+FIELD_REASONS: dict[str, str] = {
+    "manual": "Manual VoIP Suspend = Yes",
+    "forced": "VoIP Suspended = Yes, written by a person",
+    "exemption": "Manual VoIP Suspend = No and VoIP Suspended = No",
+}
+"""What the reason of an order says that the fields gave."""
+
+
+def by_the_fields(orders: Sequence[Order], kind: OrderKind, by: By) -> Orders:
+    """`orders` with the client-wide order of `kind` in force; given by the fields if it was not."""
+    if find(orders, kind, None, by.at) is not None:
+        return tuple(orders)
+    order = Order(
+        kind=kind, given_by=by.who, reason=FIELD_REASONS[kind], since=by.at, by_field=True
+    )
+    return give(orders, order, by.at)
+
+
+def exemption_of(
+    orders: Sequence[Order], manual: YesNoNone, suspended: YesNoNone, by: By
+) -> Orders:
+    """`orders` after the fields say `manual` and `suspended`: both No give the exemption, and
+    either leaving No ends it if they gave it.
+    """
+    if manual == "No" and suspended == "No":
+        return by_the_fields(orders, "exemption", by)
+    old = find(orders, "exemption", None, by.at)
+    if old is not None and old.by_field:
+        return end(orders, "exemption", None)
+    return tuple(orders)

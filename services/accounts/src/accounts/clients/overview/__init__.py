@@ -1,0 +1,1 @@
+"""Clients as operators list them: balance, state, history, elements. Read only."""

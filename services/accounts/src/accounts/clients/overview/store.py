@@ -1,0 +1,192 @@
+"""The list of clients, each with its balance, its level, whether it is on, and why: SQL.
+
+One query reads a page; states are computed in it, so that they can be filtered and counted.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from asyncpg import Record
+
+from accounts.clients.overview.row import ClientRow
+from accounts.refusals import unknown_client
+from accounts.store_rows import as_account
+from ringfence.postgres.pool import Pool
+
+STATES = ("on", "off", "switching", "failed", "no-service", "would-be-off")
+_SEPARATORS = str.maketrans("", "", " -().+/")
+
+_PRODUCTS = """
+left join lateral (
+    select
+        json_agg(json_build_object(
+            'service_id', p.service_id, 'prepaid', (p.service ->> 'prepaid')::boolean,
+            'server_id', p.service ->> 'server_id', 'would', s.would, 'wanted', s.wanted,
+            'confirmed', s.confirmed, 'open', coalesce(s.open, false), 'since', s.since,
+            'attempts', s.attempts, 'last_error', s.last_error, 'failure', f.failure,
+            'proven', coalesce(s.proven, true), 'ended_calls', f.ended_calls,
+            'kind', p.service ->> 'kind', 'suspend_by', p.service ->> 'suspend_by',
+            'outbound_only', coalesce((p.service ->> 'outbound_only')::boolean, false)
+        ) order by p.service_id) as products,
+        count(*) as count,
+        bool_or(f.failure is not null and coalesce(s.open, true)) as failed,
+        bool_or(s.open and not (s.holds = '{funds}' and s.wanted = 'suspended'
+            and exists (select from report.brake where on_since is not null))) as switching,
+        bool_or(s.confirmed = 'suspended') as off,
+        bool_or(s.would = 'suspended') as would_off
+    from accounts.product p
+    left join report.service_state s on s.service_id = p.service_id and s.account_id = p.account_id
+    left join accounts.service_state f on f.service_id = p.service_id
+    where p.account_id = a.account_id
+) p on true
+"""
+_STATE = """
+case
+    when not (a.profile ->> 'has_voip_service')::boolean or p.count = 0 then 'no-service'
+    when p.failed then 'failed'
+    when p.switching then 'switching'
+    when p.off then 'off'
+    else 'on'
+end
+"""
+_WOULD = f"""
+case
+    when a.mode <> 'shadow' or {_STATE} = 'no-service' then null
+    when p.would_off then 'off'
+    else 'on'
+end
+"""
+_POSTED = """
+(coalesce(b.version, 0) > 0
+    or exists (select from accounts.payment y where y.account_id = a.account_id))
+"""
+_FROM = f"""
+from accounts.account a
+left join report.balance b on b.account_id = a.account_id
+left join report.level l on l.account_id = a.account_id
+left join report.hold h on h.account_id = a.account_id
+{_PRODUCTS}
+"""
+_COLUMNS = f"""
+select a.*, b.balance_micro, l.level, coalesce(l.held, false) as held, h.held_since,
+    coalesce(h.undone_hold > 0 and h.undone_hold = l.hold, false) as undone,
+    p.products, {_STATE} as state, {_WOULD} as would,
+    (select o.amount_micro from accounts.payment o
+        where o.account_id = a.account_id and o.idempotency_key = 'opening') as opening_micro,
+    exists (select from report.brake where on_since is not null) as braked,
+    (select json_agg(json_build_object('service_id', d.service_id, 'server_id', d.server_id,
+            'confirmed', d.confirmed, 'since', d.since, 'proven', d.proven,
+            'last_error', d.last_error) order by d.service_id)
+        from report.service_state d where d.account_id = a.account_id and d.departed) as departed
+{_FROM}
+"""  # noqa: S608 - constants of this module
+_MATCHES = f"""
+where ($1::text is null or a.account_id ilike $1
+        or concat_ws(' ', a.client ->> 'first_name', a.client ->> 'last_name') ilike $1
+        or a.client ->> 'company_name' ilike $1 or a.client ->> 'email' ilike $1
+        or exists (
+            select from accounts.product q
+            where q.account_id = a.account_id
+                and (q.service_id ilike $1 or q.service ->> 'tenant' ilike $1
+                    or q.service ->> 'dids' ilike $1 or q.service ->> 'extensions' ilike $1
+                    or q.service ->> 'dids' like $2 or q.service ->> 'extensions' like $2)
+        ))
+    and ($3::text is null or l.level = $3)
+    and ($4::text is null or a.mode = $4)
+    and ($5::boolean is null or $5 = {_POSTED})
+    and ($6::text is null or {_STATE} = $6)
+    and ($7::text is null or {_WOULD} = $7)
+"""
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a list of clients is narrowed to; None: not by this."""
+
+    search: str | None = None
+    state: str | None = None
+    level: str | None = None
+    mode: str | None = None
+    posted: bool | None = None
+
+    def arguments(self) -> tuple[Any, ...]:
+        """As the query takes them."""
+        would = "off" if self.state == "would-be-off" else None
+        return (
+            *_patterns(self.search),
+            self.level,
+            self.mode,
+            self.posted,
+            None if would else self.state,
+            would,
+        )
+
+
+def _patterns(search: str | None) -> tuple[str | None, str | None]:
+    """The text as a pattern; and its digits, if it is a number that was typed with separators."""
+    text = (search or "").strip()
+    if not text:
+        return None, None
+    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    digits = text.translate(_SEPARATORS)
+    number = f"%{digits}%" if digits.isascii() and digits.isdigit() else None
+    return f"%{escaped}%", number
+
+
+class Overview:
+    """Reads clients with what is published of them in the schema `report`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def client(self, account_id: str) -> ClientRow:
+        """One client. Raises Unknown."""
+        row = await self._pool.fetchrow(f"{_COLUMNS} where a.account_id = $1", account_id)
+        if row is None:
+            raise unknown_client(account_id)
+        return _as_row(row)
+
+    async def clients(self, filters: Filters, after: str | None, limit: int) -> list[ClientRow]:
+        """Clients that match, in the order of their ids."""
+        rows = await self._pool.fetch(
+            f"{_COLUMNS} {_MATCHES} and a.account_id > $8 order by a.account_id limit $9",
+            *filters.arguments(),
+            after or "",
+            limit,
+        )
+        return [_as_row(row) for row in rows]
+
+    async def count(self, filters: Filters) -> int:
+        """How many clients match."""
+        found: int = await self._pool.fetchval(
+            f"select count(*) {_FROM} {_MATCHES}",
+            *filters.arguments(),
+        )
+        return found
+
+    async def modes(self) -> dict[str, int]:
+        """How many clients are in each mode, and how many have no posting."""
+        row = await self._pool.fetchrow(
+            "select count(*) filter (where a.mode = 'live') as live,"  # noqa: S608
+            " count(*) filter (where a.mode = 'shadow') as shadow,"
+            f" count(*) filter (where not {_POSTED}) as without_posting"
+            " from accounts.account a left join report.balance b on b.account_id = a.account_id"
+        )
+        return dict(row) if row else {}
+
+
+def _as_row(row: Record) -> ClientRow:
+    return ClientRow(
+        account=as_account(row),
+        balance_micro=row["balance_micro"],
+        opening_micro=row["opening_micro"],
+        level=row["level"],
+        held=row["held"],
+        undone=row["undone"],
+        braked=row["braked"],
+        held_since=row["held_since"],
+        state=row["state"],
+        would=row["would"],
+        products=tuple(row["products"] or ()),
+        departed=tuple(row["departed"] or ()),
+    )

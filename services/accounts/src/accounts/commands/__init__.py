@@ -1,1 +1,0 @@
-"""The `ringfence` commands of operators. They speak the REST API, as any other client of it."""

@@ -1,1 +1,0 @@
-"""Commands about clients: profiles, orders, modes, and why they are on or off."""

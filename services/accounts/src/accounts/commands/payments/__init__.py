@@ -1,1 +1,0 @@
-"""Commands about money: top-ups, payments, refunds, claims, the ledger."""

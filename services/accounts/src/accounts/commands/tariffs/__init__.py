@@ -1,1 +1,0 @@
-"""Commands about tariffs and the packages that use them."""

@@ -1,0 +1,1 @@
+"""Routes for servers, their inventory, and adopted elements."""

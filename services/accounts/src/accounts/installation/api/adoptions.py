@@ -1,0 +1,57 @@
+"""/v1/adoptions: what is off on PBXs and will count as switched off by us."""
+
+from datetime import datetime
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from accounts.api.rooms import Cursor, In, Limit
+from ringfence_contracts.events.model import Id
+
+router = APIRouter(prefix="/adoptions", tags=["servers"])
+
+
+class Adoption(BaseModel):
+    """Something that is off on the PBX of a client who was off when he was imported.
+
+    When the client is live it counts as switched off by us, so that a payment switches it on.
+    `name` and `label` are how the PBX calls it.
+    """
+
+    account_id: str
+    service_id: str
+    server_id: str
+    way: str
+    tenant: str
+    element: str
+    name: str
+    label: str
+    read_at: datetime
+
+
+class Adoptions(BaseModel):
+    """What would be adopted; `warnings` name servers whose state is not known."""
+
+    items: list[Adoption]
+    count: int
+    next: str | None
+    warnings: list[str]
+
+
+@router.get("")
+async def list_adoptions(
+    rooms: In,
+    server: Id | None = None,
+    account: Id | None = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> Adoptions:
+    """What is off on the PBXs of clients imported with VoIP Suspended = Yes, by client."""
+    found = await rooms.adoptions.adoptable(server, account, cursor, limit)
+    unread = await rooms.adoptions.unread(server)
+    warnings = [
+        f"server {each} was never read, so that what is off there is not known: "
+        f"`ringfence server inventory {each} --refresh`"
+        for each in unread
+    ]
+    return Adoptions(**found, warnings=warnings)

@@ -1,0 +1,97 @@
+"""/v1/notices: which mails were sent, wait, failed, and why; and resending one."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from accounts.api.bodies import Body
+from accounts.api.rooms import Cursor, In, Limit, Who
+from ringfence_contracts.events.model import Id, Text
+
+router = APIRouter(prefix="/notices", tags=["notices"])
+
+State = Literal["waiting", "sent", "in doubt", "failed", "dropped"]
+
+
+class Notice(BaseModel):
+    """A mail that was owed, and what became of it.
+
+    `number` is that of the stay below the threshold, or of the funds hold; `day` counts the daily
+    reminders, 0 for the first mail. `reason` says why it waits, failed, was dropped or is in doubt.
+    `shadow`: it was not sent because the client was in shadow mode.
+    """
+
+    notice_id: UUID
+    account_id: str | None = Field(description="null: a mail to the operator")
+    kind: str = Field(description="low, zero, restored, alarm or digest")
+    template: str
+    number: int | None
+    day: int
+    cause_id: UUID
+    state: State
+    reason: str
+    recipient: str
+    subject: str
+    attempts: int
+    shadow: bool
+    occurred_at: datetime
+    created_at: datetime
+    next_attempt_at: datetime | None = Field(description="null: at an event")
+    offered_at: datetime | None = Field(description="when its text last went out")
+    sent_at: datetime | None
+
+
+class NoticeWithWords(Notice):
+    """A mail with its words as they were sent; empty while it waits."""
+
+    text: str
+    html: str
+
+
+class NoticePage(BaseModel):
+    """Some of the mails, and the cursor of those that follow."""
+
+    items: list[Notice]
+    next: str | None
+
+
+class ResendBody(Body):
+    """Why a mail is sent again."""
+
+    reason: Text = ""
+
+
+class Asked(BaseModel):
+    """The id under which the notifier answers: GET /v1/commands/{request_id}."""
+
+    request_id: UUID
+
+
+@router.get("", response_model=NoticePage)
+async def list_notices(
+    rooms: In,
+    client: Id | None = None,
+    state: State | None = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> dict[str, Any]:
+    """Mails, the newest first, each with its state and its reason."""
+    return await rooms.notices.notices(client, state, cursor, limit)
+
+
+@router.get("/{notice_id}", response_model=NoticeWithWords)
+async def get_notice(notice_id: UUID, rooms: In) -> dict[str, Any]:
+    """One mail, with its words as they were sent."""
+    return await rooms.notices.notice(notice_id)
+
+
+@router.post("/{notice_id}/resend", status_code=202, response_model=Asked)
+async def resend_notice(notice_id: UUID, body: ResendBody, rooms: In, who: Who) -> dict[str, Any]:
+    """Have a mail that is in doubt, or that failed, sent again; the notifier answers later."""
+    await rooms.notices.notice(notice_id)
+    arguments = {"notice_id": str(notice_id)}
+    request_id = await rooms.operations.ask("notifier", "mail.resend", arguments, who, body.reason)
+    return {"request_id": request_id}

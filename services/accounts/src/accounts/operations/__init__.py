@@ -1,0 +1,1 @@
+"""Requests of operators to the services: recorded and published."""

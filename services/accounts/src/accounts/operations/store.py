@@ -1,0 +1,145 @@
+"""What operators ask of other services, and what those show of themselves: commands, alarms, brake.
+
+A command is written with its event in one transaction; its owner answers in `report.command`.
+"""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from accounts.paging import decode_cursor, page, read_instant
+from accounts.refusals import Unknown
+from ringfence.clock import Clock
+from ringfence.postgres.outbox import enqueue
+from ringfence.postgres.pool import Connection, Pool
+from ringfence_contracts import ids
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.operator import OperatorRequested
+from ringfence_contracts.records import Outgoing
+from ringfence_contracts.topics import OPERATOR_REQUESTED
+
+COMMANDS = {"suspender": ("brake.release", "brake.undo")}
+"""What can be asked without saying of what, by the service that does it."""
+
+_COMMAND = """
+select c.*, coalesce(r.state, 'waiting') as state, coalesce(r.answer, '') as answer, r.answered_at
+from accounts.command c
+left join report.command r on r.request_id = c.request_id and r.service = c.service
+"""
+
+
+class Operations:
+    """Commands, alarms and the brake."""
+
+    def __init__(self, pool: Pool, clock: Clock) -> None:
+        self._pool = pool
+        self._clock = clock
+
+    async def request(
+        self, service: str, command: str, arguments: dict[str, str], who: str, reason: str
+    ) -> UUID:
+        """Ask a service for something; the id under which it answers. Raises BadInput."""
+        if service not in COMMANDS:
+            raise BadInput("service", service, f"one of: {', '.join(COMMANDS)}")
+        if command not in COMMANDS[service]:
+            raise BadInput("command", command, f"one of: {', '.join(COMMANDS[service])}")
+        return await self.ask(service, command, arguments, who, reason)
+
+    async def ask(
+        self, service: str, command: str, arguments: dict[str, str], who: str, reason: str
+    ) -> UUID:
+        """Ask a service for what it is known to do; the id under which it answers."""
+        event = OperatorRequested(
+            request_id=uuid4(),
+            service=service,
+            command=command,
+            arguments=arguments,
+            requested_by=who,
+            reason=reason,
+            requested_at=self._clock.now(),
+        )
+        async with self._pool.acquire() as connection, connection.transaction():
+            await write_request(connection, event)
+        return event.request_id
+
+    async def command(self, request_id: UUID) -> dict[str, Any]:
+        """A command and its answer. Raises Unknown."""
+        row = await self._pool.fetchrow(f"{_COMMAND} where c.request_id = $1", request_id)
+        if row is None:
+            raise Unknown("request_id", str(request_id), "the id that a command was answered with")
+        return dict(row)
+
+    async def commands(self, cursor: str | None, limit: int) -> dict[str, Any]:
+        """Commands and their answers, the newest first."""
+        at, request_id = decode_cursor(cursor, read_instant, UUID)
+        rows = await self._pool.fetch(
+            f"{_COMMAND} where $1::timestamptz is null"
+            " or (c.requested_at, c.request_id) < ($1, $2::uuid)"
+            " order by c.requested_at desc, c.request_id desc limit $3",
+            at,
+            request_id,
+            limit + 1,
+        )
+        return page(
+            [dict(row) for row in rows],
+            limit,
+            lambda row: (row["requested_at"].isoformat(), row["request_id"]),
+        )
+
+    async def alarms(self, open_only: bool, cursor: str | None, limit: int) -> dict[str, Any]:
+        """Alarms of all services, the newest first."""
+        at, alarm_id = decode_cursor(cursor, read_instant, UUID)
+        rows = await self._pool.fetch(
+            "select service, alarm_id, key, subject, severity, message, what_to_do, account_id,"
+            " raised_at, ended_at, case when ended_at is null then 'open' else 'ended' end as state"
+            " from report.alarm where (not $1 or ended_at is null)"
+            " and ($2::timestamptz is null or (raised_at, alarm_id) < ($2, $3::uuid))"
+            " order by raised_at desc, alarm_id desc limit $4",
+            open_only,
+            at,
+            alarm_id,
+            limit + 1,
+        )
+        return page(
+            [dict(row) for row in rows],
+            limit,
+            lambda row: (row["raised_at"].isoformat(), row["alarm_id"]),
+        )
+
+    async def brake(self) -> dict[str, Any]:
+        """Whether cutting for funds is paused, since when and why, and how many cuts wait."""
+        row = await self._pool.fetchrow(
+            "select b.on_since is not null as on, b.on_since, b.cause,"
+            " (select count(*) from report.service_state s where b.on_since is not null"
+            " and s.open and s.wanted = 'suspended' and s.holds = '{funds}') as paused"
+            " from report.brake b"
+        )
+        return dict(row) if row else {"on": False, "on_since": None, "cause": "", "paused": 0}
+
+
+async def write_request(connection: Connection, event: OperatorRequested) -> None:
+    """Keep and publish a command, in the transaction of the change that it belongs to."""
+    await connection.execute(
+        "insert into accounts.command (request_id, service, command, arguments,"
+        " requested_by, reason, requested_at) values ($1, $2, $3, $4, $5, $6, $7)",
+        event.request_id,
+        event.service,
+        event.command,
+        event.arguments,
+        event.requested_by,
+        event.reason,
+        event.requested_at,
+    )
+    await enqueue(connection, "accounts", [_event(event)])
+
+
+def _event(event: OperatorRequested) -> Outgoing:
+    return Outgoing(
+        topic=OPERATOR_REQUESTED,
+        key=event.service,
+        value=event.to_json(),
+        event_id=ids.derive(OPERATOR_REQUESTED.name, event.request_id),
+        time=event.requested_at,
+        source="accounts",
+        subject=event.command,
+        correlation_id=str(event.request_id),
+    )

@@ -1,0 +1,1 @@
+"""Packages of free minutes: their terms and their routes."""

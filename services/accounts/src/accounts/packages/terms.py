@@ -1,0 +1,53 @@
+"""Packages: how a product's calls are rated, checked beyond what the contract's types say. Pure."""
+
+import re
+
+from accounts.decimal_text import canonical_decimal
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.account import Package
+
+_INCREMENT = re.compile(r"(\d{1,5})(?:/(\d{1,5}))?", re.ASCII)
+MAX_INCREMENT_S = 86_400
+INCREMENT = "seconds such as 6, or initial/increment such as 30/6, each at least 1"
+
+
+def read_increment(text: str) -> tuple[int, int] | None:
+    """`6` or `30/6` as (initial, increment) in seconds; None if it is neither."""
+    found = _INCREMENT.fullmatch(text.strip())
+    if not found:
+        return None
+    initial = int(found[1])
+    increment = int(found[2] or found[1])
+    fine = 1 <= initial <= MAX_INCREMENT_S and 1 <= increment <= MAX_INCREMENT_S
+    return (initial, increment) if fine else None
+
+
+def canonical_increment(name: str, text: str) -> str:
+    """An increment as `initial/increment`. Raises BadInput; 0 would divide by nothing."""
+    seconds = read_increment(text)
+    if seconds is None:
+        raise BadInput(name, text, INCREMENT)
+    return f"{seconds[0]}/{seconds[1]}"
+
+
+def package_warnings(package: Package, *, tariff_known: bool) -> list[str]:
+    """What is allowed in a package and yet is seldom meant."""
+    warnings = []
+    if _below_100(package.markup_percent):
+        warnings.append(
+            f"markup {package.markup_percent} is under 100: calls are sold for less than the "
+            "tariff's rate; 120 means 20 percent on top"
+        )
+    if not tariff_known:
+        warnings.append(
+            f"tariff {package.tariff_id} has no version yet: calls stay unrated until it is "
+            "imported"
+        )
+    if package.inbound_enabled and package.custom_inbound_rate is None:
+        warnings.append("inbound calls are billed, but there is no custom inbound rate")
+    return warnings
+
+
+def _below_100(markup_percent: str) -> bool:
+    canonical = canonical_decimal(markup_percent) or "0"
+    return len(canonical.partition(".")[0]) < 3

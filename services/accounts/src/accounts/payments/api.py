@@ -1,0 +1,136 @@
+"""Payments: top-ups, adjustments and refunds, each once; and claims after a restore."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Response
+
+from accounts.api.bodies import ClaimBody, ClaimsBody, PaymentBody
+from accounts.api.rooms import AccountId, Cursor, In, Limit, Rooms, Who
+from accounts.payments.payment import Kind, Payment, check_key, payment_id, read_amount
+from accounts.payments.store_claims import Claimed
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.money import format_micro, parse_micro
+
+router = APIRouter(tags=["payments"])
+
+
+@router.post("/clients/{account_id}/payments")
+async def post_payment(
+    account_id: AccountId,
+    body: PaymentBody,
+    rooms: In,
+    who: Who,
+    response: Response,
+    idempotency_key: Annotated[str | None, Header()] = None,
+) -> dict[str, Any]:
+    """Receive money, or give it back. 201 when it is committed; 200 with the same answer for the
+    same key again; 409, saying what differs, for the same key with another content.
+    """
+    key = check_key(idempotency_key)
+    amount_micro = read_amount(body.kind, body.amount)
+    currency = body.currency or await rooms.payments.currency_of(account_id)
+    kind: Kind = "top-up" if body.kind == "top-up" else "adjustment"
+    payment = Payment(
+        payment_id=payment_id(account_id, key),
+        account_id=account_id,
+        idempotency_key=key,
+        kind=kind,
+        amount_micro=amount_micro,
+        currency=currency,
+        reference=body.reference,
+        received_at=rooms.clock.now(),
+        received_by=who,
+        refunds=await _refunded(rooms, account_id, body),
+    )
+    kept, new = await rooms.payments.receive(payment)
+    response.status_code = 201 if new else 200
+    return payment_shown(kept)
+
+
+async def _refunded(rooms: Rooms, account_id: str, body: PaymentBody) -> UUID | None:
+    """The payment that a refund gives back, by its id or its key."""
+    if body.kind != "refund":
+        if body.payment is not None:
+            raise BadInput("payment", body.payment, "none: only a refund names a payment")
+        return None
+    if body.payment is None:
+        raise BadInput("payment", None, "the id, or the key, of the payment that is refunded")
+    return await rooms.payments.find(account_id, body.payment)
+
+
+@router.get("/clients/{account_id}/payments")
+async def list_payments(
+    account_id: AccountId, rooms: In, cursor: Cursor = None, limit: Limit = 50
+) -> dict[str, Any]:
+    """A client's payments, the newest first, each with whether it is in the balance yet."""
+    await rooms.store.account(account_id)
+    return await rooms.payments.payments(account_id, cursor, limit)
+
+
+@router.get("/clients/{account_id}/payments/{payment_id}")
+async def get_payment(account_id: AccountId, payment_id: UUID, rooms: In) -> dict[str, Any]:
+    """One payment of a client."""
+    await rooms.store.account(account_id)
+    return await rooms.payments.payment(account_id, payment_id)
+
+
+@router.get("/payments/unclaimed")
+async def list_unclaimed(rooms: In) -> dict[str, Any]:
+    """Payments that rating read from the topic and that accounts does not hold."""
+    return {"items": await rooms.claims.unclaimed(), "next": None}
+
+
+@router.post("/payments/claims")
+async def post_claims(body: ClaimsBody, rooms: In, who: Who) -> dict[str, Any]:
+    """Enter payments that accounts lost with a restore, under their own ids."""
+    found: dict[UUID, Claimed] = {}
+    # A refund names its payment, which may be claimed with it.
+    for claim in sorted(body.payments, key=lambda claim: claim.refunds is not None):
+        try:
+            payment = _claimed_payment(claim, who)
+        except BadInput as problem:
+            found[claim.payment_id] = Claimed(claim.payment_id, "refused", str(problem))
+        else:
+            found[claim.payment_id] = await rooms.claims.claim(payment, body.reason)
+    return {"items": [found[claim.payment_id]._asdict() for claim in body.payments]}
+
+
+def _claimed_payment(claim: ClaimBody, who: str) -> Payment:
+    """A payment as it is entered again. Raises BadInput for an amount that no payment has.
+
+    The topic may hold whatever somebody wrote to it: one such record stops no other claim.
+    """
+    micro = parse_micro(claim.amount)
+    if claim.kind == "top-up" and micro <= 0:
+        raise BadInput("amount", claim.amount, "more than 0 for a top-up")
+    return Payment(
+        payment_id=claim.payment_id,
+        account_id=claim.account_id,
+        idempotency_key="",
+        kind=claim.kind,
+        amount_micro=micro,
+        currency=claim.currency,
+        reference=claim.reference,
+        received_at=claim.received_at,
+        received_by=who,
+        refunds=claim.refunds,
+        claimed_by=who,
+    )
+
+
+def payment_shown(payment: Payment) -> dict[str, Any]:
+    """A payment as answers carry it."""
+    return {
+        "payment_id": payment.payment_id,
+        "account_id": payment.account_id,
+        "idempotency_key": payment.idempotency_key,
+        "kind": payment.kind,
+        "amount_micro": payment.amount_micro,
+        "amount": format_micro(payment.amount_micro),
+        "currency": payment.currency,
+        "reference": payment.reference,
+        "received_at": payment.received_at,
+        "received_by": payment.received_by,
+        "refunds": payment.refunds,
+    }

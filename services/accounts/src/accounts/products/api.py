@@ -1,0 +1,188 @@
+"""/v1/clients/{account_id}/products: what a client has, in the formats that operators type."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel
+
+from accounts.api.bodies import Body, ProductBody
+from accounts.api.requests import Requested, requested
+from accounts.api.rooms import AccountId, In, Rooms, Versions, Who
+from accounts.clients.answers import situation_of
+from accounts.clients.versions import etag
+from accounts.clients.wording import ends_when, what_happens_to
+from accounts.products.elements import emergency_words
+from accounts.products.leaving import OffElement, leaving_words, shown_elements
+from accounts.products.product import Product, enter_product, product_warnings
+from accounts.store import Deed
+from ringfence_contracts.events.model import Id, Text
+
+router = APIRouter(prefix="/clients/{account_id}/products", tags=["products"])
+
+Release = Annotated[
+    bool,
+    Query(description="what leaves the product while it is off is switched on at once"),
+]
+
+
+class RemovedProduct(BaseModel):
+    """What became of a product that was removed.
+
+    `stays_off` is what was switched off for it and no product names; `words` say until when, and
+    how to release it. `release_request` is the command that releases it, if that was asked for.
+    """
+
+    account_id: str
+    service_id: str
+    version: int
+    stays_off: list[OffElement]
+    words: str
+    release_request: UUID | None
+
+
+class ReasonBody(Body):
+    """Why something is asked for."""
+
+    reason: Text = ""
+
+
+@router.put("/{service_id}")
+async def put_product(
+    account_id: AccountId,
+    service_id: Id,
+    body: ProductBody,
+    rooms: In,
+    who: Who,
+    response: Response,
+    versions: Versions,
+    release: Release = False,
+) -> dict[str, Any]:
+    """Create or replace a product. A malformed field is refused, and nothing changes.
+
+    What leaves the product of a client who is off stays off as long as he is; the answer names it.
+    """
+    product = enter_product(
+        account_id,
+        service_id,
+        kind=body.kind,
+        name=body.name,
+        server_id=body.server_id,
+        prepaid=body.prepaid,
+        package_id=body.package,
+        fields=body.fields(),
+        bill_from=body.bill_from,
+        hang_up=body.hang_up,
+    )
+    until = await _until(rooms, account_id, service_id)
+    done = Deed(who, f"product {service_id} entered")
+    entered = await rooms.products.put(
+        product, done, servers=rooms.known_servers(), versions=versions, release=release
+    )
+    response.status_code = 200 if entered.old else 201
+    response.headers["ETag"] = etag(entered.account.version)
+    words = leaving_words(
+        entered.leaving,
+        until=until,
+        released=release,
+        how="`ringfence product set` again with --release",
+        now=entered.product.service,
+    )
+    situation = situation_of(await rooms.overview.client(account_id), rooms.clock.now())
+    return {
+        **product_shown(entered.product),
+        "version": entered.account.version,
+        "what_happens": what_happens_to(situation, service_id),
+        "stays_off": [element.model_dump() for element in shown_elements(entered.leaving)],
+        "words": words,
+        "release_request": entered.release_id,
+        "warnings": product_warnings(entered.product),
+    }
+
+
+async def _until(rooms: Rooms, account_id: str, service_id: str) -> str:
+    """What would end the holds of a product as it is before a change; empty if nothing holds it."""
+    situation = situation_of(await rooms.overview.client(account_id), rooms.clock.now())
+    found = (p for p in situation.products if p.service_id == service_id)
+    return next((ends_when(situation, product) for product in found), "")
+
+
+@router.get("")
+async def list_products(account_id: AccountId, rooms: In) -> dict[str, Any]:
+    """All products of a client."""
+    found = await rooms.products.of_client(account_id)
+    return {"items": [product_shown(product) for product in found], "next": None}
+
+
+@router.get("/{service_id}")
+async def get_product(account_id: AccountId, service_id: Id, rooms: In) -> dict[str, Any]:
+    """One product: as it was typed, and what was read from it."""
+    return product_shown(await rooms.products.get(account_id, service_id))
+
+
+@router.delete("/{service_id}")
+async def delete_product(
+    account_id: AccountId,
+    service_id: Id,
+    rooms: In,
+    who: Who,
+    response: Response,
+    versions: Versions,
+    release: Release = False,
+) -> RemovedProduct:
+    """Remove a product. Calls of it that come later go to the unrated queue.
+
+    What was switched off for it stays off as long as the client is; with `release` it is switched
+    on at once, also after the product was removed.
+    """
+    until = await _until(rooms, account_id, service_id)
+    done = Deed(who, f"product {service_id} removed")
+    removed = await rooms.products.remove(
+        account_id, service_id, done, versions=versions, release=release
+    )
+    response.headers["ETag"] = etag(removed.account.version)
+    words = leaving_words(
+        removed.leaving,
+        until=until,
+        released=release,
+        how=f"ringfence product remove {account_id} {service_id} --release",
+        now=None,
+    )
+    return RemovedProduct(
+        account_id=account_id,
+        service_id=service_id,
+        version=removed.account.version,
+        stays_off=shown_elements(removed.leaving),
+        words=words,
+        release_request=removed.release_id,
+    )
+
+
+@router.post("/{service_id}/reapply", status_code=202)
+async def reapply_product(
+    account_id: AccountId, service_id: Id, rooms: In, who: Who, body: ReasonBody | None = None
+) -> Requested:
+    """Have a product brought again to what is desired, whatever was confirmed of it before."""
+    await rooms.products.get(account_id, service_id)
+    arguments = {"account_id": account_id, "service_id": service_id}
+    reason = body.reason if body else ""
+    return await requested(rooms, "service.reapply", arguments, who, reason)
+
+
+def product_shown(product: Product) -> dict[str, Any]:
+    """A product as answers carry it: the names that PUT takes, and the service they gave."""
+    service = product.service
+    return {
+        "account_id": product.account_id,
+        "service_id": service.service_id,
+        "kind": service.kind,
+        "name": service.name,
+        "server_id": service.server_id,
+        "prepaid": service.prepaid,
+        "package": product.package_id,
+        "bill_from": service.bill_from,
+        "hang_up": service.hang_up,
+        "emergency": emergency_words(service.kind, service.way),
+        **product.fields,
+        "service": service.model_dump(mode="json", exclude={"package"}),
+    }

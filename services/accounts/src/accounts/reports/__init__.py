@@ -1,0 +1,1 @@
+"""Questions about calls, ledger and outstanding money: read only."""

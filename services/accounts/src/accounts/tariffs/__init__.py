@@ -1,0 +1,1 @@
+"""Tariffs: rate decks as CSV, their versions, and their routes."""

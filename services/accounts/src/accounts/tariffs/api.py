@@ -1,0 +1,222 @@
+"""/v1/tariffs: rate cards, uploaded whole as CSV, each upload an immutable version."""
+
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
+from typing import IO, Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import AfterValidator, AwareDatetime, Field
+
+from accounts.api.bodies import Body
+from accounts.api.rooms import Cursor, In, Limit, Who
+from accounts.tariffs.columns import FIELDS, merged, read_mapping, split_pair
+from accounts.tariffs.store_versions import Order
+from accounts.tariffs.tariff_csv import MAX_LINE, FileForm, TariffReader
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.model import Currency, Id, Text
+
+router = APIRouter(prefix="/tariffs", tags=["tariffs"])
+MAX_TARIFF = 100 * 1024 * 1024
+_IN_MEMORY = 1024 * 1024
+_CSV_BODY = {"requestBody": {"required": True, "content": {"text/csv": {"schema": {}}}}}
+_DELIMITERS = {"comma": ",", "semicolon": ";", ",": ",", ";": ";"}
+
+Version = Annotated[int, Query(ge=1, le=2**31 - 1)]
+Largest = Annotated[int, Query(ge=0, le=1000, description="so many rows of each kind are shown")]
+Kind = Literal["added", "removed", "dearer", "cheaper", "changed"]
+
+
+def _in_utc(instant: datetime) -> datetime:
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("an instant between the years 1 and 9999, in UTC") from None
+
+
+class _Wanted(Body):
+    """What a new version shall be, however its rows come."""
+
+    effective_from: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = Field(
+        None, description="left out: now"
+    )
+    dry_run: bool = Field(False, description="validate and compare, write nothing")
+    base: int | None = Field(
+        None, ge=0, description="refuse unless compared with this version; 0: with none"
+    )
+    largest: int = Field(20, ge=0, le=1000, description="so many changes of each kind are shown")
+
+
+class ImportQuery(_Wanted):
+    """The query of an import."""
+
+    currency: Currency | None = Field(None, description="left out: as before")
+    name: Text | None = Field(None, description="left out: as before, or the tariff's id")
+    map: list[Annotated[str, Field(max_length=200)]] = Field(
+        [], description="FIELD=COLUMN; remembered with the tariff when a version is made"
+    )
+    delimiter: Literal["comma", "semicolon", ",", ";"] | None = Field(
+        None, description="left out: found out from the header"
+    )
+    decimal: Literal["point", "comma"] = "point"
+    sha256: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="refuse unless these are the rows"
+    )
+
+
+class RollbackBody(_Wanted):
+    """Which version's rows come back; left out: those of the one before."""
+
+    to: int | None = Field(None, ge=1, le=2**31 - 1)
+
+
+@router.post("/{tariff_id}/versions", openapi_extra=_CSV_BODY, max_body_size=MAX_TARIFF)
+async def post_version(
+    tariff_id: Id,
+    request: Request,
+    rooms: In,
+    who: Who,
+    response: Response,
+    query: Annotated[ImportQuery, Query()],
+) -> dict[str, Any]:
+    """Import a tariff file as the tariff's next version, or see what that would change.
+
+    Columns Description, Prefix, RateValue, Increment, or what they are mapped to; and
+    ShortDescription, Lastratechangedate, OldRate, RatePremium, status, if it has them. If one row
+    is bad, all bad rows are counted, the first listed by line, and nothing of the file takes
+    effect. `diff` compares with the version in force at `effective_from`.
+    """
+    given = read_mapping(map(split_pair, query.map))
+    mapping = merged(await rooms.tariffs.mapping(tariff_id), given)
+    order = Order(
+        tariff_id=tariff_id,
+        remember=mapping if given else None,
+        **query.model_dump(exclude={"map", "delimiter", "decimal"}),
+    )
+    form = FileForm(mapping, _DELIMITERS.get(query.delimiter or ""), query.decimal == "comma")
+    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as upload:
+        async for chunk in request.stream():
+            upload.write(chunk)
+        upload.seek(0)
+        reader = TariffReader(_lines(upload), form)
+        version, new = await rooms.tariffs.import_file(reader, order, who)
+    return _answer(response, version, new, order, columns=_columns(mapping))
+
+
+def _lines(upload: IO[bytes]) -> Iterator[bytes]:
+    """Lines of a file, none read further than a byte beyond what a line may have."""
+    return iter(partial(upload.readline, MAX_LINE + 1), b"")
+
+
+def _answer(
+    response: Response, version: dict[str, Any], new: bool, order: Order, **more: object
+) -> dict[str, Any]:
+    response.status_code = 201 if new and not order.dry_run else 200
+    return {**version, "new": new, "dry_run": order.dry_run, **more}
+
+
+@router.post("/{tariff_id}/rollback")
+async def post_rollback(
+    tariff_id: Id, body: RollbackBody, rooms: In, who: Who, response: Response
+) -> dict[str, Any]:
+    """Make a new version with the rows of an older one, or see what that would change."""
+    order = Order(tariff_id=tariff_id, restores=body.to, **body.model_dump(exclude={"to"}))
+    version, new = await rooms.tariffs.rollback(order, who)
+    return _answer(response, version, new, order)
+
+
+@router.get("")
+async def list_tariffs(rooms: In) -> dict[str, Any]:
+    """Every tariff, as its latest version."""
+    return {"items": await rooms.tariffs.latest(), "next": None}
+
+
+@router.get("/{tariff_id}/versions")
+async def list_versions(tariff_id: Id, rooms: In) -> dict[str, Any]:
+    """All versions of a tariff, the newest first."""
+    return {"items": await rooms.tariffs.versions(tariff_id), "next": None}
+
+
+@router.get("/{tariff_id}/version")
+async def get_version(tariff_id: Id, rooms: In, version: Version | None = None) -> dict[str, Any]:
+    """One version of a tariff: the one in force unless one is named."""
+    return await rooms.tariffs.version(tariff_id, version)
+
+
+@router.get("/{tariff_id}/rate")
+async def get_rate(
+    tariff_id: Id,
+    rooms: In,
+    number: Annotated[str, Query(max_length=40, description="digits with country code")],
+    version: Version | None = None,
+) -> dict[str, Any]:
+    """The row that a number matches, null if none; of the version in force unless one is named.
+
+    A package's number correction is not applied: this is the deck alone.
+    """
+    digits = number.strip().removeprefix("+")
+    if not (digits.isascii() and digits.isdigit()):
+        raise BadInput("number", number, "digits with country code, such as 14165550100")
+    found = await rooms.tariffs.version(tariff_id, version)
+    rate = await rooms.tariffs.rate_for(found["version_id"], digits)
+    return {"number": digits, "version": found, "rate": rate}
+
+
+@router.get("/{tariff_id}/rates")
+async def list_rates(
+    tariff_id: Id,
+    rooms: In,
+    version: Version | None = None,
+    starts: Annotated[str, Query(pattern=r"^[0-9]{0,15}$", description="first digits")] = "",
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> dict[str, Any]:
+    """The rows of a version, by prefix; of the one in force unless one is named."""
+    found = await rooms.tariffs.version(tariff_id, version)
+    return await rooms.tariffs.rates(found["version_id"], starts, cursor, limit)
+
+
+@router.get("/{tariff_id}/diff")
+async def get_diff(
+    tariff_id: Id,
+    rooms: In,
+    old: Version,
+    new: Version,
+    largest: Largest = 20,
+) -> dict[str, Any]:
+    """How one version differs from another: counts, and the largest changes."""
+    return await rooms.tariffs.diff(tariff_id, old, new, largest)
+
+
+@router.get("/{tariff_id}/changes")
+async def list_changes(
+    tariff_id: Id,
+    rooms: In,
+    old: Version,
+    new: Version,
+    kind: Kind | None = None,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> dict[str, Any]:
+    """Every row by which one version differs from another, by prefix."""
+    return await rooms.tariffs.changes(tariff_id, old, new, kind, cursor, limit)
+
+
+@router.get("/{tariff_id}/mapping")
+async def get_mapping(tariff_id: Id, rooms: In) -> dict[str, str]:
+    """What the tariff's files call each column."""
+    return _columns(await rooms.tariffs.mapping(tariff_id))
+
+
+@router.put("/{tariff_id}/mapping")
+async def put_mapping(tariff_id: Id, body: dict[str, Text], rooms: In, who: Who) -> dict[str, str]:
+    """Replace what the tariff's files call their columns, such as {"Prefix": "Code"}."""
+    given = read_mapping(body.items())
+    mapping = merged({}, given)
+    await rooms.tariffs.set_mapping(tariff_id, mapping, who)
+    return _columns(mapping)
+
+
+def _columns(mapping: dict[str, str]) -> dict[str, str]:
+    return {field: mapping.get(field, field) for field in FIELDS}

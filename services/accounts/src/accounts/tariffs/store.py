@@ -1,0 +1,181 @@
+"""The tables of tariffs: versions that are written once, whole, and never changed."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from asyncpg import Record
+
+from accounts.paging import decode_cursor, page, read_id
+from accounts.refusals import Unknown
+from accounts.store_rows import lock_name
+from accounts.tariffs.store_rows import BOUND_S, KINDS, change_rows, rows_of, stage, summary
+from accounts.tariffs.store_versions import VERSION, Order, publish, to_restore
+from accounts.tariffs.tariff_csv import Rate, TariffReader
+from ringfence.clock import Clock
+from ringfence.postgres.pool import Connection, Pool
+
+_IMPORTS_AT_ONCE = 2
+"""Each holds a connection for as long as it reads; payments must find others."""
+
+
+class TariffStore:
+    """Tariff versions, and what their files call their columns."""
+
+    def __init__(self, pool: Pool, clock: Clock) -> None:
+        self._pool = pool
+        self._clock = clock
+        self._imports = asyncio.Semaphore(_IMPORTS_AT_ONCE)
+
+    async def import_file(
+        self, reader: TariffReader, order: Order, who: str
+    ) -> tuple[dict[str, Any], bool]:
+        """Make a new version of a file in one step and tell it; and whether it is new.
+
+        Raises BadTariff, BadInput or Clash, and then nothing of the file stands anywhere.
+        """
+        async with self._imports, self._pool.acquire() as connection, connection.transaction():
+            content = await stage(connection, reader)
+            answer, new = await publish(connection, content, order, who, self._clock)
+            if order.remember is not None and not order.dry_run:
+                await self._remember(connection, order.tariff_id, order.remember, who)
+            return answer, new
+
+    async def rollback(self, order: Order, who: str) -> tuple[dict[str, Any], bool]:
+        """Make a new version with the rows of `order.restores`, or of the one before.
+
+        Raises Unknown or Clash.
+        """
+        async with self._imports, self._pool.acquire() as connection, connection.transaction():
+            if not order.dry_run:
+                await lock_name(connection, f"tariff:{order.tariff_id}", bound_s=BOUND_S)
+            at = order.effective_from or self._clock.now()
+            old = await to_restore(connection, order.tariff_id, order.restores, at)
+            wanted = replace(order, restores=old.version_id)
+            return await publish(connection, old.content, wanted, who, self._clock)
+
+    async def mapping(self, tariff_id: str) -> dict[str, str]:
+        """What a tariff's files call their columns; nothing for those with their own names."""
+        found: dict[str, str] | None = await self._pool.fetchval(
+            "select columns from accounts.tariff_mapping where tariff_id = $1", tariff_id
+        )
+        return found or {}
+
+    async def set_mapping(self, tariff_id: str, mapping: Mapping[str, str], who: str) -> None:
+        """Replace what is remembered of a tariff's columns."""
+        async with self._pool.acquire() as connection:
+            await self._remember(connection, tariff_id, mapping, who)
+
+    async def _remember(
+        self, connection: Connection, tariff_id: str, mapping: Mapping[str, str], who: str
+    ) -> None:
+        await connection.execute(
+            "insert into accounts.tariff_mapping values ($1, $2, $3, $4)"
+            " on conflict (tariff_id) do update set columns = excluded.columns,"
+            " changed_by = excluded.changed_by, changed_at = excluded.changed_at",
+            tariff_id,
+            mapping,
+            who,
+            self._clock.now(),
+        )
+
+    async def known(self, tariff_id: str) -> bool:
+        """Whether a tariff has any version."""
+        found: bool = await self._pool.fetchval(
+            "select exists (select from accounts.tariff_version where tariff_id = $1)", tariff_id
+        )
+        return found
+
+    async def latest(self) -> list[dict[str, Any]]:
+        """The latest version of every tariff."""
+        rows = await self._pool.fetch(
+            VERSION.replace("select", "select distinct on (tariff_id)", 1)
+            + " order by tariff_id, version_id desc"
+        )
+        return [dict(row) for row in rows]
+
+    async def versions(self, tariff_id: str) -> list[dict[str, Any]]:
+        """All versions of a tariff, the newest first. Raises Unknown.
+
+        Each with `until`, when another takes over (None if none does), and its `state`: `in
+        force`, `to come`, `past`, or `never` for one whose whole time another took.
+        """
+        rows = await self._pool.fetch(
+            "select *, case when until <= effective_from then 'never'"
+            " when effective_from > $2 then 'to come' when until <= $2 then 'past'"
+            " else 'in force' end as state from accounts.tariff_time where tariff_id = $1"
+            " order by version_id desc",
+            tariff_id,
+            self._clock.now(),
+        )
+        if not rows:
+            expected = "`ringfence tariff import` makes one of a file"
+            raise Unknown("tariff", tariff_id, expected)
+        return [dict(row) for row in rows]
+
+    async def version(self, tariff_id: str, version_id: int | None) -> dict[str, Any]:
+        """One version; for None the one in force, or else the latest. Raises Unknown."""
+        found = await self.versions(tariff_id)
+        if version_id is None:
+            return next((v for v in found if v["state"] == "in force"), found[0])
+        for version in found:
+            if version["version_id"] == version_id:
+                return version
+        expected = f"`ringfence tariff versions {tariff_id}` lists them"
+        raise Unknown("version", str(version_id), expected)
+
+    async def rate_for(self, version_id: int, number: str) -> dict[str, Any] | None:
+        """The row of a version that a number's digits match: the one with the longest prefix."""
+        row = await self._pool.fetchrow(
+            "select * from accounts.tariff_rate where version_id = $1"
+            " and prefix = any($2) order by length(prefix) desc limit 1",
+            version_id,
+            [number[:length] for length in range(1, len(number) + 1)],
+        )
+        return _rate(row) if row else None
+
+    async def rates(
+        self, version_id: int, starts: str, cursor: str | None, limit: int
+    ) -> dict[str, Any]:
+        """Rows of a version whose prefix starts with these digits, in the order of prefixes."""
+        (after,) = decode_cursor(cursor, read_id)
+        rows = await self._pool.fetch(
+            "select * from accounts.tariff_rate where version_id = $1"
+            # ':' is the character after '9'
+            " and prefix >= $2 and prefix < $2 || ':' and prefix > $3 order by prefix limit $4",
+            version_id,
+            starts,
+            after or "",
+            limit + 1,
+        )
+        return page([_rate(row) for row in rows], limit, lambda row: (row["prefix"],))
+
+    async def diff(self, tariff_id: str, old: int, new: int, largest: int) -> dict[str, Any]:
+        """How version `new` differs from version `old`. Raises Unknown."""
+        await self._check_versions(tariff_id, old, new)
+        async with self._pool.acquire() as connection:
+            return await summary(connection, rows_of(new), old, largest)
+
+    async def changes(
+        self, tariff_id: str, old: int, new: int, kind: str | None, cursor: str | None, limit: int
+    ) -> dict[str, Any]:
+        """All changes between two versions, a page at a time. Raises Unknown."""
+        (after,) = decode_cursor(cursor, read_id)
+        await self._check_versions(tariff_id, old, new)
+        kinds = [kind] if kind else KINDS
+        sides = rows_of(new), rows_of(old)
+        async with self._pool.acquire() as connection:
+            rows = await change_rows(connection, *sides, kinds, after or "", limit + 1)
+        return page(rows, limit, lambda row: (row["prefix"],))
+
+    async def _check_versions(self, tariff_id: str, *versions: int) -> None:
+        for version_id in versions:
+            await self.version(tariff_id, version_id)
+
+
+def _rate(row: Record) -> dict[str, Any]:
+    """A row of a version, with its increment in one."""
+    facts = {name: row[name] for name in Rate._fields if name in row}
+    initial_s, increment_s = facts.pop("initial_s"), facts.pop("increment_s")
+    return {**facts, "increment": f"{initial_s}/{increment_s}"}

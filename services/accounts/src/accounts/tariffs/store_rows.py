@@ -1,0 +1,196 @@
+"""Rows of tariffs in the database: a file's, before it takes effect, and how two differ."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, NamedTuple
+
+from asyncpg import Record
+
+from accounts.tariffs.tariff_csv import REPORTED, BadRow, BadTariff, Rate, RowsDigest, TariffReader
+from ringfence.postgres.pool import Connection
+
+BOUND_S = 300.0
+"""What a statement over all rows of a large file may take."""
+
+KINDS = ("added", "removed", "dearer", "cheaper", "changed")
+"""How a prefix can differ, each in one way: by its rate before anything else."""
+
+_STAGED = "pg_temp.staged"
+_FETCHED = 5000
+
+
+class Content(NamedTuple):
+    """The rows of a version, or of one to be: the relation that has them, and what they are."""
+
+    relation: str
+    rows: int
+    sha256: str
+
+
+def rows_of(version_id: int | None) -> str:
+    """The relation with a version's rows; with none of them for None."""
+    one = "false" if version_id is None else f"version_id = {version_id:d}"
+    return f"(select * from accounts.tariff_rate where {one})"  # noqa: S608 - a whole number
+
+
+async def stage(connection: Connection, reader: TariffReader) -> Content:
+    """Read a file into a temporary table, whole, with the digest of its rows.
+
+    Raises BadTariff when a row is bad or a prefix comes twice, BadInput when it is no tariff.
+    """
+    await connection.execute(
+        'create temporary table staged (line integer, prefix text collate "C", description text,'
+        " rate text, initial_s integer, increment_s integer, status smallint,"
+        " short_description text, last_rate_change text, old_rate text, rate_premium text)"
+        " on commit drop"
+    )
+    await connection.copy_records_to_table(
+        "staged",
+        schema_name="pg_temp",
+        columns=Rate._fields,
+        records=_pieces(reader),
+        timeout=BOUND_S,
+    )
+    await connection.execute("analyze pg_temp.staged")
+    await _refuse_bad_rows(connection, reader)
+    return Content(_STAGED, reader.rows, await _digest(connection))
+
+
+async def _pieces(reader: TariffReader) -> AsyncIterator[Rate]:
+    # Parsing is work: in a thread, so that other requests are answered meanwhile.
+    while rows := await asyncio.to_thread(reader.piece):
+        for row in rows:
+            yield row
+
+
+async def _refuse_bad_rows(connection: Connection, reader: TariffReader) -> None:
+    twice = await connection.fetch(
+        "select s.line, s.prefix, f.line as first, count(*) over () as total from pg_temp.staged s"
+        " join (select prefix, min(line) as line from pg_temp.staged group by prefix"
+        " having count(*) > 1) f on f.prefix = s.prefix and s.line > f.line"
+        " order by s.line limit $1",
+        REPORTED,
+        timeout=BOUND_S,
+    )
+    bad = [*reader.bad, *(_came_before(row) for row in twice)]
+    if bad:
+        total = reader.bad_total + (twice[0]["total"] if twice else 0)
+        raise BadTariff(sorted(bad, key=lambda row: row.line)[:REPORTED], total)
+
+
+def _came_before(row: Record) -> BadRow:
+    expected = f"each prefix once in a file; line {row['first']} has it too"
+    return BadRow(row["line"], "Prefix", row["prefix"], expected)
+
+
+async def _digest(connection: Connection) -> str:
+    digest = RowsDigest()
+    cursor = await connection.cursor(
+        "select prefix, description, rate, initial_s, increment_s, status from pg_temp.staged"
+        " order by prefix"
+    )
+    while rows := await cursor.fetch(_FETCHED, timeout=BOUND_S):
+        digest.add([tuple(row) for row in rows])
+    return digest.hex()
+
+
+async def write_rows(connection: Connection, version_id: int, relation: str) -> None:
+    """Give a new version the rows of `relation`."""
+    columns = ", ".join(Rate._fields[1:])
+    await connection.execute(
+        f"insert into accounts.tariff_rate (version_id, {columns})"  # noqa: S608 - names of ours
+        f" select $1, {columns} from {relation} r order by prefix",
+        version_id,
+        timeout=BOUND_S,
+    )
+
+
+def _changes(new: str, old: str) -> str:
+    """Every prefix of either side, with how it differs."""
+    return (
+        "with change as (select prefix, case"  # noqa: S608 - relations of ours
+        " when o.rate is null then 'added' when n.rate is null then 'removed'"
+        " when n.rate::numeric > o.rate::numeric then 'dearer'"
+        " when n.rate::numeric < o.rate::numeric then 'cheaper'"
+        " when (n.description, n.initial_s, n.increment_s, n.status)"
+        " <> (o.description, o.initial_s, o.increment_s, o.status) then 'changed'"
+        " else 'same' end as kind,"
+        " n.description, n.rate, n.initial_s, n.increment_s, n.status,"
+        " o.description as o_description, o.rate as o_rate, o.initial_s as o_initial_s,"
+        " o.increment_s as o_increment_s, o.status as o_status"
+        f" from {new} n full join {old} o using (prefix)) "
+    )
+
+
+async def summary(
+    connection: Connection, new: str, base: int | None, largest: int
+) -> dict[str, Any]:
+    """How the rows of `new` differ from a version's: counts, and the largest changes.
+
+    `counts` has each prefix once; `touched` counts prefixes of both sides whose increment,
+    description or status differs, whatever else does. `largest` has so many rows of each kind,
+    those first whose rate per minute moves most.
+    """
+    changes = _changes(new, rows_of(base))
+    counted = await connection.fetch(
+        changes + "select kind, count(*) as rows,"  # noqa: S608
+        " count(*) filter (where (initial_s, increment_s) <> (o_initial_s, o_increment_s))"
+        " as increment, count(*) filter (where description <> o_description) as description,"
+        " count(*) filter (where status <> o_status) as status from change group by kind",
+        timeout=BOUND_S,
+    )
+    counts = {row["kind"]: row["rows"] for row in counted}
+    rows = await connection.fetch(
+        changes  # noqa: S608
+        + "select * from (select *, row_number() over (partition by kind order by"
+        " abs(coalesce(rate::numeric, 0) - coalesce(o_rate::numeric, 0)) desc, prefix) as place"
+        " from change where kind <> 'same') ranked where place <= $1"
+        " order by array_position($2::text[], kind), place",
+        largest,
+        KINDS,
+        timeout=BOUND_S,
+    )
+    return {
+        "base": base,
+        "counts": {kind: counts.get(kind, 0) for kind in (*KINDS, "same")},
+        "touched": {
+            what: sum(row[what] for row in counted)
+            for what in ("increment", "description", "status")
+        },
+        "largest": [_change(row) for row in rows],
+    }
+
+
+async def change_rows(
+    connection: Connection, new: str, old: str, kinds: Sequence[str], after: str, limit: int
+) -> list[dict[str, Any]]:
+    """Changes of these kinds in the order of prefixes, at most `limit` of those after `after`."""
+    rows = await connection.fetch(
+        _changes(new, old)  # noqa: S608
+        + "select * from change where kind = any($1) and prefix > $2 order by prefix limit $3",
+        kinds,
+        after,
+        limit,
+        timeout=BOUND_S,
+    )
+    return [_change(row) for row in rows]
+
+
+def _change(row: Record) -> dict[str, Any]:
+    return {
+        "kind": row["kind"],
+        "prefix": row["prefix"],
+        "before": _side(row, "o_"),
+        "after": _side(row, ""),
+    }
+
+
+def _side(row: Record, mark: str) -> dict[str, Any] | None:
+    if row[f"{mark}rate"] is None:
+        return None
+    return {
+        "description": row[f"{mark}description"],
+        "rate": row[f"{mark}rate"],
+        "increment": f"{row[f'{mark}initial_s']}/{row[f'{mark}increment_s']}",
+        "status": row[f"{mark}status"],
+    }

@@ -1,0 +1,210 @@
+"""How a tariff gets a new version: compared with the one in force, written in one step, told."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from asyncpg import Record
+
+from accounts.refusals import Clash, Unknown
+from accounts.store_rows import lock_name
+from accounts.tariffs.store_rows import BOUND_S, Content, rows_of, summary, write_rows
+from ringfence.clock import Clock
+from ringfence.postgres.outbox import enqueue
+from ringfence.postgres.pool import Connection
+from ringfence_contracts import ids
+from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.tariff import TariffPublished
+from ringfence_contracts.records import Outgoing
+from ringfence_contracts.topics import TARIFF_PUBLISHED
+
+VERSION = (
+    "select version_id, tariff_id, name, currency, effective_from, rows, sha256, created_at,"
+    " created_by, restores from accounts.tariff_version"
+)
+# Of two versions from the same instant on, the later one counts: rating reads it so too.
+_NEWEST_FIRST = " order by effective_from desc, version_id desc"
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a new version of a tariff shall be, beside its rows.
+
+    None means: the name and the currency as before, effective from now. `base` and `sha256` are
+    what a person confirmed: the version (0: none) that the rows were compared with, and the rows.
+    `restores` is the version whose rows come back. `remember` is the mapping to keep, if any.
+    """
+
+    tariff_id: str
+    name: str | None = None
+    currency: str | None = None
+    effective_from: datetime | None = None
+    dry_run: bool = False
+    base: int | None = None
+    sha256: str | None = None
+    largest: int = 20
+    restores: int | None = None
+    remember: Mapping[str, str] | None = None
+
+
+async def publish(
+    connection: Connection, content: Content, order: Order, who: str, clock: Clock
+) -> tuple[dict[str, Any], bool]:
+    """Write a version and its event in the transaction that the caller holds; and if it is new.
+
+    The version that is in force from that very instant on (or now, if no instant is given) with
+    the same rows is answered as it stands: an upload may be repeated. A dry run writes nothing.
+    Raises Clash for another currency than before, or when not what was confirmed would happen.
+    """
+    if not order.dry_run:
+        await lock_name(connection, f"tariff:{order.tariff_id}", bound_s=BOUND_S)
+    now = clock.now()
+    at = order.effective_from or now
+    base = await _in_force(connection, order.tariff_id, at)
+    version = await _draft(connection, content, order, at, who)
+    compared = base["version_id"] if base else None
+    diff = await summary(connection, content.relation, compared, order.largest)
+    if base is not None and _is_again(base, content, order):
+        return {**base, "diff": diff, "warnings": []}, False
+    _check_confirmed(order, base, content)
+    warnings = await _warnings(connection, version, now)
+    if not order.dry_run:
+        version = await _write(connection, version, content, now)
+    return {**version, "diff": diff, "warnings": warnings}, True
+
+
+async def _in_force(
+    connection: Connection, tariff_id: str, at: datetime, skip: int = 0
+) -> Record | None:
+    """The version in force at an instant, or the one `skip` places before it; None if none is."""
+    return await connection.fetchrow(
+        f"{VERSION} where tariff_id = $1 and effective_from <= $2{_NEWEST_FIRST} offset $3 limit 1",
+        tariff_id,
+        at,
+        skip,
+    )
+
+
+def _is_again(base: Record, content: Content, order: Order) -> bool:
+    same_instant = order.effective_from in (None, base["effective_from"])
+    return same_instant and base["sha256"] == content.sha256 and base["rows"] == content.rows
+
+
+def _check_confirmed(order: Order, base: Record | None, content: Content) -> None:
+    standing = base["version_id"] if base else 0
+    if order.base not in (None, standing):
+        what = f"version {standing} is in force then by now: look at the differences again"
+        raise Clash("base", order.base, what)
+    if order.sha256 not in (None, content.sha256):
+        what = f"the file's rows are {content.sha256} by now: look at the differences again"
+        raise Clash("sha256", order.sha256, what)
+
+
+async def _draft(
+    connection: Connection, content: Content, order: Order, at: datetime, who: str
+) -> dict[str, Any]:
+    latest = await connection.fetchrow(
+        f"{VERSION} where tariff_id = $1 order by version_id desc limit 1", order.tariff_id
+    )
+    currency = order.currency or (latest["currency"] if latest else None)
+    if currency is None:
+        raise BadInput("currency", None, "a currency for the tariff's first version, such as CAD")
+    if latest is not None and latest["currency"] != currency:
+        what = f"tariff {order.tariff_id} is kept in {latest['currency']}; use another id"
+        raise Clash("currency", currency, what)
+    return {
+        "version_id": None,
+        "tariff_id": order.tariff_id,
+        "name": order.name or (latest["name"] if latest else order.tariff_id),
+        "currency": currency,
+        "effective_from": at,
+        "rows": content.rows,
+        "sha256": content.sha256,
+        "created_at": None,
+        "created_by": who,
+        "restores": order.restores,
+    }
+
+
+async def _warnings(connection: Connection, version: dict[str, Any], now: datetime) -> list[str]:
+    """What is allowed for a new version and yet may not be meant."""
+    warnings = []
+    if version["effective_from"] < now:
+        warnings.append(
+            "it is effective from an instant in the past: calls that were rated already keep "
+            "their charges"
+        )
+    later = await connection.fetchrow(
+        f"{VERSION} where tariff_id = $1 and effective_from > $2"
+        " order by effective_from, version_id desc limit 1",
+        version["tariff_id"],
+        version["effective_from"],
+    )
+    if later is not None:
+        at = later["effective_from"].isoformat(timespec="seconds")
+        warnings.append(f"version {later['version_id']} takes over from it at {at}")
+    return warnings
+
+
+async def _write(
+    connection: Connection, version: dict[str, Any], content: Content, now: datetime
+) -> dict[str, Any]:
+    version_id: int = await connection.fetchval(
+        "insert into accounts.tariff_version (tariff_id, name, currency, effective_from, rows,"
+        " sha256, created_at, created_by, restores)"
+        " values ($1, $2, $3, $4, $5, $6, $7, $8, $9) returning version_id",
+        version["tariff_id"],
+        version["name"],
+        version["currency"],
+        version["effective_from"],
+        version["rows"],
+        version["sha256"],
+        now,
+        version["created_by"],
+        version["restores"],
+    )
+    await write_rows(connection, version_id, content.relation)
+    new = {**version, "version_id": version_id, "created_at": now}
+    await enqueue(connection, "accounts", [_event(new)])
+    return new
+
+
+def _event(version: dict[str, Any]) -> Outgoing:
+    data = TariffPublished.model_validate({**version, "published_at": version["created_at"]})
+    return Outgoing(
+        topic=TARIFF_PUBLISHED,
+        key=data.tariff_id,
+        value=data.to_json(),
+        event_id=ids.derive(TARIFF_PUBLISHED.name, data.version_id),
+        time=data.published_at,
+        source="accounts",
+    )
+
+
+class Older(NamedTuple):
+    """A version that stands, and its rows."""
+
+    version_id: int
+    content: Content
+
+
+async def to_restore(
+    connection: Connection, tariff_id: str, version_id: int | None, at: datetime
+) -> Older:
+    """The version whose rows shall come back: by default the one before.
+
+    That is the one that was in force before the version in force at `at`. Raises Unknown.
+    """
+    if version_id is None:
+        found = await _in_force(connection, tariff_id, at, skip=1)
+        expected = "there is none before the one that is in force then"
+    else:
+        found = await connection.fetchrow(
+            f"{VERSION} where tariff_id = $1 and version_id = $2", tariff_id, version_id
+        )
+        expected = f"`ringfence tariff versions {tariff_id}` lists them"
+    if found is None:
+        raise Unknown("version", str(version_id or "one before"), expected)
+    content = Content(rows_of(found["version_id"]), found["rows"], found["sha256"])
+    return Older(found["version_id"], content)

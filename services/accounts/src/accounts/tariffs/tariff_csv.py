@@ -1,0 +1,288 @@
+"""Tariff files: CSV read row by row; each row is a rate, or is bad and says where and why.
+
+Source of the format: domain/billing, section 2.
+
+Pure: without clock, socket, database or logger.
+"""
+
+import csv
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import NamedTuple
+
+from accounts.decimal_text import canonical_decimal
+from accounts.packages.terms import INCREMENT, read_increment
+from accounts.tariffs.columns import REMARKS, REQUIRED, find_columns
+from ringfence_contracts.errors import BadInput, RingfenceError, shown
+
+MAX_ROWS = 1_000_000
+MAX_LINE = 64 * 1024
+"""Bytes of the longest line: what is read at once stays bounded, whatever is sent."""
+
+REPORTED = 100
+"""So many bad rows are listed; all are counted."""
+
+MAX_RATE = 1_000_000
+"""The dearest minute; rating can not work with more."""
+
+MAX_TEXT = 200
+DELIMITERS = (",", ";")
+_PREFIX = re.compile(r"\d{1,15}", re.ASCII)
+_RATE = f"a rate per minute such as 0.0125 or .03, at most {MAX_RATE}"
+_POINT = f"{_RATE}; a decimal comma must be declared"
+_COMMA = f"{_RATE.replace('.', ',')}, with the decimal comma that was declared"
+
+
+class Rate(NamedTuple):
+    """One row of a tariff: per-minute rate as canonical text, increments in seconds.
+
+    `line` is where it begins in its file. `status` 1 is the tariff's rate; 0 sends the call to
+    the package's custom rate. The last four are kept as they were written, None if they were not.
+    """
+
+    line: int
+    prefix: str
+    description: str
+    rate: str
+    initial_s: int
+    increment_s: int
+    status: int
+    short_description: str | None = None
+    last_rate_change: str | None = None
+    old_rate: str | None = None
+    rate_premium: str | None = None
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """What is wrong in the row that begins in this line of the file."""
+
+    line: int
+    field: str
+    value: str
+    expected: str
+
+
+class BadTariff(RingfenceError):
+    """A tariff file with bad rows: nothing of it takes effect."""
+
+    def __init__(self, rows: list[BadRow], total: int) -> None:
+        self.rows = rows
+        self.total = total
+        first = rows[0]
+        super().__init__(
+            f"{total} bad row{'s' if total > 1 else ''}; nothing of this file takes effect. Line "
+            f"{first.line}: {first.field}: got {shown(first.value)}, expected {first.expected}"
+        )
+
+
+@dataclass(frozen=True)
+class FileForm:
+    """How a file is written: its columns' names, its delimiter (None: found out), its decimals."""
+
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    delimiter: str | None = None
+    decimal_comma: bool = False
+
+
+class TariffReader:
+    """Reads a file in pieces, so that memory stays bounded however long the file is.
+
+    `lines` are the file's lines as bytes, each with its end. After the last piece, `bad` holds
+    the first bad rows and `bad_total` counts them all.
+    """
+
+    def __init__(self, lines: Iterable[bytes], form: FileForm) -> None:
+        self.bad: list[BadRow] = []
+        self.bad_total = 0
+        self.rows = 0
+        self._good = self._sift(read_rows(decode_lines(lines), form))
+
+    def piece(self, rows: int = 5000) -> list[Rate]:
+        """The next good rows; none at the end. Raises BadInput when it is no tariff file."""
+        return list(islice(self._good, rows))
+
+    def _sift(self, rows: Iterator[Rate | BadRow]) -> Iterator[Rate]:
+        for row in rows:
+            if isinstance(row, Rate):
+                self.rows += 1
+                yield row
+                continue
+            self.bad_total += 1
+            if self.bad_total <= REPORTED:
+                self.bad.append(row)
+        if not self.rows and not self.bad_total:
+            raise BadInput("tariff", "no rows", "at least one rate below the header")
+
+
+def decode_lines(lines: Iterable[bytes]) -> Iterator[str]:
+    """Lines as text, without a byte order mark.
+
+    Raises BadInput, with line and byte, for anything but UTF-8, and for a line that is too long.
+    """
+    for number, line in enumerate(lines, 1):
+        if len(line) > MAX_LINE:
+            expected = f"lines of at most {MAX_LINE} bytes, ended by LF or CRLF"
+            raise BadInput("tariff", f"line {number}", expected)
+        try:
+            text = line.decode()
+        except UnicodeDecodeError as error:
+            place = f"line {number}, byte {error.start + 1}: 0x{line[error.start]:02X}"
+            raise BadInput("tariff", place, "text in UTF-8; save the file as UTF-8") from None
+        yield text.removeprefix("\ufeff") if number == 1 else text
+
+
+def read_rows(lines: Iterable[str], form: FileForm) -> Iterator[Rate | BadRow]:
+    """The rows of a CSV in the order of the file; blank ones are passed over.
+
+    That a prefix comes twice is not seen here: it takes the whole file. Raises BadInput when the
+    header is not a tariff's, or there are more than MAX_ROWS rows.
+    """
+    source = iter(lines)
+    number, header = _first_written(source)
+    delimiter = form.delimiter or _delimiter(header, form.mapping)
+    cells = _header_cells(header, delimiter)
+    columns = find_columns(cells, form.mapping)
+    width = max(at for at, name in enumerate(cells, 1) if name.strip())
+    read = _row_reader(columns, width, decimal_comma=form.decimal_comma)
+    for count, (line, row) in enumerate(_rows(source, delimiter, number)):
+        if count >= MAX_ROWS:
+            raise BadInput("tariff", f"line {line}", f"at most {MAX_ROWS} rows")
+        yield row if isinstance(row, BadRow) else read(line, row)
+
+
+def _first_written(lines: Iterator[str]) -> tuple[int, str]:
+    for number, line in enumerate(lines, 1):
+        if line.strip(" \t\r\n,;"):
+            return number, line
+    raise BadInput("header", "", f"a header row with {', '.join(REQUIRED)}")
+
+
+def _header_cells(line: str, delimiter: str) -> list[str]:
+    try:
+        return next(csv.reader([line], delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        raise BadInput("header", line[:200], f"one line of separated values ({error})") from None
+
+
+def _delimiter(header: str, mapping: Mapping[str, str]) -> str:
+    """The one that gives more of the columns that are looked for."""
+    wanted = {mapping.get(name, name).lower() for name in REQUIRED}
+
+    def found(delimiter: str) -> int:
+        try:
+            cells = _header_cells(header, delimiter)
+        except BadInput:  # quotes that fit one delimiter do not fit the other
+            return -1
+        return len(wanted & {name.strip().lower() for name in cells})
+
+    return max(DELIMITERS, key=found)
+
+
+def _rows(
+    lines: Iterator[str], delimiter: str, passed: int
+) -> Iterator[tuple[int, list[str] | BadRow]]:
+    """Rows that are not blank, with the line on which each begins; `passed` lines stand above."""
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    while True:
+        line = passed + reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield line, BadRow(line, "row", "", f"separated values that can be read ({error})")
+            continue
+        if any(cells):
+            yield line, cells
+
+
+def _row_reader(
+    columns: Mapping[str, int], width: int, *, decimal_comma: bool
+) -> Callable[[int, list[str]], Rate | BadRow]:
+    """What reads the rows of a file whose header was understood."""
+    places = [columns[name] for name in REQUIRED]
+    status_at = columns.get("status")
+    remarks_at = [columns.get(name) for name in REMARKS]
+    has_remarks = any(at is not None for at in remarks_at)
+
+    def read(line: int, cells: list[str]) -> Rate | BadRow:
+        # A cell too many or too few moves others into columns that they do not belong to.
+        if len(cells) < width or any(cells[width:]):
+            return BadRow(line, "row", ",".join(cells)[:MAX_TEXT], f"{width} columns")
+        description, prefix, rate, increment = [cells[at].strip() for at in places]
+        status = (cells[status_at].strip() or "1") if status_at is not None else "1"
+        row = _checked(line, prefix, description, rate, increment, status, decimal_comma)
+        if isinstance(row, BadRow) or not has_remarks:
+            return row
+        return _with_remarks(row, cells, remarks_at)
+
+    return read
+
+
+def _checked(
+    line: int,
+    prefix: str,
+    description: str,
+    rate_text: str,
+    increment_text: str,
+    status: str,
+    decimal_comma: bool,
+) -> Rate | BadRow:
+    if not _PREFIX.fullmatch(prefix):
+        return BadRow(line, "Prefix", prefix, "1 to 15 digits, such as 1204")
+    if len(description) > MAX_TEXT or not description.isprintable():
+        expected = f"one line, at most {MAX_TEXT} characters"
+        return BadRow(line, "Description", description, expected)
+    rate = _read_rate(rate_text, decimal_comma)
+    if rate is None:
+        return BadRow(line, "RateValue", rate_text, _COMMA if decimal_comma else _POINT)
+    seconds = read_increment(increment_text)
+    if seconds is None:
+        return BadRow(line, "Increment", increment_text, INCREMENT)
+    if status not in ("0", "1"):
+        return BadRow(line, "status", status, "1 (tariff rate) or 0 (the package's custom rate)")
+    return Rate(line, prefix, description, rate, *seconds, int(status))
+
+
+def _read_rate(text: str, decimal_comma: bool) -> str | None:
+    if decimal_comma:
+        text = "" if "." in text else text.replace(",", ".")
+    rate = canonical_decimal(text)
+    if rate is None:
+        return None
+    whole, _, fraction = rate.partition(".")
+    return rate if (int(whole), fraction) <= (MAX_RATE, "") else None
+
+
+def _with_remarks(row: Rate, cells: list[str], places: list[int | None]) -> Rate | BadRow:
+    texts = [None if at is None else cells[at].strip() or None for at in places]
+    for name, text in zip(REMARKS, texts, strict=True):
+        if text and (len(text) > MAX_TEXT or not text.isprintable()):
+            return BadRow(row.line, name, text, f"one line, at most {MAX_TEXT} characters")
+    return Rate(*row[:7], *texts)
+
+
+class RowsDigest:
+    """SHA-256 of a tariff version's rows, given in the order of their prefixes.
+
+    Over one line for each, `prefix,description,rate,initial/increment,status`, each ended by
+    LF, in UTF-8. Whoever loads the rows computes the same.
+    """
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, rows: Iterable[tuple[str, str, str, int, int, int]]) -> None:
+        """Take in more rows: prefix, description, rate, initial and increment seconds, status."""
+        lines = [
+            f"{p},{text},{rate},{first}/{more},{s}\n" for p, text, rate, first, more, s in rows
+        ]
+        self._digest.update("".join(lines).encode())
+
+    def hex(self) -> str:
+        """The digest of all rows so far."""
+        return self._digest.hexdigest()

@@ -1,1 +1,0 @@
-"""`ringfence doctor`: every server that the product depends on is examined."""

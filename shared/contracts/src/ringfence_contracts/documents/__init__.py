@@ -1,0 +1,1 @@
+"""Documents written from the contracts: AsyncAPI, the page for readers, the table of topics."""

@@ -1,0 +1,173 @@
+"""Clients, their profiles, products and packages: the whole state in one record per account."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ringfence_contracts.events.model import (
+    Count,
+    Currency,
+    EventData,
+    Id,
+    Instant,
+    Micro,
+    Number,
+    Text,
+)
+
+YesNoNone = Literal["Yes", "No", "None"]
+WrittenBy = Literal["us", "person", "import", ""]
+OrderKind = Literal["manual", "forced", "whmcs", "exemption"]
+"""Who holds a service off, or keeps it on, whatever the credit is (architecture, section 4)."""
+
+Way = Literal["extensions", "gateway", "domain", "outbound"]
+"""How a product is switched off: its telephones, its trunks, its tenant; `outbound` takes from its
+telephones the right to call out, so that inbound and emergency calls stay.
+"""
+
+HangUp = Literal["never", "credit"]
+"""Whether live calls are ended when a product is switched off: `credit` only where the credit is
+used up, never for debts.
+"""
+
+OperatingMode = Literal["shadow", "live"]
+"""`shadow`: everything is computed and shown, nothing is switched or mailed."""
+
+Decimal = Annotated[str, Field(pattern=r"^\d{1,12}(\.\d{1,12})?$")]
+"""A non-negative decimal number as text, so that no decimals are lost on the way."""
+
+
+class Client(EventData):
+    """Who the client is, as the mail templates name them (domain/billing, section 8).
+
+    `language` is that of the mails, a code such as `fr`, empty for the installation's. `cc` are
+    further addresses that get each mail. `custom_fields` are the client's own, by their names.
+    """
+
+    first_name: Text
+    last_name: Text = ""
+    company_name: Text = ""
+    email: Text
+    wants_mail: bool = True
+    language: Text = ""
+    cc: Annotated[tuple[Text, ...], Field(max_length=5)] = ()
+    custom_fields: dict[Text, Text] = Field(default_factory=dict, max_length=100)
+
+
+class Profile(EventData):
+    """The client profile fields that govern alerts and suspension (domain/billing, section 1).
+
+    `threshold_micro` is the low balance threshold read as money, None when it is off;
+    `low_balance_threshold` is the text as it was typed, for the mail.
+    """
+
+    has_voip_service: bool = False
+    manual_voip_suspend: YesNoNone = "None"
+    voip_suspended: YesNoNone = "None"
+    voip_suspended_by: WrittenBy = ""
+    low_balance_threshold: Text = ""
+    threshold_micro: Micro | None = None
+
+
+class Package(EventData):
+    """How a product's calls are rated (domain/billing, section 3).
+
+    Rates are per minute and keep all their decimals; increments are `initial/further` seconds.
+    """
+
+    tariff_id: Id
+    country_code: Annotated[str, Field(pattern=r"^\d{1,3}$")] = "1"
+    exit_code: Annotated[str, Field(pattern=r"^\d{1,6}$")] = "011"
+    strip_prefix: Annotated[str, Field(pattern=r"^[\d*#]{0,15}$")] = ""
+    prepend: Annotated[str, Field(pattern=r"^\d{0,15}$")] = ""
+    nanpa_10_digit: bool = True
+    inbound_enabled: bool = False
+    free_minutes: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    markup_percent: Decimal = "100"
+    custom_outbound_rate: Decimal | None = None
+    custom_outbound_increment: Annotated[str, Field(pattern=r"^\d+/\d+$")] = "60/60"
+    custom_inbound_rate: Decimal | None = None
+    custom_inbound_increment: Annotated[str, Field(pattern=r"^\d+/\d+$")] = "60/60"
+    connection_fee: Decimal = "0"
+    hide: tuple[Text, ...] = ()
+    not_billed: tuple[Text, ...] = ()
+
+
+class Service(EventData):
+    """A product that a client has: where its calls come from, and what is switched off.
+
+    `suspend_by` is the level at which the service is switched on its server; `gateway` needs
+    `gateway_ids`. `outbound_only` narrows `extensions`: only the right to call out is taken away.
+    With `rest_of_tenant` all extensions that no other product of the tenant lists are the
+    product's. The fields of the other kinds of server stay empty. Calls that ended before
+    `bill_from` are not billed; None: all are.
+    """
+
+    service_id: Id
+    name: Text
+    kind: Literal["fusionpbx", "vodia", "lesnet"]
+    server_id: Id
+    prepaid: bool = True
+    tenant: Text
+    dids: tuple[Text, ...] = ()
+    extensions: tuple[Text, ...] = ()
+    display_name: Text = ""
+    inbound_search: tuple[Text, ...] = ()
+    cdr_link: Text = ""
+    flat_rate: Decimal | None = None
+    package: Package | None = None
+    suspend_by: Literal["extensions", "gateway", "domain"] = "extensions"
+    gateway_ids: tuple[Text, ...] = ()
+    bill_from: Instant | None = None
+    outbound_only: bool = False
+    rest_of_tenant: bool = False
+    hang_up: HangUp = "never"
+
+    @property
+    def way(self) -> Way:
+        """How it is switched off."""
+        if self.suspend_by == "extensions" and self.outbound_only:
+            return "outbound"
+        return self.suspend_by
+
+
+class Order(EventData):
+    """A person's or WHMCS's decision about a client, or about one of its products (`service_id`).
+
+    An order whose `until` has passed counts as absent at every decision. `hang_up`: the calls in
+    progress are ended with it.
+    """
+
+    kind: OrderKind
+    service_id: Id | None = None
+    given_by: Text
+    reason: Text = ""
+    since: Instant
+    until: Instant | None = None
+    hang_up: bool = False
+
+
+class AccountChanged(EventData):
+    """`account.changed.v1`: the whole profile of an account; the topic is compacted.
+
+    `version` grows with every change; an older one that comes late is ignored. `orders` are those
+    in force when this was written; None in records from before orders were published: the two
+    suspension fields of the profile are the client's orders then. `accepted` counts the payments
+    that accounts had accepted at this version. `leave_off`: a client that went back to shadow
+    keeps what we had switched off.
+    """
+
+    account_id: Id
+    version: Number
+    currency: Currency
+    time_zone: Text = "UTC"
+    client: Client
+    profile: Profile
+    outstanding_micro: Micro = 0
+    services: tuple[Service, ...] = ()
+    changed_at: Instant
+    orders: tuple[Order, ...] | None = None
+    mode: OperatingMode = "live"
+    leave_off: bool = False
+    accepted: Count = 0
+    credit_limit_micro: Micro = 0

@@ -1,0 +1,29 @@
+"""What a person has to know of, from whichever service: raised once, ended when it is over."""
+
+from typing import Literal
+from uuid import UUID
+
+from ringfence_contracts.events.model import EventData, Id, Instant, Text
+
+Severity = Literal["warning", "critical"]
+
+
+class Alarm(EventData):
+    """`<service>.alarm.v1`: something that an operator must see to, or the end of it.
+
+    `key` is the kind, such as `brake`, and `subject` what it is about: an alarm is raised once for
+    each pair, and may be raised again after it ended, under another `alarm_id`. `message` says what
+    is the case, `what_to_do` what ends it. `raised_at` is the same in both records of an alarm.
+    """
+
+    alarm_id: UUID
+    service: Id
+    key: Id
+    subject: Text
+    severity: Severity
+    state: Literal["raised", "ended"]
+    message: Text
+    what_to_do: Text
+    account_id: Id | None = None
+    raised_at: Instant
+    ended_at: Instant | None = None

@@ -1,0 +1,115 @@
+"""Calls: what a PBX recorded, and what rating made of it."""
+
+from typing import Literal
+from uuid import UUID
+
+from ringfence_contracts.events.model import (
+    Count,
+    Currency,
+    EventData,
+    Explanation,
+    Id,
+    Instant,
+    Micro,
+    Seconds,
+    Text,
+    Version,
+)
+
+Direction = Literal["inbound", "outbound", "local", ""]
+"""As the PBX says it, seen from the tenant. Empty where the PBX left it empty."""
+
+
+class CallCompleted(EventData):
+    """`call.completed.v1`: a call ended, with the facts that its PBX recorded.
+
+    `call_id` is derived from `server_id` and `source_call_id` alone, so that a call that comes by
+    pull and by push is one call. Numbers stand as the PBX wrote them; nothing is normalised yet.
+    """
+
+    call_id: UUID
+    server_id: Id
+    tenant: Text
+    source: Literal["fusionpbx-pull", "freeswitch-push", "vodia-pull", "vodia-push", "lesnet-file"]
+    source_call_id: Text
+    direction: Direction
+    started_at: Instant
+    answered_at: Instant | None = None
+    ended_at: Instant
+    billsec: Seconds
+    caller_name: Text = ""
+    caller_number: Text = ""
+    caller_destination: Text = ""
+    destination_number: Text = ""
+    source_number: Text = ""
+    extension: Text = ""
+    accountcode: Text = ""
+    status: Text = ""
+    hangup_cause: Text = ""
+    leg: Literal["a", "b", ""] = "a"
+    sip_call_id: Text = ""
+
+
+class Replaced(EventData):
+    """What a re-rating put another charge in the place of.
+
+    `entry_id` is the charge that was reversed, `cost_micro` what it had taken, `reversal_id` the
+    entry that gave it back, and `run_id` the re-rating, or its undoing.
+    """
+
+    entry_id: UUID
+    reversal_id: UUID
+    cost_micro: Micro
+    run_id: UUID
+
+
+class CallRated(EventData):
+    """`call.rated.v1`: what a call cost, and why.
+
+    `outcome` is `rated` (a charge of `cost_micro` stands in the ledger as `entry_id`, zero
+    included) or `not-billed` (`reason` says by which rule; no entry). A call that is re-rated is
+    told again, with what the new charge `replaces`. `answered_at` is null where the PBX
+    recorded none.
+    """
+
+    call_id: UUID
+    account_id: Id
+    service_id: Id
+    outcome: Literal["rated", "not-billed"]
+    reason: Text = ""
+    hidden: bool = False
+    entry_id: UUID | None = None
+    account_version: Version | None = None
+    cost_micro: Micro
+    currency: Currency
+    direction: Direction
+    number: Text
+    billsec: Seconds
+    billed_s: Count
+    free_s: Count
+    started_at: Instant
+    answered_at: Instant | None = None
+    explanation: Explanation
+    replaces: Replaced | None = None
+
+
+class CallUnrated(EventData):
+    """`call.unrated.v1`: a call that could not be rated; it waits in a queue for an operator."""
+
+    call_id: UUID
+    server_id: Id
+    tenant: Text
+    reason: Literal[
+        "unknown-product",
+        "ambiguous-product",
+        "unknown-direction",
+        "no-tariff-in-force",
+        "no-matching-prefix",
+        "currency-mismatch",
+        "invalid-number",
+    ]
+    detail: Text
+    account_id: Id | None = None
+    service_id: Id | None = None
+    billsec: Seconds
+    started_at: Instant

@@ -1,0 +1,154 @@
+"""Every topic: its name, its contract, who writes it and who reads it.
+
+`<entity>.<past-tense fact>.v<major>`; one writer each. What is created on the broker, what the
+contract tests walk through and what the AsyncAPI document says all come from this list.
+
+Pure: without clock, socket, database or logger.
+"""
+
+from dataclasses import dataclass
+
+from ringfence_contracts.events.account import AccountChanged
+from ringfence_contracts.events.alarm import Alarm
+from ringfence_contracts.events.balance import (
+    BalanceChanged,
+    BalanceLow,
+    BalanceRestored,
+    BalanceZero,
+)
+from ringfence_contracts.events.call import CallCompleted, CallRated, CallUnrated
+from ringfence_contracts.events.model import EventData
+from ringfence_contracts.events.notice import NoticeFailed, NoticeSent
+from ringfence_contracts.events.operator import OperatorRequested
+from ringfence_contracts.events.payment import PaymentReceived
+from ringfence_contracts.events.service import (
+    ServiceRestored,
+    ServiceSuspended,
+    ServiceSuspensionFailed,
+)
+from ringfence_contracts.events.source import SourceFailed, SourceGapFound, SourceRecovered
+from ringfence_contracts.events.tariff import TariffPublished
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic; its name is also the `ce_type` of its events."""
+
+    name: str
+    data: type[EventData]
+    writer: str
+    readers: tuple[str, ...] = ()
+    keyed_by: str = "account_id"
+    compacted: bool = False
+
+    def dead_letters(self, consumer: str) -> str:
+        """The topic that takes what `consumer` rejects of this one."""
+        return f"{self.name}.dlq.{consumer}"
+
+
+CALL_COMPLETED = Topic(
+    "call.completed.v1", CallCompleted, "cdr-ingest", ("rating",), keyed_by="server_id:tenant"
+)
+CALL_RATED = Topic("call.rated.v1", CallRated, "rating")
+CALL_UNRATED = Topic("call.unrated.v1", CallUnrated, "rating", keyed_by="server_id:tenant")
+BALANCE_CHANGED = Topic("balance.changed.v1", BalanceChanged, "rating", ("balance-watch",))
+PAYMENT_RECEIVED = Topic("payment.received.v1", PaymentReceived, "accounts", ("rating",))
+ACCOUNT_CHANGED = Topic(
+    "account.changed.v1",
+    AccountChanged,
+    "accounts",
+    ("rating", "balance-watch", "suspender", "notifier"),
+    compacted=True,
+)
+TARIFF_PUBLISHED = Topic(
+    "tariff.published.v1", TariffPublished, "accounts", ("rating",), keyed_by="tariff_id"
+)
+BALANCE_LOW = Topic("balance.low.v1", BalanceLow, "balance-watch", ("notifier",))
+BALANCE_ZERO = Topic("balance.zero.v1", BalanceZero, "balance-watch", ("suspender", "notifier"))
+BALANCE_RESTORED = Topic(
+    "balance.restored.v1", BalanceRestored, "balance-watch", ("suspender", "notifier")
+)
+SERVICE_SUSPENDED = Topic(
+    "service.suspended.v1", ServiceSuspended, "suspender", ("notifier", "accounts")
+)
+SERVICE_RESTORED = Topic(
+    "service.restored.v1", ServiceRestored, "suspender", ("notifier", "accounts")
+)
+SERVICE_SUSPENSION_FAILED = Topic(
+    "service.suspension-failed.v1",
+    ServiceSuspensionFailed,
+    "suspender",
+    ("accounts", "notifier"),
+)
+OPERATOR_REQUESTED = Topic(
+    "operator.requested.v1",
+    OperatorRequested,
+    "accounts",
+    ("suspender", "notifier"),
+    keyed_by="service",
+)
+RATING_ALARM = Topic("rating.alarm.v1", Alarm, "rating", ("notifier",), keyed_by="subject")
+SUSPENDER_ALARM = Topic("suspender.alarm.v1", Alarm, "suspender", ("notifier",), keyed_by="subject")
+NOTIFIER_ALARM = Topic("notifier.alarm.v1", Alarm, "notifier", ("notifier",), keyed_by="subject")
+NOTICE_SENT = Topic("notice.sent.v1", NoticeSent, "notifier")
+NOTICE_FAILED = Topic("notice.failed.v1", NoticeFailed, "notifier")
+SOURCE_FAILED = Topic("source.failed.v1", SourceFailed, "cdr-ingest", keyed_by="server_id:lane")
+SOURCE_RECOVERED = Topic(
+    "source.recovered.v1", SourceRecovered, "cdr-ingest", keyed_by="server_id:lane"
+)
+SOURCE_GAP_FOUND = Topic(
+    "source.gap-found.v1", SourceGapFound, "cdr-ingest", keyed_by="server_id:lane"
+)
+
+ALL_TOPICS: tuple[Topic, ...] = (
+    CALL_COMPLETED,
+    CALL_RATED,
+    CALL_UNRATED,
+    BALANCE_CHANGED,
+    PAYMENT_RECEIVED,
+    ACCOUNT_CHANGED,
+    TARIFF_PUBLISHED,
+    BALANCE_LOW,
+    BALANCE_ZERO,
+    BALANCE_RESTORED,
+    SERVICE_SUSPENDED,
+    SERVICE_RESTORED,
+    SERVICE_SUSPENSION_FAILED,
+    OPERATOR_REQUESTED,
+    RATING_ALARM,
+    SUSPENDER_ALARM,
+    NOTIFIER_ALARM,
+    NOTICE_SENT,
+    NOTICE_FAILED,
+    SOURCE_FAILED,
+    SOURCE_RECOVERED,
+    SOURCE_GAP_FOUND,
+)
+BY_NAME: dict[str, Topic] = {topic.name: topic for topic in ALL_TOPICS}
+INGEST_DEAD_LETTERS = CALL_COMPLETED.dead_letters("cdr-ingest")
+"""Where cdr-ingest parks source rows that it can not read: they never became an event."""
+
+PARTITIONS = 12
+"""The same for every topic that is keyed by account, so that a replica owns whole accounts."""
+
+
+def dead_letter_topics() -> tuple[str, ...]:
+    """Every dead-letter topic that some consumer may need."""
+    consumers = [topic.dead_letters(reader) for topic in ALL_TOPICS for reader in topic.readers]
+    return (INGEST_DEAD_LETTERS, *consumers)
+
+
+RETENTION_MS = 30 * 24 * 3600 * 1000
+"""How long a record stays: long enough to look into a month's bill, or to replay it."""
+
+_FOR_EVER = (PAYMENT_RECEIVED, TARIFF_PUBLISHED)
+"""What no other topic can tell again: a ledger is rebuilt from these and the calls."""
+
+
+def wanted_topics() -> dict[str, dict[str, str]]:
+    """Every topic's name, and how it differs from the broker's defaults."""
+    wanted = {topic.name: {"retention.ms": str(RETENTION_MS)} for topic in ALL_TOPICS}
+    wanted |= {topic.name: {"cleanup.policy": "compact"} for topic in ALL_TOPICS if topic.compacted}
+    wanted |= {topic.name: {"retention.ms": "-1"} for topic in _FOR_EVER}
+    wanted |= {name: {"retention.ms": str(RETENTION_MS)} for name in dead_letter_topics()}
+    return wanted

@@ -1,0 +1,1 @@
+"""Clients for PBXs and providers: protocols, servers file, comparison. No decisions."""

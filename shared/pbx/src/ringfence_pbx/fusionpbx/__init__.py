@@ -1,0 +1,1 @@
+"""FusionPBX: its login, its pages and forms, its exports."""

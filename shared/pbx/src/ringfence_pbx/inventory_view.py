@@ -1,0 +1,145 @@
+"""What a server has, side by side with what its products own of it: pure.
+
+The rules of who owns a call are those of rating (domain/billing, section 1).
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from ringfence_contracts.events.account import Service
+
+ServerKind = Literal["fusionpbx", "vodia", "lesnet"]
+ItemKind = Literal["tenant", "extension", "gateway", "did"]
+
+
+class Product(NamedTuple):
+    """A client's product."""
+
+    account_id: str
+    service: Service
+
+
+class Found(NamedTuple):
+    """Something that a server has, as `report.inventory` lists it.
+
+    `tenant` is empty for a gateway that is no tenant's own. `uuid` is the id by which products name
+    a gateway (a Vodia trunk's id). `leads_to` is the extension that a DID rings, if known.
+    """
+
+    kind: ItemKind
+    tenant: str
+    name: str
+    uuid: str = ""
+    label: str = ""
+    enabled: bool | None = None
+    leads_to: str = ""
+
+
+@dataclass(frozen=True)
+class ServerInventory:
+    """All that could be read of a server. `gaps` says in words what could not.
+
+    `tests_toll_allow`: whether its outbound routes test toll_allow; None: not known.
+    """
+
+    server_id: str
+    kind: ServerKind
+    items: Collection[Found] = ()
+    gaps: Collection[str] = ()
+    tests_toll_allow: bool | None = None
+
+
+class ServerView:
+    """One server's items by kind and tenant, and what of them its products own."""
+
+    def __init__(self, inventory: ServerInventory, products: Iterable[Product]) -> None:
+        self.inventory = inventory
+        self.products = tuple(products)
+        self.tenants: dict[str, Found] = {}
+        self.gateways: dict[str, Found] = {}
+        self.extensions: dict[str, dict[str, Found]] = defaultdict(dict)
+        self.dids: dict[str, dict[str, Found]] = defaultdict(dict)
+        for item in inventory.items:
+            self._enter(item)
+        self.owned: dict[str, list[Service]] = defaultdict(list)
+        for _, service in self.products:
+            self.owned[folded(service.tenant)].append(service)
+
+    def _enter(self, item: Found) -> None:
+        tenant = folded(item.tenant)
+        if item.kind == "tenant":
+            self.tenants[folded(item.name)] = item
+        elif item.kind == "gateway":
+            self.gateways[folded(item.uuid)] = item
+        elif item.kind == "extension":
+            self.extensions[tenant][item.name] = item
+        elif did := did_key(item.name):
+            self.dids[tenant][did] = item
+
+    def knows(self, items: Collection[object]) -> bool:
+        """Whether what is not among these items does not exist.
+
+        Where something of the server could not be read, an empty list says nothing.
+        """
+        return bool(items) or not self.inventory.gaps
+
+    @property
+    def lists_dids(self) -> bool:
+        """Whether the server's list of DIDs is in use."""
+        return any(self.dids.values())
+
+    @property
+    def tenants_without_product(self) -> list[str]:
+        """Those that are enabled and can have calls: one without telephones and DIDs has none."""
+        return sorted(
+            tenant
+            for tenant, item in self.tenants.items()
+            if item.enabled is not False and not self.owned.get(tenant)
+            if self.extensions[tenant] or self.dids[tenant] or self.inventory.gaps
+        )
+
+    def owns_extension(self, tenant: str, extension: str) -> bool:
+        """Whether a product has the calls of an extension."""
+        services = self.owned.get(tenant, ())
+        return any(owns_rest(s) or extension in listed(s)[0] for s in services)
+
+    def owns_did(self, tenant: str, item: Found) -> bool:
+        """Whether a product has the calls that come in by a DID."""
+        services, did = self.owned.get(tenant, ()), did_key(item.name)
+        if any(owns_rest(s) or did in map(did_key, listed(s)[1]) for s in services):
+            return True
+        return bool(item.leads_to) and self.owns_extension(tenant, item.leads_to)
+
+
+def listed(service: Service) -> tuple[list[str], list[str]]:
+    """The extensions and the DIDs that a product lists; Vodia's lists may hold either."""
+    if service.kind != "vodia":
+        return list(service.extensions), list(service.dids)
+    numbers = list(dict.fromkeys((*service.extensions, *service.dids)))
+    extensions = [number for number in numbers if 3 <= len(number) <= 5]
+    return extensions, [number for number in numbers if number not in extensions]
+
+
+def owns_rest(service: Service) -> bool:
+    """Whether a product has the calls of its tenant that no other product lists."""
+    if service.rest_of_tenant or service.kind == "lesnet":
+        return True
+    return not (listed(service)[0] or service.display_name or service.inbound_search)
+
+
+def did_key(number: str) -> str:
+    """A DID in the form it is compared in: digits, North American ones without their 1."""
+    found = digits(number)
+    return found[1:] if len(found) == 11 and found[0] == "1" else found
+
+
+def digits(text: str) -> str:
+    """The digits of a text."""
+    return "".join(char for char in text if "0" <= char <= "9")
+
+
+def folded(name: str) -> str:
+    """The name of a tenant, or the id of a gateway, in the form it is compared in."""
+    return name.strip().casefold()

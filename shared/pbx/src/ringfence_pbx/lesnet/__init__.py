@@ -1,0 +1,1 @@
+"""Les.net: its API, the templates of orders, the format of its CDR files."""

@@ -1,0 +1,1 @@
+"""Vodia PBX: its login and its REST API."""

@@ -1,0 +1,1 @@
+"""Access control on the brokers: who may do what, grants, SCRAM logins."""

@@ -1,0 +1,66 @@
+"""What each login may do on the brokers: no more than its service does, as `topics` says."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ringfence_contracts.topics import ALL_TOPICS, INGEST_DEAD_LETTERS
+
+OPERATOR = "operator"
+"""Who runs `ringfence verify --replay`, `ringfence payments claim` and other readers of topics."""
+
+SETUP = "setup"
+"""Who runs `ringfence topics create`."""
+
+_MORE_GROUPS = {"notifier": ("notifier-channels",)}
+_INGEST = "cdr-ingest"
+
+
+@dataclass(frozen=True)
+class Access:
+    """A login, the topics that it reads and writes, and its consumer groups."""
+
+    login: str
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+def accesses() -> list[Access]:
+    """Every service's login, named as the service, and the operator's, which reads all topics."""
+    services = sorted(
+        {topic.writer for topic in ALL_TOPICS} | {r for topic in ALL_TOPICS for r in topic.readers}
+    )
+    return [*map(_of_service, services), Access(OPERATOR, reads=("*",))]
+
+
+def _of_service(service: str) -> Access:
+    read = [topic for topic in ALL_TOPICS if service in topic.readers]
+    written = [topic.name for topic in ALL_TOPICS if topic.writer == service]
+    written += [topic.dead_letters(service) for topic in read]
+    if service == _INGEST:
+        written.append(INGEST_DEAD_LETTERS)
+    groups = (service, *_MORE_GROUPS.get(service, ())) if read else ()
+    return Access(service, tuple(topic.name for topic in read), tuple(written), groups)
+
+
+def commands(bootstrap: str, config: str) -> Iterator[str]:
+    """Lines of a shell that grant all of it by Kafka's own tool; safe to repeat.
+
+    `config`: the file of that tool's settings, with the login of the brokers' administrator.
+    """
+    tool = f"kafka-acls.sh --bootstrap-server {bootstrap} --command-config {config} --add"
+    for access in accesses():
+        who = f"{tool} --allow-principal User:{access.login}"
+        if access.reads:
+            yield f"{who} --operation Read --operation Describe{_named('topic', access.reads)}"
+        if access.writes:
+            yield f"{who} --operation Write --operation Describe{_named('topic', access.writes)}"
+        if access.groups:
+            yield f"{who} --operation Read{_named('group', access.groups)}"
+    # What a broker has, and the creation of what it lacks.
+    setup = f"{tool} --allow-principal User:{SETUP}"
+    yield f"{setup} --operation Create --operation Describe --topic '*'"
+
+
+def _named(option: str, names: tuple[str, ...]) -> str:
+    return "".join(f" --{option} '{name}'" for name in names)

@@ -1,0 +1,125 @@
+"""Topics are made on purpose: all of them, with their partitions and retention, before use."""
+
+import asyncio
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError, for_code
+
+from ringfence.kafka.brokers import Bootstrap, client_arguments
+from ringfence_contracts.errors import RingfenceError
+from ringfence_contracts.topics import PARTITIONS, wanted_topics
+
+_VISIBLE_BOUND_S = 120.0
+_LOOK_EVERY_S = 0.05
+
+
+class TopicsDiffer(RingfenceError):
+    """A topic is there with other partitions than it must have, or could not be made."""
+
+
+async def create_topics(bootstrap: Bootstrap, replication: int = 1) -> list[str]:
+    """Create every topic of `ringfence_contracts.topics` the broker lacks; the new ones' names.
+
+    Safe to repeat. Returns when each has a leader for all its partitions, so that the first
+    record finds it. `replication` is the number of copies: 3 in a cluster. Raises TopicsDiffer
+    when one exists with another number of partitions (account-keyed topics must agree in it, or
+    a replica would not own whole accounts), KafkaError when no broker answers.
+    """
+    admin = AIOKafkaAdminClient(**client_arguments(bootstrap), request_timeout_ms=30_000)
+    await admin.start()
+    try:
+        present = await _partitions(admin)
+        missing = {name: c for name, c in wanted_topics().items() if name not in present}
+        if missing:
+            await _create(admin, missing, replication)
+        await _until_usable(admin)
+        await _until_served(bootstrap)
+        return sorted(missing)
+    finally:
+        await admin.close()
+
+
+async def _create(
+    admin: AIOKafkaAdminClient, topics: Mapping[str, dict[str, str]], replication: int
+) -> None:
+    answer = await admin.create_topics(
+        [
+            NewTopic(name, PARTITIONS, replication, topic_configs=configs)
+            for name, configs in topics.items()
+        ]
+    )
+    for name, code, *reason in answer.topic_errors:
+        # Two who create at once: both find it there, which is all they wanted.
+        if code not in (0, TopicAlreadyExistsError.errno):
+            error: KafkaError = for_code(code)(f"topic {name}: {reason}")
+            raise TopicsDiffer(f"topic {name} could not be made: {error!r}") from error
+
+
+async def _until_usable(admin: AIOKafkaAdminClient) -> None:
+    """Wait until every wanted topic shows a leader for each of its partitions."""
+    for _ in range(round(_VISIBLE_BOUND_S / _LOOK_EVERY_S)):
+        if _usable(await _partitions(admin)):
+            return
+        await asyncio.sleep(_LOOK_EVERY_S)
+    raise TopicsDiffer(f"topics without leaders after {_VISIBLE_BOUND_S:.0f} s")
+
+
+async def _until_served(bootstrap: Bootstrap) -> None:
+    """Wait until every partition's leader answers as its leader.
+
+    A fresh broker shows leaders before they serve: under load it refuses records for some seconds.
+    """
+    partitions = [TopicPartition(t, n) for t in wanted_topics() for n in range(PARTITIONS)]
+    consumer = AIOKafkaConsumer(*wanted_topics(), **client_arguments(bootstrap))
+    await consumer.start()
+    try:
+        with _expected_refusals():
+            await asyncio.wait_for(_end_offsets(consumer, partitions), _VISIBLE_BOUND_S)
+    except TimeoutError:
+        raise TopicsDiffer(f"partitions not served after {_VISIBLE_BOUND_S:.0f} s") from None
+    finally:
+        await consumer.stop()
+
+
+async def _end_offsets(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
+    """Ask all leaders, again where a slow broker lets the client's own time-out pass."""
+    while True:
+        try:
+            await consumer.end_offsets(partitions)
+            return
+        except KafkaTimeoutError:
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+
+@contextmanager
+def _expected_refusals() -> Iterator[None]:
+    """The client logs each refusal as an error; here they are what is waited out."""
+    fetcher = logging.getLogger("aiokafka.consumer.fetcher")
+    level = fetcher.level
+    fetcher.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        fetcher.setLevel(level)
+
+
+def _usable(present: Mapping[str, list[int]]) -> bool:
+    for name in wanted_topics():
+        leaders = present.get(name, [])
+        if leaders and len(leaders) != PARTITIONS:
+            raise TopicsDiffer(f"topic {name} has {len(leaders)} partitions, not {PARTITIONS}")
+        if not leaders or -1 in leaders:
+            return False
+    return True
+
+
+async def _partitions(admin: AIOKafkaAdminClient) -> dict[str, list[int]]:
+    """Each topic that is there, with the leader of each of its partitions (-1: none yet)."""
+    return {
+        topic["topic"]: [partition["leader"] for partition in topic["partitions"]]
+        for topic in await admin.describe_topics()
+    }

@@ -1,0 +1,144 @@
+"""The batch runner: the shell for volume. Poll, handle all, await all deliveries, commit."""
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from typing import Any, Generic
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError
+
+from ringfence.kafka.brokers import Bootstrap, client_arguments
+from ringfence.kafka.line import Line
+from ringfence.kafka.shell import R, Shell
+from ringfence.observe.health import Progress
+from ringfence.observe.metrics import LAG
+from ringfence_contracts.records import Received, as_received
+from ringfence_contracts.topics import Topic
+
+_WAIT_MS = 250
+_TAKEN_AT_ONCE = 500
+_HANDOVER_BOUND_S = 20.0
+"""Shorter than the group's rebalance time-out."""
+
+log = structlog.get_logger()
+
+
+class BatchRunner(Generic[R]):
+    """Runs a shell on whatever is there to read, until told to stop.
+
+    Batches stand in a line: one is read while the one before it is in the database, and that one
+    while the one before it is told. The offset moves only after a batch is settled: a kill at any
+    point means the same batches again, by the next owner of their partitions.
+    """
+
+    def __init__(
+        self,
+        shell: Shell[R],
+        topics: Sequence[Topic],
+        *,
+        bootstrap: Bootstrap,
+        group: str,
+        progress: Progress,
+        max_records: int = 3000,
+    ) -> None:
+        self._shell = shell
+        self._topics = [topic.name for topic in topics]
+        self._bootstrap = bootstrap
+        self._group = group
+        self._progress = progress
+        self._max_records = max_records
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Read and settle until `stop` is set; the batches in hand are finished first."""
+        consumer = make_consumer(self._bootstrap, self._group)
+        line = Line(self._shell, group=self._group)
+        consumer.subscribe(self._topics, listener=_Handover(line))
+        await consumer.start()
+        try:
+            while not stop.is_set():
+                await line.room_for_one()
+                batch, ends = await self._poll(consumer)
+                if batch:
+                    line.begin(batch, partial(_commit, consumer, ends))
+                self._progress.turned(read=line.settled(), lag=await self._lag(consumer, line))
+            await line.empty()
+        finally:
+            await line.give_up()
+            await consumer.stop()
+
+    async def _poll(
+        self, consumer: AIOKafkaConsumer
+    ) -> tuple[list[Received], dict[TopicPartition, int]]:
+        """The next records, none after a while; and the offsets behind them.
+
+        They are taken a few at a time: what aiokafka makes of a record is gone before the next
+        ones are made, and stays in the processor's cache meanwhile.
+        """
+        batch: list[Received] = []
+        ends: dict[TopicPartition, int] = {}
+        wait_ms = _WAIT_MS
+        while len(batch) < self._max_records:
+            room = min(_TAKEN_AT_ONCE, self._max_records - len(batch))
+            polled = await consumer.getmany(timeout_ms=wait_ms, max_records=room)
+            if not polled:
+                break
+            wait_ms = 0
+            for at, records in polled.items():
+                batch += as_received(records)
+                ends[at] = records[-1].offset + 1
+        return batch, ends
+
+    async def _lag(self, consumer: AIOKafkaConsumer, line: Line[R]) -> int:
+        """Records on our partitions that we have not settled, as of the last fetch of each."""
+        total = line.in_hand
+        for partition in consumer.assignment():
+            end = consumer.highwater(partition)
+            if end is not None:
+                total += max(0, end - await consumer.position(partition))
+        LAG.labels(self._group).set(total)
+        return total
+
+
+class _Handover(ConsumerRebalanceListener):  # type: ignore[misc] # it ships no types
+    """Lets batches in hand be committed before another replica is given their partitions.
+
+    It saves work and no more than that: what is not committed in time is handled again there.
+    """
+
+    def __init__(self, line: Line[Any]) -> None:
+        self._line = line
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Wait for the batches in hand."""
+        await self._line.at_rest(_HANDOVER_BOUND_S)
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Nothing is to be done: the next poll reads from what was committed."""
+
+
+def make_consumer(bootstrap: Bootstrap, group: str) -> AIOKafkaConsumer:
+    """A group consumer with every setting that matters stated; it has yet to subscribe."""
+    return AIOKafkaConsumer(
+        **client_arguments(bootstrap),
+        group_id=group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=12_000,
+        heartbeat_interval_ms=3_000,
+        rebalance_timeout_ms=30_000,
+        max_poll_interval_ms=60_000,
+        request_timeout_ms=40_000,
+        fetch_max_wait_ms=100,
+        max_partition_fetch_bytes=1024 * 1024,
+    )
+
+
+async def _commit(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> None:
+    try:
+        await consumer.commit(ends)
+    except (CommitFailedError, IllegalStateError) as error:
+        # The partitions went to another replica meanwhile. It handles the batch again, which
+        # changes nothing: every effect is keyed.
+        log.info("commit refused after a rebalance", reason=str(error))

@@ -1,0 +1,145 @@
+"""`ringfence topics`: what a broker needs before the services start."""
+
+import asyncio
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from aiokafka.errors import KafkaError
+
+from ringfence.kafka.access.acls import Access, accesses, commands
+from ringfence.kafka.access.granting import apply_grants
+from ringfence.kafka.access.scram import set_passwords
+from ringfence.kafka.admin import create_topics
+from ringfence.kafka.brokers import Bootstrap, Brokers
+from ringfence.kafka.refusal import BrokersRefuse, why_refused
+from ringfence.secret_files import KAFKA_LOGINS, KAFKA_PASSWORD_FILE, ensure_secret
+from ringfence.settings import CommonSettings, read_settings
+from ringfence_contracts.errors import RingfenceError
+
+_CONNECT_BOUND_S = 300.0
+_LOOK_EVERY_S = 1.0
+SHORTEST_PASSWORD = 16
+T = TypeVar("T")
+
+
+@click.group()
+def topics() -> None:
+    """Prepare a broker: create logins and topics, say what each login may do."""
+
+
+@topics.command()
+@click.option("--replication", type=click.IntRange(1, 9), default=1, show_default=True,
+              help="copies of each record; 3 in a cluster")  # fmt: skip
+def create(replication: int) -> None:
+    """Create the topics that the broker lacks, with their partitions and retention.
+
+    The broker is that of RINGFENCE_KAFKA_BOOTSTRAP. It is waited for, up to five minutes.
+
+    Example: ringfence topics create --replication 3
+    """
+    bootstrap = read_settings(CommonSettings).brokers()
+    try:
+        made = asyncio.run(asyncio.wait_for(_when_up(bootstrap, replication), _CONNECT_BOUND_S))
+    except TimeoutError:
+        raise click.ClickException(
+            f"no broker answered at {bootstrap} within {_CONNECT_BOUND_S:.0f} s:"
+            " check RINGFENCE_KAFKA_BOOTSTRAP and that Kafka runs"
+        ) from None
+    except RingfenceError as error:
+        raise click.ClickException(str(error)) from None
+    for name in made:
+        click.echo(f"created {name}")
+    click.echo(f"{len(made)} topics created" if made else "all topics exist")
+
+
+@topics.command()
+@click.option("--commands", "as_commands", is_flag=True, help="as commands of kafka-acls.sh")
+@click.option("--config", default="admin.properties", show_default=True, metavar="FILE",
+              help="settings of kafka-acls.sh: the administrator's login")  # fmt: skip
+@click.option("--apply", "applied", is_flag=True,
+              help="grant it on the brokers, as their administrator")  # fmt: skip
+def acls(as_commands: bool, config: str, applied: bool) -> None:
+    """Show what the login of each service may do on brokers with access control.
+
+    With --apply it is granted there; nothing is ever taken away. With --commands it is printed
+    for a shell that has Kafka's tools. Without either, nothing but a table is printed.
+
+    Example: ringfence topics acls --commands > acls.sh
+    """
+    if as_commands and applied:
+        raise click.UsageError("--commands prints, --apply grants: give one of them")
+    settings = read_settings(CommonSettings)
+    if applied:
+        brokers = settings.brokers()
+        click.echo(f"{_as_administrator(brokers, apply_grants(brokers))} rules are granted")
+    elif as_commands:
+        for line in commands(settings.kafka_bootstrap, config):
+            click.echo(line)
+    else:
+        for access in accesses():
+            _show(access)
+
+
+@topics.command()
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="folder of the password files, one for each login: LOGIN/kafka-password",
+)
+def logins(folder: Path) -> None:
+    """Have a login (SCRAM) for each service, for `operator` and for `setup`, on the brokers.
+
+    It is done with the administrator's login in RINGFENCE_KAFKA_SASL_USER. A missing password file
+    is written with a random password. What is sent is salted and hashed. Run it again after a
+    change of a file. What each login may do: `ringfence topics acls`.
+
+    Example: ringfence topics logins --folder /etc/ringfence/secrets
+    """
+    brokers = read_settings(CommonSettings).brokers()
+    passwords = {login: _password(folder / login / KAFKA_PASSWORD_FILE) for login in KAFKA_LOGINS}
+    _as_administrator(brokers, set_passwords(brokers, passwords))
+    for login in passwords:
+        click.echo(f"login {login}")
+
+
+def _password(path: Path) -> str:
+    ensure_secret(path)
+    password = path.read_text(encoding="utf-8").strip()
+    if len(password) < SHORTEST_PASSWORD or not (password.isascii() and password.isprintable()):
+        raise click.ClickException(
+            f"{path}: expected a password of at least {SHORTEST_PASSWORD} printable ASCII"
+            " characters in it"
+        )
+    return password
+
+
+def _as_administrator(brokers: Brokers, work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return asyncio.run(work)
+    except RingfenceError as error:
+        raise click.ClickException(str(error)) from None
+    except (KafkaError, OSError) as error:
+        refused = asyncio.run(why_refused(brokers))
+        reason = f"{refused.said}: {refused.do}" if refused else f"{brokers}: {error!r}"
+        raise click.ClickException(reason) from None
+
+
+def _show(access: Access) -> None:
+    click.echo(access.login)
+    kinds = (("reads", access.reads), ("writes", access.writes), ("groups", access.groups))
+    for what, names in kinds:
+        for number, name in enumerate(names):
+            click.echo(f"  {what if number == 0 else '':<8}{name}")
+
+
+async def _when_up(bootstrap: Bootstrap, replication: int) -> list[str]:
+    while True:
+        try:
+            return await create_topics(bootstrap, replication)
+        except (KafkaError, OSError):
+            if refused := await why_refused(bootstrap):
+                raise BrokersRefuse(f"{refused.said}: {refused.do}") from None
+            await asyncio.sleep(_LOOK_EVERY_S)

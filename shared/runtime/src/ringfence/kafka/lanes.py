@@ -1,0 +1,88 @@
+"""What is to be sent, sorted into batches: one lane for each topic and partition."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
+
+from aiokafka.partitioner import murmur2
+from aiokafka.producer.message_accumulator import BatchBuilder
+
+from ringfence_contracts.records import Outgoing
+
+Header: TypeAlias = tuple[str, bytes]
+
+_KEYS_REMEMBERED = 200_000
+
+
+class Partitions:
+    """Which partition a key is on, as Kafka's own clients choose it.
+
+    How many partitions a topic has must be said before it is asked for.
+    """
+
+    def __init__(self) -> None:
+        self._count: dict[str, int] = {}
+        self._hash_of: dict[bytes, int] = {}
+
+    def learn(self, topic: str, count: int) -> None:
+        """Take in how many partitions a topic has."""
+        self._count[topic] = count
+
+    def count(self, topic: str) -> int:
+        """How many partitions a topic has; 0 while that is not known."""
+        return self._count.get(topic, 0)
+
+    def hash_of(self, key: bytes) -> int:
+        """The key's hash; remembered, for it is costly."""
+        known = self._hash_of.get(key)
+        if known is None:
+            if len(self._hash_of) > _KEYS_REMEMBERED:
+                self._hash_of.clear()
+            known = self._hash_of[key] = murmur2(key) & 0x7FFFFFFF
+        return known
+
+
+class Lanes:
+    """Batches that fill up: events of one key stay in the order in which they are added."""
+
+    def __init__(self, partitions: Partitions, new_batch: Callable[[], BatchBuilder]) -> None:
+        self._partitions = partitions
+        self._new_batch = new_batch
+        self._lanes: dict[str, dict[int, list[BatchBuilder]]] = {}
+        self.added = 0
+
+    def fill(self, events: Sequence[Outgoing], at_most: int) -> str | None:
+        """Add the next of `events`, from the first one that was not `added` on.
+
+        Stops before an event whose topic's partitions are not known, and returns that topic.
+        """
+        for number in range(self.added, min(self.added + at_most, len(events))):
+            event = events[number]
+            topic, key = event.topic.name, event.key.encode()
+            if not self.add(topic, key, event.value, event.headers()):
+                return topic
+        return None
+
+    def add(self, topic: str, key: bytes, value: bytes, headers: list[Header]) -> bool:
+        """Add a record to its lane; False if the topic's partitions are not known."""
+        count = self._partitions.count(topic)
+        if not count:
+            return False
+        partition = self._partitions.hash_of(key) % count
+        of_topic = self._lanes.get(topic)
+        if of_topic is None:
+            of_topic = self._lanes[topic] = {}
+        batches = of_topic.get(partition)
+        if batches is None:
+            batches = of_topic[partition] = [self._new_batch()]
+        if batches[-1].append(key=key, value=value, timestamp=None, headers=headers) is None:
+            batches.append(self._new_batch())
+            if batches[-1].append(key=key, value=value, timestamp=None, headers=headers) is None:
+                raise ValueError(f"a record of {len(value)} bytes is too large for {topic}")
+        self.added += 1
+        return True
+
+    def __iter__(self) -> Iterator[tuple[str, int, list[BatchBuilder]]]:
+        """Topic, partition and batches of each lane."""
+        for topic, of_topic in self._lanes.items():
+            for partition, batches in of_topic.items():
+                yield topic, partition, batches

@@ -1,0 +1,75 @@
+"""Why brokers turn a client away: aiokafka says of every reason that it cannot connect."""
+
+import ssl
+from typing import NamedTuple
+
+from aiokafka.conn import create_conn
+from aiokafka.errors import (
+    IllegalSaslStateError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
+
+from ringfence.kafka.brokers import (
+    CA_FILE,
+    MECHANISM,
+    PASSWORD_FILE,
+    PROTOCOL,
+    SASL_USER,
+    Bootstrap,
+    Brokers,
+    security_arguments,
+)
+from ringfence_contracts.errors import RingfenceError
+
+
+class BrokersRefuse(RingfenceError):
+    """The brokers turn this client away: waiting does not help."""
+
+
+class Refusal(NamedTuple):
+    """What the broker says, and what to do about it, in words that hold no secret."""
+
+    said: str
+    do: str
+
+
+async def why_refused(bootstrap: Bootstrap, timeout_s: float = 10.0) -> Refusal | None:
+    """Why TLS or the login fails; None if neither does.
+
+    The first broker that answers decides.
+    """
+    if isinstance(bootstrap, str):
+        return None
+    for host, port in bootstrap.addresses:
+        try:
+            connection = await create_conn(
+                host,
+                port,
+                request_timeout_ms=int(timeout_s * 1000),
+                **security_arguments(bootstrap),
+            )
+        except (SaslAuthenticationFailed, ssl.SSLError) as error:
+            return _in_words(error, bootstrap, f"{host}:{port}")
+        except (UnsupportedSaslMechanismError, IllegalSaslStateError):
+            said = f"{host}:{port} takes no login by {bootstrap.mechanism}"
+            return Refusal(said, f"check the port, {PROTOCOL} and {MECHANISM}")
+        except (KafkaError, OSError, TimeoutError):
+            continue
+        connection.close()
+        return None
+    return None
+
+
+def _in_words(
+    error: SaslAuthenticationFailed | ssl.SSLError, brokers: Brokers, broker: str
+) -> Refusal:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        believed = brokers.ca_file or "the machine's authorities"
+        said = f"the certificate of {broker} is not accepted by {believed}: {error.verify_message}"
+        return Refusal(said, f"check {CA_FILE}, and that the certificate names this host")
+    if isinstance(error, ssl.SSLError):
+        return Refusal(f"{broker} does not speak TLS", f"check the port and {PROTOCOL}")
+    said = f"{broker} refuses the login {brokers.user!r} by {brokers.mechanism}"
+    return Refusal(said, f"check {SASL_USER}, {PASSWORD_FILE} and {MECHANISM}")

@@ -1,0 +1,1 @@
+"""What notifier and accounts share about mail: addresses, links to unsubscribe."""

@@ -1,0 +1,62 @@
+"""Plain SQL migrations: `NNNN_what.sql`, in order, each once, each in its own transaction."""
+
+import hashlib
+from pathlib import Path
+
+import asyncpg
+
+from ringfence.postgres.refusal import in_words
+from ringfence_contracts.errors import RingfenceError
+
+LOCK = 0x72696E67
+"""Any constant of ours: of those who prepare a database at once, one works at a time."""
+
+
+class MigrationChanged(RingfenceError):
+    """A migration that was applied before has other content now."""
+
+
+async def migrate(dsn: str, folder: Path) -> list[str]:
+    """Apply what `folder` has and the database lacks; the names of what was applied.
+
+    Raises MigrationChanged when an applied file was edited: write a new one instead. Raises
+    DatabaseRefuses where TLS or the login fails.
+    """
+    files = _read(folder)
+    with in_words(dsn):
+        connection = await asyncpg.connect(dsn)
+    try:
+        await connection.execute("select pg_advisory_lock($1)", LOCK)
+        await connection.execute(
+            "create table if not exists public.ringfence_migration"
+            " (name text primary key, sha256 text not null, applied_at timestamptz default now())"
+        )
+        known = {
+            row["name"]: row["sha256"]
+            for row in await connection.fetch("select name, sha256 from public.ringfence_migration")
+        }
+        return [name for name, text in files.items() if await _apply(connection, name, text, known)]
+    finally:
+        await connection.close()
+
+
+def _read(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.sql"))}
+
+
+async def _apply(
+    connection: "asyncpg.Connection[asyncpg.Record]", name: str, text: str, known: dict[str, str]
+) -> bool:
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    if name in known:
+        if known[name] != digest:
+            raise MigrationChanged(f"{name} was applied with other content; add a new file")
+        return False
+    async with connection.transaction():
+        await connection.execute(text)
+        await connection.execute(
+            "insert into public.ringfence_migration (name, sha256) values ($1, $2)",
+            name,
+            digest,
+        )
+    return True

@@ -1,0 +1,106 @@
+"""Why a database turns a client away, or the client the database: in words that name the setting.
+
+TLS, certificate, login and password do not get better by waiting. The words hold hosts, the
+login's name and what the server said, and no password.
+"""
+
+import os
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import asyncpg
+
+from ringfence_contracts.errors import Retry
+
+DSN = "RINGFENCE_POSTGRES_DSN"
+PASSWORD_FILE = "RINGFENCE_POSTGRES_PASSWORD_FILE"  # noqa: S105 - a variable's name
+_CHECKED = ("verify-ca", "verify-full")
+_CONNECTING = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+
+
+class DatabaseRefuses(Retry):
+    """The database turns this client away, or we do not trust it: a setting must be changed.
+
+    A service exits with status 75 by it: somebody may be changing the server just now.
+    """
+
+
+class Refusal(NamedTuple):
+    """What is the case, and what to do about it."""
+
+    said: str
+    do: str
+
+
+@contextmanager
+def in_words(dsn: str) -> Iterator[None]:
+    """Open a connection within this: a refusal is raised as DatabaseRefuses, in words."""
+    try:
+        yield
+    except _CONNECTING as error:
+        if refused := why_refused(error, dsn):
+            raise DatabaseRefuses(f"PostgreSQL: {refused.said}: {refused.do}") from error
+        raise
+
+
+def why_refused(error: BaseException, dsn: str) -> Refusal | None:
+    """Why TLS or the login failed with `error`; None where neither did."""
+    parts = urlsplit(dsn)
+    place = parts.netloc.rpartition("@")[2] or "the server"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        believed = authorities(dsn) or "any authority"
+        said = f"the certificate of {place} is not accepted by {believed}: {error.verify_message}"
+        do = f"check sslrootcert in {DSN}, and that the certificate names this host"
+        return Refusal(said, do)
+    if isinstance(error, ssl.SSLError):
+        return Refusal(f"{place} and we agree on no TLS ({error.reason})", f"check {DSN}")
+    if isinstance(error, ConnectionError) and "rejected SSL upgrade" in str(error):
+        said = f"{place} has no TLS, and sslmode={sslmode(dsn)} asks for it"
+        return Refusal(said, f"check the port in {DSN}, and `ssl = on` at the server")
+    if isinstance(error, asyncpg.InvalidPasswordError):
+        said = f"{place} refuses the password of {unquote(parts.username or '') or 'the login'}"
+        return Refusal(said, f"check the login in {DSN}, and {PASSWORD_FILE}")
+    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
+        return _not_let_in(place, str(error.args[0] if error.args else error))
+    return None
+
+
+def _not_let_in(place: str, message: str) -> Refusal:
+    """The server's own words: which login, from where, and whether it came in plain text."""
+    said = f"{place} lets us not in: {message.splitlines()[0]}"
+    if "no encryption" in message:
+        return Refusal(said, f"set sslmode=verify-full and sslrootcert=… in {DSN}")
+    return Refusal(said, f"check the login in {DSN}, and pg_hba.conf at the server")
+
+
+def sslmode(dsn: str) -> str:
+    """How the server is checked: as the URL says, or PGSSLMODE; `prefer` where neither does."""
+    given = parse_qs(urlsplit(dsn).query).get("sslmode")
+    return given[-1] if given else os.environ.get("PGSSLMODE") or "prefer"
+
+
+def authorities(dsn: str) -> Path | None:
+    """The file of the authorities that are believed; None where certificates are not checked."""
+    if sslmode(dsn) not in _CHECKED:
+        return None
+    given = parse_qs(urlsplit(dsn).query).get("sslrootcert")
+    named = given[-1] if given else os.environ.get("PGSSLROOTCERT")
+    return Path(named) if named else Path.home() / ".postgresql" / "root.crt"
+
+
+def refuse_unusable(dsn: str) -> None:
+    """Raise ValueError, which names the variable, where the file of authorities is of no use."""
+    path = authorities(dsn)
+    if path is None:
+        return
+    try:
+        ssl.create_default_context(cafile=path)
+    except OSError as error:  # ssl.SSLError is one
+        raise ValueError(
+            f"{DSN}: sslrootcert={path} cannot be used ({type(error).__name__}): expected a"
+            " readable file with certificates in PEM"
+        ) from None

@@ -1,0 +1,87 @@
+"""Secrets as files: written once, readable by their owner alone. `ringfence secrets`."""
+
+import os
+import secrets
+from collections.abc import Collection
+from pathlib import Path
+from typing import Literal, get_args
+
+import click
+
+from ringfence.kafka.access.acls import OPERATOR, SETUP
+
+PASSWORD_FILE = "postgres-password"  # noqa: S105 - a file's name
+KAFKA_PASSWORD_FILE = "kafka-password"  # noqa: S105 - a file's name
+TOKENS_FILE = "tokens"
+SERVICES = ("cdr-ingest", "rating", "balance-watch", "suspender", "notifier", "accounts")
+DATABASE_LOGINS = ("postgres", *SERVICES, OPERATOR)
+"""`postgres`: who may change the schema, under whatever name the database knows that login."""
+
+KAFKA_LOGINS = (*SERVICES, OPERATOR, SETUP)
+Kind = Literal["database", "api", "kafka"]
+
+
+def ensure_secret(path: Path, prefix: str = "", owner: int | None = None) -> bool:
+    """Have a random secret in a file, after `prefix`; whether it was written now.
+
+    Mode 0400; `owner` is the user id that it is given to, if we may. A file that exists is kept.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.new")
+    if path.exists():
+        return False
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w") as file:
+        file.write(f"{prefix}{secrets.token_urlsafe(32)}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    if owner is not None and os.geteuid() == 0:
+        os.chown(new, owner, owner)
+    new.rename(path)
+    return True
+
+
+@click.group("secrets")
+def secrets_command() -> None:
+    """Create the secrets that services need, as files."""
+
+
+@secrets_command.command()
+@click.option(
+    "--folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    help="folder with a sub-folder for each service",
+)
+@click.option("--owner", type=int, help="user id that services run as; needs root")
+@click.option("--pbx-key", multiple=True, metavar="NAME", help="also a random API key, pbx/NAME")
+@click.option("--only", multiple=True, type=click.Choice(get_args(Kind)),
+              help="this kind alone; may be repeated  [default: all]")  # fmt: skip
+def create(
+    folder: Path, owner: int | None, pbx_key: tuple[str, ...], only: tuple[Kind, ...]
+) -> None:
+    """Write each secret that is missing: passwords of database and Kafka, a token for the API.
+
+    What exists is kept, so it is safe to repeat. Give each service its own sub-folder alone. No
+    server knows these yet: `ringfence database logins` and `ringfence topics logins` tell them.
+
+    Example: ringfence secrets create --folder /etc/ringfence/secrets
+    """
+    paths = _paths(folder, only or get_args(Kind))
+    paths += [(folder / "pbx" / name, "") for name in pbx_key]
+    written = [path for path, prefix in paths if ensure_secret(path, prefix, owner)]
+    for path in written:
+        click.echo(f"wrote {path}")
+    click.echo(f"{len(written)} secrets written, {len(paths) - len(written)} kept")
+
+
+def _paths(folder: Path, kinds: Collection[Kind]) -> list[tuple[Path, str]]:
+    """The file of each secret of these kinds, and what stands before the secret in it."""
+    paths: list[tuple[Path, str]] = []
+    if "database" in kinds:
+        paths += [(folder / login / PASSWORD_FILE, "") for login in DATABASE_LOGINS]
+    if "api" in kinds:
+        paths.append((folder / "accounts" / TOKENS_FILE, "operator:"))
+    if "kafka" in kinds:
+        paths += [(folder / login / KAFKA_PASSWORD_FILE, "") for login in KAFKA_LOGINS]
+    return paths

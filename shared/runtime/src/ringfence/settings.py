@@ -1,0 +1,151 @@
+"""What every service can be told, from the environment; each service adds its own."""
+
+import sys
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+from urllib.parse import quote, urlsplit
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ringfence.kafka.brokers import Brokers, Mechanism, Protocol, client_arguments
+from ringfence.mail.unsubscribe import SHORTEST_KEY
+from ringfence.postgres.refusal import refuse_unusable
+from ringfence_contracts.errors import EXIT_SETTINGS, BadInput
+
+
+class CommonSettings(BaseSettings):
+    """Read from `RINGFENCE_*`; a service's own settings from `RINGFENCE_<SERVICE>_*`."""
+
+    model_config = SettingsConfigDict(env_prefix="RINGFENCE_", extra="ignore", frozen=True)
+
+    kafka_bootstrap: str = Field("127.0.0.1:9092", description="Kafka brokers, host:port,…")
+    kafka_security_protocol: Protocol = Field(
+        "PLAINTEXT", description="how clients speak to them: in plain text, by TLS, with a login"
+    )
+    kafka_sasl_mechanism: Mechanism = Field(
+        "SCRAM-SHA-512", description="how a login is proven to them"
+    )
+    kafka_sasl_user: str = Field("", description="the login's name")
+    kafka_sasl_password_file: Path | None = Field(None, description="a file with its password")
+    kafka_ca_file: Path | None = Field(
+        None, description="the authorities of their certificates, as PEM; none: the machine's own"
+    )
+    postgres_dsn: SecretStr = Field(
+        SecretStr("postgresql://127.0.0.1:5432/ringfence"), description="PostgreSQL, as a URL"
+    )
+    postgres_password_file: Path | None = Field(
+        None, description="a file with the password of that URL's login, which then names none"
+    )
+    health_host: str = Field("127.0.0.1", description="where /health and /metrics are served")
+    health_port: int = Field(0, description="its TCP port; 0: any free one, told in the log")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="which lines are logged, and those above"
+    )
+    servers_file: Path = Field(
+        Path("servers.toml"), description="PBX and provider servers, without their secrets"
+    )
+    unsubscribe_key: SecretStr = Field(
+        SecretStr(""),
+        description="key of the links to unsubscribe from mail, the same for notifier and accounts",
+    )
+    unsubscribe_key_file: Path | None = Field(
+        None, description="a file with that key in it, instead of the key"
+    )
+
+    def unsubscribe_secret(self) -> bytes | None:
+        """The key, from wherever it was given; None if it was not. Raises BadInput."""
+        key, path = self.unsubscribe_key.get_secret_value(), self.unsubscribe_key_file
+        if path is not None:
+            try:
+                key = path.read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                expected = f"a file with the key in it ({type(error).__name__})"
+                raise BadInput("unsubscribe_key_file", str(path), expected) from None
+        if (key or path is not None) and len(key) < SHORTEST_KEY:
+            raise BadInput(
+                "unsubscribe_key", f"{len(key)} characters", f"at least {SHORTEST_KEY} characters"
+            )
+        return key.encode() if key else None
+
+    def brokers(self) -> Brokers:
+        """The brokers, with TLS and the login.
+
+        Raises ValueError, which names the variable, for what does not go together.
+        """
+        user, path = self.kafka_sasl_user, self.kafka_sasl_password_file
+        if bool(user) != (path is not None):
+            raise ValueError(
+                "RINGFENCE_KAFKA_SASL_USER and RINGFENCE_KAFKA_SASL_PASSWORD_FILE go together:"
+                f" {'the file' if user else 'the user'} is missing"
+            )
+        password = _secret_of("RINGFENCE_KAFKA_SASL_PASSWORD_FILE", path) if path else ""
+        return Brokers(
+            self.kafka_bootstrap,
+            protocol=self.kafka_security_protocol,
+            mechanism=self.kafka_sasl_mechanism,
+            user=user,
+            password=password,
+            ca_file=self.kafka_ca_file,
+        )
+
+    @model_validator(mode="after")
+    def _brokers_go_together(self) -> Self:
+        """Refuse at the start what no client could use, the file of authorities among it."""
+        client_arguments(self.brokers())
+        return self
+
+    @model_validator(mode="after")
+    def _authorities_can_be_read(self) -> Self:
+        """Refuse a file of authorities that no client could use."""
+        refuse_unusable(self.postgres_dsn.get_secret_value())
+        return self
+
+    @model_validator(mode="after")
+    def _password_from_file(self) -> Self:
+        """Put the password into the URL, so that neither environment nor command line holds it."""
+        path = self.postgres_password_file
+        if path is None:
+            return self
+        parts = urlsplit(self.postgres_dsn.get_secret_value())
+        if not parts.username or parts.password:
+            raise ValueError(
+                "RINGFENCE_POSTGRES_PASSWORD_FILE: the URL must name a login, and no password"
+            )
+        password = _secret_of("RINGFENCE_POSTGRES_PASSWORD_FILE", path)
+        login, _, place = parts.netloc.rpartition("@")
+        whole = parts._replace(netloc=f"{login}:{quote(password, safe='')}@{place}")
+        object.__setattr__(self, "postgres_dsn", SecretStr(whole.geturl()))
+        return self
+
+
+def _secret_of(variable: str, path: Path) -> str:
+    """What stands in a secret's file. Raises ValueError, which names the variable."""
+    try:
+        secret = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{variable}: {path} cannot be read ({type(error).__name__})") from None
+    if not secret:
+        raise ValueError(f"{variable}: {path} is empty: expected a password in it")
+    return secret
+
+
+S = TypeVar("S", bound=CommonSettings)
+
+
+def read_settings(kind: type[S], **given: Any) -> S:
+    """The settings that the environment gives, but for those `given`.
+
+    A wrong one ends the process with a plain line. Its value is not shown: it may be a secret in
+    the wrong place.
+    """
+    try:
+        return kind(**given)
+    except ValidationError as error:
+        for problem in error.errors(include_url=False, include_context=False, include_input=False):
+            text = problem["msg"].removeprefix("Value error, ")
+            if problem["loc"]:
+                variable = "RINGFENCE_" + "_".join(str(part) for part in problem["loc"]).upper()
+                text = f"{variable}: {text}"
+            print(text, file=sys.stderr)  # noqa: T201 - logs need settings
+        raise SystemExit(EXIT_SETTINGS) from None

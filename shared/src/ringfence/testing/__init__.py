@@ -1,1 +1,0 @@
-"""What tests of ringfence, and of what is built on it, need: waiting with a bound, a set clock."""

@@ -1,0 +1,1 @@
+"""What tests of several services share: clocks, records, waiting for a condition."""
