@@ -14,9 +14,8 @@ VERSION_FILE := shared/runtime/src/ringfence/version.py
 SOURCES := $(addsuffix /src,$(MEMBERS)) deploy/dashboards/src
 INSTALLED := .venv/.installed
 
-# A folder of tests at a time, as pytest imports them: several have a `conftest` or a `town` of their own.
-TYPED_TESTS := unit contract integration e2e bench
-mypy_tests = echo mypy tests/$(1) && MYPYPATH=tests/$(1):tests/integration:tests $(BIN)/mypy tests/$(1)
+# Apart from these, tests are modules of `tests`; both of these are run from their own folder.
+TESTS_APART := bench deploy
 
 .PHONY: help install compiled lint format test test-fast coverage test-deploy run demo bench images dashboards clean lock version
 
@@ -43,7 +42,8 @@ lint: install ## Style, types and import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(SOURCES)
-	@$(foreach folder,$(TYPED_TESTS),$(call mypy_tests,$(folder)) && ) true
+	$(BIN)/mypy tests/conftest.py tests/support tests/unit tests/contract tests/integration tests/e2e
+	@$(foreach folder,$(TESTS_APART),echo mypy tests/$(folder) && MYPYPATH=tests/$(folder) $(BIN)/mypy tests/$(folder) && ) true
 	$(BIN)/lint-imports
 	$(BIN)/ringfence contracts check
 
@@ -62,7 +62,7 @@ coverage: install ## Lines and branches that unit and contract tests run, by pac
 	$(BIN)/python -m coverage run -m pytest -n 2 -q tests/unit tests/contract $(ARGS)
 	@$(BIN)/python -m coverage combine -q
 	@$(BIN)/python -m coverage json -q -o .coverage/report.json
-	@$(BIN)/python tests/coverage_table.py .coverage/report.json
+	@$(BIN)/python tests/support/coverage_table.py .coverage/report.json
 
 test-deploy: install ## Images, compose and Kubernetes, run for real where podman or docker is here
 	$(BIN)/python -m pytest -v -s tests/deploy $(ARGS)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from command_tree import tree
-from golden_files import compare, no_others
 
 from ringfence_cli.main import main_group
+from tests.support.command_tree import tree
+from tests.support.golden_files import compare, no_others
 
 GOLDEN = Path(__file__).parent / "golden" / "help"
 WIDTH = 80

@@ -4,8 +4,9 @@ import re
 from pathlib import Path
 
 import pytest
-from golden_files import compare
-from log_events import LogEvent, NotUnderstood, log_events
+
+from tests.support.golden_files import compare
+from tests.support.log_events import LogEvent, NotUnderstood, log_events
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden" / "log-events.txt"

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
-from additive import subtractions
-from previous_release import NotHere, has_adr, previous, same_major
+
+from tests.support.additive import subtractions
+from tests.support.previous_release import NotHere, has_adr, previous, same_major
 
 ROOT = Path(__file__).parents[2]
 FOLDER = "deploy/migrations"

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import pytest
 from packaging.version import Version
-from previous_release import (
+
+from ringfence.version import VERSION
+from ringfence_contracts.evolution import differences
+from ringfence_contracts.schemas import Schema, schema_of
+from ringfence_contracts.topics import BY_NAME
+from tests.support.previous_release import (
     NotHere,
     Release,
     has_adr,
@@ -16,11 +21,6 @@ from previous_release import (
     releases,
     same_major,
 )
-
-from ringfence.version import VERSION
-from ringfence_contracts.evolution import differences
-from ringfence_contracts.schemas import Schema, schema_of
-from ringfence_contracts.topics import BY_NAME
 
 ROOT = Path(__file__).parents[2]
 CHANGELOG = ROOT / "CHANGELOG.md"

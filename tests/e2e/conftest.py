@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from town import Town
 
 from ringfence_local.demo.sample import FrontDoor
 from ringfence_local.stack import Stack
+from tests.support.town import Town
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

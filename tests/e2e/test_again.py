@@ -5,7 +5,6 @@ import signal
 from datetime import UTC, datetime
 
 import pytest
-from town import Town
 
 from ringfence.kafka.publisher import open_publisher
 from ringfence_contracts.events.call import CallCompleted
@@ -14,6 +13,7 @@ from ringfence_contracts.records import Outgoing
 from ringfence_contracts.topics import CALL_COMPLETED
 from ringfence_local.demo.sample import SampleClient
 from ringfence_testing.wait import until
+from tests.support.town import Town
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -8,12 +8,12 @@ import sys
 
 import httpx
 import pytest
-from town import Town
 
 from ringfence.secret_files import SERVICES
 from ringfence_local.demo.sample import SampleClient
 from ringfence_local.errors import PartFailed
 from ringfence_testing.wait import until
+from tests.support.town import Town
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 

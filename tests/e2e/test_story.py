@@ -6,12 +6,12 @@ from uuid import UUID
 
 import pytest
 from rich.console import Console
-from town import Town
 
 from ringfence_contracts.ids import call_id
 from ringfence_local.demo.sample import SampleClient
 from ringfence_local.demo.story import CLIENT, tell_story
 from ringfence_testing.wait import until
+from tests.support.town import Town
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -12,10 +12,10 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from switching_town import SwitchingTown
 
 from ringfence_local.demo.sample import BILL_FROM, PACKAGE, SampleClient, pbx_seed
 from ringfence_local.demo.scene import PBX_ID
+from tests.support.switching_town import SwitchingTown
 
 pytestmark = pytest.mark.timeout(600)
 

@@ -30,12 +30,12 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from switching_reference import EXTENSIONS, Account, Left, Part, Product, all_parts
-from switching_town import SwitchingTown
 
 from ringfence_contracts.money import format_micro
 from ringfence_local.demo.sample import BILL_FROM, PACKAGE, SampleClient, pbx_seed
 from ringfence_local.demo.scene import PBX_ID
+from tests.support.switching_reference import EXTENSIONS, Account, Left, Part, Product, all_parts
+from tests.support.switching_town import SwitchingTown
 
 pytestmark = pytest.mark.timeout(900)
 

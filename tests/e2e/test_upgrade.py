@@ -12,15 +12,15 @@ import httpx
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer
-from mixed_stack import CanNotInstall, MixedStack, unpack
-from previous_release import NotHere, previous, same_major
-from town import Town
 
 from ringfence.secret_files import SERVICES
 from ringfence_contracts.topics import dead_letter_topics
 from ringfence_local.demo.sample import FrontDoor, SampleClient, add_client, load_sample
 from ringfence_local.errors import PartFailed
 from ringfence_testing.wait import until
+from tests.support.mixed_stack import CanNotInstall, MixedStack, unpack
+from tests.support.previous_release import NotHere, previous, same_major
+from tests.support.town import Town
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 

@@ -5,6 +5,7 @@ Everything goes through the front door that operators use: the accounts service'
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from email.message import EmailMessage
 from types import TracebackType
 from typing import Any, Protocol
 from uuid import NAMESPACE_DNS, uuid5
@@ -99,6 +100,19 @@ class Reachable(Protocol):
 
     @property
     def pbx_url(self) -> str: ...  # noqa: D102
+
+
+class Mails(Protocol):
+    """A mail sink."""
+
+    def messages(self) -> list[EmailMessage]: ...  # noqa: D102 - the accepted mails, oldest first
+
+
+class Watchable(Reachable, Protocol):
+    """A stack whose mails can be read as well."""
+
+    @property
+    def inbox(self) -> Mails: ...  # noqa: D102
 
 
 class FrontDoor:

@@ -10,9 +10,14 @@ from uuid import uuid4
 from rich.console import Console
 from rich.table import Table
 
-from ringfence_local.demo.sample import FrontDoor, SampleClient, add_client, load_sample
+from ringfence_local.demo.sample import (
+    FrontDoor,
+    SampleClient,
+    Watchable,
+    add_client,
+    load_sample,
+)
 from ringfence_local.errors import PartFailed
-from ringfence_local.stack import Stack
 
 STEP_BOUND_S = 60.0
 _LOOK_EVERY_S = 0.02
@@ -55,7 +60,7 @@ class Story:
 class Sight:
     """What an onlooker sees of the client: balance, mails, and the PBX itself."""
 
-    def __init__(self, stack: Stack, door: FrontDoor, client: SampleClient) -> None:
+    def __init__(self, stack: Watchable, door: FrontDoor, client: SampleClient) -> None:
         self._stack = stack
         self._door = door
         self._client = client
@@ -88,7 +93,7 @@ class Sight:
         return all(telephone["can_call"] for telephone in telephones)
 
 
-async def tell_story(stack: Stack, console: Console) -> Story:
+async def tell_story(stack: Watchable, console: Console) -> Story:
     """Play the story on a running stack. Raises StoryBroke at the first step that fails."""
     story = Story(console)
     async with FrontDoor(stack) as door:

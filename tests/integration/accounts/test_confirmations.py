@@ -1,0 +1,283 @@
+"""What the suspender confirms comes back into the profile, over a real broker."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import pytest
+from aiokafka import AIOKafkaConsumer
+from httpx import AsyncClient, ConnectError
+from pydantic import SecretStr
+
+from accounts.confirmations import TOPICS, Confirmations
+from accounts.service import run
+from accounts.settings import Settings
+from ringfence.kafka.publisher import Publisher, make_producer
+from ringfence.observe.health import Health
+from ringfence_contracts.events.service import (
+    ServiceRestored,
+    ServiceSuspended,
+    ServiceSuspensionFailed,
+)
+from ringfence_contracts.records import Outcome, Outgoing, Received
+from ringfence_contracts.topics import (
+    SERVICE_RESTORED,
+    SERVICE_SUSPENDED,
+    SERVICE_SUSPENSION_FAILED,
+    Topic,
+)
+from ringfence_testing.wait import until
+from tests.support.accounts import CLIENT, FUSIONPBX, TOKEN, FrontDoor, front_door
+
+NOW = datetime(2026, 11, 1, 10, tzinfo=UTC)
+ACCOUNT = "account.changed.v1"
+
+
+def suspended(
+    service_id: str, account_id: str = "anna", ended: tuple[str, ...] = ()
+) -> ServiceSuspended:
+    return ServiceSuspended(
+        account_id=account_id, service_id=service_id, server_id="wat5", mode="auto",
+        cause_id=UUID(int=1), zero_mail=True, balance_micro=0, outstanding_micro=0,
+        currency="CAD", confirmed_at=NOW, evidence="read back", ended_calls=ended,
+    )  # fmt: skip
+
+
+def restored(service_id: str) -> ServiceRestored:
+    return ServiceRestored(
+        account_id="anna", service_id=service_id, server_id="wat5", mode="auto",
+        cause_id=UUID(int=2), confirmed_at=NOW, evidence="read back",
+    )  # fmt: skip
+
+
+def failed(service_id: str) -> ServiceSuspensionFailed:
+    return ServiceSuspensionFailed(
+        account_id="anna", service_id=service_id, server_id="wat5", wanted="suspended",
+        cause_id=UUID(int=3), reason="no answer", attempts=3, failed_at=NOW,
+    )  # fmt: skip
+
+
+Event = ServiceSuspended | ServiceRestored | ServiceSuspensionFailed
+TOPIC_OF: dict[type[Event], Topic] = {
+    ServiceSuspended: SERVICE_SUSPENDED,
+    ServiceRestored: SERVICE_RESTORED,
+    ServiceSuspensionFailed: SERVICE_SUSPENSION_FAILED,
+}
+
+
+def record(event: Event, event_id: UUID | None = None) -> Received:
+    headers = (("ce_id", str(event_id or uuid4()).encode()), ("ce_correlationid", b"cdr-1"))
+    topic = TOPIC_OF[type(event)].name
+    return Received(topic, 0, 0, event.account_id.encode(), event.to_json(), headers)
+
+
+@pytest.fixture
+async def door(database: str) -> AsyncIterator[FrontDoor]:
+    async with front_door(database) as opened:
+        await opened.client()
+        for number in (1, 2):
+            body = {**FUSIONPBX, "extensions": f"200{number}"}
+            await opened.put(f"clients/anna/products/pbx-{number}", body)
+        yield opened
+
+
+async def take(door: FrontDoor, *records: Received) -> Outcome:
+    return await Confirmations(door.store).handle(records)
+
+
+async def profile(door: FrontDoor) -> tuple[str, str]:
+    """`VoIP Suspended` and who wrote it, as last told."""
+    told = (await door.told(ACCOUNT))[-1]["profile"]
+    return told["voip_suspended"], told["voip_suspended_by"]
+
+
+async def test_suspended_writes_yes_and_restored_writes_none_never_no(door: FrontDoor) -> None:
+    await take(door, record(suspended("pbx-1")))
+    assert await profile(door) == ("Yes", "us")
+    await take(door, record(restored("pbx-1")))
+    assert await profile(door) == ("None", "us")
+    assert len(await door.told(ACCOUNT)) == 5
+    correlation = await door.database.fetchval(
+        "select correlation_id from accounts.outbox order by id desc limit 1"
+    )
+    assert correlation == "cdr-1"
+
+
+async def test_calls_that_were_ended_are_kept_until_the_service_is_on_again(
+    door: FrontDoor,
+) -> None:
+    async def ended() -> list[str]:
+        found: list[str] = await door.database.fetchval(
+            "select ended_calls from accounts.service_state where service_id = 'pbx-1'"
+        )
+        return found
+
+    calls = ("2001 -> 14165550100", "2001 -> 15195550100")
+    await take(door, record(suspended("pbx-1", ended=calls)))
+    assert await ended() == list(calls)
+    await take(door, record(suspended("pbx-1")))
+    await take(door, record(failed("pbx-1")))
+    assert await ended() == list(calls), "a change of its reason ends no call"
+    await take(door, record(restored("pbx-1")))
+    assert await ended() == []
+
+
+async def test_yes_stands_while_any_service_is_suspended(door: FrontDoor) -> None:
+    await take(door, record(suspended("pbx-1")), record(suspended("pbx-2")))
+    await take(door, record(restored("pbx-1")))
+    assert await profile(door) == ("Yes", "us")
+    await take(door, record(restored("pbx-2")))
+    assert await profile(door) == ("None", "us")
+
+
+@pytest.mark.parametrize("written", ["Yes", "No"])
+async def test_what_a_person_wrote_stays(door: FrontDoor, written: str) -> None:
+    await door.client(voip_suspended=written)
+    await take(door, record(suspended("pbx-1")), record(restored("pbx-1")))
+    assert await profile(door) == (written, "person")
+
+
+async def test_a_persons_none_gives_the_field_back_and_an_imported_yes_is_ours(
+    door: FrontDoor,
+) -> None:
+    await door.client(voip_suspended="Yes")
+    await door.client(voip_suspended="None")
+    await take(door, record(suspended("pbx-1")))
+    assert await profile(door) == ("Yes", "us")
+    await door.client(voip_suspended="Yes", written_by="import")
+    await take(door, record(restored("pbx-1")))
+    assert await profile(door) == ("None", "us")
+
+
+async def test_a_repeated_record_changes_nothing_even_after_a_later_one(door: FrontDoor) -> None:
+    first = record(suspended("pbx-1"))
+    await take(door, first)
+    await take(door, record(restored("pbx-1")))
+    told = len(await door.told(ACCOUNT))
+    outcome = await take(door, first)
+    assert (outcome.publish, outcome.reject) == ([], [])
+    assert len(await door.told(ACCOUNT)) == told
+    assert await profile(door) == ("None", "us")
+
+
+async def test_a_failure_is_shown_with_the_client_until_the_service_is_confirmed(
+    door: FrontDoor,
+) -> None:
+    told = len(await door.told(ACCOUNT))
+    await take(door, record(failed("pbx-1")))
+    shown = (await door.http.get("/v1/clients/anna")).json()["suspension_failures"]
+    assert shown == {"pbx-1": "could not suspend after 3 attempts: no answer"}
+    assert len(await door.told(ACCOUNT)) == told
+    await take(door, record(suspended("pbx-1")))
+    assert (await door.http.get("/v1/clients/anna")).json()["suspension_failures"] == {}
+
+
+async def test_a_failure_does_not_take_an_imported_yes_back(door: FrontDoor) -> None:
+    await door.client(voip_suspended="Yes", written_by="import")
+    await take(door, record(failed("pbx-1")))
+    assert await profile(door) == ("Yes", "import")
+
+
+async def test_removing_the_last_suspended_product_clears_the_field(door: FrontDoor) -> None:
+    await take(door, record(suspended("pbx-1")))
+    await door.http.delete("/v1/clients/anna/products/pbx-1")
+    assert await profile(door) == ("None", "us")
+    outcome = await take(door, record(suspended("pbx-1")))
+    assert outcome.reject == []
+    assert await profile(door) == ("None", "us")
+
+
+async def test_what_can_never_work_is_rejected_and_the_next_is_taken(door: FrontDoor) -> None:
+    stranger = record(suspended("pbx-1", "stranger"))
+    garbage = Received(SERVICE_SUSPENDED.name, 0, 0, b"anna", b"{}", stranger.headers)
+    nameless = Received(SERVICE_SUSPENDED.name, 0, 0, b"anna", suspended("pbx-1").to_json(), ())
+    outcome = await take(door, stranger, garbage, nameless, record(suspended("pbx-2")))
+    assert [dead.received for dead in outcome.reject] == [stranger, garbage, nameless]
+    assert "stranger" in outcome.reject[0].reason
+    assert await profile(door) == ("Yes", "us")
+
+
+async def test_a_product_that_is_held_alone_says_nothing_of_the_client(door: FrontDoor) -> None:
+    alone = suspended("pbx-1").model_copy(update={"holds": ("manual",), "client_wide": False})
+    await take(door, record(alone))
+    assert await profile(door) == ("None", "")
+    await take(door, record(suspended("pbx-2")))
+    assert await profile(door) == ("Yes", "us")
+    await take(door, record(restored("pbx-2")))
+    assert await profile(door) == ("None", "us")
+    await take(door, record(suspended("pbx-1")))
+    assert await profile(door) == ("Yes", "us")
+    await take(door, record(failed("pbx-1")), record(alone))
+    assert await profile(door) == ("None", "us")
+
+
+async def test_the_whole_service_takes_requests_and_confirmations_and_tells_both(
+    database: str, kafka_bootstrap: str, free_port: int, tmp_path: Path
+) -> None:
+    """Over HTTP and Kafka: a client is told, its confirmed suspension comes back and is told."""
+    account_id = f"whole-{uuid4().hex[:8]}"
+    servers = tmp_path / "servers.toml"
+    servers.write_text(
+        f'[servers.{account_id}]\nkind = "fusionpbx"\nurl = "http://127.0.0.1:1"\n'
+        'api_key = { env = "KEY" }\nhost = "pbx.example.ca"\nall_tenants = true\n'
+    )
+    settings = Settings(
+        servers_file=servers,
+        kafka_bootstrap=kafka_bootstrap,
+        postgres_dsn=SecretStr(database),
+        accounts_tokens=SecretStr(f"tester:{TOKEN}"),
+        accounts_port=free_port,
+    )
+    health, stop = Health(), asyncio.Event()
+    service = asyncio.create_task(run(settings, health, stop))
+    producer = make_producer(kafka_bootstrap)
+    reader = AIOKafkaConsumer(
+        ACCOUNT, bootstrap_servers=kafka_bootstrap, auto_offset_reset="earliest", group_id=None
+    )
+    await producer.start()
+    await reader.start()
+    try:
+        async with AsyncClient(
+            base_url=f"http://127.0.0.1:{free_port}/v1",
+            headers={"Authorization": f"Bearer {TOKEN}"},
+        ) as http:
+            await until(lambda: _answers(http), timeout_s=30)
+            await http.put(f"/clients/{account_id}", json=CLIENT)
+            body = {**FUSIONPBX, "server_id": account_id}
+            await http.put(f"/clients/{account_id}/products/{account_id}", json=body)
+        event = suspended(account_id, account_id)
+        confirmed = Outgoing(
+            SERVICE_SUSPENDED, account_id, event.to_json(), uuid4(), NOW, "suspender"
+        )
+        await Publisher(producer, source="suspender").publish([confirmed])
+        told = await asyncio.wait_for(_values(reader, account_id, 3), 60)
+    finally:
+        stop.set()
+        await service
+        await producer.stop()
+        await reader.stop()
+    assert [b'"voip_suspended":"Yes"' in value for value in told] == [False, False, True]
+    assert [topic.name for topic in TOPICS] == [
+        "service.suspended.v1",
+        "service.restored.v1",
+        "service.suspension-failed.v1",
+    ]
+
+
+async def _answers(http: AsyncClient) -> bool:
+    try:
+        return (await http.get("/clients")).status_code == 200
+    except ConnectError:
+        return False
+
+
+async def _values(reader: AIOKafkaConsumer, key: str, count: int) -> Sequence[bytes]:
+    found: list[bytes] = []
+    async for message in reader:
+        if message.key == key.encode():
+            found.append(message.value)
+            if len(found) == count:
+                break
+    return found

@@ -1,0 +1,277 @@
+"""Entering clients: what is left out, repeated, opened, and meant for one version alone."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from accounts.store import Deed
+from ringfence_contracts import ids
+from tests.support.accounts import CLIENT, FUSIONPBX, FrontDoor, front_door
+
+ACCOUNT = "account.changed.v1"
+PAYMENT = "payment.received.v1"
+
+
+@pytest.fixture
+async def door(database: str) -> AsyncIterator[FrontDoor]:
+    async with front_door(database) as opened:
+        yield opened
+
+
+async def get(door: FrontDoor, who: str = "anna") -> dict[str, Any]:
+    found: dict[str, Any] = (await door.http.get(f"/v1/clients/{who}")).json()
+    return found
+
+
+async def patch(door: FrontDoor, body: dict[str, object], **headers: str) -> httpx.Response:
+    return await door.http.patch("/v1/clients/anna", json=body, headers=headers)
+
+
+async def confirm(door: FrontDoor, *, suspended: bool, client_wide: bool = True) -> None:
+    """What the suspender confirms of the client's one product."""
+    await door.store.confirm(
+        uuid4(), "anna", "pbx-1", suspended=suspended, client_wide=client_wide, failure=None,
+        deed=Deed("suspender", "confirmed"),
+    )  # fmt: skip
+
+
+# SW14: a new client is known to have nothing from its first instant on.
+
+
+async def test_creating_a_client_posts_its_opening_balance_with_it(door: FrontDoor) -> None:
+    created = await door.client(opening_balance="-12.50")
+    (told,) = await door.told(PAYMENT)
+    assert told["payment_id"] == str(ids.derive("payment", "anna", "opening"))
+    assert (told["kind"], told["amount_micro"]) == ("adjustment", -12_500_000)
+    assert (await door.told(ACCOUNT))[0]["accepted"] == 1
+    assert created["opening_balance"] == "-12.50"
+
+
+async def test_a_client_without_one_opens_at_zero(door: FrontDoor) -> None:
+    await door.client()
+    assert [told["amount_micro"] for told in await door.told(PAYMENT)] == [0]
+    again = await door.client(opening_balance="0.00")
+    assert (again["version"], again["opening_balance"]) == (1, "0.00")
+
+
+async def test_forty_that_create_a_client_at_once_open_it_once(door: FrontDoor) -> None:
+    body = {**CLIENT, "opening_balance": "5"}
+    answers = await asyncio.gather(
+        *(door.http.put("/v1/clients/anna", json=body) for _ in range(40))
+    )
+    assert sorted(answer.status_code for answer in answers) == [200] * 39 + [201]
+    assert len(await door.told(PAYMENT)) == 1
+    assert len(await door.told(ACCOUNT)) == 1
+
+
+async def test_another_opening_balance_is_refused_and_changes_nothing(door: FrontDoor) -> None:
+    await door.client(opening_balance="5")
+    body = {**CLIENT, "opening_balance": "6", "company_name": "Berg"}
+    error = await door.refused("clients/anna", body, 409)
+    assert error["field"] == "opening_balance"
+    assert "5.00 CAD was posted before" in error["message"]
+    assert (await get(door))["company_name"] == ""
+
+
+async def test_the_opening_key_is_reserved_in_words(door: FrontDoor) -> None:
+    await door.client()
+    for key in ("opening", "claimed:1"):
+        answer = await door.pay(key, {"amount": "5"})
+        assert answer.status_code == 422
+        assert "opening balance" in answer.text or "claimed payments" in answer.text
+
+
+async def test_a_client_of_an_earlier_version_gets_its_opening_balance_once(
+    door: FrontDoor,
+) -> None:
+    await door.client()
+    await door.database.execute("delete from accounts.payment")
+    unposted = (await door.http.get("/v1/clients", params={"posted": "no"})).json()
+    assert unposted["count"] == 1
+    await door.client(company_name="Berg")
+    assert len(await door.told(PAYMENT)) == 1, "left out, nothing is posted to an existing client"
+    answers = await asyncio.gather(*(patch(door, {"opening_balance": "7"}) for _ in range(10)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert [told["amount_micro"] for told in await door.told(PAYMENT)] == [0, 7_000_000]
+
+
+async def test_postings_without_an_opening_balance_refuse_one(door: FrontDoor) -> None:
+    await door.client()
+    await door.database.execute("delete from accounts.payment")
+    await door.pay("k-1", {"amount": "5"})
+    answer = await patch(door, {"opening_balance": "7"})
+    assert answer.status_code == 409
+    assert "by an adjustment" in answer.json()["error"]["message"]
+
+
+# SW12: a body of three fields may not turn off what it does not name.
+
+
+@pytest.mark.parametrize("left_out", ["has_voip_service", "low_balance_threshold"])
+async def test_a_put_that_would_drop_voip_service_or_alerts_is_refused(
+    door: FrontDoor, left_out: str
+) -> None:
+    await door.client()
+    body = {name: value for name, value in CLIENT.items() if name != left_out}
+    error = await door.refused("clients/anna", body)
+    assert error["field"] == left_out
+    assert "PATCH" in error["message"]
+    assert (await get(door))["version"] == 1
+
+
+async def test_a_patch_changes_what_it_names_and_nothing_else(door: FrontDoor) -> None:
+    await door.client(credit_limit="50")
+    before = await get(door)
+    after = (await patch(door, {"company_name": "Berg"})).json()
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"company_name", "version"}
+    assert (await patch(door, {"credit_limit": "0.00"})).json()["credit_limit"] == "0.00"
+    assert (await patch(door, {"credit_limit": "-1"})).json()["error"]["field"] == "credit_limit"
+    assert (await door.http.patch("/v1/clients/nobody", json={})).status_code == 404
+    assert (await door.told(ACCOUNT))[0]["credit_limit_micro"] == 50_000_000
+
+
+# SW10: a body that was read is no order, and If-Match is honoured.
+
+
+async def test_a_client_that_was_read_while_off_is_sent_back_without_a_change(
+    door: FrontDoor,
+) -> None:
+    await door.client()
+    await door.put("clients/anna/products/pbx-1", FUSIONPBX)
+    await confirm(door, suspended=True)
+    read = await get(door)
+    assert (read["voip_suspended"], read["voip_suspended_by"]) == ("Yes", "us")
+    await confirm(door, suspended=False)
+    for name in (None, "voip_suspended_by"):
+        body = {**read, "company_name": f"Berg {name}"}
+        body.pop(name or "version")
+        after = await door.put("clients/anna", body)
+        assert (after["voip_suspended"], after["orders"]) == ("None", [])
+        assert after["company_name"] == f"Berg {name}"
+        assert "voip_suspended was not changed" in after["warnings"][0]
+
+
+async def test_what_was_read_can_be_sent_back_whole(door: FrontDoor) -> None:
+    await door.client(voip_suspended="Yes", written_by="person", manual_voip_suspend="Yes")
+    read = await get(door)
+    again = await door.http.put("/v1/clients/anna", json=read)
+    assert again.status_code == 200, again.text
+    assert (again.json()["version"], again.json()["warnings"]) == (1, [])
+    elsewhere = await door.http.put("/v1/clients/bert", json=read)
+    assert elsewhere.json()["error"]["field"] == "account_id"
+
+
+async def test_a_person_who_says_so_gives_the_forced_order(door: FrontDoor) -> None:
+    await door.client()
+    await door.put("clients/anna/products/pbx-1", FUSIONPBX)
+    await confirm(door, suspended=True)
+    await confirm(door, suspended=False)
+    meant = (await patch(door, {"voip_suspended": "Yes", "written_by": "person"})).json()
+    assert [order["kind"] for order in meant["orders"]] == ["forced"]
+    ended = (await patch(door, {"voip_suspended": "None"})).json()
+    assert (ended["orders"], ended["voip_suspended"]) == ([], "None")
+    version = f'"{ended["version"]}"'
+    matched = (await patch(door, {"voip_suspended": "Yes"}, **{"If-Match": version})).json()
+    assert [order["kind"] for order in matched["orders"]] == ["forced"]
+
+
+async def test_a_change_for_another_version_is_refused_everywhere(door: FrontDoor) -> None:
+    await door.client()
+    await door.put("clients/anna/products/pbx-1", FUSIONPBX)
+    calls = [
+        ("PUT", "", CLIENT),
+        ("PATCH", "", {"company_name": "Berg"}),
+        ("PUT", "/outstanding", {"amount": "1"}),
+        ("PUT", "/orders/manual", {}),
+        ("DELETE", "/orders/manual", None),
+        ("PUT", "/mode", {"mode": "shadow"}),
+        ("POST", "/suspend", {}),
+        ("POST", "/unsuspend", {}),
+        ("PUT", "/products/pbx-1", FUSIONPBX),
+        ("DELETE", "/products/pbx-1", None),
+    ]
+    for method, path, body in calls:
+        answer = await door.http.request(
+            method, f"/v1/clients/anna{path}", json=body, headers={"If-Match": '"1"'}
+        )
+        assert answer.status_code == 412, (method, path, answer.text)
+        assert "version 1" in answer.json()["error"]["message"]
+        assert "version 2" in answer.json()["error"]["message"]
+    assert (await get(door))["version"] == 2
+    assert (await patch(door, {}, **{"If-Match": "two"})).json()["error"]["field"] == "If-Match"
+
+
+async def test_every_answer_carries_the_version_that_the_next_change_names(
+    door: FrontDoor,
+) -> None:
+    tag = (await door.http.put("/v1/clients/anna", json=CLIENT)).headers["etag"]
+    assert tag == '"1"'
+    for name in ("Berg", "Berg & Co", "Berg Ltd"):
+        answer = await patch(door, {"company_name": name}, **{"If-Match": tag})
+        assert answer.status_code == 200
+        tag = answer.headers["etag"]
+    assert (await door.http.get("/v1/clients/anna")).headers["etag"] == tag == '"4"'
+
+
+async def test_of_ten_changes_for_one_version_one_is_made(door: FrontDoor) -> None:
+    await door.client()
+    answers = await asyncio.gather(
+        *(patch(door, {"company_name": f"Berg {n}"}, **{"If-Match": '"1"'}) for n in range(10))
+    )
+    assert sorted(answer.status_code for answer in answers) == [200] + [412] * 9
+
+
+# SW11: debts that were read before the newest ones.
+
+
+async def test_debts_that_come_late_change_nothing(door: FrontDoor) -> None:
+    await door.client()
+    now = datetime.now(UTC)
+    early, late = (now - timedelta(minutes=5)).isoformat(), now.isoformat()
+    paid = await door.put("clients/anna/outstanding", {"amount": "0", "as_of": late})
+    overtaken = await door.put("clients/anna/outstanding", {"amount": "20", "as_of": early})
+    assert (paid["applied"], overtaken["applied"]) == (True, False)
+    assert (overtaken["outstanding"], overtaken["outstanding_as_of"][:19]) == ("0.00", late[:19])
+    assert "newer invoices" in overtaken["what_happens"]
+    person = await door.put("clients/anna/outstanding", {"amount": "20"})
+    assert (person["applied"], person["outstanding"]) == (True, "20.00")
+    stale = await door.put("clients/anna/outstanding", {"amount": "0", "as_of": late})
+    assert (stale["applied"], stale["outstanding"]) == (False, "20.00")
+
+
+async def test_the_same_debts_read_again_are_kept_without_a_new_version(door: FrontDoor) -> None:
+    await door.client()
+    for minute in (3, 2, 1):
+        as_of = (datetime.now(UTC) - timedelta(minutes=minute)).isoformat()
+        await door.put("clients/anna/outstanding", {"amount": "20", "as_of": as_of})
+    read = await get(door)
+    assert (read["version"], read["outstanding_as_of"][:19]) == (2, as_of[:19])
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"as_of": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}, "as_of"),
+        ({"as_of": "2026-11-01T10:00:00"}, "as_of"),
+        ({"currency": "USD"}, "currency"),
+    ],
+)
+async def test_debts_of_the_future_or_in_another_currency_are_refused(
+    door: FrontDoor, change: dict[str, str], field: str
+) -> None:
+    await door.client()
+    error = await door.refused("clients/anna/outstanding", {"amount": "1", **change})
+    assert error["field"] == field
+    assert (await get(door))["outstanding"] == "0.00"
+
+
+async def test_several_missing_fields_are_named_together(door: FrontDoor) -> None:
+    error = await door.refused("clients/anna", {"last_name": "Berg"})
+    assert error["field"] == "first_name, currency"
+    assert error["message"] == "first_name and currency are missing: they are required"

@@ -1,0 +1,395 @@
+"""Versions of a tariff: what an import would change, when it takes effect, and the way back."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from ringfence_testing.wait import until
+from tests.support.accounts import CARD, FrontDoor, front_door
+
+URL = "/v1/tariffs/retail/versions"
+TARIFF = "tariff.published.v1"
+DEARER = CARD.replace("0.0100", "0.02").replace("Albania,35544416", "Kosovo,383")
+
+
+@pytest.fixture
+async def door(database: str) -> AsyncIterator[FrontDoor]:
+    async with front_door(database) as opened:
+        yield opened
+
+
+def away(**distance: float) -> str:
+    """An instant so far from now, as it is typed."""
+    return (datetime.now(UTC) + timedelta(**distance)).isoformat()
+
+
+async def put_version(door: FrontDoor, text: str = CARD, **query: Any) -> dict[str, Any]:
+    """Import what is accepted; the answer."""
+    answer = await door.http.post(URL, params={"currency": "CAD", **query}, content=text.encode())
+    assert answer.status_code in (200, 201), answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def refused(door: FrontDoor, text: str, status: int = 422, **query: Any) -> dict[str, Any]:
+    """Import what is refused; the error."""
+    answer = await door.http.post(URL, params={"currency": "CAD", **query}, content=text.encode())
+    assert answer.status_code == status, answer.text
+    error: dict[str, Any] = answer.json()["error"]
+    return error
+
+
+async def rolled_back(door: FrontDoor, status: int = 201, **body: Any) -> dict[str, Any]:
+    """Roll back; the answer, or the error."""
+    answer = await door.http.post("/v1/tariffs/retail/rollback", json=body)
+    assert answer.status_code == status, answer.text
+    body_of: dict[str, Any] = answer.json()
+    found: dict[str, Any] = body_of.get("error", body_of)
+    return found
+
+
+async def written(door: FrontDoor) -> list[object]:
+    """All that an import can write."""
+    tables = ("tariff_version", "tariff_rate", "tariff_mapping", "outbox")
+    return [
+        tuple(row.values())
+        for table in tables
+        for row in await door.database.fetch(f"select * from accounts.{table} order by 1, 2")
+    ]
+
+
+async def states(door: FrontDoor) -> dict[int, str]:
+    items = (await door.http.get(URL)).json()["items"]
+    return {item["version_id"]: item["state"] for item in items}
+
+
+async def test_a_dry_run_tells_what_would_change_and_writes_nothing(door: FrontDoor) -> None:
+    first = await put_version(door)
+    before = await written(door)
+    tried = await put_version(
+        door, DEARER.replace("Prefix", "Code"), dry_run="true", map="Prefix=Code"
+    )
+    assert await written(door) == before
+    assert (tried["version_id"], tried["dry_run"], tried["new"]) == (None, True, True)
+    assert tried["diff"]["base"] == first["version_id"]
+    assert tried["diff"]["counts"] == {
+        "added": 1, "removed": 1, "dearer": 1, "cheaper": 0, "changed": 0, "same": 1,
+    }  # fmt: skip
+    assert tried["diff"]["largest"][-1] == {
+        "kind": "dearer",
+        "prefix": "1",
+        "before": {"description": "Canada", "rate": "0.01", "increment": "6/6", "status": 1},
+        "after": {"description": "Canada", "rate": "0.02", "increment": "6/6", "status": 1},
+    }
+
+
+async def test_a_dry_run_of_a_first_version_needs_nothing_before_it(door: FrontDoor) -> None:
+    tried = await put_version(door, dry_run="true")
+    assert (tried["diff"]["base"], tried["diff"]["counts"]["added"]) == (None, 3)
+    assert await written(door) == []
+
+
+@pytest.mark.parametrize("dry_run", ["true", "false"])
+async def test_a_bad_row_changes_nothing_at_all(door: FrontDoor, dry_run: str) -> None:
+    await put_version(door)
+    before = await written(door)
+    bad = DEARER.replace("Prefix", "Code") + "Nowhere,12a4,0.1,6\n"
+    error = await refused(door, bad, map="Prefix=Code", dry_run=dry_run)
+    assert [(row["line"], row["field"]) for row in error["rows"]] == [(5, "Prefix")]
+    assert await written(door) == before
+
+
+async def test_a_prefix_that_comes_again_is_named_with_both_lines(door: FrontDoor) -> None:
+    text = CARD + "Bad,x,0.1,6\nAgain,1416,0.1,6\nBad,y,0.1,6\nOnce more,1416,0.008,30/6\n"
+    error = await refused(door, text)
+    assert [row["line"] for row in error["rows"]] == [5, 6, 7, 8]
+    assert error["bad_rows"] == 4
+    assert "line 3" in error["rows"][1]["expected"]
+    assert "line 3" in error["rows"][3]["expected"]
+
+
+async def test_the_first_hundred_of_many_bad_rows_come_in_the_order_of_lines(
+    door: FrontDoor,
+) -> None:
+    rows = "".join(f"A,{1 if n % 2 else 'x'},0.1,6\n" for n in range(500))
+    error = await refused(door, CARD + rows)
+    assert error["bad_rows"] == 500
+    assert [row["line"] for row in error["rows"]] == list(range(5, 105))
+
+
+async def test_a_file_in_latin_1_is_refused_with_line_and_byte(door: FrontDoor) -> None:
+    answer = await door.http.post(
+        URL, params={"currency": "CAD"}, content=CARD.replace("Canada", "Québec").encode("latin-1")
+    )
+    assert answer.status_code == 422
+    assert "line 2, byte 3: 0xE9" in answer.json()["error"]["message"]
+
+
+async def test_formula_text_is_kept_as_data(door: FrontDoor) -> None:
+    await put_version(door, CARD.replace("Canada", "=cmd()"))
+    (row,) = (await door.http.get("/v1/tariffs/retail/rates", params={"starts": "14"})).json()[
+        "items"
+    ]
+    found = await door.http.get("/v1/tariffs/retail/rate", params={"number": "+15195550100"})
+    assert row["prefix"] == "1416"
+    assert found.json()["rate"]["description"] == "=cmd()"
+
+
+async def test_decimal_commas_and_semicolons(door: FrontDoor) -> None:
+    text = "Description;Prefix;RateValue;Increment\r\nCanada;1;,01;6\r\n"
+    assert (await refused(door, text))["field"] == "RateValue"
+    await put_version(door, text, decimal="comma")
+    found = await door.http.get("/v1/tariffs/retail/rate", params={"number": "1"})
+    assert found.json()["rate"]["rate"] == "0.01"
+
+
+async def test_what_stands_beside_the_rates_is_kept_and_comes_back(door: FrontDoor) -> None:
+    lines = CARD.splitlines()
+    text = "\n".join([f"{lines[0]},OldRate,ShortDescription", *(f"{x},9.9,S" for x in lines[1:])])
+    first = await put_version(door, text)
+    await put_version(door, DEARER)
+    await rolled_back(door, to=first["version_id"])
+    found = await door.http.get("/v1/tariffs/retail/rate", params={"number": "1416"})
+    rate = found.json()["rate"]
+    assert (rate["old_rate"], rate["short_description"], rate["rate_premium"]) == ("9.9", "S", None)
+
+
+async def test_a_mapping_is_remembered_shown_and_changed(door: FrontDoor) -> None:
+    text = CARD.replace("Prefix,RateValue", "Code,Price")
+    first = await put_version(door, text, map=["Prefix=Code", "RateValue=Price"])
+    assert (first["columns"]["Prefix"], first["columns"]["Increment"]) == ("Code", "Increment")
+    again = await put_version(door, text.replace("0.0100", "0.02"))
+    assert again["version_id"] > first["version_id"]
+    lacking = await refused(door, text.replace("Price", "Cost"))
+    assert "Price (mapped to RateValue)" in lacking["expected"]
+    assert "Description, Code, Cost, Increment" in lacking["value"]
+    await put_version(door, text.replace("Price", "Cost"), map="RateValue=Cost")
+    place = "/v1/tariffs/retail/mapping"
+    assert (await door.http.get(place)).json()["RateValue"] == "Cost"
+    await put_version(door, CARD, map=["Prefix=", "RateValue=RateValue"])
+    assert await door.database.fetchval("select columns from accounts.tariff_mapping") == "{}"
+    set_by_hand = await door.http.put(place, json={"Prefix": "Dial"})
+    assert set_by_hand.json()["Prefix"] == "Dial"
+    assert "Dial" in (await refused(door, CARD))["expected"]
+    other = await door.http.get("/v1/tariffs/wholesale/mapping")
+    assert other.json()["Prefix"] == "Prefix"
+
+
+async def test_a_mapping_of_no_field_is_refused(door: FrontDoor) -> None:
+    assert (await refused(door, CARD, map="Code=Prefix"))["field"] == "map"
+    for body in ({"Code": "Prefix"}, {"Prefix=a": "b"}, {"Prefix": "a", "prefix": "b"}):
+        wrong = await door.http.put("/v1/tariffs/retail/mapping", json=body)
+        assert wrong.status_code == 422
+    assert await written(door) == []
+
+
+async def test_a_version_is_compared_with_the_one_in_force_at_its_instant(
+    door: FrontDoor,
+) -> None:
+    past = await put_version(door, effective_from=away(days=-10))
+    coming = await put_version(door, DEARER, effective_from=away(days=10))
+    now = await put_version(door, DEARER)
+    between = await put_version(door, effective_from=away(days=-5))
+    assert [v["diff"]["base"] for v in (past, coming, now, between)] == [
+        None, past["version_id"], past["version_id"], past["version_id"],
+    ]  # fmt: skip
+    assert await states(door) == {
+        past["version_id"]: "past",
+        between["version_id"]: "past",
+        now["version_id"]: "in force",
+        coming["version_id"]: "to come",
+    }
+    assert "in the past" in past["warnings"][0]
+    assert f"version {now['version_id']} takes over" in between["warnings"][1]
+    shown = await door.http.get("/v1/tariffs/retail/version")
+    assert shown.json()["version_id"] == now["version_id"]
+
+
+async def test_an_instant_beyond_the_calendar_is_refused(door: FrontDoor) -> None:
+    error = await refused(door, CARD, effective_from="9999-12-31T23:59:59-12:00")
+    assert error["field"] == "effective_from"
+
+
+async def test_the_same_rows_from_the_same_instant_are_one_version(door: FrontDoor) -> None:
+    at, later = away(days=1), away(days=2)
+    first = await put_version(door, effective_from=at)
+    again = await put_version(door, CARD.replace("0.0100", ".01"), effective_from=at)
+    other = await put_version(door, effective_from=later)
+    assert (again["version_id"], again["new"]) == (first["version_id"], False)
+    assert other["version_id"] != first["version_id"]
+    assert len(await door.told(TARIFF)) == 2
+
+
+async def test_rows_that_were_replaced_at_their_instant_can_be_had_again(door: FrontDoor) -> None:
+    """The version exists, but is in force at no instant: it must be made anew."""
+    at = away(days=-1)
+    first = await put_version(door, effective_from=at)
+    await put_version(door, DEARER, effective_from=at)
+    third = await put_version(door, effective_from=at)
+    assert third["new"]
+    assert await states(door) == {1: "never", 2: "never", 3: "in force"}
+    assert third["version_id"] != first["version_id"]
+
+
+async def test_rows_that_are_still_to_come_can_be_had_now(door: FrontDoor) -> None:
+    await put_version(door)
+    await put_version(door, DEARER, effective_from=away(days=1))
+    now = await put_version(door, DEARER)
+    assert now["new"]
+    assert (await door.http.get("/v1/tariffs/retail/version")).json()["version_id"] == 3
+
+
+async def test_only_what_was_confirmed_is_made(door: FrontDoor) -> None:
+    tried = await put_version(door, DEARER, dry_run="true")
+    seen = {"base": 0, "sha256": tried["sha256"]}
+    assert (await refused(door, CARD, 409, **seen))["field"] == "sha256"
+    first = await put_version(door)
+    assert (await refused(door, DEARER, 409, **seen))["field"] == "base"
+    made = await put_version(door, DEARER, base=first["version_id"], sha256=tried["sha256"])
+    assert made["new"]
+
+
+async def test_concurrent_imports_of_one_tariff_come_one_after_the_other(door: FrontDoor) -> None:
+    files = [CARD.replace("0.0100", f"0.{n}") for n in range(1, 9)]
+    made = await asyncio.gather(*(put_version(door, text) for text in files))
+    made.sort(key=lambda version: version["version_id"])
+    assert [v["diff"]["base"] for v in made] == [None, *(v["version_id"] for v in made[:-1])]
+    assert [v["effective_from"] for v in made] == sorted(v["effective_from"] for v in made)
+    assert [t["version_id"] for t in await door.told(TARIFF)] == [v["version_id"] for v in made]
+
+
+async def test_a_rollback_is_a_new_version_with_the_rows_of_the_one_before(
+    door: FrontDoor,
+) -> None:
+    first = await put_version(door, name="Retail")
+    second = await put_version(door, DEARER)
+    before = await written(door)
+    tried = await rolled_back(door, 200, dry_run=True)
+    assert await written(door) == before
+    assert tried["diff"]["counts"]["cheaper"] == 1
+    back = await rolled_back(door)
+    assert (back["restores"], back["diff"]["base"]) == (first["version_id"], second["version_id"])
+    assert (back["sha256"], back["rows"], back["name"]) == (first["sha256"], 3, "Retail")
+    assert [t["version_id"] for t in await door.told(TARIFF)] == [1, 2, 3]
+    same = await door.http.get("/v1/tariffs/retail/diff", params={"old": 1, "new": 3})
+    assert same.json()["counts"]["same"] == 3
+    assert (await rolled_back(door))["restores"] == second["version_id"]
+
+
+async def test_a_rollback_goes_to_a_version_and_takes_effect_when_it_is_told(
+    door: FrontDoor,
+) -> None:
+    first = await put_version(door)
+    for rate in ("0.02", "0.03"):
+        await put_version(door, CARD.replace("0.0100", rate))
+    at = away(days=3)
+    back = await rolled_back(door, to=first["version_id"], effective_from=at)
+    assert back["sha256"] == first["sha256"]
+    assert (await states(door))[back["version_id"]] == "to come"
+    again = await rolled_back(door, 200, to=first["version_id"], effective_from=at)
+    assert (again["version_id"], again["new"]) == (back["version_id"], False)
+
+
+async def test_a_rollback_to_what_is_not_there_is_refused(door: FrontDoor) -> None:
+    assert (await rolled_back(door, 404))["field"] == "version"
+    await put_version(door)
+    assert (await rolled_back(door, 404))["field"] == "version"
+    await door.http.post("/v1/tariffs/other/versions", params={"currency": "CAD"}, content=CARD)
+    assert (await rolled_back(door, 404, to=2))["value"] == "2"
+    assert len(await door.told(TARIFF)) == 2
+
+
+async def test_the_row_that_a_number_matches_has_the_longest_prefix(door: FrontDoor) -> None:
+    await put_version(door)
+    await put_version(door, CARD.replace("Toronto,1416", "Toronto,1647"))
+    place = "/v1/tariffs/retail/rate"
+
+    async def prefix(number: str, **params: Any) -> str | None:
+        answer = await door.http.get(place, params={"number": number, **params})
+        rate = answer.json()["rate"]
+        found: str | None = rate and rate["prefix"]
+        return found
+
+    assert await prefix("14165550100") == "1"
+    assert await prefix("14165550100", version=1) == "1416"
+    assert await prefix("1416", version=1) == "1416"
+    assert await prefix("141", version=1) == "1"
+    assert await prefix("44") is None
+    for number in ("", "1-416", "１"):
+        assert (await door.http.get(place, params={"number": number})).status_code == 422
+    assert (await door.http.get(place, params={"number": "1", "version": 9})).status_code == 404
+
+
+async def test_rows_and_changes_come_in_pages(door: FrontDoor) -> None:
+    await put_version(door)
+    await put_version(door, DEARER)
+
+    async def paged(what: str, **params: Any) -> list[str]:
+        found, cursor = [], None
+        while True:
+            asked = {**params, "limit": 1, **({"cursor": cursor} if cursor else {})}
+            page = (await door.http.get(f"/v1/tariffs/retail/{what}", params=asked)).json()
+            found += [row["prefix"] for row in page["items"]]
+            if (cursor := page["next"]) is None:
+                return found
+
+    assert await paged("rates") == ["1", "1416", "383"]
+    assert await paged("rates", version=1, starts="35") == ["35544416"]
+    assert await paged("changes", old=1, new=2) == ["1", "35544416", "383"]
+    assert await paged("changes", old=1, new=2, kind="removed") == ["35544416"]
+    assert await paged("changes", old=1, new=1) == []
+
+
+async def test_an_upload_that_breaks_off_leaves_nothing(door: FrontDoor) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield CARD.encode()
+        raise ConnectionAbortedError
+
+    with pytest.raises(ConnectionAbortedError):
+        await door.http.post(URL, params={"currency": "CAD"}, content=broken())
+    assert await written(door) == []
+    assert (await put_version(door))["version_id"] == 1
+
+
+async def test_nothing_of_a_file_stays_while_the_database_can_not_write_it(
+    door: FrontDoor, database: str
+) -> None:
+    """One transaction: when the event can not be kept, the version is not either."""
+    await put_version(door)
+    before = await written(door)
+    await door.database.execute(
+        "alter table accounts.outbox add constraint no check (false) not valid"
+    )
+    failed = await door.http.post(URL, params={"map": "Prefix=Prefix"}, content=DEARER)
+    assert failed.status_code == 500
+    assert await written(door) == before
+
+
+async def test_payments_are_taken_while_imports_wait_for_each_other(
+    door: FrontDoor, database: str
+) -> None:
+    await door.client()
+    holder = await asyncpg.connect(database)
+    transaction = holder.transaction()
+    await transaction.start()
+    await holder.execute("select pg_advisory_xact_lock(hashtextextended('tariff:retail', 0))")
+    imports = [asyncio.create_task(put_version(door, CARD)) for _ in range(12)]
+
+    async def waiting() -> int:
+        return int(
+            await door.database.fetchval(
+                "select count(*) from pg_stat_activity where wait_event = 'advisory'"
+                " and datname = current_database()"
+            )
+        )
+
+    await until(waiting, timeout_s=20)
+    paid = await asyncio.wait_for(door.pay("k1", {"amount": "5.00"}), 10)
+    assert paid.status_code == 201
+    await transaction.rollback()
+    await holder.close()
+    assert len({made["version_id"] for made in await asyncio.gather(*imports)}) == 1

@@ -1,0 +1,385 @@
+"""Les.net's files, from a link over a real socket to the broker: each call once, none guessed."""
+
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import orjson
+import pytest
+
+from cdr_ingest.ingest import Intake
+from cdr_ingest.lesnet.metrics import FILE_REFUSED, NEWEST_ROW_AGE
+from cdr_ingest.polling.guarded import SourceUnread
+from ringfence_contracts.errors import BadInput
+from ringfence_local.embedded.ports import free_port
+from ringfence_simulators.fusionpbx.faults import Fault
+from ringfence_simulators.lesnet.app import Simulator
+from ringfence_testing.clock import FixedClock
+from tests.support.lesnet import (
+    DID,
+    PATH,
+    PEER,
+    call,
+    calls_of,
+    dead_letters,
+    polling,
+    rows_of,
+    simulated,
+)
+
+Open = Callable[..., AbstractAsyncContextManager[list[Any]]]
+
+
+@pytest.fixture
+def server_id() -> str:
+    return f"les-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+async def les(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
+    async with simulated(monkeypatch) as simulator:
+        simulator.portal.call(PATH, [call(), call(5, seconds=0), call(7, caller="1", callee=DID)])
+        simulator.portal.write_files()
+        yield simulator
+
+
+@pytest.fixture
+def opened(les: Simulator, database: str, kafka_bootstrap: str, server_id: str) -> Open:
+    """Opens the loop of the one link."""
+    return lambda **settings: polling(les, database, kafka_bootstrap, server_id, **settings)
+
+
+def last_asked(les: Simulator) -> int:
+    return les.site.asked[-1][1]
+
+
+async def test_a_files_calls_are_published_once_each(
+    les: Simulator, opened: Open, kafka_bootstrap: str, server_id: str
+) -> None:
+    async with opened() as (link,):
+        assert await link.poll() == ""
+    calls, ids = await calls_of(kafka_bootstrap, server_id)
+    assert [c["direction"] for c in calls] == ["outbound", "outbound", "inbound"]
+    assert {c["tenant"] for c in calls} == {PEER}
+    assert calls[0]["started_at"] == "2026-11-21T12:00:00Z"
+    assert [c["billsec"] for c in calls] == [61, 0, 61]
+    assert len(ids) == 3
+
+
+async def test_a_file_that_did_not_change_is_not_sent_again(les: Simulator, opened: Open) -> None:
+    async with opened() as (link,):
+        await link.poll()
+        await link.poll()
+    async with opened() as (restarted,):
+        await restarted.poll()
+    assert [status for _, status in les.site.asked] == [200, 304, 304]
+
+
+async def test_without_versions_an_unchanged_file_is_known_by_its_content(
+    les: Simulator, opened: Open, kafka_bootstrap: str, server_id: str
+) -> None:
+    les.portal.files[PATH].validators = False
+    for _ in range(2):
+        async with opened() as (link,):
+            await link.poll()
+    _, ids = await calls_of(kafka_bootstrap, server_id)
+    assert set(ids.values()) == {1}
+    assert last_asked(les) == 200
+
+
+@pytest.mark.parametrize("rotate", [False, True], ids=["cumulative", "rotated"])
+async def test_the_next_days_file_adds_its_new_calls_and_no_old_ones(
+    les: Simulator, opened: Open, kafka_bootstrap: str, server_id: str, rotate: bool
+) -> None:
+    """The same three rows of a file are three calls, and no more the next day."""
+    les.portal.call(PATH, [call(30), call(30), call(30)])
+    les.portal.write_files()
+    async with opened() as (link,):
+        await link.poll()
+        assert len((await calls_of(kafka_bootstrap, server_id))[1]) == 6
+        # A rotated file may hold the last rows of the day before as well.
+        les.portal.call(PATH, [*([call(30)] * 3 if rotate else []), call(1500)])
+        les.portal.write_files(rotate=rotate)
+        await link.poll()
+    async with opened() as (restarted,):
+        les.portal.call(PATH, [call(1600)])
+        les.portal.write_files(rotate=rotate)
+        await restarted.poll()
+    _, ids = await calls_of(kafka_bootstrap, server_id)
+    assert (len(ids), set(ids.values())) == (8, {1})
+
+
+async def test_who_is_killed_half_way_reads_the_file_again_and_doubles_nothing(
+    les: Simulator, opened: Open, kafka_bootstrap: str, server_id: str, database: str
+) -> None:
+    """The version is kept last: without it, all is read again, and all of it is known."""
+    async with opened() as (link,):
+        await link.poll()
+    connection_lost = "delete from cdr_ingest.lesnet_file returning link"
+    assert len(await rows_of(database, connection_lost)) == 1
+    async with opened() as (link,):
+        await link.poll()
+    _, ids = await calls_of(kafka_bootstrap, server_id)
+    assert (len(ids), set(ids.values())) == (3, {1})
+
+
+class LosesBroker(Intake):
+    """Takes one batch, and then the broker is gone."""
+
+    taken = 0
+
+    async def take(self, records: Sequence[Any]) -> int:
+        if self.taken:
+            raise ConnectionError("the broker is gone")
+        self.taken = await super().take(records)
+        return self.taken
+
+
+async def test_the_version_is_kept_only_when_all_calls_are_safe(
+    les: Simulator, opened: Open, kafka_bootstrap: str, server_id: str, database: str
+) -> None:
+    async with opened(intake=LosesBroker) as (link,):
+        assert await link.turn() < 60, "soon again: it is not the source that is unwell"
+    assert await rows_of(database, "select * from cdr_ingest.lesnet_file") == []
+    assert await told(database) == []
+    async with opened() as (link,):
+        assert await link.poll() == ""
+    assert last_asked(les) == 200
+    _, ids = await calls_of(kafka_bootstrap, server_id)
+    assert (len(ids), set(ids.values())) == (3, {1})
+
+
+async def test_a_few_lines_that_do_not_fit_are_parked_with_their_reason(
+    les: Simulator, opened: Open, kafka_bootstrap: str, server_id: str, database: str
+) -> None:
+    les.portal.call(PATH, [call(n) for n in range(60, 100)])
+    les.portal.write_files()
+    body = les.portal.files[PATH].body
+    les.portal.put(PATH, body + b"2026-11-21 13:00:00,1,2,0:61\n")
+    async with opened() as (link,):
+        assert await link.poll() == ""
+        les.portal.put(PATH, body + b"2026-11-21 13:00:00,1,2,0:61\n\n")
+        assert await link.poll() == ""
+    assert len((await calls_of(kafka_bootstrap, server_id))[1]) == 43
+    ((raw, reason),) = await dead_letters(kafka_bootstrap, server_id)
+    assert raw == b"2026-11-21 13:00:00,1,2,0:61"
+    assert "duration: got '0:61'" in reason
+    (row,) = await rows_of(database, "select * from cdr_ingest.record where disposition = 'dead'")
+    assert row["tenant"] == PEER
+
+
+CHANGED = (
+    b"Date;From;To;Seconds\n21/11/2026;12046664021;14165550100;61\n",
+    b"Date,Source,Destination,Duration\n" + b"21/11/2026,12046664021,14165550100,61\n" * 3,
+    b"Date,Source,Destination,Duration\n"
+    + b"2026-11-21 06:09:00,12046664021,14165550100,61\n" * 9
+    + b"2026-11-21 06:09:00,12046664021,14165550100\n",
+)
+
+
+@pytest.mark.parametrize("body", CHANGED, ids=["header", "dates", "one line in ten"])
+async def test_a_file_whose_format_changed_is_refused_whole_and_told(
+    les: Simulator, opened: Open, kafka_bootstrap: str, server_id: str, database: str, body: bytes
+) -> None:
+    les.portal.put(PATH, body)
+    async with opened() as (link,):
+        assert "the format changed" in await link.poll()
+        assert FILE_REFUSED.labels(server_id, link.lane)._value.get() == 1
+        assert "the format changed" in await link.poll(), "still so, and not fetched again"
+        assert last_asked(les) == 304
+        assert (await calls_of(kafka_bootstrap, server_id))[0] == []
+        ((raw, reason),) = await dead_letters(kafka_bootstrap, server_id)
+        assert reason.startswith("file refused whole: the format changed")
+        report = orjson.loads(raw)
+        assert (report["server_id"], report["bytes"]) == (server_id, len(body))
+        les.portal.write_files()
+        assert await link.poll() == "", "when it changes, it is tried again"
+        assert FILE_REFUSED.labels(server_id, link.lane)._value.get() == 0
+    assert len((await calls_of(kafka_bootstrap, server_id))[1]) == 3
+
+
+async def test_a_corrected_profile_reads_a_refused_file_again(
+    les: Simulator, opened: Open, kafka_bootstrap: str, server_id: str
+) -> None:
+    les.portal.put(PATH, CHANGED[1])
+    async with opened() as (link,):
+        assert await link.poll()
+    corrected: dict[str, Any] = {
+        "delimiter": ",",
+        "zone": "UTC",
+        "dates": ["%d/%m/%Y"],
+        "duration_unit": "seconds",
+        "direction": {"rule": "outbound"},
+        "columns": {"start": 1, "caller": 2, "callee": 3, "duration": 4},
+    }
+    with pytest.raises(BadInput, match="lacks"):
+        await _open(opened, corrected)
+    corrected["dates"] = ["%d/%m/%Y %H:%M"]
+    corrected["columns"]["start"] = 1
+    les.portal.put(PATH, CHANGED[1].replace(b"/2026,", b"/2026 06:09,"))
+    async with opened() as (link,):
+        assert await link.poll()
+    async with opened(profile=corrected) as (link,):
+        assert await link.poll() == "", "the file is the same, the profile is not"
+    assert len((await calls_of(kafka_bootstrap, server_id))[1]) == 3
+
+
+async def _open(opened: Open, profile: dict[str, Any]) -> None:
+    try:
+        async with opened(profile=profile):
+            pass
+    except ValueError as error:
+        raise BadInput("profile", "it", str(error)) from error
+
+
+UNREAD = [
+    (Fault("status", value="500"), "status 500", False),
+    (Fault("status", value="404"), "status 404", True),
+    (Fault("status", value="403"), "protected", True),
+    (Fault("slow", value="30"), "no answer", False),
+    (Fault("drop"), "disconnected|RemoteProtocolError|ReadError", False),
+    (Fault("cut"), "peer closed connection|incomplete", False),
+    (Fault("cut-quiet"), "cut off", False),
+    (Fault("html", value="<html>Log in"), "a web page", True),
+    (Fault("redirect", value="https://evil.example/x"), "redirects to 'evil.example'", True),
+    (Fault("redirect", value=PATH), "redirects", True),
+]
+
+
+@pytest.mark.parametrize(("fault", "said", "no"), UNREAD, ids=lambda f: getattr(f, "kind", ""))
+async def test_what_is_no_whole_file_is_not_taken_and_fetched_again_whole(
+    les: Simulator,
+    opened: Open,
+    kafka_bootstrap: str,
+    server_id: str,
+    database: str,
+    fault: Fault,
+    said: str,
+    no: bool,
+) -> None:
+    les.portal.call(PATH, [call(90)])
+    les.portal.write_files()
+    les.faults.planned.append(Fault(fault.kind, fault.path, fault.value))
+    async with opened(timeout_s=0.5) as (link,):
+        with pytest.raises(SourceUnread, match=said) as caught:
+            await link.poll()
+        assert caught.value.refused is no
+        assert await rows_of(database, "select * from cdr_ingest.record") == []
+        assert await link.poll() == ""
+    _, ids = await calls_of(kafka_bootstrap, server_id)
+    assert (len(ids), set(ids.values())) == (4, {1})
+
+
+async def test_a_page_with_200_that_calls_itself_text_is_no_file(
+    les: Simulator, opened: Open, server_id: str
+) -> None:
+    les.portal.put(PATH, b"<!DOCTYPE html><title>Log in</title>\n")
+    async with opened() as (link,):
+        with pytest.raises(SourceUnread, match="a web page came"):
+            await link.poll()
+
+
+async def test_a_body_that_ends_with_its_connection_is_not_remembered_as_whole(
+    les: Simulator, opened: Open
+) -> None:
+    """Nobody can tell whether it was cut off at a line's end, so the next look asks for it all."""
+    les.portal.files[PATH].framed = False
+    async with opened() as (link,):
+        assert await link.poll() == ""
+        assert await link.poll() == ""
+    assert [status for _, status in les.site.asked] == [200, 200]
+
+
+@pytest.mark.parametrize("framed", [True, False])
+async def test_a_file_above_the_limit_is_refused(
+    les: Simulator, opened: Open, framed: bool
+) -> None:
+    les.portal.put(PATH, b"x" * 3000)
+    les.portal.files[PATH].framed = framed
+    async with opened(max_bytes=2000) as (link,):
+        with pytest.raises(SourceUnread, match="larger than 2000 bytes") as caught:
+            await link.poll()
+    assert caught.value.refused
+
+
+async def test_nobody_listening_is_no_reason_to_give_up(
+    les: Simulator, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"http://127.0.0.1:{free_port()}/cdr/x.txt?token=s3cret"
+    async with opened(link={"url": url}) as (link,):
+        with pytest.raises(SourceUnread, match="ConnectError") as caught:
+            await link.poll()
+    assert not caught.value.refused
+    assert "s3cret" not in str(caught.value)
+
+
+async def test_a_protected_file_gets_user_and_password(
+    les: Simulator, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    les.portal.files[PATH].login = "u:wörd"
+    monkeypatch.setenv("TEST_LESNET_WORD", "wörd")
+    async with opened() as (link,):
+        with pytest.raises(SourceUnread, match="protected; see user and password"):
+            await link.poll()
+    async with opened(link={"user": "u", "password": {"env": "TEST_LESNET_WORD"}}) as (link,):
+        assert await link.poll() == ""
+
+
+async def test_an_outage_is_told_once_and_so_is_its_end(
+    les: Simulator, opened: Open, database: str
+) -> None:
+    """Refused at once; a server that is unwell after three tries in a row."""
+    les.faults.planned.append(Fault("status", value="500", times=4))
+    async with opened() as (link,):
+        waits = [await link.turn() for _ in range(4)]
+        assert waits == sorted(waits)
+        assert 0 < waits[0] < waits[3] <= 900
+        assert await told(database) == ["source.failed.v1"]
+        assert await link.turn() == 900
+        assert await told(database) == ["source.failed.v1", "source.recovered.v1"]
+        les.portal.put(PATH, CHANGED[0])
+        await link.turn()
+        await link.turn()
+        assert len(await told(database)) == 3, "a refused file is told as an outage, once"
+        les.portal.write_files()
+        await link.turn()
+        assert (await told(database))[-1] == "source.recovered.v1"
+
+
+async def told(database: str) -> list[str]:
+    rows = await rows_of(database, "select topic from cdr_ingest.outbox order by id")
+    return [row["topic"] for row in rows]
+
+
+async def test_a_server_that_says_when_to_come_back_is_heard(les: Simulator, opened: Open) -> None:
+    les.faults.planned.append(Fault("status", value="429 120"))
+    async with opened() as (link,):
+        assert await link.turn() == 120
+
+
+async def test_the_age_of_the_newest_row_is_shown_also_when_nothing_new_comes(
+    les: Simulator, opened: Open, server_id: str
+) -> None:
+    """A source of 24 hours: its age is what calls nobody has billed yet."""
+    clock = FixedClock()
+    async with opened(clock=clock) as (link,):
+        await link.poll()
+        gauge = NEWEST_ROW_AGE.labels(server_id, link.lane)
+        before = gauge._value.get()
+        clock.move(hours=24)
+        await link.poll()
+        assert last_asked(les) == 304
+        assert gauge._value.get() - before == 24 * 3600
+    async with opened(clock=clock) as (restarted,):
+        gauge.set(0)
+        await restarted.poll()
+        assert gauge._value.get() - before == 24 * 3600
+
+
+async def test_links_that_lack_what_the_profile_leaves_to_them_stop_the_start(opened: Open) -> None:
+    lacks: list[dict[str, Any]] = [{"peer": ""}, {"dids": []}]
+    for lacking in lacks:
+        with pytest.raises(BadInput, match=r"no peer|no dids"):
+            async with opened(link=lacking):
+                pass

@@ -1,0 +1,125 @@
+"""`ringfence mails` and GET /v1/notices: each mail, its state, the reason, the words as sent."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from ringfence_cli.connection import EXIT_REFUSED
+from ringfence_cli.operations.mails import mails
+from ringfence_testing.wait import until
+from tests.support.accounts import front_door
+from tests.support.commands import Desk
+
+NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+async def desk(database: str) -> AsyncIterator[Desk]:
+    async with front_door(database) as door:
+        yield Desk(door)
+
+
+async def mail(desk: Desk, state: str, minute: int, reason: str = "", **columns: object) -> UUID:
+    """A mail as the notifier keeps it."""
+    facts: dict[str, object] = {
+        "message_id": uuid4(),
+        "account_id": "acme-1001",
+        "kind": "low",
+        "template": "Low Balance Alert",
+        "cause_id": UUID(int=1),
+        "state": state,
+        "recipient": "ada@example.net",
+        "subject": "Low Balance Alert",
+        "text_body": "Credit: $8.00\n",
+        "html_body": "<p>Credit: $8.00</p>\n",
+        "occurred_at": NOON,
+        "created_at": NOON + timedelta(minutes=minute),
+        "due_at": NOON,
+        "last_error": reason,
+        "correlation_id": "thread-1",
+    } | columns
+    places = ", ".join(f"${number}" for number in range(1, len(facts) + 1))
+    found: UUID = await desk.door.database.fetchval(
+        f"insert into notifier.message ({', '.join(facts)}) values ({places}) returning message_id",
+        *facts.values(),
+    )
+    return found
+
+
+async def test_mails_are_listed_by_client_and_state_the_newest_first(desk: Desk) -> None:
+    assert await desk.said(mails) == "No mails."
+    await mail(desk, "sent", 1)
+    await mail(desk, "in-doubt", 2, "no answer to the mail: TimeoutError")
+    await mail(desk, "sending", 3)
+    await mail(desk, "dropped", 4, "the client opted out of mail", account_id="other", recipient="")
+    rows = await desk.json(mails)
+    assert [row["state"] for row in rows] == ["dropped", "waiting", "in doubt", "sent"]
+    assert [row["reason"] for row in rows][:2] == [
+        "the client opted out of mail",
+        "it is being sent",
+    ]
+    assert len(await desk.json(mails, "--client", "acme-1001")) == 3
+    (doubtful,) = await desk.json(mails, "--state", "in-doubt")
+    assert doubtful["state"] == "in doubt"
+    said = await desk.said(mails, "--state", "in-doubt")
+    assert "To ada@example.net: Low Balance Alert. no answer to the mail: TimeoutError" in said
+    assert doubtful["notice_id"] in said
+
+
+async def test_a_mail_is_shown_with_its_words_as_sent_and_nothing_that_moves_the_cursor(
+    desk: Desk,
+) -> None:
+    notice_id = await mail(desk, "failed", 1, "550 no such user", text_body="Credit: $8\x1b[2J.00")
+    said = await desk.said(mails, "show", str(notice_id))
+    assert "550 no such user" in said
+    assert "Credit: $8[2J.00" in said
+    assert "<p>" in await desk.said(mails, "show", str(notice_id), "--html")
+    shown = await desk.json(mails, "show", str(notice_id))
+    assert shown["text"] == "Credit: $8\x1b[2J.00"
+    await desk.run(mails, "show", str(uuid4()), status=EXIT_REFUSED)
+    await desk.run(mails, "show", "nonsense", status=EXIT_REFUSED)
+
+
+async def test_all_pages_are_listed_once(desk: Desk) -> None:
+    for minute in range(5):
+        await mail(desk, "sent", minute // 2)
+    seen: list[str] = []
+    cursor: str | None = None
+    while True:
+        params = {"limit": 2} | ({"cursor": cursor} if cursor else {})
+        page = (await desk.door.http.get("/v1/notices", params=params)).json()
+        seen += [row["notice_id"] for row in page["items"]]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert len(seen) == len(set(seen)) == 5
+
+
+async def test_resending_asks_the_notifier_and_shows_its_answer(desk: Desk) -> None:
+    notice_id = await mail(desk, "in-doubt", 1)
+
+    async def answer() -> None:
+        async def asked() -> UUID | None:
+            found: UUID | None = await desk.door.database.fetchval(
+                "select request_id from accounts.command where service = 'notifier'"
+                " and command = 'mail.resend' and arguments ->> 'notice_id' = $1",
+                str(notice_id),
+            )
+            return found
+
+        request_id = await until(asked)
+        await desk.door.database.execute(
+            "insert into notifier.command (request_id, command, arguments, requested_by, reason,"
+            " requested_at, state, answer) values ($1, 'mail.resend', '{}', '', '', now(),"
+            " 'done', 'it is sent again, next')",
+            request_id,
+        )
+
+    answering = asyncio.create_task(answer())
+    said = await desk.said(mails, "resend", str(notice_id), "--reason", "not received")
+    await answering
+    assert said == "done: it is sent again, next"
+    await desk.run(mails, "resend", str(uuid4()), status=EXIT_REFUSED)

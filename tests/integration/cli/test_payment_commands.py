@@ -1,0 +1,267 @@
+"""`ringfence topup` and `payments`: what was switched by money, what came in, what was lost."""
+
+import asyncio
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from ringfence_cli.payments import posting
+from ringfence_cli.payments.payments import payments
+from ringfence_cli.payments.topup import topup
+from ringfence_contracts.events.payment import PaymentReceived
+from ringfence_contracts.topics import PAYMENT_RECEIVED
+from ringfence_testing.wait import until
+from tests.support.accounts import TOKEN, front_door
+from tests.support.commands import Desk
+
+
+@pytest.fixture
+async def desk(database: str) -> AsyncIterator[Desk]:
+    async with front_door(database) as door:
+        desk = Desk(door)
+        await door.client(opening_balance="-3.60")
+        await desk.product("anna", "pbx-1")
+        await desk.posted("anna", -3_600_000)
+        await desk.level("anna", "exhausted", -3_600_000)
+        await desk.service("anna", "pbx-1", "suspended")
+        yield desk
+
+
+async def accepted(desk: Desk, number: int) -> None:
+    """Wait until accounts has so many payments of anna."""
+
+    async def enough() -> bool:
+        found: int = await desk.door.database.fetchval(
+            "select count(*) from accounts.payment where account_id = 'anna'"
+        )
+        return found >= number
+
+    await until(enough, timeout_s=10)
+
+
+async def post_and_restore(desk: Desk) -> None:
+    """What rating, balance-watch and the suspender do with a top-up of 20.00."""
+    await accepted(desk, 2)
+    await desk.posted("anna", 16_400_000)
+    await desk.level("anna", "ok", 16_400_000)
+    await desk.service("anna", "pbx-1", "active")
+
+
+async def test_a_top_up_says_the_new_balance_and_what_is_on_again(desk: Desk) -> None:
+    others = asyncio.create_task(post_and_restore(desk))
+    said = await desk.run(topup, "anna", "20.00")
+    await others
+    posted, service = said.stdout.splitlines()
+    assert posted == "20.00 CAD posted to anna. New balance: 16.40 CAD."
+    assert service.startswith("service pbx-1 on again after ")
+
+
+async def test_a_top_up_that_is_too_small_says_what_stays_off(desk: Desk) -> None:
+    async def post() -> None:
+        await accepted(desk, 2)
+        await desk.posted("anna", -2_600_000)
+        await desk.level("anna", "exhausted", -2_600_000)
+
+    others = asyncio.create_task(post())
+    said = await desk.run(topup, "anna", "1.00")
+    await others
+    assert "New balance: -2.60 CAD." in said.stdout
+    assert "service pbx-1 stays off: no credit" in said.stdout
+    assert "brought back by a payment of more than 2.60" in " ".join(said.stdout.split())
+
+
+async def test_a_top_up_of_a_client_held_by_an_order_says_by_which(desk: Desk) -> None:
+    await desk.door.put("clients/anna/orders/manual", {"reason": "fraud"})
+
+    async def post() -> None:
+        await accepted(desk, 2)
+        await desk.posted("anna", 16_400_000)
+        await desk.level("anna", "ok", 16_400_000)
+
+    others = asyncio.create_task(post())
+    said = await desk.run(topup, "anna", "20.00")
+    await others
+    assert "service pbx-1 stays off: manual order by tester: fraud" in said.stdout
+
+
+async def test_what_takes_longer_is_still_switching(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posting, "WAIT_S", 1.0)
+
+    async def post() -> None:
+        await accepted(desk, 2)
+        await desk.posted("anna", 16_400_000)
+        await desk.level("anna", "ok", 16_400_000)
+
+    others = asyncio.create_task(post())
+    found = await desk.json(topup, "anna", "20.00")
+    await others
+    assert (found["posted"], found["balance_after"]) == (True, "16.40")
+    assert found["switched"] == ["service pbx-1 still switching after 1 s"]
+
+
+async def test_what_is_not_posted_in_time_is_accepted_all_the_same(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posting, "WAIT_S", 0.2)
+    said = await desk.said(topup, "anna", "20.00")
+    assert "20.00 CAD accepted for anna, not posted after" in said
+    listed = await desk.said(payments, "list", "anna")
+    assert "20.00 CAD not posted" in listed
+
+
+async def test_the_same_amount_within_a_minute_is_warned_of(desk: Desk) -> None:
+    first = await desk.run(topup, "anna", "20.00", "--no-wait")
+    assert "warning" not in first.stderr
+    key = first.stderr.split()[1]
+    again = await desk.run(topup, "anna", "20", "--no-wait")
+    assert "the same amount was posted" in again.stderr
+    assert f"key {key}" in " ".join(again.stderr.split())
+    assert "to post it once, use --key" in again.stderr
+    keyed = await desk.run(topup, "anna", "20", "--no-wait", "--key", "mine")
+    assert "warning" not in keyed.stderr
+    await desk.door.database.execute(
+        "update accounts.payment set received_at = received_at - interval '2 minutes'"
+    )
+    later = await desk.run(topup, "anna", "20", "--no-wait")
+    assert "warning" not in later.stderr
+
+
+async def test_on_a_terminal_it_asks_before_the_second(desk: Desk) -> None:
+    await desk.run(topup, "anna", "20.00", "--no-wait")
+    assert "Post it again?" in await asyncio.to_thread(type_no, desk.door.url)
+    told = await desk.door.told("payment.received.v1")
+    assert [each["amount_micro"] for each in told] == [-3_600_000, 20_000_000]
+
+
+def type_no(url: str) -> str:
+    """Run the same top-up on a terminal and type n; all that is shown there."""
+    terminal, other_end = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "ringfence_cli.main", "topup", "anna", "20.00", "--no-wait"],
+        env={**os.environ, "RINGFENCE_API": url, "RINGFENCE_TOKEN": TOKEN},
+        stdin=other_end,
+        stdout=other_end,
+        stderr=other_end,
+    ) as command:
+        os.write(terminal, b"n\n")
+        assert command.wait(timeout=30) == 1
+    shown = os.read(terminal, 65_536).decode()
+    os.close(terminal)
+    os.close(other_end)
+    return shown
+
+
+async def test_a_payment_is_refunded_by_its_key_and_never_beyond(desk: Desk) -> None:
+    await desk.run(topup, "anna", "20.00", "--key", "receipt-1", "--no-wait")
+    await desk.posted("anna", 16_400_000)
+
+    async def post() -> None:
+        await accepted(desk, 3)
+        await desk.posted("anna", 11_400_000)
+
+    others = asyncio.create_task(post())
+    said = await desk.said(payments, "refund", "anna", "receipt-1", "5.00", "--key", "refund-1")
+    await others
+    assert said == "-5.00 CAD posted to anna. New balance: 11.40 CAD."
+    beyond = await desk.said(
+        payments, "refund", "anna", "receipt-1", "15.01", "--key", "refund-2", status=2
+    )
+    assert "15.00" in beyond
+    listed = await desk.said(payments, "list", "anna")
+    assert "3 payments." in listed
+    assert "refund -5.00 CAD 11.40" in listed
+
+
+async def lose(desk: Desk, account: str, micro: int, payment_id: UUID) -> None:
+    """A payment that rating read from the topic and that accounts does not hold."""
+    await desk.door.database.execute(
+        "insert into rating.unclaimed (payment_id, account_id, kind, amount_micro, currency,"
+        "     reference, received_at, correlation_id, reason, record)"
+        " values ($1, $2, 'top-up', $3, 'CAD', 'receipt', now(), '', 'accounts lacks it', '')",
+        payment_id,
+        account,
+        micro,
+    )
+
+
+async def test_unclaimed_payments_are_listed_and_claimed_by_id(desk: Desk) -> None:
+    assert await desk.said(payments, "unclaimed") == "No payment waits to be claimed."
+    first, second = uuid4(), uuid4()
+    await lose(desk, "anna", 20_000_000, first)
+    await lose(desk, "anna", 7_500_000, second)
+    listed = await desk.said(payments, "unclaimed")
+    assert str(first) in listed
+    assert "2 payments." in listed
+    claim = ("claim", "--reason", "restored")
+    assert "which payments?" in await desk.said(payments, *claim, status=2)
+    unknown = await desk.said(payments, *claim, str(uuid4()), status=2)
+    assert "ringfence payments unclaimed" in unknown
+    declined = await desk.run(payments, *claim, str(first), typed="n\n", status=1)
+    assert "1 payment to enter, 20.00 CAD." in declined.stderr
+    done = await desk.run(payments, *claim, str(first), typed="y\n")
+    assert "1 payment entered, 20.00 CAD." in done.stdout
+    assert str(first) in await desk.said(payments, "list", "anna")
+
+
+async def test_a_payment_of_an_unknown_client_is_refused_and_exits_1(desk: Desk) -> None:
+    known, unknown = uuid4(), uuid4()
+    await lose(desk, "anna", 20_000_000, known)
+    await lose(desk, "nobody", 7_500_000, unknown)
+    assert "--yes" in await desk.said(
+        payments, "claim", "--all", "--json", "--reason", "restored", status=2
+    )
+    done = await desk.run(payments, "claim", "--all", "--yes", "--reason", "restored", status=1)
+    assert "1 payment entered, 20.00 CAD." in done.stdout
+    assert str(unknown) in done.stdout
+
+
+async def test_what_accounts_lost_is_entered_from_the_topic(
+    desk: Desk, kafka_bootstrap: str
+) -> None:
+    lost, wrong = uuid4(), uuid4()
+    account = f"cara-{uuid4().hex[:8]}"
+    await desk.door.client(account, opening_balance="10")
+    await desk.run(topup, account, "1.00", "--key", "kept", "--no-wait")
+    kept = [
+        PaymentReceived.model_validate(each)
+        for each in await desk.door.told("payment.received.v1")
+        if each["account_id"] == account
+    ]
+    async with AIOKafkaProducer(bootstrap_servers=kafka_bootstrap) as producer:
+        for payment in (*kept, of(account, lost, "CAD"), of(account, wrong, "USD")):
+            await producer.send_and_wait(
+                PAYMENT_RECEIVED.name, payment.to_json(), key=account.encode()
+            )
+    claim = ("claim", "--from-topic", "--bootstrap", kafka_bootstrap, "--reason", "restored")
+    asked = await desk.run(payments, *claim, typed="n\n", status=1)
+    assert "payments to enter" in asked.stderr
+    done = await desk.json(payments, *claim, "--yes", status=1)
+    outcomes = {item["payment_id"]: item["outcome"] for item in done}
+    assert (outcomes[str(lost)], outcomes[str(wrong)]) == ("claimed", "refused")
+    assert all(str(payment.payment_id) not in outcomes for payment in kept)
+    listed = await desk.json(payments, "list", account)
+    assert {each["payment_id"] for each in listed} == {
+        *(str(payment.payment_id) for payment in kept),
+        str(lost),
+    }
+
+
+def of(account: str, payment_id: UUID, currency: str) -> PaymentReceived:
+    return PaymentReceived(
+        payment_id=payment_id,
+        account_id=account,
+        kind="top-up",
+        amount_micro=20_000_000,
+        currency=currency,
+        reference="receipt",
+        received_at=datetime(2026, 11, 1, 12, 0, tzinfo=UTC),
+    )

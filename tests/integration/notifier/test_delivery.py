@@ -1,0 +1,454 @@
+"""Messages on a real PostgreSQL, mails on a real SMTP server: each once, whatever happens."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from notifier.sending.breaker import Breaker
+from ringfence.postgres.pool import Pool, open_pool
+from ringfence_contracts.topics import (
+    ACCOUNT_CHANGED,
+    BALANCE_LOW,
+    BALANCE_ZERO,
+    NOTICE_FAILED,
+    NOTICE_SENT,
+    SERVICE_RESTORED,
+    SERVICE_SUSPENDED,
+)
+from ringfence_local.embedded.ports import free_port as find_free_port
+from ringfence_local.mail.inbox import Inbox
+from ringfence_testing.wait import until
+from tests.support.notifier import CAUSE, NOON, Office, account, low, restored, suspended, zero
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[Pool]:
+    pool = await open_pool(database, service="notifier", size=10)
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+async def office(pool: Pool, inbox: Inbox) -> Office:
+    return Office(pool, inbox.port)
+
+
+class _Silent:
+    """An SMTP handler that takes a mail and keeps its answer to itself until told."""
+
+    def __init__(self) -> None:
+        self.taken: list[bytes] = []
+        self.may_answer = threading.Event()
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        self.taken.append(bytes(envelope.content or b""))
+        await asyncio.get_running_loop().run_in_executor(None, self.may_answer.wait, 30)
+        return "250 at last"
+
+
+@pytest.fixture
+def silent() -> Iterator[tuple[_Silent, int]]:
+    handler, port = _Silent(), find_free_port()
+    controller = Controller(handler, hostname="127.0.0.1", port=port)
+    controller.start()
+    try:
+        yield handler, port
+    finally:
+        handler.may_answer.set()
+        controller.stop()
+
+
+async def test_an_alert_that_comes_three_times_is_mailed_once(office: Office, inbox: Inbox) -> None:
+    await office.handle(ACCOUNT_CHANGED, account())
+    async with office.at_work():
+        for _ in range(3):
+            assert await office.handle(BALANCE_LOW, low()) == []
+        await office.settled("sent")
+        await office.handle(BALANCE_LOW, low())
+        await office.handle(BALANCE_LOW, low(2), UUID(int=2))
+        await office.settled("sent", "sent")
+    mails = inbox.messages()
+    assert len(mails) == 2
+    assert mails[0]["To"] == "ada@example.net"
+    assert mails[0]["From"] == "Billing <billing@example.org>"
+    body = mails[0].get_body(("plain",))
+    assert body is not None
+    assert "Credit: $8.00" in body.get_content()
+    row = next(row for row in await office.rows() if row["cause_id"] == CAUSE)
+    assert mails[0]["Message-ID"] == f"<{row['message_id']}@example.org>"
+    events = await office.events()
+    assert [event["topic"] for event in events] == [NOTICE_SENT.name] * 2
+    assert {event["correlation_id"] for event in events} == {"thread-1"}
+    assert {event["key"] for event in events} == {"1042"}
+
+
+async def test_an_event_id_that_comes_with_other_money_is_rejected(office: Office) -> None:
+    await office.handle(ACCOUNT_CHANGED, account())
+    await office.handle(BALANCE_LOW, low())
+    (reason,) = await office.handle(BALANCE_LOW, low(balance_micro=7_000_000))
+    assert "came before" in reason
+    assert (await office.rows())[0]["balance_micro"] == 8_000_000
+
+
+async def test_services_that_one_crossing_turned_off_give_one_mail(
+    office: Office, inbox: Inbox
+) -> None:
+    await office.handle(ACCOUNT_CHANGED, account())
+    async with office.at_work(senders=3):
+        for service_id in ("s-1", "s-2", "s-3"):
+            await office.handle(SERVICE_SUSPENDED, suspended(service_id), uuid4())
+        await office.handle(SERVICE_SUSPENDED, suspended("s-4", zero_mail=False), uuid4())
+        await office.settled("sent")
+    assert [mail["Subject"] for mail in inbox.messages()] == [
+        "VoIP Zero Balance: your telephone service is switched off"
+    ]
+
+
+async def test_a_notice_waits_for_its_account_and_older_profiles_change_nothing(
+    office: Office, inbox: Inbox
+) -> None:
+    await office.handle(SERVICE_SUSPENDED, suspended())
+    assert await office.states() == ["waiting"]
+    await office.handle(ACCOUNT_CHANGED, account(3, client={"first_name": "Grace"}))
+    await office.handle(ACCOUNT_CHANGED, account(2, client={"first_name": "Old", "email": "o@x.y"}))
+    await office.handle(BALANCE_LOW, low(5))
+    async with office.at_work():
+        await office.settled("sent", "sent")
+    assert {mail["To"] for mail in inbox.messages()} == {"ada@example.net"}
+    assert all("Grace" in row["text_body"] for row in await office.rows())
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "reason"),
+    [
+        ({"client": {"wants_mail": False}}, "dropped", "opted out"),
+        ({"client": {"email": ""}}, "waiting", "no e-mail address"),
+        (
+            {"profile": {"low_balance_threshold": "", "threshold_micro": None}},
+            "dropped",
+            "no low balance",
+        ),
+    ],
+)
+async def test_who_is_not_to_be_written_to_is_recorded_and_not_mailed(
+    office: Office, inbox: Inbox, changes: dict[str, Any], state: str, reason: str
+) -> None:
+    await office.handle(ACCOUNT_CHANGED, account(**changes))
+    await office.handle(BALANCE_LOW, low())
+    (row,) = await office.rows()
+    assert (row["state"], reason in row["last_error"]) == (state, True)
+    async with office.at_work():
+        await office.alarm()
+        await office.settled("sent", state)
+    assert [mail["To"] for mail in inbox.messages()] == ["ops@example.net"]
+
+
+@pytest.mark.parametrize("zero_first", [False, True])
+async def test_a_later_zero_balance_supersedes_an_unsent_alert_in_either_order(
+    office: Office, inbox: Inbox, zero_first: bool
+) -> None:
+    await office.handle(ACCOUNT_CHANGED, account())
+    told = [(BALANCE_LOW, low(1), CAUSE), (BALANCE_ZERO, zero(2), UUID(int=2))]
+    for topic, data, event_id in reversed(told) if zero_first else told:
+        await office.handle(topic, data, event_id)
+    await office.handle(BALANCE_LOW, low(4), UUID(int=4))
+    async with office.at_work():
+        await office.settled("sent", "dropped")
+    assert len(inbox.messages()) == 1
+    level = await office.pool.fetchrow("select * from notifier.level")
+    assert level is not None
+    assert (level["level"], level["crossing"]) == ("low", 4)
+
+
+async def test_a_mail_that_a_service_is_off_is_not_sent_once_it_is_on_again(
+    office: Office, inbox: Inbox
+) -> None:
+    await office.handle(ACCOUNT_CHANGED, account())
+    await office.handle(SERVICE_SUSPENDED, suspended())
+    await office.handle(SERVICE_RESTORED, restored(confirmed_at=NOON + timedelta(minutes=1)))
+    again = suspended(cause_id=UUID(int=3), confirmed_at=NOON + timedelta(minutes=2))
+    await office.handle(SERVICE_SUSPENDED, again)
+    async with office.at_work():
+        await office.settled("sent", "dropped")
+    assert len(inbox.messages()) == 1
+
+
+@pytest.mark.parametrize("stage", ["RCPT", "DATA"])
+async def test_a_refused_mail_has_failed_at_once_and_the_next_goes_out(
+    office: Office, inbox: Inbox, stage: Any
+) -> None:
+    inbox.refuse(550, at=stage, times=1)
+    await office.handle(ACCOUNT_CHANGED, account())
+    await office.handle(BALANCE_LOW, low())
+    async with office.at_work():
+        await office.settled("failed")
+        await office.handle(BALANCE_LOW, low(2), UUID(int=2))
+        await office.settled("failed", "sent")
+    refused = next(row for row in await office.rows() if row["state"] == "failed")
+    assert (refused["attempts"], refused["last_error"][:4]) == (1, "550 ")
+    assert [event["topic"] for event in await office.events()] == [
+        NOTICE_FAILED.name,
+        NOTICE_SENT.name,
+    ]
+    assert len(inbox.messages()) == 1
+
+
+@pytest.mark.parametrize("stage", ["RCPT", "DATA"])
+async def test_a_deferred_mail_is_tried_again_later_and_sent_once(
+    office: Office, inbox: Inbox, stage: Any
+) -> None:
+    inbox.refuse(451, at=stage, times=2)
+    await office.handle(ACCOUNT_CHANGED, account())
+    await office.handle(BALANCE_LOW, low())
+
+    async with office.at_work():
+        for times, wait_s in ((1, 5), (2, 10)):
+            await until(_tried(office, times))
+            (row,) = await office.rows()
+            assert row["next_attempt_at"] == office.clock.now() + timedelta(seconds=wait_s)
+            assert await office.events() == []
+            office.clock.move(seconds=wait_s)
+        await office.settled("sent")
+    assert len(inbox.messages()) == 1
+    assert (await office.rows())[0]["attempts"] == 3
+
+
+def _tried(office: Office, times: int) -> Callable[[], Awaitable[bool]]:
+    async def look() -> bool:
+        (row,) = await office.rows()
+        return (row["attempts"], row["state"]) == (times, "waiting")
+
+    return look
+
+
+async def test_a_mail_that_is_deferred_for_a_day_has_failed(office: Office, inbox: Inbox) -> None:
+    inbox.refuse(451)
+    await office.handle(ACCOUNT_CHANGED, account())
+    await office.handle(BALANCE_LOW, low())
+    office.clock.move(hours=24)
+    async with office.at_work():
+        await office.settled("failed")
+    assert [event["topic"] for event in await office.events()] == [NOTICE_FAILED.name]
+
+
+async def test_while_the_server_is_away_mails_stay_untouched_and_go_out_when_it_is_back(
+    office: Office, inbox: Inbox
+) -> None:
+    inbox.stop()
+    await office.handle(ACCOUNT_CHANGED, account())
+    await office.handle(BALANCE_LOW, low())
+    async with office.at_work(senders=2):
+        for failures in (1, 2, 3):
+            await until(partial(_failed, office.breaker, failures))
+            office.clock.set(office.breaker.next_probe_at)
+        (row,) = await office.rows()
+        assert (row["state"], row["attempts"], row["last_error"]) == ("waiting", 0, "")
+        inbox.start()
+        await until(partial(_has_mail_later, office, inbox))
+        await office.settled("sent")
+    assert not office.breaker.is_open
+
+
+def _has_mail_later(office: Office, inbox: Inbox) -> bool:
+    """Whether a mail has come, half a minute later for each time that it is asked."""
+    office.clock.move(seconds=30)
+    return bool(inbox.messages())
+
+
+def _failed(breaker: Breaker, times: int) -> bool:
+    return breaker.failures >= times
+
+
+async def test_a_server_that_is_away_for_a_day_makes_a_mail_fail(
+    office: Office, inbox: Inbox
+) -> None:
+    inbox.stop()
+    await office.handle(ACCOUNT_CHANGED, account())
+    await office.handle(BALANCE_LOW, low())
+    office.clock.move(hours=24, seconds=1)
+    async with office.at_work():
+        await office.settled("failed")
+    (row,) = await office.rows()
+    assert "the SMTP server took no mail" in row["last_error"]
+
+
+async def test_a_connection_is_kept_and_one_that_ended_meanwhile_costs_no_attempt(
+    office: Office, inbox: Inbox
+) -> None:
+    await office.handle(ACCOUNT_CHANGED, account())
+    async with office.at_work():
+        await office.handle(BALANCE_LOW, low())
+        await office.settled("sent")
+        inbox.stop()
+        inbox.start()
+        await office.handle(BALANCE_LOW, low(2), UUID(int=2))
+        await office.settled("sent", "sent")
+    assert {row["attempts"] for row in await office.rows()} == {1}
+
+
+class _OneMailOnly:
+    """An SMTP handler that hangs up on a connection which begins a second mail."""
+
+    def __init__(self) -> None:
+        self.hung_up = 0
+        self.taken = 0
+
+    async def handle_MAIL(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        if getattr(session, "had_a_mail", False):
+            self.hung_up += 1
+            server.transport.abort()
+        session.had_a_mail = True
+        envelope.mail_from = address
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        self.taken += 1
+        return "250 OK"
+
+
+async def test_a_connection_that_ends_as_the_next_mail_begins_costs_no_attempt(pool: Pool) -> None:
+    handler, port = _OneMailOnly(), find_free_port()
+    controller = Controller(handler, hostname="127.0.0.1", port=port)
+    controller.start()
+    office = Office(pool, port)
+    await office.handle(ACCOUNT_CHANGED, account())
+    try:
+        async with office.at_work():
+            await office.handle(BALANCE_LOW, low())
+            await office.settled("sent")
+            await office.handle(BALANCE_LOW, low(2), UUID(int=2))
+            await office.settled("sent", "sent")
+    finally:
+        controller.stop()
+    assert (handler.hung_up, handler.taken) == (1, 2)
+    assert {row["attempts"] for row in await office.rows()} == {1}
+
+
+async def test_a_server_that_wants_a_login_is_as_good_as_away(office: Office, inbox: Inbox) -> None:
+    """That is for the operator to mend; no mail is to blame, and none is given up."""
+    inbox.refuse(530, at="MAIL")
+    await office.handle(ACCOUNT_CHANGED, account())
+    await office.handle(BALANCE_LOW, low())
+    async with office.at_work():
+        for failures in (1, 2, 3):
+            await until(partial(_failed, office.breaker, failures))
+            office.clock.set(office.breaker.next_probe_at)
+        (row,) = await office.rows()
+        assert (row["state"], row["attempts"]) == ("waiting", 0)
+        inbox.accept()
+        await until(partial(_has_mail_later, office, inbox))
+        await office.settled("sent")
+
+
+async def test_many_mails_by_several_senders_are_each_sent_once(
+    office: Office, inbox: Inbox
+) -> None:
+    for number in range(1, 41):
+        client: dict[str, Any] = {"account_id": f"n-{number}"}
+        await office.handle(ACCOUNT_CHANGED, account().model_copy(update=client))
+        await office.handle(BALANCE_LOW, low(**client), UUID(int=number))
+    async with office.at_work(senders=4):
+        await office.settled(*["sent"] * 40)
+    ids = [mail["Message-ID"] for mail in inbox.messages()]
+    assert len(ids) == len(set(ids)) == 40
+
+
+async def test_an_answer_that_never_comes_leaves_the_mail_in_doubt(
+    pool: Pool, silent: tuple[_Silent, int]
+) -> None:
+    """The server had the mail and the connection broke: nobody may send it again by itself."""
+    handler, port = silent
+    office = Office(pool, port)
+    await office.handle(ACCOUNT_CHANGED, account())
+    await office.handle(BALANCE_LOW, low())
+    stop = asyncio.Event()
+    task = asyncio.create_task(office.sending(data_s=0.2).run(stop))
+    await office.settled("in-doubt")
+    office.clock.move(days=2)
+    await office.recovery().look()
+    stop.set()
+    await task
+    assert len(handler.taken) == 1
+    (event,) = await office.events()
+    assert event["topic"] == NOTICE_FAILED.name
+    assert b"in doubt" in event["value"]
+
+
+async def test_a_living_senders_mail_is_not_taken_for_left_behind(
+    pool: Pool, silent: tuple[_Silent, int]
+) -> None:
+    handler, port = silent
+    office = Office(pool, port)
+    await office.handle(ACCOUNT_CHANGED, account())
+    await office.handle(BALANCE_LOW, low())
+    async with office.at_work():
+        await until(lambda: handler.taken)
+        await office.recovery().look()
+        assert await office.states() == ["sending"]
+        handler.may_answer.set()
+        await office.settled("sent")
+
+
+async def test_a_sender_that_lost_its_session_still_keeps_the_servers_answer(
+    pool: Pool, database: str, silent: tuple[_Silent, int]
+) -> None:
+    """Taken for dead, its mail for in doubt; then the answer comes, and it is the truth."""
+    handler, port = silent
+    office = Office(pool, port)
+    await office.handle(ACCOUNT_CHANGED, account())
+    await office.handle(BALANCE_LOW, low())
+    async with office.at_work():
+        await until(lambda: handler.taken)
+        await _end_sessions_with_locks(database)
+        await office.recovery().look()
+        assert await office.states() == ["in-doubt"]
+        handler.may_answer.set()
+        await office.settled("sent")
+    assert [event["topic"] for event in await office.events()] == [
+        NOTICE_FAILED.name,
+        NOTICE_SENT.name,
+    ]
+    assert len(handler.taken) == 1
+
+
+@pytest.mark.parametrize(("resend", "state", "mails"), [(False, "in-doubt", 0), (True, "sent", 1)])
+async def test_what_a_dead_sender_left_is_held_or_resent_as_set(
+    pool: Pool, inbox: Inbox, resend: bool, state: str, mails: int
+) -> None:
+    """It had written down that it was about to send the text; more is not known."""
+    office = Office(pool, inbox.port, resend_in_doubt=resend)
+    await office.handle(ACCOUNT_CHANGED, account())
+    await office.handle(BALANCE_LOW, low())
+    (row,) = await office.rows()
+    async with office.store.lease() as lease:
+        await office.store.mark_sending(lease.connection, row["message_id"], lease.number, NOON)
+        await office.recovery().look()
+        assert await office.states() == ["sending"]
+    await office.recovery().look()
+    office.clock.move(seconds=5)
+    async with office.at_work():
+        await office.settled(state)
+    assert len(inbox.messages()) == mails
+
+
+async def _end_sessions_with_locks(database: str) -> None:
+    """As a network that broke would: the sender's session is gone, the sender is not."""
+    owner = await asyncpg.connect(database)
+    try:
+        await owner.execute(
+            "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'"
+            " and database = (select oid from pg_database where datname = current_database())"
+        )
+    finally:
+        await owner.close()

@@ -1,0 +1,137 @@
+"""What comes again to a worker that takes what comes for new: nothing twice, nothing else told."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from rating.posting.settlement import MAX_BALANCE_MICRO
+from rating.service import LOOKS_FIRST
+from ringfence_contracts.money import MAX_MICRO
+from ringfence_contracts.records import Outcome
+from ringfence_contracts.topics import BALANCE_CHANGED, CALL_RATED
+from ringfence_testing.records import account, call
+from tests.support.rating import Bench, open_bench, payment
+
+
+@pytest.fixture
+async def bench(database: str) -> AsyncIterator[Bench]:
+    async with open_bench(database) as bench:
+        yield bench
+
+
+def told(outcome: Outcome) -> set[tuple[object, bytes]]:
+    return {(event.event_id, event.value) for event in outcome.publish}
+
+
+async def stands(bench: Bench) -> list[tuple[str, int]]:
+    tables = ("ledger", "not_billed", "unrated")
+    return [(t, await bench.value(f"select count(*) from rating.{t}")) for t in tables]
+
+
+@pytest.mark.parametrize("looks_first", [0, 5])
+async def test_a_charged_call_stays_charged_when_a_filter_would_spare_it_now(
+    bench: Bench, looks_first: int
+) -> None:
+    first = await bench.rate(call(1))
+    await bench.know(account(version=2, package={"not_billed": ["[outbound]"]}))
+    again = await bench.rate(call(1), call(2), worker=bench.another(looks_first))
+    assert told(first) <= told(again)
+    assert await bench.entries() == [("charge", -10_000)]
+    assert await stands(bench) == [("ledger", 1), ("not_billed", 1), ("unrated", 0)]
+    assert await bench.drift() == []
+
+
+@pytest.mark.parametrize("looks_first", [0, 5])
+async def test_a_charged_call_stays_charged_when_it_could_not_be_rated_now(
+    bench: Bench, looks_first: int
+) -> None:
+    first = await bench.rate(call(1))
+    await bench.know(account(version=2, extensions=("2999",)))
+    again = await bench.rate(call(1), call(2), worker=bench.another(looks_first))
+    assert told(first) <= told(again)
+    assert await stands(bench) == [("ledger", 1), ("not_billed", 0), ("unrated", 1)]
+    assert await bench.drift() == []
+
+
+@pytest.mark.parametrize("looks_first", [0, 5])
+async def test_a_payment_that_stands_is_no_dead_letter_when_it_would_be_refused_now(
+    bench: Bench, looks_first: int
+) -> None:
+    whole = [payment(str(n), MAX_MICRO) for n in range(MAX_BALANCE_MICRO // MAX_MICRO)]
+    first = await bench.pay(*whole)
+    bench.worker = bench.another(looks_first)
+    again = await bench.pay(whole[-1])
+    assert again.reject == []
+    assert told(again)
+    bench.worker = bench.another(looks_first)
+    refused = await bench.pay(payment("more", 1))
+    assert [dead.reason[:14] for dead in refused.reject] == ["amount_micro: "]
+    assert first.reject == []
+    assert await bench.balance() == MAX_BALANCE_MICRO
+
+
+async def test_a_batch_that_is_part_old_is_settled_as_if_it_had_been_looked_up(
+    bench: Bench,
+) -> None:
+    """The free seconds and balances that the undone attempt had reckoned with leave no trace."""
+    await bench.know(account(version=2, package={"free_minutes": 3}))
+    dice = random.Random(3)
+    calls = [call(n, billsec=dice.randrange(1, 200)) for n in range(60)]
+    await bench.rate(*calls[:20])
+    await bench.rate(*calls[10:40], worker=bench.another(0))
+    await bench.rate(*calls[39:], *calls[:5], worker=bench.another(5))
+    minutes = sum(-(-c.billsec // 60) for c in calls)
+    assert await bench.balance() == -(minutes - 3) * 10_000
+    assert await bench.free_used() == 180
+    assert await bench.value("select count(*) from rating.ledger") == 60
+    assert await bench.drift() == []
+
+
+async def test_after_a_surprise_batches_are_looked_up_for_a_while(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = bench.another(0)
+    looks: list[bool] = []
+    attempt = worker._settle_as
+
+    async def counted(intake: Any, matched: Any, *, look_first: bool) -> Any:
+        looks.append(look_first)
+        return await attempt(intake, matched, look_first=look_first)
+
+    monkeypatch.setattr(worker, "_settle_as", counted)
+    await bench.rate(call(1), worker=worker)
+    await bench.rate(call(1), worker=worker)
+    for number in range(2, 2 + LOOKS_FIRST):
+        await bench.rate(call(number), worker=worker)
+    assert looks == [False, False, True, *[True] * (LOOKS_FIRST - 1), False]
+
+
+async def test_workers_that_trust_and_that_look_settle_the_same_calls_once(bench: Bench) -> None:
+    dice = random.Random(11)
+    calls = [call(n, billsec=1 + n) for n in range(120)]
+    batches = [dice.sample(calls, 30) for _ in range(24)]
+
+    async def take(looks_first: int) -> None:
+        worker = bench.another(looks_first)
+        while batches:
+            batch = batches.pop()
+            outcome = await bench.get_through(*batch, worker=worker)
+            rated = {event.event_id for event in outcome.publish if event.topic is CALL_RATED}
+            assert len(rated) == 30
+            assert any(event.topic is BALANCE_CHANGED for event in outcome.publish)
+
+    await asyncio.gather(take(0), take(0), take(100))
+    seen = await bench.value("select count(*) from rating.ledger")
+    assert await bench.balance() == -sum(-(-(1 + n) // 60) * 10_000 for n in await numbers(bench))
+    assert seen == len(await numbers(bench))
+    assert await bench.drift() == []
+
+
+async def numbers(bench: Bench) -> list[int]:
+    rows = await bench.sql(
+        "select (explanation::json ->> 'billsec')::int - 1 as n from rating.ledger"
+    )
+    return [row["n"] for row in rows]

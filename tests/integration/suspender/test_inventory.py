@@ -1,0 +1,318 @@
+"""What a server has is listed: as a whole, on request, and kept when a read fails."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import pytest
+from prometheus_client import REGISTRY
+
+from ringfence.clock import SystemClock
+from ringfence.observe.health import Progress
+from ringfence.postgres.pool import Pool, open_pool
+from ringfence_contracts.errors import Retry
+from ringfence_testing.wait import until
+from suspender.drivers.driver import Inventory, Item, OperatorMustAct
+from suspender.rules.elements import Element
+from suspender.upkeep.inventory import InventoryLoop
+from suspender.upkeep.store_inventory import InventoryStore, request_read
+from tests.support.suspender import Office
+from tests.support.upkeep import Rows
+
+EXTENSIONS = tuple(
+    Item("extension", "Shop.example", number, f"uuid-{number}", f"Desk {number}", number != "102")
+    for number in ("101", "102", "103")
+)
+GATEWAY = Item("gateway", "shop.example", "Carrier A", "AA-BB", "", False)
+LIST = Inventory((Item("tenant", "", "shop.example", enabled=True), *EXTENSIONS, GATEWAY))
+
+
+class Listed:
+    """A server of which only the list is asked."""
+
+    at_once = 1
+
+    def __init__(self) -> None:
+        self.list = LIST
+        self.error: Exception | None = None
+        self.hangs = False
+        self.fails_first = 0
+        self.reads = 0
+
+    async def inventory(self) -> Inventory:
+        self.reads += 1
+        if self.reads <= self.fails_first:
+            raise Retry("no answer")
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.error is not None:
+            raise self.error
+        return self.list
+
+
+@pytest.fixture
+async def pool(database: str) -> AsyncIterator[Pool]:
+    async with await open_pool(database, service="suspender", size=6) as pool:
+        yield pool
+
+
+@pytest.fixture
+def rows(database: str, pool: Pool) -> Rows:
+    return Rows(database, pool)
+
+
+@asynccontextmanager
+async def reading(pool: Pool, every_s: float = 3600, **servers: Any) -> AsyncIterator[None]:
+    """The loop runs on these servers."""
+    stop = asyncio.Event()
+    loop = InventoryLoop(
+        store=InventoryStore(pool),
+        drivers=servers,
+        clock=SystemClock(),
+        every_s=every_s,
+        progress=Progress("inventory"),
+    )
+    running = asyncio.create_task(loop.run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await running
+
+
+async def names(rows: Rows, server_id: str = "pbx1") -> list[str]:
+    found = await rows.sql(
+        "select name from report.inventory where server_id = $1 order by kind, name", server_id
+    )
+    return [row["name"] for row in found]
+
+
+async def state(rows: Rows, server_id: str = "pbx1") -> asyncpg.Record | None:
+    found = await rows.sql("select * from report.inventory_read where server_id = $1", server_id)
+    return found[0] if found else None
+
+
+async def was_read(rows: Rows, server_id: str = "pbx1") -> bool:
+    found = await state(rows, server_id)
+    return found is not None and found["read_at"] is not None
+
+
+def age() -> float | None:
+    labels = {"server": "pbx1"}
+    return REGISTRY.get_sample_value("ringfence_suspender_inventory_age_seconds", labels)
+
+
+async def ask(pool: Pool, server_id: str = "pbx1") -> str:
+    async with pool.acquire() as connection, connection.transaction():
+        return await request_read(connection, server_id, SystemClock().now())
+
+
+async def test_a_server_is_listed_as_it_is(rows: Rows) -> None:
+    server = Listed()
+    server.list = Inventory(LIST.items, ("tenant b: the key may not see it",), True)
+    async with reading(rows.pool, pbx1=server):
+        await until(lambda: was_read(rows))
+        await until(lambda: age() is not None)
+    (row,) = await rows.sql("select * from report.inventory where name = '102'")
+    shown = dict(row)
+    shown.pop("read_at")
+    assert shown == {
+        "server_id": "pbx1",
+        "kind": "extension",
+        "tenant": "Shop.example",
+        "name": "102",
+        "uuid": "uuid-102",
+        "label": "Desk 102",
+        "enabled": False,
+        "leads_to": "",
+    }
+    assert await names(rows) == ["101", "102", "103", "Carrier A", "shop.example"]
+    found = await state(rows)
+    assert found is not None
+    assert found["gaps"] == ["tenant b: the key may not see it"]
+    assert found["tests_toll_allow"] is True
+    assert found["error"] == ""
+    assert found["asked_at"] <= found["read_at"]
+
+
+async def test_a_later_list_takes_the_place_of_the_earlier_one(rows: Rows) -> None:
+    server, other = Listed(), Listed()
+    async with reading(rows.pool, pbx1=server, pbx2=other):
+        await until(lambda: was_read(rows, "pbx2"))
+        await until(lambda: was_read(rows))
+        server.list = Inventory(EXTENSIONS[:1])
+        assert await ask(rows.pool) == ""
+        await until(lambda: _are(rows, ["101"]))
+    assert len(await names(rows, "pbx2")) == 5
+    assert other.reads == 1
+
+
+async def _are(rows: Rows, expected: list[str]) -> bool:
+    return await names(rows) == expected
+
+
+async def test_what_a_server_lists_twice_or_in_odd_characters_is_kept_once_and_readable(
+    rows: Rows,
+) -> None:
+    server = Listed()
+    odd = Item("extension", "t", "1\x00\ud800", "u" * 9000, "n" * 9000, None)
+    server.list = Inventory((odd, odd, *EXTENSIONS))
+    async with reading(rows.pool, pbx1=server):
+        await until(lambda: was_read(rows))
+    assert await names(rows) == ["101", "102", "103", "1\ufffd?"]
+
+
+@pytest.mark.parametrize(
+    "error", [Retry("no answer"), OperatorMustAct("refuses the key"), KeyError("odd page")]
+)
+async def test_a_failed_read_keeps_what_was_read_before(rows: Rows, error: Exception) -> None:
+    server = Listed()
+    async with reading(rows.pool, pbx1=server):
+        await until(lambda: was_read(rows))
+        before = await state(rows)
+        server.error = error
+        await ask(rows.pool)
+        await until(lambda: _failed(rows))
+    after = await state(rows)
+    assert before is not None
+    assert after is not None
+    assert after["error"] == (repr(error) if isinstance(error, KeyError) else str(error))
+    assert after["read_at"] == before["read_at"] < after["asked_at"]
+    assert len(await names(rows)) == 5
+
+
+async def _failed(rows: Rows) -> bool:
+    found = await state(rows)
+    return found is not None and found["error"] != ""
+
+
+@pytest.mark.parametrize(("times", "expected"), [(2, []), (3, ["raised", "ended"])])
+async def test_three_failures_in_a_row_are_an_alarm_until_it_can_be_read(
+    rows: Rows, times: int, expected: list[str]
+) -> None:
+    server = Listed()
+    server.fails_first = times
+    async with reading(rows.pool, every_s=0.01, pbx1=server):
+        await until(lambda: was_read(rows))
+    assert [state for _, _, state in await rows.alarms()] == expected
+    for raised in (await rows.published())[:1]:
+        assert (raised.key, raised.subject) == ("inventory-failed", "pbx1")
+        assert "3 times in a row (read never so far): no answer" in raised.message
+
+
+async def test_a_server_that_hangs_delays_no_other(rows: Rows) -> None:
+    slow = Listed()
+    slow.hangs = True
+    async with reading(rows.pool, every_s=0.01, slow=slow, pbx1=Listed()):
+        await until(lambda: was_read(rows))
+        assert not await was_read(rows, "slow")
+
+
+async def test_an_operator_has_a_server_read_by_command(rows: Rows, database: str) -> None:
+    office, server = Office(database, rows.pool), Listed()
+    async with reading(rows.pool, pbx1=server):
+        await until(lambda: was_read(rows))
+        await office.command("inventory.read", arguments={"server_id": "pbx1"})
+        await until(lambda: server.reads == 2)
+        await office.command("inventory.read", arguments={"server_id": "pbx9"})
+        await office.command("inventory.read")
+    assert await office.answers() == [
+        ("done", "server pbx1: what it has is read now"),
+        ("refused", "server_id: got pbx9, expected a server that can be read: pbx1"),
+        ("refused", "server_id: got nothing, expected the id of a server"),
+    ]
+
+
+async def test_an_unknown_server_is_refused_with_those_there_are(rows: Rows) -> None:
+    async with reading(rows.pool, pbx1=Listed()):
+        await until(lambda: was_read(rows))
+    assert await ask(rows.pool, "pbx9") == (
+        "server_id: got pbx9, expected a server that can be read: pbx1"
+    )
+
+
+async def test_a_server_that_left_the_file_is_forgotten_with_its_alarm(rows: Rows) -> None:
+    broken, read = Listed(), Listed()
+    broken.error = Retry("no answer")
+    async with reading(rows.pool, every_s=0.01, pbx1=broken, pbx2=read):
+        await until(lambda: was_read(rows, "pbx2"))
+        await until(lambda: _has_alarm(rows))
+    async with reading(rows.pool, pbx3=Listed()):
+        await until(lambda: was_read(rows, "pbx3"))
+    assert await names(rows, "pbx2") == []
+    assert await state(rows, "pbx1") is None
+    assert [state for _, _, state in await rows.alarms()] == ["raised", "ended"]
+
+
+async def _has_alarm(rows: Rows) -> bool:
+    return await rows.alarms() != []
+
+
+async def test_a_paused_server_is_read_only_when_it_is_asked_for(rows: Rows) -> None:
+    await rows.sql("insert into suspender.server_pause values ('pbx1', now(), null, 'olga')")
+    paused, other = Listed(), Listed()
+    async with reading(rows.pool, every_s=0.01, pbx1=paused, pbx2=other):
+        await until(lambda: other.reads >= 2)
+        assert paused.reads == 0
+        await ask(rows.pool)
+        await until(lambda: was_read(rows))
+    assert paused.reads == 1
+
+
+IMPORTED = {"voip_suspended": "Yes", "voip_suspended_by": "import"}
+
+
+async def adoptable(rows: Rows) -> list[tuple[str, str, str]]:
+    found = await rows.sql("select * from report.adoptable order by account_id, way, element")
+    return [(row["account_id"], row["way"], row["element"]) for row in found]
+
+
+DESK_101, DESK_102 = (Element("extensions", "shop.example", name) for name in ("101", "102"))
+TRUNK = Element("gateway", "", "aa-bb")
+
+
+async def test_what_is_off_of_imported_clients_can_be_adopted(rows: Rows) -> None:
+    await rows.client("imported", profile=IMPORTED, services=(), mode="shadow")
+    await rows.client("other", services=())
+    domain = Element("domain", "shop.example", "shop.example")
+    for element in (DESK_101, DESK_102, TRUNK, domain):
+        await rows.name("imported", "svc", element)
+    await rows.name("other", "svc", DESK_102)
+    async with reading(rows.pool, pbx1=Listed()):
+        await until(lambda: was_read(rows))
+    assert await adoptable(rows) == [
+        ("imported", "extensions", "102"),
+        ("imported", "gateway", "aa-bb"),
+    ]
+    await rows.record(TRUNK)
+    assert await adoptable(rows) == [("imported", "extensions", "102")]
+
+
+@pytest.mark.parametrize(("listed", "expected"), [("101", ["102"]), ("102", [])])
+async def test_the_rest_of_a_tenant_is_what_no_product_lists(
+    rows: Rows, listed: str, expected: list[str]
+) -> None:
+    await rows.client("rest", profile=IMPORTED, services=())
+    await rows.name("rest", "svc", Element("extensions", "shop.example", "*"))
+    await rows.name("listing", "svc", Element("outbound", "shop.example", listed))
+    async with reading(rows.pool, pbx1=Listed()):
+        await until(lambda: was_read(rows))
+    assert [element for _, _, element in await adoptable(rows)] == expected
+
+
+async def test_what_others_switched_off_is_shown(rows: Rows) -> None:
+    server = Listed()
+    did = Item("did", "shop.example", "2265550100", enabled=False)
+    same_number = Item("extension", "bar.example", "102", "uuid-b", "", False)
+    server.list = Inventory((*LIST.items, did, same_number))
+    await rows.record(DESK_102)
+    await rows.record(TRUNK, was_on=False)
+    async with reading(rows.pool, pbx1=server):
+        await until(lambda: was_read(rows))
+    found = await rows.sql("select * from report.off_by_others order by kind, name")
+    assert [(row["kind"], row["tenant"], row["name"]) for row in found] == [
+        ("extension", "bar.example", "102"),
+        ("gateway", "shop.example", "Carrier A"),
+    ]

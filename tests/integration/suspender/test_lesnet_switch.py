@@ -1,0 +1,339 @@
+"""Switching a Les.net peer: by configured calls, believed only when read back; and the balance."""
+
+import asyncio
+import logging
+import shutil
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdr_ingest.lesnet.balance import BalanceWatch
+from cdr_ingest.lesnet.metrics import BALANCE_LOW, BALANCE_MICRO
+from ringfence.observe.health import Progress
+from ringfence_contracts.errors import BadInput, Retry
+from ringfence_contracts.events.account import Service
+from ringfence_local.embedded.ports import free_port
+from ringfence_pbx.errors import Refused
+from ringfence_pbx.lesnet.api import LesnetApi
+from ringfence_simulators.fusionpbx.faults import Fault
+from ringfence_simulators.lesnet.app import Simulator
+from ringfence_testing.clock import FixedClock
+from suspender.drivers.driver import Change, Done, Failure, HungUp, OperatorMustAct, Reading
+from suspender.drivers.lesnet.driver import LesnetDriver
+from tests.support.lesnet import DID, ORDERS, PEER, server_of, simulated, targets_of
+from tests.support.narrow import expect
+
+SERVICE = Service(
+    service_id="svc-1", name="Line", kind="lesnet", server_id="les", tenant=PEER, dids=(DID,)
+)
+STRANGER = SERVICE.model_copy(update={"service_id": "svc-2", "tenant": "AAAACD2BFC791"})
+
+MakeDriver = Callable[..., LesnetDriver]
+
+
+@pytest.fixture
+async def les(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
+    async with simulated(monkeypatch) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def driver_of(les: Simulator) -> AsyncIterator[MakeDriver]:
+    made = []
+
+    def make(**settings: Any) -> LesnetDriver:
+        made.append(LesnetDriver("les", server_of(les, **settings), clock=FixedClock()))
+        return made[-1]
+
+    yield make
+    for driver in made:
+        await driver.aclose()
+
+
+def orders(**read_back: Any) -> dict[str, Any]:
+    return ORDERS | {"read_back": ORDERS["read_back"] | read_back}
+
+
+async def state(driver: LesnetDriver, service: Service = SERVICE) -> Reading | Failure:
+    """What is read of the product's peer."""
+    [reading] = (await driver.read(targets_of(service))).values()
+    return reading
+
+
+async def switched(
+    driver: LesnetDriver, service: Service = SERVICE, *, off: bool = True
+) -> Done | Failure:
+    """The one answer to switching the product's peer, whatever was read of it."""
+    [target] = targets_of(service)
+    [answer] = (await driver.bring([Change(target, off, Reading("unknown"))])).values()
+    return answer
+
+
+async def refused(driver: LesnetDriver, service: Service = SERVICE, *, off: bool = True) -> str:
+    """The words in which a person is asked to act."""
+    answer = await switched(driver, service, off=off)
+    assert isinstance(answer, OperatorMustAct), answer
+    return str(answer)
+
+
+async def test_a_peer_is_suspended_and_restored_and_read_back(
+    les: Simulator, driver_of: MakeDriver
+) -> None:
+    driver, peer = driver_of(**ORDERS), les.portal.peers[PEER]
+    assert await state(driver) == Reading("on", name=PEER)
+    assert await switched(driver) == Done(
+        f"peer {PEER}: peer/disable sent, peer/show shows suspended, read back 12:00:00Z"
+    )
+    assert not peer.enabled
+    assert await state(driver) == Reading("off", name=PEER)
+    done = expect(Done, await switched(driver, off=False))
+    assert "peer/enable sent, peer/show shows active" in done.evidence
+    assert peer.enabled
+
+
+async def test_what_is_right_already_is_read_and_not_ordered_again(
+    les: Simulator, driver_of: MakeDriver
+) -> None:
+    done = expect(Done, await switched(driver_of(**ORDERS), off=False))
+    assert "active already" in done.evidence
+    assert [path for path, _ in les.site.asked] == ["peer/show"]
+
+
+async def test_every_call_carries_the_envelope(les: Simulator, driver_of: MakeDriver) -> None:
+    await switched(driver_of(**ORDERS))
+    for envelope in les.site.envelopes:
+        assert envelope == {
+            "authentication": {"apikey": "simulated-api-key", "idkey": "simulated-id-key"},
+            "sequence": int(FixedClock().now().timestamp()),
+            "peer": PEER,
+        }
+
+
+async def test_without_configured_calls_a_person_must_act_and_nothing_is_sent(
+    les: Simulator, driver_of: MakeDriver
+) -> None:
+    driver = driver_of()
+    for off in (True, False):
+        assert f"no call is configured to switch peer '{PEER}'" in await refused(driver, off=off)
+    assert "do it in Les.net's portal" in str(await state(driver))
+    assert await driver.live(targets_of(SERVICE)) == frozenset()
+    assert les.site.asked == []
+
+
+async def test_an_order_that_was_accepted_and_changed_nothing_is_no_success(
+    driver_of: MakeDriver,
+) -> None:
+    lame = ORDERS | {"suspend": {"path": "peer/show", "payload": {"peer": "{peer}"}}}
+    answer = await switched(driver_of(**lame))
+    assert isinstance(answer, Retry)
+    assert f"peer {PEER} still reads active" in str(answer)
+
+
+@pytest.mark.parametrize(
+    ("read_back", "said"),
+    [
+        ({"pointer": "/peer/status"}, "shows nothing at /peer/status"),
+        ({"suspended": ("off",)}, "shows 'disabled' at /peer/state"),
+        ({"path": "peer/none"}, "there is no peer/none"),
+    ],
+)
+async def test_a_read_back_that_says_something_else_is_for_a_person_and_hinders_no_order(
+    les: Simulator, driver_of: MakeDriver, read_back: dict[str, Any], said: str
+) -> None:
+    driver = driver_of(**orders(**read_back))
+    assert said in await refused(driver)
+    assert not les.portal.peers[PEER].enabled, "it is off all the same"
+    assert await state(driver) == Reading("unknown", name=PEER)
+    assert await driver.live(targets_of(SERVICE)) == frozenset()
+
+
+async def test_calls_that_name_a_did_are_made_for_each_of_the_product(
+    les: Simulator, driver_of: MakeDriver
+) -> None:
+    path = {"path": "did/{did}/off"}
+    driver = driver_of(**ORDERS | {"suspend": path})
+    assert "there is no did/12046664021/off" in await refused(driver)
+    assert "has none" in await refused(driver, SERVICE.model_copy(update={"dids": ()}))
+    both = orders(payload={"peer": "{peer}", "did": "{did}"})
+    twice = SERVICE.model_copy(update={"dids": (DID, "12046664022")})
+    les.site.envelopes.clear()
+    await switched(driver_of(**both), twice)
+    shown = [e["did"] for e in les.site.envelopes if "did" in e]
+    assert shown == [DID, "12046664022"] * 2
+
+
+async def test_a_product_whose_peer_is_none_is_for_a_person(
+    les: Simulator, driver_of: MakeDriver
+) -> None:
+    wrong = SERVICE.model_copy(update={"tenant": "../../balance"})
+    assert "expected 13 hex digits" in await refused(driver_of(**ORDERS), wrong)
+    assert les.site.asked == []
+
+
+async def test_an_error_of_the_api_is_said_in_its_words(driver_of: MakeDriver) -> None:
+    driver = driver_of(**ORDERS)
+    assert "unknown peer: the account has no such peer" in await refused(driver, STRANGER)
+
+
+async def test_one_peer_that_fails_delays_and_fails_no_other(
+    les: Simulator, driver_of: MakeDriver
+) -> None:
+    driver = driver_of(**ORDERS)
+    both = targets_of(STRANGER, SERVICE)
+    readings = await driver.read(both)
+    assert [expect(Reading, readings[t.element]).state for t in both] == ["unknown", "on"]
+    answers = await driver.bring(
+        [Change(t, True, expect(Reading, readings[t.element])) for t in both]
+    )
+    assert [type(answers[t.element]) for t in both] == [OperatorMustAct, Done]
+    les.portal.peers[PEER].enabled = True
+    assert await driver.live(both) == {both[1].element}
+
+
+async def test_what_les_net_cannot_do_is_said(driver_of: MakeDriver) -> None:
+    driver = driver_of(**ORDERS)
+    assert await driver.hang_up(SERVICE, ["101"]) == HungUp()
+    found = await driver.inventory()
+    assert found.items == ()
+    assert "no call of Les.net's API is known to list them" in found.gaps[0]
+    with pytest.raises(OperatorMustAct, match="is switched whole"):
+        await driver.extensions_of(PEER)
+
+
+async def test_wrong_keys_are_said_and_shown_nowhere(
+    les: Simulator,
+    driver_of: MakeDriver,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("TEST_LESNET_API", "s3cret-api")
+    monkeypatch.setenv("TEST_LESNET_ID", "s3cret-id")
+    said = await refused(driver_of(**ORDERS))
+    assert "authentication: apikey or idkey is wrong" in said
+    les.faults.planned.append(Fault("html", value="you sent s3cret-api and s3cret-id"))
+    with pytest.raises(Retry, match=r"no JSON: 'you sent \*\*\* and \*\*\*'") as echoed:
+        await switched(driver_of(**ORDERS))
+    assert "s3cret" not in f"{said}{echoed.value!r}{caplog.text}"
+
+
+IN_TROUBLE = [
+    (Fault("status", value="500"), "status 500"),
+    (Fault("slow", value="30"), "no answer within"),
+    (Fault("drop"), "les: "),
+    (Fault("cut"), "les: "),
+    (Fault("cut-quiet"), "no JSON"),
+    (Fault("html", value="<html>"), "no JSON"),
+]
+
+
+@pytest.mark.parametrize(("fault", "said"), IN_TROUBLE, ids=lambda f: getattr(f, "kind", ""))
+@pytest.mark.parametrize("after", [0, 1, 2])
+async def test_an_api_in_trouble_never_looks_like_success(
+    les: Simulator, driver_of: MakeDriver, fault: Fault, said: str, after: int
+) -> None:
+    """Failing at the first look, at the order, and at the read-back."""
+    spared = [Fault("slow", value="0", times=after)] if after else []
+    les.faults.planned = [*spared, Fault(fault.kind, value=fault.value)]
+    driver = driver_of(**ORDERS, timeout_s=0.5)
+    with pytest.raises(Retry, match=said):
+        await switched(driver)
+    assert "shows suspended" in (expect(Done, await switched(driver))).evidence
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (Fault("status", value="401"), "check api_key"),
+        (Fault("redirect", value="http://evil.example/"), "status 302"),
+    ],
+)
+@pytest.mark.parametrize("after", [1, 2])
+async def test_an_order_or_a_read_back_that_is_refused_is_for_a_person(
+    les: Simulator, driver_of: MakeDriver, fault: Fault, said: str, after: int
+) -> None:
+    les.faults.planned = [
+        Fault("slow", value="0", times=after),
+        Fault(fault.kind, value=fault.value),
+    ]
+    assert said in await refused(driver_of(**ORDERS))
+
+
+async def test_nobody_listening_is_worth_a_retry(driver_of: MakeDriver) -> None:
+    driver = driver_of(**ORDERS, url=f"http://127.0.0.1:{free_port()}/v1")
+    for ask in (switched(driver), state(driver), driver.live(targets_of(SERVICE))):
+        with pytest.raises(Retry, match="ConnectError"):
+            await ask
+
+
+@asynccontextmanager
+async def self_signed(folder: Path) -> AsyncIterator[Any]:
+    """A server with a certificate that it signed itself."""
+    if (openssl := shutil.which("openssl")) is None:
+        pytest.skip("no openssl to make a certificate with")
+    made = await asyncio.create_subprocess_exec(
+        *(openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1"),
+        *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"),
+        cwd=folder,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert await made.wait() == 0
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def test_a_certificate_that_nobody_vouches_for_is_not_accepted(
+    les: Simulator, driver_of: MakeDriver, tmp_path: Path
+) -> None:
+    async with self_signed(tmp_path) as url:
+        with pytest.raises(Retry, match="CERTIFICATE_VERIFY_FAILED"):
+            await switched(driver_of(**ORDERS, url=f"{url}/v1"))
+
+
+async def test_a_missing_key_stops_the_start(
+    les: Simulator, driver_of: MakeDriver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TEST_LESNET_ID")
+    with pytest.raises(BadInput, match="TEST_LESNET_ID"):
+        driver_of(**ORDERS)
+    assert driver_of(), "where nothing is to be sent, no key is needed"
+
+
+class TestBalance:
+    def watch(self, les: Simulator, limit: str = "50") -> tuple[LesnetApi, BalanceWatch]:
+        api = LesnetApi("les-b", server_of(les), clock=FixedClock())
+        progress = Progress("balance")
+        return api, BalanceWatch(api, limit=Decimal(limit), every_s=900, progress=progress)
+
+    async def test_a_balance_below_the_limit_is_shown_and_told(self, les: Simulator) -> None:
+        api, watch = self.watch(les)
+        for balance, low in (("50.00", False), ("49.995", True), ("-3", True), ("1000", False)):
+            les.portal.balance = Decimal(balance)
+            assert await watch.look() is low
+            assert BALANCE_LOW.labels("les-b")._value.get() == low
+            assert BALANCE_MICRO.labels("les-b")._value.get() == Decimal(balance) * 1_000_000
+        await api.aclose()
+
+    async def test_a_balance_that_can_not_be_told_is_not_taken_for_a_good_one(
+        self, les: Simulator
+    ) -> None:
+        api, watch = self.watch(les)
+        les.portal.balance = Decimal("5")
+        assert await watch.look() is True
+        les.faults.planned = [Fault("status", value="500"), Fault("html", value='{"balance":"x"}')]
+        assert await watch.look() is None
+        assert await watch.look() is None
+        assert BALANCE_LOW.labels("les-b")._value.get() == 1
+        les.portal.api_key = "changed"
+        assert await watch.look() is None
+        with pytest.raises(Refused, match="apikey or idkey is wrong"):
+            await api.balance()
+        await api.aclose()

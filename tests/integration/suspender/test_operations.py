@@ -1,0 +1,343 @@
+"""What operators ask of the suspender: reapply, release, pause; and calls that are hung up."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+
+from ringfence.observe.health import Progress
+from ringfence.postgres.pool import open_pool
+from ringfence_testing.clock import FixedClock
+from ringfence_testing.records import NOON
+from ringfence_testing.wait import until
+from suspender.deciding import DecideLoop
+from suspender.drivers.driver import HungUp
+from tests.support.narrow import expect
+from tests.support.suspender import Office, Panel, order, products
+
+SERVICE = {"account_id": "1001", "service_id": "svc-1001"}
+
+
+@pytest.fixture
+async def office(database: str) -> AsyncIterator[Office]:
+    async with await open_pool(database, service="suspender", size=8) as pool:
+        yield Office(database, pool)
+
+
+async def last_answer(office: Office, name: str, **arguments: str) -> tuple[str, str]:
+    """State and words of a command's answer."""
+    await office.command(name, arguments=arguments)
+    return (await office.answers())[-1]
+
+
+# --- reapply ---
+
+
+async def test_reapply_brings_the_server_to_what_is_desired_though_nothing_changed(
+    office: Office,
+) -> None:
+    await office.profile()
+    await office.zero()
+    await office.work_done()
+    office.panel.off_now.clear()
+    state, words = await last_answer(office, "service.reapply", **SERVICE)
+    assert state == "done"
+    assert "product svc-1001 of client 1001 is to be off: server pbx1 is read" in words
+    await office.work_done()
+    assert office.panel.off == {"svc-1001"}
+
+
+async def test_reapply_ends_the_back_off_of_a_service_that_fails(office: Office) -> None:
+    office.panel.refuses = "no right"
+    await office.profile()
+    await office.zero()
+    async with office.working():
+        await office.until_attempted("svc-1001", 3)
+    office.panel.refuses = ""
+    await office.sql("update suspender.service set next_attempt_at = now() + interval '1 hour'")
+    await last_answer(office, "service.reapply", **SERVICE)
+    row = await office.row()
+    assert (row["attempts"], row["last_error"]) == (0, "")
+    await office.work_done()
+    assert office.panel.off == {"svc-1001"}
+
+
+async def test_reapply_is_done_once_by_its_id(office: Office) -> None:
+    await office.profile()
+    request_id = await office.command("service.reapply", arguments=SERVICE)
+    await office.command("service.reapply", request_id, arguments=SERVICE)
+    assert (await office.row())["wanted_seq"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"account_id": "1001"}, "service_id: got nothing"),
+        ({"service_id": "svc-1001"}, "account_id: got nothing"),
+        ({**SERVICE, "account_id": "9"}, "account_id: got 9, expected the id of a client"),
+        ({**SERVICE, "service_id": "x"}, "service_id: got x, expected a product of client 1001:"),
+    ],
+)
+async def test_a_service_that_is_not_known_is_refused_in_words(
+    office: Office, arguments: dict[str, str], words: str
+) -> None:
+    await office.profile()
+    for name in ("service.reapply", "service.release"):
+        state, answer = await last_answer(office, name, **arguments)
+        assert state == "refused"
+        assert words in answer
+    assert len(await office.sql("select from suspender.account")) == 1
+
+
+async def test_reapply_in_shadow_is_refused_with_what_to_do(office: Office) -> None:
+    await office.profile(mode="shadow")
+    state, words = await last_answer(office, "service.reapply", **SERVICE)
+    assert state == "refused"
+    assert "ringfence mode live --clients 1001" in words
+    assert await office.settled()
+
+
+# --- release ---
+
+
+async def test_release_switches_on_what_left_the_product_though_the_hold_lasts(
+    office: Office,
+) -> None:
+    await office.profile(services=products("svc-1001", extensions=("101", "102")))
+    await office.zero()
+    await office.work_done()
+    await office.profile(2, services=products("svc-1001", extensions=("101",)))
+    await office.work_done()
+    assert office.panel.off == {"101", "102"}
+    state, words = await last_answer(office, "service.release", version="2", **SERVICE)
+    assert (state, words) == (
+        "done",
+        "product svc-1001 of client 1001: 1 elements are released: 102",
+    )
+    await office.work_done()
+    assert office.panel.off == {"101"}
+    await office.profile(3, services=products("svc-1001", extensions=("103",)))
+    await office.work_done()
+    assert office.panel.off == {"101", "103"}  # what leaves later stays with the hold
+
+
+async def test_release_that_overtakes_its_profile_waits_for_it(office: Office) -> None:
+    """The command and the profile come by two topics."""
+    await office.profile(services=products("svc-1001", extensions=("101", "102")))
+    await office.zero()
+    await office.work_done()
+    _, words = await last_answer(office, "service.release", version="2", **SERVICE)
+    assert "when that version has arrived (it is at 1 now)" in words
+    await office.work_done()
+    assert office.panel.off == {"101", "102"}
+    await office.profile(2, services=products("svc-1001", extensions=("101",)))
+    await office.work_done()
+    assert office.panel.off == {"101"}
+
+
+async def test_release_of_a_product_that_is_gone_switches_all_of_it_on(office: Office) -> None:
+    await office.profile()
+    await office.zero()
+    await office.work_done()
+    await office.profile(2, services=())
+    await office.work_done()
+    assert office.panel.off == {"svc-1001"}
+    _, words = await last_answer(office, "service.release", version="2", **SERVICE)
+    assert "1 elements are released: svc-1001" in words
+    await office.work_done()
+    assert office.panel.off == set()
+    assert type((await office.events())[-1]).__name__ == "ServiceRestored"
+
+
+async def test_release_forgets_what_the_server_has_no_more(office: Office) -> None:
+    """The gateway was deleted at the server: nothing else shows that it is gone for good."""
+    gone = products("svc-1001", suspend_by="gateway", gateway_ids=("aa", "bb"))
+    await office.profile(services=gone)
+    await office.zero()
+    await office.work_done()
+    office.panel.missing = {"bb"}
+    left = products("svc-1001", suspend_by="gateway", gateway_ids=("aa",))
+    await office.profile(2, services=left)
+    await last_answer(office, "service.release", version="2", **SERVICE)
+    await office.work_done()
+    assert await office.on_record() == {"aa": True}
+
+
+@pytest.mark.parametrize("version", ["", "x", "0", "-1", "9999999999"])
+async def test_a_version_that_is_none_is_refused(office: Office, version: str) -> None:
+    await office.profile()
+    state, words = await last_answer(office, "service.release", version=version, **SERVICE)
+    assert state == "refused"
+    assert words.startswith("version: got ")
+
+
+# --- pause ---
+
+
+async def test_nothing_is_sent_to_a_server_that_is_paused_until_it_is_resumed(
+    office: Office,
+) -> None:
+    await office.profile(1, "off")
+    await office.zero("off")
+    await office.work_done()
+    office.panel.calls.clear()
+    state, words = await last_answer(office, "server.pause", server_id="pbx1")
+    assert (state, words) == (
+        "done",
+        "server pbx1 is paused until it is resumed: nothing is sent to it",
+    )
+    await office.restored("off")
+    await office.profile(1, "other", services=products("svc-other", server_id="pbx2"))
+    await office.zero("other")
+    other = Panel()
+    async with office.working({"pbx1": office.panel, "pbx2": other}):
+        await office.until_confirmed("svc-other")
+    assert office.panel.calls == []
+    assert (await last_answer(office, "server.resume", server_id="pbx1"))[0] == "done"
+    await office.work_done()
+    assert office.panel.off == set()
+    assert [item for item in await office.alarms() if item[0] == "server-paused"] == [
+        ("server-paused", "pbx1", "raised"),
+        ("server-paused", "pbx1", "ended"),
+    ]
+
+
+async def test_a_pause_with_an_end_ends_by_itself(office: Office) -> None:
+    end = NOON + timedelta(hours=1)
+    await last_answer(office, "server.pause", server_id="pbx1", until=end.isoformat())
+    (row,) = await office.sql("select server_id, paused_until, paused_by from report.server_pause")
+    assert tuple(row) == ("pbx1", end, "olga")
+    await office.decider.end_pauses()
+    assert len(await office.sql("select from report.server_pause")) == 1
+    expect(FixedClock, office.clock).set(end)
+    stop = asyncio.Event()
+    loop = asyncio.create_task(DecideLoop(office.decider, Progress("by-time")).run(stop))
+
+    async def resumed() -> bool:
+        return not await office.sql("select from report.server_pause")
+
+    await until(resumed)
+    stop.set()
+    await loop
+    assert [state for key, _, state in await office.alarms()] == ["raised", "ended"]
+
+
+@pytest.mark.parametrize("until_text", ["tomorrow", "2026-11-21T11:00:00Z", "2026-12-01T06:00:00"])
+async def test_a_pause_that_cannot_end_is_refused(office: Office, until_text: str) -> None:
+    state, words = await last_answer(office, "server.pause", server_id="pbx1", until=until_text)
+    assert state == "refused"
+    assert words.startswith(f"until: got {until_text}, expected an instant")
+    assert (await last_answer(office, "server.resume", server_id="pbx1"))[0] == "refused"
+
+
+# --- servers that nobody configures any more ---
+
+
+async def test_a_server_that_left_the_file_is_alarmed_until_it_returns(office: Office) -> None:
+    await office.profile()
+    await office.zero()
+    await office.work_done()
+    for _ in range(2):
+        async with office.working({}):
+            await office.until_alarm("server-abandoned")
+    async with office.working():
+
+        async def ended() -> bool:
+            return ("server-abandoned", "pbx1", "ended") in await office.alarms()
+
+        await until(ended)
+    assert [item for item in await office.alarms() if item[0] == "server-abandoned"] == [
+        ("server-abandoned", "pbx1", "raised"),
+        ("server-abandoned", "pbx1", "ended"),
+    ]
+
+
+# --- live calls ---
+
+
+@pytest.mark.parametrize(
+    ("reason", "setting", "ends"),
+    [
+        ("credit", "credit", True),
+        ("outstanding", "credit", False),
+        ("credit", "never", False),
+    ],
+)
+async def test_live_calls_are_ended_only_where_the_credit_is_used_up(
+    office: Office, reason: str, setting: str, ends: bool
+) -> None:
+    office.panel.live_calls = HungUp(("101 -> 14165550100",), ("101 -> 911",))
+    await office.profile(services=products("svc-1001", extensions=("101", "102"), hang_up=setting))
+    await office.zero(reason=reason)
+    await office.work_done()
+    (event,) = await office.suspensions()
+    if ends:
+        assert office.panel.hung_up == [("svc-1001", ("101", "102"))]
+        assert event.ended_calls == ("101 -> 14165550100",)
+        assert "ended 1 live calls: 101 -> 14165550100" in event.evidence
+        assert "spared emergency calls: 101 -> 911" in event.evidence
+    else:
+        assert office.panel.hung_up == []
+        assert event.ended_calls == ()
+
+
+@pytest.mark.parametrize("hang_up", [True, False])
+async def test_by_hand_live_calls_are_ended_only_where_the_order_says_so(
+    office: Office, hang_up: bool
+) -> None:
+    given = order("manual").model_copy(update={"hang_up": hang_up})
+    other = order("whmcs", "svc-other").model_copy(update={"hang_up": True})
+    lifted = order("exemption").model_copy(update={"hang_up": True})
+    await office.profile(orders=(given, other, lifted), service={"hang_up": "credit"})
+    await office.work_done()
+    assert len(office.panel.hung_up) == int(hang_up)
+
+
+async def test_the_rest_of_the_tenant_loses_its_calls_too(office: Office) -> None:
+    office.panel.extensions["north.example"] = {"101", "102", "201"}
+    await office.profile(1, "2002", services=products("svc-b", extensions=("201",)))
+    gateway = {"suspend_by": "gateway", "gateway_ids": ("aa",)}
+    rest = {"rest_of_tenant": True, "hang_up": "credit", "extensions": ("101",)}
+    await office.profile(services=products("svc-1001", **rest))
+    await office.profile(1, "3003", services=products("svc-c", **gateway, **rest))
+    await office.zero()
+    await office.work_done()
+    assert office.panel.hung_up == [("svc-1001", ("101", "102"))]
+
+
+async def test_a_restore_ends_no_calls(office: Office) -> None:
+    await office.profile(service={"hang_up": "credit"})
+    await office.zero()
+    await office.restored()
+    await office.work_done()
+    assert office.panel.hung_up == []
+
+
+async def test_calls_that_cannot_be_ended_keep_the_service_from_being_confirmed(
+    office: Office,
+) -> None:
+    office.panel.hang_up_fails = True
+    await office.profile(service={"hang_up": "credit"})
+    await office.zero()
+    async with office.working():
+        await office.until_attempted("svc-1001", 1)
+        assert office.panel.off == {"svc-1001"}
+        assert await office.on_record() == {"svc-1001": True}
+        assert "live calls could not be ended" in (await office.row())["last_error"]
+        assert await office.suspensions() == []
+        office.panel.hang_up_fails = False
+        await office.until_done()
+    assert len(await office.suspensions()) == 1
+
+
+async def test_what_cannot_be_read_back_is_published_as_not_proven(office: Office) -> None:
+    office.panel.proven = False
+    await office.profile()
+    await office.zero()
+    await office.work_done()
+    await office.restored()
+    await office.work_done()
+    assert [event.proven for event in await office.events()] == [False, False]
+    (row,) = await office.sql("select proven from report.service_state")
+    assert row["proven"] is False

@@ -1,0 +1,1 @@
+"""What tests share: real parts, fakes at a socket, records, waits, golden files."""

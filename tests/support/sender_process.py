@@ -1,0 +1,16 @@
+"""A sender as a process of its own, to be killed: `python sender_process.py DSN PORT`."""
+
+import asyncio
+import sys
+
+from ringfence.postgres.pool import open_pool
+from tests.support.notifier import Office
+
+
+async def main(dsn: str, port: int) -> None:
+    pool = await open_pool(dsn, service="notifier", size=4)
+    await Office(pool, port).sending().run(asyncio.Event())
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1], int(sys.argv[2])))
