@@ -18,7 +18,14 @@ from ringfence_simulators.fusionpbx.access.logins import Line
 from ringfence_simulators.fusionpbx.app import Simulator, serve
 from ringfence_simulators.fusionpbx.model import Pbx
 from ringfence_simulators.fusionpbx.seed import apply_seed
-from suspender.drivers.driver import Change, Done, Failure, PbxDriver, Reading, Target
+from suspender.drivers.driver import (
+    ElementChange,
+    ElementReading,
+    Failure,
+    PbxDriver,
+    SwitchDone,
+    SwitchTarget,
+)
 from suspender.rules.elements import Element, elements_of
 from tests.support.narrow import expect, present
 
@@ -159,31 +166,33 @@ def outbound(**changed: Any) -> dict[str, Any]:
 
 async def outcomes_of(
     driver: PbxDriver, *services: Service, off: bool, values: dict[str, str] | None = None
-) -> dict[Element, Done | Failure]:
+) -> dict[Element, SwitchDone | Failure]:
     """Bring all elements of the services off or on; what came of each, by element."""
-    targets = [Target(element, s) for s in services for element in elements_of(s)]
-    outcomes: dict[Element, Done | Failure] = {}
-    changes: list[Change] = []
+    targets = [SwitchTarget(element, s) for s in services for element in elements_of(s)]
+    outcomes: dict[Element, SwitchDone | Failure] = {}
+    changes: list[ElementChange] = []
     for target, reading in zip(targets, await readings_of(driver, *services), strict=True):
         if isinstance(reading, Exception):
             outcomes[target.element] = reading
         else:
             value = (values or {}).get(target.element.name, "")
-            changes.append(Change(target, off, reading, value))
-    outcomes |= dict(await driver.bring(changes)) if changes else {}
+            changes.append(ElementChange(target, off, reading, value))
+    outcomes |= dict(await driver.switch(changes)) if changes else {}
     return {target.element: outcomes[target.element] for target in targets}
 
 
-async def readings_of(driver: PbxDriver, *services: Service) -> list[Reading | Failure]:
+async def readings_of(driver: PbxDriver, *services: Service) -> list[ElementReading | Failure]:
     """What the driver reads of the elements of the services, in their order."""
-    targets = [Target(element, s) for s in services for element in elements_of(s)]
+    targets = [SwitchTarget(element, s) for s in services for element in elements_of(s)]
     readings = await driver.read(targets)
     return [readings[target.element] for target in targets]
 
 
 async def states_of(driver: PbxDriver, *services: Service) -> list[str]:
     """The states of the elements of the services, in their order."""
-    return [expect(Reading, reading).state for reading in await readings_of(driver, *services)]
+    return [
+        expect(ElementReading, reading).state for reading in await readings_of(driver, *services)
+    ]
 
 
 async def suspend(driver: PbxDriver, service: Service) -> str:
@@ -198,7 +207,7 @@ async def restore(
     return evidence_in(await outcomes_of(driver, service, off=False, values=values))
 
 
-def evidence_in(outcomes: Mapping[Element, Done | Failure]) -> str:
+def evidence_in(outcomes: Mapping[Element, SwitchDone | Failure]) -> str:
     """The texts of what was done, one a line. Raises the first failure."""
     done = []
     for outcome in outcomes.values():

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from cdr_ingest.ingest import Intake
+from cdr_ingest.ingest import Ingester
 from cdr_ingest.lesnet.balance import BalanceWatch
 from cdr_ingest.lesnet.poller import LinkPoller
 from cdr_ingest.lesnet.wiring import open_lesnet
@@ -25,7 +25,7 @@ from ringfence_pbx.servers import LesnetServer
 from ringfence_simulators.lesnet.app import Simulator, serve
 from ringfence_simulators.lesnet.model import Portal
 from ringfence_testing.clock import FixedClock
-from suspender.drivers.driver import Target
+from suspender.drivers.driver import SwitchTarget
 from suspender.rules.elements import elements_of
 
 PEER, DID = "D4E3CD2BFC791", "12046664021"
@@ -80,9 +80,11 @@ def server_of(simulator: Simulator, **settings: Any) -> LesnetServer:
     )
 
 
-def targets_of(*products: Service) -> list[Target]:
+def targets_of(*products: Service) -> list[SwitchTarget]:
     """What the products name, each with its product."""
-    return [Target(element, product) for product in products for element in elements_of(product)]
+    return [
+        SwitchTarget(element, product) for product in products for element in elements_of(product)
+    ]
 
 
 @asynccontextmanager
@@ -93,7 +95,7 @@ async def polling(
     server_id: str,
     *,
     clock: Clock | None = None,
-    intake: type[Intake] = Intake,
+    intake: type[Ingester] = Ingester,
     **settings: Any,
 ) -> AsyncIterator[list[LinkPoller | BalanceWatch]]:
     """The loops of the entry, not yet run."""

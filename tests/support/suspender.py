@@ -32,14 +32,14 @@ from ringfence_testing.records import NOON, account, received
 from ringfence_testing.wait import until
 from suspender.deciding import Decider
 from suspender.drivers.driver import (
-    Change,
-    Done,
+    ElementChange,
+    ElementReading,
     Failure,
     HungUp,
     Inventory,
     OperatorMustAct,
-    Reading,
-    Target,
+    SwitchDone,
+    SwitchTarget,
 )
 from suspender.rules.brake import Limits
 from suspender.rules.elements import Element
@@ -58,7 +58,7 @@ class Panel:
     """A server that is a set of elements that are off; it can be made to refuse, or to fail.
 
     Names in `missing` it does not have; names in `stuck` it cannot switch, for the reason given.
-    `at_bring` is called before and after each toggle, and may raise: the process dies there.
+    `at_switch` is called before and after each toggle, and may raise: the process dies there.
     """
 
     def __init__(self, at_once: int = 100) -> None:
@@ -73,7 +73,7 @@ class Panel:
         self.refuses = ""
         self.fails = False
         self.proven = True
-        self.at_bring: Callable[[str, Element], None] = lambda moment, element: None
+        self.at_switch: Callable[[str, Element], None] = lambda moment, element: None
         self.gate = asyncio.Event()
         self.gate.set()
         self.hung_up: list[tuple[str, tuple[str, ...]]] = []
@@ -85,12 +85,14 @@ class Panel:
         """The names of what is off."""
         return {element.name for element in self.off_now}
 
-    async def read(self, targets: Collection[Target]) -> dict[Element, Reading | Failure]:
+    async def read(
+        self, targets: Collection[SwitchTarget]
+    ) -> dict[Element, ElementReading | Failure]:
         """What is off, and what it does not have."""
         self._called("read")
         return {target.element: self._reading(target.element) for target in targets}
 
-    async def bring(self, changes: Sequence[Change]) -> dict[Element, Done | Failure]:
+    async def switch(self, changes: Sequence[ElementChange]) -> dict[Element, SwitchDone | Failure]:
         """Each by itself."""
         assert len(changes) <= self.at_once
         self._called("bring")
@@ -111,7 +113,7 @@ class Panel:
         self.hung_up.append((product.service_id, tuple(extensions)))
         return self.live_calls
 
-    async def live(self, targets: Collection[Target]) -> frozenset[Element]:
+    async def live(self, targets: Collection[SwitchTarget]) -> frozenset[Element]:
         """What is not off."""
         return frozenset({target.element for target in targets} - self.off_now)
 
@@ -127,28 +129,28 @@ class Panel:
         if self.fails:
             raise Retry("no answer")
 
-    def _reading(self, element: Element) -> Reading:
+    def _reading(self, element: Element) -> ElementReading:
         if element.name in self.missing:
-            return Reading("missing")
+            return ElementReading("missing")
         value = self.values.get(element, "")
         if element.way == "outbound":
-            return Reading("on" if value else "off", value)
-        return Reading("off" if element in self.off_now else "on", value)
+            return ElementReading("on" if value else "off", value)
+        return ElementReading("off" if element in self.off_now else "on", value)
 
-    def _switch(self, change: Change) -> Done | Failure:
+    def _switch(self, change: ElementChange) -> SwitchDone | Failure:
         element = change.target.element
         if self.refuses:
             return OperatorMustAct(self.refuses)
         if element.name in self.stuck:
             return self.stuck[element.name]
-        self.at_bring("before", element)
+        self.at_switch("before", element)
         way = "off" if change.off else "on"
         self.switched.append(f"{element.name} {way}")
         (self.off_now.add if change.off else self.off_now.discard)(element)
         if element.way == "outbound":
             self.values[element] = "" if change.off else change.value
-        self.at_bring("after", element)
-        return Done(f"{element.name} read back: {way}", self.proven)
+        self.at_switch("after", element)
+        return SwitchDone(f"{element.name} read back: {way}", self.proven)
 
 
 class Office:

@@ -14,7 +14,13 @@ from ringfence_contracts.events.call import CallCompleted
 from ringfence_pbx.servers import VodiaServer
 from ringfence_simulators.vodia.app import Simulator, serve
 from ringfence_simulators.vodia.model import Habits, Pbx
-from suspender.drivers.driver import Change, Done, Failure, Reading, Target
+from suspender.drivers.driver import (
+    ElementChange,
+    ElementReading,
+    Failure,
+    SwitchDone,
+    SwitchTarget,
+)
 from suspender.drivers.vodia.driver import VodiaDriver
 from suspender.rules.elements import Element, elements_of
 from tests.support.fusionpbx import NOON, Clock
@@ -121,14 +127,16 @@ def service_of(suspend_by: str = "extensions", **changed: Any) -> Service:
     )
 
 
-def targets_of(*products: Service) -> list[Target]:
+def targets_of(*products: Service) -> list[SwitchTarget]:
     """What the products name, each with its product."""
-    return [Target(element, product) for product in products for element in elements_of(product)]
+    return [
+        SwitchTarget(element, product) for product in products for element in elements_of(product)
+    ]
 
 
 async def turn(
     driver: VodiaDriver, *products: Service, off: bool
-) -> dict[str, Reading | Done | Failure]:
+) -> dict[str, ElementReading | SwitchDone | Failure]:
     """One turn of the worker: read all that the products name, and switch it.
 
     Gives the answer for each element by its name; what could not be read is not switched.
@@ -136,11 +144,14 @@ async def turn(
     targets = targets_of(*products)
     read = await driver.read(targets)
     changes = [
-        Change(target, off, reading)
+        ElementChange(target, off, reading)
         for target in targets
-        if isinstance(reading := read[target.element], Reading)
+        if isinstance(reading := read[target.element], ElementReading)
     ]
-    answers: dict[Element, Reading | Done | Failure] = {**read, **await driver.bring(changes)}
+    answers: dict[Element, ElementReading | SwitchDone | Failure] = {
+        **read,
+        **await driver.switch(changes),
+    }
     return {element.name: answer for element, answer in answers.items()}
 
 

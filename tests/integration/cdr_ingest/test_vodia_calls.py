@@ -66,7 +66,7 @@ async def test_a_call_for_help_is_not_ended_however_its_field_is_named(
     pbx.pbx.begin_call("2112", CFFM, "other", to="<sip:19115550100@x>", duration=911, id="911")
     done = await driver.hang_up(service_of(), ["2112"])
     assert done.ended == ("2112 -> 19115550100",)
-    assert len(done.spared) == 1
+    assert len(done.excluded) == 1
     assert left(pbx) == ["help"]
 
 
@@ -76,7 +76,7 @@ async def test_a_call_of_which_no_far_side_is_shown_is_left_alone(
 ) -> None:
     """It might be one for help."""
     pbx.pbx.begin_call("2112", CFFM, "abc", duration=17, **sides)
-    assert await driver.hang_up(service_of(), ["2112"]) == HungUp(spared=("2112 -> call abc",))
+    assert await driver.hang_up(service_of(), ["2112"]) == HungUp(excluded=("2112 -> call abc",))
     assert left(pbx) == ["abc"]
 
 

@@ -21,7 +21,7 @@ from ringfence_pbx.http import PbxClient
 from ringfence_pbx.lesnet.api import LesnetApi
 from ringfence_pbx.servers import LesnetServer, VodiaServer
 from ringfence_pbx.vodia.connection import VodiaConnection
-from suspender.drivers.driver import Change, OperatorMustAct, Reading, Target
+from suspender.drivers.driver import ElementChange, ElementReading, OperatorMustAct, SwitchTarget
 from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 from suspender.rules.elements import Element
 from tests.support.fusionpbx import (
@@ -205,14 +205,14 @@ async def switch_everything(port: int) -> None:
         *(Element(way, MCON, "2112") for way in ("extensions", "outbound")),
         Element("domain", MCON, MCON),
     ]
-    targets = [Target(element, product()) for element in elements]
-    changes = [Change(target, True, Reading("on")) for target in targets]
+    targets = [SwitchTarget(element, product()) for element in elements]
+    changes = [ElementChange(target, True, ElementReading("on")) for target in targets]
     for ask in (
         lambda: driver.read(targets),
         lambda: driver.read(targets[:1]),
-        lambda: driver.bring(changes),
-        lambda: driver.bring([change._replace(off=False) for change in changes]),
-        lambda: driver.bring(changes[:1]),
+        lambda: driver.switch(changes),
+        lambda: driver.switch([change._replace(off=False) for change in changes]),
+        lambda: driver.switch(changes[:1]),
         lambda: driver.extensions_of(MCON),
         lambda: driver.hang_up(product(), {"2112"}),
         lambda: driver.live(targets),

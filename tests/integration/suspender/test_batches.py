@@ -197,11 +197,11 @@ async def work_until_killed(office: Office, moment: str, name: str) -> None:
             died.append(element)
             raise Killed
 
-    office.panel.at_bring = dies
+    office.panel.at_switch = dies
     with pytest.raises(Killed):
         async with office.working():
             await until(lambda: died)
-    office.panel.at_bring = lambda when, element: None
+    office.panel.at_switch = lambda when, element: None
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])

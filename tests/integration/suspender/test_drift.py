@@ -20,7 +20,13 @@ from ringfence_contracts.events.account import Service
 from ringfence_testing.clock import FixedClock
 from ringfence_testing.records import account
 from ringfence_testing.wait import until
-from suspender.drivers.driver import Failure, OperatorMustAct, PbxDriver, Reading, Target
+from suspender.drivers.driver import (
+    ElementReading,
+    Failure,
+    OperatorMustAct,
+    PbxDriver,
+    SwitchTarget,
+)
 from suspender.rules.elements import Element
 from suspender.upkeep.drift.calls import CallWatch
 from suspender.upkeep.drift.look import Looker
@@ -50,7 +56,7 @@ class Panel:
         self.error: Exception | None = None
         self.asked: list[set[Element]] = []
 
-    async def live(self, targets: Collection[Target]) -> frozenset[Element]:
+    async def live(self, targets: Collection[SwitchTarget]) -> frozenset[Element]:
         self.asked.append({target.element for target in targets})
         if self.error is not None:
             raise self.error
@@ -59,13 +65,15 @@ class Panel:
             await self.slow.wait()
         return found
 
-    async def read(self, targets: Collection[Target]) -> dict[Element, Reading | Failure]:
+    async def read(
+        self, targets: Collection[SwitchTarget]
+    ) -> dict[Element, ElementReading | Failure]:
         return {target.element: self._reading(target.element) for target in targets}
 
-    def _reading(self, element: Element) -> Reading | Failure:
+    def _reading(self, element: Element) -> ElementReading | Failure:
         if element in self.unreadable:
             return OperatorMustAct("no right to see it")
-        return Reading("on" if element in self.on else "off")
+        return ElementReading("on" if element in self.on else "off")
 
 
 class Watch:

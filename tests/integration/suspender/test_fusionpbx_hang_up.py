@@ -50,7 +50,7 @@ async def test_all_calls_of_the_extensions_are_ended(
         begin(pbx, "2199", direction="local"),
     ]
     hung_up = await driver.hang_up(service_of(pbx), {"2112"})
-    assert hung_up.spared == ()
+    assert hung_up.excluded == ()
     assert sorted(hung_up.ended) == [
         "2112 -> 14165550100",
         "2112 -> 14165550101",
@@ -94,7 +94,7 @@ async def test_an_emergency_call_goes_on(
     ordinary = begin(pbx, "14165550100")
     hung_up = await driver.hang_up(service_of(pbx), {"2112"})
     assert hung_up.ended == ("2112 -> 14165550100",)
-    assert len(hung_up.spared) == 1
+    assert len(hung_up.excluded) == 1
     assert emergency in pbx.pbx.live
     assert ordinary not in pbx.pbx.live
 

@@ -10,7 +10,7 @@ from ringfence_simulators.fusionpbx.app import Simulator
 from ringfence_simulators.fusionpbx.faults import Fault
 from ringfence_simulators.fusionpbx.things import Destination, Gateway, Route
 from ringfence_testing.clock import FixedClock
-from suspender.drivers.driver import Inventory, Item
+from suspender.drivers.driver import Inventory, ServerItem
 from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 from tests.support.fusionpbx import MCON, RUCKEN, server_of, simulated
 from tests.support.narrow import present
@@ -45,7 +45,7 @@ def of(found: Inventory, kind: str) -> list[tuple[Any, ...]]:
     return sorted(item for item in map(plain, found.items) if item[0] == kind)
 
 
-def plain(item: Item) -> tuple[Any, ...]:
+def plain(item: ServerItem) -> tuple[Any, ...]:
     return (item.kind, item.tenant, item.name, item.label, item.enabled)
 
 
@@ -141,7 +141,7 @@ async def test_each_tenant_by_its_own_key(pbx: Simulator) -> None:
     found = await inventory(pbx, superadmin=False)
     assert {item.tenant for item in found.items} == {MCON}
     assert of(found, "extension")[0] == ("extension", MCON, "2112", "", True)
-    assert Item("tenant", MCON, MCON) in found.items
+    assert ServerItem("tenant", MCON, MCON) in found.items
     assert any("gateways not read" in gap for gap in found.gaps)
 
 

@@ -11,7 +11,13 @@ from ringfence_simulators.fusionpbx.app import Simulator
 from ringfence_simulators.fusionpbx.faults import Fault
 from ringfence_simulators.fusionpbx.things import Extension, Gateway
 from ringfence_testing.clock import FixedClock
-from suspender.drivers.driver import Change, Done, Failure, Reading, Target
+from suspender.drivers.driver import (
+    ElementChange,
+    ElementReading,
+    Failure,
+    SwitchDone,
+    SwitchTarget,
+)
 from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 from suspender.rules.elements import Element, elements_of
 from tests.support.fusionpbx import (
@@ -66,8 +72,10 @@ def tenants(pbx: Simulator, count: int) -> list[Service]:
     return [service_of(pbx, tenant=name, extensions=("101", "102")) for name in names]
 
 
-def failures(outcomes: Mapping[Element, Done | Failure]) -> dict[str, str]:
-    return {element.name: str(o) for element, o in outcomes.items() if not isinstance(o, Done)}
+def failures(outcomes: Mapping[Element, SwitchDone | Failure]) -> dict[str, str]:
+    return {
+        element.name: str(o) for element, o in outcomes.items() if not isinstance(o, SwitchDone)
+    }
 
 
 def is_off(gateway: Gateway) -> bool:
@@ -86,7 +94,7 @@ async def test_a_herd_of_gateways_goes_off_and_on_in_few_requests(
     assert all(map(is_off, gateways))
     assert not any(map(is_off, others)), "only what was asked for"
     assert seen.total() <= 20
-    outcome = expect(Done, outcomes[elements_of(products[0])[0]])
+    outcome = expect(SwitchDone, outcomes[elements_of(products[0])[0]])
     assert outcome.proven
     assert outcome.evidence == (
         f"gateway T-0000@{MCON} disabled, not listed by the switch after stop, toggle and rescan, "
@@ -172,7 +180,7 @@ async def test_extensions_whose_toggle_is_not_done_fail_alone(
     liar = present(pbx.pbx.find_extension("101", products[0].tenant))
     pbx.faults.planned = [Fault("toggle-lies", value=liar.uuid)]
     outcomes = await outcomes_of(driver, *products, off=True)
-    failed = {element: o for element, o in outcomes.items() if not isinstance(o, Done)}
+    failed = {element: o for element, o in outcomes.items() if not isinstance(o, SwitchDone)}
     assert {(element.tenant, element.name) for element in failed} == {(liar.domain, "101")}
     assert failures(await outcomes_of(driver, *products, off=True)) == {}
     assert not liar.enabled
@@ -223,11 +231,11 @@ async def test_a_change_is_brought_by_any_reading_of_its_state(
         readings = await readings_of(driver, *products)
         plain = [
             type(r).__mro__[1](state=r.state, name=r.name)
-            for r in (expect(Reading, found) for found in readings)
+            for r in (expect(ElementReading, found) for found in readings)
         ]
-        targets = [Target(elements_of(p)[0], p) for p in products]
-        changes = [Change(t, off, r) for t, r in zip(targets, plain, strict=True)]
-        assert failures(await driver.bring(changes)) == {}
+        targets = [SwitchTarget(elements_of(p)[0], p) for p in products]
+        changes = [ElementChange(t, off, r) for t, r in zip(targets, plain, strict=True)]
+        assert failures(await driver.switch(changes)) == {}
         assert {is_off(gateway) for gateway in gateways} == {off}
 
 
@@ -238,13 +246,14 @@ async def test_restores_and_suspensions_of_all_ways_in_one_go(
     tenant_products = tenants(pbx, 6)
     await outcomes_of(driver, *trunk_products[:6], *tenant_products[:3], off=True)
     products = [*trunk_products, *tenant_products, service_of(pbx, "domain")]
-    targets = [Target(element, p) for p in products for element in elements_of(p)]
+    targets = [SwitchTarget(element, p) for p in products for element in elements_of(p)]
     readings = await driver.read(targets)
     back = {e for p in (*trunk_products[:6], *tenant_products[:3]) for e in elements_of(p)}
     changes = [
-        Change(t, t.element not in back, expect(Reading, readings[t.element])) for t in targets
+        ElementChange(t, t.element not in back, expect(ElementReading, readings[t.element]))
+        for t in targets
     ]
-    assert failures(await driver.bring(changes)) == {}
+    assert failures(await driver.switch(changes)) == {}
     assert [is_off(gateway) for gateway in gateways] == [False] * 6 + [True] * 6
     enabled = [present(pbx.pbx.find_extension("101", p.tenant)).enabled for p in tenant_products]
     assert enabled == [True] * 3 + [False] * 3
@@ -259,7 +268,7 @@ async def test_a_server_that_does_not_answer_is_no_elements_failure(
     await states_of(driver, *products)
     pbx.faults.planned = [Fault("status", "/", "500", times=99)]
     with pytest.raises(Retry, match="status 500"):
-        await driver.read([Target(elements_of(p)[0], p) for p in products])
+        await driver.read([SwitchTarget(elements_of(p)[0], p) for p in products])
 
 
 async def test_a_tenant_whose_toggle_is_not_answered_fails_alone_and_is_tried_again(
@@ -282,7 +291,7 @@ async def test_drift_is_seen_for_each_way(
     service = service_of(pbx, **({"suspend_by": "extensions"} | way))
     if level == "gateway":
         service = service_of(pbx, "gateway")
-    targets = [Target(element, service) for element in elements_of(service)]
+    targets = [SwitchTarget(element, service) for element in elements_of(service)]
     assert await driver.live(targets) == set(elements_of(service))
     await outcomes_of(driver, service, off=True)
     assert await driver.live(targets) == frozenset()
@@ -296,7 +305,7 @@ async def test_drift_is_not_judged_without_the_switch(
     service = service_of(pbx, "gateway")
     pbx.pbx.event_socket = False
     with pytest.raises(Retry, match="switch was not reached"):
-        await driver.live([Target(element, service) for element in elements_of(service)])
+        await driver.live([SwitchTarget(element, service) for element in elements_of(service)])
 
 
 async def test_the_extensions_of_a_tenant_are_listed_on_all_pages(

@@ -14,7 +14,7 @@ from ringfence_simulators.fusionpbx.app import Simulator
 from ringfence_simulators.fusionpbx.faults import Fault, FaultKind
 from ringfence_simulators.fusionpbx.things import Extension, Route
 from ringfence_testing.clock import FixedClock
-from suspender.drivers.driver import Done, OperatorMustAct, Reading
+from suspender.drivers.driver import ElementReading, OperatorMustAct, SwitchDone
 from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 from tests.support.fusionpbx import (
     MCON,
@@ -76,7 +76,7 @@ def calls(pbx: Simulator, number: str = "14165550100", *, inbound: bool = False)
 async def test_calls_out_end_and_all_else_goes_on(pbx: Simulator, driver: FusionPbxDriver) -> None:
     before = deepcopy(pbx.pbx.extensions)
     assert calls(pbx)
-    reading = expect(Reading, (await readings_of(driver, product(pbx)))[0])
+    reading = expect(ElementReading, (await readings_of(driver, product(pbx)))[0])
     assert (reading.state, reading.value, reading.name) == ("on", VALUE, "2112")
     assert await suspend(driver, product(pbx)) == (
         "extension 2112 may not call out (toll_allow emptied), cache-flush answered +OK cache "
@@ -87,7 +87,7 @@ async def test_calls_out_end_and_all_else_goes_on(pbx: Simulator, driver: Fusion
     assert calls(pbx, inbound=True)
     assert can_call(pbx, "2113")
     assert can_call(pbx, "2112", RUCKEN)
-    assert expect(Reading, (await readings_of(driver, product(pbx)))[0]).state == "off"
+    assert expect(ElementReading, (await readings_of(driver, product(pbx)))[0]).state == "off"
     assert await restore(driver, product(pbx), values={"2112": VALUE}) == (
         f"extension 2112 may call out (toll_allow '{VALUE}'), cache-flush answered +OK cache "
         "flushed, read back 10:02:03Z"
@@ -135,7 +135,7 @@ async def test_many_tenants_at_once(pbx: Simulator, driver: FusionPbxDriver) -> 
             pbx.pbx.add_extension(Extension(name, tenant, toll_allow=VALUE))
         products.append(product(pbx, tenant=tenant, extensions=("101",)))
     outcomes = await outcomes_of(driver, *products, off=True)
-    assert all(isinstance(outcome, Done) for outcome in outcomes.values())
+    assert all(isinstance(outcome, SwitchDone) for outcome in outcomes.values())
     for extension in pbx.pbx.extensions.values():
         assert extension.toll_allow == ("" if extension.number == "101" else VALUE)
 
@@ -177,7 +177,7 @@ async def test_a_save_that_is_claimed_and_not_done_is_seen(
     failed, done = (await outcomes_of(driver, service, off=True)).values()
     assert isinstance(failed, Retry)
     assert f"toll_allow of extension 2112 is '{VALUE}' after saving ''" in str(failed)
-    assert isinstance(done, Done)
+    assert isinstance(done, SwitchDone)
     await suspend(driver, service)
     assert not calls(pbx)
 
@@ -225,7 +225,7 @@ async def test_without_the_right_to_download_the_form_is_read(
     pbx: Simulator, driver: FusionPbxDriver
 ) -> None:
     without(pbx, "extension_export")
-    reading = expect(Reading, (await readings_of(driver, product(pbx)))[0])
+    reading = expect(ElementReading, (await readings_of(driver, product(pbx)))[0])
     assert (reading.state, reading.value) == ("on", VALUE)
     await suspend(driver, product(pbx))
     assert not calls(pbx)
@@ -318,7 +318,7 @@ async def test_an_extension_that_is_not_there_is_missing(
     service = product(pbx, extensions=("2112", "9999"))
     assert await states_of(driver, service) == ["on", "missing"]
     done, failed = (await outcomes_of(driver, service, off=True)).values()
-    assert isinstance(done, Done)
+    assert isinstance(done, SwitchDone)
     assert "found no extension 9999" in str(failed)
 
 

@@ -14,7 +14,7 @@ from ringfence_simulators.fusionpbx.faults import Fault
 from ringfence_simulators.fusionpbx.site import Site
 from ringfence_simulators.fusionpbx.things import Extension
 from ringfence_testing.clock import FixedClock
-from suspender.drivers.driver import Done, OperatorMustAct, Reading
+from suspender.drivers.driver import ElementReading, OperatorMustAct, SwitchDone
 from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 from tests.support.fusionpbx import (
     MCON,
@@ -353,7 +353,7 @@ async def test_a_tenant_that_the_pbx_does_not_have_fails_alone(
     failed, done = outcomes.values()
     assert isinstance(failed, OperatorMustAct)
     assert "has no domain 'nobody.example.com'" in str(failed)
-    assert expect(Done, done).proven
+    assert expect(SwitchDone, done).proven
     assert not can_call(pbx)
 
 
@@ -362,10 +362,10 @@ async def test_one_element_that_is_missing_does_not_hold_up_the_others(
 ) -> None:
     service = service_of(pbx, extensions=("2112", "2199"))
     done, failed = (await outcomes_of(switch, service, off=True)).values()
-    assert "extension 2112 disabled" in expect(Done, done).evidence
+    assert "extension 2112 disabled" in expect(SwitchDone, done).evidence
     assert "found no extension 2199" in str(failed)
     readings = await readings_of(switch, service)
-    assert [expect(Reading, reading).name for reading in readings] == ["2112", ""]
+    assert [expect(ElementReading, reading).name for reading in readings] == ["2112", ""]
 
 
 async def test_things_on_later_pages_are_found(pbx: Simulator, switch: FusionPbxDriver) -> None:

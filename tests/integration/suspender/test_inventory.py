@@ -14,7 +14,7 @@ from ringfence.observe.health import Progress
 from ringfence.postgres.pool import Pool, open_pool
 from ringfence_contracts.errors import Retry
 from ringfence_testing.wait import until
-from suspender.drivers.driver import Inventory, Item, OperatorMustAct
+from suspender.drivers.driver import Inventory, OperatorMustAct, ServerItem
 from suspender.rules.elements import Element
 from suspender.upkeep.inventory import InventoryLoop
 from suspender.upkeep.store_inventory import InventoryStore, request_read
@@ -22,11 +22,13 @@ from tests.support.suspender import Office
 from tests.support.upkeep import Rows
 
 EXTENSIONS = tuple(
-    Item("extension", "Shop.example", number, f"uuid-{number}", f"Desk {number}", number != "102")
+    ServerItem(
+        "extension", "Shop.example", number, f"uuid-{number}", f"Desk {number}", number != "102"
+    )
     for number in ("101", "102", "103")
 )
-GATEWAY = Item("gateway", "shop.example", "Carrier A", "AA-BB", "", False)
-LIST = Inventory((Item("tenant", "", "shop.example", enabled=True), *EXTENSIONS, GATEWAY))
+GATEWAY = ServerItem("gateway", "shop.example", "Carrier A", "AA-BB", "", False)
+LIST = Inventory((ServerItem("tenant", "", "shop.example", enabled=True), *EXTENSIONS, GATEWAY))
 
 
 class Listed:
@@ -157,7 +159,7 @@ async def test_what_a_server_lists_twice_or_in_odd_characters_is_kept_once_and_r
     rows: Rows,
 ) -> None:
     server = Listed()
-    odd = Item("extension", "t", "1\x00\ud800", "u" * 9000, "n" * 9000, None)
+    odd = ServerItem("extension", "t", "1\x00\ud800", "u" * 9000, "n" * 9000, None)
     server.list = Inventory((odd, odd, *EXTENSIONS))
     async with reading(rows.pool, pbx1=server):
         await until(lambda: was_read(rows))
@@ -304,8 +306,8 @@ async def test_the_rest_of_a_tenant_is_what_no_product_lists(
 
 async def test_what_others_switched_off_is_shown(rows: Rows) -> None:
     server = Listed()
-    did = Item("did", "shop.example", "2265550100", enabled=False)
-    same_number = Item("extension", "bar.example", "102", "uuid-b", "", False)
+    did = ServerItem("did", "shop.example", "2265550100", enabled=False)
+    same_number = ServerItem("extension", "bar.example", "102", "uuid-b", "", False)
     server.list = Inventory((*LIST.items, did, same_number))
     await rows.record(DESK_102)
     await rows.record(TRUNK, was_on=False)

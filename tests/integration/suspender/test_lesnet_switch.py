@@ -23,7 +23,14 @@ from ringfence_pbx.lesnet.api import LesnetApi
 from ringfence_simulators.fusionpbx.faults import Fault
 from ringfence_simulators.lesnet.app import Simulator
 from ringfence_testing.clock import FixedClock
-from suspender.drivers.driver import Change, Done, Failure, HungUp, OperatorMustAct, Reading
+from suspender.drivers.driver import (
+    ElementChange,
+    ElementReading,
+    Failure,
+    HungUp,
+    OperatorMustAct,
+    SwitchDone,
+)
 from suspender.drivers.lesnet.driver import LesnetDriver
 from tests.support.lesnet import DID, ORDERS, PEER, server_of, simulated, targets_of
 from tests.support.narrow import expect
@@ -59,7 +66,7 @@ def orders(**read_back: Any) -> dict[str, Any]:
     return ORDERS | {"read_back": ORDERS["read_back"] | read_back}
 
 
-async def state(driver: LesnetDriver, service: Service = SERVICE) -> Reading | Failure:
+async def state(driver: LesnetDriver, service: Service = SERVICE) -> ElementReading | Failure:
     """What is read of the product's peer."""
     [reading] = (await driver.read(targets_of(service))).values()
     return reading
@@ -67,10 +74,12 @@ async def state(driver: LesnetDriver, service: Service = SERVICE) -> Reading | F
 
 async def switched(
     driver: LesnetDriver, service: Service = SERVICE, *, off: bool = True
-) -> Done | Failure:
+) -> SwitchDone | Failure:
     """The one answer to switching the product's peer, whatever was read of it."""
     [target] = targets_of(service)
-    [answer] = (await driver.bring([Change(target, off, Reading("unknown"))])).values()
+    [answer] = (
+        await driver.switch([ElementChange(target, off, ElementReading("unknown"))])
+    ).values()
     return answer
 
 
@@ -85,13 +94,13 @@ async def test_a_peer_is_suspended_and_restored_and_read_back(
     les: Simulator, driver_of: MakeDriver
 ) -> None:
     driver, peer = driver_of(**ORDERS), les.portal.peers[PEER]
-    assert await state(driver) == Reading("on", name=PEER)
-    assert await switched(driver) == Done(
+    assert await state(driver) == ElementReading("on", name=PEER)
+    assert await switched(driver) == SwitchDone(
         f"peer {PEER}: peer/disable sent, peer/show shows suspended, read back 12:00:00Z"
     )
     assert not peer.enabled
-    assert await state(driver) == Reading("off", name=PEER)
-    done = expect(Done, await switched(driver, off=False))
+    assert await state(driver) == ElementReading("off", name=PEER)
+    done = expect(SwitchDone, await switched(driver, off=False))
     assert "peer/enable sent, peer/show shows active" in done.evidence
     assert peer.enabled
 
@@ -99,7 +108,7 @@ async def test_a_peer_is_suspended_and_restored_and_read_back(
 async def test_what_is_right_already_is_read_and_not_ordered_again(
     les: Simulator, driver_of: MakeDriver
 ) -> None:
-    done = expect(Done, await switched(driver_of(**ORDERS), off=False))
+    done = expect(SwitchDone, await switched(driver_of(**ORDERS), off=False))
     assert "active already" in done.evidence
     assert [path for path, _ in les.site.asked] == ["peer/show"]
 
@@ -148,7 +157,7 @@ async def test_a_read_back_that_says_something_else_is_for_a_person_and_hinders_
     driver = driver_of(**orders(**read_back))
     assert said in await refused(driver)
     assert not les.portal.peers[PEER].enabled, "it is off all the same"
-    assert await state(driver) == Reading("unknown", name=PEER)
+    assert await state(driver) == ElementReading("unknown", name=PEER)
     assert await driver.live(targets_of(SERVICE)) == frozenset()
 
 
@@ -186,11 +195,11 @@ async def test_one_peer_that_fails_delays_and_fails_no_other(
     driver = driver_of(**ORDERS)
     both = targets_of(STRANGER, SERVICE)
     readings = await driver.read(both)
-    assert [expect(Reading, readings[t.element]).state for t in both] == ["unknown", "on"]
-    answers = await driver.bring(
-        [Change(t, True, expect(Reading, readings[t.element])) for t in both]
+    assert [expect(ElementReading, readings[t.element]).state for t in both] == ["unknown", "on"]
+    answers = await driver.switch(
+        [ElementChange(t, True, expect(ElementReading, readings[t.element])) for t in both]
     )
-    assert [type(answers[t.element]) for t in both] == [OperatorMustAct, Done]
+    assert [type(answers[t.element]) for t in both] == [OperatorMustAct, SwitchDone]
     les.portal.peers[PEER].enabled = True
     assert await driver.live(both) == {both[1].element}
 
@@ -238,12 +247,12 @@ async def test_an_api_in_trouble_never_looks_like_success(
     les: Simulator, driver_of: MakeDriver, fault: Fault, said: str, after: int
 ) -> None:
     """Failing at the first look, at the order, and at the read-back."""
-    spared = [Fault("slow", value="0", times=after)] if after else []
-    les.faults.planned = [*spared, Fault(fault.kind, value=fault.value)]
+    excluded = [Fault("slow", value="0", times=after)] if after else []
+    les.faults.planned = [*excluded, Fault(fault.kind, value=fault.value)]
     driver = driver_of(**ORDERS, timeout_s=0.5)
     with pytest.raises(Retry, match=said):
         await switched(driver)
-    assert "shows suspended" in (expect(Done, await switched(driver))).evidence
+    assert "shows suspended" in (expect(SwitchDone, await switched(driver))).evidence
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from ringfence_contracts.errors import Retry
 from ringfence_simulators.vodia.app import Simulator
 from ringfence_simulators.vodia.faults import Fault
 from ringfence_testing.clock import FixedClock
-from suspender.drivers.driver import Item, OperatorMustAct
+from suspender.drivers.driver import OperatorMustAct, ServerItem
 from suspender.drivers.vodia.driver import VodiaDriver
 from tests.support.vodia import CFFM, RUCKEN, server_of, simulated
 
@@ -31,11 +31,11 @@ async def driver(pbx: Simulator) -> AsyncIterator[VodiaDriver]:
 
 
 TRUNKS = {
-    Item("gateway", CFFM, "Trunk A", "10", enabled=True),
-    Item("gateway", RUCKEN, "Trunk B", "11", enabled=True),
-    Item("gateway", "", "Everybody's", "12", "global: never switched", enabled=True),
+    ServerItem("gateway", CFFM, "Trunk A", "10", enabled=True),
+    ServerItem("gateway", RUCKEN, "Trunk B", "11", enabled=True),
+    ServerItem("gateway", "", "Everybody's", "12", "global: never switched", enabled=True),
 }
-TENANTS = {Item("tenant", CFFM, CFFM), Item("tenant", RUCKEN, RUCKEN)}
+TENANTS = {ServerItem("tenant", CFFM, CFFM), ServerItem("tenant", RUCKEN, RUCKEN)}
 
 
 async def test_everything_is_listed_once(pbx: Simulator, driver: VodiaDriver) -> None:
@@ -45,11 +45,11 @@ async def test_everything_is_listed_once(pbx: Simulator, driver: VodiaDriver) ->
     assert set(found.items) == {
         *TENANTS,
         *TRUNKS,
-        Item("extension", CFFM, "2112", label="CFFM Kitchener", enabled=True),
-        Item("extension", CFFM, "2113", enabled=False),
-        Item("extension", RUCKEN, "2112", enabled=True),
-        Item("did", CFFM, "5484815577", label="CFFM Kitchener", leads_to="2112"),
-        Item("did", CFFM, "+15484815578"),
+        ServerItem("extension", CFFM, "2112", label="CFFM Kitchener", enabled=True),
+        ServerItem("extension", CFFM, "2113", enabled=False),
+        ServerItem("extension", RUCKEN, "2112", enabled=True),
+        ServerItem("did", CFFM, "5484815577", label="CFFM Kitchener", leads_to="2112"),
+        ServerItem("did", CFFM, "+15484815578"),
     }
     assert pbx.site.orders == []
 
@@ -60,9 +60,9 @@ async def test_the_other_shape_of_the_list_shows_neither_states_nor_dids(
     pbx.pbx.habits.lists_accounts = "userlist"
     extensions = {item for item in (await driver.inventory()).items if item.kind == "extension"}
     assert extensions == {
-        Item("extension", CFFM, "2112", label="CFFM Kitchener"),
-        Item("extension", CFFM, "2113"),
-        Item("extension", RUCKEN, "2112"),
+        ServerItem("extension", CFFM, "2112", label="CFFM Kitchener"),
+        ServerItem("extension", CFFM, "2113"),
+        ServerItem("extension", RUCKEN, "2112"),
     }
 
 
@@ -89,7 +89,7 @@ async def test_one_tenant_that_cannot_be_read_is_a_gap(pbx: Simulator, driver: V
     pbx.faults.planned = [Fault("status", f"/rest/domain/{CFFM}", "500", times=9)]
     found = await driver.inventory()
     assert f"trunks of {CFFM}: pbx-2: status 500" in found.gaps[0]
-    assert Item("gateway", RUCKEN, "Trunk B", "11", enabled=True) in found.items
+    assert ServerItem("gateway", RUCKEN, "Trunk B", "11", enabled=True) in found.items
 
 
 async def test_a_server_that_refuses_or_does_not_answer_raises(

@@ -12,7 +12,13 @@ from ringfence_local.embedded.ports import free_port
 from ringfence_simulators.vodia.app import Simulator
 from ringfence_simulators.vodia.faults import Fault
 from ringfence_testing.clock import FixedClock
-from suspender.drivers.driver import Change, Done, Failure, OperatorMustAct, Reading
+from suspender.drivers.driver import (
+    ElementChange,
+    ElementReading,
+    Failure,
+    OperatorMustAct,
+    SwitchDone,
+)
 from suspender.drivers.vodia.driver import VodiaDriver
 from suspender.rules.elements import Element
 from tests.support.narrow import expect
@@ -57,18 +63,19 @@ def can_call(pbx: Simulator, number: str = "2112", domain: str = CFFM) -> bool:
     return pbx.pbx.can_call(pbx.pbx.extensions[domain, number])[0]
 
 
-async def states(driver: VodiaDriver, *products: Service) -> dict[str, Reading]:
+async def states(driver: VodiaDriver, *products: Service) -> dict[str, ElementReading]:
     """What is read of each element, by its name."""
     return {
-        e.name: expect(Reading, r) for e, r in (await driver.read(targets_of(*products))).items()
+        e.name: expect(ElementReading, r)
+        for e, r in (await driver.read(targets_of(*products))).items()
     }
 
 
-def said(answers: Mapping[Any, Reading | Done | Failure], kind: type[object]) -> str:
+def said(answers: Mapping[Any, ElementReading | SwitchDone | Failure], kind: type[object]) -> str:
     """The words of the one answer, which must be of that kind."""
     [answer] = answers.values()
     assert isinstance(answer, kind), answer
-    return answer.evidence if isinstance(answer, Done) else str(answer)
+    return answer.evidence if isinstance(answer, SwitchDone) else str(answer)
 
 
 @each_level
@@ -77,30 +84,30 @@ async def test_off_and_on_again(pbx: Simulator, driver: VodiaDriver, level: str)
     [before] = (await states(driver, service)).values()
     assert before.state == "on"
     for _ in range(2):
-        evidence = said(await turn(driver, service, off=True), Done)
+        evidence = said(await turn(driver, service, off=True), SwitchDone)
         assert "disabled" in evidence
         assert evidence.endswith("read back 10:02:03Z")
         assert [r.state for r in (await states(driver, service)).values()] == ["off"]
         assert not can_call(pbx)
         assert can_call(pbx, domain=RUCKEN), "the other client goes on"
     for _ in range(2):
-        assert "enabled" in said(await turn(driver, service, off=False), Done)
+        assert "enabled" in said(await turn(driver, service, off=False), SwitchDone)
         assert can_call(pbx)
 
 
 async def test_readings_carry_names_and_evidence_says_what_was_done(driver: VodiaDriver) -> None:
     trunk, extension = service_of("gateway"), service_of()
     assert await states(driver, trunk, extension) == {
-        "10": Reading("on", name="Trunk A (10)"),
-        "2112": Reading("on", name="2112"),
+        "10": ElementReading("on", name="Trunk A (10)"),
+        "2112": ElementReading("on", name="2112"),
     }
     assert await turn(driver, trunk, extension, off=True) == {
-        "10": Done("trunk Trunk A (10) disabled, read back 10:02:03Z"),
-        "2112": Done("extension 2112 disabled, read back 10:02:03Z"),
+        "10": SwitchDone("trunk Trunk A (10) disabled, read back 10:02:03Z"),
+        "2112": SwitchDone("extension 2112 disabled, read back 10:02:03Z"),
     }
     assert await turn(driver, trunk, extension, off=True) == {
-        "10": Done("trunk Trunk A (10) disabled already, read back 10:02:03Z"),
-        "2112": Done("extension 2112 disabled already, read back 10:02:03Z"),
+        "10": SwitchDone("trunk Trunk A (10) disabled already, read back 10:02:03Z"),
+        "2112": SwitchDone("extension 2112 disabled already, read back 10:02:03Z"),
     }
 
 
@@ -108,8 +115,8 @@ async def test_many_extensions_go_by_one_order_for_each_tenant(
     pbx: Simulator, driver: VodiaDriver
 ) -> None:
     both = service_of(extensions=("2112", "2113")), service_of(service_id="svc-3", tenant=RUCKEN)
-    assert await driver.bring([]) == {}
-    assert all(isinstance(a, Done) for a in (await turn(driver, *both, off=True)).values())
+    assert await driver.switch([]) == {}
+    assert all(isinstance(a, SwitchDone) for a in (await turn(driver, *both, off=True)).values())
     assert len(pbx.site.orders) == 2
     assert not any(can_call(pbx, *key) for key in (("2112",), ("2113",), ("2112", RUCKEN)))
 
@@ -128,7 +135,7 @@ async def test_a_shared_trunk_is_never_switched_for_one_tenant(
     answers = await turn(driver, service_of("gateway", gateway_ids=("10", "12")), off=off)
     assert isinstance(answers["12"], OperatorMustAct)
     assert "trunk Everybody's (12) is global, other tenants" in str(answers["12"])
-    assert isinstance(answers["10"], Done)
+    assert isinstance(answers["10"], SwitchDone)
     assert not any("12" in path for _, path in pbx.site.orders)
     assert pbx.pbx.trunks["12"].disabled == ""
 
@@ -139,7 +146,9 @@ async def test_a_trunk_that_became_shared_after_it_was_read_is_not_switched(
     [target] = targets_of(service_of("gateway"))
     readings = await driver.read([target])
     pbx.pbx.trunks["10"].shared = "true"
-    answers = await driver.bring([Change(target, True, expect(Reading, readings[target.element]))])
+    answers = await driver.switch(
+        [ElementChange(target, True, expect(ElementReading, readings[target.element]))]
+    )
     assert "global" in said(answers, OperatorMustAct)
     assert pbx.site.orders == []
 
@@ -150,7 +159,7 @@ async def test_what_is_not_surely_a_tenants_own_is_taken_for_shared(
 ) -> None:
     monkeypatch.setattr(pbx.pbx.trunks["10"], "shared", flag)
     answers = await turn(driver, service_of("gateway"), off=True)
-    assert isinstance(answers["10"], OperatorMustAct if is_shared else Done)
+    assert isinstance(answers["10"], OperatorMustAct if is_shared else SwitchDone)
     assert can_call(pbx) is is_shared
 
 
@@ -205,7 +214,10 @@ async def test_one_that_fails_delays_and_fails_no_other(
     readings = await driver.read(targets)
     assert readings.keys() == {target.element for target in targets}
     answers = await turn(driver, *products, off=True)
-    assert {name for name, answer in answers.items() if isinstance(answer, Done)} == {"2112", "10"}
+    assert {name for name, answer in answers.items() if isinstance(answer, SwitchDone)} == {
+        "2112",
+        "10",
+    }
     assert not can_call(pbx)
 
 
@@ -218,7 +230,7 @@ async def test_a_tenant_whose_pages_break_is_that_tenants_failure(
     pbx.faults.planned = [broken]
     answers = await turn(driver, *both, off=True)
     assert isinstance(answers["10"], Retry)
-    assert isinstance(answers["11"], Done)
+    assert isinstance(answers["11"], SwitchDone)
     pbx.faults.planned = [Fault("status", "/rest", "500", times=100)]
     for ask in (driver.read(targets_of(*both)), driver.live(targets_of(*both)), driver.inventory()):
         with pytest.raises(Retry, match="status 500"):
@@ -244,8 +256,8 @@ async def test_an_order_that_is_refused_for_many_is_given_one_by_one(
     pbx.pbx.habits.strict_orders = True
     answers = await turn(driver, service_of(extensions=("2112", "2113", "9999")), off=True)
     assert {n: type(a) for n, a in answers.items()} == {
-        "2112": Done,
-        "2113": Done,
+        "2112": SwitchDone,
+        "2113": SwitchDone,
         "9999": OperatorMustAct,
     }
     assert not can_call(pbx)
@@ -260,7 +272,7 @@ async def test_extensions_that_cannot_be_read_back_are_asked_for_and_not_called_
     pbx: Simulator, unread: VodiaDriver
 ) -> None:
     """Where their state is read is not documented; until somebody says so, a person looks."""
-    assert await states(unread, service_of()) == {"2112": Reading("unknown", name="2112")}
+    assert await states(unread, service_of()) == {"2112": ElementReading("unknown", name="2112")}
     words = said(await turn(unread, service_of(), off=True), OperatorMustAct)
     assert "the order was accepted, but whether extension 2112" in words
     assert "set extension_state_path in the servers file, or accept_unread" in words
@@ -273,7 +285,7 @@ async def test_extensions_that_cannot_be_read_back_are_asked_for_and_not_called_
 async def test_an_operator_may_take_an_accepted_order_for_done(driver_of: MakeDriver) -> None:
     driver = driver_of(extension_state_path=None, accept_unread=True)
     answers = await turn(driver, service_of(extensions=("2112", "9999")), off=True)
-    assert answers["2112"] == Done(
+    assert answers["2112"] == SwitchDone(
         "extension 2112 disabled by order, accepted 10:02:03Z, not read back", proven=False
     )
 
@@ -295,11 +307,14 @@ async def test_the_list_of_accounts_proves_a_state_where_the_pbx_has_one(
     service = service_of(extensions=("2112", "2113"))
     for off in (True, False):
         answers = await turn(unread, service, off=off)
-        assert all(isinstance(answer, Done) and answer.proven for answer in answers.values())
+        assert all(isinstance(answer, SwitchDone) and answer.proven for answer in answers.values())
         assert can_call(pbx) is not off
     pbx.pbx.extensions[CFFM, "2113"].disabled = True
     found = await states(unread, service)
-    assert (expect(Reading, found["2112"]).state, expect(Reading, found["2113"]).state) == (
+    assert (
+        expect(ElementReading, found["2112"]).state,
+        expect(ElementReading, found["2113"]).state,
+    ) == (
         "on",
         "off",
     )
@@ -368,7 +383,7 @@ async def test_a_server_in_trouble_anywhere_is_a_retry_and_done_later(
         except Retry:
             failed_at += 1
             continue
-        if all(isinstance(answer, Done) for answer in answers.values()):
+        if all(isinstance(answer, SwitchDone) for answer in answers.values()):
             break
         failed_at += 1
     pbx.faults.planned.clear()

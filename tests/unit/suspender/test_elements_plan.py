@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 from ringfence_contracts.errors import Retry
 from ringfence_testing.records import account
-from suspender.drivers.driver import Done, Failure, OperatorMustAct, Reading, Target
+from suspender.drivers.driver import (
+    ElementReading,
+    Failure,
+    OperatorMustAct,
+    SwitchDone,
+    SwitchTarget,
+)
 from suspender.rules.elements import (
     Claim,
     Element,
@@ -57,7 +63,9 @@ def records(element: Element) -> st.SearchStrategy[Record | None]:
 
 
 READINGS = st.builds(
-    Reading, st.sampled_from(["on", "off", "missing", "unknown"]), st.sampled_from(["", "intl"])
+    ElementReading,
+    st.sampled_from(["on", "off", "missing", "unknown"]),
+    st.sampled_from(["", "intl"]),
 )
 OWNER = st.builds(
     OwnerState, st.booleans(), st.booleans(), st.sampled_from([frozenset(), WAYS]), st.booleans()
@@ -65,7 +73,7 @@ OWNER = st.builds(
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> tuple[Situation, dict[Element, Reading]]:
+def worlds(draw: st.DrawFn) -> tuple[Situation, dict[Element, ElementReading]]:
     """Any state of a server and of what is known of its elements."""
     found = {element: draw(records(element)) for element in ELEMENTS}
     situation = Situation(
@@ -76,7 +84,7 @@ def worlds(draw: st.DrawFn) -> tuple[Situation, dict[Element, Reading]]:
     return situation, {element: draw(READINGS) for element in ELEMENTS}
 
 
-def plan_of(situation: Situation, readings: dict[Element, Reading], *turns: Turn) -> Plan:
+def plan_of(situation: Situation, readings: dict[Element, ElementReading], *turns: Turn) -> Plan:
     targets = targets_of(turns, dict.fromkeys(ELEMENTS, PRODUCT))
     return make_plan(targets, turns, situation, readings)
 
@@ -90,7 +98,7 @@ def turn(*elements: Element, off: bool = True, **fields: Any) -> Turn:
 
 @given(worlds(), st.booleans())
 def test_each_element_is_recorded_before_and_switched_as_the_rule_says(
-    world: tuple[Situation, dict[Element, Reading]], adopts: bool
+    world: tuple[Situation, dict[Element, ElementReading]], adopts: bool
 ) -> None:
     situation, readings = world
     plan = plan_of(situation, readings, turn(*ELEMENTS, adopts=adopts))
@@ -117,21 +125,25 @@ def test_each_element_is_recorded_before_and_switched_as_the_rule_says(
 
 @given(worlds(), st.data())
 def test_a_service_is_confirmed_only_when_all_of_it_is_as_desired(
-    world: tuple[Situation, dict[Element, Reading]], data: st.DataObject
+    world: tuple[Situation, dict[Element, ElementReading]], data: st.DataObject
 ) -> None:
     situation, readings = world
     off = data.draw(st.booleans())
     mine = data.draw(st.sets(st.sampled_from(ELEMENTS), min_size=1))
     wish = turn(*mine, off=off)
     plan = plan_of(situation, readings, wish)
-    possible: list[Done | Failure] = [Done("done"), Retry("no"), OperatorMustAct("never")]
+    possible: list[SwitchDone | Failure] = [
+        SwitchDone("done"),
+        Retry("no"),
+        OperatorMustAct("never"),
+    ]
     answers = st.sampled_from(possible)
-    done: dict[Element, Done | Failure] = {
+    done: dict[Element, SwitchDone | Failure] = {
         change.target.element: data.draw(answers) for change in plan.changes
     }
     result = result_of(wish, plan, done, "pbx1")
     concerned = {element for element in mine if situation.is_to_be_off(element) is off}
-    failed = [done[e] for e in concerned if e in done and not isinstance(done[e], Done)]
+    failed = [done[e] for e in concerned if e in done and not isinstance(done[e], SwitchDone)]
     all_missing = all(readings[element].state == "missing" for element in mine)
     if failed or all_missing:
         assert isinstance(result, Failed)
@@ -142,17 +154,17 @@ def test_a_service_is_confirmed_only_when_all_of_it_is_as_desired(
     released = released_by(plan, done, [wish] if isinstance(result, Confirmed) else [])
     assert not released & switched_off_by(plan, done)
     for element in released & done.keys():
-        assert isinstance(done[element], Done)
+        assert isinstance(done[element], SwitchDone)
 
 
 def test_what_a_tenant_names_beside_a_missing_trunk_is_switched_all_the_same() -> None:
     trunk, gone = Element("gateway", "", "aa"), Element("gateway", "", "bb")
     situation = Situation(claims={element: [Claim(A, True)] for element in (trunk, gone)})
-    readings = {trunk: Reading("on"), gone: Reading("missing")}
+    readings = {trunk: ElementReading("on"), gone: ElementReading("missing")}
     wish = turn(trunk, gone)
     plan = make_plan(targets_of([wish], {}), [wish], situation, readings)
     assert [change.target.element for change in plan.changes] == [trunk]
-    result = result_of(wish, plan, {trunk: Done("off")}, "pbx1")
+    result = result_of(wish, plan, {trunk: SwitchDone("off")}, "pbx1")
     assert result == Failed(
         A,
         "pbx1: found no gateway bb of service svc-1001 in 'north.example': correct the product"
@@ -165,9 +177,14 @@ def test_a_reading_that_fails_is_that_elements_failure() -> None:
     one, two = ELEMENTS[:2]
     situation = Situation(claims={one: [Claim(A, True)], two: [Claim(B, True)]})
     wishes = [turn(one), turn(two, key=B)]
-    readings: dict[Element, Reading | Failure] = {one: Retry("no page"), two: Reading("on")}
-    plan = make_plan([Target(one, PRODUCT), Target(two, PRODUCT)], wishes, situation, readings)
-    done = {two: Done("two is off")}
+    readings: dict[Element, ElementReading | Failure] = {
+        one: Retry("no page"),
+        two: ElementReading("on"),
+    }
+    plan = make_plan(
+        [SwitchTarget(one, PRODUCT), SwitchTarget(two, PRODUCT)], wishes, situation, readings
+    )
+    done = {two: SwitchDone("two is off")}
     assert result_of(wishes[0], plan, done, "pbx1") == Failed(A, "no page", False)
     assert result_of(wishes[1], plan, done, "pbx1") == Confirmed(B, "two is off", True)
 
@@ -176,7 +193,9 @@ def test_a_state_that_is_not_shown_is_not_proven() -> None:
     (one, *_) = ELEMENTS
     situation = Situation(claims={one: [Claim(A, False)]})
     wish = turn(one, off=False)
-    plan = make_plan([Target(one, PRODUCT)], [wish], situation, {one: Reading("unknown")})
+    plan = make_plan(
+        [SwitchTarget(one, PRODUCT)], [wish], situation, {one: ElementReading("unknown")}
+    )
     result = result_of(wish, plan, {}, "pbx1")
     assert isinstance(result, Confirmed)
     assert not result.proven

@@ -13,7 +13,7 @@ class OperatorMustAct(RingfenceError):
     """A person has to do something first: a right, a key, a product. The message says what."""
 
 
-class Target(NamedTuple):
+class SwitchTarget(NamedTuple):
     """An element, and a product that names it (or did): for words, and for what its calls need."""
 
     element: Element
@@ -21,7 +21,7 @@ class Target(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Reading:
+class ElementReading:
     """What a server says of an element now.
 
     `missing`: the server has no such thing. `unknown`: it does not show the state; a driver that
@@ -34,20 +34,20 @@ class Reading:
     name: str = ""
 
 
-class Change(NamedTuple):
+class ElementChange(NamedTuple):
     """An element that is to be off or on. `reading` is of this turn; `value` is to be restored.
 
     A change is asked for also where the reading shows that state already: what makes it take effect
     may have been left undone by a process that was killed half way.
     """
 
-    target: Target
+    target: SwitchTarget
     off: bool
-    reading: Reading
+    reading: ElementReading
     value: str = ""
 
 
-class Done(NamedTuple):
+class SwitchDone(NamedTuple):
     """The server, read back, shows the state; `evidence` is for people.
 
     `proven` is false where it took the order and cannot be read back.
@@ -65,11 +65,11 @@ class HungUp(NamedTuple):
     """Live calls that were ended, each as `extension -> number`, and those that were spared."""
 
     ended: tuple[str, ...] = ()
-    spared: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Item:
+class ServerItem:
     """Something that a server has. `uuid` is its id there, `label` for people.
 
     `enabled` is the stored flag; None: not shown. `leads_to` is the extension that a DID rings, if
@@ -93,7 +93,7 @@ class Inventory:
     that products can be suspended by `outbound`; None: not known.
     """
 
-    items: tuple[Item, ...] = ()
+    items: tuple[ServerItem, ...] = ()
     gaps: tuple[str, ...] = ()
     tests_toll_allow: bool | None = None
 
@@ -101,8 +101,8 @@ class Inventory:
 class PbxDriver(Protocol):
     """One server.
 
-    `read` and `bring` take many elements at once and answer for each by itself: an element that
-    cannot be switched is its own failure and delays no other. `bring` may be called in any state
+    `read` and `switch` take many elements at once and answer for each by itself: an element that
+    cannot be switched is its own failure and delays no other. `switch` may be called in any state
     and any number of times, by several tasks at once, but never for the same element by two.
 
     Errors of every method, raised: Retry when the server does not answer or answers as if in
@@ -110,13 +110,17 @@ class PbxDriver(Protocol):
     """
 
     at_once: int
-    """How many elements one call of `bring` should hold at most."""
+    """How many elements one call of `switch` should hold at most."""
 
-    async def read(self, targets: Collection[Target]) -> Mapping[Element, Reading | Failure]:
+    async def read(
+        self, targets: Collection[SwitchTarget]
+    ) -> Mapping[Element, ElementReading | Failure]:
         """What the server has stored of each. Changes nothing."""
         ...
 
-    async def bring(self, changes: Sequence[Change]) -> Mapping[Element, Done | Failure]:
+    async def switch(
+        self, changes: Sequence[ElementChange]
+    ) -> Mapping[Element, SwitchDone | Failure]:
         """Switch each element, make it take effect, and read it back."""
         ...
 
@@ -128,7 +132,7 @@ class PbxDriver(Protocol):
         """End the live calls of these extensions, but none with an emergency number on a side."""
         ...
 
-    async def live(self, targets: Collection[Target]) -> frozenset[Element]:
+    async def live(self, targets: Collection[SwitchTarget]) -> frozenset[Element]:
         """Those of the elements, all recorded as off, that are on all the same: for drift."""
         ...
 

@@ -9,40 +9,43 @@ from ringfence_pbx.errors import Refused
 from suspender.drivers.driver import Failure, OperatorMustAct
 from suspender.rules.elements import Element
 
-Key = TypeVar("Key", bound=Hashable)
-Item = TypeVar("Item")
-Answer = TypeVar("Answer")
+KeyT = TypeVar("KeyT", bound=Hashable)
+ItemT = TypeVar("ItemT")
+AnswerT = TypeVar("AnswerT")
 
 UNANSWERED_IN_A_ROW = 3
 """After so many groups without an answer, the rest of them are not asked in this turn."""
 
-Work = Callable[[Key, Mapping[Element, Item]], Awaitable[Mapping[Element, Answer | Failure]]]
+Work = Callable[[KeyT, Mapping[Element, ItemT]], Awaitable[Mapping[Element, AnswerT | Failure]]]
 
 
 async def each_group(
-    groups: Mapping[Key, Mapping[Element, Item]], work: Work[Key, Item, Answer], *, at_once: int
-) -> dict[Element, Answer | Failure]:
+    groups: Mapping[KeyT, Mapping[Element, ItemT]],
+    work: Work[KeyT, ItemT, AnswerT],
+    *,
+    at_once: int,
+) -> dict[Element, AnswerT | Failure]:
     """The answers for all elements; a group that fails as a whole is a failure of its elements.
 
     Raises the first Retry if no group was answered at all: it is the server then, not the group.
     """
-    turn = _Turn(work, at_once)
+    turn = _GroupRun(work, at_once)
     await asyncio.gather(*(turn.do(key, items) for key, items in groups.items()))
     if turn.failed and not turn.was_answered:
         raise turn.failed[0]
     return turn.answers
 
 
-class _Turn(Generic[Key, Item, Answer]):
-    def __init__(self, work: Work[Key, Item, Answer], at_once: int) -> None:
+class _GroupRun(Generic[KeyT, ItemT, AnswerT]):
+    def __init__(self, work: Work[KeyT, ItemT, AnswerT], at_once: int) -> None:
         self._work = work
         self._slots = asyncio.Semaphore(at_once)
         self._in_a_row = 0
-        self.answers: dict[Element, Answer | Failure] = {}
+        self.answers: dict[Element, AnswerT | Failure] = {}
         self.failed: list[Retry] = []
         self.was_answered = False
 
-    async def do(self, key: Key, items: Mapping[Element, Item]) -> None:
+    async def do(self, key: KeyT, items: Mapping[Element, ItemT]) -> None:
         async with self._slots:
             try:
                 if self._in_a_row >= UNANSWERED_IN_A_ROW:

@@ -11,7 +11,14 @@ from typing import NamedTuple
 
 from ringfence_contracts.errors import shown
 from ringfence_contracts.events.account import Service
-from suspender.drivers.driver import Change, Done, Failure, OperatorMustAct, Reading, Target
+from suspender.drivers.driver import (
+    ElementChange,
+    ElementReading,
+    Failure,
+    OperatorMustAct,
+    SwitchDone,
+    SwitchTarget,
+)
 from suspender.rules.elements import Claim, Element, OwnerState, Record, ServiceKey, is_to_be_off
 
 EXTENSION_WAYS = ("extensions", "outbound")
@@ -74,11 +81,11 @@ class Plan:
 
     off: dict[Element, bool] = field(default_factory=dict)
     recordings: list[Recording] = field(default_factory=list)
-    changes: list[Change] = field(default_factory=list)
+    changes: list[ElementChange] = field(default_factory=list)
     dropped: set[Element] = field(default_factory=set)
     missing: set[Element] = field(default_factory=set)
     problems: dict[Element, Failure] = field(default_factory=dict)
-    readings: dict[Element, Reading] = field(default_factory=dict)
+    readings: dict[Element, ElementReading] = field(default_factory=dict)
     left_off: set[Element] = field(default_factory=set)
 
 
@@ -98,19 +105,19 @@ class Failed(NamedTuple):
     must_act: bool
 
 
-def targets_of(turns: Collection[Turn], loose: Mapping[Element, Service]) -> list[Target]:
+def targets_of(turns: Collection[Turn], loose: Mapping[Element, Service]) -> list[SwitchTarget]:
     """All elements once, each with a product that names it or did."""
     found = dict(loose)
     for turn in turns:
         found |= dict.fromkeys(turn.elements, turn.product)
-    return [Target(element, found[element]) for element in sorted(found)]
+    return [SwitchTarget(element, found[element]) for element in sorted(found)]
 
 
 def make_plan(
-    targets: Sequence[Target],
+    targets: Sequence[SwitchTarget],
     turns: Collection[Turn],
     situation: Situation,
-    readings: Mapping[Element, Reading | Failure],
+    readings: Mapping[Element, ElementReading | Failure],
 ) -> Plan:
     """What to do with each element, whoever's turn it is."""
     plan = Plan()
@@ -119,7 +126,7 @@ def make_plan(
         element = target.element
         plan.off[element] = situation.is_to_be_off(element)
         reading = readings[element]
-        if not isinstance(reading, Reading):
+        if not isinstance(reading, ElementReading):
             plan.problems[element] = reading
         elif reading.state == "missing":
             plan.missing.add(element)
@@ -131,7 +138,7 @@ def make_plan(
 
 
 def _plan_off(
-    plan: Plan, target: Target, situation: Situation, reading: Reading, adopts: bool
+    plan: Plan, target: SwitchTarget, situation: Situation, reading: ElementReading, adopts: bool
 ) -> None:
     """Record it, unless it is, and switch it off. What we never switched may change by others."""
     element = target.element
@@ -147,23 +154,23 @@ def _plan_off(
     elif owner != record.owner or record.released:
         row = Recording(element, owner, record.was_on, record.value, False, False)
         plan.recordings.append(row)
-    plan.changes.append(Change(target, True, reading))
+    plan.changes.append(ElementChange(target, True, reading))
 
 
 def _plan_on(
-    plan: Plan, target: Target, situation: Situation, reading: Reading, adopts: bool
+    plan: Plan, target: SwitchTarget, situation: Situation, reading: ElementReading, adopts: bool
 ) -> None:
     """Switch on what is on record as on before; leave everything else as it is."""
     element = target.element
     record = situation.records.get(element)
     if record is not None and record.was_on:
-        plan.changes.append(Change(target, False, reading, record.value))
+        plan.changes.append(ElementChange(target, False, reading, record.value))
         return
     owner = situation.owner_of(element)
     if record is None and owner is not None and adopts and reading.state != "on":
         row = Recording(element, owner, True, reading.value, True, True)
         plan.recordings.append(row)
-        plan.changes.append(Change(target, False, reading, reading.value))
+        plan.changes.append(ElementChange(target, False, reading, reading.value))
         return
     if record is not None:
         plan.dropped.add(element)
@@ -172,7 +179,7 @@ def _plan_on(
 
 
 def result_of(
-    turn: Turn, plan: Plan, done: Mapping[Element, Done | Failure], server_id: str
+    turn: Turn, plan: Plan, done: Mapping[Element, SwitchDone | Failure], server_id: str
 ) -> Confirmed | Failed:
     """What came of a service's turn: confirmed only when each element of it is as desired."""
     mine = sorted(element for element in turn.elements if plan.off[element] == turn.off)
@@ -189,15 +196,15 @@ def result_of(
         reasons = "; ".join(dict.fromkeys(str(failure) for failure in failures))
         must_act = any(isinstance(failure, OperatorMustAct) for failure in failures)
         return Failed(turn.key, reasons, must_act)
-    answers = [answer for element in mine if isinstance(answer := done.get(element), Done)]
+    answers = [answer for element in mine if isinstance(answer := done.get(element), SwitchDone)]
     unknown = not answers and any(_state(plan, element) == "unknown" for element in mine)
     proven = all(answer.proven for answer in answers) and not unknown
     said = list(dict.fromkeys(answer.evidence for answer in answers))
     return Confirmed(turn.key, "; ".join([*said, *_remarks(turn, plan, said)]), proven)
 
 
-def _failure(answer: Done | Failure | None) -> Failure | None:
-    return None if answer is None or isinstance(answer, Done) else answer
+def _failure(answer: SwitchDone | Failure | None) -> Failure | None:
+    return None if answer is None or isinstance(answer, SwitchDone) else answer
 
 
 def _state(plan: Plan, element: Element) -> str:
@@ -263,7 +270,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def released_by(
-    plan: Plan, done: Mapping[Element, Done | Failure], confirmed: Collection[Turn]
+    plan: Plan, done: Mapping[Element, SwitchDone | Failure], confirmed: Collection[Turn]
 ) -> set[Element]:
     """What is on record no more: read back as on, never switched by us, or not there to switch.
 
@@ -273,12 +280,12 @@ def released_by(
     on_again = {
         element
         for element, answer in done.items()
-        if isinstance(answer, Done) and not plan.off[element]
+        if isinstance(answer, SwitchDone) and not plan.off[element]
     }
     gone = {element for turn in confirmed if not turn.off for element in turn.elements}
     return on_again | plan.dropped | {e for e in gone & plan.missing if not plan.off[e]}
 
 
-def switched_off_by(plan: Plan, done: Mapping[Element, Done | Failure]) -> set[Element]:
+def switched_off_by(plan: Plan, done: Mapping[Element, SwitchDone | Failure]) -> set[Element]:
     """What was read back as off, and is to be off."""
-    return {e for e, answer in done.items() if isinstance(answer, Done) and plan.off[e]}
+    return {e for e, answer in done.items() if isinstance(answer, SwitchDone) and plan.off[e]}

@@ -9,9 +9,16 @@ from typing import TypeVar
 import structlog
 
 from ringfence.clock import Clock
-from ringfence.kafka.shell import UNWELL
+from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.errors import Retry
-from suspender.drivers.driver import Change, Done, Failure, HungUp, OperatorMustAct, PbxDriver
+from suspender.drivers.driver import (
+    ElementChange,
+    Failure,
+    HungUp,
+    OperatorMustAct,
+    PbxDriver,
+    SwitchDone,
+)
 from suspender.metrics import ACTIONS, REACTION_SECONDS
 from suspender.rules.elements import Element, ServiceKey
 from suspender.rules.hang_up import ends_calls
@@ -59,7 +66,7 @@ class Batch:
     loose: Mapping[Element, LooseRow]
     situation: Situation
     plan: Plan | None = None
-    done: dict[Element, Done | Failure] = field(default_factory=dict)
+    done: dict[Element, SwitchDone | Failure] = field(default_factory=dict)
     gone: set[Element] = field(default_factory=set)
     error: Failure | None = None
 
@@ -75,7 +82,7 @@ async def ask(answer: Awaitable[T]) -> T:
         return await answer
     except Retry:
         raise
-    except UNWELL as error:
+    except TRANSIENT_ERRORS as error:
         raise Retry(str(error) or repr(error)) from error
 
 
@@ -122,12 +129,12 @@ class BatchWorker:
             await self._switch(batch, plan.changes)  # 3
         await self._finish(batch)  # 4
 
-    async def _switch(self, batch: Batch, changes: Sequence[Change]) -> None:
+    async def _switch(self, batch: Batch, changes: Sequence[ElementChange]) -> None:
         for start in range(0, len(changes), self._driver.at_once):
             chunk = changes[start : start + self._driver.at_once]
             if batch.error is None:
                 try:
-                    batch.done.update(await ask(self._driver.bring(chunk)))
+                    batch.done.update(await ask(self._driver.switch(chunk)))
                     continue
                 except (OperatorMustAct, Retry) as error:
                     batch.error = error
@@ -190,8 +197,8 @@ class BatchWorker:
         evidence = [found.evidence]
         if calls.ended:
             evidence.append(f"ended {len(calls.ended)} live calls: {', '.join(calls.ended)}")
-        if calls.spared:
-            evidence.append(f"spared emergency calls: {', '.join(calls.spared)}")
+        if calls.excluded:
+            evidence.append(f"spared emergency calls: {', '.join(calls.excluded)}")
         return ConfirmedService(due, _text("; ".join(evidence)), found.proven, calls.ended)
 
     async def _end_calls(self, due: Due, turn: Turn) -> HungUp:
@@ -229,7 +236,7 @@ def _loose_reason(batch: Batch, element: Element) -> str:
     if batch.plan is None:
         return str(batch.error)
     answer = batch.plan.problems.get(element) or batch.done.get(element)
-    if answer is not None and not isinstance(answer, Done):
+    if answer is not None and not isinstance(answer, SwitchDone):
         return str(answer)
     if element in batch.plan.missing - batch.gone:
         return "the server does not list it"

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from ringfence.postgres.alarms import AlarmText
 from ringfence.postgres.pool import Connection, Pool
-from suspender.drivers.driver import Inventory, Item
+from suspender.drivers.driver import Inventory, ServerItem
 from suspender.store import ALARMS
 
 INVENTORY_ALARM = "inventory-failed"
@@ -154,7 +154,7 @@ async def request_read(connection: Connection, server_id: str, now: datetime) ->
     return f"server_id: got {server_id}, expected a server that can be read: {known}"
 
 
-def _rows(server_id: str, items: Collection[Item], now: datetime) -> list[tuple[Any, ...]]:
+def _rows(server_id: str, items: Collection[ServerItem], now: datetime) -> list[tuple[Any, ...]]:
     """Each item once: where a server lists one twice, the last counts."""
     rows = {}
     for item in items:

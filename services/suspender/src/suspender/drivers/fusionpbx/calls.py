@@ -69,7 +69,7 @@ async def _hang_up(page: "_SharedPage", tenant: str, extensions: Collection[str]
         await _see_gone(page, ending)
     return HungUp(
         ended=tuple(map(_words, ending)),
-        spared=tuple(_words(channel) for channel in ours if channel.is_emergency),
+        excluded=tuple(_words(channel) for channel in ours if channel.is_emergency),
     )
 
 

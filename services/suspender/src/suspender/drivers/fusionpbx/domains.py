@@ -5,7 +5,13 @@ from collections.abc import Collection, Mapping, Sequence
 
 from ringfence.clock import Clock
 from ringfence_pbx.fusionpbx.session import FusionPbxSession, ListedRow
-from suspender.drivers.driver import Change, Done, Failure, Reading, Target
+from suspender.drivers.driver import (
+    ElementChange,
+    ElementReading,
+    Failure,
+    SwitchDone,
+    SwitchTarget,
+)
 from suspender.drivers.fusionpbx.evidence import (
     batches,
     done,
@@ -28,19 +34,19 @@ class Domains:
         self._uuids: dict[str, str] = {}
 
     async def read(
-        self, session: FusionPbxSession, targets: Collection[Target]
-    ) -> dict[Element, Reading | Failure]:
+        self, session: FusionPbxSession, targets: Collection[SwitchTarget]
+    ) -> dict[Element, ElementReading | Failure]:
         """The stored flags, by one list."""
         rows = await self._rows(session, {target.element.name.lower() for target in targets})
-        read: dict[Element, Reading | Failure] = {}
+        read: dict[Element, ElementReading | Failure] = {}
         for element in (target.element for target in targets):
             row = rows.get(element.name.lower())
             if row is None:
-                read[element] = Reading("missing")
+                read[element] = ElementReading("missing")
             elif row.enabled is None:
                 read[element] = unreadable(session.name, f"domain {row.name}")
             else:
-                read[element] = Reading("on" if row.enabled else "off", name=row.name)
+                read[element] = ElementReading("on" if row.enabled else "off", name=row.name)
         return read
 
     async def _rows(
@@ -53,12 +59,12 @@ class Domains:
         self._uuids |= {name: row.uuid for name, row in rows.items()}
         return rows
 
-    async def bring(
-        self, session: FusionPbxSession, changes: Sequence[Change]
-    ) -> dict[Element, Done | Failure]:
+    async def switch(
+        self, session: FusionPbxSession, changes: Sequence[ElementChange]
+    ) -> dict[Element, SwitchDone | Failure]:
         """One toggle of all that differ, one flush, one list to read back."""
         present = [c for c in changes if c.reading.state in ("on", "off")]
-        outcomes: dict[Element, Done | Failure] = {
+        outcomes: dict[Element, SwitchDone | Failure] = {
             c.target.element: not_there(session.name, "domain to switch", c.target)
             for c in changes
             if c not in present
@@ -85,10 +91,10 @@ class Domains:
     def _seen(
         self,
         session: FusionPbxSession,
-        change: Change,
+        change: ElementChange,
         rows: Mapping[str, ListedRow],
         said: str,
-    ) -> Done | Failure:
+    ) -> SwitchDone | Failure:
         element = change.target.element
         row = rows.get(element.name.lower())
         if row is None:

@@ -25,14 +25,14 @@ from ringfence_pbx.errors import Refused
 from ringfence_pbx.fusionpbx.session import FusionPbxSession, read_api_key
 from ringfence_pbx.servers import FusionPbxServer
 from suspender.drivers.driver import (
-    Change,
-    Done,
+    ElementChange,
+    ElementReading,
     Failure,
     HungUp,
     Inventory,
     OperatorMustAct,
-    Reading,
-    Target,
+    SwitchDone,
+    SwitchTarget,
 )
 from suspender.drivers.fusionpbx.calls import Calls
 from suspender.drivers.fusionpbx.domains import Domains
@@ -43,9 +43,9 @@ from suspender.drivers.fusionpbx.sessions import Sessions, gathered
 from suspender.drivers.fusionpbx.trunks import Trunks
 from suspender.rules.elements import Element
 
-Item = TypeVar("Item", Target, Change)
-Answer = TypeVar("Answer")
-_Work = Callable[[str, Sequence[Item]], Awaitable[Mapping[Element, Answer | Failure]]]
+ItemT = TypeVar("ItemT", SwitchTarget, ElementChange)
+AnswerT = TypeVar("AnswerT")
+_Work = Callable[[str, Sequence[ItemT]], Awaitable[Mapping[Element, AnswerT | Failure]]]
 
 
 class FusionPbxDriver:
@@ -72,17 +72,21 @@ class FusionPbxDriver:
         """Close all connections."""
         await self._sessions.aclose()
 
-    async def read(self, targets: Collection[Target]) -> Mapping[Element, Reading | Failure]:
+    async def read(
+        self, targets: Collection[SwitchTarget]
+    ) -> Mapping[Element, ElementReading | Failure]:
         """What FusionPBX has stored of each; a gateway among many that runs counts as on."""
         return await self._by_way(targets, lambda target: target, self._read_way)
 
-    async def bring(self, changes: Sequence[Change]) -> Mapping[Element, Done | Failure]:
+    async def switch(
+        self, changes: Sequence[ElementChange]
+    ) -> Mapping[Element, SwitchDone | Failure]:
         """Switch each, make it take effect, read it back."""
-        return await self._by_way(changes, lambda change: change.target, self._bring_way)
+        return await self._by_way(changes, lambda change: change.target, self._switch_way)
 
     async def _read_way(
-        self, way: str, targets: Sequence[Target]
-    ) -> Mapping[Element, Reading | Failure]:
+        self, way: str, targets: Sequence[SwitchTarget]
+    ) -> Mapping[Element, ElementReading | Failure]:
         if way == "extensions":
             return await self._extensions.read(targets)
         if way == "outbound":
@@ -90,34 +94,34 @@ class FusionPbxDriver:
         session = self._session(way, targets[0])
         return await (self._trunks if way == "gateway" else self._domains).read(session, targets)
 
-    async def _bring_way(
-        self, way: str, changes: Sequence[Change]
-    ) -> Mapping[Element, Done | Failure]:
+    async def _switch_way(
+        self, way: str, changes: Sequence[ElementChange]
+    ) -> Mapping[Element, SwitchDone | Failure]:
         if way == "extensions":
-            return await self._extensions.bring(changes)
+            return await self._extensions.switch(changes)
         if way == "outbound":
-            return await self._outbound.bring(changes)
+            return await self._outbound.switch(changes)
         session = self._session(way, changes[0].target)
-        return await (self._trunks if way == "gateway" else self._domains).bring(session, changes)
+        return await (self._trunks if way == "gateway" else self._domains).switch(session, changes)
 
-    def _session(self, way: str, target: Target) -> FusionPbxSession:
+    def _session(self, way: str, target: SwitchTarget) -> FusionPbxSession:
         tenant = target.product.tenant.lower()
         return self._sessions.of_server(tenant, "gateways" if way == "gateway" else "lists")
 
     async def _by_way(
         self,
-        items: Collection[Item],
-        target_of: Callable[[Item], Target],
-        work: _Work[Item, Answer],
-    ) -> dict[Element, Answer | Failure]:
+        items: Collection[ItemT],
+        target_of: Callable[[ItemT], SwitchTarget],
+        work: _Work[ItemT, AnswerT],
+    ) -> dict[Element, AnswerT | Failure]:
         """The ways side by side. Raises Retry when the server answered none of them."""
-        groups: dict[str, list[Item]] = {}
+        groups: dict[str, list[ItemT]] = {}
         for item in items:
             groups.setdefault(target_of(item).element.way, []).append(item)
-        answers: dict[Element, Answer | Failure] = {}
+        answers: dict[Element, AnswerT | Failure] = {}
         failed: dict[str, Retry] = {}
 
-        async def one(way: str, group: Sequence[Item]) -> None:
+        async def one(way: str, group: Sequence[ItemT]) -> None:
             elements = [target_of(item).element for item in group]
             if way == "peer":
                 text = f"{self._server_id}: a FusionPBX has no peers: correct the product's kind"
@@ -151,7 +155,7 @@ class FusionPbxDriver:
         except Refused as error:
             raise OperatorMustAct(str(error)) from None
 
-    async def live(self, targets: Collection[Target]) -> frozenset[Element]:
+    async def live(self, targets: Collection[SwitchTarget]) -> frozenset[Element]:
         """Those that are on: gateways by what the switch runs, the others by what is stored."""
         gateways = [target for target in targets if target.element.way == "gateway"]
         others = [target for target in targets if target.element.way != "gateway"]
@@ -163,10 +167,14 @@ class FusionPbxDriver:
         except Refused as error:
             raise OperatorMustAct(str(error)) from None
         readings = await self.read(others)
-        failed = [reading for reading in readings.values() if not isinstance(reading, Reading)]
+        failed = [
+            reading for reading in readings.values() if not isinstance(reading, ElementReading)
+        ]
         if failed and len(failed) == len(targets):
             raise failed[0]
-        live |= {e for e, r in readings.items() if isinstance(r, Reading) and r.state == "on"}
+        live |= {
+            e for e, r in readings.items() if isinstance(r, ElementReading) and r.state == "on"
+        }
         return frozenset(live)
 
     async def inventory(self) -> Inventory:

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from ringfence.clock import Clock
 from ringfence_contracts.errors import Retry, shown
-from suspender.drivers.driver import Done, OperatorMustAct, Target
+from suspender.drivers.driver import OperatorMustAct, SwitchDone, SwitchTarget
 
 T = TypeVar("T")
 
@@ -21,9 +21,9 @@ def state_of(off: bool) -> str:
     return "disabled" if off else "enabled"
 
 
-def done(clock: Clock, what: str, off: bool, proof: str) -> Done:
+def done(clock: Clock, what: str, off: bool, proof: str) -> SwitchDone:
     """What was read back, and what proved it."""
-    return Done(f"{what} {state_of(off)}, {proof}, read back {clock.now():%H:%M:%SZ}")
+    return SwitchDone(f"{what} {state_of(off)}, {proof}, read back {clock.now():%H:%M:%SZ}")
 
 
 def not_done(server: str, what: str, off: bool, why: str = "") -> Retry:
@@ -35,7 +35,7 @@ def not_done(server: str, what: str, off: bool, why: str = "") -> Retry:
     )
 
 
-def not_there(server: str, what: str, target: Target) -> OperatorMustAct:
+def not_there(server: str, what: str, target: SwitchTarget) -> OperatorMustAct:
     """The PBX has no such thing, or hides it."""
     return OperatorMustAct(
         f"{server}: found no {what} of service {target.product.service_id} in "

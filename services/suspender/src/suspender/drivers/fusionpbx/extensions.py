@@ -11,7 +11,13 @@ from ringfence.clock import Clock
 from ringfence_contracts.errors import Retry, shown
 from ringfence_pbx.errors import Refused
 from ringfence_pbx.fusionpbx.session import FusionPbxSession, ListedRow
-from suspender.drivers.driver import Change, Done, Failure, Reading, Target
+from suspender.drivers.driver import (
+    ElementChange,
+    ElementReading,
+    Failure,
+    SwitchDone,
+    SwitchTarget,
+)
 from suspender.drivers.fusionpbx.evidence import (
     batches,
     done,
@@ -27,9 +33,9 @@ BATCH = 50
 """Extensions in one post: each takes FusionPBX 50 ms, as it deletes a cache entry of its own."""
 FEW_TENANTS = 3
 """The extensions of so many tenants are listed tenant by tenant."""
-Place = tuple[str, str]
+ExtensionKey = tuple[str, str]
 """Tenant, in lower case, and number."""
-Rows = dict[Place, ListedRow]
+ExtensionRows = dict[ExtensionKey, ListedRow]
 Failures = dict[str, Failure]
 """By tenant."""
 
@@ -41,7 +47,7 @@ class ExtensionLists:
         self._sessions = sessions
         self._homes: dict[str, str] = {}
 
-    async def find(self, wanted: Collection[Place]) -> tuple[Rows, Failures]:
+    async def find(self, wanted: Collection[ExtensionKey]) -> tuple[ExtensionRows, Failures]:
         """The rows as far as the PBX has them; a tenant that cannot be read is its own failure.
 
         Raises Retry when the server does not answer.
@@ -50,26 +56,26 @@ class ExtensionLists:
         if self._sessions.server.all_tenants and len(tenants) > FEW_TENANTS:
             return await self._find_everywhere(set(wanted)), {}
 
-        async def of_one(tenant: str) -> Rows:
+        async def of_one(tenant: str) -> ExtensionRows:
             return await self.of_tenant(tenant, {number for t, number in wanted if t == tenant})
 
         found, failures = await each_tenant(sorted(tenants), of_one)
         lasting = [error for error in failures.values() if isinstance(error, Retry)]
         if lasting and not found:
             raise lasting[0]
-        return {place: row for rows in found.values() for place, row in rows.items()}, failures
+        return {key: row for rows in found.values() for key, row in rows.items()}, failures
 
-    async def _find_everywhere(self, wanted: set[Place]) -> Rows:
+    async def _find_everywhere(self, wanted: set[ExtensionKey]) -> ExtensionRows:
         rows, _ = await self._sessions.everybodys(
-            "extensions", lambda rows: wanted <= set(_by_place(rows.values()))
+            "extensions", lambda rows: wanted <= set(_by_key(rows.values()))
         )
         if rows and all(row.domain == row.name for row in rows.values()):
             session = self._sessions.of_server("")
             raise session.refused("shows its own extensions only: give its user extension_all")
         self._homes |= {uuid: row.domain.lower() for uuid, row in rows.items()}
-        return _by_place(rows.values())
+        return _by_key(rows.values())
 
-    async def of_tenant(self, tenant: str, numbers: Collection[str] | None = None) -> Rows:
+    async def of_tenant(self, tenant: str, numbers: Collection[str] | None = None) -> ExtensionRows:
         """The rows of one tenant: these numbers, as far as it has them, or all."""
         async with self._sessions.within(tenant) as session:
             listing = await session.list_rows(
@@ -107,11 +113,11 @@ class ExtensionLists:
             raise Retry(f"{session.name}: the session is not in the domain {shown(tenant)}")
 
 
-def _by_place(rows: Iterable[ListedRow]) -> Rows:
+def _by_key(rows: Iterable[ListedRow]) -> ExtensionRows:
     return {(row.domain.lower(), row.name): row for row in rows}
 
 
-def place_of(element: Element) -> Place:
+def extension_key(element: Element) -> ExtensionKey:
     """Where an extension is found."""
     return element.tenant.lower(), element.name
 
@@ -123,57 +129,61 @@ class Extensions:
         self._sessions = sessions
         self._lists = lists
         self._clock = clock
-        self._uuids: dict[Place, str] = {}
+        self._uuids: dict[ExtensionKey, str] = {}
 
-    async def read(self, targets: Collection[Target]) -> dict[Element, Reading | Failure]:
+    async def read(
+        self, targets: Collection[SwitchTarget]
+    ) -> dict[Element, ElementReading | Failure]:
         """The stored flags."""
-        rows, failures = await self._find([place_of(t.element) for t in targets])
+        rows, failures = await self._find([extension_key(t.element) for t in targets])
         return {t.element: self._reading(t.element, rows, failures) for t in targets}
 
-    async def _find(self, places: Collection[Place]) -> tuple[Rows, Failures]:
-        rows, failures = await self._lists.find(places)
-        self._uuids |= {place: row.uuid for place, row in rows.items()}
+    async def _find(self, keys: Collection[ExtensionKey]) -> tuple[ExtensionRows, Failures]:
+        rows, failures = await self._lists.find(keys)
+        self._uuids |= {key: row.uuid for key, row in rows.items()}
         return rows, failures
 
-    def _reading(self, element: Element, rows: Rows, failures: Failures) -> Reading | Failure:
-        place = place_of(element)
-        if place[0] in failures:
-            return failures[place[0]]
-        row = rows.get(place)
+    def _reading(
+        self, element: Element, rows: ExtensionRows, failures: Failures
+    ) -> ElementReading | Failure:
+        key = extension_key(element)
+        if key[0] in failures:
+            return failures[key[0]]
+        row = rows.get(key)
         if row is None:
-            return Reading("missing")
+            return ElementReading("missing")
         if row.enabled is None:
             return unreadable(self._sessions.server_id, f"extension {element.name}")
-        return Reading("on" if row.enabled else "off", name=row.name)
+        return ElementReading("on" if row.enabled else "off", name=row.name)
 
-    async def bring(self, changes: Sequence[Change]) -> dict[Element, Done | Failure]:
+    async def switch(self, changes: Sequence[ElementChange]) -> dict[Element, SwitchDone | Failure]:
         """Toggle what differs, tenant by tenant; one flush and one read-back for all."""
         present = [c for c in changes if c.reading.state in ("on", "off")]
-        outcomes: dict[Element, Done | Failure] = {
+        outcomes: dict[Element, SwitchDone | Failure] = {
             c.target.element: self._not_there(c) for c in changes if c not in present
         }
         if not present:
             return outcomes
-        if any(place_of(c.target.element) not in self._uuids for c in present):
-            await self._find([place_of(c.target.element) for c in present])
+        if any(extension_key(c.target.element) not in self._uuids for c in present):
+            await self._find([extension_key(c.target.element) for c in present])
         failed = await self._toggle_all(present)
         said = await self.take_effect(present[0].target.product.tenant)
-        rows, unread = await self._find([place_of(c.target.element) for c in present])
+        rows, unread = await self._find([extension_key(c.target.element) for c in present])
         for change in present:
             outcomes[change.target.element] = self._seen(change, rows, unread, failed, said)
         return outcomes
 
-    def _not_there(self, change: Change) -> Failure:
+    def _not_there(self, change: ElementChange) -> Failure:
         what = f"extension {change.target.element.name}"
         return not_there(self._sessions.server_id, what, change.target)
 
-    async def _toggle_all(self, changes: Sequence[Change]) -> Failures:
+    async def _toggle_all(self, changes: Sequence[ElementChange]) -> Failures:
         """The tenants whose post failed, and why: what it did is seen by reading back."""
         by_tenant: dict[str, list[str]] = {}
         for change in changes:
-            place = place_of(change.target.element)
-            if (change.reading.state == "off") is not change.off and place in self._uuids:
-                by_tenant.setdefault(place[0], []).append(self._uuids[place])
+            key = extension_key(change.target.element)
+            if (change.reading.state == "off") is not change.off and key in self._uuids:
+                by_tenant.setdefault(key[0], []).append(self._uuids[key])
         _, failures = await each_tenant(
             list(by_tenant), lambda tenant: self._toggle(tenant, by_tenant[tenant])
         )
@@ -197,11 +207,16 @@ class Extensions:
         return f"cache-flush answered {listed(status.answers)}"
 
     def _seen(
-        self, change: Change, rows: Rows, unread: Failures, failed: Failures, said: str
-    ) -> Done | Failure:
+        self,
+        change: ElementChange,
+        rows: ExtensionRows,
+        unread: Failures,
+        failed: Failures,
+        said: str,
+    ) -> SwitchDone | Failure:
         element = change.target.element
         reading = self._reading(element, rows, unread)
-        if not isinstance(reading, Reading):
+        if not isinstance(reading, ElementReading):
             return reading
         if reading.state == "missing":
             return self._not_there(change)

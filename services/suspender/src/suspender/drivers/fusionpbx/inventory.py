@@ -16,7 +16,7 @@ from ringfence_pbx.fusionpbx.download import DESTINATION_COLUMNS, DESTINATIONS, 
 from ringfence_pbx.fusionpbx.lists import MAX_PAGES
 from ringfence_pbx.fusionpbx.routes import all_test_toll_allow, outbound_routes
 from ringfence_pbx.fusionpbx.session import FusionPbxSession, Kind, ListedRow
-from suspender.drivers.driver import Inventory, Item
+from suspender.drivers.driver import Inventory, ServerItem
 from suspender.drivers.fusionpbx.sessions import Sessions
 
 _RIGHTS: dict[Kind, str] = {
@@ -58,7 +58,7 @@ class InventoryReader:
 
     async def _of_tenants(self, tenants: Collection[str]) -> Inventory:
         """Each tenant by its own key, which sees what is its own."""
-        items: list[Item] = [Item("tenant", name.lower(), name) for name in tenants]
+        items: list[ServerItem] = [ServerItem("tenant", name.lower(), name) for name in tenants]
         gaps: list[str] = []
         for tenant in tenants:
             session, home = self._sessions.own(tenant.lower()), tenant.lower()
@@ -71,7 +71,7 @@ class InventoryReader:
         gaps.append("gateways not read: only a superadmin's key of all tenants shows them")
         return Inventory(tuple(items), tuple(gaps))
 
-    async def _with_ends(self, dids: Sequence[Item], gaps: list[str]) -> list[Item]:
+    async def _with_ends(self, dids: Sequence[ServerItem], gaps: list[str]) -> list[ServerItem]:
         """The DIDs, each with the extension that it rings, tenant by tenant."""
         tenants = sorted({did.tenant for did in dids if did.tenant and not did.leads_to})
         if len(tenants) > MAX_TENANTS:
@@ -156,29 +156,29 @@ def _is_unasked(rows: Iterable[ListedRow], known: Collection[str]) -> bool:
     return bool(domains) and not domains & {*known, "global"}
 
 
-def _tenant(row: ListedRow) -> Item:
-    return Item("tenant", row.name.lower(), row.name, uuid=row.uuid, enabled=row.enabled)
+def _tenant(row: ListedRow) -> ServerItem:
+    return ServerItem("tenant", row.name.lower(), row.name, uuid=row.uuid, enabled=row.enabled)
 
 
-def _extension(row: ListedRow, tenant: str = "") -> Item:
+def _extension(row: ListedRow, tenant: str = "") -> ServerItem:
     cells = row.cells
     label = next((cells[name] for name in _LABELS if cells.get(name)), "")
     home = tenant or row.domain.lower()
-    return Item("extension", home, row.name, row.uuid, label, row.enabled)
+    return ServerItem("extension", home, row.name, row.uuid, label, row.enabled)
 
 
-def _gateway(row: ListedRow) -> Item:
+def _gateway(row: ListedRow) -> ServerItem:
     tenant = "" if row.domain.lower() == "global" else row.domain.lower()
-    return Item("gateway", tenant, row.name, row.uuid, enabled=row.enabled)
+    return ServerItem("gateway", tenant, row.name, row.uuid, enabled=row.enabled)
 
 
-def _dids(rows: Iterable[ListedRow], tenant: str = "") -> list[Item]:
+def _dids(rows: Iterable[ListedRow], tenant: str = "") -> list[ServerItem]:
     found = (did_of(row) for row in rows)
     return [_did(did, tenant) for did in found if did is not None]
 
 
-def _did(did: Did, tenant: str) -> Item:
+def _did(did: Did, tenant: str) -> ServerItem:
     home = tenant or ("" if did.domain.lower() == "global" else did.domain.lower())
-    return Item(
+    return ServerItem(
         "did", home, did.number, did.uuid, did.description, did.enabled, leads_to=did.leads_to
     )

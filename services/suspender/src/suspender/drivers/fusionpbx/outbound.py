@@ -14,9 +14,16 @@ from ringfence_pbx.errors import Refused
 from ringfence_pbx.fusionpbx.download import COLUMNS, DOWNLOAD, download
 from ringfence_pbx.fusionpbx.form import MAX_FIELDS, Control, Form, read_form
 from ringfence_pbx.fusionpbx.session import FusionPbxSession
-from suspender.drivers.driver import Change, Done, Failure, OperatorMustAct, Reading, Target
+from suspender.drivers.driver import (
+    ElementChange,
+    ElementReading,
+    Failure,
+    OperatorMustAct,
+    SwitchDone,
+    SwitchTarget,
+)
 from suspender.drivers.fusionpbx.evidence import not_there
-from suspender.drivers.fusionpbx.extensions import ExtensionLists, Extensions, place_of
+from suspender.drivers.fusionpbx.extensions import ExtensionLists, Extensions, extension_key
 from suspender.drivers.fusionpbx.sessions import Sessions, each_tenant
 from suspender.rules.elements import Element
 
@@ -40,10 +47,12 @@ class Outbound:
         self._extensions = extensions
         self._clock = clock
 
-    async def read(self, targets: Collection[Target]) -> dict[Element, Reading | Failure]:
+    async def read(
+        self, targets: Collection[SwitchTarget]
+    ) -> dict[Element, ElementReading | Failure]:
         """The stored values; an empty one is off."""
         by_tenant: dict[str, set[str]] = {}
-        for tenant, number in (place_of(target.element) for target in targets):
+        for tenant, number in (extension_key(target.element) for target in targets):
             by_tenant.setdefault(tenant, set()).add(number)
 
         async def of_one(tenant: str) -> dict[str, Stored]:
@@ -52,9 +61,9 @@ class Outbound:
 
         found, failures = await each_tenant(sorted(by_tenant), of_one)
         _raise_if_unanswered(found, failures)
-        read: dict[Element, Reading | Failure] = {}
+        read: dict[Element, ElementReading | Failure] = {}
         for element in (target.element for target in targets):
-            tenant, number = place_of(element)
+            tenant, number = extension_key(element)
             if tenant in failures:
                 read[element] = failures[tenant]
             else:
@@ -105,12 +114,12 @@ class Outbound:
             raise session.unexpected("the form of an extension", answer)
         return form
 
-    async def bring(self, changes: Sequence[Change]) -> dict[Element, Done | Failure]:
+    async def switch(self, changes: Sequence[ElementChange]) -> dict[Element, SwitchDone | Failure]:
         """Tenant by tenant: read, save what differs, read back."""
-        outcomes: dict[Element, Done | Failure] = {}
-        by_tenant: dict[str, list[Change]] = {}
+        outcomes: dict[Element, SwitchDone | Failure] = {}
+        by_tenant: dict[str, list[ElementChange]] = {}
         for change in changes:
-            by_tenant.setdefault(place_of(change.target.element)[0], []).append(change)
+            by_tenant.setdefault(extension_key(change.target.element)[0], []).append(change)
 
         async def of_one(tenant: str) -> dict[Element, Failure | str]:
             async with self._sessions.within(tenant) as session:
@@ -126,13 +135,13 @@ class Outbound:
                 if isinstance(outcome, str):
                     said = said or await self._extensions.take_effect(element.tenant)
                     now = f"{self._clock.now():%H:%M:%SZ}"
-                    outcomes[element] = Done(f"{outcome}, {said}, read back {now}")
+                    outcomes[element] = SwitchDone(f"{outcome}, {said}, read back {now}")
                 else:
                     outcomes[element] = outcome
         return outcomes
 
     async def _save(
-        self, session: FusionPbxSession, tenant: str, changes: Sequence[Change]
+        self, session: FusionPbxSession, tenant: str, changes: Sequence[ElementChange]
     ) -> dict[Element, Failure | str]:
         """For each the evidence, or why it could not be done."""
         numbers = {change.target.element.name for change in changes}
@@ -162,7 +171,7 @@ class Outbound:
         return outcomes
 
     async def _save_one(
-        self, session: FusionPbxSession, change: Change, row: Stored
+        self, session: FusionPbxSession, change: ElementChange, row: Stored
     ) -> Failure | None:
         uuid, number = row["extension_uuid"], change.target.element.name
         try:
@@ -184,17 +193,17 @@ def _raise_if_unanswered(found: Mapping[str, object], failures: Mapping[str, Fai
         raise lasting[0]
 
 
-def _reading(number: str, row: Stored | None) -> Reading:
+def _reading(number: str, row: Stored | None) -> ElementReading:
     if row is None:
-        return Reading("missing")
-    return Reading("on" if row[FIELD].strip() else "off", value=row[FIELD], name=number)
+        return ElementReading("missing")
+    return ElementReading("on" if row[FIELD].strip() else "off", value=row[FIELD], name=number)
 
 
-def _wanted(change: Change) -> str:
+def _wanted(change: ElementChange) -> str:
     return "" if change.off else change.value
 
 
-def _is_right(change: Change, stored: str) -> bool:
+def _is_right(change: ElementChange, stored: str) -> bool:
     """A value that a person has put in while it was off is left as it is."""
     return bool(stored.strip()) is not change.off
 
@@ -267,7 +276,7 @@ def _unselected(name: str, control: Control, stored: str, is_ours: bool) -> dict
 
 
 def _compared(
-    session: FusionPbxSession, change: Change, before: Stored, after: Stored | None
+    session: FusionPbxSession, change: ElementChange, before: Stored, after: Stored | None
 ) -> Failure | str:
     number, value = change.target.element.name, _wanted(change)
     if after is None:

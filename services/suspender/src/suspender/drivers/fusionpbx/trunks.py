@@ -19,7 +19,13 @@ from dataclasses import dataclass
 from ringfence.clock import Clock
 from ringfence_contracts.errors import Retry
 from ringfence_pbx.fusionpbx.session import FusionPbxSession, ListedRow, SwitchStatus
-from suspender.drivers.driver import Change, Done, Failure, Reading, Target
+from suspender.drivers.driver import (
+    ElementChange,
+    ElementReading,
+    Failure,
+    SwitchDone,
+    SwitchTarget,
+)
 from suspender.drivers.fusionpbx.evidence import (
     batches,
     done,
@@ -37,11 +43,11 @@ CHECKS = 8
 PAUSE_S = 0.25
 """A killed gateway may stay listed while it takes its registration back, a new one come late."""
 
-Outcomes = dict[str, Done | Failure]
+Outcomes = dict[str, SwitchDone | Failure]
 
 
 @dataclass(frozen=True)
-class GatewayReading(Reading):
+class GatewayReading(ElementReading):
     """`flag` is what is stored, None where only the switch was asked: it runs."""
 
     flag: bool | None = None
@@ -57,8 +63,8 @@ class Trunks:
         self._lock = asyncio.Lock()
 
     async def read(
-        self, session: FusionPbxSession, targets: Collection[Target]
-    ) -> dict[Element, Reading | Failure]:
+        self, session: FusionPbxSession, targets: Collection[SwitchTarget]
+    ) -> dict[Element, ElementReading | Failure]:
         """Few: the stored flags. Many: those that run are on, of the others the flags are read."""
         uuids = {target.element: target.element.name.lower() for target in targets}
         running: dict[str, str] = {}
@@ -66,7 +72,7 @@ class Trunks:
             status = await session.status()
             running = {uuid: status.names.get(uuid, "") for uuid in status.gateways}
         rows = await self._finder.find(session, set(uuids.values()) - running.keys())
-        read: dict[Element, Reading | Failure] = {}
+        read: dict[Element, ElementReading | Failure] = {}
         for element, uuid in uuids.items():
             if uuid in running:
                 read[element] = GatewayReading("on", name=running[uuid])
@@ -81,15 +87,17 @@ class Trunks:
         live = await session.live_gateways()
         return frozenset(element for element in elements if element.name.lower() in live)
 
-    async def bring(
-        self, session: FusionPbxSession, changes: Sequence[Change]
-    ) -> dict[Element, Done | Failure]:
+    async def switch(
+        self, session: FusionPbxSession, changes: Sequence[ElementChange]
+    ) -> dict[Element, SwitchDone | Failure]:
         """Restores first; those of another task come between the batches of this one."""
         outcomes: Outcomes = {}
         for off in (False, True):
             todo = {c.target.element.name.lower(): c for c in changes if c.off is off}
             if todo:
-                turn = _Turn(session, self._finder, self._clock, self._profile, todo, self._lock)
+                turn = _GatewaySwitch(
+                    session, self._finder, self._clock, self._profile, todo, self._lock
+                )
                 flags = await turn.flags()
                 if off:
                     await turn.off(flags)
@@ -102,15 +110,15 @@ class Trunks:
         }
 
 
-def _reading(server: str, row: ListedRow | None) -> Reading | Failure:
+def _reading(server: str, row: ListedRow | None) -> ElementReading | Failure:
     if row is None:
-        return Reading("missing")
+        return ElementReading("missing")
     if row.enabled is None:
         return unreadable(server, f"gateway {row.name}")
     return GatewayReading("on" if row.enabled else "off", name=row.name, flag=row.enabled)
 
 
-class _Turn:
+class _GatewaySwitch:
     """Gateways that are all to be off, or all on."""
 
     def __init__(
@@ -119,7 +127,7 @@ class _Turn:
         finder: GatewayFinder,
         clock: Clock,
         profile: str,
-        todo: Mapping[str, Change],
+        todo: Mapping[str, ElementChange],
         lock: asyncio.Lock,
     ) -> None:
         self._session = session

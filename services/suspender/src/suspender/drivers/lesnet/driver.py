@@ -18,14 +18,14 @@ from ringfence_pbx.lesnet.api import LesnetApi
 from ringfence_pbx.lesnet.orders import NotThere, Order, ReadBack, at_pointer
 from ringfence_pbx.servers import LesnetServer
 from suspender.drivers.driver import (
-    Change,
-    Done,
+    ElementChange,
+    ElementReading,
     Failure,
     HungUp,
     Inventory,
     OperatorMustAct,
-    Reading,
-    Target,
+    SwitchDone,
+    SwitchTarget,
 )
 from suspender.drivers.groups import each_group
 from suspender.rules.elements import Element
@@ -62,31 +62,37 @@ class LesnetDriver:
         if self._calls is not None:
             await self._calls.api.aclose()
 
-    async def read(self, targets: Collection[Target]) -> Mapping[Element, Reading | Failure]:
+    async def read(
+        self, targets: Collection[SwitchTarget]
+    ) -> Mapping[Element, ElementReading | Failure]:
         """See `PbxDriver.read`. A peer counts as on while one of its DIDs is."""
         alone = {target.element: {target.element: target} for target in targets}
         return await each_group(alone, self._read_one, at_once=self._concurrency)
 
     async def _read_one(
-        self, element: Element, targets: Mapping[Element, Target]
-    ) -> Mapping[Element, Reading | Failure]:
+        self, element: Element, targets: Mapping[Element, SwitchTarget]
+    ) -> Mapping[Element, ElementReading | Failure]:
         calls = self._configured(element)
         dids = self._dids(targets[element], calls.read_back)
         try:
             states = {await self._state(calls, element, did) for did in dids}
         except (Refused, OperatorMustAct):
-            # Reading it may be configured wrongly, and the order rightly: `bring` says.
-            return {element: Reading("unknown", name=element.name)}
-        return {element: Reading("off" if states == {"suspended"} else "on", name=element.name)}
+            # Reading it may be configured wrongly, and the order rightly: `switch` says.
+            return {element: ElementReading("unknown", name=element.name)}
+        return {
+            element: ElementReading("off" if states == {"suspended"} else "on", name=element.name)
+        }
 
-    async def bring(self, changes: Sequence[Change]) -> Mapping[Element, Done | Failure]:
-        """See `PbxDriver.bring`."""
+    async def switch(
+        self, changes: Sequence[ElementChange]
+    ) -> Mapping[Element, SwitchDone | Failure]:
+        """See `PbxDriver.switch`."""
         alone = {c.target.element: {c.target.element: c} for c in changes}
-        return await each_group(alone, self._bring_one, at_once=self._concurrency)
+        return await each_group(alone, self._switch_one, at_once=self._concurrency)
 
-    async def _bring_one(
-        self, element: Element, changes: Mapping[Element, Change]
-    ) -> Mapping[Element, Done | Failure]:
+    async def _switch_one(
+        self, element: Element, changes: Mapping[Element, ElementChange]
+    ) -> Mapping[Element, SwitchDone | Failure]:
         change, calls = changes[element], self._configured(element)
         wanted: _Seen = "suspended" if change.off else "active"
         order = calls.suspend if change.off else calls.resume
@@ -102,7 +108,9 @@ class LesnetDriver:
         sent = f"{order.path} sent" if differing else f"{wanted} already"
         seen = f"{calls.read_back.path} shows {wanted}"
         now = self._clock.now()
-        return {element: Done(f"peer {element.name}: {sent}, {seen}, read back {now:%H:%M:%SZ}")}
+        return {
+            element: SwitchDone(f"peer {element.name}: {sent}, {seen}, read back {now:%H:%M:%SZ}")
+        }
 
     async def _shows(self, calls: _Calls, element: Element, did: str, wanted: _Seen) -> bool:
         """Whether the wanted state shows; before an order, an unknown value hinders nothing."""
@@ -147,7 +155,7 @@ class LesnetDriver:
             )
         return self._calls
 
-    def _dids(self, target: Target, *orders: Order) -> tuple[str, ...]:
+    def _dids(self, target: SwitchTarget, *orders: Order) -> tuple[str, ...]:
         """The DIDs to make the calls for; one is enough where no call names a DID."""
         dids = target.product.dids
         if not any(order.per_did for order in orders):
@@ -169,13 +177,13 @@ class LesnetDriver:
         """See `PbxDriver.hang_up`: Les.net has no call for it that is known."""
         return HungUp()
 
-    async def live(self, targets: Collection[Target]) -> frozenset[Element]:
+    async def live(self, targets: Collection[SwitchTarget]) -> frozenset[Element]:
         """See `PbxDriver.live`. A peer whose state cannot be read is not among them."""
         readings = await self.read(targets)
         return frozenset(
             element
             for element, reading in readings.items()
-            if isinstance(reading, Reading) and reading.state == "on"
+            if isinstance(reading, ElementReading) and reading.state == "on"
         )
 
     async def inventory(self) -> Inventory:

@@ -33,7 +33,7 @@ class _Ended(NamedTuple):
     """What came of one extension's calls."""
 
     ended: tuple[str, ...] = ()
-    spared: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
     failure: Retry | OperatorMustAct | None = None
 
 
@@ -61,7 +61,7 @@ class VodiaCalls:
         if failures:
             log.warning("calls go on", server_id=self._server_id, ended=shown(ended, 300))
             raise failures[0]
-        return HungUp(ended, tuple(call for one in found for call in one.spared))
+        return HungUp(ended, tuple(call for one in found for call in one.excluded))
 
     async def _hang_up_of(self, tenant: str, extension: str) -> "_Ended":
         try:
@@ -75,7 +75,7 @@ class VodiaCalls:
         calls: list[LiveCall] = []
         for turn in range(_ROUNDS):
             calls = await self._api.live_calls(tenant, extension) or []
-            going_on = [call for call in calls if not _is_spared(call, extension)]
+            going_on = [call for call in calls if not _is_excluded(call, extension)]
             if not going_on:
                 break
             for call in going_on:
@@ -85,14 +85,14 @@ class VodiaCalls:
                     await self._end(tenant, extension, call.id)
             await asyncio.sleep(_PAUSE_S)
         listed = {call.id: call for call in calls}
-        spared = [_named(call, extension) for call in calls if _is_spared(call, extension)]
+        excluded = [_named(call, extension) for call in calls if _is_excluded(call, extension)]
         ended = tuple(name for call_id, name in asked.items() if call_id not in listed)
         left = asked.keys() & listed.keys()
         failure = None
-        if stubborn := sorted(asked[i] for i in left if not _is_spared(listed[i], extension)):
+        if stubborn := sorted(asked[i] for i in left if not _is_excluded(listed[i], extension)):
             names = shown(", ".join(stubborn), 300)
             failure = Retry(f"{self._server_id}: calls go on after being hung up: {names}")
-        return _Ended(ended, tuple(spared), failure)
+        return _Ended(ended, tuple(excluded), failure)
 
     async def _end(self, tenant: str, extension: str, call_id: str) -> None:
         try:
@@ -102,7 +102,7 @@ class VodiaCalls:
             log.info("hanging up was refused", server_id=self._server_id, reason=str(error))
 
 
-def _is_spared(call: LiveCall, extension: str) -> bool:
+def _is_excluded(call: LiveCall, extension: str) -> bool:
     sides = list(_sides(call))
     return any(map(names_emergency, sides)) or _far_side(sides, extension) is None
 

@@ -13,14 +13,14 @@ from ringfence_pbx.errors import Refused
 from ringfence_pbx.servers import VodiaServer
 from ringfence_pbx.vodia.api import VodiaApi
 from suspender.drivers.driver import (
-    Change,
-    Done,
+    ElementChange,
+    ElementReading,
     Failure,
     HungUp,
     Inventory,
     OperatorMustAct,
-    Reading,
-    Target,
+    SwitchDone,
+    SwitchTarget,
 )
 from suspender.drivers.groups import each_group
 from suspender.drivers.vodia.calls import VodiaCalls
@@ -51,17 +51,19 @@ class VodiaDriver:
         """Close all connections."""
         await self._api.aclose()
 
-    async def read(self, targets: Collection[Target]) -> Mapping[Element, Reading | Failure]:
+    async def read(
+        self, targets: Collection[SwitchTarget]
+    ) -> Mapping[Element, ElementReading | Failure]:
         """See `PbxDriver.read`. One list of trunks a tenant."""
-        groups: dict[_Group, dict[Element, Target]] = {}
+        groups: dict[_Group, dict[Element, SwitchTarget]] = {}
         for target in targets:
             way, tenant, _ = target.element
             groups.setdefault((way, tenant, True), {})[target.element] = target
         return await each_group(groups, self._read_group, at_once=self._at_once)
 
     async def _read_group(
-        self, group: _Group, targets: Mapping[Element, Target]
-    ) -> Mapping[Element, Reading | Failure]:
+        self, group: _Group, targets: Mapping[Element, SwitchTarget]
+    ) -> Mapping[Element, ElementReading | Failure]:
         way, tenant, _ = group
         if way == "gateway":
             return await self._trunks.read(tenant, targets)
@@ -69,23 +71,25 @@ class VodiaDriver:
             return await self._extensions.read(tenant, targets)
         raise self._no_such_way(way, tenant)
 
-    async def bring(self, changes: Sequence[Change]) -> Mapping[Element, Done | Failure]:
-        """See `PbxDriver.bring`."""
-        groups: dict[_Group, dict[Element, Change]] = {}
+    async def switch(
+        self, changes: Sequence[ElementChange]
+    ) -> Mapping[Element, SwitchDone | Failure]:
+        """See `PbxDriver.switch`."""
+        groups: dict[_Group, dict[Element, ElementChange]] = {}
         for change in changes:
             way, tenant, _ = change.target.element
             group = groups.setdefault((way, tenant, change.off), {})
             group[change.target.element] = change
-        return await each_group(groups, self._bring_group, at_once=self._at_once)
+        return await each_group(groups, self._switch_group, at_once=self._at_once)
 
-    async def _bring_group(
-        self, group: _Group, changes: Mapping[Element, Change]
-    ) -> Mapping[Element, Done | Failure]:
+    async def _switch_group(
+        self, group: _Group, changes: Mapping[Element, ElementChange]
+    ) -> Mapping[Element, SwitchDone | Failure]:
         way, tenant, _ = group
         if way == "gateway":
-            return await self._trunks.bring(tenant, changes)
+            return await self._trunks.switch(tenant, changes)
         if way == "extensions":
-            return await self._extensions.bring(tenant, changes)
+            return await self._extensions.switch(tenant, changes)
         raise self._no_such_way(way, tenant)
 
     def _no_such_way(self, way: ElementWay, tenant: str) -> OperatorMustAct:
@@ -115,13 +119,13 @@ class VodiaDriver:
         """See `PbxDriver.hang_up`. Retry also where a call goes on after being hung up."""
         return await self._calls.hang_up(product.tenant, extensions)
 
-    async def live(self, targets: Collection[Target]) -> frozenset[Element]:
+    async def live(self, targets: Collection[SwitchTarget]) -> frozenset[Element]:
         """See `PbxDriver.live`. An extension whose state is not shown is not among them."""
         readings = await self.read(targets)
         return frozenset(
             element
             for element, reading in readings.items()
-            if isinstance(reading, Reading) and reading.state == "on"
+            if isinstance(reading, ElementReading) and reading.state == "on"
         )
 
     async def inventory(self) -> Inventory:

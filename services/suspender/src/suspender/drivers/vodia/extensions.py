@@ -13,7 +13,14 @@ from ringfence_contracts.errors import Retry, shown
 from ringfence_pbx.errors import Refused
 from ringfence_pbx.servers import VodiaServer
 from ringfence_pbx.vodia.api import Account, VodiaApi
-from suspender.drivers.driver import Change, Done, Failure, OperatorMustAct, Reading, Target
+from suspender.drivers.driver import (
+    ElementChange,
+    ElementReading,
+    Failure,
+    OperatorMustAct,
+    SwitchDone,
+    SwitchTarget,
+)
 from suspender.drivers.groups import each_group
 from suspender.rules.elements import Element
 
@@ -42,28 +49,28 @@ class VodiaExtensions:
         self._clock = clock
 
     async def read(
-        self, tenant: str, targets: Mapping[Element, Target]
-    ) -> dict[Element, Reading | Failure]:
+        self, tenant: str, targets: Mapping[Element, SwitchTarget]
+    ) -> dict[Element, ElementReading | Failure]:
         """What the PBX shows of each."""
-        readings: dict[Element, Reading | Failure] = dict(self._odd(targets))
+        readings: dict[Element, ElementReading | Failure] = dict(self._odd(targets))
         found = await self._shown(tenant, targets.keys() - readings.keys())
         for element, seen in found.items():
             if not isinstance(seen, _Shown):
                 readings[element] = seen
             elif seen is _NOT_SHOWN and not await self._exists(element):
-                readings[element] = Reading("missing")
+                readings[element] = ElementReading("missing")
             else:
-                readings[element] = Reading(seen.state, name=element.name)
+                readings[element] = ElementReading(seen.state, name=element.name)
         return readings
 
-    async def bring(
-        self, tenant: str, changes: Mapping[Element, Change]
-    ) -> dict[Element, Done | Failure]:
+    async def switch(
+        self, tenant: str, changes: Mapping[Element, ElementChange]
+    ) -> dict[Element, SwitchDone | Failure]:
         """Order those that are not shown to be right, in one request, and read them back.
 
         All of the changes want the same state.
         """
-        answers: dict[Element, Done | Failure] = dict(self._odd(changes))
+        answers: dict[Element, SwitchDone | Failure] = dict(self._odd(changes))
         sound = {element: c for element, c in changes.items() if element not in answers}
         ordered = {
             element: change
@@ -83,8 +90,8 @@ class VodiaExtensions:
         return answers
 
     async def _order(
-        self, tenant: str, changes: Mapping[Element, Change]
-    ) -> dict[Element, Done | Failure]:
+        self, tenant: str, changes: Mapping[Element, ElementChange]
+    ) -> dict[Element, SwitchDone | Failure]:
         """One order for all; one by one if the PBX refuses that, so that one spoils no other."""
         if not changes:
             return {}
@@ -100,15 +107,15 @@ class VodiaExtensions:
         return {}
 
     async def _order_one(
-        self, element: Element, changes: Mapping[Element, Change]
-    ) -> dict[Element, Done | Failure]:
+        self, element: Element, changes: Mapping[Element, ElementChange]
+    ) -> dict[Element, SwitchDone | Failure]:
         off = changes[element].off
         await self._api.set_extensions(element.tenant, [element.name], disabled=off)
         return {}
 
     def _seen(
-        self, element: Element, change: Change, seen: _Shown, *, was_ordered: bool
-    ) -> Done | Failure:
+        self, element: Element, change: ElementChange, seen: _Shown, *, was_ordered: bool
+    ) -> SwitchDone | Failure:
         """What the PBX shows of it after the order."""
         state, now = "disabled" if change.off else "enabled", f"{self._clock.now():%H:%M:%SZ}"
         where = f"extension {element.name} of {shown(element.tenant)}"
@@ -119,7 +126,7 @@ class VodiaExtensions:
         if seen.state == "unknown":
             if self._server.accept_unread and self._server.extension_state_path is None:
                 evidence = f"extension {element.name} {state} by order, accepted {now}"
-                return Done(f"{evidence}, not read back", proven=False)
+                return SwitchDone(f"{evidence}, not read back", proven=False)
             return OperatorMustAct(
                 f"{self._server_id}: the order was accepted, but whether {where} is {state} cannot "
                 f"be read back: {seen.why}"
@@ -130,7 +137,7 @@ class VodiaExtensions:
                 "account may lack the right to switch it"
             )
         already = "" if was_ordered else " already"
-        return Done(f"extension {element.name} {state}{already}, read back {now}")
+        return SwitchDone(f"extension {element.name} {state}{already}, read back {now}")
 
     async def _shown(
         self, tenant: str, elements: Collection[Element]

@@ -7,7 +7,7 @@ from ringfence_contracts.errors import Retry
 from ringfence_pbx.errors import Refused
 from ringfence_pbx.servers import VodiaServer
 from ringfence_pbx.vodia.api import Account, Trunk, VodiaApi
-from suspender.drivers.driver import Inventory, Item, OperatorMustAct
+from suspender.drivers.driver import Inventory, OperatorMustAct, ServerItem
 
 _MAX_GAPS = 20
 _SHORTEST_DID = 7
@@ -80,7 +80,7 @@ class VodiaInventory:
 class _Tenant:
     def __init__(self, name: str) -> None:
         self._name = name.lower()
-        self.items = [Item("tenant", self._name, self._name)]
+        self.items = [ServerItem("tenant", self._name, self._name)]
         self.gaps: list[str] = []
         self.errors: list[Refused | Retry] = []
         self.was_read = False
@@ -96,7 +96,7 @@ class _Tenant:
             enabled = None if trunk.disabled is None else not trunk.disabled
             owner = "" if trunk.shared else self._name
             label = "global: never switched" if trunk.shared else ""
-            self.items.append(Item("gateway", owner, trunk.name, trunk.id, label, enabled))
+            self.items.append(ServerItem("gateway", owner, trunk.name, trunk.id, label, enabled))
 
     def add_accounts(self, accounts: list[Account]) -> None:
         self.was_read = True
@@ -104,14 +104,14 @@ class _Tenant:
             enabled = None if account.disabled is None else not account.disabled
             if account.is_extension:
                 self.items.append(
-                    Item("extension", self._name, account.number, "", account.label, enabled)
+                    ServerItem("extension", self._name, account.number, "", account.label, enabled)
                 )
             self.items += self._dids(account)
 
-    def _dids(self, account: Account) -> Iterator[Item]:
+    def _dids(self, account: Account) -> Iterator[ServerItem]:
         rings = account.number if account.is_extension else ""
         for name in (account.number, *account.aliases):
             digits = name.removeprefix("+")
             if digits.isascii() and digits.isdecimal() and len(digits) >= _SHORTEST_DID:
                 label = account.label
-                yield Item("did", self._name, name, label=label, enabled=None, leads_to=rings)
+                yield ServerItem("did", self._name, name, label=label, enabled=None, leads_to=rings)

@@ -8,7 +8,14 @@ from collections.abc import Mapping
 from ringfence.clock import Clock
 from ringfence_contracts.errors import Retry, shown
 from ringfence_pbx.vodia.api import Trunk, VodiaApi
-from suspender.drivers.driver import Change, Done, Failure, OperatorMustAct, Reading, Target
+from suspender.drivers.driver import (
+    ElementChange,
+    ElementReading,
+    Failure,
+    OperatorMustAct,
+    SwitchDone,
+    SwitchTarget,
+)
 from suspender.drivers.groups import each_group
 from suspender.rules.elements import Element
 
@@ -23,29 +30,29 @@ class VodiaTrunks:
         self._at_once = at_once
 
     async def read(
-        self, tenant: str, targets: Mapping[Element, Target]
-    ) -> dict[Element, Reading | Failure]:
+        self, tenant: str, targets: Mapping[Element, SwitchTarget]
+    ) -> dict[Element, ElementReading | Failure]:
         """What the tenant's list shows of each."""
         trunks = await self._listed(tenant)
         return {element: self._reading(element, trunks) for element in targets}
 
-    def _reading(self, element: Element, trunks: Mapping[str, Trunk]) -> Reading | Failure:
+    def _reading(self, element: Element, trunks: Mapping[str, Trunk]) -> ElementReading | Failure:
         trunk = trunks.get(element.name)
         if trunk is None:
-            return Reading("missing")
+            return ElementReading("missing")
         if trunk.shared:
             return self._shared(trunk)
         if trunk.disabled is None:
-            return Reading("unknown", name=_named(trunk))
-        return Reading("off" if trunk.disabled else "on", name=_named(trunk))
+            return ElementReading("unknown", name=_named(trunk))
+        return ElementReading("off" if trunk.disabled else "on", name=_named(trunk))
 
-    async def bring(
-        self, tenant: str, changes: Mapping[Element, Change]
-    ) -> dict[Element, Done | Failure]:
+    async def switch(
+        self, tenant: str, changes: Mapping[Element, ElementChange]
+    ) -> dict[Element, SwitchDone | Failure]:
         """Order those that differ, and read all back from one list."""
         before = await self._listed(tenant)
-        answers: dict[Element, Done | Failure] = {}
-        ordered: dict[Element, dict[Element, Change]] = {}
+        answers: dict[Element, SwitchDone | Failure] = {}
+        ordered: dict[Element, dict[Element, ElementChange]] = {}
         for element, change in changes.items():
             trunk = before.get(element.name)
             if trunk is None or trunk.shared:
@@ -61,15 +68,20 @@ class VodiaTrunks:
         return answers
 
     async def _order(
-        self, element: Element, changes: Mapping[Element, Change]
-    ) -> dict[Element, Done | Failure]:
+        self, element: Element, changes: Mapping[Element, ElementChange]
+    ) -> dict[Element, SwitchDone | Failure]:
         """Order one; its answer proves nothing, so it gives none."""
         await self._api.set_trunk(element.tenant, element.name, disabled=changes[element].off)
         return {}
 
     def _seen(
-        self, element: Element, change: Change, trunks: Mapping[str, Trunk], *, was_ordered: bool
-    ) -> Done | Failure:
+        self,
+        element: Element,
+        change: ElementChange,
+        trunks: Mapping[str, Trunk],
+        *,
+        was_ordered: bool,
+    ) -> SwitchDone | Failure:
         """What the list shows after the order."""
         trunk, state = trunks.get(element.name), "disabled" if change.off else "enabled"
         if trunk is None:
@@ -85,7 +97,7 @@ class VodiaTrunks:
                 "stays so, the account may lack the right to switch it"
             )
         already = "" if was_ordered else " already"
-        return Done(
+        return SwitchDone(
             f"trunk {_named(trunk)} {state}{already}, read back {self._clock.now():%H:%M:%SZ}"
         )
 

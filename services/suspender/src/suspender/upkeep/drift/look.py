@@ -9,7 +9,7 @@ import structlog
 
 from ringfence.clock import Clock
 from ringfence_contracts.errors import Retry
-from suspender.drivers.driver import OperatorMustAct, PbxDriver, Reading, Target
+from suspender.drivers.driver import ElementReading, OperatorMustAct, PbxDriver, SwitchTarget
 from suspender.rules.elements import ServiceKey
 from suspender.upkeep.drift.alarm import Suspect
 from suspender.upkeep.drift.store import DriftStore, Found
@@ -62,7 +62,7 @@ class Looker:
         for first in range(0, len(suspects), AT_ONCE):
             part = suspects[first : first + AT_ONCE]
             began_at = self.clock.now()
-            targets = [Target(suspect.element, suspect.product) for suspect in part]
+            targets = [SwitchTarget(suspect.element, suspect.product) for suspect in part]
             live = await self._ask(server_id, self.drivers[server_id].live(targets))
             on = [suspect for suspect in part if suspect.element in live]
             noted = await self.store.note_on(server_id, on, dict(calls or {}), self.clock.now())
@@ -80,12 +80,12 @@ class Looker:
         again = [suspect for suspect in off if suspect.element in drifting]
         if not again:
             return
-        targets = [Target(suspect.element, suspect.product) for suspect in again]
+        targets = [SwitchTarget(suspect.element, suspect.product) for suspect in again]
         readings = await self._ask(server_id, self.drivers[server_id].read(targets))
         over = {
             element
             for element, reading in readings.items()
-            if isinstance(reading, Reading) and reading.state != "on"
+            if isinstance(reading, ElementReading) and reading.state != "on"
         }
         await self.store.note_off(server_id, over, began_at, self.clock.now())
 
