@@ -18,12 +18,12 @@ from notifier.operator.chat import Chat
 from notifier.operator.events import CHANNEL_READS
 from notifier.operator.store_channels import ChannelStore
 from notifier.operator.webhooks import Webhook
-from notifier.owed.intake import READS, Intake
-from notifier.owed.truth import Rules
+from notifier.owed.decision import DecisionRules
+from notifier.owed.intake import READS, MailIntake
 from notifier.service import renderer
-from notifier.store import Store as NotifierStore
+from notifier.store import MailStore as NotifierStore
 from notifier.template_files import load_catalogue, load_templates
-from rating.posting.reference_data import Books
+from rating.posting.reference_data import ReferenceData
 from rating.service import Rating
 from rating.store import RatingStore
 from ringfence.postgres.pool import Pool, open_pool
@@ -53,7 +53,7 @@ Build = Callable[[Pool], Handler]
 
 def _rating(pool: Pool) -> Handler:
     return Rating(
-        store=RatingStore(pool), books=Books(), clock=FixedClock(), retry_unrated_s=900
+        store=RatingStore(pool), books=ReferenceData(), clock=FixedClock(), retry_unrated_s=900
     ).handle
 
 
@@ -73,11 +73,11 @@ def _suspender(pool: Pool) -> Handler:
 
 def _notifier(pool: Pool) -> Handler:
     """The mails' handler, and that of webhooks and chat for what it alone reads."""
-    mails = Intake(
+    mails = MailIntake(
         NotifierStore(pool),
         render=renderer(load_catalogue(None)),
         templates=load_templates(None),
-        rules=Rules(),
+        rules=DecisionRules(),
         operator_email="operator@example.com",
         clock=FixedClock(),
         wake=asyncio.Event(),

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import orjson
 
-from rating.posting.reference_data import Books
+from rating.posting.reference_data import ReferenceData
 from rating.rerating.run import Rerating
 from rating.rerating.store import RerateStore
 from rating.service import Rating
@@ -49,7 +49,7 @@ class Bench:
         """A worker; one that has long run, and takes what comes for new until it is not."""
         return Rating(
             store=self.store,
-            books=Books(),
+            books=ReferenceData(),
             clock=self.clock,
             retry_unrated_s=10**9,
             looks_first=looks_first,

@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 import pytest
 
-from rating.posting.reference_data import Books
+from rating.posting.reference_data import ReferenceData
 from rating.service import Rating
 from rating.store import RatingStore
 from ringfence.clock import SystemClock
@@ -42,7 +42,7 @@ class Swapping:
     def __init__(self, door: FrontDoor, store: RatingStore) -> None:
         self.door = door
         self.workers = [
-            Rating(store=store, books=Books(), clock=SystemClock(), retry_unrated_s=0)
+            Rating(store=store, books=ReferenceData(), clock=SystemClock(), retry_unrated_s=0)
             for _ in range(2)
         ]
         self.rated: list[tuple[CallRated, datetime]] = []

@@ -20,7 +20,7 @@ from rating.audit.loop import DRIFT, Audit
 from rating.audit.replay_topics import check_rebuilt
 from rating.audit.store import AuditStore
 from rating.audit.store_replay import RebuildStore
-from rating.rerating.plan import Order
+from rating.rerating.plan import RerateOrder
 from rating.unrated.replayer import Replayer
 from rating.unrated.store import ReplayStore
 from ringfence.kafka.admin import create_topics
@@ -118,7 +118,7 @@ async def test_rerated_replayed_and_undone_they_still_do(books: Books) -> None:
     await bench.know(account(books.name, version=2, tenant=f"{books.name}.example", extensions=()))
     await bench.replay()
     await bench.publish_tariff(DEARER, version=2)
-    order = Order("north", 2, "2026-11-01", "2026-12-01")
+    order = RerateOrder("north", 2, "2026-11-01", "2026-12-01")
     run, _ = await bench.rerating().apply(order)
     assert not (await books.check()).holds, "the outbox still holds what is to be told"
     await books.relay()

@@ -244,16 +244,16 @@ async def test_the_alarm_of_a_payment_that_an_operator_removed_ends(bench: Bench
 async def test_accounts_is_asked_once_for_a_batch_and_not_at_all_for_calls(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rating.claims.store import Claims
+    from rating.claims.store import ClaimTransaction
 
     asked = []
-    look = Claims.look
+    look = ClaimTransaction.look
 
-    async def counted(claims: Claims, payment_ids: Any) -> Any:
+    async def counted(claims: ClaimTransaction, payment_ids: Any) -> Any:
         asked.append(len(payment_ids))
         return await look(claims, payment_ids)
 
-    monkeypatch.setattr(Claims, "look", counted)
+    monkeypatch.setattr(ClaimTransaction, "look", counted)
     await bench.rate(*(call(n) for n in range(20)))
     assert asked == []
     await bench.pay(*(payment(f"k{n}", 1_000_000) for n in range(20)))

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from rating.rerating.plan import Order
+from rating.rerating.plan import RerateOrder
 from ringfence.postgres.pool import open_pool
 from ringfence_contracts.events.call import CallCompleted
 from ringfence_testing.records import NOON, account, call
@@ -103,7 +103,7 @@ async def test_a_rerating_among_rating_workers_leaves_exact_sums(bench: Bench) -
     await work(bench, 2, cut(calls[:300], 50))
     await bench.publish_tariff(("1", "North", "0.03", 60, 60, 1), version=2,
                                effective_from=NOON + timedelta(days=300))  # fmt: skip
-    order = Order("north", 2, "2026-11-01", "2026-12-01")
+    order = RerateOrder("north", 2, "2026-11-01", "2026-12-01")
     await asyncio.gather(
         work(bench, 2, cut(calls, 50)), bench.rerating().apply(order), bench.rerating().apply(order)
     )

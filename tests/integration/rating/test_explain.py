@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from rating.explain.account_command import account as account_command
 from rating.explain.command import explain as explain_command
 from rating.rerating.command import rerate as rerate_command
-from rating.rerating.plan import Order
+from rating.rerating.plan import RerateOrder
 from rating.unrated.command import replay as replay_command
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.records import Received
@@ -230,5 +230,5 @@ async def test_a_call_that_waited_out_its_time_is_left_to_the_operator(bench: Be
 
 
 def test_the_order_of_a_rerating_reads_days_in_the_account_s_zone() -> None:
-    start, end = Order("t", 1, "2026-03-08", "2026-03-09").span("America/Toronto")
+    start, end = RerateOrder("t", 1, "2026-03-08", "2026-03-09").span("America/Toronto")
     assert end - start == timedelta(hours=23)

@@ -7,7 +7,7 @@ import pytest
 
 from rating.audit.invariants import verify
 from rating.audit.store import AuditStore
-from rating.rerating.plan import Order
+from rating.rerating.plan import RerateOrder
 from rating.rerating.store import RerateStore
 from ringfence_contracts.errors import BadInput, Conflict
 from ringfence_contracts.events.balance import BalanceChanged
@@ -18,7 +18,7 @@ from tests.support.rating import BRITAIN, Bench, open_bench, payment
 
 DEARER = ("1", "North America", "0.03", 60, 60, 1)
 BY_SECOND = ("1", "North America", "0.01", 1, 1, 1)
-ORDER = Order("north", 2, "2026-11-01", "2026-12-01")
+ORDER = RerateOrder("north", 2, "2026-11-01", "2026-12-01")
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rating.ledger import Posting, Standing, post
-from rating.rerating.plan import Order
+from rating.ledger import AccountBalance, Posting, post
+from rating.rerating.plan import RerateOrder
 from ringfence.postgres.pool import open_pool
 from ringfence_contracts.events.balance import BalanceChanged
 from ringfence_contracts.ids import derive
@@ -19,7 +19,7 @@ from ringfence_testing.records import NOON, account, call, read, received
 from tests.support.rating import NORTH, Bench, open_bench, payment
 
 DEARER = ("1", "North America", "0.03", 60, 60, 1)
-ORDER = Order("north", 2, "2026-11-01", "2026-12-01")
+ORDER = RerateOrder("north", 2, "2026-11-01", "2026-12-01")
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ kinds = st.sampled_from(["charge", "top-up", "adjustment", "reversal"])
 
 @given(st.lists(kinds, max_size=12))
 def test_a_version_s_settled_payments_are_never_overstated(posted: list[Any]) -> None:
-    standing = Standing("CAD", 0, 0)
+    standing = AccountBalance("CAD", 0, 0)
     for number, kind in enumerate(posted):
         entry_id = derive("test", number)
         post(standing, Posting(entry_id, "1001", kind, 0, entry_id, NOON, b"", "{}"))
@@ -117,7 +117,7 @@ async def _follow(database: str, story: Sequence[Step]) -> None:
         for number, step in enumerate(story):
             told = changes(await _take(bench, name, step))
             if step.rerates:
-                order = Order("north", 1 + number % 2, "2026-11-01", "2026-12-01", name)
+                order = RerateOrder("north", 1 + number % 2, "2026-11-01", "2026-12-01", name)
                 await bench.rerating().apply(order)
             await _check(bench, name, told)
 

@@ -18,14 +18,18 @@ from ringfence_vectors import suspension, switching, thresholds
 from tests.support.examples import examples
 
 VECTORS = Path(__file__).parents[2] / "vectors"
-SWITCHING = read_cases(VECTORS / "switching.csv", switching.COLUMNS, switching.Case.read)
-SUSPENSION = read_cases(VECTORS / "suspension.csv", suspension.COLUMNS, suspension.Case.read)
-THRESHOLDS = read_cases(VECTORS / "thresholds.csv", thresholds.COLUMNS, thresholds.Case.read)
+SWITCHING = read_cases(VECTORS / "switching.csv", switching.COLUMNS, switching.SwitchingCase.read)
+SUSPENSION = read_cases(
+    VECTORS / "suspension.csv", suspension.COLUMNS, suspension.SuspensionCase.read
+)
+THRESHOLDS = read_cases(
+    VECTORS / "thresholds.csv", thresholds.COLUMNS, thresholds.ThresholdCase.read
+)
 
 
 @pytest.mark.parametrize("case", [*SWITCHING, *SUSPENSION, *THRESHOLDS], ids=lambda case: case.name)
 def test_published_case(
-    case: switching.Case | suspension.Case | thresholds.Case,
+    case: switching.SwitchingCase | suspension.SuspensionCase | thresholds.ThresholdCase,
 ) -> None:
     assert case.mismatches() == []
 
@@ -71,7 +75,7 @@ def test_any_series_of_steps_comes_out_as_the_reference_says(steps: list[tuple[s
     texts = [f"{verb} {value}" for verb, value in steps]
     expected = tuple(reference(steps))
     row = {"name": "random", "steps": ";".join(texts), "expect": ";".join(expected)}
-    assert switching.Case.read(row).mismatches() == []
+    assert switching.SwitchingCase.read(row).mismatches() == []
 
 
 def reference_events(balances: list[int], threshold: int) -> Iterator[str]:
@@ -99,7 +103,7 @@ def reference_events(balances: list[int], threshold: int) -> Iterator[str]:
 def test_any_series_of_balances_comes_out_as_the_reference_says(
     balances: list[int], threshold: int
 ) -> None:
-    case = thresholds.Case.read(
+    case = thresholds.ThresholdCase.read(
         {
             "name": "random",
             "threshold": str(threshold),
@@ -133,7 +137,7 @@ def test_any_series_of_balances_comes_out_as_the_reference_says(
 )
 def test_a_threshold_as_an_import_brings_it(text: str, threshold_micro: int | None) -> None:
     row = {"name": "x", "threshold": text, "balances": "1", "expect_events": ""}
-    assert thresholds.Case.read(row).threshold_micro == threshold_micro
+    assert thresholds.ThresholdCase.read(row).threshold_micro == threshold_micro
 
 
 @pytest.mark.parametrize(
@@ -166,7 +170,7 @@ def test_steps_that_are_none_are_refused_by_their_column(
     steps: str, expect: str, column: str, value: str
 ) -> None:
     with pytest.raises(BadInput) as refused:
-        switching.Case.read({"name": "bad", "steps": steps, "expect": expect})
+        switching.SwitchingCase.read({"name": "bad", "steps": steps, "expect": expect})
     assert (refused.value.field, refused.value.value) == (column, value)
 
 
@@ -176,19 +180,19 @@ def test_steps_are_read_in_any_case_and_with_blanks() -> None:
         "steps": " TopUp  1,500.00 ; MANUAL yes;manual NONE; WHMCS On ;has NO",
         "expect": "Active; suspended ;active;SUSPENDED;leave",
     }
-    assert switching.Case.read(row).mismatches() == []
+    assert switching.SwitchingCase.read(row).mismatches() == []
 
 
 def test_a_balance_that_cannot_be_is_refused() -> None:
     steps = ";".join(["topup 1,000,000,000"] * 11)
     row = {"name": "rich", "steps": steps, "expect": ";".join(["active"] * 11)}
     with pytest.raises(BadInput, match="keep the balance within"):
-        switching.Case.read(row)
+        switching.SwitchingCase.read(row)
 
 
 def test_each_step_that_comes_out_otherwise_is_named() -> None:
     row = {"name": "wrong", "steps": "topup 5;owe 6;owe 0", "expect": "active;active;leave"}
-    assert switching.Case.read(row).mismatches() == [
+    assert switching.SwitchingCase.read(row).mismatches() == [
         "wrong: expect: step 2 (owe 6): expected active, got suspended",
         "wrong: expect: step 3 (owe 0): expected leave, got active",
     ]
@@ -198,7 +202,7 @@ def test_debts_below_zero_are_refused() -> None:
     columns = dict.fromkeys(suspension.COLUMNS, "")
     row = columns | {"prepaid": "yes", "credit": "1", "outstanding": "-1", "state": "active"}
     with pytest.raises(BadInput) as refused:
-        suspension.Case.read(row)
+        suspension.SuspensionCase.read(row)
     assert refused.value.field == "outstanding"
 
 

@@ -7,9 +7,9 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.ledger import Entry, Posting, Run, Standing, post
+from rating.ledger import AccountBalance, Entry, EntryRun, Posting, post
 from rating.posting import events
-from rating.posting.batch import take_call
+from rating.posting.batch import call_record
 from rating.pricing.product_match import Match, ProductIndex
 from rating.pricing.rate_call import NotBilled, Rated, rate_call
 from rating.pricing.tariff import Deck, TariffVersion, TariffVersions
@@ -36,13 +36,13 @@ def priced(found: CallCompleted, description: str = "x") -> tuple[Match, Rated |
 
 
 def charged(found: CallCompleted, match: Match, verdict: Rated) -> Entry:
-    taken = take_call(found, b"")
+    taken = call_record(found, b"")
     told = events.details(found, match.service_id, verdict)
     posting = Posting(
         taken.entry_id, match.account_id, "charge", -verdict.cost_micro, taken.call_id,
         found.ended_at, taken.input_hash, told,
     )  # fmt: skip
-    return post(Standing("CAD", 5_000_000, 8), posting)
+    return post(AccountBalance("CAD", 5_000_000, 8), posting)
 
 
 @given(TEXT, INSTANTS, st.none() | INSTANTS, st.integers(1, 10_000))
@@ -56,7 +56,7 @@ def test_a_charge(
     told: Any = read(events.rated(entry, str(found.call_id), "CAD", "thread"))
     assert isinstance(told, CallRated)
     assert told.call_id == found.call_id
-    assert told.entry_id == entry.entry_id == take_call(found, b"").entry_id
+    assert told.entry_id == entry.entry_id == call_record(found, b"").entry_id
     assert (told.account_id, told.service_id) == ("1001", "svc-1001")
     assert (told.outcome, told.cost_micro, told.currency) == ("rated", verdict.cost_micro, "CAD")
     assert (told.account_version, told.billsec, told.billed_s) == (9, billsec, verdict.billed_s)
@@ -75,7 +75,7 @@ def test_an_inbound_charge_whatever_was_dialled(dialled: str) -> None:
         told: Any = read(events.rated(entry, str(found.call_id), "CAD", "thread"))
     else:
         detail = events.details(found, match.service_id, verdict)
-        taken = take_call(found, b"")
+        taken = call_record(found, b"")
         told = read(events.not_billed(taken, "1001", verdict.reason, True, "CAD", detail))
         assert told.hidden
         assert told.reason == verdict.reason
@@ -86,9 +86,9 @@ def test_an_inbound_charge_whatever_was_dialled(dialled: str) -> None:
 @given(st.integers(-(10**15), 10**15), INSTANTS)
 def test_a_balance(amount_micro: int, at: datetime) -> None:
     posting = Posting(UUID(int=1), "1001", "top-up", amount_micro, UUID(int=2), at, b"", "{}")
-    standing = Standing("CAD", 7, 3, settled=2)
+    standing = AccountBalance("CAD", 7, 3, settled=2)
     first = post(standing, posting)
-    told: Any = read(events.balance_changed(Run(first, first), standing, "thread"))
+    told: Any = read(events.balance_changed(EntryRun(first, first), standing, "thread"))
     assert isinstance(told, BalanceChanged)
     assert (told.version, told.from_version) == (4, 3)
     assert (told.balance_micro, told.from_balance_micro) == (7 + amount_micro, 7)

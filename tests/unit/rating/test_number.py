@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.pricing.number import MAX_E164, Number, NumberPlan
+from rating.pricing.number import MAX_E164, DialledNumber, NumberPlan
 
 CANADA = NumberPlan()
 LONDON = NumberPlan(
@@ -193,7 +193,7 @@ def test_whatever_a_pbx_wrote_comes_out_in_one_of_four_shapes(
     plan: NumberPlan, written: str
 ) -> None:
     number = plan.read(written)
-    assert isinstance(number, Number)
+    assert isinstance(number, DialledNumber)
     if number.kind == "e164":
         assert number.digits.isascii()
         assert number.digits.isdigit()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rating.pricing.billing_period import is_zone, period_of, zone_of
 from rating.pricing.call_time import answered_at, check_times, disbelieved
-from rating.rerating.plan import Order
+from rating.rerating.plan import RerateOrder
 from ringfence_contracts.errors import Reject
 from ringfence_testing.records import NOON, call
 
@@ -73,7 +73,7 @@ def test_no_instant_is_in_a_period_that_its_zone_s_calendar_does_not_show(moment
 def test_days_of_a_rerating_are_as_long_as_the_account_s(
     from_text: str, to_text: str, hours: int
 ) -> None:
-    start, end = Order("t", 1, from_text, to_text).span("America/Toronto")
+    start, end = RerateOrder("t", 1, from_text, to_text).span("America/Toronto")
     assert end - start == timedelta(hours=hours)
 
 

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.pricing.price import MAX_RATE_PER_MIN, Terms, parse_increment
-from rating.pricing.vectors import COLUMNS, Case
+from rating.pricing.price import MAX_RATE_PER_MIN, PriceTerms, parse_increment
+from rating.pricing.vectors import COLUMNS, PriceCase
 from ringfence.vectors import read_cases
 from ringfence_contracts.errors import BadInput
 
 VECTORS = Path(__file__).parents[2] / "vectors" / "rating.csv"
-CASES = read_cases(VECTORS, COLUMNS, Case.read)
+CASES = read_cases(VECTORS, COLUMNS, PriceCase.read)
 
 SECONDS = st.integers(0, 7 * 86_400)
 INCREMENTS = st.integers(1, 3_600)
@@ -30,17 +30,17 @@ RATES = decimals(10_000, places=6)
 MARKUPS = decimals(1_000, places=2)
 FEES = decimals(100, places=9)
 OUTBOUND = st.builds(
-    Terms.outbound, RATES, INCREMENTS, INCREMENTS, markup_percent=MARKUPS, connection_fee=FEES
+    PriceTerms.outbound, RATES, INCREMENTS, INCREMENTS, markup_percent=MARKUPS, connection_fee=FEES
 )
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_published_case(case: Case) -> None:
+def test_published_case(case: PriceCase) -> None:
     assert case.terms.charge(case.billsec, case.free_seconds_left) == case.expected
 
 
 @given(OUTBOUND, SECONDS)
-def test_a_billed_time_covers_the_call_in_whole_increments(terms: Terms, billsec: int) -> None:
+def test_a_billed_time_covers_the_call_in_whole_increments(terms: PriceTerms, billsec: int) -> None:
     billed_s = terms.billed_seconds(billsec)
     if billsec == 0:
         assert billed_s == 0
@@ -51,7 +51,9 @@ def test_a_billed_time_covers_the_call_in_whole_increments(terms: Terms, billsec
 
 
 @given(OUTBOUND, SECONDS, SECONDS)
-def test_a_cost_is_the_exact_one_rounded_once(terms: Terms, billsec: int, free_left: int) -> None:
+def test_a_cost_is_the_exact_one_rounded_once(
+    terms: PriceTerms, billsec: int, free_left: int
+) -> None:
     billed_s, free_s, cost_micro = terms.charge(billsec, free_left)
     paid_s = billed_s - free_s
     rate, markup = Fraction(terms.rate_per_min), Fraction(terms.markup_percent)
@@ -61,14 +63,14 @@ def test_a_cost_is_the_exact_one_rounded_once(terms: Terms, billsec: int, free_l
 
 
 @given(OUTBOUND, SECONDS, SECONDS)
-def test_a_longer_call_never_costs_less(terms: Terms, billsec: int, further_s: int) -> None:
+def test_a_longer_call_never_costs_less(terms: PriceTerms, billsec: int, further_s: int) -> None:
     shorter, longer = terms.charge(billsec), terms.charge(billsec + further_s)
     assert longer.cost_micro >= shorter.cost_micro
     assert longer.billed_s >= shorter.billed_s
 
 
 @given(OUTBOUND, SECONDS, SECONDS)
-def test_free_seconds_are_split_exactly(terms: Terms, billsec: int, free_left: int) -> None:
+def test_free_seconds_are_split_exactly(terms: PriceTerms, billsec: int, free_left: int) -> None:
     charge = terms.charge(billsec, free_left)
     assert charge.free_s == min(charge.billed_s, free_left)
     assert charge.billed_s == terms.charge(billsec).billed_s
@@ -79,14 +81,14 @@ def test_free_seconds_are_split_exactly(terms: Terms, billsec: int, free_left: i
 def test_inbound_calls_know_no_free_seconds(
     rate: str, initial_s: int, increment_s: int, fee: str, billsec: int, free_left: int
 ) -> None:
-    terms = Terms.inbound(rate, initial_s, increment_s, connection_fee=fee)
+    terms = PriceTerms.inbound(rate, initial_s, increment_s, connection_fee=fee)
     assert terms.charge(billsec, free_left) == terms.charge(billsec, 0)
     assert terms.charge(billsec, free_left).free_s == 0
 
 
 @given(st.lists(st.tuples(OUTBOUND, SECONDS), max_size=12), SECONDS, st.randoms())
 def test_the_order_of_calls_does_not_change_what_they_come_to(
-    calls: list[tuple[Terms, int]], granted_s: int, shuffle: random.Random
+    calls: list[tuple[PriceTerms, int]], granted_s: int, shuffle: random.Random
 ) -> None:
     """Sums of costs are the same in any order; of free seconds as many are used."""
     shuffled = shuffle.sample(calls, len(calls))
@@ -94,11 +96,11 @@ def test_the_order_of_calls_does_not_change_what_they_come_to(
     assert _free_used(calls, granted_s) == _free_used(shuffled, granted_s)
 
 
-def _sum_of_costs(calls: list[tuple[Terms, int]]) -> int:
+def _sum_of_costs(calls: list[tuple[PriceTerms, int]]) -> int:
     return sum(terms.charge(billsec).cost_micro for terms, billsec in calls)
 
 
-def _free_used(calls: list[tuple[Terms, int]], granted_s: int) -> int:
+def _free_used(calls: list[tuple[PriceTerms, int]], granted_s: int) -> int:
     left_s = granted_s
     for terms, billsec in calls:
         left_s -= terms.charge(billsec, left_s).free_s
@@ -107,12 +109,12 @@ def _free_used(calls: list[tuple[Terms, int]], granted_s: int) -> int:
 
 
 def test_the_length_of_a_call_does_not_matter_to_the_work() -> None:
-    terms = Terms.outbound("0.54401", 1, 1)
+    terms = PriceTerms.outbound("0.54401", 1, 1)
     assert terms.charge(10**15).cost_micro == 9_066_833_333_333_333_333
 
 
 def test_overdrawn_free_seconds_give_none() -> None:
-    assert Terms.outbound("0.01", 60, 60).charge(60, -30).free_s == 0
+    assert PriceTerms.outbound("0.01", 60, 60).charge(60, -30).free_s == 0
 
 
 @pytest.mark.parametrize(
@@ -153,5 +155,5 @@ def test_an_absurd_increment_is_refused(text: str) -> None:
 def test_terms_that_can_not_be_meant_are_refused(field: str, arguments: dict[str, object]) -> None:
     given_ = {"rate_per_min": "0.01", "initial_s": 60, "increment_s": 60} | arguments
     with pytest.raises(BadInput) as refused:
-        Terms.outbound(**given_)  # type: ignore[arg-type]
+        PriceTerms.outbound(**given_)  # type: ignore[arg-type]
     assert refused.value.field == field

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from rating.pricing.product_match import Match, ProductIndex
 from rating.pricing.rate_call import (
     NotBilled,
+    PricedCall,
     Rated,
-    Ready,
     Unrated,
     UnratedReason,
+    price_call,
     rate_call,
-    settle,
 )
 from rating.pricing.tariff import Deck, TariffVersion, TariffVersions
 from ringfence_contracts.events.account import AccountChanged, Client, Profile, Service
@@ -254,8 +254,8 @@ class TestFreeSeconds:
         def used(in_order: list[tuple[str, int]]) -> int:
             left_s = 600
             for number, billsec in in_order:
-                settled = settle(call(number, billsec=billsec), package, tariffs)
-                assert isinstance(settled, Ready)
+                settled = price_call(call(number, billsec=billsec), package, tariffs)
+                assert isinstance(settled, PricedCall)
                 left_s -= settled.charge(left_s).free_s
             return 600 - left_s
 

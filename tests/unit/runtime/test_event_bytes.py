@@ -18,14 +18,14 @@ import pytest
 from balance_watch.watch import Crossing
 from cdr_ingest import events as source_events
 from cdr_ingest.ingest import completed
-from rating.ledger import Entry, Posting, Run, Standing, post
+from rating.ledger import AccountBalance, Entry, EntryRun, Posting, post
 from rating.posting import events as announce
-from rating.posting.batch import take_call
+from rating.posting.batch import call_record
 from rating.pricing.product_match import Match, ProductIndex
 from rating.pricing.rate_call import NotBilled, Rated, rate_call
 from rating.pricing.tariff import Deck, TariffVersion, TariffVersions
 from rating.rerating import events as rerate_events
-from rating.rerating.plan import Change, Charged
+from rating.rerating.plan import LiveCharge, RerateChange
 from rating.rerating.store import ChangeRow
 from ringfence_contracts.events.call import CallCompleted, CallUnrated
 from ringfence_contracts.events.source import SourceFailed, SourceGapFound, SourceRecovered
@@ -43,7 +43,7 @@ from ringfence_contracts.topics import (
 )
 from ringfence_testing.records import NOON, account, call
 from suspender import events as suspender_events
-from suspender.rules.account import Account
+from suspender.rules.account import AccountState
 from suspender.rules.service_state import ServiceState
 from tests.support.golden_files import compare, no_others
 
@@ -105,13 +105,13 @@ def priced(found: CallCompleted) -> tuple[Match, Rated | NotBilled]:
 
 def charge(found: CallCompleted, match: Match, rated: Rated) -> Entry:
     """The ledger entry of a call."""
-    taken = take_call(found, b"")
+    taken = call_record(found, b"")
     details = announce.details(found, match.service_id, rated)
     posting = Posting(
         taken.entry_id, match.account_id, "charge", -rated.cost_micro, taken.call_id,
         found.ended_at, taken.input_hash, details,
     )  # fmt: skip
-    return post(Standing("CAD", 5_000_000, 8), posting)
+    return post(AccountBalance("CAD", 5_000_000, 8), posting)
 
 
 def rated_event(found: CallCompleted) -> Outgoing:
@@ -126,7 +126,7 @@ def not_billed_event(found: CallCompleted, *, hidden: bool) -> Outgoing:
     assert isinstance(outcome, NotBilled)
     details = announce.details(found, match.service_id, outcome)
     return announce.not_billed(
-        take_call(found, b""), "1001", outcome.reason, hidden, "CAD", details
+        call_record(found, b""), "1001", outcome.reason, hidden, "CAD", details
     )
 
 
@@ -135,9 +135,9 @@ def balance_event(kind: Literal["charge", "top-up"], amount_micro: int) -> Outgo
         UUID(int=1), "1001", kind, amount_micro, UUID(int=2), NOON + timedelta(microseconds=5),
         b"", "{}",
     )  # fmt: skip
-    standing = Standing("CAD", 7, 3, settled=2)
+    standing = AccountBalance("CAD", 7, 3, settled=2)
     entry = post(standing, posting)
-    return announce.balance_changed(Run(entry, entry), standing, CORRELATION_ID)
+    return announce.balance_changed(EntryRun(entry, entry), standing, CORRELATION_ID)
 
 
 def rerated_events() -> list[tuple[str, Outgoing]]:
@@ -146,10 +146,10 @@ def rerated_events() -> list[tuple[str, Outgoing]]:
     match, outcome = priced(found)
     assert isinstance(outcome, Rated)
     details = json.loads(announce.details(found, match.service_id, outcome))
-    charged = Charged(UUID(int=3), found.call_id, -11_000, NOON, b"", details)
-    change = Change(charged, -20_000, details, ("1001", "svc-1001", NOON), 0)
+    charged = LiveCharge(UUID(int=3), found.call_id, -11_000, NOON, b"", details)
+    change = RerateChange(charged, -20_000, details, ("1001", "svc-1001", NOON), 0)
     row, run_id = ChangeRow(change, UUID(int=4), UUID(int=5)), UUID(int=6)
-    standing = Standing("CAD", 5_000_000, 8, settled=2)
+    standing = AccountBalance("CAD", 5_000_000, 8, settled=2)
     reversal = post(
         standing, Posting(UUID(int=4), "1001", "reversal", 11_000, run_id, NOON, b"", "{}")
     )
@@ -167,7 +167,7 @@ def test_rating_publishes_as_reviewed() -> None:
     """The events of volume are written without a model: each shape of them."""
     answered = call(answered_at=NOON + timedelta(seconds=3, milliseconds=250))
     unrated = [
-        (f"unrated {example.name}", announce.unrated(take_call(call(), b""), event))
+        (f"unrated {example.name}", announce.unrated(call_record(call(), b""), event))
         for example in examples_of(CALL_UNRATED)
         if isinstance(event := example.event(), CallUnrated)
     ]
@@ -197,7 +197,7 @@ def test_balance_watch_publishes_as_reviewed() -> None:
 
 
 def test_the_suspender_publishes_as_reviewed() -> None:
-    client = Account(
+    client = AccountState(
         "1001", profile=account(outstanding_micro=7_500_000), balance_micro=-1_600_000, hold=2
     )
     off = ServiceState(

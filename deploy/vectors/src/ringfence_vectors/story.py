@@ -22,16 +22,23 @@ from accounts.clients.account import (
 )
 from accounts.clients.orders import By, Order, find
 from accounts.payments.payment import payment_id
-from balance_watch.watch import Effect, Watched, see_balance, see_profile
-from rating.ledger import Kind, Posting, Standing, post, runs
+from balance_watch.watch import EventEffect, WatchedAccount, apply_balance, apply_profile
+from rating.ledger import AccountBalance, EntryKind, Posting, post, runs
 from rating.posting.events import balance_changed
 from ringfence_contracts.events.account import YesNoNone
 from ringfence_contracts.events.balance import BalanceChanged, BalanceRestored, BalanceZero
 from ringfence_contracts.ids import derive
 from ringfence_contracts.topics import BY_NAME
 from ringfence_vectors.client import ACCOUNT_ID, CURRENCY, PERSON, PRODUCT, START, new_account
-from suspender.rules.account import Account as SuspenderAccount
-from suspender.rules.account import Cause, Decisions, Event, Services, apply_event, decide_account
+from suspender.rules.account import (
+    AccountEvent,
+    Cause,
+    Decisions,
+    Services,
+    apply_event,
+    decide_account,
+)
+from suspender.rules.account import AccountState as SuspenderAccount
 from suspender.rules.suspension import Desired
 
 
@@ -43,8 +50,8 @@ class Story:
         self._account = new_account()
         self._product = PRODUCT
         self._payments = 0
-        self._standing = Standing(CURRENCY, 0, 0)
-        self._watched = Watched(ACCOUNT_ID, CURRENCY)
+        self._standing = AccountBalance(CURRENCY, 0, 0)
+        self._watched = WatchedAccount(ACCOUNT_ID, CURRENCY)
         self._suspender = SuspenderAccount(ACCOUNT_ID)
         self._services: Services = {}
         self._publish_account()
@@ -118,25 +125,25 @@ class Story:
         changed = account_changed(self._account, (self._product,), self._now, self._payments)
         event_id = derive("vectors", "account", changed.version)
         self._decide(changed, Cause(event_id, ""))
-        self._cross(see_profile(self._watched, changed, event_id, ""))
+        self._cross(apply_profile(self._watched, changed, event_id, ""))
 
-    def _pay(self, kind: Kind, amount_micro: int, key: str = "") -> None:
+    def _pay(self, kind: EntryKind, amount_micro: int, key: str = "") -> None:
         self._payments += 1
         payment = payment_id(ACCOUNT_ID, key or f"step-{self._payments}")
         posting = Posting(payment, ACCOUNT_ID, kind, amount_micro, payment, self._next(), b"", "")
         for run in runs([post(self._standing, posting)]):
             event = balance_changed(run, self._standing, "")
             change = BalanceChanged.model_validate_json(event.value)
-            self._cross(see_balance(self._watched, change, event.event_id, ""))
+            self._cross(apply_balance(self._watched, change, event.event_id, ""))
 
-    def _cross(self, effect: Effect) -> None:
+    def _cross(self, effect: EventEffect) -> None:
         if effect.crossing is not None:
             event = effect.crossing.outgoing()
             data = BY_NAME[event.topic.name].data.model_validate_json(event.value)
             if isinstance(data, BalanceZero | BalanceRestored):
                 self._decide(data, Cause(event.event_id, ""))
 
-    def _decide(self, event: Event, cause: Cause) -> None:
+    def _decide(self, event: AccountEvent, cause: Cause) -> None:
         apply_event(self._suspender, event, self._now)
         decide_account(self._suspender, self._services, cause, self._now, Decisions())
 

@@ -32,7 +32,7 @@ COLUMNS = (
 _OPTIONS: dict[str, YesNoNone] = {"": "None", "none": "None", "yes": "Yes", "no": "No"}
 
 
-class Case(NamedTuple):
+class SuspensionCase(NamedTuple):
     """One decision: what is known of a client, and what is expected to be desired."""
 
     name: str
@@ -45,7 +45,7 @@ class Case(NamedTuple):
     zero_mail: str
 
     @classmethod
-    def read(cls, row: dict[str, str]) -> "Case":
+    def read(cls, row: dict[str, str]) -> "SuspensionCase":
         """A case from a row of the file. Raises BadInput by the column's name."""
         outstanding_micro = parse_micro(row["outstanding"], "outstanding")
         if outstanding_micro < 0:
@@ -130,5 +130,5 @@ command = vectors_command(
     "suspension",
     "Decide the cases of a CSV file and compare with what it expects.",
     COLUMNS,
-    Case.read,
+    SuspensionCase.read,
 )

@@ -35,7 +35,7 @@ class Step(NamedTuple):
     moved_micro: int = 0
 
 
-class Case(NamedTuple):
+class SwitchingCase(NamedTuple):
     """A series of steps, and what is expected to be desired after each."""
 
     name: str
@@ -43,7 +43,7 @@ class Case(NamedTuple):
     expected: tuple[str, ...]
 
     @classmethod
-    def read(cls, row: dict[str, str]) -> "Case":
+    def read(cls, row: dict[str, str]) -> "SwitchingCase":
         """A case from a row of the file. Raises BadInput by the column's name."""
         steps = tuple(read_step(text) for text in parts(row, "steps"))
         expected = tuple(word("expect", text, *RESULTS) for text in parts(row, "expect"))
@@ -121,5 +121,5 @@ command = vectors_command(
     "switching",
     "Follow the steps of a CSV file and compare what is desired after each with its own.",
     COLUMNS,
-    Case.read,
+    SwitchingCase.read,
 )

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from accounts.clients.account import account_changed
 from accounts.clients.checks import imported_threshold
-from balance_watch.watch import Effect, Watched, see_balance, see_profile
+from balance_watch.watch import EventEffect, WatchedAccount, apply_balance, apply_profile
 from ringfence.vectors import vectors_command
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.balance import BalanceChanged
@@ -20,7 +20,7 @@ COLUMNS = ("name", "threshold", "balances", "expect_events")
 KINDS = ("low", "zero", "restored")
 
 
-class Case(NamedTuple):
+class ThresholdCase(NamedTuple):
     """One series of balances, and the crossings that it is expected to cause."""
 
     name: str
@@ -29,7 +29,7 @@ class Case(NamedTuple):
     expected: tuple[str, ...]
 
     @classmethod
-    def read(cls, row: dict[str, str]) -> "Case":
+    def read(cls, row: dict[str, str]) -> "ThresholdCase":
         """A case from a row of the file. Raises BadInput by the column's name."""
         return cls(
             name=row["name"],
@@ -40,7 +40,7 @@ class Case(NamedTuple):
 
     def events(self) -> tuple[str, ...]:
         """The crossings that the series causes, in order."""
-        watched = Watched(ACCOUNT_ID, CURRENCY)
+        watched = WatchedAccount(ACCOUNT_ID, CURRENCY)
         effects = [_with_threshold(watched, self.threshold_micro)]
         before_micro = 0
         for version, balance_micro in enumerate(self.balances_micro, 1):
@@ -63,14 +63,16 @@ def _events(text: str) -> tuple[str, ...]:
     return events
 
 
-def _with_threshold(watched: Watched, threshold_micro: int | None) -> Effect:
+def _with_threshold(watched: WatchedAccount, threshold_micro: int | None) -> EventEffect:
     account = new_account()
     profile = account.profile.model_copy(update={"threshold_micro": threshold_micro})
     changed = account_changed(account.model_copy(update={"profile": profile}), (PRODUCT,), START)
-    return see_profile(watched, changed, derive("vectors", "profile"), "")
+    return apply_profile(watched, changed, derive("vectors", "profile"), "")
 
 
-def _post(watched: Watched, version: int, before_micro: int, balance_micro: int) -> Effect:
+def _post(
+    watched: WatchedAccount, version: int, before_micro: int, balance_micro: int
+) -> EventEffect:
     change = BalanceChanged(
         account_id=ACCOUNT_ID,
         version=version,
@@ -82,12 +84,12 @@ def _post(watched: Watched, version: int, before_micro: int, balance_micro: int)
         cause_id=derive("vectors", "posting", version),
         occurred_at=START,
     )
-    return see_balance(watched, change, derive("vectors", "balance", version), "")
+    return apply_balance(watched, change, derive("vectors", "balance", version), "")
 
 
 command = vectors_command(
     "thresholds",
     "Follow the balances of a CSV file and compare the events with its own.",
     COLUMNS,
-    Case.read,
+    ThresholdCase.read,
 )

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from ringfence_contracts.ids import derive
 
-Kind = Literal["charge", "top-up", "adjustment", "reversal"]
+EntryKind = Literal["charge", "top-up", "adjustment", "reversal"]
 
 
 @final
@@ -24,7 +24,7 @@ class Posting:
         self,
         entry_id: UUID,
         account_id: str,
-        kind: Kind,
+        kind: EntryKind,
         amount_micro: int,
         cause_id: UUID,
         occurred_at: datetime,
@@ -52,7 +52,7 @@ class Entry(NamedTuple):
     account_id: str
     version: int
     entry_id: UUID
-    kind: Kind
+    kind: EntryKind
     amount_micro: int
     balance_after_micro: int
     cause_id: UUID
@@ -63,7 +63,7 @@ class Entry(NamedTuple):
 
 
 @dataclass
-class Standing:
+class AccountBalance:
     """An account's balance and version, as far as the postings got.
 
     `settled` counts its top-ups and adjustments.
@@ -84,7 +84,7 @@ class Standing:
         return max(0, self.settled - (self.version - version))
 
 
-def post(standing: Standing, posting: Posting) -> Entry:
+def post(standing: AccountBalance, posting: Posting) -> Entry:
     """Apply `posting` to the account: its version grows by one."""
     standing.balance_micro += posting.amount_micro
     standing.version += 1
@@ -105,7 +105,7 @@ def post(standing: Standing, posting: Posting) -> Entry:
     )
 
 
-class Run(NamedTuple):
+class EntryRun(NamedTuple):
     """Neighbouring entries of one account that move its balance the same way."""
 
     first: Entry
@@ -117,7 +117,7 @@ class Run(NamedTuple):
         return self.first.balance_after_micro - self.first.amount_micro
 
 
-def runs(entries: Sequence[Entry]) -> list[Run]:
+def runs(entries: Sequence[Entry]) -> list[EntryRun]:
     """Cut one account's entries into runs, so that telling only their ends hides no crossing.
 
     A top-up between two charges starts a new run, and so does a gap in the versions. The opening
@@ -126,8 +126,8 @@ def runs(entries: Sequence[Entry]) -> list[Run]:
     that they are in.
     """
     if len(entries) == 1:
-        return [Run(entries[0], entries[0])]
-    found: list[Run] = []
+        return [EntryRun(entries[0], entries[0])]
+    found: list[EntryRun] = []
     way = 0
     alone = False
     for entry in sorted(entries, key=lambda e: e.version):
@@ -135,10 +135,10 @@ def runs(entries: Sequence[Entry]) -> list[Run]:
         follows_opening, alone = alone, is_opening(entry)
         neighbour = bool(found) and found[-1].last.version + 1 == entry.version
         if neighbour and amount * way >= 0 and not (alone or follows_opening):
-            found[-1] = Run(found[-1].first, entry)
+            found[-1] = EntryRun(found[-1].first, entry)
             way = way or amount
         else:
-            found.append(Run(entry, entry))
+            found.append(EntryRun(entry, entry))
             way = amount
     return found
 

@@ -21,32 +21,32 @@ from rating.audit.store_money import MoneyStore
 from rating.claims.claim_check import claim_problem
 from rating.claims.loop import ClaimLoop
 from rating.posting.batch import (
-    Call,
-    Intake,
+    CallRecord,
+    RatingBatch,
     call_id_if_readable,
+    call_record,
+    payment_record,
     read_batch,
-    take_call,
-    take_payment,
 )
-from rating.posting.records import Known
-from rating.posting.reference_data import Books
-from rating.posting.settlement import Matched, Settlement, match_calls
+from rating.posting.records import ExistingRecords
+from rating.posting.reference_data import ReferenceData
+from rating.posting.settlement import MatchedCall, Settlement, match_calls
 from rating.pricing.product_match import Match
 from rating.settings import Settings
-from rating.store import EntryStands, RatingStore, Settling
+from rating.store import BatchTransaction, EntryExists, RatingStore
 from rating.unrated.replayer import Replayer
 from rating.unrated.store import ReplayStore
 from ringfence.clock import Clock, SystemClock
 from ringfence.kafka.batch import BatchRunner
+from ringfence.kafka.processor import RecordProcessor
 from ringfence.kafka.publisher import open_publisher
-from ringfence.kafka.shell import Shell
-from ringfence.needs import need_stores
+from ringfence.loops import run_together
 from ringfence.observe.counting import CountLoop
 from ringfence.observe.health import Health
 from ringfence.observe.metrics import STAGE_SECONDS
 from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
-from ringfence.process import run_loops
+from ringfence.process import require_stores
 from ringfence_contracts.events.call import CallCompleted
 from ringfence_contracts.events.tariff import rows_digest
 from ringfence_contracts.ids import derive
@@ -81,7 +81,7 @@ class Rating:
         self,
         *,
         store: RatingStore,
-        books: Books,
+        books: ReferenceData,
         clock: Clock,
         retry_unrated_s: int,
         looks_first: int = LOOKS_FIRST,
@@ -98,7 +98,7 @@ class Rating:
         """Read and settle a batch."""
         return await self.settle(read_batch(batch))
 
-    async def settle(self, intake: Intake) -> Outcome:
+    async def settle(self, intake: RatingBatch) -> Outcome:
         """Settle what was read. Safe to call again: what stands already is answered as before."""
         async with self._settles:
             with _stage("learn"):
@@ -119,10 +119,12 @@ class Rating:
                 return 0
             await self._books.refresh(self._store)
             calls = [
-                take_call(CallCompleted.model_validate_json(raw), raw.encode()) for raw in marked
+                call_record(CallCompleted.model_validate_json(raw), raw.encode()) for raw in marked
             ]
             matched = self._match(calls)
-            settlement = await self._settle_in(settling, Intake(calls), matched, look_first=True)
+            settlement = await self._settle_in(
+                settling, RatingBatch(calls), matched, look_first=True
+            )
             waiting = {row.told.call_id for row in settlement.unrated}
             settled = {call.call_id for call in calls} - waiting
             await settling.replayed(settled, waiting, settlement.outcome().publish)
@@ -140,14 +142,14 @@ class Rating:
             if not found:
                 await settling.claims.end_alarms_without_cause(now)
                 return None
-            payments = [take_payment(each.payment, each.correlation_id) for each in found]
-            intake = Intake(payments=payments)
+            payments = [payment_record(each.payment, each.correlation_id) for each in found]
+            intake = RatingBatch(payments=payments)
             settlement = await self._settle_in(settling, intake, [], look_first=True)
             await settling.claims.publish(settlement.outcome().publish)
         count_posted(settlement.entries, settlement.standings)
         return found[-1].payment.payment_id
 
-    async def _learn(self, intake: Intake) -> list[Rejected]:
+    async def _learn(self, intake: RatingBatch) -> list[Rejected]:
         """Keep new profiles and tariff versions before anything is rated by them."""
         rejected = []
         if intake.accounts:
@@ -166,7 +168,7 @@ class Rating:
                 rejected.append(Rejected(received, reason))
         return rejected
 
-    async def _mark_waiting(self, intake: Intake) -> None:
+    async def _mark_waiting(self, intake: RatingBatch) -> None:
         """Have recent unrated calls tried again when what they may have waited for has come."""
         since = self._clock.now() - self._retry_unrated
         if intake.accounts:
@@ -175,7 +177,7 @@ class Rating:
         if intake.tariffs:
             await self._replays.mark_for_tariff(since)
 
-    async def _settle(self, intake: Intake) -> Outcome:
+    async def _settle(self, intake: RatingBatch) -> Outcome:
         if not (intake.calls or intake.payments):
             return Outcome()
         with _stage("match"):
@@ -183,7 +185,7 @@ class Rating:
         if not self._looks_first:
             try:
                 return await self._settle_as(intake, matched, look_first=False)
-            except EntryStands as surprise:
+            except EntryExists as surprise:
                 log.info("looking first for a while", reason=str(surprise))
                 self._looks_first = LOOKS_FIRST
         outcome = await self._settle_as(intake, matched, look_first=True)
@@ -191,18 +193,23 @@ class Rating:
         return outcome
 
     async def _settle_as(
-        self, intake: Intake, matched: list[Matched], *, look_first: bool
+        self, intake: RatingBatch, matched: list[MatchedCall], *, look_first: bool
     ) -> Outcome:
         async with self._store.settling() as settling:
             settlement = await self._settle_in(settling, intake, matched, look_first=look_first)
         count_posted(settlement.entries, settlement.standings)
         return settlement.outcome()
 
-    def _match(self, calls: Sequence[Call]) -> list[Matched]:
+    def _match(self, calls: Sequence[CallRecord]) -> list[MatchedCall]:
         return match_calls(self._books, calls, self._clock.now())
 
     async def _settle_in(
-        self, settling: Settling, intake: Intake, matched: list[Matched], *, look_first: bool
+        self,
+        settling: BatchTransaction,
+        intake: RatingBatch,
+        matched: list[MatchedCall],
+        *,
+        look_first: bool,
     ) -> Settlement:
         """Settle in a transaction. Raises EntryStands where something was taken for new and is not.
 
@@ -215,12 +222,12 @@ class Rating:
         with _stage("write"):
             unposted = settlement.unposted
             if unposted and not look_first and await settling.stand(unposted):
-                raise EntryStands("something stands that is not charged now")
+                raise EntryExists("something stands that is not charged now")
             await _write(settling, settlement)
             await self._write_claims(settling, settlement)
         return settlement
 
-    async def _write_claims(self, settling: Settling, settlement: Settlement) -> None:
+    async def _write_claims(self, settling: BatchTransaction, settlement: Settlement) -> None:
         if settlement.unclaimed:
             names = self._books.client_names(u.payment.account_id for u in settlement.unclaimed)
             await settling.claims.keep(settlement.unclaimed, names, self._clock.now())
@@ -228,7 +235,11 @@ class Rating:
             await settling.claims.resolve(settlement.claimed, self._clock.now())
 
     async def _open(
-        self, settling: Settling, intake: Intake, matched: list[Matched], look_first: bool
+        self,
+        settling: BatchTransaction,
+        intake: RatingBatch,
+        matched: list[MatchedCall],
+        look_first: bool,
     ) -> Settlement:
         """Lock the accounts first, then see what stands: no other worker can be in between."""
         matches = [one.match for one in matched if isinstance(one.match, Match)]
@@ -275,14 +286,14 @@ def _stage(name: str) -> AbstractContextManager[object]:
     return STAGE_SECONDS.labels(NAME, name).time()
 
 
-async def _check_claims(settling: Settling, intake: Intake) -> Known:
+async def _check_claims(settling: BatchTransaction, intake: RatingBatch) -> ExistingRecords:
     """One look for all payments of a batch; none without payments."""
     ids = [item.payment.payment_id for item in intake.payments]
     claims, unclaimed = await settling.claims.look(ids) if ids else ({}, {})
-    return Known(claims=claims, unclaimed=unclaimed)
+    return ExistingRecords(claims=claims, unclaimed=unclaimed)
 
 
-async def _write(settling: Settling, settlement: Settlement) -> None:
+async def _write(settling: BatchTransaction, settlement: Settlement) -> None:
     """The ledger first: its unique index is what stops a charge from being made twice."""
     if settlement.entries:
         await settling.write_entries(settlement.entries)
@@ -304,16 +315,16 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         await open_pool(dsn, service=NAME) as pool,
         open_publisher(bootstrap, source=NAME) as publisher,
     ):
-        need_stores(health, pool, publisher)
+        require_stores(health, pool, publisher)
         handler = Rating(
             store=RatingStore(pool),
-            books=Books(),
+            books=ReferenceData(),
             clock=SystemClock(),
             retry_unrated_s=settings.rating_retry_unrated_s,
         )
         progress = health.loop(NAME)
         runner = BatchRunner(
-            Shell(handler.settle, publisher, consumer=NAME, read=read_batch),
+            RecordProcessor(handler.settle, publisher, consumer=NAME, read=read_batch),
             READS,
             bootstrap=bootstrap,
             group=NAME,
@@ -335,6 +346,6 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         counts = CountLoop(
             MoneyCounts(MoneyStore(pool)).count, progress=health.loop("money-counts")
         )
-        await run_loops(
+        await run_together(
             stop, runner.run, replayer.run, claims.run, relay.run, audit.run, counts.run
         )

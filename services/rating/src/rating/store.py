@@ -7,9 +7,15 @@ from uuid import UUID
 
 import asyncpg
 
-from rating.claims.store import Claims
-from rating.ledger import Entry, Standing
-from rating.posting.records import FreeKey, Known, KnownCall, NotBilledRow, UnratedRow
+from rating.claims.store import ClaimTransaction
+from rating.ledger import AccountBalance, Entry
+from rating.posting.records import (
+    ExistingNotBilled,
+    ExistingRecords,
+    FreeKey,
+    NotBilledRow,
+    UnratedRow,
+)
 from ringfence.postgres.pool import Connection, Pool
 from ringfence_contracts.errors import Retry
 from ringfence_contracts.events.account import AccountChanged
@@ -20,7 +26,7 @@ _NOT_BILLED = (
 )  # fmt: skip
 
 
-class News(NamedTuple):
+class ReferenceChanges(NamedTuple):
     """What changed since a worker last looked: profiles as JSON values, tariff versions."""
 
     horizon: str
@@ -28,7 +34,7 @@ class News(NamedTuple):
     tariffs: list[asyncpg.Record]
 
 
-class EntryStands(Retry):
+class EntryExists(Retry):
     """An entry that was taken for new stands in the ledger already: the next look finds it.
 
     After a look, another worker posted it meanwhile on another account (a number that changed
@@ -36,14 +42,14 @@ class EntryStands(Retry):
     """
 
 
-class Settling:
+class BatchTransaction:
     """One settlement: reads with locks, then writes, in one transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self.claims = Claims(connection)
+        self.claims = ClaimTransaction(connection)
 
-    async def standings(self, accounts: dict[str, str]) -> dict[str, Standing]:
+    async def standings(self, accounts: dict[str, str]) -> dict[str, AccountBalance]:
         """Lock the accounts (id -> currency if it must be opened) in key order; how they stand."""
         ids = sorted(accounts)
         rows = await self._connection.fetch(
@@ -55,7 +61,7 @@ class Settling:
             known = {row["account_id"] for row in rows}
             await self._open([(a, c) for a, c in accounts.items() if a not in known])
             return await self.standings(accounts)
-        return {row["account_id"]: Standing(*row[1:]) for row in rows}
+        return {row["account_id"]: AccountBalance(*row[1:]) for row in rows}
 
     async def _open(self, accounts: Sequence[tuple[str, str]]) -> None:
         await self._connection.execute(
@@ -66,7 +72,7 @@ class Settling:
             [currency for _, currency in accounts],
         )
 
-    async def known(self, entry_ids: list[UUID], call_ids: list[UUID]) -> Known:
+    async def known(self, entry_ids: list[UUID], call_ids: list[UUID]) -> ExistingRecords:
         """What stands already of these entries and calls."""
         known = await self.without_entry(call_ids)
         for row in await self._connection.fetch(
@@ -81,9 +87,9 @@ class Settling:
         ask = "select exists (select from rating.ledger where entry_id = any($1))"
         return bool(await self._connection.fetchval(ask, entry_ids))
 
-    async def without_entry(self, call_ids: list[UUID]) -> Known:
+    async def without_entry(self, call_ids: list[UUID]) -> ExistingRecords:
         """What stands already of these calls without an entry: not billed, or in the queue."""
-        known = Known()
+        known = ExistingRecords()
         standing = await self._connection.fetch(
             "select call_id, false as waits from rating.not_billed where call_id = any($1)"
             " union all select call_id, true from rating.unrated where call_id = any($1)",
@@ -93,7 +99,9 @@ class Settling:
             await self._take_without_entry(known, standing)
         return known
 
-    async def _take_without_entry(self, known: Known, standing: list[asyncpg.Record]) -> None:
+    async def _take_without_entry(
+        self, known: ExistingRecords, standing: list[asyncpg.Record]
+    ) -> None:
         """Calls that stand without an entry; few of a batch do, most often none."""
         for row in await self._connection.fetch(
             "select n.*, a.currency from rating.not_billed n"
@@ -127,9 +135,9 @@ class Settling:
                 "ledger", schema_name="rating", columns=Entry._fields, records=entries
             )
         except asyncpg.UniqueViolationError as error:
-            raise EntryStands(f"an entry stands already: {error.detail}") from error
+            raise EntryExists(f"an entry stands already: {error.detail}") from error
 
-    async def write_standings(self, standings: dict[str, Standing]) -> None:
+    async def write_standings(self, standings: dict[str, AccountBalance]) -> None:
         """Keep the balances beside the ledger."""
         rows = [(a, s.balance_micro, s.version, s.settled) for a, s in standings.items()]
         await self._connection.execute(
@@ -189,10 +197,10 @@ class RatingStore:
         self.pool = self._pool = pool
 
     @asynccontextmanager
-    async def settling(self) -> AsyncIterator[Settling]:
+    async def settling(self) -> AsyncIterator[BatchTransaction]:
         """A transaction in which a batch is settled: all of it or nothing."""
         async with self._pool.acquire() as connection, connection.transaction():
-            yield Settling(connection)
+            yield BatchTransaction(connection)
 
     async def learn_accounts(self, accounts: Sequence[AccountChanged]) -> set[str]:
         """Keep profiles that are newer than those known; open what is new.
@@ -202,7 +210,7 @@ class RatingStore:
         newest = {a.account_id: a for a in sorted(accounts, key=lambda a: a.version)}
         rows = sorted((a.account_id, a.version, a.to_json().decode()) for a in newest.values())
         async with self._pool.acquire() as connection, connection.transaction():
-            await Settling(connection).standings({a: newest[a].currency for a in newest})
+            await BatchTransaction(connection).standings({a: newest[a].currency for a in newest})
             wrong = await connection.fetch(
                 "select a.account_id from rating.account a join"
                 " unnest($1::text[], $2::text[]) as n(account_id, currency) using (account_id)"
@@ -234,7 +242,7 @@ class RatingStore:
             tariff.sha256,
         )
 
-    async def news(self, horizon: str) -> News:
+    async def news(self, horizon: str) -> ReferenceChanges:
         """What was committed since `horizon` (a transaction id; "0" for all).
 
         The new horizon is the oldest transaction still running: whatever it may yet commit is
@@ -251,7 +259,7 @@ class RatingStore:
             tariffs = await connection.fetch(
                 "select * from rating.tariff where changed_in >= $1::text::xid8", horizon
             )
-        return News(now, [row["profile"] for row in profiles], tariffs)
+        return ReferenceChanges(now, [row["profile"] for row in profiles], tariffs)
 
     async def rates(self, version_id: int) -> list[RateRow]:
         """A tariff version's rows, by prefix: the claim check is redeemed here."""
@@ -276,8 +284,8 @@ def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
 
 
-def _known_call(row: asyncpg.Record) -> KnownCall:
-    return KnownCall(
+def _known_call(row: asyncpg.Record) -> ExistingNotBilled:
+    return ExistingNotBilled(
         account_id=row["account_id"],
         service_id=row["service_id"],
         reason=row["reason"],

@@ -5,13 +5,13 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ringfence.kafka.shell import wait_or_stop
+from ringfence.loops import wait_or_stop
 
 SHOWN_AT_MOST = 20
 _LOOK_EVERY_S = 0.5
 _LOOKS = 20
 
-Row = Any
+ViewRow = Any
 """A row of a view of differences, read by its columns' names."""
 
 
@@ -43,12 +43,12 @@ class Check:
 
 
 async def lasting(
-    look: Callable[[], Awaitable[Sequence[Row]]],
-    key: Callable[[Row], Hashable],
+    look: Callable[[], Awaitable[Sequence[ViewRow]]],
+    key: Callable[[ViewRow], Hashable],
     wait_s: float,
     *,
     stop: asyncio.Event | None = None,
-) -> list[Row]:
+) -> list[ViewRow]:
     """The differences that every look saw for `wait_s` seconds; `key` names one.
 
     No more are looked for once `stop` is set.

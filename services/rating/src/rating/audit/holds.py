@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Hashable, Mapping
 
-from rating.audit.finding import Check, Row, lasting
+from rating.audit.finding import Check, ViewRow, lasting
 from rating.audit.store import AuditStore
 from ringfence_contracts.money import format_micro
 
@@ -22,78 +22,78 @@ async def check_holds(store: AuditStore, wait_s: float) -> Check:
     return check
 
 
-def hold_key(row: Row) -> Hashable:
+def hold_key(row: ViewRow) -> Hashable:
     """What names a difference of I11."""
     return row["account_id"], row["rule"], row["service_id"], row["number"]
 
 
-def hold_difference(row: Row) -> str:
+def hold_difference(row: ViewRow) -> str:
     """A row of rating.drift_i11 in words: the account, what is, and what is right."""
     product = f", product {row['service_id']}" if row["service_id"] else ""
     return f"account {row['account_id']}{product}: {_WORDS[row['rule']](row)}"
 
 
-def _of_class(row: Row) -> str:
+def _of_class(row: ViewRow) -> str:
     return (
         f"pair {row['number']} ({_pair(row)}) is recorded as {row['found']};"
         f" right is {row['expected']}"
     )
 
 
-def _of_pair(row: Row) -> str:
+def _of_pair(row: ViewRow) -> str:
     return (
         f"after pair {row['number']} ({_pair(row)}) it was {_held(row['found'])};"
         f" right is {_held(row['expected'])}"
     )
 
 
-def _of_last_pair(row: Row) -> str:
+def _of_last_pair(row: ViewRow) -> str:
     return (
         f"balance-watch has it {_state(row['found'])}; right is {_state(row['expected'])}, as its"
         f" last recorded pair left it"
     )
 
 
-def _of_account(row: Row) -> str:
+def _of_account(row: ViewRow) -> str:
     return (
         f"balance-watch has it {_held(row['found'])} with {_pair(row)};"
         f" right is {_held(row['expected'])}"
     )
 
 
-def _of_level(row: Row) -> str:
+def _of_level(row: ViewRow) -> str:
     level = "exhausted" if row["found"] == "true" else "not exhausted"
     right = "exhausted" if row["expected"] == "true" else "not exhausted"
     return f"its level is {level}; right is {right}, as it is {_held(row['expected'])}"
 
 
-def _of_owners(row: Row) -> str:
+def _of_owners(row: ViewRow) -> str:
     return (
         f"balance-watch has it {_held(row['found'])}; right is {_held(row['expected'])}, by the"
         f" ledger and accounts: {_pair(row)}"
     )
 
 
-def _of_suspender(row: Row) -> str:
+def _of_suspender(row: ViewRow) -> str:
     return (
         f"the suspender has it {_held(row['found'])}; right is {_held(row['expected'])}, as"
         f" balance-watch has it (hold {row['number']})"
     )
 
 
-def _of_desired(row: Row) -> str:
+def _of_desired(row: ViewRow) -> str:
     holds = "holds are" if row["expected"] == "suspended" else "no hold is"
     return f"it is to be {row['found']}; right is {row['expected']}, as {holds} recorded for it"
 
 
-def _of_funds(row: Row) -> str:
+def _of_funds(row: ViewRow) -> str:
     def applies(found: str) -> str:
         return "applies to it" if found == "true" else "does not apply to it"
 
     return f"the funds hold {applies(row['found'])}; right is that it {applies(row['expected'])}"
 
 
-_WORDS: Mapping[str, Callable[[Row], str]] = {
+_WORDS: Mapping[str, Callable[[ViewRow], str]] = {
     "class": _of_class,
     "pair": _of_pair,
     "last-pair": _of_last_pair,
@@ -117,7 +117,7 @@ def _state(found: str) -> str:
     return f"{words} and {funds}" if funds else words
 
 
-def _pair(row: Row) -> str:
+def _pair(row: ViewRow) -> str:
     words = (
         f"credit {format_micro(row['balance_micro'])}, debts"
         f" {format_micro(row['outstanding_micro'])}"

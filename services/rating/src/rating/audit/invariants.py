@@ -11,7 +11,7 @@ from rating.audit.finding import Check
 from rating.audit.holds import check_holds
 from rating.audit.payments import check_payments
 from rating.audit.store import AuditStore, ChargeRow
-from rating.pricing.price import Terms, parse_increment
+from rating.pricing.price import PriceTerms, parse_increment
 
 
 class Sums(NamedTuple):
@@ -95,9 +95,9 @@ def cost_of(row: ChargeRow) -> int:
 
 
 @lru_cache(maxsize=100_000)
-def _terms(rate_per_min: str, increment: str, markup_percent: str, fee: str) -> Terms:
+def _terms(rate_per_min: str, increment: str, markup_percent: str, fee: str) -> PriceTerms:
     initial_s, increment_s = parse_increment(increment)
-    return Terms.outbound(
+    return PriceTerms.outbound(
         rate_per_min, initial_s, increment_s, markup_percent=markup_percent, connection_fee=fee
     )
 

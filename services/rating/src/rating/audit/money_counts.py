@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from prometheus_client import Counter, Gauge
 
 from rating.audit.store_money import MoneyStore
-from rating.ledger import Entry, Standing
+from rating.ledger import AccountBalance, Entry
 from ringfence.observe.counting import show
 
 POSTED_MICRO = Counter(
@@ -48,7 +48,7 @@ _WAYS = {
 }
 
 
-def count_posted(entries: Sequence[Entry], standings: Mapping[str, Standing]) -> None:
+def count_posted(entries: Sequence[Entry], standings: Mapping[str, AccountBalance]) -> None:
     """Count entries that were committed; `standings` has their accounts' currencies."""
     sums: dict[tuple[str, str, str], int] = {}
     numbers: dict[tuple[str, str], int] = {}

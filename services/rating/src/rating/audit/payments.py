@@ -3,7 +3,7 @@
 from collections.abc import Hashable
 from uuid import UUID
 
-from rating.audit.finding import Check, Row, lasting
+from rating.audit.finding import Check, ViewRow, lasting
 from rating.audit.store import AuditStore
 from ringfence_contracts.money import format_micro
 
@@ -25,13 +25,13 @@ async def check_payments(store: AuditStore, wait_s: float) -> Check:
     return check
 
 
-def payment_key(row: Row) -> Hashable:
+def payment_key(row: ViewRow) -> Hashable:
     """What names a difference of I10."""
     key: tuple[str, UUID | None, str] = (row["problem"], row["payment_id"], row["account_id"])
     return key
 
 
-def payment_difference(row: Row) -> str:
+def payment_difference(row: ViewRow) -> str:
     """A row of rating.drift_i10 in words: the account, what is, and what is right."""
     if row["problem"] == "settled":
         return (

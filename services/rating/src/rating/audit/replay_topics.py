@@ -14,7 +14,7 @@ import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from rating.audit.finding import Check
-from rating.audit.store_replay import Differing, Posted, RebuildStore
+from rating.audit.store_replay import AccountDifference, RebuildStore, ReplayedEntry
 from rating.posting.batch import read_batch
 from ringfence.kafka.brokers import Bootstrap, client_arguments
 from ringfence_contracts.records import Received, as_received
@@ -27,7 +27,7 @@ _LOOK_EVERY_S = 0.5
 OnProgress = Callable[[str], None]
 
 
-class Lost(NamedTuple):
+class ExpiredRecords(NamedTuple):
     """Records that a topic no longer has: its beginning is past its retention."""
 
     topic: str
@@ -65,7 +65,11 @@ async def check_rebuilt(
 
 
 def _conclude(
-    check: Check, found: Sequence[Differing], lost: Sequence[Lost], accounts: int, records: int
+    check: Check,
+    found: Sequence[AccountDifference],
+    lost: Sequence[ExpiredRecords],
+    accounts: int,
+    records: int,
 ) -> None:
     check.counted = f"{records} records, {accounts} accounts"
     if lost:
@@ -102,31 +106,31 @@ class _Reading:
     async def _behind(self, ends: Mapping[TopicPartition, int]) -> list[TopicPartition]:
         return [p for p, end in ends.items() if await self._consumer.position(p) < end]
 
-    async def lost(self) -> list[Lost]:
+    async def lost(self) -> list[ExpiredRecords]:
         """What is past its retention, or got there while this was under way."""
         gone = dict.fromkeys(_TOPICS, 0)
         for partition, first in (await self._consumer.beginning_offsets(self._partitions)).items():
             gone[partition.topic] += first
-        return [Lost(topic, records) for topic, records in gone.items() if records]
+        return [ExpiredRecords(topic, records) for topic, records in gone.items() if records]
 
 
-def postings(batch: Sequence[Received]) -> Iterator[Posted]:
+def postings(batch: Sequence[Received]) -> Iterator[ReplayedEntry]:
     """The ledger's entries, as the topics tell of them."""
     payments = [received for received in batch if received.topic == PAYMENT_RECEIVED.name]
     for item in read_batch(payments).payments:
         p = item.payment
-        yield Posted(p.payment_id, p.account_id, p.amount_micro, p.currency, is_payment=True)
+        yield ReplayedEntry(p.payment_id, p.account_id, p.amount_micro, p.currency, is_payment=True)
     for received in batch:
         if received.topic == CALL_RATED.name:
             yield from _of_call(orjson.loads(received.value))
 
 
-def _of_call(told: Mapping[str, Any]) -> Iterator[Posted]:
+def _of_call(told: Mapping[str, Any]) -> Iterator[ReplayedEntry]:
     if told["outcome"] != "rated":
         return
     account_id, currency = told["account_id"], told["currency"]
-    yield Posted(UUID(told["entry_id"]), account_id, -told["cost_micro"], currency)
+    yield ReplayedEntry(UUID(told["entry_id"]), account_id, -told["cost_micro"], currency)
     replaces = told.get("replaces")
     if replaces:
         reversal_id = UUID(replaces["reversal_id"])
-        yield Posted(reversal_id, account_id, replaces["cost_micro"], currency)
+        yield ReplayedEntry(reversal_id, account_id, replaces["cost_micro"], currency)

@@ -64,7 +64,7 @@ on conflict (entry_id) do nothing
 """
 
 
-class Posted(NamedTuple):
+class ReplayedEntry(NamedTuple):
     """An entry as a topic has it, in the order of the table's columns."""
 
     entry_id: UUID
@@ -74,7 +74,7 @@ class Posted(NamedTuple):
     is_payment: bool = False
 
 
-class Differing(NamedTuple):
+class AccountDifference(NamedTuple):
     """An account whose topics do not come to its ledger, and in how many entries."""
 
     account_id: str
@@ -102,7 +102,7 @@ class RebuildStore:
         )
         self._began_at = await self._connection.fetchval("select clock_timestamp()")
 
-    async def post(self, entries: Sequence[Posted]) -> None:
+    async def post(self, entries: Sequence[ReplayedEntry]) -> None:
         """Post entries; the first of the same id counts.
 
         As for the ledger, a payment counts only if it passes its claim check.
@@ -113,10 +113,10 @@ class RebuildStore:
         await self._connection.execute(_POST)
         await self._connection.execute("truncate told")
 
-    async def compare(self) -> list[Differing]:
+    async def compare(self) -> list[AccountDifference]:
         """Accounts whose balance is not what the topics come to."""
         rows = await self._connection.fetch(_COMPARE, self._began_at, timeout=_PATIENCE_S)
-        return [Differing(*row) for row in rows]
+        return [AccountDifference(*row) for row in rows]
 
     async def accounts(self) -> int:
         """How many accounts there are."""

@@ -18,7 +18,7 @@ ALARM = "payment-unclaimed"
 """The key of the alarm; its subject is `<account>/<payment_id>`."""
 
 
-class Claim(NamedTuple):
+class PaymentClaim(NamedTuple):
     """What must be the same in accounts and on the topic."""
 
     account_id: str
@@ -32,7 +32,7 @@ class Claim(NamedTuple):
         return f"{article} {self.kind} of {amount} for client {self.account_id}"
 
 
-class Unclaimed(NamedTuple):
+class UnclaimedPayment(NamedTuple):
     """A payment that waits for its claim, and why. `record` is the record's value as text."""
 
     payment: PaymentReceived
@@ -41,19 +41,19 @@ class Unclaimed(NamedTuple):
     correlation_id: str
 
 
-class Waiting(NamedTuple):
+class WaitingPayment(NamedTuple):
     """A payment that waited, as it is taken up again: with its content and what it came with."""
 
     payment: PaymentReceived
     correlation_id: str
 
 
-def claim_of(payment: PaymentReceived) -> Claim:
+def claim_of(payment: PaymentReceived) -> PaymentClaim:
     """What accounts must hold of a payment, so that it may be posted."""
-    return Claim(payment.account_id, payment.kind, payment.amount_micro, payment.currency)
+    return PaymentClaim(payment.account_id, payment.kind, payment.amount_micro, payment.currency)
 
 
-def claim_problem(payment: PaymentReceived, held: Claim | None) -> str:
+def claim_problem(payment: PaymentReceived, held: PaymentClaim | None) -> str:
     """Why a payment may not be posted; empty where accounts holds it (`held`) as it came."""
     if held is None:
         return "accounts does not hold this payment"
@@ -65,7 +65,7 @@ def subject_of(payment_id: UUID, account_id: str) -> str:
     return f"{account_id}/{payment_id}"
 
 
-def alarm_message(waiting: Unclaimed, client: str) -> str:
+def alarm_message(waiting: UnclaimedPayment, client: str) -> str:
     """What is the case, in the operator's words; `client` is the client's name, if it is known."""
     payment = waiting.payment
     named = f" ({client})" if client else ""

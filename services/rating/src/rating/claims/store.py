@@ -6,9 +6,9 @@ from uuid import UUID
 
 from rating.claims.claim_check import (
     ALARM,
-    Claim,
-    Unclaimed,
-    Waiting,
+    PaymentClaim,
+    UnclaimedPayment,
+    WaitingPayment,
     alarm_message,
     subject_of,
     what_to_do,
@@ -64,7 +64,7 @@ where a.key = $1 and a.ended_at is null and not exists (
 """
 
 
-class Claims:
+class ClaimTransaction:
     """Claims within one settlement's transaction."""
 
     def __init__(self, connection: Connection) -> None:
@@ -72,7 +72,7 @@ class Claims:
 
     async def look(
         self, payment_ids: Sequence[UUID]
-    ) -> tuple[dict[UUID, Claim], dict[UUID, Claim]]:
+    ) -> tuple[dict[UUID, PaymentClaim], dict[UUID, PaymentClaim]]:
         """What accounts holds of these payments, and which of them wait unclaimed, as they came.
 
         Accounts writes a payment and its event, in its outbox, in one transaction: what was read
@@ -82,13 +82,13 @@ class Claims:
         for row in await self._connection.fetch(_LOOK, payment_ids):
             payment_id, account_id, kind, amount_micro, currency, *waits = row
             if account_id is not None:
-                held[payment_id] = Claim(account_id, kind, amount_micro, currency)
+                held[payment_id] = PaymentClaim(account_id, kind, amount_micro, currency)
             if waits[0] is not None:
-                waiting[payment_id] = Claim(*waits)
+                waiting[payment_id] = PaymentClaim(*waits)
         return held, waiting
 
     async def keep(
-        self, rows: Sequence[Unclaimed], clients: Mapping[str, str], now: datetime
+        self, rows: Sequence[UnclaimedPayment], clients: Mapping[str, str], now: datetime
     ) -> None:
         """Have payments wait, each under its alarm. `clients` are names by account.
 
@@ -120,7 +120,7 @@ class Claims:
             subject = subject_of(payment_id, account_id)
             await _ALARMS.end_alarm(self._connection, ALARM, subject, now)
 
-    async def claimed_by_now(self, after: UUID = _FIRST) -> list[Waiting]:
+    async def claimed_by_now(self, after: UUID = _FIRST) -> list[WaitingPayment]:
         """Waiting payments that accounts holds by now, or that were posted: a page, by their ids.
 
         None while another replica takes them up.
@@ -142,6 +142,6 @@ class Claims:
         await enqueue(self._connection, "rating", events)
 
 
-def _waiting(row: dict[str, object]) -> Waiting:
+def _waiting(row: dict[str, object]) -> WaitingPayment:
     correlation_id = str(row.pop("correlation_id"))
-    return Waiting(PaymentReceived.model_validate(row), correlation_id)
+    return WaitingPayment(PaymentReceived.model_validate(row), correlation_id)

@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from rating.explain import wording as words
-from rating.explain.store import ExplainStore, Story
-from rating.explain.wording import Line
-from ringfence.place import database_dsn
+from rating.explain.store import CallHistory, ExplainStore
+from rating.explain.wording import LabelledText
 from ringfence.postgres.pool import open_pool
+from ringfence.stack_file import database_dsn
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.ids import call_id
 from ringfence_contracts.money import format_micro
@@ -67,7 +67,7 @@ def explain_call(call: str, json_wanted: bool) -> None:
     Console().print(table)
 
 
-async def _explain(text: str) -> list[Line]:
+async def _explain(text: str) -> list[LabelledText]:
     async with await open_pool(database_dsn(), service="rating", size=2) as pool:
         store = ExplainStore(pool)
         wanted = await _wanted(store, text.strip())
@@ -98,7 +98,7 @@ async def _wanted(store: ExplainStore, text: str) -> UUID:
     return found[0]
 
 
-def told(story: Story) -> Iterator[Line]:
+def told(story: CallHistory) -> Iterator[LabelledText]:
     """A call's story, line by line."""
     yield "call", str(story.call_id)
     reversed_by = {row["reverses"]: row for row in story.entries if row["kind"] == "reversal"}
@@ -116,7 +116,7 @@ def told(story: Story) -> Iterator[Line]:
         yield from words.of_accepted(story.accepted)
 
 
-def _charge(row: Any, reversal: Any) -> Iterator[Line]:
+def _charge(row: Any, reversal: Any) -> Iterator[LabelledText]:
     cost = f"{format_micro(-row['amount_micro'])} {row['currency']}"
     explained = orjson.loads(row["explanation"])
     rerated = explained["explanation"].get("rerated")

@@ -20,18 +20,18 @@ _IN_RANGE = (
 )
 
 
-Row = dict[str, Any]
+StoredRow = dict[str, Any]
 
 
-class Story(NamedTuple):
+class CallHistory(NamedTuple):
     """All that is known of a call: each part is a row, or None."""
 
     call_id: UUID
-    entries: list[Row]
-    not_billed: Row | None
-    unrated: Row | None
-    dead: Row | None
-    accepted: Row | None
+    entries: list[StoredRow]
+    not_billed: StoredRow | None
+    unrated: StoredRow | None
+    dead: StoredRow | None
+    accepted: StoredRow | None
 
     @property
     def is_empty(self) -> bool:
@@ -54,7 +54,7 @@ class ExplainStore:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def story(self, call_id: UUID) -> Story:
+    async def story(self, call_id: UUID) -> CallHistory:
         """What is known of a call."""
         ids = [charge_id(str(call_id))]
         for row in await self._pool.fetch(
@@ -63,7 +63,7 @@ class ExplainStore:
             call_id,
         ):
             ids += row.values()
-        return Story(
+        return CallHistory(
             call_id,
             [dict(row) for row in await self._pool.fetch(_ENTRY, ids)],
             await self._row("select * from rating.not_billed where call_id = $1", call_id),
@@ -72,11 +72,11 @@ class ExplainStore:
             await self._row("select * from report.accepted_record where record_id = $1", call_id),
         )
 
-    async def _row(self, query: str, argument: object) -> Row | None:
+    async def _row(self, query: str, argument: object) -> StoredRow | None:
         row = await self._pool.fetchrow(query, argument)
         return None if row is None else dict(row)
 
-    async def entry(self, entry_id: UUID) -> Row | None:
+    async def entry(self, entry_id: UUID) -> StoredRow | None:
         """A ledger entry."""
         return await self._row(_ENTRY, [entry_id])
 

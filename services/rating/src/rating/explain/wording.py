@@ -8,7 +8,7 @@ import orjson
 
 from ringfence_contracts.money import format_micro, parse_decimal
 
-Line = tuple[str, str]
+LabelledText = tuple[str, str]
 """A label and what it says."""
 
 TO_DO: Mapping[str, str] = {
@@ -35,7 +35,7 @@ _RULES: Mapping[str, str] = {
 _SHOWN_DECIMALS = 10
 
 
-def of_charge(amount_micro: int, currency: str, told: Mapping[str, Any]) -> Iterator[Line]:
+def of_charge(amount_micro: int, currency: str, told: Mapping[str, Any]) -> Iterator[LabelledText]:
     """How a charge came about; `told` is what stands in the ledger with it."""
     why = told["explanation"]
     yield from _facts(told, why)
@@ -55,7 +55,7 @@ def of_charge(amount_micro: int, currency: str, told: Mapping[str, Any]) -> Iter
     yield "rounding", why["rounding"]
 
 
-def _facts(told: Mapping[str, Any], why: Mapping[str, Any]) -> Iterator[Line]:
+def _facts(told: Mapping[str, Any], why: Mapping[str, Any]) -> Iterator[LabelledText]:
     yield "product", told["service_id"]
     yield "direction", told["direction"] or "none recorded"
     yield "started", told["started_at"]
@@ -106,7 +106,7 @@ def _decimal(exact: Fraction) -> str:
     return f"{text}…" if rest else text.rstrip("0").rstrip(".")
 
 
-def of_not_billed(row: Mapping[str, Any]) -> Iterator[Line]:
+def of_not_billed(row: Mapping[str, Any]) -> Iterator[LabelledText]:
     """By which rule a call costs nothing."""
     told = orjson.loads(row["detail"])
     yield "outcome", f"not billed: {_RULES.get(row['reason'], row['reason'])}"
@@ -118,7 +118,7 @@ def of_not_billed(row: Mapping[str, Any]) -> Iterator[Line]:
         yield "filter", f"{pattern}{', which hides it from the client too' * row['hidden']}"
 
 
-def of_unrated(row: Mapping[str, Any]) -> Iterator[Line]:
+def of_unrated(row: Mapping[str, Any]) -> Iterator[LabelledText]:
     """Why a call waits, and what to do."""
     yield "outcome", f"not rated yet: {row['reason']}"
     yield "why", row["detail"]
@@ -132,7 +132,7 @@ def of_unrated(row: Mapping[str, Any]) -> Iterator[Line]:
     yield "what to do", f"{to_do}; then: ringfence unrated replay {row['call_id']}"
 
 
-def of_dead(row: Mapping[str, Any]) -> Iterator[Line]:
+def of_dead(row: Mapping[str, Any]) -> Iterator[LabelledText]:
     """Why a record can never be rated."""
     yield "outcome", "dead: this record can never be rated"
     yield "why", row["reason"]
@@ -141,7 +141,7 @@ def of_dead(row: Mapping[str, Any]) -> Iterator[Line]:
     yield "what to do", "put the record right where it comes from, and have it sent under a new id"
 
 
-def of_accepted(row: Mapping[str, Any]) -> Iterator[Line]:
+def of_accepted(row: Mapping[str, Any]) -> Iterator[LabelledText]:
     """What is known of a call that rating knows nothing of."""
     yield "from", f"server {row['server_id']}, tenant {row['tenant']}, by {row['source']}"
     yield "started", row["started_at"].isoformat() if row["started_at"] else "unknown"
@@ -151,7 +151,7 @@ def of_accepted(row: Mapping[str, Any]) -> Iterator[Line]:
         yield "outcome", f"{row['disposition']} when it was read: {row['reason']}"
 
 
-def of_entry(row: Mapping[str, Any]) -> Iterator[Line]:
+def of_entry(row: Mapping[str, Any]) -> Iterator[LabelledText]:
     """An entry's place in the ledger, and for one that no call brought about, what it is."""
     if row["kind"] in ("top-up", "adjustment"):
         yield "outcome", f"{row['kind']} of {format_micro(row['amount_micro'])} {row['currency']}"

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from rating.posting.free_text import cleaned
 from rating.pricing.call_time import check_times
-from ringfence.kafka.quick import QuickReader
+from ringfence.kafka.fast_decoder import FastDecoder
 from ringfence_contracts.errors import Reject
 from ringfence_contracts.events.account import AccountChanged
 from ringfence_contracts.events.call import CallCompleted
@@ -24,11 +24,11 @@ from ringfence_contracts.topics import (
     TARIFF_PUBLISHED,
 )
 
-_CALLS = QuickReader(CallCompleted)
+_CALLS = FastDecoder(CallCompleted)
 
 
 @final
-class Call:
+class CallRecord:
     """A completed call with what identifies it and its content.
 
     `entry_id` is that of the one charge that it may have; `id_text` is its call_id as text, which
@@ -61,20 +61,20 @@ class Call:
         self.correlation_id = correlation_id
 
 
-def take_call(call: CallCompleted, raw: bytes, received: Received | None = None) -> Call:
+def call_record(call: CallCompleted, raw: bytes, received: Received | None = None) -> CallRecord:
     """A call as settling takes it; `received` is None for one that waited in the queue."""
     call_id = as_id(call.call_id.bytes)
     id_text = str(call_id)
     thread = (received and received.correlation_id) or id_text
     entry_id = charge_id(id_text)
-    return Call(call, call_id, call_hash(call), raw, received, id_text, entry_id, thread)
+    return CallRecord(call, call_id, call_hash(call), raw, received, id_text, entry_id, thread)
 
 
 charge_id = deriver("charge")
 """The id of the one charge that a call may have, from its call_id as text."""
 
 
-class Payment(NamedTuple):
+class PaymentRecord(NamedTuple):
     """A payment with what identifies its content; `received` is None for one that waited."""
 
     payment: PaymentReceived
@@ -83,27 +83,27 @@ class Payment(NamedTuple):
     received: Received | None
 
 
-def take_payment(
+def payment_record(
     payment: PaymentReceived, correlation_id: str, received: Received | None = None
-) -> Payment:
+) -> PaymentRecord:
     """A payment as settling takes it; `received` is None for one that waited for its claim."""
-    return Payment(payment, _payment_hash(payment), correlation_id, received)
+    return PaymentRecord(payment, _payment_hash(payment), correlation_id, received)
 
 
 @dataclass
-class Intake:
+class RatingBatch:
     """A batch, sorted by what its records are."""
 
-    calls: list[Call] = field(default_factory=list)
-    payments: list[Payment] = field(default_factory=list)
+    calls: list[CallRecord] = field(default_factory=list)
+    payments: list[PaymentRecord] = field(default_factory=list)
     accounts: list[tuple[AccountChanged, Received]] = field(default_factory=list)
     tariffs: list[tuple[TariffPublished, Received]] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
 
 
-def read_batch(batch: Sequence[Received]) -> Intake:
+def read_batch(batch: Sequence[Received]) -> RatingBatch:
     """Sort a batch; a record that can not be read is rejected, the next one is unharmed."""
-    intake = Intake()
+    intake = RatingBatch()
     for received in batch:
         try:
             _READERS[received.topic](intake, received)
@@ -131,10 +131,10 @@ def _payment_hash(payment: PaymentReceived) -> bytes:
     return hashlib.blake2b(facts.encode(), digest_size=16).digest()
 
 
-def _read_call(intake: Intake, received: Received) -> None:
+def _read_call(intake: RatingBatch, received: Received) -> None:
     call, value = _parse_call(received)
     check_times(call)
-    intake.calls.append(take_call(call, value, received))
+    intake.calls.append(call_record(call, value, received))
 
 
 def _parse_call(received: Received) -> tuple[CallCompleted, bytes]:
@@ -148,24 +148,24 @@ def _parse_call(received: Received) -> tuple[CallCompleted, bytes]:
         return parse(CallCompleted, received._replace(value=value)), value
 
 
-def _read_payment(intake: Intake, received: Received) -> None:
+def _read_payment(intake: RatingBatch, received: Received) -> None:
     payment = parse(PaymentReceived, received)
     if payment.kind == "top-up" and payment.amount_micro <= 0:
         raise Reject(f"amount_micro: got {payment.amount_micro}, expected more than 0 for a top-up")
     if abs(payment.amount_micro) > MAX_MICRO:
         raise Reject(f"amount_micro: got {payment.amount_micro}, expected at most {MAX_MICRO}")
-    intake.payments.append(take_payment(payment, received.correlation_id, received))
+    intake.payments.append(payment_record(payment, received.correlation_id, received))
 
 
-def _read_account(intake: Intake, received: Received) -> None:
+def _read_account(intake: RatingBatch, received: Received) -> None:
     intake.accounts.append((parse(AccountChanged, received), received))
 
 
-def _read_tariff(intake: Intake, received: Received) -> None:
+def _read_tariff(intake: RatingBatch, received: Received) -> None:
     intake.tariffs.append((parse(TariffPublished, received), received))
 
 
-_READERS: dict[str, Callable[[Intake, Received], None]] = {
+_READERS: dict[str, Callable[[RatingBatch, Received], None]] = {
     CALL_COMPLETED.name: _read_call,
     PAYMENT_RECEIVED.name: _read_payment,
     ACCOUNT_CHANGED.name: _read_account,

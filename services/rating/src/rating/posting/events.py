@@ -6,8 +6,8 @@ and currencies hold nothing that JSON would have to escape. Tests read them by t
 
 from datetime import datetime
 
-from rating.ledger import Entry, Run, Standing
-from rating.posting.batch import Call
+from rating.ledger import AccountBalance, Entry, EntryRun
+from rating.posting.batch import CallRecord
 from rating.pricing.rate_call import NotBilled, Rated, as_json, as_text
 from ringfence_contracts.events.call import CallCompleted, CallUnrated
 from ringfence_contracts.ids import derive, deriver
@@ -33,7 +33,7 @@ def rated(entry: Entry, call_id: str, currency: str, thread: str) -> Outgoing:
 
 
 def not_billed(
-    call: Call, account_id: str, reason: str, hidden: bool, currency: str, detail: str
+    call: CallRecord, account_id: str, reason: str, hidden: bool, currency: str, detail: str
 ) -> Outgoing:
     """`call.rated.v1` for a call that costs nothing by a rule; no ledger entry stands for it."""
     head = (
@@ -64,7 +64,7 @@ def _call_rated(
     )
 
 
-def unrated(call: Call, told: CallUnrated) -> Outgoing:
+def unrated(call: CallRecord, told: CallUnrated) -> Outgoing:
     """`call.unrated.v1`; a call that waits for another reason than before is told again."""
     return Outgoing(
         topic=CALL_UNRATED,
@@ -77,7 +77,7 @@ def unrated(call: Call, told: CallUnrated) -> Outgoing:
     )
 
 
-def balance_changed(run: Run, standing: Standing, thread: str) -> Outgoing:
+def balance_changed(run: EntryRun, standing: AccountBalance, thread: str) -> Outgoing:
     """`balance.changed.v1` for a run of one account's entries; `thread` is that of the last.
 
     `standing` is the account after all of its entries that are known. The payload is

@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from rating.claims.claim_check import Claim
+from rating.claims.claim_check import PaymentClaim
 from rating.ledger import Entry
 from ringfence_contracts.events.call import CallUnrated
 
@@ -13,7 +13,7 @@ FreeKey = tuple[str, str, date]
 """account_id, service_id, first day of the billing period in the account's zone."""
 
 
-class KnownCall(NamedTuple):
+class ExistingNotBilled(NamedTuple):
     """A call that was settled without an entry."""
 
     account_id: str
@@ -47,14 +47,14 @@ class UnratedRow(NamedTuple):
 
 
 @dataclass
-class Known:
+class ExistingRecords:
     """What the database knew of a batch's calls and payments before it was settled.
 
     `claims` are the payments that accounts holds, `unclaimed` those that wait, as they came first.
     """
 
     entries: dict[UUID, Entry] = field(default_factory=dict)
-    not_billed: dict[UUID, KnownCall] = field(default_factory=dict)
+    not_billed: dict[UUID, ExistingNotBilled] = field(default_factory=dict)
     unrated: dict[UUID, bytes] = field(default_factory=dict)
-    claims: dict[UUID, Claim] = field(default_factory=dict)
-    unclaimed: dict[UUID, Claim] = field(default_factory=dict)
+    claims: dict[UUID, PaymentClaim] = field(default_factory=dict)
+    unclaimed: dict[UUID, PaymentClaim] = field(default_factory=dict)

@@ -9,10 +9,10 @@ from rating.posting.records import FreeKey
 from rating.pricing.billing_period import is_zone, period_of
 from rating.pricing.call_time import answered_at
 from rating.pricing.product_match import Ambiguous, Match, ProductIndex
-from rating.pricing.rate_call import Unrated, Verdict, rate_call
+from rating.pricing.rate_call import RatingOutcome, Unrated, rate_call
 from rating.pricing.tariff import Deck, TariffVersion, TariffVersions
 from rating.store import RatingStore
-from ringfence.memory import keep_for_long
+from ringfence.gc_tuning import freeze_live_objects
 from ringfence_contracts.events.account import AccountChanged
 from ringfence_contracts.events.call import CallCompleted
 
@@ -21,7 +21,7 @@ _MANY = 100
 log = structlog.get_logger()
 
 
-class Books:
+class ReferenceData:
     """Accounts' profiles, their products, and the tariffs, as of the last `refresh`."""
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class Books:
             await self._take_tariff(store, row)
         self._horizon = news.horizon
         if len(news.profiles) + len(news.tariffs) >= _MANY:
-            keep_for_long()
+            freeze_live_objects()
 
     def _take_account(self, account: AccountChanged) -> None:
         if self._accounts.get(account.account_id) != account and not is_zone(account.time_zone):
@@ -73,7 +73,7 @@ class Books:
             return Unrated("ambiguous-product", found.detail)
         return Unrated("unknown-product", found.detail)
 
-    def rate(self, call: CallCompleted, match: Match, free_s_left: int) -> Verdict:
+    def rate(self, call: CallCompleted, match: Match, free_s_left: int) -> RatingOutcome:
         """What a call of this product costs."""
         return rate_call(call, match, self._tariffs, free_s_left)
 

@@ -13,25 +13,31 @@ from uuid import UUID
 
 import orjson
 
-from rating.claims.claim_check import Unclaimed, claim_of, claim_problem
-from rating.ledger import Entry, Posting, Standing, post, runs
+from rating.claims.claim_check import UnclaimedPayment, claim_of, claim_problem
+from rating.ledger import AccountBalance, Entry, Posting, post, runs
 from rating.posting import events
-from rating.posting.batch import Call, Payment
-from rating.posting.records import FreeKey, Known, KnownCall, NotBilledRow, UnratedRow
-from rating.posting.reference_data import Books
+from rating.posting.batch import CallRecord, PaymentRecord
+from rating.posting.records import (
+    ExistingNotBilled,
+    ExistingRecords,
+    FreeKey,
+    NotBilledRow,
+    UnratedRow,
+)
+from rating.posting.reference_data import ReferenceData
 from rating.pricing.call_time import disbelieved
 from rating.pricing.product_match import Match
 from rating.pricing.rate_call import NotBilled, Rated, Unrated
 from ringfence_contracts.events.call import CallUnrated
 from ringfence_contracts.events.payment import PaymentReceived
-from ringfence_contracts.records import Outcome, Outgoing, Received, Rejected, WrittenLate
+from ringfence_contracts.records import LazyEvents, Outcome, Outgoing, Received, Rejected
 
 MAX_BALANCE_MICRO = 10**16
 """No payment lifts a balance, or lowers it, beyond this: far within what every table holds."""
 
 
 @final
-class Matched:
+class MatchedCall:
     """A call with the product that it belongs to, or why it waits.
 
     `free_key` says whose free seconds it may use, and of which billing period; None where its
@@ -40,20 +46,22 @@ class Matched:
 
     __slots__ = ("call", "free_key", "match")
 
-    def __init__(self, call: Call, match: Match | Unrated, free_key: FreeKey | None) -> None:
+    def __init__(self, call: CallRecord, match: Match | Unrated, free_key: FreeKey | None) -> None:
         self.call = call
         self.match = match
         self.free_key = free_key
 
 
-def match_calls(books: Books, calls: Sequence[Call], now: datetime) -> list[Matched]:
+def match_calls(
+    books: ReferenceData, calls: Sequence[CallRecord], now: datetime
+) -> list[MatchedCall]:
     """Whose call each is. One whose time can not be believed waits, whoever it is."""
     matched = []
     for call in calls:
         why = disbelieved(call.call, now)
         found = Unrated("no-tariff-in-force", why) if why else books.match(call.call)
         key = books.free_key(call.call, found) if isinstance(found, Match) else None
-        matched.append(Matched(call, found, key))
+        matched.append(MatchedCall(call, found, key))
     return matched
 
 
@@ -65,9 +73,9 @@ class Settlement:
     `unclaimed` payments wait for their claim, `claimed` ones wait no longer.
     """
 
-    books: Books
-    known: Known
-    standings: dict[str, Standing]
+    books: ReferenceData
+    known: ExistingRecords
+    standings: dict[str, AccountBalance]
     free_used: dict[FreeKey, int]
     free_moved: dict[FreeKey, int] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
@@ -76,20 +84,20 @@ class Settlement:
     resolved: list[UUID] = field(default_factory=list)
     rejected: list[Rejected] = field(default_factory=list)
     unposted: list[UUID] = field(default_factory=list)
-    unclaimed: list[Unclaimed] = field(default_factory=list)
+    unclaimed: list[UnclaimedPayment] = field(default_factory=list)
     claimed: list[UUID] = field(default_factory=list)
     _told: list[Callable[[], Outgoing]] = field(default_factory=list)
     _touched: dict[str, list[Entry]] = field(default_factory=dict)
     _threads: dict[UUID, str] = field(default_factory=dict)
 
-    def settle(self, payments: Sequence[Payment], calls: Sequence[Matched]) -> None:
+    def settle(self, payments: Sequence[PaymentRecord], calls: Sequence[MatchedCall]) -> None:
         """Settle all of a batch, each in its order."""
         for payment in payments:
             self.settle_payment(payment)
         for matched in calls:
             self.settle_call(matched)
 
-    def settle_payment(self, item: Payment) -> None:
+    def settle_payment(self, item: PaymentRecord) -> None:
         """Post a top-up or an adjustment that accounts holds. One in the ledger needs no claim."""
         payment = item.payment
         known = self.known.entries.get(payment.payment_id)
@@ -124,7 +132,7 @@ class Settlement:
         self._enter(posting, standing, item.correlation_id)
         self._end_wait(payment.payment_id)
 
-    def _reject_payment(self, item: Payment, reason: str) -> None:
+    def _reject_payment(self, item: PaymentRecord, reason: str) -> None:
         """Refuse a payment. One that waited has no record to reject: it waits on, and says why."""
         self.unposted.append(item.payment.payment_id)
         if item.received is None:
@@ -132,7 +140,7 @@ class Settlement:
         else:
             self.rejected.append(Rejected(item.received, reason))
 
-    def _wait_for_claim(self, item: Payment, problem: str) -> None:
+    def _wait_for_claim(self, item: PaymentRecord, problem: str) -> None:
         payment = item.payment
         self.unposted.append(payment.payment_id)
         first = self.known.unclaimed.setdefault(payment.payment_id, claim_of(payment))
@@ -141,15 +149,15 @@ class Settlement:
         else:
             self._refuse(item.received, "payment")
 
-    def _keep_waiting(self, item: Payment, reason: str) -> None:
+    def _keep_waiting(self, item: PaymentRecord, reason: str) -> None:
         record = item.received.value.decode() if item.received else ""
-        self.unclaimed.append(Unclaimed(item.payment, reason, record, item.correlation_id))
+        self.unclaimed.append(UnclaimedPayment(item.payment, reason, record, item.correlation_id))
 
     def _end_wait(self, payment_id: UUID) -> None:
         if self.known.unclaimed.pop(payment_id, None) is not None:
             self.claimed.append(payment_id)
 
-    def settle_call(self, matched: Matched) -> None:
+    def settle_call(self, matched: MatchedCall) -> None:
         """Charge a call, or say by which rule it costs nothing, or queue it."""
         call, known = matched.call, self.known
         entry = known.entries.get(call.entry_id)
@@ -169,7 +177,7 @@ class Settlement:
             return
         self._settle_new(matched, waits)
 
-    def _settle_new(self, matched: Matched, waits: bool) -> None:
+    def _settle_new(self, matched: MatchedCall, waits: bool) -> None:
         call, match, key = matched.call, matched.match, matched.free_key
         if isinstance(match, Unrated):
             self._queue(call, match, None)
@@ -189,7 +197,7 @@ class Settlement:
             self.free_moved[key] = self.free_used[key]
         self._charge(call, match, verdict)
 
-    def _charge(self, call: Call, match: Match, verdict: Rated) -> None:
+    def _charge(self, call: CallRecord, match: Match, verdict: Rated) -> None:
         posting = Posting(
             call.entry_id,
             match.account_id,
@@ -203,7 +211,7 @@ class Settlement:
         entry = self._enter(posting, self.standings[match.account_id], call.correlation_id)
         self._tell_rated(call, entry)
 
-    def _enter(self, posting: Posting, standing: Standing, thread: str) -> Entry:
+    def _enter(self, posting: Posting, standing: AccountBalance, thread: str) -> Entry:
         entry = post(standing, posting)
         self.entries.append(entry)
         self.known.entries[entry.entry_id] = entry
@@ -219,7 +227,7 @@ class Settlement:
         else:
             touched.append(entry)
 
-    def _pass_over(self, call: Call, match: Match, verdict: NotBilled) -> None:
+    def _pass_over(self, call: CallRecord, match: Match, verdict: NotBilled) -> None:
         row = NotBilledRow(
             call_id=call.call_id,
             account_id=match.account_id,
@@ -233,26 +241,26 @@ class Settlement:
         self.not_billed.append(row)
         self.unposted.append(call.entry_id)
         currency = self.standings[match.account_id].currency
-        known = KnownCall(
+        known = ExistingNotBilled(
             row.account_id, row.service_id, row.reason, row.hidden, row.input_hash, row.detail,
             currency,
         )  # fmt: skip
         self.known.not_billed[row.call_id] = known
         self._tell_not_billed(call, known)
 
-    def _not_billed_again(self, call: Call, known: KnownCall) -> None:
+    def _not_billed_again(self, call: CallRecord, known: ExistingNotBilled) -> None:
         if known.input_hash == call.input_hash:
             self._tell_not_billed(call, known)
         else:
             self._refuse(call.received, "call")
 
-    def _tell_not_billed(self, call: Call, known: KnownCall) -> None:
+    def _tell_not_billed(self, call: CallRecord, known: ExistingNotBilled) -> None:
         self._tell(
             events.not_billed,
             call, known.account_id, known.reason, known.hidden, known.currency, known.detail,
         )  # fmt: skip
 
-    def _queue(self, call: Call, why: Unrated, match: Match | None) -> None:
+    def _queue(self, call: CallRecord, why: Unrated, match: Match | None) -> None:
         c = call.call
         told = CallUnrated(
             call_id=c.call_id,
@@ -282,7 +290,7 @@ class Settlement:
             reason = f"{what}: came again with another content; the first stands"
             self.rejected.append(Rejected(received, reason))
 
-    def _tell_rated(self, call: Call, entry: Entry) -> None:
+    def _tell_rated(self, call: CallRecord, entry: Entry) -> None:
         currency = self.standings[entry.account_id].currency
         self._tell(events.rated, entry, call.id_text, currency, call.correlation_id)
 
@@ -291,7 +299,7 @@ class Settlement:
 
     def outcome(self) -> Outcome:
         """What is to be told of the batch, and what of it is refused."""
-        return Outcome(WrittenLate([*self._told, *self._changes()]), self.rejected)
+        return Outcome(LazyEvents([*self._told, *self._changes()]), self.rejected)
 
     def _changes(self) -> Iterator[Callable[[], Outgoing]]:
         """What the accounts' balances did, each account's entries once and in their order."""
@@ -302,7 +310,7 @@ class Settlement:
                 thread = self._threads[run.last.entry_id]
                 yield partial(events.balance_changed, run, standing, thread)
 
-    def moved(self) -> dict[str, Standing]:
+    def moved(self) -> dict[str, AccountBalance]:
         """The accounts that got new entries, as they stand now."""
         return {e.account_id: self.standings[e.account_id] for e in self.entries}
 

@@ -16,10 +16,10 @@ import re
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
-from rating.pricing.number import Number
+from rating.pricing.number import DialledNumber
 from ringfence_contracts.errors import BadInput
 
-Effect = Literal["hide", "not-billed"]
+FilterEffect = Literal["hide", "not-billed"]
 
 _DESCRIBED = {
     "inbound": "inbound did",
@@ -36,10 +36,10 @@ _WORD = re.compile(r"\[[^\[\]]{1,64}\]")
 _EXPECTED = "digits, *, # and x such as 1800xxxxxxx, or a word in brackets such as [inbound]"
 
 
-class Hit(NamedTuple):
+class FilterHit(NamedTuple):
     """Which pattern of which list a call fell under."""
 
-    effect: Effect
+    effect: FilterEffect
     pattern: str
 
 
@@ -93,19 +93,19 @@ class CallFilter:
         self._not_billed = Patterns(not_billed)
         self._idle = not (self._hide or self._not_billed)
 
-    def judge(self, number: Number, direction: str) -> Hit | None:
+    def judge(self, number: DialledNumber, direction: str) -> FilterHit | None:
         """Whether a call to `number` is filtered, and by what."""
         if self._idle:
             return None
         forms, description = written_forms(number), describe(number, direction)
         hidden = self._hide.match(forms, description)
         if hidden is not None:
-            return Hit("hide", hidden)
+            return FilterHit("hide", hidden)
         spared = self._not_billed.match(forms, description)
-        return None if spared is None else Hit("not-billed", spared)
+        return None if spared is None else FilterHit("not-billed", spared)
 
 
-def describe(number: Number, direction: str) -> str:
+def describe(number: DialledNumber, direction: str) -> str:
     """What a call is called, in lower case, for `[word]` to look into."""
     if direction == "outbound" and is_toll_free(number):
         return _OUTBOUND_TOLL_FREE
@@ -114,13 +114,13 @@ def describe(number: Number, direction: str) -> str:
     return _DESCRIBED[direction]
 
 
-def is_toll_free(number: Number) -> bool:
+def is_toll_free(number: DialledNumber) -> bool:
     """Whether the number is a toll-free one of the North American plan."""
     digits = number.digits
     return len(digits) == 11 and digits[0] == "1" and digits[1:4] in TOLL_FREE_CODES
 
 
-def written_forms(number: Number) -> tuple[str, ...]:
+def written_forms(number: DialledNumber) -> tuple[str, ...]:
     """The ways to write a number that a pattern may have in mind, most exact first.
 
     A North American number has two, with and without its 1; a number abroad has no such pair.

@@ -21,7 +21,7 @@ The steps and their order are domain/billing, section 5. Where it leaves a choic
 import re
 from typing import Literal, final
 
-Kind = Literal["e164", "extension", "feature-code", "invalid"]
+NumberKind = Literal["e164", "extension", "feature-code", "invalid"]
 
 MAX_WRITTEN = 64
 """No number is written in more characters than this."""
@@ -39,7 +39,7 @@ _NOT_DIALLED = re.compile(r"[^0-9*#]")
 
 
 @final
-class Number:
+class DialledNumber:
     """A number as rating reads it.
 
     `digits` is the normalised number (`e164`), the extension, or the code with its `*`;
@@ -49,7 +49,7 @@ class Number:
     __slots__ = ("dialled", "digits", "international", "kind", "why")
 
     def __init__(
-        self, kind: Kind, digits: str, international: bool, dialled: str, why: str = ""
+        self, kind: NumberKind, digits: str, international: bool, dialled: str, why: str = ""
     ) -> None:
         self.kind = kind
         self.digits = digits
@@ -59,7 +59,7 @@ class Number:
 
 
 class NumberPlan:
-    """How one package's PBX writes numbers; `read` turns each into a `Number`."""
+    """How one package's PBX writes numbers; `read` turns each into a `DialledNumber`."""
 
     __slots__ = ("_corrects", "_country", "_exit", "_nanp", "_prepend", "_strip", "_ten_digits")
 
@@ -80,7 +80,7 @@ class NumberPlan:
         self._nanp = country_code == "1"
         self._corrects = bool(strip_prefix or prepend)
 
-    def read(self, written: str) -> Number:
+    def read(self, written: str) -> DialledNumber:
         """Normalise a number as a PBX wrote it; never raises."""
         if not (written.isdigit() and written.isascii()):
             return self._read_punctuated(written)
@@ -88,7 +88,7 @@ class NumberPlan:
             return self._read_dialled(self._correct(written), written)
         return self._read_digits(written, written)
 
-    def _read_punctuated(self, written: str) -> Number:
+    def _read_punctuated(self, written: str) -> DialledNumber:
         if written[1:].isdigit() and written[0] == "+" and written.isascii():
             digits = written[1:]
             return _extension(digits, digits) or self._complete(digits, digits)
@@ -106,15 +106,15 @@ class NumberPlan:
         corrected = self._correct(dialled) if self._corrects else dialled
         return self._read_dialled(corrected, dialled)
 
-    def _read_dialled(self, corrected: str, dialled: str) -> Number:
+    def _read_dialled(self, corrected: str, dialled: str) -> DialledNumber:
         if corrected[0] in "*#":
-            return Number("feature-code", corrected, False, dialled)
+            return DialledNumber("feature-code", corrected, False, dialled)
         return self._read_digits(_only_digits(corrected), dialled)
 
-    def _read_digits(self, digits: str, dialled: str) -> Number:
+    def _read_digits(self, digits: str, dialled: str) -> DialledNumber:
         length = len(digits)
         if 3 <= length <= 5:
-            return Number("extension", digits, False, dialled)
+            return DialledNumber("extension", digits, False, dialled)
         if digits.startswith(self._exit):
             return self._complete(digits[len(self._exit) :], dialled)
         if digits[0] == "0":
@@ -150,7 +150,7 @@ class NumberPlan:
             or (self._nanp and len(rest) == 11 and rest[0] == "1")
         )
 
-    def _complete(self, digits: str, dialled: str) -> Number:
+    def _complete(self, digits: str, dialled: str) -> DialledNumber:
         if not MIN_E164 <= len(digits) <= MAX_E164:
             return _invalid(dialled, f"{len(digits)} digits, not {MIN_E164} to {MAX_E164}")
         if digits[0] == "0":
@@ -158,11 +158,11 @@ class NumberPlan:
         abroad = not digits.startswith(self._country) or (
             self._nanp and digits[1:4] in ABROAD_IN_NANP
         )
-        return Number("e164", digits, abroad, dialled)
+        return DialledNumber("e164", digits, abroad, dialled)
 
 
-def _extension(digits: str, dialled: str) -> Number | None:
-    return Number("extension", digits, False, dialled) if 3 <= len(digits) <= 5 else None
+def _extension(digits: str, dialled: str) -> DialledNumber | None:
+    return DialledNumber("extension", digits, False, dialled) if 3 <= len(digits) <= 5 else None
 
 
 def _only_digits(dialled: str) -> str:
@@ -175,6 +175,6 @@ def _is_310(digits: str) -> bool:
     return len(digits) == 7 and digits.startswith("310")
 
 
-def _invalid(written: str, why: str) -> Number:
+def _invalid(written: str, why: str) -> DialledNumber:
     shown = written[:MAX_WRITTEN]
-    return Number("invalid", shown, False, shown, why)
+    return DialledNumber("invalid", shown, False, shown, why)

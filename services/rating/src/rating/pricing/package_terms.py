@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from rating.pricing.call_filter import CallFilter
 from rating.pricing.number import NumberPlan
-from rating.pricing.price import Terms, parse_increment
-from rating.pricing.tariff import CUSTOM_RATE, Rate
+from rating.pricing.price import PriceTerms, parse_increment
+from rating.pricing.tariff import CUSTOM_RATE, DeckRate
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import Package
 from ringfence_contracts.money import parse_decimal
@@ -15,7 +15,7 @@ FLAT_INCREMENT = "60/60"
 """How a flat rate per minute is billed: by the minute, the providers' files naming nothing else."""
 
 
-class NoTerms(NamedTuple):
+class Misconfigured(NamedTuple):
     """Why there is no price: `detail` tells the operator what to set."""
 
     detail: str
@@ -24,8 +24,8 @@ class NoTerms(NamedTuple):
 class PackageTerms:
     """What a product's package makes of its calls.
 
-    Never raises: what a package says that can not be meant becomes `NoTerms` in its place, so that
-    the calls which need it wait in the unrated queue and all others go on.
+    Never raises: an invalid value of a package becomes `Misconfigured` in its place, so that the
+    calls that need it wait in the unrated queue and all others go on.
 
     `flat_rate` (Les.net's "Rate Per Minute") prices every outbound call of the product without a
     tariff; inbound calls too, where the package bills them and names no inbound rate.
@@ -46,7 +46,7 @@ class PackageTerms:
 
     def __init__(self, package: Package | None, flat_rate: str | None = None) -> None:
         self._package = package
-        self._by_rate: dict[Rate, Terms | NoTerms] = {}
+        self._by_rate: dict[DeckRate, PriceTerms | Misconfigured] = {}
         self.tariff_id = package.tariff_id if package else None
         self.inbound_enabled = bool(package and package.inbound_enabled)
         self.free_minutes = package.free_minutes if package else 0
@@ -55,17 +55,17 @@ class PackageTerms:
         self.flat = None if flat_rate is None else _flat_terms(package, flat_rate)
         self.inbound = _inbound_terms(package, flat_rate)
 
-    def outbound(self, rate: Rate) -> Terms | NoTerms:
+    def outbound(self, rate: DeckRate) -> PriceTerms | Misconfigured:
         """The price of a tariff row under this package."""
         known = self._by_rate.get(rate)
         if known is None:
             known = self._by_rate[rate] = self._outbound_terms(rate)
         return known
 
-    def _outbound_terms(self, rate: Rate) -> Terms | NoTerms:
+    def _outbound_terms(self, rate: DeckRate) -> PriceTerms | Misconfigured:
         package = self._package
         if package is None:
-            return NoTerms("the product has no package")
+            return Misconfigured("the product has no package")
         try:
             if rate.status == CUSTOM_RATE:
                 return _custom_outbound(package)
@@ -76,7 +76,7 @@ class PackageTerms:
                 package.markup_percent,
             )
         except BadInput as refusal:
-            return NoTerms(f"the package can not price this row: {refusal}")
+            return Misconfigured(f"the package can not price this row: {refusal}")
 
 
 @lru_cache(maxsize=4096)
@@ -97,28 +97,30 @@ def _number_plan(package: Package | None) -> NumberPlan:
     )
 
 
-def _filters(package: Package | None) -> CallFilter | NoTerms:
+def _filters(package: Package | None) -> CallFilter | Misconfigured:
     if package is None:
         return CallFilter()
     try:
         return CallFilter(package.hide, package.not_billed)
     except BadInput as refusal:
-        return NoTerms(f"the package's filters can not be used: {refusal}")
+        return Misconfigured(f"the package's filters can not be used: {refusal}")
 
 
-def _custom_outbound(package: Package) -> Terms | NoTerms:
+def _custom_outbound(package: Package) -> PriceTerms | Misconfigured:
     if package.custom_outbound_rate is None:
-        return NoTerms("the row asks for the package's custom outbound rate, which is not set")
+        return Misconfigured(
+            "the row asks for the package's custom outbound rate, which is not set"
+        )
     increments = parse_increment(package.custom_outbound_increment, "custom_outbound_increment")
     return _row_terms(package, package.custom_outbound_rate, increments, "100")
 
 
 def _row_terms(
     package: Package, rate_per_min: str, increments: tuple[int, int], markup_percent: str
-) -> Terms:
+) -> PriceTerms:
     """Terms by a tariff row. A row at 0 is rated at 0: it costs no fee and uses no free time."""
     costs_nothing = parse_decimal(rate_per_min, "rate_per_min") == 0
-    return Terms.outbound(
+    return PriceTerms.outbound(
         rate_per_min,
         *increments,
         markup_percent=markup_percent,
@@ -127,27 +129,29 @@ def _row_terms(
     )
 
 
-def _flat_terms(package: Package | None, flat_rate: str) -> Terms | NoTerms:
+def _flat_terms(package: Package | None, flat_rate: str) -> PriceTerms | Misconfigured:
     try:
-        return Terms.outbound(
+        return PriceTerms.outbound(
             flat_rate,
             *parse_increment(FLAT_INCREMENT),
             connection_fee=package.connection_fee if package else "0",
         )
     except BadInput as refusal:
-        return NoTerms(f"the product's flat rate can not be used: {refusal}")
+        return Misconfigured(f"the product's flat rate can not be used: {refusal}")
 
 
-def _inbound_terms(package: Package | None, flat_rate: str | None) -> Terms | NoTerms:
+def _inbound_terms(package: Package | None, flat_rate: str | None) -> PriceTerms | Misconfigured:
     if package is None:
-        return NoTerms("the product has no package")
+        return Misconfigured("the product has no package")
     rate, increment = package.custom_inbound_rate, package.custom_inbound_increment
     if rate is None:
         rate, increment = flat_rate, FLAT_INCREMENT
     if rate is None:
-        return NoTerms("inbound calls are billed, but the package has no custom inbound rate")
+        return Misconfigured("inbound calls are billed, but the package has no custom inbound rate")
     try:
         initial_s, increment_s = parse_increment(increment, "custom_inbound_increment")
-        return Terms.inbound(rate, initial_s, increment_s, connection_fee=package.connection_fee)
+        return PriceTerms.inbound(
+            rate, initial_s, increment_s, connection_fee=package.connection_fee
+        )
     except BadInput as refusal:
-        return NoTerms(f"the package's inbound rate can not be used: {refusal}")
+        return Misconfigured(f"the package's inbound rate can not be used: {refusal}")

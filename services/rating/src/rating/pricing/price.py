@@ -1,7 +1,7 @@
 """What a call costs: billed seconds, the free part of them, and one rounding at the end.
 
 The rules are domain/billing, section 4. All that can be worked out before a call is known (a rate
-with its markup, the increments, the fee) is worked out once into `Terms`; a call then costs a
+with its markup, the increments, the fee) is worked out once into `PriceTerms`; a call then costs a
 handful of whole-number operations, however long it lasted.
 """
 
@@ -37,7 +37,7 @@ class Charge(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class PriceTerms:
     """A price, ready to be applied: build it by `outbound` or `inbound`.
 
     Texts stand as they were given, for explanations; `told` is all of them as JSON, to be put into
@@ -66,7 +66,7 @@ class Terms:
         markup_percent: str = "100",
         connection_fee: str = "0",
         takes_free_seconds: bool = True,
-    ) -> "Terms":
+    ) -> "PriceTerms":
         """Terms of outbound calls; `markup_percent` 120 is 20 % on top. Raises BadInput."""
         check_increments(initial_s, increment_s)
         dividend, divisor = _marked_up(rate_per_min, markup_percent)
@@ -92,7 +92,7 @@ class Terms:
     @classmethod
     def inbound(
         cls, rate_per_min: str, initial_s: int, increment_s: int, *, connection_fee: str = "0"
-    ) -> "Terms":
+    ) -> "PriceTerms":
         """Terms of inbound calls, which know neither markup nor free seconds. Raises BadInput."""
         return cls.outbound(
             rate_per_min,

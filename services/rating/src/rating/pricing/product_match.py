@@ -58,7 +58,7 @@ class NoMatch(NamedTuple):
     detail: str
 
 
-Matched = Match | Ambiguous | NoMatch
+MatchResult = Match | Ambiguous | NoMatch
 
 _Claim = tuple[str, str]
 """What is claimed within a tenant: `extension`, `did`, `name`, `search` or `rest`, and its text."""
@@ -119,7 +119,7 @@ class ProductIndex:
                 self._tenants.setdefault(tenant_key, _Tenant()).add(claim, match)
                 held.add((tenant_key, claim))
 
-    def match(self, call: CallCompleted) -> Matched:
+    def match(self, call: CallCompleted) -> MatchResult:
         """The product of a call. Never a guess: see the module's rules."""
         tenant = self._tenants.get((call.server_id, call.tenant))
         if tenant is None:

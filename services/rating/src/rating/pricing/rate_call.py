@@ -14,8 +14,8 @@ dialled code with seven digits or more behind it is no code but a call (`*67` an
 an outbound one waits in the queue until `strip_prefix` is set, rather than pass for free. A call
 whose PBX recorded no time of answer, though it lasted, was answered when it started.
 
-`settle` does all that needs no running total; `Ready.charge` does the rest. Calls of one account
-go through `charge` in order, for its free seconds; `settle` may run anywhere.
+`price_call` does all that needs no running total; `PricedCall.charge` does the rest. The calls of
+one account go through `charge` in order, because they share its free seconds.
 """
 
 from datetime import datetime
@@ -25,11 +25,11 @@ import orjson
 
 from rating.pricing.call_filter import CallFilter
 from rating.pricing.call_time import answered_at
-from rating.pricing.number import Number
-from rating.pricing.package_terms import NoTerms, PackageTerms
-from rating.pricing.price import Terms
+from rating.pricing.number import DialledNumber
+from rating.pricing.package_terms import Misconfigured, PackageTerms
+from rating.pricing.price import PriceTerms
 from rating.pricing.product_match import Match
-from rating.pricing.tariff import TARIFF_RATE, Found, TariffVersion, TariffVersions
+from rating.pricing.tariff import TARIFF_RATE, PrefixMatch, TariffVersion, TariffVersions
 from ringfence_contracts.events.call import CallCompleted
 from ringfence_contracts.events.model import Explanation
 
@@ -89,7 +89,7 @@ class Unrated(NamedTuple):
 
 
 @final
-class Ready:
+class PricedCall:
     """A call with its price found; all that is missing is how many free seconds are left."""
 
     __slots__ = (
@@ -98,10 +98,10 @@ class Ready:
 
     def __init__(
         self,
-        number: Number,
+        number: DialledNumber,
         billsec: int,
-        terms: Terms,
-        found: Found | None,
+        terms: PriceTerms,
+        found: PrefixMatch | None,
         version: TariffVersion | None,
         takes_free_seconds: bool,
         rate_from: RateFrom,
@@ -127,7 +127,7 @@ class Rated:
 
     __slots__ = ("billed_s", "cost_micro", "free_s", "ready")
 
-    def __init__(self, cost_micro: int, billed_s: int, free_s: int, ready: Ready) -> None:
+    def __init__(self, cost_micro: int, billed_s: int, free_s: int, ready: PricedCall) -> None:
         self.cost_micro = cost_micro
         self.billed_s = billed_s
         self.free_s = free_s
@@ -158,7 +158,7 @@ class Rated:
         )
 
 
-def _row_told(found: Found | None) -> str:
+def _row_told(found: PrefixMatch | None) -> str:
     if found is None:
         return '"prefix":null,"description":null'
     return f'"prefix":"{found.prefix}","description":{as_json(found.description)}'
@@ -180,27 +180,27 @@ def as_json(value: str | datetime | None) -> str:
     return orjson.dumps(value).decode()
 
 
-Verdict = Rated | NotBilled | Unrated
+RatingOutcome = Rated | NotBilled | Unrated
 
 
 def rate_call(
     call: CallCompleted, match: Match, versions: TariffVersions, free_seconds_left: int = 0
-) -> Verdict:
+) -> RatingOutcome:
     """Rate one call of a known product; `free_seconds_left` of its billing period."""
-    settled = settle(call, match, versions)
-    return settled.charge(free_seconds_left) if isinstance(settled, Ready) else settled
+    settled = price_call(call, match, versions)
+    return settled.charge(free_seconds_left) if isinstance(settled, PricedCall) else settled
 
 
-def settle(
+def price_call(
     call: CallCompleted, match: Match, versions: TariffVersions
-) -> Ready | NotBilled | Unrated:
+) -> PricedCall | NotBilled | Unrated:
     """Everything about a call's price that does not depend on the calls before it."""
     terms = match.terms
     number = terms.numbers.read(billed_number(call))
     bill_from = match.service.bill_from
     if bill_from is not None and call.ended_at < bill_from:
         return NotBilled("before-bill-from", False, number.digits, bill_from.isoformat())
-    if isinstance(terms.filters, NoTerms):
+    if isinstance(terms.filters, Misconfigured):
         return Unrated("no-tariff-in-force", terms.filters.detail)
     spared = _spared(call, number, terms.filters)
     if spared is not None:
@@ -223,7 +223,7 @@ def billed_number(call: CallCompleted) -> str:
     return call.destination_number
 
 
-def _spared(call: CallCompleted, number: Number, filters: CallFilter) -> NotBilled | None:
+def _spared(call: CallCompleted, number: DialledNumber, filters: CallFilter) -> NotBilled | None:
     hit = filters.judge(number, call.direction)
     if hit is not None and hit.effect == "hide":
         return NotBilled("filter-hidden", True, number.digits, hit.pattern)
@@ -236,7 +236,7 @@ def _spared(call: CallCompleted, number: Number, filters: CallFilter) -> NotBill
     return None
 
 
-def _local(number: Number) -> NotBilled | None:
+def _local(number: DialledNumber) -> NotBilled | None:
     if number.kind == "feature-code":
         return NotBilled("feature-code", False, number.digits)
     if number.kind == "extension":
@@ -245,36 +245,36 @@ def _local(number: Number) -> NotBilled | None:
 
 
 def _inbound(
-    call: CallCompleted, number: Number, match: Match, versions: TariffVersions
-) -> Ready | NotBilled | Unrated:
+    call: CallCompleted, number: DialledNumber, match: Match, versions: TariffVersions
+) -> PricedCall | NotBilled | Unrated:
     if not match.terms.inbound_enabled:
         return NotBilled("inbound-not-enabled", False, number.digits)
     version = _version_in_force(call, match.terms, versions)
     if version is not None and version.currency != match.currency:
         return _currency_mismatch(version, match)
     inbound = match.terms.inbound
-    if isinstance(inbound, NoTerms):
+    if isinstance(inbound, Misconfigured):
         return Unrated("no-tariff-in-force", inbound.detail)
     package = match.service.package
     is_custom = package is not None and package.custom_inbound_rate is not None
     rate_from: RateFrom = "custom-inbound" if is_custom else "flat"
-    return Ready(number, call.billsec, inbound, None, None, False, rate_from)
+    return PricedCall(number, call.billsec, inbound, None, None, False, rate_from)
 
 
 def _outbound_flat(
-    call: CallCompleted, number: Number, flat: Terms | NoTerms
-) -> Ready | NotBilled | Unrated:
+    call: CallCompleted, number: DialledNumber, flat: PriceTerms | Misconfigured
+) -> PricedCall | NotBilled | Unrated:
     refusal = _not_a_destination(number)
     if refusal is not None:
         return refusal
-    if isinstance(flat, NoTerms):
+    if isinstance(flat, Misconfigured):
         return Unrated("no-tariff-in-force", flat.detail)
-    return Ready(number, call.billsec, flat, None, None, not number.international, "flat")
+    return PricedCall(number, call.billsec, flat, None, None, not number.international, "flat")
 
 
 def _outbound(
-    call: CallCompleted, number: Number, match: Match, versions: TariffVersions
-) -> Ready | NotBilled | Unrated:
+    call: CallCompleted, number: DialledNumber, match: Match, versions: TariffVersions
+) -> PricedCall | NotBilled | Unrated:
     version = _version_in_force(call, match.terms, versions)
     found = None
     if number.kind != "e164":
@@ -290,26 +290,26 @@ def _outbound(
 
 
 def price_by(
-    number: Number,
+    number: DialledNumber,
     billsec: int,
     package: PackageTerms,
     version: TariffVersion,
-    found: Found | None = None,
-) -> Ready | Unrated:
+    found: PrefixMatch | None = None,
+) -> PricedCall | Unrated:
     """The price of an outbound number by a tariff version: its longest prefix, unless `found`."""
     found = found or version.deck.longest_prefix(number.digits)
     if found is None:
         detail = f"tariff {version.tariff_id} version {version.version_id} has no prefix of "
         return Unrated("no-matching-prefix", detail + number.digits)
     terms = package.outbound(found.rate)
-    if isinstance(terms, NoTerms):
+    if isinstance(terms, Misconfigured):
         return Unrated("no-tariff-in-force", f"prefix {found.prefix}: {terms.detail}")
     takes_free = terms.takes_free_seconds and not number.international
     rate_from: RateFrom = "tariff" if found.rate.status == TARIFF_RATE else "custom-outbound"
-    return Ready(number, billsec, terms, found, version, takes_free, rate_from)
+    return PricedCall(number, billsec, terms, found, version, takes_free, rate_from)
 
 
-def _not_a_destination(number: Number) -> NotBilled | Unrated | None:
+def _not_a_destination(number: DialledNumber) -> NotBilled | Unrated | None:
     """Why an outbound number is not looked up, None if it is."""
     if number.kind == "invalid":
         return Unrated("invalid-number", number.why)
@@ -319,7 +319,7 @@ def _not_a_destination(number: Number) -> NotBilled | Unrated | None:
     return _local(number)
 
 
-def short_code_at_zero(number: Number, version: TariffVersion | None) -> Found | None:
+def short_code_at_zero(number: DialledNumber, version: TariffVersion | None) -> PrefixMatch | None:
     """The row that names a short number such as 911 exactly, at rate 0."""
     if number.kind != "extension" or version is None:
         return None

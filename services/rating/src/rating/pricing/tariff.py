@@ -30,7 +30,7 @@ Lengths = tuple[int, ...]
 
 
 @final
-class Rate:
+class DeckRate:
     """What a row charges. Equal ones are one object within a deck, and compared as that."""
 
     __slots__ = ("increment_s", "initial_s", "is_zero", "rate_per_min", "status")
@@ -46,12 +46,12 @@ class Rate:
 
 
 @final
-class Found:
+class PrefixMatch:
     """A row of a deck: the longest prefix that a number starts with, and what it charges."""
 
     __slots__ = ("description", "prefix", "rate")
 
-    def __init__(self, prefix: str, description: str, rate: Rate) -> None:
+    def __init__(self, prefix: str, description: str, rate: DeckRate) -> None:
         self.prefix = prefix
         self.description = description
         self.rate = rate
@@ -67,13 +67,13 @@ class Deck:
     __slots__ = ("_rows", "_short", "_under")
 
     def __init__(self, rows: Iterable[RateRow]) -> None:
-        self._rows: dict[str, Found] = {}
-        rates: dict[tuple[str, int, int, int], Rate] = {}
+        self._rows: dict[str, PrefixMatch] = {}
+        rates: dict[tuple[str, int, int, int], DeckRate] = {}
         for prefix, description, rate_per_min, initial_s, increment_s, status in rows:
             key = (rate_per_min, initial_s, increment_s, status)
             rate = rates.get(key) or rates.setdefault(key, _checked_rate(*key))
             self._check_prefix(prefix)
-            self._rows[prefix] = Found(prefix, description, rate)
+            self._rows[prefix] = PrefixMatch(prefix, description, rate)
         self._short: Lengths = ()
         self._under: dict[str, Lengths] = {}
         self._index_lengths()
@@ -81,7 +81,7 @@ class Deck:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def longest_prefix(self, digits: str) -> Found | None:
+    def longest_prefix(self, digits: str) -> PrefixMatch | None:
         """The row for a normalised number, None if no prefix fits."""
         for length in self._under.get(digits[:HEAD], self._short):
             found = self._rows.get(digits[:length])
@@ -89,7 +89,7 @@ class Deck:
                 return found
         return None
 
-    def exactly(self, prefix: str) -> Found | None:
+    def exactly(self, prefix: str) -> PrefixMatch | None:
         """The row of this very prefix."""
         return self._rows.get(prefix)
 
@@ -164,11 +164,11 @@ def _newest_first(version: TariffVersion) -> tuple[datetime, int]:
     return version.effective_from, version.version_id
 
 
-def _checked_rate(rate_per_min: str, initial_s: int, increment_s: int, status: int) -> Rate:
+def _checked_rate(rate_per_min: str, initial_s: int, increment_s: int, status: int) -> DeckRate:
     exact = parse_decimal(rate_per_min, "rate")
     if not 0 <= exact <= MAX_RATE_PER_MIN:
         raise BadInput("rate", rate_per_min, f"0 to {MAX_RATE_PER_MIN} a minute")
     check_increments(initial_s, increment_s)
     if status not in (CUSTOM_RATE, TARIFF_RATE):
         raise BadInput("status", status, "1 (the row's rate) or 0 (the package's custom rate)")
-    return Rate(rate_per_min, initial_s, increment_s, status, exact == 0)
+    return DeckRate(rate_per_min, initial_s, increment_s, status, exact == 0)

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from rating.pricing.price import Charge, Terms
+from rating.pricing.price import Charge, PriceTerms
 from ringfence_contracts.errors import BadInput
 
 COLUMNS = (
@@ -21,17 +21,17 @@ COLUMNS = (
 )
 
 
-class Case(NamedTuple):
+class PriceCase(NamedTuple):
     """One call: its terms, and what it is expected to come to."""
 
     name: str
-    terms: Terms
+    terms: PriceTerms
     billsec: int
     free_seconds_left: int
     expected: Charge
 
     @classmethod
-    def read(cls, row: dict[str, str]) -> "Case":
+    def read(cls, row: dict[str, str]) -> "PriceCase":
         """A case from a row of the file. Raises BadInput by the column's name."""
         return cls(
             name=row["name"],
@@ -56,17 +56,17 @@ class Case(NamedTuple):
         ]
 
 
-def _terms(row: dict[str, str]) -> Terms:
+def _terms(row: dict[str, str]) -> PriceTerms:
     rate, fee = row["rate_per_min"], row["connection_fee"]
     initial_s, increment_s = _whole(row, "initial_s"), _whole(row, "increment_s")
     direction = row["direction"].strip().casefold()
     if direction == "outbound":
         markup = row["markup_percent"]
-        return Terms.outbound(
+        return PriceTerms.outbound(
             rate, initial_s, increment_s, markup_percent=markup, connection_fee=fee
         )
     if direction == "inbound":
-        return Terms.inbound(rate, initial_s, increment_s, connection_fee=fee)
+        return PriceTerms.inbound(rate, initial_s, increment_s, connection_fee=fee)
     raise BadInput("direction", row["direction"], "outbound or inbound")
 
 

@@ -13,13 +13,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from rating.rerating.plan import Order, Plan
+from rating.rerating.plan import RerateOrder, ReratePlan
 from rating.rerating.run import OnAccount, Rerating
-from rating.rerating.store import RerateStore, Run
+from rating.rerating.store import RerateRun, RerateStore
 from rating.store import RatingStore
 from ringfence.clock import SystemClock
-from ringfence.place import database_dsn
 from ringfence.postgres.pool import open_pool
+from ringfence.stack_file import database_dsn
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.money import format_micro
 
@@ -55,12 +55,14 @@ def rerate(
     elif run_text:
         asyncio.run(_undo(_run_id(run_text)))
     elif tariff and version is not None and from_text and to_text:
-        asyncio.run(_rerate(Order(tariff, version, from_text, to_text, account), mode == "apply"))
+        asyncio.run(
+            _rerate(RerateOrder(tariff, version, from_text, to_text, account), mode == "apply")
+        )
     else:
         raise click.UsageError("name --tariff, --version, --from and --to; or --undo, or --list.")
 
 
-async def _rerate(order: Order, apply: bool) -> None:
+async def _rerate(order: RerateOrder, apply: bool) -> None:
     async with _rerating() as rerating:
         if not apply:
             _show(await rerating.dry_run(order), "Nothing was written: this is a dry run.")
@@ -100,7 +102,7 @@ async def _list() -> None:
     Console().print(table)
 
 
-def _state(run: Run) -> str:
+def _state(run: RerateRun) -> str:
     if run.undone_at:
         return "undone"
     if run.undo_started_at:
@@ -130,7 +132,7 @@ def _shown_on(progress: Progress) -> OnAccount:
     return show
 
 
-def _show(plans: list[Plan], says: str) -> None:
+def _show(plans: list[ReratePlan], says: str) -> None:
     table = _table("account")
     for title in ("charges", "differ", "difference"):
         table.add_column(title, justify="right")

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import orjson
 
-from rating.ledger import Entry, Standing
+from rating.ledger import AccountBalance, Entry
 from rating.posting.events import SOURCE
 from rating.rerating.store import ChangeRow
 from ringfence_contracts.events.balance import BalanceChanged
@@ -48,7 +48,7 @@ def call_rated(
 
 
 def balance_changed(
-    entries: Sequence[Entry], standing: Standing, run_id: UUID, told_at: datetime
+    entries: Sequence[Entry], standing: AccountBalance, run_id: UUID, told_at: datetime
 ) -> Outgoing:
     """`balance.changed.v1` from before the first entry to after the last, which made `standing`.
 

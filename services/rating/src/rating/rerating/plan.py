@@ -23,9 +23,9 @@ from rating.ledger import Posting
 from rating.posting.records import FreeKey
 from rating.pricing.billing_period import period_of, zone_of
 from rating.pricing.call_time import believed_answer
-from rating.pricing.number import Number
+from rating.pricing.number import DialledNumber
 from rating.pricing.package_terms import package_terms
-from rating.pricing.rate_call import Rated, Ready, Unrated, price_by, short_code_at_zero
+from rating.pricing.rate_call import PricedCall, Rated, Unrated, price_by, short_code_at_zero
 from rating.pricing.tariff import TariffVersion
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import AccountChanged, Package
@@ -35,7 +35,7 @@ from ringfence_contracts.money import parse_decimal
 _LONGEST_SHORT_CODE = 5
 
 
-class Order(NamedTuple):
+class RerateOrder(NamedTuple):
     """What is to be re-rated: charges of a tariff for calls answered from `from_text` on, and
     before `to_text`. Without an offset, both are read in each account's own zone.
     """
@@ -55,7 +55,7 @@ class Order(NamedTuple):
         return start, end
 
 
-class Charged(NamedTuple):
+class LiveCharge(NamedTuple):
     """A live charge of a call; `told` is what the ledger says about it."""
 
     entry_id: UUID
@@ -80,10 +80,10 @@ class Charged(NamedTuple):
         return believed_answer(started, answered, self.occurred_at)
 
 
-class Change(NamedTuple):
+class RerateChange(NamedTuple):
     """A call's charge and what is to stand in its place."""
 
-    charged: Charged
+    charged: LiveCharge
     amount_micro: int
     told: dict[str, Any]
     free_key: FreeKey
@@ -96,13 +96,13 @@ class Change(NamedTuple):
 
 
 @dataclass
-class Plan:
+class ReratePlan:
     """What re-rating would do to one account."""
 
     account_id: str
     currency: str
     examined: int = 0
-    changes: list[Change] = field(default_factory=list)
+    changes: list[RerateChange] = field(default_factory=list)
     stays: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -113,17 +113,17 @@ class Plan:
 
 def plan(
     account: AccountChanged,
-    charges: Sequence[Charged],
+    charges: Sequence[LiveCharge],
     version: TariffVersion,
     free_used: Mapping[FreeKey, int],
     run_id: UUID,
-) -> Plan:
+) -> ReratePlan:
     """Price an account's charges by `version`. `free_used` holds the periods' free seconds."""
-    planned = Plan(account.account_id, account.currency, examined=len(charges))
-    priced: list[tuple[Charged, Ready, FreeKey]] = []
+    planned = ReratePlan(account.account_id, account.currency, examined=len(charges))
+    priced: list[tuple[LiveCharge, PricedCall, FreeKey]] = []
     for charged in charges:
         ready = _price_again(account, charged, version)
-        if isinstance(ready, Ready):
+        if isinstance(ready, PricedCall):
             priced.append((charged, ready, free_key(account, charged)))
         else:
             planned.stays[ready.detail] += 1
@@ -134,18 +134,20 @@ def plan(
         free_difference_s = rated.free_s - charged.told["free_s"]
         if rated.cost_micro != -charged.amount_micro or free_difference_s:
             told = _told(charged, rated, run_id)
-            planned.changes.append(Change(charged, -rated.cost_micro, told, key, free_difference_s))
+            planned.changes.append(
+                RerateChange(charged, -rated.cost_micro, told, key, free_difference_s)
+            )
     return planned
 
 
-def free_key(account: AccountChanged, charged: Charged) -> FreeKey:
+def free_key(account: AccountChanged, charged: LiveCharge) -> FreeKey:
     """Whose free seconds, and of which period, a charge may use."""
     period = period_of(charged.answered_at, account.time_zone)
     return account.account_id, charged.told["service_id"], period
 
 
 def in_scope(
-    charged: Charged, tariff_id: str, span: tuple[datetime, datetime], run_id: UUID
+    charged: LiveCharge, tariff_id: str, span: tuple[datetime, datetime], run_id: UUID
 ) -> bool:
     """Whether a charge is of that tariff and period, and not one that this run made."""
     why = charged.why
@@ -155,7 +157,7 @@ def in_scope(
     return span[0] <= charged.answered_at < span[1] and made_by != str(run_id)
 
 
-def reversal_of(charged: Charged, account_id: str, run_id: UUID, charge_id: UUID) -> Posting:
+def reversal_of(charged: LiveCharge, account_id: str, run_id: UUID, charge_id: UUID) -> Posting:
     """Gives back what a charge took. Its id is the charge's own: nothing is reversed twice."""
     return Posting(
         entry_id=derive("reversal", charged.entry_id),
@@ -170,7 +172,7 @@ def reversal_of(charged: Charged, account_id: str, run_id: UUID, charge_id: UUID
     )
 
 
-def charge_of(change: Change, account_id: str, charge_id: UUID) -> Posting:
+def charge_of(change: RerateChange, account_id: str, charge_id: UUID) -> Posting:
     """The charge that comes in the place of the one that was reversed."""
     charged = change.charged
     return Posting(
@@ -185,17 +187,17 @@ def charge_of(change: Change, account_id: str, charge_id: UUID) -> Posting:
     )
 
 
-def undo(charged: Charged, original: Charged, key: FreeKey, run_id: UUID) -> Change:
+def undo(charged: LiveCharge, original: LiveCharge, key: FreeKey, run_id: UUID) -> RerateChange:
     """Puts the original charge back in the place of the one that the run made."""
     rerated = {"run_id": str(run_id), "replaces": str(charged.entry_id), "undone": True}
     told = {**original.told, "explanation": {**original.why, "rerated": rerated}}
     free_difference_s = original.told["free_s"] - charged.told["free_s"]
-    return Change(charged, original.amount_micro, told, key, free_difference_s)
+    return RerateChange(charged, original.amount_micro, told, key, free_difference_s)
 
 
 def _price_again(
-    account: AccountChanged, charged: Charged, version: TariffVersion
-) -> Ready | Unrated:
+    account: AccountChanged, charged: LiveCharge, version: TariffVersion
+) -> PricedCall | Unrated:
     why, told = charged.why, charged.told
     services = (s for s in account.services if s.service_id == told["service_id"])
     present = next((service.package for service in services), None)
@@ -205,7 +207,9 @@ def _price_again(
     terms = package_terms(_as_charged(present, version.tariff_id, *_facts(why)))
     digits = str(why["number"])
     is_short = len(digits) <= _LONGEST_SHORT_CODE
-    number = Number("extension" if is_short else "e164", digits, why["international"], digits)
+    number = DialledNumber(
+        "extension" if is_short else "e164", digits, why["international"], digits
+    )
     found = short_code_at_zero(number, version) if is_short else None
     if is_short and found is None:
         return Unrated("no-matching-prefix", f"no row at 0 names {digits}")
@@ -241,7 +245,7 @@ def _as_charged(
 
 def _free_seconds(
     account: AccountChanged,
-    priced: Iterable[tuple[Charged, Ready, FreeKey]],
+    priced: Iterable[tuple[LiveCharge, PricedCall, FreeKey]],
     free_used: Mapping[FreeKey, int],
 ) -> dict[FreeKey, int]:
     """What may be dealt out anew: what these calls had, and what their period has left."""
@@ -257,7 +261,7 @@ def _free_seconds(
     }
 
 
-def _told(charged: Charged, rated: Rated, run_id: UUID) -> dict[str, Any]:
+def _told(charged: LiveCharge, rated: Rated, run_id: UUID) -> dict[str, Any]:
     rerated = {"run_id": str(run_id), "replaces": str(charged.entry_id)}
     return {
         **charged.told,

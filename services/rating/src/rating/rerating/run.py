@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from rating.ledger import Entry, Standing, post
+from rating.ledger import AccountBalance, Entry, post
 from rating.pricing.tariff import Deck, TariffVersion
 from rating.rerating.events import balance_changed, call_rated
 from rating.rerating.plan import (
-    Change,
-    Charged,
-    Order,
-    Plan,
+    LiveCharge,
+    RerateChange,
+    RerateOrder,
+    ReratePlan,
     charge_of,
     free_key,
     in_scope,
@@ -23,7 +23,7 @@ from rating.rerating.plan import (
     reversal_of,
     undo,
 )
-from rating.rerating.store import ChangeRow, RerateSettling, RerateStore, Run
+from rating.rerating.store import ChangeRow, RerateRun, RerateStore, RerateTransaction
 from rating.store import RatingStore
 from ringfence.clock import Clock
 from ringfence_contracts.errors import BadInput, Conflict
@@ -46,7 +46,7 @@ class Rerating:
         self._clock = clock
         self._on_account = on_account
 
-    async def dry_run(self, order: Order) -> list[Plan]:
+    async def dry_run(self, order: RerateOrder) -> list[ReratePlan]:
         """What `order` would change, by account. Writes nothing. Raises BadInput."""
         version = await self._version(order)
         plans, run_id, accounts = [], uuid4(), await self._accounts(order)
@@ -56,7 +56,7 @@ class Rerating:
             self._on_account(done, len(accounts))
         return [planned for planned in plans if planned]
 
-    async def apply(self, order: Order) -> tuple[Run, list[Plan]]:
+    async def apply(self, order: RerateOrder) -> tuple[RerateRun, list[ReratePlan]]:
         """Reverse and charge anew what differs. Raises BadInput."""
         version = await self._version(order)
         accounts = await self._accounts(order)
@@ -74,7 +74,7 @@ class Rerating:
             await self._store.finish(run.run_id, self._clock.now())
         return run, [planned for planned in plans if planned]
 
-    async def undo(self, run_id: UUID) -> list[Plan]:
+    async def undo(self, run_id: UUID) -> list[ReratePlan]:
         """Put back the charges that the run replaced. Raises BadInput, Conflict."""
         run = await self._store.run(run_id)
         if run is None:
@@ -91,11 +91,11 @@ class Rerating:
         await self._store.finish_undo(run_id, self._clock.now())
         return plans
 
-    async def _undo_account(self, run_id: UUID, account_id: str) -> Plan:
+    async def _undo_account(self, run_id: UUID, account_id: str) -> ReratePlan:
         async with self._store.settling() as settling:
             standing = (await settling.standings({account_id: ""}))[account_id]
             made = await settling.made(run_id, account_id)
-            planned = Plan(account_id, standing.currency, examined=len(made))
+            planned = ReratePlan(account_id, standing.currency, examined=len(made))
             planned.changes = [undo(m.charged, m.original, m.free_key, run_id) for m in made]
             if made:
                 now = self._clock.now()
@@ -104,12 +104,12 @@ class Rerating:
 
     async def _plan(
         self,
-        settling: RerateSettling,
+        settling: RerateTransaction,
         account_id: str,
-        order: Order,
+        order: RerateOrder,
         version: TariffVersion,
         run_id: UUID,
-    ) -> Plan | None:
+    ) -> ReratePlan | None:
         account = await settling.account(account_id)
         if account is None:  # it has a balance, by payments alone
             return None
@@ -119,7 +119,7 @@ class Rerating:
         keys = {free_key(account, charged) for charged in charges}
         return plan(account, charges, version, await settling.free_used(keys), run_id)
 
-    async def _accounts(self, order: Order) -> list[tuple[str, str]]:
+    async def _accounts(self, order: RerateOrder) -> list[tuple[str, str]]:
         found = await self._store.accounts()
         if order.account_id is None:
             return found
@@ -128,7 +128,7 @@ class Rerating:
             raise BadInput("account", order.account_id, "an account with a ledger")
         return only
 
-    async def _version(self, order: Order) -> TariffVersion:
+    async def _version(self, order: RerateOrder) -> TariffVersion:
         order.span("UTC")
         known = await self._store.versions(order.tariff_id)
         row = known.get(order.version_id)
@@ -144,8 +144,8 @@ class Rerating:
 
 
 async def _charges(
-    settling: RerateSettling, account: AccountChanged, order: Order, run_id: UUID
-) -> list[Charged]:
+    settling: RerateTransaction, account: AccountChanged, order: RerateOrder, run_id: UUID
+) -> list[LiveCharge]:
     span = order.span(account.time_zone)
     return [
         charged
@@ -155,9 +155,9 @@ async def _charges(
 
 
 async def _write(
-    settling: RerateSettling,
-    planned: Plan,
-    standing: Standing,
+    settling: RerateTransaction,
+    planned: ReratePlan,
+    standing: AccountBalance,
     run_id: UUID,
     told_at: datetime,
     *,
@@ -181,7 +181,7 @@ async def _write(
     await settling.tell(events)
 
 
-async def _write_free_used(settling: RerateSettling, changes: Sequence[Change]) -> None:
+async def _write_free_used(settling: RerateTransaction, changes: Sequence[RerateChange]) -> None:
     moved = [change for change in changes if change.free_difference_s]
     used = await settling.free_used({change.free_key for change in moved})
     for change in moved:
@@ -190,7 +190,7 @@ async def _write_free_used(settling: RerateSettling, changes: Sequence[Change]) 
         await settling.write_free_used(used)
 
 
-def _row(change: Change, run_id: UUID, undoes: bool) -> ChangeRow:
+def _row(change: RerateChange, run_id: UUID, undoes: bool) -> ChangeRow:
     charged = change.charged
     cause = (charged.call_id, run_id, "undone") if undoes else (charged.call_id, run_id)
     return ChangeRow(change, derive("reversal", charged.entry_id), derive("charge", *cause))

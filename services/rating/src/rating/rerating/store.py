@@ -10,8 +10,8 @@ import asyncpg
 import orjson
 
 from rating.posting.records import FreeKey
-from rating.rerating.plan import Change, Charged, Order
-from rating.store import Settling
+from rating.rerating.plan import LiveCharge, RerateChange, RerateOrder
+from rating.store import BatchTransaction
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Pool
 from ringfence_contracts.events.account import AccountChanged
@@ -49,34 +49,34 @@ _LATER = f"select distinct now.run_id {_STANDING} and now.run_id <> c.run_id and
 _ORIGINALS = f"select {_CHARGE} from rating.ledger l where l.entry_id = any($1)"  # noqa: S608
 
 
-class Run(NamedTuple):
+class RerateRun(NamedTuple):
     """A re-rating as it was ordered, and how far it is."""
 
     run_id: UUID
-    order: Order
+    order: RerateOrder
     started_at: datetime
     applied_at: datetime | None
     undo_started_at: datetime | None
     undone_at: datetime | None
 
 
-class Made(NamedTuple):
+class ReratedCharge(NamedTuple):
     """A charge that a run made and that is live, with the one that it replaced."""
 
-    charged: Charged
-    original: Charged
+    charged: LiveCharge
+    original: LiveCharge
     free_key: FreeKey
 
 
 class ChangeRow(NamedTuple):
     """What a run did to a call, as it is kept."""
 
-    change: Change
+    change: RerateChange
     reversal_id: UUID
     charge_id: UUID
 
 
-class RerateSettling(Settling):
+class RerateTransaction(BatchTransaction):
     """One account's re-rating: reads, and what is written in the same transaction."""
 
     async def account(self, account_id: str) -> AccountChanged | None:
@@ -88,7 +88,7 @@ class RerateSettling(Settling):
 
     async def live_charges(
         self, account_id: str, span: tuple[datetime, datetime]
-    ) -> AsyncIterator[Charged]:
+    ) -> AsyncIterator[LiveCharge]:
         """Charges that may have been answered in the period, in the ledger's order."""
         start, end = span
         cursor = await self._connection.cursor(
@@ -98,7 +98,7 @@ class RerateSettling(Settling):
             for row in page:
                 yield _charged(row)
 
-    async def made(self, run_id: UUID, account_id: str) -> list[Made]:
+    async def made(self, run_id: UUID, account_id: str) -> list[ReratedCharge]:
         """Charges that a run made on this account, and that are live.
 
         One that a later run replaced, and put back when it was undone, is live in its new entry.
@@ -111,7 +111,7 @@ class RerateSettling(Settling):
             )
         }
         return [
-            Made(
+            ReratedCharge(
                 _charged(row),
                 originals[row["replaced_id"]],
                 (account_id, row["service_id"], row["period"]),
@@ -148,12 +148,12 @@ class RerateStore:
         self._pool = pool
 
     @asynccontextmanager
-    async def settling(self) -> AsyncIterator[RerateSettling]:
+    async def settling(self) -> AsyncIterator[RerateTransaction]:
         """A transaction for one account."""
         async with self._pool.acquire() as connection, connection.transaction():
             # Pricing a hundred thousand calls takes longer than a service's transaction may idle.
             await connection.execute("set local idle_in_transaction_session_timeout = '10min'")
-            yield RerateSettling(connection)
+            yield RerateTransaction(connection)
 
     async def versions(self, tariff_id: str) -> dict[int, asyncpg.Record]:
         """The versions of a tariff that rating knows."""
@@ -169,7 +169,7 @@ class RerateStore:
         )
         return [(row["account_id"], row["currency"]) for row in rows]
 
-    async def open_run(self, order: Order, now: datetime) -> Run:
+    async def open_run(self, order: RerateOrder, now: datetime) -> RerateRun:
         """The run of this order that was begun and not finished, else a new one."""
         await self._pool.execute(
             "insert into rating.rerate_run"
@@ -189,12 +189,12 @@ class RerateStore:
             return await self.open_run(order, now)
         return _run(row)
 
-    async def run(self, run_id: UUID) -> Run | None:
+    async def run(self, run_id: UUID) -> RerateRun | None:
         """A run by its id."""
         row = await self._pool.fetchrow("select * from rating.rerate_run where run_id = $1", run_id)
         return None if row is None else _run(row)
 
-    async def runs(self) -> list[tuple[Run, int, int]]:
+    async def runs(self) -> list[tuple[RerateRun, int, int]]:
         """All runs, the newest first, each with how many charges it made and their difference."""
         rows = await self._pool.fetch(
             "select r.*, count(c.call_id) as calls,"
@@ -250,9 +250,9 @@ class RerateStore:
         return [row["run_id"] for row in rows]
 
 
-def _charged(row: asyncpg.Record) -> Charged:
+def _charged(row: asyncpg.Record) -> LiveCharge:
     told: dict[str, Any] = orjson.loads(row["explanation"])
-    return Charged(
+    return LiveCharge(
         row["entry_id"],
         row["cause_id"],
         row["amount_micro"],
@@ -262,9 +262,9 @@ def _charged(row: asyncpg.Record) -> Charged:
     )
 
 
-def _run(row: asyncpg.Record) -> Run:
-    order = Order(*(row[name] for name in Order._fields))
-    return Run(
+def _run(row: asyncpg.Record) -> RerateRun:
+    order = RerateOrder(*(row[name] for name in RerateOrder._fields))
+    return RerateRun(
         row["run_id"],
         order,
         row["started_at"],

@@ -9,9 +9,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from rating.unrated.store import Choice, ReplayStore, Waiting
-from ringfence.place import database_dsn
+from rating.unrated.store import ReplaySelection, ReplayStore, UnratedCount
 from ringfence.postgres.pool import open_pool
+from ringfence.stack_file import database_dsn
 from ringfence_contracts.errors import BadInput
 
 _LOOK_EVERY_S = 0.2
@@ -39,10 +39,10 @@ def replay(
     CALL is a call's id, or its first characters. Without any choice, this shows what waits.
     Each call is charged once, however often it is tried.
     """
-    choice = Choice(tuple(map(_short_id, calls)), reason, tenant)
-    if everything and choice != Choice():
+    choice = ReplaySelection(tuple(map(_short_id, calls)), reason, tenant)
+    if everything and choice != ReplaySelection():
         raise click.UsageError("--all goes with no other choice.")
-    chosen = everything or choice != Choice()
+    chosen = everything or choice != ReplaySelection()
     asyncio.run(_replay(choice, wait_s) if chosen else _show_waiting())
 
 
@@ -63,7 +63,7 @@ async def _show_waiting() -> None:
     click.echo("To rate them again: ringfence unrated replay --all, or --reason, --tenant, CALL….")
 
 
-def waiting_table(waiting: list[Waiting]) -> Table:
+def waiting_table(waiting: list[UnratedCount]) -> Table:
     """The queue by reason, with its totals."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_footer=True)
     table.add_column("reason", "all")
@@ -81,7 +81,7 @@ def waiting_table(waiting: list[Waiting]) -> Table:
     return table
 
 
-async def _replay(choice: Choice, wait_s: float) -> None:
+async def _replay(choice: ReplaySelection, wait_s: float) -> None:
     async with await open_pool(database_dsn(), service="rating", size=1) as pool:
         store = ReplayStore(pool)
         marked = await store.mark(choice)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from rating.store import Settling
+from rating.store import BatchTransaction
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Pool
 from ringfence_contracts.records import Outgoing
@@ -25,7 +25,7 @@ _MARK = (
 )
 
 
-class Waiting(NamedTuple):
+class UnratedCount(NamedTuple):
     """What waits for one reason: how many calls, their seconds, the oldest one's age."""
 
     reason: str
@@ -35,7 +35,7 @@ class Waiting(NamedTuple):
     marked: int
 
 
-class Choice(NamedTuple):
+class ReplaySelection(NamedTuple):
     """Which calls of the queue: all that meet every condition that is set.
 
     `call_ids` may be shortened to their first characters.
@@ -46,7 +46,7 @@ class Choice(NamedTuple):
     tenant: str | None = None
 
 
-class ReplaySettling(Settling):
+class ReplayTransaction(BatchTransaction):
     """A settlement of calls from the queue; its events wait in the outbox."""
 
     async def marked(self) -> list[str]:
@@ -88,10 +88,10 @@ class ReplayStore:
         self._pool = pool
 
     @asynccontextmanager
-    async def settling(self) -> AsyncIterator[ReplaySettling]:
+    async def settling(self) -> AsyncIterator[ReplayTransaction]:
         """A transaction in which marked calls are settled, told and unmarked: all or nothing."""
         async with self._pool.acquire() as connection, connection.transaction():
-            yield ReplaySettling(connection)
+            yield ReplayTransaction(connection)
 
     async def mark_places(self, places: Sequence[tuple[str, str]], since: datetime) -> None:
         """Mark calls queued since then that come from these places (server_id, tenant)."""
@@ -113,7 +113,7 @@ class ReplayStore:
             since,
         )
 
-    async def mark(self, choice: Choice) -> list[UUID]:
+    async def mark(self, choice: ReplaySelection) -> list[UUID]:
         """Mark the calls that an operator chose; their ids."""
         rows = await self._pool.fetch(
             _MARK,
@@ -142,11 +142,11 @@ class ReplayStore:
         )
         return {row["reason"]: row["calls"] for row in rows}
 
-    async def waiting(self) -> list[Waiting]:
+    async def waiting(self) -> list[UnratedCount]:
         """What waits, by reason."""
         rows = await self._pool.fetch(
             "select reason, count(*), sum(billsec)::bigint,"
             " extract(epoch from now() - min(queued_at))::bigint, count(replay_requested_at)"
             " from rating.unrated group by reason order by reason"
         )
-        return [Waiting(*row) for row in rows]
+        return [UnratedCount(*row) for row in rows]
