@@ -15,7 +15,6 @@ import asyncpg
 import pytest
 from click.testing import CliRunner
 
-from ringfence.place import NothingRuns, stack_file
 from ringfence_cli.main import main_group
 from ringfence_local.demo.sample import CLIENTS, FrontDoor, add_client, load_sample
 from ringfence_local.demo.scene import PBX_DOMAIN, PBX_ID, pbx_scene, write_scene
@@ -264,21 +263,3 @@ def test_the_story_does_not_remove_files_of_others(home: Path) -> None:
     assert result.exit_code == 1
     assert "not of a stack" in result.stderr
     assert files_of(home) == before
-
-
-def test_commands_find_the_one_stack_that_runs_and_refuse_to_guess_between_two(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("RINGFENCE_STACK", raising=False)
-    assert stack_file(tmp_path) is None
-    up, run, other = (tmp_path / name for name in (".ringfence-up", ".ringfence", "elsewhere"))
-    for folder in (up, run, other):
-        folder.mkdir()
-    (up / "stack.json").touch()
-    assert stack_file(tmp_path) == up / "stack.json"
-    (run / "stack.json").touch()
-    with pytest.raises(NothingRuns, match=r"RINGFENCE_STACK=\.ringfence-up"):
-        stack_file(tmp_path)
-    (other / "stack.json").touch()
-    monkeypatch.setenv("RINGFENCE_STACK", str(other))
-    assert stack_file(tmp_path) == other / "stack.json"

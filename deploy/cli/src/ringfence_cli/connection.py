@@ -1,6 +1,5 @@
 """How the commands reach the front door, and what they say when it refuses or does not answer."""
 
-import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from urllib.parse import quote
 import click
 import httpx
 
-from ringfence.place import stack_file
+from ringfence import stack_file
 
 EXIT_REFUSED = 2
 EXIT_UNREACHABLE = 3
@@ -124,7 +123,7 @@ def path_of(*parts: str) -> str:
 
 def front_door() -> FrontDoor:
     """From RINGFENCE_API and RINGFENCE_TOKEN, or else from the stack that runs here."""
-    stack = _running_stack()
+    stack = stack_file.read()
     url = os.environ.get("RINGFENCE_API") or _stack_url(stack)
     if not url:
         fail(
@@ -138,20 +137,6 @@ def front_door() -> FrontDoor:
     door = FrontDoor(url, token)
     click.get_current_context().call_on_close(door.close)
     return door
-
-
-def _running_stack() -> Mapping[str, Any]:
-    """`stack.json` of the stack that runs in this folder or in one above it."""
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        file = stack_file(folder)
-        if file is not None:
-            try:
-                found: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            except (OSError, ValueError) as error:
-                fail(f"{file} can not be read: {error}")
-            return found
-    return {}
 
 
 def _stack_url(stack: Mapping[str, Any]) -> str:

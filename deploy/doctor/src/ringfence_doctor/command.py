@@ -12,9 +12,10 @@ from typing import Any
 import click
 
 from cdr_ingest.settings import Settings
+from ringfence import stack_file
 from ringfence.clock import SystemClock
-from ringfence.place import NothingRuns, database_dsn, kafka_brokers, stack_file
 from ringfence.settings import read_settings
+from ringfence.stack_file import NothingRuns, database_dsn, kafka_brokers
 from ringfence_contracts.errors import BadInput
 from ringfence_doctor.examinations.receiver import Door
 from ringfence_doctor.finding import Finding
@@ -122,10 +123,7 @@ async def _platform(migrations: list[str]) -> list[Finding]:
 
 def _of_stack(field: str, otherwise: Any) -> Any:
     """What the stack that runs in this folder says of itself; `otherwise` where none runs."""
-    file = stack_file()
-    if file is None:
-        return otherwise
-    return json.loads(file.read_text(encoding="utf-8"))[field]
+    return stack_file.read().get(field, otherwise)
 
 
 def show(findings: list[Finding]) -> None:

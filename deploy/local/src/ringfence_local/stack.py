@@ -20,11 +20,11 @@ import httpx
 from ringfence.kafka.access.acls import OPERATOR
 from ringfence.kafka.admin import create_topics
 from ringfence.kafka.brokers import PROTOCOL
-from ringfence.place import database_dsn, kafka_brokers
 from ringfence.postgres.migrate import migrate
 from ringfence.postgres.refusal import DSN, PASSWORD_FILE
 from ringfence.postgres.roles import as_login, create_logins, password_of
 from ringfence.secret_files import SERVICES, ensure_secret
+from ringfence.stack_file import database_dsn, kafka_brokers
 from ringfence_local.demo.scene import PBX_DOMAIN, write_scene
 from ringfence_local.embedded.kafka import Kafka
 from ringfence_local.embedded.part import start_aside

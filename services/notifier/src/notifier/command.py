@@ -28,9 +28,9 @@ from notifier.template import render as render_template
 from notifier.template_files import load_template
 from notifier.words.catalogue import TEMPLATE_NAMES, Catalogue
 from ringfence.mail.address import check_mail_address
-from ringfence.place import database_dsn
 from ringfence.postgres.pool import open_pool
 from ringfence.settings import read_settings
+from ringfence.stack_file import database_dsn
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.ids import derive
 

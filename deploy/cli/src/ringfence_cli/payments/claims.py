@@ -79,7 +79,7 @@ def _waiting(door: FrontDoor, ids: Sequence[str], everything: bool) -> list[Paym
 
 def _of_the_topic(door: FrontDoor, bootstrap: str | None) -> list[Payment]:
     """The payments of the topic that accounts does not hold, the oldest first."""
-    from ringfence.place import kafka_brokers
+    from ringfence.stack_file import kafka_brokers
     from ringfence_cli.payments.topic_payments import read_topic
 
     read = read_topic(kafka_brokers(bootstrap or ""))

@@ -15,9 +15,9 @@ from notifier.operator.events import example_body
 from notifier.operator.settings import OperatorSettings
 from notifier.operator.store_channels import log_rows
 from notifier.operator.webhooks import Answer, Webhook, post
-from ringfence.place import database_dsn
 from ringfence.postgres.pool import open_pool
 from ringfence.settings import read_settings
+from ringfence.stack_file import database_dsn
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.ids import derive
 

@@ -17,8 +17,8 @@ from rating.audit.replay_topics import check_rebuilt
 from rating.audit.store import AuditStore
 from rating.audit.store_replay import RebuildStore
 from ringfence.kafka.brokers import Bootstrap
-from ringfence.place import database_dsn, kafka_brokers
 from ringfence.postgres.pool import open_pool
+from ringfence.stack_file import database_dsn, kafka_brokers
 from ringfence_contracts.money import format_micro
 
 

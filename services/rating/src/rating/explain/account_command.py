@@ -14,8 +14,8 @@ from rich.text import Text
 
 from rating.explain.store import ExplainStore, Totals
 from rating.pricing.billing_period import zone_of
-from ringfence.place import database_dsn
 from ringfence.postgres.pool import open_pool
+from ringfence.stack_file import database_dsn
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.money import format_micro
 

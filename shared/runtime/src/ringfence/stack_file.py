@@ -17,24 +17,48 @@ class NothingRuns(RingfenceError):
     """No server is named, and no stack runs here."""
 
 
-def stack_file(folder: Path | None = None) -> Path | None:
-    """The state file of the stack that runs in `folder` (default: here); None where none runs.
+def find(folder: Path | None = None) -> Path | None:
+    """The state file of the stack that runs in `folder` (default: here) or in one above it.
 
-    RINGFENCE_STACK names a state folder of another name or place. Raises NothingRuns where two
-    run: an order must not reach the one that was not meant.
+    The nearest one counts; None where none runs. RINGFENCE_STACK names a state folder of another
+    name or place. Raises NothingRuns where two stacks run in the same folder: a command must not
+    reach the one that was not meant.
     """
     if named := os.environ.get("RINGFENCE_STACK"):
         file = Path(named) / "stack.json"
         return file if file.is_file() else None
-    folder = folder or Path()
+    start = (folder or Path()).absolute()
+    for candidate in (start, *start.parents):
+        found = _in_folder(candidate)
+        if found is not None:
+            return found
+    return None
+
+
+def _in_folder(folder: Path) -> Path | None:
     files = [folder / name / "stack.json" for name in STACK_FOLDERS]
     found = [file for file in files if file.is_file()]
     if len(found) > 1:
         raise NothingRuns(
-            f"two stacks run in {folder.absolute()} ({' and '.join(STACK_FOLDERS)}):"
+            f"two stacks run in {folder} ({' and '.join(STACK_FOLDERS)}):"
             f" say which one is meant, such as RINGFENCE_STACK={STACK_FOLDERS[1]}"
         )
     return found[0] if found else None
+
+
+def read() -> dict[str, Any]:
+    """What the stack that runs here says of itself; {} where none runs.
+
+    Raises NothingRuns where two run, or where the file cannot be read.
+    """
+    file = find()
+    if file is None:
+        return {}
+    try:
+        found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise NothingRuns(f"{file} cannot be read: {error}") from None
+    return found
 
 
 def database_dsn() -> str:
@@ -44,13 +68,13 @@ def database_dsn() -> str:
     """
     if os.environ.get("RINGFENCE_POSTGRES_DSN"):
         return read_settings(CommonSettings).postgres_dsn.get_secret_value()
-    return str(_stack("RINGFENCE_POSTGRES_DSN")["dsn"])
+    return str(_running("RINGFENCE_POSTGRES_DSN")["dsn"])
 
 
 def kafka_bootstrap() -> str:
     """The brokers. Raises NothingRuns, which says what to do."""
     named = os.environ.get("RINGFENCE_KAFKA_BOOTSTRAP")
-    return named or str(_stack("RINGFENCE_KAFKA_BOOTSTRAP")["bootstrap"])
+    return named or str(_running("RINGFENCE_KAFKA_BOOTSTRAP")["bootstrap"])
 
 
 def kafka_brokers(bootstrap: str = "") -> Brokers:
@@ -62,12 +86,11 @@ def kafka_brokers(bootstrap: str = "") -> Brokers:
     return read_settings(CommonSettings, kafka_bootstrap=given).brokers()
 
 
-def _stack(variable: str) -> dict[str, Any]:
-    file = stack_file()
-    if file is None:
+def _running(variable: str) -> dict[str, Any]:
+    stack = read()
+    if not stack:
         raise NothingRuns(
-            f"no stack runs in {Path().absolute()}: start one with `make run` or `ringfence up`,"
-            f" or name a server in {variable}"
+            f"no stack runs in {Path().absolute()} or in a folder above it: start one with"
+            f" `make run` or `ringfence up`, or name a server in {variable}"
         )
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return found
+    return stack
