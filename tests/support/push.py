@@ -10,9 +10,9 @@ import aiohttp
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from multidict import CIMultiDictProxy
 
-from cdr_ingest.ingest import Intake
+from cdr_ingest.ingest import Ingester
 from cdr_ingest.receiver.collector import Collector
-from cdr_ingest.receiver.listener import Limits, Receiver
+from cdr_ingest.receiver.listener import Receiver, ReceiverLimits
 from cdr_ingest.sources.source import BadRow, BLeg
 from cdr_ingest.store import IngestStore
 from ringfence.kafka.publisher import open_publisher
@@ -106,7 +106,7 @@ async def receiving(
         await open_pool(database, service="cdr-ingest") as pool,
         open_publisher(bootstrap, source="cdr-ingest") as publisher,
     ):
-        intake = Intake(store=IngestStore(pool), publisher=publisher)
+        intake = Ingester(store=IngestStore(pool), publisher=publisher)
         health = Health()
         found = Receiving("", server_id, bootstrap, health)
 
@@ -125,7 +125,7 @@ async def receiving(
             ),
             host="127.0.0.1",
             port=0,
-            limits=Limits(**bounds),
+            limits=ReceiverLimits(**bounds),
         )
         async with receiver.serving() as url:
             found.url = url

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from cdr_ingest.fusionpbx.database import FusionPbxDatabaseSource
-from cdr_ingest.fusionpbx.rows import Rows, split_line
+from cdr_ingest.fusionpbx.rows import ExportRows, split_line
 from cdr_ingest.sources.source import ALL_TENANTS, BadRow, BLeg, Source
 from ringfence_contracts.errors import BadInput, Retry
 from ringfence_contracts.events.call import CallCompleted
@@ -58,7 +58,7 @@ def by_id(
 def exported(csv: bytes, tenant: str | None = None) -> dict[str, CallCompleted | BLeg]:
     """What the export gives, by source call id."""
     header, *lines = csv.splitlines()
-    rows = Rows(header, server_id="pbx-1", tenant=tenant)
+    rows = ExportRows(header, server_id="pbx-1", tenant=tenant)
     return by_id([rows.read(line, 1) for line in lines])
 
 

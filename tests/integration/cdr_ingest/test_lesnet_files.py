@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 import pytest
 
-from cdr_ingest.ingest import Intake
+from cdr_ingest.ingest import Ingester
 from cdr_ingest.lesnet.metrics import FILE_REFUSED, NEWEST_ROW_AGE
-from cdr_ingest.polling.guarded import SourceUnread
+from cdr_ingest.polling.guarded import SourceReadError
 from ringfence_contracts.errors import BadInput
 from ringfence_local.embedded.ports import free_port
 from ringfence_simulators.fusionpbx.faults import Fault
@@ -124,7 +124,7 @@ async def test_who_is_killed_half_way_reads_the_file_again_and_doubles_nothing(
     assert (len(ids), set(ids.values())) == (3, {1})
 
 
-class LosesBroker(Intake):
+class LosesBroker(Ingester):
     """Takes one batch, and then the broker is gone."""
 
     taken = 0
@@ -262,7 +262,7 @@ async def test_what_is_no_whole_file_is_not_taken_and_fetched_again_whole(
     les.portal.write_files()
     les.faults.planned.append(Fault(fault.kind, fault.path, fault.value))
     async with opened(timeout_s=0.5) as (link,):
-        with pytest.raises(SourceUnread, match=said) as caught:
+        with pytest.raises(SourceReadError, match=said) as caught:
             await link.poll()
         assert caught.value.refused is no
         assert await rows_of(database, "select * from cdr_ingest.record") == []
@@ -276,7 +276,7 @@ async def test_a_page_with_200_that_calls_itself_text_is_no_file(
 ) -> None:
     les.portal.put(PATH, b"<!DOCTYPE html><title>Log in</title>\n")
     async with opened() as (link,):
-        with pytest.raises(SourceUnread, match="a web page came"):
+        with pytest.raises(SourceReadError, match="a web page came"):
             await link.poll()
 
 
@@ -298,7 +298,7 @@ async def test_a_file_above_the_limit_is_refused(
     les.portal.put(PATH, b"x" * 3000)
     les.portal.files[PATH].framed = framed
     async with opened(max_bytes=2000) as (link,):
-        with pytest.raises(SourceUnread, match="larger than 2000 bytes") as caught:
+        with pytest.raises(SourceReadError, match="larger than 2000 bytes") as caught:
             await link.poll()
     assert caught.value.refused
 
@@ -308,7 +308,7 @@ async def test_nobody_listening_is_no_reason_to_give_up(
 ) -> None:
     url = f"http://127.0.0.1:{free_port()}/cdr/x.txt?token=s3cret"
     async with opened(link={"url": url}) as (link,):
-        with pytest.raises(SourceUnread, match="ConnectError") as caught:
+        with pytest.raises(SourceReadError, match="ConnectError") as caught:
             await link.poll()
     assert not caught.value.refused
     assert "s3cret" not in str(caught.value)
@@ -320,7 +320,7 @@ async def test_a_protected_file_gets_user_and_password(
     les.portal.files[PATH].login = "u:wörd"
     monkeypatch.setenv("TEST_LESNET_WORD", "wörd")
     async with opened() as (link,):
-        with pytest.raises(SourceUnread, match="protected; see user and password"):
+        with pytest.raises(SourceReadError, match="protected; see user and password"):
             await link.poll()
     async with opened(link={"user": "u", "password": {"env": "TEST_LESNET_WORD"}}) as (link,):
         assert await link.poll() == ""

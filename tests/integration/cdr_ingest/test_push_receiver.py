@@ -15,7 +15,7 @@ import pytest
 
 from cdr_ingest.fusionpbx.export import FusionPbxSource
 from cdr_ingest.receiver.collector import Collector
-from cdr_ingest.receiver.listener import Limits, Receiver
+from cdr_ingest.receiver.listener import Receiver, ReceiverLimits
 from cdr_ingest.sources.source import ALL_TENANTS
 from ringfence.observe.health import Health
 from ringfence_contracts.errors import BadInput, Retry
@@ -408,7 +408,7 @@ def receiver_on(host: str, push: dict[str, bool] | None) -> Receiver:
         raise AssertionError(records)
 
     collector = Collector(take=take, progress=Health().loop("posts"), batch_records=1, places=1)
-    limits = Limits(body_bytes=1024, posts=1, answer_s=1)
+    limits = ReceiverLimits(body_bytes=1024, posts=1, answer_s=1)
     servers = {"pbx-1": pushing(push)}
     return Receiver(servers=servers, collector=collector, host=host, port=0, limits=limits)
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from cdr_ingest.fusionpbx.export import FusionPbxSource
-from cdr_ingest.ingest import Intake
-from cdr_ingest.polling.cooldown import Hold
+from cdr_ingest.ingest import Ingester
+from cdr_ingest.polling.cooldown import Cooldown
 from cdr_ingest.polling.outage import OutageWatch
-from cdr_ingest.polling.poller import Pace, Poller
+from cdr_ingest.polling.poller import Poller, PollInterval
 from cdr_ingest.polling.store import OutageStore
-from cdr_ingest.polling.window import Reach
+from cdr_ingest.polling.window import LookbackSettings
 from cdr_ingest.reconciliation.reconciler import Reconciler
 from cdr_ingest.reconciliation.store import ReconcileStore
 from cdr_ingest.store import IngestStore
@@ -36,7 +36,7 @@ HOUR_S = 3600
 TEN = int(NOON) - 1200
 """The hour in which the simulated clock stands begins: 10:00."""
 
-REACH = Reach(look_back_s=2 * HOUR_S, sweep_every_s=600, lag_s=300, window_s=HOUR_S)
+REACH = LookbackSettings(look_back_s=2 * HOUR_S, sweep_every_s=600, lag_s=300, window_s=HOUR_S)
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Lane:
     clock: FixedClock
     poller: Poller
     reconciler: Reconciler
-    intake: Intake
+    intake: Ingester
     relay: OutboxRelay
     heard: Ear
     dsn: str
@@ -100,8 +100,8 @@ async def opened(
         ear(bootstrap) as heard,
     ):
         source = FusionPbxSource(server_id, server_of(simulator.url))
-        store, health, hold = IngestStore(pool), Health(), Hold()
-        intake = Intake(store=store, publisher=publisher)
+        store, health, hold = IngestStore(pool), Health(), Cooldown()
+        intake = Ingester(store=store, publisher=publisher)
         shared: dict[str, Any] = {
             "source": source,
             "lane": "*",
@@ -112,7 +112,7 @@ async def opened(
         shared |= {"reach": REACH, "batch_records": 3, "hold": hold}
         poller = Poller(
             **shared,
-            pace=Pace(5, 15, 60, 60),
+            pace=PollInterval(5, 15, 60, 60),
             outages=OutageWatch(server_id, "*", store=OutageStore(pool), clock=clock),
             progress=health.loop("poller"),
         )

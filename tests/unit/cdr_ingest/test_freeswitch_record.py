@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from cdr_ingest.fusionpbx.rows import Rows
+from cdr_ingest.fusionpbx.rows import ExportRows
 from cdr_ingest.receiver.formats import READERS, Posted
 from cdr_ingest.sources.source import BLeg
 from rating.posting.batch import call_hash
@@ -82,7 +82,7 @@ def altered(found: Channel | None = None, /, **variables: str | None) -> Channel
 
 def pulled(**changed: int | str) -> CallCompleted:
     header, line = export_csv([row_of(**changed)], superadmin=True, show_all=True).splitlines()
-    return expect(CallCompleted, Rows(header, server_id="pbx", tenant=None).read(line, 2))
+    return expect(CallCompleted, ExportRows(header, server_id="pbx", tenant=None).read(line, 2))
 
 
 def post(form: Form, body: bytes, content_type: str, uuid: str = "") -> CallCompleted:

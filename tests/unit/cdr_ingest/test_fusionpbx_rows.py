@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from cdr_ingest.fusionpbx.rows import REQUIRED, Rows, split_line
+from cdr_ingest.fusionpbx.rows import REQUIRED, ExportRows, split_line
 from cdr_ingest.sources.source import BadRow, BLeg
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.call import CallCompleted
@@ -47,7 +47,7 @@ def read(tenant: str | None = None, **changed: str) -> CallCompleted:
 
 def parsed(tenant: str | None = None, **changed: str) -> BLeg | BadRow | CallCompleted:
     row = {**GOOD, **changed}
-    rows = Rows(line(row), server_id="pbx", tenant=tenant)
+    rows = ExportRows(line(row), server_id="pbx", tenant=tenant)
     return rows.read(line(row.values()), 2)
 
 
@@ -130,7 +130,7 @@ def test_what_can_not_be_right_is_parked_with_field_value_and_what_was_expected(
 ) -> None:
     changed = {column: value, **({"end_stamp": ""} if column == "duration" else {})}
     row = {**GOOD, **changed}
-    rows = Rows(line(row), server_id="pbx", tenant=None)
+    rows = ExportRows(line(row), server_id="pbx", tenant=None)
     raw = line(row.values())
     bad = rows.read(raw, 7)
     assert isinstance(bad, BadRow)
@@ -164,7 +164,7 @@ def test_a_value_that_lets_a_line_be_cut_in_two_ways_parks_its_row(name: str) ->
 
 @pytest.mark.parametrize("raw", [b"\n", b"x\n", b'"\n', b'"a","b\n', b'b"\n', b"\xff\xfe\n", b""])
 def test_what_is_no_row_at_all_is_parked(raw: bytes) -> None:
-    assert isinstance(Rows(line(GOOD), server_id="pbx", tenant=None).read(raw, 2), BadRow)
+    assert isinstance(ExportRows(line(GOOD), server_id="pbx", tenant=None).read(raw, 2), BadRow)
 
 
 VALUES = st.lists(
@@ -187,7 +187,7 @@ def test_any_values_without_boundary_or_line_break_come_back_as_they_were(
 
 @given(st.binary(max_size=200))
 def test_no_bytes_break_the_reader(raw: bytes) -> None:
-    record = Rows(line(GOOD), server_id="pbx", tenant=None).read(raw, 2)
+    record = ExportRows(line(GOOD), server_id="pbx", tenant=None).read(raw, 2)
     assert isinstance(record, BadRow)
 
 
@@ -204,14 +204,14 @@ def test_free_text_of_exactly_the_limit_is_left_alone() -> None:
 
 
 def test_a_name_that_is_not_utf8_does_not_cost_the_call() -> None:
-    rows = Rows(line(GOOD), server_id="pbx", tenant=None)
+    rows = ExportRows(line(GOOD), server_id="pbx", tenant=None)
     raw = line(GOOD.values()).replace(b"Front Desk", "Caf\xe9".encode("latin-1"))
     assert expect(CallCompleted, rows.read(raw, 2)).caller_name == "Caf\ufffd"
 
 
 def test_columns_are_found_by_name_in_any_order() -> None:
     backwards = dict(reversed(GOOD.items()))
-    rows = Rows(line(backwards), server_id="pbx", tenant=None)
+    rows = ExportRows(line(backwards), server_id="pbx", tenant=None)
     assert rows.read(line(backwards.values()), 2) == read()
 
 
@@ -219,7 +219,7 @@ def test_columns_that_are_not_needed_may_be_missing() -> None:
     row = {name: value for name, value in GOOD.items() if name in REQUIRED}
     call = expect(
         CallCompleted,
-        Rows(line(row), server_id="pbx", tenant="b.example.com").read(line(row.values()), 2),
+        ExportRows(line(row), server_id="pbx", tenant="b.example.com").read(line(row.values()), 2),
     )
     assert (call.tenant, call.caller_name, call.answered_at) == ("b.example.com", "", None)
     assert (call.ended_at - call.started_at).total_seconds() == 60
@@ -229,7 +229,7 @@ def test_columns_that_are_not_needed_may_be_missing() -> None:
 def test_an_export_without_a_needed_column_is_refused_as_a_whole(column: str) -> None:
     names = [name for name in GOOD if name != column]
     with pytest.raises(BadInput, match=f"expected {column} as well"):
-        Rows(line(names), server_id="pbx", tenant=None)
+        ExportRows(line(names), server_id="pbx", tenant=None)
 
 
 def test_the_tenant_is_the_rows_own_or_the_one_asked_for() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ringfence_contracts.errors import BadInput
-from ringfence_pbx.lesnet.orders import NotThere, Order, ReadBack, at_pointer
+from ringfence_pbx.lesnet.orders import NotThere, OrderTemplate, ReadBack, at_pointer
 from ringfence_pbx.lesnet.profile import DEFAULT, default_profile, load_profile, read_profile
 from ringfence_pbx.servers import LesnetServer, load_servers
 
@@ -127,12 +127,14 @@ def test_a_secret_typed_into_an_entry_is_not_shown(tmp_path: Path) -> None:
 
 
 def test_an_order_is_filled_in_at_any_depth_and_only_there() -> None:
-    order = Order(path="peer/{peer}/x", payload={"a": [{"b": "did {did}"}], "n": 1, "t": True})
+    order = OrderTemplate(
+        path="peer/{peer}/x", payload={"a": [{"b": "did {did}"}], "n": 1, "t": True}
+    )
     path, payload = order.fill(peer="D4E3CD2BFC791", did="1204")
     assert path == "peer/D4E3CD2BFC791/x"
     assert payload == {"a": [{"b": "did 1204"}], "n": 1, "t": True}
     assert order.per_did
-    assert not Order(path="peer/{peer}").per_did
+    assert not OrderTemplate(path="peer/{peer}").per_did
 
 
 def test_a_json_pointer_leads_to_a_value_or_is_told_to_lead_nowhere() -> None:

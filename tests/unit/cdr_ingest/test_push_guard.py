@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from cdr_ingest.receiver.guard import NONCE_LIFE_S, Guard, Verdict
+from cdr_ingest.receiver.guard import NONCE_LIFE_S, AuthResult, Guard
 from tests.support.narrow import present
 
 PASSWORD = "pä:ss"
@@ -31,7 +31,7 @@ class Door:
         password: str = PASSWORD,
         nc: str = "00000001",
         **given: str,
-    ) -> Verdict:
+    ) -> AuthResult:
         new = hashlib.md5 if algorithm == "MD5" else hashlib.sha256
 
         def hashed(text: str) -> str:
@@ -66,21 +66,21 @@ def basic(user: str, password: str) -> str:
 @pytest.mark.parametrize(
     ("user", "password", "verdict"),
     [
-        ("switch", "pä:ss", Verdict.ADMITTED),
-        ("switch", "pä:s", Verdict.REFUSED),
-        ("Switch", "pä:ss", Verdict.REFUSED),
-        ("switch", "", Verdict.REFUSED),
-        ("", "", Verdict.REFUSED),
+        ("switch", "pä:ss", AuthResult.ADMITTED),
+        ("switch", "pä:s", AuthResult.REFUSED),
+        ("Switch", "pä:ss", AuthResult.REFUSED),
+        ("switch", "", AuthResult.REFUSED),
+        ("", "", AuthResult.REFUSED),
     ],
 )
-def test_basic(door: Door, user: str, password: str, verdict: Verdict) -> None:
+def test_basic(door: Door, user: str, password: str, verdict: AuthResult) -> None:
     assert door.guard.check(basic(user, password), "POST", URI) is verdict
 
 
 @pytest.mark.parametrize("algorithm", ["SHA-256", "MD5"])
 def test_digest(door: Door, algorithm: str) -> None:
-    assert door.digest(algorithm=algorithm) is Verdict.ADMITTED
-    assert door.digest(algorithm=algorithm, password="wrong") is Verdict.REFUSED
+    assert door.digest(algorithm=algorithm) is AuthResult.ADMITTED
+    assert door.digest(algorithm=algorithm, password="wrong") is AuthResult.REFUSED
 
 
 @pytest.mark.parametrize(
@@ -88,31 +88,31 @@ def test_digest(door: Door, algorithm: str) -> None:
     [{"username": "other"}, {"uri": "/cdr/pbx-2/json"}, {"response": ""}, {"algorithm": "NONE"}],
 )
 def test_a_digest_for_something_else_is_refused(door: Door, given: dict[str, str]) -> None:
-    assert door.digest(**given) is Verdict.REFUSED
+    assert door.digest(**given) is AuthResult.REFUSED
 
 
 def test_a_nonce_serves_one_request_for_each_count_of_it(door: Door) -> None:
     nonce = door.nonce()
-    assert door.digest(nonce) is Verdict.ADMITTED
-    assert door.digest(nonce) is Verdict.STALE
-    assert door.digest(nonce, nc="00000002") is Verdict.ADMITTED
+    assert door.digest(nonce) is AuthResult.ADMITTED
+    assert door.digest(nonce) is AuthResult.STALE
+    assert door.digest(nonce, nc="00000002") is AuthResult.ADMITTED
 
 
 def test_a_nonce_lapses(door: Door) -> None:
     nonce = door.nonce()
     door.at += NONCE_LIFE_S
-    assert door.digest(nonce) is Verdict.ADMITTED
+    assert door.digest(nonce) is AuthResult.ADMITTED
     door.at += 1
-    assert door.digest(nonce, nc="00000002") is Verdict.STALE
+    assert door.digest(nonce, nc="00000002") is AuthResult.STALE
 
 
 @pytest.mark.parametrize("nonce", ["x", "999.aa.bb", "nan.aa.bb", ".."])
 def test_a_nonce_of_ones_own_making_is_stale_and_nothing_else(door: Door, nonce: str) -> None:
-    assert door.digest(nonce) is Verdict.STALE
+    assert door.digest(nonce) is AuthResult.STALE
 
 
 def test_another_guards_nonce_is_stale(door: Door) -> None:
-    assert door.digest(Door().nonce()) is Verdict.STALE
+    assert door.digest(Door().nonce()) is AuthResult.STALE
 
 
 def test_a_challenge_names_the_best_scheme_first_and_says_when_only_the_nonce_was_old(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from cdr_ingest.reconciliation.hours import FARTHEST_S, HOUR_S, Count, hours_due
+from cdr_ingest.reconciliation.hours import FARTHEST_S, HOUR_S, HourCount, hours_due
 
 TEN = 1_795_255_200
 """2026-11-21 10:00:00 UTC: an hour begins."""
@@ -72,4 +72,4 @@ def test_hours_of_more_than_a_week_ago_are_left() -> None:
 
 
 def test_what_is_missing_is_what_was_listed_and_had_not_come() -> None:
-    assert Count(listed=418, ingested=415).missing == 3
+    assert HourCount(listed=418, ingested=415).missing == 3

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence_pbx.fusionpbx.routes import ListedRoute, Route, read_route, read_routes
+from ringfence_pbx.fusionpbx.routes import ListedRoute, OutboundRoute, read_route, read_routes
 from tests.support.narrow import present
 
 UUID = "7b3c1f6e-1f0a-4a57-9d7e-2f1f3a0d5c11"
@@ -46,7 +46,7 @@ NUMBER = line("condition", "destination_number", r"^(\d{11})$", 1)
 def test_a_condition_on_toll_allow_is_seen_and_its_mere_name_is_none(
     html: str, tests: bool
 ) -> None:
-    assert read_route(html) == Route(tests_toll_allow=tests, is_emergency=False)
+    assert read_route(html) == OutboundRoute(tests_toll_allow=tests, is_emergency=False)
 
 
 @pytest.mark.parametrize("number", ["^(911)$", "(^911$|^933$)", "^112$"])

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from ringfence_contracts.events.account import Service
 from ringfence_pbx.comparison import (
+    ClientProduct,
     Comparison,
-    Found,
+    InventoryItem,
     Missing,
-    Product,
     ServerInventory,
     Unowned,
     compare,
@@ -21,14 +21,17 @@ from ringfence_pbx.proposals import Proposal
 
 MCON, RUCKEN = "mcon.wat5.ictvoip.ca", "rucken.wat7.ictvoip.ca"
 TRUNK_A, TRUNK_B = "7b3c1f6e-1f0a-4a57-9d7e-2f1f3a0d5c11", "8b3c1f6e-1f0a-4a57-9d7e-2f1f3a0d5c22"
-TENANT = Found("tenant", MCON, MCON, label="Mcon Inc.")
-EXTENSIONS = tuple(Found("extension", MCON, number) for number in ("2112", "2113"))
-DIDS = (Found("did", MCON, "5192229000", leads_to="2112"),)
-GATEWAYS = (Found("gateway", MCON, "Trunk A", TRUNK_A), Found("gateway", "", "Carrier", TRUNK_B))
+TENANT = InventoryItem("tenant", MCON, MCON, label="Mcon Inc.")
+EXTENSIONS = tuple(InventoryItem("extension", MCON, number) for number in ("2112", "2113"))
+DIDS = (InventoryItem("did", MCON, "5192229000", leads_to="2112"),)
+GATEWAYS = (
+    InventoryItem("gateway", MCON, "Trunk A", TRUNK_A),
+    InventoryItem("gateway", "", "Carrier", TRUNK_B),
+)
 ITEMS = (TENANT, *EXTENSIONS, *DIDS, *GATEWAYS)
 
 
-def product(account_id: str = "a1", **changed: Any) -> Product:
+def product(account_id: str = "a1", **changed: Any) -> ClientProduct:
     fields = {
         "service_id": "s1",
         "name": "Line",
@@ -38,11 +41,11 @@ def product(account_id: str = "a1", **changed: Any) -> Product:
         "dids": ("5192229000",),
         "extensions": ("2112", "2113"),
     }
-    return Product(account_id, Service.model_validate(fields | changed))
+    return ClientProduct(account_id, Service.model_validate(fields | changed))
 
 
 def inventory(
-    items: tuple[Found, ...] = ITEMS,
+    items: tuple[InventoryItem, ...] = ITEMS,
     server_id: str = "pbx-1",
     kind: ServerKind = "fusionpbx",
     **said: Any,
@@ -51,7 +54,7 @@ def inventory(
 
 
 def missing(
-    *products: Product, items: tuple[Found, ...] = ITEMS, **said: Any
+    *products: ClientProduct, items: tuple[InventoryItem, ...] = ITEMS, **said: Any
 ) -> list[tuple[str, str, str, str]]:
     return [
         (found.kind, found.name, found.suggestion, found.hint)
@@ -121,7 +124,11 @@ def test_where_no_did_is_listed_at_all_none_is_missing() -> None:
 
 
 def test_a_did_of_another_tenant_is_said() -> None:
-    items = (*ITEMS, Found("tenant", RUCKEN, RUCKEN), Found("did", RUCKEN, "+1 519 555 0100"))
+    items = (
+        *ITEMS,
+        InventoryItem("tenant", RUCKEN, RUCKEN),
+        InventoryItem("did", RUCKEN, "+1 519 555 0100"),
+    )
     assert missing(product(dids=("5195550100",)), items=items) == [
         ("did", "5195550100", "", f"tenant {RUCKEN} has this DID")
     ]
@@ -130,7 +137,7 @@ def test_a_did_of_another_tenant_is_said() -> None:
 def test_a_tenant_of_another_server_is_said() -> None:
     found = compare(
         [product(server_id="pbx-2")],
-        [inventory(), inventory((Found("tenant", RUCKEN, RUCKEN),), "pbx-2")],
+        [inventory(), inventory((InventoryItem("tenant", RUCKEN, RUCKEN),), "pbx-2")],
     )
     assert [m.hint for m in found.missing] == ["server pbx-1 has this tenant"]
 
@@ -160,7 +167,7 @@ def test_what_could_not_be_read_counts_as_there(kept: int) -> None:
 
 
 def unowned(
-    *products: Product, items: tuple[Found, ...] = ITEMS, **said: Any
+    *products: ClientProduct, items: tuple[InventoryItem, ...] = ITEMS, **said: Any
 ) -> list[tuple[str, str, str]]:
     return [
         (found.kind, found.tenant, found.name)
@@ -189,13 +196,19 @@ def test_the_owner_of_the_rest_of_a_tenant_owns_all(
 
 
 def test_what_is_disabled_makes_no_calls_and_is_not_listed() -> None:
-    off = [Found("extension", MCON, "2114", enabled=False), Found("did", MCON, "1", enabled=False)]
-    off += [Found("tenant", RUCKEN, RUCKEN, enabled=False), Found("extension", RUCKEN, "1")]
+    off = [
+        InventoryItem("extension", MCON, "2114", enabled=False),
+        InventoryItem("did", MCON, "1", enabled=False),
+    ]
+    off += [
+        InventoryItem("tenant", RUCKEN, RUCKEN, enabled=False),
+        InventoryItem("extension", RUCKEN, "1"),
+    ]
     assert unowned(product(), items=(*ITEMS, *off)) == []
 
 
 def test_a_tenant_without_product_is_listed_once_unless_it_can_have_no_calls() -> None:
-    empty = Found("tenant", "pbx.example", "pbx.example")
+    empty = InventoryItem("tenant", "pbx.example", "pbx.example")
     assert compare([], [inventory((*ITEMS, empty))]).unowned == (
         Unowned("pbx-1", "tenant", MCON, MCON, "Mcon Inc."),
     )
@@ -204,7 +217,7 @@ def test_a_tenant_without_product_is_listed_once_unless_it_can_have_no_calls() -
     ]
 
 
-def proposal(items: tuple[Found, ...] = ITEMS, **said: Any) -> Proposal:
+def proposal(items: tuple[InventoryItem, ...] = ITEMS, **said: Any) -> Proposal:
     [found] = compare([], [inventory(items, **said)]).proposals
     return found
 
@@ -234,7 +247,11 @@ def test_without_a_test_of_toll_allow_extensions_are_proposed_and_911_is_mention
 
 
 def test_what_a_product_cannot_list_is_left_out_and_named() -> None:
-    odd = (Found("extension", MCON, '"x"'), Found("did", MCON, "12"), Found("extension", MCON, "1"))
+    odd = (
+        InventoryItem("extension", MCON, '"x"'),
+        InventoryItem("did", MCON, "12"),
+        InventoryItem("extension", MCON, "1"),
+    )
     found = proposal((*ITEMS, *odd), tests_toll_allow=True)
     assert found.fields["extensions"] == "2112 | 2113"
     assert found.notes == ('left out, a product cannot list them: "x", 1, 12',)
@@ -249,7 +266,7 @@ def test_what_is_not_listed_is_to_be_added() -> None:
 
 
 def test_a_vodia_product_is_proposed_in_vodias_fields() -> None:
-    trunk = Found("gateway", MCON, "Trunk", "10")
+    trunk = InventoryItem("gateway", MCON, "Trunk", "10")
     found = proposal((TENANT, *EXTENSIONS, *DIDS, trunk), kind="vodia")
     assert found.fields == {
         "tenant_and_inbound_dids": f"{MCON} | 5192229000 | 2112 | 2113",
@@ -279,7 +296,7 @@ numbers = st.sets(st.from_regex(r"[1-9][0-9]{2,4}", fullmatch=True), max_size=6)
 
 @given(named=numbers, there=numbers)
 def test_each_extension_is_in_order_missing_or_unowned(named: set[str], there: set[str]) -> None:
-    items = (TENANT, *(Found("extension", MCON, number) for number in there))
+    items = (TENANT, *(InventoryItem("extension", MCON, number) for number in there))
     ours = product(extensions=tuple(named), dids=())
     found = compare([ours], [inventory(items)])
     assert {m.name for m in found.missing} == named - there

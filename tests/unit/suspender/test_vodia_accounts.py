@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ringfence_pbx.vodia.accounts import Account, accounts_of, tenants_of
+from ringfence_pbx.vodia.accounts import VodiaAccount, accounts_of, tenants_of
 from tests.support.narrow import present
 
 KNOWN = [
@@ -21,7 +21,7 @@ KNOWN = [
 def test_an_account_is_read_in_each_known_shape(
     listed: dict[str, Any] | list[dict[str, Any]],
 ) -> None:
-    assert accounts_of(listed) == [Account("40", "Ann", False, True, ("4165550100",))]
+    assert accounts_of(listed) == [VodiaAccount("40", "Ann", False, True, ("4165550100",))]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from ringfence.postgres.pool import role_of
 from ringfence_contracts.events.account import Service
-from ringfence_pbx.comparison import Found, Product
+from ringfence_pbx.comparison import ClientProduct, InventoryItem
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Entered:
     that an older version of this program does not understand.
     """
 
-    products: tuple[Product, ...] = ()
+    products: tuple[ClientProduct, ...] = ()
     changed_at: Mapping[str, datetime] = field(default_factory=dict)
     unreadable: tuple[str, ...] = ()
     reads: Mapping[str, LastRead] = field(default_factory=dict)
-    items: Mapping[str, tuple[Found, ...]] = field(default_factory=dict)
+    items: Mapping[str, tuple[InventoryItem, ...]] = field(default_factory=dict)
     unknown: str = ""
 
 
@@ -59,9 +59,9 @@ async def look_at_products(dsn: str, timeout_s: float) -> Entered:
             )
     finally:
         await connection.close()
-    listed: dict[str, list[Found]] = {}
+    listed: dict[str, list[InventoryItem]] = {}
     for server_id, *item in items:
-        listed.setdefault(server_id, []).append(Found(*item))
+        listed.setdefault(server_id, []).append(InventoryItem(*item))
     found, unreadable = _products(products)
     return Entered(
         products=found,
@@ -74,8 +74,8 @@ async def look_at_products(dsn: str, timeout_s: float) -> Entered:
 
 def _products(
     rows: list[asyncpg.Record],
-) -> tuple[tuple[Product, ...], tuple[str, ...]]:
-    found: list[Product] = []
+) -> tuple[tuple[ClientProduct, ...], tuple[str, ...]]:
+    found: list[ClientProduct] = []
     unreadable: list[str] = []
     for row in rows:
         try:
@@ -83,5 +83,5 @@ def _products(
         except (ValidationError, ValueError):
             unreadable.append(row["service_id"])
         else:
-            found.append(Product(row["account_id"], service))
+            found.append(ClientProduct(row["account_id"], service))
     return tuple(found), tuple(unreadable)

@@ -22,7 +22,7 @@ _REMEMBERED = 200_000
 log = structlog.get_logger()
 
 
-class Intake:
+class Ingester:
     """The one way from any source to `call.completed.v1`."""
 
     def __init__(self, *, store: IngestStore, publisher: Publisher) -> None:

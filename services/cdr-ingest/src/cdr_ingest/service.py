@@ -16,16 +16,16 @@ from dataclasses import dataclass
 import structlog
 
 from cdr_ingest.fusionpbx.database import FusionPbxDatabaseSource
-from cdr_ingest.ingest import Intake
+from cdr_ingest.ingest import Ingester
 from cdr_ingest.lesnet.wiring import open_lesnet
-from cdr_ingest.polling.cooldown import Hold
+from cdr_ingest.polling.cooldown import Cooldown
 from cdr_ingest.polling.outage import OutageWatch
-from cdr_ingest.polling.poller import Pace, Poller, lanes_of
+from cdr_ingest.polling.poller import Poller, PollInterval, lanes_of
 from cdr_ingest.polling.retention import RetentionWatch
 from cdr_ingest.polling.store import OutageStore
-from cdr_ingest.polling.window import Reach
+from cdr_ingest.polling.window import LookbackSettings
 from cdr_ingest.receiver.collector import Collector
-from cdr_ingest.receiver.listener import Limits, Receiver
+from cdr_ingest.receiver.listener import Receiver, ReceiverLimits
 from cdr_ingest.reconciliation.reconciler import Reconciler
 from cdr_ingest.reconciliation.store import ReconcileStore
 from cdr_ingest.settings import Settings
@@ -34,11 +34,11 @@ from cdr_ingest.store import IngestStore
 from cdr_ingest.wiring import open_sources
 from ringfence.clock import SystemClock
 from ringfence.kafka.publisher import open_publisher
-from ringfence.needs import need_stores
+from ringfence.loops import run_together
 from ringfence.observe.health import STALL_S, Health
 from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
-from ringfence.process import run_loops
+from ringfence.process import require_stores
 from ringfence_pbx.servers import FusionPbxServer, Servers, VodiaServer, load_servers
 
 NAME = "cdr-ingest"
@@ -58,9 +58,9 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         open_publisher(bootstrap, source=NAME) as publisher,
         open_sources(servers, known=IngestStore(pool).accepted) as sources,
     ):
-        need_stores(health, pool, publisher)
+        require_stores(health, pool, publisher)
         store = IngestStore(pool)
-        intake = Intake(store=store, publisher=publisher)
+        intake = Ingester(store=store, publisher=publisher)
         outages, hours = OutageStore(pool), ReconcileStore(pool)
         lanes = [
             loop
@@ -80,11 +80,11 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         async with open_lesnet(
             servers.lesnet, intake=intake, pool=pool, batch_records=batch, health=health
         ) as lesnet:
-            await run_loops(stop, *(loop.run for loop in (*lanes, *lesnet, *receivers, relay)))
+            await run_together(stop, *(loop.run for loop in (*lanes, *lesnet, *receivers, relay)))
 
 
 def receivers_of(
-    servers: Servers, intake: Intake, settings: Settings, health: Health
+    servers: Servers, intake: Ingester, settings: Settings, health: Health
 ) -> Iterator[Receiver]:
     """The receiver of what servers post, if any of them may."""
     if servers.pushing:
@@ -99,7 +99,7 @@ def receivers_of(
             collector=collector,
             host=settings.cdr_ingest_push_host,
             port=settings.cdr_ingest_push_port,
-            limits=Limits(
+            limits=ReceiverLimits(
                 body_bytes=settings.cdr_ingest_push_body_bytes,
                 posts=settings.cdr_ingest_push_posts,
                 answer_s=settings.cdr_ingest_push_answer_s,
@@ -115,8 +115,8 @@ class Lane:
     name: str
     server: FusionPbxServer | VodiaServer
     settings: Settings
-    reach: Reach
-    hold: Hold
+    reach: LookbackSettings
+    hold: Cooldown
 
     @property
     def polled(self) -> Source:
@@ -135,21 +135,21 @@ def lanes_of_server(
     source: Source, server: FusionPbxServer | VodiaServer, settings: Settings
 ) -> Iterator[Lane]:
     """The lanes of a server; each fails and recovers on its own."""
-    reach = Reach(
+    reach = LookbackSettings(
         look_back_s=server.lookback_s,
         sweep_every_s=settings.cdr_ingest_sweep_s,
         lag_s=settings.cdr_ingest_lag_s,
         window_s=_window_s(server, settings),
         by_arrival=isinstance(source, FusionPbxDatabaseSource),
     )
-    hold = Hold()
+    hold = Cooldown()
     everything = isinstance(server, FusionPbxServer) and server.all_tenants
     for name in lanes_of(server.tenants, everything):
         yield Lane(source, name, server, settings, reach, hold)
 
 
 def poller_of(
-    lane: Lane, intake: Intake, store: IngestStore, outages: OutageStore, health: Health
+    lane: Lane, intake: Ingester, store: IngestStore, outages: OutageStore, health: Health
 ) -> Poller:
     """What brings a lane's new calls."""
     server_id, settings, clock = lane.source.server_id, lane.settings, SystemClock()
@@ -160,7 +160,7 @@ def poller_of(
         store=store,
         clock=clock,
         reach=lane.reach,
-        pace=Pace(
+        pace=PollInterval(
             poll_s=lane.server.poll_s,
             rest_s=rest_s_of(lane.server),
             backoff_max_s=settings.cdr_ingest_backoff_max_s,
@@ -175,7 +175,7 @@ def poller_of(
 
 
 def reconciler_of(
-    lane: Lane, intake: Intake, store: IngestStore, hours: ReconcileStore, health: Health
+    lane: Lane, intake: Ingester, store: IngestStore, hours: ReconcileStore, health: Health
 ) -> Reconciler:
     """What looks for calls that the poller missed."""
     name = f"{lane.source.server_id} {lane.name} reconciliation"

@@ -12,9 +12,9 @@ from difflib import get_close_matches
 from typing import Literal, NamedTuple
 
 from ringfence_pbx.inventory_view import (
-    Found,
+    ClientProduct,
+    InventoryItem,
     ItemKind,
-    Product,
     ServerInventory,
     ServerView,
     did_key,
@@ -25,8 +25,15 @@ from ringfence_pbx.inventory_view import (
 from ringfence_pbx.proposals import Proposal, proposals
 
 __all__ = [
-    "Comparison", "Found", "Missing", "Product", "Proposal", "ServerInventory", "Unowned", "compare"
-]  # fmt: skip
+    "ClientProduct",
+    "Comparison",
+    "InventoryItem",
+    "Missing",
+    "Proposal",
+    "ServerInventory",
+    "Unowned",
+    "compare",
+]
 
 _NEAR = {"tenant": 0.75, "extension": 0.6, "gateway": 0.75, "did": 0.8}
 """How alike two names must be for one to be suggested for the other (difflib's ratio)."""
@@ -72,7 +79,7 @@ class Comparison:
 
 
 def compare(
-    products: Collection[Product],
+    products: Collection[ClientProduct],
     inventories: Collection[ServerInventory],
     server_ids: Collection[str] | None = None,
 ) -> Comparison:
@@ -81,7 +88,7 @@ def compare(
     `server_ids` are the servers that exist; None: not known, so that none counts as missing. A
     server without an inventory among `inventories` is not compared.
     """
-    by_server: dict[str, list[Product]] = defaultdict(list)
+    by_server: dict[str, list[ClientProduct]] = defaultdict(list)
     for product in sorted(products, key=lambda p: (p.account_id, p.service.service_id)):
         by_server[product.service.server_id].append(product)
     missing = list(_servers_missing(by_server, server_ids))
@@ -99,7 +106,7 @@ def compare(
 
 
 def _servers_missing(
-    by_server: Mapping[str, list[Product]], server_ids: Collection[str] | None
+    by_server: Mapping[str, list[ClientProduct]], server_ids: Collection[str] | None
 ) -> Iterator[Missing]:
     if server_ids is None:
         return
@@ -143,7 +150,10 @@ def _missing(view: ServerView, others: Collection[ServerView]) -> Iterator[Missi
 
 
 def _absent(
-    view: ServerView, names: Iterable[str], items: Mapping[str, Found], key: Callable[[str], str]
+    view: ServerView,
+    names: Iterable[str],
+    items: Mapping[str, InventoryItem],
+    key: Callable[[str], str],
 ) -> Iterator[str]:
     """The names that are not among a list of the server, unless that could not be read."""
     if view.knows(items):
@@ -184,7 +194,7 @@ def _near_gateway(view: ServerView, tenant: str, gateway: str) -> tuple[str, str
     return candidates[0].uuid, f"gateway {candidates[0].name}"
 
 
-def _labelled(item: Found) -> str:
+def _labelled(item: InventoryItem) -> str:
     return f"{item.kind} {item.name}" + (f" ({item.label})" if item.label else "")
 
 

@@ -14,14 +14,14 @@ ServerKind = Literal["fusionpbx", "vodia", "lesnet"]
 ItemKind = Literal["tenant", "extension", "gateway", "did"]
 
 
-class Product(NamedTuple):
+class ClientProduct(NamedTuple):
     """A client's product."""
 
     account_id: str
     service: Service
 
 
-class Found(NamedTuple):
+class InventoryItem(NamedTuple):
     """Something that a server has, as `report.inventory` lists it.
 
     `tenant` is empty for a gateway that is no tenant's own. `uuid` is the id by which products name
@@ -46,7 +46,7 @@ class ServerInventory:
 
     server_id: str
     kind: ServerKind
-    items: Collection[Found] = ()
+    items: Collection[InventoryItem] = ()
     gaps: Collection[str] = ()
     tests_toll_allow: bool | None = None
 
@@ -54,20 +54,20 @@ class ServerInventory:
 class ServerView:
     """One server's items by kind and tenant, and what of them its products own."""
 
-    def __init__(self, inventory: ServerInventory, products: Iterable[Product]) -> None:
+    def __init__(self, inventory: ServerInventory, products: Iterable[ClientProduct]) -> None:
         self.inventory = inventory
         self.products = tuple(products)
-        self.tenants: dict[str, Found] = {}
-        self.gateways: dict[str, Found] = {}
-        self.extensions: dict[str, dict[str, Found]] = defaultdict(dict)
-        self.dids: dict[str, dict[str, Found]] = defaultdict(dict)
+        self.tenants: dict[str, InventoryItem] = {}
+        self.gateways: dict[str, InventoryItem] = {}
+        self.extensions: dict[str, dict[str, InventoryItem]] = defaultdict(dict)
+        self.dids: dict[str, dict[str, InventoryItem]] = defaultdict(dict)
         for item in inventory.items:
             self._enter(item)
         self.owned: dict[str, list[Service]] = defaultdict(list)
         for _, service in self.products:
             self.owned[folded(service.tenant)].append(service)
 
-    def _enter(self, item: Found) -> None:
+    def _enter(self, item: InventoryItem) -> None:
         tenant = folded(item.tenant)
         if item.kind == "tenant":
             self.tenants[folded(item.name)] = item
@@ -105,7 +105,7 @@ class ServerView:
         services = self.owned.get(tenant, ())
         return any(owns_rest(s) or extension in listed(s)[0] for s in services)
 
-    def owns_did(self, tenant: str, item: Found) -> bool:
+    def owns_did(self, tenant: str, item: InventoryItem) -> bool:
         """Whether a product has the calls that come in by a DID."""
         services, did = self.owned.get(tenant, ()), did_key(item.name)
         if any(owns_rest(s) or did in map(did_key, listed(s)[1]) for s in services):

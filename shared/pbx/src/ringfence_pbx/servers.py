@@ -17,7 +17,7 @@ from pydantic_core import ErrorDetails
 
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.model import Id
-from ringfence_pbx.lesnet.orders import Order, ReadBack
+from ringfence_pbx.lesnet.orders import OrderTemplate, ReadBack
 from ringfence_pbx.lesnet.profile import Profile, default_profile, load_profile
 
 
@@ -187,8 +187,8 @@ class LesnetServer(Server):
     api_key: SecretRef | None = None
     id_key: SecretRef | None = None
     balance_below: Annotated[Decimal, Field(ge=0, allow_inf_nan=False)] | None = None
-    suspend: Order | None = None
-    resume: Order | None = None
+    suspend: OrderTemplate | None = None
+    resume: OrderTemplate | None = None
     read_back: ReadBack | None = None
 
     @model_validator(mode="after")

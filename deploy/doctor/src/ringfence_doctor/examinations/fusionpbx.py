@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, MutableMapping
 from contextlib import aclosing
 from datetime import datetime
 
-from cdr_ingest.fusionpbx.rows import Rows
+from cdr_ingest.fusionpbx.rows import ExportRows
 from cdr_ingest.sources.source import BadRow, BLeg
 from ringfence.clock import Clock
 from ringfence_contracts.errors import BadInput, Retry
@@ -138,11 +138,11 @@ class FusionPbxExamination:
     ) -> datetime | None:
         export = session.export(now - span_s, now + AHEAD_S, all_tenants=self._lane is None)
         newest: datetime | None = None
-        rows: Rows | None = None
+        rows: ExportRows | None = None
         async with aclosing(export) as lines:
             async for line in lines:
                 if rows is None:
-                    rows = Rows(line, server_id=self._server_id, tenant=self._lane)
+                    rows = ExportRows(line, server_id=self._server_id, tenant=self._lane)
                     continue
                 record = rows.read(line, 0)
                 if not isinstance(record, BadRow | BLeg):

@@ -10,9 +10,9 @@ from ringfence_contracts.errors import Retry
 from ringfence_doctor.finding import Finding, State
 from ringfence_pbx.errors import Refused
 from ringfence_pbx.fusionpbx.calls import CALLS, FRAME, offers_all_tenants, read_calls
-from ringfence_pbx.fusionpbx.connection import Answer
+from ringfence_pbx.fusionpbx.connection import PageResponse
 from ringfence_pbx.fusionpbx.form import read_form
-from ringfence_pbx.fusionpbx.routes import ListedRoute, Route, outbound_routes
+from ringfence_pbx.fusionpbx.routes import ListedRoute, OutboundRoute, outbound_routes
 from ringfence_pbx.fusionpbx.session import FusionPbxSession, Kind, ListedRow
 
 EXTENSION = "/app/extensions/extension_edit.php"
@@ -128,14 +128,14 @@ class FusionPbxRights:
             raise Refused(f"{self._session.name}: the key's user lacks {' and '.join(lacks)}")
         return "an extension's form shows it"
 
-    def _no_page(self, what: str, answer: Answer) -> Exception:
+    def _no_page(self, what: str, answer: PageResponse) -> Exception:
         if answer.denied or answer.redirects:
             return self._session.refused(f"does not show {what} to the key's user")
         return self._session.unexpected(what, answer)
 
     async def _outbound(self) -> Finding:
         """Whether products can be suspended by `outbound` here."""
-        seen: list[tuple[ListedRoute, Route]] = []
+        seen: list[tuple[ListedRoute, OutboundRoute]] = []
 
         async def look() -> str:
             seen.extend(await outbound_routes(self._session, all_tenants=self._is_all))
@@ -144,7 +144,7 @@ class FusionPbxRights:
         failed = await self._right("outbound routes", look)
         return failed if failed.state != "ok" else self._verdict(seen)
 
-    def _verdict(self, seen: list[tuple[ListedRoute, Route]]) -> Finding:
+    def _verdict(self, seen: list[tuple[ListedRoute, OutboundRoute]]) -> Finding:
         testing = [listed.name for listed, route in seen if route.tests_toll_allow]
         others = [
             listed.name

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from cdr_ingest.polling.guarded import SourceUnread, asked
+from cdr_ingest.polling.guarded import SourceReadError, guarded_records
 from cdr_ingest.sources.source import BadRow
 from cdr_ingest.vodia.source import VodiaSource
 from ringfence.clock import Clock
@@ -119,7 +119,7 @@ class VodiaTenantExamination:
         listed = _Listed()
         try:
             listed = await self._look_for_calls()
-        except SourceUnread as error:
+        except SourceReadError as error:
             yield self._finding("newest call", "fail", str(error), _what_to_do(error))
         else:
             yield self._newest(listed)
@@ -148,7 +148,7 @@ class VodiaTenantExamination:
 
     async def _listed_since(self, start: datetime) -> _Listed:
         stop = self._clock.now() + timedelta(seconds=AHEAD_S)
-        given = asked(
+        given = guarded_records(
             self._source, self._tenant, int(start.timestamp()), int(stop.timestamp()),
             patience_s=10 * self._server.timeout_s,
         )  # fmt: skip
@@ -214,7 +214,7 @@ class VodiaTenantExamination:
 
 
 def _what_to_do(error: Exception) -> str:
-    refused = isinstance(error, SourceUnread) and error.refused
+    refused = isinstance(error, SourceReadError) and error.refused
     if refused:
         return "as it says; docs/vodia.md lists what the account must be allowed"
     return "look at the PBX: it answers, but not with what was asked for"

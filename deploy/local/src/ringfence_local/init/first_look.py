@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from accounts.installation.proposed import ProposedProduct, free_ids
 from ringfence_cli.servers.product_commands import product_command
 from ringfence_contracts.errors import RingfenceError
-from ringfence_pbx.comparison import Found, Proposal, ServerInventory, compare
+from ringfence_pbx.comparison import InventoryItem, Proposal, ServerInventory, compare
 from ringfence_pbx.servers import Servers
 from suspender.drivers.wiring import open_drivers
 
@@ -80,7 +80,8 @@ async def _read(servers: Servers, server_id: str) -> ServerInventory:
     async with open_drivers(servers) as drivers:
         read = await drivers[server_id].inventory()
     items = [
-        Found(i.kind, i.tenant, i.name, i.uuid, i.label, i.enabled, i.leads_to) for i in read.items
+        InventoryItem(i.kind, i.tenant, i.name, i.uuid, i.label, i.enabled, i.leads_to)
+        for i in read.items
     ]
     kind = servers.servers[server_id].kind
     return ServerInventory(server_id, kind, items, read.gaps, read.tests_toll_allow)

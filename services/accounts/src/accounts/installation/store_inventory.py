@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from accounts.paging import decode_cursor, page, read_text
 from ringfence.postgres.pool import Pool
-from ringfence_pbx.inventory_view import Found
+from ringfence_pbx.inventory_view import InventoryItem
 
 _NEVER: dict[str, Any] = {"asked_at": None, "read_at": None, "gaps": [], "error": ""}
 _PLACE = ("kind", "tenant", "name", "uuid")
@@ -71,11 +71,11 @@ class InventoryStore:
         )
         return {**found, "count": count}
 
-    async def all_of(self, server_id: str) -> list[Found]:
+    async def all_of(self, server_id: str) -> list[InventoryItem]:
         """All that a server has."""
         return _found(await self._pool.fetch(f"{_ITEMS} where server_id = $1", server_id))
 
-    async def tenants_of(self, server_ids: Sequence[str]) -> dict[str, list[Found]]:
+    async def tenants_of(self, server_ids: Sequence[str]) -> dict[str, list[InventoryItem]]:
         """The tenants of servers."""
         rows = await self._pool.fetch(
             f"{_ITEMS} where kind = 'tenant' and server_id = any($1)", list(server_ids)
@@ -95,5 +95,5 @@ _OFF_BY_OTHERS = (
 )
 
 
-def _found(rows: Sequence[Any]) -> list[Found]:
-    return [Found(**{name: row[name] for name in Found._fields}) for row in rows]
+def _found(rows: Sequence[Any]) -> list[InventoryItem]:
+    return [InventoryItem(**{name: row[name] for name in InventoryItem._fields}) for row in rows]

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from cdr_ingest.fusionpbx.rows import Rows
+from cdr_ingest.fusionpbx.rows import ExportRows
 from cdr_ingest.sources.source import ALL_TENANTS, SourceRecord
 from ringfence_contracts.errors import BadInput
 from ringfence_pbx.errors import Refused
@@ -48,7 +48,7 @@ class FusionPbxSource:
         """The records of the calls that started within the window (see `Source.records`)."""
         session = self._sessions[lane]
         everything = lane == ALL_TENANTS
-        rows: Rows | None = None
+        rows: ExportRows | None = None
         number = 0
         export = session.export(start_epoch, stop_epoch, all_tenants=everything)
         async with aclosing(export) as lines:
@@ -59,8 +59,8 @@ class FusionPbxSource:
                 else:
                     yield rows.read(line, number)
 
-    def _rows(self, session: FusionPbxSession, header: bytes, tenant: str | None) -> Rows:
+    def _rows(self, session: FusionPbxSession, header: bytes, tenant: str | None) -> ExportRows:
         try:
-            return Rows(header, server_id=self._server_id, tenant=tenant)
+            return ExportRows(header, server_id=self._server_id, tenant=tenant)
         except BadInput as error:
             raise Refused(f"{session.name}: {error}") from None

@@ -58,7 +58,7 @@ def split_line(line: bytes) -> list[str]:
     return inner.split('","')
 
 
-class Rows:
+class ExportRows:
     """The rows under one header; columns are found by name, for they vary by version and rights.
 
     `tenant` is what the export was asked for, and stands where there is no `domain_name` column;

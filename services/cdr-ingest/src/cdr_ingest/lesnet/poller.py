@@ -15,7 +15,7 @@ from itertools import islice
 
 import structlog
 
-from cdr_ingest.ingest import Intake
+from cdr_ingest.ingest import Ingester
 from cdr_ingest.lesnet.cdr_file import CdrFile, CutOff, NotAFile, Report
 from cdr_ingest.lesnet.files import Fetched, LesnetFiles
 from cdr_ingest.lesnet.metrics import FILE_REFUSED, NEWEST_ROW_AGE, UNFIT_LINES
@@ -23,12 +23,13 @@ from cdr_ingest.lesnet.store import FileState, LesnetFileStore
 from cdr_ingest.lesnet.validators import Validators
 from cdr_ingest.metrics import FAILURES
 from cdr_ingest.polling.backoff import backed_off_s
-from cdr_ingest.polling.guarded import SourceUnread
+from cdr_ingest.polling.guarded import SourceReadError
 from cdr_ingest.polling.outage import OutageWatch
 from cdr_ingest.sources.source import BadRow
 from ringfence.clock import Clock
-from ringfence.kafka.shell import UNWELL, wait_or_stop
+from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
+from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.call import CallCompleted
 from ringfence_pbx.errors import Refused
@@ -38,7 +39,7 @@ from ringfence_pbx.servers import LesnetLink, LesnetServer
 _FIRST_WAIT_S = 5.0
 _LOOK_S = 15.0
 _PIECE = 5000
-_UNREAD: tuple[type[Exception], ...] = (Refused, *UNWELL)
+_UNREAD: tuple[type[Exception], ...] = (Refused, *TRANSIENT_ERRORS)
 log = structlog.get_logger()
 
 
@@ -52,7 +53,7 @@ class LinkPoller:
         server: LesnetServer,
         link: LesnetLink,
         profile: Profile,
-        intake: Intake,
+        intake: Ingester,
         store: LesnetFileStore,
         outages: OutageWatch,
         clock: Clock,
@@ -99,18 +100,18 @@ class LinkPoller:
                 await self._outages.failed(refusal, refused=True)
             else:
                 await self._outages.worked()
-        except SourceUnread as error:
+        except SourceReadError as error:
             return await self._source_failed(error)
-        except UNWELL as error:
+        except TRANSIENT_ERRORS as error:
             return self._we_failed(error)
         self._waits = 0
         return self._server.poll_s
 
-    async def _source_failed(self, error: SourceUnread) -> float:
+    async def _source_failed(self, error: SourceReadError) -> float:
         FAILURES.labels(self._server_id, self.lane).inc()
         try:
             failures = await self._outages.failed(str(error), refused=error.refused)
-        except UNWELL as ours:
+        except TRANSIENT_ERRORS as ours:
             return self._we_failed(ours)
         if error.refused:
             return self._server.poll_s
@@ -136,7 +137,7 @@ class LinkPoller:
             if state is None or digest != state.sha256:
                 return await self._deal_with(fetched, digest, state)
         if state is None:
-            raise SourceUnread(Refused(f"{self.lane}: answers 304 to whom it never sent a file"))
+            raise SourceReadError(Refused(f"{self.lane}: answers 304 to whom it never sent a file"))
         if fetched is not None and fetched.validators != state.validators:
             state = replace(state, validators=fetched.validators)
             await self._store.keep(self._server_id, self.lane, state)
@@ -147,7 +148,7 @@ class LinkPoller:
         try:
             return await self._files.fetch(self._link, known, self._progress.turned)
         except _UNREAD as error:
-            raise SourceUnread(error) from error
+            raise SourceReadError(error) from error
 
     async def _deal_with(self, fetched: Fetched, digest: str, before: FileState | None) -> str:
         report, refusal = Report(), ""
@@ -160,9 +161,9 @@ class LinkPoller:
                 self._progress.turned()
             refusal = report.refusal(self._server.max_unfit_percent) or ""
         except CutOff as error:
-            raise SourceUnread(error) from error
+            raise SourceReadError(error) from error
         except NotAFile as error:
-            raise SourceUnread(Refused(str(error))) from error
+            raise SourceReadError(Refused(str(error))) from error
         except BadInput as error:
             refusal = f"the format changed, or the profile is wrong: {error}"
         fresh = 0

@@ -32,7 +32,7 @@ _NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
 _PUNCTUATION = str.maketrans("", "", "+-.() ")
 
 
-class Row(NamedTuple):
+class CdrRow(NamedTuple):
     """A row that fits: `identity` is the hash that its calls are known by."""
 
     identity: bytes
@@ -109,7 +109,7 @@ class RowReader:
         except csv.Error as error:
             raise BadInput("line", text, f"values that can be told apart ({error})") from None
 
-    def read(self, line: bytes) -> Row:
+    def read(self, line: bytes) -> CdrRow:
         """The row of a line. Raises BadInput for the first thing that does not fit."""
         values = self.cut(line)
         if self._width and len(values) != self._width:
@@ -122,7 +122,7 @@ class RowReader:
         local, started_at = self._start(row)
         billsec = read_duration(row["duration"], self._profile)
         did = _did(row["did"]) if "did" in row else ""
-        return Row(
+        return CdrRow(
             identity=_identity(local, row["caller"], row["callee"], billsec),
             tenant=self._tenant(row, did),
             direction=self._direction(row, did),

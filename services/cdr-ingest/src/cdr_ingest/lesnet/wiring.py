@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from cdr_ingest.ingest import Intake
+from cdr_ingest.ingest import Ingester
 from cdr_ingest.lesnet.balance import BalanceWatch
 from cdr_ingest.lesnet.files import LesnetFiles
 from cdr_ingest.lesnet.poller import LinkPoller
@@ -21,7 +21,7 @@ from ringfence_pbx.servers import LesnetServer
 async def open_lesnet(
     servers: Mapping[str, LesnetServer],
     *,
-    intake: Intake,
+    intake: Ingester,
     pool: Pool,
     batch_records: int,
     health: Health,

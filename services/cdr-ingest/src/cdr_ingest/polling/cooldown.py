@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 
-class Hold:
+class Cooldown:
     """One server's wish not to be asked."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:

@@ -5,12 +5,12 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from cdr_ingest.sources.source import Source, SourceRecord
-from ringfence.kafka.shell import UNWELL
+from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_pbx.errors import Refused
 from ringfence_pbx.throttle import Throttled
 
 
-class SourceUnread(Exception):
+class SourceReadError(Exception):
     """A source could not be read to the end. Never let out of the loop that asked.
 
     `refused`: it said no, and a person must do something; `after_s`: how long it wants to be left
@@ -23,7 +23,7 @@ class SourceUnread(Exception):
         self.after_s = cause.after_s if isinstance(cause, Throttled) else 0.0
 
 
-async def asked(
+async def guarded_records(
     source: Source, lane: str, start: int, stop: int, *, patience_s: float
 ) -> AsyncGenerator[SourceRecord, None]:
     """`source.records`, whose errors all become SourceUnread.
@@ -42,8 +42,8 @@ async def asked(
     except TimeoutError as error:
         gave_up = patience.expired()
         said = f"{source.server_id}: no record within {patience_s:g} s"
-        raise SourceUnread(TimeoutError(said) if gave_up else error) from error
+        raise SourceReadError(TimeoutError(said) if gave_up else error) from error
     except Refused as error:
-        raise SourceUnread(error) from error
-    except UNWELL as error:
-        raise SourceUnread(error) from error
+        raise SourceReadError(error) from error
+    except TRANSIENT_ERRORS as error:
+        raise SourceReadError(error) from error

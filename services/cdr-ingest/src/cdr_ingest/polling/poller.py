@@ -8,19 +8,20 @@ from dataclasses import dataclass, replace
 
 import structlog
 
-from cdr_ingest.ingest import Intake
+from cdr_ingest.ingest import Ingester
 from cdr_ingest.metrics import FAILURES, NEWEST_CALL, READ_UNTIL
 from cdr_ingest.polling.backoff import backed_off_s, next_poll_s
-from cdr_ingest.polling.cooldown import Hold
-from cdr_ingest.polling.guarded import SourceUnread, asked
+from cdr_ingest.polling.cooldown import Cooldown
+from cdr_ingest.polling.guarded import SourceReadError, guarded_records
 from cdr_ingest.polling.outage import OutageWatch
 from cdr_ingest.polling.retention import RetentionWatch
-from cdr_ingest.polling.window import Cursor, Reach, moved, plan
+from cdr_ingest.polling.window import Cursor, LookbackSettings, advanced, plan_windows
 from cdr_ingest.sources.source import Source, SourceRecord
 from cdr_ingest.store import IngestStore
 from ringfence.clock import Clock
-from ringfence.kafka.shell import UNWELL, wait_or_stop
+from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
+from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.events.call import CallCompleted
 
 _REFUSED_WAIT_S = 60.0
@@ -31,7 +32,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Pace:
+class PollInterval:
     """How soon a lane is asked again, in seconds.
 
     Between `poll_s` and `rest_s` while all is well; up to `backoff_max_s` after failures. One
@@ -56,14 +57,14 @@ class Poller:
         *,
         source: Source,
         lane: str,
-        intake: Intake,
+        intake: Ingester,
         store: IngestStore,
         clock: Clock,
-        reach: Reach,
-        pace: Pace,
+        reach: LookbackSettings,
+        pace: PollInterval,
         batch_records: int,
         outages: OutageWatch,
-        hold: Hold,
+        hold: Cooldown,
         progress: Progress,
         retention: RetentionWatch | None = None,
     ) -> None:
@@ -106,9 +107,9 @@ class Poller:
         try:
             fresh = await self.poll()
             await self._outages.worked()
-        except SourceUnread as error:
+        except SourceReadError as error:
             return await self._source_failed(error)
-        except UNWELL as error:
+        except TRANSIENT_ERRORS as error:
             return self._we_failed(error)
         self._waits = 0
         if fresh:
@@ -116,13 +117,13 @@ class Poller:
         quiet_s = time.monotonic() - self._newest_call_at
         return next_poll_s(quiet_s, self._pace.poll_s, self._pace.rest_s)
 
-    async def _source_failed(self, error: SourceUnread) -> float:
+    async def _source_failed(self, error: SourceReadError) -> float:
         FAILURES.labels(self._source.server_id, self._lane).inc()
         if error.after_s:
             self._hold.leave_alone(error.after_s)
         try:
             failures = await self._outages.failed(str(error), refused=error.refused)
-        except UNWELL as ours:
+        except TRANSIENT_ERRORS as ours:
             return self._we_failed(ours)
         if error.refused:
             return _REFUSED_WAIT_S
@@ -140,12 +141,12 @@ class Poller:
         cursor = await self._store.cursor(self._source.server_id, self._lane)
         if self._retention and cursor:
             self._retention.look(cursor.read_until, now)
-        todo = plan(cursor, now, self._reach)
+        todo = plan_windows(cursor, now, self._reach)
         fresh = 0
         for window in todo.windows:
             counted, longest_s = await self._read(*window)
             fresh += counted
-            reached = moved(cursor, todo, window, now, self._reach)
+            reached = advanced(cursor, todo, window, now, self._reach)
             cursor = replace(reached, longest_call_s=max(reached.longest_call_s, longest_s))
             await self._keep(cursor, now)
         return fresh
@@ -160,7 +161,9 @@ class Poller:
         """Take in a window's records: how many were new, and the longest call's seconds."""
         fresh, longest_s = 0, 0
         batch: list[SourceRecord] = []
-        given = asked(self._source, self._lane, start, stop, patience_s=self._pace.patience_s)
+        given = guarded_records(
+            self._source, self._lane, start, stop, patience_s=self._pace.patience_s
+        )
         async with aclosing(given) as records:
             async for record in records:
                 batch.append(record)

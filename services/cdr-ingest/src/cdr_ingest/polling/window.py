@@ -13,7 +13,7 @@ _CLOCK_DIFFERENCE_S = 120
 
 
 @dataclass(frozen=True)
-class Reach:
+class LookbackSettings:
     """The settings of a lane's windows, in seconds.
 
     `by_arrival`: the source is asked by when a record was written, not by when its call began. It
@@ -47,18 +47,18 @@ class Cursor:
 
 
 @dataclass(frozen=True)
-class Plan:
+class PollPlan:
     """The windows to ask for, oldest first (both ends inclusive), and whether they are a sweep."""
 
     windows: tuple[tuple[int, int], ...]
     sweep: bool
 
 
-def plan(cursor: Cursor | None, now: int, reach: Reach) -> Plan:
+def plan_windows(cursor: Cursor | None, now: int, reach: LookbackSettings) -> PollPlan:
     """What to read now. A lane that was never read begins one look-back ago."""
     stop = now + _CLOCK_DIFFERENCE_S
     if cursor is None:
-        return Plan(_cut(now - reach.whole_s, stop, reach.window_s), sweep=True)
+        return PollPlan(_cut(now - reach.whole_s, stop, reach.window_s), sweep=True)
     sweep = not 0 <= now - cursor.swept_at < reach.sweep_every_s
     read_until = min(cursor.read_until, now)
     if sweep:
@@ -66,11 +66,15 @@ def plan(cursor: Cursor | None, now: int, reach: Reach) -> Plan:
         start = min(cursor.swept_at or read_until, now) - reach.whole_s
     else:
         start = read_until - min(_needed_s(cursor, reach), reach.whole_s)
-    return Plan(_cut(start, stop, reach.window_s), sweep)
+    return PollPlan(_cut(start, stop, reach.window_s), sweep)
 
 
-def moved(
-    cursor: Cursor | None, todo: Plan, window: tuple[int, int], now: int, reach: Reach
+def advanced(
+    cursor: Cursor | None,
+    todo: PollPlan,
+    window: tuple[int, int],
+    now: int,
+    reach: LookbackSettings,
 ) -> Cursor:
     """The cursor after one of the plan's windows was read; `now` is when the plan was made.
 
@@ -87,7 +91,7 @@ def moved(
     )
 
 
-def _needed_s(cursor: Cursor, reach: Reach) -> int:
+def _needed_s(cursor: Cursor, reach: LookbackSettings) -> int:
     longest_s = 0 if reach.by_arrival else cursor.longest_call_s
     return max(_LEAST_LOOK_BACK_S, longest_s + reach.lag_s)
 

@@ -26,7 +26,7 @@ _PAIR = re.compile(r'(\w+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 _MAX_HEADER = 4096
 
 
-class Verdict(Enum):
+class AuthResult(Enum):
     """What a request's credentials are worth."""
 
     ADMITTED = "admitted"
@@ -53,14 +53,14 @@ class Guard:
         self._key = secrets.token_bytes(32)
         self._uses: OrderedDict[tuple[str, str], None] = OrderedDict()
 
-    def check(self, authorization: str, method: str, uri: str) -> Verdict:
+    def check(self, authorization: str, method: str, uri: str) -> AuthResult:
         """The verdict on a request by its Authorization header; `uri` as it was requested."""
         scheme, _, said = authorization[:_MAX_HEADER].partition(" ")
         if scheme.lower() == "basic":
             return self._check_basic(said)
         if scheme.lower() == "digest":
             return self._check_digest(said, method, uri)
-        return Verdict.REFUSED
+        return AuthResult.REFUSED
 
     def challenges(self, *, stale: bool = False) -> list[str]:
         """The WWW-Authenticate headers of a refusal, the best scheme first."""
@@ -71,28 +71,28 @@ class Guard:
         ]
         return [*digests, f'Basic realm="{self._realm}", charset="UTF-8"']
 
-    def _check_basic(self, said: str) -> Verdict:
+    def _check_basic(self, said: str) -> AuthResult:
         try:
             user, _, password = base64.b64decode(said.strip(), validate=True).partition(b":")
         except (binascii.Error, ValueError):
-            return Verdict.REFUSED
+            return AuthResult.REFUSED
         right_user = hmac.compare_digest(user, self._user.encode())
         right_password = hmac.compare_digest(password, self._password.encode())
-        return Verdict.ADMITTED if right_user and right_password else Verdict.REFUSED
+        return AuthResult.ADMITTED if right_user and right_password else AuthResult.REFUSED
 
-    def _check_digest(self, said: str, method: str, uri: str) -> Verdict:
+    def _check_digest(self, said: str, method: str, uri: str) -> AuthResult:
         given = {name.lower(): quoted or bare for name, quoted, bare in _PAIR.findall(said)}
         hashed = _HASHES.get(given.get("algorithm", "MD5").upper())
         if hashed is None or given.get("qop") != "auth" or given.get("uri") != uri:
-            return Verdict.REFUSED
+            return AuthResult.REFUSED
         secret = hashed(f"{self._user}:{self._realm}:{self._password}".encode())
         request = hashed(f"{method}:{uri}".encode())
         nonce, count = given.get("nonce", ""), given.get("nc", "")
         proof = f"{secret}:{nonce}:{count}:{given.get('cnonce', '')}:auth:{request}"
         right_user = _same(given.get("username", ""), self._user)
         if not (_same(given.get("response", ""), hashed(proof.encode())) and right_user):
-            return Verdict.REFUSED
-        return Verdict.ADMITTED if self._use(nonce, count) else Verdict.STALE
+            return AuthResult.REFUSED
+        return AuthResult.ADMITTED if self._use(nonce, count) else AuthResult.STALE
 
     def _new_nonce(self) -> str:
         seed = f"{self._monotonic():.0f}.{secrets.token_hex(8)}"

@@ -24,7 +24,7 @@ from aiohttp import web
 from cdr_ingest.metrics import POST_SECONDS, POSTS
 from cdr_ingest.receiver.collector import Collector
 from cdr_ingest.receiver.formats import READERS, Posted, PushingServer, Reader
-from cdr_ingest.receiver.guard import Guard, Verdict
+from cdr_ingest.receiver.guard import AuthResult, Guard
 from cdr_ingest.sources.source import BadRow, BLeg, SourceRecord
 from ringfence_contracts.errors import BadInput, Retry, shown
 
@@ -39,7 +39,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
-class Limits:
+class ReceiverLimits:
     """What one listener bears: bytes of a body, posts under way, seconds until an answer."""
 
     body_bytes: int
@@ -47,7 +47,7 @@ class Limits:
     answer_s: float
 
 
-class Answer(Exception):
+class PostRejected(Exception):
     """An answer other than 200: `result` is what metrics call it."""
 
     def __init__(self, status: HTTPStatus, result: str, problem: BadInput | str) -> None:
@@ -72,7 +72,7 @@ class Receiver:
         collector: Collector,
         host: str,
         port: int,
-        limits: Limits,
+        limits: ReceiverLimits,
     ) -> None:
         self._servers = servers
         self._collector = collector
@@ -122,7 +122,7 @@ class Receiver:
         self._under_way += 1
         try:
             response, result = await self._accept(request, server_id), "accepted"
-        except Answer as answer:
+        except PostRejected as answer:
             response, result = _refusal(answer), answer.result
             log.warning("post refused", server_id=label, result=result, reason=str(answer))
         finally:
@@ -142,9 +142,11 @@ class Receiver:
         except web.HTTPRequestEntityTooLarge:
             expected = f"at most {self._limits.body_bytes} bytes"
             problem = BadInput("body", f"{request.content_length or 'more'} bytes", expected)
-            raise Answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", problem) from None
+            raise PostRejected(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", problem) from None
         except TimeoutError:
-            raise Answer(HTTPStatus.REQUEST_TIMEOUT, "slow", "the body came too slowly") from None
+            raise PostRejected(
+                HTTPStatus.REQUEST_TIMEOUT, "slow", "the body came too slowly"
+            ) from None
         content_type = request.headers.get("Content-Type", "")
         posted = Posted(server_id, server, content_type, request.query, body)
         return await self._keep(posted, reader)
@@ -154,7 +156,7 @@ class Receiver:
         reader = READERS.get((server.kind, form)) if server else None
         if server is None or reader is None:
             problem = BadInput("path", f"/cdr/{server_id}/{form}", "a server that pushes, and how")
-            raise Answer(HTTPStatus.NOT_FOUND, "unknown", problem)
+            raise PostRejected(HTTPStatus.NOT_FOUND, "unknown", problem)
         return server, reader
 
     def _admit(self, request: web.Request, server_id: str) -> None:
@@ -163,13 +165,13 @@ class Receiver:
             return
         given = request.headers.get("Authorization", "")
         verdict = guard.check(given, request.method, request.raw_path)
-        if verdict is Verdict.ADMITTED:
+        if verdict is AuthResult.ADMITTED:
             return
         scheme = given.partition(" ")[0].lower()
         said = scheme if scheme in ("basic", "digest") else "nothing" if not given else "another"
         problem = BadInput("credentials", said, "this server's user and password")
-        refusal = Answer(HTTPStatus.UNAUTHORIZED, "unauthorised", problem)
-        challenges = guard.challenges(stale=verdict is Verdict.STALE)
+        refusal = PostRejected(HTTPStatus.UNAUTHORIZED, "unauthorised", problem)
+        challenges = guard.challenges(stale=verdict is AuthResult.STALE)
         refusal.headers = [("WWW-Authenticate", challenge) for challenge in challenges]
         raise refusal
 
@@ -179,12 +181,12 @@ class Receiver:
             record = reader(posted)
         except BadInput as problem:
             await self._safe(_bad_row(posted, problem))
-            raise Answer(HTTPStatus.BAD_REQUEST, "unreadable", problem) from None
+            raise PostRejected(HTTPStatus.BAD_REQUEST, "unreadable", problem) from None
         if record is None:
             return web.json_response({"result": "nothing to take"})
         if isinstance(record, BadRow):
             await self._safe(replace(record, raw=record.raw[:MAX_PARKED_BYTES]))
-            raise Answer(HTTPStatus.BAD_REQUEST, "unreadable", record.reason)
+            raise PostRejected(HTTPStatus.BAD_REQUEST, "unreadable", record.reason)
         await self._safe(record)
         if isinstance(record, BLeg):
             return web.json_response({"result": "noted, not billed: a b leg"})
@@ -230,13 +232,13 @@ def _bad_row(posted: Posted, problem: BadInput) -> BadRow:
     return BadRow(posted.server_id, "*", raw, 0, f"posted: {problem}{note}")
 
 
-def _later(reason: str) -> Answer:
-    answer = Answer(HTTPStatus.SERVICE_UNAVAILABLE, "busy", reason)
+def _later(reason: str) -> PostRejected:
+    answer = PostRejected(HTTPStatus.SERVICE_UNAVAILABLE, "busy", reason)
     answer.headers = [("Retry-After", str(RETRY_AFTER_S))]
     return answer
 
 
-def _refusal(answer: Answer) -> web.Response:
+def _refusal(answer: PostRejected) -> web.Response:
     problem = answer.problem
     if isinstance(problem, BadInput):
         error = {

@@ -14,7 +14,7 @@ FARTHEST_S = 7 * 24 * HOUR_S
 
 
 @dataclass(frozen=True)
-class Count:
+class HourCount:
     """An hour's calls, of those that ended long enough ago: listed, and ingested before."""
 
     listed: int = 0

@@ -11,18 +11,19 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from cdr_ingest.ingest import Intake
+from cdr_ingest.ingest import Ingester
 from cdr_ingest.metrics import GAP_CALLS
-from cdr_ingest.polling.cooldown import Hold
-from cdr_ingest.polling.guarded import SourceUnread, asked
-from cdr_ingest.polling.window import Cursor, Reach
-from cdr_ingest.reconciliation.hours import FARTHEST_S, HOUR_S, Count, as_instant, hours_due
+from cdr_ingest.polling.cooldown import Cooldown
+from cdr_ingest.polling.guarded import SourceReadError, guarded_records
+from cdr_ingest.polling.window import Cursor, LookbackSettings
+from cdr_ingest.reconciliation.hours import FARTHEST_S, HOUR_S, HourCount, as_instant, hours_due
 from cdr_ingest.reconciliation.store import ReconcileStore
 from cdr_ingest.sources.source import Source, SourceRecord, record_id
 from cdr_ingest.store import IngestStore
 from ringfence.clock import Clock
-from ringfence.kafka.shell import UNWELL, wait_or_stop
+from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
+from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.events.call import CallCompleted
 from ringfence_contracts.events.source import SourceGapFound
 
@@ -44,8 +45,8 @@ class _Listing:
     whole: bool = True
 
     @property
-    def count(self) -> Count:
-        return Count(self.listed, self.known)
+    def count(self) -> HourCount:
+        return HourCount(self.listed, self.known)
 
 
 class Reconciler:
@@ -56,14 +57,14 @@ class Reconciler:
         *,
         source: Source,
         lane: str,
-        intake: Intake,
+        intake: Ingester,
         store: IngestStore,
         hours: ReconcileStore,
         clock: Clock,
-        reach: Reach,
+        reach: LookbackSettings,
         patience_s: float,
         batch_records: int,
-        hold: Hold,
+        hold: Cooldown,
         progress: Progress,
     ) -> None:
         self._source = source
@@ -85,7 +86,7 @@ class Reconciler:
             counted = False
             try:
                 counted = not self._hold.left_s and await self.turn()
-            except UNWELL as error:
+            except TRANSIENT_ERRORS as error:
                 log.warning("reconciliation waits", lane=self._lane, reason=repr(error))
             self._progress.turned()
             await wait_or_stop(stop, 1.0 if counted else _LOOK_EVERY_S)
@@ -99,7 +100,7 @@ class Reconciler:
             return False
         try:
             await self._check(due[0], self._settled(cursor), now)
-        except SourceUnread as error:
+        except SourceReadError as error:
             self._hold.leave_alone(error.after_s)
             self._put_off[due[0]] = now + int(_FAILED_WAIT_S)
             log.warning("an hour could not be counted", hour=due[0], reason=str(error))
@@ -139,7 +140,7 @@ class Reconciler:
         found = _Listing()
         batch: list[SourceRecord] = []
         last = hour + HOUR_S - 1
-        given = asked(self._source, self._lane, hour, last, patience_s=self._patience_s)
+        given = guarded_records(self._source, self._lane, hour, last, patience_s=self._patience_s)
         async with aclosing(given) as records:
             async for record in records:
                 if not isinstance(record, CallCompleted) or _ended(record) <= settled:
@@ -165,7 +166,7 @@ class Reconciler:
                 found.whole = False
         self._progress.turned()
 
-    async def _tell(self, hour: int, count: Count) -> None:
+    async def _tell(self, hour: int, count: HourCount) -> None:
         event = SourceGapFound(
             server_id=self._source.server_id,
             lane=self._lane,

@@ -1,7 +1,7 @@
 """What sources listed, hour by hour, against what had come: its table."""
 
 from cdr_ingest import events
-from cdr_ingest.reconciliation.hours import Count, as_instant
+from cdr_ingest.reconciliation.hours import HourCount, as_instant
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Connection, Pool
 from ringfence_contracts.events.source import SourceGapFound
@@ -28,14 +28,14 @@ class ReconcileStore:
 
     async def found_gap(self, event: SourceGapFound) -> None:
         """Keep and tell a gap, before it is closed; told again with the same id if repeated."""
-        count = Count(event.listed, event.ingested)
+        count = HourCount(event.listed, event.ingested)
         hour = int(event.hour.timestamp())
         async with self._pool.acquire() as connection, connection.transaction():
             await _keep(connection, event.server_id, event.lane, hour, count)
             await enqueue(connection, "cdr_ingest", [events.gap_found(event)])
 
     async def settle(
-        self, server_id: str, lane: str, hour: int, count: Count, *, healed: int, at: int | None
+        self, server_id: str, lane: str, hour: int, count: HourCount, *, healed: int, at: int | None
     ) -> None:
         """Keep a count and how many calls it brought; `at` is when it was complete, if it was."""
         async with self._pool.acquire() as connection, connection.transaction():
@@ -52,7 +52,9 @@ class ReconcileStore:
             )
 
 
-async def _keep(connection: Connection, server_id: str, lane: str, hour: int, count: Count) -> None:
+async def _keep(
+    connection: Connection, server_id: str, lane: str, hour: int, count: HourCount
+) -> None:
     """Of the known calls, those that reconciliation brought earlier did not come by themselves."""
     await connection.execute(
         "insert into cdr_ingest.reconciled as r (server_id, lane, hour, listed, ingested)"

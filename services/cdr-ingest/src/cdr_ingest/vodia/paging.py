@@ -15,7 +15,7 @@ _ENOUGH = 20
 """So few records, or fewer, may be in order by chance."""
 
 
-class Order(StrEnum):
+class ListOrder(StrEnum):
     """How a list runs, as far as it was seen."""
 
     NEWEST_FIRST = "newest-first"
@@ -30,16 +30,16 @@ class Times(NamedTuple):
     end: datetime
 
 
-def order_of(listed: Sequence[Times]) -> Order:
+def order_of(listed: Sequence[Times]) -> ListOrder:
     """The order of records as they were listed, be it by their start or by their end."""
     if len(listed) <= _ENOUGH:
-        return Order.NONE
+        return ListOrder.NONE
     starts, ends = [times.start for times in listed], [times.end for times in listed]
     if any(_falls(column) for column in (starts, ends)):
-        return Order.NEWEST_FIRST
+        return ListOrder.NEWEST_FIRST
     if any(_falls(column[::-1]) for column in (starts, ends)):
-        return Order.OLDEST_FIRST
-    return Order.NONE
+        return ListOrder.OLDEST_FIRST
+    return ListOrder.NONE
 
 
 def contradicts(page: Sequence[Times]) -> bool:
@@ -52,13 +52,13 @@ def _falls(column: Sequence[datetime]) -> bool:
     return column[0] > column[-1] and all(before >= after for before, after in pairwise(column))
 
 
-def reaches_back(page: Sequence[Times], order: Order, start_epoch: int) -> bool:
+def reaches_back(page: Sequence[Times], order: ListOrder, start_epoch: int) -> bool:
     """Whether nothing that lies further on than this page can have begun within the window.
 
     What is furthest on has ended before the window: whether the list runs by start or by end,
     everything behind it began earlier than that.
     """
-    if not page or order is Order.NONE:
+    if not page or order is ListOrder.NONE:
         return False
-    furthest = page[-1] if order is Order.NEWEST_FIRST else page[0]
+    furthest = page[-1] if order is ListOrder.NEWEST_FIRST else page[0]
     return furthest.end < datetime.fromtimestamp(start_epoch, UTC)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from cdr_ingest.sources.source import BadRow, SourceRecord, record_id
-from cdr_ingest.vodia.paging import Order, Times, contradicts, order_of, reaches_back
+from cdr_ingest.vodia.paging import ListOrder, Times, contradicts, order_of, reaches_back
 from cdr_ingest.vodia.rows import read_record, written
 from ringfence_contracts.errors import Retry, shown
 from ringfence_contracts.events.call import CallCompleted
@@ -34,7 +34,7 @@ Known = Callable[[Sequence[UUID]], Awaitable[set[UUID]]]
 class _Lane:
     """What is remembered of a tenant's list between two reads."""
 
-    order: Order = Order.NONE
+    order: ListOrder = ListOrder.NONE
     last_page: int = 1
 
 
@@ -82,7 +82,7 @@ class _Page:
     new: int
     times: list[Times]
 
-    def ends(self, order: Order, start_epoch: int) -> bool:
+    def ends(self, order: ListOrder, start_epoch: int) -> bool:
         """Whether nothing new for the window can lie beyond it."""
         return not self.new and reaches_back(self.times, order, start_epoch)
 
@@ -116,14 +116,14 @@ class VodiaSource:
         state, read = self._lanes[lane], _Read(lane, start_epoch, stop_epoch)
         for _ in range(MAX_READINGS):
             read.begin()
-            upwards = state.order is Order.OLDEST_FIRST
+            upwards = state.order is ListOrder.OLDEST_FIRST
             way = self._backward(read, state) if upwards else self._forward(read, state)
             async with aclosing(way) as found:
                 async for record in found:
                     yield record
-            if upwards and state.order is not Order.OLDEST_FIRST:
+            if upwards and state.order is not ListOrder.OLDEST_FIRST:
                 continue
-            if state.order is Order.NEWEST_FIRST or not read.new or read.pages < 3:
+            if state.order is ListOrder.NEWEST_FIRST or not read.new or read.pages < 3:
                 return
 
     async def _forward(
@@ -139,7 +139,7 @@ class VodiaSource:
                 yield record
             if first_page == 1:
                 state.order = order_of(read.times)
-            if state.order is Order.NEWEST_FIRST and page.ends(state.order, read.start_epoch):
+            if state.order is ListOrder.NEWEST_FIRST and page.ends(state.order, read.start_epoch):
                 return
         raise Retry(f"{self._server_id}: the list of {read.tenant}'s calls has no end")
 
@@ -153,7 +153,7 @@ class VodiaSource:
             for record in page.within:
                 yield record
             if contradicts(page.times):
-                state.order = Order.NONE
+                state.order = ListOrder.NONE
                 return
             if page.ends(state.order, read.start_epoch):
                 break

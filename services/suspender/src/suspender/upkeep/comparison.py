@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 import structlog
 
 from ringfence.clock import Clock
-from ringfence.kafka.shell import UNWELL, wait_or_stop
+from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
 from ringfence.postgres.alarms import AlarmText
-from ringfence_pbx.comparison import Missing, Product, ServerInventory, compare
+from ringfence.transient import TRANSIENT_ERRORS
+from ringfence_pbx.comparison import ClientProduct, Missing, ServerInventory, compare
 from ringfence_pbx.inventory_view import ServerKind
-from suspender.upkeep.store_comparison import ComparisonStore, Known, products_of
+from suspender.upkeep.store_comparison import ComparisonInput, ComparisonStore, products_of
 
 LOOK_EVERY_S = 5.0
 REST = timedelta(minutes=10)
@@ -54,7 +55,7 @@ class ComparisonLoop:
         while not stop.is_set():
             try:
                 await self._turn()
-            except UNWELL as error:
+            except TRANSIENT_ERRORS as error:
                 log.warning("comparison waits", reason=repr(error))
             self._progress.turned()
             await wait_or_stop(stop, LOOK_EVERY_S)
@@ -77,7 +78,7 @@ class ComparisonLoop:
 
 
 def _decided(
-    known: Known, kinds: Mapping[str, ServerKind]
+    known: ComparisonInput, kinds: Mapping[str, ServerKind]
 ) -> tuple[dict[str, AlarmText], set[str], set[str]]:
     """The alarms that are to be open, by subject, and the subjects that nothing is known of.
 
@@ -108,7 +109,7 @@ def _decided(
     return alarms, undecided, to_read
 
 
-def _undecided(products: list[Product], unread: tuple[str, ...]) -> set[str]:
+def _undecided(products: list[ClientProduct], unread: tuple[str, ...]) -> set[str]:
     subjects = {f"server {server_id}" for server_id in unread}
     subjects |= {s.service_id for _, s in products if s.server_id in unread}
     return subjects

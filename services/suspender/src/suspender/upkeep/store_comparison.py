@@ -10,21 +10,21 @@ from pydantic import ValidationError
 from ringfence.postgres.alarms import AlarmText
 from ringfence.postgres.pool import Pool
 from ringfence_contracts.events.account import Service
-from ringfence_pbx.comparison import Found, Product
+from ringfence_pbx.comparison import ClientProduct, InventoryItem
 from suspender.store import ALARMS
 from suspender.upkeep.store_inventory import request_read
 
 PRODUCT_ALARM = "product-not-there"
 
 
-class Known(NamedTuple):
+class ComparisonInput(NamedTuple):
     """What is compared: products as JSON by account, items and gaps of each server.
 
     `new`: accounts that changed after a server was asked, as (server, account).
     """
 
     products: tuple[tuple[str, str], ...]
-    items: Mapping[str, list[Found]]
+    items: Mapping[str, list[InventoryItem]]
     gaps: Mapping[str, list[str]]
     new: frozenset[tuple[str, str]]
 
@@ -42,7 +42,7 @@ class ComparisonStore:
         )
         return {row["server_id"]: row["read_at"] for row in rows}
 
-    async def everything(self) -> Known:
+    async def everything(self) -> ComparisonInput:
         """All products, and all servers that were ever read, as of one instant."""
         async with self._pool.acquire() as acquired:
             connection = cast(Any, acquired)
@@ -64,11 +64,11 @@ class ComparisonStore:
                     "select server_id, kind, tenant, name, uuid, label, enabled, leads_to"
                     " from suspender.inventory"
                 )
-        items: dict[str, list[Found]] = {row["server_id"]: [] for row in reads}
+        items: dict[str, list[InventoryItem]] = {row["server_id"]: [] for row in reads}
         for server_id, *item in rows:
             if server_id in items:
-                items[server_id].append(Found(*item))
-        return Known(
+                items[server_id].append(InventoryItem(*item))
+        return ComparisonInput(
             tuple((row["account_id"], row["product"]) for row in products),
             items,
             {row["server_id"]: row["gaps"] for row in reads},
@@ -103,12 +103,12 @@ class ComparisonStore:
             ]
 
 
-def products_of(rows: Iterable[tuple[str, str]]) -> list[Product]:
+def products_of(rows: Iterable[tuple[str, str]]) -> list[ClientProduct]:
     """The products; one that cannot be read is left out, its account's events say why."""
     found = []
     for account_id, text in rows:
         try:
-            found.append(Product(account_id, Service.model_validate(json.loads(text))))
+            found.append(ClientProduct(account_id, Service.model_validate(json.loads(text))))
         except (ValidationError, ValueError):
             continue
     return found

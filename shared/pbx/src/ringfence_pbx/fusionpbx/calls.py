@@ -24,7 +24,7 @@ _HEADINGS = {
 
 
 @dataclass(frozen=True)
-class Channel:
+class LiveChannel:
     """One leg of a live call.
 
     `number` is the user part of the leg's own address: an extension's number on the leg to its
@@ -49,7 +49,7 @@ class Channel:
 class CallsPage:
     """The live legs."""
 
-    channels: tuple[Channel, ...]
+    channels: tuple[LiveChannel, ...]
 
 
 def read_calls(html: str) -> CallsPage | None:
@@ -68,7 +68,7 @@ def offers_all_tenants(html: str) -> bool:
     return "calls_active.php?show=all" in html
 
 
-def _channel(row: PageRow) -> Channel:
+def _channel(row: PageRow) -> LiveChannel:
     def cell(what: str) -> str:
         known = (row.named.get(heading) for heading in _HEADINGS[what])
         return next((text.strip() for text in known if text is not None), "")
@@ -77,7 +77,7 @@ def _channel(row: PageRow) -> Channel:
     uuid = row.uuid
     if not uuid and shown and (found := _UUID.search(shown[0])):
         uuid = found.group().lower()
-    return Channel(
+    return LiveChannel(
         uuid=uuid,
         domain=cell("domain").lower(),
         number=cell("number"),

@@ -41,7 +41,7 @@ FormData = Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
-class Answer:
+class PageResponse:
     """A whole answer: `location` is where it redirects to, if it does.
 
     `retry_after_s` is how long the server wants to be left alone, if it says so.
@@ -70,7 +70,7 @@ class Answer:
         return is_denied(self.text)
 
 
-class Connection:
+class FusionPbxConnection:
     """Requests within one login of the server's api key under one host name.
 
     Logs in before the first request, and again when the server has forgotten the session. `enter`
@@ -119,7 +119,7 @@ class Connection:
 
     async def ask(
         self, method: str, path: str, params: Fields | None = None, form: FormData | None = None
-    ) -> Answer:
+    ) -> PageResponse:
         """A request within the session, repeated once after a new login if that was lost."""
         for _ in range(2):
             login = await self.log_in()
@@ -157,7 +157,7 @@ class Connection:
         form: FormData | None = None,
         *,
         key: bool = False,
-    ) -> Answer:
+    ) -> PageResponse:
         """One request as it stands, and its whole answer."""
         with self._verdicts():
             async with (
@@ -193,7 +193,7 @@ class Connection:
 
     async def whole(
         self, response: httpx.Response, begun: bytes, rest: AsyncIterator[bytes]
-    ) -> Answer:
+    ) -> PageResponse:
         """The answer whose body began with `begun`; of an endless one, its beginning."""
         body = bytearray(begun)
         async for piece in rest:
@@ -202,7 +202,7 @@ class Connection:
                 break
         text = bytes(body).decode("utf-8", "replace")
         location = response.headers.get("location", "")
-        return Answer(response.status_code, location, text, retry_after_s(response.headers))
+        return PageResponse(response.status_code, location, text, retry_after_s(response.headers))
 
     async def _present_key(self) -> None:
         page = await self.send("GET", LOGIN)
@@ -234,7 +234,7 @@ class Connection:
         except httpx.HTTPError as error:
             raise Retry(f"{self.name}: {type(error).__name__} {self.seen(str(error))}") from None
 
-    def sound(self, answer: Answer, path: str) -> None:
+    def sound(self, answer: PageResponse, path: str) -> None:
         """Raise what an answer's status means, where it means something for every page."""
         if answer.status in (429, 503) and answer.retry_after_s is not None:
             said = f"{self.name}: status {answer.status} on {path}"
@@ -253,7 +253,7 @@ class Connection:
         """A refusal that names the server."""
         return Refused(f"{self.name} {what}")
 
-    def unexpected(self, what: str, answer: Answer) -> Retry:
+    def unexpected(self, what: str, answer: PageResponse) -> Retry:
         """The verdict on an answer that is neither what was asked for nor a known refusal."""
         said = self.seen(answer.location or answer.text)
         return Retry(f"{self.name}: answered {what} with {answer.status} and {said}")

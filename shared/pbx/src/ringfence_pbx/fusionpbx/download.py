@@ -8,7 +8,7 @@ import csv
 import io
 from collections.abc import Collection, Mapping, Sequence
 
-from ringfence_pbx.fusionpbx.connection import Answer
+from ringfence_pbx.fusionpbx.connection import PageResponse
 from ringfence_pbx.fusionpbx.lists import ListSession
 
 DOWNLOAD = "/app/extensions/extension_download.php"
@@ -69,7 +69,7 @@ async def download(
     return rows
 
 
-async def _posted(session: ListSession, path: str, columns: Sequence[str]) -> Answer:
+async def _posted(session: ListSession, path: str, columns: Sequence[str]) -> PageResponse:
     token = session.held_token(path)
     form = [(token.name, token.value)] if token else []
     form += [("column_group[]", column) for column in columns]

@@ -18,7 +18,7 @@ MAX_FIELDS = 900
 
 
 @dataclass
-class Control:
+class FormField:
     """A field of a form.
 
     `options` are those of a select, whose `value` is that of the selected one; without one that is
@@ -40,12 +40,12 @@ class Control:
 
 
 @dataclass(frozen=True)
-class Form:
+class PageForm:
     """The fields that a browser would send, in the page's order."""
 
-    controls: tuple[Control, ...]
+    controls: tuple[FormField, ...]
 
-    def find(self, name: str) -> Control | None:
+    def find(self, name: str) -> FormField | None:
         """The field of that name."""
         return next((c for c in self.controls if c.name == name), None)
 
@@ -72,10 +72,10 @@ class _Reader(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
-        self.forms: list[list[Control]] = []
-        self._form: list[Control] | None = None
-        self._select: Control | None = None
-        self._area: Control | None = None
+        self.forms: list[list[FormField]] = []
+        self._form: list[FormField] | None = None
+        self._select: FormField | None = None
+        self._area: FormField | None = None
         self._option: str | None = None
         self._option_text = ""
         self._is_selected = False
@@ -90,15 +90,15 @@ class _Reader(HTMLParser):
         elif self._form is not None and tag in ("input", "select", "textarea"):
             self._begin_field(self._form, tag, given)
 
-    def _begin_field(self, form: list[Control], tag: str, given: dict[str, str]) -> None:
+    def _begin_field(self, form: list[FormField], tag: str, given: dict[str, str]) -> None:
         name, kind = given.get("name", ""), given.get("type", "text").lower()
         if tag == "select":
-            self._select = Control(name, "select", chosen=False, multiple="multiple" in given)
+            self._select = FormField(name, "select", chosen=False, multiple="multiple" in given)
             control = self._select
         elif tag == "textarea":
-            self._area = control = Control(name, "textarea")
+            self._area = control = FormField(name, "textarea")
         else:
-            control = Control(name, kind, given.get("value", ""))
+            control = FormField(name, kind, given.get("value", ""))
             if kind in ("checkbox", "radio"):
                 control.value = given.get("value", "on")
                 if "checked" not in given:
@@ -151,7 +151,7 @@ class _Reader(HTMLParser):
         return super().parse_html_declaration(i)
 
 
-def read_form(html: str, having: str) -> Form | None:
+def read_form(html: str, having: str) -> PageForm | None:
     """The form of a page that has a field of that name, or None."""
     reader = _Reader()
     reader.feed(without_endless_numbers(html))
@@ -161,5 +161,5 @@ def read_form(html: str, having: str) -> Form | None:
             for control in controls:
                 if control.kind == "textarea":
                     control.value = control.value.removeprefix("\r\n").removeprefix("\n")
-            return Form(tuple(controls))
+            return PageForm(tuple(controls))
     return None

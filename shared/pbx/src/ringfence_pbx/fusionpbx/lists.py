@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from ringfence_contracts.errors import Retry, RingfenceError, shown
-from ringfence_pbx.fusionpbx.connection import Answer, Connection, Fields, FormData
+from ringfence_pbx.fusionpbx.connection import Fields, FormData, FusionPbxConnection, PageResponse
 from ringfence_pbx.fusionpbx.pages import PATHS, Kind, ListedRow, Token, find_token, read_list
 from ringfence_pbx.servers import FusionPbxServer
 
@@ -17,12 +17,12 @@ MAX_PAGES = 2000
 NO_ROW = "ringfence-finds-no-row"
 """A search that finds nothing: the page still has a token, and asks the switch nothing."""
 
-_Asking = Callable[[str, str, Fields], Awaitable[Answer]]
+_Asking = Callable[[str, str, Fields], Awaitable[PageResponse]]
 _Until = Callable[[Mapping[str, ListedRow]], bool]
 
 
 @dataclass(frozen=True)
-class Listing:
+class ListedRows:
     """The rows of a list by uuid, and whether all of its pages were read."""
 
     rows: dict[str, ListedRow]
@@ -65,7 +65,7 @@ class ListSession:
         self._tokens: dict[str, _HeldToken] = {}
         # A message is shown once, on the session's next page, whichever that is.
         self._page_lock = asyncio.Lock()
-        self._at = Connection(
+        self._at = FusionPbxConnection(
             server_id,
             server,
             host=host,
@@ -93,13 +93,13 @@ class ListSession:
         """A refusal that names the server."""
         return self._at.refused(what)
 
-    def unexpected(self, what: str, answer: Answer) -> Retry:
+    def unexpected(self, what: str, answer: PageResponse) -> Retry:
         """The verdict on an answer that is neither what was asked for nor a known refusal."""
         return self._at.unexpected(what, answer)
 
     async def page(
         self, method: str, path: str, params: Fields | None = None, form: FormData | None = None
-    ) -> Answer:
+    ) -> PageResponse:
         """Any page within the session; what it means is for the caller to say."""
         async with self._page_lock:
             answer = await self._at.ask(method, path, params, form)
@@ -114,7 +114,7 @@ class ListSession:
         search: str = "",
         order_by: str = "",
         until: _Until | None = None,
-    ) -> Listing:
+    ) -> ListedRows:
         """The rows of a list by uuid (of all tenants: a superadmin only).
 
         `search` narrows it to rows that hold this text, in their name or another of their columns:
@@ -136,16 +136,16 @@ class ListSession:
 
     async def _list(
         self, ask: _Asking, kind: Kind, given: Fields, until: _Until | None = None
-    ) -> Listing:
+    ) -> ListedRows:
         rows: dict[str, ListedRow] = {}
         for number in range(MAX_PAGES):
             page = await self._page(ask, kind, given, number)
             new = page.keys() - rows.keys()
             rows |= page
             if not new:
-                return Listing(rows)
+                return ListedRows(rows)
             if until and until(rows):
-                return Listing(rows, is_whole=False)
+                return ListedRows(rows, is_whole=False)
         raise Retry(f"{self.name}: the list of {kind} has no end")
 
     async def _page(
@@ -160,7 +160,7 @@ class ListSession:
         self._note_token(PATHS[kind], answer, page.token)
         return {row.uuid: row for row in page.rows}
 
-    def _no_list(self, kind: Kind, answer: Answer) -> RingfenceError:
+    def _no_list(self, kind: Kind, answer: PageResponse) -> RingfenceError:
         if answer.denied or answer.redirects:
             return self._at.refused(f"gives the key's user no right to see {kind}")
         return self._at.unexpected(f"the list of {kind}", answer)
@@ -202,7 +202,7 @@ class ListSession:
         if path in self._tokens:
             self._tokens[path].is_used = True
 
-    def _note_token(self, path: str, answer: Answer, token: Token | None = None) -> None:
+    def _note_token(self, path: str, answer: PageResponse, token: Token | None = None) -> None:
         """As FusionPBX does: a page with a new token ends those that were used."""
         token = token or (find_token(answer.text) if "hidden" in answer.text else None)
         if token is None:

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ringfence_pbx.emergency import names_emergency
-from ringfence_pbx.fusionpbx.connection import Answer
-from ringfence_pbx.fusionpbx.form import Form, read_form
+from ringfence_pbx.fusionpbx.connection import PageResponse
+from ringfence_pbx.fusionpbx.form import PageForm, read_form
 from ringfence_pbx.fusionpbx.pages import headings_of, rows_of
 from ringfence_pbx.fusionpbx.session import FusionPbxSession
 
@@ -39,7 +39,7 @@ class ListedRoute:
 
 
 @dataclass(frozen=True)
-class Route:
+class OutboundRoute:
     """What a route's page shows: whether it tests toll_allow, and is for emergency numbers."""
 
     tests_toll_allow: bool
@@ -62,13 +62,13 @@ def read_routes(html: str) -> tuple[ListedRoute, ...] | None:
     )
 
 
-def read_route(html: str) -> Route | None:
+def read_route(html: str) -> OutboundRoute | None:
     """The page of a route, or None when it is another page."""
     form = read_form(html, "dialplan_name")
     if form is None:
         return None
     conditions = [*_listed_conditions(form), *_xml_conditions(form)]
-    return Route(
+    return OutboundRoute(
         tests_toll_allow=any(kind == TOLL_ALLOW for kind, _ in conditions),
         is_emergency=any(
             kind == "destination_number" and names_emergency(data) for kind, data in conditions
@@ -76,7 +76,7 @@ def read_route(html: str) -> Route | None:
     )
 
 
-def _listed_conditions(form: Form) -> Iterator[tuple[str, str]]:
+def _listed_conditions(form: PageForm) -> Iterator[tuple[str, str]]:
     """Type and data of each line of the page whose tag is `condition`."""
     lines: dict[str, dict[str, str]] = {}
     for control in form.controls:
@@ -87,7 +87,7 @@ def _listed_conditions(form: Form) -> Iterator[tuple[str, str]]:
             yield line.get("type", ""), line.get("data", "")
 
 
-def _xml_conditions(form: Form) -> Iterator[tuple[str, str]]:
+def _xml_conditions(form: PageForm) -> Iterator[tuple[str, str]]:
     """The same of a page that shows the dialplan as XML."""
     control = form.find("dialplan_xml")
     for inside in _XML_CONDITION.findall(control.value if control else ""):
@@ -97,7 +97,7 @@ def _xml_conditions(form: Form) -> Iterator[tuple[str, str]]:
 
 async def outbound_routes(
     session: FusionPbxSession, *, all_tenants: bool
-) -> list[tuple[ListedRoute, Route]]:
+) -> list[tuple[ListedRoute, OutboundRoute]]:
     """The outbound routes that may be enabled, each with what its page shows: the first few.
 
     Raises Refused where the key's user may not see them, Retry when the server does not answer.
@@ -117,13 +117,13 @@ async def outbound_routes(
     return found
 
 
-def all_test_toll_allow(routes: Sequence[tuple[ListedRoute, Route]]) -> bool | None:
+def all_test_toll_allow(routes: Sequence[tuple[ListedRoute, OutboundRoute]]) -> bool | None:
     """Whether emptying toll_allow stops every call out but emergency calls; None: no route."""
     calling = [route for _, route in routes if not route.is_emergency]
     return all(route.tests_toll_allow for route in calling) if calling else None
 
 
-def _no_page(session: FusionPbxSession, what: str, answer: Answer) -> Exception:
+def _no_page(session: FusionPbxSession, what: str, answer: PageResponse) -> Exception:
     if answer.denied or answer.redirects:
         return session.refused(f"does not show {what} to the key's user")
     return session.unexpected(what, answer)

@@ -9,9 +9,9 @@ from contextlib import aclosing
 
 from ringfence_contracts.errors import Retry, RingfenceError
 from ringfence_pbx.errors import Refused
-from ringfence_pbx.fusionpbx.connection import EXPORT, Answer, Fields, read_api_key
+from ringfence_pbx.fusionpbx.connection import EXPORT, Fields, PageResponse, read_api_key
 from ringfence_pbx.fusionpbx.lines import split_lines
-from ringfence_pbx.fusionpbx.lists import NO_ROW, Listing, ListSession
+from ringfence_pbx.fusionpbx.lists import NO_ROW, ListedRows, ListSession
 from ringfence_pbx.fusionpbx.pages import PATHS, Kind, ListedRow, gateway_name
 from ringfence_pbx.fusionpbx.status import SwitchStatus, count_answers, read_status
 
@@ -19,7 +19,7 @@ __all__ = [
     "FusionPbxSession",
     "Kind",
     "ListedRow",
-    "Listing",
+    "ListedRows",
     "Refused",
     "SwitchStatus",
     "read_api_key",
@@ -98,7 +98,7 @@ class FusionPbxSession(ListSession):
             raise Retry(f"{self.name}: the export broke off at {said}")
         yield held
 
-    def _no_export(self, answer: Answer) -> RingfenceError:
+    def _no_export(self, answer: PageResponse) -> RingfenceError:
         if answer.denied:
             return self._at.refused("gives the key's user no right to export calls")
         return self._at.unexpected("the export", answer)

@@ -35,7 +35,7 @@ class NotThere(RingfenceError):
     """A JSON pointer leads nowhere in an answer."""
 
 
-class Order(BaseModel):
+class OrderTemplate(BaseModel):
     """A call: `path` and `payload` may hold `{peer}` and `{did}`, the payload at any depth."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -64,7 +64,7 @@ class Order(BaseModel):
         return path, _fill(self.payload, given)
 
 
-class ReadBack(Order):
+class ReadBack(OrderTemplate):
     """The call whose answer shows the state: the value at `pointer` (RFC 6901) is one of those."""
 
     pointer: Annotated[str, Field(pattern=r"^(/[^/]*)+$", max_length=200)]

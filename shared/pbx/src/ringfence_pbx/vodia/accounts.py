@@ -15,7 +15,7 @@ _EXTENSION_TYPES = ("", "extension", "extensions")
 
 
 @dataclass(frozen=True)
-class Account:
+class VodiaAccount:
     """An account of a tenant. `disabled` is None where the list does not show it.
 
     `aliases` are further names of it: inbound calls to one of them, a DID, ring this account.
@@ -28,7 +28,7 @@ class Account:
     aliases: tuple[str, ...] = ()
 
 
-def accounts_of(listed: Any) -> list[Account] | None:
+def accounts_of(listed: Any) -> list[VodiaAccount] | None:
     """The accounts of a list; None for another shape."""
     if isinstance(listed, dict):
         listed = listed.get("accounts", listed)
@@ -46,15 +46,15 @@ def _row(row: Any) -> dict[str, Any]:
     return {"displayname": rest.get("name", ""), **rest, "name": ""}
 
 
-def _account(row: Any) -> Account | None:
+def _account(row: Any) -> VodiaAccount | None:
     if not isinstance(row, dict):
-        return Account(row, "", None, True) if isinstance(row, str) and row else None
+        return VodiaAccount(row, "", None, True) if isinstance(row, str) and row else None
     number = next(_texts(row, _NUMBER_FIELDS), None)
     if number is None:
         return None
     aliases = row.get("alias", [])
     named = [str(alias) for alias in aliases] if isinstance(aliases, list) else []
-    return Account(
+    return VodiaAccount(
         number=number,
         label=next(_texts(row, _LABEL_FIELDS), ""),
         disabled=flag(row["disabled"]) if "disabled" in row else None,

@@ -13,17 +13,25 @@ from urllib.parse import quote
 from ringfence_pbx.errors import Refused
 from ringfence_pbx.servers import VodiaServer
 from ringfence_pbx.throttle import Throttled
-from ringfence_pbx.vodia.accounts import Account, accounts_of, flag, tenants_of
+from ringfence_pbx.vodia.accounts import VodiaAccount, accounts_of, flag, tenants_of
 from ringfence_pbx.vodia.connection import Json, VodiaConnection, read_json
 
-__all__ = ["Account", "LiveCall", "Refused", "Throttled", "Trunk", "VodiaApi", "read_json"]
+__all__ = [
+    "Refused",
+    "Throttled",
+    "VodiaAccount",
+    "VodiaApi",
+    "VodiaCall",
+    "VodiaTrunk",
+    "read_json",
+]
 
 _CALL_IDS = ("callid", "call-id", "call_id", "id")
 """Under which of these a live call's id stands is not documented."""
 
 
 @dataclass(frozen=True)
-class Trunk:
+class VodiaTrunk:
     """A tenant's trunk. `disabled` is None where the flag cannot be read.
 
     A `shared` one carries other tenants' calls as well (`global` in Vodia's words).
@@ -36,7 +44,7 @@ class Trunk:
 
 
 @dataclass(frozen=True)
-class LiveCall:
+class VodiaCall:
     """A call in progress: its id for hanging up, and everything else that the PBX says of it."""
 
     id: str
@@ -71,7 +79,7 @@ class VodiaApi:
         path = f"/rest/domain/{_in_path(tenant)}/cdrs"
         return await self._list(path, {"size": str(size), "page": str(page)})
 
-    async def trunks(self, tenant: str) -> list[Trunk]:
+    async def trunks(self, tenant: str) -> list[VodiaTrunk]:
         """The trunks that a tenant can use, shared ones included."""
         path = f"/rest/domain/{_in_path(tenant)}/domain_trunks"
         listed = await self._list(path)
@@ -87,7 +95,7 @@ class VodiaApi:
             raise self._at.strange(path, listed)
         return found
 
-    async def accounts(self, tenant: str) -> list[Account] | None:
+    async def accounts(self, tenant: str) -> list[VodiaAccount] | None:
         """A tenant's extensions and other accounts; None when the PBX has no list of them.
 
         `users` stands in the vendor's older catalogue, `userlist` in the code of newer clients.
@@ -142,7 +150,7 @@ class VodiaApi:
             )
         return state
 
-    async def live_calls(self, tenant: str, extension: str) -> list[LiveCall] | None:
+    async def live_calls(self, tenant: str, extension: str) -> list[VodiaCall] | None:
         """An extension's calls in progress; None when the PBX knows no such extension."""
         path = self._calls_of(tenant, extension)
         listed = await self._at.get(path, missing_ok=True)
@@ -154,11 +162,11 @@ class VodiaApi:
             raise self._at.strange(path, listed)
         return [self._live(path, row) for row in listed]
 
-    def _live(self, path: str, row: Json) -> LiveCall:
+    def _live(self, path: str, row: Json) -> VodiaCall:
         said = row if isinstance(row, dict) else {"id": row}
         for name in _CALL_IDS:
             if isinstance(said.get(name), str | int) and said[name] != "":
-                return LiveCall(str(said[name]), said)
+                return VodiaCall(str(said[name]), said)
         raise self._at.refused(f"lists live calls at {path} without an id that is known here")
 
     async def hang_up(self, tenant: str, extension: str, call_id: str) -> None:
@@ -175,8 +183,8 @@ class VodiaApi:
         return got
 
 
-def _trunk(row: dict[str, Json]) -> Trunk:
-    return Trunk(
+def _trunk(row: dict[str, Json]) -> VodiaTrunk:
+    return VodiaTrunk(
         id=str(row["id"]),
         name=str(row.get("name", "")),
         disabled=flag(row.get("disabled", "")),

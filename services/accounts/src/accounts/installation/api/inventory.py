@@ -12,7 +12,7 @@ from accounts.installation.api.servers import known_server
 from accounts.installation.proposed import ProposedProduct, free_ids
 from accounts.installation.servers import KnownServer
 from ringfence_contracts.events.model import Id
-from ringfence_pbx.comparison import Comparison, Product, ServerInventory, compare
+from ringfence_pbx.comparison import ClientProduct, Comparison, ServerInventory, compare
 
 router = APIRouter(prefix="/servers/{server_id}", tags=["servers"])
 
@@ -158,7 +158,7 @@ async def _compared(rooms: Rooms, server: KnownServer) -> Comparison:
         *(ServerInventory(other, listed[other].kind, tenants[other]) for other in others),
     ]
     products = [
-        Product(product.account_id, product.service)
+        ClientProduct(product.account_id, product.service)
         for product in await rooms.products.on_server(server_id)
     ]
     found = compare(products, inventories)

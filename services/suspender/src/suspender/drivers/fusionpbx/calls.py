@@ -16,7 +16,7 @@ from ringfence_pbx.fusionpbx.calls import (
     FRAME,
     HANG_UP,
     CallsPage,
-    Channel,
+    LiveChannel,
     offers_all_tenants,
     read_calls,
 )
@@ -73,7 +73,7 @@ async def _hang_up(page: "_SharedPage", tenant: str, extensions: Collection[str]
     )
 
 
-def _words(channel: Channel) -> str:
+def _words(channel: LiveChannel) -> str:
     other = channel.destination
     if not other or other == channel.number:
         other = channel.cid_number
@@ -132,7 +132,7 @@ async def _page(session: FusionPbxSession) -> CallsPage:
     return page
 
 
-async def _end(session: FusionPbxSession, channel: Channel) -> None:
+async def _end(session: FusionPbxSession, channel: LiveChannel) -> None:
     """The answer is empty whatever came of it."""
     params = {"cmd": "uuid_kill", "call_id": channel.uuid}
     answer = await session.page("GET", HANG_UP, params)
@@ -142,7 +142,7 @@ async def _end(session: FusionPbxSession, channel: Channel) -> None:
         raise session.unexpected("uuid_kill", answer)
 
 
-async def _see_gone(page: _SharedPage, ending: Collection[Channel]) -> None:
+async def _see_gone(page: _SharedPage, ending: Collection[LiveChannel]) -> None:
     left = {channel.uuid: channel for channel in ending}
     for _ in range(CHECKS):
         present = {channel.uuid for channel in (await page.read()).channels}

@@ -12,7 +12,7 @@ from ringfence.clock import Clock
 from ringfence_contracts.errors import Retry, shown
 from ringfence_pbx.errors import Refused
 from ringfence_pbx.fusionpbx.download import COLUMNS, DOWNLOAD, download
-from ringfence_pbx.fusionpbx.form import MAX_FIELDS, Control, Form, read_form
+from ringfence_pbx.fusionpbx.form import MAX_FIELDS, FormField, PageForm, read_form
 from ringfence_pbx.fusionpbx.session import FusionPbxSession
 from suspender.drivers.driver import (
     ElementChange,
@@ -105,7 +105,7 @@ class Outbound:
                 raise Retry(f"{session.name}: the session is not in the domain {shown(tenant)}")
         return rows
 
-    async def _form(self, session: FusionPbxSession, uuid: str) -> Form:
+    async def _form(self, session: FusionPbxSession, uuid: str) -> PageForm:
         answer = await session.page("GET", EDIT, {"id": uuid})
         if answer.denied:
             raise session.refused("shows no extension's form: give the key's user extension_edit")
@@ -213,7 +213,7 @@ def _same(one: str, other: str) -> bool:
     return one.strip().replace(",", ":") == other.strip().replace(",", ":")
 
 
-def _shown_value(session: FusionPbxSession, number: str, form: Form) -> str:
+def _shown_value(session: FusionPbxSession, number: str, form: PageForm) -> str:
     """The value that a form shows, as it is stored."""
     field = form.find(FIELD)
     if field is None:
@@ -235,7 +235,7 @@ def _no_field(session: FusionPbxSession) -> OperatorMustAct:
 
 
 def _fields_to_send(
-    session: FusionPbxSession, number: str, form: Form, row: Stored, value: str
+    session: FusionPbxSession, number: str, form: PageForm, row: Stored, value: str
 ) -> dict[str, str]:
     """What to change in the form. Raises OperatorMustAct when it cannot be sent back whole."""
     name = f"{session.name}: the form of extension {number}"
@@ -264,7 +264,7 @@ def _fields_to_send(
     return changes | {FIELD: value.replace(":", ",")}
 
 
-def _unselected(name: str, control: Control, stored: str, is_ours: bool) -> dict[str, str]:
+def _unselected(name: str, control: FormField, stored: str, is_ours: bool) -> dict[str, str]:
     """A list in which nothing is selected: what is stored is empty, or no option of it."""
     if stored.strip():
         raise OperatorMustAct(

@@ -15,7 +15,7 @@ from ringfence_contracts.errors import Retry, shown
 from ringfence_contracts.events.account import Service
 from ringfence_pbx.errors import Refused
 from ringfence_pbx.lesnet.api import LesnetApi
-from ringfence_pbx.lesnet.orders import NotThere, Order, ReadBack, at_pointer
+from ringfence_pbx.lesnet.orders import NotThere, OrderTemplate, ReadBack, at_pointer
 from ringfence_pbx.servers import LesnetServer
 from suspender.drivers.driver import (
     ElementChange,
@@ -38,8 +38,8 @@ class _Calls(NamedTuple):
     """What the server's entry configures, all of it or nothing."""
 
     api: LesnetApi
-    suspend: Order
-    resume: Order
+    suspend: OrderTemplate
+    resume: OrderTemplate
     read_back: ReadBack
 
 
@@ -136,7 +136,7 @@ class LesnetDriver:
         return "suspended" if state == "suspended" else "active"
 
     async def _ask(
-        self, api: LesnetApi, order: Order, element: Element, did: str
+        self, api: LesnetApi, order: OrderTemplate, element: Element, did: str
     ) -> dict[str, Any]:
         path, payload = order.fill(peer=element.name, did=did)
         return await api.ask(path, payload)
@@ -155,7 +155,7 @@ class LesnetDriver:
             )
         return self._calls
 
-    def _dids(self, target: SwitchTarget, *orders: Order) -> tuple[str, ...]:
+    def _dids(self, target: SwitchTarget, *orders: OrderTemplate) -> tuple[str, ...]:
         """The DIDs to make the calls for; one is enough where no call names a DID."""
         dids = target.product.dids
         if not any(order.per_did for order in orders):

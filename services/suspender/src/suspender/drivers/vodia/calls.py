@@ -14,7 +14,7 @@ import structlog
 from ringfence_contracts.errors import Retry, shown
 from ringfence_pbx.emergency import names_emergency
 from ringfence_pbx.errors import Refused
-from ringfence_pbx.vodia.api import LiveCall, VodiaApi
+from ringfence_pbx.vodia.api import VodiaApi, VodiaCall
 from suspender.drivers.driver import HungUp, OperatorMustAct
 
 _NO_SIDE = re.compile(
@@ -72,7 +72,7 @@ class VodiaCalls:
     async def _end_all(self, tenant: str, extension: str) -> "_Ended":
         """List, end what may be ended, and list again: each time judged by what it is now."""
         asked: dict[str, str] = {}
-        calls: list[LiveCall] = []
+        calls: list[VodiaCall] = []
         for turn in range(_ROUNDS):
             calls = await self._api.live_calls(tenant, extension) or []
             going_on = [call for call in calls if not _is_excluded(call, extension)]
@@ -102,12 +102,12 @@ class VodiaCalls:
             log.info("hanging up was refused", server_id=self._server_id, reason=str(error))
 
 
-def _is_excluded(call: LiveCall, extension: str) -> bool:
+def _is_excluded(call: VodiaCall, extension: str) -> bool:
     sides = list(_sides(call))
     return any(map(names_emergency, sides)) or _far_side(sides, extension) is None
 
 
-def _sides(call: LiveCall) -> Iterator[str]:
+def _sides(call: VodiaCall) -> Iterator[str]:
     for name, value in call.said.items():
         if not _NO_SIDE.search(name) and value not in (None, ""):
             yield str(value)
@@ -123,6 +123,6 @@ def _far_side(sides: Collection[str], extension: str) -> str | None:
     return None
 
 
-def _named(call: LiveCall, extension: str) -> str:
+def _named(call: VodiaCall, extension: str) -> str:
     number = _far_side(list(_sides(call)), extension)
     return f"{extension} -> {number or f'call {call.id[:60]}'}"

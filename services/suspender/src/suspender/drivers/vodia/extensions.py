@@ -12,7 +12,7 @@ from ringfence.clock import Clock
 from ringfence_contracts.errors import Retry, shown
 from ringfence_pbx.errors import Refused
 from ringfence_pbx.servers import VodiaServer
-from ringfence_pbx.vodia.api import Account, VodiaApi
+from ringfence_pbx.vodia.api import VodiaAccount, VodiaApi
 from suspender.drivers.driver import (
     ElementChange,
     ElementReading,
@@ -144,7 +144,7 @@ class VodiaExtensions:
     ) -> dict[Element, _Shown | Failure]:
         if not elements:
             return {}
-        accounts: dict[str, Account] | None = None
+        accounts: dict[str, VodiaAccount] | None = None
         if self._server.extension_state_path is None:
             accounts = await self._accounts(tenant)
             if accounts is None:
@@ -158,7 +158,7 @@ class VodiaExtensions:
         alone = {element: {element: element} for element in elements}
         return await each_group(alone, look, at_once=self._server.concurrency)
 
-    async def _accounts(self, tenant: str) -> dict[str, Account] | None:
+    async def _accounts(self, tenant: str) -> dict[str, VodiaAccount] | None:
         """The tenant's accounts by number; None where the PBX gives no list."""
         try:
             listed = await self._api.accounts(tenant)
@@ -166,7 +166,7 @@ class VodiaExtensions:
             return None  # the list is no part of what switching needs
         return None if listed is None else {account.number: account for account in listed}
 
-    async def _look(self, element: Element, accounts: Mapping[str, Account] | None) -> _Shown:
+    async def _look(self, element: Element, accounts: Mapping[str, VodiaAccount] | None) -> _Shown:
         try:
             disabled, is_listed = await self._disabled(element, accounts)
         except Refused as error:
@@ -189,7 +189,7 @@ class VodiaExtensions:
             return True
 
     async def _disabled(
-        self, element: Element, accounts: Mapping[str, Account] | None
+        self, element: Element, accounts: Mapping[str, VodiaAccount] | None
     ) -> tuple[bool | None, bool]:
         """Whether it is disabled, as far as that is shown; and whether it is shown at all."""
         if accounts is None:

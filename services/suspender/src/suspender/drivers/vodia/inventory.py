@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from ringfence_contracts.errors import Retry
 from ringfence_pbx.errors import Refused
 from ringfence_pbx.servers import VodiaServer
-from ringfence_pbx.vodia.api import Account, Trunk, VodiaApi
+from ringfence_pbx.vodia.api import VodiaAccount, VodiaApi, VodiaTrunk
 from suspender.drivers.driver import Inventory, OperatorMustAct, ServerItem
 
 _MAX_GAPS = 20
@@ -89,7 +89,7 @@ class _Tenant:
         self.gaps.append(gap)
         self.errors.append(error)
 
-    def add_trunks(self, trunks: list[Trunk]) -> None:
+    def add_trunks(self, trunks: list[VodiaTrunk]) -> None:
         """A global trunk is no tenant's own, and is listed by each of them."""
         self.was_read = True
         for trunk in trunks:
@@ -98,7 +98,7 @@ class _Tenant:
             label = "global: never switched" if trunk.shared else ""
             self.items.append(ServerItem("gateway", owner, trunk.name, trunk.id, label, enabled))
 
-    def add_accounts(self, accounts: list[Account]) -> None:
+    def add_accounts(self, accounts: list[VodiaAccount]) -> None:
         self.was_read = True
         for account in accounts:
             enabled = None if account.disabled is None else not account.disabled
@@ -108,7 +108,7 @@ class _Tenant:
                 )
             self.items += self._dids(account)
 
-    def _dids(self, account: Account) -> Iterator[ServerItem]:
+    def _dids(self, account: VodiaAccount) -> Iterator[ServerItem]:
         rings = account.number if account.is_extension else ""
         for name in (account.number, *account.aliases):
             digits = name.removeprefix("+")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from ringfence.clock import Clock
 from ringfence_contracts.errors import Retry, shown
-from ringfence_pbx.vodia.api import Trunk, VodiaApi
+from ringfence_pbx.vodia.api import VodiaApi, VodiaTrunk
 from suspender.drivers.driver import (
     ElementChange,
     ElementReading,
@@ -36,7 +36,9 @@ class VodiaTrunks:
         trunks = await self._listed(tenant)
         return {element: self._reading(element, trunks) for element in targets}
 
-    def _reading(self, element: Element, trunks: Mapping[str, Trunk]) -> ElementReading | Failure:
+    def _reading(
+        self, element: Element, trunks: Mapping[str, VodiaTrunk]
+    ) -> ElementReading | Failure:
         trunk = trunks.get(element.name)
         if trunk is None:
             return ElementReading("missing")
@@ -78,7 +80,7 @@ class VodiaTrunks:
         self,
         element: Element,
         change: ElementChange,
-        trunks: Mapping[str, Trunk],
+        trunks: Mapping[str, VodiaTrunk],
         *,
         was_ordered: bool,
     ) -> SwitchDone | Failure:
@@ -101,7 +103,7 @@ class VodiaTrunks:
             f"trunk {_named(trunk)} {state}{already}, read back {self._clock.now():%H:%M:%SZ}"
         )
 
-    async def _listed(self, tenant: str) -> dict[str, Trunk]:
+    async def _listed(self, tenant: str) -> dict[str, VodiaTrunk]:
         return {trunk.id.lower(): trunk for trunk in await self._api.trunks(tenant)}
 
     def _missing(self, element: Element) -> OperatorMustAct:
@@ -110,12 +112,12 @@ class VodiaTrunks:
             "product's trunk ids"
         )
 
-    def _shared(self, trunk: Trunk) -> OperatorMustAct:
+    def _shared(self, trunk: VodiaTrunk) -> OperatorMustAct:
         return OperatorMustAct(
             f"{self._server_id}: trunk {_named(trunk)} is global, other tenants call through it: "
             "give the tenant a trunk of its own, or suspend by extensions"
         )
 
 
-def _named(trunk: Trunk) -> str:
+def _named(trunk: VodiaTrunk) -> str:
     return f"{trunk.name} ({trunk.id})"
