@@ -7,11 +7,11 @@ import pytest_asyncio
 
 from ringfence_local.demo.sample import FrontDoor
 from ringfence_local.stack import Stack
-from tests.support.town import Town
+from tests.support.town import StackHarness
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Town]:
+async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StackHarness]:
     folder = tmp_path_factory.mktemp("stack")
     async with Stack(folder, wanted_ports={}) as stack, FrontDoor(stack) as door:
-        yield Town(stack, door)
+        yield StackHarness(stack, door)

@@ -13,7 +13,7 @@ from ringfence_contracts.records import Outgoing
 from ringfence_contracts.topics import CALL_COMPLETED
 from ringfence_local.demo.sample import SampleClient
 from ringfence_testing.wait import until
-from tests.support.town import Town
+from tests.support.town import StackHarness
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -50,7 +50,9 @@ def completed(number: int) -> Outgoing:
     )
 
 
-async def test_calls_delivered_three_times_and_after_a_restart_are_charged_once(town: Town) -> None:
+async def test_calls_delivered_three_times_and_after_a_restart_are_charged_once(
+    town: StackHarness,
+) -> None:
     await town.move_in(CLIENT)
     calls = [completed(n) for n in range(CALLS)]
     async with open_publisher(town.stack.bootstrap, source="test") as publisher:
@@ -65,7 +67,7 @@ async def test_calls_delivered_three_times_and_after_a_restart_are_charged_once(
     assert await town.balance(CLIENT) == 50_000_000 - (CALLS + 1) * COST_MICRO
 
 
-async def charges(town: Town, wanted: int = CALLS) -> bool:
+async def charges(town: StackHarness, wanted: int = CALLS) -> bool:
     """The last call of a delivery is settled after all that came before it: one partition."""
     return bool(
         await town.one(

@@ -13,7 +13,7 @@ from ringfence.secret_files import SERVICES
 from ringfence_local.demo.sample import SampleClient
 from ringfence_local.errors import PartFailed
 from ringfence_testing.wait import until
-from tests.support.town import Town
+from tests.support.town import StackHarness
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 
@@ -35,7 +35,7 @@ def clients_of(number: int) -> list[SampleClient]:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_a_killed_service_loses_and_doubles_nothing(town: Town, service: str) -> None:
+async def test_a_killed_service_loses_and_doubles_nothing(town: StackHarness, service: str) -> None:
     clients = clients_of(SERVICES.index(service))
     for client in clients:
         await town.move_in(client)
@@ -57,7 +57,7 @@ async def test_a_killed_service_loses_and_doubles_nothing(town: Town, service: s
     verify(town)
 
 
-async def place_calls(town: Town, clients: list[SampleClient], each: int) -> None:
+async def place_calls(town: StackHarness, clients: list[SampleClient], each: int) -> None:
     for client in clients:
         call = {
             "domain_name": client.tenant,
@@ -69,7 +69,7 @@ async def place_calls(town: Town, clients: list[SampleClient], each: int) -> Non
         await town.door.pbx("calls", [call] * each)
 
 
-async def keep_paying(town: Town, client: SampleClient, key: str) -> None:
+async def keep_paying(town: StackHarness, client: SampleClient, key: str) -> None:
     """Pay once, with one key, as often as it takes while the front door may be away."""
 
     async def taken() -> bool:
@@ -83,7 +83,7 @@ async def keep_paying(town: Town, client: SampleClient, key: str) -> None:
         await until(taken, timeout_s=60)
 
 
-async def town_accepted(town: Town, clients: list[SampleClient], count: int) -> bool:
+async def town_accepted(town: StackHarness, clients: list[SampleClient], count: int) -> bool:
     tenants = [client.tenant for client in clients]
     return bool(
         await town.one(
@@ -92,7 +92,7 @@ async def town_accepted(town: Town, clients: list[SampleClient], count: int) -> 
     )
 
 
-async def all_settled(town: Town, clients: list[SampleClient]) -> bool:
+async def all_settled(town: StackHarness, clients: list[SampleClient]) -> bool:
     accounts = [client.account_id for client in clients]
     return bool(
         await town.one(
@@ -104,7 +104,7 @@ async def all_settled(town: Town, clients: list[SampleClient]) -> bool:
     )
 
 
-async def all_told(town: Town, clients: list[SampleClient], service: str) -> bool:
+async def all_told(town: StackHarness, clients: list[SampleClient], service: str) -> bool:
     """Each crossing was told once; a mail that the killed notifier had in hand may be in doubt."""
     low, zero = ["Low Balance Alert"], ["VoIP Zero Balance"]
     allowed = [([],), ([],), (low,), (low,), (zero, low + zero)]  # a low alert may be overtaken
@@ -124,11 +124,11 @@ async def all_told(town: Town, clients: list[SampleClient], service: str) -> boo
     )
 
 
-async def switched_off(town: Town, client: SampleClient) -> bool:
+async def switched_off(town: StackHarness, client: SampleClient) -> bool:
     return await town.trunk(client) == (False, False)
 
 
-def verify(town: Town) -> None:
+def verify(town: StackHarness) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "ringfence_cli.main", "verify", "--dsn", town.stack.dsn],
         capture_output=True,

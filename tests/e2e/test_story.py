@@ -11,7 +11,7 @@ from ringfence_contracts.ids import call_id
 from ringfence_local.demo.sample import SampleClient
 from ringfence_local.demo.story import CLIENT, tell_story
 from ringfence_testing.wait import until
-from tests.support.town import Town
+from tests.support.town import StackHarness
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -45,13 +45,13 @@ CLASSES = {
 B_LEG = "86734721-4cdd-4055-930d-6eaf14f4733f"
 
 
-async def test_one_clients_story_happens(town: Town) -> None:
+async def test_one_clients_story_happens(town: StackHarness) -> None:
     await tell_story(town.stack, Console(file=io.StringIO()))
     told = ["Low Balance Alert", "VoIP Zero Balance", "VoIP Restored"]
     await until(lambda: town.mails(CLIENT) == told)
 
 
-async def test_every_row_of_a_real_export_lands_in_its_class(town: Town) -> None:
+async def test_every_row_of_a_real_export_lands_in_its_class(town: StackHarness) -> None:
     await town.move_in(MCON)
     await town.move_in(RUCKEN)
     await until(
@@ -70,7 +70,7 @@ async def test_every_row_of_a_real_export_lands_in_its_class(town: Town) -> None
     assert await town.one(b_leg, call_id("pbx1", B_LEG)) == "b-leg"
 
 
-async def found_classes(town: Town, wanted: int) -> Classes | None:
+async def found_classes(town: StackHarness, wanted: int) -> Classes | None:
     rows = await town.sql(
         "select call_id, outcome, reason, number, (explanation ->> 'billed_s')::int as billed_s"
         " from report.call where account_id in ('5001', '5002')"

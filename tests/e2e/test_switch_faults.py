@@ -15,7 +15,7 @@ import pytest
 
 from ringfence_local.demo.sample import BILL_FROM, PACKAGE, SampleClient, pbx_seed
 from ringfence_local.demo.scene import PBX_ID
-from tests.support.switching_town import SwitchingTown
+from tests.support.switching_town import SwitchingHarness
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -45,12 +45,12 @@ TROUBLE = (
 class Client:
     """A client with one product of two extensions and a trunk of its own."""
 
-    town: SwitchingTown
+    town: SwitchingHarness
     sample: SampleClient
     credit: int
 
     @classmethod
-    def enter(cls, town: SwitchingTown, by: str, credit: int = 5) -> "Client":
+    def enter(cls, town: SwitchingHarness, by: str, credit: int = 5) -> "Client":
         account_id, name = f"sf-{uuid4().hex[:10]}", uuid4().hex[:10]
         sample = SampleClient(
             account_id, "Fay", "Fault", "", f"{name}.sf.example",
@@ -138,18 +138,18 @@ class Client:
 
 
 @pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SwitchingTown]:
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SwitchingHarness]:
     environment = {
         "RINGFENCE_SUSPENDER_BRAKE_CLIENTS": "0",
         "RINGFENCE_SUSPENDER_BACKOFF_MAX_S": "1",
         "RINGFENCE_SUSPENDER_BREAKER_S": "1",
     }
-    with SwitchingTown(tmp_path_factory.mktemp("faults"), environment) as town:
+    with SwitchingHarness(tmp_path_factory.mktemp("faults"), environment) as town:
         yield town
 
 
 @pytest.mark.parametrize("by", ["gateway", "extensions"])
-def test_a_kill_between_record_and_toggle_is_made_good(town: SwitchingTown, by: str) -> None:
+def test_a_kill_between_record_and_toggle_is_made_good(town: SwitchingHarness, by: str) -> None:
     client = Client.enter(town, by)
     town.pbx("faults", {"kind": "toggle-lies", "times": 1000})
     client.pay(-5)
@@ -167,7 +167,7 @@ def test_a_kill_between_record_and_toggle_is_made_good(town: SwitchingTown, by: 
 
 
 @pytest.mark.parametrize("by", ["gateway", "extensions"])
-def test_a_kill_between_toggle_and_read_back_is_made_good(town: SwitchingTown, by: str) -> None:
+def test_a_kill_between_toggle_and_read_back_is_made_good(town: SwitchingHarness, by: str) -> None:
     client = Client.enter(town, by)
     town.pbx("faults", {"kind": "slow", "value": "20", "path": STATUS, "times": 1000})
     client.pay(-5)
@@ -197,7 +197,7 @@ def _stored_off(client: Client) -> bool:
 
 
 def test_a_day_of_flapping_with_faults_ends_as_desired_and_touches_nothing_else(
-    town: SwitchingTown,
+    town: SwitchingHarness,
 ) -> None:
     clients = [Client.enter(town, by) for by in ("gateway", "extensions") * 6]
     left_employees = [client for client in clients if client.by == "extensions"][:3]
@@ -241,7 +241,7 @@ def _uuids(client: Client) -> set[str]:
     return {_uuid(client, number) for number in EXTENSIONS}
 
 
-def _toggles(town: SwitchingTown) -> list[dict[str, Any]]:
+def _toggles(town: SwitchingHarness) -> list[dict[str, Any]]:
     """What was toggled on the simulated PBX so far, by us or by hand."""
     (journal,) = town.stack.folder.rglob("*.journal")
     entries = [json.loads(line) for line in journal.read_text().splitlines()]

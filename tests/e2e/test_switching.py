@@ -34,8 +34,15 @@ from hypothesis.stateful import (
 from ringfence_contracts.money import format_micro
 from ringfence_local.demo.sample import BILL_FROM, PACKAGE, SampleClient, pbx_seed
 from ringfence_local.demo.scene import PBX_ID
-from tests.support.switching_reference import EXTENSIONS, Account, Left, Part, Product, all_parts
-from tests.support.switching_town import SwitchingTown
+from tests.support.switching_reference import (
+    EXTENSIONS,
+    Left,
+    Part,
+    ReferenceAccount,
+    ReferenceProduct,
+    all_parts,
+)
+from tests.support.switching_town import SwitchingHarness
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -56,11 +63,11 @@ ORDERS = st.sampled_from(["manual", "forced", "whmcs", "exemption"])
 class Switching(RuleBasedStateMachine):
     """Clients of one telephone company, and a person who does all that can be done."""
 
-    town: SwitchingTown
+    town: SwitchingHarness
 
     def __init__(self) -> None:
         super().__init__()
-        self.accounts: list[Account] = []
+        self.accounts: list[ReferenceAccount] = []
         self.free: list[SampleClient] = []
         self.frozen: set[str] = set()
         self.by_hand: set[Part] = set()
@@ -70,7 +77,7 @@ class Switching(RuleBasedStateMachine):
     @initialize(openings=st.tuples(*[st.sampled_from([0, 5, 20, 60])] * CLIENTS))
     def clients(self, openings: tuple[int, int]) -> None:
         for opening in openings:
-            account = Account(f"sw-{uuid4().hex[:10]}", opening * UNIT)
+            account = ReferenceAccount(f"sw-{uuid4().hex[:10]}", opening * UNIT)
             self.town.ask(
                 "PUT",
                 f"/clients/{account.account_id}",
@@ -127,7 +134,7 @@ class Switching(RuleBasedStateMachine):
         self._owe(account, amounts[how_much])
         self._maybe_rest(rest)
 
-    def _owe(self, account: Account, amount: int) -> None:
+    def _owe(self, account: ReferenceAccount, amount: int) -> None:
         path = f"/clients/{account.account_id}/outstanding"
         self.town.ask("PUT", path, {"amount": str(amount)})
         account.debts = amount * UNIT
@@ -232,7 +239,12 @@ class Switching(RuleBasedStateMachine):
         self.free.append(product.sample)
 
     def _leave(
-        self, account: Account, service_id: str, product: Product, parts: set[Part], off: set[Part]
+        self,
+        account: ReferenceAccount,
+        service_id: str,
+        product: ReferenceProduct,
+        parts: set[Part],
+        off: set[Part],
     ) -> None:
         for part in parts - self.by_hand:
             unsure = part in self.moved
@@ -323,15 +335,15 @@ class Switching(RuleBasedStateMachine):
             for account in self.accounts:
                 self._no_switch_too_many(account)
 
-    def _enter(self, account: Account, sample: SampleClient, by: str) -> None:
+    def _enter(self, account: ReferenceAccount, sample: SampleClient, by: str) -> None:
         self.town.pbx("seed", pbx_seed(sample))
-        product = Product(sample, by)
+        product = ReferenceProduct(sample, by)
         self._put(account, f"p-{uuid4().hex[:10]}", product)
         for each in self.accounts:
             for part in product.parts:
                 each.left.pop(part, None)
 
-    def _put(self, account: Account, service_id: str, product: Product) -> None:
+    def _put(self, account: ReferenceAccount, service_id: str, product: ReferenceProduct) -> None:
         sample = product.sample
         self.town.ask(
             "PUT",
@@ -365,7 +377,7 @@ class Switching(RuleBasedStateMachine):
         wrong = (idle & off) - self.by_hand
         return f"off, and nobody's: {wrong}" if wrong else ""
 
-    def _unknown(self, account: Account) -> str:
+    def _unknown(self, account: ReferenceAccount) -> str:
         (row,) = self.town.rows(_AT_REST, account.account_id) or (None,)
         if row is None:
             return "nothing is known yet"
@@ -373,7 +385,7 @@ class Switching(RuleBasedStateMachine):
             return f"balance {row['balance_micro']}, not {account.credit}"
         return ", ".join(name for name in row.keys() if row[name] is False)  # noqa: SIM118
 
-    def _wrong(self, account: Account, off: set[Part]) -> str:
+    def _wrong(self, account: ReferenceAccount, off: set[Part]) -> str:
         """A part of the client's that is otherwise than the references allow."""
         for service_id, product in account.products.items():
             allowed = account.may_be_off(service_id, prepaid=product.prepaid)
@@ -399,7 +411,7 @@ class Switching(RuleBasedStateMachine):
             (e["domain"], e["number"]) for e in state["extensions"] if not e["enabled"]
         }
 
-    def _no_switch_too_many(self, account: Account) -> None:
+    def _no_switch_too_many(self, account: ReferenceAccount) -> None:
         """Each change of what is wanted has a hold that began or ended, or a request, for cause."""
         (row,) = self.town.rows(_SWITCHES, account.account_id)
         explained = row["flips"] + account.changes
@@ -442,16 +454,16 @@ def _sample(account_id: str) -> SampleClient:
 
 
 @pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SwitchingTown]:
+def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SwitchingHarness]:
     environment = {
         "RINGFENCE_SUSPENDER_BRAKE_CLIENTS": "0",
         "RINGFENCE_SUSPENDER_DRIFT_S": "0.5",
     }
-    with SwitchingTown(tmp_path_factory.mktemp("switching"), environment) as town:
+    with SwitchingHarness(tmp_path_factory.mktemp("switching"), environment) as town:
         yield town
 
 
-def test_at_rest_every_element_is_what_the_reference_allows(town: SwitchingTown) -> None:
+def test_at_rest_every_element_is_what_the_reference_allows(town: SwitchingHarness) -> None:
     machine = type("SwitchingHere", (Switching,), {"town": town})
     plan = settings(
         max_examples=int(os.environ.get("RINGFENCE_SWITCHING_EXAMPLES", "6")),

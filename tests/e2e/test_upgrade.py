@@ -20,7 +20,7 @@ from ringfence_local.errors import PartFailed
 from ringfence_testing.wait import until
 from tests.support.mixed_stack import CanNotInstall, MixedStack, unpack
 from tests.support.previous_release import NotHere, previous, same_major
-from tests.support.town import Town
+from tests.support.town import StackHarness
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 
@@ -47,7 +47,7 @@ BACK = {service: spender(200 + n) for n, service in enumerate(SERVICES)}
 Books = dict[str, tuple[int, int, str, bool, int]]
 
 
-class MixedTown(Town):
+class MixedTown(StackHarness):
     """Counts what it does to each client, so that it can say what must have come of it."""
 
     stack: MixedStack

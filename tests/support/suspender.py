@@ -41,7 +41,7 @@ from suspender.drivers.driver import (
     SwitchDone,
     SwitchTarget,
 )
-from suspender.rules.brake import Limits
+from suspender.rules.brake import BrakeLimits
 from suspender.rules.elements import Element
 from suspender.service import Suspender
 from suspender.settings import Settings
@@ -51,10 +51,10 @@ from suspender.switching.worker import Worker, find_loose
 
 UNIT = 1_000_000
 SETTINGS = Settings(suspender_poll_s=0.05, suspender_backoff_max_s=0.2, suspender_breaker_s=0.3)
-NO_BRAKE = Limits(0, 0, timedelta(minutes=10))
+NO_BRAKE = BrakeLimits(0, 0, timedelta(minutes=10))
 
 
-class Panel:
+class FakePbx:
     """A server that is a set of elements that are off; it can be made to refuse, or to fail.
 
     Names in `missing` it does not have; names in `stuck` it cannot switch, for the reason given.
@@ -153,11 +153,11 @@ class Panel:
         return SwitchDone(f"{element.name} read back: {way}", self.proven)
 
 
-class Office:
+class SuspenderHarness:
     """The handler, the worker and the database. `clock` is the decisions' clock."""
 
     def __init__(
-        self, dsn: str, pool: Pool, *, limits: Limits = NO_BRAKE, clock: Clock | None = None
+        self, dsn: str, pool: Pool, *, limits: BrakeLimits = NO_BRAKE, clock: Clock | None = None
     ) -> None:
         self.dsn = dsn
         self.store = SuspenderStore(pool)
@@ -167,7 +167,7 @@ class Office:
             store=self.store, clock=self.clock, limits=limits, woken=asyncio.Event()
         )
         self.suspender = Suspender(self.decider)
-        self.panel = Panel()
+        self.panel = FakePbx()
         self._crossings: dict[str, int] = {}
         self._holds: dict[str, int] = {}
 

@@ -11,7 +11,7 @@ Part = tuple[str, str]
 
 
 @dataclass
-class Product:
+class ReferenceProduct:
     """A product: its tenant and trunk on the PBX, and what of them it is switched by."""
 
     sample: SampleClient
@@ -42,14 +42,14 @@ class Left:
 
 
 @dataclass
-class Account:
+class ReferenceAccount:
     """What the reference knows of a client: what was asked, in the order in which it was."""
 
     account_id: str
     credit: int
     debts: int = 0
     orders: set[tuple[str, str | None]] = field(default_factory=set)
-    products: dict[str, Product] = field(default_factory=dict)
+    products: dict[str, ReferenceProduct] = field(default_factory=dict)
     left: dict[Part, Left] = field(default_factory=dict)
     changes: int = 0
 

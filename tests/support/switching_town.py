@@ -42,7 +42,7 @@ REPEATED = (
 _PATIENCE_S = 60.0
 
 
-class SwitchingTown:
+class SwitchingHarness:
     """The six services, their broker and database, and the simulated FusionPBX."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
@@ -53,7 +53,7 @@ class SwitchingTown:
         self.objections: list[str] = []
         """What was not at rest in time, so far."""
 
-    def __enter__(self) -> "SwitchingTown":
+    def __enter__(self) -> "SwitchingHarness":
         self._thread.start()
         self.run(self.stack.__aenter__())
         self._api = httpx.Client(

@@ -10,7 +10,7 @@ from ringfence_local.stack import Stack
 
 
 @dataclass
-class Town:
+class StackHarness:
     """The stack, its front door, and direct sight of the database."""
 
     stack: Stack

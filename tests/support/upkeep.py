@@ -13,7 +13,7 @@ from ringfence_testing.records import account
 from suspender.rules.elements import Element, elements_of
 
 
-class Rows:
+class SuspenderTables:
     """The suspender's tables."""
 
     def __init__(self, dsn: str, pool: Pool) -> None:

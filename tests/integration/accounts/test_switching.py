@@ -16,7 +16,7 @@ from ringfence_contracts.events.operator import OperatorRequested
 from ringfence_contracts.topics import ACCOUNT_CHANGED, BY_NAME, OPERATOR_REQUESTED
 from ringfence_testing.records import received
 from tests.support.accounts import FUSIONPBX, FrontDoor, front_door
-from tests.support.suspender import Office
+from tests.support.suspender import SuspenderHarness
 
 SERVERS = """
 [servers.pbx1]
@@ -38,7 +38,7 @@ class Town:
     """Both services on one database; `pass_on` is the broker between them."""
 
     door: FrontDoor
-    office: Office
+    office: SuspenderHarness
     passed: int = field(default=0)
 
     async def pass_on(self) -> None:
@@ -83,7 +83,7 @@ async def town(database: str, tmp_path: Path) -> AsyncIterator[Town]:
     pool = await open_pool(database, service="suspender", size=8)
     try:
         async with front_door(database, servers=ServersFile(file)) as door:
-            town = Town(door, Office(database, pool, clock=SystemClock()))
+            town = Town(door, SuspenderHarness(database, pool, clock=SystemClock()))
             await door.client("anna")
             await town.product("101 | 102")
             await town.office.zero("anna")

@@ -37,12 +37,12 @@ from ringfence_testing.wait import until
 from suspender.upkeep.counts import ServiceCounts
 from suspender.upkeep.store_counts import CountStore
 from tests.support.accounts import front_door
-from tests.support.notifier import Office as MailOffice
+from tests.support.notifier import NotifierHarness as MailOffice
 from tests.support.notifier import account as mailed
 from tests.support.notifier import low
 from tests.support.rating import Bench, open_bench, payment
-from tests.support.suspender import Office as SwitchOffice
-from tests.support.upkeep import Rows
+from tests.support.suspender import SuspenderHarness as SwitchOffice
+from tests.support.upkeep import SuspenderTables
 
 PAGE = Path(__file__).parents[3] / "docs" / "dashboards.md"
 
@@ -93,7 +93,7 @@ async def test_clients_are_counted_by_level_and_mode(database: str) -> None:
 
 async def test_services_are_counted_by_what_keeps_them_off(database: str) -> None:
     async with await open_pool(database, service="suspender") as pool:
-        rows = Rows(database, pool)
+        rows = SuspenderTables(database, pool)
 
         async def service(who: str, **columns: Any) -> None:
             await rows.service(who, account(who).services[0], **columns)
@@ -211,23 +211,23 @@ async def test_mails_are_counted_by_state_and_by_what_became_of_them(
     outcomes = ("sent", "failed", "deferred", "dropped")
     before, timed = [mails(each) for each in outcomes], sample("mail_seconds_count") or 0
     async with await open_pool(database, service="notifier", size=10) as pool:
-        office = MailOffice(pool, inbox.port)
-        await office.handle(BALANCE_LOW, low())
-        office.clock.move(seconds=90)
-        await office.recovery().look()
+        harness = MailOffice(pool, inbox.port)
+        await harness.handle(BALANCE_LOW, low())
+        harness.clock.move(seconds=90)
+        await harness.recovery().look()
         assert sample("mails_unsent", state="waiting") == 1
         assert sample("mail_oldest_unsent_seconds", state="waiting") == 90
         assert sample("mails_unsent", state="in-doubt") == 0
-        await office.handle(ACCOUNT_CHANGED, mailed())
+        await harness.handle(ACCOUNT_CHANGED, mailed())
         inbox.refuse(550, times=1)
-        async with office.at_work():
-            await office.settled("failed")
-            await office.handle(BALANCE_LOW, low(2), UUID(int=2))
-            await office.settled("failed", "sent")
-            await office.handle(ACCOUNT_CHANGED, mailed(2, client={"wants_mail": False}))
-            await office.handle(BALANCE_LOW, low(3), UUID(int=3))
-            await office.settled("dropped", "failed", "sent")
-        await office.recovery().look()
+        async with harness.at_work():
+            await harness.settled("failed")
+            await harness.handle(BALANCE_LOW, low(2), UUID(int=2))
+            await harness.settled("failed", "sent")
+            await harness.handle(ACCOUNT_CHANGED, mailed(2, client={"wants_mail": False}))
+            await harness.handle(BALANCE_LOW, low(3), UUID(int=3))
+            await harness.settled("dropped", "failed", "sent")
+        await harness.recovery().look()
     after = [mails(each) for each in outcomes]
     assert [new - old for new, old in zip(after, before, strict=True)] == [1, 1, 0, 1]
     assert sample("mail_seconds_count") == timed + 1
@@ -247,16 +247,16 @@ async def test_reactions_are_timed_and_attempts_counted_by_result(database: str)
     before = [(attempts(each, "confirmed"), timed(each)) for each in kinds]
     failed = attempts("suspended", "failed")
     async with await open_pool(database, service="suspender", size=10) as pool:
-        office = SwitchOffice(database, pool)
-        await office.profile()
-        await office.zero()
-        office.panel.refuses = "not today"
-        async with office.working():
-            await office.until_attempted("svc-1001", 1)
-            office.panel.refuses = ""
-            await office.until_confirmed("svc-1001")
-            await office.restored()
-            await office.until_confirmed("svc-1001")
+        harness = SwitchOffice(database, pool)
+        await harness.profile()
+        await harness.zero()
+        harness.panel.refuses = "not today"
+        async with harness.working():
+            await harness.until_attempted("svc-1001", 1)
+            harness.panel.refuses = ""
+            await harness.until_confirmed("svc-1001")
+            await harness.restored()
+            await harness.until_confirmed("svc-1001")
     after = [(attempts(each, "confirmed"), timed(each)) for each in kinds]
     assert after == [(done + 1, count + 1) for done, count in before]
     assert attempts("suspended", "failed") > failed

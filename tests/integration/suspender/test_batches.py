@@ -9,7 +9,15 @@ from ringfence_contracts.errors import Retry
 from ringfence_testing.wait import until
 from suspender.drivers.driver import OperatorMustAct
 from suspender.rules.elements import Element
-from tests.support.suspender import UNIT, Office, Panel, extension, order, products, profile
+from tests.support.suspender import (
+    UNIT,
+    FakePbx,
+    SuspenderHarness,
+    extension,
+    order,
+    products,
+    profile,
+)
 
 GATEWAY = "11111111-2222-4333-8444-555555555555"
 
@@ -19,12 +27,12 @@ class Killed(BaseException):
 
 
 @pytest.fixture
-async def office(database: str) -> AsyncIterator[Office]:
+async def office(database: str) -> AsyncIterator[SuspenderHarness]:
     async with await open_pool(database, service="suspender", size=8) as pool:
-        yield Office(database, pool)
+        yield SuspenderHarness(database, pool)
 
 
-async def clients(office: Office, *ids: str, credit: int = -UNIT) -> None:
+async def clients(office: SuspenderHarness, *ids: str, credit: int = -UNIT) -> None:
     """Clients, each with one product, whose funds holds begin."""
     await office.send(*(profile(1, one) for one in ids))
     await office.send(*(office.next_zero(one, balance_micro=credit) for one in ids))
@@ -33,10 +41,10 @@ async def clients(office: Office, *ids: str, credit: int = -UNIT) -> None:
 # --- many at once (SW31) ---
 
 
-async def test_two_thousand_services_are_switched_with_few_calls(office: Office) -> None:
+async def test_two_thousand_services_are_switched_with_few_calls(office: SuspenderHarness) -> None:
     """In one tenant, 4,000 extensions, before the database knows how large its tables are."""
     ids = [f"c-{number:04}" for number in range(2000)]
-    office.panel = Panel(at_once=500)
+    office.panel = FakePbx(at_once=500)
     two = {one: {"extensions": (f"{one}-1", f"{one}-2")} for one in ids}
     await office.send(*(profile(1, one, service=two[one]) for one in ids))
     await office.send(*(office.next_zero(one) for one in ids))
@@ -52,8 +60,10 @@ async def test_two_thousand_services_are_switched_with_few_calls(office: Office)
     assert await office.on_record() == {}
 
 
-async def test_a_product_of_more_elements_than_fit_is_done_in_parts(office: Office) -> None:
-    office.panel = Panel(at_once=3)
+async def test_a_product_of_more_elements_than_fit_is_done_in_parts(
+    office: SuspenderHarness,
+) -> None:
+    office.panel = FakePbx(at_once=3)
     many = tuple(f"1{number:02}" for number in range(10))
     await office.profile(services=products("svc-a", extensions=many))
     await office.zero()
@@ -65,7 +75,9 @@ async def test_a_product_of_more_elements_than_fit_is_done_in_parts(office: Offi
 # --- the order of what is due ---
 
 
-async def test_suspensions_go_by_the_most_negative_credit_then_by_age(office: Office) -> None:
+async def test_suspensions_go_by_the_most_negative_credit_then_by_age(
+    office: SuspenderHarness,
+) -> None:
     for name, credit in (("old", -2), ("new", -2), ("deep", -9), ("debts", 5)):
         await clients(office, name, credit=credit)
     await office.profile(1, "unknown", orders=(order("manual"),))
@@ -73,7 +85,7 @@ async def test_suspensions_go_by_the_most_negative_credit_then_by_age(office: Of
     assert [item.account.account_id for item in due] == ["deep", "old", "new", "debts", "unknown"]
 
 
-async def test_restores_go_by_age(office: Office) -> None:
+async def test_restores_go_by_age(office: SuspenderHarness) -> None:
     await clients(office, "b", "a")
     await office.work_done()
     for name in ("b", "a"):
@@ -82,7 +94,7 @@ async def test_restores_go_by_age(office: Office) -> None:
     assert [item.account.account_id for item in due] == ["b", "a"]
 
 
-async def test_a_restore_goes_on_beside_a_batch_of_suspensions(office: Office) -> None:
+async def test_a_restore_goes_on_beside_a_batch_of_suspensions(office: SuspenderHarness) -> None:
     await clients(office, "payer")
     await office.work_done()
     office.panel.gate.clear()
@@ -97,7 +109,7 @@ async def test_a_restore_goes_on_beside_a_batch_of_suspensions(office: Office) -
     assert office.panel.off == {"svc-broke"}
 
 
-async def test_an_element_is_never_held_by_both_lanes(office: Office) -> None:
+async def test_an_element_is_never_held_by_both_lanes(office: SuspenderHarness) -> None:
     """The trunk's restore waits for the batch that switches it off; another's does not."""
     trunk = products("svc-a", suspend_by="gateway", gateway_ids=(GATEWAY,))
     await clients(office, "payer")
@@ -121,7 +133,7 @@ async def test_an_element_is_never_held_by_both_lanes(office: Office) -> None:
 
 @pytest.mark.parametrize("failure", [Retry("not done"), OperatorMustAct("no right")])
 async def test_services_that_cannot_be_switched_delay_no_other(
-    office: Office, failure: Retry | OperatorMustAct
+    office: SuspenderHarness, failure: Retry | OperatorMustAct
 ) -> None:
     stuck = [f"stuck-{number}" for number in range(6)]
     office.panel.stuck = {f"svc-{name}": failure for name in stuck}
@@ -135,7 +147,7 @@ async def test_services_that_cannot_be_switched_delay_no_other(
 
 
 async def test_one_extension_that_cannot_be_switched_fails_its_service_and_no_other_element(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     office.panel.stuck = {"102": Retry("not done")}
     await office.profile(services=products("svc-a", extensions=("101", "102")))
@@ -152,7 +164,7 @@ async def test_one_extension_that_cannot_be_switched_fails_its_service_and_no_ot
 
 
 async def test_a_server_that_does_not_answer_is_left_alone_and_probed_with_one(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     office.panel.fails = True
     names = [f"c-{number}" for number in range(4)]
@@ -166,7 +178,9 @@ async def test_a_server_that_does_not_answer_is_left_alone_and_probed_with_one(
     assert {state for key, _, state in await office.alarms()} == {"raised", "ended"}
 
 
-async def test_without_voip_service_what_is_due_is_not_carried_out(office: Office) -> None:
+async def test_without_voip_service_what_is_due_is_not_carried_out(
+    office: SuspenderHarness,
+) -> None:
     await office.profile()
     await office.zero()
     await office.profile(2, profile={"has_voip_service": False})
@@ -176,7 +190,9 @@ async def test_without_voip_service_what_is_due_is_not_carried_out(office: Offic
     assert office.panel.off == {"svc-1001"}
 
 
-async def test_words_of_a_server_that_no_database_can_hold_end_nothing(office: Office) -> None:
+async def test_words_of_a_server_that_no_database_can_hold_end_nothing(
+    office: SuspenderHarness,
+) -> None:
     office.panel.stuck = {"svc-1001": Retry("bad\x00byte \udcff")}
     await office.profile()
     await office.zero()
@@ -188,7 +204,7 @@ async def test_words_of_a_server_that_no_database_can_hold_end_nothing(office: O
 # --- a kill at each step ---
 
 
-async def work_until_killed(office: Office, moment: str, name: str) -> None:
+async def work_until_killed(office: SuspenderHarness, moment: str, name: str) -> None:
     """A worker that dies before or after the toggle of an element; the next one does not."""
     died: list[Element] = []
 
@@ -205,7 +221,9 @@ async def work_until_killed(office: Office, moment: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-async def test_a_kill_at_a_suspension_loses_no_state_before(office: Office, moment: str) -> None:
+async def test_a_kill_at_a_suspension_loses_no_state_before(
+    office: SuspenderHarness, moment: str
+) -> None:
     """101 was off before; the process dies at the toggle of 103, with 102 off already."""
     office.panel.off_now = {extension("101")}
     await office.profile(services=products("svc-a", extensions=("101", "102", "103")))
@@ -225,7 +243,7 @@ async def test_a_kill_at_a_suspension_loses_no_state_before(office: Office, mome
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 async def test_a_top_up_after_a_kill_restores_what_the_killed_one_switched(
-    office: Office, moment: str
+    office: SuspenderHarness, moment: str
 ) -> None:
     office.panel.off_now = {extension("101")}
     await office.profile(services=products("svc-a", extensions=("101", "102", "103")))
@@ -238,7 +256,7 @@ async def test_a_top_up_after_a_kill_restores_what_the_killed_one_switched(
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-async def test_a_kill_at_a_restore_is_made_up_for(office: Office, moment: str) -> None:
+async def test_a_kill_at_a_restore_is_made_up_for(office: SuspenderHarness, moment: str) -> None:
     await office.profile(services=products("svc-a", extensions=("102", "103")))
     await office.zero()
     await office.work_done()
@@ -251,7 +269,7 @@ async def test_a_kill_at_a_restore_is_made_up_for(office: Office, moment: str) -
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-async def test_a_value_survives_a_kill_at_its_toggle(office: Office, moment: str) -> None:
+async def test_a_value_survives_a_kill_at_its_toggle(office: SuspenderHarness, moment: str) -> None:
     right = extension("101", "outbound")
     office.panel.values[right] = "domestic"
     await office.profile(services=products("svc-a", extensions=("101",), outbound_only=True))

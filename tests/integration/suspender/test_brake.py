@@ -17,11 +17,11 @@ from ringfence_contracts.errors import Retry
 from ringfence_testing.clock import FixedClock
 from ringfence_testing.records import NOON
 from ringfence_testing.wait import until
-from suspender.rules.brake import Begun, Charged, Limits, cause_in_words
-from tests.support.suspender import Office, order, products, profile
+from suspender.rules.brake import BegunHold, BrakeLimits, CommonTariff, cause_in_words
+from tests.support.suspender import SuspenderHarness, order, products, profile
 
 WINDOW = timedelta(minutes=10)
-THREE = Limits(3, 10, WINDOW)
+THREE = BrakeLimits(3, 10, WINDOW)
 CLIENTS = [f"c-{number}" for number in range(8)]
 
 
@@ -32,28 +32,28 @@ async def pool(database: str) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-async def office(database: str, pool: Pool) -> Office:
+async def office(database: str, pool: Pool) -> SuspenderHarness:
     """Eight live clients with funds; more than three holds in ten minutes are too many."""
-    office = Office(database, pool, limits=THREE)
+    office = SuspenderHarness(database, pool, limits=THREE)
     await office.send(*(profile(1, client) for client in CLIENTS))
     return office
 
 
-async def is_on(office: Office) -> bool:
+async def is_on(office: SuspenderHarness) -> bool:
     (row,) = await office.sql("select * from report.brake")
     return row["on_since"] is not None
 
 
-async def brake_alarms(office: Office) -> list[str]:
+async def brake_alarms(office: SuspenderHarness) -> list[str]:
     return [state for key, _, state in await office.alarms() if key == "brake"]
 
 
-async def hold(office: Office, clients: list[str], **fields: object) -> None:
+async def hold(office: SuspenderHarness, clients: list[str], **fields: object) -> None:
     await office.send(*(office.next_zero(client, **fields) for client in clients))
 
 
 async def test_more_holds_than_the_limit_pause_cutting_and_raise_one_alarm(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await hold(office, CLIENTS[:3])
     assert not await is_on(office)
@@ -66,7 +66,7 @@ async def test_more_holds_than_the_limit_pause_cutting_and_raise_one_alarm(
     assert office.panel.switched == []
 
 
-async def test_restores_and_orders_by_hand_go_on_while_it_is_on(office: Office) -> None:
+async def test_restores_and_orders_by_hand_go_on_while_it_is_on(office: SuspenderHarness) -> None:
     await hold(office, CLIENTS[:1])
     await office.work_done()
     await hold(office, CLIENTS[1:4])
@@ -81,7 +81,7 @@ async def test_restores_and_orders_by_hand_go_on_while_it_is_on(office: Office) 
 
 
 async def test_a_share_of_the_clients_counts_where_it_is_larger(database: str, pool: Pool) -> None:
-    office = Office(database, pool, limits=Limits(3, 50, WINDOW))
+    office = SuspenderHarness(database, pool, limits=BrakeLimits(3, 50, WINDOW))
     await office.send(*(profile(1, client) for client in CLIENTS))
     await hold(office, CLIENTS[:4])
     assert not await is_on(office)  # 4 of 8 are not more than half
@@ -90,13 +90,13 @@ async def test_a_share_of_the_clients_counts_where_it_is_larger(database: str, p
 
 
 async def test_zero_clients_turn_the_brake_off(database: str, pool: Pool) -> None:
-    office = Office(database, pool, limits=Limits(0, 0, WINDOW))
+    office = SuspenderHarness(database, pool, limits=BrakeLimits(0, 0, WINDOW))
     await office.send(*(profile(1, client) for client in CLIENTS))
     await hold(office, CLIENTS)
     assert not await is_on(office)
 
 
-async def test_what_began_before_the_window_does_not_count(office: Office) -> None:
+async def test_what_began_before_the_window_does_not_count(office: SuspenderHarness) -> None:
     await hold(office, CLIENTS[:3])
     assert isinstance(office.clock, FixedClock)
     office.clock.move(minutes=10, seconds=1)
@@ -105,7 +105,7 @@ async def test_what_began_before_the_window_does_not_count(office: Office) -> No
 
 
 @pytest.mark.parametrize("kind", ["opening", "shadow", "metered", "ended"])
-async def test_holds_that_cut_nobody_do_not_count(office: Office, kind: str) -> None:
+async def test_holds_that_cut_nobody_do_not_count(office: SuspenderHarness, kind: str) -> None:
     if kind == "opening":
         await hold(office, CLIENTS, mail_owed=False)
     elif kind == "shadow":
@@ -126,7 +126,7 @@ async def test_holds_that_cut_nobody_do_not_count(office: Office, kind: str) -> 
 
 
 async def test_many_held_clients_that_go_live_at_once_within_the_window_are_too_many(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await office.send(*(profile(2, client, mode="shadow") for client in CLIENTS))
     await hold(office, CLIENTS)
@@ -136,7 +136,7 @@ async def test_many_held_clients_that_go_live_at_once_within_the_window_are_too_
 
 @asynccontextmanager
 async def locked(
-    office: Office, statement: str
+    office: SuspenderHarness, statement: str
 ) -> AsyncIterator[tuple[asyncpg.Connection, Callable[[], Awaitable[bool]]]]:
     """Hold the rows that `statement` locks; also says whether somebody waits for them."""
     connection = await asyncpg.connect(office.dsn)
@@ -154,7 +154,9 @@ async def locked(
         await connection.close()
 
 
-async def test_replicas_that_decide_at_the_same_time_count_each_other(office: Office) -> None:
+async def test_replicas_that_decide_at_the_same_time_count_each_other(
+    office: SuspenderHarness,
+) -> None:
     """Two holds in each batch; a batch that waits for the brake sees those of the one before."""
     batches = [[office.next_zero(c) for c in CLIENTS[n : n + 2]] for n in (0, 2)]
     async with locked(office, "select from suspender.brake for update") as (_, is_awaited):
@@ -168,7 +170,7 @@ async def test_replicas_that_decide_at_the_same_time_count_each_other(office: Of
 # --- what the alarm says ---
 
 
-async def test_the_alarm_names_debts_as_the_common_cause(office: Office) -> None:
+async def test_the_alarm_names_debts_as_the_common_cause(office: SuspenderHarness) -> None:
     await hold(office, CLIENTS[:3], reason="outstanding")
     await hold(office, CLIENTS[3:4])
     (alarm,) = await office.sql("select * from report.alarm")
@@ -183,7 +185,7 @@ async def test_the_alarm_names_debts_as_the_common_cause(office: Office) -> None
 
 
 async def test_the_alarm_names_the_tariff_version_by_which_most_were_charged_lately(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     for client, version in zip(CLIENTS[:4], (7, 7, 7, 6), strict=True):
         await charge(office, client, version, NOON)
@@ -195,7 +197,7 @@ async def test_the_alarm_names_the_tariff_version_by_which_most_were_charged_lat
     )
 
 
-async def charge(office: Office, client: str, version: int, at: datetime) -> None:
+async def charge(office: SuspenderHarness, client: str, version: int, at: datetime) -> None:
     """A charge as it is in the ledger, as far as the alarm asks for it."""
     why = {"explanation": {"tariff_id": "north", "tariff_version": version}}
     entry = uuid4()
@@ -209,18 +211,18 @@ async def charge(office: Office, client: str, version: int, at: datetime) -> Non
 
 
 def test_the_cause_in_words_without_a_charge() -> None:
-    begun = [Begun("a", "credit"), Begun("b", "outstanding")]
+    begun = [BegunHold("a", "credit"), BegunHold("b", "outstanding")]
     assert cause_in_words(begun, None) == (
         "credit: 1 of 2 have used it up, without a charge lately"
     )
-    assert "tariff t, version 2" in cause_in_words(begun, Charged("t", "2", 1))
+    assert "tariff t, version 2" in cause_in_words(begun, CommonTariff("t", "2", 1))
 
 
 # --- commands ---
 
 
 async def test_release_goes_on_with_the_cuts_that_wait_and_counts_afresh(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await hold(office, CLIENTS[:5])
     await office.command("brake.release", reason="they are broke")
@@ -236,7 +238,7 @@ async def test_release_goes_on_with_the_cuts_that_wait_and_counts_afresh(
 
 
 async def test_undo_switches_on_who_was_cut_and_spares_who_was_not_until_a_later_hold(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await hold(office, CLIENTS[:3])
     await office.work_done()
@@ -262,7 +264,7 @@ async def test_undo_switches_on_who_was_cut_and_spares_who_was_not_until_a_later
 
 
 async def test_undo_leaves_out_holds_from_before_the_window_and_of_new_clients(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await hold(office, CLIENTS[:1])
     assert isinstance(office.clock, FixedClock)
@@ -274,7 +276,7 @@ async def test_undo_leaves_out_holds_from_before_the_window_and_of_new_clients(
     assert wanted == ["suspended", "suspended", "active", "active", "active", "active"]
 
 
-async def test_undo_keeps_what_orders_hold_off(office: Office) -> None:
+async def test_undo_keeps_what_orders_hold_off(office: SuspenderHarness) -> None:
     await office.profile(2, CLIENTS[0], orders=(order("manual"),))
     await hold(office, CLIENTS[:4])
     await office.command("brake.undo")
@@ -282,7 +284,7 @@ async def test_undo_keeps_what_orders_hold_off(office: Office) -> None:
     assert (row["wanted"], row["holds"]) == ("suspended", ["manual"])
 
 
-async def test_a_command_is_done_once_however_often_it_comes(office: Office) -> None:
+async def test_a_command_is_done_once_however_often_it_comes(office: SuspenderHarness) -> None:
     request_id = uuid4()
     await hold(office, CLIENTS[:4])
     await office.command("brake.release", request_id)
@@ -296,7 +298,7 @@ async def test_a_command_is_done_once_however_often_it_comes(office: Office) -> 
     assert len(await office.answers()) == 1
 
 
-async def test_two_replicas_that_get_a_command_do_it_once(office: Office) -> None:
+async def test_two_replicas_that_get_a_command_do_it_once(office: SuspenderHarness) -> None:
     await hold(office, CLIENTS[:4])
     request_id = UUID(int=7)
     await asyncio.gather(*(office.command("brake.undo", request_id) for _ in range(4)))
@@ -304,7 +306,7 @@ async def test_two_replicas_that_get_a_command_do_it_once(office: Office) -> Non
     assert await brake_alarms(office) == ["raised", "ended"]
 
 
-async def test_a_command_without_a_brake_is_refused_in_words(office: Office) -> None:
+async def test_a_command_without_a_brake_is_refused_in_words(office: SuspenderHarness) -> None:
     await office.command("brake.release")
     await office.command("brake.undo")
     assert (
@@ -317,7 +319,7 @@ async def test_a_command_without_a_brake_is_refused_in_words(office: Office) -> 
 
 
 async def test_an_undo_during_which_another_client_is_held_is_tried_again(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await hold(office, CLIENTS[:4])
     request_id = UUID(int=9)
@@ -335,7 +337,7 @@ async def test_an_undo_during_which_another_client_is_held_is_tried_again(
 async def test_a_hold_that_is_decided_while_the_brake_is_released_counts_afterwards(
     database: str, pool: Pool
 ) -> None:
-    office = Office(database, pool, limits=THREE, clock=SystemClock())
+    office = SuspenderHarness(database, pool, limits=THREE, clock=SystemClock())
     await office.send(*(profile(1, client) for client in CLIENTS))
     await hold(office, CLIENTS[:4])
     async with locked(office, "select from suspender.brake for update") as (
@@ -351,7 +353,7 @@ async def test_a_hold_that_is_decided_while_the_brake_is_released_counts_afterwa
     assert await is_on(office)
 
 
-async def test_the_metrics_show_the_brake_and_who_is_held(office: Office) -> None:
+async def test_the_metrics_show_the_brake_and_who_is_held(office: SuspenderHarness) -> None:
     await hold(office, CLIENTS[:4])
     await office.decider.show()
     assert REGISTRY.get_sample_value("ringfence_suspender_brake") == 1

@@ -14,7 +14,7 @@ from ringfence_testing.wait import until
 from suspender.upkeep import comparison
 from suspender.upkeep.comparison import ComparisonLoop
 from suspender.upkeep.store_comparison import ComparisonStore
-from tests.support.upkeep import Rows
+from tests.support.upkeep import SuspenderTables
 
 TENANT = "shop.example"
 
@@ -26,9 +26,9 @@ async def pool(database: str) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-async def rows(database: str, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> Rows:
+async def rows(database: str, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> SuspenderTables:
     monkeypatch.setattr(comparison, "LOOK_EVERY_S", 0.02)
-    return Rows(database, pool)
+    return SuspenderTables(database, pool)
 
 
 @asynccontextmanager
@@ -61,7 +61,9 @@ def product(service_id: str = "s1", **changed: object) -> Service:
     return Service.model_validate(fields | changed)
 
 
-async def read(rows: Rows, *extensions: str, server_id: str = "pbx1", tenant: str = TENANT) -> None:
+async def read(
+    rows: SuspenderTables, *extensions: str, server_id: str = "pbx1", tenant: str = TENANT
+) -> None:
     """A reading of the server has ended."""
     await rows.sql("delete from suspender.inventory where server_id = $1", server_id)
     items = [("tenant", tenant), *(("extension", number) for number in extensions)]
@@ -79,7 +81,7 @@ async def read(rows: Rows, *extensions: str, server_id: str = "pbx1", tenant: st
     )
 
 
-async def alarms_are(rows: Rows, *expected: tuple[str, str]) -> None:
+async def alarms_are(rows: SuspenderTables, *expected: tuple[str, str]) -> None:
     """Subjects and states that were published, in order."""
 
     async def seen() -> bool:
@@ -88,7 +90,9 @@ async def alarms_are(rows: Rows, *expected: tuple[str, str]) -> None:
     await until(seen, timeout_s=10)
 
 
-async def test_it_is_raised_once_and_ended_when_the_server_has_it(rows: Rows, pool: Pool) -> None:
+async def test_it_is_raised_once_and_ended_when_the_server_has_it(
+    rows: SuspenderTables, pool: Pool
+) -> None:
     await rows.client(services=(product(),))
     await read(rows, "102")
     async with comparing(pool):
@@ -106,7 +110,9 @@ async def test_it_is_raised_once_and_ended_when_the_server_has_it(rows: Rows, po
     assert "Is 102 (extension 102) meant?" in raised.what_to_do
 
 
-async def test_a_corrected_product_ends_it_with_the_next_reading(rows: Rows, pool: Pool) -> None:
+async def test_a_corrected_product_ends_it_with_the_next_reading(
+    rows: SuspenderTables, pool: Pool
+) -> None:
     await rows.client(services=(product(tenant="shap.example"),))
     await read(rows, "101")
     async with comparing(pool):
@@ -120,7 +126,7 @@ async def test_a_corrected_product_ends_it_with_the_next_reading(rows: Rows, poo
         await alarms_are(rows, ("s1", "raised"), ("s1", "ended"))
 
 
-async def test_a_server_that_does_not_exist_is_said(rows: Rows, pool: Pool) -> None:
+async def test_a_server_that_does_not_exist_is_said(rows: SuspenderTables, pool: Pool) -> None:
     await rows.client(services=(product(server_id="pbx11"),))
     async with comparing(pool):
         await alarms_are(rows, ("s1", "raised"))
@@ -128,7 +134,7 @@ async def test_a_server_that_does_not_exist_is_said(rows: Rows, pool: Pool) -> N
     assert "is on server pbx11, which is not in the servers file." in raised.message
 
 
-async def test_what_works_or_is_not_known_is_no_alarm(rows: Rows, pool: Pool) -> None:
+async def test_what_works_or_is_not_known_is_no_alarm(rows: SuspenderTables, pool: Pool) -> None:
     """One of several extensions may have been given up; of a server never read nothing is known."""
     both = product("s2", extensions=("101", "999")), product("s3", server_id="pbx2")
     await rows.client(services=(product(), *both))
@@ -145,7 +151,7 @@ async def test_what_works_or_is_not_known_is_no_alarm(rows: Rows, pool: Pool) ->
 
 
 async def test_an_alarm_of_a_server_that_cannot_be_compared_any_more_stays(
-    rows: Rows, pool: Pool
+    rows: SuspenderTables, pool: Pool
 ) -> None:
     await rows.client(services=(product(server_id="pbx2", extensions=("7",)), product("s2")))
     await read(rows, "101", server_id="pbx2")
@@ -157,7 +163,7 @@ async def test_an_alarm_of_a_server_that_cannot_be_compared_any_more_stays(
 
 
 async def test_of_a_product_that_is_newer_than_the_reading_another_one_decides(
-    rows: Rows, pool: Pool
+    rows: SuspenderTables, pool: Pool
 ) -> None:
     await rows.client(services=(product(tenant="new.example"),))
     await read(rows, "101")
@@ -175,7 +181,7 @@ async def test_of_a_product_that_is_newer_than_the_reading_another_one_decides(
         await alarms_are(rows, ("s1", "raised"))
 
 
-async def test_very_many_are_one_alarm_about_the_server(rows: Rows, pool: Pool) -> None:
+async def test_very_many_are_one_alarm_about_the_server(rows: SuspenderTables, pool: Pool) -> None:
     await rows.client(services=tuple(product(f"s{n}", tenant=f"t{n}.example") for n in range(21)))
     await read(rows, "101")
     async with comparing(pool):

@@ -20,11 +20,18 @@ from ringfence_testing.clock import FixedClock
 from ringfence_testing.records import NOON, from_bytes
 from ringfence_testing.wait import until
 from suspender.deciding import DecideLoop
-from suspender.rules.account import Account, Cause, Decisions, Services, apply_event, decide_account
+from suspender.rules.account import (
+    AccountState,
+    Cause,
+    Decisions,
+    Services,
+    apply_event,
+    decide_account,
+)
 from tests.support.narrow import expect
 from tests.support.suspender import (
     UNIT,
-    Office,
+    SuspenderHarness,
     extension,
     order,
     products,
@@ -39,16 +46,16 @@ OFF = {"voip_suspended": "Yes", "voip_suspended_by": "import"}
 
 
 @pytest.fixture
-async def office(database: str) -> AsyncIterator[Office]:
+async def office(database: str) -> AsyncIterator[SuspenderHarness]:
     async with await open_pool(database, service="suspender", size=8) as pool:
-        yield Office(database, pool)
+        yield SuspenderHarness(database, pool)
 
 
 # --- batches and versions ---
 
 
 async def test_two_thousand_clients_that_cross_at_once_are_decided_in_two_batches(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     ids = [f"c-{number}" for number in range(2000)]
     await office.send(*(profile(1, account_id) for account_id in ids))
@@ -61,14 +68,16 @@ async def test_two_thousand_clients_that_cross_at_once_are_decided_in_two_batche
     assert row["due"] == 2000
 
 
-async def test_the_events_of_a_batch_are_applied_in_order(office: Office) -> None:
+async def test_the_events_of_a_batch_are_applied_in_order(office: SuspenderHarness) -> None:
     off, on = office.next_zero(), office.next_restored()
     await office.send(profile(1), off, on, office.next_zero())
     row = await office.row()
     assert (row["wanted"], row["wanted_seq"]) == ("suspended", 3)
 
 
-async def test_the_same_events_again_and_older_ones_change_nothing(office: Office) -> None:
+async def test_the_same_events_again_and_older_ones_change_nothing(
+    office: SuspenderHarness,
+) -> None:
     late = office.next_restored()
     records = [profile(2), office.next_zero()]
     await office.send(*records)
@@ -78,7 +87,7 @@ async def test_the_same_events_again_and_older_ones_change_nothing(office: Offic
 
 
 async def test_a_record_that_cannot_be_read_is_rejected_and_the_rest_is_decided(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await office.profile()
     bad = from_bytes(BALANCE_ZERO, b"{}")
@@ -89,7 +98,7 @@ async def test_a_record_that_cannot_be_read_is_rejected_and_the_rest_is_decided(
 
 
 async def test_replicas_that_take_in_the_same_accounts_never_block_each_other_for_good(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     """All accounts of a batch are locked in one order, whatever the order of its events."""
     ids = [f"c-{number}" for number in range(40)]
@@ -107,7 +116,7 @@ async def test_replicas_that_take_in_the_same_accounts_never_block_each_other_fo
 # --- holds ---
 
 
-async def test_the_credit_of_a_crossing_decides_nothing(office: Office) -> None:
+async def test_the_credit_of_a_crossing_decides_nothing(office: SuspenderHarness) -> None:
     """Money and debts are balance-watch's: only its holds count (SW1, SW2, SW3)."""
     await office.profile()
     await office.zero(balance_micro=50 * UNIT, outstanding_micro=60 * UNIT, reason="outstanding")
@@ -117,7 +126,7 @@ async def test_the_credit_of_a_crossing_decides_nothing(office: Office) -> None:
 
 
 async def test_debts_that_are_larger_than_the_last_crossings_credit_cut_nobody(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     """The credit of the last crossing is old: the ledger may hold more by now (SW4)."""
     await office.profile()
@@ -126,14 +135,14 @@ async def test_debts_that_are_larger_than_the_last_crossings_credit_cut_nobody(
     assert await office.wanted() == "active"
 
 
-async def test_a_rise_from_low_ends_no_hold_that_is_not_there(office: Office) -> None:
+async def test_a_rise_from_low_ends_no_hold_that_is_not_there(office: SuspenderHarness) -> None:
     await office.profile(orders=(order("manual"),))
     await office.restored(level_before="low")
     assert (await office.row())["holds"] == ["manual"]
 
 
 async def test_a_metered_product_stays_on_beside_a_prepaid_one_that_is_held(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     (metered,) = products("svc-metered", prepaid=False)
     await office.profile(services=(*products("svc-prepaid"), metered))
@@ -142,7 +151,7 @@ async def test_a_metered_product_stays_on_beside_a_prepaid_one_that_is_held(
     assert await office.wanted("svc-metered") == "active"
 
 
-async def test_an_order_for_one_product_leaves_the_others_on(office: Office) -> None:
+async def test_an_order_for_one_product_leaves_the_others_on(office: SuspenderHarness) -> None:
     await office.profile(services=products("svc-a", "svc-b"), orders=(order("whmcs", "svc-a"),))
     assert (await office.wanted("svc-a"), await office.wanted("svc-b")) == ("suspended", "active")
     await office.work_done()
@@ -151,7 +160,7 @@ async def test_an_order_for_one_product_leaves_the_others_on(office: Office) -> 
 
 
 async def test_without_voip_service_what_is_wanted_stays_and_the_truth_comes_with_it(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await office.profile(profile={"has_voip_service": False})
     await office.zero()
@@ -164,7 +173,7 @@ async def test_without_voip_service_what_is_wanted_stays_and_the_truth_comes_wit
 # --- products that are added while held (SW5) ---
 
 
-async def test_a_product_that_is_added_while_held_is_switched_off(office: Office) -> None:
+async def test_a_product_that_is_added_while_held_is_switched_off(office: SuspenderHarness) -> None:
     await office.profile(services=products("svc-a"))
     await office.zero()
     await office.work_done()
@@ -177,7 +186,9 @@ async def test_a_product_that_is_added_while_held_is_switched_off(office: Office
     assert first.hold == second.hold == 1
 
 
-async def test_a_product_that_is_added_to_a_client_with_funds_stays_on(office: Office) -> None:
+async def test_a_product_that_is_added_to_a_client_with_funds_stays_on(
+    office: SuspenderHarness,
+) -> None:
     await office.profile(services=products("svc-a"))
     await office.zero()
     await office.restored()
@@ -187,7 +198,9 @@ async def test_a_product_that_is_added_to_a_client_with_funds_stays_on(office: O
     assert office.panel.off == set()
 
 
-async def test_a_client_imported_as_off_is_left_until_his_hold_is_known(office: Office) -> None:
+async def test_a_client_imported_as_off_is_left_until_his_hold_is_known(
+    office: SuspenderHarness,
+) -> None:
     """balance-watch publishes it a moment later: meanwhile he must not be switched on."""
     await office.profile(profile=OFF)
     row = await office.row()
@@ -203,7 +216,7 @@ async def test_a_client_imported_as_off_is_left_until_his_hold_is_known(office: 
 
 
 async def test_a_product_that_is_added_to_a_client_imported_as_off_is_switched_off(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await office.profile(profile=OFF, services=products("svc-a"))
     await office.zero(mail_owed=False)
@@ -213,7 +226,7 @@ async def test_a_product_that_is_added_to_a_client_imported_as_off_is_switched_o
 
 
 async def test_an_adopted_product_of_a_client_who_is_not_held_is_switched_on(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     """Met as off, desired on: the other way round."""
     office.panel.off_now = {extension("svc-1001")}
@@ -223,7 +236,7 @@ async def test_an_adopted_product_of_a_client_who_is_not_held_is_switched_on(
     assert office.panel.switched == ["svc-1001 on"]
 
 
-async def test_what_a_person_or_we_wrote_is_no_import(office: Office) -> None:
+async def test_what_a_person_or_we_wrote_is_no_import(office: SuspenderHarness) -> None:
     for number, writer in enumerate(("us", "person", "")):
         fields = {"voip_suspended": "Yes", "voip_suspended_by": writer}
         account_id = f"c-{number}"
@@ -234,7 +247,7 @@ async def test_what_a_person_or_we_wrote_is_no_import(office: Office) -> None:
 # --- orders that end by time ---
 
 
-async def test_an_order_that_ends_by_time_is_over_at_its_instant(office: Office) -> None:
+async def test_an_order_that_ends_by_time_is_over_at_its_instant(office: SuspenderHarness) -> None:
     end = NOON + timedelta(hours=1)
     await office.profile(orders=(order("manual", until=end),))
     await office.work_done()
@@ -251,7 +264,9 @@ async def test_an_order_that_ends_by_time_is_over_at_its_instant(office: Office)
     assert on_again.mode == "auto"
 
 
-async def test_an_exemption_that_ends_by_time_lets_the_funds_hold_apply(office: Office) -> None:
+async def test_an_exemption_that_ends_by_time_lets_the_funds_hold_apply(
+    office: SuspenderHarness,
+) -> None:
     end = NOON + timedelta(minutes=1)
     await office.profile(orders=(order("exemption", until=end),))
     await office.zero()
@@ -263,13 +278,13 @@ async def test_an_exemption_that_ends_by_time_lets_the_funds_hold_apply(office: 
     assert reasons(await office.suspensions()) == [(("funds",), True)]
 
 
-async def test_an_order_that_had_ended_when_it_came_is_absent(office: Office) -> None:
+async def test_an_order_that_had_ended_when_it_came_is_absent(office: SuspenderHarness) -> None:
     await office.profile(orders=(order("forced", until=NOON),))
     assert await office.wanted() == "active"
     assert (await office.sql("select decide_at from suspender.account"))[0]["decide_at"] is None
 
 
-async def test_of_two_orders_that_end_each_is_decided_at_its_end(office: Office) -> None:
+async def test_of_two_orders_that_end_each_is_decided_at_its_end(office: SuspenderHarness) -> None:
     ends = (NOON + timedelta(hours=1), NOON + timedelta(hours=2))
     await office.profile(orders=(order("manual", until=ends[0]), order("whmcs", until=ends[1])))
     await office.work_done()
@@ -285,7 +300,9 @@ async def test_of_two_orders_that_end_each_is_decided_at_its_end(office: Office)
     ]
 
 
-async def test_the_loop_looks_by_itself_and_replicas_share_what_is_due(office: Office) -> None:
+async def test_the_loop_looks_by_itself_and_replicas_share_what_is_due(
+    office: SuspenderHarness,
+) -> None:
     end = NOON + timedelta(hours=1)
     ids = [f"c-{number}" for number in range(1200)]
     await office.send(*(profile(1, one, orders=(order("manual", until=end),)) for one in ids))
@@ -309,7 +326,7 @@ async def test_the_loop_looks_by_itself_and_replicas_share_what_is_due(office: O
 # --- shadow and live ---
 
 
-async def test_in_shadow_all_is_decided_and_nothing_is_switched(office: Office) -> None:
+async def test_in_shadow_all_is_decided_and_nothing_is_switched(office: SuspenderHarness) -> None:
     await office.profile(mode="shadow")
     await office.zero()
     row = await office.row()
@@ -324,7 +341,7 @@ async def test_in_shadow_all_is_decided_and_nothing_is_switched(office: Office) 
 
 
 async def test_going_live_brings_the_pbx_to_what_is_desired_and_owes_the_mail(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await office.profile(mode="shadow")
     await office.zero()
@@ -334,7 +351,9 @@ async def test_going_live_brings_the_pbx_to_what_is_desired_and_owes_the_mail(
     assert reasons(await office.suspensions()) == [(("funds",), True)]
 
 
-async def test_going_back_to_shadow_switches_on_what_we_had_switched_off(office: Office) -> None:
+async def test_going_back_to_shadow_switches_on_what_we_had_switched_off(
+    office: SuspenderHarness,
+) -> None:
     await office.profile()
     await office.zero()
     await office.work_done()
@@ -347,7 +366,7 @@ async def test_going_back_to_shadow_switches_on_what_we_had_switched_off(office:
     assert await office.settled()
 
 
-async def test_going_back_to_shadow_can_leave_off_what_is_off(office: Office) -> None:
+async def test_going_back_to_shadow_can_leave_off_what_is_off(office: SuspenderHarness) -> None:
     await office.profile()
     await office.zero()
     await office.work_done()
@@ -362,7 +381,7 @@ async def test_going_back_to_shadow_can_leave_off_what_is_off(office: Office) ->
 
 
 async def test_a_cut_that_was_not_confirmed_is_given_up_in_shadow_even_with_leave_off(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await office.profile()
     await office.zero()
@@ -374,7 +393,7 @@ async def test_a_cut_that_was_not_confirmed_is_given_up_in_shadow_even_with_leav
 
 
 async def test_a_hold_that_began_in_shadow_owes_its_mail_when_live_though_it_was_left_off(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await office.profile(orders=(order("manual"),))
     await office.work_done()
@@ -386,7 +405,7 @@ async def test_a_hold_that_began_in_shadow_owes_its_mail_when_live_though_it_was
     assert await office.settled()
 
 
-async def test_what_was_off_at_an_import_stays_off_in_shadow(office: Office) -> None:
+async def test_what_was_off_at_an_import_stays_off_in_shadow(office: SuspenderHarness) -> None:
     office.panel.off_now = {extension("svc-1001")}
     await office.profile(profile=OFF, mode="shadow")
     await office.zero(mail_owed=False)
@@ -400,7 +419,7 @@ async def test_what_was_off_at_an_import_stays_off_in_shadow(office: Office) -> 
 
 
 async def test_what_was_off_at_an_import_and_never_touched_by_us_stays_off_in_shadow(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     """The client leaves live mode before his hold is known."""
     await office.profile(profile=OFF)
@@ -413,7 +432,7 @@ async def test_what_was_off_at_an_import_and_never_touched_by_us_stays_off_in_sh
 
 
 async def test_money_that_ends_while_a_person_holds_the_client_owes_its_mail_later(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     """SW29: the zero mail is owed when funds become the only reason."""
     await office.profile(orders=(order("manual"),))
@@ -431,7 +450,7 @@ async def test_money_that_ends_while_a_person_holds_the_client_owes_its_mail_lat
 
 
 async def test_a_change_of_reason_bears_the_last_evidence_and_an_id_of_its_own(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await office.profile()
     await office.zero()
@@ -449,7 +468,7 @@ async def test_a_change_of_reason_bears_the_last_evidence_and_an_id_of_its_own(
 
 
 async def test_a_hold_without_a_mail_owes_none_when_it_becomes_the_only_reason(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await office.profile(orders=(order("manual"),))
     await office.work_done()
@@ -459,7 +478,7 @@ async def test_a_hold_without_a_mail_owes_none_when_it_becomes_the_only_reason(
 
 
 async def test_before_the_cut_is_confirmed_a_new_reason_changes_the_row_alone(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await office.profile(orders=(order("manual"),))
     await office.zero()
@@ -470,7 +489,7 @@ async def test_before_the_cut_is_confirmed_a_new_reason_changes_the_row_alone(
 
 
 async def test_a_reason_that_is_outdated_within_its_batch_is_not_published(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await office.profile(orders=(order("manual"),))
     await office.zero()
@@ -479,7 +498,9 @@ async def test_a_reason_that_is_outdated_within_its_batch_is_not_published(
     assert len(await office.suspensions()) == 1
 
 
-async def test_from_the_product_alone_to_the_client_is_a_change_of_reason(office: Office) -> None:
+async def test_from_the_product_alone_to_the_client_is_a_change_of_reason(
+    office: SuspenderHarness,
+) -> None:
     await office.profile(orders=(order("manual", "svc-1001"),))
     await office.work_done()
     await office.profile(2, orders=(order("manual"),))
@@ -487,7 +508,7 @@ async def test_from_the_product_alone_to_the_client_is_a_change_of_reason(office
 
 
 async def test_without_voip_service_no_reason_is_published_and_it_is_made_up_for(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await office.profile(orders=(order("manual"),))
     await office.work_done()
@@ -512,7 +533,7 @@ ACTS = st.lists(
 @given(ACTS)
 def test_after_any_story_the_service_is_to_be_what_its_holds_say(acts: list[str]) -> None:
     """The pure part, one event after another, by a reference that knows no row."""
-    account, services, now = Account("1001"), Services(), NOON
+    account, services, now = AccountState("1001"), Services(), NOON
     crossing = version = 0
     held, prepaid, has = False, True, True
     given_orders: tuple[Order, ...] = ()
@@ -550,7 +571,7 @@ def test_after_any_story_the_service_is_to_be_what_its_holds_say(acts: list[str]
 
 
 async def test_a_command_is_answered_once_and_those_of_others_are_passed_over(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     request_id = uuid4()
     for _ in range(2):

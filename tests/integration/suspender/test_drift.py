@@ -29,11 +29,11 @@ from suspender.drivers.driver import (
 )
 from suspender.rules.elements import Element
 from suspender.upkeep.drift.calls import CallWatch
-from suspender.upkeep.drift.look import Looker
+from suspender.upkeep.drift.look import DriftScanner
 from suspender.upkeep.drift.loop import LEASE, DriftLoop
 from suspender.upkeep.drift.store import DriftStore
 from suspender.upkeep.drift.store_calls import CallStore
-from tests.support.upkeep import Rows
+from tests.support.upkeep import SuspenderTables
 
 UNIT = 1_000_000
 TRUNK = Element("gateway", "", "aa-bb")
@@ -79,12 +79,12 @@ class Panel:
 class Watch:
     """A panel, its records, and the looks at it."""
 
-    def __init__(self, rows: Rows, clock: Clock | None = None) -> None:
+    def __init__(self, rows: SuspenderTables, clock: Clock | None = None) -> None:
         self.rows = rows
         self.panel = Panel()
         self.clock = clock or SystemClock()
         self.woken = asyncio.Event()
-        self.looker = Looker(
+        self.looker = DriftScanner(
             store=DriftStore(rows.pool),
             drivers={"pbx1": cast(PbxDriver, self.panel)},
             clock=self.clock,
@@ -152,17 +152,17 @@ async def pool(database: str) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-def rows(database: str, pool: Pool) -> Rows:
-    return Rows(database, pool)
+def rows(database: str, pool: Pool) -> SuspenderTables:
+    return SuspenderTables(database, pool)
 
 
 @pytest.fixture
-def watch(rows: Rows) -> Watch:
+def watch(rows: SuspenderTables) -> Watch:
     return Watch(rows)
 
 
 async def test_what_we_switched_off_and_is_on_is_switched_off_again(
-    watch: Watch, rows: Rows
+    watch: Watch, rows: SuspenderTables
 ) -> None:
     await watch.client()
     watch.panel.on = {TRUNK}
@@ -200,7 +200,7 @@ async def test_it_is_counted_once_while_the_worker_is_at_it(watch: Watch) -> Non
     assert watch.panel.asked == [{TRUNK}]
 
 
-async def test_two_looks_at_the_same_time_count_once(watch: Watch, rows: Rows) -> None:
+async def test_two_looks_at_the_same_time_count_once(watch: Watch, rows: SuspenderTables) -> None:
     await watch.client()
     watch.panel.on = {TRUNK}
     found = await asyncio.gather(*(watch.look() for _ in range(4)))
@@ -209,7 +209,7 @@ async def test_two_looks_at_the_same_time_count_once(watch: Watch, rows: Rows) -
 
 
 async def test_what_was_switched_off_again_during_a_look_is_no_drift(
-    watch: Watch, rows: Rows
+    watch: Watch, rows: SuspenderTables
 ) -> None:
     await watch.client()
     watch.panel.on, watch.panel.slow = {TRUNK}, asyncio.Event()
@@ -222,7 +222,7 @@ async def test_what_was_switched_off_again_during_a_look_is_no_drift(
     assert await rows.alarms() == []
 
 
-async def test_the_fourth_time_within_an_hour_is_alarmed_only(rows: Rows) -> None:
+async def test_the_fourth_time_within_an_hour_is_alarmed_only(rows: SuspenderTables) -> None:
     clock = FixedClock(datetime.now(UTC))
     watch = Watch(rows, clock)
     await watch.client()
@@ -246,7 +246,7 @@ async def test_the_fourth_time_within_an_hour_is_alarmed_only(rows: Rows) -> Non
     assert await watch.look() == [("aa-bb", True)]
 
 
-async def test_an_open_alarm_says_when_repairing_stops(rows: Rows) -> None:
+async def test_an_open_alarm_says_when_repairing_stops(rows: SuspenderTables) -> None:
     clock = FixedClock(datetime.now(UTC))
     watch = Watch(rows, clock)
     await watch.client()
@@ -262,7 +262,9 @@ async def test_an_open_alarm_says_when_repairing_stops(rows: Rows) -> None:
     ]
 
 
-async def test_very_many_at_once_are_one_alarm_about_the_server(watch: Watch, rows: Rows) -> None:
+async def test_very_many_at_once_are_one_alarm_about_the_server(
+    watch: Watch, rows: SuspenderTables
+) -> None:
     await watch.client()
     trunks = {Element("gateway", "", f"gw-{number}") for number in range(20)}
     for element in trunks:
@@ -301,7 +303,7 @@ async def test_very_many_at_once_are_one_alarm_about_the_server(watch: Watch, ro
     ],
 )
 async def test_what_is_not_confirmed_off_is_not_looked_at(
-    watch: Watch, rows: Rows, case: str
+    watch: Watch, rows: SuspenderTables, case: str
 ) -> None:
     await watch.client(off=case != "on", due=case.startswith("due"), live=case != "shadow")
     changes = {
@@ -323,7 +325,7 @@ async def test_what_is_not_confirmed_off_is_not_looked_at(
 
 
 async def test_what_left_the_product_is_looked_at_while_its_hold_lasts(
-    watch: Watch, rows: Rows
+    watch: Watch, rows: SuspenderTables
 ) -> None:
     await watch.client(departed=True)
     await rows.sql("delete from suspender.named_element")
@@ -331,7 +333,9 @@ async def test_what_left_the_product_is_looked_at_while_its_hold_lasts(
     assert await watch.look() == [("aa-bb", True)]
 
 
-async def test_what_is_off_and_not_on_record_is_never_touched(watch: Watch, rows: Rows) -> None:
+async def test_what_is_off_and_not_on_record_is_never_touched(
+    watch: Watch, rows: SuspenderTables
+) -> None:
     await watch.client()
     await rows.name(*OWNER, OTHER)
     async with watch.looping(every_s=0.01):
@@ -343,7 +347,7 @@ async def test_what_is_off_and_not_on_record_is_never_touched(watch: Watch, rows
 
 @pytest.mark.parametrize("error", [Retry("no answer"), ValueError("odd answer")])
 async def test_a_server_that_does_not_answer_is_no_drift(
-    watch: Watch, rows: Rows, error: Exception
+    watch: Watch, rows: SuspenderTables, error: Exception
 ) -> None:
     await watch.client()
     watch.panel.on, watch.panel.error = {TRUNK}, error
@@ -364,7 +368,9 @@ async def test_a_server_that_does_not_answer_is_no_drift(
         "update suspender.service set wanted = 'active', wanted_seq = 2",
     ],
 )
-async def test_an_alarm_ends_when_it_is_to_be_on(watch: Watch, rows: Rows, change: str) -> None:
+async def test_an_alarm_ends_when_it_is_to_be_on(
+    watch: Watch, rows: SuspenderTables, change: str
+) -> None:
     await watch.client()
     watch.panel.on = {TRUNK}
     async with watch.looping(every_s=0.01):
@@ -374,12 +380,12 @@ async def test_an_alarm_ends_when_it_is_to_be_on(watch: Watch, rows: Rows, chang
     assert await rows.value("select count(*) from report.drift") == 0
 
 
-async def _ended(rows: Rows) -> bool:
+async def _ended(rows: SuspenderTables) -> bool:
     return ("drift", "pbx1/gateway/aa-bb", "ended") in await rows.alarms()
 
 
 async def test_an_alarm_does_not_end_while_the_element_cannot_be_read(
-    watch: Watch, rows: Rows
+    watch: Watch, rows: SuspenderTables
 ) -> None:
     await watch.client()
     watch.panel.on = {TRUNK}
@@ -407,7 +413,11 @@ def gauge() -> float | None:
 
 
 async def charge(
-    rows: Rows, version: int, answered_at: datetime, account_id: str = "1001", **more: Any
+    rows: SuspenderTables,
+    version: int,
+    answered_at: datetime,
+    account_id: str = "1001",
+    **more: Any,
 ) -> None:
     """A call of a service is rated: the ledger has it, and the balance moved."""
     told = {
@@ -437,7 +447,9 @@ def ago(**time: float) -> datetime:
     return datetime.now(UTC) - timedelta(**time)
 
 
-async def test_a_call_after_the_cut_is_looked_into_at_once(watch: Watch, rows: Rows) -> None:
+async def test_a_call_after_the_cut_is_looked_into_at_once(
+    watch: Watch, rows: SuspenderTables
+) -> None:
     await watch.client()
     watch.panel.on = {TRUNK}
     async with watch.watching():
@@ -453,7 +465,7 @@ async def test_a_call_after_the_cut_is_looked_into_at_once(watch: Watch, rows: R
     ("answered_s", "direction"), [(-600, "outbound"), (59, "outbound"), (600, "inbound")]
 )
 async def test_calls_that_began_before_the_cut_or_came_in_are_no_drift(
-    watch: Watch, rows: Rows, answered_s: int, direction: str
+    watch: Watch, rows: SuspenderTables, answered_s: int, direction: str
 ) -> None:
     await watch.client()
     watch.panel.on = {TRUNK}
@@ -464,12 +476,14 @@ async def test_calls_that_began_before_the_cut_or_came_in_are_no_drift(
     assert watch.panel.asked == []
 
 
-async def _seen(rows: Rows, version: int) -> bool:
+async def _seen(rows: SuspenderTables, version: int) -> bool:
     found = await rows.sql("select version from suspender.drift_balance")
     return [row["version"] for row in found] == [version]
 
 
-async def test_only_the_service_that_called_is_looked_at(watch: Watch, rows: Rows) -> None:
+async def test_only_the_service_that_called_is_looked_at(
+    watch: Watch, rows: SuspenderTables
+) -> None:
     await watch.client()
     other = PRODUCT.model_copy(update={"service_id": "svc-1002", "gateway_ids": ("cc-dd",)})
     await rows.client("1002", services=(other,))
@@ -484,12 +498,12 @@ async def test_only_the_service_that_called_is_looked_at(watch: Watch, rows: Row
     assert watch.panel.asked == [{TRUNK}]
 
 
-async def _count(rows: Rows, expected: int) -> bool:
+async def _count(rows: SuspenderTables, expected: int) -> bool:
     return bool(await rows.value("select count(*) from suspender.drift_balance") == expected)
 
 
 async def test_a_call_is_not_lost_while_the_server_does_not_answer(
-    watch: Watch, rows: Rows
+    watch: Watch, rows: SuspenderTables
 ) -> None:
     await watch.client()
     watch.panel.on, watch.panel.error = {TRUNK}, Retry("no answer")
@@ -501,7 +515,7 @@ async def test_a_call_is_not_lost_while_the_server_does_not_answer(
 
 
 async def test_a_call_while_all_is_off_is_alarmed_until_it_is_off_anew(
-    watch: Watch, rows: Rows
+    watch: Watch, rows: SuspenderTables
 ) -> None:
     await watch.client()
     await charge(rows, 7, ago(minutes=5))
@@ -512,12 +526,14 @@ async def test_a_call_while_all_is_off_is_alarmed_until_it_is_off_anew(
         await until(lambda: _ended_call(rows))
 
 
-async def _ended_call(rows: Rows) -> bool:
+async def _ended_call(rows: SuspenderTables) -> bool:
     return ("call-while-off", "1001/svc-1001", "ended") in await rows.alarms()
 
 
 @pytest.mark.parametrize("case", ["emergency", "repaired since", "being repaired"])
-async def test_a_call_that_is_explained_is_not_alarmed(watch: Watch, rows: Rows, case: str) -> None:
+async def test_a_call_that_is_explained_is_not_alarmed(
+    watch: Watch, rows: SuspenderTables, case: str
+) -> None:
     await watch.client()
     await rows.record(OTHER, OWNER)
     if case == "repaired since":
@@ -538,7 +554,7 @@ async def test_a_call_that_is_explained_is_not_alarmed(watch: Watch, rows: Rows,
 
 
 async def test_a_killed_look_is_begun_again_soon_and_a_long_one_keeps_its_lease(
-    rows: Rows, monkeypatch: pytest.MonkeyPatch
+    rows: SuspenderTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else what is on by a hand would stay on for as long as the longest look may take."""
     monkeypatch.setattr("suspender.upkeep.drift.loop.RENEWED_EVERY_S", 0.01)
@@ -559,6 +575,6 @@ async def test_a_killed_look_is_begun_again_soon_and_a_long_one_keeps_its_lease(
         await until(partial(_is_due_at, rows, clock.now() + timedelta(seconds=300)))
 
 
-async def _is_due_at(rows: Rows, instant: datetime) -> bool:
+async def _is_due_at(rows: SuspenderTables, instant: datetime) -> bool:
     (row,) = await rows.sql("select next_at from suspender.drift_look")
     return bool(row["next_at"] == instant)

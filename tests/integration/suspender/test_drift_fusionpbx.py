@@ -17,23 +17,23 @@ from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 from suspender.settings import Settings
 from suspender.switching.store import WorkStore
 from suspender.switching.worker import Worker
-from suspender.upkeep.drift.look import Looker
+from suspender.upkeep.drift.look import DriftScanner
 from suspender.upkeep.drift.loop import DriftLoop
 from suspender.upkeep.drift.store import DriftStore
 from suspender.upkeep.inventory import InventoryLoop
-from suspender.upkeep.store_inventory import InventoryStore
+from suspender.upkeep.store_inventory import ServerInventoryStore
 from suspender.upkeep.wiring import open_upkeep
 from tests.support.fusionpbx import MCON, can_call, server_of, service_of, simulated
-from tests.support.upkeep import Rows
+from tests.support.upkeep import SuspenderTables
 
 SETTINGS = Settings(suspender_poll_s=0.05)
 SERVER = "pbx-1"
 
 
 @pytest.fixture
-async def rows(database: str) -> AsyncIterator[Rows]:
+async def rows(database: str) -> AsyncIterator[SuspenderTables]:
     async with await open_pool(database, service="suspender", size=12) as pool:
-        yield Rows(database, pool)
+        yield SuspenderTables(database, pool)
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ async def driver_of(pbx: Any) -> AsyncIterator[FusionPbxDriver]:
 
 
 @asynccontextmanager
-async def suspender(rows: Rows, pbx: Any) -> AsyncIterator[None]:
+async def suspender(rows: SuspenderTables, pbx: Any) -> AsyncIterator[None]:
     """The worker, and the loops beside it with a driver of their own."""
     stop, clock = asyncio.Event(), SystemClock()
     async with driver_of(pbx) as switching, driver_of(pbx) as looking:
@@ -63,14 +63,14 @@ async def suspender(rows: Rows, pbx: Any) -> AsyncIterator[None]:
             settings=SETTINGS,
             progress=Progress("worker"),
         )
-        looker = Looker(
+        looker = DriftScanner(
             store=DriftStore(rows.pool),
             drivers={SERVER: looking},
             clock=clock,
             woken=worker.woken,
         )
         inventory = InventoryLoop(
-            store=InventoryStore(rows.pool),
+            store=ServerInventoryStore(rows.pool),
             drivers={SERVER: looking},
             clock=clock,
             every_s=0.5,
@@ -89,7 +89,7 @@ def gateway(pbx: Any, name: str) -> Any:
     return next(each for each in pbx.pbx.gateways.values() if each.name == name)
 
 
-async def is_confirmed(rows: Rows) -> bool:
+async def is_confirmed(rows: SuspenderTables) -> bool:
     return bool(
         await rows.sql(
             "select from suspender.service s join suspender.switched_off o using (account_id)"
@@ -98,7 +98,9 @@ async def is_confirmed(rows: Rows) -> bool:
     )
 
 
-async def test_a_gateway_that_a_person_enables_is_off_again(rows: Rows, pbx: Any) -> None:
+async def test_a_gateway_that_a_person_enables_is_off_again(
+    rows: SuspenderTables, pbx: Any
+) -> None:
     product = service_of(pbx, "gateway")
     await rows.client(services=(product,))
     await rows.service("1001", product, due=True, would="suspended", holds=["funds"])
@@ -124,17 +126,17 @@ async def test_a_gateway_that_a_person_enables_is_off_again(rows: Rows, pbx: Any
     assert other.domain != MCON
 
 
-async def _states(rows: Rows, expected: list[str]) -> bool:
+async def _states(rows: SuspenderTables, expected: list[str]) -> bool:
     return [state for key, _, state in await rows.alarms() if key == "drift"] == expected
 
 
-async def _are_off(rows: Rows, expected: list[str]) -> bool:
+async def _are_off(rows: SuspenderTables, expected: list[str]) -> bool:
     found = await rows.sql("select name from report.inventory where not enabled order by name")
     return [row["name"] for row in found] == expected
 
 
 async def test_the_service_reads_and_watches_the_servers_of_its_file(
-    rows: Rows, pbx: Any, database: str
+    rows: SuspenderTables, pbx: Any, database: str
 ) -> None:
     servers = Servers(servers={SERVER: server_of(pbx.url)})
     settings = Settings(postgres_dsn=SecretStr(database))

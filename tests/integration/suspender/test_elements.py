@@ -13,7 +13,7 @@ from ringfence_contracts.events.service import ServiceRestored, ServiceSuspended
 from ringfence_testing.records import NOON
 from suspender.rules.elements import Element
 from suspender.store_elements import switch_off_again
-from tests.support.suspender import Office, extension, order, products, profile
+from tests.support.suspender import SuspenderHarness, extension, order, products, profile
 
 OFF = {"voip_suspended": "Yes", "voip_suspended_by": "import"}
 GATEWAY = "11111111-2222-4333-8444-555555555555"
@@ -21,9 +21,9 @@ TRUNK = Element("gateway", "", GATEWAY)
 
 
 @pytest.fixture
-async def office(database: str) -> AsyncIterator[Office]:
+async def office(database: str) -> AsyncIterator[SuspenderHarness]:
     async with await open_pool(database, service="suspender", size=8) as pool:
-        yield Office(database, pool)
+        yield SuspenderHarness(database, pool)
 
 
 def product(*extensions: str, service_id: str = "svc-a", **fields: object) -> Service:
@@ -32,7 +32,7 @@ def product(*extensions: str, service_id: str = "svc-a", **fields: object) -> Se
     return found
 
 
-async def held(office: Office, *services: Service) -> None:
+async def held(office: SuspenderHarness, *services: Service) -> None:
     """A client who is off for his funds."""
     await office.profile(services=services)
     await office.zero()
@@ -42,7 +42,9 @@ async def held(office: Office, *services: Service) -> None:
 # --- what was off before (SW18) ---
 
 
-async def test_an_extension_that_was_off_before_is_left_off_by_the_restore(office: Office) -> None:
+async def test_an_extension_that_was_off_before_is_left_off_by_the_restore(
+    office: SuspenderHarness,
+) -> None:
     office.panel.off_now = {extension("102")}
     await held(office, product("101", "102"))
     assert office.panel.off == {"101", "102"}
@@ -55,7 +57,7 @@ async def test_an_extension_that_was_off_before_is_left_off_by_the_restore(offic
 
 
 async def test_what_was_off_before_and_a_person_switched_on_is_ours_once_we_switch_it(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     office.panel.off_now = {extension("102")}
     await held(office, product("101", "102"))
@@ -68,7 +70,9 @@ async def test_what_was_off_before_and_a_person_switched_on_is_ours_once_we_swit
     assert office.panel.off == set()
 
 
-async def test_a_restore_never_touches_what_is_off_and_not_on_record(office: Office) -> None:
+async def test_a_restore_never_touches_what_is_off_and_not_on_record(
+    office: SuspenderHarness,
+) -> None:
     await held(office, product("101"))
     await office.restored()
     await office.work_done()
@@ -79,7 +83,7 @@ async def test_a_restore_never_touches_what_is_off_and_not_on_record(office: Off
     assert "was off before, left off" in (await office.row("svc-a"))["evidence"]
 
 
-async def test_the_value_before_is_kept_and_restored(office: Office) -> None:
+async def test_the_value_before_is_kept_and_restored(office: SuspenderHarness) -> None:
     """The right to call out: what was stored in its place comes back, also after a second turn."""
     right = extension("101", "outbound")
     office.panel.values[right] = "domestic,international"
@@ -95,7 +99,9 @@ async def test_the_value_before_is_kept_and_restored(office: Office) -> None:
 # --- what changes while held (SW5, SW8, SW9) ---
 
 
-async def test_an_extension_that_is_added_while_held_is_switched_off(office: Office) -> None:
+async def test_an_extension_that_is_added_while_held_is_switched_off(
+    office: SuspenderHarness,
+) -> None:
     await held(office, product("101"))
     await office.profile(2, services=(product("101", "102"),))
     await office.work_done()
@@ -104,7 +110,9 @@ async def test_an_extension_that_is_added_while_held_is_switched_off(office: Off
     assert (first.hold, second.hold) == (1, 1)
 
 
-async def test_one_that_is_added_in_shadow_is_switched_off_when_live_again(office: Office) -> None:
+async def test_one_that_is_added_in_shadow_is_switched_off_when_live_again(
+    office: SuspenderHarness,
+) -> None:
     await held(office, product("101"))
     await office.profile(2, mode="shadow", leave_off=True, services=(product("101"),))
     await office.profile(3, mode="shadow", leave_off=True, services=(product("101", "102"),))
@@ -115,7 +123,7 @@ async def test_one_that_is_added_in_shadow_is_switched_off_when_live_again(offic
 
 
 async def test_what_leaves_the_product_stays_off_with_the_hold_and_is_released_with_it(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await held(office, product("101", "102"))
     await office.profile(2, services=(product("101"),))
@@ -129,7 +137,9 @@ async def test_what_leaves_the_product_stays_off_with_the_hold_and_is_released_w
     assert await office.on_record() == {}
 
 
-async def test_a_new_way_is_confirmed_before_the_old_one_is_released(office: Office) -> None:
+async def test_a_new_way_is_confirmed_before_the_old_one_is_released(
+    office: SuspenderHarness,
+) -> None:
     await held(office, product("101"))
     office.panel.stuck[GATEWAY] = Retry("no answer to the toggle")
     by_trunk = product("101", suspend_by="gateway", gateway_ids=(GATEWAY,))
@@ -145,7 +155,7 @@ async def test_a_new_way_is_confirmed_before_the_old_one_is_released(office: Off
     assert office.panel.off_now == set()
 
 
-async def test_a_top_up_after_a_change_of_way_releases_both_ways(office: Office) -> None:
+async def test_a_top_up_after_a_change_of_way_releases_both_ways(office: SuspenderHarness) -> None:
     """Restored by the new way alone, the telephones stayed dead."""
     await held(office, product("101"))
     by_trunk = product("101", suspend_by="gateway", gateway_ids=(GATEWAY,))
@@ -156,7 +166,7 @@ async def test_a_top_up_after_a_change_of_way_releases_both_ways(office: Office)
 
 
 async def test_a_product_that_moves_to_another_server_is_released_on_the_old_one(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await held(office, product("101"))
     other = type(office.panel)()
@@ -170,7 +180,7 @@ async def test_a_product_that_moves_to_another_server_is_released_on_the_old_one
 
 
 async def test_a_product_that_is_removed_while_off_is_released_with_the_hold(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await held(office, product("101"))
     await office.profile(2, services=())
@@ -183,7 +193,7 @@ async def test_a_product_that_is_removed_while_off_is_released_with_the_hold(
     assert not await office.sql("select from report.service_state")
 
 
-async def test_a_product_that_returns_goes_on_with_its_sequence(office: Office) -> None:
+async def test_a_product_that_returns_goes_on_with_its_sequence(office: SuspenderHarness) -> None:
     """Event ids never repeat: a consumer would drop the second suspension as known."""
     await held(office, product("101"))
     await office.profile(2, services=())
@@ -198,7 +208,9 @@ async def test_a_product_that_returns_goes_on_with_its_sequence(office: Office) 
     assert len({row["event_id"] for row in rows}) == len(rows) == 3
 
 
-async def test_a_product_that_returns_while_the_client_is_held_is_off(office: Office) -> None:
+async def test_a_product_that_returns_while_the_client_is_held_is_off(
+    office: SuspenderHarness,
+) -> None:
     await held(office, product("101"))
     await office.profile(2, services=())
     await office.profile(3, services=(product("101", "102"),))
@@ -207,7 +219,7 @@ async def test_a_product_that_returns_while_the_client_is_held_is_off(office: Of
 
 
 async def test_an_extension_that_moves_to_a_client_with_funds_is_on_at_once(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await held(office, product("101"))
     await office.profile(1, "2002", services=(product("101", service_id="svc-b"),))
@@ -221,7 +233,7 @@ async def test_an_extension_that_moves_to_a_client_with_funds_is_on_at_once(
 
 
 async def test_an_extension_that_moves_to_a_client_who_is_held_too_stays_off_for_him(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await held(office, product("101"))
     await office.profile(2, services=())
@@ -238,7 +250,7 @@ async def test_an_extension_that_moves_to_a_client_who_is_held_too_stays_off_for
     assert office.panel.off == set()
 
 
-async def test_a_product_that_was_never_off_goes_without_a_word(office: Office) -> None:
+async def test_a_product_that_was_never_off_goes_without_a_word(office: SuspenderHarness) -> None:
     await office.profile(services=(product("101"),))
     await office.profile(2, services=())
     await office.zero()
@@ -248,7 +260,7 @@ async def test_a_product_that_was_never_off_goes_without_a_word(office: Office) 
 
 
 async def test_a_cut_that_was_not_carried_out_is_given_up_with_its_product(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await office.profile(services=(product("101"),))
     await office.zero()
@@ -261,7 +273,9 @@ async def test_a_cut_that_was_not_carried_out_is_given_up_with_its_product(
 # --- shared elements ---
 
 
-async def test_a_gateway_of_two_products_is_off_only_while_both_are(office: Office) -> None:
+async def test_a_gateway_of_two_products_is_off_only_while_both_are(
+    office: SuspenderHarness,
+) -> None:
     shared: dict[str, Any] = {"suspend_by": "gateway", "gateway_ids": (GATEWAY,)}
     both = (product(**shared), product(service_id="svc-b", **shared))
     await office.profile(services=both, orders=(order("manual", "svc-a"),))
@@ -282,7 +296,7 @@ async def test_a_gateway_of_two_products_is_off_only_while_both_are(office: Offi
 # --- the rest of a tenant ---
 
 
-async def test_the_rest_of_a_tenant_is_what_no_product_lists(office: Office) -> None:
+async def test_the_rest_of_a_tenant_is_what_no_product_lists(office: SuspenderHarness) -> None:
     office.panel.extensions["north.example"] = {"101", "102", "103", "104"}
     await office.profile(1, "2002", services=(product("104", service_id="svc-b"),))
     await held(office, product("101", rest_of_tenant=True))
@@ -294,7 +308,7 @@ async def test_the_rest_of_a_tenant_is_what_no_product_lists(office: Office) -> 
 
 
 async def test_an_extension_of_the_rest_that_another_client_enters_is_on_at_once(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     office.panel.extensions["north.example"] = {"101", "102", "103"}
     await held(office, product("101", rest_of_tenant=True))
@@ -305,7 +319,9 @@ async def test_an_extension_of_the_rest_that_another_client_enters_is_on_at_once
     assert office.panel.off == {"101", "102"}
 
 
-async def test_a_tenant_that_cannot_be_listed_fails_its_own_service_alone(office: Office) -> None:
+async def test_a_tenant_that_cannot_be_listed_fails_its_own_service_alone(
+    office: SuspenderHarness,
+) -> None:
     rest = product(rest_of_tenant=True)
     await office.profile(services=(rest, product("201", service_id="svc-b")))
     await office.zero()
@@ -319,7 +335,7 @@ async def test_a_tenant_that_cannot_be_listed_fails_its_own_service_alone(office
 
 
 async def test_what_is_off_at_an_import_is_adopted_and_switched_on_with_the_hold(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     office.panel.off_now = {extension("101")}
     await office.profile(profile=OFF, services=(product("101", "102"),))
@@ -334,7 +350,7 @@ async def test_what_is_off_at_an_import_is_adopted_and_switched_on_with_the_hold
 
 
 async def test_adoption_does_not_depend_on_what_we_write_into_the_profile_meanwhile(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     """The first product's confirmation has accounts write the field: the second is adopted too."""
     office.panel.off_now = {extension("102")}
@@ -348,7 +364,9 @@ async def test_adoption_does_not_depend_on_what_we_write_into_the_profile_meanwh
     assert office.panel.off == set()
 
 
-async def test_what_is_found_off_after_the_first_turn_is_not_adopted(office: Office) -> None:
+async def test_what_is_found_off_after_the_first_turn_is_not_adopted(
+    office: SuspenderHarness,
+) -> None:
     await office.profile(profile=OFF, services=(product("101"),))
     await office.zero(mail_owed=False)
     await office.work_done()
@@ -363,7 +381,7 @@ async def test_what_is_found_off_after_the_first_turn_is_not_adopted(office: Off
 # --- missing elements ---
 
 
-async def test_an_extension_that_is_not_there_is_a_remark(office: Office) -> None:
+async def test_an_extension_that_is_not_there_is_a_remark(office: SuspenderHarness) -> None:
     office.panel.missing = {"102"}
     await held(office, product("101", "102"))
     assert "102 not on the server" in (await office.row("svc-a"))["evidence"]
@@ -379,7 +397,7 @@ async def test_an_extension_that_is_not_there_is_a_remark(office: Office) -> Non
     ],
 )
 async def test_a_product_that_names_what_is_not_there_needs_a_person(
-    office: Office, fields: dict[str, object], words: str
+    office: SuspenderHarness, fields: dict[str, object], words: str
 ) -> None:
     office.panel.missing = {"101", "north.example", GATEWAY}
     await office.profile(services=products("svc-a", **fields))
@@ -392,7 +410,9 @@ async def test_a_product_that_names_what_is_not_there_needs_a_person(
     assert row["confirmed"] is None
 
 
-async def test_records_survive_while_the_server_hides_all_extensions(office: Office) -> None:
+async def test_records_survive_while_the_server_hides_all_extensions(
+    office: SuspenderHarness,
+) -> None:
     """Rights that were lost look like extensions that are gone: nothing may be forgotten."""
     await held(office, product("101"))
     office.panel.missing = {"101"}
@@ -409,7 +429,7 @@ async def test_records_survive_while_the_server_hides_all_extensions(office: Off
 
 
 async def test_what_a_person_switched_on_is_switched_off_again_without_an_event(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await held(office, product("101", "102"))
     office.panel.off_now.discard(extension("101"))
@@ -421,7 +441,7 @@ async def test_what_a_person_switched_on_is_switched_off_again_without_an_event(
     assert await office.on_record() == {"101": True, "102": True}
 
 
-async def test_a_repair_that_fails_is_backed_off_and_alarmed(office: Office) -> None:
+async def test_a_repair_that_fails_is_backed_off_and_alarmed(office: SuspenderHarness) -> None:
     await held(office, product("101"))
     office.panel.stuck["101"] = Retry("toggle not done")
     await repair(office, "101")
@@ -435,7 +455,7 @@ async def test_a_repair_that_fails_is_backed_off_and_alarmed(office: Office) -> 
     assert [state for key, _, state in await office.alarms()] == ["raised", "ended"]
 
 
-async def test_a_loose_release_that_fails_is_alarmed_and_goes_on(office: Office) -> None:
+async def test_a_loose_release_that_fails_is_alarmed_and_goes_on(office: SuspenderHarness) -> None:
     await held(office, product("101"))
     office.panel.stuck["101"] = Retry("toggle not done")
     await office.profile(1, "2002", services=(product("101", service_id="svc-b"),))
@@ -448,7 +468,9 @@ async def test_a_loose_release_that_fails_is_alarmed_and_goes_on(office: Office)
     assert office.panel.off == set()
 
 
-async def test_a_loose_release_that_is_not_wanted_any_more_ends_its_alarm(office: Office) -> None:
+async def test_a_loose_release_that_is_not_wanted_any_more_ends_its_alarm(
+    office: SuspenderHarness,
+) -> None:
     await held(office, product("101"))
     office.panel.stuck["101"] = Retry("toggle not done")
     await office.profile(1, "2002", services=(product("101", service_id="svc-b"),))
@@ -460,7 +482,7 @@ async def test_a_loose_release_that_is_not_wanted_any_more_ends_its_alarm(office
     assert office.panel.off == {"101"}
 
 
-async def test_what_waits_for_the_brake_keeps_what_it_shares(office: Office) -> None:
+async def test_what_waits_for_the_brake_keeps_what_it_shares(office: SuspenderHarness) -> None:
     """The trunk of a product that is off by hand, and of one that only the brake keeps on."""
     shared: dict[str, Any] = {"suspend_by": "gateway", "gateway_ids": (GATEWAY,)}
     both = (product(**shared), product(service_id="svc-b", **shared))
@@ -475,7 +497,7 @@ async def test_what_waits_for_the_brake_keeps_what_it_shares(office: Office) -> 
     assert office.panel.off == {GATEWAY}
 
 
-async def repair(office: Office, *names: str) -> list[Element]:
+async def repair(office: SuspenderHarness, *names: str) -> list[Element]:
     """Have these extensions switched off again, as a loop that finds drift does."""
     async with office.store.pool.acquire() as connection:
         elements = [extension(name) for name in names]

@@ -240,8 +240,8 @@ async def test_a_list_of_many_gateways_is_narrowed(
     await process.seed(gateways=[{"name": f"Customer-{n:04d}", "domain": MCON} for n in range(80)])
     service = await process.service("gateway", "Customer-0042", "Customer-0077")
     await process.put(row_s=0.5)
-    for switch in (suspend, restore):
-        await switch(switch, service)
+    for act in (suspend, restore):
+        await act(switch, service)
     assert (await process.gateway("Customer-0042"))["live"]
 
 

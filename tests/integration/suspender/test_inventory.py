@@ -17,9 +17,9 @@ from ringfence_testing.wait import until
 from suspender.drivers.driver import Inventory, OperatorMustAct, ServerItem
 from suspender.rules.elements import Element
 from suspender.upkeep.inventory import InventoryLoop
-from suspender.upkeep.store_inventory import InventoryStore, request_read
-from tests.support.suspender import Office
-from tests.support.upkeep import Rows
+from suspender.upkeep.store_inventory import ServerInventoryStore, request_read
+from tests.support.suspender import SuspenderHarness
+from tests.support.upkeep import SuspenderTables
 
 EXTENSIONS = tuple(
     ServerItem(
@@ -61,8 +61,8 @@ async def pool(database: str) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-def rows(database: str, pool: Pool) -> Rows:
-    return Rows(database, pool)
+def rows(database: str, pool: Pool) -> SuspenderTables:
+    return SuspenderTables(database, pool)
 
 
 @asynccontextmanager
@@ -70,7 +70,7 @@ async def reading(pool: Pool, every_s: float = 3600, **servers: Any) -> AsyncIte
     """The loop runs on these servers."""
     stop = asyncio.Event()
     loop = InventoryLoop(
-        store=InventoryStore(pool),
+        store=ServerInventoryStore(pool),
         drivers=servers,
         clock=SystemClock(),
         every_s=every_s,
@@ -84,19 +84,19 @@ async def reading(pool: Pool, every_s: float = 3600, **servers: Any) -> AsyncIte
         await running
 
 
-async def names(rows: Rows, server_id: str = "pbx1") -> list[str]:
+async def names(rows: SuspenderTables, server_id: str = "pbx1") -> list[str]:
     found = await rows.sql(
         "select name from report.inventory where server_id = $1 order by kind, name", server_id
     )
     return [row["name"] for row in found]
 
 
-async def state(rows: Rows, server_id: str = "pbx1") -> asyncpg.Record | None:
+async def state(rows: SuspenderTables, server_id: str = "pbx1") -> asyncpg.Record | None:
     found = await rows.sql("select * from report.inventory_read where server_id = $1", server_id)
     return found[0] if found else None
 
 
-async def was_read(rows: Rows, server_id: str = "pbx1") -> bool:
+async def was_read(rows: SuspenderTables, server_id: str = "pbx1") -> bool:
     found = await state(rows, server_id)
     return found is not None and found["read_at"] is not None
 
@@ -111,7 +111,7 @@ async def ask(pool: Pool, server_id: str = "pbx1") -> str:
         return await request_read(connection, server_id, SystemClock().now())
 
 
-async def test_a_server_is_listed_as_it_is(rows: Rows) -> None:
+async def test_a_server_is_listed_as_it_is(rows: SuspenderTables) -> None:
     server = Listed()
     server.list = Inventory(LIST.items, ("tenant b: the key may not see it",), True)
     async with reading(rows.pool, pbx1=server):
@@ -139,7 +139,7 @@ async def test_a_server_is_listed_as_it_is(rows: Rows) -> None:
     assert found["asked_at"] <= found["read_at"]
 
 
-async def test_a_later_list_takes_the_place_of_the_earlier_one(rows: Rows) -> None:
+async def test_a_later_list_takes_the_place_of_the_earlier_one(rows: SuspenderTables) -> None:
     server, other = Listed(), Listed()
     async with reading(rows.pool, pbx1=server, pbx2=other):
         await until(lambda: was_read(rows, "pbx2"))
@@ -151,12 +151,12 @@ async def test_a_later_list_takes_the_place_of_the_earlier_one(rows: Rows) -> No
     assert other.reads == 1
 
 
-async def _are(rows: Rows, expected: list[str]) -> bool:
+async def _are(rows: SuspenderTables, expected: list[str]) -> bool:
     return await names(rows) == expected
 
 
 async def test_what_a_server_lists_twice_or_in_odd_characters_is_kept_once_and_readable(
-    rows: Rows,
+    rows: SuspenderTables,
 ) -> None:
     server = Listed()
     odd = ServerItem("extension", "t", "1\x00\ud800", "u" * 9000, "n" * 9000, None)
@@ -169,7 +169,9 @@ async def test_what_a_server_lists_twice_or_in_odd_characters_is_kept_once_and_r
 @pytest.mark.parametrize(
     "error", [Retry("no answer"), OperatorMustAct("refuses the key"), KeyError("odd page")]
 )
-async def test_a_failed_read_keeps_what_was_read_before(rows: Rows, error: Exception) -> None:
+async def test_a_failed_read_keeps_what_was_read_before(
+    rows: SuspenderTables, error: Exception
+) -> None:
     server = Listed()
     async with reading(rows.pool, pbx1=server):
         await until(lambda: was_read(rows))
@@ -185,14 +187,14 @@ async def test_a_failed_read_keeps_what_was_read_before(rows: Rows, error: Excep
     assert len(await names(rows)) == 5
 
 
-async def _failed(rows: Rows) -> bool:
+async def _failed(rows: SuspenderTables) -> bool:
     found = await state(rows)
     return found is not None and found["error"] != ""
 
 
 @pytest.mark.parametrize(("times", "expected"), [(2, []), (3, ["raised", "ended"])])
 async def test_three_failures_in_a_row_are_an_alarm_until_it_can_be_read(
-    rows: Rows, times: int, expected: list[str]
+    rows: SuspenderTables, times: int, expected: list[str]
 ) -> None:
     server = Listed()
     server.fails_first = times
@@ -204,7 +206,7 @@ async def test_three_failures_in_a_row_are_an_alarm_until_it_can_be_read(
         assert "3 times in a row (read never so far): no answer" in raised.message
 
 
-async def test_a_server_that_hangs_delays_no_other(rows: Rows) -> None:
+async def test_a_server_that_hangs_delays_no_other(rows: SuspenderTables) -> None:
     slow = Listed()
     slow.hangs = True
     async with reading(rows.pool, every_s=0.01, slow=slow, pbx1=Listed()):
@@ -212,8 +214,10 @@ async def test_a_server_that_hangs_delays_no_other(rows: Rows) -> None:
         assert not await was_read(rows, "slow")
 
 
-async def test_an_operator_has_a_server_read_by_command(rows: Rows, database: str) -> None:
-    office, server = Office(database, rows.pool), Listed()
+async def test_an_operator_has_a_server_read_by_command(
+    rows: SuspenderTables, database: str
+) -> None:
+    office, server = SuspenderHarness(database, rows.pool), Listed()
     async with reading(rows.pool, pbx1=server):
         await until(lambda: was_read(rows))
         await office.command("inventory.read", arguments={"server_id": "pbx1"})
@@ -227,7 +231,7 @@ async def test_an_operator_has_a_server_read_by_command(rows: Rows, database: st
     ]
 
 
-async def test_an_unknown_server_is_refused_with_those_there_are(rows: Rows) -> None:
+async def test_an_unknown_server_is_refused_with_those_there_are(rows: SuspenderTables) -> None:
     async with reading(rows.pool, pbx1=Listed()):
         await until(lambda: was_read(rows))
     assert await ask(rows.pool, "pbx9") == (
@@ -235,7 +239,9 @@ async def test_an_unknown_server_is_refused_with_those_there_are(rows: Rows) -> 
     )
 
 
-async def test_a_server_that_left_the_file_is_forgotten_with_its_alarm(rows: Rows) -> None:
+async def test_a_server_that_left_the_file_is_forgotten_with_its_alarm(
+    rows: SuspenderTables,
+) -> None:
     broken, read = Listed(), Listed()
     broken.error = Retry("no answer")
     async with reading(rows.pool, every_s=0.01, pbx1=broken, pbx2=read):
@@ -248,11 +254,11 @@ async def test_a_server_that_left_the_file_is_forgotten_with_its_alarm(rows: Row
     assert [state for _, _, state in await rows.alarms()] == ["raised", "ended"]
 
 
-async def _has_alarm(rows: Rows) -> bool:
+async def _has_alarm(rows: SuspenderTables) -> bool:
     return await rows.alarms() != []
 
 
-async def test_a_paused_server_is_read_only_when_it_is_asked_for(rows: Rows) -> None:
+async def test_a_paused_server_is_read_only_when_it_is_asked_for(rows: SuspenderTables) -> None:
     await rows.sql("insert into suspender.server_pause values ('pbx1', now(), null, 'olga')")
     paused, other = Listed(), Listed()
     async with reading(rows.pool, every_s=0.01, pbx1=paused, pbx2=other):
@@ -266,7 +272,7 @@ async def test_a_paused_server_is_read_only_when_it_is_asked_for(rows: Rows) -> 
 IMPORTED = {"voip_suspended": "Yes", "voip_suspended_by": "import"}
 
 
-async def adoptable(rows: Rows) -> list[tuple[str, str, str]]:
+async def adoptable(rows: SuspenderTables) -> list[tuple[str, str, str]]:
     found = await rows.sql("select * from report.adoptable order by account_id, way, element")
     return [(row["account_id"], row["way"], row["element"]) for row in found]
 
@@ -275,7 +281,7 @@ DESK_101, DESK_102 = (Element("extensions", "shop.example", name) for name in ("
 TRUNK = Element("gateway", "", "aa-bb")
 
 
-async def test_what_is_off_of_imported_clients_can_be_adopted(rows: Rows) -> None:
+async def test_what_is_off_of_imported_clients_can_be_adopted(rows: SuspenderTables) -> None:
     await rows.client("imported", profile=IMPORTED, services=(), mode="shadow")
     await rows.client("other", services=())
     domain = Element("domain", "shop.example", "shop.example")
@@ -294,7 +300,7 @@ async def test_what_is_off_of_imported_clients_can_be_adopted(rows: Rows) -> Non
 
 @pytest.mark.parametrize(("listed", "expected"), [("101", ["102"]), ("102", [])])
 async def test_the_rest_of_a_tenant_is_what_no_product_lists(
-    rows: Rows, listed: str, expected: list[str]
+    rows: SuspenderTables, listed: str, expected: list[str]
 ) -> None:
     await rows.client("rest", profile=IMPORTED, services=())
     await rows.name("rest", "svc", Element("extensions", "shop.example", "*"))
@@ -304,7 +310,7 @@ async def test_the_rest_of_a_tenant_is_what_no_product_lists(
     assert [element for _, _, element in await adoptable(rows)] == expected
 
 
-async def test_what_others_switched_off_is_shown(rows: Rows) -> None:
+async def test_what_others_switched_off_is_shown(rows: SuspenderTables) -> None:
     server = Listed()
     did = ServerItem("did", "shop.example", "2265550100", enabled=False)
     same_number = ServerItem("extension", "bar.example", "102", "uuid-b", "", False)

@@ -14,18 +14,18 @@ from ringfence_testing.wait import until
 from suspender.deciding import DecideLoop
 from suspender.drivers.driver import HungUp
 from tests.support.narrow import expect
-from tests.support.suspender import Office, Panel, order, products
+from tests.support.suspender import FakePbx, SuspenderHarness, order, products
 
 SERVICE = {"account_id": "1001", "service_id": "svc-1001"}
 
 
 @pytest.fixture
-async def office(database: str) -> AsyncIterator[Office]:
+async def office(database: str) -> AsyncIterator[SuspenderHarness]:
     async with await open_pool(database, service="suspender", size=8) as pool:
-        yield Office(database, pool)
+        yield SuspenderHarness(database, pool)
 
 
-async def last_answer(office: Office, name: str, **arguments: str) -> tuple[str, str]:
+async def last_answer(office: SuspenderHarness, name: str, **arguments: str) -> tuple[str, str]:
     """State and words of a command's answer."""
     await office.command(name, arguments=arguments)
     return (await office.answers())[-1]
@@ -35,7 +35,7 @@ async def last_answer(office: Office, name: str, **arguments: str) -> tuple[str,
 
 
 async def test_reapply_brings_the_server_to_what_is_desired_though_nothing_changed(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await office.profile()
     await office.zero()
@@ -48,7 +48,7 @@ async def test_reapply_brings_the_server_to_what_is_desired_though_nothing_chang
     assert office.panel.off == {"svc-1001"}
 
 
-async def test_reapply_ends_the_back_off_of_a_service_that_fails(office: Office) -> None:
+async def test_reapply_ends_the_back_off_of_a_service_that_fails(office: SuspenderHarness) -> None:
     office.panel.refuses = "no right"
     await office.profile()
     await office.zero()
@@ -63,7 +63,7 @@ async def test_reapply_ends_the_back_off_of_a_service_that_fails(office: Office)
     assert office.panel.off == {"svc-1001"}
 
 
-async def test_reapply_is_done_once_by_its_id(office: Office) -> None:
+async def test_reapply_is_done_once_by_its_id(office: SuspenderHarness) -> None:
     await office.profile()
     request_id = await office.command("service.reapply", arguments=SERVICE)
     await office.command("service.reapply", request_id, arguments=SERVICE)
@@ -80,7 +80,7 @@ async def test_reapply_is_done_once_by_its_id(office: Office) -> None:
     ],
 )
 async def test_a_service_that_is_not_known_is_refused_in_words(
-    office: Office, arguments: dict[str, str], words: str
+    office: SuspenderHarness, arguments: dict[str, str], words: str
 ) -> None:
     await office.profile()
     for name in ("service.reapply", "service.release"):
@@ -90,7 +90,7 @@ async def test_a_service_that_is_not_known_is_refused_in_words(
     assert len(await office.sql("select from suspender.account")) == 1
 
 
-async def test_reapply_in_shadow_is_refused_with_what_to_do(office: Office) -> None:
+async def test_reapply_in_shadow_is_refused_with_what_to_do(office: SuspenderHarness) -> None:
     await office.profile(mode="shadow")
     state, words = await last_answer(office, "service.reapply", **SERVICE)
     assert state == "refused"
@@ -102,7 +102,7 @@ async def test_reapply_in_shadow_is_refused_with_what_to_do(office: Office) -> N
 
 
 async def test_release_switches_on_what_left_the_product_though_the_hold_lasts(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await office.profile(services=products("svc-1001", extensions=("101", "102")))
     await office.zero()
@@ -122,7 +122,7 @@ async def test_release_switches_on_what_left_the_product_though_the_hold_lasts(
     assert office.panel.off == {"101", "103"}  # what leaves later stays with the hold
 
 
-async def test_release_that_overtakes_its_profile_waits_for_it(office: Office) -> None:
+async def test_release_that_overtakes_its_profile_waits_for_it(office: SuspenderHarness) -> None:
     """The command and the profile come by two topics."""
     await office.profile(services=products("svc-1001", extensions=("101", "102")))
     await office.zero()
@@ -136,7 +136,9 @@ async def test_release_that_overtakes_its_profile_waits_for_it(office: Office) -
     assert office.panel.off == {"101"}
 
 
-async def test_release_of_a_product_that_is_gone_switches_all_of_it_on(office: Office) -> None:
+async def test_release_of_a_product_that_is_gone_switches_all_of_it_on(
+    office: SuspenderHarness,
+) -> None:
     await office.profile()
     await office.zero()
     await office.work_done()
@@ -150,7 +152,7 @@ async def test_release_of_a_product_that_is_gone_switches_all_of_it_on(office: O
     assert type((await office.events())[-1]).__name__ == "ServiceRestored"
 
 
-async def test_release_forgets_what_the_server_has_no_more(office: Office) -> None:
+async def test_release_forgets_what_the_server_has_no_more(office: SuspenderHarness) -> None:
     """The gateway was deleted at the server: nothing else shows that it is gone for good."""
     gone = products("svc-1001", suspend_by="gateway", gateway_ids=("aa", "bb"))
     await office.profile(services=gone)
@@ -165,7 +167,7 @@ async def test_release_forgets_what_the_server_has_no_more(office: Office) -> No
 
 
 @pytest.mark.parametrize("version", ["", "x", "0", "-1", "9999999999"])
-async def test_a_version_that_is_none_is_refused(office: Office, version: str) -> None:
+async def test_a_version_that_is_none_is_refused(office: SuspenderHarness, version: str) -> None:
     await office.profile()
     state, words = await last_answer(office, "service.release", version=version, **SERVICE)
     assert state == "refused"
@@ -176,7 +178,7 @@ async def test_a_version_that_is_none_is_refused(office: Office, version: str) -
 
 
 async def test_nothing_is_sent_to_a_server_that_is_paused_until_it_is_resumed(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     await office.profile(1, "off")
     await office.zero("off")
@@ -190,7 +192,7 @@ async def test_nothing_is_sent_to_a_server_that_is_paused_until_it_is_resumed(
     await office.restored("off")
     await office.profile(1, "other", services=products("svc-other", server_id="pbx2"))
     await office.zero("other")
-    other = Panel()
+    other = FakePbx()
     async with office.working({"pbx1": office.panel, "pbx2": other}):
         await office.until_confirmed("svc-other")
     assert office.panel.calls == []
@@ -203,7 +205,7 @@ async def test_nothing_is_sent_to_a_server_that_is_paused_until_it_is_resumed(
     ]
 
 
-async def test_a_pause_with_an_end_ends_by_itself(office: Office) -> None:
+async def test_a_pause_with_an_end_ends_by_itself(office: SuspenderHarness) -> None:
     end = NOON + timedelta(hours=1)
     await last_answer(office, "server.pause", server_id="pbx1", until=end.isoformat())
     (row,) = await office.sql("select server_id, paused_until, paused_by from report.server_pause")
@@ -224,7 +226,9 @@ async def test_a_pause_with_an_end_ends_by_itself(office: Office) -> None:
 
 
 @pytest.mark.parametrize("until_text", ["tomorrow", "2026-11-21T11:00:00Z", "2026-12-01T06:00:00"])
-async def test_a_pause_that_cannot_end_is_refused(office: Office, until_text: str) -> None:
+async def test_a_pause_that_cannot_end_is_refused(
+    office: SuspenderHarness, until_text: str
+) -> None:
     state, words = await last_answer(office, "server.pause", server_id="pbx1", until=until_text)
     assert state == "refused"
     assert words.startswith(f"until: got {until_text}, expected an instant")
@@ -234,7 +238,9 @@ async def test_a_pause_that_cannot_end_is_refused(office: Office, until_text: st
 # --- servers that nobody configures any more ---
 
 
-async def test_a_server_that_left_the_file_is_alarmed_until_it_returns(office: Office) -> None:
+async def test_a_server_that_left_the_file_is_alarmed_until_it_returns(
+    office: SuspenderHarness,
+) -> None:
     await office.profile()
     await office.zero()
     await office.work_done()
@@ -265,7 +271,7 @@ async def test_a_server_that_left_the_file_is_alarmed_until_it_returns(office: O
     ],
 )
 async def test_live_calls_are_ended_only_where_the_credit_is_used_up(
-    office: Office, reason: str, setting: str, ends: bool
+    office: SuspenderHarness, reason: str, setting: str, ends: bool
 ) -> None:
     office.panel.live_calls = HungUp(("101 -> 14165550100",), ("101 -> 911",))
     await office.profile(services=products("svc-1001", extensions=("101", "102"), hang_up=setting))
@@ -284,7 +290,7 @@ async def test_live_calls_are_ended_only_where_the_credit_is_used_up(
 
 @pytest.mark.parametrize("hang_up", [True, False])
 async def test_by_hand_live_calls_are_ended_only_where_the_order_says_so(
-    office: Office, hang_up: bool
+    office: SuspenderHarness, hang_up: bool
 ) -> None:
     given = order("manual").model_copy(update={"hang_up": hang_up})
     other = order("whmcs", "svc-other").model_copy(update={"hang_up": True})
@@ -294,7 +300,7 @@ async def test_by_hand_live_calls_are_ended_only_where_the_order_says_so(
     assert len(office.panel.hung_up) == int(hang_up)
 
 
-async def test_the_rest_of_the_tenant_loses_its_calls_too(office: Office) -> None:
+async def test_the_rest_of_the_tenant_loses_its_calls_too(office: SuspenderHarness) -> None:
     office.panel.extensions["north.example"] = {"101", "102", "201"}
     await office.profile(1, "2002", services=products("svc-b", extensions=("201",)))
     gateway = {"suspend_by": "gateway", "gateway_ids": ("aa",)}
@@ -306,7 +312,7 @@ async def test_the_rest_of_the_tenant_loses_its_calls_too(office: Office) -> Non
     assert office.panel.hung_up == [("svc-1001", ("101", "102"))]
 
 
-async def test_a_restore_ends_no_calls(office: Office) -> None:
+async def test_a_restore_ends_no_calls(office: SuspenderHarness) -> None:
     await office.profile(service={"hang_up": "credit"})
     await office.zero()
     await office.restored()
@@ -315,7 +321,7 @@ async def test_a_restore_ends_no_calls(office: Office) -> None:
 
 
 async def test_calls_that_cannot_be_ended_keep_the_service_from_being_confirmed(
-    office: Office,
+    office: SuspenderHarness,
 ) -> None:
     office.panel.hang_up_fails = True
     await office.profile(service={"hang_up": "credit"})
@@ -331,7 +337,9 @@ async def test_calls_that_cannot_be_ended_keep_the_service_from_being_confirmed(
     assert len(await office.suspensions()) == 1
 
 
-async def test_what_cannot_be_read_back_is_published_as_not_proven(office: Office) -> None:
+async def test_what_cannot_be_read_back_is_published_as_not_proven(
+    office: SuspenderHarness,
+) -> None:
     office.panel.proven = False
     await office.profile()
     await office.zero()

@@ -17,7 +17,7 @@ from ringfence_contracts.topics import BALANCE_RESTORED
 from ringfence_testing.clock import FixedClock
 from ringfence_testing.records import NOON, account, received
 from tests.support.narrow import expect
-from tests.support.suspender import Office, restored
+from tests.support.suspender import SuspenderHarness, restored
 
 MIGRATIONS = Path(__file__).parents[3] / "deploy" / "migrations"
 FIRST_NEW = "0100"
@@ -88,7 +88,7 @@ async def test_rows_of_an_earlier_version_are_taken_over_and_decided_at_once(
 ) -> None:
     """Held and off, held for debts within the credit, on, and by hand: each goes on rightly."""
     async with await open_pool(earlier_database, service="suspender", size=8) as pool:
-        office = Office(earlier_database, pool)
+        office = SuspenderHarness(earlier_database, pool)
         assert await office.on_record() == {
             "svc-broke": True,
             "svc-by-hand": True,

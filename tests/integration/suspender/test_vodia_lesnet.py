@@ -16,16 +16,16 @@ from ringfence_pbx.servers import Servers
 from suspender.drivers.wiring import open_drivers
 from tests.support import lesnet as lesnet_harness
 from tests.support import vodia as vodia_harness
-from tests.support.suspender import Office
+from tests.support.suspender import SuspenderHarness
 from tests.support.vodia import CFFM, service_of
 
 STATE_PATH = "/rest/domain/{tenant}/user_settings/{extension}"
 
 
 @pytest.fixture
-async def office(database: str) -> AsyncIterator[Office]:
+async def office(database: str) -> AsyncIterator[SuspenderHarness]:
     async with await open_pool(database, service="suspender", size=10) as pool:
-        yield Office(database, pool)
+        yield SuspenderHarness(database, pool)
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def switched_off(vodia: Any) -> set[str]:
 
 
 async def test_what_was_on_goes_off_and_on_and_calls_for_help_go_on(
-    office: Office, vodia: Any
+    office: SuspenderHarness, vodia: Any
 ) -> None:
     vodia.pbx.extensions[CFFM, "2113"].disabled = True
     vodia.pbx.begin_call("2112", CFFM, "call", to="<sip:14165550100@x>")
@@ -76,7 +76,9 @@ async def test_what_was_on_goes_off_and_on_and_calls_for_help_go_on(
     assert "extension 2112 disabled, read back" in suspended.evidence
 
 
-async def test_what_cannot_be_read_back_is_said_to_be_unproven(office: Office, vodia: Any) -> None:
+async def test_what_cannot_be_read_back_is_said_to_be_unproven(
+    office: SuspenderHarness, vodia: Any
+) -> None:
     await office.profile(service=product())
     async with (
         open_drivers(at_vodia(vodia, accept_unread=True)) as drivers,
@@ -94,7 +96,7 @@ async def test_what_cannot_be_read_back_is_said_to_be_unproven(office: Office, v
 
 
 async def test_without_consent_what_cannot_be_read_back_is_off_and_said_once(
-    office: Office, vodia: Any
+    office: SuspenderHarness, vodia: Any
 ) -> None:
     await office.profile(service=product())
     async with open_drivers(at_vodia(vodia)) as drivers, office.working(drivers):
@@ -107,7 +109,7 @@ async def test_without_consent_what_cannot_be_read_back_is_off_and_said_once(
 
 
 async def test_a_shared_trunk_is_never_switched_and_the_own_one_is(
-    office: Office, vodia: Any
+    office: SuspenderHarness, vodia: Any
 ) -> None:
     await office.profile(service=product(suspend_by="gateway", gateway_ids=("10", "12")))
     async with open_drivers(at_vodia(vodia)) as drivers, office.working(drivers):
@@ -120,7 +122,9 @@ async def test_a_shared_trunk_is_never_switched_and_the_own_one_is(
     assert "trunk Everybody's (12) is global" in failed.reason
 
 
-async def test_a_peer_goes_off_and_on(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_peer_goes_off_and_on(
+    office: SuspenderHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     async with lesnet_harness.simulated(monkeypatch) as les:
         servers = Servers(servers={"les": lesnet_harness.server_of(les, **lesnet_harness.ORDERS)})
         line = Service(

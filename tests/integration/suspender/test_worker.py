@@ -18,14 +18,14 @@ from ringfence_pbx.servers import Servers
 from ringfence_testing.wait import until
 from suspender.drivers.driver import PbxDriver
 from suspender.drivers.wiring import open_drivers
-from suspender.rules.work import FailedService, Finished
+from suspender.rules.work import BatchResult, FailedService
 from tests.support.fusionpbx import MCON, SUPER_KEY, simulator_process
-from tests.support.suspender import UNIT, Office, order, profile, reasons
+from tests.support.suspender import UNIT, SuspenderHarness, order, profile, reasons
 
 EXTENSIONS = {"tenant": MCON, "extensions": ("2112", "2113")}
 
 
-class Room(Office):
+class Room(SuspenderHarness):
     """The handler, its database and a simulated FusionPBX."""
 
     pbx_url = ""
@@ -202,7 +202,7 @@ async def test_a_failure_of_what_is_no_longer_wanted_leaves_no_trace(room: Room)
     await room.restored()
     now = room.clock.now()
     failed = FailedService(due, "no answer", again_at=now, publish=True)
-    await room.work.finish(Finished("pbx1", failed=[failed]), now)
+    await room.work.finish(BatchResult("pbx1", failed=[failed]), now)
     assert await room.outbox() == []
     assert (await room.row())["attempts"] == 0
 

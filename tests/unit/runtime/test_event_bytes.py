@@ -135,9 +135,9 @@ def balance_event(kind: Literal["charge", "top-up"], amount_micro: int) -> Outgo
         UUID(int=1), "1001", kind, amount_micro, UUID(int=2), NOON + timedelta(microseconds=5),
         b"", "{}",
     )  # fmt: skip
-    standing = AccountBalance("CAD", 7, 3, settled=2)
-    entry = post(standing, posting)
-    return announce.balance_changed(EntryRun(entry, entry), standing, CORRELATION_ID)
+    balance = AccountBalance("CAD", 7, 3, settled=2)
+    entry = post(balance, posting)
+    return announce.balance_changed(EntryRun(entry, entry), balance, CORRELATION_ID)
 
 
 def rerated_events() -> list[tuple[str, Outgoing]]:
@@ -149,16 +149,16 @@ def rerated_events() -> list[tuple[str, Outgoing]]:
     charged = LiveCharge(UUID(int=3), found.call_id, -11_000, NOON, b"", details)
     change = RerateChange(charged, -20_000, details, ("1001", "svc-1001", NOON), 0)
     row, run_id = ChangeRow(change, UUID(int=4), UUID(int=5)), UUID(int=6)
-    standing = AccountBalance("CAD", 5_000_000, 8, settled=2)
+    balance = AccountBalance("CAD", 5_000_000, 8, settled=2)
     reversal = post(
-        standing, Posting(UUID(int=4), "1001", "reversal", 11_000, run_id, NOON, b"", "{}")
+        balance, Posting(UUID(int=4), "1001", "reversal", 11_000, run_id, NOON, b"", "{}")
     )
-    entry = post(standing, Posting(UUID(int=5), "1001", "charge", -20_000, run_id, NOON, b"", "{}"))
+    entry = post(balance, Posting(UUID(int=5), "1001", "charge", -20_000, run_id, NOON, b"", "{}"))
     return [
         ("rated again", rerate_events.call_rated(row, entry, "CAD", run_id, NOON)),
         (
             "balance after rating again",
-            rerate_events.balance_changed([reversal, entry], standing, run_id, NOON),
+            rerate_events.balance_changed([reversal, entry], balance, run_id, NOON),
         ),
     ]
 

@@ -16,19 +16,19 @@ from suspender.drivers.driver import (
     SwitchTarget,
 )
 from suspender.rules.elements import (
-    Claim,
     Element,
+    ElementClaim,
     ElementWay,
     OwnerState,
-    Record,
+    SwitchedOffRecord,
     elements_of,
     is_to_be_off,
 )
 from suspender.rules.plan import (
     Confirmed,
+    ElementContext,
     Failed,
-    Plan,
-    Situation,
+    SwitchPlan,
     Turn,
     make_plan,
     released_by,
@@ -43,16 +43,18 @@ ELEMENTS = [Element("extensions", "north.example", str(number)) for number in ra
 WAYS: frozenset[ElementWay] = frozenset({"extensions"})
 
 
-def claims() -> st.SearchStrategy[list[Claim]]:
+def claims() -> st.SearchStrategy[list[ElementClaim]]:
     services = st.lists(st.sampled_from([A, B]), unique=True, max_size=2)
     return services.flatmap(
-        lambda keys: st.tuples(*(st.builds(Claim, st.just(key), st.booleans()) for key in keys))
+        lambda keys: st.tuples(
+            *(st.builds(ElementClaim, st.just(key), st.booleans()) for key in keys)
+        )
     ).map(list)
 
 
-def records(element: Element) -> st.SearchStrategy[Record | None]:
+def records(element: Element) -> st.SearchStrategy[SwitchedOffRecord | None]:
     found = st.builds(
-        Record,
+        SwitchedOffRecord,
         element=st.just(element),
         owner=st.sampled_from([A, B, C]),
         was_on=st.booleans(),
@@ -73,10 +75,10 @@ OWNER = st.builds(
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> tuple[Situation, dict[Element, ElementReading]]:
+def worlds(draw: st.DrawFn) -> tuple[ElementContext, dict[Element, ElementReading]]:
     """Any state of a server and of what is known of its elements."""
     found = {element: draw(records(element)) for element in ELEMENTS}
-    situation = Situation(
+    situation = ElementContext(
         records={element: record for element, record in found.items() if record is not None},
         claims={element: draw(claims()) for element in ELEMENTS},
         owners={key: draw(OWNER) for key in (A, B, C)},
@@ -84,7 +86,9 @@ def worlds(draw: st.DrawFn) -> tuple[Situation, dict[Element, ElementReading]]:
     return situation, {element: draw(READINGS) for element in ELEMENTS}
 
 
-def plan_of(situation: Situation, readings: dict[Element, ElementReading], *turns: Turn) -> Plan:
+def plan_of(
+    situation: ElementContext, readings: dict[Element, ElementReading], *turns: Turn
+) -> SwitchPlan:
     targets = targets_of(turns, dict.fromkeys(ELEMENTS, PRODUCT))
     return make_plan(targets, turns, situation, readings)
 
@@ -98,7 +102,7 @@ def turn(*elements: Element, off: bool = True, **fields: Any) -> Turn:
 
 @given(worlds(), st.booleans())
 def test_each_element_is_recorded_before_and_switched_as_the_rule_says(
-    world: tuple[Situation, dict[Element, ElementReading]], adopts: bool
+    world: tuple[ElementContext, dict[Element, ElementReading]], adopts: bool
 ) -> None:
     situation, readings = world
     plan = plan_of(situation, readings, turn(*ELEMENTS, adopts=adopts))
@@ -125,7 +129,7 @@ def test_each_element_is_recorded_before_and_switched_as_the_rule_says(
 
 @given(worlds(), st.data())
 def test_a_service_is_confirmed_only_when_all_of_it_is_as_desired(
-    world: tuple[Situation, dict[Element, ElementReading]], data: st.DataObject
+    world: tuple[ElementContext, dict[Element, ElementReading]], data: st.DataObject
 ) -> None:
     situation, readings = world
     off = data.draw(st.booleans())
@@ -159,7 +163,9 @@ def test_a_service_is_confirmed_only_when_all_of_it_is_as_desired(
 
 def test_what_a_tenant_names_beside_a_missing_trunk_is_switched_all_the_same() -> None:
     trunk, gone = Element("gateway", "", "aa"), Element("gateway", "", "bb")
-    situation = Situation(claims={element: [Claim(A, True)] for element in (trunk, gone)})
+    situation = ElementContext(
+        claims={element: [ElementClaim(A, True)] for element in (trunk, gone)}
+    )
     readings = {trunk: ElementReading("on"), gone: ElementReading("missing")}
     wish = turn(trunk, gone)
     plan = make_plan(targets_of([wish], {}), [wish], situation, readings)
@@ -175,7 +181,7 @@ def test_what_a_tenant_names_beside_a_missing_trunk_is_switched_all_the_same() -
 
 def test_a_reading_that_fails_is_that_elements_failure() -> None:
     one, two = ELEMENTS[:2]
-    situation = Situation(claims={one: [Claim(A, True)], two: [Claim(B, True)]})
+    situation = ElementContext(claims={one: [ElementClaim(A, True)], two: [ElementClaim(B, True)]})
     wishes = [turn(one), turn(two, key=B)]
     readings: dict[Element, ElementReading | Failure] = {
         one: Retry("no page"),
@@ -191,7 +197,7 @@ def test_a_reading_that_fails_is_that_elements_failure() -> None:
 
 def test_a_state_that_is_not_shown_is_not_proven() -> None:
     (one, *_) = ELEMENTS
-    situation = Situation(claims={one: [Claim(A, False)]})
+    situation = ElementContext(claims={one: [ElementClaim(A, False)]})
     wish = turn(one, off=False)
     plan = make_plan(
         [SwitchTarget(one, PRODUCT)], [wish], situation, {one: ElementReading("unknown")}
@@ -223,16 +229,16 @@ OFF_AND_DONE = OwnerState(True, True, WAYS)
 def test_what_nobody_names_stays_off_as_long_as_its_owner(
     owner: OwnerState, fields: dict[str, Any], off: bool
 ) -> None:
-    record = Record(ONE, A, True, **fields)
+    record = SwitchedOffRecord(ONE, A, True, **fields)
     assert is_to_be_off(ONE, (), record, {A: owner}) is off
     assert not is_to_be_off(ONE, (), record, {})
     assert not is_to_be_off(ONE, (), None, {A: owner})
 
 
 def test_one_claim_to_be_on_keeps_it_on_whatever_is_on_record() -> None:
-    record, owners = Record(ONE, A, True, released=True), {A: OFF_AND_DONE}
-    assert is_to_be_off(ONE, [Claim(A, True), Claim(B, True)], record, owners)
-    assert not is_to_be_off(ONE, [Claim(A, True), Claim(B, False)], record, owners)
+    record, owners = SwitchedOffRecord(ONE, A, True, released=True), {A: OFF_AND_DONE}
+    assert is_to_be_off(ONE, [ElementClaim(A, True), ElementClaim(B, True)], record, owners)
+    assert not is_to_be_off(ONE, [ElementClaim(A, True), ElementClaim(B, False)], record, owners)
 
 
 def test_what_a_product_names_by_its_kind_and_way() -> None:

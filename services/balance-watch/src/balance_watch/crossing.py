@@ -10,7 +10,7 @@ from typing import Literal
 
 from ringfence_contracts.events.balance import Level
 
-Kind = Literal["low", "zero", "restored"]
+CrossingKind = Literal["low", "zero", "restored"]
 """A crossing, named as its topic: `balance.low`, `balance.zero`, `balance.restored`."""
 
 
@@ -24,7 +24,7 @@ def level_of(held: bool, balance_micro: int, threshold_micro: int | None) -> Lev
     return "low" if threshold_micro and balance_micro <= threshold_micro else "ok"
 
 
-def cross(before: Level | None, after: Level, *, alert_due: bool) -> Kind | None:
+def cross(before: Level | None, after: Level, *, alert_due: bool) -> CrossingKind | None:
     """What the change from `before` to `after` is published as, if at all.
 
     `before` is None at the first posting. A fall past both the threshold and the end of funds is

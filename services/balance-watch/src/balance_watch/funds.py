@@ -9,7 +9,7 @@ Pure: without clock, socket, database or logger.
 
 from typing import Literal
 
-Funds = Literal["spent", "free", "between"]
+FundsClass = Literal["spent", "free", "between"]
 """What a pair of credit and debts means for the hold.
 
 `spent`: the hold begins. `free`: it ends. `between`: it stays as it is.
@@ -21,7 +21,7 @@ def is_used_up(credit_micro: int, credit_limit_micro: int) -> bool:
     return credit_micro <= -credit_limit_micro
 
 
-def class_of(credit_micro: int, outstanding_micro: int, credit_limit_micro: int = 0) -> Funds:
+def class_of(credit_micro: int, outstanding_micro: int, credit_limit_micro: int = 0) -> FundsClass:
     """The class of a pair. Without debts only the limit counts, also where the credit is negative.
 
     A negative `outstanding_micro` is no debt.

@@ -13,16 +13,16 @@ from uuid import UUID
 from balance_watch.counts import ClientCounts
 from balance_watch.settings import Settings
 from balance_watch.store import WatchStore
-from balance_watch.watch import Crossing, FundsPair, Watched, see_balance, see_profile
+from balance_watch.watch import Crossing, FundsPair, WatchedAccount, apply_balance, apply_profile
 from ringfence.kafka.batch import BatchRunner
+from ringfence.kafka.fast_decoder import FastDecoder
+from ringfence.kafka.processor import RecordProcessor
 from ringfence.kafka.publisher import open_publisher
-from ringfence.kafka.quick import QuickReader
-from ringfence.kafka.shell import Shell
-from ringfence.needs import need_stores
+from ringfence.loops import run_together
 from ringfence.observe.counting import CountLoop
 from ringfence.observe.health import Health
 from ringfence.postgres.pool import open_pool
-from ringfence.process import run_loops
+from ringfence.process import require_stores
 from ringfence_contracts.errors import Reject
 from ringfence_contracts.events.account import AccountChanged
 from ringfence_contracts.events.balance import BalanceChanged
@@ -31,7 +31,7 @@ from ringfence_contracts.topics import ACCOUNT_CHANGED, BALANCE_CHANGED
 
 NAME = "balance-watch"
 
-_BALANCES = QuickReader(BalanceChanged)
+_BALANCES = FastDecoder(BalanceChanged)
 
 
 class _Item(NamedTuple):
@@ -40,7 +40,7 @@ class _Item(NamedTuple):
     correlation_id: str
 
 
-class _Compared(NamedTuple):
+class _BatchEffects(NamedTuple):
     """What a batch brought about; `stale` are the causes that were applied in an earlier batch."""
 
     crossings: list[Crossing]
@@ -61,7 +61,7 @@ class BalanceWatch:
             return outcome
         async with self._store.watching() as watching:
             accounts = await watching.accounts({item.change.account_id for item in items})
-            crossings, pairs, stale = _compare(accounts, items)
+            crossings, pairs, stale = _apply_batch(accounts, items)
             again = await watching.published(stale) if stale else []
             await watching.write(accounts.values(), crossings, pairs)
         outcome.publish = [crossing.outgoing() for crossing in [*again, *crossings]]
@@ -86,24 +86,24 @@ def _change(received: Received) -> BalanceChanged | AccountChanged:
     return parse(AccountChanged, received)
 
 
-def _compare(accounts: dict[str, Watched], items: Sequence[_Item]) -> _Compared:
+def _apply_batch(accounts: dict[str, WatchedAccount], items: Sequence[_Item]) -> _BatchEffects:
     """Apply the changes to the accounts, in their order; an older version changes nothing."""
-    compared = _Compared([], [], [])
+    compared = _BatchEffects([], [], [])
     for change, cause_id, correlation_id in items:
         account = accounts.get(change.account_id)
         if account is None:
-            account = Watched(change.account_id, change.currency)
+            account = WatchedAccount(change.account_id, change.currency)
             accounts[change.account_id] = account
         if not isinstance(change, AccountChanged):
             if change.version <= account.balance_version:
                 compared.stale.append(cause_id)
                 continue
-            effect = see_balance(account, change, cause_id, correlation_id)
+            effect = apply_balance(account, change, cause_id, correlation_id)
         elif change.version <= account.profile_version:
             compared.stale.append(cause_id)
             continue
         else:
-            effect = see_profile(account, change, cause_id, correlation_id)
+            effect = apply_profile(account, change, cause_id, correlation_id)
         if effect.crossing:
             compared.crossings.append(effect.crossing)
         if effect.pair:
@@ -118,11 +118,11 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         await open_pool(dsn, service=NAME) as pool,
         open_publisher(bootstrap, source=NAME) as publisher,
     ):
-        need_stores(health, pool, publisher)
+        require_stores(health, pool, publisher)
         store = WatchStore(pool)
         handler = BalanceWatch(store=store)
         runner = BatchRunner(
-            Shell(handler.handle, publisher, consumer=NAME),
+            RecordProcessor(handler.handle, publisher, consumer=NAME),
             (BALANCE_CHANGED, ACCOUNT_CHANGED),
             bootstrap=bootstrap,
             group=NAME,
@@ -130,4 +130,4 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             max_records=settings.balance_watch_batch_records,
         )
         counts = CountLoop(ClientCounts(store).count, progress=health.loop("client-counts"))
-        await run_loops(stop, runner.run, counts.run)
+        await run_together(stop, runner.run, counts.run)

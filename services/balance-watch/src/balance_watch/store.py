@@ -7,10 +7,10 @@ from operator import attrgetter
 from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-from balance_watch.watch import Crossing, FundsPair, Watched
+from balance_watch.watch import Crossing, FundsPair, WatchedAccount
 from ringfence.postgres.pool import Connection, Pool
 
-_ACCOUNT = [each.name for each in fields(Watched)]
+_ACCOUNT = [each.name for each in fields(WatchedAccount)]
 """An account's columns: the fields of a Watched, in their order."""
 
 _PAIR_TYPES = (
@@ -46,7 +46,7 @@ select * from unnest({_unnested(_PAIR_TYPES)})
 """  # noqa: S608 - names of columns from this program
 
 
-class Clients(NamedTuple):
+class ClientCount(NamedTuple):
     """How many clients are at a level in a mode, and how many of them a funds hold applies to."""
 
     level: str
@@ -55,16 +55,16 @@ class Clients(NamedTuple):
     held: int
 
 
-class Watching:
+class WatchTransaction:
     """One batch's look at the accounts: read with locks, then write, in one transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def accounts(self, account_ids: Collection[str]) -> dict[str, Watched]:
+    async def accounts(self, account_ids: Collection[str]) -> dict[str, WatchedAccount]:
         """What is known of these accounts, locked in key order; unknown ones are missing."""
         rows = await self._connection.fetch(_SELECT, sorted(account_ids))
-        return {row["account_id"]: Watched(*row) for row in rows}
+        return {row["account_id"]: WatchedAccount(*row) for row in rows}
 
     async def published(self, causes: Sequence[UUID]) -> list[Crossing]:
         """The crossings that these events brought about when they came the first time."""
@@ -75,7 +75,7 @@ class Watching:
 
     async def write(
         self,
-        accounts: Iterable[Watched],
+        accounts: Iterable[WatchedAccount],
         crossings: Collection[Crossing],
         pairs: Collection[FundsPair],
     ) -> None:
@@ -109,15 +109,15 @@ class WatchStore:
         self._pool = pool
 
     @asynccontextmanager
-    async def watching(self) -> AsyncIterator[Watching]:
+    async def watching(self) -> AsyncIterator[WatchTransaction]:
         """A transaction for one batch: all of it or nothing."""
         async with self._pool.acquire() as connection, connection.transaction():
-            yield Watching(cast(Any, connection))
+            yield WatchTransaction(cast(Any, connection))
 
-    async def clients(self) -> list[Clients]:
+    async def clients(self) -> list[ClientCount]:
         """All clients, counted by level (`unknown` before a balance was seen) and mode."""
         rows = await self._pool.fetch(
             "select coalesce(level, 'unknown'), mode, count(*), count(*) filter (where held)"
             " from balance_watch.account group by level, mode"
         )
-        return [Clients(*row) for row in rows]
+        return [ClientCount(*row) for row in rows]

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from balance_watch.crossing import Kind, cross, level_of
-from balance_watch.funds import Funds, belong_together, class_of, hold_after, is_used_up
+from balance_watch.crossing import CrossingKind, cross, level_of
+from balance_watch.funds import FundsClass, belong_together, class_of, hold_after, is_used_up
 from ringfence_contracts.events.account import AccountChanged, OperatingMode, Profile
 from ringfence_contracts.events.balance import (
     BalanceChanged,
@@ -25,7 +25,7 @@ from ringfence_contracts.topics import BALANCE_LOW, BALANCE_RESTORED, BALANCE_ZE
 
 
 @dataclass
-class Watched:
+class WatchedAccount:
     """An account as balance-watch knows it.
 
     `level` is None until the first posting, unless the client is held by its import.
@@ -53,7 +53,7 @@ class Watched:
     accepted: int = 0
     settled: int | None = None
     mode: OperatingMode = "live"
-    funds: Funds | None = None
+    funds: FundsClass | None = None
     posted: bool = False
     pairs: int = 0
 
@@ -90,7 +90,7 @@ class FundsPair(NamedTuple):
 
     account_id: str
     number: int
-    funds: Funds
+    funds: FundsClass
     held: bool
     imported: bool
     balance_version: int
@@ -103,7 +103,7 @@ class FundsPair(NamedTuple):
     cause_id: UUID
 
 
-class Effect(NamedTuple):
+class EventEffect(NamedTuple):
     """What an event brought about: a crossing to publish, a pair to record. Most bring neither."""
 
     crossing: Crossing | None = None
@@ -123,9 +123,9 @@ def opening_id(account_id: str) -> UUID:
     return derive("payment", account_id, "opening")
 
 
-def see_balance(
-    account: Watched, change: BalanceChanged, cause_id: UUID, correlation_id: str
-) -> Effect:
+def apply_balance(
+    account: WatchedAccount, change: BalanceChanged, cause_id: UUID, correlation_id: str
+) -> EventEffect:
     """Apply a newer balance.
 
     An alert becomes due with the first posting that is not the opening, and with every fall.
@@ -143,9 +143,9 @@ def see_balance(
     return _apply(account, cause, alert_due=alert_due)
 
 
-def see_profile(
-    account: Watched, change: AccountChanged, cause_id: UUID, correlation_id: str
-) -> Effect:
+def apply_profile(
+    account: WatchedAccount, change: AccountChanged, cause_id: UUID, correlation_id: str
+) -> EventEffect:
     """Apply a newer profile: its threshold, debts, credit limit, accepted payments and mode.
 
     An alert becomes due where the threshold is raised over the credit, and where an account that
@@ -163,7 +163,7 @@ def see_profile(
     account.profile_version = change.version
     imported = first and _was_off_at_import(change.profile)
     if account.balance_version == 0 and not imported:
-        return Effect()
+        return EventEffect()
     cause = _Cause(
         cause_id,
         change.changed_at,
@@ -184,7 +184,7 @@ def _settled(known: int | None, counted: int | None) -> int | None:
     return counted if counted is None or known is None else max(known, counted)
 
 
-def _apply(account: Watched, cause: _Cause, *, alert_due: bool) -> Effect:
+def _apply(account: WatchedAccount, cause: _Cause, *, alert_due: bool) -> EventEffect:
     """Decide the hold and the level; what is to be recorded and published of it."""
     before = account.level
     pair = _hold(account, cause)
@@ -192,17 +192,17 @@ def _apply(account: Watched, cause: _Cause, *, alert_due: bool) -> Effect:
     kind = cross(before, after, alert_due=alert_due)
     account.stay = kind == "low" or (account.stay and after == "low")
     if kind is None:
-        return Effect(None, pair)
+        return EventEffect(None, pair)
     account.crossings += 1
     account.stays += kind == "low"
     topic, value = _event(kind, account, before, cause)
     crossing = Crossing(
         cause.event_id, account.account_id, topic.name, value, cause.at, cause.correlation_id
     )
-    return Effect(crossing, pair)
+    return EventEffect(crossing, pair)
 
 
-def _hold(account: Watched, cause: _Cause) -> FundsPair | None:
+def _hold(account: WatchedAccount, cause: _Cause) -> FundsPair | None:
     """Decide the hold; the pair if its class or the hold changed.
 
     Before the first posting there is no credit to decide from, only the import.
@@ -222,7 +222,9 @@ def _hold(account: Watched, cause: _Cause) -> FundsPair | None:
     return _pair(account, funds, cause, imported=cause.imported and held and not before)
 
 
-def _pair(account: Watched, funds: Funds, cause: _Cause, *, imported: bool) -> FundsPair:
+def _pair(
+    account: WatchedAccount, funds: FundsClass, cause: _Cause, *, imported: bool
+) -> FundsPair:
     return FundsPair(
         account_id=account.account_id,
         number=account.pairs,
@@ -241,7 +243,7 @@ def _pair(account: Watched, funds: Funds, cause: _Cause, *, imported: bool) -> F
 
 
 def _event(
-    kind: Kind, account: Watched, before: Level | None, cause: _Cause
+    kind: CrossingKind, account: WatchedAccount, before: Level | None, cause: _Cause
 ) -> tuple[Topic, bytes]:
     facts = {
         "account_id": account.account_id,
@@ -265,7 +267,7 @@ def _event(
     return BALANCE_RESTORED, BalanceRestored.model_validate(facts | levels).to_json()
 
 
-def _reason(account: Watched) -> str:
+def _reason(account: WatchedAccount) -> str:
     """Why the hold began. Debts alone count where credit is left, or before the first posting."""
     used_up = is_used_up(account.balance_micro, account.credit_limit_micro)
     return "outstanding" if not used_up and account.outstanding_micro > 0 else "credit"

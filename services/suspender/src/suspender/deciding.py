@@ -8,19 +8,27 @@ from typing import NamedTuple
 import structlog
 
 from ringfence.clock import Clock
-from ringfence.kafka.shell import UNWELL, wait_or_stop
+from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
 from ringfence.postgres.pool import Pool
+from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.events.operator import OperatorRequested
 from ringfence_contracts.ids import derive
 from suspender.commands import COMMANDS
-from suspender.commands.command import Answer, Command, Handler, Refusal
+from suspender.commands.command import Command, CommandAnswer, CommandHandler, CommandRefused
 from suspender.commands.store import lock_request, write_answer
 from suspender.commands.store_pauses import end_pauses
 from suspender.metrics import BRAKE, CLIENTS_HELD, ELEMENTS_OFF
-from suspender.rules.account import Account, Cause, Decisions, Event, apply_event, decide_account
-from suspender.rules.brake import Charged, Limits, by_credit, cause_in_words, message
-from suspender.store import Deciding, SuspenderStore
+from suspender.rules.account import (
+    AccountEvent,
+    AccountState,
+    Cause,
+    Decisions,
+    apply_event,
+    decide_account,
+)
+from suspender.rules.brake import BrakeLimits, CommonTariff, by_credit, cause_in_words, message
+from suspender.store import DecisionTransaction, SuspenderStore
 from suspender.store_brake import BrakeStore, is_brake_on
 from suspender.store_elements import elements_off
 
@@ -29,10 +37,10 @@ _LOOK_EVERY_S = 1.0
 log = structlog.get_logger()
 
 
-class Item(NamedTuple):
+class CausedEvent(NamedTuple):
     """An event and what identifies it."""
 
-    event: Event
+    event: AccountEvent
     cause: Cause
 
 
@@ -47,9 +55,9 @@ class Decider:
         *,
         store: SuspenderStore,
         clock: Clock,
-        limits: Limits,
+        limits: BrakeLimits,
         woken: asyncio.Event,
-        commands: Mapping[str, Handler] = COMMANDS,
+        commands: Mapping[str, CommandHandler] = COMMANDS,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -58,10 +66,10 @@ class Decider:
         self._commands = commands
         self._shown: set[str] = set()
 
-    async def apply(self, items: Sequence[Item]) -> None:
+    async def apply(self, items: Sequence[CausedEvent]) -> None:
         """Take in a batch of events, in order, and decide after each. Safe to call again."""
         now = self._clock.now()
-        decisions, new_profiles = Decisions(), dict[str, Account]()
+        decisions, new_profiles = Decisions(), dict[str, AccountState]()
         newly_held: set[str] = set()
         async with self._store.deciding() as deciding:
             book = await deciding.lock({item.event.account_id for item in items})
@@ -82,7 +90,7 @@ class Decider:
         self._woken.set()
 
     async def _look_at_brake(
-        self, deciding: Deciding, newly_held: Collection[str], decided_at: datetime
+        self, deciding: DecisionTransaction, newly_held: Collection[str], decided_at: datetime
     ) -> None:
         """Turn the brake on if too many clients began a funds hold within the window."""
         if not self._limits.is_set:
@@ -103,7 +111,7 @@ class Decider:
         clients = await store.live_clients()
         if not self._limits.exceeded(len(begun), clients):
             return
-        charged: Charged | None = await store.mostly_charged(by_credit(begun), since)
+        charged: CommonTariff | None = await store.mostly_charged(by_credit(begun), since)
         cause = cause_in_words(begun, charged)
         text = message(len(begun), clients, self._limits.window, cause)
         await store.turn_on(now, cause, text)
@@ -139,8 +147,8 @@ class Decider:
             command = Command(request, cause, deciding, self._clock.now(), self._limits)
             try:
                 answer = await handler(command)
-            except Refusal as refusal:
-                answer = Answer("refused", str(refusal))
+            except CommandRefused as refusal:
+                answer = CommandAnswer("refused", str(refusal))
             await write_answer(deciding.connection, request, answer)
         log.info("command", command=request.command, state=answer.state, answer=answer.words)
         self._woken.set()
@@ -165,12 +173,12 @@ async def show_elements_off(pool: Pool, shown: set[str]) -> set[str]:
     return set(off)
 
 
-async def _refuse_unknown(command: Command) -> Answer:
+async def _refuse_unknown(command: Command) -> CommandAnswer:
     known = ", ".join(sorted(COMMANDS))
-    raise Refusal(f"command: got {command.request.command}, expected one of {known}")
+    raise CommandRefused(f"command: got {command.request.command}, expected one of {known}")
 
 
-def _countable(account: Account) -> int | None:
+def _countable(account: AccountState) -> int | None:
     """The funds hold of an account in so far as it counts for the brake."""
     counts = account.held and account.live and account.prepaid and account.mail_owed
     return account.crossing if counts else None
@@ -191,7 +199,7 @@ class DecideLoop:
                 decided = await self._decider.decide_due()
                 await self._decider.end_pauses()
                 await self._decider.show()
-            except UNWELL as error:
+            except TRANSIENT_ERRORS as error:
                 log.warning("database does not answer", reason=repr(error))
             self._progress.turned(read=decided)
             if decided < _AT_ONCE:

@@ -17,10 +17,10 @@ from ringfence_contracts.topics import (
     SERVICE_SUSPENSION_FAILED,
     Topic,
 )
-from suspender.rules.account import Account, ReasonChange, zero_mail_owed
+from suspender.rules.account import AccountState, ReasonChange, zero_mail_owed
 from suspender.rules.elements import Element
 from suspender.rules.service_state import ServiceState
-from suspender.rules.work import LooseRow
+from suspender.rules.work import LooseElement
 
 FAILED_ALARM = "suspension-failed"
 ELEMENT_ALARM = "element-not-released"
@@ -29,7 +29,7 @@ ABANDONED_ALARM = "server-abandoned"
 
 
 def confirmed(
-    account: Account, service: ServiceState, evidence: str, now: datetime, *, mail: bool
+    account: AccountState, service: ServiceState, evidence: str, now: datetime, *, mail: bool
 ) -> Outgoing:
     """`service.suspended.v1` or `service.restored.v1`; `mail`: the zero-balance mail is owed."""
     if service.wanted == "suspended":
@@ -71,7 +71,7 @@ def alarm_subject(account_id: str, service_id: str) -> str:
     return f"{account_id}/{service_id}"
 
 
-def failed_alarm(account: Account, service: ServiceState, reason: str) -> AlarmText:
+def failed_alarm(account: AccountState, service: ServiceState, reason: str) -> AlarmText:
     """The alarm `suspension-failed`: client, product, server, reason, what to do."""
     off = service.wanted == "suspended"
     wish = "could not be switched off" if off else "could not be switched on again"
@@ -93,7 +93,7 @@ def element_subject(server_id: str, element: Element) -> str:
     return "/".join(part for part in (server_id, *element) if part)
 
 
-def element_alarm(row: LooseRow, reason: str, *, off: bool) -> AlarmText:
+def element_alarm(row: LooseElement, reason: str, *, off: bool) -> AlarmText:
     """The alarm `element-not-released`: what stays off, or stays on, though no service waits."""
     element, (account_id, service_id) = row.record.element, row.record.owner
     scope = f" of {element.tenant}" if element.tenant not in ("", element.name) else ""
@@ -131,7 +131,7 @@ def abandoned_alarm(server_id: str, elements: int) -> AlarmText:
     )
 
 
-def _client(account: Account) -> str:
+def _client(account: AccountState) -> str:
     if account.profile is None:
         return f"client {account.account_id}"
     client = account.profile.client
@@ -139,7 +139,7 @@ def _client(account: Account) -> str:
     return f"client {account.account_id} ({names})"
 
 
-def _product(account: Account, service: ServiceState) -> str:
+def _product(account: AccountState, service: ServiceState) -> str:
     services = account.profile.services if account.profile else ()
     for product in services:
         if product.service_id == service.service_id and product.name:
@@ -148,7 +148,12 @@ def _product(account: Account, service: ServiceState) -> str:
 
 
 def _suspended(
-    account: Account, service: ServiceState, evidence: str, confirmed_at: datetime, *, mail: bool
+    account: AccountState,
+    service: ServiceState,
+    evidence: str,
+    confirmed_at: datetime,
+    *,
+    mail: bool,
 ) -> Outgoing:
     profile = account.profile
     assert profile is not None

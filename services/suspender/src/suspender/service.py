@@ -12,13 +12,13 @@ from datetime import timedelta
 
 from ringfence.clock import SystemClock
 from ringfence.kafka.batch import BatchRunner
+from ringfence.kafka.processor import RecordProcessor
 from ringfence.kafka.publisher import open_publisher
-from ringfence.kafka.shell import Shell
-from ringfence.needs import need_stores
+from ringfence.loops import run_together
 from ringfence.observe.health import Health
 from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
-from ringfence.process import run_loops
+from ringfence.process import require_stores
 from ringfence_contracts.errors import Reject
 from ringfence_contracts.events.account import AccountChanged
 from ringfence_contracts.events.balance import BalanceRestored, BalanceZero
@@ -31,10 +31,10 @@ from ringfence_contracts.topics import (
     OPERATOR_REQUESTED,
 )
 from ringfence_pbx.servers import load_servers
-from suspender.deciding import DecideLoop, Decider, Item
+from suspender.deciding import CausedEvent, DecideLoop, Decider
 from suspender.drivers.wiring import open_drivers
 from suspender.rules.account import Cause
-from suspender.rules.brake import Limits
+from suspender.rules.brake import BrakeLimits
 from suspender.settings import Settings
 from suspender.store import SuspenderStore
 from suspender.switching.store import WorkStore
@@ -65,7 +65,7 @@ class Suspender:
            the same batch again, whose events are older than what is known by then.
         """
         outcome = Outcome()
-        items: list[Item] = []
+        items: list[CausedEvent] = []
         requests: list[tuple[OperatorRequested, Cause]] = []
         for received in batch:
             try:
@@ -75,7 +75,7 @@ class Suspender:
                 outcome.reject.append(Rejected(received, str(reason)))
                 continue
             if not isinstance(event, OperatorRequested):
-                items.append(Item(event, cause))
+                items.append(CausedEvent(event, cause))
             elif event.service == NAME:
                 requests.append((event, cause))
         if items:
@@ -85,9 +85,9 @@ class Suspender:
         return outcome
 
 
-def limits_of(settings: Settings) -> Limits:
+def limits_of(settings: Settings) -> BrakeLimits:
     """The brake's limits."""
-    return Limits(
+    return BrakeLimits(
         settings.suspender_brake_clients,
         settings.suspender_brake_percent,
         timedelta(seconds=settings.suspender_brake_window_s),
@@ -104,7 +104,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         open_publisher(bootstrap, source=NAME) as publisher,
         open_drivers(servers) as drivers,
     ):
-        need_stores(health, pool, publisher)
+        require_stores(health, pool, publisher)
         worker = Worker(
             store=WorkStore(pool),
             drivers=drivers,
@@ -119,7 +119,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             woken=worker.woken,
         )
         runner = BatchRunner(
-            Shell(Suspender(decider).handle, publisher, consumer=NAME),
+            RecordProcessor(Suspender(decider).handle, publisher, consumer=NAME),
             READS,
             bootstrap=bootstrap,
             group=NAME,
@@ -129,4 +129,4 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         by_time = DecideLoop(decider, health.loop("decide-by-time"))
         relay = OutboxRelay(pool, publisher, schema="suspender", progress=health.loop("outbox"))
         async with open_upkeep(settings, servers, clock, health, worker.woken) as upkeep:
-            await run_loops(stop, runner.run, by_time.run, worker.run, relay.run, *upkeep)
+            await run_together(stop, runner.run, by_time.run, worker.run, relay.run, *upkeep)

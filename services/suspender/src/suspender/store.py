@@ -12,7 +12,7 @@ from ringfence.postgres.pool import Connection, Pool
 from ringfence_contracts.events.account import AccountChanged, Service
 from ringfence_contracts.topics import SUSPENDER_ALARM
 from suspender.events import FAILED_ALARM, alarm_subject, reason_changed
-from suspender.rules.account import Account, Decisions
+from suspender.rules.account import AccountState, Decisions
 from suspender.rules.elements import ServiceKey
 from suspender.rules.service_state import Services, ServiceState
 from suspender.store_elements import mark_released, write_named
@@ -20,7 +20,7 @@ from suspender.store_elements import mark_released, write_named
 SCHEMA = "suspender"
 ALARMS = Alarms(SUSPENDER_ALARM, schema=SCHEMA)
 
-_ACCOUNT = [each.name for each in fields(Account)]
+_ACCOUNT = [each.name for each in fields(AccountState)]
 _SERVICE = [each.name for each in fields(ServiceState)]
 ACCOUNT_COLUMNS = ", ".join(_ACCOUNT)
 SERVICE_COLUMNS = ", ".join(_SERVICE)
@@ -81,20 +81,20 @@ on conflict (account_id, service_id) do update set
 
 
 @dataclass
-class Book:
+class LockedAccounts:
     """Accounts under a lock, by their ids, each with its services."""
 
-    accounts: dict[str, Account]
+    accounts: dict[str, AccountState]
     services: dict[str, Services]
 
 
-class Deciding:
+class DecisionTransaction:
     """One batch's accounts: locked and read, then written, in one transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
-    async def lock(self, account_ids: Collection[str]) -> Book:
+    async def lock(self, account_ids: Collection[str]) -> LockedAccounts:
         """The accounts, locked in the order of their ids; unknown ones are created."""
         ids = sorted(account_ids)
         await self.connection.execute(
@@ -104,7 +104,7 @@ class Deciding:
         )
         return await self.lock_known(ids)
 
-    async def lock_known(self, account_ids: Collection[str]) -> Book:
+    async def lock_known(self, account_ids: Collection[str]) -> LockedAccounts:
         """Those of the accounts that are known, locked in the order of their ids."""
         rows = await self.connection.fetch(
             f"select {ACCOUNT_COLUMNS} from suspender.account"  # noqa: S608 - our own columns
@@ -113,7 +113,7 @@ class Deciding:
         )
         return await self._book(rows)
 
-    async def lock_to_decide(self, now: datetime, limit: int) -> Book:
+    async def lock_to_decide(self, now: datetime, limit: int) -> LockedAccounts:
         """Accounts whose time to be decided again has come, but those that are locked already."""
         rows = await self.connection.fetch(
             f"select {ACCOUNT_COLUMNS} from suspender.account"  # noqa: S608 - our own columns
@@ -124,7 +124,7 @@ class Deciding:
         )
         return await self._book(rows)
 
-    async def _book(self, rows: Iterable[Any]) -> Book:
+    async def _book(self, rows: Iterable[Any]) -> LockedAccounts:
         accounts = {row["account_id"]: account_of(row) for row in rows}
         services: dict[str, Services] = {account_id: {} for account_id in accounts}
         for row in await self.connection.fetch(
@@ -134,12 +134,12 @@ class Deciding:
         ):
             service = service_of(row)
             services[service.account_id][service.service_id] = service
-        return Book(accounts, services)
+        return LockedAccounts(accounts, services)
 
     async def write(
         self,
-        accounts: Collection[Account],
-        new_profiles: Collection[Account],
+        accounts: Collection[AccountState],
+        new_profiles: Collection[AccountState],
         decisions: Decisions,
         now: datetime,
     ) -> None:
@@ -200,10 +200,10 @@ class SuspenderStore:
         self.pool = pool
 
     @asynccontextmanager
-    async def deciding(self) -> AsyncIterator[Deciding]:
+    async def deciding(self) -> AsyncIterator[DecisionTransaction]:
         """A transaction for one batch: all of it or nothing."""
         async with self.pool.acquire() as connection, connection.transaction():
-            yield Deciding(cast(Any, connection))
+            yield DecisionTransaction(cast(Any, connection))
 
     async def clients_held(self) -> int:
         """How many live clients a funds hold applies to."""
@@ -214,12 +214,12 @@ class SuspenderStore:
         return int(count)
 
 
-def account_of(row: Any) -> Account:
+def account_of(row: Any) -> AccountState:
     """A row of suspender.account."""
     values = dict(row)
     if values["profile"] is not None:
         values["profile"] = AccountChanged.model_validate(values["profile"])
-    return Account(**values)
+    return AccountState(**values)
 
 
 def service_of(row: Any) -> ServiceState:
@@ -232,14 +232,14 @@ def service_of(row: Any) -> ServiceState:
     return ServiceState(**values)
 
 
-def _account_row(a: Account) -> tuple[Any, ...]:
+def _account_row(a: AccountState) -> tuple[Any, ...]:
     return (
         a.account_id, a.balance_micro, a.crossing, a.held, a.hold, a.hold_reason, a.held_since,
         a.mail_owed, a.undone_hold, a.live, a.prepaid, a.decide_at,
     )  # fmt: skip
 
 
-def _profile_row(account: Account) -> tuple[Any, ...]:
+def _profile_row(account: AccountState) -> tuple[Any, ...]:
     assert account.profile is not None
     return account.account_id, account.profile.to_json().decode(), account.profile_version
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ringfence.postgres.alarms import AlarmText
 from ringfence.postgres.pool import Connection, Pool
-from suspender.rules.brake import BRAKE_ALARM, WHAT_TO_DO, Begun, Charged
+from suspender.rules.brake import BRAKE_ALARM, WHAT_TO_DO, BegunHold, CommonTariff
 from suspender.store import ALARMS
 
 # Holds that began with an opening balance or an import are not news, and undone ones are over.
@@ -38,7 +38,7 @@ class BrakeStore:
         assert row is not None
         return Brake(*row)
 
-    async def begun(self, since: datetime, counted_from: datetime) -> list[Begun]:
+    async def begun(self, since: datetime, counted_from: datetime) -> list[BegunHold]:
         """The live clients whose funds hold began since then, by id."""
         rows = await self._connection.fetch(
             "select account_id, hold_reason from suspender.account"  # noqa: S608
@@ -46,7 +46,7 @@ class BrakeStore:
             since,
             counted_from,
         )
-        return [Begun(*row) for row in rows]
+        return [BegunHold(*row) for row in rows]
 
     async def began_at(self, account_ids: Collection[str], now: datetime) -> None:
         """Have these clients' holds count from `now` on."""
@@ -63,7 +63,7 @@ class BrakeStore:
         )
         return int(count)
 
-    async def mostly_charged(self, account_ids: list[str], since: datetime) -> Charged | None:
+    async def mostly_charged(self, account_ids: list[str], since: datetime) -> CommonTariff | None:
         """The tariff version by which most of these clients were charged since then."""
         row = await self._connection.fetchrow(
             "select c.tariff_id, c.version, count(distinct a.account_id) as clients"
@@ -77,7 +77,7 @@ class BrakeStore:
             account_ids,
             since,
         )
-        return None if row is None else Charged(row[0], row[1] or "unknown", row[2])
+        return None if row is None else CommonTariff(row[0], row[1] or "unknown", row[2])
 
     async def turn_on(self, now: datetime, cause: str, message: str) -> None:
         """Pause cutting for funds, and raise the alarm."""

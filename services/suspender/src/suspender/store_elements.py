@@ -10,14 +10,14 @@ from typing import Any, NamedTuple
 from ringfence.postgres.pool import Connection, Pool
 from suspender.rules.elements import (
     REST,
-    Claim,
     Element,
+    ElementClaim,
     OwnerState,
-    Record,
     ServiceKey,
+    SwitchedOffRecord,
     elements_of,
 )
-from suspender.rules.plan import Recording, Situation
+from suspender.rules.plan import ElementContext, RecordWrite
 from suspender.rules.service_state import ServiceState
 
 LISTED = "listed"
@@ -206,7 +206,7 @@ async def records_of(
     server_id: str,
     keys: Collection[ServiceKey],
     named: Collection[Element],
-) -> dict[Element, Record]:
+) -> dict[Element, SwitchedOffRecord]:
     """What is on record for these services, or of these elements (`REST`: of all extensions)."""
     rows = await connection.fetch(_RECORDS, server_id, *key_columns(keys), *element_columns(named))
     return {record.element: record for record in map(record_of, rows)}
@@ -216,8 +216,8 @@ async def situation_of(
     connection: Connection,
     server_id: str,
     elements: Collection[Element],
-    records: Mapping[Element, Record],
-) -> Situation:
+    records: Mapping[Element, SwitchedOffRecord],
+) -> ElementContext:
     """All that decides about `elements`, of which `records` are all there are."""
     owners = {record.owner for record in records.values()}
     found = {
@@ -227,21 +227,21 @@ async def situation_of(
         for row in await connection.fetch(_OWNERS, server_id, *key_columns(owners))
     }
     rows = await connection.fetch(_CLAIMS, server_id, *element_columns(elements))
-    return Situation(dict(records), _claims(rows), found)
+    return ElementContext(dict(records), _claims(rows), found)
 
 
-def _claims(rows: Iterable[Any]) -> dict[Element, list[Claim]]:
+def _claims(rows: Iterable[Any]) -> dict[Element, list[ElementClaim]]:
     """Who claims each element: those that name it, else those that own the rest of its tenant.
 
     An extension that a product lists is not the rest. One that is to be on keeps it on, however it
     is switched off itself.
     """
-    named: dict[Element, list[Claim]] = {}
-    listed: dict[Element, list[Claim]] = {}
-    rest: dict[Element, list[Claim]] = {}
+    named: dict[Element, list[ElementClaim]] = {}
+    listed: dict[Element, list[ElementClaim]] = {}
+    rest: dict[Element, list[ElementClaim]] = {}
     for row in rows:
         element = Element(row["way"], row["tenant"], row["name"])
-        claim = Claim((row["account_id"], row["service_id"]), row["off"])
+        claim = ElementClaim((row["account_id"], row["service_id"]), row["off"])
         chosen = rest if row["rest"] else listed if row["listed"] else named
         chosen.setdefault(element, []).append(claim)
     claims = {element: found for element, found in rest.items() if element not in listed}
@@ -249,13 +249,13 @@ def _claims(rows: Iterable[Any]) -> dict[Element, list[Claim]]:
     return claims | named
 
 
-class ElementStore:
+class SwitchedOffStore:
     """The records of what was switched off, as the worker writes them."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def record(self, server_id: str, rows: Collection[Recording], now: datetime) -> None:
+    async def record(self, server_id: str, rows: Collection[RecordWrite], now: datetime) -> None:
         """Write what is to be known before the first toggle. A row that is there is kept."""
         new = [row for row in rows if row.is_new]
         changed = [row for row in rows if not row.is_new]
@@ -283,10 +283,10 @@ async def elements_off(pool: Pool) -> list[OffAt]:
     return [OffAt(*row) for row in rows]
 
 
-def record_of(row: Any) -> Record:
+def record_of(row: Any) -> SwitchedOffRecord:
     """A row of suspender.switched_off."""
     owner = (row["account_id"], row["service_id"])
-    return Record(element_of(row), owner, row["was_on"], row["value"], row["released"])
+    return SwitchedOffRecord(element_of(row), owner, row["was_on"], row["value"], row["released"])
 
 
 def element_of(row: Any) -> Element:

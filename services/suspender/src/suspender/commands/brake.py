@@ -1,15 +1,15 @@
 """The brake is released, or the holds that set it off are undone."""
 
 from ringfence_contracts.errors import Retry
-from suspender.commands.command import Answer, Command
+from suspender.commands.command import Command, CommandAnswer
 from suspender.rules.account import Decisions, decide_account
-from suspender.store import Book
+from suspender.store import LockedAccounts
 from suspender.store_brake import BrakeStore, brake_since
 
-_NOT_ON = Answer("refused", "the brake is not on: nothing waits for it")
+_NOT_ON = CommandAnswer("refused", "the brake is not on: nothing waits for it")
 
 
-async def release_brake(command: Command) -> Answer:
+async def release_brake(command: Command) -> CommandAnswer:
     """`brake.release`: the cuts that wait go on."""
     store = BrakeStore(command.deciding.connection)
     brake = await store.lock()
@@ -17,16 +17,16 @@ async def release_brake(command: Command) -> Answer:
         return _NOT_ON
     paused = await store.paused()
     await store.release(command.now)
-    return Answer("done", f"brake released: {paused} cuts that waited go on")
+    return CommandAnswer("done", f"brake released: {paused} cuts that waited go on")
 
 
-async def undo_brake(command: Command) -> Answer:
+async def undo_brake(command: Command) -> CommandAnswer:
     """`brake.undo`: the holds count as absent before the brake is released."""
     deciding = command.deciding
     store = BrakeStore(deciding.connection)
     seen = await brake_since(deciding.connection)
     began = (seen or command.now) - command.limits.window
-    book = Book({}, {})
+    book = LockedAccounts({}, {})
     if seen is not None:
         book = await deciding.lock(await store.to_undo(began))
     brake = await store.lock()
@@ -36,14 +36,14 @@ async def undo_brake(command: Command) -> Answer:
         raise Retry("more clients were held while the brake's holds were being undone")
     switched = await _lift(command, book)
     await store.release(command.now)
-    return Answer(
+    return CommandAnswer(
         "done",
         f"brake undone: {len(book.accounts)} clients are no longer held for these funds holds,"
         f" {switched} services are switched on or not cut",
     )
 
 
-async def _lift(command: Command, book: Book) -> int:
+async def _lift(command: Command, book: LockedAccounts) -> int:
     """Have these accounts' funds holds count as absent; how many services that switches."""
     now, decisions = command.now, Decisions()
     for account in book.accounts.values():

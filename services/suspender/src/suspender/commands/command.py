@@ -7,11 +7,11 @@ from typing import Literal, NamedTuple
 
 from ringfence_contracts.events.operator import OperatorRequested
 from suspender.rules.account import Cause
-from suspender.rules.brake import Limits
-from suspender.store import Deciding
+from suspender.rules.brake import BrakeLimits
+from suspender.store import DecisionTransaction
 
 
-class Answer(NamedTuple):
+class CommandAnswer(NamedTuple):
     """What came of a command, in words for the operator."""
 
     state: Literal["done", "refused"]
@@ -27,16 +27,16 @@ class Command:
 
     request: OperatorRequested
     cause: Cause
-    deciding: Deciding
+    deciding: DecisionTransaction
     now: datetime
-    limits: Limits
+    limits: BrakeLimits
 
 
-Handler = Callable[[Command], Awaitable[Answer]]
+CommandHandler = Callable[[Command], Awaitable[CommandAnswer]]
 """Carries out a command. Raises Refusal with words, or Retry to have it tried again."""
 
 
-class Refusal(Exception):
+class CommandRefused(Exception):
     """The command cannot be carried out. The message says why, and what to do instead."""
 
 
@@ -44,5 +44,5 @@ def argument(command: Command, name: str, expected: str) -> str:
     """An argument that has to be given. Raises Refusal."""
     value = command.request.arguments.get(name, "").strip()
     if not value:
-        raise Refusal(f"{name}: got nothing, expected {expected}")
+        raise CommandRefused(f"{name}: got nothing, expected {expected}")
     return value

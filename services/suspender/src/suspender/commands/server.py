@@ -2,13 +2,13 @@
 
 from datetime import datetime
 
-from suspender.commands.command import Answer, Command, Refusal, argument
+from suspender.commands.command import Command, CommandAnswer, CommandRefused, argument
 from suspender.commands.store_pauses import Pause, pause, resume
 
 _INSTANT = "an instant with its zone that is still to come, such as 2026-12-01T06:00:00Z"
 
 
-async def pause_server(command: Command) -> Answer:
+async def pause_server(command: Command) -> CommandAnswer:
     """`server.pause` {server_id, until?}: nothing is sent to it until then, or until resumed."""
     server_id = argument(command, "server_id", "the id of a server")
     until = _until(command)
@@ -16,15 +16,15 @@ async def pause_server(command: Command) -> Answer:
     row = Pause(server_id, command.now, until, request.requested_by, request.reason)
     await pause(command.deciding.connection, row)
     end = f"until {until:%Y-%m-%d %H:%M}Z" if until else "until it is resumed"
-    return Answer("done", f"server {server_id} is paused {end}: nothing is sent to it")
+    return CommandAnswer("done", f"server {server_id} is paused {end}: nothing is sent to it")
 
 
-async def resume_server(command: Command) -> Answer:
+async def resume_server(command: Command) -> CommandAnswer:
     """`server.resume` {server_id}: what waited is done."""
     server_id = argument(command, "server_id", "the id of a server")
     if not await resume(command.deciding.connection, server_id, command.now):
-        raise Refusal(f"server {server_id} is not paused")
-    return Answer("done", f"server {server_id} is resumed: what waited is switched now")
+        raise CommandRefused(f"server {server_id} is not paused")
+    return CommandAnswer("done", f"server {server_id} is resumed: what waited is switched now")
 
 
 def _until(command: Command) -> datetime | None:
@@ -34,7 +34,7 @@ def _until(command: Command) -> datetime | None:
     try:
         until = datetime.fromisoformat(text)
     except ValueError:
-        raise Refusal(f"until: got {text}, expected {_INSTANT}") from None
+        raise CommandRefused(f"until: got {text}, expected {_INSTANT}") from None
     if until.tzinfo is None or until <= command.now:
-        raise Refusal(f"until: got {text}, expected {_INSTANT}")
+        raise CommandRefused(f"until: got {text}, expected {_INSTANT}")
     return until

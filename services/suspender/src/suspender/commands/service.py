@@ -1,33 +1,33 @@
 """One service: have the server read and brought to what is desired, or release what left it."""
 
-from suspender.commands.command import Answer, Command, Refusal, argument
+from suspender.commands.command import Command, CommandAnswer, CommandRefused, argument
 from suspender.commands.store_pauses import is_paused
-from suspender.rules.account import Account, Decisions, apply_again, decide_account
+from suspender.rules.account import AccountState, Decisions, apply_again, decide_account
 from suspender.rules.service_state import Services, ServiceState
-from suspender.store import Book
+from suspender.store import LockedAccounts
 from suspender.store_brake import is_brake_on
 from suspender.store_elements import left_behind
 
 
-async def reapply(command: Command) -> Answer:
+async def reapply(command: Command) -> CommandAnswer:
     """`service.reapply` {account_id, service_id}: as if it had just been decided."""
     account, _, service = await _find(command)
     name = f"product {service.service_id} of client {account.account_id}"
     if service.departed:
-        raise Refusal(f"{name}: the client has this product no more")
+        raise CommandRefused(f"{name}: the client has this product no more")
     if not account.live:
-        raise Refusal(
+        raise CommandRefused(
             f"client {account.account_id} is in shadow: nothing is switched for him; put him into"
             f" live mode first (ringfence mode live --clients {account.account_id})"
         )
     if service.would == "leave":
-        raise Refusal(
+        raise CommandRefused(
             f"{name}: left alone, since Has VoIP Service is not yes, or his funds are not known yet"
         )
     decisions = Decisions()
     apply_again(service, command.cause, decisions)
     await command.deciding.write([account], (), decisions, command.now)
-    return Answer("done", await _being_applied(command, name, service))
+    return CommandAnswer("done", await _being_applied(command, name, service))
 
 
 async def _being_applied(command: Command, name: str, service: ServiceState) -> str:
@@ -41,7 +41,7 @@ async def _being_applied(command: Command, name: str, service: ServiceState) -> 
     return f"{found} now; ringfence services {service.account_id} shows what came of it"
 
 
-async def release(command: Command) -> Answer:
+async def release(command: Command) -> CommandAnswer:
     """`service.release` {account_id, service_id, version}: what left the product is switched on.
 
     `version` is that of the profile by which it left the product, or the product left the client.
@@ -55,37 +55,39 @@ async def release(command: Command) -> Answer:
     await command.deciding.write([account], (), decisions, command.now)
     name = f"product {service.service_id} of client {account.account_id}"
     if account.profile_version < version:
-        return Answer(
+        return CommandAnswer(
             "done",
             f"{name}: what leaves it with version {version} of the client is released when that"
             f" version has arrived (it is at {account.profile_version} now)",
         )
     if not left:
-        return Answer("done", f"{name}: 0 elements are released: nothing that left it is off")
+        return CommandAnswer(
+            "done", f"{name}: 0 elements are released: nothing that left it is off"
+        )
     names = ", ".join(element.name for element in left)
-    return Answer("done", f"{name}: {len(left)} elements are released: {names}"[:1000])
+    return CommandAnswer("done", f"{name}: {len(left)} elements are released: {names}"[:1000])
 
 
 def _version(command: Command) -> int:
     expected = "the version of the client by which it left, a number from 1 on"
     text = argument(command, "version", expected)
     if not (text.isascii() and text.isdigit() and 1 <= len(text) <= 9 and int(text) > 0):
-        raise Refusal(f"version: got {text}, expected {expected}")
+        raise CommandRefused(f"version: got {text}, expected {expected}")
     return int(text)
 
 
-async def _find(command: Command) -> tuple[Account, Services, ServiceState]:
+async def _find(command: Command) -> tuple[AccountState, Services, ServiceState]:
     """The service that a command names, its account locked. Raises Refusal."""
     account_id = argument(command, "account_id", "the id of a client")
     service_id = argument(command, "service_id", "the id of one of the client's products")
-    book: Book = await command.deciding.lock_known([account_id])
+    book: LockedAccounts = await command.deciding.lock_known([account_id])
     account = book.accounts.get(account_id)
     if account is None or account.profile is None:
-        raise Refusal(f"account_id: got {account_id}, expected the id of a client")
+        raise CommandRefused(f"account_id: got {account_id}, expected the id of a client")
     services = book.services[account_id]
     if service_id not in services:
         known = ", ".join(sorted(s.service_id for s in services.values() if not s.departed))
-        raise Refusal(
+        raise CommandRefused(
             f"service_id: got {service_id}, expected a product of client {account_id}:"
             f" {known or 'he has none'}"
         )

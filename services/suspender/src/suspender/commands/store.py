@@ -2,7 +2,7 @@
 
 from ringfence.postgres.pool import Connection
 from ringfence_contracts.events.operator import OperatorRequested
-from suspender.commands.command import Answer
+from suspender.commands.command import CommandAnswer
 
 
 async def lock_request(connection: Connection, request: OperatorRequested) -> bool:
@@ -16,7 +16,9 @@ async def lock_request(connection: Connection, request: OperatorRequested) -> bo
     return not found
 
 
-async def write_answer(connection: Connection, request: OperatorRequested, answer: Answer) -> None:
+async def write_answer(
+    connection: Connection, request: OperatorRequested, answer: CommandAnswer
+) -> None:
     """Keep what came of a command."""
     await connection.execute(
         "insert into suspender.command (request_id, command, arguments, requested_by, reason,"

@@ -16,16 +16,16 @@ from suspender.rules.elements import ServiceKey, elements_of
 from suspender.rules.service_state import Services, ServiceState
 from suspender.rules.suspension import (
     Decision,
-    State,
+    SwitchState,
     decide,
     effective,
     next_end,
     orders_in_force,
 )
 
-__all__ = ["Account", "Cause", "Decisions", "ServiceState", "Services", "decide_account"]
+__all__ = ["AccountState", "Cause", "Decisions", "ServiceState", "Services", "decide_account"]
 
-Event = BalanceZero | BalanceRestored | AccountChanged
+AccountEvent = BalanceZero | BalanceRestored | AccountChanged
 
 
 class Cause(NamedTuple):
@@ -36,7 +36,7 @@ class Cause(NamedTuple):
 
 
 @dataclass
-class Account:
+class AccountState:
     """The profile, and the funds hold as balance-watch published it.
 
     `hold` is the number of the last funds hold, whether it lasts (`held`) or not; `undone_hold` is
@@ -75,7 +75,7 @@ class Account:
 class ReasonChange(NamedTuple):
     """A service that stays off, for another reason than before: to be published."""
 
-    account: Account
+    account: AccountState
     service: ServiceState
 
 
@@ -107,7 +107,7 @@ def is_imported_off(profile: AccountChanged) -> bool:
     return fields.voip_suspended == "Yes" and fields.voip_suspended_by == "import"
 
 
-def zero_mail_owed(account: Account, service: ServiceState) -> bool:
+def zero_mail_owed(account: AccountState, service: ServiceState) -> bool:
     """Whether the zero-balance mail is owed, for a service that is confirmed off.
 
     It is where funds are the only hold; that it is sent once for a hold is the notifier's to see.
@@ -122,7 +122,7 @@ def zero_mail_owed(account: Account, service: ServiceState) -> bool:
     )
 
 
-def apply_event(account: Account, event: Event, now: datetime) -> bool:
+def apply_event(account: AccountState, event: AccountEvent, now: datetime) -> bool:
     """Take in an event if it is newer than what is known; whether it was."""
     if isinstance(event, AccountChanged):
         return _apply_profile(account, event)
@@ -137,7 +137,7 @@ def apply_event(account: Account, event: Event, now: datetime) -> bool:
     return True
 
 
-def _apply_profile(account: Account, profile: AccountChanged) -> bool:
+def _apply_profile(account: AccountState, profile: AccountChanged) -> bool:
     if profile.version <= account.profile_version:
         return False
     account.profile, account.profile_version = profile, profile.version
@@ -146,7 +146,7 @@ def _apply_profile(account: Account, profile: AccountChanged) -> bool:
     return True
 
 
-def _begin_hold(account: Account, zero: BalanceZero, now: datetime) -> None:
+def _begin_hold(account: AccountState, zero: BalanceZero, now: datetime) -> None:
     if not account.held or zero.hold > account.hold:
         account.held_since = now
         account.mail_owed = zero.mail_owed
@@ -154,7 +154,7 @@ def _begin_hold(account: Account, zero: BalanceZero, now: datetime) -> None:
 
 
 def decide_account(
-    account: Account, services: Services, cause: Cause, now: datetime, decisions: Decisions
+    account: AccountState, services: Services, cause: Cause, now: datetime, decisions: Decisions
 ) -> None:
     """Decide about each service of the account by what is known at `now`, orders included.
 
@@ -183,7 +183,7 @@ def decide_account(
 
 
 def _decision(
-    account: Account, profile: AccountChanged, orders: Sequence[Order], product: Service
+    account: AccountState, profile: AccountChanged, orders: Sequence[Order], product: Service
 ) -> Decision:
     return decide(
         has_voip_service=profile.profile.has_voip_service,
@@ -227,7 +227,7 @@ def _elements(product: Service) -> tuple[object, ...]:
 
 
 def _depart(
-    account: Account,
+    account: AccountState,
     service: ServiceState,
     orders: Sequence[Order],
     cause: Cause,
@@ -256,7 +256,7 @@ def _depart(
 
 
 def _apply_decision(
-    account: Account,
+    account: AccountState,
     service: ServiceState,
     decision: Decision,
     cause: Cause,
@@ -296,7 +296,7 @@ def _is_unconfirmed_adoption(service: ServiceState) -> bool:
 
 
 def _want(
-    service: ServiceState, wanted: State, mode: str, cause: Cause, decisions: Decisions
+    service: ServiceState, wanted: SwitchState, mode: str, cause: Cause, decisions: Decisions
 ) -> None:
     service.wanted, service.mode = wanted, mode
     service.wanted_seq += 1
@@ -313,7 +313,7 @@ def apply_again(service: ServiceState, cause: Cause, decisions: Decisions) -> No
 
 
 def _change_reason(
-    account: Account,
+    account: AccountState,
     service: ServiceState,
     decision: Decision,
     cause: Cause,

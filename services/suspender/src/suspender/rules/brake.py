@@ -15,7 +15,7 @@ WHAT_TO_DO = (
 )
 
 
-class Limits(NamedTuple):
+class BrakeLimits(NamedTuple):
     """More than `clients` and more than `percent` of the live prepaid clients, within `window`."""
 
     clients: int
@@ -32,7 +32,7 @@ class Limits(NamedTuple):
         return self.is_set and begun > self.clients and begun * 100 > self.percent * of
 
 
-class Charged(NamedTuple):
+class CommonTariff(NamedTuple):
     """The tariff version by which most of the clients were charged lately."""
 
     tariff_id: str
@@ -40,19 +40,19 @@ class Charged(NamedTuple):
     clients: int
 
 
-class Begun(NamedTuple):
+class BegunHold(NamedTuple):
     """A client whose funds hold began within the window, and by what (`credit`, `outstanding`)."""
 
     account_id: str
     reason: str
 
 
-def by_credit(begun: Sequence[Begun]) -> list[str]:
+def by_credit(begun: Sequence[BegunHold]) -> list[str]:
     """The clients whose credit was used up."""
     return [one.account_id for one in begun if one.reason != "outstanding"]
 
 
-def cause_in_words(begun: Sequence[Begun], charged: Charged | None) -> str:
+def cause_in_words(begun: Sequence[BegunHold], charged: CommonTariff | None) -> str:
     """What most of these holds have in common."""
     credit = len(by_credit(begun))
     debts = len(begun) - credit

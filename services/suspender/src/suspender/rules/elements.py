@@ -13,12 +13,12 @@ from ringfence_contracts.elements import REST, Element, ElementWay, elements_of
 
 __all__ = [
     "REST",
-    "Claim",
     "Element",
+    "ElementClaim",
     "ElementWay",
     "OwnerState",
-    "Record",
     "ServiceKey",
+    "SwitchedOffRecord",
     "elements_of",
     "is_to_be_off",
 ]
@@ -28,7 +28,7 @@ ServiceKey = tuple[str, str]
 
 
 @dataclass(frozen=True)
-class Record:
+class SwitchedOffRecord:
     """What is on record of an element that we switched off, or found off at its turn.
 
     `was_on` false: it was off before, so releasing it changes nothing. `value` is what was stored
@@ -43,7 +43,7 @@ class Record:
     released: bool = False
 
 
-class Claim(NamedTuple):
+class ElementClaim(NamedTuple):
     """A service that names an element. `off`: it is desired off."""
 
     service: ServiceKey
@@ -66,8 +66,8 @@ class OwnerState(NamedTuple):
 
 def is_to_be_off(
     element: Element,
-    claims: Collection[Claim],
-    record: Record | None,
+    claims: Collection[ElementClaim],
+    record: SwitchedOffRecord | None,
     owners: Mapping[ServiceKey, OwnerState],
 ) -> bool:
     """Whether an element is to be off.

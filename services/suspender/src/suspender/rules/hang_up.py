@@ -2,14 +2,14 @@
 
 from datetime import datetime
 
-from suspender.rules.account import Account
+from suspender.rules.account import AccountState
 from suspender.rules.service_state import ServiceState
 from suspender.rules.suspension import orders_in_force
 
 _HOLDING = ("manual", "forced", "whmcs")
 
 
-def ends_calls(account: Account, service: ServiceState, now: datetime) -> bool:
+def ends_calls(account: AccountState, service: ServiceState, now: datetime) -> bool:
     """Whether a service that was switched off loses its live calls too.
 
     By funds only where the credit is used up and the product says so, never for debts. By hand only

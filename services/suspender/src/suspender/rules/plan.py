@@ -1,8 +1,8 @@
 """What has to be done on one server for the services whose turn it is, and what came of it: pure.
 
-Who claims an element and what is on record (`Situation`) come from the database, what the server
-has stored (readings) from the server. From both follow what to record, what to switch, and, once
-that is done, which services are confirmed.
+Who claims an element and what is on record (`ElementContext`) come from the database, what the
+server has stored (readings) from the server. From both follow what to record, what to switch, and,
+once that is done, which services are confirmed.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -19,7 +19,14 @@ from suspender.drivers.driver import (
     SwitchDone,
     SwitchTarget,
 )
-from suspender.rules.elements import Claim, Element, OwnerState, Record, ServiceKey, is_to_be_off
+from suspender.rules.elements import (
+    Element,
+    ElementClaim,
+    OwnerState,
+    ServiceKey,
+    SwitchedOffRecord,
+    is_to_be_off,
+)
 
 EXTENSION_WAYS = ("extensions", "outbound")
 
@@ -43,11 +50,11 @@ class Turn:
 
 
 @dataclass
-class Situation:
+class ElementContext:
     """What is on record of elements, who claims them, and what the records' owners are to be."""
 
-    records: dict[Element, Record] = field(default_factory=dict)
-    claims: dict[Element, list[Claim]] = field(default_factory=dict)
+    records: dict[Element, SwitchedOffRecord] = field(default_factory=dict)
+    claims: dict[Element, list[ElementClaim]] = field(default_factory=dict)
     owners: dict[ServiceKey, OwnerState] = field(default_factory=dict)
 
     def is_to_be_off(self, element: Element) -> bool:
@@ -64,7 +71,7 @@ class Situation:
         return claimants[0] if claimants else None
 
 
-class Recording(NamedTuple):
+class RecordWrite(NamedTuple):
     """A row to be written before the first toggle. `is_new` false: a row that is there changes."""
 
     element: Element
@@ -76,11 +83,11 @@ class Recording(NamedTuple):
 
 
 @dataclass
-class Plan:
+class SwitchPlan:
     """What to record, then to switch. `off` says of every element whether it is to be off."""
 
     off: dict[Element, bool] = field(default_factory=dict)
-    recordings: list[Recording] = field(default_factory=list)
+    recordings: list[RecordWrite] = field(default_factory=list)
     changes: list[ElementChange] = field(default_factory=list)
     dropped: set[Element] = field(default_factory=set)
     missing: set[Element] = field(default_factory=set)
@@ -116,11 +123,11 @@ def targets_of(turns: Collection[Turn], loose: Mapping[Element, Service]) -> lis
 def make_plan(
     targets: Sequence[SwitchTarget],
     turns: Collection[Turn],
-    situation: Situation,
+    situation: ElementContext,
     readings: Mapping[Element, ElementReading | Failure],
-) -> Plan:
+) -> SwitchPlan:
     """What to do with each element, whoever's turn it is."""
-    plan = Plan()
+    plan = SwitchPlan()
     adopted = {element for turn in turns if turn.adopts for element in turn.named}
     for target in targets:
         element = target.element
@@ -138,7 +145,11 @@ def make_plan(
 
 
 def _plan_off(
-    plan: Plan, target: SwitchTarget, situation: Situation, reading: ElementReading, adopts: bool
+    plan: SwitchPlan,
+    target: SwitchTarget,
+    situation: ElementContext,
+    reading: ElementReading,
+    adopts: bool,
 ) -> None:
     """Record it, unless it is, and switch it off. What we never switched may change by others."""
     element = target.element
@@ -147,18 +158,22 @@ def _plan_off(
     is_off = reading.state == "off"
     if record is None:
         adopted = adopts and reading.state != "on"
-        row = Recording(element, owner, adopted or not is_off, reading.value, adopted, True)
+        row = RecordWrite(element, owner, adopted or not is_off, reading.value, adopted, True)
         plan.recordings.append(row)
     elif not record.was_on and reading.state == "on":
-        plan.recordings.append(Recording(element, owner, True, reading.value, False, False))
+        plan.recordings.append(RecordWrite(element, owner, True, reading.value, False, False))
     elif owner != record.owner or record.released:
-        row = Recording(element, owner, record.was_on, record.value, False, False)
+        row = RecordWrite(element, owner, record.was_on, record.value, False, False)
         plan.recordings.append(row)
     plan.changes.append(ElementChange(target, True, reading))
 
 
 def _plan_on(
-    plan: Plan, target: SwitchTarget, situation: Situation, reading: ElementReading, adopts: bool
+    plan: SwitchPlan,
+    target: SwitchTarget,
+    situation: ElementContext,
+    reading: ElementReading,
+    adopts: bool,
 ) -> None:
     """Switch on what is on record as on before; leave everything else as it is."""
     element = target.element
@@ -168,7 +183,7 @@ def _plan_on(
         return
     owner = situation.owner_of(element)
     if record is None and owner is not None and adopts and reading.state != "on":
-        row = Recording(element, owner, True, reading.value, True, True)
+        row = RecordWrite(element, owner, True, reading.value, True, True)
         plan.recordings.append(row)
         plan.changes.append(ElementChange(target, False, reading, reading.value))
         return
@@ -179,7 +194,7 @@ def _plan_on(
 
 
 def result_of(
-    turn: Turn, plan: Plan, done: Mapping[Element, SwitchDone | Failure], server_id: str
+    turn: Turn, plan: SwitchPlan, done: Mapping[Element, SwitchDone | Failure], server_id: str
 ) -> Confirmed | Failed:
     """What came of a service's turn: confirmed only when each element of it is as desired."""
     mine = sorted(element for element in turn.elements if plan.off[element] == turn.off)
@@ -207,12 +222,12 @@ def _failure(answer: SwitchDone | Failure | None) -> Failure | None:
     return None if answer is None or isinstance(answer, SwitchDone) else answer
 
 
-def _state(plan: Plan, element: Element) -> str:
+def _state(plan: SwitchPlan, element: Element) -> str:
     reading = plan.readings.get(element)
     return reading.state if reading else "missing"
 
 
-def _missing_words(turn: Turn, plan: Plan, server_id: str) -> str:
+def _missing_words(turn: Turn, plan: SwitchPlan, server_id: str) -> str:
     """Why a person has to correct the product; empty: nothing that matters is missing.
 
     Of extensions one is enough; a gateway, domain or peer has to be there.
@@ -237,7 +252,7 @@ def _missing_words(turn: Turn, plan: Plan, server_id: str) -> str:
     )
 
 
-def _remarks(turn: Turn, plan: Plan, said: Collection[str]) -> list[str]:
+def _remarks(turn: Turn, plan: SwitchPlan, said: Collection[str]) -> list[str]:
     """What a person should know besides: what was left alone, and why."""
     others = {element for element in turn.elements if plan.off[element] != turn.off}
     remarks = [
@@ -259,7 +274,7 @@ def _remarks(turn: Turn, plan: Plan, said: Collection[str]) -> list[str]:
     return [f"{names} read: nothing of it was switched off"]
 
 
-def _name(plan: Plan, element: Element) -> str:
+def _name(plan: SwitchPlan, element: Element) -> str:
     reading = plan.readings.get(element)
     return (reading.name if reading else "") or element.name
 
@@ -270,7 +285,7 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def released_by(
-    plan: Plan, done: Mapping[Element, SwitchDone | Failure], confirmed: Collection[Turn]
+    plan: SwitchPlan, done: Mapping[Element, SwitchDone | Failure], confirmed: Collection[Turn]
 ) -> set[Element]:
     """What is on record no more: read back as on, never switched by us, or not there to switch.
 
@@ -286,6 +301,6 @@ def released_by(
     return on_again | plan.dropped | {e for e in gone & plan.missing if not plan.off[e]}
 
 
-def switched_off_by(plan: Plan, done: Mapping[Element, SwitchDone | Failure]) -> set[Element]:
+def switched_off_by(plan: SwitchPlan, done: Mapping[Element, SwitchDone | Failure]) -> set[Element]:
     """What was read back as off, and is to be off."""
     return {e for e, answer in done.items() if isinstance(answer, SwitchDone) and plan.off[e]}

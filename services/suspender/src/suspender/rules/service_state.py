@@ -7,7 +7,7 @@ from uuid import UUID
 from ringfence_contracts.events.account import Service
 from ringfence_contracts.events.service import Hold
 from suspender.rules.elements import ServiceKey
-from suspender.rules.suspension import Desired, State
+from suspender.rules.suspension import Desired, SwitchState
 
 
 @dataclass
@@ -29,12 +29,12 @@ class ServiceState:
     service_id: str
     server_id: str
     kind: str
-    wanted: State
+    wanted: SwitchState
     wanted_seq: int = 0
     mode: str = "met"
     cause_id: UUID | None = None
     correlation_id: str = ""
-    confirmed: State | None = None
+    confirmed: SwitchState | None = None
     confirmed_seq: int = 0
     confirmed_at: datetime | None = None
     evidence: str = ""

@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from ringfence_contracts.events.account import AccountChanged, Order, OrderKind, Service
 from ringfence_contracts.events.service import Hold, Mode
 
-State = Literal["active", "suspended"]
+SwitchState = Literal["active", "suspended"]
 Desired = Literal["active", "suspended", "leave"]
 """`leave`: the PBX is not to be touched."""
 
@@ -106,8 +106,8 @@ def _orders_of_fields(changed: AccountChanged) -> tuple[Order, ...]:
 
 
 def effective(
-    desired: Desired, wanted: State, *, live: bool, was_live: bool, keeps_off: bool = False
-) -> State:
+    desired: Desired, wanted: SwitchState, *, live: bool, was_live: bool, keeps_off: bool = False
+) -> SwitchState:
     """What the PBX is to be, where it was to be `wanted` before.
 
     In shadow nothing is switched, but for one thing: a client that leaves live mode (`was_live`)

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from suspender.drivers.driver import Failure
-from suspender.rules.elements import REST, Element, Record, elements_of
-from suspender.rules.plan import Situation, Turn
+from suspender.rules.elements import REST, Element, SwitchedOffRecord, elements_of
+from suspender.rules.plan import ElementContext, Turn
 from suspender.rules.service_state import ServiceState
 
 Rest = Mapping[str, frozenset[str] | Failure]
@@ -16,7 +16,7 @@ class Survey(NamedTuple):
     """The turns of a batch, and what decides about their elements."""
 
     turns: Sequence[Turn]
-    situation: Situation
+    situation: ElementContext
 
 
 def names_of(service: ServiceState) -> frozenset[Element]:
@@ -37,7 +37,7 @@ def needs_rest(service: ServiceState) -> str | None:
 
 def turn_of(
     service: ServiceState,
-    records: Mapping[Element, Record],
+    records: Mapping[Element, SwitchedOffRecord],
     rest: Rest,
     listed: Mapping[str, Collection[str]],
 ) -> Turn:
@@ -88,7 +88,7 @@ def _listed(
 
 def _of_rest(
     names: frozenset[Element],
-    records: Mapping[Element, Record],
+    records: Mapping[Element, SwitchedOffRecord],
     listed: Mapping[str, Collection[str]],
 ) -> frozenset[Element]:
     """What is on record of the rest of the tenant."""

@@ -6,29 +6,29 @@ from datetime import datetime
 from typing import NamedTuple
 
 from ringfence_contracts.events.account import Service
-from suspender.rules.account import Account
-from suspender.rules.elements import Element, Record
+from suspender.rules.account import AccountState
+from suspender.rules.elements import Element, SwitchedOffRecord
 from suspender.rules.service_state import ServiceState
 
 
-class Due(NamedTuple):
+class DueService(NamedTuple):
     """A service whose PBX does not say yet what is wanted. `attempts` have failed so far."""
 
-    account: Account
+    account: AccountState
     service: ServiceState
     wanted_at: datetime
     attempts: int
     failure_told_seq: int
 
 
-class LooseRow(NamedTuple):
+class LooseElement(NamedTuple):
     """A record that no service's turn may take care of. `product` is its owner's.
 
     `is_due`: its owner is due, or a service that names it.
     """
 
     server_id: str
-    record: Record
+    record: SwitchedOffRecord
     product: Service
     attempts: int
     is_told: bool
@@ -39,7 +39,7 @@ class LooseRow(NamedTuple):
 class ConfirmedService(NamedTuple):
     """A service that the PBX shows as wanted."""
 
-    due: Due
+    due: DueService
     evidence: str
     proven: bool = True
     ended_calls: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ class ConfirmedService(NamedTuple):
 class FailedService(NamedTuple):
     """An attempt that failed. `publish`: service.suspension-failed and the alarm are due too."""
 
-    due: Due
+    due: DueService
     reason: str
     again_at: datetime
     publish: bool
@@ -57,7 +57,7 @@ class FailedService(NamedTuple):
 class FailedElement(NamedTuple):
     """A loose element that could not be switched. `raises`: the alarm is due."""
 
-    row: LooseRow
+    row: LooseElement
     reason: str
     again_at: datetime
     off: bool
@@ -65,7 +65,7 @@ class FailedElement(NamedTuple):
 
 
 @dataclass
-class Finished:
+class BatchResult:
     """What came of a batch on one server. `off` and `released` were read back."""
 
     server_id: str

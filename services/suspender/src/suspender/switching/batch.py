@@ -25,9 +25,9 @@ from suspender.rules.hang_up import ends_calls
 from suspender.rules.plan import (
     EXTENSION_WAYS,
     Confirmed,
+    ElementContext,
     Failed,
-    Plan,
-    Situation,
+    SwitchPlan,
     Turn,
     make_plan,
     released_by,
@@ -36,15 +36,15 @@ from suspender.rules.plan import (
     targets_of,
 )
 from suspender.rules.work import (
+    BatchResult,
     ConfirmedService,
-    Due,
+    DueService,
     FailedElement,
     FailedService,
-    Finished,
-    LooseRow,
+    LooseElement,
 )
 from suspender.settings import Settings
-from suspender.store_elements import ElementStore
+from suspender.store_elements import SwitchedOffStore
 from suspender.switching.store import WorkStore
 
 _CALLS_AT_ONCE = 200
@@ -62,10 +62,10 @@ class Batch:
     """
 
     turns: Sequence[Turn]
-    due: Mapping[ServiceKey, Due]
-    loose: Mapping[Element, LooseRow]
-    situation: Situation
-    plan: Plan | None = None
+    due: Mapping[ServiceKey, DueService]
+    loose: Mapping[Element, LooseElement]
+    situation: ElementContext
+    plan: SwitchPlan | None = None
     done: dict[Element, SwitchDone | Failure] = field(default_factory=dict)
     gone: set[Element] = field(default_factory=set)
     error: Failure | None = None
@@ -76,7 +76,7 @@ class Batch:
         return {element for turn in self.turns for element in turn.elements} | set(self.loose)
 
 
-async def ask(answer: Awaitable[T]) -> T:
+async def driver_answer(answer: Awaitable[T]) -> T:
     """What a server answers. Raises Retry or OperatorMustAct."""
     try:
         return await answer
@@ -101,7 +101,7 @@ class BatchWorker:
         self._server_id = server_id
         self._driver = driver
         self._store = store
-        self._elements = ElementStore(store.pool)
+        self._elements = SwitchedOffStore(store.pool)
         self._clock = clock
         self._settings = settings
         self._calls = asyncio.Semaphore(_CALLS_AT_ONCE)
@@ -118,7 +118,7 @@ class BatchWorker:
         """
         targets = targets_of(batch.turns, {e: row.product for e, row in batch.loose.items()})
         try:
-            readings = await ask(self._driver.read(targets))  # 1
+            readings = await driver_answer(self._driver.read(targets))  # 1
             plan = make_plan(targets, batch.turns, batch.situation, readings)
             batch.gone = await self._gone(batch, plan)
             batch.plan = plan
@@ -134,13 +134,13 @@ class BatchWorker:
             chunk = changes[start : start + self._driver.at_once]
             if batch.error is None:
                 try:
-                    batch.done.update(await ask(self._driver.switch(chunk)))
+                    batch.done.update(await driver_answer(self._driver.switch(chunk)))
                     continue
                 except (OperatorMustAct, Retry) as error:
                     batch.error = error
             batch.done.update({change.target.element: batch.error for change in chunk})
 
-    async def _gone(self, batch: Batch, plan: Plan) -> set[Element]:
+    async def _gone(self, batch: Batch, plan: SwitchPlan) -> set[Element]:
         """Loose elements that the server has no more, and that nobody misses.
 
         What is missing may only be hidden from us: it counts as gone where it is to be off, where
@@ -158,7 +158,7 @@ class BatchWorker:
     async def _lists_others(self, tenant: str) -> bool:
         """Whether the server shows extensions of a tenant; where it cannot, they are not gone."""
         try:
-            return len(await ask(self._driver.extensions_of(tenant))) > 0
+            return len(await driver_answer(self._driver.extensions_of(tenant))) > 0
         except OperatorMustAct:
             return False
 
@@ -166,7 +166,7 @@ class BatchWorker:
         results = await asyncio.gather(*(self._result(batch, turn) for turn in batch.turns))
         confirmed = [item for item in results if isinstance(item, ConfirmedService)]
         failed = [item for item in results if isinstance(item, FailedService)]
-        finished = Finished(self._server_id, confirmed, failed)
+        finished = BatchResult(self._server_id, confirmed, failed)
         if batch.plan is not None:
             keys = {item.due.service.key for item in confirmed}
             turns = [turn for turn in batch.turns if turn.key in keys]
@@ -201,7 +201,7 @@ class BatchWorker:
             evidence.append(f"spared emergency calls: {', '.join(calls.excluded)}")
         return ConfirmedService(due, _text("; ".join(evidence)), found.proven, calls.ended)
 
-    async def _end_calls(self, due: Due, turn: Turn) -> HungUp:
+    async def _end_calls(self, due: DueService, turn: Turn) -> HungUp:
         """End the live calls of a service that was switched off, where that is wanted."""
         if not ends_calls(due.account, due.service, self._clock.now()):
             return HungUp()
@@ -210,11 +210,11 @@ class BatchWorker:
         async with self._calls:
             if product.rest_of_tenant and product.way not in EXTENSION_WAYS:
                 tenant = product.tenant.lower()
-                present = await ask(self._driver.extensions_of(tenant))
+                present = await driver_answer(self._driver.extensions_of(tenant))
                 extensions |= present - await self._store.listed(self._server_id, tenant)
-            return await ask(self._driver.hang_up(product, sorted(extensions)))
+            return await driver_answer(self._driver.hang_up(product, sorted(extensions)))
 
-    def _failure(self, due: Due, found: Failed) -> FailedService:
+    def _failure(self, due: DueService, found: Failed) -> FailedService:
         return fail(due, _text(found.reason), found.must_act, self._clock.now(), self._settings)
 
     def _loose_failures(self, batch: Batch) -> list[FailedElement]:
@@ -243,7 +243,9 @@ def _loose_reason(batch: Batch, element: Element) -> str:
     return ""
 
 
-def fail(due: Due, reason: str, must_act: bool, now: datetime, settings: Settings) -> FailedService:
+def fail(
+    due: DueService, reason: str, must_act: bool, now: datetime, settings: Settings
+) -> FailedService:
     """A service that could not be switched, with the time of its next attempt."""
     wish, delay_s = due.service, _delay_s(due.attempts, settings)
     publish = must_act or due.attempts + 1 >= settings.suspender_told_after
@@ -270,7 +272,7 @@ def _delay_s(attempts: int, settings: Settings) -> float:
     return min(settings.suspender_backoff_max_s, 2.0 ** min(attempts, 10))
 
 
-def _context(due: Due) -> dict[str, str]:
+def _context(due: DueService) -> dict[str, str]:
     service = due.service
     return {
         "correlation_id": service.correlation_id,

@@ -6,18 +6,18 @@ from collections.abc import Sequence
 import structlog
 
 from ringfence.breaker import Breaker
-from ringfence.kafka.shell import UNWELL
+from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.errors import Retry
 from suspender.drivers.driver import Failure, OperatorMustAct, PbxDriver
 from suspender.rules.elements import Element
 from suspender.rules.plan import Turn
-from suspender.rules.suspension import State
+from suspender.rules.suspension import SwitchState
 from suspender.rules.turns import needs_rest
-from suspender.rules.work import Due, LooseRow
-from suspender.switching.batch import Batch, BatchWorker, ask
+from suspender.rules.work import DueService, LooseElement
+from suspender.switching.batch import Batch, BatchWorker, driver_answer
 from suspender.switching.store import WorkStore
 
-LANES: tuple[State, ...] = ("active", "suspended")
+LANES: tuple[SwitchState, ...] = ("active", "suspended")
 log = structlog.get_logger()
 
 
@@ -46,10 +46,10 @@ class ServerWorker:
         self._stop = stop
         self._held: set[Element] = set()
         self._ended = 0
-        self._loose: dict[State, list[LooseRow]] = {lane: [] for lane in LANES}
+        self._loose: dict[SwitchState, list[LooseElement]] = {lane: [] for lane in LANES}
         self._again = asyncio.Event()
 
-    def look_again(self, loose: Sequence[tuple[State, LooseRow]] | None = None) -> None:
+    def look_again(self, loose: Sequence[tuple[SwitchState, LooseElement]] | None = None) -> None:
         """Something is to be done: services are due, or these are the loose elements now."""
         if loose is not None:
             self._loose = {lane: [row for at, row in loose if at == lane] for lane in LANES}
@@ -61,11 +61,11 @@ class ServerWorker:
             async with self._store.server_to_ourselves(self._server_id) as ours:
                 if ours:
                     await self._run_lanes()
-        except UNWELL as error:
+        except TRANSIENT_ERRORS as error:
             log.warning("suspender waits", server_id=self._server_id, reason=repr(error))
 
     async def _run_lanes(self) -> None:
-        running: dict[State, asyncio.Task[None]] = {}
+        running: dict[SwitchState, asyncio.Task[None]] = {}
         try:
             while True:
                 if self._again.is_set() or not running:
@@ -83,7 +83,7 @@ class ServerWorker:
         finally:
             await asyncio.gather(*running.values(), return_exceptions=True)
 
-    async def _run_lane(self, lane: State) -> None:
+    async def _run_lane(self, lane: SwitchState) -> None:
         while self._breaker.allows() and not self._stop.is_set():
             batch = await self._next(lane)
             if batch is None:
@@ -100,7 +100,7 @@ class ServerWorker:
             else:
                 self._breaker.succeeded()  # it answers: what failed is a service's own failure
 
-    async def _next(self, lane: State) -> Batch | None:
+    async def _next(self, lane: SwitchState) -> Batch | None:
         """What is done next in a lane; None: nothing, or nothing that the other does not hold."""
         limit = 1 if self._breaker.failing else self._driver.at_once
         due = await self._store.due(self._server_id, lane, limit)
@@ -134,12 +134,12 @@ class ServerWorker:
             elements |= turn.elements
         return chosen
 
-    async def _list_rest(self, due: Sequence[Due]) -> dict[str, frozenset[str] | Failure]:
+    async def _list_rest(self, due: Sequence[DueService]) -> dict[str, frozenset[str] | Failure]:
         """All extensions of the tenants whose rest is named; a failure is that tenant's alone."""
         found: dict[str, frozenset[str] | Failure] = {}
         for tenant in sorted({tenant for item in due if (tenant := needs_rest(item.service))}):
             try:
-                found[tenant] = await ask(self._driver.extensions_of(tenant))
+                found[tenant] = await driver_answer(self._driver.extensions_of(tenant))
             except (OperatorMustAct, Retry) as error:
                 found[tenant] = error
         return found

@@ -7,11 +7,11 @@ from typing import Any, cast
 
 from ringfence.postgres.pool import Pool
 from ringfence_contracts.events.account import Service
-from suspender.rules.account import Account
+from suspender.rules.account import AccountState
 from suspender.rules.elements import REST
-from suspender.rules.suspension import State
+from suspender.rules.suspension import SwitchState
 from suspender.rules.turns import Rest, Survey, names_of, turn_of
-from suspender.rules.work import ConfirmedService, Due, Finished, LooseRow
+from suspender.rules.work import BatchResult, ConfirmedService, DueService, LooseElement
 from suspender.store import (
     ACCOUNT_COLUMNS,
     SERVICE_COLUMNS,
@@ -101,7 +101,7 @@ class WorkStore:
                 if held:
                     await connection.execute("select pg_advisory_unlock(hashtext($1))", key)
 
-    async def due(self, server_id: str, wanted: State, limit: int) -> list[Due]:
+    async def due(self, server_id: str, wanted: SwitchState, limit: int) -> list[DueService]:
         """What is due on a server: the most negative credit first, then the oldest wish.
 
         A credit that is not known comes last. Restoring goes by age alone.
@@ -127,18 +127,18 @@ class WorkStore:
             _due(row, accounts[row["account_id"]]) for row in rows if row["account_id"] in accounts
         ]
 
-    async def loose(self) -> list[LooseRow]:
+    async def loose(self) -> list[LooseElement]:
         """Records of all servers that may have to be switched though no service is due."""
         return [_loose(row) for row in await self.pool.fetch(_LOOSE)]
 
-    async def calm(self, rows: Sequence[LooseRow], now: datetime) -> None:
+    async def calm(self, rows: Sequence[LooseElement], now: datetime) -> None:
         """These elements failed to be switched, and are as they are to be by now."""
         if rows:
             async with self.pool.acquire() as acquired, acquired.transaction():
                 await forget_failures(cast(Any, acquired), rows, now)
 
     async def survey(
-        self, server_id: str, due: Sequence[Due], loose: Sequence[LooseRow], rest: Rest
+        self, server_id: str, due: Sequence[DueService], loose: Sequence[LooseElement], rest: Rest
     ) -> Survey:
         """The turns of `due` services, and all that decides about their and the loose elements."""
         async with (
@@ -166,25 +166,25 @@ class WorkStore:
             found = await listed_extensions(cast(Any, acquired), server_id, [tenant])
         return frozenset(found[tenant])
 
-    async def finish(self, finished: Finished, now: datetime) -> None:
+    async def finish(self, finished: BatchResult, now: datetime) -> None:
         """Keep and publish what came of a batch, in one transaction."""
         async with self.pool.acquire() as acquired, acquired.transaction():
             await write_finished(cast(Any, acquired), finished, now)
 
-    async def confirm(self, due: Due, evidence: str, now: datetime) -> None:
+    async def confirm(self, due: DueService, evidence: str, now: datetime) -> None:
         """One service is as wanted; see `finish`."""
         confirmed = [ConfirmedService(due, evidence)]
-        await self.finish(Finished(due.service.server_id, confirmed=confirmed), now)
+        await self.finish(BatchResult(due.service.server_id, confirmed=confirmed), now)
 
 
-def _due(row: Any, account: Account) -> Due:
+def _due(row: Any, account: AccountState) -> DueService:
     values = dict(row)
     more = [values.pop(name) for name in ("wanted_at", "attempts", "failure_told_seq")]
-    return Due(account, service_of(values), *more)
+    return DueService(account, service_of(values), *more)
 
 
-def _loose(row: Any) -> LooseRow:
-    return LooseRow(
+def _loose(row: Any) -> LooseElement:
+    return LooseElement(
         row["server_id"],
         record_of(row),
         Service.model_validate(row["product"]),

@@ -8,16 +8,16 @@ from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Connection
 from ringfence_contracts.records import Outgoing
 from suspender import events as announce
-from suspender.rules.account import Account, zero_mail_owed
+from suspender.rules.account import AccountState, zero_mail_owed
 from suspender.rules.elements import Element, ServiceKey
 from suspender.rules.service_state import ServiceState
 from suspender.rules.work import (
+    BatchResult,
     ConfirmedService,
-    Due,
+    DueService,
     FailedElement,
     FailedService,
-    Finished,
-    LooseRow,
+    LooseElement,
 )
 from suspender.store import (
     ACCOUNT_COLUMNS,
@@ -30,7 +30,7 @@ from suspender.store import (
 from suspender.store_elements import columns, key_columns
 
 
-async def write_finished(connection: Connection, finished: Finished, now: datetime) -> None:
+async def write_finished(connection: Connection, finished: BatchResult, now: datetime) -> None:
     """Keep and publish what came of a batch. Call it in a transaction."""
     dues = [item.due for item in finished.confirmed] + [item.due for item in finished.failed]
     locked = await _Locked.of(connection, dues)
@@ -43,13 +43,13 @@ class _Locked:
     """The accounts of a batch, locked in the order of their ids, and the services as of now."""
 
     def __init__(
-        self, accounts: dict[str, Account], services: dict[ServiceKey, ServiceState]
+        self, accounts: dict[str, AccountState], services: dict[ServiceKey, ServiceState]
     ) -> None:
         self._accounts = accounts
         self._services = services
 
     @classmethod
-    async def of(cls, connection: Connection, dues: Collection[Due]) -> "_Locked":
+    async def of(cls, connection: Connection, dues: Collection[DueService]) -> "_Locked":
         if not dues:
             return cls({}, {})
         rows = await connection.fetch(
@@ -68,10 +68,10 @@ class _Locked:
             {row["account_id"]: account_of(row) for row in rows}, {s.key: s for s in services}
         )
 
-    def account(self, due: Due) -> Account:
+    def account(self, due: DueService) -> AccountState:
         return self._accounts.get(due.service.account_id, due.account)
 
-    def service(self, due: Due) -> ServiceState | None:
+    def service(self, due: DueService) -> ServiceState | None:
         """The service as it is now, if what was due is still wanted."""
         service = self._services.get(due.service.key)
         if service is None or service.wanted != due.service.wanted:
@@ -144,7 +144,7 @@ async def _fail(
         await ALARMS.raise_alarm(connection, announce.FAILED_ALARM, subject, text, now)
 
 
-async def _write_records(connection: Connection, finished: Finished, now: datetime) -> None:
+async def _write_records(connection: Connection, finished: BatchResult, now: datetime) -> None:
     """What was read back off is confirmed, what was released is on record no more."""
     server_id = finished.server_id
     await connection.executemany(
@@ -182,7 +182,9 @@ async def _fail_loose(connection: Connection, item: FailedElement, now: datetime
         await ALARMS.raise_alarm(connection, announce.ELEMENT_ALARM, subject, text, now)
 
 
-async def forget_failures(connection: Connection, rows: Sequence[LooseRow], now: datetime) -> None:
+async def forget_failures(
+    connection: Connection, rows: Sequence[LooseElement], now: datetime
+) -> None:
     """What could not be switched has not to be switched any more. Call it in a transaction."""
     by_server: dict[str, list[Element]] = {}
     for row in rows:

@@ -8,12 +8,13 @@ import structlog
 
 from ringfence.breaker import Breaker
 from ringfence.clock import Clock
-from ringfence.kafka.shell import UNWELL, wait_or_stop
+from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
+from ringfence.transient import TRANSIENT_ERRORS
 from suspender.drivers.driver import PbxDriver
 from suspender.metrics import LOOSE
-from suspender.rules.suspension import State
-from suspender.rules.work import Finished, LooseRow
+from suspender.rules.suspension import SwitchState
+from suspender.rules.work import BatchResult, LooseElement
 from suspender.settings import Settings
 from suspender.switching.batch import BatchWorker, fail
 from suspender.switching.server import LANES, ServerWorker
@@ -59,7 +60,7 @@ class Worker:
                 self.woken.clear()
                 try:
                     await self._look()
-                except UNWELL as error:
+                except TRANSIENT_ERRORS as error:
                     log.warning("suspender waits", reason=repr(error))
                 self._progress.turned()
                 await self._wait(stop)
@@ -92,7 +93,7 @@ class Worker:
             await self._serve(server_id, loose)
 
     async def _serve(
-        self, server_id: str, loose: list[tuple[State, LooseRow]] | None = None
+        self, server_id: str, loose: list[tuple[SwitchState, LooseElement]] | None = None
     ) -> None:
         driver, breaker = self._drivers.get(server_id), self._breaker(server_id)
         if driver is None:
@@ -123,7 +124,7 @@ class Worker:
             ),
         )
 
-    async def _look_for_loose(self) -> dict[str, list[tuple[State, LooseRow]]]:
+    async def _look_for_loose(self) -> dict[str, list[tuple[SwitchState, LooseElement]]]:
         began = time.monotonic()
         if began < self._next_loose:
             return {}
@@ -145,22 +146,22 @@ class Worker:
             due = await self._store.due(server_id, lane, _AT_ONCE)
             if due:
                 failed = [fail(item, reason, True, now, self._settings) for item in due]
-                await self._store.finish(Finished(server_id, failed=failed), now)
+                await self._store.finish(BatchResult(server_id, failed=failed), now)
 
 
 async def find_loose(
     store: WorkStore, server_ids: Collection[str]
-) -> tuple[dict[str, list[tuple[State, LooseRow]]], list[LooseRow]]:
+) -> tuple[dict[str, list[tuple[SwitchState, LooseElement]]], list[LooseElement]]:
     """What has to be switched on these servers though no service is due, by server.
 
     And what failed to be switched, and has not to be any more.
     """
-    rows: dict[str, list[LooseRow]] = {}
+    rows: dict[str, list[LooseElement]] = {}
     for row in await store.loose():
         if row.server_id in server_ids:
             rows.setdefault(row.server_id, []).append(row)
-    found: dict[str, list[tuple[State, LooseRow]]] = {}
-    calm: list[LooseRow] = []
+    found: dict[str, list[tuple[SwitchState, LooseElement]]] = {}
+    calm: list[LooseElement] = []
     for server_id, candidates in rows.items():
         survey = await store.survey(server_id, (), candidates, {})
         for row in candidates:

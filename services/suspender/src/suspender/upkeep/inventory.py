@@ -7,13 +7,14 @@ from datetime import timedelta
 import structlog
 
 from ringfence.clock import Clock
-from ringfence.kafka.shell import UNWELL, wait_or_stop
+from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
+from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.errors import Retry
 from suspender.drivers.driver import OperatorMustAct, PbxDriver
 from suspender.upkeep.metrics import INVENTORY_AGE_S
-from suspender.upkeep.per_server import PerServer
-from suspender.upkeep.store_inventory import InventoryStore
+from suspender.upkeep.per_server import ServerTasks
+from suspender.upkeep.store_inventory import ServerInventoryStore
 
 READ_BOUND_S = 1800.0
 """A server that takes longer to be listed counts as one that does not answer.
@@ -37,7 +38,7 @@ class InventoryLoop:
     def __init__(
         self,
         *,
-        store: InventoryStore,
+        store: ServerInventoryStore,
         drivers: Mapping[str, PbxDriver],
         clock: Clock,
         every_s: float,
@@ -48,7 +49,7 @@ class InventoryLoop:
         self._clock = clock
         self._every = timedelta(seconds=every_s)
         self._progress = progress
-        self._reads = PerServer()
+        self._reads = ServerTasks()
         self._registered = False
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -57,7 +58,7 @@ class InventoryLoop:
             while not stop.is_set():
                 try:
                     await self._turn()
-                except UNWELL as error:
+                except TRANSIENT_ERRORS as error:
                     log.warning("inventory waits", reason=repr(error))
                 self._progress.turned()
                 await wait_or_stop(stop, LOOK_EVERY_S)
@@ -93,7 +94,7 @@ class InventoryLoop:
                 now = self._clock.now()
                 await self._store.replace(server_id, inventory, begun_at, now, now + self._every)
                 log.info("inventory read", server_id=server_id, items=len(inventory.items))
-        except UNWELL as error:  # the lease brings it again
+        except TRANSIENT_ERRORS as error:  # the lease brings it again
             log.warning("inventory not kept", server_id=server_id, reason=repr(error))
 
     async def _failed(self, server_id: str, reason: str) -> None:

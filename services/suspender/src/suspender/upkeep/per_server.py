@@ -5,11 +5,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
-from ringfence.kafka.shell import UNWELL
+from ringfence.transient import TRANSIENT_ERRORS
 
 
 @asynccontextmanager
-async def renewed(renew: Callable[[], Awaitable[None]], every_s: float) -> AsyncIterator[None]:
+async def renewed_lease(
+    renew: Callable[[], Awaitable[None]], every_s: float
+) -> AsyncIterator[None]:
     """Renew a lease while a piece of work is under way, so that it can be short.
 
     While the database does not answer it is not renewed: then another process may begin.
@@ -20,7 +22,7 @@ async def renewed(renew: Callable[[], Awaitable[None]], every_s: float) -> Async
             await asyncio.sleep(every_s)
             try:
                 await renew()
-            except UNWELL:
+            except TRANSIENT_ERRORS:
                 continue
 
     renewing = asyncio.create_task(renew_on())
@@ -31,7 +33,7 @@ async def renewed(renew: Callable[[], Awaitable[None]], every_s: float) -> Async
         await asyncio.gather(renewing, return_exceptions=True)
 
 
-class PerServer:
+class ServerTasks:
     """The pieces of work that are under way, by server. A slow server delays no other."""
 
     def __init__(self) -> None:

@@ -26,7 +26,7 @@ _COLUMNS = [
 ]
 
 
-class InventoryStore:
+class ServerInventoryStore:
     """The rows of the inventory loop."""
 
     def __init__(self, pool: Pool) -> None:

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from ringfence.clock import Clock
+from ringfence.loops import Loop
 from ringfence.observe.counting import CountLoop
 from ringfence.observe.health import Health
 from ringfence.postgres.pool import open_pool
-from ringfence.process import Loop
 from ringfence_pbx.servers import Servers
 from suspender.drivers.wiring import open_drivers
 from suspender.settings import Settings
@@ -16,14 +16,14 @@ from suspender.store import SCHEMA
 from suspender.upkeep.comparison import ComparisonLoop
 from suspender.upkeep.counts import ServiceCounts
 from suspender.upkeep.drift.calls import CallWatch
-from suspender.upkeep.drift.look import Looker
+from suspender.upkeep.drift.look import DriftScanner
 from suspender.upkeep.drift.loop import DriftLoop
 from suspender.upkeep.drift.store import DriftStore
 from suspender.upkeep.drift.store_calls import CallStore
 from suspender.upkeep.inventory import InventoryLoop
 from suspender.upkeep.store_comparison import ComparisonStore
 from suspender.upkeep.store_counts import CountStore
-from suspender.upkeep.store_inventory import InventoryStore
+from suspender.upkeep.store_inventory import ServerInventoryStore
 
 _CONNECTIONS = 4
 
@@ -41,9 +41,9 @@ async def open_upkeep(
         await open_pool(dsn, service=SCHEMA, size=_CONNECTIONS) as pool,
         open_drivers(servers, clock=clock) as drivers,
     ):
-        looker = Looker(store=DriftStore(pool), drivers=drivers, clock=clock, woken=woken)
+        looker = DriftScanner(store=DriftStore(pool), drivers=drivers, clock=clock, woken=woken)
         inventory = InventoryLoop(
-            store=InventoryStore(pool),
+            store=ServerInventoryStore(pool),
             drivers=drivers,
             clock=clock,
             every_s=settings.suspender_inventory_s,

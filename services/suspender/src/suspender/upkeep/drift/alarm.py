@@ -46,7 +46,7 @@ class OutboundCall(NamedTuple):
         )
 
 
-class Suspect(NamedTuple):
+class DriftCandidate(NamedTuple):
     """An element that we switched off, by what is on record of it."""
 
     element: Element
@@ -64,7 +64,7 @@ def element_words(server_id: str, element: Element, name: str = "") -> str:
 
 def drift_alarm(
     server_id: str,
-    suspect: Suspect,
+    suspect: DriftCandidate,
     repairs: list[datetime],
     *,
     repaired: bool,

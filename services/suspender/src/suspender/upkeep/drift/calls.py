@@ -5,15 +5,16 @@ import asyncio
 import structlog
 
 from ringfence.breaker import Breaker
-from ringfence.kafka.shell import UNWELL, wait_or_stop
+from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
+from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.errors import Retry
 from ringfence_pbx.emergency import is_emergency
 from suspender.rules.elements import ServiceKey
 from suspender.upkeep.drift.alarm import OutboundCall
-from suspender.upkeep.drift.look import Looker
+from suspender.upkeep.drift.look import DriftScanner
 from suspender.upkeep.drift.store_calls import CallStore
-from suspender.upkeep.per_server import PerServer
+from suspender.upkeep.per_server import ServerTasks
 
 LOOK_EVERY_S = 5.0
 REST_S = 30.0
@@ -31,7 +32,7 @@ class CallWatch:
 
     def __init__(
         self,
-        looker: Looker,
+        looker: DriftScanner,
         calls: CallStore,
         *,
         progress: Progress,
@@ -43,7 +44,7 @@ class CallWatch:
         self._progress = progress
         self._every_s = every_s
         self._rest_s = rest_s
-        self._looks = PerServer()
+        self._looks = ServerTasks()
         self._waiting: dict[str, dict[ServiceKey, OutboundCall]] = {}
         self._breakers: dict[str, Breaker] = {}
 
@@ -53,7 +54,7 @@ class CallWatch:
             while not stop.is_set():
                 try:
                     await self._turn()
-                except UNWELL as error:
+                except TRANSIENT_ERRORS as error:
                     log.warning("drift by calls waits", reason=repr(error))
                 self._progress.turned()
                 await wait_or_stop(stop, self._every_s)
@@ -85,7 +86,7 @@ class CallWatch:
             for call in calls.values() if seen.looked_at else ():
                 if await self._calls.alarm_if_unexplained(call, self._looker.clock.now()):
                     log.warning("call while off", server_id=server_id, service=call.service)
-        except UNWELL as reason:
+        except TRANSIENT_ERRORS as reason:
             if isinstance(reason, Retry):
                 self._breaker(server_id).failed()
             self._waiting[server_id] = calls | self._waiting.get(server_id, {})

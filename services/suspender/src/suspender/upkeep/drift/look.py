@@ -11,8 +11,8 @@ from ringfence.clock import Clock
 from ringfence_contracts.errors import Retry
 from suspender.drivers.driver import ElementReading, OperatorMustAct, PbxDriver, SwitchTarget
 from suspender.rules.elements import ServiceKey
-from suspender.upkeep.drift.alarm import Suspect
-from suspender.upkeep.drift.store import DriftStore, Found
+from suspender.upkeep.drift.alarm import DriftCandidate
+from suspender.upkeep.drift.store import DriftFinding, DriftStore
 from suspender.upkeep.metrics import DRIFT
 
 CALL_BOUND_S = 120.0
@@ -22,14 +22,14 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 
-class Seen(NamedTuple):
+class ScanResult(NamedTuple):
     """What came of a look: how many elements were looked at, and those that were on."""
 
     looked_at: int
-    found: list[Found]
+    found: list[DriftFinding]
 
 
-class Looker:
+class DriftScanner:
     """Looks at servers by drivers of its own. `woken` is set where the worker has to repair."""
 
     def __init__(
@@ -50,7 +50,7 @@ class Looker:
         server_id: str,
         services: Collection[ServiceKey] | None = None,
         calls: Mapping[ServiceKey, str] | None = None,
-    ) -> Seen:
+    ) -> ScanResult:
         """Look at what we switched off, of all services or of some, and have it repaired.
 
         `calls` are the calls that gave services away, in words. Raises Retry when the server does
@@ -58,7 +58,7 @@ class Looker:
         """
         suspects = await self.store.suspects(server_id, self.clock.now(), services)
         suspects.sort(key=lambda suspect: (suspect.element.tenant, suspect.element))
-        found: list[Found] = []
+        found: list[DriftFinding] = []
         for first in range(0, len(suspects), AT_ONCE):
             part = suspects[first : first + AT_ONCE]
             began_at = self.clock.now()
@@ -70,10 +70,10 @@ class Looker:
             found += noted
             off = [suspect for suspect in part if suspect.element not in live]
             await self._end_what_is_off(server_id, off, began_at)
-        return Seen(len(suspects), found)
+        return ScanResult(len(suspects), found)
 
     async def _end_what_is_off(
-        self, server_id: str, off: list[Suspect], began_at: datetime
+        self, server_id: str, off: list[DriftCandidate], began_at: datetime
     ) -> None:
         """End the alarms of what was on in an earlier look, once it was read as off."""
         drifting = await self.store.drifting_among(server_id, {each.element for each in off})
@@ -101,7 +101,7 @@ class Looker:
             log.exception("driver failed", server_id=server_id)
             raise Retry(repr(error)) from error
 
-    def _count(self, server_id: str, found: list[Found]) -> None:
+    def _count(self, server_id: str, found: list[DriftFinding]) -> None:
         for each in found:
             DRIFT.labels(server_id).inc()
             log.warning(

@@ -6,12 +6,13 @@ from functools import partial
 
 import structlog
 
-from ringfence.kafka.shell import UNWELL, wait_or_stop
+from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
+from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.errors import Retry
-from suspender.upkeep.drift.look import Looker
+from suspender.upkeep.drift.look import DriftScanner
 from suspender.upkeep.metrics import DRIFTING
-from suspender.upkeep.per_server import PerServer, renewed
+from suspender.upkeep.per_server import ServerTasks, renewed_lease
 
 LEASE = timedelta(seconds=20)
 """A look that a killed process had begun is begun again after this."""
@@ -29,11 +30,11 @@ class DriftLoop:
     One direction only: what is off is never switched on here. Paused servers are left alone.
     """
 
-    def __init__(self, looker: Looker, *, every_s: float, progress: Progress) -> None:
+    def __init__(self, looker: DriftScanner, *, every_s: float, progress: Progress) -> None:
         self._looker = looker
         self._every = timedelta(seconds=every_s)
         self._progress = progress
-        self._looks = PerServer()
+        self._looks = ServerTasks()
         self._registered = False
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -42,7 +43,7 @@ class DriftLoop:
             while not stop.is_set():
                 try:
                     await self._turn()
-                except UNWELL as error:
+                except TRANSIENT_ERRORS as error:
                     log.warning("drift waits", reason=repr(error))
                 self._progress.turned()
                 await wait_or_stop(stop, TURN_EVERY_S)
@@ -70,7 +71,7 @@ class DriftLoop:
         try:
             await store.end_over(server_id, clock.now())
             try:
-                async with renewed(partial(self._renew, server_id), RENEWED_EVERY_S):
+                async with renewed_lease(partial(self._renew, server_id), RENEWED_EVERY_S):
                     seen = await self._looker.look(server_id)
                 if any(each.repaired for each in seen.found):
                     every = min(every, LOOK_AGAIN)
@@ -79,5 +80,5 @@ class DriftLoop:
                 log.warning("not looked at for drift", server_id=server_id, reason=error)
             now = clock.now()
             await store.looked(server_id, error, now, now + every)
-        except UNWELL as reason:  # the lease brings it again
+        except TRANSIENT_ERRORS as reason:  # the lease brings it again
             log.warning("drift waits", server_id=server_id, reason=repr(reason))

@@ -21,7 +21,7 @@ from suspender.store_elements import (
 from suspender.upkeep.drift.alarm import (
     DRIFT_ALARM,
     MANY,
-    Suspect,
+    DriftCandidate,
     drift_alarm,
     many_alarm,
 )
@@ -86,7 +86,7 @@ where d.server_id = $1 and d.drifting and not exists (
 """
 
 
-class Found(NamedTuple):
+class DriftFinding(NamedTuple):
     """An element that was on. `repaired`: the worker was asked to switch it off again."""
 
     element: Element
@@ -152,7 +152,7 @@ class DriftStore:
 
     async def suspects(
         self, server_id: str, now: datetime, services: Collection[ServiceKey] | None = None
-    ) -> list[Suspect]:
+    ) -> list[DriftCandidate]:
         """What we switched off on a server and is to be off still, of all or of some services."""
         async with self._pool.acquire() as acquired:
             connection = cast(Any, acquired)
@@ -162,8 +162,12 @@ class DriftStore:
             return await _suspects(connection, server_id, now, query, key_columns(services))
 
     async def note_on(
-        self, server_id: str, on: Sequence[Suspect], calls: dict[ServiceKey, str], now: datetime
-    ) -> list[Found]:
+        self,
+        server_id: str,
+        on: Sequence[DriftCandidate],
+        calls: dict[ServiceKey, str],
+        now: datetime,
+    ) -> list[DriftFinding]:
         """These are on: have them switched off again, unless it was done too often; alarm.
 
         What was confirmed anew since it was looked at, or is to be on by now, is passed over: so
@@ -240,13 +244,13 @@ class DriftStore:
 
 async def _suspects(
     connection: Connection, server_id: str, now: datetime, query: str, arguments: Sequence[object]
-) -> list[Suspect]:
+) -> list[DriftCandidate]:
     """Those rows of a query whose elements are to be off by all that is known now."""
     rows = await connection.fetch(query, server_id, now, *arguments)
     records = {record.element: record for record in map(record_of, rows)}
     situation = await situation_of(connection, server_id, records, records)
     return [
-        Suspect(
+        DriftCandidate(
             element_of(row),
             (row["account_id"], row["service_id"]),
             Service.model_validate(row["product"]),
@@ -260,12 +264,12 @@ async def _suspects(
 async def _note_one(
     connection: Connection,
     server_id: str,
-    suspect: Suspect,
+    suspect: DriftCandidate,
     call: str,
     now: datetime,
     *,
     alarms: bool,
-) -> Found:
+) -> DriftFinding:
     element = suspect.element
     before = await connection.fetchrow(
         "select repairs, drifting, given_up from suspender.drift"
@@ -286,7 +290,7 @@ async def _note_one(
         name = await _name_of(connection, server_id, element)
         text = drift_alarm(server_id, suspect, repairs, repaired=repaired, call=call, name=name)
         await ALARMS.raise_alarm(connection, DRIFT_ALARM, subject, text, now)
-    return Found(element, repaired)
+    return DriftFinding(element, repaired)
 
 
 async def _name_of(connection: Connection, server_id: str, element: Element) -> str:

@@ -70,7 +70,7 @@ where a.key = '{CALL_ALARM}' and a.ended_at is null and not exists (
 """  # noqa: S608 - constants
 
 
-class Moved(NamedTuple):
+class MovedBalance(NamedTuple):
     """An account with a service that is off, whose balance moved on from version `seen`."""
 
     account_id: str
@@ -84,11 +84,11 @@ class CallStore:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def moved(self) -> list[Moved]:
+    async def moved(self) -> list[MovedBalance]:
         """The accounts with a service that is off whose balance moved since they were seen."""
-        return [Moved(*row) for row in await self._pool.fetch(_MOVED)]
+        return [MovedBalance(*row) for row in await self._pool.fetch(_MOVED)]
 
-    async def calls(self, moved: Collection[Moved], now: datetime) -> list[OutboundCall]:
+    async def calls(self, moved: Collection[MovedBalance], now: datetime) -> list[OutboundCall]:
         """The latest outbound call of each service that was off when it was answered."""
         rows = await self._pool.fetch(
             _CALLS,
@@ -109,7 +109,7 @@ class CallStore:
             for row in rows
         ]
 
-    async def seen(self, moved: Collection[Moved]) -> None:
+    async def seen(self, moved: Collection[MovedBalance]) -> None:
         """The calls up to these versions were looked at."""
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(
