@@ -45,6 +45,7 @@ lint: install ## Style, types and import rules
 	$(BIN)/mypy tests/conftest.py tests/support tests/unit tests/contract tests/integration tests/e2e
 	@$(foreach folder,$(TESTS_APART),echo mypy tests/$(folder) && MYPYPATH=tests/$(folder) $(BIN)/mypy tests/$(folder) && ) true
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.support.plain_words
 	$(BIN)/ringfence contracts check
 
 format: install ## Put the code into its form
@@ -78,13 +79,15 @@ bench: compiled ## Measure speed on this machine, and write tests/bench/RESULTS.
 
 IMAGES := cdr-ingest rating balance-watch suspender notifier accounts tools simulators
 ENGINE ?= $(shell command -v podman || command -v docker)
+# Podman's own format has no HEALTHCHECK.
+IMAGE_FORMAT := $(if $(findstring podman,$(notdir $(ENGINE))),--format docker)
 VERSION ?= $(shell sed -n 's/^VERSION = "\(.*\)"/\1/p' $(VERSION_FILE))
 
 images: ## Build a container image of each service (ENGINE=podman or docker)
 	@test -n "$(ENGINE)" || { echo "make images needs podman or docker: install one of them, or name it: make images ENGINE=/path/to/it"; exit 1; }
 	@for name in $(IMAGES); do \
 	  echo "building localhost/ringfence/$$name:$(VERSION)"; \
-	  $(ENGINE) build -q $(BUILD_FLAGS) --build-arg VERSION=$(VERSION) \
+	  $(ENGINE) build -q $(IMAGE_FORMAT) $(BUILD_FLAGS) --build-arg VERSION=$(VERSION) \
 	    --build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) \
 	    --target $$name -t localhost/ringfence/$$name:$(VERSION) -f deploy/images/Dockerfile . || exit 1; \
 	done
