@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from ringfence_local.demo.sample import FrontDoor
 from ringfence_local.stack import Stack
-from tests.support.town import StackHarness
+from tests.support.stack_harness import StackHarness
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -13,7 +13,7 @@ from ringfence_contracts.records import Outgoing
 from ringfence_contracts.topics import CALL_COMPLETED
 from ringfence_local.demo.sample import SampleClient
 from ringfence_testing.wait import until
-from tests.support.town import StackHarness
+from tests.support.stack_harness import StackHarness
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -13,7 +13,7 @@ from ringfence.secret_files import SERVICES
 from ringfence_local.demo.sample import SampleClient
 from ringfence_local.errors import PartFailed
 from ringfence_testing.wait import until
-from tests.support.town import StackHarness
+from tests.support.stack_harness import StackHarness
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(240)]
 

@@ -11,7 +11,7 @@ from ringfence_contracts.ids import call_id
 from ringfence_local.demo.sample import SampleClient
 from ringfence_local.demo.story import CLIENT, tell_story
 from ringfence_testing.wait import until
-from tests.support.town import StackHarness
+from tests.support.stack_harness import StackHarness
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

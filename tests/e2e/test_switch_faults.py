@@ -15,7 +15,7 @@ import pytest
 
 from ringfence_local.demo.sample import BILL_FROM, PACKAGE, SampleClient, pbx_seed
 from ringfence_local.demo.scene import PBX_ID
-from tests.support.switching_town import SwitchingHarness
+from tests.support.switching_harness import SwitchingHarness
 
 pytestmark = pytest.mark.timeout(600)
 

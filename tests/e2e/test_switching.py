@@ -34,6 +34,7 @@ from hypothesis.stateful import (
 from ringfence_contracts.money import format_micro
 from ringfence_local.demo.sample import BILL_FROM, PACKAGE, SampleClient, pbx_seed
 from ringfence_local.demo.scene import PBX_ID
+from tests.support.switching_harness import SwitchingHarness
 from tests.support.switching_reference import (
     EXTENSIONS,
     Left,
@@ -42,7 +43,6 @@ from tests.support.switching_reference import (
     ReferenceProduct,
     all_parts,
 )
-from tests.support.switching_town import SwitchingHarness
 
 pytestmark = pytest.mark.timeout(900)
 

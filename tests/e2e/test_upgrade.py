@@ -20,7 +20,7 @@ from ringfence_local.errors import PartFailed
 from ringfence_testing.wait import until
 from tests.support.mixed_stack import CanNotInstall, MixedStack, unpack
 from tests.support.previous_release import NotHere, previous, same_major
-from tests.support.town import StackHarness
+from tests.support.stack_harness import StackHarness
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.timeout(300)]
 

@@ -30,7 +30,7 @@ from ringfence_contracts.topics import (
 from ringfence_testing.clock import FixedClock
 from ringfence_testing.records import NOON, account, received
 from ringfence_testing.wait import until
-from suspender.deciding import Decider
+from suspender.decider import Decider
 from suspender.drivers.driver import (
     ElementChange,
     ElementReading,

@@ -27,7 +27,7 @@ async def pool(database: str) -> AsyncIterator[Pool]:
 
 @pytest.fixture
 async def rows(database: str, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> SuspenderTables:
-    monkeypatch.setattr(comparison, "LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(comparison, "POLL_EVERY_S", 0.02)
     return SuspenderTables(database, pool)
 
 

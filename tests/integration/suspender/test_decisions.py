@@ -19,7 +19,7 @@ from ringfence_contracts.topics import BALANCE_ZERO
 from ringfence_testing.clock import FixedClock
 from ringfence_testing.records import NOON, from_bytes
 from ringfence_testing.wait import until
-from suspender.deciding import DecideLoop
+from suspender.decider import DecideLoop
 from suspender.rules.account import (
     AccountState,
     Cause,

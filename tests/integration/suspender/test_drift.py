@@ -29,8 +29,8 @@ from suspender.drivers.driver import (
 )
 from suspender.rules.elements import Element
 from suspender.upkeep.drift.calls import CallWatch
-from suspender.upkeep.drift.look import DriftScanner
 from suspender.upkeep.drift.loop import LEASE, DriftLoop
+from suspender.upkeep.drift.scan import DriftScanner
 from suspender.upkeep.drift.store import DriftStore
 from suspender.upkeep.drift.store_calls import CallStore
 from tests.support.upkeep import SuspenderTables
@@ -84,7 +84,7 @@ class Watch:
         self.panel = Panel()
         self.clock = clock or SystemClock()
         self.woken = asyncio.Event()
-        self.looker = DriftScanner(
+        self.scanner = DriftScanner(
             store=DriftStore(rows.pool),
             drivers={"pbx1": cast(PbxDriver, self.panel)},
             clock=self.clock,
@@ -97,9 +97,9 @@ class Watch:
         await self.rows.service("1001", product, **service)
         await self.rows.record(TRUNK, OWNER)
 
-    async def look(self) -> list[tuple[str, bool]]:
+    async def scan(self) -> list[tuple[str, bool]]:
         """A look at the server: what was on, and whether it is repaired."""
-        seen = await self.looker.look("pbx1")
+        seen = await self.scanner.scan("pbx1")
         return [(found.element.name, found.repaired) for found in seen.found]
 
     async def waits(self) -> list[str]:
@@ -120,7 +120,7 @@ class Watch:
     @asynccontextmanager
     async def looping(self, every_s: float = 300) -> AsyncIterator[None]:
         """The slow loop runs."""
-        loop = DriftLoop(self.looker, every_s=every_s, progress=Progress("drift"))
+        loop = DriftLoop(self.scanner, every_s=every_s, progress=Progress("drift"))
         async with running(loop):
             yield
 
@@ -129,7 +129,7 @@ class Watch:
         """The watch over calls runs."""
         calls, progress = CallStore(self.rows.pool), Progress("calls")
         async with running(
-            CallWatch(self.looker, calls, progress=progress, every_s=0.05, rest_s=0.1)
+            CallWatch(self.scanner, calls, progress=progress, every_s=0.05, rest_s=0.1)
         ):
             yield
 
@@ -167,7 +167,7 @@ async def test_what_we_switched_off_and_is_on_is_switched_off_again(
     await watch.client()
     watch.panel.on = {TRUNK}
     before = count()
-    assert await watch.look() == [("aa-bb", True)]
+    assert await watch.scan() == [("aa-bb", True)]
     assert await watch.waits() == ["aa-bb"]
     assert watch.woken.is_set()
     assert count() == before + 1
@@ -182,7 +182,7 @@ async def test_what_we_switched_off_and_is_on_is_switched_off_again(
     assert alarm.account_id == "1001"
     assert "docs/runbooks/drift.md" in alarm.what_to_do
     await watch.repaired()
-    assert await watch.look() == []
+    assert await watch.scan() == []
     assert [state for _, _, state in await rows.alarms()] == ["raised", "ended"]
     assert await rows.value("select count(*) from report.drift") == 0
 
@@ -195,15 +195,15 @@ def count() -> float:
 async def test_it_is_counted_once_while_the_worker_is_at_it(watch: Watch) -> None:
     await watch.client()
     watch.panel.on = {TRUNK}
-    await watch.look()
-    assert await watch.look() == []
+    await watch.scan()
+    assert await watch.scan() == []
     assert watch.panel.asked == [{TRUNK}]
 
 
 async def test_two_looks_at_the_same_time_count_once(watch: Watch, rows: SuspenderTables) -> None:
     await watch.client()
     watch.panel.on = {TRUNK}
-    found = await asyncio.gather(*(watch.look() for _ in range(4)))
+    found = await asyncio.gather(*(watch.scan() for _ in range(4)))
     assert sorted(found, reverse=True) == [[("aa-bb", True)], [], [], []]
     assert await rows.value("select cardinality(repairs) from suspender.drift") == 1
 
@@ -213,11 +213,11 @@ async def test_what_was_switched_off_again_during_a_look_is_no_drift(
 ) -> None:
     await watch.client()
     watch.panel.on, watch.panel.slow = {TRUNK}, asyncio.Event()
-    look = asyncio.create_task(watch.look())
+    scan = asyncio.create_task(watch.scan())
     await until(lambda: watch.panel.asked)
     await rows.sql("update suspender.switched_off set confirmed_at = now()")
     watch.panel.slow.set()
-    assert await look == []
+    assert await scan == []
     assert await watch.waits() == []
     assert await rows.alarms() == []
 
@@ -228,14 +228,14 @@ async def test_the_fourth_time_within_an_hour_is_alarmed_only(rows: SuspenderTab
     await watch.client()
     for _ in range(3):
         watch.panel.on = {TRUNK}
-        assert await watch.look() == [("aa-bb", True)]
+        assert await watch.scan() == [("aa-bb", True)]
         await watch.repaired()
         clock.move(minutes=1)
-        await watch.look()
+        await watch.scan()
         clock.move(minutes=14)
     watch.panel.on = {TRUNK}
-    assert await watch.look() == [("aa-bb", False)]
-    assert await watch.look() == [("aa-bb", False)]
+    assert await watch.scan() == [("aa-bb", False)]
+    assert await watch.scan() == [("aa-bb", False)]
     assert await watch.waits() == []
     assert [state for _, _, state in await rows.alarms()] == ["raised", "ended"] * 3 + ["raised"]
     last = (await rows.published())[-1]
@@ -243,7 +243,7 @@ async def test_the_fourth_time_within_an_hour_is_alarmed_only(rows: SuspenderTab
     assert "3 times within an hour" in last.message
     assert "ringfence service reapply 1001 svc-1001" in last.what_to_do
     clock.move(minutes=16)
-    assert await watch.look() == [("aa-bb", True)]
+    assert await watch.scan() == [("aa-bb", True)]
 
 
 async def test_an_open_alarm_says_when_repairing_stops(rows: SuspenderTables) -> None:
@@ -252,7 +252,7 @@ async def test_an_open_alarm_says_when_repairing_stops(rows: SuspenderTables) ->
     await watch.client()
     for _ in range(4):
         watch.panel.on = {TRUNK}
-        await watch.look()
+        await watch.scan()
         await watch.repaired()
         clock.move(minutes=1)
     assert [(each.state, each.severity) for each in await rows.published()] == [
@@ -271,19 +271,19 @@ async def test_very_many_at_once_are_one_alarm_about_the_server(
         await rows.record(element, OWNER)
         await rows.name(*OWNER, element)
     watch.panel.on = {TRUNK, *trunks}
-    assert len(await watch.look()) == 21
+    assert len(await watch.scan()) == 21
     (alarm,) = await rows.published()
     assert (alarm.key, alarm.subject) == ("drift", "pbx1")
     assert "21 elements that were switched off are on" in alarm.message
     await watch.repaired()
     watch.panel.on = {TRUNK}
-    await watch.look()
+    await watch.scan()
     assert await rows.alarms() == [
         ("drift", "pbx1", "raised"),
         ("drift", "pbx1/gateway/aa-bb", "raised"),
     ]
     await watch.repaired()
-    await watch.look()
+    await watch.scan()
     assert ("drift", "pbx1", "ended") in await rows.alarms()
     assert await _ended(rows)
 
@@ -319,7 +319,7 @@ async def test_what_is_not_confirmed_off_is_not_looked_at(
         await rows.service("1002", PRODUCT, off=False)
         await rows.name("1002", "svc-1001", TRUNK)
     watch.panel.on = {TRUNK}
-    assert await watch.look() == []
+    assert await watch.scan() == []
     assert watch.panel.asked == []
     assert await rows.alarms() == []
 
@@ -330,7 +330,7 @@ async def test_what_left_the_product_is_looked_at_while_its_hold_lasts(
     await watch.client(departed=True)
     await rows.sql("delete from suspender.named_element")
     watch.panel.on = {TRUNK}
-    assert await watch.look() == [("aa-bb", True)]
+    assert await watch.scan() == [("aa-bb", True)]
 
 
 async def test_what_is_off_and_not_on_record_is_never_touched(
@@ -389,13 +389,13 @@ async def test_an_alarm_does_not_end_while_the_element_cannot_be_read(
 ) -> None:
     await watch.client()
     watch.panel.on = {TRUNK}
-    await watch.look()
+    await watch.scan()
     await watch.repaired()
     watch.panel.unreadable = {TRUNK}
-    await watch.look()
+    await watch.scan()
     assert not await _ended(rows)
     watch.panel.unreadable = set()
-    await watch.look()
+    await watch.scan()
     assert await _ended(rows)
 
 
@@ -561,7 +561,7 @@ async def test_a_killed_look_is_begun_again_soon_and_a_long_one_keeps_its_lease(
     clock = FixedClock(datetime(2026, 1, 15, 12, tzinfo=UTC))
     watch = Watch(rows, clock)
     await watch.client()
-    store, killed_at = watch.looker.store, clock.now()
+    store, killed_at = watch.scanner.store, clock.now()
     await store.register(["pbx1"], killed_at)
     assert await store.claim(["pbx1"], killed_at, killed_at + LEASE) == ["pbx1"]
     clock.set(killed_at + timedelta(seconds=30))

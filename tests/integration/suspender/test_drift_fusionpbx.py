@@ -17,8 +17,8 @@ from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 from suspender.settings import Settings
 from suspender.switching.store import WorkStore
 from suspender.switching.worker import Worker
-from suspender.upkeep.drift.look import DriftScanner
 from suspender.upkeep.drift.loop import DriftLoop
+from suspender.upkeep.drift.scan import DriftScanner
 from suspender.upkeep.drift.store import DriftStore
 from suspender.upkeep.inventory import InventoryLoop
 from suspender.upkeep.store_inventory import ServerInventoryStore
@@ -63,7 +63,7 @@ async def suspender(rows: SuspenderTables, pbx: Any) -> AsyncIterator[None]:
             settings=SETTINGS,
             progress=Progress("worker"),
         )
-        looker = DriftScanner(
+        scanner = DriftScanner(
             store=DriftStore(rows.pool),
             drivers={SERVER: looking},
             clock=clock,
@@ -76,7 +76,7 @@ async def suspender(rows: SuspenderTables, pbx: Any) -> AsyncIterator[None]:
             every_s=0.5,
             progress=Progress("inventory"),
         )
-        drift = DriftLoop(looker, every_s=0.2, progress=Progress("drift"))
+        drift = DriftLoop(scanner, every_s=0.2, progress=Progress("drift"))
         running = [asyncio.create_task(each.run(stop)) for each in (worker, drift, inventory)]
         try:
             yield

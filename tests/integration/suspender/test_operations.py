@@ -11,7 +11,7 @@ from ringfence.postgres.pool import open_pool
 from ringfence_testing.clock import FixedClock
 from ringfence_testing.records import NOON
 from ringfence_testing.wait import until
-from suspender.deciding import DecideLoop
+from suspender.decider import DecideLoop
 from suspender.drivers.driver import HungUp
 from tests.support.narrow import expect
 from tests.support.suspender import FakePbx, SuspenderHarness, order, products

@@ -78,19 +78,19 @@ OWNER = st.builds(
 def worlds(draw: st.DrawFn) -> tuple[ElementContext, dict[Element, ElementReading]]:
     """Any state of a server and of what is known of its elements."""
     found = {element: draw(records(element)) for element in ELEMENTS}
-    situation = ElementContext(
+    context = ElementContext(
         records={element: record for element, record in found.items() if record is not None},
         claims={element: draw(claims()) for element in ELEMENTS},
         owners={key: draw(OWNER) for key in (A, B, C)},
     )
-    return situation, {element: draw(READINGS) for element in ELEMENTS}
+    return context, {element: draw(READINGS) for element in ELEMENTS}
 
 
 def plan_of(
-    situation: ElementContext, readings: dict[Element, ElementReading], *turns: Turn
+    context: ElementContext, readings: dict[Element, ElementReading], *turns: Turn
 ) -> SwitchPlan:
     targets = targets_of(turns, dict.fromkeys(ELEMENTS, PRODUCT))
-    return make_plan(targets, turns, situation, readings)
+    return make_plan(targets, turns, context, readings)
 
 
 def turn(*elements: Element, off: bool = True, **fields: Any) -> Turn:
@@ -104,13 +104,13 @@ def turn(*elements: Element, off: bool = True, **fields: Any) -> Turn:
 def test_each_element_is_recorded_before_and_switched_as_the_rule_says(
     world: tuple[ElementContext, dict[Element, ElementReading]], adopts: bool
 ) -> None:
-    situation, readings = world
-    plan = plan_of(situation, readings, turn(*ELEMENTS, adopts=adopts))
+    context, readings = world
+    plan = plan_of(context, readings, turn(*ELEMENTS, adopts=adopts))
     changes = {change.target.element: change for change in plan.changes}
     recorded = {row.element: row for row in plan.recordings}
     for element, reading in readings.items():
-        record, off = situation.records.get(element), situation.is_to_be_off(element)
-        is_adopted = adopts and reading.state != "on" and bool(situation.claims[element])
+        record, off = context.records.get(element), context.is_to_be_off(element)
+        is_adopted = adopts and reading.state != "on" and bool(context.claims[element])
         ours = record.was_on if record else is_adopted
         if reading.state == "missing" or (not off and not ours):
             assert element not in changes
@@ -131,11 +131,11 @@ def test_each_element_is_recorded_before_and_switched_as_the_rule_says(
 def test_a_service_is_confirmed_only_when_all_of_it_is_as_desired(
     world: tuple[ElementContext, dict[Element, ElementReading]], data: st.DataObject
 ) -> None:
-    situation, readings = world
+    context, readings = world
     off = data.draw(st.booleans())
     mine = data.draw(st.sets(st.sampled_from(ELEMENTS), min_size=1))
     wish = turn(*mine, off=off)
-    plan = plan_of(situation, readings, wish)
+    plan = plan_of(context, readings, wish)
     possible: list[SwitchDone | Failure] = [
         SwitchDone("done"),
         Retry("no"),
@@ -146,7 +146,7 @@ def test_a_service_is_confirmed_only_when_all_of_it_is_as_desired(
         change.target.element: data.draw(answers) for change in plan.changes
     }
     result = result_of(wish, plan, done, "pbx1")
-    concerned = {element for element in mine if situation.is_to_be_off(element) is off}
+    concerned = {element for element in mine if context.is_to_be_off(element) is off}
     failed = [done[e] for e in concerned if e in done and not isinstance(done[e], SwitchDone)]
     all_missing = all(readings[element].state == "missing" for element in mine)
     if failed or all_missing:
@@ -163,12 +163,10 @@ def test_a_service_is_confirmed_only_when_all_of_it_is_as_desired(
 
 def test_what_a_tenant_names_beside_a_missing_trunk_is_switched_all_the_same() -> None:
     trunk, gone = Element("gateway", "", "aa"), Element("gateway", "", "bb")
-    situation = ElementContext(
-        claims={element: [ElementClaim(A, True)] for element in (trunk, gone)}
-    )
+    context = ElementContext(claims={element: [ElementClaim(A, True)] for element in (trunk, gone)})
     readings = {trunk: ElementReading("on"), gone: ElementReading("missing")}
     wish = turn(trunk, gone)
-    plan = make_plan(targets_of([wish], {}), [wish], situation, readings)
+    plan = make_plan(targets_of([wish], {}), [wish], context, readings)
     assert [change.target.element for change in plan.changes] == [trunk]
     result = result_of(wish, plan, {trunk: SwitchDone("off")}, "pbx1")
     assert result == Failed(
@@ -181,14 +179,14 @@ def test_what_a_tenant_names_beside_a_missing_trunk_is_switched_all_the_same() -
 
 def test_a_reading_that_fails_is_that_elements_failure() -> None:
     one, two = ELEMENTS[:2]
-    situation = ElementContext(claims={one: [ElementClaim(A, True)], two: [ElementClaim(B, True)]})
+    context = ElementContext(claims={one: [ElementClaim(A, True)], two: [ElementClaim(B, True)]})
     wishes = [turn(one), turn(two, key=B)]
     readings: dict[Element, ElementReading | Failure] = {
         one: Retry("no page"),
         two: ElementReading("on"),
     }
     plan = make_plan(
-        [SwitchTarget(one, PRODUCT), SwitchTarget(two, PRODUCT)], wishes, situation, readings
+        [SwitchTarget(one, PRODUCT), SwitchTarget(two, PRODUCT)], wishes, context, readings
     )
     done = {two: SwitchDone("two is off")}
     assert result_of(wishes[0], plan, done, "pbx1") == Failed(A, "no page", False)
@@ -197,10 +195,10 @@ def test_a_reading_that_fails_is_that_elements_failure() -> None:
 
 def test_a_state_that_is_not_shown_is_not_proven() -> None:
     (one, *_) = ELEMENTS
-    situation = ElementContext(claims={one: [ElementClaim(A, False)]})
+    context = ElementContext(claims={one: [ElementClaim(A, False)]})
     wish = turn(one, off=False)
     plan = make_plan(
-        [SwitchTarget(one, PRODUCT)], [wish], situation, {one: ElementReading("unknown")}
+        [SwitchTarget(one, PRODUCT)], [wish], context, {one: ElementReading("unknown")}
     )
     result = result_of(wish, plan, {}, "pbx1")
     assert isinstance(result, Confirmed)

@@ -59,11 +59,11 @@ class BalanceWatch:
         items, outcome = _read(batch)
         if not items:
             return outcome
-        async with self._store.watching() as watching:
-            accounts = await watching.accounts({item.change.account_id for item in items})
+        async with self._store.transaction() as transaction:
+            accounts = await transaction.accounts({item.change.account_id for item in items})
             crossings, pairs, stale = _apply_batch(accounts, items)
-            again = await watching.published(stale) if stale else []
-            await watching.write(accounts.values(), crossings, pairs)
+            again = await transaction.published(stale) if stale else []
+            await transaction.write(accounts.values(), crossings, pairs)
         outcome.publish = [crossing.outgoing() for crossing in [*again, *crossings]]
         return outcome
 

@@ -109,7 +109,7 @@ class WatchStore:
         self._pool = pool
 
     @asynccontextmanager
-    async def watching(self) -> AsyncIterator[WatchTransaction]:
+    async def transaction(self) -> AsyncIterator[WatchTransaction]:
         """A transaction for one batch: all of it or nothing."""
         async with self._pool.acquire() as connection, connection.transaction():
             yield WatchTransaction(cast(Any, connection))

@@ -31,7 +31,7 @@ from ringfence_contracts.topics import (
     OPERATOR_REQUESTED,
 )
 from ringfence_pbx.servers import load_servers
-from suspender.deciding import CausedEvent, DecideLoop, Decider
+from suspender.decider import CausedEvent, DecideLoop, Decider
 from suspender.drivers.wiring import open_drivers
 from suspender.rules.account import Cause
 from suspender.rules.brake import BrakeLimits
@@ -81,7 +81,7 @@ class Suspender:
         if items:
             await self._decider.apply(items)
         for request, cause in requests:
-            await self._decider.obey(request, cause)
+            await self._decider.run_command(request, cause)
         return outcome
 
 

@@ -111,7 +111,7 @@ class DecisionTransaction:
             " where account_id = any($1) order by account_id for update",
             sorted(account_ids),
         )
-        return await self._book(rows)
+        return await self._with_services(rows)
 
     async def lock_to_decide(self, now: datetime, limit: int) -> LockedAccounts:
         """Accounts whose time to be decided again has come, but those that are locked already."""
@@ -122,9 +122,9 @@ class DecisionTransaction:
             now,
             limit,
         )
-        return await self._book(rows)
+        return await self._with_services(rows)
 
-    async def _book(self, rows: Iterable[Any]) -> LockedAccounts:
+    async def _with_services(self, rows: Iterable[Any]) -> LockedAccounts:
         accounts = {row["account_id"]: account_of(row) for row in rows}
         services: dict[str, Services] = {account_id: {} for account_id in accounts}
         for row in await self.connection.fetch(
@@ -200,7 +200,7 @@ class SuspenderStore:
         self.pool = pool
 
     @asynccontextmanager
-    async def deciding(self) -> AsyncIterator[DecisionTransaction]:
+    async def transaction(self) -> AsyncIterator[DecisionTransaction]:
         """A transaction for one batch: all of it or nothing."""
         async with self.pool.acquire() as connection, connection.transaction():
             yield DecisionTransaction(cast(Any, connection))

@@ -212,7 +212,7 @@ async def records_of(
     return {record.element: record for record in map(record_of, rows)}
 
 
-async def situation_of(
+async def element_context(
     connection: Connection,
     server_id: str,
     elements: Collection[Element],

@@ -11,7 +11,7 @@ _NOT_ON = CommandAnswer("refused", "the brake is not on: nothing waits for it")
 
 async def release_brake(command: Command) -> CommandAnswer:
     """`brake.release`: the cuts that wait go on."""
-    store = BrakeStore(command.deciding.connection)
+    store = BrakeStore(command.transaction.connection)
     brake = await store.lock()
     if brake.on_since is None:
         return _NOT_ON
@@ -22,34 +22,34 @@ async def release_brake(command: Command) -> CommandAnswer:
 
 async def undo_brake(command: Command) -> CommandAnswer:
     """`brake.undo`: the holds count as absent before the brake is released."""
-    deciding = command.deciding
-    store = BrakeStore(deciding.connection)
-    seen = await brake_since(deciding.connection)
+    transaction = command.transaction
+    store = BrakeStore(transaction.connection)
+    seen = await brake_since(transaction.connection)
     began = (seen or command.now) - command.limits.window
-    book = LockedAccounts({}, {})
+    locked = LockedAccounts({}, {})
     if seen is not None:
-        book = await deciding.lock(await store.to_undo(began))
+        locked = await transaction.lock(await store.to_undo(began))
     brake = await store.lock()
     if brake.on_since is None:
         return _NOT_ON
-    if brake.on_since != seen or set(await store.to_undo(began)) - book.accounts.keys():
+    if brake.on_since != seen or set(await store.to_undo(began)) - locked.accounts.keys():
         raise Retry("more clients were held while the brake's holds were being undone")
-    switched = await _lift(command, book)
+    switched = await _lift(command, locked)
     await store.release(command.now)
     return CommandAnswer(
         "done",
-        f"brake undone: {len(book.accounts)} clients are no longer held for these funds holds,"
+        f"brake undone: {len(locked.accounts)} clients are no longer held for these funds holds,"
         f" {switched} services are switched on or not cut",
     )
 
 
-async def _lift(command: Command, book: LockedAccounts) -> int:
+async def _lift(command: Command, locked: LockedAccounts) -> int:
     """Have these accounts' funds holds count as absent; how many services that switches."""
     now, decisions = command.now, Decisions()
-    for account in book.accounts.values():
+    for account in locked.accounts.values():
         if account.held:
             account.undone_hold = account.hold
-        services = book.services[account.account_id]
+        services = locked.services[account.account_id]
         decide_account(account, services, command.cause, now, decisions)
-    await command.deciding.write(book.accounts.values(), (), decisions, now)
+    await command.transaction.write(locked.accounts.values(), (), decisions, now)
     return len(decisions.switched)

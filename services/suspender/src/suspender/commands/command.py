@@ -20,14 +20,14 @@ class CommandAnswer(NamedTuple):
 
 @dataclass(frozen=True)
 class Command:
-    """What is to be carried out within a transaction (`deciding.connection`).
+    """What is to be carried out within a transaction (`transaction.connection`).
 
     `cause` is what decisions that follow from it bear.
     """
 
     request: OperatorRequested
     cause: Cause
-    deciding: DecisionTransaction
+    transaction: DecisionTransaction
     now: datetime
     limits: BrakeLimits
 

@@ -14,7 +14,7 @@ async def pause_server(command: Command) -> CommandAnswer:
     until = _until(command)
     request = command.request
     row = Pause(server_id, command.now, until, request.requested_by, request.reason)
-    await pause(command.deciding.connection, row)
+    await pause(command.transaction.connection, row)
     end = f"until {until:%Y-%m-%d %H:%M}Z" if until else "until it is resumed"
     return CommandAnswer("done", f"server {server_id} is paused {end}: nothing is sent to it")
 
@@ -22,7 +22,7 @@ async def pause_server(command: Command) -> CommandAnswer:
 async def resume_server(command: Command) -> CommandAnswer:
     """`server.resume` {server_id}: what waited is done."""
     server_id = argument(command, "server_id", "the id of a server")
-    if not await resume(command.deciding.connection, server_id, command.now):
+    if not await resume(command.transaction.connection, server_id, command.now):
         raise CommandRefused(f"server {server_id} is not paused")
     return CommandAnswer("done", f"server {server_id} is resumed: what waited is switched now")
 

@@ -26,12 +26,12 @@ async def reapply(command: Command) -> CommandAnswer:
         )
     decisions = Decisions()
     apply_again(service, command.cause, decisions)
-    await command.deciding.write([account], (), decisions, command.now)
+    await command.transaction.write([account], (), decisions, command.now)
     return CommandAnswer("done", await _being_applied(command, name, service))
 
 
 async def _being_applied(command: Command, name: str, service: ServiceState) -> str:
-    connection = command.deciding.connection
+    connection = command.transaction.connection
     state = "off" if service.wanted == "suspended" else "on"
     found = f"{name} is to be {state}: server {service.server_id} is read and brought to that"
     if await is_paused(connection, service.server_id):
@@ -49,10 +49,10 @@ async def release(command: Command) -> CommandAnswer:
     account, services, service = await _find(command)
     version = _version(command)
     service.release_version = max(service.release_version, version)
-    left = await left_behind(command.deciding.connection, service.key)
+    left = await left_behind(command.transaction.connection, service.key)
     decisions = Decisions()
     decide_account(account, services, command.cause, command.now, decisions)
-    await command.deciding.write([account], (), decisions, command.now)
+    await command.transaction.write([account], (), decisions, command.now)
     name = f"product {service.service_id} of client {account.account_id}"
     if account.profile_version < version:
         return CommandAnswer(
@@ -80,11 +80,11 @@ async def _find(command: Command) -> tuple[AccountState, Services, ServiceState]
     """The service that a command names, its account locked. Raises Refusal."""
     account_id = argument(command, "account_id", "the id of a client")
     service_id = argument(command, "service_id", "the id of one of the client's products")
-    book: LockedAccounts = await command.deciding.lock_known([account_id])
-    account = book.accounts.get(account_id)
+    locked: LockedAccounts = await command.transaction.lock_known([account_id])
+    account = locked.accounts.get(account_id)
     if account is None or account.profile is None:
         raise CommandRefused(f"account_id: got {account_id}, expected the id of a client")
-    services = book.services[account_id]
+    services = locked.services[account_id]
     if service_id not in services:
         known = ", ".join(sorted(s.service_id for s in services.values() if not s.departed))
         raise CommandRefused(

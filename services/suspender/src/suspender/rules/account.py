@@ -169,13 +169,13 @@ def decide_account(
     for product in products.values():
         service = services.get(product.service_id)
         if service is None:
-            service = services[product.service_id] = _meet(profile, product)
-        _take_product(service, product, decisions)
+            service = services[product.service_id] = _new_service(profile, product)
+        _apply_product(service, product, decisions)
         decision = _decision(account, profile, orders, product)
         _apply_decision(account, service, decision, cause, decisions)
     for service in services.values():
         if service.service_id not in products:
-            _depart(account, service, orders, cause, decisions)
+            _decide_departed(account, service, orders, cause, decisions)
         if 0 < service.release_version <= profile.version:
             service.release_version = 0
             decisions.released.add(service.key)
@@ -193,7 +193,7 @@ def _decision(
     )
 
 
-def _meet(profile: AccountChanged, product: Service) -> ServiceState:
+def _new_service(profile: AccountChanged, product: Service) -> ServiceState:
     """A service that was not known: on, or off already where the client was imported as off."""
     imported_off = is_imported_off(profile)
     return ServiceState(
@@ -207,7 +207,7 @@ def _meet(profile: AccountChanged, product: Service) -> ServiceState:
     )
 
 
-def _take_product(service: ServiceState, product: Service, decisions: Decisions) -> None:
+def _apply_product(service: ServiceState, product: Service, decisions: Decisions) -> None:
     """Keep what the product is now, and whether it names other elements than it did."""
     before = None if service.departed else service.product
     if before == product:
@@ -226,7 +226,7 @@ def _elements(product: Service) -> tuple[object, ...]:
     return product.server_id, product.kind, frozenset(elements_of(product))
 
 
-def _depart(
+def _decide_departed(
     account: AccountState,
     service: ServiceState,
     orders: Sequence[Order],
@@ -249,7 +249,7 @@ def _depart(
     if product is None or service.wanted == "active" or is_given_up or is_released:
         service.would, service.holds, service.client_wide = "active", (), True
         if service.wanted == "suspended":
-            _want(service, "active", "auto", cause, decisions)
+            _set_desired_state(service, "active", "auto", cause, decisions)
         return
     decision = _decision(account, profile, orders, product)
     _apply_decision(account, service, decision, cause, decisions)
@@ -281,7 +281,7 @@ def _apply_decision(
     service.live = account.live
     is_incomplete = account.live and wanted == "suspended" and service.elements_changed
     if wanted != service.wanted or is_incomplete or _is_unconfirmed_adoption(service):
-        _want(service, wanted, decision.mode, cause, decisions)
+        _set_desired_state(service, wanted, decision.mode, cause, decisions)
     elif account.live and service.wanted == "suspended" and is_new_reason and not service.departed:
         _change_reason(account, service, decision, cause, decisions)
 
@@ -291,11 +291,11 @@ def _is_unconfirmed_adoption(service: ServiceState) -> bool:
 
     A product that was added to a client who is off may be on.
     """
-    is_met = service.confirmed is None and service.wanted_seq == 0
-    return service.live and is_met and service.would == service.wanted == "suspended"
+    is_new = service.confirmed is None and service.wanted_seq == 0
+    return service.live and is_new and service.would == service.wanted == "suspended"
 
 
-def _want(
+def _set_desired_state(
     service: ServiceState, wanted: SwitchState, mode: str, cause: Cause, decisions: Decisions
 ) -> None:
     service.wanted, service.mode = wanted, mode
@@ -308,7 +308,7 @@ def _want(
 
 def apply_again(service: ServiceState, cause: Cause, decisions: Decisions) -> None:
     """Have the PBX read and brought to what is desired of the service, though that is as before."""
-    _want(service, service.wanted, service.mode, cause, decisions)
+    _set_desired_state(service, service.wanted, service.mode, cause, decisions)
     decisions.services[service.key] = service
 
 

@@ -123,7 +123,7 @@ def targets_of(turns: Collection[Turn], loose: Mapping[Element, Service]) -> lis
 def make_plan(
     targets: Sequence[SwitchTarget],
     turns: Collection[Turn],
-    situation: ElementContext,
+    context: ElementContext,
     readings: Mapping[Element, ElementReading | Failure],
 ) -> SwitchPlan:
     """What to do with each element, whoever's turn it is."""
@@ -131,7 +131,7 @@ def make_plan(
     adopted = {element for turn in turns if turn.adopts for element in turn.named}
     for target in targets:
         element = target.element
-        plan.off[element] = situation.is_to_be_off(element)
+        plan.off[element] = context.is_to_be_off(element)
         reading = readings[element]
         if not isinstance(reading, ElementReading):
             plan.problems[element] = reading
@@ -140,20 +140,20 @@ def make_plan(
         else:
             plan.readings[element] = reading
             step = _plan_off if plan.off[element] else _plan_on
-            step(plan, target, situation, reading, element in adopted)
+            step(plan, target, context, reading, element in adopted)
     return plan
 
 
 def _plan_off(
     plan: SwitchPlan,
     target: SwitchTarget,
-    situation: ElementContext,
+    context: ElementContext,
     reading: ElementReading,
     adopts: bool,
 ) -> None:
     """Record it, unless it is, and switch it off. What we never switched may change by others."""
     element = target.element
-    record, owner = situation.records.get(element), situation.owner_of(element)
+    record, owner = context.records.get(element), context.owner_of(element)
     assert owner is not None  # what nobody names and is not on record is not to be off
     is_off = reading.state == "off"
     if record is None:
@@ -171,17 +171,17 @@ def _plan_off(
 def _plan_on(
     plan: SwitchPlan,
     target: SwitchTarget,
-    situation: ElementContext,
+    context: ElementContext,
     reading: ElementReading,
     adopts: bool,
 ) -> None:
     """Switch on what is on record as on before; leave everything else as it is."""
     element = target.element
-    record = situation.records.get(element)
+    record = context.records.get(element)
     if record is not None and record.was_on:
         plan.changes.append(ElementChange(target, False, reading, record.value))
         return
-    owner = situation.owner_of(element)
+    owner = context.owner_of(element)
     if record is None and owner is not None and adopts and reading.state != "on":
         row = RecordWrite(element, owner, True, reading.value, True, True)
         plan.recordings.append(row)

@@ -16,7 +16,7 @@ class Survey(NamedTuple):
     """The turns of a batch, and what decides about their elements."""
 
     turns: Sequence[Turn]
-    situation: ElementContext
+    context: ElementContext
 
 
 def names_of(service: ServiceState) -> frozenset[Element]:

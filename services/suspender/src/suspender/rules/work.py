@@ -31,7 +31,7 @@ class LooseElement(NamedTuple):
     record: SwitchedOffRecord
     product: Service
     attempts: int
-    is_told: bool
+    is_alarm_raised: bool
     is_unconfirmed: bool
     is_due: bool
 

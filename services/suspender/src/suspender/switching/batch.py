@@ -64,7 +64,7 @@ class Batch:
     turns: Sequence[Turn]
     due: Mapping[ServiceKey, DueService]
     loose: Mapping[Element, LooseElement]
-    situation: ElementContext
+    context: ElementContext
     plan: SwitchPlan | None = None
     done: dict[Element, SwitchDone | Failure] = field(default_factory=dict)
     gone: set[Element] = field(default_factory=set)
@@ -119,7 +119,7 @@ class BatchWorker:
         targets = targets_of(batch.turns, {e: row.product for e, row in batch.loose.items()})
         try:
             readings = await driver_answer(self._driver.read(targets))  # 1
-            plan = make_plan(targets, batch.turns, batch.situation, readings)
+            plan = make_plan(targets, batch.turns, batch.context, readings)
             batch.gone = await self._gone(batch, plan)
             batch.plan = plan
         except (OperatorMustAct, Retry) as error:
@@ -222,10 +222,10 @@ class BatchWorker:
         for element, row in batch.loose.items():
             reason = _loose_reason(batch, element)
             if reason:
-                off = batch.situation.is_to_be_off(element)
+                off = batch.context.is_to_be_off(element)
                 delay_s = _delay_s(row.attempts, self._settings)
                 again_at = self._clock.now() + timedelta(seconds=delay_s)
-                raises = row.attempts + 1 >= _ALARM_AFTER and not row.is_told
+                raises = row.attempts + 1 >= _ALARM_AFTER and not row.is_alarm_raised
                 failures.append(FailedElement(row, _text(reason), again_at, off, raises))
                 log.warning("not released", server_id=self._server_id, element=element, off=off)
         return failures

@@ -17,7 +17,7 @@ from suspender.rules.work import DueService, LooseElement
 from suspender.switching.batch import Batch, BatchWorker, driver_answer
 from suspender.switching.store import WorkStore
 
-LANES: tuple[SwitchState, ...] = ("active", "suspended")
+QUEUES: tuple[SwitchState, ...] = ("active", "suspended")
 log = structlog.get_logger()
 
 
@@ -46,46 +46,46 @@ class ServerWorker:
         self._stop = stop
         self._held: set[Element] = set()
         self._ended = 0
-        self._loose: dict[SwitchState, list[LooseElement]] = {lane: [] for lane in LANES}
+        self._loose: dict[SwitchState, list[LooseElement]] = {queue: [] for queue in QUEUES}
         self._again = asyncio.Event()
 
-    def look_again(self, loose: Sequence[tuple[SwitchState, LooseElement]] | None = None) -> None:
+    def wake(self, loose: Sequence[tuple[SwitchState, LooseElement]] | None = None) -> None:
         """Something is to be done: services are due, or these are the loose elements now."""
         if loose is not None:
-            self._loose = {lane: [row for at, row in loose if at == lane] for lane in LANES}
+            self._loose = {queue: [row for at, row in loose if at == queue] for queue in QUEUES}
         self._again.set()
 
     async def run(self) -> None:
         """Work until nothing is due."""
         try:
-            async with self._store.server_to_ourselves(self._server_id) as ours:
-                if ours:
-                    await self._run_lanes()
+            async with self._store.lock_server(self._server_id) as is_locked:
+                if is_locked:
+                    await self._run_queues()
         except TRANSIENT_ERRORS as error:
             log.warning("suspender waits", server_id=self._server_id, reason=repr(error))
 
-    async def _run_lanes(self) -> None:
+    async def _run_queues(self) -> None:
         running: dict[SwitchState, asyncio.Task[None]] = {}
         try:
             while True:
                 if self._again.is_set() or not running:
                     self._again.clear()
-                    for lane in LANES:
-                        if lane not in running:
-                            running[lane] = asyncio.create_task(self._run_lane(lane))
+                    for queue in QUEUES:
+                        if queue not in running:
+                            running[queue] = asyncio.create_task(self._run_queue(queue))
                 again = asyncio.create_task(self._again.wait())
                 await asyncio.wait({*running.values(), again}, return_when=asyncio.FIRST_COMPLETED)
                 again.cancel()
-                for lane in [lane for lane in running if running[lane].done()]:
-                    running.pop(lane).result()
+                for queue in [queue for queue in running if running[queue].done()]:
+                    running.pop(queue).result()
                 if not running and not self._again.is_set():
                     return
         finally:
             await asyncio.gather(*running.values(), return_exceptions=True)
 
-    async def _run_lane(self, lane: SwitchState) -> None:
+    async def _run_queue(self, queue: SwitchState) -> None:
         while self._breaker.allows() and not self._stop.is_set():
-            batch = await self._next(lane)
+            batch = await self._next(queue)
             if batch is None:
                 return
             held = batch.elements
@@ -100,11 +100,11 @@ class ServerWorker:
             else:
                 self._breaker.succeeded()  # it answers: what failed is a service's own failure
 
-    async def _next(self, lane: SwitchState) -> Batch | None:
+    async def _next(self, queue: SwitchState) -> Batch | None:
         """What is done next in a lane; None: nothing, or nothing that the other does not hold."""
         limit = 1 if self._breaker.failing else self._driver.at_once
-        due = await self._store.due(self._server_id, lane, limit)
-        loose, self._loose[lane] = self._loose[lane][:limit], []
+        due = await self._store.due(self._server_id, queue, limit)
+        loose, self._loose[queue] = self._loose[queue][:limit], []
         if not due and not loose:
             return None
         rest = await self._list_rest(due)
@@ -115,11 +115,11 @@ class ServerWorker:
         # From here on nothing is awaited until the elements are held.
         turns = self._fitting(survey.turns)
         taken = self._held.union(*(turn.elements for turn in turns))
-        free = survey.situation.records.keys() - taken
+        free = survey.context.records.keys() - taken
         rows = {row.record.element: row for row in loose if row.record.element in free}
         if not turns and not rows:
             return None
-        return Batch(turns, {item.service.key: item for item in due}, rows, survey.situation)
+        return Batch(turns, {item.service.key: item for item in due}, rows, survey.context)
 
     def _fitting(self, turns: Sequence[Turn]) -> list[Turn]:
         """As many turns as fit into a batch, at least one; none that the other lane holds."""

@@ -20,12 +20,12 @@ from suspender.store import (
 )
 from suspender.store_elements import (
     RECORD_COLUMNS,
+    element_context,
     listed_extensions,
     record_of,
     records_of,
-    situation_of,
 )
-from suspender.switching.store_finish import forget_failures, write_finished
+from suspender.switching.store_finish import clear_element_failures, write_finished
 
 _NOT_PAUSED = """
 not exists (select from suspender.server_pause p where p.server_id = {0}.server_id)
@@ -87,7 +87,7 @@ class WorkStore:
         return [row["server_id"] for row in rows]
 
     @asynccontextmanager
-    async def server_to_ourselves(self, server_id: str) -> AsyncIterator[bool]:
+    async def lock_server(self, server_id: str) -> AsyncIterator[bool]:
         """Hold a server against all other replicas: a toggle by two hands flips twice.
 
         Yields whether it could be had. The lock ends with the connection, whatever happens to us.
@@ -131,11 +131,11 @@ class WorkStore:
         """Records of all servers that may have to be switched though no service is due."""
         return [_loose(row) for row in await self.pool.fetch(_LOOSE)]
 
-    async def calm(self, rows: Sequence[LooseElement], now: datetime) -> None:
+    async def clear_failures(self, rows: Sequence[LooseElement], now: datetime) -> None:
         """These elements failed to be switched, and are as they are to be by now."""
         if rows:
             async with self.pool.acquire() as acquired, acquired.transaction():
-                await forget_failures(cast(Any, acquired), rows, now)
+                await clear_element_failures(cast(Any, acquired), rows, now)
 
     async def survey(
         self, server_id: str, due: Sequence[DueService], loose: Sequence[LooseElement], rest: Rest
@@ -157,8 +157,8 @@ class WorkStore:
             elements = {element for turn in turns for element in turn.elements}
             elements |= {row.record.element for row in loose if row.record.element in records}
             own = {element: records[element] for element in elements & records.keys()}
-            situation = await situation_of(connection, server_id, elements, own)
-        return Survey(turns, situation)
+            context = await element_context(connection, server_id, elements, own)
+        return Survey(turns, context)
 
     async def listed(self, server_id: str, tenant: str) -> frozenset[str]:
         """The extensions of a tenant that some product lists as its own."""

@@ -182,7 +182,7 @@ async def _fail_loose(connection: Connection, item: FailedElement, now: datetime
         await ALARMS.raise_alarm(connection, announce.ELEMENT_ALARM, subject, text, now)
 
 
-async def forget_failures(
+async def clear_element_failures(
     connection: Connection, rows: Sequence[LooseElement], now: datetime
 ) -> None:
     """What could not be switched has not to be switched any more. Call it in a transaction."""

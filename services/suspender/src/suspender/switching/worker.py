@@ -17,7 +17,7 @@ from suspender.rules.suspension import SwitchState
 from suspender.rules.work import BatchResult, LooseElement
 from suspender.settings import Settings
 from suspender.switching.batch import BatchWorker, fail
-from suspender.switching.server import LANES, ServerWorker
+from suspender.switching.server import QUEUES, ServerWorker
 from suspender.switching.store import WorkStore
 from suspender.switching.store_abandoned import watch_abandoned
 
@@ -59,7 +59,7 @@ class Worker:
             while not stop.is_set():
                 self.woken.clear()
                 try:
-                    await self._look()
+                    await self._poll()
                 except TRANSIENT_ERRORS as error:
                     log.warning("suspender waits", reason=repr(error))
                 self._progress.turned()
@@ -78,7 +78,7 @@ class Worker:
         for task in (stopping, waking):
             task.cancel()
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         for server_id, (_, task) in list(self._busy.items()):
             if task.done():
                 del self._busy[server_id]
@@ -99,7 +99,7 @@ class Worker:
         if driver is None:
             await self._fail_without_driver(server_id)
         elif server_id in self._busy:
-            self._busy[server_id][0].look_again(loose)
+            self._busy[server_id][0].wake(loose)
         elif breaker.allows():
             batches = BatchWorker(
                 server_id, driver, store=self._store, clock=self._clock, settings=self._settings
@@ -112,7 +112,7 @@ class Worker:
                 breaker=breaker,
                 stop=self._stop,
             )
-            server.look_again(loose)
+            server.wake(loose)
             self._busy[server_id] = server, asyncio.create_task(server.run())
 
     def _breaker(self, server_id: str) -> Breaker:
@@ -128,8 +128,8 @@ class Worker:
         began = time.monotonic()
         if began < self._next_loose:
             return {}
-        found, calm = await find_loose(self._store, self._drivers.keys())
-        await self._store.calm(calm, self._clock.now())
+        found, resolved = await find_loose(self._store, self._drivers.keys())
+        await self._store.clear_failures(resolved, self._clock.now())
         for server_id in self._drivers:
             LOOSE.labels(server_id).set(len(found.get(server_id, ())))
         self._next_loose = began + (time.monotonic() - began) * _LOOSE_SHARE
@@ -142,8 +142,8 @@ class Worker:
             " hand, or add the server to the servers file"
         )
         now = self._clock.now()
-        for lane in LANES:
-            due = await self._store.due(server_id, lane, _AT_ONCE)
+        for queue in QUEUES:
+            due = await self._store.due(server_id, queue, _AT_ONCE)
             if due:
                 failed = [fail(item, reason, True, now, self._settings) for item in due]
                 await self._store.finish(BatchResult(server_id, failed=failed), now)
@@ -161,13 +161,13 @@ async def find_loose(
         if row.server_id in server_ids:
             rows.setdefault(row.server_id, []).append(row)
     found: dict[str, list[tuple[SwitchState, LooseElement]]] = {}
-    calm: list[LooseElement] = []
+    resolved: list[LooseElement] = []
     for server_id, candidates in rows.items():
         survey = await store.survey(server_id, (), candidates, {})
         for row in candidates:
-            off = survey.situation.is_to_be_off(row.record.element)
+            off = survey.context.is_to_be_off(row.record.element)
             if not off or (row.is_unconfirmed and not row.is_due):
-                found.setdefault(server_id, []).append((LANES[off], row))
+                found.setdefault(server_id, []).append((QUEUES[off], row))
             elif row.attempts and not row.is_unconfirmed:
-                calm.append(row)
-    return found, calm
+                resolved.append(row)
+    return found, resolved

@@ -20,7 +20,7 @@ from ringfence_pbx.comparison import ClientProduct, Missing, ServerInventory, co
 from ringfence_pbx.inventory_view import ServerKind
 from suspender.upkeep.store_comparison import ComparisonInput, ComparisonStore, products_of
 
-LOOK_EVERY_S = 5.0
+POLL_EVERY_S = 5.0
 REST = timedelta(minutes=10)
 """A server is had read again for new products at most this often."""
 MANY = 20
@@ -58,17 +58,17 @@ class ComparisonLoop:
             except TRANSIENT_ERRORS as error:
                 log.warning("comparison waits", reason=repr(error))
             self._progress.turned()
-            await wait_or_stop(stop, LOOK_EVERY_S)
+            await wait_or_stop(stop, POLL_EVERY_S)
 
     async def _turn(self) -> None:
         read = await self._store.read_times()
         if read == self._compared:
             return
-        known = await self._store.everything()
+        known = await self._store.load()
         # Many products take a while to be read: beside the loop, so that nothing waits for it.
         alarms, undecided, to_read = await asyncio.to_thread(_decided, known, self._kinds)
         now = self._clock.now()
-        raised = await self._store.keep_alarms(alarms, undecided, now)
+        raised = await self._store.update_alarms(alarms, undecided, now)
         due = {s for s in to_read if s not in self._requested or now - self._requested[s] > REST}
         await self._store.request_reads(due, now)
         self._requested |= dict.fromkeys(due, now)

@@ -13,7 +13,7 @@ from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.errors import Retry
 from suspender.drivers.driver import OperatorMustAct, PbxDriver
 from suspender.upkeep.metrics import INVENTORY_AGE_S
-from suspender.upkeep.per_server import ServerTasks
+from suspender.upkeep.server_tasks import ServerTasks
 from suspender.upkeep.store_inventory import ServerInventoryStore
 
 READ_BOUND_S = 1800.0
@@ -24,7 +24,7 @@ FusionPBX asks its switch once for each gateway of a list, and drivers rest betw
 LEASE = timedelta(seconds=READ_BOUND_S + 60)
 """A read that a killed process had begun is begun again after this."""
 RETRY_AT_MOST = timedelta(minutes=5)
-LOOK_EVERY_S = 1.0
+POLL_EVERY_S = 1.0
 log = structlog.get_logger()
 
 
@@ -61,7 +61,7 @@ class InventoryLoop:
                 except TRANSIENT_ERRORS as error:
                     log.warning("inventory waits", reason=repr(error))
                 self._progress.turned()
-                await wait_or_stop(stop, LOOK_EVERY_S)
+                await wait_or_stop(stop, POLL_EVERY_S)
         finally:
             await self._reads.cancel()
 

@@ -42,7 +42,7 @@ class ComparisonStore:
         )
         return {row["server_id"]: row["read_at"] for row in rows}
 
-    async def everything(self) -> ComparisonInput:
+    async def load(self) -> ComparisonInput:
         """All products, and all servers that were ever read, as of one instant."""
         async with self._pool.acquire() as acquired:
             connection = cast(Any, acquired)
@@ -81,7 +81,7 @@ class ComparisonStore:
             for server_id in server_ids:
                 await request_read(connection, server_id, now)
 
-    async def keep_alarms(
+    async def update_alarms(
         self, alarms: Mapping[str, AlarmText], undecided: Collection[str], now: datetime
     ) -> list[str]:
         """Have exactly these alarms open, by subject; those of `undecided` stay as they are.

@@ -16,8 +16,8 @@ from suspender.store import SCHEMA
 from suspender.upkeep.comparison import ComparisonLoop
 from suspender.upkeep.counts import ServiceCounts
 from suspender.upkeep.drift.calls import CallWatch
-from suspender.upkeep.drift.look import DriftScanner
 from suspender.upkeep.drift.loop import DriftLoop
+from suspender.upkeep.drift.scan import DriftScanner
 from suspender.upkeep.drift.store import DriftStore
 from suspender.upkeep.drift.store_calls import CallStore
 from suspender.upkeep.inventory import InventoryLoop
@@ -41,7 +41,7 @@ async def open_upkeep(
         await open_pool(dsn, service=SCHEMA, size=_CONNECTIONS) as pool,
         open_drivers(servers, clock=clock) as drivers,
     ):
-        looker = DriftScanner(store=DriftStore(pool), drivers=drivers, clock=clock, woken=woken)
+        scanner = DriftScanner(store=DriftStore(pool), drivers=drivers, clock=clock, woken=woken)
         inventory = InventoryLoop(
             store=ServerInventoryStore(pool),
             drivers=drivers,
@@ -55,8 +55,10 @@ async def open_upkeep(
             clock=clock,
             progress=health.loop("comparison"),
         )
-        drift = DriftLoop(looker, every_s=settings.suspender_drift_s, progress=health.loop("drift"))
-        calls = CallWatch(looker, CallStore(pool), progress=health.loop("drift-by-calls"))
+        drift = DriftLoop(
+            scanner, every_s=settings.suspender_drift_s, progress=health.loop("drift")
+        )
+        calls = CallWatch(scanner, CallStore(pool), progress=health.loop("drift-by-calls"))
         counts = CountLoop(
             ServiceCounts(CountStore(pool)).count, progress=health.loop("service-counts")
         )

@@ -64,7 +64,7 @@ def element_words(server_id: str, element: Element, name: str = "") -> str:
 
 def drift_alarm(
     server_id: str,
-    suspect: DriftCandidate,
+    candidate: DriftCandidate,
     repairs: list[datetime],
     *,
     repaired: bool,
@@ -72,12 +72,12 @@ def drift_alarm(
     name: str,
 ) -> AlarmText:
     """The alarm `drift`; `repairs` are those of the last hour, the one of now included."""
-    account_id, service_id = suspect.owner
+    account_id, service_id = candidate.owner
     found = f" Found by {call}." if call else ""
     return AlarmText(
-        message=f"{element_words(server_id, suspect.element, name)} is on, though it was"
-        f" switched off for client {account_id}, product {service_id} ({suspect.product.name}),"
-        f" and read back as off on {suspect.confirmed_at:%Y-%m-%d at %H:%M} UTC.{found}"
+        message=f"{element_words(server_id, candidate.element, name)} is on, though it was"
+        f" switched off for client {account_id}, product {service_id} ({candidate.product.name}),"
+        f" and read back as off on {candidate.confirmed_at:%Y-%m-%d at %H:%M} UTC.{found}"
         f" {_done(repairs, repaired)}",
         what_to_do=f"{_PERSON} If the client may call, end what keeps him off: ringfence services"
         f" {account_id} says what it is. If not, see to it that nothing switches it on again."

@@ -12,11 +12,11 @@ from ringfence_contracts.errors import Retry
 from ringfence_pbx.emergency import is_emergency
 from suspender.rules.elements import ServiceKey
 from suspender.upkeep.drift.alarm import OutboundCall
-from suspender.upkeep.drift.look import DriftScanner
+from suspender.upkeep.drift.scan import DriftScanner
 from suspender.upkeep.drift.store_calls import CallStore
-from suspender.upkeep.per_server import ServerTasks
+from suspender.upkeep.server_tasks import ServerTasks
 
-LOOK_EVERY_S = 5.0
+POLL_EVERY_S = 5.0
 REST_S = 30.0
 """A server that did not answer is looked at again after this."""
 log = structlog.get_logger()
@@ -32,19 +32,19 @@ class CallWatch:
 
     def __init__(
         self,
-        looker: DriftScanner,
+        scanner: DriftScanner,
         calls: CallStore,
         *,
         progress: Progress,
-        every_s: float = LOOK_EVERY_S,
+        every_s: float = POLL_EVERY_S,
         rest_s: float = REST_S,
     ) -> None:
-        self._looker = looker
+        self._scanner = scanner
         self._calls = calls
         self._progress = progress
         self._every_s = every_s
         self._rest_s = rest_s
-        self._looks = ServerTasks()
+        self._scans = ServerTasks()
         self._waiting: dict[str, dict[ServiceKey, OutboundCall]] = {}
         self._breakers: dict[str, Breaker] = {}
 
@@ -59,32 +59,32 @@ class CallWatch:
                 self._progress.turned()
                 await wait_or_stop(stop, self._every_s)
         finally:
-            await self._looks.cancel()
+            await self._scans.cancel()
 
     async def _turn(self) -> None:
-        self._looks.collect()
-        now = self._looker.clock.now()
-        await self._calls.end_over(now)
+        self._scans.collect()
+        now = self._scanner.clock.now()
+        await self._calls.end_resolved(now)
         if moved := await self._calls.moved():
             for call in await self._calls.calls(moved, now):
-                if not is_emergency(call.number) and call.server_id in self._looker.drivers:
+                if not is_emergency(call.number) and call.server_id in self._scanner.drivers:
                     self._waiting.setdefault(call.server_id, {})[call.service] = call
             await self._calls.seen(moved)
         for server_id in list(self._waiting):
-            if not self._looks.is_busy(server_id) and self._breaker(server_id).allows():
-                self._looks.start(server_id, self._look(server_id, self._waiting.pop(server_id)))
+            if not self._scans.is_busy(server_id) and self._breaker(server_id).allows():
+                self._scans.start(server_id, self._scan(server_id, self._waiting.pop(server_id)))
 
     def _breaker(self, server_id: str) -> Breaker:
         return self._breakers.setdefault(server_id, Breaker(after=1, rest_s=self._rest_s))
 
-    async def _look(self, server_id: str, calls: dict[ServiceKey, OutboundCall]) -> None:
+    async def _scan(self, server_id: str, calls: dict[ServiceKey, OutboundCall]) -> None:
         words = {service: call.words for service, call in calls.items()}
         try:
-            seen = await self._looker.look(server_id, list(calls), words)
+            seen = await self._scanner.scan(server_id, list(calls), words)
             self._breaker(server_id).succeeded()
             log.info("looked for drift after calls", server_id=server_id, services=len(calls))
-            for call in calls.values() if seen.looked_at else ():
-                if await self._calls.alarm_if_unexplained(call, self._looker.clock.now()):
+            for call in calls.values() if seen.checked else ():
+                if await self._calls.alarm_if_unexplained(call, self._scanner.clock.now()):
                     log.warning("call while off", server_id=server_id, service=call.service)
         except TRANSIENT_ERRORS as reason:
             if isinstance(reason, Retry):

@@ -12,10 +12,10 @@ from suspender.store import ALARMS
 from suspender.store_elements import (
     RECORD_COLUMNS,
     element_columns,
+    element_context,
     element_of,
     key_columns,
     record_of,
-    situation_of,
     switch_off_again,
 )
 from suspender.upkeep.drift.alarm import (
@@ -28,7 +28,7 @@ from suspender.upkeep.drift.alarm import (
 from suspender.upkeep.drift.repairs import HOUR, repair
 
 # What a service that is due has on record, or names, is its turn's to bring off or on.
-_SUSPECTS = f"""
+_CANDIDATES = f"""
 select {RECORD_COLUMNS}, o.confirmed_at, s.product
 from suspender.switched_off o
 join suspender.service s on s.account_id = o.account_id and s.service_id = o.service_id
@@ -75,7 +75,7 @@ on conflict (server_id, way, tenant, element) do update set
     call = case when d.drifting and excluded.call = '' then d.call else excluded.call end
 """
 # What is no longer to be off by us, or is on record no more.
-_OVER = """
+_RESOLVED = """
 select d.way, d.tenant, d.element from suspender.drift d
 where d.server_id = $1 and d.drifting and not exists (
     select from suspender.switched_off o
@@ -139,7 +139,9 @@ class DriftStore:
             lease_until,
         )
 
-    async def looked(self, server_id: str, error: str, now: datetime, next_at: datetime) -> None:
+    async def record_scan(
+        self, server_id: str, error: str, now: datetime, next_at: datetime
+    ) -> None:
         """A look at a server ended; `error` is empty if the server answered."""
         await self._pool.execute(
             "update suspender.drift_look set next_at = $4, error = $2,"
@@ -150,18 +152,18 @@ class DriftStore:
             next_at,
         )
 
-    async def suspects(
+    async def candidates(
         self, server_id: str, now: datetime, services: Collection[ServiceKey] | None = None
     ) -> list[DriftCandidate]:
         """What we switched off on a server and is to be off still, of all or of some services."""
         async with self._pool.acquire() as acquired:
             connection = cast(Any, acquired)
             if services is None:
-                return await _suspects(connection, server_id, now, _SUSPECTS, ())
-            query = _SUSPECTS + _OF_SERVICES
-            return await _suspects(connection, server_id, now, query, key_columns(services))
+                return await _candidates(connection, server_id, now, _CANDIDATES, ())
+            query = _CANDIDATES + _OF_SERVICES
+            return await _candidates(connection, server_id, now, query, key_columns(services))
 
-    async def note_on(
+    async def record_on(
         self,
         server_id: str,
         on: Sequence[DriftCandidate],
@@ -175,13 +177,13 @@ class DriftStore:
         """
         if not on:
             return []
-        seen = {suspect.element: suspect.confirmed_at for suspect in on}
+        seen = {candidate.element: candidate.confirmed_at for candidate in on}
         wanted = element_columns(seen)
         async with self._pool.acquire() as acquired, acquired.transaction():
             connection = cast(Any, acquired)
             await connection.execute(_LOCK, server_id, *wanted)
-            query = _SUSPECTS + _OF_ELEMENTS
-            current = await _suspects(connection, server_id, now, query, wanted)
+            query = _CANDIDATES + _OF_ELEMENTS
+            current = await _candidates(connection, server_id, now, query, wanted)
             fresh = [each for each in current if each.confirmed_at == seen[each.element]]
             is_many = len(fresh) > MANY
             if is_many:
@@ -191,12 +193,12 @@ class DriftStore:
                 await _note_one(
                     connection,
                     server_id,
-                    suspect,
-                    calls.get(suspect.owner, ""),
+                    candidate,
+                    calls.get(candidate.owner, ""),
                     now,
                     alarms=not is_many,
                 )
-                for suspect in fresh
+                for candidate in fresh
             ]
 
     async def drifting_among(self, server_id: str, elements: Collection[Element]) -> set[Element]:
@@ -207,7 +209,7 @@ class DriftStore:
         )
         return {element_of(row) for row in rows} & set(elements)
 
-    async def note_off(
+    async def record_off(
         self, server_id: str, off: Collection[Element], began_at: datetime, now: datetime
     ) -> None:
         """These were off in a look that began then: their alarms end."""
@@ -224,11 +226,11 @@ class DriftStore:
             )
             await _end(connection, server_id, [element_of(row) for row in rows], now)
 
-    async def end_over(self, server_id: str, now: datetime) -> None:
+    async def end_resolved(self, server_id: str, now: datetime) -> None:
         """What is no longer to be off is no drift any more; what is long over is forgotten."""
         async with self._pool.acquire() as acquired, acquired.transaction():
             connection = cast(Any, acquired)
-            rows = await connection.fetch(_OVER, server_id)
+            rows = await connection.fetch(_RESOLVED, server_id)
             await _end(connection, server_id, [element_of(row) for row in rows], now)
             await connection.execute(
                 "delete from suspender.drift where not drifting and seen_at < $1", now - HOUR
@@ -242,13 +244,13 @@ class DriftStore:
         return {row[0]: row[1] for row in rows}
 
 
-async def _suspects(
+async def _candidates(
     connection: Connection, server_id: str, now: datetime, query: str, arguments: Sequence[object]
 ) -> list[DriftCandidate]:
     """Those rows of a query whose elements are to be off by all that is known now."""
     rows = await connection.fetch(query, server_id, now, *arguments)
     records = {record.element: record for record in map(record_of, rows)}
-    situation = await situation_of(connection, server_id, records, records)
+    context = await element_context(connection, server_id, records, records)
     return [
         DriftCandidate(
             element_of(row),
@@ -257,20 +259,20 @@ async def _suspects(
             row["confirmed_at"],
         )
         for row in rows
-        if situation.is_to_be_off(element_of(row))
+        if context.is_to_be_off(element_of(row))
     ]
 
 
 async def _note_one(
     connection: Connection,
     server_id: str,
-    suspect: DriftCandidate,
+    candidate: DriftCandidate,
     call: str,
     now: datetime,
     *,
     alarms: bool,
 ) -> DriftFinding:
-    element = suspect.element
+    element = candidate.element
     before = await connection.fetchrow(
         "select repairs, drifting, given_up from suspender.drift"
         " where (server_id, way, tenant, element) = ($1, $2, $3, $4)",
@@ -281,14 +283,14 @@ async def _note_one(
     if repaired:
         await switch_off_again(connection, server_id, [element], now)
     await connection.execute(
-        _FOUND, server_id, *element, *suspect.owner, now, repairs, not repaired, call
+        _FOUND, server_id, *element, *candidate.owner, now, repairs, not repaired, call
     )
     if alarms:
         subject = element_subject(server_id, element)
         if before and before["drifting"] and not before["given_up"] and not repaired:
             await ALARMS.end_alarm(connection, DRIFT_ALARM, subject, now)  # it says more now
         name = await _name_of(connection, server_id, element)
-        text = drift_alarm(server_id, suspect, repairs, repaired=repaired, call=call, name=name)
+        text = drift_alarm(server_id, candidate, repairs, repaired=repaired, call=call, name=name)
         await ALARMS.raise_alarm(connection, DRIFT_ALARM, subject, text, now)
     return DriftFinding(element, repaired)
 

@@ -60,7 +60,7 @@ where s.account_id = $1 and s.service_id = $2 and {_OFF} and exists (
     where d.account_id = s.account_id and d.service_id = s.service_id and d.drifting
 )
 """  # noqa: S608 - constants
-_OVER = f"""
+_RESOLVED = f"""
 select a.subject from suspender.alarm a
 where a.key = '{CALL_ALARM}' and a.ended_at is null and not exists (
     select from suspender.service s
@@ -137,9 +137,9 @@ class CallStore:
                 connection, CALL_ALARM, "/".join(call.service), call_alarm(call), now
             )
 
-    async def end_over(self, now: datetime) -> None:
+    async def end_resolved(self, now: datetime) -> None:
         """End the alarms of services that are on by now, or were switched off again since."""
         async with self._pool.acquire() as acquired, acquired.transaction():
             connection = cast(Any, acquired)
-            for row in await connection.fetch(_OVER):
+            for row in await connection.fetch(_RESOLVED):
                 await ALARMS.end_alarm(connection, CALL_ALARM, row["subject"], now)

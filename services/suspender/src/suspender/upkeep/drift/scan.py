@@ -25,7 +25,7 @@ T = TypeVar("T")
 class ScanResult(NamedTuple):
     """What came of a look: how many elements were looked at, and those that were on."""
 
-    looked_at: int
+    checked: int
     found: list[DriftFinding]
 
 
@@ -45,7 +45,7 @@ class DriftScanner:
         self.clock = clock
         self._woken = woken
 
-    async def look(
+    async def scan(
         self,
         server_id: str,
         services: Collection[ServiceKey] | None = None,
@@ -56,38 +56,38 @@ class DriftScanner:
         `calls` are the calls that gave services away, in words. Raises Retry when the server does
         not answer, whatever it was that it answered instead; that is no drift.
         """
-        suspects = await self.store.suspects(server_id, self.clock.now(), services)
-        suspects.sort(key=lambda suspect: (suspect.element.tenant, suspect.element))
+        candidates = await self.store.candidates(server_id, self.clock.now(), services)
+        candidates.sort(key=lambda candidate: (candidate.element.tenant, candidate.element))
         found: list[DriftFinding] = []
-        for first in range(0, len(suspects), AT_ONCE):
-            part = suspects[first : first + AT_ONCE]
+        for first in range(0, len(candidates), AT_ONCE):
+            part = candidates[first : first + AT_ONCE]
             began_at = self.clock.now()
-            targets = [SwitchTarget(suspect.element, suspect.product) for suspect in part]
+            targets = [SwitchTarget(candidate.element, candidate.product) for candidate in part]
             live = await self._ask(server_id, self.drivers[server_id].live(targets))
-            on = [suspect for suspect in part if suspect.element in live]
-            noted = await self.store.note_on(server_id, on, dict(calls or {}), self.clock.now())
+            on = [candidate for candidate in part if candidate.element in live]
+            noted = await self.store.record_on(server_id, on, dict(calls or {}), self.clock.now())
             self._count(server_id, noted)
             found += noted
-            off = [suspect for suspect in part if suspect.element not in live]
+            off = [candidate for candidate in part if candidate.element not in live]
             await self._end_what_is_off(server_id, off, began_at)
-        return ScanResult(len(suspects), found)
+        return ScanResult(len(candidates), found)
 
     async def _end_what_is_off(
         self, server_id: str, off: list[DriftCandidate], began_at: datetime
     ) -> None:
         """End the alarms of what was on in an earlier look, once it was read as off."""
         drifting = await self.store.drifting_among(server_id, {each.element for each in off})
-        again = [suspect for suspect in off if suspect.element in drifting]
+        again = [candidate for candidate in off if candidate.element in drifting]
         if not again:
             return
-        targets = [SwitchTarget(suspect.element, suspect.product) for suspect in again]
+        targets = [SwitchTarget(candidate.element, candidate.product) for candidate in again]
         readings = await self._ask(server_id, self.drivers[server_id].read(targets))
         over = {
             element
             for element, reading in readings.items()
             if isinstance(reading, ElementReading) and reading.state != "on"
         }
-        await self.store.note_off(server_id, over, began_at, self.clock.now())
+        await self.store.record_off(server_id, over, began_at, self.clock.now())
 
     async def _ask(self, server_id: str, question: Coroutine[Any, Any, T]) -> T:
         try:

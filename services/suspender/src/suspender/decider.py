@@ -33,7 +33,7 @@ from suspender.store_brake import BrakeStore, is_brake_on
 from suspender.store_elements import elements_off
 
 _AT_ONCE = 500
-_LOOK_EVERY_S = 1.0
+_POLL_EVERY_S = 1.0
 log = structlog.get_logger()
 
 
@@ -71,10 +71,10 @@ class Decider:
         now = self._clock.now()
         decisions, new_profiles = Decisions(), dict[str, AccountState]()
         newly_held: set[str] = set()
-        async with self._store.deciding() as deciding:
-            book = await deciding.lock({item.event.account_id for item in items})
+        async with self._store.transaction() as transaction:
+            locked = await transaction.lock({item.event.account_id for item in items})
             for event, cause in items:
-                account = book.accounts[event.account_id]
+                account = locked.accounts[event.account_id]
                 before, version = _countable(account), account.profile_version
                 if not apply_event(account, event, now):
                     continue
@@ -82,20 +82,20 @@ class Decider:
                     new_profiles[account.account_id] = account
                 if _countable(account) not in (None, before):
                     newly_held.add(account.account_id)
-                services = book.services[account.account_id]
+                services = locked.services[account.account_id]
                 decide_account(account, services, cause, now, decisions)
-            await deciding.write(book.accounts.values(), new_profiles.values(), decisions, now)
+            await transaction.write(locked.accounts.values(), new_profiles.values(), decisions, now)
             if newly_held:
-                await self._look_at_brake(deciding, newly_held, now)
+                await self._check_brake(transaction, newly_held, now)
         self._woken.set()
 
-    async def _look_at_brake(
-        self, deciding: DecisionTransaction, newly_held: Collection[str], decided_at: datetime
+    async def _check_brake(
+        self, transaction: DecisionTransaction, newly_held: Collection[str], decided_at: datetime
     ) -> None:
         """Turn the brake on if too many clients began a funds hold within the window."""
         if not self._limits.is_set:
             return
-        store = BrakeStore(deciding.connection)
+        store = BrakeStore(transaction.connection)
         brake = await store.lock()
         now = self._clock.now()
         since = now - self._limits.window
@@ -123,33 +123,33 @@ class Decider:
         An order of theirs has ended by itself, or they were taken over from an earlier version.
         """
         now, decisions = self._clock.now(), Decisions()
-        async with self._store.deciding() as deciding:
-            book = await deciding.lock_to_decide(now, _AT_ONCE)
-            for account in book.accounts.values():
+        async with self._store.transaction() as transaction:
+            locked = await transaction.lock_to_decide(now, _AT_ONCE)
+            for account in locked.accounts.values():
                 assert account.decide_at is not None
                 at = account.decide_at.isoformat()
                 event_id = derive("suspender.decision", account.account_id, at)
                 cause = Cause(event_id, str(event_id))
-                services = book.services[account.account_id]
+                services = locked.services[account.account_id]
                 decide_account(account, services, cause, now, decisions)
-            if book.accounts:
-                await deciding.write(book.accounts.values(), (), decisions, now)
+            if locked.accounts:
+                await transaction.write(locked.accounts.values(), (), decisions, now)
         if decisions.switched:
             self._woken.set()
-        return len(book.accounts)
+        return len(locked.accounts)
 
-    async def obey(self, request: OperatorRequested, cause: Cause) -> None:
+    async def run_command(self, request: OperatorRequested, cause: Cause) -> None:
         """Do what an operator asked for, at most once, and keep the answer."""
         handler = self._commands.get(request.command, _refuse_unknown)
-        async with self._store.deciding() as deciding:
-            if not await lock_request(deciding.connection, request):
+        async with self._store.transaction() as transaction:
+            if not await lock_request(transaction.connection, request):
                 return
-            command = Command(request, cause, deciding, self._clock.now(), self._limits)
+            command = Command(request, cause, transaction, self._clock.now(), self._limits)
             try:
                 answer = await handler(command)
             except CommandRefused as refusal:
                 answer = CommandAnswer("refused", str(refusal))
-            await write_answer(deciding.connection, request, answer)
+            await write_answer(transaction.connection, request, answer)
         log.info("command", command=request.command, state=answer.state, answer=answer.words)
         self._woken.set()
 
@@ -203,4 +203,4 @@ class DecideLoop:
                 log.warning("database does not answer", reason=repr(error))
             self._progress.turned(read=decided)
             if decided < _AT_ONCE:
-                await wait_or_stop(stop, _LOOK_EVERY_S)
+                await wait_or_stop(stop, _POLL_EVERY_S)
