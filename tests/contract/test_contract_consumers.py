@@ -42,7 +42,7 @@ from ringfence_contracts.topics import (
 from ringfence_testing.clock import FixedClock
 from ringfence_testing.records import from_outgoing
 from ringfence_testing.store_claims import hold_payments
-from suspender.deciding import Decider
+from suspender.decider import Decider
 from suspender.service import Suspender, limits_of
 from suspender.settings import Settings as SuspenderSettings
 from suspender.store import SuspenderStore
