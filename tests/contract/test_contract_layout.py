@@ -69,12 +69,11 @@ def test_main_starts_the_service_and_does_nothing_else(service: Path) -> None:
 
 
 @each_service
-def test_a_readme_of_one_screen_says_what_it_owns_and_what_happens_while_it_is_down(
-    service: Path,
-) -> None:
+def test_a_service_has_a_readme_that_is_read_in_a_few_minutes(service: Path) -> None:
+    """The limit is in words: a limit in lines is kept by long lines."""
     readme = service / "README.md"
     assert readme.is_file()
-    assert lines(readme) < 60
+    assert len(readme.read_text(encoding="utf-8").split()) <= 750
 
 
 @each_service
