@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from accounts.confirmations import Confirmations
-from accounts.store import Store as AccountsStore
+from accounts.store import AccountStore as AccountsStore
 from balance_watch.service import BalanceWatch
 from balance_watch.store import WatchStore
 from notifier.operator.channel_intake import ChannelIntake

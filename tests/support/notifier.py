@@ -9,19 +9,18 @@ from uuid import UUID
 
 import asyncpg
 
-from notifier.owed.intake import Intake
+from notifier.owed.decision import DecisionRules
+from notifier.owed.intake import MailIntake
 from notifier.owed.reminders import ReminderLoop
-from notifier.owed.truth import Rules
 from notifier.sending.attempts import RetryPolicy
-from notifier.sending.breaker import Breaker
-from notifier.sending.in_hand import MailsInHand
-from notifier.sending.letter import Sender
-from notifier.sending.loop import Office as SendersOffice
-from notifier.sending.loop import SendingLoop
+from notifier.sending.breaker import SmtpBreaker
+from notifier.sending.in_flight import MailsInFlight
+from notifier.sending.loop import SendingDependencies, SendingLoop
+from notifier.sending.mime import Sender
 from notifier.sending.recovery import RecoveryLoop
 from notifier.sending.smtp import SmtpServer
 from notifier.service import renderer
-from notifier.store import Store
+from notifier.store import MailStore
 from notifier.template_files import load_catalogue, load_templates
 from ringfence.observe.health import Progress
 from ringfence.postgres.pool import Pool
@@ -121,11 +120,11 @@ def alarm(subject: str = "1042/s-1", state: str = "raised", **changes: Any) -> A
     return Alarm.model_validate({"alarm_id": alarm_id, "subject": subject, "state": state} | facts)
 
 
-AT_ONCE = Rules(low_interval_s=0)
+AT_ONCE = DecisionRules(low_interval_s=0)
 """No least interval between two alerts."""
 
 
-class Office:
+class NotifierHarness:
     """The notifier's parts around one database, given events by hand."""
 
     def __init__(
@@ -133,18 +132,18 @@ class Office:
         pool: Pool,
         port: int,
         operator_email: str = "ops@example.net",
-        rules: Rules = AT_ONCE,
+        rules: DecisionRules = AT_ONCE,
         **policy: Any,
     ) -> None:
         self.pool, self.port = pool, port
-        self.store, self.clock, self.wake = Store(pool), FixedClock(NOON), asyncio.Event()
-        self.breaker = Breaker()
+        self.store, self.clock, self.wake = MailStore(pool), FixedClock(NOON), asyncio.Event()
+        self.breaker = SmtpBreaker()
         self.policy = RetryPolicy(**policy)
         self.rules = rules
-        self.in_hand = MailsInHand(longest_s=30)
+        self.in_flight = MailsInFlight(longest_s=30)
         templates = load_templates(None)
         self.render = renderer(load_catalogue(None))
-        self.intake = Intake(
+        self.intake = MailIntake(
             self.store,
             render=self.render,
             templates=templates,
@@ -169,7 +168,7 @@ class Office:
             "command_s": 5,
             "data_s": data_s,
         }
-        office = SendersOffice(
+        harness = SendingDependencies(
             store=self.store,
             render=self.render,
             rules=self.rules,
@@ -177,11 +176,11 @@ class Office:
             sender=Sender("billing@example.org", "Billing"),
             breaker=self.breaker,
             policy=self.policy,
-            in_hand=self.in_hand,
+            in_flight=self.in_flight,
             clock=self.clock,
             wake=self.wake,
         )
-        return SendingLoop(office, poll_s=0.02, progress=Progress("smtp"))
+        return SendingLoop(harness, poll_s=0.02, progress=Progress("smtp"))
 
     def reminders(self) -> ReminderLoop:
         return ReminderLoop(

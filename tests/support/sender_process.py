@@ -4,12 +4,12 @@ import asyncio
 import sys
 
 from ringfence.postgres.pool import open_pool
-from tests.support.notifier import Office
+from tests.support.notifier import NotifierHarness
 
 
 async def main(dsn: str, port: int) -> None:
     pool = await open_pool(dsn, service="notifier", size=4)
-    await Office(pool, port).sending().run(asyncio.Event())
+    await NotifierHarness(pool, port).sending().run(asyncio.Event())
 
 
 if __name__ == "__main__":

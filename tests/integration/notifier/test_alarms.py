@@ -12,7 +12,7 @@ from ringfence_contracts.ids import derive
 from ringfence_contracts.topics import NOTICE_SENT, RATING_ALARM, SUSPENDER_ALARM
 from ringfence_local.mail.inbox import Inbox
 from ringfence_testing.wait import until
-from tests.support.notifier import NOON, Office, alarm
+from tests.support.notifier import NOON, NotifierHarness, alarm
 
 
 @pytest.fixture
@@ -23,8 +23,8 @@ async def pool(database: str) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-async def office(pool: Pool, inbox: Inbox) -> Office:
-    return Office(pool, inbox.port)
+async def harness(pool: Pool, inbox: Inbox) -> NotifierHarness:
+    return NotifierHarness(pool, inbox.port)
 
 
 def subjects(inbox: Inbox) -> list[str]:
@@ -37,26 +37,26 @@ def text(mail: EmailMessage) -> str:
     return str(body.get_content())
 
 
-async def by_state(office: Office) -> dict[str, list[asyncpg.Record]]:
+async def by_state(harness: NotifierHarness) -> dict[str, list[asyncpg.Record]]:
     found: dict[str, list[asyncpg.Record]] = {}
-    for row in await office.rows():
+    for row in await harness.rows():
         found.setdefault(row["state"], []).append(row)
     return found
 
 
 async def test_an_alarm_is_mailed_to_the_operator_once_and_so_is_its_end(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
-    async with office.at_work():
+    async with harness.at_work():
         for _ in range(3):
-            await office.alarm()
-        await office.settled("sent")
-        await office.alarm()
+            await harness.alarm()
+        await harness.settled("sent")
+        await harness.alarm()
         for _ in range(3):
-            await office.alarm(state="ended")
-        await office.settled("sent", "sent")
-        await office.alarm()
-        await office.alarm(state="ended")
+            await harness.alarm(state="ended")
+        await harness.settled("sent", "sent")
+        await harness.alarm()
+        await harness.alarm(state="ended")
     assert subjects(inbox) == [
         "Alarm: suspension-failed 1042/s-1",
         "Ended: suspension-failed 1042/s-1",
@@ -70,45 +70,45 @@ async def test_an_alarm_is_mailed_to_the_operator_once_and_so_is_its_end(
     assert "Ended: 2026-01-15 12:05:00 UTC" in text(second)
 
 
-async def test_the_mail_s_id_follows_from_the_alarm_and_its_state(office: Office) -> None:
-    await office.alarm()
-    (row,) = await office.rows()
+async def test_the_mail_s_id_follows_from_the_alarm_and_its_state(harness: NotifierHarness) -> None:
+    await harness.alarm()
+    (row,) = await harness.rows()
     assert row["message_id"] == derive("mail", "alarm", alarm().alarm_id, "raised")
     assert (row["cause_id"], row["account_id"]) == (alarm().alarm_id, "1042")
 
 
 async def test_alarms_of_rating_are_mailed_too_and_one_about_no_client_is_no_client_s_notice(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
     unclaimed = alarm("1042/p-1", service="rating", key="payment-unclaimed")
     brake = alarm("brake", key="brake", account_id=None)
-    async with office.at_work():
-        assert await office.handle(RATING_ALARM, unclaimed) == []
-        assert await office.handle(SUSPENDER_ALARM, brake) == []
-        await office.settled("sent", "sent")
+    async with harness.at_work():
+        assert await harness.handle(RATING_ALARM, unclaimed) == []
+        assert await harness.handle(SUSPENDER_ALARM, brake) == []
+        await harness.settled("sent", "sent")
     assert sorted(subjects(inbox)) == ["Alarm: brake", "Alarm: payment-unclaimed 1042/p-1"]
-    (event,) = await office.events()
+    (event,) = await harness.events()
     assert (event["topic"], event["key"]) == (NOTICE_SENT.name, "1042")
 
 
 async def test_the_same_kind_and_subject_raised_again_is_another_alarm(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
-    async with office.at_work():
-        await office.alarm()
-        await office.settled("sent")
-        await office.alarm(state="ended")
-        await office.settled("sent", "sent")
-        office.clock.move(hours=1)
-        await office.alarm(raised_at=NOON + timedelta(hours=1))
-        await office.settled("sent", "sent", "sent")
+    async with harness.at_work():
+        await harness.alarm()
+        await harness.settled("sent")
+        await harness.alarm(state="ended")
+        await harness.settled("sent", "sent")
+        harness.clock.move(hours=1)
+        await harness.alarm(raised_at=NOON + timedelta(hours=1))
+        await harness.settled("sent", "sent", "sent")
     assert len(inbox.messages()) == 3
 
 
 async def test_without_an_operator_s_address_an_alarm_is_recorded_and_nothing_is_mailed(
     pool: Pool, inbox: Inbox
 ) -> None:
-    nobody = Office(pool, inbox.port, operator_email="")
+    nobody = NotifierHarness(pool, inbox.port, operator_email="")
     await nobody.alarm()
     await nobody.alarm("1042/s-2")
     await nobody.alarm(state="ended")
@@ -120,69 +120,71 @@ async def test_without_an_operator_s_address_an_alarm_is_recorded_and_nothing_is
 
 
 async def test_the_end_is_not_mailed_to_an_operator_who_read_of_no_beginning(
-    pool: Pool, office: Office
+    pool: Pool, harness: NotifierHarness
 ) -> None:
-    await Office(pool, office.port, operator_email="").alarm()
-    await office.alarm(state="ended")
-    assert await office.states() == ["dropped", "dropped"]
+    await NotifierHarness(pool, harness.port, operator_email="").alarm()
+    await harness.alarm(state="ended")
+    assert await harness.states() == ["dropped", "dropped"]
     assert "the beginning of this alarm was not mailed" in {
-        row["last_error"] for row in await office.rows()
+        row["last_error"] for row in await harness.rows()
     }
 
 
 async def test_an_alarm_that_ends_before_its_mail_is_sent_gives_no_mail(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
     inbox.stop()
-    await office.alarm()
+    await harness.alarm()
     for _ in range(2):
-        await office.alarm(state="ended")
+        await harness.alarm(state="ended")
     inbox.start()
-    await office.alarm("1042/s-2")
-    async with office.at_work():
-        await office.settled("dropped", "sent")
+    await harness.alarm("1042/s-2")
+    async with harness.at_work():
+        await harness.settled("dropped", "sent")
     assert subjects(inbox) == ["Alarm: suspension-failed 1042/s-2"]
-    (pointless,) = (await by_state(office))["dropped"]
+    (pointless,) = (await by_state(harness))["dropped"]
     assert pointless["last_error"] == "the alarm ended before this was sent"
 
 
 async def test_an_alarm_that_ends_leaves_the_unsent_mail_that_it_shared(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
     for subject in ("a/s", "b/s", "c/s"):
-        await office.alarm(subject)
-    await office.alarm("a/s", "ended")
-    async with office.at_work():
-        await office.settled("sent")
+        await harness.alarm(subject)
+    await harness.alarm("a/s", "ended")
+    async with harness.at_work():
+        await harness.settled("sent")
     (mail,) = inbox.messages()
     assert mail["Subject"] == "Alarm: suspension-failed (2 alarms)"
     assert "a/s" not in text(mail)
 
 
-async def test_the_end_of_an_alarm_that_was_never_read_is_not_mailed(office: Office) -> None:
-    await office.alarm(state="ended")
-    await office.alarm()
-    assert await office.rows() == []
+async def test_the_end_of_an_alarm_that_was_never_read_is_not_mailed(
+    harness: NotifierHarness,
+) -> None:
+    await harness.alarm(state="ended")
+    await harness.alarm()
+    assert await harness.rows() == []
 
 
 async def test_five_hundred_alarms_within_a_minute_become_two_mails(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
     """The first at once, all that follow within 60 s in one; their ends likewise."""
-    async with office.at_work():
-        await office.alarm("c0/s")
-        await office.settled("sent")
+    async with harness.at_work():
+        await harness.alarm("c0/s")
+        await harness.settled("sent")
         for number in range(1, 500):
-            await office.alarm(f"c{number}/s")
-        assert await office.states() == ["sent", "waiting"]
-        office.clock.move(seconds=59)
-        await office.alarm("c7/s")
-        assert await office.states() == ["sent", "waiting"]
-        office.clock.move(seconds=1)
-        await office.settled("sent", "sent")
+            await harness.alarm(f"c{number}/s")
+        assert await harness.states() == ["sent", "waiting"]
+        harness.clock.move(seconds=59)
+        await harness.alarm("c7/s")
+        assert await harness.states() == ["sent", "waiting"]
+        harness.clock.move(seconds=1)
+        await harness.settled("sent", "sent")
         for number in range(500):
-            await office.alarm(f"c{number}/s", "ended")
-        office.clock.move(seconds=60)
+            await harness.alarm(f"c{number}/s", "ended")
+        harness.clock.move(seconds=60)
         await until(lambda: sum(_ended(subject) for subject in subjects(inbox)) == 500)
     raised = [subject for subject in subjects(inbox) if subject.startswith("Alarm")]
     assert raised == [
@@ -201,52 +203,58 @@ def _ended(subject: str) -> int:
     return int(subject.partition("(")[2].split()[0]) if "(" in subject else 1
 
 
-async def test_an_end_that_comes_again_stays_in_its_mail(office: Office, inbox: Inbox) -> None:
-    async with office.at_work():
-        await office.alarm("a/s")
-        await office.settled("sent")
-        await office.alarm("b/s")
-        office.clock.move(minutes=1)
-        await office.settled("sent", "sent")
-        await office.alarm("a/s", "ended")
-        await office.settled("sent", "sent", "sent")
-        await office.alarm("b/s", "ended")
-        await office.alarm("a/s", "ended")
-        office.clock.move(minutes=1)
-        await office.settled(*["sent"] * 4)
+async def test_an_end_that_comes_again_stays_in_its_mail(
+    harness: NotifierHarness, inbox: Inbox
+) -> None:
+    async with harness.at_work():
+        await harness.alarm("a/s")
+        await harness.settled("sent")
+        await harness.alarm("b/s")
+        harness.clock.move(minutes=1)
+        await harness.settled("sent", "sent")
+        await harness.alarm("a/s", "ended")
+        await harness.settled("sent", "sent", "sent")
+        await harness.alarm("b/s", "ended")
+        await harness.alarm("a/s", "ended")
+        harness.clock.move(minutes=1)
+        await harness.settled(*["sent"] * 4)
     assert subjects(inbox)[2:] == [
         "Ended: suspension-failed a/s",
         "Ended: suspension-failed b/s",
     ]
 
 
-async def test_only_alarms_of_one_kind_share_a_mail(office: Office) -> None:
-    await office.alarm("a/s")
-    await office.alarm("b/s")
-    await office.alarm("brake", key="brake", account_id=None)
-    await office.alarm("a/p", key="payment-unclaimed", service="rating")
-    assert sorted(row["subject"] for row in await office.rows()) == [
+async def test_only_alarms_of_one_kind_share_a_mail(harness: NotifierHarness) -> None:
+    await harness.alarm("a/s")
+    await harness.alarm("b/s")
+    await harness.alarm("brake", key="brake", account_id=None)
+    await harness.alarm("a/p", key="payment-unclaimed", service="rating")
+    assert sorted(row["subject"] for row in await harness.rows()) == [
         "Alarm: brake",
         "Alarm: payment-unclaimed a/p",
         "Alarm: suspension-failed (2 alarms)",
     ]
-    assert {row["account_id"] for row in await office.rows()} == {None, "a"}
+    assert {row["account_id"] for row in await harness.rows()} == {None, "a"}
 
 
-async def test_a_late_alarm_does_not_join_a_mail_that_waits_for_an_hour(office: Office) -> None:
+async def test_a_late_alarm_does_not_join_a_mail_that_waits_for_an_hour(
+    harness: NotifierHarness,
+) -> None:
     """That mail is given up a day after its first alarm; the late one is owed its whole day."""
-    await office.alarm("a/s")
-    now = office.clock.move(hours=1, seconds=1)
+    await harness.alarm("a/s")
+    now = harness.clock.move(hours=1, seconds=1)
     deferred_until = now + timedelta(minutes=15)
-    await office.pool.execute("update notifier.message set next_attempt_at = $1", deferred_until)
-    await office.alarm("b/s")
-    due = [row["next_attempt_at"] for row in await office.rows()]
+    await harness.pool.execute("update notifier.message set next_attempt_at = $1", deferred_until)
+    await harness.alarm("b/s")
+    due = [row["next_attempt_at"] for row in await harness.rows()]
     assert due == [deferred_until, now + timedelta(seconds=60)]
 
 
-async def test_an_alarm_id_that_comes_with_another_subject_is_rejected(office: Office) -> None:
-    await office.alarm("a/s")
+async def test_an_alarm_id_that_comes_with_another_subject_is_rejected(
+    harness: NotifierHarness,
+) -> None:
+    await harness.alarm("a/s")
     other = alarm("b/s", alarm_id=alarm("a/s").alarm_id)
-    (reason,) = await office.handle(SUSPENDER_ALARM, other)
+    (reason,) = await harness.handle(SUSPENDER_ALARM, other)
     assert "is known as suspender/suspension-failed 'a/s'" in reason
-    assert len(await office.rows()) == 1
+    assert len(await harness.rows()) == 1

@@ -19,8 +19,8 @@ from aiohttp import web
 from notifier.operator.channel_intake import ChannelIntake
 from notifier.operator.chat import Chat, notify, open_chats
 from notifier.operator.delivery_loop import DeliveryLoop, DeliveryPolicy, PruneLoop
-from notifier.operator.store_channels import ChannelStore, Delivery, Kind
-from notifier.operator.webhooks import Answer, Webhook, post
+from notifier.operator.store_channels import ChannelKind, ChannelStore, Delivery
+from notifier.operator.webhooks import DeliveryResult, Webhook, post
 from ringfence.breaker import Breaker
 from ringfence.observe.health import Health
 from ringfence.postgres.pool import Pool, open_pool
@@ -122,7 +122,7 @@ class Desk:
         assert outcome.reject == []
 
     def loop(
-        self, kind: Kind, channel: str, send: Any, breaker: Breaker | None = None
+        self, kind: ChannelKind, channel: str, send: Any, breaker: Breaker | None = None
     ) -> DeliveryLoop:
         return DeliveryLoop(
             self.store,
@@ -155,7 +155,7 @@ def hook(receiver: Receiver, *events: str, name: str = "crm") -> Webhook:
 async def sender(webhook: Webhook) -> AsyncIterator[Any]:
     async with aiohttp.ClientSession(auto_decompress=False) as http:
 
-        async def send(delivery: Delivery, now: datetime) -> Answer:
+        async def send(delivery: Delivery, now: datetime) -> DeliveryResult:
             return await post(http, webhook, delivery.delivery_id, delivery.body, now)
 
         yield send

@@ -13,7 +13,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from notifier.sending.breaker import Breaker
+from notifier.sending.breaker import SmtpBreaker
 from ringfence.postgres.pool import Pool, open_pool
 from ringfence_contracts.topics import (
     ACCOUNT_CHANGED,
@@ -27,7 +27,16 @@ from ringfence_contracts.topics import (
 from ringfence_local.embedded.ports import free_port as find_free_port
 from ringfence_local.mail.inbox import Inbox
 from ringfence_testing.wait import until
-from tests.support.notifier import CAUSE, NOON, Office, account, low, restored, suspended, zero
+from tests.support.notifier import (
+    CAUSE,
+    NOON,
+    NotifierHarness,
+    account,
+    low,
+    restored,
+    suspended,
+    zero,
+)
 
 
 @pytest.fixture
@@ -38,8 +47,8 @@ async def pool(database: str) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-async def office(pool: Pool, inbox: Inbox) -> Office:
-    return Office(pool, inbox.port)
+async def harness(pool: Pool, inbox: Inbox) -> NotifierHarness:
+    return NotifierHarness(pool, inbox.port)
 
 
 class _Silent:
@@ -67,15 +76,17 @@ def silent() -> Iterator[tuple[_Silent, int]]:
         controller.stop()
 
 
-async def test_an_alert_that_comes_three_times_is_mailed_once(office: Office, inbox: Inbox) -> None:
-    await office.handle(ACCOUNT_CHANGED, account())
-    async with office.at_work():
+async def test_an_alert_that_comes_three_times_is_mailed_once(
+    harness: NotifierHarness, inbox: Inbox
+) -> None:
+    await harness.handle(ACCOUNT_CHANGED, account())
+    async with harness.at_work():
         for _ in range(3):
-            assert await office.handle(BALANCE_LOW, low()) == []
-        await office.settled("sent")
-        await office.handle(BALANCE_LOW, low())
-        await office.handle(BALANCE_LOW, low(2), UUID(int=2))
-        await office.settled("sent", "sent")
+            assert await harness.handle(BALANCE_LOW, low()) == []
+        await harness.settled("sent")
+        await harness.handle(BALANCE_LOW, low())
+        await harness.handle(BALANCE_LOW, low(2), UUID(int=2))
+        await harness.settled("sent", "sent")
     mails = inbox.messages()
     assert len(mails) == 2
     assert mails[0]["To"] == "ada@example.net"
@@ -83,48 +94,52 @@ async def test_an_alert_that_comes_three_times_is_mailed_once(office: Office, in
     body = mails[0].get_body(("plain",))
     assert body is not None
     assert "Credit: $8.00" in body.get_content()
-    row = next(row for row in await office.rows() if row["cause_id"] == CAUSE)
+    row = next(row for row in await harness.rows() if row["cause_id"] == CAUSE)
     assert mails[0]["Message-ID"] == f"<{row['message_id']}@example.org>"
-    events = await office.events()
+    events = await harness.events()
     assert [event["topic"] for event in events] == [NOTICE_SENT.name] * 2
     assert {event["correlation_id"] for event in events} == {"thread-1"}
     assert {event["key"] for event in events} == {"1042"}
 
 
-async def test_an_event_id_that_comes_with_other_money_is_rejected(office: Office) -> None:
-    await office.handle(ACCOUNT_CHANGED, account())
-    await office.handle(BALANCE_LOW, low())
-    (reason,) = await office.handle(BALANCE_LOW, low(balance_micro=7_000_000))
+async def test_an_event_id_that_comes_with_other_money_is_rejected(
+    harness: NotifierHarness,
+) -> None:
+    await harness.handle(ACCOUNT_CHANGED, account())
+    await harness.handle(BALANCE_LOW, low())
+    (reason,) = await harness.handle(BALANCE_LOW, low(balance_micro=7_000_000))
     assert "came before" in reason
-    assert (await office.rows())[0]["balance_micro"] == 8_000_000
+    assert (await harness.rows())[0]["balance_micro"] == 8_000_000
 
 
 async def test_services_that_one_crossing_turned_off_give_one_mail(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
-    await office.handle(ACCOUNT_CHANGED, account())
-    async with office.at_work(senders=3):
+    await harness.handle(ACCOUNT_CHANGED, account())
+    async with harness.at_work(senders=3):
         for service_id in ("s-1", "s-2", "s-3"):
-            await office.handle(SERVICE_SUSPENDED, suspended(service_id), uuid4())
-        await office.handle(SERVICE_SUSPENDED, suspended("s-4", zero_mail=False), uuid4())
-        await office.settled("sent")
+            await harness.handle(SERVICE_SUSPENDED, suspended(service_id), uuid4())
+        await harness.handle(SERVICE_SUSPENDED, suspended("s-4", zero_mail=False), uuid4())
+        await harness.settled("sent")
     assert [mail["Subject"] for mail in inbox.messages()] == [
         "VoIP Zero Balance: your telephone service is switched off"
     ]
 
 
 async def test_a_notice_waits_for_its_account_and_older_profiles_change_nothing(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
-    await office.handle(SERVICE_SUSPENDED, suspended())
-    assert await office.states() == ["waiting"]
-    await office.handle(ACCOUNT_CHANGED, account(3, client={"first_name": "Grace"}))
-    await office.handle(ACCOUNT_CHANGED, account(2, client={"first_name": "Old", "email": "o@x.y"}))
-    await office.handle(BALANCE_LOW, low(5))
-    async with office.at_work():
-        await office.settled("sent", "sent")
+    await harness.handle(SERVICE_SUSPENDED, suspended())
+    assert await harness.states() == ["waiting"]
+    await harness.handle(ACCOUNT_CHANGED, account(3, client={"first_name": "Grace"}))
+    await harness.handle(
+        ACCOUNT_CHANGED, account(2, client={"first_name": "Old", "email": "o@x.y"})
+    )
+    await harness.handle(BALANCE_LOW, low(5))
+    async with harness.at_work():
+        await harness.settled("sent", "sent")
     assert {mail["To"] for mail in inbox.messages()} == {"ada@example.net"}
-    assert all("Grace" in row["text_body"] for row in await office.rows())
+    assert all("Grace" in row["text_body"] for row in await harness.rows())
 
 
 @pytest.mark.parametrize(
@@ -140,62 +155,62 @@ async def test_a_notice_waits_for_its_account_and_older_profiles_change_nothing(
     ],
 )
 async def test_who_is_not_to_be_written_to_is_recorded_and_not_mailed(
-    office: Office, inbox: Inbox, changes: dict[str, Any], state: str, reason: str
+    harness: NotifierHarness, inbox: Inbox, changes: dict[str, Any], state: str, reason: str
 ) -> None:
-    await office.handle(ACCOUNT_CHANGED, account(**changes))
-    await office.handle(BALANCE_LOW, low())
-    (row,) = await office.rows()
+    await harness.handle(ACCOUNT_CHANGED, account(**changes))
+    await harness.handle(BALANCE_LOW, low())
+    (row,) = await harness.rows()
     assert (row["state"], reason in row["last_error"]) == (state, True)
-    async with office.at_work():
-        await office.alarm()
-        await office.settled("sent", state)
+    async with harness.at_work():
+        await harness.alarm()
+        await harness.settled("sent", state)
     assert [mail["To"] for mail in inbox.messages()] == ["ops@example.net"]
 
 
 @pytest.mark.parametrize("zero_first", [False, True])
 async def test_a_later_zero_balance_supersedes_an_unsent_alert_in_either_order(
-    office: Office, inbox: Inbox, zero_first: bool
+    harness: NotifierHarness, inbox: Inbox, zero_first: bool
 ) -> None:
-    await office.handle(ACCOUNT_CHANGED, account())
+    await harness.handle(ACCOUNT_CHANGED, account())
     told = [(BALANCE_LOW, low(1), CAUSE), (BALANCE_ZERO, zero(2), UUID(int=2))]
     for topic, data, event_id in reversed(told) if zero_first else told:
-        await office.handle(topic, data, event_id)
-    await office.handle(BALANCE_LOW, low(4), UUID(int=4))
-    async with office.at_work():
-        await office.settled("sent", "dropped")
+        await harness.handle(topic, data, event_id)
+    await harness.handle(BALANCE_LOW, low(4), UUID(int=4))
+    async with harness.at_work():
+        await harness.settled("sent", "dropped")
     assert len(inbox.messages()) == 1
-    level = await office.pool.fetchrow("select * from notifier.level")
+    level = await harness.pool.fetchrow("select * from notifier.level")
     assert level is not None
     assert (level["level"], level["crossing"]) == ("low", 4)
 
 
 async def test_a_mail_that_a_service_is_off_is_not_sent_once_it_is_on_again(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
-    await office.handle(ACCOUNT_CHANGED, account())
-    await office.handle(SERVICE_SUSPENDED, suspended())
-    await office.handle(SERVICE_RESTORED, restored(confirmed_at=NOON + timedelta(minutes=1)))
+    await harness.handle(ACCOUNT_CHANGED, account())
+    await harness.handle(SERVICE_SUSPENDED, suspended())
+    await harness.handle(SERVICE_RESTORED, restored(confirmed_at=NOON + timedelta(minutes=1)))
     again = suspended(cause_id=UUID(int=3), confirmed_at=NOON + timedelta(minutes=2))
-    await office.handle(SERVICE_SUSPENDED, again)
-    async with office.at_work():
-        await office.settled("sent", "dropped")
+    await harness.handle(SERVICE_SUSPENDED, again)
+    async with harness.at_work():
+        await harness.settled("sent", "dropped")
     assert len(inbox.messages()) == 1
 
 
 @pytest.mark.parametrize("stage", ["RCPT", "DATA"])
 async def test_a_refused_mail_has_failed_at_once_and_the_next_goes_out(
-    office: Office, inbox: Inbox, stage: Any
+    harness: NotifierHarness, inbox: Inbox, stage: Any
 ) -> None:
     inbox.refuse(550, at=stage, times=1)
-    await office.handle(ACCOUNT_CHANGED, account())
-    await office.handle(BALANCE_LOW, low())
-    async with office.at_work():
-        await office.settled("failed")
-        await office.handle(BALANCE_LOW, low(2), UUID(int=2))
-        await office.settled("failed", "sent")
-    refused = next(row for row in await office.rows() if row["state"] == "failed")
+    await harness.handle(ACCOUNT_CHANGED, account())
+    await harness.handle(BALANCE_LOW, low())
+    async with harness.at_work():
+        await harness.settled("failed")
+        await harness.handle(BALANCE_LOW, low(2), UUID(int=2))
+        await harness.settled("failed", "sent")
+    refused = next(row for row in await harness.rows() if row["state"] == "failed")
     assert (refused["attempts"], refused["last_error"][:4]) == (1, "550 ")
-    assert [event["topic"] for event in await office.events()] == [
+    assert [event["topic"] for event in await harness.events()] == [
         NOTICE_FAILED.name,
         NOTICE_SENT.name,
     ]
@@ -204,95 +219,97 @@ async def test_a_refused_mail_has_failed_at_once_and_the_next_goes_out(
 
 @pytest.mark.parametrize("stage", ["RCPT", "DATA"])
 async def test_a_deferred_mail_is_tried_again_later_and_sent_once(
-    office: Office, inbox: Inbox, stage: Any
+    harness: NotifierHarness, inbox: Inbox, stage: Any
 ) -> None:
     inbox.refuse(451, at=stage, times=2)
-    await office.handle(ACCOUNT_CHANGED, account())
-    await office.handle(BALANCE_LOW, low())
+    await harness.handle(ACCOUNT_CHANGED, account())
+    await harness.handle(BALANCE_LOW, low())
 
-    async with office.at_work():
+    async with harness.at_work():
         for times, wait_s in ((1, 5), (2, 10)):
-            await until(_tried(office, times))
-            (row,) = await office.rows()
-            assert row["next_attempt_at"] == office.clock.now() + timedelta(seconds=wait_s)
-            assert await office.events() == []
-            office.clock.move(seconds=wait_s)
-        await office.settled("sent")
+            await until(_tried(harness, times))
+            (row,) = await harness.rows()
+            assert row["next_attempt_at"] == harness.clock.now() + timedelta(seconds=wait_s)
+            assert await harness.events() == []
+            harness.clock.move(seconds=wait_s)
+        await harness.settled("sent")
     assert len(inbox.messages()) == 1
-    assert (await office.rows())[0]["attempts"] == 3
+    assert (await harness.rows())[0]["attempts"] == 3
 
 
-def _tried(office: Office, times: int) -> Callable[[], Awaitable[bool]]:
+def _tried(harness: NotifierHarness, times: int) -> Callable[[], Awaitable[bool]]:
     async def look() -> bool:
-        (row,) = await office.rows()
+        (row,) = await harness.rows()
         return (row["attempts"], row["state"]) == (times, "waiting")
 
     return look
 
 
-async def test_a_mail_that_is_deferred_for_a_day_has_failed(office: Office, inbox: Inbox) -> None:
+async def test_a_mail_that_is_deferred_for_a_day_has_failed(
+    harness: NotifierHarness, inbox: Inbox
+) -> None:
     inbox.refuse(451)
-    await office.handle(ACCOUNT_CHANGED, account())
-    await office.handle(BALANCE_LOW, low())
-    office.clock.move(hours=24)
-    async with office.at_work():
-        await office.settled("failed")
-    assert [event["topic"] for event in await office.events()] == [NOTICE_FAILED.name]
+    await harness.handle(ACCOUNT_CHANGED, account())
+    await harness.handle(BALANCE_LOW, low())
+    harness.clock.move(hours=24)
+    async with harness.at_work():
+        await harness.settled("failed")
+    assert [event["topic"] for event in await harness.events()] == [NOTICE_FAILED.name]
 
 
 async def test_while_the_server_is_away_mails_stay_untouched_and_go_out_when_it_is_back(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
     inbox.stop()
-    await office.handle(ACCOUNT_CHANGED, account())
-    await office.handle(BALANCE_LOW, low())
-    async with office.at_work(senders=2):
+    await harness.handle(ACCOUNT_CHANGED, account())
+    await harness.handle(BALANCE_LOW, low())
+    async with harness.at_work(senders=2):
         for failures in (1, 2, 3):
-            await until(partial(_failed, office.breaker, failures))
-            office.clock.set(office.breaker.next_probe_at)
-        (row,) = await office.rows()
+            await until(partial(_failed, harness.breaker, failures))
+            harness.clock.set(harness.breaker.next_probe_at)
+        (row,) = await harness.rows()
         assert (row["state"], row["attempts"], row["last_error"]) == ("waiting", 0, "")
         inbox.start()
-        await until(partial(_has_mail_later, office, inbox))
-        await office.settled("sent")
-    assert not office.breaker.is_open
+        await until(partial(_has_mail_later, harness, inbox))
+        await harness.settled("sent")
+    assert not harness.breaker.is_open
 
 
-def _has_mail_later(office: Office, inbox: Inbox) -> bool:
+def _has_mail_later(harness: NotifierHarness, inbox: Inbox) -> bool:
     """Whether a mail has come, half a minute later for each time that it is asked."""
-    office.clock.move(seconds=30)
+    harness.clock.move(seconds=30)
     return bool(inbox.messages())
 
 
-def _failed(breaker: Breaker, times: int) -> bool:
+def _failed(breaker: SmtpBreaker, times: int) -> bool:
     return breaker.failures >= times
 
 
 async def test_a_server_that_is_away_for_a_day_makes_a_mail_fail(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
     inbox.stop()
-    await office.handle(ACCOUNT_CHANGED, account())
-    await office.handle(BALANCE_LOW, low())
-    office.clock.move(hours=24, seconds=1)
-    async with office.at_work():
-        await office.settled("failed")
-    (row,) = await office.rows()
+    await harness.handle(ACCOUNT_CHANGED, account())
+    await harness.handle(BALANCE_LOW, low())
+    harness.clock.move(hours=24, seconds=1)
+    async with harness.at_work():
+        await harness.settled("failed")
+    (row,) = await harness.rows()
     assert "the SMTP server took no mail" in row["last_error"]
 
 
 async def test_a_connection_is_kept_and_one_that_ended_meanwhile_costs_no_attempt(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
-    await office.handle(ACCOUNT_CHANGED, account())
-    async with office.at_work():
-        await office.handle(BALANCE_LOW, low())
-        await office.settled("sent")
+    await harness.handle(ACCOUNT_CHANGED, account())
+    async with harness.at_work():
+        await harness.handle(BALANCE_LOW, low())
+        await harness.settled("sent")
         inbox.stop()
         inbox.start()
-        await office.handle(BALANCE_LOW, low(2), UUID(int=2))
-        await office.settled("sent", "sent")
-    assert {row["attempts"] for row in await office.rows()} == {1}
+        await harness.handle(BALANCE_LOW, low(2), UUID(int=2))
+        await harness.settled("sent", "sent")
+    assert {row["attempts"] for row in await harness.rows()} == {1}
 
 
 class _OneMailOnly:
@@ -321,45 +338,47 @@ async def test_a_connection_that_ends_as_the_next_mail_begins_costs_no_attempt(p
     handler, port = _OneMailOnly(), find_free_port()
     controller = Controller(handler, hostname="127.0.0.1", port=port)
     controller.start()
-    office = Office(pool, port)
-    await office.handle(ACCOUNT_CHANGED, account())
+    harness = NotifierHarness(pool, port)
+    await harness.handle(ACCOUNT_CHANGED, account())
     try:
-        async with office.at_work():
-            await office.handle(BALANCE_LOW, low())
-            await office.settled("sent")
-            await office.handle(BALANCE_LOW, low(2), UUID(int=2))
-            await office.settled("sent", "sent")
+        async with harness.at_work():
+            await harness.handle(BALANCE_LOW, low())
+            await harness.settled("sent")
+            await harness.handle(BALANCE_LOW, low(2), UUID(int=2))
+            await harness.settled("sent", "sent")
     finally:
         controller.stop()
     assert (handler.hung_up, handler.taken) == (1, 2)
-    assert {row["attempts"] for row in await office.rows()} == {1}
+    assert {row["attempts"] for row in await harness.rows()} == {1}
 
 
-async def test_a_server_that_wants_a_login_is_as_good_as_away(office: Office, inbox: Inbox) -> None:
+async def test_a_server_that_wants_a_login_is_as_good_as_away(
+    harness: NotifierHarness, inbox: Inbox
+) -> None:
     """That is for the operator to mend; no mail is to blame, and none is given up."""
     inbox.refuse(530, at="MAIL")
-    await office.handle(ACCOUNT_CHANGED, account())
-    await office.handle(BALANCE_LOW, low())
-    async with office.at_work():
+    await harness.handle(ACCOUNT_CHANGED, account())
+    await harness.handle(BALANCE_LOW, low())
+    async with harness.at_work():
         for failures in (1, 2, 3):
-            await until(partial(_failed, office.breaker, failures))
-            office.clock.set(office.breaker.next_probe_at)
-        (row,) = await office.rows()
+            await until(partial(_failed, harness.breaker, failures))
+            harness.clock.set(harness.breaker.next_probe_at)
+        (row,) = await harness.rows()
         assert (row["state"], row["attempts"]) == ("waiting", 0)
         inbox.accept()
-        await until(partial(_has_mail_later, office, inbox))
-        await office.settled("sent")
+        await until(partial(_has_mail_later, harness, inbox))
+        await harness.settled("sent")
 
 
 async def test_many_mails_by_several_senders_are_each_sent_once(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
     for number in range(1, 41):
         client: dict[str, Any] = {"account_id": f"n-{number}"}
-        await office.handle(ACCOUNT_CHANGED, account().model_copy(update=client))
-        await office.handle(BALANCE_LOW, low(**client), UUID(int=number))
-    async with office.at_work(senders=4):
-        await office.settled(*["sent"] * 40)
+        await harness.handle(ACCOUNT_CHANGED, account().model_copy(update=client))
+        await harness.handle(BALANCE_LOW, low(**client), UUID(int=number))
+    async with harness.at_work(senders=4):
+        await harness.settled(*["sent"] * 40)
     ids = [mail["Message-ID"] for mail in inbox.messages()]
     assert len(ids) == len(set(ids)) == 40
 
@@ -369,18 +388,18 @@ async def test_an_answer_that_never_comes_leaves_the_mail_in_doubt(
 ) -> None:
     """The server had the mail and the connection broke: nobody may send it again by itself."""
     handler, port = silent
-    office = Office(pool, port)
-    await office.handle(ACCOUNT_CHANGED, account())
-    await office.handle(BALANCE_LOW, low())
+    harness = NotifierHarness(pool, port)
+    await harness.handle(ACCOUNT_CHANGED, account())
+    await harness.handle(BALANCE_LOW, low())
     stop = asyncio.Event()
-    task = asyncio.create_task(office.sending(data_s=0.2).run(stop))
-    await office.settled("in-doubt")
-    office.clock.move(days=2)
-    await office.recovery().look()
+    task = asyncio.create_task(harness.sending(data_s=0.2).run(stop))
+    await harness.settled("in-doubt")
+    harness.clock.move(days=2)
+    await harness.recovery().look()
     stop.set()
     await task
     assert len(handler.taken) == 1
-    (event,) = await office.events()
+    (event,) = await harness.events()
     assert event["topic"] == NOTICE_FAILED.name
     assert b"in doubt" in event["value"]
 
@@ -389,15 +408,15 @@ async def test_a_living_senders_mail_is_not_taken_for_left_behind(
     pool: Pool, silent: tuple[_Silent, int]
 ) -> None:
     handler, port = silent
-    office = Office(pool, port)
-    await office.handle(ACCOUNT_CHANGED, account())
-    await office.handle(BALANCE_LOW, low())
-    async with office.at_work():
+    harness = NotifierHarness(pool, port)
+    await harness.handle(ACCOUNT_CHANGED, account())
+    await harness.handle(BALANCE_LOW, low())
+    async with harness.at_work():
         await until(lambda: handler.taken)
-        await office.recovery().look()
-        assert await office.states() == ["sending"]
+        await harness.recovery().look()
+        assert await harness.states() == ["sending"]
         handler.may_answer.set()
-        await office.settled("sent")
+        await harness.settled("sent")
 
 
 async def test_a_sender_that_lost_its_session_still_keeps_the_servers_answer(
@@ -405,17 +424,17 @@ async def test_a_sender_that_lost_its_session_still_keeps_the_servers_answer(
 ) -> None:
     """Taken for dead, its mail for in doubt; then the answer comes, and it is the truth."""
     handler, port = silent
-    office = Office(pool, port)
-    await office.handle(ACCOUNT_CHANGED, account())
-    await office.handle(BALANCE_LOW, low())
-    async with office.at_work():
+    harness = NotifierHarness(pool, port)
+    await harness.handle(ACCOUNT_CHANGED, account())
+    await harness.handle(BALANCE_LOW, low())
+    async with harness.at_work():
         await until(lambda: handler.taken)
         await _end_sessions_with_locks(database)
-        await office.recovery().look()
-        assert await office.states() == ["in-doubt"]
+        await harness.recovery().look()
+        assert await harness.states() == ["in-doubt"]
         handler.may_answer.set()
-        await office.settled("sent")
-    assert [event["topic"] for event in await office.events()] == [
+        await harness.settled("sent")
+    assert [event["topic"] for event in await harness.events()] == [
         NOTICE_FAILED.name,
         NOTICE_SENT.name,
     ]
@@ -427,18 +446,18 @@ async def test_what_a_dead_sender_left_is_held_or_resent_as_set(
     pool: Pool, inbox: Inbox, resend: bool, state: str, mails: int
 ) -> None:
     """It had written down that it was about to send the text; more is not known."""
-    office = Office(pool, inbox.port, resend_in_doubt=resend)
-    await office.handle(ACCOUNT_CHANGED, account())
-    await office.handle(BALANCE_LOW, low())
-    (row,) = await office.rows()
-    async with office.store.lease() as lease:
-        await office.store.mark_sending(lease.connection, row["message_id"], lease.number, NOON)
-        await office.recovery().look()
-        assert await office.states() == ["sending"]
-    await office.recovery().look()
-    office.clock.move(seconds=5)
-    async with office.at_work():
-        await office.settled(state)
+    harness = NotifierHarness(pool, inbox.port, resend_in_doubt=resend)
+    await harness.handle(ACCOUNT_CHANGED, account())
+    await harness.handle(BALANCE_LOW, low())
+    (row,) = await harness.rows()
+    async with harness.store.lease() as lease:
+        await harness.store.mark_sending(lease.connection, row["message_id"], lease.number, NOON)
+        await harness.recovery().look()
+        assert await harness.states() == ["sending"]
+    await harness.recovery().look()
+    harness.clock.move(seconds=5)
+    async with harness.at_work():
+        await harness.settled(state)
     assert len(inbox.messages()) == mails
 
 

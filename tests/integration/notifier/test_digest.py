@@ -15,7 +15,7 @@ from ringfence.observe.health import Health
 from ringfence.postgres.pool import Pool, open_pool
 from ringfence_local.mail.inbox import Inbox
 from ringfence_testing.clock import FixedClock
-from tests.support.notifier import Office
+from tests.support.notifier import NotifierHarness
 
 DUE = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 """07:00 in Toronto."""
@@ -123,10 +123,10 @@ async def test_a_digest_says_what_is_the_case_and_what_the_day_brought(
 ) -> None:
     await fill(owner)
     assert await loop(pool, FixedClock(DUE)).look()
-    office = Office(pool, inbox.port)
-    office.clock.set(DUE)
-    async with office.at_work():
-        await office.settled("failed", "sent")
+    harness = NotifierHarness(pool, inbox.port)
+    harness.clock.set(DUE)
+    async with harness.at_work():
+        await harness.settled("failed", "sent")
     (mail,) = inbox.messages()
     body = mail.get_body(("plain",))
     assert body is not None

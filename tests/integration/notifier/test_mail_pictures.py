@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from notifier.alarm_mail import alarm_words
+from notifier.alarm_mail import render_alarms
 from notifier.form.layout import Layout, UnsubscribeLinks
 from notifier.form.mail import MailFacts, render
 from notifier.merge_fields import SAMPLE_ACCOUNT, SAMPLE_FUNDS
-from notifier.operator.digest import ClientLine, DigestFacts, Listed, Turnover, digest_mail
+from notifier.operator.digest import ClientLine, ClientList, DigestFacts, Turnover, digest_mail
 from notifier.template_files import load_catalogue
 from tests.support.notifier import alarm
 
@@ -36,8 +36,8 @@ LAYOUT = Layout(
 DIGEST = DigestFacts(
     since=NOW - timedelta(days=1),
     until=NOW,
-    off=Listed(1, [ClientLine("ada", "Ada Moreau (Moreau & Daughters)", -40_000, "CAD")]),
-    low=Listed(2, [ClientLine("ben", "Ben Ito", 4_500_000, "CAD"),
+    off=ClientList(1, [ClientLine("ada", "Ada Moreau (Moreau & Daughters)", -40_000, "CAD")]),
+    low=ClientList(2, [ClientLine("ben", "Ben Ito", 4_500_000, "CAD"),
                    ClientLine("cem", "Cem Kaya", 9_990_000, "CAD")]),
     unrated=3,
     unrated_s=540,
@@ -74,7 +74,7 @@ def mails() -> dict[str, str]:
     names = {"1042": "Ada Moreau"}
     operator = {
         "daily-digest": digest_mail(DIGEST, LAYOUT, zone="America/Toronto", language="en"),
-        "alarm": alarm_words(
+        "alarm": render_alarms(
             [alarm(), alarm("1042/s-2")], 2, "raised",
             names=names, layout=LAYOUT, zone="America/Toronto",
         ),

@@ -19,7 +19,7 @@ from ringfence_contracts.topics import (
 )
 from ringfence_local.mail.inbox import Inbox
 from ringfence_testing.wait import until
-from tests.support.notifier import NOON, Office, account, low, restored, suspended, zero
+from tests.support.notifier import NOON, NotifierHarness, account, low, restored, suspended, zero
 
 WOULD_BE = "shadow mode: would have been mailed"
 
@@ -32,8 +32,8 @@ async def pool(database: str) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-async def office(pool: Pool, inbox: Inbox) -> Office:
-    return Office(pool, inbox.port)
+async def harness(pool: Pool, inbox: Inbox) -> NotifierHarness:
+    return NotifierHarness(pool, inbox.port)
 
 
 def at(minute: int) -> datetime:
@@ -51,26 +51,26 @@ def client(version: int, mode: str, minute: int = 0, **changes: Any) -> AccountC
     return account(version, mode=mode, changed_at=at(minute), **facts)
 
 
-async def deferred(office: Office) -> bool:
-    return [(r["state"], r["attempts"]) for r in await office.rows()] == [("waiting", 1)]
+async def deferred(harness: NotifierHarness) -> bool:
+    return [(r["state"], r["attempts"]) for r in await harness.rows()] == [("waiting", 1)]
 
 
-async def reasons(office: Office) -> list[tuple[str, str, str]]:
-    return [(r["template"], r["state"], r["last_error"]) for r in await office.rows()]
+async def reasons(harness: NotifierHarness) -> list[tuple[str, str, str]]:
+    return [(r["template"], r["state"], r["last_error"]) for r in await harness.rows()]
 
 
 async def test_a_client_in_shadow_gets_no_mail_and_what_would_be_sent_is_recorded(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
-    await office.handle(ACCOUNT_CHANGED, client(1, "shadow"))
+    await harness.handle(ACCOUNT_CHANGED, client(1, "shadow"))
     for _ in range(2):
-        await office.handle(BALANCE_LOW, low(1), UUID(int=1))
-        await office.handle(BALANCE_ZERO, zero(2, hold=1), UUID(int=2))
-    async with office.at_work():
-        await office.alarm()
-        await office.settled("dropped", "dropped", "sent")
+        await harness.handle(BALANCE_LOW, low(1), UUID(int=1))
+        await harness.handle(BALANCE_ZERO, zero(2, hold=1), UUID(int=2))
+    async with harness.at_work():
+        await harness.alarm()
+        await harness.settled("dropped", "dropped", "sent")
     assert len(inbox.messages()) == 1
-    would_be = [row for row in await office.rows() if row["state"] == "dropped"]
+    would_be = [row for row in await harness.rows() if row["state"] == "dropped"]
     assert {row["template"] for row in would_be} == {"Low Balance Alert", "VoIP Zero Balance"}
     assert {row["last_error"] for row in would_be} == {WOULD_BE}
     assert {row["recipient"] for row in would_be} == {"ada@example.net"}
@@ -87,59 +87,61 @@ async def test_a_client_in_shadow_gets_no_mail_and_what_would_be_sent_is_recorde
     ],
 )
 async def test_no_zero_mail_would_be_owed_where_a_live_client_is_owed_none(
-    office: Office, zero_changes: dict[str, Any], client_changes: dict[str, Any]
+    harness: NotifierHarness, zero_changes: dict[str, Any], client_changes: dict[str, Any]
 ) -> None:
-    await office.handle(ACCOUNT_CHANGED, client(1, "shadow", **client_changes))
-    await office.handle(BALANCE_ZERO, zero(1, **zero_changes))
-    assert await office.rows() == []
+    await harness.handle(ACCOUNT_CHANGED, client(1, "shadow", **client_changes))
+    await harness.handle(BALANCE_ZERO, zero(1, **zero_changes))
+    assert await harness.rows() == []
 
 
-async def test_a_live_client_s_zero_mail_waits_for_the_switch(office: Office, inbox: Inbox) -> None:
-    await office.handle(ACCOUNT_CHANGED, client(1, "live"))
-    await office.handle(BALANCE_ZERO, zero(1, hold=1))
-    assert await reasons(office) == [
+async def test_a_live_client_s_zero_mail_waits_for_the_switch(
+    harness: NotifierHarness, inbox: Inbox
+) -> None:
+    await harness.handle(ACCOUNT_CHANGED, client(1, "live"))
+    await harness.handle(BALANCE_ZERO, zero(1, hold=1))
+    assert await reasons(harness) == [
         ("VoIP Zero Balance", "waiting", "waits until the service is off")
     ]
-    async with office.at_work():
-        await office.handle(SERVICE_SUSPENDED, suspended(hold=1))
-        await office.settled("sent")
+    async with harness.at_work():
+        await harness.handle(SERVICE_SUSPENDED, suspended(hold=1))
+        await harness.settled("sent")
 
 
 async def test_unsent_mails_of_a_client_that_goes_to_shadow_are_dropped(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
-    await office.handle(ACCOUNT_CHANGED, client(1, "live"))
-    await office.handle(BALANCE_LOW, low(1), uuid4())
-    await office.handle(SERVICE_SUSPENDED, suspended(hold=1))
-    await office.handle(BALANCE_LOW, low(1, account_id="other"), uuid4())
-    await office.handle(ACCOUNT_CHANGED, client(2, "shadow", 5))
-    assert await office.states() == ["dropped", "dropped", "waiting"]
-    dropped = [row for row in await office.rows() if row["state"] == "dropped"]
+    await harness.handle(ACCOUNT_CHANGED, client(1, "live"))
+    await harness.handle(BALANCE_LOW, low(1), uuid4())
+    await harness.handle(SERVICE_SUSPENDED, suspended(hold=1))
+    await harness.handle(BALANCE_LOW, low(1, account_id="other"), uuid4())
+    await harness.handle(ACCOUNT_CHANGED, client(2, "shadow", 5))
+    assert await harness.states() == ["dropped", "dropped", "waiting"]
+    dropped = [row for row in await harness.rows() if row["state"] == "dropped"]
     assert {row["last_error"] for row in dropped} == {WOULD_BE, "the client is in shadow mode"}
-    async with office.at_work():
-        await office.alarm()
-        await office.settled("dropped", "dropped", "waiting", "sent")
+    async with harness.at_work():
+        await harness.alarm()
+        await harness.settled("dropped", "dropped", "waiting", "sent")
 
 
 async def test_after_going_live_only_what_is_published_then_is_mailed(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
-    await office.handle(ACCOUNT_CHANGED, client(1, "shadow"))
+    await harness.handle(ACCOUNT_CHANGED, client(1, "shadow"))
     shadow_low = (BALANCE_LOW, low(1, balance_micro=9_000_000), UUID(int=1))
     shadow_zero = (BALANCE_ZERO, zero(2, hold=1), UUID(int=2))
-    await office.handle(*shadow_low)
-    await office.handle(*shadow_zero)
-    await office.handle(ACCOUNT_CHANGED, client(2, "live", 10))
-    await office.handle(*shadow_low)
-    await office.handle(*shadow_zero)
-    assert await office.states() == ["dropped", "dropped"]
-    async with office.at_work():
+    await harness.handle(*shadow_low)
+    await harness.handle(*shadow_zero)
+    await harness.handle(ACCOUNT_CHANGED, client(2, "live", 10))
+    await harness.handle(*shadow_low)
+    await harness.handle(*shadow_zero)
+    assert await harness.states() == ["dropped", "dropped"]
+    async with harness.at_work():
         cut = suspended(hold=1, confirmed_at=at(11))
-        await office.handle(SERVICE_SUSPENDED, cut, UUID(int=3))
-        await office.settled("sent", "dropped", "dropped")
-        await office.handle(SERVICE_RESTORED, restored(confirmed_at=at(12)))
-        await office.handle(BALANCE_LOW, low(4, occurred_at=at(13)), UUID(int=4))
-        await office.settled("sent", "sent", "sent", "dropped", "dropped")
+        await harness.handle(SERVICE_SUSPENDED, cut, UUID(int=3))
+        await harness.settled("sent", "dropped", "dropped")
+        await harness.handle(SERVICE_RESTORED, restored(confirmed_at=at(12)))
+        await harness.handle(BALANCE_LOW, low(4, occurred_at=at(13)), UUID(int=4))
+        await harness.settled("sent", "sent", "sent", "dropped", "dropped")
     assert [str(mail["Subject"]).partition(":")[0] for mail in inbox.messages()] == [
         "VoIP Zero Balance",
         "VoIP Restored",
@@ -149,22 +151,22 @@ async def test_after_going_live_only_what_is_published_then_is_mailed(
 
 @pytest.mark.parametrize("alert_first", [False, True])
 async def test_the_alert_of_going_live_is_mailed_once_whatever_comes_first(
-    office: Office, inbox: Inbox, alert_first: bool
+    harness: NotifierHarness, inbox: Inbox, alert_first: bool
 ) -> None:
     """Alert and profile come by two topics; the alert has the instant of going live."""
-    await office.handle(ACCOUNT_CHANGED, client(1, "shadow"))
-    await office.handle(BALANCE_LOW, low(1), UUID(int=1))
+    await harness.handle(ACCOUNT_CHANGED, client(1, "shadow"))
+    await harness.handle(BALANCE_LOW, low(1), UUID(int=1))
     events = [
         (ACCOUNT_CHANGED, client(2, "live", 10), UUID(int=2)),
         (BALANCE_LOW, low(2, occurred_at=at(10), balance_micro=7_000_000), UUID(int=3)),
     ]
-    async with office.at_work():
+    async with harness.at_work():
         for event in reversed(events) if alert_first else events:
-            await office.handle(*event)
-        await office.settled("dropped", "sent")
+            await harness.handle(*event)
+        await harness.settled("dropped", "sent")
         for event in events:
-            await office.handle(*event)
-        await office.settled("dropped", "sent")
+            await harness.handle(*event)
+        await harness.settled("dropped", "sent")
     (mail,) = inbox.messages()
     body = mail.get_body(("plain",))
     assert body is not None
@@ -172,72 +174,72 @@ async def test_the_alert_of_going_live_is_mailed_once_whatever_comes_first(
 
 
 async def test_an_alert_of_the_shadow_time_that_comes_late_gives_way_to_the_one_of_going_live(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
-    await office.handle(ACCOUNT_CHANGED, client(1, "shadow"))
-    await office.handle(ACCOUNT_CHANGED, client(2, "live", 10))
-    async with office.at_work():
-        await office.handle(BALANCE_LOW, low(1, occurred_at=at(9)), UUID(int=1))
-        await office.handle(BALANCE_LOW, low(2, occurred_at=at(10)), UUID(int=2))
-        await office.settled("dropped", "sent")
-        office.clock.move(minutes=2)
-        await office.settled("dropped", "sent")
+    await harness.handle(ACCOUNT_CHANGED, client(1, "shadow"))
+    await harness.handle(ACCOUNT_CHANGED, client(2, "live", 10))
+    async with harness.at_work():
+        await harness.handle(BALANCE_LOW, low(1, occurred_at=at(9)), UUID(int=1))
+        await harness.handle(BALANCE_LOW, low(2, occurred_at=at(10)), UUID(int=2))
+        await harness.settled("dropped", "sent")
+        harness.clock.move(minutes=2)
+        await harness.settled("dropped", "sent")
     assert len(inbox.messages()) == 1
 
 
 async def test_an_alert_about_a_call_that_ended_before_going_live_is_mailed_a_minute_later(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
     """Nothing else is published of it: the call was rated after the client had gone live."""
-    await office.handle(ACCOUNT_CHANGED, client(1, "shadow"))
-    await office.handle(ACCOUNT_CHANGED, client(2, "live", 10))
-    async with office.at_work():
-        await office.handle(BALANCE_LOW, low(1, occurred_at=at(9)))
-        (row,) = await office.rows()
+    await harness.handle(ACCOUNT_CHANGED, client(1, "shadow"))
+    await harness.handle(ACCOUNT_CHANGED, client(2, "live", 10))
+    async with harness.at_work():
+        await harness.handle(BALANCE_LOW, low(1, occurred_at=at(9)))
+        (row,) = await harness.rows()
         assert row["next_attempt_at"] == at(1), "a minute after the clock's noon"
-        office.clock.move(minutes=1)
-        await office.settled("sent")
+        harness.clock.move(minutes=1)
+        await harness.settled("sent")
 
 
 @pytest.mark.parametrize("cut_first", [False, True])
 async def test_the_zero_mail_of_going_live_is_sent_whatever_comes_first(
-    office: Office, inbox: Inbox, cut_first: bool
+    harness: NotifierHarness, inbox: Inbox, cut_first: bool
 ) -> None:
-    await office.handle(ACCOUNT_CHANGED, client(1, "shadow"))
+    await harness.handle(ACCOUNT_CHANGED, client(1, "shadow"))
     live = (ACCOUNT_CHANGED, client(2, "live", 10), UUID(int=2))
     cut = (SERVICE_SUSPENDED, suspended(hold=1, confirmed_at=at(11)), UUID(int=3))
-    async with office.at_work():
+    async with harness.at_work():
         for event in (cut, live) if cut_first else (live, cut):
-            await office.handle(*event)
-        await office.settled("sent")
+            await harness.handle(*event)
+        await harness.settled("sent")
     assert len(inbox.messages()) == 1
 
 
 async def test_a_zero_mail_that_shadow_mode_stopped_is_owed_again_with_the_next_cut(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
     """Live, shadow and live within one hold: the mail was never sent, so it is once."""
-    await office.handle(ACCOUNT_CHANGED, client(1, "live"))
+    await harness.handle(ACCOUNT_CHANGED, client(1, "live"))
     first = (SERVICE_SUSPENDED, suspended(hold=1), UUID(int=1))
-    await office.handle(*first)
-    await office.handle(ACCOUNT_CHANGED, client(2, "shadow", 60))
-    await office.handle(ACCOUNT_CHANGED, client(3, "live", 120))
-    await office.handle(*first)
-    assert await office.states() == ["dropped"]
-    office.clock.move(days=2)
+    await harness.handle(*first)
+    await harness.handle(ACCOUNT_CHANGED, client(2, "shadow", 60))
+    await harness.handle(ACCOUNT_CHANGED, client(3, "live", 120))
+    await harness.handle(*first)
+    assert await harness.states() == ["dropped"]
+    harness.clock.move(days=2)
     cut = suspended(hold=1, confirmed_at=at(121), balance_micro=-5_000_000)
     inbox.refuse(451, times=1)
-    async with office.at_work():
-        await office.handle(SERVICE_SUSPENDED, cut, UUID(int=2))
-        await until(partial(deferred, office))
-        office.clock.move(seconds=5)
-        await office.settled("sent")
-        await office.handle(SERVICE_SUSPENDED, cut, UUID(int=2))
-        await office.handle(ACCOUNT_CHANGED, client(4, "shadow", 180))
-        await office.handle(ACCOUNT_CHANGED, client(5, "live", 240))
+    async with harness.at_work():
+        await harness.handle(SERVICE_SUSPENDED, cut, UUID(int=2))
+        await until(partial(deferred, harness))
+        harness.clock.move(seconds=5)
+        await harness.settled("sent")
+        await harness.handle(SERVICE_SUSPENDED, cut, UUID(int=2))
+        await harness.handle(ACCOUNT_CHANGED, client(4, "shadow", 180))
+        await harness.handle(ACCOUNT_CHANGED, client(5, "live", 240))
         again = suspended(hold=1, confirmed_at=at(241))
-        await office.handle(SERVICE_SUSPENDED, again, UUID(int=3))
-        await office.settled("sent")
+        await harness.handle(SERVICE_SUSPENDED, again, UUID(int=3))
+        await harness.settled("sent")
     (mail,) = inbox.messages()
     body = mail.get_body(("plain",))
     assert body is not None
@@ -245,16 +247,16 @@ async def test_a_zero_mail_that_shadow_mode_stopped_is_owed_again_with_the_next_
 
 
 async def test_notices_that_came_before_their_account_follow_its_mode(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
     for account_id in ("shady", "lively"):
-        await office.handle(BALANCE_LOW, low(1, account_id=account_id), uuid4())
-        await office.handle(BALANCE_ZERO, zero(2, account_id=account_id), uuid4())
-    assert await office.states() == ["dropped", "dropped", "waiting", "waiting"]
+        await harness.handle(BALANCE_LOW, low(1, account_id=account_id), uuid4())
+        await harness.handle(BALANCE_ZERO, zero(2, account_id=account_id), uuid4())
+    assert await harness.states() == ["dropped", "dropped", "waiting", "waiting"]
     for account_id, mode in (("shady", "shadow"), ("lively", "live")):
         changed = client(1, mode).model_copy(update={"account_id": account_id})
-        await office.handle(ACCOUNT_CHANGED, changed)
-    rows = {(r["account_id"], r["template"]): r for r in await office.rows()}
+        await harness.handle(ACCOUNT_CHANGED, changed)
+    rows = {(r["account_id"], r["template"]): r for r in await harness.rows()}
     assert rows["shady", "VoIP Zero Balance"]["last_error"] == WOULD_BE
     live = rows["lively", "VoIP Zero Balance"]
     assert (live["state"], live["last_error"]) == (
@@ -263,39 +265,41 @@ async def test_notices_that_came_before_their_account_follow_its_mode(
     )
 
 
-async def test_an_alert_that_waited_for_an_account_in_shadow_is_not_sent(office: Office) -> None:
-    await office.handle(BALANCE_LOW, low(1))
-    await office.handle(ACCOUNT_CHANGED, client(1, "shadow"))
-    assert await reasons(office) == [("Low Balance Alert", "dropped", WOULD_BE)]
+async def test_an_alert_that_waited_for_an_account_in_shadow_is_not_sent(
+    harness: NotifierHarness,
+) -> None:
+    await harness.handle(BALANCE_LOW, low(1))
+    await harness.handle(ACCOUNT_CHANGED, client(1, "shadow"))
+    assert await reasons(harness) == [("Low Balance Alert", "dropped", WOULD_BE)]
 
 
 async def test_one_zero_mail_for_a_hold_whatever_services_and_reasons(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
     """The reason of a service that stays off changes: suspended again, with another cause."""
-    await office.handle(ACCOUNT_CHANGED, client(1, "live"))
-    async with office.at_work(senders=2):
+    await harness.handle(ACCOUNT_CHANGED, client(1, "live"))
+    async with harness.at_work(senders=2):
         for service_id in ("s-1", "s-2", "s-3"):
             for minute in (1, 2):
                 event = suspended(service_id, hold=7, cause_id=uuid4(), confirmed_at=at(minute))
-                await office.handle(SERVICE_SUSPENDED, event, uuid4())
-        await office.settled("sent")
-        await office.handle(SERVICE_SUSPENDED, suspended(hold=8, cause_id=uuid4()), uuid4())
-        await office.settled("sent", "sent")
+                await harness.handle(SERVICE_SUSPENDED, event, uuid4())
+        await harness.settled("sent")
+        await harness.handle(SERVICE_SUSPENDED, suspended(hold=8, cause_id=uuid4()), uuid4())
+        await harness.settled("sent", "sent")
     assert len(inbox.messages()) == 2
 
 
 async def test_a_zero_mail_that_a_restore_stopped_is_owed_again_within_the_hold(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
     """An exemption switches the service on before the mail is sent, and ends within the hold."""
-    await office.handle(ACCOUNT_CHANGED, client(1, "live"))
-    await office.handle(SERVICE_SUSPENDED, suspended(hold=1, confirmed_at=at(1)), uuid4())
-    await office.handle(SERVICE_RESTORED, restored(confirmed_at=at(2)), uuid4())
+    await harness.handle(ACCOUNT_CHANGED, client(1, "live"))
+    await harness.handle(SERVICE_SUSPENDED, suspended(hold=1, confirmed_at=at(1)), uuid4())
+    await harness.handle(SERVICE_RESTORED, restored(confirmed_at=at(2)), uuid4())
     late = suspended("s-2", hold=1, confirmed_at=at(1) + timedelta(seconds=30))
-    await office.handle(SERVICE_SUSPENDED, late, uuid4())
-    assert await office.states() == ["dropped"]
-    await office.handle(SERVICE_SUSPENDED, suspended(hold=1, confirmed_at=at(9)), uuid4())
-    async with office.at_work():
-        await office.settled("sent")
+    await harness.handle(SERVICE_SUSPENDED, late, uuid4())
+    assert await harness.states() == ["dropped"]
+    await harness.handle(SERVICE_SUSPENDED, suspended(hold=1, confirmed_at=at(9)), uuid4())
+    async with harness.at_work():
+        await harness.settled("sent")
     assert len(inbox.messages()) == 1

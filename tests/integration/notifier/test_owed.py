@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from notifier.owed.truth import Rules
+from notifier.owed.decision import DecisionRules
 from ringfence.postgres.pool import Pool, open_pool
 from ringfence_contracts.events.account import AccountChanged
 from ringfence_contracts.events.operator import OperatorRequested
@@ -26,10 +26,19 @@ from ringfence_contracts.topics import (
 )
 from ringfence_local.mail.inbox import Inbox
 from ringfence_testing.wait import until
-from tests.support.notifier import NOON, Office, account, low, restored, risen, suspended, zero
+from tests.support.notifier import (
+    NOON,
+    NotifierHarness,
+    account,
+    low,
+    restored,
+    risen,
+    suspended,
+    zero,
+)
 
 Owner: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
-HOURLY = Rules(low_interval_s=3600)
+HOURLY = DecisionRules(low_interval_s=3600)
 
 
 @pytest.fixture
@@ -40,8 +49,8 @@ async def pool(database: str) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-async def office(pool: Pool, inbox: Inbox) -> Office:
-    return Office(pool, inbox.port)
+async def harness(pool: Pool, inbox: Inbox) -> NotifierHarness:
+    return NotifierHarness(pool, inbox.port)
 
 
 @pytest.fixture
@@ -67,13 +76,13 @@ def prepaid(version: int = 1, **changes: Any) -> AccountChanged:
     return account(version, services=(service,), **{"profile": profile} | changes)
 
 
-async def mail_of(office: Office) -> Any:
-    (row,) = await office.rows()
+async def mail_of(harness: NotifierHarness) -> Any:
+    (row,) = await harness.rows()
     return row
 
 
-async def reason(office: Office) -> tuple[str, str]:
-    row = await mail_of(office)
+async def reason(harness: NotifierHarness) -> tuple[str, str]:
+    row = await mail_of(harness)
     return row["state"], row["last_error"]
 
 
@@ -111,58 +120,58 @@ async def watched(others: Owner, level: str, balance_micro: int, **changes: int)
     "changes", [{"wants_mail": False}, {"email": ""}, {"email": "a..b@example.net"}]
 )
 async def test_sw25_an_alert_is_owed_while_it_is_true_and_sent_once_corrected(
-    office: Office, inbox: Inbox, changes: dict[str, Any]
+    harness: NotifierHarness, inbox: Inbox, changes: dict[str, Any]
 ) -> None:
-    await office.handle(ACCOUNT_CHANGED, account(client=changes))
-    await office.handle(BALANCE_LOW, low(1, stay=1))
-    async with office.at_work():
-        await office.alarm()
+    await harness.handle(ACCOUNT_CHANGED, account(client=changes))
+    await harness.handle(BALANCE_LOW, low(1, stay=1))
+    async with harness.at_work():
+        await harness.alarm()
         await until(lambda: len(inbox.messages()) == 1)
-        await office.handle(ACCOUNT_CHANGED, account(2))
-        await office.settled("sent", "sent")
+        await harness.handle(ACCOUNT_CHANGED, account(2))
+        await harness.settled("sent", "sent")
     assert {str(mail["To"]) for mail in inbox.messages()} == {"ada@example.net", "ops@example.net"}
 
 
 @pytest.mark.parametrize("changes", [{"wants_mail": False}, {"email": ""}])
 async def test_sw25_what_ended_before_it_was_corrected_is_not_sent(
-    office: Office, inbox: Inbox, changes: dict[str, Any]
+    harness: NotifierHarness, inbox: Inbox, changes: dict[str, Any]
 ) -> None:
-    await office.handle(ACCOUNT_CHANGED, account(client=changes))
-    await office.handle(BALANCE_LOW, low(1, stay=1))
-    await office.handle(BALANCE_RESTORED, risen(2))
-    await office.handle(ACCOUNT_CHANGED, account(2))
-    async with office.at_work():
-        await office.alarm()
-        await office.settled("dropped", "sent")
+    await harness.handle(ACCOUNT_CHANGED, account(client=changes))
+    await harness.handle(BALANCE_LOW, low(1, stay=1))
+    await harness.handle(BALANCE_RESTORED, risen(2))
+    await harness.handle(ACCOUNT_CHANGED, account(2))
+    async with harness.at_work():
+        await harness.alarm()
+        await harness.settled("dropped", "sent")
     assert [str(mail["To"]) for mail in inbox.messages()] == ["ops@example.net"]
 
 
 @pytest.mark.parametrize("rise_first", [False, True])
 async def test_sw27_an_alert_is_dropped_once_the_balance_rose(
-    office: Office, rise_first: bool
+    harness: NotifierHarness, rise_first: bool
 ) -> None:
-    await office.handle(ACCOUNT_CHANGED, account())
+    await harness.handle(ACCOUNT_CHANGED, account())
     events = [(BALANCE_LOW, low(1, stay=1), UUID(int=1)), (BALANCE_RESTORED, risen(2), uuid4())]
     for event in reversed(events) if rise_first else events:
-        await office.handle(*event)
-    assert await reason(office) == (
+        await harness.handle(*event)
+    assert await reason(harness) == (
         "dropped",
         "the balance rose above the threshold before this was sent",
     )
 
 
 async def test_sw27_the_balance_of_now_is_mailed_and_none_that_is_above_the_threshold(
-    office: Office, inbox: Inbox, others: Owner
+    harness: NotifierHarness, inbox: Inbox, others: Owner
 ) -> None:
     """The owner of the level is asked when a mail is sent: its event may still be on its way."""
-    await office.handle(ACCOUNT_CHANGED, account())
-    await office.handle(BALANCE_LOW, low(1, stay=1))
+    await harness.handle(ACCOUNT_CHANGED, account())
+    await harness.handle(BALANCE_LOW, low(1, stay=1))
     await watched(others, "low", 6_500_000)
-    async with office.at_work():
-        await office.settled("sent")
+    async with harness.at_work():
+        await harness.settled("sent")
         await watched(others, "ok", 114_000_000)
-        await office.handle(BALANCE_LOW, low(3, stay=2), UUID(int=3))
-        await office.settled("sent", "dropped")
+        await harness.handle(BALANCE_LOW, low(3, stay=2), UUID(int=3))
+        await harness.settled("sent", "dropped")
     (mail,) = inbox.messages()
     body = mail.get_body(("plain",))
     assert body is not None
@@ -170,167 +179,169 @@ async def test_sw27_the_balance_of_now_is_mailed_and_none_that_is_above_the_thre
 
 
 async def test_sw27_a_queued_mail_goes_to_the_address_and_in_the_words_of_now(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
     inbox.refuse(451, times=1)
-    await office.handle(ACCOUNT_CHANGED, account())
-    await office.handle(BALANCE_LOW, low(1, stay=1))
-    async with office.at_work():
-        await until(lambda: _attempted(office))
+    await harness.handle(ACCOUNT_CHANGED, account())
+    await harness.handle(BALANCE_LOW, low(1, stay=1))
+    async with harness.at_work():
+        await until(lambda: _attempted(harness))
         client = {"email": "new@example.net", "first_name": "Grace"}
-        await office.handle(ACCOUNT_CHANGED, account(2, client=client))
-        office.clock.move(seconds=5)
-        await office.settled("sent")
+        await harness.handle(ACCOUNT_CHANGED, account(2, client=client))
+        harness.clock.move(seconds=5)
+        await harness.settled("sent")
     (mail,) = inbox.messages()
     assert mail["To"] == "new@example.net"
-    row = await mail_of(office)
+    row = await mail_of(harness)
     assert row["recipient"] == "new@example.net"
     assert "Grace" in row["text_body"], "the words are kept as they were sent"
 
 
-async def _attempted(office: Office) -> bool:
-    return bool((await mail_of(office))["attempts"])
+async def _attempted(harness: NotifierHarness) -> bool:
+    return bool((await mail_of(harness))["attempts"])
 
 
 async def test_sw27_a_queued_mail_of_a_client_who_opted_out_meanwhile_is_dropped(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
     inbox.refuse(451, times=1)
-    await office.handle(ACCOUNT_CHANGED, account())
-    await office.handle(BALANCE_LOW, low(1, stay=1))
-    async with office.at_work():
-        await until(lambda: _attempted(office))
-        await office.handle(ACCOUNT_CHANGED, account(2, client={"wants_mail": False}))
-        office.clock.move(seconds=5)
-        await office.settled("dropped")
+    await harness.handle(ACCOUNT_CHANGED, account())
+    await harness.handle(BALANCE_LOW, low(1, stay=1))
+    async with harness.at_work():
+        await until(lambda: _attempted(harness))
+        await harness.handle(ACCOUNT_CHANGED, account(2, client={"wants_mail": False}))
+        harness.clock.move(seconds=5)
+        await harness.settled("dropped")
     assert inbox.messages() == []
-    assert await reason(office) == ("dropped", "the client opted out of mail")
+    assert await reason(harness) == ("dropped", "the client opted out of mail")
 
 
 async def test_sw27_a_balance_that_swings_round_the_threshold_is_mailed_once_an_hour(
     pool: Pool, inbox: Inbox
 ) -> None:
-    office = Office(pool, inbox.port, rules=HOURLY)
-    await office.handle(ACCOUNT_CHANGED, account())
-    async with office.at_work():
+    harness = NotifierHarness(pool, inbox.port, rules=HOURLY)
+    await harness.handle(ACCOUNT_CHANGED, account())
+    async with harness.at_work():
         for stay in range(1, 51):
-            await office.handle(BALANCE_LOW, low(2 * stay - 1, stay=stay), uuid4())
+            await harness.handle(BALANCE_LOW, low(2 * stay - 1, stay=stay), uuid4())
             if stay == 1:
-                await office.settled("sent")
+                await harness.settled("sent")
             if stay < 50:
-                await office.handle(BALANCE_RESTORED, risen(2 * stay), uuid4())
-        await office.settled("sent", *["dropped"] * 48, "waiting")
+                await harness.handle(BALANCE_RESTORED, risen(2 * stay), uuid4())
+        await harness.settled("sent", *["dropped"] * 48, "waiting")
         assert len(inbox.messages()) == 1
-        waiting = next(row for row in await office.rows() if row["state"] == "waiting")
+        waiting = next(row for row in await harness.rows() if row["state"] == "waiting")
         assert waiting["last_error"] == "waits for the least interval between two alerts"
         assert waiting["next_attempt_at"] == at(60)
-        office.clock.move(hours=1)
-        await office.settled("sent", *["dropped"] * 48, "sent")
+        harness.clock.move(hours=1)
+        await harness.settled("sent", *["dropped"] * 48, "sent")
     assert len(inbox.messages()) == 2
 
 
 async def test_an_alert_within_the_interval_is_dropped_if_it_is_no_longer_true_at_its_end(
     pool: Pool, inbox: Inbox
 ) -> None:
-    office = Office(pool, inbox.port, rules=HOURLY)
-    await office.handle(ACCOUNT_CHANGED, account())
-    async with office.at_work():
-        await office.handle(BALANCE_LOW, low(1, stay=1), uuid4())
-        await office.settled("sent")
-        await office.handle(BALANCE_LOW, low(3, stay=2), uuid4())
-        await office.handle(BALANCE_RESTORED, risen(4), uuid4())
-        office.clock.move(hours=1)
-        await office.settled("sent", "dropped")
+    harness = NotifierHarness(pool, inbox.port, rules=HOURLY)
+    await harness.handle(ACCOUNT_CHANGED, account())
+    async with harness.at_work():
+        await harness.handle(BALANCE_LOW, low(1, stay=1), uuid4())
+        await harness.settled("sent")
+        await harness.handle(BALANCE_LOW, low(3, stay=2), uuid4())
+        await harness.handle(BALANCE_RESTORED, risen(4), uuid4())
+        harness.clock.move(hours=1)
+        await harness.settled("sent", "dropped")
 
 
-async def test_one_alert_a_stay_whatever_events_name_it(office: Office, inbox: Inbox) -> None:
-    await office.handle(ACCOUNT_CHANGED, account())
-    async with office.at_work():
+async def test_one_alert_a_stay_whatever_events_name_it(
+    harness: NotifierHarness, inbox: Inbox
+) -> None:
+    await harness.handle(ACCOUNT_CHANGED, account())
+    async with harness.at_work():
         for _ in range(3):
-            await office.handle(BALANCE_LOW, low(1, stay=1), uuid4())
-        await office.settled("sent")
+            await harness.handle(BALANCE_LOW, low(1, stay=1), uuid4())
+        await harness.settled("sent")
     assert len(inbox.messages()) == 1
 
 
 async def test_an_alert_that_an_earlier_version_mailed_is_not_mailed_again(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
     """Its row is named after the event; the event comes again after the upgrade, with its stay."""
-    await office.handle(ACCOUNT_CHANGED, account())
-    async with office.at_work():
-        await office.handle(BALANCE_LOW, low(1), UUID(int=7))
-        await office.settled("sent")
-        await office.handle(BALANCE_LOW, low(1, stay=1), UUID(int=7))
-        await office.settled("sent")
+    await harness.handle(ACCOUNT_CHANGED, account())
+    async with harness.at_work():
+        await harness.handle(BALANCE_LOW, low(1), UUID(int=7))
+        await harness.settled("sent")
+        await harness.handle(BALANCE_LOW, low(1, stay=1), UUID(int=7))
+        await harness.settled("sent")
     assert len(inbox.messages()) == 1
 
 
-async def test_a_threshold_that_is_taken_away_ends_what_waits(office: Office) -> None:
-    await office.handle(ACCOUNT_CHANGED, account())
-    await office.handle(BALANCE_LOW, low(1, stay=1))
+async def test_a_threshold_that_is_taken_away_ends_what_waits(harness: NotifierHarness) -> None:
+    await harness.handle(ACCOUNT_CHANGED, account())
+    await harness.handle(BALANCE_LOW, low(1, stay=1))
     none = {"low_balance_threshold": "", "threshold_micro": None}
-    await office.handle(ACCOUNT_CHANGED, account(2, profile=none))
-    assert await reason(office) == ("dropped", "the client has no low balance threshold")
+    await harness.handle(ACCOUNT_CHANGED, account(2, profile=none))
+    assert await reason(harness) == ("dropped", "the client has no low balance threshold")
 
 
 async def test_a_client_is_reminded_daily_for_as_long_as_the_stay_lasts(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
-    await office.handle(ACCOUNT_CHANGED, account())
-    await office.handle(BALANCE_LOW, low(1, stay=1))
-    async with office.at_work():
-        await office.settled("sent")
-        office.clock.move(hours=23)
-        assert await office.reminders().look() == 0
-        office.clock.move(hours=1)
-        assert await office.reminders().look() == 1
-        assert await office.reminders().look() == 0
-        await office.settled("sent", "sent")
-        office.clock.move(hours=49)
-        assert await office.reminders().look() == 1
-        await office.settled("sent", "sent", "sent")
-        await office.handle(BALANCE_RESTORED, risen(2))
-        office.clock.move(hours=48)
-        assert await office.reminders().look() == 0
-    assert sorted(row["day"] for row in await office.rows()) == [0, 1, 3]
+    await harness.handle(ACCOUNT_CHANGED, account())
+    await harness.handle(BALANCE_LOW, low(1, stay=1))
+    async with harness.at_work():
+        await harness.settled("sent")
+        harness.clock.move(hours=23)
+        assert await harness.reminders().look() == 0
+        harness.clock.move(hours=1)
+        assert await harness.reminders().look() == 1
+        assert await harness.reminders().look() == 0
+        await harness.settled("sent", "sent")
+        harness.clock.move(hours=49)
+        assert await harness.reminders().look() == 1
+        await harness.settled("sent", "sent", "sent")
+        await harness.handle(BALANCE_RESTORED, risen(2))
+        harness.clock.move(hours=48)
+        assert await harness.reminders().look() == 0
+    assert sorted(row["day"] for row in await harness.rows()) == [0, 1, 3]
 
 
 async def test_sw29_the_zero_mail_is_owed_when_funds_become_the_reason(
-    office: Office, inbox: Inbox, others: Owner
+    harness: NotifierHarness, inbox: Inbox, others: Owner
 ) -> None:
     """The money ends while a person holds the client off; the person's hold is lifted later."""
-    await office.handle(ACCOUNT_CHANGED, prepaid())
+    await harness.handle(ACCOUNT_CHANGED, prepaid())
     held = suspended(zero_mail=False, mode="manual", holds=("manual",), hold=0)
-    await office.handle(SERVICE_SUSPENDED, held, uuid4())
-    await office.handle(BALANCE_ZERO, zero(1, hold=1), uuid4())
+    await harness.handle(SERVICE_SUSPENDED, held, uuid4())
+    await harness.handle(BALANCE_ZERO, zero(1, hold=1), uuid4())
     await cut(others, holds=["manual", "funds"], confirmed="suspended", confirmed_seq=2)
-    async with office.at_work():
-        await office.alarm()
-        office.clock.move(minutes=10)
-        await office.settled("sent", "waiting")
+    async with harness.at_work():
+        await harness.alarm()
+        harness.clock.move(minutes=10)
+        await harness.settled("sent", "waiting")
         await cut(others, confirmed="suspended", confirmed_seq=2)
         lifted = suspended(holds=("funds",), hold=1, cause_id=uuid4())
-        await office.handle(SERVICE_SUSPENDED, lifted, uuid4())
-        await office.settled("sent", "sent")
+        await harness.handle(SERVICE_SUSPENDED, lifted, uuid4())
+        await harness.settled("sent", "sent")
     assert "VoIP Zero Balance" in str(inbox.messages()[-1]["Subject"])
 
 
 async def test_a_zero_mail_waits_for_a_pbx_that_does_not_obey_and_does_not_say_off(
-    office: Office, inbox: Inbox, others: Owner
+    harness: NotifierHarness, inbox: Inbox, others: Owner
 ) -> None:
-    await office.handle(ACCOUNT_CHANGED, prepaid())
-    await office.handle(BALANCE_ZERO, zero(1, hold=1), uuid4())
+    await harness.handle(ACCOUNT_CHANGED, prepaid())
+    await harness.handle(BALANCE_ZERO, zero(1, hold=1), uuid4())
     await cut(others, attempts=3)
-    async with office.at_work():
-        await office.alarm()
-        office.clock.move(seconds=119)
-        await office.settled("sent", "waiting")
+    async with harness.at_work():
+        await harness.alarm()
+        harness.clock.move(seconds=119)
+        await harness.settled("sent", "waiting")
         assert len(inbox.messages()) == 1
-        office.clock.move(seconds=1)
-        await office.settled("sent", "sent")
+        harness.clock.move(seconds=1)
+        await harness.settled("sent", "sent")
         # It obeys later: the mail of the hold was sent.
-        await office.handle(SERVICE_SUSPENDED, suspended(hold=1), uuid4())
-        await office.settled("sent", "sent")
+        await harness.handle(SERVICE_SUSPENDED, suspended(hold=1), uuid4())
+        await harness.settled("sent", "sent")
     body = inbox.messages()[-1].get_body(("plain",))
     assert body is not None
     assert "switched off" not in body.get_content().lower().replace("will be switched off", "")
@@ -338,45 +349,45 @@ async def test_a_zero_mail_waits_for_a_pbx_that_does_not_obey_and_does_not_say_o
 
 @pytest.mark.parametrize("attempts", [0, 3])
 async def test_a_zero_mail_is_not_sent_where_the_brake_or_another_hold_keeps_it(
-    office: Office, inbox: Inbox, others: Owner, attempts: int
+    harness: NotifierHarness, inbox: Inbox, others: Owner, attempts: int
 ) -> None:
-    await office.handle(ACCOUNT_CHANGED, prepaid())
-    await office.handle(BALANCE_ZERO, zero(1, hold=1), uuid4())
+    await harness.handle(ACCOUNT_CHANGED, prepaid())
+    await harness.handle(BALANCE_ZERO, zero(1, hold=1), uuid4())
     await cut(others, attempts=attempts, holds=["manual", "funds"] if attempts else ["funds"])
-    async with office.at_work():
-        office.clock.move(minutes=10)
-        await until(lambda: _looks_again(office, at(11)))
+    async with harness.at_work():
+        harness.clock.move(minutes=10)
+        await until(lambda: _looks_again(harness, at(11)))
         assert inbox.messages() == []
-        await office.handle(BALANCE_RESTORED, risen(2, level_before="exhausted", hold=1), uuid4())
-        await until(lambda: _dropped(office, "the funds hold ended before this was sent"))
+        await harness.handle(BALANCE_RESTORED, risen(2, level_before="exhausted", hold=1), uuid4())
+        await until(lambda: _dropped(harness, "the funds hold ended before this was sent"))
     assert not [mail for mail in inbox.messages() if "Zero" in str(mail["Subject"])]
 
 
-async def _looks_again(office: Office, when: datetime) -> bool:
-    row = await mail_of(office)
+async def _looks_again(harness: NotifierHarness, when: datetime) -> bool:
+    row = await mail_of(harness)
     return (row["state"], row["next_attempt_at"]) == ("waiting", when)
 
 
-async def _dropped(office: Office, reason: str) -> bool:
-    row = next(row for row in await office.rows() if row["kind"] == "zero")
-    office.clock.move(minutes=1)
+async def _dropped(harness: NotifierHarness, reason: str) -> bool:
+    row = next(row for row in await harness.rows() if row["kind"] == "zero")
+    harness.clock.move(minutes=1)
     return (row["state"], row["last_error"]) == ("dropped", reason)
 
 
 async def test_restored_is_mailed_only_to_whom_the_zero_mail_of_the_hold_was_sent(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
-    await office.handle(ACCOUNT_CHANGED, prepaid())
-    async with office.at_work():
-        await office.handle(SERVICE_SUSPENDED, suspended(hold=1, confirmed_at=at(1)), uuid4())
-        await office.settled("sent")
-        await office.handle(BALANCE_RESTORED, risen(2, level_before="exhausted", hold=1), uuid4())
+    await harness.handle(ACCOUNT_CHANGED, prepaid())
+    async with harness.at_work():
+        await harness.handle(SERVICE_SUSPENDED, suspended(hold=1, confirmed_at=at(1)), uuid4())
+        await harness.settled("sent")
+        await harness.handle(BALANCE_RESTORED, risen(2, level_before="exhausted", hold=1), uuid4())
         for _ in range(2):
-            await office.handle(SERVICE_RESTORED, restored(confirmed_at=at(2)), uuid4())
-        await office.settled("sent", "sent")
+            await harness.handle(SERVICE_RESTORED, restored(confirmed_at=at(2)), uuid4())
+        await harness.settled("sent", "sent")
         # A person's hold ends: nobody was written to.
-        await office.handle(SERVICE_RESTORED, restored(confirmed_at=at(9)), uuid4())
-        await office.settled("sent", "sent")
+        await harness.handle(SERVICE_RESTORED, restored(confirmed_at=at(9)), uuid4())
+        await harness.settled("sent", "sent")
     assert [str(mail["Subject"]).partition(":")[0] for mail in inbox.messages()] == [
         "VoIP Zero Balance",
         "VoIP Restored",
@@ -384,30 +395,30 @@ async def test_restored_is_mailed_only_to_whom_the_zero_mail_of_the_hold_was_sen
 
 
 async def test_restored_is_not_mailed_where_the_zero_mail_was_never_sent(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
     inbox.refuse(550)
-    await office.handle(ACCOUNT_CHANGED, prepaid())
-    async with office.at_work():
-        await office.handle(SERVICE_SUSPENDED, suspended(hold=1, confirmed_at=at(1)), uuid4())
-        await office.settled("failed")
+    await harness.handle(ACCOUNT_CHANGED, prepaid())
+    async with harness.at_work():
+        await harness.handle(SERVICE_SUSPENDED, suspended(hold=1, confirmed_at=at(1)), uuid4())
+        await harness.settled("failed")
         inbox.accept()
-        await office.handle(SERVICE_RESTORED, restored(confirmed_at=at(2)), uuid4())
-        await office.settled("failed")
+        await harness.handle(SERVICE_RESTORED, restored(confirmed_at=at(2)), uuid4())
+        await harness.settled("failed")
     assert inbox.messages() == []
 
 
-async def test_zero_mails_are_sent_before_alerts(office: Office, inbox: Inbox) -> None:
+async def test_zero_mails_are_sent_before_alerts(harness: NotifierHarness, inbox: Inbox) -> None:
     for number in range(6):
         client = {"account_id": f"n-{number}"}
-        await office.handle(ACCOUNT_CHANGED, prepaid().model_copy(update=client))
+        await harness.handle(ACCOUNT_CHANGED, prepaid().model_copy(update=client))
         if number < 3:
-            await office.handle(BALANCE_LOW, low(1, stay=1, **client), uuid4())
+            await harness.handle(BALANCE_LOW, low(1, stay=1, **client), uuid4())
         else:
             event = suspended(hold=1, **client)
-            await office.handle(SERVICE_SUSPENDED, event, uuid4())
-    async with office.at_work():
-        await office.settled(*["sent"] * 6)
+            await harness.handle(SERVICE_SUSPENDED, event, uuid4())
+    async with harness.at_work():
+        await harness.settled(*["sent"] * 6)
     subjects = [str(mail["Subject"]).partition(":")[0] for mail in inbox.messages()]
     assert subjects == ["VoIP Zero Balance"] * 3 + ["Low Balance Alert"] * 3
 
@@ -424,46 +435,46 @@ def request(notice_id: object, **changes: Any) -> OperatorRequested:
     return OperatorRequested.model_validate(facts | changes)
 
 
-async def answers(office: Office) -> list[tuple[str, str]]:
-    rows = await office.pool.fetch(
+async def answers(harness: NotifierHarness) -> list[tuple[str, str]]:
+    rows = await harness.pool.fetch(
         "select state, answer from report.command where service = 'notifier' order by answered_at"
     )
     return [(row["state"], row["answer"]) for row in rows]
 
 
-async def in_doubt(office: Office) -> UUID:
+async def in_doubt(harness: NotifierHarness) -> UUID:
     """A mail whose sender died while its text went out."""
-    await office.handle(ACCOUNT_CHANGED, account())
-    await office.handle(BALANCE_LOW, low(1, stay=1))
-    notice_id: UUID = (await mail_of(office))["message_id"]
-    async with office.store.lease() as lease:
-        await office.store.mark_sending(lease.connection, notice_id, lease.number, NOON)
-    await office.recovery().look()
-    assert await office.states() == ["in-doubt"]
+    await harness.handle(ACCOUNT_CHANGED, account())
+    await harness.handle(BALANCE_LOW, low(1, stay=1))
+    notice_id: UUID = (await mail_of(harness))["message_id"]
+    async with harness.store.lease() as lease:
+        await harness.store.mark_sending(lease.connection, notice_id, lease.number, NOON)
+    await harness.recovery().look()
+    assert await harness.states() == ["in-doubt"]
     return notice_id
 
 
 async def test_a_mail_in_doubt_is_sent_again_once_for_each_request(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
-    asked = request(await in_doubt(office))
-    async with office.at_work():
+    asked = request(await in_doubt(harness))
+    async with harness.at_work():
         for _ in range(3):
-            await office.handle(OPERATOR_REQUESTED, asked, uuid4())
-        await office.settled("sent")
-        await office.handle(OPERATOR_REQUESTED, asked, uuid4())
+            await harness.handle(OPERATOR_REQUESTED, asked, uuid4())
+        await harness.settled("sent")
+        await harness.handle(OPERATOR_REQUESTED, asked, uuid4())
     assert len(inbox.messages()) == 1
-    assert await answers(office) == [("done", "it is sent again, next")]
+    assert await answers(harness) == [("done", "it is sent again, next")]
 
 
-async def test_a_mail_that_is_not_true_any_more_is_not_sent_again(office: Office) -> None:
-    notice_id = await in_doubt(office)
-    await office.handle(BALANCE_RESTORED, risen(2))
-    await office.handle(OPERATOR_REQUESTED, request(notice_id), uuid4())
-    ((state, words),) = await answers(office)
+async def test_a_mail_that_is_not_true_any_more_is_not_sent_again(harness: NotifierHarness) -> None:
+    notice_id = await in_doubt(harness)
+    await harness.handle(BALANCE_RESTORED, risen(2))
+    await harness.handle(OPERATOR_REQUESTED, request(notice_id), uuid4())
+    ((state, words),) = await answers(harness)
     assert state == "refused"
     assert "rose above the threshold" in words
-    assert await office.states() == ["in-doubt"]
+    assert await harness.states() == ["in-doubt"]
 
 
 @pytest.mark.parametrize(
@@ -476,26 +487,26 @@ async def test_a_mail_that_is_not_true_any_more_is_not_sent_again(office: Office
     ],
 )
 async def test_a_request_that_cannot_be_done_is_refused_in_words(
-    office: Office, changes: dict[str, Any], words: str
+    harness: NotifierHarness, changes: dict[str, Any], words: str
 ) -> None:
-    assert await office.handle(OPERATOR_REQUESTED, request("", **changes), uuid4()) == []
-    ((state, answer),) = await answers(office)
+    assert await harness.handle(OPERATOR_REQUESTED, request("", **changes), uuid4()) == []
+    ((state, answer),) = await answers(harness)
     assert state == "refused"
     assert words in answer
 
 
 async def test_only_what_is_in_doubt_or_failed_is_sent_again_and_only_if_asked_of_us(
-    office: Office, inbox: Inbox
+    harness: NotifierHarness, inbox: Inbox
 ) -> None:
-    await office.handle(ACCOUNT_CHANGED, account())
-    async with office.at_work():
-        await office.handle(BALANCE_LOW, low(1, stay=1))
-        await office.settled("sent")
-        row = await mail_of(office)
-        await office.handle(OPERATOR_REQUESTED, request(row["message_id"]), uuid4())
+    await harness.handle(ACCOUNT_CHANGED, account())
+    async with harness.at_work():
+        await harness.handle(BALANCE_LOW, low(1, stay=1))
+        await harness.settled("sent")
+        row = await mail_of(harness)
+        await harness.handle(OPERATOR_REQUESTED, request(row["message_id"]), uuid4())
         other = request(row["message_id"], service="suspender")
-        await office.handle(OPERATOR_REQUESTED, other, uuid4())
-    assert await answers(office) == [
+        await harness.handle(OPERATOR_REQUESTED, other, uuid4())
+    assert await answers(harness) == [
         ("refused", "the mail is sent: only one in doubt or failed is sent again")
     ]
     assert len(inbox.messages()) == 1
@@ -532,23 +543,23 @@ async def _play(database: str, inbox: Inbox, kinds: list[str]) -> None:
         await pool.execute("delete from notifier.message")
         await pool.execute("delete from notifier.level")
         await pool.execute("delete from notifier.account")
-        office = Office(pool, inbox.port)
-        await office.handle(ACCOUNT_CHANGED, prepaid())
-        async with office.at_work(senders=2):
+        harness = NotifierHarness(pool, inbox.port)
+        await harness.handle(ACCOUNT_CHANGED, prepaid())
+        async with harness.at_work(senders=2):
             for number, kind in enumerate(kinds, start=2):
                 topic, event = _event(kind, number)
                 for _ in range(2):
-                    assert await office.handle(topic, event, UUID(int=number)) == []
-            await until(lambda: _nothing_due(office))
+                    assert await harness.handle(topic, event, UUID(int=number)) == []
+            await until(lambda: _nothing_due(harness))
         owed = await pool.fetch(
             "select kind, number, day, count(*) as rows from notifier.message group by 1, 2, 3"
         )
         assert all(row["rows"] == 1 for row in owed)
-        sent = [row["message_id"] for row in await office.rows() if row["state"] == "sent"]
+        sent = [row["message_id"] for row in await harness.rows() if row["state"] == "sent"]
         ids = [str(mail["Message-ID"]).strip("<>").partition("@")[0] for mail in inbox.messages()]
         assert sorted(ids) == sorted(map(str, sent))
         assert not [
-            r for r in await office.rows() if r["state"] == "dropped" and not r["last_error"]
+            r for r in await harness.rows() if r["state"] == "dropped" and not r["last_error"]
         ]
     finally:
         await pool.close()
@@ -569,9 +580,9 @@ def _event(kind: str, number: int) -> tuple[Any, Any]:
     return ACCOUNT_CHANGED, prepaid(number, client=client)
 
 
-async def _nothing_due(office: Office) -> bool:
-    return not await office.pool.fetchval(
+async def _nothing_due(harness: NotifierHarness) -> bool:
+    return not await harness.pool.fetchval(
         "select exists (select from notifier.message where state = 'sending' or"
         " state = 'waiting' and next_attempt_at <= $1)",
-        office.clock.now(),
+        harness.clock.now(),
     )

@@ -19,7 +19,7 @@ from ringfence.postgres.pool import Pool, open_pool
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.topics import ACCOUNT_CHANGED, BALANCE_LOW, NOTIFIER_ALARM
 from ringfence_testing.wait import until
-from tests.support.notifier import Office, account, low
+from tests.support.notifier import NotifierHarness, account, low
 from tests.support.smtp import HANG_UP, SILENT, ScriptedSmtp, certificate, running
 
 ROOT = Path(__file__).parents[3]
@@ -33,22 +33,22 @@ async def pool(database: str) -> AsyncIterator[Pool]:
     await pool.close()
 
 
-async def owe(office: Office, mails: int = 1) -> None:
+async def owe(harness: NotifierHarness, mails: int = 1) -> None:
     """Alerts to as many clients."""
     for number in range(1, mails + 1):
         client = {"account_id": f"n-{number}"}
         changed = account(client={"email": f"n-{number}@example.net"})
-        await office.handle(ACCOUNT_CHANGED, changed.model_copy(update=client))
-        await office.handle(BALANCE_LOW, low(1, stay=1, **client), UUID(int=number))
+        await harness.handle(ACCOUNT_CHANGED, changed.model_copy(update=client))
+        await harness.handle(BALANCE_LOW, low(1, stay=1, **client), UUID(int=number))
 
 
-async def open_alarms(office: Office) -> list[asyncpg.Record]:
-    return await office.pool.fetch(
+async def open_alarms(harness: NotifierHarness) -> list[asyncpg.Record]:
+    return await harness.pool.fetch(
         "select key, subject, message, what_to_do from report.alarm where ended_at is null"
     )
 
 
-def failed_times(office: Office, times: int) -> Callable[[], bool]:
+def failed_times(harness: NotifierHarness, times: int) -> Callable[[], bool]:
     """Whether the server could not be used so often; the time of each next try comes meanwhile.
 
     Once for each failure: while a try is under way, the next one is planned for later.
@@ -56,10 +56,10 @@ def failed_times(office: Office, times: int) -> Callable[[], bool]:
     passed: set[int] = set()
 
     def has_failed() -> bool:
-        failures = office.breaker.failures
-        if failures < times and office.breaker.is_open and failures not in passed:
+        failures = harness.breaker.failures
+        if failures < times and harness.breaker.is_open and failures not in passed:
             passed.add(failures)
-            office.clock.set(max(office.clock.now(), office.breaker.next_probe_at))
+            harness.clock.set(max(harness.clock.now(), harness.breaker.next_probe_at))
         return failures >= times
 
     return has_failed
@@ -91,21 +91,21 @@ async def test_each_mode_gives_one_mail_or_none_and_the_next_goes_out(
 ) -> None:
     answers, state, mails = MODES[mode]
     async with running(ScriptedSmtp(answers={k: [*v] for k, v in answers.items()})) as server:
-        office = Office(pool, server.port)
-        await owe(office)
-        async with office.at_work(data_s=DATA_S):
-            await until(partial(_settled, office, state), what=f"{mode}: {state}")
-            await office.alarm()
-            await office.settled(state, "sent")
+        harness = NotifierHarness(pool, server.port)
+        await owe(harness)
+        async with harness.at_work(data_s=DATA_S):
+            await until(partial(_settled, harness, state), what=f"{mode}: {state}")
+            await harness.alarm()
+            await harness.settled(state, "sent")
     ids = server.ids()
     assert len(ids) == len(set(ids)) == mails + 1
 
 
-async def _settled(office: Office, state: str) -> bool:
+async def _settled(harness: NotifierHarness, state: str) -> bool:
     """Whether the one mail is in this state; the time of its next attempt comes meanwhile."""
-    (row,) = await office.rows()
+    (row,) = await harness.rows()
     if row["state"] == "waiting" and row["next_attempt_at"]:
-        office.clock.set(max(office.clock.now(), row["next_attempt_at"]))
+        harness.clock.set(max(harness.clock.now(), row["next_attempt_at"]))
     return bool(row["state"] == state)
 
 
@@ -117,8 +117,8 @@ async def test_a_sender_that_is_killed_at_any_step_sends_no_mail_twice(
     """kill -9 as the server reads that step. Before the text it is sent later, then in doubt."""
     answers = {k: [*v] for k, v in MODES[mode][0].items()}
     async with running(ScriptedSmtp(answers=answers)) as server:
-        office = Office(pool, server.port)
-        await owe(office)
+        harness = NotifierHarness(pool, server.port)
+        await owe(harness)
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "tests.support.sender_process", database, str(server.port)),
             cwd=ROOT,
@@ -132,27 +132,27 @@ async def test_a_sender_that_is_killed_at_any_step_sends_no_mail_twice(
 
         server.at_step = kill
         await asyncio.wait_for(process.wait(), 60)
-        async with office.at_work():
-            await until(partial(_recovered, office), what=f"killed at {step}")
-    states = await office.states()
+        async with harness.at_work():
+            await until(partial(_recovered, harness), what=f"killed at {step}")
+    states = await harness.states()
     assert len(server.taken) <= 1
     assert states == (["in-doubt"] if step in ("TEXT", "AFTER") else ["sent"])
 
 
-async def _recovered(office: Office) -> bool:
-    await office.recovery().look()
-    return await _settled(office, "sent") or await _settled(office, "in-doubt")
+async def _recovered(harness: NotifierHarness) -> bool:
+    await harness.recovery().look()
+    return await _settled(harness, "sent") or await _settled(harness, "in-doubt")
 
 
 async def test_sw22_a_recipient_that_is_refused_with_530_stops_no_other_mail(pool: Pool) -> None:
     async with running(ScriptedSmtp(answers={"RCPT": ["530 5.7.1 no"]})) as server:
-        office = Office(pool, server.port)
-        await owe(office, mails=3)
-        async with office.at_work():
-            await office.settled("failed", "sent", "sent")
-        assert not office.breaker.is_open
-        assert await open_alarms(office) == []
-    failed = next(row for row in await office.rows() if row["state"] == "failed")
+        harness = NotifierHarness(pool, server.port)
+        await owe(harness, mails=3)
+        async with harness.at_work():
+            await harness.settled("failed", "sent", "sent")
+        assert not harness.breaker.is_open
+        assert await open_alarms(harness) == []
+    failed = next(row for row in await harness.rows() if row["state"] == "failed")
     assert failed["last_error"] == "530 5.7.1 no"
     assert failed["attempts"] == 1
 
@@ -169,47 +169,47 @@ async def test_sw23_a_refused_sender_is_the_servers_and_the_operator_is_informed
     pool: Pool, answer: str, key: str
 ) -> None:
     async with running(ScriptedSmtp(answers={"MAIL": [answer] * 3})) as server:
-        office = Office(pool, server.port)
-        await owe(office, mails=2)
-        async with office.at_work():
-            await until(failed_times(office, 2))
-            (alarm,) = await open_alarms(office)
+        harness = NotifierHarness(pool, server.port)
+        await owe(harness, mails=2)
+        async with harness.at_work():
+            await until(failed_times(harness, 2))
+            (alarm,) = await open_alarms(harness)
             assert (alarm["key"], alarm["subject"]) == (key, f"127.0.0.1:{server.port}")
             assert answer in alarm["message"]
-            assert {row["attempts"] for row in await office.rows()} == {0}
-            assert await office.states() == ["waiting", "waiting"]
-            await until(failed_times(office, 3))
-            office.clock.set(office.breaker.next_probe_at)
-            await office.settled("sent", "sent")
-        assert await open_alarms(office) == []
-    events = [event["topic"] for event in await office.events()]
+            assert {row["attempts"] for row in await harness.rows()} == {0}
+            assert await harness.states() == ["waiting", "waiting"]
+            await until(failed_times(harness, 3))
+            harness.clock.set(harness.breaker.next_probe_at)
+            await harness.settled("sent", "sent")
+        assert await open_alarms(harness) == []
+    events = [event["topic"] for event in await harness.events()]
     assert events.count(NOTIFIER_ALARM.name) == 2, "raised once, ended once"
 
 
 async def test_a_login_that_is_refused_waits_and_the_operator_is_informed(pool: Pool) -> None:
     server = ScriptedSmtp(answers={"AUTH": ["535 5.7.8 bad password"] * 2}, offers=("AUTH PLAIN",))
     async with running(server):
-        office = Office(pool, server.port)
-        await owe(office)
-        async with office.at_work(user="u", password="wrong"):
-            await until(failed_times(office, 2))
-            (alarm,) = await open_alarms(office)
+        harness = NotifierHarness(pool, server.port)
+        await owe(harness)
+        async with harness.at_work(user="u", password="wrong"):
+            await until(failed_times(harness, 2))
+            (alarm,) = await open_alarms(harness)
             assert alarm["key"] == "smtp-login-refused"
             assert "wrong" not in alarm["message"]
-            office.clock.set(office.breaker.next_probe_at)
-            await office.settled("sent")
-        assert await open_alarms(office) == []
+            harness.clock.set(harness.breaker.next_probe_at)
+            await harness.settled("sent")
+        assert await open_alarms(harness) == []
 
 
 async def test_a_server_that_is_away_is_an_alarm_after_three_tries(pool: Pool) -> None:
-    office = Office(pool, 1)
-    await owe(office)
-    async with office.at_work():
-        await until(failed_times(office, 2))
-        assert await open_alarms(office) == []
-        await until(failed_times(office, 3))
-        await until(partial(open_alarms, office))
-    (alarm,) = await open_alarms(office)
+    harness = NotifierHarness(pool, 1)
+    await owe(harness)
+    async with harness.at_work():
+        await until(failed_times(harness, 2))
+        assert await open_alarms(harness) == []
+        await until(failed_times(harness, 3))
+        await until(partial(open_alarms, harness))
+    (alarm,) = await open_alarms(harness)
     assert alarm["key"] == "smtp-unreachable"
 
 
@@ -217,10 +217,10 @@ async def test_sw30_starttls_is_used_where_it_is_offered(pool: Pool, tmp_path: P
     tls, _ = await certificate(tmp_path, "127.0.0.1")
     server = ScriptedSmtp(offers=("STARTTLS", "AUTH PLAIN"), tls=tls)
     async with running(server):
-        office = Office(pool, server.port)
-        await owe(office)
-        async with office.at_work(user="u", password="p"):
-            await office.settled("sent")
+        harness = NotifierHarness(pool, server.port)
+        await owe(harness)
+        async with harness.at_work(user="u", password="p"):
+            await harness.settled("sent")
     assert server.logins == ["encrypted"]
 
 
@@ -240,11 +240,11 @@ def own_address() -> str:
 async def test_sw30_no_password_goes_in_clear_beyond_this_machine(pool: Pool) -> None:
     server = ScriptedSmtp(offers=("AUTH PLAIN",), host=own_address())
     async with running(server):
-        office = Office(pool, server.port)
-        await owe(office)
-        async with office.at_work(host=server.host, user="u", password="p"):
-            await until(failed_times(office, 1))
-            (alarm,) = await until(partial(open_alarms, office))
+        harness = NotifierHarness(pool, server.port)
+        await owe(harness)
+        async with harness.at_work(host=server.host, user="u", password="p"):
+            await until(failed_times(harness, 1))
+            (alarm,) = await until(partial(open_alarms, harness))
     assert server.logins == []
     assert alarm["key"] == "smtp-login-refused"
     assert "STARTTLS" in alarm["message"]
@@ -255,14 +255,14 @@ async def test_a_certificate_is_verified_beyond_this_machine(pool: Pool, tmp_pat
     tls, authority = await certificate(tmp_path, host)
     server = ScriptedSmtp(offers=("STARTTLS", "AUTH PLAIN"), tls=tls, host=host)
     async with running(server):
-        office = Office(pool, server.port)
-        await owe(office)
-        async with office.at_work(host=host, user="u", password="p"):
-            await until(failed_times(office, 1))
+        harness = NotifierHarness(pool, server.port)
+        await owe(harness)
+        async with harness.at_work(host=host, user="u", password="p"):
+            await until(failed_times(harness, 1))
         assert server.logins == []
-        office.clock.set(office.breaker.next_probe_at)
-        async with office.at_work(host=host, user="u", password="p", ca_file=authority):
-            await office.settled("sent")
+        harness.clock.set(harness.breaker.next_probe_at)
+        async with harness.at_work(host=host, user="u", password="p", ca_file=authority):
+            await harness.settled("sent")
     assert server.logins == ["encrypted"]
 
 
@@ -279,12 +279,12 @@ async def test_sw30_mails_drain_through_a_server_that_takes_one_mail_a_connectio
 ) -> None:
     """421 after each mail: the server's way of closing, and no mail's failure."""
     async with running(ScriptedSmtp(answers={"AFTER": ["421 one mail only"] * 9})) as server:
-        office = Office(pool, server.port)
-        await owe(office, mails=10)
-        async with office.at_work():
-            await office.settled(*["sent"] * 10)
-        assert not office.breaker.is_open
-    assert {row["attempts"] for row in await office.rows()} == {1}
+        harness = NotifierHarness(pool, server.port)
+        await owe(harness, mails=10)
+        async with harness.at_work():
+            await harness.settled(*["sent"] * 10)
+        assert not harness.breaker.is_open
+    assert {row["attempts"] for row in await harness.rows()} == {1}
     assert len(set(server.ids())) == len(server.taken) == 10
 
 
@@ -292,22 +292,22 @@ async def test_mails_wait_untouched_for_a_server_that_is_at_its_limit(pool: Pool
     """421 or 4xx at MAIL on a new connection: one probe at a time, and no attempt is counted."""
     busy = {"GREETING": ["421 too many connections"], "MAIL": ["451 too fast", "421 slow down"]}
     async with running(ScriptedSmtp(answers=busy)) as server:
-        office = Office(pool, server.port)
-        await owe(office, mails=5)
-        async with office.at_work(senders=2):
-            await until(failed_times(office, 3))
-            assert {row["attempts"] for row in await office.rows()} == {0}
-            office.clock.set(office.breaker.next_probe_at)
-            await office.settled(*["sent"] * 5)
-    assert {row["attempts"] for row in await office.rows()} == {1}
+        harness = NotifierHarness(pool, server.port)
+        await owe(harness, mails=5)
+        async with harness.at_work(senders=2):
+            await until(failed_times(harness, 3))
+            assert {row["attempts"] for row in await harness.rows()} == {0}
+            harness.clock.set(harness.breaker.next_probe_at)
+            await harness.settled(*["sent"] * 5)
+    assert {row["attempts"] for row in await harness.rows()} == {1}
 
 
 async def test_d15_a_hang_up_before_the_text_is_not_in_doubt(pool: Pool) -> None:
     async with running(ScriptedSmtp(answers={"DATA": [HANG_UP, HANG_UP]})) as server:
-        office = Office(pool, server.port)
-        await owe(office)
-        async with office.at_work():
-            await until(partial(_settled, office, "sent"))
+        harness = NotifierHarness(pool, server.port)
+        await owe(harness)
+        async with harness.at_work():
+            await until(partial(_settled, harness, "sent"))
     assert len(server.taken) == 1
     assert server.steps["DATA"] == 3
 
@@ -315,45 +315,45 @@ async def test_d15_a_hang_up_before_the_text_is_not_in_doubt(pool: Pool) -> None
 async def test_d15_a_mail_in_hand_is_finished_before_its_sender_is_cut(pool: Pool) -> None:
     """Another loop failed, as with a broker that is gone: all loops are cancelled."""
     async with running(ScriptedSmtp(answers={"TEXT": [SILENT]})) as server:
-        office = Office(pool, server.port)
-        await owe(office, mails=2)
-        task = asyncio.create_task(office.sending(data_s=1).run(asyncio.Event()))
+        harness = NotifierHarness(pool, server.port)
+        await owe(harness, mails=2)
+        task = asyncio.create_task(harness.sending(data_s=1).run(asyncio.Event()))
         await until(lambda: server.steps["TEXT"])
-        finished = asyncio.create_task(office.in_hand.finish())
+        finished = asyncio.create_task(harness.in_flight.finish())
         task.cancel()
         await finished
-        assert await office.states() == ["in-doubt", "waiting"]
+        assert await harness.states() == ["in-doubt", "waiting"]
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert await office.states() == ["in-doubt", "waiting"], "nothing new was begun"
+        assert await harness.states() == ["in-doubt", "waiting"], "nothing new was begun"
 
 
 async def test_copies_go_out_with_the_mail_and_one_that_is_refused_stops_nothing(
     pool: Pool,
 ) -> None:
     async with running(ScriptedSmtp(answers={"RCPT": ["250 OK", "550 no", "250 OK"]})) as server:
-        office = Office(pool, server.port)
-        await owe(office)
-        await office.pool.execute("update notifier.account set cc = '{a@x.example,b@x.example}'")
-        async with office.at_work():
-            await office.settled("sent")
+        harness = NotifierHarness(pool, server.port)
+        await owe(harness)
+        await harness.pool.execute("update notifier.account set cc = '{a@x.example,b@x.example}'")
+        async with harness.at_work():
+            await harness.settled("sent")
     assert server.steps["RCPT"] == 3
     assert str(server.messages()[0]["Cc"]) == "a@x.example, b@x.example"
 
 
 async def test_words_that_cannot_be_made_fail_that_mail_alone(pool: Pool) -> None:
     async with running(ScriptedSmtp()) as server:
-        office = Office(pool, server.port)
-        await owe(office, mails=2)
-        render = office.render
+        harness = NotifierHarness(pool, server.port)
+        await owe(harness, mails=2)
+        render = harness.render
 
         def broken(facts: Any) -> Any:
             if facts.account.account_id == "n-1":
                 raise ValueError("no such word")
             return render(facts)
 
-        office.render = broken
-        async with office.at_work():
-            await office.settled("failed", "sent")
-    failed = next(row for row in await office.rows() if row["state"] == "failed")
+        harness.render = broken
+        async with harness.at_work():
+            await harness.settled("failed", "sent")
+    failed = next(row for row in await harness.rows() if row["state"] == "failed")
     assert "could not be put into words: ValueError: no such word" in failed["last_error"]

@@ -13,7 +13,7 @@ from ringfence.postgres.migrate import migrate
 from ringfence.postgres.pool import open_pool
 from ringfence_contracts.topics import ACCOUNT_CHANGED, BALANCE_LOW, SERVICE_SUSPENDED
 from ringfence_local.mail.inbox import Inbox
-from tests.support.notifier import NOON, Office, account, low, suspended
+from tests.support.notifier import NOON, NotifierHarness, account, low, suspended
 
 MIGRATIONS = Path(__file__).parents[3] / "deploy" / "migrations"
 FIRST_NEW = "0114"
@@ -83,25 +83,25 @@ async def test_each_mail_keeps_its_state_and_none_is_sent_a_second_time(
     earlier_database: str, inbox: Inbox
 ) -> None:
     pool = await open_pool(earlier_database, service="notifier", size=8)
-    office = Office(pool, inbox.port)
+    harness = NotifierHarness(pool, inbox.port)
     try:
-        rows = {row["account_id"]: row for row in await office.rows()}
+        rows = {row["account_id"]: row for row in await harness.rows()}
         assert {name: row["state"] for name, row in rows.items()} == {
             name: now for name, (_, _, now) in ROWS.items()
         }
         assert {row["kind"] for row in rows.values()} == {"low", "zero"}
-        async with office.at_work():
+        async with harness.at_work():
             for number, (account_id, (_, template, _)) in enumerate(ROWS.items(), start=1):
                 changed = account().model_copy(update={"account_id": account_id})
-                await office.handle(ACCOUNT_CHANGED, changed)
+                await harness.handle(ACCOUNT_CHANGED, changed)
                 # The last events come again after the upgrade, with the numbers that they now have.
                 if template == LOW:
                     event = low(1, stay=1, account_id=account_id)
-                    await office.handle(BALANCE_LOW, event, UUID(int=number))
+                    await harness.handle(BALANCE_LOW, event, UUID(int=number))
                 else:
                     cut = suspended(account_id=account_id, hold=1)
-                    await office.handle(SERVICE_SUSPENDED, cut, uuid4())
-            await office.settled(
+                    await harness.handle(SERVICE_SUSPENDED, cut, uuid4())
+            await harness.settled(
                 "sent", "sent", "sent", "sent", "in-doubt", "failed", "dropped", "dropped"
             )
         assert len(inbox.messages()) == 3

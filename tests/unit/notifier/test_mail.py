@@ -15,7 +15,7 @@ from notifier.form.layout import Layout, UnsubscribeLinks
 from notifier.form.mail import MailFacts, RenderedMail, render
 from notifier.form.settings import FormSettings
 from notifier.html_text import text_of
-from notifier.merge_fields import SAMPLE_ACCOUNT, SAMPLE_FUNDS, Account
+from notifier.merge_fields import SAMPLE_ACCOUNT, SAMPLE_FUNDS, ClientAccount
 from notifier.template_files import load_catalogue
 from ringfence.mail.unsubscribe import VALID_FOR, BadToken, make_token, read_token
 
@@ -38,7 +38,7 @@ NAMES = ("Low Balance Alert", "VoIP Zero Balance", "VoIP Restored")
 
 def mail(
     name: str = "Low Balance Alert",
-    account: Account = SAMPLE_ACCOUNT,
+    account: ClientAccount = SAMPLE_ACCOUNT,
     layout: Layout = LAYOUT,
     *,
     catalogue: object = PACKAGED,

@@ -11,30 +11,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notifier.form.mail import RenderedMail
-from notifier.merge_fields import SAMPLE_ACCOUNT, Funds
+from notifier.merge_fields import SAMPLE_ACCOUNT, ClientFunds
+from notifier.owed.decision import (
+    IN_SHADOW,
+    BalanceWatchState,
+    ConsumedState,
+    DecisionFacts,
+    DecisionRules,
+    Drop,
+    Send,
+    Wait,
+    decide_mail,
+    funds_of,
+)
 from notifier.owed.notice import (
-    Notice,
+    MailNotice,
     low_alert,
     reminder,
     would_be_zero_mail,
     zero_mail,
     zero_mail_to_come,
 )
-from notifier.owed.truth import (
-    IN_SHADOW,
-    Drop,
-    Facts,
-    Owner,
-    Read,
-    Rules,
-    Send,
-    Wait,
-    funds_of,
-    judge,
-)
 from notifier.sending.attempts import Reply, RetryPolicy, decide_outcome
-from notifier.sending.breaker import Breaker
-from notifier.sending.letter import Mail, Sender, compose
+from notifier.sending.breaker import SmtpBreaker
+from notifier.sending.mime import Mail, Sender, compose
 from notifier.sending.smtp import SmtpServer
 from ringfence.mail.address import is_mail_address
 from ringfence_contracts.events.balance import BalanceLow, BalanceZero
@@ -43,7 +43,7 @@ from tests.support.narrow import present
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 CAUSE = UUID(int=1)
-RULES = Rules()
+RULES = DecisionRules()
 
 
 def low(**changes: object) -> BalanceLow:
@@ -60,7 +60,7 @@ def low(**changes: object) -> BalanceLow:
     return BalanceLow.model_validate(facts | changes)
 
 
-def the_alert(**changes: object) -> Notice:
+def the_alert(**changes: object) -> MailNotice:
     return low_alert(low(**changes), CAUSE, "corr")
 
 
@@ -87,7 +87,7 @@ def suspended(**changes: object) -> ServiceSuspended:
     return ServiceSuspended.model_validate(facts | changes)
 
 
-def the_zero_mail(**changes: object) -> Notice:
+def the_zero_mail(**changes: object) -> MailNotice:
     notice = zero_mail(suspended(**changes), "corr")
     assert notice is not None
     return notice
@@ -131,12 +131,12 @@ def test_no_zero_mail_is_to_come_of_an_opening_or_of_an_uncounted_hold() -> None
 
 
 def test_what_a_client_in_shadow_would_get_is_recorded_under_an_id_of_its_own() -> None:
-    shadow = Facts(replace(SAMPLE_ACCOUNT, mode="shadow"))
+    shadow = DecisionFacts(replace(SAMPLE_ACCOUNT, mode="shadow"))
     would_be = would_be_zero_mail(zero(), CAUSE, "")
     assert would_be is not None
     assert would_be.message_id != the_zero_mail(hold=4).message_id
     for notice in (would_be, the_alert()):
-        outcome = judge(notice, shadow, NOON, RULES)
+        outcome = decide_mail(notice, shadow, NOON, RULES)
         assert isinstance(outcome, Drop)
         assert (outcome.reason, outcome.shadow) == (IN_SHADOW, True)
     assert would_be_zero_mail(zero(mail_owed=False), CAUSE, "") is None
@@ -144,7 +144,9 @@ def test_what_a_client_in_shadow_would_get_is_recorded_under_an_id_of_its_own() 
 
 def test_what_would_not_be_mailed_is_not_recorded_as_such() -> None:
     for account in (replace(SAMPLE_ACCOUNT, wants_mail=False), replace(SAMPLE_ACCOUNT, email="")):
-        outcome = judge(the_alert(), Facts(replace(account, mode="shadow")), NOON, RULES)
+        outcome = decide_mail(
+            the_alert(), DecisionFacts(replace(account, mode="shadow")), NOON, RULES
+        )
         assert isinstance(outcome, Drop)
         assert "would" not in outcome.reason
 
@@ -163,94 +165,103 @@ def test_no_mail_is_owed_where_the_suspender_says_so() -> None:
     ],
 )
 def test_a_mail_without_an_address_waits_for_one(changes: dict[str, str], reason: str) -> None:
-    facts = Facts(replace(SAMPLE_ACCOUNT, **changes))  # type: ignore[arg-type]
+    facts = DecisionFacts(replace(SAMPLE_ACCOUNT, **changes))  # type: ignore[arg-type]
     for notice in (the_alert(), the_zero_mail()):
-        outcome = judge(notice, facts, NOON, RULES)
+        outcome = decide_mail(notice, facts, NOON, RULES)
         assert isinstance(outcome, Wait)
         assert reason in outcome.reason
         assert outcome.until is None
 
 
 def test_who_opted_out_is_owed_the_mail_again_on_opting_in() -> None:
-    outcome = judge(the_alert(), Facts(replace(SAMPLE_ACCOUNT, wants_mail=False)), NOON, RULES)
+    outcome = decide_mail(
+        the_alert(), DecisionFacts(replace(SAMPLE_ACCOUNT, wants_mail=False)), NOON, RULES
+    )
     assert outcome == Drop("the client opted out of mail", again=True)
 
 
 def test_a_blank_threshold_stops_the_alert_and_not_the_zero_mail() -> None:
     account = replace(SAMPLE_ACCOUNT, low_balance_threshold="", threshold_micro=None)
-    alert = judge(the_alert(), Facts(account), NOON, RULES)
+    alert = decide_mail(the_alert(), DecisionFacts(account), NOON, RULES)
     assert alert == Drop("the client has no low balance threshold")
-    assert judge(the_zero_mail(), Facts(account), NOON, RULES) == Send()
+    assert decide_mail(the_zero_mail(), DecisionFacts(account), NOON, RULES) == Send()
 
 
 def test_without_its_account_a_notice_waits() -> None:
-    assert isinstance(judge(the_zero_mail(), Facts(None), NOON, RULES), Wait)
+    assert isinstance(decide_mail(the_zero_mail(), DecisionFacts(None), NOON, RULES), Wait)
 
 
 @pytest.mark.parametrize(
     ("read", "reason"),
     [
-        (Read("ok", 3), "rose above the threshold"),
-        (Read("low", 3), "later alert"),
-        (Read("exhausted", 3, zero_crossing=3), "reached zero"),
-        (Read("ok", 5, zero_crossing=3), "reached zero"),
+        (ConsumedState("ok", 3), "rose above the threshold"),
+        (ConsumedState("low", 3), "later alert"),
+        (ConsumedState("exhausted", 3, zero_crossing=3), "reached zero"),
+        (ConsumedState("ok", 5, zero_crossing=3), "reached zero"),
     ],
 )
-def test_an_alert_is_dropped_after_any_later_crossing(read: Read, reason: str) -> None:
-    outcome = judge(the_alert(), Facts(SAMPLE_ACCOUNT, read), NOON, RULES)
+def test_an_alert_is_dropped_after_any_later_crossing(read: ConsumedState, reason: str) -> None:
+    outcome = decide_mail(the_alert(), DecisionFacts(SAMPLE_ACCOUNT, read), NOON, RULES)
     assert isinstance(outcome, Drop)
     assert reason in outcome.reason
-    assert judge(the_alert(crossing=6), Facts(SAMPLE_ACCOUNT, read), NOON, RULES) == Send()
+    assert (
+        decide_mail(the_alert(crossing=6), DecisionFacts(SAMPLE_ACCOUNT, read), NOON, RULES)
+        == Send()
+    )
 
 
-def owner(level: str, version: int = 3, hold: int = 4) -> Owner:
-    return Owner(level, Funds(7_000_000, 0, "CAD"), version, hold, 1)  # type: ignore[arg-type]
+def owner(level: str, version: int = 3, hold: int = 4) -> BalanceWatchState:
+    return BalanceWatchState(level, ClientFunds(7_000_000, 0, "CAD"), version, hold, 1)  # type: ignore[arg-type]
 
 
 def test_what_the_owner_knows_counts_though_its_event_is_on_its_way() -> None:
     for level in ("ok", "exhausted"):
-        outcome = judge(the_alert(), Facts(SAMPLE_ACCOUNT, owner=owner(level)), NOON, RULES)
+        outcome = decide_mail(
+            the_alert(), DecisionFacts(SAMPLE_ACCOUNT, balance_watch=owner(level)), NOON, RULES
+        )
         assert isinstance(outcome, Drop)
-    ended = Facts(SAMPLE_ACCOUNT, owner=owner("low"))
-    assert judge(the_alert(), ended, NOON, RULES) == Send()
-    assert isinstance(judge(the_zero_mail(hold=4), ended, NOON, RULES), Drop)
-    lasting = Facts(SAMPLE_ACCOUNT, owner=owner("exhausted"))
-    assert judge(the_zero_mail(hold=4), lasting, NOON, RULES) == Send()
+    ended = DecisionFacts(SAMPLE_ACCOUNT, balance_watch=owner("low"))
+    assert decide_mail(the_alert(), ended, NOON, RULES) == Send()
+    assert isinstance(decide_mail(the_zero_mail(hold=4), ended, NOON, RULES), Drop)
+    lasting = DecisionFacts(SAMPLE_ACCOUNT, balance_watch=owner("exhausted"))
+    assert decide_mail(the_zero_mail(hold=4), lasting, NOON, RULES) == Send()
 
 
 def test_a_record_of_the_owner_that_is_older_than_the_event_does_not_count() -> None:
-    restored = Facts(SAMPLE_ACCOUNT, owner=owner("ok", version=2, hold=3))
-    assert judge(the_alert(), restored, NOON, RULES) == Send()
-    assert judge(the_zero_mail(hold=4), restored, NOON, RULES) == Send()
+    restored = DecisionFacts(SAMPLE_ACCOUNT, balance_watch=owner("ok", version=2, hold=3))
+    assert decide_mail(the_alert(), restored, NOON, RULES) == Send()
+    assert decide_mail(the_zero_mail(hold=4), restored, NOON, RULES) == Send()
     assert funds_of(the_alert(), restored).balance_micro == 8_000_000
-    newer = Facts(SAMPLE_ACCOUNT, owner=owner("low"))
+    newer = DecisionFacts(SAMPLE_ACCOUNT, balance_watch=owner("low"))
     assert funds_of(the_alert(), newer).balance_micro == 7_000_000
 
 
 def test_two_alerts_of_one_client_are_the_least_interval_apart() -> None:
-    facts = Facts(SAMPLE_ACCOUNT, low_sent_at=NOON - timedelta(minutes=10))
-    outcome = judge(the_alert(), facts, NOON, RULES)
+    facts = DecisionFacts(SAMPLE_ACCOUNT, low_sent_at=NOON - timedelta(minutes=10))
+    outcome = decide_mail(the_alert(), facts, NOON, RULES)
     assert isinstance(outcome, Wait)
     assert outcome.until == NOON + timedelta(minutes=50)
-    assert judge(the_alert(), facts, NOON + timedelta(minutes=50), RULES) == Send()
-    assert judge(the_zero_mail(), facts, NOON, RULES) == Send()
+    assert decide_mail(the_alert(), facts, NOON + timedelta(minutes=50), RULES) == Send()
+    assert decide_mail(the_zero_mail(), facts, NOON, RULES) == Send()
 
 
 def test_the_zero_mail_waits_two_minutes_for_the_pbx_and_then_does_not_say_off() -> None:
     notice = zero_mail_to_come(zero(), CAUSE, "")
     assert notice is not None
-    asked = Facts(SAMPLE_ACCOUNT, cut="asked", owed_since=NOON)
-    outcome = judge(notice, asked, NOON, RULES)
+    asked = DecisionFacts(SAMPLE_ACCOUNT, switch_off="asked", owed_since=NOON)
+    outcome = decide_mail(notice, asked, NOON, RULES)
     assert isinstance(outcome, Wait)
     assert outcome.until == NOON + timedelta(minutes=2)
     late = NOON + timedelta(minutes=2)
-    assert judge(notice, replace(asked, cut="refused"), late, RULES) == Send(service_is_off=False)
-    assert isinstance(judge(notice, replace(asked, cut="refused"), NOON, RULES), Wait)
-    assert judge(notice, replace(asked, cut="off"), NOON, RULES) == Send()
+    assert decide_mail(notice, replace(asked, switch_off="refused"), late, RULES) == Send(
+        service_is_off=False
+    )
+    assert isinstance(decide_mail(notice, replace(asked, switch_off="refused"), NOON, RULES), Wait)
+    assert decide_mail(notice, replace(asked, switch_off="off"), NOON, RULES) == Send()
     for cut in ("none", "asked"):
         # Another hold, an exemption, the brake or a paused server: nobody disobeys.
-        facts = replace(asked, cut=cut)
-        assert isinstance(judge(notice, facts, late, RULES), Wait)
+        facts = replace(asked, switch_off=cut)
+        assert isinstance(decide_mail(notice, facts, late, RULES), Wait)
 
 
 @given(text=st.one_of(st.text(), st.emails(), st.from_regex(r"\A[^@]{1,90}@[^@]{1,90}\Z")))
@@ -285,9 +296,9 @@ def test_a_servers_password_is_not_shown() -> None:
     assert "hush" not in repr(SmtpServer("h", 25, user="u", password="hush"))
 
 
-def outcome_of(verdict: str, attempts: int = 1, age_s: float = 0, **policy: object) -> object:
+def outcome_of(kind: str, attempts: int = 1, age_s: float = 0, **policy: object) -> object:
     return decide_outcome(
-        Reply(verdict, "451 later"),  # type: ignore[arg-type]
+        Reply(kind, "451 later"),  # type: ignore[arg-type]
         attempts=attempts,
         due_at=NOON - timedelta(seconds=age_s),
         now=NOON,
@@ -322,7 +333,7 @@ def test_each_answer_has_its_outcome() -> None:
 
 
 def test_the_breaker_lets_one_probe_through_and_waits_longer_each_time() -> None:
-    breaker, now = Breaker(first_s=1, longest_s=4), NOON
+    breaker, now = SmtpBreaker(first_s=1, longest_s=4), NOON
     assert breaker.may_try(now)
     assert breaker.may_try(now)
     waits = []

@@ -14,26 +14,28 @@ from notifier.merge_fields import (
     SAMPLE_ACCOUNT,
     SAMPLE_FUNDS,
     THRESHOLD,
-    Account,
-    Funds,
-    General,
+    ClientAccount,
+    ClientFunds,
+    MailContext,
     custom_field,
     merge_values,
 )
 from notifier.template import LONGEST, parse_template, render, warnings
 from notifier.template_files import load_catalogue, load_templates
 from notifier.words.catalogue import TEMPLATE_NAMES
-from notifier.words.values import Values
+from notifier.words.values import MergeValues
 from ringfence_contracts.errors import BadInput
 
 SEEDS = Path(__file__).parents[2] / "fixtures" / "mails"
 NOON = datetime(2026, 1, 15, 17, 0, tzinfo=UTC)
 VALUES = merge_values(
-    SAMPLE_ACCOUNT, SAMPLE_FUNDS, General(company_name="Maple & Voice", signature="M\nV", at=NOON)
+    SAMPLE_ACCOUNT,
+    SAMPLE_FUNDS,
+    MailContext(company_name="Maple & Voice", signature="M\nV", at=NOON),
 )
 
 
-def rendered(body: str, values: Values = VALUES) -> str:
+def rendered(body: str, values: MergeValues = VALUES) -> str:
     accepted = parse_template("Low Balance Alert", f"Subject: s\n\n{body}")
     return render(accepted, values).text.rstrip("\n")
 
@@ -44,9 +46,9 @@ def values_of(
     threshold_micro: int | None = 15_000_000,
     currency: str = "CAD",
     language: str = "",
-) -> Values:
+) -> MergeValues:
     account = replace(SAMPLE_ACCOUNT, threshold_micro=threshold_micro, language=language)
-    return merge_values(account, Funds(credit_micro, 16_880_000, currency))
+    return merge_values(account, ClientFunds(credit_micro, 16_880_000, currency))
 
 
 @pytest.mark.parametrize(
@@ -229,7 +231,7 @@ def test_the_seeds_read_right_for_every_currency_language_and_threshold(
 def test_a_credit_is_never_shown_larger_nor_a_debt_smaller_than_it_is(
     micro: int, credit: str, debt: str
 ) -> None:
-    values = merge_values(SAMPLE_ACCOUNT, Funds(micro, micro, "CAD"))
+    values = merge_values(SAMPLE_ACCOUNT, ClientFunds(micro, micro, "CAD"))
     assert rendered("${$client_credit}", values) == credit
     assert rendered("{$client_due_invoices_balance}", values) == debt
 
@@ -379,9 +381,11 @@ def test_no_template_text_and_no_value_raises_when_it_is_sent(source: str, name:
 
 
 def test_merge_values_have_the_forms_that_templates_rely_on() -> None:
-    account = Account("42", 1, "Ada", "Moreau", "", "a@example.net", True, " $12.5 ", 12_500_000)
+    account = ClientAccount(
+        "42", 1, "Ada", "Moreau", "", "a@example.net", True, " $12.5 ", 12_500_000
+    )
     account = replace(account, custom_fields={"CC-Auth on File 2": "yes"})
-    values = merge_values(account, Funds(8_009_999, 16_880_000, "CAD"))
+    values = merge_values(account, ClientFunds(8_009_999, 16_880_000, "CAD"))
     assert values["client_name"] == "Ada Moreau"
     assert values["client_custom_field_ccauthonfile2"] == "yes"
     assert rendered(f"{{${THRESHOLD}}}", values) == "12.50"

@@ -24,7 +24,7 @@ def kind_of(alarm: Alarm) -> str:
     return f"{alarm.service}/{alarm.key}"
 
 
-def alarm_words(
+def render_alarms(
     alarms: Sequence[Alarm],
     count: int,
     state: AlarmState,

@@ -16,12 +16,12 @@ from notifier.form.store_preview import find_client
 from notifier.merge_fields import (
     SAMPLE_ACCOUNT,
     SAMPLE_FUNDS,
-    Account,
-    Funds,
-    General,
+    ClientAccount,
+    ClientFunds,
+    MailContext,
     merge_values,
 )
-from notifier.sending.letter import Mail
+from notifier.sending.mime import Mail
 from notifier.settings import Settings
 from notifier.template import Template, warnings
 from notifier.template import render as render_template
@@ -78,7 +78,7 @@ def check(file: Path | None, show_html: bool) -> None:
         names = ", ".join(repr(name) for name in TEMPLATE_NAMES)
         click.echo(f"warning: the service looks for {names}, not {accepted.name!r}", err=True)
     _warn(accepted)
-    general = General(signature="The company", at=datetime.now(UTC))
+    general = MailContext(signature="The company", at=datetime.now(UTC))
     preview = render_template(accepted, merge_values(SAMPLE_ACCOUNT, SAMPLE_FUNDS, general))
     click.echo(f"{file}: accepted\n\nSubject: {preview.subject}\n\n{preview.text}", nl=False)
     if show_html:
@@ -190,11 +190,11 @@ def _mails(
     ]
 
 
-def _client_of(account_id: str | None) -> tuple[Account, Funds]:
+def _client_of(account_id: str | None) -> tuple[ClientAccount, ClientFunds]:
     return asyncio.run(_read(account_id)) if account_id else (SAMPLE_ACCOUNT, SAMPLE_FUNDS)
 
 
-async def _read(account_id: str) -> tuple[Account, Funds]:
+async def _read(account_id: str) -> tuple[ClientAccount, ClientFunds]:
     pool = await open_pool(database_dsn(), service="notifier", size=1)
     try:
         return await find_client(pool, account_id)

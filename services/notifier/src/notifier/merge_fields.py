@@ -21,14 +21,14 @@ from notifier.words.amounts import (
     threshold_amount,
     time_shown,
 )
-from notifier.words.values import Lines, Value
+from notifier.words.values import Lines, MergeValue
 from ringfence_contracts.events.account import OperatingMode
 
 _CUSTOM_FIELD = re.compile(r"client_custom_field_[a-z0-9]+", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Account:
+class ClientAccount:
     """Who the client is and how to reach them: the notifier's own copy of `account.changed`.
 
     `prepaid`: the client has VoIP service with a prepaid product. `live_since`: when the client
@@ -56,7 +56,7 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Funds:
+class ClientFunds:
     """An account's money as the event tells it; a balance that no event told is none: zero."""
 
     balance_micro: int
@@ -65,7 +65,7 @@ class Funds:
 
 
 @dataclass(frozen=True)
-class General:
+class MailContext:
     """What does not depend on the client's money: the company, links, and how the client reads.
 
     `off` is the word for a threshold that is off. `at` is the instant that the mail is about.
@@ -94,10 +94,10 @@ def is_merge_field(name: str) -> bool:
 
 
 def merge_values(
-    account: Account, funds: Funds, general: General | None = None
-) -> dict[str, Value]:
+    account: ClientAccount, funds: ClientFunds, general: MailContext | None = None
+) -> dict[str, MergeValue]:
     """The value of every merge field."""
-    general = general or General()
+    general = general or MailContext()
     locale = locale_of(account.language or general.language, funds.currency)
     custom = {custom_field(name): value for name, value in account.custom_fields.items()}
     at = general.at
@@ -133,7 +133,7 @@ def full_name(first_name: str, last_name: str, company_name: str) -> str:
 
 
 THRESHOLD = custom_field("Low Balance Threshold")
-SAMPLE_ACCOUNT = Account(
+SAMPLE_ACCOUNT = ClientAccount(
     account_id="1042",
     version=1,
     first_name="Ada",
@@ -145,7 +145,7 @@ SAMPLE_ACCOUNT = Account(
     threshold_micro=15_000_000,
     time_zone="America/Toronto",
 )
-SAMPLE_FUNDS = Funds(balance_micro=8_000_000, outstanding_micro=16_880_000, currency="CAD")
+SAMPLE_FUNDS = ClientFunds(balance_micro=8_000_000, outstanding_micro=16_880_000, currency="CAD")
 
 MERGE_FIELDS = frozenset(merge_values(SAMPLE_ACCOUNT, SAMPLE_FUNDS))
 MONEY_FIELDS = frozenset({"client_credit", "client_due_invoices_balance", THRESHOLD})

@@ -18,29 +18,29 @@ import structlog
 from notifier.form.layout import Layout
 from notifier.form.mail import MailFacts, RenderedMail, render
 from notifier.operator.channels import channel_loops, digest_loops
-from notifier.owed.intake import READS, Intake
+from notifier.owed.decision import DecisionRules
+from notifier.owed.intake import READS, MailIntake
 from notifier.owed.reminders import ReminderLoop
-from notifier.owed.truth import Rules
 from notifier.sending.attempts import RetryPolicy
-from notifier.sending.breaker import Breaker
-from notifier.sending.in_hand import MailsInHand
-from notifier.sending.letter import Sender
-from notifier.sending.loop import Office, Render, SendingLoop
+from notifier.sending.breaker import SmtpBreaker
+from notifier.sending.in_flight import MailsInFlight
+from notifier.sending.loop import Render, SendingDependencies, SendingLoop
+from notifier.sending.mime import Sender
 from notifier.sending.recovery import RecoveryLoop
 from notifier.sending.smtp import SmtpServer
 from notifier.settings import Settings
-from notifier.store import Store
+from notifier.store import MailStore
 from notifier.template import warnings
 from notifier.words.catalogue import Catalogue
 from ringfence.clock import SystemClock
 from ringfence.kafka.agent import GuardedAgents
+from ringfence.kafka.processor import RecordProcessor
 from ringfence.kafka.publisher import Publisher, make_producer
-from ringfence.kafka.shell import Shell
-from ringfence.needs import need_stores
+from ringfence.loops import Loop, run_together
 from ringfence.observe.health import Health
 from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
-from ringfence.process import Loop, run_loops
+from ringfence.process import require_stores
 from ringfence_contracts.errors import BadInput
 
 _SPARE_S = 60.0
@@ -58,59 +58,61 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     try:
         await producer.start()
         publisher = Publisher(producer, source="notifier")
-        need_stores(health, pool, publisher)
-        office = _office(settings, Store(pool), catalogue, server)
-        intake = Intake(
-            office.store,
-            render=office.render,
+        require_stores(health, pool, publisher)
+        shared = _sending_dependencies(settings, MailStore(pool), catalogue, server)
+        intake = MailIntake(
+            shared.store,
+            render=shared.render,
             templates=catalogue.languages[catalogue.default].templates,
-            rules=office.rules,
+            rules=shared.rules,
             operator_email=settings.notifier_operator_email,
             alarm_group_s=settings.notifier_alarm_group_s,
             layout=settings.layout(),
             operator_zone=settings.notifier_operator_time_zone,
-            clock=office.clock,
-            wake=office.wake,
+            clock=shared.clock,
+            wake=shared.wake,
         )
         agents = GuardedAgents(
-            Shell(intake.handle, publisher, consumer="notifier"),
+            RecordProcessor(intake.handle, publisher, consumer="notifier"),
             READS,
             bootstrap=brokers,
             group="notifier",
             progress=health.loop("events"),
-            before_exit=office.in_hand.finish,
+            before_exit=shared.in_flight.finish,
         )
         relay = OutboxRelay(pool, publisher, schema="notifier", progress=health.loop("outbox"))
-        loops = _loops(settings, office, health)
+        loops = _loops(settings, shared, health)
         loops += digest_loops(
             settings,
             pool,
             health,
             recipient=settings.notifier_operator_email,
-            clock=office.clock,
-            wake=office.wake,
+            clock=shared.clock,
+            wake=shared.wake,
         )
-        async with channel_loops(settings, pool, publisher, health, office.clock) as channels:
-            await run_loops(stop, agents.run, relay.run, *loops, *channels)
+        async with channel_loops(settings, pool, publisher, health, shared.clock) as channels:
+            await run_together(stop, agents.run, relay.run, *loops, *channels)
     finally:
         await producer.stop()
         await pool.close()
 
 
-def _office(settings: Settings, store: Store, catalogue: Catalogue, server: SmtpServer) -> Office:
+def _sending_dependencies(
+    settings: Settings, store: MailStore, catalogue: Catalogue, server: SmtpServer
+) -> SendingDependencies:
     """What the senders share, as it is set."""
-    return Office(
+    return SendingDependencies(
         store=store,
         render=renderer(catalogue, settings.layout()),
-        rules=Rules(settings.notifier_low_interval_s, settings.notifier_obey_s),
+        rules=DecisionRules(settings.notifier_low_interval_s, settings.notifier_obey_s),
         server=server,
         sender=Sender(settings.notifier_sender, settings.notifier_sender_name),
-        breaker=Breaker(),
+        breaker=SmtpBreaker(),
         policy=RetryPolicy(
             give_up_after_s=settings.notifier_give_up_after_s,
             resend_in_doubt=settings.notifier_in_doubt == "resend",
         ),
-        in_hand=MailsInHand(longest_s=server.data_s + _SPARE_S),
+        in_flight=MailsInFlight(longest_s=server.data_s + _SPARE_S),
         clock=SystemClock(),
         wake=asyncio.Event(),
     )
@@ -126,25 +128,25 @@ def renderer(catalogue: Catalogue, layout: Layout | None = None) -> Render:
     return render_mail
 
 
-def _loops(settings: Settings, office: Office, health: Health) -> list[Loop]:
+def _loops(settings: Settings, shared: SendingDependencies, health: Health) -> list[Loop]:
     """A sender for each connection, the recovery, and the reminders where they are set."""
-    stall_s = office.server.data_s + _SPARE_S
+    stall_s = shared.server.data_s + _SPARE_S
     senders = [
         SendingLoop(
-            office,
+            shared,
             poll_s=settings.notifier_poll_s,
             progress=health.loop(f"smtp-{number}", stall_s=stall_s),
         ).run
         for number in range(1, settings.notifier_smtp_connections + 1)
     ]
     recovery = RecoveryLoop(
-        office.store, policy=office.policy, clock=office.clock, progress=health.loop("recovery")
+        shared.store, policy=shared.policy, clock=shared.clock, progress=health.loop("recovery")
     )
     loops: list[Loop] = [*senders, recovery.run]
     if settings.notifier_reminder == "daily":
         progress = health.loop("reminders", stall_s=_REMINDERS_STALL_S)
         reminders = ReminderLoop(
-            office.store, clock=office.clock, wake=office.wake, progress=progress
+            shared.store, clock=shared.clock, wake=shared.wake, progress=progress
         )
         loops.append(reminders.run)
     return loops

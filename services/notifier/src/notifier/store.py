@@ -9,8 +9,8 @@ from uuid import UUID
 import asyncpg
 
 from notifier.form.mail import RenderedMail
-from notifier.merge_fields import Funds
-from notifier.owed.notice import Notice, State
+from notifier.merge_fields import ClientFunds
+from notifier.owed.notice import MailNotice, MailState
 from notifier.sending.attempts import DeliveryOutcome
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Connection, Pool
@@ -22,14 +22,14 @@ _ALARMS = "hashtext('notifier.alarm')"
 
 
 @dataclass(frozen=True)
-class Owed:
+class OwedMail:
     """An owed mail as its row has it; it has words once it was offered to the server.
 
     `attempts` counts those that were begun; `due_at` is since when it could be sent.
     """
 
-    notice: Notice
-    state: State
+    notice: MailNotice
+    state: MailState
     recipient: str
     subject: str
     text: str
@@ -49,12 +49,12 @@ class Owed:
 class Unsent:
     """How many mails are in a state that they should leave, and since when the oldest is."""
 
-    state: State
+    state: MailState
     count: int
     oldest_at: datetime
 
 
-class Store:
+class MailStore:
     """The queue of mails. Several replicas share it by row locks."""
 
     def __init__(self, pool: Pool) -> None:
@@ -105,7 +105,7 @@ class Store:
             is True
         )
 
-    async def next_due(self, connection: Connection, now: datetime) -> Owed | None:
+    async def next_due(self, connection: Connection, now: datetime) -> OwedMail | None:
         """The most urgent mail that is due, locked until the transaction ends; others skip it."""
         row = await connection.fetchrow(
             "select * from notifier.message where state = 'waiting' and next_attempt_at <= $1"
@@ -114,7 +114,7 @@ class Store:
         )
         return None if row is None else as_owed(row)
 
-    async def too_old(self, connection: Connection, before: datetime) -> list[Owed]:
+    async def too_old(self, connection: Connection, before: datetime) -> list[OwedMail]:
         """Unsent mails that could have been sent since before `before`, locked."""
         rows = await connection.fetch(
             "select * from notifier.message where state = 'waiting' and waits_for = ''"
@@ -123,7 +123,7 @@ class Store:
         )
         return [as_owed(row) for row in rows]
 
-    async def keep_words(
+    async def save_content(
         self, connection: Connection, message_id: UUID, recipient: str, mail: RenderedMail
     ) -> None:
         """Keep the words of a mail as they are offered to the server."""
@@ -149,7 +149,7 @@ class Store:
             now,
         )
 
-    async def settle(
+    async def save_outcome(
         self,
         connection: Connection,
         message_id: UUID,
@@ -198,7 +198,7 @@ class Store:
         )
         return [row["lease"] for row in rows]
 
-    async def left_behind(self, connection: Connection, lease: int) -> list[Owed]:
+    async def orphaned_mails(self, connection: Connection, lease: int) -> list[OwedMail]:
         """The mails of a sender that lives no more; none while it does."""
         if not await connection.fetchval(f"select pg_try_advisory_xact_lock({_LEASES}, $1)", lease):
             return []
@@ -225,11 +225,11 @@ class Lease:
     number: int
 
 
-def as_owed(row: asyncpg.Record) -> Owed:
+def as_owed(row: asyncpg.Record) -> OwedMail:
     """A row of notifier.message."""
-    funds = Funds(row["balance_micro"], row["outstanding_micro"], row["currency"])
-    return Owed(
-        notice=Notice(
+    funds = ClientFunds(row["balance_micro"], row["outstanding_micro"], row["currency"])
+    return OwedMail(
+        notice=MailNotice(
             message_id=row["message_id"],
             account_id=row["account_id"],
             kind=row["kind"],

@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from notifier.html_text import text_of
 from notifier.merge_fields import MERGE_FIELDS, is_merge_field
 from notifier.words.links import linked
-from notifier.words.nodes import Choice, Node, Segment, Text, fields_of, filled
+from notifier.words.nodes import IfNode, Segment, TemplateNode, TextNode, fields_of, filled
 from notifier.words.oddities import odd_forms
 from notifier.words.syntax import parse_nodes
-from notifier.words.values import Values
+from notifier.words.values import MergeValues
 from ringfence_contracts.errors import BadInput
 
 LONGEST = 100_000
@@ -32,8 +32,8 @@ class Template:
     """A template that was accepted: it can be rendered with any values."""
 
     name: str
-    subject: tuple[Node, ...]
-    body: tuple[Node, ...]
+    subject: tuple[TemplateNode, ...]
+    body: tuple[TemplateNode, ...]
     is_html: bool
     has_no_subject: bool = False
     """The subject is the template's name: neither the file nor a setting gives one."""
@@ -85,16 +85,16 @@ def parse_template(name: str, source: str, *, subject: str = "") -> Template:
     )
 
 
-def _own_words(nodes: Sequence[Node]) -> Iterable[str]:
+def _own_words(nodes: Sequence[TemplateNode]) -> Iterable[str]:
     for node in nodes:
-        if isinstance(node, Text):
+        if isinstance(node, TextNode):
             yield node.text
-        elif isinstance(node, Choice):
+        elif isinstance(node, IfNode):
             for branch in node.branches:
                 yield from _own_words(branch.nodes)
 
 
-def render(template: Template, values: Values) -> Rendered:
+def render(template: Template, values: MergeValues) -> Rendered:
     """The mail for `values`. Never raises, whatever the values are; a missing one is empty.
 
     In the HTML part values are escaped, in the plain part they are as they are. A template

@@ -19,7 +19,7 @@ from notifier.words.catalogue import (
     TEMPLATE_NAMES,
     VOIP_ZERO_BALANCE,
     Catalogue,
-    Language,
+    LanguagePack,
 )
 from ringfence_contracts.errors import BadInput
 
@@ -56,11 +56,11 @@ def load_catalogue(
     return Catalogue(language, found, own)
 
 
-def _languages(folder: Path) -> dict[str, Language]:
+def _languages(folder: Path) -> dict[str, LanguagePack]:
     return {path.stem.lower(): load_language(path) for path in sorted(folder.glob("*.toml"))}
 
 
-def load_language(path: Path) -> Language:
+def load_language(path: Path) -> LanguagePack:
     """The language in a file such as `fr.toml`. Raises BadInput for what is missing or refused."""
     code = path.stem.lower()
     field = f"language file {path.name!r}"
@@ -75,7 +75,7 @@ def load_language(path: Path) -> Language:
     if missing:
         raise BadInput(f"{field}, [words]", sorted(words), f"texts for {', '.join(missing)} too")
     given = _table(content, "templates", field)
-    return Language(
+    return LanguagePack(
         code,
         {word: words[word] for word in LAYOUT_WORDS},
         {name: _from_table(given.get(name), name, field) for name in TEMPLATE_NAMES},
@@ -102,7 +102,7 @@ def _from_table(given: Any, name: str, field: str) -> Template:
 def _own_templates(
     folder: Path,
     default: str,
-    languages: Mapping[str, Language],
+    languages: Mapping[str, LanguagePack],
     subjects: Mapping[str, str],
 ) -> dict[tuple[str, str], Template]:
     paths = _template_files(folder)
@@ -125,7 +125,7 @@ def _own_templates(
 
 
 def _is_for(
-    file: str, name: str, code: str, default: str, languages: Mapping[str, Language]
+    file: str, name: str, code: str, default: str, languages: Mapping[str, LanguagePack]
 ) -> bool:
     """Whether a file is the template `name` in that language: `name.fr` or `name.fr.tpl`."""
     if file != name and not file.startswith(f"{name}."):

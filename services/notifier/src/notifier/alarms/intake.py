@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from notifier.alarm_mail import TEMPLATE_OF, AlarmState, alarm_words, kind_of
+from notifier.alarm_mail import TEMPLATE_OF, AlarmState, kind_of, render_alarms
 from notifier.alarms import store as alarm_store
 from notifier.form.layout import Layout
 from notifier.form.mail import RenderedMail
 from notifier.owed import store as owed_store
-from notifier.owed.notice import Notice
-from notifier.owed.truth import Drop, Outcome, Send
-from notifier.sending.journal import report_decision
-from notifier.store import Store
+from notifier.owed.decision import Drop, MailDecision, Send
+from notifier.owed.notice import MailNotice
+from notifier.sending.reporting import report_decision
+from notifier.store import MailStore
 from notifier.template import Rendered
 from ringfence.clock import Clock
 from ringfence.postgres.pool import Connection
@@ -34,7 +34,7 @@ class AlarmIntake:
 
     def __init__(
         self,
-        store: Store,
+        store: MailStore,
         *,
         operator_email: str,
         group_s: float,
@@ -49,7 +49,7 @@ class AlarmIntake:
         self._group = timedelta(seconds=group_s)
         self._clock = clock
 
-    async def take(self, received: Received) -> None:
+    async def process(self, received: Received) -> None:
         """Write or change the mail that an alarm calls for. Raises Reject, or Conflict."""
         alarm = parse(Alarm, received)
         async with self._store.handling_alarms(kind_of(alarm)) as connection:
@@ -110,7 +110,9 @@ class AlarmIntake:
         self, connection: Connection, alarms: Sequence[Alarm], count: int, state: AlarmState
     ) -> Rendered:
         names = await alarm_store.names_of(connection, alarms)
-        return alarm_words(alarms, count, state, names=names, layout=self._layout, zone=self._zone)
+        return render_alarms(
+            alarms, count, state, names=names, layout=self._layout, zone=self._zone
+        )
 
     async def _add(
         self, connection: Connection, alarm: Alarm, state: AlarmState, skip: str
@@ -128,15 +130,15 @@ class AlarmIntake:
             recipient=self._operator_email,
             alarm_kind=kind,
         )
-        outcome: Outcome = Drop(skip) if skip else Send()
+        outcome: MailDecision = Drop(skip) if skip else Send()
         if skip:
             await owed_store.drop(connection, notice.message_id, skip)
         report_decision(notice, outcome)
         return notice.message_id
 
 
-def _notice(alarm: Alarm, state: AlarmState) -> Notice:
-    return Notice(
+def _notice(alarm: Alarm, state: AlarmState) -> MailNotice:
+    return MailNotice(
         message_id=derive("mail", "alarm", alarm.alarm_id, state),
         account_id=alarm.account_id,
         kind="alarm",

@@ -9,7 +9,7 @@ import asyncpg
 
 from notifier.alarm_mail import LISTED_AT_MOST, TEMPLATE_OF, AlarmState
 from notifier.merge_fields import full_name
-from notifier.owed.notice import State
+from notifier.owed.notice import MailState
 from notifier.template import Rendered
 from ringfence.postgres.pool import Connection
 from ringfence_contracts.events.alarm import Alarm
@@ -155,7 +155,7 @@ async def names_of(connection: Connection, alarms: Sequence[Alarm]) -> dict[str,
     return {row["account_id"]: full_name(*row[1:]) for row in rows}
 
 
-async def lock_mail(connection: Connection, message_id: UUID) -> State:
+async def lock_mail(connection: Connection, message_id: UUID) -> MailState:
     """The state of a mail, which is locked if it waits.
 
     A mail that is being offered to the SMTP server at this moment is `sending`.
@@ -166,7 +166,7 @@ async def lock_mail(connection: Connection, message_id: UUID) -> State:
         message_id,
     ):
         return "waiting"
-    state: State = await connection.fetchval(
+    state: MailState = await connection.fetchval(
         "select state from notifier.message where message_id = $1", message_id
     )
     return "sending" if state == "waiting" else state

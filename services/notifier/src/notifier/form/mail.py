@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from notifier.form.layout import Frame, Layout, Link, page, plain_page
-from notifier.merge_fields import Account, Funds, General, merge_values
+from notifier.merge_fields import ClientAccount, ClientFunds, MailContext, merge_values
 from notifier.template import render as render_template
 from notifier.words.catalogue import VOIP_RESTORED, Catalogue
 from ringfence.mail.unsubscribe import make_token
@@ -21,8 +21,8 @@ class MailFacts:
     """
 
     template: str
-    account: Account
-    funds: Funds
+    account: ClientAccount
+    funds: ClientFunds
     occurred_at: datetime
     service_is_off: bool = True
 
@@ -52,7 +52,7 @@ def render(facts: MailFacts, catalogue: Catalogue, layout: Layout) -> RenderedMa
         facts.template, account.language, service_is_off=facts.service_is_off
     )
     unsubscribe_url = _unsubscribe_url(layout, facts)
-    general = General(
+    general = MailContext(
         language=account.language or language.code,
         company_name=layout.company,
         company_logo_url=layout.logo_url,

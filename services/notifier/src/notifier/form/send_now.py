@@ -1,6 +1,6 @@
 """Sends one mail at once, to see how it arrives: nothing is recorded, nothing is tried again."""
 
-from notifier.sending.letter import Mail, Sender, compose
+from notifier.sending.mime import Mail, Sender, compose
 from notifier.sending.smtp import ServerUnusable, SmtpSession
 from notifier.settings import Settings
 from ringfence_contracts.errors import BadInput
@@ -14,8 +14,8 @@ async def send_now(settings: Settings, mail: Mail) -> str:
     try:
         await session.open()
         reply = await session.offer(mail.recipients)
-        if reply.verdict == "accepted":
-            reply = await session.hand_over(content)
+        if reply.kind == "accepted":
+            reply = await session.send_text(content)
     except ServerUnusable as error:
         raise BadInput(
             "SMTP server", server.name, f"a server that takes mail: {error}; see"
@@ -23,6 +23,6 @@ async def send_now(settings: Settings, mail: Mail) -> str:
         ) from None  # fmt: skip
     finally:
         await session.close()
-    if reply.verdict != "accepted":
+    if reply.kind != "accepted":
         raise BadInput("--to", mail.recipient, f"an address that {server.name} takes: {reply.text}")
     return reply.text

@@ -1,12 +1,12 @@
 """One client as the database has it at this moment, to see their mails before they are sent."""
 
-from notifier.merge_fields import Account, Funds
+from notifier.merge_fields import ClientAccount, ClientFunds
 from notifier.owed.store_clients import find_account
 from ringfence.postgres.pool import Pool
 from ringfence_contracts.errors import BadInput
 
 
-async def find_client(pool: Pool, account_id: str) -> tuple[Account, Funds]:
+async def find_client(pool: Pool, account_id: str) -> tuple[ClientAccount, ClientFunds]:
     """The client, with credit and debts of now. Raises BadInput where there is none."""
     async with pool.acquire() as connection:
         account = await find_account(connection, account_id)
@@ -21,4 +21,4 @@ async def find_client(pool: Pool, account_id: str) -> tuple[Account, Funds]:
             account_id,
         )
     balance, currency, debts = (row[0], row[1], row[2]) if row else (None, None, None)
-    return account, Funds(balance or 0, debts or 0, currency or "USD")
+    return account, ClientFunds(balance or 0, debts or 0, currency or "USD")

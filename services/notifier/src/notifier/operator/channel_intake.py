@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from notifier.alarm_mail import AlarmState, kind_of
-from notifier.operator.chat import Chat, chat_words
-from notifier.operator.events import Event, read_event
-from notifier.operator.store_channels import ChannelStore, Kind, NewDelivery
+from notifier.operator.chat import Chat, render_chat
+from notifier.operator.events import ChannelEvent, read_event
+from notifier.operator.store_channels import ChannelKind, ChannelStore, NewDelivery
 from notifier.operator.webhooks import Webhook
 from ringfence.clock import Clock
 from ringfence.postgres.pool import Connection
@@ -42,12 +42,12 @@ class ChannelIntake:
         self._severity = severity
         self._group = timedelta(seconds=group_s)
         self._clock = clock
-        self._since: dict[Kind, dict[str, datetime]] = {}
+        self._since: dict[ChannelKind, dict[str, datetime]] = {}
 
     async def register(self) -> None:
         """Have the channels known: a new one gets nothing of what was before."""
         now = self._clock.now()
-        names: dict[Kind, list[str]] = {
+        names: dict[ChannelKind, list[str]] = {
             "webhook": [webhook.name for webhook in self._webhooks],
             "chat": [chat.name for chat in self._chats],
         }
@@ -74,7 +74,7 @@ class ChannelIntake:
                 await self._for_chats(event, event.alarm)
         return outcome
 
-    async def _for_webhooks(self, event: Event) -> None:
+    async def _for_webhooks(self, event: ChannelEvent) -> None:
         wanted = [
             webhook.name
             for webhook in self._webhooks
@@ -88,10 +88,10 @@ class ChannelIntake:
                 delivery = _delivery(event, "webhook", name, event.subject, body, {})
                 await self._store.add(connection, delivery, now, now)
 
-    def _is_new(self, event: Event, kind: Kind, name: str) -> bool:
+    def _is_new(self, event: ChannelEvent, kind: ChannelKind, name: str) -> bool:
         return event.occurred_at >= self._since[kind][name]
 
-    async def _for_chats(self, event: Event, alarm: Alarm) -> None:
+    async def _for_chats(self, event: ChannelEvent, alarm: Alarm) -> None:
         if self._severity == "critical" and alarm.severity != "critical":
             return
         for chat in self._chats:
@@ -101,7 +101,9 @@ class ChannelIntake:
                 elif event.type == _ENDED:
                     await self._end(connection, chat.name, event, alarm)
 
-    async def _end(self, connection: Connection, chat: str, event: Event, alarm: Alarm) -> None:
+    async def _end(
+        self, connection: Connection, chat: str, event: ChannelEvent, alarm: Alarm
+    ) -> None:
         """An alarm that ends before its message went out leaves it; else its end is a message."""
         kind, alarm_id = kind_of(alarm), str(alarm.alarm_id)
         waiting = await self._store.waiting_chat(connection, chat, _RAISED, kind)
@@ -118,7 +120,12 @@ class ChannelIntake:
             await self._enter(connection, chat, event, alarm, "ended")
 
     async def _enter(
-        self, connection: Connection, chat: str, event: Event, alarm: Alarm, state: AlarmState
+        self,
+        connection: Connection,
+        chat: str,
+        event: ChannelEvent,
+        alarm: Alarm,
+        state: AlarmState,
     ) -> None:
         """Put the alarm into the message that waits for others of its kind, or into a new one."""
         kind, alarm_id, store = kind_of(alarm), str(alarm.alarm_id), self._store
@@ -143,11 +150,16 @@ class ChannelIntake:
     ) -> str:
         read = [Alarm.model_validate(alarm) for alarm in alarms.values()]
         accounts = [alarm.account_id for alarm in read if alarm.account_id]
-        return chat_words(read, state, await self._store.names(connection, accounts))
+        return render_chat(read, state, await self._store.names(connection, accounts))
 
 
 def _delivery(
-    event: Event, kind: Kind, channel: str, subject: str, body: str, alarms: dict[str, Any]
+    event: ChannelEvent,
+    kind: ChannelKind,
+    channel: str,
+    subject: str,
+    body: str,
+    alarms: dict[str, Any],
 ) -> NewDelivery:
     return NewDelivery(
         delivery_id=derive("delivery", kind, channel, event.event_id),

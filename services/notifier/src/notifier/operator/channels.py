@@ -9,19 +9,19 @@ import aiohttp
 
 from notifier.operator.channel_intake import ChannelIntake
 from notifier.operator.chat import Chat, notify, open_chats
-from notifier.operator.delivery_loop import DeliveryLoop, PruneLoop, Send
+from notifier.operator.delivery_loop import DeliveryLoop, PruneLoop, SendDelivery
 from notifier.operator.digest_loop import DigestLoop
 from notifier.operator.events import CHANNEL_READS
 from notifier.operator.settings import OperatorSettings
 from notifier.operator.store_channels import ChannelStore, Delivery
-from notifier.operator.webhooks import Answer, Webhook, post
+from notifier.operator.webhooks import DeliveryResult, Webhook, post
 from ringfence.clock import Clock
 from ringfence.kafka.batch import BatchRunner
+from ringfence.kafka.processor import RecordProcessor
 from ringfence.kafka.publisher import Publisher
-from ringfence.kafka.shell import Shell
+from ringfence.loops import Loop
 from ringfence.observe.health import Health
 from ringfence.postgres.pool import Pool
-from ringfence.process import Loop
 
 GROUP = "notifier-channels"
 
@@ -46,7 +46,7 @@ async def channel_loops(
     )
     await intake.register()
     runner = BatchRunner(
-        Shell(intake.handle, publisher, consumer="notifier"),
+        RecordProcessor(intake.handle, publisher, consumer="notifier"),
         CHANNEL_READS,
         bootstrap=settings.brokers(),
         group=GROUP,
@@ -69,7 +69,7 @@ def _deliveries(
     clock: Clock,
     health: Health,
 ) -> list[Loop]:
-    sends: list[tuple[str, str, Send]] = [
+    sends: list[tuple[str, str, SendDelivery]] = [
         *(("webhook", webhook.name, _to_webhook(http, webhook)) for webhook in webhooks),
         *(("chat", chat.name, _to_chat(chat)) for chat in chats),
     ]
@@ -86,15 +86,15 @@ def _deliveries(
     ]
 
 
-def _to_webhook(http: aiohttp.ClientSession, webhook: Webhook) -> Send:
-    async def send(delivery: Delivery, now: datetime) -> Answer:
+def _to_webhook(http: aiohttp.ClientSession, webhook: Webhook) -> SendDelivery:
+    async def send(delivery: Delivery, now: datetime) -> DeliveryResult:
         return await post(http, webhook, delivery.delivery_id, delivery.body, now)
 
     return send
 
 
-def _to_chat(chat: Chat) -> Send:
-    async def send(delivery: Delivery, _: datetime) -> Answer:
+def _to_chat(chat: Chat) -> SendDelivery:
+    async def send(delivery: Delivery, _: datetime) -> DeliveryResult:
         return await notify(chat, delivery.body)
 
     return send

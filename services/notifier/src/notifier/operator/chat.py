@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from notifier.alarm_mail import AlarmState
-from notifier.operator.webhooks import Answer
+from notifier.operator.webhooks import DeliveryResult
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.alarm import Alarm
 
@@ -50,17 +50,19 @@ def _opened(channel: Any, url: str, number: int) -> Chat:
     return Chat(f"{scheme}-{digest}", channel.notify)
 
 
-async def notify(chat: Chat, body: str) -> Answer:
+async def notify(chat: Chat, body: str) -> DeliveryResult:
     """Send a message once; its first line is its title. apprise answers whether it went out."""
     title, _, text = body.partition("\n")
     try:
         sent = await asyncio.to_thread(chat.notify, title=title, body=text or title)
     except Exception as error:
-        return Answer(False, None, f"apprise: {type(error).__name__}")
-    return Answer(bool(sent), None, "" if sent else "the service refused it or was not reached")
+        return DeliveryResult(False, None, f"apprise: {type(error).__name__}")
+    return DeliveryResult(
+        bool(sent), None, "" if sent else "the service refused it or was not reached"
+    )
 
 
-def chat_words(alarms: Sequence[Alarm], state: AlarmState, names: Mapping[str, str]) -> str:
+def render_chat(alarms: Sequence[Alarm], state: AlarmState, names: Mapping[str, str]) -> str:
     """The message about alarms of one kind, at least one: a title, then a few lines."""
     first = alarms[0]
     begins = "Alarm" if state == "raised" else "Ended"

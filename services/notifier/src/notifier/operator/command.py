@@ -14,7 +14,7 @@ from rich.text import Text
 from notifier.operator.events import example_body
 from notifier.operator.settings import OperatorSettings
 from notifier.operator.store_channels import log_rows
-from notifier.operator.webhooks import Answer, Webhook, post
+from notifier.operator.webhooks import DeliveryResult, Webhook, post
 from ringfence.postgres.pool import open_pool
 from ringfence.settings import read_settings
 from ringfence.stack_file import database_dsn
@@ -65,7 +65,7 @@ def test(name: str) -> None:
     click.echo(f"{name}: answered {answer.status}")
 
 
-async def _send_test(webhook: Webhook) -> Answer:
+async def _send_test(webhook: Webhook) -> DeliveryResult:
     now = datetime.now(UTC)
     event_id = derive("webhook test", webhook.name, now.isoformat())
     async with aiohttp.ClientSession(auto_decompress=False) as http:

@@ -12,18 +12,19 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from notifier.operator.store_channels import ChannelStore, Delivery, Kind
-from notifier.operator.webhooks import Answer
+from notifier.operator.store_channels import ChannelKind, ChannelStore, Delivery
+from notifier.operator.webhooks import DeliveryResult
 from ringfence.breaker import Breaker
 from ringfence.clock import Clock
-from ringfence.kafka.shell import UNWELL, wait_or_stop
+from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
+from ringfence.transient import TRANSIENT_ERRORS
 
 _LEASE = timedelta(seconds=60)
 _PRUNE_EVERY = timedelta(hours=1)
 log = structlog.get_logger()
 
-Send = Callable[[Delivery, datetime], Awaitable[Answer]]
+SendDelivery = Callable[[Delivery, datetime], Awaitable[DeliveryResult]]
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,9 @@ class DeliveryLoop:
         self,
         store: ChannelStore,
         *,
-        kind: Kind,
+        kind: ChannelKind,
         channel: str,
-        send: Send,
+        send: SendDelivery,
         clock: Clock,
         progress: Progress,
         policy: DeliveryPolicy | None = None,
@@ -73,7 +74,7 @@ class DeliveryLoop:
         while not stop.is_set():
             try:
                 found = await self.deliver_one()
-            except UNWELL as error:
+            except TRANSIENT_ERRORS as error:
                 log.warning("a channel waits for the database", reason=repr(error))
                 found = False
             self._progress.turned(read=int(found))
@@ -93,15 +94,15 @@ class DeliveryLoop:
             self._breaker.succeeded()
         else:
             self._breaker.failed()
-        await self._conclude(delivery, answer)
+        await self._save_outcome(delivery, answer)
         return True
 
-    async def _conclude(self, delivery: Delivery, answer: Answer) -> None:
+    async def _save_outcome(self, delivery: Delivery, answer: DeliveryResult) -> None:
         now = self._clock.now()
         again_at = None if answer.is_final else self._policy.again_at(delivery, now)
         waits = not answer.delivered and again_at is not None
         state = "delivered" if answer.delivered else "waiting" if waits else "failed"
-        await self._store.settle(
+        await self._store.save_outcome(
             delivery.delivery_id,
             state,  # type: ignore[arg-type] # one of its three values
             status=answer.status,
@@ -135,7 +136,7 @@ class PruneLoop:
         while not stop.is_set():
             try:
                 await self.look()
-            except UNWELL as error:
+            except TRANSIENT_ERRORS as error:
                 log.warning("pruning waits for the database", reason=repr(error))
             self._progress.turned()
             await wait_or_stop(stop, 10.0)

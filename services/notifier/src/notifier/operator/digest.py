@@ -34,7 +34,7 @@ class ClientLine:
 
 
 @dataclass(frozen=True)
-class Listed:
+class ClientList:
     """The first clients of a list, at most LISTED_AT_MOST, and how many there are in all."""
 
     count: int = 0
@@ -62,9 +62,9 @@ class DigestFacts:
 
     since: datetime
     until: datetime
-    off: Listed = Listed()
+    off: ClientList = ClientList()
     failing: int = 0
-    low: Listed = Listed()
+    low: ClientList = ClientList()
     would_be_off: int = 0
     unrated: int = 0
     unrated_s: int = 0
@@ -157,7 +157,7 @@ def _drift_words(digest: DigestFacts) -> str:
     return f"{given_up}; ringfence server compare"
 
 
-def _clients(title: str, listed: Listed, language: str) -> list[str]:
+def _clients(title: str, listed: ClientList, language: str) -> list[str]:
     if not listed.count:
         return [section(f"{title}: nobody")]
     lines = [

@@ -11,9 +11,10 @@ from notifier.operator.digest import DigestFacts, digest_mail, due_day
 from notifier.operator.store_digest import add_digest, is_written, read_digest
 from notifier.template import Rendered
 from ringfence.clock import Clock
-from ringfence.kafka.shell import UNWELL, wait_or_stop
+from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
 from ringfence.postgres.pool import Pool
+from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.ids import derive
 
 _EVERY_S = 20.0
@@ -53,7 +54,7 @@ class DigestLoop:
         while not stop.is_set():
             try:
                 await self.look()
-            except UNWELL as error:
+            except TRANSIENT_ERRORS as error:
                 log.warning("the digest waits for the database", reason=repr(error))
             self._progress.turned()
             await wait_or_stop(stop, _EVERY_S)

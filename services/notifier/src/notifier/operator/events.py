@@ -72,7 +72,7 @@ _KINDS: Mapping[str, _Kind] = {
 
 
 @dataclass(frozen=True)
-class Event:
+class ChannelEvent:
     """Something that happened, as receivers of webhooks get it. `type` is one of EVENT_TYPES."""
 
     event_id: UUID
@@ -91,7 +91,7 @@ class Event:
         return _body(self.event_id, self.type, self.occurred_at, self.data.model_dump(mode="json"))
 
 
-def read_event(received: Received) -> Event:
+def read_event(received: Received) -> ChannelEvent:
     """The event of a record of CHANNEL_READS. Raises Reject."""
     kind = _KINDS[received.topic]
     data = parse(kind.model, received)
@@ -99,7 +99,7 @@ def read_event(received: Received) -> Event:
         name, subject = f"alarm.{data.state}", f"{data.service}/{data.key} {data.subject}"
     else:
         name, subject = received.topic.removesuffix(".v1"), str(getattr(data, "account_id", ""))
-    return Event(received.event_id, name, kind.happened_at(data), subject, data)
+    return ChannelEvent(received.event_id, name, kind.happened_at(data), subject, data)
 
 
 def example_body(event_id: UUID, now: datetime) -> str:

@@ -11,7 +11,7 @@ import asyncpg
 
 from ringfence.postgres.pool import Connection, Pool
 
-Kind = Literal["webhook", "chat"]
+ChannelKind = Literal["webhook", "chat"]
 _CHAT = "hashtext('notifier.chat')"
 
 
@@ -30,7 +30,7 @@ class NewDelivery:
     """A delivery to enter."""
 
     delivery_id: UUID
-    kind: Kind
+    kind: ChannelKind
     channel: str
     event_type: str
     event_id: UUID
@@ -54,14 +54,14 @@ class ChannelStore:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def register(self, kind: Kind, names: Sequence[str], now: datetime) -> None:
+    async def register(self, kind: ChannelKind, names: Sequence[str], now: datetime) -> None:
         """Have the channels known: a new one gets what happens from `now` on."""
         await self._pool.executemany(
             "insert into notifier.channel values ($1, $2, $3) on conflict do nothing",
             [(kind, name, now) for name in names],
         )
 
-    async def since(self, kind: Kind) -> dict[str, datetime]:
+    async def since(self, kind: ChannelKind) -> dict[str, datetime]:
         """When each channel was known first."""
         rows = await self._pool.fetch(
             "select name, since from notifier.channel where kind = $1", kind
@@ -173,7 +173,7 @@ class ChannelStore:
         return {row["account_id"]: row["name"] for row in rows}
 
     async def claim(
-        self, kind: Kind, channel: str, now: datetime, lease: timedelta
+        self, kind: ChannelKind, channel: str, now: datetime, lease: timedelta
     ) -> Delivery | None:
         """The delivery that is due longest; nobody else gets it before the lease ends."""
         row = await self._pool.fetchrow(
@@ -189,7 +189,7 @@ class ChannelStore:
         )
         return None if row is None else Delivery(**row)
 
-    async def settle(
+    async def save_outcome(
         self,
         delivery_id: UUID,
         state: Literal["waiting", "delivered", "failed"],

@@ -9,8 +9,8 @@ from notifier.operator.digest import (
     DAILY_DIGEST,
     LISTED_AT_MOST,
     ClientLine,
+    ClientList,
     DigestFacts,
-    Listed,
     Turnover,
 )
 from notifier.template import Rendered
@@ -98,9 +98,9 @@ async def read_digest(pool: Pool, since: datetime, until: datetime) -> DigestFac
         )
 
 
-async def _listed(connection: Connection, clients: str) -> Listed:
+async def _listed(connection: Connection, clients: str) -> ClientList:
     rows = await connection.fetch(_LISTED.format(clients=clients))
-    return Listed(
+    return ClientList(
         count=rows[0]["count"] if rows else 0,
         clients=[
             ClientLine(row["account_id"], row["name"], row["balance_micro"], row["currency"])

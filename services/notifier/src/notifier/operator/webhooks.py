@@ -46,7 +46,7 @@ class Webhook:
 
 
 @dataclass(frozen=True)
-class Answer:
+class DeliveryResult:
     """What became of an attempt. `is_final`: no further one makes sense."""
 
     delivered: bool
@@ -69,7 +69,7 @@ def sign(secret: bytes, delivery_id: UUID, at: datetime, body: str) -> dict[str,
 
 async def post(
     http: aiohttp.ClientSession, webhook: Webhook, delivery_id: UUID, body: str, now: datetime
-) -> Answer:
+) -> DeliveryResult:
     """Send a delivery once. Redirects are not followed; 2xx is success, 410 ends all attempts."""
     headers = {
         "Content-Type": "application/json",
@@ -87,11 +87,11 @@ async def post(
         ) as answer:
             said = _printable(await answer.content.read(_ANSWER_AT_MOST))
             if answer.status // 100 == 2:
-                return Answer(True, answer.status, "")
+                return DeliveryResult(True, answer.status, "")
             reason = f"answered {answer.status}: {said}".rstrip(": ")
-            return Answer(False, answer.status, reason, is_final=answer.status == _GONE)
+            return DeliveryResult(False, answer.status, reason, is_final=answer.status == _GONE)
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-        return Answer(False, None, _printable(f"{type(error).__name__}: {error}".encode()))
+        return DeliveryResult(False, None, _printable(f"{type(error).__name__}: {error}".encode()))
 
 
 def _printable(raw: bytes) -> str:

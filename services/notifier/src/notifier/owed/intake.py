@@ -7,12 +7,22 @@ from datetime import datetime, timedelta
 from notifier.alarms.intake import AlarmIntake
 from notifier.form.layout import Layout
 from notifier.form.mail import MailFacts, RenderedMail
-from notifier.merge_fields import Account
+from notifier.merge_fields import ClientAccount
 from notifier.owed import store as owed_store
 from notifier.owed import store_clients
+from notifier.owed.decision import (
+    IN_SHADOW,
+    DecisionFacts,
+    DecisionRules,
+    Drop,
+    MailDecision,
+    Send,
+    decide_mail,
+    funds_of,
+)
 from notifier.owed.notice import (
     VOIP_RESTORED,
-    Notice,
+    MailNotice,
     low_alert,
     restored_mail,
     would_be_zero_mail,
@@ -20,9 +30,8 @@ from notifier.owed.notice import (
     zero_mail_to_come,
 )
 from notifier.owed.resend import Resender
-from notifier.owed.truth import IN_SHADOW, Drop, Facts, Outcome, Rules, Send, funds_of, judge
-from notifier.sending.journal import report_decision
-from notifier.store import Owed, Store
+from notifier.sending.reporting import report_decision
+from notifier.store import MailStore, OwedMail
 from ringfence.clock import Clock
 from ringfence.postgres.pool import Connection
 from ringfence_contracts.errors import Conflict, Reject
@@ -61,16 +70,16 @@ _GRACE = timedelta(minutes=1)
 """How long an alert from before the client went live waits for a later one to take its place."""
 
 
-class Intake:
+class MailIntake:
     """The handler: enters what is owed, decides again about what waits, and wakes the senders."""
 
     def __init__(
         self,
-        store: Store,
+        store: MailStore,
         *,
         render: Callable[[MailFacts], RenderedMail],
         templates: Mapping[str, object],
-        rules: Rules,
+        rules: DecisionRules,
         operator_email: str,
         alarm_group_s: float = 60.0,
         layout: Layout | None = None,
@@ -93,17 +102,17 @@ class Intake:
             zone=operator_zone,
         )
         resender = Resender(store, rules=rules, clock=clock)
-        self._takes: dict[str, Callable[[Received], Awaitable[None]]] = {
+        self._handlers: dict[str, Callable[[Received], Awaitable[None]]] = {
             ACCOUNT_CHANGED.name: self._account_changed,
             BALANCE_LOW.name: self._balance_low,
             BALANCE_ZERO.name: self._balance_zero,
             BALANCE_RESTORED.name: self._balance_restored,
             SERVICE_SUSPENDED.name: self._service_suspended,
             SERVICE_RESTORED.name: self._service_restored,
-            RATING_ALARM.name: alarms.take,
-            SUSPENDER_ALARM.name: alarms.take,
-            NOTIFIER_ALARM.name: alarms.take,
-            OPERATOR_REQUESTED.name: resender.take,
+            RATING_ALARM.name: alarms.process,
+            SUSPENDER_ALARM.name: alarms.process,
+            NOTIFIER_ALARM.name: alarms.process,
+            OPERATOR_REQUESTED.name: resender.process,
         }
 
     async def handle(self, batch: Sequence[Received]) -> BatchOutcome:
@@ -111,7 +120,7 @@ class Intake:
         outcome = BatchOutcome()
         for received in batch:
             try:
-                await self._takes[received.topic](received)
+                await self._handlers[received.topic](received)
             except (Reject, Conflict) as error:
                 outcome.reject.append(Rejected(received, str(error)))
         self._wake.set()
@@ -186,7 +195,7 @@ class Intake:
         account_id, now = restored.account_id, self._clock.now()
         async with self._store.handling(account_id) as connection:
             await store_clients.note_restored(connection, account_id, restored.confirmed_at)
-            zero = await owed_store.announced_hold(connection, account_id, restored.confirmed_at)
+            zero = await owed_store.last_zero_mail(connection, account_id, restored.confirmed_at)
             if zero and zero.notice.number and VOIP_RESTORED in self._templates:
                 notice = restored_mail(
                     restored,
@@ -198,7 +207,7 @@ class Intake:
                 await owed_store.add(connection, notice, now)
             await self._decide_again(connection, account_id)
 
-    def _due_at(self, notice: Notice, account: Account | None) -> datetime:
+    def _due_at(self, notice: MailNotice, account: ClientAccount | None) -> datetime:
         """When to send a low alert: now, but for one that may be of the client's shadow time.
 
         Topics are read in any order. Of a shadow time that ended in a low balance, the alert that
@@ -215,17 +224,19 @@ class Intake:
         for owed in await owed_store.undecided(connection, account_id, gone_live_at):
             await self._decide(connection, owed)
 
-    async def _decide(self, connection: Connection, owed: Owed) -> None:
+    async def _decide(self, connection: Connection, owed: OwedMail) -> None:
         now = self._clock.now()
         facts = await owed_store.gather(connection, owed.notice, owed.created_at)
-        outcome = judge(owed.notice, facts, now, self._rules)
+        outcome = decide_mail(owed.notice, facts, now, self._rules)
         await owed_store.apply(connection, owed, outcome, now)
         if isinstance(outcome, Drop) and outcome.reason == IN_SHADOW:
-            await self._keep_words(connection, owed, facts)
+            await self._save_content(connection, owed, facts)
         if _is_news(owed, outcome):
             report_decision(owed.notice, outcome)
 
-    async def _keep_words(self, connection: Connection, owed: Owed, facts: Facts) -> None:
+    async def _save_content(
+        self, connection: Connection, owed: OwedMail, facts: DecisionFacts
+    ) -> None:
         """Of a client in shadow, the words that would be sent are kept."""
         assert facts.account is not None, "only a known client is in shadow"
         content = self._render(
@@ -237,17 +248,17 @@ class Intake:
             )
         )
         recipient = facts.account.email.strip()
-        await self._store.keep_words(connection, owed.message_id, recipient, content)
+        await self._store.save_content(connection, owed.message_id, recipient, content)
 
 
-def _is_news(owed: Owed, outcome: Outcome) -> bool:
+def _is_news(owed: OwedMail, outcome: MailDecision) -> bool:
     """Whether a decision differs from the one before it."""
     if isinstance(outcome, Send):
         return owed.attempts == 0
     return isinstance(outcome, Drop) or owed.waits_for != outcome.reason
 
 
-async def _check_same(connection: Connection, notice: Notice) -> None:
+async def _check_same(connection: Connection, notice: MailNotice) -> None:
     """Raises Conflict where the event came before with other money."""
     known = await owed_store.find(connection, notice.message_id)
     if known and known.notice.cause_id == notice.cause_id and known.notice.funds != notice.funds:
@@ -257,8 +268,8 @@ async def _check_same(connection: Connection, notice: Notice) -> None:
         )
 
 
-def _account(changed: AccountChanged) -> Account:
-    return Account(
+def _account(changed: AccountChanged) -> ClientAccount:
+    return ClientAccount(
         account_id=changed.account_id,
         version=changed.version,
         first_name=changed.client.first_name,

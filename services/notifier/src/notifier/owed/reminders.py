@@ -6,10 +6,11 @@ import structlog
 
 from notifier.owed import store as owed_store
 from notifier.owed.notice import reminder
-from notifier.store import Store
+from notifier.store import MailStore
 from ringfence.clock import Clock
-from ringfence.kafka.shell import UNWELL, wait_or_stop
+from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
+from ringfence.transient import TRANSIENT_ERRORS
 
 _EVERY_S = 60.0
 _AT_ONCE = 500
@@ -21,7 +22,7 @@ class ReminderLoop:
     """Owes reminders; whether each is still true is decided when it is sent."""
 
     def __init__(
-        self, store: Store, *, clock: Clock, wake: asyncio.Event, progress: Progress
+        self, store: MailStore, *, clock: Clock, wake: asyncio.Event, progress: Progress
     ) -> None:
         self._store = store
         self._clock = clock
@@ -34,7 +35,7 @@ class ReminderLoop:
             owed = 0
             try:
                 owed = await self.look()
-            except UNWELL as error:
+            except TRANSIENT_ERRORS as error:
                 log.warning("reminders wait for the database", reason=repr(error))
             self._progress.turned(read=owed)
             if owed < _AT_ONCE:
@@ -44,7 +45,7 @@ class ReminderLoop:
         """Owe the reminders that are due now; how many."""
         now, added = self._clock.now(), 0
         async with self._store.transaction() as connection:
-            for first, sent_at in await owed_store.to_remind_of(connection, now, _AT_ONCE):
+            for first, sent_at in await owed_store.mails_to_remind(connection, now, _AT_ONCE):
                 day = int((now - sent_at).total_seconds()) // _DAY_S
                 added += await owed_store.add(connection, reminder(first.notice, day, now), now)
         if added:

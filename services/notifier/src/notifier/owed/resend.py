@@ -3,9 +3,9 @@
 from uuid import UUID
 
 from notifier.owed import store as owed_store
+from notifier.owed.decision import DecisionRules, Drop, Send, Wait, decide_mail
 from notifier.owed.store_commands import answer, is_answered
-from notifier.owed.truth import Drop, Rules, Send, Wait, judge
-from notifier.store import Store
+from notifier.store import MailStore
 from ringfence.clock import Clock
 from ringfence.postgres.pool import Connection
 from ringfence_contracts.events.operator import OperatorRequested
@@ -18,12 +18,12 @@ _STATES = ("in-doubt", "failed")
 class Resender:
     """Does what operators ask of the notifier, each request once by its id."""
 
-    def __init__(self, store: Store, *, rules: Rules, clock: Clock) -> None:
+    def __init__(self, store: MailStore, *, rules: DecisionRules, clock: Clock) -> None:
         self._store = store
         self._rules = rules
         self._clock = clock
 
-    async def take(self, received: Received) -> None:
+    async def process(self, received: Received) -> None:
         """Answer a request in report.command; requests of other services are passed over."""
         request = parse(OperatorRequested, received)
         if request.service != "notifier":
@@ -50,7 +50,7 @@ class Resender:
             return "refused", f"the mail is {shown}: only one in doubt or failed is sent again"
         now = self._clock.now()
         facts = await owed_store.gather(connection, owed.notice, owed.created_at)
-        outcome = judge(owed.notice, facts, now, self._rules)
+        outcome = decide_mail(owed.notice, facts, now, self._rules)
         if isinstance(outcome, Drop):
             return "refused", f"it is not owed any more: {outcome.reason}"
         await owed_store.resend(connection, message_id, now)

@@ -5,11 +5,19 @@ from typing import Any
 from uuid import UUID
 
 from notifier.form.mail import RenderedMail
-from notifier.merge_fields import Funds
-from notifier.owed.notice import PRIORITY, Notice
+from notifier.merge_fields import ClientFunds
+from notifier.owed.decision import (
+    BalanceWatchState,
+    ConsumedState,
+    DecisionFacts,
+    Drop,
+    MailDecision,
+    SwitchOffState,
+    Wait,
+)
+from notifier.owed.notice import PRIORITY, MailNotice
 from notifier.owed.store_clients import ACCOUNT_COLUMNS, account_of
-from notifier.owed.truth import Cut, Drop, Facts, Outcome, Owner, Read, Wait
-from notifier.store import Owed, as_owed
+from notifier.store import OwedMail, as_owed
 from ringfence.postgres.pool import Connection
 
 _CLOCKS_DIFFER = timedelta(minutes=1)
@@ -40,7 +48,7 @@ left join notifier.account a using (account_id)
 left join notifier.level l using (account_id)
 left join report.level w using (account_id)
 """  # noqa: S608 - this file's constants
-_CUT = """
+_SWITCH_OFF = """
 select case
     when bool_or(confirmed = 'suspended' and not open) then 'off'
     when bool_or(attempts > 0) then 'refused'
@@ -53,7 +61,7 @@ having count(*) > 0
 
 async def add(
     connection: Connection,
-    notice: Notice,
+    notice: MailNotice,
     now: datetime,
     *,
     due_at: datetime | None = None,
@@ -95,7 +103,7 @@ async def add(
     )
 
 
-async def find(connection: Connection, message_id: UUID) -> Owed | None:
+async def find(connection: Connection, message_id: UUID) -> OwedMail | None:
     """An owed mail by its id, locked; None if there is none."""
     row = await connection.fetchrow(
         "select * from notifier.message where message_id = $1 for update", message_id
@@ -105,7 +113,7 @@ async def find(connection: Connection, message_id: UUID) -> Owed | None:
 
 async def undecided(
     connection: Connection, account_id: str, gone_live_at: datetime | None = None
-) -> list[Owed]:
+) -> list[OwedMail]:
     """The account's mails that wait, or may be owed again; those being offered are left out.
 
     `gone_live_at`: the client has just left shadow mode, so that notices from after that which
@@ -124,7 +132,9 @@ async def undecided(
     return [as_owed(row) for row in rows]
 
 
-async def apply(connection: Connection, owed: Owed, outcome: Outcome, now: datetime) -> None:
+async def apply(
+    connection: Connection, owed: OwedMail, outcome: MailDecision, now: datetime
+) -> None:
     """Write down what becomes of a mail that waits, or that was dropped."""
     if isinstance(outcome, Drop):
         await connection.execute(
@@ -175,7 +185,7 @@ async def resend(connection: Connection, message_id: UUID, now: datetime) -> Non
     )
 
 
-async def renew(connection: Connection, notice: Notice, now: datetime) -> Owed | None:
+async def renew(connection: Connection, notice: MailNotice, now: datetime) -> OwedMail | None:
     """Owe a mail again as a newer event has it, if it waits for that or was dropped before it.
 
     The mail as it is now; None where it was sent, failed, or is as new already.
@@ -200,15 +210,15 @@ async def renew(connection: Connection, notice: Notice, now: datetime) -> Owed |
     return None if row is None else as_owed(row)
 
 
-async def gather(connection: Connection, notice: Notice, owed_since: datetime) -> Facts:
+async def gather(connection: Connection, notice: MailNotice, owed_since: datetime) -> DecisionFacts:
     """All that is known for a decision about this mail."""
     if notice.account_id is None or notice.kind in ("alarm", "digest"):
-        return Facts(None)
+        return DecisionFacts(None)
     row = await connection.fetchrow(_FACTS, notice.account_id)
     assert row is not None, "it selects one row whatever is known"
-    return Facts(
+    return DecisionFacts(
         account=account_of(row) if row["is_known"] else None,
-        read=Read(
+        consumed=ConsumedState(
             row["read_level"],
             row["crossing"],
             row["zero_crossing"],
@@ -216,32 +226,32 @@ async def gather(connection: Connection, notice: Notice, owed_since: datetime) -
             row["hold_ended"],
             row["restored_at"],
         ),
-        owner=_owner(row) if row["is_watched"] else None,
-        cut=await _cut(connection, notice),
+        balance_watch=_watched(row) if row["is_watched"] else None,
+        switch_off=await _switch_off(connection, notice),
         low_sent_at=await _low_sent_at(connection, notice),
         zero_state=await _zero_state(connection, notice),
         owed_since=owed_since,
     )
 
 
-def _owner(row: Any) -> Owner:
-    return Owner(
+def _watched(row: Any) -> BalanceWatchState:
+    return BalanceWatchState(
         level=row["owner_level"],
-        funds=Funds(row["balance_micro"], row["outstanding_micro"], row["owner_currency"]),
+        funds=ClientFunds(row["balance_micro"], row["outstanding_micro"], row["owner_currency"]),
         balance_version=row["balance_version"],
         hold=row["owner_hold"],
         stays=row["stays"],
     )
 
 
-async def _cut(connection: Connection, notice: Notice) -> Cut:
+async def _switch_off(connection: Connection, notice: MailNotice) -> SwitchOffState:
     if notice.kind == "low":
         return "none"
-    found: Cut | None = await connection.fetchval(_CUT, notice.account_id)
+    found: SwitchOffState | None = await connection.fetchval(_SWITCH_OFF, notice.account_id)
     return found or "none"
 
 
-async def _low_sent_at(connection: Connection, notice: Notice) -> datetime | None:
+async def _low_sent_at(connection: Connection, notice: MailNotice) -> datetime | None:
     if notice.kind != "low":
         return None
     at: datetime | None = await connection.fetchval(
@@ -254,7 +264,7 @@ async def _low_sent_at(connection: Connection, notice: Notice) -> datetime | Non
     return at
 
 
-async def _zero_state(connection: Connection, notice: Notice) -> Any:
+async def _zero_state(connection: Connection, notice: MailNotice) -> Any:
     if notice.kind != "restored":
         return None
     return await connection.fetchval(
@@ -265,7 +275,9 @@ async def _zero_state(connection: Connection, notice: Notice) -> Any:
     )
 
 
-async def announced_hold(connection: Connection, account_id: str, before: datetime) -> Owed | None:
+async def last_zero_mail(
+    connection: Connection, account_id: str, before: datetime
+) -> OwedMail | None:
     """The newest zero mail that the client was sent, or may have been, about a cut before then."""
     row = await connection.fetchrow(
         "select * from notifier.message where account_id = $1 and kind = 'zero' and not shadow"
@@ -277,9 +289,9 @@ async def announced_hold(connection: Connection, account_id: str, before: dateti
     return None if row is None else as_owed(row)
 
 
-async def to_remind_of(
+async def mails_to_remind(
     connection: Connection, now: datetime, limit: int
-) -> list[tuple[Owed, datetime]]:
+) -> list[tuple[OwedMail, datetime]]:
     """Alerts of stays that still last, and when each went out: those without a mail for a day."""
     rows = await connection.fetch(
         "select m.* from notifier.message m join notifier.level l using (account_id)"

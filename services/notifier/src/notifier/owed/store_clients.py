@@ -6,7 +6,7 @@ from typing import Any
 
 import asyncpg
 
-from notifier.merge_fields import Account
+from notifier.merge_fields import ClientAccount
 from ringfence.postgres.pool import Connection
 from ringfence_contracts.events.balance import Level
 
@@ -28,7 +28,9 @@ where known.version < excluded.version
 """  # noqa: S608 - this file's constants
 
 
-async def save_account(connection: Connection, account: Account, changed_at: datetime) -> None:
+async def save_account(
+    connection: Connection, account: ClientAccount, changed_at: datetime
+) -> None:
     """Save the account, unless a newer version of it is there."""
     await connection.execute(
         _SAVE, *(_stored(getattr(account, name)) for name in _SAVED), changed_at
@@ -41,7 +43,7 @@ def _stored(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-async def find_account(connection: Connection, account_id: str) -> Account | None:
+async def find_account(connection: Connection, account_id: str) -> ClientAccount | None:
     """The account's newest version that was read, or None."""
     row = await connection.fetchrow(
         f"select {', '.join(ACCOUNT_COLUMNS)} from notifier.account"  # noqa: S608 - as above
@@ -51,10 +53,10 @@ async def find_account(connection: Connection, account_id: str) -> Account | Non
     return None if row is None else account_of(row)
 
 
-def account_of(row: asyncpg.Record) -> Account:
+def account_of(row: asyncpg.Record) -> ClientAccount:
     """The account in a row that has all of ACCOUNT_COLUMNS."""
     values = {name: row[name] for name in ACCOUNT_COLUMNS}
-    return Account(**values | {"cc": tuple(values["cc"])})
+    return ClientAccount(**values | {"cc": tuple(values["cc"])})
 
 
 async def note_level(

@@ -4,16 +4,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from notifier.owed.notice import State
+from notifier.owed.notice import MailState
 
-Verdict = Literal["accepted", "deferred", "refused", "unknown"]
+ReplyKind = Literal["accepted", "deferred", "refused", "unknown"]
 
 
 @dataclass(frozen=True)
 class Reply:
     """What the server answered. `unknown`: the text went out, and no answer to it came."""
 
-    verdict: Verdict
+    kind: ReplyKind
     text: str
 
 
@@ -31,7 +31,7 @@ class RetryPolicy:
 class DeliveryOutcome:
     """A mail's next state; `next_attempt_at` matters for `waiting` alone."""
 
-    state: State
+    state: MailState
     attempts: int
     next_attempt_at: datetime
     reason: str
@@ -51,11 +51,11 @@ def decide_outcome(
     doubling to 15 min, for 24 h. A mail that the server may have taken is not sent again, for a
     client must not read twice of one crossing, unless the operator prefers that to none.
     """
-    if reply.verdict == "accepted":
+    if reply.kind == "accepted":
         return DeliveryOutcome("sent", attempts, now, "")
-    if reply.verdict == "refused":
+    if reply.kind == "refused":
         return DeliveryOutcome("failed", attempts, now, reply.text)
-    if reply.verdict == "unknown" and not policy.resend_in_doubt:
+    if reply.kind == "unknown" and not policy.resend_in_doubt:
         return DeliveryOutcome("in-doubt", attempts, now, reply.text)
     again_at = now + timedelta(seconds=_delay_s(attempts, policy))
     if again_at > due_at + timedelta(seconds=policy.give_up_after_s):

@@ -7,7 +7,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass
-class Breaker:
+class SmtpBreaker:
     """Shared by all connections of a process; each that may try reports how it went.
 
     `first_s` and `longest_s` bound the time between two probes, which doubles; a probe that

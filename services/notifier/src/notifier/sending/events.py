@@ -3,14 +3,14 @@
 from datetime import datetime
 
 from notifier.sending.attempts import DeliveryOutcome
-from notifier.store import Owed
+from notifier.store import OwedMail
 from ringfence_contracts.events.notice import NoticeFailed, NoticeSent
 from ringfence_contracts.ids import derive
 from ringfence_contracts.records import Outgoing
 from ringfence_contracts.topics import NOTICE_FAILED, NOTICE_SENT
 
 
-def events_of(owed: Owed, outcome: DeliveryOutcome, now: datetime) -> list[Outgoing]:
+def events_of(owed: OwedMail, outcome: DeliveryOutcome, now: datetime) -> list[Outgoing]:
     """The event of a mail's outcome; none while it is tried again.
 
     A mail to the operator about no client, or about several, has none: the topics are keyed by

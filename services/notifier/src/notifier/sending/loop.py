@@ -18,20 +18,21 @@ import structlog
 from notifier.form.mail import MailFacts, RenderedMail
 from notifier.metrics import MAIL_SECONDS, SMTP_UNREACHABLE
 from notifier.owed import store as owed_store
-from notifier.owed.truth import Facts, Rules, Send, funds_of, judge
+from notifier.owed.decision import DecisionFacts, DecisionRules, Send, decide_mail, funds_of
 from notifier.sending.attempts import DeliveryOutcome, Reply, RetryPolicy, decide_outcome
-from notifier.sending.breaker import Breaker
+from notifier.sending.breaker import SmtpBreaker
 from notifier.sending.events import events_of
-from notifier.sending.in_hand import MailsInHand
-from notifier.sending.journal import report, report_decision
-from notifier.sending.letter import Mail, Sender, compose
-from notifier.sending.server_alarms import end_trouble, raise_trouble
+from notifier.sending.in_flight import MailsInFlight
+from notifier.sending.mime import Mail, Sender, compose
+from notifier.sending.reporting import report, report_decision
+from notifier.sending.server_alarms import end_server_alarms, raise_server_alarm
 from notifier.sending.smtp import ServerUnusable, SmtpServer, SmtpSession, printable
-from notifier.store import Lease, Owed, Store
+from notifier.store import Lease, MailStore, OwedMail
 from ringfence.clock import Clock
-from ringfence.kafka.shell import UNWELL, wait_or_stop
+from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
 from ringfence.postgres.pool import Connection
+from ringfence.transient import TRANSIENT_ERRORS
 
 Render = Callable[[MailFacts], RenderedMail]
 """Puts a mail to a client into words. Pure."""
@@ -40,17 +41,17 @@ _REST_S = 1.0
 log = structlog.get_logger()
 
 
-class Office(NamedTuple):
+class SendingDependencies(NamedTuple):
     """What all connections of a process share."""
 
-    store: Store
+    store: MailStore
     render: Render
-    rules: Rules
+    rules: DecisionRules
     server: SmtpServer
     sender: Sender
-    breaker: Breaker
+    breaker: SmtpBreaker
     policy: RetryPolicy
-    in_hand: MailsInHand
+    in_flight: MailsInFlight
     clock: Clock
     wake: asyncio.Event
 
@@ -58,17 +59,17 @@ class Office(NamedTuple):
 class _Offered(NamedTuple):
     """A mail that the server consented to, and its bytes; None: it was decided otherwise."""
 
-    owed: Owed
+    owed: OwedMail
     content: bytes | None
 
 
 class SendingLoop:
     """One connection to the SMTP server and what goes over it."""
 
-    def __init__(self, office: Office, *, poll_s: float, progress: Progress) -> None:
-        self._office = office
-        self._store = office.store
-        self._session = SmtpSession(office.server, office.sender.address)
+    def __init__(self, shared: SendingDependencies, *, poll_s: float, progress: Progress) -> None:
+        self._shared = shared
+        self._store = shared.store
+        self._session = SmtpSession(shared.server, shared.sender.address)
         self._poll_s = poll_s
         self._progress = progress
         self._alarms_may_be_open = True
@@ -80,7 +81,7 @@ class SendingLoop:
                 try:
                     async with self._store.lease() as lease:
                         await self._send_all(lease, stop)
-                except UNWELL as error:
+                except TRANSIENT_ERRORS as error:
                     log.warning("sending waits for the database", reason=repr(error))
                     self._progress.turned()
                     await wait_or_stop(stop, _REST_S)
@@ -88,14 +89,14 @@ class SendingLoop:
             await self._session.close()
 
     async def _send_all(self, lease: Lease, stop: asyncio.Event) -> None:
-        while not stop.is_set() and not self._office.in_hand.closing:
-            self._office.wake.clear()
-            found = await self._uncut(lease, stop)
+        while not stop.is_set() and not self._shared.in_flight.closing:
+            self._shared.wake.clear()
+            found = await self._send_one_to_the_end(lease, stop)
             self._progress.turned(read=int(found))
             if not found:
                 await self._rest(stop)
 
-    async def _uncut(self, lease: Lease, stop: asyncio.Event) -> bool:
+    async def _send_one_to_the_end(self, lease: Lease, stop: asyncio.Event) -> bool:
         """Send one mail; whoever cancels this waits until it is out of hand."""
         task = asyncio.ensure_future(self.send_one(lease, stop))
         try:
@@ -106,7 +107,7 @@ class SendingLoop:
 
     async def _rest(self, stop: asyncio.Event) -> None:
         """Until there may be something to do: a new mail, a poll that is due, or the end."""
-        waits = [asyncio.ensure_future(event.wait()) for event in (stop, self._office.wake)]
+        waits = [asyncio.ensure_future(event.wait()) for event in (stop, self._shared.wake)]
         try:
             await asyncio.wait(waits, timeout=self._poll_s, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -115,10 +116,10 @@ class SendingLoop:
 
     async def send_one(self, lease: Lease, stop: asyncio.Event) -> bool:
         """Take the most urgent mail as far as it goes; False if there was none to take."""
-        now = self._office.clock.now()
-        if not await self._store.anything_due(now) or not self._office.breaker.may_try(now):
+        now = self._shared.clock.now()
+        if not await self._store.anything_due(now) or not self._shared.breaker.may_try(now):
             return False
-        async with self._office.in_hand.one():
+        async with self._shared.in_flight.one():
             try:
                 await self._session.open()
                 offered = await self._offer(lease)
@@ -129,8 +130,8 @@ class SendingLoop:
             if offered is None:
                 return False
             if offered.content is not None:
-                reply = await self._session.hand_over(offered.content)
-                await self._write_down(offered.owed, reply, lease, stop)
+                reply = await self._session.send_text(offered.content)
+                await self._save_reply(offered.owed, reply, lease, stop)
             return True
 
     async def _offer(self, lease: Lease) -> _Offered | None:
@@ -138,20 +139,20 @@ class SendingLoop:
         connection = lease.connection
         try:
             async with connection.transaction():
-                owed = await self._store.next_due(connection, self._office.clock.now())
+                owed = await self._store.next_due(connection, self._shared.clock.now())
                 if owed is None:
                     return None
-                mail = await self._put_into_words(connection, owed)
+                mail = await self._prepare(connection, owed)
                 if mail is None:
                     return _Offered(owed, None)
                 owed = replace(owed, recipient=mail.recipient)
-                content = compose(mail, self._office.sender)
+                content = compose(mail, self._shared.sender)
                 reply = await self._session.offer(mail.recipients)
-                if reply.verdict != "accepted":
-                    await self._put_back(connection, owed, reply)
+                if reply.kind != "accepted":
+                    await self._save_not_sent(connection, owed, reply)
                     return _Offered(owed, None)
                 await self._store.mark_sending(
-                    connection, owed.message_id, lease.number, self._office.clock.now()
+                    connection, owed.message_id, lease.number, self._shared.clock.now()
                 )
                 return _Offered(owed, content)
         except BaseException:
@@ -159,63 +160,65 @@ class SendingLoop:
             self._session.abandon()
             raise
 
-    async def _put_into_words(self, connection: Connection, owed: Owed) -> Mail | None:
+    async def _prepare(self, connection: Connection, owed: OwedMail) -> Mail | None:
         """The mail as it is true now, kept in its row; None if it is not to be sent now."""
-        now = self._office.clock.now()
+        now = self._shared.clock.now()
         facts = await owed_store.gather(connection, owed.notice, owed.created_at)
-        outcome = judge(owed.notice, facts, now, self._office.rules)
+        outcome = decide_mail(owed.notice, facts, now, self._shared.rules)
         if not isinstance(outcome, Send):
-            await self._set_aside(connection, owed)
+            await self._save_decision(connection, owed)
             return None
         if facts.account is None:
             content, recipient = RenderedMail(owed.subject, owed.text, owed.html), owed.recipient
         else:
             recipient = facts.account.email.strip()
             try:
-                content = self._office.render(_mail_facts(owed, facts, outcome))
+                content = self._shared.render(_mail_facts(owed, facts, outcome))
             except Exception as error:
                 # A template, or a client's name, must not stop the mails of all others.
-                await self._put_back(connection, owed, Reply("refused", _no_words(error)))
+                await self._save_not_sent(connection, owed, Reply("refused", _render_error(error)))
                 return None
-        await self._store.keep_words(connection, owed.message_id, recipient, content)
+        await self._store.save_content(connection, owed.message_id, recipient, content)
         return Mail(owed.message_id, recipient, content, now)
 
-    async def _set_aside(self, connection: Connection, owed: Owed) -> None:
+    async def _save_decision(self, connection: Connection, owed: OwedMail) -> None:
         """Write down that it waits, or is dropped. Asked again while no event is handled.
 
         An event that was handled meanwhile had to leave this row alone, for it is locked here.
         """
-        now, notice = self._office.clock.now(), owed.notice
+        now, notice = self._shared.clock.now(), owed.notice
         if notice.account_id is not None:
             await self._store.lock_account(connection, notice.account_id)
         facts = await owed_store.gather(connection, notice, owed.created_at)
-        outcome = judge(notice, facts, now, self._office.rules)
+        outcome = decide_mail(notice, facts, now, self._shared.rules)
         await owed_store.apply(connection, owed, outcome, now)
         report_decision(notice, outcome)
 
-    async def _put_back(self, connection: Connection, owed: Owed, reply: Reply) -> None:
-        outcome, now = self._outcome(owed, reply), self._office.clock.now()
+    async def _save_not_sent(self, connection: Connection, owed: OwedMail, reply: Reply) -> None:
+        outcome, now = self._outcome(owed, reply), self._shared.clock.now()
         events = events_of(owed, outcome, now)
-        await self._store.settle(connection, owed.message_id, outcome, events, now=now, lease=None)
+        await self._store.save_outcome(
+            connection, owed.message_id, outcome, events, now=now, lease=None
+        )
         report(owed, outcome)
 
-    async def _write_down(
-        self, owed: Owed, reply: Reply, lease: Lease, stop: asyncio.Event
+    async def _save_reply(
+        self, owed: OwedMail, reply: Reply, lease: Lease, stop: asyncio.Event
     ) -> None:
         """Keep what the server answered. While the database is away we alone know it, and wait."""
         while True:
             try:
-                return await self._conclude(owed, reply, lease)
-            except UNWELL as error:
+                return await self._save_outcome(owed, reply, lease)
+            except TRANSIENT_ERRORS as error:
                 log.warning("a mail's outcome waits for the database", reason=repr(error))
                 self._progress.turned()
                 if await wait_or_stop(stop, _REST_S):
                     raise
 
-    async def _conclude(self, owed: Owed, reply: Reply, lease: Lease) -> None:
-        outcome, now = self._outcome(owed, reply), self._office.clock.now()
+    async def _save_outcome(self, owed: OwedMail, reply: Reply, lease: Lease) -> None:
+        outcome, now = self._outcome(owed, reply), self._shared.clock.now()
         async with self._store.transaction() as connection:
-            kept = await self._store.settle(
+            kept = await self._store.save_outcome(
                 connection,
                 owed.message_id,
                 outcome,
@@ -234,45 +237,45 @@ class SendingLoop:
         if outcome.state == "sent":
             MAIL_SECONDS.observe((now - owed.due_at).total_seconds())
 
-    def _outcome(self, owed: Owed, reply: Reply) -> DeliveryOutcome:
+    def _outcome(self, owed: OwedMail, reply: Reply) -> DeliveryOutcome:
         return decide_outcome(
             reply,
             attempts=owed.attempts + 1,
             due_at=owed.due_at,
-            now=self._office.clock.now(),
-            policy=self._office.policy,
+            now=self._shared.clock.now(),
+            policy=self._shared.policy,
         )
 
     async def _usable(self) -> None:
         """End what was raised: the server takes mail."""
-        was_open = self._office.breaker.is_open
+        was_open = self._shared.breaker.is_open
         if was_open:
             log.info("the SMTP server takes mail again")
-        self._office.breaker.worked()
+        self._shared.breaker.worked()
         SMTP_UNREACHABLE.set(0)
         if was_open or self._alarms_may_be_open:
             async with self._store.transaction() as connection:
-                now = self._office.clock.now()
-                await end_trouble(connection, server=self._office.server.name, now=now)
+                now = self._shared.clock.now()
+                await end_server_alarms(connection, server=self._shared.server.name, now=now)
             self._alarms_may_be_open = False
 
     async def _unusable(self, error: ServerUnusable) -> None:
         """Leave all mails as they are, but for those that have waited for too long."""
-        now, breaker, server = self._office.clock.now(), self._office.breaker, self._office.server
+        now, breaker, server = self._shared.clock.now(), self._shared.breaker, self._shared.server
         breaker.failed(now)
         SMTP_UNREACHABLE.set(1)
         log.warning(
             "the SMTP server takes no mail",
-            trouble=error.trouble,
+            trouble=error.problem,
             reason=str(error),
             next_try_at=breaker.next_probe_at.isoformat(),
         )
         self._alarms_may_be_open = True
-        given_up_before = now - timedelta(seconds=self._office.policy.give_up_after_s)
+        given_up_before = now - timedelta(seconds=self._shared.policy.give_up_after_s)
         async with self._store.transaction() as connection:
-            await raise_trouble(
+            await raise_server_alarm(
                 connection,
-                error.trouble,
+                error.problem,
                 server=server.name,
                 reason=str(error),
                 failures=breaker.failures,
@@ -282,13 +285,13 @@ class SendingLoop:
                 reason = f"the SMTP server took no mail: {error}"
                 outcome = DeliveryOutcome("failed", owed.attempts, now, reason)
                 events = events_of(owed, outcome, now)
-                await self._store.settle(
+                await self._store.save_outcome(
                     connection, owed.message_id, outcome, events, now=now, lease=None
                 )
                 report(owed, outcome)
 
 
-def _mail_facts(owed: Owed, facts: Facts, outcome: Send) -> MailFacts:
+def _mail_facts(owed: OwedMail, facts: DecisionFacts, outcome: Send) -> MailFacts:
     assert facts.account is not None, "a mail to a client has one"
     return MailFacts(
         template=owed.notice.template,
@@ -299,5 +302,5 @@ def _mail_facts(owed: Owed, facts: Facts, outcome: Send) -> MailFacts:
     )
 
 
-def _no_words(error: Exception) -> str:
+def _render_error(error: Exception) -> str:
     return printable(f"the mail could not be put into words: {type(error).__name__}: {error}")

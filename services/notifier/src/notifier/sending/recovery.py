@@ -7,11 +7,12 @@ import structlog
 from notifier.metrics import OLDEST_UNSENT_SECONDS, UNSENT
 from notifier.sending.attempts import Reply, RetryPolicy, decide_outcome
 from notifier.sending.events import events_of
-from notifier.sending.journal import report
-from notifier.store import Store
+from notifier.sending.reporting import report
+from notifier.store import MailStore
 from ringfence.clock import Clock
-from ringfence.kafka.shell import UNWELL, wait_or_stop
+from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
+from ringfence.transient import TRANSIENT_ERRORS
 
 _EVERY_S = 5.0
 _WATCHED = ("waiting", "in-doubt")
@@ -23,7 +24,7 @@ class RecoveryLoop:
     """Looks every few seconds; any replica may do it for all."""
 
     def __init__(
-        self, store: Store, *, policy: RetryPolicy, clock: Clock, progress: Progress
+        self, store: MailStore, *, policy: RetryPolicy, clock: Clock, progress: Progress
     ) -> None:
         self._store = store
         self._policy = policy
@@ -35,7 +36,7 @@ class RecoveryLoop:
         while not stop.is_set():
             try:
                 await self.look()
-            except UNWELL as error:
+            except TRANSIENT_ERRORS as error:
                 log.warning("recovery waits for the database", reason=repr(error))
             self._progress.turned()
             await wait_or_stop(stop, _EVERY_S)
@@ -43,12 +44,12 @@ class RecoveryLoop:
     async def look(self) -> None:
         """Settle what dead senders left behind, then measure."""
         for lease in await self._store.leases_in_use():
-            await self._settle_left_behind(lease)
+            await self._decide_orphaned(lease)
         await self._measure()
 
-    async def _settle_left_behind(self, lease: int) -> None:
+    async def _decide_orphaned(self, lease: int) -> None:
         async with self._store.transaction() as connection:
-            for owed in await self._store.left_behind(connection, lease):
+            for owed in await self._store.orphaned_mails(connection, lease):
                 now = self._clock.now()
                 outcome = decide_outcome(
                     _NOT_KNOWN,
@@ -58,7 +59,7 @@ class RecoveryLoop:
                     policy=self._policy,
                 )
                 events = events_of(owed, outcome, now)
-                await self._store.settle(
+                await self._store.save_outcome(
                     connection, owed.message_id, outcome, events, now=now, lease=lease
                 )
                 report(owed, outcome)

@@ -7,10 +7,10 @@ from ringfence.postgres.alarms import Alarms, AlarmText
 from ringfence.postgres.pool import Connection
 from ringfence_contracts.topics import NOTIFIER_ALARM
 
-Trouble = Literal["unreachable", "login", "sender"]
+ServerProblem = Literal["unreachable", "login", "sender"]
 """What is wrong with the server, and not with a mail."""
 
-KEYS: dict[Trouble, str] = {
+KEYS: dict[ServerProblem, str] = {
     "unreachable": "smtp-unreachable",
     "login": "smtp-login-refused",
     "sender": "smtp-sender-refused",
@@ -18,7 +18,7 @@ KEYS: dict[Trouble, str] = {
 _PATIENCE = 3
 """So many failures in a row make an alarm of a server that cannot be reached: a restart is none."""
 
-_WHAT_TO_DO: dict[Trouble, str] = {
+_WHAT_TO_DO: dict[ServerProblem, str] = {
     "unreachable": "See whether the server runs and is reached from here, and whether"
     " RINGFENCE_NOTIFIER_SMTP_HOST, _PORT and _TLS are right. Mails wait, and go out by"
     " themselves.",
@@ -30,34 +30,34 @@ _WHAT_TO_DO: dict[Trouble, str] = {
 ALARMS = Alarms(NOTIFIER_ALARM, schema="notifier")
 
 
-async def raise_trouble(
+async def raise_server_alarm(
     connection: Connection,
-    trouble: Trouble,
+    problem: ServerProblem,
     *,
     server: str,
     reason: str,
     failures: int,
     now: datetime,
 ) -> None:
-    """Raise the alarm of `trouble`, unless it is open or the server may only be restarting."""
-    if trouble == "unreachable" and failures < _PATIENCE:
+    """Raise the alarm of `problem`, unless it is open or the server may only be restarting."""
+    if problem == "unreachable" and failures < _PATIENCE:
         return
     text = AlarmText(
-        message=f"No mail goes out: {_MESSAGES[trouble].format(server=server)}: {reason}",
-        what_to_do=_WHAT_TO_DO[trouble],
+        message=f"No mail goes out: {_MESSAGES[problem].format(server=server)}: {reason}",
+        what_to_do=_WHAT_TO_DO[problem],
         severity="critical",
     )
-    await ALARMS.raise_alarm(connection, KEYS[trouble], server, text, now)
+    await ALARMS.raise_alarm(connection, KEYS[problem], server, text, now)
 
 
-_MESSAGES: dict[Trouble, str] = {
+_MESSAGES: dict[ServerProblem, str] = {
     "unreachable": "the SMTP server {server} cannot be reached",
     "login": "the SMTP server {server} refuses the login",
     "sender": "the SMTP server {server} refuses the sender's address",
 }
 
 
-async def end_trouble(connection: Connection, *, server: str, now: datetime) -> None:
+async def end_server_alarms(connection: Connection, *, server: str, now: datetime) -> None:
     """End all alarms of the server: it takes mail."""
     for key in KEYS.values():
         await ALARMS.end_alarm(connection, key, server, now)

@@ -3,7 +3,7 @@
 1. `open`: a connection, encrypted where the server offers it, and logged in.
 2. `offer`: MAIL, RCPT and DATA up to the server's 354. Until here nothing of the mail is taken:
    whatever fails can be repeated.
-3. `hand_over`: the text. After it only the server's answer says whether the mail was taken.
+3. `send_text`: the text. After it only the server's answer says whether the mail was taken.
 """
 
 import asyncio
@@ -18,9 +18,9 @@ from typing import Literal
 import aiosmtplib
 from aiosmtplib import SMTPException, SMTPResponseException
 
-from notifier.sending.attempts import Reply, Verdict
-from notifier.sending.letter import on_the_wire
-from notifier.sending.server_alarms import Trouble
+from notifier.sending.attempts import Reply, ReplyKind
+from notifier.sending.mime import on_the_wire
+from notifier.sending.server_alarms import ServerProblem
 from ringfence_contracts.errors import RingfenceError
 
 TlsMode = Literal["none", "offered", "starttls", "tls"]
@@ -30,7 +30,7 @@ _GO_AHEAD = 354
 _IDLE_AT_MOST_S = 20.0
 _OFFER_AT_MOST_S = 20.0
 _REASON_AT_MOST = 500
-_MEANS: dict[int, Verdict] = {2: "accepted", 4: "deferred", 5: "refused"}
+_MEANS: dict[int, ReplyKind] = {2: "accepted", 4: "deferred", 5: "refused"}
 _LOST = (OSError, TimeoutError)
 _LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
 
@@ -38,9 +38,9 @@ _LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
 class ServerUnusable(RingfenceError):
     """No mail can go out by this server now; no mail is to blame."""
 
-    def __init__(self, trouble: Trouble, reason: str) -> None:
+    def __init__(self, problem: ServerProblem, reason: str) -> None:
         super().__init__(reason)
-        self.trouble = trouble
+        self.problem = problem
 
 
 class _Ended(Exception):
@@ -113,8 +113,8 @@ class SmtpSession:
             await self._connection.login(self._server.user, self._server.password)
         except (SMTPException, *_LOST, ValueError) as error:
             self.abandon()
-            trouble: Trouble = "unreachable" if _is_temporary(error) else "login"
-            raise ServerUnusable(trouble, _reason(error)) from error
+            problem: ServerProblem = "unreachable" if _is_temporary(error) else "login"
+            raise ServerUnusable(problem, _reason(error)) from error
 
     def _is_private(self) -> bool:
         """Whether nobody but this machine and the server reads what is sent."""
@@ -202,7 +202,7 @@ class SmtpSession:
         except (SMTPException, *_LOST):
             self.abandon()
 
-    async def hand_over(self, content: bytes) -> Reply:
+    async def send_text(self, content: bytes) -> Reply:
         """The text, after an offer was accepted. `unknown` where no readable answer came to it."""
         self._is_fresh = False
         protocol = self._connection.protocol
@@ -223,10 +223,10 @@ class SmtpSession:
     def _answered(self, code: int, reason: str) -> Reply:
         if code == _CLOSING:
             self.abandon()
-        verdict = _MEANS.get(code // 100, "unknown")
-        if verdict == "unknown":
+        kind = _MEANS.get(code // 100, "unknown")
+        if kind == "unknown":
             self.abandon()
-        return Reply(verdict, reason)
+        return Reply(kind, reason)
 
     def abandon(self) -> None:
         """Leave the conversation as it is: what was only offered is not taken then."""

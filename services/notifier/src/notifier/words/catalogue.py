@@ -14,7 +14,7 @@ LAYOUT_WORDS = ("name", "off", "add_funds", "reason", "unsubscribe", "unsubscrib
 
 
 @dataclass(frozen=True)
-class Language:
+class LanguagePack:
     """What a language file gives: `words` by LAYOUT_WORDS, and a template of each name."""
 
     code: str
@@ -27,10 +27,10 @@ class Catalogue:
     """All languages. `own` are the operator's templates, by language and name."""
 
     default: str
-    languages: Mapping[str, Language]
+    languages: Mapping[str, LanguagePack]
     own: Mapping[tuple[str, str], Template]
 
-    def language(self, code: str) -> Language:
+    def language(self, code: str) -> LanguagePack:
         """The language for a client's code (`fr`, `fr-CA`, empty); the default if there is none."""
         wanted = code.strip().lower().replace("-", "_")
         for candidate in (wanted, wanted.partition("_")[0]):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 
-from notifier.words.values import Values, compared
+from notifier.words.values import MergeValues, comparable_text
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -36,14 +36,14 @@ _MEANS: dict[str, Callable[[Any, Any], bool]] = {
 _DEPTH_AT_MOST = 30
 
 
-class Unreadable(ValueError):
+class ConditionError(ValueError):
     """A condition that is not of the known forms; its text says what is wrong."""
 
 
 class Condition(Protocol):
     """A part of a condition: its value as text, where "" and "0" are false."""
 
-    def value(self, values: Values) -> str:
+    def value(self, values: MergeValues) -> str:
         """What it is worth with these values."""
         ...
 
@@ -58,7 +58,7 @@ class Constant:
 
     text: str
 
-    def value(self, values: Values) -> str:
+    def value(self, values: MergeValues) -> str:
         """The text."""
         return self.text
 
@@ -73,9 +73,9 @@ class FieldValue:
 
     name: str
 
-    def value(self, values: Values) -> str:
+    def value(self, values: MergeValues) -> str:
         """The field's value; an amount as a plain decimal number."""
-        return compared(values.get(self.name, ""))
+        return comparable_text(values.get(self.name, ""))
 
     def fields(self) -> Iterator[str]:
         """The field itself."""
@@ -88,7 +88,7 @@ class Not:
 
     inner: Condition
 
-    def value(self, values: Values) -> str:
+    def value(self, values: MergeValues) -> str:
         """True where the inner condition is false."""
         return "" if is_true(self.inner.value(values)) else "1"
 
@@ -98,14 +98,14 @@ class Not:
 
 
 @dataclass(frozen=True)
-class Pair:
+class BinaryExpression:
     """Two parts joined by `and`, `or` or a comparison."""
 
     sign: str
     left: Condition
     right: Condition
 
-    def value(self, values: Values) -> str:
+    def value(self, values: MergeValues) -> str:
         """True or false, as text."""
         left, right = self.left.value(values), self.right.value(values)
         if self.sign == "and":
@@ -139,7 +139,7 @@ def parse_condition(text: str) -> Condition:
     reader = _Reader(text)
     found = reader.any_of(0)
     if reader.next:
-        raise Unreadable(f"{reader.next} is not expected there")
+        raise ConditionError(f"{reader.next} is not expected there")
     return found
 
 
@@ -163,14 +163,14 @@ class _Reader:
         found = self._all_of(depth)
         while self.next.lower() in ("||", "or"):
             self._take()
-            found = Pair("or", found, self._all_of(depth))
+            found = BinaryExpression("or", found, self._all_of(depth))
         return found
 
     def _all_of(self, depth: int) -> Condition:
         found = self._comparison(depth)
         while self.next.lower() in ("&&", "and"):
             self._take()
-            found = Pair("and", found, self._comparison(depth))
+            found = BinaryExpression("and", found, self._comparison(depth))
         return found
 
     def _comparison(self, depth: int) -> Condition:
@@ -179,11 +179,11 @@ class _Reader:
         if sign is None:
             return left
         self._take()
-        return Pair(sign, left, self._operand(depth))
+        return BinaryExpression(sign, left, self._operand(depth))
 
     def _operand(self, depth: int) -> Condition:
         if depth > _DEPTH_AT_MOST:
-            raise Unreadable(f"more than {_DEPTH_AT_MOST} conditions within each other")
+            raise ConditionError(f"more than {_DEPTH_AT_MOST} conditions within each other")
         token = self._take()
         if token.startswith("$"):
             return FieldValue(token[1:])
@@ -201,15 +201,15 @@ class _Reader:
         if word in ("empty", "isset") and self.next == "(":
             self._take()
             inner = self._closed(depth)
-            return Not(inner) if word == "empty" else Pair("!=", inner, Constant(""))
+            return Not(inner) if word == "empty" else BinaryExpression("!=", inner, Constant(""))
         if word in ("true", "false", "null"):
             return Constant("1" if word == "true" else "")
-        raise Unreadable(f"{word} is not expected there" if word else "something is missing")
+        raise ConditionError(f"{word} is not expected there" if word else "something is missing")
 
     def _closed(self, depth: int) -> Condition:
         inner = self.any_of(depth + 1)
         if self._take() != ")":
-            raise Unreadable("a closing parenthesis is missing")
+            raise ConditionError("a closing parenthesis is missing")
         return inner
 
 
@@ -218,6 +218,6 @@ def _tokens(text: str) -> Iterator[str]:
     while at < end:
         match = _TOKEN.match(text, at)
         if match is None:
-            raise Unreadable(f"{text[at:].strip()[:30]!r} is not known in conditions")
+            raise ConditionError(f"{text[at:].strip()[:30]!r} is not known in conditions")
         yield match[0].strip()
         at = match.end()

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from notifier.words.conditions import Condition, is_true
-from notifier.words.values import Lines, Values, compared, shown
+from notifier.words.values import Lines, MergeValues, comparable_text, display_text
 
 
 @dataclass(frozen=True)
-class Text:
+class TextNode:
     """Words of the template itself, and the line of the file that they begin on."""
 
     text: str
@@ -25,7 +25,7 @@ class Modifier:
 
 
 @dataclass(frozen=True)
-class Field:
+class FieldNode:
     """A place where a value goes. `sign` and `decimals` are the words that an amount replaces."""
 
     name: str
@@ -40,18 +40,18 @@ class Branch:
     """What is shown under a condition; None: in all other cases."""
 
     condition: Condition | None
-    nodes: tuple["Node", ...]
+    nodes: tuple["TemplateNode", ...]
 
 
 @dataclass(frozen=True)
-class Choice:
+class IfNode:
     """`{if}` … `{/if}`: the first branch whose condition holds is shown."""
 
     branches: tuple[Branch, ...]
     line: int
 
 
-Node = Text | Field | Choice
+TemplateNode = TextNode | FieldNode | IfNode
 
 
 class Segment(NamedTuple):
@@ -72,47 +72,47 @@ MODIFIERS: Mapping[str, Callable[[str], str]] = {
 """Modifiers beside `default`. Each takes any text, and none reads anything else."""
 
 
-def filled(nodes: Sequence[Node], values: Values) -> Iterator[Segment]:
+def filled(nodes: Sequence[TemplateNode], values: MergeValues) -> Iterator[Segment]:
     """The template's words with `values` in them. Never raises; a missing value is empty."""
     for node in nodes:
-        if isinstance(node, Text):
+        if isinstance(node, TextNode):
             yield Segment(node.text, is_value=False)
-        elif isinstance(node, Field):
+        elif isinstance(node, FieldNode):
             yield _value(node, values)
         else:
             yield from filled(_chosen(node, values), values)
 
 
-def _chosen(choice: Choice, values: Values) -> Sequence[Node]:
+def _chosen(choice: IfNode, values: MergeValues) -> Sequence[TemplateNode]:
     for branch in choice.branches:
         if branch.condition is None or is_true(branch.condition.value(values)):
             return branch.nodes
     return ()
 
 
-def _value(field: Field, values: Values) -> Segment:
+def _value(field: FieldNode, values: MergeValues) -> Segment:
     value = values.get(field.name, "")
-    text = shown(value, sign=field.sign, decimals=field.decimals)
+    text = display_text(value, sign=field.sign, decimals=field.decimals)
     for modifier in field.modifiers:
         if modifier.name == "default":
-            text = text if compared(value) else _instead(modifier.argument, field)
+            text = text if comparable_text(value) else _instead(modifier.argument, field)
         else:
             text = MODIFIERS[modifier.name](text)
     return Segment(text, is_value=True, keeps_lines=isinstance(value, Lines))
 
 
-def _instead(argument: str, field: Field) -> str:
+def _instead(argument: str, field: FieldNode) -> str:
     """What `default` shows: a number between the template's sign and decimals, a word alone."""
     is_number = argument[:1].isdigit()
     return f"{field.sign}{argument}{field.decimals}" if is_number else argument
 
 
-def fields_of(nodes: Sequence[Node]) -> Iterator[tuple[str, int]]:
+def fields_of(nodes: Sequence[TemplateNode]) -> Iterator[tuple[str, int]]:
     """Every merge field that is named, in conditions too, with its line."""
     for node in nodes:
-        if isinstance(node, Field):
+        if isinstance(node, FieldNode):
             yield node.name, node.line
-        elif isinstance(node, Choice):
+        elif isinstance(node, IfNode):
             for branch in node.branches:
                 if branch.condition is not None:
                     yield from ((name, node.line) for name in branch.condition.fields())

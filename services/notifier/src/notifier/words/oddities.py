@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from notifier.merge_fields import MERGE_FIELDS, MONEY_FIELDS, PROFILE_FIELDS
-from notifier.words.nodes import Choice, Field, Node, Text, fields_of
+from notifier.words.nodes import FieldNode, IfNode, TemplateNode, TextNode, fields_of
 
 _TAGS = re.compile(r"<[^<>]*>")
 _SIGN_BEFORE = re.compile(r"(?P<sign>[$£€¥]|\b[A-Z]{1,3}[$])\s*\Z")
@@ -14,16 +14,16 @@ _SIGN_BEHIND = re.compile(r"\s*(?P<sign>[$£€¥]|(?:CAD|USD|EUR|GBP|AUD|NZD|MX
 _DECIMALS_BEHIND = re.compile(r"[.,]\d+")
 
 
-def odd_forms(nodes: Sequence[Node]) -> Iterator[str]:
+def odd_forms(nodes: Sequence[TemplateNode]) -> Iterator[str]:
     """A warning for each form that will not read right, with its line."""
     for index, node in enumerate(nodes):
-        if isinstance(node, Choice):
+        if isinstance(node, IfNode):
             for branch in node.branches:
                 yield from odd_forms(branch.nodes)
-        elif isinstance(node, Field):
+        elif isinstance(node, FieldNode):
             before, behind = _words(nodes, index - 1), _words(nodes, index + 1)
             yield from (f"line {node.line}: {what}" for what in _around(node, before, behind))
-    for name, line in fields_of(tuple(node for node in nodes if not isinstance(node, Choice))):
+    for name, line in fields_of(tuple(node for node in nodes if not isinstance(node, IfNode))):
         if name not in MERGE_FIELDS and name not in PROFILE_FIELDS:
             yield (
                 f"line {line}: {{${name}}} is a custom field that no profile has by default: it is"
@@ -31,15 +31,15 @@ def odd_forms(nodes: Sequence[Node]) -> Iterator[str]:
             )
 
 
-def _words(nodes: Sequence[Node], index: int) -> str:
+def _words(nodes: Sequence[TemplateNode], index: int) -> str:
     """The template's own words beside a field, without elements and entities."""
     if not 0 <= index < len(nodes):
         return ""
     node = nodes[index]
-    return html.unescape(_TAGS.sub("", node.text)) if isinstance(node, Text) else ""
+    return html.unescape(_TAGS.sub("", node.text)) if isinstance(node, TextNode) else ""
 
 
-def _around(field: Field, before: str, behind: str) -> Iterator[str]:
+def _around(field: FieldNode, before: str, behind: str) -> Iterator[str]:
     shown = f"{field.sign}{{${field.name}}}{field.decimals}"
     if field.name not in MONEY_FIELDS:
         if field.sign:

@@ -9,8 +9,16 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 
-from notifier.words.conditions import Condition, Unreadable, parse_condition
-from notifier.words.nodes import MODIFIERS, Branch, Choice, Field, Modifier, Node, Text
+from notifier.words.conditions import Condition, ConditionError, parse_condition
+from notifier.words.nodes import (
+    MODIFIERS,
+    Branch,
+    FieldNode,
+    IfNode,
+    Modifier,
+    TemplateNode,
+    TextNode,
+)
 from ringfence_contracts.errors import BadInput
 
 _OPENS = re.compile(r"\{(?=[^ \t\r\n}])")
@@ -43,7 +51,7 @@ _REFUSED = frozenset(
 
 def parse_nodes(
     name: str, text: str, line: int, is_known: Callable[[str], bool], known: Collection[str]
-) -> tuple[Node, ...]:
+) -> tuple[TemplateNode, ...]:
     """Read `text`, which begins on `line` of the template `name`.
 
     `known` are the merge fields to name where one is not. Raises BadInput, with template and line.
@@ -57,7 +65,7 @@ class _Open:
 
     line: int
     condition: Condition | None = None
-    nodes: list[Node] = field(default_factory=list)
+    nodes: list[TemplateNode] = field(default_factory=list)
     branches: list[Branch] = field(default_factory=list)
     has_else: bool = False
 
@@ -79,7 +87,7 @@ class _Parser:
         self._stack = [_Open(line)]
         self._at = 0
 
-    def parse(self) -> tuple[Node, ...]:
+    def parse(self) -> tuple[TemplateNode, ...]:
         while match := _OPENS.search(self._text, self._at):
             self._add_text(self._text[self._at : match.start()], self._at)
             self._at = match.start()
@@ -110,7 +118,7 @@ class _Parser:
 
     def _add_text(self, text: str, at: int) -> None:
         if text:
-            self._stack[-1].nodes.append(Text(text, self._line(at)))
+            self._stack[-1].nodes.append(TextNode(text, self._line(at)))
 
     def _tag(self) -> None:
         """Read the tag in front and go past it."""
@@ -152,7 +160,7 @@ class _Parser:
             self._at = end
             return
         nodes = self._stack[-1].nodes
-        if nodes and isinstance(nodes[-1], Text) and self._at > start:
+        if nodes and isinstance(nodes[-1], TextNode) and self._at > start:
             nodes[-1] = replace(nodes[-1], text=nodes[-1].text.rstrip(" \t"))
         self._at = rest.end()
 
@@ -162,12 +170,12 @@ class _Parser:
             raise self._refuse()
         nodes = self._stack[-1].nodes
         line, sign = self._line(), ""
-        if nodes and isinstance(nodes[-1], Text) and (found := _SIGN.search(nodes[-1].text)):
+        if nodes and isinstance(nodes[-1], TextNode) and (found := _SIGN.search(nodes[-1].text)):
             sign = found[0]
             nodes[-1] = replace(nodes[-1], text=nodes[-1].text[: found.start()])
         decimals = _DECIMALS.match(self._text, end)
         nodes.append(
-            Field(
+            FieldNode(
                 match["name"],
                 line,
                 self._modifiers(match["modifiers"]),
@@ -214,7 +222,7 @@ class _Parser:
     def _condition(self, text: str) -> Condition:
         try:
             condition = parse_condition(text)
-        except Unreadable as error:
+        except ConditionError as error:
             expected = f"a condition such as {{if $client_credit <= 0}} ({error})"
             raise self._refuse(expected) from None
         for name in condition.fields():
@@ -240,4 +248,4 @@ class _Parser:
             raise self._refuse("{if …} before it")
         opened = self._stack.pop()
         opened.branches.append(Branch(opened.condition, tuple(opened.nodes)))
-        self._stack[-1].nodes.append(Choice(tuple(opened.branches), opened.line))
+        self._stack[-1].nodes.append(IfNode(tuple(opened.branches), opened.line))

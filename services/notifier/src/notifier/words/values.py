@@ -25,24 +25,24 @@ class Lines:
     text: str
 
 
-Value = str | Amount | Lines
-Values = Mapping[str, Value]
+MergeValue = str | Amount | Lines
+MergeValues = Mapping[str, MergeValue]
 
 
-def compared(value: Value) -> str:
+def comparable_text(value: MergeValue) -> str:
     """What conditions and `default` see of a value."""
     if isinstance(value, Amount):
         return value.plain
     return value.text if isinstance(value, Lines) else value
 
 
-def shown(value: Value, *, sign: str = "", decimals: str = "") -> str:
+def display_text(value: MergeValue, *, sign: str = "", decimals: str = "") -> str:
     """A value as it reads where a template has `sign` before it and `decimals` behind it.
 
     An amount replaces both, for it brings the sign of its own currency and its own decimals.
     """
     if not isinstance(value, Amount):
-        return f"{sign}{compared(value)}{decimals}"
+        return f"{sign}{comparable_text(value)}{decimals}"
     if sign:
         return value.priced
     return value.decimals if decimals else value.bare

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from notifier.merge_fields import Account, Funds
-from notifier.owed.notice import Notice, State
+from notifier.merge_fields import ClientAccount, ClientFunds
+from notifier.owed.notice import MailNotice, MailState
 from ringfence.mail.address import is_mail_address
 from ringfence_contracts.events.balance import Level
 
@@ -22,7 +22,7 @@ _LOOK_AGAIN = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
-class Rules:
+class DecisionRules:
     """What the operator set: seconds between two low alerts of a client, and how long a zero mail
     waits for the service to be off.
     """
@@ -32,7 +32,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class Read:
+class ConsumedState:
     """What the notifier read of an account's crossings and services.
 
     `crossing` is the newest, `level` the level after it; `hold` is the newest funds hold,
@@ -48,33 +48,33 @@ class Read:
 
 
 @dataclass(frozen=True)
-class Owner:
+class BalanceWatchState:
     """What balance-watch's own record says at this moment: events may still be on their way."""
 
     level: Level | None
-    funds: Funds
+    funds: ClientFunds
     balance_version: int
     hold: int
     stays: int
 
 
-Cut = Literal["none", "asked", "refused", "off"]
+SwitchOffState = Literal["none", "asked", "refused", "off"]
 """A live service that funds alone hold: none; not off yet; the server did not obey; off."""
 
 
 @dataclass(frozen=True)
-class Facts:
+class DecisionFacts:
     """All that is known when it is decided. `low_sent_at`: when the client's last low alert, or
     its last reminder, went out. `zero_state`: what became of the zero mail of the same hold.
     `owed_since`: when the mail became owed, None for now.
     """
 
-    account: Account | None
-    read: Read = Read()
-    owner: Owner | None = None
-    cut: Cut = "none"
+    account: ClientAccount | None
+    consumed: ConsumedState = ConsumedState()
+    balance_watch: BalanceWatchState | None = None
+    switch_off: SwitchOffState = "none"
     low_sent_at: datetime | None = None
-    zero_state: State | None = None
+    zero_state: MailState | None = None
     owed_since: datetime | None = None
 
 
@@ -102,10 +102,12 @@ class Drop:
     again: bool = False
 
 
-Outcome = Send | Wait | Drop
+MailDecision = Send | Wait | Drop
 
 
-def judge(notice: Notice, facts: Facts, now: datetime, rules: Rules) -> Outcome:
+def decide_mail(
+    notice: MailNotice, facts: DecisionFacts, now: datetime, rules: DecisionRules
+) -> MailDecision:
     """What becomes of the mail at `now`. Mails to the operator are always sent."""
     if notice.kind in ("alarm", "digest"):
         return Send()
@@ -125,7 +127,7 @@ def judge(notice: Notice, facts: Facts, now: datetime, rules: Rules) -> Outcome:
     return _zero(notice, facts, now, rules) if notice.kind == "zero" else _restored(facts)
 
 
-def _in_shadow(notice: Notice, account: Account) -> Outcome:
+def _in_shadow(notice: MailNotice, account: ClientAccount) -> MailDecision:
     """Nothing is sent. A zero mail comes only for a live client: then one of the two is late."""
     if notice.would_be and account.mode == "live":
         return Drop("the client is live: this mail follows the switch", shadow=True)
@@ -139,7 +141,7 @@ def _in_shadow(notice: Notice, account: Account) -> Outcome:
     return Drop(problem or IN_SHADOW, shadow=True, again=not notice.would_be)
 
 
-def _address_problem(account: Account) -> str:
+def _address_problem(account: ClientAccount) -> str:
     address = account.email.strip()
     if not address:
         return "the client has no e-mail address"
@@ -148,53 +150,53 @@ def _address_problem(account: Account) -> str:
     return ""
 
 
-def no_longer_true(notice: Notice, facts: Facts) -> str:
+def no_longer_true(notice: MailNotice, facts: DecisionFacts) -> str:
     """Why the mail is not true any more; empty while it is, as far as is known."""
     if notice.kind == "low":
         return _low_untrue(notice, facts)
     if notice.kind == "zero":
         return _zero_untrue(notice, facts)
-    if notice.kind == "restored" and facts.cut == "off":
+    if notice.kind == "restored" and facts.switch_off == "off":
         return "the service is off again"
     return ""
 
 
-def _low_untrue(notice: Notice, facts: Facts) -> str:
+def _low_untrue(notice: MailNotice, facts: DecisionFacts) -> str:
     """A stay ends with the account's next crossing, whatever it is."""
-    read, owner = facts.read, facts.owner
+    consumed, watched = facts.consumed, facts.balance_watch
     assert notice.crossing is not None, "a low alert is about a crossing"
-    if read.zero_crossing > notice.crossing:
+    if consumed.zero_crossing > notice.crossing:
         return "the balance reached zero before this was sent"
-    if read.crossing > notice.crossing:
-        if read.level == "low":
+    if consumed.crossing > notice.crossing:
+        if consumed.level == "low":
             return "a later alert took its place"
         return "the balance rose above the threshold before this was sent"
     if facts.account and facts.account.threshold_micro is None:
         return "the client has no low balance threshold"
-    if owner and owner.balance_version >= notice.balance_version and owner.level != "low":
-        if owner.level == "exhausted":
+    if watched and watched.balance_version >= notice.balance_version and watched.level != "low":
+        if watched.level == "exhausted":
             return "the balance reached zero before this was sent"
         return "the balance is above the threshold"
     return ""
 
 
-def _zero_untrue(notice: Notice, facts: Facts) -> str:
-    read, owner, hold = facts.read, facts.owner, notice.number
-    if hold is not None and (read.hold_ended >= hold or _owner_ended(owner, hold)):
+def _zero_untrue(notice: MailNotice, facts: DecisionFacts) -> str:
+    consumed, watched, hold = facts.consumed, facts.balance_watch, notice.number
+    if hold is not None and (consumed.hold_ended >= hold or _hold_ended(watched, hold)):
         return "the funds hold ended before this was sent"
-    if notice.confirmed_off and read.restored_at and notice.occurred_at < read.restored_at:
+    if notice.confirmed_off and consumed.restored_at and notice.occurred_at < consumed.restored_at:
         return "the service was restored before this was sent"
     return ""
 
 
-def _owner_ended(owner: Owner | None, hold: int) -> bool:
+def _hold_ended(watched: BalanceWatchState | None, hold: int) -> bool:
     """Whether balance-watch, which knows of this hold, has none or a later one."""
-    if owner is None or owner.hold < hold:
+    if watched is None or watched.hold < hold:
         return False
-    return owner.hold > hold or owner.level != "exhausted"
+    return watched.hold > hold or watched.level != "exhausted"
 
 
-def _low(facts: Facts, now: datetime, rules: Rules) -> Outcome:
+def _low(facts: DecisionFacts, now: datetime, rules: DecisionRules) -> MailDecision:
     if facts.low_sent_at is not None:
         next_at = facts.low_sent_at + timedelta(seconds=rules.low_interval_s)
         if next_at > now:
@@ -202,17 +204,19 @@ def _low(facts: Facts, now: datetime, rules: Rules) -> Outcome:
     return Send()
 
 
-def _zero(notice: Notice, facts: Facts, now: datetime, rules: Rules) -> Outcome:
+def _zero(
+    notice: MailNotice, facts: DecisionFacts, now: datetime, rules: DecisionRules
+) -> MailDecision:
     """Sent once funds alone hold a service off; in other words where the server does not obey."""
-    if notice.confirmed_off or facts.cut == "off":
+    if notice.confirmed_off or facts.switch_off == "off":
         return Send()
     obeyed_by = (facts.owed_since or now) + timedelta(seconds=rules.obey_s)
-    if facts.cut == "refused" and now >= obeyed_by:
+    if facts.switch_off == "refused" and now >= obeyed_by:
         return Send(service_is_off=False)
     return Wait(NOT_OFF_YET, obeyed_by if now < obeyed_by else now + _LOOK_AGAIN)
 
 
-def _restored(facts: Facts) -> Outcome:
+def _restored(facts: DecisionFacts) -> MailDecision:
     if facts.zero_state == "sending":
         return Wait("waits for what becomes of the zero mail")
     if facts.zero_state not in ("sent", "in-doubt"):
@@ -220,10 +224,10 @@ def _restored(facts: Facts) -> Outcome:
     return Send()
 
 
-def funds_of(notice: Notice, facts: Facts) -> Funds:
+def funds_of(notice: MailNotice, facts: DecisionFacts) -> ClientFunds:
     """The client's money as it is now; the event's where nothing newer is known."""
-    owner, event = facts.owner, notice.funds
-    if owner and (event is None or owner.balance_version >= notice.balance_version):
-        return owner.funds
+    watched, event = facts.balance_watch, notice.funds
+    if watched and (event is None or watched.balance_version >= notice.balance_version):
+        return watched.funds
     assert event is not None, "every notice to a client has its money"
     return event

@@ -9,7 +9,7 @@ import structlog
 log = structlog.get_logger()
 
 
-class MailsInHand:
+class MailsInFlight:
     """Counts what senders have begun. Once `finish` was called, nothing new is begun."""
 
     def __init__(self, *, longest_s: float) -> None:

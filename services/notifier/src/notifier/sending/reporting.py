@@ -3,15 +3,15 @@
 import structlog
 
 from notifier.metrics import MAILS
-from notifier.owed.notice import Notice
-from notifier.owed.truth import Drop, Outcome, Send, Wait
+from notifier.owed.decision import Drop, MailDecision, Send, Wait
+from notifier.owed.notice import MailNotice
 from notifier.sending.attempts import DeliveryOutcome
-from notifier.store import Owed
+from notifier.store import OwedMail
 
 log = structlog.get_logger()
 
 
-def report(owed: Owed, outcome: DeliveryOutcome) -> None:
+def report(owed: OwedMail, outcome: DeliveryOutcome) -> None:
     """A mail left the queue, or was put back into it: `deferred`."""
     name = "deferred" if outcome.state == "waiting" else outcome.state
     MAILS.labels(owed.notice.template, name).inc()
@@ -19,7 +19,7 @@ def report(owed: Owed, outcome: DeliveryOutcome) -> None:
     write(f"mail {name}", **_facts(owed.notice), attempts=outcome.attempts, reason=outcome.reason)
 
 
-def report_decision(notice: Notice, outcome: Outcome) -> None:
+def report_decision(notice: MailNotice, outcome: MailDecision) -> None:
     """It was decided that a mail is due, waits, or is not sent."""
     if isinstance(outcome, Send):
         log.info("mail due", **_facts(notice))
@@ -31,7 +31,7 @@ def report_decision(notice: Notice, outcome: Outcome) -> None:
         log.info("mail dropped", **_facts(notice), reason=outcome.reason)
 
 
-def _facts(notice: Notice) -> dict[str, object]:
+def _facts(notice: MailNotice) -> dict[str, object]:
     return {
         "message_id": str(notice.message_id),
         "account_id": notice.account_id,
