@@ -11,8 +11,9 @@ from ringfence.observe.health import Progress
 from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.errors import Retry
 from suspender.upkeep.drift.scan import DriftScanner
+from suspender.upkeep.leases import renewed_lease
 from suspender.upkeep.metrics import DRIFTING
-from suspender.upkeep.server_tasks import ServerTasks, renewed_lease
+from suspender.upkeep.server_tasks import ServerTasks
 
 LEASE = timedelta(seconds=20)
 """A look that a killed process had begun is begun again after this."""
