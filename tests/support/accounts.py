@@ -13,8 +13,8 @@ import orjson
 from accounts.api.app import create_app
 from accounts.api.server import ApiServer
 from accounts.api.tokens import parse_tokens
-from accounts.installation.servers import Servers
-from accounts.store import Store
+from accounts.installation.servers import ServerDirectory
+from accounts.store import AccountStore
 from ringfence.clock import Clock, SystemClock
 from ringfence.observe.health import Health
 from ringfence.postgres.pool import open_pool
@@ -52,7 +52,7 @@ class FrontDoor:
 
     http: httpx.AsyncClient
     url: str
-    store: Store
+    store: AccountStore
     database: "asyncpg.Connection[asyncpg.Record]"
 
     async def client(self, account_id: str = "anna", **changes: object) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class FrontDoor:
 async def front_door(
     dsn: str,
     *,
-    servers: Servers | None = None,
+    servers: ServerDirectory | None = None,
     default_mode: OperatingMode = "live",
     clock: Clock | None = None,
 ) -> AsyncIterator[FrontDoor]:
@@ -106,7 +106,7 @@ async def front_door(
     """
     pool = await open_pool(dsn, service="accounts", size=8)
     clock = clock or SystemClock()
-    store = Store(pool, clock)
+    store = AccountStore(pool, clock)
     app = create_app(
         users=parse_tokens(f"tester:{TOKEN}"),
         clock=clock,

@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from accounts.store import Deed
+from accounts.store import AuditEntry
 from ringfence_contracts import ids
 from tests.support.accounts import CLIENT, FUSIONPBX, FrontDoor, front_door
 
@@ -36,7 +36,7 @@ async def confirm(door: FrontDoor, *, suspended: bool, client_wide: bool = True)
     """What the suspender confirms of the client's one product."""
     await door.store.confirm(
         uuid4(), "anna", "pbx-1", suspended=suspended, client_wide=client_wide, failure=None,
-        deed=Deed("suspender", "confirmed"),
+        entry=AuditEntry("suspender", "confirmed"),
     )  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from accounts.store import Deed
+from accounts.store import AuditEntry
 from tests.support.accounts import FUSIONPBX, FrontDoor, front_door
 
 
@@ -105,7 +105,7 @@ async def test_each_state_is_shown_and_filtered(door: FrontDoor) -> None:
     await switched(door, "shadow", "pbx-shadow", "active", "active", would="suspended")
     await door.store.confirm(
         uuid4(), "failed", "pbx-failed", suspended=None, client_wide=True,
-        failure="could not suspend: no answer", deed=Deed("suspender", "failed"),
+        failure="could not suspend: no answer", entry=AuditEntry("suspender", "failed"),
     )  # fmt: skip
     states = {item["account_id"]: item["state"] for item in (await get(door, "clients"))["items"]}
     assert states == {
@@ -244,7 +244,7 @@ async def test_the_audit_says_who_did_what_when_and_what_it_changed(door: FrontD
     await door.put("clients/anna/mode", {"mode": "shadow", "reason": "a trial"})
     await door.store.confirm(
         uuid4(), "anna", "pbx-anna", suspended=True, client_wide=True, failure=None,
-        deed=Deed("suspender", "service.suspended.v1 of pbx-anna"),
+        entry=AuditEntry("suspender", "service.suspended.v1 of pbx-anna"),
     )  # fmt: skip
     await door.http.delete("/v1/clients/anna/products/pbx-anna")
     entries: list[dict[str, Any]] = []

@@ -11,7 +11,7 @@ from accounts.api.app import create_app
 from accounts.api.server import ApiServer
 from accounts.api.tokens import parse_tokens
 from accounts.notices.unsubscribe import WithUnsubscribe
-from accounts.store import Store
+from accounts.store import AccountStore
 from ringfence.clock import SystemClock
 from ringfence.mail.unsubscribe import VALID_FOR, make_token
 from ringfence.observe.health import Health
@@ -27,7 +27,7 @@ async def public_door(dsn: str) -> AsyncIterator[httpx.AsyncClient]:
     """The API with its public page, and a client of it that has a token for the API."""
     pool, clock = await open_pool(dsn, service="accounts", size=4), SystemClock()
     app = create_app(users=parse_tokens(f"tester:{TOKEN}"), clock=clock, pool=pool, servers=None)
-    public = WithUnsubscribe(app, key=KEY, store=Store(pool, clock), clock=clock)
+    public = WithUnsubscribe(app, key=KEY, store=AccountStore(pool, clock), clock=clock)
     server = ApiServer(public, host="127.0.0.1", port=0, progress=Health().loop("api"))
     stop = asyncio.Event()
     serving = asyncio.create_task(server.run(stop))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from accounts.installation.servers import ServersFile
-from ringfence_cli import asking
+from ringfence_cli import service_commands
 from ringfence_cli.operations.alarms import alarms
 from ringfence_cli.operations.brake import brake
 from ringfence_cli.servers.server import servers
@@ -57,7 +57,7 @@ async def test_a_command_waits_for_its_answer(
 
 
 async def test_a_silent_suspender_is_named(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asking, "ANSWER_S", 0.1)
+    monkeypatch.setattr(service_commands, "ANSWER_S", 0.1)
     said = await desk.said(brake, "release", status=1)
     assert "when the suspender runs again" in said
 

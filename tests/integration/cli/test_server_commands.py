@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from accounts.installation.servers import ServersFile
-from ringfence_cli import asking
+from ringfence_cli import service_commands
 from ringfence_cli.clients.mode import mode
 from ringfence_cli.operations.service import service
 from ringfence_cli.servers import inventory as inventory_module
@@ -67,7 +67,7 @@ async def test_a_server_is_paused_seen_and_resumed(desk: Desk) -> None:
 async def test_a_silent_suspender_ends_no_pause(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "ANSWER_S", 0.1)
+    monkeypatch.setattr(service_commands, "ANSWER_S", 0.1)
     said = await desk.said(server, "resume", "wat5", status=1)
     assert "when the suspender runs again; `ringfence server list` shows it" in said
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from ringfence_cli import asking
+from ringfence_cli import service_commands
 from ringfence_cli.clients.clients import client
 from ringfence_cli.clients.explanation import explain_client
 from ringfence_cli.clients.orders import order
@@ -118,7 +118,7 @@ async def test_a_removed_product_is_shown_while_something_of_it_is_off(desk: Des
 async def test_a_release_that_nobody_answers_is_not_taken_for_done(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asking, "ANSWER_S", 0.1)
+    monkeypatch.setattr(service_commands, "ANSWER_S", 0.1)
     said = await desk.said(product, "remove", "anna", "pbx-1", "--yes", "--release", status=1)
     assert "`ringfence services anna --elements` shows it" in said
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from accounts.clients.account import (
     Account,
-    Settings,
+    ClientSettings,
     account_changed,
     entered,
     shown_profile,
@@ -20,7 +20,7 @@ from accounts.clients.account import (
     with_voip_suspended,
     without_order,
 )
-from accounts.clients.orders import By, Order, in_force, read_until
+from accounts.clients.orders import Author, ClientOrder, in_force, read_until
 from accounts.refusals import Clash, Unknown
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import Client, OrderKind
@@ -31,12 +31,12 @@ ANNA = Client(first_name="Anna", email="anna@example.com")
 FRESH = Account(account_id="anna", version=1, currency="CAD", client=ANNA)
 
 
-def by(who: str = "olga", minutes: int = 0, matched: bool = False) -> By:
-    return By(who, NOW + timedelta(minutes=minutes), matched)
+def author(who: str = "olga", minutes: int = 0, matched: bool = False) -> Author:
+    return Author(who, NOW + timedelta(minutes=minutes), matched)
 
 
-def order(kind: OrderKind = "manual", **more: object) -> Order:
-    return Order.model_validate({"kind": kind, "given_by": "olga", "since": NOW, **more})
+def order(kind: OrderKind = "manual", **more: object) -> ClientOrder:
+    return ClientOrder.model_validate({"kind": kind, "given_by": "olga", "since": NOW, **more})
 
 
 def kinds(account: Account, now: datetime = NOW) -> list[str]:
@@ -76,7 +76,7 @@ def test_the_fields_give_and_end_the_client_wide_orders(
     for step in steps.split(";"):
         field, value = step.split()
         write = with_manual_suspend if field == "manual" else with_voip_suspended
-        account = write(value, by())(account)  # type: ignore[arg-type]
+        account = write(value, author())(account)  # type: ignore[arg-type]
     assert (kinds(account), fields(account)) == (orders, shown)
     assert all(kept.by_field and kept.given_by == "olga" for kept in account.orders)
 
@@ -84,13 +84,13 @@ def test_the_fields_give_and_end_the_client_wide_orders(
 def test_an_order_given_by_hand_shows_in_its_field_and_the_field_ends_it() -> None:
     account = with_order(order("manual"))(with_order(order("forced"))(FRESH))
     assert fields(account) == ("Yes", "Yes")
-    account = with_manual_suspend("None", by())(account)
-    account = with_voip_suspended("None", by())(account)
+    account = with_manual_suspend("None", author())(account)
+    account = with_voip_suspended("None", author())(account)
     assert (kinds(account), fields(account)) == ([], ("None", "None"))
 
 
 def test_a_typed_no_comes_back_after_a_manual_order_and_with_it_the_exemption_stays() -> None:
-    exempt = with_voip_suspended("No", by())(with_manual_suspend("No", by())(FRESH))
+    exempt = with_voip_suspended("No", author())(with_manual_suspend("No", author())(FRESH))
     held = with_order(order("manual"))(exempt)
     assert (kinds(held), fields(held)) == (["exemption", "manual"], ("Yes", "No"))
     freed = without_order("manual", None, NOW)(held)
@@ -98,16 +98,16 @@ def test_a_typed_no_comes_back_after_a_manual_order_and_with_it_the_exemption_st
 
 
 def test_the_end_of_an_exemption_that_the_fields_gave_clears_them() -> None:
-    exempt = with_voip_suspended("No", by())(with_manual_suspend("No", by())(FRESH))
+    exempt = with_voip_suspended("No", author())(with_manual_suspend("No", author())(FRESH))
     ended = without_order("exemption", None, NOW)(exempt)
     assert (kinds(ended), fields(ended)) == ([], ("None", "None"))
-    assert kinds(with_manual_suspend("No", by())(ended)) == []
+    assert kinds(with_manual_suspend("No", author())(ended)) == []
 
 
 def test_an_exemption_given_by_hand_is_not_ended_by_the_fields() -> None:
     exempt = with_order(order("exemption"))(FRESH)
     assert fields(exempt) == ("None", "None")
-    assert kinds(with_manual_suspend("No", by())(exempt)) == ["exemption"]
+    assert kinds(with_manual_suspend("No", author())(exempt)) == ["exemption"]
 
 
 def test_an_order_that_ended_by_its_date_counts_and_shows_no_more() -> None:
@@ -121,9 +121,11 @@ def test_an_order_that_ended_by_its_date_counts_and_shows_no_more() -> None:
 def test_a_body_that_was_read_before_an_order_ended_by_itself_gives_it_not_again() -> None:
     account = with_order(order("manual", until=LATER))(FRESH)
     account = with_order(order("forced", until=LATER))(account)
-    body = Settings(currency="CAD", client=ANNA, manual_voip_suspend="Yes", voip_suspended="Yes")
-    assert kinds(entered("anna", account, body, By("olga", LATER)), LATER) == []
-    meant = By("olga", LATER, matched=True)
+    body = ClientSettings(
+        currency="CAD", client=ANNA, manual_voip_suspend="Yes", voip_suspended="Yes"
+    )
+    assert kinds(entered("anna", account, body, Author("olga", LATER)), LATER) == []
+    meant = Author("olga", LATER, matched=True)
     assert kinds(entered("anna", account, body, meant), LATER) == ["forced", "manual"]
 
 
@@ -160,14 +162,14 @@ def test_shadow_mode_takes_whmcs_orders_and_what_is_imported() -> None:
     shadow = with_mode("shadow", False)(FRESH)
     assert kinds(with_order(order("whmcs"))(shadow)) == ["whmcs"]
     body = {"currency": "CAD", "client": ANNA, "manual_voip_suspend": "Yes"}
-    imported = Settings.model_validate({**body, "written_by": "import"})
-    assert kinds(entered("anna", shadow, imported, by())) == ["manual"]
+    imported = ClientSettings.model_validate({**body, "written_by": "import"})
+    assert kinds(entered("anna", shadow, imported, author())) == ["manual"]
     with pytest.raises(Clash, match="shadow"):
-        entered("anna", shadow, Settings.model_validate(body), by())
+        entered("anna", shadow, ClientSettings.model_validate(body), author())
 
 
 def test_what_the_pbx_confirms_is_kept_beneath_a_forced_order() -> None:
-    forced = with_voip_suspended("Yes", by())(FRESH)
+    forced = with_voip_suspended("Yes", author())(FRESH)
     off = with_confirmed(True, NOW)(forced)
     assert shown_profile(off, NOW).voip_suspended_by == "person"
     ended = without_order("forced", None, NOW)(off)
@@ -241,7 +243,7 @@ def test_a_person_s_debts_always_apply_and_older_readings_change_nothing_after()
 
 def test_what_is_published_is_what_is_shown() -> None:
     account = with_order(order("manual", service_id="pbx-1"))(
-        with_manual_suspend("Yes", by())(FRESH)
+        with_manual_suspend("Yes", author())(FRESH)
     )
     account = account.model_copy(update={"version": 3, "credit_limit_micro": 5})
     told = account_changed(account, (), NOW, accepted=2)

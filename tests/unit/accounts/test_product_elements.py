@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.products.elements import (
-    Left,
+    LeftElement,
     elements_words,
     emergency_words,
     left_behind,
@@ -86,7 +86,7 @@ def words(*elements: Element, now: Service | None = None, **changes: Any) -> str
         "released": False,
         "how": "do this",
     }
-    leaving = [Left("wat5", element) for element in elements]
+    leaving = [LeftElement("wat5", element) for element in elements]
     return leaving_words(leaving, now=now, **(given_ | changes))
 
 

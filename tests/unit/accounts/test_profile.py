@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from accounts.clients.account import (
     Account,
-    Settings,
+    ClientSettings,
     entered,
     entry_warnings,
     parse_threshold,
@@ -19,30 +19,30 @@ from accounts.clients.account import (
     with_manual_suspend,
 )
 from accounts.clients.checks import check_not_dropped
-from accounts.clients.orders import By, Order
+from accounts.clients.orders import Author, ClientOrder
 from accounts.refusals import Clash
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import Client, Profile
 
 ANNA = Client(first_name="Anna", email="anna@example.com")
 NOW = datetime(2026, 11, 1, 10, tzinfo=UTC)
-BY = By("olga", NOW)
+BY = Author("olga", NOW)
 
 
 def account(**changes: object) -> Account:
     """A client that was entered; a person's Yes is kept as the order that it is."""
     profile = Profile.model_validate(changes.pop("profile", {}))
-    orders: tuple[Order, ...] = ()
+    orders: tuple[ClientOrder, ...] = ()
     if (profile.voip_suspended, profile.voip_suspended_by) == ("Yes", "person"):
-        orders = (Order(kind="forced", given_by="olga", since=NOW, by_field=True),)
+        orders = (ClientOrder(kind="forced", given_by="olga", since=NOW, by_field=True),)
     return Account.model_validate(
         {"account_id": "anna", "currency": "CAD", "client": ANNA, "profile": profile,
          "orders": orders, **changes}
     )  # fmt: skip
 
 
-def settings(**changes: object) -> Settings:
-    return Settings.model_validate({"currency": "CAD", "client": ANNA, **changes})
+def settings(**changes: object) -> ClientSettings:
+    return ClientSettings.model_validate({"currency": "CAD", "client": ANNA, **changes})
 
 
 @pytest.mark.parametrize(
@@ -145,13 +145,13 @@ def test_suspending_a_client_without_voip_service_earns_a_warning() -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "sent", "read_by", "by", "counts"),
+    ("before", "sent", "read_by", "author", "counts"),
     [
         # the value before and its writer; what a body says; the writer that it repeats
         (("None", "us"), "Yes", None, BY, False),  # read while off, sent back after a top-up
         (("None", "us"), "Yes", "us", BY, False),
-        (("None", "us"), "Yes", None, By("olga", NOW, matched=True), True),
-        (("None", "us"), "Yes", "us", By("olga", NOW, matched=True), False),
+        (("None", "us"), "Yes", None, Author("olga", NOW, matched=True), True),
+        (("None", "us"), "Yes", "us", Author("olga", NOW, matched=True), False),
         (("Yes", "us"), "None", "", BY, False),  # read while on, sent back while off
         (("Yes", "us"), "No", None, BY, True),  # we never write No
         (("None", ""), "Yes", None, BY, True),
@@ -160,13 +160,13 @@ def test_suspending_a_client_without_voip_service_earns_a_warning() -> None:
     ],
 )
 def test_what_a_body_repeats_is_no_order(
-    before: tuple[str, str], sent: str, read_by: str | None, by: By, counts: bool
+    before: tuple[str, str], sent: str, read_by: str | None, author: Author, counts: bool
 ) -> None:
     old = account(profile={"voip_suspended": before[0], "voip_suspended_by": before[1]})
     body = settings(voip_suspended=sent, voip_suspended_by=read_by)
-    after = shown_profile(entered("anna", old, body, by), NOW)
+    after = shown_profile(entered("anna", old, body, author), NOW)
     assert (after.voip_suspended == sent) == counts
-    assert bool(entry_warnings(old, body, by)) != counts
+    assert bool(entry_warnings(old, body, author)) != counts
 
 
 def test_an_imported_threshold_that_is_no_amount_is_kept_off_and_warned_of() -> None:

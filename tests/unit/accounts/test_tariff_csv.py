@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from accounts.decimal_text import canonical_decimal
 from accounts.packages.terms import read_increment
-from accounts.tariffs.tariff_csv import MAX_LINE, BadRow, FileForm, Rate, RowsDigest, TariffReader
+from accounts.tariffs.tariff_csv import (
+    MAX_LINE,
+    BadTariffRow,
+    FileForm,
+    RowsDigest,
+    TariffReader,
+    TariffRow,
+)
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.tariff import rows_digest
 
@@ -24,7 +31,7 @@ def reader_of(raw: bytes, form: FileForm = FileForm()) -> TariffReader:  # noqa:
     return TariffReader(io.BytesIO(raw), form)
 
 
-def read_raw(raw: bytes, form: FileForm = FileForm()) -> list[Rate]:  # noqa: B008
+def read_raw(raw: bytes, form: FileForm = FileForm()) -> list[TariffRow]:  # noqa: B008
     """All rows of a file that has no bad one."""
     reader = reader_of(raw, form)
     pieces = list(iter(lambda: reader.piece(3), []))
@@ -34,11 +41,11 @@ def read_raw(raw: bytes, form: FileForm = FileForm()) -> list[Rate]:  # noqa: B0
     return rates
 
 
-def read(*lines: str, form: FileForm = FileForm()) -> list[Rate]:  # noqa: B008
+def read(*lines: str, form: FileForm = FileForm()) -> list[TariffRow]:  # noqa: B008
     return read_raw("\n".join(lines).encode(), form)
 
 
-def bad_rows(*lines: str, form: FileForm = FileForm()) -> list[BadRow]:  # noqa: B008
+def bad_rows(*lines: str, form: FileForm = FileForm()) -> list[BadTariffRow]:  # noqa: B008
     reader = reader_of("\n".join(lines).encode(), form)
     while reader.piece():
         pass
@@ -55,9 +62,9 @@ def refusal(raw: bytes, form: FileForm = FileForm()) -> str:  # noqa: B008
 def test_rows_come_in_the_order_of_the_file_in_canonical_form() -> None:
     rates = read(HEADER, "B,93,0.0100,6", "A,1204,.03,30/6", "C,112,0,1/1")
     assert rates == [
-        Rate(2, "93", "B", "0.01", 6, 6, 1),
-        Rate(3, "1204", "A", "0.03", 30, 6, 1),
-        Rate(4, "112", "C", "0", 1, 1, 1),
+        TariffRow(2, "93", "B", "0.01", 6, 6, 1),
+        TariffRow(3, "1204", "A", "0.03", 30, 6, 1),
+        TariffRow(4, "112", "C", "0", 1, 1, 1),
     ]
 
 

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from accounts.clients.account import Account
-from accounts.clients.orders import Order
+from accounts.clients.orders import ClientOrder
 from accounts.clients.wording import (
-    Funds,
-    Line,
-    Product,
-    Situation,
+    ClientSituation,
+    FundsState,
+    ProductState,
+    SwitchStatus,
     brings_back,
     explanation,
     line_words,
@@ -23,65 +23,68 @@ from ringfence_contracts.events.account import Client, Profile
 
 NOW = datetime(2026, 11, 1, 10, tzinfo=UTC)
 ANNA = Client(first_name="Anna", email="anna@example.com")
-ON, OFF = Product("pbx-1"), Product("pbx-1", off=True)
-ON_2 = Product("pbx-2")
-METERED = Product("pbx-3", prepaid=False)
-PAID = Funds(20_000_000)
-SPENT = Funds(-3_600_000, held=True)
+ON, OFF = ProductState("pbx-1"), ProductState("pbx-1", off=True)
+ON_2 = ProductState("pbx-2")
+METERED = ProductState("pbx-3", prepaid=False)
+PAID = FundsState(20_000_000)
+SPENT = FundsState(-3_600_000, held=True)
 
 
-def order(kind: str = "manual", **more: Any) -> Order:
-    return Order.model_validate({"kind": kind, "given_by": "olga", "since": NOW, **more})
+def order(kind: str = "manual", **more: Any) -> ClientOrder:
+    return ClientOrder.model_validate({"kind": kind, "given_by": "olga", "since": NOW, **more})
 
 
 def situation(
-    *products: Product, funds: Funds = PAID, orders: tuple[Order, ...] = (), **account: Any
-) -> Situation:
+    *products: ProductState,
+    funds: FundsState = PAID,
+    orders: tuple[ClientOrder, ...] = (),
+    **account: Any,
+) -> ClientSituation:
     profile = Profile(has_voip_service=account.pop("voip", True))
     made = Account(
         account_id="anna", version=1, currency="CAD", client=ANNA, profile=profile,
         orders=orders, **account,
     )  # fmt: skip
-    return Situation(made, products or (ON,), funds, NOW)
+    return ClientSituation(made, products or (ON,), funds, NOW)
 
 
 @pytest.mark.parametrize(
     ("funds", "more", "words", "back"),
     [
         (SPENT, {}, "no credit: balance -3.60", "a payment of more than 3.60"),
-        (Funds(0, held=True), {}, "no credit: balance 0.00", "a payment"),
+        (FundsState(0, held=True), {}, "no credit: balance 0.00", "a payment"),
         (
-            Funds(8_000_000, held=True),
+            FundsState(8_000_000, held=True),
             {"outstanding_micro": 20_000_000},
             "debts of 20.00 are larger than the credit of 8.00",
             "payment of the invoices (20.00)",
         ),
         (
-            Funds(8_000_000, held=True),
+            FundsState(8_000_000, held=True),
             {"outstanding_micro": 5_000_000},
             "debts of 5.00 are not paid yet: held until they are, with a credit of 8.00",
             "payment of the invoices (5.00)",
         ),
         (
-            Funds(-1_000_000, held=True),
+            FundsState(-1_000_000, held=True),
             {"outstanding_micro": 5_000_000},
             "no credit: balance -1.00",
             "a payment of more than 1.00 and payment of the invoices (5.00)",
         ),
         (
-            Funds(-60_000_000, held=True),
+            FundsState(-60_000_000, held=True),
             {"credit_limit_micro": 50_000_000},
             "credit limit of 50.00 used up: balance -60.00",
             "a payment of more than 10.00",
         ),
         (
-            Funds(8_000_000, held=True),
+            FundsState(8_000_000, held=True),
             {},
             "the last payment is being settled: balance 8.00",
             "the settlement of the last payment",
         ),
         (
-            Funds(None, held=True),
+            FundsState(None, held=True),
             {},
             "off since it was imported, and nothing was posted yet",
             "a payment",
@@ -90,7 +93,7 @@ def situation(
     ],
 )
 def test_why_funds_hold_a_client_and_what_ends_it(
-    funds: Funds, more: dict[str, Any], words: str, back: str
+    funds: FundsState, more: dict[str, Any], words: str, back: str
 ) -> None:
     found = situation(funds=funds, **more)
     assert (reason(found), brings_back(found)) == (words, back)
@@ -115,7 +118,9 @@ def test_why_funds_hold_a_client_and_what_ends_it(
         (order("exemption"), "", ""),
     ],
 )
-def test_orders_are_named_with_who_until_when_and_why(given: Order, words: str, back: str) -> None:
+def test_orders_are_named_with_who_until_when_and_why(
+    given: ClientOrder, words: str, back: str
+) -> None:
     found = situation(orders=(given,))
     assert (reason(found), brings_back(found)) == (words, back)
 
@@ -137,11 +142,11 @@ def test_what_is_needed_is_joined() -> None:
         (situation(OFF, funds=PAID), "switched on within seconds"),
         (situation(ON, funds=SPENT), "switched off within seconds"),
         (
-            situation(OFF, funds=Funds(8_000_000, held=True), outstanding_micro=20_000_000),
+            situation(OFF, funds=FundsState(8_000_000, held=True), outstanding_micro=20_000_000),
             "stays off: debts of 20.00 CAD are larger than the credit of 8.00 CAD",
         ),
         (
-            situation(OFF, funds=Funds(-60_000_000, held=True), credit_limit_micro=50_000_000),
+            situation(OFF, funds=FundsState(-60_000_000, held=True), credit_limit_micro=50_000_000),
             "stays off: credit limit of 50.00 CAD used up (balance -60.00 CAD)",
         ),
         # orders
@@ -191,7 +196,7 @@ def test_what_is_needed_is_joined() -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_a_change_does(found: Situation, words: str) -> None:
+def test_what_a_change_does(found: ClientSituation, words: str) -> None:
     assert what_happens(found) == words
 
 
@@ -215,10 +220,10 @@ def test_what_a_change_of_the_mode_does() -> None:
     )
 
 
-def line(**more: Any) -> Line:
+def line(**more: Any) -> SwitchStatus:
     facts = {"service_id": "pbx-1", "desired": "active", "confirmed": "active",
              "switching": False, "since": NOW, **more}  # fmt: skip
-    return Line(**facts)
+    return SwitchStatus(**facts)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +247,7 @@ def line(**more: Any) -> Line:
         (situation(voip=False), line(), "left alone: has no VoIP service"),
     ],
 )  # fmt: skip
-def test_the_words_for_one_product(found: Situation, shown: Line, words: str) -> None:
+def test_the_words_for_one_product(found: ClientSituation, shown: SwitchStatus, words: str) -> None:
     assert line_words(found, found.products[0], shown) == words
 
 
@@ -268,7 +273,7 @@ def test_an_explanation_says_state_cause_way_back_and_numbers() -> None:
         "What brings it back: a payment of more than 3.60.",
         "Balance -3.60 CAD, unpaid invoices 0.00 CAD; the funds hold is on.",
     ]
-    new = situation(funds=Funds())
+    new = situation(funds=FundsState())
     assert explanation(new, "no-service", None) == [
         "anna has no VoIP service that could be switched.",
         "Nothing was posted to it yet: its funds decide nothing until then.",

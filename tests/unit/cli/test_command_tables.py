@@ -16,7 +16,7 @@ from rich.cells import cell_len
 
 from ringfence.version import VERSION
 from ringfence_cli import listing, tables, times
-from ringfence_cli.connection import Listing
+from ringfence_cli.connection import ListResult
 from ringfence_cli.main import main_group
 
 TITLES = ("account", "name", "balance", "level", "state", "since")
@@ -85,7 +85,7 @@ def table(*arguments: str, at: str, rows: int = 1, total: int | None = None) -> 
     @click.command()
     @tables.output_options
     def command(json_wanted: bool) -> None:
-        found = Listing([{"at": at}] * rows, total, False)
+        found = ListResult([{"at": at}] * rows, total, False)
         columns = (tables.instant("since", "at"),)
         tables.show_rows(found, columns, json_wanted=json_wanted, empty="", noun="entry")
 
@@ -121,17 +121,17 @@ def test_the_count_says_how_many_there_are_in_all() -> None:
 
 @pytest.mark.usefixtures("toronto")
 def test_what_is_typed_without_a_zone_is_in_the_zone_that_is_shown() -> None:
-    assert times.typed("--until", "2026-07-01T12:00") == "2026-07-01T12:00:00-04:00"
-    assert times.typed("--until", "2026-07-01T12:00Z") == "2026-07-01T12:00:00+00:00"
-    assert times.typed("--until", "2026-07-01", days=True) == "2026-07-01"
-    assert times.typed("--as-of", None) is None
+    assert times.parse_instant("--until", "2026-07-01T12:00") == "2026-07-01T12:00:00-04:00"
+    assert times.parse_instant("--until", "2026-07-01T12:00Z") == "2026-07-01T12:00:00+00:00"
+    assert times.parse_instant("--until", "2026-07-01", days=True) == "2026-07-01"
+    assert times.parse_instant("--as-of", None) is None
     with pytest.raises(SystemExit):
-        times.typed("--until", "monday", days=True)
+        times.parse_instant("--until", "monday", days=True)
 
 
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_an_instant_is_typed_as_it_was_meant(instant: datetime) -> None:
-    text = times.typed("--until", instant.isoformat())
+    text = times.parse_instant("--until", instant.isoformat())
     assert text is not None
     assert abs(datetime.fromisoformat(text) - instant) == timedelta()
 

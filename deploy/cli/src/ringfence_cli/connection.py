@@ -24,7 +24,7 @@ _WORDS = {
 """What the API's types say, in the words of people."""
 
 
-class Listing(NamedTuple):
+class ListResult(NamedTuple):
     """Rows of a question, how many there are in all (if that is known), and whether more are."""
 
     rows: Sequence[Mapping[str, Any]]
@@ -32,13 +32,13 @@ class Listing(NamedTuple):
     more: bool
 
 
-class Refusal(NamedTuple):
+class ApiRefusal(NamedTuple):
     """Why the API did not do what was asked."""
 
     message: str
 
 
-class FrontDoor:
+class ApiClient:
     """The REST API. Every refusal ends the command: what was wrong, and what to do next."""
 
     def __init__(self, url: str, token: str) -> None:
@@ -57,7 +57,7 @@ class FrontDoor:
         found: dict[str, Any] = answer.json()
         return found
 
-    def attempt(self, method: str, path: str, **sent: Any) -> dict[str, Any] | Refusal:
+    def attempt(self, method: str, path: str, **sent: Any) -> dict[str, Any] | ApiRefusal:
         """Send a request that may be refused: 404, 409 and 422 are answers then, not the end."""
         answer = self._send(method, path, **sent)
         if answer.status_code not in (404, 409, 422):
@@ -65,7 +65,7 @@ class FrontDoor:
                 _explain(answer)
             found: dict[str, Any] = answer.json()
             return found
-        return Refusal(_message(_error_of(answer)))
+        return ApiRefusal(_message(_error_of(answer)))
 
     def _send(self, method: str, path: str, **sent: Any) -> httpx.Response:
         try:
@@ -95,7 +95,7 @@ class FrontDoor:
         found: dict[str, Any] = answer.json()
         return found
 
-    def listing(self, path: str, limit: int | None = None, **params: Any) -> Listing:
+    def listing(self, path: str, limit: int | None = None, **params: Any) -> ListResult:
         """Up to `limit` rows of a question that is answered in pages; all without a limit."""
         rows: list[dict[str, Any]] = []
         cursor: str | None = None
@@ -109,7 +109,7 @@ class FrontDoor:
             cursor = page.get("next")
             if cursor is None:
                 break
-        return Listing(rows, count, cursor is not None)
+        return ListResult(rows, count, cursor is not None)
 
     def pages(self, path: str, limit: int, **params: Any) -> Iterator[Mapping[str, Any]]:
         """The rows of `listing`."""
@@ -121,7 +121,7 @@ def path_of(*parts: str) -> str:
     return "".join(f"/{quote(part, safe='')}" for part in parts)
 
 
-def front_door() -> FrontDoor:
+def api_client() -> ApiClient:
     """From RINGFENCE_API and RINGFENCE_TOKEN, or else from the stack that runs here."""
     stack = stack_file.read()
     url = os.environ.get("RINGFENCE_API") or _stack_url(stack)
@@ -134,9 +134,9 @@ def front_door() -> FrontDoor:
     token = os.environ.get("RINGFENCE_TOKEN") or _stack_token(stack)
     if not token:
         fail("set RINGFENCE_TOKEN to a token of the API (RINGFENCE_ACCOUNTS_TOKENS has them).")
-    door = FrontDoor(url, token)
-    click.get_current_context().call_on_close(door.close)
-    return door
+    api = ApiClient(url, token)
+    click.get_current_context().call_on_close(api.close)
+    return api
 
 
 def _stack_url(stack: Mapping[str, Any]) -> str:

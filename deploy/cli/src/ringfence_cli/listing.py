@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
-Row = Mapping[str, Any]
+TableRow = Mapping[str, Any]
 _GAP = "  "
 _INDENT = "    "
 _LEAST = 8

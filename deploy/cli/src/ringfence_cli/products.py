@@ -5,10 +5,18 @@ from typing import Any
 import click
 
 from accounts.products.fields import LABELS
-from ringfence_cli.asking import EXIT_REFUSED_OR_SILENT, answer_to, show_answer
-from ringfence_cli.connection import FrontDoor, fail, front_door, path_of
-from ringfence_cli.tables import Row, output_options, print_json, say, show_facts, show_rows, titled
-from ringfence_cli.times import typed
+from ringfence_cli.connection import ApiClient, api_client, fail, path_of
+from ringfence_cli.service_commands import EXIT_REFUSED_OR_SILENT, await_answer, show_answer
+from ringfence_cli.tables import (
+    TableRow,
+    output_options,
+    print_json,
+    say,
+    show_facts,
+    show_rows,
+    titled,
+)
+from ringfence_cli.times import parse_instant
 
 _KINDS = ("fusionpbx", "vodia", "lesnet")
 _NO_FACTS = ("service", "stays_off", "words", "release_request", "what_happens")
@@ -33,7 +41,7 @@ def list_products(account: str, json_wanted: bool) -> None:
 
     Example: ringfence product list acme-1001
     """
-    rows = front_door().get(path_of("clients", account, "products"))["items"]
+    rows = api_client().get(path_of("clients", account, "products"))["items"]
     columns = (
         titled("product", "service_id"),
         titled("kind", "kind"),
@@ -68,7 +76,7 @@ def show_product(account: str, product_id: str, json_wanted: bool) -> None:
 
     Example: ringfence product show acme-1001 pbx-1001
     """
-    facts = front_door().get(path_of("clients", account, "products", product_id))
+    facts = api_client().get(path_of("clients", account, "products", product_id))
     show_facts(facts, json_wanted=json_wanted, skip=("service",))
 
 
@@ -118,21 +126,21 @@ def set_product(
     """
     body = {**given, "prepaid": not metered, **dict(map(_named, fields))}
     if bill_from:
-        body["bill_from"] = typed("--bill-from", bill_from)
+        body["bill_from"] = parse_instant("--bill-from", bill_from)
     place = path_of("clients", account, "products", product_id)
-    door = front_door()
-    answer = door.ask("PUT", place, json=body, params=_release(release))
+    api = api_client()
+    answer = api.ask("PUT", place, json=body, params=_release(release))
     show_facts(answer, json_wanted=json_wanted, skip=_NO_FACTS)
     if not json_wanted:
         say(f"{product_id}: {answer['what_happens']}")
-    _finish(door, account, answer, json_wanted=json_wanted)
+    _finish(api, account, answer, json_wanted=json_wanted)
 
 
 def _release(release: bool) -> dict[str, str]:
     return {"release": "true"} if release else {}
 
 
-def _finish(door: FrontDoor, account: str, answer: Row, *, json_wanted: bool) -> None:
+def _finish(api: ApiClient, account: str, answer: TableRow, *, json_wanted: bool) -> None:
     """Say what stays off of what left a product; await the suspender if it is to be released.
 
     With JSON nothing more is printed, and it is awaited all the same.
@@ -141,7 +149,7 @@ def _finish(door: FrontDoor, account: str, answer: Row, *, json_wanted: bool) ->
         say(answer["words"])
     if answer["release_request"] is None:
         return
-    found = answer_to(door, answer["release_request"])
+    found = await_answer(api, answer["release_request"])
     if not json_wanted:
         show_answer(found, shows=f"ringfence services {account} --elements")
     elif found["state"] != "done":
@@ -170,14 +178,14 @@ def remove_product(account: str, product_id: str, release: bool, json_wanted: bo
 
     Example: ringfence product remove acme-1001 pbx-1001 --release
     """
-    door = front_door()
+    api = api_client()
     place = path_of("clients", account, "products", product_id)
-    answer = door.ask("DELETE", place, params=_release(release))
+    answer = api.ask("DELETE", place, params=_release(release))
     if json_wanted:
         print_json(answer)
     else:
         click.echo(f"removed {product_id} of {account}")
-    _finish(door, account, answer, json_wanted=json_wanted)
+    _finish(api, account, answer, json_wanted=json_wanted)
 
 
 @product.command("fields")

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import click
 
 from ringfence_cli import listing, times
-from ringfence_cli.connection import Listing
+from ringfence_cli.connection import ListResult
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 F = TypeVar("F", bound=Callable[..., Any])
-Row = Mapping[str, Any]
-Column = tuple[str, Callable[[Row], object]]
+TableRow = Mapping[str, Any]
+TableColumn = tuple[str, Callable[[TableRow], object]]
 WIDTH = 80
 _NUMERIC = frozenset(
     ("amount", "balance", "cost", "seconds", "rows", "version", "added", "removed", "dearer",
@@ -39,7 +39,7 @@ class TimeColumn(NamedTuple):
     """A column of instants; a line below the table names their zone."""
 
     title: str
-    read: Callable[[Row], object]
+    read: Callable[[TableRow], object]
 
 
 def output_options(command: F) -> F:
@@ -59,20 +59,20 @@ def limit_option(default: int | None = None) -> Callable[[F], F]:
 
 
 def show_rows(
-    rows: Iterable[Row] | Listing,
-    columns: Sequence[Column],
+    rows: Iterable[TableRow] | ListResult,
+    columns: Sequence[TableColumn],
     *,
     json_wanted: bool,
     empty: str,
     noun: str = "",
-    detail: Callable[[Row], str] | None = None,
+    detail: Callable[[TableRow], str] | None = None,
     shrinks: str = "",
 ) -> None:
     """Print rows: a table with a count below, a sentence when there are none, or JSON.
 
     `detail` is a sentence below a row; the column `shrinks` is cut to make room for the others.
     """
-    found = list(rows.rows if isinstance(rows, Listing) else rows)
+    found = list(rows.rows if isinstance(rows, ListResult) else rows)
     if json_wanted:
         print_json(found)
         return
@@ -93,7 +93,7 @@ def show_rows(
     _print_foot(rows, len(found), columns, noun)
 
 
-def _print_table(found: Sequence[Row], columns: Sequence[Column]) -> None:
+def _print_table(found: Sequence[TableRow], columns: Sequence[TableColumn]) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -114,13 +114,13 @@ def _print_table(found: Sequence[Row], columns: Sequence[Column]) -> None:
 
 
 def _print_foot(
-    rows: Iterable[Row] | Listing, shown: int, columns: Sequence[Column], noun: str
+    rows: Iterable[TableRow] | ListResult, shown: int, columns: Sequence[TableColumn], noun: str
 ) -> None:
     """How many rows there are of how many, and the zone of the times."""
     parts = []
-    if noun and isinstance(rows, Listing) and rows.total not in (None, shown):
+    if noun and isinstance(rows, ListResult) and rows.total not in (None, shown):
         parts.append(f"{shown} of {plural(rows.total or 0, noun)}")
-    elif noun and isinstance(rows, Listing) and rows.more:
+    elif noun and isinstance(rows, ListResult) and rows.more:
         parts.append(f"The first {plural(shown, noun)}; --limit shows more")
     elif noun:
         parts.append(plural(shown, noun))
@@ -136,7 +136,7 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun if count == 1 else many}"
 
 
-def show_facts(facts: Row, *, json_wanted: bool, skip: Sequence[str] = ()) -> None:
+def show_facts(facts: TableRow, *, json_wanted: bool, skip: Sequence[str] = ()) -> None:
     """Print one thing: a line for each of its facts, or JSON. Warnings go to standard error."""
     show_warnings(facts)
     if json_wanted:
@@ -160,13 +160,13 @@ def _fact(name: str, value: Any) -> str:
     return _cell(value)
 
 
-def show_warnings(answer: Row) -> None:
+def show_warnings(answer: TableRow) -> None:
     """What an answer warns of, on standard error."""
     for warning in answer.get("warnings", ()):
         say(f"warning: {warning}", err=True)
 
 
-def show_what_happens(account: str, answer: Row, *, json_wanted: bool) -> None:
+def show_what_happens(account: str, answer: TableRow, *, json_wanted: bool) -> None:
     """What a change brings about, in the answer's own sentence; or the answer as JSON."""
     show_warnings(answer)
     if json_wanted:
@@ -189,22 +189,22 @@ def print_json(value: object) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def field(name: str) -> Column:
+def field(name: str) -> TableColumn:
     """A column that is a field of the answer."""
     return name.replace("_", " "), lambda row: row.get(name)
 
 
-def titled(title: str, name: str) -> Column:
+def titled(title: str, name: str) -> TableColumn:
     """A column with another title than its field's name."""
     return title, lambda row: row.get(name)
 
 
-def moment(title: str, name: str) -> Column:
+def moment(title: str, name: str) -> TableColumn:
     """A column with an instant, to the second."""
     return TimeColumn(title, lambda row: times.cell(row.get(name), seconds=True))
 
 
-def instant(title: str, name: str) -> Column:
+def instant(title: str, name: str) -> TableColumn:
     """A column with an instant, to the minute."""
     return TimeColumn(title, lambda row: times.cell(row.get(name)))
 

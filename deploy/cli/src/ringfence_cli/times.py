@@ -57,7 +57,7 @@ def sentence(text: str | None) -> str:
     return f"{instant:%Y-%m-%d %H:%M:%S %Z}"
 
 
-def typed(option: str, text: str | None, *, days: bool = False) -> str | None:
+def parse_instant(option: str, text: str | None, *, days: bool = False) -> str | None:
     """What was typed for `option` as the API takes it; without a zone: the zone that is shown.
 
     With `days`, a date stays a date: the API knows the client's zone.

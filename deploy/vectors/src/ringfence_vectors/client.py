@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime
 
-from accounts.clients.account import Account, Settings, entered
-from accounts.clients.orders import By
+from accounts.clients.account import Account, ClientSettings, entered
+from accounts.clients.orders import Author
 from ringfence_contracts.events.account import Client, Service
 
 ACCOUNT_ID = "vectors"
@@ -24,10 +24,10 @@ PRODUCT = Service(
 
 def new_account() -> Account:
     """The account as accounts creates it, at its first version."""
-    settings = Settings(
+    settings = ClientSettings(
         currency=CURRENCY,
         client=Client(first_name="Vector", email="", wants_mail=False),
         has_voip_service=True,
     )
-    account = entered(ACCOUNT_ID, None, settings, By(PERSON, START))
+    account = entered(ACCOUNT_ID, None, settings, Author(PERSON, START))
     return account.model_copy(update={"version": 1})

@@ -20,7 +20,7 @@ from accounts.clients.account import (
     with_voip_suspended,
     without_order,
 )
-from accounts.clients.orders import By, Order, find
+from accounts.clients.orders import Author, ClientOrder, find_order
 from accounts.payments.payment import payment_id
 from balance_watch.watch import EventEffect, WatchedAccount, apply_balance, apply_profile
 from rating.ledger import AccountBalance, EntryKind, Posting, post, runs
@@ -79,15 +79,15 @@ class Story:
 
     def manual(self, value: YesNoNone) -> None:
         """A person writes `Manual VoIP Suspend`."""
-        self._edit(with_manual_suspend(value, By(PERSON, self._next())))
+        self._edit(with_manual_suspend(value, Author(PERSON, self._next())))
 
     def voip(self, value: YesNoNone) -> None:
         """A person writes `VoIP Suspended`."""
-        self._edit(with_voip_suspended(value, By(PERSON, self._next())))
+        self._edit(with_voip_suspended(value, Author(PERSON, self._next())))
 
     def has(self, has_voip_service: bool) -> None:
         """The client has VoIP service, or has none."""
-        by = By(PERSON, self._next())
+        by = Author(PERSON, self._next())
         changes = {"has_voip_service": has_voip_service}
         self._edit(lambda account: entered(ACCOUNT_ID, account, patched(account, changes), by))
 
@@ -95,8 +95,8 @@ class Story:
         """WHMCS holds the client off, or no longer."""
         now = self._next()
         if is_on:
-            self._edit(with_order(Order(kind="whmcs", given_by="WHMCS", since=now)))
-        elif find(self._account.orders, "whmcs", None, now):
+            self._edit(with_order(ClientOrder(kind="whmcs", given_by="WHMCS", since=now)))
+        elif find_order(self._account.orders, "whmcs", None, now):
             self._edit(without_order("whmcs", None, now))
 
     def prepaid(self, is_prepaid: bool) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from accounts.refusals import Unknown
-from accounts.store import Deed, Store
+from accounts.store import AccountStore, AuditEntry
 from ringfence_contracts.errors import Reject
 from ringfence_contracts.events.service import (
     ServiceRestored,
@@ -33,7 +33,7 @@ class Confirmations:
     so a repeated record has nothing to add and nothing to publish.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: AccountStore) -> None:
         self._store = store
 
     async def handle(self, batch: Sequence[Received]) -> Outcome:
@@ -41,12 +41,12 @@ class Confirmations:
         outcome = Outcome()
         for received in batch:
             try:
-                await self._take(received)
+                await self._apply(received)
             except (Reject, Unknown) as reason:
                 outcome.reject.append(Rejected(received, str(reason)))
         return outcome
 
-    async def _take(self, received: Received) -> None:
+    async def _apply(self, received: Received) -> None:
         event_id = received.event_id
         event, suspended, failure = read_confirmation(received)
         what = f"product {event.service_id} {_CONFIRMED[received.topic]}"
@@ -57,7 +57,7 @@ class Confirmations:
             suspended=suspended,
             client_wide=event.client_wide if isinstance(event, ServiceSuspended) else True,
             failure=failure,
-            deed=Deed("suspender", what, received.correlation_id),
+            entry=AuditEntry("suspender", what, received.correlation_id),
             ended_calls=event.ended_calls if isinstance(event, ServiceSuspended) else (),
         )
 

@@ -20,7 +20,7 @@ from accounts.confirmations import TOPICS, Confirmations
 from accounts.installation.servers import ServersFile
 from accounts.notices.unsubscribe import WithUnsubscribe
 from accounts.settings import Settings
-from accounts.store import SCHEMA, Store
+from accounts.store import SCHEMA, AccountStore
 from ringfence.clock import SystemClock
 from ringfence.kafka.agent import GuardedAgents
 from ringfence.kafka.publisher import Publisher, make_producer
@@ -56,7 +56,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             servers=ServersFile(settings.servers_file),
             default_mode=settings.accounts_default_mode,
         )
-        key, store = settings.unsubscribe_secret(), Store(pool, clock)
+        key, store = settings.unsubscribe_secret(), AccountStore(pool, clock)
         api = ApiServer(
             WithUnsubscribe(app, key=key, store=store, clock=clock) if key else app,
             host=settings.accounts_host,

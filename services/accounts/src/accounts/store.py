@@ -5,7 +5,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from accounts.clients.account import Account, Edit, with_confirmed, with_mode
-from accounts.clients.store_publishing import SCHEMA, Change, Deed, publish
+from accounts.clients.store_publishing import SCHEMA, AuditEntry, ClientChange, publish
 from accounts.clients.versions import check_version
 from accounts.payments.store_rows import has_postings, insert_opening, publish_payment
 from accounts.refusals import Clash, Unknown, unknown_client
@@ -17,22 +17,22 @@ from accounts.store_rows import (
     known_account,
     locked_account,
 )
-from accounts.store_writing import Versions, changing_packages, writing
+from accounts.store_writing import ExpectedVersions, changing_packages, writing
 from ringfence.clock import Clock
 from ringfence.postgres.pool import Connection, Pool
 from ringfence_contracts.events.account import OperatingMode, Package
 
-__all__ = ["SCHEMA", "Changed", "Deed", "Store", "Versions"]
+__all__ = ["SCHEMA", "AccountStore", "AuditEntry", "ChangeResult", "ExpectedVersions"]
 
 
-class Changed(NamedTuple):
+class ChangeResult(NamedTuple):
     """A client before and after a change; `before` is None for a new one."""
 
     before: Account | None
     after: Account
 
 
-class Store:
+class AccountStore:
     """Clients and packages, and what the suspender confirmed."""
 
     def __init__(self, pool: Pool, clock: Clock) -> None:
@@ -52,11 +52,11 @@ class Store:
         self,
         account_id: str,
         enter: Callable[[Account | None], Account],
-        deed: Deed,
+        entry: AuditEntry,
         *,
         opening_micro: int | None = None,
-        versions: Versions = None,
-    ) -> Changed:
+        versions: ExpectedVersions = None,
+    ) -> ChangeResult:
         """Create or change a client; `enter` gets the one that exists, or None.
 
         A new client's opening balance (None: 0) is posted in the same transaction; an existing
@@ -71,22 +71,22 @@ class Store:
                 await insert_account(connection, after, self._clock)
             if before is None or opening_micro is not None:
                 opening = await insert_opening(
-                    connection, after, opening_micro, deed.who, self._clock.now()
+                    connection, after, opening_micro, entry.who, self._clock.now()
                 )
-            after = await self._settle(connection, before, after, deed)
+            after = await self._save_account(connection, before, after, entry)
             if opening is not None:
                 await publish_payment(connection, opening)
-            return Changed(before, after)
+            return ChangeResult(before, after)
 
     async def change(
         self,
         account_id: str,
         edit: Edit,
-        deed: Deed,
+        entry: AuditEntry,
         *,
-        versions: Versions = None,
+        versions: ExpectedVersions = None,
         service_id: str | None = None,
-    ) -> Changed:
+    ) -> ChangeResult:
         """Change a client; publishes its next version if anything changed.
 
         Raises Unknown for the client, and for a product `service_id` that it does not have; Stale.
@@ -96,17 +96,19 @@ class Store:
             check_version(before, versions)
             if service_id is not None:
                 await check_product(connection, account_id, service_id)
-            return Changed(before, await self._settle(connection, before, edit(before), deed))
+            return ChangeResult(
+                before, await self._save_account(connection, before, edit(before), entry)
+            )
 
     async def set_mode(
         self,
         account_id: str,
         mode: OperatingMode,
         leave_off: bool,
-        deed: Deed,
+        entry: AuditEntry,
         *,
-        versions: Versions = None,
-    ) -> Changed:
+        versions: ExpectedVersions = None,
+    ) -> ChangeResult:
         """Set the mode of a client. Raises Clash when it is to go live without any posting."""
         async with writing(self._pool) as connection:
             before = await known_account(connection, account_id)
@@ -118,7 +120,7 @@ class Store:
                 )
                 raise Clash("mode", mode, expected)
             after = with_mode(mode, leave_off)(before)
-            return Changed(before, await self._settle(connection, before, after, deed))
+            return ChangeResult(before, await self._save_account(connection, before, after, entry))
 
     async def packages(self) -> dict[str, Package]:
         """All packages by id."""
@@ -134,7 +136,7 @@ class Store:
             raise Unknown("package", package_id, "`ringfence package list` shows those that exist")
         return Package.model_validate(data)
 
-    async def put_package(self, package_id: str, package: Package, deed: Deed) -> list[str]:
+    async def put_package(self, package_id: str, package: Package, entry: AuditEntry) -> list[str]:
         """Create or change a package, and publish all accounts that use it; their ids."""
         async with changing_packages(self._pool) as connection:
             old = await connection.fetchval(
@@ -148,7 +150,7 @@ class Store:
                 " changed_by = excluded.changed_by, changed_at = excluded.changed_at",
                 package_id,
                 package.model_dump(mode="json"),
-                deed.who,
+                entry.who,
                 self._clock.now(),
             )
             rows = await connection.fetch(
@@ -160,8 +162,8 @@ class Store:
             was = {} if old is None else {f"package {package_id}": old}
             now = {f"package {package_id}": package.model_dump(mode="json")}
             accounts = [as_account(row) for row in rows]
-            changes = [Change(account, account, was, now) for account in accounts]
-            raised = await publish(connection, changes, deed, self._clock)
+            changes = [ClientChange(account, account, was, now) for account in accounts]
+            raised = await publish(connection, changes, entry, self._clock)
             return [account.account_id for account in raised]
 
     async def confirm(
@@ -173,7 +175,7 @@ class Store:
         suspended: bool | None,
         client_wide: bool,
         failure: str | None,
-        deed: Deed,
+        entry: AuditEntry,
         ended_calls: tuple[str, ...] = (),
     ) -> None:
         """Keep what the PBX confirmed for a service, once for each event, and in the profile.
@@ -217,10 +219,10 @@ class Store:
             if suspended is not None:
                 off = await any_suspended(connection, account_id)
                 after = with_confirmed(off, self._clock.now())(account)
-                await self._settle(connection, account, after, deed)
+                await self._save_account(connection, account, after, entry)
 
-    async def _settle(
-        self, connection: Connection, before: Account | None, after: Account, deed: Deed
+    async def _save_account(
+        self, connection: Connection, before: Account | None, after: Account, entry: AuditEntry
     ) -> Account:
         if after == before:
             return after
@@ -231,7 +233,7 @@ class Store:
                 after.outstanding_as_of,
             )
             return after
-        return (await publish(connection, [Change(before, after)], deed, self._clock))[0]
+        return (await publish(connection, [ClientChange(before, after)], entry, self._clock))[0]
 
 
 def _only_read_later(before: Account, after: Account) -> bool:

@@ -13,7 +13,7 @@ from ringfence.postgres.pool import Connection, Pool
 
 _PACKAGES = 0x7061636B  # an advisory lock of ours: packages are read, or one is changed
 
-Versions = frozenset[int] | None
+ExpectedVersions = frozenset[int] | None
 """The versions of a client that a change was made for; None: any."""
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ringfence_cli.clients.client_facts import show_client_facts
-from ringfence_cli.connection import fail, front_door, path_of
+from ringfence_cli.connection import api_client, fail, path_of
 from ringfence_cli.tables import (
     INSTANTS,
     limit_option,
@@ -56,16 +56,16 @@ def set_client(account: str, json_wanted: bool, **given: str | None) -> None:
         changes["cc"] = [part.strip() for part in changes["cc"].split(",") if part.strip()]
     if any(name in changes for name in _SUSPENSION):
         changes["written_by"] = "person"
-    door = front_door()
+    api = api_client()
     place = path_of("clients", account)
-    known = door.find(place) is not None
+    known = api.find(place) is not None
     if not known:
         missing = [option for name, option in _NEEDED if name not in changes]
         if missing:
             fail(f"{account} is a new client: give {' and '.join(missing)} too")
     elif not changes:
         fail("nothing to change is given: `ringfence client set --help` lists the options")
-    answer = door.ask("PATCH" if known else "PUT", place, json=changes)
+    answer = api.ask("PATCH" if known else "PUT", place, json=changes)
     if json_wanted:
         show_warnings(answer)
         print_json(answer)
@@ -91,7 +91,7 @@ def client_history(account: str, limit: int, json_wanted: bool) -> None:
         titled("version", "version"),
     )
     show_rows(
-        front_door().listing(path_of("clients", account, "audit"), limit),
+        api_client().listing(path_of("clients", account, "audit"), limit),
         columns,
         json_wanted=json_wanted,
         empty=f"Nothing was changed of {account} yet.",

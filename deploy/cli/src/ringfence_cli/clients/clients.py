@@ -7,9 +7,9 @@ import click
 from ringfence_cli.clients.client_changes import client_history, set_client
 from ringfence_cli.clients.client_facts import show_client_facts
 from ringfence_cli.clients.orders import show_orders
-from ringfence_cli.connection import front_door, path_of
+from ringfence_cli.connection import api_client, path_of
 from ringfence_cli.tables import (
-    Column,
+    TableColumn,
     field,
     instant,
     limit_option,
@@ -53,7 +53,7 @@ def list_clients(
     Example: ringfence client list --state off --search 416555
     """
     asked = {"search": search, "state": state, "level": level, "mode": mode}
-    found = front_door().listing("/clients", limit, posted="no" if no_posting else None, **asked)
+    found = api_client().listing("/clients", limit, posted="no" if no_posting else None, **asked)
     filtered = no_posting or any(asked.values())
     first = "No clients yet: `ringfence client set ACCOUNT --first-name … --currency …`."
     show_rows(
@@ -67,9 +67,9 @@ def list_clients(
     )
 
 
-def _columns(currencies: set[str]) -> tuple[Column, ...]:
+def _columns(currencies: set[str]) -> tuple[TableColumn, ...]:
     several = len(currencies) > 1
-    money: tuple[Column, ...] = (titled("cur", "currency"),) if several else ()
+    money: tuple[TableColumn, ...] = (titled("cur", "currency"),) if several else ()
     return (
         titled("account", "account_id"),
         ("name", name_of),
@@ -117,10 +117,10 @@ def show_client(account: str, json_wanted: bool) -> None:
 
     Example: ringfence client show acme-1001
     """
-    door = front_door()
-    found = door.get(path_of("clients", account))
-    products = door.get(path_of("clients", account, "products"))["items"]
-    lines = door.get(path_of("clients", account, "explanation"))["lines"]
+    api = api_client()
+    found = api.get(path_of("clients", account))
+    products = api.get(path_of("clients", account, "products"))["items"]
+    lines = api.get(path_of("clients", account, "explanation"))["lines"]
     if json_wanted:
         print_json({**found, "products": products, "lines": lines})
         return

@@ -2,7 +2,7 @@
 
 import click
 
-from ringfence_cli.connection import front_door, path_of
+from ringfence_cli.connection import api_client, path_of
 from ringfence_cli.tables import instant, output_options, print_json, say, show_rows, titled
 
 
@@ -14,7 +14,7 @@ def explain_client(account: str, json_wanted: bool) -> None:
 
     Example: ringfence explain client acme-1001
     """
-    found = front_door().get(path_of("clients", account, "explanation"))
+    found = api_client().get(path_of("clients", account, "explanation"))
     if json_wanted:
         print_json(found)
         return

@@ -7,7 +7,7 @@ import click
 
 from ringfence_cli.clients.orders import reason_option
 from ringfence_cli.clients.waves import Switched, switch_in_waves
-from ringfence_cli.connection import FrontDoor, fail, front_door
+from ringfence_cli.connection import ApiClient, api_client, fail
 from ringfence_cli.tables import output_options, plural, print_json, say, show_facts, show_rows
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -35,12 +35,12 @@ def mode(context: click.Context, json_wanted: bool) -> None:
     Example: ringfence mode live --clients acme-1001,acme-1002
     """
     if context.invoked_subcommand is None:
-        _status(front_door(), json_wanted=json_wanted)
+        _status(api_client(), json_wanted=json_wanted)
 
 
-def _status(door: FrontDoor, *, json_wanted: bool) -> None:
-    found = door.get("/mode")
-    unposted = door.listing("/clients", 20, posted="no") if found["without_posting"] else None
+def _status(api: ApiClient, *, json_wanted: bool) -> None:
+    found = api.get("/mode")
+    unposted = api.listing("/clients", 20, posted="no") if found["without_posting"] else None
     if json_wanted:
         print_json(found)
         return
@@ -89,12 +89,12 @@ def go_live(
 
     Example: ringfence mode live --all --at-once 20
     """
-    door = front_door()
+    api = api_client()
     if everybody and not yes:
-        _ask(_before_all_go_live(door), json_wanted=json_wanted)
-    chosen = _chosen(door, clients, everybody, "shadow")
+        _ask(_before_all_go_live(api), json_wanted=json_wanted)
+    chosen = _chosen(api, clients, everybody, "shadow")
     body = {"mode": "live", **({"reason": reason} if reason else {})}
-    _show(switch_in_waves(door, chosen, body, at_once), "live", json_wanted=json_wanted)
+    _show(switch_in_waves(api, chosen, body, at_once), "live", json_wanted=json_wanted)
 
 
 @mode.command("shadow")
@@ -108,45 +108,45 @@ def go_into_shadow(
 
     Example: ringfence mode shadow --clients acme-1001 --leave
     """
-    door = front_door()
+    api = api_client()
     if everybody and not yes:
-        _ask(_before_all_go_into_shadow(door, leave=leave), json_wanted=json_wanted)
-    chosen = _chosen(door, clients, everybody, "live")
+        _ask(_before_all_go_into_shadow(api, leave=leave), json_wanted=json_wanted)
+    chosen = _chosen(api, clients, everybody, "live")
     body = {"mode": "shadow", "leave": leave, **({"reason": reason} if reason else {})}
-    _show(switch_in_waves(door, chosen, body, at_once), "in shadow", json_wanted=json_wanted)
+    _show(switch_in_waves(api, chosen, body, at_once), "in shadow", json_wanted=json_wanted)
 
 
-def _chosen(door: FrontDoor, clients: str | None, everybody: bool, now: str) -> list[str]:
+def _chosen(api: ApiClient, clients: str | None, everybody: bool, now: str) -> list[str]:
     if everybody == bool(clients):
         fail("which clients? Give --clients A,B,… or --all")
     if clients:
         return list(dict.fromkeys(part.strip() for part in clients.split(",") if part.strip()))
-    return [row["account_id"] for row in door.listing("/clients", mode=now).rows]
+    return [row["account_id"] for row in api.listing("/clients", mode=now).rows]
 
 
-def _count(door: FrontDoor, **asked: str) -> int:
-    return door.listing("/clients", 1, **asked).total or 0
+def _count(api: ApiClient, **asked: str) -> int:
+    return api.listing("/clients", 1, **asked).total or 0
 
 
-def _before_all_go_live(door: FrontDoor) -> str:
-    total = plural(_count(door, mode="shadow"), "client")
-    off = _count(door, state="would-be-off")
-    refused = _count(door, mode="shadow", posted="no")
+def _before_all_go_live(api: ApiClient) -> str:
+    total = plural(_count(api, mode="shadow"), "client")
+    off = _count(api, state="would-be-off")
+    refused = _count(api, mode="shadow", posted="no")
     lines = [
         f"{total} in shadow will go live.",
         f"Would be off: {off}, switched off as they go live.",
     ]
-    if door.get("/adoptions", limit=1)["count"]:
-        lines.append(_adoption_line(door))
+    if api.get("/adoptions", limit=1)["count"]:
+        lines.append(_adoption_line(api))
     if refused:
         lines.append(f"{plural(refused, 'client')} without opening balance will be refused.")
-    if door.get("/brake")["on"]:
+    if api.get("/brake")["on"]:
         lines.append("The brake is on: nobody is cut for funds until `ringfence brake release`.")
     return "\n".join(lines)
 
 
-def _adoption_line(door: FrontDoor) -> str:
-    rows = door.listing("/adoptions").rows
+def _adoption_line(api: ApiClient) -> str:
+    rows = api.listing("/adoptions").rows
     clients = len({row["account_id"] for row in rows})
     return (
         f"Adopted: {plural(len(rows), 'element')} of {plural(clients, 'client')}, off on the PBX"
@@ -154,9 +154,9 @@ def _adoption_line(door: FrontDoor) -> str:
     )
 
 
-def _before_all_go_into_shadow(door: FrontDoor, *, leave: bool) -> str:
-    total = plural(_count(door, mode="live"), "client")
-    off = _count(door, mode="live", state="off")
+def _before_all_go_into_shadow(api: ApiClient, *, leave: bool) -> str:
+    total = plural(_count(api, mode="live"), "client")
+    off = _count(api, mode="live", state="off")
     return "\n".join(
         (f"{total} will go into shadow.", f"Off now: {off}. They "
          f"{'stay off' if leave else 'are switched on again'}, and nobody is cut from then on.")

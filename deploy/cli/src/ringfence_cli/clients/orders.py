@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
-from ringfence_cli.connection import front_door, path_of
+from ringfence_cli.connection import api_client, path_of
 from ringfence_cli.tables import (
-    Column,
-    Row,
+    TableColumn,
+    TableRow,
     field,
     instant,
     output_options,
@@ -16,10 +16,10 @@ from ringfence_cli.tables import (
     show_what_happens,
     titled,
 )
-from ringfence_cli.times import typed
+from ringfence_cli.times import parse_instant
 
 KINDS = ("manual", "forced", "whmcs", "exemption")
-_COLUMNS: tuple[Column, ...] = (
+_COLUMNS: tuple[TableColumn, ...] = (
     field("kind"),
     ("product", lambda row: row["product"] or "whole client"),
     titled("by", "given_by"),
@@ -43,13 +43,16 @@ def body_of(
     product: str | None, reason: str | None, until: str | None = None, *, hang_up: bool = False
 ) -> dict[str, Any]:
     """What is sent of an order: what was given."""
-    until = typed("--until", until, days=True)
+    until = parse_instant("--until", until, days=True)
     given = {"product": product, "reason": reason, "until": until, "hang_up": hang_up or None}
     return {name: value for name, value in given.items() if value is not None}
 
 
 def show_orders(
-    orders: Sequence[Row], *before: Column, json_wanted: bool = False, empty: str = "No orders."
+    orders: Sequence[TableRow],
+    *before: TableColumn,
+    json_wanted: bool = False,
+    empty: str = "No orders.",
 ) -> None:
     """Print orders, each with its reason below; `before` are columns that come first."""
     show_rows(
@@ -63,7 +66,7 @@ def show_orders(
     )
 
 
-def _why(row: Row) -> str:
+def _why(row: TableRow) -> str:
     """The reason of an order, and whether calls in progress are ended with it."""
     calls = "calls in progress are ended" if row["hang_up"] else ""
     return "; ".join(part for part in (row["reason"], calls) if part)
@@ -100,7 +103,7 @@ def add_order(
     Example: ringfence order add acme-1001 exemption --until 2026-12-01 --reason "pays on Monday"
     """
     place = path_of("clients", account, "orders", kind)
-    answer = front_door().ask("PUT", place, json=body_of(product, reason, until, hang_up=hang_up))
+    answer = api_client().ask("PUT", place, json=body_of(product, reason, until, hang_up=hang_up))
     show_what_happens(account, answer, json_wanted=json_wanted)
 
 
@@ -118,7 +121,7 @@ def end_order(
     Example: ringfence order end acme-1001 exemption
     """
     place = path_of("clients", account, "orders", kind)
-    answer = front_door().ask("DELETE", place, params=body_of(product, reason))
+    answer = api_client().ask("DELETE", place, params=body_of(product, reason))
     show_what_happens(account, answer, json_wanted=json_wanted)
 
 
@@ -130,15 +133,15 @@ def list_orders(account: str | None, json_wanted: bool) -> None:
 
     Example: ringfence order list acme-1001
     """
-    door = front_door()
+    api = api_client()
     if account:
-        rows = door.get(path_of("clients", account, "orders"))["items"]
+        rows = api.get(path_of("clients", account, "orders"))["items"]
         empty = f"No orders of {account} are in force."
         show_orders(rows, json_wanted=json_wanted, empty=empty)
         return
     rows = [
         {"account_id": client["account_id"], **each}
-        for client in door.listing("/clients").rows
+        for client in api.listing("/clients").rows
         for each in client["orders"]
     ]
     account_column = titled("account", "account_id")

@@ -9,9 +9,9 @@ from ringfence_cli.clients.orders import (
     reason_option,
     until_option,
 )
-from ringfence_cli.connection import fail, front_door, path_of
+from ringfence_cli.connection import api_client, fail, path_of
 from ringfence_cli.tables import (
-    Row,
+    TableRow,
     field,
     instant,
     limit_option,
@@ -45,7 +45,7 @@ def suspend(
     Example: ringfence suspend acme-1001 --reason "fraud on the trunk" --until 2026-12-01 --hang-up
     """
     body = body_of(product, reason, until, hang_up=hang_up)
-    answer = front_door().ask("POST", path_of("clients", account, "suspend"), json=body)
+    answer = api_client().ask("POST", path_of("clients", account, "suspend"), json=body)
     show_what_happens(account, answer, json_wanted=json_wanted)
 
 
@@ -60,7 +60,7 @@ def unsuspend(account: str, product: str | None, reason: str | None, json_wanted
     Example: ringfence unsuspend acme-1001
     """
     body = body_of(product, reason)
-    answer = front_door().ask("POST", path_of("clients", account, "unsuspend"), json=body)
+    answer = api_client().ask("POST", path_of("clients", account, "unsuspend"), json=body)
     show_what_happens(account, answer, json_wanted=json_wanted)
 
 
@@ -90,7 +90,7 @@ def services(account: str | None, elements: bool, limit: int | None, json_wanted
         moment("since", "since"),
     )
     place = path_of("clients", account, "services") if account else "/services"
-    rows = front_door().listing(place, limit)
+    rows = api_client().listing(place, limit)
     empty = "No service was switched, or was meant to be, so far."
     show_rows(
         rows,
@@ -103,14 +103,14 @@ def services(account: str | None, elements: bool, limit: int | None, json_wanted
     )
 
 
-def _wanted(row: Row) -> str:
+def _wanted(row: TableRow) -> str:
     """What the PBX is to be; for a client in shadow, what it would be."""
     if not row["live"] and row["would"] != "leave":
         return f"would be {_ON_OFF[row['would']]}"
     return _ON_OFF[row["wanted"]]
 
 
-def _remarks(row: Row) -> str:
+def _remarks(row: TableRow) -> str:
     """What is to be known of a service besides."""
     off = row["confirmed"] == "suspended"
     parts = []
@@ -136,7 +136,7 @@ def _show_elements(account: str, limit: int | None, json_wanted: bool) -> None:
         ("before", lambda row: "on" if row["was_on"] else "off"),
     )
     show_rows(
-        front_door().listing(path_of("clients", account, "elements"), limit),
+        api_client().listing(path_of("clients", account, "elements"), limit),
         columns,
         json_wanted=json_wanted,
         empty=f"Nothing is switched off for {account}.",
@@ -146,7 +146,7 @@ def _show_elements(account: str, limit: int | None, json_wanted: bool) -> None:
     )
 
 
-def _element_remarks(row: Row) -> str:
+def _element_remarks(row: TableRow) -> str:
     """Where an element is, and what becomes of it."""
     tenant = f", of {row['tenant']}" if row["tenant"] not in ("", row["element"]) else ""
     parts = [f"on {row['server_id']}{tenant}"]

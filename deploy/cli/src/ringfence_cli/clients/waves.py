@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import click
 
-from ringfence_cli.connection import FrontDoor, Refusal, path_of
+from ringfence_cli.connection import ApiClient, ApiRefusal, path_of
 
 WAVE_S = 120.0
 _LOOK_EVERY_S = 0.5
@@ -32,14 +32,14 @@ class _Pending(NamedTuple):
 
 
 def switch_in_waves(
-    door: FrontDoor, accounts: Sequence[str], body: dict[str, Any], at_once: int
+    api: ApiClient, accounts: Sequence[str], body: dict[str, Any], at_once: int
 ) -> list[Switched]:
     """Switch the mode of all `accounts`, `at_once` at a time; progress goes to standard error."""
     done: list[Switched] = []
     waves = [accounts[at : at + at_once] for at in range(0, len(accounts), at_once)]
     for number, wave in enumerate(waves, 1):
         begun = time.monotonic()
-        found = _switch_wave(door, wave, body)
+        found = _switch_wave(api, wave, body)
         done += found
         counts = ", ".join(
             f"{sum(1 for each in found if each.outcome == outcome)} {outcome}"
@@ -53,22 +53,22 @@ def switch_in_waves(
     return done
 
 
-def _switch_wave(door: FrontDoor, wave: Sequence[str], body: dict[str, Any]) -> list[Switched]:
+def _switch_wave(api: ApiClient, wave: Sequence[str], body: dict[str, Any]) -> list[Switched]:
     outcomes: dict[str, Switched] = {}
     adopts: dict[str, int] = {}
     pending: list[_Pending] = []
     for account in wave:
-        before = door.attempt("GET", path_of("clients", account))
-        if isinstance(before, Refusal):
+        before = api.attempt("GET", path_of("clients", account))
+        if isinstance(before, ApiRefusal):
             outcomes[account] = Switched(account, "refused", before.message)
             continue
-        answer = door.attempt("PUT", path_of("clients", account, "mode"), json=body)
-        if isinstance(answer, Refusal):
+        answer = api.attempt("PUT", path_of("clients", account, "mode"), json=body)
+        if isinstance(answer, ApiRefusal):
             outcomes[account] = Switched(account, "refused", answer.message)
         else:
             adopts[account] = answer["adopts"]
             pending.append(_Pending(account, _expected(before, body)))
-    for switched in _await(door, pending):
+    for switched in _await(api, pending):
         outcomes[switched.account] = switched._replace(adopts=adopts[switched.account])
     return [outcomes[account] for account in wave]
 
@@ -83,16 +83,16 @@ def _expected(before: dict[str, Any], body: dict[str, Any]) -> str | None:
     return str(before["state"]) if body["leave"] else "on"
 
 
-def _await(door: FrontDoor, pending: list[_Pending]) -> list[Switched]:
+def _await(api: ApiClient, pending: list[_Pending]) -> list[Switched]:
     """Wait until each is confirmed or failed, at most `WAVE_S` for all of them."""
     done: list[Switched] = []
     deadline = time.monotonic() + WAVE_S
     while pending:
         last_look = time.monotonic() >= deadline
-        braked = door.get("/brake")["on"]
+        braked = api.get("/brake")["on"]
         left: list[_Pending] = []
         for each in pending:
-            client = door.get(path_of("clients", each.account))
+            client = api.get(path_of("clients", each.account))
             found = _outcome(each, client, braked=braked)
             if found is None and last_look:
                 why = f"{client['state']} after {WAVE_S:.0f} s: `ringfence services {each.account}`"

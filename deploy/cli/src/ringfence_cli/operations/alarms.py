@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from ringfence_cli.connection import front_door
+from ringfence_cli.connection import api_client
 from ringfence_cli.tables import field, instant, limit_option, output_options, show_rows, titled
 
 
@@ -24,7 +24,7 @@ def alarms(everything: bool, limit: int | None, json_wanted: bool) -> None:
         titled("alarm", "key"),
     )
     show_rows(
-        front_door().listing("/alarms", limit, state="all" if everything else "open"),
+        api_client().listing("/alarms", limit, state="all" if everything else "open"),
         columns,
         json_wanted=json_wanted,
         empty="No alarms." if everything else "No open alarms.",

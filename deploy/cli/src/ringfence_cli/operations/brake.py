@@ -2,9 +2,9 @@
 
 import click
 
-from ringfence_cli.asking import answer_to, show_answer
 from ringfence_cli.clients.orders import reason_option
-from ringfence_cli.connection import FrontDoor, front_door
+from ringfence_cli.connection import ApiClient, api_client
+from ringfence_cli.service_commands import await_answer, show_answer
 from ringfence_cli.tables import output_options, plural, print_json, say
 from ringfence_cli.times import sentence
 
@@ -20,11 +20,11 @@ def brake(context: click.Context, json_wanted: bool) -> None:
     Example: ringfence brake release --reason "the new rates are right"
     """
     if context.invoked_subcommand is None:
-        _status(front_door(), json_wanted=json_wanted)
+        _status(api_client(), json_wanted=json_wanted)
 
 
-def _status(door: FrontDoor, *, json_wanted: bool) -> None:
-    found = door.get("/brake")
+def _status(api: ApiClient, *, json_wanted: bool) -> None:
+    found = api.get("/brake")
     if json_wanted:
         print_json(found)
     elif not found["on"]:
@@ -60,7 +60,7 @@ def undo(reason: str | None, json_wanted: bool) -> None:
 
 def _command(command: str, reason: str | None, json_wanted: bool) -> None:
     """Ask the suspender, wait for its answer, print it. Exits with 1 if it refuses or is silent."""
-    door = front_door()
+    api = api_client()
     body = {"service": "suspender", "command": command, **({"reason": reason} if reason else {})}
-    found = answer_to(door, door.ask("POST", "/commands", json=body)["request_id"])
+    found = await_answer(api, api.ask("POST", "/commands", json=body)["request_id"])
     show_answer(found, shows="ringfence brake", json_wanted=json_wanted)

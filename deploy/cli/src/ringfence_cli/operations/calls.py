@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from ringfence_cli.connection import front_door, path_of
+from ringfence_cli.connection import api_client, path_of
 from ringfence_cli.tables import field, limit_option, moment, output_options, show_rows, titled
 
 
@@ -25,7 +25,7 @@ def calls(account: str, limit: int, json_wanted: bool) -> None:
         field("cost"),
         ("outcome", _outcome),
     )
-    rows = front_door().listing(path_of("clients", account, "calls"), limit)
+    rows = api_client().listing(path_of("clients", account, "calls"), limit)
     empty = f"No calls of {account} yet."
     show_rows(rows, columns, json_wanted=json_wanted, empty=empty, noun="call")
 
@@ -67,6 +67,6 @@ def _show_unrated(limit: int | None, json_wanted: bool) -> None:
         field("reason"),
         ("call", lambda row: str(row["call_id"])[:8]),
     )
-    rows = front_door().listing("/unrated", limit)
+    rows = api_client().listing("/unrated", limit)
     empty = "No call waits to be rated."
     show_rows(rows, columns, json_wanted=json_wanted, empty=empty, noun="call")

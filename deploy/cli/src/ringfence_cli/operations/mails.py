@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
-from ringfence_cli.asking import answer_to, show_answer
 from ringfence_cli.clients.orders import reason_option
-from ringfence_cli.connection import front_door, path_of
+from ringfence_cli.connection import api_client, path_of
+from ringfence_cli.service_commands import await_answer, show_answer
 from ringfence_cli.tables import (
     field,
     instant,
@@ -53,7 +53,7 @@ def mails(
         field("state"),
     )
     show_rows(
-        front_door().listing("/notices", limit, client=client, state=wanted),
+        api_client().listing("/notices", limit, client=client, state=wanted),
         columns,
         json_wanted=json_wanted,
         empty="No mails." if not (client or state) else "No such mails.",
@@ -78,7 +78,7 @@ def show_mail(notice_id: str, html: bool, json_wanted: bool) -> None:
 
     Example: ringfence mails show 5c1f1c50-2f84-5a3b-9d7a-2b6f2a3c4d5e
     """
-    found = dict(front_door().get(path_of("notices", notice_id)))
+    found = dict(api_client().get(path_of("notices", notice_id)))
     if json_wanted:
         print_json(found)
     elif html:
@@ -104,11 +104,11 @@ def resend(notice_id: str, reason: str | None, json_wanted: bool) -> None:
     A client may read a mail in doubt twice then.
     Example: ringfence mails resend 5c1f1c50-2f84-5a3b-9d7a-2b6f2a3c4d5e --reason "not received"
     """
-    door = front_door()
+    api = api_client()
     body = {"reason": reason} if reason else {}
-    asked = door.ask("POST", path_of("notices", notice_id, "resend"), json=body)
+    asked = api.ask("POST", path_of("notices", notice_id, "resend"), json=body)
     show_answer(
-        answer_to(door, asked["request_id"]),
+        await_answer(api, asked["request_id"]),
         shows=f"ringfence mails show {notice_id}",
         service="notifier",
         json_wanted=json_wanted,

@@ -2,9 +2,9 @@
 
 import click
 
-from ringfence_cli.asking import answer_to, show_answer
 from ringfence_cli.clients.orders import reason_option
-from ringfence_cli.connection import front_door, path_of
+from ringfence_cli.connection import api_client, path_of
+from ringfence_cli.service_commands import await_answer, show_answer
 from ringfence_cli.tables import output_options
 
 
@@ -26,8 +26,8 @@ def reapply(account: str, product_id: str, reason: str | None, json_wanted: bool
 
     Example: ringfence service reapply acme-1001 pbx-1001 --reason "the PBX was restored"
     """
-    door = front_door()
+    api = api_client()
     place = path_of("clients", account, "products", product_id, "reapply")
-    asked = door.ask("POST", place, json={"reason": reason} if reason else {})
-    found = answer_to(door, asked["request_id"])
+    asked = api.ask("POST", place, json={"reason": reason} if reason else {})
+    found = await_answer(api, asked["request_id"])
     show_answer(found, shows=f"ringfence services {account}", json_wanted=json_wanted)

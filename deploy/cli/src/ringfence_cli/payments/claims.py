@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ringfence_cli.connection import FrontDoor, fail, front_door, path_of
+from ringfence_cli.connection import ApiClient, api_client, fail, path_of
 from ringfence_cli.tables import output_options, plural, print_json, show_rows, titled
 from ringfence_contracts.money import format_micro
 
@@ -15,7 +15,7 @@ _AT_ONCE = 500
 _SENT = (
     "payment_id", "account_id", "kind", "amount", "currency", "reference", "received_at", "refunds"
 )  # fmt: skip
-Payment = Mapping[str, Any]
+PaymentFields = Mapping[str, Any]
 
 
 @click.command("claim")
@@ -45,10 +45,8 @@ def claim(
     """
     if bool(payment_ids) + everything + from_topic != 1:
         fail("which payments? Give their ids, or --all, or --from-topic")
-    door = front_door()
-    found = (
-        _of_the_topic(door, bootstrap) if from_topic else _waiting(door, payment_ids, everything)
-    )
+    api = api_client()
+    found = _of_the_topic(api, bootstrap) if from_topic else _waiting(api, payment_ids, everything)
     if not found:
         if json_wanted:
             print_json([])
@@ -59,13 +57,13 @@ def claim(
     items = [
         item
         for at in range(0, len(found), _AT_ONCE)
-        for item in _post(door, found[at : at + _AT_ONCE], reason)
+        for item in _post(api, found[at : at + _AT_ONCE], reason)
     ]
     _show(items, found, json_wanted=json_wanted)
 
 
-def _waiting(door: FrontDoor, ids: Sequence[str], everything: bool) -> list[Payment]:
-    rows = {str(row["payment_id"]): row for row in door.listing("/payments/unclaimed").rows}
+def _waiting(api: ApiClient, ids: Sequence[str], everything: bool) -> list[PaymentFields]:
+    rows = {str(row["payment_id"]): row for row in api.listing("/payments/unclaimed").rows}
     if everything:
         return list(rows.values())
     unknown = [each for each in ids if each not in rows]
@@ -77,7 +75,7 @@ def _waiting(door: FrontDoor, ids: Sequence[str], everything: bool) -> list[Paym
     return [rows[each] for each in dict.fromkeys(ids)]
 
 
-def _of_the_topic(door: FrontDoor, bootstrap: str | None) -> list[Payment]:
+def _of_the_topic(api: ApiClient, bootstrap: str | None) -> list[PaymentFields]:
     """The payments of the topic that accounts does not hold, the oldest first."""
     from ringfence.stack_file import kafka_brokers
     from ringfence_cli.payments.topic_payments import read_topic
@@ -87,10 +85,10 @@ def _of_the_topic(door: FrontDoor, bootstrap: str | None) -> list[Payment]:
         click.echo(
             f"warning: {plural(read.unreadable, 'record')} cannot be read: left out", err=True
         )
-    missing: list[Payment] = []
+    missing: list[PaymentFields] = []
     by_account = read.by_account()
     for number, (account, payments) in enumerate(sorted(by_account.items()), 1):
-        held = _held(door, account)
+        held = _held(api, account)
         missing += [each for each in payments if each["payment_id"] not in held]
         if number % 100 == 0:
             click.echo(f"compared: {number} of {plural(len(by_account), 'client')}", err=True)
@@ -98,14 +96,14 @@ def _of_the_topic(door: FrontDoor, bootstrap: str | None) -> list[Payment]:
     return sorted(missing, key=lambda each: (each["refunds"] is not None, each["received_at"]))
 
 
-def _held(door: FrontDoor, account: str) -> set[str]:
-    if door.find(path_of("clients", account)) is None:
+def _held(api: ApiClient, account: str) -> set[str]:
+    if api.find(path_of("clients", account)) is None:
         return set()
-    rows = door.listing(path_of("clients", account, "payments")).rows
+    rows = api.listing(path_of("clients", account, "payments")).rows
     return {str(row["payment_id"]) for row in rows}
 
 
-def _ask(found: Sequence[Payment], *, yes: bool, json_wanted: bool) -> None:
+def _ask(found: Sequence[PaymentFields], *, yes: bool, json_wanted: bool) -> None:
     click.echo(f"{plural(len(found), 'payment')} to enter, {_sums(found)}.", err=True)
     if yes:
         return
@@ -114,7 +112,7 @@ def _ask(found: Sequence[Payment], *, yes: bool, json_wanted: bool) -> None:
     click.confirm("Enter them?", abort=True, err=True)
 
 
-def _sums(found: Sequence[Payment]) -> str:
+def _sums(found: Sequence[PaymentFields]) -> str:
     """The sum in each currency."""
     sums: Counter[str] = Counter()
     for each in found:
@@ -122,17 +120,17 @@ def _sums(found: Sequence[Payment]) -> str:
     return ", ".join(f"{format_micro(sums[cur])} {cur}" for cur in sorted(sums))
 
 
-def _post(door: FrontDoor, found: Sequence[Payment], reason: str) -> list[dict[str, Any]]:
+def _post(api: ApiClient, found: Sequence[PaymentFields], reason: str) -> list[dict[str, Any]]:
     payments = [
         {name: each[name] for name in _SENT if each.get(name) is not None} for each in found
     ]
     body = {"reason": reason, "payments": payments}
-    items: list[dict[str, Any]] = door.ask("POST", "/payments/claims", json=body)["items"]
+    items: list[dict[str, Any]] = api.ask("POST", "/payments/claims", json=body)["items"]
     return items
 
 
 def _show(
-    items: Sequence[Mapping[str, Any]], found: Sequence[Payment], *, json_wanted: bool
+    items: Sequence[Mapping[str, Any]], found: Sequence[PaymentFields], *, json_wanted: bool
 ) -> None:
     """How many were entered, and each that was refused. Exits with 1 if one was."""
     outcomes = Counter(item["outcome"] for item in items)
@@ -150,7 +148,7 @@ def _show(
         raise SystemExit(EXIT_NOT_ALL)
 
 
-def _show_refused(refused: Sequence[Mapping[str, Any]], found: Sequence[Payment]) -> None:
+def _show_refused(refused: Sequence[Mapping[str, Any]], found: Sequence[PaymentFields]) -> None:
     if not refused:
         return
     payments = {str(each["payment_id"]): each for each in found}

@@ -2,7 +2,7 @@
 
 import click
 
-from ringfence_cli.connection import front_door, path_of
+from ringfence_cli.connection import api_client, path_of
 from ringfence_cli.tables import (
     field,
     limit_option,
@@ -14,7 +14,7 @@ from ringfence_cli.tables import (
     show_warnings,
     titled,
 )
-from ringfence_cli.times import sentence, typed
+from ringfence_cli.times import parse_instant, sentence
 
 
 @click.command()
@@ -34,7 +34,7 @@ def ledger(account: str, limit: int, json_wanted: bool) -> None:
         titled("balance", "balance_after"),
         ("entry", lambda row: str(row["entry_id"])[:8]),
     )
-    rows = front_door().listing(path_of("clients", account, "ledger"), limit)
+    rows = api_client().listing(path_of("clients", account, "ledger"), limit)
     empty = f"Nothing was posted to {account} yet."
     show_rows(rows, columns, json_wanted=json_wanted, empty=empty, noun="entry")
 
@@ -54,9 +54,9 @@ def outstanding(
 
     Example: ringfence outstanding acme-1001 20.00
     """
-    given = {"amount": amount, "as_of": typed("--as-of", as_of), "currency": currency}
+    given = {"amount": amount, "as_of": parse_instant("--as-of", as_of), "currency": currency}
     body = {name: value for name, value in given.items() if value is not None}
-    answer = front_door().ask("PUT", path_of("clients", account, "outstanding"), json=body)
+    answer = api_client().ask("PUT", path_of("clients", account, "outstanding"), json=body)
     show_warnings(answer)
     if json_wanted:
         print_json(answer)

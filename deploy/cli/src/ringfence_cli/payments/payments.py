@@ -4,9 +4,9 @@ from typing import Any
 
 import click
 
-from ringfence_cli.connection import front_door, path_of
+from ringfence_cli.connection import api_client, path_of
 from ringfence_cli.payments.claims import claim
-from ringfence_cli.payments.posting import Watch
+from ringfence_cli.payments.posting import PaymentWatch
 from ringfence_cli.tables import (
     field,
     instant,
@@ -47,7 +47,7 @@ def list_payments(account: str, limit: int | None, json_wanted: bool) -> None:
         ("refunded", lambda row: row["refunded"] if row["refunded_micro"] else ""),
     )
     show_rows(
-        front_door().listing(path_of("clients", account, "payments"), limit),
+        api_client().listing(path_of("clients", account, "payments"), limit),
         columns,
         json_wanted=json_wanted,
         empty=f"No payments of {account} yet.",
@@ -80,9 +80,9 @@ def refund(
 
     Example: ringfence payments refund acme-1001 receipt-4711 5.00 --key refund-4711
     """
-    door = front_door()
-    watch = Watch(door, account)
-    answer = door.ask(
+    api = api_client()
+    watch = PaymentWatch(api, account)
+    answer = api.ask(
         "POST",
         path_of("clients", account, "payments"),
         json={"amount": amount, "kind": "refund", "payment": payment, "reference": reference},
@@ -113,7 +113,7 @@ def unclaimed(json_wanted: bool) -> None:
         instant("waits since", "since"),
     )
     show_rows(
-        front_door().listing("/payments/unclaimed"),
+        api_client().listing("/payments/unclaimed"),
         columns,
         json_wanted=json_wanted,
         empty="No payment waits to be claimed.",

@@ -4,13 +4,13 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ringfence_cli.connection import FrontDoor, path_of
+from ringfence_cli.connection import ApiClient, path_of
 
 WAIT_S = 10.0
 _LOOK_EVERY_S = 0.1
 
 
-class Posted(NamedTuple):
+class PostingResult(NamedTuple):
     """What came of a payment: the new balance (None: not posted yet), and a line a service."""
 
     balance: str | None
@@ -34,31 +34,31 @@ class Posted(NamedTuple):
         }
 
 
-class Watch:
+class PaymentWatch:
     """Looks at a client from before a payment until the payment has done what it can."""
 
-    def __init__(self, door: FrontDoor, account: str) -> None:
-        self._door = door
+    def __init__(self, api: ApiClient, account: str) -> None:
+        self._api = api
         self._account = account
         self._off = self._services_off()
         self._begun = time.monotonic()
         self._deadline = self._begun + WAIT_S
 
-    def until_posted(self, payment_id: str) -> Posted:
+    def until_posted(self, payment_id: str) -> PostingResult:
         """Wait until it is posted, and then for the services that were off before it."""
         place = path_of("clients", self._account, "payments", payment_id)
-        payment = self._door.get(place)
+        payment = self._api.get(place)
         while not payment["posted"]:
             if not self._wait():
-                return Posted(None, [])
-            payment = self._door.get(place)
-        return Posted(payment["balance_after"], self._until_switched() if self._off else [])
+                return PostingResult(None, [])
+            payment = self._api.get(place)
+        return PostingResult(payment["balance_after"], self._until_switched() if self._off else [])
 
     def _services_off(self) -> set[str]:
         """The products that are off now; nothing for a client that accounts does not know."""
-        if self._door.find(path_of("clients", self._account)) is None:
+        if self._api.find(path_of("clients", self._account)) is None:
             return set()
-        rows = self._door.listing(path_of("clients", self._account, "services")).rows
+        rows = self._api.listing(path_of("clients", self._account, "services")).rows
         return {row["service_id"] for row in rows if row["confirmed"] == "suspended"}
 
     def _until_switched(self) -> list[str]:
@@ -66,7 +66,7 @@ class Watch:
         while True:
             for service_id in self._off - self._services_off() - on.keys():
                 on[service_id] = time.monotonic() - self._begun
-            client = self._door.get(path_of("clients", self._account))
+            client = self._api.get(path_of("clients", self._account))
             left = self._off - on.keys()
             if not left or not (_may_go_on(client, left) and self._wait()):
                 break

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 import click
 
-from ringfence_cli.connection import FrontDoor, Refusal, front_door, path_of
-from ringfence_cli.payments.posting import Watch
+from ringfence_cli.connection import ApiClient, ApiRefusal, api_client, path_of
+from ringfence_cli.payments.posting import PaymentWatch
 from ringfence_cli.tables import output_options, print_json, say, show_warnings
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.money import parse_micro
@@ -39,13 +39,13 @@ def topup(
     Example: ringfence topup acme-1001 20.00 --key receipt-4711
     """
     kind = "adjustment" if adjustment else "top-up"
-    door = front_door()
+    api = api_client()
     if key is None:
-        _warn_of_twice(door, account, kind, amount)
+        _warn_of_twice(api, account, kind, amount)
         key = str(uuid4())
         click.echo(f"key {key} (to repeat after a failure: --key)", err=True)
-    watch = Watch(door, account)
-    answer = door.ask(
+    watch = PaymentWatch(api, account)
+    answer = api.ask(
         "POST",
         path_of("clients", account, "payments"),
         json={"amount": amount, "reference": reference, "kind": kind},
@@ -68,15 +68,15 @@ def topup(
         say(line)
 
 
-def _warn_of_twice(door: FrontDoor, account: str, kind: str, amount: str) -> None:
+def _warn_of_twice(api: ApiClient, account: str, kind: str, amount: str) -> None:
     """The same amount within a minute may be the same payment, typed twice."""
     try:
         micro = parse_micro(amount)
     except BadInput:
         return  # The API refuses it, in words.
     asked = {"limit": _LOOKED_AT}
-    found = door.attempt("GET", path_of("clients", account, "payments"), params=asked)
-    if isinstance(found, Refusal):
+    found = api.attempt("GET", path_of("clients", account, "payments"), params=asked)
+    if isinstance(found, ApiRefusal):
         return
     for row in found["items"]:
         same = (row["kind"], row["amount_micro"]) == (kind, micro)

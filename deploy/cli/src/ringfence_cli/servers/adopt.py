@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from ringfence_cli.connection import front_door
+from ringfence_cli.connection import api_client
 from ringfence_cli.tables import (
     limit_option,
     output_options,
@@ -33,11 +33,11 @@ def list_adoptions(server: str | None, limit: int | None, json_wanted: bool) -> 
 
     Example: ringfence adopt list --server pbx1
     """
-    door = front_door()
+    api = api_client()
     params = {"server": server} if server else {}
-    head = door.get("/adoptions", limit=1, **params)
+    head = api.get("/adoptions", limit=1, **params)
     show_warnings(head)
-    found = door.listing("/adoptions", limit, **params)
+    found = api.listing("/adoptions", limit, **params)
     if json_wanted:
         print_json(found.rows)
         return

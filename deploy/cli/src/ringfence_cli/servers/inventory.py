@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from ringfence_cli.asking import answer_to, show_answer
-from ringfence_cli.connection import FrontDoor, fail, front_door, path_of
+from ringfence_cli.connection import ApiClient, api_client, fail, path_of
 from ringfence_cli.servers.product_commands import product_command
+from ringfence_cli.service_commands import await_answer, show_answer
 from ringfence_cli.tables import (
     field,
     limit_option,
@@ -45,11 +45,11 @@ def inventory(
 
     Example: ringfence server inventory pbx1 --refresh --kind gateway
     """
-    door = front_door()
+    api = api_client()
     place = path_of("servers", server_id, "inventory")
-    read = _refreshed(door, server_id) if refresh else door.get(place, limit=1)
+    read = _refreshed(api, server_id) if refresh else api.get(place, limit=1)
     narrowed = {"kind": kind, "not_ours": "true" if not_ours else None}
-    found = door.listing(place, limit, **narrowed)
+    found = api.listing(place, limit, **narrowed)
     if json_wanted:
         facts = {name: read[name] for name in ("server_id", "asked_at", "read_at", "gaps", "error")}
         print_json({**facts, "items": found.rows})
@@ -90,14 +90,14 @@ def _say_read(server_id: str, read: Any) -> None:
         say(f"the last reading failed: {read['error']}", err=True)
 
 
-def _refreshed(door: FrontDoor, server_id: str) -> dict[str, Any]:
+def _refreshed(api: ApiClient, server_id: str) -> dict[str, Any]:
     """Have a server read, and wait for it. Ends the program with 1 if that fails, or takes long."""
     place = path_of("servers", server_id, "inventory")
-    request_id = door.ask("POST", place)["request_id"]
-    answer = answer_to(door, request_id)
+    request_id = api.ask("POST", place)["request_id"]
+    answer = await_answer(api, request_id)
     if answer["state"] != "done":
         show_answer(answer, shows=f"ringfence server inventory {server_id}")
-    found = _read_since(door, place, datetime.fromisoformat(answer["requested_at"]))
+    found = _read_since(api, place, datetime.fromisoformat(answer["requested_at"]))
     if found is None:
         again = f"`ringfence server inventory {server_id}` shows it when it is"
         fail(f"{server_id} is not read after {READ_S:.0f} s: {again}", EXIT_NOT_READ)
@@ -106,11 +106,11 @@ def _refreshed(door: FrontDoor, server_id: str) -> dict[str, Any]:
     return found
 
 
-def _read_since(door: FrontDoor, place: str, instant: datetime) -> dict[str, Any] | None:
+def _read_since(api: ApiClient, place: str, instant: datetime) -> dict[str, Any] | None:
     """The reading that began after an instant, once it ended; None if it takes too long."""
     deadline = time.monotonic() + READ_S
     while time.monotonic() < deadline:
-        found = door.get(place, limit=1)
+        found = api.get(place, limit=1)
         if found["asked_at"] and datetime.fromisoformat(found["asked_at"]) >= instant:
             return found
         time.sleep(_LOOK_EVERY_S)
@@ -128,7 +128,7 @@ def compare(server_id: str, json_wanted: bool) -> None:
 
     Example: ringfence server compare pbx1
     """
-    found = front_door().get(path_of("servers", server_id, "comparison"))
+    found = api_client().get(path_of("servers", server_id, "comparison"))
     if json_wanted:
         print_json({name: value for name, value in found.items() if name != "proposals"})
         return
@@ -193,7 +193,7 @@ def propose(server_id: str, json_wanted: bool) -> None:
 
     Example: ringfence server propose pbx1 > products.sh
     """
-    found = front_door().get(path_of("servers", server_id, "comparison"))
+    found = api_client().get(path_of("servers", server_id, "comparison"))
     if json_wanted:
         print_json(found["proposals"])
         return

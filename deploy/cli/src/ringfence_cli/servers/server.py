@@ -4,10 +4,10 @@ from typing import Any
 
 import click
 
-from ringfence_cli.asking import answer_to, show_answer
 from ringfence_cli.clients.orders import reason_option
-from ringfence_cli.connection import front_door, path_of
+from ringfence_cli.connection import api_client, path_of
 from ringfence_cli.servers.inventory import compare, inventory, propose
+from ringfence_cli.service_commands import await_answer, show_answer
 from ringfence_cli.tables import (
     output_options,
     plural,
@@ -16,7 +16,7 @@ from ringfence_cli.tables import (
     show_warnings,
     titled,
 )
-from ringfence_cli.times import sentence, typed
+from ringfence_cli.times import parse_instant, sentence
 
 
 @click.group()
@@ -52,7 +52,7 @@ def list_servers(json_wanted: bool) -> None:
 
 
 def _show_servers(json_wanted: bool) -> None:
-    answer = front_door().get("/servers")
+    answer = api_client().get("/servers")
     show_warnings(answer)
     if json_wanted:
         print_json(answer["items"])
@@ -112,7 +112,7 @@ def pause(server_id: str, until: str | None, reason: str | None, json_wanted: bo
 
     Example: ringfence server pause pbx1 --until 2026-12-01T06:00 --reason "upgrade to 5.6"
     """
-    given = {"until": typed("--until", until), "reason": reason}
+    given = {"until": parse_instant("--until", until), "reason": reason}
     body = {name: value for name, value in given.items() if value is not None}
     _ask(server_id, "pause", body, json_wanted=json_wanted)
 
@@ -130,7 +130,7 @@ def resume(server_id: str, reason: str | None, json_wanted: bool) -> None:
 
 
 def _ask(server_id: str, what: str, body: dict[str, Any], *, json_wanted: bool) -> None:
-    door = front_door()
-    asked = door.ask("POST", path_of("servers", server_id, what), json=body)
-    found = answer_to(door, asked["request_id"])
+    api = api_client()
+    asked = api.ask("POST", path_of("servers", server_id, what), json=body)
+    found = await_answer(api, asked["request_id"])
     show_answer(found, shows="ringfence server list", json_wanted=json_wanted)

@@ -2,7 +2,7 @@
 
 import click
 
-from ringfence_cli.connection import fail, front_door, path_of
+from ringfence_cli.connection import api_client, fail, path_of
 from ringfence_cli.tables import output_options, show_facts, show_rows, titled
 from ringfence_contracts.events.account import Package
 
@@ -29,7 +29,7 @@ def list_packages(json_wanted: bool) -> None:
         titled("inbound", "inbound_enabled"),
         titled("free min", "free_minutes"),
     )
-    rows = front_door().get("/packages")["items"]
+    rows = api_client().get("/packages")["items"]
     empty = "No packages yet: `ringfence package set PACKAGE tariff_id=TARIFF`."
     show_rows(rows, columns, json_wanted=json_wanted, empty=empty, noun="package")
 
@@ -42,7 +42,7 @@ def show_package(package_id: str, json_wanted: bool) -> None:
 
     Example: ringfence package show standard
     """
-    show_facts(front_door().get(path_of("packages", package_id)), json_wanted=json_wanted)
+    show_facts(api_client().get(path_of("packages", package_id)), json_wanted=json_wanted)
 
 
 @package.command("set")
@@ -58,8 +58,8 @@ def set_package(package_id: str, changes: tuple[str, ...], json_wanted: bool) ->
     (`custom_inbound_rate=`) gets its default; lists such as not_billed take their items separated
     by commas.
     """
-    door = front_door()
-    body = door.find(path_of("packages", package_id)) or {}
+    api = api_client()
+    body = api.find(path_of("packages", package_id)) or {}
     body.pop("package_id", None)
     for change in changes:
         name, separator, value = change.partition("=")
@@ -67,5 +67,5 @@ def set_package(package_id: str, changes: tuple[str, ...], json_wanted: bool) ->
             fail(f"{change!r}: write NAME=VALUE, NAME one of {', '.join(Package.model_fields)}")
         body[name] = [part for part in value.split(",") if part] if name in _LISTS else value
     body = {name: value for name, value in body.items() if value not in ("", None)}
-    answer = door.ask("PUT", path_of("packages", package_id), json=body)
+    answer = api.ask("PUT", path_of("packages", package_id), json=body)
     show_facts(answer, json_wanted=json_wanted)

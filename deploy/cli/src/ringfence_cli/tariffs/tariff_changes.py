@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ringfence_cli.connection import fail, front_door, path_of
+from ringfence_cli.connection import api_client, fail, path_of
 from ringfence_cli.tables import (
     field,
     limit_option,
@@ -14,7 +14,7 @@ from ringfence_cli.tables import (
     show_facts,
     show_rows,
 )
-from ringfence_cli.times import sentence, typed
+from ringfence_cli.times import parse_instant, sentence
 
 KINDS = ("added", "removed", "dearer", "cheaper", "changed")
 _SHOWN = ("tariff_id", "version_id", "name", "currency", "effective_from", "rows", "restores")
@@ -116,16 +116,16 @@ def diff(
 
     Example: ringfence tariff diff retail 3 4
     """
-    door = front_door()
+    api = api_client()
     if kind:
         asked = path_of("tariffs", tariff_id, "changes")
-        changes = list(door.pages(asked, limit, old=old, new=new, kind=kind))
+        changes = list(api.pages(asked, limit, old=old, new=new, kind=kind))
         if json_wanted:
             print_json(changes)
         else:
             _show_changes(changes)
         return
-    found = door.get(path_of("tariffs", tariff_id, "diff"), old=old, new=new, largest=largest)
+    found = api.get(path_of("tariffs", tariff_id, "diff"), old=old, new=new, largest=largest)
     if json_wanted:
         print_json(found)
     else:
@@ -149,20 +149,20 @@ def rollback(
     Example: ringfence tariff rollback retail --to 3
     """
     check_quiet(json_wanted, yes or dry_run)
-    door = front_door()
+    api = api_client()
     place = path_of("tariffs", tariff_id, "rollback")
     body = {
-        "effective_from": typed("--effective-from", effective_from),
+        "effective_from": parse_instant("--effective-from", effective_from),
         "to": to,
         "largest": largest,
     }
-    answer = door.ask("POST", place, json={**body, "dry_run": dry_run or not yes})
+    answer = api.ask("POST", place, json={**body, "dry_run": dry_run or not yes})
     if not json_wanted:
         show_diff(answer["diff"])
     if not (yes or dry_run) and answer["new"]:
         confirm(answer)
         agreed = {**body, "to": answer["restores"], **confirmed(answer)}
-        answer = door.ask("POST", place, json=agreed)
+        answer = api.ask("POST", place, json=agreed)
     elif not json_wanted:
         show_warnings(answer)
     show_version(answer, json_wanted=json_wanted)

@@ -15,7 +15,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
-from ringfence_cli.connection import FrontDoor, front_door, path_of
+from ringfence_cli.connection import ApiClient, api_client, path_of
 from ringfence_cli.tables import output_options
 from ringfence_cli.tariffs.tariff_changes import (
     check_quiet,
@@ -28,7 +28,7 @@ from ringfence_cli.tariffs.tariff_changes import (
     show_warnings,
     yes_option,
 )
-from ringfence_cli.times import typed
+from ringfence_cli.times import parse_instant
 
 _CHUNK = 256 * 1024
 
@@ -62,22 +62,22 @@ def import_tariff(
     Example: ringfence tariff import retail rates.csv --effective-from 2026-12-01T00:00
     """
     check_quiet(json_wanted, yes or dry_run)
-    door = front_door()
-    given["effective_from"] = typed("--effective-from", given["effective_from"])
+    api = api_client()
+    given["effective_from"] = parse_instant("--effective-from", given["effective_from"])
     asked = {name: value for name, value in given.items() if value not in (None, ())}
-    answer = _post(door, tariff_id, file, {**asked, "dry_run": dry_run or not yes})
+    answer = _post(api, tariff_id, file, {**asked, "dry_run": dry_run or not yes})
     if not json_wanted:
         show_diff(answer["diff"])
     if not (yes or dry_run) and (answer["new"] or given["map"]):
         confirm(answer)
         agreed = {**asked, **confirmed(answer), "sha256": answer["sha256"]}
-        answer = _post(door, tariff_id, file, agreed)
+        answer = _post(api, tariff_id, file, agreed)
     elif not json_wanted:
         show_warnings(answer)
     show_version(answer, json_wanted=json_wanted)
 
 
-def _post(door: FrontDoor, tariff_id: str, file: Path, params: dict[str, Any]) -> dict[str, Any]:
+def _post(api: ApiClient, tariff_id: str, file: Path, params: dict[str, Any]) -> dict[str, Any]:
     """Upload the file, with a bar on a terminal that moves until the answer is there."""
     size = file.stat().st_size
     console = Console(stderr=True)
@@ -91,7 +91,7 @@ def _post(door: FrontDoor, tariff_id: str, file: Path, params: dict[str, Any]) -
         disable=not console.is_terminal,
     )
     with bar:
-        return door.ask(
+        return api.ask(
             "POST",
             path_of("tariffs", tariff_id, "versions"),
             params=params,

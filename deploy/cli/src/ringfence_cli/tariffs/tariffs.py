@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from ringfence_cli.connection import fail, front_door, path_of
+from ringfence_cli.connection import api_client, fail, path_of
 from ringfence_cli.tables import (
     field,
     instant,
@@ -45,7 +45,7 @@ def list_tariffs(json_wanted: bool) -> None:
         instant("effective from", "effective_from"),
         titled("by", "created_by"),
     )
-    rows = front_door().get("/tariffs")["items"]
+    rows = api_client().get("/tariffs")["items"]
     show_rows(rows, columns, json_wanted=json_wanted, empty=_NO_TARIFFS, noun="tariff")
 
 
@@ -65,7 +65,7 @@ def list_versions(tariff_id: str, json_wanted: bool) -> None:
         titled("rows", "rows"),
         ("by", _made_by),
     )
-    rows = front_door().get(path_of("tariffs", tariff_id, "versions"))["items"]
+    rows = api_client().get(path_of("tariffs", tariff_id, "versions"))["items"]
     show_rows(rows, columns, json_wanted=json_wanted, empty=_NO_TARIFFS, noun="version")
 
 
@@ -87,15 +87,15 @@ def show_tariff(
 
     Example: ringfence tariff show retail --prefix 14165550100
     """
-    door = front_door()
+    api = api_client()
     if prefix is not None:
         place = path_of("tariffs", tariff_id, "rate")
-        found = door.get(place, number=prefix, version=version)
+        found = api.get(place, number=prefix, version=version)
         _show_match(found, json_wanted=json_wanted)
         return
-    facts = door.get(path_of("tariffs", tariff_id, "version"), version=version)
+    facts = api.get(path_of("tariffs", tariff_id, "version"), version=version)
     asked = path_of("tariffs", tariff_id, "rates")
-    rows = list(door.pages(asked, limit, version=facts["version_id"]))
+    rows = list(api.pages(asked, limit, version=facts["version_id"]))
     if json_wanted:
         print_json({**facts, "rates": rows})
         return
@@ -136,13 +136,13 @@ def map_columns(tariff_id: str, pairs: tuple[str, ...], json_wanted: bool) -> No
 
     Example: ringfence tariff map retail Prefix=Code
     """
-    door = front_door()
+    api = api_client()
     place = path_of("tariffs", tariff_id, "mapping")
-    columns = door.get(place)
+    columns = api.get(place)
     if pairs:
         given = {name.strip().lower(): (name, column) for name, _, column in map(_split, pairs)}
         kept = {name: column for name, column in columns.items() if name.lower() not in given}
-        columns = door.ask("PUT", place, json={**kept, **dict(given.values())})
+        columns = api.ask("PUT", place, json={**kept, **dict(given.values())})
     if json_wanted:
         print_json(columns)
         return

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from fastapi import Depends, FastAPI
 from fastapi.security import HTTPBearer
 
+from accounts.api.bearer_auth import BearerAuth
+from accounts.api.dependencies import Dependencies
 from accounts.api.errors import add_error_handlers
-from accounts.api.gate import Gate
 from accounts.api.request_counts import RequestCounts
-from accounts.api.rooms import Rooms
 from accounts.api.tokens import ApiUser
 from accounts.clients.api import elements, orders, profiles
 from accounts.installation.api import adoptions, inventory
 from accounts.installation.api import servers as server_routes
-from accounts.installation.servers import Servers
+from accounts.installation.servers import ServerDirectory
 from accounts.notices import api as notices
 from accounts.operations import api as operations
 from accounts.packages import api as packages
@@ -33,7 +33,7 @@ def create_app(
     users: Sequence[ApiUser],
     clock: Clock,
     pool: Pool,
-    servers: Servers | None,
+    servers: ServerDirectory | None,
     default_mode: OperatingMode = "live",
 ) -> FastAPI:
     """The application, ready to be served. Its OpenAPI document is at /v1/openapi.json.
@@ -51,11 +51,11 @@ def create_app(
         # The gate has let nobody pass without a token; this says so in the document.
         dependencies=[Depends(HTTPBearer(auto_error=False))],
     )
-    app.state.rooms = Rooms.over(pool, clock, servers, default_mode)
+    app.state.deps = Dependencies.from_pool(pool, clock, servers, default_mode)
     add_error_handlers(app)
     for router in _ROUTERS:
         app.include_router(router, prefix="/v1")
-    app.add_middleware(Gate, users=users)
+    app.add_middleware(BearerAuth, users=users)
     app.add_middleware(RequestCounts)  # the last one added is the outermost
     return app
 

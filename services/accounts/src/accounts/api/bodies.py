@@ -195,8 +195,8 @@ def _filter_pattern(text: str) -> str:
 
 
 FilterPattern = Annotated[FieldText, AfterValidator(_filter_pattern)]
-Rate = Annotated[NumberText, AfterValidator(_rate)]
-Increment = Annotated[NumberText, AfterValidator(_increment)]
+RateText = Annotated[NumberText, AfterValidator(_rate)]
+IncrementText = Annotated[NumberText, AfterValidator(_increment)]
 
 
 class PackageBody(Package):
@@ -206,12 +206,12 @@ class PackageBody(Package):
 
     nanpa_10_digit: YesNo = True
     inbound_enabled: YesNo = False
-    markup_percent: Rate = "100"
-    custom_outbound_rate: Rate | None = None
-    custom_outbound_increment: Increment = "60/60"
-    custom_inbound_rate: Rate | None = None
-    custom_inbound_increment: Increment = "60/60"
-    connection_fee: Rate = "0"
+    markup_percent: RateText = "100"
+    custom_outbound_rate: RateText | None = None
+    custom_outbound_increment: IncrementText = "60/60"
+    custom_inbound_rate: RateText | None = None
+    custom_inbound_increment: IncrementText = "60/60"
+    connection_fee: RateText = "0"
     hide: tuple[FilterPattern, ...] = ()
     not_billed: tuple[FilterPattern, ...] = ()
 

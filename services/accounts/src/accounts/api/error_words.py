@@ -74,7 +74,7 @@ _BOUNDS: dict[str, tuple[str, str]] = {
 }
 
 
-class Refusal(NamedTuple):
+class RefusedRequest(NamedTuple):
     """The field, its value as it may be shown, what was expected, and the whole in words, if
     they are not made of these.
     """
@@ -85,7 +85,9 @@ class Refusal(NamedTuple):
     message: str | None = None
 
 
-def refusal(problems: Sequence[Mapping[str, Any]], label: Callable[[str], str] = str) -> Refusal:
+def refusal(
+    problems: Sequence[Mapping[str, Any]], label: Callable[[str], str] = str
+) -> RefusedRequest:
     """What pydantic found, as one refusal: the missing fields all together, else the first.
 
     `label` names a field as its people know it.
@@ -97,23 +99,25 @@ def refusal(problems: Sequence[Mapping[str, Any]], label: Callable[[str], str] =
     field = _field(first)
     if first["type"] == "json_invalid":
         where = first["loc"][-1]
-        return Refusal("body", None, f"valid JSON; at character {where} it is not")
+        return RefusedRequest("body", None, f"valid JSON; at character {where} it is not")
     if first["type"] == "extra_forbidden":
         expected = "no such field"
-        return Refusal(field, None, expected, f"{label(field)}: there is no such field")
+        return RefusedRequest(field, None, expected, f"{label(field)}: there is no such field")
     value = first.get("input")
     value = None if isinstance(value, dict | list | bytes) else value
-    return Refusal(field, value, _expected(first))
+    return RefusedRequest(field, value, _expected(first))
 
 
-def _missing(fields: list[str], label: Callable[[str], str]) -> Refusal:
+def _missing(fields: list[str], label: Callable[[str], str]) -> RefusedRequest:
     names = [label(field) for field in fields]
     if len(fields) == 1:
         message = f"{names[0]} is missing: it is required"
-        return Refusal(fields[0], None, _WORDS["missing"], message)
+        return RefusedRequest(fields[0], None, _WORDS["missing"], message)
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
     expected = f"a value for each of {listed}: they are required"
-    return Refusal(", ".join(fields), None, expected, f"{listed} are missing: they are required")
+    return RefusedRequest(
+        ", ".join(fields), None, expected, f"{listed} are missing: they are required"
+    )
 
 
 def _field(problem: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from pydantic import BaseModel
 
-from accounts.api.rooms import Rooms
+from accounts.api.dependencies import Dependencies
 
 
 class Requested(BaseModel):
@@ -13,9 +13,9 @@ class Requested(BaseModel):
     request_id: UUID
 
 
-async def requested(
-    rooms: Rooms, command: str, arguments: dict[str, str], who: str, reason: str
+async def publish_request(
+    deps: Dependencies, command: str, arguments: dict[str, str], who: str, reason: str
 ) -> Requested:
     """Ask the suspender for something that it does once, and answers later."""
-    request_id = await rooms.operations.ask("suspender", command, arguments, who, reason)
+    request_id = await deps.operations.publish_command("suspender", command, arguments, who, reason)
     return Requested(request_id=request_id)

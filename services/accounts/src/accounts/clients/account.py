@@ -5,7 +5,15 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from accounts.clients.checks import check_client, imported_threshold, parse_threshold
-from accounts.clients.orders import By, Order, end, find, give, published, without_product
+from accounts.clients.orders import (
+    Author,
+    ClientOrder,
+    end_order,
+    find_order,
+    give_order,
+    published,
+    without_product,
+)
 from accounts.clients.suspension_fields import (
     given_by_hand,
     repetitions,
@@ -29,7 +37,7 @@ from ringfence_contracts.events.account import (
 )
 from ringfence_contracts.events.model import Currency, EventData, Id, Instant, Micro, Text
 
-__all__ = ["Account", "Settings", "account_changed", "entered", "parse_threshold"]
+__all__ = ["Account", "ClientSettings", "account_changed", "entered", "parse_threshold"]
 
 Writer = Literal["person", "import"]
 Edit = Callable[["Account"], "Account"]
@@ -53,7 +61,7 @@ class Account(EventData):
     client: Client
     profile: Profile = Profile()
     outstanding_micro: Micro = 0
-    orders: tuple[Order, ...] = ()
+    orders: tuple[ClientOrder, ...] = ()
     mode: OperatingMode = "live"
     leave_off: bool = False
     credit_limit_micro: Micro = 0
@@ -61,7 +69,7 @@ class Account(EventData):
     imported: bool = False
 
 
-class Settings(EventData):
+class ClientSettings(EventData):
     """What a person, or an import, enters for a client.
 
     The two suspension fields and the credit limit may be None: then they stay as they are.
@@ -82,12 +90,12 @@ class Settings(EventData):
 
 def shown_profile(account: Account, now: datetime) -> Profile:
     """The profile as it is shown and published at `now`, its two suspension fields with it."""
-    return shown(account.profile, account.orders, By("", now))
+    return shown(account.profile, account.orders, Author("", now))
 
 
-def settings_of(account: Account) -> Settings:
+def settings_of(account: Account) -> ClientSettings:
     """An account as the settings that would leave it as it is."""
-    return Settings(
+    return ClientSettings(
         currency=account.currency,
         time_zone=account.time_zone,
         client=account.client,
@@ -96,19 +104,19 @@ def settings_of(account: Account) -> Settings:
     )
 
 
-def patched(account: Account, changes: Mapping[str, Any]) -> Settings:
+def patched(account: Account, changes: Mapping[str, Any]) -> ClientSettings:
     """The settings of an account with `changes`, by the names of Settings and of Client."""
     base = settings_of(account)
     client = {name: value for name, value in changes.items() if name in Client.model_fields}
-    rest = {name: value for name, value in changes.items() if name in Settings.model_fields}
+    rest = {name: value for name, value in changes.items() if name in ClientSettings.model_fields}
     return base.model_copy(update={**rest, "client": base.client.model_copy(update=client)})
 
 
 def entered(
     account_id: str,
     before: Account | None,
-    settings: Settings,
-    by: By,
+    settings: ClientSettings,
+    author: Author,
     *,
     default_mode: OperatingMode = "live",
 ) -> Account:
@@ -138,13 +146,13 @@ def entered(
             "imported": old.imported or settings.written_by == "import",
         }
     )
-    written = _written_fields(new, settings, by)
+    written = _written_fields(new, settings, author)
     if settings.written_by != "import":
-        check_mode_for_orders(written, given_by_hand(old.orders, written.orders, by))
+        check_mode_for_orders(written, given_by_hand(old.orders, written.orders, author))
     return written
 
 
-def _entered_profile(old: Profile, settings: Settings) -> Profile:
+def _entered_profile(old: Profile, settings: ClientSettings) -> Profile:
     typed = settings.low_balance_threshold.strip()
     if typed == old.low_balance_threshold.strip():
         micro = old.threshold_micro
@@ -161,7 +169,7 @@ def _entered_profile(old: Profile, settings: Settings) -> Profile:
     )
 
 
-def _written_fields(account: Account, settings: Settings, by: By) -> Account:
+def _written_fields(account: Account, settings: ClientSettings, author: Author) -> Account:
     """The account after the two suspension fields were written, unless the body repeats them."""
     profile, orders = account.profile, account.orders
     manual, value, claim = (
@@ -169,25 +177,25 @@ def _written_fields(account: Account, settings: Settings, by: By) -> Account:
         settings.voip_suspended,
         settings.written_by,
     )
-    repeated = _repetitions(account, settings, by)
+    repeated = _repetitions(account, settings, author)
     if manual is not None and "manual_voip_suspend" not in repeated:
-        profile, orders = write_manual(profile, orders, manual, by)
-    same = value == shown(profile, orders, by).voip_suspended and claim is None
+        profile, orders = write_manual(profile, orders, manual, author)
+    same = value == shown(profile, orders, author).voip_suspended and claim is None
     if value is not None and not same and "voip_suspended" not in repeated:
-        profile, orders = write_suspended(profile, orders, value, claim or "person", by)
+        profile, orders = write_suspended(profile, orders, value, claim or "person", author)
     return account.model_copy(update={"profile": profile, "orders": orders})
 
 
-def _repetitions(account: Account, settings: Settings, by: By) -> dict[str, str]:
+def _repetitions(account: Account, settings: ClientSettings, author: Author) -> dict[str, str]:
     if settings.written_by is not None:
         return {}
     sent = (settings.manual_voip_suspend, settings.voip_suspended, settings.voip_suspended_by)
-    return repetitions(account.profile, account.orders, sent, by)
+    return repetitions(account.profile, account.orders, sent, author)
 
 
-def entry_warnings(before: Account | None, settings: Settings, by: By) -> list[str]:
+def entry_warnings(before: Account | None, settings: ClientSettings, author: Author) -> list[str]:
     """What of the settings was not taken as it was sent, and why."""
-    warnings = list(_repetitions(before, settings, by).values()) if before else []
+    warnings = list(_repetitions(before, settings, author).values()) if before else []
     typed = settings.low_balance_threshold.strip()
     off = settings.written_by == "import" and imported_threshold(typed) is None
     if off and typed.strip("$0., "):
@@ -222,7 +230,7 @@ def applies(account: Account, as_of: datetime | None) -> bool:
     return as_of is None or kept is None or as_of >= kept
 
 
-def with_order(order: Order) -> Edit:
+def with_order(order: ClientOrder) -> Edit:
     """Gives an order, in the place of the one of its kind and product.
 
     Raises Clash for an order by hand while the client is in shadow mode.
@@ -231,7 +239,7 @@ def with_order(order: Order) -> Edit:
     def edit(account: Account) -> Account:
         if order.kind != "whmcs":
             check_mode_for_orders(account, (order,))
-        return account.model_copy(update={"orders": give(account.orders, order, order.since)})
+        return account.model_copy(update={"orders": give_order(account.orders, order, order.since)})
 
     return edit
 
@@ -240,12 +248,12 @@ def without_order(kind: OrderKind, service_id: str | None, now: datetime) -> Edi
     """Ends an order. Raises Unknown when none of this kind and product counts at `now`."""
 
     def edit(account: Account) -> Account:
-        if find(account.orders, kind, service_id, now) is None:
+        if find_order(account.orders, kind, service_id, now) is None:
             whole = "the whole client" if service_id is None else f"product {service_id}"
             raise Unknown("order", kind, f"the client has no {kind} order for {whole}")
-        profile, orders = account.profile, end(account.orders, kind, service_id)
+        profile, orders = account.profile, end_order(account.orders, kind, service_id)
         if kind == "exemption" and service_id is None:
-            profile, orders = without_exemption(profile, account.orders, By("", now))
+            profile, orders = without_exemption(profile, account.orders, Author("", now))
         return account.model_copy(update={"profile": profile, "orders": orders})
 
     return edit
@@ -258,7 +266,7 @@ def without_orders_of(service_id: str) -> Edit:
     )
 
 
-def check_mode_for_orders(account: Account, given: tuple[Order, ...]) -> None:
+def check_mode_for_orders(account: Account, given: tuple[ClientOrder, ...]) -> None:
     """Raises Clash if `given` are orders by hand and the client is in shadow mode."""
     if given and account.mode == "shadow":
         raise Clash(
@@ -269,21 +277,21 @@ def check_mode_for_orders(account: Account, given: tuple[Order, ...]) -> None:
         )
 
 
-def with_manual_suspend(value: YesNoNone, by: By) -> Edit:
+def with_manual_suspend(value: YesNoNone, author: Author) -> Edit:
     """Sets the field `Manual VoIP Suspend`, as entering a client does."""
 
     def edit(account: Account) -> Account:
-        profile, orders = write_manual(account.profile, account.orders, value, by)
+        profile, orders = write_manual(account.profile, account.orders, value, author)
         return account.model_copy(update={"profile": profile, "orders": orders})
 
     return edit
 
 
-def with_voip_suspended(value: YesNoNone, by: By) -> Edit:
+def with_voip_suspended(value: YesNoNone, author: Author) -> Edit:
     """Sets the field `VoIP Suspended`, written by a person."""
 
     def edit(account: Account) -> Account:
-        written = write_suspended(account.profile, account.orders, value, "person", by)
+        written = write_suspended(account.profile, account.orders, value, "person", author)
         return account.model_copy(update={"profile": written[0], "orders": written[1]})
 
     return edit
@@ -301,7 +309,7 @@ def with_confirmed(any_suspended: bool, now: datetime) -> Edit:
     """
 
     def edit(account: Account) -> Account:
-        profile = write_confirmed(account.profile, account.orders, any_suspended, By("", now))
+        profile = write_confirmed(account.profile, account.orders, any_suspended, Author("", now))
         return account.model_copy(update={"profile": profile})
 
     return edit
@@ -311,7 +319,9 @@ def suspension_warnings(account: Account, now: datetime) -> list[str]:
     """Why a change of the client's orders may not do what one would expect of it."""
     if not account.profile.has_voip_service:
         return ["Has VoIP Service is not yes: nothing is switched on any PBX for this client"]
-    if find(account.orders, "forced", None, now) and not find(account.orders, "manual", None, now):
+    if find_order(account.orders, "forced", None, now) and not find_order(
+        account.orders, "manual", None, now
+    ):
         return ["VoIP Suspended is Yes, written by a person: services stay off until it is None"]
     return []
 

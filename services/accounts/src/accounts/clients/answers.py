@@ -10,10 +10,10 @@ from accounts.clients.changes import order_shown
 from accounts.clients.orders import in_force
 from accounts.clients.overview.row import ClientRow
 from accounts.clients.wording import (
-    Funds,
-    Line,
-    Product,
-    Situation,
+    ClientSituation,
+    FundsState,
+    ProductState,
+    SwitchStatus,
     brings_back,
     explanation,
     holds_of,
@@ -30,19 +30,19 @@ DEPARTED = "removed; off until the hold ends"
 """Of a product that was removed while it was off."""
 
 
-def situation_of(row: ClientRow, now: datetime) -> Situation:
+def situation_of(row: ClientRow, now: datetime) -> ClientSituation:
     """What the words are made from."""
     products = tuple(_product(found, braked=row.braked) for found in row.products)
-    funds = Funds(row.balance_micro, held=row.held and not row.undone, braked=row.braked)
-    return Situation(row.account, products, funds, now)
+    funds = FundsState(row.balance_micro, held=row.held and not row.undone, braked=row.braked)
+    return ClientSituation(row.account, products, funds, now)
 
 
-def _product(found: Mapping[str, Any], *, braked: bool) -> Product:
+def _product(found: Mapping[str, Any], *, braked: bool) -> ProductState:
     """It counts as off when it is to be switched off, unless that waits for the brake."""
     confirmed_off = found["confirmed"] == "suspended"
     to_be_off = found["wanted"] == "suspended" and not braked
     off = found["wanted"] == "suspended" if found["open"] else confirmed_off
-    return Product(
+    return ProductState(
         service_id=found["service_id"],
         prepaid=found["prepaid"],
         off=off and (confirmed_off or to_be_off),
@@ -146,9 +146,9 @@ def explained(row: ClientRow, now: datetime) -> Facts:
     }
 
 
-def _line(situation: Situation, product: Product, found: Mapping[str, Any]) -> Facts:
+def _line(situation: ClientSituation, product: ProductState, found: Mapping[str, Any]) -> Facts:
     since = datetime.fromisoformat(found["since"]) if found["since"] else None
-    line = Line(
+    line = SwitchStatus(
         service_id=product.service_id,
         desired=found["would"],
         confirmed=found["confirmed"],
@@ -180,7 +180,7 @@ def _way(found: Mapping[str, Any]) -> str:
     return "outbound" if is_outbound else str(found["suspend_by"])
 
 
-def _product_state(found: Mapping[str, Any], line: Line) -> str:
+def _product_state(found: Mapping[str, Any], line: SwitchStatus) -> str:
     if line.switching:
         return "failed" if found["failure"] else "switching"
     return "off" if found["confirmed"] == "suspended" else "on"

@@ -5,21 +5,21 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from accounts.clients.account import Account, shown_profile
-from accounts.clients.orders import Order, in_force
+from accounts.clients.orders import ClientOrder, in_force
 from accounts.products.product import Product
 from ringfence_contracts.money import format_micro
 
-Facts = dict[str, Any]
+JsonObject = dict[str, Any]
 
 
-class Difference(NamedTuple):
+class FieldChanges(NamedTuple):
     """Only the fields that changed; `before` is None for what is new."""
 
-    before: Facts | None
-    after: Facts | None
+    before: JsonObject | None
+    after: JsonObject | None
 
 
-def facts(account: Account, now: datetime) -> Facts:
+def facts(account: Account, now: datetime) -> JsonObject:
     """A client as people read it, in the names of the API."""
     return {
         **account.client.model_dump(mode="json"),
@@ -35,7 +35,7 @@ def facts(account: Account, now: datetime) -> Facts:
     }
 
 
-def order_shown(order: Order) -> Facts:
+def order_shown(order: ClientOrder) -> JsonObject:
     """An order as answers carry it."""
     return {
         "kind": order.kind,
@@ -48,7 +48,7 @@ def order_shown(order: Order) -> Facts:
     }
 
 
-def product_facts(product: Product | None) -> Facts:
+def product_facts(product: Product | None) -> JsonObject:
     """A product as it was entered, under its id; nothing for None."""
     if product is None:
         return {}
@@ -65,17 +65,17 @@ def product_facts(product: Product | None) -> Facts:
     return {f"product {service.service_id}": entered}
 
 
-def difference(before: Facts | None, after: Facts) -> Difference:
+def difference(before: JsonObject | None, after: JsonObject) -> FieldChanges:
     """Only what differs, a level deeper for products."""
     if before is None:
-        return Difference(None, after)
+        return FieldChanges(None, after)
     names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     old, new = _only(before, names), _only(after, names)
     for name in names:
         if isinstance(old.get(name), Mapping) and isinstance(new.get(name), Mapping):
             old[name], new[name] = difference(old[name], new[name])
-    return Difference(old, new)
+    return FieldChanges(old, new)
 
 
-def _only(found: Facts, names: list[str]) -> Facts:
+def _only(found: JsonObject, names: list[str]) -> JsonObject:
     return {name: found[name] for name in names if name in found}

@@ -20,7 +20,7 @@ UNTIL = (
 )
 
 
-class Order(PublishedOrder):
+class ClientOrder(PublishedOrder):
     """An order as accounts keeps it; `by_field`: one of the client's two fields gave it."""
 
     by_field: bool = False
@@ -34,11 +34,11 @@ class Order(PublishedOrder):
         return self.kind == kind and self.service_id == service_id
 
 
-Orders = tuple[Order, ...]
+Orders = tuple[ClientOrder, ...]
 
 
 @dataclass(frozen=True)
-class By:
+class Author:
     """Who writes, and when. `matched`: they named the version that they had read."""
 
     who: str
@@ -46,50 +46,50 @@ class By:
     matched: bool = False
 
 
-def in_force(orders: Sequence[Order], now: datetime) -> Orders:
+def in_force(orders: Sequence[ClientOrder], now: datetime) -> Orders:
     """The orders that count at `now`."""
     return tuple(order for order in orders if order.in_force(now))
 
 
-def find(
-    orders: Sequence[Order], kind: OrderKind, service_id: str | None, now: datetime
-) -> Order | None:
+def find_order(
+    orders: Sequence[ClientOrder], kind: OrderKind, service_id: str | None, now: datetime
+) -> ClientOrder | None:
     """The order of this kind for this product (None: the whole client) that counts at `now`."""
     return next((o for o in in_force(orders, now) if o.concerns(kind, service_id)), None)
 
 
 def expired(
-    orders: Sequence[Order], kind: OrderKind, service_id: str | None, now: datetime
-) -> Order | None:
+    orders: Sequence[ClientOrder], kind: OrderKind, service_id: str | None, now: datetime
+) -> ClientOrder | None:
     """The order of this kind that ended by itself before `now`, if nothing took its place."""
     ended = (o for o in orders if o.concerns(kind, service_id) and not o.in_force(now))
     return next(ended, None)
 
 
-def give(orders: Sequence[Order], new: Order, now: datetime) -> Orders:
+def give_order(orders: Sequence[ClientOrder], new: ClientOrder, now: datetime) -> Orders:
     """`orders` with `new` in the place of the one of its kind and product.
 
     An order in force is replaced in its reason, its end and its giver; it keeps its beginning,
     and stays one of the fields if they gave it.
     """
-    old = find(orders, new.kind, new.service_id, now)
+    old = find_order(orders, new.kind, new.service_id, now)
     if old is not None:
         kept = {"since": old.since, "by_field": old.by_field or new.by_field}
         new = new.model_copy(update=kept)
-    return (*end(orders, new.kind, new.service_id), new)
+    return (*end_order(orders, new.kind, new.service_id), new)
 
 
-def end(orders: Sequence[Order], kind: OrderKind, service_id: str | None) -> Orders:
+def end_order(orders: Sequence[ClientOrder], kind: OrderKind, service_id: str | None) -> Orders:
     """`orders` without the one of this kind for this product (None: the whole client)."""
     return tuple(order for order in orders if not order.concerns(kind, service_id))
 
 
-def without_product(orders: Sequence[Order], service_id: str) -> Orders:
+def without_product(orders: Sequence[ClientOrder], service_id: str) -> Orders:
     """`orders` without those of a product that is removed."""
     return tuple(order for order in orders if order.service_id != service_id)
 
 
-def published(orders: Sequence[Order], now: datetime) -> tuple[PublishedOrder, ...]:
+def published(orders: Sequence[ClientOrder], now: datetime) -> tuple[PublishedOrder, ...]:
     """The orders that count at `now`, as `account.changed` carries them."""
     names = set(PublishedOrder.model_fields)
     return tuple(
@@ -135,25 +135,25 @@ FIELD_REASONS: dict[str, str] = {
 """What the reason of an order says that the fields gave."""
 
 
-def by_the_fields(orders: Sequence[Order], kind: OrderKind, by: By) -> Orders:
+def by_the_fields(orders: Sequence[ClientOrder], kind: OrderKind, author: Author) -> Orders:
     """`orders` with the client-wide order of `kind` in force; given by the fields if it was not."""
-    if find(orders, kind, None, by.at) is not None:
+    if find_order(orders, kind, None, author.at) is not None:
         return tuple(orders)
-    order = Order(
-        kind=kind, given_by=by.who, reason=FIELD_REASONS[kind], since=by.at, by_field=True
+    order = ClientOrder(
+        kind=kind, given_by=author.who, reason=FIELD_REASONS[kind], since=author.at, by_field=True
     )
-    return give(orders, order, by.at)
+    return give_order(orders, order, author.at)
 
 
 def exemption_of(
-    orders: Sequence[Order], manual: YesNoNone, suspended: YesNoNone, by: By
+    orders: Sequence[ClientOrder], manual: YesNoNone, suspended: YesNoNone, author: Author
 ) -> Orders:
     """`orders` after the fields say `manual` and `suspended`: both No give the exemption, and
     either leaving No ends it if they gave it.
     """
     if manual == "No" and suspended == "No":
-        return by_the_fields(orders, "exemption", by)
-    old = find(orders, "exemption", None, by.at)
+        return by_the_fields(orders, "exemption", author)
+    old = find_order(orders, "exemption", None, author.at)
     if old is not None and old.by_field:
-        return end(orders, "exemption", None)
+        return end_order(orders, "exemption", None)
     return tuple(orders)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from accounts.clients.account import Account, account_changed
-from accounts.clients.changes import Difference, Facts, difference, facts
+from accounts.clients.changes import FieldChanges, JsonObject, difference, facts
 from accounts.payments.store_rows import accepted_payments
 from accounts.store_rows import account_columns, services_of
 from ringfence.clock import Clock
@@ -22,7 +22,7 @@ MAX_EVENT_BYTES = 400_000
 
 
 @dataclass(frozen=True)
-class Deed:
+class AuditEntry:
     """Who changes something, what, and why."""
 
     who: str
@@ -32,17 +32,17 @@ class Deed:
 
 
 @dataclass(frozen=True)
-class Change:
+class ClientChange:
     """A client before and after; `was` and `now` are what changed beside it, such as a product."""
 
     before: Account | None
     after: Account
-    was: Facts = field(default_factory=dict)
-    now: Facts = field(default_factory=dict)
+    was: JsonObject = field(default_factory=dict)
+    now: JsonObject = field(default_factory=dict)
 
 
 async def publish(
-    connection: Connection, changes: Sequence[Change], deed: Deed, clock: Clock
+    connection: Connection, changes: Sequence[ClientChange], entry: AuditEntry, clock: Clock
 ) -> list[Account]:
     """Give clients that are locked their next versions, each with its record of what changed."""
     now = clock.now()
@@ -61,14 +61,14 @@ async def publish(
         "insert into accounts.account_change (account_id, version, what, changed_by, changed_at,"
         " reason, before, after) values ($1, $2, $3, $4, $5, $6, $7, $8)",
         [
-            (a.account_id, a.version, deed.what, deed.who, now, deed.reason, d.before, d.after)
+            (a.account_id, a.version, entry.what, entry.who, now, entry.reason, d.before, d.after)
             for a, d in zip(raised, differences, strict=True)
         ],
     )
     events = [
         _event(
             account_changed(a, services[a.account_id], now, accepted.get(a.account_id, 0)),
-            deed.correlation_id,
+            entry.correlation_id,
         )
         for a in raised
     ]
@@ -76,7 +76,7 @@ async def publish(
     return raised
 
 
-def _difference(change: Change, clock: Clock) -> Difference:
+def _difference(change: ClientChange, clock: Clock) -> FieldChanges:
     now = clock.now()
     before = None if change.before is None else {**facts(change.before, now), **change.was}
     return difference(before, {**facts(change.after, now), **change.now})

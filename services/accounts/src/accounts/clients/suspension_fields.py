@@ -6,13 +6,13 @@ from both. Pure functions; ADR 25.
 """
 
 from accounts.clients.orders import (
-    By,
+    Author,
     Orders,
     by_the_fields,
-    end,
+    end_order,
     exemption_of,
     expired,
-    find,
+    find_order,
     in_force,
 )
 from ringfence_contracts.events.account import Profile, WrittenBy, YesNoNone
@@ -23,18 +23,18 @@ _OURS = "voip_suspended was not changed: ringfence itself wrote {} since it was 
 _HOW = "If it is meant as an order, give the order by itself, or send written_by = person."
 
 
-def shown(profile: Profile, orders: Orders, by: By) -> Profile:
+def shown(profile: Profile, orders: Orders, author: Author) -> Profile:
     """The profile as it is shown: Yes in a field while its order counts, however it was given."""
-    kept = _stored(profile, orders, by)
+    kept = _stored(profile, orders, author)
     update: dict[str, str] = {}
-    if find(orders, "manual", None, by.at):
+    if find_order(orders, "manual", None, author.at):
         update["manual_voip_suspend"] = "Yes"
-    if find(orders, "forced", None, by.at):
+    if find_order(orders, "forced", None, author.at):
         update |= {"voip_suspended": "Yes", "voip_suspended_by": "person"}
     return kept.model_copy(update=update) if update else kept
 
 
-def _stored(profile: Profile, orders: Orders, by: By) -> Profile:
+def _stored(profile: Profile, orders: Orders, author: Author) -> Profile:
     """What the fields say beneath the orders. A Yes of an order that ended says nothing more,
     and neither do two No of an exemption that ended.
     """
@@ -44,52 +44,54 @@ def _stored(profile: Profile, orders: Orders, by: By) -> Profile:
     if profile.voip_suspended == "Yes" and profile.voip_suspended_by == "person":
         update["voip_suspended"] = "None"
     both_no = profile.manual_voip_suspend == profile.voip_suspended == "No"
-    if both_no and not find(orders, "exemption", None, by.at):
+    if both_no and not find_order(orders, "exemption", None, author.at):
         update = {"manual_voip_suspend": "None", "voip_suspended": "None"}
     return profile.model_copy(update=update) if update else profile
 
 
-def write_manual(profile: Profile, orders: Orders, value: YesNoNone, by: By) -> Fields:
+def write_manual(profile: Profile, orders: Orders, value: YesNoNone, author: Author) -> Fields:
     """`Manual VoIP Suspend` = `value`: Yes gives the manual order, No and None end it."""
-    if value == shown(profile, orders, by).manual_voip_suspend:
+    if value == shown(profile, orders, author).manual_voip_suspend:
         return profile, orders
-    kept = _stored(profile, orders, by)
+    kept = _stored(profile, orders, author)
     typed: YesNoNone = "None" if value == "Yes" else value
     after = kept.model_copy(update={"manual_voip_suspend": typed})
     if value == "Yes":
-        orders = by_the_fields(orders, "manual", by)
+        orders = by_the_fields(orders, "manual", author)
     else:
-        orders = end(orders, "manual", None)
-    return after, exemption_of(orders, typed, after.voip_suspended, by)
+        orders = end_order(orders, "manual", None)
+    return after, exemption_of(orders, typed, after.voip_suspended, author)
 
 
 def write_suspended(
-    profile: Profile, orders: Orders, value: YesNoNone, writer: WrittenBy, by: By
+    profile: Profile, orders: Orders, value: YesNoNone, writer: WrittenBy, author: Author
 ) -> Fields:
     """`VoIP Suspended` = `value`: a person's Yes gives the forced order, No and None end it; an
     imported Yes only records that the client was off. We never write No: it is a person's.
     """
-    kept = _stored(profile, orders, by)
+    kept = _stored(profile, orders, author)
     if value == "Yes" and writer == "person":
         if kept.voip_suspended == "No":
             kept = kept.model_copy(update={"voip_suspended": "None"})
-        orders = by_the_fields(orders, "forced", by)
+        orders = by_the_fields(orders, "forced", author)
     else:
         who = "person" if value == "No" else writer
         kept = kept.model_copy(update={"voip_suspended": value, "voip_suspended_by": who})
-        orders = orders if value == "Yes" else end(orders, "forced", None)
-    return kept, exemption_of(orders, kept.manual_voip_suspend, kept.voip_suspended, by)
+        orders = orders if value == "Yes" else end_order(orders, "forced", None)
+    return kept, exemption_of(orders, kept.manual_voip_suspend, kept.voip_suspended, author)
 
 
-def without_exemption(profile: Profile, orders: Orders, by: By) -> Fields:
+def without_exemption(profile: Profile, orders: Orders, author: Author) -> Fields:
     """The exemption ended by itself: two No that gave it are gone with it."""
-    ended = end(orders, "exemption", None)
-    return _stored(profile, ended, by), ended
+    ended = end_order(orders, "exemption", None)
+    return _stored(profile, ended, author), ended
 
 
-def write_confirmed(profile: Profile, orders: Orders, any_suspended: bool, by: By) -> Profile:
+def write_confirmed(
+    profile: Profile, orders: Orders, any_suspended: bool, author: Author
+) -> Profile:
     """The profile after the PBX confirmed: Yes or None. The No that a person typed stays."""
-    kept = _stored(profile, orders, by)
+    kept = _stored(profile, orders, author)
     value: YesNoNone = "Yes" if any_suspended else "None"
     if kept.voip_suspended in ("No", value):
         return profile
@@ -97,30 +99,32 @@ def write_confirmed(profile: Profile, orders: Orders, any_suspended: bool, by: B
 
 
 def repetition(
-    profile: Profile, orders: Orders, value: YesNoNone, read_by: WrittenBy | None, by: By
+    profile: Profile, orders: Orders, value: YesNoNone, read_by: WrittenBy | None, author: Author
 ) -> str | None:
     """Why `VoIP Suspended` = `value`, sent by nobody who says that a person wrote it, is only what
     a body repeats; None when it counts. `read_by`: the writer that the body names, as it was read.
     """
-    now = shown(profile, orders, by)
+    now = shown(profile, orders, author)
     if value == now.voip_suspended:
         return None
     if read_by == "us":
         return "voip_suspended was not changed: the body says that ringfence wrote it. " + _HOW
-    if by.matched:
+    if author.matched:
         return None
     if now.voip_suspended_by == "us" and value in ("Yes", "None"):
         return _OURS.format(value) + _HOW
-    if value == "Yes" and expired(orders, "forced", None, by.at):
+    if value == "Yes" and expired(orders, "forced", None, author.at):
         return "voip_suspended was not changed: the forced order ended by its date. " + _HOW
     return None
 
 
-def manual_repetition(profile: Profile, orders: Orders, value: YesNoNone, by: By) -> str | None:
+def manual_repetition(
+    profile: Profile, orders: Orders, value: YesNoNone, author: Author
+) -> str | None:
     """The same for `Manual VoIP Suspend`: Yes is what was shown before an order ended by itself."""
-    now = shown(profile, orders, by)
-    given = value == "Yes" != now.manual_voip_suspend and not by.matched
-    if given and expired(orders, "manual", None, by.at):
+    now = shown(profile, orders, author)
+    given = value == "Yes" != now.manual_voip_suspend and not author.matched
+    if given and expired(orders, "manual", None, author.at):
         return "manual_voip_suspend was not changed: the manual order ended by its date. " + _HOW
     return None
 
@@ -129,7 +133,7 @@ def repetitions(
     profile: Profile,
     orders: Orders,
     sent: tuple[YesNoNone | None, YesNoNone | None, WrittenBy | None],
-    by: By,
+    author: Author,
 ) -> dict[str, str]:
     """The fields that a body only repeats, each with the words why it does not count.
 
@@ -137,16 +141,16 @@ def repetitions(
     """
     manual, value, read_by = sent
     found: dict[str, str] = {}
-    why = None if manual is None else manual_repetition(profile, orders, manual, by)
+    why = None if manual is None else manual_repetition(profile, orders, manual, author)
     if why:
         found["manual_voip_suspend"] = why
-    why = None if value is None else repetition(profile, orders, value, read_by, by)
+    why = None if value is None else repetition(profile, orders, value, read_by, author)
     if why:
         found["voip_suspended"] = why
     return found
 
 
-def given_by_hand(before: Orders, after: Orders, by: By) -> Orders:
+def given_by_hand(before: Orders, after: Orders, author: Author) -> Orders:
     """The orders of a person that `after` has and `before` has not (whmcs orders are no one's)."""
-    old = in_force(before, by.at)
-    return tuple(o for o in in_force(after, by.at) if o.kind != "whmcs" and o not in old)
+    old = in_force(before, author.at)
+    return tuple(o for o in in_force(after, author.at) if o.kind != "whmcs" and o not in old)

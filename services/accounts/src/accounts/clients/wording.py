@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple
 
 from accounts.clients.account import Account
-from accounts.clients.orders import Order, in_force, shown_instant
+from accounts.clients.orders import ClientOrder, in_force, shown_instant
 from ringfence_contracts.money import format_micro
 
 HoldKind = Literal["funds", "manual", "forced", "whmcs"]
@@ -23,7 +23,7 @@ _NAMES = {
 
 
 @dataclass(frozen=True)
-class Funds:
+class FundsState:
     """The funds of an account as last seen. `held`: the funds hold is on, and counts.
 
     `balance_micro` is None before the first posting. `braked`: the brake keeps funds holds from
@@ -36,7 +36,7 @@ class Funds:
 
 
 @dataclass(frozen=True)
-class Product:
+class ProductState:
     """A product as the words need it. `off`: switched off, or about to be."""
 
     service_id: str
@@ -45,23 +45,23 @@ class Product:
 
 
 @dataclass(frozen=True)
-class Situation:
+class ClientSituation:
     """All that decides whether a client's products are on, at the instant `now`."""
 
     account: Account
-    products: tuple[Product, ...]
-    funds: Funds
+    products: tuple[ProductState, ...]
+    funds: FundsState
     now: datetime
 
 
-class Hold(NamedTuple):
+class ActiveHold(NamedTuple):
     """One thing that holds a product off: its order, or the funds."""
 
     kind: HoldKind
-    order: Order | None = None
+    order: ClientOrder | None = None
 
 
-def holds_of(situation: Situation, product: Product) -> tuple[Hold, ...]:
+def holds_of(situation: ClientSituation, product: ProductState) -> tuple[ActiveHold, ...]:
     """What holds a product off; nothing for a client without VoIP service."""
     account = situation.account
     if not account.profile.has_voip_service:
@@ -69,21 +69,21 @@ def holds_of(situation: Situation, product: Product) -> tuple[Hold, ...]:
     orders = _orders_of(situation, product.service_id)
     exempt = any(order.kind == "exemption" for order in orders)
     funds = situation.funds.held and product.prepaid and not exempt
-    held_by = [Hold(order.kind, order) for order in orders if order.kind != "exemption"]
-    return (*((Hold("funds"),) if funds else ()), *held_by)
+    held_by = [ActiveHold(order.kind, order) for order in orders if order.kind != "exemption"]
+    return (*((ActiveHold("funds"),) if funds else ()), *held_by)
 
 
-def _orders_of(situation: Situation, service_id: str) -> list[Order]:
+def _orders_of(situation: ClientSituation, service_id: str) -> list[ClientOrder]:
     orders = in_force(situation.account.orders, situation.now)
     return [order for order in orders if order.service_id in (None, service_id)]
 
 
-def reason(situation: Situation) -> str:
+def reason(situation: ClientSituation) -> str:
     """Why products of the client are held off, in words; empty when none is."""
     return "; ".join(_hold_words(situation, hold, "list") for hold in _holds(situation))
 
 
-def brings_back(situation: Situation) -> str:
+def brings_back(situation: ClientSituation) -> str:
     """What would end all holds of the client, in words; empty when there is none."""
     needed: list[str] = []
     for hold in _holds(situation):
@@ -100,19 +100,19 @@ def adoption_words(count: int) -> str:
     )
 
 
-def ends_when(situation: Situation, product: Product) -> str:
+def ends_when(situation: ClientSituation, product: ProductState) -> str:
     """What would end the holds of one product, in words; empty when there is none."""
     needed = [words for hold in holds_of(situation, product) for words in _ends(situation, hold)]
     return " and ".join(dict.fromkeys(needed))
 
 
-def _holds(situation: Situation) -> list[Hold]:
+def _holds(situation: ClientSituation) -> list[ActiveHold]:
     """The holds of all products, each once, in the order of the products."""
     found = (hold for product in situation.products for hold in holds_of(situation, product))
     return list(dict.fromkeys(found))
 
 
-def _ends(situation: Situation, hold: Hold) -> list[str]:
+def _ends(situation: ClientSituation, hold: ActiveHold) -> list[str]:
     if hold.order is not None:
         return [f"the end of the {_order_name(hold.order)}"]
     account, balance = situation.account, situation.funds.balance_micro
@@ -130,13 +130,13 @@ def _ends(situation: Situation, hold: Hold) -> list[str]:
 Style = Literal["list", "sentence"]
 
 
-def _hold_words(situation: Situation, hold: Hold, style: Style) -> str:
+def _hold_words(situation: ClientSituation, hold: ActiveHold, style: Style) -> str:
     if hold.order is not None:
         return order_words(hold.order, with_reason=style == "list")
     return funds_words(situation, style)
 
 
-def funds_words(situation: Situation, style: Style = "list") -> str:
+def funds_words(situation: ClientSituation, style: Style = "list") -> str:
     """Why the funds hold is on: in a list `no credit: balance -3.60`, with the currency in a
     sentence: `no credit (balance -3.60 CAD)`.
     """
@@ -165,19 +165,19 @@ def funds_words(situation: Situation, style: Style = "list") -> str:
     return f"the last payment is being settled: balance {credit}"
 
 
-def _order_name(order: Order) -> str:
+def _order_name(order: ClientOrder) -> str:
     product = f" for {order.service_id}" if order.service_id else ""
     return f"{_NAMES[order.kind]}{product}"
 
 
-def order_words(order: Order, *, with_reason: bool = True) -> str:
+def order_words(order: ClientOrder, *, with_reason: bool = True) -> str:
     """An order in words: `manual order by olga until 2026-12-01 05:00Z: holiday`."""
     until = f" until {shown_instant(order.until)}" if order.until else ""
     why = f": {order.reason}" if order.reason and with_reason else ""
     return f"{_order_name(order)} by {order.given_by}{until}{why}"
 
 
-def what_happens(after: Situation, before: Situation | None = None) -> str:
+def what_happens(after: ClientSituation, before: ClientSituation | None = None) -> str:
     """What a change does, in one sentence. `before` is the situation that it changed."""
     if not after.account.profile.has_voip_service:
         return "nothing: has no VoIP service"
@@ -192,7 +192,7 @@ def what_happens(after: Situation, before: Situation | None = None) -> str:
     return "; ".join(f"{service_id}: {effect}" for service_id, effect in effects.items())
 
 
-def what_happens_to(situation: Situation, service_id: str) -> str:
+def what_happens_to(situation: ClientSituation, service_id: str) -> str:
     """What becomes of one product after it was entered, in one sentence."""
     if not situation.account.profile.has_voip_service:
         return "nothing: has no VoIP service"
@@ -206,7 +206,7 @@ def what_happens_to(situation: Situation, service_id: str) -> str:
     return f"{effect}: {why}" if effect.startswith("switched off") else effect
 
 
-def _off_before(after: Situation, before: Situation | None) -> dict[str, bool]:
+def _off_before(after: ClientSituation, before: ClientSituation | None) -> dict[str, bool]:
     """Which products were off, or were to be: as the suspender shows it, and as the orders before
     the change asked for, since the suspender may not have seen them yet.
     """
@@ -218,7 +218,7 @@ def _off_before(after: Situation, before: Situation | None) -> dict[str, bool]:
     return {p.service_id: p.off or (p.service_id in asked and not braked) for p in after.products}
 
 
-def _effect(situation: Situation, product: Product, was_off: bool) -> str:
+def _effect(situation: ClientSituation, product: ProductState, was_off: bool) -> str:
     holds = holds_of(situation, product)
     if holds and was_off:
         return f"stays off: {_sentence(situation, holds)}"
@@ -233,7 +233,7 @@ def _effect(situation: Situation, product: Product, was_off: bool) -> str:
     return f"stays on{_exempt_words(situation, product)}"
 
 
-def _exempt_words(situation: Situation, product: Product) -> str:
+def _exempt_words(situation: ClientSituation, product: ProductState) -> str:
     if not (situation.funds.held and product.prepaid):
         return ""
     exemptions = [o for o in _orders_of(situation, product.service_id) if o.kind == "exemption"]
@@ -241,11 +241,11 @@ def _exempt_words(situation: Situation, product: Product) -> str:
     return f"{given}, though {funds_words(situation, 'sentence')}" if given else ""
 
 
-def _sentence(situation: Situation, holds: Iterable[Hold]) -> str:
+def _sentence(situation: ClientSituation, holds: Iterable[ActiveHold]) -> str:
     return "; ".join(_hold_words(situation, hold, "sentence") for hold in holds)
 
 
-def _in_shadow(after: Situation, before: Situation | None) -> str:
+def _in_shadow(after: ClientSituation, before: ClientSituation | None) -> str:
     held = [product for product in after.products if holds_of(after, product)]
     would = f"would be off: {_sentence(after, _holds(after))}" if held else "would be on"
     was_live = before is not None and before.account.mode == "live"
@@ -258,7 +258,7 @@ def _in_shadow(after: Situation, before: Situation | None) -> str:
 
 
 @dataclass(frozen=True)
-class Line:
+class SwitchStatus:
     """A product's state as the suspender shows it. `desired` is what its holds want.
 
     `confirmed` is what the PBX was read back to say last, None before the first time; it is not
@@ -281,7 +281,7 @@ class Line:
 NOT_PROVEN = "asked, not proven: its server cannot be read back"
 
 
-def line_words(situation: Situation, product: Product, line: Line) -> str:
+def line_words(situation: ClientSituation, product: ProductState, line: SwitchStatus) -> str:
     """Why one product is on or off, in words."""
     if not situation.account.profile.has_voip_service:
         return "left alone: has no VoIP service"
@@ -304,7 +304,7 @@ def line_words(situation: Situation, product: Product, line: Line) -> str:
     return f"on{_exempt_words(situation, product)}{doubt}"
 
 
-def _while_off(line: Line) -> Iterable[str]:
+def _while_off(line: SwitchStatus) -> Iterable[str]:
     """What is to be known of a product that is off."""
     if not line.proven:
         yield NOT_PROVEN
@@ -316,7 +316,7 @@ def _while_off(line: Line) -> Iterable[str]:
         yield line.emergency
 
 
-def explanation(situation: Situation, state: str, would: str | None) -> list[str]:
+def explanation(situation: ClientSituation, state: str, would: str | None) -> list[str]:
     """Why the client is on or off: sentences, the most important one first."""
     account = situation.account
     name, why, back = account.account_id, reason(situation), brings_back(situation)
@@ -343,12 +343,12 @@ def _state_words(name: str, state: str, why: str) -> str:
     }[state]
 
 
-def _exemptions(situation: Situation) -> Sequence[Order]:
+def _exemptions(situation: ClientSituation) -> Sequence[ClientOrder]:
     orders = in_force(situation.account.orders, situation.now)
     return [order for order in orders if order.kind == "exemption"]
 
 
-def _funds_sentences(situation: Situation) -> list[str]:
+def _funds_sentences(situation: ClientSituation) -> list[str]:
     account, funds = situation.account, situation.funds
     if funds.balance_micro is None:
         return ["Nothing was posted to it yet: its funds decide nothing until then."]

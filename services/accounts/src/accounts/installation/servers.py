@@ -25,7 +25,7 @@ class ServerList(NamedTuple):
     warning: str = ""
 
 
-class Servers(Protocol):
+class ServerDirectory(Protocol):
     """Where the servers are listed."""
 
     def read(self) -> ServerList:

@@ -8,7 +8,7 @@ from typing import Any
 from accounts.paging import decode_cursor, page, read_id, read_text
 from ringfence.postgres.pool import Pool
 
-_PLACE = ("account_id", "service_id", "way", "element")
+_ORDER = ("account_id", "service_id", "way", "element")
 
 
 class AdoptionStore:
@@ -36,7 +36,7 @@ class AdoptionStore:
             limit + 1,
         )
         found = page(
-            [dict(row) for row in rows], limit, lambda row: tuple(row[name] for name in _PLACE)
+            [dict(row) for row in rows], limit, lambda row: tuple(row[name] for name in _ORDER)
         )
         return {**found, "count": await self.count(server_id, account_id)}
 

@@ -8,10 +8,10 @@ from ringfence.postgres.pool import Pool
 from ringfence_pbx.inventory_view import InventoryItem
 
 _NEVER: dict[str, Any] = {"asked_at": None, "read_at": None, "gaps": [], "error": ""}
-_PLACE = ("kind", "tenant", "name", "uuid")
+_ORDER = ("kind", "tenant", "name", "uuid")
 
 
-class Reading(NamedTuple):
+class ReadSummary(NamedTuple):
     """What could not be read of a server, and whether its outbound routes test toll_allow."""
 
     gaps: list[str]
@@ -32,13 +32,13 @@ class InventoryStore:
         )
         return dict(row) if row else dict(_NEVER)
 
-    async def read_servers(self) -> dict[str, Reading]:
+    async def read_servers(self) -> dict[str, ReadSummary]:
         """The servers whose inventory is known, each with what its reading says of the whole."""
         rows = await self._pool.fetch(
             "select server_id, gaps, tests_toll_allow from report.inventory_read"
             " where read_at is not null"
         )
-        return {row["server_id"]: Reading(row["gaps"], row["tests_toll_allow"]) for row in rows}
+        return {row["server_id"]: ReadSummary(row["gaps"], row["tests_toll_allow"]) for row in rows}
 
     async def items(
         self, server_id: str, kind: str | None, not_ours: bool, cursor: str | None, limit: int
@@ -48,7 +48,7 @@ class InventoryStore:
         `not_ours`: only what is off there and was not switched off by us.
         """
         source = _OFF_BY_OTHERS if not_ours else _ITEMS
-        place = decode_cursor(cursor, *(read_text for _ in _PLACE))
+        place = decode_cursor(cursor, *(read_text for _ in _ORDER))
         rows = await self._pool.fetch(
             f"select * from ({source}) as item"  # noqa: S608 - constants of this module
             " where server_id = $1 and ($2::text is null or kind = $2)"
@@ -67,7 +67,7 @@ class InventoryStore:
             kind,
         )
         found = page(
-            [dict(row) for row in rows], limit, lambda row: tuple(row[name] for name in _PLACE)
+            [dict(row) for row in rows], limit, lambda row: tuple(row[name] for name in _ORDER)
         )
         return {**found, "count": count}
 

@@ -8,12 +8,12 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from accounts.api.bodies import Body
-from accounts.api.rooms import Cursor, In, Limit, Who
+from accounts.api.dependencies import Deps, PageCursor, PageLimit, Who
 from ringfence_contracts.events.model import Id, Text
 
 router = APIRouter(prefix="/notices", tags=["notices"])
 
-State = Literal["waiting", "sent", "in doubt", "failed", "dropped"]
+NoticeState = Literal["waiting", "sent", "in doubt", "failed", "dropped"]
 
 
 class Notice(BaseModel):
@@ -31,7 +31,7 @@ class Notice(BaseModel):
     number: int | None
     day: int
     cause_id: UUID
-    state: State
+    state: NoticeState
     reason: str
     recipient: str
     subject: str
@@ -72,26 +72,28 @@ class Asked(BaseModel):
 
 @router.get("", response_model=NoticePage)
 async def list_notices(
-    rooms: In,
+    deps: Deps,
     client: Id | None = None,
-    state: State | None = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
+    state: NoticeState | None = None,
+    cursor: PageCursor = None,
+    limit: PageLimit = 50,
 ) -> dict[str, Any]:
     """Mails, the newest first, each with its state and its reason."""
-    return await rooms.notices.notices(client, state, cursor, limit)
+    return await deps.notices.notices(client, state, cursor, limit)
 
 
 @router.get("/{notice_id}", response_model=NoticeWithWords)
-async def get_notice(notice_id: UUID, rooms: In) -> dict[str, Any]:
+async def get_notice(notice_id: UUID, deps: Deps) -> dict[str, Any]:
     """One mail, with its words as they were sent."""
-    return await rooms.notices.notice(notice_id)
+    return await deps.notices.notice(notice_id)
 
 
 @router.post("/{notice_id}/resend", status_code=202, response_model=Asked)
-async def resend_notice(notice_id: UUID, body: ResendBody, rooms: In, who: Who) -> dict[str, Any]:
+async def resend_notice(notice_id: UUID, body: ResendBody, deps: Deps, who: Who) -> dict[str, Any]:
     """Have a mail that is in doubt, or that failed, sent again; the notifier answers later."""
-    await rooms.notices.notice(notice_id)
+    await deps.notices.notice(notice_id)
     arguments = {"notice_id": str(notice_id)}
-    request_id = await rooms.operations.ask("notifier", "mail.resend", arguments, who, body.reason)
+    request_id = await deps.operations.publish_command(
+        "notifier", "mail.resend", arguments, who, body.reason
+    )
     return {"request_id": request_id}

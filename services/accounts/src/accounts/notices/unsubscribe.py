@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from accounts.clients.account import Account
 from accounts.refusals import Unknown
-from accounts.store import Deed, Store
+from accounts.store import AccountStore, AuditEntry
 from ringfence.clock import Clock
 from ringfence.mail.unsubscribe import BadToken, read_token
 
@@ -58,7 +58,7 @@ _FRENCH: Words = {
 class WithUnsubscribe:
     """ASGI: answers what is below /unsubscribe/, and leaves everything else to `app`."""
 
-    def __init__(self, app: ASGIApp, *, key: bytes, store: Store, clock: Clock) -> None:
+    def __init__(self, app: ASGIApp, *, key: bytes, store: AccountStore, clock: Clock) -> None:
         self._app = app
         self._key = key
         self._store = store
@@ -88,7 +88,7 @@ class WithUnsubscribe:
         words = _words_for(request)
         try:
             account_id = self._account_id(request)
-            await self._store.change(account_id, _without_mail, Deed(WHO, _DEED))
+            await self._store.change(account_id, _without_mail, AuditEntry(WHO, _DEED))
         except (BadToken, Unknown) as error:
             log.warning("a link to unsubscribe was refused", reason=str(error))
             return _page(words, words["bad"], status=400)

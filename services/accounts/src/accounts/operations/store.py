@@ -42,9 +42,9 @@ class Operations:
             raise BadInput("service", service, f"one of: {', '.join(COMMANDS)}")
         if command not in COMMANDS[service]:
             raise BadInput("command", command, f"one of: {', '.join(COMMANDS[service])}")
-        return await self.ask(service, command, arguments, who, reason)
+        return await self.publish_command(service, command, arguments, who, reason)
 
-    async def ask(
+    async def publish_command(
         self, service: str, command: str, arguments: dict[str, str], who: str, reason: str
     ) -> UUID:
         """Ask a service for what it is known to do; the id under which it answers."""
@@ -58,7 +58,7 @@ class Operations:
             requested_at=self._clock.now(),
         )
         async with self._pool.acquire() as connection, connection.transaction():
-            await write_request(connection, event)
+            await enqueue_command(connection, event)
         return event.request_id
 
     async def command(self, request_id: UUID) -> dict[str, Any]:
@@ -116,7 +116,7 @@ class Operations:
         return dict(row) if row else {"on": False, "on_since": None, "cause": "", "paused": 0}
 
 
-async def write_request(connection: Connection, event: OperatorRequested) -> None:
+async def enqueue_command(connection: Connection, event: OperatorRequested) -> None:
     """Keep and publish a command, in the transaction of the change that it belongs to."""
     await connection.execute(
         "insert into accounts.command (request_id, service, command, arguments,"

@@ -5,39 +5,39 @@ from typing import Any
 from fastapi import APIRouter
 
 from accounts.api.bodies import PackageBody
-from accounts.api.rooms import In, Who
+from accounts.api.dependencies import Deps, Who
 from accounts.packages.terms import package_warnings
-from accounts.store import Deed
+from accounts.store import AuditEntry
 from ringfence_contracts.events.model import Id
 
 router = APIRouter(prefix="/packages", tags=["packages"])
 
 
 @router.put("/{package_id}")
-async def put_package(package_id: Id, body: PackageBody, rooms: In, who: Who) -> dict[str, Any]:
+async def put_package(package_id: Id, body: PackageBody, deps: Deps, who: Who) -> dict[str, Any]:
     """Create or replace a package; the answer names the accounts that were told of it."""
     package = body.package()
-    done = Deed(who, f"package {package_id} changed")
-    told = await rooms.store.put_package(package_id, package, done)
-    known = await rooms.tariffs.known(package.tariff_id)
+    entry = AuditEntry(who, f"package {package_id} changed")
+    published = await deps.store.put_package(package_id, package, entry)
+    known = await deps.tariffs.known(package.tariff_id)
     return {
         "package_id": package_id,
         **package.model_dump(mode="json"),
-        "accounts_told": len(told),
+        "accounts_told": len(published),
         "warnings": package_warnings(package, tariff_known=known),
     }
 
 
 @router.get("")
-async def list_packages(rooms: In) -> dict[str, Any]:
+async def list_packages(deps: Deps) -> dict[str, Any]:
     """All packages."""
-    found = await rooms.store.packages()
+    found = await deps.store.packages()
     items = [{"package_id": key, **p.model_dump(mode="json")} for key, p in found.items()]
     return {"items": items, "next": None}
 
 
 @router.get("/{package_id}")
-async def get_package(package_id: Id, rooms: In) -> dict[str, Any]:
+async def get_package(package_id: Id, deps: Deps) -> dict[str, Any]:
     """One package."""
-    package = await rooms.store.package(package_id)
+    package = await deps.store.package(package_id)
     return {"package_id": package_id, **package.model_dump(mode="json")}

@@ -6,8 +6,8 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Response
 
 from accounts.api.bodies import ClaimBody, ClaimsBody, PaymentBody
-from accounts.api.rooms import AccountId, Cursor, In, Limit, Rooms, Who
-from accounts.payments.payment import Kind, Payment, check_key, payment_id, read_amount
+from accounts.api.dependencies import AccountId, Dependencies, Deps, PageCursor, PageLimit, Who
+from accounts.payments.payment import Payment, PaymentKind, check_key, payment_id, read_amount
 from accounts.payments.store_claims import Claimed
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.money import format_micro, parse_micro
@@ -19,7 +19,7 @@ router = APIRouter(tags=["payments"])
 async def post_payment(
     account_id: AccountId,
     body: PaymentBody,
-    rooms: In,
+    deps: Deps,
     who: Who,
     response: Response,
     idempotency_key: Annotated[str | None, Header()] = None,
@@ -29,8 +29,8 @@ async def post_payment(
     """
     key = check_key(idempotency_key)
     amount_micro = read_amount(body.kind, body.amount)
-    currency = body.currency or await rooms.payments.currency_of(account_id)
-    kind: Kind = "top-up" if body.kind == "top-up" else "adjustment"
+    currency = body.currency or await deps.payments.currency_of(account_id)
+    kind: PaymentKind = "top-up" if body.kind == "top-up" else "adjustment"
     payment = Payment(
         payment_id=payment_id(account_id, key),
         account_id=account_id,
@@ -39,16 +39,16 @@ async def post_payment(
         amount_micro=amount_micro,
         currency=currency,
         reference=body.reference,
-        received_at=rooms.clock.now(),
+        received_at=deps.clock.now(),
         received_by=who,
-        refunds=await _refunded(rooms, account_id, body),
+        refunds=await _refunded(deps, account_id, body),
     )
-    kept, new = await rooms.payments.receive(payment)
+    kept, new = await deps.payments.receive(payment)
     response.status_code = 201 if new else 200
     return payment_shown(kept)
 
 
-async def _refunded(rooms: Rooms, account_id: str, body: PaymentBody) -> UUID | None:
+async def _refunded(deps: Dependencies, account_id: str, body: PaymentBody) -> UUID | None:
     """The payment that a refund gives back, by its id or its key."""
     if body.kind != "refund":
         if body.payment is not None:
@@ -56,33 +56,33 @@ async def _refunded(rooms: Rooms, account_id: str, body: PaymentBody) -> UUID | 
         return None
     if body.payment is None:
         raise BadInput("payment", None, "the id, or the key, of the payment that is refunded")
-    return await rooms.payments.find(account_id, body.payment)
+    return await deps.payments.find(account_id, body.payment)
 
 
 @router.get("/clients/{account_id}/payments")
 async def list_payments(
-    account_id: AccountId, rooms: In, cursor: Cursor = None, limit: Limit = 50
+    account_id: AccountId, deps: Deps, cursor: PageCursor = None, limit: PageLimit = 50
 ) -> dict[str, Any]:
     """A client's payments, the newest first, each with whether it is in the balance yet."""
-    await rooms.store.account(account_id)
-    return await rooms.payments.payments(account_id, cursor, limit)
+    await deps.store.account(account_id)
+    return await deps.payments.payments(account_id, cursor, limit)
 
 
 @router.get("/clients/{account_id}/payments/{payment_id}")
-async def get_payment(account_id: AccountId, payment_id: UUID, rooms: In) -> dict[str, Any]:
+async def get_payment(account_id: AccountId, payment_id: UUID, deps: Deps) -> dict[str, Any]:
     """One payment of a client."""
-    await rooms.store.account(account_id)
-    return await rooms.payments.payment(account_id, payment_id)
+    await deps.store.account(account_id)
+    return await deps.payments.payment(account_id, payment_id)
 
 
 @router.get("/payments/unclaimed")
-async def list_unclaimed(rooms: In) -> dict[str, Any]:
+async def list_unclaimed(deps: Deps) -> dict[str, Any]:
     """Payments that rating read from the topic and that accounts does not hold."""
-    return {"items": await rooms.claims.unclaimed(), "next": None}
+    return {"items": await deps.claims.unclaimed(), "next": None}
 
 
 @router.post("/payments/claims")
-async def post_claims(body: ClaimsBody, rooms: In, who: Who) -> dict[str, Any]:
+async def post_claims(body: ClaimsBody, deps: Deps, who: Who) -> dict[str, Any]:
     """Enter payments that accounts lost with a restore, under their own ids."""
     found: dict[UUID, Claimed] = {}
     # A refund names its payment, which may be claimed with it.
@@ -92,7 +92,7 @@ async def post_claims(body: ClaimsBody, rooms: In, who: Who) -> dict[str, Any]:
         except BadInput as problem:
             found[claim.payment_id] = Claimed(claim.payment_id, "refused", str(problem))
         else:
-            found[claim.payment_id] = await rooms.claims.claim(payment, body.reason)
+            found[claim.payment_id] = await deps.claims.claim(payment, body.reason)
     return {"items": [found[claim.payment_id]._asdict() for claim in body.payments]}
 
 

@@ -11,8 +11,8 @@ from ringfence_contracts import ids
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.money import format_micro, parse_micro
 
-Kind = Literal["top-up", "adjustment"]
-Posted = Literal["top-up", "adjustment", "refund"]
+PaymentKind = Literal["top-up", "adjustment"]
+RequestedKind = Literal["top-up", "adjustment", "refund"]
 """What a request may post: a refund is kept as an adjustment that names its payment."""
 
 OPENING = "opening"
@@ -33,7 +33,7 @@ class Payment:
     payment_id: UUID
     account_id: str
     idempotency_key: str
-    kind: Kind
+    kind: PaymentKind
     amount_micro: int
     currency: str
     reference: str
@@ -58,7 +58,7 @@ def check_key(key: str | None) -> str:
     return key
 
 
-def read_amount(kind: Posted, text: str) -> int:
+def read_amount(kind: RequestedKind, text: str) -> int:
     """The amount to post, in micro-units; that of a refund is negative.
 
     Raises BadInput for zero, and for a top-up or a refund below it.

@@ -7,15 +7,15 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
 from accounts.api.bodies import Body, ProductBody
-from accounts.api.requests import Requested, requested
-from accounts.api.rooms import AccountId, In, Rooms, Versions, Who
+from accounts.api.dependencies import AccountId, Dependencies, Deps, IfMatch, Who
+from accounts.api.requests import Requested, publish_request
 from accounts.clients.answers import situation_of
 from accounts.clients.versions import etag
 from accounts.clients.wording import ends_when, what_happens_to
 from accounts.products.elements import emergency_words
 from accounts.products.leaving import OffElement, leaving_words, shown_elements
 from accounts.products.product import Product, enter_product, product_warnings
-from accounts.store import Deed
+from accounts.store import AuditEntry
 from ringfence_contracts.events.model import Id, Text
 
 router = APIRouter(prefix="/clients/{account_id}/products", tags=["products"])
@@ -52,10 +52,10 @@ async def put_product(
     account_id: AccountId,
     service_id: Id,
     body: ProductBody,
-    rooms: In,
+    deps: Deps,
     who: Who,
     response: Response,
-    versions: Versions,
+    versions: IfMatch,
     release: Release = False,
 ) -> dict[str, Any]:
     """Create or replace a product. A malformed field is refused, and nothing changes.
@@ -74,10 +74,10 @@ async def put_product(
         bill_from=body.bill_from,
         hang_up=body.hang_up,
     )
-    until = await _until(rooms, account_id, service_id)
-    done = Deed(who, f"product {service_id} entered")
-    entered = await rooms.products.put(
-        product, done, servers=rooms.known_servers(), versions=versions, release=release
+    until = await _until(deps, account_id, service_id)
+    entry = AuditEntry(who, f"product {service_id} entered")
+    entered = await deps.products.put(
+        product, entry, servers=deps.known_servers(), versions=versions, release=release
     )
     response.status_code = 200 if entered.old else 201
     response.headers["ETag"] = etag(entered.account.version)
@@ -88,7 +88,7 @@ async def put_product(
         how="`ringfence product set` again with --release",
         now=entered.product.service,
     )
-    situation = situation_of(await rooms.overview.client(account_id), rooms.clock.now())
+    situation = situation_of(await deps.overview.client(account_id), deps.clock.now())
     return {
         **product_shown(entered.product),
         "version": entered.account.version,
@@ -100,34 +100,34 @@ async def put_product(
     }
 
 
-async def _until(rooms: Rooms, account_id: str, service_id: str) -> str:
+async def _until(deps: Dependencies, account_id: str, service_id: str) -> str:
     """What would end the holds of a product as it is before a change; empty if nothing holds it."""
-    situation = situation_of(await rooms.overview.client(account_id), rooms.clock.now())
+    situation = situation_of(await deps.overview.client(account_id), deps.clock.now())
     found = (p for p in situation.products if p.service_id == service_id)
     return next((ends_when(situation, product) for product in found), "")
 
 
 @router.get("")
-async def list_products(account_id: AccountId, rooms: In) -> dict[str, Any]:
+async def list_products(account_id: AccountId, deps: Deps) -> dict[str, Any]:
     """All products of a client."""
-    found = await rooms.products.of_client(account_id)
+    found = await deps.products.of_client(account_id)
     return {"items": [product_shown(product) for product in found], "next": None}
 
 
 @router.get("/{service_id}")
-async def get_product(account_id: AccountId, service_id: Id, rooms: In) -> dict[str, Any]:
+async def get_product(account_id: AccountId, service_id: Id, deps: Deps) -> dict[str, Any]:
     """One product: as it was typed, and what was read from it."""
-    return product_shown(await rooms.products.get(account_id, service_id))
+    return product_shown(await deps.products.get(account_id, service_id))
 
 
 @router.delete("/{service_id}")
 async def delete_product(
     account_id: AccountId,
     service_id: Id,
-    rooms: In,
+    deps: Deps,
     who: Who,
     response: Response,
-    versions: Versions,
+    versions: IfMatch,
     release: Release = False,
 ) -> RemovedProduct:
     """Remove a product. Calls of it that come later go to the unrated queue.
@@ -135,10 +135,10 @@ async def delete_product(
     What was switched off for it stays off as long as the client is; with `release` it is switched
     on at once, also after the product was removed.
     """
-    until = await _until(rooms, account_id, service_id)
-    done = Deed(who, f"product {service_id} removed")
-    removed = await rooms.products.remove(
-        account_id, service_id, done, versions=versions, release=release
+    until = await _until(deps, account_id, service_id)
+    entry = AuditEntry(who, f"product {service_id} removed")
+    removed = await deps.products.remove(
+        account_id, service_id, entry, versions=versions, release=release
     )
     response.headers["ETag"] = etag(removed.account.version)
     words = leaving_words(
@@ -160,13 +160,13 @@ async def delete_product(
 
 @router.post("/{service_id}/reapply", status_code=202)
 async def reapply_product(
-    account_id: AccountId, service_id: Id, rooms: In, who: Who, body: ReasonBody | None = None
+    account_id: AccountId, service_id: Id, deps: Deps, who: Who, body: ReasonBody | None = None
 ) -> Requested:
     """Have a product brought again to what is desired, whatever was confirmed of it before."""
-    await rooms.products.get(account_id, service_id)
+    await deps.products.get(account_id, service_id)
     arguments = {"account_id": account_id, "service_id": service_id}
     reason = body.reason if body else ""
-    return await requested(rooms, "service.reapply", arguments, who, reason)
+    return await publish_request(deps, "service.reapply", arguments, who, reason)
 
 
 def product_shown(product: Product) -> dict[str, Any]:

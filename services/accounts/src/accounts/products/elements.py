@@ -12,7 +12,7 @@ from ringfence_contracts.elements import REST, Element, elements_of
 from ringfence_contracts.events.account import Service
 
 
-class Left(NamedTuple):
+class LeftElement(NamedTuple):
     """An element that stays off on its server, though no product names it any more."""
 
     server_id: str

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
-from accounts.products.elements import Left, elements_words
+from accounts.products.elements import LeftElement, elements_words
 from ringfence_contracts.events.account import Service
 
 
@@ -17,7 +17,7 @@ class OffElement(BaseModel):
     element: str
 
 
-def shown_elements(leaving: Sequence[Left]) -> list[OffElement]:
+def shown_elements(leaving: Sequence[LeftElement]) -> list[OffElement]:
     """Elements as answers carry them."""
     return [
         OffElement(server_id=server_id, way=e.way, tenant=e.tenant, element=e.name)
@@ -26,7 +26,7 @@ def shown_elements(leaving: Sequence[Left]) -> list[OffElement]:
 
 
 def leaving_words(
-    leaving: Sequence[Left], *, until: str, released: bool, how: str, now: Service | None
+    leaving: Sequence[LeftElement], *, until: str, released: bool, how: str, now: Service | None
 ) -> str:
     """What stays off of what left a product, until when, and how to release it; empty for nothing.
 
@@ -52,15 +52,15 @@ def leaving_words(
     return f"{'; '.join(parts)}; to switch {'them' if len(leaving) > 1 else 'it'} on now: {how}"
 
 
-def _named(leaving: Sequence[Left]) -> str:
+def _named(leaving: Sequence[LeftElement]) -> str:
     return elements_words([left.element for left in leaving])
 
 
-def _stay(leaving: Sequence[Left]) -> str:
+def _stay(leaving: Sequence[LeftElement]) -> str:
     return "stay" if len(leaving) > 1 else "stays"
 
 
-def _is_replaced(left: Left, now: Service) -> bool:
+def _is_replaced(left: LeftElement, now: Service) -> bool:
     return left.server_id != now.server_id or left.element.way != _way(now)
 
 

@@ -5,12 +5,12 @@ from uuid import UUID
 
 from accounts.clients.account import Account, with_confirmed, without_orders_of
 from accounts.clients.changes import product_facts
-from accounts.clients.store_publishing import Change, Deed, publish
+from accounts.clients.store_publishing import AuditEntry, ClientChange, publish
 from accounts.clients.versions import check_version
-from accounts.products.elements import Left
+from accounts.products.elements import LeftElement
 from accounts.products.product import Product, check_server
 from accounts.products.sharing import check_shared
-from accounts.products.store_leaving import ask_release, is_confirmed_off, stays_off
+from accounts.products.store_leaving import is_confirmed_off, request_release, stays_off
 from accounts.refusals import Clash, unknown_client
 from accounts.store_rows import (
     any_suspended,
@@ -20,7 +20,7 @@ from accounts.store_rows import (
     unknown_product,
     write_product,
 )
-from accounts.store_writing import Versions, writing
+from accounts.store_writing import ExpectedVersions, writing
 from ringfence.clock import Clock
 from ringfence.postgres.pool import Connection, Pool
 
@@ -28,7 +28,7 @@ _COLUMNS = "account_id, package_id, fields, service, free_minutes"
 _PRODUCT = f"select {_COLUMNS} from accounts.product"  # noqa: S608 - constants of this module
 
 
-class Entered(NamedTuple):
+class EnteredProduct(NamedTuple):
     """A product after it was entered, and the one before; `leaving` stays off for it.
 
     `release_id` is the request to switch that on, if it was asked for.
@@ -37,15 +37,15 @@ class Entered(NamedTuple):
     product: Product
     old: Product | None
     account: Account
-    leaving: tuple[Left, ...] = ()
+    leaving: tuple[LeftElement, ...] = ()
     release_id: UUID | None = None
 
 
-class Removed(NamedTuple):
-    """A client after a product was removed from it, as `Entered`."""
+class ProductRemoval(NamedTuple):
+    """A client after a product was removed from it, as `EnteredProduct`."""
 
     account: Account
-    leaving: tuple[Left, ...] = ()
+    leaving: tuple[LeftElement, ...] = ()
     release_id: UUID | None = None
 
 
@@ -87,12 +87,12 @@ class ProductStore:
     async def put(
         self,
         product: Product,
-        deed: Deed,
+        entry: AuditEntry,
         *,
         servers: frozenset[str] | None = None,
-        versions: Versions = None,
+        versions: ExpectedVersions = None,
         release: bool = False,
-    ) -> Entered:
+    ) -> EnteredProduct:
         """Create or replace a product, and publish its client.
 
         What is left out is kept, or decided for a new one (`Product.completed`). `servers` are
@@ -109,16 +109,16 @@ class ProductStore:
             old = await self._check_others(connection, product, servers)
             product = product.completed(old, self._clock.now(), imported=account.imported)
             if old != product:
-                await write_product(connection, product, deed.who, self._clock)
-                change = Change(account, account, product_facts(old), product_facts(product))
-                account = (await publish(connection, [change], deed, self._clock))[0]
+                await write_product(connection, product, entry.who, self._clock)
+                change = ClientChange(account, account, product_facts(old), product_facts(product))
+                account = (await publish(connection, [change], entry, self._clock))[0]
             leaving = await stays_off(connection, account.account_id, service.service_id)
             release_id = None
             if release and (leaving or old is not None):
-                release_id = await ask_release(
-                    connection, account, service.service_id, deed, self._clock
+                release_id = await request_release(
+                    connection, account, service.service_id, entry, self._clock
                 )
-            return Entered(product, old, account, leaving, release_id)
+            return EnteredProduct(product, old, account, leaving, release_id)
 
     async def _check_others(
         self, connection: Connection, product: Product, servers: frozenset[str] | None
@@ -142,11 +142,11 @@ class ProductStore:
         self,
         account_id: str,
         service_id: str,
-        deed: Deed,
+        entry: AuditEntry,
         *,
-        versions: Versions = None,
+        versions: ExpectedVersions = None,
         release: bool = False,
-    ) -> Removed:
+    ) -> ProductRemoval:
         """Remove a product and its orders, and publish its client.
 
         With `release`, what was switched off for it is switched on at once; so it is too for a
@@ -162,7 +162,7 @@ class ProductStore:
                 service_id,
                 account_id,
             )
-            leaving: tuple[Left, ...] = ()
+            leaving: tuple[LeftElement, ...] = ()
             if await is_confirmed_off(connection, account_id, service_id):
                 leaving = await stays_off(connection, account_id, service_id)
             if gone is None and not (release and leaving):
@@ -172,9 +172,11 @@ class ProductStore:
                 if was_suspended:
                     off = await any_suspended(connection, account_id)
                     after = with_confirmed(off, self._clock.now())(after)
-                change = Change(account, after, product_facts(as_product(gone)))
-                account = (await publish(connection, [change], deed, self._clock))[0]
+                change = ClientChange(account, after, product_facts(as_product(gone)))
+                account = (await publish(connection, [change], entry, self._clock))[0]
             release_id = None
             if release:
-                release_id = await ask_release(connection, account, service_id, deed, self._clock)
-            return Removed(account, leaving, release_id)
+                release_id = await request_release(
+                    connection, account, service_id, entry, self._clock
+                )
+            return ProductRemoval(account, leaving, release_id)

@@ -7,9 +7,9 @@ from collections import defaultdict
 from uuid import UUID, uuid4
 
 from accounts.clients.account import Account
-from accounts.clients.store_publishing import Deed
-from accounts.operations.store import write_request
-from accounts.products.elements import Left, left_behind
+from accounts.clients.store_publishing import AuditEntry
+from accounts.operations.store import enqueue_command
+from accounts.products.elements import LeftElement, left_behind
 from ringfence.clock import Clock
 from ringfence.postgres.pool import Connection
 from ringfence_contracts.elements import Element
@@ -17,7 +17,9 @@ from ringfence_contracts.events.account import Service
 from ringfence_contracts.events.operator import OperatorRequested
 
 
-async def stays_off(connection: Connection, account_id: str, service_id: str) -> tuple[Left, ...]:
+async def stays_off(
+    connection: Connection, account_id: str, service_id: str
+) -> tuple[LeftElement, ...]:
     """The elements that we switched off for a product, and that no product names now.
 
     What was off before we met it is left out: its release changes nothing.
@@ -31,13 +33,13 @@ async def stays_off(connection: Connection, account_id: str, service_id: str) ->
     recorded: dict[str, list[Element]] = defaultdict(list)
     for row in rows:
         recorded[row["server_id"]].append(Element(row["way"], row["tenant"], row["element"]))
-    found: list[Left] = []
+    found: list[LeftElement] = []
     for server_id, elements in sorted(recorded.items()):
         products = await connection.fetch(
             "select service from accounts.product where service->>'server_id' = $1", server_id
         )
         services = [Service.model_validate(row["service"]) for row in products]
-        found += [Left(server_id, element) for element in left_behind(elements, services)]
+        found += [LeftElement(server_id, element) for element in left_behind(elements, services)]
     return tuple(found)
 
 
@@ -53,8 +55,8 @@ async def is_confirmed_off(connection: Connection, account_id: str, service_id: 
     return bool(found == "suspended")
 
 
-async def ask_release(
-    connection: Connection, account: Account, service_id: str, deed: Deed, clock: Clock
+async def request_release(
+    connection: Connection, account: Account, service_id: str, entry: AuditEntry, clock: Clock
 ) -> UUID:
     """Ask for what left a product up to the account's version to be switched on; the id of the
     request. It is published with the change that the connection's transaction makes.
@@ -68,9 +70,9 @@ async def ask_release(
             "service_id": service_id,
             "version": str(account.version),
         },
-        requested_by=deed.who,
-        reason=deed.reason,
+        requested_by=entry.who,
+        reason=entry.reason,
         requested_at=clock.now(),
     )
-    await write_request(connection, event)
+    await enqueue_command(connection, event)
     return event.request_id

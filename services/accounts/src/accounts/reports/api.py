@@ -4,52 +4,52 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from accounts.api.rooms import AccountId, Cursor, In, Limit
+from accounts.api.dependencies import AccountId, Deps, PageCursor, PageLimit
 
 router = APIRouter(tags=["questions"])
 
 
 @router.get("/clients/{account_id}/balance")
-async def balance(account_id: AccountId, rooms: In) -> dict[str, Any]:
+async def balance(account_id: AccountId, deps: Deps) -> dict[str, Any]:
     """A client's credit."""
-    account = await rooms.store.account(account_id)
-    return await rooms.reports.balance(account_id, account.currency)
+    account = await deps.store.account(account_id)
+    return await deps.reports.balance(account_id, account.currency)
 
 
 @router.get("/clients/{account_id}/ledger")
 async def ledger(
-    account_id: AccountId, rooms: In, cursor: Cursor = None, limit: Limit = 50
+    account_id: AccountId, deps: Deps, cursor: PageCursor = None, limit: PageLimit = 50
 ) -> dict[str, Any]:
     """A client's ledger, the newest entry first."""
-    await rooms.store.account(account_id)
-    return await rooms.reports.ledger(account_id, cursor, limit)
+    await deps.store.account(account_id)
+    return await deps.reports.ledger(account_id, cursor, limit)
 
 
 @router.get("/clients/{account_id}/calls")
 async def calls(
-    account_id: AccountId, rooms: In, cursor: Cursor = None, limit: Limit = 50
+    account_id: AccountId, deps: Deps, cursor: PageCursor = None, limit: PageLimit = 50
 ) -> dict[str, Any]:
     """A client's calls, the newest first, with how each was priced."""
-    await rooms.store.account(account_id)
-    return await rooms.reports.calls(account_id, cursor, limit)
+    await deps.store.account(account_id)
+    return await deps.reports.calls(account_id, cursor, limit)
 
 
 @router.get("/clients/{account_id}/services")
 async def client_services(
-    account_id: AccountId, rooms: In, cursor: Cursor = None, limit: Limit = 50
+    account_id: AccountId, deps: Deps, cursor: PageCursor = None, limit: PageLimit = 50
 ) -> dict[str, Any]:
     """Whether a client's services are on, and whether they are meant to be."""
-    await rooms.store.account(account_id)
-    return await rooms.reports.services(account_id, cursor, limit)
+    await deps.store.account(account_id)
+    return await deps.reports.services(account_id, cursor, limit)
 
 
 @router.get("/services")
-async def services(rooms: In, cursor: Cursor = None, limit: Limit = 50) -> dict[str, Any]:
+async def services(deps: Deps, cursor: PageCursor = None, limit: PageLimit = 50) -> dict[str, Any]:
     """The same for the services of all clients."""
-    return await rooms.reports.services(None, cursor, limit)
+    return await deps.reports.services(None, cursor, limit)
 
 
 @router.get("/unrated")
-async def unrated(rooms: In, cursor: Cursor = None, limit: Limit = 50) -> dict[str, Any]:
+async def unrated(deps: Deps, cursor: PageCursor = None, limit: PageLimit = 50) -> dict[str, Any]:
     """Calls that could not be rated, the oldest first, each with its reason."""
-    return await rooms.reports.unrated(cursor, limit)
+    return await deps.reports.unrated(cursor, limit)

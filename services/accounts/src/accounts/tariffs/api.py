@@ -10,9 +10,9 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import AfterValidator, AwareDatetime, Field
 
 from accounts.api.bodies import Body
-from accounts.api.rooms import Cursor, In, Limit, Who
+from accounts.api.dependencies import Deps, PageCursor, PageLimit, Who
 from accounts.tariffs.columns import FIELDS, merged, read_mapping, split_pair
-from accounts.tariffs.store_versions import Order
+from accounts.tariffs.store_versions import VersionSpec
 from accounts.tariffs.tariff_csv import MAX_LINE, FileForm, TariffReader
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.model import Currency, Id, Text
@@ -25,7 +25,7 @@ _DELIMITERS = {"comma": ",", "semicolon": ";", ",": ",", ";": ";"}
 
 Version = Annotated[int, Query(ge=1, le=2**31 - 1)]
 Largest = Annotated[int, Query(ge=0, le=1000, description="so many rows of each kind are shown")]
-Kind = Literal["added", "removed", "dearer", "cheaper", "changed"]
+ChangeKind = Literal["added", "removed", "dearer", "cheaper", "changed"]
 
 
 def _in_utc(instant: datetime) -> datetime:
@@ -35,7 +35,7 @@ def _in_utc(instant: datetime) -> datetime:
         raise ValueError("an instant between the years 1 and 9999, in UTC") from None
 
 
-class _Wanted(Body):
+class _NewVersion(Body):
     """What a new version shall be, however its rows come."""
 
     effective_from: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = Field(
@@ -48,7 +48,7 @@ class _Wanted(Body):
     largest: int = Field(20, ge=0, le=1000, description="so many changes of each kind are shown")
 
 
-class ImportQuery(_Wanted):
+class ImportQuery(_NewVersion):
     """The query of an import."""
 
     currency: Currency | None = Field(None, description="left out: as before")
@@ -65,7 +65,7 @@ class ImportQuery(_Wanted):
     )
 
 
-class RollbackBody(_Wanted):
+class RollbackBody(_NewVersion):
     """Which version's rows come back; left out: those of the one before."""
 
     to: int | None = Field(None, ge=1, le=2**31 - 1)
@@ -75,7 +75,7 @@ class RollbackBody(_Wanted):
 async def post_version(
     tariff_id: Id,
     request: Request,
-    rooms: In,
+    deps: Deps,
     who: Who,
     response: Response,
     query: Annotated[ImportQuery, Query()],
@@ -88,8 +88,8 @@ async def post_version(
     effect. `diff` compares with the version in force at `effective_from`.
     """
     given = read_mapping(map(split_pair, query.map))
-    mapping = merged(await rooms.tariffs.mapping(tariff_id), given)
-    order = Order(
+    mapping = merged(await deps.tariffs.mapping(tariff_id), given)
+    spec = VersionSpec(
         tariff_id=tariff_id,
         remember=mapping if given else None,
         **query.model_dump(exclude={"map", "delimiter", "decimal"}),
@@ -100,8 +100,8 @@ async def post_version(
             upload.write(chunk)
         upload.seek(0)
         reader = TariffReader(_lines(upload), form)
-        version, new = await rooms.tariffs.import_file(reader, order, who)
-    return _answer(response, version, new, order, columns=_columns(mapping))
+        version, new = await deps.tariffs.import_file(reader, spec, who)
+    return _answer(response, version, new, spec, columns=_columns(mapping))
 
 
 def _lines(upload: IO[bytes]) -> Iterator[bytes]:
@@ -110,44 +110,44 @@ def _lines(upload: IO[bytes]) -> Iterator[bytes]:
 
 
 def _answer(
-    response: Response, version: dict[str, Any], new: bool, order: Order, **more: object
+    response: Response, version: dict[str, Any], new: bool, spec: VersionSpec, **more: object
 ) -> dict[str, Any]:
-    response.status_code = 201 if new and not order.dry_run else 200
-    return {**version, "new": new, "dry_run": order.dry_run, **more}
+    response.status_code = 201 if new and not spec.dry_run else 200
+    return {**version, "new": new, "dry_run": spec.dry_run, **more}
 
 
 @router.post("/{tariff_id}/rollback")
 async def post_rollback(
-    tariff_id: Id, body: RollbackBody, rooms: In, who: Who, response: Response
+    tariff_id: Id, body: RollbackBody, deps: Deps, who: Who, response: Response
 ) -> dict[str, Any]:
     """Make a new version with the rows of an older one, or see what that would change."""
-    order = Order(tariff_id=tariff_id, restores=body.to, **body.model_dump(exclude={"to"}))
-    version, new = await rooms.tariffs.rollback(order, who)
-    return _answer(response, version, new, order)
+    spec = VersionSpec(tariff_id=tariff_id, restores=body.to, **body.model_dump(exclude={"to"}))
+    version, new = await deps.tariffs.rollback(spec, who)
+    return _answer(response, version, new, spec)
 
 
 @router.get("")
-async def list_tariffs(rooms: In) -> dict[str, Any]:
+async def list_tariffs(deps: Deps) -> dict[str, Any]:
     """Every tariff, as its latest version."""
-    return {"items": await rooms.tariffs.latest(), "next": None}
+    return {"items": await deps.tariffs.latest(), "next": None}
 
 
 @router.get("/{tariff_id}/versions")
-async def list_versions(tariff_id: Id, rooms: In) -> dict[str, Any]:
+async def list_versions(tariff_id: Id, deps: Deps) -> dict[str, Any]:
     """All versions of a tariff, the newest first."""
-    return {"items": await rooms.tariffs.versions(tariff_id), "next": None}
+    return {"items": await deps.tariffs.versions(tariff_id), "next": None}
 
 
 @router.get("/{tariff_id}/version")
-async def get_version(tariff_id: Id, rooms: In, version: Version | None = None) -> dict[str, Any]:
+async def get_version(tariff_id: Id, deps: Deps, version: Version | None = None) -> dict[str, Any]:
     """One version of a tariff: the one in force unless one is named."""
-    return await rooms.tariffs.version(tariff_id, version)
+    return await deps.tariffs.version(tariff_id, version)
 
 
 @router.get("/{tariff_id}/rate")
 async def get_rate(
     tariff_id: Id,
-    rooms: In,
+    deps: Deps,
     number: Annotated[str, Query(max_length=40, description="digits with country code")],
     version: Version | None = None,
 ) -> dict[str, Any]:
@@ -158,63 +158,63 @@ async def get_rate(
     digits = number.strip().removeprefix("+")
     if not (digits.isascii() and digits.isdigit()):
         raise BadInput("number", number, "digits with country code, such as 14165550100")
-    found = await rooms.tariffs.version(tariff_id, version)
-    rate = await rooms.tariffs.rate_for(found["version_id"], digits)
+    found = await deps.tariffs.version(tariff_id, version)
+    rate = await deps.tariffs.rate_for(found["version_id"], digits)
     return {"number": digits, "version": found, "rate": rate}
 
 
 @router.get("/{tariff_id}/rates")
 async def list_rates(
     tariff_id: Id,
-    rooms: In,
+    deps: Deps,
     version: Version | None = None,
     starts: Annotated[str, Query(pattern=r"^[0-9]{0,15}$", description="first digits")] = "",
-    cursor: Cursor = None,
-    limit: Limit = 100,
+    cursor: PageCursor = None,
+    limit: PageLimit = 100,
 ) -> dict[str, Any]:
     """The rows of a version, by prefix; of the one in force unless one is named."""
-    found = await rooms.tariffs.version(tariff_id, version)
-    return await rooms.tariffs.rates(found["version_id"], starts, cursor, limit)
+    found = await deps.tariffs.version(tariff_id, version)
+    return await deps.tariffs.rates(found["version_id"], starts, cursor, limit)
 
 
 @router.get("/{tariff_id}/diff")
 async def get_diff(
     tariff_id: Id,
-    rooms: In,
+    deps: Deps,
     old: Version,
     new: Version,
     largest: Largest = 20,
 ) -> dict[str, Any]:
     """How one version differs from another: counts, and the largest changes."""
-    return await rooms.tariffs.diff(tariff_id, old, new, largest)
+    return await deps.tariffs.diff(tariff_id, old, new, largest)
 
 
 @router.get("/{tariff_id}/changes")
 async def list_changes(
     tariff_id: Id,
-    rooms: In,
+    deps: Deps,
     old: Version,
     new: Version,
-    kind: Kind | None = None,
-    cursor: Cursor = None,
-    limit: Limit = 100,
+    kind: ChangeKind | None = None,
+    cursor: PageCursor = None,
+    limit: PageLimit = 100,
 ) -> dict[str, Any]:
     """Every row by which one version differs from another, by prefix."""
-    return await rooms.tariffs.changes(tariff_id, old, new, kind, cursor, limit)
+    return await deps.tariffs.changes(tariff_id, old, new, kind, cursor, limit)
 
 
 @router.get("/{tariff_id}/mapping")
-async def get_mapping(tariff_id: Id, rooms: In) -> dict[str, str]:
+async def get_mapping(tariff_id: Id, deps: Deps) -> dict[str, str]:
     """What the tariff's files call each column."""
-    return _columns(await rooms.tariffs.mapping(tariff_id))
+    return _columns(await deps.tariffs.mapping(tariff_id))
 
 
 @router.put("/{tariff_id}/mapping")
-async def put_mapping(tariff_id: Id, body: dict[str, Text], rooms: In, who: Who) -> dict[str, str]:
+async def put_mapping(tariff_id: Id, body: dict[str, Text], deps: Deps, who: Who) -> dict[str, str]:
     """Replace what the tariff's files call their columns, such as {"Prefix": "Code"}."""
     given = read_mapping(body.items())
     mapping = merged({}, given)
-    await rooms.tariffs.set_mapping(tariff_id, mapping, who)
+    await deps.tariffs.set_mapping(tariff_id, mapping, who)
     return _columns(mapping)
 
 

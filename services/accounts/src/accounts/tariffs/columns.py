@@ -69,14 +69,14 @@ def find_columns(header: Sequence[str], mapping: Mapping[str, str]) -> dict[str,
     names = [name.strip().lower() for name in header]
     wanted = {field: mapping.get(field, field) for field in FIELDS}
     needed = {f: c for f, c in wanted.items() if f in REQUIRED or f in mapping}
-    missing = [_told(f, c) for f, c in needed.items() if c.lower() not in names]
-    twice = [_told(f, c) for f, c in wanted.items() if names.count(c.lower()) > 1]
+    missing = [_column_label(f, c) for f, c in needed.items() if c.lower() not in names]
+    twice = [_column_label(f, c) for f, c in wanted.items() if names.count(c.lower()) > 1]
     _refuse_if(missing, "missing", header)
     _refuse_if(twice, "more than once", header)
     return {f: names.index(c.lower()) for f, c in wanted.items() if c.lower() in names}
 
 
-def _told(field: str, column: str) -> str:
+def _column_label(field: str, column: str) -> str:
     own = column.lower() == field.lower()
     return field if own else f"{column} (mapped to {field})"
 

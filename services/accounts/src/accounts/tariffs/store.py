@@ -11,8 +11,8 @@ from accounts.paging import decode_cursor, page, read_id
 from accounts.refusals import Unknown
 from accounts.store_rows import lock_name
 from accounts.tariffs.store_rows import BOUND_S, KINDS, change_rows, rows_of, stage, summary
-from accounts.tariffs.store_versions import VERSION, Order, publish, to_restore
-from accounts.tariffs.tariff_csv import Rate, TariffReader
+from accounts.tariffs.store_versions import VERSION, VersionSpec, publish, to_restore
+from accounts.tariffs.tariff_csv import TariffReader, TariffRow
 from ringfence.clock import Clock
 from ringfence.postgres.pool import Connection, Pool
 
@@ -29,7 +29,7 @@ class TariffStore:
         self._imports = asyncio.Semaphore(_IMPORTS_AT_ONCE)
 
     async def import_file(
-        self, reader: TariffReader, order: Order, who: str
+        self, reader: TariffReader, spec: VersionSpec, who: str
     ) -> tuple[dict[str, Any], bool]:
         """Make a new version of a file in one step and tell it; and whether it is new.
 
@@ -37,22 +37,22 @@ class TariffStore:
         """
         async with self._imports, self._pool.acquire() as connection, connection.transaction():
             content = await stage(connection, reader)
-            answer, new = await publish(connection, content, order, who, self._clock)
-            if order.remember is not None and not order.dry_run:
-                await self._remember(connection, order.tariff_id, order.remember, who)
+            answer, new = await publish(connection, content, spec, who, self._clock)
+            if spec.remember is not None and not spec.dry_run:
+                await self._remember(connection, spec.tariff_id, spec.remember, who)
             return answer, new
 
-    async def rollback(self, order: Order, who: str) -> tuple[dict[str, Any], bool]:
+    async def rollback(self, spec: VersionSpec, who: str) -> tuple[dict[str, Any], bool]:
         """Make a new version with the rows of `order.restores`, or of the one before.
 
         Raises Unknown or Clash.
         """
         async with self._imports, self._pool.acquire() as connection, connection.transaction():
-            if not order.dry_run:
-                await lock_name(connection, f"tariff:{order.tariff_id}", bound_s=BOUND_S)
-            at = order.effective_from or self._clock.now()
-            old = await to_restore(connection, order.tariff_id, order.restores, at)
-            wanted = replace(order, restores=old.version_id)
+            if not spec.dry_run:
+                await lock_name(connection, f"tariff:{spec.tariff_id}", bound_s=BOUND_S)
+            at = spec.effective_from or self._clock.now()
+            old = await to_restore(connection, spec.tariff_id, spec.restores, at)
+            wanted = replace(spec, restores=old.version_id)
             return await publish(connection, old.content, wanted, who, self._clock)
 
     async def mapping(self, tariff_id: str) -> dict[str, str]:
@@ -176,6 +176,6 @@ class TariffStore:
 
 def _rate(row: Record) -> dict[str, Any]:
     """A row of a version, with its increment in one."""
-    facts = {name: row[name] for name in Rate._fields if name in row}
+    facts = {name: row[name] for name in TariffRow._fields if name in row}
     initial_s, increment_s = facts.pop("initial_s"), facts.pop("increment_s")
     return {**facts, "increment": f"{initial_s}/{increment_s}"}

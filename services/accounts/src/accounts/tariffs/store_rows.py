@@ -6,7 +6,14 @@ from typing import Any, NamedTuple
 
 from asyncpg import Record
 
-from accounts.tariffs.tariff_csv import REPORTED, BadRow, BadTariff, Rate, RowsDigest, TariffReader
+from accounts.tariffs.tariff_csv import (
+    REPORTED,
+    BadTariff,
+    BadTariffRow,
+    RowsDigest,
+    TariffReader,
+    TariffRow,
+)
 from ringfence.postgres.pool import Connection
 
 BOUND_S = 300.0
@@ -47,7 +54,7 @@ async def stage(connection: Connection, reader: TariffReader) -> Content:
     await connection.copy_records_to_table(
         "staged",
         schema_name="pg_temp",
-        columns=Rate._fields,
+        columns=TariffRow._fields,
         records=_pieces(reader),
         timeout=BOUND_S,
     )
@@ -56,7 +63,7 @@ async def stage(connection: Connection, reader: TariffReader) -> Content:
     return Content(_STAGED, reader.rows, await _digest(connection))
 
 
-async def _pieces(reader: TariffReader) -> AsyncIterator[Rate]:
+async def _pieces(reader: TariffReader) -> AsyncIterator[TariffRow]:
     # Parsing is work: in a thread, so that other requests are answered meanwhile.
     while rows := await asyncio.to_thread(reader.piece):
         for row in rows:
@@ -78,9 +85,9 @@ async def _refuse_bad_rows(connection: Connection, reader: TariffReader) -> None
         raise BadTariff(sorted(bad, key=lambda row: row.line)[:REPORTED], total)
 
 
-def _came_before(row: Record) -> BadRow:
+def _came_before(row: Record) -> BadTariffRow:
     expected = f"each prefix once in a file; line {row['first']} has it too"
-    return BadRow(row["line"], "Prefix", row["prefix"], expected)
+    return BadTariffRow(row["line"], "Prefix", row["prefix"], expected)
 
 
 async def _digest(connection: Connection) -> str:
@@ -96,7 +103,7 @@ async def _digest(connection: Connection) -> str:
 
 async def write_rows(connection: Connection, version_id: int, relation: str) -> None:
     """Give a new version the rows of `relation`."""
-    columns = ", ".join(Rate._fields[1:])
+    columns = ", ".join(TariffRow._fields[1:])
     await connection.execute(
         f"insert into accounts.tariff_rate (version_id, {columns})"  # noqa: S608 - names of ours
         f" select $1, {columns} from {relation} r order by prefix",

@@ -28,7 +28,7 @@ _NEWEST_FIRST = " order by effective_from desc, version_id desc"
 
 
 @dataclass(frozen=True)
-class Order:
+class VersionSpec:
     """What a new version of a tariff shall be, beside its rows.
 
     None means: the name and the currency as before, effective from now. `base` and `sha256` are
@@ -49,7 +49,7 @@ class Order:
 
 
 async def publish(
-    connection: Connection, content: Content, order: Order, who: str, clock: Clock
+    connection: Connection, content: Content, spec: VersionSpec, who: str, clock: Clock
 ) -> tuple[dict[str, Any], bool]:
     """Write a version and its event in the transaction that the caller holds; and if it is new.
 
@@ -57,19 +57,19 @@ async def publish(
     the same rows is answered as it stands: an upload may be repeated. A dry run writes nothing.
     Raises Clash for another currency than before, or when not what was confirmed would happen.
     """
-    if not order.dry_run:
-        await lock_name(connection, f"tariff:{order.tariff_id}", bound_s=BOUND_S)
+    if not spec.dry_run:
+        await lock_name(connection, f"tariff:{spec.tariff_id}", bound_s=BOUND_S)
     now = clock.now()
-    at = order.effective_from or now
-    base = await _in_force(connection, order.tariff_id, at)
-    version = await _draft(connection, content, order, at, who)
+    at = spec.effective_from or now
+    base = await _in_force(connection, spec.tariff_id, at)
+    version = await _draft(connection, content, spec, at, who)
     compared = base["version_id"] if base else None
-    diff = await summary(connection, content.relation, compared, order.largest)
-    if base is not None and _is_again(base, content, order):
+    diff = await summary(connection, content.relation, compared, spec.largest)
+    if base is not None and _is_again(base, content, spec):
         return {**base, "diff": diff, "warnings": []}, False
-    _check_confirmed(order, base, content)
+    _check_confirmed(spec, base, content)
     warnings = await _warnings(connection, version, now)
-    if not order.dry_run:
+    if not spec.dry_run:
         version = await _write(connection, version, content, now)
     return {**version, "diff": diff, "warnings": warnings}, True
 
@@ -86,44 +86,44 @@ async def _in_force(
     )
 
 
-def _is_again(base: Record, content: Content, order: Order) -> bool:
-    same_instant = order.effective_from in (None, base["effective_from"])
+def _is_again(base: Record, content: Content, spec: VersionSpec) -> bool:
+    same_instant = spec.effective_from in (None, base["effective_from"])
     return same_instant and base["sha256"] == content.sha256 and base["rows"] == content.rows
 
 
-def _check_confirmed(order: Order, base: Record | None, content: Content) -> None:
-    standing = base["version_id"] if base else 0
-    if order.base not in (None, standing):
-        what = f"version {standing} is in force then by now: look at the differences again"
-        raise Clash("base", order.base, what)
-    if order.sha256 not in (None, content.sha256):
+def _check_confirmed(spec: VersionSpec, base: Record | None, content: Content) -> None:
+    in_force = base["version_id"] if base else 0
+    if spec.base not in (None, in_force):
+        what = f"version {in_force} is in force then by now: look at the differences again"
+        raise Clash("base", spec.base, what)
+    if spec.sha256 not in (None, content.sha256):
         what = f"the file's rows are {content.sha256} by now: look at the differences again"
-        raise Clash("sha256", order.sha256, what)
+        raise Clash("sha256", spec.sha256, what)
 
 
 async def _draft(
-    connection: Connection, content: Content, order: Order, at: datetime, who: str
+    connection: Connection, content: Content, spec: VersionSpec, at: datetime, who: str
 ) -> dict[str, Any]:
     latest = await connection.fetchrow(
-        f"{VERSION} where tariff_id = $1 order by version_id desc limit 1", order.tariff_id
+        f"{VERSION} where tariff_id = $1 order by version_id desc limit 1", spec.tariff_id
     )
-    currency = order.currency or (latest["currency"] if latest else None)
+    currency = spec.currency or (latest["currency"] if latest else None)
     if currency is None:
         raise BadInput("currency", None, "a currency for the tariff's first version, such as CAD")
     if latest is not None and latest["currency"] != currency:
-        what = f"tariff {order.tariff_id} is kept in {latest['currency']}; use another id"
+        what = f"tariff {spec.tariff_id} is kept in {latest['currency']}; use another id"
         raise Clash("currency", currency, what)
     return {
         "version_id": None,
-        "tariff_id": order.tariff_id,
-        "name": order.name or (latest["name"] if latest else order.tariff_id),
+        "tariff_id": spec.tariff_id,
+        "name": spec.name or (latest["name"] if latest else spec.tariff_id),
         "currency": currency,
         "effective_from": at,
         "rows": content.rows,
         "sha256": content.sha256,
         "created_at": None,
         "created_by": who,
-        "restores": order.restores,
+        "restores": spec.restores,
     }
 
 
@@ -182,7 +182,7 @@ def _event(version: dict[str, Any]) -> Outgoing:
     )
 
 
-class Older(NamedTuple):
+class RestoredVersion(NamedTuple):
     """A version that stands, and its rows."""
 
     version_id: int
@@ -191,7 +191,7 @@ class Older(NamedTuple):
 
 async def to_restore(
     connection: Connection, tariff_id: str, version_id: int | None, at: datetime
-) -> Older:
+) -> RestoredVersion:
     """The version whose rows shall come back: by default the one before.
 
     That is the one that was in force before the version in force at `at`. Raises Unknown.
@@ -207,4 +207,4 @@ async def to_restore(
     if found is None:
         raise Unknown("version", str(version_id or "one before"), expected)
     content = Content(rows_of(found["version_id"]), found["rows"], found["sha256"])
-    return Older(found["version_id"], content)
+    return RestoredVersion(found["version_id"], content)

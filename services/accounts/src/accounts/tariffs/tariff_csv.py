@@ -36,7 +36,7 @@ _POINT = f"{_RATE}; a decimal comma must be declared"
 _COMMA = f"{_RATE.replace('.', ',')}, with the decimal comma that was declared"
 
 
-class Rate(NamedTuple):
+class TariffRow(NamedTuple):
     """One row of a tariff: per-minute rate as canonical text, increments in seconds.
 
     `line` is where it begins in its file. `status` 1 is the tariff's rate; 0 sends the call to
@@ -57,7 +57,7 @@ class Rate(NamedTuple):
 
 
 @dataclass(frozen=True)
-class BadRow:
+class BadTariffRow:
     """What is wrong in the row that begins in this line of the file."""
 
     line: int
@@ -69,7 +69,7 @@ class BadRow:
 class BadTariff(RingfenceError):
     """A tariff file with bad rows: nothing of it takes effect."""
 
-    def __init__(self, rows: list[BadRow], total: int) -> None:
+    def __init__(self, rows: list[BadTariffRow], total: int) -> None:
         self.rows = rows
         self.total = total
         first = rows[0]
@@ -96,18 +96,18 @@ class TariffReader:
     """
 
     def __init__(self, lines: Iterable[bytes], form: FileForm) -> None:
-        self.bad: list[BadRow] = []
+        self.bad: list[BadTariffRow] = []
         self.bad_total = 0
         self.rows = 0
         self._good = self._sift(read_rows(decode_lines(lines), form))
 
-    def piece(self, rows: int = 5000) -> list[Rate]:
+    def piece(self, rows: int = 5000) -> list[TariffRow]:
         """The next good rows; none at the end. Raises BadInput when it is no tariff file."""
         return list(islice(self._good, rows))
 
-    def _sift(self, rows: Iterator[Rate | BadRow]) -> Iterator[Rate]:
+    def _sift(self, rows: Iterator[TariffRow | BadTariffRow]) -> Iterator[TariffRow]:
         for row in rows:
-            if isinstance(row, Rate):
+            if isinstance(row, TariffRow):
                 self.rows += 1
                 yield row
                 continue
@@ -135,7 +135,7 @@ def decode_lines(lines: Iterable[bytes]) -> Iterator[str]:
         yield text.removeprefix("\ufeff") if number == 1 else text
 
 
-def read_rows(lines: Iterable[str], form: FileForm) -> Iterator[Rate | BadRow]:
+def read_rows(lines: Iterable[str], form: FileForm) -> Iterator[TariffRow | BadTariffRow]:
     """The rows of a CSV in the order of the file; blank ones are passed over.
 
     That a prefix comes twice is not seen here: it takes the whole file. Raises BadInput when the
@@ -151,7 +151,7 @@ def read_rows(lines: Iterable[str], form: FileForm) -> Iterator[Rate | BadRow]:
     for count, (line, row) in enumerate(_rows(source, delimiter, number)):
         if count >= MAX_ROWS:
             raise BadInput("tariff", f"line {line}", f"at most {MAX_ROWS} rows")
-        yield row if isinstance(row, BadRow) else read(line, row)
+        yield row if isinstance(row, BadTariffRow) else read(line, row)
 
 
 def _first_written(lines: Iterator[str]) -> tuple[int, str]:
@@ -184,7 +184,7 @@ def _delimiter(header: str, mapping: Mapping[str, str]) -> str:
 
 def _rows(
     lines: Iterator[str], delimiter: str, passed: int
-) -> Iterator[tuple[int, list[str] | BadRow]]:
+) -> Iterator[tuple[int, list[str] | BadTariffRow]]:
     """Rows that are not blank, with the line on which each begins; `passed` lines stand above."""
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
@@ -194,7 +194,10 @@ def _rows(
         except StopIteration:
             return
         except csv.Error as error:
-            yield line, BadRow(line, "row", "", f"separated values that can be read ({error})")
+            yield (
+                line,
+                BadTariffRow(line, "row", "", f"separated values that can be read ({error})"),
+            )
             continue
         if any(cells):
             yield line, cells
@@ -202,21 +205,21 @@ def _rows(
 
 def _row_reader(
     columns: Mapping[str, int], width: int, *, decimal_comma: bool
-) -> Callable[[int, list[str]], Rate | BadRow]:
+) -> Callable[[int, list[str]], TariffRow | BadTariffRow]:
     """What reads the rows of a file whose header was understood."""
     places = [columns[name] for name in REQUIRED]
     status_at = columns.get("status")
     remarks_at = [columns.get(name) for name in REMARKS]
     has_remarks = any(at is not None for at in remarks_at)
 
-    def read(line: int, cells: list[str]) -> Rate | BadRow:
+    def read(line: int, cells: list[str]) -> TariffRow | BadTariffRow:
         # A cell too many or too few moves others into columns that they do not belong to.
         if len(cells) < width or any(cells[width:]):
-            return BadRow(line, "row", ",".join(cells)[:MAX_TEXT], f"{width} columns")
+            return BadTariffRow(line, "row", ",".join(cells)[:MAX_TEXT], f"{width} columns")
         description, prefix, rate, increment = [cells[at].strip() for at in places]
         status = (cells[status_at].strip() or "1") if status_at is not None else "1"
         row = _checked(line, prefix, description, rate, increment, status, decimal_comma)
-        if isinstance(row, BadRow) or not has_remarks:
+        if isinstance(row, BadTariffRow) or not has_remarks:
             return row
         return _with_remarks(row, cells, remarks_at)
 
@@ -231,21 +234,23 @@ def _checked(
     increment_text: str,
     status: str,
     decimal_comma: bool,
-) -> Rate | BadRow:
+) -> TariffRow | BadTariffRow:
     if not _PREFIX.fullmatch(prefix):
-        return BadRow(line, "Prefix", prefix, "1 to 15 digits, such as 1204")
+        return BadTariffRow(line, "Prefix", prefix, "1 to 15 digits, such as 1204")
     if len(description) > MAX_TEXT or not description.isprintable():
         expected = f"one line, at most {MAX_TEXT} characters"
-        return BadRow(line, "Description", description, expected)
+        return BadTariffRow(line, "Description", description, expected)
     rate = _read_rate(rate_text, decimal_comma)
     if rate is None:
-        return BadRow(line, "RateValue", rate_text, _COMMA if decimal_comma else _POINT)
+        return BadTariffRow(line, "RateValue", rate_text, _COMMA if decimal_comma else _POINT)
     seconds = read_increment(increment_text)
     if seconds is None:
-        return BadRow(line, "Increment", increment_text, INCREMENT)
+        return BadTariffRow(line, "Increment", increment_text, INCREMENT)
     if status not in ("0", "1"):
-        return BadRow(line, "status", status, "1 (tariff rate) or 0 (the package's custom rate)")
-    return Rate(line, prefix, description, rate, *seconds, int(status))
+        return BadTariffRow(
+            line, "status", status, "1 (tariff rate) or 0 (the package's custom rate)"
+        )
+    return TariffRow(line, prefix, description, rate, *seconds, int(status))
 
 
 def _read_rate(text: str, decimal_comma: bool) -> str | None:
@@ -258,12 +263,14 @@ def _read_rate(text: str, decimal_comma: bool) -> str | None:
     return rate if (int(whole), fraction) <= (MAX_RATE, "") else None
 
 
-def _with_remarks(row: Rate, cells: list[str], places: list[int | None]) -> Rate | BadRow:
+def _with_remarks(
+    row: TariffRow, cells: list[str], places: list[int | None]
+) -> TariffRow | BadTariffRow:
     texts = [None if at is None else cells[at].strip() or None for at in places]
     for name, text in zip(REMARKS, texts, strict=True):
         if text and (len(text) > MAX_TEXT or not text.isprintable()):
-            return BadRow(row.line, name, text, f"one line, at most {MAX_TEXT} characters")
-    return Rate(*row[:7], *texts)
+            return BadTariffRow(row.line, name, text, f"one line, at most {MAX_TEXT} characters")
+    return TariffRow(*row[:7], *texts)
 
 
 class RowsDigest:

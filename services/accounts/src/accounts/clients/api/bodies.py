@@ -1,11 +1,11 @@
 """What requests about a client carry, as it is typed."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from accounts.api.bodies import Body, Choice, InstantText, NumberText, YesNo, number_text
-from accounts.clients.account import Settings, Writer
+from accounts.clients.account import ClientSettings, Writer
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import Client, OperatingMode, WrittenBy
 from ringfence_contracts.events.model import Currency, Id, Text
@@ -96,12 +96,14 @@ class ClientBody(_ClientFields):
     has_voip_service: YesNo = False
     low_balance_threshold: Threshold = ""
 
-    def settings(self) -> Settings:
+    def settings(self) -> ClientSettings:
         """As the pure module takes it."""
         changes = self.changes()
         client = Client(**{name: changes[name] for name in Client.model_fields if name in changes})
-        rest = {name: value for name, value in changes.items() if name in Settings.model_fields}
-        return Settings(client=client, **rest)
+        rest = {
+            name: value for name, value in changes.items() if name in ClientSettings.model_fields
+        }
+        return ClientSettings(client=client, **rest)
 
 
 class ClientPatch(_ClientFields):
@@ -157,6 +159,3 @@ class ModeBody(Body):
     mode: OperatingMode
     leave: YesNo = False
     reason: Text = ""
-
-
-Kind = Literal["manual", "forced", "whmcs", "exemption"]

@@ -5,7 +5,7 @@ from datetime import datetime
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from accounts.api.rooms import AccountId, Cursor, In, Limit
+from accounts.api.dependencies import AccountId, Deps, PageCursor, PageLimit
 
 router = APIRouter(prefix="/clients/{account_id}/elements", tags=["clients"])
 
@@ -35,8 +35,8 @@ class ElementsOff(BaseModel):
 
 @router.get("")
 async def list_elements(
-    account_id: AccountId, rooms: In, cursor: Cursor = None, limit: Limit = 50
+    account_id: AccountId, deps: Deps, cursor: PageCursor = None, limit: PageLimit = 50
 ) -> ElementsOff:
     """What is recorded as off for a client, by product."""
-    await rooms.store.account(account_id)
-    return ElementsOff(**await rooms.elements.of_client(account_id, cursor, limit))
+    await deps.store.account(account_id)
+    return ElementsOff(**await deps.elements.of_client(account_id, cursor, limit))

@@ -5,68 +5,69 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from accounts.api.rooms import AccountId, In, Rooms, Versions, Who
+from accounts.api.dependencies import AccountId, Dependencies, Deps, IfMatch, Who
 from accounts.clients.account import Account, with_order, without_order
 from accounts.clients.api.answers import changed_answer
-from accounts.clients.api.bodies import Kind, ModeBody, OrderBody, UnsuspendBody
+from accounts.clients.api.bodies import ModeBody, OrderBody, UnsuspendBody
 from accounts.clients.changes import order_shown
-from accounts.clients.orders import Order, find, in_force, read_until
+from accounts.clients.orders import ClientOrder, find_order, in_force, read_until
 from accounts.clients.wording import adoption_words
-from accounts.store import Changed, Deed
-from accounts.store import Versions as WantedVersions
+from accounts.store import AuditEntry, ChangeResult
+from accounts.store_writing import ExpectedVersions
 from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.account import OrderKind
 from ringfence_contracts.events.model import Id, Text
 
 router = APIRouter(prefix="/clients/{account_id}", tags=["orders"])
 
 
 @router.get("/orders")
-async def list_orders(account_id: AccountId, rooms: In) -> dict[str, Any]:
+async def list_orders(account_id: AccountId, deps: Deps) -> dict[str, Any]:
     """The orders of a client that are in force."""
-    account = await rooms.store.account(account_id)
-    return {"items": [order_shown(o) for o in in_force(account.orders, rooms.clock.now())]}
+    account = await deps.store.account(account_id)
+    return {"items": [order_shown(o) for o in in_force(account.orders, deps.clock.now())]}
 
 
 @router.put("/orders/{kind}")
 async def put_order(
     account_id: AccountId,
-    kind: Kind,
-    rooms: In,
+    kind: OrderKind,
+    deps: Deps,
     who: Who,
     response: Response,
-    versions: Versions,
+    versions: IfMatch,
     body: OrderBody | None = None,
 ) -> dict[str, Any]:
     """Give an order; given again, it replaces the reason, the end and the giver."""
     given = body or OrderBody()
     what = f"{kind} order given{_for(given.product)}{_with_calls(given)}"
-    done = Deed(who, what, reason=given.reason)
-    changed = await _give(rooms, account_id, kind, given, done, versions)
-    return await changed_answer(rooms, changed, response)
+    entry = AuditEntry(who, what, reason=given.reason)
+    changed = await _give(deps, account_id, kind, given, entry, versions)
+    return await changed_answer(deps, changed, response)
 
 
 async def _give(
-    rooms: Rooms,
+    deps: Dependencies,
     account_id: str,
-    kind: Kind,
+    kind: OrderKind,
     body: OrderBody,
-    deed: Deed,
-    versions: WantedVersions,
-) -> Changed:
+    entry: AuditEntry,
+    versions: ExpectedVersions,
+) -> ChangeResult:
     if kind == "forced" and body.product is not None:
         raise BadInput("product", body.product, "none: a forced order is for the whole client")
     if kind == "exemption" and body.hang_up:
         raise BadInput("hang_up", body.hang_up, "false: an exemption switches nothing off")
     if not body.reason.isprintable():
         raise BadInput("reason", body.reason, "one line of text")
-    now = rooms.clock.now()
+    now = deps.clock.now()
 
     def edit(account: Account) -> Account:
         until = read_until(body.until, account.time_zone, now) if body.until is not None else None
-        order = Order(
+        order = ClientOrder(
             kind=kind,
             service_id=body.product,
-            given_by=deed.who,
+            given_by=entry.who,
             reason=body.reason,
             since=now,
             until=until,
@@ -74,75 +75,77 @@ async def _give(
         )
         return with_order(order)(account)
 
-    return await rooms.store.change(
-        account_id, edit, deed, versions=versions, service_id=body.product
+    return await deps.store.change(
+        account_id, edit, entry, versions=versions, service_id=body.product
     )
 
 
 @router.delete("/orders/{kind}")
 async def delete_order(
     account_id: AccountId,
-    kind: Kind,
-    rooms: In,
+    kind: OrderKind,
+    deps: Deps,
     who: Who,
     response: Response,
-    versions: Versions,
+    versions: IfMatch,
     product: Id | None = None,
     reason: Text = "",
 ) -> dict[str, Any]:
     """End an order."""
-    done = Deed(who, f"{kind} order ended{_for(product)}", reason=reason)
-    edit = without_order(kind, product, rooms.clock.now())
-    changed = await rooms.store.change(
-        account_id, edit, done, versions=versions, service_id=product
+    entry = AuditEntry(who, f"{kind} order ended{_for(product)}", reason=reason)
+    edit = without_order(kind, product, deps.clock.now())
+    changed = await deps.store.change(
+        account_id, edit, entry, versions=versions, service_id=product
     )
-    return await changed_answer(rooms, changed, response)
+    return await changed_answer(deps, changed, response)
 
 
 @router.post("/suspend")
 async def suspend(
     account_id: AccountId,
-    rooms: In,
+    deps: Deps,
     who: Who,
     response: Response,
-    versions: Versions,
+    versions: IfMatch,
     body: OrderBody | None = None,
 ) -> dict[str, Any]:
     """Suspend a client, or one product, even with funds: the manual order."""
     given = body or OrderBody()
     what = f"suspended by hand{_for(given.product)}{_with_calls(given)}"
-    done = Deed(who, what, reason=given.reason)
-    changed = await _give(rooms, account_id, "manual", given, done, versions)
-    return await changed_answer(rooms, changed, response)
+    entry = AuditEntry(who, what, reason=given.reason)
+    changed = await _give(deps, account_id, "manual", given, entry, versions)
+    return await changed_answer(deps, changed, response)
 
 
 @router.post("/unsuspend")
 async def unsuspend(
     account_id: AccountId,
-    rooms: In,
+    deps: Deps,
     who: Who,
     response: Response,
-    versions: Versions,
+    versions: IfMatch,
     body: UnsuspendBody | None = None,
 ) -> dict[str, Any]:
     """End the manual order of a client, or of one product. The other rules go on."""
     given = body or UnsuspendBody()
-    now = rooms.clock.now()
-    done = Deed(who, f"returned to automatic suspension{_for(given.product)}", reason=given.reason)
-    changed = await rooms.store.change(
+    now = deps.clock.now()
+    entry = AuditEntry(
+        who, f"returned to automatic suspension{_for(given.product)}", reason=given.reason
+    )
+    changed = await deps.store.change(
         account_id,
         lambda account: _unsuspended(account, given.product, now),
-        done,
+        entry,
         versions=versions,
         service_id=given.product,
     )
     none = f"nothing changes: there is no manual order{_for(given.product)}"
     but = none if changed.before == changed.after else ""
-    return await changed_answer(rooms, changed, response, but=but)
+    return await changed_answer(deps, changed, response, but=but)
 
 
 def _unsuspended(account: Account, product: str | None, now: datetime) -> Account:
-    if find(account.orders, "manual", product, now) is None:
+    if find_order(account.orders, "manual", product, now) is None:
         return account
     return without_order("manual", product, now)(account)
 
@@ -151,20 +154,20 @@ def _unsuspended(account: Account, product: str | None, now: datetime) -> Accoun
 async def put_mode(
     account_id: AccountId,
     body: ModeBody,
-    rooms: In,
+    deps: Deps,
     who: Who,
     response: Response,
-    versions: Versions,
+    versions: IfMatch,
 ) -> dict[str, Any]:
     """Set the mode of a client: live switches and mails, shadow only shows what would be.
 
     `adopts`: so much that is off on the PBX of an imported client counts as switched off by us.
     """
     kept = ", what is off is left off" if body.leave and body.mode == "shadow" else ""
-    done = Deed(who, f"mode set to {body.mode}{kept}", reason=body.reason)
-    adopts = 0 if body.mode == "shadow" else await rooms.adoptions.count(None, account_id)
-    changed = await rooms.store.set_mode(account_id, body.mode, body.leave, done, versions=versions)
-    answer = await changed_answer(rooms, changed, response)
+    entry = AuditEntry(who, f"mode set to {body.mode}{kept}", reason=body.reason)
+    adopts = 0 if body.mode == "shadow" else await deps.adoptions.count(None, account_id)
+    changed = await deps.store.set_mode(account_id, body.mode, body.leave, entry, versions=versions)
+    answer = await changed_answer(deps, changed, response)
     if adopts:
         answer["what_happens"] += f"; {adoption_words(adopts)}"
     return {**answer, "adopts": adopts}

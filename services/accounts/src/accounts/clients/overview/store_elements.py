@@ -5,7 +5,7 @@ from typing import Any
 from accounts.paging import decode_cursor, page, read_text
 from ringfence.postgres.pool import Pool
 
-_PLACE = ("service_id", "server_id", "way", "tenant", "element")
+_ORDER = ("service_id", "server_id", "way", "tenant", "element")
 
 
 class ElementStore:
@@ -16,7 +16,7 @@ class ElementStore:
 
     async def of_client(self, account_id: str, cursor: str | None, limit: int) -> dict[str, Any]:
         """A client's elements, by product."""
-        place = decode_cursor(cursor, *(read_text for _ in _PLACE))
+        place = decode_cursor(cursor, *(read_text for _ in _ORDER))
         rows = await self._pool.fetch(
             "select service_id, server_id, way, tenant, element, was_on, adopted, recorded_at,"
             " confirmed_at, left_behind, last_error from report.switched_off"
@@ -31,5 +31,5 @@ class ElementStore:
             limit + 1,
         )
         return page(
-            [dict(row) for row in rows], limit, lambda row: tuple(row[name] for name in _PLACE)
+            [dict(row) for row in rows], limit, lambda row: tuple(row[name] for name in _ORDER)
         )

@@ -5,7 +5,7 @@ from datetime import datetime
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from accounts.api.rooms import Cursor, In, Limit
+from accounts.api.dependencies import Deps, PageCursor, PageLimit
 from ringfence_contracts.events.model import Id
 
 router = APIRouter(prefix="/adoptions", tags=["servers"])
@@ -40,15 +40,15 @@ class Adoptions(BaseModel):
 
 @router.get("")
 async def list_adoptions(
-    rooms: In,
+    deps: Deps,
     server: Id | None = None,
     account: Id | None = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
+    cursor: PageCursor = None,
+    limit: PageLimit = 50,
 ) -> Adoptions:
     """What is off on the PBXs of clients imported with VoIP Suspended = Yes, by client."""
-    found = await rooms.adoptions.adoptable(server, account, cursor, limit)
-    unread = await rooms.adoptions.unread(server)
+    found = await deps.adoptions.adoptable(server, account, cursor, limit)
+    unread = await deps.adoptions.unread(server)
     warnings = [
         f"server {each} was never read, so that what is off there is not known: "
         f"`ringfence server inventory {each} --refresh`"

@@ -6,23 +6,22 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from accounts.api.requests import Requested, requested
-from accounts.api.rooms import Cursor, In, Limit, Rooms, Who
+from accounts.api.dependencies import Dependencies, Deps, PageCursor, PageLimit, Who
+from accounts.api.requests import Requested, publish_request
 from accounts.installation.api.servers import known_server
 from accounts.installation.proposed import ProposedProduct, free_ids
 from accounts.installation.servers import KnownServer
 from ringfence_contracts.events.model import Id
 from ringfence_pbx.comparison import ClientProduct, Comparison, ServerInventory, compare
+from ringfence_pbx.inventory_view import ItemKind
 
 router = APIRouter(prefix="/servers/{server_id}", tags=["servers"])
-
-Kind = Literal["tenant", "extension", "gateway", "did"]
 
 
 class InventoryItem(BaseModel):
     """Something that a server has. `enabled` None: the server does not show it."""
 
-    kind: Kind
+    kind: ItemKind
     tenant: str
     name: str
     uuid: str
@@ -87,36 +86,36 @@ class ServerComparison(BaseModel):
 @router.get("/inventory")
 async def get_inventory(
     server_id: Id,
-    rooms: In,
-    kind: Kind | None = None,
+    deps: Deps,
+    kind: ItemKind | None = None,
     not_ours: bool = False,
-    cursor: Cursor = None,
-    limit: Limit = 50,
+    cursor: PageCursor = None,
+    limit: PageLimit = 50,
 ) -> InventoryPage:
     """What a server has, by kind, tenant and name.
 
     `not_ours`: only what is off there and was not switched off by ringfence: it is never touched.
     """
-    known_server(rooms, server_id)
-    read = await rooms.inventory.last_read(server_id)
-    found = await rooms.inventory.items(server_id, kind, not_ours, cursor, limit)
+    known_server(deps, server_id)
+    read = await deps.inventory.last_read(server_id)
+    found = await deps.inventory.items(server_id, kind, not_ours, cursor, limit)
     return InventoryPage(server_id=server_id, **read, **found)
 
 
 @router.post("/inventory", status_code=202)
-async def read_inventory(server_id: Id, rooms: In, who: Who) -> Requested:
+async def read_inventory(server_id: Id, deps: Deps, who: Who) -> Requested:
     """Have a server read again; `asked_at` of its inventory says when that was begun."""
-    known_server(rooms, server_id)
-    return await requested(rooms, "inventory.read", {"server_id": server_id}, who, "")
+    known_server(deps, server_id)
+    return await publish_request(deps, "inventory.read", {"server_id": server_id}, who, "")
 
 
 @router.get("/comparison")
-async def get_comparison(server_id: Id, rooms: In) -> ServerComparison:
+async def get_comparison(server_id: Id, deps: Deps) -> ServerComparison:
     """What differs between products and their server, both ways, and products that are proposed."""
-    server = known_server(rooms, server_id)
-    read = await rooms.inventory.last_read(server_id)
-    found = await _compared(rooms, server) if read["read_at"] else Comparison()
-    taken = [product.service.service_id for product in await rooms.products.on_server()]
+    server = known_server(deps, server_id)
+    read = await deps.inventory.last_read(server_id)
+    found = await _compared(deps, server) if read["read_at"] else Comparison()
+    taken = [product.service.service_id for product in await deps.products.on_server()]
     ids = free_ids([proposal.tenant for proposal in found.proposals], taken)
     return ServerComparison(
         server_id=server_id,
@@ -144,22 +143,22 @@ async def get_comparison(server_id: Id, rooms: In) -> ServerComparison:
     )  # fmt: skip
 
 
-async def _compared(rooms: Rooms, server: KnownServer) -> Comparison:
+async def _compared(deps: Dependencies, server: KnownServer) -> Comparison:
     """One server compared; of the others only the tenants are looked at, for what is meant."""
     server_id = server.server_id
-    read = await rooms.inventory.read_servers()
-    listed = rooms.listed_servers()
+    read = await deps.inventory.read_servers()
+    listed = deps.listed_servers()
     others = [known for known in read if known != server_id and known in listed]
-    tenants = await rooms.inventory.tenants_of(others)
+    tenants = await deps.inventory.tenants_of(others)
     inventories = [
         ServerInventory(
-            server_id, server.kind, await rooms.inventory.all_of(server_id), *read[server_id]
+            server_id, server.kind, await deps.inventory.all_of(server_id), *read[server_id]
         ),
         *(ServerInventory(other, listed[other].kind, tenants[other]) for other in others),
     ]
     products = [
         ClientProduct(product.account_id, product.service)
-        for product in await rooms.products.on_server(server_id)
+        for product in await deps.products.on_server(server_id)
     ]
     found = compare(products, inventories)
     return Comparison(

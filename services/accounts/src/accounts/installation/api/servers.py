@@ -7,8 +7,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from accounts.api.bodies import Body, InstantText
-from accounts.api.requests import Requested, requested
-from accounts.api.rooms import In, Rooms, Who
+from accounts.api.dependencies import Dependencies, Deps, Who
+from accounts.api.requests import Requested, publish_request
 from accounts.installation.servers import KnownServer
 from accounts.refusals import Unknown
 from ringfence_contracts.errors import BadInput
@@ -66,13 +66,13 @@ class ResumeBody(Body):
 
 
 @router.get("")
-async def list_servers(rooms: In) -> Servers:
+async def list_servers(deps: Deps) -> Servers:
     """The servers that products may name, and those where something is off or paused."""
-    found = rooms.listed_servers()
-    states = await rooms.server_states.states(list(found))
+    found = deps.listed_servers()
+    states = await deps.server_states.states(list(found))
     return Servers(
         items=[_server(state, found.get(state["server_id"])) for state in states],
-        warnings=_warnings(rooms),
+        warnings=_warnings(deps),
     )
 
 
@@ -86,16 +86,16 @@ def _server(state: dict[str, Any], listed: KnownServer | None) -> Server:
     )
 
 
-def _warnings(rooms: Rooms) -> list[str]:
-    if rooms.servers is None:
+def _warnings(deps: Dependencies) -> list[str]:
+    if deps.servers is None:
         return ["this service was given no servers file"]
-    warning = rooms.servers.read().warning
+    warning = deps.servers.read().warning
     return [warning] if warning else []
 
 
-def known_server(rooms: Rooms, server_id: str) -> KnownServer:
+def known_server(deps: Dependencies, server_id: str) -> KnownServer:
     """A server of the servers file. Raises Unknown."""
-    server = rooms.listed_servers().get(server_id)
+    server = deps.listed_servers().get(server_id)
     if server is None:
         raise Unknown("server", server_id, "`ringfence server list` shows those that exist")
     return server
@@ -103,27 +103,27 @@ def known_server(rooms: Rooms, server_id: str) -> KnownServer:
 
 @router.post("/{server_id}/pause", status_code=202)
 async def pause_server(
-    server_id: Id, rooms: In, who: Who, body: PauseBody | None = None
+    server_id: Id, deps: Deps, who: Who, body: PauseBody | None = None
 ) -> Requested:
     """Leave a server alone for maintenance: nothing is switched, read or repaired there."""
     given = body or PauseBody()
-    known_server(rooms, server_id)
-    now = rooms.clock.now()
+    known_server(deps, server_id)
+    now = deps.clock.now()
     if given.until is not None and given.until <= now:
         expected = f"an instant in the future; it is {now.isoformat()} now"
         raise BadInput("until", given.until.isoformat(), expected)
     arguments = {"server_id": server_id}
     if given.until is not None:
         arguments["until"] = given.until.isoformat()
-    return await requested(rooms, "server.pause", arguments, who, given.reason)
+    return await publish_request(deps, "server.pause", arguments, who, given.reason)
 
 
 @router.post("/{server_id}/resume", status_code=202)
 async def resume_server(
-    server_id: Id, rooms: In, who: Who, body: ResumeBody | None = None
+    server_id: Id, deps: Deps, who: Who, body: ResumeBody | None = None
 ) -> Requested:
     """End a pause: what became due meanwhile is switched."""
-    if not await rooms.server_states.is_paused(server_id):
-        known_server(rooms, server_id)
+    if not await deps.server_states.is_paused(server_id):
+        known_server(deps, server_id)
     reason = body.reason if body else ""
-    return await requested(rooms, "server.resume", {"server_id": server_id}, who, reason)
+    return await publish_request(deps, "server.resume", {"server_id": server_id}, who, reason)

@@ -9,7 +9,7 @@ from accounts.clients.overview.store import Overview
 from accounts.clients.overview.store_elements import ElementStore
 from accounts.clients.overview.store_history import History
 from accounts.clients.versions import read_if_match
-from accounts.installation.servers import KnownServer, Servers
+from accounts.installation.servers import KnownServer, ServerDirectory
 from accounts.installation.store_adoptions import AdoptionStore
 from accounts.installation.store_inventory import InventoryStore
 from accounts.installation.store_servers import ServerStore
@@ -20,7 +20,7 @@ from accounts.payments.store import PaymentStore
 from accounts.payments.store_claims import ClaimStore
 from accounts.products.store import ProductStore
 from accounts.reports.store import Reports
-from accounts.store import Store
+from accounts.store import AccountStore
 from accounts.tariffs.store import TariffStore
 from ringfence.clock import Clock
 from ringfence.postgres.pool import Pool
@@ -29,11 +29,11 @@ from ringfence_contracts.events.model import Id
 
 
 @dataclass(frozen=True)
-class Rooms:
+class Dependencies:
     """All that the routes are given. `servers` None: product checks know of no server."""
 
     clock: Clock
-    store: Store
+    store: AccountStore
     products: ProductStore
     payments: PaymentStore
     claims: ClaimStore
@@ -47,17 +47,17 @@ class Rooms:
     adoptions: AdoptionStore
     elements: ElementStore
     notices: NoticeStore
-    servers: Servers | None
+    servers: ServerDirectory | None
     default_mode: OperatingMode
 
     @classmethod
-    def over(
-        cls, pool: Pool, clock: Clock, servers: Servers | None, default_mode: OperatingMode
-    ) -> "Rooms":
+    def from_pool(
+        cls, pool: Pool, clock: Clock, servers: ServerDirectory | None, default_mode: OperatingMode
+    ) -> "Dependencies":
         """The stores over one pool."""
         return cls(
             clock=clock,
-            store=Store(pool, clock),
+            store=AccountStore(pool, clock),
             products=ProductStore(pool, clock),
             payments=PaymentStore(pool),
             claims=ClaimStore(pool),
@@ -85,9 +85,9 @@ class Rooms:
         return None if self.servers is None else frozenset(self.listed_servers())
 
 
-def _rooms(request: Request) -> Rooms:
-    rooms: Rooms = request.app.state.rooms
-    return rooms
+def _rooms(request: Request) -> Dependencies:
+    deps: Dependencies = request.app.state.deps
+    return deps
 
 
 def _who(request: Request) -> str:
@@ -103,9 +103,9 @@ def _versions(
     return read_if_match(if_match)
 
 
-In = Annotated[Rooms, Depends(_rooms)]
+Deps = Annotated[Dependencies, Depends(_rooms)]
 Who = Annotated[str, Depends(_who)]
-Versions = Annotated[frozenset[int] | None, Depends(_versions)]
+IfMatch = Annotated[frozenset[int] | None, Depends(_versions)]
 AccountId = Id
-Cursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before")]
-Limit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]
+PageCursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before")]
+PageLimit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]

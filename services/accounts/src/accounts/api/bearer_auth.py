@@ -10,7 +10,7 @@ from accounts.api.errors import error_body
 from accounts.api.tokens import ApiUser, who_is
 
 
-class Gate:
+class BearerAuth:
     """ASGI middleware: 401 without a known bearer token.
 
     The name that belongs to the token stands in `request.state.who`.
@@ -25,7 +25,7 @@ class Gate:
         if scope["type"] != "http":
             return
         headers = Headers(scope=scope)
-        who = self._known(headers)
+        who = self._user_of(headers)
         if who is None:
             expected = "a header `Authorization: Bearer <token>` with a token that is in use"
             refused = error_body("Authorization", None, expected)
@@ -35,7 +35,7 @@ class Gate:
         scope.setdefault("state", {})["who"] = who
         await self._app(scope, receive, send)
 
-    def _known(self, headers: Headers) -> str | None:
+    def _user_of(self, headers: Headers) -> str | None:
         kind, _, token = headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer" or not token.strip():
             return None

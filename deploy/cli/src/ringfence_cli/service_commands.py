@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from ringfence_cli.connection import FrontDoor, path_of
+from ringfence_cli.connection import ApiClient, path_of
 from ringfence_cli.tables import print_json, say
 
 ANSWER_S = 10.0
@@ -11,11 +11,11 @@ EXIT_REFUSED_OR_SILENT = 1
 _LOOK_EVERY_S = 0.2
 
 
-def answer_to(door: FrontDoor, request_id: str) -> dict[str, Any]:
+def await_answer(api: ApiClient, request_id: str) -> dict[str, Any]:
     """What became of a command: done or refused; waiting if nobody answers in `ANSWER_S`."""
     deadline = time.monotonic() + ANSWER_S
     while True:
-        found = door.get(path_of("commands", request_id))
+        found = api.get(path_of("commands", request_id))
         if found["state"] != "waiting" or time.monotonic() >= deadline:
             return found
         time.sleep(_LOOK_EVERY_S)
