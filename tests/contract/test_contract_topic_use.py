@@ -14,7 +14,7 @@ from ringfence_contracts.topics import ALL_TOPICS, BY_NAME, Topic
 
 SERVICES = Path(__file__).parents[2] / "services"
 NAMES = sorted(path.name for path in SERVICES.iterdir() if (path / "src").is_dir())
-SHELLS = {"BatchRunner", "GuardedAgents"}
+CONSUMERS = {"BatchRunner", "GuardedAgents"}
 WRITERS = {"Outgoing", "Alarms"}
 CONSTANTS = {name: value for name, value in vars(topics).items() if isinstance(value, Topic)}
 each_service = pytest.mark.parametrize("service", NAMES)
@@ -57,7 +57,7 @@ def test_a_service_writes_the_topics_of_which_it_is_the_writer_and_no_other(serv
 def test_a_service_subscribes_to_exactly_the_topics_that_name_it_as_a_reader(service: str) -> None:
     read: set[str] = set()
     for path, tree in modules(service):
-        for call in calls(tree, SHELLS):
+        for call in calls(tree, CONSUMERS):
             subscribed = _value(_module(service, path), _argument(call))
             read |= {topic.name for topic in subscribed}
     assert read == {topic.name for topic in ALL_TOPICS if service in topic.readers}
@@ -86,7 +86,9 @@ def test_a_service_reads_in_the_group_and_speaks_in_the_name_that_are_its_own(
 ) -> None:
     """The group is where the offsets are; the consumer's name is in its dead letters' topics."""
     for path, tree in modules(service):
-        for call in calls(tree, {*SHELLS, "Shell", "Publisher", "open_publisher", "Outgoing"}):
+        for call in calls(
+            tree, {*CONSUMERS, "RecordProcessor", "Publisher", "open_publisher", "Outgoing"}
+        ):
             for keyword in call.keywords:
                 if keyword.arg in ("group", "consumer", "source"):
                     named = str(_text(_module(service, path), keyword.value))

@@ -23,9 +23,9 @@ from ringfence.kafka.agent import GuardedAgents
 from ringfence.kafka.batch import BatchRunner
 from ringfence.kafka.brokers import Brokers, client_arguments
 from ringfence.kafka.command import topics
+from ringfence.kafka.processor import RecordProcessor
 from ringfence.kafka.publisher import open_publisher
 from ringfence.kafka.refusal import why_refused
-from ringfence.kafka.shell import Shell
 from ringfence.observe.health import Progress
 from ringfence.secret_files import KAFKA_LOGINS
 from ringfence.settings import CommonSettings
@@ -150,7 +150,7 @@ async def test_a_record_goes_there_and_back(secured: Secured, mechanism: str) ->
 @pytest.mark.parametrize(
     ("kind", "service"), [(BatchRunner, "notifier-channels"), (GuardedAgents, "notifier")]
 )
-async def test_both_shells_read_by_a_services_own_login(
+async def test_both_consumers_read_by_a_services_own_login(
     secured: Secured, kind: Any, service: str
 ) -> None:
     """What a service does: read in its group, park, commit; no more than that is granted."""
@@ -165,7 +165,7 @@ async def test_both_shells_read_by_a_services_own_login(
     stop = asyncio.Event()
     async with open_publisher(brokers, source="test") as publisher:
         runner = kind(
-            Shell(handle, publisher, consumer="notifier"),
+            RecordProcessor(handle, publisher, consumer="notifier"),
             (SERVICE_RESTORED,),
             bootstrap=brokers,
             group=service,

@@ -17,7 +17,8 @@ import pytest
 PROGRAM = """
 import asyncio
 from ringfence_contracts.errors import FuseBlown, Reject, Retry
-from ringfence.process import run_loops, run_service
+from ringfence.loops import run_together
+from ringfence.process import run_service
 from ringfence.settings import CommonSettings
 
 async def main(health, stop):
@@ -74,7 +75,7 @@ def test_a_failing_loop_stops_the_others_first_and_its_reason_decides() -> None:
             await stop.wait()
             import structlog
             structlog.get_logger().info("finished what was in hand")
-        await run_loops(stop, works, fails)
+        await run_together(stop, works, fails)
         """
     )
     assert code == 75
@@ -93,7 +94,7 @@ def test_a_loop_that_ends_by_itself_ends_the_service() -> None:
             return
         async def works(stop):
             await stop.wait()
-        await run_loops(stop, works, done)
+        await run_together(stop, works, done)
         """
     )
     assert code == 0
@@ -106,7 +107,7 @@ def test_a_signal_lets_the_loops_finish_and_is_no_failure(number: signal.Signals
             await stop.wait()
             import structlog
             structlog.get_logger().info("finished what was in hand")
-        await run_loops(stop, works)
+        await run_together(stop, works)
         """
     with process(body) as child:
         assert child.stderr is not None
@@ -147,7 +148,7 @@ def test_ready_is_asked_apart_from_health() -> None:
             import structlog
             structlog.get_logger().info("asked to stop")
             await asyncio.sleep(20)
-        await run_loops(stop, ends_late)
+        await run_together(stop, ends_late)
         """
     with process(body) as child:
         assert child.stderr is not None

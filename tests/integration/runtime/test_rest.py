@@ -6,13 +6,14 @@ import sys
 import time
 
 PROGRAM = """
-from ringfence.process import run_loops, run_service
+from ringfence.loops import run_together
+from ringfence.process import run_service
 from ringfence.settings import CommonSettings
 
 async def main(health, stop):
     async def misses(stop):
         raise ConnectionRefusedError("no broker")
-    await run_loops(stop, misses)
+    await run_together(stop, misses)
 
 run_service("trial", CommonSettings(), main)
 """

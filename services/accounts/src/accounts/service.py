@@ -23,13 +23,13 @@ from accounts.settings import Settings
 from accounts.store import SCHEMA, AccountStore
 from ringfence.clock import SystemClock
 from ringfence.kafka.agent import GuardedAgents
+from ringfence.kafka.processor import RecordProcessor
 from ringfence.kafka.publisher import Publisher, make_producer
-from ringfence.kafka.shell import Shell
-from ringfence.needs import need_stores
+from ringfence.loops import run_together
 from ringfence.observe.health import Health
 from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
-from ringfence.process import run_loops
+from ringfence.process import require_stores
 
 
 async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
@@ -48,7 +48,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         await producer.start()
         stack.push_async_callback(producer.stop)
         publisher = Publisher(producer, source="accounts")
-        need_stores(health, pool, publisher)
+        require_stores(health, pool, publisher)
         app = create_app(
             users=users,
             clock=clock,
@@ -65,10 +65,10 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         )
         relay = OutboxRelay(pool, publisher, schema=SCHEMA, progress=health.loop("outbox"))
         confirmations = GuardedAgents(
-            Shell(Confirmations(store).handle, publisher, consumer="accounts"),
+            RecordProcessor(Confirmations(store).handle, publisher, consumer="accounts"),
             TOPICS,
             bootstrap=brokers,
             group="accounts",
             progress=health.loop("confirmations"),
         )
-        await run_loops(stop, api.run, relay.run, confirmations.run)
+        await run_together(stop, api.run, relay.run, confirmations.run)

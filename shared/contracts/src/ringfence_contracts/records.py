@@ -171,7 +171,7 @@ class Rejected(NamedTuple):
     reason: str
 
 
-class WrittenLate(Sequence[Outgoing]):
+class LazyEvents(Sequence[Outgoing]):
     """Events that are written each time they are asked for.
 
     Those of a large batch then never lie about all at once: what is small stays in the
@@ -190,7 +190,7 @@ class WrittenLate(Sequence[Outgoing]):
     def __getitem__(self, index: slice) -> Sequence[Outgoing]: ...
     def __getitem__(self, index: int | slice) -> Outgoing | Sequence[Outgoing]:
         if isinstance(index, slice):
-            return WrittenLate(self._writers[index])
+            return LazyEvents(self._writers[index])
         return self._writers[index]()
 
     def __iter__(self) -> Iterator[Outgoing]:

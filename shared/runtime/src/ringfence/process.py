@@ -4,17 +4,20 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 import uvloop
 
-from ringfence.kafka.shell import exit_status, wait_or_stop
-from ringfence.memory import relax_collector
+from ringfence.gc_tuning import raise_thresholds
+from ringfence.kafka.publisher import Publisher
+from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Health, serve_health
 from ringfence.observe.logs import configure_logs
+from ringfence.postgres.pool import Pool
 from ringfence.settings import CommonSettings
+from ringfence.transient import exit_status
 from ringfence.version import in_words
 from ringfence_contracts.errors import EXIT_TEMPORARY
 
@@ -22,9 +25,6 @@ log = structlog.get_logger()
 
 _REST_S = 5.0
 """Not every platform backs off: services that are started again at once starve what they miss."""
-
-Loop = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
-"""One loop of a service: runs until the event is set, finishing what it has in hand."""
 
 
 def run_service(
@@ -38,7 +38,7 @@ def run_service(
     a bug.
     """
     configure_logs(name, settings.log_level)
-    relax_collector()
+    raise_thresholds()
     status = uvloop.run(_supervise(name, settings, main))
     sys.stderr.flush()
     # No finalizer may hang a process that has decided to stop: all that matters is committed.
@@ -89,15 +89,7 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
-async def run_loops(stop: asyncio.Event, *loops: Loop) -> None:
-    """Run `loops` together; when one ends or fails, the others are told to stop."""
-
-    async def guarded(loop: Loop) -> None:
-        try:
-            await loop(stop)
-        finally:
-            stop.set()
-
-    async with asyncio.TaskGroup() as group:
-        for loop in loops:
-            group.create_task(guarded(loop))
+def require_stores(health: Health, pool: Pool, publisher: Publisher) -> None:
+    """Have /ready ask both stores, over the connections that the service itself uses."""
+    health.readiness.need("database", partial(pool.fetchval, "select 1"))
+    health.readiness.need("kafka", publisher.broker_answers)

@@ -11,7 +11,7 @@ from accounts.api.error_words import refusal
 from accounts.products.fields import LABELS
 from accounts.refusals import Clash, Stale, Unknown
 from accounts.tariffs.tariff_csv import BadTariff
-from ringfence.kafka.shell import UNWELL
+from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.errors import BadInput, shown
 
 log = structlog.get_logger()
@@ -48,7 +48,7 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(StarletteHTTPException, _http)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _bug)
-    for unwell in UNWELL:
+    for unwell in TRANSIENT_ERRORS:
         app.add_exception_handler(unwell, _unwell)
 
 

@@ -9,7 +9,7 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from ringfence.kafka.shell import wait_or_stop
+from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
 from ringfence_contracts.errors import BadInput
 

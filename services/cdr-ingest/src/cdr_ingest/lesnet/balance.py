@@ -8,13 +8,13 @@ import structlog
 from cdr_ingest.lesnet.metrics import BALANCE_LOW, BALANCE_MICRO
 from cdr_ingest.lesnet.poller import rest
 from cdr_ingest.metrics import FAILURES
-from ringfence.kafka.shell import UNWELL
 from ringfence.observe.health import Progress
+from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_pbx.errors import Refused
 from ringfence_pbx.lesnet.api import LesnetApi
 
 _LANE = "account/balance"
-_UNREAD: tuple[type[Exception], ...] = (Refused, *UNWELL)
+_UNREAD: tuple[type[Exception], ...] = (Refused, *TRANSIENT_ERRORS)
 log = structlog.get_logger()
 
 

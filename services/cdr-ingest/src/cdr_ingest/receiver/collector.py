@@ -7,8 +7,8 @@ import structlog
 
 from cdr_ingest.metrics import PUSH_QUEUE
 from cdr_ingest.sources.source import SourceRecord
-from ringfence.kafka.shell import UNWELL
 from ringfence.observe.health import Progress
+from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.errors import Retry
 
 _IDLE_S = 0.2
@@ -98,7 +98,7 @@ class Collector:
             async with asyncio.timeout(self._take_bound_s):
                 await self._take([record for record, _ in batch])
             unsafe = None
-        except UNWELL as error:
+        except TRANSIENT_ERRORS as error:
             self._rests_until = asyncio.get_running_loop().time() + _RESTS_S
             log.warning("posts not safe", records=len(batch), reason=repr(error))
             unsafe = Retry("broker or database are unwell")

@@ -11,8 +11,9 @@ from rating.audit.finding import lasting
 from rating.audit.holds import hold_key
 from rating.audit.payments import payment_key
 from rating.audit.store import AuditStore
-from ringfence.kafka.shell import UNWELL, wait_or_stop
+from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
+from ringfence.transient import TRANSIENT_ERRORS
 
 DRIFT = Gauge("ringfence_drift", "Rows that violate an invariant.", ["invariant"])
 AUDITED = Gauge("ringfence_drift_audited_timestamp_seconds", "When they were last counted.")
@@ -68,7 +69,7 @@ class Audit:
     async def _turn(self, stop: asyncio.Event) -> None:
         try:
             await self.audit_once(stop)
-        except UNWELL as error:
+        except TRANSIENT_ERRORS as error:
             log.warning("audit waits", reason=repr(error))
 
     async def audit_once(self, stop: asyncio.Event | None = None) -> dict[str, int] | None:

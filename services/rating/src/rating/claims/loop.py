@@ -10,8 +10,9 @@ from uuid import UUID
 
 import structlog
 
-from ringfence.kafka.shell import UNWELL, wait_or_stop
+from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
+from ringfence.transient import TRANSIENT_ERRORS
 
 LOOK_EVERY_S = 5.0
 log = structlog.get_logger()
@@ -40,7 +41,7 @@ class ClaimLoop:
         while not stop.is_set():
             try:
                 await self.post_all()
-            except UNWELL as error:
+            except TRANSIENT_ERRORS as error:
                 log.warning("waiting payments are tried again later", reason=repr(error))
             self._progress.turned()
             await wait_or_stop(stop, self._every_s)

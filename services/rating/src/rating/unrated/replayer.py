@@ -11,8 +11,9 @@ import structlog
 from prometheus_client import Gauge
 
 from rating.unrated.store import AT_ONCE, ReplayStore
-from ringfence.kafka.shell import UNWELL, wait_or_stop
+from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
+from ringfence.transient import TRANSIENT_ERRORS
 
 UNRATED = Gauge("ringfence_unrated_calls", "Calls in the unrated queue.", ["reason"])
 UNRATED_OLDEST = Gauge(
@@ -58,7 +59,7 @@ class Replayer:
             try:
                 taken = await self._rating.replay()
                 await self._count()
-            except UNWELL as error:
+            except TRANSIENT_ERRORS as error:
                 log.warning("replay waits", reason=repr(error))
             self._progress.turned(read=taken)
             if taken < AT_ONCE:

@@ -14,9 +14,11 @@ import faust
 import structlog
 
 from ringfence.kafka.brokers import Bootstrap, Brokers
-from ringfence.kafka.shell import Shell, exit_status, wait_or_stop
+from ringfence.kafka.processor import RecordProcessor
+from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
 from ringfence.observe.metrics import LAG
+from ringfence.transient import exit_status
 from ringfence_contracts.errors import EXIT_TEMPORARY
 from ringfence_contracts.records import Received
 from ringfence_contracts.topics import Topic
@@ -39,7 +41,7 @@ class GuardedAgents:
 
     def __init__(
         self,
-        shell: Shell[Sequence[Received]],
+        processor: RecordProcessor[Sequence[Received]],
         topics: Sequence[Topic],
         *,
         bootstrap: Bootstrap,
@@ -47,7 +49,7 @@ class GuardedAgents:
         progress: Progress,
         before_exit: Callable[[], Awaitable[None]] = _nothing,
     ) -> None:
-        self._shell = shell
+        self._processor = processor
         self._topics = topics
         self._bootstrap = bootstrap
         self._group = group
@@ -77,9 +79,9 @@ class GuardedAgents:
 
     async def _consume(self, stream: Any) -> None:
         async for event in stream.events():
-            await self._settle_or_die(event.message)
+            await self._process_or_exit(event.message)
 
-    async def _settle_or_die(self, message: Any) -> None:
+    async def _process_or_exit(self, message: Any) -> None:
         received = Received(
             topic=message.topic,
             partition=message.partition,
@@ -89,13 +91,13 @@ class GuardedAgents:
             headers=tuple(_pairs(message.headers)),
         )
         try:
-            await self._shell.settle([received])
+            await self._processor.process([received])
         except BaseException as error:
             # Not even a cancellation may leave this loop: Faust would acknowledge the event.
             try:
                 await self._before_exit()
             finally:
-                _die(error, received)
+                _exit_by(error, received)
         self._handled[message.topic, message.partition] = message.offset
         self._progress.turned(read=1)
 
@@ -178,7 +180,7 @@ def _pairs(headers: Any) -> list[tuple[str, bytes]]:
     return list(headers.items()) if isinstance(headers, dict) else list(headers)
 
 
-def _die(error: BaseException, received: Received) -> None:
+def _exit_by(error: BaseException, received: Received) -> None:
     if isinstance(error, asyncio.CancelledError):
         log.info("stopped with an event in hand; it stays unacknowledged", topic=received.topic)
         _exit(0)

@@ -10,8 +10,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from ringfence.kafka.brokers import Bootstrap, client_arguments
-from ringfence.kafka.line import Line
-from ringfence.kafka.shell import R, Shell
+from ringfence.kafka.pipeline import BatchPipeline
+from ringfence.kafka.processor import R, RecordProcessor
 from ringfence.observe.health import Progress
 from ringfence.observe.metrics import LAG
 from ringfence_contracts.records import Received, as_received
@@ -35,7 +35,7 @@ class BatchRunner(Generic[R]):
 
     def __init__(
         self,
-        shell: Shell[R],
+        processor: RecordProcessor[R],
         topics: Sequence[Topic],
         *,
         bootstrap: Bootstrap,
@@ -43,7 +43,7 @@ class BatchRunner(Generic[R]):
         progress: Progress,
         max_records: int = 3000,
     ) -> None:
-        self._shell = shell
+        self._processor = processor
         self._topics = [topic.name for topic in topics]
         self._bootstrap = bootstrap
         self._group = group
@@ -53,19 +53,20 @@ class BatchRunner(Generic[R]):
     async def run(self, stop: asyncio.Event) -> None:
         """Read and settle until `stop` is set; the batches in hand are finished first."""
         consumer = make_consumer(self._bootstrap, self._group)
-        line = Line(self._shell, group=self._group)
-        consumer.subscribe(self._topics, listener=_Handover(line))
+        pipeline = BatchPipeline(self._processor, group=self._group)
+        consumer.subscribe(self._topics, listener=_Handover(pipeline))
         await consumer.start()
         try:
             while not stop.is_set():
-                await line.room_for_one()
+                await pipeline.wait_for_room()
                 batch, ends = await self._poll(consumer)
                 if batch:
-                    line.begin(batch, partial(_commit, consumer, ends))
-                self._progress.turned(read=line.settled(), lag=await self._lag(consumer, line))
-            await line.empty()
+                    pipeline.start(batch, partial(_commit, consumer, ends))
+                lag = await self._lag(consumer, pipeline)
+                self._progress.turned(read=pipeline.take_processed(), lag=lag)
+            await pipeline.drain()
         finally:
-            await line.give_up()
+            await pipeline.cancel()
             await consumer.stop()
 
     async def _poll(
@@ -90,9 +91,9 @@ class BatchRunner(Generic[R]):
                 ends[at] = records[-1].offset + 1
         return batch, ends
 
-    async def _lag(self, consumer: AIOKafkaConsumer, line: Line[R]) -> int:
+    async def _lag(self, consumer: AIOKafkaConsumer, pipeline: BatchPipeline[R]) -> int:
         """Records on our partitions that we have not settled, as of the last fetch of each."""
-        total = line.in_hand
+        total = pipeline.in_flight
         for partition in consumer.assignment():
             end = consumer.highwater(partition)
             if end is not None:
@@ -107,12 +108,12 @@ class _Handover(ConsumerRebalanceListener):  # type: ignore[misc] # it ships no 
     It saves work and no more than that: what is not committed in time is handled again there.
     """
 
-    def __init__(self, line: Line[Any]) -> None:
-        self._line = line
+    def __init__(self, pipeline: BatchPipeline[Any]) -> None:
+        self._pipeline = pipeline
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Wait for the batches in hand."""
-        await self._line.at_rest(_HANDOVER_BOUND_S)
+        await self._pipeline.wait_idle(_HANDOVER_BOUND_S)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Nothing is to be done: the next poll reads from what was committed."""

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from ringfence.kafka.brokers import Bootstrap, client_arguments
-from ringfence.kafka.lanes import Header, Lanes, Partitions
+from ringfence.kafka.partition_batches import Header, PartitionBatches, Partitions
 from ringfence_contracts.errors import Retry
 from ringfence_contracts.records import Outgoing, Rejected
 from ringfence_contracts.topics import INGEST_DEAD_LETTERS
@@ -37,14 +37,14 @@ class Publisher:
         if not events:
             return
         with _retried():
-            lanes = self._lanes()
-            while lanes.added < len(events):
-                unknown = lanes.fill(events, _WRITTEN_AT_ONCE)
+            batches = self._new_batches()
+            while batches.added < len(events):
+                unknown = batches.fill(events, _WRITTEN_AT_ONCE)
                 if unknown is not None:
-                    await self._learn(unknown)
-                elif lanes.added < len(events):
+                    await self._load_partition_count(unknown)
+                elif batches.added < len(events):
                     await asyncio.sleep(0)
-            await self._send(lanes)
+            await self._send(batches)
 
     async def broker_answers(self) -> None:
         """Return when a broker has answered a question. Raises KafkaError if none can be asked."""
@@ -72,25 +72,25 @@ class Publisher:
 
     async def _deliver(self, records: Iterable[tuple[str, bytes, bytes, list[Header]]]) -> None:
         with _retried():
-            lanes = self._lanes()
+            batches = self._new_batches()
             for topic, key, value, headers in records:
                 if not self._partitions.count(topic):
-                    await self._learn(topic)
-                lanes.add(topic, key, value, headers)
-                if lanes.added % _WRITTEN_AT_ONCE == 0:
+                    await self._load_partition_count(topic)
+                batches.add(topic, key, value, headers)
+                if batches.added % _WRITTEN_AT_ONCE == 0:
                     await asyncio.sleep(0)
-            await self._send(lanes)
+            await self._send(batches)
 
-    def _lanes(self) -> Lanes:
-        return Lanes(self._partitions, self._producer.create_batch)
+    def _new_batches(self) -> PartitionBatches:
+        return PartitionBatches(self._partitions, self._producer.create_batch)
 
-    async def _learn(self, topic: str) -> None:
-        self._partitions.learn(topic, len(await self._producer.partitions_for(topic)))
+    async def _load_partition_count(self, topic: str) -> None:
+        self._partitions.set_count(topic, len(await self._producer.partitions_for(topic)))
 
-    async def _send(self, lanes: Lanes) -> None:
-        """Hand all lanes over, each one's batches in their order; await all deliveries."""
+    async def _send(self, pending: PartitionBatches) -> None:
+        """Send the batches of each partition in their order, and await every delivery."""
         deliveries = []
-        for topic, partition, batches in lanes:
+        for topic, partition, batches in pending:
             for batch in batches:
                 batch.close()
                 sent = await self._producer.send_batch(batch, topic, partition=partition)

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping
 import structlog
 from prometheus_client import Gauge
 
-from ringfence.kafka.shell import UNWELL, wait_or_stop
+from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
+from ringfence.transient import TRANSIENT_ERRORS
 
 EVERY_S = 15.0
 log = structlog.get_logger()
@@ -33,7 +34,7 @@ class CountLoop:
             began = loop.time()
             try:
                 await self._count()
-            except UNWELL as error:
+            except TRANSIENT_ERRORS as error:
                 log.warning("counting waits", reason=repr(error))
             self._progress.turned()
             await wait_or_stop(stop, max(self._every_s, loop.time() - began))

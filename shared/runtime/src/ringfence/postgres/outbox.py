@@ -11,10 +11,11 @@ import asyncpg
 import structlog
 
 from ringfence.kafka.publisher import Publisher
-from ringfence.kafka.shell import UNWELL, wait_or_stop
+from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
 from ringfence.observe.metrics import OUTBOX
 from ringfence.postgres.pool import Connection, Pool
+from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.errors import Retry
 from ringfence_contracts.records import Outgoing
 from ringfence_contracts.topics import BY_NAME
@@ -64,7 +65,7 @@ class OutboxRelay:
             try:
                 moved = await self.relay_once()
                 self._delay_s = _IDLE_S
-            except UNWELL as error:
+            except TRANSIENT_ERRORS as error:
                 log.warning("outbox waits", reason=repr(error))
                 self._delay_s = min(5.0, self._delay_s * 2)
                 moved = 0

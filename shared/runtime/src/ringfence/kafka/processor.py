@@ -1,26 +1,15 @@
 """What both shells do with a batch: the three verdicts, the dead letters, the fuse."""
 
-import asyncio
-import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
-import asyncpg
 import stamina
 import structlog
-from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError
 
 from ringfence.kafka.publisher import Publisher
 from ringfence.observe.metrics import EVENTS, REJECTED, RETRIES, STAGE_SECONDS
-from ringfence_contracts.errors import (
-    EXIT_BUG,
-    EXIT_FUSE,
-    EXIT_SETTINGS,
-    EXIT_TEMPORARY,
-    BadInput,
-    FuseBlown,
-    Retry,
-)
+from ringfence.transient import TRANSIENT_ERRORS
+from ringfence_contracts.errors import FuseBlown
 from ringfence_contracts.records import Outcome, Received
 
 RETRY_BOUND_S = 20.0
@@ -28,27 +17,6 @@ RETRY_BOUND_S = 20.0
 
 FUSE = 500
 """So many rejected records in a row, with none accepted between, stop the process."""
-
-UNWELL: tuple[type[Exception], ...] = (
-    Retry,
-    ConnectionError,
-    TimeoutError,
-    KafkaConnectionError,
-    KafkaTimeoutError,
-    NodeNotReadyError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.SerializationError,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.InterfaceError,
-    asyncpg.InvalidAuthorizationSpecificationError,  # a password or a certificate that is
-    ssl.SSLError,  # being replaced while we run; at the start `postgres.refusal` says which
-    asyncpg.InternalClientError,  # a backend that was ended in the middle of a message
-)
-"""What says that the world is unwell. Anything else that a handler lets out is a bug."""
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -60,7 +28,7 @@ def _unread(batch: Sequence[Received]) -> Any:
     return batch
 
 
-class Shell(Generic[R]):
+class RecordProcessor(Generic[R]):
     """Runs a handler on batches until each is safe: done, told, and its rejects parked.
 
     A handler takes what `read` makes of a batch, again and again if the world is unwell; without
@@ -90,13 +58,13 @@ class Shell(Generic[R]):
         with STAGE_SECONDS.labels(self._consumer, "read").time():
             return self._read(batch)
 
-    async def settle(self, batch: Sequence[Received]) -> None:
-        """Handle `batch` and tell of it; when this returns, its offsets may be committed.
+    async def process(self, batch: Sequence[Received]) -> None:
+        """Handle `batch` and publish its events; after that its offsets may be committed.
 
-        Raises Retry (or another of UNWELL) when the world stayed unwell for longer than the
-        bound, FuseBlown, or whatever bug the handler has.
+        Raises Retry or another of TRANSIENT_ERRORS when a dependency fails for longer than the
+        bound, FuseBlown, and any other exception of the handler, which is a bug.
         """
-        await self.tell(batch, await self.handle(self.read(batch)))
+        await self.publish(batch, await self.handle(self.read(batch)))
 
     async def handle(self, read: R) -> Outcome:
         """Do a batch's work in the database. The batch before it must have been handled."""
@@ -107,7 +75,7 @@ class Shell(Generic[R]):
 
         return await self._in_time(once)
 
-    async def tell(self, batch: Sequence[Received], outcome: Outcome) -> None:
+    async def publish(self, batch: Sequence[Received], outcome: Outcome) -> None:
         """Park and publish what came of a batch. The batch before it must have been told."""
         in_a_row = self._rejects_in_a_row(batch, outcome)
 
@@ -126,7 +94,7 @@ class Shell(Generic[R]):
     async def _in_time(self, once: Callable[[], Awaitable[T]]) -> T:
         """Try until it is done, in place, backed off and bounded."""
         async for attempt in stamina.retry_context(
-            on=UNWELL,
+            on=TRANSIENT_ERRORS,
             attempts=None,
             timeout=self._retry_bound_s,
             wait_initial=0.05,
@@ -168,27 +136,3 @@ class Shell(Generic[R]):
                     " nothing of this batch was committed. Look at the reasons above."
                 )
         return in_a_row
-
-
-def exit_status(error: BaseException, **where: object) -> int:
-    """The status with which a process ends by this failure; why is logged, with `where`."""
-    if isinstance(error, FuseBlown):
-        log.error("fuse blown", reason=str(error), **where)
-        return EXIT_FUSE
-    if isinstance(error, BadInput):
-        log.error("a setting is refused", reason=str(error), **where)
-        return EXIT_SETTINGS
-    if isinstance(error, UNWELL):
-        log.error("the world stayed unwell", reason=repr(error), **where)
-        return EXIT_TEMPORARY
-    log.error("a bug", exc_info=error, **where)
-    return EXIT_BUG
-
-
-async def wait_or_stop(stop: asyncio.Event, seconds: float) -> bool:
-    """Wait for `seconds`, or less if `stop` is set; whether it is."""
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return False
-    return True

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import AfterValidator, Field, model_validator
 
-from ringfence.kafka.quick import QuickReader
+from ringfence.kafka.fast_decoder import FastDecoder
 from ringfence_contracts.errors import Reject
 from ringfence_contracts.events.balance import BalanceChanged
 from ringfence_contracts.events.call import CallCompleted
@@ -90,9 +90,9 @@ def told(model: type[EventData], read: Any, value: bytes) -> dict[str, Any] | st
 
 
 @cache
-def reader_of(model: type[EventData]) -> QuickReader[EventData]:
+def reader_of(model: type[EventData]) -> FastDecoder[EventData]:
     """The model's reader, made once."""
-    return QuickReader(model)
+    return FastDecoder(model)
 
 
 def assert_same(model: type[EventData], value: bytes) -> None:
@@ -156,7 +156,7 @@ def test_of_whatever_stands_between_quotes_too(field: bytes, written: bytes) -> 
 def test_it_is_the_quick_way_that_is_taken(model: type[EventData]) -> None:
     """A plain record comes back as something else than the model: no call of it was needed."""
     plain = CALL if model is CallCompleted else CHANGE
-    found = QuickReader(model).parse(Received("t", 0, 0, None, json.dumps(plain).encode()))
+    found = FastDecoder(model).parse(Received("t", 0, 0, None, json.dumps(plain).encode()))
     assert not isinstance(found, EventData)
 
 
@@ -192,4 +192,4 @@ class Whole(EventData):
 def test_a_model_that_says_more_is_refused_at_once(model: type[EventData]) -> None:
     """Not at the first record that the reader would have let through."""
     with pytest.raises(TypeError, match=r"can not be read quickly|validator of its own"):
-        QuickReader(model)
+        FastDecoder(model)

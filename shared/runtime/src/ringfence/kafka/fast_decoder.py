@@ -21,7 +21,7 @@ from ringfence_contracts.records import D, Received, parse
 _NUL = b"\\u0000"
 
 
-class QuickReader(Generic[D]):
+class FastDecoder(Generic[D]):
     """Reads records of `model`, a flat one: texts, whole numbers, ids, instants, literals.
 
     Raises TypeError, when it is made, for a model with anything else in it.

@@ -8,9 +8,9 @@ from typing import cast
 import pytest
 import stamina
 
-from ringfence.kafka.line import IN_HAND, Line
+from ringfence.kafka.pipeline import MAX_IN_FLIGHT, BatchPipeline
+from ringfence.kafka.processor import RecordProcessor
 from ringfence.kafka.publisher import Publisher
-from ringfence.kafka.shell import Shell
 from ringfence_contracts.errors import Retry
 from ringfence_contracts.records import Outcome, Outgoing, Received, Rejected
 from ringfence_testing.wait import until
@@ -35,19 +35,21 @@ class World:
     fails: dict[str, Exception] = field(default_factory=dict)
     broker_answers: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def line(self) -> Line[int]:
+    def pipeline(self) -> BatchPipeline[int]:
         """A line through this world."""
-        shell = Shell(self.handle, cast(Publisher, self), consumer="test", read=self.read)
-        return Line(shell, group="test")
+        processor = RecordProcessor(
+            self.handle, cast(Publisher, self), consumer="test", read=self.read
+        )
+        return BatchPipeline(processor, group="test")
 
-    def begin(self, line: Line[int], number: int) -> None:
+    def start(self, pipeline: BatchPipeline[int], number: int) -> None:
         """Put batch `number`, of two records, into the line."""
         batch = [Received("t", 0, number, b"k", b""), Received("t", 0, number, b"k", b"")]
 
         async def commit() -> None:
             self.note("commit", number)
 
-        line.begin(batch, commit)
+        pipeline.start(batch, commit)
 
     def read(self, batch: Sequence[Received]) -> int:
         self.note("read", batch[0].offset)
@@ -60,7 +62,7 @@ class World:
 
     async def publish(self, events: Sequence[Outgoing]) -> None:
         await self.broker_answers.wait()
-        self.note("tell", cast(int, events[0]))
+        self.note("publish", cast(int, events[0]))
 
     async def park(self, rejected: Sequence[Rejected], consumer: str) -> None:
         assert not rejected
@@ -79,87 +81,95 @@ class World:
 
 async def test_the_next_is_handled_while_one_is_told() -> None:
     world = World()
-    line = world.line()
-    world.begin(line, 0)
-    world.begin(line, 1)
+    pipeline = world.pipeline()
+    world.start(pipeline, 0)
+    world.start(pipeline, 1)
     await until(lambda: world.steps("handle") == [0, 1])
-    assert world.steps("tell") == world.steps("commit") == []
+    assert world.steps("publish") == world.steps("commit") == []
     world.broker_answers.set()
-    await line.empty()
-    assert world.steps("tell") == world.steps("commit") == [0, 1]
-    assert world.done.index("commit 0") < world.done.index("tell 1")
+    await pipeline.drain()
+    assert world.steps("publish") == world.steps("commit") == [0, 1]
+    assert world.done.index("commit 0") < world.done.index("publish 1")
 
 
 async def test_it_is_read_before_the_one_before_it_is_handled() -> None:
     world = World()
-    line = world.line()
-    world.begin(line, 0)
-    world.begin(line, 1)
+    pipeline = world.pipeline()
+    world.start(pipeline, 0)
+    world.start(pipeline, 1)
     assert world.done == ["read 0", "read 1"]
-    await line.give_up()
+    await pipeline.cancel()
 
 
 async def test_so_many_are_in_hand_and_no_more() -> None:
     world = World()
-    line = world.line()
-    for number in range(IN_HAND):
-        await line.room_for_one()
-        world.begin(line, number)
-    waiting = asyncio.create_task(line.room_for_one())
-    await until(lambda: len(world.steps("handle")) == IN_HAND)
-    assert (line.in_hand, line.settled(), waiting.done()) == (2 * IN_HAND, 0, False)
+    pipeline = world.pipeline()
+    for number in range(MAX_IN_FLIGHT):
+        await pipeline.wait_for_room()
+        world.start(pipeline, number)
+    waiting = asyncio.create_task(pipeline.wait_for_room())
+    await until(lambda: len(world.steps("handle")) == MAX_IN_FLIGHT)
+    assert (pipeline.in_flight, pipeline.take_processed(), waiting.done()) == (
+        2 * MAX_IN_FLIGHT,
+        0,
+        False,
+    )
     world.broker_answers.set()
     await waiting
-    await line.empty()
-    assert (line.in_hand, line.settled(), line.settled()) == (0, 2 * IN_HAND, 0)
+    await pipeline.drain()
+    assert (pipeline.in_flight, pipeline.take_processed(), pipeline.take_processed()) == (
+        0,
+        2 * MAX_IN_FLIGHT,
+        0,
+    )
 
 
 async def test_behind_an_unwell_world_all_wait_their_turn() -> None:
-    world = World(fails={"handle 0": Retry("away"), "tell 0": Retry("and the broker")})
+    world = World(fails={"handle 0": Retry("away"), "publish 0": Retry("and the broker")})
     world.broker_answers.set()
-    line = world.line()
+    pipeline = world.pipeline()
     for number in range(3):
-        world.begin(line, number)
-    await line.empty()
-    assert world.steps("handle") == world.steps("tell") == world.steps("commit") == [0, 1, 2]
+        world.start(pipeline, number)
+    await pipeline.drain()
+    assert world.steps("handle") == world.steps("publish") == world.steps("commit") == [0, 1, 2]
 
 
 async def test_a_batch_that_fails_stops_all_behind_it_and_none_before() -> None:
     world = World(fails={"handle 1": KeyError("a bug")})
-    line = world.line()
+    pipeline = world.pipeline()
     for number in range(3):
-        world.begin(line, number)
+        world.start(pipeline, number)
     world.broker_answers.set()
     with pytest.raises(KeyError, match="a bug"):
-        await line.empty()
-    await line.give_up()
-    assert (world.steps("handle"), world.steps("tell"), world.steps("commit")) == ([0], [0], [0])
+        await pipeline.drain()
+    await pipeline.cancel()
+    assert (world.steps("handle"), world.steps("publish"), world.steps("commit")) == ([0], [0], [0])
 
 
-@pytest.mark.parametrize("step", ["tell 0", "commit 0"])
+@pytest.mark.parametrize("step", ["publish 0", "commit 0"])
 async def test_what_was_handled_behind_a_failure_is_not_told(step: str) -> None:
     world = World(fails={step: KeyError("a bug")})
-    line = world.line()
+    pipeline = world.pipeline()
     for number in range(3):
-        world.begin(line, number)
+        world.start(pipeline, number)
     await until(lambda: world.steps("handle") == [0, 1, 2])
     world.broker_answers.set()
     with pytest.raises(KeyError, match="a bug"):
-        await line.room_for_one()
-    await line.give_up()
-    assert 1 not in world.steps("tell")
+        await pipeline.wait_for_room()
+    await pipeline.cancel()
+    assert 1 not in world.steps("publish")
     assert world.steps("commit") == []
 
 
 async def test_a_failure_is_seen_when_the_next_is_asked_for() -> None:
     """A line that is not full says so too."""
     world = World(fails={"handle 0": KeyError("a bug")})
-    line = world.line()
-    world.begin(line, 0)
+    pipeline = world.pipeline()
+    world.start(pipeline, 0)
 
     async def seen() -> bool:
         try:
-            await line.room_for_one()
+            await pipeline.wait_for_room()
         except KeyError:
             return True
         return False

@@ -8,7 +8,7 @@ of rating's CPU, measured.
 import gc
 
 
-def relax_collector() -> None:
+def raise_thresholds() -> None:
     """Look for cycles only when very much is left over: batches make hardly one.
 
     Three batches of 10,000 calls are 900,000 objects, which go by themselves when a batch is told.
@@ -17,7 +17,7 @@ def relax_collector() -> None:
     gc.set_threshold(2_000_000, 50, 100)
 
 
-def keep_for_long() -> None:
+def freeze_live_objects() -> None:
     """What lives now is kept: the collector passes over it from here on."""
     gc.collect()
     gc.freeze()

@@ -16,8 +16,8 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from ringfence.kafka.agent import GuardedAgents
 from ringfence.kafka.batch import BatchRunner, make_consumer
+from ringfence.kafka.processor import RecordProcessor
 from ringfence.kafka.publisher import Publisher, open_publisher
-from ringfence.kafka.shell import Shell
 from ringfence.observe.health import Progress
 from ringfence_contracts.errors import FuseBlown, Retry
 from ringfence_contracts.ids import derive
@@ -73,7 +73,7 @@ class Recorder:
         )
 
 
-async def run_shell(
+async def run_consumer(
     kind: Any,
     recorder: Recorder,
     publisher: Publisher,
@@ -81,10 +81,10 @@ async def run_shell(
     bootstrap: str,
     group: str,
     stop: asyncio.Event,
-    **shell: Any,
+    **settings: Any,
 ) -> None:
     runner = kind(
-        Shell(recorder.handle, publisher, consumer="notifier", **shell),
+        RecordProcessor(recorder.handle, publisher, consumer="notifier", **settings),
         (topic,),
         bootstrap=bootstrap,
         group=group,
@@ -100,7 +100,7 @@ async def test_every_event_is_handled_and_then_committed(kind: Any, kafka_bootst
     async with open_publisher(kafka_bootstrap, source="test") as publisher:
         await publisher.publish([event(BALANCE_LOW, key, n) for n in range(50)])
         task = asyncio.create_task(
-            run_shell(kind, recorder, publisher, BALANCE_LOW, kafka_bootstrap, group, stop)
+            run_consumer(kind, recorder, publisher, BALANCE_LOW, kafka_bootstrap, group, stop)
         )
         await until(lambda: len(recorder.seen) == 50, timeout_s=30)
         await until(lambda: caught_up(kafka_bootstrap, BALANCE_LOW, group), timeout_s=15)
@@ -117,7 +117,7 @@ async def test_an_unwell_world_is_tried_again_in_place(kind: Any, kafka_bootstra
     async with open_publisher(kafka_bootstrap, source="test") as publisher:
         await publisher.publish([event(BALANCE_LOW, key, n) for n in range(3)])
         task = asyncio.create_task(
-            run_shell(kind, recorder, publisher, BALANCE_LOW, kafka_bootstrap, group, stop)
+            run_consumer(kind, recorder, publisher, BALANCE_LOW, kafka_bootstrap, group, stop)
         )
         await until(lambda: len(recorder.seen) == 3, timeout_s=30)
         stop.set()
@@ -135,7 +135,7 @@ async def test_a_rejected_record_is_parked_whole_and_the_next_is_unharmed(
     async with open_publisher(kafka_bootstrap, source="test") as publisher:
         await publisher.publish([event(BALANCE_LOW, key, n) for n in range(3)])
         task = asyncio.create_task(
-            run_shell(kind, recorder, publisher, BALANCE_LOW, kafka_bootstrap, group, stop)
+            run_consumer(kind, recorder, publisher, BALANCE_LOW, kafka_bootstrap, group, stop)
         )
         dead = await read_one(kafka_bootstrap, BALANCE_LOW.dead_letters("notifier"), key)
         await until(lambda: len(recorder.seen) == 3, timeout_s=30)
@@ -166,10 +166,10 @@ async def test_the_fuse_stops_before_anything_is_parked(kafka_bootstrap: str) ->
         return Outcome(reject=[Rejected(r, "a broken deploy") for r in batch])
 
     async with open_publisher(kafka_bootstrap, source="test") as publisher:
-        shell = Shell(reject_all, publisher, consumer="notifier", fuse=3)
+        processor = RecordProcessor(reject_all, publisher, consumer="notifier", fuse=3)
         batch = [Received(BALANCE_LOW.name, 0, n, b"k", b"{}") for n in range(3)]
         with pytest.raises(FuseBlown, match="3 records in a row"):
-            await shell.settle(batch)
+            await processor.process(batch)
 
 
 WORKER = """
@@ -178,7 +178,7 @@ from ringfence.kafka.agent import GuardedAgents
 from ringfence.kafka.batch import BatchRunner
 from ringfence.kafka.publisher import open_publisher
 from ringfence_contracts.records import Outcome
-from ringfence.kafka.shell import Shell
+from ringfence.kafka.processor import RecordProcessor
 from ringfence.process import run_service
 from ringfence.settings import CommonSettings
 from ringfence_contracts.topics import SERVICE_RESTORED
@@ -198,7 +198,7 @@ async def handle(batch):
 async def main(health, stop):
     async with open_publisher(bootstrap, source="test") as publisher:
         runner = {"BatchRunner": BatchRunner, "GuardedAgents": GuardedAgents}[kind](
-            Shell(handle, publisher, consumer="notifier"), (SERVICE_RESTORED,),
+            RecordProcessor(handle, publisher, consumer="notifier"), (SERVICE_RESTORED,),
             bootstrap=bootstrap, group=group, progress=health.loop("test"))
         await runner.run(stop)
 
@@ -249,9 +249,9 @@ async def test_what_is_in_hand_is_committed_before_its_partitions_are_handed_ove
     async with open_publisher(kafka_bootstrap, source="test") as publisher:
         await publisher.publish([event(BALANCE_LOW, key, n) for n in range(20)])
         runs = (publisher, BALANCE_LOW, kafka_bootstrap, group, stop)
-        first = asyncio.create_task(run_shell(BatchRunner, slow, *runs))
+        first = asyncio.create_task(run_consumer(BatchRunner, slow, *runs))
         await asyncio.wait_for(in_hand.wait(), 30)
-        second = asyncio.create_task(run_shell(BatchRunner, other, *runs))
+        second = asyncio.create_task(run_consumer(BatchRunner, other, *runs))
         try:
             await until(lambda: caught_up(kafka_bootstrap, BALANCE_LOW, group), timeout_s=40)
         finally:

@@ -12,8 +12,10 @@ import pytest
 import stamina
 from aiokafka.errors import KafkaConnectionError
 
+from ringfence.kafka.processor import RecordProcessor
 from ringfence.kafka.publisher import Publisher
-from ringfence.kafka.shell import UNWELL, Shell, exit_status, wait_or_stop
+from ringfence.loops import wait_or_stop
+from ringfence.transient import TRANSIENT_ERRORS, exit_status
 from ringfence_contracts.errors import EXIT_TEMPORARY, FuseBlown, Reject, Retry
 from ringfence_contracts.ids import derive
 from ringfence_contracts.records import Outcome, Outgoing, Received, Rejected
@@ -59,11 +61,11 @@ def event(number: int) -> Outgoing:
 Handle = Callable[[Sequence[Received]], Awaitable[Outcome]]
 
 
-def shell(
+def processor(
     handle: Handle, memory: Memory, *, fuse: int = 500, bound_s: float = 20.0
-) -> Shell[Sequence[Received]]:
+) -> RecordProcessor[Sequence[Received]]:
     publisher = cast(Publisher, memory)
-    return Shell(handle, publisher, consumer="test", retry_bound_s=bound_s, fuse=fuse)
+    return RecordProcessor(handle, publisher, consumer="test", retry_bound_s=bound_s, fuse=fuse)
 
 
 async def rejects_all(batch: Sequence[Received]) -> Outcome:
@@ -87,7 +89,7 @@ async def test_a_settled_batch_is_parked_and_published_before_settle_returns() -
     async def handle(batch: Sequence[Received]) -> Outcome:
         return Outcome(publish=[event(1)], reject=[Rejected(batch[1], "no good")])
 
-    await shell(handle, memory).settle(batch)
+    await processor(handle, memory).process(batch)
     assert memory.published == [event(1)]
     assert [(dead.received, dead.reason) for dead in memory.parked] == [(batch[1], "no good")]
     assert memory.order == ["park test", "publish"]
@@ -118,7 +120,7 @@ async def test_an_unwell_world_means_the_same_batch_again_in_place(error: Except
         return Outcome(publish=[event(1)])
 
     memory = Memory()
-    await shell(handle, memory).settle(batch)
+    await processor(handle, memory).process(batch)
     assert seen == [batch, batch, batch]
     assert memory.published == [event(1)]
 
@@ -132,7 +134,7 @@ async def test_to_a_broker_that_refuses_all_is_told_again_and_nothing_handled_tw
         handled += 1
         return Outcome(publish=[event(1)])
 
-    await shell(handle, memory).settle(records(1))
+    await processor(handle, memory).process(records(1))
     assert handled == 1
     assert memory.published == [event(1)]
 
@@ -147,7 +149,7 @@ async def test_retries_are_bounded_and_then_the_reason_comes_out() -> None:
         raise Retry("the database is away")
 
     with pytest.raises(Retry, match="the database is away"):
-        await shell(handle, Memory(), bound_s=0.05).settle(records(1))
+        await processor(handle, Memory(), bound_s=0.05).process(records(1))
     assert tries == 2, "the first wait alone is as long as this bound"
 
 
@@ -171,9 +173,9 @@ async def test_anything_else_is_a_bug_and_comes_out_at_once(bug: Exception) -> N
         raise bug
 
     with pytest.raises(type(bug)):
-        await shell(handle, memory).settle(records(1))
+        await processor(handle, memory).process(records(1))
     assert tries == 1
-    assert not isinstance(bug, UNWELL)
+    assert not isinstance(bug, TRANSIENT_ERRORS)
     assert memory.order == []
 
 
@@ -181,11 +183,11 @@ async def test_the_fuse_blows_after_so_many_rejects_in_a_row_and_parks_nothing_o
     None
 ):
     memory = Memory()
-    guarded = shell(rejects_all, memory, fuse=5)
-    await guarded.settle(records(3))
+    guarded = processor(rejects_all, memory, fuse=5)
+    await guarded.process(records(3))
     assert len(memory.parked) == 3
     with pytest.raises(FuseBlown, match=r"\d records in a row were rejected"):
-        await guarded.settle(records(3))
+        await guarded.process(records(3))
     assert len(memory.parked) == 3
 
 
@@ -195,9 +197,9 @@ async def test_one_record_that_is_accepted_starts_the_count_anew() -> None:
     async def all_but_the_last(batch: Sequence[Received]) -> Outcome:
         return Outcome(reject=[Rejected(received, "no good") for received in batch[:-1]])
 
-    guarded = shell(all_but_the_last, memory, fuse=5)
+    guarded = processor(all_but_the_last, memory, fuse=5)
     for _ in range(10):
-        await guarded.settle(records(5))
+        await guarded.process(records(5))
     assert len(memory.parked) == 40
 
 
@@ -207,7 +209,7 @@ async def test_too_many_in_a_row_blow_the_fuse_wherever_in_the_batch_they_stand(
 
     memory = Memory()
     with pytest.raises(FuseBlown):
-        await shell(all_but_the_last, memory, fuse=5).settle(records(6))
+        await processor(all_but_the_last, memory, fuse=5).process(records(6))
     assert memory.parked == []
 
 
@@ -215,19 +217,19 @@ async def test_too_many_in_a_row_blow_the_fuse_wherever_in_the_batch_they_stand(
 async def test_retries_do_not_bring_the_fuse_nearer() -> None:
     """The same dead record counts once, however often the broker makes us handle it again."""
     memory = Memory(unwell=4)
-    await shell(rejects_all, memory, fuse=3).settle(records(2))
+    await processor(rejects_all, memory, fuse=3).process(records(2))
     assert memory.unwell == 0
 
 
 async def test_equal_records_are_counted_each_for_itself() -> None:
     twice = Received("call.completed.v1", 0, 1, b"k", b"{}")
     with pytest.raises(FuseBlown):
-        await shell(rejects_all, Memory(), fuse=2).settle([twice, twice])
+        await processor(rejects_all, Memory(), fuse=2).process([twice, twice])
 
 
 async def test_an_empty_outcome_is_fine() -> None:
     memory = Memory()
-    await shell(takes_all, memory).settle(records(2))
+    await processor(takes_all, memory).process(records(2))
     assert memory.published == []
     assert memory.parked == []
 

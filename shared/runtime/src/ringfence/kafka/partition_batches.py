@@ -23,7 +23,7 @@ class Partitions:
         self._count: dict[str, int] = {}
         self._hash_of: dict[bytes, int] = {}
 
-    def learn(self, topic: str, count: int) -> None:
+    def set_count(self, topic: str, count: int) -> None:
         """Take in how many partitions a topic has."""
         self._count[topic] = count
 
@@ -41,13 +41,13 @@ class Partitions:
         return known
 
 
-class Lanes:
+class PartitionBatches:
     """Batches that fill up: events of one key stay in the order in which they are added."""
 
     def __init__(self, partitions: Partitions, new_batch: Callable[[], BatchBuilder]) -> None:
         self._partitions = partitions
         self._new_batch = new_batch
-        self._lanes: dict[str, dict[int, list[BatchBuilder]]] = {}
+        self._batches: dict[str, dict[int, list[BatchBuilder]]] = {}
         self.added = 0
 
     def fill(self, events: Sequence[Outgoing], at_most: int) -> str | None:
@@ -68,9 +68,9 @@ class Lanes:
         if not count:
             return False
         partition = self._partitions.hash_of(key) % count
-        of_topic = self._lanes.get(topic)
+        of_topic = self._batches.get(topic)
         if of_topic is None:
-            of_topic = self._lanes[topic] = {}
+            of_topic = self._batches[topic] = {}
         batches = of_topic.get(partition)
         if batches is None:
             batches = of_topic[partition] = [self._new_batch()]
@@ -83,6 +83,6 @@ class Lanes:
 
     def __iter__(self) -> Iterator[tuple[str, int, list[BatchBuilder]]]:
         """Topic, partition and batches of each lane."""
-        for topic, of_topic in self._lanes.items():
+        for topic, of_topic in self._batches.items():
             for partition, batches in of_topic.items():
                 yield topic, partition, batches

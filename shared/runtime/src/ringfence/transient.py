@@ -1,0 +1,55 @@
+"""Which failures are worth a retry, and the exit status of a process that ends by a failure."""
+
+import ssl
+
+import asyncpg
+import structlog
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotReadyError
+
+from ringfence_contracts.errors import (
+    EXIT_BUG,
+    EXIT_FUSE,
+    EXIT_SETTINGS,
+    EXIT_TEMPORARY,
+    BadInput,
+    FuseBlown,
+    Retry,
+)
+
+TRANSIENT_ERRORS: tuple[type[Exception], ...] = (
+    Retry,
+    ConnectionError,
+    TimeoutError,
+    KafkaConnectionError,
+    KafkaTimeoutError,
+    NodeNotReadyError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InterfaceError,
+    asyncpg.InvalidAuthorizationSpecificationError,  # a password or a certificate that is
+    ssl.SSLError,  # being replaced while we run; at the start `postgres.refusal` says which
+    asyncpg.InternalClientError,  # a backend that was ended in the middle of a message
+)
+"""Failures of a dependency: the same work may succeed later. Any other exception is a bug."""
+
+log = structlog.get_logger()
+
+
+def exit_status(error: BaseException, **where: object) -> int:
+    """The exit status of a process that ends by `error`. Logs the cause, with `where`."""
+    if isinstance(error, FuseBlown):
+        log.error("fuse blown", reason=str(error), **where)
+        return EXIT_FUSE
+    if isinstance(error, BadInput):
+        log.error("a setting is refused", reason=str(error), **where)
+        return EXIT_SETTINGS
+    if isinstance(error, TRANSIENT_ERRORS):
+        log.error("the world stayed unwell", reason=repr(error), **where)
+        return EXIT_TEMPORARY
+    log.error("a bug", exc_info=error, **where)
+    return EXIT_BUG
