@@ -122,7 +122,7 @@ def town_stack(folder: Path) -> Stack:
     return Stack(
         folder,
         wanted_ports={},
-        neighbours=[(Program("bench-pbx", command), pbx_port)],
+        extra_programs=[(Program("bench-pbx", command), pbx_port)],
         servers=_SERVERS.format(port=pbx_port, home=HOME, key=key, poll_s=POLL_S),
         environment={
             "RINGFENCE_CDR_INGEST_PUSH_PORT": str(push_port),

@@ -9,7 +9,7 @@ import httpx
 from calls_coming import CallsComing
 from deployed import DeployedStack
 
-from ringfence_local.demo.sample import FrontDoor, SampleClient
+from ringfence_local.demo.sample import SampleApi, SampleClient
 from ringfence_testing.wait import until
 
 MICRO = 1_000_000
@@ -24,7 +24,7 @@ async def eventually(condition: Callable[[], Any], what: str, bound_s: float = 1
     )
 
 
-async def balance(door: FrontDoor, client: SampleClient) -> int:
+async def balance(door: SampleApi, client: SampleClient) -> int:
     return int((await door.ask(f"/clients/{client.account_id}/balance"))["balance_micro"])
 
 
@@ -43,12 +43,12 @@ def minute_call(client: SampleClient) -> dict[str, Any]:
     }
 
 
-async def has_balance(door: FrontDoor, client: SampleClient, micro: int) -> bool:
+async def has_balance(door: SampleApi, client: SampleClient, micro: int) -> bool:
     return await balance(door, client) == micro
 
 
 async def charged_once_each(
-    door: FrontDoor,
+    door: SampleApi,
     clients: list[SampleClient],
     calls: CallsComing,
     paid_micro: dict[str, int],
@@ -71,7 +71,7 @@ async def charged_once_each(
         assert charges == [-COST_MICRO] * calls.placed
 
 
-async def everything(door: FrontDoor, path: str) -> list[dict[str, Any]]:
+async def everything(door: SampleApi, path: str) -> list[dict[str, Any]]:
     """All pages of a list."""
     rows: list[dict[str, Any]] = []
     cursor = ""
@@ -84,7 +84,7 @@ async def everything(door: FrontDoor, path: str) -> list[dict[str, Any]]:
 
 
 async def switched_once_each(
-    stack: DeployedStack, door: FrontDoor, clients: list[SampleClient]
+    stack: DeployedStack, door: SampleApi, clients: list[SampleClient]
 ) -> None:
     """Who has nothing left was switched off by one change at the PBX, and on again by one."""
     broke = [client for client in clients if await balance(door, client) <= 0]
@@ -98,7 +98,7 @@ async def switched_once_each(
     assert await changes(stack, clients) == expected
 
 
-async def confirmed(door: FrontDoor, client: SampleClient, state: str) -> bool:
+async def confirmed(door: SampleApi, client: SampleClient, state: str) -> bool:
     services = await door.ask(f"/clients/{client.account_id}/services")
     return [service["confirmed"] for service in services["items"]] == [state]
 

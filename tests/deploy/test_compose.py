@@ -23,8 +23,8 @@ from proof import (
 )
 from rich.console import Console
 
-from ringfence_local.demo.sample import CLIENTS, FrontDoor, SampleClient, add_client
-from ringfence_local.demo.story import tell_story
+from ringfence_local.demo.sample import CLIENTS, SampleApi, SampleClient, add_client
+from ringfence_local.demo.story import play_story
 from ringfence_testing.wait import until
 
 UP_BOUND_S = 600.0
@@ -52,7 +52,7 @@ async def test_first_call_is_rated_after_one_command(stack: ComposeStack) -> Non
     began = time.monotonic()
     await asyncio.to_thread(stack.up, *STORES, *AROUND, *SERVICES, in_order=True)
     await eventually(lambda: sample_is_loaded(stack), "the sample clients are in", UP_BOUND_S)
-    async with FrontDoor(stack) as door:
+    async with SampleApi(stack) as door:
         client = CLIENTS[0]
         opening = opening_micro(client)
         await until(lambda: has_balance(door, client, opening), timeout_s=60, what="the opening")
@@ -89,7 +89,7 @@ def test_service_runs_with_no_rights(stack: ComposeStack, service: str) -> None:
 
 
 async def test_client_is_switched_off_and_on_again(stack: ComposeStack) -> None:
-    await tell_story(stack, Console(width=100))
+    await play_story(stack, Console(width=100))
 
 
 async def test_services_started_before_kafka_and_postgres_come_up(stack: ComposeStack) -> None:
@@ -101,7 +101,7 @@ async def test_services_started_before_kafka_and_postgres_come_up(stack: Compose
     await asyncio.to_thread(stack.up, *STORES, *AROUND, replicas=True)
     await eventually(stack.all_work, "all services work", UP_BOUND_S)
     await eventually(lambda: sample_is_loaded(stack), "the sample job ends")
-    async with FrontDoor(stack) as door:
+    async with SampleApi(stack) as door:
         trunks = {trunk["uuid"] for trunk in (await door.pbx_state())["gateways"]}
         assert {client.gateway_id for client in CLIENTS} <= trunks
         before = await balance(door, CLIENTS[0])
@@ -125,7 +125,7 @@ async def test_kills_and_a_rolling_restart_lose_and_double_nothing(stack: Compos
         )
         for n, opening in enumerate(openings)
     ]  # fmt: skip
-    async with FrontDoor(stack) as door:
+    async with SampleApi(stack) as door:
         for client in clients:
             await add_client(door, client)
         for client in clients:
@@ -139,7 +139,7 @@ async def test_kills_and_a_rolling_restart_lose_and_double_nothing(stack: Compos
             await paid
     print(f"\n{calls.placed} calls for each of {len(clients)} clients; posts: {calls.answers}")
     assert calls.answers[200] >= len(clients) * calls.placed // 10
-    async with FrontDoor(stack) as door:  # the API's port may be another one now
+    async with SampleApi(stack) as door:  # the API's port may be another one now
         await charged_once_each(door, clients, calls, paid_micro={clients[0].account_id: 3 * MICRO})
         await switched_once_each(stack, door, clients)
     await eventually(stack.all_work, "all services work")

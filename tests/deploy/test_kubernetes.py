@@ -28,8 +28,8 @@ from proof import (
 )
 from rich.console import Console
 
-from ringfence_local.demo.sample import CLIENTS, FrontDoor, SampleClient, add_client
-from ringfence_local.demo.story import tell_story
+from ringfence_local.demo.sample import CLIENTS, SampleApi, SampleClient, add_client
+from ringfence_local.demo.story import play_story
 from ringfence_testing.wait import until
 
 UP_BOUND_S = 600.0
@@ -70,7 +70,7 @@ async def test_first_call_is_rated_after_everything_was_applied_at_once(stack: K
     await asyncio.to_thread(stack.apply)
     (sample,) = stack.of("sample")
     await eventually(lambda: stack.ended_well(sample), "the sample clients are in", UP_BOUND_S)
-    async with FrontDoor(stack) as door:
+    async with SampleApi(stack) as door:
         client = CLIENTS[0]
         opening = opening_micro(client)
         await until(lambda: has_balance(door, client, opening), timeout_s=60, what="the opening")
@@ -124,7 +124,7 @@ def test_service_holds_its_own_secrets_alone(stack: KubeStack) -> None:
 
 
 async def test_client_is_switched_off_and_on_again(stack: KubeStack) -> None:
-    await tell_story(stack, Console(width=100))
+    await play_story(stack, Console(width=100))
 
 
 async def test_rolling_every_pod_with_calls_in_flight_loses_and_doubles_nothing(
@@ -139,7 +139,7 @@ async def test_rolling_every_pod_with_calls_in_flight_loses_and_doubles_nothing(
         )
         for n, opening in enumerate(openings)
     ]  # fmt: skip
-    async with FrontDoor(stack) as door:
+    async with SampleApi(stack) as door:
         for client in clients:
             await add_client(door, client)
         for client in clients:
@@ -173,7 +173,7 @@ async def roll(stack: KubeStack, pod: PlayedPod) -> None:
 
 async def test_books_outlive_the_pods_of_kafka_and_postgres(stack: KubeStack) -> None:
     """What is in the claims is all that is needed: both pods are deleted, and come up again."""
-    async with FrontDoor(stack) as door:
+    async with SampleApi(stack) as door:
         before = await balance(door, CLIENTS[0])
         for pod in (*stack.of("postgres"), *stack.of("kafka")):
             await asyncio.to_thread(stack.delete, pod)

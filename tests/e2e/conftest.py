@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from ringfence_local.demo.sample import FrontDoor
+from ringfence_local.demo.sample import SampleApi
 from ringfence_local.stack import Stack
 from tests.support.stack_harness import StackHarness
 
@@ -13,5 +13,5 @@ from tests.support.stack_harness import StackHarness
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StackHarness]:
     folder = tmp_path_factory.mktemp("stack")
-    async with Stack(folder, wanted_ports={}) as stack, FrontDoor(stack) as door:
+    async with Stack(folder, wanted_ports={}) as stack, SampleApi(stack) as door:
         yield StackHarness(stack, door)

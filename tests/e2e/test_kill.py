@@ -11,7 +11,7 @@ import pytest
 
 from ringfence.secret_files import SERVICES
 from ringfence_local.demo.sample import SampleClient
-from ringfence_local.errors import PartFailed
+from ringfence_local.errors import StackError
 from ringfence_testing.wait import until
 from tests.support.stack_harness import StackHarness
 
@@ -75,7 +75,7 @@ async def keep_paying(town: StackHarness, client: SampleClient, key: str) -> Non
     async def taken() -> bool:
         try:
             await town.door.top_up(client.account_id, "3.00", key)
-        except (httpx.TransportError, PartFailed):
+        except (httpx.TransportError, StackError):
             return False
         return True
 

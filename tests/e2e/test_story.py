@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ringfence_contracts.ids import call_id
 from ringfence_local.demo.sample import SampleClient
-from ringfence_local.demo.story import CLIENT, tell_story
+from ringfence_local.demo.story import CLIENT, play_story
 from ringfence_testing.wait import until
 from tests.support.stack_harness import StackHarness
 
@@ -46,7 +46,7 @@ B_LEG = "86734721-4cdd-4055-930d-6eaf14f4733f"
 
 
 async def test_one_clients_story_happens(town: StackHarness) -> None:
-    await tell_story(town.stack, Console(file=io.StringIO()))
+    await play_story(town.stack, Console(file=io.StringIO()))
     told = ["Low Balance Alert", "VoIP Zero Balance", "VoIP Restored"]
     await until(lambda: town.mails(CLIENT) == told)
 

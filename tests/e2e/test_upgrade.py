@@ -15,8 +15,8 @@ from aiokafka import AIOKafkaConsumer
 
 from ringfence.secret_files import SERVICES
 from ringfence_contracts.topics import dead_letter_topics
-from ringfence_local.demo.sample import FrontDoor, SampleClient, add_client, load_sample
-from ringfence_local.errors import PartFailed
+from ringfence_local.demo.sample import SampleApi, SampleClient, add_client, load_sample
+from ringfence_local.errors import StackError
 from ringfence_testing.wait import until
 from tests.support.mixed_stack import CanNotInstall, MixedStack, unpack
 from tests.support.previous_release import NotHere, previous, same_major
@@ -52,7 +52,7 @@ class MixedTown(StackHarness):
 
     stack: MixedStack
 
-    def __init__(self, stack: MixedStack, door: FrontDoor) -> None:
+    def __init__(self, stack: MixedStack, door: SampleApi) -> None:
         super().__init__(stack, door)
         self.calls: Counter[SampleClient] = Counter()
         self.paid: Counter[SampleClient] = Counter()
@@ -158,7 +158,7 @@ async def _taken(request: Callable[[], Awaitable[object]]) -> None:
     async def taken() -> bool:
         try:
             await request()
-        except (httpx.TransportError, PartFailed):
+        except (httpx.TransportError, StackError):
             return False
         return True
 
@@ -176,7 +176,7 @@ async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[MixedT
     except (NotHere, CanNotInstall) as why:
         pytest.skip(f"release {release.version} can not be run beside these sources: {why}")
     stack = MixedStack(tmp_path_factory.mktemp("stack"), released)
-    async with stack, FrontDoor(stack) as door:
+    async with stack, SampleApi(stack) as door:
         town = MixedTown(stack, door)
         await _taken(lambda: door.ask("/packages"))  # it listens a moment after /health answers
         await load_sample(door, [])

@@ -149,7 +149,7 @@ class MixedStack(Stack):
         return await self.supervisor.start(Program(self._now[service], command, environment))
 
     async def _until_it_answers(self, service: str) -> None:
-        await self._until_up(self._now[service], partial(self.health, service))
+        await self._wait_until_up(self._now[service], partial(self.health, service))
         report = await self.health(service)
         assert report is not None
         assert report.get("version") == (self._released.version if self.old[service] else VERSION)

@@ -5,7 +5,7 @@ from typing import Any
 
 import asyncpg
 
-from ringfence_local.demo.sample import FrontDoor, SampleClient, add_client, load_sample
+from ringfence_local.demo.sample import SampleApi, SampleClient, add_client, load_sample
 from ringfence_local.stack import Stack
 
 
@@ -14,7 +14,7 @@ class StackHarness:
     """The stack, its front door, and direct sight of the database."""
 
     stack: Stack
-    door: FrontDoor
+    door: SampleApi
 
     async def sql(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         connection = await asyncpg.connect(self.stack.dsn)

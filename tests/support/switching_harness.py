@@ -30,8 +30,8 @@ from ringfence_contracts.topics import (
     SERVICE_RESTORED,
     SERVICE_SUSPENDED,
 )
-from ringfence_local.demo.sample import FrontDoor, load_sample
-from ringfence_local.errors import PartFailed
+from ringfence_local.demo.sample import SampleApi, load_sample
+from ringfence_local.errors import StackError
 from ringfence_local.stack import Stack
 
 T = TypeVar("T")
@@ -85,7 +85,7 @@ class SwitchingHarness:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _load(self) -> None:
-        async with FrontDoor(self.stack) as door:
+        async with SampleApi(self.stack) as door:
             await load_sample(door, [])
 
     def ask(
@@ -160,7 +160,7 @@ class SwitchingHarness:
                 pid = self.stack.supervisor.pid(service)
                 os.kill(pid, number)
                 return pid
-            except (PartFailed, ProcessLookupError):
+            except (StackError, ProcessLookupError):
                 assert time.monotonic() < deadline, f"{service} was not started again"
                 time.sleep(0.1)
 

@@ -17,7 +17,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from ringfence_local.demo.sample import TARIFF_CSV, FrontDoor, SampleClient, pbx_seed
+from ringfence_local.demo.sample import TARIFF_CSV, SampleApi, SampleClient, pbx_seed
 from ringfence_local.stack import MIGRATIONS, Stack
 from ringfence_testing.wait import until
 from tests.support.command_tree import commands
@@ -56,7 +56,7 @@ EXCEPTIONS = {
 class Day:
     """A company's day on running services, and what the commands printed, by command."""
 
-    def __init__(self, stack: Stack, door: FrontDoor, database: Any, folder: Path) -> None:
+    def __init__(self, stack: Stack, door: SampleApi, database: Any, folder: Path) -> None:
         self.stack = stack
         self.door = door
         self.database = database
@@ -367,7 +367,7 @@ async def prepare(day: Day) -> None:
 
 async def play(folder: Path) -> dict[tuple[str, ...], str]:
     """The whole day; what each command printed."""
-    async with Stack(folder / "stack", wanted_ports={}) as stack, FrontDoor(stack) as door:
+    async with Stack(folder / "stack", wanted_ports={}) as stack, SampleApi(stack) as door:
         database = await asyncpg.connect(stack.dsn)
         day = Day(stack, door, database, folder)
         try:

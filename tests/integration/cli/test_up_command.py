@@ -16,10 +16,10 @@ import pytest
 from click.testing import CliRunner
 
 from ringfence_cli.main import main_group
-from ringfence_local.demo.sample import CLIENTS, FrontDoor, add_client, load_sample
-from ringfence_local.demo.scene import PBX_DOMAIN, PBX_ID, pbx_scene, write_scene
-from ringfence_local.errors import PartFailed
-from ringfence_local.up.elsewhere import pointed_elsewhere
+from ringfence_local.demo.sample import CLIENTS, SampleApi, add_client, load_sample
+from ringfence_local.demo.scene import PBX_DOMAIN, PBX_ID, initial_pbx_seed, write_simulator_files
+from ringfence_local.errors import StackError
+from ringfence_local.up.environment_notes import environment_notes
 from ringfence_testing.wait import until
 from tests.support.narrow import present
 
@@ -84,7 +84,7 @@ async def test_the_first_call_of_an_own_pbx_is_rated_in_shadow(
     """Embedded Kafka, a given PostgreSQL; the money goes, and the telephone is not switched off."""
     before = files_of(home)
     seed = home.parent / "pbx.json"
-    seed.write_text(json.dumps(pbx_scene(KEY)))
+    seed.write_text(json.dumps(initial_pbx_seed(KEY)))
     port, log = ("--port", str(free_port)), home.parent / "up.log"
     environment = {**os.environ, "RINGFENCE_POSTGRES_DSN": database}
     with log.open("wb") as output:
@@ -129,7 +129,7 @@ async def money_goes(stack: dict[str, Any], pbx_url: str, database: str) -> None
         "destination_number": "01188165501000",
         "billsec": 60,
     }
-    async with FrontDoor(Addresses(api, token, pbx_url)) as door:
+    async with SampleApi(Addresses(api, token, pbx_url)) as door:
         await load_sample(door, [])
         await add_client(door, CLIENT)
         await door.pbx("calls", call)
@@ -233,14 +233,14 @@ def test_a_setting_that_would_have_no_effect_is_refused_with_what_to_do(
 
 def test_a_servers_file_of_the_operators_is_not_overwritten_by_make_run(home: Path) -> None:
     before = files_of(home)
-    with pytest.raises(PartFailed, match="ringfence up --servers"):
-        write_scene(home, "http://127.0.0.1:1")
+    with pytest.raises(StackError, match="ringfence up --servers"):
+        write_simulator_files(home, "http://127.0.0.1:1")
     assert files_of(home).items() >= before.items()
 
 
 def test_make_run_says_which_servers_the_environment_names() -> None:
     lines = list(
-        pointed_elsewhere(
+        environment_notes(
             {
                 "RINGFENCE_POSTGRES_DSN": "postgresql://me:hush@db.example.net:5433/billing",
                 "RINGFENCE_KAFKA_BOOTSTRAP": "kafka.example.net:9092",
@@ -254,7 +254,7 @@ def test_make_run_says_which_servers_the_environment_names() -> None:
     assert "db.example.net:5433/billing" in lines[1]
     assert "ringfence up" in lines[2]
     assert "hush" not in "".join(lines)
-    assert list(pointed_elsewhere({})) == []
+    assert list(environment_notes({})) == []
 
 
 def test_the_story_does_not_remove_files_of_others(home: Path) -> None:

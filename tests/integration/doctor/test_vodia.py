@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from ringfence.clock import SystemClock
-from ringfence_doctor.servers import Bearings, examine
+from ringfence_doctor.servers import ExaminationContext, examine
 from ringfence_local.embedded.ports import free_port
 from ringfence_simulators.fusionpbx.faults import Fault
 from ringfence_simulators.vodia.app import Simulator
@@ -302,7 +302,7 @@ async def test_a_list_without_end_is_left_with_what_was_found(vodia: Simulator) 
 
     vodia.site.before_page = place_two
     server = vodia_harness.server_of(vodia.url, tenants=(CFFM,), page_size=1)
-    findings = await examine("v1", server, Bearings(SystemClock()), patience_s=1.0)
+    findings = await examine("v1", server, ExaminationContext(SystemClock()), patience_s=1.0)
     found = {finding.check: finding.state for finding in findings}
     assert found["credentials"] == "ok"
     assert found["patience"] == "fail"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ringfence_local.embedded.artifacts import LOCK, Jar, kafka_class_path, read_lock
-from ringfence_local.errors import PartFailed
+from ringfence_local.errors import StackError
 
 CONTENT = b"as good as a jar"
 JAR = Jar("net.example", "broker", "1.0", hashlib.sha256(CONTENT).hexdigest())
@@ -56,7 +56,7 @@ def test_a_download_that_was_cut_short_is_fetched_again(mirror: Path, tmp_path: 
 def test_a_file_of_another_sum_is_never_used(mirror: Path, tmp_path: Path) -> None:
     """A mirror that was tampered with: named, with both sums, and thrown away."""
     (mirror / JAR.path).write_bytes(b"something else")
-    with pytest.raises(PartFailed, match=rf"broker-1\.0\.jar came with .*{JAR.sha256}"):
+    with pytest.raises(StackError, match=rf"broker-1\.0\.jar came with .*{JAR.sha256}"):
         kafka_class_path(tmp_path / "cache", [JAR])
     assert not list((tmp_path / "cache").rglob("*.jar"))
 
@@ -69,7 +69,7 @@ def test_a_file_that_can_not_be_had_is_named_with_what_to_do(
         nobody.bind(("127.0.0.1", 0))  # bound and not listening: refused
         port = nobody.getsockname()[1]
         monkeypatch.setenv("RINGFENCE_MAVEN_REPOSITORY", f"http://127.0.0.1:{port}")
-        with pytest.raises(PartFailed) as failed:
+        with pytest.raises(StackError) as failed:
             kafka_class_path(tmp_path / "cache", [JAR])
     assert "broker-1.0.jar" in str(failed.value)
     assert str(tmp_path / "cache" / "maven" / JAR.path) in str(failed.value)

@@ -22,7 +22,7 @@ from ringfence_cli.main import main_group
 from ringfence_doctor.platform import examine_postgres
 from ringfence_local.clean import main as clean
 from ringfence_local.embedded.postgres import Postgres
-from ringfence_local.errors import PartFailed
+from ringfence_local.errors import StackError
 from ringfence_local.stack import Stack
 from ringfence_local.state import read_running
 from ringfence_testing.wait import until
@@ -56,7 +56,7 @@ async def test_a_stack_comes_up_is_found_and_goes(tmp_path: Path) -> None:
     before = set(psutil.Process().children(recursive=True))
     async with Stack(folder, services=(), wanted_ports={}) as first:
         assert read_running(folder) == first.running
-        with pytest.raises(PartFailed, match=f"in use by process {os.getpid()}"):
+        with pytest.raises(StackError, match=f"in use by process {os.getpid()}"):
             async with Stack(folder, services=(), wanted_ports={}):
                 pass
         with pytest.raises(SystemExit, match=f"in use by process {os.getpid()}"):
@@ -64,7 +64,7 @@ async def test_a_stack_comes_up_is_found_and_goes(tmp_path: Path) -> None:
         await asyncio.to_thread(_send, first.ports["inbox"])
         assert (await asyncio.to_thread(httpx.get, f"{first.pbx_url}/_sim/state")).is_success
     assert set(psutil.Process().children(recursive=True)) <= before
-    with pytest.raises(PartFailed, match="nothing runs in"):
+    with pytest.raises(StackError, match="nothing runs in"):
         read_running(folder)
     async with Stack(folder, services=(), wanted_ports={}) as second:
         assert [mail["Subject"] for mail in second.inbox.messages()] == ["Low Balance Alert"]
@@ -221,7 +221,7 @@ async def test_a_service_that_does_not_come_up_is_named_with_its_log(tmp_path: P
         environment={"RINGFENCE_RATING_BATCH_RECORDS": "minus one"},
     )
     with pytest.raises(
-        PartFailed,
+        StackError,
         match=r"(?s)rating: waiting, last exit status 64.*RINGFENCE_RATING_BATCH_RECORDS",
     ):
         async with stack:

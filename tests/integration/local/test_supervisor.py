@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ringfence_local.errors import PartFailed
+from ringfence_local.errors import StackError
 from ringfence_local.processes import child
 from ringfence_local.processes.supervisor import Program, Supervisor
 from ringfence_testing.wait import until
@@ -65,7 +65,7 @@ async def test_a_process_that_meant_to_end_is_left_alone(supervisor: Supervisor)
     await supervisor.start(Program("done", [sys.executable, "-c", ""]))
     await until(lambda: supervisor.children["done"].state == "ended", what="its end")
     assert supervisor.restart_count("done") == 0
-    with pytest.raises(PartFailed, match="done: ended"):
+    with pytest.raises(StackError, match="done: ended"):
         supervisor.pid("done")
 
 

@@ -25,9 +25,9 @@ def test_plain_text_to_brokers_elsewhere_is_worth_a_warning(
     brokers: Brokers, state: str, said: str
 ) -> None:
     (finding,) = kafka_connection(brokers)
-    assert (finding.state, said in finding.said) == (state, True)
-    assert bool(finding.do) == (state == "warn")
-    assert "secret" not in finding.said + finding.do
+    assert (finding.state, said in finding.message) == (state, True)
+    assert bool(finding.action) == (state == "warn")
+    assert "secret" not in finding.message + finding.action
 
 
 @pytest.mark.parametrize("bootstrap", ["127.0.0.1:9092", "localhost:9092", "[::1]:9092"])
@@ -48,8 +48,8 @@ def test_brokers_on_this_machine_need_no_tls(bootstrap: str) -> None:
 def test_a_database_elsewhere_needs_verify_full(query: str, state: str, said: str) -> None:
     dsn = f"postgresql://ringfence:secret@db.example.net:5432/ringfence{query}"
     (finding,) = postgres_connection(dsn)
-    assert (finding.state, said in finding.said) == (state, True)
-    assert "secret@" not in finding.said + finding.do
+    assert (finding.state, said in finding.message) == (state, True)
+    assert "secret@" not in finding.message + finding.action
 
 
 @pytest.mark.parametrize(
@@ -78,5 +78,5 @@ def test_the_machines_sslmode_holds_where_the_url_names_none() -> None:
 
 def test_a_superuser_is_worth_a_warning() -> None:
     (finding,) = database_login("postgres", superuser=True)
-    assert (finding.state, "postgres is a superuser" in finding.said) == ("warn", True)
+    assert (finding.state, "postgres is a superuser" in finding.message) == ("warn", True)
     assert list(database_login("ringfence_login", superuser=False)) == []

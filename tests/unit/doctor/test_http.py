@@ -5,14 +5,14 @@ from email.utils import format_datetime
 
 import pytest
 
+from ringfence_doctor.check_result import CheckResult, age, in_words
 from ringfence_doctor.examinations.http import Address, clock_finding, tls_finding
-from ringfence_doctor.finding import Finding, age, in_words
 from ringfence_testing.clock import FixedClock
 
 NOW = FixedClock().now()
 
 
-def clock(date: str, *, took_s: int = 0) -> Finding:
+def clock(date: str, *, took_s: int = 0) -> CheckResult:
     asked_at = NOW - timedelta(seconds=took_s)
     return clock_finding("pbx1", date, asked_at=asked_at, came_at=NOW)
 
@@ -26,13 +26,13 @@ def test_the_clocks_are_compared(ahead_s: int, state: str) -> None:
     finding = clock(format_datetime(NOW + timedelta(seconds=ahead_s), usegmt=True))
     way = "ahead of" if ahead_s > 0 else "behind"
     assert finding.state == state
-    assert finding.said == (f"{abs(ahead_s)} s {way} ours" if ahead_s else "as ours")
-    assert bool(finding.do) == (state != "ok")
+    assert finding.message == (f"{abs(ahead_s)} s {way} ours" if ahead_s else "as ours")
+    assert bool(finding.action) == (state != "ok")
 
 
 def test_the_time_that_an_answer_takes_is_no_difference() -> None:
     told = format_datetime(NOW - timedelta(seconds=20), usegmt=True)
-    assert clock(told, took_s=30).said == "as ours"
+    assert clock(told, took_s=30).message == "as ours"
     assert clock(told).state == "warn"
 
 
@@ -44,7 +44,7 @@ def test_a_date_of_another_zone_is_the_same_time() -> None:
 @pytest.mark.parametrize("date", ["", "yesterday", "Fri, 99 Nov 2026 10:00:00 GMT"])
 def test_a_server_that_does_not_tell_its_time(date: str) -> None:
     assert clock(date).state == "warn"
-    assert "does not tell" in clock(date).said
+    assert "does not tell" in clock(date).message
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_how_the_way_is_sealed(url: str, days: int | None, state: str, said: str
     ends = None if days is None else NOW + timedelta(days=days, hours=1)
     finding = tls_finding(address, ends, NOW)
     assert finding.state == state
-    assert said in finding.said
+    assert said in finding.message
 
 
 @pytest.mark.parametrize(

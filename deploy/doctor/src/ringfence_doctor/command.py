@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import textwrap
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,8 @@ from ringfence.clock import SystemClock
 from ringfence.settings import read_settings
 from ringfence.stack_file import NothingRuns, database_dsn, kafka_brokers
 from ringfence_contracts.errors import BadInput
-from ringfence_doctor.examinations.receiver import Door
-from ringfence_doctor.finding import Finding
+from ringfence_doctor.check_result import CheckResult
+from ringfence_doctor.examinations.receiver import ReceiverAddress
 from ringfence_doctor.platform import (
     TIMEOUT_S,
     UNREADABLE,
@@ -27,9 +26,9 @@ from ringfence_doctor.platform import (
     examine_smtp,
 )
 from ringfence_doctor.products import examine_products
-from ringfence_doctor.servers import Bearings, count_of, examine_servers, side_by_side
-from ringfence_doctor.store import Intake, look_at_intake
-from ringfence_doctor.store_products import Entered, look_at_products
+from ringfence_doctor.servers import ExaminationContext, count_of, examine_servers, gather_results
+from ringfence_doctor.store import IngestState, read_ingest_state
+from ringfence_doctor.store_products import EnteredProducts, read_products
 from ringfence_pbx.servers import AnyServer, load_servers
 
 MIGRATIONS = Path("deploy") / "migrations"
@@ -53,80 +52,80 @@ def doctor(only: str | None, as_json: bool) -> None:
         raise BadInput("--server", only, f"one of {', '.join(servers)}")
     findings = asyncio.run(_examine(servers, only))
     if as_json:
-        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+        click.echo(json.dumps([finding.as_json() for finding in findings], indent=2))
     else:
-        show(findings)
+        print_results(findings)
     if count_of(findings, "fail"):
         raise SystemExit(1)
 
 
 def _servers() -> dict[str, AnyServer]:
-    named = os.environ.get("RINGFENCE_SERVERS_FILE") or _of_stack("servers_file", "servers.toml")
+    named = os.environ.get("RINGFENCE_SERVERS_FILE") or _stack_value("servers_file", "servers.toml")
     return load_servers(Path(named)).servers
 
 
-async def _examine(servers: dict[str, AnyServer], only: str | None) -> list[Finding]:
+async def _examine(servers: dict[str, AnyServer], only: str | None) -> list[CheckResult]:
     """The servers, or one of them alone; what is entered for them; and the platform."""
-    looked_at = servers if only is None else {only: servers[only]}
+    examined = servers if only is None else {only: servers[only]}
     clock = SystemClock()
-    bearings = Bearings(clock, _door(), await _intake(looked_at))
-    found = await examine_servers(looked_at, bearings)
-    if (entered := await _entered()) is not None:
-        found += examine_products(servers, looked_at.keys(), entered, bearings.routes, clock)
+    context = ExaminationContext(clock, _receiver_address(), await _ingest_state(examined))
+    found = await examine_servers(examined, context)
+    if (entered := await _entered_products()) is not None:
+        found += examine_products(servers, examined.keys(), entered, context.routes, clock)
     migrations = [path.name for path in MIGRATIONS.glob("*.sql")]
     return [*found, *await _platform(migrations)] if only is None else found
 
 
-def _door() -> Door:
+def _receiver_address() -> ReceiverAddress:
     """Where the receiver listens: as the environment says, or the stack that runs here."""
     settings = read_settings(Settings)
     port = settings.cdr_ingest_push_port
     if "cdr_ingest_push_port" not in settings.model_fields_set:
-        port = _of_stack("ports", {}).get("push", port)
-    return Door(settings.cdr_ingest_push_host, port)
+        port = _stack_value("ports", {}).get("push", port)
+    return ReceiverAddress(settings.cdr_ingest_push_host, port)
 
 
-async def _intake(servers: dict[str, AnyServer]) -> Intake:
+async def _ingest_state(servers: dict[str, AnyServer]) -> IngestState:
     try:
-        return await look_at_intake(database_dsn(), servers.keys(), TIMEOUT_S)
+        return await read_ingest_state(database_dsn(), servers.keys(), TIMEOUT_S)
     except NothingRuns:
-        return Intake(unknown="no database is named")
+        return IngestState(unknown="no database is named")
     except UNREADABLE as error:
-        return Intake(unknown=f"the database cannot be read ({type(error).__name__})")
+        return IngestState(unknown=f"the database cannot be read ({type(error).__name__})")
 
 
-async def _entered() -> Entered | None:
+async def _entered_products() -> EnteredProducts | None:
     """Products and inventories; None where no database is named, which another check says."""
     try:
-        return await look_at_products(database_dsn(), TIMEOUT_S)
+        return await read_products(database_dsn(), TIMEOUT_S)
     except NothingRuns:
         return None
     except UNREADABLE as error:
-        return Entered(unknown=f"the database cannot be read ({type(error).__name__})")
+        return EnteredProducts(unknown=f"the database cannot be read ({type(error).__name__})")
 
 
-async def _platform(migrations: list[str]) -> list[Finding]:
+async def _platform(migrations: list[str]) -> list[CheckResult]:
     try:
         brokers, dsn = kafka_brokers(), database_dsn()
     except NothingRuns as error:
-        return [Finding("platform", "named", "fail", str(error), "as it says")]
-    mail_port = _of_stack("ports", {}).get("inbox", 25)
+        return [CheckResult("platform", "named", "fail", str(error), "as it says")]
+    mail_port = _stack_value("ports", {}).get("inbox", 25)
     host = os.environ.get("RINGFENCE_NOTIFIER_SMTP_HOST", "127.0.0.1")
     named = os.environ.get("RINGFENCE_NOTIFIER_SMTP_PORT", str(mail_port))
     if not named.isdecimal():
         raise BadInput("RINGFENCE_NOTIFIER_SMTP_PORT", named, "a TCP port")
     port = int(named)
-    return await side_by_side(
+    return await gather_results(
         examine_kafka(brokers), examine_postgres(dsn, migrations), examine_smtp(host, port)
     )
 
 
-def _of_stack(field: str, otherwise: Any) -> Any:
+def _stack_value(field: str, default: Any) -> Any:
     """What the stack that runs in this folder says of itself; `otherwise` where none runs."""
-    return stack_file.read().get(field, otherwise)
+    return stack_file.read().get(field, default)
 
 
-def show(findings: list[Finding]) -> None:
+def print_results(findings: list[CheckResult]) -> None:
     """Under each thing its checks, one line each, what to do under them, and the sums."""
     checks = max((len(finding.check) for finding in findings), default=0)
     indent = " " * (2 + 4 + 2 + checks + 2)
@@ -136,9 +135,9 @@ def show(findings: list[Finding]) -> None:
             subject = finding.subject
             click.secho(subject, bold=True)
         state = click.style(f"{finding.state:4}", fg=_COLOURS[finding.state])
-        click.echo(f"  {state}  {finding.check:{checks}}  {_folded(finding.said, indent)}")
-        if finding.do:
-            click.echo(f"{indent}→ {_folded(finding.do, indent + '  ')}")
+        click.echo(f"  {state}  {finding.check:{checks}}  {_folded(finding.message, indent)}")
+        if finding.action:
+            click.echo(f"{indent}→ {_folded(finding.action, indent + '  ')}")
     sums = [f"{count_of(findings, state)} {state}" for state in ("ok", "warn", "fail")]
     click.echo(", ".join(sums))
 

@@ -4,23 +4,23 @@ from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 from ringfence.kafka.brokers import PROTOCOL, Brokers, is_loopback
-from ringfence_doctor.finding import Finding
+from ringfence_doctor.check_result import CheckResult
 
 _PAGE = "docs/secure-connections.md"
 
 
-def kafka_connection(brokers: Brokers) -> Iterator[Finding]:
+def kafka_connection(brokers: Brokers) -> Iterator[CheckResult]:
     """How connections to the brokers are protected; nothing of those that stay on this machine."""
     if brokers.tls:
         login = f"login {brokers.user} by {brokers.mechanism}" if brokers.sasl else "no login"
-        yield Finding("Kafka", "connection", "ok", f"TLS, {login}")
+        yield CheckResult("Kafka", "connection", "ok", f"TLS, {login}")
     elif not brokers.is_local:
-        said = f"plain text to {brokers}: whoever is on the way can read calls and enter top-ups"
-        do = f"set {PROTOCOL}=SASL_SSL and a login for each service ({_PAGE})"
-        yield Finding("Kafka", "connection", "warn", said, do)
+        message = f"plain text to {brokers}: whoever is on the way can read calls and enter top-ups"
+        action = f"set {PROTOCOL}=SASL_SSL and a login for each service ({_PAGE})"
+        yield CheckResult("Kafka", "connection", "warn", message, action)
 
 
-def postgres_connection(dsn: str, otherwise: str = "prefer") -> Iterator[Finding]:
+def postgres_connection(dsn: str, otherwise: str = "prefer") -> Iterator[CheckResult]:
     """How connections to the database are protected, as its URL asks for; likewise.
 
     `otherwise`: the sslmode that holds where the URL names none.
@@ -34,11 +34,11 @@ def postgres_connection(dsn: str, otherwise: str = "prefer") -> Iterator[Finding
         return
     mode = given.get("sslmode", [otherwise])[-1]
     if mode == "verify-full":
-        yield Finding("PostgreSQL", "connection", "ok", "TLS, certificate and host are checked")
+        yield CheckResult("PostgreSQL", "connection", "ok", "TLS, certificate and host are checked")
         return
-    said = f"sslmode={mode} to {','.join(hosts)}: {_WEAKNESS.get(mode, 'not checked')}"
-    do = f"add sslmode=verify-full and sslrootcert=… to RINGFENCE_POSTGRES_DSN ({_PAGE})"
-    yield Finding("PostgreSQL", "connection", "warn", said, do)
+    message = f"sslmode={mode} to {','.join(hosts)}: {_WEAKNESS.get(mode, 'not checked')}"
+    action = f"add sslmode=verify-full and sslrootcert=… to RINGFENCE_POSTGRES_DSN ({_PAGE})"
+    yield CheckResult("PostgreSQL", "connection", "warn", message, action)
 
 
 _WEAKNESS = {
@@ -62,9 +62,11 @@ def _host(place: str) -> str:
     return place.partition(":")[0]
 
 
-def database_login(login: str, superuser: bool) -> Iterator[Finding]:
+def database_login(login: str, superuser: bool) -> Iterator[CheckResult]:
     """A login that may do everything is worth a warning: one that leaks changes the ledger."""
     if superuser:
-        said = f"{login} is a superuser: nothing that it does can be refused"
-        do = f"give each service a login of its own, which is a member of its role alone ({_PAGE})"
-        yield Finding("PostgreSQL", "login", "warn", said, do)
+        message = f"{login} is a superuser: nothing that it does can be refused"
+        action = (
+            f"give each service a login of its own, which is a member of its role alone ({_PAGE})"
+        )
+        yield CheckResult("PostgreSQL", "login", "warn", message, action)

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 
 from ringfence.clock import Clock
 from ringfence_contracts.events.account import Service
-from ringfence_doctor.finding import Finding, State, age
-from ringfence_doctor.store_products import Entered, LastRead
+from ringfence_doctor.check_result import CheckResult, CheckState, age
+from ringfence_doctor.store_products import EnteredProducts, LastRead
 from ringfence_pbx.comparison import (
     Comparison,
     Missing,
@@ -34,20 +34,20 @@ _WORDS = {"tenant": "tenant", "extension": "extension", "gateway": "gateway", "d
 def examine_products(
     servers: Mapping[str, AnyServer],
     only: Collection[str],
-    entered: Entered,
+    entered: EnteredProducts,
     routes: Mapping[str, bool],
     clock: Clock,
-) -> list[Finding]:
+) -> list[CheckResult]:
     """Every difference of the servers named by `only`; `servers` are all of the servers file.
 
     `routes`: whether a FusionPBX's outbound routes test toll_allow, as far as known.
     """
     if entered.unknown:
-        do = "see that RINGFENCE_POSTGRES_DSN leads to it"
-        said = f"not compared with the servers: {entered.unknown}"
-        return [Finding(_PRODUCTS, "compared", "warn", said, do)]
+        action = "see that RINGFENCE_POSTGRES_DSN leads to it"
+        message = f"not compared with the servers: {entered.unknown}"
+        return [CheckResult(_PRODUCTS, "compared", "warn", message, action)]
     compared = _compared(servers, entered, routes)
-    found = list(_of_no_server(compared, servers, only, entered))
+    found = list(_without_server(compared, servers, only, entered))
     for server_id in only:
         mine = [p.service for p in entered.products if p.service.server_id == server_id]
         read = entered.reads.get(server_id, LastRead())
@@ -55,12 +55,12 @@ def examine_products(
             found.append(_inventory(server_id, servers[server_id], entered, clock.now()))
         found += _missing(server_id, compared, mine, entered)
         found += _unowned(server_id, compared)
-        found += _ways(server_id, servers[server_id], mine, routes.get(server_id))
+        found += _switching_checks(server_id, servers[server_id], mine, routes.get(server_id))
     return found
 
 
 def _compared(
-    servers: Mapping[str, AnyServer], entered: Entered, routes: Mapping[str, bool]
+    servers: Mapping[str, AnyServer], entered: EnteredProducts, routes: Mapping[str, bool]
 ) -> Comparison:
     inventories = [
         ServerInventory(
@@ -73,65 +73,72 @@ def _compared(
     return compare(entered.products, inventories, servers.keys())
 
 
-def _of_no_server(
+def _without_server(
     compared: Comparison,
     servers: Mapping[str, AnyServer],
     only: Collection[str],
-    entered: Entered,
-) -> Iterator[Finding]:
+    entered: EnteredProducts,
+) -> Iterator[CheckResult]:
     """What concerns no server of the file; left out where one server alone is looked at."""
     if set(only) != servers.keys():
         return
     absent = [missing for missing in compared.missing if missing.kind == "server"]
     for missing in absent[:MAX_LINES]:
         near = f"enter {missing.suggestion} in its place" if missing.suggestion else ""
-        do = near or "correct the product's server_id, or add the server to the servers file"
-        said = f"{_who(missing)} is on server {missing.server_id}, which is not in the servers file"
-        yield Finding(_PRODUCTS, "server", "fail", said, do)
+        action = near or "correct the product's server_id, or add the server to the servers file"
+        message = (
+            f"{_product_named(missing)} is on server {missing.server_id}, which is not in the"
+            " servers file"
+        )
+        yield CheckResult(_PRODUCTS, "server", "fail", message, action)
     if len(absent) > MAX_LINES:
-        said = f"{len(absent) - MAX_LINES} more are on servers that are not in the servers file"
-        yield Finding(_PRODUCTS, "server", "fail", said, "as above")
+        message = f"{len(absent) - MAX_LINES} more are on servers that are not in the servers file"
+        yield CheckResult(_PRODUCTS, "server", "fail", message, "as above")
     if entered.unreadable:
-        said = f"cannot be read: {_listed(entered.unreadable)}"
-        do = "enter them again; this program is older than what entered them"
-        yield Finding(_PRODUCTS, "readable", "fail", said, do)
+        message = f"cannot be read: {_listed(entered.unreadable)}"
+        action = "enter them again; this program is older than what entered them"
+        yield CheckResult(_PRODUCTS, "readable", "fail", message, action)
 
 
-def _who(missing: Missing) -> str:
+def _product_named(missing: Missing) -> str:
     return f"product {missing.service_id} of client {missing.account_id}"
 
 
-def _inventory(server_id: str, server: AnyServer, entered: Entered, now: datetime) -> Finding:
+def _inventory(
+    server_id: str, server: AnyServer, entered: EnteredProducts, now: datetime
+) -> CheckResult:
     """When the server was last read, and what could not be."""
     read = entered.reads.get(server_id, LastRead())
     again = f"`ringfence server inventory {server_id} --refresh` reads it now"
 
-    def finding(state: State, said: str, do: str = "") -> Finding:
-        return Finding(server_id, "inventory", state, said, do)
+    def finding(state: CheckState, message: str, action: str = "") -> CheckResult:
+        return CheckResult(server_id, "inventory", state, message, action)
 
     if read.read_at is None:
         why = f": {read.error}" if read.error else ""
-        do = f"see that the suspender runs; {again}"
-        return finding("warn", f"was never read, so no product is compared with it{why}", do)
+        action = f"see that the suspender runs; {again}"
+        return finding("warn", f"was never read, so no product is compared with it{why}", action)
     counts: Counter[str] = Counter(item.kind for item in entered.items.get(server_id, ()))
-    said = f"read {age(read.read_at, now)}: " + ", ".join(
+    message = f"read {age(read.read_at, now)}: " + ", ".join(
         f"{counts[kind]} {word}s" for kind, word in _WORDS.items()
     )
     if read.error:
-        return finding("warn", f"{said}; the last try failed: {read.error}", again)
+        return finding("warn", f"{message}; the last try failed: {read.error}", again)
     if now - read.read_at > OLD:
-        return finding("warn", said, f"see that the suspender runs; {again}")
+        return finding("warn", message, f"see that the suspender runs; {again}")
     if not read.gaps:
-        return finding("ok", said)
-    said = f"{said}; not read: {_listed(read.gaps)}"
+        return finding("ok", message)
+    message = f"{message}; not read: {_listed(read.gaps)}"
     if server.kind == "lesnet":  # nothing that anybody here could give
-        return finding("ok", said)
-    return finding("warn", said, "what was not read is not compared; give the rights that it names")
+        return finding("ok", message)
+    return finding(
+        "warn", message, "what was not read is not compared; give the rights that it names"
+    )
 
 
 def _missing(
-    server_id: str, compared: Comparison, mine: Sequence[Service], entered: Entered
-) -> Iterator[Finding]:
+    server_id: str, compared: Comparison, mine: Sequence[Service], entered: EnteredProducts
+) -> Iterator[CheckResult]:
     """What its products name and it does not have.
 
     Of a product that was entered after the reading nothing is known: what it names may be as new.
@@ -140,28 +147,28 @@ def _missing(
     new = {id_ for id_, at in entered.changed_at.items() if read_at is not None and at > read_at}
     found = [m for m in compared.missing if m.server_id == server_id and m.kind != "server"]
     if hidden := {m.service_id for m in found} & new:
-        said = f"{len(hidden)} were entered after it was last read: {_listed(sorted(hidden))}"
-        do = f"`ringfence server inventory {server_id} --refresh` reads it now; then look again"
-        yield Finding(server_id, _PRODUCTS, "warn", said, do)
+        message = f"{len(hidden)} were entered after it was last read: {_listed(sorted(hidden))}"
+        action = f"`ringfence server inventory {server_id} --refresh` reads it now; then look again"
+        yield CheckResult(server_id, _PRODUCTS, "warn", message, action)
         found = [m for m in found if m.service_id not in new]
     found.sort(key=lambda missing: not missing.is_grave)
     for missing in found[:MAX_LINES]:
-        said = f"{_who(missing)} names {_WORDS[missing.kind]} {missing.name}"
+        message = f"{_product_named(missing)} names {_WORDS[missing.kind]} {missing.name}"
         if missing.kind in ("extension", "did"):
-            said = f"{said} of {missing.tenant}"
-        said = f"{said}, which the server does not have"
-        yield Finding(
-            server_id, _PRODUCTS, "fail" if missing.is_grave else "warn", said, _do(missing)
+            message = f"{message} of {missing.tenant}"
+        message = f"{message}, which the server does not have"
+        yield CheckResult(
+            server_id, _PRODUCTS, "fail" if missing.is_grave else "warn", message, _advice(missing)
         )
     if len(found) > MAX_LINES:
-        said = f"{len(found) - MAX_LINES} more things are named that the server does not have"
-        state: State = "fail" if any(m.is_grave for m in found[MAX_LINES:]) else "warn"
-        yield Finding(server_id, _PRODUCTS, state, said, _compare(server_id))
+        message = f"{len(found) - MAX_LINES} more things are named that the server does not have"
+        state: CheckState = "fail" if any(m.is_grave for m in found[MAX_LINES:]) else "warn"
+        yield CheckResult(server_id, _PRODUCTS, state, message, _compare_advice(server_id))
     if mine and not found and not hidden and server_id not in compared.unread:
-        yield Finding(server_id, _PRODUCTS, "ok", f"{len(mine)}; what they name is there")
+        yield CheckResult(server_id, _PRODUCTS, "ok", f"{len(mine)}; what they name is there")
 
 
-def _do(missing: Missing) -> str:
+def _advice(missing: Missing) -> str:
     correct = "correct the product"
     if missing.is_grave:
         correct = f"{correct}: its calls never come, or it is never switched off"
@@ -171,26 +178,28 @@ def _do(missing: Missing) -> str:
     return f"{missing.hint}; {correct}" if missing.hint else correct
 
 
-def _compare(server_id: str) -> str:
+def _compare_advice(server_id: str) -> str:
     return f"`ringfence server compare {server_id}` lists all"
 
 
-def _unowned(server_id: str, compared: Comparison) -> Iterator[Finding]:
+def _unowned(server_id: str, compared: Comparison) -> Iterator[CheckResult]:
     """What it has and no product names."""
     proposed = {p.tenant: p for p in compared.proposals if p.server_id == server_id}
     mine = [u for u in compared.unowned if u.server_id == server_id]
     tenants = [unowned for unowned in mine if unowned.kind == "tenant"]
     for unowned in tenants[:MAX_LINES]:
-        said = f"tenant {unowned.name} has no product: its calls stay unrated"
-        yield Finding(server_id, "no product", "warn", said, _enter(proposed.get(unowned.name)))
+        message = f"tenant {unowned.name} has no product: its calls stay unrated"
+        yield CheckResult(
+            server_id, "no product", "warn", message, _product_advice(proposed.get(unowned.name))
+        )
     if len(tenants) > MAX_LINES:
-        said = f"{len(tenants) - MAX_LINES} more tenants have none"
-        do = f"`ringfence server propose {server_id}` prints a product for each"
-        yield Finding(server_id, "no product", "warn", said, do)
+        message = f"{len(tenants) - MAX_LINES} more tenants have none"
+        action = f"`ringfence server propose {server_id}` prints a product for each"
+        yield CheckResult(server_id, "no product", "warn", message, action)
     yield from _unlisted(server_id, [unowned for unowned in mine if unowned.kind != "tenant"])
 
 
-def _enter(proposal: Proposal | None) -> str:
+def _product_advice(proposal: Proposal | None) -> str:
     if proposal is None:
         return "enter a product for it"
     fields = "; ".join(f"{name}: {value}" for name, value in proposal.fields.items())
@@ -198,7 +207,7 @@ def _enter(proposal: Proposal | None) -> str:
     return f"enter a product, such as {fields}{notes}"
 
 
-def _unlisted(server_id: str, unowned: Sequence[Unowned]) -> Iterator[Finding]:
+def _unlisted(server_id: str, unowned: Sequence[Unowned]) -> Iterator[CheckResult]:
     """Extensions and DIDs of tenants that have products, one line a tenant."""
     by_tenant: dict[str, list[Unowned]] = defaultdict(list)
     for one in unowned:
@@ -209,37 +218,39 @@ def _unlisted(server_id: str, unowned: Sequence[Unowned]) -> Iterator[Finding]:
             for kind in ("extension", "did")
             if (names := [one.name for one in ones if one.kind == kind])
         ]
-        said = f"no product of {tenant} names {' and '.join(parts)}: their calls stay unrated"
-        do = "add them to a product of the tenant"
-        yield Finding(server_id, "no product", "warn", said, do)
+        message = f"no product of {tenant} names {' and '.join(parts)}: their calls stay unrated"
+        action = "add them to a product of the tenant"
+        yield CheckResult(server_id, "no product", "warn", message, action)
     if len(by_tenant) > MAX_LINES:
-        said = f"{len(by_tenant) - MAX_LINES} more tenants have extensions or DIDs in no product"
-        yield Finding(server_id, "no product", "warn", said, _compare(server_id))
+        message = f"{len(by_tenant) - MAX_LINES} more tenants have extensions or DIDs in no product"
+        yield CheckResult(server_id, "no product", "warn", message, _compare_advice(server_id))
 
 
-def _ways(
+def _switching_checks(
     server_id: str, server: AnyServer, mine: Sequence[Service], tests_toll_allow: bool | None
-) -> Iterator[Finding]:
+) -> Iterator[CheckResult]:
     """Whether its products can be switched as they say, and what becomes of emergency calls."""
     outbound = sum(service.way == "outbound" for service in mine)
     if outbound and tests_toll_allow is False:
-        said = f"{outbound} are suspended by outbound, and no outbound route tests toll_allow"
-        do = (
+        message = f"{outbound} are suspended by outbound, and no outbound route tests toll_allow"
+        action = (
             "add the condition ${toll_allow} to the routes: until then, their calls go on while off"
         )
-        yield Finding(server_id, "outbound", "fail", said, do)
+        yield CheckResult(server_id, "outbound", "fail", message, action)
     whole = len(mine) - outbound
     if not whole:
         return
-    said = f"does not work while off for {whole} of {len(mine)} products: they are switched whole"
-    do = "say so to these clients"
+    message = (
+        f"does not work while off for {whole} of {len(mine)} products: they are switched whole"
+    )
+    action = "say so to these clients"
     if server.kind == "fusionpbx" and tests_toll_allow is not False:
-        do = "set `suspend_by` to outbound, which keeps emergency and inbound calls"
+        action = "set `suspend_by` to outbound, which keeps emergency and inbound calls"
         if tests_toll_allow is None:
-            do = f"where the outbound routes test toll_allow, {do}"
+            action = f"where the outbound routes test toll_allow, {action}"
     elif server.kind == "fusionpbx":
-        do = f"{do}, or add the condition ${{toll_allow}} to the outbound routes"
-    yield Finding(server_id, "911", "warn", said, do)
+        action = f"{action}, or add the condition ${{toll_allow}} to the outbound routes"
+    yield CheckResult(server_id, "911", "warn", message, action)
 
 
 def _listed(names: Collection[str]) -> str:

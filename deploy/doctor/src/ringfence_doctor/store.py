@@ -25,7 +25,7 @@ class DatabaseState:
     superuser: bool
 
 
-async def look(dsn: str, timeout_s: float) -> DatabaseState:
+async def read_database_state(dsn: str, timeout_s: float) -> DatabaseState:
     """How a database stands. Raises asyncpg's errors and OSError where it can not be had."""
     connection = await asyncpg.connect(dsn, timeout=timeout_s, command_timeout=timeout_s)
     try:
@@ -48,7 +48,7 @@ async def look(dsn: str, timeout_s: float) -> DatabaseState:
 
 
 @dataclass(frozen=True)
-class Intake:
+class IngestState:
     """What cdr-ingest has noted; `unknown` says why that could not be read, if it could not.
 
     `posted_at`: when the newest posted call of a server came in, if one did within a week.
@@ -60,7 +60,7 @@ class Intake:
     unknown: str = ""
 
 
-async def look_at_intake(dsn: str, server_ids: Collection[str], timeout_s: float) -> Intake:
+async def read_ingest_state(dsn: str, server_ids: Collection[str], timeout_s: float) -> IngestState:
     """What came in from these servers. Raises asyncpg's errors and OSError."""
     role = {"role": role_of("cdr-ingest"), "default_transaction_read_only": "on"}
     connection = await asyncpg.connect(
@@ -82,13 +82,13 @@ async def look_at_intake(dsn: str, server_ids: Collection[str], timeout_s: float
         )
     finally:
         await connection.close()
-    return Intake(
+    return IngestState(
         {row["server_id"]: row["accepted_at"] for row in posted},
         {(row["server_id"], row["lane"]): row["read_until"] for row in lanes},
     )
 
 
-async def look_at_calls(
+async def read_call_statistics(
     connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
 ) -> asyncpg.Record:
     """Of a FusionPBX's own database: its clock, what the role may do, and the newest row."""

@@ -23,7 +23,7 @@ class LastRead:
 
 
 @dataclass(frozen=True)
-class Entered:
+class EnteredProducts:
     """The products, when each was entered as it is, and what each server was last read to have.
 
     `unknown` says why that could not be read, if it could not; `unreadable` are ids of products
@@ -38,7 +38,7 @@ class Entered:
     unknown: str = ""
 
 
-async def look_at_products(dsn: str, timeout_s: float) -> Entered:
+async def read_products(dsn: str, timeout_s: float) -> EnteredProducts:
     """All products and inventories. Raises asyncpg's errors and OSError."""
     role = {"role": role_of("cdr-ingest"), "default_transaction_read_only": "on"}
     connection = await asyncpg.connect(
@@ -63,7 +63,7 @@ async def look_at_products(dsn: str, timeout_s: float) -> Entered:
     for server_id, *item in items:
         listed.setdefault(server_id, []).append(InventoryItem(*item))
     found, unreadable = _products(products)
-    return Entered(
+    return EnteredProducts(
         products=found,
         changed_at={row["service_id"]: row["changed_at"] for row in products},
         unreadable=unreadable,

@@ -20,7 +20,8 @@ PACKAGES = {
     "ringfence_contracts": ("ids.py", "records.py"),
     "ringfence": ("kafka/lanes.py", "kafka/quick.py"),
     "rating": (
-        "ledger.py", "posting/batch.py", "posting/events.py", "posting/reference_data.py",
+        "ledger.py", "posting/batch.py", "posting/events.py", "posting/explanation.py",
+        "posting/records.py", "posting/reference_data.py",
         "posting/settlement.py", "pricing/billing_period.py", "pricing/call_filter.py",
         "pricing/call_time.py", "pricing/number.py", "pricing/package_terms.py",
         "pricing/price.py", "pricing/product_match.py", "pricing/rate_call.py",
@@ -42,7 +43,7 @@ setup(ext_modules=mypycify([*checks, *sys.argv[2:]], opt_level="3", debug_level=
 """
 
 
-class CanNotCompile(Exception):
+class CompilationFailed(Exception):
     """There is no C compiler, or it failed; the message says what to do."""
 
 
@@ -70,7 +71,7 @@ def build() -> None:
         )
         if done.returncode:
             last = "\n".join((done.stdout + done.stderr).splitlines()[-15:])
-            raise CanNotCompile(f"{compiler} failed:\n{last}")
+            raise CompilationFailed(f"{compiler} failed:\n{last}")
         shutil.rmtree(folder / "build")
         shutil.rmtree(folder / ".mypy_cache", ignore_errors=True)
         (folder / _DIGEST).write_text(_digest(), encoding="ascii")
@@ -82,9 +83,9 @@ def _compiler() -> str:
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
     header = Path(sysconfig.get_path("include")) / "Python.h"
     if shutil.which(compiler) is None:
-        raise CanNotCompile(f"there is no C compiler ({compiler})")
+        raise CompilationFailed(f"there is no C compiler ({compiler})")
     if not header.is_file():
-        raise CanNotCompile(f"Python's headers are missing ({header})")
+        raise CompilationFailed(f"Python's headers are missing ({header})")
     return compiler
 
 
@@ -115,7 +116,7 @@ def main() -> None:
         _compiler()
         print("Compiling what works at volume; some 20 s…", flush=True)  # noqa: T201
         build()
-    except CanNotCompile as why:
+    except CompilationFailed as why:
         print(f"Not compiled: {why}. All works all the same; rating is a fifth slower.")  # noqa: T201
         if "--must" in sys.argv[1:]:
             sys.exit(1)

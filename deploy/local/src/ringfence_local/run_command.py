@@ -11,16 +11,16 @@ import click
 from rich.console import Console
 from rich.live import Live
 
+from ringfence_local.demo.monitor import StackMonitor
 from ringfence_local.demo.other_sources import add_other_clients, other_sources
-from ringfence_local.demo.sample import FrontDoor, load_sample
-from ringfence_local.demo.story import reaction_table, tell_story
+from ringfence_local.demo.sample import SampleApi, load_sample
+from ringfence_local.demo.story import play_story, reaction_table
 from ringfence_local.demo.view import plain, render
-from ringfence_local.demo.watch import Watch
-from ringfence_local.errors import PartFailed
+from ringfence_local.errors import StackError
 from ringfence_local.processes.stopping import stop_on_signals, stopped_within
 from ringfence_local.stack import Stack
 from ringfence_local.state import FOLDER
-from ringfence_local.up.elsewhere import pointed_elsewhere
+from ringfence_local.up.environment_notes import environment_notes
 
 _PLAIN_EVERY_S = 5.0
 _LIVE_EVERY_S = 1.0
@@ -58,7 +58,7 @@ def run(folder: Path, calls_per_second: float, seconds: float | None) -> None:
     console = Console()
     try:
         asyncio.run(_run(folder, calls_per_second, seconds, console))
-    except PartFailed as error:
+    except StackError as error:
         raise click.ClickException(str(error)) from None
 
 
@@ -67,22 +67,22 @@ async def _run(
 ) -> None:
     stop = stop_on_signals()
     began = time.monotonic()
-    for line in pointed_elsewhere(os.environ):
+    for line in environment_notes(os.environ):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
     console.print("Starting Kafka, PostgreSQL and the services…")
     others = other_sources(folder)
     settings = {"RINGFENCE_CDR_INGEST_PUSH_PORT": str(others.push)}
     async with Stack(
-        folder, environment=settings, neighbours=others.simulators(), servers=others.servers()
+        folder, environment=settings, extra_programs=others.simulators(), servers=others.servers()
     ) as stack:
-        async with FrontDoor(stack) as door:
-            if await load_sample(door):
+        async with SampleApi(stack) as api:
+            if await load_sample(api):
                 console.print("Loaded the sample clients.")
-            await add_other_clients(door)
+            await add_other_clients(api)
             if calls_per_second:
                 await stack.supervisor.start(others.poster(per_second=0.2))
             if calls_per_second:
-                await door.pbx("traffic", {"calls_per_second": calls_per_second})
+                await api.pbx("traffic", {"calls_per_second": calls_per_second})
         console.print(f"Up in {time.monotonic() - began:.1f} s. {addresses(stack)}")
         if seconds is not None:
             asyncio.get_running_loop().call_later(seconds, stop.set)
@@ -100,16 +100,16 @@ def addresses(stack: Stack) -> str:
 
 
 async def _show(stack: Stack, console: Console, stop: asyncio.Event) -> None:
-    watch = Watch(stack)
+    watch = StackMonitor(stack)
     footer = f"Ctrl-C stops everything   {addresses(stack)}"
     try:
         if not console.is_terminal:
             while not await stopped_within(stop, _PLAIN_EVERY_S):
-                console.print(plain(await watch.look()), soft_wrap=True)
+                console.print(plain(await watch.read()), soft_wrap=True)
             return
         with Live(console=console, auto_refresh=False, screen=False) as live:
             while not await stopped_within(stop, _LIVE_EVERY_S):
-                live.update(render(await watch.look(), footer), refresh=True)
+                live.update(render(await watch.read(), footer), refresh=True)
     finally:
         await watch.close()
 
@@ -136,7 +136,7 @@ def demo(folder: Path) -> None:
     console = Console()
     try:
         asyncio.run(_demo(folder, console))
-    except PartFailed as error:
+    except StackError as error:
         console.print(f"The story broke. The logs are kept in {folder / 'logs'}.")
         raise click.ClickException(str(error)) from None
     rmtree(folder)
@@ -148,7 +148,7 @@ async def _demo(folder: Path, console: Console) -> None:
     console.print("Starting Kafka, PostgreSQL, a simulated FusionPBX and the six services…")
     async with Stack(folder, wanted_ports={}) as stack:
         console.print(f"Up in {time.monotonic() - began:.1f} s.\n")
-        story = await tell_story(stack, console)
+        story = await play_story(stack, console)
         console.print(reaction_table(story))
         console.print("The PBX is asked for new calls once a second: up to 1 s is that wait.")
     sys.stdout.flush()

@@ -25,24 +25,24 @@ from ringfence.postgres.refusal import DSN, PASSWORD_FILE
 from ringfence.postgres.roles import as_login, create_logins, password_of
 from ringfence.secret_files import SERVICES, ensure_secret
 from ringfence.stack_file import database_dsn, kafka_brokers
-from ringfence_local.demo.scene import PBX_DOMAIN, write_scene
+from ringfence_local.demo.scene import PBX_DOMAIN, write_simulator_files
 from ringfence_local.embedded.kafka import Kafka
-from ringfence_local.embedded.part import start_aside
 from ringfence_local.embedded.ports import free_port
 from ringfence_local.embedded.postgres import Postgres
-from ringfence_local.errors import PartFailed
+from ringfence_local.embedded.server import start_async
+from ringfence_local.errors import StackError
 from ringfence_local.mail.inbox import MailFolder
 from ringfence_local.processes.child import last_lines
 from ringfence_local.processes.supervisor import Program, Supervisor, python_module
 from ringfence_local.state import (
     FOLDER,
     WANTED_PORTS,
-    Running,
-    announced,
+    RunningStack,
     choose_ports,
-    keep_ports,
-    only_one,
+    exclusive_folder,
+    save_ports,
     secret_file,
+    stack_file_written,
 )
 
 MIGRATIONS = Path(__file__).parents[3] / "migrations"
@@ -71,7 +71,7 @@ class Stack:
         services: Sequence[str] = SERVICES,
         environment: Mapping[str, str] | None = None,
         wanted_ports: Mapping[str, int] = WANTED_PORTS,
-        neighbours: Sequence[tuple[Program, int]] = (),
+        extra_programs: Sequence[tuple[Program, int]] = (),
         servers: str = "",
         logins: Path | None = None,
     ) -> None:
@@ -85,24 +85,24 @@ class Stack:
         self._services = tuple(services)
         self._environment = dict(environment or {})
         self._wanted = {**dict.fromkeys(WANTED_PORTS, 0), **wanted_ports}
-        self._neighbours = tuple(neighbours)
+        self._extra_programs = tuple(extra_programs)
         self._servers = servers
         self._logins = logins.absolute() if logins else None
         self._undo = AsyncExitStack()
 
     async def __aenter__(self) -> "Stack":
         async with AsyncExitStack() as undo:
-            undo.enter_context(only_one(self.folder))
+            undo.enter_context(exclusive_folder(self.folder))
             self.ports = choose_ports(self.folder, self._wanted)
             await self._start_servers(undo)
             await asyncio.gather(
                 self._prepare_database(), create_topics(kafka_brokers(self.bootstrap))
             )
             undo.push_async_callback(self._stop_programs)
-            await self._start_outside()
+            await self._start_external_systems()
             await self._start_services()
-            keep_ports(self.folder, {name: self.ports[name] for name in self._wanted})
-            undo.enter_context(announced(self.folder, self.running))
+            save_ports(self.folder, {name: self.ports[name] for name in self._wanted})
+            undo.enter_context(stack_file_written(self.folder, self.running))
             self._undo = undo.pop_all()
         return self
 
@@ -115,9 +115,9 @@ class Stack:
         await self._undo.aclose()
 
     @property
-    def running(self) -> Running:
+    def running(self) -> RunningStack:
         """What the state file says."""
-        return Running(
+        return RunningStack(
             pid=os.getpid(),
             bootstrap=self.bootstrap,
             dsn=self.dsn_of(OPERATOR),
@@ -156,7 +156,7 @@ class Stack:
 
     async def health(self, service: str) -> dict[str, Any] | None:
         """What a service says of itself at `/health`; None while it does not answer."""
-        return await _report(self.ports[f"{service}-health"])
+        return await _read_health(self.ports[f"{service}-health"])
 
     @property
     def servers_file(self) -> Path:
@@ -172,14 +172,14 @@ class Stack:
         """Kafka and PostgreSQL, both at once; or the ones that the environment names."""
         starts: list[Coroutine[Any, Any, None]] = []
         if not self.bootstrap:
-            _see_that_plain_text_is_meant()
+            _require_plaintext()
             self.kafka = Kafka(self.folder / "kafka", wanted_port=self.ports["kafka"])
             undo.push_async_callback(asyncio.to_thread, self.kafka.stop)
-            starts.append(start_aside(self.kafka))
+            starts.append(start_async(self.kafka))
         if not self.dsn:
             self.postgres = Postgres(self.folder / "postgres", wanted_port=self.ports["postgres"])
             undo.push_async_callback(asyncio.to_thread, self.postgres.stop)
-            starts.append(start_aside(self.postgres))
+            starts.append(start_async(self.postgres))
         await _all(starts)
         if self.kafka:
             self.bootstrap, self.ports["kafka"] = self.kafka.bootstrap, self.kafka.port
@@ -199,9 +199,9 @@ class Stack:
             ensure_secret(password_of(self._logins, OPERATOR))
             await create_logins(self.dsn, self._logins)
 
-    async def _start_outside(self) -> None:
+    async def _start_external_systems(self) -> None:
         """What stands for the outside world: the mail server and the PBX."""
-        write_scene(self.folder, self.pbx_url, self._servers)
+        write_simulator_files(self.folder, self.pbx_url, self._servers)
         inbox = ["--folder", str(self.folder / "inbox"), "--port", str(self.ports["inbox"])]
         pbx = ["--port", str(self.ports["fusionpbx"]), "--state", str(self.folder / "pbx.journal")]
         pbx += ["--seed", str(self.folder / "pbx.json")]
@@ -211,15 +211,15 @@ class Stack:
             ("fusionpbx", "ringfence_simulators.fusionpbx", pbx),
         ):
             await self.supervisor.start(Program(name, python_module(module, *arguments)))
-        for program, port in self._neighbours:
+        for program, port in self._extra_programs:
             self.ports[program.name] = port
             await self.supervisor.start(program)
-        for name in self._outside:
-            await self._until_up(name, partial(_listens, self.ports[name]))
+        for name in self._external_names:
+            await self._wait_until_up(name, partial(_listens, self.ports[name]))
 
     @property
-    def _outside(self) -> list[str]:
-        return [*_OUTSIDE, *(program.name for program, _ in self._neighbours)]
+    def _external_names(self) -> list[str]:
+        return [*_OUTSIDE, *(program.name for program, _ in self._extra_programs)]
 
     async def _start_services(self) -> None:
         if push := self._environment.get("RINGFENCE_CDR_INGEST_PUSH_PORT"):
@@ -231,7 +231,7 @@ class Stack:
             program = Program(service, python_module(module), self._environment_of(service))
             await self.supervisor.start(program)
         for service in self._services:
-            await self._until_up(service, partial(self.health, service))
+            await self._wait_until_up(service, partial(self.health, service))
 
     def _environment_of(self, service: str) -> dict[str, str]:
         return {
@@ -241,7 +241,7 @@ class Stack:
             "RINGFENCE_SERVERS_FILE": str(self.servers_file),
             "RINGFENCE_ACCOUNTS_PORT": str(self.ports["accounts"]),
             "RINGFENCE_ACCOUNTS_TOKENS_FILE": str(self.tokens_file),
-            **self._of_outside,
+            **self._external_settings,
             **self._environment,
         }
 
@@ -255,7 +255,7 @@ class Stack:
         }
 
     @property
-    def _of_outside(self) -> dict[str, str]:
+    def _external_settings(self) -> dict[str, str]:
         """What the services need to know of the outside world that this stack plays."""
         return {
             "RINGFENCE_NOTIFIER_SMTP_HOST": "127.0.0.1",
@@ -264,7 +264,7 @@ class Stack:
             "RINGFENCE_ACCOUNTS_DEFAULT_MODE": "live",
         }
 
-    async def _until_up(self, name: str, answers: Callable[[], Awaitable[object]]) -> None:
+    async def _wait_until_up(self, name: str, answers: Callable[[], Awaitable[object]]) -> None:
         """Wait for a program to answer. Raises PartFailed with the end of its log otherwise."""
         child = self.supervisor.children[name]
         for _ in range(round(READY_BOUND_S / _LOOK_EVERY_S)):
@@ -274,14 +274,14 @@ class Stack:
                 break
             await asyncio.sleep(_LOOK_EVERY_S)
         log = self.supervisor.log(name)
-        raise PartFailed(f"{child.line()}: it did not come up. {log} ends:\n{last_lines(log)}")
+        raise StackError(f"{child.line()}: it did not come up. {log} ends:\n{last_lines(log)}")
 
     async def _stop_programs(self) -> None:
         """The services together, so that the slowest sets the time; then what they talked to."""
         here = set(self.supervisor.children)
-        services = here.difference(self._outside)
+        services = here.difference(self._external_names)
         await asyncio.gather(*(self.supervisor.stop(service) for service in services))
-        await self.supervisor.stop(*here.intersection(self._outside))
+        await self.supervisor.stop(*here.intersection(self._external_names))
 
 
 async def _all(starts: Sequence[Coroutine[Any, Any, None]]) -> None:
@@ -303,7 +303,7 @@ async def _listens(port: int) -> bool:
     return True
 
 
-async def _report(port: int) -> dict[str, Any] | None:
+async def _read_health(port: int) -> dict[str, Any] | None:
     try:
         async with httpx.AsyncClient(trust_env=False, timeout=2) as client:
             answer = await client.get(f"http://127.0.0.1:{port}/health")
@@ -313,10 +313,10 @@ async def _report(port: int) -> dict[str, Any] | None:
     return report
 
 
-def _see_that_plain_text_is_meant() -> None:
+def _require_plaintext() -> None:
     """The embedded broker speaks plain text, on this machine alone. Raises PartFailed."""
     if (asked := os.environ.get(PROTOCOL, "PLAINTEXT")) != "PLAINTEXT":
-        raise PartFailed(
+        raise StackError(
             f"{PROTOCOL} is {asked}, and the embedded broker speaks plain text alone:"
             " name your brokers in RINGFENCE_KAFKA_BOOTSTRAP, or leave that setting out"
         )

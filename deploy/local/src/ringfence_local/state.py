@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ringfence_local.embedded.ports import free_port
-from ringfence_local.errors import PartFailed
+from ringfence_local.errors import StackError
 from ringfence_local.private_file import write_private
 
 FOLDER = Path(".ringfence")
@@ -30,7 +30,7 @@ WANTED_PORTS: Mapping[str, int] = {
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningStack:
     """Where the parts of a running stack are. `ports` are TCP ports of 127.0.0.1 by name.
 
     `ports` has `inbox`, `fusionpbx` and `accounts`; `kafka` and `postgres` where they are
@@ -47,19 +47,19 @@ class Running:
     inbox_folder: str
 
 
-def read_running(folder: Path = FOLDER) -> Running:
+def read_running(folder: Path = FOLDER) -> RunningStack:
     """What runs in `folder`. Raises PartFailed when nothing does."""
     try:
-        return Running(**json.loads((folder / "stack.json").read_text(encoding="utf-8")))
+        return RunningStack(**json.loads((folder / "stack.json").read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise PartFailed(
+        raise StackError(
             f"nothing runs in {folder.absolute()}: start it with `make run`, or name the servers "
             "in RINGFENCE_KAFKA_BOOTSTRAP and RINGFENCE_POSTGRES_DSN"
         ) from None
 
 
 @contextmanager
-def announced(folder: Path, running: Running) -> Iterator[None]:
+def stack_file_written(folder: Path, running: RunningStack) -> Iterator[None]:
     """Say what runs in `folder`, to this user only (a DSN may hold a password), while it does."""
     path = folder / "stack.json"
     write_private(path, json.dumps(asdict(running), indent=2) + "\n")
@@ -70,7 +70,7 @@ def announced(folder: Path, running: Running) -> Iterator[None]:
 
 
 @contextmanager
-def only_one(folder: Path) -> Iterator[None]:
+def exclusive_folder(folder: Path) -> Iterator[None]:
     """Hold `folder` for one stack. Raises PartFailed when another process holds it.
 
     The hold ends with the process, however it ends.
@@ -81,7 +81,7 @@ def only_one(folder: Path) -> Iterator[None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise PartFailed(
+            raise StackError(
                 f"{folder.absolute()} is in use by process {file.read().strip() or '?'}"
             ) from None
         file.truncate(0)
@@ -104,7 +104,7 @@ def choose_ports(folder: Path, wanted: Mapping[str, int]) -> dict[str, int]:
     return ports
 
 
-def keep_ports(folder: Path, ports: Mapping[str, int]) -> None:
+def save_ports(folder: Path, ports: Mapping[str, int]) -> None:
     """Remember what was used, so that addresses stay the same from start to start."""
     (folder / "ports.json").write_text(json.dumps(ports, indent=2) + "\n", encoding="utf-8")
 

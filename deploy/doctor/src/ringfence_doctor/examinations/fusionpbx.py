@@ -8,9 +8,9 @@ from cdr_ingest.fusionpbx.rows import ExportRows
 from cdr_ingest.sources.source import BadRow, BLeg
 from ringfence.clock import Clock
 from ringfence_contracts.errors import BadInput, Retry
+from ringfence_doctor.check_result import CheckResult, CheckState, newest_call
 from ringfence_doctor.examinations.fusionpbx_rights import FusionPbxRights
 from ringfence_doctor.examinations.http import Address, examine_address
-from ringfence_doctor.finding import Finding, State, newest_call
 from ringfence_pbx.errors import Refused
 from ringfence_pbx.fusionpbx.connection import LOGIN, USER_AGENT
 from ringfence_pbx.fusionpbx.pages import find_token
@@ -29,19 +29,19 @@ async def examine_export(
     server: FusionPbxServer,
     clock: Clock,
     routes: MutableMapping[str, bool] | None = None,
-) -> AsyncGenerator[Finding, None]:
+) -> AsyncGenerator[CheckResult, None]:
     """Every check of a FusionPBX, under each host name by which it is asked.
 
     Whether its outbound routes test toll_allow is noted in `routes`, by server, as far as known.
     """
     if not (server.all_tenants or server.tenants):
-        do = "set all_tenants, or name its tenants"
-        yield Finding(server_id, "tenants", "fail", "none is named: no call is read", do)
+        action = "set all_tenants, or name its tenants"
+        yield CheckResult(server_id, "tenants", "fail", "none is named: no call is read", action)
         return
-    found: MutableMapping[str, bool] = {} if routes is None else routes
+    routes_found: MutableMapping[str, bool] = {} if routes is None else routes
     names = [(server.host, None)] if server.all_tenants else [(t, t) for t in server.tenants]
-    for host, lane in names:
-        examination = FusionPbxExamination(server_id, server, host, lane, clock, found)
+    for host, tenant in names:
+        examination = FusionPbxExamination(server_id, server, host, tenant, clock, routes_found)
         async with aclosing(examination.found()) as findings:
             async for finding in findings:
                 yield finding
@@ -51,25 +51,25 @@ class FusionPbxExamination:
     """One FusionPBX under one host name; `lane` is the tenant, None for all of them."""
 
     def __init__(
-        self, server_id: str, server: FusionPbxServer, host: str | None, lane: str | None,
+        self, server_id: str, server: FusionPbxServer, host: str | None, tenant: str | None,
         clock: Clock, routes: MutableMapping[str, bool],
     ) -> None:  # fmt: skip
         self._routes = routes
         self._server_id = server_id
         self._server = server
         self._host = host
-        self._lane = lane
+        self._tenant = tenant
         self._clock = clock
         self._subject = f"{server_id} as {host}" if host else server_id
 
-    async def found(self) -> AsyncGenerator[Finding, None]:
+    async def found(self) -> AsyncGenerator[CheckResult, None]:
         """Every check; those that need an earlier one to succeed are left out where it did not."""
-        outside = await examine_address(self._address, self._clock)
-        for finding in outside.findings:
+        reachability = await examine_address(self._address, self._clock)
+        for finding in reachability.findings:
             yield finding
-        if not outside.reached:
+        if not reachability.reached:
             return
-        yield self._line(outside.page)
+        yield self._line(reachability.page)
         async with FusionPbxSession(self._server_id, self._server, host=self._host) as session:
             login = await self._credentials(session)
             yield login
@@ -79,7 +79,7 @@ class FusionPbxExamination:
             yield await self._newest_call(session)
             rights = FusionPbxRights(
                 self._server_id, self._subject, session,
-                host=self._host, lane=self._lane, routes=self._routes,
+                host=self._host, tenant=self._tenant, routes=self._routes,
             )  # fmt: skip
             async with aclosing(rights.found()) as findings:
                 async for finding in findings:
@@ -97,31 +97,33 @@ class FusionPbxExamination:
             passing={404},
         )
 
-    def _finding(self, check: str, state: State, said: str, do: str = "") -> Finding:
-        return Finding(self._subject, check, state, said, do)
+    def _finding(
+        self, check: str, state: CheckState, message: str, action: str = ""
+    ) -> CheckResult:
+        return CheckResult(self._subject, check, state, message, action)
 
-    def _line(self, page: str) -> Finding:
+    def _line(self, page: str) -> CheckResult:
         token = find_token(page) is not None
         return self._finding(
             "login", "ok", "with a form token, as from 5.6 on" if token else "as up to 5.5"
         )
 
-    async def _credentials(self, session: FusionPbxSession) -> Finding:
+    async def _credentials(self, session: FusionPbxSession) -> CheckResult:
         try:
-            async with aclosing(session.export(1, 1, all_tenants=self._lane is None)) as rows:
+            async with aclosing(session.export(1, 1, all_tenants=self._tenant is None)) as rows:
                 await anext(rows, None)
         except (Refused, Retry) as error:
             return self._finding("credentials", "fail", str(error), _what_to_do(error))
         return self._finding("credentials", "ok", "the api key logs in and may export calls")
 
-    def _password(self) -> Finding:
+    def _password(self) -> CheckResult:
         return self._finding(
             "password", "ok", "can not be seen from outside",
             "the first login by key overwrites a password that is still the installer's: log in "
             "by password once, as the key's user, if nobody ever did",
         )  # fmt: skip
 
-    async def _newest_call(self, session: FusionPbxSession) -> Finding:
+    async def _newest_call(self, session: FusionPbxSession) -> CheckResult:
         now = self._clock.now()
         for span_s in SPANS_S:
             try:
@@ -130,19 +132,21 @@ class FusionPbxExamination:
                 return self._finding("newest call", "fail", str(error), _what_to_do(error))
             if newest is not None:
                 return newest_call(self._subject, newest, now)
-        do = "make a test call; if it does not appear in the PBX's own list, look at its CDR import"
-        return self._finding("newest call", "warn", "none within a week", do)
+        action = (
+            "make a test call; if it does not appear in the PBX's own list, look at its CDR import"
+        )
+        return self._finding("newest call", "warn", "none within a week", action)
 
     async def _newest_within(
         self, session: FusionPbxSession, now: int, span_s: int
     ) -> datetime | None:
-        export = session.export(now - span_s, now + AHEAD_S, all_tenants=self._lane is None)
+        export = session.export(now - span_s, now + AHEAD_S, all_tenants=self._tenant is None)
         newest: datetime | None = None
         rows: ExportRows | None = None
         async with aclosing(export) as lines:
             async for line in lines:
                 if rows is None:
-                    rows = ExportRows(line, server_id=self._server_id, tenant=self._lane)
+                    rows = ExportRows(line, server_id=self._server_id, tenant=self._tenant)
                     continue
                 record = rows.read(line, 0)
                 if not isinstance(record, BadRow | BLeg):

@@ -7,7 +7,7 @@ beyond showing a page is not tried.
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
 
 from ringfence_contracts.errors import Retry
-from ringfence_doctor.finding import Finding, State
+from ringfence_doctor.check_result import CheckResult, CheckState
 from ringfence_pbx.errors import Refused
 from ringfence_pbx.fusionpbx.calls import CALLS, FRAME, offers_all_tenants, read_calls
 from ringfence_pbx.fusionpbx.connection import PageResponse
@@ -42,18 +42,18 @@ class FusionPbxRights:
         session: FusionPbxSession,
         *,
         host: str | None,
-        lane: str | None,
+        tenant: str | None,
         routes: MutableMapping[str, bool],
     ) -> None:
         self._server_id = server_id
         self._subject = subject
         self._session = session
         self._host = (host or "").lower()
-        self._is_all = lane is None
+        self._is_all = tenant is None
         self._routes = routes
         self._extensions: list[ListedRow] = []
 
-    async def found(self) -> AsyncGenerator[Finding, None]:
+    async def found(self) -> AsyncGenerator[CheckResult, None]:
         """Every check; reading calls needs none of it."""
         yield await self._right("extensions", lambda: self._listed("extensions"))
         yield await self._right("gateways", lambda: self._listed("gateways"))
@@ -65,18 +65,22 @@ class FusionPbxRights:
             yield await self._right("toll allow", lambda: self._form(mine[0]))
         yield await self._outbound()
 
-    def _finding(self, check: str, state: State, said: str, do: str = "") -> Finding:
-        return Finding(self._subject, check, state, said, do)
+    def _finding(
+        self, check: str, state: CheckState, message: str, action: str = ""
+    ) -> CheckResult:
+        return CheckResult(self._subject, check, state, message, action)
 
-    async def _right(self, check: str, ask: Callable[[], Awaitable[str]]) -> Finding:
+    async def _right(self, check: str, ask: Callable[[], Awaitable[str]]) -> CheckResult:
         try:
             return self._finding(check, "ok", await ask())
         except Refused as error:
-            do = f"give the key's user the rights that it lacks of {_RIGHTS[check]}; or suspend by"
-            return self._finding(check, "warn", str(error), f"{do} what it may switch")
+            action = (
+                f"give the key's user the rights that it lacks of {_RIGHTS[check]}; or suspend by"
+            )
+            return self._finding(check, "warn", str(error), f"{action} what it may switch")
         except Retry as error:
-            do = "look at the PBX: it answers, but not with what was asked for"
-            return self._finding(check, "fail", str(error), do)
+            action = "look at the PBX: it answers, but not with what was asked for"
+            return self._finding(check, "fail", str(error), action)
 
     async def _listed(self, kind: Kind) -> str:
         everything = self._is_all and kind != "domains"
@@ -133,41 +137,41 @@ class FusionPbxRights:
             return self._session.refused(f"does not show {what} to the key's user")
         return self._session.unexpected(what, answer)
 
-    async def _outbound(self) -> Finding:
+    async def _outbound(self) -> CheckResult:
         """Whether products can be suspended by `outbound` here."""
-        seen: list[tuple[ListedRoute, OutboundRoute]] = []
+        routes_seen: list[tuple[ListedRoute, OutboundRoute]] = []
 
-        async def look() -> str:
-            seen.extend(await outbound_routes(self._session, all_tenants=self._is_all))
+        async def read_routes() -> str:
+            routes_seen.extend(await outbound_routes(self._session, all_tenants=self._is_all))
             return ""
 
-        failed = await self._right("outbound routes", look)
-        return failed if failed.state != "ok" else self._verdict(seen)
+        failed = await self._right("outbound routes", read_routes)
+        return failed if failed.state != "ok" else self._route_result(routes_seen)
 
-    def _verdict(self, seen: list[tuple[ListedRoute, OutboundRoute]]) -> Finding:
-        testing = [listed.name for listed, route in seen if route.tests_toll_allow]
+    def _route_result(self, routes_seen: list[tuple[ListedRoute, OutboundRoute]]) -> CheckResult:
+        testing = [listed.name for listed, route in routes_seen if route.tests_toll_allow]
         others = [
             listed.name
-            for listed, route in seen
+            for listed, route in routes_seen
             if not route.tests_toll_allow and not route.is_emergency
         ]
-        if seen:
+        if routes_seen:
             self._routes[self._server_id] = bool(testing)
         if testing and not others:
-            said = f"{_names(testing)} test toll_allow: `suspend_by` outbound can work"
-            return self._finding("outbound routes", "ok", said)
+            message = f"{_names(testing)} test toll_allow: `suspend_by` outbound can work"
+            return self._finding("outbound routes", "ok", message)
         if testing:
-            said = f"{_names(others)} do not test toll_allow, {_names(testing)} do"
-            do = (
+            message = f"{_names(others)} do not test toll_allow, {_names(testing)} do"
+            action = (
                 "add the condition ${toll_allow} to these too: calls by them go on while a product "
             )
-            return self._finding("outbound routes", "warn", said, f"{do}is off by outbound")
-        said = f"{_names(others)} do not test toll_allow" if others else "none is listed"
-        do = (
+            return self._finding("outbound routes", "warn", message, f"{action}is off by outbound")
+        message = f"{_names(others)} do not test toll_allow" if others else "none is listed"
+        action = (
             "`suspend_by` outbound cannot work here until the outbound routes have the condition "
             "${toll_allow}; products are switched off as a whole, and 911 with them"
         )
-        return self._finding("outbound routes", "warn", said, do)
+        return self._finding("outbound routes", "warn", message, action)
 
 
 def _names(names: list[str]) -> str:

@@ -17,7 +17,7 @@ import httpx
 
 from ringfence.clock import Clock
 from ringfence_contracts.errors import shown
-from ringfence_doctor.finding import Finding, State
+from ringfence_doctor.check_result import CheckResult, CheckState
 from ringfence_pbx.http import PbxClient
 from ringfence_pbx.servers import is_loopback
 
@@ -51,10 +51,10 @@ class Address:
 
 
 @dataclass(frozen=True)
-class Outside:
+class Reachability:
     """What came of it, and the beginning of the page."""
 
-    findings: tuple[Finding, ...]
+    findings: tuple[CheckResult, ...]
     page: str = ""
 
     @property
@@ -74,16 +74,16 @@ class _Answer:
     took_ms: int
 
 
-async def examine_address(address: Address, clock: Clock) -> Outside:
+async def examine_address(address: Address, clock: Clock) -> Reachability:
     """Connection, certificate and clock. Raises nothing; changes nothing."""
     try:
         async with asyncio.timeout(address.timeout_s):
             answer = await _get(address, clock)
     except TimeoutError:
-        return Outside((_unreachable(address, f"no answer within {address.timeout_s:g} s"),))
+        return Reachability((_unreachable(address, f"no answer within {address.timeout_s:g} s"),))
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        said = f"{type(error).__name__} {error}".strip().replace(address.url, address.origin)
-        return Outside((_unreachable(address, said),))
+        message = f"{type(error).__name__} {error}".strip().replace(address.url, address.origin)
+        return Reachability((_unreachable(address, message),))
     findings = (
         _reachable(address, answer),
         tls_finding(address, answer.certificate_ends, clock.now()),
@@ -94,7 +94,7 @@ async def examine_address(address: Address, clock: Clock) -> Outside:
             came_at=answer.came_at,
         ),
     )
-    return Outside(findings, answer.page)
+    return Reachability(findings, answer.page)
 
 
 async def _get(address: Address, clock: Clock) -> _Answer:
@@ -133,66 +133,66 @@ def _certificate_ends(response: httpx.Response) -> datetime | None:
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(ends), UTC) if ends else None
 
 
-def _unreachable(address: Address, said: str) -> Finding:
-    if "certificate" in said.lower():
-        do = "renew its certificate, or name your own authority in SSL_CERT_FILE"
-        return Finding(address.subject, "TLS", "fail", said, do)
-    do = f"see that it runs, that `url` is right, and that {address.origin} is let through"
-    return Finding(address.subject, "reachable", "fail", said, do)
+def _unreachable(address: Address, message: str) -> CheckResult:
+    if "certificate" in message.lower():
+        action = "renew its certificate, or name your own authority in SSL_CERT_FILE"
+        return CheckResult(address.subject, "TLS", "fail", message, action)
+    action = f"see that it runs, that `url` is right, and that {address.origin} is let through"
+    return CheckResult(address.subject, "reachable", "fail", message, action)
 
 
-def _reachable(address: Address, answer: _Answer) -> Finding:
-    def finding(state: State, said: str, do: str = "") -> Finding:
-        return Finding(address.subject, "reachable", state, said, do)
+def _reachable(address: Address, answer: _Answer) -> CheckResult:
+    def finding(state: CheckState, message: str, action: str = "") -> CheckResult:
+        return CheckResult(address.subject, "reachable", state, message, action)
 
     what = "a plain GET " if answer.status in address.passing else ""
-    said = f"answers {what}with {answer.status} in {answer.took_ms} ms"
+    message = f"answers {what}with {answer.status} in {answer.took_ms} ms"
     if answer.status in (429, 503) and (pause := answer.headers.get("retry-after")):
-        return finding("fail", f"{said}: not before {shown(pause, 40)}", "ask again after that")
+        return finding("fail", f"{message}: not before {shown(pause, 40)}", "ask again after that")
     if answer.status == 429:
-        return finding("fail", said, "ask again later: it has been asked too often")
+        return finding("fail", message, "ask again later: it has been asked too often")
     if answer.status >= 500:
-        return finding("fail", said, "look into the web server's error log")
+        return finding("fail", message, "look into the web server's error log")
     if answer.status >= 400 and answer.status not in address.passing:
-        return finding("fail", said, "see that `url` is right; look into its web server's log")
+        return finding("fail", message, "see that `url` is right; look into its web server's log")
     location = answer.headers.get("location", "")
     if location.startswith("https:") and address.url.startswith("http:"):
         return finding("fail", "redirects to https", "begin `url` with https")
-    return finding("ok", said)
+    return finding("ok", message)
 
 
-def tls_finding(address: Address, ends: datetime | None, now: datetime) -> Finding:
+def tls_finding(address: Address, ends: datetime | None, now: datetime) -> CheckResult:
     """How the way to a server is sealed; `ends` is when its certificate does, if that was seen."""
 
-    def finding(state: State, said: str, do: str = "") -> Finding:
-        return Finding(address.subject, "TLS", state, said, do)
+    def finding(state: CheckState, message: str, action: str = "") -> CheckResult:
+        return CheckResult(address.subject, "TLS", state, message, action)
 
     if address.url.startswith("http:"):
         if is_loopback(urlsplit(address.url).hostname):
             return finding("ok", "none, on this machine")
-        do = f"begin `url` with https: {address.carries} travels with each request or login"
-        return finding("warn", f"{address.carries} travels unencrypted", do)
+        action = f"begin `url` with https: {address.carries} travels with each request or login"
+        return finding("warn", f"{address.carries} travels unencrypted", action)
     if ends is None:
         return finding("ok", "the certificate is valid")
-    said = f"the certificate is valid for {(ends - now).days} days more"
+    message = f"the certificate is valid for {(ends - now).days} days more"
     if (ends - now).days < CERTIFICATE_DAYS:
-        return finding("warn", said, "renew it in time")
-    return finding("ok", said)
+        return finding("warn", message, "renew it in time")
+    return finding("ok", message)
 
 
-def clock_finding(subject: str, date: str, *, asked_at: datetime, came_at: datetime) -> Finding:
+def clock_finding(subject: str, date: str, *, asked_at: datetime, came_at: datetime) -> CheckResult:
     """Their clock by an answer's Date, which has whole seconds, against ours round the request."""
     try:
         theirs = parsedate_to_datetime(date)
     except (ValueError, OverflowError):
-        return Finding(subject, "clock", "warn", "it does not tell its time", "compare by hand")
+        return CheckResult(subject, "clock", "warn", "it does not tell its time", "compare by hand")
     theirs = theirs.replace(tzinfo=UTC) if theirs.tzinfo is None else theirs
     nearest = min(max(theirs, asked_at), came_at)
     ahead_s = round((theirs - nearest).total_seconds())
-    said = f"{abs(ahead_s)} s {'ahead of' if ahead_s > 0 else 'behind'} ours"
-    said = said if ahead_s else "as ours"
+    message = f"{abs(ahead_s)} s {'ahead of' if ahead_s > 0 else 'behind'} ours"
+    message = message if ahead_s else "as ours"
     if abs(ahead_s) <= CLOCK_OK_S:
-        return Finding(subject, "clock", "ok", said)
-    state: State = "warn" if abs(ahead_s) <= CLOCK_BAD_S else "fail"
-    do = "run a time service (NTP) on both machines: calls are billed by its clock"
-    return Finding(subject, "clock", state, said, do)
+        return CheckResult(subject, "clock", "ok", message)
+    state: CheckState = "warn" if abs(ahead_s) <= CLOCK_BAD_S else "fail"
+    action = "run a time service (NTP) on both machines: calls are billed by its clock"
+    return CheckResult(subject, "clock", state, message, action)

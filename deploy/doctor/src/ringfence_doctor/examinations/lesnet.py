@@ -16,8 +16,8 @@ from cdr_ingest.lesnet.files import Fetched, LesnetFiles
 from cdr_ingest.lesnet.validators import Validators
 from ringfence.clock import Clock
 from ringfence_contracts.errors import BadInput, Retry, shown
+from ringfence_doctor.check_result import CheckResult, CheckState, newest_call
 from ringfence_doctor.examinations.http import Address, examine_address
-from ringfence_doctor.finding import Finding, State, newest_call
 from ringfence_pbx.errors import Refused
 from ringfence_pbx.lesnet.api import LesnetApi
 from ringfence_pbx.lesnet.orders import NotThere, ReadBack, at_pointer
@@ -32,17 +32,17 @@ _REFUSALS = range(400, 500)
 
 async def examine_lesnet(
     server_id: str, server: LesnetServer, clock: Clock
-) -> AsyncGenerator[Finding, None]:
+) -> AsyncGenerator[CheckResult, None]:
     """Every check of the files and of the API."""
     if not server.links:
-        do = "name the CDR files in `links`"
-        yield Finding(server_id, "files", "fail", "none is named: no call is read", do)
+        action = "name the CDR files in `links`"
+        yield CheckResult(server_id, "files", "fail", "none is named: no call is read", action)
     try:
         profile = server.read_profile()
         files = LesnetFiles(server_id, server, profile)
     except BadInput as error:
-        do = "correct the entry or its profile; docs/lesnet.md has all fields"
-        yield Finding(server_id, "settings", "fail", str(error), do)
+        action = "correct the entry or its profile; docs/lesnet.md has all fields"
+        yield CheckResult(server_id, "settings", "fail", str(error), action)
     else:
         try:
             for link in server.links:
@@ -71,12 +71,12 @@ class LesnetFileExamination:
         self._clock = clock
         self._subject = f"{files.server_id} {link.known_as}"
 
-    async def found(self) -> AsyncGenerator[Finding, None]:
+    async def found(self) -> AsyncGenerator[CheckResult, None]:
         """Every check; those that need an earlier one to succeed are left out where it did not."""
-        outside = await examine_address(self._address(), self._clock)
-        for finding in outside.findings:
+        reachability = await examine_address(self._address(), self._clock)
+        for finding in reachability.findings:
             yield finding
-        if not outside.reached:
+        if not reachability.reached:
             return
         try:
             fetched = await self._files.fetch(self._link, Validators(), lambda: None)
@@ -103,8 +103,10 @@ class LesnetFileExamination:
             body=False,
         )
 
-    def _finding(self, check: str, state: State, said: str, do: str = "") -> Finding:
-        return Finding(self._subject, check, state, said, do)
+    def _finding(
+        self, check: str, state: CheckState, message: str, action: str = ""
+    ) -> CheckResult:
+        return CheckResult(self._subject, check, state, message, action)
 
     def _read(self, fetched: Fetched) -> Report:
         """What the profile makes of it. Raises NotAFile, CutOff and BadInput."""
@@ -115,31 +117,33 @@ class LesnetFileExamination:
         report.add(file.records())
         return report
 
-    def _rows(self, report: Report) -> Finding:
-        do = "`ringfence lesnet try` shows what a profile makes of it; docs/lesnet.md"
+    def _rows(self, report: Report) -> CheckResult:
+        action = "`ringfence lesnet try` shows what a profile makes of it; docs/lesnet.md"
         if refusal := report.refusal(self._server.max_unfit_percent):
-            return self._finding("rows", "fail", f"refused whole: {refusal}", do)
+            return self._finding("rows", "fail", f"refused whole: {refusal}", action)
         if report.unfit:
             line, reason = report.examples[0]
-            said = (
+            message = (
                 f"{report.fits} read, {report.unfit} do not fit; the first, line {line}: {reason}"
             )
-            return self._finding("rows", "warn", said, do)
+            return self._finding("rows", "warn", message, action)
         if not report.fits:
             return self._finding(
                 "rows", "warn", "the file has none", "ask Les.net, if there were calls"
             )
         return self._finding("rows", "ok", f"{report.fits} read, all fit")
 
-    def _newest(self, report: Report) -> Finding:
+    def _newest(self, report: Report) -> CheckResult:
         now = self._clock.now()
         if report.newest_at is None:
-            do = "make a test call, and look again tomorrow: the file comes once a day"
-            return self._finding("newest call", "warn", "no call could be read from the file", do)
+            action = "make a test call, and look again tomorrow: the file comes once a day"
+            return self._finding(
+                "newest call", "warn", "no call could be read from the file", action
+            )
         newest = newest_call(self._subject, report.newest_at, now)
         if newest.state == "ok" and (now - report.newest_at).total_seconds() > STALE_S:
-            do = "if there were calls since, look in Les.net's portal why no newer file comes"
-            return self._finding("newest call", "warn", newest.said, do)
+            action = "if there were calls since, look in Les.net's portal why no newer file comes"
+            return self._finding("newest call", "warn", newest.message, action)
         return newest
 
 
@@ -152,30 +156,30 @@ class LesnetApiExamination:
         self._clock = clock
         self._subject = f"{server_id} API"
 
-    async def found(self) -> AsyncGenerator[Finding, None]:
+    async def found(self) -> AsyncGenerator[CheckResult, None]:
         """Every check; without keys, what that means."""
         if self._server.api_key is None or self._server.id_key is None:
-            do = "set api_key and id_key, if you have them; without, switch peers in the portal"
-            said = "no keys: the balance is not watched, and no peer can be switched"
-            yield self._finding("credentials", "warn", said, do)
+            action = "set api_key and id_key, if you have them; without, switch peers in the portal"
+            message = "no keys: the balance is not watched, and no peer can be switched"
+            yield self._finding("credentials", "warn", message, action)
             return
-        outside = await examine_address(self._address(), self._clock)
-        for finding in outside.findings:
+        reachability = await examine_address(self._address(), self._clock)
+        for finding in reachability.findings:
             yield finding
-        if not outside.reached:
+        if not reachability.reached:
             return
         async with aclosing(self._asked()) as findings:
             async for finding in findings:
                 yield finding
 
-    async def _asked(self) -> AsyncGenerator[Finding, None]:
+    async def _asked(self) -> AsyncGenerator[CheckResult, None]:
         api = LesnetApi(self._server_id, self._server, clock=self._clock)
         try:
             try:
                 balance = await api.balance()
             except Refused as error:
-                do = "check `api_key`, `id_key` and `url` against Les.net's portal"
-                yield self._finding("credentials", "fail", str(error), do)
+                action = "check `api_key`, `id_key` and `url` against Les.net's portal"
+                yield self._finding("credentials", "fail", str(error), action)
                 return
             except Retry as error:
                 yield self._finding("credentials", "fail", str(error), _what_to_do(error))
@@ -199,49 +203,51 @@ class LesnetApiExamination:
             body=False,
         )
 
-    def _finding(self, check: str, state: State, said: str, do: str = "") -> Finding:
-        return Finding(self._subject, check, state, said, do)
+    def _finding(
+        self, check: str, state: CheckState, message: str, action: str = ""
+    ) -> CheckResult:
+        return CheckResult(self._subject, check, state, message, action)
 
-    def _balance(self, balance: Decimal) -> Finding:
+    def _balance(self, balance: Decimal) -> CheckResult:
         limit = self._server.balance_below
-        do = "top up at Les.net: at zero, none of its clients can call"
+        action = "top up at Les.net: at zero, none of its clients can call"
         if balance <= 0:
-            return self._finding("balance", "fail", f"{balance}: nothing is left", do)
+            return self._finding("balance", "fail", f"{balance}: nothing is left", action)
         if limit is not None and balance < limit:
-            return self._finding("balance", "warn", f"{balance}, below {limit}", do)
+            return self._finding("balance", "warn", f"{balance}, below {limit}", action)
         note = "" if limit is not None else "; no `balance_below` is set, so nobody is told"
         return self._finding("balance", "ok", f"{balance} is left{note}")
 
-    async def _switching(self, api: LesnetApi) -> AsyncGenerator[Finding, None]:
+    async def _switching(self, api: LesnetApi) -> AsyncGenerator[CheckResult, None]:
         read_back = self._server.read_back
         if read_back is None:
-            said = "no calls are configured: peers are switched by hand, in Les.net's portal"
-            do = "once Les.net has told you its calls, set `suspend`, `resume` and `read_back`"
-            yield self._finding("rights", "warn", said, do)
+            message = "no calls are configured: peers are switched by hand, in Les.net's portal"
+            action = "once Les.net has told you its calls, set `suspend`, `resume` and `read_back`"
+            yield self._finding("rights", "warn", message, action)
             return
         asked = list(_asked_for(self._server, read_back))
         if not asked:
-            said = "no link names a peer (and a DID, if the read-back wants one): not tried"
-            yield self._finding("rights", "warn", said, "name them in `links`")
+            message = "no link names a peer (and a DID, if the read-back wants one): not tried"
+            yield self._finding("rights", "warn", message, "name them in `links`")
         for peer, did in asked:
             yield await self._peer(api, read_back, peer, did)
 
-    async def _peer(self, api: LesnetApi, read_back: ReadBack, peer: str, did: str) -> Finding:
+    async def _peer(self, api: LesnetApi, read_back: ReadBack, peer: str, did: str) -> CheckResult:
         path, payload = read_back.fill(peer=peer, did=did)
         try:
             answer = await api.ask(path, payload)
             state, value = read_back.state(answer), at_pointer(answer, read_back.pointer)
         except Refused as error:
-            do = "ask Les.net whether the keys may see and switch peers; check `read_back`"
-            return self._finding("rights", "fail", str(error), do)
+            action = "ask Les.net whether the keys may see and switch peers; check `read_back`"
+            return self._finding("rights", "fail", str(error), action)
         except Retry as error:
             return self._finding("rights", "fail", str(error), _what_to_do(error))
         except NotThere:
             state, value = None, "nothing"
         if state is None:
-            said = f"{path} shows {shown(value, 60)} at {read_back.pointer} for peer {peer}"
-            do = "correct `read_back`: its pointer, and what it takes for suspended and active"
-            return self._finding("rights", "fail", said, do)
+            message = f"{path} shows {shown(value, 60)} at {read_back.pointer} for peer {peer}"
+            action = "correct `read_back`: its pointer, and what it takes for suspended and active"
+            return self._finding("rights", "fail", message, action)
         return self._finding("rights", "ok", f"peer {peer} can be read: {state}")
 
 

@@ -16,8 +16,8 @@ from cdr_ingest.vodia.source import VodiaSource
 from ringfence.clock import Clock
 from ringfence_contracts.errors import Retry
 from ringfence_contracts.events.call import CallCompleted
+from ringfence_doctor.check_result import CheckResult, CheckState, newest_call
 from ringfence_doctor.examinations.http import Address, examine_address
-from ringfence_doctor.finding import Finding, State, newest_call
 from ringfence_pbx.errors import Refused
 from ringfence_pbx.servers import VodiaServer
 from ringfence_pbx.vodia.api import VodiaApi
@@ -51,7 +51,7 @@ class _Listed:
 
 async def examine_vodia(
     server_id: str, server: VodiaServer, clock: Clock
-) -> AsyncGenerator[Finding, None]:
+) -> AsyncGenerator[CheckResult, None]:
     """Every check; those that need an earlier one to succeed are left out where it did not."""
     address = Address(
         subject=server_id,
@@ -60,21 +60,21 @@ async def examine_vodia(
         carries="the password",
         headers={"User-Agent": "ringfence/1"},
     )
-    outside = await examine_address(address, clock)
-    for finding in outside.findings:
+    reachability = await examine_address(address, clock)
+    for finding in reachability.findings:
         yield finding
-    if not outside.reached:
+    if not reachability.reached:
         return
     if not server.tenants:
-        do = "name in `tenants` every domain that is billed"
-        yield Finding(server_id, "tenants", "fail", "none is named: no call is read", do)
+        action = "name in `tenants` every domain that is billed"
+        yield CheckResult(server_id, "tenants", "fail", "none is named: no call is read", action)
         return
     async with VodiaApi(server_id, server) as api:
         login = await _credentials(server_id, server, api)
         yield login
         if login.state == "fail":
             return
-        source = VodiaSource(server_id, server, known=_nothing_known)
+        source = VodiaSource(server_id, server, find_known=_nothing_known)
         try:
             for tenant in server.tenants:
                 examination = VodiaTenantExamination(server_id, server, tenant, api, source, clock)
@@ -85,18 +85,20 @@ async def examine_vodia(
             await source.aclose()
 
 
-async def _credentials(server_id: str, server: VodiaServer, api: VodiaApi) -> Finding:
+async def _credentials(server_id: str, server: VodiaServer, api: VodiaApi) -> CheckResult:
     """Whether the login is accepted: by the first tenant's list, whatever that itself answers."""
-    ok = Finding(server_id, "credentials", "ok", f'accepted, by login = "{server.login}"')
+    ok = CheckResult(server_id, "credentials", "ok", f'accepted, by login = "{server.login}"')
     try:
         await api.cdrs(server.tenants[0], page=1, size=1)
     except Refused as error:
         # A page that is refused is named; a login that is refused has none.
         if _PAGES_OF_TENANTS in str(error):
             return ok
-        return Finding(server_id, "credentials", "fail", str(error), "as it says; docs/vodia.md")
+        return CheckResult(
+            server_id, "credentials", "fail", str(error), "as it says; docs/vodia.md"
+        )
     except Retry as error:
-        return Finding(server_id, "credentials", "fail", str(error), _what_to_do(error))
+        return CheckResult(server_id, "credentials", "fail", str(error), _what_to_do(error))
     return ok
 
 
@@ -114,7 +116,7 @@ class VodiaTenantExamination:
         self._clock = clock
         self._subject = f"{server_id} {tenant}"
 
-    async def found(self) -> AsyncGenerator[Finding, None]:
+    async def found(self) -> AsyncGenerator[CheckResult, None]:
         """Its calls, and what suspending needs."""
         listed = _Listed()
         try:
@@ -133,8 +135,10 @@ class VodiaTenantExamination:
         elif listed.extension:
             yield await self._right("extensions", lambda: self._extension(listed.extension))
 
-    def _finding(self, check: str, state: State, said: str, do: str = "") -> Finding:
-        return Finding(self._subject, check, state, said, do)
+    def _finding(
+        self, check: str, state: CheckState, message: str, action: str = ""
+    ) -> CheckResult:
+        return CheckResult(self._subject, check, state, message, action)
 
     async def _look_for_calls(self) -> _Listed:
         """The calls of the first span that has any. Raises SourceUnread."""
@@ -150,7 +154,7 @@ class VodiaTenantExamination:
         stop = self._clock.now() + timedelta(seconds=AHEAD_S)
         given = guarded_records(
             self._source, self._tenant, int(start.timestamp()), int(stop.timestamp()),
-            patience_s=10 * self._server.timeout_s,
+            record_timeout_s=10 * self._server.timeout_s,
         )  # fmt: skip
         listed = _Listed()
         async with aclosing(given) as records:
@@ -158,17 +162,19 @@ class VodiaTenantExamination:
                 listed.add(record)
         return listed
 
-    def _newest(self, listed: _Listed) -> Finding:
+    def _newest(self, listed: _Listed) -> CheckResult:
         if listed.newest is not None:
             return newest_call(self._subject, listed.newest.started_at, self._clock.now())
         days = self._server.retention_s / 86_400
-        do = "make a test call, and see whether the PBX's own list has it"
-        return self._finding("newest call", "warn", f"none within the {days:g} d it keeps", do)
+        action = "make a test call, and see whether the PBX's own list has it"
+        return self._finding("newest call", "warn", f"none within the {days:g} d it keeps", action)
 
-    def _unread(self, listed: _Listed) -> Finding:
-        said = f"{listed.unread} listed can not be read, the first because of {listed.reason}"
-        do = "they are parked with their reasons, and not billed: compare them with docs/vodia.md"
-        return self._finding("records", "warn", said, do)
+    def _unread(self, listed: _Listed) -> CheckResult:
+        message = f"{listed.unread} listed can not be read, the first because of {listed.reason}"
+        action = (
+            "they are parked with their reasons, and not billed: compare them with docs/vodia.md"
+        )
+        return self._finding("records", "warn", message, action)
 
     async def _trunks(self) -> str:
         trunks = await self._api.trunks(self._tenant)
@@ -201,14 +207,14 @@ class VodiaTenantExamination:
             return f"{count}; an order counts as done unread, by `accept_unread`"
         raise Refused(f"{count}: whether one is disabled cannot be read back")
 
-    async def _right(self, check: str, ask: Callable[[], Awaitable[str]]) -> Finding:
+    async def _right(self, check: str, ask: Callable[[], Awaitable[str]]) -> CheckResult:
         try:
             return self._finding(check, "ok", await ask())
         except Refused as error:
-            do = "give the account the right, or suspend by what it may switch; docs/vodia.md"
+            action = "give the account the right, or suspend by what it may switch; docs/vodia.md"
             if check == "extensions" and self._server.extension_state_path is None:
-                do = "to suspend by extensions, set `extension_state_path` or `accept_unread`"
-            return self._finding(check, "warn", str(error), do)
+                action = "to suspend by extensions, set `extension_state_path` or `accept_unread`"
+            return self._finding(check, "warn", str(error), action)
         except Retry as error:
             return self._finding(check, "fail", str(error), _what_to_do(error))
 

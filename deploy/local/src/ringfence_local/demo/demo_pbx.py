@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from ringfence_local.demo.scene import pbx_scene
+from ringfence_local.demo.scene import initial_pbx_seed
 
 _KEY_BOUND_S = 300.0
 
@@ -31,7 +31,7 @@ def main(host: str, port: int, key: Path, state: Path | None) -> None:
         time.sleep(0.5)
     seed = Path(tempfile.mkdtemp()) / "pbx.json"
     seed.touch(mode=0o600)
-    seed.write_text(json.dumps(pbx_scene(key.read_text(encoding="utf-8").strip())))
+    seed.write_text(json.dumps(initial_pbx_seed(key.read_text(encoding="utf-8").strip())))
     command = [sys.executable, "-m", "ringfence_simulators.fusionpbx", "--seed", str(seed)]
     command += [] if state is None else ["--state", str(state)]
     os.execv(sys.executable, [*command, "--host", host, "--port", str(port)])  # noqa: S606

@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 import httpx
 
-from ringfence_local.demo.sample import CLIENTS, FrontDoor, add_client, load_sample
-from ringfence_local.errors import PartFailed
+from ringfence_local.demo.sample import CLIENTS, SampleApi, add_client, load_sample
+from ringfence_local.errors import StackError
 
 _BOUND_S = 300.0
 
@@ -41,9 +41,9 @@ async def _load(api_url: str, tokens: Path, pbx_url: str) -> int:
     while True:
         try:
             token = await asyncio.to_thread(_token, tokens)
-            async with FrontDoor(Addresses(api_url, token, pbx_url)) as door:
-                return await _enter(door)
-        except (OSError, httpx.TransportError, PartFailed) as error:
+            async with SampleApi(Addresses(api_url, token, pbx_url)) as api:
+                return await _enter(api)
+        except (OSError, httpx.TransportError, StackError) as error:
             if time.monotonic() > deadline:
                 raise click.ClickException(
                     f"not entered within {_BOUND_S:.0f} s: {error}"
@@ -51,13 +51,13 @@ async def _load(api_url: str, tokens: Path, pbx_url: str) -> int:
         await asyncio.sleep(1)
 
 
-async def _enter(door: FrontDoor) -> int:
+async def _enter(api: SampleApi) -> int:
     """Enter what is missing; how many clients that were."""
-    await load_sample(door, [])
-    present = {client["account_id"] for client in (await door.ask("/clients"))["items"]}
+    await load_sample(api, [])
+    present = {client["account_id"] for client in (await api.ask("/clients"))["items"]}
     missing = [client for client in CLIENTS if client.account_id not in present]
     for client in missing:
-        await add_client(door, client)
+        await add_client(api, client)
     return len(missing)
 
 

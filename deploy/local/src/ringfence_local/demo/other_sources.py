@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ringfence_local.demo.sample import BILL_FROM, PACKAGE, FrontDoor, SampleClient, pbx_seed
+from ringfence_local.demo.sample import BILL_FROM, PACKAGE, SampleApi, SampleClient, pbx_seed
 from ringfence_local.demo.scene import PBX_ID
 from ringfence_local.embedded.ports import free_port
 from ringfence_local.private_file import write_private
@@ -141,10 +141,10 @@ def _lesnet_call(start: int, *, callee: str, seconds: int) -> dict[str, Any]:
     return {"start": start, "caller": PEER_DID, "callee": callee, "seconds": seconds}
 
 
-async def add_other_clients(door: FrontDoor) -> None:
+async def add_other_clients(api: SampleApi) -> None:
     """A sample client on each of them; the same again changes nothing."""
-    await _client(door, "1006", "Gil", "Harbour Lights", VODIA_TENANT, "8.00")
-    await door.put(
+    await _client(api, "1006", "Gil", "Harbour Lights", VODIA_TENANT, "8.00")
+    await api.put(
         "/clients/1006/products/pbx-1006",
         {
             "kind": "vodia",
@@ -160,8 +160,8 @@ async def add_other_clients(door: FrontDoor) -> None:
             "trunk_ids": "10",
         },
     )
-    await _client(door, "1007", "Ivo", "Prairie Freight", "prairie.example", "20.00")
-    await door.put(
+    await _client(api, "1007", "Ivo", "Prairie Freight", "prairie.example", "20.00")
+    await api.put(
         "/clients/1007/products/did-1007",
         {
             "kind": "lesnet",
@@ -176,9 +176,9 @@ async def add_other_clients(door: FrontDoor) -> None:
             "rate_per_minute": ".03",
         },
     )
-    await door.pbx("seed", pbx_seed(PUSHED))
-    await _client(door, PUSHED.account_id, "Hana", PUSHED.company, PUSHED.tenant, PUSHED.opening)
-    await door.put(
+    await api.pbx("seed", pbx_seed(PUSHED))
+    await _client(api, PUSHED.account_id, "Hana", PUSHED.company, PUSHED.tenant, PUSHED.opening)
+    await api.put(
         f"/clients/{PUSHED.account_id}/products/{PUSHED.service_id}",
         {
             "kind": "fusionpbx",
@@ -193,9 +193,9 @@ async def add_other_clients(door: FrontDoor) -> None:
 
 
 async def _client(
-    door: FrontDoor, account_id: str, first_name: str, company: str, tenant: str, opening: str
+    api: SampleApi, account_id: str, first_name: str, company: str, tenant: str, opening: str
 ) -> None:
-    await door.put(
+    await api.put(
         f"/clients/{account_id}",
         {
             "first_name": first_name,

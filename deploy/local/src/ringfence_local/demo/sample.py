@@ -13,7 +13,7 @@ from uuid import NAMESPACE_DNS, uuid5
 import httpx
 
 from ringfence_local.demo.scene import PBX_ID
-from ringfence_local.errors import PartFailed
+from ringfence_local.errors import StackError
 
 TARIFF = "north"
 PACKAGE = "prepaid"
@@ -115,7 +115,7 @@ class Watchable(Reachable, Protocol):
     def inbox(self) -> Mails: ...  # noqa: D102
 
 
-class FrontDoor:
+class SampleApi:
     """The accounts service's REST API, as an operator uses it, and the PBX's own controls."""
 
     def __init__(self, stack: Reachable) -> None:
@@ -127,7 +127,7 @@ class FrontDoor:
         )
         self._pbx = httpx.AsyncClient(base_url=stack.pbx_url, timeout=30, trust_env=False)
 
-    async def __aenter__(self) -> "FrontDoor":
+    async def __aenter__(self) -> "SampleApi":
         return self
 
     async def __aexit__(
@@ -182,16 +182,16 @@ class FrontDoor:
 
 def _answer(answer: httpx.Response) -> Any:
     if answer.is_error:
-        raise PartFailed(f"{answer.request.method} {answer.request.url.path}: {answer.text[:500]}")
+        raise StackError(f"{answer.request.method} {answer.request.url.path}: {answer.text[:500]}")
     return answer.json()
 
 
-async def load_sample(door: FrontDoor, clients: Sequence[SampleClient] = CLIENTS) -> bool:
+async def load_sample(api: SampleApi, clients: Sequence[SampleClient] = CLIENTS) -> bool:
     """Load tariff, package and clients, unless there is a package already; whether it was done."""
-    if (await door.ask("/packages"))["items"]:
+    if (await api.ask("/packages"))["items"]:
         return False
-    await door.publish_tariff(TARIFF_CSV)
-    await door.put(
+    await api.publish_tariff(TARIFF_CSV)
+    await api.put(
         f"/packages/{PACKAGE}",
         {
             "tariff_id": TARIFF,
@@ -203,14 +203,14 @@ async def load_sample(door: FrontDoor, clients: Sequence[SampleClient] = CLIENTS
         },
     )
     for client in clients:
-        await add_client(door, client)
+        await add_client(api, client)
     return True
 
 
-async def add_client(door: FrontDoor, client: SampleClient) -> None:
+async def add_client(api: SampleApi, client: SampleClient) -> None:
     """A client with its opening balance, its product, and its trunk and telephones on the PBX."""
-    await door.pbx("seed", pbx_seed(client))
-    await door.put(
+    await api.pbx("seed", pbx_seed(client))
+    await api.put(
         f"/clients/{client.account_id}",
         {
             "first_name": client.first_name,
@@ -224,7 +224,7 @@ async def add_client(door: FrontDoor, client: SampleClient) -> None:
             "opening_balance": client.opening,
         },
     )
-    await door.put(
+    await api.put(
         f"/clients/{client.account_id}/products/{client.service_id}",
         {
             "kind": "fusionpbx",

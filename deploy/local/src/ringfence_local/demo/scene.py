@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from ringfence_local.errors import PartFailed
+from ringfence_local.errors import StackError
 from ringfence_local.private_file import write_private
 from ringfence_local.state import secret_file
 
@@ -29,7 +29,7 @@ timeout_s = 10.0
 """
 
 
-def write_scene(folder: Path, pbx_url: str, others: str = "") -> None:
+def write_simulator_files(folder: Path, pbx_url: str, others: str = "") -> None:
     """Write `servers.toml`, and `pbx.json`: one domain, and a superadmin with a random api key.
 
     Tenants, trunks and extensions come later, by the simulator's `/_sim/seed`, and stay.
@@ -38,18 +38,18 @@ def write_scene(folder: Path, pbx_url: str, others: str = "") -> None:
     """
     path = folder / "servers.toml"
     if path.exists() and not path.read_text(encoding="utf-8").startswith(_WRITTEN):
-        raise PartFailed(
+        raise StackError(
             f"{path} is not the file that this start would write, with simulated PBXs in it, and is"
             f" left as it is. For your own PBXs: ringfence up --servers {path}; else move it away."
         )
     key = secret_file(folder, "fusionpbx-key")
     servers = _SERVERS.format(id=PBX_ID, url=pbx_url, domain=PBX_DOMAIN, key=key)
     path.write_text(servers + others, encoding="utf-8")
-    scene = pbx_scene(key.read_text(encoding="utf-8").strip())
+    scene = initial_pbx_seed(key.read_text(encoding="utf-8").strip())
     write_private(folder / "pbx.json", json.dumps(scene))
 
 
-def pbx_scene(api_key: str) -> dict[str, object]:
+def initial_pbx_seed(api_key: str) -> dict[str, object]:
     """What the simulated PBX begins with: one domain, and a superadmin with this key."""
     user = {"name": "billing", "domain": PBX_DOMAIN, "api_key": api_key, "group": "superadmin"}
     return {"domains": [{"name": PBX_DOMAIN}], "users": [user]}

@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from ringfence_local.demo.sample import (
-    FrontDoor,
+    SampleApi,
     SampleClient,
     Watchable,
     add_client,
     load_sample,
 )
-from ringfence_local.errors import PartFailed
+from ringfence_local.errors import StackError
 
 STEP_BOUND_S = 60.0
 _LOOK_EVERY_S = 0.02
@@ -27,19 +27,19 @@ CLIENT = SampleClient(
 )
 
 
-class StoryBroke(PartFailed):
+class StoryFailed(StackError):
     """A step did not happen in time."""
 
 
 @dataclass
-class Story:
+class DemoStory:
     """Tells steps as they happen, and keeps how long each reaction took."""
 
     console: Console
     began: float = field(default_factory=time.monotonic)
     reactions: list[tuple[str, float]] = field(default_factory=list)
 
-    def tell(self, text: str) -> None:
+    def print_step(self, text: str) -> None:
         """A line of the story, with the time since its beginning."""
         self.console.print(f"[dim]{time.monotonic() - self.began:7.2f} s[/dim]  {text}")
 
@@ -50,25 +50,25 @@ class Story:
             if found:
                 took_s = time.monotonic() - since
                 self.reactions.append((what, took_s))
-                self.tell(f"[green]✓[/green] {what} [bold]({took_s:.2f} s)[/bold]")
+                self.print_step(f"[green]✓[/green] {what} [bold]({took_s:.2f} s)[/bold]")
                 return found
             await asyncio.sleep(_LOOK_EVERY_S)
-        self.tell(f"[red]✗[/red] {what}: not within {STEP_BOUND_S:.0f} s")
-        raise StoryBroke(f"{what}: it did not happen within {STEP_BOUND_S:.0f} s")
+        self.print_step(f"[red]✗[/red] {what}: not within {STEP_BOUND_S:.0f} s")
+        raise StoryFailed(f"{what}: it did not happen within {STEP_BOUND_S:.0f} s")
 
 
-class Sight:
+class ClientObserver:
     """What an onlooker sees of the client: balance, mails, and the PBX itself."""
 
-    def __init__(self, stack: Watchable, door: FrontDoor, client: SampleClient) -> None:
+    def __init__(self, stack: Watchable, api: SampleApi, client: SampleClient) -> None:
         self._stack = stack
-        self._door = door
+        self._api = api
         self._client = client
 
     async def balance(self) -> int:
         """The balance in micro-units."""
-        told = await self._door.ask(f"/clients/{self._client.account_id}/balance")
-        return int(told["balance_micro"])
+        balance = await self._api.ask(f"/clients/{self._client.account_id}/balance")
+        return int(balance["balance_micro"])
 
     async def mail(self, subject: str) -> bool:
         """Whether a mail with this in its subject lies in the inbox."""
@@ -77,65 +77,69 @@ class Sight:
 
     async def trunk(self) -> tuple[bool, bool]:
         """The trunk's stored flag on the PBX, and whether the switch runs it."""
-        state = await self._door.pbx_state()
+        state = await self._api.pbx_state()
         found = next(g for g in state["gateways"] if g["uuid"] == self._client.gateway_id)
         return found["enabled"], found["live"]
 
     async def confirmed(self) -> str:
         """What ringfence read back from the PBX."""
-        services = await self._door.ask(f"/clients/{self._client.account_id}/services")
+        services = await self._api.ask(f"/clients/{self._client.account_id}/services")
         return str(services["items"][0]["confirmed"])
 
     async def can_call(self) -> bool:
         """Whether the telephone could place an outbound call now."""
-        state = await self._door.pbx_state()
+        state = await self._api.pbx_state()
         telephones = [e for e in state["extensions"] if e["domain"] == self._client.tenant]
         return all(telephone["can_call"] for telephone in telephones)
 
 
-async def tell_story(stack: Watchable, console: Console) -> Story:
+async def play_story(stack: Watchable, console: Console) -> DemoStory:
     """Play the story on a running stack. Raises StoryBroke at the first step that fails."""
-    story = Story(console)
-    async with FrontDoor(stack) as door:
-        sight = Sight(stack, door, CLIENT)
-        await load_sample(door, [])
+    story = DemoStory(console)
+    async with SampleApi(stack) as api:
+        observer = ClientObserver(stack, api, CLIENT)
+        await load_sample(api, [])
         start = time.monotonic()
-        await add_client(door, CLIENT)
-        story.tell("Field Bakery is a new client: prepaid, warned at 15.00, one trunk on the PBX")
-        await story.until("opening balance of 20.00 posted", start, _is(sight.balance, 20_000_000))
-        await _spend(story, sight, door)
-        await _recover(story, sight, door)
+        await add_client(api, CLIENT)
+        story.print_step(
+            "Field Bakery is a new client: prepaid, warned at 15.00, one trunk on the PBX"
+        )
+        await story.until(
+            "opening balance of 20.00 posted", start, _is(observer.balance, 20_000_000)
+        )
+        await _spend(story, observer, api)
+        await _recover(story, observer, api)
     return story
 
 
-async def _spend(story: Story, sight: Sight, door: FrontDoor) -> None:
-    called = await _call(door, minutes=3)
-    story.tell("a satellite call of 3 min ends at the PBX (1.50 + 20 %, a minute: 5.40)")
-    await story.until("call rated, balance 14.60", called, _is(sight.balance, 14_600_000))
-    await story.until("mail: Low Balance Alert", called, lambda: sight.mail("Low Balance"))
-    called = await _call(door, minutes=9)
-    story.tell("another of 9 min ends (16.20): the money is gone")
-    await story.until("call rated, balance -1.60", called, _is(sight.balance, -1_600_000))
+async def _spend(story: DemoStory, observer: ClientObserver, api: SampleApi) -> None:
+    called = await _call(api, minutes=3)
+    story.print_step("a satellite call of 3 min ends at the PBX (1.50 + 20 %, a minute: 5.40)")
+    await story.until("call rated, balance 14.60", called, _is(observer.balance, 14_600_000))
+    await story.until("mail: Low Balance Alert", called, lambda: observer.mail("Low Balance"))
+    called = await _call(api, minutes=9)
+    story.print_step("another of 9 min ends (16.20): the money is gone")
+    await story.until("call rated, balance -1.60", called, _is(observer.balance, -1_600_000))
     await story.until(
-        "trunk disabled and dead on the PBX", called, _is(sight.trunk, (False, False))
+        "trunk disabled and dead on the PBX", called, _is(observer.trunk, (False, False))
     )
-    await story.until("read back by ringfence", called, _is(sight.confirmed, "suspended"))
-    await story.until("the telephone can not call", called, _is(sight.can_call, False))
-    await story.until("mail: VoIP Zero Balance", called, lambda: sight.mail("Zero Balance"))
+    await story.until("read back by ringfence", called, _is(observer.confirmed, "suspended"))
+    await story.until("the telephone can not call", called, _is(observer.can_call, False))
+    await story.until("mail: VoIP Zero Balance", called, lambda: observer.mail("Zero Balance"))
 
 
-async def _recover(story: Story, sight: Sight, door: FrontDoor) -> None:
+async def _recover(story: DemoStory, observer: ClientObserver, api: SampleApi) -> None:
     paid = time.monotonic()
-    await door.top_up(CLIENT.account_id, "25.00", f"story-{uuid4().hex}")
-    story.tell("the client pays in 25.00")
-    await story.until("balance 23.40", paid, _is(sight.balance, 23_400_000))
-    await story.until("trunk enabled and live on the PBX", paid, _is(sight.trunk, (True, True)))
-    await story.until("read back by ringfence", paid, _is(sight.confirmed, "active"))
-    await story.until("the telephone can call", paid, _is(sight.can_call, True))
+    await api.top_up(CLIENT.account_id, "25.00", f"story-{uuid4().hex}")
+    story.print_step("the client pays in 25.00")
+    await story.until("balance 23.40", paid, _is(observer.balance, 23_400_000))
+    await story.until("trunk enabled and live on the PBX", paid, _is(observer.trunk, (True, True)))
+    await story.until("read back by ringfence", paid, _is(observer.confirmed, "active"))
+    await story.until("the telephone can call", paid, _is(observer.can_call, True))
 
 
-async def _call(door: FrontDoor, minutes: int) -> float:
-    await door.pbx(
+async def _call(api: SampleApi, minutes: int) -> float:
+    await api.pbx(
         "calls",
         {
             "domain_name": CLIENT.tenant,
@@ -148,14 +152,14 @@ async def _call(door: FrontDoor, minutes: int) -> float:
     return time.monotonic()
 
 
-def _is(look: Callable[[], Awaitable[Any]], wanted: object) -> Callable[[], Awaitable[bool]]:
+def _is(read: Callable[[], Awaitable[Any]], wanted: object) -> Callable[[], Awaitable[bool]]:
     async def happened() -> bool:
-        return bool(await look() == wanted)
+        return bool(await read() == wanted)
 
     return happened
 
 
-def reaction_table(story: Story) -> Table:
+def reaction_table(story: DemoStory) -> Table:
     """How long each reaction took after what caused it."""
     table = Table(title="Reactions", title_justify="left")
     table.add_column("what happened")

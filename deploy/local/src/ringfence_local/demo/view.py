@@ -7,35 +7,35 @@ from rich.table import Table
 from rich.text import Text
 
 from ringfence_contracts.money import format_cents
-from ringfence_local.demo.watch import Sighting
+from ringfence_local.demo.monitor import StackSnapshot
 
 _LEVEL_STYLE = {"ok": "green", "low": "yellow", "exhausted": "red"}
 
 
-def render(seen: Sighting, footer: str) -> RenderableType:
+def render(snapshot: StackSnapshot, footer: str) -> RenderableType:
     """Everything on one screen of 80 columns."""
     head = Text.assemble(
         ("ringfence", "bold"),
-        f"   {seen.calls} calls taken in since the start, {seen.calls_per_second:.1f}/s",
-        f"   unrated {seen.unrated}",
+        f"   {snapshot.calls} calls taken in since the start, {snapshot.calls_per_second:.1f}/s",
+        f"   unrated {snapshot.unrated}",
     )
     mails = Panel(
-        Text("\n".join(seen.mails) or "none yet", overflow="ellipsis", no_wrap=True),
+        Text("\n".join(snapshot.mails) or "none yet", overflow="ellipsis", no_wrap=True),
         title="last mails",
         title_align="left",
     )
     return Group(
-        head, Columns([_balances(seen), _services(seen)]), mails, Text(footer, style="dim")
+        head, Columns([_balances(snapshot), _services(snapshot)]), mails, Text(footer, style="dim")
     )
 
 
-def _balances(seen: Sighting) -> Table:
+def _balances(snapshot: StackSnapshot) -> Table:
     table = Table(title="balances", title_justify="left")
     table.add_column("client")
     table.add_column("balance", justify="right")
     table.add_column("level")
     table.add_column("service")
-    for row in seen.balances:
+    for row in snapshot.balances:
         level = row["level"] or "-"
         table.add_row(
             row["account_id"],
@@ -54,13 +54,13 @@ def _service_state(suspended: bool, would_be_off: bool, is_open: bool) -> Text:
     return Text("suspended", style="red") if suspended else Text("on", style="green")
 
 
-def _services(seen: Sighting) -> Table:
+def _services(snapshot: StackSnapshot) -> Table:
     table = Table(title="services", title_justify="left")
     table.add_column("service")
     table.add_column("state")
     table.add_column("lag", justify="right")
     table.add_column("restarts", justify="right")
-    for line in seen.services:
+    for line in snapshot.services:
         style = "green" if line.status == "ok" else "red"
         table.add_row(line.name, Text(line.status, style=style), _lag(line.lag), str(line.restarts))
     return table
@@ -70,17 +70,18 @@ def _lag(lag: int | None) -> str:
     return "?" if lag is None else str(lag)
 
 
-def plain(seen: Sighting) -> str:
+def plain(snapshot: StackSnapshot) -> str:
     """One line, for logs and pipes."""
     balances = " ".join(
         f"{row['account_id']}={format_cents(row['balance_micro'])}"
         f"{'(suspended)' if row['suspended'] else ''}"
-        for row in seen.balances
+        for row in snapshot.balances
     )
-    lags = [line.lag for line in seen.services]
+    lags = [line.lag for line in snapshot.services]
     lag = "?" if None in lags else str(sum(lag for lag in lags if lag))
-    unwell = [line.name for line in seen.services if line.status != "ok"]
+    failing = [line.name for line in snapshot.services if line.status != "ok"]
     return (
-        f"calls={seen.calls} per_second={seen.calls_per_second:.1f} unrated={seen.unrated}"
-        f" lag={lag} mails={len(seen.mails)} unwell={','.join(unwell) or 'none'} {balances}"
+        f"calls={snapshot.calls} per_second={snapshot.calls_per_second:.1f}"
+        f" unrated={snapshot.unrated} lag={lag} mails={len(snapshot.mails)}"
+        f" unwell={','.join(failing) or 'none'} {balances}"
     )

@@ -18,7 +18,7 @@ from pathlib import Path
 import jgo
 from jgo.maven import MavenContext
 
-from ringfence_local.errors import PartFailed
+from ringfence_local.errors import StackError
 
 KAFKA = "org.apache.kafka:kafka_2.13:4.3.0"
 LOGGING = "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4"
@@ -68,10 +68,10 @@ def kafka_class_path(cache: Path | None = None, jars: list[Jar] | None = None) -
     wanted = read_lock() if jars is None else jars
     folder.mkdir(parents=True, exist_ok=True)
     with _one_at_a_time(folder / ".lock"), ThreadPoolExecutor(6) as threads:
-        return list(threads.map(lambda jar: _have(jar, folder), wanted))
+        return list(threads.map(lambda jar: _ensure_jar(jar, folder), wanted))
 
 
-def _have(jar: Jar, folder: Path) -> Path:
+def _ensure_jar(jar: Jar, folder: Path) -> Path:
     path = folder / jar.path
     if path.is_file():
         if _sha256(path) == jar.sha256:
@@ -81,7 +81,7 @@ def _have(jar: Jar, folder: Path) -> Path:
     found = _sha256(path)
     if found != jar.sha256:
         path.unlink()
-        raise PartFailed(
+        raise StackError(
             f"Apache Kafka can not run: {path.name} came with the SHA-256 {found}, and "
             f"{LOCK.name} says {jar.sha256}. It was thrown away. Is there a proxy or a mirror "
             "between that changes files?"
@@ -101,7 +101,7 @@ def _fetch(jar: Jar, folder: Path) -> None:
         context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()
     except (OSError, RuntimeError) as error:
         (folder / jar.path).unlink(missing_ok=True)
-        raise PartFailed(
+        raise StackError(
             f"Apache Kafka can not run: {jar.path.name} is not in {folder} and could not be "
             f"fetched ({type(error).__name__}: {error}). Allow access to a Maven repository (name "
             "a mirror's URL in RINGFENCE_MAVEN_REPOSITORY), or put the file at "

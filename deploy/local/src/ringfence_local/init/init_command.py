@@ -126,9 +126,9 @@ def init(
         mail = _mail(smtp_host, sender, host or tenants[0], asks=api_key_file != "-")
         files[settings] = _SETTINGS.format(servers=_quoted(servers_file.name)) + mail
     _write(files, {} if _is_file(api_key_file) else {secret: key})
-    _say_first(url)
-    well = not look or _look_over(context, servers_file, server_id, products)
-    _say_next(folder, server_id, products, look=look, well=well)
+    _print_login_hint(url)
+    well = not look or _check_and_propose(context, servers_file, server_id, products)
+    _print_next_steps(folder, server_id, products, look=look, well=well)
     if not well:
         raise SystemExit(1)
 
@@ -237,7 +237,7 @@ def _write_new(path: Path, text: str, mode: int) -> None:
         file.write(text)
 
 
-def _say_first(url: str) -> None:
+def _print_login_hint(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         click.echo(f"{url} is not encrypted: the key can be read on its way. Use https.", err=True)
@@ -248,10 +248,12 @@ def _say_first(url: str) -> None:
     )
 
 
-def _look_over(context: click.Context, servers_file: Path, server_id: str, products: Path) -> bool:
+def _check_and_propose(
+    context: click.Context, servers_file: Path, server_id: str, products: Path
+) -> bool:
     """Run the doctor on the PBX, and write products for its tenants; whether all went well."""
     click.echo()
-    with _for_a_while(RINGFENCE_SERVERS_FILE=str(servers_file), COLUMNS=_columns()):
+    with _temporary_environment(RINGFENCE_SERVERS_FILE=str(servers_file), COLUMNS=_columns()):
         well = _examine(context, server_id)
     click.echo()
     if not well:  # more logins with a wrong key could have the PBX lock us out
@@ -289,7 +291,7 @@ def _propose(servers: Servers, server_id: str, products: Path) -> bool:
 
 
 @contextmanager
-def _for_a_while(**variables: str) -> Iterator[None]:
+def _temporary_environment(**variables: str) -> Iterator[None]:
     """Have these variables in the environment."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
@@ -308,7 +310,9 @@ def _columns() -> str:
     return str(min(_WIDTH, get_terminal_size((_WIDTH, 24)).columns))
 
 
-def _say_next(folder: Path, server_id: str, products: Path, *, look: bool, well: bool) -> None:
+def _print_next_steps(
+    folder: Path, server_id: str, products: Path, *, look: bool, well: bool
+) -> None:
     lines: list[tuple[str, str]] = []
     if folder != Path.cwd():
         lines.append((f"cd {quote(str(folder))}", ""))

@@ -26,7 +26,7 @@ from ringfence_local.embedded.ports import free_port
 
 _ON_PURPOSE = re.compile(r"^(?:refuse|later)-([45]\d\d)@")
 _SIZE_LIMIT = 10 * 1024 * 1024
-Stage = Literal["MAIL", "RCPT", "DATA"]
+SmtpStage = Literal["MAIL", "RCPT", "DATA"]
 
 
 class Inbox:
@@ -34,7 +34,7 @@ class Inbox:
 
     def __init__(self, folder: Path, *, host: str = "127.0.0.1", port: int = 0) -> None:
         self._folder = folder
-        self._keeper = _Keeper(folder)
+        self._handler = _MailHandler(folder)
         self.host = host
         self.port = port or free_port(host=host)
         self._controller: Controller | None = None
@@ -43,7 +43,7 @@ class Inbox:
         """Take mail. After `stop`, on the same port again."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._controller = Controller(
-            self._keeper,
+            self._handler,
             hostname=self.host,
             port=self.port,
             enable_SMTPUTF8=True,
@@ -58,13 +58,13 @@ class Inbox:
             self._controller.stop()
             self._controller = None
 
-    def refuse(self, code: int, *, at: Stage = "RCPT", times: int | None = None) -> None:
+    def refuse(self, code: int, *, at: SmtpStage = "RCPT", times: int | None = None) -> None:
         """Answer `code` (400 to 599) at that stage, the next `times` times, or until `accept`."""
-        self._keeper.refusals[at] = _Refusal(code, times)
+        self._handler.refusals[at] = _Refusal(code, times)
 
     def accept(self) -> None:
         """Refuse no more, but for the recipients that ask for it by name."""
-        self._keeper.refusals.clear()
+        self._handler.refusals.clear()
 
     def messages(self) -> list[EmailMessage]:
         """The accepted mails, the oldest first."""
@@ -107,15 +107,15 @@ class _Refusal:
         return self._answer
 
 
-class _Keeper:
+class _MailHandler:
     """What aiosmtpd asks at each stage of a delivery."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._numbers = itertools.count()
-        self.refusals: dict[Stage, _Refusal] = {}
+        self.refusals: dict[SmtpStage, _Refusal] = {}
 
-    def _refused(self, stage: Stage) -> str | None:
+    def _refused(self, stage: SmtpStage) -> str | None:
         refusal = self.refusals.get(stage)
         return refusal.next() if refusal else None
 
@@ -143,10 +143,10 @@ class _Keeper:
         if refused := self._refused("DATA"):
             return refused
         assert isinstance(envelope.content, bytes)
-        self._keep(envelope.mail_from or "", envelope.rcpt_tos, envelope.content)
+        self._save(envelope.mail_from or "", envelope.rcpt_tos, envelope.content)
         return "250 kept"
 
-    def _keep(self, sender: str, recipients: list[str], content: bytes) -> None:
+    def _save(self, sender: str, recipients: list[str], content: bytes) -> None:
         """Write the mail under a name that sorts by arrival; whole, or not at all."""
         name = f"{time.time_ns():020d}-{os.getpid()}-{next(self._numbers):06d}"
         envelope = [f"Return-Path: <{sender}>", *(f"Delivered-To: {to}" for to in recipients)]

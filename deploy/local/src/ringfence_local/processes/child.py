@@ -6,16 +6,18 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-_LEASH = Path(__file__).with_name("leash.py")
+_SHIM = Path(__file__).with_name("parent_death_signal.py")
 
 
-def leashed(command: Sequence[str], *, end_by: str, user: str | None = None) -> list[str]:
+def with_parent_death_signal(
+    command: Sequence[str], *, end_by: str, user: str | None = None
+) -> list[str]:
     """`command`, sent the signal `end_by` (such as "SIGTERM") when this process ends.
 
     Strictly: when the thread that starts it ends. So start children from the main thread.
     """
     as_user = ["--as", user] if user else []
-    shim = [sys.executable, "-I", "-S", str(_LEASH), str(os.getpid()), end_by, *as_user, "--"]
+    shim = [sys.executable, "-I", "-S", str(_SHIM), str(os.getpid()), end_by, *as_user, "--"]
     return [*shim, *command]
 
 
@@ -35,7 +37,7 @@ def start(
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         return subprocess.Popen(  # noqa: S603 - our own command line
-            leashed(command, end_by=end_by, user=user),
+            with_parent_death_signal(command, end_by=end_by, user=user),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

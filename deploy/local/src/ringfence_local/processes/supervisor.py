@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Literal
 
 from ringfence_local import compiled
-from ringfence_local.errors import PartFailed
-from ringfence_local.processes.child import leashed
+from ringfence_local.errors import StackError
+from ringfence_local.processes.child import with_parent_death_signal
 
 PAUSE_S = 1.0
 """The pause before the first restart; each further one is twice as long."""
@@ -48,7 +48,7 @@ class Child:
     restart_count: int = 0
     last_exit: int | None = None
     process: asyncio.subprocess.Process | None = None
-    keeper: "asyncio.Task[None] | None" = None
+    restart_task: "asyncio.Task[None] | None" = None
 
     def line(self) -> str:
         """Its state in a few words."""
@@ -85,19 +85,21 @@ class Supervisor:
         child = Child(program)
         self.children[program.name] = child
         await self._spawn(child)
-        child.keeper = asyncio.create_task(self._keep(child), name=f"keep {program.name}")
+        child.restart_task = asyncio.create_task(
+            self._restart_on_exit(child), name=f"keep {program.name}"
+        )
         return child
 
     async def stop(self, *names: str) -> None:
         """Stop the named children, or all: the last started first, each with a bound."""
         for name in names or tuple(reversed(self.children)):
-            await self._end(self.children.pop(name))
+            await self._stop_child(self.children.pop(name))
 
     def pid(self, name: str) -> int:
         """The process id of a running child. Raises PartFailed while it does not run."""
         child = self.children[name]
         if child.pid is None:
-            raise PartFailed(f"{child.line()}; see {self.log(name)}")
+            raise StackError(f"{child.line()}; see {self.log(name)}")
         return child.pid
 
     def restart_count(self, name: str) -> int:
@@ -114,7 +116,7 @@ class Supervisor:
         with log.open("ab") as output:
             child.process = await asyncio.create_subprocess_exec(
                 # Services are made to be killed at any moment, so the leash need not be gentle.
-                *leashed(child.program.command, end_by="SIGKILL"),
+                *with_parent_death_signal(child.program.command, end_by="SIGKILL"),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -124,7 +126,7 @@ class Supervisor:
         child.pid = child.process.pid
         child.state = "running"
 
-    async def _keep(self, child: Child) -> None:
+    async def _restart_on_exit(self, child: Child) -> None:
         """Wait for the child to exit, and start it again unless it meant to."""
         pause_s = self._pause_s
         while True:
@@ -143,12 +145,12 @@ class Supervisor:
             await self._spawn(child)
             child.restart_count += 1
 
-    async def _end(self, child: Child) -> None:
-        assert child.keeper is not None
+    async def _stop_child(self, child: Child) -> None:
+        assert child.restart_task is not None
         assert child.process is not None
-        child.keeper.cancel()
+        child.restart_task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await child.keeper
+            await child.restart_task
         if child.process.returncode is None:
             child.process.send_signal(signal.SIGTERM)
             try:

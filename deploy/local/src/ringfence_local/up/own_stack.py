@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ringfence.secret_files import SERVICES
 from ringfence_local.stack import Stack
-from ringfence_local.state import Running
+from ringfence_local.state import RunningStack
 from ringfence_pbx.servers import Servers
 
 FOLDER = Path(".ringfence-up")
@@ -68,25 +68,25 @@ class OwnStack(Stack):
         return Path(named).absolute() if named else super().tokens_file
 
     @property
-    def running(self) -> Running:
+    def running(self) -> RunningStack:
         """What the state file says; no mail is kept here."""
         return replace(super().running, inbox_folder="")
 
-    def lost_part(self) -> str | None:
+    def ended_server(self) -> str | None:
         """An embedded server that has ended by itself, with its log; None while all is well."""
-        for name, part in (("Kafka", self.kafka), ("PostgreSQL", self.postgres)):
-            if part is not None and part.ended:
+        for name, server in (("Kafka", self.kafka), ("PostgreSQL", self.postgres)):
+            if server is not None and server.ended:
                 return f"the embedded {name} has ended; its log is below {self.folder}"
         return None
 
-    async def _start_outside(self) -> None:
+    async def _start_external_systems(self) -> None:
         """Nothing: the outside world is there."""
         self.ports.update(self._fixed)
 
     @property
-    def _outside(self) -> list[str]:
+    def _external_names(self) -> list[str]:
         return []
 
     @property
-    def _of_outside(self) -> dict[str, str]:
+    def _external_settings(self) -> dict[str, str]:
         return {"RINGFENCE_ACCOUNTS_DEFAULT_MODE": self._default_mode}

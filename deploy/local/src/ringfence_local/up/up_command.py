@@ -16,10 +16,10 @@ from aiokafka.errors import KafkaError
 from ringfence.postgres.refusal import DSN, PASSWORD_FILE, DatabaseRefuses
 from ringfence_contracts.errors import BadInput
 from ringfence_local import compiled
-from ringfence_local.errors import PartFailed
+from ringfence_local.errors import StackError
 from ringfence_local.processes.log_rotation import logs_of, rotate
 from ringfence_local.processes.stopping import stop_on_signals, stopped_within
-from ringfence_local.up.elsewhere import kafka_line, postgres_line
+from ringfence_local.up.environment_notes import kafka_line, postgres_line
 from ringfence_local.up.own_stack import FOLDER, PUSH_PORT, WANTED_PORTS, OwnStack
 from ringfence_local.up.servers_check import servers_with_secrets
 from ringfence_local.up.systemd_units import Installation, unit_files, write_units
@@ -109,7 +109,7 @@ def up(
             default_mode=default_mode, port=port, push_port=push_port, logins=logins,
         )  # fmt: skip
         asyncio.run(_up(stack, servers, default_mode))
-    except (BadInput, PartFailed, DatabaseRefuses) as error:
+    except (BadInput, StackError, DatabaseRefuses) as error:
         raise click.ClickException(str(error)) from None
     except KafkaError as error:
         raise click.ClickException(
@@ -159,22 +159,22 @@ async def _up(stack: OwnStack, servers: Servers, default_mode: str) -> None:
     click.echo("Starting Kafka, PostgreSQL and the services…")
     async with stack:
         click.echo(f"Up in {time.monotonic() - began:.1f} s.")
-        for line in _said(stack, servers, default_mode):
+        for line in _summary_lines(stack, servers, default_mode):
             click.echo(line)
-        await _watch(stack, stop)
+        await _report_restarts_until(stack, stop)
         click.echo("Stopping…")
     click.echo(f"Stopped. The state is kept in {stack.folder}.")
 
 
-async def _watch(stack: OwnStack, stop: asyncio.Event) -> None:
+async def _report_restarts_until(stack: OwnStack, stop: asyncio.Event) -> None:
     """Say when a service was started again, and rotate the logs.
 
     Raises PartFailed when an embedded server has ended.
     """
     before: dict[str, int] = {}
     while not await stopped_within(stop, _LOOK_EVERY_S):
-        if lost := stack.lost_part():
-            raise PartFailed(f"{lost}. Start again: what was accepted is kept.")
+        if lost := stack.ended_server():
+            raise StackError(f"{lost}. Start again: what was accepted is kept.")
         for name, child in stack.supervisor.children.items():
             if child.restart_count != before.get(name, 0):
                 before[name] = child.restart_count
@@ -190,7 +190,7 @@ def _rotate_logs(folder: Path) -> None:
         click.echo(f"{error.filename}: not rotated ({error.strerror})", err=True)
 
 
-def _said(stack: OwnStack, servers: Servers, default_mode: str) -> Iterator[str]:
+def _summary_lines(stack: OwnStack, servers: Servers, default_mode: str) -> Iterator[str]:
     """Where everything is, in which mode, and what to do next."""
     kinds = ", ".join(f"{name} ({server.kind})" for name, server in servers.servers.items())
     host = os.environ.get("RINGFENCE_NOTIFIER_SMTP_HOST")
@@ -204,7 +204,7 @@ def _said(stack: OwnStack, servers: Servers, default_mode: str) -> Iterator[str]
     yield f"  PostgreSQL  {postgres_line(os.environ, stack.dsn)}"
     yield f"  mail        {mail}"
     yield f"  state       {stack.folder}, logs in {stack.folder / 'logs'}"
-    yield from _mode_said(default_mode)
+    yield from _mode_lines(default_mode)
     yield "Next, in another terminal, with the same RINGFENCE_* variables, in this folder:"
     if stack.folder != FOLDER.absolute():
         yield f"  export RINGFENCE_STACK={quote(str(stack.folder))}"
@@ -216,7 +216,7 @@ def _said(stack: OwnStack, servers: Servers, default_mode: str) -> Iterator[str]
     yield "  ringfence mode live --all            when that is right: begin to switch"
 
 
-def _mode_said(default_mode: str) -> Iterator[str]:
+def _mode_lines(default_mode: str) -> Iterator[str]:
     if default_mode == "shadow":
         yield "Shadow: new clients are rated and watched; no PBX is switched and no client mailed."
         yield "A client that `ringfence mode live` has set live stays live."

@@ -27,7 +27,7 @@ order by b.account_id limit $1
 
 
 @dataclass(frozen=True)
-class ServiceLine:
+class ServiceSnapshot:
     """A service as it stands: what its health says (lag None: it says nothing), and restarts."""
 
     name: str
@@ -37,18 +37,18 @@ class ServiceLine:
 
 
 @dataclass
-class Sighting:
+class StackSnapshot:
     """One look at everything."""
 
     balances: list[asyncpg.Record] = field(default_factory=list)
-    services: list[ServiceLine] = field(default_factory=list)
+    services: list[ServiceSnapshot] = field(default_factory=list)
     mails: list[str] = field(default_factory=list)
     calls: int = 0
     calls_per_second: float = 0.0
     unrated: int = 0
 
 
-class Watch:
+class StackMonitor:
     """Looks at a stack again and again; calls per second are counted between two looks."""
 
     def __init__(self, stack: Stack, *, clients: int = 12, mails: int = 6) -> None:
@@ -62,31 +62,31 @@ class Watch:
         """Close what was opened for looking."""
         await self._http.aclose()
 
-    async def look(self) -> Sighting:
+    async def read(self) -> StackSnapshot:
         """See how things stand now. A part that does not answer shows as such."""
-        seen = Sighting(services=[await self._service(name) for name in SERVICES])
+        snapshot = StackSnapshot(services=[await self._service(name) for name in SERVICES])
         # Any of the roles may read what services publish for reading.
         connection = await asyncpg.connect(
             self._stack.dsn_of(OPERATOR), server_settings={"role": role_of("accounts")}
         )
         try:
-            seen.balances = await connection.fetch(_BALANCES, self._clients)
-            seen.unrated = await connection.fetchval("select count(*) from report.unrated")
+            snapshot.balances = await connection.fetch(_BALANCES, self._clients)
+            snapshot.unrated = await connection.fetchval("select count(*) from report.unrated")
         finally:
             await connection.close()
         messages = await asyncio.to_thread(self._stack.inbox.messages)
-        seen.mails = [f"{m['To']}: {m['Subject']}" for m in messages[-self._mails :]]
-        seen.calls = await self._calls()
-        seen.calls_per_second = self._rate(seen.calls)
-        return seen
+        snapshot.mails = [f"{m['To']}: {m['Subject']}" for m in messages[-self._mails :]]
+        snapshot.calls = await self._calls()
+        snapshot.calls_per_second = self._rate(snapshot.calls)
+        return snapshot
 
-    async def _service(self, name: str) -> ServiceLine:
+    async def _service(self, name: str) -> ServiceSnapshot:
         child = self._stack.supervisor.children[name]
         report = await self._stack.health(name)
         loops: dict[str, Any] = report["loops"] if report else {}
         lag = sum(int(loop["lag"]) for loop in loops.values()) if report else None
         status = str(report["status"]) if report else child.state
-        return ServiceLine(name, status, lag, self._stack.supervisor.restart_count(name))
+        return ServiceSnapshot(name, status, lag, self._stack.supervisor.restart_count(name))
 
     async def _calls(self) -> int:
         port = self._stack.ports["cdr-ingest-health"]

@@ -3,12 +3,12 @@
 import asyncio
 from typing import Protocol
 
-from ringfence_local.errors import StartAgain
+from ringfence_local.errors import TransientStartError
 
 _STARTS = 3
 
 
-class Part(Protocol):
+class EmbeddedServer(Protocol):
     """A server that is prepared, launched and waited for.
 
     Preparing and waiting take seconds and may happen in any thread. Launching is quick and
@@ -32,29 +32,29 @@ class Part(Protocol):
         ...
 
 
-def start(part: Part) -> None:
+def start(server: EmbeddedServer) -> None:
     """Have `part` answer, waiting for it here. Raises PartFailed."""
-    part.prepare()
+    server.prepare()
     for _ in range(_STARTS - 1):
-        part.launch()
+        server.launch()
         try:
-            part.wait_ready()
+            server.wait_ready()
             return
-        except StartAgain:
+        except TransientStartError:
             continue
-    part.launch()
-    part.wait_ready()
+    server.launch()
+    server.wait_ready()
 
 
-async def start_aside(part: Part) -> None:
+async def start_async(server: EmbeddedServer) -> None:
     """The same from an event loop in the main thread, which goes on meanwhile."""
-    await asyncio.to_thread(part.prepare)
+    await asyncio.to_thread(server.prepare)
     for _ in range(_STARTS - 1):
-        part.launch()
+        server.launch()
         try:
-            await asyncio.to_thread(part.wait_ready)
+            await asyncio.to_thread(server.wait_ready)
             return
-        except StartAgain:
+        except TransientStartError:
             continue
-    part.launch()
-    await asyncio.to_thread(part.wait_ready)
+    server.launch()
+    await asyncio.to_thread(server.wait_ready)

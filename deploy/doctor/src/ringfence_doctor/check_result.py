@@ -4,34 +4,47 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-State = Literal["ok", "warn", "fail"]
+CheckState = Literal["ok", "warn", "fail"]
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One check of one thing: how it stands, and in plain words what to do where that is not well.
+class CheckResult:
+    """The outcome of one check.
 
-    Never holds a secret.
+    `subject` is what was checked: a server, a tenant, Kafka. `message` describes the state, and
+    `action` what to do unless `state` is "ok". Never holds a secret.
     """
 
     subject: str
     check: str
-    state: State
-    said: str
-    do: str = ""
+    state: CheckState
+    message: str
+    action: str = ""
+
+    def as_json(self) -> dict[str, str]:
+        """The object that `ringfence doctor --json` prints; its keys are public."""
+        return {
+            "subject": self.subject,
+            "check": self.check,
+            "state": self.state,
+            "said": self.message,
+            "do": self.action,
+        }
 
 
 AHEAD_S = 120
 """A newest call that begins so much after now has a clock or a zone that is wrong."""
 
 
-def newest_call(subject: str, at: datetime, now: datetime, check: str = "newest call") -> Finding:
+def newest_call(
+    subject: str, at: datetime, now: datetime, check: str = "newest call"
+) -> CheckResult:
     """When the newest call of a source began, and how long ago that is."""
-    said = f"began {at:%Y-%m-%d %H:%M:%S} UTC, {age(at, now)}"
+    message = f"began {at:%Y-%m-%d %H:%M:%S} UTC, {age(at, now)}"
     if (at - now).total_seconds() > AHEAD_S:
-        do = "compare the clocks, and the time zone of what it is read from"
-        return Finding(subject, check, "warn", said, do)
-    return Finding(subject, check, "ok", said)
+        action = "compare the clocks, and the time zone of what it is read from"
+        return CheckResult(subject, check, "warn", message, action)
+    return CheckResult(subject, check, "ok", message)
 
 
 def age(at: datetime, now: datetime) -> str:

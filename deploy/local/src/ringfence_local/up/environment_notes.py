@@ -24,7 +24,7 @@ def postgres_line(environment: Mapping[str, str], dsn: str) -> str:
     return f"{place} (from {_POSTGRES})" if named else f"{place} (embedded)"
 
 
-def pointed_elsewhere(environment: Mapping[str, str]) -> Iterator[str]:
+def environment_notes(environment: Mapping[str, str]) -> Iterator[str]:
     """What `make run` should say of the environment before it starts anything; one line each."""
     if environment.get(_KAFKA):
         yield f"Kafka: {kafka_line(environment, '')}, not the embedded one."

@@ -1,6 +1,6 @@
 """Start a command that ends when its parent ends.
 
-`python leash.py PARENT_PID SIGNAL [--as USER] -- COMMAND…`
+`python parent_death_signal.py PARENT_PID SIGNAL [--as USER] -- COMMAND…`
 
 A child outlives a parent that is killed with SIGKILL, and a broker left running would hold its
 folder and its port against the next start. Linux can send a process a signal when its parent's
@@ -44,7 +44,7 @@ def _die_with(parent: int, number: int) -> None:
         sys.exit(1)
 
 
-def _become(user: str) -> None:
+def _drop_root_for(user: str) -> None:
     """Give up root for `user`, keeping only the right to pass closed folders, where it is had."""
     entry = pwd.getpwnam(user)
     if sys.platform == "linux":
@@ -53,11 +53,11 @@ def _become(user: str) -> None:
     os.setgid(entry.pw_gid)
     os.setuid(entry.pw_uid)
     if sys.platform == "linux":
-        _keep_passing_folders()
+        _keep_dac_override()
     os.environ["HOME"] = "/"
 
 
-def _keep_passing_folders() -> None:
+def _keep_dac_override() -> None:
     """Carry CAP_DAC_OVERRIDE over exec. A container may not grant it: then doors stay closed."""
     libc = _libc()
     bit = 1 << _CAP_DAC_OVERRIDE
@@ -74,7 +74,7 @@ def main(arguments: list[str]) -> None:
     options, command = arguments[:split], arguments[split + 1 :]
     parent = int(options[0])
     if "--as" in options:
-        _become(options[options.index("--as") + 1])
+        _drop_root_for(options[options.index("--as") + 1])
     # Giving up root forgets the wish, so it comes after.
     _die_with(parent, signal.Signals[options[1]])
     os.execvp(command[0], command)  # noqa: S606 - becoming the command is this program's purpose

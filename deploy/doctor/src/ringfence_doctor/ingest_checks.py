@@ -1,0 +1,69 @@
+"""What cdr-ingest itself has noted of a server, as findings: for `ringfence doctor`."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from cdr_ingest.receiver.formats import PushingServer
+from ringfence.clock import Clock
+from ringfence_doctor.check_result import CheckResult, age, in_words
+from ringfence_doctor.examinations.receiver import ReceiverAddress
+from ringfence_doctor.store import IngestState
+from ringfence_pbx.servers import FusionPbxServer, VodiaServer
+
+
+def examine_retention(
+    server_id: str, server: VodiaServer, ingest_state: IngestState, clock: Clock
+) -> Iterator[CheckResult]:
+    """For each tenant that was ever read, how long until calls that were not are forgotten."""
+    for tenant in server.tenants:
+        read_until = ingest_state.read_until.get((server_id, tenant))
+        if read_until is None:
+            continue
+        subject, now = f"{server_id} {tenant}", clock.now()
+        left_s = int((read_until + timedelta(seconds=server.retention_s) - now).total_seconds())
+        message = f"read until {age(read_until, now)}"
+        action = "see that cdr-ingest runs and can read it, or have the PBX keep calls for longer"
+        if left_s <= 0:
+            message = f"{message}: what it forgot since then may be lost for good"
+            yield CheckResult(subject, "retention", "fail", message, action)
+        elif left_s <= server.retention_margin_s:
+            message = f"{message}; calls are forgotten in {in_words(left_s)}"
+            yield CheckResult(subject, "retention", "warn", message, action)
+        else:
+            message = f"{message}; {in_words(left_s)} in hand before a call is forgotten"
+            yield CheckResult(subject, "retention", "ok", message)
+
+
+def examine_posts(
+    server_id: str,
+    server: PushingServer,
+    ingest_state: IngestState,
+    receiver: ReceiverAddress,
+    clock: Clock,
+) -> CheckResult:
+    """When a server last posted a call."""
+    if ingest_state.unknown:
+        message, action = (
+            f"can not be told: {ingest_state.unknown}",
+            "see that RINGFENCE_POSTGRES_DSN leads to it",
+        )
+        return CheckResult(server_id, "last posted call", "warn", message, action)
+    posted_at = ingest_state.posted_at.get(server_id)
+    if posted_at is None:
+        message, action = (
+            "none came within a week",
+            f"{_how_to_post(server_id, server, receiver)}; docs/push.md",
+        )
+        return CheckResult(server_id, "last posted call", "warn", message, action)
+    message = f"came {posted_at:%Y-%m-%d %H:%M:%S} UTC, {age(posted_at, clock.now())}"
+    return CheckResult(server_id, "last posted call", "ok", message)
+
+
+def _how_to_post(server_id: str, server: PushingServer, receiver: ReceiverAddress) -> str:
+    path = f"HOST:{receiver.port or 'PORT'}/cdr/{server_id}/json"
+    if isinstance(server, FusionPbxServer):
+        return (
+            f"in FreeSWITCH's json_cdr.conf.xml, set `url` to http://{path} and `cred` to the user"
+            " and password of `push`, then reload mod_json_cdr; look into its err-log-dir"
+        )
+    return f"set the PBX's CDR URL to json://USER:PASSWORD@{path}, as `push` has them"
