@@ -74,7 +74,7 @@ def test_no_name_of_a_pbx_is_run_by_the_shell(name: str) -> None:
     assert f"ext_profile_first_name={name}" in arguments
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)  # Each example starts a shell.
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=60))
 def test_any_text_of_a_pbx_stays_one_argument(text: str) -> None:
     command = product_command(proposal(tenant="t", name=text, fields={"field": text}))

@@ -84,10 +84,10 @@ def test_what_is_below_a_row_is_indented_and_wrapped() -> None:
 def table(*arguments: str, at: str, rows: int = 1, total: int | None = None) -> str:
     @click.command()
     @tables.output_options
-    def command(json_wanted: bool) -> None:
+    def command(as_json: bool) -> None:
         found = ListResult([{"at": at}] * rows, total, False)
         columns = (tables.instant("since", "at"),)
-        tables.show_rows(found, columns, json_wanted=json_wanted, empty="", noun="entry")
+        tables.show_rows(found, columns, as_json=as_json, empty="", noun="entry")
 
     result = CliRunner().invoke(command, arguments)
     assert result.exit_code == 0, result.output

@@ -49,9 +49,9 @@ class ApiClient:
             timeout=httpx.Timeout(_TIMEOUT_S, connect=5.0),
         )
 
-    def ask(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
+    def send(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
         """Send a request; its answer. Ends the command with 2 if refused, 3 if not reached."""
-        answer = self._send(method, path, **sent)
+        answer = self._request(method, path, **sent)
         if not answer.is_success:
             _explain(answer)
         found: dict[str, Any] = answer.json()
@@ -59,7 +59,7 @@ class ApiClient:
 
     def attempt(self, method: str, path: str, **sent: Any) -> dict[str, Any] | ApiRefusal:
         """Send a request that may be refused: 404, 409 and 422 are answers then, not the end."""
-        answer = self._send(method, path, **sent)
+        answer = self._request(method, path, **sent)
         if answer.status_code not in (404, 409, 422):
             if not answer.is_success:
                 _explain(answer)
@@ -67,7 +67,7 @@ class ApiClient:
             return found
         return ApiRefusal(_message(_error_of(answer)))
 
-    def _send(self, method: str, path: str, **sent: Any) -> httpx.Response:
+    def _request(self, method: str, path: str, **sent: Any) -> httpx.Response:
         try:
             return self._http.request(method, path, **sent)
         except (httpx.TransportError, httpx.InvalidURL) as error:
@@ -83,11 +83,11 @@ class ApiClient:
 
     def get(self, path: str, **params: Any) -> dict[str, Any]:
         """Ask a question."""
-        return self.ask("GET", path, params={k: v for k, v in params.items() if v is not None})
+        return self.send("GET", path, params={k: v for k, v in params.items() if v is not None})
 
     def find(self, path: str) -> dict[str, Any] | None:
         """Something that may not exist yet: None then."""
-        answer = self._send("GET", path)
+        answer = self._request("GET", path)
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
         if not answer.is_success:
@@ -162,8 +162,8 @@ def _explain(answer: httpx.Response) -> NoReturn:
     error = _error_of(answer)
     for row in error.get("rows", []):
         value = row["value"]
-        place = f"line {row['line']}: {row['field']}"
-        click.echo(f"  {place}: got {value!r}, expected {row['expected']}", err=True)
+        where = f"line {row['line']}: {row['field']}"
+        click.echo(f"  {where}: got {value!r}, expected {row['expected']}", err=True)
     message = _message(error)
     if answer.status_code == 401:
         message = "the API does not know this token: set RINGFENCE_TOKEN."

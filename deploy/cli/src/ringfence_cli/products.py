@@ -11,7 +11,7 @@ from ringfence_cli.tables import (
     TableRow,
     output_options,
     print_json,
-    say,
+    print_sentence,
     show_facts,
     show_rows,
     titled,
@@ -36,7 +36,7 @@ def product() -> None:
 @product.command("list")
 @click.argument("account")
 @output_options
-def list_products(account: str, json_wanted: bool) -> None:
+def list_products(account: str, as_json: bool) -> None:
     """List a client's products.
 
     Example: ringfence product list acme-1001
@@ -51,15 +51,15 @@ def list_products(account: str, json_wanted: bool) -> None:
     show_rows(
         rows,
         columns,
-        json_wanted=json_wanted,
+        as_json=as_json,
         empty=f"{account} has no products.",
         noun="product",
-        detail=_place,
+        detail=_where,
         shrinks="package",
     )
 
 
-def _place(row: Any) -> str:
+def _where(row: Any) -> str:
     """Where its calls come from, below a product."""
     service = row["service"]
     rest = ["*"] if service["rest_of_tenant"] else []
@@ -71,13 +71,13 @@ def _place(row: Any) -> str:
 @click.argument("account")
 @click.argument("product_id")
 @output_options
-def show_product(account: str, product_id: str, json_wanted: bool) -> None:
+def show_product(account: str, product_id: str, as_json: bool) -> None:
     """Show one product, as it was typed.
 
     Example: ringfence product show acme-1001 pbx-1001
     """
     facts = api_client().get(path_of("clients", account, "products", product_id))
-    show_facts(facts, json_wanted=json_wanted, skip=("service",))
+    show_facts(facts, as_json=as_json, skip=("service",))
 
 
 @product.command("set")
@@ -112,7 +112,7 @@ def set_product(
     bill_from: str | None,
     release: bool,
     fields: tuple[str, ...],
-    json_wanted: bool,
+    as_json: bool,
     **given: str | None,
 ) -> None:
     """Create or replace a product, whole.
@@ -127,30 +127,30 @@ def set_product(
     body = {**given, "prepaid": not metered, **dict(map(_named, fields))}
     if bill_from:
         body["bill_from"] = parse_instant("--bill-from", bill_from)
-    place = path_of("clients", account, "products", product_id)
+    path = path_of("clients", account, "products", product_id)
     api = api_client()
-    answer = api.ask("PUT", place, json=body, params=_release(release))
-    show_facts(answer, json_wanted=json_wanted, skip=_NO_FACTS)
-    if not json_wanted:
-        say(f"{product_id}: {answer['what_happens']}")
-    _finish(api, account, answer, json_wanted=json_wanted)
+    answer = api.send("PUT", path, json=body, params=_release(release))
+    show_facts(answer, as_json=as_json, skip=_NO_FACTS)
+    if not as_json:
+        print_sentence(f"{product_id}: {answer['what_happens']}")
+    _finish(api, account, answer, as_json=as_json)
 
 
 def _release(release: bool) -> dict[str, str]:
     return {"release": "true"} if release else {}
 
 
-def _finish(api: ApiClient, account: str, answer: TableRow, *, json_wanted: bool) -> None:
+def _finish(api: ApiClient, account: str, answer: TableRow, *, as_json: bool) -> None:
     """Say what stays off of what left a product; await the suspender if it is to be released.
 
     With JSON nothing more is printed, and it is awaited all the same.
     """
-    if answer["words"] and not json_wanted:
-        say(answer["words"])
+    if answer["words"] and not as_json:
+        print_sentence(answer["words"])
     if answer["release_request"] is None:
         return
     found = await_answer(api, answer["release_request"])
-    if not json_wanted:
+    if not as_json:
         show_answer(found, shows=f"ringfence services {account} --elements")
     elif found["state"] != "done":
         fail(f"the release is {found['state']}: {found['answer']}", EXIT_REFUSED_OR_SILENT)
@@ -170,7 +170,7 @@ def _named(text: str) -> tuple[str, Any]:
 @click.confirmation_option(prompt="Its calls will go to the unrated queue. Remove it?")
 @_release_option
 @output_options
-def remove_product(account: str, product_id: str, release: bool, json_wanted: bool) -> None:
+def remove_product(account: str, product_id: str, release: bool, as_json: bool) -> None:
     """Remove a product: its later calls go to the unrated queue.
 
     What was switched off for it stays off as long as the client is; with --release it is switched
@@ -179,23 +179,23 @@ def remove_product(account: str, product_id: str, release: bool, json_wanted: bo
     Example: ringfence product remove acme-1001 pbx-1001 --release
     """
     api = api_client()
-    place = path_of("clients", account, "products", product_id)
-    answer = api.ask("DELETE", place, params=_release(release))
-    if json_wanted:
+    path = path_of("clients", account, "products", product_id)
+    answer = api.send("DELETE", path, params=_release(release))
+    if as_json:
         print_json(answer)
     else:
         click.echo(f"removed {product_id} of {account}")
-    _finish(api, account, answer, json_wanted=json_wanted)
+    _finish(api, account, answer, as_json=as_json)
 
 
 @product.command("fields")
 @output_options
-def list_fields(json_wanted: bool) -> None:
+def list_fields(as_json: bool) -> None:
     """List the fields of products: the name for --field, and the label.
 
     Example: ringfence product fields
     """
-    if json_wanted:
+    if as_json:
         print_json(LABELS)
         return
     for name, label in LABELS.items():

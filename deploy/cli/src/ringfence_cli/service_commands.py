@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from ringfence_cli.connection import ApiClient, path_of
-from ringfence_cli.tables import print_json, say
+from ringfence_cli.tables import print_json, print_sentence
 
 ANSWER_S = 10.0
 EXIT_REFUSED_OR_SILENT = 1
@@ -22,21 +22,21 @@ def await_answer(api: ApiClient, request_id: str) -> dict[str, Any]:
 
 
 def show_answer(
-    found: dict[str, Any], *, shows: str, service: str = "suspender", json_wanted: bool = False
+    found: dict[str, Any], *, shows: str, service: str = "suspender", as_json: bool = False
 ) -> None:
     """Print what became of a command. Ends the program with 1 if it was refused, or not answered.
 
     `shows` is the command that shows later what came of it; `service` is who was asked.
     """
-    if json_wanted:
+    if as_json:
         print_json(found)
     elif found["state"] == "waiting":
-        say(
+        print_sentence(
             f"no answer in {ANSWER_S:.0f} s: it is done when the {service} runs again;"
             f" `{shows}` shows it",
             err=True,
         )
     else:
-        say(f"{found['state']}: {found['answer']}")
+        print_sentence(f"{found['state']}: {found['answer']}")
     if found["state"] != "done":
         raise SystemExit(EXIT_REFUSED_OR_SILENT)

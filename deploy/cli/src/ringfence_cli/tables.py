@@ -31,7 +31,7 @@ INSTANTS = frozenset(("since", "until", "outstanding_as_of", "bill_from", "effec
 """Facts that are instants, besides all whose name ends in `_at`."""
 
 _json_option: Callable[[F], F] = click.option(
-    "--json", "json_wanted", is_flag=True, help="Print JSON, for machines."
+    "--json", "as_json", is_flag=True, help="Print JSON, for machines."
 )
 
 
@@ -62,7 +62,7 @@ def show_rows(
     rows: Iterable[TableRow] | ListResult,
     columns: Sequence[TableColumn],
     *,
-    json_wanted: bool,
+    as_json: bool,
     empty: str,
     noun: str = "",
     detail: Callable[[TableRow], str] | None = None,
@@ -73,7 +73,7 @@ def show_rows(
     `detail` is a sentence below a row; the column `shrinks` is cut to make room for the others.
     """
     found = list(rows.rows if isinstance(rows, ListResult) else rows)
-    if json_wanted:
+    if as_json:
         print_json(found)
         return
     if not found:
@@ -136,10 +136,10 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun if count == 1 else many}"
 
 
-def show_facts(facts: TableRow, *, json_wanted: bool, skip: Sequence[str] = ()) -> None:
+def show_facts(facts: TableRow, *, as_json: bool, skip: Sequence[str] = ()) -> None:
     """Print one thing: a line for each of its facts, or JSON. Warnings go to standard error."""
     show_warnings(facts)
-    if json_wanted:
+    if as_json:
         print_json(facts)
         return
     from rich.table import Table
@@ -163,19 +163,19 @@ def _fact(name: str, value: Any) -> str:
 def show_warnings(answer: TableRow) -> None:
     """What an answer warns of, on standard error."""
     for warning in answer.get("warnings", ()):
-        say(f"warning: {warning}", err=True)
+        print_sentence(f"warning: {warning}", err=True)
 
 
-def show_what_happens(account: str, answer: TableRow, *, json_wanted: bool) -> None:
+def show_what_happens(account: str, answer: TableRow, *, as_json: bool) -> None:
     """What a change brings about, in the answer's own sentence; or the answer as JSON."""
     show_warnings(answer)
-    if json_wanted:
+    if as_json:
         print_json(answer)
     else:
-        say(f"{account}: {answer['what_happens']}")
+        print_sentence(f"{account}: {answer['what_happens']}")
 
 
-def say(text: str, *, err: bool = False) -> None:
+def print_sentence(text: str, *, err: bool = False) -> None:
     """Print a sentence, folded between words where it is longer than a line."""
     width = _console().width - 1
     folded = textwrap.wrap(

@@ -72,5 +72,5 @@ def read_confirmation(received: Received) -> tuple[Confirmation, bool | None, st
     if received.topic == SERVICE_RESTORED.name:
         return parse(ServiceRestored, received), False, None
     failed = parse(ServiceSuspensionFailed, received)
-    wish = "suspend" if failed.wanted == "suspended" else "restore"
-    return failed, None, f"could not {wish} after {failed.attempts} attempts: {failed.reason}"
+    action = "suspend" if failed.wanted == "suspended" else "restore"
+    return failed, None, f"could not {action} after {failed.attempts} attempts: {failed.reason}"

@@ -45,9 +45,9 @@ def read_instant(text: str) -> datetime:
     return instant
 
 
-def encode_cursor(*place: object) -> str:
+def encode_cursor(*position: object) -> str:
     """The place of a row in its order, as text that fits in a URL."""
-    return base64.urlsafe_b64encode(orjson.dumps([str(part) for part in place])).decode()
+    return base64.urlsafe_b64encode(orjson.dumps([str(part) for part in position])).decode()
 
 
 def decode_cursor(cursor: str | None, *readers: Callable[[str], Any]) -> list[Any]:
@@ -67,7 +67,9 @@ def decode_cursor(cursor: str | None, *readers: Callable[[str], Any]) -> list[An
 
 
 def page(
-    rows: Sequence[dict[str, Any]], limit: int, place: Callable[[dict[str, Any]], tuple[Any, ...]]
+    rows: Sequence[dict[str, Any]],
+    limit: int,
+    position: Callable[[dict[str, Any]], tuple[Any, ...]],
 ) -> dict[str, Any]:
     """`rows` as a page: at most `limit`, and the cursor of the next one if there are more.
 
@@ -75,4 +77,4 @@ def page(
     """
     shown = list(rows[:limit])
     more = len(rows) > limit
-    return {"items": shown, "next": encode_cursor(*place(shown[-1])) if more else None}
+    return {"items": shown, "next": encode_cursor(*position(shown[-1])) if more else None}

@@ -28,9 +28,9 @@ class Clash(Conflict):
 class Stale(RingfenceError):
     """The client has changed since the version that a change was made for; nothing was changed."""
 
-    def __init__(self, wanted: Sequence[int], version: int | None) -> None:
+    def __init__(self, expected_versions: Sequence[int], version: int | None) -> None:
         self.field = "If-Match"
-        self.value = ", ".join(map(str, wanted))
+        self.value = ", ".join(map(str, expected_versions))
         self.expected = "no client yet" if version is None else f"version {version}"
         now = "there is no such client" if version is None else f"the client is at {self.expected}"
         super().__init__(

@@ -13,7 +13,7 @@ from ringfence_cli.tables import (
     moment,
     output_options,
     print_json,
-    say,
+    print_sentence,
     show_rows,
     show_warnings,
     titled,
@@ -45,7 +45,7 @@ _NEEDED = (("first_name", "--first-name"), ("currency", "--currency"))
 @click.option("--manual-voip-suspend", help="None, Yes or No")
 @click.option("--voip-suspended", help="None, Yes or No: overrides the automatic state")
 @output_options
-def set_client(account: str, json_wanted: bool, **given: str | None) -> None:
+def set_client(account: str, as_json: bool, **given: str | None) -> None:
     """Create a client, or change what is given of one.
 
     Example: ringfence client set acme-1001 --first-name Ann --email ann@acme.example
@@ -57,29 +57,29 @@ def set_client(account: str, json_wanted: bool, **given: str | None) -> None:
     if any(name in changes for name in _SUSPENSION):
         changes["written_by"] = "person"
     api = api_client()
-    place = path_of("clients", account)
-    known = api.find(place) is not None
+    path = path_of("clients", account)
+    known = api.find(path) is not None
     if not known:
         missing = [option for name, option in _NEEDED if name not in changes]
         if missing:
             fail(f"{account} is a new client: give {' and '.join(missing)} too")
     elif not changes:
         fail("nothing to change is given: `ringfence client set --help` lists the options")
-    answer = api.ask("PATCH" if known else "PUT", place, json=changes)
-    if json_wanted:
+    answer = api.send("PATCH" if known else "PUT", path, json=changes)
+    if as_json:
         show_warnings(answer)
         print_json(answer)
     else:
         show_client_facts(answer)
         if known:
-            say(f"{account}: {answer['what_happens']}")
+            print_sentence(f"{account}: {answer['what_happens']}")
 
 
 @click.command("history")
 @click.argument("account")
 @limit_option(50)
 @output_options
-def client_history(account: str, limit: int, json_wanted: bool) -> None:
+def client_history(account: str, limit: int, as_json: bool) -> None:
     """Show who changed what of ACCOUNT, the newest change first, with the values before and after.
 
     Example: ringfence client history acme-1001 --limit 10
@@ -93,7 +93,7 @@ def client_history(account: str, limit: int, json_wanted: bool) -> None:
     show_rows(
         api_client().listing(path_of("clients", account, "audit"), limit),
         columns,
-        json_wanted=json_wanted,
+        as_json=as_json,
         empty=f"Nothing was changed of {account} yet.",
         noun="change",
         detail=_change,

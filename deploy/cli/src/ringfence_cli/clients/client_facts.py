@@ -21,4 +21,4 @@ def show_client_facts(found: Mapping[str, Any]) -> None:
     if not found["leave_off"]:
         del facts["leave_off"]
     shown = {name: value for name, value in facts.items() if value not in (None, "", [], {})}
-    show_facts(shown, json_wanted=False)
+    show_facts(shown, as_json=False)

@@ -46,20 +46,20 @@ def list_clients(
     mode: str | None,
     no_posting: bool,
     limit: int | None,
-    json_wanted: bool,
+    as_json: bool,
 ) -> None:
     """List clients: balance, level, state; below it the reason, and what ends it.
 
     Example: ringfence client list --state off --search 416555
     """
-    asked = {"search": search, "state": state, "level": level, "mode": mode}
-    found = api_client().listing("/clients", limit, posted="no" if no_posting else None, **asked)
-    filtered = no_posting or any(asked.values())
+    filters = {"search": search, "state": state, "level": level, "mode": mode}
+    found = api_client().listing("/clients", limit, posted="no" if no_posting else None, **filters)
+    filtered = no_posting or any(filters.values())
     first = "No clients yet: `ringfence client set ACCOUNT --first-name … --currency …`."
     show_rows(
         found,
         _columns({row["currency"] for row in found.rows}),
-        json_wanted=json_wanted,
+        as_json=as_json,
         empty="No client is like that." if filtered else first,
         noun="client",
         detail=_why,
@@ -112,7 +112,7 @@ def _why(row: Any) -> str:
 @client.command("show")
 @click.argument("account")
 @output_options
-def show_client(account: str, json_wanted: bool) -> None:
+def show_client(account: str, as_json: bool) -> None:
     """Show one client: balance, state and its reason, orders, products.
 
     Example: ringfence client show acme-1001
@@ -121,7 +121,7 @@ def show_client(account: str, json_wanted: bool) -> None:
     found = api.get(path_of("clients", account))
     products = api.get(path_of("clients", account, "products"))["items"]
     lines = api.get(path_of("clients", account, "explanation"))["lines"]
-    if json_wanted:
+    if as_json:
         print_json({**found, "products": products, "lines": lines})
         return
     show_client_facts(found)
@@ -137,7 +137,7 @@ def show_client(account: str, json_wanted: bool) -> None:
         instant("billed from", "bill_from"),
     )
     show_rows(
-        products, columns, json_wanted=False, empty="No products.", noun="product",
+        products, columns, as_json=False, empty="No products.", noun="product",
         detail=lambda row: words.get(row["service_id"], ""), shrinks="package",
     )  # fmt: skip
     if found["departed"]:
@@ -154,6 +154,6 @@ def _show_departed(rows: Any) -> None:
         instant("since", "since"),
     )
     show_rows(
-        rows, columns, json_wanted=False, empty="", noun="product",
+        rows, columns, as_json=False, empty="", noun="product",
         detail=lambda row: row["words"], shrinks="server",
     )  # fmt: skip

@@ -3,23 +3,30 @@
 import click
 
 from ringfence_cli.connection import api_client, path_of
-from ringfence_cli.tables import instant, output_options, print_json, say, show_rows, titled
+from ringfence_cli.tables import (
+    instant,
+    output_options,
+    print_json,
+    print_sentence,
+    show_rows,
+    titled,
+)
 
 
 @click.command("client")
 @click.argument("account")
 @output_options
-def explain_client(account: str, json_wanted: bool) -> None:
+def explain_client(account: str, as_json: bool) -> None:
     """Explain why ACCOUNT is on or off, product by product.
 
     Example: ringfence explain client acme-1001
     """
     found = api_client().get(path_of("clients", account, "explanation"))
-    if json_wanted:
+    if as_json:
         print_json(found)
         return
     for sentence in found["words"]:
-        say(sentence)
+        print_sentence(sentence)
     click.echo()
     columns = (
         titled("product", "product"),
@@ -32,7 +39,7 @@ def explain_client(account: str, json_wanted: bool) -> None:
     show_rows(
         found["lines"],
         columns,
-        json_wanted=False,
+        as_json=False,
         empty="No products.",
         noun="product",
         detail=lambda row: row["words"],

@@ -8,7 +8,14 @@ import click
 from ringfence_cli.clients.orders import reason_option
 from ringfence_cli.clients.waves import Switched, switch_in_waves
 from ringfence_cli.connection import ApiClient, api_client, fail
-from ringfence_cli.tables import output_options, plural, print_json, say, show_facts, show_rows
+from ringfence_cli.tables import (
+    output_options,
+    plural,
+    print_json,
+    print_sentence,
+    show_facts,
+    show_rows,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 EXIT_NOT_ALL = 1
@@ -26,7 +33,7 @@ _CONFIRMED = frozenset(("on", "off", "none", "waiting"))
 @click.group(invoke_without_command=True)
 @output_options
 @click.pass_context
-def mode(context: click.Context, json_wanted: bool) -> None:
+def mode(context: click.Context, as_json: bool) -> None:
     """Show who is live and who is in shadow; switch it.
 
     In shadow everything is computed and shown as "would be off"; nothing is switched or mailed.
@@ -35,13 +42,13 @@ def mode(context: click.Context, json_wanted: bool) -> None:
     Example: ringfence mode live --clients acme-1001,acme-1002
     """
     if context.invoked_subcommand is None:
-        _status(api_client(), json_wanted=json_wanted)
+        _status(api_client(), as_json=as_json)
 
 
-def _status(api: ApiClient, *, json_wanted: bool) -> None:
+def _status(api: ApiClient, *, as_json: bool) -> None:
     found = api.get("/mode")
     unposted = api.listing("/clients", 20, posted="no") if found["without_posting"] else None
-    if json_wanted:
+    if as_json:
         print_json(found)
         return
     facts = {
@@ -51,11 +58,11 @@ def _status(api: ApiClient, *, json_wanted: bool) -> None:
     }
     if found["without_posting"]:
         facts["without opening balance"] = plural(found["without_posting"], "client")
-    show_facts(facts, json_wanted=False)
+    show_facts(facts, as_json=False)
     if unposted is not None:
         names = ", ".join(row["account_id"] for row in unposted.rows)
         more = ", …: `ringfence client list --no-posting`" if unposted.more else ""
-        say(f"They cannot go live without one: {names}{more}.")
+        print_sentence(f"They cannot go live without one: {names}{more}.")
         click.echo("Give it: ringfence client set ACCOUNT --opening-balance 0")
 
 
@@ -83,7 +90,7 @@ def _which_options(command: F) -> F:
 @_which_options
 def go_live(
     clients: str | None, everybody: bool, at_once: int, yes: bool, reason: str | None,
-    json_wanted: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Put clients into operation: the PBX is brought to what is desired.
 
@@ -91,10 +98,10 @@ def go_live(
     """
     api = api_client()
     if everybody and not yes:
-        _ask(_before_all_go_live(api), json_wanted=json_wanted)
+        _confirm(_before_all_go_live(api), as_json=as_json)
     chosen = _chosen(api, clients, everybody, "shadow")
     body = {"mode": "live", **({"reason": reason} if reason else {})}
-    _show(switch_in_waves(api, chosen, body, at_once), "live", json_wanted=json_wanted)
+    _show(switch_in_waves(api, chosen, body, at_once), "live", as_json=as_json)
 
 
 @mode.command("shadow")
@@ -102,7 +109,7 @@ def go_live(
 @_which_options
 def go_into_shadow(
     clients: str | None, everybody: bool, at_once: int, yes: bool, leave: bool,
-    reason: str | None, json_wanted: bool,
+    reason: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Put clients back into shadow: what ringfence switched off is switched on again.
 
@@ -110,10 +117,10 @@ def go_into_shadow(
     """
     api = api_client()
     if everybody and not yes:
-        _ask(_before_all_go_into_shadow(api, leave=leave), json_wanted=json_wanted)
+        _confirm(_before_all_go_into_shadow(api, leave=leave), as_json=as_json)
     chosen = _chosen(api, clients, everybody, "live")
     body = {"mode": "shadow", "leave": leave, **({"reason": reason} if reason else {})}
-    _show(switch_in_waves(api, chosen, body, at_once), "in shadow", json_wanted=json_wanted)
+    _show(switch_in_waves(api, chosen, body, at_once), "in shadow", as_json=as_json)
 
 
 def _chosen(api: ApiClient, clients: str | None, everybody: bool, now: str) -> list[str]:
@@ -124,8 +131,8 @@ def _chosen(api: ApiClient, clients: str | None, everybody: bool, now: str) -> l
     return [row["account_id"] for row in api.listing("/clients", mode=now).rows]
 
 
-def _count(api: ApiClient, **asked: str) -> int:
-    return api.listing("/clients", 1, **asked).total or 0
+def _count(api: ApiClient, **filters: str) -> int:
+    return api.listing("/clients", 1, **filters).total or 0
 
 
 def _before_all_go_live(api: ApiClient) -> str:
@@ -163,17 +170,17 @@ def _before_all_go_into_shadow(api: ApiClient, *, leave: bool) -> str:
     )  # fmt: skip
 
 
-def _ask(question: str, *, json_wanted: bool) -> None:
-    if json_wanted:
+def _confirm(question: str, *, as_json: bool) -> None:
+    if as_json:
         fail("with --json nothing is asked: add --yes")
     click.echo(question, err=True)
     click.confirm("Go on?", abort=True, err=True)
 
 
-def _show(switched: Sequence[Switched], what: str, *, json_wanted: bool) -> None:
+def _show(switched: Sequence[Switched], what: str, *, as_json: bool) -> None:
     """The outcome of all. Exits with 1 if a client was refused or could not be switched."""
     bad = [each for each in switched if each.outcome not in _CONFIRMED]
-    if json_wanted:
+    if as_json:
         print_json([each._asdict() for each in switched])
     elif not switched:
         click.echo(f"Nobody to switch: every client is {what} already.")
@@ -192,8 +199,10 @@ def _show_summary(switched: Sequence[Switched], what: str) -> None:
             click.echo(f"  {number:>5} {words}")
     adopted = sum(each.adopts for each in switched)
     if adopted:
-        say(f"Adopted: {plural(adopted, 'element')}, off on the PBX before, switched on again by"
-            " a payment.")  # fmt: skip
+        elements = plural(adopted, "element")
+        print_sentence(
+            f"Adopted: {elements}, off on the PBX before, switched on again by a payment."
+        )
     columns = (
         ("account", lambda row: row["account"]),
         ("outcome", lambda row: row["outcome"]),
@@ -201,4 +210,4 @@ def _show_summary(switched: Sequence[Switched], what: str) -> None:
     )
     open_ones = [each._asdict() for each in switched if each.why]
     if open_ones:
-        show_rows(open_ones, columns, json_wanted=False, empty="")
+        show_rows(open_ones, columns, as_json=False, empty="")

@@ -51,14 +51,14 @@ def body_of(
 def show_orders(
     orders: Sequence[TableRow],
     *before: TableColumn,
-    json_wanted: bool = False,
+    as_json: bool = False,
     empty: str = "No orders.",
 ) -> None:
     """Print orders, each with its reason below; `before` are columns that come first."""
     show_rows(
         orders,
         (*before, *_COLUMNS),
-        json_wanted=json_wanted,
+        as_json=as_json,
         empty=empty,
         noun="order",
         detail=_why,
@@ -96,15 +96,15 @@ def add_order(
     reason: str | None,
     until: str | None,
     hang_up: bool,
-    json_wanted: bool,
+    as_json: bool,
 ) -> None:
     """Give an order for ACCOUNT, or replace the one of the same kind and product.
 
     Example: ringfence order add acme-1001 exemption --until 2026-12-01 --reason "pays on Monday"
     """
-    place = path_of("clients", account, "orders", kind)
-    answer = api_client().ask("PUT", place, json=body_of(product, reason, until, hang_up=hang_up))
-    show_what_happens(account, answer, json_wanted=json_wanted)
+    path = path_of("clients", account, "orders", kind)
+    answer = api_client().send("PUT", path, json=body_of(product, reason, until, hang_up=hang_up))
+    show_what_happens(account, answer, as_json=as_json)
 
 
 @order.command("end")
@@ -114,21 +114,21 @@ def add_order(
 @reason_option
 @output_options
 def end_order(
-    account: str, kind: str, product: str | None, reason: str | None, json_wanted: bool
+    account: str, kind: str, product: str | None, reason: str | None, as_json: bool
 ) -> None:
     """End an order of ACCOUNT.
 
     Example: ringfence order end acme-1001 exemption
     """
-    place = path_of("clients", account, "orders", kind)
-    answer = api_client().ask("DELETE", place, params=body_of(product, reason))
-    show_what_happens(account, answer, json_wanted=json_wanted)
+    path = path_of("clients", account, "orders", kind)
+    answer = api_client().send("DELETE", path, params=body_of(product, reason))
+    show_what_happens(account, answer, as_json=as_json)
 
 
 @order.command("list")
 @click.argument("account", required=False)
 @output_options
-def list_orders(account: str | None, json_wanted: bool) -> None:
+def list_orders(account: str | None, as_json: bool) -> None:
     """List the orders in force of ACCOUNT, or of all clients.
 
     Example: ringfence order list acme-1001
@@ -137,7 +137,7 @@ def list_orders(account: str | None, json_wanted: bool) -> None:
     if account:
         rows = api.get(path_of("clients", account, "orders"))["items"]
         empty = f"No orders of {account} are in force."
-        show_orders(rows, json_wanted=json_wanted, empty=empty)
+        show_orders(rows, as_json=as_json, empty=empty)
         return
     rows = [
         {"account_id": client["account_id"], **each}
@@ -146,4 +146,4 @@ def list_orders(account: str | None, json_wanted: bool) -> None:
     ]
     account_column = titled("account", "account_id")
     empty = "No orders are in force."
-    show_orders(rows, account_column, json_wanted=json_wanted, empty=empty)
+    show_orders(rows, account_column, as_json=as_json, empty=empty)

@@ -38,15 +38,15 @@ def suspend(
     reason: str | None,
     until: str | None,
     hang_up: bool,
-    json_wanted: bool,
+    as_json: bool,
 ) -> None:
     """Switch ACCOUNT off, even with credit: a manual order.
 
     Example: ringfence suspend acme-1001 --reason "fraud on the trunk" --until 2026-12-01 --hang-up
     """
     body = body_of(product, reason, until, hang_up=hang_up)
-    answer = api_client().ask("POST", path_of("clients", account, "suspend"), json=body)
-    show_what_happens(account, answer, json_wanted=json_wanted)
+    answer = api_client().send("POST", path_of("clients", account, "suspend"), json=body)
+    show_what_happens(account, answer, as_json=as_json)
 
 
 @click.command()
@@ -54,14 +54,14 @@ def suspend(
 @product_option
 @reason_option
 @output_options
-def unsuspend(account: str, product: str | None, reason: str | None, json_wanted: bool) -> None:
+def unsuspend(account: str, product: str | None, reason: str | None, as_json: bool) -> None:
     """End ACCOUNT's manual order, and say whether it goes on.
 
     Example: ringfence unsuspend acme-1001
     """
     body = body_of(product, reason)
-    answer = api_client().ask("POST", path_of("clients", account, "unsuspend"), json=body)
-    show_what_happens(account, answer, json_wanted=json_wanted)
+    answer = api_client().send("POST", path_of("clients", account, "unsuspend"), json=body)
+    show_what_happens(account, answer, as_json=as_json)
 
 
 @click.command()
@@ -69,7 +69,7 @@ def unsuspend(account: str, product: str | None, reason: str | None, json_wanted
 @click.option("--elements", is_flag=True, help="what was switched off for ACCOUNT, one by one")
 @limit_option()
 @output_options
-def services(account: str | None, elements: bool, limit: int | None, json_wanted: bool) -> None:
+def services(account: str | None, elements: bool, limit: int | None, as_json: bool) -> None:
     """Show what is wanted of services, and confirmed on the PBX.
 
     Of ACCOUNT, or of all clients; with the last error. A client in shadow shows what would be.
@@ -79,23 +79,23 @@ def services(account: str | None, elements: bool, limit: int | None, json_wanted
     if elements:
         if account is None:
             fail("--elements: of which client? `ringfence services ACCOUNT --elements`")
-        _show_elements(account, limit, json_wanted)
+        _show_elements(account, limit, as_json)
         return
     columns = (
         titled("product", "service_id"),
         titled("account", "account_id"),
         titled("server", "server_id"),
-        ("wanted", _wanted),
+        ("wanted", _desired_state),
         ("confirmed", lambda row: _ON_OFF.get(row["confirmed"], "not yet")),
         moment("since", "since"),
     )
-    place = path_of("clients", account, "services") if account else "/services"
-    rows = api_client().listing(place, limit)
+    path = path_of("clients", account, "services") if account else "/services"
+    rows = api_client().listing(path, limit)
     empty = "No service was switched, or was meant to be, so far."
     show_rows(
         rows,
         columns,
-        json_wanted=json_wanted,
+        as_json=as_json,
         empty=empty,
         noun="service",
         detail=_remarks,
@@ -103,7 +103,7 @@ def services(account: str | None, elements: bool, limit: int | None, json_wanted
     )
 
 
-def _wanted(row: TableRow) -> str:
+def _desired_state(row: TableRow) -> str:
     """What the PBX is to be; for a client in shadow, what it would be."""
     if not row["live"] and row["would"] != "leave":
         return f"would be {_ON_OFF[row['would']]}"
@@ -127,7 +127,7 @@ def _remarks(row: TableRow) -> str:
     return "; ".join(parts)
 
 
-def _show_elements(account: str, limit: int | None, json_wanted: bool) -> None:
+def _show_elements(account: str, limit: int | None, as_json: bool) -> None:
     columns = (
         field("element"),
         titled("product", "service_id"),
@@ -138,7 +138,7 @@ def _show_elements(account: str, limit: int | None, json_wanted: bool) -> None:
     show_rows(
         api_client().listing(path_of("clients", account, "elements"), limit),
         columns,
-        json_wanted=json_wanted,
+        as_json=as_json,
         empty=f"Nothing is switched off for {account}.",
         noun="element",
         detail=_element_remarks,

@@ -12,7 +12,7 @@ from ringfence_cli.tables import field, instant, limit_option, output_options, s
 @click.option("--all", "everything", is_flag=True, help="those that ended too")
 @limit_option()
 @output_options
-def alarms(everything: bool, limit: int | None, json_wanted: bool) -> None:
+def alarms(everything: bool, limit: int | None, as_json: bool) -> None:
     """List what needs a person: open alarms, the newest first.
 
     Example: ringfence alarms --all --limit 20
@@ -26,7 +26,7 @@ def alarms(everything: bool, limit: int | None, json_wanted: bool) -> None:
     show_rows(
         api_client().listing("/alarms", limit, state="all" if everything else "open"),
         columns,
-        json_wanted=json_wanted,
+        as_json=as_json,
         empty="No alarms." if everything else "No open alarms.",
         noun="alarm",
         detail=_what,

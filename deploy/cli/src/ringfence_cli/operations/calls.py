@@ -12,7 +12,7 @@ from ringfence_cli.tables import field, limit_option, moment, output_options, sh
 @click.argument("account")
 @limit_option(20)
 @output_options
-def calls(account: str, limit: int, json_wanted: bool) -> None:
+def calls(account: str, limit: int, as_json: bool) -> None:
     """Show ACCOUNT's calls, the newest first.
 
     --json shows how each was priced. Example: ringfence calls acme-1001 --limit 20
@@ -27,7 +27,7 @@ def calls(account: str, limit: int, json_wanted: bool) -> None:
     )
     rows = api_client().listing(path_of("clients", account, "calls"), limit)
     empty = f"No calls of {account} yet."
-    show_rows(rows, columns, json_wanted=json_wanted, empty=empty, noun="call")
+    show_rows(rows, columns, as_json=as_json, empty=empty, noun="call")
 
 
 def _outcome(row: Any) -> str:
@@ -38,27 +38,27 @@ def _outcome(row: Any) -> str:
 @limit_option()
 @output_options
 @click.pass_context
-def unrated(context: click.Context, limit: int | None, json_wanted: bool) -> None:
+def unrated(context: click.Context, limit: int | None, as_json: bool) -> None:
     """Show calls that could not be rated, each with its reason.
 
     The oldest is first. Example: ringfence unrated list --limit 20
     """
     if context.invoked_subcommand is None:
-        _show_unrated(limit, json_wanted)
+        _show_unrated(limit, as_json)
 
 
 @unrated.command("list")
 @limit_option()
 @output_options
-def list_unrated(limit: int | None, json_wanted: bool) -> None:
+def list_unrated(limit: int | None, as_json: bool) -> None:
     """Show calls that could not be rated: the same as `ringfence unrated`.
 
     Example: ringfence unrated list --limit 20
     """
-    _show_unrated(limit, json_wanted)
+    _show_unrated(limit, as_json)
 
 
-def _show_unrated(limit: int | None, json_wanted: bool) -> None:
+def _show_unrated(limit: int | None, as_json: bool) -> None:
     columns = (
         moment("queued", "queued_at"),
         titled("server", "server_id"),
@@ -69,4 +69,4 @@ def _show_unrated(limit: int | None, json_wanted: bool) -> None:
     )
     rows = api_client().listing("/unrated", limit)
     empty = "No call waits to be rated."
-    show_rows(rows, columns, json_wanted=json_wanted, empty=empty, noun="call")
+    show_rows(rows, columns, as_json=as_json, empty=empty, noun="call")

@@ -34,7 +34,7 @@ STATES = ("waiting", "sent", "in doubt", "failed", "dropped")
 @output_options
 @click.pass_context
 def mails(
-    context: click.Context, client: str | None, state: str | None, limit: int, json_wanted: bool
+    context: click.Context, client: str | None, state: str | None, limit: int, as_json: bool
 ) -> None:
     """Show which mails were sent, wait, failed or were dropped, the newest first.
 
@@ -55,7 +55,7 @@ def mails(
     show_rows(
         api_client().listing("/notices", limit, client=client, state=wanted),
         columns,
-        json_wanted=json_wanted,
+        as_json=as_json,
         empty="No mails." if not (client or state) else "No such mails.",
         noun="mail",
         detail=_what,
@@ -73,18 +73,18 @@ def _what(row: Mapping[str, Any]) -> str:
 @click.argument("notice_id", metavar="ID")
 @click.option("--html", is_flag=True, help="Print the HTML part alone.")
 @output_options
-def show_mail(notice_id: str, html: bool, json_wanted: bool) -> None:
+def show_mail(notice_id: str, html: bool, as_json: bool) -> None:
     """Show one mail: its state, the reason, and the words as they were sent.
 
     Example: ringfence mails show 5c1f1c50-2f84-5a3b-9d7a-2b6f2a3c4d5e
     """
     found = dict(api_client().get(path_of("notices", notice_id)))
-    if json_wanted:
+    if as_json:
         print_json(found)
     elif html:
         click.echo(_clean(found["html"]))
     else:
-        show_facts(found, json_wanted=False, skip=("text", "html"))
+        show_facts(found, as_json=False, skip=("text", "html"))
         words = _clean(found["text"]).strip()
         click.echo(f"\n{words}" if words else "\nIt has no words yet: they are written when sent.")
 
@@ -98,7 +98,7 @@ def _clean(text: str) -> str:
 @click.argument("notice_id", metavar="ID")
 @reason_option
 @output_options
-def resend(notice_id: str, reason: str | None, json_wanted: bool) -> None:
+def resend(notice_id: str, reason: str | None, as_json: bool) -> None:
     """Send a mail again that is in doubt, or that failed, if it is still true.
 
     A client may read a mail in doubt twice then.
@@ -106,10 +106,10 @@ def resend(notice_id: str, reason: str | None, json_wanted: bool) -> None:
     """
     api = api_client()
     body = {"reason": reason} if reason else {}
-    asked = api.ask("POST", path_of("notices", notice_id, "resend"), json=body)
+    accepted = api.send("POST", path_of("notices", notice_id, "resend"), json=body)
     show_answer(
-        await_answer(api, asked["request_id"]),
+        await_answer(api, accepted["request_id"]),
         shows=f"ringfence mails show {notice_id}",
         service="notifier",
-        json_wanted=json_wanted,
+        as_json=as_json,
     )

@@ -18,7 +18,7 @@ def service() -> None:
 @click.argument("product_id")
 @reason_option
 @output_options
-def reapply(account: str, product_id: str, reason: str | None, json_wanted: bool) -> None:
+def reapply(account: str, product_id: str, reason: str | None, as_json: bool) -> None:
     """Bring a product again to what is desired, whatever was confirmed before.
 
     For a PBX that was restored, or changed by hand. It switches off what is to be off; it never
@@ -27,7 +27,7 @@ def reapply(account: str, product_id: str, reason: str | None, json_wanted: bool
     Example: ringfence service reapply acme-1001 pbx-1001 --reason "the PBX was restored"
     """
     api = api_client()
-    place = path_of("clients", account, "products", product_id, "reapply")
-    asked = api.ask("POST", place, json={"reason": reason} if reason else {})
-    found = await_answer(api, asked["request_id"])
-    show_answer(found, shows=f"ringfence services {account}", json_wanted=json_wanted)
+    path = path_of("clients", account, "products", product_id, "reapply")
+    accepted = api.send("POST", path, json={"reason": reason} if reason else {})
+    found = await_answer(api, accepted["request_id"])
+    show_answer(found, shows=f"ringfence services {account}", as_json=as_json)

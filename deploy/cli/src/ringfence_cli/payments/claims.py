@@ -33,7 +33,7 @@ def claim(
     bootstrap: str | None,
     reason: str,
     yes: bool,
-    json_wanted: bool,
+    as_json: bool,
 ) -> None:
     """Enter payments in accounts under their own ids, so that they are posted.
 
@@ -48,18 +48,18 @@ def claim(
     api = api_client()
     found = _of_the_topic(api, bootstrap) if from_topic else _waiting(api, payment_ids, everything)
     if not found:
-        if json_wanted:
+        if as_json:
             print_json([])
         else:
             click.echo("Nothing to claim: accounts holds every payment.")
         return
-    _ask(found, yes=yes, json_wanted=json_wanted)
+    _confirm(found, yes=yes, as_json=as_json)
     items = [
         item
         for at in range(0, len(found), _AT_ONCE)
         for item in _post(api, found[at : at + _AT_ONCE], reason)
     ]
-    _show(items, found, json_wanted=json_wanted)
+    _show(items, found, as_json=as_json)
 
 
 def _waiting(api: ApiClient, ids: Sequence[str], everything: bool) -> list[PaymentFields]:
@@ -103,11 +103,11 @@ def _held(api: ApiClient, account: str) -> set[str]:
     return {str(row["payment_id"]) for row in rows}
 
 
-def _ask(found: Sequence[PaymentFields], *, yes: bool, json_wanted: bool) -> None:
+def _confirm(found: Sequence[PaymentFields], *, yes: bool, as_json: bool) -> None:
     click.echo(f"{plural(len(found), 'payment')} to enter, {_sums(found)}.", err=True)
     if yes:
         return
-    if json_wanted:
+    if as_json:
         fail("with --json nothing is asked: add --yes")
     click.confirm("Enter them?", abort=True, err=True)
 
@@ -125,16 +125,16 @@ def _post(api: ApiClient, found: Sequence[PaymentFields], reason: str) -> list[d
         {name: each[name] for name in _SENT if each.get(name) is not None} for each in found
     ]
     body = {"reason": reason, "payments": payments}
-    items: list[dict[str, Any]] = api.ask("POST", "/payments/claims", json=body)["items"]
+    items: list[dict[str, Any]] = api.send("POST", "/payments/claims", json=body)["items"]
     return items
 
 
 def _show(
-    items: Sequence[Mapping[str, Any]], found: Sequence[PaymentFields], *, json_wanted: bool
+    items: Sequence[Mapping[str, Any]], found: Sequence[PaymentFields], *, as_json: bool
 ) -> None:
     """How many were entered, and each that was refused. Exits with 1 if one was."""
     outcomes = Counter(item["outcome"] for item in items)
-    if json_wanted:
+    if as_json:
         print_json(items)
     else:
         entered = {str(item["payment_id"]) for item in items if item["outcome"] == "claimed"}
@@ -162,7 +162,7 @@ def _show_refused(refused: Sequence[Mapping[str, Any]], found: Sequence[PaymentF
     show_rows(
         rows,
         columns,
-        json_wanted=False,
+        as_json=False,
         empty="",
         noun="payment",
         detail=lambda row: row["why"],

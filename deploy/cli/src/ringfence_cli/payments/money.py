@@ -9,7 +9,7 @@ from ringfence_cli.tables import (
     moment,
     output_options,
     print_json,
-    say,
+    print_sentence,
     show_rows,
     show_warnings,
     titled,
@@ -21,7 +21,7 @@ from ringfence_cli.times import parse_instant, sentence
 @click.argument("account")
 @limit_option(20)
 @output_options
-def ledger(account: str, limit: int, json_wanted: bool) -> None:
+def ledger(account: str, limit: int, as_json: bool) -> None:
     """Show ACCOUNT's ledger, the newest entry first.
 
     Example: ringfence ledger acme-1001 --limit 20
@@ -36,7 +36,7 @@ def ledger(account: str, limit: int, json_wanted: bool) -> None:
     )
     rows = api_client().listing(path_of("clients", account, "ledger"), limit)
     empty = f"Nothing was posted to {account} yet."
-    show_rows(rows, columns, json_wanted=json_wanted, empty=empty, noun="entry")
+    show_rows(rows, columns, as_json=as_json, empty=empty, noun="entry")
 
 
 @click.command()
@@ -48,7 +48,7 @@ def ledger(account: str, limit: int, json_wanted: bool) -> None:
 @click.option("--currency", help="checked against the account's")
 @output_options
 def outstanding(
-    account: str, amount: str, as_of: str | None, currency: str | None, json_wanted: bool
+    account: str, amount: str, as_of: str | None, currency: str | None, as_json: bool
 ) -> None:
     """Set what ACCOUNT owes on unpaid invoices.
 
@@ -56,14 +56,14 @@ def outstanding(
     """
     given = {"amount": amount, "as_of": parse_instant("--as-of", as_of), "currency": currency}
     body = {name: value for name, value in given.items() if value is not None}
-    answer = api_client().ask("PUT", path_of("clients", account, "outstanding"), json=body)
+    answer = api_client().send("PUT", path_of("clients", account, "outstanding"), json=body)
     show_warnings(answer)
-    if json_wanted:
+    if as_json:
         print_json(answer)
         return
     kept = f"{answer['outstanding']} {answer['currency']}"
     read = f", as of {sentence(answer['outstanding_as_of'])}" if answer["outstanding_as_of"] else ""
     if answer["applied"]:
-        say(f"{account} owes {kept} on unpaid invoices{read}.")
+        print_sentence(f"{account} owes {kept} on unpaid invoices{read}.")
     else:
-        say(f"Nothing changed: {kept}{read} is newer than what was given.")
+        print_sentence(f"Nothing changed: {kept}{read} is newer than what was given.")

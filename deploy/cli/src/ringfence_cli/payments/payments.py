@@ -14,7 +14,7 @@ from ringfence_cli.tables import (
     moment,
     output_options,
     print_json,
-    say,
+    print_sentence,
     show_rows,
     show_warnings,
     titled,
@@ -33,7 +33,7 @@ payments.add_command(claim)
 @click.argument("account")
 @limit_option()
 @output_options
-def list_payments(account: str, limit: int | None, json_wanted: bool) -> None:
+def list_payments(account: str, limit: int | None, as_json: bool) -> None:
     """List the payments of ACCOUNT, the newest first; below each its id, by whom, and for what.
 
     Example: ringfence payments list acme-1001 --limit 10
@@ -49,7 +49,7 @@ def list_payments(account: str, limit: int | None, json_wanted: bool) -> None:
     show_rows(
         api_client().listing(path_of("clients", account, "payments"), limit),
         columns,
-        json_wanted=json_wanted,
+        as_json=as_json,
         empty=f"No payments of {account} yet.",
         noun="payment",
         detail=_more,
@@ -74,7 +74,7 @@ def _more(row: Any) -> str:
 @click.option("--reference", default="", help="what it is for")
 @output_options
 def refund(
-    account: str, payment: str, amount: str, key: str, reference: str, json_wanted: bool
+    account: str, payment: str, amount: str, key: str, reference: str, as_json: bool
 ) -> None:
     """Take AMOUNT of a payment back: PAYMENT is its id or its key. Never more than was paid.
 
@@ -82,7 +82,7 @@ def refund(
     """
     api = api_client()
     watch = PaymentWatch(api, account)
-    answer = api.ask(
+    answer = api.send(
         "POST",
         path_of("clients", account, "payments"),
         json={"amount": amount, "kind": "refund", "payment": payment, "reference": reference},
@@ -90,16 +90,16 @@ def refund(
     )
     show_warnings(answer)
     found = watch.until_posted(answer["payment_id"])
-    if json_wanted:
+    if as_json:
         print_json({**answer, **found.as_json()})
     else:
         money = f"{answer['amount']} {answer['currency']}"
-        say(f"{money} {found.sentence(account, answer['currency'])}")
+        print_sentence(f"{money} {found.sentence(account, answer['currency'])}")
 
 
 @payments.command("unclaimed")
 @output_options
-def unclaimed(json_wanted: bool) -> None:
+def unclaimed(as_json: bool) -> None:
     """List payments that arrived at rating and that accounts does not hold: none is posted.
 
     Example: ringfence payments unclaimed
@@ -115,7 +115,7 @@ def unclaimed(json_wanted: bool) -> None:
     show_rows(
         api_client().listing("/payments/unclaimed"),
         columns,
-        json_wanted=json_wanted,
+        as_json=as_json,
         empty="No payment waits to be claimed.",
         noun="payment",
         detail=lambda row: f"{row['payment_id']}: {row.get('claim_problem') or row['reason']}",

@@ -46,12 +46,12 @@ class PaymentWatch:
 
     def until_posted(self, payment_id: str) -> PostingResult:
         """Wait until it is posted, and then for the services that were off before it."""
-        place = path_of("clients", self._account, "payments", payment_id)
-        payment = self._api.get(place)
+        path = path_of("clients", self._account, "payments", payment_id)
+        payment = self._api.get(path)
         while not payment["posted"]:
             if not self._wait():
                 return PostingResult(None, [])
-            payment = self._api.get(place)
+            payment = self._api.get(path)
         return PostingResult(payment["balance_after"], self._until_switched() if self._off else [])
 
     def _services_off(self) -> set[str]:

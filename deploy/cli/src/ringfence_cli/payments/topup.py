@@ -9,7 +9,7 @@ import click
 
 from ringfence_cli.connection import ApiClient, ApiRefusal, api_client, path_of
 from ringfence_cli.payments.posting import PaymentWatch
-from ringfence_cli.tables import output_options, print_json, say, show_warnings
+from ringfence_cli.tables import output_options, print_json, print_sentence, show_warnings
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.money import parse_micro
 
@@ -32,7 +32,7 @@ def topup(
     reference: str,
     adjustment: bool,
     no_wait: bool,
-    json_wanted: bool,
+    as_json: bool,
 ) -> None:
     """Post a top-up to ACCOUNT, and say what is on again by it.
 
@@ -45,7 +45,7 @@ def topup(
         key = str(uuid4())
         click.echo(f"key {key} (to repeat after a failure: --key)", err=True)
     watch = PaymentWatch(api, account)
-    answer = api.ask(
+    answer = api.send(
         "POST",
         path_of("clients", account, "payments"),
         json={"amount": amount, "reference": reference, "kind": kind},
@@ -54,18 +54,18 @@ def topup(
     show_warnings(answer)
     money = f"{answer['amount']} {answer['currency']}"
     if no_wait:
-        if json_wanted:
+        if as_json:
             print_json(answer)
         else:
             click.echo(f"{money} accepted for {account}.")
         return
     found = watch.until_posted(answer["payment_id"])
-    if json_wanted:
+    if as_json:
         print_json({**answer, **found.as_json()})
         return
-    say(f"{money} {found.sentence(account, answer['currency'])}")
+    print_sentence(f"{money} {found.sentence(account, answer['currency'])}")
     for line in found.services:
-        say(line)
+        print_sentence(line)
 
 
 def _warn_of_twice(api: ApiClient, account: str, kind: str, amount: str) -> None:
@@ -74,14 +74,14 @@ def _warn_of_twice(api: ApiClient, account: str, kind: str, amount: str) -> None
         micro = parse_micro(amount)
     except BadInput:
         return  # The API refuses it, in words.
-    asked = {"limit": _LOOKED_AT}
-    found = api.attempt("GET", path_of("clients", account, "payments"), params=asked)
+    params = {"limit": _LOOKED_AT}
+    found = api.attempt("GET", path_of("clients", account, "payments"), params=params)
     if isinstance(found, ApiRefusal):
         return
     for row in found["items"]:
         same = (row["kind"], row["amount_micro"]) == (kind, micro)
         if same and not row["claimed_by"] and _age_s(row) < _TWICE_S:
-            say(
+            print_sentence(
                 f"warning: the same amount was posted {_age_s(row):.0f} s ago"
                 f" (key {row['idempotency_key']}); to post it once, use --key",
                 err=True,

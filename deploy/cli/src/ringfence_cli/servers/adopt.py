@@ -24,7 +24,7 @@ def adopt() -> None:
 @click.option("--server", help="only this server")
 @limit_option()
 @output_options
-def list_adoptions(server: str | None, limit: int | None, json_wanted: bool) -> None:
+def list_adoptions(server: str | None, limit: int | None, as_json: bool) -> None:
     """List what is off and will count as switched off by us.
 
     It is off on the PBXs of clients who were imported with VoIP Suspended = Yes. When such a
@@ -38,7 +38,7 @@ def list_adoptions(server: str | None, limit: int | None, json_wanted: bool) -> 
     head = api.get("/adoptions", limit=1, **params)
     show_warnings(head)
     found = api.listing("/adoptions", limit, **params)
-    if json_wanted:
+    if as_json:
         print_json(found.rows)
         return
     columns = (
@@ -51,7 +51,7 @@ def list_adoptions(server: str | None, limit: int | None, json_wanted: bool) -> 
     show_rows(
         found,
         columns,
-        json_wanted=False,
+        as_json=False,
         empty="Nothing: no imported client has anything off that would be adopted.",
         noun="element",
         detail=lambda row: (

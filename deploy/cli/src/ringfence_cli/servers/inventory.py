@@ -14,7 +14,7 @@ from ringfence_cli.tables import (
     limit_option,
     output_options,
     print_json,
-    say,
+    print_sentence,
     show_rows,
     titled,
 )
@@ -39,18 +39,18 @@ def inventory(
     kind: str | None,
     not_ours: bool,
     limit: int | None,
-    json_wanted: bool,
+    as_json: bool,
 ) -> None:
     """List what a server has: tenants, extensions, gateways, DIDs.
 
     Example: ringfence server inventory pbx1 --refresh --kind gateway
     """
     api = api_client()
-    place = path_of("servers", server_id, "inventory")
-    read = _refreshed(api, server_id) if refresh else api.get(place, limit=1)
+    path = path_of("servers", server_id, "inventory")
+    read = _refreshed(api, server_id) if refresh else api.get(path, limit=1)
     narrowed = {"kind": kind, "not_ours": "true" if not_ours else None}
-    found = api.listing(place, limit, **narrowed)
-    if json_wanted:
+    found = api.listing(path, limit, **narrowed)
+    if as_json:
         facts = {name: read[name] for name in ("server_id", "asked_at", "read_at", "gaps", "error")}
         print_json({**facts, "items": found.rows})
         return
@@ -62,9 +62,9 @@ def inventory(
     )
     empty = "It has nothing of this kind." if kind or not_ours else "Nothing was found there."
     if read["read_at"]:
-        show_rows(found, columns, json_wanted=False, empty=empty, noun="item", detail=_label,
+        show_rows(found, columns, as_json=False, empty=empty, noun="item", detail=_label,
                   shrinks="tenant")  # fmt: skip
-    _say_read(server_id, read)
+    _print_last_read(server_id, read)
 
 
 def _tenant(row: Any) -> str:
@@ -78,26 +78,26 @@ def _label(row: Any) -> str:
     return ", ".join(part for part in (named, row["label"], leads) if part)
 
 
-def _say_read(server_id: str, read: Any) -> None:
+def _print_last_read(server_id: str, read: Any) -> None:
     """When the server was read, and what could not be."""
     if read["read_at"]:
         click.echo(f"Read at {sentence(read['read_at'])}.")
     else:
-        say(f"It was not read yet: `ringfence server inventory {server_id} --refresh`.")
+        print_sentence(f"It was not read yet: `ringfence server inventory {server_id} --refresh`.")
     for gap in read["gaps"]:
-        say(f"not read: {gap}", err=True)
+        print_sentence(f"not read: {gap}", err=True)
     if read["error"]:
-        say(f"the last reading failed: {read['error']}", err=True)
+        print_sentence(f"the last reading failed: {read['error']}", err=True)
 
 
 def _refreshed(api: ApiClient, server_id: str) -> dict[str, Any]:
     """Have a server read, and wait for it. Ends the program with 1 if that fails, or takes long."""
-    place = path_of("servers", server_id, "inventory")
-    request_id = api.ask("POST", place)["request_id"]
+    path = path_of("servers", server_id, "inventory")
+    request_id = api.send("POST", path)["request_id"]
     answer = await_answer(api, request_id)
     if answer["state"] != "done":
         show_answer(answer, shows=f"ringfence server inventory {server_id}")
-    found = _read_since(api, place, datetime.fromisoformat(answer["requested_at"]))
+    found = _read_since(api, path, datetime.fromisoformat(answer["requested_at"]))
     if found is None:
         again = f"`ringfence server inventory {server_id}` shows it when it is"
         fail(f"{server_id} is not read after {READ_S:.0f} s: {again}", EXIT_NOT_READ)
@@ -106,11 +106,11 @@ def _refreshed(api: ApiClient, server_id: str) -> dict[str, Any]:
     return found
 
 
-def _read_since(api: ApiClient, place: str, instant: datetime) -> dict[str, Any] | None:
+def _read_since(api: ApiClient, path: str, instant: datetime) -> dict[str, Any] | None:
     """The reading that began after an instant, once it ended; None if it takes too long."""
     deadline = time.monotonic() + READ_S
     while time.monotonic() < deadline:
-        found = api.get(place, limit=1)
+        found = api.get(path, limit=1)
         if found["asked_at"] and datetime.fromisoformat(found["asked_at"]) >= instant:
             return found
         time.sleep(_LOOK_EVERY_S)
@@ -120,7 +120,7 @@ def _read_since(api: ApiClient, place: str, instant: datetime) -> dict[str, Any]
 @click.command("compare")
 @click.argument("server_id")
 @output_options
-def compare(server_id: str, json_wanted: bool) -> None:
+def compare(server_id: str, as_json: bool) -> None:
     """Compare products with what their server has, both ways.
 
     What a product names and the server does not have is never switched; what the server has and no
@@ -129,14 +129,14 @@ def compare(server_id: str, json_wanted: bool) -> None:
     Example: ringfence server compare pbx1
     """
     found = api_client().get(path_of("servers", server_id, "comparison"))
-    if json_wanted:
+    if as_json:
         print_json({name: value for name, value in found.items() if name != "proposals"})
         return
     if found["read_at"]:
         _show_missing(server_id, found["missing"])
         click.echo()
         _show_unowned(server_id, found["unowned"])
-    _say_read(server_id, found)
+    _print_last_read(server_id, found)
 
 
 def _show_missing(server_id: str, rows: Any) -> None:
@@ -148,7 +148,7 @@ def _show_missing(server_id: str, rows: Any) -> None:
     show_rows(
         rows,
         columns,
-        json_wanted=False,
+        as_json=False,
         empty=f"All that products name is on {server_id}.",
         noun="difference",
         detail=lambda row: f"{row['name']} is not on {server_id}{_meant(row)}{_grave(row)}",
@@ -173,7 +173,7 @@ def _show_unowned(server_id: str, rows: Any) -> None:
     show_rows(
         rows,
         columns,
-        json_wanted=False,
+        as_json=False,
         empty=f"All that {server_id} has is in a product.",
         noun="difference",
         detail=lambda row: row["label"] if row["label"] != row["name"] else "",
@@ -186,7 +186,7 @@ def _show_unowned(server_id: str, rows: Any) -> None:
 @click.command("propose")
 @click.argument("server_id")
 @output_options
-def propose(server_id: str, json_wanted: bool) -> None:
+def propose(server_id: str, as_json: bool) -> None:
     """Propose products for tenants without one, as commands.
 
     To be copied: put the client's account in the place of ACCOUNT, its package in that of PACKAGE.
@@ -194,7 +194,7 @@ def propose(server_id: str, json_wanted: bool) -> None:
     Example: ringfence server propose pbx1 > products.sh
     """
     found = api_client().get(path_of("servers", server_id, "comparison"))
-    if json_wanted:
+    if as_json:
         print_json(found["proposals"])
         return
     for proposal in found["proposals"]:
@@ -203,4 +203,4 @@ def propose(server_id: str, json_wanted: bool) -> None:
     if found["read_at"] and not found["proposals"]:
         click.echo(f"Every tenant of {server_id} is in a product.")
     if not found["read_at"] or found["error"] or found["gaps"]:
-        _say_read(server_id, found)
+        _print_last_read(server_id, found)

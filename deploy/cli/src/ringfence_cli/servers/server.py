@@ -31,30 +31,30 @@ server.add_command(propose)
 
 @click.command("servers")
 @output_options
-def servers(json_wanted: bool) -> None:
+def servers(as_json: bool) -> None:
     """List servers: the same as `ringfence server list`.
 
     Example: ringfence servers
     """
-    _show_servers(json_wanted)
+    _show_servers(as_json)
 
 
 @server.command("list")
 @output_options
-def list_servers(json_wanted: bool) -> None:
+def list_servers(as_json: bool) -> None:
     """List servers: what is off there, and what fails.
 
     They are those of the servers file, and those where something is paused or off.
 
     Example: ringfence server list
     """
-    _show_servers(json_wanted)
+    _show_servers(as_json)
 
 
-def _show_servers(json_wanted: bool) -> None:
+def _show_servers(as_json: bool) -> None:
     answer = api_client().get("/servers")
     show_warnings(answer)
-    if json_wanted:
+    if as_json:
         print_json(answer["items"])
         return
     columns = (
@@ -67,7 +67,7 @@ def _show_servers(json_wanted: bool) -> None:
     show_rows(
         answer["items"],
         columns,
-        json_wanted=False,
+        as_json=False,
         empty="No servers.",
         noun="server",
         detail=_state,
@@ -104,7 +104,7 @@ def _state(row: Any) -> str:
 @click.option("--until", help="when it ends by itself, such as 2026-12-01T17:00")
 @reason_option
 @output_options
-def pause(server_id: str, until: str | None, reason: str | None, json_wanted: bool) -> None:
+def pause(server_id: str, until: str | None, reason: str | None, as_json: bool) -> None:
     """Leave a server alone: nothing is switched there.
 
     For maintenance: nobody is cut or restored there until it is resumed; what became due
@@ -114,23 +114,23 @@ def pause(server_id: str, until: str | None, reason: str | None, json_wanted: bo
     """
     given = {"until": parse_instant("--until", until), "reason": reason}
     body = {name: value for name, value in given.items() if value is not None}
-    _ask(server_id, "pause", body, json_wanted=json_wanted)
+    _request_command(server_id, "pause", body, as_json=as_json)
 
 
 @server.command("resume")
 @click.argument("server_id")
 @reason_option
 @output_options
-def resume(server_id: str, reason: str | None, json_wanted: bool) -> None:
+def resume(server_id: str, reason: str | None, as_json: bool) -> None:
     """End a pause: what became due meanwhile is switched.
 
     Example: ringfence server resume pbx1
     """
-    _ask(server_id, "resume", {"reason": reason} if reason else {}, json_wanted=json_wanted)
+    _request_command(server_id, "resume", {"reason": reason} if reason else {}, as_json=as_json)
 
 
-def _ask(server_id: str, what: str, body: dict[str, Any], *, json_wanted: bool) -> None:
+def _request_command(server_id: str, what: str, body: dict[str, Any], *, as_json: bool) -> None:
     api = api_client()
-    asked = api.ask("POST", path_of("servers", server_id, what), json=body)
-    found = await_answer(api, asked["request_id"])
-    show_answer(found, shows="ringfence server list", json_wanted=json_wanted)
+    accepted = api.send("POST", path_of("servers", server_id, what), json=body)
+    found = await_answer(api, accepted["request_id"])
+    show_answer(found, shows="ringfence server list", as_json=as_json)

@@ -16,7 +16,7 @@ def package() -> None:
 
 @package.command("list")
 @output_options
-def list_packages(json_wanted: bool) -> None:
+def list_packages(as_json: bool) -> None:
     """List packages.
 
     Example: ringfence package list
@@ -31,25 +31,25 @@ def list_packages(json_wanted: bool) -> None:
     )
     rows = api_client().get("/packages")["items"]
     empty = "No packages yet: `ringfence package set PACKAGE tariff_id=TARIFF`."
-    show_rows(rows, columns, json_wanted=json_wanted, empty=empty, noun="package")
+    show_rows(rows, columns, as_json=as_json, empty=empty, noun="package")
 
 
 @package.command("show")
 @click.argument("package_id")
 @output_options
-def show_package(package_id: str, json_wanted: bool) -> None:
+def show_package(package_id: str, as_json: bool) -> None:
     """Show one package.
 
     Example: ringfence package show standard
     """
-    show_facts(api_client().get(path_of("packages", package_id)), json_wanted=json_wanted)
+    show_facts(api_client().get(path_of("packages", package_id)), as_json=as_json)
 
 
 @package.command("set")
 @click.argument("package_id")
 @click.argument("changes", nargs=-1, required=True, metavar="NAME=VALUE…")
 @output_options
-def set_package(package_id: str, changes: tuple[str, ...], json_wanted: bool) -> None:
+def set_package(package_id: str, changes: tuple[str, ...], as_json: bool) -> None:
     """Create a package, or change fields of one, such as markup_percent=120.
 
     Example: ringfence package set standard tariff_id=retail markup_percent=120
@@ -67,5 +67,5 @@ def set_package(package_id: str, changes: tuple[str, ...], json_wanted: bool) ->
             fail(f"{change!r}: write NAME=VALUE, NAME one of {', '.join(Package.model_fields)}")
         body[name] = [part for part in value.split(",") if part] if name in _LISTS else value
     body = {name: value for name, value in body.items() if value not in ("", None)}
-    answer = api.ask("PUT", path_of("packages", package_id), json=body)
-    show_facts(answer, json_wanted=json_wanted)
+    answer = api.send("PUT", path_of("packages", package_id), json=body)
+    show_facts(answer, as_json=as_json)

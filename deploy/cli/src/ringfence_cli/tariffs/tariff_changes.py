@@ -33,7 +33,7 @@ largest_option = click.option(
 def show_diff(diff: Mapping[str, Any]) -> None:
     """Print the counts of a comparison, and then its largest changes."""
     columns = tuple(field(kind) for kind in (*KINDS, "same"))
-    show_rows([diff["counts"]], columns, json_wanted=False, empty="")
+    show_rows([diff["counts"]], columns, as_json=False, empty="")
     touched = [f"{what} of {count}" for what, count in diff["touched"].items() if count]
     if touched:
         click.echo(f"Among the prefixes of both: another {', another '.join(touched)}.")
@@ -49,7 +49,7 @@ def _show_changes(changes: Sequence[Mapping[str, Any]]) -> None:
         ("increment", lambda row: _moved(row, "increment")),
         ("status", lambda row: _moved(row, "status")),
     )
-    show_rows(changes, columns, json_wanted=False, empty="No row differs.")
+    show_rows(changes, columns, as_json=False, empty="No row differs.")
 
 
 def _moved(change: Mapping[str, Any], what: str) -> str:
@@ -59,15 +59,15 @@ def _moved(change: Mapping[str, Any], what: str) -> str:
     return f"{before[what]} → {after[what]}"
 
 
-def show_version(answer: Mapping[str, Any], *, json_wanted: bool) -> None:
+def show_version(answer: Mapping[str, Any], *, as_json: bool) -> None:
     """Print a new version, or the one that exists already."""
-    if json_wanted:
+    if as_json:
         print_json(answer)
         return
     if not answer["new"]:
         click.echo("Nothing to do: these rows are in force from then on already.")
     shown = {name: answer[name] for name in _SHOWN if answer[name] is not None}
-    show_facts(shown, json_wanted=False)
+    show_facts(shown, as_json=False)
 
 
 def confirm(answer: Mapping[str, Any]) -> None:
@@ -94,9 +94,9 @@ def confirmed(answer: Mapping[str, Any]) -> dict[str, Any]:
     return {"base": answer["diff"]["base"] or 0}
 
 
-def check_quiet(json_wanted: bool, decided: bool) -> None:
+def check_quiet(as_json: bool, decided: bool) -> None:
     """Refuse `--json` where a question would have to be asked."""
-    if json_wanted and not decided:
+    if as_json and not decided:
         fail("with --json nothing is asked: add --yes, or --dry-run")
 
 
@@ -110,7 +110,7 @@ def check_quiet(json_wanted: bool, decided: bool) -> None:
 @output_options
 def diff(
     tariff_id: str, old: int, new: int, largest: int, kind: str | None, limit: int,
-    json_wanted: bool,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Show how version NEW of a tariff differs from version OLD.
 
@@ -118,15 +118,15 @@ def diff(
     """
     api = api_client()
     if kind:
-        asked = path_of("tariffs", tariff_id, "changes")
-        changes = list(api.pages(asked, limit, old=old, new=new, kind=kind))
-        if json_wanted:
+        path = path_of("tariffs", tariff_id, "changes")
+        changes = list(api.pages(path, limit, old=old, new=new, kind=kind))
+        if as_json:
             print_json(changes)
         else:
             _show_changes(changes)
         return
     found = api.get(path_of("tariffs", tariff_id, "diff"), old=old, new=new, largest=largest)
-    if json_wanted:
+    if as_json:
         print_json(found)
     else:
         show_diff(found)
@@ -142,27 +142,27 @@ def diff(
 @output_options
 def rollback(
     tariff_id: str, to: int | None, effective_from: str | None, dry_run: bool, yes: bool,
-    largest: int, json_wanted: bool,
+    largest: int, as_json: bool,
 ) -> None:  # fmt: skip
     """Make a new version with the rows of an older one.
 
     Example: ringfence tariff rollback retail --to 3
     """
-    check_quiet(json_wanted, yes or dry_run)
+    check_quiet(as_json, yes or dry_run)
     api = api_client()
-    place = path_of("tariffs", tariff_id, "rollback")
+    path = path_of("tariffs", tariff_id, "rollback")
     body = {
         "effective_from": parse_instant("--effective-from", effective_from),
         "to": to,
         "largest": largest,
     }
-    answer = api.ask("POST", place, json={**body, "dry_run": dry_run or not yes})
-    if not json_wanted:
+    answer = api.send("POST", path, json={**body, "dry_run": dry_run or not yes})
+    if not as_json:
         show_diff(answer["diff"])
     if not (yes or dry_run) and answer["new"]:
         confirm(answer)
         agreed = {**body, "to": answer["restores"], **confirmed(answer)}
-        answer = api.ask("POST", place, json=agreed)
-    elif not json_wanted:
+        answer = api.send("POST", path, json=agreed)
+    elif not as_json:
         show_warnings(answer)
-    show_version(answer, json_wanted=json_wanted)
+    show_version(answer, as_json=as_json)

@@ -52,7 +52,7 @@ _CHUNK = 256 * 1024
 @largest_option
 @output_options
 def import_tariff(
-    tariff_id: str, file: Path, dry_run: bool, yes: bool, json_wanted: bool, **given: Any
+    tariff_id: str, file: Path, dry_run: bool, yes: bool, as_json: bool, **given: Any
 ) -> None:
     """Import a CSV with the columns Description, Prefix, RateValue, Increment.
 
@@ -61,20 +61,20 @@ def import_tariff(
 
     Example: ringfence tariff import retail rates.csv --effective-from 2026-12-01T00:00
     """
-    check_quiet(json_wanted, yes or dry_run)
+    check_quiet(as_json, yes or dry_run)
     api = api_client()
     given["effective_from"] = parse_instant("--effective-from", given["effective_from"])
-    asked = {name: value for name, value in given.items() if value not in (None, ())}
-    answer = _post(api, tariff_id, file, {**asked, "dry_run": dry_run or not yes})
-    if not json_wanted:
+    params = {name: value for name, value in given.items() if value not in (None, ())}
+    answer = _post(api, tariff_id, file, {**params, "dry_run": dry_run or not yes})
+    if not as_json:
         show_diff(answer["diff"])
     if not (yes or dry_run) and (answer["new"] or given["map"]):
         confirm(answer)
-        agreed = {**asked, **confirmed(answer), "sha256": answer["sha256"]}
+        agreed = {**params, **confirmed(answer), "sha256": answer["sha256"]}
         answer = _post(api, tariff_id, file, agreed)
-    elif not json_wanted:
+    elif not as_json:
         show_warnings(answer)
-    show_version(answer, json_wanted=json_wanted)
+    show_version(answer, as_json=as_json)
 
 
 def _post(api: ApiClient, tariff_id: str, file: Path, params: dict[str, Any]) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def _post(api: ApiClient, tariff_id: str, file: Path, params: dict[str, Any]) ->
         disable=not console.is_terminal,
     )
     with bar:
-        return api.ask(
+        return api.send(
             "POST",
             path_of("tariffs", tariff_id, "versions"),
             params=params,

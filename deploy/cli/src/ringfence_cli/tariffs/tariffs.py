@@ -32,7 +32,7 @@ for command in (import_tariff, diff, rollback):
 
 @tariff.command("list")
 @output_options
-def list_tariffs(json_wanted: bool) -> None:
+def list_tariffs(as_json: bool) -> None:
     """List tariffs, each as its latest version.
 
     Example: ringfence tariff list
@@ -46,13 +46,13 @@ def list_tariffs(json_wanted: bool) -> None:
         titled("by", "created_by"),
     )
     rows = api_client().get("/tariffs")["items"]
-    show_rows(rows, columns, json_wanted=json_wanted, empty=_NO_TARIFFS, noun="tariff")
+    show_rows(rows, columns, as_json=as_json, empty=_NO_TARIFFS, noun="tariff")
 
 
 @tariff.command("versions")
 @click.argument("tariff_id")
 @output_options
-def list_versions(tariff_id: str, json_wanted: bool) -> None:
+def list_versions(tariff_id: str, as_json: bool) -> None:
     """List the versions of a tariff, the newest first.
 
     Example: ringfence tariff versions retail
@@ -66,7 +66,7 @@ def list_versions(tariff_id: str, json_wanted: bool) -> None:
         ("by", _made_by),
     )
     rows = api_client().get(path_of("tariffs", tariff_id, "versions"))["items"]
-    show_rows(rows, columns, json_wanted=json_wanted, empty=_NO_TARIFFS, noun="version")
+    show_rows(rows, columns, as_json=as_json, empty=_NO_TARIFFS, noun="version")
 
 
 def _made_by(row: Any) -> str:
@@ -81,7 +81,7 @@ def _made_by(row: Any) -> str:
 @limit_option(10)
 @output_options
 def show_tariff(
-    tariff_id: str, version: int | None, prefix: str | None, limit: int, json_wanted: bool
+    tariff_id: str, version: int | None, prefix: str | None, limit: int, as_json: bool
 ) -> None:
     """Show a version of a tariff and its first rows, or the row that a number matches.
 
@@ -89,24 +89,24 @@ def show_tariff(
     """
     api = api_client()
     if prefix is not None:
-        place = path_of("tariffs", tariff_id, "rate")
-        found = api.get(place, number=prefix, version=version)
-        _show_match(found, json_wanted=json_wanted)
+        path = path_of("tariffs", tariff_id, "rate")
+        found = api.get(path, number=prefix, version=version)
+        _show_match(found, as_json=as_json)
         return
     facts = api.get(path_of("tariffs", tariff_id, "version"), version=version)
-    asked = path_of("tariffs", tariff_id, "rates")
-    rows = list(api.pages(asked, limit, version=facts["version_id"]))
-    if json_wanted:
+    path = path_of("tariffs", tariff_id, "rates")
+    rows = list(api.pages(path, limit, version=facts["version_id"]))
+    if as_json:
         print_json({**facts, "rates": rows})
         return
-    show_facts(facts, json_wanted=False)
+    show_facts(facts, as_json=False)
     columns = (field("prefix"), field("description"), field("rate"), field("increment"),
                field("status"))  # fmt: skip
-    show_rows(rows, columns, json_wanted=False, empty="No rows.")
+    show_rows(rows, columns, as_json=False, empty="No rows.")
 
 
-def _show_match(found: dict[str, Any], *, json_wanted: bool) -> None:
-    if json_wanted:
+def _show_match(found: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
         print_json(found)
         return
     version = found["version"]
@@ -116,7 +116,7 @@ def _show_match(found: dict[str, Any], *, json_wanted: bool) -> None:
         return
     click.echo(f"{found['number']} matches this row of {name}:")
     facts = {key: value for key, value in found["rate"].items() if value is not None}
-    show_facts({**facts, "currency": version["currency"]}, json_wanted=False)
+    show_facts({**facts, "currency": version["currency"]}, as_json=False)
 
 
 def _split(pair: str) -> tuple[str, str, str]:
@@ -129,7 +129,7 @@ def _split(pair: str) -> tuple[str, str, str]:
 @click.argument("tariff_id")
 @click.argument("pairs", nargs=-1, metavar="[FIELD=COLUMN]…")
 @output_options
-def map_columns(tariff_id: str, pairs: tuple[str, ...], json_wanted: bool) -> None:
+def map_columns(tariff_id: str, pairs: tuple[str, ...], as_json: bool) -> None:
     """Show what a tariff's files call their columns; or change it, such as Prefix=Code.
 
     `Prefix=` gives a field its own name again. Imports remember what `--map` says, too.
@@ -137,14 +137,14 @@ def map_columns(tariff_id: str, pairs: tuple[str, ...], json_wanted: bool) -> No
     Example: ringfence tariff map retail Prefix=Code
     """
     api = api_client()
-    place = path_of("tariffs", tariff_id, "mapping")
-    columns = api.get(place)
+    path = path_of("tariffs", tariff_id, "mapping")
+    columns = api.get(path)
     if pairs:
         given = {name.strip().lower(): (name, column) for name, _, column in map(_split, pairs)}
         kept = {name: column for name, column in columns.items() if name.lower() not in given}
-        columns = api.ask("PUT", place, json={**kept, **dict(given.values())})
-    if json_wanted:
+        columns = api.send("PUT", path, json={**kept, **dict(given.values())})
+    if as_json:
         print_json(columns)
         return
     rows = [{"field": name, "column": column} for name, column in columns.items()]
-    show_rows(rows, (field("field"), field("column")), json_wanted=False, empty="")
+    show_rows(rows, (field("field"), field("column")), as_json=False, empty="")

@@ -51,7 +51,7 @@ def create_app(
         # The gate has let nobody pass without a token; this says so in the document.
         dependencies=[Depends(HTTPBearer(auto_error=False))],
     )
-    app.state.deps = Dependencies.from_pool(pool, clock, servers, default_mode)
+    app.state.dependencies = Dependencies.from_pool(pool, clock, servers, default_mode)
     add_error_handlers(app)
     for router in _ROUTERS:
         app.include_router(router, prefix="/v1")

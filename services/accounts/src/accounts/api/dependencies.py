@@ -85,8 +85,8 @@ class Dependencies:
         return None if self.servers is None else frozenset(self.listed_servers())
 
 
-def _rooms(request: Request) -> Dependencies:
-    deps: Dependencies = request.app.state.deps
+def _dependencies(request: Request) -> Dependencies:
+    deps: Dependencies = request.app.state.dependencies
     return deps
 
 
@@ -103,7 +103,7 @@ def _versions(
     return read_if_match(if_match)
 
 
-Deps = Annotated[Dependencies, Depends(_rooms)]
+Deps = Annotated[Dependencies, Depends(_dependencies)]
 Who = Annotated[str, Depends(_who)]
 IfMatch = Annotated[frozenset[int] | None, Depends(_versions)]
 AccountId = Id

@@ -114,11 +114,11 @@ def _since(row: ClientRow) -> datetime | None:
     """Since when the client is in its state; None where no PBX said anything yet."""
     if row.would == "off":
         return row.held_since if row.held else None
-    wanted = {"off": "suspended", "on": "active"}.get(row.state)
+    confirmed = {"off": "suspended", "on": "active"}.get(row.state)
     found = [
         datetime.fromisoformat(product["since"])
         for product in row.products
-        if product["since"] and (wanted is None or product["confirmed"] == wanted)
+        if product["since"] and (confirmed is None or product["confirmed"] == confirmed)
     ]
     if not found or row.state == "no-service":
         return None

@@ -27,8 +27,8 @@ def read_if_match(header: str | None) -> frozenset[int] | None:
     return frozenset(int(match[1] or match[2]) for match in found if match)
 
 
-def check_version(account: Account | None, wanted: frozenset[int] | None) -> None:
+def check_version(account: Account | None, expected: frozenset[int] | None) -> None:
     """Raises Stale when the client is at none of the versions that the change was made for."""
-    if wanted is None or (account is not None and account.version in wanted):
+    if expected is None or (account is not None and account.version in expected):
         return
-    raise Stale(sorted(wanted), account.version if account else None)
+    raise Stale(sorted(expected), account.version if account else None)

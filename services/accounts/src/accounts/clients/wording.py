@@ -211,11 +211,13 @@ def _off_before(after: ClientSituation, before: ClientSituation | None) -> dict[
     the change asked for, since the suspender may not have seen them yet.
     """
     live = before is not None and before.account.mode == "live"
-    asked = (
+    held_before = (
         {p.service_id for p in before.products if holds_of(before, p)} if before and live else set()
     )
     braked = after.funds.braked
-    return {p.service_id: p.off or (p.service_id in asked and not braked) for p in after.products}
+    return {
+        p.service_id: p.off or (p.service_id in held_before and not braked) for p in after.products
+    }
 
 
 def _effect(situation: ClientSituation, product: ProductState, was_off: bool) -> str:

@@ -21,7 +21,7 @@ class AdoptionStore:
         self, server_id: str | None, account_id: str | None, cursor: str | None, limit: int
     ) -> dict[str, Any]:
         """What would be adopted, by client and product, and how much of it in all."""
-        place = decode_cursor(cursor, read_id, read_id, read_text, read_text)
+        position = decode_cursor(cursor, read_id, read_id, read_text, read_text)
         rows = await self._pool.fetch(
             "select account_id, service_id, server_id, way, tenant, element, name, label, read_at"
             " from report.adoptable where ($1::text is null or server_id = $1)"
@@ -32,7 +32,7 @@ class AdoptionStore:
             ' element collate "C" limit $7',
             server_id,
             account_id,
-            *place,
+            *position,
             limit + 1,
         )
         found = page(

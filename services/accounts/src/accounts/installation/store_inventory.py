@@ -48,7 +48,7 @@ class InventoryStore:
         `not_ours`: only what is off there and was not switched off by us.
         """
         source = _OFF_BY_OTHERS if not_ours else _ITEMS
-        place = decode_cursor(cursor, *(read_text for _ in _ORDER))
+        position = decode_cursor(cursor, *(read_text for _ in _ORDER))
         rows = await self._pool.fetch(
             f"select * from ({source}) as item"  # noqa: S608 - constants of this module
             " where server_id = $1 and ($2::text is null or kind = $2)"
@@ -57,7 +57,7 @@ class InventoryStore:
             ' order by kind, tenant collate "C", name collate "C", uuid collate "C" limit $7',
             server_id,
             kind,
-            *place,
+            *position,
             limit + 1,
         )
         count = await self._pool.fetchval(

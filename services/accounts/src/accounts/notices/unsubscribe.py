@@ -22,7 +22,7 @@ from ringfence.mail.unsubscribe import BadToken, read_token
 
 WHO = "client"
 _PREFIX = "/unsubscribe/"
-_DEED = "unsubscribed from mail by the link in a mail"
+_AUDIT_TEXT = "unsubscribed from mail by the link in a mail"
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self';"
     " frame-ancestors 'none'",
@@ -65,7 +65,7 @@ class WithUnsubscribe:
         self._clock = clock
         self._pages = Starlette(
             routes=[
-                Route(_PREFIX + "{token}", self._ask, methods=["GET"]),
+                Route(_PREFIX + "{token}", self._confirm_page, methods=["GET"]),
                 Route(_PREFIX + "{token}", self._unsubscribe, methods=["POST"]),
             ]
         )
@@ -75,7 +75,7 @@ class WithUnsubscribe:
         ours = scope["type"] == "http" and scope["path"].startswith(_PREFIX)
         await (self._pages if ours else self._app)(scope, receive, send)
 
-    async def _ask(self, request: Request) -> Response:
+    async def _confirm_page(self, request: Request) -> Response:
         words = _words_for(request)
         try:
             await self._store.account(self._account_id(request))
@@ -88,7 +88,7 @@ class WithUnsubscribe:
         words = _words_for(request)
         try:
             account_id = self._account_id(request)
-            await self._store.change(account_id, _without_mail, AuditEntry(WHO, _DEED))
+            await self._store.change(account_id, _without_mail, AuditEntry(WHO, _AUDIT_TEXT))
         except (BadToken, Unknown) as error:
             log.warning("a link to unsubscribe was refused", reason=str(error))
             return _page(words, words["bad"], status=400)

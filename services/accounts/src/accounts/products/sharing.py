@@ -25,63 +25,65 @@ def check_shared(product: Product, others: Sequence[Product]) -> None:
 
 def _beside(product: Product, others: Iterable[Product]) -> Iterable[Product]:
     """The others on the product's server; it was on another server itself, perhaps."""
-    mine = product.service
+    service = product.service
     return (
         other
         for other in others
-        if other.service.service_id != mine.service_id and other.service.server_id == mine.server_id
+        if other.service.service_id != service.service_id
+        and other.service.server_id == service.server_id
     )
 
 
 def _check_billed_twice(product: Product, other: Product) -> None:
-    mine, theirs = product.service, other.service
-    if theirs.tenant != mine.tenant:
+    service, other_service = product.service, other.service
+    if other_service.tenant != service.tenant:
         return
-    shared = set(mine.extensions) & set(theirs.extensions)
-    whose = f"product {theirs.service_id} of client {other.account_id}"
+    shared = set(service.extensions) & set(other_service.extensions)
+    owner = f"product {other_service.service_id} of client {other.account_id}"
     if shared:
-        raise Clash("extensions", " | ".join(sorted(shared)), f"{whose} bills it already")
-    if mine.rest_of_tenant and theirs.rest_of_tenant:
+        raise Clash("extensions", " | ".join(sorted(shared)), f"{owner} bills it already")
+    if service.rest_of_tenant and other_service.rest_of_tenant:
         expected = (
-            f"{whose} owns the rest of tenant {mine.tenant} already: list the extensions of one"
+            f"{owner} owns the rest of tenant {service.tenant} already: list the extensions of one"
         )
         raise Clash("extensions", "*", expected)
 
 
 def _check_gateways(product: Product, other: Product) -> None:
-    mine, theirs = product.service, other.service
-    gateways = set(mine.gateway_ids) & set(theirs.gateway_ids)
-    if not gateways or "gateway" not in (mine.suspend_by, theirs.suspend_by):
+    service, other_service = product.service, other.service
+    gateways = set(service.gateway_ids) & set(other_service.gateway_ids)
+    if not gateways or "gateway" not in (service.suspend_by, other_service.suspend_by):
         return
     what = (
-        f"client {other.account_id} uses it too (product {theirs.service_id}), and would "
+        f"client {other.account_id} uses it too (product {other_service.service_id}), and would "
         "be switched off with it; suspend by extensions"
     )
-    field = "trunk_ids" if mine.kind == "vodia" else "gateway_ids"
+    field = "trunk_ids" if service.kind == "vodia" else "gateway_ids"
     raise Clash(field, " | ".join(sorted(gateways)), what)
 
 
 def _check_domain(product: Product, other: Product) -> None:
-    mine, theirs = product.service, other.service
-    if theirs.tenant != mine.tenant:
+    service, other_service = product.service, other.service
+    if other_service.tenant != service.tenant:
         return
-    whose = f"client {other.account_id} (product {theirs.service_id})"
-    if mine.suspend_by == "domain":
-        what = f"{whose} is in domain {mine.tenant} too, and would be switched off with it"
+    owner = f"client {other.account_id} (product {other_service.service_id})"
+    if service.suspend_by == "domain":
+        what = f"{owner} is in domain {service.tenant} too, and would be switched off with it"
         raise Clash("suspend_by", "domain", f"{what}; suspend by outbound, extensions or gateway")
-    if theirs.suspend_by == "domain":
-        what = f"it is switched off as a whole for {whose}, and this product would be off with it"
-        hint = f"switch {theirs.service_id} another way first"
-        raise Clash("domain_tenant_and_main_dids", mine.tenant, f"{what}; {hint}")
+    if other_service.suspend_by == "domain":
+        what = f"it is switched off as a whole for {owner}, and this product would be off with it"
+        hint = f"switch {other_service.service_id} another way first"
+        raise Clash("domain_tenant_and_main_dids", service.tenant, f"{what}; {hint}")
 
 
 def _check_peer(product: Product, other: Product) -> None:
     """A peer is on while one of its products is: a prepaid one beside it could never be cut."""
-    mine, theirs = product.service, other.service
-    both = mine.kind == theirs.kind == "lesnet" and mine.tenant == theirs.tenant
-    if both and (mine.prepaid or theirs.prepaid):
+    service, other_service = product.service, other.service
+    same_tenant = service.tenant == other_service.tenant
+    both = service.kind == other_service.kind == "lesnet" and same_tenant
+    if both and (service.prepaid or other_service.prepaid):
         what = (
-            f"client {other.account_id} uses it too (product {theirs.service_id}), and a peer is "
-            "switched as a whole: give each prepaid client a peer of its own"
+            f"client {other.account_id} uses it too (product {other_service.service_id}), and a "
+            "peer is switched as a whole: give each prepaid client a peer of its own"
         )
-        raise Clash("peer_id", mine.tenant, what)
+        raise Clash("peer_id", service.tenant, what)

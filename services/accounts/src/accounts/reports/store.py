@@ -63,8 +63,8 @@ class Reports:
             call_id,
             limit + 1,
         )
-        place = ("started_at", "call_id")
-        return page([shown(row) for row in rows], limit, lambda row: _at(row, *place))
+        columns = ("started_at", "call_id")
+        return page([shown(row) for row in rows], limit, lambda row: _at(row, *columns))
 
     async def services(
         self, account_id: str | None, cursor: str | None, limit: int
@@ -92,9 +92,9 @@ class Reports:
             of_account,
             limit + 1,
         )
-        place = ("service_id", "account_id")
+        columns = ("service_id", "account_id")
         return page(
-            [_service(row) for row in rows], limit, lambda row: tuple(row[name] for name in place)
+            [_service(row) for row in rows], limit, lambda row: tuple(row[name] for name in columns)
         )
 
     async def unrated(self, cursor: str | None, limit: int) -> dict[str, Any]:
@@ -109,8 +109,8 @@ class Reports:
             call_id,
             limit + 1,
         )
-        place = ("queued_at", "call_id")
-        return page([shown(row) for row in rows], limit, lambda row: _at(row, *place))
+        columns = ("queued_at", "call_id")
+        return page([shown(row) for row in rows], limit, lambda row: _at(row, *columns))
 
 
 def _service(row: Record) -> dict[str, Any]:

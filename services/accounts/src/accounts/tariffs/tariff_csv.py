@@ -130,8 +130,8 @@ def decode_lines(lines: Iterable[bytes]) -> Iterator[str]:
         try:
             text = line.decode()
         except UnicodeDecodeError as error:
-            place = f"line {number}, byte {error.start + 1}: 0x{line[error.start]:02X}"
-            raise BadInput("tariff", place, "text in UTF-8; save the file as UTF-8") from None
+            where = f"line {number}, byte {error.start + 1}: 0x{line[error.start]:02X}"
+            raise BadInput("tariff", where, "text in UTF-8; save the file as UTF-8") from None
         yield text.removeprefix("\ufeff") if number == 1 else text
 
 

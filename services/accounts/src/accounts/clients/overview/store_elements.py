@@ -16,7 +16,7 @@ class ElementStore:
 
     async def of_client(self, account_id: str, cursor: str | None, limit: int) -> dict[str, Any]:
         """A client's elements, by product."""
-        place = decode_cursor(cursor, *(read_text for _ in _ORDER))
+        position = decode_cursor(cursor, *(read_text for _ in _ORDER))
         rows = await self._pool.fetch(
             "select service_id, server_id, way, tenant, element, was_on, adopted, recorded_at,"
             " confirmed_at, left_behind, last_error from report.switched_off"
@@ -27,7 +27,7 @@ class ElementStore:
             ' order by service_id collate "C", server_id collate "C", way collate "C",'
             ' tenant collate "C", element collate "C" limit $7',
             account_id,
-            *place,
+            *position,
             limit + 1,
         )
         return page(

@@ -33,19 +33,19 @@ class History:
 
     async def of_client(self, account_id: str, cursor: str | None, limit: int) -> dict[str, Any]:
         """A client's entries, the newest first."""
-        at, place = decode_cursor(cursor, read_instant, _read_place)
-        rows = await self._pool.fetch(_ENTRIES, account_id, at, place, limit + 1)
-        found = page([dict(row) for row in rows], limit, _place)
+        at, position = decode_cursor(cursor, read_instant, _read_position)
+        rows = await self._pool.fetch(_ENTRIES, account_id, at, position, limit + 1)
+        found = page([dict(row) for row in rows], limit, _position)
         return {**found, "items": [_entry(row) for row in found["items"]]}
 
 
-def _read_place(text: str) -> str:
+def _read_position(text: str) -> str:
     if text[:1] not in ("v", "p") or len(text) > 40 or "\x00" in text:
         raise ValueError("no place")
     return text
 
 
-def _place(row: dict[str, Any]) -> tuple[str, str]:
+def _position(row: dict[str, Any]) -> tuple[str, str]:
     at: datetime = row["at"]
     return at.isoformat(), row["place"]
 
