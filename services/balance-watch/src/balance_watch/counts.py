@@ -23,7 +23,7 @@ _MODES = ("live", "shadow")
 
 
 class ClientCounts:
-    """What is counted of clients. Levels without a client show 0."""
+    """Counts clients by level and mode. A level without clients shows 0."""
 
     def __init__(self, store: WatchStore) -> None:
         self._store = store

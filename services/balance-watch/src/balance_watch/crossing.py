@@ -1,7 +1,7 @@
 """An account's level, and which of its changes are published (domain/billing, section 7, b and c).
 
-Crossings are published, not levels: an account whose level stays the same publishes nothing, except
-for an alert that is due while it is low.
+Only changes of level are published, with one exception: an alert that becomes due while the account
+is low already.
 
 Pure: without clock, socket, database or logger.
 """
@@ -15,9 +15,10 @@ CrossingKind = Literal["low", "zero", "restored"]
 
 
 def level_of(held: bool, balance_micro: int, threshold_micro: int | None) -> Level:
-    """The level of an account: exhausted while it is held, else by its threshold.
+    """The level of an account: exhausted while a funds hold applies, else by its threshold.
 
-    The threshold is compared with the credit alone. None or 0 is never reached.
+    The threshold is compared with the credit alone, without the debts. A threshold of None or 0
+    means that the account is never low.
     """
     if held:
         return "exhausted"
@@ -25,11 +26,11 @@ def level_of(held: bool, balance_micro: int, threshold_micro: int | None) -> Lev
 
 
 def cross(before: Level | None, after: Level, *, alert_due: bool) -> CrossingKind | None:
-    """What the change from `before` to `after` is published as, if at all.
+    """The event that the change from `before` to `after` is published as; None: nothing.
 
     `before` is None at the first posting. A fall past both the threshold and the end of funds is
-    `zero` alone, and every rise is `restored`, also one from exhausted to low: it begins no alert.
-    `alert_due` says whether an account that is low now is owed an alert.
+    published as `zero` only. Every rise is published as `restored`, also the one from exhausted to
+    low, which sends no alert. `alert_due`: an alert is due if the account is low now.
     """
     if after == "exhausted":
         return None if before == "exhausted" else "zero"

@@ -1,8 +1,8 @@
 """The funds hold: when it begins, when it ends (domain/billing, section 7, b and b2).
 
-Credit and debts reach this service by two topics. Only a pair that belongs together may end a hold
-or begin one for debts: a credit that is older than the debts would cut or free a client for a
-second. A credit that is used up needs no debts to be compared with.
+Credit and debts reach this service by two topics. A hold ends, or begins for debts, only by a pair
+that belongs together: with a credit that is older than the debts, a client would be suspended or
+restored for a second. A credit that is used up begins the hold whatever the debts are.
 
 Pure: without clock, socket, database or logger.
 """
@@ -17,14 +17,15 @@ FundsClass = Literal["spent", "free", "between"]
 
 
 def is_used_up(credit_micro: int, credit_limit_micro: int) -> bool:
-    """Whether the credit is used up, to the limit that the operator grants."""
+    """Whether the credit is used up, the credit limit that the operator grants included."""
     return credit_micro <= -credit_limit_micro
 
 
 def class_of(credit_micro: int, outstanding_micro: int, credit_limit_micro: int = 0) -> FundsClass:
-    """The class of a pair. Without debts only the limit counts, also where the credit is negative.
+    """The class of a pair, in micro-units.
 
-    A negative `outstanding_micro` is no debt.
+    Without debts, a negative credit within the limit is `free`. A negative `outstanding_micro` is
+    no debt.
     """
     if is_used_up(credit_micro, credit_limit_micro):
         return "spent"
@@ -34,9 +35,9 @@ def class_of(credit_micro: int, outstanding_micro: int, credit_limit_micro: int 
 
 
 def belong_together(settled: int | None, accepted: int) -> bool:
-    """Whether the credit holds all payments that were accepted when the debts were written.
+    """Whether the credit contains all payments that were accepted when the debts were written.
 
-    `settled` is None where it was not counted: then it has to be trusted.
+    `settled` is None where nobody counted: then the pair counts as belonging together.
     """
     return settled is None or settled >= accepted
 
@@ -49,7 +50,10 @@ def hold_after(
     *,
     together: bool = True,
 ) -> bool:
-    """Whether the account is held after this pair; `held` is the decision before it."""
+    """Whether a funds hold applies after this pair; `held`: whether one applied before it.
+
+    `together`: the pair belongs together (`belong_together`).
+    """
     if is_used_up(credit_micro, credit_limit_micro):
         return True
     if not together:

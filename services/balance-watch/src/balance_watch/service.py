@@ -41,7 +41,7 @@ class _Item(NamedTuple):
 
 
 class _BatchEffects(NamedTuple):
-    """What a batch brought about; `stale` are the causes that were applied in an earlier batch."""
+    """What a batch changed; `stale`: the ids of events that an earlier batch applied."""
 
     crossings: list[Crossing]
     pairs: list[FundsPair]
@@ -49,13 +49,17 @@ class _BatchEffects(NamedTuple):
 
 
 class BalanceWatch:
-    """The handler: applies balances and profiles to the accounts and publishes the crossings."""
+    """The handler of batches: applies balances and profiles, and publishes the crossings."""
 
     def __init__(self, *, store: WatchStore) -> None:
         self._store = store
 
     async def handle(self, batch: Sequence[Received]) -> Outcome:
-        """Compare a batch's changes with what is known. Safe to call again."""
+        """Apply a batch in one transaction. Idempotent.
+
+        Events that were applied before change nothing, and their crossings are published again
+        from the record: a kill between the commit and the publishing loses no crossing.
+        """
         items, outcome = _read(batch)
         if not items:
             return outcome
@@ -87,7 +91,7 @@ def _change(received: Received) -> BalanceChanged | AccountChanged:
 
 
 def _apply_batch(accounts: dict[str, WatchedAccount], items: Sequence[_Item]) -> _BatchEffects:
-    """Apply the changes to the accounts, in their order; an older version changes nothing."""
+    """Apply the changes to the accounts, in order; an older version changes nothing."""
     compared = _BatchEffects([], [], [])
     for change, cause_id, correlation_id in items:
         account = accounts.get(change.account_id)

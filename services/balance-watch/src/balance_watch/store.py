@@ -47,7 +47,7 @@ select * from unnest({_unnested(_PAIR_TYPES)})
 
 
 class ClientCount(NamedTuple):
-    """How many clients are at a level in a mode, and how many of them a funds hold applies to."""
+    """The number of clients at a level in a mode, and of those to whom a funds hold applies."""
 
     level: str
     mode: str
@@ -56,18 +56,18 @@ class ClientCount(NamedTuple):
 
 
 class WatchTransaction:
-    """One batch's look at the accounts: read with locks, then write, in one transaction."""
+    """The transaction of one batch: reads accounts with locks, then writes them."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def accounts(self, account_ids: Collection[str]) -> dict[str, WatchedAccount]:
-        """What is known of these accounts, locked in key order; unknown ones are missing."""
+        """These accounts by id, locked in the order of their ids; unknown ones are missing."""
         rows = await self._connection.fetch(_SELECT, sorted(account_ids))
         return {row["account_id"]: WatchedAccount(*row) for row in rows}
 
     async def published(self, causes: Sequence[UUID]) -> list[Crossing]:
-        """The crossings that these events brought about when they came the first time."""
+        """The crossings that these events caused when they were first applied."""
         rows = await self._connection.fetch(
             "select * from balance_watch.crossing where cause_id = any($1)", causes
         )
@@ -79,7 +79,7 @@ class WatchTransaction:
         crossings: Collection[Crossing],
         pairs: Collection[FundsPair],
     ) -> None:
-        """Save the accounts as they are now, the crossings as published, and the pairs."""
+        """Save the accounts, the crossings as they are published, and the pairs."""
         await self._write_columns(
             _UPSERT, [_account_row(a) for a in sorted(accounts, key=lambda a: a.account_id)]
         )
@@ -96,26 +96,26 @@ class WatchTransaction:
             )
 
     async def _write_columns(self, statement: str, rows: Collection[tuple[Any, ...]]) -> None:
-        """All rows in one statement, column by column."""
+        """Write all rows with one statement, which gets one array for each column."""
         if rows:
             columns = (list(column) for column in zip(*rows, strict=True))
             await self._connection.execute(statement, *columns)
 
 
 class WatchStore:
-    """Everything that balance-watch keeps."""
+    """Balance-watch's tables."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[WatchTransaction]:
-        """A transaction for one batch: all of it or nothing."""
+        """One transaction for one batch."""
         async with self._pool.acquire() as connection, connection.transaction():
             yield WatchTransaction(cast(Any, connection))
 
     async def clients(self) -> list[ClientCount]:
-        """All clients, counted by level (`unknown` before a balance was seen) and mode."""
+        """All clients, counted by level (`unknown` before the first balance) and mode."""
         rows = await self._pool.fetch(
             "select coalesce(level, 'unknown'), mode, count(*), count(*) filter (where held)"
             " from balance_watch.account group by level, mode"

@@ -1,7 +1,7 @@
-"""What one account's events do to its funds hold and level: pure, event by event, as they come.
+"""Applies one event to an account: its funds hold, its level, and the crossing to publish: pure.
 
-Events may come late or twice: only a newer version counts. What an older one published when it was
-new is published again from the record.
+Events may come late or twice, and the caller applies only newer versions. For an older one it
+publishes the recorded crossing again.
 """
 
 from dataclasses import dataclass
@@ -26,14 +26,14 @@ from ringfence_contracts.topics import BALANCE_LOW, BALANCE_RESTORED, BALANCE_ZE
 
 @dataclass
 class WatchedAccount:
-    """An account as balance-watch knows it.
+    """An account as balance-watch knows it; money in micro-units.
 
-    `level` is None until the first posting, unless the client is held by its import.
+    `level` is None until the first posting, except where a hold began with the client's import.
     `balance_version` is 0 until the first posting, `profile_version` until the first profile.
-    `posted`: a posting other than the opening balance was seen. `stay`: the account is low and
-    its alert was published. `holds`, `stays`, `pairs` and `crossings` count what there was so far.
-    `settled` payments are in the balance (None: not counted), `accepted` ones belong to the debts.
-    `funds` is the class of the last recorded pair.
+    `posted`: there was a posting other than the opening balance. `stay`: the account is low and
+    its alert was published. `holds`, `stays`, `pairs` and `crossings` count those so far.
+    `settled`: payments that the balance contains (None: not counted). `accepted`: payments that
+    the debts take into account. `funds`: class of the last recorded pair.
     """
 
     account_id: str
@@ -60,7 +60,7 @@ class WatchedAccount:
 
 @dataclass(frozen=True)
 class Crossing:
-    """A crossing as it was published: the event that caused it, and the event that it became."""
+    """A crossing as it is published: the event that caused it, and topic and value of its own."""
 
     cause_id: UUID
     account_id: str
@@ -70,7 +70,7 @@ class Crossing:
     correlation_id: str
 
     def outgoing(self) -> Outgoing:
-        """The event to publish: the same id and content each time."""
+        """The event to publish, with the same id and content each time."""
         return Outgoing(
             topic=BY_NAME[self.topic],
             key=self.account_id,
@@ -83,7 +83,7 @@ class Crossing:
 
 
 class FundsPair(NamedTuple):
-    """A pair of credit and debts that changed its class or the hold; `held` is the hold after it.
+    """A pair of credit and debts that changed the class or the hold; `held`: the hold after it.
 
     `number` counts an account's pairs. `imported`: the hold began with the client's import.
     """
@@ -104,7 +104,7 @@ class FundsPair(NamedTuple):
 
 
 class EventEffect(NamedTuple):
-    """What an event brought about: a crossing to publish, a pair to record. Most bring neither."""
+    """What an event causes: a crossing to publish, a pair to record. Most events cause neither."""
 
     crossing: Crossing | None = None
     pair: FundsPair | None = None
@@ -128,7 +128,8 @@ def apply_balance(
 ) -> EventEffect:
     """Apply a newer balance.
 
-    An alert becomes due with the first posting that is not the opening, and with every fall.
+    An alert becomes due with the first posting after the opening balance, and with every fall of
+    the credit.
     """
     opening = not account.posted and change.cause_id == opening_id(account.account_id)
     first = not account.posted and not opening
@@ -148,8 +149,9 @@ def apply_profile(
 ) -> EventEffect:
     """Apply a newer profile: its threshold, debts, credit limit, accepted payments and mode.
 
-    An alert becomes due where the threshold is raised over the credit, and where an account that
-    is low goes live. The first profile is not a raise: it is one that came after its postings.
+    An alert becomes due when the threshold is raised above the credit, and when an account that is
+    low goes live. The first profile does not count as a raise if only the opening balance was
+    posted before it.
     """
     first = account.profile_version == 0
     was_ok = account.level == "ok"
@@ -180,12 +182,12 @@ def _was_off_at_import(profile: Profile) -> bool:
 
 
 def _settled(known: int | None, counted: int | None) -> int | None:
-    """The payments in the balance: they never become fewer, and a count may be too low."""
+    """The payments that the balance contains: never fewer than known, as a count may be too low."""
     return counted if counted is None or known is None else max(known, counted)
 
 
 def _apply(account: WatchedAccount, cause: _Cause, *, alert_due: bool) -> EventEffect:
-    """Decide the hold and the level; what is to be recorded and published of it."""
+    """Decide the hold and the level, and what to record and publish."""
     before = account.level
     pair = _hold(account, cause)
     after = account.level = level_of(account.held, account.balance_micro, account.threshold_micro)
@@ -203,9 +205,9 @@ def _apply(account: WatchedAccount, cause: _Cause, *, alert_due: bool) -> EventE
 
 
 def _hold(account: WatchedAccount, cause: _Cause) -> FundsPair | None:
-    """Decide the hold; the pair if its class or the hold changed.
+    """Decide the hold. Returns the pair to record if its class or the hold changed.
 
-    Before the first posting there is no credit to decide from, only the import.
+    Before the first posting there is no credit yet: only an import can begin a hold.
     """
     credit_micro, debts_micro = account.balance_micro, account.outstanding_micro
     limit_micro = account.credit_limit_micro
@@ -268,6 +270,6 @@ def _event(
 
 
 def _reason(account: WatchedAccount) -> str:
-    """Why the hold began. Debts alone count where credit is left, or before the first posting."""
+    """Why the hold began: `outstanding` for debts while credit is left, else `credit`."""
     used_up = is_used_up(account.balance_micro, account.credit_limit_micro)
     return "outstanding" if not used_up and account.outstanding_micro > 0 else "credit"
