@@ -29,10 +29,11 @@ from suspender.drivers.driver import (
 )
 from suspender.rules.elements import Element
 from suspender.upkeep.drift.calls import CallWatch
-from suspender.upkeep.drift.loop import LEASE, DriftLoop
+from suspender.upkeep.drift.loop import DriftLoop
 from suspender.upkeep.drift.scan import DriftScanner
 from suspender.upkeep.drift.store import DriftStore
 from suspender.upkeep.drift.store_calls import CallStore
+from suspender.upkeep.leases import LEASE
 from tests.support.upkeep import SuspenderTables
 
 UNIT = 1_000_000
@@ -557,7 +558,7 @@ async def test_a_killed_look_is_begun_again_soon_and_a_long_one_keeps_its_lease(
     rows: SuspenderTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else what is on by a hand would stay on for as long as the longest look may take."""
-    monkeypatch.setattr("suspender.upkeep.drift.loop.RENEWED_EVERY_S", 0.01)
+    monkeypatch.setattr("suspender.upkeep.leases.RENEWED_EVERY_S", 0.01)
     clock = FixedClock(datetime(2026, 1, 15, 12, tzinfo=UTC))
     watch = Watch(rows, clock)
     await watch.client()

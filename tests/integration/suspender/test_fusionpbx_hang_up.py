@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ringfence_contracts.errors import Retry
-from ringfence_simulators.fusionpbx.app import Simulator
-from ringfence_simulators.fusionpbx.faults import Fault, FaultKind
+from ringfence_simulators.faults import Fault, FaultKind
+from ringfence_simulators.fusionpbx.app import FusionPbxSimulator
 from ringfence_testing.clock import FixedClock
 from suspender.drivers.driver import HungUp, OperatorMustAct
 from suspender.drivers.fusionpbx.driver import FusionPbxDriver
@@ -20,28 +20,28 @@ LIST, EXEC = "/app/calls_active", "/app/basic_operator_panel"
 @pytest.fixture(params=["5.5", "5.6"])
 async def pbx(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Simulator]:
+) -> AsyncIterator[FusionPbxSimulator]:
     monkeypatch.setattr("suspender.drivers.fusionpbx.calls.PAUSE_S", 0.0)
     async with simulated(monkeypatch, line=request.param) as simulator:
         yield simulator
 
 
 @pytest.fixture
-async def driver(pbx: Simulator) -> AsyncIterator[FusionPbxDriver]:
+async def driver(pbx: FusionPbxSimulator) -> AsyncIterator[FusionPbxDriver]:
     driver = FusionPbxDriver("pbx-1", server_of(pbx.url), clock=FixedClock())
     yield driver
     await driver.aclose()
 
 
 def begin(
-    pbx: Simulator, number: str, extension: str = "2112", domain: str = MCON, **more: Any
+    pbx: FusionPbxSimulator, number: str, extension: str = "2112", domain: str = MCON, **more: Any
 ) -> str:
     spec = {"extension": extension, "domain": domain, "number": number, **more}
     return pbx.pbx.begin_call(spec).uuid
 
 
 async def test_all_calls_of_the_extensions_are_ended(
-    pbx: Simulator, driver: FusionPbxDriver
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     ending = [
         begin(pbx, "14165550100"),
@@ -62,7 +62,7 @@ async def test_all_calls_of_the_extensions_are_ended(
 
 
 async def test_other_tenants_and_other_extensions_talk_on(
-    pbx: Simulator, driver: FusionPbxDriver
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     theirs = [begin(pbx, "14165550100", domain=RUCKEN), begin(pbx, "14165550100", "2113")]
     ours = begin(pbx, "14165550100")
@@ -75,7 +75,7 @@ async def test_other_tenants_and_other_extensions_talk_on(
 
 
 async def test_many_who_ask_at_once_share_what_is_read(
-    pbx: Simulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A herd is cut in batches: a page for each of its clients would hold up the next batch."""
     ours = begin(pbx, "14165550100")
@@ -88,7 +88,7 @@ async def test_many_who_ask_at_once_share_what_is_read(
 @pytest.mark.parametrize("number", ["911", "+911", "9911", "9-911", "112", "999", "000", "933"])
 @pytest.mark.parametrize("direction", ["outbound", "inbound"])
 async def test_an_emergency_call_goes_on(
-    pbx: Simulator, driver: FusionPbxDriver, number: str, direction: str
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, number: str, direction: str
 ) -> None:
     emergency = begin(pbx, number, direction=direction)
     ordinary = begin(pbx, "14165550100")
@@ -99,14 +99,16 @@ async def test_an_emergency_call_goes_on(
     assert ordinary not in pbx.pbx.live
 
 
-async def test_nothing_is_ended_without_extensions(pbx: Simulator, driver: FusionPbxDriver) -> None:
+async def test_nothing_is_ended_without_extensions(
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
+) -> None:
     uuid = begin(pbx, "14165550100")
     assert await driver.hang_up(service_of(pbx, extensions=()), ()) == HungUp()
     assert uuid in pbx.pbx.live
 
 
 async def test_an_empty_list_is_believed_when_the_switch_is_there(
-    pbx: Simulator, driver: FusionPbxDriver
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     uuid = begin(pbx, "14165550100")
     pbx.pbx.event_socket = False
@@ -118,7 +120,7 @@ async def test_an_empty_list_is_believed_when_the_switch_is_there(
 
 
 async def test_a_call_that_goes_on_is_tried_again(
-    pbx: Simulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     uuid = begin(pbx, "14165550100")
     monkeypatch.setattr(pbx.pbx, "kill_channel", lambda _: None)
@@ -129,7 +131,7 @@ async def test_a_call_that_goes_on_is_tried_again(
 
 @pytest.mark.parametrize("right", ["call_active_view", "call_active_hangup", "operator_panel_view"])
 async def test_a_missing_right_is_named(
-    pbx: Simulator, driver: FusionPbxDriver, right: str
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, right: str
 ) -> None:
     uuid = begin(pbx, "14165550100")
     pbx.pbx.users[0].without.append(right)
@@ -139,7 +141,7 @@ async def test_a_missing_right_is_named(
 
 
 async def test_the_right_to_see_all_tenants_calls_is_not_needed(
-    pbx: Simulator, driver: FusionPbxDriver
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     pbx.pbx.users[0].without.append("call_active_all")
     uuid = begin(pbx, "14165550100", domain=RUCKEN)
@@ -147,7 +149,7 @@ async def test_the_right_to_see_all_tenants_calls_is_not_needed(
     assert uuid not in pbx.pbx.live
 
 
-async def test_an_admins_key_ends_its_own_tenants_calls(pbx: Simulator) -> None:
+async def test_an_admins_key_ends_its_own_tenants_calls(pbx: FusionPbxSimulator) -> None:
     driver = FusionPbxDriver("pbx-1", server_of(pbx.url, superadmin=False), clock=FixedClock())
     assert await driver.hang_up(service_of(pbx), {"2112"}) == HungUp()
     uuid, other = begin(pbx, "14165550100"), begin(pbx, "14165550100", domain=RUCKEN)
@@ -169,7 +171,7 @@ async def test_an_admins_key_ends_its_own_tenants_calls(pbx: Simulator) -> None:
     ],
 )
 async def test_odd_answers_end_nothing_wrongly(
-    pbx: Simulator, driver: FusionPbxDriver, path: str, kind: FaultKind, value: str
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, path: str, kind: FaultKind, value: str
 ) -> None:
     other = begin(pbx, "911")
     begin(pbx, "14165550100")

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from ringfence_contracts.errors import Retry
-from ringfence_simulators.fusionpbx.app import Simulator
-from ringfence_simulators.fusionpbx.faults import Fault
+from ringfence_simulators.faults import Fault
+from ringfence_simulators.fusionpbx.app import FusionPbxSimulator
 from ringfence_simulators.fusionpbx.things import Destination, Gateway, Route
 from ringfence_testing.clock import FixedClock
 from suspender.drivers.driver import Inventory, ServerItem
@@ -19,7 +19,7 @@ from tests.support.narrow import present
 @pytest.fixture(params=["5.5", "5.6"])
 async def pbx(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Simulator]:
+) -> AsyncIterator[FusionPbxSimulator]:
     async with simulated(monkeypatch, line=request.param, rows_per_page=2) as simulator:
         present(simulator.pbx.find_extension("2113", MCON)).caller_name = "Ada & Co"
         simulator.pbx.add_gateway(Gateway("Everybody's"))
@@ -33,7 +33,7 @@ async def pbx(
         yield simulator
 
 
-async def inventory(pbx: Simulator, **server: Any) -> Inventory:
+async def inventory(pbx: FusionPbxSimulator, **server: Any) -> Inventory:
     driver = FusionPbxDriver("pbx-1", server_of(pbx.url, **server), clock=FixedClock())
     try:
         return await driver.inventory()
@@ -49,7 +49,7 @@ def plain(item: ServerItem) -> tuple[Any, ...]:
     return (item.kind, item.tenant, item.name, item.label, item.enabled)
 
 
-async def test_everything_is_listed(pbx: Simulator) -> None:
+async def test_everything_is_listed(pbx: FusionPbxSimulator) -> None:
     found = await inventory(pbx)
     assert found.gaps == ()
     assert of(found, "tenant") == [
@@ -74,7 +74,7 @@ async def test_everything_is_listed(pbx: Simulator) -> None:
     assert known <= {item.uuid for item in found.items}
 
 
-async def test_where_a_did_leads_is_known(pbx: Simulator) -> None:
+async def test_where_a_did_leads_is_known(pbx: FusionPbxSimulator) -> None:
     found = await inventory(pbx)
     assert {item.name: item.leads_to for item in found.items if item.kind == "did"} == {
         "14165550100": "2112",
@@ -82,7 +82,7 @@ async def test_where_a_did_leads_is_known(pbx: Simulator) -> None:
     }
 
 
-async def test_without_the_download_where_dids_lead_is_a_gap(pbx: Simulator) -> None:
+async def test_without_the_download_where_dids_lead_is_a_gap(pbx: FusionPbxSimulator) -> None:
     pbx.pbx.users[0].without.append("destination_export")
     found = await inventory(pbx)
     assert len(of(found, "did")) == 2
@@ -104,7 +104,7 @@ async def test_without_the_download_where_dids_lead_is_a_gap(pbx: Simulator) -> 
     ],
 )
 async def test_what_a_missing_right_hides_is_a_gap_that_names_it(
-    pbx: Simulator, right: str, kind: str
+    pbx: FusionPbxSimulator, right: str, kind: str
 ) -> None:
     pbx.pbx.users[0].without.append(right)
     found = await inventory(pbx)
@@ -121,7 +121,7 @@ async def test_what_a_missing_right_hides_is_a_gap_that_names_it(
     ],
 )
 async def test_whether_the_routes_test_toll_allow_is_known(
-    pbx: Simulator, routes: list[Route], tested: bool | None
+    pbx: FusionPbxSimulator, routes: list[Route], tested: bool | None
 ) -> None:
     for route in routes:
         pbx.pbx.add_route(route)
@@ -129,7 +129,7 @@ async def test_whether_the_routes_test_toll_allow_is_known(
     assert (found.tests_toll_allow, found.gaps) == (tested, ())
 
 
-async def test_routes_that_are_hidden_are_a_gap(pbx: Simulator) -> None:
+async def test_routes_that_are_hidden_are_a_gap(pbx: FusionPbxSimulator) -> None:
     pbx.pbx.add_route(Route("Out", toll_allow="domestic"))
     pbx.pbx.users[0].without.append("outbound_route_view")
     found = await inventory(pbx)
@@ -137,7 +137,7 @@ async def test_routes_that_are_hidden_are_a_gap(pbx: Simulator) -> None:
     assert "outbound routes not read: the key's user needs outbound_route_view" in found.gaps[0]
 
 
-async def test_each_tenant_by_its_own_key(pbx: Simulator) -> None:
+async def test_each_tenant_by_its_own_key(pbx: FusionPbxSimulator) -> None:
     found = await inventory(pbx, superadmin=False)
     assert {item.tenant for item in found.items} == {MCON}
     assert of(found, "extension")[0] == ("extension", MCON, "2112", "", True)
@@ -145,7 +145,7 @@ async def test_each_tenant_by_its_own_key(pbx: Simulator) -> None:
     assert any("gateways not read" in gap for gap in found.gaps)
 
 
-async def test_a_server_that_does_not_answer_has_no_inventory(pbx: Simulator) -> None:
+async def test_a_server_that_does_not_answer_has_no_inventory(pbx: FusionPbxSimulator) -> None:
     pbx.faults.planned.append(Fault("status", "/app/extensions", "500"))
     with pytest.raises(Retry, match="status 500"):
         await inventory(pbx)

@@ -7,9 +7,9 @@ import pytest
 
 from ringfence_contracts.errors import Retry
 from ringfence_contracts.events.account import Service
-from ringfence_simulators.fusionpbx.app import Simulator
-from ringfence_simulators.fusionpbx.faults import Fault
-from ringfence_simulators.fusionpbx.things import Extension, Gateway
+from ringfence_simulators.faults import Fault
+from ringfence_simulators.fusionpbx.app import FusionPbxSimulator
+from ringfence_simulators.fusionpbx.things import Gateway, SimulatedExtension
 from ringfence_testing.clock import FixedClock
 from suspender.drivers.driver import (
     ElementChange,
@@ -40,20 +40,20 @@ HERD = 300
 @pytest.fixture(params=["5.5", "5.6"])
 async def pbx(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Simulator]:
+) -> AsyncIterator[FusionPbxSimulator]:
     monkeypatch.setattr("suspender.drivers.fusionpbx.trunks.PAUSE_S", 0.0)
     async with simulated(monkeypatch, line=request.param) as simulator:
         yield simulator
 
 
 @pytest.fixture
-async def driver(pbx: Simulator) -> AsyncIterator[FusionPbxDriver]:
+async def driver(pbx: FusionPbxSimulator) -> AsyncIterator[FusionPbxDriver]:
     driver = FusionPbxDriver("pbx-1", server_of(pbx.url), clock=CLOCK)
     yield driver
     await driver.aclose()
 
 
-def trunks(pbx: Simulator, count: int) -> tuple[list[Gateway], list[Service]]:
+def trunks(pbx: FusionPbxSimulator, count: int) -> tuple[list[Gateway], list[Service]]:
     """So many gateways, each with a product of its own; beside as many that nobody names."""
     gateways = [pbx.pbx.add_gateway(Gateway(f"T-{n:04d}", domain=MCON)) for n in range(2 * count)]
     named = gateways[::2]
@@ -63,12 +63,12 @@ def trunks(pbx: Simulator, count: int) -> tuple[list[Gateway], list[Service]]:
     return named, products
 
 
-def tenants(pbx: Simulator, count: int) -> list[Service]:
+def tenants(pbx: FusionPbxSimulator, count: int) -> list[Service]:
     """So many tenants with three extensions, of which a product names two."""
     names = [f"t{number:03d}.example.com" for number in range(count)]
     for name in names:
         for extension in ("101", "102", "103"):
-            pbx.pbx.add_extension(Extension(extension, name))
+            pbx.pbx.add_extension(SimulatedExtension(extension, name))
     return [service_of(pbx, tenant=name, extensions=("101", "102")) for name in names]
 
 
@@ -83,7 +83,7 @@ def is_off(gateway: Gateway) -> bool:
 
 
 async def test_a_herd_of_gateways_goes_off_and_on_in_few_requests(
-    pbx: Simulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its list has 600 rows, 12 pages, each of which asks the switch 50 times."""
     gateways, products = trunks(pbx, HERD)
@@ -107,7 +107,7 @@ async def test_a_herd_of_gateways_goes_off_and_on_in_few_requests(
 
 
 async def test_a_herd_of_tenants_goes_off_and_on_in_few_requests(
-    pbx: Simulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two requests for each tenant, and the list of all of them before and after."""
     products = tenants(pbx, 100)
@@ -124,7 +124,7 @@ async def test_a_herd_of_tenants_goes_off_and_on_in_few_requests(
 
 
 async def test_many_gateways_of_which_a_person_disabled_one(
-    pbx: Simulator, driver: FusionPbxDriver
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     """The answers to `stop` are one too few: then the flags are read, and it is not flipped on."""
     gateways, products = trunks(pbx, 30)
@@ -134,7 +134,9 @@ async def test_many_gateways_of_which_a_person_disabled_one(
     assert all(map(is_off, gateways))
 
 
-async def test_what_was_off_before_is_read_as_off(pbx: Simulator, driver: FusionPbxDriver) -> None:
+async def test_what_was_off_before_is_read_as_off(
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
+) -> None:
     """So that it is not switched on with the others later (SW18)."""
     gateways, products = trunks(pbx, 30)
     pbx.pbx.toggle("gateways", gateways[7].uuid)
@@ -145,7 +147,7 @@ async def test_what_was_off_before_is_read_as_off(pbx: Simulator, driver: Fusion
 
 
 async def test_a_gateway_that_is_enabled_but_does_not_run_is_read_as_on(
-    pbx: Simulator, driver: FusionPbxDriver
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     gateways, products = trunks(pbx, 30)
     pbx.pbx.kill_gateway("external", gateways[7].uuid)
@@ -156,7 +158,7 @@ async def test_a_gateway_that_is_enabled_but_does_not_run_is_read_as_on(
 
 @pytest.mark.parametrize("count", [3, 30])
 async def test_toggles_that_are_claimed_and_not_done_fail_alone(
-    pbx: Simulator, driver: FusionPbxDriver, count: int
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, count: int
 ) -> None:
     gateways, products = trunks(pbx, count)
     liars = gateways[:2]
@@ -174,7 +176,7 @@ async def test_toggles_that_are_claimed_and_not_done_fail_alone(
 
 @pytest.mark.parametrize("count", [1, 20])
 async def test_extensions_whose_toggle_is_not_done_fail_alone(
-    pbx: Simulator, driver: FusionPbxDriver, count: int
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, count: int
 ) -> None:
     products = tenants(pbx, count)
     liar = present(pbx.pbx.find_extension("101", products[0].tenant))
@@ -189,7 +191,7 @@ async def test_extensions_whose_toggle_is_not_done_fail_alone(
 @pytest.mark.parametrize("count", [4, 30])
 @pytest.mark.parametrize("done", range(4))
 async def test_a_suspension_that_was_killed_half_way_is_finished(
-    pbx: Simulator, driver: FusionPbxDriver, count: int, done: int
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, count: int, done: int
 ) -> None:
     """After stop, after the toggle, or with a rescan in between that brought them up again."""
     gateways, products = trunks(pbx, count)
@@ -208,7 +210,7 @@ async def test_a_suspension_that_was_killed_half_way_is_finished(
 
 @pytest.mark.parametrize("count", [4, 30])
 async def test_gateways_that_run_though_disabled_are_enabled_by_a_restore(
-    pbx: Simulator, driver: FusionPbxDriver, count: int
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, count: int
 ) -> None:
     """The switch lists them before anything is done: that alone is no proof."""
     gateways, products = trunks(pbx, count)
@@ -223,7 +225,7 @@ async def test_gateways_that_run_though_disabled_are_enabled_by_a_restore(
 
 
 async def test_a_change_is_brought_by_any_reading_of_its_state(
-    pbx: Simulator, driver: FusionPbxDriver
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     """A reading that somebody built from its state alone: the flag is read again."""
     gateways, products = trunks(pbx, 3)
@@ -240,7 +242,7 @@ async def test_a_change_is_brought_by_any_reading_of_its_state(
 
 
 async def test_restores_and_suspensions_of_all_ways_in_one_go(
-    pbx: Simulator, driver: FusionPbxDriver
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     gateways, trunk_products = trunks(pbx, 12)
     tenant_products = tenants(pbx, 6)
@@ -261,7 +263,7 @@ async def test_restores_and_suspensions_of_all_ways_in_one_go(
 
 
 async def test_a_server_that_does_not_answer_is_no_elements_failure(
-    pbx: Simulator, driver: FusionPbxDriver
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     _, products = trunks(pbx, 30)
     products += tenants(pbx, 6)
@@ -272,7 +274,7 @@ async def test_a_server_that_does_not_answer_is_no_elements_failure(
 
 
 async def test_a_tenant_whose_toggle_is_not_answered_fails_alone_and_is_tried_again(
-    pbx: Simulator, driver: FusionPbxDriver
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     products = tenants(pbx, 8)
     await states_of(driver, *products)
@@ -284,7 +286,7 @@ async def test_a_tenant_whose_toggle_is_not_answered_fails_alone_and_is_tried_ag
 
 @pytest.mark.parametrize("level", ["gateway", "extensions", "domain", "outbound"])
 async def test_drift_is_seen_for_each_way(
-    pbx: Simulator, driver: FusionPbxDriver, level: str
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, level: str
 ) -> None:
     present(pbx.pbx.find_extension("2112", MCON)).toll_allow = "local"
     way = {"outbound_only": True} if level == "outbound" else {"suspend_by": level}
@@ -300,7 +302,7 @@ async def test_drift_is_seen_for_each_way(
 
 
 async def test_drift_is_not_judged_without_the_switch(
-    pbx: Simulator, driver: FusionPbxDriver
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     service = service_of(pbx, "gateway")
     pbx.pbx.event_socket = False
@@ -309,9 +311,9 @@ async def test_drift_is_not_judged_without_the_switch(
 
 
 async def test_the_extensions_of_a_tenant_are_listed_on_all_pages(
-    pbx: Simulator, driver: FusionPbxDriver
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     for number in range(3000, 3120):
-        pbx.pbx.add_extension(Extension(str(number), MCON))
+        pbx.pbx.add_extension(SimulatedExtension(str(number), MCON))
     numbers = await driver.extensions_of(MCON.upper())
     assert numbers == {"2112", "2113", *map(str, range(3000, 3120))}

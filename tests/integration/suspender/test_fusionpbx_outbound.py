@@ -9,10 +9,10 @@ import pytest
 
 from ringfence_contracts.errors import Retry
 from ringfence_contracts.events.account import Service
+from ringfence_simulators.faults import Fault, FaultKind
 from ringfence_simulators.fusionpbx.access.logins import redirect
-from ringfence_simulators.fusionpbx.app import Simulator
-from ringfence_simulators.fusionpbx.faults import Fault, FaultKind
-from ringfence_simulators.fusionpbx.things import Extension, Route
+from ringfence_simulators.fusionpbx.app import FusionPbxSimulator
+from ringfence_simulators.fusionpbx.things import Route, SimulatedExtension
 from ringfence_testing.clock import FixedClock
 from suspender.drivers.driver import ElementReading, OperatorMustAct, SwitchDone
 from suspender.drivers.fusionpbx.driver import FusionPbxDriver
@@ -39,7 +39,7 @@ DOWNLOAD, EDIT = "/app/extensions/extension_download.php", "/app/extensions/exte
 @pytest.fixture(params=["5.5", "5.6"])
 async def pbx(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Simulator]:
+) -> AsyncIterator[FusionPbxSimulator]:
     async with simulated(monkeypatch, line=request.param) as simulator:
         simulator.pbx.add_route(Route("out", toll_allow="local"))
         for extension in simulator.pbx.extensions.values():
@@ -51,29 +51,33 @@ async def pbx(
 
 
 @pytest.fixture
-async def driver(pbx: Simulator) -> AsyncIterator[FusionPbxDriver]:
+async def driver(pbx: FusionPbxSimulator) -> AsyncIterator[FusionPbxDriver]:
     driver = FusionPbxDriver("pbx-1", server_of(pbx.url), clock=CLOCK)
     yield driver
     await driver.aclose()
 
 
-def extension_of(pbx: Simulator, number: str = "2112", domain: str = MCON) -> Extension:
+def extension_of(
+    pbx: FusionPbxSimulator, number: str = "2112", domain: str = MCON
+) -> SimulatedExtension:
     return present(pbx.pbx.find_extension(number, domain))
 
 
-def product(pbx: Simulator, **changed: Any) -> Service:
+def product(pbx: FusionPbxSimulator, **changed: Any) -> Service:
     return service_of(pbx, outbound_only=True, **changed)
 
 
-def without(pbx: Simulator, *rights: str) -> None:
+def without(pbx: FusionPbxSimulator, *rights: str) -> None:
     pbx.pbx.users[0].without += rights
 
 
-def calls(pbx: Simulator, number: str = "14165550100", *, inbound: bool = False) -> bool:
+def calls(pbx: FusionPbxSimulator, number: str = "14165550100", *, inbound: bool = False) -> bool:
     return pbx.pbx.can_call(extension_of(pbx), number=number, inbound=inbound)[0]
 
 
-async def test_calls_out_end_and_all_else_goes_on(pbx: Simulator, driver: FusionPbxDriver) -> None:
+async def test_calls_out_end_and_all_else_goes_on(
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
+) -> None:
     before = deepcopy(pbx.pbx.extensions)
     assert calls(pbx)
     reading = expect(ElementReading, (await readings_of(driver, product(pbx)))[0])
@@ -105,7 +109,7 @@ async def test_calls_out_end_and_all_else_goes_on(pbx: Simulator, driver: Fusion
 
 
 async def test_what_is_right_already_is_not_saved_again(
-    pbx: Simulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saves = noted_saves(pbx, monkeypatch)
     await restore(driver, product(pbx), values={"2112": VALUE})
@@ -115,11 +119,11 @@ async def test_what_is_right_already_is_not_saved_again(
     assert len(saves) == 1
 
 
-def noted_saves(pbx: Simulator, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def noted_saves(pbx: FusionPbxSimulator, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     saves: list[str] = []
     real = pbx.pbx.keep
 
-    def noting(extension: Extension) -> None:
+    def noting(extension: SimulatedExtension) -> None:
         saves.append(extension.number)
         real(extension)
 
@@ -127,12 +131,12 @@ def noted_saves(pbx: Simulator, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return saves
 
 
-async def test_many_tenants_at_once(pbx: Simulator, driver: FusionPbxDriver) -> None:
+async def test_many_tenants_at_once(pbx: FusionPbxSimulator, driver: FusionPbxDriver) -> None:
     products = []
     for number in range(12):
         tenant = f"t{number}.example.com"
         for name in ("101", "102"):
-            pbx.pbx.add_extension(Extension(name, tenant, toll_allow=VALUE))
+            pbx.pbx.add_extension(SimulatedExtension(name, tenant, toll_allow=VALUE))
         products.append(product(pbx, tenant=tenant, extensions=("101",)))
     outcomes = await outcomes_of(driver, *products, off=True)
     assert all(isinstance(outcome, SwitchDone) for outcome in outcomes.values())
@@ -149,7 +153,11 @@ async def test_many_tenants_at_once(pbx: Simulator, driver: FusionPbxDriver) -> 
     ],
 )
 async def test_a_field_that_is_not_shown_is_not_saved(
-    pbx: Simulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch, right: str, said: str
+    pbx: FusionPbxSimulator,
+    driver: FusionPbxDriver,
+    monkeypatch: pytest.MonkeyPatch,
+    right: str,
+    said: str,
 ) -> None:
     saves = noted_saves(pbx, monkeypatch)
     without(pbx, right)
@@ -160,7 +168,7 @@ async def test_a_field_that_is_not_shown_is_not_saved(
 
 
 async def test_without_the_right_to_edit_nothing_is_saved(
-    pbx: Simulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saves = noted_saves(pbx, monkeypatch)
     without(pbx, "extension_edit", "extension_add")
@@ -170,7 +178,7 @@ async def test_without_the_right_to_edit_nothing_is_saved(
 
 
 async def test_a_save_that_is_claimed_and_not_done_is_seen(
-    pbx: Simulator, driver: FusionPbxDriver
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     pbx.faults.planned.append(Fault("toggle-lies", value=extension_of(pbx).uuid))
     service = product(pbx, extensions=("2112", "2113"))
@@ -182,7 +190,9 @@ async def test_a_save_that_is_claimed_and_not_done_is_seen(
     assert not calls(pbx)
 
 
-async def test_a_list_of_names_is_chosen_from(pbx: Simulator, driver: FusionPbxDriver) -> None:
+async def test_a_list_of_names_is_chosen_from(
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
+) -> None:
     pbx.pbx.toll_names += ["local", "international"]
     extension_of(pbx).toll_allow = "local"
     await suspend(driver, product(pbx))
@@ -192,7 +202,7 @@ async def test_a_list_of_names_is_chosen_from(pbx: Simulator, driver: FusionPbxD
 
 
 async def test_a_value_that_is_no_option_of_the_list_is_not_lost(
-    pbx: Simulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saves = noted_saves(pbx, monkeypatch)
     pbx.pbx.toll_names += ["local", "international"]
@@ -203,7 +213,7 @@ async def test_a_value_that_is_no_option_of_the_list_is_not_lost(
 
 
 async def test_a_value_of_another_list_is_not_lost_either(
-    pbx: Simulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saves = noted_saves(pbx, monkeypatch)
     extension_of(pbx).form["hold_music"] = "local_stream://special"
@@ -213,7 +223,7 @@ async def test_a_value_of_another_list_is_not_lost_either(
 
 
 async def test_a_list_with_nothing_selected_keeps_what_is_empty(
-    pbx: Simulator, driver: FusionPbxDriver
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     """A browser would send the first option, here: true."""
     extension_of(pbx).form["directory_visible"] = ""
@@ -222,7 +232,7 @@ async def test_a_list_with_nothing_selected_keeps_what_is_empty(
 
 
 async def test_without_the_right_to_download_the_form_is_read(
-    pbx: Simulator, driver: FusionPbxDriver
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     without(pbx, "extension_export")
     reading = expect(ElementReading, (await readings_of(driver, product(pbx)))[0])
@@ -235,7 +245,7 @@ async def test_without_the_right_to_download_the_form_is_read(
 
 
 async def test_without_the_download_a_list_with_nothing_selected_is_not_known(
-    pbx: Simulator, driver: FusionPbxDriver
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     without(pbx, "extension_export")
     pbx.pbx.toll_names += ["local", "international"]
@@ -246,7 +256,7 @@ async def test_without_the_download_a_list_with_nothing_selected_is_not_known(
 
 
 async def test_without_extension_domain_the_extension_stays_where_it_is(
-    pbx: Simulator, driver: FusionPbxDriver
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     """On 5.5 it would move to the domain of the key's user, were its own not entered before."""
     without(pbx, "extension_domain")
@@ -256,7 +266,7 @@ async def test_without_extension_domain_the_extension_stays_where_it_is(
 
 
 async def test_a_login_that_is_in_the_wrong_domain_saves_nothing(
-    pbx: Simulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if entering the domain had no effect, though the answer was that of a success."""
     saves = noted_saves(pbx, monkeypatch)
@@ -266,7 +276,7 @@ async def test_a_login_that_is_in_the_wrong_domain_saves_nothing(
     assert saves == []
 
 
-async def test_an_admins_key_of_one_tenant(pbx: Simulator) -> None:
+async def test_an_admins_key_of_one_tenant(pbx: FusionPbxSimulator) -> None:
     driver = FusionPbxDriver("pbx-1", server_of(pbx.url, superadmin=False), clock=CLOCK)
     assert "switch not asked" in await suspend(driver, product(pbx))
     assert extension_of(pbx).toll_allow == ""
@@ -277,7 +287,7 @@ async def test_an_admins_key_of_one_tenant(pbx: Simulator) -> None:
 @pytest.mark.parametrize("path", [DOWNLOAD, EDIT])
 @pytest.mark.parametrize("which", range(4))
 async def test_whichever_answer_is_spoiled_nothing_is_destroyed(
-    pbx: Simulator, driver: FusionPbxDriver, kind: FaultKind, path: str, which: int
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, kind: FaultKind, path: str, which: int
 ) -> None:
     before = deepcopy(extension_of(pbx))
     await states_of(driver, product(pbx))
@@ -298,12 +308,12 @@ async def test_whichever_answer_is_spoiled_nothing_is_destroyed(
 
 
 async def test_what_a_save_destroyed_all_the_same_is_said(
-    pbx: Simulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A version whose page stores something else than it shows."""
     real = pbx.pbx.keep
 
-    def also_emptying(extension: Extension) -> None:
+    def also_emptying(extension: SimulatedExtension) -> None:
         extension.accountcode = ""
         real(extension)
 
@@ -313,7 +323,7 @@ async def test_what_a_save_destroyed_all_the_same_is_said(
 
 
 async def test_an_extension_that_is_not_there_is_missing(
-    pbx: Simulator, driver: FusionPbxDriver
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     service = product(pbx, extensions=("2112", "9999"))
     assert await states_of(driver, service) == ["on", "missing"]
@@ -323,7 +333,7 @@ async def test_an_extension_that_is_not_there_is_missing(
 
 
 async def test_a_value_that_a_person_has_put_in_meanwhile_stays(
-    pbx: Simulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await suspend(driver, product(pbx))
     extension_of(pbx).toll_allow = "local"
@@ -334,7 +344,7 @@ async def test_a_value_that_a_person_has_put_in_meanwhile_stays(
 
 
 async def test_a_value_that_is_not_on_record_cannot_be_restored(
-    pbx: Simulator, driver: FusionPbxDriver
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     await suspend(driver, product(pbx))
     with pytest.raises(OperatorMustAct, match=r"extension 2112 is empty.*set it by hand"):

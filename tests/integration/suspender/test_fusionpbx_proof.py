@@ -17,10 +17,10 @@ from ringfence_contracts.errors import Retry
 from ringfence_contracts.events.account import Service
 from ringfence_doctor.examinations.fusionpbx import examine_export
 from ringfence_pbx.errors import Refused
-from ringfence_simulators.fusionpbx.access.logins import Line
-from ringfence_simulators.fusionpbx.app import Simulator, serve
-from ringfence_simulators.fusionpbx.faults import Fault
-from ringfence_simulators.fusionpbx.model import Pbx
+from ringfence_simulators.faults import Fault
+from ringfence_simulators.fusionpbx.access.logins import ReleaseLine
+from ringfence_simulators.fusionpbx.app import FusionPbxSimulator, serve
+from ringfence_simulators.fusionpbx.model import SimulatedFusionPbx
 from ringfence_simulators.fusionpbx.seed import apply_seed
 from ringfence_simulators.fusionpbx.things import Gateway, Route
 from ringfence_testing.clock import FixedClock
@@ -376,7 +376,7 @@ TROUBLES = st.lists(st.sampled_from([*TROUBLE, "none", "none"]), max_size=30)
 )
 @example(way="extensions", steps=["suspend"], troubles=["none"] * 7 + ["socket-down"], line="5.5")
 def test_what_is_confirmed_is_true_whichever_request_fails(
-    way: str, steps: list[str], troubles: list[str], line: Line
+    way: str, steps: list[str], troubles: list[str], line: ReleaseLine
 ) -> None:
     """Each request in turn meets one of the faults; a confirmation is held against the switch."""
     with pytest.MonkeyPatch.context() as patch:
@@ -385,7 +385,7 @@ def test_what_is_confirmed_is_true_whichever_request_fails(
         asyncio.run(story(way, steps, [replace(TROUBLE[kind]) for kind in troubles], line))
 
 
-def product_of(simulator: Simulator, way: str) -> Service:
+def product_of(simulator: FusionPbxSimulator, way: str) -> Service:
     """By `gateways`: of so many that they are not looked for one by one."""
     if way == "outbound":
         return service_of(simulator, outbound_only=True)
@@ -395,8 +395,8 @@ def product_of(simulator: Simulator, way: str) -> Service:
     return service_of(simulator, "gateway", gateway_ids=tuple(ids))
 
 
-async def story(way: str, steps: list[str], faults: list[Fault], line: Line) -> None:
-    pbx = Pbx()
+async def story(way: str, steps: list[str], faults: list[Fault], line: ReleaseLine) -> None:
+    pbx = SimulatedFusionPbx()
     apply_seed(pbx, SEED)
     for number in range(7):
         pbx.add_gateway(Gateway(f"Many {number}", domain=MCON))

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from ringfence_contracts.errors import Retry
+from ringfence_simulators.faults import Fault
 from ringfence_simulators.fusionpbx.access.logins import Session, redirect
-from ringfence_simulators.fusionpbx.app import Simulator
-from ringfence_simulators.fusionpbx.faults import Fault
-from ringfence_simulators.fusionpbx.site import Site
-from ringfence_simulators.fusionpbx.things import Extension
+from ringfence_simulators.fusionpbx.app import FusionPbxSimulator
+from ringfence_simulators.fusionpbx.site import FusionPbxSite
+from ringfence_simulators.fusionpbx.things import SimulatedExtension
 from ringfence_testing.clock import FixedClock
 from suspender.drivers.driver import ElementReading, OperatorMustAct, SwitchDone
 from suspender.drivers.fusionpbx.driver import FusionPbxDriver
@@ -43,26 +43,26 @@ TOGGLES = {
 @pytest.fixture(params=["5.5", "5.6"])
 async def pbx(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Simulator]:
+) -> AsyncIterator[FusionPbxSimulator]:
     async with simulated(monkeypatch, line=request.param, rows_per_page=2) as simulator:
         yield simulator
 
 
 @pytest.fixture
-async def switch(pbx: Simulator) -> AsyncIterator[FusionPbxDriver]:
+async def switch(pbx: FusionPbxSimulator) -> AsyncIterator[FusionPbxDriver]:
     switch = FusionPbxDriver("pbx-1", server_of(pbx.url), clock=CLOCK)
     yield switch
     await switch.aclose()
 
 
 @pytest.fixture
-async def admins_switch(pbx: Simulator) -> AsyncIterator[FusionPbxDriver]:
+async def admins_switch(pbx: FusionPbxSimulator) -> AsyncIterator[FusionPbxDriver]:
     switch = FusionPbxDriver("pbx-1", server_of(pbx.url, superadmin=False), clock=CLOCK)
     yield switch
     await switch.aclose()
 
 
-def flips(pbx: Simulator, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+def flips(pbx: FusionPbxSimulator, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Every flip of a stored flag from now on."""
     seen, real = [], pbx.pbx.toggle
 
@@ -75,7 +75,9 @@ def flips(pbx: Simulator, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 
 @pytest.mark.parametrize("level", ["gateway", "extensions", "domain"])
-async def test_off_and_on_again(pbx: Simulator, switch: FusionPbxDriver, level: str) -> None:
+async def test_off_and_on_again(
+    pbx: FusionPbxSimulator, switch: FusionPbxDriver, level: str
+) -> None:
     service = service_of(pbx, level)
     assert can_call(pbx)
     assert await states_of(switch, service) == ["on"]
@@ -90,7 +92,9 @@ async def test_off_and_on_again(pbx: Simulator, switch: FusionPbxDriver, level: 
     assert can_call(pbx)
 
 
-async def test_the_evidence_says_what_was_done(pbx: Simulator, switch: FusionPbxDriver) -> None:
+async def test_the_evidence_says_what_was_done(
+    pbx: FusionPbxSimulator, switch: FusionPbxDriver
+) -> None:
     assert await suspend(switch, service_of(pbx, "gateway")) == (
         "gateway Trunk A disabled, killgw answered Trunk A: +OK gateway marked for deletion., "
         "not listed by the switch, read back 10:02:03Z"
@@ -108,7 +112,7 @@ async def test_the_evidence_says_what_was_done(pbx: Simulator, switch: FusionPbx
 
 @pytest.mark.parametrize("level", ["gateway", "extensions", "domain"])
 async def test_what_stands_right_is_not_toggled(
-    pbx: Simulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch, level: str
+    pbx: FusionPbxSimulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch, level: str
 ) -> None:
     service = service_of(pbx, level)
     seen = flips(pbx, monkeypatch)
@@ -120,7 +124,7 @@ async def test_what_stands_right_is_not_toggled(
 
 
 async def test_only_the_extensions_that_differ_are_toggled(
-    pbx: Simulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = service_of(pbx, extensions=("2112", "2113"))
     uuid = present(pbx.pbx.find_extension("2112", MCON)).uuid
@@ -134,7 +138,7 @@ async def test_only_the_extensions_that_differ_are_toggled(
 
 
 async def test_an_extension_of_the_same_number_in_another_domain_is_left_alone(
-    pbx: Simulator, switch: FusionPbxDriver
+    pbx: FusionPbxSimulator, switch: FusionPbxDriver
 ) -> None:
     await suspend(switch, service_of(pbx, tenant=RUCKEN))
     assert can_call(pbx, "2112", MCON)
@@ -142,7 +146,7 @@ async def test_an_extension_of_the_same_number_in_another_domain_is_left_alone(
 
 
 async def test_a_session_that_is_in_the_wrong_domain_switches_nothing(
-    pbx: Simulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if entering the domain had no effect, though the answer was that of a success."""
     monkeypatch.setattr(pbx.site, "_enter", lambda *_: redirect("/core/dashboard/"))
@@ -152,7 +156,7 @@ async def test_a_session_that_is_in_the_wrong_domain_switches_nothing(
 
 
 async def test_an_admin_switches_the_extensions_of_its_own_domain(
-    pbx: Simulator, admins_switch: FusionPbxDriver
+    pbx: FusionPbxSimulator, admins_switch: FusionPbxDriver
 ) -> None:
     await suspend(admins_switch, service_of(pbx))
     assert not can_call(pbx)
@@ -162,13 +166,15 @@ async def test_an_admin_switches_the_extensions_of_its_own_domain(
 
 @pytest.mark.parametrize("level", ["gateway", "domain"])
 async def test_gateways_and_domains_are_not_for_an_admin(
-    pbx: Simulator, admins_switch: FusionPbxDriver, level: str
+    pbx: FusionPbxSimulator, admins_switch: FusionPbxDriver, level: str
 ) -> None:
     with pytest.raises(OperatorMustAct, match=r"pbx-1 as mcon.* no right to see"):
         await suspend(admins_switch, service_of(pbx, level))
 
 
-async def test_without_killgw_a_disabled_gateway_goes_on_carrying_calls(pbx: Simulator) -> None:
+async def test_without_killgw_a_disabled_gateway_goes_on_carrying_calls(
+    pbx: FusionPbxSimulator,
+) -> None:
     """Why killgw is sent: neither the flag nor the rescan that a toggle sends ends anything."""
     service = service_of(pbx, "gateway")
     (gateway,) = service.gateway_ids
@@ -187,7 +193,7 @@ async def test_without_killgw_a_disabled_gateway_goes_on_carrying_calls(pbx: Sim
 
 
 async def test_a_gateway_left_live_by_somebody_who_was_killed_is_ended(
-    pbx: Simulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = service_of(pbx, "gateway")
     pbx.pbx.toggle("gateways", service.gateway_ids[0])
@@ -199,7 +205,7 @@ async def test_a_gateway_left_live_by_somebody_who_was_killed_is_ended(
 
 
 async def test_a_gateway_that_is_enabled_but_down_is_brought_up(
-    pbx: Simulator, switch: FusionPbxDriver
+    pbx: FusionPbxSimulator, switch: FusionPbxDriver
 ) -> None:
     service = service_of(pbx, "gateway")
     pbx.pbx.kill_gateway("external", service.gateway_ids[0])
@@ -209,7 +215,7 @@ async def test_a_gateway_that_is_enabled_but_down_is_brought_up(
 
 
 async def test_a_gateway_that_stays_live_after_killgw_is_not_suspended(
-    pbx: Simulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pbx.pbx, "kill_gateway", lambda *_: None)
     monkeypatch.setattr("suspender.drivers.fusionpbx.trunks.PAUSE_S", 0.0)
@@ -217,7 +223,7 @@ async def test_a_gateway_that_stays_live_after_killgw_is_not_suspended(
         await suspend(switch, service_of(pbx, "gateway"))
 
 
-async def test_without_a_flush_a_disabled_domain_goes_on_calling(pbx: Simulator) -> None:
+async def test_without_a_flush_a_disabled_domain_goes_on_calling(pbx: FusionPbxSimulator) -> None:
     assert can_call(pbx)
     domain = pbx.pbx.domains[MCON]
     async with session_at(pbx.url) as session:
@@ -230,7 +236,7 @@ async def test_without_a_flush_a_disabled_domain_goes_on_calling(pbx: Simulator)
 
 @pytest.mark.parametrize("level", ["gateway", "extensions", "domain"])
 async def test_a_toggle_that_was_refused_looks_like_one_that_was_not(
-    pbx: Simulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch, level: str
+    pbx: FusionPbxSimulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch, level: str
 ) -> None:
     """Both answer 302: only reading back tells, and the next try does it."""
     service = service_of(pbx, level)
@@ -243,7 +249,7 @@ async def test_a_toggle_that_was_refused_looks_like_one_that_was_not(
     assert not can_call(pbx)
 
 
-async def test_a_bad_token_is_refused_in_silence(pbx: Simulator) -> None:
+async def test_a_bad_token_is_refused_in_silence(pbx: FusionPbxSimulator) -> None:
     (gateway,) = service_of(pbx, "gateway").gateway_ids
     form = [("action", "toggle"), ("0a" * 32, "0b" * 32)]
     form += [("gateways[0][checked]", "true"), ("gateways[0][uuid]", gateway)]
@@ -255,14 +261,16 @@ async def test_a_bad_token_is_refused_in_silence(pbx: Simulator) -> None:
 
 
 async def test_a_flip_under_our_feet_is_seen_and_put_right(
-    pbx: Simulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody flips the same flag between our reading and our toggle: ours flips it back."""
     service = service_of(pbx, "gateway")
     real = type(pbx.site)._toggle
     first: list[str] = []
 
-    def with_company(site: Site, kind: str, session: Session, form: dict[str, str]) -> None:
+    def with_company(
+        site: FusionPbxSite, kind: str, session: Session, form: dict[str, str]
+    ) -> None:
         if not first:
             first.append(kind)
             pbx.pbx.toggle("gateways", service.gateway_ids[0])
@@ -278,7 +286,7 @@ async def test_a_flip_under_our_feet_is_seen_and_put_right(
 
 
 async def test_what_is_brought_by_several_tasks_at_once_flips_each_flag_once(
-    pbx: Simulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each with elements of its own, of all ways, in two tenants."""
     services = [
@@ -297,12 +305,12 @@ async def test_what_is_brought_by_several_tasks_at_once_flips_each_flag_once(
     assert can_call(pbx, "2112", RUCKEN)
 
 
-def gateway_ids(pbx: Simulator, *names: str) -> list[str]:
+def gateway_ids(pbx: FusionPbxSimulator, *names: str) -> list[str]:
     return [g.uuid for g in pbx.pbx.gateways.values() if g.name in names]
 
 
 async def test_a_lost_session_in_the_middle_is_got_over(
-    pbx: Simulator, switch: FusionPbxDriver
+    pbx: FusionPbxSimulator, switch: FusionPbxDriver
 ) -> None:
     service = service_of(pbx, tenant=RUCKEN)
     await suspend(switch, service)
@@ -313,7 +321,7 @@ async def test_a_lost_session_in_the_middle_is_got_over(
 
 @pytest.mark.parametrize("level", ["gateway", "extensions", "domain"])
 async def test_a_session_lost_right_before_the_toggle_flips_once(
-    pbx: Simulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch, level: str
+    pbx: FusionPbxSimulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch, level: str
 ) -> None:
     """Its token went with the session: another one is asked for."""
     service, seen = service_of(pbx, level), flips(pbx, monkeypatch)
@@ -336,7 +344,7 @@ async def test_a_session_lost_right_before_the_toggle_flips_once(
     ],
 )
 async def test_what_the_pbx_does_not_have_is_missing_and_for_a_person(
-    pbx: Simulator, switch: FusionPbxDriver, changed: dict[str, Any], said: str
+    pbx: FusionPbxSimulator, switch: FusionPbxDriver, changed: dict[str, Any], said: str
 ) -> None:
     service = service_of(pbx, **changed)
     assert await states_of(switch, service) == ["missing"]
@@ -346,7 +354,7 @@ async def test_what_the_pbx_does_not_have_is_missing_and_for_a_person(
 
 
 async def test_a_tenant_that_the_pbx_does_not_have_fails_alone(
-    pbx: Simulator, switch: FusionPbxDriver
+    pbx: FusionPbxSimulator, switch: FusionPbxDriver
 ) -> None:
     lost, sound = service_of(pbx, tenant="nobody.example.com"), service_of(pbx)
     outcomes = await outcomes_of(switch, lost, sound, off=True)
@@ -358,7 +366,7 @@ async def test_a_tenant_that_the_pbx_does_not_have_fails_alone(
 
 
 async def test_one_element_that_is_missing_does_not_hold_up_the_others(
-    pbx: Simulator, switch: FusionPbxDriver
+    pbx: FusionPbxSimulator, switch: FusionPbxDriver
 ) -> None:
     service = service_of(pbx, extensions=("2112", "2199"))
     done, failed = (await outcomes_of(switch, service, off=True)).values()
@@ -368,8 +376,10 @@ async def test_one_element_that_is_missing_does_not_hold_up_the_others(
     assert [expect(ElementReading, reading).name for reading in readings] == ["2112", ""]
 
 
-async def test_things_on_later_pages_are_found(pbx: Simulator, switch: FusionPbxDriver) -> None:
+async def test_things_on_later_pages_are_found(
+    pbx: FusionPbxSimulator, switch: FusionPbxDriver
+) -> None:
     for number in range(3000, 3007):
-        pbx.pbx.add_extension(Extension(str(number), MCON))
+        pbx.pbx.add_extension(SimulatedExtension(str(number), MCON))
     await suspend(switch, service_of(pbx, extensions=("3006",)))
     assert not can_call(pbx, "3006")

@@ -3,20 +3,24 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import asyncpg
 import pytest
 from prometheus_client import REGISTRY
 
-from ringfence.clock import SystemClock
+from ringfence.clock import Clock, SystemClock
 from ringfence.observe.health import Progress
 from ringfence.postgres.pool import Pool, open_pool
 from ringfence_contracts.errors import Retry
+from ringfence_testing.clock import FixedClock
 from ringfence_testing.wait import until
 from suspender.drivers.driver import Inventory, OperatorMustAct, ServerItem
 from suspender.rules.elements import Element
 from suspender.upkeep.inventory import InventoryLoop
+from suspender.upkeep.leases import LEASE
 from suspender.upkeep.store_inventory import ServerInventoryStore, request_read
 from tests.support.suspender import SuspenderHarness
 from tests.support.upkeep import SuspenderTables
@@ -65,17 +69,25 @@ def rows(database: str, pool: Pool) -> SuspenderTables:
     return SuspenderTables(database, pool)
 
 
-@asynccontextmanager
-async def reading(pool: Pool, every_s: float = 3600, **servers: Any) -> AsyncIterator[None]:
-    """The loop runs on these servers."""
-    stop = asyncio.Event()
-    loop = InventoryLoop(
+def inventory_loop(
+    pool: Pool, clock: Clock, every_s: float = 3600, **servers: Any
+) -> InventoryLoop:
+    return InventoryLoop(
         store=ServerInventoryStore(pool),
         drivers=servers,
-        clock=SystemClock(),
+        clock=clock,
         every_s=every_s,
         progress=Progress("inventory"),
     )
+
+
+@asynccontextmanager
+async def reading(
+    pool: Pool, every_s: float = 3600, clock: Clock | None = None, **servers: Any
+) -> AsyncIterator[None]:
+    """The loop runs on these servers."""
+    stop = asyncio.Event()
+    loop = inventory_loop(pool, clock or SystemClock(), every_s, **servers)
     running = asyncio.create_task(loop.run(stop))
     try:
         yield
@@ -267,6 +279,41 @@ async def test_a_paused_server_is_read_only_when_it_is_asked_for(rows: Suspender
         await ask(rows.pool)
         await until(lambda: was_read(rows))
     assert paused.reads == 1
+
+
+async def test_the_read_of_a_killed_process_is_begun_again_within_20_seconds(
+    rows: SuspenderTables,
+) -> None:
+    clock = FixedClock(datetime(2026, 1, 15, 12, tzinfo=UTC))
+    server = Listed()
+    server.hangs = True
+    killed = asyncio.create_task(inventory_loop(rows.pool, clock, pbx1=server).run(asyncio.Event()))
+    await until(lambda: server.reads == 1)
+    killed.cancel()
+    await asyncio.gather(killed, return_exceptions=True)
+    server.hangs = False
+    clock.set(clock.now() + timedelta(seconds=20))
+    async with reading(rows.pool, clock=clock, pbx1=server):
+        await until(lambda: was_read(rows))
+
+
+async def test_a_read_that_takes_long_keeps_its_lease(
+    rows: SuspenderTables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("suspender.upkeep.leases.RENEWED_EVERY_S", 0.01)
+    clock = FixedClock(datetime(2026, 1, 15, 12, tzinfo=UTC))
+    server, store = Listed(), ServerInventoryStore(rows.pool)
+    server.hangs = True
+    async with reading(rows.pool, clock=clock, pbx1=server):
+        await until(lambda: server.reads == 1)
+        clock.set(clock.now() + timedelta(minutes=20))
+        await until(partial(_is_leased_until, rows, clock.now() + LEASE))
+        assert await store.claim(["pbx1"], clock.now(), clock.now() + LEASE) == []
+
+
+async def _is_leased_until(rows: SuspenderTables, instant: datetime) -> bool:
+    (row,) = await rows.sql("select next_at from suspender.inventory_read")
+    return bool(row["next_at"] == instant)
 
 
 IMPORTED = {"voip_suspended": "Yes", "voip_suspended_by": "import"}

@@ -20,8 +20,8 @@ from ringfence_contracts.events.account import Service
 from ringfence_local.embedded.ports import free_port
 from ringfence_pbx.errors import Refused
 from ringfence_pbx.lesnet.api import LesnetApi
-from ringfence_simulators.fusionpbx.faults import Fault
-from ringfence_simulators.lesnet.app import Simulator
+from ringfence_simulators.faults import Fault
+from ringfence_simulators.lesnet.app import LesnetSimulator
 from ringfence_testing.clock import FixedClock
 from suspender.drivers.driver import (
     ElementChange,
@@ -44,13 +44,13 @@ MakeDriver = Callable[..., LesnetDriver]
 
 
 @pytest.fixture
-async def les(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
+async def les(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LesnetSimulator]:
     async with simulated(monkeypatch) as simulator:
         yield simulator
 
 
 @pytest.fixture
-async def driver_of(les: Simulator) -> AsyncIterator[MakeDriver]:
+async def driver_of(les: LesnetSimulator) -> AsyncIterator[MakeDriver]:
     made = []
 
     def make(**settings: Any) -> LesnetDriver:
@@ -91,7 +91,7 @@ async def refused(driver: LesnetDriver, service: Service = SERVICE, *, off: bool
 
 
 async def test_a_peer_is_suspended_and_restored_and_read_back(
-    les: Simulator, driver_of: MakeDriver
+    les: LesnetSimulator, driver_of: MakeDriver
 ) -> None:
     driver, peer = driver_of(**ORDERS), les.portal.peers[PEER]
     assert await state(driver) == ElementReading("on", name=PEER)
@@ -106,14 +106,14 @@ async def test_a_peer_is_suspended_and_restored_and_read_back(
 
 
 async def test_what_is_right_already_is_read_and_not_ordered_again(
-    les: Simulator, driver_of: MakeDriver
+    les: LesnetSimulator, driver_of: MakeDriver
 ) -> None:
     done = expect(SwitchDone, await switched(driver_of(**ORDERS), off=False))
     assert "active already" in done.evidence
     assert [path for path, _ in les.site.asked] == ["peer/show"]
 
 
-async def test_every_call_carries_the_envelope(les: Simulator, driver_of: MakeDriver) -> None:
+async def test_every_call_carries_the_envelope(les: LesnetSimulator, driver_of: MakeDriver) -> None:
     await switched(driver_of(**ORDERS))
     for envelope in les.site.envelopes:
         assert envelope == {
@@ -124,7 +124,7 @@ async def test_every_call_carries_the_envelope(les: Simulator, driver_of: MakeDr
 
 
 async def test_without_configured_calls_a_person_must_act_and_nothing_is_sent(
-    les: Simulator, driver_of: MakeDriver
+    les: LesnetSimulator, driver_of: MakeDriver
 ) -> None:
     driver = driver_of()
     for off in (True, False):
@@ -152,7 +152,7 @@ async def test_an_order_that_was_accepted_and_changed_nothing_is_no_success(
     ],
 )
 async def test_a_read_back_that_says_something_else_is_for_a_person_and_hinders_no_order(
-    les: Simulator, driver_of: MakeDriver, read_back: dict[str, Any], said: str
+    les: LesnetSimulator, driver_of: MakeDriver, read_back: dict[str, Any], said: str
 ) -> None:
     driver = driver_of(**orders(**read_back))
     assert said in await refused(driver)
@@ -162,7 +162,7 @@ async def test_a_read_back_that_says_something_else_is_for_a_person_and_hinders_
 
 
 async def test_calls_that_name_a_did_are_made_for_each_of_the_product(
-    les: Simulator, driver_of: MakeDriver
+    les: LesnetSimulator, driver_of: MakeDriver
 ) -> None:
     path = {"path": "did/{did}/off"}
     driver = driver_of(**ORDERS | {"suspend": path})
@@ -177,7 +177,7 @@ async def test_calls_that_name_a_did_are_made_for_each_of_the_product(
 
 
 async def test_a_product_whose_peer_is_none_is_for_a_person(
-    les: Simulator, driver_of: MakeDriver
+    les: LesnetSimulator, driver_of: MakeDriver
 ) -> None:
     wrong = SERVICE.model_copy(update={"tenant": "../../balance"})
     assert "expected 13 hex digits" in await refused(driver_of(**ORDERS), wrong)
@@ -190,7 +190,7 @@ async def test_an_error_of_the_api_is_said_in_its_words(driver_of: MakeDriver) -
 
 
 async def test_one_peer_that_fails_delays_and_fails_no_other(
-    les: Simulator, driver_of: MakeDriver
+    les: LesnetSimulator, driver_of: MakeDriver
 ) -> None:
     driver = driver_of(**ORDERS)
     both = targets_of(STRANGER, SERVICE)
@@ -215,7 +215,7 @@ async def test_what_les_net_cannot_do_is_said(driver_of: MakeDriver) -> None:
 
 
 async def test_wrong_keys_are_said_and_shown_nowhere(
-    les: Simulator,
+    les: LesnetSimulator,
     driver_of: MakeDriver,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
@@ -244,7 +244,7 @@ IN_TROUBLE = [
 @pytest.mark.parametrize(("fault", "said"), IN_TROUBLE, ids=lambda f: getattr(f, "kind", ""))
 @pytest.mark.parametrize("after", [0, 1, 2])
 async def test_an_api_in_trouble_never_looks_like_success(
-    les: Simulator, driver_of: MakeDriver, fault: Fault, said: str, after: int
+    les: LesnetSimulator, driver_of: MakeDriver, fault: Fault, said: str, after: int
 ) -> None:
     """Failing at the first look, at the order, and at the read-back."""
     excluded = [Fault("slow", value="0", times=after)] if after else []
@@ -264,7 +264,7 @@ async def test_an_api_in_trouble_never_looks_like_success(
 )
 @pytest.mark.parametrize("after", [1, 2])
 async def test_an_order_or_a_read_back_that_is_refused_is_for_a_person(
-    les: Simulator, driver_of: MakeDriver, fault: Fault, said: str, after: int
+    les: LesnetSimulator, driver_of: MakeDriver, fault: Fault, said: str, after: int
 ) -> None:
     les.faults.planned = [
         Fault("slow", value="0", times=after),
@@ -300,7 +300,7 @@ async def self_signed(folder: Path) -> AsyncIterator[Any]:
 
 
 async def test_a_certificate_that_nobody_vouches_for_is_not_accepted(
-    les: Simulator, driver_of: MakeDriver, tmp_path: Path
+    les: LesnetSimulator, driver_of: MakeDriver, tmp_path: Path
 ) -> None:
     async with self_signed(tmp_path) as url:
         with pytest.raises(Retry, match="CERTIFICATE_VERIFY_FAILED"):
@@ -308,7 +308,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_accepted(
 
 
 async def test_a_missing_key_stops_the_start(
-    les: Simulator, driver_of: MakeDriver, monkeypatch: pytest.MonkeyPatch
+    les: LesnetSimulator, driver_of: MakeDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TEST_LESNET_ID")
     with pytest.raises(BadInput, match="TEST_LESNET_ID"):
@@ -317,12 +317,12 @@ async def test_a_missing_key_stops_the_start(
 
 
 class TestBalance:
-    def watch(self, les: Simulator, limit: str = "50") -> tuple[LesnetApi, BalanceWatch]:
+    def watch(self, les: LesnetSimulator, limit: str = "50") -> tuple[LesnetApi, BalanceWatch]:
         api = LesnetApi("les-b", server_of(les), clock=FixedClock())
         progress = Progress("balance")
         return api, BalanceWatch(api, limit=Decimal(limit), every_s=900, progress=progress)
 
-    async def test_a_balance_below_the_limit_is_shown_and_told(self, les: Simulator) -> None:
+    async def test_a_balance_below_the_limit_is_shown_and_told(self, les: LesnetSimulator) -> None:
         api, watch = self.watch(les)
         for balance, low in (("50.00", False), ("49.995", True), ("-3", True), ("1000", False)):
             les.portal.balance = Decimal(balance)
@@ -332,7 +332,7 @@ class TestBalance:
         await api.aclose()
 
     async def test_a_balance_that_can_not_be_told_is_not_taken_for_a_good_one(
-        self, les: Simulator
+        self, les: LesnetSimulator
     ) -> None:
         api, watch = self.watch(les)
         les.portal.balance = Decimal("5")

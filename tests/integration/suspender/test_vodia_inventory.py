@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from ringfence_contracts.errors import Retry
-from ringfence_simulators.vodia.app import Simulator
-from ringfence_simulators.vodia.faults import Fault
+from ringfence_simulators.faults import Fault
+from ringfence_simulators.vodia.app import VodiaSimulator
 from ringfence_testing.clock import FixedClock
 from suspender.drivers.driver import OperatorMustAct, ServerItem
 from suspender.drivers.vodia.driver import VodiaDriver
@@ -14,7 +14,7 @@ from tests.support.vodia import CFFM, RUCKEN, server_of, simulated
 
 
 @pytest.fixture
-async def pbx(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
+async def pbx(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[VodiaSimulator]:
     async with simulated(monkeypatch, lists_accounts="users") as simulator:
         hunt = {"number": "700", "domain": CFFM, "type": "hunts", "aliases": ["+15484815578"]}
         simulator.pbx.add({"extensions": [hunt]})
@@ -24,7 +24,7 @@ async def pbx(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
 
 
 @pytest.fixture
-async def driver(pbx: Simulator) -> AsyncIterator[VodiaDriver]:
+async def driver(pbx: VodiaSimulator) -> AsyncIterator[VodiaDriver]:
     driver = VodiaDriver("pbx-2", server_of(pbx.url), clock=FixedClock())
     yield driver
     await driver.aclose()
@@ -38,7 +38,7 @@ TRUNKS = {
 TENANTS = {ServerItem("tenant", CFFM, CFFM), ServerItem("tenant", RUCKEN, RUCKEN)}
 
 
-async def test_everything_is_listed_once(pbx: Simulator, driver: VodiaDriver) -> None:
+async def test_everything_is_listed_once(pbx: VodiaSimulator, driver: VodiaDriver) -> None:
     found = await driver.inventory()
     assert found.gaps == ()
     assert len(found.items) == len(set(found.items))
@@ -55,7 +55,7 @@ async def test_everything_is_listed_once(pbx: Simulator, driver: VodiaDriver) ->
 
 
 async def test_the_other_shape_of_the_list_shows_neither_states_nor_dids(
-    pbx: Simulator, driver: VodiaDriver
+    pbx: VodiaSimulator, driver: VodiaDriver
 ) -> None:
     pbx.pbx.habits.lists_accounts = "userlist"
     extensions = {item for item in (await driver.inventory()).items if item.kind == "extension"}
@@ -66,7 +66,7 @@ async def test_the_other_shape_of_the_list_shows_neither_states_nor_dids(
     }
 
 
-async def test_what_is_not_listed_is_a_gap_in_words(pbx: Simulator, driver: VodiaDriver) -> None:
+async def test_what_is_not_listed_is_a_gap_in_words(pbx: VodiaSimulator, driver: VodiaDriver) -> None:
     pbx.pbx.habits.lists_accounts = "no"
     found = await driver.inventory()
     assert set(found.items) == TENANTS | TRUNKS
@@ -77,7 +77,7 @@ async def test_what_is_not_listed_is_a_gap_in_words(pbx: Simulator, driver: Vodi
 
 
 async def test_without_the_right_to_list_tenants_those_of_the_servers_file_are_read(
-    pbx: Simulator, driver: VodiaDriver
+    pbx: VodiaSimulator, driver: VodiaDriver
 ) -> None:
     pbx.pbx.habits.hidden_domains = True
     found = await driver.inventory()
@@ -85,7 +85,7 @@ async def test_without_the_right_to_list_tenants_those_of_the_servers_file_are_r
     assert "tenants are those of the servers file" in found.gaps[0]
 
 
-async def test_one_tenant_that_cannot_be_read_is_a_gap(pbx: Simulator, driver: VodiaDriver) -> None:
+async def test_one_tenant_that_cannot_be_read_is_a_gap(pbx: VodiaSimulator, driver: VodiaDriver) -> None:
     pbx.faults.planned = [Fault("status", f"/rest/domain/{CFFM}", "500", times=9)]
     found = await driver.inventory()
     assert f"trunks of {CFFM}: pbx-2: status 500" in found.gaps[0]
@@ -93,7 +93,7 @@ async def test_one_tenant_that_cannot_be_read_is_a_gap(pbx: Simulator, driver: V
 
 
 async def test_a_server_that_refuses_or_does_not_answer_raises(
-    pbx: Simulator, driver: VodiaDriver, monkeypatch: pytest.MonkeyPatch
+    pbx: VodiaSimulator, driver: VodiaDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pbx.faults.planned = [Fault("status", "/rest", "500", times=9)]
     with pytest.raises(Retry):
@@ -108,7 +108,7 @@ async def test_a_server_that_refuses_or_does_not_answer_raises(
 
 
 async def test_a_tenants_extensions_are_those_of_its_list(
-    pbx: Simulator, driver: VodiaDriver
+    pbx: VodiaSimulator, driver: VodiaDriver
 ) -> None:
     assert await driver.extensions_of(CFFM) == {"2112", "2113"}
     pbx.pbx.habits.lists_accounts = "no"

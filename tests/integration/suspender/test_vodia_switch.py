@@ -9,8 +9,8 @@ import pytest
 from ringfence_contracts.errors import Retry
 from ringfence_contracts.events.account import Service
 from ringfence_local.embedded.ports import free_port
-from ringfence_simulators.vodia.app import Simulator
-from ringfence_simulators.vodia.faults import Fault
+from ringfence_simulators.faults import Fault
+from ringfence_simulators.vodia.app import VodiaSimulator
 from ringfence_testing.clock import FixedClock
 from suspender.drivers.driver import (
     ElementChange,
@@ -34,13 +34,13 @@ MakeDriver = Callable[..., VodiaDriver]
 @pytest.fixture(params=["post", "put"])
 async def pbx(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Simulator]:
+) -> AsyncIterator[VodiaSimulator]:
     async with simulated(monkeypatch, verbs=request.param) as simulator:
         yield simulator
 
 
 @pytest.fixture
-async def driver_of(pbx: Simulator) -> AsyncIterator[MakeDriver]:
+async def driver_of(pbx: VodiaSimulator) -> AsyncIterator[MakeDriver]:
     made = []
 
     def make(**settings: Any) -> VodiaDriver:
@@ -59,7 +59,7 @@ def driver(driver_of: MakeDriver) -> VodiaDriver:
     return driver_of()
 
 
-def can_call(pbx: Simulator, number: str = "2112", domain: str = CFFM) -> bool:
+def can_call(pbx: VodiaSimulator, number: str = "2112", domain: str = CFFM) -> bool:
     return pbx.pbx.can_call(pbx.pbx.extensions[domain, number])[0]
 
 
@@ -79,7 +79,7 @@ def said(answers: Mapping[Any, ElementReading | SwitchDone | Failure], kind: typ
 
 
 @each_level
-async def test_off_and_on_again(pbx: Simulator, driver: VodiaDriver, level: str) -> None:
+async def test_off_and_on_again(pbx: VodiaSimulator, driver: VodiaDriver, level: str) -> None:
     service = service_of(level)
     [before] = (await states(driver, service)).values()
     assert before.state == "on"
@@ -112,7 +112,7 @@ async def test_readings_carry_names_and_evidence_says_what_was_done(driver: Vodi
 
 
 async def test_many_extensions_go_by_one_order_for_each_tenant(
-    pbx: Simulator, driver: VodiaDriver
+    pbx: VodiaSimulator, driver: VodiaDriver
 ) -> None:
     both = service_of(extensions=("2112", "2113")), service_of(service_id="svc-3", tenant=RUCKEN)
     assert await driver.switch([]) == {}
@@ -121,7 +121,7 @@ async def test_many_extensions_go_by_one_order_for_each_tenant(
     assert not any(can_call(pbx, *key) for key in (("2112",), ("2113",), ("2112", RUCKEN)))
 
 
-async def test_suspending_ends_no_call_by_itself(pbx: Simulator, driver: VodiaDriver) -> None:
+async def test_suspending_ends_no_call_by_itself(pbx: VodiaSimulator, driver: VodiaDriver) -> None:
     pbx.pbx.begin_call("2112", CFFM, "abc", to="<sip:14165550100@x>")
     await turn(driver, service_of(), off=True)
     assert len(pbx.pbx.live[CFFM, "2112"]) == 1
@@ -129,7 +129,7 @@ async def test_suspending_ends_no_call_by_itself(pbx: Simulator, driver: VodiaDr
 
 @pytest.mark.parametrize("off", [True, False])
 async def test_a_shared_trunk_is_never_switched_for_one_tenant(
-    pbx: Simulator, driver: VodiaDriver, off: bool
+    pbx: VodiaSimulator, driver: VodiaDriver, off: bool
 ) -> None:
     """Nor is it a failure of the tenant's own trunk beside it."""
     answers = await turn(driver, service_of("gateway", gateway_ids=("10", "12")), off=off)
@@ -141,7 +141,7 @@ async def test_a_shared_trunk_is_never_switched_for_one_tenant(
 
 
 async def test_a_trunk_that_became_shared_after_it_was_read_is_not_switched(
-    pbx: Simulator, driver: VodiaDriver
+    pbx: VodiaSimulator, driver: VodiaDriver
 ) -> None:
     [target] = targets_of(service_of("gateway"))
     readings = await driver.read([target])
@@ -155,7 +155,7 @@ async def test_a_trunk_that_became_shared_after_it_was_read_is_not_switched(
 
 @pytest.mark.parametrize(("flag", "is_shared"), [("false", False), ("", False), ("maybe", True)])
 async def test_what_is_not_surely_a_tenants_own_is_taken_for_shared(
-    pbx: Simulator, driver: VodiaDriver, monkeypatch: pytest.MonkeyPatch, flag: str, is_shared: bool
+    pbx: VodiaSimulator, driver: VodiaDriver, monkeypatch: pytest.MonkeyPatch, flag: str, is_shared: bool
 ) -> None:
     monkeypatch.setattr(pbx.pbx.trunks["10"], "shared", flag)
     answers = await turn(driver, service_of("gateway"), off=True)
@@ -176,7 +176,7 @@ async def test_what_is_not_surely_a_tenants_own_is_taken_for_shared(
     ],
 )
 async def test_a_product_that_cannot_be_switched_needs_a_person(
-    pbx: Simulator, driver: VodiaDriver, changed: dict[str, Any], words: str
+    pbx: VodiaSimulator, driver: VodiaDriver, changed: dict[str, Any], words: str
 ) -> None:
     assert words in said(await turn(driver, service_of(**changed), off=True), OperatorMustAct)
     assert can_call(pbx)
@@ -201,7 +201,7 @@ async def test_what_the_pbx_does_not_have_is_missing(
 
 
 async def test_one_that_fails_delays_and_fails_no_other(
-    pbx: Simulator, driver: VodiaDriver
+    pbx: VodiaSimulator, driver: VodiaDriver
 ) -> None:
     """Of other tenants, of the same tenant, of other ways."""
     products = [
@@ -222,7 +222,7 @@ async def test_one_that_fails_delays_and_fails_no_other(
 
 
 async def test_a_tenant_whose_pages_break_is_that_tenants_failure(
-    pbx: Simulator, driver: VodiaDriver
+    pbx: VodiaSimulator, driver: VodiaDriver
 ) -> None:
     """And a server of which no page answers raises."""
     both = service_of("gateway"), service_of("gateway", tenant=RUCKEN, gateway_ids=("11",))
@@ -238,7 +238,7 @@ async def test_a_tenant_whose_pages_break_is_that_tenants_failure(
 
 
 async def test_a_server_that_does_not_answer_is_not_asked_for_each_element(
-    pbx: Simulator, driver_of: MakeDriver
+    pbx: VodiaSimulator, driver_of: MakeDriver
 ) -> None:
     driver = driver_of(url=f"http://127.0.0.1:{free_port()}", concurrency=1)
     many = [service_of("gateway", tenant=f"t{n}.example", service_id=f"s{n}") for n in range(50)]
@@ -251,7 +251,7 @@ async def test_a_server_that_does_not_answer_is_not_asked_for_each_element(
 
 
 async def test_an_order_that_is_refused_for_many_is_given_one_by_one(
-    pbx: Simulator, driver: VodiaDriver
+    pbx: VodiaSimulator, driver: VodiaDriver
 ) -> None:
     pbx.pbx.habits.strict_orders = True
     answers = await turn(driver, service_of(extensions=("2112", "2113", "9999")), off=True)
@@ -269,7 +269,7 @@ def unread(driver_of: MakeDriver) -> VodiaDriver:
 
 
 async def test_extensions_that_cannot_be_read_back_are_asked_for_and_not_called_done(
-    pbx: Simulator, unread: VodiaDriver
+    pbx: VodiaSimulator, unread: VodiaDriver
 ) -> None:
     """Where their state is read is not documented; until somebody says so, a person looks."""
     assert await states(unread, service_of()) == {"2112": ElementReading("unknown", name="2112")}
@@ -301,7 +301,7 @@ async def test_an_extension_that_does_not_exist_is_missing_also_where_no_state_i
 
 
 async def test_the_list_of_accounts_proves_a_state_where_the_pbx_has_one(
-    pbx: Simulator, unread: VodiaDriver
+    pbx: VodiaSimulator, unread: VodiaDriver
 ) -> None:
     pbx.pbx.habits.lists_accounts = "users"
     service = service_of(extensions=("2112", "2113"))
@@ -321,7 +321,7 @@ async def test_the_list_of_accounts_proves_a_state_where_the_pbx_has_one(
 
 
 async def test_a_list_of_accounts_without_states_proves_nothing(
-    pbx: Simulator, unread: VodiaDriver
+    pbx: VodiaSimulator, unread: VodiaDriver
 ) -> None:
     pbx.pbx.habits.lists_accounts = "userlist"
     assert [r.state for r in (await states(unread, service_of())).values()] == ["unknown"]
@@ -339,7 +339,7 @@ async def test_a_list_of_accounts_without_states_proves_nothing(
     ],
 )
 async def test_a_state_that_is_not_where_it_is_looked_for_hinders_no_order(
-    pbx: Simulator, driver_of: MakeDriver, settings: dict[str, Any], words: str
+    pbx: VodiaSimulator, driver_of: MakeDriver, settings: dict[str, Any], words: str
 ) -> None:
     driver = driver_of(**settings, accept_unread=True)
     assert [r.state for r in (await states(driver, service_of())).values()] == ["unknown"]
@@ -348,7 +348,7 @@ async def test_a_state_that_is_not_where_it_is_looked_for_hinders_no_order(
 
 
 async def test_an_order_without_effect_is_found_out(
-    pbx: Simulator, driver: VodiaDriver, monkeypatch: pytest.MonkeyPatch
+    pbx: VodiaSimulator, driver: VodiaDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for thing in (pbx.pbx.trunks["10"], pbx.pbx.extensions[CFFM, "2112"]):
         fixed = type("Fixed", (type(thing),), {"__setattr__": lambda *_: None})
@@ -360,7 +360,7 @@ async def test_an_order_without_effect_is_found_out(
 
 
 async def test_the_verbs_of_another_era_are_refused_and_named(
-    pbx: Simulator, driver_of: MakeDriver
+    pbx: VodiaSimulator, driver_of: MakeDriver
 ) -> None:
     driver = driver_of(verbs="put" if pbx.pbx.habits.verbs == "post" else "post")
     answers = await turn(driver, service_of("gateway"), service_of(), off=True)
@@ -371,7 +371,7 @@ async def test_the_verbs_of_another_era_are_refused_and_named(
 
 @each_level
 async def test_a_server_in_trouble_anywhere_is_a_retry_and_done_later(
-    pbx: Simulator, driver: VodiaDriver, level: str
+    pbx: VodiaSimulator, driver: VodiaDriver, level: str
 ) -> None:
     """Fail each request of a suspension in turn."""
     service, failed_at = service_of(level), 0
@@ -391,7 +391,7 @@ async def test_a_server_in_trouble_anywhere_is_a_retry_and_done_later(
     assert not can_call(pbx)
 
 
-async def test_what_is_on_against_the_record_is_found(pbx: Simulator, driver: VodiaDriver) -> None:
+async def test_what_is_on_against_the_record_is_found(pbx: VodiaSimulator, driver: VodiaDriver) -> None:
     both = service_of("gateway"), service_of(extensions=("2112", "2113", "9999"))
     await turn(driver, *both, off=True)
     assert await driver.live(targets_of(*both)) == frozenset()

@@ -1,4 +1,4 @@
-"""Lists what each server has: every hour, and when an operator asks for it."""
+"""Reads the inventory of each server: every hour, and when an operator requests it."""
 
 import asyncio
 from collections.abc import Mapping
@@ -11,28 +11,27 @@ from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
 from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.errors import Retry
-from suspender.drivers.driver import OperatorMustAct, PbxDriver
+from suspender.drivers.driver import PbxDriver
+from suspender.upkeep.driver_call import call_driver
+from suspender.upkeep.leases import LeasedServers
 from suspender.upkeep.metrics import INVENTORY_AGE_S
-from suspender.upkeep.server_tasks import ServerTasks
 from suspender.upkeep.store_inventory import ServerInventoryStore
 
 READ_BOUND_S = 1800.0
-"""A server that takes longer to be listed counts as one that does not answer.
+"""A server that takes longer to be read counts as one that does not answer.
 
-FusionPBX asks its switch once for each gateway of a list, and drivers rest between its pages.
+FusionPBX asks FreeSWITCH once for each gateway of a list, and the driver pauses between its pages.
 """
-LEASE = timedelta(seconds=READ_BOUND_S + 60)
-"""A read that a killed process had begun is begun again after this."""
 RETRY_AT_MOST = timedelta(minutes=5)
 POLL_EVERY_S = 1.0
 log = structlog.get_logger()
 
 
 class InventoryLoop:
-    """Keeps the inventory of every server that has a driver.
+    """Keeps the inventory of every server that has a driver; one replica reads a server at a time.
 
-    What a server answers ends nothing: the read failed, the rows of the last one are kept. The
-    drivers should not be those that switch, so that a long list delays no cut.
+    Whatever a server answers, the loop goes on: after a failed read the rows of the last one are
+    kept. The drivers should not be those that switch, so that a long list delays no suspension.
     """
 
     def __init__(
@@ -49,8 +48,7 @@ class InventoryLoop:
         self._clock = clock
         self._every = timedelta(seconds=every_s)
         self._progress = progress
-        self._reads = ServerTasks()
-        self._registered = False
+        self._servers = LeasedServers(store, drivers, clock)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Read what is due until `stop` is set; while the database does not answer, try again."""
@@ -63,17 +61,11 @@ class InventoryLoop:
                 self._progress.turned()
                 await wait_or_stop(stop, POLL_EVERY_S)
         finally:
-            await self._reads.cancel()
+            await self._servers.cancel()
 
     async def _turn(self) -> None:
-        self._reads.collect()
+        await self._servers.start_due(self._read)
         now = self._clock.now()
-        if not self._registered:
-            await self._store.register(list(self._drivers), now)
-            self._registered = True
-        free = [server_id for server_id in self._drivers if not self._reads.is_busy(server_id)]
-        for server_id in await self._store.claim(free, now, now + LEASE):
-            self._reads.start(server_id, self._read(server_id))
         for server_id, read_at in await self._store.read_times():
             INVENTORY_AGE_S.labels(server_id).set((now - read_at).total_seconds())
 
@@ -81,20 +73,20 @@ class InventoryLoop:
         begun_at = self._clock.now()
         try:
             try:
-                async with asyncio.timeout(READ_BOUND_S):
-                    inventory = await self._drivers[server_id].inventory()
-            except TimeoutError:
-                await self._failed(server_id, f"no full list within {READ_BOUND_S:g} s")
-            except (Retry, OperatorMustAct) as error:
+                async with self._servers.renewed(server_id):
+                    inventory = await call_driver(
+                        server_id,
+                        self._drivers[server_id].inventory(),
+                        bound_s=READ_BOUND_S,
+                        late="no full list",
+                    )
+            except Retry as error:
                 await self._failed(server_id, str(error))
-            except Exception as error:  # nothing that a server answers ends us
-                log.exception("driver failed", server_id=server_id)
-                await self._failed(server_id, repr(error))
             else:
                 now = self._clock.now()
                 await self._store.replace(server_id, inventory, begun_at, now, now + self._every)
                 log.info("inventory read", server_id=server_id, items=len(inventory.items))
-        except TRANSIENT_ERRORS as error:  # the lease brings it again
+        except TRANSIENT_ERRORS as error:  # the server is read again when the lease ends
             log.warning("inventory not kept", server_id=server_id, reason=repr(error))
 
     async def _failed(self, server_id: str, reason: str) -> None:

@@ -76,6 +76,18 @@ class ServerInventoryStore:
         )
         return [row["server_id"] for row in rows]
 
+    async def renew(self, server_id: str, lease_until: datetime) -> None:
+        """Extend the lease of a server that is still read.
+
+        A later instant stays: another replica may have read the server to its end by then.
+        """
+        await self._pool.execute(
+            "update suspender.inventory_read set next_at = greatest(next_at, $2)"
+            " where server_id = $1",
+            server_id,
+            lease_until,
+        )
+
     async def replace(
         self,
         server_id: str,

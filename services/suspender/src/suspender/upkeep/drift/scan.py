@@ -1,25 +1,24 @@
 """One look at a server: which of the elements that we switched off are on."""
 
 import asyncio
-from collections.abc import Collection, Coroutine, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import structlog
 
 from ringfence.clock import Clock
-from ringfence_contracts.errors import Retry
-from suspender.drivers.driver import ElementReading, OperatorMustAct, PbxDriver, SwitchTarget
+from suspender.drivers.driver import ElementReading, PbxDriver, SwitchTarget
 from suspender.rules.elements import ServiceKey
 from suspender.upkeep.drift.alarm import DriftCandidate
 from suspender.upkeep.drift.store import DriftFinding, DriftStore
+from suspender.upkeep.driver_call import call_driver
 from suspender.upkeep.metrics import DRIFT
 
 CALL_BOUND_S = 120.0
 AT_ONCE = 500
 """Elements of one call of a driver, at most."""
 log = structlog.get_logger()
-T = TypeVar("T")
 
 
 class ScanResult(NamedTuple):
@@ -63,7 +62,9 @@ class DriftScanner:
             part = candidates[first : first + AT_ONCE]
             began_at = self.clock.now()
             targets = [SwitchTarget(candidate.element, candidate.product) for candidate in part]
-            live = await self._ask(server_id, self.drivers[server_id].live(targets))
+            live = await call_driver(
+                server_id, self.drivers[server_id].live(targets), bound_s=CALL_BOUND_S
+            )
             on = [candidate for candidate in part if candidate.element in live]
             noted = await self.store.record_on(server_id, on, dict(calls or {}), self.clock.now())
             self._count(server_id, noted)
@@ -81,25 +82,15 @@ class DriftScanner:
         if not again:
             return
         targets = [SwitchTarget(candidate.element, candidate.product) for candidate in again]
-        readings = await self._ask(server_id, self.drivers[server_id].read(targets))
+        readings = await call_driver(
+            server_id, self.drivers[server_id].read(targets), bound_s=CALL_BOUND_S
+        )
         over = {
             element
             for element, reading in readings.items()
             if isinstance(reading, ElementReading) and reading.state != "on"
         }
         await self.store.record_off(server_id, over, began_at, self.clock.now())
-
-    async def _ask(self, server_id: str, question: Coroutine[Any, Any, T]) -> T:
-        try:
-            async with asyncio.timeout(CALL_BOUND_S):
-                return await question
-        except TimeoutError as error:
-            raise Retry(f"no answer within {CALL_BOUND_S:g} s") from error
-        except (Retry, OperatorMustAct) as error:
-            raise Retry(str(error)) from error
-        except Exception as error:  # nothing that a server answers ends us
-            log.exception("driver failed", server_id=server_id)
-            raise Retry(repr(error)) from error
 
     def _count(self, server_id: str, found: list[DriftFinding]) -> None:
         for each in found:
