@@ -22,7 +22,7 @@ from ringfence.postgres.pool import open_pool
 from ringfence_contracts.events.account import Service
 from ringfence_contracts.topics import CALL_COMPLETED, INGEST_DEAD_LETTERS
 from ringfence_pbx.servers import LesnetServer
-from ringfence_simulators.lesnet.app import Simulator, serve
+from ringfence_simulators.lesnet.app import LesnetSimulator, serve
 from ringfence_simulators.lesnet.model import Portal
 from ringfence_testing.clock import FixedClock
 from suspender.drivers.driver import SwitchTarget
@@ -47,7 +47,7 @@ ORDERS: dict[str, Any] = {
 
 
 @asynccontextmanager
-async def simulated(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
+async def simulated(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LesnetSimulator]:
     """The simulator on a free port, its peer known and its keys in the environment."""
     portal = Portal(now=lambda: NOON)
     portal.add({"peers": [{"peer": PEER, "dids": [DID]}]})
@@ -64,7 +64,7 @@ def call(
     return {"start": NOON + 60 * minutes, "caller": caller, "callee": callee, "seconds": seconds}
 
 
-def server_of(simulator: Simulator, **settings: Any) -> LesnetServer:
+def server_of(simulator: LesnetSimulator, **settings: Any) -> LesnetServer:
     """The servers file's entry: one link, and both keys."""
     link = {"url": f"{simulator.url}{PATH}", "peer": PEER, "dids": [DID]}
     return LesnetServer.model_validate(
@@ -89,13 +89,13 @@ def targets_of(*products: Service) -> list[SwitchTarget]:
 
 @asynccontextmanager
 async def polling(
-    simulator: Simulator,
+    simulator: LesnetSimulator,
     database: str,
     kafka_bootstrap: str,
     server_id: str,
     *,
     clock: Clock | None = None,
-    intake: type[Ingester] = Ingester,
+    ingester: type[Ingester] = Ingester,
     **settings: Any,
 ) -> AsyncIterator[list[LinkPoller | BalanceWatch]]:
     """The loops of the entry, not yet run."""
@@ -104,7 +104,7 @@ async def polling(
         open_publisher(kafka_bootstrap, source="cdr-ingest") as publisher,
         open_lesnet(
             {server_id: server_of(simulator, **settings)},
-            intake=intake(store=IngestStore(pool), publisher=publisher),
+            ingester=ingester(store=IngestStore(pool), publisher=publisher),
             pool=pool,
             batch_records=2,
             health=Health(),

@@ -21,17 +21,17 @@ from ringfence.postgres.pool import open_pool
 from ringfence_contracts.events.call import CallCompleted
 from ringfence_contracts.topics import CALL_COMPLETED, INGEST_DEAD_LETTERS
 from ringfence_pbx.servers import FusionPbxServer
-from ringfence_simulators.freeswitch.channel import Channel, new_channel
+from ringfence_simulators.freeswitch.channel import EndedChannel, new_channel
 
 Records = Sequence[CallCompleted | BLeg | BadRow]
-Take = Callable[[Records], Awaitable[object]]
+Ingest = Callable[[Records], Awaitable[object]]
 
 USER, PASSWORD = "switch", 'pa"ss:wörd €'
 CRED = f"{USER}:{PASSWORD}"
 TENANT = "north.example"
 
 
-def outbound(**changed: Any) -> Channel:
+def outbound(**changed: Any) -> EndedChannel:
     """A channel whose outbound call of a minute has just ended."""
     return new_channel(
         {
@@ -96,7 +96,7 @@ async def receiving(
     database: str,
     *,
     push: dict[str, Any] | None = None,
-    take: Callable[[Take, Records], Awaitable[object]] | None = None,
+    ingest: Callable[[Ingest, Records], Awaitable[object]] | None = None,
     **limits: Any,
 ) -> AsyncIterator[Receiving]:
     """Serve on a free port; `take` stands in the place of the intake's, and is given it."""
@@ -106,22 +106,22 @@ async def receiving(
         await open_pool(database, service="cdr-ingest") as pool,
         open_publisher(bootstrap, source="cdr-ingest") as publisher,
     ):
-        intake = Ingester(store=IngestStore(pool), publisher=publisher)
+        ingester = Ingester(store=IngestStore(pool), publisher=publisher)
         health = Health()
         found = Receiving("", server_id, bootstrap, health)
 
         async def count(records: Records) -> None:
             found.taken.append(len(records))
-            await (take(intake.take, records) if take else intake.take(records))
+            await (ingest(ingester.ingest, records) if ingest else ingester.ingest(records))
 
         receiver = Receiver(
             servers={server_id: pushing(push)},
             collector=Collector(
-                take=count,
+                ingest=count,
                 progress=health.loop("posts"),
                 batch_records=500,
-                places=bounds["posts"],
-                take_bound_s=2.0,
+                capacity=bounds["posts"],
+                ingest_timeout_s=2.0,
             ),
             host="127.0.0.1",
             port=0,

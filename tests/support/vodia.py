@@ -12,8 +12,8 @@ from cdr_ingest.vodia.source import VodiaSource
 from ringfence_contracts.events.account import Service
 from ringfence_contracts.events.call import CallCompleted
 from ringfence_pbx.servers import VodiaServer
-from ringfence_simulators.vodia.app import Simulator, serve
-from ringfence_simulators.vodia.model import Habits, Pbx
+from ringfence_simulators.vodia.app import VodiaSimulator, serve
+from ringfence_simulators.vodia.model import Habits, SimulatedVodia
 from suspender.drivers.driver import (
     ElementChange,
     ElementReading,
@@ -49,10 +49,10 @@ SEED: dict[str, list[dict[str, Any]]] = {
 @asynccontextmanager
 async def simulated(
     monkeypatch: pytest.MonkeyPatch, *, clock: Callable[[], float] | None = None, **habits: Any
-) -> AsyncIterator[Simulator]:
+) -> AsyncIterator[VodiaSimulator]:
     """The simulator on a free port; the password is in the environment."""
     monkeypatch.setenv("TEST_VODIA_PASSWORD", PASSWORD)
-    pbx = Pbx(now=clock or Clock(), habits=Habits(**habits))
+    pbx = SimulatedVodia(now=clock or Clock(), habits=Habits(**habits))
     pbx.add(SEED)
     async with serve(pbx) as simulator:
         yield simulator
@@ -103,7 +103,7 @@ class Taken:
 @asynccontextmanager
 async def source_at(url: str, taken: Taken, **settings: Any) -> AsyncIterator[VodiaSource]:
     """A source that asks `taken` what is known."""
-    source = VodiaSource("pbx-2", server_of(url, **settings), known=taken.known)
+    source = VodiaSource("pbx-2", server_of(url, **settings), find_known=taken.known)
     try:
         yield source
     finally:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from ringfence_contracts.topics import SOURCE_FAILED, SOURCE_RECOVERED
-from ringfence_simulators.fusionpbx.app import Simulator
-from ringfence_simulators.fusionpbx.faults import Fault
+from ringfence_simulators.faults import Fault
+from ringfence_simulators.fusionpbx.app import FusionPbxSimulator
 from ringfence_simulators.fusionpbx.things import User
 from ringfence_testing.wait import until
 from tests.support.cdr_ingest import Ear, ear, ingest, rows, servers_toml
@@ -21,7 +21,9 @@ FOR_EVER = 10**6
 
 
 @pytest.fixture
-async def pair(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Simulator, Simulator]]:
+async def pair(
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[tuple[FusionPbxSimulator, FusionPbxSimulator]]:
     """Two PBXs whose clocks run."""
     async with (
         simulated(monkeypatch, clock=time.time) as first,
@@ -36,7 +38,7 @@ def ids() -> tuple[str, str]:
     return f"sick-{uuid.uuid4().hex[:8]}", f"well-{uuid.uuid4().hex[:8]}"
 
 
-def entry(simulator: Simulator, **changed: Any) -> dict[str, Any]:
+def entry(simulator: FusionPbxSimulator, **changed: Any) -> dict[str, Any]:
     return {
         "kind": "fusionpbx",
         "url": simulator.url,
@@ -49,7 +51,7 @@ def entry(simulator: Simulator, **changed: Any) -> dict[str, Any]:
     }
 
 
-def place(simulator: Simulator, **changed: Any) -> str:
+def place(simulator: FusionPbxSimulator, **changed: Any) -> str:
     return simulator.pbx.place(outbound(**changed)).columns["xml_cdr_uuid"]
 
 
@@ -69,7 +71,7 @@ FAULTS = [
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f"{f.kind}-{f.value[:3]}")
 async def test_an_outage_harms_no_other_source_is_told_once_and_loses_nothing(
     fault: Fault,
-    pair: tuple[Simulator, Simulator],
+    pair: tuple[FusionPbxSimulator, FusionPbxSimulator],
     ids: tuple[str, str],
     tmp_path: Path,
     kafka_bootstrap: str,
@@ -112,7 +114,7 @@ async def outages(dsn: str) -> list[tuple[Any, ...]]:
 
 
 async def test_one_hiccup_is_no_outage(
-    pair: tuple[Simulator, Simulator],
+    pair: tuple[FusionPbxSimulator, FusionPbxSimulator],
     ids: tuple[str, str],
     tmp_path: Path,
     kafka_bootstrap: str,
@@ -128,7 +130,7 @@ async def test_one_hiccup_is_no_outage(
 
 
 async def test_a_refusal_is_told_at_once_and_an_outage_outlives_a_restart(
-    pair: tuple[Simulator, Simulator],
+    pair: tuple[FusionPbxSimulator, FusionPbxSimulator],
     ids: tuple[str, str],
     tmp_path: Path,
     kafka_bootstrap: str,
@@ -159,7 +161,7 @@ async def no_outbox(dsn: str) -> bool:
 
 
 async def test_a_server_that_says_when_to_come_back_is_left_alone_until_then(
-    pair: tuple[Simulator, Simulator],
+    pair: tuple[FusionPbxSimulator, FusionPbxSimulator],
     ids: tuple[str, str],
     tmp_path: Path,
     kafka_bootstrap: str,

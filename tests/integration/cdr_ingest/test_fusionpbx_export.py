@@ -14,7 +14,7 @@ from ringfence.clock import SystemClock
 from ringfence_contracts.errors import BadInput, Retry
 from ringfence_contracts.events.call import CallCompleted
 from ringfence_pbx.errors import Refused
-from ringfence_simulators.fusionpbx.app import Simulator
+from ringfence_simulators.fusionpbx.app import FusionPbxSimulator
 from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 from tests.support.fusionpbx import (
     FIXTURES,
@@ -38,7 +38,7 @@ Record = CallCompleted | BLeg | BadRow
 @pytest.fixture(params=["5.5", "5.6"])
 async def pbx(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Simulator]:
+) -> AsyncIterator[FusionPbxSimulator]:
     async with simulated(monkeypatch, line=request.param) as simulator:
         yield simulator
 
@@ -56,21 +56,21 @@ async def collect(source: FusionPbxSource, found: list[Record]) -> None:
 
 
 @pytest.fixture
-async def source(pbx: Simulator) -> AsyncIterator[FusionPbxSource]:
+async def source(pbx: FusionPbxSimulator) -> AsyncIterator[FusionPbxSource]:
     source = FusionPbxSource("pbx-1", server_of(pbx.url))
     yield source
     await source.aclose()
 
 
 @pytest.fixture
-async def admins_source(pbx: Simulator) -> AsyncIterator[FusionPbxSource]:
+async def admins_source(pbx: FusionPbxSimulator) -> AsyncIterator[FusionPbxSource]:
     source = FusionPbxSource("pbx-1", server_of(pbx.url, superadmin=False))
     yield source
     await source.aclose()
 
 
 async def test_all_sixteen_calls_of_a_real_server_are_accounted_for(
-    pbx: Simulator, source: FusionPbxSource
+    pbx: FusionPbxSimulator, source: FusionPbxSource
 ) -> None:
     pbx.site.export_bodies[""] = (FIXTURES / "export-all-tenants.csv").read_bytes()
     found = await records(source)
@@ -111,7 +111,7 @@ async def test_all_sixteen_calls_of_a_real_server_are_accounted_for(
 
 
 async def test_one_tenants_export_has_no_tenant_column_and_gets_the_tenant_asked_for(
-    pbx: Simulator, admins_source: FusionPbxSource
+    pbx: FusionPbxSimulator, admins_source: FusionPbxSource
 ) -> None:
     pbx.site.export_bodies[MCON] = (FIXTURES / "export-one-tenant.csv").read_bytes()
     found = await records(admins_source, MCON)
@@ -121,7 +121,7 @@ async def test_one_tenants_export_has_no_tenant_column_and_gets_the_tenant_asked
 
 
 async def test_both_exports_give_a_call_the_same_id(
-    pbx: Simulator, source: FusionPbxSource, admins_source: FusionPbxSource
+    pbx: FusionPbxSimulator, source: FusionPbxSource, admins_source: FusionPbxSource
 ) -> None:
     pbx.site.export_bodies[""] = (FIXTURES / "export-all-tenants.csv").read_bytes()
     pbx.site.export_bodies[MCON] = (FIXTURES / "export-one-tenant.csv").read_bytes()
@@ -129,13 +129,13 @@ async def test_both_exports_give_a_call_the_same_id(
     assert set(own) < set(everything)
 
 
-async def test_no_rows_are_no_calls_and_no_failure(pbx: Simulator, source: FusionPbxSource) -> None:
+async def test_no_rows_are_no_calls_and_no_failure(pbx: FusionPbxSimulator, source: FusionPbxSource) -> None:
     pbx.site.export_bodies[""] = (FIXTURES / "export-no-rows.body").read_bytes()
     assert await records(source) == []
 
 
 async def test_the_simulator_writes_what_the_real_server_wrote(
-    pbx: Simulator, source: FusionPbxSource
+    pbx: FusionPbxSimulator, source: FusionPbxSource
 ) -> None:
     """Its own rows give the same header as the fixture, and two newlines when there are none."""
     pbx.pbx.place(outbound(start_epoch=int(NOON) - 600, caller_id_name='Sales "West"'))
@@ -149,7 +149,7 @@ async def test_the_simulator_writes_what_the_real_server_wrote(
 
 
 async def test_the_window_is_about_the_start_and_holds_both_its_ends(
-    pbx: Simulator, source: FusionPbxSource
+    pbx: FusionPbxSimulator, source: FusionPbxSource
 ) -> None:
     start = int(NOON) - 1000
     uuids = [
@@ -178,7 +178,7 @@ async def test_a_call_appears_when_it_has_ended_with_its_old_start(
 
 
 async def test_a_row_that_can_not_be_read_harms_no_other(
-    pbx: Simulator, source: FusionPbxSource
+    pbx: FusionPbxSimulator, source: FusionPbxSource
 ) -> None:
     for changed in ({}, {"caller_id_name": 'a","b'}, {"billsec": "1,080.00"}, {}):
         pbx.pbx.place(outbound(start_epoch=int(NOON) - 600, **changed))
@@ -193,14 +193,14 @@ async def test_a_row_that_can_not_be_read_harms_no_other(
 
 
 async def test_one_login_serves_many_polls_of_all_lanes_but_each_lane_its_own(
-    pbx: Simulator, source: FusionPbxSource
+    pbx: FusionPbxSimulator, source: FusionPbxSource
 ) -> None:
     for _ in range(10):
         await records(source)
     assert (pbx.logins.succeeded, pbx.logins.failed) == (1, 0)
 
 
-async def test_logging_in_exports_nothing(pbx: Simulator, source: FusionPbxSource) -> None:
+async def test_logging_in_exports_nothing(pbx: FusionPbxSimulator, source: FusionPbxSource) -> None:
     """The login goes by the export's page, which without a window gives every call there is."""
     pbx.pbx.place(outbound())
     assert await records(source, window=(1, 1)) == []
@@ -220,7 +220,7 @@ async def test_a_server_without_a_key_that_can_work_stops_the_start(
 
 
 async def test_a_lost_session_is_made_anew_without_anybody_noticing(
-    pbx: Simulator, source: FusionPbxSource
+    pbx: FusionPbxSimulator, source: FusionPbxSource
 ) -> None:
     pbx.pbx.place(outbound())
     for _ in range(3):
@@ -230,7 +230,7 @@ async def test_a_lost_session_is_made_anew_without_anybody_noticing(
 
 
 async def test_an_admins_key_that_asks_for_all_tenants_is_told_instead_of_giving_half(
-    pbx: Simulator,
+    pbx: FusionPbxSimulator,
 ) -> None:
     """FusionPBX ignores show=all in silence, and would give one tenant's calls for everybody's."""
     pbx.pbx.place(outbound())
@@ -242,7 +242,7 @@ async def test_an_admins_key_that_asks_for_all_tenants_is_told_instead_of_giving
 
 
 async def test_an_export_without_a_needed_column_is_refused_and_named(
-    pbx: Simulator, source: FusionPbxSource
+    pbx: FusionPbxSimulator, source: FusionPbxSource
 ) -> None:
     pbx.site.export_bodies[""] = b'"xml_cdr_uuid","domain_name"\n"x","y"\n'
     with pytest.raises(Refused, match=r"pbx-1 .*billsec.*as well; the key's user needs the right"):
@@ -250,7 +250,7 @@ async def test_an_export_without_a_needed_column_is_refused_and_named(
 
 
 async def test_a_body_that_breaks_off_gives_what_came_and_is_read_again(
-    pbx: Simulator, source: FusionPbxSource
+    pbx: FusionPbxSimulator, source: FusionPbxSource
 ) -> None:
     body = (FIXTURES / "export-all-tenants.csv").read_bytes()
     pbx.site.export_bodies[""] = body[:-400]
@@ -267,7 +267,7 @@ async def test_a_body_that_breaks_off_gives_what_came_and_is_read_again(
 
 
 async def test_a_body_that_breaks_off_in_its_header_is_no_empty_export(
-    pbx: Simulator, source: FusionPbxSource
+    pbx: FusionPbxSimulator, source: FusionPbxSource
 ) -> None:
     pbx.site.export_bodies[""] = b'"xml_cdr_uuid","domain_na'
     with pytest.raises(Retry, match="broke off"):
@@ -275,7 +275,7 @@ async def test_a_body_that_breaks_off_in_its_header_is_no_empty_export(
 
 
 async def test_a_php_error_at_the_end_of_a_body_is_a_failure(
-    pbx: Simulator, source: FusionPbxSource
+    pbx: FusionPbxSimulator, source: FusionPbxSource
 ) -> None:
     body = (FIXTURES / "export-all-tenants.csv").read_bytes()
     pbx.site.export_bodies[""] = body + b"<br />\n<b>Fatal error</b>: Out of memory<br />\n"

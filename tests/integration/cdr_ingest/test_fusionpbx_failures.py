@@ -14,8 +14,8 @@ from ringfence_local.embedded.ports import free_port
 from ringfence_pbx.errors import Refused
 from ringfence_pbx.fusionpbx.connection import REFUSAL_PAUSE_S
 from ringfence_pbx.fusionpbx.session import FusionPbxSession
-from ringfence_simulators.fusionpbx.app import Simulator
-from ringfence_simulators.fusionpbx.faults import Fault
+from ringfence_simulators.faults import Fault
+from ringfence_simulators.fusionpbx.app import FusionPbxSimulator
 from ringfence_testing.clock import FixedClock
 from suspender.drivers.fusionpbx.driver import FusionPbxDriver
 from tests.support.fusionpbx import (
@@ -40,7 +40,7 @@ LOGIN_PAGE = "<form><input name='username'><input type='password' name='password
 @pytest.fixture(params=["5.5", "5.6"])
 async def pbx(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Simulator]:
+) -> AsyncIterator[FusionPbxSimulator]:
     async with simulated(monkeypatch, line=request.param) as simulator:
         simulator.pbx.place(outbound())
         yield simulator
@@ -67,7 +67,7 @@ UNWELL = [
 
 @pytest.mark.parametrize(("fault", "said"), UNWELL, ids=lambda f: getattr(f, "kind", ""))
 async def test_an_unwell_server_is_asked_again_later(
-    pbx: Simulator, fault: Fault, said: str
+    pbx: FusionPbxSimulator, fault: Fault, said: str
 ) -> None:
     async with session_at(pbx.url, timeout_s=0.5) as session:
         assert len(await export(session)) == 2
@@ -80,7 +80,9 @@ async def test_an_unwell_server_is_asked_again_later(
 
 
 @pytest.mark.parametrize("path", ["/login.php", EXPORT])
-async def test_an_unwell_server_at_login_is_asked_again_later(pbx: Simulator, path: str) -> None:
+async def test_an_unwell_server_at_login_is_asked_again_later(
+    pbx: FusionPbxSimulator, path: str
+) -> None:
     pbx.faults.planned.append(Fault("status", path, "502"))
     async with session_at(pbx.url) as session:
         with pytest.raises(Retry, match="status 502"):
@@ -97,7 +99,7 @@ async def test_nobody_listening_is_worth_a_retry(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("level", ["gateway", "extensions", "domain"])
 async def test_a_switch_meets_an_unwell_server_anywhere_and_gets_it_done_later(
-    pbx: Simulator, level: str
+    pbx: FusionPbxSimulator, level: str
 ) -> None:
     """Fail each request of a suspension in turn: a Retry each time, and never a wrong flag."""
     switch = FusionPbxDriver("pbx-1", server_of(pbx.url), clock=FixedClock())
@@ -124,19 +126,23 @@ async def refused(session: FusionPbxSession, said: str, **how: Any) -> None:
     assert "pbx-1" in str(caught.value)
 
 
-async def test_a_wrong_key_is_refused(pbx: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_wrong_key_is_refused(
+    pbx: FusionPbxSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TEST_FUSIONPBX_WRONG", "wrong" * 10)
     async with session_at(pbx.url, env="TEST_FUSIONPBX_WRONG") as session:
         await refused(session, "refuses the api key: check the key")
 
 
-async def test_a_right_key_under_another_tenants_host_name_is_refused(pbx: Simulator) -> None:
+async def test_a_right_key_under_another_tenants_host_name_is_refused(
+    pbx: FusionPbxSimulator,
+) -> None:
     async with session_at(pbx.url, host=RUCKEN) as session:
         await refused(session, f"pbx-1 as {RUCKEN} refuses the api key")
 
 
 async def test_a_login_page_instead_of_an_export_is_refused_and_not_taken_for_no_calls(
-    pbx: Simulator,
+    pbx: FusionPbxSimulator,
 ) -> None:
     async with session_at(pbx.url) as session:
         await export(session)
@@ -144,19 +150,21 @@ async def test_a_login_page_instead_of_an_export_is_refused_and_not_taken_for_no
         await refused(session, "refuses the api key")
 
 
-async def test_no_right_to_export_is_refused(pbx: Simulator) -> None:
+async def test_no_right_to_export_is_refused(pbx: FusionPbxSimulator) -> None:
     async with session_at(pbx.url) as session:
         await export(session)
         pbx.faults.planned.append(Fault("html", EXPORT, "access denied"))
         await refused(session, "no right to export")
 
 
-async def test_a_url_that_leads_nowhere_is_refused(pbx: Simulator) -> None:
+async def test_a_url_that_leads_nowhere_is_refused(pbx: FusionPbxSimulator) -> None:
     async with session_at(f"{pbx.url}/wrong") as session:
         await refused(session, "answers /app/xml_cdr.* with 404: is `url` its base URL")
 
 
-async def test_a_server_that_wants_https_does_not_get_the_key_in_the_clear(pbx: Simulator) -> None:
+async def test_a_server_that_wants_https_does_not_get_the_key_in_the_clear(
+    pbx: FusionPbxSimulator,
+) -> None:
     pbx.faults.planned.append(Fault("redirect", "/login.php", "https://pbx.example.com/login.php"))
     async with session_at(pbx.url) as session:
         await refused(session, "redirects to https")
@@ -164,7 +172,7 @@ async def test_a_server_that_wants_https_does_not_get_the_key_in_the_clear(pbx: 
 
 
 async def test_a_refused_login_is_not_hammered(
-    pbx: Simulator, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """FusionPBX counts failed logins, and its firewall bans an address for them."""
     monkeypatch.setenv("TEST_FUSIONPBX_WRONG", "wrong" * 10)
@@ -188,7 +196,7 @@ async def test_a_key_that_fusionpbx_would_take_for_a_user_name_is_refused_at_onc
 
 
 async def test_the_key_is_in_no_error_and_no_log_line(
-    pbx: Simulator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever fails, at any log level: not in messages, tracebacks, causes, nor their requests."""
     caplog.set_level(logging.DEBUG)

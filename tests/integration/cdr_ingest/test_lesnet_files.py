@@ -13,8 +13,8 @@ from cdr_ingest.lesnet.metrics import FILE_REFUSED, NEWEST_ROW_AGE
 from cdr_ingest.polling.guarded import SourceReadError
 from ringfence_contracts.errors import BadInput
 from ringfence_local.embedded.ports import free_port
-from ringfence_simulators.fusionpbx.faults import Fault
-from ringfence_simulators.lesnet.app import Simulator
+from ringfence_simulators.faults import Fault
+from ringfence_simulators.lesnet.app import LesnetSimulator
 from ringfence_testing.clock import FixedClock
 from tests.support.lesnet import (
     DID,
@@ -37,7 +37,7 @@ def server_id() -> str:
 
 
 @pytest.fixture
-async def les(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
+async def les(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LesnetSimulator]:
     async with simulated(monkeypatch) as simulator:
         simulator.portal.call(PATH, [call(), call(5, seconds=0), call(7, caller="1", callee=DID)])
         simulator.portal.write_files()
@@ -45,17 +45,17 @@ async def les(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
 
 
 @pytest.fixture
-def opened(les: Simulator, database: str, kafka_bootstrap: str, server_id: str) -> Open:
+def opened(les: LesnetSimulator, database: str, kafka_bootstrap: str, server_id: str) -> Open:
     """Opens the loop of the one link."""
     return lambda **settings: polling(les, database, kafka_bootstrap, server_id, **settings)
 
 
-def last_asked(les: Simulator) -> int:
+def last_asked(les: LesnetSimulator) -> int:
     return les.site.asked[-1][1]
 
 
 async def test_a_files_calls_are_published_once_each(
-    les: Simulator, opened: Open, kafka_bootstrap: str, server_id: str
+    les: LesnetSimulator, opened: Open, kafka_bootstrap: str, server_id: str
 ) -> None:
     async with opened() as (link,):
         assert await link.poll() == ""
@@ -67,7 +67,9 @@ async def test_a_files_calls_are_published_once_each(
     assert len(ids) == 3
 
 
-async def test_a_file_that_did_not_change_is_not_sent_again(les: Simulator, opened: Open) -> None:
+async def test_a_file_that_did_not_change_is_not_sent_again(
+    les: LesnetSimulator, opened: Open
+) -> None:
     async with opened() as (link,):
         await link.poll()
         await link.poll()
@@ -77,7 +79,7 @@ async def test_a_file_that_did_not_change_is_not_sent_again(les: Simulator, open
 
 
 async def test_without_versions_an_unchanged_file_is_known_by_its_content(
-    les: Simulator, opened: Open, kafka_bootstrap: str, server_id: str
+    les: LesnetSimulator, opened: Open, kafka_bootstrap: str, server_id: str
 ) -> None:
     les.portal.files[PATH].validators = False
     for _ in range(2):
@@ -90,7 +92,7 @@ async def test_without_versions_an_unchanged_file_is_known_by_its_content(
 
 @pytest.mark.parametrize("rotate", [False, True], ids=["cumulative", "rotated"])
 async def test_the_next_days_file_adds_its_new_calls_and_no_old_ones(
-    les: Simulator, opened: Open, kafka_bootstrap: str, server_id: str, rotate: bool
+    les: LesnetSimulator, opened: Open, kafka_bootstrap: str, server_id: str, rotate: bool
 ) -> None:
     """The same three rows of a file are three calls, and no more the next day."""
     les.portal.call(PATH, [call(30), call(30), call(30)])
@@ -111,7 +113,7 @@ async def test_the_next_days_file_adds_its_new_calls_and_no_old_ones(
 
 
 async def test_who_is_killed_half_way_reads_the_file_again_and_doubles_nothing(
-    les: Simulator, opened: Open, kafka_bootstrap: str, server_id: str, database: str
+    les: LesnetSimulator, opened: Open, kafka_bootstrap: str, server_id: str, database: str
 ) -> None:
     """The version is kept last: without it, all is read again, and all of it is known."""
     async with opened() as (link,):
@@ -129,18 +131,18 @@ class LosesBroker(Ingester):
 
     taken = 0
 
-    async def take(self, records: Sequence[Any]) -> int:
+    async def ingest(self, records: Sequence[Any]) -> int:
         if self.taken:
             raise ConnectionError("the broker is gone")
-        self.taken = await super().take(records)
+        self.taken = await super().ingest(records)
         return self.taken
 
 
 async def test_the_version_is_kept_only_when_all_calls_are_safe(
-    les: Simulator, opened: Open, kafka_bootstrap: str, server_id: str, database: str
+    les: LesnetSimulator, opened: Open, kafka_bootstrap: str, server_id: str, database: str
 ) -> None:
-    async with opened(intake=LosesBroker) as (link,):
-        assert await link.turn() < 60, "soon again: it is not the source that is unwell"
+    async with opened(ingester=LosesBroker) as (link,):
+        assert await link.run_once() < 60, "soon again: it is not the source that is unwell"
     assert await rows_of(database, "select * from cdr_ingest.lesnet_file") == []
     assert await told(database) == []
     async with opened() as (link,):
@@ -151,7 +153,7 @@ async def test_the_version_is_kept_only_when_all_calls_are_safe(
 
 
 async def test_a_few_lines_that_do_not_fit_are_parked_with_their_reason(
-    les: Simulator, opened: Open, kafka_bootstrap: str, server_id: str, database: str
+    les: LesnetSimulator, opened: Open, kafka_bootstrap: str, server_id: str, database: str
 ) -> None:
     les.portal.call(PATH, [call(n) for n in range(60, 100)])
     les.portal.write_files()
@@ -180,7 +182,12 @@ CHANGED = (
 
 @pytest.mark.parametrize("body", CHANGED, ids=["header", "dates", "one line in ten"])
 async def test_a_file_whose_format_changed_is_refused_whole_and_told(
-    les: Simulator, opened: Open, kafka_bootstrap: str, server_id: str, database: str, body: bytes
+    les: LesnetSimulator,
+    opened: Open,
+    kafka_bootstrap: str,
+    server_id: str,
+    database: str,
+    body: bytes,
 ) -> None:
     les.portal.put(PATH, body)
     async with opened() as (link,):
@@ -200,7 +207,7 @@ async def test_a_file_whose_format_changed_is_refused_whole_and_told(
 
 
 async def test_a_corrected_profile_reads_a_refused_file_again(
-    les: Simulator, opened: Open, kafka_bootstrap: str, server_id: str
+    les: LesnetSimulator, opened: Open, kafka_bootstrap: str, server_id: str
 ) -> None:
     les.portal.put(PATH, CHANGED[1])
     async with opened() as (link,):
@@ -249,7 +256,7 @@ UNREAD = [
 
 @pytest.mark.parametrize(("fault", "said", "no"), UNREAD, ids=lambda f: getattr(f, "kind", ""))
 async def test_what_is_no_whole_file_is_not_taken_and_fetched_again_whole(
-    les: Simulator,
+    les: LesnetSimulator,
     opened: Open,
     kafka_bootstrap: str,
     server_id: str,
@@ -272,7 +279,7 @@ async def test_what_is_no_whole_file_is_not_taken_and_fetched_again_whole(
 
 
 async def test_a_page_with_200_that_calls_itself_text_is_no_file(
-    les: Simulator, opened: Open, server_id: str
+    les: LesnetSimulator, opened: Open, server_id: str
 ) -> None:
     les.portal.put(PATH, b"<!DOCTYPE html><title>Log in</title>\n")
     async with opened() as (link,):
@@ -281,7 +288,7 @@ async def test_a_page_with_200_that_calls_itself_text_is_no_file(
 
 
 async def test_a_body_that_ends_with_its_connection_is_not_remembered_as_whole(
-    les: Simulator, opened: Open
+    les: LesnetSimulator, opened: Open
 ) -> None:
     """Nobody can tell whether it was cut off at a line's end, so the next look asks for it all."""
     les.portal.files[PATH].framed = False
@@ -293,7 +300,7 @@ async def test_a_body_that_ends_with_its_connection_is_not_remembered_as_whole(
 
 @pytest.mark.parametrize("framed", [True, False])
 async def test_a_file_above_the_limit_is_refused(
-    les: Simulator, opened: Open, framed: bool
+    les: LesnetSimulator, opened: Open, framed: bool
 ) -> None:
     les.portal.put(PATH, b"x" * 3000)
     les.portal.files[PATH].framed = framed
@@ -304,7 +311,7 @@ async def test_a_file_above_the_limit_is_refused(
 
 
 async def test_nobody_listening_is_no_reason_to_give_up(
-    les: Simulator, opened: Open, monkeypatch: pytest.MonkeyPatch
+    les: LesnetSimulator, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"http://127.0.0.1:{free_port()}/cdr/x.txt?token=s3cret"
     async with opened(link={"url": url}) as (link,):
@@ -315,7 +322,7 @@ async def test_nobody_listening_is_no_reason_to_give_up(
 
 
 async def test_a_protected_file_gets_user_and_password(
-    les: Simulator, opened: Open, monkeypatch: pytest.MonkeyPatch
+    les: LesnetSimulator, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     les.portal.files[PATH].login = "u:wörd"
     monkeypatch.setenv("TEST_LESNET_WORD", "wörd")
@@ -327,23 +334,23 @@ async def test_a_protected_file_gets_user_and_password(
 
 
 async def test_an_outage_is_told_once_and_so_is_its_end(
-    les: Simulator, opened: Open, database: str
+    les: LesnetSimulator, opened: Open, database: str
 ) -> None:
     """Refused at once; a server that is unwell after three tries in a row."""
     les.faults.planned.append(Fault("status", value="500", times=4))
     async with opened() as (link,):
-        waits = [await link.turn() for _ in range(4)]
+        waits = [await link.run_once() for _ in range(4)]
         assert waits == sorted(waits)
         assert 0 < waits[0] < waits[3] <= 900
         assert await told(database) == ["source.failed.v1"]
-        assert await link.turn() == 900
+        assert await link.run_once() == 900
         assert await told(database) == ["source.failed.v1", "source.recovered.v1"]
         les.portal.put(PATH, CHANGED[0])
-        await link.turn()
-        await link.turn()
+        await link.run_once()
+        await link.run_once()
         assert len(await told(database)) == 3, "a refused file is told as an outage, once"
         les.portal.write_files()
-        await link.turn()
+        await link.run_once()
         assert (await told(database))[-1] == "source.recovered.v1"
 
 
@@ -352,14 +359,16 @@ async def told(database: str) -> list[str]:
     return [row["topic"] for row in rows]
 
 
-async def test_a_server_that_says_when_to_come_back_is_heard(les: Simulator, opened: Open) -> None:
+async def test_a_server_that_says_when_to_come_back_is_heard(
+    les: LesnetSimulator, opened: Open
+) -> None:
     les.faults.planned.append(Fault("status", value="429 120"))
     async with opened() as (link,):
-        assert await link.turn() == 120
+        assert await link.run_once() == 120
 
 
 async def test_the_age_of_the_newest_row_is_shown_also_when_nothing_new_comes(
-    les: Simulator, opened: Open, server_id: str
+    les: LesnetSimulator, opened: Open, server_id: str
 ) -> None:
     """A source of 24 hours: its age is what calls nobody has billed yet."""
     clock = FixedClock()

@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from ringfence_contracts.topics import SOURCE_FAILED
-from ringfence_simulators.fusionpbx.access.logins import Line
-from ringfence_simulators.fusionpbx.faults import Fault
+from ringfence_simulators.faults import Fault
+from ringfence_simulators.fusionpbx.access.logins import ReleaseLine
 from ringfence_simulators.fusionpbx.things import User
 from ringfence_testing.wait import until
 from tests.support.cdr_ingest import Ear, ear, ingest, rows, servers_toml
@@ -41,7 +41,7 @@ def server_id() -> str:
 
 @pytest.mark.parametrize("line", ["5.5", "5.6"])
 async def test_two_lanes_log_in_once_each_however_often_they_poll(
-    line: Line,
+    line: ReleaseLine,
     server_id: str,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,

@@ -32,9 +32,9 @@ from tests.support.push import (
     PASSWORD,
     TENANT,
     USER,
+    Ingest,
     Receiving,
     Records,
-    Take,
     http,
     outbound,
     post,
@@ -215,12 +215,12 @@ async def test_nothing_is_promised_while_the_broker_is_unwell_and_all_is_well_af
     unwell = asyncio.Event()
     unwell.set()
 
-    async def take(intake: Take, records: Records) -> None:
+    async def ingest(ingester: Ingest, records: Records) -> None:
         if unwell.is_set():
             raise Retry("the broker did not take a record")
-        await intake(records)
+        await ingester(records)
 
-    async with receiving(kafka_bootstrap, database, take=take) as receiver, http() as session:
+    async with receiving(kafka_bootstrap, database, ingest=ingest) as receiver, http() as session:
         found = outbound()
         for _ in range(3):
             status, headers, _ = await post(session, receiver.at("json"), json_document(found))
@@ -238,11 +238,11 @@ async def test_nothing_is_promised_while_the_broker_is_unwell_and_all_is_well_af
 async def test_whoever_waits_longer_than_the_bound_is_told_to_come_again(
     kafka_bootstrap: str, database: str
 ) -> None:
-    async def take(intake: Take, records: Records) -> None:
+    async def ingest(ingester: Ingest, records: Records) -> None:
         await asyncio.Event().wait()
 
     async with (
-        receiving(kafka_bootstrap, database, take=take, answer_s=0.2) as receiver,
+        receiving(kafka_bootstrap, database, ingest=ingest, answer_s=0.2) as receiver,
         http() as session,
     ):
         status, _, answer = await post(session, receiver.at("json"), json_document(outbound()))
@@ -254,12 +254,12 @@ async def test_more_posts_than_there_is_room_for_are_refused_and_the_others_are_
 ) -> None:
     go_on = asyncio.Event()
 
-    async def take(intake: Take, records: Records) -> None:
+    async def ingest(ingester: Ingest, records: Records) -> None:
         await go_on.wait()
-        await intake(records)
+        await ingester(records)
 
     async with (
-        receiving(kafka_bootstrap, database, take=take, posts=20) as receiver,
+        receiving(kafka_bootstrap, database, ingest=ingest, posts=20) as receiver,
         module_at(receiver) as module,
     ):
         reports = [asyncio.create_task(module.report(outbound())) for _ in range(60)]
@@ -298,13 +298,13 @@ async def test_posts_whose_bodies_do_not_come_take_room_and_then_their_leave(
 async def test_a_bug_ends_the_receiver_and_nobody_is_told_that_all_is_well(
     kafka_bootstrap: str, database: str
 ) -> None:
-    async def take(intake: Take, records: Records) -> None:
+    async def ingest(ingester: Ingest, records: Records) -> None:
         raise ZeroDivisionError("a bug")
 
     posts = []
 
     async def serve(session: aiohttp.ClientSession) -> None:
-        async with receiving(kafka_bootstrap, database, take=take) as receiver:
+        async with receiving(kafka_bootstrap, database, ingest=ingest) as receiver:
             body = json_document(outbound())
             posts.append(asyncio.create_task(post(session, receiver.at("json"), body)))
             await asyncio.Event().wait()
@@ -336,13 +336,13 @@ async def test_on_the_way_out_posts_under_way_are_answered(
 ) -> None:
     arrived, go_on = asyncio.Event(), asyncio.Event()
 
-    async def take(intake: Take, records: Records) -> None:
+    async def ingest(ingester: Ingest, records: Records) -> None:
         arrived.set()
         await go_on.wait()
-        await intake(records)
+        await ingester(records)
 
     async with http() as session:
-        async with receiving(kafka_bootstrap, database, take=take) as receiver:
+        async with receiving(kafka_bootstrap, database, ingest=ingest) as receiver:
             body = json_document(outbound())
             posted = asyncio.create_task(post(session, receiver.at("json"), body))
             await arrived.wait()
@@ -404,10 +404,12 @@ async def test_logs_and_metrics_tell_what_happened_and_no_secret(
 
 
 def receiver_on(host: str, push: dict[str, bool] | None) -> Receiver:
-    async def take(records: Records) -> None:
+    async def ingest(records: Records) -> None:
         raise AssertionError(records)
 
-    collector = Collector(take=take, progress=Health().loop("posts"), batch_records=1, places=1)
+    collector = Collector(
+        ingest=ingest, progress=Health().loop("posts"), batch_records=1, capacity=1
+    )
     limits = ReceiverLimits(body_bytes=1024, posts=1, answer_s=1)
     servers = {"pbx-1": pushing(push)}
     return Receiver(servers=servers, collector=collector, host=host, port=0, limits=limits)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from ringfence_contracts.errors import Retry
-from ringfence_simulators.vodia.app import Simulator
-from ringfence_simulators.vodia.faults import Fault
+from ringfence_simulators.faults import Fault
+from ringfence_simulators.vodia.app import VodiaSimulator
 from ringfence_testing.clock import FixedClock
 from suspender.drivers.driver import HungUp, OperatorMustAct
 from suspender.drivers.vodia.driver import VodiaDriver
@@ -15,25 +15,25 @@ from tests.support.vodia import CFFM, RUCKEN, server_of, service_of, simulated
 
 
 @pytest.fixture
-async def pbx(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
+async def pbx(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[VodiaSimulator]:
     async with simulated(monkeypatch) as simulator:
         yield simulator
 
 
 @pytest.fixture
-async def driver(pbx: Simulator, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[VodiaDriver]:
+async def driver(pbx: VodiaSimulator, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[VodiaDriver]:
     monkeypatch.setattr("suspender.drivers.vodia.calls._PAUSE_S", 0.0)
     driver = VodiaDriver("pbx-2", server_of(pbx.url), clock=FixedClock())
     yield driver
     await driver.aclose()
 
 
-def left(pbx: Simulator, number: str = "2112", domain: str = CFFM) -> list[str]:
+def left(pbx: VodiaSimulator, number: str = "2112", domain: str = CFFM) -> list[str]:
     return [call["callid"] for call in pbx.pbx.live.get((domain, number), [])]
 
 
 async def test_the_calls_of_the_extensions_are_ended_and_of_nobody_else(
-    pbx: Simulator, driver: VodiaDriver
+    pbx: VodiaSimulator, driver: VodiaDriver
 ) -> None:
     pbx.pbx.begin_call("2112", CFFM, "a", **{"from": "<sip:2112@x>", "to": "<sip:14165550100@x>"})
     pbx.pbx.begin_call("2112", CFFM, "b", **{"from": "<sip:14165550101@x>", "to": "<sip:2112@x>"})
@@ -60,7 +60,7 @@ async def test_the_calls_of_the_extensions_are_ended_and_of_nobody_else(
     ],
 )
 async def test_a_call_for_help_is_not_ended_however_its_field_is_named(
-    pbx: Simulator, driver: VodiaDriver, sides: dict[str, Any]
+    pbx: VodiaSimulator, driver: VodiaDriver, sides: dict[str, Any]
 ) -> None:
     pbx.pbx.begin_call("2112", CFFM, "help", **sides)
     pbx.pbx.begin_call("2112", CFFM, "other", to="<sip:19115550100@x>", duration=911, id="911")
@@ -72,7 +72,7 @@ async def test_a_call_for_help_is_not_ended_however_its_field_is_named(
 
 @pytest.mark.parametrize("sides", [{}, {"from": "<sip:2112@x>"}, {"to": "anonymous"}])
 async def test_a_call_of_which_no_far_side_is_shown_is_left_alone(
-    pbx: Simulator, driver: VodiaDriver, sides: dict[str, Any]
+    pbx: VodiaSimulator, driver: VodiaDriver, sides: dict[str, Any]
 ) -> None:
     """It might be one for help."""
     pbx.pbx.begin_call("2112", CFFM, "abc", duration=17, **sides)
@@ -81,7 +81,7 @@ async def test_a_call_of_which_no_far_side_is_shown_is_left_alone(
 
 
 async def test_a_call_that_goes_on_is_not_called_ended_and_asked_twice_at_most(
-    pbx: Simulator, driver: VodiaDriver
+    pbx: VodiaSimulator, driver: VodiaDriver
 ) -> None:
     pbx.pbx.habits.calls_end_by_hang_up = False
     pbx.pbx.begin_call("2112", CFFM, "stubborn", to="<sip:14165550100@x>")
@@ -95,7 +95,7 @@ async def test_an_extension_that_is_none_has_no_calls(driver: VodiaDriver) -> No
 
 
 async def test_what_the_pbx_refuses_is_for_a_person_and_hinders_no_other_extension(
-    pbx: Simulator, driver: VodiaDriver
+    pbx: VodiaSimulator, driver: VodiaDriver
 ) -> None:
     pbx.faults.planned = [Fault("status", f"/rest/user/2112@{CFFM}", "403", times=9)]
     pbx.pbx.begin_call("2113", CFFM, "abc", to="<sip:14165550100@x>")
@@ -104,7 +104,7 @@ async def test_what_the_pbx_refuses_is_for_a_person_and_hinders_no_other_extensi
     assert left(pbx, "2113") == []
 
 
-async def test_a_server_in_trouble_is_a_retry(pbx: Simulator, driver: VodiaDriver) -> None:
+async def test_a_server_in_trouble_is_a_retry(pbx: VodiaSimulator, driver: VodiaDriver) -> None:
     pbx.faults.planned = [Fault("status", "/rest/user", "500", times=9)]
     with pytest.raises(Retry, match="status 500"):
         await driver.hang_up(service_of(), ["2112", "2113"])

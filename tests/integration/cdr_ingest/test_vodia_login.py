@@ -17,8 +17,8 @@ from ringfence_local.embedded.ports import free_port
 from ringfence_pbx.errors import Refused
 from ringfence_pbx.vodia.api import Throttled, VodiaApi
 from ringfence_pbx.vodia.connection import REFUSAL_PAUSE_S
-from ringfence_simulators.vodia.app import Simulator
-from ringfence_simulators.vodia.faults import Fault
+from ringfence_simulators.faults import Fault
+from ringfence_simulators.vodia.app import VodiaSimulator
 from tests.support.vodia import CFFM, PASSWORD, RUCKEN, server_of, simulated
 
 Login = Literal["basic", "session"]
@@ -26,12 +26,12 @@ both = pytest.mark.parametrize("login", ["basic", "session"])
 
 
 @pytest.fixture
-async def pbx(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
+async def pbx(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[VodiaSimulator]:
     async with simulated(monkeypatch) as simulator:
         yield simulator
 
 
-def api(pbx: Simulator, **settings: Any) -> VodiaApi:
+def api(pbx: VodiaSimulator, **settings: Any) -> VodiaApi:
     return VodiaApi("pbx-2", server_of(pbx.url, **settings))
 
 
@@ -48,7 +48,7 @@ async def test_either_login_lets_us_in(monkeypatch: pytest.MonkeyPatch, login: L
         assert pbx.logins.refused == 0
 
 
-async def test_a_lost_session_is_begun_anew(pbx: Simulator) -> None:
+async def test_a_lost_session_is_begun_anew(pbx: VodiaSimulator) -> None:
     async with api(pbx, login="session") as vodia:
         for _ in range(3):
             pbx.logins.sessions.clear()
@@ -56,7 +56,7 @@ async def test_a_lost_session_is_begun_anew(pbx: Simulator) -> None:
         assert pbx.logins.begun == 3
 
 
-async def test_a_session_that_ends_as_soon_as_it_began_is_refused(pbx: Simulator) -> None:
+async def test_a_session_that_ends_as_soon_as_it_began_is_refused(pbx: VodiaSimulator) -> None:
     pbx.faults.planned.append(Fault("forget", "/rest/domain", times=9))
     async with api(pbx, login="session") as vodia:
         with pytest.raises(Refused, match="ends our session as soon as it began"):
@@ -65,7 +65,7 @@ async def test_a_session_that_ends_as_soon_as_it_began_is_refused(pbx: Simulator
 
 @both
 async def test_a_wrong_password_says_what_to_check(
-    pbx: Simulator, monkeypatch: pytest.MonkeyPatch, login: Login
+    pbx: VodiaSimulator, monkeypatch: pytest.MonkeyPatch, login: Login
 ) -> None:
     monkeypatch.setenv("TEST_VODIA_PASSWORD", "wrong")
     async with api(pbx, login=login) as vodia:
@@ -84,20 +84,20 @@ async def test_the_wrong_kind_of_login_looks_like_a_wrong_password_and_is_named(
 
 
 @both
-async def test_without_api_access_the_password_is_not_blamed(pbx: Simulator, login: Login) -> None:
+async def test_without_api_access_the_password_is_not_blamed(pbx: VodiaSimulator, login: Login) -> None:
     async with api(pbx, login=login, user="no-api") as vodia:
         with pytest.raises(Refused, match=r"\(403\): the password is right.*API access"):
             await cdrs(vodia)
 
 
-async def test_a_tenants_account_reads_its_own_tenant_only(pbx: Simulator) -> None:
+async def test_a_tenants_account_reads_its_own_tenant_only(pbx: VodiaSimulator) -> None:
     async with api(pbx, user=f"admin@{CFFM}") as vodia:
         assert await cdrs(vodia) == []
         with pytest.raises(Refused, match="403"):
             await cdrs(vodia, RUCKEN)
 
 
-async def test_an_unknown_tenant_is_named(pbx: Simulator) -> None:
+async def test_an_unknown_tenant_is_named(pbx: VodiaSimulator) -> None:
     async with api(pbx) as vodia:
         with pytest.raises(Refused, match=r"nobody.example/cdrs \(404\): check the tenant's name"):
             await cdrs(vodia, "nobody.example")
@@ -105,7 +105,7 @@ async def test_an_unknown_tenant_is_named(pbx: Simulator) -> None:
 
 @both
 async def test_a_refused_login_is_not_hammered(
-    pbx: Simulator, monkeypatch: pytest.MonkeyPatch, login: Login
+    pbx: VodiaSimulator, monkeypatch: pytest.MonkeyPatch, login: Login
 ) -> None:
     monkeypatch.setenv("TEST_VODIA_PASSWORD", "wrong")
     now = [0.0]
@@ -121,7 +121,7 @@ async def test_a_refused_login_is_not_hammered(
         assert pbx.logins.refused == 2
 
 
-async def test_a_server_that_wants_https_is_not_followed(pbx: Simulator) -> None:
+async def test_a_server_that_wants_https_is_not_followed(pbx: VodiaSimulator) -> None:
     pbx.faults.planned.append(Fault("redirect", "/rest", "https://pbx.example/rest"))
     async with api(pbx) as vodia:
         with pytest.raises(Refused, match="redirects to https: begin `url` with https"):
@@ -147,7 +147,7 @@ async def test_nobody_listening_is_worth_a_retry(monkeypatch: pytest.MonkeyPatch
 )
 @pytest.mark.parametrize("status", ["429", "503"])
 async def test_the_server_says_how_long_to_wait(
-    pbx: Simulator, status: str, after: str, seconds: float
+    pbx: VodiaSimulator, status: str, after: str, seconds: float
 ) -> None:
     pbx.faults.planned.append(Fault("status", "/rest", f"{status} {after}"))
     async with api(pbx) as vodia:
@@ -156,7 +156,7 @@ async def test_the_server_says_how_long_to_wait(
     assert caught.value.after_s == seconds
 
 
-async def test_a_wait_that_can_not_be_read_is_an_ordinary_failure(pbx: Simulator) -> None:
+async def test_a_wait_that_can_not_be_read_is_an_ordinary_failure(pbx: VodiaSimulator) -> None:
     pbx.faults.planned.append(Fault("status", "/rest", "429 soon"))
     async with api(pbx) as vodia:
         with pytest.raises(Retry) as caught:
@@ -165,7 +165,7 @@ async def test_a_wait_that_can_not_be_read_is_an_ordinary_failure(pbx: Simulator
 
 
 async def test_so_many_requests_at_once_and_no_more(
-    pbx: Simulator, monkeypatch: pytest.MonkeyPatch
+    pbx: VodiaSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     under_way, most = 0, 0
     real = pbx.faults._act
@@ -186,7 +186,7 @@ async def test_so_many_requests_at_once_and_no_more(
     assert most == 3
 
 
-async def test_waiting_for_a_place_is_not_taken_for_a_slow_server(pbx: Simulator) -> None:
+async def test_waiting_for_a_place_is_not_taken_for_a_slow_server(pbx: VodiaSimulator) -> None:
     pbx.faults.planned.append(Fault("slow", "/rest", "0.2", times=99))
     async with api(pbx, concurrency=1, timeout_s=0.5) as vodia:
         assert await asyncio.gather(*(cdrs(vodia) for _ in range(5))) == [[]] * 5
@@ -194,7 +194,7 @@ async def test_waiting_for_a_place_is_not_taken_for_a_slow_server(pbx: Simulator
 
 @both
 async def test_no_secret_is_in_any_error_or_log_line(
-    pbx: Simulator, caplog: pytest.LogCaptureFixture, login: Login
+    pbx: VodiaSimulator, caplog: pytest.LogCaptureFixture, login: Login
 ) -> None:
     """Also when the server echoes what it was sent."""
     caplog.set_level(logging.INFO)

@@ -8,8 +8,8 @@ import pytest
 from cdr_ingest.sources.source import BadRow
 from ringfence_contracts.errors import BadInput, Retry
 from ringfence_contracts.events.call import CallCompleted
-from ringfence_simulators.vodia.faults import Fault
-from ringfence_simulators.vodia.model import Pbx
+from ringfence_simulators.faults import Fault
+from ringfence_simulators.vodia.model import SimulatedVodia
 from tests.support.fusionpbx import NOON, Clock
 from tests.support.narrow import expect
 from tests.support.vodia import (
@@ -38,7 +38,7 @@ def taken() -> Taken:
 
 
 def history(
-    pbx: Pbx, count: int, *, every_s: int = 20, until: float = NOON, **changed: Any
+    pbx: SimulatedVodia, count: int, *, every_s: int = 20, until: float = NOON, **changed: Any
 ) -> None:
     """`count` calls, one every `every_s` seconds, the last ending at `until`."""
     for number in range(count):

@@ -19,9 +19,9 @@ from aiokafka import AIOKafkaConsumer
 from ringfence_contracts.ids import call_id
 from ringfence_contracts.topics import CALL_COMPLETED
 from ringfence_local.embedded.ports import free_port
-from ringfence_simulators.vodia.app import Simulator
-from ringfence_simulators.vodia.calls import Call
-from ringfence_simulators.vodia.faults import Fault
+from ringfence_simulators.faults import Fault
+from ringfence_simulators.vodia.app import VodiaSimulator
+from ringfence_simulators.vodia.calls import SimulatedVodiaCall
 from ringfence_testing.wait import until
 from tests.support.vodia import CFFM, PASSWORD, outbound, simulated
 
@@ -45,7 +45,7 @@ async def ingest(
     tmp_path: Path,
     kafka_bootstrap: str,
     database: str,
-    pbx: Simulator,
+    pbx: VodiaSimulator,
     *,
     server_id: str,
     call_key: str = "PrimaryCallID",
@@ -116,7 +116,7 @@ async def accepted(database: str, server_id: str, disposition: str = "published"
         await connection.close()
 
 
-async def place(pbx: Simulator, count: int = 1, **changed: Any) -> list[Call]:
+async def place(pbx: VodiaSimulator, count: int = 1, **changed: Any) -> list[SimulatedVodiaCall]:
     """Calls that end now, put on the list and posted."""
     calls = [pbx.pbx.place(outbound(**changed)) for _ in range(count)]
     for call in calls:
@@ -209,8 +209,8 @@ async def test_a_server_that_asks_for_patience_is_given_it(
         assert time.monotonic() - refused_at > 2.5
 
 
-async def count(database: str, server_id: str, wanted: int) -> bool:
-    """Whether so many calls were published."""
+async def count(database: str, server_id: str, expected: int) -> bool:
+    """Whether exactly `expected` calls were published; fails if there are more."""
     found = await accepted(database, server_id)
-    assert found <= wanted
-    return found == wanted
+    assert found <= expected
+    return found == expected

@@ -16,7 +16,7 @@ from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.call import CallCompleted
 from ringfence_contracts.ids import call_id
 from ringfence_pbx.servers import FusionPbxServer
-from ringfence_simulators.freeswitch.channel import Channel, b_leg, channel_of
+from ringfence_simulators.freeswitch.channel import EndedChannel, b_leg, channel_of
 from ringfence_simulators.freeswitch.document import (
     Encode,
     Form,
@@ -25,7 +25,7 @@ from ringfence_simulators.freeswitch.document import (
     url_encode,
     xml_document,
 )
-from ringfence_simulators.fusionpbx.calls import Call, export_csv, make_call
+from ringfence_simulators.fusionpbx.calls import SimulatedFusionPbxCall, export_csv, make_call
 from tests.support.narrow import expect
 
 UUID = "0F4205B4-907a-40c3-9012-f037b64ce422"
@@ -66,18 +66,18 @@ ENCODINGS = [
 WAYS = pytest.mark.parametrize(("form", "encode", "encode_values"), ENCODINGS)
 
 
-def row_of(**changed: int | str) -> Call:
+def row_of(**changed: int | str) -> SimulatedFusionPbxCall:
     return make_call({**CALL, **changed}, "7b1f2c1e-1111-4a57-9a83-0a5d6c4a0001", START + 64)
 
 
-def channel(**changed: int | str) -> Channel:
+def channel(**changed: int | str) -> EndedChannel:
     return channel_of(row_of(**changed))
 
 
-def altered(found: Channel | None = None, /, **variables: str | None) -> Channel:
+def altered(found: EndedChannel | None = None, /, **variables: str | None) -> EndedChannel:
     found = found or channel()
     merged = {k: v for k, v in {**found.variables, **variables}.items() if v is not None}
-    return Channel(found.uuid, merged, found.profile, found.originator)
+    return EndedChannel(found.uuid, merged, found.profile, found.originator)
 
 
 def pulled(**changed: int | str) -> CallCompleted:
@@ -95,7 +95,7 @@ def answer_to(form: Form, body: bytes, content_type: str, uuid: str = "") -> obj
 
 
 def push(
-    found: Channel,
+    found: EndedChannel,
     form: Form = "json",
     encode: Encode = "false",
     encode_values: bool = True,
@@ -106,7 +106,7 @@ def push(
 
 
 def pushed(
-    found: Channel,
+    found: EndedChannel,
     form: Form = "json",
     encode: Encode = "false",
     encode_values: bool = True,

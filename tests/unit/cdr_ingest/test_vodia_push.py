@@ -11,19 +11,19 @@ from cdr_ingest.vodia.rows import read_record
 from ringfence_contracts.events.call import CallCompleted
 from ringfence_contracts.ids import call_id
 from ringfence_pbx.vodia.connection import read_json
-from ringfence_simulators.vodia.calls import Call, make_call
+from ringfence_simulators.vodia.calls import SimulatedVodiaCall, make_call
 from tests.support.narrow import expect
 
 TENANT = "cffm.wat1.ictvoip.ca"
 NOON = 1795256400.0
 
 
-def call_of(**spec: float | str) -> Call:
+def call_of(**spec: float | str) -> SimulatedVodiaCall:
     return make_call({"domain": TENANT, **spec}, 1, NOON)
 
 
 def posted(
-    call: Call, call_key: CallKey = "PrimaryCallID", **changed: float | str
+    call: SimulatedVodiaCall, call_key: CallKey = "PrimaryCallID", **changed: float | str
 ) -> list[BLeg | BadRow | CallCompleted]:
     """The call's legs as they are posted, read."""
     legs = [json.dumps({**leg, **changed}).encode() for leg in call.legs("system")]
@@ -31,13 +31,13 @@ def posted(
 
 
 def call_pushed(
-    call: Call, call_key: CallKey = "PrimaryCallID", **changed: float | str
+    call: SimulatedVodiaCall, call_key: CallKey = "PrimaryCallID", **changed: float | str
 ) -> CallCompleted:
     """The call that the last leg is read as."""
     return expect(CallCompleted, posted(call, call_key, **changed)[-1])
 
 
-def listed(call: Call, by: CallKey = "PrimaryCallID") -> CallCompleted:
+def listed(call: SimulatedVodiaCall, by: CallKey = "PrimaryCallID") -> CallCompleted:
     found = read_record("pbx-2", TENANT, read_json(json.dumps(call.listed(by)).encode()), 1)
     return expect(CallCompleted, found)
 

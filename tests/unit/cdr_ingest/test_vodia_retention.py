@@ -1,4 +1,4 @@
-"""A source that forgets is watched, and somebody is told while there is time."""
+"""A warning is logged before a source deletes calls that were not read."""
 
 import pytest
 from prometheus_client import REGISTRY
@@ -15,17 +15,19 @@ def watch() -> RetentionWatch:
     return RetentionWatch("pbx-2", "lane", retention_s=7 * DAY, margin_s=DAY)
 
 
-def look(
+def measure(
     watch: RetentionWatch, days_ago: float, now: int = NOW
 ) -> tuple[int, list[tuple[str, str]]]:
-    """What is left, and what is logged of it."""
+    """The seconds that are left, and the levels and events of the log."""
     with capture_logs() as logs:
-        left_s = watch.look(int(now - days_ago * DAY), now)
+        left_s = watch.measure(int(now - days_ago * DAY), now)
     return left_s, [(log["log_level"], log["event"]) for log in logs]
 
 
-def test_a_lane_that_is_read_has_all_its_time_and_nothing_is_said(watch: RetentionWatch) -> None:
-    assert look(watch, 0) == (7 * DAY, [])
+def test_a_feed_that_is_read_has_the_whole_retention_left(
+    watch: RetentionWatch,
+) -> None:
+    assert measure(watch, 0) == (7 * DAY, [])
     labels = {"server": "pbx-2", "lane": "lane"}
     assert REGISTRY.get_sample_value("ringfence_ingest_retention_left_seconds", labels) == 7 * DAY
 
@@ -40,20 +42,20 @@ def test_a_lane_that_is_read_has_all_its_time_and_nothing_is_said(watch: Retenti
         (30, -23, [("error", "calls may be lost for good")]),
     ],
 )
-def test_it_warns_a_day_before_calls_are_lost_and_says_when_they_are(
+def test_it_warns_a_day_before_calls_are_lost_and_logs_an_error_once_they_are(
     watch: RetentionWatch, days_ago: float, left_days: float, logged: list[tuple[str, str]]
 ) -> None:
-    left_s, said = look(watch, days_ago)
+    left_s, events = measure(watch, days_ago)
     assert left_s == pytest.approx(left_days * DAY, abs=2)
-    assert said == logged
+    assert events == logged
 
 
-def test_it_says_so_once_an_hour(watch: RetentionWatch) -> None:
-    said = [len(look(watch, 6.5, NOW + minutes * 60)[1]) for minutes in range(0, 121, 20)]
-    assert said == [1, 0, 0, 1, 0, 0, 1]
+def test_it_repeats_the_warning_once_an_hour(watch: RetentionWatch) -> None:
+    counts = [len(measure(watch, 6.5, NOW + minutes * 60)[1]) for minutes in range(0, 121, 20)]
+    assert counts == [1, 0, 0, 1, 0, 0, 1]
 
 
-def test_after_a_good_read_it_warns_anew(watch: RetentionWatch) -> None:
-    look(watch, 6.5)
-    look(watch, 0)
-    assert len(look(watch, 6.5)[1]) == 1
+def test_it_warns_again_after_a_read_in_between(watch: RetentionWatch) -> None:
+    measure(watch, 6.5)
+    measure(watch, 0)
+    assert len(measure(watch, 6.5)[1]) == 1

@@ -12,7 +12,7 @@ from tests.support.examples import examples
 
 NOON = 1_795_256_400
 HOUR = 3600
-REACH = LookbackSettings(look_back_s=4 * HOUR, sweep_every_s=600, lag_s=300, window_s=HOUR)
+LOOKBACK = LookbackSettings(look_back_s=4 * HOUR, sweep_every_s=600, lag_s=300, window_s=HOUR)
 WHOLE_S = 4 * HOUR + 300
 
 
@@ -22,36 +22,36 @@ def span(todo: PollPlan) -> tuple[int, int]:
 
 
 def test_a_lane_that_was_never_read_begins_one_look_back_ago() -> None:
-    todo = plan_windows(None, NOON, REACH)
+    todo = plan_windows(None, NOON, LOOKBACK)
     assert todo.sweep
     assert span(todo) == (NOON - WHOLE_S, NOON + 120)
 
 
 def test_between_sweeps_it_looks_back_as_far_as_the_longest_call_seen() -> None:
     cursor = Cursor(NOON - 5, longest_call_s=2 * HOUR, swept_at=NOON - 60)
-    assert span(plan_windows(cursor, NOON, REACH)) == (NOON - 5 - 2 * HOUR - 300, NOON + 120)
+    assert span(plan_windows(cursor, NOON, LOOKBACK)) == (NOON - 5 - 2 * HOUR - 300, NOON + 120)
 
 
 @pytest.mark.parametrize("longest_s", [0, 599])
 def test_it_looks_back_a_quarter_of_an_hour_at_the_least(longest_s: int) -> None:
     cursor = Cursor(NOON - 5, longest_call_s=longest_s, swept_at=NOON - 60)
-    assert span(plan_windows(cursor, NOON, REACH))[0] == NOON - 5 - 900
+    assert span(plan_windows(cursor, NOON, LOOKBACK))[0] == NOON - 5 - 900
 
 
 def test_a_source_that_is_asked_by_arrival_need_not_look_back_over_long_calls() -> None:
     cursor = Cursor(NOON - 5, longest_call_s=2 * HOUR, swept_at=NOON - 60)
-    assert span(plan_windows(cursor, NOON, replace(REACH, by_arrival=True)))[0] == NOON - 5 - 900
+    assert span(plan_windows(cursor, NOON, replace(LOOKBACK, by_arrival=True)))[0] == NOON - 5 - 900
 
 
 def test_a_sweep_looks_back_from_the_sweep_before() -> None:
     """A call as long as the look-back may have ended just after it."""
-    todo = plan_windows(Cursor(NOON - 5, swept_at=NOON - 600), NOON, REACH)
+    todo = plan_windows(Cursor(NOON - 5, swept_at=NOON - 600), NOON, LOOKBACK)
     assert todo.sweep
     assert span(todo)[0] == NOON - 600 - WHOLE_S
 
 
 def test_an_outage_is_caught_up_in_windows_oldest_first_without_holes() -> None:
-    todo = plan_windows(Cursor(NOON - 30 * HOUR, swept_at=NOON - 30 * HOUR), NOON, REACH)
+    todo = plan_windows(Cursor(NOON - 30 * HOUR, swept_at=NOON - 30 * HOUR), NOON, LOOKBACK)
     assert span(todo) == (NOON - 30 * HOUR - WHOLE_S, NOON + 120)
     for (_, end), (start, stop) in zip(todo.windows, todo.windows[1:], strict=False):
         assert start == end + 1
@@ -60,37 +60,37 @@ def test_an_outage_is_caught_up_in_windows_oldest_first_without_holes() -> None:
 
 def test_a_catch_up_that_is_cut_off_goes_on_where_it_was() -> None:
     cursor = Cursor(NOON - 30 * HOUR, swept_at=NOON - 30 * HOUR)
-    todo = plan_windows(cursor, NOON, REACH)
+    todo = plan_windows(cursor, NOON, LOOKBACK)
     for window in todo.windows[:20]:
-        cursor = advanced(cursor, todo, window, NOON, REACH)
-    assert plan_windows(cursor, NOON + 60, REACH).windows[0][0] == todo.windows[20][0]
+        cursor = advanced(cursor, todo, window, NOON, LOOKBACK)
+    assert plan_windows(cursor, NOON + 60, LOOKBACK).windows[0][0] == todo.windows[20][0]
 
 
 def test_what_was_read_long_before_the_outage_is_not_read_again_after_the_catch_up() -> None:
     cursor = Cursor(NOON - 30 * HOUR, swept_at=NOON - 30 * HOUR)
-    todo = plan_windows(cursor, NOON, REACH)
+    todo = plan_windows(cursor, NOON, LOOKBACK)
     for window in todo.windows:
-        cursor = advanced(cursor, todo, window, NOON, REACH)
+        cursor = advanced(cursor, todo, window, NOON, LOOKBACK)
     assert (cursor.read_until, cursor.swept_at) == (NOON, NOON)
 
 
 def test_where_the_first_window_began_is_kept() -> None:
-    todo = plan_windows(None, NOON, REACH)
-    cursor = advanced(None, todo, todo.windows[0], NOON, REACH)
-    later = advanced(cursor, todo, todo.windows[1], NOON, REACH)
+    todo = plan_windows(None, NOON, LOOKBACK)
+    cursor = advanced(None, todo, todo.windows[0], NOON, LOOKBACK)
+    later = advanced(cursor, todo, todo.windows[1], NOON, LOOKBACK)
     assert cursor.read_from == later.read_from == NOON - WHOLE_S
 
 
 def test_a_clock_that_was_set_back_is_survived() -> None:
     ahead = Cursor(NOON + 86_400, swept_at=NOON + 86_400)
-    todo = plan_windows(ahead, NOON, REACH)
+    todo = plan_windows(ahead, NOON, LOOKBACK)
     assert span(todo) == (NOON - WHOLE_S, NOON + 120)
-    assert advanced(ahead, todo, todo.windows[-1], NOON, REACH) == ahead
+    assert advanced(ahead, todo, todo.windows[-1], NOON, LOOKBACK) == ahead
 
 
 def test_an_epoch_is_never_less_than_one() -> None:
     """FusionPBX takes 0 for "not given"."""
-    assert plan_windows(None, 100, REACH).windows[0][0] == 1
+    assert plan_windows(None, 100, LOOKBACK).windows[0][0] == 1
 
 
 @dataclass(frozen=True)
@@ -109,13 +109,13 @@ class Turn:
     windows: int
 
 
-LENGTHS = st.one_of(st.integers(0, 600), st.integers(0, REACH.look_back_s))
+LENGTHS = st.one_of(st.integers(0, 600), st.integers(0, LOOKBACK.look_back_s))
 CALLS = st.lists(
     st.builds(
         lambda start, length, lag: Ended(start, start + length + lag),
         st.integers(NOON - 4 * HOUR, NOON + 20 * HOUR),
         LENGTHS,
-        st.integers(0, REACH.lag_s),
+        st.integers(0, LOOKBACK.lag_s),
     ),
     max_size=30,
 )
@@ -130,7 +130,7 @@ TURNS = st.lists(
 
 
 def polled(
-    calls: list[Ended], turns: list[Turn], reach: LookbackSettings = REACH
+    calls: list[Ended], turns: list[Turn], lookback: LookbackSettings = LOOKBACK
 ) -> tuple[set[Ended], list[tuple[Cursor | None, Cursor]]]:
     """Play the turns, then ten quiet minutes; the calls that were read, and every cursor."""
     now = NOON
@@ -141,10 +141,10 @@ def polled(
     end = [Turn(max(1, last - now - sum(t.after_s for t in turns)) + 1, 99), Turn(600, 99)]
     for turn in [*turns, *end]:
         now += turn.after_s
-        todo = plan_windows(cursor, now, reach)
+        todo = plan_windows(cursor, now, lookback)
         for start, stop in todo.windows[: turn.windows]:
             read |= {c for c in calls if start <= c.start <= stop and c.shown_at <= now}
-            before, after = cursor, advanced(cursor, todo, (start, stop), now, reach)
+            before, after = cursor, advanced(cursor, todo, (start, stop), now, lookback)
             seen_s = max((c.shown_at - c.start for c in read), default=0)
             cursor = replace(after, longest_call_s=max(after.longest_call_s, seen_s))
             cursors.append((before, cursor))
@@ -172,22 +172,22 @@ def test_a_cursor_never_goes_backwards(calls: list[Ended], turns: list[Turn]) ->
 
 
 @settings(max_examples=examples(2), deadline=None)
-@given(st.integers(0, REACH.look_back_s), st.integers(0, REACH.lag_s), st.integers(0, 599))
+@given(st.integers(0, LOOKBACK.look_back_s), st.integers(0, LOOKBACK.lag_s), st.integers(0, 599))
 def test_a_call_longer_than_any_before_is_read_within_one_sweep(
     length_s: int, lag_s: int, phase_s: int
 ) -> None:
     start = NOON + HOUR + phase_s
     call = Ended(start, start + length_s + lag_s)
-    polls = (call.shown_at - NOON) // 5 + REACH.sweep_every_s // 5 + 2
+    polls = (call.shown_at - NOON) // 5 + LOOKBACK.sweep_every_s // 5 + 2
     now, cursor = NOON, None
     for _ in range(polls):
-        todo = plan_windows(cursor, now, REACH)
+        todo = plan_windows(cursor, now, LOOKBACK)
         if now >= call.shown_at and any(a <= call.start <= b for a, b in todo.windows):
             break
         for window in todo.windows:
-            cursor = advanced(cursor, todo, window, now, REACH)
+            cursor = advanced(cursor, todo, window, now, LOOKBACK)
         now += 5
-    assert now <= call.shown_at + REACH.sweep_every_s + 5
+    assert now <= call.shown_at + LOOKBACK.sweep_every_s + 5
 
 
 @pytest.mark.parametrize(

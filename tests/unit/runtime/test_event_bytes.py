@@ -17,10 +17,12 @@ import pytest
 
 from balance_watch.watch import Crossing
 from cdr_ingest import events as source_events
-from cdr_ingest.ingest import completed
+from cdr_ingest.ingest import call_completed
 from rating.ledger import AccountBalance, Entry, EntryRun, Posting, post
-from rating.posting import events as announce
 from rating.posting.batch import call_record
+from rating.posting.events import event_of
+from rating.posting.explanation import call_details
+from rating.posting.records import BalanceMove, ChargedCall, NotBilledCall, UnratedCall
 from rating.pricing.product_match import Match, ProductIndex
 from rating.pricing.rate_call import NotBilled, Rated, rate_call
 from rating.pricing.tariff import Deck, TariffVersion, TariffVersions
@@ -81,11 +83,13 @@ def test_cdr_ingest_publishes_as_reviewed() -> None:
         for example in examples_of(topic):
             event = example.event()
             if isinstance(event, CallCompleted):
-                events.append((f"{topic.name} {example.name}", completed(event)))
+                events.append((f"{topic.name} {example.name}", call_completed(event)))
             elif isinstance(event, SourceFailed):
-                events.append((f"{topic.name} {example.name}", source_events.failed(event)))
+                events.append((f"{topic.name} {example.name}", source_events.source_failed(event)))
             elif isinstance(event, SourceRecovered):
-                events.append((f"{topic.name} {example.name}", source_events.recovered(event)))
+                events.append(
+                    (f"{topic.name} {example.name}", source_events.source_recovered(event))
+                )
             elif isinstance(event, SourceGapFound):
                 events.append((f"{topic.name} {example.name}", source_events.gap_found(event)))
     assert len({event.topic.name for _, event in events}) == 4
@@ -106,7 +110,7 @@ def priced(found: CallCompleted) -> tuple[Match, Rated | NotBilled]:
 def charge(found: CallCompleted, match: Match, rated: Rated) -> Entry:
     """The ledger entry of a call."""
     taken = call_record(found, b"")
-    details = announce.details(found, match.service_id, rated)
+    details = call_details(found, match.service_id, rated)
     posting = Posting(
         taken.entry_id, match.account_id, "charge", -rated.cost_micro, taken.call_id,
         found.ended_at, taken.input_hash, details,
@@ -118,16 +122,23 @@ def rated_event(found: CallCompleted) -> Outgoing:
     match, outcome = priced(found)
     assert isinstance(outcome, Rated)
     entry = charge(found, match, outcome)
-    return announce.rated(entry, str(found.call_id), "CAD", CORRELATION_ID)
+    return event_of(ChargedCall(entry, str(found.call_id), "CAD", CORRELATION_ID))
 
 
 def not_billed_event(found: CallCompleted, *, hidden: bool) -> Outgoing:
     match, outcome = priced(found)
     assert isinstance(outcome, NotBilled)
-    details = announce.details(found, match.service_id, outcome)
-    return announce.not_billed(
-        call_record(found, b""), "1001", outcome.reason, hidden, "CAD", details
-    )
+    details = call_details(found, match.service_id, outcome)
+    return event_of(
+        NotBilledCall(
+            str(found.call_id), "1001", outcome.reason, hidden, "CAD", details, found.ended_at,
+            str(found.call_id),
+        )
+    )  # fmt: skip
+
+
+def unrated_event(event: CallUnrated) -> Outgoing:
+    return event_of(UnratedCall(event, call().ended_at, str(call().call_id)))
 
 
 def balance_event(kind: Literal["charge", "top-up"], amount_micro: int) -> Outgoing:
@@ -137,7 +148,7 @@ def balance_event(kind: Literal["charge", "top-up"], amount_micro: int) -> Outgo
     )  # fmt: skip
     balance = AccountBalance("CAD", 7, 3, settled=2)
     entry = post(balance, posting)
-    return announce.balance_changed(EntryRun(entry, entry), balance, CORRELATION_ID)
+    return event_of(BalanceMove(EntryRun(entry, entry), balance, CORRELATION_ID))
 
 
 def rerated_events() -> list[tuple[str, Outgoing]]:
@@ -145,7 +156,7 @@ def rerated_events() -> list[tuple[str, Outgoing]]:
     found = call(billsec=61)
     match, outcome = priced(found)
     assert isinstance(outcome, Rated)
-    details = json.loads(announce.details(found, match.service_id, outcome))
+    details = json.loads(call_details(found, match.service_id, outcome))
     charged = LiveCharge(UUID(int=3), found.call_id, -11_000, NOON, b"", details)
     change = RerateChange(charged, -20_000, details, ("1001", "svc-1001", NOON), 0)
     row, run_id = ChangeRow(change, UUID(int=4), UUID(int=5)), UUID(int=6)
@@ -167,7 +178,10 @@ def test_rating_publishes_as_reviewed() -> None:
     """The events of volume are written without a model: each shape of them."""
     answered = call(answered_at=NOON + timedelta(seconds=3, milliseconds=250))
     unrated = [
-        (f"unrated {example.name}", announce.unrated(call_record(call(), b""), event))
+        (
+            f"unrated {example.name}",
+            event_of(UnratedCall(event, call().ended_at, str(call().call_id))),
+        )
         for example in examples_of(CALL_UNRATED)
         if isinstance(event := example.event(), CallUnrated)
     ]

@@ -1,4 +1,4 @@
-"""What is told of sources: built from plain values, so that a replay tells the same."""
+"""Builds the events about sources. Each id follows from its cause, so a retry repeats the event."""
 
 from ringfence_contracts.events.source import SourceFailed, SourceGapFound, SourceRecovered
 from ringfence_contracts.ids import derive
@@ -6,7 +6,7 @@ from ringfence_contracts.records import Outgoing
 from ringfence_contracts.topics import SOURCE_FAILED, SOURCE_GAP_FOUND, SOURCE_RECOVERED
 
 
-def failed(event: SourceFailed) -> Outgoing:
+def source_failed(event: SourceFailed) -> Outgoing:
     """`source.failed.v1`, once for each outage."""
     return Outgoing(
         topic=SOURCE_FAILED,
@@ -19,7 +19,7 @@ def failed(event: SourceFailed) -> Outgoing:
     )
 
 
-def recovered(event: SourceRecovered) -> Outgoing:
+def source_recovered(event: SourceRecovered) -> Outgoing:
     """`source.recovered.v1`, once for each outage."""
     return Outgoing(
         topic=SOURCE_RECOVERED,
@@ -33,7 +33,11 @@ def recovered(event: SourceRecovered) -> Outgoing:
 
 
 def gap_found(event: SourceGapFound) -> Outgoing:
-    """`source.gap-found.v1`. What was missing is fetched, so no two gaps have the same counts."""
+    """`source.gap-found.v1`.
+
+    The id contains both counts: the missing calls are fetched afterwards, so a second gap of the
+    same hour has other counts and another id.
+    """
     counts = (int(event.hour.timestamp()), event.listed, event.ingested)
     event_id = derive("source-gap", event.server_id, event.lane, *counts)
     return Outgoing(

@@ -1,11 +1,16 @@
-"""Takes records in: publishes what is new, parks what can not be read, then notes both.
+"""Ingests records: publishes new calls, sends unreadable records to the dead-letter topic.
 
-The note comes last: whoever is killed in between publishes the same ids again.
+For each batch, in this order:
+
+1. Records that were accepted before are dropped.
+2. Dead letters and calls are published. A kill after this publishes the same event ids again.
+3. The records are saved as accepted. The caller then moves its cursor or answers the post; a kill
+   before that repeats the batch, and step 1 drops it.
 """
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 import structlog
@@ -23,73 +28,74 @@ log = structlog.get_logger()
 
 
 class Ingester:
-    """The one way from any source to `call.completed.v1`."""
+    """The single path from every source to `call.completed.v1`."""
 
     def __init__(self, *, store: IngestStore, publisher: Publisher) -> None:
         self._store = store
         self._publisher = publisher
         self._recent: OrderedDict[UUID, None] = OrderedDict()
-        self._taking: dict[UUID, asyncio.Future[None]] = {}
+        self._in_progress: dict[UUID, asyncio.Future[None]] = {}
 
-    async def take(self, records: Sequence[SourceRecord]) -> int:
-        """Accept records; how many were new. When this returns, all of them are safe.
+    async def ingest(self, records: Sequence[SourceRecord]) -> int:
+        """Ingest records; returns how many were new. When it returns, all of them are safe.
 
-        What another source is bringing at this moment is waited for: by push and by pull at once,
-        a call is still published once.
+        A record that another caller is ingesting at the same time is waited for, so a call that
+        is polled and posted at once is published once.
         """
         unseen = self._unseen(records)
-        while under_way := {self._taking[key] for key in unseen if key in self._taking}:
-            await asyncio.wait(under_way)
+        while in_progress := {self._in_progress[key] for key in unseen if key in self._in_progress}:
+            await asyncio.wait(in_progress)
             unseen = self._unseen(records)
         if not unseen:
             return 0
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._taking.update(dict.fromkeys(unseen, done))
+        self._in_progress.update(dict.fromkeys(unseen, done))
         try:
-            return await self._take(unseen)
+            return await self._ingest(unseen)
         finally:
             for key in unseen:
-                del self._taking[key]
+                del self._in_progress[key]
             done.set_result(None)
 
     def _unseen(self, records: Sequence[SourceRecord]) -> dict[UUID, SourceRecord]:
         by_id = {record_id(record): record for record in records}
         return {key: record for key, record in by_id.items() if key not in self._recent}
 
-    async def _take(self, unseen: dict[UUID, SourceRecord]) -> int:
-        known = await self._store.accepted(list(unseen))
-        fresh = {key: record for key, record in unseen.items() if key not in known}
-        calls = [r for r in fresh.values() if isinstance(r, CallCompleted)]
-        bad = [r for r in fresh.values() if isinstance(r, BadRow)]
+    async def _ingest(self, unseen: dict[UUID, SourceRecord]) -> int:
+        known = await self._store.accepted_ids(list(unseen))
+        new = {key: record for key, record in unseen.items() if key not in known}
+        calls = [record for record in new.values() if isinstance(record, CallCompleted)]
+        bad = [record for record in new.values() if isinstance(record, BadRow)]
         await self._publisher.park_source_rows(
             (f"{row.server_id}:{row.tenant}", row.raw, row.reason) for row in bad
         )
-        await self._publisher.publish([completed(call) for call in calls])
-        await self._store.accept([_row(key, record) for key, record in fresh.items()])
-        self._remember(list(unseen))
-        self._note(fresh.values(), bad)  # type: ignore[arg-type]
-        return len(fresh)
+        await self._publisher.publish([call_completed(call) for call in calls])
+        await self._store.save_records([_row(key, record) for key, record in new.items()])
+        self._remember(unseen)
+        _report(new.values(), bad)
+        return len(new)
 
-    def _remember(self, ids: Sequence[UUID]) -> None:
+    def _remember(self, ids: Collection[UUID]) -> None:
         self._recent.update(dict.fromkeys(ids))
         while len(self._recent) > _REMEMBERED:
             self._recent.popitem(last=False)
 
-    def _note(self, fresh: Sequence[SourceRecord], bad: Sequence[BadRow]) -> None:
-        for record in fresh:
-            RECORDS.labels(record.server_id, _disposition(record)).inc()
-        for row in bad:
-            log.warning(
-                "row parked",
-                server_id=row.server_id,
-                tenant=row.tenant,
-                line=row.line_number,
-                reason=row.reason,
-            )
+
+def _report(new: Collection[SourceRecord], bad: Sequence[BadRow]) -> None:
+    for record in new:
+        RECORDS.labels(record.server_id, _disposition(record)).inc()
+    for row in bad:
+        log.warning(
+            "row parked",
+            server_id=row.server_id,
+            tenant=row.tenant,
+            line=row.line_number,
+            reason=row.reason,
+        )
 
 
-def completed(call: CallCompleted) -> Outgoing:
-    """`call.completed.v1`; its id is the call's, whichever way the call came."""
+def call_completed(call: CallCompleted) -> Outgoing:
+    """`call.completed.v1`. Its id is the call's, whether the call was polled or posted."""
     return Outgoing(
         topic=CALL_COMPLETED,
         key=f"{call.server_id}:{call.tenant}",

@@ -1,4 +1,4 @@
-"""What cdr-ingest counts, besides what every service counts."""
+"""The metrics of cdr-ingest, besides those of every service."""
 
 from prometheus_client import Counter, Gauge, Histogram
 

@@ -1,4 +1,4 @@
-"""Everything that can be set, with its default and its unit; from `RINGFENCE_*`."""
+"""The settings of cdr-ingest with their defaults and units, read from `RINGFENCE_*`."""
 
 from pydantic import Field
 
@@ -6,10 +6,10 @@ from ringfence.settings import CommonSettings
 
 
 class Settings(CommonSettings):
-    """Cdr-ingest's settings; what concerns one server stands in the servers file."""
+    """Settings of the service; those of one server are in the servers file."""
 
     cdr_ingest_batch_records: int = Field(
-        500, ge=1, le=10_000, description="records published and noted together"
+        500, ge=1, le=10_000, description="records published and saved together"
     )
     cdr_ingest_sweep_s: int = Field(
         600,
@@ -30,7 +30,7 @@ class Settings(CommonSettings):
         "127.0.0.1", description="where PBXs post call records; only if a server has `push`"
     )
     cdr_ingest_push_port: int = Field(
-        8070, ge=0, le=65_535, description="its TCP port; 0: any free one, told in the log"
+        8070, ge=0, le=65_535, description="its TCP port; 0: any free one, which is logged"
     )
     cdr_ingest_push_body_bytes: int = Field(
         1024 * 1024, ge=1024, le=3_000_000, description="bytes of one posted record, at most"

@@ -1,4 +1,4 @@
-"""Cdr-ingest's tables: the only file with its SQL."""
+"""The tables `cursor` and `record` of the schema `cdr_ingest`."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,7 +10,7 @@ from ringfence.postgres.pool import Pool
 
 
 class RecordRow(NamedTuple):
-    """A record that was accepted, in the order of the table's columns."""
+    """An accepted record; its fields are in the order of the table's columns."""
 
     record_id: UUID
     server_id: str
@@ -22,23 +22,23 @@ class RecordRow(NamedTuple):
 
 
 class IngestStore:
-    """Everything that cdr-ingest keeps."""
+    """How far each feed was read, and which records were accepted."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def cursor(self, server_id: str, lane: str) -> Cursor | None:
-        """How far a lane was read; None if it never was."""
+    async def cursor(self, server_id: str, feed: str) -> Cursor | None:
+        """How far a feed was read; None if it never was."""
         row = await self._pool.fetchrow(
             "select read_until, longest_call_s, swept_at, read_from from cdr_ingest.cursor"
             " where server_id = $1 and lane = $2",
             server_id,
-            lane,
+            feed,
         )
         return Cursor(**dict(row)) if row else None
 
-    async def move(self, server_id: str, lane: str, cursor: Cursor) -> None:
-        """Keep how far a lane was read. Never backwards; where it began stays."""
+    async def save_cursor(self, server_id: str, feed: str, cursor: Cursor) -> None:
+        """Save how far a feed was read. No value decreases, and `read_from` never changes."""
         await self._pool.execute(
             "insert into cdr_ingest.cursor as c"
             " (server_id, lane, read_until, longest_call_s, swept_at, read_from)"
@@ -48,22 +48,22 @@ class IngestStore:
             " longest_call_s = greatest(c.longest_call_s, excluded.longest_call_s),"
             " swept_at = greatest(c.swept_at, excluded.swept_at), updated_at = now()",
             server_id,
-            lane,
+            feed,
             cursor.read_until,
             cursor.longest_call_s,
             cursor.swept_at,
             cursor.read_from,
         )
 
-    async def accepted(self, record_ids: Sequence[UUID]) -> set[UUID]:
-        """Which of these records were accepted before."""
+    async def accepted_ids(self, record_ids: Sequence[UUID]) -> set[UUID]:
+        """Those of the ids whose records were accepted before."""
         rows = await self._pool.fetch(
             "select record_id from cdr_ingest.record where record_id = any($1)", record_ids
         )
         return {row["record_id"] for row in rows}
 
-    async def accept(self, rows: Sequence[RecordRow]) -> None:
-        """Keep that these records were accepted; those kept before stay as they are."""
+    async def save_records(self, rows: Sequence[RecordRow]) -> None:
+        """Save records as accepted; rows that exist are not changed."""
         if not rows:
             return
         await self._pool.execute(

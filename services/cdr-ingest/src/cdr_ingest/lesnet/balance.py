@@ -6,8 +6,8 @@ from decimal import Decimal
 import structlog
 
 from cdr_ingest.lesnet.metrics import BALANCE_LOW, BALANCE_MICRO
-from cdr_ingest.lesnet.poller import rest
 from cdr_ingest.metrics import FAILURES
+from cdr_ingest.polling.waiting import wait_reporting
 from ringfence.observe.health import Progress
 from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_pbx.errors import Refused
@@ -32,10 +32,10 @@ class BalanceWatch:
     async def run(self, stop: asyncio.Event) -> None:
         """Look until `stop` is set; a look that fails is made up for by the next."""
         while not stop.is_set():
-            await self.look()
-            await rest(stop, self._every_s, self._progress.turned)
+            await self.check()
+            await wait_reporting(stop, self._every_s, self._progress.turned)
 
-    async def look(self) -> bool | None:
+    async def check(self) -> bool | None:
         """Whether the balance is below the limit; None if it can not be told."""
         server_id = self._api.server_id
         try:

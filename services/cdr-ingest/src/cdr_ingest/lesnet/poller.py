@@ -7,7 +7,7 @@ again, and the same rows are the same calls.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import datetime
 from hashlib import sha256
@@ -25,9 +25,9 @@ from cdr_ingest.metrics import FAILURES
 from cdr_ingest.polling.backoff import backed_off_s
 from cdr_ingest.polling.guarded import SourceReadError
 from cdr_ingest.polling.outage import OutageWatch
+from cdr_ingest.polling.waiting import wait_reporting
 from cdr_ingest.sources.source import BadRow
 from ringfence.clock import Clock
-from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
 from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.errors import BadInput
@@ -37,7 +37,6 @@ from ringfence_pbx.lesnet.profile import Profile
 from ringfence_pbx.servers import LesnetLink, LesnetServer
 
 _FIRST_WAIT_S = 5.0
-_LOOK_S = 15.0
 _PIECE = 5000
 _UNREAD: tuple[type[Exception], ...] = (Refused, *TRANSIENT_ERRORS)
 log = structlog.get_logger()
@@ -53,7 +52,7 @@ class LinkPoller:
         server: LesnetServer,
         link: LesnetLink,
         profile: Profile,
-        intake: Ingester,
+        ingester: Ingester,
         store: LesnetFileStore,
         outages: OutageWatch,
         clock: Clock,
@@ -65,7 +64,7 @@ class LinkPoller:
         self._server = server
         self._link = link
         self._profile = profile
-        self._intake = intake
+        self._ingester = ingester
         self._store = store
         self._outages = outages
         self._clock = clock
@@ -79,8 +78,8 @@ class LinkPoller:
     async def run(self, stop: asyncio.Event) -> None:
         """Poll until `stop` is set; what fails is backed off, at most as long as a poll waits."""
         while not stop.is_set():
-            wait_s = await self.turn()
-            await rest(stop, wait_s, self._look)
+            wait_s = await self.run_once()
+            await wait_reporting(stop, wait_s, self._look)
 
     def _look(self) -> None:
         self._progress.turned()
@@ -92,14 +91,14 @@ class LinkPoller:
             return None
         return (self._clock.now() - self._newest_at).total_seconds()
 
-    async def turn(self) -> float:
+    async def run_once(self) -> float:
         """One poll, and what is to be told of it; the seconds until the next one."""
         try:
             refusal = await self.poll()
             if refusal:
-                await self._outages.failed(refusal, refused=True)
+                await self._outages.record_failure(refusal, refused=True)
             else:
-                await self._outages.worked()
+                await self._outages.record_success()
         except SourceReadError as error:
             return await self._source_failed(error)
         except TRANSIENT_ERRORS as error:
@@ -110,7 +109,7 @@ class LinkPoller:
     async def _source_failed(self, error: SourceReadError) -> float:
         FAILURES.labels(self._server_id, self.lane).inc()
         try:
-            failures = await self._outages.failed(str(error), refused=error.refused)
+            failures = await self._outages.record_failure(str(error), refused=error.refused)
         except TRANSIENT_ERRORS as ours:
             return self._we_failed(ours)
         if error.refused:
@@ -135,12 +134,12 @@ class LinkPoller:
         if fetched is not None:
             digest = sha256(fetched.body).hexdigest()
             if state is None or digest != state.sha256:
-                return await self._deal_with(fetched, digest, state)
+                return await self._process_file(fetched, digest, state)
         if state is None:
             raise SourceReadError(Refused(f"{self.lane}: answers 304 to whom it never sent a file"))
         if fetched is not None and fetched.validators != state.validators:
             state = replace(state, validators=fetched.validators)
-            await self._store.keep(self._server_id, self.lane, state)
+            await self._store.save_state(self._server_id, self.lane, state)
         self._note("file unchanged", state)
         return state.refusal
 
@@ -150,7 +149,7 @@ class LinkPoller:
         except _UNREAD as error:
             raise SourceReadError(error) from error
 
-    async def _deal_with(self, fetched: Fetched, digest: str, before: FileState | None) -> str:
+    async def _process_file(self, fetched: Fetched, digest: str, before: FileState | None) -> str:
         report, refusal = Report(), ""
         try:
             file = CdrFile(
@@ -168,16 +167,16 @@ class LinkPoller:
             refusal = f"the format changed, or the profile is wrong: {error}"
         fresh = 0
         if refusal:
-            await self._intake.take([self._told(fetched, digest, report, refusal)])
+            await self._ingester.ingest([self._refusal_record(fetched, digest, report, refusal)])
         else:
-            fresh = await self._take(file)
+            fresh = await self._ingest(file)
         # An empty file may be one that is being written: look at it again.
         validators = fetched.validators if fetched.body.strip() else Validators()
         newest_at = before.newest_at if before else None
         if not refusal and report.newest_at:
             newest_at = max(newest_at or report.newest_at, report.newest_at)
         state = FileState(validators, digest, self._read_by, refusal[:500], newest_at)
-        await self._store.keep(self._server_id, self.lane, state)
+        await self._store.save_state(self._server_id, self.lane, state)
         UNFIT_LINES.labels(self._server_id, self.lane).set(report.unfit)
         self._note(
             "file refused" if refusal else "file read",
@@ -189,15 +188,17 @@ class LinkPoller:
         )
         return refusal
 
-    async def _take(self, file: CdrFile) -> int:
+    async def _ingest(self, file: CdrFile) -> int:
         fresh = 0
         async for piece in in_pieces(file.records(), self._batch_records):
-            taken = await self._intake.take(piece)
+            taken = await self._ingester.ingest(piece)
             fresh += taken
             self._progress.turned(read=taken)
         return fresh
 
-    def _told(self, fetched: Fetched, digest: str, report: Report, refusal: str) -> BadRow:
+    def _refusal_record(
+        self, fetched: Fetched, digest: str, report: Report, refusal: str
+    ) -> BadRow:
         """A dead letter for the file as a whole, with what an operator needs to correct it."""
         content = {
             "server_id": self._server_id,
@@ -252,11 +253,3 @@ async def in_pieces(
     """The records in lists of `size`, read beside the event loop."""
     while piece := await asyncio.to_thread(list, islice(records, size)):
         yield piece
-
-
-async def rest(stop: asyncio.Event, seconds: float, look: Callable[[], None]) -> None:
-    """Wait, or less if told to stop; `look` is called now and then: the loop is alive."""
-    while not stop.is_set() and seconds > 0:
-        look()
-        await wait_or_stop(stop, min(seconds, _LOOK_S))
-        seconds -= _LOOK_S

@@ -41,7 +41,7 @@ class LesnetFileStore:
         etag, last_modified, *rest = row
         return FileState(Validators(etag, last_modified), *rest)
 
-    async def keep(self, server_id: str, link: str, state: FileState) -> None:
+    async def save_state(self, server_id: str, link: str, state: FileState) -> None:
         """Keep that this version was dealt with; the newest row never goes back."""
         await self._pool.execute(
             "insert into cdr_ingest.lesnet_file as f"

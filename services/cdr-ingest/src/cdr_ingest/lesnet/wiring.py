@@ -21,7 +21,7 @@ from ringfence_pbx.servers import LesnetServer
 async def open_lesnet(
     servers: Mapping[str, LesnetServer],
     *,
-    intake: Ingester,
+    ingester: Ingester,
     pool: Pool,
     batch_records: int,
     health: Health,
@@ -45,7 +45,7 @@ async def open_lesnet(
                     server=server,
                     link=link,
                     profile=profile,
-                    intake=intake,
+                    ingester=ingester,
                     store=store,
                     outages=OutageWatch(server_id, link.known_as, store=outages, clock=time),
                     clock=time,

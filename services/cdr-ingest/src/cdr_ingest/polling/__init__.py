@@ -1,1 +1,1 @@
-"""Reading a source again and again: windows, intervals, outages."""
+"""Polls sources: which windows to ask for, how often, and what to do when a source fails."""

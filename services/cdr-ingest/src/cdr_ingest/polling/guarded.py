@@ -1,4 +1,4 @@
-"""Asking a source, so that its failures can be told from those of our own servers."""
+"""Reads a source so that its failures can be distinguished from failures of our own servers."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -11,10 +11,10 @@ from ringfence_pbx.throttle import Throttled
 
 
 class SourceReadError(Exception):
-    """A source could not be read to the end. Never let out of the loop that asked.
+    """A source could not be read to the end. It never leaves the loop that reads the source.
 
-    `refused`: it said no, and a person must do something; `after_s`: how long it wants to be left
-    alone, 0 where it did not say.
+    `refused`: the server rejected the request, and an operator must act. `after_s`: the pause that
+    the server asks for, in seconds; 0 if it names none.
     """
 
     def __init__(self, cause: Exception) -> None:
@@ -24,25 +24,25 @@ class SourceReadError(Exception):
 
 
 async def guarded_records(
-    source: Source, lane: str, start: int, stop: int, *, patience_s: float
+    source: Source, feed: str, start: int, stop: int, *, record_timeout_s: float
 ) -> AsyncGenerator[SourceRecord, None]:
-    """`source.records`, whose errors all become SourceUnread.
+    """The records of `source.records(feed, start, stop)`.
 
-    Each record may take `patience_s`: a server that sends a byte now and then never ends
-    otherwise. Use it within `contextlib.aclosing`.
+    Raises SourceReadError for every failure of the source, and when one record takes longer than
+    `record_timeout_s`: a server that sends one byte now and then would otherwise never end. Use it
+    within `contextlib.aclosing`.
     """
     try:
-        async with aclosing(source.records(lane, start, stop)) as records:
+        async with aclosing(source.records(feed, start, stop)) as records:
             while True:
-                async with asyncio.timeout(patience_s) as patience:
+                async with asyncio.timeout(record_timeout_s) as deadline:
                     record = await anext(records, None)
                 if record is None:
                     return
                 yield record
     except TimeoutError as error:
-        gave_up = patience.expired()
-        said = f"{source.server_id}: no record within {patience_s:g} s"
-        raise SourceReadError(TimeoutError(said) if gave_up else error) from error
+        reason = f"{source.server_id}: no record within {record_timeout_s:g} s"
+        raise SourceReadError(TimeoutError(reason) if deadline.expired() else error) from error
     except Refused as error:
         raise SourceReadError(error) from error
     except TRANSIENT_ERRORS as error:

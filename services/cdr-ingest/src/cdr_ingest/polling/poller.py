@@ -1,192 +1,162 @@
-"""Polls one lane of a source: read a window, publish what is new, note it, move the cursor."""
+"""Polls one feed: reads windows of calls, ingests their records, moves the cursor."""
 
 import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import structlog
 
-from cdr_ingest.ingest import Ingester
 from cdr_ingest.metrics import FAILURES, NEWEST_CALL, READ_UNTIL
 from cdr_ingest.polling.backoff import backed_off_s, next_poll_s
-from cdr_ingest.polling.cooldown import Cooldown
+from cdr_ingest.polling.feed import Feed
 from cdr_ingest.polling.guarded import SourceReadError, guarded_records
 from cdr_ingest.polling.outage import OutageWatch
 from cdr_ingest.polling.retention import RetentionWatch
-from cdr_ingest.polling.window import Cursor, LookbackSettings, advanced, plan_windows
-from cdr_ingest.sources.source import Source, SourceRecord
-from cdr_ingest.store import IngestStore
-from ringfence.clock import Clock
-from ringfence.loops import wait_or_stop
+from cdr_ingest.polling.waiting import wait_reporting
+from cdr_ingest.polling.window import Cursor, advanced, plan_windows
+from cdr_ingest.sources.source import SourceRecord
 from ringfence.observe.health import Progress
 from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.events.call import CallCompleted
 
 _REFUSED_WAIT_S = 60.0
-_LOOK_S = 20.0
-"""A loop that waits for longer says now and then that it is alive."""
-
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True)
-class PollInterval:
-    """How soon a lane is asked again, in seconds.
-
-    Between `poll_s` and `rest_s` while all is well; up to `backoff_max_s` after failures. One
-    record may take `patience_s` to come.
-    """
-
-    poll_s: float
-    rest_s: float
-    backoff_max_s: float
-    patience_s: float
-
-
 class Poller:
-    """One lane: all the calls of a server, or those of one of its tenants.
+    """The loop that polls one feed.
 
-    `hold` is shared by all lanes of a server. Failures of the source are its outage; failures of
-    our own servers are waited for, and the cursor stays.
+    A failure of the source counts towards its outage. A failure of Kafka or PostgreSQL does not:
+    the poll is retried later, and the cursor does not move.
     """
 
     def __init__(
         self,
+        feed: Feed,
         *,
-        source: Source,
-        lane: str,
-        intake: Ingester,
-        store: IngestStore,
-        clock: Clock,
-        reach: LookbackSettings,
-        pace: PollInterval,
-        batch_records: int,
         outages: OutageWatch,
-        hold: Cooldown,
         progress: Progress,
         retention: RetentionWatch | None = None,
     ) -> None:
-        self._source = source
-        self._lane = lane
-        self._intake = intake
-        self._store = store
-        self._clock = clock
-        self._reach = reach
-        self._pace = pace
-        self._batch_records = batch_records
+        self._feed = feed
         self._outages = outages
-        self._hold = hold
         self._progress = progress
         self._retention = retention
-        self._waits = 0
+        self._our_failures = 0
         self._newest_call_at = time.monotonic()
         self._newest_start = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Poll until `stop` is set; a source that fails is backed off, and nothing is lost."""
+        """Poll until `stop` is set. A source that fails is polled less often."""
         while not stop.is_set():
-            if await self._waited(stop, self._hold.left_s):
+            if await self._wait(stop, self._feed.cooldown.remaining_s):
                 return
             began = time.monotonic()
-            wait_s = await self._turn()
+            wait_s = await self._run_once()
             self._progress.turned()
-            await self._waited(stop, max(0.05, wait_s - (time.monotonic() - began)))
+            await self._wait(stop, max(0.05, wait_s - (time.monotonic() - began)))
 
-    async def _waited(self, stop: asyncio.Event, seconds: float) -> bool:
-        """Wait, or less if told to stop; whether it was."""
-        until = time.monotonic() + seconds
-        while not stop.is_set() and (left_s := until - time.monotonic()) > 0:
-            await wait_or_stop(stop, min(left_s, _LOOK_S))
-            self._progress.turned()
-        return stop.is_set()
+    async def _wait(self, stop: asyncio.Event, seconds: float) -> bool:
+        return await wait_reporting(stop, seconds, self._progress.turned)
 
-    async def _turn(self) -> float:
-        """One poll, and what is to be told of it; the seconds until the next one should begin."""
+    async def _run_once(self) -> float:
+        """Poll once and record the result. Returns the seconds until the next poll should begin."""
         try:
-            fresh = await self.poll()
-            await self._outages.worked()
+            new = await self.poll()
+            await self._outages.record_success()
         except SourceReadError as error:
             return await self._source_failed(error)
         except TRANSIENT_ERRORS as error:
             return self._we_failed(error)
-        self._waits = 0
-        if fresh:
+        self._our_failures = 0
+        if new:
             self._newest_call_at = time.monotonic()
         quiet_s = time.monotonic() - self._newest_call_at
-        return next_poll_s(quiet_s, self._pace.poll_s, self._pace.rest_s)
+        return next_poll_s(quiet_s, self._feed.interval.poll_s, self._feed.interval.rest_s)
 
     async def _source_failed(self, error: SourceReadError) -> float:
-        FAILURES.labels(self._source.server_id, self._lane).inc()
+        FAILURES.labels(self._feed.server_id, self._feed.name).inc()
         if error.after_s:
-            self._hold.leave_alone(error.after_s)
+            self._feed.cooldown.start(error.after_s)
         try:
-            failures = await self._outages.failed(str(error), refused=error.refused)
+            failures = await self._outages.record_failure(str(error), refused=error.refused)
         except TRANSIENT_ERRORS as ours:
             return self._we_failed(ours)
-        if error.refused:
-            return _REFUSED_WAIT_S
-        return backed_off_s(failures, self._pace.poll_s, self._pace.backoff_max_s)
+        return _REFUSED_WAIT_S if error.refused else self._backed_off_s(failures)
 
     def _we_failed(self, error: Exception) -> float:
-        """Broker or database are unwell: that is no outage of the source."""
-        self._waits += 1
-        log.warning("polling waits", lane=self._lane, reason=repr(error))
-        return backed_off_s(self._waits, self._pace.poll_s, self._pace.backoff_max_s)
+        """Kafka or PostgreSQL failed: this is no outage of the source."""
+        self._our_failures += 1
+        log.warning("polling waits", lane=self._feed.name, reason=repr(error))
+        return self._backed_off_s(self._our_failures)
+
+    def _backed_off_s(self, failures: int) -> float:
+        interval = self._feed.interval
+        return backed_off_s(failures, interval.poll_s, interval.backoff_max_s)
 
     async def poll(self) -> int:
-        """Read what may be new; how many records were. The cursor moves after each window."""
-        now = int(self._clock.now().timestamp())
-        cursor = await self._store.cursor(self._source.server_id, self._lane)
-        if self._retention and cursor:
-            self._retention.look(cursor.read_until, now)
-        todo = plan_windows(cursor, now, self._reach)
-        fresh = 0
-        for window in todo.windows:
-            counted, longest_s = await self._read(*window)
-            fresh += counted
-            reached = advanced(cursor, todo, window, now, self._reach)
-            cursor = replace(reached, longest_call_s=max(reached.longest_call_s, longest_s))
-            await self._keep(cursor, now)
-        return fresh
+        """Read the windows that may hold new calls. Returns how many records were new.
 
-    async def _keep(self, cursor: Cursor, now: int) -> None:
-        await self._store.move(self._source.server_id, self._lane, cursor)
-        READ_UNTIL.labels(self._source.server_id, self._lane).set(cursor.read_until)
+        For each window, in this order:
+
+        1. Its records are ingested. A kill after this reads the window again; the records are
+           known by then and are dropped.
+        2. The cursor moves. A kill after this continues with the next window.
+        """
+        now = int(self._feed.clock.now().timestamp())
+        cursor = await self._feed.store.cursor(self._feed.server_id, self._feed.name)
+        if cursor:
+            self._measure_retention(cursor, now)
+        plan = plan_windows(cursor, now, self._feed.lookback)
+        new = 0
+        for window in plan.windows:
+            count, longest_s = await self._read(*window)
+            new += count
+            reached = advanced(cursor, plan, window, now, self._feed.lookback)
+            cursor = replace(reached, longest_call_s=max(reached.longest_call_s, longest_s))
+            await self._save_cursor(cursor, now)
+        return new
+
+    async def _save_cursor(self, cursor: Cursor, now: int) -> None:
+        await self._feed.store.save_cursor(self._feed.server_id, self._feed.name, cursor)
+        READ_UNTIL.labels(self._feed.server_id, self._feed.name).set(cursor.read_until)
+        self._measure_retention(cursor, now)
+
+    def _measure_retention(self, cursor: Cursor, now: int) -> None:
         if self._retention:
-            self._retention.look(cursor.read_until, now)
+            self._retention.measure(cursor.read_until, now)
 
     async def _read(self, start: int, stop: int) -> tuple[int, int]:
-        """Take in a window's records: how many were new, and the longest call's seconds."""
-        fresh, longest_s = 0, 0
+        """Ingest a window. Returns the number of new records and the longest call's seconds."""
+        new, longest_s = 0, 0
         batch: list[SourceRecord] = []
-        given = guarded_records(
-            self._source, self._lane, start, stop, patience_s=self._pace.patience_s
+        reading = guarded_records(
+            self._feed.polled_source,
+            self._feed.name,
+            start,
+            stop,
+            record_timeout_s=self._feed.record_timeout_s,
         )
-        async with aclosing(given) as records:
+        async with aclosing(reading) as records:
             async for record in records:
                 batch.append(record)
                 longest_s = max(longest_s, self._length_s(record))
-                if len(batch) >= self._batch_records:
-                    fresh += await self._take(batch)
+                if len(batch) >= self._feed.batch_records:
+                    new += await self._ingest(batch)
                     batch = []
-        return fresh + await self._take(batch), longest_s
+        return new + await self._ingest(batch), longest_s
 
-    async def _take(self, batch: Sequence[SourceRecord]) -> int:
-        fresh = await self._intake.take(batch)
-        self._progress.turned(read=fresh)
-        return fresh
+    async def _ingest(self, batch: Sequence[SourceRecord]) -> int:
+        new = await self._feed.ingester.ingest(batch)
+        self._progress.turned(read=new)
+        return new
 
     def _length_s(self, record: SourceRecord) -> int:
         if not isinstance(record, CallCompleted):
             return 0
         if (started_at := record.started_at.timestamp()) > self._newest_start:
             self._newest_start = started_at
-            NEWEST_CALL.labels(self._source.server_id).set(started_at)
+            NEWEST_CALL.labels(self._feed.server_id).set(started_at)
         return int((record.ended_at - record.started_at).total_seconds())
-
-
-def lanes_of(tenants: Sequence[str], all_tenants: bool) -> tuple[str, ...]:
-    """The lanes in which a server is read: one for all of it, or one for each tenant."""
-    return ("*",) if all_tenants else tuple(tenants)

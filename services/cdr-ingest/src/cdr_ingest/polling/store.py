@@ -1,4 +1,4 @@
-"""Outages of sources: each is told once when it begins and once when it ends."""
+"""The table of outages. An outage is published once when it begins and once when it ends."""
 
 from datetime import datetime
 
@@ -9,13 +9,13 @@ from ringfence_contracts.events.source import SourceFailed, SourceRecovered
 
 
 class OutageStore:
-    """The table of outages, one row for each lane; written together with what is told of it."""
+    """One row for each feed. A row and the event about it are written in one transaction."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def begin(self, event: SourceFailed) -> bool:
-        """Keep and tell that an outage began; False, and nothing told, while one is on."""
+        """Save and publish the beginning of an outage; False if one is already open."""
         async with self._pool.acquire() as connection, connection.transaction():
             begun = await connection.fetchval(
                 "insert into cdr_ingest.outage as o"
@@ -28,21 +28,21 @@ class OutageStore:
                 event.failed_at,
             )  # fmt: skip
             if begun:
-                await enqueue(connection, "cdr_ingest", [events.failed(event)])
+                await enqueue(connection, "cdr_ingest", [events.source_failed(event)])
             return bool(begun)
 
-    async def end(self, server_id: str, lane: str, at: datetime) -> bool:
-        """Keep and tell that the lane's outage is over; False if none was on."""
+    async def end(self, server_id: str, feed: str, at: datetime) -> bool:
+        """Save and publish the end of the feed's outage; False if none is open."""
         async with self._pool.acquire() as connection, connection.transaction():
             row = await connection.fetchrow(
                 "update cdr_ingest.outage set recovered_at = greatest($3, failed_at)"
                 " where server_id = $1 and lane = $2 and recovered_at is null"
                 " returning outage_id, server_id, lane, failed_at, recovered_at",
                 server_id,
-                lane,
+                feed,
                 at,
             )
             if row:
                 event = SourceRecovered(**dict(row))
-                await enqueue(connection, "cdr_ingest", [events.recovered(event)])
+                await enqueue(connection, "cdr_ingest", [events.source_recovered(event)])
             return row is not None

@@ -1,1 +1,1 @@
-"""Receives the call records that PBXs post, and answers once each of them is safe."""
+"""Receives the call records that PBXs post, and answers a post once its record is safe."""

@@ -1,4 +1,4 @@
-"""Gathers posts into batches, so that many share one trip to the broker and the database."""
+"""Collects posted records into batches, so that many share one write to Kafka and PostgreSQL."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,46 +12,47 @@ from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.errors import Retry
 
 _IDLE_S = 0.2
-_RESTS_S = 1.0
-_AT_ONCE = 3
+_PAUSE_S = 1.0
+_CONCURRENT_BATCHES = 3
 log = structlog.get_logger()
 
 _Waiting = tuple[SourceRecord, "asyncio.Future[None]"]
 
 
 class Collector:
-    """A few batches at a time are made safe, so that one slow commit holds up few posts.
+    """Ingests up to three batches at a time, so that one slow commit delays few posts.
 
-    `take` makes a batch safe, or raises; it is given `take_bound_s`. After a failure, what comes
-    is refused for a second instead of being let wait for the next one.
+    `ingest` makes a batch safe or raises, within `ingest_timeout_s`. After a failure, records are
+    refused at once for a second: they would wait for a batch that is likely to fail as well. At
+    most `capacity` records wait; a batch waits `linger_s` to be filled.
     """
 
     def __init__(
         self,
         *,
-        take: Callable[[Sequence[SourceRecord]], Awaitable[object]],
+        ingest: Callable[[Sequence[SourceRecord]], Awaitable[object]],
         progress: Progress,
         batch_records: int,
-        places: int,
+        capacity: int,
         linger_s: float = 0.005,
-        take_bound_s: float = 10.0,
+        ingest_timeout_s: float = 10.0,
     ) -> None:
-        self._take = take
+        self._ingest = ingest
         self._progress = progress
         self._batch_records = batch_records
         self._linger_s = linger_s
-        self._take_bound_s = take_bound_s
-        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(places)
-        self._rests_until = 0.0
+        self._ingest_timeout_s = ingest_timeout_s
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(capacity)
+        self._paused_until = 0.0
 
-    async def safe(self, record: SourceRecord) -> None:
-        """Return once the broker has the record and it is noted.
+    async def submit(self, record: SourceRecord) -> None:
+        """Return once the record is published and saved.
 
-        Raises Retry when it has not: the queue is full, or broker or database are unwell. It may
-        become safe later all the same; sending it again changes nothing.
+        Raises Retry when the queue is full, or Kafka or PostgreSQL fail. The record may still
+        become safe later; a repeated post has no further effect.
         """
         loop = asyncio.get_running_loop()
-        if loop.time() < self._rests_until:
+        if loop.time() < self._paused_until:
             raise Retry("broker or database are unwell")
         waiting: asyncio.Future[None] = loop.create_future()
         try:
@@ -61,56 +62,56 @@ class Collector:
         await waiting
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Make batches safe until `stop` is set; set it once nobody waits any more."""
-        slots = asyncio.Semaphore(_AT_ONCE)
+        """Ingest batches until `stop` is set. Set it only when no caller of `submit` waits."""
+        slots = asyncio.Semaphore(_CONCURRENT_BATCHES)
         try:
             async with asyncio.TaskGroup() as group:
                 while not stop.is_set():
-                    async with slots:  # what comes meanwhile gathers in one batch
+                    async with slots:  # records that arrive while all slots are busy form one batch
                         batch = await self._gather()
                     if batch:
                         await slots.acquire()
-                        group.create_task(self._settle(batch)).add_done_callback(
+                        group.create_task(self._process_batch(batch)).add_done_callback(
                             lambda _: slots.release()
                         )
                     self._progress.turned(read=len(batch))
         finally:
-            _answer(self._waiting(self._queue.qsize()), Retry("the receiver has ended"))
+            _resolve(self._queued(self._queue.qsize()), Retry("the receiver has ended"))
 
     async def _gather(self) -> list[_Waiting]:
         try:
             first = await asyncio.wait_for(self._queue.get(), _IDLE_S)
         except TimeoutError:
             return []
-        batch = [first, *self._waiting(self._batch_records - 1)]
+        batch = [first, *self._queued(self._batch_records - 1)]
         if len(batch) < self._batch_records:
             await asyncio.sleep(self._linger_s)
-            batch += self._waiting(self._batch_records - len(batch))
+            batch += self._queued(self._batch_records - len(batch))
         return batch
 
-    def _waiting(self, limit: int) -> list[_Waiting]:
+    def _queued(self, limit: int) -> list[_Waiting]:
         return [self._queue.get_nowait() for _ in range(min(limit, self._queue.qsize()))]
 
-    async def _settle(self, batch: Sequence[_Waiting]) -> None:
+    async def _process_batch(self, batch: Sequence[_Waiting]) -> None:
         PUSH_QUEUE.set(self._queue.qsize())
-        unsafe: Exception | None = Retry("the receiver has ended")
+        failure: Exception | None = Retry("the receiver has ended")
         try:
-            async with asyncio.timeout(self._take_bound_s):
-                await self._take([record for record, _ in batch])
-            unsafe = None
+            async with asyncio.timeout(self._ingest_timeout_s):
+                await self._ingest([record for record, _ in batch])
+            failure = None
         except TRANSIENT_ERRORS as error:
-            self._rests_until = asyncio.get_running_loop().time() + _RESTS_S
+            self._paused_until = asyncio.get_running_loop().time() + _PAUSE_S
             log.warning("posts not safe", records=len(batch), reason=repr(error))
-            unsafe = Retry("broker or database are unwell")
+            failure = Retry("broker or database are unwell")
         finally:
-            _answer(batch, unsafe)
+            _resolve(batch, failure)
 
 
-def _answer(batch: Sequence[_Waiting], unsafe: Exception | None) -> None:
+def _resolve(batch: Sequence[_Waiting], failure: Exception | None) -> None:
     for _, waiting in batch:
-        if waiting.done():  # whoever waited has given up
+        if waiting.done():  # its post was cancelled or timed out
             continue
-        if unsafe is None:
+        if failure is None:
             waiting.set_result(None)
         else:
-            waiting.set_exception(unsafe)
+            waiting.set_exception(failure)

@@ -1,6 +1,6 @@
-"""What can be posted: for each kind of server, the formats and who reads them.
+"""The formats that each kind of server can post, and the functions that read them.
 
-A new format is one function and one line in `READERS`; it is then posted to
+A new format needs one function and one line in `READERS`; it is then posted to
 `/cdr/{server_id}/{format}`.
 """
 
@@ -19,7 +19,7 @@ PushingServer = FusionPbxServer | VodiaServer
 
 @dataclass(frozen=True)
 class Posted:
-    """A request whose sender is known: nothing in it is trusted yet."""
+    """A request whose sender is authenticated; its content is not validated yet."""
 
     server_id: str
     server: PushingServer
@@ -29,22 +29,22 @@ class Posted:
 
 
 Reader = Callable[[Posted], SourceRecord | None]
-"""Reads a post: a call, a b leg (noted, not billed), a row to park, or None: nothing to take.
+"""Reads a post: a call, a b leg (saved, not billed), a bad row, or None if there is no record.
 
-Raises BadInput for what can not be read; the body is then parked as it came.
+Raises BadInput for a body that cannot be read; the body then becomes a dead letter, unchanged.
 """
 
 _A_LEG = "a_"
 
 
 def read_freeswitch_json(posted: Posted) -> SourceRecord:
-    """mod_json_cdr. It marks no leg in the query: the record itself says which it is."""
+    """A post of mod_json_cdr. The record itself shows which leg it is; the query does not."""
     cdr = read_json(unwrap(posted.content_type, posted.body))
     return _read(cdr, posted, is_b_leg=False)
 
 
 def read_freeswitch_xml(posted: Posted) -> SourceRecord:
-    """mod_xml_cdr, with `prefix-a-leg`: what is not marked `a_` in the query is a b leg."""
+    """A post of mod_xml_cdr with `prefix-a-leg`: without `a_` in the query it is a b leg."""
     cdr = read_xml(unwrap(posted.content_type, posted.body).text)
     return _read(cdr, posted, is_b_leg=not posted.query.get("uuid", "").startswith(_A_LEG))
 
@@ -55,13 +55,13 @@ def _read(cdr: Cdr, posted: Posted, *, is_b_leg: bool) -> SourceRecord:
 
 
 def read_vodia_json(posted: Posted) -> SourceRecord:
-    """One leg, as Vodia's `json://` posts it."""
-    assert isinstance(posted.server, VodiaServer), "READERS is by the server's kind"
+    """One leg, posted by Vodia's `json://`."""
+    assert isinstance(posted.server, VodiaServer), "READERS chooses by the server's kind"
     return parse_vodia_json(posted.server_id, posted.body, call_key=posted.server.call_key)
 
 
 def read_vodia_webcdr(posted: Posted) -> SourceRecord:
-    """A whole call, as Vodia's `webcdr://` posts it."""
+    """A whole call, posted by Vodia's `webcdr://`."""
     return parse_vodia_webcdr(posted.server_id, posted.body)
 
 
@@ -71,4 +71,4 @@ READERS: Mapping[tuple[str, str], Reader] = {
     ("vodia", "json"): read_vodia_json,
     ("vodia", "webcdr"): read_vodia_webcdr,
 }
-"""By the server's kind and the format that the path names."""
+"""The readers by the server's kind and the format in the path."""

@@ -1,8 +1,9 @@
-"""Who may post: HTTP Basic and Digest, with one name and password for each server.
+"""Authenticates posts by HTTP Basic or Digest, with one user and password for each server.
 
-FreeSWITCH's modules send `cred` by Basic unless `auth-scheme` says `digest`; then curl asks first
-and answers the challenge. Digest is RFC 7616 with `qop=auth`, SHA-256 or MD5 (which older curls
-know alone). A nonce lives for half a minute, and each count of it is good for one request.
+FreeSWITCH's modules send `cred` by Basic, or by Digest with `auth-scheme` set to `digest`; then
+curl sends a first request without credentials and answers the challenge. Digest is RFC 7616 with
+`qop=auth`, and SHA-256 or MD5 (older versions of curl support only MD5). A nonce is valid for
+30 s, and each count of a nonce for one request.
 """
 
 import base64
@@ -27,16 +28,16 @@ _MAX_HEADER = 4096
 
 
 class AuthResult(Enum):
-    """What a request's credentials are worth."""
+    """The result of checking a request's credentials."""
 
     ADMITTED = "admitted"
     REFUSED = "refused"
     STALE = "stale"
-    """Right, but for a nonce that has lapsed: the client asks again by itself."""
+    """The credentials are right but the nonce has expired; the client retries by itself."""
 
 
 class Guard:
-    """One server's door. Compares in constant time, and keeps no request's credentials."""
+    """Checks the posts of one server. Compares in constant time and stores no credentials."""
 
     def __init__(
         self,
@@ -54,34 +55,35 @@ class Guard:
         self._uses: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def check(self, authorization: str, method: str, uri: str) -> AuthResult:
-        """The verdict on a request by its Authorization header; `uri` as it was requested."""
-        scheme, _, said = authorization[:_MAX_HEADER].partition(" ")
+        """Check a request's Authorization header; `uri` is the target as it was requested."""
+        scheme, _, credentials = authorization[:_MAX_HEADER].partition(" ")
         if scheme.lower() == "basic":
-            return self._check_basic(said)
+            return self._check_basic(credentials)
         if scheme.lower() == "digest":
-            return self._check_digest(said, method, uri)
+            return self._check_digest(credentials, method, uri)
         return AuthResult.REFUSED
 
     def challenges(self, *, stale: bool = False) -> list[str]:
-        """The WWW-Authenticate headers of a refusal, the best scheme first."""
-        nonce, lapsed = self._new_nonce(), ", stale=true" if stale else ""
+        """The WWW-Authenticate headers of a 401 response, the strongest scheme first."""
+        nonce, stale_mark = self._new_nonce(), ", stale=true" if stale else ""
         digests = [
-            f'Digest realm="{self._realm}", qop="auth", algorithm={name}, nonce="{nonce}"{lapsed}'
+            f'Digest realm="{self._realm}", qop="auth", algorithm={name}, '
+            f'nonce="{nonce}"{stale_mark}'
             for name in _HASHES
         ]
         return [*digests, f'Basic realm="{self._realm}", charset="UTF-8"']
 
-    def _check_basic(self, said: str) -> AuthResult:
+    def _check_basic(self, credentials: str) -> AuthResult:
         try:
-            user, _, password = base64.b64decode(said.strip(), validate=True).partition(b":")
+            user, _, password = base64.b64decode(credentials.strip(), validate=True).partition(b":")
         except (binascii.Error, ValueError):
             return AuthResult.REFUSED
         right_user = hmac.compare_digest(user, self._user.encode())
         right_password = hmac.compare_digest(password, self._password.encode())
         return AuthResult.ADMITTED if right_user and right_password else AuthResult.REFUSED
 
-    def _check_digest(self, said: str, method: str, uri: str) -> AuthResult:
-        given = {name.lower(): quoted or bare for name, quoted, bare in _PAIR.findall(said)}
+    def _check_digest(self, credentials: str, method: str, uri: str) -> AuthResult:
+        given = {name.lower(): quoted or bare for name, quoted, bare in _PAIR.findall(credentials)}
         hashed = _HASHES.get(given.get("algorithm", "MD5").upper())
         if hashed is None or given.get("qop") != "auth" or given.get("uri") != uri:
             return AuthResult.REFUSED
@@ -99,7 +101,7 @@ class Guard:
         return f"{seed}.{self._signature(seed)}"
 
     def _use(self, nonce: str, count: str) -> bool:
-        """Whether the nonce is one of ours, of late, and this count of it was not used before."""
+        """Whether we issued the nonce, it has not expired, and this count of it is unused."""
         seed, _, signature = nonce.rpartition(".")
         if not _same(signature, self._signature(seed)):
             return False
@@ -116,5 +118,5 @@ class Guard:
         return hmac.new(self._key, seed.encode(), hashlib.sha256).hexdigest()
 
 
-def _same(given: str, wanted: str) -> bool:
-    return hmac.compare_digest(given.encode("utf-8", "replace"), wanted.encode())
+def _same(given: str, expected: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "replace"), expected.encode())

@@ -1,13 +1,13 @@
-"""The HTTP side: `POST /cdr/{server_id}/{format}`, answered once the record is safe.
+"""The HTTP listener: `POST /cdr/{server_id}/{format}`, answered once the record is safe.
 
 | status | means |
 |---|---|
-| 200 | the broker has the record (a b leg: it is noted) |
-| 400 | it can not be read, and is parked as it came; the answer says field, value, expected |
-| 401 | wrong name or password |
-| 404 | no such server, or it does not push in this format |
-| 408, 413 | the body did not come in time, or is too large; nothing of it was kept |
-| 503 | too many at once, or broker or database are unwell; nothing is promised |
+| 200 | the record is published and saved (a b leg: only saved) |
+| 400 | the body cannot be read and is now a dead letter; the answer has field, value, expected |
+| 401 | wrong user or password |
+| 404 | no such server, or it does not post in this format |
+| 408, 413 | the body was too slow or too large; nothing of it was saved |
+| 503 | too many posts at once, or Kafka or PostgreSQL fail; the record may or may not be saved |
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from ringfence_contracts.errors import BadInput, Retry, shown
 
 RETRY_AFTER_S = 2
 MAX_PARKED_BYTES = 256 * 1024
-"""Of a body that can not be read, so much is kept: it has to fit into a record of the broker."""
+"""The part of an unreadable body that is kept: it must fit into a Kafka record."""
 
 _BACKLOG = 2048
 _FINISH_S = 15.0
@@ -40,7 +40,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class ReceiverLimits:
-    """What one listener bears: bytes of a body, posts under way, seconds until an answer."""
+    """The limits of a listener: bytes of a body, concurrent posts, seconds until an answer."""
 
     body_bytes: int
     posts: int
@@ -48,7 +48,7 @@ class ReceiverLimits:
 
 
 class PostRejected(Exception):
-    """An answer other than 200: `result` is what metrics call it."""
+    """Ends a post with an answer other than 200; `result` is its label in metrics."""
 
     def __init__(self, status: HTTPStatus, result: str, problem: BadInput | str) -> None:
         super().__init__(str(problem))
@@ -59,10 +59,10 @@ class PostRejected(Exception):
 
 
 class Receiver:
-    """The servers that may post, each with its own credentials.
+    """Receives the posts of several servers, each with its own credentials.
 
-    Raises BadInput when a server's password is missing, or when one is open to everybody while
-    `host` is no loopback address.
+    Raises BadInput when a server's password is missing, or when a server needs no password while
+    `host` is not a loopback address.
     """
 
     def __init__(
@@ -80,25 +80,25 @@ class Receiver:
         self._port = port
         self._limits = limits
         self._guards = {server_id: guard_of(server_id, s, host) for server_id, s in servers.items()}
-        self._under_way = 0
+        self._in_progress = 0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Listen until `stop` is set; what was received until then is answered."""
+        """Listen until `stop` is set; posts received until then are answered."""
         async with self.serving() as url:
             log.info("receiver listens", url=url, servers=sorted(self._servers))
             await stop.wait()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[str]:
-        """Serve; gives the URL. On the way out, posts under way are answered first."""
-        nothing_comes = asyncio.Event()
+        """Serve at the URL that it yields. On exit, the posts in progress are answered first."""
+        listener_closed = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._collector.run(nothing_comes))
+            group.create_task(self._collector.run(listener_closed))
             try:
                 async with self._listening() as url:
                     yield url
             finally:
-                nothing_comes.set()
+                listener_closed.set()
 
     @asynccontextmanager
     async def _listening(self) -> AsyncIterator[str]:
@@ -115,27 +115,27 @@ class Receiver:
             await runner.cleanup()
 
     async def post(self, request: web.Request) -> web.Response:
-        """One post, from its head to its answer."""
+        """Process one post, from its head to its answer."""
         began = time.monotonic()
         server_id = request.match_info["server_id"]
         label = server_id if server_id in self._servers else _UNKNOWN
-        self._under_way += 1
+        self._in_progress += 1
         try:
             response, result = await self._accept(request, server_id), "accepted"
-        except PostRejected as answer:
-            response, result = _refusal(answer), answer.result
-            log.warning("post refused", server_id=label, result=result, reason=str(answer))
+        except PostRejected as rejected:
+            response, result = _error_response(rejected), rejected.result
+            log.warning("post refused", server_id=label, result=result, reason=str(rejected))
         finally:
-            self._under_way -= 1
+            self._in_progress -= 1
         POSTS.labels(label, result).inc()
         POST_SECONDS.labels(label).observe(time.monotonic() - began)
         return response
 
     async def _accept(self, request: web.Request, server_id: str) -> web.Response:
         server, reader = self._find(server_id, request.match_info["format"])
-        self._admit(request, server_id)
-        if self._under_way > self._limits.posts:
-            raise _later(f"{self._limits.posts} posts are under way already")
+        self._authenticate(request, server_id)
+        if self._in_progress > self._limits.posts:
+            raise _unavailable(f"{self._limits.posts} posts are under way already")
         try:
             async with asyncio.timeout(self._limits.answer_s):
                 body = await request.read()
@@ -149,7 +149,7 @@ class Receiver:
             ) from None
         content_type = request.headers.get("Content-Type", "")
         posted = Posted(server_id, server, content_type, request.query, body)
-        return await self._keep(posted, reader)
+        return await self._ingest(posted, reader)
 
     def _find(self, server_id: str, form: str) -> tuple[PushingServer, Reader]:
         server = self._servers.get(server_id)
@@ -159,56 +159,56 @@ class Receiver:
             raise PostRejected(HTTPStatus.NOT_FOUND, "unknown", problem)
         return server, reader
 
-    def _admit(self, request: web.Request, server_id: str) -> None:
+    def _authenticate(self, request: web.Request, server_id: str) -> None:
         guard = self._guards[server_id]
         if guard is None:
             return
         given = request.headers.get("Authorization", "")
-        verdict = guard.check(given, request.method, request.raw_path)
-        if verdict is AuthResult.ADMITTED:
+        result = guard.check(given, request.method, request.raw_path)
+        if result is AuthResult.ADMITTED:
             return
         scheme = given.partition(" ")[0].lower()
-        said = scheme if scheme in ("basic", "digest") else "nothing" if not given else "another"
-        problem = BadInput("credentials", said, "this server's user and password")
-        refusal = PostRejected(HTTPStatus.UNAUTHORIZED, "unauthorised", problem)
-        challenges = guard.challenges(stale=verdict is AuthResult.STALE)
-        refusal.headers = [("WWW-Authenticate", challenge) for challenge in challenges]
-        raise refusal
+        sent = scheme if scheme in ("basic", "digest") else "nothing" if not given else "another"
+        problem = BadInput("credentials", sent, "this server's user and password")
+        rejected = PostRejected(HTTPStatus.UNAUTHORIZED, "unauthorised", problem)
+        challenges = guard.challenges(stale=result is AuthResult.STALE)
+        rejected.headers = [("WWW-Authenticate", challenge) for challenge in challenges]
+        raise rejected
 
-    async def _keep(self, posted: Posted, reader: Reader) -> web.Response:
-        """Make safe what was posted, or, where it can not be read, the bytes that came."""
+    async def _ingest(self, posted: Posted, reader: Reader) -> web.Response:
+        """Ingest the posted record or, if it cannot be read, the bytes of the body."""
         try:
             record = reader(posted)
         except BadInput as problem:
-            await self._safe(_bad_row(posted, problem))
+            await self._submit(_bad_row(posted, problem))
             raise PostRejected(HTTPStatus.BAD_REQUEST, "unreadable", problem) from None
         if record is None:
             return web.json_response({"result": "nothing to take"})
         if isinstance(record, BadRow):
-            await self._safe(replace(record, raw=record.raw[:MAX_PARKED_BYTES]))
+            await self._submit(replace(record, raw=record.raw[:MAX_PARKED_BYTES]))
             raise PostRejected(HTTPStatus.BAD_REQUEST, "unreadable", record.reason)
-        await self._safe(record)
+        await self._submit(record)
         if isinstance(record, BLeg):
             return web.json_response({"result": "noted, not billed: a b leg"})
         return web.json_response({"result": "accepted", "call_id": str(record.call_id)})
 
-    async def _safe(self, record: SourceRecord) -> None:
+    async def _submit(self, record: SourceRecord) -> None:
         try:
             async with asyncio.timeout(self._limits.answer_s):
-                await self._collector.safe(record)
+                await self._collector.submit(record)
         except Retry as reason:
-            raise _later(str(reason)) from None
+            raise _unavailable(str(reason)) from None
         except TimeoutError:
-            raise _later(f"not safe within {self._limits.answer_s:g} s") from None
+            raise _unavailable(f"not safe within {self._limits.answer_s:g} s") from None
 
 
 def guard_of(server_id: str, server: PushingServer, host: str) -> Guard | None:
-    """Who asks a server for its credentials; None where anybody on this machine may post.
+    """The guard of a server; None if its posts need no credentials.
 
-    Raises BadInput for a password that is missing, and for an open server beyond loopback.
+    Raises BadInput for a missing password, and for a server without one if `host` is not loopback.
     """
     push = server.push
-    assert push is not None, "only servers that push are given to a receiver"
+    assert push is not None, "a receiver gets only servers that push"
     if push.password is not None:
         password = push.password.read().get_secret_value()
         return Guard(server_id, user=push.user, password=password)
@@ -232,14 +232,14 @@ def _bad_row(posted: Posted, problem: BadInput) -> BadRow:
     return BadRow(posted.server_id, "*", raw, 0, f"posted: {problem}{note}")
 
 
-def _later(reason: str) -> PostRejected:
-    answer = PostRejected(HTTPStatus.SERVICE_UNAVAILABLE, "busy", reason)
-    answer.headers = [("Retry-After", str(RETRY_AFTER_S))]
-    return answer
+def _unavailable(reason: str) -> PostRejected:
+    rejected = PostRejected(HTTPStatus.SERVICE_UNAVAILABLE, "busy", reason)
+    rejected.headers = [("Retry-After", str(RETRY_AFTER_S))]
+    return rejected
 
 
-def _refusal(answer: PostRejected) -> web.Response:
-    problem = answer.problem
+def _error_response(rejected: PostRejected) -> web.Response:
+    problem = rejected.problem
     if isinstance(problem, BadInput):
         error = {
             "field": problem.field,
@@ -248,7 +248,7 @@ def _refusal(answer: PostRejected) -> web.Response:
         }
     else:
         error = {"reason": problem}
-    response = web.json_response({"error": error}, status=answer.status)
-    for name, value in answer.headers:
+    response = web.json_response({"error": error}, status=rejected.status)
+    for name, value in rejected.headers:
         response.headers.add(name, value)
     return response

@@ -1,1 +1,1 @@
-"""The calls that a source lists, counted against those that came from it."""
+"""Compares the calls that a source lists with those that were ingested from it."""

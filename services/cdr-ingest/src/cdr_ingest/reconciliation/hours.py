@@ -1,4 +1,4 @@
-"""When which hour of calls is to be counted again, and what a count says: pure."""
+"""Which hours of calls are due to be counted, and the result of a count: pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,42 +6,46 @@ from datetime import UTC, datetime
 
 HOUR_S = 3600
 RECHECK_S = (0, HOUR_S, 6 * HOUR_S, 24 * HOUR_S)
-"""Counted once an hour is complete, and so long after that again: long calls end later, and a PBX
-may write calls down late."""
+"""An hour is counted once it is complete, and again this many seconds later: long calls end later,
+and a PBX may store calls late."""
 
 FARTHEST_S = 7 * 24 * HOUR_S
-"""Hours longer ago are not counted any more."""
+"""Older hours are not counted."""
 
 
 @dataclass(frozen=True)
 class HourCount:
-    """An hour's calls, of those that ended long enough ago: listed, and ingested before."""
+    """The calls of an hour: how many the source listed, and how many of them were ingested before.
+
+    Calls that ended too recently to have been polled are in neither number.
+    """
 
     listed: int = 0
     ingested: int = 0
 
     @property
     def missing(self) -> int:
-        """How many calls polling should have brought and did not."""
+        """How many calls polling missed."""
         return self.listed - self.ingested
 
 
 def hours_due(
-    now: int, read_from: int, checked: Mapping[int, int | None], settle_s: int
+    now: int, read_from: int, checked: Mapping[int, int | None], delay_s: int
 ) -> list[int]:
-    """The starts of the hours to count now, oldest first; all are Unix seconds.
+    """The starts of the hours to count now, oldest first, in Unix seconds.
 
-    No hour before `read_from`: those calls are not ours. `checked` has the hours that were counted
-    and when; None where that was not finished. An hour is first due `settle_s` after its end.
+    Hours before `read_from` are left out: their calls are not ingested. `checked` maps the hours
+    that were counted to the time of the count; None if it was not finished. An hour is first due
+    `delay_s` after its end.
     """
     first = max(read_from, now - FARTHEST_S)
     first += -first % HOUR_S
-    last = now - settle_s - HOUR_S
-    return [hour for hour in range(first, last + 1, HOUR_S) if _due(hour, now, checked, settle_s)]
+    last = now - delay_s - HOUR_S
+    return [hour for hour in range(first, last + 1, HOUR_S) if _due(hour, now, checked, delay_s)]
 
 
-def _due(hour: int, now: int, checked: Mapping[int, int | None], settle_s: int) -> bool:
-    complete = hour + HOUR_S + settle_s
+def _due(hour: int, now: int, checked: Mapping[int, int | None], delay_s: int) -> bool:
+    complete = hour + HOUR_S + delay_s
     last_due = max(complete + later for later in RECHECK_S if complete + later <= now)
     checked_at = checked.get(hour)
     return checked_at is None or checked_at < last_due

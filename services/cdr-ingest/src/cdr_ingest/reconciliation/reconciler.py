@@ -1,7 +1,10 @@
-"""Counts what a source lists against what came from it, and fetches what did not.
+"""Counts the calls that a source lists against those ingested from it, and fetches the missing.
 
-An hour is listed again once it is over, then 1 h, 6 h and 24 h later. A gap is told first and
-closed after: whoever is killed in between tells it again, under the same id.
+An hour is listed again once it is over, then 1 h, 6 h and 24 h later. For each hour:
+
+1. A gap is saved and published. A kill after this publishes the same gap again, under the same id.
+2. The missing calls are ingested. A kill after this lists the hour again and finds no gap.
+3. The count is saved as complete. The hour is not due before its next recheck.
 """
 
 import asyncio
@@ -11,16 +14,13 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from cdr_ingest.ingest import Ingester
 from cdr_ingest.metrics import GAP_CALLS
-from cdr_ingest.polling.cooldown import Cooldown
+from cdr_ingest.polling.feed import Feed
 from cdr_ingest.polling.guarded import SourceReadError, guarded_records
-from cdr_ingest.polling.window import Cursor, LookbackSettings
+from cdr_ingest.polling.window import Cursor
 from cdr_ingest.reconciliation.hours import FARTHEST_S, HOUR_S, HourCount, as_instant, hours_due
 from cdr_ingest.reconciliation.store import ReconcileStore
-from cdr_ingest.sources.source import Source, SourceRecord, record_id
-from cdr_ingest.store import IngestStore
-from ringfence.clock import Clock
+from cdr_ingest.sources.source import SourceRecord, record_id
 from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
 from ringfence.transient import TRANSIENT_ERRORS
@@ -28,7 +28,7 @@ from ringfence_contracts.events.call import CallCompleted
 from ringfence_contracts.events.source import SourceGapFound
 
 MAX_FETCHED = 5000
-"""A larger gap is closed in several turns, so that memory stays bounded."""
+"""A larger gap is closed in several rounds, so that memory stays bounded."""
 
 _LOOK_EVERY_S = 20.0
 _FAILED_WAIT_S = 600.0
@@ -37,12 +37,12 @@ log = structlog.get_logger()
 
 @dataclass
 class _Listing:
-    """What a source says of an hour; `missing` are the records that are not known, bounded."""
+    """What a source lists for an hour; `missing` holds at most MAX_FETCHED unknown records."""
 
     listed: int = 0
     known: int = 0
     missing: list[SourceRecord] = field(default_factory=list)
-    whole: bool = True
+    is_complete: bool = True
 
     @property
     def count(self) -> HourCount:
@@ -50,133 +50,121 @@ class _Listing:
 
 
 class Reconciler:
-    """One lane of a source. It waits for the poller: what polling may still bring is no gap."""
+    """The loop that counts the hours of one feed.
 
-    def __init__(
-        self,
-        *,
-        source: Source,
-        lane: str,
-        intake: Ingester,
-        store: IngestStore,
-        hours: ReconcileStore,
-        clock: Clock,
-        reach: LookbackSettings,
-        patience_s: float,
-        batch_records: int,
-        hold: Cooldown,
-        progress: Progress,
-    ) -> None:
-        self._source = source
-        self._lane = lane
-        self._intake = intake
-        self._store = store
+    It counts only hours that polling has passed: a call that the next poll may bring is no gap.
+    """
+
+    def __init__(self, feed: Feed, *, hours: ReconcileStore, progress: Progress) -> None:
+        self._feed = feed
         self._hours = hours
-        self._clock = clock
-        self._reach = reach
-        self._patience_s = patience_s
-        self._batch_records = batch_records
-        self._hold = hold
         self._progress = progress
-        self._put_off: dict[int, int] = {}
+        self._postponed: dict[int, int] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Count hours as they become due, until `stop` is set."""
         while not stop.is_set():
             counted = False
             try:
-                counted = not self._hold.left_s and await self.turn()
+                counted = not self._feed.cooldown.remaining_s and await self.run_once()
             except TRANSIENT_ERRORS as error:
-                log.warning("reconciliation waits", lane=self._lane, reason=repr(error))
+                log.warning("reconciliation waits", lane=self._feed.name, reason=repr(error))
             self._progress.turned()
             await wait_or_stop(stop, 1.0 if counted else _LOOK_EVERY_S)
 
-    async def turn(self) -> bool:
+    async def run_once(self) -> bool:
         """Count the oldest hour that is due; False if none is."""
-        now = int(self._clock.now().timestamp())
-        cursor = await self._store.cursor(self._source.server_id, self._lane)
+        now = int(self._feed.clock.now().timestamp())
+        cursor = await self._feed.store.cursor(self._feed.server_id, self._feed.name)
         due = await self._due(cursor, now) if cursor else []
         if not due or cursor is None:
             return False
         try:
-            await self._check(due[0], self._settled(cursor), now)
+            await self._check(due[0], self._polled_until(cursor), now)
         except SourceReadError as error:
-            self._hold.leave_alone(error.after_s)
-            self._put_off[due[0]] = now + int(_FAILED_WAIT_S)
+            self._feed.cooldown.start(error.after_s)
+            self._postponed[due[0]] = now + int(_FAILED_WAIT_S)
             log.warning("an hour could not be counted", hour=due[0], reason=str(error))
         return True
 
     async def _due(self, cursor: Cursor, now: int) -> list[int]:
-        """The hours that are due and that polling has left behind."""
-        server_id, reach = self._source.server_id, self._reach
-        checked = await self._hours.checked(server_id, self._lane, now - FARTHEST_S - HOUR_S)
-        due = hours_due(now, cursor.read_from, checked, reach.lag_s + reach.sweep_every_s)
-        self._put_off = {hour: until for hour, until in self._put_off.items() if until > now}
-        settled = self._settled(cursor)
-        return [h for h in due if h + HOUR_S <= settled and h not in self._put_off]
+        """The hours that are due and that polling has passed."""
+        server_id, lookback = self._feed.server_id, self._feed.lookback
+        since = now - FARTHEST_S - HOUR_S
+        checked = await self._hours.checked_hours(server_id, self._feed.name, since)
+        due = hours_due(now, cursor.read_from, checked, lookback.lag_s + lookback.sweep_every_s)
+        self._postponed = {hour: until for hour, until in self._postponed.items() if until > now}
+        polled_until = self._polled_until(cursor)
+        return [h for h in due if h + HOUR_S <= polled_until and h not in self._postponed]
 
-    def _settled(self, cursor: Cursor) -> int:
-        """Calls that ended before this were all asked for, whatever their length."""
-        return min(cursor.read_until, cursor.swept_at) - self._reach.lag_s
+    def _polled_until(self, cursor: Cursor) -> int:
+        """Every call that ended before this time was asked for, whatever its length."""
+        return min(cursor.read_until, cursor.swept_at) - self._feed.lookback.lag_s
 
-    async def _check(self, hour: int, settled: int, now: int) -> None:
-        found = await self._list(hour, settled)
-        if found.count.missing:
-            await self._tell(hour, found.count)
-        for start in range(0, len(found.missing), self._batch_records):
-            await self._intake.take(found.missing[start : start + self._batch_records])
+    async def _check(self, hour: int, polled_until: int, now: int) -> None:
+        listing = await self._list(hour, polled_until)
+        if listing.count.missing:
+            await self._publish_gap(hour, listing.count)
+        batch_records = self._feed.batch_records
+        for start in range(0, len(listing.missing), batch_records):
+            await self._feed.ingester.ingest(listing.missing[start : start + batch_records])
             self._progress.turned()
-        healed = sum(isinstance(record, CallCompleted) for record in found.missing)
-        await self._hours.settle(
-            self._source.server_id,
-            self._lane,
+        healed = sum(isinstance(record, CallCompleted) for record in listing.missing)
+        await self._hours.save_count(
+            self._feed.server_id,
+            self._feed.name,
             hour,
-            found.count,
+            listing.count,
             healed=healed,
-            at=now if found.whole else None,
+            at=now if listing.is_complete else None,
         )
 
-    async def _list(self, hour: int, settled: int) -> _Listing:
-        found = _Listing()
+    async def _list(self, hour: int, polled_until: int) -> _Listing:
+        listing = _Listing()
         batch: list[SourceRecord] = []
-        last = hour + HOUR_S - 1
-        given = guarded_records(self._source, self._lane, hour, last, patience_s=self._patience_s)
-        async with aclosing(given) as records:
+        reading = guarded_records(
+            self._feed.source,
+            self._feed.name,
+            hour,
+            hour + HOUR_S - 1,
+            record_timeout_s=self._feed.record_timeout_s,
+        )
+        async with aclosing(reading) as records:
             async for record in records:
-                if not isinstance(record, CallCompleted) or _ended(record) <= settled:
+                if not isinstance(record, CallCompleted) or _ended(record) <= polled_until:
                     batch.append(record)
-                if len(batch) >= self._batch_records:
-                    await self._compare(batch, found)
+                if len(batch) >= self._feed.batch_records:
+                    await self._compare(batch, listing)
                     batch = []
-        await self._compare(batch, found)
-        return found
+        await self._compare(batch, listing)
+        return listing
 
-    async def _compare(self, batch: Sequence[SourceRecord], found: _Listing) -> None:
+    async def _compare(self, batch: Sequence[SourceRecord], listing: _Listing) -> None:
         unique = {record_id(record): record for record in batch}
-        known = await self._store.accepted(list(unique))
+        known = await self._feed.store.accepted_ids(list(unique))
         for key, record in unique.items():
             if isinstance(record, CallCompleted):
-                found.listed += 1
-                found.known += key in known
+                listing.listed += 1
+                listing.known += key in known
             if key in known:
                 continue
-            if len(found.missing) < MAX_FETCHED:
-                found.missing.append(record)
+            if len(listing.missing) < MAX_FETCHED:
+                listing.missing.append(record)
             else:
-                found.whole = False
+                listing.is_complete = False
         self._progress.turned()
 
-    async def _tell(self, hour: int, count: HourCount) -> None:
+    async def _publish_gap(self, hour: int, count: HourCount) -> None:
         event = SourceGapFound(
-            server_id=self._source.server_id,
-            lane=self._lane,
+            server_id=self._feed.server_id,
+            lane=self._feed.name,
             hour=as_instant(hour),
             listed=count.listed,
             ingested=count.ingested,
             missing=count.missing,
-            found_at=self._clock.now(),
+            found_at=self._feed.clock.now(),
         )
-        await self._hours.found_gap(event)
+        await self._hours.record_gap(event)
         GAP_CALLS.labels(event.server_id, event.lane).inc(event.missing)
         log.warning("gap found", **event.model_dump(mode="json"))
 

@@ -1,1 +1,1 @@
-"""What all sources share: the record that they give, and reading its fields."""
+"""What all sources share: the types of records, and the parsing of their fields."""

@@ -1,10 +1,12 @@
-"""Reading the fields of a record that a PBX wrote: pure; every refusal names field and value.
+"""Parses the fields of a record that a PBX wrote: pure. Errors name the field and its value.
 
-What is done with odd text: what a person or a distant telephone may have written (names, caller
-numbers) is shortened to 1000 characters, an ellipsis being the last, and its control characters
-become spaces, because a charge must not hang on it. What a charge does hang on (the call's id, the
-tenant, the numbers that are billed) is refused when it is too long, holds control characters, or
-was not UTF-8.
+Two rules for odd text:
+
+- Names and caller numbers may hold anything that a person or a remote telephone wrote, and no
+  charge depends on them. They are cut to 1000 characters, the last being an ellipsis, and control
+  characters become spaces.
+- A charge depends on the call's id, the tenant and the billed numbers. They are refused when they
+  are too long, hold control characters, or were not UTF-8.
 """
 
 import re
@@ -23,7 +25,7 @@ _UNREADABLE = "\ufffd"
 
 
 def call_uuid(field: str, text: str) -> str:
-    """A UUID, in lower case: so that the ways by which a call comes agree on it."""
+    """A UUID in lower case, so that polled and posted records of a call have the same id."""
     if not _UUID.fullmatch(text):
         raise BadInput(field, text, "a UUID")
     return text.lower()
@@ -44,12 +46,12 @@ def instant(field: str, text: str) -> datetime:
 
 
 def instant_or_never(field: str, text: str) -> datetime | None:
-    """As `instant`; None where nothing is written, or 0: it never was."""
+    """As `instant`; None for an empty text or 0, which mean that it did not happen."""
     return None if text in ("", "0") else instant(field, text)
 
 
 def identifier(field: str, text: str) -> str:
-    """Text that a charge hangs on, as it stands."""
+    """Text that a charge depends on, unchanged. Raises BadInput for text that is not clean."""
     if len(text) > MAX_TEXT:
         raise BadInput(field, text, f"at most {MAX_TEXT} characters")
     if _CONTROL.search(text) or _UNREADABLE in text:
@@ -58,6 +60,6 @@ def identifier(field: str, text: str) -> str:
 
 
 def free_text(text: str) -> str:
-    """Text that no charge hangs on, cleaned and shortened."""
+    """Text that no charge depends on, cleaned and shortened."""
     cleaned = _CONTROL.sub(" ", text)
     return cleaned if len(cleaned) <= MAX_TEXT else f"{cleaned[: MAX_TEXT - 1]}…"

@@ -1,4 +1,4 @@
-"""What every source gives: calls, b legs, and rows that can not be read."""
+"""What every source yields: calls, b legs, and rows that cannot be read."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from ringfence_contracts.events.call import CallCompleted
 from ringfence_contracts.ids import call_id, derive
 
 ALL_TENANTS = "*"
-"""The lane that reads all of a server's tenants at once."""
+"""The name of the feed that reads all tenants of a server at once."""
 
 
 @dataclass(frozen=True)
 class BLeg:
-    """A row of leg `b`: the same call seen from its other side. Counted, never billed."""
+    """A row of leg `b`: the same call seen from its other side. Saved, never billed."""
 
     server_id: str
     tenant: str
@@ -23,10 +23,10 @@ class BLeg:
 
 @dataclass(frozen=True)
 class BadRow:
-    """A row that can not be read, to be parked with its reason (field, value, what was expected).
+    """A row that cannot be read, for the dead-letter topic.
 
-    `tenant` is the lane's where the row does not say. The same row comes back with every poll that
-    reaches it, byte for byte.
+    `reason` names the field, its value and what was expected. `tenant` is the feed's name where
+    the row has no tenant. Every poll that covers the row yields it again, with the same bytes.
     """
 
     server_id: str
@@ -40,7 +40,7 @@ SourceRecord = CallCompleted | BLeg | BadRow
 
 
 def record_id(record: SourceRecord) -> UUID:
-    """The id under which a record is known: a call's own; a bad row's by its bytes."""
+    """The id under which a record is saved: the call's id; a bad row's from its bytes."""
     if isinstance(record, CallCompleted):
         return record.call_id
     if isinstance(record, BLeg):
@@ -49,7 +49,7 @@ def record_id(record: SourceRecord) -> UUID:
 
 
 class Source(Protocol):
-    """A server whose calls can be asked for by the time of their start."""
+    """A server that lists calls by the time of their start."""
 
     @property
     def server_id(self) -> str:
@@ -57,12 +57,13 @@ class Source(Protocol):
         ...
 
     def records(
-        self, lane: str, start_epoch: int, stop_epoch: int
+        self, feed: str, start_epoch: int, stop_epoch: int
     ) -> AsyncGenerator[SourceRecord, None]:
-        """All records of calls that started within the window, both ends inclusive, as they come.
+        """The records of all calls that started within the window, in the source's order.
 
-        `lane` is a tenant, or `ALL_TENANTS`. Errors: Retry when the server is unwell, Refused when
-        it says no; what was given before stands, and the window is to be read again. Use it within
+        `feed` is a tenant, or `ALL_TENANTS`; both ends of the window are Unix seconds, inclusive.
+        Raises Retry when the server fails, and Refused when it rejects the request; the records
+        yielded before are valid, and the window must be read again. Use it within
         `contextlib.aclosing`: it holds a connection until it is closed.
         """
         ...

@@ -26,8 +26,8 @@ MAX_PAGES = 5000
 
 MAX_READINGS = 3
 
-Known = Callable[[Sequence[UUID]], Awaitable[set[UUID]]]
-"""Which of these records were accepted before."""
+FindKnown = Callable[[Sequence[UUID]], Awaitable[set[UUID]]]
+"""Returns those of the ids whose records were accepted before."""
 
 
 @dataclass
@@ -90,14 +90,14 @@ class _Page:
 class VodiaSource:
     """One Vodia PBX; a lane is a tenant. Raises BadInput when there is no password.
 
-    `known` is asked, for each page, which of its records need no further look.
+    `find_known` is called for each page: records that were accepted before do not count as new.
     """
 
-    def __init__(self, server_id: str, server: VodiaServer, *, known: Known) -> None:
+    def __init__(self, server_id: str, server: VodiaServer, *, find_known: FindKnown) -> None:
         self._server_id = server_id
         self._size = server.page_size
         self._api = VodiaApi(server_id, server)
-        self._known = known
+        self._find_known = find_known
         self._lanes: dict[str, _Lane] = {tenant: _Lane() for tenant in server.tenants}
 
     @property
@@ -179,7 +179,7 @@ class VodiaSource:
             if read.holds(record) and record_id(record) not in read.given:
                 within[record_id(record)] = record
                 read.given[record_id(record)] = name
-        known = await self._known(list(within)) if within else set()
+        known = await self._find_known(list(within)) if within else set()
         read.times += times
         read.new += len(within.keys() - known)
         return _Page(list(within.values()), len(within.keys() - known), times)
