@@ -1,6 +1,5 @@
 """The three verdicts: an unwell world is waited for, a dead record parked, a bug let out."""
 
-import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,6 @@ from aiokafka.errors import KafkaConnectionError
 
 from ringfence.kafka.processor import RecordProcessor
 from ringfence.kafka.publisher import Publisher
-from ringfence.loops import wait_or_stop
 from ringfence.transient import TRANSIENT_ERRORS, exit_status
 from ringfence_contracts.errors import EXIT_TEMPORARY, FuseBlown, Reject, Retry
 from ringfence_contracts.ids import derive
@@ -232,13 +230,6 @@ async def test_an_empty_outcome_is_fine() -> None:
     await processor(takes_all, memory).process(records(2))
     assert memory.published == []
     assert memory.parked == []
-
-
-async def test_waiting_ends_when_told_to_stop() -> None:
-    stop = asyncio.Event()
-    assert await wait_or_stop(stop, 0.01) is False
-    stop.set()
-    assert await wait_or_stop(stop, 3600) is True
 
 
 @pytest.mark.parametrize(

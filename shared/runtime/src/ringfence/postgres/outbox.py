@@ -8,21 +8,18 @@ import asyncio
 from collections.abc import Sequence
 
 import asyncpg
-import structlog
 
 from ringfence.kafka.publisher import Publisher
-from ringfence.loops import wait_or_stop
+from ringfence.loops import run_loop
 from ringfence.observe.health import Progress
 from ringfence.observe.metrics import OUTBOX
 from ringfence.postgres.pool import Connection, Pool
-from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.errors import Retry
 from ringfence_contracts.records import Outgoing
 from ringfence_contracts.topics import BY_NAME
 
 _BATCH = 500
 _IDLE_S = 0.05
-log = structlog.get_logger()
 
 
 async def enqueue(connection: Connection, schema: str, events: Sequence[Outgoing]) -> None:
@@ -57,21 +54,18 @@ class OutboxRelay:
         self._publisher = publisher
         self._schema = schema
         self._progress = progress
-        self._delay_s = _IDLE_S
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Relay until `stop` is set; while broker or database are unwell, wait and try again."""
-        while not stop.is_set():
-            try:
-                moved = await self.relay_once()
-                self._delay_s = _IDLE_S
-            except TRANSIENT_ERRORS as error:
-                log.warning("outbox waits", reason=repr(error))
-                self._delay_s = min(5.0, self._delay_s * 2)
-                moved = 0
-            self._progress.turned(read=moved)
-            if moved < _BATCH:
-                await wait_or_stop(stop, self._delay_s)
+        """Relay until `stop` is set. While Kafka or PostgreSQL fails, retry at growing intervals."""
+        await run_loop(
+            stop,
+            self.relay_once,
+            "outbox waits",
+            progress=self._progress,
+            every_s=_IDLE_S,
+            full_batch=_BATCH,
+            longest_pause_s=5.0,
+        )
 
     async def relay_once(self) -> int:
         """Publish and delete one batch of rows; how many. Raises Retry when the broker did not."""
