@@ -14,9 +14,9 @@ import pytest
 from ringfence_contracts.events.account import Service
 from ringfence_pbx.fusionpbx.session import FusionPbxSession
 from ringfence_pbx.servers import FusionPbxServer
-from ringfence_simulators.fusionpbx.access.logins import Line
-from ringfence_simulators.fusionpbx.app import Simulator, serve
-from ringfence_simulators.fusionpbx.model import Pbx
+from ringfence_simulators.fusionpbx.access.logins import ReleaseLine
+from ringfence_simulators.fusionpbx.app import FusionPbxSimulator, serve
+from ringfence_simulators.fusionpbx.model import SimulatedFusionPbx
 from ringfence_simulators.fusionpbx.seed import apply_seed
 from suspender.drivers.driver import (
     ElementChange,
@@ -69,14 +69,14 @@ class Clock:
 async def simulated(
     monkeypatch: pytest.MonkeyPatch,
     *,
-    line: Line = "5.5",
+    line: ReleaseLine = "5.5",
     rows_per_page: int = 50,
     clock: Callable[[], float] | None = None,
-) -> AsyncIterator[Simulator]:
+) -> AsyncIterator[FusionPbxSimulator]:
     """The simulator on a free port; both keys are in the environment."""
     monkeypatch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
     monkeypatch.setenv("TEST_FUSIONPBX_ADMIN", ADMIN_KEY)
-    pbx = Pbx(now=clock or Clock())
+    pbx = SimulatedFusionPbx(now=clock or Clock())
     apply_seed(pbx, SEED)
     async with serve(pbx, line=line, rows_per_page=rows_per_page) as simulator:
         yield simulator
@@ -128,7 +128,9 @@ def session_at(
     return FusionPbxSession("pbx-1", server, host=host)
 
 
-def service_of(simulator: Simulator, suspend_by: str = "extensions", **changed: Any) -> Service:
+def service_of(
+    simulator: FusionPbxSimulator, suspend_by: str = "extensions", **changed: Any
+) -> Service:
     """A product of the first tenant: extension 2112, trunk A."""
     gateway = next(g.uuid for g in simulator.pbx.gateways.values() if g.name == "Trunk A")
     return Service.model_validate(
@@ -146,7 +148,7 @@ def service_of(simulator: Simulator, suspend_by: str = "extensions", **changed: 
     )
 
 
-def can_call(simulator: Simulator, number: str = "2112", domain: str = MCON) -> bool:
+def can_call(simulator: FusionPbxSimulator, number: str = "2112", domain: str = MCON) -> bool:
     """Whether the extension could place an outbound call now."""
     return simulator.pbx.can_call(present(simulator.pbx.find_extension(number, domain)))[0]
 
@@ -217,7 +219,7 @@ def evidence_in(outcomes: Mapping[Element, SwitchDone | Failure]) -> str:
     return "\n".join(done)
 
 
-def requests_to(pbx: Simulator, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+def requests_to(pbx: FusionPbxSimulator, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """How often each page is asked for from now on."""
     seen: Counter[str] = Counter()
     real = pbx.faults.take

@@ -15,8 +15,8 @@ from ringfence_cli.main import main_group
 from ringfence_doctor.command import doctor
 from ringfence_local.embedded.ports import free_port
 from ringfence_local.mail.inbox import Inbox
-from ringfence_simulators.fusionpbx.app import Simulator
-from ringfence_simulators.fusionpbx.faults import Fault
+from ringfence_simulators.faults import Fault
+from ringfence_simulators.fusionpbx.app import FusionPbxSimulator
 from ringfence_simulators.fusionpbx.things import Route
 from tests.support.doctor import Run, doctor_command
 from tests.support.fusionpbx import ADMIN_KEY, MCON, RUCKEN, SUPER_KEY, outbound, simulated
@@ -26,7 +26,7 @@ from tests.support.fusionpbx_database import calls_database
 @pytest.fixture(params=["5.5", "5.6"])
 async def pbx(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Simulator]:
+) -> AsyncIterator[FusionPbxSimulator]:
     async with simulated(monkeypatch, line=request.param, clock=time.time) as simulator:
         yield simulator
 
@@ -64,7 +64,9 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     return doctor_command(monkeypatch, tmp_path)
 
 
-async def looked_over(run: Run, simulator: Simulator, **changed: Any) -> dict[str, dict[str, Any]]:
+async def looked_over(
+    run: Run, simulator: FusionPbxSimulator, **changed: Any
+) -> dict[str, dict[str, Any]]:
     """One FusionPBX's findings, by check."""
     result = await run("--json", "--server", "pbx1", pbx1=entry(simulator.url, **changed))
     found = {finding["check"]: finding for finding in json.loads(result.stdout)}
@@ -73,7 +75,7 @@ async def looked_over(run: Run, simulator: Simulator, **changed: Any) -> dict[st
     return found
 
 
-async def state_of(simulator: Simulator) -> dict[str, Any]:
+async def state_of(simulator: FusionPbxSimulator) -> dict[str, Any]:
     async with httpx.AsyncClient() as client:
         state = (await client.get(f"{simulator.url}/_sim/state")).json()
     for counted in ("logins", "requests", "busiest"):
@@ -82,7 +84,7 @@ async def state_of(simulator: Simulator) -> dict[str, Any]:
     return found
 
 
-async def test_all_is_well(pbx: Simulator, run: Run, platform: Inbox) -> None:
+async def test_all_is_well(pbx: FusionPbxSimulator, run: Run, platform: Inbox) -> None:
     pbx.pbx.place(outbound(billsec=30))
     pbx.pbx.add_route(Route("Long distance", toll_allow="international"))
     result = await run(pbx1=entry(pbx.url))
@@ -106,7 +108,7 @@ async def test_all_is_well(pbx: Simulator, run: Run, platform: Inbox) -> None:
 
 
 async def test_nothing_is_changed_anywhere(
-    pbx: Simulator, run: Run, platform: Inbox, database: str
+    pbx: FusionPbxSimulator, run: Run, platform: Inbox, database: str
 ) -> None:
     """Neither on the PBX, nor in the database, and no mail is sent; one login is left in a log."""
     pbx.pbx.place(outbound())
@@ -132,7 +134,7 @@ async def everything(dsn: str) -> set[tuple[object, ...]]:
 
 
 async def test_a_wrong_key_is_said_and_no_secret_is_shown(
-    pbx: Simulator, run: Run, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEST_WRONG", "wrong-key-of-mine" * 3)
     found = await looked_over(run, pbx, api_key={"env": "TEST_WRONG"})
@@ -144,7 +146,7 @@ async def test_a_wrong_key_is_said_and_no_secret_is_shown(
 
 
 async def test_an_admin_who_is_no_superadmin_can_read_and_is_told_what_is_missing(
-    pbx: Simulator, run: Run
+    pbx: FusionPbxSimulator, run: Run
 ) -> None:
     pbx.pbx.place(outbound())
     found = await looked_over(
@@ -157,14 +159,18 @@ async def test_an_admin_who_is_no_superadmin_can_read_and_is_told_what_is_missin
         assert found[check]["do"]
 
 
-async def test_a_key_that_may_not_export_all_tenants_is_told_so(pbx: Simulator, run: Run) -> None:
+async def test_a_key_that_may_not_export_all_tenants_is_told_so(
+    pbx: FusionPbxSimulator, run: Run
+) -> None:
     pbx.pbx.place(outbound())
     found = await looked_over(run, pbx, api_key={"env": "TEST_FUSIONPBX_ADMIN"})
     assert "must be a superadmin" in found["newest call"]["said"]
     assert found["newest call"]["state"] == "fail"
 
 
-async def test_a_tenant_under_a_wrong_name_is_told_by_its_name(pbx: Simulator, run: Run) -> None:
+async def test_a_tenant_under_a_wrong_name_is_told_by_its_name(
+    pbx: FusionPbxSimulator, run: Run
+) -> None:
     found = await looked_over(run, pbx, all_tenants=False, tenants=[RUCKEN])
     assert found["credentials"]["subject"] == f"pbx1 as {RUCKEN}"
     assert found["credentials"]["state"] == "fail"
@@ -197,7 +203,7 @@ async def test_a_server_that_is_down(run: Run, monkeypatch: pytest.MonkeyPatch) 
     ids=lambda value: getattr(value, "kind", None),
 )
 async def test_what_is_wrong_is_said_where_it_is(
-    pbx: Simulator, run: Run, fault: Fault, check: str, said: str
+    pbx: FusionPbxSimulator, run: Run, fault: Fault, check: str, said: str
 ) -> None:
     fault.times = 10**6
     pbx.faults.planned = [fault]
@@ -209,7 +215,7 @@ async def test_what_is_wrong_is_said_where_it_is(
     assert all(f["do"] for f in failed.values())
 
 
-async def test_a_pbx_without_calls_is_worth_a_warning(pbx: Simulator, run: Run) -> None:
+async def test_a_pbx_without_calls_is_worth_a_warning(pbx: FusionPbxSimulator, run: Run) -> None:
     found = await looked_over(run, pbx)
     assert found["newest call"]["state"] == "warn"
     assert "make a test call" in found["newest call"]["do"]
@@ -256,7 +262,7 @@ async def test_a_database_without_migrations_is_told(
 
 
 async def test_a_pbx_that_is_read_from_its_database_is_looked_over_there_too(
-    pbx: Simulator, run: Run, postgres_server: str, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, run: Run, postgres_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with calls_database(postgres_server) as calls:
         monkeypatch.setenv("TEST_DSN", calls.dsn)

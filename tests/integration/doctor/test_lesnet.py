@@ -16,8 +16,8 @@ from aiohttp import web
 
 from ringfence_local.embedded.ports import free_port
 from ringfence_pbx.http import tls
-from ringfence_simulators.fusionpbx.faults import Fault
-from ringfence_simulators.lesnet.app import Simulator
+from ringfence_simulators.faults import Fault
+from ringfence_simulators.lesnet.app import LesnetSimulator
 from tests.support import lesnet as lesnet_harness
 from tests.support.doctor import Examined, Run, doctor_command, examined
 from tests.support.lesnet import DID, ORDERS, PATH, PEER
@@ -26,7 +26,7 @@ HEADER = "Date,Source,Destination,Duration\n"
 
 
 @pytest.fixture
-async def lesnet(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
+async def lesnet(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LesnetSimulator]:
     async with lesnet_harness.simulated(monkeypatch) as simulator:
         yield simulator
 
@@ -56,11 +56,11 @@ def entry(
     }
 
 
-async def found_of(run: Run, simulator: Simulator, **changed: Any) -> Examined:
+async def found_of(run: Run, simulator: LesnetSimulator, **changed: Any) -> Examined:
     return await examined(run, "l1", entry(simulator.api_url, simulator.url, **changed))
 
 
-def write(simulator: Simulator, *hours_ago: float) -> None:
+def write(simulator: LesnetSimulator, *hours_ago: float) -> None:
     """A file with a call of each of so many hours ago."""
     now = int(time.time())
     calls = [
@@ -76,7 +76,7 @@ def about(found: Examined, check: str) -> dict[str, Any]:
     return found[f"l1 127.0.0.1{PATH} {check}"]
 
 
-async def test_all_is_well(lesnet: Simulator, run: Run) -> None:
+async def test_all_is_well(lesnet: LesnetSimulator, run: Run) -> None:
     write(lesnet, 30, 5)
     found = await found_of(run, lesnet, balance_below=50)
     assert {finding["state"] for finding in found.findings} == {"ok"}
@@ -92,7 +92,7 @@ async def test_all_is_well(lesnet: Simulator, run: Run) -> None:
     assert found["rights"]["said"] == f"peer {PEER} can be read: active"
 
 
-async def test_nothing_is_changed_and_only_asked(lesnet: Simulator, run: Run) -> None:
+async def test_nothing_is_changed_and_only_asked(lesnet: LesnetSimulator, run: Run) -> None:
     write(lesnet, 5)
     before = await state_of(lesnet)
     await found_of(run, lesnet)
@@ -102,7 +102,7 @@ async def test_nothing_is_changed_and_only_asked(lesnet: Simulator, run: Run) ->
     assert after == before
 
 
-async def state_of(simulator: Simulator) -> dict[str, Any]:
+async def state_of(simulator: LesnetSimulator) -> dict[str, Any]:
     """All but what counts our questions."""
     async with httpx.AsyncClient() as client:
         state = (await client.get(f"{simulator.url}/_sim/state")).json()
@@ -110,7 +110,7 @@ async def state_of(simulator: Simulator) -> dict[str, Any]:
 
 
 async def test_no_key_is_shown_and_a_wrong_one_is_told(
-    lesnet: Simulator, run: Run, monkeypatch: pytest.MonkeyPatch
+    lesnet: LesnetSimulator, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(lesnet, 5)
     monkeypatch.setenv("TEST_LESNET_API", "wrong-key-word")
@@ -122,7 +122,7 @@ async def test_no_key_is_shown_and_a_wrong_one_is_told(
     assert lesnet.portal.id_key not in found.output
 
 
-async def test_without_keys_what_that_means_is_said(lesnet: Simulator, run: Run) -> None:
+async def test_without_keys_what_that_means_is_said(lesnet: LesnetSimulator, run: Run) -> None:
     write(lesnet, 5)
     whole = entry(lesnet.api_url, lesnet.url, orders=False)
     del whole["api_key"], whole["id_key"]
@@ -131,7 +131,7 @@ async def test_without_keys_what_that_means_is_said(lesnet: Simulator, run: Run)
     assert found["newest call"]["state"] == "ok"
 
 
-async def test_without_orders_peers_are_switched_by_hand(lesnet: Simulator, run: Run) -> None:
+async def test_without_orders_peers_are_switched_by_hand(lesnet: LesnetSimulator, run: Run) -> None:
     write(lesnet, 5)
     found = await found_of(run, lesnet, orders=False)
     assert found["rights"]["state"] == "warn"
@@ -143,7 +143,7 @@ async def test_without_orders_peers_are_switched_by_hand(lesnet: Simulator, run:
     [("49.99", "warn", "49.99, below 50"), ("0", "fail", "nothing is left"), ("50", "ok", "left")],
 )
 async def test_the_balance_is_told_and_judged(
-    lesnet: Simulator, run: Run, balance: str, state: str, said: str
+    lesnet: LesnetSimulator, run: Run, balance: str, state: str, said: str
 ) -> None:
     write(lesnet, 5)
     lesnet.portal.balance = Decimal(balance)
@@ -152,13 +152,13 @@ async def test_the_balance_is_told_and_judged(
     assert said in found["balance"]["said"]
 
 
-async def test_a_balance_that_nobody_is_told_of(lesnet: Simulator, run: Run) -> None:
+async def test_a_balance_that_nobody_is_told_of(lesnet: LesnetSimulator, run: Run) -> None:
     write(lesnet, 5)
     assert "no `balance_below`" in (await found_of(run, lesnet))["balance"]["said"]
 
 
 async def test_a_suspended_peer_reads_so_and_an_unknown_one_fails(
-    lesnet: Simulator, run: Run
+    lesnet: LesnetSimulator, run: Run
 ) -> None:
     write(lesnet, 5)
     lesnet.portal.peers[PEER].enabled = False
@@ -176,7 +176,7 @@ async def test_a_suspended_peer_reads_so_and_an_unknown_one_fails(
     ],
 )
 async def test_a_read_back_that_does_not_fit_is_told(
-    lesnet: Simulator, run: Run, changed: dict[str, Any], said: str
+    lesnet: LesnetSimulator, run: Run, changed: dict[str, Any], said: str
 ) -> None:
     write(lesnet, 5)
     found = await found_of(run, lesnet, read_back={**ORDERS["read_back"], **changed})
@@ -184,7 +184,9 @@ async def test_a_read_back_that_does_not_fit_is_told(
     assert said in found["rights"]["said"]
 
 
-async def test_a_read_back_that_wants_a_did_gets_the_link_s(lesnet: Simulator, run: Run) -> None:
+async def test_a_read_back_that_wants_a_did_gets_the_link_s(
+    lesnet: LesnetSimulator, run: Run
+) -> None:
     write(lesnet, 5)
     read_back = {**ORDERS["read_back"], "payload": {"peer": "{peer}", "did": "{did}"}}
     found = await found_of(run, lesnet, read_back=read_back)
@@ -192,7 +194,7 @@ async def test_a_read_back_that_wants_a_did_gets_the_link_s(lesnet: Simulator, r
     assert lesnet.site.envelopes[-1]["did"] == DID
 
 
-async def test_rows_that_do_not_fit_are_counted(lesnet: Simulator, run: Run) -> None:
+async def test_rows_that_do_not_fit_are_counted(lesnet: LesnetSimulator, run: Run) -> None:
     good = "2026-11-20 10:00:00,12046664021,14165550100,61\n"
     lesnet.portal.put(PATH, (HEADER + good * 40 + "nonsense\n").encode())
     found = await found_of(run, lesnet)
@@ -208,7 +210,7 @@ async def test_rows_that_do_not_fit_are_counted(lesnet: Simulator, run: Run) -> 
     ("hours", "state", "said"), [(27, "warn", "27 h ago"), (-6, "warn", "ahead of now")]
 )
 async def test_a_newest_row_of_another_day_or_of_the_future(
-    lesnet: Simulator, run: Run, hours: int, state: str, said: str
+    lesnet: LesnetSimulator, run: Run, hours: int, state: str, said: str
 ) -> None:
     write(lesnet, hours)
     found = await found_of(run, lesnet)
@@ -218,7 +220,7 @@ async def test_a_newest_row_of_another_day_or_of_the_future(
 
 @pytest.mark.parametrize("body", [b"", HEADER.encode()])
 async def test_a_file_without_rows_is_worth_a_warning(
-    lesnet: Simulator, run: Run, body: bytes
+    lesnet: LesnetSimulator, run: Run, body: bytes
 ) -> None:
     lesnet.portal.put(PATH, body)
     found = await found_of(run, lesnet)
@@ -235,7 +237,7 @@ async def test_a_file_without_rows_is_worth_a_warning(
     ],
 )
 async def test_what_is_no_whole_cdr_file(
-    lesnet: Simulator, run: Run, body: bytes, said: str
+    lesnet: LesnetSimulator, run: Run, body: bytes, said: str
 ) -> None:
     lesnet.portal.put(PATH, body)
     found = await found_of(run, lesnet)
@@ -245,7 +247,7 @@ async def test_what_is_no_whole_cdr_file(
 
 
 async def test_a_protected_file(
-    lesnet: Simulator, run: Run, monkeypatch: pytest.MonkeyPatch
+    lesnet: LesnetSimulator, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(lesnet, 5)
     lesnet.portal.files[PATH].login = "reader:hush-hush"
@@ -260,7 +262,7 @@ async def test_a_protected_file(
 
 
 async def test_a_link_s_query_may_be_a_word_of_access_and_is_not_shown(
-    lesnet: Simulator, run: Run
+    lesnet: LesnetSimulator, run: Run
 ) -> None:
     link = {"url": f"http://127.0.0.1:{free_port()}{PATH}?token=hush-hush"}
     found = await found_of(run, lesnet, link=link)
@@ -300,7 +302,7 @@ API = "/v1/account/balance/"
     ids=lambda value: getattr(value, "kind", None),
 )
 async def test_what_is_wrong_is_said_where_it_is(
-    lesnet: Simulator, run: Run, fault: Fault, check: str, said: str
+    lesnet: LesnetSimulator, run: Run, fault: Fault, check: str, said: str
 ) -> None:
     write(lesnet, 5)
     fault.times = 10**6
@@ -311,7 +313,7 @@ async def test_what_is_wrong_is_said_where_it_is(
     assert said in failed["said"]
 
 
-async def test_an_api_that_is_down_hinders_no_file(lesnet: Simulator, run: Run) -> None:
+async def test_an_api_that_is_down_hinders_no_file(lesnet: LesnetSimulator, run: Run) -> None:
     write(lesnet, 5)
     found = await found_of(run, lesnet, url=f"http://127.0.0.1:{free_port()}/v1")
     assert found["l1 API reachable"]["state"] == "fail"
@@ -319,21 +321,21 @@ async def test_an_api_that_is_down_hinders_no_file(lesnet: Simulator, run: Run) 
 
 
 async def test_a_profile_that_can_not_be_read_is_told(
-    lesnet: Simulator, run: Run, tmp_path: Path
+    lesnet: LesnetSimulator, run: Run, tmp_path: Path
 ) -> None:
     found = await found_of(run, lesnet, profile=str(tmp_path / "none.toml"))
     assert found.failed == {"settings"}
     assert found["balance"]["state"] == "ok"
 
 
-async def test_no_link_at_all(lesnet: Simulator, run: Run) -> None:
+async def test_no_link_at_all(lesnet: LesnetSimulator, run: Run) -> None:
     found = await found_of(run, lesnet, links=[])
     assert found.failed == {"files"}
     assert found["rights"]["state"] == "warn"
 
 
 async def test_missing_keys_are_named_by_their_places(
-    lesnet: Simulator, run: Run, monkeypatch: pytest.MonkeyPatch
+    lesnet: LesnetSimulator, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TEST_LESNET_ID")
     found = await found_of(run, lesnet)
@@ -342,7 +344,7 @@ async def test_missing_keys_are_named_by_their_places(
 
 
 async def test_a_certificate_is_verified_and_its_days_are_counted(
-    lesnet: Simulator, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lesnet: LesnetSimulator, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of ten days left, a warning; of an authority that nobody knows, a failure."""
     certificate = self_signed(tmp_path, days=11)

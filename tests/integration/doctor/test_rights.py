@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ringfence_simulators.fusionpbx.app import Simulator
-from ringfence_simulators.fusionpbx.faults import Fault
+from ringfence_simulators.faults import Fault
+from ringfence_simulators.fusionpbx.app import FusionPbxSimulator
 from ringfence_simulators.fusionpbx.things import Route
 from tests.support.doctor import Examined, doctor_command, examined
 from tests.support.fusionpbx import MCON, RUCKEN, outbound, simulated
@@ -18,14 +18,14 @@ Look = Callable[[], Awaitable[Examined]]
 @pytest.fixture(params=["5.5", "5.6"])
 async def pbx(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Simulator]:
+) -> AsyncIterator[FusionPbxSimulator]:
     async with simulated(monkeypatch, line=request.param, clock=time.time) as simulator:
         simulator.pbx.place(outbound())
         yield simulator
 
 
 @pytest.fixture
-def look(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pbx: Simulator) -> Look:
+def look(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pbx: FusionPbxSimulator) -> Look:
     run = doctor_command(monkeypatch, tmp_path)
     entry = {
         "kind": "fusionpbx",
@@ -37,7 +37,7 @@ def look(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pbx: Simulator) -> Loo
     return lambda: examined(run, "pbx1", entry)
 
 
-async def test_a_superadmin_lacks_nothing(pbx: Simulator, look: Look) -> None:
+async def test_a_superadmin_lacks_nothing(pbx: FusionPbxSimulator, look: Look) -> None:
     pbx.pbx.add_route(Route("Long distance", toll_allow="international"))
     found = await look()
     assert {f["state"] for f in found.findings} == {"ok"}
@@ -63,7 +63,7 @@ async def test_a_superadmin_lacks_nothing(pbx: Simulator, look: Look) -> None:
     ],
 )
 async def test_a_right_that_is_missing_is_named_where_it_is_needed(
-    pbx: Simulator, look: Look, right: str, check: str
+    pbx: FusionPbxSimulator, look: Look, right: str, check: str
 ) -> None:
     pbx.pbx.add_route(Route("Long distance", toll_allow="international"))
     for user in pbx.pbx.users:
@@ -74,7 +74,7 @@ async def test_a_right_that_is_missing_is_named_where_it_is_needed(
     assert right in found[check]["do"]
 
 
-async def test_a_switch_that_is_not_reached_fails(pbx: Simulator, look: Look) -> None:
+async def test_a_switch_that_is_not_reached_fails(pbx: FusionPbxSimulator, look: Look) -> None:
     """The page of a FusionPBX without its event socket comes all the same, with status 200."""
     pbx.faults.planned = [Fault("socket-down", "/", times=10**6)]
     found = await look()
@@ -92,7 +92,7 @@ async def test_a_switch_that_is_not_reached_fails(pbx: Simulator, look: Look) ->
     ],
 )
 async def test_whether_outbound_can_work_is_said(
-    pbx: Simulator, look: Look, routes: list[Route], state: str, words: str
+    pbx: FusionPbxSimulator, look: Look, routes: list[Route], state: str, words: str
 ) -> None:
     for route in routes:
         pbx.pbx.add_route(route)
@@ -106,7 +106,7 @@ async def test_whether_outbound_can_work_is_said(
     "path", ["/app/dialplans/dialplans.php", "/app/dialplans/dialplan_edit.php"]
 )
 async def test_a_page_of_routes_that_is_another_says_nothing_of_them(
-    pbx: Simulator, look: Look, path: str
+    pbx: FusionPbxSimulator, look: Look, path: str
 ) -> None:
     pbx.pbx.add_route(Route("A", toll_allow="local"))
     pbx.faults.planned = [Fault("html", path, "<h1>Maintenance</h1>", times=9)]

@@ -13,8 +13,8 @@ import pytest
 from ringfence.clock import SystemClock
 from ringfence_doctor.servers import ExaminationContext, examine
 from ringfence_local.embedded.ports import free_port
-from ringfence_simulators.fusionpbx.faults import Fault
-from ringfence_simulators.vodia.app import Simulator
+from ringfence_simulators.faults import Fault
+from ringfence_simulators.vodia.app import VodiaSimulator
 from tests.support import vodia as vodia_harness
 from tests.support.doctor import Examined, Run, doctor_command, examined
 from tests.support.vodia import CFFM, PASSWORD, RUCKEN, outbound
@@ -23,7 +23,7 @@ STATE_PATH = "/rest/domain/{tenant}/user_settings/{extension}"
 
 
 @pytest.fixture
-async def vodia(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
+async def vodia(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[VodiaSimulator]:
     async with vodia_harness.simulated(monkeypatch, clock=time.time) as simulator:
         yield simulator
 
@@ -45,12 +45,14 @@ def entry(url: str, **changed: Any) -> dict[str, Any]:
     }
 
 
-async def found_of(run: Run, simulator: Simulator, **changed: Any) -> Examined:
+async def found_of(run: Run, simulator: VodiaSimulator, **changed: Any) -> Examined:
     return await examined(run, "v1", entry(simulator.url, **changed))
 
 
 @pytest.mark.parametrize("login", ["basic", "session"])
-async def test_all_is_well(vodia: Simulator, run: Run, login: Literal["basic", "session"]) -> None:
+async def test_all_is_well(
+    vodia: VodiaSimulator, run: Run, login: Literal["basic", "session"]
+) -> None:
     """By either login, with an extension's state to be read: every check there is, and all well."""
     vodia.pbx.habits.login = login
     vodia.pbx.place(outbound(ends_at=time.time() - 300))
@@ -69,7 +71,7 @@ async def test_all_is_well(vodia: Simulator, run: Run, login: Literal["basic", "
 
 
 async def test_nothing_is_changed_and_only_asked(
-    vodia: Simulator, run: Run, caplog: pytest.LogCaptureFixture
+    vodia: VodiaSimulator, run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     vodia.pbx.place(outbound())
     vodia.pbx.begin_call("2112", CFFM, "live-1", to="14165550100")
@@ -84,7 +86,7 @@ async def test_nothing_is_changed_and_only_asked(
     assert after == before
 
 
-async def state_of(simulator: Simulator) -> dict[str, Any]:
+async def state_of(simulator: VodiaSimulator) -> dict[str, Any]:
     """All but what counts our questions."""
     async with httpx.AsyncClient() as client:
         state = (await client.get(f"{simulator.url}/_sim/state")).json()
@@ -93,7 +95,7 @@ async def state_of(simulator: Simulator) -> dict[str, Any]:
 
 @pytest.mark.parametrize("login", ["basic", "session"])
 async def test_a_wrong_password_is_said_once_and_not_shown(
-    vodia: Simulator, run: Run, monkeypatch: pytest.MonkeyPatch, login: str
+    vodia: VodiaSimulator, run: Run, monkeypatch: pytest.MonkeyPatch, login: str
 ) -> None:
     monkeypatch.setenv("TEST_VODIA_PASSWORD", "wrong-word")
     found = await found_of(run, vodia, login=login)
@@ -105,7 +107,7 @@ async def test_a_wrong_password_is_said_once_and_not_shown(
 
 
 async def test_an_account_without_api_access_has_a_right_password_and_no_right(
-    vodia: Simulator, run: Run
+    vodia: VodiaSimulator, run: Run
 ) -> None:
     found = await found_of(run, vodia, user="no-api")
     assert found["credentials"]["state"] == "ok"
@@ -115,7 +117,7 @@ async def test_an_account_without_api_access_has_a_right_password_and_no_right(
     assert PASSWORD not in found.output
 
 
-async def test_each_tenant_is_told_by_its_name(vodia: Simulator, run: Run) -> None:
+async def test_each_tenant_is_told_by_its_name(vodia: VodiaSimulator, run: Run) -> None:
     """An account of one tenant: its own is read, the other's is not, and one is unknown."""
     vodia.pbx.place(outbound())
     tenants = [CFFM, RUCKEN]
@@ -127,12 +129,14 @@ async def test_each_tenant_is_told_by_its_name(vodia: Simulator, run: Run) -> No
     assert found[f"v1 {CFFM} newest call"]["state"] == "ok"
 
 
-async def test_without_tenants_nothing_is_read_and_that_is_said(vodia: Simulator, run: Run) -> None:
+async def test_without_tenants_nothing_is_read_and_that_is_said(
+    vodia: VodiaSimulator, run: Run
+) -> None:
     found = await found_of(run, vodia, tenants=[])
     assert found.failed == {"tenants"}
 
 
-async def test_without_calls_a_test_call_is_asked_for(vodia: Simulator, run: Run) -> None:
+async def test_without_calls_a_test_call_is_asked_for(vodia: VodiaSimulator, run: Run) -> None:
     found = await found_of(run, vodia)
     assert found["newest call"]["state"] == "warn"
     assert "none within the 7 d it keeps" in found["newest call"]["said"]
@@ -142,7 +146,7 @@ async def test_without_calls_a_test_call_is_asked_for(vodia: Simulator, run: Run
 
 @pytest.mark.parametrize("order", ["newest-first", "oldest-first", "random"])
 async def test_the_newest_call_is_found_however_old_and_however_listed(
-    vodia: Simulator, run: Run, order: Literal["newest-first", "oldest-first", "random"]
+    vodia: VodiaSimulator, run: Run, order: Literal["newest-first", "oldest-first", "random"]
 ) -> None:
     vodia.pbx.habits.order = order
     newest = time.time() - 5 * 86_400
@@ -153,14 +157,18 @@ async def test_the_newest_call_is_found_however_old_and_however_listed(
     assert found["newest call"]["said"] == f"began {began:%Y-%m-%d %H:%M:%S} UTC, 5 d ago"
 
 
-async def test_a_call_ahead_of_our_clock_is_worth_a_warning(vodia: Simulator, run: Run) -> None:
+async def test_a_call_ahead_of_our_clock_is_worth_a_warning(
+    vodia: VodiaSimulator, run: Run
+) -> None:
     vodia.pbx.place(outbound(ends_at=time.time() + 7200))
     found = await found_of(run, vodia)
     assert found["newest call"]["state"] == "warn"
     assert "ahead of now" in found["newest call"]["said"]
 
 
-async def test_what_can_not_be_read_is_counted_with_a_reason(vodia: Simulator, run: Run) -> None:
+async def test_what_can_not_be_read_is_counted_with_a_reason(
+    vodia: VodiaSimulator, run: Run
+) -> None:
     vodia.pbx.place(outbound())
     vodia.pbx.place(outbound(record={"start": "yesterday"}))
     found = await found_of(run, vodia)
@@ -170,7 +178,9 @@ async def test_what_can_not_be_read_is_counted_with_a_reason(vodia: Simulator, r
     assert "yesterday" in found["records"]["said"]
 
 
-async def test_extensions_that_can_not_be_read_back_are_told(vodia: Simulator, run: Run) -> None:
+async def test_extensions_that_can_not_be_read_back_are_told(
+    vodia: VodiaSimulator, run: Run
+) -> None:
     vodia.pbx.place(outbound())
     found = await found_of(run, vodia)
     assert found["extensions"]["state"] == "warn"
@@ -185,7 +195,7 @@ async def test_extensions_that_can_not_be_read_back_are_told(vodia: Simulator, r
 
 
 async def test_a_list_of_accounts_that_shows_states_is_enough_to_read_back(
-    vodia: Simulator, run: Run
+    vodia: VodiaSimulator, run: Run
 ) -> None:
     vodia.pbx.place(outbound())
     vodia.pbx.habits.lists_accounts = "users"
@@ -198,7 +208,7 @@ async def test_a_list_of_accounts_that_shows_states_is_enough_to_read_back(
     assert "2 listed: whether one is disabled cannot be read back" in found["extensions"]["said"]
 
 
-async def test_a_trunk_whose_flag_can_not_be_read_is_told(vodia: Simulator, run: Run) -> None:
+async def test_a_trunk_whose_flag_can_not_be_read_is_told(vodia: VodiaSimulator, run: Run) -> None:
     vodia.pbx.trunks["10"].disabled = "perhaps"
     found = await found_of(run, vodia)
     assert found["trunks"]["state"] == "warn"
@@ -206,7 +216,7 @@ async def test_a_trunk_whose_flag_can_not_be_read_is_told(vodia: Simulator, run:
 
 
 async def test_an_extension_that_its_calls_name_and_the_pbx_does_not_know(
-    vodia: Simulator, run: Run
+    vodia: VodiaSimulator, run: Run
 ) -> None:
     vodia.pbx.place(outbound(extension="2199"))
     found = await found_of(run, vodia)
@@ -241,7 +251,7 @@ CDRS, TRUNKS = f"/rest/domain/{CFFM}/cdrs", f"/rest/domain/{CFFM}/domain_trunks"
     ids=lambda value: getattr(value, "kind", None),
 )
 async def test_what_is_wrong_is_said_where_it_is(
-    vodia: Simulator, run: Run, fault: Fault, check: str, said: str
+    vodia: VodiaSimulator, run: Run, fault: Fault, check: str, said: str
 ) -> None:
     vodia.pbx.place(outbound())
     fault.times = 10**6
@@ -251,12 +261,12 @@ async def test_what_is_wrong_is_said_where_it_is(
     assert said in found[check]["said"]
 
 
-async def test_a_server_that_is_asked_too_often_says_so(vodia: Simulator, run: Run) -> None:
+async def test_a_server_that_is_asked_too_often_says_so(vodia: VodiaSimulator, run: Run) -> None:
     vodia.faults.planned = [Fault("status", "/", "429", times=10**6)]
     assert "too often" in (await found_of(run, vodia))["reachable"]["do"]
 
 
-async def test_a_list_that_fails_after_the_first_look(vodia: Simulator, run: Run) -> None:
+async def test_a_list_that_fails_after_the_first_look(vodia: VodiaSimulator, run: Run) -> None:
     vodia.pbx.place(outbound())
     looks = []
 
@@ -293,7 +303,7 @@ async def test_a_missing_password_is_named_by_its_place(run: Run) -> None:
     assert "TEST_NO_SUCH" in found["secret"]["said"]
 
 
-async def test_a_list_without_end_is_left_with_what_was_found(vodia: Simulator) -> None:
+async def test_a_list_without_end_is_left_with_what_was_found(vodia: VodiaSimulator) -> None:
     """One new call a page, for ever: the examination ends all the same."""
 
     def place_two(_: int) -> None:

@@ -44,7 +44,7 @@ from ringfence_contracts.topics import (
 from ringfence_doctor.platform import examine_kafka
 from ringfence_local.embedded.kafka import Kafka
 from ringfence_local.embedded.kafka_secure import SecureListener
-from ringfence_local.errors import PartFailed
+from ringfence_local.errors import StackError
 from ringfence_local.stack import Stack
 from ringfence_testing.wait import until
 from tests.support.narrow import present
@@ -258,10 +258,10 @@ def test_a_command_does_not_wait_where_waiting_is_no_use(
 async def test_the_doctor_examines_a_secured_broker(secured: Secured) -> None:
     found = {each.check: each for each in await examine_kafka(secured.brokers())}
     assert {each.state for each in found.values()} == {"ok"}
-    assert found["connection"].said == "TLS, login admin by SCRAM-SHA-512"
+    assert found["connection"].message == "TLS, login admin by SCRAM-SHA-512"
     refused = await examine_kafka(secured.brokers(login="wrong"))
     assert refused[0].state == "fail"
-    assert "refuses the login" in refused[0].said
+    assert "refuses the login" in refused[0].message
 
 
 async def test_logins_have_the_passwords_of_their_files(secured: Secured, tmp_path: Path) -> None:
@@ -340,6 +340,6 @@ async def test_no_embedded_broker_is_taken_for_a_secured_one(
 ) -> None:
     monkeypatch.delenv("RINGFENCE_KAFKA_BOOTSTRAP", raising=False)
     monkeypatch.setenv("RINGFENCE_KAFKA_SECURITY_PROTOCOL", "SASL_SSL")
-    with pytest.raises(PartFailed, match="RINGFENCE_KAFKA_SECURITY_PROTOCOL is SASL_SSL"):
+    with pytest.raises(StackError, match="RINGFENCE_KAFKA_SECURITY_PROTOCOL is SASL_SSL"):
         async with Stack(tmp_path / "state", services=(), wanted_ports={}):
             pass

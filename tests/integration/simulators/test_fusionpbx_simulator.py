@@ -9,8 +9,8 @@ import httpx
 import pytest
 from httpx import AsyncClient
 
-from ringfence_simulators.fusionpbx.access.logins import Line
-from ringfence_simulators.fusionpbx.app import Simulator
+from ringfence_simulators.fusionpbx.access.logins import ReleaseLine
+from ringfence_simulators.fusionpbx.app import FusionPbxSimulator
 from ringfence_testing.wait import until
 from tests.support.fusionpbx import (
     ADMIN_KEY,
@@ -31,7 +31,7 @@ WINDOW = f"&start_epoch={int(NOON) - 86_400}&stop_epoch={int(NOON)}"
 
 
 @pytest.fixture
-async def pbx(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
+async def pbx(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FusionPbxSimulator]:
     async with simulated(monkeypatch) as simulator:
         yield simulator
 
@@ -41,14 +41,19 @@ def client(url: str, host: str = MCON, **settings: Any) -> AsyncClient:
 
 
 async def test_the_key_alone_logs_in_on_5_5_and_not_on_5_6(monkeypatch: pytest.MonkeyPatch) -> None:
-    expected: list[tuple[Line, int, str | None]] = [("5.5", 200, None), ("5.6", 302, "/login.php")]
+    expected: list[tuple[ReleaseLine, int, str | None]] = [
+        ("5.5", 200, None),
+        ("5.6", 302, "/login.php"),
+    ]
     for line, status, location in expected:
         async with simulated(monkeypatch, line=line) as pbx, client(pbx.url) as http:
             answer = await http.get(EXPORT, params={"export_format": "csv", "key": SUPER_KEY})
             assert (answer.status_code, answer.headers.get("location")) == (status, location)
 
 
-async def test_a_wrong_key_or_host_is_a_redirect_and_no_credentials_a_page(pbx: Simulator) -> None:
+async def test_a_wrong_key_or_host_is_a_redirect_and_no_credentials_a_page(
+    pbx: FusionPbxSimulator,
+) -> None:
     async with client(pbx.url) as http:
         answer = await http.get(EXPORT, params={"export_format": "csv", "key": "x" * 40})
         assert (answer.status_code, answer.headers["location"]) == (
@@ -67,7 +72,7 @@ async def test_a_wrong_key_or_host_is_a_redirect_and_no_credentials_a_page(pbx: 
         assert answer.headers["content-type"] == "application/octet-binary"
 
 
-async def test_every_key_call_without_its_cookie_is_a_login(pbx: Simulator) -> None:
+async def test_every_key_call_without_its_cookie_is_a_login(pbx: FusionPbxSimulator) -> None:
     async with client(pbx.url) as http:
         for _ in range(3):
             http.cookies.clear()
@@ -77,14 +82,14 @@ async def test_every_key_call_without_its_cookie_is_a_login(pbx: Simulator) -> N
         assert pbx.logins.succeeded == 3
 
 
-async def test_a_session_belongs_to_its_user_agent(pbx: Simulator) -> None:
+async def test_a_session_belongs_to_its_user_agent(pbx: FusionPbxSimulator) -> None:
     async with client(pbx.url) as http:
         await http.get(EXPORT, params={"export_format": "csv", "key": SUPER_KEY})
         answer = await http.get(EXPORT, headers={"User-Agent": "another"})
         assert (answer.status_code, answer.headers["location"]) == (302, "/logout.php")
 
 
-async def test_show_all_is_for_superadmins_and_ignored_otherwise(pbx: Simulator) -> None:
+async def test_show_all_is_for_superadmins_and_ignored_otherwise(pbx: FusionPbxSimulator) -> None:
     pbx.pbx.place(outbound())
     pbx.pbx.place(outbound(domain_name=RUCKEN))
     for key, lines, has_domain in ((SUPER_KEY, 3, True), (ADMIN_KEY, 2, False)):
@@ -94,7 +99,7 @@ async def test_show_all_is_for_superadmins_and_ignored_otherwise(pbx: Simulator)
             assert ("domain_name" in answer.text.splitlines()[0]) is has_domain
 
 
-async def test_a_window_needs_both_epochs_and_0_is_none(pbx: Simulator) -> None:
+async def test_a_window_needs_both_epochs_and_0_is_none(pbx: FusionPbxSimulator) -> None:
     pbx.pbx.place(outbound())
     key = str(httpx.QueryParams(key=SUPER_KEY))
     async with client(pbx.url) as http:
@@ -129,7 +134,7 @@ async def test_random_calls_stop_with_the_suspension_and_go_on_after_it(
         assert pbx.traffic.placed == stopped
 
 
-async def test_looking_on_changes_nothing(pbx: Simulator) -> None:
+async def test_looking_on_changes_nothing(pbx: FusionPbxSimulator) -> None:
     """The state page does not fill the directory cache; a call does."""
     pbx.pbx.toggle("domains", pbx.pbx.domains[MCON].uuid)
     pbx.pbx.toggle("domains", pbx.pbx.domains[MCON].uuid)
@@ -139,7 +144,9 @@ async def test_looking_on_changes_nothing(pbx: Simulator) -> None:
     assert not can_call(pbx)
 
 
-async def test_a_rescan_brings_enabled_gateways_up_and_takes_none_down(pbx: Simulator) -> None:
+async def test_a_rescan_brings_enabled_gateways_up_and_takes_none_down(
+    pbx: FusionPbxSimulator,
+) -> None:
     uuid = service_of(pbx, "gateway").gateway_ids[0]
     gateway = pbx.pbx.gateways[uuid]
     pbx.pbx.toggle("gateways", uuid)
@@ -151,7 +158,7 @@ async def test_a_rescan_brings_enabled_gateways_up_and_takes_none_down(pbx: Simu
     assert (gateway.enabled, gateway.live) == (True, True)
 
 
-async def test_mistakes_at_the_control_interface_are_explained(pbx: Simulator) -> None:
+async def test_mistakes_at_the_control_interface_are_explained(pbx: FusionPbxSimulator) -> None:
     async with client(pbx.url) as http:
         for path, body in (
             ("/_sim/calls", {}),
@@ -168,7 +175,7 @@ async def test_mistakes_at_the_control_interface_are_explained(pbx: Simulator) -
             assert answer.json()["error"]
 
 
-async def test_a_fault_lasts_until_it_is_cleared(pbx: Simulator) -> None:
+async def test_a_fault_lasts_until_it_is_cleared(pbx: FusionPbxSimulator) -> None:
     async with client(pbx.url) as http:
         planned = {"kind": "status", "path": "/login", "value": "503", "times": 5}
         assert (await http.post("/_sim/faults", json=planned)).status_code == 200

@@ -14,8 +14,14 @@ import httpx
 import pytest
 from httpx import AsyncClient
 
-from ringfence_simulators.fusionpbx.app import Simulator
-from ringfence_simulators.fusionpbx.things import Destination, Extension, Gateway, Route, User
+from ringfence_simulators.fusionpbx.app import FusionPbxSimulator
+from ringfence_simulators.fusionpbx.things import (
+    Destination,
+    Gateway,
+    Route,
+    SimulatedExtension,
+    User,
+)
 from tests.support.fusionpbx import ADMIN_KEY, MCON, RUCKEN, SUPER_KEY, can_call, simulated
 from tests.support.narrow import present
 
@@ -29,14 +35,14 @@ HEX64 = re.compile(r"name='([0-9a-f]{64})' value='([0-9a-f]{64})'")
 @pytest.fixture(params=["5.5", "5.6"])
 async def pbx(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Simulator]:
+) -> AsyncIterator[FusionPbxSimulator]:
     async with simulated(monkeypatch, line=request.param) as simulator:
         yield simulator
 
 
 @asynccontextmanager
 async def logged_in(
-    pbx: Simulator, key: str = SUPER_KEY, host: str = MCON
+    pbx: FusionPbxSimulator, key: str = SUPER_KEY, host: str = MCON
 ) -> AsyncIterator[AsyncClient]:
     async with httpx.AsyncClient(base_url=pbx.url, headers={"Host": host}) as http:
         token = HEX64.search((await http.get("/login.php")).text)
@@ -47,12 +53,12 @@ async def logged_in(
 
 
 @pytest.fixture
-async def http(pbx: Simulator) -> AsyncIterator[AsyncClient]:
+async def http(pbx: FusionPbxSimulator) -> AsyncIterator[AsyncClient]:
     async with logged_in(pbx) as client:
         yield client
 
 
-async def enter(http: AsyncClient, pbx: Simulator, domain: str) -> None:
+async def enter(http: AsyncClient, pbx: FusionPbxSimulator, domain: str) -> None:
     change = {"domain_uuid": pbx.pbx.domains[domain].uuid, "domain_change": "true"}
     assert (await http.get("/core/domains/domains.php", params=change)).status_code == 302
 
@@ -77,7 +83,7 @@ def messages(html: str) -> str:
     return unescape(" ".join(re.findall(r"display_message\('(.*?)', '", html)))
 
 
-def gateway(pbx: Simulator, name: str = "Trunk A") -> Gateway:
+def gateway(pbx: FusionPbxSimulator, name: str = "Trunk A") -> Gateway:
     return next(g for g in pbx.pbx.gateways.values() if g.name == name)
 
 
@@ -105,18 +111,20 @@ class Form(HTMLParser):
             self.options[self._select].append((given.get("value", ""), "selected" in given))
 
 
-async def form_of(http: AsyncClient, extension: Extension) -> Form:
+async def form_of(http: AsyncClient, extension: SimulatedExtension) -> Form:
     answer = await http.get(EDIT, params={"id": extension.uuid})
     assert answer.status_code == 200
     return Form(answer.text)
 
 
-async def save(http: AsyncClient, extension: Extension, **changed: str) -> httpx.Response:
+async def save(http: AsyncClient, extension: SimulatedExtension, **changed: str) -> httpx.Response:
     """As a person does: open the form, change fields, save. Gives the page that follows."""
     return await post(http, extension, (await form_of(http, extension)).fields | changed)
 
 
-async def post(http: AsyncClient, extension: Extension, fields: dict[str, str]) -> httpx.Response:
+async def post(
+    http: AsyncClient, extension: SimulatedExtension, fields: dict[str, str]
+) -> httpx.Response:
     answer = await http.post(EDIT, params={"id": extension.uuid}, data=fields)
     assert answer.status_code == 302
     return await http.get(EDIT, params={"id": extension.uuid})
@@ -126,7 +134,7 @@ async def post(http: AsyncClient, extension: Extension, fields: dict[str, str]) 
 
 
 async def test_stop_kills_each_enabled_gateway_and_shows_each_answer(
-    pbx: Simulator, http: AsyncClient
+    pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     a, b = gateway(pbx), gateway(pbx, "Trunk B")
     off = pbx.pbx.add_gateway(Gateway("Trunk C", enabled=False))
@@ -143,7 +151,7 @@ async def test_stop_kills_each_enabled_gateway_and_shows_each_answer(
 
 
 async def test_many_gateways_are_toggled_by_one_post_and_the_same_post_flips_them_back(
-    pbx: Simulator, http: AsyncClient
+    pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     uuids = [g.uuid for g in pbx.pbx.gateways.values()]
     form = {"action": "toggle", **ticked("gateways", [*uuids, "unknown"])}
@@ -154,7 +162,7 @@ async def test_many_gateways_are_toggled_by_one_post_and_the_same_post_flips_the
 
 
 async def test_without_the_event_socket_stop_says_nothing_and_columns_are_missing(
-    pbx: Simulator, http: AsyncClient
+    pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     headings = [f"<th>{name}</th>" for name in ("Status", "Action", "State")]
     page = (await http.get(GATEWAYS, params={"show": "all"})).text
@@ -169,7 +177,9 @@ async def test_without_the_event_socket_stop_says_nothing_and_columns_are_missin
     assert gateway(pbx).live
 
 
-async def test_a_toggle_that_lies_is_answered_as_done(pbx: Simulator, http: AsyncClient) -> None:
+async def test_a_toggle_that_lies_is_answered_as_done(
+    pbx: FusionPbxSimulator, http: AsyncClient
+) -> None:
     a, b = gateway(pbx), gateway(pbx, "Trunk B")
     planned = {"kind": "toggle-lies", "value": a.uuid, "times": 1}
     (await http.post("/_sim/faults", json=planned)).raise_for_status()
@@ -185,7 +195,7 @@ async def test_a_toggle_that_lies_is_answered_as_done(pbx: Simulator, http: Asyn
 
 
 async def test_extensions_are_toggled_within_the_session_s_domain_only(
-    pbx: Simulator, http: AsyncClient
+    pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     ours = present(pbx.pbx.find_extension("2112", MCON))
     other = present(pbx.pbx.find_extension("2112", RUCKEN))
@@ -197,7 +207,7 @@ async def test_extensions_are_toggled_within_the_session_s_domain_only(
 
 
 async def test_show_all_lists_every_tenant_s_extensions_to_superadmins_only(
-    pbx: Simulator, http: AsyncClient
+    pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     assert (await http.get(EXTENSIONS, params={"show": "all"})).text.count("class='list-row'") == 3
     async with logged_in(pbx, ADMIN_KEY) as admin:
@@ -206,7 +216,7 @@ async def test_show_all_lists_every_tenant_s_extensions_to_superadmins_only(
 
 
 async def test_the_whole_form_sent_back_changes_toll_allow_and_nothing_else(
-    pbx: Simulator, http: AsyncClient
+    pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     extension = present(pbx.pbx.find_extension("2112", MCON))
     extension.toll_allow = "local:domestic"
@@ -225,7 +235,7 @@ async def test_the_whole_form_sent_back_changes_toll_allow_and_nothing_else(
     assert extension.toll_allow == "local:domestic"
 
 
-async def test_a_short_post_destroys(pbx: Simulator, http: AsyncClient) -> None:
+async def test_a_short_post_destroys(pbx: FusionPbxSimulator, http: AsyncClient) -> None:
     extension = present(pbx.pbx.find_extension("2112", MCON))
     extension.accountcode, password = "A-1", extension.password
     token = await token_of(http, EDIT, id=extension.uuid)
@@ -237,7 +247,7 @@ async def test_a_short_post_destroys(pbx: Simulator, http: AsyncClient) -> None:
 
 
 async def test_where_names_are_set_toll_allow_is_a_select_that_wipes_what_is_no_option(
-    pbx: Simulator, http: AsyncClient
+    pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     (await http.put("/_sim/toll-names", json=["domestic", "local,domestic"])).raise_for_status()
     extension = present(pbx.pbx.find_extension("2112", MCON))
@@ -252,7 +262,7 @@ async def test_where_names_are_set_toll_allow_is_a_select_that_wipes_what_is_no_
 
 @pytest.mark.parametrize("right", ["extension_toll", "extension_edit", "extension_password"])
 async def test_without_a_right_its_field_is_neither_shown_nor_stored(
-    pbx: Simulator, right: str
+    pbx: FusionPbxSimulator, right: str
 ) -> None:
     key = "key-of-one-who-may-nearly-all-0123456789"
     pbx.pbx.add_user(User("some", MCON, key, "superadmin", without=[right]))
@@ -271,7 +281,7 @@ async def test_without_a_right_its_field_is_neither_shown_nor_stored(
 
 
 async def test_without_extension_domain_5_5_moves_the_extension_unless_its_domain_was_entered(
-    pbx: Simulator,
+    pbx: FusionPbxSimulator,
 ) -> None:
     key = "key-of-one-who-stays-in-a-domain-0123456789"
     pbx.pbx.add_user(User("some", MCON, key, "superadmin", without=["extension_domain"]))
@@ -286,14 +296,16 @@ async def test_without_extension_domain_5_5_moves_the_extension_unless_its_domai
 
 
 async def test_with_extension_domain_the_form_itself_names_the_domain(
-    pbx: Simulator, http: AsyncClient
+    pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     extension = present(pbx.pbx.find_extension("2112", RUCKEN))
     await save(http, extension)
     assert extension.domain == RUCKEN
 
 
-async def test_the_first_save_makes_a_voicemail_box(pbx: Simulator, http: AsyncClient) -> None:
+async def test_the_first_save_makes_a_voicemail_box(
+    pbx: FusionPbxSimulator, http: AsyncClient
+) -> None:
     extension = present(pbx.pbx.find_extension("2112", MCON))
     extension.voicemail = False
     await save(http, extension)
@@ -301,7 +313,7 @@ async def test_the_first_save_makes_a_voicemail_box(pbx: Simulator, http: AsyncC
 
 
 async def test_a_save_without_its_token_or_that_lies_writes_nothing(
-    pbx: Simulator, http: AsyncClient
+    pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     extension = present(pbx.pbx.find_extension("2112", MCON))
     form = await form_of(http, extension)
@@ -322,7 +334,7 @@ async def test_a_save_without_its_token_or_that_lies_writes_nothing(
 
 
 async def test_toll_allow_decides_where_routes_test_it_once_the_cache_entry_is_gone(
-    pbx: Simulator, http: AsyncClient
+    pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     extension = present(pbx.pbx.find_extension("2112", MCON))
     assert can_call(pbx), "no route tests it"
@@ -342,7 +354,7 @@ async def test_toll_allow_decides_where_routes_test_it_once_the_cache_entry_is_g
 
 
 async def test_the_dialplan_page_shows_the_condition_among_options_that_say_nothing(
-    pbx: Simulator, http: AsyncClient
+    pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     routes = [
         pbx.pbx.add_route(Route("tests", toll_allow="domestic")),
@@ -378,7 +390,7 @@ def listed_calls(html: str) -> list[tuple[list[str], list[str]]]:
 
 
 async def test_a_live_call_is_listed_by_its_channels_killed_and_put_on_record(
-    pbx: Simulator, http: AsyncClient
+    pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     mine, other = await begin(http), await begin(http, domain=RUCKEN, bridged=False)
     everything = listed_calls((await http.get(LIVE, params={"show": "all"})).text)
@@ -400,7 +412,7 @@ async def test_a_live_call_is_listed_by_its_channels_killed_and_put_on_record(
 
 
 async def test_a_call_ends_by_either_channel_and_never_without_the_event_socket(
-    pbx: Simulator, http: AsyncClient
+    pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     call = await begin(http, direction="inbound")
     pbx.pbx.event_socket = False
@@ -414,7 +426,7 @@ async def test_a_call_ends_by_either_channel_and_never_without_the_event_socket(
     assert pbx.pbx.live == {}
 
 
-async def test_what_a_user_sees_of_live_calls_depends_on_rights(pbx: Simulator) -> None:
+async def test_what_a_user_sees_of_live_calls_depends_on_rights(pbx: FusionPbxSimulator) -> None:
     for right, key in (
         ("call_active_view", "key-of-one-who-sees-no-call-0123456789"),
         ("call_active_all", "key-of-one-who-sees-its-own-calls-0123456789"),
@@ -446,7 +458,7 @@ async def download(http: AsyncClient, path: str, *columns: str) -> list[dict[str
 
 
 async def test_extensions_are_downloaded_as_proper_csv_of_the_session_s_domain(
-    pbx: Simulator, http: AsyncClient
+    pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     path, extension = "/app/extensions/extension_download.php", pbx.pbx.extensions
     first = present(pbx.pbx.find_extension("2112", MCON))
@@ -467,7 +479,7 @@ async def test_extensions_are_downloaded_as_proper_csv_of_the_session_s_domain(
 
 
 async def test_destinations_are_listed_and_downloaded_with_their_actions(
-    pbx: Simulator, http: AsyncClient
+    pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     pbx.pbx.add_destination(Destination("5195550101", MCON, "2112"))
     pbx.pbx.add_destination(Destination("5195550102", RUCKEN))
@@ -488,7 +500,7 @@ async def test_destinations_are_listed_and_downloaded_with_their_actions(
 
 
 async def test_a_hand_at_the_pages_brings_an_element_to_a_state(
-    pbx: Simulator, http: AsyncClient
+    pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     uuid = gateway(pbx).uuid
     for wanted, enabled in (({"enabled": False}, False), ({"enabled": False}, False), ({}, True)):
@@ -503,7 +515,9 @@ async def test_a_hand_at_the_pages_brings_an_element_to_a_state(
         assert (await http.post("/_sim/hand", json=wrong)).status_code == 400
 
 
-async def test_changes_say_what_was_switched_and_when(pbx: Simulator, http: AsyncClient) -> None:
+async def test_changes_say_what_was_switched_and_when(
+    pbx: FusionPbxSimulator, http: AsyncClient
+) -> None:
     uuid = gateway(pbx).uuid
     (await http.post("/_sim/hand", json={"kind": "gateways", "uuid": uuid})).raise_for_status()
     hand = {"kind": "gateways", "uuid": uuid, "live": False}
@@ -518,7 +532,7 @@ async def test_changes_say_what_was_switched_and_when(pbx: Simulator, http: Asyn
 
 
 async def test_the_state_shows_flags_live_calls_and_how_often_each_page_was_asked_for(
-    pbx: Simulator, http: AsyncClient
+    pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     await begin(http)
     (await http.delete("/_sim/requests")).raise_for_status()
@@ -531,7 +545,9 @@ async def test_the_state_shows_flags_live_calls_and_how_often_each_page_was_aske
     assert {(g["live"], g["enabled"]) for g in state["gateways"]} == {(True, True)}
 
 
-async def test_what_the_switch_takes_is_set_by_name(pbx: Simulator, http: AsyncClient) -> None:
+async def test_what_the_switch_takes_is_set_by_name(
+    pbx: FusionPbxSimulator, http: AsyncClient
+) -> None:
     costs = {"latency_s": 0.01, "row_s": 0.02, "extension_s": 0.03}
     answer = (await http.put("/_sim/switch", json=costs)).json()
     assert answer == {"event_socket": True, **costs}

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from ringfence_simulators.vodia.app import Simulator
+from ringfence_simulators.vodia.app import VodiaSimulator
 from tests.support import lesnet as lesnet_harness
 from tests.support import vodia as vodia_harness
 from tests.support.lesnet import PEER
@@ -17,13 +17,13 @@ CALLS = f"/rest/user/2112@{CFFM}/calls"
 
 
 @pytest.fixture
-async def vodia(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Simulator]:
+async def vodia(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[VodiaSimulator]:
     async with vodia_harness.simulated(monkeypatch) as simulator:
         yield simulator
 
 
 @pytest.fixture
-async def http(vodia: Simulator) -> AsyncIterator[httpx.AsyncClient]:
+async def http(vodia: VodiaSimulator) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=vodia.url, auth=("admin", PASSWORD)) as client:
         yield client
 
@@ -34,7 +34,7 @@ async def begin(http: httpx.AsyncClient, call_id: str, **said: Any) -> None:
 
 
 async def test_a_call_that_is_hung_up_is_put_on_record(
-    vodia: Simulator, http: httpx.AsyncClient
+    vodia: VodiaSimulator, http: httpx.AsyncClient
 ) -> None:
     await begin(http, "a", to="<sip:14165550100@x>", seconds=90)
     await begin(http, "b", to="<sip:14165550101@x>")
@@ -57,7 +57,7 @@ async def test_a_call_that_is_hung_up_is_put_on_record(
 
 
 async def test_an_order_that_lies_is_answered_as_done(
-    vodia: Simulator, http: httpx.AsyncClient
+    vodia: VodiaSimulator, http: httpx.AsyncClient
 ) -> None:
     for value in ("2112", "10"):
         planned = {"kind": "toggle-lies", "value": value}
@@ -77,7 +77,7 @@ async def test_an_order_that_lies_is_answered_as_done(
 
 
 async def test_a_hand_changes_trunks_and_extensions_and_requests_are_counted(
-    vodia: Simulator, http: httpx.AsyncClient
+    vodia: VodiaSimulator, http: httpx.AsyncClient
 ) -> None:
     for hand in ({"trunk": "10"}, {"extension": "2112", "domain": CFFM}):
         answer = await http.post("/_sim/hand", json=hand | {"disabled": True})

@@ -347,7 +347,7 @@ async def test_the_doctor_fails_a_pbx_whose_switch_cannot_be_reached(process: Pr
     findings = [f async for f in examine_export("pbx-1", server_of(process.url), CLOCK)]
     (page,) = [finding for finding in findings if finding.check == "switch page"]
     assert page.state == "fail"
-    assert "event socket is down" in page.said
+    assert "event socket is down" in page.message
 
 
 STEPS = st.lists(st.sampled_from(["suspend", "restore"]), min_size=1, max_size=4)

@@ -66,7 +66,9 @@ async def test_the_other_shape_of_the_list_shows_neither_states_nor_dids(
     }
 
 
-async def test_what_is_not_listed_is_a_gap_in_words(pbx: VodiaSimulator, driver: VodiaDriver) -> None:
+async def test_what_is_not_listed_is_a_gap_in_words(
+    pbx: VodiaSimulator, driver: VodiaDriver
+) -> None:
     pbx.pbx.habits.lists_accounts = "no"
     found = await driver.inventory()
     assert set(found.items) == TENANTS | TRUNKS
@@ -85,7 +87,9 @@ async def test_without_the_right_to_list_tenants_those_of_the_servers_file_are_r
     assert "tenants are those of the servers file" in found.gaps[0]
 
 
-async def test_one_tenant_that_cannot_be_read_is_a_gap(pbx: VodiaSimulator, driver: VodiaDriver) -> None:
+async def test_one_tenant_that_cannot_be_read_is_a_gap(
+    pbx: VodiaSimulator, driver: VodiaDriver
+) -> None:
     pbx.faults.planned = [Fault("status", f"/rest/domain/{CFFM}", "500", times=9)]
     found = await driver.inventory()
     assert f"trunks of {CFFM}: pbx-2: status 500" in found.gaps[0]

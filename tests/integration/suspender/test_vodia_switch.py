@@ -155,7 +155,11 @@ async def test_a_trunk_that_became_shared_after_it_was_read_is_not_switched(
 
 @pytest.mark.parametrize(("flag", "is_shared"), [("false", False), ("", False), ("maybe", True)])
 async def test_what_is_not_surely_a_tenants_own_is_taken_for_shared(
-    pbx: VodiaSimulator, driver: VodiaDriver, monkeypatch: pytest.MonkeyPatch, flag: str, is_shared: bool
+    pbx: VodiaSimulator,
+    driver: VodiaDriver,
+    monkeypatch: pytest.MonkeyPatch,
+    flag: str,
+    is_shared: bool,
 ) -> None:
     monkeypatch.setattr(pbx.pbx.trunks["10"], "shared", flag)
     answers = await turn(driver, service_of("gateway"), off=True)
@@ -391,7 +395,9 @@ async def test_a_server_in_trouble_anywhere_is_a_retry_and_done_later(
     assert not can_call(pbx)
 
 
-async def test_what_is_on_against_the_record_is_found(pbx: VodiaSimulator, driver: VodiaDriver) -> None:
+async def test_what_is_on_against_the_record_is_found(
+    pbx: VodiaSimulator, driver: VodiaDriver
+) -> None:
     both = service_of("gateway"), service_of(extensions=("2112", "2113", "9999"))
     await turn(driver, *both, off=True)
     assert await driver.live(targets_of(*both)) == frozenset()

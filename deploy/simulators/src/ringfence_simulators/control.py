@@ -20,7 +20,7 @@ def json_answer(value: object) -> web.Response:
 
 
 @web.middleware
-async def explain(request: web.Request, handler: Any) -> web.StreamResponse:
+async def explain_errors(request: web.Request, handler: Any) -> web.StreamResponse:
     """A mistake in a control request is a 400 that says what was wrong."""
     if not request.path.startswith("/_sim/"):
         answer: web.StreamResponse = await handler(request)
@@ -33,7 +33,7 @@ async def explain(request: web.Request, handler: Any) -> web.StreamResponse:
     return answer
 
 
-class Load:
+class RequestLoad:
     """The requests to everything but `/_sim/`: how many by path, and how long each waits.
 
     `busiest` is the largest number of requests that were under way at once.
@@ -66,7 +66,7 @@ class Load:
 
         return load
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Count from zero again."""
         self.requests.clear()
         self.busiest = self._under_way

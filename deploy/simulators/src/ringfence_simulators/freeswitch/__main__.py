@@ -8,10 +8,10 @@ from typing import cast, get_args
 
 import click
 
-from ringfence_simulators.freeswitch.channel import Channel, new_channel
+from ringfence_simulators.freeswitch.channel import EndedChannel, new_channel
 from ringfence_simulators.freeswitch.document import Encode, Form
 from ringfence_simulators.freeswitch.module import CdrModule, ModuleSettings, report_at_rate
-from ringfence_simulators.fusionpbx.traffic import DESTINATIONS
+from ringfence_simulators.traffic import DESTINATIONS
 
 
 @click.command()
@@ -44,7 +44,7 @@ def main(per_second: float, count: int, domain: str, extension: str, **given: ob
     asyncio.run(_post(settings, calls(count, domain, extension), per_second))
 
 
-def calls(count: int, domain: str, extension: str) -> Iterator[Channel]:
+def calls(count: int, domain: str, extension: str) -> Iterator[EndedChannel]:
     """So many outbound calls, each ended at the moment it is asked for."""
     for _ in range(count):
         destination = random.choice(DESTINATIONS)
@@ -61,7 +61,7 @@ def calls(count: int, domain: str, extension: str) -> Iterator[Channel]:
         )
 
 
-async def _post(settings: ModuleSettings, ended: Iterator[Channel], per_second: float) -> None:
+async def _post(settings: ModuleSettings, ended: Iterator[EndedChannel], per_second: float) -> None:
     async with CdrModule(settings) as module:
         taken = await report_at_rate(module, ended, per_second)
         answers = ", ".join(f"{status}: {n}" for status, n in sorted(module.answers.items()))

@@ -4,7 +4,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import NAMESPACE_OID, uuid4, uuid5
 
-from ringfence_simulators.fusionpbx.calls import Call, CallSpec, make_call
+from ringfence_simulators.fusionpbx.calls import (
+    FusionPbxCallSpec,
+    SimulatedFusionPbxCall,
+    make_call,
+)
 
 _STATISTICS = tuple(
     f"rtp_audio_{way}_{what}"
@@ -22,7 +26,7 @@ _SDP = (
 
 
 @dataclass(frozen=True)
-class Channel:
+class EndedChannel:
     """Its variables, and the caller profile of its newest call flow.
 
     With an `originator`, another channel set this one off: it is a b leg.
@@ -34,7 +38,7 @@ class Channel:
     originator: dict[str, str] = field(default_factory=dict)
 
 
-def new_channel(spec: CallSpec) -> Channel:
+def new_channel(spec: FusionPbxCallSpec) -> EndedChannel:
     """The A leg of a call that has just ended; `spec` is as for the simulated FusionPBX."""
     domain = str(spec["domain_name"])
     spec = {"xml_cdr_uuid": str(uuid4()), **spec}
@@ -42,7 +46,7 @@ def new_channel(spec: CallSpec) -> Channel:
     return channel_of(make_call(spec, str(uuid5(NAMESPACE_OID, domain)), now), domain)
 
 
-def channel_of(call: Call, domain: str = "") -> Channel:
+def channel_of(call: SimulatedFusionPbxCall, domain: str = "") -> EndedChannel:
     """The A leg from which FusionPBX's importer made this row."""
     row = call.columns
     domain = row.get("domain_name") or domain
@@ -73,10 +77,10 @@ def channel_of(call: Call, domain: str = "") -> Channel:
         "source": "mod_sofia",
         "context": domain,
     }
-    return Channel(row["xml_cdr_uuid"], variables, profile)
+    return EndedChannel(row["xml_cdr_uuid"], variables, profile)
 
 
-def b_leg(channel: Channel) -> Channel:
+def b_leg(channel: EndedChannel) -> EndedChannel:
     """The other leg of a bridged call: a channel of its own, set off by the first."""
     uuid = str(uuid5(NAMESPACE_OID, channel.uuid))
     variables = {
@@ -85,7 +89,9 @@ def b_leg(channel: Channel) -> Channel:
         "call_uuid": channel.uuid,
         "originating_leg_uuid": channel.uuid,
     }
-    return Channel(uuid, variables, {**channel.profile, "uuid": uuid}, originator=channel.profile)
+    return EndedChannel(
+        uuid, variables, {**channel.profile, "uuid": uuid}, originator=channel.profile
+    )
 
 
 def _sip(row: dict[str, str], domain: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ import re
 from typing import Literal
 from xml.sax.saxutils import escape
 
-from ringfence_simulators.freeswitch.channel import Channel
+from ringfence_simulators.freeswitch.channel import EndedChannel
 
 Form = Literal["json", "xml"]
 Encode = Literal["false", "true", "base64", "textxml"]
@@ -21,7 +21,7 @@ def url_encode(text: str, *, double: bool = False) -> str:
     return pattern.sub(lambda found: b"%%%02X" % found[0][0], text.encode()).decode()
 
 
-def json_document(channel: Channel, *, encode_values: bool = True) -> str:
+def json_document(channel: EndedChannel, *, encode_values: bool = True) -> str:
     """What mod_json_cdr makes of a channel. The caller profile is never encoded."""
     values = channel.variables
     if encode_values:
@@ -48,7 +48,7 @@ def json_document(channel: Channel, *, encode_values: bool = True) -> str:
     return json.dumps(record, separators=(",", ":"), ensure_ascii=False)
 
 
-def xml_document(channel: Channel) -> str:
+def xml_document(channel: EndedChannel) -> str:
     """What mod_xml_cdr makes of a channel: variables encoded, the caller profile not."""
     variables = {name: url_encode(value) for name, value in channel.variables.items()}
     originator = ""

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import NamedTuple
 
-from ringfence_simulators.freeswitch.channel import Channel
+from ringfence_simulators.freeswitch.channel import EndedChannel
 from ringfence_simulators.freeswitch.module import CdrModule, report_at_rate
 
 _LAST_S = 60.0
@@ -30,7 +30,7 @@ class Latency(NamedTuple):
 
 async def measure_latency(
     module: CdrModule,
-    channels: Sequence[Channel],
+    channels: Sequence[EndedChannel],
     per_second: float,
     appearances: AsyncIterator[str],
 ) -> Latency:
@@ -43,7 +43,7 @@ async def measure_latency(
     begun: dict[str, float] = {}
     seen: dict[str, float] = {}
 
-    def ended() -> Iterator[Channel]:
+    def ended() -> Iterator[EndedChannel]:
         for channel in channels:
             yield channel
             begun[channel.uuid] = loop.time()

@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 import aiohttp
 
-from ringfence_simulators.freeswitch.channel import Channel
+from ringfence_simulators.freeswitch.channel import EndedChannel
 from ringfence_simulators.freeswitch.document import (
     Encode,
     Form,
@@ -71,7 +71,7 @@ class CdrModule:
     async def __aexit__(self, *_: object) -> None:
         await self._http.close()
 
-    async def report(self, channel: Channel) -> bool:
+    async def report(self, channel: EndedChannel) -> bool:
         """Post the record of a channel; whether a server took it. Else it lies in the folder."""
         settings = self._settings
         if settings.form == "json":
@@ -90,7 +90,7 @@ class CdrModule:
         self._back_up(channel, body)
         return False
 
-    async def _try(self, channel: Channel, content_type: str, body: str) -> int:
+    async def _try(self, channel: EndedChannel, content_type: str, body: str) -> int:
         url = f"{self._settings.urls[self._url_index]}?uuid={self._name(channel, 'xml')}"
         headers = {**self._headers, "Content-Type": content_type}
         try:
@@ -102,12 +102,12 @@ class CdrModule:
         self.answers[status] = self.answers.get(status, 0) + 1
         return status
 
-    def _name(self, channel: Channel, marking: Form) -> str:
+    def _name(self, channel: EndedChannel, marking: Form) -> str:
         """mod_json_cdr marks the A leg in names of files, but not in what it posts."""
         marks = self._settings.prefix_a_leg and self._settings.form == marking
         return f"a_{channel.uuid}" if marks and not channel.originator else channel.uuid
 
-    def _back_up(self, channel: Channel, body: str) -> None:
+    def _back_up(self, channel: EndedChannel, body: str) -> None:
         folder = self._settings.err_log_dir
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ class CdrModule:
 
 
 async def report_at_rate(
-    module: CdrModule, channels: Iterable[Channel], per_second: float
+    module: CdrModule, channels: Iterable[EndedChannel], per_second: float
 ) -> list[bool]:
     """Report channels as they end, so many in a second, whatever becomes of those before.
 

@@ -7,10 +7,10 @@ from typing import cast
 
 import click
 
-from ringfence_simulators.fusionpbx.access.logins import Line
+from ringfence_simulators.fusionpbx.access.logins import ReleaseLine
 from ringfence_simulators.fusionpbx.app import serve
 from ringfence_simulators.fusionpbx.journal import Journal
-from ringfence_simulators.fusionpbx.model import Pbx
+from ringfence_simulators.fusionpbx.model import SimulatedFusionPbx
 from ringfence_simulators.fusionpbx.seed import apply_seed, read_seed, restore
 from ringfence_simulators.fusionpbx.traffic import MAX_CALLS_PER_SECOND, TrafficPlan
 
@@ -47,17 +47,22 @@ def main(
     rows_per_page: int,
 ) -> None:
     """Serve a simulated FusionPBX. `/_sim/state` shows what goes on inside."""
-    pbx = Pbx()
+    pbx = SimulatedFusionPbx()
     if seed is not None:
         apply_seed(pbx, read_seed(seed))
     # The journal comes in after the seed, so that the seed is not written into it again.
     pbx.journal = Journal(state)
     restore(pbx)
-    asyncio.run(_serve(pbx, host, port, cast(Line, line), calls_per_second, rows_per_page))
+    asyncio.run(_serve(pbx, host, port, cast(ReleaseLine, line), calls_per_second, rows_per_page))
 
 
 async def _serve(
-    pbx: Pbx, host: str, port: int, line: Line, calls_per_second: float, rows_per_page: int
+    pbx: SimulatedFusionPbx,
+    host: str,
+    port: int,
+    line: ReleaseLine,
+    calls_per_second: float,
+    rows_per_page: int,
 ) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -6,57 +6,57 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from ringfence_simulators.control import Load, explain
-from ringfence_simulators.fusionpbx.access.logins import Line, Logins
-from ringfence_simulators.fusionpbx.control import Control
-from ringfence_simulators.fusionpbx.faults import Faults
-from ringfence_simulators.fusionpbx.model import Pbx
-from ringfence_simulators.fusionpbx.site import Site
-from ringfence_simulators.fusionpbx.traffic import Traffic
+from ringfence_simulators.control import RequestLoad, explain_errors
+from ringfence_simulators.faults import Faults
+from ringfence_simulators.fusionpbx.access.logins import FusionPbxLogins, ReleaseLine
+from ringfence_simulators.fusionpbx.control import FusionPbxControl
+from ringfence_simulators.fusionpbx.model import SimulatedFusionPbx
+from ringfence_simulators.fusionpbx.site import FusionPbxSite
+from ringfence_simulators.fusionpbx.traffic import FusionPbxTraffic
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
 @dataclass
-class Simulator:
+class FusionPbxSimulator:
     """A served PBX: where it is, and its inside for whoever runs in the same process."""
 
     url: str
-    pbx: Pbx
-    logins: Logins
-    site: Site
+    pbx: SimulatedFusionPbx
+    logins: FusionPbxLogins
+    site: FusionPbxSite
     faults: Faults
-    traffic: Traffic
+    traffic: FusionPbxTraffic
 
 
 @asynccontextmanager
 async def serve(
-    pbx: Pbx,
+    pbx: SimulatedFusionPbx,
     *,
-    line: Line = "5.5",
+    line: ReleaseLine = "5.5",
     host: str = "127.0.0.1",
     port: int = 0,
     rows_per_page: int = 50,
-) -> AsyncIterator[Simulator]:
+) -> AsyncIterator[FusionPbxSimulator]:
     """Serve the PBX until the context ends; port 0 takes a free one."""
-    logins = Logins(pbx, line)
-    site = Site(pbx, logins, rows_per_page=rows_per_page)
+    logins = FusionPbxLogins(pbx, line)
+    site = FusionPbxSite(pbx, logins, rows_per_page=rows_per_page)
     faults = Faults(logins.sessions.clear, pbx.socket_down)
-    site.believe(faults.lies_about)
-    traffic, load = Traffic(pbx), Load(lambda: pbx.switch.latency_s)
+    site.set_lies_about(faults.lies_about)
+    traffic, load = FusionPbxTraffic(pbx), RequestLoad(lambda: pbx.switch.latency_s)
     app = web.Application(
-        middlewares=[explain, load.middleware(), faults.middleware(), logins.cookies()],
+        middlewares=[explain_errors, load.middleware(), faults.middleware(), logins.cookies()],
         client_max_size=MAX_BODY_BYTES,
     )
     app.add_routes(site.routes())
-    control = Control(pbx, logins, site, faults, traffic, load)
+    control = FusionPbxControl(pbx, logins, site, faults, traffic, load)
     app.add_routes(control.routes())
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()
         bound = runner.addresses[0][1]
-        yield Simulator(f"http://{host}:{bound}", pbx, logins, site, faults, traffic)
+        yield FusionPbxSimulator(f"http://{host}:{bound}", pbx, logins, site, faults, traffic)
     finally:
         await traffic.stop()
         await runner.cleanup()

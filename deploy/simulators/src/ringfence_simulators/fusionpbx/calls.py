@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
 
-CallSpec = dict[str, Any]
+FusionPbxCallSpec = dict[str, Any]
 """What a caller of the control interface says of a call; everything else has a default.
 
 `domain_name` is required. `start_epoch`, `ring_s`, `billsec` and `ends_at` (Unix seconds) say when
@@ -27,7 +27,7 @@ NEVER = "1970-01-01 00:00:00+00"
 
 
 @dataclass(frozen=True)
-class Call:
+class SimulatedFusionPbxCall:
     """A row: its columns as text, and from when on (Unix seconds) an export shows it."""
 
     columns: dict[str, str]
@@ -39,7 +39,7 @@ class Call:
         return int(self.columns["start_epoch"])
 
 
-def make_call(spec: CallSpec, domain_uuid: str, now: float) -> Call:
+def make_call(spec: FusionPbxCallSpec, domain_uuid: str, now: float) -> SimulatedFusionPbxCall:
     """The row that FusionPBX 5.5 would hold. Without times, the call has just ended."""
     given = {name: str(value) for name, value in spec.items()}
     billsec, ring_s = _seconds(given.get("billsec", "0")), int(given.get("ring_s", "4"))
@@ -58,7 +58,7 @@ def make_call(spec: CallSpec, domain_uuid: str, now: float) -> Call:
         "status": "answered" if billsec else "no_answer",
     }
     columns |= {name: value for name, value in given.items() if name in {*COLUMNS, "domain_name"}}
-    return Call(columns, end + float(given.get("shown_after_s", "0")))
+    return SimulatedFusionPbxCall(columns, end + float(given.get("shown_after_s", "0")))
 
 
 def _seconds(text: str) -> int:
@@ -97,7 +97,9 @@ def stamp(epoch: int) -> str:
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%d %H:%M:%S+00")
 
 
-def export_csv(calls: Iterable[Call], *, superadmin: bool, show_all: bool) -> bytes:
+def export_csv(
+    calls: Iterable[SimulatedFusionPbxCall], *, superadmin: bool, show_all: bool
+) -> bytes:
     """The body of an export: newest start first, quotes inside values left as they are.
 
     Without calls there is no header either: two newlines, as PHP writes a header of no columns

@@ -6,21 +6,27 @@ from typing import Any
 
 from aiohttp import web
 
-from ringfence_simulators.control import Load, body_of, json_answer
-from ringfence_simulators.fusionpbx.access.logins import Logins
-from ringfence_simulators.fusionpbx.faults import Faults
-from ringfence_simulators.fusionpbx.model import KINDS, Pbx, SwitchCosts
+from ringfence_simulators.control import RequestLoad, body_of, json_answer
+from ringfence_simulators.faults import Faults
+from ringfence_simulators.fusionpbx.access.logins import FusionPbxLogins
+from ringfence_simulators.fusionpbx.model import KINDS, SimulatedFusionPbx, SwitchCosts
 from ringfence_simulators.fusionpbx.seed import apply_seed
-from ringfence_simulators.fusionpbx.site import Site
-from ringfence_simulators.fusionpbx.things import Extension, Gateway
-from ringfence_simulators.fusionpbx.traffic import Traffic, TrafficPlan
+from ringfence_simulators.fusionpbx.site import FusionPbxSite
+from ringfence_simulators.fusionpbx.things import Gateway, SimulatedExtension
+from ringfence_simulators.fusionpbx.traffic import FusionPbxTraffic, TrafficPlan
 
 
-class Control:
+class FusionPbxControl:
     """The handlers; bodies and answers are JSON. What cannot be done is a 400 with `error`."""
 
     def __init__(
-        self, pbx: Pbx, logins: Logins, site: Site, faults: Faults, traffic: Traffic, load: Load
+        self,
+        pbx: SimulatedFusionPbx,
+        logins: FusionPbxLogins,
+        site: FusionPbxSite,
+        faults: Faults,
+        traffic: FusionPbxTraffic,
+        load: RequestLoad,
     ) -> None:
         self._pbx = pbx
         self._logins = logins
@@ -43,13 +49,13 @@ class Control:
             web.delete("/_sim/live", self.end_calls),
             web.put("/_sim/switch", self.set_switch),
             web.put("/_sim/toll-names", self.set_toll_names),
-            web.delete("/_sim/requests", self.forget_requests),
+            web.delete("/_sim/requests", self.clear_requests),
             web.post("/_sim/traffic", self.start_traffic),
             web.delete("/_sim/traffic", self.stop_traffic),
             *self._faults.routes(),
             web.put("/_sim/export-body", self.set_body),
             web.delete("/_sim/export-body", self.clear_bodies),
-            web.delete("/_sim/sessions", self.forget_sessions),
+            web.delete("/_sim/sessions", self.clear_sessions),
         ]
 
     async def state(self, _: web.Request) -> web.Response:
@@ -76,7 +82,7 @@ class Control:
             }
         )
 
-    def _extension(self, extension: Extension) -> dict[str, Any]:
+    def _extension(self, extension: SimulatedExtension) -> dict[str, Any]:
         allowed, reason = self._pbx.can_call(extension, cache=False)
         return {**asdict(extension), "can_call": allowed, "reason": reason}
 
@@ -92,7 +98,7 @@ class Control:
         )
         return json_answer({"can_call": allowed, "reason": reason})
 
-    def _named(self, number: str, domain: str) -> Extension:
+    def _named(self, number: str, domain: str) -> SimulatedExtension:
         extension = self._pbx.find_extension(number, domain)
         if extension is None:
             raise ValueError(f"no extension {number!r} in {domain!r}")
@@ -133,9 +139,9 @@ class Control:
             raise ValueError(f"{sorted(unknown)}: only enabled, toll_allow, live")
         if not wanted or wanted.get("enabled", thing.enabled) != thing.enabled:
             self._pbx.toggle(kind, uuid)
-        if "toll_allow" in wanted and isinstance(thing, Extension):
+        if "toll_allow" in wanted and isinstance(thing, SimulatedExtension):
             thing.toll_allow = wanted["toll_allow"].replace(",", ":")
-            self._pbx.keep(thing)
+            self._pbx.save_extension(thing)
             self._pbx.delete_cached(thing.number, thing.user_context)
         if "live" in wanted and isinstance(thing, Gateway):
             self._pbx.set_live(thing, bool(wanted["live"]))
@@ -183,9 +189,9 @@ class Control:
         self._pbx.toll_names = [str(name) for name in await body_of(request)]
         return json_answer({})
 
-    async def forget_requests(self, _: web.Request) -> web.Response:
+    async def clear_requests(self, _: web.Request) -> web.Response:
         """Count requests and commands from zero again."""
-        self._load.forget()
+        self._load.clear()
         self._pbx.commands.clear()
         return json_answer({})
 
@@ -213,7 +219,7 @@ class Control:
         self._site.export_bodies.clear()
         return json_answer({})
 
-    async def forget_sessions(self, _: web.Request) -> web.Response:
+    async def clear_sessions(self, _: web.Request) -> web.Response:
         """Everybody must log in again."""
         self._logins.sessions.clear()
         return json_answer({})

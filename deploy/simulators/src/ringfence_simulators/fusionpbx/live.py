@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from ringfence_simulators.fusionpbx.calls import CallSpec
-from ringfence_simulators.fusionpbx.things import Extension
+from ringfence_simulators.fusionpbx.calls import FusionPbxCallSpec
+from ringfence_simulators.fusionpbx.things import SimulatedExtension
 
 
 @dataclass(frozen=True)
-class Channel:
+class SimulatedChannel:
     """A row of `show channels`, as far as FusionPBX's page shows it."""
 
     uuid: str
@@ -43,7 +43,7 @@ class LiveCall:
     bridged: bool = True
 
     @property
-    def channels(self) -> list[Channel]:
+    def channels(self) -> list[SimulatedChannel]:
         """What the switch lists of it."""
         caller, callee = self.extension, self.number
         sides = ["internal", "internal" if self.direction == "local" else "external"]
@@ -53,12 +53,12 @@ class LiveCall:
         created = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(self.began_at))
         shared = (self.domain, created, self.caller_name, caller, callee)
         application = f"bridge:sofia/{sides[1]}/{callee}" if self.bridged else "park:"
-        first = Channel(self.uuid, sides[0], caller, *shared, application)
-        second = Channel(self.other_uuid, sides[1], callee, *shared, "")
+        first = SimulatedChannel(self.uuid, sides[0], caller, *shared, application)
+        second = SimulatedChannel(self.other_uuid, sides[1], callee, *shared, "")
         return [first, second] if self.bridged else [first]
 
 
-def begin(spec: dict[str, Any], extension: Extension, now: float) -> LiveCall:
+def begin(spec: dict[str, Any], extension: SimulatedExtension, now: float) -> LiveCall:
     """A call by its spec: `number` (the other side), and what of this differs from an outbound one.
 
     `direction` (outbound, inbound, local), `seconds` (for how long it has been going on), `uuid`,
@@ -80,7 +80,7 @@ def begin(spec: dict[str, Any], extension: Extension, now: float) -> LiveCall:
     )
 
 
-def call_of(call: LiveCall, now: float, cause: str) -> CallSpec:
+def record_of(call: LiveCall, now: float, cause: str) -> FusionPbxCallSpec:
     """The record of a call that ends now."""
     did = call.extension if call.direction == "inbound" else call.number
     return {

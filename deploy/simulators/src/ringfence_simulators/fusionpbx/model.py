@@ -9,15 +9,19 @@ from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any, Literal, NamedTuple
 
-from ringfence_simulators.fusionpbx.calls import Call, CallSpec, make_call
+from ringfence_simulators.fusionpbx.calls import (
+    FusionPbxCallSpec,
+    SimulatedFusionPbxCall,
+    make_call,
+)
 from ringfence_simulators.fusionpbx.journal import Journal
-from ringfence_simulators.fusionpbx.live import LiveCall, begin, call_of
+from ringfence_simulators.fusionpbx.live import LiveCall, begin, record_of
 from ringfence_simulators.fusionpbx.things import (
     Destination,
     Domain,
-    Extension,
     Gateway,
     Route,
+    SimulatedExtension,
     User,
     stable_uuid,
 )
@@ -62,7 +66,7 @@ class SwitchCosts:
 
 
 @dataclass
-class Pbx:
+class SimulatedFusionPbx:
     """The whole PBX. `now` gives Unix seconds."""
 
     now: Callable[[], float] = time.time
@@ -70,8 +74,8 @@ class Pbx:
     domains: dict[str, Domain] = field(default_factory=dict)
     users: list[User] = field(default_factory=list)
     gateways: dict[str, Gateway] = field(default_factory=dict)
-    extensions: dict[str, Extension] = field(default_factory=dict)
-    calls: list[Call] = field(default_factory=list)
+    extensions: dict[str, SimulatedExtension] = field(default_factory=dict)
+    calls: list[SimulatedFusionPbxCall] = field(default_factory=list)
     destinations: dict[str, Destination] = field(default_factory=dict)
     routes: dict[str, Route] = field(default_factory=dict)
     live: dict[str, LiveCall] = field(default_factory=dict)
@@ -111,7 +115,7 @@ class Pbx:
         gateway.live = gateway.live and gateway.enabled
         return self.gateways.setdefault(gateway.uuid, gateway)
 
-    def add_extension(self, extension: Extension) -> Extension:
+    def add_extension(self, extension: SimulatedExtension) -> SimulatedExtension:
         """A telephone, and its domain if that is new. `gateway` may be given by name."""
         self.add_domain(Domain(extension.domain))
         named = [g.uuid for g in self.gateways.values() if g.name == extension.gateway]
@@ -135,7 +139,7 @@ class Pbx:
         route.uuid = route.uuid or stable_uuid("route", route.domain, route.name)
         return self.routes.setdefault(route.uuid, route)
 
-    def find_extension(self, number: str, domain: str) -> Extension | None:
+    def find_extension(self, number: str, domain: str) -> SimulatedExtension | None:
         """The telephone of that number within a tenant."""
         wanted = (number, domain.lower())
         return next(
@@ -166,7 +170,7 @@ class Pbx:
         if isinstance(thing, Gateway):
             if rescan:
                 self.rescan(thing.profile)
-        elif isinstance(thing, Extension):
+        elif isinstance(thing, SimulatedExtension):
             self.delete_cached(thing.number, thing.user_context)
         return True
 
@@ -176,7 +180,7 @@ class Pbx:
             self.commands["cache-delete"] += 1
             self.directory.pop(f"directory:{number}@{context.lower()}", None)
 
-    def keep(self, extension: Extension) -> None:
+    def save_extension(self, extension: SimulatedExtension) -> None:
         """Write an extension down as it is now, for the next start."""
         self.journal.write(kind="extension", extension=asdict(extension))
         self._note(extension.uuid, "toll_allow", extension.toll_allow)
@@ -245,7 +249,12 @@ class Pbx:
         self.directory.clear()
 
     def can_call(
-        self, extension: Extension, *, cache: bool = True, number: str = "", inbound: bool = False
+        self,
+        extension: SimulatedExtension,
+        *,
+        cache: bool = True,
+        number: str = "",
+        inbound: bool = False,
     ) -> tuple[bool, str]:
         """Whether the extension could place (or take) a call now, and why not.
 
@@ -288,7 +297,7 @@ class Pbx:
         self.live[call.uuid] = call
         return call
 
-    def end_call(self, uuid: str, cause: str = "NORMAL_CLEARING") -> Call | None:
+    def end_call(self, uuid: str, cause: str = "NORMAL_CLEARING") -> SimulatedFusionPbxCall | None:
         """End the call that has a channel of this uuid, and put it on record; None: there is none.
 
         The record has the uuid of the first channel, as FreeSWITCH writes it.
@@ -296,7 +305,7 @@ class Pbx:
         for call in list(self.live.values()):
             if uuid in (call.uuid, call.other_uuid):
                 del self.live[call.uuid]
-                return self.place(call_of(call, self.now(), cause))
+                return self.place(record_of(call, self.now(), cause))
         return None
 
     def kill_channel(self, uuid: str) -> None:
@@ -305,7 +314,7 @@ class Pbx:
             self.commands["uuid_kill"] += 1
             self.end_call(uuid, "MANAGER_REQUEST")
 
-    def place(self, spec: CallSpec) -> Call:
+    def place(self, spec: FusionPbxCallSpec) -> SimulatedFusionPbxCall:
         """Put a call on record. The export shows it once it has ended, or later if it says so."""
         domain = self.add_domain(Domain(spec["domain_name"]))
         call = make_call(spec, domain.uuid, self.now())

@@ -6,14 +6,14 @@ from typing import Any
 
 import orjson
 
-from ringfence_simulators.fusionpbx.calls import Call
-from ringfence_simulators.fusionpbx.model import KINDS, Pbx
+from ringfence_simulators.fusionpbx.calls import SimulatedFusionPbxCall
+from ringfence_simulators.fusionpbx.model import KINDS, SimulatedFusionPbx
 from ringfence_simulators.fusionpbx.things import (
     Destination,
     Domain,
-    Extension,
     Gateway,
     Route,
+    SimulatedExtension,
     User,
 )
 
@@ -33,7 +33,7 @@ def read_seed(path: Path) -> Seed:
     return tomllib.loads(path.read_text(encoding="utf-8"))
 
 
-def apply_seed(pbx: Pbx, seed: Seed) -> None:
+def apply_seed(pbx: SimulatedFusionPbx, seed: Seed) -> None:
     """Add what the seed names; gateways before the extensions that use them."""
     for domain in seed.get("domains", []):
         pbx.add_domain(Domain(**domain))
@@ -42,23 +42,23 @@ def apply_seed(pbx: Pbx, seed: Seed) -> None:
     for gateway in seed.get("gateways", []):
         pbx.add_gateway(Gateway(**gateway))
     for extension in seed.get("extensions", []):
-        pbx.add_extension(Extension(**extension))
+        pbx.add_extension(SimulatedExtension(**extension))
     for destination in seed.get("destinations", []):
         pbx.add_destination(Destination(**destination))
     for route in seed.get("routes", []):
         pbx.add_route(Route(**route))
 
 
-def restore(pbx: Pbx) -> None:
+def restore(pbx: SimulatedFusionPbx) -> None:
     """Take up what the journal holds: things added, calls, and what was switched since."""
     for entry in pbx.journal.read():
         kind = entry["kind"]
         if kind == "seed":
             apply_seed(pbx, entry["seed"])
         elif kind == "call":
-            pbx.calls.append(Call(entry["columns"], entry["shown_at"]))
+            pbx.calls.append(SimulatedFusionPbxCall(entry["columns"], entry["shown_at"]))
         elif kind == "extension":
-            extension = Extension(**entry["extension"])
+            extension = SimulatedExtension(**entry["extension"])
             pbx.extensions[extension.uuid] = extension
         elif kind == "live" and entry["uuid"] in pbx.gateways:
             pbx.gateways[entry["uuid"]].live = entry["live"]

@@ -6,19 +6,19 @@ from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
+from ringfence_simulators.faults import ROW_S
 from ringfence_simulators.fusionpbx.access.logins import (
     LOGIN_PATH,
     SESSION,
-    Logins,
+    FusionPbxLogins,
     Session,
     denied,
     page,
     redirect,
 )
 from ringfence_simulators.fusionpbx.access.rights import ALLS, EDITS, VIEWS
-from ringfence_simulators.fusionpbx.faults import ROW_S
-from ringfence_simulators.fusionpbx.model import Pbx
-from ringfence_simulators.fusionpbx.things import Extension, Gateway
+from ringfence_simulators.fusionpbx.model import SimulatedFusionPbx
+from ringfence_simulators.fusionpbx.things import Gateway, SimulatedExtension
 from ringfence_simulators.fusionpbx.web.calls_active import CallPages
 from ringfence_simulators.fusionpbx.web.dialplans import DialplanPages
 from ringfence_simulators.fusionpbx.web.downloads import DownloadPages
@@ -39,10 +39,12 @@ _CHECKED = re.compile(r"(gateways|extensions|domains)\[(\d+)\]\[checked\]")
 DASHBOARD = "/core/dashboard/"
 
 
-class Site:
+class FusionPbxSite:
     """The handlers of logins and lists, and the other pages by family."""
 
-    def __init__(self, pbx: Pbx, logins: Logins, *, rows_per_page: int = 50) -> None:
+    def __init__(
+        self, pbx: SimulatedFusionPbx, logins: FusionPbxLogins, *, rows_per_page: int = 50
+    ) -> None:
         self._pbx = pbx
         self._logins = logins
         self._rows_per_page = rows_per_page
@@ -61,7 +63,7 @@ class Site:
         """The rows of all exports so far."""
         return self._exports.rows_sent
 
-    def believe(self, lies_about: Callable[[str], bool]) -> None:
+    def set_lies_about(self, lies_about: Callable[[str], bool]) -> None:
         """Ask this before each change of an element: if it is true, the change is only claimed."""
         self._lies_about = self._extensions.lies_about = lies_about
 
@@ -129,7 +131,7 @@ class Site:
         for uuid in _ticked(kind, form):
             thing = self._pbx.listed(kind).get(uuid)
             # Extensions are toggled within the session's domain only, even by a superadmin.
-            if isinstance(thing, Extension) and thing.domain.lower() != session.domain:
+            if isinstance(thing, SimulatedExtension) and thing.domain.lower() != session.domain:
                 continue
             if thing is not None and not self._lies_about(uuid):
                 self._pbx.toggle(kind, uuid, rescan=False)

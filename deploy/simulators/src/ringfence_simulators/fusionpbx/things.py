@@ -66,7 +66,7 @@ class Gateway:
 
 
 @dataclass
-class Extension:
+class SimulatedExtension:
     """A telephone; its outbound calls go through `gateway` (a uuid), if one is named.
 
     `toll_allow` is as stored: names with `:` between them. `form` holds the fields of its page that

@@ -1,27 +1,22 @@
-"""Telephones that go on calling until they are told to stop, or are not let."""
+"""Random outbound calls of the simulated FusionPBX's extensions."""
 
-import asyncio
 import random
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
-from ringfence_simulators.fusionpbx.calls import CallSpec
-from ringfence_simulators.fusionpbx.model import Pbx
-from ringfence_simulators.fusionpbx.things import Extension
+from ringfence_simulators.fusionpbx.calls import FusionPbxCallSpec
+from ringfence_simulators.fusionpbx.model import SimulatedFusionPbx
+from ringfence_simulators.fusionpbx.things import SimulatedExtension
+from ringfence_simulators.traffic import DESTINATIONS, RateLoop, check_rate
 
 MAX_CALLS_PER_SECOND = 500.0
-TICK_S = 0.05
-
-DESTINATIONS = tuple(f"1{area}55501{n:02d}" for area in (416, 519, 604) for n in range(20))
-"""Numbers that the North American plan keeps for fiction."""
 
 
 @dataclass(frozen=True)
 class TrafficPlan:
     """Who calls, how often altogether, and how long. Calls are put on record as just ended."""
 
-    extensions: Sequence[Extension]
+    extensions: Sequence[SimulatedExtension]
     calls_per_second: float
     talk_s: tuple[int, int] = (20, 240)
     destinations: Sequence[str] = DESTINATIONS
@@ -29,46 +24,33 @@ class TrafficPlan:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        if not 0 < self.calls_per_second <= MAX_CALLS_PER_SECOND:
-            raise ValueError(f"calls_per_second: more than 0, at most {MAX_CALLS_PER_SECOND:g}")
+        check_rate(self.calls_per_second, MAX_CALLS_PER_SECOND)
         if not self.extensions:
             raise ValueError("extensions: at least one")
 
 
-class Traffic:
+class FusionPbxTraffic:
     """One stream of random calls."""
 
-    def __init__(self, pbx: Pbx) -> None:
+    def __init__(self, pbx: SimulatedFusionPbx) -> None:
         self._pbx = pbx
-        self._task: asyncio.Task[None] | None = None
+        self._loop = RateLoop()
         self.plan: TrafficPlan | None = None
         self.placed = 0
 
     def start(self, plan: TrafficPlan) -> None:
-        """Call on by this plan; an earlier one ends."""
-        if self._task is not None:
-            self._task.cancel()
-        self.plan = plan
-        self._task = asyncio.create_task(self._run(plan))
+        """Place calls by this plan; an earlier one ends."""
+        self.plan, dice = plan, random.Random(plan.seed)
+
+        async def call() -> None:
+            self.try_call(plan, dice)
+
+        self._loop.start(plan.calls_per_second, call)
 
     async def stop(self) -> None:
-        """Call no more."""
-        task, self._task, self.plan = self._task, None, None
-        if task is not None:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
-
-    async def _run(self, plan: TrafficPlan) -> None:
-        dice = random.Random(plan.seed)
-        loop = asyncio.get_running_loop()
-        begun, tried = loop.time(), 0
-        while True:
-            await asyncio.sleep(TICK_S)
-            due = int((loop.time() - begun) * plan.calls_per_second)
-            for _ in range(due - tried):
-                self.try_call(plan, dice)
-            tried = due
+        """End the stream."""
+        self.plan = None
+        await self._loop.stop()
 
     def try_call(self, plan: TrafficPlan, dice: random.Random) -> None:
         """One extension dials. A suspended one gets nowhere, and no row is written."""
@@ -84,7 +66,7 @@ class Traffic:
         self.placed += 1
 
 
-def outbound(extension: Extension, destination: str, billsec: int) -> CallSpec:
+def outbound(extension: SimulatedExtension, destination: str, billsec: int) -> FusionPbxCallSpec:
     """The row of a call that an extension made."""
     return {
         "domain_name": extension.domain,

@@ -5,16 +5,16 @@ from decimal import Decimal
 
 from aiohttp import web
 
-from ringfence_simulators.control import Load, body_of, json_answer
-from ringfence_simulators.fusionpbx.faults import Faults
+from ringfence_simulators.control import RequestLoad, body_of, json_answer
+from ringfence_simulators.faults import Faults
 from ringfence_simulators.lesnet.model import Portal
-from ringfence_simulators.lesnet.site import Site
+from ringfence_simulators.lesnet.site import LesnetSite
 
 
-class Control:
+class LesnetControl:
     """The handlers; bodies and answers are JSON. What cannot be done is a 400 with `error`."""
 
-    def __init__(self, portal: Portal, site: Site, faults: Faults, load: Load) -> None:
+    def __init__(self, portal: Portal, site: LesnetSite, faults: Faults, load: RequestLoad) -> None:
         self._portal = portal
         self._site = site
         self._faults = faults

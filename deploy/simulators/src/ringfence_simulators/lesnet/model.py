@@ -11,7 +11,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 HEADER = "Date,Source,Destination,Duration"
-CallSpec = dict[str, Any]
+LesnetCallSpec = dict[str, Any]
 """A call: `start` (Unix seconds), `caller`, `callee`, `seconds`."""
 
 
@@ -25,7 +25,7 @@ class Peer:
 
 
 @dataclass
-class CdrFile:
+class ServedFile:
     """A file as it is served.
 
     `validators` off: the server says nothing of its version; `framed` off: nor of its length.
@@ -67,9 +67,9 @@ class Portal:
         self.latency_s = 0.0
         self.balance = Decimal("100.00")
         self.peers: dict[str, Peer] = {}
-        self.files: dict[str, CdrFile] = {}
-        self.written: dict[str, list[CallSpec]] = {}
-        self.pending: dict[str, list[CallSpec]] = {}
+        self.files: dict[str, ServedFile] = {}
+        self.written: dict[str, list[LesnetCallSpec]] = {}
+        self.pending: dict[str, list[LesnetCallSpec]] = {}
 
     def add(self, seed: dict[str, Any]) -> None:
         """Add what a seed names: `peers` (`peer`, `dids`), `calls` by path, `balance`."""
@@ -79,7 +79,7 @@ class Portal:
             self.call(path, calls)
         self.balance = Decimal(str(seed.get("balance", self.balance)))
 
-    def call(self, path: str, calls: Iterable[CallSpec]) -> None:
+    def call(self, path: str, calls: Iterable[LesnetCallSpec]) -> None:
         """Put calls on record; they are in the file from its next writing on."""
         self.pending.setdefault(path, []).extend(calls)
 
@@ -91,14 +91,14 @@ class Portal:
             self.written[path] = listed
             self.put(path, self._text(listed))
 
-    def put(self, path: str, body: bytes) -> CdrFile:
+    def put(self, path: str, body: bytes) -> ServedFile:
         """Serve this body at a path from now on."""
         before = self.files.get(path)
-        after = CdrFile(body, self.now())
+        after = ServedFile(body, self.now())
         self.files[path] = replace(before, body=body, modified_at=self.now()) if before else after
         return self.files[path]
 
-    def _text(self, calls: Iterable[CallSpec]) -> bytes:
+    def _text(self, calls: Iterable[LesnetCallSpec]) -> bytes:
         rows = (
             ",".join((self._local(call["start"]), call["caller"], call["callee"],
                       str(call["seconds"])))

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from ringfence_simulators.lesnet.model import CdrFile, Peer, Portal
+from ringfence_simulators.lesnet.model import Peer, Portal, ServedFile
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Paths:
     show: str = "peer/show"
 
 
-class Site:
+class LesnetSite:
     """The handlers. `asked` counts what was asked for: files by path, calls by their path.
 
     An order about a peer of which `lies_about` is true is answered as a success and not done.
@@ -85,7 +85,7 @@ def _shown(peer: Peer) -> dict[str, Any]:
     return {"id": peer.peer, "state": state, "dids": peer.dids}
 
 
-def _status(request: web.Request, file: CdrFile | None) -> int:
+def _status(request: web.Request, file: ServedFile | None) -> int:
     if file is None:
         return 404
     wanted = f"Basic {b64encode(file.login.encode()).decode()}"
@@ -94,7 +94,7 @@ def _status(request: web.Request, file: CdrFile | None) -> int:
     return 304 if _is_known(request, file) else 200
 
 
-def _is_known(request: web.Request, file: CdrFile) -> bool:
+def _is_known(request: web.Request, file: ServedFile) -> bool:
     if not file.validators:
         return False
     if (known := request.headers.get("If-None-Match")) is not None:

@@ -8,7 +8,7 @@ import click
 
 from ringfence_simulators.fusionpbx.seed import read_seed
 from ringfence_simulators.vodia.app import serve
-from ringfence_simulators.vodia.model import Pbx
+from ringfence_simulators.vodia.model import SimulatedVodia
 from ringfence_simulators.vodia.traffic import MAX_CALLS_PER_SECOND
 
 
@@ -30,13 +30,15 @@ from ringfence_simulators.vodia.traffic import MAX_CALLS_PER_SECOND
 )
 def main(host: str, port: int, seed: Path | None, cdr_url: str, calls_per_second: float) -> None:
     """Serve a simulated Vodia. `/_sim/state` shows what goes on inside."""
-    pbx = Pbx()
+    pbx = SimulatedVodia()
     if seed is not None:
         pbx.add(read_seed(seed))
     asyncio.run(_serve(pbx, host, port, cdr_url, calls_per_second))
 
 
-async def _serve(pbx: Pbx, host: str, port: int, cdr_url: str, calls_per_second: float) -> None:
+async def _serve(
+    pbx: SimulatedVodia, host: str, port: int, cdr_url: str, calls_per_second: float
+) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import uuid4
 
-CallSpec = dict[str, Any]
+VodiaCallSpec = dict[str, Any]
 """What a caller of the control interface says of a call; everything but `domain` has a default.
 
 `direction` (outbound, inbound, local), `extension`, `extension_name`, `number`, `did`, `trunk`,
@@ -15,7 +15,7 @@ list's record, as they stand.
 
 
 @dataclass(frozen=True)
-class Call:
+class SimulatedVodiaCall:
     """A finished call; an outbound one has two legs, and the trunk's has an id of its own."""
 
     id: int
@@ -126,14 +126,14 @@ class Call:
         }
 
 
-def make_call(spec: CallSpec, number: int, now: float) -> Call:
+def make_call(spec: VodiaCallSpec, number: int, now: float) -> SimulatedVodiaCall:
     """A call by its spec; without times, it has just ended."""
     direction = spec.get("direction", "outbound")
     talk_s, ring_s = float(spec.get("talk_s", 60.0)), float(spec.get("ring_s", 4.0))
     end = round(float(spec.get("ends_at", now)), 2)
     connect = round(end - talk_s, 2) if talk_s else None
     primary = str(spec.get("primary_id", f"{uuid4().hex[:22]}.."))
-    return Call(
+    return SimulatedVodiaCall(
         id=int(spec.get("id", number)),
         domain=spec["domain"],
         direction=direction,

@@ -4,27 +4,27 @@ from typing import Any
 
 from aiohttp import web
 
-from ringfence_simulators.control import Load, body_of, json_answer
-from ringfence_simulators.fusionpbx.faults import Faults
-from ringfence_simulators.vodia.logins import Logins
-from ringfence_simulators.vodia.model import Extension, Pbx
-from ringfence_simulators.vodia.posting import Posting
-from ringfence_simulators.vodia.site import Site
-from ringfence_simulators.vodia.traffic import Traffic
+from ringfence_simulators.control import RequestLoad, body_of, json_answer
+from ringfence_simulators.faults import Faults
+from ringfence_simulators.vodia.logins import VodiaLogins
+from ringfence_simulators.vodia.model import SimulatedVodia, SimulatedVodiaExtension
+from ringfence_simulators.vodia.posting import CdrPosting
+from ringfence_simulators.vodia.site import VodiaSite
+from ringfence_simulators.vodia.traffic import VodiaTraffic
 
 
-class Control:
+class VodiaControl:
     """The handlers; bodies and answers are JSON. What cannot be done is a 400 with `error`."""
 
     def __init__(
         self,
-        pbx: Pbx,
-        logins: Logins,
-        site: Site,
+        pbx: SimulatedVodia,
+        logins: VodiaLogins,
+        site: VodiaSite,
         faults: Faults,
-        posting: Posting,
-        traffic: Traffic,
-        load: Load,
+        posting: CdrPosting,
+        traffic: VodiaTraffic,
+        load: RequestLoad,
     ) -> None:
         self._pbx = pbx
         self._logins = logins
@@ -45,12 +45,12 @@ class Control:
             web.post("/_sim/live", self.begin_call),
             web.delete("/_sim/live", self.end_calls),
             web.post("/_sim/hand", self.hand),
-            web.delete("/_sim/requests", self.forget_requests),
+            web.delete("/_sim/requests", self.clear_requests),
             web.post("/_sim/cdr-url", self.set_cdr_url),
             web.post("/_sim/traffic", self.start_traffic),
             web.delete("/_sim/traffic", self.stop_traffic),
             *self._faults.routes(),
-            web.delete("/_sim/sessions", self.forget_sessions),
+            web.delete("/_sim/sessions", self.clear_sessions),
         ]
 
     async def state(self, _: web.Request) -> web.Response:
@@ -72,7 +72,7 @@ class Control:
         allowed, reason = self._pbx.can_call(self._named(dict(request.query)))
         return json_answer({"can_call": allowed, "reason": reason})
 
-    def _named(self, wanted: dict[str, Any]) -> Extension:
+    def _named(self, wanted: dict[str, Any]) -> SimulatedVodiaExtension:
         key = (wanted["domain"], wanted["extension"])
         if key not in self._pbx.extensions:
             raise ValueError(f"no extension {key}")
@@ -129,9 +129,9 @@ class Control:
             self._named(wanted).disabled = disabled
         return json_answer({})
 
-    async def forget_requests(self, _: web.Request) -> web.Response:
+    async def clear_requests(self, _: web.Request) -> web.Response:
         """Count requests from zero again."""
-        self._load.forget()
+        self._load.clear()
         return json_answer({})
 
     async def set_cdr_url(self, request: web.Request) -> web.Response:
@@ -151,7 +151,7 @@ class Control:
         await self._traffic.stop()
         return json_answer({})
 
-    async def forget_sessions(self, _: web.Request) -> web.Response:
+    async def clear_sessions(self, _: web.Request) -> web.Response:
         """Everybody must log in again."""
         self._logins.sessions.clear()
         return json_answer({})

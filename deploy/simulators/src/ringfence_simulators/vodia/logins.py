@@ -8,17 +8,17 @@ from typing import Any
 
 from aiohttp import web
 
-from ringfence_simulators.vodia.model import Account, Pbx
+from ringfence_simulators.vodia.model import SimulatedAccount, SimulatedVodia
 
 SESSION_PATH = "/rest/system/session"
 
 
-class Logins:
+class VodiaLogins:
     """The sessions, and how often somebody was let in or turned away."""
 
-    def __init__(self, pbx: Pbx) -> None:
+    def __init__(self, pbx: SimulatedVodia) -> None:
         self._pbx = pbx
-        self.sessions: dict[str, Account] = {}
+        self.sessions: dict[str, SimulatedAccount] = {}
         self.begun = 0
         self.refused = 0
         self.forbidden = 0
@@ -46,7 +46,7 @@ class Logins:
             return web.Response(status=403, text="Forbidden")
         return None
 
-    def _account(self, request: web.Request) -> Account | None:
+    def _account(self, request: web.Request) -> SimulatedAccount | None:
         login = self._pbx.habits.login
         if login != "basic" and (session := self.sessions.get(request.cookies.get("session", ""))):
             return session
@@ -54,7 +54,7 @@ class Logins:
             return None
         return self._basic(request.headers.get("Authorization", ""))
 
-    def _basic(self, header: str) -> Account | None:
+    def _basic(self, header: str) -> SimulatedAccount | None:
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "basic":
             return None
@@ -67,7 +67,7 @@ class Logins:
         )
 
     @staticmethod
-    def _may(account: Account, request: web.Request) -> bool:
+    def _may(account: SimulatedAccount, request: web.Request) -> bool:
         parts = request.path.split("/")
         tenant = parts[3].partition("@")[2] if parts[2] == "user" else parts[3]
         return account.api and account.tenant in ("", tenant)

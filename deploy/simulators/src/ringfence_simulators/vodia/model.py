@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from ringfence_simulators.vodia.calls import Call, CallSpec, make_call
+from ringfence_simulators.vodia.calls import SimulatedVodiaCall, VodiaCallSpec, make_call
 
-Order = Literal["newest-first", "oldest-first", "random"]
+CdrOrder = Literal["newest-first", "oldest-first", "random"]
 
 
 @dataclass
@@ -22,7 +22,7 @@ class Habits:
 
     login: Literal["basic", "session", "both"] = "both"
     verbs: Literal["post", "put", "both"] = "both"
-    order: Order = "newest-first"
+    order: CdrOrder = "newest-first"
     order_by: Literal["start", "end"] = "end"
     largest_page: int = 500
     retention_s: float = 7 * 86_400
@@ -36,7 +36,7 @@ class Habits:
 
 
 @dataclass
-class Account:
+class SimulatedAccount:
     """Who may log in; without `api` every answer is 403. A `tenant`'s account sees only that."""
 
     name: str
@@ -46,7 +46,7 @@ class Account:
 
 
 @dataclass
-class Extension:
+class SimulatedVodiaExtension:
     """A telephone; its outbound calls go through `trunk` (an id).
 
     `aliases` are its further numbers, DIDs among them; `type` other than "extensions" makes it
@@ -74,17 +74,17 @@ class Trunk:
 
 
 @dataclass
-class Pbx:
+class SimulatedVodia:
     """The whole PBX. `now` gives Unix seconds."""
 
     now: Callable[[], float] = time.time
     habits: Habits = field(default_factory=Habits)
     system: str = "739654e15108d9e7477d10a2e474ff"
-    accounts: list[Account] = field(default_factory=list)
+    accounts: list[SimulatedAccount] = field(default_factory=list)
     domains: list[str] = field(default_factory=list)
-    extensions: dict[tuple[str, str], Extension] = field(default_factory=dict)
+    extensions: dict[tuple[str, str], SimulatedVodiaExtension] = field(default_factory=dict)
     trunks: dict[str, Trunk] = field(default_factory=dict)
-    calls: list[Call] = field(default_factory=list)
+    calls: list[SimulatedVodiaCall] = field(default_factory=list)
     live: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
     refused_calls: int = 0
     _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -92,12 +92,12 @@ class Pbx:
     def add(self, seed: dict[str, list[dict[str, Any]]]) -> None:
         """Add what a seed names: `accounts`, `trunks` and `extensions`, fields as above."""
         for account in seed.get("accounts", []):
-            self.accounts.append(Account(**account))
+            self.accounts.append(SimulatedAccount(**account))
         for trunk in seed.get("trunks", []):
             self.trunks[trunk["id"]] = Trunk(**trunk)
             self._add_domain(trunk["domain"])
         for row in seed.get("extensions", []):
-            extension = Extension(**row)
+            extension = SimulatedVodiaExtension(**row)
             self.extensions[extension.domain, extension.number] = extension
             self._add_domain(extension.domain)
 
@@ -109,7 +109,7 @@ class Pbx:
         """A tenant's own trunks, and those that all share."""
         return [t for t in self.trunks.values() if t.domain == domain or t.shared == "true"]
 
-    def can_call(self, extension: Extension) -> tuple[bool, str]:
+    def can_call(self, extension: SimulatedVodiaExtension) -> tuple[bool, str]:
         """Whether the extension could place an outbound call now, and why not."""
         if extension.disabled:
             return False, "extension disabled"
@@ -118,14 +118,14 @@ class Pbx:
             return False, "trunk disabled"
         return True, ""
 
-    def place(self, spec: CallSpec) -> Call:
+    def place(self, spec: VodiaCallSpec) -> SimulatedVodiaCall:
         """Put a call on record as just ended."""
         call = make_call(spec, next(self._ids), self.now())
         self._add_domain(call.domain)
         self.calls.append(call)
         return call
 
-    def listed(self, domain: str) -> list[Call]:
+    def listed(self, domain: str) -> list[SimulatedVodiaCall]:
         """A tenant's calls within the retention, in this PBX's order."""
         oldest = self.now() - self.habits.retention_s
         calls = [call for call in self.calls if call.domain == domain and call.end >= oldest]
@@ -137,17 +137,17 @@ class Pbx:
             calls.sort(key=lambda call: random.Random(call.id).random())
         return calls
 
-    def begin_call(self, extension: str, domain: str, call_id: str, **said: Any) -> None:
+    def begin_call(self, extension: str, domain: str, call_id: str, **details: Any) -> None:
         """A call in progress; of what is said of it, `to` and `seconds` are for its record."""
-        self.live.setdefault((domain, extension), []).append({"callid": call_id, **said})
+        self.live.setdefault((domain, extension), []).append({"callid": call_id, **details})
 
-    def hang_up(self, extension: str, domain: str, call_id: str) -> list[Call]:
+    def hang_up(self, extension: str, domain: str, call_id: str) -> list[SimulatedVodiaCall]:
         """End a call in progress, if this PBX does so when it is asked; what is put on record."""
         return (
             self.end_calls(extension, domain, call_id) if self.habits.calls_end_by_hang_up else []
         )
 
-    def end_calls(self, extension: str, domain: str, call_id: str = "") -> list[Call]:
+    def end_calls(self, extension: str, domain: str, call_id: str = "") -> list[SimulatedVodiaCall]:
         """End the call of this id, or all of an extension, and put each on record."""
         calls = self.live.pop((domain, extension), [])
         ended = [call for call in calls if call_id in ("", call["callid"])]
@@ -176,7 +176,7 @@ class Pbx:
         }
 
 
-def _spec(extension: str, domain: str, live: dict[str, Any]) -> CallSpec:
+def _spec(extension: str, domain: str, live: dict[str, Any]) -> VodiaCallSpec:
     found = re.search(r"\d{3,}", str(live.get("to", "")))
     return {
         "domain": domain,

@@ -5,14 +5,14 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
-from ringfence_simulators.vodia.calls import Call
-from ringfence_simulators.vodia.model import Pbx
+from ringfence_simulators.vodia.calls import SimulatedVodiaCall
+from ringfence_simulators.vodia.model import SimulatedVodia
 
 _SCHEMES = {"json": "http", "jsons": "https", "webcdr": "http", "webcdrs": "https"}
 
 
 @dataclass(frozen=True)
-class Target:
+class CdrTarget:
     """One of the space-separated URLs: what is posted there, and where to."""
 
     whole: bool
@@ -20,7 +20,7 @@ class Target:
     auth: aiohttp.BasicAuth | None
 
     @classmethod
-    def read(cls, written: str) -> "Target":
+    def read(cls, written: str) -> "CdrTarget":
         """`json://user:pass@host/path` and its kin. Raises ValueError for other schemes."""
         parts = urlsplit(written)
         if parts.scheme not in _SCHEMES:
@@ -31,19 +31,19 @@ class Target:
         return cls(parts.scheme.startswith("webcdr"), url, auth)
 
 
-class Posting:
+class CdrPosting:
     """Posts each call once to each target. Nothing is posted again: Vodia documents no retry."""
 
-    def __init__(self, pbx: Pbx) -> None:
+    def __init__(self, pbx: SimulatedVodia) -> None:
         self._pbx = pbx
-        self.targets: list[Target] = []
+        self.targets: list[CdrTarget] = []
         self.answers: list[int] = []
 
     def configure(self, cdr_url: str) -> None:
         """Set the "CDR URL": zero, one or more, space-separated."""
-        self.targets = [Target.read(written) for written in cdr_url.split()]
+        self.targets = [CdrTarget.read(written) for written in cdr_url.split()]
 
-    async def post(self, call: Call) -> None:
+    async def post(self, call: SimulatedVodiaCall) -> None:
         """Post a call that ended; an answer of 0 stands for none."""
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)) as http:
             for target in self.targets:
@@ -53,7 +53,7 @@ class Posting:
                     await self._post(http, target, body)
 
     async def _post(
-        self, http: aiohttp.ClientSession, target: Target, body: dict[str, object]
+        self, http: aiohttp.ClientSession, target: CdrTarget, body: dict[str, object]
     ) -> None:
         try:
             async with http.post(target.url, json=body, auth=target.auth) as answer:

@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from ringfence_simulators.vodia.calls import Call
-from ringfence_simulators.vodia.logins import SESSION_PATH, Logins
-from ringfence_simulators.vodia.model import Extension, Pbx, Trunk
+from ringfence_simulators.vodia.calls import SimulatedVodiaCall
+from ringfence_simulators.vodia.logins import SESSION_PATH, VodiaLogins
+from ringfence_simulators.vodia.model import SimulatedVodia, SimulatedVodiaExtension, Trunk
 
 
-class Site:
+class VodiaSite:
     """The handlers. `pages_sent` counts pages of the list; `before_page` runs before each.
 
     An order about a trunk (by its id) or an extension (by its number) of which `lies_about` is true
@@ -18,10 +18,10 @@ class Site:
 
     def __init__(
         self,
-        pbx: Pbx,
-        logins: Logins,
+        pbx: SimulatedVodia,
+        logins: VodiaLogins,
         lies_about: Callable[[str], bool],
-        post: Callable[[Call], Awaitable[None]],
+        post: Callable[[SimulatedVodiaCall], Awaitable[None]],
     ) -> None:
         self._pbx = pbx
         self._logins = logins
@@ -85,7 +85,7 @@ class Site:
         rows = [{"name": e.number, "display": e.name} for e in found]
         return web.json_response({"action": "domain-list", "accounts": rows})
 
-    def _accounts(self, request: web.Request) -> list[Extension]:
+    def _accounts(self, request: web.Request) -> list[SimulatedVodiaExtension]:
         domain = self._domain(request)
         return [e for e in self._pbx.extensions.values() if e.domain == domain]
 
@@ -138,7 +138,7 @@ class Site:
         extension = self._find(request.match_info["extension"], self._domain(request))
         return web.json_response({"disabled": "true" if extension.disabled else "false"})
 
-    def _find(self, number: str, domain: str) -> Extension:
+    def _find(self, number: str, domain: str) -> SimulatedVodiaExtension:
         extension = self._pbx.extensions.get((domain, number))
         if extension is None:
             raise web.HTTPNotFound
@@ -158,12 +158,12 @@ class Site:
             await self._post(call)
         return web.json_response(True)
 
-    def _user(self, request: web.Request) -> Extension:
+    def _user(self, request: web.Request) -> SimulatedVodiaExtension:
         number, _, domain = request.match_info["user"].partition("@")
         return self._find(number, domain.lower())
 
 
-def _user(extension: Extension) -> dict[str, object]:
+def _user(extension: SimulatedVodiaExtension) -> dict[str, object]:
     return {
         "id": f"{extension.number}",
         "name": extension.number,

@@ -7,11 +7,11 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from ringfence_simulators.fusionpbx.model import Pbx
+from ringfence_simulators.fusionpbx.model import SimulatedFusionPbx
 from ringfence_simulators.fusionpbx.things import User
 from ringfence_simulators.fusionpbx.web.pages import login_page
 
-Line = Literal["5.5", "5.6"]
+ReleaseLine = Literal["5.5", "5.6"]
 
 COOKIE = "PHPSESSID"
 SHORTEST_KEY = 31
@@ -42,16 +42,16 @@ class Session:
         """Whether its user has a right."""
         return self.user is not None and self.user.may(right)
 
-    def say(self, mood: str, message: str) -> None:
+    def add_message(self, mood: str, message: str) -> None:
         """Show a message on the next page; one that is there already is not shown twice."""
-        said = self.messages.setdefault(mood, [])
-        if message and message not in said:
-            said.append(message)
+        texts = self.messages.setdefault(mood, [])
+        if message and message not in texts:
+            texts.append(message)
 
     def take_messages(self) -> dict[str, list[str]]:
         """The messages by mood, for the page that is about to be shown; each is shown once."""
-        said, self.messages = self.messages, {}
-        return said
+        texts, self.messages = self.messages, {}
+        return texts
 
     def new_token(self, path: str) -> FormToken:
         """A token for the form on that page; used ones of all pages are dropped."""
@@ -73,12 +73,12 @@ class Session:
 SESSION = web.RequestKey("session", Session)
 
 
-class Logins:
+class FusionPbxLogins:
     """The sessions, and how often somebody logged in (FusionPBX leaves a log row each time)."""
 
-    def __init__(self, pbx: Pbx, line: Line) -> None:
+    def __init__(self, pbx: SimulatedFusionPbx, line: ReleaseLine) -> None:
         self._pbx = pbx
-        self.line: Line = line
+        self.line: ReleaseLine = line
         self.sessions: dict[str, Session] = {}
         self.succeeded = 0
         self.failed = 0

@@ -4,9 +4,9 @@ from html import escape
 
 from aiohttp import web
 
-from ringfence_simulators.fusionpbx.access.logins import SESSION, Logins, page
-from ringfence_simulators.fusionpbx.live import Channel
-from ringfence_simulators.fusionpbx.model import Pbx
+from ringfence_simulators.fusionpbx.access.logins import SESSION, FusionPbxLogins, page
+from ringfence_simulators.fusionpbx.live import SimulatedChannel
+from ringfence_simulators.fusionpbx.model import SimulatedFusionPbx
 
 _HEADINGS = ("CID Name", "CID Number", "Destination", "Application", "Codec", "Secure")
 
@@ -14,7 +14,7 @@ _HEADINGS = ("CID Name", "CID Number", "Destination", "Application", "Codec", "S
 class CallPages:
     """The handlers."""
 
-    def __init__(self, pbx: Pbx, logins: Logins) -> None:
+    def __init__(self, pbx: SimulatedFusionPbx, logins: FusionPbxLogins) -> None:
         self._pbx = pbx
         self._logins = logins
 
@@ -66,7 +66,7 @@ class CallPages:
         return page("")
 
 
-def _table(channels: list[Channel], with_domain: bool, may_hang_up: bool) -> str:
+def _table(channels: list[SimulatedChannel], with_domain: bool, may_hang_up: bool) -> str:
     names = ["Profile", "Created", *(["Domain"] if with_domain else []), "Number", *_HEADINGS]
     head = "".join(f"\t<th>{name}</th>\n" for name in names)
     if may_hang_up:
@@ -85,7 +85,7 @@ def _table(channels: list[Channel], with_domain: bool, may_hang_up: bool) -> str
     )
 
 
-def _row(number: int, channel: Channel, with_domain: bool, may_hang_up: bool) -> str:
+def _row(number: int, channel: SimulatedChannel, with_domain: bool, may_hang_up: bool) -> str:
     box = (
         f"\t<td class='checkbox'>\n\t\t<input type='checkbox' name='calls[{number}][checked]' "
         f"id='checkbox_{number}' value='true'>\n"

@@ -4,8 +4,8 @@ from html import escape
 
 from aiohttp import web
 
-from ringfence_simulators.fusionpbx.access.logins import SESSION, Logins, page
-from ringfence_simulators.fusionpbx.model import Pbx
+from ringfence_simulators.fusionpbx.access.logins import SESSION, FusionPbxLogins, page
+from ringfence_simulators.fusionpbx.model import SimulatedFusionPbx
 from ringfence_simulators.fusionpbx.things import Route
 from ringfence_simulators.fusionpbx.web.pages import document, hidden
 
@@ -20,7 +20,7 @@ _TYPES = ("context", "destination_number", "${sip_to_user}", "${toll_allow}", "s
 class DialplanPages:
     """The handlers."""
 
-    def __init__(self, pbx: Pbx, logins: Logins) -> None:
+    def __init__(self, pbx: SimulatedFusionPbx, logins: FusionPbxLogins) -> None:
         self._pbx = pbx
         self._logins = logins
 

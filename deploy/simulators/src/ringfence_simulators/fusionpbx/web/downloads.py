@@ -7,9 +7,9 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from ringfence_simulators.fusionpbx.access.logins import SESSION, Logins, page, redirect
-from ringfence_simulators.fusionpbx.model import Pbx
-from ringfence_simulators.fusionpbx.things import Destination, Extension
+from ringfence_simulators.fusionpbx.access.logins import SESSION, FusionPbxLogins, page, redirect
+from ringfence_simulators.fusionpbx.model import SimulatedFusionPbx
+from ringfence_simulators.fusionpbx.things import Destination, SimulatedExtension
 from ringfence_simulators.fusionpbx.web.extension_form import stored
 from ringfence_simulators.fusionpbx.web.pages import document, hidden
 
@@ -38,7 +38,7 @@ DESTINATION_COLUMNS = (
 class DownloadPages:
     """The handlers."""
 
-    def __init__(self, pbx: Pbx, logins: Logins) -> None:
+    def __init__(self, pbx: SimulatedFusionPbx, logins: FusionPbxLogins) -> None:
         self._pbx = pbx
         self._logins = logins
 
@@ -64,7 +64,7 @@ class DownloadPages:
             token = session.new_token(request.path)
             return page(_form(known, token.name, token.value, session.take_messages()))
         if not session.accepts(request.path, fields):
-            session.say("negative", "Invalid Token")
+            session.add_message("negative", "Invalid Token")
             return redirect(request.path.rpartition("/")[2])
         body = _csv(chosen, self._rows(request.path, session.domain))
         name = request.path.rpartition("/")[2].replace("download.php", "export.csv")
@@ -86,7 +86,7 @@ class DownloadPages:
         ]
 
 
-def _extension(one: Extension, domain_uuid: str) -> dict[str, str]:
+def _extension(one: SimulatedExtension, domain_uuid: str) -> dict[str, str]:
     return {**stored(one), "extension_uuid": one.uuid, "domain_uuid": domain_uuid}
 
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from aiohttp import web
 
-from ringfence_simulators.fusionpbx.access.logins import SESSION, Logins, denied
-from ringfence_simulators.fusionpbx.calls import Call, export_csv
-from ringfence_simulators.fusionpbx.model import Pbx
+from ringfence_simulators.fusionpbx.access.logins import SESSION, FusionPbxLogins, denied
+from ringfence_simulators.fusionpbx.calls import SimulatedFusionPbxCall, export_csv
+from ringfence_simulators.fusionpbx.model import SimulatedFusionPbx
 
 
 class ExportPage:
@@ -15,7 +15,7 @@ class ExportPage:
     `rows_sent` counts the rows of all exports.
     """
 
-    def __init__(self, pbx: Pbx, logins: Logins) -> None:
+    def __init__(self, pbx: SimulatedFusionPbx, logins: FusionPbxLogins) -> None:
         self._pbx = pbx
         self._logins = logins
         self.bodies: dict[str, bytes] = {}
@@ -47,7 +47,7 @@ class ExportPage:
         headers = {"Content-Disposition": f"attachment; filename={name}"}
         return web.Response(body=body, content_type="application/octet-binary", headers=headers)
 
-    def _calls(self, scope: str, query: Mapping[str, str]) -> list[Call]:
+    def _calls(self, scope: str, query: Mapping[str, str]) -> list[SimulatedFusionPbxCall]:
         now = self._pbx.now()
         calls = [
             call

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from ringfence_simulators.fusionpbx.things import Extension
+from ringfence_simulators.fusionpbx.things import SimulatedExtension
 
 May = Callable[[str], bool]
 """Whether the user has a right."""
@@ -79,7 +79,7 @@ FIELDS = (
 _DEFAULTS = {field.name: field.default for field in FIELDS}
 
 
-def stored(extension: Extension) -> dict[str, str]:
+def stored(extension: SimulatedExtension) -> dict[str, str]:
     """The columns of an extension as its table holds them."""
     return {
         **_DEFAULTS,
@@ -96,7 +96,7 @@ def stored(extension: Extension) -> dict[str, str]:
 
 
 def form_html(
-    extension: Extension | None,
+    extension: SimulatedExtension | None,
     may: May,
     toll_names: Sequence[str],
     domains: Mapping[str, str],
@@ -169,7 +169,7 @@ def _marked(is_present: bool) -> str:
     return " selected='selected'" if is_present else ""
 
 
-def _domains(extension: Extension | None, domains: Mapping[str, str]) -> str:
+def _domains(extension: SimulatedExtension | None, domains: Mapping[str, str]) -> str:
     own = extension.domain.lower() if extension else ""
     listed = "".join(
         f"<option value='{uuid}'{_marked(name.lower() == own)}>{escape(name)}</option>\n"
@@ -178,7 +178,7 @@ def _domains(extension: Extension | None, domains: Mapping[str, str]) -> str:
     return f"<select class='formfld' name='domain_uuid'>\n{listed}</select>"
 
 
-def apply(extension: Extension, posted: Mapping[str, str], may: May, *, line: str) -> None:
+def apply(extension: SimulatedExtension, posted: Mapping[str, str], may: May, *, line: str) -> None:
     """Store what was posted, as FusionPBX does: what is missing in the post is emptied.
 
     A field without its right stays as it is. An empty password becomes a new one.

@@ -6,14 +6,14 @@ from aiohttp import web
 
 from ringfence_simulators.fusionpbx.access.logins import (
     SESSION,
-    Logins,
+    FusionPbxLogins,
     Session,
     denied,
     page,
     redirect,
 )
-from ringfence_simulators.fusionpbx.model import Pbx
-from ringfence_simulators.fusionpbx.things import Extension
+from ringfence_simulators.fusionpbx.model import SimulatedFusionPbx
+from ringfence_simulators.fusionpbx.things import SimulatedExtension
 from ringfence_simulators.fusionpbx.web.extension_form import apply, form_html
 from ringfence_simulators.fusionpbx.web.pages import document
 
@@ -23,7 +23,7 @@ EDIT = "/app/extensions/extension_edit.php"
 class ExtensionPages:
     """The handlers. `lies_about` says whether a save of this uuid is only claimed."""
 
-    def __init__(self, pbx: Pbx, logins: Logins) -> None:
+    def __init__(self, pbx: SimulatedFusionPbx, logins: FusionPbxLogins) -> None:
         self._pbx = pbx
         self._logins = logins
         self.lies_about: Callable[[str], bool] = lambda _: False
@@ -62,25 +62,25 @@ class ExtensionPages:
         if not _may_open(session):
             return denied()
         if not session.accepts(EDIT, posted):
-            session.say("negative", "Invalid Token")
+            session.add_message("negative", "Invalid Token")
             return redirect("extensions.php")
         if session.may("extension_extension") and not posted.get("extension"):
             return page("<table><tr><td>\nRequired: Extension<br>\n</td></tr></table>\n")
         if session.may("extension_edit") and not self.lies_about(uuid):
             self._store(session, uuid, posted)
-        session.say("positive", "Update Completed")
+        session.add_message("positive", "Update Completed")
         return redirect(f"extension_edit.php?id={uuid}")
 
     def _store(self, session: Session, uuid: str, posted: dict[str, str]) -> None:
         domain = self._domain(session, posted)
         known = self._pbx.extensions.get(uuid)
         extension = known or self._pbx.add_extension(
-            Extension(posted.get("extension", ""), domain, uuid, voicemail=False)
+            SimulatedExtension(posted.get("extension", ""), domain, uuid, voicemail=False)
         )
         apply(extension, posted, session.may, line=self._logins.line)
         if self._logins.line == "5.5" or session.may("extension_domain"):
             extension.domain = domain
-        self._pbx.keep(extension)
+        self._pbx.save_extension(extension)
         if self._pbx.event_socket and session.may("extension_cidr"):
             self._pbx.commands["reloadacl"] += 1
         context = posted.get("user_context", "")

@@ -4,15 +4,15 @@ from collections.abc import Iterable
 
 from aiohttp import web
 
-from ringfence_simulators.fusionpbx.access.logins import Logins, Session, page
-from ringfence_simulators.fusionpbx.model import Pbx
+from ringfence_simulators.fusionpbx.access.logins import FusionPbxLogins, Session, page
+from ringfence_simulators.fusionpbx.model import SimulatedFusionPbx
 from ringfence_simulators.fusionpbx.web.pages import gateway_page
 
 
 class GatewayPages:
     """The handlers."""
 
-    def __init__(self, pbx: Pbx, logins: Logins) -> None:
+    def __init__(self, pbx: SimulatedFusionPbx, logins: FusionPbxLogins) -> None:
         self._pbx = pbx
         self._logins = logins
 
@@ -41,4 +41,4 @@ class GatewayPages:
             result = self._pbx.command("killgw", gateway.profile, gateway.uuid)
             answers.append(f"<br><strong>{gateway.name}</strong>: {result}")
         if answers:
-            session.say("positive", "".join(["Gateway Stopped", *answers]))
+            session.add_message("positive", "".join(["Gateway Stopped", *answers]))

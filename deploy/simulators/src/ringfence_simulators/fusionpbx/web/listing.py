@@ -3,11 +3,13 @@
 import re
 from collections.abc import Callable
 
-from ringfence_simulators.fusionpbx.model import Pbx
+from ringfence_simulators.fusionpbx.model import SimulatedFusionPbx
 from ringfence_simulators.fusionpbx.web.pages import ListedThing
 
 
-def listed_things(pbx: Pbx, kind: str, domain: str | None, search: str) -> list[ListedThing]:
+def listed_things(
+    pbx: SimulatedFusionPbx, kind: str, domain: str | None, search: str
+) -> list[ListedThing]:
     """The rows of a domain (None: of all) in which the text occurs; never by their uuid."""
     found = _like(search)
     return [
@@ -17,14 +19,14 @@ def listed_things(pbx: Pbx, kind: str, domain: str | None, search: str) -> list[
     ]
 
 
-def _domains(pbx: Pbx, _: str | None) -> list[ListedThing]:
+def _domains(pbx: SimulatedFusionPbx, _: str | None) -> list[ListedThing]:
     return [
         ListedThing(d.uuid, d.name, d.enabled, description=d.description)
         for d in pbx.domains.values()
     ]
 
 
-def _extensions(pbx: Pbx, domain: str | None) -> list[ListedThing]:
+def _extensions(pbx: SimulatedFusionPbx, domain: str | None) -> list[ListedThing]:
     return [
         ListedThing(
             e.uuid, e.number, e.enabled, e.domain,
@@ -35,7 +37,7 @@ def _extensions(pbx: Pbx, domain: str | None) -> list[ListedThing]:
     ]  # fmt: skip
 
 
-def _gateways(pbx: Pbx, domain: str | None) -> list[ListedThing]:
+def _gateways(pbx: SimulatedFusionPbx, domain: str | None) -> list[ListedThing]:
     return [
         ListedThing(
             g.uuid, g.name, g.enabled, g.domain, g.live if pbx.event_socket else None,
@@ -46,7 +48,7 @@ def _gateways(pbx: Pbx, domain: str | None) -> list[ListedThing]:
     ]  # fmt: skip
 
 
-def _destinations(pbx: Pbx, domain: str | None) -> list[ListedThing]:
+def _destinations(pbx: SimulatedFusionPbx, domain: str | None) -> list[ListedThing]:
     return [
         ListedThing(
             d.uuid, d.number, d.enabled, d.domain,
@@ -57,7 +59,7 @@ def _destinations(pbx: Pbx, domain: str | None) -> list[ListedThing]:
     ]  # fmt: skip
 
 
-_READERS: dict[str, Callable[[Pbx, str | None], list[ListedThing]]] = {
+_READERS: dict[str, Callable[[SimulatedFusionPbx, str | None], list[ListedThing]]] = {
     "domains": _domains,
     "extensions": _extensions,
     "gateways": _gateways,

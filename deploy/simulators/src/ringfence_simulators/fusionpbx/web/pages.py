@@ -192,7 +192,7 @@ def hidden(name: str, value: str) -> str:
 
 def document(title: str, body: str, messages: Messages | None = None) -> str:
     """A whole page, its messages in a script."""
-    script = "".join(_shown(mood, said) for mood, said in (messages or {}).items() if said)
+    script = "".join(_shown(mood, texts) for mood, texts in (messages or {}).items() if texts)
     return (
         f"<!DOCTYPE html>\n<html><head><title>{escape(title)}</title>\n"
         f"<script language='JavaScript' type='text/javascript'>\n{script}</script></head>\n"
@@ -200,8 +200,8 @@ def document(title: str, body: str, messages: Messages | None = None) -> str:
     )
 
 
-def _shown(mood: str, said: Sequence[str]) -> str:
+def _shown(mood: str, texts: Sequence[str]) -> str:
     """A message as FusionPBX writes it: a call in a script, its text escaped for both."""
-    text = "<br/>".join(said).replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
+    text = "<br/>".join(texts).replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
     text = text.replace("<", "&lt;").replace(">", "&gt;")
     return f"\tdisplay_message('{text}', '{mood}', '3000');\n"

@@ -2,8 +2,14 @@
 
 from aiohttp import web
 
-from ringfence_simulators.fusionpbx.access.logins import SESSION, Logins, denied, page, redirect
-from ringfence_simulators.fusionpbx.model import Pbx
+from ringfence_simulators.fusionpbx.access.logins import (
+    SESSION,
+    FusionPbxLogins,
+    denied,
+    page,
+    redirect,
+)
+from ringfence_simulators.fusionpbx.model import SimulatedFusionPbx
 from ringfence_simulators.fusionpbx.things import Gateway
 from ringfence_simulators.fusionpbx.web.pages import RunningGateway, sip_status_page
 
@@ -11,7 +17,7 @@ from ringfence_simulators.fusionpbx.web.pages import RunningGateway, sip_status_
 class SwitchPages:
     """The handlers."""
 
-    def __init__(self, pbx: Pbx, logins: Logins) -> None:
+    def __init__(self, pbx: SimulatedFusionPbx, logins: FusionPbxLogins) -> None:
         self._pbx = pbx
         self._logins = logins
 
@@ -30,8 +36,8 @@ class SwitchPages:
         profile = query.get("profile", "")
         result = self._pbx.command(query.get("action", ""), profile, query.get("gateway", ""))
         if self._pbx.event_socket:
-            said = f"<strong>{profile}</strong> {result}" if profile else result
-            request[SESSION].say("alert", said)
+            texts = f"<strong>{profile}</strong> {result}" if profile else result
+            request[SESSION].add_message("alert", texts)
         return redirect("sip_status.php")
 
     async def sip_status(self, request: web.Request) -> web.Response:
@@ -43,7 +49,7 @@ class SwitchPages:
         if not shows and not session.may("sip_status_command"):
             return denied()
         if not reached:
-            session.say("negative", "Connection to Event Socket failed.")
+            session.add_message("negative", "Connection to Event Socket failed.")
         live = [_live(gateway) for gateway in self._pbx.gateways.values() if gateway.live]
         html = sip_status_page(
             self._pbx.profiles() if reached and shows else [],

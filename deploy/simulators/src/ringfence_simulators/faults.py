@@ -136,7 +136,7 @@ class Faults:
             case "cut" | "cut-quiet":
                 return await _cut(request, await handler(request), fault.kind == "cut-quiet")
             case "header":
-                return _say(request, _with_header(await handler(request), fault.value))
+                return _send_raw(request, _with_header(await handler(request), fault.value))
             case "slow-rows":
                 request[ROW_S] = float(fault.value)
                 return await handler(request)
@@ -161,7 +161,7 @@ def _instead(fault: Fault, request: web.Request) -> web.StreamResponse | None:
         case "drop":
             return _hang_up(request)
         case "raw":
-            return _say(request, fault.value.encode("latin-1"))
+            return _send_raw(request, fault.value.encode("latin-1"))
         case _:
             return None
 
@@ -190,7 +190,7 @@ def _with_header(whole: web.StreamResponse, line: str) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
 
 
-def _say(request: web.Request, answer: bytes) -> web.StreamResponse:
+def _send_raw(request: web.Request, answer: bytes) -> web.StreamResponse:
     if request.transport is not None:
         request.transport.write(answer)
         request.transport.close()
