@@ -47,7 +47,7 @@ CARD = (
 
 
 @dataclass
-class FrontDoor:
+class RunningApi:
     """A running API, and what stands in its database."""
 
     http: httpx.AsyncClient
@@ -73,7 +73,7 @@ class FrontDoor:
         error: dict[str, Any] = answer.json()["error"]
         return error
 
-    async def told(self, topic: str) -> list[dict[str, Any]]:
+    async def published(self, topic: str) -> list[dict[str, Any]]:
         """What stands in the outbox for a topic, oldest first."""
         rows = await self.database.fetch(
             "select value from accounts.outbox where topic = $1 order by id", topic
@@ -93,13 +93,13 @@ class FrontDoor:
 
 
 @asynccontextmanager
-async def front_door(
+async def running_api(
     dsn: str,
     *,
     servers: ServerDirectory | None = None,
     default_mode: OperatingMode = "live",
     clock: Clock | None = None,
-) -> AsyncIterator[FrontDoor]:
+) -> AsyncIterator[RunningApi]:
     """Serve the API on a free port, with one user, over the database `dsn`.
 
     Without `servers`, products may name any.
@@ -122,7 +122,7 @@ async def front_door(
     headers = {"Authorization": f"Bearer {TOKEN}"}
     try:
         async with httpx.AsyncClient(base_url=server.url, headers=headers, timeout=60) as http:
-            yield FrontDoor(http, server.url, store, database)
+            yield RunningApi(http, server.url, store, database)
     finally:
         stop.set()
         await serving

@@ -11,16 +11,16 @@ from click.testing import CliRunner, Result
 from rich.cells import cell_len
 
 from ringfence_testing.wait import until
-from tests.support.accounts import FUSIONPBX, TOKEN, FrontDoor
+from tests.support.accounts import FUSIONPBX, TOKEN, RunningApi
 
 WIDTH = 80
 
 
 @dataclass
-class Desk:
+class Operator:
     """An operator's desk: commands, and the database behind the API that they use."""
 
-    door: FrontDoor
+    api: RunningApi
 
     async def run(
         self, command: click.Command, *arguments: str, typed: str = "", status: int | None = 0,
@@ -28,7 +28,7 @@ class Desk:
     ) -> Result:  # fmt: skip
         """Run a command; what it prints fits 80 columns and names no address of the API."""
         runner = CliRunner(
-            env={"RINGFENCE_API": self.door.url, "RINGFENCE_TOKEN": TOKEN, **environment}
+            env={"RINGFENCE_API": self.api.url, "RINGFENCE_TOKEN": TOKEN, **environment}
         )
         result = await asyncio.to_thread(runner.invoke, command, arguments, input=typed)
         if status is not None:
@@ -38,7 +38,7 @@ class Desk:
             assert max(map(cell_len, result.stdout.splitlines()), default=0) <= WIDTH, result.stdout
         return result
 
-    async def said(self, command: click.Command, *arguments: str, status: int = 0) -> str:
+    async def output(self, command: click.Command, *arguments: str, status: int = 0) -> str:
         """What a command prints, its lines and columns joined by single spaces."""
         result = await self.run(command, *arguments, status=status)
         return " ".join(result.output.split())
@@ -52,24 +52,24 @@ class Desk:
         """Put a product that is billed by a tenant of its own."""
         tenant = f"{product}.wat5.ictvoip.ca | 519222{crc32(product.encode()) % 10_000:04d}"
         body = {**FUSIONPBX, "domain_tenant_and_main_dids": tenant, **changes}
-        await self.door.put(f"clients/{account}/products/{product}", body)
+        await self.api.put(f"clients/{account}/products/{product}", body)
 
     async def posted(self, account: str, micro: int) -> None:
         """Post every payment that is not posted yet, as rating does, and `micro` is the balance."""
-        rows = await self.door.database.fetch(
+        rows = await self.api.database.fetch(
             "select payment_id, kind, amount_micro, received_at from accounts.payment p"
             " where account_id = $1 and not exists ("
             "     select from rating.ledger l where l.entry_id = p.payment_id)"
             " order by received_at",
             account,
         )
-        await self.door.database.execute(
+        await self.api.database.execute(
             "insert into rating.account (account_id, currency) values ($1, 'CAD')"
             " on conflict do nothing",
             account,
         )
         for row in rows:
-            await self.door.database.execute(
+            await self.api.database.execute(
                 "with a as (update rating.account set balance_micro = $2, version = version + 1,"
                 "     settled = settled + 1, updated_at = now() where account_id = $1 returning *)"
                 " insert into rating.ledger (account_id, version, entry_id, kind, amount_micro,"
@@ -86,13 +86,13 @@ class Desk:
     async def balance(self, account: str, micro: int) -> None:
         """The balance as calls leave it."""
         await self.posted(account, micro)
-        await self.door.database.execute(
+        await self.api.database.execute(
             "update rating.account set balance_micro = $2 where account_id = $1", account, micro
         )
 
     async def level(self, account: str, level: str, balance_micro: int, *, debts: int = 0) -> None:
         """The level as balance-watch keeps it; `exhausted` is held."""
-        await self.door.database.execute(
+        await self.api.database.execute(
             "insert into balance_watch.account (account_id, currency, outstanding_micro,"
             "     profile_version, balance_micro, balance_version, level, held, holds)"
             " values ($1, 'CAD', $4, 1, $3, 1, $2, $2 = 'exhausted', 1)"
@@ -103,7 +103,7 @@ class Desk:
             balance_micro,
             debts,
         )
-        await self.door.database.execute(
+        await self.api.database.execute(
             "insert into suspender.account (account_id, held, hold, held_since)"
             " values ($1, $2, 1, now())"
             " on conflict (account_id) do update set held = $2, held_since = now()",
@@ -115,7 +115,7 @@ class Desk:
         self, account: str, product: str, confirmed: str, *, would: str = "", live: bool = True
     ) -> None:
         """A service as the suspender keeps it: active or suspended, as the PBX was read back."""
-        await self.door.database.execute(
+        await self.api.database.execute(
             "insert into suspender.service (account_id, service_id, server_id, kind, wanted,"
             "     wanted_seq, mode, confirmed, confirmed_seq, confirmed_at, would, live)"
             " values ($1, $2, 'wat5', 'fusionpbx', $3, 1, 'auto', $3, 1, now(), $4, $5)"
@@ -137,7 +137,7 @@ class Desk:
             "account_id": account, "service_id": product, "was_on": True, **changes,
         }  # fmt: skip
         places = ", ".join(f"${number}" for number in range(1, len(columns) + 1))
-        await self.door.database.execute(
+        await self.api.database.execute(
             f"insert into suspender.switched_off ({', '.join(columns)}, recorded_at, confirmed_at)"
             f" values ({places}, '2026-11-01T10:00:00Z', '2026-11-01T10:00:01Z')",
             *columns.values(),
@@ -146,14 +146,14 @@ class Desk:
     async def departed(self, account: str, product: str) -> None:
         """A product that was removed, as the suspender keeps it until all of it is released."""
         await self.service(account, product, "suspended")
-        await self.door.database.execute(
+        await self.api.database.execute(
             "update suspender.service set departed = true where service_id = $1", product
         )
 
     async def has(self, server: str, kind: str, tenant: str, name: str, **changes: object) -> None:
         """Something that a server has, as it was read just now."""
         item = {"uuid": "", "label": "", "enabled": True, "leads_to": "", **changes}
-        await self.door.database.execute(
+        await self.api.database.execute(
             "insert into suspender.inventory (server_id, kind, tenant, name, uuid, label, enabled,"
             " leads_to, read_at) values ($1, $2, $3, $4, $5, $6, $7, $8, now())",
             server, kind, tenant, name, *item.values(),
@@ -162,7 +162,7 @@ class Desk:
 
     async def read(self, server: str, error: str = "", *gaps: str) -> None:
         """A server was read just now, or could not be."""
-        await self.door.database.execute(
+        await self.api.database.execute(
             "insert into suspender.inventory_read (server_id, asked_at, read_at, next_at, gaps,"
             " error) values ($1, now(), case when $2 = '' then now() end, now(), $3, $2)"
             " on conflict (server_id) do update set asked_at = now(), gaps = $3, error = $2,"
@@ -175,14 +175,14 @@ class Desk:
     async def answered(self, state: str = "done", words: str = "as asked") -> dict[str, Any]:
         """Answer the next command as the suspender does; the command."""
 
-        async def asked() -> list[dict[str, Any]]:
-            told = await self.door.told("operator.requested.v1")
-            rows = await self.door.database.fetch("select request_id from suspender.command")
+        async def unanswered() -> list[dict[str, Any]]:
+            requests = await self.api.published("operator.requested.v1")
+            rows = await self.api.database.fetch("select request_id from suspender.command")
             known = {str(row["request_id"]) for row in rows}
-            return [request for request in told if request["request_id"] not in known]
+            return [request for request in requests if request["request_id"] not in known]
 
-        (request, *_) = await until(asked, timeout_s=20)
-        await self.door.database.execute(
+        (request, *_) = await until(unanswered, timeout_s=20)
+        await self.api.database.execute(
             "insert into suspender.command (request_id, command, arguments, requested_by, reason,"
             "     requested_at, state, answer)"
             " values ($1::text::uuid, $2, '{}', $3, $4, now(), $5, $6)",

@@ -17,21 +17,21 @@ from ringfence_cli.payments.topup import topup
 from ringfence_cli.products import product
 from ringfence_cli.tariffs.packages import package
 from ringfence_cli.tariffs.tariffs import tariff
-from tests.support.accounts import CARD, TOKEN, FrontDoor, front_door
+from tests.support.accounts import CARD, TOKEN, RunningApi, running_api
 
 Run = Callable[..., Awaitable[Result]]
 
 
 @pytest.fixture
-async def door(database: str) -> AsyncIterator[FrontDoor]:
-    async with front_door(database) as opened:
+async def api(database: str) -> AsyncIterator[RunningApi]:
+    async with running_api(database) as opened:
         await opened.client()
         yield opened
 
 
 @pytest.fixture
-def run(door: FrontDoor) -> Run:
-    environment = {"RINGFENCE_API": door.url, "RINGFENCE_TOKEN": TOKEN}
+def run(api: RunningApi) -> Run:
+    environment = {"RINGFENCE_API": api.url, "RINGFENCE_TOKEN": TOKEN}
 
     async def invoke(command: click.Command, *arguments: str, **changes: str) -> Result:
         runner = CliRunner(env={**environment, **changes})
@@ -61,15 +61,15 @@ async def test_a_client_is_set_listed_and_shown(run: Run) -> None:
 
 
 async def test_a_top_up_prints_its_key_and_is_not_posted_twice_with_it(
-    run: Run, door: FrontDoor
+    run: Run, api: RunningApi
 ) -> None:
     first = await run(topup, "anna", "20.00", "--no-wait")
     key = first.stderr.split()[1]
     again = await run(topup, "anna", "20.00", "--key", key, "--json", "--no-wait")
     assert (first.exit_code, again.exit_code) == (0, 0)
     assert json.loads(again.stdout)["idempotency_key"] == key
-    told = await door.told("payment.received.v1")
-    assert [each["amount_micro"] for each in told if each["kind"] == "top-up"] == [20_000_000]
+    events = await api.published("payment.received.v1")
+    assert [each["amount_micro"] for each in events if each["kind"] == "top-up"] == [20_000_000]
 
 
 async def test_a_negative_adjustment_can_be_typed(run: Run) -> None:
@@ -99,12 +99,12 @@ async def test_a_service_that_is_not_there_exits_3(run: Run, free_port: int) -> 
 
 
 async def test_the_running_stack_is_found_from_a_folder_below(
-    run: Run, door: FrontDoor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, api: RunningApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokens = tmp_path / "tokens"
     tokens.write_text(f"local:{TOKEN}\n")
     (tmp_path / ".ringfence").mkdir()
-    port = int(door.url.rpartition(":")[2])
+    port = int(api.url.rpartition(":")[2])
     stack = {"ports": {"accounts": port}, "tokens_file": str(tokens)}
     (tmp_path / ".ringfence" / "stack.json").write_text(json.dumps(stack))
     (tmp_path / "below").mkdir()

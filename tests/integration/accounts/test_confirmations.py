@@ -29,7 +29,7 @@ from ringfence_contracts.topics import (
     Topic,
 )
 from ringfence_testing.wait import until
-from tests.support.accounts import CLIENT, FUSIONPBX, TOKEN, FrontDoor, front_door
+from tests.support.accounts import CLIENT, FUSIONPBX, TOKEN, RunningApi, running_api
 
 NOW = datetime(2026, 11, 1, 10, tzinfo=UTC)
 ACCOUNT = "account.changed.v1"
@@ -74,8 +74,8 @@ def record(event: Event, event_id: UUID | None = None) -> Received:
 
 
 @pytest.fixture
-async def door(database: str) -> AsyncIterator[FrontDoor]:
-    async with front_door(database) as opened:
+async def api(database: str) -> AsyncIterator[RunningApi]:
+    async with running_api(database) as opened:
         await opened.client()
         for number in (1, 2):
             body = {**FUSIONPBX, "extensions": f"200{number}"}
@@ -83,134 +83,134 @@ async def door(database: str) -> AsyncIterator[FrontDoor]:
         yield opened
 
 
-async def take(door: FrontDoor, *records: Received) -> Outcome:
-    return await Confirmations(door.store).handle(records)
+async def take(api: RunningApi, *records: Received) -> Outcome:
+    return await Confirmations(api.store).handle(records)
 
 
-async def profile(door: FrontDoor) -> tuple[str, str]:
+async def profile(api: RunningApi) -> tuple[str, str]:
     """`VoIP Suspended` and who wrote it, as last told."""
-    told = (await door.told(ACCOUNT))[-1]["profile"]
-    return told["voip_suspended"], told["voip_suspended_by"]
+    event = (await api.published(ACCOUNT))[-1]["profile"]
+    return event["voip_suspended"], event["voip_suspended_by"]
 
 
-async def test_suspended_writes_yes_and_restored_writes_none_never_no(door: FrontDoor) -> None:
-    await take(door, record(suspended("pbx-1")))
-    assert await profile(door) == ("Yes", "us")
-    await take(door, record(restored("pbx-1")))
-    assert await profile(door) == ("None", "us")
-    assert len(await door.told(ACCOUNT)) == 5
-    correlation = await door.database.fetchval(
+async def test_suspended_writes_yes_and_restored_writes_none_never_no(api: RunningApi) -> None:
+    await take(api, record(suspended("pbx-1")))
+    assert await profile(api) == ("Yes", "us")
+    await take(api, record(restored("pbx-1")))
+    assert await profile(api) == ("None", "us")
+    assert len(await api.published(ACCOUNT)) == 5
+    correlation = await api.database.fetchval(
         "select correlation_id from accounts.outbox order by id desc limit 1"
     )
     assert correlation == "cdr-1"
 
 
 async def test_calls_that_were_ended_are_kept_until_the_service_is_on_again(
-    door: FrontDoor,
+    api: RunningApi,
 ) -> None:
     async def ended() -> list[str]:
-        found: list[str] = await door.database.fetchval(
+        found: list[str] = await api.database.fetchval(
             "select ended_calls from accounts.service_state where service_id = 'pbx-1'"
         )
         return found
 
     calls = ("2001 -> 14165550100", "2001 -> 15195550100")
-    await take(door, record(suspended("pbx-1", ended=calls)))
+    await take(api, record(suspended("pbx-1", ended=calls)))
     assert await ended() == list(calls)
-    await take(door, record(suspended("pbx-1")))
-    await take(door, record(failed("pbx-1")))
+    await take(api, record(suspended("pbx-1")))
+    await take(api, record(failed("pbx-1")))
     assert await ended() == list(calls), "a change of its reason ends no call"
-    await take(door, record(restored("pbx-1")))
+    await take(api, record(restored("pbx-1")))
     assert await ended() == []
 
 
-async def test_yes_stands_while_any_service_is_suspended(door: FrontDoor) -> None:
-    await take(door, record(suspended("pbx-1")), record(suspended("pbx-2")))
-    await take(door, record(restored("pbx-1")))
-    assert await profile(door) == ("Yes", "us")
-    await take(door, record(restored("pbx-2")))
-    assert await profile(door) == ("None", "us")
+async def test_yes_stands_while_any_service_is_suspended(api: RunningApi) -> None:
+    await take(api, record(suspended("pbx-1")), record(suspended("pbx-2")))
+    await take(api, record(restored("pbx-1")))
+    assert await profile(api) == ("Yes", "us")
+    await take(api, record(restored("pbx-2")))
+    assert await profile(api) == ("None", "us")
 
 
 @pytest.mark.parametrize("written", ["Yes", "No"])
-async def test_what_a_person_wrote_stays(door: FrontDoor, written: str) -> None:
-    await door.client(voip_suspended=written)
-    await take(door, record(suspended("pbx-1")), record(restored("pbx-1")))
-    assert await profile(door) == (written, "person")
+async def test_what_a_person_wrote_stays(api: RunningApi, written: str) -> None:
+    await api.client(voip_suspended=written)
+    await take(api, record(suspended("pbx-1")), record(restored("pbx-1")))
+    assert await profile(api) == (written, "person")
 
 
 async def test_a_persons_none_gives_the_field_back_and_an_imported_yes_is_ours(
-    door: FrontDoor,
+    api: RunningApi,
 ) -> None:
-    await door.client(voip_suspended="Yes")
-    await door.client(voip_suspended="None")
-    await take(door, record(suspended("pbx-1")))
-    assert await profile(door) == ("Yes", "us")
-    await door.client(voip_suspended="Yes", written_by="import")
-    await take(door, record(restored("pbx-1")))
-    assert await profile(door) == ("None", "us")
+    await api.client(voip_suspended="Yes")
+    await api.client(voip_suspended="None")
+    await take(api, record(suspended("pbx-1")))
+    assert await profile(api) == ("Yes", "us")
+    await api.client(voip_suspended="Yes", written_by="import")
+    await take(api, record(restored("pbx-1")))
+    assert await profile(api) == ("None", "us")
 
 
-async def test_a_repeated_record_changes_nothing_even_after_a_later_one(door: FrontDoor) -> None:
+async def test_a_repeated_record_changes_nothing_even_after_a_later_one(api: RunningApi) -> None:
     first = record(suspended("pbx-1"))
-    await take(door, first)
-    await take(door, record(restored("pbx-1")))
-    told = len(await door.told(ACCOUNT))
-    outcome = await take(door, first)
+    await take(api, first)
+    await take(api, record(restored("pbx-1")))
+    before = len(await api.published(ACCOUNT))
+    outcome = await take(api, first)
     assert (outcome.publish, outcome.reject) == ([], [])
-    assert len(await door.told(ACCOUNT)) == told
-    assert await profile(door) == ("None", "us")
+    assert len(await api.published(ACCOUNT)) == before
+    assert await profile(api) == ("None", "us")
 
 
 async def test_a_failure_is_shown_with_the_client_until_the_service_is_confirmed(
-    door: FrontDoor,
+    api: RunningApi,
 ) -> None:
-    told = len(await door.told(ACCOUNT))
-    await take(door, record(failed("pbx-1")))
-    shown = (await door.http.get("/v1/clients/anna")).json()["suspension_failures"]
+    before = len(await api.published(ACCOUNT))
+    await take(api, record(failed("pbx-1")))
+    shown = (await api.http.get("/v1/clients/anna")).json()["suspension_failures"]
     assert shown == {"pbx-1": "could not suspend after 3 attempts: no answer"}
-    assert len(await door.told(ACCOUNT)) == told
-    await take(door, record(suspended("pbx-1")))
-    assert (await door.http.get("/v1/clients/anna")).json()["suspension_failures"] == {}
+    assert len(await api.published(ACCOUNT)) == before
+    await take(api, record(suspended("pbx-1")))
+    assert (await api.http.get("/v1/clients/anna")).json()["suspension_failures"] == {}
 
 
-async def test_a_failure_does_not_take_an_imported_yes_back(door: FrontDoor) -> None:
-    await door.client(voip_suspended="Yes", written_by="import")
-    await take(door, record(failed("pbx-1")))
-    assert await profile(door) == ("Yes", "import")
+async def test_a_failure_does_not_take_an_imported_yes_back(api: RunningApi) -> None:
+    await api.client(voip_suspended="Yes", written_by="import")
+    await take(api, record(failed("pbx-1")))
+    assert await profile(api) == ("Yes", "import")
 
 
-async def test_removing_the_last_suspended_product_clears_the_field(door: FrontDoor) -> None:
-    await take(door, record(suspended("pbx-1")))
-    await door.http.delete("/v1/clients/anna/products/pbx-1")
-    assert await profile(door) == ("None", "us")
-    outcome = await take(door, record(suspended("pbx-1")))
+async def test_removing_the_last_suspended_product_clears_the_field(api: RunningApi) -> None:
+    await take(api, record(suspended("pbx-1")))
+    await api.http.delete("/v1/clients/anna/products/pbx-1")
+    assert await profile(api) == ("None", "us")
+    outcome = await take(api, record(suspended("pbx-1")))
     assert outcome.reject == []
-    assert await profile(door) == ("None", "us")
+    assert await profile(api) == ("None", "us")
 
 
-async def test_what_can_never_work_is_rejected_and_the_next_is_taken(door: FrontDoor) -> None:
+async def test_what_can_never_work_is_rejected_and_the_next_is_taken(api: RunningApi) -> None:
     stranger = record(suspended("pbx-1", "stranger"))
     garbage = Received(SERVICE_SUSPENDED.name, 0, 0, b"anna", b"{}", stranger.headers)
     nameless = Received(SERVICE_SUSPENDED.name, 0, 0, b"anna", suspended("pbx-1").to_json(), ())
-    outcome = await take(door, stranger, garbage, nameless, record(suspended("pbx-2")))
+    outcome = await take(api, stranger, garbage, nameless, record(suspended("pbx-2")))
     assert [dead.received for dead in outcome.reject] == [stranger, garbage, nameless]
     assert "stranger" in outcome.reject[0].reason
-    assert await profile(door) == ("Yes", "us")
+    assert await profile(api) == ("Yes", "us")
 
 
-async def test_a_product_that_is_held_alone_says_nothing_of_the_client(door: FrontDoor) -> None:
+async def test_a_product_that_is_held_alone_says_nothing_of_the_client(api: RunningApi) -> None:
     alone = suspended("pbx-1").model_copy(update={"holds": ("manual",), "client_wide": False})
-    await take(door, record(alone))
-    assert await profile(door) == ("None", "")
-    await take(door, record(suspended("pbx-2")))
-    assert await profile(door) == ("Yes", "us")
-    await take(door, record(restored("pbx-2")))
-    assert await profile(door) == ("None", "us")
-    await take(door, record(suspended("pbx-1")))
-    assert await profile(door) == ("Yes", "us")
-    await take(door, record(failed("pbx-1")), record(alone))
-    assert await profile(door) == ("None", "us")
+    await take(api, record(alone))
+    assert await profile(api) == ("None", "")
+    await take(api, record(suspended("pbx-2")))
+    assert await profile(api) == ("Yes", "us")
+    await take(api, record(restored("pbx-2")))
+    assert await profile(api) == ("None", "us")
+    await take(api, record(suspended("pbx-1")))
+    assert await profile(api) == ("Yes", "us")
+    await take(api, record(failed("pbx-1")), record(alone))
+    assert await profile(api) == ("None", "us")
 
 
 async def test_the_whole_service_takes_requests_and_confirmations_and_tells_both(
@@ -252,13 +252,13 @@ async def test_the_whole_service_takes_requests_and_confirmations_and_tells_both
             SERVICE_SUSPENDED, account_id, event.to_json(), uuid4(), NOW, "suspender"
         )
         await Publisher(producer, source="suspender").publish([confirmed])
-        told = await asyncio.wait_for(_values(reader, account_id, 3), 60)
+        events = await asyncio.wait_for(_values(reader, account_id, 3), 60)
     finally:
         stop.set()
         await service
         await producer.stop()
         await reader.stop()
-    assert [b'"voip_suspended":"Yes"' in value for value in told] == [False, False, True]
+    assert [b'"voip_suspended":"Yes"' in value for value in events] == [False, False, True]
     assert [topic.name for topic in TOPICS] == [
         "service.suspended.v1",
         "service.restored.v1",

@@ -11,30 +11,30 @@ import pytest
 
 from accounts.store import AuditEntry
 from ringfence_contracts import ids
-from tests.support.accounts import CLIENT, FUSIONPBX, FrontDoor, front_door
+from tests.support.accounts import CLIENT, FUSIONPBX, RunningApi, running_api
 
 ACCOUNT = "account.changed.v1"
 PAYMENT = "payment.received.v1"
 
 
 @pytest.fixture
-async def door(database: str) -> AsyncIterator[FrontDoor]:
-    async with front_door(database) as opened:
+async def api(database: str) -> AsyncIterator[RunningApi]:
+    async with running_api(database) as opened:
         yield opened
 
 
-async def get(door: FrontDoor, who: str = "anna") -> dict[str, Any]:
-    found: dict[str, Any] = (await door.http.get(f"/v1/clients/{who}")).json()
+async def get(api: RunningApi, who: str = "anna") -> dict[str, Any]:
+    found: dict[str, Any] = (await api.http.get(f"/v1/clients/{who}")).json()
     return found
 
 
-async def patch(door: FrontDoor, body: dict[str, object], **headers: str) -> httpx.Response:
-    return await door.http.patch("/v1/clients/anna", json=body, headers=headers)
+async def patch(api: RunningApi, body: dict[str, object], **headers: str) -> httpx.Response:
+    return await api.http.patch("/v1/clients/anna", json=body, headers=headers)
 
 
-async def confirm(door: FrontDoor, *, suspended: bool, client_wide: bool = True) -> None:
+async def confirm(api: RunningApi, *, suspended: bool, client_wide: bool = True) -> None:
     """What the suspender confirms of the client's one product."""
-    await door.store.confirm(
+    await api.store.confirm(
         uuid4(), "anna", "pbx-1", suspended=suspended, client_wide=client_wide, failure=None,
         entry=AuditEntry("suspender", "confirmed"),
     )  # fmt: skip
@@ -43,68 +43,70 @@ async def confirm(door: FrontDoor, *, suspended: bool, client_wide: bool = True)
 # SW14: a new client is known to have nothing from its first instant on.
 
 
-async def test_creating_a_client_posts_its_opening_balance_with_it(door: FrontDoor) -> None:
-    created = await door.client(opening_balance="-12.50")
-    (told,) = await door.told(PAYMENT)
-    assert told["payment_id"] == str(ids.derive("payment", "anna", "opening"))
-    assert (told["kind"], told["amount_micro"]) == ("adjustment", -12_500_000)
-    assert (await door.told(ACCOUNT))[0]["accepted"] == 1
+async def test_creating_a_client_posts_its_opening_balance_with_it(api: RunningApi) -> None:
+    created = await api.client(opening_balance="-12.50")
+    (event,) = await api.published(PAYMENT)
+    assert event["payment_id"] == str(ids.derive("payment", "anna", "opening"))
+    assert (event["kind"], event["amount_micro"]) == ("adjustment", -12_500_000)
+    assert (await api.published(ACCOUNT))[0]["accepted"] == 1
     assert created["opening_balance"] == "-12.50"
 
 
-async def test_a_client_without_one_opens_at_zero(door: FrontDoor) -> None:
-    await door.client()
-    assert [told["amount_micro"] for told in await door.told(PAYMENT)] == [0]
-    again = await door.client(opening_balance="0.00")
+async def test_a_client_without_one_opens_at_zero(api: RunningApi) -> None:
+    await api.client()
+    assert [event["amount_micro"] for event in await api.published(PAYMENT)] == [0]
+    again = await api.client(opening_balance="0.00")
     assert (again["version"], again["opening_balance"]) == (1, "0.00")
 
 
-async def test_forty_that_create_a_client_at_once_open_it_once(door: FrontDoor) -> None:
+async def test_forty_that_create_a_client_at_once_open_it_once(api: RunningApi) -> None:
     body = {**CLIENT, "opening_balance": "5"}
     answers = await asyncio.gather(
-        *(door.http.put("/v1/clients/anna", json=body) for _ in range(40))
+        *(api.http.put("/v1/clients/anna", json=body) for _ in range(40))
     )
     assert sorted(answer.status_code for answer in answers) == [200] * 39 + [201]
-    assert len(await door.told(PAYMENT)) == 1
-    assert len(await door.told(ACCOUNT)) == 1
+    assert len(await api.published(PAYMENT)) == 1
+    assert len(await api.published(ACCOUNT)) == 1
 
 
-async def test_another_opening_balance_is_refused_and_changes_nothing(door: FrontDoor) -> None:
-    await door.client(opening_balance="5")
+async def test_another_opening_balance_is_refused_and_changes_nothing(api: RunningApi) -> None:
+    await api.client(opening_balance="5")
     body = {**CLIENT, "opening_balance": "6", "company_name": "Berg"}
-    error = await door.refused("clients/anna", body, 409)
+    error = await api.refused("clients/anna", body, 409)
     assert error["field"] == "opening_balance"
     assert "5.00 CAD was posted before" in error["message"]
-    assert (await get(door))["company_name"] == ""
+    assert (await get(api))["company_name"] == ""
 
 
-async def test_the_opening_key_is_reserved_in_words(door: FrontDoor) -> None:
-    await door.client()
+async def test_the_opening_key_is_reserved_in_words(api: RunningApi) -> None:
+    await api.client()
     for key in ("opening", "claimed:1"):
-        answer = await door.pay(key, {"amount": "5"})
+        answer = await api.pay(key, {"amount": "5"})
         assert answer.status_code == 422
         assert "opening balance" in answer.text or "claimed payments" in answer.text
 
 
 async def test_a_client_of_an_earlier_version_gets_its_opening_balance_once(
-    door: FrontDoor,
+    api: RunningApi,
 ) -> None:
-    await door.client()
-    await door.database.execute("delete from accounts.payment")
-    unposted = (await door.http.get("/v1/clients", params={"posted": "no"})).json()
+    await api.client()
+    await api.database.execute("delete from accounts.payment")
+    unposted = (await api.http.get("/v1/clients", params={"posted": "no"})).json()
     assert unposted["count"] == 1
-    await door.client(company_name="Berg")
-    assert len(await door.told(PAYMENT)) == 1, "left out, nothing is posted to an existing client"
-    answers = await asyncio.gather(*(patch(door, {"opening_balance": "7"}) for _ in range(10)))
+    await api.client(company_name="Berg")
+    assert len(await api.published(PAYMENT)) == 1, (
+        "left out, nothing is posted to an existing client"
+    )
+    answers = await asyncio.gather(*(patch(api, {"opening_balance": "7"}) for _ in range(10)))
     assert {answer.status_code for answer in answers} == {200}
-    assert [told["amount_micro"] for told in await door.told(PAYMENT)] == [0, 7_000_000]
+    assert [event["amount_micro"] for event in await api.published(PAYMENT)] == [0, 7_000_000]
 
 
-async def test_postings_without_an_opening_balance_refuse_one(door: FrontDoor) -> None:
-    await door.client()
-    await door.database.execute("delete from accounts.payment")
-    await door.pay("k-1", {"amount": "5"})
-    answer = await patch(door, {"opening_balance": "7"})
+async def test_postings_without_an_opening_balance_refuse_one(api: RunningApi) -> None:
+    await api.client()
+    await api.database.execute("delete from accounts.payment")
+    await api.pay("k-1", {"amount": "5"})
+    answer = await patch(api, {"opening_balance": "7"})
     assert answer.status_code == 409
     assert "by an adjustment" in answer.json()["error"]["message"]
 
@@ -114,76 +116,76 @@ async def test_postings_without_an_opening_balance_refuse_one(door: FrontDoor) -
 
 @pytest.mark.parametrize("left_out", ["has_voip_service", "low_balance_threshold"])
 async def test_a_put_that_would_drop_voip_service_or_alerts_is_refused(
-    door: FrontDoor, left_out: str
+    api: RunningApi, left_out: str
 ) -> None:
-    await door.client()
+    await api.client()
     body = {name: value for name, value in CLIENT.items() if name != left_out}
-    error = await door.refused("clients/anna", body)
+    error = await api.refused("clients/anna", body)
     assert error["field"] == left_out
     assert "PATCH" in error["message"]
-    assert (await get(door))["version"] == 1
+    assert (await get(api))["version"] == 1
 
 
-async def test_a_patch_changes_what_it_names_and_nothing_else(door: FrontDoor) -> None:
-    await door.client(credit_limit="50")
-    before = await get(door)
-    after = (await patch(door, {"company_name": "Berg"})).json()
+async def test_a_patch_changes_what_it_names_and_nothing_else(api: RunningApi) -> None:
+    await api.client(credit_limit="50")
+    before = await get(api)
+    after = (await patch(api, {"company_name": "Berg"})).json()
     changed = {name for name in before if before[name] != after[name]}
     assert changed == {"company_name", "version"}
-    assert (await patch(door, {"credit_limit": "0.00"})).json()["credit_limit"] == "0.00"
-    assert (await patch(door, {"credit_limit": "-1"})).json()["error"]["field"] == "credit_limit"
-    assert (await door.http.patch("/v1/clients/nobody", json={})).status_code == 404
-    assert (await door.told(ACCOUNT))[0]["credit_limit_micro"] == 50_000_000
+    assert (await patch(api, {"credit_limit": "0.00"})).json()["credit_limit"] == "0.00"
+    assert (await patch(api, {"credit_limit": "-1"})).json()["error"]["field"] == "credit_limit"
+    assert (await api.http.patch("/v1/clients/nobody", json={})).status_code == 404
+    assert (await api.published(ACCOUNT))[0]["credit_limit_micro"] == 50_000_000
 
 
 # SW10: a body that was read is no order, and If-Match is honoured.
 
 
 async def test_a_client_that_was_read_while_off_is_sent_back_without_a_change(
-    door: FrontDoor,
+    api: RunningApi,
 ) -> None:
-    await door.client()
-    await door.put("clients/anna/products/pbx-1", FUSIONPBX)
-    await confirm(door, suspended=True)
-    read = await get(door)
+    await api.client()
+    await api.put("clients/anna/products/pbx-1", FUSIONPBX)
+    await confirm(api, suspended=True)
+    read = await get(api)
     assert (read["voip_suspended"], read["voip_suspended_by"]) == ("Yes", "us")
-    await confirm(door, suspended=False)
+    await confirm(api, suspended=False)
     for name in (None, "voip_suspended_by"):
         body = {**read, "company_name": f"Berg {name}"}
         body.pop(name or "version")
-        after = await door.put("clients/anna", body)
+        after = await api.put("clients/anna", body)
         assert (after["voip_suspended"], after["orders"]) == ("None", [])
         assert after["company_name"] == f"Berg {name}"
         assert "voip_suspended was not changed" in after["warnings"][0]
 
 
-async def test_what_was_read_can_be_sent_back_whole(door: FrontDoor) -> None:
-    await door.client(voip_suspended="Yes", written_by="person", manual_voip_suspend="Yes")
-    read = await get(door)
-    again = await door.http.put("/v1/clients/anna", json=read)
+async def test_what_was_read_can_be_sent_back_whole(api: RunningApi) -> None:
+    await api.client(voip_suspended="Yes", written_by="person", manual_voip_suspend="Yes")
+    read = await get(api)
+    again = await api.http.put("/v1/clients/anna", json=read)
     assert again.status_code == 200, again.text
     assert (again.json()["version"], again.json()["warnings"]) == (1, [])
-    elsewhere = await door.http.put("/v1/clients/bert", json=read)
+    elsewhere = await api.http.put("/v1/clients/bert", json=read)
     assert elsewhere.json()["error"]["field"] == "account_id"
 
 
-async def test_a_person_who_says_so_gives_the_forced_order(door: FrontDoor) -> None:
-    await door.client()
-    await door.put("clients/anna/products/pbx-1", FUSIONPBX)
-    await confirm(door, suspended=True)
-    await confirm(door, suspended=False)
-    meant = (await patch(door, {"voip_suspended": "Yes", "written_by": "person"})).json()
+async def test_a_person_who_says_so_gives_the_forced_order(api: RunningApi) -> None:
+    await api.client()
+    await api.put("clients/anna/products/pbx-1", FUSIONPBX)
+    await confirm(api, suspended=True)
+    await confirm(api, suspended=False)
+    meant = (await patch(api, {"voip_suspended": "Yes", "written_by": "person"})).json()
     assert [order["kind"] for order in meant["orders"]] == ["forced"]
-    ended = (await patch(door, {"voip_suspended": "None"})).json()
+    ended = (await patch(api, {"voip_suspended": "None"})).json()
     assert (ended["orders"], ended["voip_suspended"]) == ([], "None")
     version = f'"{ended["version"]}"'
-    matched = (await patch(door, {"voip_suspended": "Yes"}, **{"If-Match": version})).json()
+    matched = (await patch(api, {"voip_suspended": "Yes"}, **{"If-Match": version})).json()
     assert [order["kind"] for order in matched["orders"]] == ["forced"]
 
 
-async def test_a_change_for_another_version_is_refused_everywhere(door: FrontDoor) -> None:
-    await door.client()
-    await door.put("clients/anna/products/pbx-1", FUSIONPBX)
+async def test_a_change_for_another_version_is_refused_everywhere(api: RunningApi) -> None:
+    await api.client()
+    await api.put("clients/anna/products/pbx-1", FUSIONPBX)
     calls = [
         ("PUT", "", CLIENT),
         ("PATCH", "", {"company_name": "Berg"}),
@@ -197,32 +199,32 @@ async def test_a_change_for_another_version_is_refused_everywhere(door: FrontDoo
         ("DELETE", "/products/pbx-1", None),
     ]
     for method, path, body in calls:
-        answer = await door.http.request(
+        answer = await api.http.request(
             method, f"/v1/clients/anna{path}", json=body, headers={"If-Match": '"1"'}
         )
         assert answer.status_code == 412, (method, path, answer.text)
         assert "version 1" in answer.json()["error"]["message"]
         assert "version 2" in answer.json()["error"]["message"]
-    assert (await get(door))["version"] == 2
-    assert (await patch(door, {}, **{"If-Match": "two"})).json()["error"]["field"] == "If-Match"
+    assert (await get(api))["version"] == 2
+    assert (await patch(api, {}, **{"If-Match": "two"})).json()["error"]["field"] == "If-Match"
 
 
 async def test_every_answer_carries_the_version_that_the_next_change_names(
-    door: FrontDoor,
+    api: RunningApi,
 ) -> None:
-    tag = (await door.http.put("/v1/clients/anna", json=CLIENT)).headers["etag"]
+    tag = (await api.http.put("/v1/clients/anna", json=CLIENT)).headers["etag"]
     assert tag == '"1"'
     for name in ("Berg", "Berg & Co", "Berg Ltd"):
-        answer = await patch(door, {"company_name": name}, **{"If-Match": tag})
+        answer = await patch(api, {"company_name": name}, **{"If-Match": tag})
         assert answer.status_code == 200
         tag = answer.headers["etag"]
-    assert (await door.http.get("/v1/clients/anna")).headers["etag"] == tag == '"4"'
+    assert (await api.http.get("/v1/clients/anna")).headers["etag"] == tag == '"4"'
 
 
-async def test_of_ten_changes_for_one_version_one_is_made(door: FrontDoor) -> None:
-    await door.client()
+async def test_of_ten_changes_for_one_version_one_is_made(api: RunningApi) -> None:
+    await api.client()
     answers = await asyncio.gather(
-        *(patch(door, {"company_name": f"Berg {n}"}, **{"If-Match": '"1"'}) for n in range(10))
+        *(patch(api, {"company_name": f"Berg {n}"}, **{"If-Match": '"1"'}) for n in range(10))
     )
     assert sorted(answer.status_code for answer in answers) == [200] + [412] * 9
 
@@ -230,27 +232,27 @@ async def test_of_ten_changes_for_one_version_one_is_made(door: FrontDoor) -> No
 # SW11: debts that were read before the newest ones.
 
 
-async def test_debts_that_come_late_change_nothing(door: FrontDoor) -> None:
-    await door.client()
+async def test_debts_that_come_late_change_nothing(api: RunningApi) -> None:
+    await api.client()
     now = datetime.now(UTC)
     early, late = (now - timedelta(minutes=5)).isoformat(), now.isoformat()
-    paid = await door.put("clients/anna/outstanding", {"amount": "0", "as_of": late})
-    overtaken = await door.put("clients/anna/outstanding", {"amount": "20", "as_of": early})
+    paid = await api.put("clients/anna/outstanding", {"amount": "0", "as_of": late})
+    overtaken = await api.put("clients/anna/outstanding", {"amount": "20", "as_of": early})
     assert (paid["applied"], overtaken["applied"]) == (True, False)
     assert (overtaken["outstanding"], overtaken["outstanding_as_of"][:19]) == ("0.00", late[:19])
     assert "newer invoices" in overtaken["what_happens"]
-    person = await door.put("clients/anna/outstanding", {"amount": "20"})
+    person = await api.put("clients/anna/outstanding", {"amount": "20"})
     assert (person["applied"], person["outstanding"]) == (True, "20.00")
-    stale = await door.put("clients/anna/outstanding", {"amount": "0", "as_of": late})
+    stale = await api.put("clients/anna/outstanding", {"amount": "0", "as_of": late})
     assert (stale["applied"], stale["outstanding"]) == (False, "20.00")
 
 
-async def test_the_same_debts_read_again_are_kept_without_a_new_version(door: FrontDoor) -> None:
-    await door.client()
+async def test_the_same_debts_read_again_are_kept_without_a_new_version(api: RunningApi) -> None:
+    await api.client()
     for minute in (3, 2, 1):
         as_of = (datetime.now(UTC) - timedelta(minutes=minute)).isoformat()
-        await door.put("clients/anna/outstanding", {"amount": "20", "as_of": as_of})
-    read = await get(door)
+        await api.put("clients/anna/outstanding", {"amount": "20", "as_of": as_of})
+    read = await get(api)
     assert (read["version"], read["outstanding_as_of"][:19]) == (2, as_of[:19])
 
 
@@ -263,15 +265,15 @@ async def test_the_same_debts_read_again_are_kept_without_a_new_version(door: Fr
     ],
 )
 async def test_debts_of_the_future_or_in_another_currency_are_refused(
-    door: FrontDoor, change: dict[str, str], field: str
+    api: RunningApi, change: dict[str, str], field: str
 ) -> None:
-    await door.client()
-    error = await door.refused("clients/anna/outstanding", {"amount": "1", **change})
+    await api.client()
+    error = await api.refused("clients/anna/outstanding", {"amount": "1", **change})
     assert error["field"] == field
-    assert (await get(door))["outstanding"] == "0.00"
+    assert (await get(api))["outstanding"] == "0.00"
 
 
-async def test_several_missing_fields_are_named_together(door: FrontDoor) -> None:
-    error = await door.refused("clients/anna", {"last_name": "Berg"})
+async def test_several_missing_fields_are_named_together(api: RunningApi) -> None:
+    error = await api.refused("clients/anna", {"last_name": "Berg"})
     assert error["field"] == "first_name, currency"
     assert error["message"] == "first_name and currency are missing: they are required"

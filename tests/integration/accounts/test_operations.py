@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from accounts.installation.servers import ServersFile
-from tests.support.accounts import FUSIONPBX, FrontDoor, front_door
+from tests.support.accounts import FUSIONPBX, RunningApi, running_api
 
 ACCOUNT = "account.changed.v1"
 REQUESTED = "operator.requested.v1"
@@ -45,8 +45,8 @@ def servers_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def door(database: str, servers_file: Path) -> AsyncIterator[FrontDoor]:
-    async with front_door(database, servers=ServersFile(servers_file)) as opened:
+async def api(database: str, servers_file: Path) -> AsyncIterator[RunningApi]:
+    async with running_api(database, servers=ServersFile(servers_file)) as opened:
         await opened.client()
         yield opened
 
@@ -55,24 +55,24 @@ async def door(database: str, servers_file: Path) -> AsyncIterator[FrontDoor]:
 
 
 async def test_a_product_on_an_unknown_server_is_refused_with_those_that_exist(
-    door: FrontDoor, servers_file: Path
+    api: RunningApi, servers_file: Path
 ) -> None:
-    error = await door.refused("clients/anna/products/pbx-1", {**FUSIONPBX, "server_id": "wat6"})
+    error = await api.refused("clients/anna/products/pbx-1", {**FUSIONPBX, "server_id": "wat6"})
     assert error["field"] == "server_id"
     assert "wat5" in error["message"]
-    assert len(await door.told(ACCOUNT)) == 1
-    await door.put("clients/anna/products/pbx-1", FUSIONPBX)
+    assert len(await api.published(ACCOUNT)) == 1
+    await api.put("clients/anna/products/pbx-1", FUSIONPBX)
     moved = {**FUSIONPBX, "server_id": "wat6"}
-    assert (await door.refused("clients/anna/products/pbx-1", moved))["field"] == "server_id"
+    assert (await api.refused("clients/anna/products/pbx-1", moved))["field"] == "server_id"
     replace_file(servers_file, ANOTHER)
-    renamed = await door.put("clients/anna/products/pbx-1", {**FUSIONPBX, "name": "Renamed"})
+    renamed = await api.put("clients/anna/products/pbx-1", {**FUSIONPBX, "name": "Renamed"})
     assert renamed["name"] == "Renamed", "a server that left the file is kept, not refused"
 
 
 async def test_the_servers_are_listed_without_secrets_and_read_again_when_they_change(
-    door: FrontDoor, servers_file: Path
+    api: RunningApi, servers_file: Path
 ) -> None:
-    first = await door.http.get("/v1/servers")
+    first = await api.http.get("/v1/servers")
     (listed,) = first.json()["items"]
     assert (listed["server_id"], listed["kind"], listed["listed"]) == ("wat5", "fusionpbx", True)
     assert listed["address"] == "https://pbx.example.ca:8443"
@@ -80,65 +80,65 @@ async def test_the_servers_are_listed_without_secrets_and_read_again_when_they_c
     assert "hunter2" not in first.text
     replace_file(servers_file, SERVERS + ANOTHER)
     os.utime(servers_file, ns=(1, 1))
-    items = (await door.http.get("/v1/servers")).json()["items"]
+    items = (await api.http.get("/v1/servers")).json()["items"]
     assert [item["server_id"] for item in items] == ["vodia-1", "wat5"]
 
 
 @pytest.mark.parametrize("text", [None, "not toml [", "[servers.x]\nkind = 'asterisk'\n"])
 async def test_without_a_usable_file_no_server_is_known_and_a_warning_says_why(
-    door: FrontDoor, servers_file: Path, text: str | None
+    api: RunningApi, servers_file: Path, text: str | None
 ) -> None:
     replace_file(servers_file, text)
-    answer = (await door.http.get("/v1/servers")).json()
+    answer = (await api.http.get("/v1/servers")).json()
     assert answer["items"] == []
     assert "servers.toml" in answer["warnings"][0]
-    error = await door.refused("clients/anna/products/pbx-1", FUSIONPBX)
+    error = await api.refused("clients/anna/products/pbx-1", FUSIONPBX)
     assert "servers file" in error["expected"]
 
 
 async def test_a_product_is_billed_from_its_creation_or_from_the_instant_that_is_given(
-    door: FrontDoor,
+    api: RunningApi,
 ) -> None:
-    made = await door.put("clients/anna/products/pbx-1", FUSIONPBX)
-    again = await door.put("clients/anna/products/pbx-1", {**FUSIONPBX, "name": "Renamed"})
+    made = await api.put("clients/anna/products/pbx-1", FUSIONPBX)
+    again = await api.put("clients/anna/products/pbx-1", {**FUSIONPBX, "name": "Renamed"})
     assert made["bill_from"] == again["bill_from"] != ""
-    told = (await door.told(ACCOUNT))[-1]["services"][0]
-    assert told["bill_from"] == made["bill_from"]
+    event = (await api.published(ACCOUNT))[-1]["services"][0]
+    assert event["bill_from"] == made["bill_from"]
     body = {**FUSIONPBX, "bill_from": "2026-12-01T00:00:00-05:00"}
-    moved = await door.put("clients/anna/products/pbx-1", body)
+    moved = await api.put("clients/anna/products/pbx-1", body)
     assert moved["bill_from"] == "2026-12-01T05:00:00Z"
     body["bill_from"] = "2026-12-01"
-    assert (await door.refused("clients/anna/products/pbx-1", body))["field"] == "bill_from"
+    assert (await api.refused("clients/anna/products/pbx-1", body))["field"] == "bill_from"
     body["bill_from"] = "0001-01-01T00:00:00+14:00"
-    assert (await door.refused("clients/anna/products/pbx-1", body))["field"] == "bill_from"
+    assert (await api.refused("clients/anna/products/pbx-1", body))["field"] == "bill_from"
 
 
 async def test_a_command_is_published_and_its_answer_is_read_from_the_owner(
-    door: FrontDoor,
+    api: RunningApi,
 ) -> None:
     body = {"service": "suspender", "command": "brake.release", "reason": "rightly cut"}
-    answer = await door.http.post("/v1/commands", json=body)
+    answer = await api.http.post("/v1/commands", json=body)
     assert answer.status_code == 202
     request_id = answer.json()["request_id"]
-    (told,) = await door.told(REQUESTED)
-    assert (told["request_id"], told["command"]) == (request_id, "brake.release")
-    assert (told["requested_by"], told["reason"]) == ("tester", "rightly cut")
-    waiting = (await door.http.get(f"/v1/commands/{request_id}")).json()
+    (event,) = await api.published(REQUESTED)
+    assert (event["request_id"], event["command"]) == (request_id, "brake.release")
+    assert (event["requested_by"], event["reason"]) == ("tester", "rightly cut")
+    waiting = (await api.http.get(f"/v1/commands/{request_id}")).json()
     assert (waiting["state"], waiting["answer"]) == ("waiting", "")
-    await door.database.execute(
+    await api.database.execute(
         "insert into suspender.command (request_id, command, arguments, requested_by, reason,"
         " requested_at, state, answer) values ($1, 'brake.release', '{}', 'tester', '', now(),"
         " 'done', 'brake released')",
         UUID(request_id),
     )
-    done = (await door.http.get(f"/v1/commands/{request_id}")).json()
+    done = (await api.http.get(f"/v1/commands/{request_id}")).json()
     assert (done["state"], done["answer"]) == ("done", "brake released")
-    await door.http.post("/v1/commands", json={**body, "command": "brake.undo"})
-    listed = (await door.http.get("/v1/commands", params={"limit": 1})).json()
+    await api.http.post("/v1/commands", json={**body, "command": "brake.undo"})
+    listed = (await api.http.get("/v1/commands", params={"limit": 1})).json()
     assert [item["command"] for item in listed["items"]] == ["brake.undo"]
     params = {"limit": 1, "cursor": listed["next"]}
-    assert (await door.http.get("/v1/commands", params=params)).json()["items"] == [done]
-    assert (await door.http.get(f"/v1/commands/{uuid4()}")).status_code == 404
+    assert (await api.http.get("/v1/commands", params=params)).json()["items"] == [done]
+    assert (await api.http.get(f"/v1/commands/{uuid4()}")).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -146,18 +146,18 @@ async def test_a_command_is_published_and_its_answer_is_read_from_the_owner(
     [("suspender", "drop.tables", "command"), ("rating", "brake.undo", "service")],
 )
 async def test_a_command_that_nobody_does_is_refused(
-    door: FrontDoor, service: str, command: str, field: str
+    api: RunningApi, service: str, command: str, field: str
 ) -> None:
-    answer = await door.http.post("/v1/commands", json={"service": service, "command": command})
+    answer = await api.http.post("/v1/commands", json={"service": service, "command": command})
     assert (answer.status_code, answer.json()["error"]["field"]) == (422, field)
-    assert await door.told(REQUESTED) == []
+    assert await api.published(REQUESTED) == []
 
 
-async def test_alarms_of_all_services_are_listed_newest_first(door: FrontDoor) -> None:
+async def test_alarms_of_all_services_are_listed_newest_first(api: RunningApi) -> None:
     for minute, (service, ended) in enumerate(
         [("rating", False), ("suspender", True), ("suspender", False)]
     ):
-        await door.database.execute(
+        await api.database.execute(
             f"insert into {service}.alarm (alarm_id, key, subject, severity, message, what_to_do,"
             " raised_at, ended_at) values ($1, 'brake', $2, 'critical', 'm', 'w',"
             " timestamptz '2026-11-01T10:00:00Z' + make_interval(mins => $3),"
@@ -167,25 +167,25 @@ async def test_alarms_of_all_services_are_listed_newest_first(door: FrontDoor) -
             minute,
             ended,
         )
-    open_ones = (await door.http.get("/v1/alarms")).json()["items"]
+    open_ones = (await api.http.get("/v1/alarms")).json()["items"]
     assert [(alarm["service"], alarm["subject"]) for alarm in open_ones] == [
         ("suspender", "2"),
         ("rating", "0"),
     ]
-    page = (await door.http.get("/v1/alarms", params={"state": "all", "limit": 2})).json()
+    page = (await api.http.get("/v1/alarms", params={"state": "all", "limit": 2})).json()
     assert [alarm["state"] for alarm in page["items"]] == ["open", "ended"]
     params = {"state": "all", "limit": 2, "cursor": page["next"]}
-    rest = (await door.http.get("/v1/alarms", params=params)).json()
+    rest = (await api.http.get("/v1/alarms", params=params)).json()
     assert [alarm["subject"] for alarm in rest["items"]] == ["0"]
 
 
-async def test_the_brake_is_off_unless_the_suspender_set_it(door: FrontDoor) -> None:
-    brake = (await door.http.get("/v1/brake")).json()
+async def test_the_brake_is_off_unless_the_suspender_set_it(api: RunningApi) -> None:
+    brake = (await api.http.get("/v1/brake")).json()
     assert (brake["on"], brake["on_since"], brake["paused"]) == (False, None, 0)
 
 
-async def test_the_api_describes_itself(door: FrontDoor) -> None:
-    document = (await door.http.get("/v1/openapi.json")).json()
+async def test_the_api_describes_itself(api: RunningApi) -> None:
+    document = (await api.http.get("/v1/openapi.json")).json()
     assert document["openapi"].startswith("3.")
     paths = document["paths"]
     for path, methods in (
@@ -218,19 +218,19 @@ async def test_the_api_describes_itself(door: FrontDoor) -> None:
                        operation.get("parameters", []))  # fmt: skip
 
 
-async def test_no_refusal_speaks_of_paths_or_in_a_library_s_words(door: FrontDoor) -> None:
+async def test_no_refusal_speaks_of_paths_or_in_a_library_s_words(api: RunningApi) -> None:
     answers = [
-        await door.http.get("/v1/clients/nobody"),
-        await door.http.get("/v1/nothing"),
-        await door.http.delete("/v1/clients"),
-        await door.http.get("/v1/clients/anna/products/none"),
-        await door.http.get("/v1/packages/none"),
-        await door.http.get("/v1/tariffs/none/version?version=1"),
-        await door.http.post("/v1/tariffs/none/rollback", json={"version": 1}),
-        await door.http.put("/v1/clients/anna/products/p", json={**FUSIONPBX, "package": "none"}),
-        await door.http.put("/v1/clients/anna", content=b"{"),
-        await door.http.put("/v1/clients/a b", json={}),
-        await door.http.get("/v1/clients?limit=x"),
+        await api.http.get("/v1/clients/nobody"),
+        await api.http.get("/v1/nothing"),
+        await api.http.delete("/v1/clients"),
+        await api.http.get("/v1/clients/anna/products/none"),
+        await api.http.get("/v1/packages/none"),
+        await api.http.get("/v1/tariffs/none/version?version=1"),
+        await api.http.post("/v1/tariffs/none/rollback", json={"version": 1}),
+        await api.http.put("/v1/clients/anna/products/p", json={**FUSIONPBX, "package": "none"}),
+        await api.http.put("/v1/clients/anna", content=b"{"),
+        await api.http.put("/v1/clients/a b", json={}),
+        await api.http.get("/v1/clients?limit=x"),
     ]
     for answer in answers:
         message = answer.json()["error"]["message"]

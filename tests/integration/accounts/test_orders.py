@@ -8,15 +8,15 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.accounts import FUSIONPBX, FrontDoor, front_door
+from tests.support.accounts import FUSIONPBX, RunningApi, running_api
 
 ACCOUNT = "account.changed.v1"
 TOMORROW = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
 
 
 @pytest.fixture
-async def door(database: str) -> AsyncIterator[FrontDoor]:
-    async with front_door(database) as opened:
+async def api(database: str) -> AsyncIterator[RunningApi]:
+    async with running_api(database) as opened:
         await opened.client()
         for number in (1, 2):
             body = {**FUSIONPBX, "extensions": f"200{number}"}
@@ -25,186 +25,186 @@ async def door(database: str) -> AsyncIterator[FrontDoor]:
 
 
 async def ask(
-    door: FrontDoor, method: str, path: str, body: object = None, status: int = 200
+    api: RunningApi, method: str, path: str, body: object = None, status: int = 200
 ) -> dict[str, Any]:
-    answer: httpx.Response = await door.http.request(method, f"/v1/clients/anna{path}", json=body)
+    answer: httpx.Response = await api.http.request(method, f"/v1/clients/anna{path}", json=body)
     assert answer.status_code == status, answer.text
     found: dict[str, Any] = answer.json()
     return found if status == 200 else found["error"]
 
 
-async def published(door: FrontDoor) -> list[tuple[str, str | None]]:
+async def published(api: RunningApi) -> list[tuple[str, str | None]]:
     """The orders that were published last."""
-    orders = (await door.told(ACCOUNT))[-1]["orders"]
+    orders = (await api.published(ACCOUNT))[-1]["orders"]
     return [(order["kind"], order["service_id"]) for order in orders]
 
 
 @pytest.mark.parametrize("kind", ["manual", "forced", "whmcs", "exemption"])
 async def test_an_order_of_each_kind_is_given_shown_published_and_ended(
-    door: FrontDoor, kind: str
+    api: RunningApi, kind: str
 ) -> None:
-    given = await ask(door, "PUT", f"/orders/{kind}", {"reason": "holiday"})
+    given = await ask(api, "PUT", f"/orders/{kind}", {"reason": "holiday"})
     (order,) = given["orders"]
     assert (order["kind"], order["product"], order["given_by"]) == (kind, None, "tester")
     assert (order["reason"], order["until"]) == ("holiday", None)
-    assert await published(door) == [(kind, None)]
-    assert (await ask(door, "GET", "/orders"))["items"] == given["orders"]
-    ended = await ask(door, "DELETE", f"/orders/{kind}")
-    assert (ended["orders"], await published(door)) == ([], [])
-    error = await ask(door, "DELETE", f"/orders/{kind}", status=404)
+    assert await published(api) == [(kind, None)]
+    assert (await ask(api, "GET", "/orders"))["items"] == given["orders"]
+    ended = await ask(api, "DELETE", f"/orders/{kind}")
+    assert (ended["orders"], await published(api)) == ([], [])
+    error = await ask(api, "DELETE", f"/orders/{kind}", status=404)
     assert f"no {kind} order for the whole client" in error["message"]
 
 
 async def test_the_fields_show_the_client_wide_orders_however_they_were_given(
-    door: FrontDoor,
+    api: RunningApi,
 ) -> None:
-    await ask(door, "PUT", "/orders/manual")
-    shown = await ask(door, "PUT", "/orders/forced")
+    await ask(api, "PUT", "/orders/manual")
+    shown = await ask(api, "PUT", "/orders/forced")
     assert (shown["manual_voip_suspend"], shown["voip_suspended"]) == ("Yes", "Yes")
-    told = (await door.told(ACCOUNT))[-1]["profile"]
-    assert (told["manual_voip_suspend"], told["voip_suspended_by"]) == ("Yes", "person")
-    ended = await ask(door, "PATCH", "", {"manual_voip_suspend": "None", "voip_suspended": "None"})
+    event = (await api.published(ACCOUNT))[-1]["profile"]
+    assert (event["manual_voip_suspend"], event["voip_suspended_by"]) == ("Yes", "person")
+    ended = await ask(api, "PATCH", "", {"manual_voip_suspend": "None", "voip_suspended": "None"})
     assert ended["orders"] == []
-    exempt = await ask(door, "PATCH", "", {"manual_voip_suspend": "No", "voip_suspended": "No"})
+    exempt = await ask(api, "PATCH", "", {"manual_voip_suspend": "No", "voip_suspended": "No"})
     assert [order["kind"] for order in exempt["orders"]] == ["exemption"]
-    assert (await ask(door, "PATCH", "", {"voip_suspended": "None"}))["orders"] == []
+    assert (await ask(api, "PATCH", "", {"voip_suspended": "None"}))["orders"] == []
 
 
-async def test_an_order_for_one_product_leaves_the_other_on(door: FrontDoor) -> None:
-    held = await ask(door, "POST", "/suspend", {"product": "pbx-2", "reason": "abuse"})
+async def test_an_order_for_one_product_leaves_the_other_on(api: RunningApi) -> None:
+    held = await ask(api, "POST", "/suspend", {"product": "pbx-2", "reason": "abuse"})
     assert held["what_happens"] == "pbx-1: stays on; pbx-2: switched off within seconds"
     assert held["manual_voip_suspend"] == "None"
-    assert await published(door) == [("manual", "pbx-2")]
-    whole = await ask(door, "POST", "/unsuspend")
+    assert await published(api) == [("manual", "pbx-2")]
+    whole = await ask(api, "POST", "/unsuspend")
     assert whole["what_happens"].startswith("nothing changes: there is no manual order; ")
-    freed = await ask(door, "POST", "/unsuspend", {"product": "pbx-2"})
+    freed = await ask(api, "POST", "/unsuspend", {"product": "pbx-2"})
     assert (freed["orders"], freed["what_happens"]) == (
         [],
         "pbx-1: stays on; pbx-2: switched on within seconds",
     )
-    unknown = await ask(door, "PUT", "/orders/manual", {"product": "pbx-9"}, status=404)
+    unknown = await ask(api, "PUT", "/orders/manual", {"product": "pbx-9"}, status=404)
     assert unknown["field"] == "product"
-    forced = await ask(door, "PUT", "/orders/forced", {"product": "pbx-1"}, status=422)
+    forced = await ask(api, "PUT", "/orders/forced", {"product": "pbx-1"}, status=422)
     assert "whole client" in forced["message"]
 
 
-async def test_the_orders_of_a_removed_product_go_with_it(door: FrontDoor) -> None:
-    await ask(door, "PUT", "/orders/whmcs", {"product": "pbx-2"})
-    await door.http.delete("/v1/clients/anna/products/pbx-2")
-    assert await published(door) == []
+async def test_the_orders_of_a_removed_product_go_with_it(api: RunningApi) -> None:
+    await ask(api, "PUT", "/orders/whmcs", {"product": "pbx-2"})
+    await api.http.delete("/v1/clients/anna/products/pbx-2")
+    assert await published(api) == []
 
 
-async def test_an_end_by_date_is_the_end_of_that_day_where_the_client_is(door: FrontDoor) -> None:
-    given = await ask(door, "POST", "/suspend", {"until": TOMORROW})
+async def test_an_end_by_date_is_the_end_of_that_day_where_the_client_is(api: RunningApi) -> None:
+    given = await ask(api, "POST", "/suspend", {"until": TOMORROW})
     until = datetime.fromisoformat(given["orders"][0]["until"])
     day_after = datetime.fromisoformat(TOMORROW).date() + timedelta(days=1)
     assert until.date() == day_after
     assert until.hour in (4, 5), "midnight in Toronto"
-    again = await ask(door, "PUT", "/orders/manual", {"until": f"{TOMORROW}T12:00:00Z"})
+    again = await ask(api, "PUT", "/orders/manual", {"until": f"{TOMORROW}T12:00:00Z"})
     assert again["orders"][0]["until"] == f"{TOMORROW}T12:00:00+00:00"
     assert again["orders"][0]["since"] == given["orders"][0]["since"]
     for until_text in ("2020-01-01", "soon", f"{TOMORROW}T12:00:00"):
         body = {"until": until_text}
-        assert (await ask(door, "PUT", "/orders/manual", body, status=422))["field"] == "until"
+        assert (await ask(api, "PUT", "/orders/manual", body, status=422))["field"] == "until"
 
 
 async def test_an_order_that_ended_by_itself_is_shown_and_published_no_more(
-    door: FrontDoor,
+    api: RunningApi,
 ) -> None:
-    await ask(door, "POST", "/suspend", {"until": TOMORROW})
-    await door.database.execute(
+    await ask(api, "POST", "/suspend", {"until": TOMORROW})
+    await api.database.execute(
         """update accounts.account set orders =
            jsonb_set(orders, '{0,until}', '"2026-01-01T00:00:00Z"')"""
     )
-    shown = await ask(door, "GET", "")
+    shown = await ask(api, "GET", "")
     assert (shown["orders"], shown["manual_voip_suspend"]) == ([], "None")
-    await ask(door, "DELETE", "/orders/manual", status=404)
-    await ask(door, "PATCH", "", {"company_name": "Berg"})
-    assert await published(door) == []
+    await ask(api, "DELETE", "/orders/manual", status=404)
+    await ask(api, "PATCH", "", {"company_name": "Berg"})
+    assert await published(api) == []
 
 
-async def test_ten_who_give_orders_at_once_are_all_heard(door: FrontDoor) -> None:
+async def test_ten_who_give_orders_at_once_are_all_heard(api: RunningApi) -> None:
     kinds = ("manual", "whmcs", "exemption")
     paths = [f"/orders/{kind}" for kind in kinds for _ in range(3)]
     bodies = [{"product": product} for product in (None, "pbx-1", "pbx-2")] * 3
     await asyncio.gather(
-        *(ask(door, "PUT", path, body) for path, body in zip(paths, bodies, strict=True))
+        *(ask(api, "PUT", path, body) for path, body in zip(paths, bodies, strict=True))
     )
-    orders = (await ask(door, "GET", "/orders"))["items"]
+    orders = (await ask(api, "GET", "/orders"))["items"]
     assert len(orders) == 9
-    versions = [told["version"] for told in await door.told(ACCOUNT)]
+    versions = [event["version"] for event in await api.published(ACCOUNT)]
     assert versions == list(range(1, 13))
 
 
-async def test_in_shadow_orders_by_hand_are_refused_and_whmcs_is_heard(door: FrontDoor) -> None:
-    shadow = await ask(door, "PUT", "/mode", {"mode": "shadow", "reason": "trial"})
+async def test_in_shadow_orders_by_hand_are_refused_and_whmcs_is_heard(api: RunningApi) -> None:
+    shadow = await ask(api, "PUT", "/mode", {"mode": "shadow", "reason": "trial"})
     assert shadow["what_happens"] == "shadow mode: nothing is switched; would be on"
     for path in ("/orders/manual", "/orders/forced", "/orders/exemption"):
-        error = await ask(door, "PUT", path, {}, status=409)
+        error = await ask(api, "PUT", path, {}, status=409)
         assert "ringfence mode live --clients anna" in error["message"]
-    await ask(door, "POST", "/suspend", status=409)
-    await ask(door, "PATCH", "", {"manual_voip_suspend": "Yes"}, status=409)
-    heard = await ask(door, "PUT", "/orders/whmcs", {"reason": "overdue"})
+    await ask(api, "POST", "/suspend", status=409)
+    await ask(api, "PATCH", "", {"manual_voip_suspend": "Yes"}, status=409)
+    heard = await ask(api, "PUT", "/orders/whmcs", {"reason": "overdue"})
     assert heard["what_happens"] == (
         "shadow mode: nothing is switched; would be off: WHMCS order by tester"
     )
     imported = {"manual_voip_suspend": "Yes", "written_by": "import"}
-    assert len((await ask(door, "PATCH", "", imported))["orders"]) == 2
+    assert len((await ask(api, "PATCH", "", imported))["orders"]) == 2
 
 
-async def test_a_mode_is_set_and_published(door: FrontDoor) -> None:
-    await ask(door, "PUT", "/mode", {"mode": "shadow", "leave": True})
-    told = (await door.told(ACCOUNT))[-1]
-    assert (told["mode"], told["leave_off"]) == ("shadow", True)
-    again = await ask(door, "PUT", "/mode", {"mode": "shadow", "leave": True})
-    live = await ask(door, "PUT", "/mode", {"mode": "live"})
+async def test_a_mode_is_set_and_published(api: RunningApi) -> None:
+    await ask(api, "PUT", "/mode", {"mode": "shadow", "leave": True})
+    event = (await api.published(ACCOUNT))[-1]
+    assert (event["mode"], event["leave_off"]) == ("shadow", True)
+    again = await ask(api, "PUT", "/mode", {"mode": "shadow", "leave": True})
+    live = await ask(api, "PUT", "/mode", {"mode": "live"})
     assert (live["mode"], live["leave_off"], live["version"]) == (
         "live",
         False,
         again["version"] + 1,
     )
-    counts = (await door.http.get("/v1/mode")).json()
+    counts = (await api.http.get("/v1/mode")).json()
     assert counts == {"default": "live", "live": 1, "shadow": 0, "without_posting": 0}
 
 
 async def test_a_client_without_any_posting_does_not_go_live(database: str) -> None:
-    async with front_door(database, default_mode="shadow") as door:
-        created = await door.client()
-        assert created["mode"] == (await door.told(ACCOUNT))[0]["mode"] == "shadow"
-        await door.database.execute("delete from accounts.payment")
-        error = await ask(door, "PUT", "/mode", {"mode": "live"}, status=409)
+    async with running_api(database, default_mode="shadow") as api:
+        created = await api.client()
+        assert created["mode"] == (await api.published(ACCOUNT))[0]["mode"] == "shadow"
+        await api.database.execute("delete from accounts.payment")
+        error = await ask(api, "PUT", "/mode", {"mode": "live"}, status=409)
         assert "--opening-balance" in error["message"]
-        assert (await door.http.get("/v1/mode")).json()["without_posting"] == 1
-        await ask(door, "PATCH", "", {"opening_balance": "0"})
-        assert (await ask(door, "PUT", "/mode", {"mode": "live"}))["mode"] == "live"
+        assert (await api.http.get("/v1/mode")).json()["without_posting"] == 1
+        await ask(api, "PATCH", "", {"opening_balance": "0"})
+        assert (await ask(api, "PUT", "/mode", {"mode": "live"}))["mode"] == "live"
 
 
-async def test_suspend_says_what_it_does_to_a_client_without_voip_service(door: FrontDoor) -> None:
-    await door.client(has_voip_service="No")
-    answer = await ask(door, "POST", "/suspend")
+async def test_suspend_says_what_it_does_to_a_client_without_voip_service(api: RunningApi) -> None:
+    await api.client(has_voip_service="No")
+    answer = await ask(api, "POST", "/suspend")
     assert answer["what_happens"] == "nothing: has no VoIP service"
     assert "Has VoIP Service" in answer["warnings"][0]
 
 
 @pytest.mark.parametrize("kind", ["manual", "forced", "whmcs"])
 async def test_an_order_can_end_the_calls_in_progress_and_that_is_audited(
-    door: FrontDoor, kind: str
+    api: RunningApi, kind: str
 ) -> None:
-    plain = await ask(door, "PUT", f"/orders/{kind}")
+    plain = await ask(api, "PUT", f"/orders/{kind}")
     assert plain["orders"][0]["hang_up"] is False
-    assert (await door.told(ACCOUNT))[-1]["orders"][0]["hang_up"] is False
-    given = await ask(door, "PUT", f"/orders/{kind}", {"hang_up": True})
+    assert (await api.published(ACCOUNT))[-1]["orders"][0]["hang_up"] is False
+    given = await ask(api, "PUT", f"/orders/{kind}", {"hang_up": True})
     assert given["orders"][0]["hang_up"] is True
-    assert (await door.told(ACCOUNT))[-1]["orders"][0]["hang_up"] is True
-    entry = (await ask(door, "GET", "/audit"))["items"][0]
+    assert (await api.published(ACCOUNT))[-1]["orders"][0]["hang_up"] is True
+    entry = (await ask(api, "GET", "/audit"))["items"][0]
     assert "calls in progress are ended" in entry["what"]
     assert entry["after"]["orders"][0]["hang_up"] is True
 
 
-async def test_an_exemption_ends_no_calls_and_suspend_says_that_it_does(door: FrontDoor) -> None:
-    error = await ask(door, "PUT", "/orders/exemption", {"hang_up": "yes"}, status=422)
+async def test_an_exemption_ends_no_calls_and_suspend_says_that_it_does(api: RunningApi) -> None:
+    error = await ask(api, "PUT", "/orders/exemption", {"hang_up": "yes"}, status=422)
     assert error["field"] == "hang_up"
-    ended = await ask(door, "POST", "/suspend", {"hang_up": True, "product": "pbx-1"})
+    ended = await ask(api, "POST", "/suspend", {"hang_up": True, "product": "pbx-1"})
     assert ended["what_happens"] == (
         "pbx-1: switched off within seconds, and its calls in progress are ended; pbx-2: stays on"
     )

@@ -8,17 +8,17 @@ from uuid import uuid4
 import pytest
 
 from accounts.store import AuditEntry
-from tests.support.accounts import FUSIONPBX, FrontDoor, front_door
+from tests.support.accounts import FUSIONPBX, RunningApi, running_api
 
 
 @pytest.fixture
-async def door(database: str) -> AsyncIterator[FrontDoor]:
-    async with front_door(database) as opened:
+async def api(database: str) -> AsyncIterator[RunningApi]:
+    async with running_api(database) as opened:
         yield opened
 
 
-async def balance(door: FrontDoor, who: str, micro: int) -> None:
-    await door.database.execute(
+async def balance(api: RunningApi, who: str, micro: int) -> None:
+    await api.database.execute(
         "insert into rating.account (account_id, balance_micro, version, currency)"
         " values ($1, $2, 1, 'CAD')",
         who,
@@ -26,8 +26,8 @@ async def balance(door: FrontDoor, who: str, micro: int) -> None:
     )
 
 
-async def level(door: FrontDoor, who: str, named: str) -> None:
-    await door.database.execute(
+async def level(api: RunningApi, who: str, named: str) -> None:
+    await api.database.execute(
         "insert into balance_watch.account (account_id, level, held, holds, currency,"
         " outstanding_micro, profile_version, balance_micro, balance_version)"
         " values ($1, $2, $3, 1, 'CAD', 0, 1, 0, 1)",
@@ -35,7 +35,7 @@ async def level(door: FrontDoor, who: str, named: str) -> None:
         named,
         named == "exhausted",
     )
-    await door.database.execute(
+    await api.database.execute(
         "insert into suspender.account (account_id, held, hold, held_since)"
         " values ($1, $2, 1, '2026-11-01T09:00:00Z')",
         who,
@@ -44,11 +44,11 @@ async def level(door: FrontDoor, who: str, named: str) -> None:
 
 
 async def switched(
-    door: FrontDoor, who: str, product: str, wanted: str, confirmed: str | None, **more: Any
+    api: RunningApi, who: str, product: str, wanted: str, confirmed: str | None, **more: Any
 ) -> None:
     """What the suspender shows of a product."""
     done = wanted == confirmed
-    await door.database.execute(
+    await api.database.execute(
         "insert into suspender.service (account_id, service_id, server_id, kind, wanted,"
         " wanted_seq, mode, confirmed, confirmed_seq, confirmed_at, would, holds, attempts,"
         " last_error) values ($1, $2, 'wat5', 'fusionpbx', $3, 1, 'auto', $4, $5,"
@@ -65,123 +65,123 @@ async def switched(
     )
 
 
-async def client(door: FrontDoor, who: str, **changes: object) -> None:
+async def client(api: RunningApi, who: str, **changes: object) -> None:
     """A client with one product of its own name."""
-    await door.client(who, **changes)
+    await api.client(who, **changes)
     body = {**FUSIONPBX, "domain_tenant_and_main_dids": f"{who}.ca | 5192229000"}
-    await door.put(f"clients/{who}/products/pbx-{who}", body)
+    await api.put(f"clients/{who}/products/pbx-{who}", body)
 
 
-async def get(door: FrontDoor, path: str, **params: object) -> dict[str, Any]:
-    answer = await door.http.get(f"/v1/{path}", params=params)  # type: ignore[arg-type]
+async def get(api: RunningApi, path: str, **params: object) -> dict[str, Any]:
+    answer = await api.http.get(f"/v1/{path}", params=params)  # type: ignore[arg-type]
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
 
 
-async def names(door: FrontDoor, **params: object) -> list[str]:
-    found = await get(door, "clients", **params)
+async def names(api: RunningApi, **params: object) -> list[str]:
+    found = await get(api, "clients", **params)
     assert found["count"] == len(found["items"])
     return [item["account_id"] for item in found["items"]]
 
 
-async def test_each_state_is_shown_and_filtered(door: FrontDoor) -> None:
+async def test_each_state_is_shown_and_filtered(api: RunningApi) -> None:
     for who in ("on", "off", "switching", "failed", "braked", "metered"):
-        await client(door, who)
-        await balance(door, who, -3_600_000 if who != "on" else 20_000_000)
-        await level(door, who, "ok" if who == "on" else "exhausted")
-    await door.client("bare")
-    await client(door, "none", has_voip_service="No")
-    await client(door, "shadow")
-    await balance(door, "shadow", 0)
-    await level(door, "shadow", "exhausted")
-    await door.put("clients/shadow/mode", {"mode": "shadow"})
-    await switched(door, "on", "pbx-on", "active", "active")
-    await switched(door, "off", "pbx-off", "suspended", "suspended")
-    await switched(door, "switching", "pbx-switching", "suspended", "active")
+        await client(api, who)
+        await balance(api, who, -3_600_000 if who != "on" else 20_000_000)
+        await level(api, who, "ok" if who == "on" else "exhausted")
+    await api.client("bare")
+    await client(api, "none", has_voip_service="No")
+    await client(api, "shadow")
+    await balance(api, "shadow", 0)
+    await level(api, "shadow", "exhausted")
+    await api.put("clients/shadow/mode", {"mode": "shadow"})
+    await switched(api, "on", "pbx-on", "active", "active")
+    await switched(api, "off", "pbx-off", "suspended", "suspended")
+    await switched(api, "switching", "pbx-switching", "suspended", "active")
     await switched(
-        door, "failed", "pbx-failed", "suspended", "active", attempts=3, last_error="no answer"
+        api, "failed", "pbx-failed", "suspended", "active", attempts=3, last_error="no answer"
     )
-    await switched(door, "shadow", "pbx-shadow", "active", "active", would="suspended")
-    await door.store.confirm(
+    await switched(api, "shadow", "pbx-shadow", "active", "active", would="suspended")
+    await api.store.confirm(
         uuid4(), "failed", "pbx-failed", suspended=None, client_wide=True,
         failure="could not suspend: no answer", entry=AuditEntry("suspender", "failed"),
     )  # fmt: skip
-    states = {item["account_id"]: item["state"] for item in (await get(door, "clients"))["items"]}
+    states = {item["account_id"]: item["state"] for item in (await get(api, "clients"))["items"]}
     assert states == {
         "on": "on", "off": "off", "switching": "switching", "failed": "failed",
         "bare": "no-service",
         "none": "no-service", "shadow": "on", "braked": "on", "metered": "on",
     }  # fmt: skip
     for state in ("off", "switching", "failed"):
-        assert await names(door, state=state) == [state]
-    assert await names(door, state="no-service") == ["bare", "none"]
-    assert await names(door, state="would-be-off") == ["shadow"]
-    assert await names(door, level="ok") == ["on"]
-    assert await names(door, mode="shadow", level="exhausted") == ["shadow"]
-    off = await get(door, "clients/off")
+        assert await names(api, state=state) == [state]
+    assert await names(api, state="no-service") == ["bare", "none"]
+    assert await names(api, state="would-be-off") == ["shadow"]
+    assert await names(api, level="ok") == ["on"]
+    assert await names(api, mode="shadow", level="exhausted") == ["shadow"]
+    off = await get(api, "clients/off")
     assert (off["balance"], off["level"], off["held"]) == ("-3.60", "exhausted", True)
     assert (off["reason"], off["brings_back"]) == (
         "no credit: balance -3.60",
         "a payment of more than 3.60",
     )
     assert (off["since"], off["would"]) == ("2026-11-01T10:00:00Z", None)
-    shadow = await get(door, "clients/shadow")
+    shadow = await get(api, "clients/shadow")
     assert (shadow["state"], shadow["would"]) == ("on", "off")
     assert shadow["reason"] == "no credit: balance 0.00"
-    failed = await get(door, "clients/failed")
+    failed = await get(api, "clients/failed")
     assert failed["suspension_failures"] == {"pbx-failed": "could not suspend: no answer"}
-    on = await get(door, "clients/on")
+    on = await get(api, "clients/on")
     assert (on["reason"], on["brings_back"], on["since"]) == ("", "", "2026-11-01T10:00:00Z")
-    bare = await get(door, "clients/bare")
+    bare = await get(api, "clients/bare")
     assert (bare["balance"], bare["balance_micro"], bare["level"]) == (None, None, None)
 
 
-async def test_a_cut_that_waits_for_the_brake_is_shown_as_on(door: FrontDoor) -> None:
-    await client(door, "anna")
-    await balance(door, "anna", 0)
-    await level(door, "anna", "exhausted")
-    await switched(door, "anna", "pbx-anna", "suspended", "active")
-    await door.database.execute("update suspender.brake set on_since = now(), cause = 'a deck'")
-    brake = await get(door, "brake")
+async def test_a_cut_that_waits_for_the_brake_is_shown_as_on(api: RunningApi) -> None:
+    await client(api, "anna")
+    await balance(api, "anna", 0)
+    await level(api, "anna", "exhausted")
+    await switched(api, "anna", "pbx-anna", "suspended", "active")
+    await api.database.execute("update suspender.brake set on_since = now(), cause = 'a deck'")
+    brake = await get(api, "brake")
     assert (brake["on"], brake["cause"], brake["paused"]) == (True, "a deck", 1)
-    assert await names(door, state="on") == ["anna"]
-    suspended = (await door.http.post("/v1/clients/anna/suspend")).json()
+    assert await names(api, state="on") == ["anna"]
+    suspended = (await api.http.post("/v1/clients/anna/suspend")).json()
     assert suspended["what_happens"] == "switched off within seconds"
-    freed = (await door.http.post("/v1/clients/anna/unsuspend")).json()
+    freed = (await api.http.post("/v1/clients/anna/unsuspend")).json()
     assert freed["what_happens"].startswith("stays on while the brake is on: no credit")
-    await door.database.execute("update suspender.brake set on_since = null")
-    assert (await get(door, "brake"))["paused"] == 0
-    assert await names(door, state="switching") == ["anna"]
+    await api.database.execute("update suspender.brake set on_since = null")
+    assert (await get(api, "brake"))["paused"] == 0
+    assert await names(api, state="switching") == ["anna"]
 
 
 async def test_suspend_and_unsuspend_of_a_client_without_credit_say_what_holds_it(
-    door: FrontDoor,
+    api: RunningApi,
 ) -> None:
-    await client(door, "anna")
-    await balance(door, "anna", -3_600_000)
-    await level(door, "anna", "exhausted")
-    await switched(door, "anna", "pbx-anna", "suspended", "suspended")
-    held = (await door.http.post("/v1/clients/anna/suspend")).json()
+    await client(api, "anna")
+    await balance(api, "anna", -3_600_000)
+    await level(api, "anna", "exhausted")
+    await switched(api, "anna", "pbx-anna", "suspended", "suspended")
+    held = (await api.http.post("/v1/clients/anna/suspend")).json()
     assert held["what_happens"] == (
         "stays off: no credit (balance -3.60 CAD); manual order by tester"
     )
-    freed = (await door.http.post("/v1/clients/anna/unsuspend")).json()
+    freed = (await api.http.post("/v1/clients/anna/unsuspend")).json()
     assert freed["what_happens"] == "stays off: no credit (balance -3.60 CAD)"
-    exempt = (await door.http.put("/v1/clients/anna/orders/exemption")).json()
+    exempt = (await api.http.put("/v1/clients/anna/orders/exemption")).json()
     assert exempt["what_happens"] == "switched on within seconds"
-    assert (await get(door, "clients/anna"))["reason"] == "", "nothing holds it any more"
+    assert (await get(api, "clients/anna"))["reason"] == "", "nothing holds it any more"
 
 
-async def test_a_client_s_explanation_is_in_words_and_by_product(door: FrontDoor) -> None:
-    await client(door, "anna")
-    await door.put("clients/anna/products/metered", {
+async def test_a_client_s_explanation_is_in_words_and_by_product(api: RunningApi) -> None:
+    await client(api, "anna")
+    await api.put("clients/anna/products/metered", {
         **FUSIONPBX, "extensions": "3000", "prepaid": "no"})  # fmt: skip
-    await balance(door, "anna", -3_600_000)
-    await level(door, "anna", "exhausted")
-    await switched(door, "anna", "pbx-anna", "suspended", "suspended")
-    await switched(door, "anna", "metered", "active", "active")
-    found = await get(door, "clients/anna/explanation")
+    await balance(api, "anna", -3_600_000)
+    await level(api, "anna", "exhausted")
+    await switched(api, "anna", "pbx-anna", "suspended", "suspended")
+    await switched(api, "anna", "metered", "active", "active")
+    found = await get(api, "clients/anna/explanation")
     assert (found["state"], found["would"], found["mode"]) == ("off", None, "live")
     assert [(line["product"], line["state"], line["holds"]) for line in found["lines"]] == [
         ("metered", "on", []),
@@ -193,12 +193,12 @@ async def test_a_client_s_explanation_is_in_words_and_by_product(door: FrontDoor
     assert off["words"] == f"{since}; 911 does not work while it is off"
     assert found["words"][0] == "anna is off: no credit: balance -3.60."
     assert "a payment of more than 3.60" in found["words"][1]
-    assert (await door.http.get("/v1/clients/nobody/explanation")).status_code == 404
+    assert (await api.http.get("/v1/clients/nobody/explanation")).status_code == 404
 
 
-async def test_a_thousand_clients_are_listed_whole_searched_and_counted(door: FrontDoor) -> None:
-    await door.client("anna")
-    await door.database.execute(
+async def test_a_thousand_clients_are_listed_whole_searched_and_counted(api: RunningApi) -> None:
+    await api.client("anna")
+    await api.database.execute(
         "insert into accounts.account (account_id, version, currency, time_zone, client, profile,"
         " changed_at) select 'c' || lpad(n::text, 4, '0'), 1, 'CAD', 'UTC',"
         " jsonb_build_object('first_name', 'Bert', 'last_name', 'Number ' || n, 'company_name',"
@@ -206,11 +206,11 @@ async def test_a_thousand_clients_are_listed_whole_searched_and_counted(door: Fr
         " '{\"has_voip_service\": true}', now() from generate_series(1, 999) n"
     )
     body = {**FUSIONPBX, "domain_tenant_and_main_dids": "Zebra.example.ca | 14165550199"}
-    await door.put("clients/c0007/products/hosted-7", {**body, "extensions": "4711"})
+    await api.put("clients/c0007/products/hosted-7", {**body, "extensions": "4711"})
     found: list[str] = []
     cursor = None
     while cursor is not None or not found:
-        page = await get(door, "clients", limit=300, **({"cursor": cursor} if cursor else {}))
+        page = await get(api, "clients", limit=300, **({"cursor": cursor} if cursor else {}))
         assert page["count"] == 1000
         found += [item["account_id"] for item in page["items"]]
         cursor = page["next"]
@@ -218,40 +218,40 @@ async def test_a_thousand_clients_are_listed_whole_searched_and_counted(door: Fr
     for search in ("C0007", "bert number 7", "C7@EXAMPLE", "zebra", "4165550199",
                    "+1 (416) 555-0199",
                    "1-416-555", "4711", "HOSTED-7"):  # fmt: skip
-        assert "c0007" in await names(door, search=search, limit=500), search
-    assert await names(door, search="100% pur_e") == ["c0500"]
-    assert await names(door, search="pur%e") == [], "wildcards are text"
-    assert await names(door, search="\\") == []
-    assert await names(door, search="anna@example.com") == ["anna"]
-    assert await names(door, search="nobody has this") == []
+        assert "c0007" in await names(api, search=search, limit=500), search
+    assert await names(api, search="100% pur_e") == ["c0500"]
+    assert await names(api, search="pur%e") == [], "wildcards are text"
+    assert await names(api, search="\\") == []
+    assert await names(api, search="anna@example.com") == ["anna"]
+    assert await names(api, search="nobody has this") == []
 
 
-async def test_a_search_without_meaning_is_refused(door: FrontDoor) -> None:
+async def test_a_search_without_meaning_is_refused(api: RunningApi) -> None:
     for params in ({"search": "x" * 201}, {"search": "a\x00"}, {"state": "asleep"}, {"level": "x"}):
-        answer = await door.http.get("/v1/clients", params=params)
+        answer = await api.http.get("/v1/clients", params=params)
         assert answer.status_code == 422, params
 
 
-async def test_the_audit_says_who_did_what_when_and_what_it_changed(door: FrontDoor) -> None:
-    await client(door, "anna")
-    await door.put("clients/anna/products/pbx-anna", {
+async def test_the_audit_says_who_did_what_when_and_what_it_changed(api: RunningApi) -> None:
+    await client(api, "anna")
+    await api.put("clients/anna/products/pbx-anna", {
         **FUSIONPBX, "extensions": "2112",
         "domain_tenant_and_main_dids": "anna.ca | 5192229000"})  # fmt: skip
-    await door.put("clients/anna/outstanding", {"amount": "20"})
-    await door.put("clients/anna/orders/manual", {"reason": "holiday"})
-    await door.put("packages/standard", {"tariff_id": "retail", "markup_percent": "120"})
-    await door.pay("k-1", {"amount": "20", "reference": "cheque 12"})
-    await door.put("clients/anna/mode", {"mode": "shadow", "reason": "a trial"})
-    await door.store.confirm(
+    await api.put("clients/anna/outstanding", {"amount": "20"})
+    await api.put("clients/anna/orders/manual", {"reason": "holiday"})
+    await api.put("packages/standard", {"tariff_id": "retail", "markup_percent": "120"})
+    await api.pay("k-1", {"amount": "20", "reference": "cheque 12"})
+    await api.put("clients/anna/mode", {"mode": "shadow", "reason": "a trial"})
+    await api.store.confirm(
         uuid4(), "anna", "pbx-anna", suspended=True, client_wide=True, failure=None,
         entry=AuditEntry("suspender", "service.suspended.v1 of pbx-anna"),
     )  # fmt: skip
-    await door.http.delete("/v1/clients/anna/products/pbx-anna")
+    await api.http.delete("/v1/clients/anna/products/pbx-anna")
     entries: list[dict[str, Any]] = []
     cursor = None
     while cursor is not None or not entries:
         page = await get(
-            door, "clients/anna/audit", limit=2, **({"cursor": cursor} if cursor else {})
+            api, "clients/anna/audit", limit=2, **({"cursor": cursor} if cursor else {})
         )
         entries += page["items"]
         cursor = page["next"]
@@ -286,22 +286,22 @@ async def test_the_audit_says_who_did_what_when_and_what_it_changed(door: FrontD
     assert "product pbx-anna" in by_what["product pbx-anna removed"]["before"]
     created = by_what["profile entered"]
     assert (created["before"], created["after"]["email"]) == (None, "anna@example.com")
-    assert (await door.http.get("/v1/clients/nobody/audit")).status_code == 404
+    assert (await api.http.get("/v1/clients/nobody/audit")).status_code == 404
 
 
-async def test_every_published_version_has_its_entry(door: FrontDoor) -> None:
-    await client(door, "anna")
-    await door.put("packages/standard", {"tariff_id": "retail"})
+async def test_every_published_version_has_its_entry(api: RunningApi) -> None:
+    await client(api, "anna")
+    await api.put("packages/standard", {"tariff_id": "retail"})
     body = {**FUSIONPBX, "package": "standard"}
-    await door.put("clients/anna/products/pbx-anna", body)
-    await door.put("packages/standard", {"tariff_id": "retail", "markup_percent": "150"})
+    await api.put("clients/anna/products/pbx-anna", body)
+    await api.put("packages/standard", {"tariff_id": "retail", "markup_percent": "150"})
     await asyncio.gather(*(
-        door.put(f"clients/anna/orders/{kind}", {}) for kind in ("manual", "forced", "whmcs")
+        api.put(f"clients/anna/orders/{kind}", {}) for kind in ("manual", "forced", "whmcs")
     ))  # fmt: skip
-    entries = (await get(door, "clients/anna/audit", limit=100))["items"]
+    entries = (await get(api, "clients/anna/audit", limit=100))["items"]
     versions = sorted(entry["version"] for entry in entries if entry["version"])
-    told = [event["version"] for event in await door.told("account.changed.v1")]
-    assert versions == told == list(range(1, len(told) + 1))
+    events = [event["version"] for event in await api.published("account.changed.v1")]
+    assert versions == events == list(range(1, len(events) + 1))
     package = next(entry for entry in entries if entry["what"] == "package standard changed")
     assert package["before"] == {"package standard": {"markup_percent": "100"}}
     assert package["after"] == {"package standard": {"markup_percent": "150"}}

@@ -7,53 +7,53 @@ from typing import Any
 import pytest
 
 from ringfence_contracts import ids
-from tests.support.accounts import FrontDoor, front_door
+from tests.support.accounts import RunningApi, running_api
 
 PAYMENT = "payment.received.v1"
 TOP_UP = {"amount": "20.00", "currency": "CAD", "reference": "cheque 12"}
 
 
-async def posted(door: FrontDoor) -> list[dict[str, Any]]:
+async def posted(api: RunningApi) -> list[dict[str, Any]]:
     """The payments that were published, without the opening balance."""
     opening = str(ids.derive("payment", "anna", "opening"))
-    return [told for told in await door.told(PAYMENT) if told["payment_id"] != opening]
+    return [event for event in await api.published(PAYMENT) if event["payment_id"] != opening]
 
 
 @pytest.fixture
-async def door(database: str) -> AsyncIterator[FrontDoor]:
-    async with front_door(database) as opened:
+async def api(database: str) -> AsyncIterator[RunningApi]:
+    async with running_api(database) as opened:
         await opened.client()
         yield opened
 
 
-async def test_a_top_up_is_answered_after_it_is_told(door: FrontDoor) -> None:
-    answer = await door.pay("k-1", TOP_UP)
+async def test_a_top_up_is_answered_after_it_is_told(api: RunningApi) -> None:
+    answer = await api.pay("k-1", TOP_UP)
     assert answer.status_code == 201
-    (told,) = await posted(door)
-    assert told["payment_id"] == answer.json()["payment_id"]
-    assert told["payment_id"] == str(ids.derive("payment", "anna", "k-1"))
-    assert told["amount_micro"] == answer.json()["amount_micro"] == 20_000_000
+    (event,) = await posted(api)
+    assert event["payment_id"] == answer.json()["payment_id"]
+    assert event["payment_id"] == str(ids.derive("payment", "anna", "k-1"))
+    assert event["amount_micro"] == answer.json()["amount_micro"] == 20_000_000
     assert (answer.json()["amount"], answer.json()["received_by"]) == ("20.00", "tester")
-    assert told["kind"] == "top-up"
+    assert event["kind"] == "top-up"
 
 
 async def test_the_same_key_and_content_again_gives_the_same_answer_and_nothing_new(
-    door: FrontDoor,
+    api: RunningApi,
 ) -> None:
-    first = await door.pay("k-1", TOP_UP)
-    again = await door.pay("k-1", {**TOP_UP, "amount": "20"})
+    first = await api.pay("k-1", TOP_UP)
+    again = await api.pay("k-1", {**TOP_UP, "amount": "20"})
     assert again.status_code == 200
     assert again.json() == first.json()
-    assert len(await posted(door)) == 1
+    assert len(await posted(api)) == 1
 
 
-async def test_ten_at_once_with_one_key_are_one_payment(door: FrontDoor) -> None:
-    answers = await asyncio.gather(*(door.pay("k-1", TOP_UP) for _ in range(10)))
+async def test_ten_at_once_with_one_key_are_one_payment(api: RunningApi) -> None:
+    answers = await asyncio.gather(*(api.pay("k-1", TOP_UP) for _ in range(10)))
     assert sorted(a.status_code for a in answers) == [200] * 9 + [201]
     assert len({a.text for a in answers}) == 1
-    assert len(await posted(door)) == 1
+    assert len(await posted(api)) == 1
     assert (
-        await door.database.fetchval(
+        await api.database.fetchval(
             "select count(*) from accounts.payment where idempotency_key = 'k-1'"
         )
         == 1
@@ -65,21 +65,21 @@ async def test_ten_at_once_with_one_key_are_one_payment(door: FrontDoor) -> None
     [("amount", "25.00"), ("reference", "cheque 13"), ("kind", "adjustment")],
 )
 async def test_the_same_key_with_another_content_says_what_differs(
-    door: FrontDoor, field: str, value: str
+    api: RunningApi, field: str, value: str
 ) -> None:
-    await door.pay("k-1", TOP_UP)
-    answer = await door.pay("k-1", {**TOP_UP, field: value})
+    await api.pay("k-1", TOP_UP)
+    answer = await api.pay("k-1", {**TOP_UP, field: value})
     error = answer.json()["error"]
     assert answer.status_code == 409
     assert (error["field"], error["value"]) == (field, value)
     assert "k-1" in error["message"]
-    assert len(await posted(door)) == 1
+    assert len(await posted(api)) == 1
 
 
-async def test_another_clients_use_of_a_key_is_another_payment(door: FrontDoor) -> None:
-    await door.client("bert")
-    assert (await door.pay("k-1", TOP_UP)).status_code == 201
-    assert (await door.pay("k-1", TOP_UP, "bert")).status_code == 201
+async def test_another_clients_use_of_a_key_is_another_payment(api: RunningApi) -> None:
+    await api.client("bert")
+    assert (await api.pay("k-1", TOP_UP)).status_code == 201
+    assert (await api.pay("k-1", TOP_UP, "bert")).status_code == 201
 
 
 @pytest.mark.parametrize(
@@ -102,34 +102,34 @@ async def test_another_clients_use_of_a_key_is_another_payment(door: FrontDoor) 
     ],
 )
 async def test_a_payment_that_can_not_be_meant_is_refused(
-    door: FrontDoor, change: dict[str, object], field: str
+    api: RunningApi, change: dict[str, object], field: str
 ) -> None:
-    answer = await door.pay("k-1", {**TOP_UP, **change})
+    answer = await api.pay("k-1", {**TOP_UP, **change})
     assert answer.status_code == 422
     assert answer.json()["error"]["field"] == field
     assert "4111" not in answer.text
-    assert await posted(door) == []
+    assert await posted(api) == []
 
 
-async def test_an_adjustment_may_be_negative(door: FrontDoor) -> None:
-    answer = await door.pay("k-1", {"amount": "-3.50", "kind": "adjustment"})
+async def test_an_adjustment_may_be_negative(api: RunningApi) -> None:
+    answer = await api.pay("k-1", {"amount": "-3.50", "kind": "adjustment"})
     assert answer.json()["amount_micro"] == -3_500_000
-    assert (await posted(door))[0]["currency"] == "CAD"
+    assert (await posted(api))[0]["currency"] == "CAD"
 
 
-async def test_a_key_is_required_and_the_client_must_exist(door: FrontDoor) -> None:
-    missing = await door.http.post("/v1/clients/anna/payments", json=TOP_UP)
+async def test_a_key_is_required_and_the_client_must_exist(api: RunningApi) -> None:
+    missing = await api.http.post("/v1/clients/anna/payments", json=TOP_UP)
     assert missing.status_code == 422
     assert missing.json()["error"]["field"] == "Idempotency-Key"
-    assert (await door.pay("k-1", TOP_UP, "nobody")).status_code == 404
+    assert (await api.pay("k-1", TOP_UP, "nobody")).status_code == 404
 
 
 async def test_the_services_own_role_can_not_alter_a_payment(
-    door: FrontDoor, database: str
+    api: RunningApi, database: str
 ) -> None:
     import asyncpg
 
-    await door.pay("k-1", TOP_UP)
+    await api.pay("k-1", TOP_UP)
     settings = {"role": "ringfence_accounts"}
     connection = await asyncpg.connect(database, server_settings=settings)
     try:

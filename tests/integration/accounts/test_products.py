@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.accounts import FUSIONPBX, FrontDoor, front_door
-from tests.support.commands import Desk
+from tests.support.accounts import FUSIONPBX, RunningApi, running_api
+from tests.support.commands import Operator
 
 ACCOUNT = "account.changed.v1"
 REQUESTED = "operator.requested.v1"
@@ -20,49 +20,51 @@ LESNET = {"kind": "lesnet", "server_id": "les", "domain": "D4E3CD2BFC791 | 12046
 
 
 @pytest.fixture
-async def desk(database: str) -> AsyncIterator[Desk]:
-    async with front_door(database) as door:
-        await door.client("anna")
-        await door.client("bert")
-        yield Desk(door)
+async def operator(database: str) -> AsyncIterator[Operator]:
+    async with running_api(database) as api:
+        await api.client("anna")
+        await api.client("bert")
+        yield Operator(api)
 
 
-async def published(door: FrontDoor, product: str = "pbx-1") -> dict[str, Any]:
+async def published(api: RunningApi, product: str = "pbx-1") -> dict[str, Any]:
     """A service as it was published last."""
-    services = (await door.told(ACCOUNT))[-1]["services"]
+    services = (await api.published(ACCOUNT))[-1]["services"]
     found: dict[str, Any] = next(s for s in services if s["service_id"] == product)
     return found
 
 
-async def entered(desk: Desk, product: str = "pbx-1", **changes: object) -> dict[str, Any]:
+async def entered(operator: Operator, product: str = "pbx-1", **changes: object) -> dict[str, Any]:
     """Put a FusionPBX product of anna."""
-    return await desk.door.put(f"clients/anna/products/{product}", {**FUSIONPBX, **changes})
+    return await operator.api.put(f"clients/anna/products/{product}", {**FUSIONPBX, **changes})
 
 
-async def off(desk: Desk, **changes: Any) -> None:
+async def off(operator: Operator, **changes: Any) -> None:
     """Anna's pbx-1 is off for want of credit, by its extensions 101 and 102."""
-    await entered(desk, extensions="101 | 102", **changes)
-    await desk.posted("anna", -3_600_000)
-    await desk.level("anna", "exhausted", -3_600_000)
-    await desk.service("anna", "pbx-1", "suspended")
+    await entered(operator, extensions="101 | 102", **changes)
+    await operator.posted("anna", -3_600_000)
+    await operator.level("anna", "exhausted", -3_600_000)
+    await operator.service("anna", "pbx-1", "suspended")
     for extension in ("101", "102"):
-        await desk.switched_off("anna", "pbx-1", "extensions", extension, tenant=TENANT)
+        await operator.switched_off("anna", "pbx-1", "extensions", extension, tenant=TENANT)
 
 
 async def test_a_product_can_keep_its_inbound_and_emergency_calls_and_own_the_rest(
-    desk: Desk,
+    operator: Operator,
 ) -> None:
-    answer = await entered(desk, suspend_by="outbound", extensions="2112 | *", package=None)
+    answer = await entered(operator, suspend_by="outbound", extensions="2112 | *", package=None)
     assert (answer["suspend_by"], answer["extensions"]) == ("outbound", "2112 | *")
     assert "emergency calls still work" in answer["emergency"]
     assert not [warning for warning in answer["warnings"] if "911" in warning]
-    service = await published(desk.door)
+    service = await published(operator.api)
     assert (service["suspend_by"], service["outbound_only"]) == ("extensions", True)
     assert (service["extensions"], service["rest_of_tenant"]) == (["2112"], True)
-    listed = await desk.door.put("clients/bert/products/pbx-2", {**FUSIONPBX, "extensions": "3000"})
+    listed = await operator.api.put(
+        "clients/bert/products/pbx-2", {**FUSIONPBX, "extensions": "3000"}
+    )
     assert listed["service"]["extensions"] == ["3000"]
     rest = {**FUSIONPBX, "extensions": "*"}
-    error = await desk.door.refused("clients/bert/products/pbx-3", rest, 409)
+    error = await operator.api.refused("clients/bert/products/pbx-3", rest, 409)
     assert (error["field"], "anna" in error["message"]) == ("extensions", True)
 
 
@@ -78,178 +80,188 @@ async def test_a_product_can_keep_its_inbound_and_emergency_calls_and_own_the_re
     ],
 )
 async def test_every_way_without_911_warns_and_shows_it(
-    desk: Desk, body: Mapping[str, object], said: bool
+    operator: Operator, body: Mapping[str, object], output: bool
 ) -> None:
-    answer = await desk.door.put("clients/anna/products/pbx-1", body)
+    answer = await operator.api.put("clients/anna/products/pbx-1", body)
     warned = [w for w in answer["warnings"] if "911 does not work while it is off" in w]
-    assert len(warned) == said
-    shown = (await desk.door.http.get("/v1/clients/anna/products/pbx-1")).json()
+    assert len(warned) == output
+    shown = (await operator.api.http.get("/v1/clients/anna/products/pbx-1")).json()
     works = body.get("suspend_by") == "outbound"
     assert ("911 does not work" in shown["emergency"]) is not works
 
 
-async def test_whoever_would_be_switched_with_another_client_is_refused(desk: Desk) -> None:
-    await entered(desk, suspend_by="domain")
+async def test_whoever_would_be_switched_with_another_client_is_refused(operator: Operator) -> None:
+    await entered(operator, suspend_by="domain")
     alone = {**FUSIONPBX, "extensions": "3000"}
-    error = await desk.door.refused("clients/bert/products/pbx-2", alone, 409)
+    error = await operator.api.refused("clients/bert/products/pbx-2", alone, 409)
     assert (error["field"], "anna" in error["message"]) == ("domain_tenant_and_main_dids", True)
-    await entered(desk, suspend_by="outbound")
-    await desk.door.put("clients/bert/products/pbx-2", alone)
+    await entered(operator, suspend_by="outbound")
+    await operator.api.put("clients/bert/products/pbx-2", alone)
     whole = {**FUSIONPBX, "suspend_by": "domain"}
-    error = await desk.door.refused("clients/anna/products/pbx-1", whole, 409)
+    error = await operator.api.refused("clients/anna/products/pbx-1", whole, 409)
     assert (error["field"], "bert" in error["message"]) == ("suspend_by", True)
 
 
 async def test_calls_are_ended_for_new_prepaid_products_and_stay_as_they_were_set(
-    desk: Desk,
+    operator: Operator,
 ) -> None:
-    assert (await entered(desk))["hang_up"] == "credit"
-    assert (await published(desk.door))["hang_up"] == "credit"
-    assert (await entered(desk, hang_up="never"))["hang_up"] == "never"
-    assert (await entered(desk, name="Renamed"))["hang_up"] == "never"
-    metered = await entered(desk, "pbx-2", extensions="30", prepaid="no")
+    assert (await entered(operator))["hang_up"] == "credit"
+    assert (await published(operator.api))["hang_up"] == "credit"
+    assert (await entered(operator, hang_up="never"))["hang_up"] == "never"
+    assert (await entered(operator, name="Renamed"))["hang_up"] == "never"
+    metered = await entered(operator, "pbx-2", extensions="30", prepaid="no")
     assert metered["hang_up"] == "never"
     wrong = {**FUSIONPBX, "hang_up": "always"}
-    assert (await desk.door.refused("clients/anna/products/pbx-1", wrong))["field"] == "hang_up"
-    assert (await desk.door.put("clients/anna/products/les-1", LESNET))["hang_up"] == "never"
+    assert (await operator.api.refused("clients/anna/products/pbx-1", wrong))["field"] == "hang_up"
+    assert (await operator.api.put("clients/anna/products/les-1", LESNET))["hang_up"] == "never"
     ended = {**LESNET, "hang_up": "credit"}
-    assert (await desk.door.refused("clients/anna/products/les-1", ended))["field"] == "hang_up"
+    assert (await operator.api.refused("clients/anna/products/les-1", ended))["field"] == "hang_up"
 
 
-async def test_no_call_of_an_imported_client_is_ended_unless_it_is_said(desk: Desk) -> None:
-    made = await desk.door.client("carl", written_by="import", voip_suspended="Yes")
+async def test_no_call_of_an_imported_client_is_ended_unless_it_is_said(operator: Operator) -> None:
+    made = await operator.api.client("carl", written_by="import", voip_suspended="Yes")
     assert made["imported"] is True
-    await desk.door.client("carl", last_name="Berg-Lund")
+    await operator.api.client("carl", last_name="Berg-Lund")
     body = {**FUSIONPBX, "extensions": "4000"}
-    assert (await desk.door.put("clients/carl/products/pbx-4", body))["hang_up"] == "never"
-    said = await desk.door.put("clients/carl/products/pbx-4", {**body, "hang_up": "credit"})
-    assert said["hang_up"] == "credit"
-    assert (await desk.door.client("dora"))["imported"] is False
+    assert (await operator.api.put("clients/carl/products/pbx-4", body))["hang_up"] == "never"
+    output = await operator.api.put("clients/carl/products/pbx-4", {**body, "hang_up": "credit"})
+    assert output["hang_up"] == "credit"
+    assert (await operator.api.client("dora"))["imported"] is False
 
 
 async def test_what_leaves_a_product_that_is_off_stays_off_and_the_answer_says_so(
-    desk: Desk,
+    operator: Operator,
 ) -> None:
-    await off(desk)
-    unchanged = await entered(desk, extensions="101 | 102")
+    await off(operator)
+    unchanged = await entered(operator, extensions="101 | 102")
     assert (unchanged["stays_off"], unchanged["words"]) == ([], "")
     assert unchanged["what_happens"].startswith("stays off: no credit (balance -3.60 CAD)")
-    narrowed = await entered(desk, extensions="101")
+    narrowed = await entered(operator, extensions="101")
     assert narrowed["stays_off"] == [
         {"server_id": "wat5", "way": "extensions", "tenant": TENANT, "element": "102"}
     ]
     assert narrowed["words"].startswith("extension 102 stays off until the hold ends")
     assert "a payment of more than 3.60" in narrowed["words"]
     assert "--release" in narrowed["words"]
-    assert await desk.door.told(REQUESTED) == []
+    assert await operator.api.published(REQUESTED) == []
     # Another client's product names it: it is his concern then.
-    his = await desk.door.put("clients/bert/products/pbx-2", {**FUSIONPBX, "extensions": "102"})
+    his = await operator.api.put("clients/bert/products/pbx-2", {**FUSIONPBX, "extensions": "102"})
     assert his["what_happens"] == "stays on"
-    assert (await entered(desk, extensions="101"))["stays_off"] == []
+    assert (await entered(operator, extensions="101"))["stays_off"] == []
 
 
-async def test_a_product_for_a_client_who_is_held_says_that_it_is_switched_off(desk: Desk) -> None:
-    await off(desk)
-    added = await entered(desk, "pbx-2", extensions="201")
+async def test_a_product_for_a_client_who_is_held_says_that_it_is_switched_off(
+    operator: Operator,
+) -> None:
+    await off(operator)
+    added = await entered(operator, "pbx-2", extensions="201")
     assert added["what_happens"] == ("switched off within seconds: no credit (balance -3.60 CAD)")
-    metered = await entered(desk, "pbx-3", extensions="301", prepaid="no")
+    metered = await entered(operator, "pbx-3", extensions="301", prepaid="no")
     assert metered["what_happens"] == "stays on"
-    await desk.door.put("clients/anna/mode", {"mode": "shadow"})
-    shadow = await entered(desk, "pbx-4", extensions="401")
+    await operator.api.put("clients/anna/mode", {"mode": "shadow"})
+    shadow = await entered(operator, "pbx-4", extensions="401")
     assert shadow["what_happens"].startswith("shadow mode: nothing is switched; would be off")
-    await desk.door.client("anna", has_voip_service="no")
-    nothing = await entered(desk, "pbx-5", extensions="501")
+    await operator.api.client("anna", has_voip_service="no")
+    nothing = await entered(operator, "pbx-5", extensions="501")
     assert nothing["what_happens"] == "nothing: has no VoIP service"
 
 
-async def test_a_release_is_published_with_the_change_that_it_belongs_to(desk: Desk) -> None:
-    await off(desk)
-    answer = await desk.door.http.put(
+async def test_a_release_is_published_with_the_change_that_it_belongs_to(
+    operator: Operator,
+) -> None:
+    await off(operator)
+    answer = await operator.api.http.put(
         "/v1/clients/anna/products/pbx-1", json={**FUSIONPBX, "extensions": "101"},
         params={"release": "true"},
     )  # fmt: skip
     narrowed = answer.json()
-    (request,) = await desk.door.told(REQUESTED)
+    (request,) = await operator.api.published(REQUESTED)
     assert (request["service"], request["command"]) == ("suspender", "service.release")
     assert request["arguments"] == {
         "account_id": "anna", "service_id": "pbx-1", "version": str(narrowed["version"]),
     }  # fmt: skip
     assert request["request_id"] == narrowed["release_request"]
-    assert narrowed["version"] == (await desk.door.told(ACCOUNT))[-1]["version"]
+    assert narrowed["version"] == (await operator.api.published(ACCOUNT))[-1]["version"]
     assert narrowed["words"] == "extension 102: switched on within seconds, as asked"
-    topics = await desk.door.database.fetch("select topic from accounts.outbox order by id")
+    topics = await operator.api.database.fetch("select topic from accounts.outbox order by id")
     assert [row["topic"] for row in topics][-2:] == [ACCOUNT, REQUESTED]
     # A change that is refused releases nothing.
-    answer = await desk.door.http.put(
+    answer = await operator.api.http.put(
         "/v1/clients/anna/products/pbx-1", json={**FUSIONPBX, "extensions": "1-9"},
         params={"release": "true"},
     )  # fmt: skip
     assert answer.status_code == 422
-    assert len(await desk.door.told(REQUESTED)) == 1
+    assert len(await operator.api.published(REQUESTED)) == 1
 
 
-async def test_a_product_that_was_removed_while_off_can_be_released_later(desk: Desk) -> None:
-    await off(desk)
+async def test_a_product_that_was_removed_while_off_can_be_released_later(
+    operator: Operator,
+) -> None:
+    await off(operator)
     place = "/v1/clients/anna/products/pbx-1"
-    removed = (await desk.door.http.delete(place)).json()
+    removed = (await operator.api.http.delete(place)).json()
     assert [each["element"] for each in removed["stays_off"]] == ["101", "102"]
     assert "extensions 101 | 102 stay off until the hold ends" in removed["words"]
     assert "(a payment of more than 3.60)" in removed["words"]
     assert "ringfence product remove anna pbx-1 --release" in removed["words"]
     assert removed["release_request"] is None
-    await desk.departed("anna", "pbx-1")
-    shown = (await desk.door.http.get("/v1/clients/anna")).json()
+    await operator.departed("anna", "pbx-1")
+    shown = (await operator.api.http.get("/v1/clients/anna")).json()
     (departed,) = shown["departed"]
     assert (departed["product"], departed["confirmed"]) == ("pbx-1", "off")
     assert "until the hold ends" in departed["words"]
-    assert (await desk.door.http.delete(place)).status_code == 404
-    released = (await desk.door.http.delete(place, params={"release": "true"})).json()
-    (request,) = await desk.door.told(REQUESTED)
+    assert (await operator.api.http.delete(place)).status_code == 404
+    released = (await operator.api.http.delete(place, params={"release": "true"})).json()
+    (request,) = await operator.api.published(REQUESTED)
     assert request["arguments"]["version"] == str(removed["version"]) == str(released["version"])
     assert released["release_request"] == request["request_id"]
-    await desk.door.database.execute("delete from suspender.switched_off")
-    gone = await desk.door.http.delete(place, params={"release": "true"})
+    await operator.api.database.execute("delete from suspender.switched_off")
+    gone = await operator.api.http.delete(place, params={"release": "true"})
     assert gone.status_code == 404
 
 
-async def test_a_cut_that_was_not_confirmed_is_given_up_with_its_product(desk: Desk) -> None:
-    await off(desk)
-    await desk.door.database.execute("update suspender.service set confirmed = 'active'")
-    removed = (await desk.door.http.delete("/v1/clients/anna/products/pbx-1")).json()
+async def test_a_cut_that_was_not_confirmed_is_given_up_with_its_product(
+    operator: Operator,
+) -> None:
+    await off(operator)
+    await operator.api.database.execute("update suspender.service set confirmed = 'active'")
+    removed = (await operator.api.http.delete("/v1/clients/anna/products/pbx-1")).json()
     assert (removed["stays_off"], removed["words"]) == ([], "")
 
 
-async def test_what_was_off_before_is_no_concern_of_the_answer(desk: Desk) -> None:
-    await off(desk)
-    await desk.door.database.execute("update suspender.switched_off set was_on = false")
-    assert (await entered(desk, extensions="101"))["stays_off"] == []
+async def test_what_was_off_before_is_no_concern_of_the_answer(operator: Operator) -> None:
+    await off(operator)
+    await operator.api.database.execute("update suspender.switched_off set was_on = false")
+    assert (await entered(operator, extensions="101"))["stays_off"] == []
 
 
-async def test_a_product_is_reapplied_on_request_and_an_unknown_one_is_refused(desk: Desk) -> None:
-    await entered(desk)
+async def test_a_product_is_reapplied_on_request_and_an_unknown_one_is_refused(
+    operator: Operator,
+) -> None:
+    await entered(operator)
     place = "/v1/clients/anna/products/pbx-1/reapply"
-    answer = await desk.door.http.post(place, json={"reason": "restored"})
+    answer = await operator.api.http.post(place, json={"reason": "restored"})
     assert answer.status_code == 202
-    (request,) = await desk.door.told(REQUESTED)
+    (request,) = await operator.api.published(REQUESTED)
     assert request["request_id"] == answer.json()["request_id"]
     assert (request["command"], request["reason"]) == ("service.reapply", "restored")
     assert request["arguments"] == {"account_id": "anna", "service_id": "pbx-1"}
     for wrong in ("anna/products/pbx-9", "bert/products/pbx-1", "nobody/products/pbx-1"):
-        answer = await desk.door.http.post(f"/v1/clients/{wrong}/reapply")
+        answer = await operator.api.http.post(f"/v1/clients/{wrong}/reapply")
         assert answer.status_code == 404
-    assert len(await desk.door.told(REQUESTED)) == 1
+    assert len(await operator.api.published(REQUESTED)) == 1
 
 
-async def test_elements_are_listed_with_what_was_before(desk: Desk) -> None:
-    await off(desk)
-    await desk.switched_off("anna", "pbx-1", "gateway", GATEWAY, was_on=False, adopted=True)
+async def test_elements_are_listed_with_what_was_before(operator: Operator) -> None:
+    await off(operator)
+    await operator.switched_off("anna", "pbx-1", "gateway", GATEWAY, was_on=False, adopted=True)
     place = "/v1/clients/anna/elements"
-    first = (await desk.door.http.get(place, params={"limit": 2})).json()
+    first = (await operator.api.http.get(place, params={"limit": 2})).json()
     assert [each["element"] for each in first["items"]] == ["101", "102"]
     assert first["items"][0]["was_on"] is True
-    rest = (await desk.door.http.get(place, params={"cursor": first["next"]})).json()
+    rest = (await operator.api.http.get(place, params={"cursor": first["next"]})).json()
     (gateway,) = rest["items"]
     assert (gateway["was_on"], gateway["adopted"], gateway["left_behind"]) == (False, True, True)
     assert rest["next"] is None
-    assert (await desk.door.http.get("/v1/clients/bert/elements")).json()["items"] == []
-    assert (await desk.door.http.get("/v1/clients/nobody/elements")).status_code == 404
+    assert (await operator.api.http.get("/v1/clients/bert/elements")).json()["items"] == []
+    assert (await operator.api.http.get("/v1/clients/nobody/elements")).status_code == 404

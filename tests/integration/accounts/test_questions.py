@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from tests.support.accounts import FrontDoor, front_door
+from tests.support.accounts import RunningApi, running_api
 
 VIEWS = """
 drop schema if exists report cascade;
@@ -48,70 +48,70 @@ insert into report.unrated select ('00000000-0000-0000-0000-00000000000' || n)::
 
 
 @pytest.fixture
-async def door(database: str) -> AsyncIterator[FrontDoor]:
-    async with front_door(database) as opened:
+async def api(database: str) -> AsyncIterator[RunningApi]:
+    async with running_api(database) as opened:
         await opened.database.execute(VIEWS)
         await opened.client()
         yield opened
 
 
-async def everything(door: FrontDoor, path: str) -> list[dict[str, object]]:
+async def everything(api: RunningApi, path: str) -> list[dict[str, object]]:
     """All rows of a question, asked two at a time."""
     found: list[dict[str, object]] = []
     cursor: str | None = ""
     while cursor is not None:
         params = {"limit": "2", **({"cursor": cursor} if cursor else {})}
-        answer = await door.http.get(f"/v1/{path}", params=params)
+        answer = await api.http.get(f"/v1/{path}", params=params)
         assert answer.status_code == 200, answer.text
         found += answer.json()["items"]
         cursor = answer.json()["next"]
     return found
 
 
-async def test_a_balance_is_shown_both_ways(door: FrontDoor) -> None:
-    answer = (await door.http.get("/v1/clients/anna/balance")).json()
+async def test_a_balance_is_shown_both_ways(api: RunningApi) -> None:
+    answer = (await api.http.get("/v1/clients/anna/balance")).json()
     assert (answer["balance_micro"], answer["balance"], answer["version"]) == (8_000_000, "8.00", 5)
 
 
 async def test_a_client_without_postings_has_nothing_and_an_unknown_one_is_not_found(
-    door: FrontDoor,
+    api: RunningApi,
 ) -> None:
-    await door.client("carl")
-    answer = (await door.http.get("/v1/clients/carl/balance")).json()
+    await api.client("carl")
+    answer = (await api.http.get("/v1/clients/carl/balance")).json()
     assert (answer["balance"], answer["currency"], answer["version"]) == ("0.00", "CAD", 0)
     for question in ("balance", "ledger", "calls", "services"):
-        assert (await door.http.get(f"/v1/clients/nobody/{question}")).status_code == 404
+        assert (await api.http.get(f"/v1/clients/nobody/{question}")).status_code == 404
 
 
-async def test_a_ledger_is_paged_newest_first_and_is_the_clients_own(door: FrontDoor) -> None:
-    rows = await everything(door, "clients/anna/ledger")
+async def test_a_ledger_is_paged_newest_first_and_is_the_clients_own(api: RunningApi) -> None:
+    rows = await everything(api, "clients/anna/ledger")
     assert [row["version"] for row in rows] == [5, 4, 3, 2, 1]
     assert rows[0]["amount"] == "-0.0132"
     assert rows[0]["explanation"] == {"prefix": "1416"}
 
 
 async def test_calls_that_began_together_are_each_shown_once_and_hidden_ones_never(
-    door: FrontDoor,
+    api: RunningApi,
 ) -> None:
-    rows = await everything(door, "clients/anna/calls")
+    rows = await everything(api, "clients/anna/calls")
     assert [UUID(str(row["call_id"])).int for row in rows] == [5, 4, 2, 1]
 
 
-async def test_services_of_one_client_and_of_all(door: FrontDoor) -> None:
-    mine = await everything(door, "clients/anna/services")
+async def test_services_of_one_client_and_of_all(api: RunningApi) -> None:
+    mine = await everything(api, "clients/anna/services")
     assert [(row["service_id"], row["last_error"]) for row in mine] == [("pbx-1", "no answer")]
-    assert [row["service_id"] for row in await everything(door, "services")] == ["pbx-1", "pbx-2"]
+    assert [row["service_id"] for row in await everything(api, "services")] == ["pbx-1", "pbx-2"]
 
 
-async def test_the_unrated_queue_is_shown_oldest_first(door: FrontDoor) -> None:
-    rows = await everything(door, "unrated")
+async def test_the_unrated_queue_is_shown_oldest_first(api: RunningApi) -> None:
+    rows = await everything(api, "unrated")
     assert [UUID(str(row["call_id"])).int for row in rows] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
     "cursor", ["x", "W10=", "WyIxOyBkcm9wIl0=", "WyI5OTk5OTk5OTk5OTk5OTk5OTk5OTkiXQ=="]
 )
-async def test_a_cursor_that_was_not_given_out_is_refused(door: FrontDoor, cursor: str) -> None:
-    answer = await door.http.get("/v1/clients/anna/ledger", params={"cursor": cursor})
+async def test_a_cursor_that_was_not_given_out_is_refused(api: RunningApi, cursor: str) -> None:
+    answer = await api.http.get("/v1/clients/anna/ledger", params={"cursor": cursor})
     assert answer.status_code == 422
     assert answer.json()["error"]["field"] == "cursor"

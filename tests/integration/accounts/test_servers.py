@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from accounts.installation.servers import ServersFile
-from tests.support.accounts import FUSIONPBX, FrontDoor, front_door
-from tests.support.commands import Desk
+from tests.support.accounts import FUSIONPBX, RunningApi, running_api
+from tests.support.commands import Operator
 
 REQUESTED = "operator.requested.v1"
 SERVERS = """
@@ -39,16 +39,16 @@ def servers_file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def desk(database: str, servers_file: Path) -> AsyncIterator[Desk]:
-    async with front_door(database, servers=ServersFile(servers_file)) as door:
-        await door.client("anna")
-        await door.put("clients/anna/products/pbx-1", {**FUSIONPBX, "extensions": "101 | 102"})
-        yield Desk(door)
+async def operator(database: str, servers_file: Path) -> AsyncIterator[Operator]:
+    async with running_api(database, servers=ServersFile(servers_file)) as api:
+        await api.client("anna")
+        await api.put("clients/anna/products/pbx-1", {**FUSIONPBX, "extensions": "101 | 102"})
+        yield Operator(api)
 
 
-async def get(door: FrontDoor, path: str, **params: object) -> dict[str, Any]:
+async def get(api: RunningApi, path: str, **params: object) -> dict[str, Any]:
     """What a question is answered with."""
-    answer = await door.http.get(f"/v1/{path}", params=params)  # type: ignore[arg-type]
+    answer = await api.http.get(f"/v1/{path}", params=params)  # type: ignore[arg-type]
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
@@ -60,9 +60,9 @@ def rename_server(servers_file: Path) -> None:
     os.utime(servers_file, ns=(1, 1))
 
 
-async def paused(desk: Desk, server: str, until: datetime | None) -> None:
+async def paused(operator: Operator, server: str, until: datetime | None) -> None:
     """A server that the suspender leaves alone."""
-    await desk.door.database.execute(
+    await operator.api.database.execute(
         "insert into suspender.server_pause values ($1, now(), $2, 'olga', 'upgrade')",
         server,
         until,
@@ -70,23 +70,23 @@ async def paused(desk: Desk, server: str, until: datetime | None) -> None:
 
 
 async def test_the_servers_show_what_is_off_paused_and_failing(
-    desk: Desk, servers_file: Path
+    operator: Operator, servers_file: Path
 ) -> None:
-    fresh, other = (await get(desk.door, "servers"))["items"]
+    fresh, other = (await get(operator.api, "servers"))["items"]
     assert (fresh["server_id"], fresh["products"], fresh["paused"]) == ("wat5", 1, False)
     assert (fresh["elements_off"], fresh["failing"], fresh["inventory_read_at"]) == (0, 0, None)
     assert (other["server_id"], other["products"]) == ("wat6", 0)
-    await desk.switched_off("anna", "pbx-1", "extensions", "101", tenant=TENANT)
-    await desk.switched_off("anna", "pbx-1", "extensions", "102", tenant=TENANT, was_on=False)
-    await desk.service("anna", "pbx-1", "suspended")
-    await desk.door.database.execute(
+    await operator.switched_off("anna", "pbx-1", "extensions", "101", tenant=TENANT)
+    await operator.switched_off("anna", "pbx-1", "extensions", "102", tenant=TENANT, was_on=False)
+    await operator.service("anna", "pbx-1", "suspended")
+    await operator.api.database.execute(
         "update suspender.service set wanted_seq = 2, attempts = 3, last_error = 'no answer'"
     )
     until = datetime.now(UTC) + timedelta(hours=1)
-    await paused(desk, "wat5", until)
-    await paused(desk, "wat6", datetime.now(UTC) - timedelta(hours=1))
-    await desk.read("wat5", "the login was refused")
-    shown, other = (await get(desk.door, "servers"))["items"]
+    await paused(operator, "wat5", until)
+    await paused(operator, "wat6", datetime.now(UTC) - timedelta(hours=1))
+    await operator.read("wat5", "the login was refused")
+    shown, other = (await get(operator.api, "servers"))["items"]
     assert (shown["paused"], shown["paused_by"]) == (True, "olga")
     assert datetime.fromisoformat(shown["paused_until"]) == until
     assert (shown["elements_off"], shown["failing"], shown["last_error"]) == (1, 1, "no answer")
@@ -94,77 +94,77 @@ async def test_the_servers_show_what_is_off_paused_and_failing(
     assert other["paused"] is False, "its pause has ended by itself"
     # A server that leaves the file is shown as long as something of it is off.
     rename_server(servers_file)
-    items = {item["server_id"]: item for item in (await get(desk.door, "servers"))["items"]}
+    items = {item["server_id"]: item for item in (await get(operator.api, "servers"))["items"]}
     assert (items["wat5"]["listed"], items["wat5"]["kind"]) == (False, None)
     assert items["wat5"]["elements_off"] == 1
     assert items["wat7"]["listed"] is True
 
 
 async def test_a_pause_and_its_end_are_asked_of_the_suspender(
-    desk: Desk, servers_file: Path
+    operator: Operator, servers_file: Path
 ) -> None:
     until = "2099-12-01T06:00:00+00:00"
     body = {"until": until, "reason": "upgrade"}
-    answer = await desk.door.http.post("/v1/servers/wat5/pause", json=body)
+    answer = await operator.api.http.post("/v1/servers/wat5/pause", json=body)
     assert answer.status_code == 202
-    await desk.door.http.post("/v1/servers/wat5/pause")
-    await desk.door.http.post("/v1/servers/wat5/resume", json={"reason": "done"})
-    first, forever, resumed = await desk.door.told(REQUESTED)
+    await operator.api.http.post("/v1/servers/wat5/pause")
+    await operator.api.http.post("/v1/servers/wat5/resume", json={"reason": "done"})
+    first, forever, resumed = await operator.api.published(REQUESTED)
     assert first["request_id"] == answer.json()["request_id"]
     assert (first["command"], first["reason"]) == ("server.pause", "upgrade")
     assert first["arguments"] == {"server_id": "wat5", "until": until}
     assert forever["arguments"] == {"server_id": "wat5"}
     assert (resumed["command"], resumed["reason"]) == ("server.resume", "done")
-    past = await desk.door.http.post(
+    past = await operator.api.http.post(
         "/v1/servers/wat5/pause", json={"until": "2020-01-01T00:00:00Z"}
     )
     assert (past.status_code, past.json()["error"]["field"]) == (422, "until")
     for what in ("pause", "resume", "inventory"):
-        answer = await desk.door.http.post(f"/v1/servers/wat9/{what}")
+        answer = await operator.api.http.post(f"/v1/servers/wat9/{what}")
         assert (answer.status_code, answer.json()["error"]["field"]) == (404, "server")
-    assert len(await desk.door.told(REQUESTED)) == 3
+    assert len(await operator.api.published(REQUESTED)) == 3
     # A server that left the file while it was paused can be resumed.
-    await paused(desk, "wat9", None)
-    assert (await desk.door.http.post("/v1/servers/wat9/resume")).status_code == 202
+    await paused(operator, "wat9", None)
+    assert (await operator.api.http.post("/v1/servers/wat9/resume")).status_code == 202
 
 
-async def test_the_inventory_is_paged_by_kind_and_says_when_it_was_read(desk: Desk) -> None:
-    never = await get(desk.door, "servers/wat5/inventory")
+async def test_the_inventory_is_paged_by_kind_and_says_when_it_was_read(operator: Operator) -> None:
+    never = await get(operator.api, "servers/wat5/inventory")
     assert (never["read_at"], never["items"], never["count"]) == (None, [], 0)
     for number in ("101", "102", "103"):
-        await desk.has("wat5", "extension", TENANT, number, label=f"desk {number}")
-    await desk.has("wat5", "gateway", "", "carrier", uuid="u-1", enabled=False)
-    await desk.has("wat6", "extension", "six", "900")
-    await desk.read("wat5", "", "destinations: no right")
-    page = await get(desk.door, "servers/wat5/inventory", kind="extension", limit=2)
+        await operator.has("wat5", "extension", TENANT, number, label=f"desk {number}")
+    await operator.has("wat5", "gateway", "", "carrier", uuid="u-1", enabled=False)
+    await operator.has("wat6", "extension", "six", "900")
+    await operator.read("wat5", "", "destinations: no right")
+    page = await get(operator.api, "servers/wat5/inventory", kind="extension", limit=2)
     assert [item["name"] for item in page["items"]] == ["101", "102"]
     assert (page["count"], page["gaps"]) == (3, ["destinations: no right"])
     rest = await get(
-        desk.door, "servers/wat5/inventory", kind="extension", limit=2, cursor=page["next"]
+        operator.api, "servers/wat5/inventory", kind="extension", limit=2, cursor=page["next"]
     )
     assert [item["name"] for item in rest["items"]] == ["103"]
     assert rest["next"] is None
-    (gateway,) = (await get(desk.door, "servers/wat5/inventory", kind="gateway"))["items"]
+    (gateway,) = (await get(operator.api, "servers/wat5/inventory", kind="gateway"))["items"]
     assert (gateway["uuid"], gateway["enabled"]) == ("u-1", False)
-    assert (await desk.door.http.get("/v1/servers/wat9/inventory")).status_code == 404
-    bad = await desk.door.http.get("/v1/servers/wat5/inventory", params={"cursor": "x"})
+    assert (await operator.api.http.get("/v1/servers/wat9/inventory")).status_code == 404
+    bad = await operator.api.http.get("/v1/servers/wat5/inventory", params={"cursor": "x"})
     assert (bad.status_code, bad.json()["error"]["field"]) == (422, "cursor")
-    await desk.door.http.post("/v1/servers/wat5/inventory")
-    (request,) = await desk.door.told(REQUESTED)
+    await operator.api.http.post("/v1/servers/wat5/inventory")
+    (request,) = await operator.api.published(REQUESTED)
     assert (request["command"], request["arguments"]) == ("inventory.read", {"server_id": "wat5"})
 
 
-async def test_products_are_compared_with_their_server_both_ways(desk: Desk) -> None:
-    unread = await get(desk.door, "servers/wat5/comparison")
+async def test_products_are_compared_with_their_server_both_ways(operator: Operator) -> None:
+    unread = await get(operator.api, "servers/wat5/comparison")
     assert (unread["read_at"], unread["missing"], unread["unowned"]) == (None, [], [])
-    await desk.has("wat5", "tenant", TENANT, TENANT)
-    await desk.has("wat5", "extension", TENANT, "101")
-    await desk.has("wat5", "extension", TENANT, "103", label="reception")
-    await desk.has("wat5", "did", TENANT, "5192229000")
-    await desk.has("wat5", "tenant", "new.example.com", "new.example.com")
-    await desk.has("wat5", "extension", "new.example.com", "200")
-    await desk.has("wat5", "did", "new.example.com", "4165550100")
-    found = await get(desk.door, "servers/wat5/comparison")
+    await operator.has("wat5", "tenant", TENANT, TENANT)
+    await operator.has("wat5", "extension", TENANT, "101")
+    await operator.has("wat5", "extension", TENANT, "103", label="reception")
+    await operator.has("wat5", "did", TENANT, "5192229000")
+    await operator.has("wat5", "tenant", "new.example.com", "new.example.com")
+    await operator.has("wat5", "extension", "new.example.com", "200")
+    await operator.has("wat5", "did", "new.example.com", "4165550100")
+    found = await get(operator.api, "servers/wat5/comparison")
     (missing,) = found["missing"]
     assert (missing["account_id"], missing["product"], missing["kind"], missing["name"]) == (
         "anna", "pbx-1", "extension", "102",
@@ -177,36 +177,38 @@ async def test_products_are_compared_with_their_server_both_ways(desk: Desk) -> 
     assert (proposal["product"], proposal["tenant"]) == ("new", "new.example.com")
     # What is proposed is accepted as it is.
     body = {"kind": proposal["kind"], "server_id": proposal["server_id"], **proposal["fields"]}
-    await desk.door.client("bert")
-    made = await desk.door.put(f"clients/bert/products/{proposal['product']}", body)
+    await operator.api.client("bert")
+    made = await operator.api.put(f"clients/bert/products/{proposal['product']}", body)
     assert made["service"]["extensions"] == ["200"]
-    after = await get(desk.door, "servers/wat5/comparison")
+    after = await get(operator.api, "servers/wat5/comparison")
     assert after["proposals"] == []
     assert [each["name"] for each in after["unowned"]] == ["103"]
 
 
-async def test_a_tenant_on_another_server_is_named(desk: Desk) -> None:
-    await desk.has("wat5", "tenant", "other.example.com", "other.example.com")
-    await desk.has("wat6", "tenant", TENANT, TENANT)
-    (missing,) = (await get(desk.door, "servers/wat5/comparison"))["missing"]
+async def test_a_tenant_on_another_server_is_named(operator: Operator) -> None:
+    await operator.has("wat5", "tenant", "other.example.com", "other.example.com")
+    await operator.has("wat6", "tenant", TENANT, TENANT)
+    (missing,) = (await get(operator.api, "servers/wat5/comparison"))["missing"]
     assert (missing["kind"], "wat6" in missing["hint"]) == ("tenant", True)
-    other = await get(desk.door, "servers/wat6/comparison")
+    other = await get(operator.api, "servers/wat6/comparison")
     assert (other["missing"], len(other["unowned"])) == ([], 0)
 
 
-async def adoptable(desk: Desk) -> None:
+async def adoptable(operator: Operator) -> None:
     """Carl, in shadow, was imported while he was off; one of his extensions is off."""
-    await desk.door.client("carl", written_by="import", voip_suspended="Yes", opening_balance="0")
+    await operator.api.client(
+        "carl", written_by="import", voip_suspended="Yes", opening_balance="0"
+    )
     body = {**FUSIONPBX, "extensions": "301 | 302", "name": "Carl"}
-    await desk.door.put("clients/carl/products/pbx-3", body)
-    await desk.door.put("clients/carl/mode", {"mode": "shadow"})
-    await desk.posted("carl", 0)
-    await desk.door.database.execute(
+    await operator.api.put("clients/carl/products/pbx-3", body)
+    await operator.api.put("clients/carl/mode", {"mode": "shadow"})
+    await operator.posted("carl", 0)
+    await operator.api.database.execute(
         "insert into suspender.account (account_id, profile) values ('carl', $1::text::json)",
         '{"profile": {"voip_suspended": "Yes", "voip_suspended_by": "import"}}',
     )
     for extension in ("301", "302"):
-        await desk.door.database.execute(
+        await operator.api.database.execute(
             "insert into suspender.named_element values"
             " ('carl', 'pbx-3', 'wat5', 'extensions', $1, $2)",
             TENANT,
@@ -215,23 +217,23 @@ async def adoptable(desk: Desk) -> None:
 
 
 async def test_what_is_off_of_an_imported_client_is_listed_before_he_goes_live(
-    desk: Desk,
+    operator: Operator,
 ) -> None:
-    await adoptable(desk)
-    unread = await get(desk.door, "adoptions")
+    await adoptable(operator)
+    unread = await get(operator.api, "adoptions")
     assert unread["items"] == []
     assert "wat5 was never read" in unread["warnings"][0]
-    await desk.has("wat5", "extension", TENANT, "301", enabled=False, label="Carl's desk")
-    await desk.has("wat5", "extension", TENANT, "302")
-    await desk.has("wat5", "extension", TENANT, "101", enabled=False)
-    found = await get(desk.door, "adoptions")
+    await operator.has("wat5", "extension", TENANT, "301", enabled=False, label="Carl's desk")
+    await operator.has("wat5", "extension", TENANT, "302")
+    await operator.has("wat5", "extension", TENANT, "101", enabled=False)
+    found = await get(operator.api, "adoptions")
     (item,) = found["items"]
     assert (item["account_id"], item["element"], item["label"]) == ("carl", "301", "Carl's desk")
     assert (found["count"], found["warnings"]) == (1, [])
-    assert (await get(desk.door, "adoptions", server="wat6"))["items"] == []
-    assert (await get(desk.door, "adoptions", account="anna"))["count"] == 0
-    live = await desk.door.put("clients/carl/mode", {"mode": "live"})
+    assert (await get(operator.api, "adoptions", server="wat6"))["items"] == []
+    assert (await get(operator.api, "adoptions", account="anna"))["count"] == 0
+    live = await operator.api.put("clients/carl/mode", {"mode": "live"})
     assert live["adopts"] == 1
     assert "1 element that is off on the PBX counts as switched off by us" in live["what_happens"]
-    back = await desk.door.put("clients/carl/mode", {"mode": "shadow"})
+    back = await operator.api.put("clients/carl/mode", {"mode": "shadow"})
     assert back["adopts"] == 0

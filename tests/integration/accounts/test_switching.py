@@ -15,7 +15,7 @@ from ringfence_contracts.events.model import EventData
 from ringfence_contracts.events.operator import OperatorRequested
 from ringfence_contracts.topics import ACCOUNT_CHANGED, BY_NAME, OPERATOR_REQUESTED
 from ringfence_testing.records import received
-from tests.support.accounts import FUSIONPBX, FrontDoor, front_door
+from tests.support.accounts import FUSIONPBX, RunningApi, running_api
 from tests.support.suspender import SuspenderHarness
 
 SERVERS = """
@@ -37,13 +37,13 @@ EVENTS: dict[str, type[EventData]] = {
 class Town:
     """Both services on one database; `pass_on` is the broker between them."""
 
-    door: FrontDoor
+    api: RunningApi
     office: SuspenderHarness
     passed: int = field(default=0)
 
     async def pass_on(self) -> None:
         """What the front door published since, in its order; then all that is due is switched."""
-        rows = await self.door.database.fetch(
+        rows = await self.api.database.fetch(
             "select id, topic, value from accounts.outbox where id > $1 order by id", self.passed
         )
         for row in rows:
@@ -57,19 +57,19 @@ class Town:
         """Put anna's product; the answer."""
         body = {**FUSIONPBX, "server_id": "pbx1", "extensions": extensions, **changes}
         params = {"release": "true"} if release else {}
-        answer = await self.door.http.put(f"/v1/{PRODUCT}", json=body, params=params)
+        answer = await self.api.http.put(f"/v1/{PRODUCT}", json=body, params=params)
         assert answer.status_code in (200, 201), answer.text
         await self.pass_on()
         return answer.json()
 
     async def answer_to(self, request_id: str) -> tuple[str, str]:
         """What became of a command, as the front door shows it."""
-        found = (await self.door.http.get(f"/v1/commands/{request_id}")).json()
+        found = (await self.api.http.get(f"/v1/commands/{request_id}")).json()
         return found["state"], found["answer"]
 
     async def asked(self, path: str, body: dict[str, str] | None = None) -> tuple[str, str]:
         """Ask for something and pass it on; what became of it."""
-        answer = await self.door.http.post(f"/v1/{path}", json=body or {})
+        answer = await self.api.http.post(f"/v1/{path}", json=body or {})
         assert answer.status_code == 202, answer.text
         await self.pass_on()
         return await self.answer_to(answer.json()["request_id"])
@@ -82,9 +82,9 @@ async def town(database: str, tmp_path: Path) -> AsyncIterator[Town]:
     file.write_text(SERVERS)
     pool = await open_pool(database, service="suspender", size=8)
     try:
-        async with front_door(database, servers=ServersFile(file)) as door:
-            town = Town(door, SuspenderHarness(database, pool, clock=SystemClock()))
-            await door.client("anna")
+        async with running_api(database, servers=ServersFile(file)) as api:
+            town = Town(api, SuspenderHarness(database, pool, clock=SystemClock()))
+            await api.client("anna")
             await town.product("101 | 102")
             await town.office.zero("anna")
             await town.pass_on()
@@ -117,24 +117,24 @@ async def test_a_release_comes_with_the_change_itself(town: Town) -> None:
 
 
 async def test_a_removed_product_stays_off_until_it_is_released(town: Town) -> None:
-    removed = (await town.door.http.delete(f"/v1/{PRODUCT}")).json()
+    removed = (await town.api.http.delete(f"/v1/{PRODUCT}")).json()
     assert len(removed["stays_off"]) == 2
     await town.pass_on()
     assert town.office.panel.off == {"101", "102"}
-    shown = (await town.door.http.get("/v1/clients/anna")).json()
+    shown = (await town.api.http.get("/v1/clients/anna")).json()
     assert [each["product"] for each in shown["departed"]] == ["pbx-1"]
-    answer = await town.door.http.delete(f"/v1/{PRODUCT}", params={"release": "true"})
+    answer = await town.api.http.delete(f"/v1/{PRODUCT}", params={"release": "true"})
     await town.pass_on()
     assert town.office.panel.off == set()
     assert (await town.answer_to(answer.json()["release_request"]))[0] == "done"
-    shown = (await town.door.http.get("/v1/clients/anna")).json()
+    shown = (await town.api.http.get("/v1/clients/anna")).json()
     assert shown["departed"] == []
 
 
 async def test_another_way_releases_the_old_one_as_the_answer_says(town: Town) -> None:
     changed = await town.product("101 | 102", suspend_by="outbound")
     assert "until the product is confirmed off by outbound on pbx1" in changed["words"]
-    elements = (await town.door.http.get("/v1/clients/anna/elements")).json()["items"]
+    elements = (await town.api.http.get("/v1/clients/anna/elements")).json()["items"]
     assert {(each["way"], each["element"]) for each in elements} == {
         ("outbound", "101"), ("outbound", "102"),
     }  # fmt: skip
@@ -143,7 +143,7 @@ async def test_another_way_releases_the_old_one_as_the_answer_says(town: Town) -
 async def test_a_paused_server_is_shown_left_alone_and_taken_up_again(town: Town) -> None:
     state, words = await town.asked("servers/pbx1/pause", {"reason": "upgrade"})
     assert (state, "pbx1 is paused" in words) == ("done", True)
-    (server,) = (await town.door.http.get("/v1/servers")).json()["items"]
+    (server,) = (await town.api.http.get("/v1/servers")).json()["items"]
     assert (server["paused"], server["paused_by"], server["pause_reason"]) == (
         True, "tester", "upgrade",
     )  # fmt: skip
@@ -159,7 +159,7 @@ async def test_a_paused_server_is_shown_left_alone_and_taken_up_again(town: Town
 async def test_a_product_is_applied_again_and_a_server_read_by_request(town: Town) -> None:
     state, words = await town.asked(f"{PRODUCT}/reapply", {"reason": "restored"})
     assert (state, "is to be off" in words) == ("done", True)
-    await town.door.database.execute(
+    await town.api.database.execute(
         "insert into suspender.inventory_read (server_id, next_at) values ('pbx1', now())"
     )
     assert (await town.asked("servers/pbx1/inventory"))[0] == "done"
@@ -170,11 +170,11 @@ async def test_calls_are_ended_for_credit_and_by_an_order_that_says_so(town: Tow
     assert [set(extensions) for _, extensions in ended] == [{"101", "102"}]
     await town.office.restored("anna")
     await town.pass_on()
-    await town.door.http.post("/v1/clients/anna/suspend", json={})
+    await town.api.http.post("/v1/clients/anna/suspend", json={})
     await town.pass_on()
     assert (town.office.panel.off, len(ended)) == ({"101", "102"}, 1)
-    await town.door.http.post("/v1/clients/anna/unsuspend")
+    await town.api.http.post("/v1/clients/anna/unsuspend")
     await town.pass_on()
-    await town.door.http.post("/v1/clients/anna/suspend", json={"hang_up": True})
+    await town.api.http.post("/v1/clients/anna/suspend", json={"hang_up": True})
     await town.pass_on()
     assert (town.office.panel.off, len(ended)) == ({"101", "102"}, 2)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.accounts import FrontDoor, front_door
+from tests.support.accounts import RunningApi, running_api
 
 KINDS = ("added", "removed", "dearer", "cheaper", "changed")
 Facts = tuple[str, str, str, str]
@@ -29,8 +29,8 @@ DECK = st.dictionaries(
 
 
 @pytest.fixture
-async def door(database: str) -> AsyncIterator[FrontDoor]:
-    async with front_door(database) as opened:
+async def api(database: str) -> AsyncIterator[RunningApi]:
+    async with running_api(database) as opened:
         yield opened
 
 
@@ -56,7 +56,7 @@ def size(change: dict[str, Any]) -> Decimal:
     return abs(sides[0] - sides[1])
 
 
-async def test_a_diff_is_what_comparing_every_row_says(door: FrontDoor) -> None:
+async def test_a_diff_is_what_comparing_every_row_says(api: RunningApi) -> None:
     """Counts, largest first, and every row: of a dry run, an import, and two versions."""
     loop = asyncio.get_running_loop()
     names = count()
@@ -65,15 +65,15 @@ async def test_a_diff_is_what_comparing_every_row_says(door: FrontDoor) -> None:
         place = f"/v1/tariffs/t{next(names)}"
         url = f"{place}/versions"
         params: dict[str, Any] = {"currency": "CAD", "largest": 1000}
-        first = (await door.http.post(url, params=params, content=card(old))).json()
-        tried = await door.http.post(url, params={**params, "dry_run": True}, content=card(new))
-        second = (await door.http.post(url, params=params, content=card(new))).json()
+        first = (await api.http.post(url, params=params, content=card(old))).json()
+        tried = await api.http.post(url, params={**params, "dry_run": True}, content=card(new))
+        second = (await api.http.post(url, params=params, content=card(new))).json()
         diff = second["diff"]
         assert tried.json()["diff"] == diff
         pair = {"old": first["version_id"], "new": second["version_id"]}
-        apart = (await door.http.get(f"{place}/diff", params={**pair, "largest": 1000})).json()
+        apart = (await api.http.get(f"{place}/diff", params={**pair, "largest": 1000})).json()
         assert apart == diff
-        rows = (await door.http.get(f"{place}/changes", params={**pair, "limit": 500})).json()
+        rows = (await api.http.get(f"{place}/changes", params={**pair, "limit": 500})).json()
         check(old, new, diff, rows["items"])
 
     @settings(max_examples=60, deadline=None)
@@ -107,11 +107,11 @@ def check(
     assert sorted(map(str, diff["largest"])) == sorted(map(str, rows))
 
 
-async def test_the_largest_of_each_kind_are_shown_and_no_more(door: FrontDoor) -> None:
+async def test_the_largest_of_each_kind_are_shown_and_no_more(api: RunningApi) -> None:
     deck = {str(100 + n): ("A", f"0.{n + 100}", "6/6", "1") for n in range(50)}
     dearer = {p: (t, f"{int(p)}", i, s) for p, (t, r, i, s) in deck.items()}
     url = "/v1/tariffs/t/versions"
     params: dict[str, Any] = {"currency": "CAD", "largest": 3}
-    await door.http.post(url, params=params, content=card(deck))
-    answer = await door.http.post(url, params=params, content=card(dearer))
+    await api.http.post(url, params=params, content=card(deck))
+    answer = await api.http.post(url, params=params, content=card(dearer))
     assert [row["prefix"] for row in answer.json()["diff"]["largest"]] == ["149", "148", "147"]

@@ -21,7 +21,7 @@ from ringfence_contracts.records import Received
 from ringfence_contracts.topics import ACCOUNT_CHANGED, CALL_COMPLETED, CALL_RATED, TARIFF_PUBLISHED
 from ringfence_testing.records import account, call, from_bytes, read, received
 from ringfence_testing.wait import until
-from tests.support.accounts import FrontDoor, front_door
+from tests.support.accounts import RunningApi, running_api
 
 VERSIONS = 12
 PREFIXES = ("1", "1416", "1204", "44")
@@ -37,10 +37,10 @@ def card(number: int) -> bytes:
 
 
 class Swapping:
-    """Two rating workers and a front door on one database."""
+    """Two rating workers and a front api on one database."""
 
-    def __init__(self, door: FrontDoor, store: RatingStore) -> None:
-        self.door = door
+    def __init__(self, api: RunningApi, store: RatingStore) -> None:
+        self.api = api
         self.workers = [
             Rating(store=store, books=ReferenceData(), clock=SystemClock(), retry_unrated_s=0)
             for _ in range(2)
@@ -53,11 +53,11 @@ class Swapping:
     async def publish(self, number: int) -> None:
         """Import a version, and tell one worker of it, as its topic would."""
         past = {"effective_from": "2026-01-01T00:00:00Z"} if number == 0 else {}
-        answer = await self.door.http.post(
+        answer = await self.api.http.post(
             "/v1/tariffs/north/versions", params={"currency": "CAD", **past}, content=card(number)
         )
         assert answer.status_code == 201, answer.text
-        rows = await self.door.database.fetch(
+        rows = await self.api.database.fetch(
             "select * from accounts.outbox where topic = $1 order by id", TARIFF_PUBLISHED.name
         )
         news = [from_bytes(TARIFF_PUBLISHED, r["value"], r["event_id"]) for r in rows]
@@ -100,10 +100,10 @@ class Swapping:
 @pytest.fixture
 async def swapping(database: str) -> AsyncIterator[Swapping]:
     async with (
-        front_door(database) as door,
+        running_api(database) as api,
         await open_pool(database, service="rating", size=6) as pool,
     ):
-        bench = Swapping(door, RatingStore(pool))
+        bench = Swapping(api, RatingStore(pool))
         await bench.publish(0)
         await bench.workers[0].handle([received(ACCOUNT_CHANGED, account())])
         yield bench
@@ -123,7 +123,7 @@ async def test_every_charge_while_versions_are_swapped_is_by_one_version_whole(
     await asyncio.gather(swap(), *(swapping.rate(worker) for worker in swapping.workers))
     rates = {
         (r["version_id"], r["prefix"]): (r["rate"], r["description"], r["effective_from"])
-        for r in await swapping.door.database.fetch(
+        for r in await swapping.api.database.fetch(
             "select * from accounts.tariff_rate join accounts.tariff_version using (version_id)"
         )
     }
@@ -136,12 +136,12 @@ async def test_every_charge_while_versions_are_swapped_is_by_one_version_whole(
         assert effective_from <= answered
         used.add(why["tariff_version"])
     assert len(used) == VERSIONS
-    assert await drift(swapping.door) == []
+    assert await drift(swapping.api) == []
 
 
 async def test_a_version_to_come_rates_no_call_before_its_instant(swapping: Swapping) -> None:
     at = datetime.now(UTC) + timedelta(hours=1)
-    await swapping.door.http.post(
+    await swapping.api.http.post(
         "/v1/tariffs/north/versions", params={"effective_from": at.isoformat()}, content=card(7)
     )
     await swapping.publish(8)
@@ -155,8 +155,8 @@ async def test_a_version_to_come_rates_no_call_before_its_instant(swapping: Swap
 
 async def test_after_a_rollback_calls_cost_what_they_did(swapping: Swapping) -> None:
     await swapping.publish(1)
-    await swapping.door.http.post("/v1/tariffs/north/rollback", json={})
-    event = (await swapping.door.told(TARIFF_PUBLISHED.name))[-1]
+    await swapping.api.http.post("/v1/tariffs/north/rollback", json={})
+    event = (await swapping.api.published(TARIFF_PUBLISHED.name))[-1]
     id_ = derive(TARIFF_PUBLISHED.name, event["version_id"])
     await swapping.workers[0].handle([published(event, id_)])
     fresh = call(1, started_at=datetime.now(UTC))
@@ -170,8 +170,8 @@ def published(event: dict[str, object], event_id: UUID) -> Received:
     return from_bytes(TARIFF_PUBLISHED, orjson.dumps(event), event_id)
 
 
-async def drift(door: FrontDoor) -> list[object]:
+async def drift(api: RunningApi) -> list[object]:
     """Where the ledger and what stands beside it differ."""
     return [
-        r for i in (1, 3, 4) for r in await door.database.fetch(f"select * from rating.drift_i{i}")
+        r for i in (1, 3, 4) for r in await api.database.fetch(f"select * from rating.drift_i{i}")
     ]

@@ -8,30 +8,30 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import asyncpg
 import pytest
 
-from tests.support.accounts import CARD, FrontDoor, front_door
+from tests.support.accounts import CARD, RunningApi, running_api
 
 TARIFF = "tariff.published.v1"
 
 
 @pytest.fixture
-async def door(database: str) -> AsyncIterator[FrontDoor]:
-    async with front_door(database) as opened:
+async def api(database: str) -> AsyncIterator[RunningApi]:
+    async with running_api(database) as opened:
         yield opened
 
 
 async def test_a_version_is_written_and_told_with_a_digest_that_rating_can_check(
-    door: FrontDoor, database: str
+    api: RunningApi, database: str
 ) -> None:
-    answer = await door.import_card()
+    answer = await api.import_card()
     assert answer.status_code == 201
-    (told,) = await door.told(TARIFF)
-    assert told["version_id"] == answer.json()["version_id"]
-    assert (told["rows"], told["currency"], told["name"]) == (3, "CAD", "retail")
+    (event,) = await api.published(TARIFF)
+    assert event["version_id"] == answer.json()["version_id"]
+    assert (event["rows"], event["currency"], event["name"]) == (3, "CAD", "retail")
     connection = await asyncpg.connect(database, server_settings={"role": "ringfence_rating"})
     try:
         rows = await connection.fetch(
             "select * from accounts.tariff_rate where version_id = $1 order by prefix",
-            told["version_id"],
+            event["version_id"],
         )
     finally:
         await connection.close()
@@ -41,13 +41,13 @@ async def test_a_version_is_written_and_told_with_a_digest_that_rating_can_check
         for r in rows
     ]
     assert lines[1] == "1416,Toronto,0.008,30/6,1\n"
-    assert told["sha256"] == hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert event["sha256"] == hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-async def test_a_file_with_a_bad_row_changes_nothing_and_lists_its_lines(door: FrontDoor) -> None:
-    await door.import_card()
+async def test_a_file_with_a_bad_row_changes_nothing_and_lists_its_lines(api: RunningApi) -> None:
+    await api.import_card()
     bad = CARD + "Nowhere,12a4,0.1,6\nFree,1999,free,6\nTwice,1,0.02,6\nNone,1888,0,0\n"
-    answer = await door.import_card(bad)
+    answer = await api.import_card(bad)
     error = answer.json()["error"]
     assert answer.status_code == 422
     assert [(r["line"], r["field"]) for r in error["rows"]] == [
@@ -57,53 +57,53 @@ async def test_a_file_with_a_bad_row_changes_nothing_and_lists_its_lines(door: F
         (8, "Increment"),
     ]
     assert error["bad_rows"] == 4
-    assert len(await door.told(TARIFF)) == 1
-    assert await door.database.fetchval("select count(*) from accounts.tariff_version") == 1
-    assert await door.database.fetchval("select count(*) from accounts.tariff_rate") == 3
+    assert len(await api.published(TARIFF)) == 1
+    assert await api.database.fetchval("select count(*) from accounts.tariff_version") == 1
+    assert await api.database.fetchval("select count(*) from accounts.tariff_rate") == 3
 
 
-async def test_the_latest_version_again_is_answered_as_it_stands(door: FrontDoor) -> None:
-    first = await door.import_card()
-    again = await door.import_card(CARD.replace("0.0100", "0.01"))
-    changed = await door.import_card(CARD.replace("0.0100", "0.02"))
-    back = await door.import_card()
+async def test_the_latest_version_again_is_answered_as_it_stands(api: RunningApi) -> None:
+    first = await api.import_card()
+    again = await api.import_card(CARD.replace("0.0100", "0.01"))
+    changed = await api.import_card(CARD.replace("0.0100", "0.02"))
+    back = await api.import_card()
     assert (again.status_code, again.json()["version_id"]) == (200, first.json()["version_id"])
     assert (first.json()["new"], again.json()["new"]) == (True, False)
     assert (changed.status_code, back.status_code) == (201, 201)
-    versions = (await door.http.get("/v1/tariffs/retail/versions")).json()["items"]
+    versions = (await api.http.get("/v1/tariffs/retail/versions")).json()["items"]
     assert len(versions) == 3
-    (listed,) = (await door.http.get("/v1/tariffs")).json()["items"]
+    (listed,) = (await api.http.get("/v1/tariffs")).json()["items"]
     assert listed.items() <= back.json().items()
 
 
-async def test_uploads_at_once_of_one_file_are_one_version(door: FrontDoor) -> None:
-    answers = await asyncio.gather(*(door.import_card() for _ in range(5)))
+async def test_uploads_at_once_of_one_file_are_one_version(api: RunningApi) -> None:
+    answers = await asyncio.gather(*(api.import_card() for _ in range(5)))
     assert sorted(a.status_code for a in answers) == [200, 200, 200, 200, 201]
-    assert len(await door.told(TARIFF)) == 1
+    assert len(await api.published(TARIFF)) == 1
 
 
-async def test_effective_from_is_kept_and_needs_a_zone(door: FrontDoor) -> None:
+async def test_effective_from_is_kept_and_needs_a_zone(api: RunningApi) -> None:
     url = "/v1/tariffs/retail/versions"
     at = {"currency": "CAD", "effective_from": "2026-12-01T00:00:00-05:00", "name": "Retail"}
-    answer = await door.http.post(url, params=at, content=CARD)
-    naive = await door.http.post(
+    answer = await api.http.post(url, params=at, content=CARD)
+    naive = await api.http.post(
         url, params={**at, "effective_from": "2026-12-01T00:00:00"}, content=CARD
     )
     assert answer.json()["effective_from"] == "2026-12-01T05:00:00Z"
-    assert (await door.told(TARIFF))[0]["name"] == "Retail"
+    assert (await api.published(TARIFF))[0]["name"] == "Retail"
     assert naive.status_code == 422
     assert naive.json()["error"]["field"] == "effective_from"
 
 
-async def test_a_tariff_keeps_its_currency(door: FrontDoor) -> None:
-    await door.import_card()
-    answer = await door.http.post(
+async def test_a_tariff_keeps_its_currency(api: RunningApi) -> None:
+    await api.import_card()
+    answer = await api.http.post(
         "/v1/tariffs/retail/versions", params={"currency": "USD"}, content=CARD
     )
     assert answer.status_code == 409
-    remembered = await door.http.post("/v1/tariffs/retail/versions", content=CARD)
+    remembered = await api.http.post("/v1/tariffs/retail/versions", content=CARD)
     assert remembered.json()["currency"] == "CAD"
-    missing = await door.http.post("/v1/tariffs/another/versions", content=CARD)
+    missing = await api.http.post("/v1/tariffs/another/versions", content=CARD)
     assert (missing.status_code, missing.json()["error"]["field"]) == (422, "currency")
 
 
@@ -111,18 +111,18 @@ async def test_a_tariff_keeps_its_currency(door: FrontDoor) -> None:
     "content",
     [b"", b"Prefix,RateValue\n1,2\n", b"\xff\xfe\x00", CARD.encode("utf-16"), CARD[:41].encode()],
 )
-async def test_what_is_no_tariff_file_is_refused(door: FrontDoor, content: bytes) -> None:
-    answer = await door.http.post(
+async def test_what_is_no_tariff_file_is_refused(api: RunningApi, content: bytes) -> None:
+    answer = await api.http.post(
         "/v1/tariffs/retail/versions", params={"currency": "CAD"}, content=content
     )
     assert answer.status_code == 422
-    assert (await door.http.get("/v1/tariffs/retail/versions")).status_code == 404
+    assert (await api.http.get("/v1/tariffs/retail/versions")).status_code == 404
 
 
 async def test_the_services_own_role_can_not_alter_a_version(
-    door: FrontDoor, database: str
+    api: RunningApi, database: str
 ) -> None:
-    await door.import_card()
+    await api.import_card()
     connection = await asyncpg.connect(database, server_settings={"role": "ringfence_accounts"})
     try:
         for table in ("tariff_version", "tariff_rate"):
@@ -133,7 +133,7 @@ async def test_the_services_own_role_can_not_alter_a_version(
 
 
 async def test_a_hundred_thousand_rows_in_one_step(
-    door: FrontDoor, record_property: Callable[[str, object], None]
+    api: RunningApi, record_property: Callable[[str, object], None]
 ) -> None:
     def rows() -> Iterator[str]:
         yield "Description,Prefix,RateValue,Increment\n"
@@ -142,17 +142,17 @@ async def test_a_hundred_thousand_rows_in_one_step(
 
     content = "".join(rows())
     began = time.perf_counter()
-    answer = await door.import_card(content)
+    answer = await api.import_card(content)
     took_s = time.perf_counter() - began
     assert answer.status_code == 201, answer.text
     assert answer.json()["rows"] == 100_000
-    assert await door.database.fetchval("select count(*) from accounts.tariff_rate") == 100_000
+    assert await api.database.fetchval("select count(*) from accounts.tariff_rate") == 100_000
     record_property("import_of_100000_rows_s", f"{took_s:.2f}")
     print(f"100,000 rows: {took_s:.2f} s")
 
 
 async def test_a_tariff_may_be_larger_than_other_bodies_up_to_its_own_bound(
-    door: FrontDoor,
+    api: RunningApi,
 ) -> None:
     url = "/v1/tariffs/retail/versions"
     params = {"currency": "CAD"}
@@ -163,7 +163,7 @@ async def test_a_tariff_may_be_larger_than_other_bodies_up_to_its_own_bound(
         for _ in range(mebibytes):
             yield blank_lines
 
-    large = await door.http.post(url, params=params, content=upload(3))
+    large = await api.http.post(url, params=params, content=upload(3))
     assert large.status_code == 201
-    too_large = await door.http.post(url, params=params, content=upload(100))
+    too_large = await api.http.post(url, params=params, content=upload(100))
     assert too_large.status_code == 413

@@ -23,7 +23,7 @@ KEY = b"a key for tests, long enough"
 
 
 @asynccontextmanager
-async def public_door(dsn: str) -> AsyncIterator[httpx.AsyncClient]:
+async def public_api(dsn: str) -> AsyncIterator[httpx.AsyncClient]:
     """The API with its public page, and a client of it that has a token for the API."""
     pool, clock = await open_pool(dsn, service="accounts", size=4), SystemClock()
     app = create_app(users=parse_tokens(f"tester:{TOKEN}"), clock=clock, pool=pool, servers=None)
@@ -60,7 +60,7 @@ async def deeds(http: httpx.AsyncClient) -> list[tuple[str, str]]:
 async def test_a_get_only_asks_and_a_post_without_login_unsubscribes_with_an_audit_entry(
     database: str,
 ) -> None:
-    async with public_door(database) as http, httpx.AsyncClient(base_url=http.base_url) as anyone:
+    async with public_api(database) as http, httpx.AsyncClient(base_url=http.base_url) as anyone:
         path = f"/unsubscribe/{token()}"
         asked = await anyone.get(path)
         assert asked.status_code == 200
@@ -75,7 +75,7 @@ async def test_a_get_only_asks_and_a_post_without_login_unsubscribes_with_an_aud
 
 
 async def test_a_token_that_is_used_again_changes_nothing_more(database: str) -> None:
-    async with public_door(database) as http:
+    async with public_api(database) as http:
         path = f"/unsubscribe/{token()}"
         assert (await http.post(path)).status_code == 200
         before = await deeds(http)
@@ -101,7 +101,7 @@ def forged() -> dict[str, str]:
 
 
 async def test_a_forged_or_expired_token_changes_nothing(database: str) -> None:
-    async with public_door(database) as http:
+    async with public_api(database) as http:
         for name, bad in forged().items():
             path = f"/unsubscribe/{bad}"
             for answer in (await http.get(path), await http.post(path)):
@@ -113,7 +113,7 @@ async def test_a_forged_or_expired_token_changes_nothing(database: str) -> None:
 async def test_the_page_is_french_for_who_reads_french_and_the_api_stays_closed(
     database: str,
 ) -> None:
-    async with public_door(database) as http, httpx.AsyncClient(base_url=http.base_url) as anyone:
+    async with public_api(database) as http, httpx.AsyncClient(base_url=http.base_url) as anyone:
         page = await anyone.get(f"/unsubscribe/{token()}", headers={"Accept-Language": "fr-CA,en"})
         assert "Me désabonner" in page.text
         assert (await anyone.get("/v1/clients")).status_code == 401

@@ -56,9 +56,9 @@ EXCEPTIONS = {
 class Day:
     """A company's day on running services, and what the commands printed, by command."""
 
-    def __init__(self, stack: Stack, door: SampleApi, database: Any, folder: Path) -> None:
+    def __init__(self, stack: Stack, sample: SampleApi, database: Any, folder: Path) -> None:
         self.stack = stack
-        self.door = door
+        self.sample = sample
         self.database = database
         self.folder = folder
         self.outputs: dict[tuple[str, ...], str] = {}
@@ -122,14 +122,14 @@ class Day:
 
     def _mails_on_record(self, count: int) -> Any:
         async def on_record() -> bool:
-            items = (await self.door.ask("/notices"))["items"]
+            items = (await self.sample.ask("/notices"))["items"]
             return [item["state"] for item in items] == ["sent"] * count
 
         return on_record
 
     async def call(self, client: SampleClient, number: str, minutes: int) -> None:
         """A call that has just ended on the PBX."""
-        await self.door.pbx(
+        await self.sample.pbx(
             "calls",
             {
                 "domain_name": client.tenant,
@@ -151,7 +151,7 @@ async def enter(day: Day) -> None:
     await day.run("package", "set", "prepaid", "tariff_id=north", "markup_percent=120")
     await day.run("package", "set", "prepaid", "inbound_enabled=perhaps")
     for client in (ADA, BEN):
-        await day.door.pbx("seed", pbx_seed(client))
+        await day.sample.pbx("seed", pbx_seed(client))
         name = ("--first-name", client.first_name, "--last-name", client.last_name)
         mail = ("--email", f"{client.first_name.lower()}@{client.tenant}")
         money = ("--currency", "CAD", "--low-balance-threshold", "15", "--has-voip-service", "yes")
@@ -367,9 +367,9 @@ async def prepare(day: Day) -> None:
 
 async def play(folder: Path) -> dict[tuple[str, ...], str]:
     """The whole day; what each command printed."""
-    async with Stack(folder / "stack", wanted_ports={}) as stack, SampleApi(stack) as door:
+    async with Stack(folder / "stack", wanted_ports={}) as stack, SampleApi(stack) as sample:
         database = await asyncpg.connect(stack.dsn)
-        day = Day(stack, door, database, folder)
+        day = Day(stack, sample, database, folder)
         try:
             for part in (enter, spend, look, pay, order, price_again, check, prepare):
                 await part(day)

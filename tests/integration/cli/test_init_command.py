@@ -70,14 +70,14 @@ async def test_the_pbx_is_looked_over_and_products_are_proposed(home: Path, pbx:
     done = await looked(pbx, input=SUPER_KEY)
     assert done.returncode == 0, done.stdout + done.stderr
     assert max(map(len, done.stdout.replace(str(home), "~").splitlines())) <= 80
-    for said in (
+    for output in (
         "the api key logs in",
         "0 fail",
         "pbx1 has 2 tenants, 3 extensions, 0 DIDs and 2 gateways:",
         "ringfence up",
         "sh products-pbx1.sh",
     ):
-        assert said in done.stdout
+        assert output in done.stdout
     rows = [line.split() for line in done.stdout.splitlines()]
     assert [MCON, "2", "0", "1"] in rows
     assert [RUCKEN, "1", "0", "1"] in rows

@@ -10,19 +10,21 @@ import pytest
 from ringfence_cli.connection import EXIT_REFUSED
 from ringfence_cli.operations.mails import mails
 from ringfence_testing.wait import until
-from tests.support.accounts import front_door
-from tests.support.commands import Desk
+from tests.support.accounts import running_api
+from tests.support.commands import Operator
 
 NOON = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
-async def desk(database: str) -> AsyncIterator[Desk]:
-    async with front_door(database) as door:
-        yield Desk(door)
+async def operator(database: str) -> AsyncIterator[Operator]:
+    async with running_api(database) as api:
+        yield Operator(api)
 
 
-async def mail(desk: Desk, state: str, minute: int, reason: str = "", **columns: object) -> UUID:
+async def mail(
+    operator: Operator, state: str, minute: int, reason: str = "", **columns: object
+) -> UUID:
     """A mail as the notifier keeps it."""
     facts: dict[str, object] = {
         "message_id": uuid4(),
@@ -42,55 +44,59 @@ async def mail(desk: Desk, state: str, minute: int, reason: str = "", **columns:
         "correlation_id": "thread-1",
     } | columns
     places = ", ".join(f"${number}" for number in range(1, len(facts) + 1))
-    found: UUID = await desk.door.database.fetchval(
+    found: UUID = await operator.api.database.fetchval(
         f"insert into notifier.message ({', '.join(facts)}) values ({places}) returning message_id",
         *facts.values(),
     )
     return found
 
 
-async def test_mails_are_listed_by_client_and_state_the_newest_first(desk: Desk) -> None:
-    assert await desk.said(mails) == "No mails."
-    await mail(desk, "sent", 1)
-    await mail(desk, "in-doubt", 2, "no answer to the mail: TimeoutError")
-    await mail(desk, "sending", 3)
-    await mail(desk, "dropped", 4, "the client opted out of mail", account_id="other", recipient="")
-    rows = await desk.json(mails)
+async def test_mails_are_listed_by_client_and_state_the_newest_first(operator: Operator) -> None:
+    assert await operator.output(mails) == "No mails."
+    await mail(operator, "sent", 1)
+    await mail(operator, "in-doubt", 2, "no answer to the mail: TimeoutError")
+    await mail(operator, "sending", 3)
+    await mail(
+        operator, "dropped", 4, "the client opted out of mail", account_id="other", recipient=""
+    )
+    rows = await operator.json(mails)
     assert [row["state"] for row in rows] == ["dropped", "waiting", "in doubt", "sent"]
     assert [row["reason"] for row in rows][:2] == [
         "the client opted out of mail",
         "it is being sent",
     ]
-    assert len(await desk.json(mails, "--client", "acme-1001")) == 3
-    (doubtful,) = await desk.json(mails, "--state", "in-doubt")
+    assert len(await operator.json(mails, "--client", "acme-1001")) == 3
+    (doubtful,) = await operator.json(mails, "--state", "in-doubt")
     assert doubtful["state"] == "in doubt"
-    said = await desk.said(mails, "--state", "in-doubt")
-    assert "To ada@example.net: Low Balance Alert. no answer to the mail: TimeoutError" in said
-    assert doubtful["notice_id"] in said
+    output = await operator.output(mails, "--state", "in-doubt")
+    assert "To ada@example.net: Low Balance Alert. no answer to the mail: TimeoutError" in output
+    assert doubtful["notice_id"] in output
 
 
 async def test_a_mail_is_shown_with_its_words_as_sent_and_nothing_that_moves_the_cursor(
-    desk: Desk,
+    operator: Operator,
 ) -> None:
-    notice_id = await mail(desk, "failed", 1, "550 no such user", text_body="Credit: $8\x1b[2J.00")
-    said = await desk.said(mails, "show", str(notice_id))
-    assert "550 no such user" in said
-    assert "Credit: $8[2J.00" in said
-    assert "<p>" in await desk.said(mails, "show", str(notice_id), "--html")
-    shown = await desk.json(mails, "show", str(notice_id))
+    notice_id = await mail(
+        operator, "failed", 1, "550 no such user", text_body="Credit: $8\x1b[2J.00"
+    )
+    output = await operator.output(mails, "show", str(notice_id))
+    assert "550 no such user" in output
+    assert "Credit: $8[2J.00" in output
+    assert "<p>" in await operator.output(mails, "show", str(notice_id), "--html")
+    shown = await operator.json(mails, "show", str(notice_id))
     assert shown["text"] == "Credit: $8\x1b[2J.00"
-    await desk.run(mails, "show", str(uuid4()), status=EXIT_REFUSED)
-    await desk.run(mails, "show", "nonsense", status=EXIT_REFUSED)
+    await operator.run(mails, "show", str(uuid4()), status=EXIT_REFUSED)
+    await operator.run(mails, "show", "nonsense", status=EXIT_REFUSED)
 
 
-async def test_all_pages_are_listed_once(desk: Desk) -> None:
+async def test_all_pages_are_listed_once(operator: Operator) -> None:
     for minute in range(5):
-        await mail(desk, "sent", minute // 2)
+        await mail(operator, "sent", minute // 2)
     seen: list[str] = []
     cursor: str | None = None
     while True:
         params = {"limit": 2} | ({"cursor": cursor} if cursor else {})
-        page = (await desk.door.http.get("/v1/notices", params=params)).json()
+        page = (await operator.api.http.get("/v1/notices", params=params)).json()
         seen += [row["notice_id"] for row in page["items"]]
         cursor = page["next"]
         if cursor is None:
@@ -98,12 +104,12 @@ async def test_all_pages_are_listed_once(desk: Desk) -> None:
     assert len(seen) == len(set(seen)) == 5
 
 
-async def test_resending_asks_the_notifier_and_shows_its_answer(desk: Desk) -> None:
-    notice_id = await mail(desk, "in-doubt", 1)
+async def test_resending_asks_the_notifier_and_shows_its_answer(operator: Operator) -> None:
+    notice_id = await mail(operator, "in-doubt", 1)
 
     async def answer() -> None:
         async def asked() -> UUID | None:
-            found: UUID | None = await desk.door.database.fetchval(
+            found: UUID | None = await operator.api.database.fetchval(
                 "select request_id from accounts.command where service = 'notifier'"
                 " and command = 'mail.resend' and arguments ->> 'notice_id' = $1",
                 str(notice_id),
@@ -111,7 +117,7 @@ async def test_resending_asks_the_notifier_and_shows_its_answer(desk: Desk) -> N
             return found
 
         request_id = await until(asked)
-        await desk.door.database.execute(
+        await operator.api.database.execute(
             "insert into notifier.command (request_id, command, arguments, requested_by, reason,"
             " requested_at, state, answer) values ($1, 'mail.resend', '{}', '', '', now(),"
             " 'done', 'it is sent again, next')",
@@ -119,7 +125,7 @@ async def test_resending_asks_the_notifier_and_shows_its_answer(desk: Desk) -> N
         )
 
     answering = asyncio.create_task(answer())
-    said = await desk.said(mails, "resend", str(notice_id), "--reason", "not received")
+    output = await operator.output(mails, "resend", str(notice_id), "--reason", "not received")
     await answering
-    assert said == "done: it is sent again, next"
-    await desk.run(mails, "resend", str(uuid4()), status=EXIT_REFUSED)
+    assert output == "done: it is sent again, next"
+    await operator.run(mails, "resend", str(uuid4()), status=EXIT_REFUSED)

@@ -18,27 +18,27 @@ from ringfence_cli.payments.topup import topup
 from ringfence_contracts.events.payment import PaymentReceived
 from ringfence_contracts.topics import PAYMENT_RECEIVED
 from ringfence_testing.wait import until
-from tests.support.accounts import TOKEN, front_door
-from tests.support.commands import Desk
+from tests.support.accounts import TOKEN, running_api
+from tests.support.commands import Operator
 
 
 @pytest.fixture
-async def desk(database: str) -> AsyncIterator[Desk]:
-    async with front_door(database) as door:
-        desk = Desk(door)
-        await door.client(opening_balance="-3.60")
-        await desk.product("anna", "pbx-1")
-        await desk.posted("anna", -3_600_000)
-        await desk.level("anna", "exhausted", -3_600_000)
-        await desk.service("anna", "pbx-1", "suspended")
-        yield desk
+async def operator(database: str) -> AsyncIterator[Operator]:
+    async with running_api(database) as api:
+        operator = Operator(api)
+        await api.client(opening_balance="-3.60")
+        await operator.product("anna", "pbx-1")
+        await operator.posted("anna", -3_600_000)
+        await operator.level("anna", "exhausted", -3_600_000)
+        await operator.service("anna", "pbx-1", "suspended")
+        yield operator
 
 
-async def accepted(desk: Desk, number: int) -> None:
+async def accepted(operator: Operator, number: int) -> None:
     """Wait until accounts has so many payments of anna."""
 
     async def enough() -> bool:
-        found: int = await desk.door.database.fetchval(
+        found: int = await operator.api.database.fetchval(
             "select count(*) from accounts.payment where account_id = 'anna'"
         )
         return found >= number
@@ -46,100 +46,100 @@ async def accepted(desk: Desk, number: int) -> None:
     await until(enough, timeout_s=10)
 
 
-async def post_and_restore(desk: Desk) -> None:
+async def post_and_restore(operator: Operator) -> None:
     """What rating, balance-watch and the suspender do with a top-up of 20.00."""
-    await accepted(desk, 2)
-    await desk.posted("anna", 16_400_000)
-    await desk.level("anna", "ok", 16_400_000)
-    await desk.service("anna", "pbx-1", "active")
+    await accepted(operator, 2)
+    await operator.posted("anna", 16_400_000)
+    await operator.level("anna", "ok", 16_400_000)
+    await operator.service("anna", "pbx-1", "active")
 
 
-async def test_a_top_up_says_the_new_balance_and_what_is_on_again(desk: Desk) -> None:
-    others = asyncio.create_task(post_and_restore(desk))
-    said = await desk.run(topup, "anna", "20.00")
+async def test_a_top_up_says_the_new_balance_and_what_is_on_again(operator: Operator) -> None:
+    others = asyncio.create_task(post_and_restore(operator))
+    output = await operator.run(topup, "anna", "20.00")
     await others
-    posted, service = said.stdout.splitlines()
+    posted, service = output.stdout.splitlines()
     assert posted == "20.00 CAD posted to anna. New balance: 16.40 CAD."
     assert service.startswith("service pbx-1 on again after ")
 
 
-async def test_a_top_up_that_is_too_small_says_what_stays_off(desk: Desk) -> None:
+async def test_a_top_up_that_is_too_small_says_what_stays_off(operator: Operator) -> None:
     async def post() -> None:
-        await accepted(desk, 2)
-        await desk.posted("anna", -2_600_000)
-        await desk.level("anna", "exhausted", -2_600_000)
+        await accepted(operator, 2)
+        await operator.posted("anna", -2_600_000)
+        await operator.level("anna", "exhausted", -2_600_000)
 
     others = asyncio.create_task(post())
-    said = await desk.run(topup, "anna", "1.00")
+    output = await operator.run(topup, "anna", "1.00")
     await others
-    assert "New balance: -2.60 CAD." in said.stdout
-    assert "service pbx-1 stays off: no credit" in said.stdout
-    assert "brought back by a payment of more than 2.60" in " ".join(said.stdout.split())
+    assert "New balance: -2.60 CAD." in output.stdout
+    assert "service pbx-1 stays off: no credit" in output.stdout
+    assert "brought back by a payment of more than 2.60" in " ".join(output.stdout.split())
 
 
-async def test_a_top_up_of_a_client_held_by_an_order_says_by_which(desk: Desk) -> None:
-    await desk.door.put("clients/anna/orders/manual", {"reason": "fraud"})
+async def test_a_top_up_of_a_client_held_by_an_order_says_by_which(operator: Operator) -> None:
+    await operator.api.put("clients/anna/orders/manual", {"reason": "fraud"})
 
     async def post() -> None:
-        await accepted(desk, 2)
-        await desk.posted("anna", 16_400_000)
-        await desk.level("anna", "ok", 16_400_000)
+        await accepted(operator, 2)
+        await operator.posted("anna", 16_400_000)
+        await operator.level("anna", "ok", 16_400_000)
 
     others = asyncio.create_task(post())
-    said = await desk.run(topup, "anna", "20.00")
+    output = await operator.run(topup, "anna", "20.00")
     await others
-    assert "service pbx-1 stays off: manual order by tester: fraud" in said.stdout
+    assert "service pbx-1 stays off: manual order by tester: fraud" in output.stdout
 
 
 async def test_what_takes_longer_is_still_switching(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(posting, "WAIT_S", 1.0)
 
     async def post() -> None:
-        await accepted(desk, 2)
-        await desk.posted("anna", 16_400_000)
-        await desk.level("anna", "ok", 16_400_000)
+        await accepted(operator, 2)
+        await operator.posted("anna", 16_400_000)
+        await operator.level("anna", "ok", 16_400_000)
 
     others = asyncio.create_task(post())
-    found = await desk.json(topup, "anna", "20.00")
+    found = await operator.json(topup, "anna", "20.00")
     await others
     assert (found["posted"], found["balance_after"]) == (True, "16.40")
     assert found["switched"] == ["service pbx-1 still switching after 1 s"]
 
 
 async def test_what_is_not_posted_in_time_is_accepted_all_the_same(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(posting, "WAIT_S", 0.2)
-    said = await desk.said(topup, "anna", "20.00")
-    assert "20.00 CAD accepted for anna, not posted after" in said
-    listed = await desk.said(payments, "list", "anna")
+    output = await operator.output(topup, "anna", "20.00")
+    assert "20.00 CAD accepted for anna, not posted after" in output
+    listed = await operator.output(payments, "list", "anna")
     assert "20.00 CAD not posted" in listed
 
 
-async def test_the_same_amount_within_a_minute_is_warned_of(desk: Desk) -> None:
-    first = await desk.run(topup, "anna", "20.00", "--no-wait")
+async def test_the_same_amount_within_a_minute_is_warned_of(operator: Operator) -> None:
+    first = await operator.run(topup, "anna", "20.00", "--no-wait")
     assert "warning" not in first.stderr
     key = first.stderr.split()[1]
-    again = await desk.run(topup, "anna", "20", "--no-wait")
+    again = await operator.run(topup, "anna", "20", "--no-wait")
     assert "the same amount was posted" in again.stderr
     assert f"key {key}" in " ".join(again.stderr.split())
     assert "to post it once, use --key" in again.stderr
-    keyed = await desk.run(topup, "anna", "20", "--no-wait", "--key", "mine")
+    keyed = await operator.run(topup, "anna", "20", "--no-wait", "--key", "mine")
     assert "warning" not in keyed.stderr
-    await desk.door.database.execute(
+    await operator.api.database.execute(
         "update accounts.payment set received_at = received_at - interval '2 minutes'"
     )
-    later = await desk.run(topup, "anna", "20", "--no-wait")
+    later = await operator.run(topup, "anna", "20", "--no-wait")
     assert "warning" not in later.stderr
 
 
-async def test_on_a_terminal_it_asks_before_the_second(desk: Desk) -> None:
-    await desk.run(topup, "anna", "20.00", "--no-wait")
-    assert "Post it again?" in await asyncio.to_thread(type_no, desk.door.url)
-    told = await desk.door.told("payment.received.v1")
-    assert [each["amount_micro"] for each in told] == [-3_600_000, 20_000_000]
+async def test_on_a_terminal_it_asks_before_the_second(operator: Operator) -> None:
+    await operator.run(topup, "anna", "20.00", "--no-wait")
+    assert "Post it again?" in await asyncio.to_thread(type_no, operator.api.url)
+    events = await operator.api.published("payment.received.v1")
+    assert [each["amount_micro"] for each in events] == [-3_600_000, 20_000_000]
 
 
 def type_no(url: str) -> str:
@@ -160,30 +160,32 @@ def type_no(url: str) -> str:
     return shown
 
 
-async def test_a_payment_is_refunded_by_its_key_and_never_beyond(desk: Desk) -> None:
-    await desk.run(topup, "anna", "20.00", "--key", "receipt-1", "--no-wait")
-    await desk.posted("anna", 16_400_000)
+async def test_a_payment_is_refunded_by_its_key_and_never_beyond(operator: Operator) -> None:
+    await operator.run(topup, "anna", "20.00", "--key", "receipt-1", "--no-wait")
+    await operator.posted("anna", 16_400_000)
 
     async def post() -> None:
-        await accepted(desk, 3)
-        await desk.posted("anna", 11_400_000)
+        await accepted(operator, 3)
+        await operator.posted("anna", 11_400_000)
 
     others = asyncio.create_task(post())
-    said = await desk.said(payments, "refund", "anna", "receipt-1", "5.00", "--key", "refund-1")
+    output = await operator.output(
+        payments, "refund", "anna", "receipt-1", "5.00", "--key", "refund-1"
+    )
     await others
-    assert said == "-5.00 CAD posted to anna. New balance: 11.40 CAD."
-    beyond = await desk.said(
+    assert output == "-5.00 CAD posted to anna. New balance: 11.40 CAD."
+    beyond = await operator.output(
         payments, "refund", "anna", "receipt-1", "15.01", "--key", "refund-2", status=2
     )
     assert "15.00" in beyond
-    listed = await desk.said(payments, "list", "anna")
+    listed = await operator.output(payments, "list", "anna")
     assert "3 payments." in listed
     assert "refund -5.00 CAD 11.40" in listed
 
 
-async def lose(desk: Desk, account: str, micro: int, payment_id: UUID) -> None:
+async def lose(operator: Operator, account: str, micro: int, payment_id: UUID) -> None:
     """A payment that rating read from the topic and that accounts does not hold."""
-    await desk.door.database.execute(
+    await operator.api.database.execute(
         "insert into rating.unclaimed (payment_id, account_id, kind, amount_micro, currency,"
         "     reference, received_at, correlation_id, reason, record)"
         " values ($1, $2, 'top-up', $3, 'CAD', 'receipt', now(), '', 'accounts lacks it', '')",
@@ -193,47 +195,47 @@ async def lose(desk: Desk, account: str, micro: int, payment_id: UUID) -> None:
     )
 
 
-async def test_unclaimed_payments_are_listed_and_claimed_by_id(desk: Desk) -> None:
-    assert await desk.said(payments, "unclaimed") == "No payment waits to be claimed."
+async def test_unclaimed_payments_are_listed_and_claimed_by_id(operator: Operator) -> None:
+    assert await operator.output(payments, "unclaimed") == "No payment waits to be claimed."
     first, second = uuid4(), uuid4()
-    await lose(desk, "anna", 20_000_000, first)
-    await lose(desk, "anna", 7_500_000, second)
-    listed = await desk.said(payments, "unclaimed")
+    await lose(operator, "anna", 20_000_000, first)
+    await lose(operator, "anna", 7_500_000, second)
+    listed = await operator.output(payments, "unclaimed")
     assert str(first) in listed
     assert "2 payments." in listed
     claim = ("claim", "--reason", "restored")
-    assert "which payments?" in await desk.said(payments, *claim, status=2)
-    unknown = await desk.said(payments, *claim, str(uuid4()), status=2)
+    assert "which payments?" in await operator.output(payments, *claim, status=2)
+    unknown = await operator.output(payments, *claim, str(uuid4()), status=2)
     assert "ringfence payments unclaimed" in unknown
-    declined = await desk.run(payments, *claim, str(first), typed="n\n", status=1)
+    declined = await operator.run(payments, *claim, str(first), typed="n\n", status=1)
     assert "1 payment to enter, 20.00 CAD." in declined.stderr
-    done = await desk.run(payments, *claim, str(first), typed="y\n")
+    done = await operator.run(payments, *claim, str(first), typed="y\n")
     assert "1 payment entered, 20.00 CAD." in done.stdout
-    assert str(first) in await desk.said(payments, "list", "anna")
+    assert str(first) in await operator.output(payments, "list", "anna")
 
 
-async def test_a_payment_of_an_unknown_client_is_refused_and_exits_1(desk: Desk) -> None:
+async def test_a_payment_of_an_unknown_client_is_refused_and_exits_1(operator: Operator) -> None:
     known, unknown = uuid4(), uuid4()
-    await lose(desk, "anna", 20_000_000, known)
-    await lose(desk, "nobody", 7_500_000, unknown)
-    assert "--yes" in await desk.said(
+    await lose(operator, "anna", 20_000_000, known)
+    await lose(operator, "nobody", 7_500_000, unknown)
+    assert "--yes" in await operator.output(
         payments, "claim", "--all", "--json", "--reason", "restored", status=2
     )
-    done = await desk.run(payments, "claim", "--all", "--yes", "--reason", "restored", status=1)
+    done = await operator.run(payments, "claim", "--all", "--yes", "--reason", "restored", status=1)
     assert "1 payment entered, 20.00 CAD." in done.stdout
     assert str(unknown) in done.stdout
 
 
 async def test_what_accounts_lost_is_entered_from_the_topic(
-    desk: Desk, kafka_bootstrap: str
+    operator: Operator, kafka_bootstrap: str
 ) -> None:
     lost, wrong = uuid4(), uuid4()
     account = f"cara-{uuid4().hex[:8]}"
-    await desk.door.client(account, opening_balance="10")
-    await desk.run(topup, account, "1.00", "--key", "kept", "--no-wait")
+    await operator.api.client(account, opening_balance="10")
+    await operator.run(topup, account, "1.00", "--key", "kept", "--no-wait")
     kept = [
         PaymentReceived.model_validate(each)
-        for each in await desk.door.told("payment.received.v1")
+        for each in await operator.api.published("payment.received.v1")
         if each["account_id"] == account
     ]
     async with AIOKafkaProducer(bootstrap_servers=kafka_bootstrap) as producer:
@@ -242,13 +244,13 @@ async def test_what_accounts_lost_is_entered_from_the_topic(
                 PAYMENT_RECEIVED.name, payment.to_json(), key=account.encode()
             )
     claim = ("claim", "--from-topic", "--bootstrap", kafka_bootstrap, "--reason", "restored")
-    asked = await desk.run(payments, *claim, typed="n\n", status=1)
+    asked = await operator.run(payments, *claim, typed="n\n", status=1)
     assert "payments to enter" in asked.stderr
-    done = await desk.json(payments, *claim, "--yes", status=1)
+    done = await operator.json(payments, *claim, "--yes", status=1)
     outcomes = {item["payment_id"]: item["outcome"] for item in done}
     assert (outcomes[str(lost)], outcomes[str(wrong)]) == ("claimed", "refused")
     assert all(str(payment.payment_id) not in outcomes for payment in kept)
-    listed = await desk.json(payments, "list", account)
+    listed = await operator.json(payments, "list", account)
     assert {each["payment_id"] for each in listed} == {
         *(str(payment.payment_id) for payment in kept),
         str(lost),

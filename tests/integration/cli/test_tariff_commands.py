@@ -9,21 +9,21 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ringfence_cli.tariffs.tariffs import tariff
-from tests.support.accounts import CARD, TOKEN, FrontDoor, front_door
+from tests.support.accounts import CARD, TOKEN, RunningApi, running_api
 
 Run = Callable[..., Awaitable[Result]]
 DEARER = CARD.replace("0.0100", "0.02").replace("Toronto", "Greater Toronto")
 
 
 @pytest.fixture
-async def door(database: str) -> AsyncIterator[FrontDoor]:
-    async with front_door(database) as opened:
+async def api(database: str) -> AsyncIterator[RunningApi]:
+    async with running_api(database) as opened:
         yield opened
 
 
 @pytest.fixture
-def run(door: FrontDoor) -> Run:
-    environment = {"RINGFENCE_API": door.url, "RINGFENCE_TOKEN": TOKEN}
+def run(api: RunningApi) -> Run:
+    environment = {"RINGFENCE_API": api.url, "RINGFENCE_TOKEN": TOKEN}
 
     async def invoke(*arguments: str, typed: str = "") -> Result:
         runner = CliRunner(env=environment)
@@ -47,28 +47,28 @@ def card(tmp_path: Path) -> Callable[[str], str]:
 Card = Callable[[str], str]
 
 
-async def versions(door: FrontDoor) -> int:
-    found: int = await door.database.fetchval("select count(*) from accounts.tariff_version")
+async def versions(api: RunningApi) -> int:
+    found: int = await api.database.fetchval("select count(*) from accounts.tariff_version")
     return found
 
 
-async def test_an_import_shows_what_changes_and_asks(run: Run, card: Card, door: FrontDoor) -> None:
+async def test_an_import_shows_what_changes_and_asks(run: Run, card: Card, api: RunningApi) -> None:
     first = await run("import", "retail", card(CARD), "--currency", "CAD", typed="y\n")
     assert first.exit_code == 0, first.output
     declined = await run("import", "retail", card(DEARER), typed="n\n")
-    assert (declined.exit_code, await versions(door)) == (1, 1)
+    assert (declined.exit_code, await versions(api)) == (1, 1)
     assert "0.01 → 0.02" in declined.stdout
     assert "Toronto → Greater" in declined.stdout
     assert "compared with version 1" in declined.stderr
     taken = await run("import", "retail", card(DEARER), typed="y\n")
-    assert (taken.exit_code, await versions(door)) == (0, 2)
+    assert (taken.exit_code, await versions(api)) == (0, 2)
 
 
-async def test_a_script_says_yes_beforehand(run: Run, card: Card, door: FrontDoor) -> None:
+async def test_a_script_says_yes_beforehand(run: Run, card: Card, api: RunningApi) -> None:
     asked = await run("import", "retail", card(CARD), "--currency", "CAD")
-    assert (asked.exit_code, await versions(door)) == (1, 0)
+    assert (asked.exit_code, await versions(api)) == (1, 0)
     silent = await run("import", "retail", card(CARD), "--currency", "CAD", "--json")
-    assert (silent.exit_code, await versions(door)) == (2, 0)
+    assert (silent.exit_code, await versions(api)) == (2, 0)
     assert "--yes" in silent.stderr
     made = await run("import", "retail", card(CARD), "--currency", "CAD", "--json", "--yes")
     answer = json.loads(made.stdout)
@@ -77,29 +77,29 @@ async def test_a_script_says_yes_beforehand(run: Run, card: Card, door: FrontDoo
 
 @pytest.mark.parametrize("more", [[], ["--yes"], ["--json"]])
 async def test_a_dry_run_asks_and_writes_nothing(
-    run: Run, card: Card, door: FrontDoor, more: list[str]
+    run: Run, card: Card, api: RunningApi, more: list[str]
 ) -> None:
     tried = await run("import", "retail", card(CARD), "--currency", "CAD", "--dry-run", *more)
-    assert (tried.exit_code, await versions(door)) == (0, 0)
+    assert (tried.exit_code, await versions(api)) == (0, 0)
     assert "35544416" in tried.stdout
 
 
-async def test_the_same_file_again_asks_nothing(run: Run, card: Card, door: FrontDoor) -> None:
+async def test_the_same_file_again_asks_nothing(run: Run, card: Card, api: RunningApi) -> None:
     await run("import", "retail", card(CARD), "--currency", "CAD", "--yes")
     again = await run("import", "retail", card(CARD))
-    assert (again.exit_code, await versions(door)) == (0, 1)
+    assert (again.exit_code, await versions(api)) == (0, 1)
     assert "Nothing to do" in again.stdout
 
 
 async def test_what_changes_after_it_was_shown_is_not_made(
-    run: Run, card: Card, door: FrontDoor, monkeypatch: pytest.MonkeyPatch
+    run: Run, card: Card, api: RunningApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody edits the file while the question stands."""
     await run("import", "retail", card(CARD), "--currency", "CAD", "--yes")
     shown = "ringfence_cli.tariffs.tariff_import.confirm"
     monkeypatch.setattr(shown, lambda _: card(DEARER.replace("0.02", "9")))
     refused = await run("import", "retail", card(DEARER))
-    assert (refused.exit_code, await versions(door)) == (2, 1)
+    assert (refused.exit_code, await versions(api)) == (2, 1)
     assert "again" in refused.stderr
 
 
@@ -164,7 +164,7 @@ async def test_versions_are_listed_shown_compared_and_rolled_back(run: Run, card
 
 
 async def test_a_rollback_shows_what_changes_and_asks(
-    run: Run, card: Card, door: FrontDoor
+    run: Run, card: Card, api: RunningApi
 ) -> None:
     await run("import", "retail", card(CARD), "--currency", "CAD", "--yes")
     await run("import", "retail", card(DEARER), "--yes")
@@ -176,7 +176,7 @@ async def test_a_rollback_shows_what_changes_and_asks(
     ):
         result = await run("rollback", "retail", *arguments, typed=typed)
         assert "Toronto" in result.stdout, result.output
-        assert await versions(door) == made
+        assert await versions(api) == made
     again = await run("rollback", "retail", "--to", "2", "--json", "--yes")
     answer = json.loads(again.stdout)
     assert (answer["version_id"], answer["new"]) == (4, False)

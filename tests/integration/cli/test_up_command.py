@@ -129,10 +129,10 @@ async def money_goes(stack: dict[str, Any], pbx_url: str, database: str) -> None
         "destination_number": "01188165501000",
         "billsec": 60,
     }
-    async with SampleApi(Addresses(api, token, pbx_url)) as door:
-        await load_sample(door, [])
-        await add_client(door, CLIENT)
-        await door.pbx("calls", call)
+    async with SampleApi(Addresses(api, token, pbx_url)) as sample:
+        await load_sample(sample, [])
+        await add_client(sample, CLIENT)
+        await sample.pbx("calls", call)
         connection = await asyncpg.connect(database)
         try:
             would = await until(lambda: would_be(connection), timeout_s=60, what="a decision")
@@ -143,10 +143,10 @@ async def money_goes(stack: dict[str, Any], pbx_url: str, database: str) -> None
             "would": "suspended",
             "balance_micro": -600_000,
         }
-        assert (await door.ask(f"/clients/{CLIENT.account_id}"))["mode"] == "shadow"
+        assert (await sample.ask(f"/clients/{CLIENT.account_id}"))["mode"] == "shadow"
         of_client = [
             extension
-            for extension in (await door.pbx_state())["extensions"]
+            for extension in (await sample.pbx_state())["extensions"]
             if extension["domain"] == CLIENT.tenant
         ]
         assert [extension["can_call"] for extension in of_client] == [True, True]
@@ -162,16 +162,16 @@ async def would_be(connection: asyncpg.Connection) -> asyncpg.Record | None:
     )
 
 
-def said_all(said: str, home: Path, stack: dict[str, Any]) -> None:
+def said_all(output: str, home: Path, stack: dict[str, Any]) -> None:
     """The command's words: where things are, that it is shadow, what next."""
-    assert f"http://127.0.0.1:{stack['ports']['accounts']}/v1" in said
-    assert stack["tokens_file"] in said
-    assert f"{home / 'servers.toml'}: {PBX_ID} (fusionpbx)" in said
+    assert f"http://127.0.0.1:{stack['ports']['accounts']}/v1" in output
+    assert stack["tokens_file"] in output
+    assert f"{home / 'servers.toml'}: {PBX_ID} (fusionpbx)" in output
     assert stack["servers_file"] == str(home / "servers.toml")
-    assert "(from RINGFENCE_POSTGRES_DSN)" in said
-    assert "Shadow: " in said
-    assert "ringfence doctor" in said
-    assert f"ringfence server propose {PBX_ID}" in said
+    assert "(from RINGFENCE_POSTGRES_DSN)" in output
+    assert "Shadow: " in output
+    assert "ringfence doctor" in output
+    assert f"ringfence server propose {PBX_ID}" in output
 
 
 def refused(*words: str) -> str:
@@ -182,9 +182,9 @@ def refused(*words: str) -> str:
 
 
 def test_a_servers_file_that_is_not_there_is_named(tmp_path: Path) -> None:
-    said = refused("--servers", str(tmp_path / "mine.toml"), "--folder", str(tmp_path / "state"))
-    assert "mine.toml" in said
-    assert "docs/servers.md" in said
+    output = refused("--servers", str(tmp_path / "mine.toml"), "--folder", str(tmp_path / "state"))
+    assert "mine.toml" in output
+    assert "docs/servers.md" in output
     assert not (tmp_path / "state").exists()
 
 
@@ -205,9 +205,11 @@ def test_a_wrong_servers_file_is_refused_by_its_place(
 ) -> None:
     """Before anything is started, and without the value of what may be a secret."""
     (tmp_path / "servers.toml").write_text(text)
-    said = refused("--servers", str(tmp_path / "servers.toml"), "--folder", str(tmp_path / "state"))
-    assert names in said
-    assert "hush" not in said
+    output = refused(
+        "--servers", str(tmp_path / "servers.toml"), "--folder", str(tmp_path / "state")
+    )
+    assert names in output
+    assert "hush" not in output
     assert not (tmp_path / "state").exists()
 
 
@@ -225,9 +227,9 @@ def test_a_setting_that_would_have_no_effect_is_refused_with_what_to_do(
     monkeypatch.delenv("RINGFENCE_KAFKA_BOOTSTRAP", raising=False)
     monkeypatch.delenv("RINGFENCE_POSTGRES_DSN", raising=False)
     monkeypatch.setenv(variable, value)
-    said = refused()
-    assert variable in said
-    assert names in said
+    output = refused()
+    assert variable in output
+    assert names in output
     assert not (home / ".ringfence-up").exists()
 
 

@@ -36,7 +36,7 @@ from ringfence_testing.records import NOON, account, call, received
 from ringfence_testing.wait import until
 from suspender.upkeep.counts import ServiceCounts
 from suspender.upkeep.store_counts import CountStore
-from tests.support.accounts import front_door
+from tests.support.accounts import running_api
 from tests.support.notifier import NotifierHarness as MailOffice
 from tests.support.notifier import account as mailed
 from tests.support.notifier import low
@@ -269,10 +269,10 @@ async def test_requests_count_under_their_template_and_never_under_their_path(
     labels = {"method": "GET", "route": "/clients/{account_id}", "status": "404"}
     refused = {"method": "GET", "route": "none", "status": "401"}
     before = [sample("api_requests_total", **each) or 0 for each in (labels, refused)]
-    async with front_door(database) as door:
-        await door.http.get(f"/v1/clients/{secret}")
-        await door.http.get(f"/v1/clients/{secret}", headers={"Authorization": "Bearer wrong"})
-        await door.http.request("PROPFIND", f"/v1/{secret}")
+    async with running_api(database) as api:
+        await api.http.get(f"/v1/clients/{secret}")
+        await api.http.get(f"/v1/clients/{secret}", headers={"Authorization": "Bearer wrong"})
+        await api.http.request("PROPFIND", f"/v1/{secret}")
     after = [sample("api_requests_total", **each) or 0 for each in (labels, refused)]
     assert after == [each + 1 for each in before]
     shown = [

@@ -63,10 +63,10 @@ def test_each_refusal_names_its_field_and_what_is_expected(
     model: Any, body: object, field: str, words: str
 ) -> None:
     found = refusal(problems(model, body))
-    said = f"{found.expected} {found.message or ''}"
+    output = f"{found.expected} {found.message or ''}"
     assert found.field == field
-    assert words in said
-    assert not LIBRARY.search(said)
+    assert words in output
+    assert not LIBRARY.search(output)
     assert "hunter2" not in str(found)
 
 

@@ -105,11 +105,11 @@ def test_the_words_say_until_when_and_how_to_release_it() -> None:
 
 def test_another_way_releases_the_old_one_when_it_is_confirmed() -> None:
     by_outbound = service(extensions=("102",), outbound_only=True)
-    said = words(extension("102"), now=by_outbound)
-    assert "until the product is confirmed off by outbound on wat5; to switch it on" in said
+    output = words(extension("102"), now=by_outbound)
+    assert "until the product is confirmed off by outbound on wat5; to switch it on" in output
     moved = service(extensions=("102",), server_id="wat6")
-    said = words(extension("102"), now=moved)
-    assert "until the product is confirmed off by extensions on wat6; to switch it on" in said
+    output = words(extension("102"), now=moved)
+    assert "until the product is confirmed off by extensions on wat6; to switch it on" in output
     both = words(extension("103"), Element("gateway", "", GATEWAY), now=service(extensions=("1",)))
     assert "extension 103 stays off until the hold ends" in both
     assert f"; gateway {GATEWAY} stays off until the product is confirmed off" in both

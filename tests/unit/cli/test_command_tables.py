@@ -157,13 +157,13 @@ def test_help_says_what_the_loaded_commands_say() -> None:
         command = main_group.get_command(context, name)
         assert command is not None
         line = next(line for line in text.splitlines() if line.startswith(f"  {name} "))
-        said = line.split(maxsplit=1)[1].removesuffix("...").strip()
-        assert command.get_short_help_str(200).startswith(said)
+        output = line.split(maxsplit=1)[1].removesuffix("...").strip()
+        assert command.get_short_help_str(200).startswith(output)
 
 
 def test_the_version_is_named() -> None:
-    said = CliRunner().invoke(main_group, ["--version"])
-    assert (said.exit_code, said.stdout) == (0, f"ringfence, version {VERSION}\n")
+    output = CliRunner().invoke(main_group, ["--version"])
+    assert (output.exit_code, output.stdout) == (0, f"ringfence, version {VERSION}\n")
 
 
 Found = tuple[tuple[str, ...], click.Command]
