@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from ringfence.postgres.alarms import AlarmText
+from ringfence_contracts.events.alarm import AlarmText
 from ringfence_contracts.events.service import (
     ServiceRestored,
     ServiceSuspended,

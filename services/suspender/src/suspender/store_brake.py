@@ -4,8 +4,8 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import NamedTuple
 
-from ringfence.postgres.alarms import AlarmText
 from ringfence.postgres.pool import Connection, Pool
+from ringfence_contracts.events.alarm import AlarmText
 from suspender.rules.brake import BRAKE_ALARM, WHAT_TO_DO, BegunHold, CommonTariff
 from suspender.store import ALARMS
 

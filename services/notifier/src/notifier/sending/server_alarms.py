@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Literal
 
-from ringfence.postgres.alarms import Alarms, AlarmText
+from ringfence.postgres.alarms import Alarms
 from ringfence.postgres.pool import Connection
+from ringfence_contracts.events.alarm import AlarmText
 from ringfence_contracts.topics import NOTIFIER_ALARM
 
 ServerProblem = Literal["unreachable", "login", "sender"]

@@ -14,8 +14,8 @@ import structlog
 from ringfence.clock import Clock
 from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
-from ringfence.postgres.alarms import AlarmText
 from ringfence.transient import TRANSIENT_ERRORS
+from ringfence_contracts.events.alarm import AlarmText
 from ringfence_pbx.comparison import ClientProduct, Missing, ServerInventory, compare
 from ringfence_pbx.inventory_view import ServerKind
 from suspender.upkeep.store_comparison import ComparisonInput, ComparisonStore, products_of

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, cast
 
 from pydantic import ValidationError
 
-from ringfence.postgres.alarms import AlarmText
 from ringfence.postgres.pool import Pool
 from ringfence_contracts.events.account import Service
+from ringfence_contracts.events.alarm import AlarmText
 from ringfence_pbx.comparison import ClientProduct, InventoryItem
 from suspender.store import ALARMS
 from suspender.upkeep.store_inventory import request_read

@@ -4,8 +4,8 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, cast
 
-from ringfence.postgres.alarms import AlarmText
 from ringfence.postgres.pool import Connection, Pool
+from ringfence_contracts.events.alarm import AlarmText
 from suspender.drivers.driver import Inventory, ServerItem
 from suspender.store import ALARMS
 

@@ -1,11 +1,22 @@
 """What a person has to know of, from whichever service: raised once, ended when it is over."""
 
+from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
 from ringfence_contracts.events.model import EventData, Id, Instant, Text
 
 Severity = Literal["warning", "critical"]
+
+
+@dataclass(frozen=True)
+class AlarmText:
+    """What an alarm says to the operator: what is the case, and what ends it."""
+
+    message: str
+    what_to_do: str
+    severity: Severity = "warning"
+    account_id: str | None = None
 
 
 class Alarm(EventData):

@@ -4,28 +4,17 @@ A change of an alarm is a row and an event in the outbox, both written in the ca
 Raising an alarm that is already open changes nothing, so a loop may raise it at every turn.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Connection
-from ringfence_contracts.events.alarm import Alarm, Severity
+from ringfence_contracts.events.alarm import Alarm, AlarmText
 from ringfence_contracts.ids import derive
 from ringfence_contracts.records import Outgoing
 from ringfence_contracts.topics import Topic
 
 _MAX_TEXT = 1000
-
-
-@dataclass(frozen=True)
-class AlarmText:
-    """What is the case, and what ends it, in the operator's words."""
-
-    message: str
-    what_to_do: str
-    severity: Severity = "warning"
-    account_id: str | None = None
 
 
 class Alarms:

@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import NamedTuple
 
-from ringfence.postgres.alarms import AlarmText
 from ringfence_contracts.events.account import Service
+from ringfence_contracts.events.alarm import AlarmText
 from ringfence_contracts.money import format_micro
 from suspender.rules.elements import Element, ServiceKey
 from suspender.upkeep.drift.repairs import HOUR, REPAIRS_PER_HOUR
