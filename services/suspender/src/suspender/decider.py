@@ -8,10 +8,9 @@ from typing import NamedTuple
 import structlog
 
 from ringfence.clock import Clock
-from ringfence.loops import wait_or_stop
+from ringfence.loops import run_loop
 from ringfence.observe.health import Progress
 from ringfence.postgres.pool import Pool
-from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.events.operator import OperatorRequested
 from ringfence_contracts.ids import derive
 from suspender.commands import COMMANDS
@@ -193,14 +192,17 @@ class DecideLoop:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look until `stop` is set; while the database does not answer, try again."""
-        while not stop.is_set():
-            decided = 0
-            try:
-                decided = await self._decider.decide_due()
-                await self._decider.end_pauses()
-                await self._decider.show()
-            except TRANSIENT_ERRORS as error:
-                log.warning("database does not answer", reason=repr(error))
-            self._progress.turned(read=decided)
-            if decided < _AT_ONCE:
-                await wait_or_stop(stop, _POLL_EVERY_S)
+        await run_loop(
+            stop,
+            self._turn,
+            "database does not answer",
+            progress=self._progress,
+            every_s=_POLL_EVERY_S,
+            full_batch=_AT_ONCE,
+        )
+
+    async def _turn(self) -> int:
+        decided = await self._decider.decide_due()
+        await self._decider.end_pauses()
+        await self._decider.show()
+        return decided

@@ -16,9 +16,8 @@ from notifier.operator.store_channels import ChannelKind, ChannelStore, Delivery
 from notifier.operator.webhooks import DeliveryResult
 from ringfence.breaker import Breaker
 from ringfence.clock import Clock
-from ringfence.loops import wait_or_stop
+from ringfence.loops import run_loop
 from ringfence.observe.health import Progress
-from ringfence.transient import TRANSIENT_ERRORS
 
 _LEASE = timedelta(seconds=60)
 _PRUNE_EVERY = timedelta(hours=1)
@@ -71,15 +70,14 @@ class DeliveryLoop:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until `stop` is set; a lost database is waited for."""
-        while not stop.is_set():
-            try:
-                found = await self.deliver_one()
-            except TRANSIENT_ERRORS as error:
-                log.warning("a channel waits for the database", reason=repr(error))
-                found = False
-            self._progress.turned(read=int(found))
-            if not found:
-                await wait_or_stop(stop, self._poll_s)
+        await run_loop(
+            stop,
+            self.deliver_one,
+            "a channel waits for the database",
+            progress=self._progress,
+            every_s=self._poll_s,
+            full_batch=1,
+        )
 
     async def deliver_one(self) -> bool:
         """Make the delivery that is due longest; False if there was none to make."""
@@ -133,13 +131,9 @@ class PruneLoop:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Prune once an hour until `stop` is set."""
-        while not stop.is_set():
-            try:
-                await self.look()
-            except TRANSIENT_ERRORS as error:
-                log.warning("pruning waits for the database", reason=repr(error))
-            self._progress.turned()
-            await wait_or_stop(stop, 10.0)
+        await run_loop(
+            stop, self.look, "pruning waits for the database", progress=self._progress, every_s=10.0
+        )
 
     async def look(self) -> None:
         """Prune, if an hour has passed."""

@@ -11,10 +11,9 @@ from notifier.operator.digest import DigestFacts, digest_mail, due_day
 from notifier.operator.store_digest import add_digest, is_written, read_digest
 from notifier.template import Rendered
 from ringfence.clock import Clock
-from ringfence.loops import wait_or_stop
+from ringfence.loops import run_loop
 from ringfence.observe.health import Progress
 from ringfence.postgres.pool import Pool
-from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.ids import derive
 
 _EVERY_S = 20.0
@@ -51,13 +50,16 @@ class DigestLoop:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look until `stop` is set; a lost database is waited for."""
-        while not stop.is_set():
-            try:
-                await self.look()
-            except TRANSIENT_ERRORS as error:
-                log.warning("the digest waits for the database", reason=repr(error))
-            self._progress.turned()
-            await wait_or_stop(stop, _EVERY_S)
+        await run_loop(
+            stop,
+            self._turn,
+            "the digest waits for the database",
+            progress=self._progress,
+            every_s=_EVERY_S,
+        )
+
+    async def _turn(self) -> None:
+        await self.look()
 
     async def look(self) -> bool:
         """Write the digest that is due, if there is one that was not written; whether it was."""

@@ -8,9 +8,8 @@ from notifier.owed import store as owed_store
 from notifier.owed.notice import reminder
 from notifier.store import MailStore
 from ringfence.clock import Clock
-from ringfence.loops import wait_or_stop
+from ringfence.loops import run_loop
 from ringfence.observe.health import Progress
-from ringfence.transient import TRANSIENT_ERRORS
 
 _EVERY_S = 60.0
 _AT_ONCE = 500
@@ -31,15 +30,14 @@ class ReminderLoop:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look every minute until `stop` is set; a lost database is waited for."""
-        while not stop.is_set():
-            owed = 0
-            try:
-                owed = await self.look()
-            except TRANSIENT_ERRORS as error:
-                log.warning("reminders wait for the database", reason=repr(error))
-            self._progress.turned(read=owed)
-            if owed < _AT_ONCE:
-                await wait_or_stop(stop, _EVERY_S)
+        await run_loop(
+            stop,
+            self.look,
+            "reminders wait for the database",
+            progress=self._progress,
+            every_s=_EVERY_S,
+            full_batch=_AT_ONCE,
+        )
 
     async def look(self) -> int:
         """Owe the reminders that are due now; how many."""

@@ -10,9 +10,8 @@ from notifier.sending.events import events_of
 from notifier.sending.reporting import report
 from notifier.store import MailStore
 from ringfence.clock import Clock
-from ringfence.loops import wait_or_stop
+from ringfence.loops import run_loop
 from ringfence.observe.health import Progress
-from ringfence.transient import TRANSIENT_ERRORS
 
 _EVERY_S = 5.0
 _WATCHED = ("waiting", "in-doubt")
@@ -33,13 +32,13 @@ class RecoveryLoop:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look until `stop` is set; a lost database is waited for."""
-        while not stop.is_set():
-            try:
-                await self.look()
-            except TRANSIENT_ERRORS as error:
-                log.warning("recovery waits for the database", reason=repr(error))
-            self._progress.turned()
-            await wait_or_stop(stop, _EVERY_S)
+        await run_loop(
+            stop,
+            self.look,
+            "recovery waits for the database",
+            progress=self._progress,
+            every_s=_EVERY_S,
+        )
 
     async def look(self) -> None:
         """Settle what dead senders left behind, then measure."""

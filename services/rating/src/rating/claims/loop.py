@@ -10,9 +10,8 @@ from uuid import UUID
 
 import structlog
 
-from ringfence.loops import wait_or_stop
+from ringfence.loops import run_loop
 from ringfence.observe.health import Progress
-from ringfence.transient import TRANSIENT_ERRORS
 
 LOOK_EVERY_S = 5.0
 log = structlog.get_logger()
@@ -38,13 +37,13 @@ class ClaimLoop:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look every so often until `stop` is set; after an error of the database, later."""
-        while not stop.is_set():
-            try:
-                await self.post_all()
-            except TRANSIENT_ERRORS as error:
-                log.warning("waiting payments are tried again later", reason=repr(error))
-            self._progress.turned()
-            await wait_or_stop(stop, self._every_s)
+        await run_loop(
+            stop,
+            self.post_all,
+            "waiting payments are tried again later",
+            progress=self._progress,
+            every_s=self._every_s,
+        )
 
     async def post_all(self) -> None:
         """Post all waiting payments whose claim is good by now, page by page."""

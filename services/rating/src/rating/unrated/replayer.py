@@ -11,9 +11,8 @@ import structlog
 from prometheus_client import Gauge
 
 from rating.unrated.store import AT_ONCE, ReplayStore
-from ringfence.loops import wait_or_stop
+from ringfence.loops import run_loop
 from ringfence.observe.health import Progress
-from ringfence.transient import TRANSIENT_ERRORS
 
 UNRATED = Gauge("ringfence_unrated_calls", "Calls in the unrated queue.", ["reason"])
 UNRATED_OLDEST = Gauge(
@@ -54,16 +53,19 @@ class Replayer:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Take up what is marked until `stop` is set; while the database is unwell, wait."""
-        while not stop.is_set():
-            taken = 0
-            try:
-                taken = await self._rating.replay()
-                await self._count()
-            except TRANSIENT_ERRORS as error:
-                log.warning("replay waits", reason=repr(error))
-            self._progress.turned(read=taken)
-            if taken < AT_ONCE:
-                await wait_or_stop(stop, LOOK_EVERY_S)
+        await run_loop(
+            stop,
+            self._turn,
+            "replay waits",
+            progress=self._progress,
+            every_s=LOOK_EVERY_S,
+            full_batch=AT_ONCE,
+        )
+
+    async def _turn(self) -> int:
+        taken = await self._rating.replay()
+        await self._count()
+        return taken
 
     async def _count(self) -> None:
         now = asyncio.get_running_loop().time()

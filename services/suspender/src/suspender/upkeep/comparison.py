@@ -12,9 +12,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from ringfence.clock import Clock
-from ringfence.loops import wait_or_stop
+from ringfence.loops import run_loop
 from ringfence.observe.health import Progress
-from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.events.alarm import AlarmText
 from ringfence_pbx.comparison import ClientProduct, Missing, ServerInventory, compare
 from ringfence_pbx.inventory_view import ServerKind
@@ -52,13 +51,9 @@ class ComparisonLoop:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Compare until `stop` is set; while the database does not answer, try again."""
-        while not stop.is_set():
-            try:
-                await self._turn()
-            except TRANSIENT_ERRORS as error:
-                log.warning("comparison waits", reason=repr(error))
-            self._progress.turned()
-            await wait_or_stop(stop, POLL_EVERY_S)
+        await run_loop(
+            stop, self._turn, "comparison waits", progress=self._progress, every_s=POLL_EVERY_S
+        )
 
     async def _turn(self) -> None:
         read = await self._store.read_times()

@@ -7,7 +7,7 @@ from datetime import timedelta
 import structlog
 
 from ringfence.clock import Clock
-from ringfence.loops import wait_or_stop
+from ringfence.loops import run_loop
 from ringfence.observe.health import Progress
 from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.errors import Retry
@@ -53,13 +53,9 @@ class InventoryLoop:
     async def run(self, stop: asyncio.Event) -> None:
         """Read what is due until `stop` is set; while the database does not answer, try again."""
         try:
-            while not stop.is_set():
-                try:
-                    await self._turn()
-                except TRANSIENT_ERRORS as error:
-                    log.warning("inventory waits", reason=repr(error))
-                self._progress.turned()
-                await wait_or_stop(stop, POLL_EVERY_S)
+            await run_loop(
+                stop, self._turn, "inventory waits", progress=self._progress, every_s=POLL_EVERY_S
+            )
         finally:
             await self._servers.cancel()
 

@@ -56,7 +56,7 @@ class OutboxRelay:
         self._progress = progress
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Relay until `stop` is set. While Kafka or PostgreSQL fails, retry at growing intervals."""
+        """Relay until `stop` is set; while Kafka or PostgreSQL fails, retry ever less often."""
         await run_loop(
             stop,
             self.relay_once,

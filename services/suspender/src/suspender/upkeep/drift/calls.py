@@ -5,7 +5,7 @@ import asyncio
 import structlog
 
 from ringfence.breaker import Breaker
-from ringfence.loops import wait_or_stop
+from ringfence.loops import run_loop
 from ringfence.observe.health import Progress
 from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.errors import Retry
@@ -51,13 +51,13 @@ class CallWatch:
     async def run(self, stop: asyncio.Event) -> None:
         """Watch until `stop` is set; while the database does not answer, try again."""
         try:
-            while not stop.is_set():
-                try:
-                    await self._turn()
-                except TRANSIENT_ERRORS as error:
-                    log.warning("drift by calls waits", reason=repr(error))
-                self._progress.turned()
-                await wait_or_stop(stop, self._every_s)
+            await run_loop(
+                stop,
+                self._turn,
+                "drift by calls waits",
+                progress=self._progress,
+                every_s=self._every_s,
+            )
         finally:
             await self._scans.cancel()
 

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import structlog
 
-from ringfence.loops import wait_or_stop
+from ringfence.loops import run_loop
 from ringfence.observe.health import Progress
 from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.errors import Retry
@@ -34,13 +34,9 @@ class DriftLoop:
     async def run(self, stop: asyncio.Event) -> None:
         """Scan until `stop` is set; while the database does not answer, try again."""
         try:
-            while not stop.is_set():
-                try:
-                    await self._turn()
-                except TRANSIENT_ERRORS as error:
-                    log.warning("drift waits", reason=repr(error))
-                self._progress.turned()
-                await wait_or_stop(stop, POLL_EVERY_S)
+            await run_loop(
+                stop, self._turn, "drift waits", progress=self._progress, every_s=POLL_EVERY_S
+            )
         finally:
             await self._servers.cancel()
 
