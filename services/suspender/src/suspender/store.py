@@ -13,7 +13,6 @@ from ringfence_contracts.events.account import AccountChanged, Service
 from ringfence_contracts.topics import SUSPENDER_ALARM
 from suspender.events import FAILED_ALARM, alarm_subject, reason_changed
 from suspender.rules.account import AccountState, Decisions
-from suspender.rules.elements import ServiceKey
 from suspender.rules.service_state import Services, ServiceState
 from suspender.store_elements import mark_released, write_named
 
@@ -159,7 +158,8 @@ class DecisionTransaction:
         await mark_released(self.connection, decisions.released)
         events = [reason_changed(change, now) for change in decisions.reasons.values()]
         await enqueue(self.connection, SCHEMA, events)
-        await self._end_alarms(decisions.switched, now)
+        subjects = [alarm_subject(*key) for key in decisions.switched]
+        await end_alarms(self.connection, FAILED_ALARM, subjects, now)
         if any(decisions.services[key].departed for key in decisions.switched):
             await self._close_departed()
 
@@ -174,23 +174,26 @@ class DecisionTransaction:
             "   where o.account_id = s.account_id and o.service_id = s.service_id)"
         )
 
-    async def _end_alarms(self, keys: Collection[ServiceKey], now: datetime) -> None:
-        """A failure to do what is no longer wanted needs no operator."""
-        if not keys:
-            return
-        rows = await self.connection.fetch(
-            "select subject from suspender.alarm"
-            " where key = $1 and ended_at is null and subject = any($2)",
-            FAILED_ALARM,
-            [alarm_subject(*key) for key in keys],
-        )
-        for row in rows:
-            await ALARMS.end_alarm(self.connection, FAILED_ALARM, row["subject"], now)
-
     async def _execute(self, statement: str, rows: Collection[tuple[Any, ...]]) -> None:
         """All rows in one statement, column by column."""
         if rows:
             await self.connection.execute(statement, *map(list, zip(*rows, strict=True)))
+
+
+async def end_alarms(
+    connection: Connection, key: str, subjects: Collection[str], now: datetime
+) -> None:
+    """End those of the alarms of kind `key` about these subjects that are open."""
+    if not subjects:
+        return
+    rows = await connection.fetch(
+        "select subject from suspender.alarm"
+        " where key = $1 and ended_at is null and subject = any($2)",
+        key,
+        list(subjects),
+    )
+    for row in rows:
+        await ALARMS.end_alarm(connection, key, row["subject"], now)
 
 
 class SuspenderStore:

@@ -13,6 +13,10 @@ class OperatorMustAct(RingfenceError):
     """A person has to do something first: a right, a key, a product. The message says what."""
 
 
+Failure = OperatorMustAct | Retry
+"""Why one element could not be switched: the server itself answered."""
+
+
 class SwitchTarget(NamedTuple):
     """An element, and a product that names it (or did): for words, and for what its calls need."""
 
@@ -32,6 +36,15 @@ class ElementReading:
     state: Literal["on", "off", "missing", "unknown"]
     value: str = ""
     name: str = ""
+
+
+def read_as_on(readings: Mapping[Element, ElementReading | Failure]) -> frozenset[Element]:
+    """Those of the elements that were read as on."""
+    return frozenset(
+        element
+        for element, reading in readings.items()
+        if isinstance(reading, ElementReading) and reading.state == "on"
+    )
 
 
 class ElementChange(NamedTuple):
@@ -55,10 +68,6 @@ class SwitchDone(NamedTuple):
 
     evidence: str
     proven: bool = True
-
-
-Failure = OperatorMustAct | Retry
-"""Why one element could not be switched: the server itself answered."""
 
 
 class HungUp(NamedTuple):

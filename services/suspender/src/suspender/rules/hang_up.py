@@ -4,9 +4,7 @@ from datetime import datetime
 
 from suspender.rules.account import AccountState
 from suspender.rules.service_state import ServiceState
-from suspender.rules.suspension import orders_in_force
-
-_HOLDING = ("manual", "forced", "whmcs")
+from suspender.rules.suspension import HOLDING_ORDERS, orders_in_force
 
 
 def ends_calls(account: AccountState, service: ServiceState, now: datetime) -> bool:
@@ -24,5 +22,5 @@ def ends_calls(account: AccountState, service: ServiceState, now: datetime) -> b
     return any(
         order.hang_up
         for order in orders_in_force(profile, now)
-        if order.kind in _HOLDING and order.service_id in (None, service.service_id)
+        if order.kind in HOLDING_ORDERS and order.service_id in (None, service.service_id)
     )

@@ -5,7 +5,7 @@ server has stored (readings) from the server. From both follow what to record, w
 once that is done, which services are confirmed.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ from suspender.rules.elements import (
     SwitchedOffRecord,
     is_to_be_off,
 )
+from suspender.wording import listed
 
 EXTENSION_WAYS = ("extensions", "outbound")
 
@@ -242,7 +243,7 @@ def _missing_words(turn: Turn, plan: SwitchPlan, server_id: str) -> str:
         what = f"{turn.product.way} to switch"
     else:
         named = [element for element in missing if element.way not in EXTENSION_WAYS]
-        what = f"{named[0].way} {_listed(e.name for e in named)}" if named else ""
+        what = f"{named[0].way} {listed(e.name for e in named)}" if named else ""
     if not what:
         return ""
     return (
@@ -262,7 +263,7 @@ def _remarks(turn: Turn, plan: SwitchPlan, said: Collection[str]) -> list[str]:
         ((turn.elements & plan.left_off) - others, "was off before, left off"),
     ]
     words = [
-        f"{_listed(_name(plan, element) for element in sorted(found))} {text}"
+        f"{listed(_name(plan, element) for element in sorted(found))} {text}"
         for found, text in remarks
         if found and text
     ]
@@ -270,18 +271,13 @@ def _remarks(turn: Turn, plan: SwitchPlan, said: Collection[str]) -> list[str]:
         return words
     if not turn.elements:
         return ["nothing of it was switched off"]
-    names = _listed(_name(plan, element) for element in sorted(turn.elements))
+    names = listed(_name(plan, element) for element in sorted(turn.elements))
     return [f"{names} read: nothing of it was switched off"]
 
 
 def _name(plan: SwitchPlan, element: Element) -> str:
     reading = plan.readings.get(element)
     return (reading.name if reading else "") or element.name
-
-
-def _listed(names: Iterable[str]) -> str:
-    text = ", ".join(names)
-    return text if len(text) <= 300 else f"{text[:299]}…"
 
 
 def released_by(

@@ -15,7 +15,7 @@ SwitchState = Literal["active", "suspended"]
 Desired = Literal["active", "suspended", "leave"]
 """`leave`: the PBX is not to be touched."""
 
-_HOLDING_ORDERS: tuple[Hold, ...] = ("manual", "forced", "whmcs")
+HOLDING_ORDERS: tuple[Hold, ...] = ("manual", "forced", "whmcs")
 
 
 class Decision(NamedTuple):
@@ -49,7 +49,7 @@ def decide(
     kinds = {order.kind for order in own}
     exempt = "exemption" in kinds
     funds = funds_held if service.prepaid and not exempt else False
-    ordered: tuple[Hold, ...] = tuple(kind for kind in _HOLDING_ORDERS if kind in kinds)
+    ordered: tuple[Hold, ...] = tuple(kind for kind in HOLDING_ORDERS if kind in kinds)
     holds: tuple[Hold, ...] = ("funds", *ordered) if funds else ordered
     if not has_voip_service or (funds is None and not holds):
         desired: Desired = "leave"

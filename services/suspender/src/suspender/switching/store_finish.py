@@ -7,7 +7,7 @@ from typing import Any
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Connection
 from ringfence_contracts.records import Outgoing
-from suspender import events as announce
+from suspender import events
 from suspender.rules.account import AccountState, zero_mail_owed
 from suspender.rules.elements import Element, ServiceKey
 from suspender.rules.service_state import ServiceState
@@ -25,6 +25,7 @@ from suspender.store import (
     SCHEMA,
     SERVICE_COLUMNS,
     account_of,
+    end_alarms,
     service_of,
 )
 from suspender.store_elements import columns, key_columns
@@ -89,7 +90,7 @@ async def _confirm(
     if not items:
         return
     rows: list[tuple[Any, ...]] = []
-    events: list[Outgoing] = []
+    outgoing: list[Outgoing] = []
     for item in items:
         current = locked.service(item.due)
         account, service = locked.account(item.due), current or item.due.service
@@ -99,7 +100,7 @@ async def _confirm(
             (*service.key, service.wanted, service.wanted_seq, item.evidence, item.proven, calls)
         )
         mail = current is not None and zero_mail_owed(account, service)
-        events.append(announce.confirmed(account, service, item.evidence, now, mail=mail))
+        outgoing.append(events.confirmed(account, service, item.evidence, now, mail=mail))
     await connection.execute(
         "update suspender.service s set confirmed = n.confirmed, confirmed_seq = n.seq,"
         " confirmed_at = $1, evidence = n.evidence, proven = n.proven,"
@@ -111,10 +112,10 @@ async def _confirm(
         now,
         *columns(rows),
     )
-    await enqueue(connection, SCHEMA, events)
+    await enqueue(connection, SCHEMA, outgoing)
     current_keys = [item.due.service.key for item in items if locked.service(item.due)]
-    subjects = [announce.alarm_subject(*key) for key in current_keys]
-    await _end_alarms(connection, announce.FAILED_ALARM, subjects, now)
+    subjects = [events.alarm_subject(*key) for key in current_keys]
+    await end_alarms(connection, events.FAILED_ALARM, subjects, now)
 
 
 async def _fail(
@@ -137,11 +138,11 @@ async def _fail(
         service = locked.service(item.due)
         if service is None or not item.publish:
             continue
-        event = announce.failed(service, item.reason, item.due.attempts + 1, now)
+        event = events.failed(service, item.reason, item.due.attempts + 1, now)
         await enqueue(connection, SCHEMA, [event])
-        subject = announce.alarm_subject(*service.key)
-        text = announce.failed_alarm(locked.account(item.due), service, item.reason)
-        await ALARMS.raise_alarm(connection, announce.FAILED_ALARM, subject, text, now)
+        subject = events.alarm_subject(*service.key)
+        text = events.failed_alarm(locked.account(item.due), service, item.reason)
+        await ALARMS.raise_alarm(connection, events.FAILED_ALARM, subject, text, now)
 
 
 async def _write_records(connection: Connection, finished: BatchResult, now: datetime) -> None:
@@ -158,8 +159,8 @@ async def _write_records(connection: Connection, finished: BatchResult, now: dat
         [(server_id, *element) for element in sorted(finished.released)],
     )
     done = {*finished.off, *finished.released}
-    subjects = [announce.element_subject(server_id, element) for element in sorted(done)]
-    await _end_alarms(connection, announce.ELEMENT_ALARM, subjects, now)
+    subjects = [events.element_subject(server_id, element) for element in sorted(done)]
+    await end_alarms(connection, events.ELEMENT_ALARM, subjects, now)
     for item in finished.loose_failed:
         await _fail_loose(connection, item, now)
 
@@ -177,9 +178,9 @@ async def _fail_loose(connection: Connection, item: FailedElement, now: datetime
         item.raises,
     )
     if item.raises:
-        subject = announce.element_subject(row.server_id, element)
-        text = announce.element_alarm(row, item.reason, off=item.off)
-        await ALARMS.raise_alarm(connection, announce.ELEMENT_ALARM, subject, text, now)
+        subject = events.element_subject(row.server_id, element)
+        text = events.element_alarm(row, item.reason, off=item.off)
+        await ALARMS.raise_alarm(connection, events.ELEMENT_ALARM, subject, text, now)
 
 
 async def clear_element_failures(
@@ -195,18 +196,5 @@ async def clear_element_failures(
             " where (server_id, way, tenant, element) = ($1, $2, $3, $4)",
             [(server_id, *element) for element in sorted(elements)],
         )
-        subjects = [announce.element_subject(server_id, element) for element in elements]
-        await _end_alarms(connection, announce.ELEMENT_ALARM, subjects, now)
-
-
-async def _end_alarms(
-    connection: Connection, key: str, subjects: Sequence[str], now: datetime
-) -> None:
-    rows = await connection.fetch(
-        "select subject from suspender.alarm"
-        " where key = $1 and ended_at is null and subject = any($2)",
-        key,
-        subjects,
-    )
-    for row in rows:
-        await ALARMS.end_alarm(connection, key, row["subject"], now)
+        subjects = [events.element_subject(server_id, element) for element in elements]
+        await end_alarms(connection, events.ELEMENT_ALARM, subjects, now)

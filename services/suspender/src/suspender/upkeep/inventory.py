@@ -62,7 +62,7 @@ class InventoryLoop:
     async def _turn(self) -> None:
         await self._servers.start_due(self._read)
         now = self._clock.now()
-        for server_id, read_at in await self._store.read_times():
+        for server_id, read_at in (await self._store.read_times()).items():
             INVENTORY_AGE_S.labels(server_id).set((now - read_at).total_seconds())
 
     async def _read(self, server_id: str) -> None:

@@ -12,7 +12,7 @@ from ringfence_contracts.events.account import Service
 from ringfence_contracts.events.alarm import AlarmText
 from ringfence_pbx.comparison import ClientProduct, InventoryItem
 from suspender.store import ALARMS
-from suspender.upkeep.store_inventory import request_read
+from suspender.upkeep.store_inventory import read_times, request_read
 
 PRODUCT_ALARM = "product-not-there"
 
@@ -37,10 +37,7 @@ class ComparisonStore:
 
     async def read_times(self) -> dict[str, datetime]:
         """When each server was last read as a whole."""
-        rows = await self._pool.fetch(
-            "select server_id, read_at from suspender.inventory_read where read_at is not null"
-        )
-        return {row["server_id"]: row["read_at"] for row in rows}
+        return await read_times(self._pool)
 
     async def load(self) -> ComparisonInput:
         """All products, and all servers that were ever read, as of one instant."""

@@ -8,6 +8,7 @@ from ringfence.postgres.pool import Connection, Pool
 from ringfence_contracts.events.alarm import AlarmText
 from suspender.drivers.driver import Inventory, ServerItem
 from suspender.store import ALARMS
+from suspender.wording import storable
 
 INVENTORY_ALARM = "inventory-failed"
 ALARM_AFTER = 3
@@ -111,7 +112,7 @@ class ServerInventoryStore:
                 begun_at,
                 now,
                 next_at,
-                [_text(gap, 1000) for gap in inventory.gaps],
+                [storable(gap, 1000) for gap in inventory.gaps],
                 inventory.tests_toll_allow,
             )
             await connection.execute(
@@ -133,7 +134,7 @@ class ServerInventoryStore:
                 " then $3::timestamptz else $4::timestamptz end"
                 " where server_id = $1 returning failures, read_at",
                 server_id,
-                _text(reason, 1000),
+                storable(reason, 1000),
                 now,
                 again_at,
             )
@@ -141,12 +142,17 @@ class ServerInventoryStore:
                 text = _alarm(server_id, reason, row["failures"], row["read_at"])
                 await ALARMS.raise_alarm(connection, INVENTORY_ALARM, server_id, text, now)
 
-    async def read_times(self) -> list[tuple[str, datetime]]:
-        """When each server was last read as a whole; those that never were are not listed."""
-        rows = await self._pool.fetch(
-            "select server_id, read_at from suspender.inventory_read where read_at is not null"
-        )
-        return [(row["server_id"], row["read_at"]) for row in rows]
+    async def read_times(self) -> dict[str, datetime]:
+        """See `read_times`."""
+        return await read_times(self._pool)
+
+
+async def read_times(pool: Pool) -> dict[str, datetime]:
+    """When each server was last read as a whole; without those that never were."""
+    rows = await pool.fetch(
+        "select server_id, read_at from suspender.inventory_read where read_at is not null"
+    )
+    return {row["server_id"]: row["read_at"] for row in rows}
 
 
 async def request_read(connection: Connection, server_id: str, now: datetime) -> str:
@@ -170,15 +176,11 @@ def _rows(server_id: str, items: Collection[ServerItem], now: datetime) -> list[
     """Each item once: where a server lists one twice, the last counts."""
     rows = {}
     for item in items:
-        key = (item.kind, *map(_text, (item.tenant, item.name, item.uuid)))
-        label, leads_to = _text(item.label), _text(item.leads_to)
+        texts = (item.tenant, item.name, item.uuid, item.label, item.leads_to)
+        tenant, name, uuid, label, leads_to = (storable(text, _MAX_TEXT) for text in texts)
+        key = (item.kind, tenant, name, uuid)
         rows[key] = (server_id, *key, label, item.enabled, leads_to, now)
     return list(rows.values())
-
-
-def _text(text: str, limit: int = _MAX_TEXT) -> str:
-    """A text of a server as the database can hold it."""
-    return text[:limit].replace("\x00", "\ufffd").encode(errors="replace").decode()
 
 
 def _alarm(server_id: str, reason: str, failures: int, read_at: datetime | None) -> AlarmText:

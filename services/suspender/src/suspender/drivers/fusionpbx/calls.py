@@ -22,8 +22,8 @@ from ringfence_pbx.fusionpbx.calls import (
 )
 from ringfence_pbx.fusionpbx.session import FusionPbxSession
 from suspender.drivers.driver import HungUp, OperatorMustAct
-from suspender.drivers.fusionpbx.evidence import listed
 from suspender.drivers.fusionpbx.sessions import Sessions
+from suspender.wording import listed
 
 CHECKS = 8
 PAUSE_S = 0.25

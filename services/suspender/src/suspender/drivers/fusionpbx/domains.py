@@ -15,12 +15,12 @@ from suspender.drivers.driver import (
 from suspender.drivers.fusionpbx.evidence import (
     batches,
     done,
-    listed,
     not_done,
     not_there,
     unreadable,
 )
 from suspender.rules.elements import Element
+from suspender.wording import listed
 
 _BATCH = 200
 

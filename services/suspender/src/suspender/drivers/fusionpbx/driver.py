@@ -33,6 +33,7 @@ from suspender.drivers.driver import (
     OperatorMustAct,
     SwitchDone,
     SwitchTarget,
+    read_as_on,
 )
 from suspender.drivers.fusionpbx.calls import Calls
 from suspender.drivers.fusionpbx.domains import Domains
@@ -172,10 +173,7 @@ class FusionPbxDriver:
         ]
         if failed and len(failed) == len(targets):
             raise failed[0]
-        live |= {
-            e for e, r in readings.items() if isinstance(r, ElementReading) and r.state == "on"
-        }
-        return frozenset(live)
+        return read_as_on(readings) | live
 
     async def inventory(self) -> Inventory:
         """All that can be read of the server, gently."""

@@ -1,6 +1,6 @@
 """Words that the parts of the FusionPBX driver share: evidence, and failures of one element."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TypeVar
 
 from ringfence.clock import Clock
@@ -8,12 +8,6 @@ from ringfence_contracts.errors import Retry, shown
 from suspender.drivers.driver import OperatorMustAct, SwitchDone, SwitchTarget
 
 T = TypeVar("T")
-
-
-def listed(names: Iterable[str], limit: int = 300) -> str:
-    """Names in a row, cut where they become too many."""
-    text = ", ".join(names)
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def state_of(off: bool) -> str:

@@ -21,13 +21,13 @@ from suspender.drivers.driver import (
 from suspender.drivers.fusionpbx.evidence import (
     batches,
     done,
-    listed,
     not_done,
     not_there,
     unreadable,
 )
 from suspender.drivers.fusionpbx.sessions import Sessions, each_tenant
 from suspender.rules.elements import Element
+from suspender.wording import listed
 
 BATCH = 50
 """Extensions in one post: each takes FusionPBX 50 ms, as it deletes a cache entry of its own."""

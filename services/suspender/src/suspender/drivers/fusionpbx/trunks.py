@@ -29,13 +29,13 @@ from suspender.drivers.driver import (
 from suspender.drivers.fusionpbx.evidence import (
     batches,
     done,
-    listed,
     not_done,
     not_there,
     unreadable,
 )
 from suspender.drivers.fusionpbx.gateways import FEW, GatewayFinder
 from suspender.rules.elements import Element
+from suspender.wording import listed
 
 BATCH = 200
 """Gateways in one post: two fields each, and PHP takes 1,000 fields."""

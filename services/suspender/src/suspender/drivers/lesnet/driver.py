@@ -26,6 +26,7 @@ from suspender.drivers.driver import (
     OperatorMustAct,
     SwitchDone,
     SwitchTarget,
+    read_as_on,
 )
 from suspender.drivers.groups import each_group
 from suspender.rules.elements import Element
@@ -179,12 +180,7 @@ class LesnetDriver:
 
     async def live(self, targets: Collection[SwitchTarget]) -> frozenset[Element]:
         """See `PbxDriver.live`. A peer whose state cannot be read is not among them."""
-        readings = await self.read(targets)
-        return frozenset(
-            element
-            for element, reading in readings.items()
-            if isinstance(reading, ElementReading) and reading.state == "on"
-        )
+        return read_as_on(await self.read(targets))
 
     async def inventory(self) -> Inventory:
         """See `PbxDriver.inventory`: nothing, and why."""

@@ -21,6 +21,7 @@ from suspender.drivers.driver import (
     OperatorMustAct,
     SwitchDone,
     SwitchTarget,
+    read_as_on,
 )
 from suspender.drivers.groups import each_group
 from suspender.drivers.vodia.calls import VodiaCalls
@@ -121,12 +122,7 @@ class VodiaDriver:
 
     async def live(self, targets: Collection[SwitchTarget]) -> frozenset[Element]:
         """See `PbxDriver.live`. An extension whose state is not shown is not among them."""
-        readings = await self.read(targets)
-        return frozenset(
-            element
-            for element, reading in readings.items()
-            if isinstance(reading, ElementReading) and reading.state == "on"
-        )
+        return read_as_on(await self.read(targets))
 
     async def inventory(self) -> Inventory:
         """See `PbxDriver.inventory`."""

@@ -26,6 +26,7 @@ from suspender.upkeep.drift.alarm import (
     many_alarm,
 )
 from suspender.upkeep.drift.repairs import HOUR, repair
+from suspender.wording import storable
 
 # What a service that is due has on record, or names, is its turn's to bring off or on.
 _CANDIDATES = f"""
@@ -147,7 +148,7 @@ class DriftStore:
             "update suspender.drift_look set next_at = $4, error = $2,"
             " looked_at = case when $2 = '' then $3 else looked_at end where server_id = $1",
             server_id,
-            error[:1000].replace("\x00", "\ufffd"),
+            storable(error, 1000),
             now,
             next_at,
         )
