@@ -23,7 +23,6 @@ from notifier.owed.intake import READS, MailIntake
 from notifier.service import renderer
 from notifier.store import MailStore as NotifierStore
 from notifier.template_files import load_catalogue, load_templates
-from rating.posting.reference_data import ReferenceData
 from rating.service import Rating
 from rating.store import RatingStore
 from ringfence.postgres.pool import Pool, open_pool
@@ -52,9 +51,7 @@ Build = Callable[[Pool], Handler]
 
 
 def _rating(pool: Pool) -> Handler:
-    return Rating(
-        store=RatingStore(pool), books=ReferenceData(), clock=FixedClock(), retry_unrated_s=900
-    ).handle
+    return Rating(store=RatingStore(pool), clock=FixedClock(), retry_unrated_s=900).handle
 
 
 def _balance_watch(pool: Pool) -> Handler:

@@ -35,12 +35,7 @@ IMPURE = {
 """What has or gives a clock, chance, a socket, a file, a database, a logger or the environment."""
 A_CLASS_ALONE = {("ringfence_contracts.ids", "asyncpg"), ("ringfence_contracts.ids", "asyncpg")}
 """A class without a connection: the form in which ids are in the database (docs/adr/0019)."""
-STILL_LEAKING = {
-    "cdr_ingest.lesnet.cdr_file",  # the profile's type comes from the module that reads its file
-    "cdr_ingest.lesnet.rows",
-    "cdr_ingest.vodia.push",  # a constant of the connection
-    "cdr_ingest.vodia.rows",
-}
+STILL_LEAKING: set[str] = set()
 """Pure in what they do, but what they import is not. This list only gets shorter."""
 NETWORK = {"aiohttp", "aiokafka", "aiosmtplib", "fastapi", "faust", "httpx", "smtplib"}
 

@@ -8,7 +8,6 @@ from typing import Any
 import asyncpg
 import orjson
 
-from rating.posting.reference_data import ReferenceData
 from rating.rerating.run import Rerating
 from rating.rerating.store import RerateStore
 from rating.service import Rating
@@ -45,14 +44,13 @@ class Bench:
         self.clock = FixedClock(NOON + timedelta(minutes=5))
         self.worker = self.another()
 
-    def another(self, looks_first: int = 0) -> Rating:
+    def another(self, check_first: int = 0) -> Rating:
         """A worker; one that has long run, and takes what comes for new until it is not."""
         return Rating(
             store=self.store,
-            books=ReferenceData(),
             clock=self.clock,
             retry_unrated_s=10**9,
-            looks_first=looks_first,
+            check_first=check_first,
         )
 
     def rerating(

@@ -9,7 +9,6 @@ from uuid import UUID
 import orjson
 import pytest
 
-from rating.posting.reference_data import ReferenceData
 from rating.service import Rating
 from rating.store import RatingStore
 from ringfence.clock import SystemClock
@@ -37,13 +36,12 @@ def card(number: int) -> bytes:
 
 
 class Swapping:
-    """Two rating workers and a front api on one database."""
+    """Two rating workers and a front door on one database."""
 
     def __init__(self, api: RunningApi, store: RatingStore) -> None:
         self.api = api
         self.workers = [
-            Rating(store=store, books=ReferenceData(), clock=SystemClock(), retry_unrated_s=0)
-            for _ in range(2)
+            Rating(store=store, clock=SystemClock(), retry_unrated_s=0) for _ in range(2)
         ]
         self.rated: list[tuple[CallRated, datetime]] = []
         self.done = False
@@ -149,8 +147,10 @@ async def test_a_version_to_come_rates_no_call_before_its_instant(swapping: Swap
     batch = [received(CALL_COMPLETED, c, c.call_id) for c in calls]
     outcome = await swapping.workers[0].handle(batch)
     rated = [read(event) for event in outcome.publish if event.topic is CALL_RATED]
-    told = [found.explanation["description"] for found in rated if isinstance(found, CallRated)]
-    assert told == ["v8", "v7", "v7"]
+    priced_by = [
+        found.explanation["description"] for found in rated if isinstance(found, CallRated)
+    ]
+    assert priced_by == ["v8", "v7", "v7"]
 
 
 async def test_after_a_rollback_calls_cost_what_they_did(swapping: Swapping) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from rating.posting.settlement import MAX_BALANCE_MICRO
-from rating.service import LOOKS_FIRST
+from rating.service import CHECK_FIRST
+from rating.store import BatchTransaction
 from ringfence_contracts.money import MAX_MICRO
 from ringfence_contracts.records import Outcome
 from ringfence_contracts.topics import BALANCE_CHANGED, CALL_RATED
@@ -31,42 +32,42 @@ async def stands(bench: Bench) -> list[tuple[str, int]]:
     return [(t, await bench.value(f"select count(*) from rating.{t}")) for t in tables]
 
 
-@pytest.mark.parametrize("looks_first", [0, 5])
+@pytest.mark.parametrize("check_first", [0, 5])
 async def test_a_charged_call_stays_charged_when_a_filter_would_spare_it_now(
-    bench: Bench, looks_first: int
+    bench: Bench, check_first: int
 ) -> None:
     first = await bench.rate(call(1))
     await bench.know(account(version=2, package={"not_billed": ["[outbound]"]}))
-    again = await bench.rate(call(1), call(2), worker=bench.another(looks_first))
+    again = await bench.rate(call(1), call(2), worker=bench.another(check_first))
     assert told(first) <= told(again)
     assert await bench.entries() == [("charge", -10_000)]
     assert await stands(bench) == [("ledger", 1), ("not_billed", 1), ("unrated", 0)]
     assert await bench.drift() == []
 
 
-@pytest.mark.parametrize("looks_first", [0, 5])
+@pytest.mark.parametrize("check_first", [0, 5])
 async def test_a_charged_call_stays_charged_when_it_could_not_be_rated_now(
-    bench: Bench, looks_first: int
+    bench: Bench, check_first: int
 ) -> None:
     first = await bench.rate(call(1))
     await bench.know(account(version=2, extensions=("2999",)))
-    again = await bench.rate(call(1), call(2), worker=bench.another(looks_first))
+    again = await bench.rate(call(1), call(2), worker=bench.another(check_first))
     assert told(first) <= told(again)
     assert await stands(bench) == [("ledger", 1), ("not_billed", 0), ("unrated", 1)]
     assert await bench.drift() == []
 
 
-@pytest.mark.parametrize("looks_first", [0, 5])
+@pytest.mark.parametrize("check_first", [0, 5])
 async def test_a_payment_that_stands_is_no_dead_letter_when_it_would_be_refused_now(
-    bench: Bench, looks_first: int
+    bench: Bench, check_first: int
 ) -> None:
     whole = [payment(str(n), MAX_MICRO) for n in range(MAX_BALANCE_MICRO // MAX_MICRO)]
     first = await bench.pay(*whole)
-    bench.worker = bench.another(looks_first)
+    bench.worker = bench.another(check_first)
     again = await bench.pay(whole[-1])
     assert again.reject == []
     assert told(again)
-    bench.worker = bench.another(looks_first)
+    bench.worker = bench.another(check_first)
     refused = await bench.pay(payment("more", 1))
     assert [dead.reason[:14] for dead in refused.reject] == ["amount_micro: "]
     assert first.reject == []
@@ -90,23 +91,29 @@ async def test_a_batch_that_is_part_old_is_settled_as_if_it_had_been_looked_up(
     assert await bench.drift() == []
 
 
-async def test_after_a_surprise_batches_are_looked_up_for_a_while(
+async def test_after_a_duplicate_the_next_batches_are_checked_against_the_ledger(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker = bench.another(0)
-    looks: list[bool] = []
-    attempt = worker._settle_as
+    checks: list[bool] = []
+    read_all, read_some = BatchTransaction.existing, BatchTransaction.existing_without_entry
 
-    async def counted(intake: Any, matched: Any, *, look_first: bool) -> Any:
-        looks.append(look_first)
-        return await attempt(intake, matched, look_first=look_first)
+    async def with_entries(transaction: BatchTransaction, entries: Any, calls: Any) -> Any:
+        found = await read_all(transaction, entries, calls)
+        checks[-1] = True
+        return found
 
-    monkeypatch.setattr(worker, "_settle_as", counted)
+    async def without_entries(transaction: BatchTransaction, calls: Any) -> Any:
+        checks.append(False)
+        return await read_some(transaction, calls)
+
+    monkeypatch.setattr(BatchTransaction, "existing", with_entries)
+    monkeypatch.setattr(BatchTransaction, "existing_without_entry", without_entries)
     await bench.rate(call(1), worker=worker)
     await bench.rate(call(1), worker=worker)
-    for number in range(2, 2 + LOOKS_FIRST):
+    for number in range(2, 2 + CHECK_FIRST):
         await bench.rate(call(number), worker=worker)
-    assert looks == [False, False, True, *[True] * (LOOKS_FIRST - 1), False]
+    assert checks == [False, False, True, *[True] * (CHECK_FIRST - 1), False]
 
 
 async def test_workers_that_trust_and_that_look_settle_the_same_calls_once(bench: Bench) -> None:
@@ -114,8 +121,8 @@ async def test_workers_that_trust_and_that_look_settle_the_same_calls_once(bench
     calls = [call(n, billsec=1 + n) for n in range(120)]
     batches = [dice.sample(calls, 30) for _ in range(24)]
 
-    async def take(looks_first: int) -> None:
-        worker = bench.another(looks_first)
+    async def take(check_first: int) -> None:
+        worker = bench.another(check_first)
         while batches:
             batch = batches.pop()
             outcome = await bench.get_through(*batch, worker=worker)

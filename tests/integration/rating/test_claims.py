@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from rating.claims.loop import ClaimLoop
+from rating.claims.store import ClaimTransaction
 from ringfence.observe.health import Progress
 from ringfence_contracts.events.alarm import Alarm
 from ringfence_contracts.events.payment import PaymentReceived
@@ -62,12 +63,12 @@ async def test_a_payment_that_accounts_does_not_hold_waits_under_an_alarm(bench:
     assert f"ringfence payments claim {PAID.payment_id}" in alarm.what_to_do
 
 
-@pytest.mark.parametrize("looks_first", [0, 5])
+@pytest.mark.parametrize("check_first", [0, 5])
 async def test_what_comes_with_a_forged_payment_is_processed(
-    bench: Bench, looks_first: int
+    bench: Bench, check_first: int
 ) -> None:
     await bench.hold(payment("good", 5_000_000))
-    bench.worker = bench.another(looks_first)
+    bench.worker = bench.another(check_first)
     outcome = await bench.worker.handle(
         [
             received(PAYMENT_RECEIVED, PAID),
@@ -176,14 +177,14 @@ async def test_a_kill_before_the_commit_leaves_the_payment_waiting_and_it_is_pos
     assert await bench.drift() == []
 
 
-@pytest.mark.parametrize("looks_first", [0, 5])
+@pytest.mark.parametrize("check_first", [0, 5])
 async def test_a_payment_in_the_ledger_needs_no_claim_when_it_comes_again(
-    bench: Bench, looks_first: int
+    bench: Bench, check_first: int
 ) -> None:
     """Accounts may have been restored since: what is posted stays posted, and is answered."""
     first = await bench.pay(PAID)
     await bench.sql("delete from accounts.payment")
-    bench.worker = bench.another(looks_first)
+    bench.worker = bench.another(check_first)
     again = await bench.announce(PAID)
     assert [(e.event_id, e.value) for e in again.publish] == [
         (e.event_id, e.value) for e in first.publish
@@ -241,19 +242,17 @@ async def test_the_alarm_of_a_payment_that_an_operator_removed_ends(bench: Bench
     assert (await alarms(bench))[-1].state == "raised"
 
 
-async def test_accounts_is_asked_once_for_a_batch_and_not_at_all_for_calls(
+async def test_claims_are_read_once_for_a_batch_with_payments_and_never_for_calls(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from rating.claims.store import ClaimTransaction
-
     asked = []
-    look = ClaimTransaction.look
+    read = ClaimTransaction.read
 
     async def counted(claims: ClaimTransaction, payment_ids: Any) -> Any:
         asked.append(len(payment_ids))
-        return await look(claims, payment_ids)
+        return await read(claims, payment_ids)
 
-    monkeypatch.setattr(ClaimTransaction, "look", counted)
+    monkeypatch.setattr(ClaimTransaction, "read", counted)
     await bench.rate(*(call(n) for n in range(20)))
     assert asked == []
     await bench.pay(*(payment(f"k{n}", 1_000_000) for n in range(20)))

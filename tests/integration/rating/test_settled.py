@@ -38,14 +38,14 @@ kinds = st.sampled_from(["charge", "top-up", "adjustment", "reversal"])
 
 @given(st.lists(kinds, max_size=12))
 def test_a_version_s_settled_payments_are_never_overstated(posted: list[Any]) -> None:
-    standing = AccountBalance("CAD", 0, 0)
+    balance = AccountBalance("CAD", 0, 0)
     for number, kind in enumerate(posted):
         entry_id = derive("test", number)
-        post(standing, Posting(entry_id, "1001", kind, 0, entry_id, NOON, b"", "{}"))
+        post(balance, Posting(entry_id, "1001", kind, 0, entry_id, NOON, b"", "{}"))
     paid = [kind in ("top-up", "adjustment") for kind in posted]
-    assert standing.settled_at(len(posted)) == sum(paid)
+    assert balance.settled_at(len(posted)) == sum(paid)
     for version in range(len(posted)):
-        assert 0 <= standing.settled_at(version) <= sum(paid[:version])
+        assert 0 <= balance.settled_at(version) <= sum(paid[:version])
 
 
 async def test_the_balance_carries_how_many_payments_are_in_it(bench: Bench) -> None:
@@ -79,13 +79,13 @@ async def test_a_rerating_and_its_undoing_publish_the_payments_in_the_balance(
 class Step:
     """One batch of the story: payments and calls by number, old ones among them."""
 
-    def __init__(self, items: Sequence[tuple[str, int]], looks_first: int, rerates: bool) -> None:
+    def __init__(self, items: Sequence[tuple[str, int]], check_first: int, rerates: bool) -> None:
         self.items = items
-        self.looks_first = looks_first
+        self.check_first = check_first
         self.rerates = rerates
 
     def __repr__(self) -> str:
-        return f"Step({self.items!r}, {self.looks_first}, {self.rerates})"
+        return f"Step({self.items!r}, {self.check_first}, {self.rerates})"
 
 
 batches = st.lists(
@@ -132,7 +132,7 @@ async def _take(bench: Bench, name: str, step: Step) -> Outcome:
             paid = payment(f"{kind}-{number}", 1_000_000 + number, name, kind=kind)
             await bench.hold(paid)
             batch.append(received(PAYMENT_RECEIVED, paid))
-    return await bench.another(step.looks_first).handle(batch)
+    return await bench.another(step.check_first).handle(batch)
 
 
 async def _check(bench: Bench, name: str, told: Sequence[BalanceChanged]) -> None:

@@ -99,7 +99,8 @@ def test_of_two_versions_from_the_same_instant_the_later_published_counts() -> N
     assert in_force(TariffVersions([version(4, 0), version(3, 0)]), 1) == 4
 
 
-def test_a_version_that_comes_again_changes_nothing() -> None:
-    versions = TariffVersions([version(1, 0)])
+def test_a_version_that_is_added_again_changes_nothing() -> None:
+    versions = TariffVersions([version(1, 0), version(2, 10)])
     versions.add(version(1, 0))
-    assert versions.known() == {"retail": (1,)}
+    assert in_force(versions, 9) == 1
+    assert in_force(versions, 10) == 2

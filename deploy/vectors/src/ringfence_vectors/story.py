@@ -24,7 +24,8 @@ from accounts.clients.orders import Author, ClientOrder, find_order
 from accounts.payments.payment import payment_id
 from balance_watch.watch import EventEffect, WatchedAccount, apply_balance, apply_profile
 from rating.ledger import AccountBalance, EntryKind, Posting, post, runs
-from rating.posting.events import balance_changed
+from rating.posting.events import event_of
+from rating.posting.records import BalanceMove
 from ringfence_contracts.events.account import YesNoNone
 from ringfence_contracts.events.balance import BalanceChanged, BalanceRestored, BalanceZero
 from ringfence_contracts.ids import derive
@@ -50,7 +51,7 @@ class Story:
         self._account = new_account()
         self._product = PRODUCT
         self._payments = 0
-        self._standing = AccountBalance(CURRENCY, 0, 0)
+        self._balance = AccountBalance(CURRENCY, 0, 0)
         self._watched = WatchedAccount(ACCOUNT_ID, CURRENCY)
         self._suspender = SuspenderAccount(ACCOUNT_ID)
         self._services: Services = {}
@@ -131,8 +132,8 @@ class Story:
         self._payments += 1
         payment = payment_id(ACCOUNT_ID, key or f"step-{self._payments}")
         posting = Posting(payment, ACCOUNT_ID, kind, amount_micro, payment, self._next(), b"", "")
-        for run in runs([post(self._standing, posting)]):
-            event = balance_changed(run, self._standing, "")
+        for run in runs([post(self._balance, posting)]):
+            event = event_of(BalanceMove(run, self._balance, ""))
             change = BalanceChanged.model_validate_json(event.value)
             self._cross(apply_balance(self._watched, change, event.event_id, ""))
 

@@ -84,19 +84,19 @@ class AccountBalance:
         return max(0, self.settled - (self.version - version))
 
 
-def post(standing: AccountBalance, posting: Posting) -> Entry:
+def post(balance: AccountBalance, posting: Posting) -> Entry:
     """Apply `posting` to the account: its version grows by one."""
-    standing.balance_micro += posting.amount_micro
-    standing.version += 1
+    balance.balance_micro += posting.amount_micro
+    balance.version += 1
     if posting.kind == "top-up" or posting.kind == "adjustment":
-        standing.settled += 1
+        balance.settled += 1
     return Entry(
         posting.account_id,
-        standing.version,
+        balance.version,
         posting.entry_id,
         posting.kind,
         posting.amount_micro,
-        standing.balance_micro,
+        balance.balance_micro,
         posting.cause_id,
         posting.reverses,
         posting.occurred_at,
@@ -148,8 +148,3 @@ def is_opening(entry: Entry) -> bool:
     return entry.kind == "adjustment" and entry.entry_id == derive(
         "payment", entry.account_id, "opening"
     )
-
-
-def total_micro(entries: Sequence[Entry]) -> int:
-    """The sum of the entries' amounts."""
-    return sum(entry.amount_micro for entry in entries)

@@ -1,8 +1,9 @@
-"""Rating's whole way: calls, payments, profiles and tariffs in; the ledger moves; what it did out.
+"""The rating pipeline: consumes calls, payments, account profiles and tariffs, posts ledger entries
+and publishes the resulting events.
 
-call.completed ─┐                                   ┌─▶ call.rated / call.unrated
-payment.received├─▶ read ─▶ learn ─▶ settle ─▶ write┤
-account.changed ┤        (profiles)  (in memory)    └─▶ balance.changed
+call.completed ─┐                                  ┌─▶ call.rated / call.unrated
+payment.received├─▶ read ─▶ save ─▶ apply ─▶ write ┤
+account.changed ┤        (profiles) (in memory)    └─▶ balance.changed
 tariff.published┘
 """
 
@@ -20,6 +21,7 @@ from rating.audit.store import AuditStore
 from rating.audit.store_money import MoneyStore
 from rating.claims.claim_check import claim_problem
 from rating.claims.loop import ClaimLoop
+from rating.claims.store import Claims
 from rating.posting.batch import (
     CallRecord,
     RatingBatch,
@@ -28,10 +30,11 @@ from rating.posting.batch import (
     payment_record,
     read_batch,
 )
-from rating.posting.records import ExistingRecords
-from rating.posting.reference_data import ReferenceData
+from rating.posting.events import events_of
+from rating.posting.records import BatchResult
 from rating.posting.settlement import MatchedCall, Settlement, match_calls
 from rating.pricing.product_match import Match
+from rating.reference_loader import ReferenceLoader
 from rating.settings import Settings
 from rating.store import BatchTransaction, EntryExists, RatingStore
 from rating.unrated.replayer import Replayer
@@ -63,211 +66,226 @@ log = structlog.get_logger()
 READS = (CALL_COMPLETED, PAYMENT_RECEIVED, ACCOUNT_CHANGED, TARIFF_PUBLISHED)
 
 
-LOOKS_FIRST = 10
-"""Batches that are looked up in the ledger before they are settled, after a start or a surprise:
-more than what may come again then."""
+CHECK_FIRST = 10
+"""Batches that are checked against the ledger after a start or a duplicate: more than can be
+delivered again then."""
 
 
 class Rating:
-    """The handler: a batch's work in the database, and what is to be told of it.
+    """The handler of batches: what each becomes in the database, and which events it causes.
 
-    That nothing is charged twice is the ledger's unique index to say. Hardly a record comes twice
-    but after a kill or a rebalance: so the next `looks_first` batches are looked up before they
-    are settled, and others are taken for new. Where one then holds what stands already, all of it
-    is undone, and settled again by looking first.
+    The ledger's unique index prevents that anything is charged twice. Redelivery is rare except
+    after a restart or a rebalance, so only the next `check_first` batches are checked against the
+    ledger. If a later batch violates the unique index, it is rolled back and processed again with
+    the check.
     """
 
     def __init__(
         self,
         *,
         store: RatingStore,
-        books: ReferenceData,
         clock: Clock,
         retry_unrated_s: int,
-        looks_first: int = LOOKS_FIRST,
+        check_first: int = CHECK_FIRST,
     ) -> None:
         self._store = store
-        self._books = books
+        self._loader = ReferenceLoader(store)
+        self._reference = self._loader.data
         self._clock = clock
         self._retry_unrated = timedelta(seconds=retry_unrated_s)
         self._replays = ReplayStore(store.pool)
-        self._looks_first = looks_first
-        self._settles = asyncio.Lock()
+        self._check_first = check_first
+        self._one_at_a_time = asyncio.Lock()
 
     async def handle(self, batch: Sequence[Received]) -> Outcome:
-        """Read and settle a batch."""
-        return await self.settle(read_batch(batch))
+        """Read and process a batch."""
+        return await self.process_batch(read_batch(batch))
 
-    async def settle(self, intake: RatingBatch) -> Outcome:
-        """Settle what was read. Safe to call again: what stands already is answered as before."""
-        async with self._settles:
+    async def process_batch(self, batch: RatingBatch) -> Outcome:
+        """Process a batch. Idempotent: a record that was processed yields the same events again.
+
+        The caller publishes the events, then commits the offsets.
+        """
+        async with self._one_at_a_time:
+            # 1. Commit profiles and tariffs, so that the batch's calls are rated by them. A kill
+            #    after it: the batch is delivered again, and the same rows change nothing.
             with _stage("learn"):
-                refused = await self._learn(intake)
-                await self._books.refresh(self._store)
-                await self._mark_waiting(intake)
-            outcome = await self._settle(intake)
-        rejected = [*intake.rejected, *refused]
+                refused = await self._save_reference_data(batch)
+                await self._loader.refresh()
+                await self._mark_unrated(batch)
+            # 2. Commit entries, balances and queue in one transaction. A kill after it: the batch
+            #    is delivered again, found in the ledger, and its events are published then.
+            outcome = await self._process(batch)
+        # 3. Record the dead calls. A kill before it: they are rejected and recorded again.
+        rejected = [*batch.rejected, *refused]
         outcome.reject += rejected
-        await self._bury(rejected)
+        await self._record_dead_calls(rejected)
         return outcome
 
     async def replay(self) -> int:
-        """Settle calls that are marked for it, and leave in the outbox what is to be told."""
-        async with self._settles, self._replays.settling() as settling:
-            marked = await settling.marked()
+        """Process queued calls that are marked for another attempt; how many there were.
+
+        Their events are written to the outbox in the same transaction.
+        """
+        async with self._one_at_a_time, self._replays.transaction() as transaction:
+            marked = await transaction.marked()
             if not marked:
                 return 0
-            await self._books.refresh(self._store)
+            await self._loader.refresh()
             calls = [
                 call_record(CallCompleted.model_validate_json(raw), raw.encode()) for raw in marked
             ]
             matched = self._match(calls)
-            settlement = await self._settle_in(
-                settling, RatingBatch(calls), matched, look_first=True
-            )
-            waiting = {row.told.call_id for row in settlement.unrated}
+            result = await self._apply(transaction, RatingBatch(calls), matched, check_ledger=True)
+            waiting = {row.event.call_id for row in result.unrated}
             settled = {call.call_id for call in calls} - waiting
-            await settling.replayed(settled, waiting, settlement.outcome().publish)
-        count_posted(settlement.entries, settlement.standings)
+            await transaction.finish_replay(settled, waiting, events_of(result.published))
+        count_posted(result.entries, result.balances)
         return len(marked)
 
     async def post_claimed(self, after: UUID) -> UUID | None:
-        """Post a page of waiting payments whose claim is good by now; where the page ended.
+        """Post one page of waiting payments that accounts holds by now; where the page ended.
 
-        The pages go by the payments' ids, so that one that cannot be posted stops no other.
+        Pages are in the order of the payments' ids, so that a payment that cannot be posted does
+        not block others. Returns None after the last page.
         """
         now = self._clock.now()
-        async with self._settles, self._store.settling() as settling:
-            found = await settling.claims.claimed_by_now(after)
+        async with self._one_at_a_time, self._store.transaction() as transaction:
+            found = await transaction.claims.claimed_by_now(after)
             if not found:
-                await settling.claims.end_alarms_without_cause(now)
+                await transaction.claims.end_alarms_without_cause(now)
                 return None
             payments = [payment_record(each.payment, each.correlation_id) for each in found]
-            intake = RatingBatch(payments=payments)
-            settlement = await self._settle_in(settling, intake, [], look_first=True)
-            await settling.claims.publish(settlement.outcome().publish)
-        count_posted(settlement.entries, settlement.standings)
+            batch = RatingBatch(payments=payments)
+            result = await self._apply(transaction, batch, [], check_ledger=True)
+            await transaction.claims.publish(events_of(result.published))
+        count_posted(result.entries, result.balances)
         return found[-1].payment.payment_id
 
-    async def _learn(self, intake: RatingBatch) -> list[Rejected]:
-        """Keep new profiles and tariff versions before anything is rated by them."""
+    async def _save_reference_data(self, batch: RatingBatch) -> list[Rejected]:
+        """Save the batch's profiles and tariff versions; those that are rejected."""
         rejected = []
-        if intake.accounts:
-            refused = await self._store.learn_accounts([account for account, _ in intake.accounts])
+        if batch.accounts:
+            refused = await self._store.save_accounts([account for account, _ in batch.accounts])
             rejected += [
                 Rejected(received, f"currency: got {account.currency}, expected the ledger's own")
-                for account, received in intake.accounts
+                for account, received in batch.accounts
                 if account.account_id in refused
             ]
-        for tariff, received in intake.tariffs:
+        for tariff, received in batch.tariffs:
             rates = await self._store.rates(tariff.version_id)
             if len(rates) == tariff.rows and rows_digest(rates) == tariff.sha256:
-                await self._store.learn_tariff(tariff)
+                await self._store.save_tariff(tariff)
             else:
                 reason = f"sha256: got {tariff.sha256}, expected that of the rows as they stand"
                 rejected.append(Rejected(received, reason))
         return rejected
 
-    async def _mark_waiting(self, intake: RatingBatch) -> None:
-        """Have recent unrated calls tried again when what they may have waited for has come."""
+    async def _mark_unrated(self, batch: RatingBatch) -> None:
+        """Mark recent unrated calls that the batch's profiles and tariffs may resolve."""
         since = self._clock.now() - self._retry_unrated
-        if intake.accounts:
-            places = self._books.places([account.account_id for account, _ in intake.accounts])
-            await self._replays.mark_places(places, since)
-        if intake.tariffs:
+        if batch.accounts:
+            accounts = [account.account_id for account, _ in batch.accounts]
+            await self._replays.mark_tenants(self._reference.tenants_of(accounts), since)
+        if batch.tariffs:
             await self._replays.mark_for_tariff(since)
 
-    async def _settle(self, intake: RatingBatch) -> Outcome:
-        if not (intake.calls or intake.payments):
+    async def _process(self, batch: RatingBatch) -> Outcome:
+        if not (batch.calls or batch.payments):
             return Outcome()
         with _stage("match"):
-            matched = self._match(intake.calls)
-        if not self._looks_first:
+            matched = self._match(batch.calls)
+        if not self._check_first:
             try:
-                return await self._settle_as(intake, matched, look_first=False)
-            except EntryExists as surprise:
-                log.info("looking first for a while", reason=str(surprise))
-                self._looks_first = LOOKS_FIRST
-        outcome = await self._settle_as(intake, matched, look_first=True)
-        self._looks_first = max(0, self._looks_first - 1)
+                return await self._commit(batch, matched, check_ledger=False)
+            except EntryExists as duplicate:
+                log.info("looking first for a while", reason=str(duplicate))
+                self._check_first = CHECK_FIRST
+        outcome = await self._commit(batch, matched, check_ledger=True)
+        self._check_first = max(0, self._check_first - 1)
         return outcome
 
-    async def _settle_as(
-        self, intake: RatingBatch, matched: list[MatchedCall], *, look_first: bool
+    async def _commit(
+        self, batch: RatingBatch, matched: list[MatchedCall], *, check_ledger: bool
     ) -> Outcome:
-        async with self._store.settling() as settling:
-            settlement = await self._settle_in(settling, intake, matched, look_first=look_first)
-        count_posted(settlement.entries, settlement.standings)
-        return settlement.outcome()
+        async with self._store.transaction() as transaction:
+            result = await self._apply(transaction, batch, matched, check_ledger=check_ledger)
+        count_posted(result.entries, result.balances)
+        return Outcome(events_of(result.published), result.rejected)
 
     def _match(self, calls: Sequence[CallRecord]) -> list[MatchedCall]:
-        return match_calls(self._books, calls, self._clock.now())
+        return match_calls(self._reference, calls, self._clock.now())
 
-    async def _settle_in(
+    async def _apply(
         self,
-        settling: BatchTransaction,
-        intake: RatingBatch,
+        transaction: BatchTransaction,
+        batch: RatingBatch,
         matched: list[MatchedCall],
         *,
-        look_first: bool,
-    ) -> Settlement:
-        """Settle in a transaction. Raises EntryStands where something was taken for new and is not.
+        check_ledger: bool,
+    ) -> BatchResult:
+        """Read what exists, settle in memory, write. Raises EntryExists for a duplicate.
 
-        What is charged or paid anew, the ledger's index tells; what is not, is asked for.
+        Without `check_ledger`, a duplicate entry violates the ledger's unique index. A record
+        that yields no entry now but did before is found by a query.
         """
         with _stage("open"):
-            settlement = await self._open(settling, intake, matched, look_first)
+            settlement = await self._open(transaction, batch, matched, check_ledger)
         with _stage("settle"):
-            settlement.settle(intake.payments, matched)
+            result = settlement.apply(batch.payments, matched)
         with _stage("write"):
-            unposted = settlement.unposted
-            if unposted and not look_first and await settling.stand(unposted):
+            unposted = result.unposted
+            if unposted and not check_ledger and await transaction.any_exist(unposted):
                 raise EntryExists("something stands that is not charged now")
-            await _write(settling, settlement)
-            await self._write_claims(settling, settlement)
-        return settlement
+            await _write(transaction, result)
+            await self._write_claims(transaction, result)
+        return result
 
-    async def _write_claims(self, settling: BatchTransaction, settlement: Settlement) -> None:
-        if settlement.unclaimed:
-            names = self._books.client_names(u.payment.account_id for u in settlement.unclaimed)
-            await settling.claims.keep(settlement.unclaimed, names, self._clock.now())
-        if settlement.claimed:
-            await settling.claims.resolve(settlement.claimed, self._clock.now())
+    async def _write_claims(self, transaction: BatchTransaction, result: BatchResult) -> None:
+        if result.unclaimed:
+            names = self._reference.client_names(u.payment.account_id for u in result.unclaimed)
+            await transaction.claims.save_unclaimed(result.unclaimed, names, self._clock.now())
+        if result.claimed:
+            await transaction.claims.resolve(result.claimed, self._clock.now())
 
     async def _open(
         self,
-        settling: BatchTransaction,
-        intake: RatingBatch,
+        transaction: BatchTransaction,
+        batch: RatingBatch,
         matched: list[MatchedCall],
-        look_first: bool,
+        check_ledger: bool,
     ) -> Settlement:
-        """Lock the accounts first, then see what stands: no other worker can be in between."""
+        """Lock the accounts, then read what exists, so that no other worker writes in between."""
         matches = [one.match for one in matched if isinstance(one.match, Match)]
-        checked = await _check_claims(settling, intake)
-        # An unclaimed payment opens no account: its currency may be anybody's.
+        claims, unclaimed = await _read_claims(transaction, batch)
+        # An unclaimed payment opens no account: its currency cannot be trusted.
         accounts = {
             p.account_id: p.currency
-            for p in (item.payment for item in intake.payments)
-            if not claim_problem(p, checked.claims.get(p.payment_id))
+            for p in (item.payment for item in batch.payments)
+            if not claim_problem(p, claims.get(p.payment_id))
         }
         accounts |= {match.account_id: match.currency for match in matches}
-        standings = await settling.standings(accounts)
+        balances = await transaction.lock_balances(accounts)
         calls = [one.call.call_id for one in matched]
-        if look_first:
+        if check_ledger:
             entries = [one.call.entry_id for one in matched]
-            entries += [item.payment.payment_id for item in intake.payments]
-            known = await settling.known(entries, calls)
+            entries += [item.payment.payment_id for item in batch.payments]
+            existing = await transaction.existing(entries, calls)
         else:
-            known = await settling.without_entry(calls)
-        known.claims, known.unclaimed = checked.claims, checked.unclaimed
-        moved = {entry.account_id for entry in known.entries.values()} - standings.keys()
+            existing = await transaction.existing_without_entry(calls)
+        existing.claims, existing.unclaimed = claims, unclaimed
+        moved = {entry.account_id for entry in existing.entries.values()} - balances.keys()
         if moved:  # a number that changed hands since it was charged; its account is open
-            standings |= await settling.standings(dict.fromkeys(moved, ""))
+            balances |= await transaction.lock_balances(dict.fromkeys(moved, ""))
         keys = {one.free_key for one in matched if one.free_key}
-        return Settlement(self._books, known, standings, await settling.free_used(keys))
+        free_used = await transaction.free_used(keys)
+        return Settlement(self._reference, existing, balances, free_used)
 
-    async def _bury(self, rejected: Sequence[Rejected]) -> None:
-        """Note calls that could not be read. One that came again altered is not dead: it stands."""
+    async def _record_dead_calls(self, rejected: Sequence[Rejected]) -> None:
+        """Record calls that cannot be read.
+
+        A call that came again with other content is not among them: the first one is settled.
+        """
         dead = [
             (
                 call_id_if_readable(d.received)
@@ -279,37 +297,36 @@ class Rating:
             if d.received.topic == CALL_COMPLETED.name
         ]
         if dead:
-            await self._store.bury(dead)
+            await self._store.record_dead_calls(dead)
 
 
 def _stage(name: str) -> AbstractContextManager[object]:
     return STAGE_SECONDS.labels(NAME, name).time()
 
 
-async def _check_claims(settling: BatchTransaction, intake: RatingBatch) -> ExistingRecords:
-    """One look for all payments of a batch; none without payments."""
-    ids = [item.payment.payment_id for item in intake.payments]
-    claims, unclaimed = await settling.claims.look(ids) if ids else ({}, {})
-    return ExistingRecords(claims=claims, unclaimed=unclaimed)
+async def _read_claims(transaction: BatchTransaction, batch: RatingBatch) -> Claims:
+    """Read the claims of all payments of a batch in one query; no query without payments."""
+    ids = [item.payment.payment_id for item in batch.payments]
+    return await transaction.claims.read(ids) if ids else ({}, {})
 
 
-async def _write(settling: BatchTransaction, settlement: Settlement) -> None:
-    """The ledger first: its unique index is what stops a charge from being made twice."""
-    if settlement.entries:
-        await settling.write_entries(settlement.entries)
-        await settling.write_standings(settlement.moved())
-    if settlement.free_moved:
-        await settling.write_free_used(settlement.free_moved)
-    if settlement.not_billed:
-        await settling.write_not_billed(settlement.not_billed)
-    if settlement.unrated:
-        await settling.write_unrated(settlement.unrated)
-    if settlement.resolved:
-        await settling.resolve(settlement.resolved)
+async def _write(transaction: BatchTransaction, result: BatchResult) -> None:
+    """Write the ledger first: its unique index prevents that a charge is made twice."""
+    if result.entries:
+        await transaction.write_entries(result.entries)
+        await transaction.write_balances(result.moved_balances())
+    if result.free_used:
+        await transaction.write_free_used(result.free_used)
+    if result.not_billed:
+        await transaction.write_not_billed(result.not_billed)
+    if result.unrated:
+        await transaction.write_unrated(result.unrated)
+    if result.resolved:
+        await transaction.resolve(result.resolved)
 
 
 async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
-    """Rate until told to stop."""
+    """Run the service until `stop` is set."""
     dsn, bootstrap = settings.postgres_dsn.get_secret_value(), settings.brokers()
     async with (
         await open_pool(dsn, service=NAME) as pool,
@@ -318,13 +335,12 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         require_stores(health, pool, publisher)
         handler = Rating(
             store=RatingStore(pool),
-            books=ReferenceData(),
             clock=SystemClock(),
             retry_unrated_s=settings.rating_retry_unrated_s,
         )
         progress = health.loop(NAME)
         runner = BatchRunner(
-            RecordProcessor(handler.settle, publisher, consumer=NAME, read=read_batch),
+            RecordProcessor(handler.process_batch, publisher, consumer=NAME, read=read_batch),
             READS,
             bootstrap=bootstrap,
             group=NAME,

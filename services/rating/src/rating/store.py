@@ -1,4 +1,4 @@
-"""Rating's tables: the only file with its SQL."""
+"""Rating's tables as the pipeline uses them."""
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -27,7 +27,7 @@ _NOT_BILLED = (
 
 
 class ReferenceChanges(NamedTuple):
-    """What changed since a worker last looked: profiles as JSON values, tariff versions."""
+    """Profiles (as JSON values) and tariff versions that changed, and the horizon after them."""
 
     horizon: str
     profiles: list[Any]
@@ -35,22 +35,25 @@ class ReferenceChanges(NamedTuple):
 
 
 class EntryExists(Retry):
-    """An entry that was taken for new stands in the ledger already: the next look finds it.
+    """An entry that was expected to be new is in the ledger: a check of the ledger finds it.
 
-    After a look, another worker posted it meanwhile on another account (a number that changed
-    hands during a rebalance).
+    After a check, it means that another worker has posted it since, on another account (a number
+    that changed hands during a rebalance).
     """
 
 
 class BatchTransaction:
-    """One settlement: reads with locks, then writes, in one transaction."""
+    """One batch: reads with locks, then writes, in one transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.claims = ClaimTransaction(connection)
 
-    async def standings(self, accounts: dict[str, str]) -> dict[str, AccountBalance]:
-        """Lock the accounts (id -> currency if it must be opened) in key order; how they stand."""
+    async def lock_balances(self, accounts: dict[str, str]) -> dict[str, AccountBalance]:
+        """Lock the accounts in the order of their ids, and open new ones; their balances.
+
+        `accounts` has the currency by account id.
+        """
         ids = sorted(accounts)
         rows = await self._connection.fetch(
             "select account_id, currency, balance_micro, version, settled from rating.account"
@@ -60,7 +63,7 @@ class BatchTransaction:
         if len(rows) < len(ids):
             known = {row["account_id"] for row in rows}
             await self._open([(a, c) for a, c in accounts.items() if a not in known])
-            return await self.standings(accounts)
+            return await self.lock_balances(accounts)
         return {row["account_id"]: AccountBalance(*row[1:]) for row in rows}
 
     async def _open(self, accounts: Sequence[tuple[str, str]]) -> None:
@@ -72,64 +75,64 @@ class BatchTransaction:
             [currency for _, currency in accounts],
         )
 
-    async def known(self, entry_ids: list[UUID], call_ids: list[UUID]) -> ExistingRecords:
-        """What stands already of these entries and calls."""
-        known = await self.without_entry(call_ids)
+    async def existing(self, entry_ids: list[UUID], call_ids: list[UUID]) -> ExistingRecords:
+        """Which of these entries and calls exist."""
+        existing = await self.existing_without_entry(call_ids)
         for row in await self._connection.fetch(
             f"select {', '.join(Entry._fields)} from rating.ledger where entry_id = any($1)",  # noqa: S608 - a constant
             entry_ids,
         ):
-            known.entries[row["entry_id"]] = Entry(*row)
-        return known
+            existing.entries[row["entry_id"]] = Entry(*row)
+        return existing
 
-    async def stand(self, entry_ids: list[UUID]) -> bool:
-        """Whether any of these entries stands already."""
-        ask = "select exists (select from rating.ledger where entry_id = any($1))"
-        return bool(await self._connection.fetchval(ask, entry_ids))
+    async def any_exist(self, entry_ids: list[UUID]) -> bool:
+        """Whether any of these entries is in the ledger."""
+        query = "select exists (select from rating.ledger where entry_id = any($1))"
+        return bool(await self._connection.fetchval(query, entry_ids))
 
-    async def without_entry(self, call_ids: list[UUID]) -> ExistingRecords:
-        """What stands already of these calls without an entry: not billed, or in the queue."""
-        known = ExistingRecords()
-        standing = await self._connection.fetch(
+    async def existing_without_entry(self, call_ids: list[UUID]) -> ExistingRecords:
+        """Which of these calls exist without an entry: not billed, or in the unrated queue."""
+        existing = ExistingRecords()
+        found = await self._connection.fetch(
             "select call_id, false as waits from rating.not_billed where call_id = any($1)"
             " union all select call_id, true from rating.unrated where call_id = any($1)",
             call_ids,
         )
-        if standing:
-            await self._take_without_entry(known, standing)
-        return known
+        if found:
+            await self._read_without_entry(existing, found)
+        return existing
 
-    async def _take_without_entry(
-        self, known: ExistingRecords, standing: list[asyncpg.Record]
+    async def _read_without_entry(
+        self, existing: ExistingRecords, found: list[asyncpg.Record]
     ) -> None:
-        """Calls that stand without an entry; few of a batch do, most often none."""
+        """Read what is stored of calls without an entry; most batches have none."""
         for row in await self._connection.fetch(
             "select n.*, a.currency from rating.not_billed n"
             " join rating.account a using (account_id) where n.call_id = any($1)",
-            [row["call_id"] for row in standing if not row["waits"]],
+            [row["call_id"] for row in found if not row["waits"]],
         ):
-            known.not_billed[row["call_id"]] = _known_call(row)
+            existing.not_billed[row["call_id"]] = _not_billed(row)
         for row in await self._connection.fetch(
             "select call_id, input_hash from rating.unrated where call_id = any($1)",
-            [row["call_id"] for row in standing if row["waits"]],
+            [row["call_id"] for row in found if row["waits"]],
         ):
-            known.unrated[row["call_id"]] = row["input_hash"]
+            existing.unrated[row["call_id"]] = row["input_hash"]
 
     async def free_used(self, keys: Iterable[FreeKey]) -> dict[FreeKey, int]:
-        """Free seconds used so far; the accounts' locks guard them."""
-        wanted = list(keys)
-        if not wanted:
+        """Free seconds used so far by each key; the accounts' locks protect them."""
+        listed = list(keys)
+        if not listed:
             return {}
         rows = await self._connection.fetch(
             "select f.* from rating.free_minutes f join unnest($1::text[], $2::text[], $3::date[])"
             " as k(account_id, service_id, period) using (account_id, service_id, period)",
-            *_columns(wanted, 3),
+            *_columns(listed, 3),
         )
         used = {(r["account_id"], r["service_id"], r["period"]): int(r["used_s"]) for r in rows}
-        return {key: used.get(key, 0) for key in wanted}
+        return {key: used.get(key, 0) for key in listed}
 
     async def write_entries(self, entries: Sequence[Entry]) -> None:
-        """Append to the ledger. Raises EntryStands where one of them stands there already."""
+        """Append to the ledger. Raises EntryExists if one of the entries is in it."""
         try:
             await self._connection.copy_records_to_table(
                 "ledger", schema_name="rating", columns=Entry._fields, records=entries
@@ -137,9 +140,9 @@ class BatchTransaction:
         except asyncpg.UniqueViolationError as error:
             raise EntryExists(f"an entry stands already: {error.detail}") from error
 
-    async def write_standings(self, standings: dict[str, AccountBalance]) -> None:
-        """Keep the balances beside the ledger."""
-        rows = [(a, s.balance_micro, s.version, s.settled) for a, s in standings.items()]
+    async def write_balances(self, balances: dict[str, AccountBalance]) -> None:
+        """Write the accounts' balances, which are kept beside the ledger."""
+        rows = [(a, s.balance_micro, s.version, s.settled) for a, s in balances.items()]
         await self._connection.execute(
             "update rating.account a set balance_micro = n.balance_micro, version = n.version,"
             " settled = n.settled, updated_at = now()"
@@ -150,7 +153,7 @@ class BatchTransaction:
         )
 
     async def write_free_used(self, used: dict[FreeKey, int]) -> None:
-        """Keep the free seconds used."""
+        """Write the free seconds used so far."""
         await self._connection.execute(
             "insert into rating.free_minutes (account_id, service_id, period, used_s)"
             " select * from unnest($1::text[], $2::text[], $3::date[], $4::int[])"
@@ -159,13 +162,13 @@ class BatchTransaction:
         )
 
     async def write_not_billed(self, rows: Sequence[NotBilledRow]) -> None:
-        """Keep calls that cost nothing by a rule."""
+        """Insert calls that cost nothing by a rule."""
         await self._connection.copy_records_to_table(
             "not_billed", schema_name="rating", columns=_NOT_BILLED, records=rows
         )
 
     async def write_unrated(self, rows: Sequence[UnratedRow]) -> None:
-        """Queue calls that can not be rated yet, or renew why they wait."""
+        """Queue calls that cannot be rated yet, or replace why they wait."""
         await self._connection.executemany(
             "insert into rating.unrated (call_id, server_id, tenant, reason, detail, account_id,"
             " service_id, billsec, started_at, input_hash, call)"
@@ -175,42 +178,45 @@ class BatchTransaction:
             " service_id = excluded.service_id",
             [
                 (
-                    u.told.call_id, u.told.server_id, u.told.tenant, u.told.reason, u.told.detail,
-                    u.told.account_id, u.told.service_id, u.told.billsec, u.told.started_at,
-                    u.input_hash, u.call,
+                    e.call_id, e.server_id, e.tenant, e.reason, e.detail,
+                    e.account_id, e.service_id, e.billsec, e.started_at,
+                    row.input_hash, row.call,
                 )
-                for u in rows
+                for row in rows
+                for e in (row.event,)
             ],
         )  # fmt: skip
 
     async def resolve(self, call_ids: list[UUID]) -> None:
-        """Take calls that are settled now out of the unrated queue."""
+        """Delete calls from the unrated queue."""
         await self._connection.execute(
             "delete from rating.unrated where call_id = any($1)", call_ids
         )
 
 
 class RatingStore:
-    """Everything that rating keeps."""
+    """Rating's tables, by whole transactions."""
 
     def __init__(self, pool: Pool) -> None:
         self.pool = self._pool = pool
 
     @asynccontextmanager
-    async def settling(self) -> AsyncIterator[BatchTransaction]:
-        """A transaction in which a batch is settled: all of it or nothing."""
+    async def transaction(self) -> AsyncIterator[BatchTransaction]:
+        """A transaction for one batch: all of it is committed, or nothing."""
         async with self._pool.acquire() as connection, connection.transaction():
             yield BatchTransaction(connection)
 
-    async def learn_accounts(self, accounts: Sequence[AccountChanged]) -> set[str]:
-        """Keep profiles that are newer than those known; open what is new.
+    async def save_accounts(self, accounts: Sequence[AccountChanged]) -> set[str]:
+        """Save profiles that are newer than the stored ones, and open new accounts.
 
-        Returns the accounts whose currency is not the one that their ledger is kept in.
+        Returns the accounts that are refused because their currency is not that of their ledger.
         """
         newest = {a.account_id: a for a in sorted(accounts, key=lambda a: a.version)}
         rows = sorted((a.account_id, a.version, a.to_json().decode()) for a in newest.values())
         async with self._pool.acquire() as connection, connection.transaction():
-            await BatchTransaction(connection).standings({a: newest[a].currency for a in newest})
+            await BatchTransaction(connection).lock_balances(
+                {a: newest[a].currency for a in newest}
+            )
             wrong = await connection.fetch(
                 "select a.account_id from rating.account a join"
                 " unnest($1::text[], $2::text[]) as n(account_id, currency) using (account_id)"
@@ -228,8 +234,8 @@ class RatingStore:
             )
         return refused
 
-    async def learn_tariff(self, tariff: TariffPublished) -> None:
-        """Keep that a tariff version exists; its rows stay where they are."""
+    async def save_tariff(self, tariff: TariffPublished) -> None:
+        """Save that a tariff version exists; its rows stay in accounts.tariff_rate."""
         await self._pool.execute(
             "insert into rating.tariff"
             " (version_id, tariff_id, currency, effective_from, rows, sha256)"
@@ -242,11 +248,11 @@ class RatingStore:
             tariff.sha256,
         )
 
-    async def news(self, horizon: str) -> ReferenceChanges:
+    async def reference_changes(self, horizon: str) -> ReferenceChanges:
         """What was committed since `horizon` (a transaction id; "0" for all).
 
-        The new horizon is the oldest transaction still running: whatever it may yet commit is
-        read again the next time. A sequence would lose rows that commit out of order.
+        The new horizon is the oldest transaction that is still running: what it commits later is
+        read the next time. A sequence would miss rows that are committed out of order.
         """
         async with (
             self._pool.acquire() as connection,
@@ -262,7 +268,10 @@ class RatingStore:
         return ReferenceChanges(now, [row["profile"] for row in profiles], tariffs)
 
     async def rates(self, version_id: int) -> list[RateRow]:
-        """A tariff version's rows, by prefix: the claim check is redeemed here."""
+        """The rows of a tariff version in the order of their prefixes.
+
+        The event of a tariff names only the version (the claim-check pattern).
+        """
         rows = await self._pool.fetch(
             "select prefix, description, rate, initial_s, increment_s, status"
             ' from accounts.tariff_rate where version_id = $1 order by prefix collate "C"',
@@ -270,8 +279,8 @@ class RatingStore:
         )
         return [tuple(row) for row in rows]
 
-    async def bury(self, dead: Sequence[tuple[UUID, str, str]]) -> None:
-        """Keep which calls are dead: (id, reason, record as text)."""
+    async def record_dead_calls(self, dead: Sequence[tuple[UUID, str, str]]) -> None:
+        """Insert calls that can never be rated: (id, reason, record as text)."""
         await self._pool.executemany(
             "insert into rating.dead_call (call_id, reason, record) values ($1, $2, $3)"
             " on conflict (call_id) do nothing",
@@ -284,7 +293,7 @@ def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
     return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
 
 
-def _known_call(row: asyncpg.Record) -> ExistingNotBilled:
+def _not_billed(row: asyncpg.Record) -> ExistingNotBilled:
     return ExistingNotBilled(
         account_id=row["account_id"],
         service_id=row["service_id"],

@@ -48,15 +48,15 @@ _WAYS = {
 }
 
 
-def count_posted(entries: Sequence[Entry], standings: Mapping[str, AccountBalance]) -> None:
-    """Count entries that were committed; `standings` has their accounts' currencies."""
+def count_posted(entries: Sequence[Entry], balances: Mapping[str, AccountBalance]) -> None:
+    """Count entries that were committed; `balances` has their accounts' currencies."""
     sums: dict[tuple[str, str, str], int] = {}
     numbers: dict[tuple[str, str], int] = {}
     for entry in entries:
         kind, amount, currency = (
             entry.kind,
             entry.amount_micro,
-            standings[entry.account_id].currency,
+            balances[entry.account_id].currency,
         )
         way = "in" if amount > 0 else "out"
         sums[kind, currency, way] = sums.get((kind, currency, way), 0) + abs(amount)

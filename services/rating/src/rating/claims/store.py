@@ -13,9 +13,10 @@ from rating.claims.claim_check import (
     subject_of,
     what_to_do,
 )
-from ringfence.postgres.alarms import Alarms, AlarmText
+from ringfence.postgres.alarms import Alarms
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Connection
+from ringfence_contracts.events.alarm import AlarmText
 from ringfence_contracts.events.payment import PaymentReceived
 from ringfence_contracts.records import Outgoing
 from ringfence_contracts.topics import RATING_ALARM
@@ -26,7 +27,7 @@ AT_ONCE = 500
 _FIRST = UUID(int=0)
 _LOCK = "rating.claims"
 _ALARMS = Alarms(RATING_ALARM, schema="rating")
-_LOOK = """
+_READ = """
 select k.payment_id,
     p.account_id, p.kind, p.amount_micro, p.currency,
     u.account_id as u_account_id, u.kind as u_kind, u.amount_micro as u_amount_micro,
@@ -49,7 +50,7 @@ where u.payment_id > $1 and (
 )
 order by u.payment_id limit $2
 """
-_KEEP = """
+_SAVE = """
 insert into rating.unclaimed
     (payment_id, account_id, kind, amount_micro, currency, reference, received_at, refunds,
      correlation_id, reason, record, since)
@@ -64,22 +65,24 @@ where a.key = $1 and a.ended_at is null and not exists (
 """
 
 
+Claims = tuple[dict[UUID, PaymentClaim], dict[UUID, PaymentClaim]]
+"""By payment id: what accounts holds, and what waits unclaimed."""
+
+
 class ClaimTransaction:
     """Claims within one settlement's transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def look(
-        self, payment_ids: Sequence[UUID]
-    ) -> tuple[dict[UUID, PaymentClaim], dict[UUID, PaymentClaim]]:
+    async def read(self, payment_ids: Sequence[UUID]) -> Claims:
         """What accounts holds of these payments, and which of them wait unclaimed, as they came.
 
         Accounts writes a payment and its event, in its outbox, in one transaction: what was read
         from the topic is committed there, so a look finds it at the first try.
         """
         held, waiting = {}, {}
-        for row in await self._connection.fetch(_LOOK, payment_ids):
+        for row in await self._connection.fetch(_READ, payment_ids):
             payment_id, account_id, kind, amount_micro, currency, *waits = row
             if account_id is not None:
                 held[payment_id] = PaymentClaim(account_id, kind, amount_micro, currency)
@@ -87,7 +90,7 @@ class ClaimTransaction:
                 waiting[payment_id] = PaymentClaim(*waits)
         return held, waiting
 
-    async def keep(
+    async def save_unclaimed(
         self, rows: Sequence[UnclaimedPayment], clients: Mapping[str, str], now: datetime
     ) -> None:
         """Have payments wait, each under its alarm. `clients` are names by account.
@@ -97,7 +100,7 @@ class ClaimTransaction:
         for row in sorted(rows, key=lambda row: row.payment.payment_id):
             p = row.payment
             await self._connection.execute(
-                _KEEP, p.payment_id, p.account_id, p.kind, p.amount_micro, p.currency, p.reference,
+                _SAVE, p.payment_id, p.account_id, p.kind, p.amount_micro, p.currency, p.reference,
                 p.received_at, p.refunds, row.correlation_id, row.reason, row.record, now,
             )  # fmt: skip
             text = AlarmText(

@@ -62,7 +62,7 @@ class CallRecord:
 
 
 def call_record(call: CallCompleted, raw: bytes, received: Received | None = None) -> CallRecord:
-    """A call as settling takes it; `received` is None for one that waited in the queue."""
+    """A call as transaction takes it; `received` is None for one that waited in the queue."""
     call_id = as_id(call.call_id.bytes)
     id_text = str(call_id)
     thread = (received and received.correlation_id) or id_text
@@ -86,7 +86,7 @@ class PaymentRecord(NamedTuple):
 def payment_record(
     payment: PaymentReceived, correlation_id: str, received: Received | None = None
 ) -> PaymentRecord:
-    """A payment as settling takes it; `received` is None for one that waited for its claim."""
+    """A payment as transaction takes it; `received` is None for one that waited for its claim."""
     return PaymentRecord(payment, _payment_hash(payment), correlation_id, received)
 
 

@@ -76,7 +76,7 @@ class NotBilled(NamedTuple):
             explained[name] = self.detail
         return explained
 
-    def written(self) -> str:
+    def explanation_json(self) -> str:
         """The explanation as JSON."""
         return orjson.dumps(self.explanation).decode()
 
@@ -141,10 +141,10 @@ class Rated:
     @property
     def explanation(self) -> Explanation:
         """Why the call costs what it does: plain values, for people."""
-        read: Explanation = orjson.loads(self.written())
+        read: Explanation = orjson.loads(self.explanation_json())
         return read
 
-    def written(self) -> str:
+    def explanation_json(self) -> str:
         """The explanation as JSON. Written out by hand: it is a tenth of what a call takes."""
         ready = self.ready
         number = ready.number

@@ -5,7 +5,7 @@ first digits, and tries those, longest first: its cost depends neither on how ma
 has nor on which other lengths occur in it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import final
@@ -151,13 +151,6 @@ class TariffVersions:
             if version.effective_from <= at:
                 return version
         return None
-
-    def known(self) -> Mapping[str, tuple[int, ...]]:
-        """The version ids held of each tariff, newest first."""
-        return {
-            tariff_id: tuple(version.version_id for version in versions)
-            for tariff_id, versions in self._by_tariff.items()
-        }
 
 
 def _newest_first(version: TariffVersion) -> tuple[datetime, int]:

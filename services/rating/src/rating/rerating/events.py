@@ -48,9 +48,9 @@ def call_rated(
 
 
 def balance_changed(
-    entries: Sequence[Entry], standing: AccountBalance, run_id: UUID, told_at: datetime
+    entries: Sequence[Entry], balance: AccountBalance, run_id: UUID, told_at: datetime
 ) -> Outgoing:
-    """`balance.changed.v1` from before the first entry to after the last, which made `standing`.
+    """`balance.changed.v1` from before the first entry to after the last, which made `balance`.
 
     Never one by one: a balance that a reversal lifts and its charge lowers again, in the same
     transaction, crossed nothing, and no client is to be told that it did.
@@ -66,11 +66,11 @@ def balance_changed(
             balance_micro=last.balance_after_micro,
             from_version=first.version - 1,
             from_balance_micro=first.balance_after_micro - first.amount_micro,
-            currency=standing.currency,
+            currency=balance.currency,
             cause="reversal",
             cause_id=run_id,
             occurred_at=told_at,
-            settled=standing.settled_at(last.version),
+            settled=balance.settled_at(last.version),
         ).to_json(),
         event_id=derive("balance.changed", account_id, last.version),
         time=told_at,

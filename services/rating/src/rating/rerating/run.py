@@ -51,8 +51,8 @@ class Rerating:
         version = await self._version(order)
         plans, run_id, accounts = [], uuid4(), await self._accounts(order)
         for done, (account_id, _) in enumerate(accounts, 1):
-            async with self._store.settling() as settling:
-                plans.append(await self._plan(settling, account_id, order, version, run_id))
+            async with self._store.transaction() as transaction:
+                plans.append(await self._plan(transaction, account_id, order, version, run_id))
             self._on_account(done, len(accounts))
         return [planned for planned in plans if planned]
 
@@ -63,11 +63,11 @@ class Rerating:
         run = await self._store.open_run(order, self._clock.now())
         plans = []
         for done, (account_id, currency) in enumerate(accounts, 1):
-            async with self._store.settling() as settling:
-                standing = (await settling.standings({account_id: currency}))[account_id]
-                planned = await self._plan(settling, account_id, order, version, run.run_id)
+            async with self._store.transaction() as transaction:
+                balance = (await transaction.lock_balances({account_id: currency}))[account_id]
+                planned = await self._plan(transaction, account_id, order, version, run.run_id)
                 if planned and planned.changes:
-                    await _write(settling, planned, standing, run.run_id, run.started_at)
+                    await _write(transaction, planned, balance, run.run_id, run.started_at)
             plans.append(planned)
             self._on_account(done, len(accounts))
         if not await self._store.drop_if_empty(run.run_id):
@@ -92,32 +92,32 @@ class Rerating:
         return plans
 
     async def _undo_account(self, run_id: UUID, account_id: str) -> ReratePlan:
-        async with self._store.settling() as settling:
-            standing = (await settling.standings({account_id: ""}))[account_id]
-            made = await settling.made(run_id, account_id)
-            planned = ReratePlan(account_id, standing.currency, examined=len(made))
+        async with self._store.transaction() as transaction:
+            balance = (await transaction.lock_balances({account_id: ""}))[account_id]
+            made = await transaction.made(run_id, account_id)
+            planned = ReratePlan(account_id, balance.currency, examined=len(made))
             planned.changes = [undo(m.charged, m.original, m.free_key, run_id) for m in made]
             if made:
                 now = self._clock.now()
-                await _write(settling, planned, standing, run_id, now, undoes=True)
+                await _write(transaction, planned, balance, run_id, now, undoes=True)
             return planned
 
     async def _plan(
         self,
-        settling: RerateTransaction,
+        transaction: RerateTransaction,
         account_id: str,
         order: RerateOrder,
         version: TariffVersion,
         run_id: UUID,
     ) -> ReratePlan | None:
-        account = await settling.account(account_id)
+        account = await transaction.account(account_id)
         if account is None:  # it has a balance, by payments alone
             return None
-        charges = await _charges(settling, account, order, run_id)
+        charges = await _charges(transaction, account, order, run_id)
         if not charges:
             return None
         keys = {free_key(account, charged) for charged in charges}
-        return plan(account, charges, version, await settling.free_used(keys), run_id)
+        return plan(account, charges, version, await transaction.free_used(keys), run_id)
 
     async def _accounts(self, order: RerateOrder) -> list[tuple[str, str]]:
         found = await self._store.accounts()
@@ -144,20 +144,20 @@ class Rerating:
 
 
 async def _charges(
-    settling: RerateTransaction, account: AccountChanged, order: RerateOrder, run_id: UUID
+    transaction: RerateTransaction, account: AccountChanged, order: RerateOrder, run_id: UUID
 ) -> list[LiveCharge]:
     span = order.span(account.time_zone)
     return [
         charged
-        async for charged in settling.live_charges(account.account_id, span)
+        async for charged in transaction.live_charges(account.account_id, span)
         if in_scope(charged, order.tariff_id, span, run_id)
     ]
 
 
 async def _write(
-    settling: RerateTransaction,
+    transaction: RerateTransaction,
     planned: ReratePlan,
-    standing: AccountBalance,
+    balance: AccountBalance,
     run_id: UUID,
     told_at: datetime,
     *,
@@ -170,24 +170,24 @@ async def _write(
     for row in rows:
         charged = row.change.charged
         reversal = reversal_of(charged, account_id, run_id, row.charge_id)
-        entries.append(post(standing, reversal))
-        entries.append(post(standing, charge_of(row.change, account_id, row.charge_id)))
+        entries.append(post(balance, reversal))
+        entries.append(post(balance, charge_of(row.change, account_id, row.charge_id)))
         events.append(call_rated(row, entries[-1], planned.currency, run_id, told_at))
-    events.append(balance_changed(entries, standing, run_id, told_at))
-    await settling.write_entries(entries)
-    await settling.write_standings({account_id: standing})
-    await _write_free_used(settling, planned.changes)
-    await settling.keep(run_id, account_id, rows, undoes=undoes)
-    await settling.tell(events)
+    events.append(balance_changed(entries, balance, run_id, told_at))
+    await transaction.write_entries(entries)
+    await transaction.write_balances({account_id: balance})
+    await _write_free_used(transaction, planned.changes)
+    await transaction.keep(run_id, account_id, rows, undoes=undoes)
+    await transaction.tell(events)
 
 
-async def _write_free_used(settling: RerateTransaction, changes: Sequence[RerateChange]) -> None:
+async def _write_free_used(transaction: RerateTransaction, changes: Sequence[RerateChange]) -> None:
     moved = [change for change in changes if change.free_difference_s]
-    used = await settling.free_used({change.free_key for change in moved})
+    used = await transaction.free_used({change.free_key for change in moved})
     for change in moved:
         used[change.free_key] += change.free_difference_s
     if used:
-        await settling.write_free_used(used)
+        await transaction.write_free_used(used)
 
 
 def _row(change: RerateChange, run_id: UUID, undoes: bool) -> ChangeRow:

@@ -148,7 +148,7 @@ class RerateStore:
         self._pool = pool
 
     @asynccontextmanager
-    async def settling(self) -> AsyncIterator[RerateTransaction]:
+    async def transaction(self) -> AsyncIterator[RerateTransaction]:
         """A transaction for one account."""
         async with self._pool.acquire() as connection, connection.transaction():
             # Pricing a hundred thousand calls takes longer than a service's transaction may idle.

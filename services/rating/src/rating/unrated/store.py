@@ -67,7 +67,7 @@ class ReplayTransaction(BatchTransaction):
         )
         return [row["call"] for row in rows]
 
-    async def replayed(
+    async def finish_replay(
         self, settled: Collection[UUID], waiting: Collection[UUID], events: Sequence[Outgoing]
     ) -> None:
         """The attempt is over: `settled` leave the queue, `waiting` lose their mark."""
@@ -88,12 +88,12 @@ class ReplayStore:
         self._pool = pool
 
     @asynccontextmanager
-    async def settling(self) -> AsyncIterator[ReplayTransaction]:
+    async def transaction(self) -> AsyncIterator[ReplayTransaction]:
         """A transaction in which marked calls are settled, told and unmarked: all or nothing."""
         async with self._pool.acquire() as connection, connection.transaction():
             yield ReplayTransaction(connection)
 
-    async def mark_places(self, places: Sequence[tuple[str, str]], since: datetime) -> None:
+    async def mark_tenants(self, places: Sequence[tuple[str, str]], since: datetime) -> None:
         """Mark calls queued since then that come from these places (server_id, tenant)."""
         await self._pool.execute(
             "update rating.unrated u set replay_requested_at = now()"
