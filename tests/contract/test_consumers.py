@@ -40,7 +40,7 @@ from ringfence_contracts.topics import (
 )
 from ringfence_testing.clock import FixedClock
 from ringfence_testing.records import from_outgoing
-from ringfence_testing.store_claims import hold_payments
+from ringfence_testing.store_claims import insert_payments
 from suspender.decider import Decider
 from suspender.service import Suspender, limits_of
 from suspender.settings import Settings as SuspenderSettings
@@ -159,7 +159,7 @@ async def what_must_stand(dsn: str) -> None:
             assert isinstance(account, AccountChanged)
             await _client(connection, account)
         payments = [example.event() for example in examples_of(PAYMENT_RECEIVED)]
-        await hold_payments(connection, [p for p in payments if isinstance(p, PaymentReceived)])
+        await insert_payments(connection, [p for p in payments if isinstance(p, PaymentReceived)])
     finally:
         await connection.close()
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, create_model
 
 from ringfence_contracts.command import contracts
 from ringfence_contracts.evolution import Difference, differences
-from ringfence_contracts.schemas import Untitled
+from ringfence_contracts.schemas import UntitledSchema
 
 ROOT = Path(__file__).parents[2]
 
@@ -31,7 +31,7 @@ def _between(old: dict[str, object], new: dict[str, object]) -> list[Difference]
 
 def _model(fields: dict[str, object]) -> dict[str, object]:
     model: type[BaseModel] = create_model("Model", **fields)  # type: ignore[call-overload]
-    return model.model_json_schema(schema_generator=Untitled)
+    return model.model_json_schema(schema_generator=UntitledSchema)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from ringfence_contracts.documents.asyncapi import document
 from ringfence_contracts.documents.block_yaml import as_yaml
 from ringfence_contracts.examples import Example, all_examples, examples_of
 from ringfence_contracts.schemas import schema_of
-from ringfence_contracts.topics import ALL_TOPICS, Topic, wanted_topics
+from ringfence_contracts.topics import ALL_TOPICS, Topic, topic_configs
 
 ROOT = Path(__file__).parents[2]
 each_topic = pytest.mark.parametrize("topic", ALL_TOPICS, ids=lambda topic: topic.name)
@@ -125,7 +125,7 @@ def test_examples_carry_cloudevents_headers(example: Example) -> None:
 
 def test_the_asyncapi_document_names_every_topic_and_every_reference_leads_somewhere() -> None:
     api = document()
-    assert {channel["address"] for channel in api["channels"].values()} == wanted_topics().keys()
+    assert {channel["address"] for channel in api["channels"].values()} == topic_configs().keys()
     for path, node in nodes(api):
         if isinstance(reference := node.get("$ref"), str):
             assert _found(api, reference), f"{path}: {reference}"

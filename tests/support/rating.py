@@ -28,7 +28,7 @@ from ringfence_contracts.topics import (
 )
 from ringfence_testing.clock import FixedClock
 from ringfence_testing.records import NOON, account, received
-from ringfence_testing.store_claims import hold_payments
+from ringfence_testing.store_claims import insert_payments
 
 NORTH = ("1", "North America", "0.01", 60, 60, 1)
 BRITAIN = ("44", "United Kingdom", "0.02", 60, 60, 1)
@@ -119,7 +119,7 @@ class Bench:
         """Have accounts hold payments."""
         connection = await asyncpg.connect(self.dsn)
         try:
-            await hold_payments(connection, payments)
+            await insert_payments(connection, payments)
         finally:
             await connection.close()
 

@@ -25,7 +25,7 @@ from aiokafka.errors import (
 from aiokafka.protocol.admin import CreateAclsRequest
 
 from ringfence.kafka.brokers import Brokers, client_arguments
-from ringfence_contracts.topics import BALANCE_CHANGED, CALL_RATED, wanted_topics
+from ringfence_contracts.topics import BALANCE_CHANGED, CALL_RATED, topic_configs
 from ringfence_local.embedded.artifacts import kafka_class_path
 from tests.integration.runtime.test_kafka_secure import PASSWORD, USER, Secured, ran
 
@@ -142,9 +142,9 @@ def watching(secured: Secured) -> Brokers:
 async def test_the_watcher_reads_every_topic(secured: Secured) -> None:
     key = uuid4().hex.encode()
     async with AIOKafkaProducer(**client_arguments(secured.brokers())) as producer:
-        for topic in wanted_topics():
+        for topic in topic_configs():
             await producer.send_and_wait(topic, b"{}", key=key)
-    unread = set(wanted_topics())
+    unread = set(topic_configs())
     reader = AIOKafkaConsumer(
         *unread, **client_arguments(watching(secured)), auto_offset_reset="earliest"
     )
@@ -157,7 +157,7 @@ async def test_the_watcher_reads_every_topic(secured: Secured) -> None:
 
 async def test_the_watcher_writes_to_no_topic(secured: Secured) -> None:
     async with AIOKafkaProducer(**client_arguments(watching(secured))) as producer:
-        sent = (producer.send_and_wait(topic, b"{}", key=b"k") for topic in wanted_topics())
+        sent = (producer.send_and_wait(topic, b"{}", key=b"k") for topic in topic_configs())
         answers = await asyncio.gather(*sent, return_exceptions=True)
     assert [type(answer) for answer in answers] == [TopicAuthorizationFailedError] * len(answers)
 

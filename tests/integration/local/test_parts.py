@@ -13,7 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from ringfence.kafka.admin import TopicsDiffer, create_topics
 from ringfence.kafka.publisher import make_producer
-from ringfence_contracts.topics import PARTITIONS, wanted_topics
+from ringfence_contracts.topics import PARTITIONS, topic_configs
 from ringfence_local.embedded.postgres import Postgres
 from ringfence_local.mail.inbox import Inbox, read_mails
 
@@ -27,8 +27,8 @@ async def test_every_topic_is_there_with_its_partitions(kafka_bootstrap: str) ->
         found = {t["topic"]: len(t["partitions"]) for t in await admin.describe_topics()}
     finally:
         await admin.close()
-    assert {name: found.get(name) for name in wanted_topics()} == dict.fromkeys(
-        wanted_topics(), PARTITIONS
+    assert {name: found.get(name) for name in topic_configs()} == dict.fromkeys(
+        topic_configs(), PARTITIONS
     )
 
 

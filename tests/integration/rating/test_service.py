@@ -15,7 +15,7 @@ from ringfence_contracts.events.alarm import Alarm
 from ringfence_contracts.records import Outgoing
 from ringfence_contracts.topics import PAYMENT_RECEIVED, RATING_ALARM
 from ringfence_testing.records import NOON
-from ringfence_testing.store_claims import hold_payments
+from ringfence_testing.store_claims import insert_payments
 from ringfence_testing.wait import until
 from tests.support.rating import payment
 
@@ -47,7 +47,7 @@ async def test_a_payment_that_is_held_later_is_posted_and_its_alarm_raised_and_e
             )
         raised = await _alarm(alarms, paid.account_id)
         assert (raised.state, raised.key) == ("raised", "payment-unclaimed")
-        await hold_payments(connection, [paid])
+        await insert_payments(connection, [paid])
         posted = "select exists (select from rating.ledger where entry_id = $1)"
         await until(
             lambda: connection.fetchval(posted, paid.payment_id), timeout_s=60, what="it is posted"

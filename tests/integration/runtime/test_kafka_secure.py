@@ -25,7 +25,7 @@ from ringfence.kafka.brokers import Brokers, client_arguments
 from ringfence.kafka.command import topics
 from ringfence.kafka.processor import RecordProcessor
 from ringfence.kafka.publisher import open_publisher
-from ringfence.kafka.refusal import why_refused
+from ringfence.kafka.refusal import connection_problem
 from ringfence.observe.health import Progress
 from ringfence.secret_files import KAFKA_LOGINS
 from ringfence.settings import CommonSettings
@@ -39,7 +39,7 @@ from ringfence_contracts.topics import (
     PAYMENT_RECEIVED,
     SERVICE_RESTORED,
     Topic,
-    wanted_topics,
+    topic_configs,
 )
 from ringfence_doctor.platform import examine_kafka
 from ringfence_local.embedded.kafka import Kafka
@@ -105,7 +105,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         granted = ran(secured, "acls", "--apply")
         assert granted.output == f"{len(list(grants()))} rules are granted\n"
         made = ran(secured, "create", kafka_sasl_user=SETUP)
-        assert f"{len(wanted_topics())} topics created" in made.output
+        assert f"{len(topic_configs())} topics created" in made.output
         yield secured
     finally:
         secured.kafka.stop()
@@ -212,16 +212,16 @@ async def test_no_certificate_is_taken_of_an_unknown_authority(
         async with open_publisher(brokers, source="test"):
             pass
     assert "CERTIFICATE_VERIFY_FAILED" in caplog.text
-    refused = present(await why_refused(brokers))
-    assert "is not accepted by" in refused.said
-    assert "stranger.pem" in refused.said
-    assert "RINGFENCE_KAFKA_CA_FILE" in refused.do
+    problem = present(await connection_problem(brokers))
+    assert "is not accepted by" in problem.message
+    assert "stranger.pem" in problem.message
+    assert "RINGFENCE_KAFKA_CA_FILE" in problem.remedy
 
 
 async def test_no_broker_under_another_name_is_taken(secured: Secured) -> None:
     port = secured.kafka.secure_port
-    refused = present(await why_refused(secured.brokers(bootstrap=f"localhost:{port}")))
-    assert "mismatch" in refused.said
+    problem = present(await connection_problem(secured.brokers(bootstrap=f"localhost:{port}")))
+    assert "mismatch" in problem.message
 
 
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "PLAIN"])
@@ -234,17 +234,17 @@ async def test_a_wrong_password_is_said_to_be_one(
             pass
     assert "Authentication failed" in caplog.text
     assert "wrong0password" not in caplog.text
-    refused = present(await why_refused(brokers))
-    assert f"refuses the login 'admin' by {mechanism}" in refused.said
-    assert "RINGFENCE_KAFKA_SASL_PASSWORD_FILE" in refused.do
+    problem = present(await connection_problem(brokers))
+    assert f"refuses the login 'admin' by {mechanism}" in problem.message
+    assert "RINGFENCE_KAFKA_SASL_PASSWORD_FILE" in problem.remedy
 
 
 async def test_a_port_without_logins_is_said_to_be_one(secured: Secured) -> None:
     plain = secured.kafka.bootstrap
     login = secured.variables(bootstrap=plain, kafka_security_protocol="SASL_PLAINTEXT")
     del login["kafka_ca_file"]
-    refused = present(await why_refused(CommonSettings(**login).brokers()))
-    assert "takes no login by SCRAM-SHA-512" in refused.said
+    problem = present(await connection_problem(CommonSettings(**login).brokers()))
+    assert "takes no login by SCRAM-SHA-512" in problem.message
 
 
 @pytest.mark.parametrize("arguments", [("create",), ("acls", "--apply")])
@@ -275,9 +275,9 @@ async def test_logins_have_the_passwords_of_their_files(secured: Secured, tmp_pa
             assert file.read_text().strip() not in done.output
             for mechanism in ("SCRAM-SHA-512", "SCRAM-SHA-256"):
                 given = {"kafka_sasl_user": login, "kafka_sasl_mechanism": mechanism}
-                assert await why_refused(secured.brokers(login=file, **given)) is None
-                before = present(await why_refused(secured.brokers(**given)))
-                assert f"refuses the login '{login}'" in before.said
+                assert await connection_problem(secured.brokers(login=file, **given)) is None
+                before = present(await connection_problem(secured.brokers(**given)))
+                assert f"refuses the login '{login}'" in before.message
     finally:
         for login in KAFKA_LOGINS:
             file = tmp_path / login / "kafka-password"
@@ -285,7 +285,7 @@ async def test_logins_have_the_passwords_of_their_files(secured: Secured, tmp_pa
             file.unlink(missing_ok=True)
             file.write_text(PASSWORD)
         ran(secured, "logins", "--folder", str(tmp_path))
-    assert await why_refused(secured.brokers(kafka_sasl_user="rating")) is None
+    assert await connection_problem(secured.brokers(kafka_sasl_user="rating")) is None
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import asyncio
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from ringfence.observe.counting import CountLoop, show
+from ringfence.observe.counting import CountLoop, set_gauge
 from ringfence.observe.health import Progress
 from ringfence_contracts.errors import Retry
 
@@ -12,8 +12,8 @@ from ringfence_contracts.errors import Retry
 def test_a_label_that_is_counted_no_more_is_gone() -> None:
     registry = CollectorRegistry()
     gauge = Gauge("found", "Found.", ["kind"], registry=registry)
-    show(gauge, {("a",): 1, ("b",): 2})
-    show(gauge, {("b",): 3})
+    set_gauge(gauge, {("a",): 1, ("b",): 2})
+    set_gauge(gauge, {("b",): 3})
     assert registry.get_sample_value("found", {"kind": "a"}) is None
     assert registry.get_sample_value("found", {"kind": "b"}) == 3
 

@@ -9,14 +9,14 @@ from notifier.operator.channels import GROUP
 from ringfence.kafka.access.acls import OPERATOR, SETUP, accesses, commands
 from ringfence.kafka.access.granting import grants
 from ringfence.kafka.command import topics
-from ringfence_contracts.topics import ALL_TOPICS, dead_letter_topics, wanted_topics
+from ringfence_contracts.topics import ALL_TOPICS, dead_letter_topics, topic_configs
 
 BY_LOGIN = {access.login: access for access in accesses()}
 
 
 def test_every_topic_has_one_writer() -> None:
     written = [name for access in accesses() for name in access.writes]
-    assert sorted(written) == sorted(wanted_topics())
+    assert sorted(written) == sorted(topic_configs())
 
 
 def test_money_is_written_by_those_who_own_it() -> None:

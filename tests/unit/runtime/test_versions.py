@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from ringfence.observe.health import Health
-from ringfence.version import VERSION, in_words
+from ringfence.version import VERSION, describe_version
 
 ROOT = Path(__file__).parents[3]
 VERSION_FILE = ROOT / "shared" / "runtime" / "src" / "ringfence" / "version.py"
@@ -65,12 +65,12 @@ def test_health_says_the_version_and_the_revision_of_the_image(
         monkeypatch.delenv(f"RINGFENCE_BUILD_{name}", raising=False)
     report = Health().report()
     assert (report["version"], report.get("revision")) == (VERSION, None)
-    assert in_words() == VERSION
+    assert describe_version() == VERSION
     monkeypatch.setenv("RINGFENCE_BUILD_VERSION", "0.2.0-mine")
     monkeypatch.setenv("RINGFENCE_BUILD_REVISION", "8cd11ba")
     report = Health().report()
     assert (report["version"], report["revision"]) == ("0.2.0-mine", "8cd11ba")
-    assert in_words() == "0.2.0-mine, revision 8cd11ba"
+    assert describe_version() == "0.2.0-mine, revision 8cd11ba"
     monkeypatch.setenv("RINGFENCE_BUILD_REVISION", "unknown")
     assert "revision" not in Health().report()
 

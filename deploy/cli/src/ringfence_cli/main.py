@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from ringfence.version import in_words
+from ringfence.version import describe_version
 from ringfence_contracts.errors import RingfenceError
 
 
@@ -86,7 +86,7 @@ main_group = _Commands(
     name="ringfence",
     help="Near-real-time prepaid VoIP billing: operate it, look into it, check it.",
 )
-click.version_option(in_words(), prog_name="ringfence")(main_group)
+click.version_option(describe_version(), prog_name="ringfence")(main_group)
 main_group.add_command(
     _Commands(
         "ringfence.vectors",

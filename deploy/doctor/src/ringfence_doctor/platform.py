@@ -10,9 +10,9 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from ringfence.kafka.brokers import Brokers, client_arguments
-from ringfence.kafka.refusal import why_refused
-from ringfence.postgres.refusal import why_refused as why_database_refuses
-from ringfence_contracts.topics import wanted_topics
+from ringfence.kafka.refusal import connection_problem
+from ringfence.postgres.refusal import connection_problem as why_database_refuses
+from ringfence_contracts.topics import topic_configs
 from ringfence_doctor.check_result import CheckResult
 from ringfence_doctor.connections import database_login, kafka_connection, postgres_connection
 from ringfence_doctor.store import read_database_state
@@ -29,18 +29,18 @@ async def examine_kafka(brokers: Brokers) -> list[CheckResult]:
     try:
         present = await _topics(brokers)
     except (KafkaError, OSError, ValueError) as error:
-        if refused := await why_refused(brokers, TIMEOUT_S):
+        if refused := await connection_problem(brokers, TIMEOUT_S):
             return [CheckResult("Kafka", "reachable", "fail", *refused), *protected]
         action = f"see that Kafka runs and that {brokers} (RINGFENCE_KAFKA_BOOTSTRAP) leads to it"
         message = f"{type(error).__name__}: {error}"
         return [CheckResult("Kafka", "reachable", "fail", message, action), *protected]
-    missing = sorted(wanted_topics().keys() - present)
+    missing = sorted(topic_configs().keys() - present)
     found = [CheckResult("Kafka", "reachable", "ok", f"answers at {brokers}"), *protected]
     if missing:
         message = f"{len(missing)} missing: {', '.join(missing[:3])}{'…' if missing[3:] else ''}"
         action = "create the topics, with the partitions and retention of docs/topics.md"
         return [*found, CheckResult("Kafka", "topics", "fail", message, action)]
-    return [*found, CheckResult("Kafka", "topics", "ok", f"all {len(wanted_topics())} exist")]
+    return [*found, CheckResult("Kafka", "topics", "ok", f"all {len(topic_configs())} exist")]
 
 
 async def _topics(brokers: Brokers) -> set[str]:

@@ -5,7 +5,7 @@ from itertools import product
 from prometheus_client import Gauge
 
 from balance_watch.store import WatchStore
-from ringfence.observe.counting import show
+from ringfence.observe.counting import set_gauge
 
 CLIENTS = Gauge(
     "ringfence_clients",
@@ -35,5 +35,5 @@ class ClientCounts:
         for row in await self._store.clients():
             clients[row.level, row.mode] += row.clients
             held[row.mode,] += row.held
-        show(CLIENTS, clients)
-        show(HELD, held)
+        set_gauge(CLIENTS, clients)
+        set_gauge(HELD, held)

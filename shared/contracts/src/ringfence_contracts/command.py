@@ -47,12 +47,12 @@ def _of_topic(topic: Topic, folder: Path) -> Iterator[Finding]:
         yield Finding(f"{topic.name}: no golden schema; {_WRITE}")
         return
     for difference in differences(golden, current):
-        yield _told(topic, difference)
+        yield _finding_of(topic, difference)
     if golden_file(folder, topic).read_text(encoding="utf-8") != as_text(golden):
         yield Finding(f"{topic.name}: the golden file was edited by hand; {_WRITE}")
 
 
-def _told(topic: Topic, difference: Difference) -> Finding:
+def _finding_of(topic: Topic, difference: Difference) -> Finding:
     if difference.kind == "breaking":
         advice = f"a breaking change needs a new topic, {_next_major(topic)}"
     elif difference.kind == "readers-first":
@@ -72,7 +72,7 @@ def _generated(root: Path) -> dict[Path, str]:
     return {
         root / ASYNCAPI: as_yaml(document()),
         root / ASYNCAPI_PAGE: asyncapi_page(),
-        page: topic_table.renewed(page.read_text(encoding="utf-8")),
+        page: topic_table.with_generated_tables(page.read_text(encoding="utf-8")),
     }
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from ringfence_contracts.schemas import Schema
 
-Kind = Literal["wording", "additive", "readers-first", "breaking"]
+ChangeKind = Literal["wording", "additive", "readers-first", "breaking"]
 
 _WORDS = ("title", "description", "$schema")
 _STRUCTURE = ("$defs", "$ref", "anyOf", "properties", "required", "items", "additionalProperties")
@@ -25,7 +25,7 @@ class Difference:
 
     field: str
     what: str
-    kind: Kind
+    kind: ChangeKind
 
     def __str__(self) -> str:
         return f"{self.field or 'record'}: {self.what} ({self.kind})"
@@ -144,7 +144,7 @@ def _compare_properties(old: _Side, new: _Side, field: str) -> Iterator[Differen
         if name not in now:
             yield Difference(inner, "removed", "breaking")
         elif name not in was:
-            kind: Kind = "breaking" if name in needed_now else "additive"
+            kind: ChangeKind = "breaking" if name in needed_now else "additive"
             yield Difference(inner, f"added, {_need(name in needed_now)}", kind)
         else:
             if (name in needed_before) != (name in needed_now):

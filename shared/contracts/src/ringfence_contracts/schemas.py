@@ -8,11 +8,16 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from ringfence_contracts.topics import Topic
 
-Schema = dict[str, Any]
+JsonObject = dict[str, Any]
+"""A JSON object as plain values."""
+
+Schema = JsonObject
+"""A JSON Schema."""
+
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-class Untitled(GenerateJsonSchema):
+class UntitledSchema(GenerateJsonSchema):
     """Pydantic's schemas without a title for each field, which would only repeat its name."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
@@ -25,7 +30,7 @@ def schema_of(topic: Topic) -> Schema:
 
     The same for writing and reading: what a writer may write is what a reader takes.
     """
-    body = topic.data.model_json_schema(schema_generator=Untitled)
+    body = topic.data.model_json_schema(schema_generator=UntitledSchema)
     return {"$schema": DIALECT, **body, "title": topic.name, "x-key": topic.keyed_by}
 
 

@@ -145,7 +145,7 @@ _FOR_EVER = (PAYMENT_RECEIVED, TARIFF_PUBLISHED)
 """What no other topic can tell again: a ledger is rebuilt from these and the calls."""
 
 
-def wanted_topics() -> dict[str, dict[str, str]]:
+def topic_configs() -> dict[str, dict[str, str]]:
     """Every topic's name, and how it differs from the broker's defaults."""
     wanted = {topic.name: {"retention.ms": str(RETENTION_MS)} for topic in ALL_TOPICS}
     wanted |= {topic.name: {"cleanup.policy": "compact"} for topic in ALL_TOPICS if topic.compacted}

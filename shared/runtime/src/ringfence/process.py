@@ -18,7 +18,7 @@ from ringfence.observe.logs import configure_logs
 from ringfence.postgres.pool import Pool
 from ringfence.settings import CommonSettings
 from ringfence.transient import exit_status
-from ringfence.version import in_words
+from ringfence.version import describe_version
 from ringfence_contracts.errors import EXIT_TEMPORARY
 
 log = structlog.get_logger()
@@ -62,7 +62,7 @@ async def _supervise(
     health = Health(stopping=stop.is_set)
     server = await serve_health(health, settings.health_host, settings.health_port)
     addresses = [f"http://{host}:{port}" for host, port, *_ in server.addresses]
-    log.info("started", version=in_words(), health=addresses)
+    log.info("started", version=describe_version(), health=addresses)
     try:
         status = await _status_of(main(health, stop))
     finally:

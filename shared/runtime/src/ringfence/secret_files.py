@@ -18,7 +18,7 @@ DATABASE_LOGINS = ("postgres", *SERVICES, OPERATOR)
 """`postgres`: who may change the schema, under whatever name the database knows that login."""
 
 KAFKA_LOGINS = (*SERVICES, OPERATOR, SETUP)
-Kind = Literal["database", "api", "kafka"]
+SecretKind = Literal["database", "api", "kafka"]
 
 
 def ensure_secret(path: Path, prefix: str = "", owner: int | None = None) -> bool:
@@ -55,10 +55,10 @@ def secrets_command() -> None:
 )
 @click.option("--owner", type=int, help="user id that services run as; needs root")
 @click.option("--pbx-key", multiple=True, metavar="NAME", help="also a random API key, pbx/NAME")
-@click.option("--only", multiple=True, type=click.Choice(get_args(Kind)),
+@click.option("--only", multiple=True, type=click.Choice(get_args(SecretKind)),
               help="this kind alone; may be repeated  [default: all]")  # fmt: skip
 def create(
-    folder: Path, owner: int | None, pbx_key: tuple[str, ...], only: tuple[Kind, ...]
+    folder: Path, owner: int | None, pbx_key: tuple[str, ...], only: tuple[SecretKind, ...]
 ) -> None:
     """Write each secret that is missing: passwords of database and Kafka, a token for the API.
 
@@ -67,7 +67,7 @@ def create(
 
     Example: ringfence secrets create --folder /etc/ringfence/secrets
     """
-    paths = _paths(folder, only or get_args(Kind))
+    paths = _paths(folder, only or get_args(SecretKind))
     paths += [(folder / "pbx" / name, "") for name in pbx_key]
     written = [path for path, prefix in paths if ensure_secret(path, prefix, owner)]
     for path in written:
@@ -75,7 +75,7 @@ def create(
     click.echo(f"{len(written)} secrets written, {len(paths) - len(written)} kept")
 
 
-def _paths(folder: Path, kinds: Collection[Kind]) -> list[tuple[Path, str]]:
+def _paths(folder: Path, kinds: Collection[SecretKind]) -> list[tuple[Path, str]]:
     """The file of each secret of these kinds, and what stands before the secret in it."""
     paths: list[tuple[Path, str]] = []
     if "database" in kinds:

@@ -1,6 +1,7 @@
-"""Which failures are worth a retry, and the exit status of a process that ends by a failure."""
+"""Failures: which are worth a retry, what refuses a connection, how a process ends by one."""
 
 import ssl
+from typing import NamedTuple
 
 import asyncpg
 import structlog
@@ -38,6 +39,13 @@ TRANSIENT_ERRORS: tuple[type[Exception], ...] = (
 """Failures of a dependency: the same work may succeed later. Any other exception is a bug."""
 
 log = structlog.get_logger()
+
+
+class ConnectionProblem(NamedTuple):
+    """Why a server refuses our connections, and the setting to check; holds no secret."""
+
+    message: str
+    remedy: str
 
 
 def exit_status(error: BaseException, **where: object) -> int:

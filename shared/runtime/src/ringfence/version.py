@@ -22,10 +22,10 @@ def revision() -> str:
     return "" if known == "unknown" else known
 
 
-def in_words() -> str:
+def describe_version() -> str:
     """Version and, where it is known, revision: `0.2.0, revision 8cd11ba`."""
     return f"{version()}, revision {revision()}" if revision() else version()
 
 
 if __name__ == "__main__":
-    print(in_words())  # noqa: T201
+    print(describe_version())  # noqa: T201

@@ -23,7 +23,7 @@ on conflict do nothing
 """
 
 
-async def hold_payments(connection: Any, payments: Sequence[PaymentReceived]) -> None:
+async def insert_payments(connection: Any, payments: Sequence[PaymentReceived]) -> None:
     """Have accounts hold these payments; clients that it does not have are made.
 
     `connection` may write in accounts' schema. One that is held already stays as it is.

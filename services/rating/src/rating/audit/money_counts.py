@@ -11,7 +11,7 @@ from prometheus_client import Counter, Gauge
 
 from rating.audit.store_money import MoneyStore
 from rating.ledger import AccountBalance, Entry
-from ringfence.observe.counting import show
+from ringfence.observe.counting import set_gauge
 
 POSTED_MICRO = Counter(
     "ringfence_ledger_micro_total",
@@ -77,9 +77,9 @@ class MoneyCounts:
         """Read the sums and set the metrics."""
         sums = await self._store.balances()
         dead = await self._store.dead()
-        show(EXPOSURE_MICRO, {(each.currency,): each.owed_micro for each in sums})
-        show(PREPAID_MICRO, {(each.currency,): each.left_micro for each in sums})
-        show(IN_DEBT, {(each.currency,): each.in_debt for each in sums})
+        set_gauge(EXPOSURE_MICRO, {(each.currency,): each.owed_micro for each in sums})
+        set_gauge(PREPAID_MICRO, {(each.currency,): each.left_micro for each in sums})
+        set_gauge(IN_DEBT, {(each.currency,): each.in_debt for each in sums})
         DEAD.set(dead.calls)
         DEAD_OLDEST.set(dead.oldest_s)
         for each in sums:

@@ -4,7 +4,7 @@ from typing import get_args
 
 from prometheus_client import Gauge
 
-from ringfence.observe.counting import show
+from ringfence.observe.counting import set_gauge
 from ringfence_contracts.events.service import Hold
 from suspender.upkeep.store_counts import CountStore
 
@@ -40,8 +40,8 @@ class ServiceCounts:
         """Read the counts and set the metrics."""
         by_reason = await self._store.off_by_reason()
         numbers = await self._store.services()
-        show(OFF_BY_REASON, {(hold,): by_reason.get(hold, 0) for hold in get_args(Hold)})
+        set_gauge(OFF_BY_REASON, {(hold,): by_reason.get(hold, 0) for hold in get_args(Hold)})
         SERVICES.set(numbers.all_services)
         OFF.set(numbers.off)
         WOULD_BE_OFF.set(numbers.would_be_off)
-        show(OPEN, {("suspended",): numbers.cuts_open, ("active",): numbers.restores_open})
+        set_gauge(OPEN, {("suspended",): numbers.cuts_open, ("active",): numbers.restores_open})

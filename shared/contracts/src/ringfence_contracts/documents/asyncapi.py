@@ -4,21 +4,19 @@ Generated from `ringfence_contracts.topics`, the models and the published exampl
 """
 
 import re
-from typing import Any
 
 from ringfence_contracts.documents.field_words import meaning
 from ringfence_contracts.events.model import EventData
 from ringfence_contracts.examples import examples_of
-from ringfence_contracts.schemas import Untitled
+from ringfence_contracts.schemas import JsonObject, UntitledSchema
 from ringfence_contracts.topics import (
     ALL_TOPICS,
     INGEST_DEAD_LETTERS,
     PARTITIONS,
     Topic,
-    wanted_topics,
+    topic_configs,
 )
 
-Node = dict[str, Any]
 _SCHEMAS = "#/components/schemas/{model}"
 _DEAD_LETTER = "DeadLetter"
 _HEADERS = "CloudEventHeaders"
@@ -26,7 +24,7 @@ _NAMED = re.compile(r"^`[^`]+`: ")
 """The topic's name, with which its model's text begins."""
 
 
-def document() -> Node:
+def document() -> JsonObject:
     """The whole document, as plain values."""
     return {
         "asyncapi": "3.0.0",
@@ -61,7 +59,7 @@ def dead_letters() -> dict[str, tuple[str, str]]:
     return {INGEST_DEAD_LETTERS: ("source rows", "cdr-ingest"), **of_readers}
 
 
-def _info() -> Node:
+def _info() -> JsonObject:
     return {
         "title": "ringfence",
         "version": "1",
@@ -71,7 +69,7 @@ def _info() -> Node:
     }
 
 
-def _servers() -> Node:
+def _servers() -> JsonObject:
     return {
         "kafka": {
             "host": "{bootstrap}",
@@ -88,7 +86,7 @@ def _name(topic: str) -> str:
     return first + "".join(word.capitalize() for word in others)
 
 
-def _channels() -> Node:
+def _channels() -> JsonObject:
     channels = {
         _name(topic.name): _channel(
             topic.name,
@@ -103,9 +101,9 @@ def _channels() -> Node:
     return channels
 
 
-def _channel(address: str, description: str, message: str) -> Node:
-    settings: Node = {"cleanup.policy": ["delete"]}
-    for key, value in wanted_topics()[address].items():
+def _channel(address: str, description: str, message: str) -> JsonObject:
+    settings: JsonObject = {"cleanup.policy": ["delete"]}
+    for key, value in topic_configs()[address].items():
         settings[key] = [value] if key == "cleanup.policy" else int(value)
     return {
         "address": address,
@@ -122,8 +120,8 @@ def _channel(address: str, description: str, message: str) -> Node:
     }
 
 
-def _operations() -> Node:
-    operations: Node = {}
+def _operations() -> JsonObject:
+    operations: JsonObject = {}
     for topic in ALL_TOPICS:
         _operate(operations, topic.writer, "send", topic.name)
         for reader in topic.readers:
@@ -133,7 +131,7 @@ def _operations() -> Node:
     return dict(sorted(operations.items()))
 
 
-def _operate(operations: Node, service: str, action: str, topic: str) -> None:
+def _operate(operations: JsonObject, service: str, action: str, topic: str) -> None:
     title = f"{service} {'publishes' if action == 'send' else 'reads'} {topic}"
     operations[_name(f"{service}.{action}.{topic}")] = {
         "action": action,
@@ -143,7 +141,7 @@ def _operate(operations: Node, service: str, action: str, topic: str) -> None:
     }
 
 
-def _messages() -> Node:
+def _messages() -> JsonObject:
     messages = {_name(topic.name): _message(topic) for topic in ALL_TOPICS}
     messages[_DEAD_LETTER] = {
         "name": "dead-letter",
@@ -155,7 +153,7 @@ def _messages() -> Node:
     return messages
 
 
-def _message(topic: Topic) -> Node:
+def _message(topic: Topic) -> JsonObject:
     example = examples_of(topic)[-1]
     headers = {name: raw.decode() for name, raw in sorted(example.record().headers())}
     return {
@@ -179,10 +177,12 @@ def _message(topic: Topic) -> Node:
     }
 
 
-def _schemas() -> Node:
-    schemas: Node = {}
+def _schemas() -> JsonObject:
+    schemas: JsonObject = {}
     for topic in ALL_TOPICS:
-        schema = topic.data.model_json_schema(ref_template=_SCHEMAS, schema_generator=Untitled)
+        schema = topic.data.model_json_schema(
+            ref_template=_SCHEMAS, schema_generator=UntitledSchema
+        )
         schemas |= schema.pop("$defs", {})
         schemas[topic.data.__name__] = schema
     for model, schema in schemas.items():
@@ -200,14 +200,14 @@ def _schemas() -> Node:
     return dict(sorted(schemas.items()))
 
 
-def _described(node: Node, words: str | None) -> Node:
+def _described(node: JsonObject, words: str | None) -> JsonObject:
     """A field's schema with its meaning; beside a `$ref` nothing else would be read."""
     if words is None:
         return node
     return {"description": words, **({"allOf": [node]} if "$ref" in node else node)}
 
 
-def _cloud_event_headers() -> Node:
+def _cloud_event_headers() -> JsonObject:
     texts = {
         "ce_specversion": "the version of CloudEvents",
         "ce_id": "the event's id, derived from its cause: the same each time it is published",
@@ -218,7 +218,7 @@ def _cloud_event_headers() -> Node:
         "content-type": "of the value",
         "ce_correlationid": "the id of the first cause; absent where ce_id is the first",
     }
-    shapes: Node = {
+    shapes: JsonObject = {
         "ce_specversion": {"const": "1.0"},
         "ce_id": {"format": "uuid"},
         "ce_type": {"enum": [topic.name for topic in ALL_TOPICS]},
@@ -236,7 +236,7 @@ def _cloud_event_headers() -> Node:
     }
 
 
-def _dead_letter_headers() -> Node:
+def _dead_letter_headers() -> JsonObject:
     texts = {
         "dlq_reason": "why the record can never work",
         "dlq_topic": "the topic that it stood on; absent for a row of a source",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ringfence_contracts.documents.asyncapi import dead_letters, summary
 from ringfence_contracts.errors import RingfenceError
-from ringfence_contracts.topics import ALL_TOPICS, wanted_topics
+from ringfence_contracts.topics import ALL_TOPICS, topic_configs
 
 BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
 _DAY_MS = 24 * 3600 * 1000
@@ -14,7 +14,7 @@ class MarkersMissing(RingfenceError):
     """The page has no place for the generated part."""
 
 
-def renewed(page: str) -> str:
+def with_generated_tables(page: str) -> str:
     """The page with its generated part made anew; what was written by hand stays."""
     head, begin, rest = page.partition(BEGIN)
     _, end, tail = rest.partition(END)
@@ -48,7 +48,7 @@ def _dead_letters() -> str:
 
 def retention(topic: str) -> str:
     """How long a topic's records stay, in words."""
-    settings = wanted_topics()[topic]
+    settings = topic_configs()[topic]
     if settings.get("cleanup.policy") == "compact":
         return "the latest of each key"
     kept_ms = int(settings["retention.ms"])

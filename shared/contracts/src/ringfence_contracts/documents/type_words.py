@@ -1,19 +1,18 @@
 """A field's JSON Schema in words, for people."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from ringfence_contracts.documents.html_tree import Part, element, separated
+from ringfence_contracts.schemas import JsonObject
 from ringfence_contracts.topics import BY_NAME
 
-Node = dict[str, Any]
 _FORMATS = {"uuid": "UUID", "date-time": "instant, ISO 8601 with zone", "binary": "bytes"}
 _PATTERNS = {"^[A-Za-z0-9][A-Za-z0-9._-]*$": "letters, digits, . _ -"}
 _LIMITS = {2**31 - 1: "2³¹ − 1", 2**53 - 1: "2⁵³ − 1"}
 _MICRO = 10**17
 
 
-def model_named(node: Node) -> str | None:
+def model_named(node: JsonObject) -> str | None:
     """The model that a schema refers to, itself or by its items; None for plain values."""
     if reference := node.get("$ref"):
         return str(reference).rsplit("/", 1)[-1]
@@ -23,7 +22,7 @@ def model_named(node: Node) -> str | None:
     return next((name for each in inner if (name := model_named(each))), None)
 
 
-def type_words(node: Node, prefix: str) -> list[Part]:
+def type_words(node: JsonObject, prefix: str) -> list[Part]:
     """What a field holds; other models are links to anchors that begin with `prefix`."""
     if "allOf" in node:
         return type_words(node["allOf"][0], prefix)
@@ -43,7 +42,7 @@ def type_words(node: Node, prefix: str) -> list[Part]:
     return _plain(node, prefix)
 
 
-def _plain(node: Node, prefix: str) -> list[Part]:
+def _plain(node: JsonObject, prefix: str) -> list[Part]:
     kind = node.get("type")
     if kind == "array":
         return ["list of: ", *type_words(node["items"], prefix), *_at_most(node, "maxItems")]
@@ -63,7 +62,7 @@ def _bounds(least: int, most: int) -> str:
     return f"{least:,} to {_LIMITS.get(most, f'{most:,}')}".replace("-", "−")
 
 
-def _text(node: Node) -> list[Part]:
+def _text(node: JsonObject) -> list[Part]:
     if node.get("format") in _FORMATS:
         return [_FORMATS[node["format"]]]
     pattern = node.get("pattern")
@@ -73,6 +72,6 @@ def _text(node: Node) -> list[Part]:
     return [*words, ", ", element("code", pattern)] if pattern else words
 
 
-def _at_most(node: Node, limit: str) -> Iterator[str]:
+def _at_most(node: JsonObject, limit: str) -> Iterator[str]:
     if limit in node:
         yield f", at most {node[limit]:,}"

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsErr
 
 from ringfence.kafka.brokers import Bootstrap, client_arguments
 from ringfence_contracts.errors import RingfenceError
-from ringfence_contracts.topics import PARTITIONS, wanted_topics
+from ringfence_contracts.topics import PARTITIONS, topic_configs
 
 _VISIBLE_BOUND_S = 120.0
 _LOOK_EVERY_S = 0.05
@@ -33,7 +33,7 @@ async def create_topics(bootstrap: Bootstrap, replication: int = 1) -> list[str]
     await admin.start()
     try:
         present = await _partitions(admin)
-        missing = {name: c for name, c in wanted_topics().items() if name not in present}
+        missing = {name: c for name, c in topic_configs().items() if name not in present}
         if missing:
             await _create(admin, missing, replication)
         await _until_usable(admin)
@@ -73,8 +73,8 @@ async def _until_served(bootstrap: Bootstrap) -> None:
 
     A fresh broker shows leaders before they serve: under load it refuses records for some seconds.
     """
-    partitions = [TopicPartition(t, n) for t in wanted_topics() for n in range(PARTITIONS)]
-    consumer = AIOKafkaConsumer(*wanted_topics(), **client_arguments(bootstrap))
+    partitions = [TopicPartition(t, n) for t in topic_configs() for n in range(PARTITIONS)]
+    consumer = AIOKafkaConsumer(*topic_configs(), **client_arguments(bootstrap))
     await consumer.start()
     try:
         with _expected_refusals():
@@ -108,7 +108,7 @@ def _expected_refusals() -> Iterator[None]:
 
 
 def _usable(present: Mapping[str, list[int]]) -> bool:
-    for name in wanted_topics():
+    for name in topic_configs():
         leaders = present.get(name, [])
         if leaders and len(leaders) != PARTITIONS:
             raise TopicsDiffer(f"topic {name} has {len(leaders)} partitions, not {PARTITIONS}")

@@ -13,7 +13,7 @@ from ringfence.kafka.access.granting import apply_grants
 from ringfence.kafka.access.scram import set_passwords
 from ringfence.kafka.admin import create_topics
 from ringfence.kafka.brokers import Bootstrap, Brokers
-from ringfence.kafka.refusal import BrokersRefuse, why_refused
+from ringfence.kafka.refusal import BrokersRefuse, connection_problem
 from ringfence.secret_files import KAFKA_LOGINS, KAFKA_PASSWORD_FILE, ensure_secret
 from ringfence.settings import CommonSettings, read_settings
 from ringfence_contracts.errors import RingfenceError
@@ -122,8 +122,8 @@ def _as_administrator(brokers: Brokers, work: Coroutine[Any, Any, T]) -> T:
     except RingfenceError as error:
         raise click.ClickException(str(error)) from None
     except (KafkaError, OSError) as error:
-        refused = asyncio.run(why_refused(brokers))
-        reason = f"{refused.said}: {refused.do}" if refused else f"{brokers}: {error!r}"
+        problem = asyncio.run(connection_problem(brokers))
+        reason = f"{problem.message}: {problem.remedy}" if problem else f"{brokers}: {error!r}"
         raise click.ClickException(reason) from None
 
 
@@ -140,6 +140,6 @@ async def _when_up(bootstrap: Bootstrap, replication: int) -> list[str]:
         try:
             return await create_topics(bootstrap, replication)
         except (KafkaError, OSError):
-            if refused := await why_refused(bootstrap):
-                raise BrokersRefuse(f"{refused.said}: {refused.do}") from None
+            if problem := await connection_problem(bootstrap):
+                raise BrokersRefuse(f"{problem.message}: {problem.remedy}") from None
             await asyncio.sleep(_LOOK_EVERY_S)

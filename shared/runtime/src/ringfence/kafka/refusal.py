@@ -1,7 +1,6 @@
 """Why brokers turn a client away: aiokafka says of every reason that it cannot connect."""
 
 import ssl
-from typing import NamedTuple
 
 from aiokafka.conn import create_conn
 from aiokafka.errors import (
@@ -21,6 +20,7 @@ from ringfence.kafka.brokers import (
     Brokers,
     security_arguments,
 )
+from ringfence.transient import ConnectionProblem
 from ringfence_contracts.errors import RingfenceError
 
 
@@ -28,14 +28,9 @@ class BrokersRefuse(RingfenceError):
     """The brokers turn this client away: waiting does not help."""
 
 
-class Refusal(NamedTuple):
-    """What the broker says, and what to do about it, in words that hold no secret."""
-
-    said: str
-    do: str
-
-
-async def why_refused(bootstrap: Bootstrap, timeout_s: float = 10.0) -> Refusal | None:
+async def connection_problem(
+    bootstrap: Bootstrap, timeout_s: float = 10.0
+) -> ConnectionProblem | None:
     """Why TLS or the login fails; None if neither does.
 
     The first broker that answers decides.
@@ -53,8 +48,8 @@ async def why_refused(bootstrap: Bootstrap, timeout_s: float = 10.0) -> Refusal 
         except (SaslAuthenticationFailed, ssl.SSLError) as error:
             return _in_words(error, bootstrap, f"{host}:{port}")
         except (UnsupportedSaslMechanismError, IllegalSaslStateError):
-            said = f"{host}:{port} takes no login by {bootstrap.mechanism}"
-            return Refusal(said, f"check the port, {PROTOCOL} and {MECHANISM}")
+            message = f"{host}:{port} takes no login by {bootstrap.mechanism}"
+            return ConnectionProblem(message, f"check the port, {PROTOCOL} and {MECHANISM}")
         except (KafkaError, OSError, TimeoutError):
             continue
         connection.close()
@@ -64,12 +59,16 @@ async def why_refused(bootstrap: Bootstrap, timeout_s: float = 10.0) -> Refusal 
 
 def _in_words(
     error: SaslAuthenticationFailed | ssl.SSLError, brokers: Brokers, broker: str
-) -> Refusal:
+) -> ConnectionProblem:
     if isinstance(error, ssl.SSLCertVerificationError):
         believed = brokers.ca_file or "the machine's authorities"
-        said = f"the certificate of {broker} is not accepted by {believed}: {error.verify_message}"
-        return Refusal(said, f"check {CA_FILE}, and that the certificate names this host")
+        message = (
+            f"the certificate of {broker} is not accepted by {believed}: {error.verify_message}"
+        )
+        return ConnectionProblem(
+            message, f"check {CA_FILE}, and that the certificate names this host"
+        )
     if isinstance(error, ssl.SSLError):
-        return Refusal(f"{broker} does not speak TLS", f"check the port and {PROTOCOL}")
-    said = f"{broker} refuses the login {brokers.user!r} by {brokers.mechanism}"
-    return Refusal(said, f"check {SASL_USER}, {PASSWORD_FILE} and {MECHANISM}")
+        return ConnectionProblem(f"{broker} does not speak TLS", f"check the port and {PROTOCOL}")
+    message = f"{broker} refuses the login {brokers.user!r} by {brokers.mechanism}"
+    return ConnectionProblem(message, f"check {SASL_USER}, {PASSWORD_FILE} and {MECHANISM}")

@@ -40,7 +40,7 @@ class CountLoop:
             await wait_or_stop(stop, max(self._every_s, loop.time() - began))
 
 
-def show(gauge: Gauge, values: Mapping[tuple[str, ...], int | float]) -> None:
+def set_gauge(gauge: Gauge, values: Mapping[tuple[str, ...], int | float]) -> None:
     """Set a gauge to these values by their labels; all that it showed before is removed.
 
     Nothing awaits in here, so no scrape in the same event loop sees it half done.

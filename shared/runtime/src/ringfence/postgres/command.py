@@ -9,7 +9,7 @@ import asyncpg
 import click
 
 from ringfence.postgres.migrate import migrate as apply_migrations
-from ringfence.postgres.refusal import in_words
+from ringfence.postgres.refusal import explained_refusal
 from ringfence.postgres.roles import create_logins
 from ringfence.settings import CommonSettings, read_settings
 from ringfence_contracts.errors import RingfenceError
@@ -92,7 +92,7 @@ async def _until_up(dsn: str) -> None:
     """Wait while nothing listens, or the server still starts; a refusal is no reason to."""
     while True:
         try:
-            with in_words(dsn):
+            with explained_refusal(dsn):
                 connection = await asyncpg.connect(dsn, timeout=10)
         except (OSError, asyncpg.CannotConnectNowError):
             await asyncio.sleep(_LOOK_EVERY_S)

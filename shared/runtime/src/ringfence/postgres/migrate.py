@@ -5,7 +5,7 @@ from pathlib import Path
 
 import asyncpg
 
-from ringfence.postgres.refusal import in_words
+from ringfence.postgres.refusal import explained_refusal
 from ringfence_contracts.errors import RingfenceError
 
 LOCK = 0x72696E67
@@ -23,7 +23,7 @@ async def migrate(dsn: str, folder: Path) -> list[str]:
     DatabaseRefuses where TLS or the login fails.
     """
     files = _read(folder)
-    with in_words(dsn):
+    with explained_refusal(dsn):
         connection = await asyncpg.connect(dsn)
     try:
         await connection.execute("select pg_advisory_lock($1)", LOCK)

@@ -5,7 +5,7 @@ from typing import TypeAlias
 import asyncpg
 import orjson
 
-from ringfence.postgres.refusal import in_words
+from ringfence.postgres.refusal import explained_refusal
 
 Pool: TypeAlias = "asyncpg.Pool[asyncpg.Record]"
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"
@@ -22,7 +22,7 @@ async def open_pool(dsn: str, *, service: str, size: int = 4) -> Pool:
     JSON columns are read and written as Python values. Statements are bounded to 30 s. Raises
     DatabaseRefuses where TLS or the login fails.
     """
-    with in_words(dsn):
+    with explained_refusal(dsn):
         return await asyncpg.create_pool(
             dsn,
             min_size=1,

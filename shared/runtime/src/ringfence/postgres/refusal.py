@@ -1,7 +1,7 @@
 """Why a database turns a client away, or the client the database: in words that name the setting.
 
 TLS, certificate, login and password do not get better by waiting. The words hold hosts, the
-login's name and what the server said, and no password.
+login's name and the server's message, and no password.
 """
 
 import os
@@ -9,11 +9,11 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 
+from ringfence.transient import ConnectionProblem
 from ringfence_contracts.errors import Retry
 
 DSN = "RINGFENCE_POSTGRES_DSN"
@@ -29,52 +29,47 @@ class DatabaseRefuses(Retry):
     """
 
 
-class Refusal(NamedTuple):
-    """What is the case, and what to do about it."""
-
-    said: str
-    do: str
-
-
 @contextmanager
-def in_words(dsn: str) -> Iterator[None]:
+def explained_refusal(dsn: str) -> Iterator[None]:
     """Open a connection within this: a refusal is raised as DatabaseRefuses, in words."""
     try:
         yield
     except _CONNECTING as error:
-        if refused := why_refused(error, dsn):
-            raise DatabaseRefuses(f"PostgreSQL: {refused.said}: {refused.do}") from error
+        if problem := connection_problem(error, dsn):
+            raise DatabaseRefuses(f"PostgreSQL: {problem.message}: {problem.remedy}") from error
         raise
 
 
-def why_refused(error: BaseException, dsn: str) -> Refusal | None:
+def connection_problem(error: BaseException, dsn: str) -> ConnectionProblem | None:
     """Why TLS or the login failed with `error`; None where neither did."""
     parts = urlsplit(dsn)
     place = parts.netloc.rpartition("@")[2] or "the server"
     if isinstance(error, ssl.SSLCertVerificationError):
         believed = authorities(dsn) or "any authority"
-        said = f"the certificate of {place} is not accepted by {believed}: {error.verify_message}"
-        do = f"check sslrootcert in {DSN}, and that the certificate names this host"
-        return Refusal(said, do)
+        message = (
+            f"the certificate of {place} is not accepted by {believed}: {error.verify_message}"
+        )
+        remedy = f"check sslrootcert in {DSN}, and that the certificate names this host"
+        return ConnectionProblem(message, remedy)
     if isinstance(error, ssl.SSLError):
-        return Refusal(f"{place} and we agree on no TLS ({error.reason})", f"check {DSN}")
+        return ConnectionProblem(f"{place} and we agree on no TLS ({error.reason})", f"check {DSN}")
     if isinstance(error, ConnectionError) and "rejected SSL upgrade" in str(error):
-        said = f"{place} has no TLS, and sslmode={sslmode(dsn)} asks for it"
-        return Refusal(said, f"check the port in {DSN}, and `ssl = on` at the server")
+        message = f"{place} has no TLS, and sslmode={sslmode(dsn)} asks for it"
+        return ConnectionProblem(message, f"check the port in {DSN}, and `ssl = on` at the server")
     if isinstance(error, asyncpg.InvalidPasswordError):
-        said = f"{place} refuses the password of {unquote(parts.username or '') or 'the login'}"
-        return Refusal(said, f"check the login in {DSN}, and {PASSWORD_FILE}")
+        message = f"{place} refuses the password of {unquote(parts.username or '') or 'the login'}"
+        return ConnectionProblem(message, f"check the login in {DSN}, and {PASSWORD_FILE}")
     if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
         return _not_let_in(place, str(error.args[0] if error.args else error))
     return None
 
 
-def _not_let_in(place: str, message: str) -> Refusal:
+def _not_let_in(place: str, server_message: str) -> ConnectionProblem:
     """The server's own words: which login, from where, and whether it came in plain text."""
-    said = f"{place} lets us not in: {message.splitlines()[0]}"
-    if "no encryption" in message:
-        return Refusal(said, f"set sslmode=verify-full and sslrootcert=… in {DSN}")
-    return Refusal(said, f"check the login in {DSN}, and pg_hba.conf at the server")
+    message = f"{place} lets us not in: {server_message.splitlines()[0]}"
+    if "no encryption" in server_message:
+        return ConnectionProblem(message, f"set sslmode=verify-full and sslrootcert=… in {DSN}")
+    return ConnectionProblem(message, f"check the login in {DSN}, and pg_hba.conf at the server")
 
 
 def sslmode(dsn: str) -> str:

@@ -13,7 +13,7 @@ import asyncpg
 from ringfence.kafka.access.acls import OPERATOR
 from ringfence.postgres.migrate import LOCK
 from ringfence.postgres.pool import role_of
-from ringfence.postgres.refusal import in_words
+from ringfence.postgres.refusal import explained_refusal
 from ringfence.secret_files import PASSWORD_FILE, SERVICES, ensure_secret
 from ringfence_contracts.errors import BadInput
 
@@ -50,7 +50,7 @@ async def create_logins(dsn: str, folder: Path, services: Sequence[str] = SERVIC
     passwords = {service: _password(password_of(folder, service)) for service in services}
     if password_of(folder, OPERATOR).is_file():
         passwords[OPERATOR] = _password(password_of(folder, OPERATOR))
-    with in_words(dsn):
+    with explained_refusal(dsn):
         connection = await asyncpg.connect(dsn)
     try:
         await connection.execute("select pg_advisory_lock($1)", LOCK)
