@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from accounts.store import AuditEntry
+from accounts.clients.store_publishing import AuditEntry
 from ringfence_contracts import ids
 from tests.support.accounts import CLIENT, FUSIONPBX, RunningApi, running_api
 

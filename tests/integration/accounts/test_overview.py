@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from accounts.store import AuditEntry
+from accounts.clients.store_publishing import AuditEntry
 from tests.support.accounts import FUSIONPBX, RunningApi, running_api
 
 

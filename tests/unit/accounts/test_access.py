@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from accounts.api.tokens import parse_tokens, who_is
-from accounts.paging import decode_cursor, encode_cursor, page, read_instant, read_version
+from accounts.instants import read_instant
+from accounts.paging import decode_cursor, encode_cursor, page, read_version
 from accounts.payments.payment import Payment, check_key, check_same, payment_id, read_amount
 from accounts.refusals import Clash
 from accounts.settings import Settings

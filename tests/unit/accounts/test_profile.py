@@ -11,14 +11,13 @@ from accounts.clients.account import (
     ClientSettings,
     entered,
     entry_warnings,
-    parse_threshold,
     patched,
     shown_profile,
     suspension_warnings,
     with_confirmed,
     with_manual_suspend,
 )
-from accounts.clients.checks import check_not_dropped
+from accounts.clients.checks import check_not_dropped, parse_threshold
 from accounts.clients.orders import Author, ClientOrder
 from accounts.refusals import Clash
 from ringfence_contracts.errors import BadInput

@@ -15,13 +15,6 @@ EXIT_REFUSED = 2
 EXIT_UNREACHABLE = 3
 _TIMEOUT_S = 300.0
 _PAGE = 500
-_WORDS = {
-    "String should match pattern '^[A-Za-z0-9][A-Za-z0-9._-]*$'": (
-        "letters, digits, '.', '_' and '-', the first one a letter or a digit"
-    ),
-    "Input should have timezone info": "an instant with its zone, such as 2026-12-01T17:00-05:00",
-}
-"""What the API's types say, in the words of people."""
 
 
 class ListResult(NamedTuple):
@@ -83,7 +76,7 @@ class ApiClient:
 
     def get(self, path: str, **params: Any) -> dict[str, Any]:
         """Ask a question."""
-        return self.send("GET", path, params={k: v for k, v in params.items() if v is not None})
+        return self.send("GET", path, params=given(**params))
 
     def find(self, path: str) -> dict[str, Any] | None:
         """Something that may not exist yet: None then."""
@@ -114,6 +107,11 @@ class ApiClient:
     def pages(self, path: str, limit: int, **params: Any) -> Iterator[Mapping[str, Any]]:
         """The rows of `listing`."""
         yield from self.listing(path, limit, **params).rows
+
+
+def given(**fields: Any) -> dict[str, Any]:
+    """The fields that are given: those that are not None."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def path_of(*parts: str) -> str:
@@ -188,8 +186,6 @@ def _message(error: Mapping[str, Any]) -> str:
             f"there is no client {error.get('value')!r}: `ringfence client list --search TEXT`"
             " looks for one, `ringfence client set ACCOUNT …` creates one"
         )
-    for theirs, ours in _WORDS.items():
-        message = message.replace(theirs, ours)
     return message
 
 

@@ -1,12 +1,10 @@
 """Rows of fixed columns with a sentence below each: what does not fit beside the other columns."""
 
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 from rich.cells import cell_len, set_cell_size
 
-TableRow = Mapping[str, Any]
 _GAP = "  "
 _INDENT = "    "
 _LEAST = 8

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from accounts.clients.store_publishing import AuditEntry
 from accounts.refusals import Unknown
-from accounts.store import AccountStore, AuditEntry
+from accounts.store import AccountStore
 from ringfence_contracts.errors import Reject
 from ringfence_contracts.events.service import (
     ServiceRestored,

@@ -1,8 +1,7 @@
-"""Pages: a cursor says where the last one ended, so that new rows shift nothing."""
+"""Pages of rows. A cursor holds the position of the last row shown, so new rows shift nothing."""
 
 import base64
 import binascii
-import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
@@ -10,22 +9,22 @@ from typing import Any
 import orjson
 
 from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.model import is_id
 
 MAX_LIMIT = 500
-_ID = re.compile(r"[A-Za-z0-9._-]{1,100}", re.ASCII)
 
 
 def read_id(text: str) -> str:
-    """An id in a cursor."""
-    if not _ID.fullmatch(text):
-        raise ValueError("no id")
+    """An id, or a prefix of a tariff, in a cursor."""
+    if not is_id(text):
+        raise ValueError("not an id")
     return text
 
 
 def read_text(text: str) -> str:
     """A name in a cursor, as the database can hold it."""
     if "\x00" in text:
-        raise ValueError("no text of a database")
+        raise ValueError("text with NUL characters")
     return text
 
 
@@ -33,20 +32,12 @@ def read_version(text: str) -> int:
     """An account's version in a cursor."""
     version = int(text)
     if not 0 <= version < 2**63:
-        raise ValueError("no version")
+        raise ValueError("not a version")
     return version
 
 
-def read_instant(text: str) -> datetime:
-    """An instant in a cursor."""
-    instant = datetime.fromisoformat(text)
-    if instant.tzinfo is None:
-        raise ValueError("no zone")
-    return instant
-
-
 def encode_cursor(*position: object) -> str:
-    """The place of a row in its order, as text that fits in a URL."""
+    """The position of a row in its order, as text that fits in a URL."""
     return base64.urlsafe_b64encode(orjson.dumps([str(part) for part in position])).decode()
 
 
@@ -66,14 +57,21 @@ def decode_cursor(cursor: str | None, *readers: Callable[[str], Any]) -> list[An
         raise BadInput("cursor", cursor, "the `next` of an earlier page") from None
 
 
+def by_columns(*names: str) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
+    """The position of a row: its values in these columns, instants as ISO 8601."""
+    return lambda row: tuple(
+        row[name].isoformat() if isinstance(row[name], datetime) else row[name] for name in names
+    )
+
+
 def page(
     rows: Sequence[dict[str, Any]],
     limit: int,
     position: Callable[[dict[str, Any]], tuple[Any, ...]],
 ) -> dict[str, Any]:
-    """`rows` as a page: at most `limit`, and the cursor of the next one if there are more.
+    """`rows` as a page: at most `limit`, and the cursor of the next page if there are more.
 
-    Ask the database for `limit + 1` rows, so that it is known whether more follow.
+    Query `limit + 1` rows: the extra one shows that more follow.
     """
     shown = list(rows[:limit])
     more = len(rows) > limit

@@ -16,11 +16,12 @@ from contextlib import AsyncExitStack
 from accounts.api.app import create_app
 from accounts.api.server import ApiServer
 from accounts.api.tokens import parse_tokens
+from accounts.clients.store_publishing import SCHEMA
 from accounts.confirmations import TOPICS, Confirmations
 from accounts.installation.servers import ServersFile
 from accounts.notices.unsubscribe import WithUnsubscribe
 from accounts.settings import Settings
-from accounts.store import SCHEMA, AccountStore
+from accounts.store import AccountStore
 from ringfence.clock import SystemClock
 from ringfence.kafka.agent import GuardedAgents
 from ringfence.kafka.processor import RecordProcessor

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from accounts.clients.account import Account, Edit, with_confirmed, with_mode
-from accounts.clients.store_publishing import SCHEMA, AuditEntry, ClientChange, publish
+from accounts.clients.store_publishing import AuditEntry, ClientChange, publish
 from accounts.clients.versions import check_version
 from accounts.payments.store_rows import has_postings, insert_opening, publish_payment
 from accounts.refusals import Clash, Unknown, unknown_client
@@ -21,8 +21,6 @@ from accounts.store_writing import ExpectedVersions, changing_packages, writing
 from ringfence.clock import Clock
 from ringfence.postgres.pool import Connection, Pool
 from ringfence_contracts.events.account import OperatingMode, Package
-
-__all__ = ["SCHEMA", "AccountStore", "AuditEntry", "ChangeResult", "ExpectedVersions"]
 
 
 class ChangeResult(NamedTuple):

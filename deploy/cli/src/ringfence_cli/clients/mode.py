@@ -7,7 +7,7 @@ import click
 
 from ringfence_cli.clients.orders import reason_option
 from ringfence_cli.clients.waves import Switched, switch_in_waves
-from ringfence_cli.connection import ApiClient, api_client, fail
+from ringfence_cli.connection import ApiClient, api_client, fail, given
 from ringfence_cli.tables import (
     output_options,
     plural,
@@ -100,7 +100,7 @@ def go_live(
     if everybody and not yes:
         _confirm(_before_all_go_live(api), as_json=as_json)
     chosen = _chosen(api, clients, everybody, "shadow")
-    body = {"mode": "live", **({"reason": reason} if reason else {})}
+    body = given(mode="live", reason=reason)
     _show(switch_in_waves(api, chosen, body, at_once), "live", as_json=as_json)
 
 
@@ -119,7 +119,7 @@ def go_into_shadow(
     if everybody and not yes:
         _confirm(_before_all_go_into_shadow(api, leave=leave), as_json=as_json)
     chosen = _chosen(api, clients, everybody, "live")
-    body = {"mode": "shadow", "leave": leave, **({"reason": reason} if reason else {})}
+    body = given(mode="shadow", leave=leave, reason=reason)
     _show(switch_in_waves(api, chosen, body, at_once), "in shadow", as_json=as_json)
 
 

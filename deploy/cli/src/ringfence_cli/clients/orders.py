@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ringfence_cli.connection import api_client, path_of
+from ringfence_cli.connection import api_client, given, path_of
 from ringfence_cli.tables import (
     TableColumn,
     TableRow,
@@ -44,8 +44,7 @@ def body_of(
 ) -> dict[str, Any]:
     """What is sent of an order: what was given."""
     until = parse_instant("--until", until, days=True)
-    given = {"product": product, "reason": reason, "until": until, "hang_up": hang_up or None}
-    return {name: value for name, value in given.items() if value is not None}
+    return given(product=product, reason=reason, until=until, hang_up=hang_up or None)
 
 
 def show_orders(

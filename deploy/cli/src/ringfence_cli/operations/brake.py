@@ -3,7 +3,7 @@
 import click
 
 from ringfence_cli.clients.orders import reason_option
-from ringfence_cli.connection import ApiClient, api_client
+from ringfence_cli.connection import ApiClient, api_client, given
 from ringfence_cli.service_commands import await_answer, show_answer
 from ringfence_cli.tables import output_options, plural, print_json, print_sentence
 from ringfence_cli.times import sentence
@@ -61,6 +61,6 @@ def undo(reason: str | None, as_json: bool) -> None:
 def _command(command: str, reason: str | None, as_json: bool) -> None:
     """Ask the suspender, wait for its answer, print it. Exits with 1 if it refuses or is silent."""
     api = api_client()
-    body = {"service": "suspender", "command": command, **({"reason": reason} if reason else {})}
+    body = given(service="suspender", command=command, reason=reason)
     found = await_answer(api, api.send("POST", "/commands", json=body)["request_id"])
     show_answer(found, shows="ringfence brake", as_json=as_json)

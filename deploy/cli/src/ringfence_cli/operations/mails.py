@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ringfence_cli.clients.orders import reason_option
-from ringfence_cli.connection import api_client, path_of
+from ringfence_cli.connection import api_client, given, path_of
 from ringfence_cli.service_commands import await_answer, show_answer
 from ringfence_cli.tables import (
     field,
@@ -105,8 +105,7 @@ def resend(notice_id: str, reason: str | None, as_json: bool) -> None:
     Example: ringfence mails resend 5c1f1c50-2f84-5a3b-9d7a-2b6f2a3c4d5e --reason "not received"
     """
     api = api_client()
-    body = {"reason": reason} if reason else {}
-    accepted = api.send("POST", path_of("notices", notice_id, "resend"), json=body)
+    accepted = api.send("POST", path_of("notices", notice_id, "resend"), json=given(reason=reason))
     show_answer(
         await_answer(api, accepted["request_id"]),
         shows=f"ringfence mails show {notice_id}",

@@ -3,7 +3,7 @@
 import click
 
 from ringfence_cli.clients.orders import reason_option
-from ringfence_cli.connection import api_client, path_of
+from ringfence_cli.connection import api_client, given, path_of
 from ringfence_cli.service_commands import await_answer, show_answer
 from ringfence_cli.tables import output_options
 
@@ -28,6 +28,6 @@ def reapply(account: str, product_id: str, reason: str | None, as_json: bool) ->
     """
     api = api_client()
     path = path_of("clients", account, "products", product_id, "reapply")
-    accepted = api.send("POST", path, json={"reason": reason} if reason else {})
+    accepted = api.send("POST", path, json=given(reason=reason))
     found = await_answer(api, accepted["request_id"])
     show_answer(found, shows=f"ringfence services {account}", as_json=as_json)

@@ -2,7 +2,7 @@
 
 import click
 
-from ringfence_cli.connection import api_client, path_of
+from ringfence_cli.connection import api_client, given, path_of
 from ringfence_cli.tables import (
     field,
     limit_option,
@@ -54,8 +54,7 @@ def outstanding(
 
     Example: ringfence outstanding acme-1001 20.00
     """
-    given = {"amount": amount, "as_of": parse_instant("--as-of", as_of), "currency": currency}
-    body = {name: value for name, value in given.items() if value is not None}
+    body = given(amount=amount, as_of=parse_instant("--as-of", as_of), currency=currency)
     answer = api_client().send("PUT", path_of("clients", account, "outstanding"), json=body)
     show_warnings(answer)
     if as_json:

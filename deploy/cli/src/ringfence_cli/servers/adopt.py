@@ -54,9 +54,7 @@ def list_adoptions(server: str | None, limit: int | None, as_json: bool) -> None
         as_json=False,
         empty="Nothing: no imported client has anything off that would be adopted.",
         noun="element",
-        detail=lambda row: (
-            f"{row['element']} of {row['tenant']}" if row["tenant"] else row["element"]
-        ),
+        detail=_element,
         shrinks="name",
     )
 

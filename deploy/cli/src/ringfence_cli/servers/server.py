@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from ringfence_cli.clients.orders import reason_option
-from ringfence_cli.connection import api_client, path_of
+from ringfence_cli.connection import api_client, given, path_of
 from ringfence_cli.servers.inventory import compare, inventory, propose
 from ringfence_cli.service_commands import await_answer, show_answer
 from ringfence_cli.tables import (
@@ -112,8 +112,7 @@ def pause(server_id: str, until: str | None, reason: str | None, as_json: bool) 
 
     Example: ringfence server pause pbx1 --until 2026-12-01T06:00 --reason "upgrade to 5.6"
     """
-    given = {"until": parse_instant("--until", until), "reason": reason}
-    body = {name: value for name, value in given.items() if value is not None}
+    body = given(until=parse_instant("--until", until), reason=reason)
     _request_command(server_id, "pause", body, as_json=as_json)
 
 
@@ -126,7 +125,7 @@ def resume(server_id: str, reason: str | None, as_json: bool) -> None:
 
     Example: ringfence server resume pbx1
     """
-    _request_command(server_id, "resume", {"reason": reason} if reason else {}, as_json=as_json)
+    _request_command(server_id, "resume", given(reason=reason), as_json=as_json)
 
 
 def _request_command(server_id: str, what: str, body: dict[str, Any], *, as_json: bool) -> None:

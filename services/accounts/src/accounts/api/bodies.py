@@ -1,7 +1,6 @@
 """What requests carry, as it is typed: texts, checked further by the pure modules."""
 
 import re
-from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -15,6 +14,7 @@ from pydantic import (
 )
 
 from accounts.decimal_text import canonical_decimal
+from accounts.instants import in_utc
 from accounts.packages.terms import canonical_increment
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import HangUp, Package, YesNoNone
@@ -47,14 +47,7 @@ def number_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _instant(value: datetime) -> datetime:
-    try:
-        return value.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("an instant between the years 1 and 9999") from None
-
-
-InstantText = Annotated[AwareDatetime, AfterValidator(_instant)]
+InstantText = Annotated[AwareDatetime, AfterValidator(in_utc)]
 """An instant with its offset; kept in UTC."""
 
 FieldText = Annotated[str, Field(max_length=10_000), AfterValidator(_no_nul)]

@@ -7,13 +7,15 @@ shown.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ringfence_contracts.events.model import ID_PATTERN
+
 ID = (
     "an id of letters, digits, dots, dashes and underscores that begins with a letter or a digit, "
     "at most 100 characters"
 )
 _PATTERNS = {
     "^[A-Z]{3}$": "a currency of three capital letters, such as CAD",
-    "^[A-Za-z0-9][A-Za-z0-9._-]*$": ID,
+    ID_PATTERN: ID,
     r"^\d{1,3}$": "a country code of 1 to 3 digits, such as 1",
     r"^\d{1,6}$": "1 to 6 digits, such as 011",
     r"^[\d*#]{0,15}$": "at most 15 digits, * or #",

@@ -2,13 +2,12 @@
 
 import hashlib
 import hmac
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.model import is_id
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", re.ASCII)
 MIN_TOKEN = 8
 
 
@@ -36,7 +35,7 @@ def parse_tokens(text: str) -> tuple[ApiUser, ...]:
 
 def _user(number: int, entry: str) -> ApiUser:
     name, separator, token = entry.partition(":")
-    if not separator or not _NAME.fullmatch(name) or len(token) < MIN_TOKEN:
+    if not separator or not is_id(name) or len(token) < MIN_TOKEN:
         expected = f"name:token, the token at least {MIN_TOKEN} characters"
         raise BadInput("API tokens", f"entry {number}", expected)
     return ApiUser(name, _digest(token.encode()))

@@ -37,8 +37,6 @@ from ringfence_contracts.events.account import (
 )
 from ringfence_contracts.events.model import Currency, EventData, Id, Instant, Micro, Text
 
-__all__ = ["Account", "ClientSettings", "account_changed", "entered", "parse_threshold"]
-
 Writer = Literal["person", "import"]
 Edit = Callable[["Account"], "Account"]
 """Decides what an account is to become. Returning an equal one means that nothing changes."""

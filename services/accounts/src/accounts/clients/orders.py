@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from accounts.instants import read_instant
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import Order as PublishedOrder
 from ringfence_contracts.events.account import OrderKind, YesNoNone
@@ -111,10 +112,7 @@ def read_until(text: str, time_zone: str, now: datetime) -> datetime:
             )
             found = midnight.astimezone(UTC)
         else:
-            instant = datetime.fromisoformat(typed)
-            if instant.tzinfo is None:
-                raise ValueError
-            found = instant.astimezone(UTC)
+            found = read_instant(typed)
     except (ValueError, OverflowError):
         raise BadInput("until", text, UNTIL) from None
     if found <= now:

@@ -5,7 +5,7 @@ It counts as switched off by us when such a client goes live (architecture, sect
 
 from typing import Any
 
-from accounts.paging import decode_cursor, page, read_id, read_text
+from accounts.paging import by_columns, decode_cursor, page, read_id, read_text
 from ringfence.postgres.pool import Pool
 
 _ORDER = ("account_id", "service_id", "way", "element")
@@ -35,9 +35,7 @@ class AdoptionStore:
             *position,
             limit + 1,
         )
-        found = page(
-            [dict(row) for row in rows], limit, lambda row: tuple(row[name] for name in _ORDER)
-        )
+        found = page([dict(row) for row in rows], limit, by_columns(*_ORDER))
         return {**found, "count": await self.count(server_id, account_id)}
 
     async def count(self, server_id: str | None = None, account_id: str | None = None) -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from accounts.paging import decode_cursor, page, read_text
+from accounts.paging import by_columns, decode_cursor, page, read_text
 from ringfence.postgres.pool import Pool
 from ringfence_pbx.inventory_view import InventoryItem
 
@@ -66,9 +66,7 @@ class InventoryStore:
             server_id,
             kind,
         )
-        found = page(
-            [dict(row) for row in rows], limit, lambda row: tuple(row[name] for name in _ORDER)
-        )
+        found = page([dict(row) for row in rows], limit, by_columns(*_ORDER))
         return {**found, "count": count}
 
     async def all_of(self, server_id: str) -> list[InventoryItem]:

@@ -3,7 +3,8 @@
 from typing import Any
 from uuid import UUID
 
-from accounts.paging import decode_cursor, page, read_instant
+from accounts.instants import read_instant
+from accounts.paging import by_columns, decode_cursor, page
 from accounts.refusals import Unknown
 from ringfence.postgres.pool import Pool
 
@@ -38,7 +39,7 @@ class NoticeStore:
         return page(
             [dict(row) for row in rows],
             limit,
-            lambda row: (row["created_at"].isoformat(), row["notice_id"]),
+            by_columns("created_at", "notice_id"),
         )
 
     async def notice(self, notice_id: UUID) -> dict[str, Any]:

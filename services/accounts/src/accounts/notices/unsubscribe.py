@@ -15,8 +15,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from accounts.clients.account import Account
+from accounts.clients.store_publishing import AuditEntry
 from accounts.refusals import Unknown
-from accounts.store import AccountStore, AuditEntry
+from accounts.store import AccountStore
 from ringfence.clock import Clock
 from ringfence.mail.unsubscribe import BadToken, read_token
 

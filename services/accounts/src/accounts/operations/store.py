@@ -6,7 +6,8 @@ A command is written with its event in one transaction; its owner answers in `re
 from typing import Any
 from uuid import UUID, uuid4
 
-from accounts.paging import decode_cursor, page, read_instant
+from accounts.instants import read_instant
+from accounts.paging import by_columns, decode_cursor, page
 from accounts.refusals import Unknown
 from ringfence.clock import Clock
 from ringfence.postgres.outbox import enqueue
@@ -82,7 +83,7 @@ class Operations:
         return page(
             [dict(row) for row in rows],
             limit,
-            lambda row: (row["requested_at"].isoformat(), row["request_id"]),
+            by_columns("requested_at", "request_id"),
         )
 
     async def alarms(self, open_only: bool, cursor: str | None, limit: int) -> dict[str, Any]:
@@ -102,7 +103,7 @@ class Operations:
         return page(
             [dict(row) for row in rows],
             limit,
-            lambda row: (row["raised_at"].isoformat(), row["alarm_id"]),
+            by_columns("raised_at", "alarm_id"),
         )
 
     async def brake(self) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from fastapi import APIRouter
 
 from accounts.api.bodies import PackageBody
 from accounts.api.dependencies import Deps, Who
+from accounts.clients.store_publishing import AuditEntry
 from accounts.packages.terms import package_warnings
-from accounts.store import AuditEntry
 from ringfence_contracts.events.model import Id
 
 router = APIRouter(prefix="/packages", tags=["packages"])

@@ -3,7 +3,8 @@
 from typing import Any
 from uuid import UUID
 
-from accounts.paging import decode_cursor, page, read_instant
+from accounts.instants import read_instant
+from accounts.paging import by_columns, decode_cursor, page
 from accounts.payments.payment import Payment, check_same
 from accounts.payments.store_rows import (
     check_refund_left,
@@ -99,5 +100,5 @@ class PaymentStore:
         return page(
             [shown(row) for row in rows],
             limit,
-            lambda row: (row["received_at"].isoformat(), row["payment_id"]),
+            by_columns("received_at", "payment_id"),
         )

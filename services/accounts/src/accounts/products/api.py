@@ -10,12 +10,12 @@ from accounts.api.bodies import Body, ProductBody
 from accounts.api.dependencies import AccountId, Dependencies, Deps, IfMatch, Who
 from accounts.api.requests import Requested, publish_request
 from accounts.clients.answers import situation_of
+from accounts.clients.store_publishing import AuditEntry
 from accounts.clients.versions import etag
 from accounts.clients.wording import ends_when, what_happens_to
 from accounts.products.elements import emergency_words
 from accounts.products.leaving import OffElement, leaving_words, shown_elements
 from accounts.products.product import Product, enter_product, product_warnings
-from accounts.store import AuditEntry
 from ringfence_contracts.events.model import Id, Text
 
 router = APIRouter(prefix="/clients/{account_id}/products", tags=["products"])

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from asyncpg import Record
 
-from accounts.paging import decode_cursor, page, read_id, read_instant, read_version
+from accounts.instants import read_instant
+from accounts.paging import by_columns, decode_cursor, page, read_id, read_version
 from accounts.products.elements import emergency_words
 from ringfence.postgres.pool import Pool
 from ringfence_contracts.events.account import Service
@@ -47,7 +48,7 @@ class Reports:
             before,
             limit + 1,
         )
-        return page([shown(row) for row in rows], limit, lambda row: (row["version"],))
+        return page([shown(row) for row in rows], limit, by_columns("version"))
 
     async def calls(self, account_id: str, cursor: str | None, limit: int) -> dict[str, Any]:
         """A client's calls, the newest first, each with how it was priced."""
@@ -63,8 +64,8 @@ class Reports:
             call_id,
             limit + 1,
         )
-        columns = ("started_at", "call_id")
-        return page([shown(row) for row in rows], limit, lambda row: _at(row, *columns))
+        position = by_columns("started_at", "call_id")
+        return page([shown(row) for row in rows], limit, position)
 
     async def services(
         self, account_id: str | None, cursor: str | None, limit: int
@@ -92,10 +93,8 @@ class Reports:
             of_account,
             limit + 1,
         )
-        columns = ("service_id", "account_id")
-        return page(
-            [_service(row) for row in rows], limit, lambda row: tuple(row[name] for name in columns)
-        )
+        position = by_columns("service_id", "account_id")
+        return page([_service(row) for row in rows], limit, position)
 
     async def unrated(self, cursor: str | None, limit: int) -> dict[str, Any]:
         """Calls that could not be rated, the oldest first, each with its reason."""
@@ -109,8 +108,8 @@ class Reports:
             call_id,
             limit + 1,
         )
-        columns = ("queued_at", "call_id")
-        return page([shown(row) for row in rows], limit, lambda row: _at(row, *columns))
+        position = by_columns("queued_at", "call_id")
+        return page([shown(row) for row in rows], limit, position)
 
 
 def _service(row: Record) -> dict[str, Any]:
@@ -130,7 +129,3 @@ def shown(row: Record | Mapping[str, Any]) -> dict[str, Any]:
         if name.endswith("_micro"):
             found[name.removesuffix("_micro")] = None if value is None else format_micro(value)
     return found
-
-
-def _at(row: dict[str, Any], time: str, key: str) -> tuple[str, str]:
-    return row[time].isoformat(), str(row[key])

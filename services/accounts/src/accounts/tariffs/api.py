@@ -2,14 +2,13 @@
 
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from functools import partial
 from typing import IO, Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import Field
 
-from accounts.api.bodies import Body
+from accounts.api.bodies import Body, InstantText
 from accounts.api.dependencies import Deps, PageCursor, PageLimit, Who
 from accounts.tariffs.columns import FIELDS, merged, read_mapping, split_pair
 from accounts.tariffs.store_versions import VersionSpec
@@ -28,19 +27,10 @@ Largest = Annotated[int, Query(ge=0, le=1000, description="so many rows of each 
 ChangeKind = Literal["added", "removed", "dearer", "cheaper", "changed"]
 
 
-def _in_utc(instant: datetime) -> datetime:
-    try:
-        return instant.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("an instant between the years 1 and 9999, in UTC") from None
-
-
 class _NewVersion(Body):
     """What a new version shall be, however its rows come."""
 
-    effective_from: Annotated[AwareDatetime, AfterValidator(_in_utc)] | None = Field(
-        None, description="left out: now"
-    )
+    effective_from: InstantText | None = Field(None, description="left out: now")
     dry_run: bool = Field(False, description="validate and compare, write nothing")
     base: int | None = Field(
         None, ge=0, description="refuse unless compared with this version; 0: with none"

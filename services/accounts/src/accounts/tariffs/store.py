@@ -7,7 +7,7 @@ from typing import Any
 
 from asyncpg import Record
 
-from accounts.paging import decode_cursor, page, read_id
+from accounts.paging import by_columns, decode_cursor, page, read_id
 from accounts.refusals import Unknown
 from accounts.store_rows import lock_name
 from accounts.tariffs.store_rows import BOUND_S, KINDS, change_rows, rows_of, stage, summary
@@ -149,7 +149,7 @@ class TariffStore:
             after or "",
             limit + 1,
         )
-        return page([_rate(row) for row in rows], limit, lambda row: (row["prefix"],))
+        return page([_rate(row) for row in rows], limit, by_columns("prefix"))
 
     async def diff(self, tariff_id: str, old: int, new: int, largest: int) -> dict[str, Any]:
         """How version `new` differs from version `old`. Raises Unknown."""
@@ -167,7 +167,7 @@ class TariffStore:
         sides = rows_of(new), rows_of(old)
         async with self._pool.acquire() as connection:
             rows = await change_rows(connection, *sides, kinds, after or "", limit + 1)
-        return page(rows, limit, lambda row: (row["prefix"],))
+        return page(rows, limit, by_columns("prefix"))
 
     async def _check_versions(self, tariff_id: str, *versions: int) -> None:
         for version_id in versions:

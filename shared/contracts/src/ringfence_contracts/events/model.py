@@ -1,5 +1,6 @@
 """What all event payloads have in common."""
 
+import re
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
@@ -31,8 +32,16 @@ def no_nul(text: str) -> str:
 Text = Annotated[str, Field(max_length=1000), AfterValidator(no_nul)]
 """Free text from outside: bounded, so that no record can grow without limit."""
 
-Id = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+ID_PATTERN = "^[A-Za-z0-9][A-Za-z0-9._-]*$"
+MAX_ID = 100
+Id = Annotated[str, Field(min_length=1, max_length=MAX_ID, pattern=ID_PATTERN)]
 """An id that people choose: account, service, server, tariff."""
+
+
+def is_id(text: str) -> bool:
+    """Whether `text` is an `Id`."""
+    return len(text) <= MAX_ID and re.fullmatch(ID_PATTERN, text, re.ASCII) is not None
+
 
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
 """ISO 4217, upper case."""

@@ -11,8 +11,9 @@ from accounts.clients.api.answers import changed_answer
 from accounts.clients.api.bodies import ModeBody, OrderBody, UnsuspendBody
 from accounts.clients.changes import order_shown
 from accounts.clients.orders import ClientOrder, find_order, in_force, read_until
+from accounts.clients.store_publishing import AuditEntry
 from accounts.clients.wording import adoption_words
-from accounts.store import AuditEntry, ChangeResult
+from accounts.store import ChangeResult
 from accounts.store_writing import ExpectedVersions
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import OrderKind

@@ -27,9 +27,10 @@ from accounts.clients.api.bodies import ClientBody, ClientPatch, OutstandingBody
 from accounts.clients.checks import check_not_dropped
 from accounts.clients.orders import Author
 from accounts.clients.overview.store import Filters
-from accounts.paging import decode_cursor, page, read_id
+from accounts.clients.store_publishing import AuditEntry
+from accounts.paging import by_columns, decode_cursor, page, read_id
 from accounts.refusals import unknown_client
-from accounts.store import AuditEntry, ChangeResult
+from accounts.store import ChangeResult
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import OperatingMode
 from ringfence_contracts.events.balance import Level
@@ -126,7 +127,7 @@ async def list_clients(
     found = await deps.overview.clients(filters, after, limit + 1)
     rows = [client_shown(row, now) for row in found]
     count = await deps.overview.count(filters)
-    return {**page(rows, limit, lambda row: (row["account_id"],)), "count": count}
+    return {**page(rows, limit, by_columns("account_id")), "count": count}
 
 
 @router.get("/clients/{account_id}")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from accounts.paging import decode_cursor, page, read_text
+from accounts.paging import by_columns, decode_cursor, page, read_text
 from ringfence.postgres.pool import Pool
 
 _ORDER = ("service_id", "server_id", "way", "tenant", "element")
@@ -30,6 +30,4 @@ class ElementStore:
             *position,
             limit + 1,
         )
-        return page(
-            [dict(row) for row in rows], limit, lambda row: tuple(row[name] for name in _ORDER)
-        )
+        return page([dict(row) for row in rows], limit, by_columns(*_ORDER))
