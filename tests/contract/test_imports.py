@@ -33,7 +33,7 @@ IMPURE = {
     "threading", "time", "uvicorn", "uvloop",
 }  # fmt: skip
 """What has or gives a clock, chance, a socket, a file, a database, a logger or the environment."""
-A_CLASS_ALONE = {("ringfence_contracts.ids", "asyncpg"), ("ringfence_contracts.ids", "asyncpg")}
+A_CLASS_ALONE = {("ringfence_contracts.ids", "asyncpg")}
 """A class without a connection: the form in which ids are in the database (docs/adr/0019)."""
 STILL_LEAKING: set[str] = set()
 """Pure in what they do, but what they import is not. This list only gets shorter."""

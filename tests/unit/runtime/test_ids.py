@@ -1,5 +1,7 @@
 """Ids come from causes, so the same cause must never get another id."""
 
+import subprocess
+import sys
 from uuid import UUID
 
 from hypothesis import given
@@ -39,3 +41,22 @@ def test_the_kind_is_part_of_the_id() -> None:
 def test_a_call_is_one_call_whichever_way_it_comes() -> None:
     assert call_id("pbx1", "u1") == call_id("pbx1", "u1")
     assert call_id("pbx1", "u1") != call_id("pbx2", "u1")
+
+
+ALONE = """
+import sys
+for name in ("asyncpg", "click", "orjson"):
+    sys.modules[name] = None  # an import of it raises ImportError
+from ringfence_contracts import events, ids, money, topics
+print(ids.derive("charge", 1), ids.as_id(bytes(16)), len(topics.ALL_TOPICS))
+"""
+
+
+def test_events_topics_and_ids_need_no_driver_and_no_command_line() -> None:
+    """A third party that reads topics installs pydantic and nothing else."""
+    run = subprocess.run(
+        [sys.executable, "-c", ALONE], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    derived, zero, _ = run.stdout.split()
+    assert (derived, zero) == (str(derive("charge", 1)), str(UUID(int=0)))
