@@ -1,5 +1,6 @@
-"""What commands print fits the terminal and names its zone; `ringfence --help` is quick."""
+"""What commands print fits the terminal and names its zone; `--help` loads no command."""
 
+import json
 import subprocess
 import sys
 import time
@@ -20,7 +21,6 @@ from ringfence_cli.connection import ListResult
 from ringfence_cli.main import main_group
 
 TITLES = ("account", "name", "balance", "level", "state", "since")
-HELP_S = 0.6
 
 
 @pytest.fixture
@@ -136,18 +136,26 @@ def test_an_instant_is_typed_as_it_was_meant(instant: datetime) -> None:
     assert abs(datetime.fromisoformat(text) - instant) == timedelta()
 
 
-def test_help_is_quick() -> None:
-    """It lists every command without loading any of them."""
-    best = min(_seconds_of_help() for _ in range(3))
-    assert best < HELP_S
+HELP = """
+import json, sys
+from importlib.metadata import entry_points
+from ringfence_cli.main import main
+sys.argv = ["ringfence", "--help"]
+try:
+    main()
+except SystemExit:
+    pass
+modules = {point.module for point in entry_points(group="ringfence.commands")}
+loaded = [name for name in (*modules, "httpx", "pydantic", "rich.table") if name in sys.modules]
+print(json.dumps([len(modules), loaded]), file=sys.stderr)
+"""
 
 
-def _seconds_of_help() -> float:
-    begun = time.perf_counter()
-    subprocess.run(
-        [sys.executable, "-m", "ringfence_cli.main", "--help"], check=True, capture_output=True
-    )
-    return time.perf_counter() - begun
+def test_help_lists_every_command_without_loading_any() -> None:
+    """Loading all commands takes about a second."""
+    done = subprocess.run([sys.executable, "-c", HELP], check=True, capture_output=True, text=True)
+    count, loaded = json.loads(done.stderr)
+    assert (count > 20, loaded) == (True, [])
 
 
 def test_help_says_what_the_loaded_commands_say() -> None:
