@@ -334,7 +334,7 @@ async def test_the_log_is_pruned_and_what_waits_stays(pool: Pool, receiver: Rece
         await desk.give(record(BALANCE_LOW, low(2)))
         desk.clock.move(seconds=31 * 86_400)
         pruner = PruneLoop(desk.store, days=30, clock=desk.clock, progress=Health().loop("prune"))
-        await pruner.look()
+        await pruner.prune_if_due()
         assert [row["state"] for row in await desk.log()] == ["waiting"]
 
 

@@ -395,7 +395,7 @@ async def test_an_answer_that_never_comes_leaves_the_mail_in_doubt(
     task = asyncio.create_task(harness.sending(data_s=0.2).run(stop))
     await harness.settled("in-doubt")
     harness.clock.move(days=2)
-    await harness.recovery().look()
+    await harness.recovery().recover()
     stop.set()
     await task
     assert len(handler.taken) == 1
@@ -413,7 +413,7 @@ async def test_a_living_senders_mail_is_not_taken_for_left_behind(
     await harness.handle(BALANCE_LOW, low())
     async with harness.at_work():
         await until(lambda: handler.taken)
-        await harness.recovery().look()
+        await harness.recovery().recover()
         assert await harness.states() == ["sending"]
         handler.may_answer.set()
         await harness.settled("sent")
@@ -430,7 +430,7 @@ async def test_a_sender_that_lost_its_session_still_keeps_the_servers_answer(
     async with harness.at_work():
         await until(lambda: handler.taken)
         await _end_sessions_with_locks(database)
-        await harness.recovery().look()
+        await harness.recovery().recover()
         assert await harness.states() == ["in-doubt"]
         handler.may_answer.set()
         await harness.settled("sent")
@@ -452,9 +452,9 @@ async def test_what_a_dead_sender_left_is_held_or_resent_as_set(
     (row,) = await harness.rows()
     async with harness.store.lease() as lease:
         await harness.store.mark_sending(lease.connection, row["message_id"], lease.number, NOON)
-        await harness.recovery().look()
+        await harness.recovery().recover()
         assert await harness.states() == ["sending"]
-    await harness.recovery().look()
+    await harness.recovery().recover()
     harness.clock.move(seconds=5)
     async with harness.at_work():
         await harness.settled(state)

@@ -122,7 +122,7 @@ async def test_a_digest_says_what_is_the_case_and_what_the_day_brought(
     pool: Pool, owner: "asyncpg.Connection[asyncpg.Record]", inbox: Inbox
 ) -> None:
     await fill(owner)
-    assert await loop(pool, FixedClock(DUE)).look()
+    assert await loop(pool, FixedClock(DUE)).add_if_due()
     harness = NotifierHarness(pool, inbox.port)
     harness.clock.set(DUE)
     async with harness.at_work():
@@ -162,7 +162,7 @@ async def test_a_digest_says_what_is_the_case_and_what_the_day_brought(
 
 
 async def test_a_digest_of_an_empty_installation_says_so(pool: Pool) -> None:
-    assert await loop(pool, FixedClock(DUE)).look()
+    assert await loop(pool, FixedClock(DUE)).add_if_due()
     text = await pool.fetchval("select text_body from notifier.message")
     assert "Nothing needs you" in text
     assert "Switched off now: nobody" in text
@@ -173,11 +173,11 @@ async def test_a_digest_is_written_once_a_day_by_whichever_replica(pool: Pool) -
     clock = FixedClock(DUE - timedelta(seconds=1) - timedelta(hours=12))
     one, other = loop(pool, clock), loop(pool, clock)
     clock.set(DUE - timedelta(seconds=1))
-    assert not await one.look(), "yesterday's is too late, and today's is not due"
+    assert not await one.add_if_due(), "yesterday's is too late, and today's is not due"
     clock.set(DUE)
-    assert sorted(await asyncio.gather(one.look(), other.look())) == [False, True]
-    assert not await one.look()
+    assert sorted(await asyncio.gather(one.add_if_due(), other.add_if_due())) == [False, True]
+    assert not await one.add_if_due()
     clock.set(DUE + timedelta(days=1, hours=3))
-    assert await other.look(), "late, after a time down"
+    assert await other.add_if_due(), "late, after a time down"
     names = await pool.fetch("select template, kind, account_id from notifier.message")
     assert [tuple(row) for row in names] == [(DAILY_DIGEST, "digest", None)] * 2

@@ -292,17 +292,17 @@ async def test_a_client_is_reminded_daily_for_as_long_as_the_stay_lasts(
     async with harness.at_work():
         await harness.settled("sent")
         harness.clock.move(hours=23)
-        assert await harness.reminders().look() == 0
+        assert await harness.reminders().add_due() == 0
         harness.clock.move(hours=1)
-        assert await harness.reminders().look() == 1
-        assert await harness.reminders().look() == 0
+        assert await harness.reminders().add_due() == 1
+        assert await harness.reminders().add_due() == 0
         await harness.settled("sent", "sent")
         harness.clock.move(hours=49)
-        assert await harness.reminders().look() == 1
+        assert await harness.reminders().add_due() == 1
         await harness.settled("sent", "sent", "sent")
         await harness.handle(BALANCE_RESTORED, risen(2))
         harness.clock.move(hours=48)
-        assert await harness.reminders().look() == 0
+        assert await harness.reminders().add_due() == 0
     assert sorted(row["day"] for row in await harness.rows()) == [0, 1, 3]
 
 
@@ -449,7 +449,7 @@ async def in_doubt(harness: NotifierHarness) -> UUID:
     notice_id: UUID = (await mail_of(harness))["message_id"]
     async with harness.store.lease() as lease:
         await harness.store.mark_sending(lease.connection, notice_id, lease.number, NOON)
-    await harness.recovery().look()
+    await harness.recovery().recover()
     assert await harness.states() == ["in-doubt"]
     return notice_id
 

@@ -140,7 +140,7 @@ async def test_a_sender_that_is_killed_at_any_step_sends_no_mail_twice(
 
 
 async def _recovered(harness: NotifierHarness) -> bool:
-    await harness.recovery().look()
+    await harness.recovery().recover()
     return await _settled(harness, "sent") or await _settled(harness, "in-doubt")
 
 

@@ -121,13 +121,13 @@ async def test_what_is_right_already_is_not_saved_again(
 
 def noted_saves(pbx: FusionPbxSimulator, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     saves: list[str] = []
-    real = pbx.pbx.keep
+    real = pbx.pbx.save_extension
 
     def noting(extension: SimulatedExtension) -> None:
         saves.append(extension.number)
         real(extension)
 
-    monkeypatch.setattr(pbx.pbx, "keep", noting)
+    monkeypatch.setattr(pbx.pbx, "save_extension", noting)
     return saves
 
 
@@ -311,13 +311,13 @@ async def test_what_a_save_destroyed_all_the_same_is_said(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A version whose page stores something else than it shows."""
-    real = pbx.pbx.keep
+    real = pbx.pbx.save_extension
 
     def also_emptying(extension: SimulatedExtension) -> None:
         extension.accountcode = ""
         real(extension)
 
-    monkeypatch.setattr(pbx.pbx, "keep", also_emptying)
+    monkeypatch.setattr(pbx.pbx, "save_extension", also_emptying)
     with pytest.raises(OperatorMustAct, match=r"changed its accountcode from .* to ''"):
         await suspend(driver, product(pbx))
 

@@ -1,1 +1,1 @@
-"""Tells clients by e-mail, each thing once."""
+"""Mails clients about their balance and service, and the operator about alarms, each once."""

@@ -1,4 +1,4 @@
-"""The words of mails to the operator: one alarm, or those of one kind that wait together. Pure."""
+"""Mails to the operator about one alarm, or about several of one kind. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Literal
@@ -13,14 +13,14 @@ AlarmState = Literal["raised", "ended"]
 ALARM_RAISED = "Alarm"
 ALARM_ENDED = "Alarm Ended"
 TEMPLATE_OF: dict[AlarmState, str] = {"raised": ALARM_RAISED, "ended": ALARM_ENDED}
-"""They have no template files: their words are ours."""
+"""Their texts are part of the program: there are no template files for them."""
 
 LISTED_AT_MOST = 50
 _NOBODY: Mapping[str, str] = {}
 
 
 def kind_of(alarm: Alarm) -> str:
-    """What alarms have in common that share a mail: `service/key`."""
+    """The kind of an alarm, `service/key`; alarms of one kind share a mail."""
     return f"{alarm.service}/{alarm.key}"
 
 
@@ -35,8 +35,8 @@ def render_alarms(
 ) -> Rendered:
     """The mail about `count` alarms of one kind that were raised, or ended.
 
-    `alarms` are the first of them, at least one and at most LISTED_AT_MOST. `names` are those of
-    the clients that they are about, by account; `zone` is that of the operator's clock.
+    `alarms` are the first of them, at least one and at most LISTED_AT_MOST. `names` are the
+    clients' names by account id; `zone` is the operator's time zone.
     """
     first, reader = alarms[0], _Reader(names, zone)
     begins = "Alarm" if state == "raised" else "Ended"
@@ -47,7 +47,7 @@ def render_alarms(
 
 
 class _Reader:
-    """Puts alarms into words for one reader: with the names of clients, by their clock."""
+    """Describes alarms for one reader, with clients' names and times in the reader's zone."""
 
     def __init__(self, names: Mapping[str, str], zone: str) -> None:
         self._names = names

@@ -1,4 +1,4 @@
-"""`ringfence template`: what mails to clients will say, before one is sent."""
+"""`ringfence template`: check, preview and send test copies of the mails to clients."""
 
 import asyncio
 import tempfile

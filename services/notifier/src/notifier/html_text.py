@@ -1,4 +1,4 @@
-"""The plain part of an HTML mail. Pure."""
+"""Makes the plain part of an HTML mail. Pure."""
 
 import html
 import re
@@ -12,16 +12,16 @@ _UNSEEN = frozenset({"style", "script", "head", "title"})
 
 
 def text_of(markup: str) -> str:
-    """The words of `markup`, with its line breaks; a link is followed by its address.
+    """The text of `markup`, with its line breaks; a link is followed by its address.
 
-    Never raises: what cannot be read as HTML is read without its elements.
+    Never raises: from input that cannot be parsed as HTML, the elements are removed.
     """
     reader = _Words()
     try:
         reader.feed(markup)
         reader.close()
         words = "".join(reader.words)
-    except AssertionError:  # what the reader says to a declaration such as <![x
+    except AssertionError:  # HTMLParser raises it for a declaration such as <![x
         words = html.unescape(_ELEMENT.sub(" ", markup))
     lines = (re.sub(r"[ \t]+", " ", line).strip() for line in words.split("\n"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n") + "\n"

@@ -1,9 +1,9 @@
-"""What templates can name, and the values: a client, and money as it was at the crossing.
+"""The merge fields of templates and their values, from a client and the client's funds.
 
-The names are WHMCS's, and so is their form: `client_credit` is a bare number, for templates write
-the dollar sign themselves; `client_due_invoices_balance` comes with its currency; a custom field
-is shown as it was typed (domain/billing, section 8). A sign before an amount gives way to that of
-the client's currency (`notifier.words.values`).
+Names and formats are WHMCS's: `client_credit` is a bare number, because templates write the dollar
+sign themselves; `client_due_invoices_balance` includes its currency; a custom field is shown as it
+was typed (domain/billing, section 8). A sign before an amount is replaced by that of the client's
+currency (`notifier.words.values`).
 
 Pure: without clock, socket, database or logger.
 """
@@ -29,12 +29,12 @@ _CUSTOM_FIELD = re.compile(r"client_custom_field_[a-z0-9]+", re.ASCII)
 
 @dataclass(frozen=True)
 class ClientAccount:
-    """Who the client is and how to reach them: the notifier's own copy of `account.changed`.
+    """The notifier's copy of the client's data in `account.changed`.
 
-    `prepaid`: the client has VoIP service with a prepaid product. `live_since`: when the client
-    last left shadow mode, None if that was never seen. `language` is a code such as `fr`, empty
-    for the installation's. `cc` are further addresses that get each mail. `custom_fields` are the
-    client's own, by the names that were typed.
+    `prepaid`: the client has VoIP service with a prepaid product. `live_since` is when the client
+    last left shadow mode, None if that was never consumed. `language` is a code such as `fr`, empty
+    for the installation's default. `cc` are further addresses that get each mail. `custom_fields`
+    are the client's own, by the names that were typed.
     """
 
     account_id: str
@@ -57,7 +57,7 @@ class ClientAccount:
 
 @dataclass(frozen=True)
 class ClientFunds:
-    """An account's money as the event tells it; a balance that no event told is none: zero."""
+    """An account's balance and debts in micro-units, and the currency."""
 
     balance_micro: int
     outstanding_micro: int
@@ -66,10 +66,10 @@ class ClientFunds:
 
 @dataclass(frozen=True)
 class MailContext:
-    """What does not depend on the client's money: the company, links, and how the client reads.
+    """Values that do not come from the client's account: company, links, language, time.
 
-    `off` is the word for a threshold that is off. `at` is the instant that the mail is about.
-    `service_is_off`: the PBX confirmed that the service is off.
+    `off` is the word for a threshold that is off. `at` is the time of the event that the mail is
+    about. `service_is_off`: the PBX confirmed that the service is off.
     """
 
     language: str = "en"
@@ -84,12 +84,12 @@ class MailContext:
 
 
 def custom_field(name: str) -> str:
-    """The merge field of a client profile field: lower case, letters and digits alone."""
+    """The merge field of a client profile field: lower case, only letters and digits."""
     return "client_custom_field_" + re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def is_merge_field(name: str) -> bool:
-    """Whether a template can name it. Custom fields are as many as clients have."""
+    """Whether `name` is a merge field; any well-formed custom field is one."""
     return name in MERGE_FIELDS or _CUSTOM_FIELD.fullmatch(name) is not None
 
 

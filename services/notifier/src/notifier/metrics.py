@@ -1,4 +1,4 @@
-"""What is counted of mails."""
+"""The metrics of the mails."""
 
 from prometheus_client import Counter, Gauge, Histogram
 

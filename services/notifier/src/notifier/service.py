@@ -1,14 +1,14 @@
-"""The notifier: mails about balances that crossed a line, switched services and alarms, each once.
+"""The notifier: sends mails about balance crossings, switched services and alarms, each once.
 
 account.changed ──▶ who the client is, and whether live or in shadow
 balance.low ──────▶ Low Balance Alert ────┐
 balance.zero ─────▶ VoIP Zero Balance     │
-service.suspended ▶   (waits for this) ───┼─▶ owed ─▶ still true? ─▶ SMTP ─▶ notice.sent
+service.suspended ▶   (waits for this) ───┼─▶ queue ▶ still true? ─▶ SMTP ─▶ notice.sent
 service.restored ─▶ VoIP Restored ────────┤            └─▶ dropped         └─▶ notice.failed
-balance.restored ─▶ what is true no more  │
+balance.restored ─▶ drops outdated mails  │
 *.alarm ──────────▶ mail to the operator ─┘
 
-The same crossings, services and alarms ─▶ webhooks and chat, read in a consumer group of its own.
+The same events are delivered to webhooks and chat, read in a consumer group of their own.
 """
 
 import asyncio
@@ -49,7 +49,7 @@ log = structlog.get_logger()
 
 
 async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
-    """Run the notifier until `stop` is set. A template that is refused stops it at the start."""
+    """Run the notifier until `stop` is set. Raises BadInput at once for an invalid template."""
     catalogue, server = _catalogue(settings), settings.smtp_server()
     dsn, size = settings.postgres_dsn.get_secret_value(), settings.notifier_smtp_connections + 4
     pool = await open_pool(dsn, service="notifier", size=size)
@@ -100,7 +100,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
 def _sending_dependencies(
     settings: Settings, store: MailStore, catalogue: Catalogue, server: SmtpServer
 ) -> SendingDependencies:
-    """What the senders share, as it is set."""
+    """What the senders share, from the settings."""
     return SendingDependencies(
         store=store,
         render=renderer(catalogue, settings.layout()),
@@ -119,7 +119,7 @@ def _sending_dependencies(
 
 
 def renderer(catalogue: Catalogue, layout: Layout | None = None) -> Render:
-    """Puts mails to clients into the words of their language, and into the layout."""
+    """The function that renders mails to clients, in their language and in the layout."""
     form = layout or Layout()
 
     def render_mail(facts: MailFacts) -> RenderedMail:
@@ -129,7 +129,7 @@ def renderer(catalogue: Catalogue, layout: Layout | None = None) -> Render:
 
 
 def _loops(settings: Settings, shared: SendingDependencies, health: Health) -> list[Loop]:
-    """A sender for each connection, the recovery, and the reminders where they are set."""
+    """A sender for each connection, the recovery, and the reminders if they are configured."""
     stall_s = shared.server.data_s + _SPARE_S
     senders = [
         SendingLoop(

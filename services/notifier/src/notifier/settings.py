@@ -1,4 +1,4 @@
-"""Everything that can be set, with its default and its unit; from `RINGFENCE_*`."""
+"""The notifier's settings, from `RINGFENCE_*`, each with its default and unit."""
 
 from pathlib import Path
 from typing import Literal
@@ -104,7 +104,7 @@ class Settings(OperatorSettings):
         return self
 
     def smtp_password(self) -> str:
-        """The password, from wherever it was given. Raises BadInput where the file has none."""
+        """The password, from the setting or its file. Raises BadInput if the file is unreadable."""
         path = self.notifier_smtp_password_file
         if path is None:
             return self.notifier_smtp_password.get_secret_value()
@@ -115,14 +115,14 @@ class Settings(OperatorSettings):
             raise BadInput("notifier_smtp_password_file", str(path), expected) from None
 
     def smtp_tls(self) -> Literal["none", "offered", "starttls", "tls"]:
-        """How the connection is protected: as set, or as the port has it by convention."""
+        """The encryption of the connection: as set, or the convention of the port."""
         if self.notifier_smtp_tls != "auto":
             return self.notifier_smtp_tls
         by_port: dict[int, Literal["starttls", "tls"]] = {465: "tls", 587: "starttls"}
         return by_port.get(self.notifier_smtp_port, "offered")
 
     def smtp_server(self) -> SmtpServer:
-        """The server. Raises BadInput where a password would travel in clear."""
+        """The server. Raises BadInput if a password would be sent unencrypted."""
         server = SmtpServer(
             host=self.notifier_smtp_host,
             port=self.notifier_smtp_port,

@@ -1,4 +1,4 @@
-"""Owed mails as rows: the queue, and the order in which events and senders get at it."""
+"""The queue of mails in the database, and the locks between events, senders and replicas."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -23,9 +23,9 @@ _ALARMS = "hashtext('notifier.alarm')"
 
 @dataclass(frozen=True)
 class OwedMail:
-    """An owed mail as its row has it; it has words once it was offered to the server.
+    """A row of the queue. Subject and texts are empty until the mail was first offered.
 
-    `attempts` counts those that were begun; `due_at` is since when it could be sent.
+    `attempts` counts the attempts that were begun. `due_at` is when it could first be sent.
     """
 
     notice: MailNotice
@@ -47,7 +47,7 @@ class OwedMail:
 
 @dataclass(frozen=True)
 class Unsent:
-    """How many mails are in a state that they should leave, and since when the oldest is."""
+    """The number of mails in a state that they should leave, and when the oldest was created."""
 
     state: MailState
     count: int
@@ -55,24 +55,24 @@ class Unsent:
 
 
 class MailStore:
-    """The queue of mails. Several replicas share it by row locks."""
+    """The queue of mails. Replicas share it by row locks."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     @asynccontextmanager
     async def handling(self, account_id: str) -> AsyncIterator[Connection]:
-        """A transaction in which no other event of the account is handled, in any replica.
+        """A transaction that holds the account's lock: no replica processes another event of it.
 
-        So a notice that finds no account and the account that comes meanwhile cannot miss each
-        other.
+        Otherwise a notice could miss an account that is saved at the same time, and the account
+        could miss the notice.
         """
         async with self._locked(_ACCOUNTS, account_id) as connection:
             yield connection
 
     @asynccontextmanager
     async def handling_alarms(self, kind: str) -> AsyncIterator[Connection]:
-        """A transaction in which no other alarm of this kind is handled, in any replica."""
+        """A transaction that holds the lock of this kind of alarm, over all replicas."""
         async with self._locked(_ALARMS, kind) as connection:
             yield connection
 
@@ -83,19 +83,19 @@ class MailStore:
             yield connection
 
     async def lock_account(self, connection: Connection, account_id: str) -> None:
-        """Have no event of the account handled until this transaction ends."""
+        """Lock the account against other events until this transaction ends."""
         await connection.execute(
             f"select pg_advisory_xact_lock({_ACCOUNTS}, hashtext($1))", account_id
         )
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """A transaction of its own."""
+        """A transaction on a connection of its own."""
         async with self._pool.acquire() as connection, connection.transaction():
             yield connection
 
     async def anything_due(self, now: datetime) -> bool:
-        """Whether a mail waits to be sent."""
+        """Whether a mail is due."""
         return (
             await self._pool.fetchval(
                 "select exists (select from notifier.message"
@@ -115,7 +115,7 @@ class MailStore:
         return None if row is None else as_owed(row)
 
     async def too_old(self, connection: Connection, before: datetime) -> list[OwedMail]:
-        """Unsent mails that could have been sent since before `before`, locked."""
+        """At most 100 unsent mails that were due before `before`, locked."""
         rows = await connection.fetch(
             "select * from notifier.message where state = 'waiting' and waits_for = ''"
             " and due_at < $1 order by due_at limit 100 for update skip locked",
@@ -126,7 +126,7 @@ class MailStore:
     async def save_content(
         self, connection: Connection, message_id: UUID, recipient: str, mail: RenderedMail
     ) -> None:
-        """Keep the words of a mail as they are offered to the server."""
+        """Save recipient, subject and texts of a mail as they are offered to the server."""
         await connection.execute(
             "update notifier.message set recipient = $2, subject = $3, text_body = $4,"
             " html_body = $5 where message_id = $1",
@@ -140,7 +140,7 @@ class MailStore:
     async def mark_sending(
         self, connection: Connection, message_id: UUID, lease: int, now: datetime
     ) -> None:
-        """Write down, before a mail's text goes out, who is about to send it."""
+        """Save that this lease's sender is about to send a mail's text, and count the attempt."""
         await connection.execute(
             "update notifier.message set state = 'sending', lease = $2, attempts = attempts + 1,"
             " offered_at = $3, last_error = '' where message_id = $1",
@@ -159,10 +159,10 @@ class MailStore:
         now: datetime,
         lease: int | None,
     ) -> bool:
-        """Write what became of a mail, and the events about it, in one transaction.
+        """Save a mail's outcome and its events, in the caller's transaction.
 
-        With a `lease`, only if that sender still has the mail: False if another took it over.
-        A mail that was taken for in doubt meanwhile may still turn out sent.
+        With a `lease`, only if that sender still owns the mail; False if another one took it over.
+        A mail that recovery has marked as in doubt can still become `sent`.
         """
         changed = await connection.fetchval(
             "update notifier.message set state = $2, attempts = $3,"
@@ -184,22 +184,22 @@ class MailStore:
 
     @asynccontextmanager
     async def lease(self) -> AsyncIterator["Lease"]:
-        """A number that is known to be in use for as long as this session lives, and no longer."""
+        """A new lease: a number whose advisory lock is held until this database session ends."""
         async with self._pool.acquire() as connection:
             number = await connection.fetchval("select nextval('notifier.lease')::int")
-            # The pool gives up all of a session's advisory locks when it takes the session back.
+            # The pool releases a session's advisory locks when the session is returned to it.
             await connection.execute(f"select pg_advisory_lock({_LEASES}, $1)", number)
             yield Lease(connection, number)
 
     async def leases_in_use(self) -> list[int]:
-        """The leases of all mails whose text somebody is, or was, about to send."""
+        """The leases of all mails in the state `sending`, held or not."""
         rows = await self._pool.fetch(
             "select distinct lease from notifier.message where state = 'sending'"
         )
         return [row["lease"] for row in rows]
 
     async def orphaned_mails(self, connection: Connection, lease: int) -> list[OwedMail]:
-        """The mails of a sender that lives no more; none while it does."""
+        """The mails in `sending` of an ended sender, locked; empty while its lease is held."""
         if not await connection.fetchval(f"select pg_try_advisory_xact_lock({_LEASES}, $1)", lease):
             return []
         rows = await connection.fetch(
@@ -209,7 +209,7 @@ class MailStore:
         return [as_owed(row) for row in rows]
 
     async def unsent(self) -> list[Unsent]:
-        """Mails that are neither settled nor being sent, by state."""
+        """The numbers of waiting and in-doubt mails, by state."""
         rows = await self._pool.fetch(
             "select state, count(*) as count, min(created_at) as oldest_at from notifier.message"
             " where state in ('waiting', 'in-doubt') group by state"
@@ -219,14 +219,17 @@ class MailStore:
 
 @dataclass(frozen=True)
 class Lease:
-    """A sender's number, and the session that holds it: a claim made in it is never orphaned."""
+    """A sender's number, and the database session that holds its lock.
+
+    The sender marks mails in this session, so that its lock is held as long as a mark can be made.
+    """
 
     connection: Connection
     number: int
 
 
 def as_owed(row: asyncpg.Record) -> OwedMail:
-    """A row of notifier.message."""
+    """The mail in a row of notifier.message."""
     funds = ClientFunds(row["balance_micro"], row["outstanding_micro"], row["currency"])
     return OwedMail(
         notice=MailNotice(

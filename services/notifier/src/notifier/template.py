@@ -1,9 +1,9 @@
-"""Mail templates: what a file says, and the words that it gives for one client.
+"""Mail templates: parses a template file, and renders it for one client.
 
-Operators bring the General Messages that they wrote for WHMCS, so `{$client_credit}` means here
-what it meant there: `${$client_credit}` is a dollar sign and a value, and `{ $client_credit }` is
-plain text, for a space follows the brace. Whatever is not known is refused when the template is
-loaded, never when a mail is due. The rule is domain/billing's, section 8.
+Operators use the General Messages that they wrote for WHMCS, so `{$client_credit}` has the same
+meaning here: `${$client_credit}` is a dollar sign and a value, and `{ $client_credit }` is plain
+text, because a space follows the brace. Unknown syntax is rejected when the template is loaded,
+never when a mail is due. The rules are those of domain/billing, section 8.
 
 Pure: without clock, socket, database or logger.
 """
@@ -29,7 +29,7 @@ _ELEMENT = re.compile(r"<(?:!doctype|/?[a-z][a-z0-9]*)(?:\s[^<>]*)?/?>", re.IGNO
 
 @dataclass(frozen=True)
 class Template:
-    """A template that was accepted: it can be rendered with any values."""
+    """A valid template: it can be rendered with any values."""
 
     name: str
     subject: tuple[TemplateNode, ...]
@@ -39,17 +39,17 @@ class Template:
     """The subject is the template's name: neither the file nor a setting gives one."""
 
     def with_subject_of(self, other: "Template") -> "Template":
-        """This template under the subject of another one."""
+        """This template with the subject of another one."""
         return replace(self, subject=other.subject, has_no_subject=other.has_no_subject)
 
     def names(self, field: str) -> bool:
-        """Whether the body names the merge field, if only in a condition."""
+        """Whether the body uses the merge field, in a condition or elsewhere."""
         return any(name == field for name, _ in fields_of(self.body))
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """A mail's words: the same text plain and as HTML, under one subject of one line."""
+    """A rendered template: a subject of one line, and the same text plain and as HTML."""
 
     subject: str
     text: str
@@ -57,10 +57,10 @@ class Rendered:
 
 
 def parse_template(name: str, source: str, *, subject: str = "") -> Template:
-    """Read a template: `Subject: …` on the first line, if any, then the body, plain or HTML.
+    """Parse a template: `Subject: …` on the first line, if any, then the body, plain or HTML.
 
-    A body without that line gets `subject`, or else its own name. Raises BadInput, with the
-    template's name and the line, for an unknown field and any Smarty syntax that is not known.
+    Without that line the subject is `subject`, or else `name`. Raises BadInput, with the template's
+    name and the line, for an unknown merge field and for unsupported Smarty syntax.
     """
     lines = source.removeprefix("\ufeff").replace("\r\n", "\n")
     if "\x00" in lines:
@@ -95,10 +95,11 @@ def _own_words(nodes: Sequence[TemplateNode]) -> Iterable[str]:
 
 
 def render(template: Template, values: MergeValues) -> Rendered:
-    """The mail for `values`. Never raises, whatever the values are; a missing one is empty.
+    """Render `template` with `values`. Never raises, for any values; a missing one is empty.
 
-    In the HTML part values are escaped, in the plain part they are as they are. A template
-    without an HTML element is plain text, and its HTML part is made from it; else the reverse.
+    Values are escaped in the HTML part and unchanged in the plain part. A template without an HTML
+    element is plain text, from which the HTML part is made; otherwise the plain part is made from
+    the HTML.
     """
     subject = one_line("".join(segment.text for segment in filled(template.subject, values)))
     segments = list(filled(template.body, values))
@@ -127,5 +128,5 @@ def _as_html(segments: Sequence[Segment]) -> str:
 
 
 def warnings(template: Template) -> list[str]:
-    """What will read wrong in some mails: signs or decimals that an amount cannot replace."""
+    """Warnings about signs or decimals around a field that will look wrong in some mails."""
     return [*odd_forms(template.subject), *odd_forms(template.body)]

@@ -1,8 +1,8 @@
-"""The templates: one file for each language with the service, and the operator's own beside them.
+"""Loads templates: the packaged language files, and the operator's own templates and languages.
 
-The operator's folder holds templates as they were in WHMCS, named as the template is (`Low Balance
-Alert.tpl`, in another language `Low Balance Alert.fr.tpl`), and languages that we do not bring
-(`de.toml`).
+The operator's folder contains templates copied from WHMCS, each named after its template (`Low
+Balance Alert.tpl`, in another language `Low Balance Alert.fr.tpl`), and files of languages that
+are not packaged (`de.toml`).
 """
 
 import tomllib
@@ -24,10 +24,10 @@ from notifier.words.catalogue import (
 from ringfence_contracts.errors import BadInput
 
 REQUIRED = (LOW_BALANCE_ALERT, VOIP_ZERO_BALANCE)
-"""A folder with any template has these: a misspelt name must not bring back the packaged words."""
+"""A folder with any template must have these, so that a misspelt file name is noticed."""
 
 PACKAGED = Path(str(files("notifier") / "languages"))
-"""The languages that come with the service: no company's name, the usual fields."""
+"""The packaged languages, without any company's name."""
 
 
 def load_templates(folder: Path | None) -> Mapping[str, Template]:
@@ -39,11 +39,11 @@ def load_templates(folder: Path | None) -> Mapping[str, Template]:
 def load_catalogue(
     folder: Path | None, *, language: str = "en", subjects: Mapping[str, str] | None = None
 ) -> Catalogue:
-    """All templates: the packaged languages, and from `folder` further ones and own templates.
+    """All templates: the packaged languages, and further ones and own templates from `folder`.
 
-    `language` is the default one. `subjects` are for own templates without a line `Subject:`, by
-    template; where there is none, the language's own subject is taken. Raises BadInput when
-    a file is missing, there twice, or refused: the service does not start then.
+    `language` is the default one. `subjects` are the subjects of own templates without a line
+    `Subject:`, by template; the default is the subject of the language. Raises BadInput if a file
+    is missing, exists twice, or is invalid: the service then does not start.
     """
     found = _languages(PACKAGED) | (_languages(folder) if folder else {})
     if language not in found:
@@ -61,7 +61,7 @@ def _languages(folder: Path) -> dict[str, LanguagePack]:
 
 
 def load_language(path: Path) -> LanguagePack:
-    """The language in a file such as `fr.toml`. Raises BadInput for what is missing or refused."""
+    """The language in a file such as `fr.toml`. Raises BadInput if a part is missing or invalid."""
     code = path.stem.lower()
     field = f"language file {path.name!r}"
     if not is_language(code):
@@ -127,7 +127,7 @@ def _own_templates(
 def _is_for(
     file: str, name: str, code: str, default: str, languages: Mapping[str, LanguagePack]
 ) -> bool:
-    """Whether a file is the template `name` in that language: `name.fr` or `name.fr.tpl`."""
+    """Whether a file is the template `name` in the language `code`: `name.fr` or `name.fr.tpl`."""
     if file != name and not file.startswith(f"{name}."):
         return False
     named = file[len(name) + 1 :].partition(".")[0].lower()
@@ -152,9 +152,9 @@ def _not_one(name: str, code: str, matching: Iterable[Path], folder: Path) -> Ba
 def load_template(
     path: Path, *, name: str = "", subject: str = "", inherited: Template | None = None
 ) -> Template:
-    """The template in the file `path`. Raises BadInput when it is refused or cannot be read.
+    """The template in the file `path`. Raises BadInput if it is invalid or unreadable.
 
-    Without a line `Subject:` in the file its subject is `subject`, or that of `inherited`.
+    Without a line `Subject:` in the file the subject is `subject`, or that of `inherited`.
     """
     name = name or name_of(path)
     template = parse_template(name, read_text(path), subject=subject)
@@ -164,7 +164,7 @@ def load_template(
 
 
 def name_of(path: Path) -> str:
-    """The template that a file is for, by its name: `Low Balance Alert.fr.tpl` too."""
+    """The template's name, from a file name such as `Low Balance Alert.fr.tpl`."""
     for name in TEMPLATE_NAMES:
         if path.name == name or path.name.startswith(f"{name}."):
             return name
@@ -172,7 +172,7 @@ def name_of(path: Path) -> str:
 
 
 def read_text(path: Path) -> str:
-    """A file's text. Raises BadInput when it cannot be read."""
+    """A file's text. Raises BadInput if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

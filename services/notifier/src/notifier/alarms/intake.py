@@ -1,7 +1,7 @@
-"""Takes alarms in: each is mailed to the operator when it begins and when it ends.
+"""Consumes alarms: each is mailed to the operator when it is raised and when it ends.
 
-A burst becomes few mails: what waits unsent for one kind of alarm is one mail, and two mails of
-one kind are `group_s` apart.
+A burst of alarms becomes few mails: unsent alarms of one kind share one mail, and two mails of one
+kind are at least `group_s` apart.
 """
 
 from collections.abc import Sequence
@@ -26,11 +26,11 @@ from ringfence_contracts.ids import derive
 from ringfence_contracts.records import Received, parse
 
 _JOINED_WITHIN = timedelta(hours=1)
-"""A mail that waits for longer takes no more alarms: it is given up a day after its first one."""
+"""An unsent mail that is older takes no more alarms: it is given up a day after its first alarm."""
 
 
 class AlarmIntake:
-    """Turns alarms into mails to the operator. Safe to call again with the same."""
+    """Queues mails about alarms to the operator. Idempotent."""
 
     def __init__(
         self,
@@ -50,7 +50,9 @@ class AlarmIntake:
         self._clock = clock
 
     async def process(self, received: Received) -> None:
-        """Write or change the mail that an alarm calls for. Raises Reject, or Conflict."""
+        """Add or change the mail about an alarm. Raises Reject, or Conflict for a known alarm id
+        with another kind or subject.
+        """
         alarm = parse(Alarm, received)
         async with self._store.handling_alarms(kind_of(alarm)) as connection:
             if await alarm_store.add_alarm(connection, alarm):
@@ -71,7 +73,7 @@ class AlarmIntake:
     ) -> None:
         await alarm_store.end_alarm(connection, ended)
         mail_id = known.raised_in
-        assert mail_id is not None, "an alarm that was read before its end has a mail"
+        assert mail_id is not None, "an alarm that was consumed as raised has a mail"
         state = await alarm_store.lock_mail(connection, mail_id)
         if state != "waiting":
             skip = "the beginning of this alarm was not mailed" if state == "dropped" else ""
@@ -83,7 +85,7 @@ class AlarmIntake:
     async def _mail(
         self, connection: Connection, alarm: Alarm, state: AlarmState, *, skip: str = ""
     ) -> None:
-        """Put the alarm into the mail that waits for others of its kind, or into a new one."""
+        """Add the alarm to the unsent mail of its kind, or to a new one."""
         if not self._operator_email:
             skip = "no operator address is set"
         since = self._clock.now() - _JOINED_WITHIN
@@ -98,15 +100,15 @@ class AlarmIntake:
             await self._rewrite(connection, joined, state)
 
     async def _rewrite(self, connection: Connection, mail_id: UUID, state: AlarmState) -> None:
-        """Say in an unsent mail what it is about now; nothing any more: it is dropped."""
+        """Render an unsent mail again with its current alarms; drop it if it has none."""
         alarms, count = await alarm_store.alarms_in(connection, mail_id, state)
         if alarms:
-            words = await self._words(connection, alarms, count, state)
-            await alarm_store.rewrite_mail(connection, mail_id, state, words)
+            content = await self._render(connection, alarms, count, state)
+            await alarm_store.rewrite_mail(connection, mail_id, state, content)
         else:
             await alarm_store.drop_mail(connection, mail_id)
 
-    async def _words(
+    async def _render(
         self, connection: Connection, alarms: Sequence[Alarm], count: int, state: AlarmState
     ) -> Rendered:
         names = await alarm_store.names_of(connection, alarms)
@@ -117,16 +119,16 @@ class AlarmIntake:
     async def _add(
         self, connection: Connection, alarm: Alarm, state: AlarmState, skip: str
     ) -> UUID:
-        """A new mail, at once, or when the last one of its kind is `group_s` old."""
+        """Add a new mail, due now or when the last one of its kind is `group_s` old."""
         now, kind = self._clock.now(), kind_of(alarm)
         last = await alarm_store.last_mail_at(connection, kind, state, now)
-        words, notice = await self._words(connection, [alarm], 1, state), _notice(alarm, state)
+        content, notice = await self._render(connection, [alarm], 1, state), _notice(alarm, state)
         await owed_store.add(
             connection,
             notice,
             now,
             due_at=max(now, last + self._group) if last else now,
-            words=RenderedMail(words.subject, words.text, words.html),
+            content=RenderedMail(content.subject, content.text, content.html),
             recipient=self._operator_email,
             alarm_kind=kind,
         )

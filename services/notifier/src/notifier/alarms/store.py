@@ -1,4 +1,4 @@
-"""Alarms that were read, and which mail reports each of them."""
+"""The consumed alarms, and the mail that reports each of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ _SINCE: dict[AlarmState, str] = {"raised": "raised_at", "ended": "ended_at"}
 
 @dataclass(frozen=True)
 class KnownAlarm:
-    """An alarm as its row has it; `raised_in` is the mail that reports its beginning."""
+    """A saved alarm; `raised_in` is the id of the mail that reports that it was raised."""
 
     alarm: Alarm
     raised_in: UUID | None
 
 
 async def add_alarm(connection: Connection, alarm: Alarm) -> bool:
-    """Save an alarm that is read for the first time; False where it is known already."""
+    """Save a new alarm; False if it is known."""
     return (
         await connection.fetchval(
             f"insert into notifier.known_alarm ({_ALARM})"  # noqa: S608 - this file's constant
@@ -75,10 +75,10 @@ async def end_alarm(connection: Connection, alarm: Alarm) -> None:
 async def unsent_mail(
     connection: Connection, kind: str, state: AlarmState, since: datetime
 ) -> UUID | None:
-    """The youngest unsent mail about alarms of this kind, locked; None if there is none.
+    """The newest unsent mail about alarms of this kind, locked; None if there is none.
 
-    Mails that were begun before `since` are left out, and one that is being offered to the SMTP
-    server at this moment: what it says can no longer be changed.
+    Excludes mails that were created before `since`, and one that is being offered to the SMTP
+    server now, because its text can no longer be changed.
     """
     found: UUID | None = await connection.fetchval(
         "select message_id from notifier.message where alarm_kind = $1 and template = $2"
@@ -108,7 +108,7 @@ async def last_mail_at(
 async def put_into_mail(
     connection: Connection, alarm_id: UUID, state: AlarmState, message_id: UUID | None
 ) -> None:
-    """Say which mail reports the alarm's beginning, or its end; None: no mail does."""
+    """Save which mail reports that the alarm was raised or ended; None: no mail does."""
     await connection.execute(
         f"update notifier.known_alarm set {_MAILED_IN[state]} = $2 where alarm_id = $1",  # noqa: S608
         alarm_id,
@@ -119,7 +119,7 @@ async def put_into_mail(
 async def alarms_in(
     connection: Connection, message_id: UUID, state: AlarmState
 ) -> tuple[Sequence[Alarm], int]:
-    """The first alarms that a mail reports, oldest first, and the number of all of them."""
+    """The alarms of a mail, oldest first, at most LISTED_AT_MOST, and the number of all."""
     rows = await connection.fetch(
         f"select {_ALARM}, count(*) over () as all_alarms from notifier.known_alarm"  # noqa: S608
         f" where {_MAILED_IN[state]} = $1 order by {_SINCE[state]}, alarm_id limit $2",
@@ -130,18 +130,18 @@ async def alarms_in(
 
 
 async def rewrite_mail(
-    connection: Connection, message_id: UUID, state: AlarmState, words: Rendered
+    connection: Connection, message_id: UUID, state: AlarmState, content: Rendered
 ) -> None:
-    """Give an unsent mail new words. It is about a client if all of its alarms are about one."""
+    """Save new content of an unsent mail. It gets an account id if all its alarms share one."""
     await connection.execute(
         "update notifier.message set subject = $2, text_body = $3, html_body = $4,"  # noqa: S608
         " account_id = (select case when count(distinct coalesce(account_id, '')) = 1"
         f"  then max(account_id) end from notifier.known_alarm where {_MAILED_IN[state]} = $1)"
         " where message_id = $1",
         message_id,
-        words.subject,
-        words.text,
-        words.html,
+        content.subject,
+        content.text,
+        content.html,
     )
 
 
@@ -156,9 +156,9 @@ async def names_of(connection: Connection, alarms: Sequence[Alarm]) -> dict[str,
 
 
 async def lock_mail(connection: Connection, message_id: UUID) -> MailState:
-    """The state of a mail, which is locked if it waits.
+    """The state of a mail; the row is locked if the state is `waiting`.
 
-    A mail that is being offered to the SMTP server at this moment is `sending`.
+    Returns `sending` for a mail that is being offered to the SMTP server now.
     """
     if await connection.fetchval(
         "select true from notifier.message where message_id = $1 and state = 'waiting'"

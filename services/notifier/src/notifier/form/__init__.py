@@ -1,1 +1,1 @@
-"""The form of mails: one layout, and what a mail is made of beside its words."""
+"""The rendering of mails: one layout, links, headers and copies."""

@@ -1,4 +1,4 @@
-"""The style of mails. It is written into each element, for many readers of mail drop `<style>`.
+"""The style of mails. It is written into each element, because many mail programs drop `<style>`.
 
 Pure: without clock, socket, database or logger.
 """
@@ -46,7 +46,7 @@ def is_colour(text: str) -> bool:
 
 @lru_cache(maxsize=8)
 def style_of(colour: str) -> str:
-    """The style sheet with the company's colour; the button's words are dark on a light one."""
+    """The style sheet with the company's colour; the button's text is dark on a light colour."""
     red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
     is_light = 299 * red + 587 * green + 114 * blue > 160_000
     ink = "#1d2733" if is_light else "#ffffff"

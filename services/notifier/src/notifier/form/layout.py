@@ -1,4 +1,4 @@
-"""The one layout of all mails: the company, the words, a button, and why one gets this. Pure."""
+"""The layout of all mails: company, text, a button, and the reason for the mail. Pure."""
 
 import html
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ _CAUSES_OF_TROUBLE = (ValueError, css_inline.InlineError)
 
 @dataclass(frozen=True)
 class UnsubscribeLinks:
-    """Where a client unsubscribes: the public address of the API, and the key of the tokens."""
+    """The public address of the API for unsubscribing, and the key that signs the tokens."""
 
     base_url: str
     key: bytes = field(repr=False)
@@ -24,10 +24,10 @@ class UnsubscribeLinks:
 
 @dataclass(frozen=True)
 class Layout:
-    """What all mails have in common; all of it is the operator's, and can be empty.
+    """What all mails have in common, from the operator's settings; each part can be empty.
 
-    `address` is the company's postal address on one line. `unsubscribe` is None where no link is
-    set up: the mail then says that a reply does it.
+    `address` is the company's postal address on one line. `unsubscribe` is None if no link is
+    configured: the mail then asks for a reply instead.
     """
 
     company: str = ""
@@ -43,7 +43,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Link:
-    """An address and the words for it."""
+    """A URL and its text."""
 
     words: str
     url: str
@@ -51,7 +51,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Frame:
-    """What is around the words of one mail. `notes` are the small lines at its end."""
+    """What surrounds the text of one mail. `notes` are the small lines at its end."""
 
     language: str = "en"
     button: Link | None = None
@@ -59,9 +59,9 @@ class Frame:
 
 
 def page(layout: Layout, *, subject: str, markup: str, frame: Frame) -> str:
-    """The HTML part: `markup` within the layout, with each style in its element.
+    """The HTML part: `markup` within the layout, with the style written into each element.
 
-    A template that is a whole HTML document stays as it is. Never raises.
+    A template that is a complete HTML document is returned unchanged. Never raises.
     """
     if "<html" in markup[:2000].lower():
         return markup
@@ -81,7 +81,7 @@ def page(layout: Layout, *, subject: str, markup: str, frame: Frame) -> str:
 
 
 def plain_page(layout: Layout, *, text: str, frame: Frame) -> str:
-    """The plain part: the words, and everything else that the HTML part says."""
+    """The plain part: the text, and everything else that the HTML part contains."""
     parts = [text.strip("\n")]
     if frame.button:
         parts.append(f"{frame.button.words}: {frame.button.url}")

@@ -1,4 +1,4 @@
-"""A mail to a client: what it is made of, and what goes out. Pure."""
+"""Renders a mail to a client from its facts, a template and the layout. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,11 +13,11 @@ from ringfence.mail.unsubscribe import make_token
 
 @dataclass(frozen=True)
 class MailFacts:
-    """What a mail to a client is about, as it is true when the mail is sent.
+    """What a mail to a client is about, at the time when it is sent.
 
-    `template` is the template's name. `occurred_at` is the instant of the crossing.
-    `service_is_off` is false for a zero mail of a service that the PBX did not switch off yet: the
-    words then do not say that it is off.
+    `template` is the template's name. `occurred_at` is the time of the crossing. `service_is_off`
+    is false for a zero mail about a service that the PBX has not switched off yet: the text then
+    does not say that it is off.
     """
 
     template: str
@@ -29,9 +29,9 @@ class MailFacts:
 
 @dataclass(frozen=True)
 class RenderedMail:
-    """A mail, ready for the envelope: the plain part says what the HTML part says.
+    """A rendered mail; the plain part has the same content as the HTML part.
 
-    `headers` come beside those that the sender writes itself (From, To, Subject, Date,
+    `headers` are added to those that the sender writes itself (From, To, Subject, Date,
     Message-ID): Reply-To, List-Unsubscribe and List-Unsubscribe-Post, where they apply.
     `cc` are addresses that get a copy.
     """
@@ -45,7 +45,7 @@ class RenderedMail:
 
 
 def render(facts: MailFacts, catalogue: Catalogue, layout: Layout) -> RenderedMail:
-    """The mail to one client, in their language. Never raises: it is called when mails are sent."""
+    """Render the mail in the client's language. Never raises: it is called while sending."""
     account = facts.account
     language = catalogue.language(account.language)
     template = catalogue.template(
@@ -96,7 +96,7 @@ def _unsubscribe_url(layout: Layout, facts: MailFacts) -> str:
 
 
 def _headers(layout: Layout, unsubscribe_url: str) -> dict[str, str]:
-    """Beside what the sender writes itself. One-click unsubscription is RFC 8058's."""
+    """The additional headers. One-click unsubscription is that of RFC 8058."""
     headers = {"Reply-To": layout.reply_to} if layout.reply_to else {}
     if unsubscribe_url:
         headers["List-Unsubscribe"] = f"<{unsubscribe_url}>"

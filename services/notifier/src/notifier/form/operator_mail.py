@@ -1,4 +1,4 @@
-"""Mails to the operator, in the same layout: headings, paragraphs, facts and lists of our own.
+"""Mails to the operator in the same layout, built from headings, paragraphs, tables and lists.
 
 Pure: without clock, socket, database or logger.
 """
@@ -16,7 +16,7 @@ _SUBJECT_AT_MOST = 120
 
 
 def operator_mail(layout: Layout, subject: str, *parts: str) -> Rendered:
-    """The mail of `parts`, made by the functions below; the plain part is made from them."""
+    """The mail of `parts`, which the functions below return; the plain part is made from them."""
     markup, shortened = "".join(parts), _shortened(one_line(subject))
     frame = Frame(notes=("This message is for the operator of ringfence.",))
     return Rendered(
@@ -33,7 +33,7 @@ def _shortened(subject: str) -> str:
 
 
 def heading(text: str) -> str:
-    """The mail's first line."""
+    """The heading of the mail."""
     return f"<h1>{html.escape(text)}</h1>\n"
 
 
@@ -43,13 +43,13 @@ def section(text: str) -> str:
 
 
 def paragraph(text: str) -> str:
-    """A paragraph; line breaks stay."""
+    """A paragraph; line breaks are kept."""
     lines = html.escape(text).replace("\n", "<br>\n")
     return f"<p>{lines}</p>\n"
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> str:
-    """A table of two columns: what, and how much or who."""
+    """A table of two columns: name and value."""
     lines = "".join(
         f"<tr><th>{html.escape(name)}:</th><td>{html.escape(value)}</td></tr>\n"
         for name, value in rows
@@ -63,5 +63,5 @@ def items(texts: Iterable[str]) -> str:
 
 
 def written(instant: datetime, zone: str) -> str:
-    """An instant as operators compare it with logs: `2026-01-15 07:00:00 EST`."""
+    """A time in `zone`, in the format of logs: `2026-01-15 07:00:00 EST`."""
     return f"{instant.astimezone(zone_of(zone)):%Y-%m-%d %H:%M:%S %Z}"

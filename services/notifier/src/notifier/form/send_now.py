@@ -1,4 +1,4 @@
-"""Sends one mail at once, to see how it arrives: nothing is recorded, nothing is tried again."""
+"""Sends one test mail at once: nothing is recorded and nothing is retried."""
 
 from notifier.sending.mime import Mail, Sender, compose
 from notifier.sending.smtp import ServerUnusable, SmtpSession
@@ -7,7 +7,7 @@ from ringfence_contracts.errors import BadInput
 
 
 async def send_now(settings: Settings, mail: Mail) -> str:
-    """The server's answer. Raises BadInput where the mail did not go out, with the reason."""
+    """Send the mail and return the server's reply. Raises BadInput with the reason of a failure."""
     server = settings.smtp_server()
     session = SmtpSession(server, settings.notifier_sender)
     content = compose(mail, Sender(settings.notifier_sender, settings.notifier_sender_name))

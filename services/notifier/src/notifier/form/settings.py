@@ -1,4 +1,4 @@
-"""What can be set of the words and the form of mails."""
+"""The settings of texts and layout of mails."""
 
 from datetime import UTC
 from pathlib import Path
@@ -22,7 +22,7 @@ from ringfence_contracts.errors import BadInput
 
 
 class FormSettings(CommonSettings):
-    """The part of the notifier's settings that words and form need."""
+    """The part of the notifier's settings that rendering mails needs."""
 
     notifier_templates_dir: Path | None = Field(
         None,
@@ -135,7 +135,7 @@ class FormSettings(CommonSettings):
         )
 
     def catalogue(self) -> Catalogue:
-        """All templates. Raises BadInput when one is refused."""
+        """All templates. Raises BadInput if one is invalid."""
         subjects = {
             LOW_BALANCE_ALERT: self.notifier_subject_low,
             VOIP_ZERO_BALANCE: self.notifier_subject_zero,

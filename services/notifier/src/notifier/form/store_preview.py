@@ -1,4 +1,4 @@
-"""One client as the database has it at this moment, to see their mails before they are sent."""
+"""Reads one client with current funds, to preview the client's mails."""
 
 from notifier.merge_fields import ClientAccount, ClientFunds
 from notifier.owed.store_clients import find_account
@@ -7,7 +7,7 @@ from ringfence_contracts.errors import BadInput
 
 
 async def find_client(pool: Pool, account_id: str) -> tuple[ClientAccount, ClientFunds]:
-    """The client, with credit and debts of now. Raises BadInput where there is none."""
+    """The client with the current credit and debts. Raises BadInput if there is no such client."""
     async with pool.acquire() as connection:
         account = await find_account(connection, account_id)
         if account is None:

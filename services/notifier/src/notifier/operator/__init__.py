@@ -1,1 +1,1 @@
-"""What reaches the operator: the daily digest, chat and SMS, webhooks."""
+"""The operator's channels: the daily digest, chat and SMS, webhooks."""

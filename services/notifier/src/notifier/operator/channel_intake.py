@@ -1,6 +1,6 @@
-"""Takes events in for webhooks and chat: each becomes a row for each channel that wants it.
+"""Consumes events for webhooks and chat: each becomes a delivery for each subscribed channel.
 
-It reads in a consumer group of its own: a channel that is slow or broken holds up no mail.
+It reads in a consumer group of its own, so that a slow or failing channel does not delay mails.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _RAISED, _ENDED = "alarm.raised", "alarm.ended"
 
 
 class ChannelIntake:
-    """The handler: enters deliveries. Safe to call again with the same."""
+    """The record handler: adds deliveries. Idempotent."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class ChannelIntake:
         self._since: dict[ChannelKind, dict[str, datetime]] = {}
 
     async def register(self) -> None:
-        """Have the channels known: a new one gets nothing of what was before."""
+        """Save the channels: a new one gets no event from before its registration."""
         now = self._clock.now()
         names: dict[ChannelKind, list[str]] = {
             "webhook": [webhook.name for webhook in self._webhooks],
@@ -56,10 +56,10 @@ class ChannelIntake:
             self._since[kind] = await self._store.since(kind)
 
     async def handle(self, batch: Sequence[Received]) -> Outcome:
-        """Enter what each event gives.
+        """Add the deliveries of each event.
 
-        What cannot be read is rejected once for the service: by the mails' consumer, where that
-        reads the topic too.
+        An invalid record is rejected once for the service: by MailIntake if that consumes the topic
+        too, else here.
         """
         outcome = Outcome()
         for received in batch:
@@ -104,13 +104,13 @@ class ChannelIntake:
     async def _end(
         self, connection: Connection, chat: str, event: ChannelEvent, alarm: Alarm
     ) -> None:
-        """An alarm that ends before its message went out leaves it; else its end is a message."""
+        """Remove the alarm from its untried message, or add a message that it has ended."""
         kind, alarm_id = kind_of(alarm), str(alarm.alarm_id)
         waiting = await self._store.waiting_chat(connection, chat, _RAISED, kind)
         if waiting is not None and alarm_id in waiting.alarms:
             del waiting.alarms[alarm_id]
             if waiting.alarms:
-                body = await self._words(connection, waiting.alarms, "raised")
+                body = await self._render(connection, waiting.alarms, "raised")
                 await self._store.rewrite_chat(
                     connection, waiting.delivery_id, body, waiting.alarms
                 )
@@ -127,7 +127,7 @@ class ChannelIntake:
         alarm: Alarm,
         state: AlarmState,
     ) -> None:
-        """Put the alarm into the message that waits for others of its kind, or into a new one."""
+        """Add the alarm to the waiting message of its kind, or to a new one."""
         kind, alarm_id, store = kind_of(alarm), str(alarm.alarm_id), self._store
         if await store.chat_state(connection, chat, event.type, kind, alarm_id):
             return
@@ -135,17 +135,17 @@ class ChannelIntake:
         waiting = await store.waiting_chat(connection, chat, event.type, kind)
         if waiting is not None:
             together = waiting.alarms | alarms
-            body = await self._words(connection, together, state)
+            body = await self._render(connection, together, state)
             await store.rewrite_chat(connection, waiting.delivery_id, body, together)
             return
         now = self._clock.now()
         last = await store.last_chat_at(connection, chat, event.type, kind)
-        body = await self._words(connection, alarms, state)
+        body = await self._render(connection, alarms, state)
         due_at = max(now, last + self._group) if last else now
         delivery = _delivery(event, "chat", chat, kind, body, alarms)
         await store.add(connection, delivery, due_at, now)
 
-    async def _words(
+    async def _render(
         self, connection: Connection, alarms: dict[str, Any], state: AlarmState
     ) -> str:
         read = [Alarm.model_validate(alarm) for alarm in alarms.values()]

@@ -1,4 +1,4 @@
-"""The loops of the operator's channels, as they are set; none where nothing is set."""
+"""The loops of the operator's channels, by the settings; none if no channel is configured."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -109,7 +109,7 @@ def digest_loops(
     clock: Clock,
     wake: asyncio.Event,
 ) -> list[Loop]:
-    """The loop of the daily digest, where its time and the operator's address are set."""
+    """The loop of the daily digest, if its time and the operator's address are configured."""
     at = settings.digest_at()
     if at is None or not recipient:
         return []

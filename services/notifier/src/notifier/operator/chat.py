@@ -1,4 +1,4 @@
-"""Alarms to chat and SMS, by apprise: short words, and the addresses that are secrets."""
+"""Alarms to chat and SMS by apprise: short messages, and addresses that contain secrets."""
 
 import asyncio
 import hashlib
@@ -17,7 +17,7 @@ _LONGEST_LINE = 300
 
 
 class Chat(NamedTuple):
-    """A channel. `name` shows the kind of service and nothing that is secret."""
+    """A channel. `name` is the kind of service and a digest of the address; it is not secret."""
 
     name: str
     notify: Any
@@ -28,11 +28,11 @@ def open_chats(urls: Sequence[str]) -> list[Chat]:
     if not urls:
         return []
     with warnings.catch_warnings():
-        # Its modules use one of the standard library that Python 3.13 drops, and do without it.
+        # apprise imports a standard library module that Python 3.13 removes, but does not need it.
         warnings.simplefilter("ignore", DeprecationWarning)
-        import apprise  # takes 20 MB: only where it is used
+        import apprise  # takes 20 MB of memory, so it is imported only if a channel is configured
 
-        # Its lines can name addresses; what became of a message is in our own log.
+        # Its log lines can contain addresses. We log the result of each message ourselves.
         logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
         return [_opened(apprise.Apprise(), url, number) for number, url in enumerate(urls, 1)]
 
@@ -51,7 +51,7 @@ def _opened(channel: Any, url: str, number: int) -> Chat:
 
 
 async def notify(chat: Chat, body: str) -> DeliveryResult:
-    """Send a message once; its first line is its title. apprise answers whether it went out."""
+    """Send a message once; its first line is the title."""
     title, _, text = body.partition("\n")
     try:
         sent = await asyncio.to_thread(chat.notify, title=title, body=text or title)
@@ -63,7 +63,10 @@ async def notify(chat: Chat, body: str) -> DeliveryResult:
 
 
 def render_chat(alarms: Sequence[Alarm], state: AlarmState, names: Mapping[str, str]) -> str:
-    """The message about alarms of one kind, at least one: a title, then a few lines."""
+    """The message about alarms of one kind (at least one): a title, then a few lines.
+
+    `names` are the clients' names by account id.
+    """
     first = alarms[0]
     begins = "Alarm" if state == "raised" else "Ended"
     if len(alarms) == 1:

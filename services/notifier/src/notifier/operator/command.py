@@ -1,4 +1,4 @@
-"""`ringfence webhooks`: which there are, what became of each delivery, and a test."""
+"""`ringfence webhooks`: list the webhooks, show the log of deliveries, and send a test."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -47,7 +47,7 @@ def list_webhooks() -> None:
 
 
 def _without_query(url: str) -> str:
-    """An address without what can be a token in it."""
+    """An address without its query, which can contain a token."""
     return url.partition("?")[0] + ("?…" if "?" in url else "")
 
 

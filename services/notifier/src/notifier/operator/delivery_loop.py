@@ -1,8 +1,10 @@
-"""Delivers what waits for a webhook or a chat: at least once, again until it arrives.
+"""Delivers to webhooks and chat channels, at least once: a failed attempt is retried for a day.
 
-1. A row is claimed for a minute, and its attempt counted.
-2. It is sent. Whoever dies now leaves a claim that ends: it is sent again, under the same id.
-3. What became of it is written: delivered, again later, or failed after a day.
+1. The row that is due longest is claimed for a minute, and its attempt is counted. A kill here
+   has sent nothing; the claim expires and the row is claimed again.
+2. It is sent. A kill here leaves the claim, which expires: the delivery is sent a second time,
+   with the same id, so that the receiver can drop the duplicate.
+3. The outcome is saved: delivered, retried later, or failed. A kill before that is as in step 2.
 """
 
 import asyncio
@@ -28,14 +30,17 @@ SendDelivery = Callable[[Delivery, datetime], Awaitable[DeliveryResult]]
 
 @dataclass(frozen=True)
 class DeliveryPolicy:
-    """After a failure again after `first_s`, doubling to `longest_s`, until `give_up_after_s`."""
+    """Retry delays in seconds: `first_s`, doubling up to `longest_s`.
+
+    A delivery that is `give_up_after_s` old has failed.
+    """
 
     first_s: float = 5.0
     longest_s: float = 3600.0
     give_up_after_s: float = 86_400.0
 
     def again_at(self, delivery: Delivery, now: datetime) -> datetime | None:
-        """When to try again; None: it has failed."""
+        """When the next attempt is due; None if the delivery is given up."""
         delay_s = min(self.longest_s, self.first_s * 2.0 ** min(delivery.attempts - 1, 30))
         again_at = now + timedelta(seconds=delay_s)
         given_up_at = delivery.created_at + timedelta(seconds=self.give_up_after_s)
@@ -43,7 +48,7 @@ class DeliveryPolicy:
 
 
 class DeliveryLoop:
-    """One channel, one delivery at a time; a channel that fails is left alone for a while."""
+    """Delivers to one channel, one delivery at a time, behind a circuit breaker."""
 
     def __init__(
         self,
@@ -69,7 +74,7 @@ class DeliveryLoop:
         self._poll_s = poll_s
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Deliver until `stop` is set; a lost database is waited for."""
+        """Deliver until `stop` is set; retry while the database is away."""
         await run_loop(
             stop,
             self.deliver_one,
@@ -80,47 +85,47 @@ class DeliveryLoop:
         )
 
     async def deliver_one(self) -> bool:
-        """Make the delivery that is due longest; False if there was none to make."""
+        """Attempt the delivery that is due longest; False if none is due or the breaker is open."""
         if not self._breaker.allows():
             return False
         now = self._clock.now()
         delivery = await self._store.claim(self._kind, self._channel, now, _LEASE)
         if delivery is None:
             return False
-        answer = await self._send(delivery, now)
-        if answer.delivered:
+        result = await self._send(delivery, now)
+        if result.delivered:
             self._breaker.succeeded()
         else:
             self._breaker.failed()
-        await self._save_outcome(delivery, answer)
+        await self._save_outcome(delivery, result)
         return True
 
-    async def _save_outcome(self, delivery: Delivery, answer: DeliveryResult) -> None:
+    async def _save_outcome(self, delivery: Delivery, result: DeliveryResult) -> None:
         now = self._clock.now()
-        again_at = None if answer.is_final else self._policy.again_at(delivery, now)
-        waits = not answer.delivered and again_at is not None
-        state = "delivered" if answer.delivered else "waiting" if waits else "failed"
+        again_at = None if result.is_final else self._policy.again_at(delivery, now)
+        waits = not result.delivered and again_at is not None
+        state = "delivered" if result.delivered else "waiting" if waits else "failed"
         await self._store.save_outcome(
             delivery.delivery_id,
             state,  # type: ignore[arg-type] # one of its three values
-            status=answer.status,
-            reason=answer.reason,
+            status=result.status,
+            reason=result.reason,
             again_at=again_at or now,
             now=now,
         )
-        say = log.info if answer.delivered else log.warning
-        say(
+        write = log.info if result.delivered else log.warning
+        write(
             f"{self._kind} {state}",
             channel=self._channel,
             delivery_id=str(delivery.delivery_id),
             attempts=delivery.attempts,
-            status=answer.status,
-            reason=answer.reason,
+            status=result.status,
+            reason=result.reason,
         )
 
 
 class PruneLoop:
-    """Removes what was delivered or has failed, and is older than `days`."""
+    """Deletes delivered and failed deliveries that are older than `days`."""
 
     def __init__(self, store: ChannelStore, *, days: int, clock: Clock, progress: Progress) -> None:
         self._store = store
@@ -130,13 +135,17 @@ class PruneLoop:
         self._next_at: datetime | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Prune once an hour until `stop` is set."""
+        """Prune once an hour until `stop` is set; retry while the database is away."""
         await run_loop(
-            stop, self.look, "pruning waits for the database", progress=self._progress, every_s=10.0
+            stop,
+            self.prune_if_due,
+            "pruning waits for the database",
+            progress=self._progress,
+            every_s=10.0,
         )
 
-    async def look(self) -> None:
-        """Prune, if an hour has passed."""
+    async def prune_if_due(self) -> None:
+        """Prune if an hour has passed since the last time."""
         now = self._clock.now()
         if self._next_at is not None and now < self._next_at:
             return

@@ -1,4 +1,4 @@
-"""The daily digest: what the operator should know of a day, in one mail. Pure."""
+"""The daily digest: one mail to the operator about the last day. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,12 +20,12 @@ from notifier.words.amounts import date_shown, locale_of, money, zone_of
 DAILY_DIGEST = "Daily Digest"
 LISTED_AT_MOST = 20
 LATE_AT_MOST = timedelta(hours=12)
-"""A digest that is later than this is left out: the next one is nearer."""
+"""A digest that would be later than this is skipped: the next one is nearer."""
 
 
 @dataclass(frozen=True)
 class ClientLine:
-    """A client in a list: who, and how much credit is left."""
+    """A client in a list, with the current balance."""
 
     account_id: str
     name: str
@@ -35,7 +35,7 @@ class ClientLine:
 
 @dataclass(frozen=True)
 class ClientList:
-    """The first clients of a list, at most LISTED_AT_MOST, and how many there are in all."""
+    """The first clients of a list, at most LISTED_AT_MOST, and the number of all."""
 
     count: int = 0
     clients: Sequence[ClientLine] = ()
@@ -43,7 +43,7 @@ class ClientList:
 
 @dataclass(frozen=True)
 class Turnover:
-    """A currency's money of the day, in micro-units: what came in, what calls cost, corrections."""
+    """The day's amounts of one currency, in micro-units: top-ups, charges and corrections."""
 
     currency: str
     in_micro: int = 0
@@ -54,10 +54,10 @@ class Turnover:
 
 @dataclass(frozen=True)
 class DigestFacts:
-    """What is the case now, and what happened between `since` and `until`.
+    """The current state, and what happened between `since` and `until`.
 
-    `mails` counts mails by state; `failures` are the newest that failed or are in doubt, in words.
-    `alarms` are the open ones, in words, the newest first, at most LISTED_AT_MOST.
+    `mails` counts mails by state. `failures` describes the newest failed and in-doubt mails.
+    `alarms` describes the open alarms, newest first. Both have at most LISTED_AT_MOST entries.
     """
 
     since: datetime
@@ -81,7 +81,7 @@ class DigestFacts:
 
 
 def due_day(now: datetime, at: time, zone: str) -> tuple[date, datetime] | None:
-    """The local day whose digest is due at `now`, and the instant it is due; None if none is."""
+    """The local day whose digest is due at `now`, and when it became due; None if none is due."""
     local = now.astimezone(zone_of(zone))
     for day in (local.date(), local.date() - timedelta(days=1)):
         due_at = datetime.combine(day, at, tzinfo=zone_of(zone))
@@ -91,7 +91,7 @@ def due_day(now: datetime, at: time, zone: str) -> tuple[date, datetime] | None:
 
 
 def digest_mail(digest: DigestFacts, layout: Layout, *, zone: str, language: str) -> Rendered:
-    """The digest, for an operator whose clock is in `zone`; amounts as `language` writes them."""
+    """The digest, with times in the operator's `zone` and amounts formatted for `language`."""
     title = f"Daily digest, {date_shown(digest.until, locale_of('en'), zone)}"
     subject = f"{title}: {_in_short(digest)}"
     return operator_mail(
@@ -123,7 +123,7 @@ def _in_short(digest: DigestFacts) -> str:
 
 
 def _attention(digest: DigestFacts, zone: str) -> list[str]:
-    """What a person must see to; each line says where to look."""
+    """The section of what needs the operator; each line names a command or page for details."""
     rows = [
         ("Alarms open", digest.alarm_count, "ringfence alarms"),
         ("Services that could not be switched", digest.failing, "ringfence services"),
@@ -171,7 +171,7 @@ def _clients(title: str, listed: ClientList, language: str) -> list[str]:
 
 
 def _in_shadow(would_be_off: int) -> list[str]:
-    """Those who are not off because they are in shadow mode."""
+    """The clients that are on only because they are in shadow mode."""
     if not would_be_off:
         return []
     are = "1 client" if would_be_off == 1 else f"{would_be_off} clients"

@@ -1,4 +1,4 @@
-"""Writes the daily digest when its local time has come; any replica may, and one does."""
+"""Queues the daily digest at its local time; exactly one of the replicas does it."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 
 class DigestLoop:
-    """Looks a few times a minute whether a digest is due. `wake` wakes those who send mails."""
+    """Checks every 20 s whether a digest is due. `wake` is set when one was queued."""
 
     def __init__(
         self,
@@ -44,25 +44,25 @@ class DigestLoop:
         self._clock = clock
         self._wake = wake
         self._progress = progress
-        self._words: Callable[[DigestFacts], Rendered] = lambda digest: digest_mail(
+        self._render: Callable[[DigestFacts], Rendered] = lambda digest: digest_mail(
             digest, layout, zone=zone, language=language
         )
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look until `stop` is set; a lost database is waited for."""
+        """Check until `stop` is set; retry while the database is away."""
         await run_loop(
             stop,
-            self._turn,
+            self._step,
             "the digest waits for the database",
             progress=self._progress,
             every_s=_EVERY_S,
         )
 
-    async def _turn(self) -> None:
-        await self.look()
+    async def _step(self) -> None:
+        await self.add_if_due()
 
-    async def look(self) -> bool:
-        """Write the digest that is due, if there is one that was not written; whether it was."""
+    async def add_if_due(self) -> bool:
+        """Queue the digest that is due, unless it was queued before; returns whether it was."""
         now = self._clock.now()
         due = due_day(now, self._at, self._zone)
         if due is None:
@@ -71,8 +71,8 @@ class DigestLoop:
         message_id = derive("mail", "digest", self._recipient, day.isoformat())
         if await is_written(self._pool, message_id):
             return False
-        words = self._words(await read_digest(self._pool, due_at - _DAY, due_at))
-        added = await add_digest(self._pool, message_id, self._recipient, words, now)
+        content = self._render(await read_digest(self._pool, due_at - _DAY, due_at))
+        added = await add_digest(self._pool, message_id, self._recipient, content, now)
         if added:
             log.info("the daily digest was written", day=day.isoformat())
             self._wake.set()

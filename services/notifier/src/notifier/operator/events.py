@@ -1,4 +1,4 @@
-"""What webhooks are about: the events by their types, and the body that goes out for each. Pure."""
+"""The events of webhooks: their types, and the body that is sent for each. Pure."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ _KINDS: Mapping[str, _Kind] = {
 
 @dataclass(frozen=True)
 class ChannelEvent:
-    """Something that happened, as receivers of webhooks get it. `type` is one of EVENT_TYPES."""
+    """An event as receivers of webhooks get it. `type` is one of EVENT_TYPES."""
 
     event_id: UUID
     type: str
@@ -83,7 +83,7 @@ class ChannelEvent:
 
     @property
     def alarm(self) -> Alarm | None:
-        """The alarm, if it is about one."""
+        """The alarm, if the event is about one."""
         return self.data if isinstance(self.data, Alarm) else None
 
     def body(self) -> str:
@@ -103,7 +103,7 @@ def read_event(received: Received) -> ChannelEvent:
 
 
 def example_body(event_id: UUID, now: datetime) -> str:
-    """The body of a test, which is about nothing."""
+    """The body of a test event."""
     return _body(event_id, TEST_TYPE, now, {"message": "This is a test of ringfence's webhooks."})
 
 

@@ -1,4 +1,4 @@
-"""What can be set of the operator's channels."""
+"""The settings of the operator's channels."""
 
 import re
 from datetime import time
@@ -46,17 +46,17 @@ class OperatorSettings(FormSettings):
         return value
 
     def digest_at(self) -> time | None:
-        """When the digest is written, on the operator's clock; None: never."""
+        """The local time of the daily digest; None: there is no digest."""
         found = _TIME.fullmatch(self.notifier_digest_at)
         return time(int(found[1]), int(found[2])) if found else None
 
     def webhooks(self) -> list[Webhook]:
-        """All webhooks. Raises BadInput where the file is refused."""
+        """All webhooks. Raises BadInput if the file is invalid."""
         path = self.notifier_webhooks_file
         return read_webhooks(path) if path else []
 
     def chat_urls(self) -> list[str]:
-        """All addresses for chat and SMS. They hold secrets. Raises BadInput."""
+        """All apprise addresses, which contain secrets. Raises BadInput for an unreadable file."""
         urls = self.notifier_chat_urls.get_secret_value().split()
         path = self.notifier_chat_urls_file
         if path is None:

@@ -1,4 +1,4 @@
-"""Deliveries to webhooks and chat as rows: entered once for each event, tried until they arrive."""
+"""Deliveries to webhooks and chat as rows: one for each event and channel."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ _CHAT = "hashtext('notifier.chat')"
 
 @dataclass(frozen=True)
 class Delivery:
-    """A delivery that is due; `attempts` counts this one too."""
+    """A claimed delivery; `attempts` includes the attempt that was claimed."""
 
     delivery_id: UUID
     body: str
@@ -27,7 +27,7 @@ class Delivery:
 
 @dataclass(frozen=True)
 class NewDelivery:
-    """A delivery to enter."""
+    """A delivery to add."""
 
     delivery_id: UUID
     kind: ChannelKind
@@ -42,7 +42,7 @@ class NewDelivery:
 
 @dataclass(frozen=True)
 class WaitingChat:
-    """A chat message that waits, locked, and the alarms that it is about."""
+    """A waiting chat message, whose row is locked, and its alarms by id."""
 
     delivery_id: UUID
     alarms: dict[str, Any]
@@ -55,14 +55,14 @@ class ChannelStore:
         self._pool = pool
 
     async def register(self, kind: ChannelKind, names: Sequence[str], now: datetime) -> None:
-        """Have the channels known: a new one gets what happens from `now` on."""
+        """Save new channels; each gets the events from `now` on."""
         await self._pool.executemany(
             "insert into notifier.channel values ($1, $2, $3) on conflict do nothing",
             [(kind, name, now) for name in names],
         )
 
     async def since(self, kind: ChannelKind) -> dict[str, datetime]:
-        """When each channel was known first."""
+        """When each channel was registered, by name."""
         rows = await self._pool.fetch(
             "select name, since from notifier.channel where kind = $1", kind
         )
@@ -70,13 +70,13 @@ class ChannelStore:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """A transaction of its own."""
+        """A transaction on a connection of its own."""
         async with self._pool.acquire() as connection, connection.transaction():
             yield connection
 
     @asynccontextmanager
     async def handling_chat(self, subject: str) -> AsyncIterator[Connection]:
-        """A transaction in which no other alarm of this kind is entered, in any replica."""
+        """A transaction that holds the lock of this channel and kind of alarm."""
         async with self.transaction() as connection:
             await connection.execute(
                 f"select pg_advisory_xact_lock({_CHAT}, hashtext($1))", subject
@@ -86,7 +86,7 @@ class ChannelStore:
     async def add(
         self, connection: Connection, delivery: NewDelivery, due_at: datetime, now: datetime
     ) -> None:
-        """Enter a delivery, unless it is there."""
+        """Add a delivery, unless it exists."""
         await connection.execute(
             "insert into notifier.delivery (delivery_id, kind, channel, event_type, event_id,"
             " subject, body, alarms, state, next_attempt_at, occurred_at, created_at)"
@@ -108,7 +108,7 @@ class ChannelStore:
     async def waiting_chat(
         self, connection: Connection, channel: str, event_type: str, subject: str
     ) -> WaitingChat | None:
-        """The message of this kind that was not tried yet, locked."""
+        """The message of this kind that was not tried yet, locked; None if there is none."""
         row = await connection.fetchrow(
             "select delivery_id, alarms from notifier.delivery where kind = 'chat'"
             " and channel = $1 and event_type = $2 and subject = $3 and state = 'waiting'"
@@ -122,7 +122,7 @@ class ChannelStore:
     async def rewrite_chat(
         self, connection: Connection, delivery_id: UUID, body: str, alarms: Mapping[str, Any]
     ) -> None:
-        """Give a waiting message new words."""
+        """Save a new body of a waiting message."""
         await connection.execute(
             "update notifier.delivery set body = $2, alarms = $3 where delivery_id = $1",
             delivery_id,
@@ -199,7 +199,7 @@ class ChannelStore:
         again_at: datetime,
         now: datetime,
     ) -> None:
-        """Write what became of an attempt."""
+        """Save the outcome of an attempt."""
         await self._pool.execute(
             "update notifier.delivery set state = $2, last_status = $3, last_error = $4,"
             " next_attempt_at = $5, delivered_at = case when $2 = 'delivered' then $6::timestamptz"
@@ -213,7 +213,7 @@ class ChannelStore:
         )
 
     async def prune(self, before: datetime) -> int:
-        """Remove what was settled and is older; how many there were, at most 1,000 at a time."""
+        """Delete at most 1,000 finished deliveries from before `before`; returns how many."""
         rows = await self._pool.fetch(
             "delete from notifier.delivery where delivery_id in (select delivery_id"
             "  from notifier.delivery where state <> 'waiting' and created_at < $1"

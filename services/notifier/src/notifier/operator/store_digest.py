@@ -1,4 +1,4 @@
-"""What the digest says, read from the views of all services; and the digest as a mail to send."""
+"""Reads the facts of the digest from the report views, and queues the digest as a mail."""
 
 from datetime import datetime
 from uuid import UUID
@@ -77,10 +77,10 @@ order by raised_at desc limit {LISTED_AT_MOST}
 
 
 async def read_digest(pool: Pool, since: datetime, until: datetime) -> DigestFacts:
-    """Everything that the digest of this stretch of time says."""
+    """The facts for the digest of this period."""
     async with pool.acquire() as connection, connection.transaction(readonly=True):
         counts = await connection.fetchrow(_COUNTS, since, until)
-        assert counts is not None, "a row of counts is always there"
+        assert counts is not None, "the query always returns one row"
         mails = await connection.fetch(_MAILS, since, until)
         failures = await connection.fetch(_FAILURES, since, until)
         turnover = await connection.fetch(_TURNOVER, since, until)
@@ -115,7 +115,7 @@ def _failure(row: asyncpg.Record) -> str:
 
 
 async def is_written(pool: Pool, message_id: UUID) -> bool:
-    """Whether the digest of that id is there already."""
+    """Whether the digest with this id was added before."""
     found = await pool.fetchval(
         "select true from notifier.message where message_id = $1", message_id
     )
@@ -123,9 +123,9 @@ async def is_written(pool: Pool, message_id: UUID) -> bool:
 
 
 async def add_digest(
-    pool: Pool, message_id: UUID, recipient: str, words: Rendered, now: datetime
+    pool: Pool, message_id: UUID, recipient: str, content: Rendered, now: datetime
 ) -> bool:
-    """Add the digest to the mails to send; False where another replica did it before."""
+    """Add the digest to the queue of mails; False if another replica added it before."""
     added = await pool.fetchval(
         "insert into notifier.message (message_id, account_id, template, kind, cause_id, state,"
         " recipient, subject, text_body, html_body, occurred_at, due_at, next_attempt_at,"
@@ -135,9 +135,9 @@ async def add_digest(
         message_id,
         DAILY_DIGEST,
         recipient,
-        words.subject,
-        words.text,
-        words.html,
+        content.subject,
+        content.text,
+        content.html,
         now,
         str(message_id),
     )

@@ -1,6 +1,6 @@
-"""Webhooks: which there are, how what they get is signed, and how one is sent.
+"""Webhooks: their file, the signature of a delivery, and the request that sends one.
 
-The form is that of the Standard Webhooks specification, for which receivers find libraries.
+The format is that of the Standard Webhooks specification, for which libraries exist.
 """
 
 import base64
@@ -33,7 +33,7 @@ _GONE = 410
 
 @dataclass(frozen=True)
 class Webhook:
-    """A receiver: `events` are its patterns, such as `balance.*`."""
+    """A receiver. `events` are patterns of the event types that it gets, such as `balance.*`."""
 
     name: str
     url: str
@@ -47,7 +47,7 @@ class Webhook:
 
 @dataclass(frozen=True)
 class DeliveryResult:
-    """What became of an attempt. `is_final`: no further one makes sense."""
+    """The result of an attempt. `status` is the HTTP status, if any; `is_final`: do not retry."""
 
     delivered: bool
     status: int | None
@@ -85,10 +85,10 @@ async def post(
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_S),
         ) as answer:
-            said = _printable(await answer.content.read(_ANSWER_AT_MOST))
+            body_start = _printable(await answer.content.read(_ANSWER_AT_MOST))
             if answer.status // 100 == 2:
                 return DeliveryResult(True, answer.status, "")
-            reason = f"answered {answer.status}: {said}".rstrip(": ")
+            reason = f"answered {answer.status}: {body_start}".rstrip(": ")
             return DeliveryResult(False, answer.status, reason, is_final=answer.status == _GONE)
     except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
         return DeliveryResult(False, None, _printable(f"{type(error).__name__}: {error}".encode()))
@@ -177,7 +177,7 @@ def _secret(where: str, table: Mapping[str, Any], environment: Mapping[str, str]
 
 
 def _decoded(where: str, text: str) -> bytes:
-    """A secret as libraries take it: base64 behind `whsec_`, else the text itself."""
+    """A secret as libraries read it: base64 after `whsec_`, else the text itself."""
     if not text.startswith(_PREFIX):
         return text.encode()
     try:

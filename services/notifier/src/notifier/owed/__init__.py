@@ -1,1 +1,1 @@
-"""What is owed to whom: rows that name a mail, and whether it is still true."""
+"""The queue of mails: which events queue one, and whether it is still true when it is due."""

@@ -1,7 +1,7 @@
-"""Decides what becomes of an owed mail now: it is sent, waits, or is no longer true.
+"""Decides whether a queued mail is sent now, waits, or is dropped because it is no longer true.
 
-Asked at each event about the client, and again at the moment of sending, with the address, the
-opt-out and the money as they are then (domain/billing, section 7c).
+A mail is decided at each event about the client and again when it is sent, each time with the
+current address, opt-out and funds (domain/billing, section 7c).
 
 Pure: without clock, socket, database or logger.
 """
@@ -23,8 +23,10 @@ _LOOK_AGAIN = timedelta(minutes=1)
 
 @dataclass(frozen=True)
 class DecisionRules:
-    """What the operator set: seconds between two low alerts of a client, and how long a zero mail
-    waits for the service to be off.
+    """The operator's settings, in seconds.
+
+    `low_interval_s` is the shortest time between two low alerts of a client. `obey_s` is how long a
+    zero mail waits for the service to be switched off.
     """
 
     low_interval_s: float = 3600.0
@@ -33,10 +35,10 @@ class DecisionRules:
 
 @dataclass(frozen=True)
 class ConsumedState:
-    """What the notifier read of an account's crossings and services.
+    """The account's crossings and services, from the events consumed so far.
 
-    `crossing` is the newest, `level` the level after it; `hold` is the newest funds hold,
-    `hold_ended` the newest that ended.
+    `crossing` is the newest one and `level` the level after it. `hold` is the newest funds hold and
+    `hold_ended` the newest one that ended.
     """
 
     level: Level | None = None
@@ -49,7 +51,7 @@ class ConsumedState:
 
 @dataclass(frozen=True)
 class BalanceWatchState:
-    """What balance-watch's own record says at this moment: events may still be on their way."""
+    """The account in balance-watch's own table now, which can be ahead of the consumed events."""
 
     level: Level | None
     funds: ClientFunds
@@ -59,14 +61,19 @@ class BalanceWatchState:
 
 
 SwitchOffState = Literal["none", "asked", "refused", "off"]
-"""A live service that funds alone hold: none; not off yet; the server did not obey; off."""
+"""Live services that are held for funds alone.
+
+none: there is none. asked: not off yet. refused: an attempt to switch it off failed. off: it is
+confirmed as suspended.
+"""
 
 
 @dataclass(frozen=True)
 class DecisionFacts:
-    """All that is known when it is decided. `low_sent_at`: when the client's last low alert, or
-    its last reminder, went out. `zero_state`: what became of the zero mail of the same hold.
-    `owed_since`: when the mail became owed, None for now.
+    """The input of a decision.
+
+    `low_sent_at` is when the client's last low alert or reminder was sent. `zero_state` is the
+    state of the zero mail of the same hold. `owed_since` is when the mail was queued, None for now.
     """
 
     account: ClientAccount | None
@@ -80,14 +87,14 @@ class DecisionFacts:
 
 @dataclass(frozen=True)
 class Send:
-    """It is true and due. `service_is_off` is what a zero mail may say."""
+    """Send it. `service_is_off`: whether a zero mail may say that the service is off."""
 
     service_is_off: bool = True
 
 
 @dataclass(frozen=True)
 class Wait:
-    """It is owed, and cannot be sent yet. `until` None: an event will tell."""
+    """It cannot be sent yet: decide again at `until`, or at the next event if that is None."""
 
     reason: str
     until: datetime | None = None
@@ -95,7 +102,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class Drop:
-    """It is not sent. `again`: it is owed once more if the reason ends while it is true."""
+    """It is not sent. `again`: it is queued again if the reason ends while the mail is true."""
 
     reason: str
     shadow: bool = False
@@ -108,7 +115,7 @@ MailDecision = Send | Wait | Drop
 def decide_mail(
     notice: MailNotice, facts: DecisionFacts, now: datetime, rules: DecisionRules
 ) -> MailDecision:
-    """What becomes of the mail at `now`. Mails to the operator are always sent."""
+    """Decide the mail at `now`. Mails to the operator are always sent."""
     if notice.kind in ("alarm", "digest"):
         return Send()
     account = facts.account
@@ -128,7 +135,11 @@ def decide_mail(
 
 
 def _in_shadow(notice: MailNotice, account: ClientAccount) -> MailDecision:
-    """Nothing is sent. A zero mail comes only for a live client: then one of the two is late."""
+    """The decision for a client in shadow mode: nothing is sent.
+
+    A real zero mail is queued for live clients only. If the client is in shadow mode all the same,
+    one of the two events was consumed late.
+    """
     if notice.would_be and account.mode == "live":
         return Drop("the client is live: this mail follows the switch", shadow=True)
     if notice.would_be and not account.prepaid:
@@ -151,7 +162,7 @@ def _address_problem(account: ClientAccount) -> str:
 
 
 def no_longer_true(notice: MailNotice, facts: DecisionFacts) -> str:
-    """Why the mail is not true any more; empty while it is, as far as is known."""
+    """The reason why the mail is no longer true; empty while it is, as far as is known."""
     if notice.kind == "low":
         return _low_untrue(notice, facts)
     if notice.kind == "zero":
@@ -162,7 +173,7 @@ def no_longer_true(notice: MailNotice, facts: DecisionFacts) -> str:
 
 
 def _low_untrue(notice: MailNotice, facts: DecisionFacts) -> str:
-    """A stay ends with the account's next crossing, whatever it is."""
+    """Any further crossing of the account ends the stay."""
     consumed, watched = facts.consumed, facts.balance_watch
     assert notice.crossing is not None, "a low alert is about a crossing"
     if consumed.zero_crossing > notice.crossing:
@@ -190,7 +201,7 @@ def _zero_untrue(notice: MailNotice, facts: DecisionFacts) -> str:
 
 
 def _hold_ended(watched: BalanceWatchState | None, hold: int) -> bool:
-    """Whether balance-watch, which knows of this hold, has none or a later one."""
+    """Whether balance-watch knows this hold and has none or a later one now."""
     if watched is None or watched.hold < hold:
         return False
     return watched.hold > hold or watched.level != "exhausted"
@@ -207,7 +218,10 @@ def _low(facts: DecisionFacts, now: datetime, rules: DecisionRules) -> MailDecis
 def _zero(
     notice: MailNotice, facts: DecisionFacts, now: datetime, rules: DecisionRules
 ) -> MailDecision:
-    """Sent once funds alone hold a service off; in other words where the server does not obey."""
+    """Send it once a service is off for funds alone.
+
+    If the PBX does not obey, send it after `obey_s`, worded for a service that is still on.
+    """
     if notice.confirmed_off or facts.switch_off == "off":
         return Send()
     obeyed_by = (facts.owed_since or now) + timedelta(seconds=rules.obey_s)
@@ -225,9 +239,9 @@ def _restored(facts: DecisionFacts) -> MailDecision:
 
 
 def funds_of(notice: MailNotice, facts: DecisionFacts) -> ClientFunds:
-    """The client's money as it is now; the event's where nothing newer is known."""
+    """The client's current funds; the event's if nothing newer is known."""
     watched, event = facts.balance_watch, notice.funds
     if watched and (event is None or watched.balance_version >= notice.balance_version):
         return watched.funds
-    assert event is not None, "every notice to a client has its money"
+    assert event is not None, "every notice to a client has funds"
     return event

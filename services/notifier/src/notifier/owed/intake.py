@@ -1,4 +1,4 @@
-"""Takes events in: each owes a mail, or changes what unsent mails are measured against."""
+"""Consumes events: each queues a mail, or changes the state by which queued mails are decided."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -21,7 +21,6 @@ from notifier.owed.decision import (
     funds_of,
 )
 from notifier.owed.notice import (
-    VOIP_RESTORED,
     MailNotice,
     low_alert,
     restored_mail,
@@ -32,6 +31,7 @@ from notifier.owed.notice import (
 from notifier.owed.resend import Resender
 from notifier.sending.reporting import report_decision
 from notifier.store import MailStore, OwedMail
+from notifier.words.catalogue import VOIP_RESTORED
 from ringfence.clock import Clock
 from ringfence.postgres.pool import Connection
 from ringfence_contracts.errors import Conflict, Reject
@@ -67,11 +67,11 @@ READS = (
 )
 
 _GRACE = timedelta(minutes=1)
-"""How long an alert from before the client went live waits for a later one to take its place."""
+"""How long an alert from before the client went live waits for a later one that replaces it."""
 
 
 class MailIntake:
-    """The handler: enters what is owed, decides again about what waits, and wakes the senders."""
+    """The record handler: queues mails, decides waiting ones again, and wakes the senders."""
 
     def __init__(
         self,
@@ -116,7 +116,7 @@ class MailIntake:
         }
 
     async def handle(self, batch: Sequence[Received]) -> BatchOutcome:
-        """Enter what each event owes. Safe to call again with the same."""
+        """Process a batch. Idempotent: the same records again change nothing."""
         outcome = BatchOutcome()
         for received in batch:
             try:
@@ -132,7 +132,7 @@ class MailIntake:
             before = await store_clients.find_account(connection, changed.account_id)
             await store_clients.save_account(connection, _account(changed), changed.changed_at)
             account = await store_clients.find_account(connection, changed.account_id)
-            assert account is not None, "it was saved just now"
+            assert account is not None, "the account was just saved"
             goes_live = before is not None and account.live_since != before.live_since
             gone_live_at = account.live_since if goes_live else None
             await self._decide_again(connection, changed.account_id, gone_live_at)
@@ -159,7 +159,7 @@ class MailIntake:
             is_live = account is not None and account.mode == "live"
             notice = zero_mail_to_come(*named) if is_live else would_be_zero_mail(*named)
             is_late = account and account.live_since and zero.occurred_at < account.live_since
-            # Of a hold that began in the shadow time, the cut of going live owes the mail.
+            # For a hold that began in shadow mode, the suspension after going live queues the mail.
             if notice and not is_late and (account is None or account.prepaid):
                 await owed_store.add(connection, notice, self._clock.now())
             await self._decide_again(connection, zero.account_id)
@@ -208,10 +208,10 @@ class MailIntake:
             await self._decide_again(connection, account_id)
 
     def _due_at(self, notice: MailNotice, account: ClientAccount | None) -> datetime:
-        """When to send a low alert: now, but for one that may be of the client's shadow time.
+        """When to send a low alert: now, or after a grace period if it dates from shadow mode.
 
-        Topics are read in any order. Of a shadow time that ended in a low balance, the alert that
-        going live brings about follows at once and takes the place of this one.
+        Topics are read in any order. If the balance was low when the client went live, going live
+        publishes another alert right away, which replaces this one within that period.
         """
         now = self._clock.now()
         live_since = account.live_since if account else None
@@ -220,7 +220,7 @@ class MailIntake:
     async def _decide_again(
         self, connection: Connection, account_id: str, gone_live_at: datetime | None = None
     ) -> None:
-        """Decide about all of the client's mails that wait or may be owed again."""
+        """Decide all of the client's mails that wait or can be queued again."""
         for owed in await owed_store.undecided(connection, account_id, gone_live_at):
             await self._decide(connection, owed)
 
@@ -237,8 +237,8 @@ class MailIntake:
     async def _save_content(
         self, connection: Connection, owed: OwedMail, facts: DecisionFacts
     ) -> None:
-        """Of a client in shadow, the words that would be sent are kept."""
-        assert facts.account is not None, "only a known client is in shadow"
+        """Save the mail that a client in shadow mode would have been sent."""
+        assert facts.account is not None, "only a known client is in shadow mode"
         content = self._render(
             MailFacts(
                 template=owed.notice.template,
@@ -252,14 +252,14 @@ class MailIntake:
 
 
 def _is_news(owed: OwedMail, outcome: MailDecision) -> bool:
-    """Whether a decision differs from the one before it."""
+    """Whether a decision differs from the previous one."""
     if isinstance(outcome, Send):
         return owed.attempts == 0
     return isinstance(outcome, Drop) or owed.waits_for != outcome.reason
 
 
 async def _check_same(connection: Connection, notice: MailNotice) -> None:
-    """Raises Conflict where the event came before with other money."""
+    """Raises Conflict if the same event was processed before with different funds."""
     known = await owed_store.find(connection, notice.message_id)
     if known and known.notice.cause_id == notice.cause_id and known.notice.funds != notice.funds:
         raise Conflict(
@@ -290,7 +290,7 @@ def _account(changed: AccountChanged) -> ClientAccount:
 
 
 def _profile_fields(changed: AccountChanged) -> dict[str, str]:
-    """The fields of the client profile that WHMCS has as custom fields (domain/billing, 1)."""
+    """The fields of the client profile that are custom fields in WHMCS (domain/billing, 1)."""
     profile = changed.profile
     return {
         "Has VoIP Service": "Yes" if profile.has_voip_service else "No",

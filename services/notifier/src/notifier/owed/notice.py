@@ -1,42 +1,40 @@
-"""Decides which mail an event owes: at most one for each stay, hold and reminder day.
+"""Decides which mail an event queues: at most one for each stay, funds hold and reminder day.
+
+A stay is one uninterrupted period in the level `low`; a funds hold is one in `exhausted`.
 
 The rules are domain/billing's, section 7c.
 
 Pure: without clock, socket, database or logger.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 from notifier.merge_fields import ClientFunds
+from notifier.words.catalogue import LOW_BALANCE_ALERT, VOIP_RESTORED, VOIP_ZERO_BALANCE
 from ringfence_contracts.events.balance import BalanceLow, BalanceZero
 from ringfence_contracts.events.service import ServiceRestored, ServiceSuspended
 from ringfence_contracts.ids import derive
 
-LOW_BALANCE_ALERT = "Low Balance Alert"
-VOIP_ZERO_BALANCE = "VoIP Zero Balance"
-VOIP_RESTORED = "VoIP Restored"
-
 NoticeKind = Literal["low", "zero", "restored", "alarm", "digest"]
 MailState = Literal["waiting", "sending", "sent", "failed", "in-doubt", "dropped"]
-"""What becomes of an owed mail. `sending` is the moment in which its text goes out."""
+"""The state of a queued mail. `sending`: its text is being sent, or its sender was killed then."""
 
 PRIORITY: dict[NoticeKind, int] = {"alarm": 0, "zero": 1, "restored": 2, "low": 3, "digest": 4}
-"""What is sent first when many wait. Alarms are few: those of one kind share a mail."""
+"""Which mails are sent first when many wait; 0 is the first. Alarms of one kind share a mail."""
 
 
 @dataclass(frozen=True)
 class MailNotice:
-    """A mail that is owed. Who the client is, and the money, are read when it is sent.
+    """A mail to send. The client's data and funds are read when it is sent.
 
-    `account_id` is None where it is not about one client. `number` is that of the stay or of the
-    funds hold, None if it is not known; `day` counts the daily reminders, 0 for the first mail.
-    `crossing` is the account's crossing that it is about; `funds` is the money of the event, in
-    case nothing newer is known, as of `balance_version`. `confirmed_off`: the service that a zero
-    mail is about was switched off. `would_be`: a record of the mail that a client in shadow would
-    get if it were live; it is never sent.
+    `account_id` is None if it is not about one client. `number` is that of the stay or funds hold,
+    None if unknown. `day` counts the daily reminders and is 0 for the first mail. `crossing` is the
+    number of the account's crossing. `funds` are the event's, as of `balance_version`, used if
+    nothing newer is known. `confirmed_off`: the service that a zero mail is about was switched off.
+    `would_be`: the record of a mail that a client in shadow mode would get; it is never sent.
     """
 
     message_id: UUID
@@ -56,7 +54,7 @@ class MailNotice:
 
 
 def low_alert(low: BalanceLow, event_id: UUID, correlation_id: str) -> MailNotice:
-    """The alert of one stay at or below the threshold. Old records are known by their event."""
+    """The alert of one stay. Old records without a stay number are identified by their event."""
     named = ("stay", low.stay) if low.stay > 0 else (event_id,)
     return MailNotice(
         message_id=derive("mail", "low", low.account_id, *named),
@@ -74,30 +72,18 @@ def low_alert(low: BalanceLow, event_id: UUID, correlation_id: str) -> MailNotic
 
 
 def reminder(first: MailNotice, day: int, now: datetime) -> MailNotice:
-    """The reminder of a stay's day `day`, 1 for the first day after the alert."""
-    assert first.number is not None, "only numbered stays are reminded of"
-    return MailNotice(
-        message_id=derive("mail", "low", first.account_id, "stay", first.number, "day", day),
-        account_id=first.account_id,
-        kind="low",
-        template=first.template,
-        cause_id=first.cause_id,
-        funds=first.funds,
-        occurred_at=now,
-        correlation_id=first.correlation_id,
-        number=first.number,
-        day=day,
-        crossing=first.crossing,
-        balance_version=first.balance_version,
-    )
+    """The reminder for day `day` of a stay; 1 is the first day after the alert."""
+    assert first.number is not None, "only stays with a number have reminders"
+    message_id = derive("mail", "low", first.account_id, "stay", first.number, "day", day)
+    return replace(first, message_id=message_id, occurred_at=now, day=day)
 
 
 def zero_mail(suspended: ServiceSuspended, correlation_id: str) -> MailNotice | None:
-    """The mail that the service is off, or None where the client is owed none.
+    """The mail that the service is off, or None if no mail is due.
 
-    Named after the account and the number of its funds hold, so that all services that one hold
-    switched off give one mail, however often their reasons change. Records without that number are
-    named after their cause.
+    Its id is derived from the account and the number of its funds hold, so that all services that
+    one hold switched off queue one mail, however often their reasons change. For records without
+    that number it is derived from their cause.
     """
     if not suspended.zero_mail:
         return None
@@ -118,34 +104,30 @@ def zero_mail(suspended: ServiceSuspended, correlation_id: str) -> MailNotice | 
 
 
 def zero_mail_to_come(zero: BalanceZero, event_id: UUID, correlation_id: str) -> MailNotice | None:
-    """The zero mail of a hold that has begun: it waits for the service to be off."""
+    """The zero mail of a hold that has begun, which waits until the service is off."""
     if not zero.mail_owed or zero.hold == 0:
         return None
-    return MailNotice(
-        message_id=derive("mail", "zero", zero.account_id, "hold", zero.hold),
-        account_id=zero.account_id,
-        kind="zero",
-        template=VOIP_ZERO_BALANCE,
-        cause_id=event_id,
-        funds=ClientFunds(zero.balance_micro, zero.outstanding_micro, zero.currency),
-        occurred_at=zero.occurred_at,
-        correlation_id=correlation_id,
-        number=zero.hold,
-        crossing=zero.crossing,
-        balance_version=zero.balance_version,
-        confirmed_off=False,
-    )
+    message_id = derive("mail", "zero", zero.account_id, "hold", zero.hold)
+    return replace(_zero_notice(zero, message_id, event_id, correlation_id), confirmed_off=False)
 
 
 def would_be_zero_mail(zero: BalanceZero, event_id: UUID, correlation_id: str) -> MailNotice | None:
-    """The record of the zero mail that a client in shadow would get; None where none is owed.
+    """The record of the zero mail that a client in shadow mode would get; None if none is due.
 
-    Its id is its own: the client may go live within the same hold, and is owed the mail then.
+    Its id differs from the real mail's: if the client goes live within the same hold, that one is
+    queued as well.
     """
     if not zero.mail_owed:
         return None
+    message_id = derive("mail", "would-be-zero", zero.account_id, event_id)
+    return replace(_zero_notice(zero, message_id, event_id, correlation_id), would_be=True)
+
+
+def _zero_notice(
+    zero: BalanceZero, message_id: UUID, event_id: UUID, correlation_id: str
+) -> MailNotice:
     return MailNotice(
-        message_id=derive("mail", "would-be-zero", zero.account_id, event_id),
+        message_id=message_id,
         account_id=zero.account_id,
         kind="zero",
         template=VOIP_ZERO_BALANCE,
@@ -156,7 +138,6 @@ def would_be_zero_mail(zero: BalanceZero, event_id: UUID, correlation_id: str) -
         number=zero.hold or None,
         crossing=zero.crossing,
         balance_version=zero.balance_version,
-        would_be=True,
     )
 
 
@@ -167,7 +148,7 @@ def restored_mail(
     event_id: UUID,
     correlation_id: str,
 ) -> MailNotice:
-    """The mail that the service is on again, for a client who was written to when it was off."""
+    """The mail that the service is on again, for a client who was mailed that it was off."""
     return MailNotice(
         message_id=derive("mail", "restored", restored.account_id, "hold", hold),
         account_id=restored.account_id,

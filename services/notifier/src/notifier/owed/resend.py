@@ -1,10 +1,10 @@
-"""`mail.resend`: an operator has a mail sent again that is in doubt, or that failed."""
+"""`mail.resend`: the operator's request to send a mail again that is in doubt or has failed."""
 
 from uuid import UUID
 
 from notifier.owed import store as owed_store
 from notifier.owed.decision import DecisionRules, Drop, Send, Wait, decide_mail
-from notifier.owed.store_commands import answer, is_answered
+from notifier.owed.store_commands import is_answered, save_answer
 from notifier.store import MailStore
 from ringfence.clock import Clock
 from ringfence.postgres.pool import Connection
@@ -16,7 +16,7 @@ _STATES = ("in-doubt", "failed")
 
 
 class Resender:
-    """Does what operators ask of the notifier, each request once by its id."""
+    """Executes operator requests to the notifier, each id once."""
 
     def __init__(self, store: MailStore, *, rules: DecisionRules, clock: Clock) -> None:
         self._store = store
@@ -24,15 +24,15 @@ class Resender:
         self._clock = clock
 
     async def process(self, received: Received) -> None:
-        """Answer a request in report.command; requests of other services are passed over."""
+        """Execute a request and save its answer; requests to other services are ignored."""
         request = parse(OperatorRequested, received)
         if request.service != "notifier":
             return
         async with self._store.transaction() as connection:
             if await is_answered(connection, request.request_id):
                 return
-            state, words = await self._resend(connection, request)
-            await answer(connection, request, state, words)
+            state, answer = await self._resend(connection, request)
+            await save_answer(connection, request, state, answer)
 
     async def _resend(self, connection: Connection, request: OperatorRequested) -> tuple[str, str]:
         if request.command != RESEND:

@@ -1,4 +1,4 @@
-"""What is owed: entered at an event, changed by later ones, decided by what is known."""
+"""The queue as events change it: mails are added, decided again, dropped and renewed."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,7 +28,7 @@ insert into notifier.message (message_id, account_id, kind, template, cause_id, 
     alarm_kind, number, day, priority, balance_version, confirmed_off)
 select $1, $2, $3, $4, $5, 'waiting', $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, '',
     $17, $18, $19, $20, $21, $22, $23, $24
--- A mail that an earlier version named after its event is not owed a second time by its stay.
+-- An earlier version derived the id of an alert from its event: the same alert is not added again.
 where $3 <> 'low' or not exists (
     select from notifier.message where account_id = $2 and kind = 'low' and cause_id = $5
         and message_id <> $1 and day = $21
@@ -65,11 +65,11 @@ async def add(
     now: datetime,
     *,
     due_at: datetime | None = None,
-    words: RenderedMail | None = None,
+    content: RenderedMail | None = None,
     recipient: str = "",
     alarm_kind: str | None = None,
 ) -> bool:
-    """Enter what is owed, due now or at `due_at`; False where it was entered before."""
+    """Add a mail, due now or at `due_at`; False if it was added before."""
     funds = notice.funds
     return (
         await connection.fetchval(
@@ -80,9 +80,9 @@ async def add(
             notice.template,
             notice.cause_id,
             recipient,
-            words.subject if words else "",
-            words.text if words else "",
-            words.html if words else "",
+            content.subject if content else "",
+            content.text if content else "",
+            content.html if content else "",
             funds and funds.balance_micro,
             funds and funds.outstanding_micro,
             funds and funds.currency,
@@ -104,7 +104,7 @@ async def add(
 
 
 async def find(connection: Connection, message_id: UUID) -> OwedMail | None:
-    """An owed mail by its id, locked; None if there is none."""
+    """A mail by its id, locked; None if there is none."""
     row = await connection.fetchrow(
         "select * from notifier.message where message_id = $1 for update", message_id
     )
@@ -114,11 +114,12 @@ async def find(connection: Connection, message_id: UUID) -> OwedMail | None:
 async def undecided(
     connection: Connection, account_id: str, gone_live_at: datetime | None = None
 ) -> list[OwedMail]:
-    """The account's mails that wait, or may be owed again; those being offered are left out.
+    """The account's mails that wait or can be queued again, except those being offered; locked.
 
-    `gone_live_at`: the client has just left shadow mode, so that notices from after that which
-    came before this was known here are decided again. A low alert of the very instant is the one
-    that going live brought about; a switch is confirmed by another clock, which may be behind.
+    `gone_live_at`: the client has just left shadow mode. Mails about later events that were dropped
+    because the mode was not known here yet are then decided again. A low alert at that very instant
+    was published because the client went live. Zero mails have the time of the suspender's clock,
+    which may be behind.
     """
     rows = await connection.fetch(
         "select * from notifier.message where account_id = $1 and (state = 'waiting' or again)"
@@ -135,7 +136,7 @@ async def undecided(
 async def apply(
     connection: Connection, owed: OwedMail, outcome: MailDecision, now: datetime
 ) -> None:
-    """Write down what becomes of a mail that waits, or that was dropped."""
+    """Save the decision about a mail that waits or was dropped."""
     if isinstance(outcome, Drop):
         await connection.execute(
             "update notifier.message set state = 'dropped', last_error = $2, shadow = $3,"
@@ -158,7 +159,7 @@ async def apply(
 
 
 async def drop(connection: Connection, message_id: UUID, reason: str) -> None:
-    """Drop a mail that waits, for good."""
+    """Drop a waiting mail; it is not queued again."""
     await connection.execute(
         "update notifier.message set state = 'dropped', last_error = $2, next_attempt_at = null"
         " where message_id = $1 and state = 'waiting'",
@@ -178,7 +179,7 @@ async def _make_due(connection: Connection, message_id: UUID, now: datetime) -> 
 
 
 async def resend(connection: Connection, message_id: UUID, now: datetime) -> None:
-    """Make a mail due again that is in doubt or has failed; its last sender has it no more."""
+    """Make a mail due again that is in doubt or has failed, and take it from its last sender."""
     await _make_due(connection, message_id, now)
     await connection.execute(
         "update notifier.message set lease = null where message_id = $1", message_id
@@ -186,12 +187,13 @@ async def resend(connection: Connection, message_id: UUID, now: datetime) -> Non
 
 
 async def renew(connection: Connection, notice: MailNotice, now: datetime) -> OwedMail | None:
-    """Owe a mail again as a newer event has it, if it waits for that or was dropped before it.
+    """Queue a mail again with a newer event's data, if it waits for that event or was dropped.
 
-    The mail as it is now; None where it was sent, failed, or is as new already.
+    Returns the changed mail; None if it was sent, has failed, or has the data of that event or a
+    newer one.
     """
     funds = notice.funds
-    assert funds is not None, "mails to the operator are not owed again"
+    assert funds is not None, "mails to the operator are not renewed"
     row = await connection.fetchrow(
         "update notifier.message set cause_id = $2, balance_micro = $3, outstanding_micro = $4,"
         " currency = $5, occurred_at = $6, correlation_id = $7, attempts = 0,"
@@ -211,11 +213,11 @@ async def renew(connection: Connection, notice: MailNotice, now: datetime) -> Ow
 
 
 async def gather(connection: Connection, notice: MailNotice, owed_since: datetime) -> DecisionFacts:
-    """All that is known for a decision about this mail."""
+    """Read the input of a decision about this mail."""
     if notice.account_id is None or notice.kind in ("alarm", "digest"):
         return DecisionFacts(None)
     row = await connection.fetchrow(_FACTS, notice.account_id)
-    assert row is not None, "it selects one row whatever is known"
+    assert row is not None, "the query always returns one row"
     return DecisionFacts(
         account=account_of(row) if row["is_known"] else None,
         consumed=ConsumedState(
@@ -278,7 +280,7 @@ async def _zero_state(connection: Connection, notice: MailNotice) -> Any:
 async def last_zero_mail(
     connection: Connection, account_id: str, before: datetime
 ) -> OwedMail | None:
-    """The newest zero mail that the client was sent, or may have been, about a cut before then."""
+    """The newest zero mail of the account that was or may have been sent, dated up to `before`."""
     row = await connection.fetchrow(
         "select * from notifier.message where account_id = $1 and kind = 'zero' and not shadow"
         " and number is not null and state in ('sending', 'sent', 'in-doubt')"
@@ -292,7 +294,7 @@ async def last_zero_mail(
 async def mails_to_remind(
     connection: Connection, now: datetime, limit: int
 ) -> list[tuple[OwedMail, datetime]]:
-    """Alerts of stays that still last, and when each went out: those without a mail for a day."""
+    """Alerts whose stay still lasts and whose next daily reminder is due, with their send time."""
     rows = await connection.fetch(
         "select m.* from notifier.message m join notifier.level l using (account_id)"
         " where m.kind = 'low' and m.day = 0 and m.number is not null and not m.shadow"

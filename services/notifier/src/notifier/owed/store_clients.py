@@ -1,4 +1,4 @@
-"""What the notifier knows of clients: who they are, and what unsent mails are measured against."""
+"""Clients as consumed from events: profiles, and the levels by which queued mails are decided."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -31,7 +31,7 @@ where known.version < excluded.version
 async def save_account(
     connection: Connection, account: ClientAccount, changed_at: datetime
 ) -> None:
-    """Save the account, unless a newer version of it is there."""
+    """Save the account, unless the same or a newer version is saved."""
     await connection.execute(
         _SAVE, *(_stored(getattr(account, name)) for name in _SAVED), changed_at
     )
@@ -44,7 +44,7 @@ def _stored(value: Any) -> Any:
 
 
 async def find_account(connection: Connection, account_id: str) -> ClientAccount | None:
-    """The account's newest version that was read, or None."""
+    """The newest version of the account that was consumed, or None."""
     row = await connection.fetchrow(
         f"select {', '.join(ACCOUNT_COLUMNS)} from notifier.account"  # noqa: S608 - as above
         " where account_id = $1",
@@ -68,9 +68,9 @@ async def note_level(
     hold: int = 0,
     hold_ended: int = 0,
 ) -> None:
-    """Save the level that the newest crossing reached, and the newest crossing to zero.
+    """Save the level after a crossing, unless a newer crossing is saved.
 
-    `hold` is the number of the hold that began with it, `hold_ended` of the one that ended.
+    `hold` is the number of the funds hold that began with it, `hold_ended` of the one that ended.
     """
     await connection.execute(
         "insert into notifier.level as known"
@@ -92,7 +92,7 @@ async def note_level(
 
 
 async def note_restored(connection: Connection, account_id: str, restored_at: datetime) -> None:
-    """Save when a service of the account was last on again."""
+    """Save when a service of the account was last restored."""
     await connection.execute(
         "insert into notifier.level (account_id, restored_at) values ($1, $2)"
         " on conflict (account_id) do update"

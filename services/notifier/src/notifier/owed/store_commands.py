@@ -1,4 +1,4 @@
-"""What operators asked of the notifier, and its answers, which report.command shows."""
+"""Operator requests to the notifier and their answers, which report.command shows."""
 
 from uuid import UUID
 
@@ -7,7 +7,7 @@ from ringfence_contracts.events.operator import OperatorRequested
 
 
 async def is_answered(connection: Connection, request_id: UUID) -> bool:
-    """Whether a request was done or refused before. One at a time asks, in any replica."""
+    """Whether a request was executed before. Locks requests until the transaction ends."""
     await connection.execute("select pg_advisory_xact_lock(hashtext('notifier.command'))")
     found = await connection.fetchval(
         "select true from notifier.command where request_id = $1", request_id
@@ -15,10 +15,10 @@ async def is_answered(connection: Connection, request_id: UUID) -> bool:
     return bool(found)
 
 
-async def answer(
-    connection: Connection, request: OperatorRequested, state: str, words: str
+async def save_answer(
+    connection: Connection, request: OperatorRequested, state: str, answer: str
 ) -> None:
-    """Keep what came of a request; `state` is done or refused."""
+    """Save the answer to a request; `state` is done or refused."""
     await connection.execute(
         "insert into notifier.command (request_id, command, arguments, requested_by, reason,"
         " requested_at, state, answer) values ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -29,5 +29,5 @@ async def answer(
         request.reason,
         request.requested_at,
         state,
-        words,
+        answer,
     )

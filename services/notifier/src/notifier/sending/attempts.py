@@ -1,4 +1,4 @@
-"""Decides what becomes of a mail after the SMTP server's answer, or without one. Pure."""
+"""Decides the outcome of an attempt to send a mail from the SMTP server's reply. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ ReplyKind = Literal["accepted", "deferred", "refused", "unknown"]
 
 @dataclass(frozen=True)
 class Reply:
-    """What the server answered. `unknown`: the text went out, and no answer to it came."""
+    """The server's reply to one attempt. `unknown`: the text was sent, and no reply arrived."""
 
     kind: ReplyKind
     text: str
@@ -19,7 +19,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How long and how often a mail is tried; in-doubt ones only if `resend_in_doubt` says so."""
+    """Retry delays and limit in seconds. Mails in doubt are retried only with `resend_in_doubt`."""
 
     first_s: float = 5.0
     longest_s: float = 900.0
@@ -38,18 +38,19 @@ class DeliveryOutcome:
 
     @property
     def is_published(self) -> bool:
-        """Whether `notice.sent` or `notice.failed` reports it."""
+        """Whether `notice.sent` or `notice.failed` is published for it."""
         return self.state in ("sent", "failed", "in-doubt")
 
 
 def decide_outcome(
     reply: Reply, *, attempts: int, due_at: datetime, now: datetime, policy: RetryPolicy
 ) -> DeliveryOutcome:
-    """What becomes of a mail after its attempt number `attempts`; it was due at `due_at`.
+    """The outcome of attempt number `attempts` of a mail that was due at `due_at`.
 
-    A refusal (5xx) is final. A deferral (4xx, a lost connection) is tried again after 5 s,
-    doubling to 15 min, for 24 h. A mail that the server may have taken is not sent again, for a
-    client must not read twice of one crossing, unless the operator prefers that to none.
+    A permanent failure (5xx) is final. A temporary one (4xx, a lost connection) is retried after
+    5 s, doubling up to 15 min, for 24 h. A mail that the server may have accepted is not sent
+    again, so that a client gets at most one mail about a crossing; with `resend_in_doubt` it is
+    retried, so that the client gets at least one.
     """
     if reply.kind == "accepted":
         return DeliveryOutcome("sent", attempts, now, "")

@@ -1,4 +1,4 @@
-"""The circuit breaker of the SMTP server: while it cannot be used, one probe at a time."""
+"""The circuit breaker of the SMTP server: while it is unusable, one connection probes it."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -8,10 +8,10 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass
 class SmtpBreaker:
-    """Shared by all connections of a process; each that may try reports how it went.
+    """Shared by all connections of a process. A caller that may try reports success or failure.
 
-    `first_s` and `longest_s` bound the time between two probes, which doubles; a probe that
-    never reports its end is given up after `probe_s`.
+    The time between two probes doubles from `first_s` to `longest_s`. If a probe does not report
+    within `probe_s`, the next caller may probe.
     """
 
     first_s: float = 1.0
@@ -22,11 +22,11 @@ class SmtpBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether the server could not be used when it was last tried."""
+        """Whether the last attempt found the server unusable."""
         return self.failures > 0
 
     def may_try(self, now: datetime) -> bool:
-        """Whether the caller may connect; while open, this makes the caller the one probe."""
+        """Whether the caller may connect. While open, True makes the caller the one probe."""
         if not self.is_open:
             return True
         if now < self.next_probe_at:
@@ -35,11 +35,11 @@ class SmtpBreaker:
         return True
 
     def worked(self) -> None:
-        """The server takes mail."""
+        """Report that the server accepts mail: close the breaker."""
         self.failures = 0
 
     def failed(self, now: datetime) -> None:
-        """The server could not be used."""
+        """Report that the server was unusable: open the breaker until the next probe."""
         delay_s = min(self.longest_s, self.first_s * 2 ** min(self.failures, 30))
         self.failures += 1
         self.next_probe_at = now + timedelta(seconds=delay_s)

@@ -1,4 +1,4 @@
-"""The events that report what became of a mail: `notice.sent` or `notice.failed`."""
+"""The events that report the outcome of a mail: `notice.sent` or `notice.failed`."""
 
 from datetime import datetime
 
@@ -11,9 +11,9 @@ from ringfence_contracts.topics import NOTICE_FAILED, NOTICE_SENT
 
 
 def events_of(owed: OwedMail, outcome: DeliveryOutcome, now: datetime) -> list[Outgoing]:
-    """The event of a mail's outcome; none while it is tried again.
+    """The event of a mail's outcome, or an empty list while the mail is retried.
 
-    A mail to the operator about no client, or about several, has none: the topics are keyed by
+    There is none for a mail to the operator about no client or several: the topics are keyed by
     account.
     """
     notice = owed.notice

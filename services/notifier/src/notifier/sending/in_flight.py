@@ -1,4 +1,4 @@
-"""Mails in hand: a process that has to exit finishes them first."""
+"""Mails in flight: a process that has to exit finishes them first."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,7 +10,7 @@ log = structlog.get_logger()
 
 
 class MailsInFlight:
-    """Counts what senders have begun. Once `finish` was called, nothing new is begun."""
+    """Counts the mails that senders have begun. After `finish`, no further mail is begun."""
 
     def __init__(self, *, longest_s: float) -> None:
         self._longest_s = longest_s
@@ -21,7 +21,7 @@ class MailsInFlight:
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[None]:
-        """From the offer of a mail until the server's answer is written down."""
+        """Count one mail, from its offer until the server's reply is saved."""
         self._count += 1
         self._none.clear()
         try:
@@ -32,7 +32,7 @@ class MailsInFlight:
                 self._none.set()
 
     async def finish(self) -> None:
-        """Wait until no mail is in hand; not longer than one can take."""
+        """Wait until no mail is in flight, at most as long as one mail can take."""
         self.closing = True
         if self._count:
             log.info("finishing mails before the process ends", mails=self._count)

@@ -1,10 +1,14 @@
-"""Sends what is due: one mail at a time, each at most once.
+"""Sends the mails that are due, one at a time on each connection, each at most once.
 
-1. The most urgent mail is locked, and decided again: address, opt-out and money are those of now.
-2. It is offered (MAIL, RCPT, DATA), up to the server's consent. A kill here has sent nothing.
-3. The mark `sending` is committed. A kill here leaves the mark, and a lease that ends with the
-   session: the mail is in doubt.
-4. The text is sent, and the server's answer is written down with its event.
+1. The most urgent mail is locked and decided again with the current address, opt-out and funds.
+   A kill here changes nothing: the lock ends with the database session.
+2. It is offered to the server (MAIL, RCPT, DATA), up to the reply 354. A kill here has sent
+   nothing: the mail is still `waiting`.
+3. The state `sending` is committed, with the lease of this sender. A kill from here on leaves the
+   mail in that state. The lease ends with the database session, so that RecoveryLoop finds the
+   mail and marks it as in doubt.
+4. The text is sent. After a kill here the server may have accepted the mail: it is in doubt.
+5. The server's reply is saved together with its event, in one transaction.
 """
 
 import asyncio
@@ -35,14 +39,14 @@ from ringfence.postgres.pool import Connection
 from ringfence.transient import TRANSIENT_ERRORS
 
 Render = Callable[[MailFacts], RenderedMail]
-"""Puts a mail to a client into words. Pure."""
+"""Renders a mail to a client. Pure."""
 
 _REST_S = 1.0
 log = structlog.get_logger()
 
 
 class SendingDependencies(NamedTuple):
-    """What all connections of a process share."""
+    """What all senders of a process share."""
 
     store: MailStore
     render: Render
@@ -57,14 +61,14 @@ class SendingDependencies(NamedTuple):
 
 
 class _Offered(NamedTuple):
-    """A mail that the server consented to, and its bytes; None: it was decided otherwise."""
+    """A mail and its bytes, if the server waits for them; None if it is not sent now."""
 
     owed: OwedMail
     content: bytes | None
 
 
 class SendingLoop:
-    """One connection to the SMTP server and what goes over it."""
+    """Sends mails over one connection to the SMTP server."""
 
     def __init__(self, shared: SendingDependencies, *, poll_s: float, progress: Progress) -> None:
         self._shared = shared
@@ -75,7 +79,7 @@ class SendingLoop:
         self._alarms_may_be_open = True
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Send until `stop` is set; a mail in hand is finished. A lost database is waited for."""
+        """Send until `stop` is set, finish the mail in flight; retry while the database is away."""
         try:
             while not stop.is_set():
                 try:
@@ -97,7 +101,7 @@ class SendingLoop:
                 await self._rest(stop)
 
     async def _send_one_to_the_end(self, lease: Lease, stop: asyncio.Event) -> bool:
-        """Send one mail; whoever cancels this waits until it is out of hand."""
+        """Send one mail; a cancellation takes effect after its outcome is saved."""
         task = asyncio.ensure_future(self.send_one(lease, stop))
         try:
             return await asyncio.shield(task)
@@ -106,7 +110,7 @@ class SendingLoop:
             raise
 
     async def _rest(self, stop: asyncio.Event) -> None:
-        """Until there may be something to do: a new mail, a poll that is due, or the end."""
+        """Wait until a mail may be due: a new mail, the next poll, or `stop`."""
         waits = [asyncio.ensure_future(event.wait()) for event in (stop, self._shared.wake)]
         try:
             await asyncio.wait(waits, timeout=self._poll_s, return_when=asyncio.FIRST_COMPLETED)
@@ -115,7 +119,7 @@ class SendingLoop:
                 wait.cancel()
 
     async def send_one(self, lease: Lease, stop: asyncio.Event) -> bool:
-        """Take the most urgent mail as far as it goes; False if there was none to take."""
+        """Process the most urgent mail; False if none is due or the server is unusable."""
         now = self._shared.clock.now()
         if not await self._store.anything_due(now) or not self._shared.breaker.may_try(now):
             return False
@@ -135,7 +139,10 @@ class SendingLoop:
             return True
 
     async def _offer(self, lease: Lease) -> _Offered | None:
-        """The next mail, marked as being sent, and its bytes; no bytes if it is not sent now."""
+        """The next mail, in the state `sending`, and its bytes; no bytes if it is not sent now.
+
+        None if no mail is due.
+        """
         connection = lease.connection
         try:
             async with connection.transaction():
@@ -156,12 +163,12 @@ class SendingLoop:
                 )
                 return _Offered(owed, content)
         except BaseException:
-            # The server may have an offer that was not claimed: it must not meet the next one.
+            # The server may still wait for this mail's text: a new session must offer the next one.
             self._session.abandon()
             raise
 
     async def _prepare(self, connection: Connection, owed: OwedMail) -> Mail | None:
-        """The mail as it is true now, kept in its row; None if it is not to be sent now."""
+        """Decide and render the mail, and save its content; None if it is not sent now."""
         now = self._shared.clock.now()
         facts = await owed_store.gather(connection, owed.notice, owed.created_at)
         outcome = decide_mail(owed.notice, facts, now, self._shared.rules)
@@ -175,16 +182,17 @@ class SendingLoop:
             try:
                 content = self._shared.render(_mail_facts(owed, facts, outcome))
             except Exception as error:
-                # A template, or a client's name, must not stop the mails of all others.
+                # A template or a client's data that cannot be rendered must not block other mails.
                 await self._save_not_sent(connection, owed, Reply("refused", _render_error(error)))
                 return None
         await self._store.save_content(connection, owed.message_id, recipient, content)
         return Mail(owed.message_id, recipient, content, now)
 
     async def _save_decision(self, connection: Connection, owed: OwedMail) -> None:
-        """Write down that it waits, or is dropped. Asked again while no event is handled.
+        """Save that the mail waits or is dropped, decided again under the account's lock.
 
-        An event that was handled meanwhile had to leave this row alone, for it is locked here.
+        Without that lock an event about the account could be processed at the same time. It skips
+        this row, which is locked here, so that its effect on this mail would be lost.
         """
         now, notice = self._shared.clock.now(), owed.notice
         if notice.account_id is not None:
@@ -205,7 +213,7 @@ class SendingLoop:
     async def _save_reply(
         self, owed: OwedMail, reply: Reply, lease: Lease, stop: asyncio.Event
     ) -> None:
-        """Keep what the server answered. While the database is away we alone know it, and wait."""
+        """Save the server's reply; retry while the database is away, because only we know it."""
         while True:
             try:
                 return await self._save_outcome(owed, reply, lease)
@@ -247,7 +255,7 @@ class SendingLoop:
         )
 
     async def _usable(self) -> None:
-        """End what was raised: the server takes mail."""
+        """Close the breaker and end the alarms: the server accepts mail."""
         was_open = self._shared.breaker.is_open
         if was_open:
             log.info("the SMTP server takes mail again")
@@ -260,7 +268,7 @@ class SendingLoop:
             self._alarms_may_be_open = False
 
     async def _unusable(self, error: ServerUnusable) -> None:
-        """Leave all mails as they are, but for those that have waited for too long."""
+        """Open the breaker, raise the alarm, and fail the mails that waited for too long."""
         now, breaker, server = self._shared.clock.now(), self._shared.breaker, self._shared.server
         breaker.failed(now)
         SMTP_UNREACHABLE.set(1)

@@ -1,4 +1,4 @@
-"""The mail as it travels: headers, a plain part and an HTML part."""
+"""The mail as a MIME message: headers, a plain part and an HTML part."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ from notifier.form.mail import RenderedMail
 
 @dataclass(frozen=True)
 class Sender:
-    """Whom the mails are from."""
+    """The sender of all mails: address and display name."""
 
     address: str
     name: str = ""
@@ -21,7 +21,7 @@ class Sender:
 
 @dataclass(frozen=True)
 class Mail:
-    """A mail for the envelope. The copies that `content.cc` names go out with it."""
+    """A mail with its recipient. Copies go to the addresses in `content.cc`."""
 
     message_id: UUID
     recipient: str
@@ -30,12 +30,12 @@ class Mail:
 
     @property
     def recipients(self) -> tuple[str, ...]:
-        """The recipient, then those who get a copy."""
+        """The recipient, then the addresses that get a copy."""
         return (self.recipient, *self.content.cc)
 
 
 def compose(mail: Mail, sender: Sender) -> bytes:
-    """The mail's bytes, with a Message-ID made from its own id: the same at each attempt."""
+    """The mail's bytes. The Message-ID is made from the mail's id: the same at each attempt."""
     content, needs_utf8 = mail.content, any(on_the_wire(to)[1] for to in mail.recipients)
     message = EmailMessage(UTF8_HEADERS if needs_utf8 else PLAIN_HEADERS)
     domain = sender.address.rpartition("@")[2]
@@ -59,6 +59,6 @@ def _header(recipient: str) -> Address:
 
 
 def on_the_wire(recipient: str) -> tuple[str, bool]:
-    """The address as headers and commands carry it, and whether that needs SMTPUTF8."""
+    """The address as headers and SMTP commands contain it, and whether it needs SMTPUTF8."""
     local, _, domain = recipient.rpartition("@")
     return f"{local}@{domain.encode('idna').decode('ascii')}", not local.isascii()

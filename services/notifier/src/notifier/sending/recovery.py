@@ -1,8 +1,6 @@
-"""Finds mails whose sender died while it sent their text, and measures what is unsent."""
+"""Recovers mails whose sender process ended while it sent their text, and measures unsent mails."""
 
 import asyncio
-
-import structlog
 
 from notifier.metrics import OLDEST_UNSENT_SECONDS, UNSENT
 from notifier.sending.attempts import Reply, RetryPolicy, decide_outcome
@@ -15,12 +13,11 @@ from ringfence.observe.health import Progress
 
 _EVERY_S = 5.0
 _WATCHED = ("waiting", "in-doubt")
-_NOT_KNOWN = Reply("unknown", "its sender ended before the server's answer to the mail was kept")
-log = structlog.get_logger()
+_NO_REPLY = Reply("unknown", "its sender ended before the server's answer to the mail was kept")
 
 
 class RecoveryLoop:
-    """Looks every few seconds; any replica may do it for all."""
+    """Runs every few seconds. Any replica recovers the mails of all."""
 
     def __init__(
         self, store: MailStore, *, policy: RetryPolicy, clock: Clock, progress: Progress
@@ -31,17 +28,17 @@ class RecoveryLoop:
         self._progress = progress
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look until `stop` is set; a lost database is waited for."""
+        """Recover and measure until `stop` is set; retry while the database is away."""
         await run_loop(
             stop,
-            self.look,
+            self.recover,
             "recovery waits for the database",
             progress=self._progress,
             every_s=_EVERY_S,
         )
 
-    async def look(self) -> None:
-        """Settle what dead senders left behind, then measure."""
+    async def recover(self) -> None:
+        """Decide the outcome of mails whose sender ended, then set the metrics of unsent mails."""
         for lease in await self._store.leases_in_use():
             await self._decide_orphaned(lease)
         await self._measure()
@@ -51,7 +48,7 @@ class RecoveryLoop:
             for owed in await self._store.orphaned_mails(connection, lease):
                 now = self._clock.now()
                 outcome = decide_outcome(
-                    _NOT_KNOWN,
+                    _NO_REPLY,
                     attempts=owed.attempts,
                     due_at=owed.due_at,
                     now=now,

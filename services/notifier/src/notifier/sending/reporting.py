@@ -1,4 +1,4 @@
-"""Writes to the log and to the metrics what becomes of each mail."""
+"""Logs and counts the decision about each mail and its outcome."""
 
 import structlog
 
@@ -12,7 +12,7 @@ log = structlog.get_logger()
 
 
 def report(owed: OwedMail, outcome: DeliveryOutcome) -> None:
-    """A mail left the queue, or was put back into it: `deferred`."""
+    """Report the outcome of an attempt; `deferred` if the mail is retried."""
     name = "deferred" if outcome.state == "waiting" else outcome.state
     MAILS.labels(owed.notice.template, name).inc()
     write = log.info if outcome.state == "sent" else log.warning
@@ -20,7 +20,7 @@ def report(owed: OwedMail, outcome: DeliveryOutcome) -> None:
 
 
 def report_decision(notice: MailNotice, outcome: MailDecision) -> None:
-    """It was decided that a mail is due, waits, or is not sent."""
+    """Report that a mail is due, waits, or is dropped."""
     if isinstance(outcome, Send):
         log.info("mail due", **_facts(notice))
     elif isinstance(outcome, Wait):

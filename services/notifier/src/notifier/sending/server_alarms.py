@@ -1,4 +1,4 @@
-"""The operator's alarms of the SMTP server: it cannot be reached, or refuses our set-up."""
+"""The alarms about the SMTP server: it is unreachable, or it refuses our login or sender."""
 
 from datetime import datetime
 from typing import Literal
@@ -9,7 +9,7 @@ from ringfence_contracts.events.alarm import AlarmText
 from ringfence_contracts.topics import NOTIFIER_ALARM
 
 ServerProblem = Literal["unreachable", "login", "sender"]
-"""What is wrong with the server, and not with a mail."""
+"""A problem of the server, not of one mail."""
 
 KEYS: dict[ServerProblem, str] = {
     "unreachable": "smtp-unreachable",
@@ -17,7 +17,7 @@ KEYS: dict[ServerProblem, str] = {
     "sender": "smtp-sender-refused",
 }
 _PATIENCE = 3
-"""So many failures in a row make an alarm of a server that cannot be reached: a restart is none."""
+"""Failures in a row before an unreachable server raises an alarm: a restart raises none."""
 
 _WHAT_TO_DO: dict[ServerProblem, str] = {
     "unreachable": "See whether the server runs and is reached from here, and whether"
@@ -40,7 +40,7 @@ async def raise_server_alarm(
     failures: int,
     now: datetime,
 ) -> None:
-    """Raise the alarm of `problem`, unless it is open or the server may only be restarting."""
+    """Raise the alarm of `problem`, unless it is open or too few attempts have failed."""
     if problem == "unreachable" and failures < _PATIENCE:
         return
     text = AlarmText(
@@ -59,6 +59,6 @@ _MESSAGES: dict[ServerProblem, str] = {
 
 
 async def end_server_alarms(connection: Connection, *, server: str, now: datetime) -> None:
-    """End all alarms of the server: it takes mail."""
+    """End all alarms about the server: it accepts mail."""
     for key in KEYS.values():
         await ALARMS.end_alarm(connection, key, server, now)

@@ -1,9 +1,10 @@
-"""The SMTP server: one conversation, in the steps that a mail sent at most once needs.
+"""An SMTP session, in the steps that sending a mail at most once needs.
 
-1. `open`: a connection, encrypted where the server offers it, and logged in.
-2. `offer`: MAIL, RCPT and DATA up to the server's 354. Until here nothing of the mail is taken:
-   whatever fails can be repeated.
-3. `send_text`: the text. After it only the server's answer says whether the mail was taken.
+1. `open`: connect, encrypt if the server offers it, and log in.
+2. `offer`: MAIL, RCPT and DATA, up to the server's 354. Until then the server has accepted
+   nothing: after a failure or a kill the mail can be offered again.
+3. `send_text`: the text. From its first byte on, only the server's reply says whether the mail was
+   accepted: without it (a kill, a lost connection) the mail is in doubt.
 """
 
 import asyncio
@@ -36,7 +37,7 @@ _LEADING_DOT = re.compile(rb"^\.", re.MULTILINE)
 
 
 class ServerUnusable(RingfenceError):
-    """No mail can go out by this server now; no mail is to blame."""
+    """The server accepts no mail at all now; the cause is not the mail that was offered."""
 
     def __init__(self, problem: ServerProblem, reason: str) -> None:
         super().__init__(reason)
@@ -44,15 +45,15 @@ class ServerUnusable(RingfenceError):
 
 
 class _Ended(Exception):
-    """The server ended the conversation before it had the text."""
+    """The server ended the session before the text was sent."""
 
 
 @dataclass(frozen=True)
 class SmtpServer:
-    """Where the server is and how to speak with it. Times in seconds.
+    """Address, encryption, login and timeouts (in seconds) of the server.
 
-    `tls`: `offered` encrypts where the server offers STARTTLS, `starttls` insists on it, `tls` is
-    encrypted from the first byte, `none` never is.
+    `tls`: `offered` uses STARTTLS if the server offers it, `starttls` requires it, `tls` encrypts
+    from the first byte, `none` does not encrypt.
     """
 
     host: str
@@ -84,7 +85,7 @@ class SmtpSession:
         self._is_fresh = True
 
     async def open(self) -> None:
-        """Have a connection that is greeted and logged in. Raises ServerUnusable."""
+        """Connect and log in, unless a recently used connection is open. Raises ServerUnusable."""
         if self._connection.is_connected and _now_s() - self._used_at_s < _IDLE_AT_MOST_S:
             return
         await self.close()
@@ -117,18 +118,18 @@ class SmtpSession:
             raise ServerUnusable(problem, _reason(error)) from error
 
     def _is_private(self) -> bool:
-        """Whether nobody but this machine and the server reads what is sent."""
+        """Whether the connection is encrypted or stays on this machine."""
         if self._connection.get_transport_info("sslcontext") is not None:
             return True
         peer = self._connection.get_transport_info("peername")
         return bool(peer) and is_loopback(str(peer[0]))
 
     async def offer(self, recipients: Sequence[str]) -> Reply:
-        """MAIL, RCPT and DATA: whether the server waits for the text of a mail for `recipients`.
+        """MAIL, RCPT and DATA: `accepted` if the server waits for the text of the mail.
 
-        The first must be taken; of the others, those who are refused get no copy. A connection
-        that ended since the last mail is replaced once. Bounded, for the caller holds a row
-        meanwhile. Raises ServerUnusable where the server, and not this mail, is in trouble.
+        The first recipient must be accepted; others that are refused get no copy. A connection
+        that ended since the last mail is replaced once. Takes at most 20 s, because the caller
+        holds a row lock. Raises ServerUnusable if the problem is the server's and not this mail's.
         """
         try:
             async with asyncio.timeout(_OFFER_AT_MOST_S):
@@ -173,7 +174,7 @@ class SmtpSession:
                 raise ServerUnusable("login", _reason(error)) from error
             if error.code // 100 != 5:
                 raise _Ended(_reason(error)) from error
-            if utf8:  # what this mail needs is refused, not the sender
+            if utf8:  # the server refuses SMTPUTF8, which this mail needs, and not the sender
                 await self._reset()
                 return Reply("refused", _reason(error))
             self.abandon()
@@ -203,7 +204,7 @@ class SmtpSession:
             self.abandon()
 
     async def send_text(self, content: bytes) -> Reply:
-        """The text, after an offer was accepted. `unknown` where no readable answer came to it."""
+        """Send the text after an accepted offer. `unknown` if no readable reply arrived."""
         self._is_fresh = False
         protocol = self._connection.protocol
         if protocol is None or not protocol.is_connected:
@@ -229,11 +230,11 @@ class SmtpSession:
         return Reply(kind, reason)
 
     def abandon(self) -> None:
-        """Leave the conversation as it is: what was only offered is not taken then."""
+        """Close the connection without QUIT: the server then drops a mail that was only offered."""
         self._connection.close()
 
     async def close(self) -> None:
-        """Say good-bye, if the server is still there."""
+        """End the session with QUIT, if it is open."""
         if not self._connection.is_connected:
             return
         try:
@@ -249,17 +250,17 @@ def _connection_to(server: SmtpServer) -> aiosmtplib.SMTP:
         port=server.port,
         use_tls=server.tls == "tls",
         start_tls=start_tls,
-        # Nobody can come between this machine and itself, and no certificate names it.
+        # A connection on the loopback interface cannot be intercepted, and no certificate names it.
         validate_certs=not (server.tls == "offered" and is_loopback(server.host)),
         cert_bundle=str(server.ca_file) if server.ca_file else None,
-        # The host's own name as it has it: looking up its domain may wait for a name server.
+        # The host name as it is configured: a look-up of the full name can wait for a name server.
         local_hostname=socket.gethostname(),
         timeout=server.command_s,
     )
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine itself, by its name or address."""
+    """Whether a host name or address is this machine's loopback."""
     if host == "localhost":
         return True
     try:
@@ -269,10 +270,10 @@ def is_loopback(host: str) -> bool:
 
 
 def _before_text(code: int, reason: str) -> Reply | None:
-    """An answer to RCPT or DATA; None where it is a yes. A refused recipient is this mail's."""
+    """The reply to RCPT or DATA as a failure of this mail; None if it is positive."""
     if code == _CLOSING:
         raise _Ended(reason)
-    if code // 100 == 2:  # 252: it will try to deliver
+    if code // 100 == 2:  # includes 252, "cannot verify, but will attempt delivery"
         return None
     return Reply("refused" if code // 100 == 5 else "deferred", reason)
 
@@ -290,7 +291,7 @@ def _reason(error: Exception) -> str:
 
 
 def printable(text: str) -> str:
-    """A server's words as they can be kept in a row, an event and a log line."""
+    """A server's text without control characters, cut to the length that rows and events allow."""
     return "".join(c if c.isprintable() else " " for c in text)[:_REASON_AT_MOST]
 
 

@@ -1,1 +1,1 @@
-"""The words of mails: WHMCS's template syntax, merge fields, amounts, dates and languages. Pure."""
+"""Texts of mails: WHMCS's template syntax, merge fields, amounts, dates and languages. Pure."""

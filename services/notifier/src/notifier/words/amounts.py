@@ -1,8 +1,8 @@
-"""Amounts and instants as people read them: by currency, language and zone, with babel's data.
+"""Formats amounts, dates and times by currency, language and time zone, with babel's data.
 
-The locale is the language with the country of the currency, where that pair exists: Canadian
-dollars are `$8.00` in English and `8,00 $` in French, pounds `£8.00`. The country is the first two
-letters of a currency's code, as ISO 4217 forms it.
+The locale is the language with the country of the currency, if that pair exists: Canadian dollars
+are `$8.00` in English and `8,00 $` in French, pounds `£8.00`. The country is the first two letters
+of the ISO 4217 currency code.
 """
 
 import re
@@ -19,12 +19,12 @@ from notifier.words.values import Amount
 
 _MICRO = Decimal(1_000_000)
 _SHARED_SIGNS = frozenset({"$", "¥", "kr"})
-"""Signs of more than one currency: the code is written behind such an amount of debts."""
+"""Signs of more than one currency: a debt with such a sign is followed by the currency code."""
 
 
 @lru_cache(maxsize=500)
 def locale_of(language: str, currency: str = "") -> Locale:
-    """The locale for a language and a currency; English where babel does not know the language."""
+    """The locale for a language and a currency; English if babel does not know the language."""
     code = language.replace("-", "_")
     for candidate in (code, f"{code}_{currency[:2]}") if "_" in code else (
         f"{code}_{currency[:2]}", code
@@ -46,9 +46,9 @@ def is_language(code: str) -> bool:
 
 
 def credit_amount(credit_micro: int, currency: str, locale: Locale) -> Amount:
-    """A credit, rounded down: who has 0.004 left must not read that there is 0.01.
+    """A credit, rounded down: a client with 0.004 left must not read 0.01.
 
-    By itself it is a bare number, for WHMCS's templates write the currency's sign before it.
+    Its bare form is a number without sign, because WHMCS's templates write the sign before it.
     """
     exact = _rounded(credit_micro, currency, ROUND_FLOOR)
     bare = _number(exact, currency, locale)
@@ -56,9 +56,9 @@ def credit_amount(credit_micro: int, currency: str, locale: Locale) -> Amount:
 
 
 def debt_amount(debt_micro: int, currency: str, locale: Locale) -> Amount:
-    """A debt, rounded up: who owes 0.004 must not read that nothing is owed.
+    """A debt, rounded up: a client who owes 0.004 must not read 0.00.
 
-    It always has its currency, as WHMCS writes it: `$16.88 CAD`.
+    Every form includes the currency, as WHMCS writes it: `$16.88 CAD`.
     """
     exact = _rounded(debt_micro, currency, ROUND_CEILING)
     priced = _priced(exact, currency, locale)
@@ -70,9 +70,9 @@ def debt_amount(debt_micro: int, currency: str, locale: Locale) -> Amount:
 def threshold_amount(
     threshold_micro: int | None, currency: str, locale: Locale, off: str
 ) -> Amount:
-    """A threshold: `15` by itself, so that `${…}.00` is right in Smarty too; `off` where it is off.
+    """A threshold: its bare form is `15`, so that `${…}.00` is correct; `off` if there is none.
 
-    Thresholds are typed with up to six decimals; what is beyond the currency's is shown.
+    Thresholds are typed with up to six decimals; those beyond the currency's are shown.
     """
     if threshold_micro is None:
         return Amount(off, off, off, "")
@@ -124,7 +124,7 @@ def _priced(exact: Decimal, currency: str, locale: Locale, places: int | None = 
 
 @lru_cache(maxsize=500)
 def zone_of(name: str) -> tzinfo:
-    """The zone of that name; UTC where there is none."""
+    """The time zone of that name; UTC if it is unknown."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError
@@ -132,17 +132,17 @@ def zone_of(name: str) -> tzinfo:
 
 
 def date_shown(instant: datetime, locale: Locale, zone: str) -> str:
-    """An instant's date in the zone, written out: `15 January 2026`."""
+    """The date in the time zone, with the month's name: `15 January 2026`."""
     return format_date(instant.astimezone(zone_of(zone)).date(), "long", locale=locale)
 
 
 def time_shown(instant: datetime, locale: Locale, zone: str) -> str:
-    """An instant's time of day in the zone, with the zone's name: `7:00 a.m. EST`."""
+    """The time of day in the time zone, with the zone's name: `7:00 a.m. EST`."""
     local = instant.astimezone(zone_of(zone))
     clock = format_time(local, "short", tzinfo=zone_of(zone), locale=locale)
     return f"{clock} {format_datetime(local, 'z', tzinfo=zone_of(zone), locale=locale)}"
 
 
 def instant_shown(instant: datetime, locale: Locale, zone: str) -> str:
-    """Date and time in the zone, with the zone's name."""
+    """Date and time in the time zone, with the zone's name."""
     return f"{date_shown(instant, locale, zone)}, {time_shown(instant, locale, zone)}"

@@ -1,4 +1,4 @@
-"""The templates and fixed words of each language, and which of them a client gets."""
+"""The templates and fixed texts of each language, and the choice between them for a client."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ VOIP_ZERO_BALANCE = "VoIP Zero Balance"
 VOIP_RESTORED = "VoIP Restored"
 TEMPLATE_NAMES = (LOW_BALANCE_ALERT, VOIP_ZERO_BALANCE, VOIP_RESTORED)
 LAYOUT_WORDS = ("name", "off", "add_funds", "reason", "unsubscribe", "unsubscribe_by_reply")
-"""The fixed words that each language has, beside its templates."""
+"""The fixed texts that each language has in addition to its templates."""
 
 
 @dataclass(frozen=True)
 class LanguagePack:
-    """What a language file gives: `words` by LAYOUT_WORDS, and a template of each name."""
+    """The content of a language file: `words` by LAYOUT_WORDS, and all templates by name."""
 
     code: str
     words: Mapping[str, str]
@@ -31,7 +31,7 @@ class Catalogue:
     own: Mapping[tuple[str, str], Template]
 
     def language(self, code: str) -> LanguagePack:
-        """The language for a client's code (`fr`, `fr-CA`, empty); the default if there is none."""
+        """The language for a client's code (`fr`, `fr-CA`, empty), or the default language."""
         wanted = code.strip().lower().replace("-", "_")
         for candidate in (wanted, wanted.partition("_")[0]):
             if candidate in self.languages:
@@ -39,9 +39,10 @@ class Catalogue:
         return self.languages[self.default]
 
     def template(self, name: str, code: str, *, service_is_off: bool = True) -> Template:
-        """The operator's template in the client's language, or else the language's own.
+        """The operator's template in the client's language, or else the packaged one.
 
-        Where the service is not off, an operator's template that cannot say so is not used.
+        If the service is not off, an operator's template without the field `service_is_off` is not
+        used, because it would say that the service is off.
         """
         language = self.language(code)
         own = self.own.get((language.code, name))

@@ -1,7 +1,7 @@
-"""Conditions of `{if}`: comparisons of merge fields, texts and numbers, and nothing that runs code.
+"""Conditions of `{if}`: comparisons of merge fields, texts and numbers; no code is executed.
 
-A condition is data: it names merge fields, compares as PHP does, and cannot raise once it was
-parsed. Truth is PHP's too: an empty text and "0" are false.
+A condition is data: it names merge fields, compares as PHP does, and cannot raise after it was
+parsed. Truth values are PHP's: an empty text and "0" are false.
 """
 
 import operator
@@ -37,24 +37,24 @@ _DEPTH_AT_MOST = 30
 
 
 class ConditionError(ValueError):
-    """A condition that is not of the known forms; its text says what is wrong."""
+    """A condition with unsupported syntax; the message says what is wrong."""
 
 
 class Condition(Protocol):
     """A part of a condition: its value as text, where "" and "0" are false."""
 
     def value(self, values: MergeValues) -> str:
-        """What it is worth with these values."""
+        """Its value for these field values."""
         ...
 
     def fields(self) -> Iterator[str]:
-        """The merge fields that it names."""
+        """The merge fields that it uses."""
         ...
 
 
 @dataclass(frozen=True)
 class Constant:
-    """A text or a number that the template gives."""
+    """A text or a number in the template."""
 
     text: str
 
@@ -93,7 +93,7 @@ class Not:
         return "" if is_true(self.inner.value(values)) else "1"
 
     def fields(self) -> Iterator[str]:
-        """Those of the inner condition."""
+        """The fields of the inner condition."""
         return self.inner.fields()
 
 
@@ -117,25 +117,25 @@ class BinaryExpression:
         return "1" if holds else ""
 
     def fields(self) -> Iterator[str]:
-        """Those of both parts."""
+        """The fields of both parts."""
         yield from self.left.fields()
         yield from self.right.fields()
 
 
 def is_true(text: str) -> bool:
-    """PHP's truth of a text."""
+    """The truth value of a text in PHP."""
     return text not in ("", "0")
 
 
 def _compare(sign: str, left: str, right: str) -> bool:
-    """Two numbers are compared as numbers, all else as text."""
+    """Compare two numbers as numbers, anything else as text."""
     if _NUMBER.fullmatch(left) and _NUMBER.fullmatch(right):
         return _MEANS[sign](Decimal(left), Decimal(right))
     return _MEANS[sign](left, right)
 
 
 def parse_condition(text: str) -> Condition:
-    """Read what stands between `{if` and `}`. Raises Unreadable."""
+    """Parse the text between `{if` and `}`. Raises ConditionError."""
     reader = _Reader(text)
     found = reader.any_of(0)
     if reader.next:
@@ -144,7 +144,7 @@ def parse_condition(text: str) -> Condition:
 
 
 class _Reader:
-    """Reads a condition from left to right; `next` is the token in front, empty at the end."""
+    """A recursive descent parser; `next` is the current token, empty at the end."""
 
     def __init__(self, text: str) -> None:
         self._tokens = list(_tokens(text))

@@ -13,10 +13,10 @@ _NOT_ITS_END = ".,;:!?)]"
 
 
 def linked(segments: Sequence[Segment]) -> str:
-    """The segments' text as HTML, with a link where the template itself writes an address.
+    """The segments' text as HTML, with links for the addresses that the template itself contains.
 
-    A value becomes a link nowhere: an address that a client typed stays text. A value may only
-    end an address that the template begins.
+    A value never becomes a link: an address that a client typed stays text. A value can only be
+    the end of an address that begins in the template.
     """
     text = "".join(segment.text for segment in segments)
     ends = list(accumulate(len(segment.text) for segment in segments))

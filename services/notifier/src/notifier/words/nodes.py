@@ -1,4 +1,4 @@
-"""A template as it was parsed: texts, merge fields and choices; and how it is filled."""
+"""The syntax tree of a template: texts, merge fields and conditions; and how it is filled."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from notifier.words.values import Lines, MergeValues, comparable_text, display_t
 
 @dataclass(frozen=True)
 class TextNode:
-    """Words of the template itself, and the line of the file that they begin on."""
+    """Literal text of the template; `line` is the line of the file on which it begins."""
 
     text: str
     line: int
@@ -18,7 +18,7 @@ class TextNode:
 
 @dataclass(frozen=True)
 class Modifier:
-    """What `|name:argument` does to a value."""
+    """A modifier `|name:argument` of a value."""
 
     name: str
     argument: str = ""
@@ -26,7 +26,7 @@ class Modifier:
 
 @dataclass(frozen=True)
 class FieldNode:
-    """A place where a value goes. `sign` and `decimals` are the words that an amount replaces."""
+    """A merge field. `sign` and `decimals` are literal text around it that an amount replaces."""
 
     name: str
     line: int
@@ -37,7 +37,7 @@ class FieldNode:
 
 @dataclass(frozen=True)
 class Branch:
-    """What is shown under a condition; None: in all other cases."""
+    """The nodes that are shown if `condition` holds; None: in all other cases (`{else}`)."""
 
     condition: Condition | None
     nodes: tuple["TemplateNode", ...]
@@ -55,7 +55,7 @@ TemplateNode = TextNode | FieldNode | IfNode
 
 
 class Segment(NamedTuple):
-    """A piece of a filled template; whether it is a value, and not the template's own words."""
+    """A piece of a filled template: a value, or literal text of the template."""
 
     text: str
     is_value: bool
@@ -69,11 +69,11 @@ MODIFIERS: Mapping[str, Callable[[str], str]] = {
     "trim": str.strip,
     "upper": str.upper,
 }
-"""Modifiers beside `default`. Each takes any text, and none reads anything else."""
+"""All modifiers except `default`. Each is a pure function of the text."""
 
 
 def filled(nodes: Sequence[TemplateNode], values: MergeValues) -> Iterator[Segment]:
-    """The template's words with `values` in them. Never raises; a missing value is empty."""
+    """The template filled with `values`. Never raises; a missing value is empty."""
     for node in nodes:
         if isinstance(node, TextNode):
             yield Segment(node.text, is_value=False)
@@ -102,13 +102,13 @@ def _value(field: FieldNode, values: MergeValues) -> Segment:
 
 
 def _instead(argument: str, field: FieldNode) -> str:
-    """What `default` shows: a number between the template's sign and decimals, a word alone."""
+    """The text of `default`: a number with the template's sign and decimals, other text without."""
     is_number = argument[:1].isdigit()
     return f"{field.sign}{argument}{field.decimals}" if is_number else argument
 
 
 def fields_of(nodes: Sequence[TemplateNode]) -> Iterator[tuple[str, int]]:
-    """Every merge field that is named, in conditions too, with its line."""
+    """Every merge field that is used, in conditions too, with its line."""
     for node in nodes:
         if isinstance(node, FieldNode):
             yield node.name, node.line

@@ -1,4 +1,4 @@
-"""Finds forms of a template that read wrong in some mails, before a mail is sent."""
+"""Finds parts of a template that will look wrong in some mails, when the template is checked."""
 
 import html
 import re
@@ -15,7 +15,7 @@ _DECIMALS_BEHIND = re.compile(r"[.,]\d+")
 
 
 def odd_forms(nodes: Sequence[TemplateNode]) -> Iterator[str]:
-    """A warning for each form that will not read right, with its line."""
+    """A warning, with its line, for each part that will look wrong."""
     for index, node in enumerate(nodes):
         if isinstance(node, IfNode):
             for branch in node.branches:
@@ -32,7 +32,7 @@ def odd_forms(nodes: Sequence[TemplateNode]) -> Iterator[str]:
 
 
 def _words(nodes: Sequence[TemplateNode], index: int) -> str:
-    """The template's own words beside a field, without elements and entities."""
+    """The literal text beside a field, without HTML elements and entities."""
     if not 0 <= index < len(nodes):
         return ""
     node = nodes[index]

@@ -1,8 +1,8 @@
-"""Reads templates in the syntax of WHMCS's Smarty: a safe subset of it, and nothing that runs code.
+"""Parses templates in a safe subset of WHMCS's Smarty syntax; no code is executed.
 
 `{$name}`, `{$name|default:'text'}`, `{if}` `{elseif}` `{else}` `{/if}`, `{* comment *}`,
-`{literal}`, `{ldelim}` and `{rdelim}`. A brace with a space behind it is plain text, as in Smarty.
-Whatever else starts a Smarty tag is refused when the template is loaded, never when a mail is due.
+`{literal}`, `{ldelim}` and `{rdelim}`. A brace followed by a space is plain text, as in Smarty.
+Any other Smarty tag is rejected when the template is loaded, never when a mail is due.
 """
 
 import re
@@ -52,16 +52,16 @@ _REFUSED = frozenset(
 def parse_nodes(
     name: str, text: str, line: int, is_known: Callable[[str], bool], known: Collection[str]
 ) -> tuple[TemplateNode, ...]:
-    """Read `text`, which begins on `line` of the template `name`.
+    """Parse `text`, which begins on `line` of the template `name`.
 
-    `known` are the merge fields to name where one is not. Raises BadInput, with template and line.
+    `known` are the merge fields that an error lists. Raises BadInput with template and line.
     """
     return _Parser(name, text, line, is_known, known).parse()
 
 
 @dataclass
 class _Open:
-    """A list of nodes that is being filled; within `{if}`, the branches before it."""
+    """An open list of nodes; within `{if}`, with the branches before it."""
 
     line: int
     condition: Condition | None = None
@@ -121,7 +121,7 @@ class _Parser:
             self._stack[-1].nodes.append(TextNode(text, self._line(at)))
 
     def _tag(self) -> None:
-        """Read the tag in front and go past it."""
+        """Parse the tag at the current position and move behind it."""
         if self._text.startswith("{*", self._at):
             self._comment()
             return
@@ -153,7 +153,7 @@ class _Parser:
         self._at = end.end()
 
     def _after_block(self, end: int) -> None:
-        """Go on behind a tag that shows nothing; alone on its line, it takes the line with it."""
+        """Move behind a tag without output; if it is alone on its line, skip the whole line."""
         start = self._text.rfind("\n", 0, self._at) + 1
         rest = _REST_OF_LINE.match(self._text, end)
         if rest is None or self._text[start : self._at].strip(" \t"):

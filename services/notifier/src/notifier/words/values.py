@@ -1,4 +1,4 @@
-"""Values of merge fields: text, and amounts that know each form in which templates name them."""
+"""Values of merge fields: text, and amounts in each form in which templates can use them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Amount:
-    """An amount of money, ready for each form in which a template can name it.
+    """An amount of money in each form in which a template can use it.
 
-    `bare` is for `{$x}`, `decimals` for `{$x}.00`, `priced` for `${$x}` and `${$x}.00`. `plain`
-    is what conditions compare: a decimal number with a point, or empty where there is none.
+    `bare` is for `{$x}`, `decimals` for `{$x}.00`, `priced` for `${$x}` and `${$x}.00`. `plain` is
+    for conditions: a decimal number with a point, or empty if there is no amount.
     """
 
     bare: str
@@ -20,7 +20,7 @@ class Amount:
 
 @dataclass(frozen=True)
 class Lines:
-    """Text of several lines that keeps its line breaks in the HTML part, such as a signature."""
+    """Text of several lines whose line breaks are kept in the HTML part, such as a signature."""
 
     text: str
 
@@ -30,16 +30,16 @@ MergeValues = Mapping[str, MergeValue]
 
 
 def comparable_text(value: MergeValue) -> str:
-    """What conditions and `default` see of a value."""
+    """The text of a value for conditions and for `default`."""
     if isinstance(value, Amount):
         return value.plain
     return value.text if isinstance(value, Lines) else value
 
 
 def display_text(value: MergeValue, *, sign: str = "", decimals: str = "") -> str:
-    """A value as it reads where a template has `sign` before it and `decimals` behind it.
+    """The text of a value that has `sign` before it and `decimals` after it in the template.
 
-    An amount replaces both, for it brings the sign of its own currency and its own decimals.
+    An amount replaces both by the sign of its own currency and its own decimals.
     """
     if not isinstance(value, Amount):
         return f"{sign}{comparable_text(value)}{decimals}"
