@@ -129,7 +129,9 @@ async def test_both_exports_give_a_call_the_same_id(
     assert set(own) < set(everything)
 
 
-async def test_no_rows_are_no_calls_and_no_failure(pbx: FusionPbxSimulator, source: FusionPbxSource) -> None:
+async def test_no_rows_are_no_calls_and_no_failure(
+    pbx: FusionPbxSimulator, source: FusionPbxSource
+) -> None:
     pbx.site.export_bodies[""] = (FIXTURES / "export-no-rows.body").read_bytes()
     assert await records(source) == []
 

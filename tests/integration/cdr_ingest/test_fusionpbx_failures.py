@@ -12,8 +12,8 @@ import pytest
 from ringfence_contracts.errors import BadInput, Retry
 from ringfence_local.embedded.ports import free_port
 from ringfence_pbx.errors import Refused
-from ringfence_pbx.fusionpbx.connection import REFUSAL_PAUSE_S
 from ringfence_pbx.fusionpbx.session import FusionPbxSession
+from ringfence_pbx.login_pause import REFUSAL_PAUSE_S
 from ringfence_simulators.faults import Fault
 from ringfence_simulators.fusionpbx.app import FusionPbxSimulator
 from ringfence_testing.clock import FixedClock

@@ -21,7 +21,9 @@ async def pbx(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[VodiaSimulator]:
 
 
 @pytest.fixture
-async def driver(pbx: VodiaSimulator, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[VodiaDriver]:
+async def driver(
+    pbx: VodiaSimulator, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[VodiaDriver]:
     monkeypatch.setattr("suspender.drivers.vodia.calls._PAUSE_S", 0.0)
     driver = VodiaDriver("pbx-2", server_of(pbx.url), clock=FixedClock())
     yield driver

@@ -15,8 +15,8 @@ from aiohttp import web
 from ringfence_contracts.errors import Retry
 from ringfence_local.embedded.ports import free_port
 from ringfence_pbx.errors import Refused
+from ringfence_pbx.login_pause import REFUSAL_PAUSE_S
 from ringfence_pbx.vodia.api import Throttled, VodiaApi
-from ringfence_pbx.vodia.connection import REFUSAL_PAUSE_S
 from ringfence_simulators.faults import Fault
 from ringfence_simulators.vodia.app import VodiaSimulator
 from tests.support.vodia import CFFM, PASSWORD, RUCKEN, server_of, simulated
@@ -84,7 +84,9 @@ async def test_the_wrong_kind_of_login_looks_like_a_wrong_password_and_is_named(
 
 
 @both
-async def test_without_api_access_the_password_is_not_blamed(pbx: VodiaSimulator, login: Login) -> None:
+async def test_without_api_access_the_password_is_not_blamed(
+    pbx: VodiaSimulator, login: Login
+) -> None:
     async with api(pbx, login=login, user="no-api") as vodia:
         with pytest.raises(Refused, match=r"\(403\): the password is right.*API access"):
             await cdrs(vodia)

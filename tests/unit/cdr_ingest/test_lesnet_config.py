@@ -6,7 +6,8 @@ import pytest
 
 from ringfence_contracts.errors import BadInput
 from ringfence_pbx.lesnet.orders import NotThere, OrderTemplate, ReadBack, at_pointer
-from ringfence_pbx.lesnet.profile import DEFAULT, default_profile, load_profile, read_profile
+from ringfence_pbx.lesnet.profile import read_profile
+from ringfence_pbx.lesnet.profile_file import DEFAULT, default_profile, load_profile
 from ringfence_pbx.servers import LesnetServer, load_servers
 
 DEFAULT_TEXT = DEFAULT.read_text(encoding="utf-8")
@@ -47,7 +48,7 @@ def test_the_default_profile_says_that_it_is_an_assumption() -> None:
         ("America/Winnipeg", "America/Nowhere", "IANA name"),
         ("America/Winnipeg", "../../etc/passwd", "IANA name"),
         ("%Y-%m-%d %H:%M:%S", "%m-%d %H:%M:%S", "lacks year"),
-        ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %Q", "lacks year|can not be read back"),
+        ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %Q", "lacks year|cannot be read back"),
         ('encoding = "utf-8"', 'encoding = "utf-16"', "extends ASCII"),
         ('encoding = "utf-8"', 'encoding = "klingon"', "extends ASCII"),
         ("header = true", "header = false", "named by position"),

@@ -10,7 +10,8 @@ from cdr_ingest.lesnet.cdr_file import CdrFile, CutOff, NotAFile, Report
 from cdr_ingest.sources.source import BadRow
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.call import CallCompleted
-from ringfence_pbx.lesnet.profile import Profile, default_profile, load_profile
+from ringfence_pbx.lesnet.profile import Profile
+from ringfence_pbx.lesnet.profile_file import default_profile, load_profile
 from ringfence_pbx.servers import LesnetLink
 from tests.support.narrow import expect
 

@@ -10,7 +10,7 @@ from cdr_ingest.vodia.push import CallKey, parse_vodia_json, parse_vodia_webcdr
 from cdr_ingest.vodia.rows import read_record
 from ringfence_contracts.events.call import CallCompleted
 from ringfence_contracts.ids import call_id
-from ringfence_pbx.vodia.connection import read_json
+from ringfence_pbx.decimal_json import read_json
 from ringfence_simulators.vodia.calls import SimulatedVodiaCall, make_call
 from tests.support.narrow import expect
 

@@ -13,7 +13,7 @@ from cdr_ingest.vodia.rows import read_record
 from rating.pricing.product_match import Ambiguous, Match, NoMatch, ProductIndex
 from ringfence_contracts.events.call import CallCompleted
 from ringfence_contracts.ids import call_id
-from ringfence_pbx.vodia.connection import read_json
+from ringfence_pbx.decimal_json import read_json
 from ringfence_testing.records import account
 from tests.support.narrow import expect
 

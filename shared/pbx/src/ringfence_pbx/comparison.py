@@ -17,11 +17,10 @@ from ringfence_pbx.inventory_view import (
     ItemKind,
     ServerInventory,
     ServerView,
-    did_key,
-    digits,
     folded,
     listed,
 )
+from ringfence_pbx.numbers import did_key, digits
 from ringfence_pbx.proposals import Proposal, proposals
 
 __all__ = [

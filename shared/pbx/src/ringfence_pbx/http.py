@@ -1,18 +1,26 @@
-"""HTTP to a PBX: whatever it answers can be used safely, or is an httpx.HTTPError.
+"""HTTP to a PBX: every answer is safe to use, or the request fails with httpx.HTTPError.
 
-httpx expects answers of a sound server. A `Set-Cookie` with a byte over 127 makes the next request
-impossible to write (UnicodeEncodeError), a `Location` that is no address may raise while the
-redirect that nobody follows is prepared, and a compressed body has no bound. An error of such a
-kind would end the process, and with it the work for all other servers. So answers are looked over
-here, below all code of ours, and what is left is caught in one place.
+httpx expects well-formed answers. A `Set-Cookie` with a byte over 127 makes the next request
+impossible to write (UnicodeEncodeError), a `Location` that is no URL may raise although redirects
+are not followed, and a compressed body has no size limit. Such an error would end the process, and
+with it the work for all other servers. So the transport checks and cleans every answer, and
+`PbxClient.send` maps any other error to an httpx.HTTPError.
+
+The functions below it are what the clients of all vendors share: reading a bounded body, mapping
+errors and statuses to Retry, and quoting an answer without secrets.
 """
 
 import ssl
+from collections.abc import AsyncIterable, Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+
+from ringfence_contracts.errors import Retry, shown
+from ringfence_pbx.throttle import Throttled
 
 _PRINTABLE = frozenset(range(0x20, 0x7F)) | {0x09}
 _PLAIN = ("", "identity")
@@ -21,14 +29,14 @@ _Pairs = list[tuple[bytes, bytes]]
 
 @cache
 def tls() -> ssl.SSLContext:
-    """Certificates are verified; SSL_CERT_FILE may name a private authority. One per process."""
+    """The process's TLS context. It verifies certificates; SSL_CERT_FILE may name a private CA."""
     return httpx.create_ssl_context()
 
 
 class PbxClient(httpx.AsyncClient):
-    """An AsyncClient whose requests fail by httpx.HTTPError alone, whatever the server answers.
+    """An AsyncClient whose requests raise only httpx.HTTPError, whatever the server answers.
 
-    It asks for uncompressed bodies, follows no redirect, verifies TLS, and takes nothing from the
+    It asks for uncompressed bodies, follows no redirects, verifies TLS, and ignores the
     environment: a proxy variable would mount a transport beside `transport`.
     """
 
@@ -49,30 +57,30 @@ class PbxClient(httpx.AsyncClient):
             timeout=timeout_s,
             follow_redirects=False,
             trust_env=False,
-            transport=_SoundAnswers(transport or plain_transport(connections)),
+            transport=_CleanAnswers(transport or plain_transport(connections)),
         )
 
     async def send(self, request: httpx.Request, **how: Any) -> httpx.Response:
-        """As AsyncClient; an error that is no httpx.HTTPError becomes a RemoteProtocolError."""
+        """As AsyncClient.send; any other error than httpx.HTTPError becomes RemoteProtocolError."""
         try:
             return await super().send(request, **how)
         except httpx.HTTPError:
             raise
         except Exception as error:
-            said = f"an answer that cannot be understood ({type(error).__name__})"
-            raise httpx.RemoteProtocolError(said, request=request) from None
+            reason = f"an answer that cannot be understood ({type(error).__name__})"
+            raise httpx.RemoteProtocolError(reason, request=request) from None
 
 
 def plain_transport(connections: int) -> httpx.AsyncHTTPTransport:
-    """A transport of at most so many connections, verifying TLS."""
+    """A transport with at most `connections` connections that verifies TLS."""
     limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
     return httpx.AsyncHTTPTransport(verify=tls(), limits=limits)
 
 
-class _SoundAnswers(httpx.AsyncBaseTransport):
-    """Passes on answers whose headers are plain ASCII, whose body is plain, whose Location is one.
+class _CleanAnswers(httpx.AsyncBaseTransport):
+    """Cleans the headers of answers, and refuses compressed bodies and invalid redirects.
 
-    A cookie that could not be sent back is dropped, in other headers a byte that is no printable
+    A cookie that could not be sent back is dropped. In other headers, a byte that is not printable
     ASCII becomes a question mark.
     """
 
@@ -82,23 +90,23 @@ class _SoundAnswers(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """The inner transport's answer. Raises RemoteProtocolError for one that is refused."""
         response = await self._inner.handle_async_request(request)
-        sound = httpx.Response(
+        clean = httpx.Response(
             response.status_code,
-            headers=_sound(response.headers.raw),
+            headers=_clean_headers(response.headers.raw),
             stream=response.stream,
             extensions=response.extensions,
         )
-        if why := _unusable(request, sound):
+        if why := _unusable(request, clean):
             await response.aclose()
             raise httpx.RemoteProtocolError(why, request=request)
-        return sound
+        return clean
 
     async def aclose(self) -> None:
         """Close the connections."""
         await self._inner.aclose()
 
 
-def _sound(raw: _Pairs) -> _Pairs:
+def _clean_headers(raw: _Pairs) -> _Pairs:
     return [
         (name, value if plain else bytes(b if b in _PRINTABLE else 0x3F for b in value))
         for name, value in raw
@@ -110,12 +118,12 @@ def _unusable(request: httpx.Request, answer: httpx.Response) -> str:
     coding = answer.headers.get("content-encoding", "").strip().lower()
     if coding not in _PLAIN:
         return f"Content-Encoding {coding[:40]!r}, though an uncompressed body was asked for"
-    if 300 <= answer.status_code < 400 and not _is_address(request, answer):
+    if 300 <= answer.status_code < 400 and not _is_url(request, answer):
         return "a redirect to what is no address"
     return ""
 
 
-def _is_address(request: httpx.Request, answer: httpx.Response) -> bool:
+def _is_url(request: httpx.Request, answer: httpx.Response) -> bool:
     location = answer.headers.get("location", "")
     try:
         request.url.join(location)
@@ -123,3 +131,60 @@ def _is_address(request: httpx.Request, answer: httpx.Response) -> bool:
     except (httpx.InvalidURL, ValueError, TypeError):
         return False
     return True
+
+
+async def read_body(
+    pieces: AsyncIterable[bytes],
+    max_bytes: int,
+    *,
+    begun: bytes = b"",
+    on_piece: Callable[[], None] | None = None,
+) -> bytes:
+    """A body that started with `begun`; `on_piece` is called after each further piece.
+
+    Reading stops after more than `max_bytes`, so a longer result is the beginning of a longer body.
+    """
+    body = bytearray(begun)
+    async for piece in pieces:
+        body += piece
+        if len(body) > max_bytes:
+            break
+        if on_piece:
+            on_piece()
+    return bytes(body)
+
+
+@contextmanager
+def errors_as_retry(name: str, limit: str, quote: Callable[[str], str]) -> Iterator[None]:
+    """Raise a timeout or an httpx.HTTPError as Retry.
+
+    `name` names the server, `limit` the time limit in words ("within 30 s"), and `quote` removes
+    secrets from the text of an error.
+    """
+    try:
+        yield
+    except (httpx.TimeoutException, TimeoutError):
+        raise Retry(f"{name}: no answer {limit}") from None
+    except httpx.HTTPError as error:
+        raise Retry(f"{name}: {type(error).__name__} {quote(str(error))}") from None
+
+
+def check_available(name: str, status: int, retry_after_s: float | None, *, path: str = "") -> None:
+    """Raise Retry for a status that means "try later": 408, 425, 429 and every 5xx.
+
+    Raises Throttled, a Retry, for a 429 or 503 with a `Retry-After`. The message has the server's
+    `name` and, if given, the `path` of the request.
+    """
+    asked = f" on {path}" if path else ""
+    if status in (429, 503) and retry_after_s is not None:
+        reason = f"{name}: status {status}{asked}, again in {retry_after_s:g} s"
+        raise Throttled(reason, retry_after_s)
+    if status >= 500 or status in (408, 425, 429):
+        raise Retry(f"{name}: status {status}{asked}")
+
+
+def quoted(text: str, *secrets: str) -> str:
+    """The first 200 characters of a server's text, with each of our secrets replaced by `***`."""
+    for secret in filter(None, secrets):
+        text = text.replace(secret, "***")
+    return shown(text.strip(), 200)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from ringfence_contracts.events.account import Service
+from ringfence_pbx.numbers import did_key
 
 ServerKind = Literal["fusionpbx", "vodia", "lesnet"]
 ItemKind = Literal["tenant", "extension", "gateway", "did"]
@@ -127,17 +128,6 @@ def owns_rest(service: Service) -> bool:
     if service.rest_of_tenant or service.kind == "lesnet":
         return True
     return not (listed(service)[0] or service.display_name or service.inbound_search)
-
-
-def did_key(number: str) -> str:
-    """A DID in the form it is compared in: digits, North American ones without their 1."""
-    found = digits(number)
-    return found[1:] if len(found) == 11 and found[0] == "1" else found
-
-
-def digits(text: str) -> str:
-    """The digits of a text."""
-    return "".join(char for char in text if "0" <= char <= "9")
 
 
 def folded(name: str) -> str:

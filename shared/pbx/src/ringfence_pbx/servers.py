@@ -18,7 +18,8 @@ from pydantic_core import ErrorDetails
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.model import Id
 from ringfence_pbx.lesnet.orders import OrderTemplate, ReadBack
-from ringfence_pbx.lesnet.profile import Profile, default_profile, load_profile
+from ringfence_pbx.lesnet.profile import Profile
+from ringfence_pbx.lesnet.profile_file import default_profile, load_profile
 
 
 class SecretRef(BaseModel):

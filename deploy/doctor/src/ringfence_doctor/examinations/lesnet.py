@@ -235,7 +235,7 @@ class LesnetApiExamination:
     async def _peer(self, api: LesnetApi, read_back: ReadBack, peer: str, did: str) -> CheckResult:
         path, payload = read_back.fill(peer=peer, did=did)
         try:
-            answer = await api.ask(path, payload)
+            answer = await api.request(path, payload)
             state, value = read_back.state(answer), at_pointer(answer, read_back.pointer)
         except Refused as error:
             action = "ask Les.net whether the keys may see and switch peers; check `read_back`"

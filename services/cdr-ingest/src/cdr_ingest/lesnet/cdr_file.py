@@ -1,7 +1,7 @@
-"""A whole Les.net CDR file: its lines as records, and whether it can be believed: pure.
+"""A complete Les.net CDR file: its lines as records, and whether its format fits: pure.
 
-One line that does not fit is parked; many of them mean that the format changed, and then nothing of
-the file is taken.
+A single line that does not fit becomes a dead letter. Many of them mean that the format changed;
+then nothing of the file is ingested.
 """
 
 import re
@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from io import BytesIO
 
-from cdr_ingest.lesnet.rows import MAX_LINE, RowReader
+from cdr_ingest.lesnet.rows import MAX_LINE, Link, RowReader
 from cdr_ingest.sources.source import BadRow
 from ringfence_contracts.errors import BadInput, Retry, RingfenceError
 from ringfence_contracts.events.call import CallCompleted
 from ringfence_pbx.lesnet.profile import Profile
-from ringfence_pbx.servers import LesnetLink
 
 EXAMPLES = 20
 _BOM = b"\xef\xbb\xbf"
@@ -24,22 +23,20 @@ _PAGE = re.compile(rb"\s*<(!doctype|html|head|body|\?xml)", re.IGNORECASE)
 
 
 class NotAFile(RingfenceError):
-    """What came is no CDR file but a web page."""
+    """The body is a web page, not a CDR file."""
 
 
 class CutOff(Retry):
-    """What came is not all of a file."""
+    """The file is incomplete."""
 
 
 class CdrFile:
     """The records of a file's body.
 
     Raises NotAFile, CutOff, and BadInput for a header that does not fit.
-
-    `records` may be asked for again, and gives the same each time.
     """
 
-    def __init__(self, body: bytes, *, server_id: str, link: LesnetLink, profile: Profile) -> None:
+    def __init__(self, body: bytes, *, server_id: str, link: Link, profile: Profile) -> None:
         if _PAGE.match(body):
             raise NotAFile("a web page came instead of a CDR file: does it want a login?")
         if profile.ends_in_newline and body.strip() and not body.endswith(b"\n"):
@@ -56,7 +53,10 @@ class CdrFile:
         self._reader = None if empty else RowReader(profile, link, self._header)
 
     def records(self) -> Iterator[CallCompleted | BadRow]:
-        """Each line as a call, or as a row to park; blank lines and headers are left out."""
+        """Each line as a call or as a bad row, without blank lines and headers.
+
+        Every iteration yields the same records.
+        """
         if self._reader is None:
             return
         seen: Counter[bytes] = Counter()
@@ -84,17 +84,17 @@ class CdrFile:
 
 @dataclass
 class Report:
-    """What a profile makes of a file, counted."""
+    """How many lines of a file fit the profile, and examples of those that do not."""
 
     fits: int = 0
     unfit: int = 0
     repeated: int = 0
     newest_at: datetime | None = None
     examples: list[tuple[int, str]] = field(default_factory=list)
-    """Line number and reason of the first lines that do not fit."""
+    """The number and the reason of each of the first lines that do not fit."""
 
     def add(self, records: Iterable[CallCompleted | BadRow]) -> None:
-        """Count records."""
+        """Count these records."""
         for record in records:
             if isinstance(record, BadRow):
                 self.unfit += 1

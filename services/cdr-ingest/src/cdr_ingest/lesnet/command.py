@@ -15,7 +15,8 @@ from cdr_ingest.lesnet.cdr_file import CdrFile, CutOff, NotAFile, Report
 from cdr_ingest.lesnet.poller import exposure
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.call import CallCompleted
-from ringfence_pbx.lesnet.profile import DEFAULT, Profile, default_profile, load_profile
+from ringfence_pbx.lesnet.profile import Profile
+from ringfence_pbx.lesnet.profile_file import DEFAULT, default_profile, load_profile
 from ringfence_pbx.servers import LesnetLink, LesnetServer, load_servers
 
 _NO_PEER = "0" * 13

@@ -1,19 +1,20 @@
-"""Les.net: fetching CDR files over HTTP, only when they changed, and only whole."""
+"""Fetches the CDR files of Les.net over HTTP, only if they changed and only complete ones."""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import urlsplit
 
 import httpx
 
 from cdr_ingest.lesnet.validators import Validators
-from ringfence_contracts.errors import BadInput, Retry, shown
+from ringfence_contracts.errors import BadInput, shown
 from ringfence_pbx.errors import Refused
-from ringfence_pbx.http import PbxClient
+from ringfence_pbx.http import PbxClient, check_available, errors_as_retry, read_body
 from ringfence_pbx.lesnet.profile import Profile
 from ringfence_pbx.servers import LesnetLink, LesnetServer
-from ringfence_pbx.throttle import Throttled, retry_after_s
+from ringfence_pbx.throttle import retry_after_s
 
 MAX_DOWNLOAD_S = 900.0
 _MAX_VALIDATOR = 1000
@@ -21,16 +22,16 @@ _MAX_VALIDATOR = 1000
 
 @dataclass(frozen=True)
 class Fetched:
-    """A file as it came: whole, as far as HTTP can tell."""
+    """A downloaded file; complete, as far as HTTP can tell."""
 
     body: bytes
     validators: Validators
 
 
 class LesnetFiles:
-    """The CDR files of one account at Les.net. Raises BadInput for a link that can not be used.
+    """The CDR files of one account at Les.net. Raises BadInput for a link that cannot be used.
 
-    Redirects are not followed, TLS is verified, and no message holds a URL's query.
+    Redirects are not followed, TLS is verified, and no message contains a URL's query.
     """
 
     def __init__(self, server_id: str, server: LesnetServer, profile: Profile) -> None:
@@ -44,7 +45,7 @@ class LesnetFiles:
             if link.password is not None
         }
         self._slots = asyncio.Semaphore(server.concurrency)
-        # Compressed, a body could not be held against its Content-Length, nor bounded on the way.
+        # A compressed body could not be compared with its Content-Length, and has no size limit.
         self._client = PbxClient(headers={"User-Agent": "ringfence/1"}, timeout_s=server.timeout_s)
 
     async def aclose(self) -> None:
@@ -54,14 +55,15 @@ class LesnetFiles:
     async def fetch(
         self, link: LesnetLink, known: Validators, on_piece: Callable[[], None]
     ) -> Fetched | None:
-        """The file, or None if it is still the known one; `on_piece` is called as it comes.
+        """The file, or None if its version is still `known`; `on_piece` is called for each piece.
 
-        Errors: Retry (Throttled where the server says for how long) when the server or the way to
-        it is unwell, or the body broke off; Refused when it says no, sends a web page, redirects,
-        or the file is larger than `max_bytes`.
+        Raises Retry when the server or the network fails or the body is incomplete (Throttled when
+        the server names a pause); Refused when the server rejects the request, sends a web page or
+        a redirect, or the file is larger than `max_bytes`.
         """
         name, auth = self._name(link), self._auth.get(link.known_as)
-        try:
+        # A body shorter than its Content-Length is an httpx.HTTPError, too.
+        with errors_as_retry(name, "in time", partial(_quoted, link)):
             async with (
                 self._slots,
                 asyncio.timeout(MAX_DOWNLOAD_S),
@@ -71,24 +73,20 @@ class LesnetFiles:
             ):
                 if response.status_code == 304:
                     return None
-                self._sound(name, response)
-                return Fetched(await self._whole(name, response, on_piece), _validators(response))
-        except (httpx.TimeoutException, TimeoutError):
-            raise Retry(f"{name}: no answer in time") from None
-        except httpx.HTTPError as error:
-            # Cut off against its Content-Length, a body ends here too.
-            said = str(error).replace(link.url, link.known_as)
-            raise Retry(f"{name}: {type(error).__name__} {shown(said, 200)}") from None
+                self._check_status(name, response)
+                body = await read_body(
+                    response.aiter_raw(), self._server.max_bytes, on_piece=on_piece
+                )
+                if len(body) > self._server.max_bytes:
+                    raise self._too_large(name)
+                return Fetched(body, _validators(response))
 
     def _name(self, link: LesnetLink) -> str:
         return f"{self.server_id} {link.known_as}"
 
-    def _sound(self, name: str, response: httpx.Response) -> None:
+    def _check_status(self, name: str, response: httpx.Response) -> None:
         status = response.status_code
-        if status in (429, 503) and (after_s := retry_after_s(response.headers)) is not None:
-            raise Throttled(f"{name}: status {status}, again in {after_s:g} s", after_s)
-        if status >= 500 or status in (408, 425, 429):
-            raise Retry(f"{name}: status {status}")
+        check_available(name, status, retry_after_s(response.headers))
         if 300 <= status < 400:
             host = urlsplit(response.headers.get("location", "")).hostname or "another path"
             raise Refused(f"{name}: redirects to {shown(host)}: correct the link's url")
@@ -101,23 +99,17 @@ class LesnetFiles:
         if _length(response) > self._server.max_bytes:
             raise self._too_large(name)
 
-    async def _whole(
-        self, name: str, response: httpx.Response, on_piece: Callable[[], None]
-    ) -> bytes:
-        body = bytearray()
-        async for piece in response.aiter_raw():
-            body += piece
-            if len(body) > self._server.max_bytes:
-                raise self._too_large(name)
-            on_piece()
-        return bytes(body)
-
     def _too_large(self, name: str) -> Refused:
         return Refused(f"{name}: larger than {self._server.max_bytes} bytes: see max_bytes")
 
 
+def _quoted(link: LesnetLink, text: str) -> str:
+    """The text of an error without the link's URL, whose query may be a secret."""
+    return shown(text.replace(link.url, link.known_as), 200)
+
+
 def _check(server_id: str, link: LesnetLink, profile: Profile) -> None:
-    """What the profile leaves to the link has to stand there."""
+    """Raise BadInput if the link lacks a value that the profile takes from it."""
     where = f"{server_id}: link {link.known_as}"
     if profile.tenant == "link" and not link.peer:
         raise BadInput(where, "no peer", "a peer, for the profile takes it from the link")
@@ -127,7 +119,7 @@ def _check(server_id: str, link: LesnetLink, profile: Profile) -> None:
 
 
 def _validators(response: httpx.Response) -> Validators:
-    """Kept only for a body that is sure to be whole: one cut off must not count as known."""
+    """Empty unless the body is known to be complete: a partial file must be fetched again."""
     headers = response.headers
     framed = "content-length" in headers or "chunked" in headers.get("transfer-encoding", "")
     if not framed:

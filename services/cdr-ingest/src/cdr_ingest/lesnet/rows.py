@@ -1,8 +1,8 @@
-"""Reading the rows of a Les.net CDR file as its profile says: pure, and nothing is guessed.
+"""Reads the rows of a Les.net CDR file by its profile: pure. Nothing is guessed.
 
-A call is known by its link and by what identifies it whatever the format: the time on the file's
-own clock, both numbers, the seconds. So a corrected zone, direction rule or column order, or a new
-column, does not make old calls new. Equal rows of one file are told apart by their ordinal.
+The id of a call is derived from its link, the start on the file's own clock, both numbers and the
+duration: values that do not depend on the format. So a corrected zone, direction rule or column
+order, or a new column, does not make old calls new. Equal rows of one file are numbered.
 """
 
 import csv
@@ -10,7 +10,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from hashlib import sha256
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from zoneinfo import ZoneInfo
 
 from cdr_ingest.sources.fields import identifier
@@ -19,7 +19,7 @@ from ringfence_contracts.events.call import CallCompleted, Direction
 from ringfence_contracts.events.model import MAX_BILLSEC
 from ringfence_contracts.ids import call_id
 from ringfence_pbx.lesnet.profile import Column, Profile
-from ringfence_pbx.servers import LesnetLink
+from ringfence_pbx.numbers import without_country_code_1
 
 MAX_LINE = 10_000
 _PEER = re.compile(r"[0-9A-F]{13}", re.ASCII)
@@ -32,8 +32,22 @@ _NUMBER = re.compile(r"\d+(\.\d+)?", re.ASCII)
 _PUNCTUATION = str.maketrans("", "", "+-.() ")
 
 
+class Link(Protocol):
+    """What an entry of the servers file says of a CDR file's owner: a peer, and its DIDs.
+
+    The ids of the file's calls are derived from `known_as`.
+    """
+
+    @property
+    def known_as(self) -> str: ...  # noqa: D102
+    @property
+    def peer(self) -> str: ...  # noqa: D102
+    @property
+    def dids(self) -> tuple[str, ...]: ...  # noqa: D102
+
+
 class CdrRow(NamedTuple):
-    """A row that fits: `identity` is the hash that its calls are known by."""
+    """A row that fits the profile; the ids of its calls are derived from `identity`, a hash."""
 
     identity: bytes
     tenant: str
@@ -46,7 +60,7 @@ class CdrRow(NamedTuple):
     status: str
 
     def call(self, server_id: str, link: str, ordinal: int) -> CallCompleted:
-        """The call, being the `ordinal`th of its identity in the file."""
+        """The call of the `ordinal`th row with this identity in the file."""
         source_call_id = f"{link}:{self.identity.hex()}:{ordinal}"
         inbound = self.direction == "inbound"
         return CallCompleted(
@@ -69,23 +83,23 @@ class CdrRow(NamedTuple):
 
 
 class RowReader:
-    """Reads the rows of one link's file. `header` is its first line where the profile has one.
+    """Reads the rows of one link's file. `header` is its first line, None without a header.
 
     Raises BadInput when the header lacks a column of the profile, or has it twice.
     """
 
-    def __init__(self, profile: Profile, link: LesnetLink, header: bytes | None) -> None:
+    def __init__(self, profile: Profile, link: Link, header: bytes | None) -> None:
         self._profile = profile
         self._link = link
         self._zone = ZoneInfo(profile.zone)
-        self._dids = frozenset(map(_did_form, link.dids))
+        self._dids = frozenset(map(_comparable, link.dids))
         self._directions = {k.strip().casefold(): v for k, v in profile.direction.values.items()}
-        names = None if header is None else self.cut(header)
+        names = None if header is None else self.split(header)
         self._width = profile.fields or (len(names) if names else len(profile.widths))
         mapped = profile.columns.mapped
         self._at = {field: _position(column, names) for field, column in mapped.items()}
 
-    def cut(self, line: bytes) -> list[str]:
+    def split(self, line: bytes) -> list[str]:
         """The values of a line, stripped. Raises BadInput."""
         profile = self._profile
         if len(line) > MAX_LINE:
@@ -96,8 +110,8 @@ class RowReader:
             shown = line.decode("latin-1").rstrip()
             raise BadInput("line", shown, f"text in {profile.encoding}") from None
         if profile.delimiter is None:
-            return _cut_at(text, profile.widths)
-        cut = csv.reader(
+            return _split_at(text, profile.widths)
+        reader = csv.reader(
             [text],
             delimiter=profile.delimiter,
             quotechar=profile.quote or None,
@@ -105,13 +119,13 @@ class RowReader:
             strict=True,
         )
         try:
-            return [value.strip() for value in next(cut, [])]
+            return [value.strip() for value in next(reader, [])]
         except csv.Error as error:
             raise BadInput("line", text, f"values that can be told apart ({error})") from None
 
     def read(self, line: bytes) -> CdrRow:
         """The row of a line. Raises BadInput for the first thing that does not fit."""
-        values = self.cut(line)
+        values = self.split(line)
         if self._width and len(values) != self._width:
             raise BadInput("line", f"{len(values)} values", f"{self._width}")
         if len(values) <= max(self._at.values()):
@@ -137,13 +151,13 @@ class RowReader:
     def _start(self, row: dict[str, str]) -> tuple[datetime, datetime]:
         """The start on the file's clock, and as an instant.
 
-        Of an hour that comes twice, the first is taken. A time that daylight saving skips is read
-        by the clock as it was before.
+        When daylight saving repeats an hour, the first one is meant. A time that daylight saving
+        skips is read with the offset before the change.
         """
         text = f"{row['start']} {row['time']}" if "time" in row else row["start"]
-        for written in self._profile.dates:
+        for date_format in self._profile.dates:
             try:
-                found = datetime.strptime(text, written)
+                found = datetime.strptime(text, date_format)
             except ValueError:
                 continue
             if not 2000 <= found.year < 2100:
@@ -154,11 +168,11 @@ class RowReader:
         raise BadInput("start", text, expected)
 
     def _tenant(self, row: dict[str, str], did: str) -> str:
-        named = self._profile.tenant
-        if named == "did":
+        rule = self._profile.tenant
+        if rule == "did":
             return did
         own = self._link.peer.upper()
-        if named == "link":
+        if rule == "link":
             return own
         peer = row["peer"].upper()
         if not _PEER.fullmatch(peer):
@@ -180,8 +194,8 @@ class RowReader:
         return rule.rule
 
     def _by_did(self, caller: str, callee: str, did: str) -> Direction:
-        own = {_did_form(did)} if did else self._dids
-        calls, called = _did_form(caller) in own, _did_form(callee) in own
+        own = {_comparable(did)} if did else self._dids
+        calls, called = _comparable(caller) in own, _comparable(callee) in own
         otherwise = self._profile.direction.otherwise
         if calls != called:
             return "outbound" if calls else "inbound"
@@ -215,7 +229,7 @@ def read_duration(text: str, profile: Profile) -> int:
 
 
 def _decimal(text: str, profile: Profile) -> Decimal | None:
-    """A number of at most 15 digits; thousands are grouped by three, or not at all."""
+    """A number of at most 15 digits. Thousands separators are optional, but must be in place."""
     if profile.thousands and profile.thousands in text:
         whole = text.split(profile.decimal)[0]
         first, *groups = whole.split(profile.thousands)
@@ -234,7 +248,7 @@ def _decimal(text: str, profile: Profile) -> Decimal | None:
         return None
 
 
-def _cut_at(text: str, widths: tuple[int, ...]) -> list[str]:
+def _split_at(text: str, widths: tuple[int, ...]) -> list[str]:
     values, start = [], 0
     for width in widths:
         values.append(text[start : start + width].strip())
@@ -249,8 +263,8 @@ def _position(column: Column, names: list[str] | None) -> int:
         return column - 1
     found = [at for at, name in enumerate(names or []) if name.casefold() == column.casefold()]
     if len(found) != 1:
-        said = "once, not twice" if found else "as well"
-        raise BadInput("header", ", ".join(names or []), f"column {column} {said}")
+        missing = "once, not twice" if found else "as well"
+        raise BadInput("header", ", ".join(names or []), f"column {column} {missing}")
     return found[0]
 
 
@@ -261,10 +275,9 @@ def _did(text: str) -> str:
     return digits
 
 
-def _did_form(number: str) -> str:
-    """A number in the one form that DIDs are compared in: North American ones without their 1."""
-    digits = number.translate(_PUNCTUATION)
-    return digits[1:] if len(digits) == 11 and digits[0] == "1" else digits
+def _comparable(number: str) -> str:
+    """A number in the form in which DIDs are compared."""
+    return without_country_code_1(number.translate(_PUNCTUATION))
 
 
 def _identity(local: datetime, caller: str, callee: str, billsec: int) -> bytes:

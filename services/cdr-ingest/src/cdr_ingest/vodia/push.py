@@ -28,7 +28,7 @@ from cdr_ingest.vodia.rows import (
 )
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.call import CallCompleted
-from ringfence_pbx.vodia.connection import Json, read_json
+from ringfence_pbx.decimal_json import Json, read_json
 
 CallKey = Literal["PrimaryCallID", "CallID"]
 Pushed = CallCompleted | BLeg | BadRow

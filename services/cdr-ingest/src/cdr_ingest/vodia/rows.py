@@ -21,7 +21,7 @@ from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.call import CallCompleted
 from ringfence_contracts.events.model import MAX_BILLSEC
 from ringfence_contracts.ids import call_id
-from ringfence_pbx.vodia.connection import Json
+from ringfence_pbx.decimal_json import Json
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST, _LATEST = 946_684_800, 4_102_444_800

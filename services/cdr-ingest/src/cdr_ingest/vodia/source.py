@@ -17,9 +17,9 @@ from cdr_ingest.vodia.paging import ListOrder, Times, contradicts, order_of, rea
 from cdr_ingest.vodia.rows import read_record, written
 from ringfence_contracts.errors import Retry, shown
 from ringfence_contracts.events.call import CallCompleted
+from ringfence_pbx.decimal_json import Json
 from ringfence_pbx.servers import VodiaServer
 from ringfence_pbx.vodia.api import VodiaApi
-from ringfence_pbx.vodia.connection import Json
 
 MAX_PAGES = 5000
 """A list of more pages than this is taken for one that never ends."""

@@ -65,7 +65,7 @@ class ListSession:
         self._tokens: dict[str, _HeldToken] = {}
         # A message is shown once, on the session's next page, whichever that is.
         self._page_lock = asyncio.Lock()
-        self._at = FusionPbxConnection(
+        self._connection = FusionPbxConnection(
             server_id,
             server,
             host=host,
@@ -77,7 +77,7 @@ class ListSession:
     @property
     def name(self) -> str:
         """The server's id and the host name, as errors name it."""
-        return self._at.name
+        return self._connection.name
 
     async def __aenter__(self) -> Self:
         return self
@@ -87,22 +87,22 @@ class ListSession:
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._at.aclose()
+        await self._connection.aclose()
 
     def refused(self, what: str) -> RingfenceError:
         """A refusal that names the server."""
-        return self._at.refused(what)
+        return self._connection.refused(what)
 
     def unexpected(self, what: str, answer: PageResponse) -> Retry:
         """The verdict on an answer that is neither what was asked for nor a known refusal."""
-        return self._at.unexpected(what, answer)
+        return self._connection.unexpected(what, answer)
 
     async def page(
         self, method: str, path: str, params: Fields | None = None, form: FormData | None = None
     ) -> PageResponse:
         """Any page within the session; what it means is for the caller to say."""
         async with self._page_lock:
-            answer = await self._at.ask(method, path, params, form)
+            answer = await self._connection.request(method, path, params, form)
             self._note_token(path, answer)
         return answer
 
@@ -123,7 +123,7 @@ class ListSession:
         """
         async with self._page_lock:
             return await self._list(
-                self._at.ask, kind, _narrowed(all_tenants, search, order_by), until
+                self._connection.request, kind, _narrowed(all_tenants, search, order_by), until
             )
 
     async def list_page(
@@ -132,7 +132,7 @@ class ListSession:
         """One page of a list, from 0."""
         async with self._page_lock:
             given = _narrowed(all_tenants, "", "")
-            return await self._page(self._at.ask, kind, given, number)
+            return await self._page(self._connection.request, kind, given, number)
 
     async def _list(
         self, ask: _Asking, kind: Kind, given: Fields, until: _Until | None = None
@@ -162,8 +162,8 @@ class ListSession:
 
     def _no_list(self, kind: Kind, answer: PageResponse) -> RingfenceError:
         if answer.denied or answer.redirects:
-            return self._at.refused(f"gives the key's user no right to see {kind}")
-        return self._at.unexpected(f"the list of {kind}", answer)
+            return self.refused(f"gives the key's user no right to see {kind}")
+        return self.unexpected(f"the list of {kind}", answer)
 
     async def toggle(self, kind: Kind, uuids: Collection[str]) -> None:
         """Flip the stored flag of each row. The answer is a redirect whether it did so or not.
@@ -177,25 +177,27 @@ class ListSession:
         """Post an action on rows, with a token that this login was given for that page."""
         path = PATHS[kind]
         for _ in range(2):
-            await self._at.log_in()
+            await self._connection.log_in()
             if self.held_token(path) is None:
-                await self._page(self._at.ask, kind, {"search": NO_ROW, "show": "all"}, 0)
-            login = self._at.generation
+                await self._page(
+                    self._connection.request, kind, {"search": NO_ROW, "show": "all"}, 0
+                )
+            login = self._connection.generation
             form = _ticked(kind, action, uuids, self.held_token(path))
-            answer = await self._at.send("POST", path, form=form)
+            answer = await self._connection.send("POST", path, form=form)
             self.used_token(path)
             if not answer.lost:
                 break
-            self._at.forget(login)
+            self._connection.session_lost(login)
         else:
-            raise self._at.ended()
+            raise self._connection.session_ended()
         if answer.denied:
-            raise self._at.refused(f"gives the key's user no right to switch {kind}")
+            raise self.refused(f"gives the key's user no right to switch {kind}")
 
     def held_token(self, path: str) -> Token | None:
         """The token for a form at `path` that can still be posted, if there is one."""
         held = self._tokens.get(path)
-        return held.token if held and held.login == self._at.generation else None
+        return held.token if held and held.login == self._connection.generation else None
 
     def used_token(self, path: str) -> None:
         """The token of `path` was posted: it lives on until a page with another one is shown."""
@@ -208,13 +210,13 @@ class ListSession:
         if token is None:
             return
         self._tokens = {at: held for at, held in self._tokens.items() if not held.is_used}
-        self._tokens[path] = _HeldToken(token, self._at.generation)
+        self._tokens[path] = _HeldToken(token, self._connection.generation)
 
     async def enter(self, tenant: str) -> None:
         """Make a domain the session's own, as a superadmin does by choosing it."""
         self._tenant = tenant.lower()
         async with self._page_lock:
-            await self._at.log_in()
+            await self._connection.log_in()
             if self._inside != self._tenant:
                 await self._change_domain()
 
@@ -233,18 +235,18 @@ class ListSession:
     async def _change_domain(self) -> None:
         """Requests as they are: this may run within the login."""
         tenant = self._tenant
-        uuid = await self._domain_uuid(tenant, self._at.send)
+        uuid = await self._domain_uuid(tenant, self._connection.send)
         change = {"domain_uuid": uuid, "domain_change": "true"}
-        answer = await self._at.send("GET", PATHS["domains"], change)
+        answer = await self._connection.send("GET", PATHS["domains"], change)
         if not answer.redirects or "domains.php" in answer.location or answer.lost:
             self._domains.pop(tenant, None)
-            raise self._at.refused(f"does not let the key's user enter {shown(tenant)}")
+            raise self.refused(f"does not let the key's user enter {shown(tenant)}")
         self._inside = tenant
 
     async def domain_uuid(self, tenant: str) -> str:
         """The uuid of a domain, from the list of domains or as it was seen there before."""
         async with self._page_lock:
-            return await self._domain_uuid(tenant.lower(), self._at.ask)
+            return await self._domain_uuid(tenant.lower(), self._connection.request)
 
     async def _domain_uuid(self, tenant: str, ask: _Asking) -> str:
         if tenant not in self._domains:
@@ -252,7 +254,7 @@ class ListSession:
             rows = listing.rows.values()
             self._domains.update({row.name.lower(): row.uuid for row in rows if row.name})
         if tenant not in self._domains:
-            raise self._at.refused(f"has no domain {shown(tenant)}, or hides it from this key")
+            raise self.refused(f"has no domain {shown(tenant)}, or hides it from this key")
         return self._domains[tenant]
 
 

@@ -52,9 +52,9 @@ class FusionPbxSession(ListSession):
         window = {"start_epoch": str(start_epoch), "stop_epoch": str(stop_epoch)}
         params = {"export_format": "csv", **window, **({"show": "all"} if all_tenants else {})}
         for _ in range(2):
-            login = await self._at.log_in()
+            login = await self._connection.log_in()
             async with (
-                self._at.stream("GET", EXPORT, params) as response,
+                self._connection.stream("GET", EXPORT, params) as response,
                 aclosing(split_lines(response.aiter_bytes())) as lines,
             ):
                 header = await _first_written(lines)
@@ -66,16 +66,16 @@ class FusionPbxSession(ListSession):
                         async for row in rows:
                             yield row
                     return
-                answer = await self._at.whole(response, header or b"", lines)
-            self._at.sound(answer, EXPORT)
+                answer = await self._connection.read_response(response, header or b"", lines)
+            self._connection.check_status(answer, EXPORT)
             if not answer.lost:
                 raise self._no_export(answer)
-            self._at.forget(login)
-        raise self._at.ended()
+            self._connection.session_lost(login)
+        raise self._connection.session_ended()
 
     def _check_scope(self, header: bytes, all_tenants: bool) -> None:
         if all_tenants and header.endswith(_WHOLE) and b'"domain_name"' not in header:
-            raise self._at.refused(
+            raise self.refused(
                 "does not export all tenants to this key: its user must be a superadmin, or the "
                 "server entry must name its tenants and not set all_tenants"
             )
@@ -94,14 +94,14 @@ class FusionPbxSession(ListSession):
                 yield held
                 held = line
         if not held.endswith(_WHOLE):
-            said = self._at.seen(held.decode("utf-8", "replace"))
+            said = self._connection.quoted(held.decode("utf-8", "replace"))
             raise Retry(f"{self.name}: the export broke off at {said}")
         yield held
 
     def _no_export(self, answer: PageResponse) -> RingfenceError:
         if answer.denied:
-            return self._at.refused("gives the key's user no right to export calls")
-        return self._at.unexpected("the export", answer)
+            return self.refused("gives the key's user no right to export calls")
+        return self.unexpected("the export", answer)
 
     async def gateway_name(self, uuid: str) -> str | None:
         """The name of a gateway by the form that edits it; empty if there is none of that uuid.
@@ -121,7 +121,7 @@ class FusionPbxSession(ListSession):
             await self._stop(gateway_uuids)
             # A page without rows shows the answers, and costs the switch nothing.
             params = {"page": "0", "show": "all", "search": NO_ROW}
-            answer = await self._at.ask("GET", PATHS["gateways"], params)
+            answer = await self._connection.request("GET", PATHS["gateways"], params)
             self._note_token(PATHS["gateways"], answer)
             self._unread = False
         return count_answers(answer.text)
@@ -166,9 +166,9 @@ class FusionPbxSession(ListSession):
         return frozenset((await self.status()).gateways)
 
     async def _status(self) -> SwitchStatus:
-        answer = await self._at.ask("GET", SIP_STATUS)
+        answer = await self._connection.request("GET", SIP_STATUS)
         if answer.denied or answer.redirects:
-            raise self._at.refused("shows SIP status to superadmins only: use a superadmin's key")
+            raise self.refused("shows SIP status to superadmins only: use a superadmin's key")
         if _END not in answer.text:
             raise Retry(f"{self.name}: SIP status broke off: what it does not list may run")
         status = read_status(answer.text)
@@ -189,13 +189,13 @@ class FusionPbxSession(ListSession):
                 await self._status()  # answers that an earlier failure left must not pass for ours
             self._unread = True
             for order in orders:
-                answer = await self._at.ask("GET", COMMAND, {"action": action, **order})
+                answer = await self._connection.request("GET", COMMAND, {"action": action, **order})
                 if answer.denied:
-                    raise self._at.refused(
+                    raise self.refused(
                         f"runs {action} for superadmins only: use a superadmin's key"
                     )
                 if not answer.redirects:
-                    raise self._at.unexpected(action, answer)
+                    raise self.unexpected(action, answer)
             status = await self._status()
         self._check_answers(action, status.answers)
         return status
@@ -204,13 +204,12 @@ class FusionPbxSession(ListSession):
         """A command is answered by a redirect in any case; this is what the switch said of it."""
         if not answers:
             raise Retry(f"{self.name}: the switch was not reached: no answer to {action}")
-        for said in answers:
-            if "Invalid Profile" in said:
-                raise self._at.refused(
-                    f"has no such SIP profile ({self._at.seen(said)}): correct sip_profile"
-                )
-            if "+OK" not in said and "no such gateway" not in said:
-                raise Retry(f"{self.name}: the switch answered {action}: {self._at.seen(said)}")
+        for answer in answers:
+            text = self._connection.quoted(answer)
+            if "Invalid Profile" in answer:
+                raise self.refused(f"has no such SIP profile ({text}): correct sip_profile")
+            if "+OK" not in answer and "no such gateway" not in answer:
+                raise Retry(f"{self.name}: the switch answered {action}: {text}")
 
 
 async def _first_written(lines: AsyncIterator[bytes]) -> bytes | None:

@@ -1,8 +1,7 @@
-"""How a Les.net CDR file is written: a profile, because nothing public says it.
+"""The format of a Les.net CDR file, as configuration: pure.
 
-Les.net publishes no description of its files, so every property of one is configuration: how lines
-are cut, which column holds what, how times, lengths and numbers are written. `default_profile()`
-is an ASSUMPTION that no real file has confirmed; `ringfence lesnet try` shows what it makes of one.
+Les.net publishes no description of its files, so a profile states every property of one: how lines
+are split, which column holds what, how times, durations and numbers are written.
 """
 
 import codecs
@@ -10,8 +9,6 @@ import re
 import tomllib
 from datetime import UTC, datetime
 from functools import cached_property
-from importlib.resources import files
-from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
@@ -27,7 +24,6 @@ from pydantic import (
 
 from ringfence_contracts.errors import BadInput
 
-DEFAULT = files("ringfence_pbx.lesnet") / "default_profile.toml"
 _SAMPLE = datetime(2003, 11, 22, 13, 45)
 _SEPARATORS = frozenset('\n\r\x00"')
 
@@ -43,7 +39,7 @@ class _Part(BaseModel):
 
 
 class Columns(_Part):
-    """Where a row holds what. `time` is the time of day, where `start` holds the date alone."""
+    """The column of each value. `time` is the time of day where `start` holds only the date."""
 
     start: Column
     time: Column | None = None
@@ -57,17 +53,17 @@ class Columns(_Part):
 
     @cached_property
     def mapped(self) -> dict[str, Column]:
-        """The columns that there are, by what they hold."""
+        """The columns that are set, by the value that they hold."""
         found = ((name, getattr(self, name)) for name in type(self).model_fields)
         return {name: column for name, column in found if column is not None}
 
 
 class DirectionRule(_Part):
-    """Which way a call went.
+    """How the direction of a call is determined.
 
-    `column`: as the direction column says, read through `values` (case does not count). `did`:
-    inbound if the callee is a DID of the row (or of the link), outbound if the caller is one,
-    `otherwise` if neither; both at once do not fit. `inbound`, `outbound`: all rows alike.
+    `column`: by the direction column, translated by `values` (case is ignored). `did`: inbound if
+    the callee is a DID of the row (or of the link), outbound if the caller is one, `otherwise` if
+    neither is; a row where both are is refused. `inbound`, `outbound`: the same for all rows.
     """
 
     rule: Literal["column", "did", "outbound", "inbound"]
@@ -78,9 +74,9 @@ class DirectionRule(_Part):
 class Profile(_Part):
     """A file's format; docs/lesnet.md explains every field.
 
-    Lines are cut by `delimiter` or by `widths`. `tenant` says what names the owner of a row: the
-    link's peer, or a column of peer ids or DIDs. A file that does not end in a newline was cut off,
-    unless `ends_in_newline` is off. Lines that match `skip` are no calls.
+    Lines are split by `delimiter` or by `widths`. `tenant` says what identifies the owner of a row:
+    the link's peer, or a column of peer ids or DIDs. A file without a final newline is incomplete,
+    unless `ends_in_newline` is off. Lines that match `skip` are ignored.
     """
 
     encoding: str = "utf-8"
@@ -142,7 +138,7 @@ def _check_columns(profile: Profile) -> None:
 
 
 def _check_encoding(name: str) -> None:
-    """Lines are cut before they are decoded, so line ends and digits have to be ASCII's bytes."""
+    """Lines are split before they are decoded, so newlines and digits must be ASCII bytes."""
     try:
         fits = codecs.lookup(name).name != "idna" and "\n 09Az;".encode(name) == b"\n 09Az;"
     except (LookupError, UnicodeError):
@@ -155,7 +151,7 @@ def _check_date(written: str) -> None:
     try:
         read = datetime.strptime(_SAMPLE.replace(tzinfo=UTC).strftime(written), written)
     except (ValueError, re.error):
-        raise ValueError(f"dates: {written!r} can not be read back") from None
+        raise ValueError(f"dates: {written!r} cannot be read back") from None
     if read.replace(tzinfo=None) != _SAMPLE:
         raise ValueError(f"dates: {written!r} lacks year, month, day, hour or minute")
 
@@ -171,18 +167,3 @@ def read_profile(text: str, name: str) -> Profile:
         where = ".".join(str(part) for part in first["loc"])
         value = name if isinstance(first["input"], dict | Profile) else first["input"]
         raise BadInput(f"profile {where}".strip(), value, first["msg"]) from None
-
-
-def load_profile(path: Path) -> Profile:
-    """A profile from a TOML file. Raises BadInput."""
-    if not path.is_file():
-        raise BadInput("profile", str(path), "a TOML file; see docs/lesnet.md")
-    try:
-        return read_profile(path.read_text(encoding="utf-8"), path.name)
-    except UnicodeDecodeError:
-        raise BadInput("profile", str(path), "text in UTF-8") from None
-
-
-def default_profile() -> Profile:
-    """The profile that is shipped: an assumption, not knowledge."""
-    return read_profile(DEFAULT.read_text(encoding="utf-8"), "default")

@@ -140,7 +140,7 @@ class LesnetDriver:
         self, api: LesnetApi, order: OrderTemplate, element: Element, did: str
     ) -> dict[str, Any]:
         path, payload = order.fill(peer=element.name, did=did)
-        return await api.ask(path, payload)
+        return await api.request(path, payload)
 
     def _configured(self, element: Element) -> _Calls:
         if self._calls is None:

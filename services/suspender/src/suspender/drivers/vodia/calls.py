@@ -108,7 +108,7 @@ def _is_excluded(call: VodiaCall, extension: str) -> bool:
 
 
 def _sides(call: VodiaCall) -> Iterator[str]:
-    for name, value in call.said.items():
+    for name, value in call.fields.items():
         if not _NO_SIDE.search(name) and value not in (None, ""):
             yield str(value)
 
