@@ -214,7 +214,7 @@ async def test_mails_are_counted_by_state_and_by_what_became_of_them(
         harness = MailOffice(pool, inbox.port)
         await harness.handle(BALANCE_LOW, low())
         harness.clock.move(seconds=90)
-        await harness.recovery().look()
+        await harness.recovery().recover()
         assert sample("mails_unsent", state="waiting") == 1
         assert sample("mail_oldest_unsent_seconds", state="waiting") == 90
         assert sample("mails_unsent", state="in-doubt") == 0
@@ -227,7 +227,7 @@ async def test_mails_are_counted_by_state_and_by_what_became_of_them(
             await harness.handle(ACCOUNT_CHANGED, mailed(2, client={"wants_mail": False}))
             await harness.handle(BALANCE_LOW, low(3), UUID(int=3))
             await harness.settled("dropped", "failed", "sent")
-        await harness.recovery().look()
+        await harness.recovery().recover()
     after = [mails(each) for each in outcomes]
     assert [new - old for new, old in zip(after, before, strict=True)] == [1, 1, 0, 1]
     assert sample("mail_seconds_count") == timed + 1
