@@ -152,7 +152,7 @@ async def test_who_is_to_end_is_not_ready_though_all_answers() -> None:
     stop.set()
     report = await health.ready()
     assert report["status"] == "unready"
-    assert report["problems"] == ["stopping: what is in hand is finished, nothing new is begun"]
+    assert report["problems"] == ["stopping: work in progress is finished, nothing new is started"]
     assert health.report()["status"] == "ok"
 
 

@@ -1,11 +1,11 @@
-"""A circuit breaker: a server that fails again and again is left alone for a while."""
+"""A circuit breaker: a server that fails repeatedly is not called for a while."""
 
 import time
 from collections.abc import Callable
 
 
 class Breaker:
-    """Opens after `after` failures in a row, for `rest_s` seconds; then one attempt may probe."""
+    """Opens for `rest_s` seconds after `after` failures in a row; then an attempt may probe."""
 
     def __init__(
         self, *, after: int, rest_s: float, monotonic: Callable[[], float] = time.monotonic
@@ -22,15 +22,15 @@ class Breaker:
 
     @property
     def failing(self) -> bool:
-        """Whether the last attempts failed often enough that only a probe is in order."""
+        """Whether it is open or half open: `after` or more attempts in a row have failed."""
         return self._failures >= self._after
 
     def succeeded(self) -> None:
-        """The server answered."""
+        """Record that the server answered; closes the breaker."""
         self._failures = 0
 
     def failed(self) -> None:
-        """The server could not be had."""
+        """Record that an attempt failed."""
         self._failures += 1
         if self._failures >= self._after:
             self._closed_again_at = self._monotonic() + self._rest_s

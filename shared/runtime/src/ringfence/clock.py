@@ -1,11 +1,11 @@
-"""The clock is an argument: whatever needs the time is given one of these."""
+"""The clock as an argument: code that needs the time is given one of these."""
 
 from datetime import UTC, datetime
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """Tells the time; tests pass one that they move by hand."""
+    """Gives the current time; tests pass one that they set."""
 
     def now(self) -> datetime:
         """The current instant, aware, in UTC."""
@@ -13,7 +13,7 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock."""
+    """The clock of the machine."""
 
     def now(self) -> datetime:
         """The current instant, aware, in UTC."""

@@ -16,7 +16,7 @@ Loop = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 
 
 async def wait_or_stop(stop: asyncio.Event, seconds: float) -> bool:
-    """Wait for `seconds`, or less if `stop` is set meanwhile; returns whether it is set."""
+    """Wait for `seconds`, or less if `stop` is set first; returns whether it is set."""
     try:
         await asyncio.wait_for(stop.wait(), seconds)
     except TimeoutError:

@@ -1,4 +1,4 @@
-"""A service as a process: loops that run together and stop together, with an honest exit status."""
+"""A service as a process: signals, health endpoint, and the exit status."""
 
 import asyncio
 import os
@@ -24,7 +24,7 @@ from ringfence_contracts.errors import EXIT_TEMPORARY
 log = structlog.get_logger()
 
 _REST_S = 5.0
-"""Not every platform backs off: services that are started again at once starve what they miss."""
+"""A pause before exit 75: a platform that restarts at once would load a failing dependency."""
 
 
 def run_service(
@@ -32,16 +32,16 @@ def run_service(
     settings: CommonSettings,
     main: Callable[[Health, asyncio.Event], Awaitable[None]],
 ) -> None:
-    """Run `main` until SIGTERM or SIGINT, serve health meanwhile, and exit by what happened.
+    """Run `main` until SIGTERM or SIGINT, serve the health endpoint, and exit the process.
 
-    0 after a signal; 75, after a rest, when the world stayed unwell; 78 when the fuse blew; 70 on
-    a bug.
+    Exit status: 0 after a signal; 75, after a pause of 5 s, when a dependency still fails after all
+    retries; 78 when the fuse has blown; 64 for a refused setting; 70 for any other error.
     """
     configure_logs(name, settings.log_level)
     raise_thresholds()
     status = uvloop.run(_supervise(name, settings, main))
     sys.stderr.flush()
-    # No finalizer may hang a process that has decided to stop: all that matters is committed.
+    # Without finalizers, which might hang: everything that matters is committed.
     os._exit(status)
 
 
@@ -73,7 +73,7 @@ async def _supervise(
 
 
 async def _status_of(work: Awaitable[None]) -> int:
-    """The exit status by how the work ended, with a line in the log."""
+    """Await `work` and return the exit status for how it ended; logs the end."""
     try:
         await work
     except BaseExceptionGroup as group:

@@ -1,4 +1,4 @@
-"""Secrets as files: written once, readable by their owner alone. `ringfence secrets`."""
+"""Secrets as files, written once and readable by their owner alone: `ringfence secrets`."""
 
 import os
 import secrets
@@ -15,16 +15,16 @@ KAFKA_PASSWORD_FILE = "kafka-password"  # noqa: S105 - a file's name
 TOKENS_FILE = "tokens"
 SERVICES = ("cdr-ingest", "rating", "balance-watch", "suspender", "notifier", "accounts")
 DATABASE_LOGINS = ("postgres", *SERVICES, OPERATOR)
-"""`postgres`: who may change the schema, under whatever name the database knows that login."""
+"""`postgres` is the login that may change the schema, whatever its name in the database is."""
 
 KAFKA_LOGINS = (*SERVICES, OPERATOR, SETUP)
 SecretKind = Literal["database", "api", "kafka"]
 
 
 def ensure_secret(path: Path, prefix: str = "", owner: int | None = None) -> bool:
-    """Have a random secret in a file, after `prefix`; whether it was written now.
+    """Write a random secret after `prefix` to a file unless it exists; returns whether it did.
 
-    Mode 0400; `owner` is the user id that it is given to, if we may. A file that exists is kept.
+    The mode is 0400. `owner` is a user id, to which the file is given if this process is root.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f".{path.name}.new")
@@ -76,7 +76,7 @@ def create(
 
 
 def _paths(folder: Path, kinds: Collection[SecretKind]) -> list[tuple[Path, str]]:
-    """The file of each secret of these kinds, and what stands before the secret in it."""
+    """The file of each secret of these kinds, and the prefix of the secret in it."""
     paths: list[tuple[Path, str]] = []
     if "database" in kinds:
         paths += [(folder / login / PASSWORD_FILE, "") for login in DATABASE_LOGINS]

@@ -1,4 +1,4 @@
-"""What every service can be told, from the environment; each service adds its own."""
+"""The settings of every service, from the environment; each service adds its own."""
 
 import sys
 from pathlib import Path
@@ -38,7 +38,7 @@ class CommonSettings(BaseSettings):
         None, description="a file with the password of that URL's login, which then names none"
     )
     health_host: str = Field("127.0.0.1", description="where /health and /metrics are served")
-    health_port: int = Field(0, description="its TCP port; 0: any free one, told in the log")
+    health_port: int = Field(0, description="its TCP port; 0: any free one, which is logged")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="which lines are logged, and those above"
     )
@@ -54,7 +54,7 @@ class CommonSettings(BaseSettings):
     )
 
     def unsubscribe_secret(self) -> bytes | None:
-        """The key, from wherever it was given; None if it was not. Raises BadInput."""
+        """The key, from the variable or the file; None if neither is set. Raises BadInput."""
         key, path = self.unsubscribe_key.get_secret_value(), self.unsubscribe_key_file
         if path is not None:
             try:
@@ -71,7 +71,7 @@ class CommonSettings(BaseSettings):
     def brokers(self) -> Brokers:
         """The brokers, with TLS and the login.
 
-        Raises ValueError, which names the variable, for what does not go together.
+        Raises ValueError, which names the variable, for settings that contradict each other.
         """
         user, path = self.kafka_sasl_user, self.kafka_sasl_password_file
         if bool(user) != (path is not None):
@@ -91,19 +91,19 @@ class CommonSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _brokers_go_together(self) -> Self:
-        """Refuse at the start what no client could use, the file of authorities among it."""
+        """Refuse at the start settings that no client could use, such as an unreadable CA file."""
         client_arguments(self.brokers())
         return self
 
     @model_validator(mode="after")
     def _authorities_can_be_read(self) -> Self:
-        """Refuse a file of authorities that no client could use."""
+        """Refuse at the start a CA file of the database that no client could use."""
         refuse_unusable(self.postgres_dsn.get_secret_value())
         return self
 
     @model_validator(mode="after")
     def _password_from_file(self) -> Self:
-        """Put the password into the URL, so that neither environment nor command line holds it."""
+        """Add the password to the URL here, so that it is in no environment or command line."""
         path = self.postgres_password_file
         if path is None:
             return self
@@ -120,7 +120,7 @@ class CommonSettings(BaseSettings):
 
 
 def _secret_of(variable: str, path: Path) -> str:
-    """What stands in a secret's file. Raises ValueError, which names the variable."""
+    """The content of a secret's file. Raises ValueError, which names the variable."""
     try:
         secret = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
@@ -134,10 +134,10 @@ S = TypeVar("S", bound=CommonSettings)
 
 
 def read_settings(kind: type[S], **given: Any) -> S:
-    """The settings that the environment gives, but for those `given`.
+    """The settings of the environment, overridden by those `given`.
 
-    A wrong one ends the process with a plain line. Its value is not shown: it may be a secret in
-    the wrong place.
+    A wrong setting ends the process with one line for each, which does not show the value: it may
+    be a secret in the wrong place.
     """
     try:
         return kind(**given)

@@ -1,7 +1,7 @@
-"""`ringfence.toml`: settings of the commands that are run in its folder, `ringfence up` among them.
+"""`ringfence.toml`: settings of the commands that run in its folder, such as `ringfence up`.
 
-Each is a variable by another name: `smtp_host` in `[notifier]` is RINGFENCE_NOTIFIER_SMTP_HOST. A
-variable that is set wins. Secrets do not stand in the file, only the names of their files.
+Each stands for a variable: `smtp_host` in `[notifier]` is RINGFENCE_NOTIFIER_SMTP_HOST. A variable
+that is set takes precedence. The file holds no secrets, only the names of their files.
 """
 
 import os
@@ -22,9 +22,9 @@ _SECRETS = ("unsubscribe_key", "notifier_smtp_password", "accounts_tokens")
 
 
 def load_settings_file(folder: Path, environment: MutableMapping[str, str]) -> None:
-    """Add what the file in `folder` says to the environment; what is there stays as it is.
+    """Add the settings of the file in `folder` to the environment, without overriding any.
 
-    Raises BadInput for a file that somebody else may write, and for what is no setting.
+    Raises BadInput for a file that another user may write, and for an unknown setting.
     """
     path = folder / NAME
     if not path.is_file():
@@ -39,7 +39,7 @@ def load_settings_file(folder: Path, environment: MutableMapping[str, str]) -> N
 
 
 def _see_whose(path: Path) -> None:
-    """Refuse a file that was planted: it could send our calls and secrets elsewhere."""
+    """Refuse a file that another user can write: it could send calls and secrets elsewhere."""
     found = path.stat()
     if found.st_uid not in (0, os.geteuid()) or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         expected = "a file of this user, which nobody else may write (chmod 600)"

@@ -1,4 +1,4 @@
-"""Where commands find the servers: the environment, or the stack that runs in this folder."""
+"""How commands find the servers: by the environment, or by the stack that runs in this folder."""
 
 import json
 import os
@@ -20,9 +20,8 @@ class NothingRuns(RingfenceError):
 def find(folder: Path | None = None) -> Path | None:
     """The state file of the stack that runs in `folder` (default: here) or in one above it.
 
-    The nearest one counts; None where none runs. RINGFENCE_STACK names a state folder of another
-    name or place. Raises NothingRuns where two stacks run in the same folder: a command must not
-    reach the one that was not meant.
+    The nearest one is used; None if none runs. RINGFENCE_STACK names another state folder. Raises
+    NothingRuns if two stacks run in the same folder: a command must not reach the wrong one.
     """
     if named := os.environ.get("RINGFENCE_STACK"):
         file = Path(named) / "stack.json"
@@ -47,9 +46,9 @@ def _in_folder(folder: Path) -> Path | None:
 
 
 def read() -> dict[str, Any]:
-    """What the stack that runs here says of itself; {} where none runs.
+    """The content of the state file of the stack that runs here; {} if none runs.
 
-    Raises NothingRuns where two run, or where the file cannot be read.
+    Raises NothingRuns if two run, or if the file cannot be read.
     """
     file = find()
     if file is None:
@@ -62,9 +61,9 @@ def read() -> dict[str, Any]:
 
 
 def database_dsn() -> str:
-    """The database, with the password of RINGFENCE_POSTGRES_PASSWORD_FILE where it is named.
+    """The URL of the database, with the password of RINGFENCE_POSTGRES_PASSWORD_FILE if it is set.
 
-    Raises NothingRuns, which says what to do; a wrong setting ends the command with a plain line.
+    Raises NothingRuns, which says what to do. A wrong setting ends the command with a plain line.
     """
     if os.environ.get("RINGFENCE_POSTGRES_DSN"):
         return read_settings(CommonSettings).postgres_dsn.get_secret_value()
@@ -78,9 +77,9 @@ def kafka_bootstrap() -> str:
 
 
 def kafka_brokers(bootstrap: str = "") -> Brokers:
-    """The brokers, at `bootstrap` if it is given, with what the environment says of security.
+    """The brokers, at `bootstrap` if it is given, with TLS and login from the environment.
 
-    Raises NothingRuns; a wrong setting ends the command with a plain line.
+    Raises NothingRuns. A wrong setting ends the command with a plain line.
     """
     given = bootstrap or kafka_bootstrap()
     return read_settings(CommonSettings, kafka_bootstrap=given).brokers()

@@ -1,7 +1,7 @@
-"""Conformance vectors: CSV files of cases, run through a service's own functions by a command.
+"""Conformance vectors: CSV files of cases, which a command runs through a service's functions.
 
-Each service brings a `Case` that reads a row and tells its mismatches; what a file looks like and
-how a command reports is the same for all.
+Each service supplies a `Case`, which reads a row and lists its mismatches. The form of the files
+and the report of the command are the same for all.
 """
 
 import csv
@@ -19,7 +19,7 @@ class Case(Protocol):
     """One row."""
 
     def mismatches(self) -> list[str]:
-        """A line for every field that comes out otherwise than expected."""
+        """A line for each field whose value is not the expected one."""
         ...
 
 
@@ -62,10 +62,10 @@ def read_cases(file: Path, columns: Sequence[str], read: Callable[[dict[str, str
 
 
 def read_rows(file: Path, columns: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a CSV file with their line numbers; columns in any order, further ones allowed.
+    """The rows of a CSV file with their line numbers; columns in any order, others allowed.
 
-    Raises BadInput for what is no CSV in UTF-8, for a missing column and for a row of another
-    length than the header, which is most often an unquoted comma.
+    Raises BadInput for a file that is not CSV in UTF-8, for a missing column, and for a row of
+    another length than the header, most often because of an unquoted comma.
     """
     try:
         text = file.read_bytes().decode("utf-8-sig")

@@ -1,4 +1,4 @@
-"""Topics are made on purpose: all of them, with their partitions and retention, before use."""
+"""Creates the topics, with their partitions and retention, before anything uses them."""
 
 import asyncio
 import logging
@@ -18,16 +18,17 @@ _LOOK_EVERY_S = 0.05
 
 
 class TopicsDiffer(RingfenceError):
-    """A topic is there with other partitions than it must have, or could not be made."""
+    """A topic has another number of partitions than it must have, or could not be created."""
 
 
 async def create_topics(bootstrap: Bootstrap, replication: int = 1) -> list[str]:
-    """Create every topic of `ringfence_contracts.topics` the broker lacks; the new ones' names.
+    """Create each topic of `ringfence_contracts.topics` that the broker lacks; returns their names.
 
-    Safe to repeat. Returns when each has a leader for all its partitions, so that the first
-    record finds it. `replication` is the number of copies: 3 in a cluster. Raises TopicsDiffer
-    when one exists with another number of partitions (account-keyed topics must agree in it, or
-    a replica would not own whole accounts), KafkaError when no broker answers.
+    Idempotent. Returns when every topic has a leader for all its partitions, so that the first
+    record can be written. `replication` is the number of copies: 3 in a cluster. Raises
+    TopicsDiffer when a topic exists with another number of partitions (account-keyed topics must
+    have the same number, or a replica would not own whole accounts), and KafkaError when no broker
+    answers.
     """
     admin = AIOKafkaAdminClient(**client_arguments(bootstrap), request_timeout_ms=30_000)
     await admin.start()
@@ -53,14 +54,14 @@ async def _create(
         ]
     )
     for name, code, *reason in answer.topic_errors:
-        # Two who create at once: both find it there, which is all they wanted.
+        # Another process created it at the same time: the topic exists, which is enough.
         if code not in (0, TopicAlreadyExistsError.errno):
             error: KafkaError = for_code(code)(f"topic {name}: {reason}")
             raise TopicsDiffer(f"topic {name} could not be made: {error!r}") from error
 
 
 async def _until_usable(admin: AIOKafkaAdminClient) -> None:
-    """Wait until every wanted topic shows a leader for each of its partitions."""
+    """Wait until every topic has a leader for each of its partitions."""
     for _ in range(round(_VISIBLE_BOUND_S / _LOOK_EVERY_S)):
         if _usable(await _partitions(admin)):
             return
@@ -69,9 +70,9 @@ async def _until_usable(admin: AIOKafkaAdminClient) -> None:
 
 
 async def _until_served(bootstrap: Bootstrap) -> None:
-    """Wait until every partition's leader answers as its leader.
+    """Wait until the leader of every partition serves requests.
 
-    A fresh broker shows leaders before they serve: under load it refuses records for some seconds.
+    A new broker lists leaders before they serve: under load it refuses records for some seconds.
     """
     partitions = [TopicPartition(t, n) for t in topic_configs() for n in range(PARTITIONS)]
     consumer = AIOKafkaConsumer(*topic_configs(), **client_arguments(bootstrap))
@@ -86,7 +87,7 @@ async def _until_served(bootstrap: Bootstrap) -> None:
 
 
 async def _end_offsets(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
-    """Ask all leaders, again where a slow broker lets the client's own time-out pass."""
+    """Request the end offsets from all leaders, again after a time-out of the client."""
     while True:
         try:
             await consumer.end_offsets(partitions)
@@ -97,7 +98,7 @@ async def _end_offsets(consumer: AIOKafkaConsumer, partitions: list[TopicPartiti
 
 @contextmanager
 def _expected_refusals() -> Iterator[None]:
-    """The client logs each refusal as an error; here they are what is waited out."""
+    """Silence the client's error for each refusal: refusals are expected while this waits."""
     fetcher = logging.getLogger("aiokafka.consumer.fetcher")
     level = fetcher.level
     fetcher.setLevel(logging.CRITICAL)
@@ -118,7 +119,7 @@ def _usable(present: Mapping[str, list[int]]) -> bool:
 
 
 async def _partitions(admin: AIOKafkaAdminClient) -> dict[str, list[int]]:
-    """Each topic that is there, with the leader of each of its partitions (-1: none yet)."""
+    """Each existing topic, with the leader of each of its partitions (-1: none yet)."""
     return {
         topic["topic"]: [partition["leader"] for partition in topic["partitions"]]
         for topic in await admin.describe_topics()

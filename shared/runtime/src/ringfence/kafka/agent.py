@@ -1,8 +1,8 @@
-"""The guarded agent: the shell for few events, each of which sets off something slow.
+"""The Faust consumer, for few events whose handling is slow, such as sending a mail.
 
-Faust loses an event whenever its agent raises, so nothing ever leaves the loop body: an event is
-settled, or the process ends with its offset unmoved (docs/adr/0002). Every setting is stated,
-because Faust's defaults read the environment and move with its versions.
+Faust loses an event when its agent raises, so no exception leaves the loop body: an event is
+processed, or the process exits with its offset uncommitted (docs/adr/0002). Every setting is
+stated, because Faust's defaults depend on the environment and on its version.
 """
 
 import asyncio
@@ -29,14 +29,14 @@ log = structlog.get_logger()
 
 
 async def _nothing() -> None:
-    """There is nothing to finish."""
+    """The default of `before_exit`: nothing to finish."""
 
 
 class GuardedAgents:
-    """Runs a shell on single events under Faust, one agent per topic, until it is to stop.
+    """Processes single events under Faust, one agent for each topic, until it is stopped.
 
-    `before_exit` is awaited before the process ends at once: it finishes what other loops began.
-    It must be bounded, and must not raise.
+    `before_exit` is awaited before the process exits without finalizers: it finishes what other
+    loops have begun. It must be bounded and must not raise.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class GuardedAgents:
         self._handled: dict[tuple[str, int], int] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Consume until `stop` is set. What is in hand is settled, or stays unacknowledged."""
+        """Consume until `stop` is set. An event in flight is processed or stays unacknowledged."""
         app = self._build()
         await app.start()
         try:
@@ -102,7 +102,7 @@ class GuardedAgents:
         self._progress.turned(read=1)
 
     async def _look(self, app: faust.App) -> None:
-        """Notice a Faust that stopped by itself, and how far behind we are."""
+        """Exit if Faust stopped by itself; measure the lag."""
         if app.should_stop or app.crashed:
             log.error("faust stopped by itself", reason=repr(getattr(app, "_crash_reason", None)))
             await self._before_exit()
@@ -117,23 +117,23 @@ class GuardedAgents:
         self._progress.turned(lag=behind)
 
     async def _close(self, app: faust.App) -> None:
-        """Let the streams run empty, commit, leave the group; bounded, for a broker may be gone."""
+        """Drain the streams, commit and leave the group, in 10 s: the broker may be unreachable."""
         stopping = asyncio.create_task(app.stop())
         done, _ = await asyncio.wait({stopping}, timeout=_STOP_BOUND_S)
         if not done:
-            # Nothing is cancelled here: a cancelled agent acknowledges what it had in hand.
+            # Nothing is cancelled here: a cancelled agent acknowledges its event in flight.
             log.warning("faust did not stop in time; unacknowledged events come again")
             await self._before_exit()
             _exit(0)
 
 
 def make_app(group: str, bootstrap: Bootstrap) -> faust.App:
-    """A Faust app with every setting that matters stated; built per call, never at import."""
+    """A Faust app that states every setting that matters; made for each call, not at import."""
     return faust.App(
         group,
         broker=[f"kafka://{address}" for address in str(bootstrap).split(",")],
         broker_credentials=_credentials(bootstrap),
-        version=1,  # for ever: another number renames the group and would repeat history
+        version=1,  # never changes: another number renames the group and re-reads every topic
         env_prefix=f"RINGFENCE_{group.upper().replace('-', '_')}_FAUST_",
         autodiscover=False,
         processing_guarantee="at_least_once",
@@ -160,7 +160,7 @@ def make_app(group: str, bootstrap: Bootstrap) -> faust.App:
 
 
 def _credentials(bootstrap: Bootstrap) -> faust.SSLCredentials | faust.SASLCredentials | None:
-    """What Faust shows and checks at the brokers; None: plain text without a login."""
+    """The TLS context and the login for Faust; None for plain text without a login."""
     if not isinstance(bootstrap, Brokers) or bootstrap.protocol == "PLAINTEXT":
         return None
     context = bootstrap.ssl_context()
@@ -189,5 +189,5 @@ def _exit_by(error: BaseException, received: Received) -> None:
 
 
 def _exit(status: int) -> None:
-    """Leave without a finalizer: Faust's would acknowledge what is in hand."""
+    """Exit without finalizers: those of Faust would acknowledge the event in flight."""
     os._exit(status)

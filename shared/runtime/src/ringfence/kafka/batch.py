@@ -1,4 +1,4 @@
-"""The batch runner: the shell for volume. Poll, handle all, await all deliveries, commit."""
+"""The batch consumer, for volume: poll, process, await all deliveries, commit the offsets."""
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
@@ -26,11 +26,11 @@ log = structlog.get_logger()
 
 
 class BatchRunner(Generic[R]):
-    """Runs a shell on whatever is there to read, until told to stop.
+    """Reads batches of `topics` as `group` and processes them until it is stopped.
 
-    Batches stand in a line: one is read while the one before it is in the database, and that one
-    while the one before it is told. The offset moves only after a batch is settled: a kill at any
-    point means the same batches again, by the next owner of their partitions.
+    Up to three batches are in flight (`BatchPipeline`). Offsets are committed only after a batch's
+    events are delivered: after a kill at any point, the next owner of the partitions processes the
+    same batches again. `max_records` is the size of the largest batch.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class BatchRunner(Generic[R]):
         self._max_records = max_records
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Read and settle until `stop` is set; the batches in hand are finished first."""
+        """Read and process until `stop` is set, and then finish the batches in flight."""
         consumer = make_consumer(self._bootstrap, self._group)
         pipeline = BatchPipeline(self._processor, group=self._group)
         consumer.subscribe(self._topics, listener=_Handover(pipeline))
@@ -72,10 +72,10 @@ class BatchRunner(Generic[R]):
     async def _poll(
         self, consumer: AIOKafkaConsumer
     ) -> tuple[list[Received], dict[TopicPartition, int]]:
-        """The next records, none after a while; and the offsets behind them.
+        """The next records, and for each partition the offset behind them; empty after 250 ms.
 
-        They are taken a few at a time: what aiokafka makes of a record is gone before the next
-        ones are made, and stays in the processor's cache meanwhile.
+        They are taken 500 at a time, so that aiokafka's own objects for each record are freed
+        before the next ones are made. They stay in the processor's cache, which is faster.
         """
         batch: list[Received] = []
         ends: dict[TopicPartition, int] = {}
@@ -92,7 +92,7 @@ class BatchRunner(Generic[R]):
         return batch, ends
 
     async def _lag(self, consumer: AIOKafkaConsumer, pipeline: BatchPipeline[R]) -> int:
-        """Records on our partitions that we have not settled, as of the last fetch of each."""
+        """Records on our partitions that are not processed yet, as of the last fetch of each."""
         total = pipeline.in_flight
         for partition in consumer.assignment():
             end = consumer.highwater(partition)
@@ -103,24 +103,24 @@ class BatchRunner(Generic[R]):
 
 
 class _Handover(ConsumerRebalanceListener):  # type: ignore[misc] # it ships no types
-    """Lets batches in hand be committed before another replica is given their partitions.
+    """Lets batches in flight be committed before another replica is given their partitions.
 
-    It saves work and no more than that: what is not committed in time is handled again there.
+    This only saves work: a batch that is not committed in time is processed again there.
     """
 
     def __init__(self, pipeline: BatchPipeline[Any]) -> None:
         self._pipeline = pipeline
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
-        """Wait for the batches in hand."""
+        """Wait for the batches in flight, at most 20 s."""
         await self._pipeline.wait_idle(_HANDOVER_BOUND_S)
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Nothing is to be done: the next poll reads from what was committed."""
+        """Do nothing: the next poll reads from the committed offsets."""
 
 
 def make_consumer(bootstrap: Bootstrap, group: str) -> AIOKafkaConsumer:
-    """A group consumer with every setting that matters stated; it has yet to subscribe."""
+    """A group consumer that states every setting that matters. The caller subscribes it."""
     return AIOKafkaConsumer(
         **client_arguments(bootstrap),
         group_id=group,
@@ -140,6 +140,6 @@ async def _commit(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]
     try:
         await consumer.commit(ends)
     except (CommitFailedError, IllegalStateError) as error:
-        # The partitions went to another replica meanwhile. It handles the batch again, which
-        # changes nothing: every effect is keyed.
+        # Another replica owns the partitions now. It processes the batch again, which changes
+        # nothing: every effect has a deterministic id.
         log.info("commit refused after a rebalance", reason=str(error))

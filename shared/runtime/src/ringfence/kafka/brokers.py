@@ -1,6 +1,6 @@
-"""How the brokers are reached: their addresses, TLS and a login; the one place that says it.
+"""How clients reach the brokers: addresses, TLS and login.
 
-Every client takes a `Bootstrap`: `Brokers`, or an address alone, which is plain text without a
+Every client takes a `Bootstrap`: `Brokers`, or an address alone, which means plain text without a
 login.
 """
 
@@ -23,10 +23,10 @@ _PORT = 9092
 
 @dataclass(frozen=True)
 class Brokers:
-    """The brokers' addresses (host:port,…), and what a client shows and checks there.
+    """The brokers' addresses (host:port,…), and how a client authenticates them and itself.
 
-    `ca_file`: PEM certificates of the authorities that are believed; None: the machine's own.
-    Raises ValueError, which names the RINGFENCE_* variable, for what does not go together.
+    `ca_file`: PEM certificates of the trusted authorities; None: those of the machine. Raises
+    ValueError, which names the RINGFENCE_* variable, for settings that contradict each other.
     """
 
     bootstrap: str
@@ -78,7 +78,7 @@ class Brokers:
 
     @property
     def addresses(self) -> list[tuple[str, int]]:
-        """Host and port of each broker; port 0 where it is no number."""
+        """Host and port of each broker; port 0 if the port is not a number."""
         found = []
         for address in self.bootstrap.split(","):
             host, _, port = address.strip().rpartition(":")
@@ -88,9 +88,9 @@ class Brokers:
         return found
 
     def ssl_context(self) -> ssl.SSLContext | None:
-        """What checks the brokers' certificates and names; None without TLS.
+        """A context that verifies the brokers' certificates and host names; None without TLS.
 
-        Raises ValueError where the file of authorities cannot be used.
+        Raises ValueError if the file of authorities cannot be used.
         """
         if not self.tls:
             return None
@@ -107,7 +107,7 @@ Bootstrap = str | Brokers
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, as far as its name or address says."""
+    """Whether a host is `localhost` or a loopback address."""
     if host == "localhost":
         return True
     try:
@@ -117,14 +117,14 @@ def is_loopback(host: str) -> bool:
 
 
 def client_arguments(bootstrap: Bootstrap) -> dict[str, Any]:
-    """The arguments of an aiokafka producer, consumer or admin client that lead to the brokers."""
+    """The arguments by which an aiokafka producer, consumer or admin client connects."""
     if isinstance(bootstrap, str):
         return {"bootstrap_servers": bootstrap}
     return {"bootstrap_servers": bootstrap.bootstrap, **security_arguments(bootstrap)}
 
 
 def security_arguments(brokers: Brokers) -> dict[str, Any]:
-    """What such a client, or a single connection, shows and checks."""
+    """The TLS and login arguments of such a client, or of a single connection."""
     arguments: dict[str, Any] = {"security_protocol": brokers.protocol}
     if brokers.tls:
         arguments["ssl_context"] = brokers.ssl_context()

@@ -1,4 +1,4 @@
-"""`ringfence topics`: what a broker needs before the services start."""
+"""`ringfence topics`: prepares a broker before the services start."""
 
 import asyncio
 from collections.abc import Coroutine

@@ -1,8 +1,8 @@
-"""Reads the records of one model at volume: several times faster than the model itself.
+"""Decodes records of one model several times faster than the model itself does.
 
-The model stays the contract. A reader takes only what is written plainly (no NUL, no number as
-text, no instant as a number), and what it takes has the very fields that the model would have
-given; everything else it leaves to the model, which accepts it or says what is wrong.
+The model remains the contract. The decoder accepts only plainly written records (no NUL, no number
+as text, no instant as a number), and gives them the same fields that the model would. Every other
+record is passed to the model, which accepts it or raises the error.
 """
 
 from datetime import datetime
@@ -22,9 +22,9 @@ _NUL = b"\\u0000"
 
 
 class FastDecoder(Generic[D]):
-    """Reads records of `model`, a flat one: texts, whole numbers, ids, instants, literals.
+    """Decodes records of `model`, whose fields are texts, integers, ids, instants and literals.
 
-    Raises TypeError, when it is made, for a model with anything else in it.
+    The constructor raises TypeError for a model with any other field.
     """
 
     def __init__(self, model: type[D]) -> None:
@@ -36,15 +36,15 @@ class FastDecoder(Generic[D]):
         self._decode = msgspec.json.Decoder(struct).decode
 
     def parse(self, received: Received) -> D:
-        """The record's payload, to be read by its fields alone. Raises Reject as `parse` does.
+        """The record's payload. Raises Reject as `parse` does.
 
-        What comes back need not be an instance of the model: it has its fields and no methods.
+        The result has the fields of the model, but may be no instance of it and has no methods.
         Its instants are in UTC.
         """
         value = received.value
         if _NUL not in value:
             try:
-                # As text: bytes that are none would pass in a field that nobody asks for.
+                # Decoded to text first: msgspec does not check the UTF-8 of fields that it skips.
                 return cast(D, self._decode(value.decode()))
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 return parse(self._model, received)
@@ -57,7 +57,7 @@ def _field(name: str, field: FieldInfo) -> tuple[str, Any] | tuple[str, Any, Any
 
 
 def _kind(annotation: Any, metadata: list[Any]) -> Any:
-    """The type that takes what pydantic's does, and no more than that."""
+    """The msgspec type that accepts what pydantic's accepts, and nothing else."""
     if get_origin(annotation) is Annotated:
         inner, *more = get_args(annotation)
         return _kind(inner, [*metadata, *more])
@@ -69,11 +69,11 @@ def _kind(annotation: Any, metadata: list[Any]) -> Any:
         return annotation
     if annotation in (str, int):
         return Annotated[annotation, msgspec.Meta(**_bounds(metadata))]
-    raise TypeError(f"{annotation} can not be read quickly")
+    raise TypeError(f"{annotation} cannot be decoded fast")
 
 
 def _bounds(metadata: list[Any]) -> dict[str, Any]:
-    """Pydantic's bounds in msgspec's words."""
+    """Pydantic's bounds as arguments of msgspec.Meta."""
     found: dict[str, Any] = {}
     for item in metadata:
         for bound in getattr(item, "metadata", [item]):  # a FieldInfo holds several
@@ -91,7 +91,9 @@ def _bound(bound: Any) -> dict[str, Any]:
     if isinstance(bound, Le):
         return {"le": bound.le}
     if pattern := getattr(bound, "pattern", None):
-        return {"pattern": pattern.replace("$", r"\Z")}  # Python's `$` stands before a last \n too
+        return {
+            "pattern": pattern.replace("$", r"\Z")
+        }  # Python's `$` also matches before a final \n
     if isinstance(bound, AfterValidator) and bound.func is no_nul:
-        return {}  # such a record is left to the model
-    raise TypeError(f"{bound} can not be read quickly")
+        return {}  # `parse` passes such a record to the model
+    raise TypeError(f"{bound} cannot be decoded fast")

@@ -1,4 +1,4 @@
-"""What is to be sent, sorted into batches: one lane for each topic and partition."""
+"""Records to be sent, sorted into batches of one topic and partition each."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
@@ -14,9 +14,9 @@ _KEYS_REMEMBERED = 200_000
 
 
 class Partitions:
-    """Which partition a key is on, as Kafka's own clients choose it.
+    """Chooses the partition of a key as Kafka's own clients do (murmur2).
 
-    How many partitions a topic has must be said before it is asked for.
+    `set_count` must be called for a topic before records are added to it.
     """
 
     def __init__(self) -> None:
@@ -24,15 +24,15 @@ class Partitions:
         self._hash_of: dict[bytes, int] = {}
 
     def set_count(self, topic: str, count: int) -> None:
-        """Take in how many partitions a topic has."""
+        """Record how many partitions a topic has."""
         self._count[topic] = count
 
     def count(self, topic: str) -> int:
-        """How many partitions a topic has; 0 while that is not known."""
+        """How many partitions a topic has; 0 if that is not known yet."""
         return self._count.get(topic, 0)
 
     def hash_of(self, key: bytes) -> int:
-        """The key's hash; remembered, for it is costly."""
+        """The hash of a key, cached because it is slow in Python."""
         known = self._hash_of.get(key)
         if known is None:
             if len(self._hash_of) > _KEYS_REMEMBERED:
@@ -42,7 +42,7 @@ class Partitions:
 
 
 class PartitionBatches:
-    """Batches that fill up: events of one key stay in the order in which they are added."""
+    """The batches of every partition. Records of one key keep the order in which they are added."""
 
     def __init__(self, partitions: Partitions, new_batch: Callable[[], BatchBuilder]) -> None:
         self._partitions = partitions
@@ -51,9 +51,10 @@ class PartitionBatches:
         self.added = 0
 
     def fill(self, events: Sequence[Outgoing], at_most: int) -> str | None:
-        """Add the next of `events`, from the first one that was not `added` on.
+        """Add at most `at_most` of `events`, from index `added` on.
 
-        Stops before an event whose topic's partitions are not known, and returns that topic.
+        Stops before an event of a topic whose partition count is not known, and returns that topic;
+        returns None otherwise.
         """
         for number in range(self.added, min(self.added + at_most, len(events))):
             event = events[number]
@@ -63,7 +64,7 @@ class PartitionBatches:
         return None
 
     def add(self, topic: str, key: bytes, value: bytes, headers: list[Header]) -> bool:
-        """Add a record to its lane; False if the topic's partitions are not known."""
+        """Add a record to its partition's batch; False if the partition count is not known."""
         count = self._partitions.count(topic)
         if not count:
             return False
@@ -82,7 +83,7 @@ class PartitionBatches:
         return True
 
     def __iter__(self) -> Iterator[tuple[str, int, list[BatchBuilder]]]:
-        """Topic, partition and batches of each lane."""
+        """Topic, partition and batches, for each partition that has any."""
         for topic, of_topic in self._batches.items():
             for partition, batches in of_topic.items():
                 yield topic, partition, batches

@@ -1,4 +1,9 @@
-"""A line of batches: each step takes them in their order, and no step waits for another's."""
+"""The batches in flight of one consumer: each step keeps their order, and the steps overlap.
+
+Per batch: 1. decode, 2. handle (database commit), 3. publish (all deliveries awaited), 4. commit
+offsets. A kill at any point leaves the offsets of every batch that has not reached 4 where they
+were: these batches are read again and processed again, which changes nothing (docs/adr/0016).
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,18 +14,18 @@ from ringfence.observe.metrics import BATCH_SECONDS, BATCH_SIZE
 from ringfence_contracts.records import Received
 
 MAX_IN_FLIGHT = 3
-"""Batches at once: one being told, the one after it in the database, the next one read."""
+"""One batch is published, the one after it is in the database, the next one is decoded."""
 
 Commit = Callable[[], Awaitable[None]]
-"""Moves the offsets past a batch."""
+"""Commits the offsets behind a batch."""
 
 
 class BatchPipeline(Generic[R]):
-    """The batches in hand of one consumer.
+    """Processes up to MAX_IN_FLIGHT batches at once, each step in their order.
 
-    A batch is read while the one before it is in the database, and that one while the one before
-    it is told: neither broker nor database is waited for while there is something to compute.
-    Where a batch fails, none that comes after it goes on, and those before it are finished.
+    While one batch waits for the broker, the next one is in the database and the one after it is
+    decoded, so that waiting and computing overlap. When a batch fails, the batches before it are
+    finished and none after it goes on.
     """
 
     def __init__(self, processor: RecordProcessor[R], *, group: str) -> None:
@@ -32,36 +37,36 @@ class BatchPipeline(Generic[R]):
         self.in_flight = 0
 
     async def wait_for_room(self) -> None:
-        """Wait until another batch may be begun. Raises what one in hand failed with."""
+        """Wait until another batch may be started. Raises the error of a batch that failed."""
         self._see_finished()
         while len(self._tasks) >= MAX_IN_FLIGHT:
             await self._first_finished()
 
     def start(self, batch: Sequence[Received], commit: Commit) -> None:
-        """Read a batch, and have it handled, told and committed after the one before it."""
+        """Decode a batch now; handle, publish and commit it after the one before it."""
         self.in_flight += len(batch)
         before, self._last = self._last, _Steps()
         processing = self._process(batch, self._processor.read(batch), commit, before, self._last)
         self._tasks.append(asyncio.create_task(processing))
 
     async def drain(self) -> None:
-        """Wait until none is in hand. Raises what one of them failed with."""
+        """Wait until no batch is in flight. Raises the error of a batch that failed."""
         while self._tasks:
             await self._first_finished()
 
     async def wait_idle(self, bound_s: float) -> None:
-        """Wait for those in hand, `bound_s` at most; what one failed with, `drain` raises."""
+        """Wait for the batches in flight, at most `bound_s`; `drain` raises their errors."""
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=bound_s)
 
     async def cancel(self) -> None:
-        """Abandon what is in hand: its offsets stay, and it comes again."""
+        """Abandon the batches in flight: their offsets stay, so they are delivered again."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def take_processed(self) -> int:
-        """How many records were settled since the last time."""
+        """How many records were processed since the last call."""
         count, self._processed = self._processed, 0
         return count
 
@@ -95,7 +100,7 @@ class BatchPipeline(Generic[R]):
 
 
 class _Steps:
-    """How far a batch got. Set only where a step succeeded: after a failure the line stands."""
+    """The steps that a batch completed. After a failure they stay unset: later batches wait."""
 
     def __init__(self) -> None:
         self.handled = asyncio.Event()
@@ -103,7 +108,7 @@ class _Steps:
 
     @classmethod
     def all_done(cls) -> "_Steps":
-        """Of the batch before the first."""
+        """The steps of the batch before the first one."""
         steps = cls()
         steps.handled.set()
         steps.published.set()

@@ -1,4 +1,10 @@
-"""What both shells do with a batch: the three verdicts, the dead letters, the fuse."""
+"""Processing of a batch: retries, dead letters and the fuse, the same for both consumers.
+
+1. The handler does the batch's work in the database. A kill before its commit changes nothing.
+2. Rejected records are written to the dead letters, then events are published. A kill after the
+   handler's commit repeats both steps: the handler finds its work done and returns the same events.
+3. Only then may the caller commit the batch's offsets. A kill before that repeats all of it.
+"""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
@@ -13,10 +19,10 @@ from ringfence_contracts.errors import FuseBlown
 from ringfence_contracts.records import Outcome, Received
 
 RETRY_BOUND_S = 20.0
-"""Shorter than the group's rebalance time-out, so that a waiting consumer is not thrown out."""
+"""Shorter than the group's rebalance time-out, so that a waiting consumer stays in the group."""
 
 FUSE = 500
-"""So many rejected records in a row, with none accepted between, stop the process."""
+"""The process stops when so many records in a row are rejected, with none accepted between."""
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -29,10 +35,11 @@ def _unread(batch: Sequence[Received]) -> Any:
 
 
 class RecordProcessor(Generic[R]):
-    """Runs a handler on batches until each is safe: done, told, and its rejects parked.
+    """Runs a handler on batches, publishes its events and writes its rejects to the dead letters.
 
-    A handler takes what `read` makes of a batch, again and again if the world is unwell; without
-    `read`, the batch itself.
+    The handler is given what `read` decodes from a batch (without `read`, the batch itself), and is
+    called again with the same value while it raises one of TRANSIENT_ERRORS, for `retry_bound_s`
+    seconds at most. `consumer` names the metrics and the dead-letter topics.
     """
 
     def __init__(
@@ -54,7 +61,7 @@ class RecordProcessor(Generic[R]):
         self._rejected_in_a_row = 0
 
     def read(self, batch: Sequence[Received]) -> R:
-        """Read `batch`: no more than its bytes is needed for it, and it may be done early."""
+        """Decode `batch`. This needs nothing but its bytes, so it may run ahead of `handle`."""
         with STAGE_SECONDS.labels(self._consumer, "read").time():
             return self._read(batch)
 
@@ -67,7 +74,7 @@ class RecordProcessor(Generic[R]):
         await self.publish(batch, await self.handle(self.read(batch)))
 
     async def handle(self, read: R) -> Outcome:
-        """Do a batch's work in the database. The batch before it must have been handled."""
+        """Run the handler. The batch before this one must have been handled."""
 
         async def once() -> Outcome:
             with STAGE_SECONDS.labels(self._consumer, "handle").time():
@@ -76,7 +83,7 @@ class RecordProcessor(Generic[R]):
         return await self._in_time(once)
 
     async def publish(self, batch: Sequence[Received], outcome: Outcome) -> None:
-        """Park and publish what came of a batch. The batch before it must have been told."""
+        """Write the rejects of a batch and publish its events, after those of the batch before."""
         in_a_row = self._rejects_in_a_row(batch, outcome)
 
         async def once() -> None:
@@ -92,7 +99,7 @@ class RecordProcessor(Generic[R]):
         EVENTS.labels(self._consumer, "out").inc(len(outcome.publish))
 
     async def _in_time(self, once: Callable[[], Awaitable[T]]) -> T:
-        """Try until it is done, in place, backed off and bounded."""
+        """Repeat `once` with back-off while it fails transiently, within the retry bound."""
         async for attempt in stamina.retry_context(
             on=TRANSIENT_ERRORS,
             attempts=None,
@@ -108,9 +115,10 @@ class RecordProcessor(Generic[R]):
         raise AssertionError("the last attempt returns or raises")
 
     def _rejects_in_a_row(self, batch: Sequence[Received], outcome: Outcome) -> int:
-        """How many were rejected without one accepted between, up to the batch's end.
+        """How many records up to the batch's end were rejected, with none accepted between.
 
-        Nothing is kept yet: a batch that is tried again is counted again. Raises FuseBlown.
+        The count is only returned: a batch that is published again is counted again from the same
+        start. Raises FuseBlown.
         """
         if not outcome.reject:
             return 0 if batch else self._rejected_in_a_row

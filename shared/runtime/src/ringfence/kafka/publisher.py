@@ -1,4 +1,4 @@
-"""Publishing: every delivery is awaited, and none is believed before the broker has it."""
+"""Publishing: every delivery is awaited until all replicas of its partition have it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
@@ -14,14 +14,14 @@ from ringfence_contracts.records import Outgoing, Rejected
 from ringfence_contracts.topics import INGEST_DEAD_LETTERS
 
 _WRITTEN_AT_ONCE = 100
-"""Then the next batch has its turn: the database may have answered it."""
+"""After so many records, control returns to the event loop, so that other batches proceed."""
 
 
 class Publisher:
-    """Sends events in one batch per topic and partition, and waits for all of them.
+    """Sends events in batches, one or more for each partition, and awaits all deliveries.
 
     Whole batches are several times faster than single sends (docs/adr/0003). Events of one key
-    stay in the order in which they were given.
+    keep the order in which they are given.
     """
 
     def __init__(self, producer: AIOKafkaProducer, *, source: str) -> None:
@@ -30,9 +30,9 @@ class Publisher:
         self._partitions = Partitions()
 
     async def publish(self, events: Sequence[Outgoing]) -> None:
-        """Deliver all of `events`. Raises Retry if the broker did not take one of them.
+        """Deliver all of `events`. Raises Retry if one of them was not delivered.
 
-        Some may have been taken then; publishing all again is safe, for ids are deterministic.
+        Others may have been delivered by then. Publishing all again is safe: ids are deterministic.
         """
         if not events:
             return
@@ -47,12 +47,12 @@ class Publisher:
             await self._send(batches)
 
     async def broker_answers(self) -> None:
-        """Return when a broker has answered a question. Raises KafkaError if none can be asked."""
+        """Return when a broker has answered a metadata request. Raises KafkaError if none does."""
         if not await self._producer.client.force_metadata_update():
             raise KafkaError("no broker answers")
 
     async def park(self, rejected: Sequence[Rejected], consumer: str) -> None:
-        """Deliver records to their dead-letter topics: original bytes and headers, and why."""
+        """Deliver records to their dead letters: original bytes and headers, and the reason."""
         await self._deliver(
             (
                 f"{dead.received.topic}.dlq.{consumer}",
@@ -64,7 +64,7 @@ class Publisher:
         )
 
     async def park_source_rows(self, rows: Iterable[tuple[str, bytes, str]]) -> None:
-        """Park rows of a source that could not be read: (key, original bytes, reason)."""
+        """Deliver unreadable rows of a source to the dead letters: (key, bytes, reason)."""
         await self._deliver(
             (INGEST_DEAD_LETTERS, key.encode(), raw, [("dlq_reason", reason.encode())])
             for key, raw, reason in rows
@@ -116,7 +116,7 @@ def _reason_headers(dead: Rejected) -> list[tuple[str, bytes]]:
 
 
 def make_producer(bootstrap: Bootstrap) -> AIOKafkaProducer:
-    """A producer that waits for all replicas and never reorders or doubles within a session."""
+    """A producer that waits for all replicas, keeps the order and is idempotent in a session."""
     return AIOKafkaProducer(
         **client_arguments(bootstrap),
         acks="all",

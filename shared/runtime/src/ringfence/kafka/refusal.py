@@ -1,4 +1,4 @@
-"""Why brokers turn a client away: aiokafka says of every reason that it cannot connect."""
+"""Why brokers refuse a client: aiokafka reports every reason as a failed connection."""
 
 import ssl
 
@@ -25,16 +25,13 @@ from ringfence_contracts.errors import RingfenceError
 
 
 class BrokersRefuse(RingfenceError):
-    """The brokers turn this client away: waiting does not help."""
+    """The brokers refuse this client; a retry does not help."""
 
 
 async def connection_problem(
     bootstrap: Bootstrap, timeout_s: float = 10.0
 ) -> ConnectionProblem | None:
-    """Why TLS or the login fails; None if neither does.
-
-    The first broker that answers decides.
-    """
+    """Why TLS or the login fails at the first broker that answers; None if neither fails."""
     if isinstance(bootstrap, str):
         return None
     for host, port in bootstrap.addresses:

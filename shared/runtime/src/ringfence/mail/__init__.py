@@ -1,1 +1,1 @@
-"""What notifier and accounts share about mail: addresses, links to unsubscribe."""
+"""Mail addresses and unsubscribe links, shared by notifier and accounts."""

@@ -1,7 +1,7 @@
-"""One rule for mail addresses: what is entered is checked by it, and so is what is mailed to.
+"""The rule for mail addresses, used both when one is entered and when a mail is sent to it.
 
-The form is email-validator's (RFC 5321 and 6531, without its obsolete parts). Whether the domain
-exists is not asked: that would make an entry depend on a name server.
+The form is that of email-validator (RFC 5321 and 6531, without their obsolete parts). It is not
+checked whether the domain exists: an entry must not depend on a name server.
 """
 
 import unicodedata
@@ -20,9 +20,9 @@ EXPECTED = "one address such as anna@example.com"
 
 
 def check_mail_address(text: str, field: str = "email") -> str:
-    """`text` as it is, if one mail can be sent to it. Raises BadInput that says what is wrong.
+    """Return `text` if it is one mail address. Raises BadInput with the reason if it is not.
 
-    Blanks around it are not part of an address, and neither is a name before it.
+    An address has no blanks around it and no name before it.
     """
     problem = _problem(text)
     if problem:
@@ -31,7 +31,7 @@ def check_mail_address(text: str, field: str = "email") -> str:
 
 
 def is_mail_address(text: str) -> bool:
-    """Whether one mail can be sent to `text`, in a form that no header or command can break."""
+    """Whether `text` is one mail address that cannot inject a header or an SMTP command."""
     return not _problem(text)
 
 

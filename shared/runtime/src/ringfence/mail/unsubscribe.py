@@ -1,7 +1,7 @@
-"""Tokens in links by which a client unsubscribes from mail: made by the notifier, read by accounts.
+"""Tokens in unsubscribe links: the notifier makes them, accounts reads them.
 
 A token names the account and the instant of the mail, and is signed by HMAC-SHA256 with a key that
-both services have. It can be used more than once: whoever unsubscribes twice is unsubscribed.
+both services have. It can be used more than once: unsubscribing is idempotent.
 """
 
 import base64

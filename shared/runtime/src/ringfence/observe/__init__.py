@@ -1,1 +1,1 @@
-"""Seeing what a service does: logs, metrics, health."""
+"""Observability of a service: logs, metrics, health."""

@@ -1,4 +1,4 @@
-"""Counts what stands in a service's tables, every so often, so that it can be a metric."""
+"""Counts rows of a service's tables at intervals, for metrics."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -15,7 +15,7 @@ log = structlog.get_logger()
 
 
 class CountLoop:
-    """Calls `count` every 15 s. Every replica does, and each exports the same values."""
+    """Calls `count` every 15 s. Every replica does so and exports the same values."""
 
     def __init__(
         self, count: Callable[[], Awaitable[None]], *, progress: Progress, every_s: float = EVERY_S
@@ -27,7 +27,7 @@ class CountLoop:
     async def run(self, stop: asyncio.Event) -> None:
         """Count until `stop` is set; while the database does not answer, values stay as they are.
 
-        A count that takes longer than its pause is followed by a pause as long as itself.
+        After a count that took longer than 15 s, the pause is as long as the count.
         """
         loop = asyncio.get_running_loop()
         while not stop.is_set():
@@ -41,9 +41,9 @@ class CountLoop:
 
 
 def set_gauge(gauge: Gauge, values: Mapping[tuple[str, ...], int | float]) -> None:
-    """Set a gauge to these values by their labels; all that it showed before is removed.
+    """Set a gauge to `values` by label values, and remove all its other series.
 
-    Nothing awaits in here, so no scrape in the same event loop sees it half done.
+    It does not await, so that no scrape in the same event loop sees an incomplete gauge.
     """
     gauge.clear()
     for labels, value in values.items():

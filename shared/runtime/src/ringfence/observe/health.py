@@ -1,7 +1,7 @@
-"""Health means progress: loops turn, and what there is to read is being read.
+"""Health means progress: the loops of a process turn, and their lag does not stay.
 
-Two questions: `/health`, whether the process must be replaced, and `/ready`, whether it can work
-now. A database that is away makes it unready; a restart would not help, so it stays healthy.
+`/health` answers whether the process must be replaced, `/ready` whether it can work now. An
+unreachable database makes a process unready; it stays healthy, because a restart would not help.
 """
 
 import time
@@ -15,12 +15,12 @@ from ringfence.observe.readiness import Readiness
 from ringfence.version import revision, version
 
 STALL_S = 45.0
-"""A loop that has not turned for so long is stuck: longer than the shell's bound on retries."""
+"""A loop without a turn for so long is stuck. It is longer than the bound on retries."""
 
 
 @dataclass
 class Progress:
-    """What one loop last did. `turned` is called at the end of every turn."""
+    """The progress of one loop, which calls `turned` at the end of every turn."""
 
     name: str
     monotonic: Callable[[], float] = time.monotonic
@@ -34,7 +34,7 @@ class Progress:
         self.last_turn = self.last_moved = self.monotonic()
 
     def turned(self, *, read: int = 0, lag: int = 0) -> None:
-        """The loop came round: it read so much, and so much is left."""
+        """Record a turn: `read` records were read, and `lag` records are left."""
         self.last_turn = self.monotonic()
         self.read += read
         self.lag = lag
@@ -42,7 +42,7 @@ class Progress:
             self.last_moved = self.last_turn
 
     def problem(self) -> str | None:
-        """Why this loop is not well, or None."""
+        """Why this loop is stalled, or None."""
         now = self.monotonic()
         if now - self.last_turn > self.stall_s:
             return f"{self.name}: no turn for {now - self.last_turn:.0f} s"
@@ -52,7 +52,7 @@ class Progress:
 
 
 class Health:
-    """All the loops of a process, and what they need. `stopping` says that it is to end."""
+    """The loops of a process and its dependencies. `stopping`: whether it is shutting down."""
 
     def __init__(self, stopping: Callable[[], bool] = lambda: False) -> None:
         self.loops: list[Progress] = []
@@ -60,13 +60,13 @@ class Health:
         self._stopping = stopping
 
     def loop(self, name: str, **settings: float) -> Progress:
-        """A new loop to watch."""
+        """The progress of a new loop, which is part of the report from now on."""
         progress = Progress(name, **settings)  # type: ignore[arg-type]
         self.loops.append(progress)
         return progress
 
     def report(self) -> dict[str, object]:
-        """The version, the state of every loop, and whether all are well."""
+        """The version, the state of every loop, and whether any is stalled."""
         problems = self._stalled()
         return {
             "status": "stalled" if problems else "ok",
@@ -77,9 +77,9 @@ class Health:
         }
 
     async def ready(self) -> dict[str, object]:
-        """Whether work can be done now, and what is in its way."""
+        """Whether the process can work now, and the problems if it cannot."""
         if self._stopping():
-            problems = ["stopping: what is in hand is finished, nothing new is begun"]
+            problems = ["stopping: work in progress is finished, nothing new is started"]
         else:
             problems = [*self._stalled(), *await self.readiness.missing()]
         return {"status": "unready" if problems else "ready", "problems": problems}

@@ -7,7 +7,7 @@ import structlog
 
 
 def configure_logs(service: str, level: str = "INFO") -> None:
-    """Log as JSON, our own lines and those of the libraries, each with the service's name."""
+    """Log as JSON, our own lines and those of libraries, each with the service's name."""
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

@@ -1,7 +1,7 @@
-"""`python -m ringfence.observe.probe`: whether this container's service says that it works.
+"""`python -m ringfence.observe.probe`: whether this container's service is healthy.
 
-Exit status 0 if `/health` on RINGFENCE_HEALTH_PORT answers 200, else 1 with one line that says why.
-Nothing but the standard library is imported: it runs every few seconds in each container.
+Exit status 0 if `/health` on RINGFENCE_HEALTH_PORT answers 200, else 1 with the reason in one line.
+It imports only the standard library, because it runs every few seconds in each container.
 """
 
 import os
@@ -12,7 +12,7 @@ _TIMEOUT_S = 4.0
 
 
 def main() -> int:
-    """Ask once; the exit status."""
+    """Call `/health` once; returns the exit status."""
     port = os.environ.get("RINGFENCE_HEALTH_PORT", "")
     if not port.isdecimal() or port == "0":
         print("RINGFENCE_HEALTH_PORT: name the port that the service uses", file=sys.stderr)  # noqa: T201

@@ -1,20 +1,20 @@
-"""Ready means: what a service needs answers, so that it can do its work now."""
+"""Readiness: whether the dependencies of a service answer, so that it can work now."""
 
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
 
 Need = Callable[[], Coroutine[object, object, object]]
-"""Returns when what is needed has answered; raises, or does not return, when it does not."""
+"""Returns when the dependency has answered; raises, or does not return, if it does not."""
 
 ANSWER_S = 3.0
-"""What has not answered by then counts as away: less than the time that a probe is given."""
+"""The time in which a dependency must answer: less than the time-out of a probe."""
 
 _ASKED_AGAIN_S = 1.0
 
 
 class Readiness:
-    """What a service needs. Asked at most once a second, however often /ready is."""
+    """The dependencies of a service, each called at most once a second."""
 
     def __init__(
         self, *, monotonic: Callable[[], float] = time.monotonic, answer_s: float = ANSWER_S
@@ -28,11 +28,11 @@ class Readiness:
         self._missing: list[str] = []
 
     def need(self, name: str, answers: Need) -> None:
-        """Without an answer of this the service cannot work."""
+        """Add a dependency without which the service cannot work."""
         self._needs[name] = answers
 
     async def missing(self) -> list[str]:
-        """What does not answer, each with the kind of its failure; all are asked at once."""
+        """The dependencies that do not answer, each with its kind of failure."""
         if not self._needs:
             return ["starting: nothing is connected yet"]
         async with self._asking:
@@ -43,10 +43,11 @@ class Readiness:
             return self._missing
 
     async def _ask(self, name: str) -> str | None:
-        """No words of the failure itself: they may hold an address or a login.
+        """The problem of a dependency, by its kind alone: a message may hold an address or a login.
 
-        A question without an answer stays asked until it has one. It is not cancelled: that would
-        wait for the same database. Nor is it asked twice: that would take another connection.
+        A call that does not return in time goes on and is awaited again next time. It is not
+        cancelled, because that would wait for the same database; it is not repeated, because that
+        would take another connection.
         """
         question = self._questions.pop(name, None) or asyncio.ensure_future(self._needs[name]())
         done, _ = await asyncio.wait({question}, timeout=self._answer_s)

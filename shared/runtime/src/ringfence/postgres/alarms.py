@@ -1,7 +1,7 @@
-"""Alarms: what a person must see to, raised once for each kind and subject, ended when it is over.
+"""Alarms: problems that need a person, raised once for each kind and subject until they end.
 
 A change of an alarm is a row and an event in the outbox, both written in the caller's transaction.
-Raising an alarm that is already open changes nothing, so a loop may raise it at every turn.
+Raising an alarm that is open changes nothing, so a loop may raise it at every turn.
 """
 
 from datetime import datetime
@@ -27,7 +27,7 @@ class Alarms:
     async def raise_alarm(
         self, connection: Connection, key: str, subject: str, text: AlarmText, now: datetime
     ) -> bool:
-        """Raise the alarm unless it is open; whether it was raised now."""
+        """Raise the alarm unless it is open; returns whether it was raised now."""
         alarm_id = derive("alarm", self._topic.writer, key, subject, now.isoformat())
         row = await connection.fetchrow(
             f"insert into {self._schema}.alarm (alarm_id, key, subject, severity, message,"  # noqa: S608
@@ -50,7 +50,7 @@ class Alarms:
     async def end_alarm(
         self, connection: Connection, key: str, subject: str, now: datetime
     ) -> bool:
-        """End the alarm if it is open; whether it was."""
+        """End the alarm if it is open; returns whether it was."""
         row = await connection.fetchrow(
             f"update {self._schema}.alarm set ended_at = $3"  # noqa: S608 - a constant of the caller
             " where key = $1 and subject = $2 and ended_at is null returning *",

@@ -1,4 +1,4 @@
-"""`ringfence database`: what a database needs before the services start."""
+"""`ringfence database`: prepares a database before the services start."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -85,11 +85,11 @@ def _run(work: Coroutine[Any, Any, list[str]]) -> list[str]:
     except (RingfenceError, asyncpg.PostgresError) as error:
         raise click.ClickException(str(error)) from None
     finally:
-        work.close()  # where it was never begun
+        work.close()  # if it was never started
 
 
 async def _until_up(dsn: str) -> None:
-    """Wait while nothing listens, or the server still starts; a refusal is no reason to."""
+    """Wait while nothing listens or the server is starting; a refusal is raised at once."""
     while True:
         try:
             with explained_refusal(dsn):

@@ -1,4 +1,4 @@
-"""Plain SQL migrations: `NNNN_what.sql`, in order, each once, each in its own transaction."""
+"""SQL migrations: files `NNNN_what.sql`, in order, each once and in its own transaction."""
 
 import hashlib
 from pathlib import Path
@@ -9,18 +9,18 @@ from ringfence.postgres.refusal import explained_refusal
 from ringfence_contracts.errors import RingfenceError
 
 LOCK = 0x72696E67
-"""Any constant of ours: of those who prepare a database at once, one works at a time."""
+"""The key of the advisory lock: commands that prepare a database run one after another."""
 
 
 class MigrationChanged(RingfenceError):
-    """A migration that was applied before has other content now."""
+    """The file of an applied migration has changed."""
 
 
 async def migrate(dsn: str, folder: Path) -> list[str]:
-    """Apply what `folder` has and the database lacks; the names of what was applied.
+    """Apply the files of `folder` that the database lacks; returns their names.
 
-    Raises MigrationChanged when an applied file was edited: write a new one instead. Raises
-    DatabaseRefuses where TLS or the login fails.
+    Raises MigrationChanged if the file of an applied migration was edited (add a new file instead),
+    and DatabaseRefuses if TLS or the login fails.
     """
     files = _read(folder)
     with explained_refusal(dsn):

@@ -1,7 +1,9 @@
-"""The transactional outbox: events of writes that no record causes.
+"""The transactional outbox, for events whose cause is no Kafka record.
 
-A row is written in the same transaction as the effect; the relay publishes rows in their order
-and deletes each after its delivery. A crash between the two publishes it again, with the same id.
+1. A row is written in the transaction of the effect. A kill before its commit loses both.
+2. The relay publishes the rows in their order. A kill after it leaves the rows in place.
+3. The relay deletes the rows and commits. A kill before that publishes them again, with the same
+   ids.
 """
 
 import asyncio
@@ -23,7 +25,7 @@ _IDLE_S = 0.05
 
 
 async def enqueue(connection: Connection, schema: str, events: Sequence[Outgoing]) -> None:
-    """Write `events` into the schema's outbox; call it inside the effect's transaction."""
+    """Write `events` to the schema's outbox, within the transaction of the effect."""
     await connection.executemany(
         f"insert into {schema}.outbox"  # noqa: S608 - a constant of the calling service
         " (topic, key, value, event_id, time, source, subject, correlation_id)"
@@ -45,7 +47,7 @@ async def enqueue(connection: Connection, schema: str, events: Sequence[Outgoing
 
 
 class OutboxRelay:
-    """Publishes what stands in `<schema>.outbox`, oldest first, one relay at a time."""
+    """Publishes the rows of `<schema>.outbox`, oldest first; one replica relays at a time."""
 
     def __init__(
         self, pool: Pool, publisher: Publisher, *, schema: str, progress: Progress
@@ -68,7 +70,7 @@ class OutboxRelay:
         )
 
     async def relay_once(self) -> int:
-        """Publish and delete one batch of rows; how many. Raises Retry when the broker did not."""
+        """Publish and delete up to 500 rows; returns how many. Raises Retry if a delivery fails."""
         async with self._pool.acquire() as connection, connection.transaction():
             # Only one replica relays at a time, so that events of a key keep their order.
             if not await connection.fetchval(

@@ -1,4 +1,4 @@
-"""Connections: each service in its own role, which can write in no other's schema."""
+"""Connections: each service acts in its own role, which can write in its own schema alone."""
 
 from typing import TypeAlias
 
@@ -17,10 +17,10 @@ def role_of(service: str) -> str:
 
 
 async def open_pool(dsn: str, *, service: str, size: int = 4) -> Pool:
-    """A pool whose connections act as the service's role and carry its name.
+    """A pool whose connections act in the service's role and have its name.
 
-    JSON columns are read and written as Python values. Statements are bounded to 30 s. Raises
-    DatabaseRefuses where TLS or the login fails.
+    JSON columns are read and written as Python values. A statement may take 30 s. Raises
+    DatabaseRefuses if TLS or the login fails.
     """
     with explained_refusal(dsn):
         return await asyncpg.create_pool(

@@ -1,7 +1,7 @@
-"""Why a database turns a client away, or the client the database: in words that name the setting.
+"""Why a database refuses a client, or the client the database, with the setting to check.
 
-TLS, certificate, login and password do not get better by waiting. The words hold hosts, the
-login's name and the server's message, and no password.
+A retry does not fix TLS, a certificate, a login or a password. Messages hold hosts, the login's
+name and the server's message, but no password.
 """
 
 import os
@@ -23,15 +23,15 @@ _CONNECTING = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
 
 class DatabaseRefuses(Retry):
-    """The database turns this client away, or we do not trust it: a setting must be changed.
+    """The database refuses this client, or we do not trust it: a setting must be changed.
 
-    A service exits with status 75 by it: somebody may be changing the server just now.
+    A service exits with status 75 by it, and so retries: the server may be being changed.
     """
 
 
 @contextmanager
 def explained_refusal(dsn: str) -> Iterator[None]:
-    """Open a connection within this: a refusal is raised as DatabaseRefuses, in words."""
+    """Around opening a connection: a refusal is raised as DatabaseRefuses, with its reason."""
     try:
         yield
     except _CONNECTING as error:
@@ -41,7 +41,7 @@ def explained_refusal(dsn: str) -> Iterator[None]:
 
 
 def connection_problem(error: BaseException, dsn: str) -> ConnectionProblem | None:
-    """Why TLS or the login failed with `error`; None where neither did."""
+    """Why TLS or the login failed with `error`; None if it is another error."""
     parts = urlsplit(dsn)
     place = parts.netloc.rpartition("@")[2] or "the server"
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -65,21 +65,21 @@ def connection_problem(error: BaseException, dsn: str) -> ConnectionProblem | No
 
 
 def _not_let_in(place: str, server_message: str) -> ConnectionProblem:
-    """The server's own words: which login, from where, and whether it came in plain text."""
-    message = f"{place} lets us not in: {server_message.splitlines()[0]}"
+    """With the server's message: which login, from where, and whether it came in plain text."""
+    message = f"{place} refuses the connection: {server_message.splitlines()[0]}"
     if "no encryption" in server_message:
         return ConnectionProblem(message, f"set sslmode=verify-full and sslrootcert=… in {DSN}")
     return ConnectionProblem(message, f"check the login in {DSN}, and pg_hba.conf at the server")
 
 
 def sslmode(dsn: str) -> str:
-    """How the server is checked: as the URL says, or PGSSLMODE; `prefer` where neither does."""
+    """The sslmode of the URL, or of PGSSLMODE; `prefer` if neither gives one."""
     given = parse_qs(urlsplit(dsn).query).get("sslmode")
     return given[-1] if given else os.environ.get("PGSSLMODE") or "prefer"
 
 
 def authorities(dsn: str) -> Path | None:
-    """The file of the authorities that are believed; None where certificates are not checked."""
+    """The file of the trusted authorities; None if certificates are not verified."""
     if sslmode(dsn) not in _CHECKED:
         return None
     given = parse_qs(urlsplit(dsn).query).get("sslrootcert")
@@ -88,7 +88,7 @@ def authorities(dsn: str) -> Path | None:
 
 
 def refuse_unusable(dsn: str) -> None:
-    """Raise ValueError, which names the variable, where the file of authorities is of no use."""
+    """Raise ValueError, which names the variable, if the file of authorities is unusable."""
     path = authorities(dsn)
     if path is None:
         return

@@ -1,6 +1,7 @@
-"""Logins of the services: one each, member of the role that can write in its own schema alone.
+"""Database logins: one for each service, and one for the operator's commands.
 
-And one for the operator's commands, which may act as each service and is no superuser.
+A service's login is a member of the role that can write in that service's schema alone. The
+operator's login may act in each of these roles and is no superuser.
 """
 
 import re
@@ -21,17 +22,17 @@ _PASSWORD = re.compile(r"[!-~]{16,200}")
 
 
 def login_of(name: str) -> str:
-    """The name that a service, or the operator, logs in by."""
+    """The login name of a service or of the operator."""
     return f"{role_of(name)}_login"
 
 
 def password_of(folder: Path, name: str) -> Path:
-    """The file of that login's password."""
+    """The file that holds the password of a login."""
     return folder / name / PASSWORD_FILE
 
 
 def as_login(dsn: str, name: str, password: str = "") -> str:
-    """The same database by the login of a service, or of the operator."""
+    """The URL of the same database with the login of a service or of the operator."""
     parts = urlsplit(dsn)
     given = f":{quote(password, safe='')}" if password else ""
     place = parts.netloc.rpartition("@")[2]
@@ -39,13 +40,13 @@ def as_login(dsn: str, name: str, password: str = "") -> str:
 
 
 async def create_logins(dsn: str, folder: Path, services: Sequence[str] = SERVICES) -> list[str]:
-    """Have a login for each service, and the operator's if it has a file; the names.
+    """Create a login for each service, and for the operator if it has a file; returns their names.
 
-    A login's password is the content of the file `<service>/postgres-password` in `folder`; where
-    a service has none, a random one is written there. A service's login is member of exactly one
-    role, which the migrations create; `operator` is member of all of them, and reads which
-    migrations were applied. None has another right. Safe to repeat. Raises BadInput for a
-    password that is too weak.
+    A login's password is the content of `<service>/postgres-password` in `folder`; for a service
+    without that file, a random password is written there. A service's login is a member of exactly
+    one role, which the migrations create; `operator` is a member of all of them and may read which
+    migrations were applied. No login has another right. Idempotent: the password of an existing
+    login is set again. Raises BadInput for a weak password.
     """
     passwords = {service: _password(password_of(folder, service)) for service in services}
     if password_of(folder, OPERATOR).is_file():
@@ -78,7 +79,7 @@ async def _create(
 ) -> None:
     login = login_of(name)
     known = await connection.fetchval("select true from pg_roles where rolname = $1", login)
-    # DDL takes no parameters: names are our own, and the server itself quotes the password.
+    # DDL takes no parameters. The names are constants; the server quotes the password.
     quoted = await connection.fetchval("select quote_literal($1::text)", password)
     verb = "alter" if known else "create"
     rights = "login nosuperuser nocreatedb nocreaterole noreplication noinherit"

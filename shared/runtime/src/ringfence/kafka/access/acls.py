@@ -1,4 +1,4 @@
-"""What each login may do on the brokers: no more than its service does, as `topics` says."""
+"""What each login may do on the brokers: only what its service does, by `topics`."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from ringfence_contracts.topics import ALL_TOPICS, INGEST_DEAD_LETTERS
 
 OPERATOR = "operator"
-"""Who runs `ringfence verify --replay`, `ringfence payments claim` and other readers of topics."""
+"""The login of `ringfence verify --replay`, `payments claim` and others that read topics."""
 
 SETUP = "setup"
-"""Who runs `ringfence topics create`."""
+"""The login of `ringfence topics create`."""
 
 _MORE_GROUPS = {"notifier": ("notifier-channels",)}
 _INGEST = "cdr-ingest"
@@ -44,7 +44,7 @@ def _of_service(service: str) -> Access:
 
 
 def commands(bootstrap: str, config: str) -> Iterator[str]:
-    """Lines of a shell that grant all of it by Kafka's own tool; safe to repeat.
+    """Shell commands that grant all of it by kafka-acls.sh; idempotent.
 
     `config`: the file of that tool's settings, with the login of the brokers' administrator.
     """
@@ -57,7 +57,7 @@ def commands(bootstrap: str, config: str) -> Iterator[str]:
             yield f"{who} --operation Write --operation Describe{_named('topic', access.writes)}"
         if access.groups:
             yield f"{who} --operation Read{_named('group', access.groups)}"
-    # What a broker has, and the creation of what it lacks.
+    # To list the topics, and to create those that are missing.
     setup = f"{tool} --allow-principal User:{SETUP}"
     yield f"{setup} --operation Create --operation Describe --topic '*'"
 

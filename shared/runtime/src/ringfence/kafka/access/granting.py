@@ -1,4 +1,4 @@
-"""Grants what `acls` says on brokers with access control. Nothing is ever taken away."""
+"""Grants the rights of `acls` on brokers with access control; revokes nothing."""
 
 from collections.abc import Iterator
 from enum import IntEnum
@@ -14,14 +14,14 @@ from ringfence_contracts.errors import RingfenceError
 
 
 class Resource(IntEnum):
-    """Kinds of things, as numbered by Kafka's protocol (ResourceType)."""
+    """Kinds of resources, by their number in Kafka's protocol (ResourceType)."""
 
     TOPIC = 2
     GROUP = 3
 
 
 class Operation(IntEnum):
-    """What may be done, as numbered by Kafka's protocol (AclOperation)."""
+    """Operations, by their number in Kafka's protocol (AclOperation)."""
 
     READ = 3
     WRITE = 4
@@ -35,7 +35,7 @@ _ANY_HOST = "*"
 
 
 class Grant(NamedTuple):
-    """One rule: this login may do that with one topic, one group, or `*`, all of them."""
+    """One rule: a login may do an operation on one topic or group, or on `*`, all of them."""
 
     login: str
     operation: Operation
@@ -44,7 +44,7 @@ class Grant(NamedTuple):
 
 
 class NotGranted(RingfenceError):
-    """The brokers refuse a rule: they have no access control, or the login may not change it."""
+    """The brokers refuse a rule: they have no access control, or we may not change it."""
 
 
 def grants() -> Iterator[Grant]:
@@ -63,7 +63,7 @@ def grants() -> Iterator[Grant]:
 
 
 async def apply_grants(bootstrap: Bootstrap) -> int:
-    """Have every rule on the brokers; how many there are. Safe to repeat.
+    """Create every rule on the brokers; returns how many rules there are. Idempotent.
 
     The login must be the brokers' administrator. Raises NotGranted, and KafkaError when no
     broker answers.
@@ -90,7 +90,7 @@ async def _apply(admin: AIOKafkaAdminClient, grant: Grant) -> None:
         operation=grant.operation,
         permission_type=_ALLOW,
     )
-    # aiokafka builds and sends this request, and has no public method for it.
+    # aiokafka can build and send this request, but has no public method that does.
     answer = await admin._send_to_controller(request)
     for code, reason in answer.creation_responses:
         if code:

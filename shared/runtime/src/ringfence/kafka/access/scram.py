@@ -1,6 +1,6 @@
-"""Gives logins their passwords on brokers that keep them (SCRAM). No password leaves this process.
+"""Sets the passwords of logins on brokers that store them (SCRAM).
 
-What is sent is salted and hashed; the brokers keep that, and never the password.
+No password leaves this process: the brokers are sent a salted hash, and store that.
 """
 
 import hashlib
@@ -26,14 +26,14 @@ from ringfence.kafka.brokers import Bootstrap, client_arguments
 from ringfence_contracts.errors import RingfenceError
 
 _MECHANISMS = {"sha256": 1, "sha512": 2}
-"""Both are kept, so that clients may use either; as numbered by Kafka's protocol."""
+"""By their number in Kafka's protocol. Both are set, so that clients may use either."""
 
 _ITERATIONS = 8192
 _SALT_BYTES = 32
 
 
 class LoginNotSet(RingfenceError):
-    """The brokers refuse to keep a password: they have no SCRAM, or we may not change it."""
+    """The brokers refuse a password: they have no SCRAM, or we may not change it."""
 
 
 class _AlterScramResponse(Response):  # type: ignore[misc]
@@ -90,15 +90,15 @@ class _AlterScram(Request[_AlterScramStruct]):  # type: ignore[misc]
         self._upsertions = upsertions
 
     def build(self, request_struct_class: type[_AlterScramStruct]) -> _AlterScramStruct:
-        """The request as it is sent."""
+        """The request of the version that the broker speaks."""
         return request_struct_class([], self._upsertions, {})
 
 
 async def set_passwords(bootstrap: Bootstrap, passwords: Mapping[str, str]) -> None:
-    """Have the brokers know each login by its password, for SCRAM-SHA-256 and SCRAM-SHA-512.
+    """Set the password of each login, for SCRAM-SHA-256 and SCRAM-SHA-512.
 
-    A login that exists has this password from then on. The client must be the brokers'
-    administrator. Raises LoginNotSet, and KafkaError when no broker answers.
+    A login that exists gets the new password. The client must be the brokers' administrator. Raises
+    LoginNotSet, and KafkaError when no broker answers.
     """
     admin = AIOKafkaAdminClient(**client_arguments(bootstrap), request_timeout_ms=30_000)
     await admin.start()
