@@ -1,4 +1,4 @@
-"""Decides in transactions: a batch of events, orders that ended by time, commands of operators."""
+"""Decides in transactions: batches of events, orders that end by time, commands of operators."""
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
@@ -37,14 +37,14 @@ log = structlog.get_logger()
 
 
 class CausedEvent(NamedTuple):
-    """An event and what identifies it."""
+    """An event with its id and correlation id."""
 
     event: AccountEvent
     cause: Cause
 
 
 class Decider:
-    """Takes decisions; sets `woken` where the worker may have something to do.
+    """Decides, and sets `woken` when the worker may have work.
 
     `commands` are the handlers of operators' commands, by name.
     """
@@ -66,7 +66,7 @@ class Decider:
         self._shown: set[str] = set()
 
     async def apply(self, items: Sequence[CausedEvent]) -> None:
-        """Take in a batch of events, in order, and decide after each. Safe to call again."""
+        """Apply events in order and decide after each, in one transaction. Idempotent."""
         now = self._clock.now()
         decisions, new_profiles = Decisions(), dict[str, AccountState]()
         newly_held: set[str] = set()
@@ -99,8 +99,8 @@ class Decider:
         now = self._clock.now()
         since = now - self._limits.window
         if brake.counted_from >= decided_at:
-            # It was released while this batch was decided, and could not see its holds: they
-            # belong to the time after it.
+            # The brake was released while this batch was decided, without its holds: they count
+            # for the time after the release.
             await store.began_at(newly_held, now)
         if brake.on_since is not None:
             return
@@ -117,9 +117,9 @@ class Decider:
         log.warning("brake on", cause=cause, clients=len(begun), of=clients)
 
     async def decide_due(self) -> int:
-        """Decide again about accounts whose time has come; how many.
+        """Decide again about accounts whose `decide_at` has come. Returns their number.
 
-        An order of theirs has ended by itself, or they were taken over from an earlier version.
+        One of their orders has ended, or a migration from an earlier version has set the instant.
         """
         now, decisions = self._clock.now(), Decisions()
         async with self._store.transaction() as transaction:
@@ -138,7 +138,7 @@ class Decider:
         return len(locked.accounts)
 
     async def run_command(self, request: OperatorRequested, cause: Cause) -> None:
-        """Do what an operator asked for, at most once, and keep the answer."""
+        """Carry out an operator's command, at most once by its id, and store the answer."""
         handler = self._commands.get(request.command, _refuse_unknown)
         async with self._store.transaction() as transaction:
             if not await lock_request(transaction.connection, request):
@@ -153,7 +153,7 @@ class Decider:
         self._woken.set()
 
     async def show(self) -> None:
-        """Set the metrics of what is held."""
+        """Set the metrics of the brake, of held clients and of elements that are off."""
         BRAKE.set(await is_brake_on(self._store.pool))
         CLIENTS_HELD.set(await self._store.clients_held())
         self._shown = await show_elements_off(self._store.pool, self._shown)
@@ -165,7 +165,10 @@ class Decider:
 
 
 async def show_elements_off(pool: Pool, shown: set[str]) -> set[str]:
-    """Set the metric of what is off; servers that were `shown` before go to 0. Those it shows."""
+    """Set the metric of elements that are off, by server; servers `shown` before may go to 0.
+
+    Returns the servers that are shown now.
+    """
     off = dict(await elements_off(pool))
     for server_id in shown | off.keys():
         ELEMENTS_OFF.labels(server_id).set(off.get(server_id, 0))
@@ -178,20 +181,20 @@ async def _refuse_unknown(command: Command) -> CommandAnswer:
 
 
 def _countable(account: AccountState) -> int | None:
-    """The funds hold of an account in so far as it counts for the brake."""
+    """The crossing that began the account's funds hold, if the hold counts for the brake."""
     counts = account.held and account.live and account.prepaid and account.mail_owed
     return account.crossing if counts else None
 
 
 class DecideLoop:
-    """Looks every second for accounts that have to be decided again by time."""
+    """Decides every second about the accounts whose `decide_at` has come."""
 
     def __init__(self, decider: Decider, progress: Progress) -> None:
         self._decider = decider
         self._progress = progress
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look until `stop` is set; while the database does not answer, try again."""
+        """Run until `stop` is set; while the database does not answer, try again."""
         await run_loop(
             stop,
             self._turn,

@@ -1,4 +1,4 @@
-"""The suspender's events and the words of its alarms: the same cause always gives the same id."""
+"""The suspender's events, and the texts of its alarms. The same cause always gives the same id."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -31,7 +31,7 @@ ABANDONED_ALARM = "server-abandoned"
 def confirmed(
     account: AccountState, service: ServiceState, evidence: str, now: datetime, *, mail: bool
 ) -> Outgoing:
-    """`service.suspended.v1` or `service.restored.v1`; `mail`: the zero-balance mail is owed."""
+    """`service.suspended.v1` or `service.restored.v1`; `mail`: the zero-balance mail is due."""
     if service.wanted == "suspended":
         return _suspended(account, service, evidence, now, mail=mail)
     event = ServiceRestored.model_validate(_facts(service, evidence, now))
@@ -39,7 +39,7 @@ def confirmed(
 
 
 def reason_changed(change: ReasonChange, now: datetime) -> Outgoing:
-    """`service.suspended.v1` again, with the last confirmation's evidence. It ended no calls."""
+    """`service.suspended.v1` again, with the last confirmation's evidence and no ended calls."""
     account, service = change.account, replace(change.service, ended_calls=())
     confirmed_at = service.confirmed_at or now
     facts = _suspended(
@@ -50,7 +50,7 @@ def reason_changed(change: ReasonChange, now: datetime) -> Outgoing:
 
 
 def failed(service: ServiceState, reason: str, attempts: int, now: datetime) -> Outgoing:
-    """`service.suspension-failed.v1`; `attempts` were made."""
+    """`service.suspension-failed.v1` after `attempts` attempts."""
     event = ServiceSuspensionFailed.model_validate(
         {
             "account_id": service.account_id,
@@ -67,7 +67,7 @@ def failed(service: ServiceState, reason: str, attempts: int, now: datetime) -> 
 
 
 def alarm_subject(account_id: str, service_id: str) -> str:
-    """What an alarm `suspension-failed` is about."""
+    """The subject of an alarm `suspension-failed`."""
     return f"{account_id}/{service_id}"
 
 
@@ -89,12 +89,12 @@ def failed_alarm(account: AccountState, service: ServiceState, reason: str) -> A
 
 
 def element_subject(server_id: str, element: Element) -> str:
-    """What an alarm `element-not-released` is about."""
+    """The subject of an alarm `element-not-released`."""
     return "/".join(part for part in (server_id, *element) if part)
 
 
 def element_alarm(row: LooseElement, reason: str, *, off: bool) -> AlarmText:
-    """The alarm `element-not-released`: what stays off, or stays on, though no service waits."""
+    """The alarm `element-not-released`: an element without a due service cannot be switched."""
     element, (account_id, service_id) = row.record.element, row.record.owner
     scope = f" of {element.tenant}" if element.tenant not in ("", element.name) else ""
     wish = "is on again, and cannot be switched off" if off else "cannot be switched on again"
@@ -110,7 +110,7 @@ def element_alarm(row: LooseElement, reason: str, *, off: bool) -> AlarmText:
 
 
 def paused_alarm(server_id: str, until: datetime | None, by: str) -> AlarmText:
-    """The alarm `server-paused`: nobody is switched on that server."""
+    """The alarm `server-paused`: nothing is switched on that server."""
     end = f"until {until:%Y-%m-%d %H:%M}Z" if until else "until it is resumed"
     return AlarmText(
         message=f"server {server_id} is paused by {by} {end}: nothing is switched on it,"

@@ -1,4 +1,4 @@
-"""What the suspender counts, besides what every service counts."""
+"""The suspender's own metrics."""
 
 from prometheus_client import Counter, Gauge, Histogram
 

@@ -1,4 +1,4 @@
-"""The suspender pipeline: holds, orders and profiles in; the PBX switched; confirmations out.
+"""The suspender pipeline: consumes holds, orders and profiles, switches the PBX, confirms.
 
 balance.zero ───────┐
 balance.restored ───┼─▶ decide ─▶ wanted state ─▶ worker ─▶ PBX ─▶ read back ─▶ service.suspended
@@ -52,17 +52,18 @@ _MODELS: dict[str, type[BalanceZero | BalanceRestored | AccountChanged | Operato
 
 
 class Suspender:
-    """The handler: an event changes what is wanted of an account's services."""
+    """The handler of batches: events change the desired state of an account's services."""
 
     def __init__(self, decider: Decider) -> None:
         self._decider = decider
 
     async def handle(self, batch: Sequence[Received]) -> Outcome:
-        """Apply a batch. Safe to call again: what was applied before changes nothing.
+        """Apply a batch. Idempotent: what was applied before changes nothing.
 
-        1. All events of accounts are applied in one transaction.
-        2. Each command for this service has a transaction of its own. A kill between the two means
-           the same batch again, whose events are older than what is known by then.
+        1. Apply all events of accounts in one transaction. After a kill, the batch is redelivered,
+           and its events are no longer newer than what is known.
+        2. Apply each command for this service in a transaction of its own. After a kill, the
+           commands that were answered are skipped by their ids.
         """
         outcome = Outcome()
         items: list[CausedEvent] = []

@@ -1,4 +1,4 @@
-"""The suspender's accounts and services: read in bulk under locks, decided, written in bulk."""
+"""The suspender's accounts and services: read in bulk with locks, and written in bulk."""
 
 from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import asynccontextmanager
@@ -44,7 +44,7 @@ update suspender.account a set profile = n.profile::json, profile_version = n.ve
 from unnest($1::text[], $2::text[], $3::int[]) as n (account_id, profile, version)
 where a.account_id = n.account_id
 """
-# The worker counts attempts without a lock on the account: only a new wish resets them.
+# The worker counts attempts without a lock on the account: only a new desired state resets them.
 _WRITE_SERVICES = """
 insert into suspender.service as s (
     account_id, service_id, server_id, kind, wanted, wanted_seq, mode, cause_id, correlation_id,
@@ -81,20 +81,20 @@ on conflict (account_id, service_id) do update set
 
 @dataclass
 class LockedAccounts:
-    """Accounts under a lock, by their ids, each with its services."""
+    """Locked accounts by id, each with its services."""
 
     accounts: dict[str, AccountState]
     services: dict[str, Services]
 
 
 class DecisionTransaction:
-    """One batch's accounts: locked and read, then written, in one transaction."""
+    """The transaction of one batch: locks and reads accounts, then writes them."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
 
     async def lock(self, account_ids: Collection[str]) -> LockedAccounts:
-        """The accounts, locked in the order of their ids; unknown ones are created."""
+        """Lock the accounts in the order of their ids, and create unknown ones."""
         ids = sorted(account_ids)
         await self.connection.execute(
             "insert into suspender.account (account_id) select unnest($1::text[])"
@@ -104,7 +104,7 @@ class DecisionTransaction:
         return await self.lock_known(ids)
 
     async def lock_known(self, account_ids: Collection[str]) -> LockedAccounts:
-        """Those of the accounts that are known, locked in the order of their ids."""
+        """Lock those of the accounts that are known, in the order of their ids."""
         rows = await self.connection.fetch(
             f"select {ACCOUNT_COLUMNS} from suspender.account"  # noqa: S608 - our own columns
             " where account_id = any($1) order by account_id for update",
@@ -113,7 +113,7 @@ class DecisionTransaction:
         return await self._with_services(rows)
 
     async def lock_to_decide(self, now: datetime, limit: int) -> LockedAccounts:
-        """Accounts whose time to be decided again has come, but those that are locked already."""
+        """Lock accounts whose `decide_at` has come, at most `limit`; skip those locked already."""
         rows = await self.connection.fetch(
             f"select {ACCOUNT_COLUMNS} from suspender.account"  # noqa: S608 - our own columns
             " where decide_at <= $1 and profile is not null"
@@ -142,7 +142,7 @@ class DecisionTransaction:
         decisions: Decisions,
         now: datetime,
     ) -> None:
-        """Write what was decided; publish changes of reason; end alarms about former wishes."""
+        """Write the decisions, publish changes of reason, end alarms of former desired states."""
         await self._execute(_WRITE_ACCOUNTS, [_account_row(account) for account in accounts])
         await self._execute(_WRITE_PROFILES, [_profile_row(account) for account in new_profiles])
         await self._execute(
@@ -164,7 +164,7 @@ class DecisionTransaction:
             await self._close_departed()
 
     async def _close_departed(self) -> None:
-        """What departed and of which nothing is off needs no turn and no event."""
+        """Confirm services that have neither a product nor elements on record."""
         await self.connection.execute(
             "update suspender.service s set confirmed = 'active', confirmed_seq = wanted_seq,"
             " confirmed_at = now(), evidence = 'the client has this product no more', attempts = 0,"
@@ -175,7 +175,7 @@ class DecisionTransaction:
         )
 
     async def _execute(self, statement: str, rows: Collection[tuple[Any, ...]]) -> None:
-        """All rows in one statement, column by column."""
+        """Write all rows with one statement, which gets one array for each column."""
         if rows:
             await self.connection.execute(statement, *map(list, zip(*rows, strict=True)))
 
@@ -197,19 +197,19 @@ async def end_alarms(
 
 
 class SuspenderStore:
-    """The transactions in which decisions are taken."""
+    """Opens the transactions of decisions."""
 
     def __init__(self, pool: Pool) -> None:
         self.pool = pool
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[DecisionTransaction]:
-        """A transaction for one batch: all of it or nothing."""
+        """One transaction for one batch."""
         async with self.pool.acquire() as connection, connection.transaction():
             yield DecisionTransaction(cast(Any, connection))
 
     async def clients_held(self) -> int:
-        """How many live clients a funds hold applies to."""
+        """The number of live clients to whom a funds hold applies."""
         count = await self.pool.fetchval(
             "select count(*) from suspender.account where held and live"
             " and (hold = 0 or hold <> undone_hold)"

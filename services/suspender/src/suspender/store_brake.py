@@ -1,4 +1,4 @@
-"""The brake's row, and what it is measured by."""
+"""The brake's row, and the counts that turn it on."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -9,7 +9,7 @@ from ringfence_contracts.events.alarm import AlarmText
 from suspender.rules.brake import BRAKE_ALARM, WHAT_TO_DO, BegunHold, CommonTariff
 from suspender.store import ALARMS
 
-# Holds that began with an opening balance or an import are not news, and undone ones are over.
+# Holds that began with an opening balance or an import do not count, nor do undone ones.
 _BEGAN = (
     "held and live and prepaid and mail_owed and (hold = 0 or hold <> undone_hold)"
     " and held_since >= $1"
@@ -17,7 +17,7 @@ _BEGAN = (
 
 
 class Brake(NamedTuple):
-    """`on_since` is None while the brake is off; holds up to `counted_from` count no more."""
+    """`on_since` is None while the brake is off; holds up to `counted_from` no longer count."""
 
     on_since: datetime | None
     cause: str
@@ -25,13 +25,13 @@ class Brake(NamedTuple):
 
 
 class BrakeStore:
-    """The brake within a transaction. Lock accounts before the brake, never after it."""
+    """The brake within a transaction. Lock accounts before the brake, never after it (deadlock)."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def lock(self) -> Brake:
-        """The brake, locked: replicas that count at the same time do so one after the other."""
+        """Lock and read the brake, so that replicas count one after the other."""
         row = await self._connection.fetchrow(
             "select on_since, cause, counted_from from suspender.brake for update"
         )
@@ -49,7 +49,7 @@ class BrakeStore:
         return [BegunHold(*row) for row in rows]
 
     async def began_at(self, account_ids: Collection[str], now: datetime) -> None:
-        """Have these clients' holds count from `now` on."""
+        """Let the holds of these clients count as begun at `now`."""
         await self._connection.execute(
             "update suspender.account set held_since = $2 where held and account_id = any($1)",
             list(account_ids),
@@ -57,7 +57,7 @@ class BrakeStore:
         )
 
     async def live_clients(self) -> int:
-        """How many live clients have a prepaid product."""
+        """The number of live clients with a prepaid product."""
         count = await self._connection.fetchval(
             "select count(*) from suspender.account where live and prepaid and profile is not null"
         )
@@ -80,7 +80,7 @@ class BrakeStore:
         return None if row is None else CommonTariff(row[0], row[1] or "unknown", row[2])
 
     async def turn_on(self, now: datetime, cause: str, message: str) -> None:
-        """Pause cutting for funds, and raise the alarm."""
+        """Pause suspensions for funds, and raise the alarm."""
         await self._connection.execute(
             "update suspender.brake set on_since = $1, cause = $2", now, cause
         )
@@ -88,14 +88,14 @@ class BrakeStore:
         await ALARMS.raise_alarm(self._connection, BRAKE_ALARM, BRAKE_ALARM, text, now)
 
     async def release(self, now: datetime) -> None:
-        """Go on with the cuts that wait, and end the alarm; what began so far counts no more."""
+        """Resume the waiting suspensions and end the alarm; holds so far no longer count."""
         await self._connection.execute(
             "update suspender.brake set on_since = null, cause = '', counted_from = $1", now
         )
         await ALARMS.end_alarm(self._connection, BRAKE_ALARM, BRAKE_ALARM, now)
 
     async def paused(self) -> int:
-        """How many cuts wait for the brake."""
+        """The number of suspensions that wait for the brake."""
         count = await self._connection.fetchval(
             "select count(*) from suspender.service where wanted_seq > confirmed_seq"
             " and wanted = 'suspended' and holds = '{funds}'"
@@ -103,9 +103,9 @@ class BrakeStore:
         return int(count)
 
     async def to_undo(self, window_began: datetime) -> list[str]:
-        """Whose funds hold began since the window in which the brake went on, and still lasts.
+        """The clients whose funds hold began since then and still applies.
 
-        Clients in shadow are among them: a wrong tariff holds them too.
+        Clients in shadow mode are included: a wrong tariff holds them too.
         """
         rows = await self._connection.fetch(
             "select account_id from suspender.account where held and mail_owed and hold > 0"
@@ -116,11 +116,11 @@ class BrakeStore:
 
 
 async def is_brake_on(connection: "Connection | Pool") -> bool:
-    """Whether cutting for funds is paused."""
+    """Whether suspensions for funds are paused."""
     return bool(await connection.fetchval("select on_since is not null from suspender.brake"))
 
 
 async def brake_since(connection: Connection) -> datetime | None:
-    """Since when the brake is on, as seen without a lock."""
+    """Since when the brake is on, read without a lock."""
     since: datetime | None = await connection.fetchval("select on_since from suspender.brake")
     return since

@@ -1,6 +1,6 @@
-"""What products name for switching, and what is on record as switched off.
+"""The elements that products name, and the records of those that we switched off.
 
-For a loop that finds drift: `switch_off_again` has the worker switch off what is on by a person.
+For drift: `switch_off_again` has the worker switch off what somebody switched on.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -21,18 +21,18 @@ from suspender.rules.plan import ElementContext, RecordWrite
 from suspender.rules.service_state import ServiceState
 
 LISTED = "listed"
-"""Rows of this way name no element: they say which extensions belong to a product, however it is
-switched off, so that they are not the rest of their tenant.
+"""Rows of this way name no element. They list the extensions that belong to a product, whichever
+way it is switched, so that these are not part of the rest of their tenant.
 """
 
-# A claim counts as off once the service may be cut: while the brake is on, one that was not off
-# before keeps what it names.
+# A claim counts as off once the service may be suspended: while the brake is on, the elements of a
+# service that was not off before stay on.
 _CLAIM_OFF = """(c.wanted = 'suspended' and (
     c.confirmed = 'suspended' or c.holds <> '{funds}'
     or not exists (select from suspender.brake where on_since is not null)
 ))"""
-# `offset 0` keeps the planner from turning look-ups by whole keys into joins of whole tables, which
-# it prefers while a table has grown faster than its statistics: 29 s in place of 20 ms.
+# `offset 0` keeps the planner from turning look-ups by whole keys into joins of whole tables. It
+# does so while a table has grown faster than its statistics: 29 s instead of 20 ms.
 _CLAIMS = f"""
 select e.way, e.tenant, e.name, n.way = '{LISTED}' as listed, n.element = '{REST}' as rest,
     c.account_id, c.service_id, {_CLAIM_OFF} as off
@@ -109,7 +109,7 @@ where (server_id, way, tenant, element) = ($1, $2, $3, $4)
 
 
 async def write_named(connection: Connection, services: Collection[ServiceState]) -> None:
-    """Have these services name what their products name now; departed ones name nothing."""
+    """Replace the named elements of these services by those that their products name now."""
     if not services:
         return
     await connection.executemany(
@@ -141,7 +141,7 @@ def _named_by(service: ServiceState) -> set[tuple[str, str, str]]:
 
 
 async def mark_released(connection: Connection, keys: Collection[ServiceKey]) -> None:
-    """Have what left these products released, though their holds last."""
+    """Release the elements that left these products, although their holds last."""
     if not keys:
         return
     await connection.execute(
@@ -153,7 +153,7 @@ async def mark_released(connection: Connection, keys: Collection[ServiceKey]) ->
 
 
 async def left_behind(connection: Connection, key: ServiceKey) -> list[Element]:
-    """What is off for a service and not named by it any more."""
+    """The elements that are off for a service and that it does not name any more."""
     rows = await connection.fetch(
         "select way, tenant, element from suspender.switched_off o"  # noqa: S608 - a constant
         f" where o.account_id = $1 and o.service_id = $2 and o.was_on and {_LEFT} order by 1, 2, 3",
@@ -165,11 +165,11 @@ async def left_behind(connection: Connection, key: ServiceKey) -> list[Element]:
 async def switch_off_again(
     connection: Connection, server_id: str, elements: Collection[Element], now: datetime
 ) -> list[Element]:
-    """Have the worker switch off again what is on, though it was confirmed off: those it will.
+    """Have the worker switch these elements off again. Returns those that it will switch off.
 
-    For whoever finds drift, and counts how often an element may be repaired. The rows are `loose`
-    from now on: no service waits for them, and no event of a service follows. Whatever is not on
-    record, is not confirmed off, or waits to be released, is left as it is.
+    The caller counts how often an element may be repaired. The rows become `loose`: no service is
+    due for them, and no event of a service follows. Elements that are not on record, not confirmed
+    off, or released are left as they are.
     """
     rows = await connection.fetch(
         "update suspender.switched_off o set confirmed_at = null, next_attempt_at = $5"
@@ -187,7 +187,7 @@ async def switch_off_again(
 async def listed_extensions(
     connection: Connection, server_id: str, tenants: Collection[str]
 ) -> dict[str, set[str]]:
-    """The extensions that some product lists as its own, by tenant."""
+    """The extensions that a product lists as its own, by tenant."""
     found: dict[str, set[str]] = {tenant: set() for tenant in tenants}
     rows = await connection.fetch(
         "select distinct tenant, element from suspender.named_element"
@@ -207,7 +207,7 @@ async def records_of(
     keys: Collection[ServiceKey],
     named: Collection[Element],
 ) -> dict[Element, SwitchedOffRecord]:
-    """What is on record for these services, or of these elements (`REST`: of all extensions)."""
+    """The records of these services and of these elements (`REST`: of all extensions)."""
     rows = await connection.fetch(_RECORDS, server_id, *key_columns(keys), *element_columns(named))
     return {record.element: record for record in map(record_of, rows)}
 
@@ -218,7 +218,7 @@ async def element_context(
     elements: Collection[Element],
     records: Mapping[Element, SwitchedOffRecord],
 ) -> ElementContext:
-    """All that decides about `elements`, of which `records` are all there are."""
+    """The claims, records and owners of `elements`; `records` has to contain all their records."""
     owners = {record.owner for record in records.values()}
     found = {
         (row["account_id"], row["service_id"]): OwnerState(
@@ -231,10 +231,10 @@ async def element_context(
 
 
 def _claims(rows: Iterable[Any]) -> dict[Element, list[ElementClaim]]:
-    """Who claims each element: those that name it, else those that own the rest of its tenant.
+    """The services that claim each element: those that name it, else those with the rest.
 
-    An extension that a product lists is not the rest. One that is to be on keeps it on, however it
-    is switched off itself.
+    An extension that a product lists is not part of the rest of its tenant. If that product's
+    service is to be on, its claim keeps the extension on, whichever way the product is switched.
     """
     named: dict[Element, list[ElementClaim]] = {}
     listed: dict[Element, list[ElementClaim]] = {}
@@ -250,13 +250,13 @@ def _claims(rows: Iterable[Any]) -> dict[Element, list[ElementClaim]]:
 
 
 class SwitchedOffStore:
-    """The records of what was switched off, as the worker writes them."""
+    """Writes the records of elements that we switch off."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def record(self, server_id: str, rows: Collection[RecordWrite], now: datetime) -> None:
-        """Write what is to be known before the first toggle. A row that is there is kept."""
+        """Write the records before the first toggle. Existing ones are not replaced by new ones."""
         new = [row for row in rows if row.is_new]
         changed = [row for row in rows if not row.is_new]
         async with self._pool.acquire() as connection, connection.transaction():
@@ -269,14 +269,14 @@ class SwitchedOffStore:
 
 
 class OffAt(NamedTuple):
-    """How many elements are off on a server by us."""
+    """The number of elements on a server that we switched off."""
 
     server_id: str
     elements: int
 
 
 async def elements_off(pool: Pool) -> list[OffAt]:
-    """Of each server that has some."""
+    """The number of elements that are off, for each server that has some."""
     rows = await pool.fetch(
         "select server_id, count(*) from suspender.switched_off where was_on group by server_id"
     )
@@ -295,7 +295,7 @@ def element_of(row: Any) -> Element:
 
 
 def columns(rows: Collection[tuple[Any, ...]]) -> list[list[Any]]:
-    """Rows as columns, for `unnest`. There has to be a row."""
+    """Rows as columns, for `unnest`. There has to be at least one row."""
     return [list(column) for column in zip(*rows, strict=True)]
 
 

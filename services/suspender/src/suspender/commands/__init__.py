@@ -1,4 +1,4 @@
-"""What operators ask of the suspender: a name and a handler for each command."""
+"""Operators' commands to the suspender: a handler for each name."""
 
 from collections.abc import Mapping
 

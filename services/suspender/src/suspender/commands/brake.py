@@ -1,4 +1,4 @@
-"""The brake is released, or the holds that set it off are undone."""
+"""Releases the brake, or undoes the holds that turned it on."""
 
 from ringfence_contracts.errors import Retry
 from suspender.commands.command import Command, CommandAnswer
@@ -10,7 +10,7 @@ _NOT_ON = CommandAnswer("refused", "the brake is not on: nothing waits for it")
 
 
 async def release_brake(command: Command) -> CommandAnswer:
-    """`brake.release`: the cuts that wait go on."""
+    """`brake.release`: the suspensions that wait are carried out."""
     store = BrakeStore(command.transaction.connection)
     brake = await store.lock()
     if brake.on_since is None:
@@ -21,7 +21,7 @@ async def release_brake(command: Command) -> CommandAnswer:
 
 
 async def undo_brake(command: Command) -> CommandAnswer:
-    """`brake.undo`: the holds count as absent before the brake is released."""
+    """`brake.undo`: the holds count as absent, then the brake is released."""
     transaction = command.transaction
     store = BrakeStore(transaction.connection)
     seen = await brake_since(transaction.connection)
@@ -44,7 +44,7 @@ async def undo_brake(command: Command) -> CommandAnswer:
 
 
 async def _lift(command: Command, locked: LockedAccounts) -> int:
-    """Have these accounts' funds holds count as absent; how many services that switches."""
+    """Let the funds holds of these accounts count as absent. Returns how many services change."""
     now, decisions = command.now, Decisions()
     for account in locked.accounts.values():
         if account.held:

@@ -1,4 +1,4 @@
-"""What every handler of a command gets, and what it answers."""
+"""The input and the answer of a handler of operators' commands."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from suspender.store import DecisionTransaction
 
 
 class CommandAnswer(NamedTuple):
-    """What came of a command, in words for the operator."""
+    """The result of a command, in words for the operator."""
 
     state: Literal["done", "refused"]
     words: str
@@ -33,7 +33,7 @@ class Command:
 
 
 CommandHandler = Callable[[Command], Awaitable[CommandAnswer]]
-"""Carries out a command. Raises Refusal with words, or Retry to have it tried again."""
+"""Carries out a command. Raises CommandRefused with the reason, or Retry for another attempt."""
 
 
 class CommandRefused(Exception):
@@ -41,7 +41,7 @@ class CommandRefused(Exception):
 
 
 def argument(command: Command, name: str, expected: str) -> str:
-    """An argument that has to be given. Raises Refusal."""
+    """A required argument, without blanks around it. Raises CommandRefused if it is missing."""
     value = command.request.arguments.get(name, "").strip()
     if not value:
         raise CommandRefused(f"{name}: got nothing, expected {expected}")

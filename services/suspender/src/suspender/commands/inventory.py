@@ -1,11 +1,11 @@
-"""A server is listed again now, and not at its hour."""
+"""Reads the inventory of a server at once."""
 
 from suspender.commands.command import Command, CommandAnswer, argument
 from suspender.upkeep.store_inventory import request_read
 
 
 async def read_inventory(command: Command) -> CommandAnswer:
-    """`inventory.read` {server_id}: what the server has is read, though it may be paused."""
+    """`inventory.read` {server_id}: the server is read at once, even if it is paused."""
     server_id = argument(command, "server_id", "the id of a server")
     refusal = await request_read(command.transaction.connection, server_id, command.now)
     if refusal:

@@ -1,4 +1,4 @@
-"""A server is left alone for maintenance, and taken up again."""
+"""Pauses a server for maintenance, and resumes it."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ _INSTANT = "an instant with its zone that is still to come, such as 2026-12-01T0
 
 
 async def pause_server(command: Command) -> CommandAnswer:
-    """`server.pause` {server_id, until?}: nothing is sent to it until then, or until resumed."""
+    """`server.pause` {server_id, until?}: nothing is switched there until then or until resumed."""
     server_id = argument(command, "server_id", "the id of a server")
     until = _until(command)
     request = command.request
@@ -20,7 +20,7 @@ async def pause_server(command: Command) -> CommandAnswer:
 
 
 async def resume_server(command: Command) -> CommandAnswer:
-    """`server.resume` {server_id}: what waited is done."""
+    """`server.resume` {server_id}: waiting work is carried out."""
     server_id = argument(command, "server_id", "the id of a server")
     if not await resume(command.transaction.connection, server_id, command.now):
         raise CommandRefused(f"server {server_id} is not paused")

@@ -1,4 +1,4 @@
-"""One service: have the server read and brought to what is desired, or release what left it."""
+"""Commands for one service: switch it to its desired state again, or release what left it."""
 
 from suspender.commands.command import Command, CommandAnswer, CommandRefused, argument
 from suspender.commands.store_pauses import is_paused
@@ -10,7 +10,7 @@ from suspender.store_elements import left_behind
 
 
 async def reapply(command: Command) -> CommandAnswer:
-    """`service.reapply` {account_id, service_id}: as if it had just been decided."""
+    """`service.reapply` {account_id, service_id}: switch it as if it had just been decided."""
     account, _, service = await _find(command)
     name = f"product {service.service_id} of client {account.account_id}"
     if service.departed:
@@ -42,9 +42,9 @@ async def _being_applied(command: Command, name: str, service: ServiceState) -> 
 
 
 async def release(command: Command) -> CommandAnswer:
-    """`service.release` {account_id, service_id, version}: what left the product is switched on.
+    """`service.release` {account_id, service_id, version}: switch on what left the product.
 
-    `version` is that of the profile by which it left the product, or the product left the client.
+    `version` is the version of the profile that removed the elements, or the whole product.
     """
     account, services, service = await _find(command)
     version = _version(command)
@@ -77,7 +77,7 @@ def _version(command: Command) -> int:
 
 
 async def _find(command: Command) -> tuple[AccountState, Services, ServiceState]:
-    """The service that a command names, its account locked. Raises Refusal."""
+    """The service that a command names, with its account locked. Raises CommandRefused."""
     account_id = argument(command, "account_id", "the id of a client")
     service_id = argument(command, "service_id", "the id of one of the client's products")
     locked: LockedAccounts = await command.transaction.lock_known([account_id])

@@ -1,4 +1,4 @@
-"""The commands of operators: each done at most once by its id, answered in `report.command`."""
+"""Operators' commands: carried out at most once by id, with the answer in `report.command`."""
 
 from ringfence.postgres.pool import Connection
 from ringfence_contracts.events.operator import OperatorRequested
@@ -6,7 +6,7 @@ from suspender.commands.command import CommandAnswer
 
 
 async def lock_request(connection: Connection, request: OperatorRequested) -> bool:
-    """Keep other replicas from the same request; whether it has still to be answered."""
+    """Lock a request against other replicas. Returns whether it has no answer yet."""
     await connection.execute(
         "select pg_advisory_xact_lock(hashtextextended($1, 0))", f"command:{request.request_id}"
     )
@@ -19,7 +19,7 @@ async def lock_request(connection: Connection, request: OperatorRequested) -> bo
 async def write_answer(
     connection: Connection, request: OperatorRequested, answer: CommandAnswer
 ) -> None:
-    """Keep what came of a command."""
+    """Store the answer of a command."""
     await connection.execute(
         "insert into suspender.command (request_id, command, arguments, requested_by, reason,"
         " requested_at, state, answer) values ($1, $2, $3, $4, $5, $6, $7, $8)",

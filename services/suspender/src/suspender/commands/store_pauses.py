@@ -1,4 +1,4 @@
-"""Servers that are left alone for maintenance."""
+"""Pauses of servers for maintenance."""
 
 from datetime import datetime
 from typing import Any, NamedTuple, cast
@@ -9,7 +9,7 @@ from suspender.store import ALARMS
 
 
 class Pause(NamedTuple):
-    """A server that is left alone; `until` None: until it is resumed."""
+    """A paused server; `until` None: until it is resumed."""
 
     server_id: str
     since: datetime
@@ -19,7 +19,7 @@ class Pause(NamedTuple):
 
 
 async def pause(connection: Connection, row: Pause) -> None:
-    """Have nothing sent to a server, and raise the alarm that says so; again: by the new terms."""
+    """Pause a server and raise the alarm; a second pause replaces the first."""
     await resume(connection, row.server_id, row.since)
     await connection.execute(
         "insert into suspender.server_pause"
@@ -31,7 +31,7 @@ async def pause(connection: Connection, row: Pause) -> None:
 
 
 async def resume(connection: Connection, server_id: str, now: datetime) -> bool:
-    """Have a server taken up again; whether it was paused."""
+    """Resume a server. Returns whether it was paused."""
     found = await connection.fetchval(
         "delete from suspender.server_pause where server_id = $1 returning true", server_id
     )
@@ -40,7 +40,7 @@ async def resume(connection: Connection, server_id: str, now: datetime) -> bool:
 
 
 async def end_pauses(pool: Pool, now: datetime) -> list[str]:
-    """Resume the servers whose pause ends by itself: which they are."""
+    """Resume the servers whose pause has ended. Returns their ids."""
     if not await pool.fetchval(
         "select exists (select from suspender.server_pause where paused_until <= $1)", now
     ):
@@ -56,7 +56,7 @@ async def end_pauses(pool: Pool, now: datetime) -> list[str]:
 
 
 async def is_paused(connection: "Connection | Pool", server_id: str) -> bool:
-    """Whether nothing may be sent to a server now."""
+    """Whether a server is paused."""
     found = await connection.fetchval(
         "select exists (select from suspender.server_pause where server_id = $1)", server_id
     )

@@ -1,7 +1,7 @@
-"""An account as the suspender knows it, and what an event or the clock changes in it: pure.
+"""An account as the suspender knows it, and how events and the clock change it: pure.
 
-`Decisions` collects what has to be written: changed rows, what products name for switching, and
-changes of reason to publish. It holds no connection; the store writes it in one transaction.
+`Decisions` collects what the store writes in one transaction: changed rows, the elements that
+products name for switching, and changes of reason to publish.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ AccountEvent = BalanceZero | BalanceRestored | AccountChanged
 
 
 class Cause(NamedTuple):
-    """What a decision follows from."""
+    """The event that a decision follows from."""
 
     event_id: UUID
     correlation_id: str
@@ -39,9 +39,10 @@ class Cause(NamedTuple):
 class AccountState:
     """The profile, and the funds hold as balance-watch published it.
 
-    `hold` is the number of the last funds hold, whether it lasts (`held`) or not; `undone_hold` is
-    one that an operator undid. `balance_micro` is the credit at the last crossing: for the mail's
-    words, nothing is computed with it. `prepaid`: some product of it is.
+    `hold` is the number of the last funds hold, and `held` whether it still applies; `undone_hold`
+    is one that an operator undid. `balance_micro` is the credit at the last crossing, used only in
+    mails. `prepaid`: at least one of its products is prepaid. `decide_at`: when an order ends, so
+    that the account has to be decided again.
     """
 
     account_id: str
@@ -61,9 +62,9 @@ class AccountState:
 
     @property
     def funds_held(self) -> bool | None:
-        """Whether the funds hold applies; None: not known yet, of a client imported as off.
+        """Whether the funds hold applies; None: not known yet, for a client imported as suspended.
 
-        balance-watch begins a hold for such a client; until it has said so, he is left as he is.
+        balance-watch begins a hold for such a client; until its event arrives, nothing is switched.
         """
         if self.held:
             return self.hold == 0 or self.hold != self.undone_hold  # 0: its number is not known
@@ -73,7 +74,7 @@ class AccountState:
 
 
 class ReasonChange(NamedTuple):
-    """A service that stays off, for another reason than before: to be published."""
+    """A service that stays off for another reason than before, to be published."""
 
     account: AccountState
     service: ServiceState
@@ -81,11 +82,11 @@ class ReasonChange(NamedTuple):
 
 @dataclass
 class Decisions:
-    """What came of a batch.
+    """What a batch decided.
 
-    `switched`: services of which something else is wanted than before. `products`: those of which
-    the product changed; `named`: those which name other elements, or other ones of a server, than
-    before. `released`: those of which all that left the product is to be released now.
+    `switched`: services whose desired state changed. `products`: services whose product changed.
+    `named`: services that name other elements than before, or elements of another server.
+    `released`: services for which the elements that left the product are released now.
     """
 
     services: dict[ServiceKey, ServiceState] = field(default_factory=dict)
@@ -96,21 +97,21 @@ class Decisions:
     released: set[ServiceKey] = field(default_factory=set)
 
     def switch(self, service: ServiceState) -> None:
-        """Something else is wanted of the service: a reason for what was before is outdated."""
+        """The desired state changed: a change of reason for the former state is obsolete."""
         self.switched.add(service.key)
         self.reasons.pop(service.key, None)
 
 
 def is_imported_off(profile: AccountChanged) -> bool:
-    """Whether the client was off when it was imported: what is off then was switched off by us."""
+    """Whether the client was imported as suspended; what is off then counts as ours to restore."""
     fields = profile.profile
     return fields.voip_suspended == "Yes" and fields.voip_suspended_by == "import"
 
 
 def zero_mail_owed(account: AccountState, service: ServiceState) -> bool:
-    """Whether the zero-balance mail is owed, for a service that is confirmed off.
+    """Whether the zero-balance mail is due, for a service that is confirmed off.
 
-    It is where funds are the only hold; that it is sent once for a hold is the notifier's to see.
+    It is due where funds are the only hold. The notifier sends it at most once for each hold.
     """
     return (
         service.live
@@ -123,7 +124,7 @@ def zero_mail_owed(account: AccountState, service: ServiceState) -> bool:
 
 
 def apply_event(account: AccountState, event: AccountEvent, now: datetime) -> bool:
-    """Take in an event if it is newer than what is known; whether it was."""
+    """Apply an event if it is newer than what is known. Returns whether it was."""
     if isinstance(event, AccountChanged):
         return _apply_profile(account, event)
     if event.crossing <= account.crossing:
@@ -156,9 +157,9 @@ def _begin_hold(account: AccountState, zero: BalanceZero, now: datetime) -> None
 def decide_account(
     account: AccountState, services: Services, cause: Cause, now: datetime, decisions: Decisions
 ) -> None:
-    """Decide about each service of the account by what is known at `now`, orders included.
+    """Decide the desired state of each service of the account at `now`.
 
-    What the account has no more is decided as before, until it is to be on.
+    A product that the account no longer has is still decided, until its service is to be on.
     """
     profile = account.profile
     if profile is None:
@@ -194,7 +195,7 @@ def _decision(
 
 
 def _new_service(profile: AccountChanged, product: Service) -> ServiceState:
-    """A service that was not known: on, or off already where the client was imported as off."""
+    """A service that was not known: on, or off where the client was imported as suspended."""
     imported_off = is_imported_off(profile)
     return ServiceState(
         account_id=profile.account_id,
@@ -208,7 +209,7 @@ def _new_service(profile: AccountChanged, product: Service) -> ServiceState:
 
 
 def _apply_product(service: ServiceState, product: Service, decisions: Decisions) -> None:
-    """Keep what the product is now, and whether it names other elements than it did."""
+    """Store the product as it is now, and note whether it names other elements than before."""
     before = None if service.departed else service.product
     if before == product:
         return
@@ -233,10 +234,10 @@ def _decide_departed(
     cause: Cause,
     decisions: Decisions,
 ) -> None:
-    """Decide about a product that the account has no more.
+    """Decide about a product that the account no longer has.
 
-    A cut that was not confirmed is given up. What is off stays so as long as its hold lasts, unless
-    an operator has it released; what is on is never switched off.
+    A suspension that was not confirmed is given up. What is off stays off while the hold lasts,
+    unless an operator releases it. What is on is never switched off.
     """
     profile, product = account.profile, service.product
     assert profile is not None
@@ -277,7 +278,7 @@ def _apply_decision(
     )
     service.would, service.holds, service.client_wide = decision[:3]
     if decision.desired == "leave":
-        return  # the mode in which it was switched last is kept until it is the turn again
+        return  # `live` stays as it was when the service was last switched
     service.live = account.live
     is_incomplete = account.live and wanted == "suspended" and service.elements_changed
     if wanted != service.wanted or is_incomplete or _is_unconfirmed_adoption(service):
@@ -287,9 +288,9 @@ def _apply_decision(
 
 
 def _is_unconfirmed_adoption(service: ServiceState) -> bool:
-    """Whether it was met as off, is to be off, and no PBX was asked yet.
+    """Whether it was imported as off, is to be off, and was never read from the PBX.
 
-    A product that was added to a client who is off may be on.
+    A product that was added to a suspended client may be on.
     """
     is_new = service.confirmed is None and service.wanted_seq == 0
     return service.live and is_new and service.would == service.wanted == "suspended"
@@ -307,7 +308,7 @@ def _set_desired_state(
 
 
 def apply_again(service: ServiceState, cause: Cause, decisions: Decisions) -> None:
-    """Have the PBX read and brought to what is desired of the service, though that is as before."""
+    """Have the PBX read and switched to the desired state again, though that did not change."""
     _set_desired_state(service, service.wanted, service.mode, cause, decisions)
     decisions.services[service.key] = service
 

@@ -1,6 +1,7 @@
-"""The brake: when so many clients are cut at once that the cause is hardly theirs (pure).
+"""The brake: pauses suspensions when too many clients lose their funds at once (pure).
 
-A wrong tariff version or a bridge that reports wrong debts would cut them all within minutes.
+The cause is then hardly the clients' own: a wrong tariff version, or a bridge that reports wrong
+debts, would suspend them all within minutes.
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ class BrakeLimits(NamedTuple):
 
     @property
     def is_set(self) -> bool:
-        """Whether there is a brake at all."""
+        """Whether the brake is enabled."""
         return self.clients > 0
 
     def exceeded(self, begun: int, of: int) -> bool:
@@ -33,7 +34,7 @@ class BrakeLimits(NamedTuple):
 
 
 class CommonTariff(NamedTuple):
-    """The tariff version by which most of the clients were charged lately."""
+    """The tariff version by which most of the clients were charged lately; `clients`: how many."""
 
     tariff_id: str
     version: str
@@ -68,7 +69,7 @@ def cause_in_words(begun: Sequence[BegunHold], charged: CommonTariff | None) -> 
 
 
 def message(begun: int, of: int, window: timedelta, cause: str) -> str:
-    """What the alarm says."""
+    """The message of the alarm."""
     minutes = window.total_seconds() / 60
     return (
         f"{begun} of {of} live prepaid clients began a funds hold within {minutes:g} minutes."

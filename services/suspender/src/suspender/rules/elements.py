@@ -1,8 +1,8 @@
-"""What is switched on a server, part by part, and what of it is to be off: pure.
+"""The elements that are switched on a server, and which of them are to be off: pure.
 
-An element is a gateway, an extension, an extension's right to call out, a domain, a peer. Products
-name elements; services are desired off or on; what we switched off is on record with its state
-before. From these three follows what has to be done (architecture, section 4).
+An element is a gateway, an extension, an extension's right to call out, a domain or a peer. Whether
+it is to be off follows from three things (architecture, section 4): the products that name it, the
+desired states of their services, and the record of what we switched off, with the state before.
 """
 
 from collections.abc import Collection, Mapping
@@ -29,11 +29,11 @@ ServiceKey = tuple[str, str]
 
 @dataclass(frozen=True)
 class SwitchedOffRecord:
-    """What is on record of an element that we switched off, or found off at its turn.
+    """The record of an element that we switched off, or found off when we were to switch it off.
 
-    `was_on` false: it was off before, so releasing it changes nothing. `value` is what was stored
-    in place of a flag. `owner` is the service for whose hold it was switched off. `released`: an
-    operator wants it on though that hold lasts.
+    `was_on` false: it was off before, so releasing it changes nothing. `value` is the stored value
+    to restore, where the PBX has one in place of a flag. `owner` is the service for whose hold it
+    was switched off. `released`: an operator released it although that hold lasts.
     """
 
     element: Element
@@ -44,18 +44,18 @@ class SwitchedOffRecord:
 
 
 class ElementClaim(NamedTuple):
-    """A service that names an element. `off`: it is desired off."""
+    """A service that names an element. `off`: the service is to be off."""
 
     service: ServiceKey
     off: bool
 
 
 class OwnerState(NamedTuple):
-    """The owner of a record now.
+    """The present state of the service that owns a record.
 
-    `ways` are those of the elements that it names on this server, empty if it departed.
-    `is_elsewhere`: it names elements on another server. `is_confirmed`: what is desired of it was
-    read back.
+    `ways` are those of the elements that it names on this server, empty if the client no longer has
+    the product. `is_elsewhere`: it names elements on another server. `is_confirmed`: its desired
+    state was read back.
     """
 
     off: bool
@@ -72,9 +72,9 @@ def is_to_be_off(
 ) -> bool:
     """Whether an element is to be off.
 
-    One service that names it and is to be on keeps it on. What no product names any more stays off
-    as long as the service is desired off for which it was switched off; where that service is
-    switched another way now, or on another server, until the new way is confirmed.
+    If a service that names it is to be on, the element is to be on. An element that no product
+    names any more stays off while its owner is to be off. If the owner is now switched in another
+    way or on another server, the element stays off only until that is confirmed.
     """
     if claims:
         return all(claim.off for claim in claims)

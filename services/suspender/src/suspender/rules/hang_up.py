@@ -8,10 +8,10 @@ from suspender.rules.suspension import HOLDING_ORDERS, orders_in_force
 
 
 def ends_calls(account: AccountState, service: ServiceState, now: datetime) -> bool:
-    """Whether a service that was switched off loses its live calls too.
+    """Whether the live calls of a service that was switched off are ended too.
 
-    By funds only where the credit is used up and the product says so, never for debts. By hand only
-    where the order says so.
+    With a funds hold only if the credit is used up and the product asks for it, never for debts.
+    With an order only if the order asks for it.
     """
     profile, product = account.profile, service.product
     if profile is None or product is None or service.departed or service.wanted == "active":

@@ -1,8 +1,8 @@
-"""What has to be done on one server for the services whose turn it is, and what came of it: pure.
+"""Plans a batch of services on one server, and judges its results: pure.
 
-Who claims an element and what is on record (`ElementContext`) come from the database, what the
-server has stored (readings) from the server. From both follow what to record, what to switch, and,
-once that is done, which services are confirmed.
+The database gives who claims each element and what is on record (`ElementContext`), the server
+gives the readings. From both follow what to record, what to switch and, after switching, which
+services are confirmed.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -34,10 +34,11 @@ EXTENSION_WAYS = ("extensions", "outbound")
 
 @dataclass(frozen=True)
 class Turn:
-    """A service that is brought off or on. `named`: what it names, the rest of the tenant listed.
+    """A service that is to be switched off or on.
 
-    `elements`: these, and what is on record for it. `adopts`: what is off and not on record was
-    switched off by an earlier system. `rest_failure`: the rest of the tenant could not be listed.
+    `named`: the elements that it names, with the rest of the tenant listed one by one. `elements`:
+    these and those that are on record for it. `adopts`: what is off and not on record counts as
+    switched off by an earlier system. `rest_failure`: why the rest could not be listed.
     """
 
     key: ServiceKey
@@ -52,7 +53,7 @@ class Turn:
 
 @dataclass
 class ElementContext:
-    """What is on record of elements, who claims them, and what the records' owners are to be."""
+    """The records and claims of elements, and the states of the services that own the records."""
 
     records: dict[Element, SwitchedOffRecord] = field(default_factory=dict)
     claims: dict[Element, list[ElementClaim]] = field(default_factory=dict)
@@ -64,7 +65,10 @@ class ElementContext:
         return is_to_be_off(element, claims, record, self.owners)
 
     def owner_of(self, element: Element) -> ServiceKey | None:
-        """For whom an element that is to be off is on record: one that names it, if one does."""
+        """The service to own the record of an element that is to be off.
+
+        If services name the element, it is one of them.
+        """
         record = self.records.get(element)
         claimants = sorted(claim.service for claim in self.claims.get(element, ()))
         if record and (not claimants or record.owner in claimants):
@@ -73,7 +77,7 @@ class ElementContext:
 
 
 class RecordWrite(NamedTuple):
-    """A row to be written before the first toggle. `is_new` false: a row that is there changes."""
+    """A row to be written before the first toggle. `is_new` false: an existing row changes."""
 
     element: Element
     owner: ServiceKey
@@ -85,7 +89,13 @@ class RecordWrite(NamedTuple):
 
 @dataclass
 class SwitchPlan:
-    """What to record, then to switch. `off` says of every element whether it is to be off."""
+    """What to record and then to switch.
+
+    `off`: for every element, whether it is to be off. `dropped`: records to delete, as the element
+    was off before and is to be on. `missing`: elements that the server does not have. `problems`:
+    elements that could not be read. `left_off`: elements that are off and stay so, as we did not
+    switch them off.
+    """
 
     off: dict[Element, bool] = field(default_factory=dict)
     recordings: list[RecordWrite] = field(default_factory=list)
@@ -98,7 +108,7 @@ class SwitchPlan:
 
 
 class Confirmed(NamedTuple):
-    """The server was read back to show what is desired of a service."""
+    """A service whose desired state was read back from the server."""
 
     key: ServiceKey
     evidence: str
@@ -106,7 +116,7 @@ class Confirmed(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """Something of a service could not be switched. `must_act`: trying again is of no use."""
+    """A service that could not be switched as a whole. `must_act`: a retry alone does not help."""
 
     key: ServiceKey
     reason: str
@@ -114,7 +124,7 @@ class Failed(NamedTuple):
 
 
 def targets_of(turns: Collection[Turn], loose: Mapping[Element, Service]) -> list[SwitchTarget]:
-    """All elements once, each with a product that names it or did."""
+    """All elements once, each with a product that names it or named it."""
     found = dict(loose)
     for turn in turns:
         found |= dict.fromkeys(turn.elements, turn.product)
@@ -127,7 +137,7 @@ def make_plan(
     context: ElementContext,
     readings: Mapping[Element, ElementReading | Failure],
 ) -> SwitchPlan:
-    """What to do with each element, whoever's turn it is."""
+    """What to do with each element."""
     plan = SwitchPlan()
     adopted = {element for turn in turns if turn.adopts for element in turn.named}
     for target in targets:
@@ -152,10 +162,13 @@ def _plan_off(
     reading: ElementReading,
     adopts: bool,
 ) -> None:
-    """Record it, unless it is, and switch it off. What we never switched may change by others."""
+    """Record the element, unless it is on record, and switch it off.
+
+    A record of an element that was off before changes when somebody else has switched it on since.
+    """
     element = target.element
     record, owner = context.records.get(element), context.owner_of(element)
-    assert owner is not None  # what nobody names and is not on record is not to be off
+    assert owner is not None  # an element without claim and record is not to be off
     is_off = reading.state == "off"
     if record is None:
         adopted = adopts and reading.state != "on"
@@ -176,7 +189,7 @@ def _plan_on(
     reading: ElementReading,
     adopts: bool,
 ) -> None:
-    """Switch on what is on record as on before; leave everything else as it is."""
+    """Switch the element on if it is on record and was on before; else leave it as it is."""
     element = target.element
     record = context.records.get(element)
     if record is not None and record.was_on:
@@ -197,7 +210,7 @@ def _plan_on(
 def result_of(
     turn: Turn, plan: SwitchPlan, done: Mapping[Element, SwitchDone | Failure], server_id: str
 ) -> Confirmed | Failed:
-    """What came of a service's turn: confirmed only when each element of it is as desired."""
+    """The result for one service: confirmed only if each of its elements is as desired."""
     mine = sorted(element for element in turn.elements if plan.off[element] == turn.off)
     failures = [
         failure
@@ -215,8 +228,8 @@ def result_of(
     answers = [answer for element in mine if isinstance(answer := done.get(element), SwitchDone)]
     unknown = not answers and any(_state(plan, element) == "unknown" for element in mine)
     proven = all(answer.proven for answer in answers) and not unknown
-    said = list(dict.fromkeys(answer.evidence for answer in answers))
-    return Confirmed(turn.key, "; ".join([*said, *_remarks(turn, plan, said)]), proven)
+    evidence = list(dict.fromkeys(answer.evidence for answer in answers))
+    return Confirmed(turn.key, "; ".join([*evidence, *_remarks(turn, plan, evidence)]), proven)
 
 
 def _failure(answer: SwitchDone | Failure | None) -> Failure | None:
@@ -229,9 +242,9 @@ def _state(plan: SwitchPlan, element: Element) -> str:
 
 
 def _missing_words(turn: Turn, plan: SwitchPlan, server_id: str) -> str:
-    """Why a person has to correct the product; empty: nothing that matters is missing.
+    """Why a person has to correct the product; empty if nothing essential is missing.
 
-    Of extensions one is enough; a gateway, domain or peer has to be there.
+    One extension of those that are named is enough; every gateway, domain and peer has to exist.
     """
     missing = sorted(turn.named & plan.missing)
     if turn.departed:
@@ -253,8 +266,8 @@ def _missing_words(turn: Turn, plan: SwitchPlan, server_id: str) -> str:
     )
 
 
-def _remarks(turn: Turn, plan: SwitchPlan, said: Collection[str]) -> list[str]:
-    """What a person should know besides: what was left alone, and why."""
+def _remarks(turn: Turn, plan: SwitchPlan, evidence: Collection[str]) -> list[str]:
+    """Remarks for the operator: which elements were left as they are, and why."""
     others = {element for element in turn.elements if plan.off[element] != turn.off}
     remarks = [
         (turn.elements & plan.missing, "not on the server"),
@@ -267,7 +280,7 @@ def _remarks(turn: Turn, plan: SwitchPlan, said: Collection[str]) -> list[str]:
         for found, text in remarks
         if found and text
     ]
-    if said or words:
+    if evidence or words:
         return words
     if not turn.elements:
         return ["nothing of it was switched off"]
@@ -283,10 +296,10 @@ def _name(plan: SwitchPlan, element: Element) -> str:
 def released_by(
     plan: SwitchPlan, done: Mapping[Element, SwitchDone | Failure], confirmed: Collection[Turn]
 ) -> set[Element]:
-    """What is on record no more: read back as on, never switched by us, or not there to switch.
+    """The elements whose records are deleted: read back as on, never switched by us, or missing.
 
-    What seems missing counts only where the turn was confirmed: else it is likely that the server
-    shows us less than it has.
+    A missing element counts only if its service was confirmed; otherwise the server probably shows
+    us less than it has.
     """
     on_again = {
         element
@@ -298,5 +311,5 @@ def released_by(
 
 
 def switched_off_by(plan: SwitchPlan, done: Mapping[Element, SwitchDone | Failure]) -> set[Element]:
-    """What was read back as off, and is to be off."""
+    """The elements that are to be off and were read back as off."""
     return {e for e, answer in done.items() if isinstance(answer, SwitchDone) and plan.off[e]}

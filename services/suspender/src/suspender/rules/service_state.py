@@ -1,4 +1,4 @@
-"""A service as the suspender keeps it: what is desired of it, and what the PBX was read to say."""
+"""A service as the suspender stores it: its desired state, and the state read back from the PBX."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,15 +14,15 @@ from suspender.rules.suspension import Desired, SwitchState
 class ServiceState:
     """A row of a service.
 
-    `would` is what the holds want, `wanted` what the PBX is to be now; they differ in shadow.
-    `wanted_seq` counts the changes of `wanted`, `reason_seq` the changes of reason since the last
-    of them. Work is due while `wanted_seq` is larger than `confirmed_seq`.
+    `would` is the state that the holds demand, `wanted` the desired state of the PBX; they differ
+    in shadow mode. `wanted_seq` counts the changes of `wanted`, `reason_seq` the changes of reason
+    since the last of them. Work is due while `wanted_seq` is larger than `confirmed_seq`.
 
-    `product` is what it last was. `departed`: the account has the product no more; the row stays,
-    so that the sequence goes on if the product returns. `elements_changed`: what it names for
-    switching changed since it was last to be off. `release_version`: with this version of the
-    profile all that left the product is released (0: nothing is asked). `adopts`: what is off at
-    its first turn was switched off by us, though by an earlier system.
+    `product` is its last content. `departed`: the account no longer has the product; the row stays,
+    so that the sequence continues if the product returns. `elements_changed`: the elements that it
+    names changed since it was last to be off. `release_version`: with this version of the profile,
+    the elements that left the product are released (0: no release was requested). `adopts`: what
+    is off when it is first switched counts as switched off by us (it was, by an earlier system).
     """
 
     account_id: str
@@ -58,14 +58,14 @@ class ServiceState:
 
     @property
     def is_due(self) -> bool:
-        """Whether the PBX has still to be brought to `wanted`."""
+        """Whether `wanted` has not been confirmed yet."""
         return self.wanted_seq > self.confirmed_seq
 
     @property
     def is_confirmed_off(self) -> bool:
-        """Whether it is off, and is to stay so."""
+        """Whether it is confirmed off and is to stay off."""
         return self.wanted == self.confirmed == "suspended" and not self.is_due
 
 
 Services = dict[str, ServiceState]
-"""The services of one account by their ids, those that departed among them."""
+"""The services of one account by id, including those whose product the account no longer has."""

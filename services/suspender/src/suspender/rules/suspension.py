@@ -1,7 +1,7 @@
 """Whether a service is to be on or off, and why (domain/billing, section 7, a and b2).
 
-Holds are independent of each other: any one is enough, and the exemption lifts the funds hold
-alone. The funds hold is balance-watch's; nothing here computes with a credit.
+Holds are independent of each other: any one of them is enough. An exemption lifts only the funds
+hold. balance-watch decides the funds hold; this module does not compute with the credit.
 """
 
 from collections.abc import Sequence
@@ -19,11 +19,11 @@ HOLDING_ORDERS: tuple[Hold, ...] = ("manual", "forced", "whmcs")
 
 
 class Decision(NamedTuple):
-    """What is desired of one service, and what brought it about.
+    """The desired state of one service, and the reasons for it.
 
-    `holds` are all that apply, also where the client has no VoIP service and is left alone.
-    `client_wide` is false where every hold that applies holds this product alone. `mode` names the
-    rule that governs in the words of table (a); an order of WHMCS counts as manual.
+    `holds` are all that apply, even where the client has no VoIP service and nothing is switched.
+    `client_wide` is false if every hold that applies is for this product only. `mode` is the rule
+    of table (a) that governs; an order of WHMCS counts as manual.
     """
 
     desired: Desired
@@ -40,10 +40,10 @@ def decide(
     funds_held: bool | None,
     service: Service,
 ) -> Decision:
-    """What is desired of `service` while `orders` are in force.
+    """The desired state of `service` while `orders` are in force.
 
-    `funds_held` is None while nothing is known of the funds of a client who was imported as
-    suspended: unless an order decides, the service is left as it was found.
+    `funds_held` is None while the funds of a client who was imported as suspended are not known:
+    unless an order decides, the service is left as it was found.
     """
     own = [order for order in orders if order.service_id in (None, service.service_id)]
     kinds = {order.kind for order in own}
@@ -73,23 +73,23 @@ def _governing(kinds: set[OrderKind]) -> Mode:
 def orders_in_force(changed: AccountChanged, now: datetime) -> tuple[Order, ...]:
     """The account's orders without those that have ended by `now`.
 
-    Records from before orders were published give them by the profile's two suspension fields.
+    Older records have no orders: they follow from the profile's two suspension fields.
     """
     orders = _orders_of_fields(changed) if changed.orders is None else changed.orders
     return tuple(order for order in orders if order.until is None or order.until > now)
 
 
 def next_end(changed: AccountChanged, now: datetime) -> datetime | None:
-    """When the next of the orders in force ends by itself; None: none of them does."""
+    """When the next of the orders in force ends by itself; None if none of them has an end."""
     ends = [order.until for order in orders_in_force(changed, now) if order.until is not None]
     return min(ends, default=None)
 
 
 def _orders_of_fields(changed: AccountChanged) -> tuple[Order, ...]:
-    """What Manual VoIP Suspend and VoIP Suspended order by table (a).
+    """The orders that follow from Manual VoIP Suspend and VoIP Suspended by table (a).
 
-    Both are setting and override, so it counts who wrote VoIP Suspended: a Yes of ours, or one
-    found at import, only records a suspension. We never write No, so any No is a person's.
+    VoIP Suspended shows the state and overrides it, so its writer matters: a Yes that we wrote, or
+    that was found at import, only records a suspension. We never write No, so a No is a person's.
     """
     profile = changed.profile
     manual, suspended = profile.manual_voip_suspend, profile.voip_suspended
@@ -108,10 +108,10 @@ def _orders_of_fields(changed: AccountChanged) -> tuple[Order, ...]:
 def effective(
     desired: Desired, wanted: SwitchState, *, live: bool, was_live: bool, keeps_off: bool = False
 ) -> SwitchState:
-    """What the PBX is to be, where it was to be `wanted` before.
+    """The desired state of the PBX; `wanted` was the one before.
 
-    In shadow nothing is switched, but for one thing: a client that leaves live mode (`was_live`)
-    is switched on again, unless what is off is kept off.
+    In shadow mode nothing is switched, with one exception: the services of a client that leaves
+    live mode (`was_live`) are switched on again, unless they are to stay off (`keeps_off`).
     """
     if desired == "leave":
         return wanted

@@ -1,4 +1,4 @@
-"""What the turn of a service is about: the elements that it names, or that are on record for it."""
+"""The elements to switch for a service: those that it names, and those on record for it."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
@@ -13,21 +13,21 @@ Rest = Mapping[str, frozenset[str] | Failure]
 
 
 class Survey(NamedTuple):
-    """The turns of a batch, and what decides about their elements."""
+    """The turns of a batch, with the claims and records of their elements."""
 
     turns: Sequence[Turn]
     context: ElementContext
 
 
 def names_of(service: ServiceState) -> frozenset[Element]:
-    """What a service names for switching; the rest of its tenant as `REST`."""
+    """The elements that a service names; the rest of its tenant as `REST`."""
     if service.product is None or service.departed:
         return frozenset()
     return frozenset(elements_of(service.product))
 
 
 def needs_rest(service: ServiceState) -> str | None:
-    """The tenant of which all extensions have to be listed for the service's turn."""
+    """The tenant whose extensions have to be listed to switch the service; None: no tenant."""
     is_adopting = service.adopts and service.confirmed is None
     if service.wanted == "active" and not is_adopting:
         return None
@@ -43,8 +43,8 @@ def turn_of(
 ) -> Turn:
     """The turn of a service that is due.
 
-    What is to be off is what it names, or, where the product is gone, what is on record for it.
-    Switching on takes all that is on record for it besides.
+    Switched off are the elements that it names; switched on also those on record for it. If the
+    client no longer has the product, only those on record count.
     """
     product, off = service.product, service.wanted == "suspended"
     assert product is not None
@@ -91,7 +91,7 @@ def _of_rest(
     records: Mapping[Element, SwitchedOffRecord],
     listed: Mapping[str, Collection[str]],
 ) -> frozenset[Element]:
-    """What is on record of the rest of the tenant."""
+    """The elements on record that belong to the rest of the tenant."""
     scopes = {(element.way, element.tenant) for element in names if element.name == REST}
     return frozenset(
         element

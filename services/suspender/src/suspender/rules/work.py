@@ -1,4 +1,4 @@
-"""What is due on a server, and what came of a batch of it: plain data between worker and store."""
+"""Work that is due on a server, and the results of a batch: data between worker and store."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,10 @@ from suspender.rules.service_state import ServiceState
 
 
 class DueService(NamedTuple):
-    """A service whose PBX does not say yet what is wanted. `attempts` have failed so far."""
+    """A service whose desired state is not confirmed. `attempts`: failed attempts so far.
+
+    `failure_told_seq`: the `wanted_seq` for which the failure was published last.
+    """
 
     account: AccountState
     service: ServiceState
@@ -22,9 +25,9 @@ class DueService(NamedTuple):
 
 
 class LooseElement(NamedTuple):
-    """A record that no service's turn may take care of. `product` is its owner's.
+    """An element on record that may have to be switched although no service is due for it.
 
-    `is_due`: its owner is due, or a service that names it.
+    `product` is its owner's. `is_due`: its owner, or a service that names it, is due.
     """
 
     server_id: str
@@ -37,7 +40,7 @@ class LooseElement(NamedTuple):
 
 
 class ConfirmedService(NamedTuple):
-    """A service that the PBX shows as wanted."""
+    """A service whose desired state was read back from the PBX."""
 
     due: DueService
     evidence: str
@@ -46,7 +49,7 @@ class ConfirmedService(NamedTuple):
 
 
 class FailedService(NamedTuple):
-    """An attempt that failed. `publish`: service.suspension-failed and the alarm are due too."""
+    """An attempt that failed. `publish`: service.suspension-failed and its alarm are due."""
 
     due: DueService
     reason: str
@@ -55,7 +58,7 @@ class FailedService(NamedTuple):
 
 
 class FailedElement(NamedTuple):
-    """A loose element that could not be switched. `raises`: the alarm is due."""
+    """A loose element that could not be switched. `raises`: its alarm is due."""
 
     row: LooseElement
     reason: str
@@ -66,7 +69,7 @@ class FailedElement(NamedTuple):
 
 @dataclass
 class BatchResult:
-    """What came of a batch on one server. `off` and `released` were read back."""
+    """The results of a batch on one server. `off` and `released` were read back."""
 
     server_id: str
     confirmed: Sequence[ConfirmedService] = ()

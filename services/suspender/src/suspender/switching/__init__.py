@@ -1,1 +1,1 @@
-"""Acts on what is desired: each server on its own, in batches."""
+"""Brings the PBXs to the desired state: each server by itself, in batches."""

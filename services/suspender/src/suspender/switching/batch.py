@@ -48,7 +48,7 @@ from suspender.store_elements import SwitchedOffStore
 from suspender.switching.store import WorkStore
 
 _CALLS_AT_ONCE = 200
-"""A driver bounds its own requests; who asks it at once shares what it reads."""
+"""A driver bounds its own requests, and concurrent calls share what it reads."""
 _ALARM_AFTER = 3
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -56,9 +56,10 @@ log = structlog.get_logger()
 
 @dataclass
 class Batch:
-    """What is done at once. `done` says of each element that was switched what came of it.
+    """The services and loose elements that are switched together.
 
-    `gone`: loose elements that the server has no more. `error`: the server as a whole failed.
+    `done`: the result for each element that was switched. `gone`: loose elements that the server no
+    longer has. `error`: the failure of the server as a whole.
     """
 
     turns: Sequence[Turn]
@@ -72,12 +73,12 @@ class Batch:
 
     @property
     def elements(self) -> set[Element]:
-        """All that is held while the batch is done."""
+        """All elements of the batch; no other batch may contain them while this one runs."""
         return {element for turn in self.turns for element in turn.elements} | set(self.loose)
 
 
 async def driver_answer(answer: Awaitable[T]) -> T:
-    """What a server answers. Raises Retry or OperatorMustAct."""
+    """Await a driver's answer. Raises Retry, also for any transient error, or OperatorMustAct."""
     try:
         return await answer
     except Retry:
@@ -87,7 +88,7 @@ async def driver_answer(answer: Awaitable[T]) -> T:
 
 
 class BatchWorker:
-    """Does batches on one server, for whoever has it to himself."""
+    """Processes batches on one server. The caller holds the server's lock."""
 
     def __init__(
         self,
@@ -107,14 +108,14 @@ class BatchWorker:
         self._calls = asyncio.Semaphore(_CALLS_AT_ONCE)
 
     async def do(self, batch: Batch) -> None:
-        """Read, record, switch, confirm. What fails as a whole is kept as the batch's error.
+        """Read, record, switch, confirm. A failure of the whole server becomes the batch's error.
 
-        1. Read all elements. A kill after it changes nothing.
-        2. Commit what is on or off now, before the first toggle. A kill after it leaves records of
-           elements that are on: a restore finds them on, and forgets them.
-        3. Switch, make it take effect, read back. A kill after it leaves services that are due:
-           their next turn keeps the records, and orders all of it once more.
-        4. Confirm, publish, and forget what was released, in one transaction.
+        1. Read all elements. After a kill nothing has changed.
+        2. Commit the records of what is on or off now, before the first toggle. After a kill there
+           are records of elements that are on: a restore finds them on, and deletes the records.
+        3. Switch, make it take effect, read back. After a kill the services are still due: their
+           next batch keeps the records, and switches all elements again.
+        4. Confirm, publish, and delete the records of released elements, in one transaction.
         """
         targets = targets_of(batch.turns, {e: row.product for e, row in batch.loose.items()})
         try:
@@ -141,10 +142,10 @@ class BatchWorker:
             batch.done.update({change.target.element: batch.error for change in chunk})
 
     async def _gone(self, batch: Batch, plan: SwitchPlan) -> set[Element]:
-        """Loose elements that the server has no more, and that nobody misses.
+        """Loose elements that the server no longer has.
 
-        What is missing may only be hidden from us: it counts as gone where it is to be off, where
-        other extensions of the tenant are shown, or where an operator has it released.
+        A missing element may only be hidden from us. It counts as gone if it is to be off, if other
+        extensions of its tenant are shown, or if an operator released it.
         """
         gone = set[Element]()
         for element in sorted(plan.missing & batch.loose.keys()):
@@ -156,7 +157,7 @@ class BatchWorker:
         return gone
 
     async def _lists_others(self, tenant: str) -> bool:
-        """Whether the server shows extensions of a tenant; where it cannot, they are not gone."""
+        """Whether the server shows any extensions of a tenant; false where it cannot show them."""
         try:
             return len(await driver_answer(self._driver.extensions_of(tenant))) > 0
         except OperatorMustAct:
@@ -202,7 +203,7 @@ class BatchWorker:
         return ConfirmedService(due, _text("; ".join(evidence)), found.proven, calls.ended)
 
     async def _end_calls(self, due: DueService, turn: Turn) -> HungUp:
-        """End the live calls of a service that was switched off, where that is wanted."""
+        """End the live calls of a service that was switched off, if its holds ask for it."""
         if not ends_calls(due.account, due.service, self._clock.now()):
             return HungUp()
         product = turn.product
@@ -232,7 +233,7 @@ class BatchWorker:
 
 
 def _loose_reason(batch: Batch, element: Element) -> str:
-    """Why a loose element is not as it is to be; empty: it is."""
+    """Why a loose element is not in its desired state; empty if it is."""
     if batch.plan is None:
         return str(batch.error)
     answer = batch.plan.problems.get(element) or batch.done.get(element)
@@ -247,17 +248,17 @@ def fail(
     due: DueService, reason: str, must_act: bool, now: datetime, settings: Settings
 ) -> FailedService:
     """A service that could not be switched, with the time of its next attempt."""
-    wish, delay_s = due.service, _delay_s(due.attempts, settings)
+    service, delay_s = due.service, _delay_s(due.attempts, settings)
     publish = must_act or due.attempts + 1 >= settings.suspender_told_after
-    ACTIONS.labels(wish.server_id, wish.wanted, "failed").inc()
+    ACTIONS.labels(service.server_id, service.wanted, "failed").inc()
     log.warning(
-        "not confirmed", reason=reason, again_in_s=delay_s, wanted=wish.wanted, **_context(due)
+        "not confirmed", reason=reason, again_in_s=delay_s, wanted=service.wanted, **_context(due)
     )
     return FailedService(
         due,
         reason,
         now + timedelta(seconds=delay_s),
-        publish and due.failure_told_seq < wish.wanted_seq,
+        publish and due.failure_told_seq < service.wanted_seq,
     )
 
 
@@ -282,5 +283,5 @@ def _context(due: DueService) -> dict[str, str]:
 
 
 def _text(text: str) -> str:
-    """Words of a server as they can be stored: without NUL, and of a bounded length."""
+    """A text of a server as it can be stored and published: no NUL, of a bounded length."""
     return text.replace("\x00", "").encode(errors="replace").decode()[:2000]

@@ -1,4 +1,4 @@
-"""One server while this replica has it to itself: restores beside suspensions, in batches."""
+"""Works on one server while this replica holds its lock: batches of restores and suspensions."""
 
 import asyncio
 from collections.abc import Sequence
@@ -22,10 +22,10 @@ log = structlog.get_logger()
 
 
 class ServerWorker:
-    """Brings what is due on one server, while no other replica touches it.
+    """Switches what is due on one server, while no other replica does.
 
-    Two lanes run beside each other, so that no restore waits for a long batch of suspensions. They
-    never hold the same element at once.
+    Two queues run at the same time, so that no restore waits for a long batch of suspensions. They
+    never switch the same element at the same time.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class ServerWorker:
         self._again = asyncio.Event()
 
     def wake(self, loose: Sequence[tuple[SwitchState, LooseElement]] | None = None) -> None:
-        """Something is to be done: services are due, or these are the loose elements now."""
+        """Have the queues read again what is due; `loose` replaces the known loose elements."""
         if loose is not None:
             self._loose = {queue: [row for at, row in loose if at == queue] for queue in QUEUES}
         self._again.set()
@@ -98,10 +98,10 @@ class ServerWorker:
             if isinstance(batch.error, Retry):
                 self._breaker.failed()
             else:
-                self._breaker.succeeded()  # it answers: what failed is a service's own failure
+                self._breaker.succeeded()  # the server answered, even if services failed
 
     async def _next(self, queue: SwitchState) -> Batch | None:
-        """What is done next in a lane; None: nothing, or nothing that the other does not hold."""
+        """The next batch of a queue; None: nothing is due that the other queue does not hold."""
         limit = 1 if self._breaker.failing else self._driver.at_once
         due = await self._store.due(self._server_id, queue, limit)
         loose, self._loose[queue] = self._loose[queue][:limit], []
@@ -109,10 +109,10 @@ class ServerWorker:
             return None
         rest = await self._list_rest(due)
         ended = -1
-        while ended != self._ended:  # what was read before a batch ended may be outdated by it
+        while ended != self._ended:  # a batch that ended during the read may have changed the rows
             ended = self._ended
             survey = await self._store.survey(self._server_id, due, loose, rest)
-        # From here on nothing is awaited until the elements are held.
+        # No await from here until the elements are held: the other queue must not take them.
         turns = self._fitting(survey.turns)
         taken = self._held.union(*(turn.elements for turn in turns))
         free = survey.context.records.keys() - taken
@@ -122,7 +122,7 @@ class ServerWorker:
         return Batch(turns, {item.service.key: item for item in due}, rows, survey.context)
 
     def _fitting(self, turns: Sequence[Turn]) -> list[Turn]:
-        """As many turns as fit into a batch, at least one; none that the other lane holds."""
+        """The turns that fit into a batch, at least one; none with elements of the other queue."""
         chosen: list[Turn] = []
         elements: set[Element] = set()
         for turn in turns:
@@ -135,7 +135,7 @@ class ServerWorker:
         return chosen
 
     async def _list_rest(self, due: Sequence[DueService]) -> dict[str, frozenset[str] | Failure]:
-        """All extensions of the tenants whose rest is named; a failure is that tenant's alone."""
+        """All extensions of the tenants whose rest is named, each tenant with its own failure."""
         found: dict[str, frozenset[str] | Failure] = {}
         for tenant in sorted({tenant for item in due if (tenant := needs_rest(item.service))}):
             try:

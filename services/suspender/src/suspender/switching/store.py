@@ -1,4 +1,4 @@
-"""What is due on the PBXs, and what came of it."""
+"""The work that is due on the PBXs, and its results."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -30,15 +30,15 @@ from suspender.switching.store_finish import clear_element_failures, write_finis
 _NOT_PAUSED = """
 not exists (select from suspender.server_pause p where p.server_id = {0}.server_id)
 """
-# While the brake is on, nobody is cut for funds alone.
+# While the brake is on, no service is suspended for funds alone.
 _DUE = f"""
 s.wanted_seq > s.confirmed_seq and s.next_attempt_at <= now() and s.would <> 'leave' and (
     s.wanted = 'active' or s.holds <> '{{funds}}'
     or not exists (select from suspender.brake where on_since is not null)
 ) and {_NOT_PAUSED.format("s")}
 """
-# What may have to be switched though no service is due: the plan decides. The turn of an owner that
-# is to be on takes care of its own.
+# Elements that may have to be switched although no service is due; the plan decides. An owner that
+# is due to be switched on switches its own elements.
 _LOOSE = f"""
 select o.server_id, {RECORD_COLUMNS}, o.attempts, o.failure_told, s.product,
     o.confirmed_at is null as unconfirmed, s.wanted_seq > s.confirmed_seq or exists (
@@ -88,9 +88,9 @@ class WorkStore:
 
     @asynccontextmanager
     async def lock_server(self, server_id: str) -> AsyncIterator[bool]:
-        """Hold a server against all other replicas: a toggle by two hands flips twice.
+        """Hold a server's advisory lock: toggled by two replicas, an element would flip twice.
 
-        Yields whether it could be had. The lock ends with the connection, whatever happens to us.
+        Yields whether the lock was free. It ends with the connection, also after a kill.
         """
         key = f"suspender:{server_id}"
         async with self.pool.acquire() as connection:
@@ -102,9 +102,10 @@ class WorkStore:
                     await connection.execute("select pg_advisory_unlock(hashtext($1))", key)
 
     async def due(self, server_id: str, wanted: SwitchState, limit: int) -> list[DueService]:
-        """What is due on a server: the most negative credit first, then the oldest wish.
+        """The services that are due on a server, at most `limit`.
 
-        A credit that is not known comes last. Restoring goes by age alone.
+        Suspensions are ordered by the most negative credit (unknown last), then by age; restores
+        by age.
         """
         names = ", ".join(f"s.{name}" for name in SERVICE_COLUMNS.split(", "))
         rows = await self.pool.fetch(
@@ -128,11 +129,11 @@ class WorkStore:
         ]
 
     async def loose(self) -> list[LooseElement]:
-        """Records of all servers that may have to be switched though no service is due."""
+        """Elements on all servers that may have to be switched although no service is due."""
         return [_loose(row) for row in await self.pool.fetch(_LOOSE)]
 
     async def clear_failures(self, rows: Sequence[LooseElement], now: datetime) -> None:
-        """These elements failed to be switched, and are as they are to be by now."""
+        """Reset the failures of elements that are in their desired state by now."""
         if rows:
             async with self.pool.acquire() as acquired, acquired.transaction():
                 await clear_element_failures(cast(Any, acquired), rows, now)
@@ -140,7 +141,10 @@ class WorkStore:
     async def survey(
         self, server_id: str, due: Sequence[DueService], loose: Sequence[LooseElement], rest: Rest
     ) -> Survey:
-        """The turns of `due` services, and all that decides about their and the loose elements."""
+        """The turns of `due` services, with the claims and records of all their elements.
+
+        It is one snapshot of the database; the loose elements are included.
+        """
         async with (
             self.pool.acquire() as acquired,
             acquired.transaction(isolation="repeatable_read", readonly=True),
@@ -161,18 +165,18 @@ class WorkStore:
         return Survey(turns, context)
 
     async def listed(self, server_id: str, tenant: str) -> frozenset[str]:
-        """The extensions of a tenant that some product lists as its own."""
+        """The extensions of a tenant that a product lists as its own."""
         async with self.pool.acquire() as acquired:
             found = await listed_extensions(cast(Any, acquired), server_id, [tenant])
         return frozenset(found[tenant])
 
     async def finish(self, finished: BatchResult, now: datetime) -> None:
-        """Keep and publish what came of a batch, in one transaction."""
+        """Write and publish the results of a batch, in one transaction."""
         async with self.pool.acquire() as acquired, acquired.transaction():
             await write_finished(cast(Any, acquired), finished, now)
 
     async def confirm(self, due: DueService, evidence: str, now: datetime) -> None:
-        """One service is as wanted; see `finish`."""
+        """Confirm one service; see `finish`."""
         confirmed = [ConfirmedService(due, evidence)]
         await self.finish(BatchResult(due.service.server_id, confirmed=confirmed), now)
 

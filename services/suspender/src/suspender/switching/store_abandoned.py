@@ -10,9 +10,9 @@ from suspender.store import ALARMS
 
 
 async def watch_abandoned(pool: Pool, known: Collection[str], now: datetime) -> None:
-    """Raise `server-abandoned` for each server that is not `known` and has something off by us.
+    """Raise `server-abandoned` for each server with elements that are off, but not `known`.
 
-    The alarm ends when the server is known again, or nothing is on record for it.
+    The alarm ends when the server is known again, or when no element of it is on record.
     """
     rows = await pool.fetch(
         "select server_id, count(*) as elements from suspender.switched_off"

@@ -1,4 +1,4 @@
-"""What came of a batch on a server: kept and published in one transaction."""
+"""Writes and publishes the results of a batch on a server in one transaction."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -32,7 +32,7 @@ from suspender.store_elements import columns, key_columns
 
 
 async def write_finished(connection: Connection, finished: BatchResult, now: datetime) -> None:
-    """Keep and publish what came of a batch. Call it in a transaction."""
+    """Write and publish the results of a batch. Call it in a transaction."""
     dues = [item.due for item in finished.confirmed] + [item.due for item in finished.failed]
     locked = await _Locked.of(connection, dues)
     await _confirm(connection, locked, finished.confirmed, now)
@@ -41,7 +41,7 @@ async def write_finished(connection: Connection, finished: BatchResult, now: dat
 
 
 class _Locked:
-    """The accounts of a batch, locked in the order of their ids, and the services as of now."""
+    """The accounts of a batch, locked in the order of their ids, and their services as of now."""
 
     def __init__(
         self, accounts: dict[str, AccountState], services: dict[ServiceKey, ServiceState]
@@ -73,7 +73,7 @@ class _Locked:
         return self._accounts.get(due.service.account_id, due.account)
 
     def service(self, due: DueService) -> ServiceState | None:
-        """The service as it is now, if what was due is still wanted."""
+        """The service as it is now; None if its desired state has changed since the batch began."""
         service = self._services.get(due.service.key)
         if service is None or service.wanted != due.service.wanted:
             return None
@@ -83,9 +83,9 @@ class _Locked:
 async def _confirm(
     connection: Connection, locked: _Locked, items: Sequence[ConfirmedService], now: datetime
 ) -> None:
-    """The PBX says what was wanted: keep it and publish it.
+    """Write and publish confirmed services, with the reason of now.
 
-    The reason is that of now. Where something else is wanted meanwhile, no mail is owed.
+    If the desired state has changed since, no mail is due.
     """
     if not items:
         return
@@ -121,7 +121,7 @@ async def _confirm(
 async def _fail(
     connection: Connection, locked: _Locked, items: Sequence[FailedService], now: datetime
 ) -> None:
-    """Keep why and when the next attempt is due; nothing where something else is wanted now."""
+    """Write the reasons and next attempts of failed services whose desired state is the same."""
     current = [item for item in items if locked.service(item.due)]
     if not current:
         return
@@ -146,7 +146,7 @@ async def _fail(
 
 
 async def _write_records(connection: Connection, finished: BatchResult, now: datetime) -> None:
-    """What was read back off is confirmed, what was released is on record no more."""
+    """Confirm the records of elements that were read back as off; delete those of released ones."""
     server_id = finished.server_id
     await connection.executemany(
         "update suspender.switched_off set confirmed_at = $5, attempts = 0, last_error = '',"
@@ -186,7 +186,7 @@ async def _fail_loose(connection: Connection, item: FailedElement, now: datetime
 async def clear_element_failures(
     connection: Connection, rows: Sequence[LooseElement], now: datetime
 ) -> None:
-    """What could not be switched has not to be switched any more. Call it in a transaction."""
+    """Reset the failures of elements and end their alarms. Call it in a transaction."""
     by_server: dict[str, list[Element]] = {}
     for row in rows:
         by_server.setdefault(row.server_id, []).append(row.record.element)

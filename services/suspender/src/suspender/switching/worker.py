@@ -1,4 +1,4 @@
-"""Acts on what is wanted: each server on its own, backed off, held by one replica at a time."""
+"""Brings each server to the desired state: servers in parallel, each by one replica at a time."""
 
 import asyncio
 import time
@@ -24,13 +24,13 @@ from suspender.switching.store_abandoned import watch_abandoned
 _AT_ONCE = 100
 _ABANDONED_EVERY_S = 60.0
 _LOOSE_SHARE = 20
-"""Looking for loose elements takes at most one part in so many of the time."""
+"""The search for loose elements takes at most this fraction of the time: one part in 20."""
 
 log = structlog.get_logger()
 
 
 class Worker:
-    """Brings every PBX to the wanted state and confirms it by reading it back."""
+    """Brings every PBX to the desired state and confirms it by reading it back."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Worker:
         self.woken = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set; what is begun on a PBX is finished."""
+        """Work until `stop` is set; batches that have begun are finished."""
         self._stop = stop
         try:
             while not stop.is_set():
@@ -152,9 +152,9 @@ class Worker:
 async def find_loose(
     store: WorkStore, server_ids: Collection[str]
 ) -> tuple[dict[str, list[tuple[SwitchState, LooseElement]]], list[LooseElement]]:
-    """What has to be switched on these servers though no service is due, by server.
+    """The elements to switch on these servers although no service is due, by server, with queue.
 
-    And what failed to be switched, and has not to be any more.
+    Returned second: elements that failed, and no longer have to be switched.
     """
     rows: dict[str, list[LooseElement]] = {}
     for row in await store.loose():

@@ -1,1 +1,1 @@
-"""What is done about servers besides switching: they are listed, and looked at for drift."""
+"""Tasks besides switching: inventories of servers, their comparison with products, and drift."""

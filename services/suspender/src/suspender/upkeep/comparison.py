@@ -1,7 +1,7 @@
 """Alarms about products that name what their server does not have, after each of its readings.
 
-Such a product is never switched off, or its calls never come, and nothing else says so: what is not
-there causes no error. What a server has and no product names shows by its unrated calls.
+Such a product is never switched off, or its calls never arrive, and no error shows it. The reverse,
+what a server has and no product names, shows as unrated calls.
 """
 
 import asyncio
@@ -21,17 +21,17 @@ from suspender.upkeep.store_comparison import ComparisonInput, ComparisonStore, 
 
 POLL_EVERY_S = 5.0
 REST = timedelta(minutes=10)
-"""A server is had read again for new products at most this often."""
+"""A server is read again for new products at most this often."""
 MANY = 20
-"""More products of one server than this are one alarm, about the server."""
+"""Above this number of products of a server, one alarm about the server is raised."""
 log = structlog.get_logger()
 
 
 class ComparisonLoop:
     """Compares all products at the start, and after each reading of a server.
 
-    `kinds` are those of all servers there are; without any, no server counts as missing. A server
-    that was never read is not compared; its products' alarms stay as they are.
+    `kinds` are the kinds of all servers by id; if it is empty, no server counts as missing. A
+    server that was never read is not compared, and the alarms of its products stay as they are.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class ComparisonLoop:
         if read == self._compared:
             return
         known = await self._store.load()
-        # Many products take a while to be read: beside the loop, so that nothing waits for it.
+        # Comparing many products takes a while: in a thread, so that the event loop goes on.
         alarms, undecided, to_read = await asyncio.to_thread(_decided, known, self._kinds)
         now = self._clock.now()
         raised = await self._store.update_alarms(alarms, undecided, now)
@@ -75,10 +75,10 @@ class ComparisonLoop:
 def _decided(
     known: ComparisonInput, kinds: Mapping[str, ServerKind]
 ) -> tuple[dict[str, AlarmText], set[str], set[str]]:
-    """The alarms that are to be open, by subject, and the subjects that nothing is known of.
+    """The alarms that are to be open by subject, undecided subjects, and servers to read again.
 
-    Of a product that changed after its server was asked nothing is known: what it names may be as
-    new. The last are the servers to be read again for such products.
+    A subject is undecided if its product changed after its server was read, as what it names may
+    be equally new. The server is then read again.
     """
     products = products_of(known.products)
     inventories = [

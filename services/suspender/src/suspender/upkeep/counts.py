@@ -31,7 +31,7 @@ OPEN = Gauge(
 
 
 class ServiceCounts:
-    """What is counted of services. Reasons without a service show 0."""
+    """Counts services by state and reason. A reason without services shows 0."""
 
     def __init__(self, store: CountStore) -> None:
         self._store = store

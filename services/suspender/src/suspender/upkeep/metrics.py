@@ -1,4 +1,4 @@
-"""What is counted of inventories and of drift."""
+"""Metrics of inventories and of drift."""
 
 from prometheus_client import Counter, Gauge
 

@@ -1,4 +1,4 @@
-"""Products and what servers have, as rows; alarms about products that name what is not there."""
+"""The rows of the comparison: products, inventories, and alarms about what does not exist."""
 
 import json
 from collections.abc import Collection, Iterable, Mapping
@@ -18,9 +18,9 @@ PRODUCT_ALARM = "product-not-there"
 
 
 class ComparisonInput(NamedTuple):
-    """What is compared: products as JSON by account, items and gaps of each server.
+    """What is compared: (account, product as JSON), and the items and gaps of each server.
 
-    `new`: accounts that changed after a server was asked, as (server, account).
+    `new`: accounts that changed after a server was read, as (server, account).
     """
 
     products: tuple[tuple[str, str], ...]
@@ -101,7 +101,7 @@ class ComparisonStore:
 
 
 def products_of(rows: Iterable[tuple[str, str]]) -> list[ClientProduct]:
-    """The products; one that cannot be read is left out, its account's events say why."""
+    """The products; one that cannot be parsed is left out: its account's events were rejected."""
     found = []
     for account_id, text in rows:
         try:

@@ -22,7 +22,7 @@ from suspender.service
 
 
 class ServiceNumbers(NamedTuple):
-    """Services: all, off, off if all clients were live, and switches that are not confirmed."""
+    """Numbers of services: all, off, those that shadow mode keeps on, and unconfirmed switches."""
 
     all_services: int
     off: int
@@ -38,7 +38,7 @@ class CountStore:
         self._pool = pool
 
     async def off_by_reason(self) -> dict[str, int]:
-        """How many services are off, by hold; one that two holds keep off counts under both."""
+        """The number of services that are off, by hold; one with two holds counts under both."""
         return {row[0]: row[1] for row in await self._pool.fetch(_OFF)}
 
     async def services(self) -> ServiceNumbers:

@@ -1,4 +1,4 @@
-"""What servers have, as rows, and when each is read."""
+"""The inventories of servers, and when each server is read."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -34,7 +34,7 @@ class ServerInventoryStore:
         self._pool = pool
 
     async def register(self, server_ids: Collection[str], now: datetime) -> None:
-        """Have these servers read, and no others: one that left the servers file is forgotten."""
+        """Have these servers read, and no others: delete those that left the servers file."""
         async with self._pool.acquire() as acquired, acquired.transaction():
             connection = cast(Any, acquired)
             await connection.execute(
@@ -58,9 +58,9 @@ class ServerInventoryStore:
     async def claim(
         self, server_ids: Collection[str], now: datetime, lease_until: datetime
     ) -> list[str]:
-        """Those of the servers that are due to be read, for us alone until the lease ends.
+        """Those of the servers that are due to be read, leased until then.
 
-        A server that is paused is read only when an operator asks for it.
+        A paused server is read only when an operator requests it.
         """
         rows = await self._pool.fetch(
             "update suspender.inventory_read r set begun_at = $2, next_at = $3"
@@ -97,11 +97,11 @@ class ServerInventoryStore:
         now: datetime,
         next_at: datetime,
     ) -> None:
-        """The server has exactly this; a reader sees the list before or after, never between."""
+        """Replace a server's inventory in one transaction, so that no reader sees a part of it."""
         rows = _rows(server_id, inventory.items, now)
         async with self._pool.acquire() as acquired, acquired.transaction():
             connection = cast(Any, acquired)
-            # The row's lock keeps apart two processes that replace the same list.
+            # The lock of this row serialises two processes that replace the same inventory.
             await connection.execute(
                 "update suspender.inventory_read set asked_at = $2, read_at = $3::timestamptz,"
                 " error = '', failures = 0, gaps = $5, tests_toll_allow = $6,"
@@ -124,7 +124,7 @@ class ServerInventoryStore:
             await ALARMS.end_alarm(connection, INVENTORY_ALARM, server_id, now)
 
     async def failed(self, server_id: str, reason: str, now: datetime, again_at: datetime) -> None:
-        """The server could not be read: what was read before is kept. Alarmed after three."""
+        """Record a failed read. The last inventory is kept; the third failure raises an alarm."""
         async with self._pool.acquire() as acquired, acquired.transaction():
             connection = cast(Any, acquired)
             row = await connection.fetchrow(
@@ -156,7 +156,7 @@ async def read_times(pool: Pool) -> dict[str, datetime]:
 
 
 async def request_read(connection: Connection, server_id: str, now: datetime) -> str:
-    """Have a server read soon, in the caller's transaction; why it cannot be, or nothing."""
+    """Have a server read soon, in the caller's transaction. Returns why it cannot be, or ""."""
     found = await connection.fetchval(
         "update suspender.inventory_read set requested_at = $2, next_at = least(next_at, $2)"
         " where server_id = $1 returning true",

@@ -1,4 +1,4 @@
-"""The loops beside switching, with a pool and drivers of their own: they delay no switch."""
+"""Wires the loops of upkeep, with a pool and drivers of their own, so that they delay no switch."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -32,9 +32,9 @@ _CONNECTIONS = 4
 async def open_upkeep(
     settings: Settings, servers: Servers, clock: Clock, health: Health, woken: asyncio.Event
 ) -> AsyncIterator[list[Loop]]:
-    """The loops to be run: inventory, comparison, drift, the watch over calls, and counts.
+    """The loops to run: inventory, comparison, drift, drift by calls, and counts.
 
-    `woken` is set where the worker has something to switch off again.
+    `woken` is set when the worker has something to switch off again.
     """
     dsn = settings.postgres_dsn.get_secret_value()
     async with (

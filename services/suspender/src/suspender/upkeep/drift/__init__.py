@@ -1,1 +1,1 @@
-"""Drift: what we switched off and is on all the same. It is found and switched off again."""
+"""Drift: elements that we switched off and that are on. They are found and switched off again."""

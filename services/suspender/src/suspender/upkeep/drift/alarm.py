@@ -1,4 +1,4 @@
-"""The words of the alarms about drift: pure."""
+"""The texts of the alarms about drift: pure."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from suspender.upkeep.drift.repairs import HOUR, REPAIRS_PER_HOUR
 DRIFT_ALARM = "drift"
 CALL_ALARM = "call-while-off"
 MANY = 20
-"""More elements than this that are on at once on a server are one alarm, about the server."""
+"""Above this number of drifting elements of a server, one alarm about the server is raised."""
 _KINDS = {
     "gateway": "gateway",
     "extensions": "extension",
@@ -47,7 +47,7 @@ class OutboundCall(NamedTuple):
 
 
 class DriftCandidate(NamedTuple):
-    """An element that we switched off, by what is on record of it."""
+    """An element that is on record as switched off by us, and may be on."""
 
     element: Element
     owner: ServiceKey
@@ -56,7 +56,7 @@ class DriftCandidate(NamedTuple):
 
 
 def element_words(server_id: str, element: Element, name: str = "") -> str:
-    """How people know an element; `name` is that of a gateway, if it is known."""
+    """An element in words for the operator; `name`: the name of a gateway, if it is known."""
     scope = f" of {element.tenant}" if element.tenant not in ("", element.name) else ""
     known = f"{name} ({element.name})" if name else element.name
     return f"{_KINDS[element.way]} {known}{scope} on server {server_id}"
@@ -71,7 +71,10 @@ def drift_alarm(
     call: str,
     name: str,
 ) -> AlarmText:
-    """The alarm `drift`; `repairs` are those of the last hour, the one of now included."""
+    """The alarm `drift`. `repairs` are those of the last hour, the present one included.
+
+    `call`: the call by which the drift was found, in words; empty if none.
+    """
     account_id, service_id = candidate.owner
     found = f" Found by {call}." if call else ""
     return AlarmText(
@@ -101,7 +104,7 @@ def _done(repairs: list[datetime], repaired: bool) -> str:
 
 
 def many_alarm(server_id: str, count: int) -> AlarmText:
-    """The alarm `drift` about a server on which many elements are on at once."""
+    """The alarm `drift` about a server on which many elements are on at the same time."""
     return AlarmText(
         message=f"server {server_id}: {count} elements that were switched off are on, as if its"
         " settings were restored from a backup. They are switched off again, those apart that were"
@@ -113,7 +116,7 @@ def many_alarm(server_id: str, count: int) -> AlarmText:
 
 
 def call_alarm(call: OutboundCall) -> AlarmText:
-    """The alarm `call-while-off`: a call got out though all that we switched off is off."""
+    """The alarm `call-while-off`: a call was made although all that we switched off is off."""
     account_id, service_id = call.service
     return AlarmText(
         message=f"client {account_id}, product {service_id} on server {call.server_id} is off and"

@@ -1,4 +1,4 @@
-"""Looks at once where a call shows that a service which is off can call."""
+"""Scans a server at once when a call shows that a suspended service can call out."""
 
 import asyncio
 
@@ -18,16 +18,17 @@ from suspender.upkeep.server_tasks import ServerTasks
 
 POLL_EVERY_S = 5.0
 REST_S = 30.0
-"""A server that did not answer is looked at again after this."""
+"""A server that did not answer is scanned again after this."""
 log = structlog.get_logger()
 
 
 class CallWatch:
-    """Reads the balances of clients with a service that is off, every few seconds.
+    """Reads the balances of clients with a suspended service, every few seconds.
 
-    Where one moved by an outbound call that was answered after the cut, the service's elements are
-    looked at. What waits for a server that does not answer is lost with the process: the slow loop
-    comes to it. Calls that began before the cut, and emergency calls, are no drift.
+    When a balance changed by an outbound call that was answered after the suspension, the elements
+    of the service are scanned. Scans that wait for a server are lost with the process; the drift
+    loop then finds the drift later. Calls that began before the suspension, and emergency calls,
+    are no drift.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class CallWatch:
         self._breakers: dict[str, Breaker] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Watch until `stop` is set; while the database does not answer, try again."""
+        """Run until `stop` is set; while the database does not answer, try again."""
         try:
             await run_loop(
                 stop,
@@ -69,7 +70,7 @@ class CallWatch:
             for call in await self._calls.calls(moved, now):
                 if not is_emergency(call.number) and call.server_id in self._scanner.drivers:
                     self._waiting.setdefault(call.server_id, {})[call.service] = call
-            await self._calls.seen(moved)
+            await self._calls.mark_seen(moved)
         for server_id in list(self._waiting):
             if not self._scans.is_busy(server_id) and self._breaker(server_id).allows():
                 self._scans.start(server_id, self._scan(server_id, self._waiting.pop(server_id)))
@@ -80,10 +81,10 @@ class CallWatch:
     async def _scan(self, server_id: str, calls: dict[ServiceKey, OutboundCall]) -> None:
         words = {service: call.words for service, call in calls.items()}
         try:
-            seen = await self._scanner.scan(server_id, list(calls), words)
+            result = await self._scanner.scan(server_id, list(calls), words)
             self._breaker(server_id).succeeded()
             log.info("looked for drift after calls", server_id=server_id, services=len(calls))
-            for call in calls.values() if seen.checked else ():
+            for call in calls.values() if result.checked else ():
                 if await self._calls.alarm_if_unexplained(call, self._scanner.clock.now()):
                     log.warning("call while off", server_id=server_id, service=call.service)
         except TRANSIENT_ERRORS as reason:

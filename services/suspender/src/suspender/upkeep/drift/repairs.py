@@ -1,6 +1,6 @@
 """How often an element is switched off again: pure.
 
-Somebody who fights a suspension, or a program that does, must not make a PBX toggle for ever.
+A person or program that keeps switching an element on must not make the PBX toggle for ever.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ HOUR = timedelta(hours=1)
 
 
 def repair(repairs: Sequence[datetime], now: datetime) -> tuple[list[datetime], bool]:
-    """The repairs of the last hour, that of now included if there is one; whether there is."""
+    """The repairs of the last hour, including the present one if it is allowed; whether it is."""
     recent = [at for at in repairs if at > now - HOUR]
     if len(recent) >= REPAIRS_PER_HOUR:
         return recent, False

@@ -1,4 +1,4 @@
-"""One look at a server: which of the elements that we switched off are on."""
+"""Scans a server: which of the elements that we switched off are on."""
 
 import asyncio
 from collections.abc import Collection, Mapping
@@ -17,19 +17,19 @@ from suspender.upkeep.metrics import DRIFT
 
 CALL_BOUND_S = 120.0
 AT_ONCE = 500
-"""Elements of one call of a driver, at most."""
+"""The most elements in one call of a driver."""
 log = structlog.get_logger()
 
 
 class ScanResult(NamedTuple):
-    """What came of a look: how many elements were looked at, and those that were on."""
+    """The result of a scan: how many elements were checked, and those that were on."""
 
     checked: int
     found: list[DriftFinding]
 
 
 class DriftScanner:
-    """Looks at servers by drivers of its own. `woken` is set where the worker has to repair."""
+    """Scans servers by drivers of its own. `woken` is set when the worker has to repair."""
 
     def __init__(
         self,
@@ -50,10 +50,10 @@ class DriftScanner:
         services: Collection[ServiceKey] | None = None,
         calls: Mapping[ServiceKey, str] | None = None,
     ) -> ScanResult:
-        """Look at what we switched off, of all services or of some, and have it repaired.
+        """Check what we switched off, for all services or for some, and have drift repaired.
 
-        `calls` are the calls that gave services away, in words. Raises Retry when the server does
-        not answer, whatever it was that it answered instead; that is no drift.
+        `calls`: by service, the call that revealed it, in words for the alarm. Raises Retry when
+        the server does not answer or its driver fails; that is no drift.
         """
         candidates = await self.store.candidates(server_id, self.clock.now(), services)
         candidates.sort(key=lambda candidate: (candidate.element.tenant, candidate.element))
@@ -76,7 +76,7 @@ class DriftScanner:
     async def _end_what_is_off(
         self, server_id: str, off: list[DriftCandidate], began_at: datetime
     ) -> None:
-        """End the alarms of what was on in an earlier look, once it was read as off."""
+        """End the drift of elements that were on in an earlier scan and are read as off now."""
         drifting = await self.store.drifting_among(server_id, {each.element for each in off})
         again = [candidate for candidate in off if candidate.element in drifting]
         if not again:

@@ -1,4 +1,4 @@
-"""What we switched off and is on: what to look at, what was found, and what is done about it."""
+"""The rows of drift: elements to check, elements found on, repairs, and alarms."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -28,7 +28,7 @@ from suspender.upkeep.drift.alarm import (
 from suspender.upkeep.drift.repairs import HOUR, repair
 from suspender.wording import storable
 
-# What a service that is due has on record, or names, is its turn's to bring off or on.
+# Elements that a due service names or has on record are left out: the worker switches them.
 _CANDIDATES = f"""
 select {RECORD_COLUMNS}, o.confirmed_at, s.product
 from suspender.switched_off o
@@ -75,7 +75,7 @@ on conflict (server_id, way, tenant, element) do update set
     seen_at = excluded.seen_at, repairs = excluded.repairs, given_up = excluded.given_up,
     call = case when d.drifting and excluded.call = '' then d.call else excluded.call end
 """
-# What is no longer to be off by us, or is on record no more.
+# Elements that are no longer to be off, or no longer on record.
 _RESOLVED = """
 select d.way, d.tenant, d.element from suspender.drift d
 where d.server_id = $1 and d.drifting and not exists (
@@ -88,20 +88,20 @@ where d.server_id = $1 and d.drifting and not exists (
 
 
 class DriftFinding(NamedTuple):
-    """An element that was on. `repaired`: the worker was asked to switch it off again."""
+    """An element that was on. `repaired`: the worker will switch it off again."""
 
     element: Element
     repaired: bool
 
 
 class DriftStore:
-    """The rows of the looks for drift."""
+    """The rows of drift scans."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def register(self, server_ids: Collection[str], now: datetime) -> None:
-        """Have these servers looked at, and no others."""
+        """Have these servers scanned, and no others."""
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(
                 "insert into suspender.drift_look (server_id, next_at)"
@@ -117,7 +117,7 @@ class DriftStore:
     async def claim(
         self, server_ids: Collection[str], now: datetime, lease_until: datetime
     ) -> list[str]:
-        """Those of the servers that are due to be looked at, for us alone until the lease ends."""
+        """Those of the servers that are due to be scanned, leased until then."""
         rows = await self._pool.fetch(
             "update suspender.drift_look l set next_at = $3 where server_id in ("
             "   select server_id from suspender.drift_look"
@@ -133,7 +133,7 @@ class DriftStore:
         return [row["server_id"] for row in rows]
 
     async def renew(self, server_id: str, lease_until: datetime) -> None:
-        """A look at a server goes on: it is for us alone until then."""
+        """Extend the lease of a server that is still scanned."""
         await self._pool.execute(
             "update suspender.drift_look set next_at = $2 where server_id = $1",
             server_id,
@@ -143,7 +143,7 @@ class DriftStore:
     async def record_scan(
         self, server_id: str, error: str, now: datetime, next_at: datetime
     ) -> None:
-        """A look at a server ended; `error` is empty if the server answered."""
+        """Record the end of a scan; `error` is empty if the server answered."""
         await self._pool.execute(
             "update suspender.drift_look set next_at = $4, error = $2,"
             " looked_at = case when $2 = '' then $3 else looked_at end where server_id = $1",
@@ -156,7 +156,7 @@ class DriftStore:
     async def candidates(
         self, server_id: str, now: datetime, services: Collection[ServiceKey] | None = None
     ) -> list[DriftCandidate]:
-        """What we switched off on a server and is to be off still, of all or of some services."""
+        """What we switched off on a server and is still to be off, for all or some services."""
         async with self._pool.acquire() as acquired:
             connection = cast(Any, acquired)
             if services is None:
@@ -171,10 +171,10 @@ class DriftStore:
         calls: dict[ServiceKey, str],
         now: datetime,
     ) -> list[DriftFinding]:
-        """These are on: have them switched off again, unless it was done too often; alarm.
+        """Record elements that are on, have them switched off again if allowed, raise alarms.
 
-        What was confirmed anew since it was looked at, or is to be on by now, is passed over: so
-        two looks at the same time count once.
+        Elements that were confirmed again since the scan, or that are to be on by now, are skipped,
+        so that two simultaneous scans count once.
         """
         if not on:
             return []
@@ -203,7 +203,7 @@ class DriftStore:
             ]
 
     async def drifting_among(self, server_id: str, elements: Collection[Element]) -> set[Element]:
-        """Those of the elements that were on when they were last looked at."""
+        """Those of the elements that were on when they were last scanned."""
         rows = await self._pool.fetch(
             "select way, tenant, element from suspender.drift where server_id = $1 and drifting",
             server_id,
@@ -213,7 +213,7 @@ class DriftStore:
     async def record_off(
         self, server_id: str, off: Collection[Element], began_at: datetime, now: datetime
     ) -> None:
-        """These were off in a look that began then: their alarms end."""
+        """Record elements that a scan begun at `began_at` found off, and end their alarms."""
         async with self._pool.acquire() as acquired, acquired.transaction():
             connection = cast(Any, acquired)
             rows = await connection.fetch(
@@ -228,7 +228,7 @@ class DriftStore:
             await _end(connection, server_id, [element_of(row) for row in rows], now)
 
     async def end_resolved(self, server_id: str, now: datetime) -> None:
-        """What is no longer to be off is no drift any more; what is long over is forgotten."""
+        """End the drift of elements that are no longer to be off; delete ended, old rows."""
         async with self._pool.acquire() as acquired, acquired.transaction():
             connection = cast(Any, acquired)
             rows = await connection.fetch(_RESOLVED, server_id)
@@ -238,7 +238,7 @@ class DriftStore:
             )
 
     async def drifting(self) -> dict[str, int]:
-        """How many elements are on though they should not be, by server."""
+        """The number of drifting elements by server."""
         rows = await self._pool.fetch(
             "select server_id, count(*) from suspender.drift where drifting group by server_id"
         )
@@ -248,7 +248,7 @@ class DriftStore:
 async def _candidates(
     connection: Connection, server_id: str, now: datetime, query: str, arguments: Sequence[object]
 ) -> list[DriftCandidate]:
-    """Those rows of a query whose elements are to be off by all that is known now."""
+    """Those rows of a query whose elements are to be off by the present claims and records."""
     rows = await connection.fetch(query, server_id, now, *arguments)
     records = {record.element: record for record in map(record_of, rows)}
     context = await element_context(connection, server_id, records, records)
@@ -289,7 +289,8 @@ async def _note_one(
     if alarms:
         subject = element_subject(server_id, element)
         if before and before["drifting"] and not before["given_up"] and not repaired:
-            await ALARMS.end_alarm(connection, DRIFT_ALARM, subject, now)  # it says more now
+            # The open alarm says that the element is repaired: it is replaced by a new text.
+            await ALARMS.end_alarm(connection, DRIFT_ALARM, subject, now)
         name = await _name_of(connection, server_id, element)
         text = drift_alarm(server_id, candidate, repairs, repaired=repaired, call=call, name=name)
         await ALARMS.raise_alarm(connection, DRIFT_ALARM, subject, text, now)
@@ -297,7 +298,7 @@ async def _note_one(
 
 
 async def _name_of(connection: Connection, server_id: str, element: Element) -> str:
-    """The name of a gateway by the last inventory; the others are known by their own."""
+    """The name of a gateway by the last inventory; empty for other elements."""
     if element.way != "gateway":
         return ""
     name: str | None = await connection.fetchval(

@@ -1,4 +1,4 @@
-"""Calls of services that are off, as the ledger shows them."""
+"""Calls of suspended services, from the ledger."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -9,10 +9,10 @@ from suspender.store import ALARMS
 from suspender.upkeep.drift.alarm import CALL_ALARM, OutboundCall, call_alarm
 
 GRACE = timedelta(seconds=60)
-"""A call that is answered so long after the cut was confirmed did not begin before the cut."""
+"""A call that is answered this long after a confirmed suspension did not begin before it."""
 _NEWS = timedelta(hours=1)
 _AT_MOST = 1000
-"""Entries of an account at a look; what is older is seen to by the slow loop."""
+"""Ledger entries of an account that are read at a time; the drift loop covers older ones."""
 
 _OFF = (
     "s.wanted = 'suspended' and s.confirmed = 'suspended' and s.wanted_seq = s.confirmed_seq"
@@ -27,7 +27,7 @@ select h.account_id, coalesce(d.version, 0) as seen, h.version
 from held h left join suspender.drift_balance d using (account_id)
 where h.version > coalesce(d.version, 0)
 """  # noqa: S608 - constants
-# The ledger's own key leads to the new entries; report.call would be read as a whole.
+# The ledger's own key finds the new entries; report.call would be read as a whole.
 _CALLS = f"""
 select distinct on (s.account_id, s.service_id) s.account_id, s.service_id, s.server_id,
     coalesce(c.number, '') as number, c.answered_at, c.cost_micro, c.currency
@@ -45,7 +45,7 @@ join suspender.service s on s.account_id = m.account_id and s.service_id = c.ser
 where {_OFF} and c.answered_at > s.confirmed_at + $4
 order by s.account_id, s.service_id, c.answered_at desc
 """  # noqa: S608 - constants
-# A call is explained while something is being repaired, or was repaired since it was answered.
+# A call is explained if an element is being repaired, or was repaired after it was answered.
 _UNEXPLAINED = f"""
 select from suspender.service s
 where s.account_id = $1 and s.service_id = $2 and {_OFF} and exists (
@@ -71,7 +71,7 @@ where a.key = '{CALL_ALARM}' and a.ended_at is null and not exists (
 
 
 class MovedBalance(NamedTuple):
-    """An account with a service that is off, whose balance moved on from version `seen`."""
+    """An account with a suspended service whose balance is newer than version `seen`."""
 
     account_id: str
     seen: int
@@ -79,17 +79,17 @@ class MovedBalance(NamedTuple):
 
 
 class CallStore:
-    """The rows of the watch over calls."""
+    """The rows of the watch for calls."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def moved(self) -> list[MovedBalance]:
-        """The accounts with a service that is off whose balance moved since they were seen."""
+        """The accounts with a suspended service whose balance changed since it was last seen."""
         return [MovedBalance(*row) for row in await self._pool.fetch(_MOVED)]
 
     async def calls(self, moved: Collection[MovedBalance], now: datetime) -> list[OutboundCall]:
-        """The latest outbound call of each service that was off when it was answered."""
+        """The latest outbound call of each service that was answered while the service was off."""
         rows = await self._pool.fetch(
             _CALLS,
             [each.account_id for each in moved],
@@ -109,8 +109,8 @@ class CallStore:
             for row in rows
         ]
 
-    async def seen(self, moved: Collection[MovedBalance]) -> None:
-        """The calls up to these versions were looked at."""
+    async def mark_seen(self, moved: Collection[MovedBalance]) -> None:
+        """Record that the calls up to these versions were examined."""
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(
                 "insert into suspender.drift_balance as d (account_id, version)"
@@ -127,7 +127,7 @@ class CallStore:
             )
 
     async def alarm_if_unexplained(self, call: OutboundCall, now: datetime) -> bool:
-        """Raise `call-while-off`, unless something of the service was on; whether it was raised."""
+        """Raise `call-while-off` unless drift explains the call. Returns whether it was raised."""
         async with self._pool.acquire() as acquired, acquired.transaction():
             connection = cast(Any, acquired)
             found = await connection.fetch(_UNEXPLAINED, *call.service, call.answered_at)
@@ -138,7 +138,7 @@ class CallStore:
             )
 
     async def end_resolved(self, now: datetime) -> None:
-        """End the alarms of services that are on by now, or were switched off again since."""
+        """End the alarms of services that are on by now, or that were confirmed off since."""
         async with self._pool.acquire() as acquired, acquired.transaction():
             connection = cast(Any, acquired)
             for row in await connection.fetch(_RESOLVED):
