@@ -1,11 +1,11 @@
-# ringfence, for whoever has Python 3.11 or newer and make. `make help` says what there is.
+# All tasks of this repository; they need only Python 3.11 or newer and make. `make help` lists them.
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
-# Most tests wait for servers and processes: more at once than cores.
+# Most tests wait for servers and processes, so run more at the same time than there are cores.
 JOBS ?= 3
 BIN := .venv/bin
 MEMBERS := $(patsubst %/pyproject.toml,%,$(sort $(wildcard shared/*/pyproject.toml services/*/pyproject.toml))) deploy/cli deploy/doctor deploy/local deploy/simulators deploy/vectors
@@ -14,15 +14,15 @@ VERSION_FILE := shared/runtime/src/ringfence/version.py
 SOURCES := $(addsuffix /src,$(MEMBERS)) deploy/dashboards/src
 INSTALLED := .venv/.installed
 
-# Apart from these, tests are modules of `tests`; both of these are run from their own folder.
+# Tests are modules of the package `tests`, except these two folders: they run from their own folder.
 TESTS_APART := bench deploy
 
 .PHONY: help install compiled lint format test test-fast coverage test-deploy run demo bench images dashboards clean lock version
 
-help: ## Say what there is
+help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: $(INSTALLED) ## Build .venv with every package and the `ringfence` command in it
+install: $(INSTALLED) ## Build .venv with every package and the `ringfence` command
 
 $(INSTALLED): requirements.lock $(PYPROJECTS) $(VERSION_FILE)
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("ringfence needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Name another: make PYTHON=python3.11")'
@@ -35,10 +35,10 @@ $(INSTALLED): requirements.lock $(PYPROJECTS) $(VERSION_FILE)
 	@$(BIN)/uv pip check -q --python $(BIN)/python || { $(BIN)/uv pip check --python $(BIN)/python; exit 1; }
 	@touch $@
 
-compiled: install ## Compile what works at volume, if a C compiler is here
+compiled: install ## Compile the hot modules, if there is a C compiler
 	@$(BIN)/python -m ringfence_local.compiled
 
-lint: install ## Style, types and import rules
+lint: install ## Check style, types, import rules, plain words and contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(SOURCES)
@@ -48,30 +48,30 @@ lint: install ## Style, types and import rules
 	$(BIN)/python -m tests.support.plain_words
 	$(BIN)/ringfence contracts check
 
-format: install ## Put the code into its form
+format: install ## Format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: compiled ## Everything that can be proven on one machine, against real servers
+test: compiled ## Run all tests that run on one machine, against real servers
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
-test-fast: install ## Unit and contract tests that need no server, with fewer examples
+test-fast: install ## Run unit and contract tests that need no server, with fewer examples
 	$(BIN)/python -m pytest -n 2 -q --no-servers --hypothesis-profile=fast tests/unit tests/contract $(ARGS)
 
-coverage: install ## Lines and branches that unit and contract tests run, by package (make coverage ARGS=tests/e2e: and these)
+coverage: install ## Show the coverage of unit and contract tests, by package (make coverage ARGS=tests/e2e: and of these)
 	@rm -rf .coverage && mkdir .coverage
 	$(BIN)/python -m coverage run -m pytest -n 2 -q tests/unit tests/contract $(ARGS)
 	@$(BIN)/python -m coverage combine -q
 	@$(BIN)/python -m coverage json -q -o .coverage/report.json
 	@$(BIN)/python tests/support/coverage_table.py .coverage/report.json
 
-test-deploy: install ## Images, compose and Kubernetes, run for real where podman or docker is here
+test-deploy: install ## Test images, compose and Kubernetes manifests with podman or docker
 	$(BIN)/python -m pytest -v -s tests/deploy $(ARGS)
 
-run: compiled ## The whole product on this machine, until Ctrl-C
+run: compiled ## Run the whole product on this machine, until Ctrl-C
 	@exec $(BIN)/ringfence run
 
-demo: compiled ## One client's story, from the first call to the top-up
+demo: compiled ## Play one client's story, from the first call to the top-up
 	@exec $(BIN)/ringfence demo
 
 bench: compiled ## Measure speed on this machine, and write tests/bench/RESULTS.md
@@ -95,19 +95,19 @@ images: ## Build a container image of each service (ENGINE=podman or docker)
 dashboards: install ## Write Grafana's dashboards and docs/metrics.md from their code
 	PYTHONPATH=deploy/dashboards/src $(BIN)/python -m ringfence_dashboards
 
-clean: ## Forget the state of `make run` (.ringfence)
+clean: ## Delete the state of `make run` (.ringfence)
 	@$(PYTHON) deploy/local/src/ringfence_local/clean.py .ringfence
 
-version: ## Write another version wherever it is named: make version TO=0.2.0 (docs/releases.md)
+version: ## Write another version into every file that names it: make version TO=0.2.0 (docs/releases.md)
 	@[[ "$(TO)" =~ ^[0-9]+\.[0-9]+\.[0-9]+(\.dev0)?$$ ]] || { echo "make version TO=0.2.0, or TO=0.3.0.dev0"; exit 1; }
 	@sed -i 's/^VERSION = ".*"/VERSION = "$(TO)"/' $(VERSION_FILE)
 	@sed -i 's/RINGFENCE_VERSION:-[^}]*}/RINGFENCE_VERSION:-$(TO)}/' deploy/compose.yaml
 	@sed -i 's/^# RINGFENCE_VERSION=.*/# RINGFENCE_VERSION=$(TO)/' deploy/compose/.env.example
 	@sed -i 's/^ARG VERSION=.*/ARG VERSION=$(TO)/' deploy/images/Dockerfile
 	@sed -i '/localhost\/ringfence\//s/newTag: .*}/newTag: $(TO)}/' deploy/kubernetes/base/kustomization.yaml deploy/kubernetes/overlays/*/kustomization.yaml
-	@echo "$(TO); next: make install, so that installed packages say so too"
+	@echo "$(TO); next: make install, so that installed packages have this version too"
 
-lock: install ## Write requirements.lock anew (make lock UPGRADE=--upgrade for newer versions)
+lock: install ## Write requirements.lock again (make lock UPGRADE=--upgrade for newer versions)
 	$(BIN)/uv pip compile -q $(addsuffix /pyproject.toml,$(MEMBERS)) \
 	  --group pyproject.toml:dev --group deploy/local/pyproject.toml:install \
 	  --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
@@ -116,7 +116,7 @@ lock: install ## Write requirements.lock anew (make lock UPGRADE=--upgrade for n
 	  $(UPGRADE) --output-file requirements.lock
 	@for image in build simulators services requirements; do $(MAKE) .lock-$$image || exit 1; done
 
-# What the images hold: the same versions as above, less of them.
+# The dependencies of the images: a part of the above, with the same versions.
 IN_IMAGES := $(addsuffix /pyproject.toml,shared/contracts shared/pbx shared/runtime deploy/cli deploy/doctor)
 IMAGE_LOCK = $(BIN)/uv pip compile -q -c requirements.lock --universal --python-version 3.11 \
 	  --generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links \
@@ -126,7 +126,7 @@ IMAGE_LOCK = $(BIN)/uv pip compile -q -c requirements.lock --universal --python-
 .lock-simulators:
 	$(IMAGE_LOCK) deploy/images/simulators.in $(filter shared/%,$(IN_IMAGES)) deploy/simulators/pyproject.toml \
 	  --output-file deploy/images/simulators.lock
-# What all services need, and then what mails need besides: see deploy/images/Dockerfile.
+# First what all services need, then in addition what mails need: see deploy/images/Dockerfile.
 .lock-services:
 	$(IMAGE_LOCK) $(IN_IMAGES) $(filter-out services/notifier/%,$(wildcard services/*/pyproject.toml)) \
 	  --output-file deploy/images/services.lock

@@ -1,6 +1,6 @@
 #!/bin/sh
-# slim.sh FOLDER…: takes from installed packages what no program reads (symbols of debuggers, sources
-# of extensions and of translations, tests), and compiles the rest, so that no start has to.
+# slim.sh FOLDER…: removes from installed packages the files that no program reads (debug symbols, sources
+# of extensions and translations, tests), and compiles the remaining modules, so that no start has to.
 set -eu
 for folder in "$@"; do
     find "$folder" -type f -name '*.so*' -exec strip --strip-unneeded {} +
