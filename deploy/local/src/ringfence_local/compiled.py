@@ -1,9 +1,10 @@
-"""A compiled copy of the packages that work at volume: `python -m ringfence_local.compiled`.
+"""A compiled copy of the packages that process every call: `python -m ringfence_local.compiled`.
 
-The copy holds the same files, and beside those that work in memory for each call what mypyc made
-of them (docs/adr/0020). Services that are started with its folder first on PYTHONPATH run it, a
-quarter quicker. It is used only while it is a copy of the sources as they stand: whoever edits one
-runs the sources, until `make compiled` compiles them anew. Without a C compiler there is none.
+The copy contains the same files, and in addition the extension modules that mypyc builds from those
+that work in memory for each call (docs/adr/0020). Services that are started with its folder first
+on PYTHONPATH use it and are a quarter faster. It is used only while it matches the sources: after
+an edit the sources are run until `make compiled` builds the copy again. Without a C compiler there
+is no copy.
 """
 
 import hashlib
@@ -49,7 +50,7 @@ class CompilationFailed(Exception):
 
 @cache
 def current() -> Path | None:
-    """The folder of the compiled copy; None where there is none of the sources as they stand."""
+    """The folder of the compiled copy; None if there is none that matches the sources."""
     try:
         made_of = (FOLDER / _DIGEST).read_text(encoding="ascii")
     except OSError:
@@ -58,7 +59,10 @@ def current() -> Path | None:
 
 
 def build() -> None:
-    """Compile the sources, and put the result in the place of what was there. Some 20 s."""
+    """Compile the sources and replace the previous copy; takes some 20 s.
+
+    Raises CompilationFailed.
+    """
     compiler = _compiler()
     with tempfile.TemporaryDirectory(dir=sys.prefix, prefix="compiling-") as name:
         folder = Path(name) / "compiled"
@@ -90,10 +94,10 @@ def _compiler() -> str:
 
 
 def _sources() -> Iterator[tuple[str, Path]]:
-    """Where the packages are, the compiled copy left out of sight."""
+    """The packages with their source folders; the compiled copy is excluded."""
     for package in PACKAGES:
-        for place in sys.path:
-            found = Path(place, package)
+        for entry in sys.path:
+            found = Path(entry, package)
             if (found / "__init__.py").is_file() and FOLDER not in found.parents:
                 yield package, found
                 break
@@ -109,7 +113,7 @@ def _digest() -> str:
 
 
 def main() -> None:
-    """Build what is not current. With `--must`, failing to ends with exit status 1."""
+    """Build the copy unless it is current. With `--must`, a failure is exit status 1."""
     if current():
         return
     try:

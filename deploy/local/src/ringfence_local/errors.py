@@ -1,12 +1,14 @@
-"""What can go wrong with the embedded parts, said so that a person can act on it."""
+"""Errors of a stack on one machine; each message says what to do."""
 
 from ringfence_contracts.errors import RingfenceError
 
 
 class StackError(RingfenceError):
-    """An embedded part did not start, or its files can not be had. There is no stand-in for it."""
+    """A part of the stack did not start, is not available, or refused a request."""
 
 
 class TransientStartError(StackError):
-    """It did not start for a reason that another start avoids: the port went to somebody else
-    between our look and its bind, or the processes of a killed server have not all ended yet."""
+    """A server did not start, and another attempt can succeed.
+
+    Another process took the port after it was chosen, or processes of a killed server still run.
+    """

@@ -1,11 +1,11 @@
-"""Files that only this user may read."""
+"""Writes files that only this user can read."""
 
 import os
 from pathlib import Path
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only this user may read; whole, or not at all."""
+    """Write a file atomically that only this user can read."""
     partial = path.with_name(f".{path.name}.part")
     partial.unlink(missing_ok=True)
     with os.fdopen(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:

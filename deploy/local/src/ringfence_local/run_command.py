@@ -92,7 +92,7 @@ async def _run(
 
 
 def addresses(stack: Stack) -> str:
-    """Where a person can look."""
+    """The URLs and folders of the stack, on one line."""
     return (
         f"API http://127.0.0.1:{stack.ports['accounts']}/v1   "
         f"PBX {stack.pbx_url}   logs {stack.folder / 'logs'}"

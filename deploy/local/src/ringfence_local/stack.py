@@ -1,9 +1,9 @@
-"""The whole product on one machine: real servers, then what they need, then the six services.
+"""The whole product on one machine: Kafka and PostgreSQL, simulators, and the six services.
 
     async with Stack(Path(".ringfence")) as stack:
         ...  # stack.bootstrap, stack.dsn, stack.ports, stack.inbox, stack.supervisor
 
-Entering returns when every service answers; leaving stops all of it, in the opposite order.
+Entering returns when every service is healthy; leaving stops everything in the opposite order.
 """
 
 import asyncio
@@ -55,13 +55,12 @@ class Stack:
     """All parts, in one state folder. Use it from the main thread's event loop.
 
     RINGFENCE_KAFKA_BOOTSTRAP and RINGFENCE_POSTGRES_DSN name servers to use instead of the
-    embedded ones. `dsn` is that of the database's owner. Each service has a login of its own in
-    the embedded database, and in a given one if `logins` names a folder for their passwords.
-    `services` are started of the six; `environment` is added to theirs; `wanted_ports` are taken
-    where they are free ({}: any free port for everything). `neighbours` are further programs of
-    the outside world with the ports that they listen on, and `servers` their entries for the
-    servers file.
-    Raises PartFailed, and stops what it started, when a part does not come up.
+    embedded ones. `dsn` is that of the database's owner. Each service has a login of its own in the
+    embedded database, and in another one if `logins` names a folder for their passwords.
+    `services` are those of the six to start; `environment` is added to theirs. `wanted_ports` are
+    used if they are free; with {} each port is any free one. `extra_programs` are further simulated
+    systems with their ports, and `servers` their entries for the servers file.
+    Raises StackError if a part does not start, after it has stopped what it started.
     """
 
     def __init__(
@@ -116,7 +115,7 @@ class Stack:
 
     @property
     def running(self) -> RunningStack:
-        """What the state file says."""
+        """The content of the stack file."""
         return RunningStack(
             pid=os.getpid(),
             bootstrap=self.bootstrap,
@@ -129,7 +128,7 @@ class Stack:
 
     @property
     def inbox(self) -> MailFolder:
-        """The mails that were accepted, and where to send more."""
+        """The inbox: the accepted mails, and the SMTP port."""
         return MailFolder(self.folder / "inbox", self.ports["inbox"])
 
     @property
@@ -139,37 +138,37 @@ class Stack:
 
     @property
     def api_url(self) -> str:
-        """The accounts service's API; its paths begin with `/v1`."""
+        """The base URL of the API; its paths begin with `/v1`."""
         return f"http://127.0.0.1:{self.ports['accounts']}"
 
     @property
     def pbx_url(self) -> str:
-        """The simulated FusionPBX; its controls are under `/_sim/`."""
+        """The base URL of the simulated FusionPBX; its controls are under `/_sim/`."""
         return f"http://127.0.0.1:{self.ports['fusionpbx']}"
 
     def dsn_of(self, login: str) -> str:
-        """The database as a service reaches it, or as commands do (`operator`); with a password."""
+        """The database URL for a service's login, or the `operator`'s, with the password."""
         if self._logins is None:
             return self.dsn
         password = password_of(self._logins, login).read_text(encoding="utf-8").strip()
         return as_login(self.dsn, login, password)
 
     async def health(self, service: str) -> dict[str, Any] | None:
-        """What a service says of itself at `/health`; None while it does not answer."""
+        """A service's report at `/health`; None while it does not answer."""
         return await _read_health(self.ports[f"{service}-health"])
 
     @property
     def servers_file(self) -> Path:
-        """The servers file of the services. This stack writes it, at every start."""
+        """The servers file of the services, which this stack writes at every start."""
         return self.folder / "servers.toml"
 
     @property
     def tokens_file(self) -> Path:
-        """Who may use the API: lines of name:token; made at the first start and then kept."""
+        """The API tokens, lines of name:token; created at the first start and then kept."""
         return secret_file(self.folder, "accounts-tokens", prefix="local:")
 
     async def _start_servers(self, undo: AsyncExitStack) -> None:
-        """Kafka and PostgreSQL, both at once; or the ones that the environment names."""
+        """Start Kafka and PostgreSQL together, except those that the environment names."""
         starts: list[Coroutine[Any, Any, None]] = []
         if not self.bootstrap:
             _require_plaintext()
@@ -192,7 +191,7 @@ class Stack:
         await migrate(self.dsn, MIGRATIONS)
 
     async def _prepare_database(self) -> None:
-        """Migrations, and a login for each service and for commands."""
+        """Apply the migrations, and create a login for each service and for commands."""
         await self._migrate()
         if self._logins is not None:
             self._logins.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -200,7 +199,7 @@ class Stack:
             await create_logins(self.dsn, self._logins)
 
     async def _start_external_systems(self) -> None:
-        """What stands for the outside world: the mail server and the PBX."""
+        """Start the simulated external systems: the mail server, the PBX and `extra_programs`."""
         write_simulator_files(self.folder, self.pbx_url, self._servers)
         inbox = ["--folder", str(self.folder / "inbox"), "--port", str(self.ports["inbox"])]
         pbx = ["--port", str(self.ports["fusionpbx"]), "--state", str(self.folder / "pbx.journal")]
@@ -246,7 +245,7 @@ class Stack:
         }
 
     def _database_of(self, service: str) -> dict[str, str]:
-        """Its own login with the file of its password; without logins, what we were given."""
+        """The service's login and password file; empty without logins: the environment's hold."""
         if self._logins is None:
             return {}
         return {
@@ -256,7 +255,7 @@ class Stack:
 
     @property
     def _external_settings(self) -> dict[str, str]:
-        """What the services need to know of the outside world that this stack plays."""
+        """The services' settings for the simulated external systems."""
         return {
             "RINGFENCE_NOTIFIER_SMTP_HOST": "127.0.0.1",
             "RINGFENCE_NOTIFIER_SMTP_PORT": str(self.ports["inbox"]),
@@ -265,7 +264,7 @@ class Stack:
         }
 
     async def _wait_until_up(self, name: str, answers: Callable[[], Awaitable[object]]) -> None:
-        """Wait for a program to answer. Raises PartFailed with the end of its log otherwise."""
+        """Wait until a program answers. Raises StackError with the end of its log otherwise."""
         child = self.supervisor.children[name]
         for _ in range(round(READY_BOUND_S / _LOOK_EVERY_S)):
             if await answers():
@@ -277,7 +276,7 @@ class Stack:
         raise StackError(f"{child.line()}: it did not come up. {log} ends:\n{last_lines(log)}")
 
     async def _stop_programs(self) -> None:
-        """The services together, so that the slowest sets the time; then what they talked to."""
+        """Stop the services, all at once, and then the simulated systems."""
         here = set(self.supervisor.children)
         services = here.difference(self._external_names)
         await asyncio.gather(*(self.supervisor.stop(service) for service in services))
@@ -285,7 +284,7 @@ class Stack:
 
 
 async def _all(starts: Sequence[Coroutine[Any, Any, None]]) -> None:
-    """Run all together; the first failure ends the others and is raised as it is."""
+    """Run all together; the first failure cancels the others and is raised unchanged."""
     try:
         async with asyncio.TaskGroup() as group:
             for start in starts:
@@ -314,7 +313,7 @@ async def _read_health(port: int) -> dict[str, Any] | None:
 
 
 def _require_plaintext() -> None:
-    """The embedded broker speaks plain text, on this machine alone. Raises PartFailed."""
+    """Raises StackError if TLS is configured: the embedded broker has plain text only."""
     if (asked := os.environ.get(PROTOCOL, "PLAINTEXT")) != "PLAINTEXT":
         raise StackError(
             f"{PROTOCOL} is {asked}, and the embedded broker speaks plain text alone:"

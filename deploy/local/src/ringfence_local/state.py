@@ -1,4 +1,4 @@
-"""The state folder of a stack: who holds it, and what other commands need to know of it.
+"""The state folder of a stack: its lock, and the stack file that other commands read.
 
 `.ringfence/` holds `kafka/`, `postgres/`, `inbox/`, `logs/`, `secrets/`, `servers.toml`, and while
 a stack runs `stack.json`. It is plain files: without a running stack it can be copied or removed.
@@ -26,16 +26,16 @@ WANTED_PORTS: Mapping[str, int] = {
     "fusionpbx": 8055,
     "accounts": 8080,
 }
-"""The customary ports. A taken one is replaced, and the replacement kept for the next start."""
+"""The default ports. A port in use is replaced by a free one, which is saved for the next start."""
 
 
 @dataclass(frozen=True)
 class RunningStack:
-    """Where the parts of a running stack are. `ports` are TCP ports of 127.0.0.1 by name.
+    """The addresses of a running stack. `ports` are TCP ports of 127.0.0.1 by name.
 
-    `ports` has `inbox`, `fusionpbx` and `accounts`; `kafka` and `postgres` where they are
-    embedded; `push` where calls are posted to, if a port is set for that; and each service's
-    `/health` and `/metrics` under the service's name with `-health`.
+    The names are `inbox`, `fusionpbx` and `accounts`; `kafka` and `postgres` if they are embedded;
+    `push`, where calls are posted to, if it is configured; and `SERVICE-health` for each service's
+    `/health` and `/metrics`.
     """
 
     pid: int
@@ -60,7 +60,10 @@ def read_running(folder: Path = FOLDER) -> RunningStack:
 
 @contextmanager
 def stack_file_written(folder: Path, running: RunningStack) -> Iterator[None]:
-    """Say what runs in `folder`, to this user only (a DSN may hold a password), while it does."""
+    """Write `running` to the stack file for the duration of the context.
+
+    Only this user can read the file, because a DSN may contain a password.
+    """
     path = folder / "stack.json"
     write_private(path, json.dumps(asdict(running), indent=2) + "\n")
     try:
@@ -71,9 +74,9 @@ def stack_file_written(folder: Path, running: RunningStack) -> Iterator[None]:
 
 @contextmanager
 def exclusive_folder(folder: Path) -> Iterator[None]:
-    """Hold `folder` for one stack. Raises PartFailed when another process holds it.
+    """Lock `folder` for one stack. Raises StackError if another process holds the lock.
 
-    The hold ends with the process, however it ends.
+    The lock ends with the process, even if it is killed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a+") as file:
@@ -92,7 +95,7 @@ def exclusive_folder(folder: Path) -> Iterator[None]:
 
 
 def choose_ports(folder: Path, wanted: Mapping[str, int]) -> dict[str, int]:
-    """A free port for each name: the one of the last start, or the wanted one, or any."""
+    """A free port for each name: that of the last start, else the wanted one, else any."""
     kept = folder / "ports.json"
     before = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else {}
     ports: dict[str, int] = {}
@@ -105,12 +108,12 @@ def choose_ports(folder: Path, wanted: Mapping[str, int]) -> dict[str, int]:
 
 
 def save_ports(folder: Path, ports: Mapping[str, int]) -> None:
-    """Remember what was used, so that addresses stay the same from start to start."""
+    """Save the ports, so that addresses stay the same from start to start."""
     (folder / "ports.json").write_text(json.dumps(ports, indent=2) + "\n", encoding="utf-8")
 
 
 def secret_file(folder: Path, name: str, prefix: str = "") -> Path:
-    """A file with a random secret after `prefix`, made at the first start and then kept."""
+    """A file with a random secret after `prefix`, created at the first start and then kept."""
     path = folder / "secrets" / name
     if not path.is_file():
         path.parent.mkdir(mode=0o700, exist_ok=True)

@@ -1,1 +1,1 @@
-"""ringfence_local.demo.story"""
+"""The demonstration: sample clients, the live view of `ringfence run`, and `ringfence demo`."""

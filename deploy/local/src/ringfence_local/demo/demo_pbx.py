@@ -1,6 +1,6 @@
-"""`python -m ringfence_local.demo.demo_pbx`: a simulated FusionPBX whose API key stands in a file.
+"""`python -m ringfence_local.demo.demo_pbx`: a simulated FusionPBX with its API key from a file.
 
-For containers: the file is written by another job, so it is waited for.
+It is for containers: it waits for the file, which another job writes.
 """
 
 import json

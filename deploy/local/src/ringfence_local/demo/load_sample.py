@@ -1,6 +1,6 @@
-"""`python -m ringfence_local.demo.load_sample`: enter the sample clients, once, by the API.
+"""`python -m ringfence_local.demo.load_sample`: create the sample clients through the API.
 
-For containers: API and PBX are waited for. What was entered before is kept.
+It is for containers: it waits for the API and the PBX. Existing clients are not changed.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ _BOUND_S = 300.0
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where API and simulated PBX are."""
+    """The addresses of the API and the simulated PBX."""
 
     api_url: str
     api_token: str
@@ -52,7 +52,7 @@ async def _load(api_url: str, tokens: Path, pbx_url: str) -> int:
 
 
 async def _enter(api: SampleApi) -> int:
-    """Enter what is missing; how many clients that were."""
+    """Create what is missing; returns the number of created clients."""
     await load_sample(api, [])
     present = {client["account_id"] for client in (await api.ask("/clients"))["items"]}
     missing = [client for client in CLIENTS if client.account_id not in present]

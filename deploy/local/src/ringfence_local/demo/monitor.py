@@ -1,4 +1,4 @@
-"""What a running stack does, read where operators would read it: views, metrics, health, mails."""
+"""Reads the state of a running stack from report views, metrics, health and mails."""
 
 import asyncio
 import time
@@ -28,7 +28,7 @@ order by b.account_id limit $1
 
 @dataclass(frozen=True)
 class ServiceSnapshot:
-    """A service as it stands: what its health says (lag None: it says nothing), and restarts."""
+    """A service's health, lag (None: it does not answer) and number of restarts."""
 
     name: str
     status: str
@@ -38,7 +38,7 @@ class ServiceSnapshot:
 
 @dataclass
 class StackSnapshot:
-    """One look at everything."""
+    """The state of the stack at one time."""
 
     balances: list[asyncpg.Record] = field(default_factory=list)
     services: list[ServiceSnapshot] = field(default_factory=list)
@@ -49,7 +49,7 @@ class StackSnapshot:
 
 
 class StackMonitor:
-    """Looks at a stack again and again; calls per second are counted between two looks."""
+    """Reads the state of a stack repeatedly; calls per second are those between two reads."""
 
     def __init__(self, stack: Stack, *, clients: int = 12, mails: int = 6) -> None:
         self._stack = stack
@@ -59,13 +59,13 @@ class StackMonitor:
         self._before: tuple[float, int] | None = None
 
     async def close(self) -> None:
-        """Close what was opened for looking."""
+        """Close the HTTP client."""
         await self._http.aclose()
 
     async def read(self) -> StackSnapshot:
-        """See how things stand now. A part that does not answer shows as such."""
+        """Read the current state. A service that does not answer is shown as such."""
         snapshot = StackSnapshot(services=[await self._service(name) for name in SERVICES])
-        # Any of the roles may read what services publish for reading.
+        # The report views can be read by the role of any service.
         connection = await asyncpg.connect(
             self._stack.dsn_of(OPERATOR), server_settings={"role": role_of("accounts")}
         )

@@ -1,6 +1,6 @@
-"""The sources besides FusionPBX that `ringfence run` has: Vodia, Les.net, and FreeSWITCH's posts.
+"""The other CDR sources of `ringfence run`: Vodia, Les.net, and FreeSWITCH's posts.
 
-Each is its simulator as a process, an entry in the servers file and a sample client.
+Each has a simulator process, an entry in the servers file and a sample client.
 """
 
 import json
@@ -54,7 +54,7 @@ active = ["enabled"]
 
 @dataclass(frozen=True)
 class OtherSources:
-    """Where they listen, and their files in the state folder."""
+    """The ports of the sources, and the folder with their files."""
 
     folder: Path
     vodia: int
@@ -62,7 +62,7 @@ class OtherSources:
     push: int
 
     def servers(self) -> str:
-        """Their entries for the servers file; FusionPBX's own gets its `push` here too."""
+        """The entries for the servers file, including `push` for the FusionPBX."""
         push = f"\n[servers.{PBX_ID}.push]\nopen = true\n"
         return push + _SERVERS.format(
             vodia_id=VODIA_ID,
@@ -91,7 +91,7 @@ class OtherSources:
         ]
 
     def poster(self, per_second: float) -> Program:
-        """A FreeSWITCH that posts its records to us."""
+        """A simulated FreeSWITCH that posts call records to the receiver."""
         url = f"http://127.0.0.1:{self.push}/cdr/{PBX_ID}/json"
         rate = ["--per-second", str(per_second), "--count", "1000000"]
         caller = ["--domain", PUSHED.tenant, "--extension", PUSHED.extensions[0]]
@@ -121,7 +121,7 @@ class OtherSources:
 
 
 def other_sources(folder: Path) -> OtherSources:
-    """On free ports: the customary ones, if they are."""
+    """The sources on their default ports, or on any free ports if those are in use."""
     folder = folder.absolute()
     folder.mkdir(parents=True, exist_ok=True)
     vodia, lesnet, push = (free_port(wanted) for wanted in (8056, 8057, 8070))
@@ -129,7 +129,7 @@ def other_sources(folder: Path) -> OtherSources:
 
 
 def _lesnet() -> dict[str, Any]:
-    """Yesterday's calls, as a file that is renewed once a day holds them; the same all day."""
+    """Yesterday's calls: a file that changes once a day."""
     noon = int(time.time()) // 86_400 * 86_400 - 43_200
     calls = [
         _lesnet_call(noon + 600 * n, callee=f"1416555{n:04d}", seconds=61 + n) for n in range(12)
@@ -142,7 +142,7 @@ def _lesnet_call(start: int, *, callee: str, seconds: int) -> dict[str, Any]:
 
 
 async def add_other_clients(api: SampleApi) -> None:
-    """A sample client on each of them; the same again changes nothing."""
+    """Create a sample client on each source. Idempotent."""
     await _client(api, "1006", "Gil", "Harbour Lights", VODIA_TENANT, "8.00")
     await api.put(
         "/clients/1006/products/pbx-1006",

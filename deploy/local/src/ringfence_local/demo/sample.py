@@ -1,6 +1,6 @@
-"""Sample clients of a small telephone company, on the simulated PBX; all names are made up.
+"""Sample clients of a small telephone company on the simulated PBX; all names are fictitious.
 
-Everything goes through the front door that operators use: the accounts service's REST API.
+They are created through the REST API that operators use.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from ringfence_local.errors import StackError
 TARIFF = "north"
 PACKAGE = "prepaid"
 BILL_FROM = "2026-01-01T00:00:00Z"
-"""Simulated calls lie in the past: they count from before the products were entered."""
+"""Simulated calls are in the past, so products bill from before they were created."""
 
 TARIFF_CSV = """\
 Description,Prefix,RateValue,Increment
@@ -56,12 +56,12 @@ class SampleClient:
 
     @property
     def gateway_id(self) -> str:
-        """Its trunk on the PBX: the same at every start."""
+        """The uuid of its trunk on the PBX, the same at every start."""
         return str(uuid5(NAMESPACE_DNS, f"trunk.{self.tenant}"))
 
     @property
     def service_id(self) -> str:
-        """Its product."""
+        """The id of its product."""
         return f"pbx-{self.account_id}"
 
 
@@ -90,10 +90,10 @@ CLIENTS: tuple[SampleClient, ...] = (
 
 
 class Reachable(Protocol):
-    """Where the API and the simulated PBX are: a `Stack`, or addresses."""
+    """The addresses of the API and the simulated PBX: a `Stack`, or `Addresses`."""
 
     @property
-    def api_url(self) -> str: ...  # noqa: D102 - said above
+    def api_url(self) -> str: ...  # noqa: D102 - see the class
 
     @property
     def api_token(self) -> str: ...  # noqa: D102
@@ -116,7 +116,7 @@ class Watchable(Reachable, Protocol):
 
 
 class SampleApi:
-    """The accounts service's REST API, as an operator uses it, and the PBX's own controls."""
+    """A client of the REST API and of the simulated PBX's controls. Raises StackError on errors."""
 
     def __init__(self, stack: Reachable) -> None:
         self._api = httpx.AsyncClient(
@@ -140,19 +140,19 @@ class SampleApi:
         await self._pbx.aclose()
 
     async def ask(self, path: str) -> Any:
-        """A question to the API."""
+        """GET a path of the API."""
         return _answer(await self._api.get(path))
 
     async def put(self, path: str, body: object) -> Any:
-        """Write something whole."""
+        """PUT to a path of the API."""
         return _answer(await self._api.put(path, json=body))
 
     async def patch(self, path: str, body: object) -> Any:
-        """Write a part of something."""
+        """PATCH a path of the API."""
         return _answer(await self._api.patch(path, json=body))
 
     async def top_up(self, account_id: str, amount: str, key: str) -> Any:
-        """Pay in; the same key again changes nothing."""
+        """Enter a payment; the same key again changes nothing."""
         return _answer(
             await self._api.post(
                 f"/clients/{account_id}/payments",
@@ -162,7 +162,7 @@ class SampleApi:
         )
 
     async def publish_tariff(self, csv: str) -> None:
-        """A tariff version, in force since the beginning of the year."""
+        """Publish a tariff version that is effective from the beginning of the year."""
         answer = await self._api.post(
             f"/tariffs/{TARIFF}/versions",
             params={"currency": "CAD", "effective_from": "2026-01-01T00:00:00Z"},
@@ -172,11 +172,11 @@ class SampleApi:
         _answer(answer)
 
     async def pbx(self, path: str, body: object) -> Any:
-        """Work the simulated PBX."""
+        """POST to a control of the simulated PBX."""
         return _answer(await self._pbx.post(f"/_sim/{path}", json=body))
 
     async def pbx_state(self) -> Any:
-        """What goes on inside the simulated PBX."""
+        """The state of the simulated PBX."""
         return _answer(await self._pbx.get("/_sim/state"))
 
 
@@ -187,7 +187,7 @@ def _answer(answer: httpx.Response) -> Any:
 
 
 async def load_sample(api: SampleApi, clients: Sequence[SampleClient] = CLIENTS) -> bool:
-    """Load tariff, package and clients, unless there is a package already; whether it was done."""
+    """Create tariff, package and clients, unless a package exists; returns whether it did."""
     if (await api.ask("/packages"))["items"]:
         return False
     await api.publish_tariff(TARIFF_CSV)
@@ -208,7 +208,7 @@ async def load_sample(api: SampleApi, clients: Sequence[SampleClient] = CLIENTS)
 
 
 async def add_client(api: SampleApi, client: SampleClient) -> None:
-    """A client with its opening balance, its product, and its trunk and telephones on the PBX."""
+    """Create a client with opening balance, product, and trunk and extensions on the PBX."""
     await api.pbx("seed", pbx_seed(client))
     await api.put(
         f"/clients/{client.account_id}",
@@ -242,7 +242,7 @@ async def add_client(api: SampleApi, client: SampleClient) -> None:
 
 
 def pbx_seed(client: SampleClient) -> dict[str, Any]:
-    """The client's domain, trunk and telephones, as the simulated PBX takes them."""
+    """The seed of the simulated PBX for the client: domain, trunk and extensions."""
     return {
         "domains": [{"name": client.tenant}],
         "gateways": [{"name": client.tenant, "uuid": client.gateway_id, "domain": client.tenant}],

@@ -1,4 +1,4 @@
-"""What the simulated PBX begins with, and the servers file that leads the services to it."""
+"""The initial data of the simulated PBX, and the servers file with its address."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ PBX_ID = "pbx1"
 """The PBX's id in the servers file, and so in products."""
 
 PBX_DOMAIN = "voip.example"
-"""The domain that the api key belongs to; tenants are further domains."""
+"""The domain of the API key's user; tenants are further domains."""
 
 _WRITTEN = "# Written at every start"
 _SERVERS = """\
@@ -30,11 +30,11 @@ timeout_s = 10.0
 
 
 def write_simulator_files(folder: Path, pbx_url: str, others: str = "") -> None:
-    """Write `servers.toml`, and `pbx.json`: one domain, and a superadmin with a random api key.
+    """Write `servers.toml`, and `pbx.json` with one domain and a superadmin with a random API key.
 
-    Tenants, trunks and extensions come later, by the simulator's `/_sim/seed`, and stay.
-    `others` are further entries of the servers file. Raises PartFailed where somebody else wrote
-    the file that is there.
+    Tenants, trunks and extensions are added later by the simulator's `/_sim/seed`, which saves
+    them. `others` are further entries of the servers file. Raises StackError if the existing
+    servers file was not written by this function.
     """
     path = folder / "servers.toml"
     if path.exists() and not path.read_text(encoding="utf-8").startswith(_WRITTEN):
@@ -50,6 +50,6 @@ def write_simulator_files(folder: Path, pbx_url: str, others: str = "") -> None:
 
 
 def initial_pbx_seed(api_key: str) -> dict[str, object]:
-    """What the simulated PBX begins with: one domain, and a superadmin with this key."""
+    """The initial data of the simulated PBX: one domain, and a superadmin with this key."""
     user = {"name": "billing", "domain": PBX_DOMAIN, "api_key": api_key, "group": "superadmin"}
     return {"domains": [{"name": PBX_DOMAIN}], "users": [user]}

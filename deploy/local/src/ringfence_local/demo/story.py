@@ -1,4 +1,4 @@
-"""One client's story, from the first call to the restored trunk, told step by step with times."""
+"""`ringfence demo`: one client from the first call to the restored trunk, with times."""
 
 import asyncio
 import time
@@ -33,18 +33,18 @@ class StoryFailed(StackError):
 
 @dataclass
 class DemoStory:
-    """Tells steps as they happen, and keeps how long each reaction took."""
+    """Prints the steps, and records how long each reaction took, in seconds."""
 
     console: Console
     began: float = field(default_factory=time.monotonic)
     reactions: list[tuple[str, float]] = field(default_factory=list)
 
     def print_step(self, text: str) -> None:
-        """A line of the story, with the time since its beginning."""
+        """Print one step, with the time since the beginning."""
         self.console.print(f"[dim]{time.monotonic() - self.began:7.2f} s[/dim]  {text}")
 
     async def until(self, what: str, since: float, happened: Callable[[], Awaitable[Any]]) -> Any:
-        """Wait for a reaction to what happened at `since`. Raises StoryBroke after a minute."""
+        """Wait for a reaction to the event at `since`. Raises StoryFailed after a minute."""
         while time.monotonic() - since < STEP_BOUND_S:
             found = await happened()
             if found:
@@ -58,7 +58,7 @@ class DemoStory:
 
 
 class ClientObserver:
-    """What an onlooker sees of the client: balance, mails, and the PBX itself."""
+    """Reads the state of the client: balance, mails, trunk and service."""
 
     def __init__(self, stack: Watchable, api: SampleApi, client: SampleClient) -> None:
         self._stack = stack
@@ -71,23 +71,23 @@ class ClientObserver:
         return int(balance["balance_micro"])
 
     async def mail(self, subject: str) -> bool:
-        """Whether a mail with this in its subject lies in the inbox."""
+        """Whether the inbox has a mail whose subject contains this text."""
         messages = await asyncio.to_thread(self._stack.inbox.messages)
         return any(subject in str(message["Subject"]) for message in messages)
 
     async def trunk(self) -> tuple[bool, bool]:
-        """The trunk's stored flag on the PBX, and whether the switch runs it."""
+        """Whether the trunk is enabled on the PBX, and whether the switch runs it."""
         state = await self._api.pbx_state()
         found = next(g for g in state["gateways"] if g["uuid"] == self._client.gateway_id)
         return found["enabled"], found["live"]
 
     async def confirmed(self) -> str:
-        """What ringfence read back from the PBX."""
+        """The service's state that ringfence has confirmed by reading it back from the PBX."""
         services = await self._api.ask(f"/clients/{self._client.account_id}/services")
         return str(services["items"][0]["confirmed"])
 
     async def can_call(self) -> bool:
-        """Whether the telephone could place an outbound call now."""
+        """Whether all extensions can place an outbound call now."""
         state = await self._api.pbx_state()
         telephones = [e for e in state["extensions"] if e["domain"] == self._client.tenant]
         return all(telephone["can_call"] for telephone in telephones)
@@ -160,7 +160,7 @@ def _is(read: Callable[[], Awaitable[Any]], wanted: object) -> Callable[[], Awai
 
 
 def reaction_table(story: DemoStory) -> Table:
-    """How long each reaction took after what caused it."""
+    """A table of how long each reaction took."""
     table = Table(title="Reactions", title_justify="left")
     table.add_column("what happened")
     table.add_column("after its cause", justify="right")

@@ -1,4 +1,4 @@
-"""The live view of `ringfence run`, and the plain lines for outputs that are no terminal."""
+"""The live view of `ringfence run`, and the plain lines if the output is not a terminal."""
 
 from rich.columns import Columns
 from rich.console import Group, RenderableType
@@ -13,7 +13,7 @@ _LEVEL_STYLE = {"ok": "green", "low": "yellow", "exhausted": "red"}
 
 
 def render(snapshot: StackSnapshot, footer: str) -> RenderableType:
-    """Everything on one screen of 80 columns."""
+    """The view for a terminal of 80 columns."""
     head = Text.assemble(
         ("ringfence", "bold"),
         f"   {snapshot.calls} calls taken in since the start, {snapshot.calls_per_second:.1f}/s",
@@ -71,7 +71,7 @@ def _lag(lag: int | None) -> str:
 
 
 def plain(snapshot: StackSnapshot) -> str:
-    """One line, for logs and pipes."""
+    """The snapshot on one line, for logs and pipes."""
     balances = " ".join(
         f"{row['account_id']}={format_cents(row['balance_micro'])}"
         f"{'(suspended)' if row['suspended'] else ''}"

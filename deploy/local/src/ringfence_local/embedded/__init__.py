@@ -1,1 +1,1 @@
-"""ringfence_local.embedded"""
+"""Kafka and PostgreSQL as child processes, without a container engine."""

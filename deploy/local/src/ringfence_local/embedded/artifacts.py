@@ -1,9 +1,9 @@
-"""Kafka's files: which they are, by sum, and how they are had.
+"""Kafka's jars: a lock file with their checksums, and their download.
 
-`kafka.lock` beside this file names every jar by its Maven coordinates and SHA-256. jgo, which
-knows Maven repositories, fetches each by its coordinates; nothing is resolved at run time, and a
-jar whose sum is another is never used.
-`python -m ringfence_local.embedded.artifacts` writes the lock again.
+`kafka.lock` beside this file names every jar by its Maven coordinates and SHA-256. jgo downloads
+each by its coordinates from a Maven repository; no dependency is resolved at run time, and a jar
+with another checksum is never used.
+`python -m ringfence_local.embedded.artifacts` writes the lock file again.
 """
 
 import fcntl
@@ -22,7 +22,7 @@ from ringfence_local.errors import StackError
 
 KAFKA = "org.apache.kafka:kafka_2.13:4.3.0"
 LOGGING = "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4"
-"""Kafka logs to slf4j; this carries it to the log4j that Kafka brings, in the same version."""
+"""Connects slf4j, to which Kafka logs, with the log4j that Kafka includes, in the same version."""
 
 LOCK = Path(__file__).with_name("kafka.lock")
 
@@ -38,19 +38,19 @@ class Jar:
 
     @property
     def path(self) -> Path:
-        """Where it stands below the repository folder, as Maven lays it out."""
+        """Its path within a Maven repository folder."""
         folder = Path(*self.group.split(".")) / self.artifact / self.version
         return folder / f"{self.artifact}-{self.version}.jar"
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: `RINGFENCE_CACHE`, or `~/.cache/ringfence`."""
+    """The folder for downloads: `RINGFENCE_CACHE`, or `~/.cache/ringfence`."""
     named = os.environ.get("RINGFENCE_CACHE")
     return Path(named) if named else Path.home() / ".cache" / "ringfence"
 
 
 def read_lock(lock: Path = LOCK) -> list[Jar]:
-    """The jars that Kafka needs, as locked: lines of `sha256  group:artifact:version`."""
+    """The jars in a lock file, which has lines of `sha256  group:artifact:version`."""
     jars = []
     for line in lock.read_text(encoding="utf-8").splitlines():
         sha256, coordinates = line.split()
@@ -60,9 +60,9 @@ def read_lock(lock: Path = LOCK) -> list[Jar]:
 
 
 def kafka_class_path(cache: Path | None = None, jars: list[Jar] | None = None) -> list[Path]:
-    """Every jar of the lock, present and of the right sum; what is missing is fetched.
+    """The paths of all jars of the lock file, checked; missing ones are downloaded.
 
-    Raises PartFailed that names the file, why it can not be had, and what to do.
+    Raises StackError with the file, the reason and what to do.
     """
     folder = (cache or cache_folder()) / "maven"
     wanted = read_lock() if jars is None else jars
@@ -76,7 +76,7 @@ def _ensure_jar(jar: Jar, folder: Path) -> Path:
     if path.is_file():
         if _sha256(path) == jar.sha256:
             return path
-        path.unlink()  # cut short, or tampered with
+        path.unlink()  # truncated, or changed
     _fetch(jar, folder)
     found = _sha256(path)
     if found != jar.sha256:
@@ -122,10 +122,10 @@ def _one_at_a_time(path: Path) -> Iterator[None]:
 
 
 def resolve_lock(cache: Path) -> list[Jar]:
-    """What the lock should say: Kafka's own dependencies, and the one for its log.
+    """The jars for the lock file: Kafka with its dependencies, and the one for its log.
 
-    They are resolved apart. Together, log4j's parent would impose its own choice of versions on
-    Kafka's dependencies, an older kafka-clients among them.
+    They are resolved separately: together, log4j's parent POM would change the versions of Kafka's
+    dependencies, for example to an older kafka-clients.
     """
     os.environ["M2_REPO"] = str(cache / "maven")
     found = {(a.groupId, a.artifactId): a for a in jgo.resolve(KAFKA)}
@@ -137,7 +137,7 @@ def resolve_lock(cache: Path) -> list[Jar]:
 
 
 def main() -> None:
-    """Write the lock anew."""
+    """Write the lock file again."""
     jars = resolve_lock(cache_folder())
     lines = [f"{jar.sha256}  {jar.group}:{jar.artifact}:{jar.version}\n" for jar in jars]
     LOCK.write_text("".join(lines), encoding="utf-8")

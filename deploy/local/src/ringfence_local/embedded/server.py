@@ -1,4 +1,4 @@
-"""What Kafka and PostgreSQL have in common as parts of a stack, and how one is started."""
+"""The common interface of the embedded Kafka and PostgreSQL, and how one is started."""
 
 import asyncio
 from typing import Protocol
@@ -11,12 +11,12 @@ _STARTS = 3
 class EmbeddedServer(Protocol):
     """A server that is prepared, launched and waited for.
 
-    Preparing and waiting take seconds and may happen in any thread. Launching is quick and
-    belongs in the main thread: the server ends with the thread that launched it.
+    `prepare` and `wait_ready` take seconds and may run in any thread. `launch` is fast and must run
+    in the main thread, because the server ends with the thread that launched it.
     """
 
     def prepare(self) -> None:
-        """Have the files, the data folder, and nobody else at work in it."""
+        """Provide the files and the data folder, and end a leftover server in it."""
         ...
 
     def launch(self) -> None:
@@ -24,16 +24,16 @@ class EmbeddedServer(Protocol):
         ...
 
     def wait_ready(self) -> None:
-        """Return when it answers. Raises PartFailed with the end of its log otherwise."""
+        """Return when it answers. Raises StackError with the end of its log otherwise."""
         ...
 
     def stop(self) -> None:
-        """End it cleanly, or by force after a bound. Does nothing when it does not run."""
+        """Stop it cleanly, or kill it after a timeout. Does nothing if it does not run."""
         ...
 
 
 def start(server: EmbeddedServer) -> None:
-    """Have `part` answer, waiting for it here. Raises PartFailed."""
+    """Start `server` and block until it answers. Raises StackError."""
     server.prepare()
     for _ in range(_STARTS - 1):
         server.launch()
@@ -47,7 +47,7 @@ def start(server: EmbeddedServer) -> None:
 
 
 async def start_async(server: EmbeddedServer) -> None:
-    """The same from an event loop in the main thread, which goes on meanwhile."""
+    """Start `server` from an event loop in the main thread, without blocking it."""
     await asyncio.to_thread(server.prepare)
     for _ in range(_STARTS - 1):
         server.launch()

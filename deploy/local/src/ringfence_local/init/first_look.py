@@ -1,4 +1,4 @@
-"""What a PBX has, read straight from it before anything runs, as products that are proposed."""
+"""Reads the inventory of a PBX before any service runs, and proposes products for it."""
 
 import asyncio
 import textwrap
@@ -14,7 +14,7 @@ from ringfence_pbx.servers import Servers
 from suspender.drivers.wiring import open_drivers
 
 BOUND_S = 300.0
-"""A PBX that takes longer is left to `ringfence server propose`, which waits for it elsewhere."""
+"""The timeout for a PBX; for a slower one, use `ringfence server propose` when services run."""
 
 _MOST_TENANTS = 20
 _WIDTH = 79
@@ -22,13 +22,13 @@ _WIDTH = 79
 
 @dataclass(frozen=True)
 class FirstLook:
-    """What was read of a server, and a product for each tenant that may have calls."""
+    """The inventory of a server, and a proposed product for each tenant that may have calls."""
 
     inventory: ServerInventory
     proposals: tuple[Proposal, ...]
 
     def commands(self) -> str:
-        """The products as lines of a shell, to be looked over."""
+        """The products as shell commands, to be reviewed."""
         ids = free_ids([proposal.tenant for proposal in self.proposals], ())
         products = [
             ProposedProduct(
@@ -40,7 +40,7 @@ class FirstLook:
         return "".join(f"{product_command(product.model_dump())}\n\n" for product in products)
 
     def lines(self) -> Iterator[str]:
-        """A table of the tenants that fits into 80 columns, and what could not be read."""
+        """A table of the tenants, at most 80 columns wide, and what could not be read."""
         counts = Counter((item.tenant.lower(), item.kind) for item in self.inventory.items)
         sums = Counter(item.kind for item in self.inventory.items)
         yield (
@@ -62,11 +62,11 @@ class FirstLook:
 
 
 class NotListed(RingfenceError):
-    """The server could not be listed; the message says why."""
+    """The server's inventory could not be read; the message says why."""
 
 
 def look(servers: Servers, server_id: str) -> FirstLook:
-    """What a server has. Raises NotListed."""
+    """Read the inventory of a server and propose products. Raises NotListed."""
     try:
         inventory = asyncio.run(asyncio.wait_for(_read(servers, server_id), BOUND_S))
     except TimeoutError:

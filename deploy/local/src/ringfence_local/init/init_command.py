@@ -1,4 +1,4 @@
-"""`ringfence init`: files for a first FusionPBX, a look over it, and products for its tenants."""
+"""`ringfence init`: writes files for a first FusionPBX, checks it, and proposes products."""
 
 import json
 import os
@@ -144,7 +144,7 @@ def _check_id(server_id: str) -> None:
 
 
 def _is_file(api_key_file: str | None) -> bool:
-    """Whether the key is in a file already, which stays where it is."""
+    """Whether the key is already in a file, which is used as it is."""
     return api_key_file not in (None, "-")
 
 
@@ -158,14 +158,17 @@ def _refuse_existing(*paths: Path) -> None:
 
 
 def _refuse_missing(**given: object) -> None:
-    """Without a terminal there is nobody to ask. A key on standard input leaves nobody either."""
+    """Raises UsageError for missing values that cannot be asked for at a terminal.
+
+    There is no terminal to ask at either if the key comes from standard input.
+    """
     missing = [f"--{name.replace('_', '-')}" for name, value in given.items() if not value]
     if missing and (given["api_key_file"] == "-" or not sys.stdin.isatty()):
         raise click.UsageError(f"give {', '.join(missing)}: there is no terminal to ask at")
 
 
 def _key(api_key_file: str | None, secret: Path) -> tuple[str, Path]:
-    """The key, and the file that is to be named for it. Neither is written yet."""
+    """The key, and the file that the servers file will name for it. Nothing is written yet."""
     if api_key_file is None:
         key, place = str(click.prompt("API key of that user", hide_input=True)), secret
     elif api_key_file == "-":
@@ -187,7 +190,7 @@ def _key(api_key_file: str | None, secret: Path) -> tuple[str, Path]:
 
 
 def _mail(smtp_host: str | None, sender: str | None, domain: str, *, asks: bool) -> str:
-    """What the settings say of mail; nothing where nobody says where it goes."""
+    """The mail section of the settings; empty if no mail server is given."""
     if asks and sys.stdin.isatty():
         smtp_host = smtp_host or click.prompt("Mail server for mails to clients", "127.0.0.1")
         sender = sender or click.prompt("Sender of these mails", f"billing@{domain}")
@@ -197,12 +200,12 @@ def _mail(smtp_host: str | None, sender: str | None, domain: str, *, asks: bool)
 
 
 def _quoted(value: object) -> str:
-    """A string, or a list of them, as TOML: its escapes are those of JSON."""
+    """A string or list of strings in TOML, which has the same escapes as JSON."""
     return json.dumps(value, ensure_ascii=False)
 
 
 def _check(text: str) -> None:
-    """Refuse what the services would refuse, before anything is written."""
+    """Raises UsageError for a servers file that the services would reject."""
     try:
         Servers.model_validate(tomllib.loads(text))
     except tomllib.TOMLDecodeError:
@@ -214,7 +217,7 @@ def _check(text: str) -> None:
 
 
 def _write(files: Mapping[Path, str], secrets: Mapping[Path, str]) -> None:
-    """Write all, or nothing that would lie about alone."""
+    """Write all files, or none: after a failure those already written are removed."""
     done: list[Path] = []
     try:
         for path, key in secrets.items():
@@ -251,19 +254,19 @@ def _print_login_hint(url: str) -> None:
 def _check_and_propose(
     context: click.Context, servers_file: Path, server_id: str, products: Path
 ) -> bool:
-    """Run the doctor on the PBX, and write products for its tenants; whether all went well."""
+    """Run the doctor on the PBX, and write proposed products; returns whether both succeeded."""
     click.echo()
     with _temporary_environment(RINGFENCE_SERVERS_FILE=str(servers_file), COLUMNS=_columns()):
         well = _examine(context, server_id)
     click.echo()
-    if not well:  # more logins with a wrong key could have the PBX lock us out
+    if not well:  # further logins with a wrong key could make the PBX lock us out
         click.echo(f"What {server_id} has is not listed while a check fails.")
         return False
     return _propose(load_servers(servers_file), server_id, products)
 
 
 def _examine(context: click.Context, server_id: str) -> bool:
-    from ringfence_cli.main import main_group  # which loads this module when it lists its commands
+    from ringfence_cli.main import main_group  # imported here: it imports this module
 
     doctor = main_group.get_command(context, "doctor")
     assert doctor is not None, "cdr-ingest is installed wherever this package is"
@@ -292,7 +295,7 @@ def _propose(servers: Servers, server_id: str, products: Path) -> bool:
 
 @contextmanager
 def _temporary_environment(**variables: str) -> Iterator[None]:
-    """Have these variables in the environment."""
+    """Set these environment variables for the duration of the context."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -306,7 +309,7 @@ def _temporary_environment(**variables: str) -> Iterator[None]:
 
 
 def _columns() -> str:
-    """A terminal's width, at most the usual one, which also holds where there is none."""
+    """The terminal's width, at most 80; 80 if there is no terminal."""
     return str(min(_WIDTH, get_terminal_size((_WIDTH, 24)).columns))
 
 

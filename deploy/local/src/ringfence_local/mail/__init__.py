@@ -1,1 +1,1 @@
-"""ringfence_local.mail"""
+"""The local SMTP server and its mails."""

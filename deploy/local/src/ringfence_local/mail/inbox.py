@@ -1,8 +1,8 @@
-"""An SMTP server that keeps each mail as a file, so that it can be read: `ringfence inbox`.
+"""An SMTP server that saves each mail as a file, which `ringfence inbox` shows.
 
-It answers 250 after the file has its name, so an accepted mail is never lost. It refuses on
-purpose, so that a sender's handling of refusals can be seen: a recipient `refuse-550@…` or
-`later-451@…` (any code of three digits) gets that code at RCPT. Run as a process:
+It replies 250 after the file is synced and renamed, so an accepted mail is never lost. It can
+refuse mails, to test how a sender handles that: a recipient `refuse-550@…` or `later-451@…` (any
+code of three digits) gets that code at RCPT. Run as a process:
 `python -m ringfence_local.mail.inbox --folder FOLDER --port PORT`.
 """
 
@@ -40,7 +40,7 @@ class Inbox:
         self._controller: Controller | None = None
 
     def start(self) -> None:
-        """Take mail. After `stop`, on the same port again."""
+        """Accept mail; after `stop`, on the same port again."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self._controller = Controller(
             self._handler,
@@ -53,17 +53,17 @@ class Inbox:
         self._controller.start()
 
     def stop(self) -> None:
-        """Take no more; connections are refused from now on."""
+        """Stop the server: connections are refused."""
         if self._controller is not None:
             self._controller.stop()
             self._controller = None
 
     def refuse(self, code: int, *, at: SmtpStage = "RCPT", times: int | None = None) -> None:
-        """Answer `code` (400 to 599) at that stage, the next `times` times, or until `accept`."""
+        """Reply with `code` (400 to 599) at that stage, `times` times or until `accept`."""
         self._handler.refusals[at] = _Refusal(code, times)
 
     def accept(self) -> None:
-        """Refuse no more, but for the recipients that ask for it by name."""
+        """End all refusals, except those that recipients request by their name."""
         self._handler.refusals.clear()
 
     def messages(self) -> list[EmailMessage]:
@@ -73,7 +73,7 @@ class Inbox:
 
 @dataclass(frozen=True)
 class MailFolder:
-    """The mails of an inbox that another process runs, and where it takes more."""
+    """The mails of an inbox that another process runs, and its SMTP address."""
 
     folder: Path
     port: int
@@ -85,7 +85,7 @@ class MailFolder:
 
 
 def read_mails(folder: Path) -> list[EmailMessage]:
-    """The mails kept in `folder`, the oldest first."""
+    """The mails in `folder`, the oldest first."""
     parsed = [
         message_from_bytes(path.read_bytes(), policy=policy.default)
         for path in sorted(folder.glob("*.eml"))
@@ -108,7 +108,7 @@ class _Refusal:
 
 
 class _MailHandler:
-    """What aiosmtpd asks at each stage of a delivery."""
+    """The handler that aiosmtpd calls at each stage of a session."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -147,7 +147,7 @@ class _MailHandler:
         return "250 kept"
 
     def _save(self, sender: str, recipients: list[str], content: bytes) -> None:
-        """Write the mail under a name that sorts by arrival; whole, or not at all."""
+        """Write the mail atomically, under a name that sorts by arrival."""
         name = f"{time.time_ns():020d}-{os.getpid()}-{next(self._numbers):06d}"
         envelope = [f"Return-Path: <{sender}>", *(f"Delivered-To: {to}" for to in recipients)]
         partial = self._folder / f".{name}.part"

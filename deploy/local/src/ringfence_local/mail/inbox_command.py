@@ -1,4 +1,4 @@
-"""`ringfence inbox`: read the mails that the local SMTP server accepted."""
+"""`ringfence inbox`: shows the mails that the local SMTP server accepted."""
 
 from email.message import EmailMessage
 from pathlib import Path

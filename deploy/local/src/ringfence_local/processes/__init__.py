@@ -1,1 +1,1 @@
-"""ringfence_local.processes"""
+"""Child processes: start, supervision, stop and logs."""

@@ -1,4 +1,4 @@
-"""Child processes that end with us: how the embedded parts and the services are started."""
+"""Starts and stops child processes that end with their parent process."""
 
 import os
 import subprocess
@@ -12,9 +12,10 @@ _SHIM = Path(__file__).with_name("parent_death_signal.py")
 def with_parent_death_signal(
     command: Sequence[str], *, end_by: str, user: str | None = None
 ) -> list[str]:
-    """`command`, sent the signal `end_by` (such as "SIGTERM") when this process ends.
+    """`command` with the prefix that has it get the signal `end_by` when this process ends.
 
-    Strictly: when the thread that starts it ends. So start children from the main thread.
+    `end_by` is a name such as "SIGTERM". Linux sends the signal when the thread that started the
+    command ends, so start children from the main thread.
     """
     as_user = ["--as", user] if user else []
     shim = [sys.executable, "-I", "-S", str(_SHIM), str(os.getpid()), end_by, *as_user, "--"]
@@ -29,10 +30,11 @@ def start(
     user: str | None = None,
     keep_open: Sequence[int] = (),
 ) -> "subprocess.Popen[bytes]":
-    """Start `command` on a leash, in a process group of its own, its output added to `log`.
+    """Start `command` with a parent death signal, and append its output to `log`.
 
-    The own group keeps a terminal's Ctrl-C from it: who started it stops it, in order. It
-    inherits the file descriptors `keep_open`, and so a lock that one of them holds.
+    It runs in a process group of its own, so that a terminal's Ctrl-C reaches only the parent,
+    which stops its children in order. It inherits the file descriptors `keep_open` with their
+    locks.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -47,7 +49,7 @@ def start(
 
 
 def stop(process: "subprocess.Popen[bytes]", *, by: int, bound_s: float) -> bool:
-    """End `process` by the signal `by`, by SIGKILL after `bound_s`; whether it ended by itself."""
+    """Send `process` the signal `by`, and SIGKILL after `bound_s`; False if SIGKILL was needed."""
     if process.poll() is None:
         process.send_signal(by)
     try:
@@ -60,7 +62,7 @@ def stop(process: "subprocess.Popen[bytes]", *, by: int, bound_s: float) -> bool
 
 
 def last_lines(log: Path, count: int = 15) -> str:
-    """The end of a log, for an error that has to explain itself."""
+    """The last lines of a log, for an error message."""
     if not log.is_file():
         return "(no log)"
     with log.open("rb") as file:

@@ -1,19 +1,19 @@
-"""Start a command that ends when its parent ends.
+"""Replaces itself by a command that gets a signal when its parent process ends.
 
 `python parent_death_signal.py PARENT_PID SIGNAL [--as USER] -- COMMAND…`
 
-A child outlives a parent that is killed with SIGKILL, and a broker left running would hold its
-folder and its port against the next start. Linux can send a process a signal when its parent's
-thread ends; that has to be asked for between fork and exec, and in Python only a program of its
-own does so safely while other threads run. This is that program: it asks, and becomes the
-command (same process id). Elsewhere than on Linux it only becomes the command, and what was left
-running is found and ended by the next start.
+A child process survives a parent that is killed with SIGKILL, and a leftover broker would block its
+folder and port for the next start. Linux can send a process a signal when its parent's thread ends
+(the parent death signal). It must be requested between fork and exec, which Python cannot do safely
+while other threads run; a program of its own can. This program requests the signal and then
+executes the command (same process id). On other systems it only executes the command, and the next
+start finds and ends what was left running.
 
-With `--as`, it gives up being root first: PostgreSQL refuses to run as root. It keeps the one
-right to pass folders that are closed to others (a clone below /root, a temporary folder), so that
-nobody's folder has to be opened for it.
+With `--as` it first drops root, because PostgreSQL refuses to run as root. It keeps the capability
+to enter folders that are closed to others (a clone below /root, a temporary folder), so that no
+folder has to be opened to all.
 
-It runs before everything else and by its path, so it imports the standard library only.
+It is run by its path, so it imports the standard library only.
 """
 
 import ctypes
@@ -35,7 +35,7 @@ def _libc() -> ctypes.CDLL:
 
 
 def _die_with(parent: int, number: int) -> None:
-    """Be sent signal `number` when the parent ends; end now if it did already."""
+    """Request signal `number` for the parent's end; exit if the parent has already ended."""
     if sys.platform != "linux":
         return
     if _libc().prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0) != 0:
@@ -45,7 +45,7 @@ def _die_with(parent: int, number: int) -> None:
 
 
 def _drop_root_for(user: str) -> None:
-    """Give up root for `user`, keeping only the right to pass closed folders, where it is had."""
+    """Change from root to `user`, and keep only the capability to enter closed folders."""
     entry = pwd.getpwnam(user)
     if sys.platform == "linux":
         _libc().prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0)
@@ -58,7 +58,7 @@ def _drop_root_for(user: str) -> None:
 
 
 def _keep_dac_override() -> None:
-    """Carry CAP_DAC_OVERRIDE over exec. A container may not grant it: then doors stay closed."""
+    """Keep CAP_DAC_OVERRIDE over exec. In a container that lacks it, this has no effect."""
     libc = _libc()
     bit = 1 << _CAP_DAC_OVERRIDE
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
@@ -69,15 +69,15 @@ def _keep_dac_override() -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Become the command; arguments as in the module's text."""
+    """Execute the command; `arguments` are those of the module's docstring."""
     split = arguments.index("--")
     options, command = arguments[:split], arguments[split + 1 :]
     parent = int(options[0])
     if "--as" in options:
         _drop_root_for(options[options.index("--as") + 1])
-    # Giving up root forgets the wish, so it comes after.
+    # Changing the user clears the parent death signal, so it is requested afterwards.
     _die_with(parent, signal.Signals[options[1]])
-    os.execvp(command[0], command)  # noqa: S606 - becoming the command is this program's purpose
+    os.execvp(command[0], command)  # noqa: S606 - executing the command is this program's purpose
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""How a command that runs until it is stopped waits for that."""
+"""Waits for a stop signal, for commands that run until they are stopped."""
 
 import asyncio
 import signal
 
 
 def stop_on_signals() -> asyncio.Event:
-    """An event that SIGINT and SIGTERM set. Call it within the running loop, in the main thread."""
+    """An event that SIGINT and SIGTERM set. Call it in the main thread, within the event loop."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -13,7 +13,7 @@ def stop_on_signals() -> asyncio.Event:
 
 
 async def stopped_within(stop: asyncio.Event, seconds: float) -> bool:
-    """Wait for `stop` for so many seconds at most; whether it was set."""
+    """Wait for `stop` at most `seconds`; returns whether it is set."""
     try:
         await asyncio.wait_for(stop.wait(), seconds)
     except TimeoutError:

@@ -1,7 +1,8 @@
-"""Keeps processes running on one machine: starts them, starts them again, stops them in order.
+"""Supervises processes on one machine: starts them, restarts them, stops them in order.
 
-It is what systemd or a container platform is elsewhere: a process that exits with an error comes
-back after a pause that doubles, and is counted; one that exits with 0 has done its work.
+It does what systemd or a container platform does elsewhere. A process that exits with an error is
+restarted after a pause that doubles, and the restart is counted. A process that exits with 0 is
+not restarted.
 """
 
 import asyncio
@@ -24,14 +25,14 @@ PAUSE_S = 1.0
 
 PAUSE_MAX_S = 30.0
 STEADY_S = 60.0
-"""A process that ran for so long was well: its next failure begins with the first pause again."""
+"""After a process ran for this long, its next restart begins with the first pause again."""
 
 STOP_BOUND_S = 15.0
 
 
 @dataclass(frozen=True)
 class Program:
-    """What to run, under which name, and with what in its environment besides ours."""
+    """A command to run, its name, and additions to the environment that it inherits."""
 
     name: str
     command: Sequence[str]
@@ -40,7 +41,7 @@ class Program:
 
 @dataclass
 class Child:
-    """A program as it stands now, for whoever shows it."""
+    """A program with the current state of its process."""
 
     program: Program
     state: Literal["running", "waiting", "ended"] = "waiting"
@@ -51,7 +52,7 @@ class Child:
     restart_task: "asyncio.Task[None] | None" = None
 
     def line(self) -> str:
-        """Its state in a few words."""
+        """A short description of its state."""
         again = f", restarted {self.restart_count} times" if self.restart_count else ""
         last = f", last exit status {self.last_exit}" if self.last_exit is not None else ""
         return f"{self.program.name}: {self.state}{again}{last}"
@@ -60,9 +61,9 @@ class Child:
 class Supervisor:
     """Runs programs, each with its output in `<logs>/<name>.log`.
 
-    Its children end with it even when it is killed, and are in process groups of their own, so
-    that a terminal's Ctrl-C reaches only the supervisor, which then stops them in order.
-    Use it from the main thread's event loop.
+    Its children end with it even if it is killed. They are in process groups of their own, so that
+    a terminal's Ctrl-C reaches only the supervisor, which then stops them in order. Use it from the
+    main thread's event loop.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Supervisor:
         self.children: dict[str, Child] = {}
 
     async def start(self, program: Program) -> Child:
-        """Start `program` and keep it running. A name is taken until its child is stopped."""
+        """Start `program` and restart it on failure. Its name must be unique among the children."""
         assert program.name not in self.children, f"{program.name} runs already"
         child = Child(program)
         self.children[program.name] = child
@@ -91,23 +92,23 @@ class Supervisor:
         return child
 
     async def stop(self, *names: str) -> None:
-        """Stop the named children, or all: the last started first, each with a bound."""
+        """Stop the named children, or all, last started first; each is killed after a timeout."""
         for name in names or tuple(reversed(self.children)):
             await self._stop_child(self.children.pop(name))
 
     def pid(self, name: str) -> int:
-        """The process id of a running child. Raises PartFailed while it does not run."""
+        """The process id of a running child. Raises StackError while it does not run."""
         child = self.children[name]
         if child.pid is None:
             raise StackError(f"{child.line()}; see {self.log(name)}")
         return child.pid
 
     def restart_count(self, name: str) -> int:
-        """How many times a child was started again."""
+        """How many times a child was restarted."""
         return self.children[name].restart_count
 
     def log(self, name: str) -> Path:
-        """Where a child's output goes."""
+        """The file with a child's output."""
         return self._logs / f"{name}.log"
 
     async def _spawn(self, child: Child) -> None:
@@ -115,7 +116,7 @@ class Supervisor:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             child.process = await asyncio.create_subprocess_exec(
-                # Services are made to be killed at any moment, so the leash need not be gentle.
+                # Services survive a kill at any moment, so the parent death signal is SIGKILL.
                 *with_parent_death_signal(child.program.command, end_by="SIGKILL"),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
@@ -127,7 +128,7 @@ class Supervisor:
         child.state = "running"
 
     async def _restart_on_exit(self, child: Child) -> None:
-        """Wait for the child to exit, and start it again unless it meant to."""
+        """Wait for the child to exit, and restart it unless its exit status is 0."""
         pause_s = self._pause_s
         while True:
             started = time.monotonic()
@@ -162,7 +163,7 @@ class Supervisor:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, with the compiled copy of the services before their sources."""
+    """The inherited environment, with the compiled copy first on PYTHONPATH."""
     path = [str(compiled.current() or ""), os.environ.get("PYTHONPATH", "")]
     return {
         **os.environ,
@@ -172,5 +173,5 @@ def _environment() -> dict[str, str]:
 
 
 def python_module(module: str, *arguments: str) -> list[str]:
-    """The command that runs a module with this very Python."""
+    """The command that runs a module with this Python interpreter."""
     return [sys.executable, "-m", module, *arguments]

@@ -1,1 +1,1 @@
-"""ringfence_local.up"""
+"""`ringfence up`: the product on one machine, for the operator's own PBXs."""

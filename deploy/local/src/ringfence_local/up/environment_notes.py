@@ -1,4 +1,4 @@
-"""Which RINGFENCE_* variables lead away from the embedded parts, and which are not used."""
+"""Describes which RINGFENCE_* variables replace embedded servers, and which are ignored."""
 
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
@@ -8,24 +8,24 @@ _PLAYED = {
     "RINGFENCE_SERVERS_FILE": "simulated PBXs",
     "RINGFENCE_NOTIFIER_SMTP_HOST": "a mail server that keeps every mail here",
 }
-"""What `make run` plays itself, whatever these variables say."""
+"""What `make run` simulates, so that it ignores these variables."""
 
 
 def kafka_line(environment: Mapping[str, str], bootstrap: str) -> str:
-    """Which Kafka is used, in a few words."""
+    """The address of the Kafka in use and where it comes from."""
     named = environment.get(_KAFKA)
     return f"{named} (from {_KAFKA})" if named else f"{bootstrap} (embedded)"
 
 
 def postgres_line(environment: Mapping[str, str], dsn: str) -> str:
-    """Which PostgreSQL is used, in a few words and without a password."""
+    """The address of the PostgreSQL in use, without password, and where it comes from."""
     named = environment.get(_POSTGRES)
     place = without_password(named or dsn)
     return f"{place} (from {_POSTGRES})" if named else f"{place} (embedded)"
 
 
 def environment_notes(environment: Mapping[str, str]) -> Iterator[str]:
-    """What `make run` should say of the environment before it starts anything; one line each."""
+    """The lines about the environment that `make run` prints before it starts anything."""
     if environment.get(_KAFKA):
         yield f"Kafka: {kafka_line(environment, '')}, not the embedded one."
     if environment.get(_POSTGRES):
@@ -39,7 +39,7 @@ def environment_notes(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def without_password(dsn: str) -> str:
-    """Host, port and database of a URL; of another form only that it is one."""
+    """Host, port and database of a URL; a fixed text for any other kind of DSN."""
     parts = urlsplit(dsn)
     if not parts.scheme.startswith("postgres"):
         return "(a connection string)"

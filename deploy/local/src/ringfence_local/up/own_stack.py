@@ -1,4 +1,4 @@
-"""The product on one machine with the operator's own PBXs and mail server: nothing is simulated."""
+"""The product on one machine with the operator's own PBXs and mail server, without simulators."""
 
 import os
 from collections.abc import Mapping
@@ -19,16 +19,16 @@ WANTED_PORTS: Mapping[str, int] = {
     "accounts": 8080,
     **{f"{service}-health": 9101 + n for n, service in enumerate(SERVICES)},
 }
-"""The customary ports. A taken one is replaced, and the replacement kept for the next start."""
+"""The default ports. A port in use is replaced by a free one, which is saved for the next start."""
 
 
 class OwnStack(Stack):
     """Kafka, PostgreSQL and the six services for a servers file that the operator wrote.
 
-    The file is read and never written. Everything else that the services are set to comes from
-    the environment (RINGFENCE_*), as it does where each service is started by itself. `port` is
-    the API's, `push_port` where servers post calls: these two are taken as they are or the start
-    fails, because others are set to them. Without `port`, a free one is found and remembered.
+    The file is read and never written. All other settings of the services come from the environment
+    (RINGFENCE_*), as for services that are started one by one. `port` is the API's, `push_port` the
+    one to which servers post calls: if one of them is in use the start fails, because other systems
+    are configured with it. Without `port`, a free one is chosen and saved.
     """
 
     def __init__(
@@ -63,24 +63,24 @@ class OwnStack(Stack):
 
     @property
     def tokens_file(self) -> Path:
-        """The operator's, where the environment names one; else one that is made once."""
+        """The file that the environment names, else one that is created at the first start."""
         named = os.environ.get("RINGFENCE_ACCOUNTS_TOKENS_FILE")
         return Path(named).absolute() if named else super().tokens_file
 
     @property
     def running(self) -> RunningStack:
-        """What the state file says; no mail is kept here."""
+        """The content of the stack file; there is no inbox."""
         return replace(super().running, inbox_folder="")
 
     def ended_server(self) -> str | None:
-        """An embedded server that has ended by itself, with its log; None while all is well."""
+        """A message about an embedded server that has ended by itself; None if none has."""
         for name, server in (("Kafka", self.kafka), ("PostgreSQL", self.postgres)):
             if server is not None and server.ended:
                 return f"the embedded {name} has ended; its log is below {self.folder}"
         return None
 
     async def _start_external_systems(self) -> None:
-        """Nothing: the outside world is there."""
+        """Start nothing: the external systems are the operator's."""
         self.ports.update(self._fixed)
 
     @property

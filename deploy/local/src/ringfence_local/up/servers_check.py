@@ -1,4 +1,4 @@
-"""Is a servers file fit to start with: every field sound, and every secret there."""
+"""Checks a servers file before a start: every field is valid, and every secret is readable."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,9 +12,9 @@ from ringfence_pbx.servers import SecretRef, Servers, load_servers
 def servers_with_secrets(path: Path) -> Servers:
     """The servers of the file.
 
-    Raises BadInput, which names the field and never a secret, where the file cannot be read, names
-    no server, or a secret is not where it says. Checked here because a service that lacks a secret
-    would be started again and again.
+    Raises BadInput, which names the field and never a secret, if the file is unreadable, names no
+    server, or refers to a secret that is missing. It is checked here because a service that lacks a
+    secret would be restarted again and again.
     """
     if not path.exists():
         expected = "a TOML file that is there: `ringfence init` writes one; docs/servers.md"
@@ -46,7 +46,7 @@ def _read(field: str, reference: SecretRef) -> None:
 
 
 def _secrets(value: object, place: str) -> Iterator[tuple[str, SecretRef]]:
-    """Every reference to a secret below `value`, with its place in the file."""
+    """Every reference to a secret in `value`, with its path in the file."""
     if isinstance(value, SecretRef):
         yield place, value
     elif isinstance(value, BaseModel):

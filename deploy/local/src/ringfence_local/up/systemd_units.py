@@ -1,7 +1,7 @@
 """systemd units for a machine with Kafka and PostgreSQL of its own: one for each service.
 
-systemd does there what the supervisor does for `ringfence up`: it starts services, starts them
-again, and keeps their logs (journald rotates them).
+systemd does what the supervisor does for `ringfence up`: it starts and restarts services, and
+stores their logs (journald rotates them).
 """
 
 import os
@@ -17,7 +17,7 @@ from ringfence_local.stack import MIGRATIONS
 from ringfence_local.up.own_stack import PUSH_PORT, WANTED_PORTS
 
 SETTINGS = Path("/etc/ringfence")
-"""Where the units look for ringfence.env, and for one more file of each service: rating.env."""
+"""The folder from which the units read ringfence.env and one more file for each service."""
 
 _HARDENING = """\
 User=ringfence
@@ -112,7 +112,7 @@ RINGFENCE_POSTGRES_PASSWORD_FILE={settings}/secrets/{place}/postgres-password
 
 @dataclass(frozen=True)
 class Installation:
-    """Where things are on this machine, as the units name them."""
+    """The paths and ports of this machine that the units contain."""
 
     servers_file: Path
     default_mode: str = "shadow"
@@ -124,15 +124,15 @@ class Installation:
 
     @property
     def homes(self) -> list[Path]:
-        """Which of the paths are in somebody's home, where services otherwise see nothing."""
+        """The paths in a home directory, which ProtectHome would hide from the services."""
         paths = [self.servers_file, self.python, self.python.resolve(), self.migrations]
         return [path for path in paths if {"home", "root"} & set(path.parts[1:2])]
 
 
 def unit_files(here: Installation) -> dict[str, str]:
-    """Every file by its name: a target, two jobs, six services, and examples of their settings.
+    """The text of every file by name: a target, two jobs, six services, and example settings.
 
-    Raises BadInput where a path has a character that systemd refuses in it.
+    Raises BadInput if a path has a character that systemd does not accept.
     """
     for path in (here.servers_file, here.python, here.migrations):
         if not str(path).isprintable() or set(str(path)) & set("\"'\\$"):
@@ -159,7 +159,10 @@ def unit_files(here: Installation) -> dict[str, str]:
 
 
 def write_units(folder: Path, files: Mapping[str, str]) -> list[Path]:
-    """Write what is missing; the files written. Raises BadInput before it would change any."""
+    """Write the missing files and return them. Raises BadInput if another file has such a name.
+
+    No existing file is changed, and nothing is written before all names are checked.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     missing = {folder / name: text for name, text in files.items()}
     for path in list(missing):
@@ -174,7 +177,7 @@ def write_units(folder: Path, files: Mapping[str, str]) -> list[Path]:
 
 
 def _jobs(here: Installation, hardening: str) -> dict[str, str]:
-    """What comes before the services, at each start; both may be repeated."""
+    """The jobs that run before the services at each start; both are idempotent."""
     migrate = ("-m", "ringfence_cli.main", "database", "migrate", "--folder", str(here.migrations))
     topics = _command(here, "-m", "ringfence_cli.main", "topics", "create", "--replication")
     copies = {"RINGFENCE_TOPICS_REPLICATION": "1"}
@@ -195,7 +198,7 @@ def _jobs(here: Installation, hardening: str) -> dict[str, str]:
 
 
 def _login_examples() -> dict[str, str]:
-    """The database as each service logs in there, and as its owner does for the migrations."""
+    """Example settings of the database login of each service, and of its owner for migrations."""
     logins = {service: (login_of(service), service) for service in SERVICES}
     logins["migrate"] = ("postgres", "postgres")
     return {
@@ -207,7 +210,7 @@ def _login_examples() -> dict[str, str]:
 
 
 def _defaults(here: Installation, service: str) -> dict[str, str]:
-    """What holds where the files of settings do not say otherwise."""
+    """The settings of a service that the settings files can override."""
     defaults = {
         "RINGFENCE_HEALTH_PORT": str(WANTED_PORTS[f"{service}-health"]),
         "RINGFENCE_SERVERS_FILE": str(here.servers_file),
@@ -221,7 +224,7 @@ def _defaults(here: Installation, service: str) -> dict[str, str]:
 
 
 def _environment(here: Installation, name: str, defaults: Mapping[str, str]) -> str:
-    """The lines that give a service its settings; a file's settings outdo those in the unit."""
+    """The lines with a service's settings; those of a file override those in the unit."""
     settings = {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", **defaults}
     if here.compiled:
         settings["PYTHONPATH"] = str(here.compiled)
@@ -238,6 +241,6 @@ def _command(here: Installation, *arguments: str) -> str:
 
 
 def _word(text: str) -> str:
-    """One word of a unit file, quoted where it must be. It has no quotes itself."""
+    """One word of a unit file, quoted if necessary. It must not contain quotes."""
     plain = text.replace("%", "%%")
     return f'"{plain}"' if set(plain) & set(" ;") else plain

@@ -1,4 +1,4 @@
-"""`ringfence up`: the product on one machine, for PBXs of the operator's own."""
+"""`ringfence up`: the product on one machine, for the operator's own PBXs."""
 
 import asyncio
 import os
@@ -122,7 +122,7 @@ def up(
 
 
 def _show_units(here: Installation, folder: Path | None) -> None:
-    """Print the units or write them, and say on standard error what comes then."""
+    """Print or write the units, and print the next steps to standard error."""
     files = unit_files(replace(here, compiled=compiled.current()))
     if folder is None:
         for name, text in files.items():
@@ -138,7 +138,7 @@ def _show_units(here: Installation, folder: Path | None) -> None:
 
 
 def _refuse_settings(environment: Mapping[str, str]) -> None:
-    """What a stack on one machine does not do, refused instead of left out."""
+    """Raises BadInput for settings that a stack on one machine does not support."""
     path = environment.get(PASSWORD_FILE)
     if path and not environment.get(DSN):
         raise BadInput(
@@ -167,9 +167,9 @@ async def _up(stack: OwnStack, servers: Servers, default_mode: str) -> None:
 
 
 async def _report_restarts_until(stack: OwnStack, stop: asyncio.Event) -> None:
-    """Say when a service was started again, and rotate the logs.
+    """Report each restart of a service, and rotate the logs, until `stop` is set.
 
-    Raises PartFailed when an embedded server has ended.
+    Raises StackError if an embedded server has ended.
     """
     before: dict[str, int] = {}
     while not await stopped_within(stop, _LOOK_EVERY_S):
@@ -186,12 +186,12 @@ def _rotate_logs(folder: Path) -> None:
     try:
         for log in logs_of(folder):
             rotate(log)
-    except OSError as error:  # a full disk: what runs goes on, and the next look tries again
+    except OSError as error:  # such as a full disk: the services go on, and rotation is retried
         click.echo(f"{error.filename}: not rotated ({error.strerror})", err=True)
 
 
 def _summary_lines(stack: OwnStack, servers: Servers, default_mode: str) -> Iterator[str]:
-    """Where everything is, in which mode, and what to do next."""
+    """The lines with all addresses, the mode and the next steps."""
     kinds = ", ".join(f"{name} ({server.kind})" for name, server in servers.servers.items())
     host = os.environ.get("RINGFENCE_NOTIFIER_SMTP_HOST")
     mail = f"by {host}" if host else "by 127.0.0.1; set RINGFENCE_NOTIFIER_SMTP_HOST to another"
