@@ -1,1 +1,1 @@
-"""`ringfence doctor`: examines servers, database, brokers, products. Changes nothing."""
+"""`ringfence doctor`: checks servers, database, brokers and products without changing anything."""

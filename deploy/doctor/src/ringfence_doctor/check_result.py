@@ -1,4 +1,4 @@
-"""What an examination of a server finds: one line each, with what to do about it."""
+"""The result of one check of the doctor."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -33,13 +33,13 @@ class CheckResult:
 
 
 AHEAD_S = 120
-"""A newest call that begins so much after now has a clock or a zone that is wrong."""
+"""A newest call that begins later than this after now is due to a wrong clock or time zone."""
 
 
 def newest_call(
     subject: str, at: datetime, now: datetime, check: str = "newest call"
 ) -> CheckResult:
-    """When the newest call of a source began, and how long ago that is."""
+    """When the newest call of a source began; a warning if that is in the future."""
     message = f"began {at:%Y-%m-%d %H:%M:%S} UTC, {age(at, now)}"
     if (at - now).total_seconds() > AHEAD_S:
         action = "compare the clocks, and the time zone of what it is read from"
@@ -48,13 +48,13 @@ def newest_call(
 
 
 def age(at: datetime, now: datetime) -> str:
-    """How long ago something was, as a person says it; what lies ahead is told as such."""
+    """How long ago `at` was, such as `7 min ago`, or `7 min ahead of now`."""
     seconds = int((now - at).total_seconds())
     return f"{in_words(seconds)} ago" if seconds >= 0 else f"{in_words(-seconds)} ahead of now"
 
 
 def in_words(seconds: int) -> str:
-    """A span in its largest unit of which there are two: `90 s`, `7 min`, `26 h`, `3 d`."""
+    """A duration in the largest unit of which there are at least two: `90 s`, `7 min`, `3 d`."""
     for size, name in ((86_400, "d"), (3600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{seconds // size} {name}"

@@ -1,4 +1,4 @@
-"""`ringfence doctor`: is everything there, reachable, and allowed to us; and if not, what to do."""
+"""`ringfence doctor`: checks what the product depends on, and prints what to do about problems."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ from ringfence_doctor.store_products import EnteredProducts, read_products
 from ringfence_pbx.servers import AnyServer, load_servers
 
 MIGRATIONS = Path("deploy") / "migrations"
-"""Where a checkout has them; elsewhere only what was applied can be told."""
+"""The migrations in a checkout; elsewhere only the applied ones can be reported."""
 
 _WIDEST = 100
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -65,7 +65,7 @@ def _servers() -> dict[str, AnyServer]:
 
 
 async def _examine(servers: dict[str, AnyServer], only: str | None) -> list[CheckResult]:
-    """The servers, or one of them alone; what is entered for them; and the platform."""
+    """Check all servers, products and the platform; with `only`, that server and its products."""
     examined = servers if only is None else {only: servers[only]}
     clock = SystemClock()
     context = ExaminationContext(clock, _receiver_address(), await _ingest_state(examined))
@@ -77,7 +77,7 @@ async def _examine(servers: dict[str, AnyServer], only: str | None) -> list[Chec
 
 
 def _receiver_address() -> ReceiverAddress:
-    """Where the receiver listens: as the environment says, or the stack that runs here."""
+    """The address of the receiver: from the environment, or from the stack that runs here."""
     settings = read_settings(Settings)
     port = settings.cdr_ingest_push_port
     if "cdr_ingest_push_port" not in settings.model_fields_set:
@@ -95,7 +95,7 @@ async def _ingest_state(servers: dict[str, AnyServer]) -> IngestState:
 
 
 async def _entered_products() -> EnteredProducts | None:
-    """Products and inventories; None where no database is named, which another check says."""
+    """Products and inventories; None if no database is named, which another check reports."""
     try:
         return await read_products(database_dsn(), TIMEOUT_S)
     except NothingRuns:
@@ -121,12 +121,12 @@ async def _platform(migrations: list[str]) -> list[CheckResult]:
 
 
 def _stack_value(field: str, default: Any) -> Any:
-    """What the stack that runs in this folder says of itself; `otherwise` where none runs."""
+    """A field of the stack file; `default` if no stack runs in this folder."""
     return stack_file.read().get(field, default)
 
 
 def print_results(findings: list[CheckResult]) -> None:
-    """Under each thing its checks, one line each, what to do under them, and the sums."""
+    """Print the checks of each subject, one line each, what to do about them, and the totals."""
     checks = max((len(finding.check) for finding in findings), default=0)
     indent = " " * (2 + 4 + 2 + checks + 2)
     subject = None
@@ -143,7 +143,7 @@ def print_results(findings: list[CheckResult]) -> None:
 
 
 def _folded(text: str, indent: str) -> str:
-    """The text in lines that fit beside the indent; words are left whole."""
+    """The text wrapped to the terminal's width beside the indent; words are not broken."""
     room = min(_WIDEST, shutil.get_terminal_size((_WIDEST, 24)).columns) - len(indent)
     lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)
     return f"\n{indent}".join(lines)

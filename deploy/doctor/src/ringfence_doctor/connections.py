@@ -1,4 +1,4 @@
-"""Whether what goes to broker and database can be read or changed on its way: for the doctor."""
+"""Checks whether connections to broker and database are encrypted and authenticated."""
 
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
@@ -10,7 +10,7 @@ _PAGE = "docs/secure-connections.md"
 
 
 def kafka_connection(brokers: Brokers) -> Iterator[CheckResult]:
-    """How connections to the brokers are protected; nothing of those that stay on this machine."""
+    """The protection of connections to the brokers; no result if they stay on this machine."""
     if brokers.tls:
         login = f"login {brokers.user} by {brokers.mechanism}" if brokers.sasl else "no login"
         yield CheckResult("Kafka", "connection", "ok", f"TLS, {login}")
@@ -21,11 +21,10 @@ def kafka_connection(brokers: Brokers) -> Iterator[CheckResult]:
 
 
 def postgres_connection(dsn: str, otherwise: str = "prefer") -> Iterator[CheckResult]:
-    """How connections to the database are protected, as its URL asks for; likewise.
+    """The protection of connections to the database; no result if they stay on this machine.
 
-    `otherwise`: the sslmode that holds where the URL names none.
-
-    What is said holds no part of the URL but hosts and sslmode.
+    `otherwise` is the sslmode if the URL names none. The messages contain no part of the URL except
+    hosts and sslmode.
     """
     parts = urlsplit(dsn)
     given = parse_qs(parts.query)
@@ -63,7 +62,7 @@ def _host(place: str) -> str:
 
 
 def database_login(login: str, superuser: bool) -> Iterator[CheckResult]:
-    """A login that may do everything is worth a warning: one that leaks changes the ledger."""
+    """Warn of a superuser login: if it leaks, the ledger can be changed with it."""
     if superuser:
         message = f"{login} is a superuser: nothing that it does can be refused"
         action = (

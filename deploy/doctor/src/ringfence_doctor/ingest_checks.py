@@ -1,4 +1,4 @@
-"""What cdr-ingest itself has noted of a server, as findings: for `ringfence doctor`."""
+"""Checks of what cdr-ingest has saved about a server."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -14,7 +14,7 @@ from ringfence_pbx.servers import FusionPbxServer, VodiaServer
 def examine_retention(
     server_id: str, server: VodiaServer, ingest_state: IngestState, clock: Clock
 ) -> Iterator[CheckResult]:
-    """For each tenant that was ever read, how long until calls that were not are forgotten."""
+    """For each tenant that was read before: the time until the PBX deletes calls unread."""
     for tenant in server.tenants:
         read_until = ingest_state.read_until.get((server_id, tenant))
         if read_until is None:

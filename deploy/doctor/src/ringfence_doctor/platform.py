@@ -1,4 +1,4 @@
-"""Broker, database and mail server looked over: for `ringfence doctor`. Nothing is changed."""
+"""Checks broker, database and mail server without changing anything."""
 
 import asyncio
 import os
@@ -20,11 +20,11 @@ from ringfence_doctor.store import read_database_state
 TIMEOUT_S = 10.0
 SMTPS = 465
 UNREADABLE = (OSError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError)
-"""Why a database can not be had. The messages may show the DSN, and with it a password."""
+"""Errors of an unavailable database. Their messages can contain the DSN with its password."""
 
 
 async def examine_kafka(brokers: Brokers) -> list[CheckResult]:
-    """Whether the brokers answer and have every topic, and how connections are protected."""
+    """Check that the brokers answer and have every topic, and the protection of connections."""
     protected = list(kafka_connection(brokers))
     try:
         present = await _topics(brokers)
@@ -55,7 +55,7 @@ async def _topics(brokers: Brokers) -> set[str]:
 
 
 async def examine_postgres(dsn: str, migrations: Collection[str]) -> list[CheckResult]:
-    """Whether the database answers, has these migrations, and lets us be every service's role."""
+    """Check that the database answers, has these migrations, and allows every service's role."""
     try:
         state = await read_database_state(dsn, TIMEOUT_S)
     except UNREADABLE as error:
@@ -90,7 +90,7 @@ async def examine_postgres(dsn: str, migrations: Collection[str]) -> list[CheckR
 
 
 async def examine_smtp(host: str, port: int) -> list[CheckResult]:
-    """Whether the mail server greets us. No mail is begun."""
+    """Check that the mail server accepts EHLO. No mail is sent."""
     where = f"{host}:{port}"
     try:
         message = await asyncio.to_thread(_greet, host, port)

@@ -1,6 +1,6 @@
-"""Products compared with what the servers were last read to have: for `ringfence doctor`.
+"""Compares products with the inventories of the servers as they were last read.
 
-Nothing is asked of a server here: the suspender reads each once an hour, and on request.
+No server is contacted here: the suspender reads each inventory once an hour and on request.
 """
 
 from collections import Counter, defaultdict
@@ -22,10 +22,10 @@ from ringfence_pbx.comparison import (
 from ringfence_pbx.servers import AnyServer
 
 MAX_LINES = 20
-"""So many differences of a kind are shown of a server; the rest is counted."""
+"""How many differences of one kind are listed for a server; the rest is counted."""
 
 OLD = timedelta(hours=26)
-"""An inventory that is older says that the suspender does not read it any more."""
+"""An older inventory means that the suspender no longer reads it."""
 
 _PRODUCTS = "products"
 _WORDS = {"tenant": "tenant", "extension": "extension", "gateway": "gateway", "did": "DID"}
@@ -38,9 +38,9 @@ def examine_products(
     routes: Mapping[str, bool],
     clock: Clock,
 ) -> list[CheckResult]:
-    """Every difference of the servers named by `only`; `servers` are all of the servers file.
+    """All differences of the servers in `only`; `servers` are all of the servers file.
 
-    `routes`: whether a FusionPBX's outbound routes test toll_allow, as far as known.
+    `routes`: whether a FusionPBX's outbound routes test toll_allow, by server id, if known.
     """
     if entered.unknown:
         action = "see that RINGFENCE_POSTGRES_DSN leads to it"
@@ -79,7 +79,7 @@ def _without_server(
     only: Collection[str],
     entered: EnteredProducts,
 ) -> Iterator[CheckResult]:
-    """What concerns no server of the file; left out where one server alone is looked at."""
+    """Products on no server of the file, and unreadable ones; empty if one server is checked."""
     if set(only) != servers.keys():
         return
     absent = [missing for missing in compared.missing if missing.kind == "server"]
@@ -107,7 +107,7 @@ def _product_named(missing: Missing) -> str:
 def _inventory(
     server_id: str, server: AnyServer, entered: EnteredProducts, now: datetime
 ) -> CheckResult:
-    """When the server was last read, and what could not be."""
+    """When the server was last read, and what could not be read."""
     read = entered.reads.get(server_id, LastRead())
     again = f"`ringfence server inventory {server_id} --refresh` reads it now"
 
@@ -139,9 +139,10 @@ def _inventory(
 def _missing(
     server_id: str, compared: Comparison, mine: Sequence[Service], entered: EnteredProducts
 ) -> Iterator[CheckResult]:
-    """What its products name and it does not have.
+    """What the server's products name and the server does not have.
 
-    Of a product that was entered after the reading nothing is known: what it names may be as new.
+    A product that was entered after the inventory was read is not compared, because what it names
+    can be equally new.
     """
     read_at = entered.reads.get(server_id, LastRead()).read_at
     new = {id_ for id_, at in entered.changed_at.items() if read_at is not None and at > read_at}
@@ -183,7 +184,7 @@ def _compare_advice(server_id: str) -> str:
 
 
 def _unowned(server_id: str, compared: Comparison) -> Iterator[CheckResult]:
-    """What it has and no product names."""
+    """What the server has and no product names."""
     proposed = {p.tenant: p for p in compared.proposals if p.server_id == server_id}
     mine = [u for u in compared.unowned if u.server_id == server_id]
     tenants = [unowned for unowned in mine if unowned.kind == "tenant"]
@@ -208,7 +209,7 @@ def _product_advice(proposal: Proposal | None) -> str:
 
 
 def _unlisted(server_id: str, unowned: Sequence[Unowned]) -> Iterator[CheckResult]:
-    """Extensions and DIDs of tenants that have products, one line a tenant."""
+    """Extensions and DIDs in no product, of tenants that have products, one line per tenant."""
     by_tenant: dict[str, list[Unowned]] = defaultdict(list)
     for one in unowned:
         by_tenant[one.tenant].append(one)
@@ -229,7 +230,7 @@ def _unlisted(server_id: str, unowned: Sequence[Unowned]) -> Iterator[CheckResul
 def _switching_checks(
     server_id: str, server: AnyServer, mine: Sequence[Service], tests_toll_allow: bool | None
 ) -> Iterator[CheckResult]:
-    """Whether its products can be switched as they say, and what becomes of emergency calls."""
+    """Whether products can be suspended as configured, and whether 911 works while off."""
     outbound = sum(service.way == "outbound" for service in mine)
     if outbound and tests_toll_allow is False:
         message = f"{outbound} are suspended by outbound, and no outbound route tests toll_allow"

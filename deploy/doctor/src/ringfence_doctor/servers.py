@@ -1,4 +1,4 @@
-"""Looking over every server that the product depends on: for `ringfence doctor`."""
+"""Checks every server of the servers file."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping, Sequence
@@ -22,16 +22,16 @@ from ringfence_doctor.store import IngestState
 from ringfence_pbx.servers import AnyServer, FusionPbxServer, LesnetServer, SecretRef, VodiaServer
 
 SERVER_TIMEOUT_S = 300.0
-"""A server that takes longer for all of its checks is left with those that were made."""
+"""The time limit for all checks of a server; after it, the checks made so far are reported."""
 
 _PATIENCE_FOR_TENANT_S = 15.0
 
 
 @dataclass(frozen=True)
 class ExaminationContext:
-    """What we know ourselves: the time, where posts are received, what has come in.
+    """What the checks need to know: the clock, the receiver's address, what was ingested.
 
-    `routes` is filled by the examinations: whether a FusionPBX's outbound routes test toll_allow.
+    The checks fill `routes`: whether a FusionPBX's outbound routes test toll_allow, by server id.
     """
 
     clock: Clock
@@ -43,7 +43,7 @@ class ExaminationContext:
 async def examine_servers(
     servers: Mapping[str, AnyServer], context: ExaminationContext
 ) -> list[CheckResult]:
-    """Every check of every server, all servers at once, in the order of the file."""
+    """All checks of all servers, run concurrently; the results are in the order of the file."""
     return await gather_results(*(examine(i, server, context) for i, server in servers.items()))
 
 
@@ -54,7 +54,7 @@ async def examine(
     *,
     patience_s: float = SERVER_TIMEOUT_S,
 ) -> list[CheckResult]:
-    """Every check of one server. Nothing is changed on it, and nothing is raised."""
+    """All checks of one server. They change nothing and raise nothing."""
     tenants = () if isinstance(server, LesnetServer) else server.tenants
     patience_s += _PATIENCE_FOR_TENANT_S * max(0, len(tenants) - 1)
     found: list[CheckResult] = []
@@ -69,7 +69,7 @@ async def examine(
         message = f"not all checks were made within {patience_s:g} s"
         found.append(CheckResult(server_id, "patience", "fail", message, "see why it is so slow"))
     except (ValueError, OSError, httpx.InvalidURL) as error:
-        # A URL, a header, a secret's file: only what BadInput says is sure to hold no secret.
+        # Caused by a URL, a header or a secret's file: only BadInput's text never has a secret.
         message = str(error) if isinstance(error, BadInput) else type(error).__name__
         found.append(
             CheckResult(server_id, "settings", "fail", message, "correct the servers file")
@@ -115,7 +115,7 @@ def _examinations(
 
 
 def _missing_secrets(server_id: str, server: AnyServer) -> Iterator[CheckResult]:
-    """Those that the server itself is asked with; each is named by its place."""
+    """The missing secrets among those that are sent to the server."""
     named: list[SecretRef | None] = []
     if isinstance(server, FusionPbxServer):
         named = [server.api_key, server.dsn]
@@ -149,12 +149,12 @@ async def _database(
 
 
 def count_of(findings: Sequence[CheckResult], state: str) -> int:
-    """How many checks ended so."""
+    """The number of results with this state."""
     return sum(finding.state == state for finding in findings)
 
 
 async def gather_results(
     *examinations: Coroutine[Any, Any, list[CheckResult]],
 ) -> list[CheckResult]:
-    """What all examinations found, made at once, in their order."""
+    """The results of all examinations, which run concurrently, in their order."""
     return [finding for found in await asyncio.gather(*examinations) for finding in found]

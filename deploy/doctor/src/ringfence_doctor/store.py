@@ -1,4 +1,4 @@
-"""What `ringfence doctor` asks of the database; nothing is written."""
+"""Read-only queries of the doctor."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -13,9 +13,9 @@ ROLES = ("cdr_ingest", "rating", "balance_watch", "suspender", "notifier", "acco
 
 @dataclass(frozen=True)
 class DatabaseState:
-    """The server's version, the migrations that were applied, the roles that we may not use.
+    """The server's version, the applied migrations, and the roles that the login may not use.
 
-    `login`: who we are there, and `superuser` whether that one may do everything.
+    `superuser`: whether `login` is one.
     """
 
     version: str
@@ -26,7 +26,7 @@ class DatabaseState:
 
 
 async def read_database_state(dsn: str, timeout_s: float) -> DatabaseState:
-    """How a database stands. Raises asyncpg's errors and OSError where it can not be had."""
+    """Read the state of a database. Raises asyncpg's errors, and OSError if it is unreachable."""
     connection = await asyncpg.connect(dsn, timeout=timeout_s, command_timeout=timeout_s)
     try:
         applied: list[asyncpg.Record] = []
@@ -49,10 +49,10 @@ async def read_database_state(dsn: str, timeout_s: float) -> DatabaseState:
 
 @dataclass(frozen=True)
 class IngestState:
-    """What cdr-ingest has noted; `unknown` says why that could not be read, if it could not.
+    """What cdr-ingest has saved. `unknown` is the reason if it could not be read, else empty.
 
-    `posted_at`: when the newest posted call of a server came in, if one did within a week.
-    `read_until`: how far a lane (server, tenant) was read.
+    `posted_at` is when the newest posted call of a server was accepted, if that was within a week.
+    `read_until` is the time up to which a feed (server id, tenant) was read.
     """
 
     posted_at: Mapping[str, datetime] = field(default_factory=dict)
@@ -61,7 +61,7 @@ class IngestState:
 
 
 async def read_ingest_state(dsn: str, server_ids: Collection[str], timeout_s: float) -> IngestState:
-    """What came in from these servers. Raises asyncpg's errors and OSError."""
+    """What was ingested from these servers. Raises asyncpg's errors and OSError."""
     role = {"role": role_of("cdr-ingest"), "default_transaction_read_only": "on"}
     connection = await asyncpg.connect(
         dsn, timeout=timeout_s, command_timeout=timeout_s, server_settings=role
@@ -91,7 +91,7 @@ async def read_ingest_state(dsn: str, server_ids: Collection[str], timeout_s: fl
 async def read_call_statistics(
     connection: "asyncpg.pool.PoolConnectionProxy[asyncpg.Record]",
 ) -> asyncpg.Record:
-    """Of a FusionPBX's own database: its clock, what the role may do, and the newest row."""
+    """From a FusionPBX's own database: its clock, the role's rights, and the newest call."""
     found = await connection.fetchrow(
         "select now() as now, max(start_epoch)::bigint as newest,"
         " has_table_privilege('v_xml_cdr', 'insert, update, delete, truncate') as writes,"

@@ -1,4 +1,4 @@
-"""What `ringfence doctor` asks of the database about products and servers; nothing is written."""
+"""Read-only queries of the doctor about products and inventories."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from ringfence_pbx.comparison import ClientProduct, InventoryItem
 
 @dataclass(frozen=True)
 class LastRead:
-    """When a server was last read, and what came of the last try ('': it succeeded)."""
+    """When an inventory was last read, its gaps, and the error of the last attempt, or ''."""
 
     read_at: datetime | None = None
     gaps: tuple[str, ...] = ()
@@ -24,10 +24,10 @@ class LastRead:
 
 @dataclass(frozen=True)
 class EnteredProducts:
-    """The products, when each was entered as it is, and what each server was last read to have.
+    """The products, when each was last changed, and the last inventory of each server.
 
-    `unknown` says why that could not be read, if it could not; `unreadable` are ids of products
-    that an older version of this program does not understand.
+    `unknown` is the reason if they could not be read, else empty. `unreadable` are the ids of
+    products that this version of the program cannot parse.
     """
 
     products: tuple[ClientProduct, ...] = ()

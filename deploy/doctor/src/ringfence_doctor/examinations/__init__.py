@@ -1,1 +1,1 @@
-"""Examination of one server from outside: one module for each kind."""
+"""The checks of one server from outside, a module for each kind of server."""

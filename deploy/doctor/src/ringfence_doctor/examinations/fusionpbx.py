@@ -1,4 +1,4 @@
-"""A FusionPBX looked over from outside, by pages that only show: for `ringfence doctor`."""
+"""Checks a FusionPBX from outside, by read-only pages."""
 
 from collections.abc import AsyncGenerator, MutableMapping
 from contextlib import aclosing
@@ -18,10 +18,10 @@ from ringfence_pbx.fusionpbx.session import FusionPbxSession
 from ringfence_pbx.servers import FusionPbxServer
 
 SPANS_S = (900, 3600, 6 * 3600, 86_400, 7 * 86_400)
-"""The newest call is looked for in the last quarter of an hour first, and in a week at most."""
+"""The periods in which the newest call is searched, from a quarter of an hour to a week."""
 
 AHEAD_S = 86_400
-"""Calls by a clock that runs ahead are found too, and told."""
+"""Calls up to a day in the future are searched too, because the PBX's clock can be ahead."""
 
 
 async def examine_export(
@@ -30,9 +30,9 @@ async def examine_export(
     clock: Clock,
     routes: MutableMapping[str, bool] | None = None,
 ) -> AsyncGenerator[CheckResult, None]:
-    """Every check of a FusionPBX, under each host name by which it is asked.
+    """All checks of a FusionPBX, for each host name under which it is read.
 
-    Whether its outbound routes test toll_allow is noted in `routes`, by server, as far as known.
+    Whether its outbound routes test toll_allow is saved in `routes`, by server id, if known.
     """
     if not (server.all_tenants or server.tenants):
         action = "set all_tenants, or name its tenants"
@@ -48,7 +48,7 @@ async def examine_export(
 
 
 class FusionPbxExamination:
-    """One FusionPBX under one host name; `lane` is the tenant, None for all of them."""
+    """One FusionPBX under one host name; `tenant` is None for all tenants."""
 
     def __init__(
         self, server_id: str, server: FusionPbxServer, host: str | None, tenant: str | None,
@@ -63,7 +63,7 @@ class FusionPbxExamination:
         self._subject = f"{server_id} as {host}" if host else server_id
 
     async def found(self) -> AsyncGenerator[CheckResult, None]:
-        """Every check; those that need an earlier one to succeed are left out where it did not."""
+        """All checks; after a failure, the checks that depend on it are skipped."""
         reachability = await examine_address(self._address, self._clock)
         for finding in reachability.findings:
             yield finding

@@ -1,4 +1,4 @@
-"""A FusionPBX's own database looked over: for `ringfence doctor`. Nothing is written."""
+"""Checks a FusionPBX's own database without writing to it."""
 
 from datetime import UTC, datetime
 
@@ -13,7 +13,7 @@ _CLOCK_OK_S = 5
 
 
 async def examine_database(source: FusionPbxDatabaseSource, clock: Clock) -> list[CheckResult]:
-    """Every check of the database that calls are read from."""
+    """All checks of the database from which calls are read."""
     subject = f"{source.server_id} database"
 
     def finding(check: str, state: CheckState, message: str, action: str = "") -> CheckResult:

@@ -1,7 +1,7 @@
-"""What switching on a FusionPBX needs, looked at page by page: for `ringfence doctor`.
+"""Checks the pages of a FusionPBX that suspending needs.
 
-Each page that is refused is named with the rights by which FusionPBX shows it; what a right allows
-beyond showing a page is not tried.
+For each page that is refused, the rights that FusionPBX requires for it are named. What a right
+allows beyond showing a page is not tried.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, MutableMapping
@@ -30,9 +30,9 @@ _RIGHTS = {
 
 
 class FusionPbxRights:
-    """One login of a FusionPBX. `host` is its own domain; `lane` is None for all tenants.
+    """One login of a FusionPBX. `host` is the user's domain; `tenant` is None for all tenants.
 
-    Whether its outbound routes test toll_allow is noted in `routes`, by server, as far as known.
+    Whether its outbound routes test toll_allow is saved in `routes`, by server id, if known.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class FusionPbxRights:
         self._extensions: list[ListedRow] = []
 
     async def found(self) -> AsyncGenerator[CheckResult, None]:
-        """Every check; reading calls needs none of it."""
+        """All checks; reading calls needs none of these rights."""
         yield await self._right("extensions", lambda: self._listed("extensions"))
         yield await self._right("gateways", lambda: self._listed("gateways"))
         yield await self._right("tenants", lambda: self._listed("domains"))
@@ -97,7 +97,7 @@ class FusionPbxRights:
         return f"{len(rows)} listed"
 
     async def _running(self) -> str:
-        """Raises Retry where the switch is not reached: nothing could be confirmed then."""
+        """Raises Retry if the switch is unreachable: no change could be confirmed then."""
         return f"the switch answers; {len(await self._session.live_gateways())} gateways run"
 
     async def _live_calls(self) -> str:
@@ -115,7 +115,7 @@ class FusionPbxRights:
         return f"{len(page.channels)} legs of calls are shown"
 
     async def _form(self, row: ListedRow) -> str:
-        """Whether an extension's form shows what saving it must send back."""
+        """Check that an extension's form has the fields that saving it must send back."""
         answer = await self._session.page("GET", EXTENSION, {"id": row.uuid})
         form = read_form(answer.text, "extension_uuid") or read_form(answer.text, "extension")
         if form is None:
@@ -138,7 +138,7 @@ class FusionPbxRights:
         return self._session.unexpected(what, answer)
 
     async def _outbound(self) -> CheckResult:
-        """Whether products can be suspended by `outbound` here."""
+        """Check whether products can be suspended by `outbound` here."""
         routes_seen: list[tuple[ListedRoute, OutboundRoute]] = []
 
         async def read_routes() -> str:

@@ -1,6 +1,6 @@
-"""A server looked over by one GET, before any login: reachable, by which certificate, what time.
+"""Checks a server by one GET before any login: reachability, certificate and clock.
 
-Shared by the examinations of all kinds of server; each says what it asks for, and which refusals
+The examinations of all kinds of server share it. Each passes the URL and the error statuses that
 its own later checks explain better.
 """
 
@@ -28,10 +28,11 @@ _MAX_PAGE_BYTES = 1024 * 1024
 
 @dataclass(frozen=True)
 class Address:
-    """What is asked for. `timeout_s` bounds the whole of it.
+    """The request. `timeout_s` is the limit for the whole request.
 
-    `carries` is what the product sends there in earnest, for whoever listens on the way. `passing`
-    are statuses from 400 on that a later check explains. Without `body`, the answer's head will do.
+    `carries` names what the product sends to this server and an eavesdropper could read. `passing`
+    are statuses of 400 and more that a later check explains. Without `body`, only the response's
+    head is read.
     """
 
     subject: str
@@ -45,21 +46,21 @@ class Address:
 
     @property
     def origin(self) -> str:
-        """Scheme, host and port: the rest of a URL may hold a word of access."""
+        """Scheme, host and port: the rest of a URL can contain a secret."""
         parts = urlsplit(self.url)
         return f"{parts.scheme}://{parts.netloc}"
 
 
 @dataclass(frozen=True)
 class Reachability:
-    """What came of it, and the beginning of the page."""
+    """The results of the request, and the beginning of the page."""
 
     findings: tuple[CheckResult, ...]
     page: str = ""
 
     @property
     def reached(self) -> bool:
-        """Whether it makes sense to look further; a clock that is wrong hinders nothing."""
+        """Whether further checks make sense; a wrong clock does not prevent them."""
         return not any(f.state == "fail" for f in self.findings if f.check != "clock")
 
 
@@ -75,7 +76,7 @@ class _Answer:
 
 
 async def examine_address(address: Address, clock: Clock) -> Reachability:
-    """Connection, certificate and clock. Raises nothing; changes nothing."""
+    """Check connection, certificate and clock. Raises nothing and changes nothing."""
     try:
         async with asyncio.timeout(address.timeout_s):
             answer = await _get(address, clock)
@@ -126,7 +127,7 @@ async def _beginning(response: httpx.Response) -> str:
 
 
 def _certificate_ends(response: httpx.Response) -> datetime | None:
-    """Until when the server's certificate is valid; None where there is none."""
+    """When the server's certificate expires; None if there is none."""
     stream = response.extensions.get("network_stream")
     sealed = stream.get_extra_info("ssl_object") if stream is not None else None
     ends = sealed.getpeercert().get("notAfter") if sealed is not None else None
@@ -162,7 +163,7 @@ def _reachable(address: Address, answer: _Answer) -> CheckResult:
 
 
 def tls_finding(address: Address, ends: datetime | None, now: datetime) -> CheckResult:
-    """How the way to a server is sealed; `ends` is when its certificate does, if that was seen."""
+    """The encryption of the connection; `ends` is when the certificate expires, if known."""
 
     def finding(state: CheckState, message: str, action: str = "") -> CheckResult:
         return CheckResult(address.subject, "TLS", state, message, action)
@@ -181,7 +182,10 @@ def tls_finding(address: Address, ends: datetime | None, now: datetime) -> Check
 
 
 def clock_finding(subject: str, date: str, *, asked_at: datetime, came_at: datetime) -> CheckResult:
-    """Their clock by an answer's Date, which has whole seconds, against ours round the request."""
+    """Compare the server's clock, from the Date header in whole seconds, with ours.
+
+    `asked_at` and `came_at` are our times before and after the request.
+    """
     try:
         theirs = parsedate_to_datetime(date)
     except (ValueError, OverflowError):

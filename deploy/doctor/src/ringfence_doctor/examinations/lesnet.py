@@ -1,7 +1,7 @@
-"""An account at Les.net looked over, changing nothing there: for `ringfence doctor`.
+"""Checks an account at Les.net without changing anything there.
 
-Each CDR file is fetched and read by its profile, and nothing of it is taken. Of the API only the
-balance is asked for and the read-back that the servers file names; orders are left untried.
+Each CDR file is downloaded and parsed by its profile, but not ingested. Of the API, only the
+balance and the read-back of the servers file are requested; switching a peer is not tried.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from ringfence_pbx.lesnet.profile import Profile
 from ringfence_pbx.servers import LesnetLink, LesnetServer
 
 STALE_S = 26 * 3600
-"""A file is written anew every 24 hours: a newest row older than this means that one is missing."""
+"""Files are written every 24 hours: if the newest row is older than this, a file is missing."""
 
 _REFUSALS = range(400, 500)
 
@@ -33,7 +33,7 @@ _REFUSALS = range(400, 500)
 async def examine_lesnet(
     server_id: str, server: LesnetServer, clock: Clock
 ) -> AsyncGenerator[CheckResult, None]:
-    """Every check of the files and of the API."""
+    """All checks of the files and of the API."""
     if not server.links:
         action = "name the CDR files in `links`"
         yield CheckResult(server_id, "files", "fail", "none is named: no call is read", action)
@@ -58,7 +58,7 @@ async def examine_lesnet(
 
 
 class LesnetFileExamination:
-    """One CDR file behind its link."""
+    """Checks one CDR file."""
 
     def __init__(
         self, server: LesnetServer, link: LesnetLink, profile: Profile, files: LesnetFiles,
@@ -72,7 +72,7 @@ class LesnetFileExamination:
         self._subject = f"{files.server_id} {link.known_as}"
 
     async def found(self) -> AsyncGenerator[CheckResult, None]:
-        """Every check; those that need an earlier one to succeed are left out where it did not."""
+        """All checks; after a failure, the checks that depend on it are skipped."""
         reachability = await examine_address(self._address(), self._clock)
         for finding in reachability.findings:
             yield finding
@@ -80,7 +80,7 @@ class LesnetFileExamination:
             return
         try:
             fetched = await self._files.fetch(self._link, Validators(), lambda: None)
-            assert fetched is not None, "nothing is known, so it can not be the known one"
+            assert fetched is not None, "without validators, a file is always returned"
             report = await asyncio.to_thread(self._read, fetched)
         except (Refused, Retry, NotAFile, BadInput) as error:
             yield self._finding("file", "fail", str(error), _what_to_do(error))
@@ -109,7 +109,7 @@ class LesnetFileExamination:
         return CheckResult(self._subject, check, state, message, action)
 
     def _read(self, fetched: Fetched) -> Report:
-        """What the profile makes of it. Raises NotAFile, CutOff and BadInput."""
+        """Parse the file by its profile. Raises NotAFile, CutOff and BadInput."""
         file = CdrFile(
             fetched.body, server_id=self._files.server_id, link=self._link, profile=self._profile
         )
@@ -148,7 +148,7 @@ class LesnetFileExamination:
 
 
 class LesnetApiExamination:
-    """The account's API: what is left of it, and whether its peers can be read."""
+    """Checks the account's API: its balance, and whether its peers can be read."""
 
     def __init__(self, server_id: str, server: LesnetServer, clock: Clock) -> None:
         self._server_id = server_id
@@ -157,7 +157,7 @@ class LesnetApiExamination:
         self._subject = f"{server_id} API"
 
     async def found(self) -> AsyncGenerator[CheckResult, None]:
-        """Every check; without keys, what that means."""
+        """All checks; without keys, a warning about what does not work then."""
         if self._server.api_key is None or self._server.id_key is None:
             action = "set api_key and id_key, if you have them; without, switch peers in the portal"
             message = "no keys: the balance is not watched, and no peer can be switched"
@@ -199,7 +199,7 @@ class LesnetApiExamination:
             timeout_s=self._server.timeout_s,
             carries="the API's keys",
             headers={"User-Agent": "ringfence/1"},
-            passing=_REFUSALS,  # the API is posted to; what a GET is told says nothing
+            passing=_REFUSALS,  # the API expects POST, so the status of a GET means nothing
             body=False,
         )
 
@@ -252,7 +252,7 @@ class LesnetApiExamination:
 
 
 def _asked_for(server: LesnetServer, read_back: ReadBack) -> Iterator[tuple[str, str]]:
-    """A peer of each link, and a DID where the read-back wants one."""
+    """The peer of each link, with a DID if the read-back requires one."""
     for peer, did in {
         link.peer.upper(): next(iter(link.dids), "") for link in server.links
     }.items():

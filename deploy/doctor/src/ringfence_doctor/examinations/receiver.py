@@ -1,4 +1,4 @@
-"""The receiver's door looked at from outside, with nothing posted: for `ringfence doctor`."""
+"""Checks the receiver of posted calls without posting anything."""
 
 from dataclasses import dataclass
 
@@ -15,13 +15,13 @@ _ANYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 @dataclass(frozen=True)
 class ReceiverAddress:
-    """Where the receiver is told to listen; port 0 is any free one."""
+    """The configured address of the receiver; port 0 means any free port."""
 
     host: str = "127.0.0.1"
     port: int = 8070
 
     def url(self, server_id: str) -> str:
-        """Where a server posts in JSON, as seen from this machine."""
+        """The URL to which a server posts in JSON, from this machine's point of view."""
         host = _ANYWHERE.get(self.host, self.host)
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}/cdr/{server_id}/json"
 
@@ -29,7 +29,7 @@ class ReceiverAddress:
 async def examine_receiver(
     server_id: str, server: PushingServer, receiver: ReceiverAddress
 ) -> list[CheckResult]:
-    """Whether the server's credentials are set, and whether the receiver answers here."""
+    """Check that the server's credentials are set and that the receiver answers here."""
     return [_credentials(server_id, server, receiver), await _answers(server_id, receiver)]
 
 
@@ -44,7 +44,7 @@ def _credentials(server_id: str, server: PushingServer, receiver: ReceiverAddres
 
 
 async def _answers(server_id: str, receiver: ReceiverAddress) -> CheckResult:
-    """By a GET where only posts are answered: the receiver says 405, and nobody else does."""
+    """Send a GET to a URL that accepts only POST: the receiver replies with 405."""
 
     def finding(state: CheckState, message: str, action: str = "") -> CheckResult:
         return CheckResult(server_id, "receiver", state, message, action)

@@ -1,7 +1,7 @@
-"""A Vodia PBX looked over from outside, by requests that only show: for `ringfence doctor`.
+"""Checks a Vodia PBX from outside, by read-only requests.
 
-Orders are left untried. What precedes them is asked for: the list of trunks, an extension's state
-and its calls in progress.
+Requests that change something are not tried, but those that precede them are: the list of trunks,
+an extension's state and its calls in progress.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -24,7 +24,7 @@ from ringfence_pbx.vodia.api import VodiaApi
 from ringfence_pbx.vodia.connection import SESSION
 
 SPANS_S = (900, 3600, 6 * 3600, 86_400)
-"""The newest call is looked for in the last quarter of an hour first; then in all that is kept."""
+"""The periods in which the newest call is searched; then the PBX's whole retention period."""
 
 AHEAD_S = 86_400
 _PAGES_OF_TENANTS = "/rest/domain/"
@@ -32,7 +32,7 @@ _PAGES_OF_TENANTS = "/rest/domain/"
 
 @dataclass
 class _Listed:
-    """What a tenant's list shows within a span."""
+    """The calls of a tenant's list within a period."""
 
     newest: CallCompleted | None = None
     extension: str = ""
@@ -52,7 +52,7 @@ class _Listed:
 async def examine_vodia(
     server_id: str, server: VodiaServer, clock: Clock
 ) -> AsyncGenerator[CheckResult, None]:
-    """Every check; those that need an earlier one to succeed are left out where it did not."""
+    """All checks; after a failure, the checks that depend on it are skipped."""
     address = Address(
         subject=server_id,
         url=server.url + SESSION,
@@ -86,12 +86,12 @@ async def examine_vodia(
 
 
 async def _credentials(server_id: str, server: VodiaServer, api: VodiaApi) -> CheckResult:
-    """Whether the login is accepted: by the first tenant's list, whatever that itself answers."""
+    """Check the login by requesting the first tenant's list; its content does not matter."""
     ok = CheckResult(server_id, "credentials", "ok", f'accepted, by login = "{server.login}"')
     try:
         await api.cdrs(server.tenants[0], page=1, size=1)
     except Refused as error:
-        # A page that is refused is named; a login that is refused has none.
+        # The error of a refused page names the page; that of a refused login does not.
         if _PAGES_OF_TENANTS in str(error):
             return ok
         return CheckResult(
@@ -103,7 +103,7 @@ async def _credentials(server_id: str, server: VodiaServer, api: VodiaApi) -> Ch
 
 
 class VodiaTenantExamination:
-    """One tenant of a Vodia whose login is accepted."""
+    """Checks one tenant of a Vodia that has accepted the login."""
 
     def __init__(
         self, server_id: str, server: VodiaServer, tenant: str, api: VodiaApi, source: VodiaSource,
@@ -117,7 +117,7 @@ class VodiaTenantExamination:
         self._subject = f"{server_id} {tenant}"
 
     async def found(self) -> AsyncGenerator[CheckResult, None]:
-        """Its calls, and what suspending needs."""
+        """The checks of the tenant's calls, and of what suspending needs."""
         listed = _Listed()
         try:
             listed = await self._look_for_calls()
@@ -141,7 +141,7 @@ class VodiaTenantExamination:
         return CheckResult(self._subject, check, state, message, action)
 
     async def _look_for_calls(self) -> _Listed:
-        """The calls of the first span that has any. Raises SourceUnread."""
+        """The calls of the first span that has any. Raises SourceReadError."""
         spans = [span_s for span_s in SPANS_S if span_s < self._server.retention_s]
         listed = _Listed()
         for span_s in (*spans, self._server.retention_s):
@@ -197,7 +197,7 @@ class VodiaTenantExamination:
         return f"{extension} reads {'disabled' if disabled else 'enabled'}"
 
     async def _accounts(self) -> str:
-        """Whether the list of accounts shows the extensions' state, so that it can be read back."""
+        """Check that the list of accounts has the extensions' state, to confirm a suspension."""
         listed = await self._api.accounts(self._tenant)
         extensions = [account for account in listed or () if account.is_extension]
         count = "no list of accounts is known" if listed is None else f"{len(extensions)} listed"
