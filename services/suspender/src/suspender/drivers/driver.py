@@ -1,4 +1,4 @@
-"""What the driver of every kind of PBX can do: read elements, switch them, say what it saw."""
+"""The operations of every PBX driver: read elements, switch them and read them back."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from suspender.rules.elements import Element
 
 
 class OperatorMustAct(RingfenceError):
-    """A person has to do something first: a right, a key, a product. The message says what."""
+    """A person has to act first (a right, a key, a product); the message says how."""
 
 
 Failure = OperatorMustAct | Retry
@@ -18,7 +18,7 @@ Failure = OperatorMustAct | Retry
 
 
 class SwitchTarget(NamedTuple):
-    """An element, and a product that names it (or did): for words, and for what its calls need."""
+    """An element, and a product that names or named it, for messages and request parameters."""
 
     element: Element
     product: Service
@@ -26,11 +26,11 @@ class SwitchTarget(NamedTuple):
 
 @dataclass(frozen=True)
 class ElementReading:
-    """What a server says of an element now.
+    """The state of an element on the server.
 
-    `missing`: the server has no such thing. `unknown`: it does not show the state; a driver that
-    never can asks all the same, and answers `proven=False`. `value` is what is stored in place of a
-    flag. `name` is how people know the element.
+    `missing`: the server does not have it. `unknown`: the server does not show the state; a driver
+    that can never read it sends its request anyway, and answers `proven=False`. `value` is what is
+    stored, where there is no flag. `name` is the element's name for people.
     """
 
     state: Literal["on", "off", "missing", "unknown"]
@@ -48,10 +48,10 @@ def read_as_on(readings: Mapping[Element, ElementReading | Failure]) -> frozense
 
 
 class ElementChange(NamedTuple):
-    """An element that is to be off or on. `reading` is of this turn; `value` is to be restored.
+    """An element to switch off or on, with its present reading and the `value` to restore.
 
-    A change is asked for also where the reading shows that state already: what makes it take effect
-    may have been left undone by a process that was killed half way.
+    A change is requested even if the reading shows that state already: a process that was killed
+    may have stored the flag without making it take effect.
     """
 
     target: SwitchTarget
@@ -61,9 +61,9 @@ class ElementChange(NamedTuple):
 
 
 class SwitchDone(NamedTuple):
-    """The server, read back, shows the state; `evidence` is for people.
+    """The server was read back and shows the state; `evidence` says so in words.
 
-    `proven` is false where it took the order and cannot be read back.
+    `proven` is false where the server accepted the request and cannot be read back.
     """
 
     evidence: str
@@ -71,7 +71,7 @@ class SwitchDone(NamedTuple):
 
 
 class HungUp(NamedTuple):
-    """Live calls that were ended, each as `extension -> number`, and those that were spared."""
+    """Live calls that were ended, as `extension -> number`, and emergency calls that were not."""
 
     ended: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
@@ -79,10 +79,10 @@ class HungUp(NamedTuple):
 
 @dataclass(frozen=True)
 class ServerItem:
-    """Something that a server has. `uuid` is its id there, `label` for people.
+    """Something that a server has. `uuid` is its id there, `label` a description for people.
 
-    `enabled` is the stored flag; None: not shown. `leads_to` is the extension that a DID rings, if
-    that is known.
+    `enabled` is the stored flag (None: not shown). `leads_to` is the extension that a DID rings, if
+    it is known.
     """
 
     kind: Literal["tenant", "extension", "gateway", "did"]
@@ -96,10 +96,10 @@ class ServerItem:
 
 @dataclass(frozen=True)
 class Inventory:
-    """All that could be read of a server; `gaps` says in words what could not, and why.
+    """All that could be read of a server; `gaps` says what could not be read, and why.
 
-    `tests_toll_allow`: whether all its outbound routes heed an extension's right to call out, so
-    that products can be suspended by `outbound`; None: not known.
+    `tests_toll_allow`: whether all outbound routes check an extension's right to call out, so that
+    products can be suspended by `outbound` (None: not known).
     """
 
     items: tuple[ServerItem, ...] = ()
@@ -110,21 +110,21 @@ class Inventory:
 class PbxDriver(Protocol):
     """One server.
 
-    `read` and `switch` take many elements at once and answer for each by itself: an element that
-    cannot be switched is its own failure and delays no other. `switch` may be called in any state
-    and any number of times, by several tasks at once, but never for the same element by two.
+    `read` and `switch` take many elements and answer for each: an element that cannot be switched
+    is its own failure and delays no other. `switch` is idempotent. Several tasks may call it at the
+    same time, but no two for the same element.
 
-    Errors of every method, raised: Retry when the server does not answer or answers as if in
-    trouble, OperatorMustAct when it refuses us altogether.
+    Every method raises Retry when the server does not answer or is in trouble, OperatorMustAct when
+    it refuses us altogether.
     """
 
     at_once: int
-    """How many elements one call of `switch` should hold at most."""
+    """The most elements that one call of `switch` should contain."""
 
     async def read(
         self, targets: Collection[SwitchTarget]
     ) -> Mapping[Element, ElementReading | Failure]:
-        """What the server has stored of each. Changes nothing."""
+        """The stored state of each element. Changes nothing."""
         ...
 
     async def switch(
@@ -138,11 +138,11 @@ class PbxDriver(Protocol):
         ...
 
     async def hang_up(self, product: Service, extensions: Collection[str]) -> HungUp:
-        """End the live calls of these extensions, but none with an emergency number on a side."""
+        """End the live calls of these extensions, except those to or from emergency numbers."""
         ...
 
     async def live(self, targets: Collection[SwitchTarget]) -> frozenset[Element]:
-        """Those of the elements, all recorded as off, that are on all the same: for drift."""
+        """Those of the elements, all recorded as off, that are on. For drift."""
         ...
 
     async def inventory(self) -> Inventory:

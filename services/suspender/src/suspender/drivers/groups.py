@@ -1,4 +1,4 @@
-"""Elements switched in groups, of which one that fails delays and fails no other."""
+"""Switches elements in groups; a group that fails neither fails nor delays another."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping
@@ -14,7 +14,7 @@ ItemT = TypeVar("ItemT")
 AnswerT = TypeVar("AnswerT")
 
 UNANSWERED_IN_A_ROW = 3
-"""After so many groups without an answer, the rest of them are not asked in this turn."""
+"""After this many groups in a row without an answer, the remaining groups are not tried."""
 
 Work = Callable[[KeyT, Mapping[Element, ItemT]], Awaitable[Mapping[Element, AnswerT | Failure]]]
 
@@ -25,9 +25,9 @@ async def each_group(
     *,
     at_once: int,
 ) -> dict[Element, AnswerT | Failure]:
-    """The answers for all elements; a group that fails as a whole is a failure of its elements.
+    """The answers for all elements; if a group fails as a whole, each of its elements fails.
 
-    Raises the first Retry if no group was answered at all: it is the server then, not the group.
+    Raises the first Retry if no group was answered: then the server is at fault, not the group.
     """
     turn = _GroupRun(work, at_once)
     await asyncio.gather(*(turn.do(key, items) for key, items in groups.items()))

@@ -1,4 +1,4 @@
-"""Opens the drivers of the servers file: which kind of server is switched by which driver."""
+"""Opens a driver for each server of the servers file that can be switched."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -15,7 +15,7 @@ from suspender.drivers.vodia.driver import VodiaDriver
 async def open_drivers(
     servers: Servers, *, clock: Clock | None = None
 ) -> AsyncIterator[Mapping[str, PbxDriver]]:
-    """The servers that can be switched, by id; their connections close with the context."""
+    """The drivers by server id; their connections close with the context."""
     clock = clock or SystemClock()
     drivers: dict[str, PbxDriver] = {}
     async with AsyncExitStack() as stack:

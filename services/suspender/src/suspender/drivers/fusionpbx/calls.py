@@ -1,7 +1,7 @@
-"""Ending the live calls of a product's extensions, and sparing emergency calls.
+"""Ends the live calls of a product's extensions, except emergency calls.
 
-Each leg is ended by its uuid. `hupall` would end all calls of a domain, an emergency call among
-them, so it is never sent.
+Each leg is ended by its uuid. `hupall` is never sent: it would end all calls of a domain, including
+emergency calls.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from suspender.wording import listed
 
 CHECKS = 8
 PAUSE_S = 0.25
-"""A leg that was ended may stay listed until the telephones have answered."""
+"""A leg that was ended may be listed until the telephones have answered."""
 _END = "</form>"
 
 
@@ -39,7 +39,7 @@ class Calls:
         self._pages: dict[FusionPbxSession, _SharedPage] = {}
 
     async def hang_up(self, product: Service, extensions: Collection[str]) -> HungUp:
-        """See `PbxDriver.hang_up`. Those who ask at once share one reading of the page."""
+        """See `PbxDriver.hang_up`. Concurrent callers share one reading of the page."""
         tenant = product.tenant.lower()
         if not extensions:
             return HungUp()
@@ -66,7 +66,7 @@ async def _hang_up(page: "_SharedPage", tenant: str, extensions: Collection[str]
     for channel in ending:
         await _end(page.session, channel)
     if ending:
-        await _see_gone(page, ending)
+        await _wait_until_gone(page, ending)
     return HungUp(
         ended=tuple(map(_words, ending)),
         excluded=tuple(_words(channel) for channel in ours if channel.is_emergency),
@@ -81,7 +81,7 @@ def _words(channel: LiveChannel) -> str:
 
 
 class _SharedPage:
-    """The page of active calls: it holds all calls, so one reading serves all that wait for it."""
+    """The page of active calls, which has all calls: one reading serves all waiting callers."""
 
     def __init__(self, session: FusionPbxSession) -> None:
         self.session = session
@@ -90,7 +90,7 @@ class _SharedPage:
         self._shows_all: asyncio.Task[bool] | None = None
 
     async def shows_all_tenants(self) -> bool:
-        """Whether the key may see the calls of all tenants. Once it may, that is remembered."""
+        """Whether the key may see the calls of all tenants. A positive answer is cached."""
         if self._shows_all is None:
             self._shows_all = asyncio.create_task(self._ask_for_all())
         asked = self._shows_all
@@ -114,12 +114,12 @@ class _SharedPage:
 
     async def _read(self) -> CallsPage:
         async with self._lock:
-            self._next = None  # who asks from now on is owed a later reading
+            self._next = None  # callers from now on need a later reading
             return await _page(self.session)
 
 
 async def _page(session: FusionPbxSession) -> CallsPage:
-    """The live legs. An empty list is believed when the switch is seen to be there."""
+    """The live legs. An empty list is accepted only if FreeSWITCH answers."""
     answer = await session.page("GET", CALLS, {"show": "all"})
     if answer.denied:
         raise session.refused("shows no active calls: give the key's user call_active_view")
@@ -127,13 +127,13 @@ async def _page(session: FusionPbxSession) -> CallsPage:
     if page is None or _END not in answer.text:
         raise session.unexpected("the page of active calls", answer)
     if not page.channels:
-        with suppress(Refused):  # an admin's key may not ask: what it sees is all there is
+        with suppress(Refused):  # an admin's key may not ask FreeSWITCH: the page has to do
             await session.status()
     return page
 
 
 async def _end(session: FusionPbxSession, channel: LiveChannel) -> None:
-    """The answer is empty whatever came of it."""
+    """End a leg. The answer is empty, whether it was ended or not."""
     params = {"cmd": "uuid_kill", "call_id": channel.uuid}
     answer = await session.page("GET", HANG_UP, params)
     if answer.denied:
@@ -142,7 +142,7 @@ async def _end(session: FusionPbxSession, channel: LiveChannel) -> None:
         raise session.unexpected("uuid_kill", answer)
 
 
-async def _see_gone(page: _SharedPage, ending: Collection[LiveChannel]) -> None:
+async def _wait_until_gone(page: _SharedPage, ending: Collection[LiveChannel]) -> None:
     left = {channel.uuid: channel for channel in ending}
     for _ in range(CHECKS):
         present = {channel.uuid for channel in (await page.read()).channels}

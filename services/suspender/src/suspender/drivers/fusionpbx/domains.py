@@ -1,4 +1,4 @@
-"""Switching whole domains: the flag, and the cached directory entries of their extensions."""
+"""Switches whole domains: the flag, and the cached directory entries of their extensions."""
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
@@ -36,7 +36,7 @@ class Domains:
     async def read(
         self, session: FusionPbxSession, targets: Collection[SwitchTarget]
     ) -> dict[Element, ElementReading | Failure]:
-        """The stored flags, by one list."""
+        """The stored flags, from one list."""
         rows = await self._rows(session, {target.element.name.lower() for target in targets})
         read: dict[Element, ElementReading | Failure] = {}
         for element in (target.element for target in targets):
@@ -85,15 +85,15 @@ class Domains:
                 await session.toggle("domains", batch)
             status = await session.cache_flush()
             rows = await self._rows(session, names)
-        said = f"cache-flush answered {listed(status.answers)}"
-        return outcomes | {c.target.element: self._seen(session, c, rows, said) for c in present}
+        proof = f"cache-flush answered {listed(status.answers)}"
+        return outcomes | {c.target.element: self._judge(session, c, rows, proof) for c in present}
 
-    def _seen(
+    def _judge(
         self,
         session: FusionPbxSession,
         change: ElementChange,
         rows: Mapping[str, ListedRow],
-        said: str,
+        proof: str,
     ) -> SwitchDone | Failure:
         element = change.target.element
         row = rows.get(element.name.lower())
@@ -103,4 +103,4 @@ class Domains:
             return unreadable(session.name, f"domain {row.name}")
         if row.enabled is change.off:
             return not_done(session.name, f"domain {row.name}", change.off)
-        return done(self._clock, f"domain {row.name}", change.off, said)
+        return done(self._clock, f"domain {row.name}", change.off, proof)

@@ -1,18 +1,19 @@
 """FusionPBX: what is off is a disabled gateway, extension or domain, or an emptied toll_allow.
 
-A toggle flips, whoever sent it last, and is answered alike whether it was carried out or refused.
-So nothing is toggled that is right already, and it is read again afterwards. Between a reading and
-the toggle nobody else may toggle: within this process the ways see to that; another replica is kept
-away by whoever calls (the worker holds the server for itself, by an advisory lock in PostgreSQL). A
-person at the pages is not: then the flag reads wrong afterwards, and the next try puts it right.
+A toggle flips the stored flag, and its answer is the same whether it was carried out or refused. So
+an element is toggled only if its flag is wrong, and the flag is read again afterwards. Between the
+reading and the toggle nobody else may toggle: within this process the classes for each way ensure
+it; other replicas are excluded by the caller (the worker holds the server's advisory lock in
+PostgreSQL). A person at the web pages is not excluded: then the flag is wrong afterwards, and the
+next attempt corrects it.
 
-A stored flag is not the live state, and a process can be killed between the one and the other. So
-what makes a flag take effect (killgw, rescan, cache-flush: each harmless when repeated) is sent
-also when the flag is right already. FusionPBX answers such a command alike whether the switch was
-reached or not; so the switch's own answer is read, and nothing is confirmed without it.
+A stored flag is not the live state, and a process can be killed between the two. So the command
+that makes the flag take effect (killgw, rescan, cache-flush: all idempotent) is sent even if the
+flag is right already. FusionPBX answers such a command alike whether it reached FreeSWITCH ("the
+switch") or not; so the answer of the switch itself is read, and nothing is confirmed without it.
 
-Which gateways a client shares with others is not known here: a product that is suspended by
-gateway names gateways of its own.
+The driver does not know which gateways clients share: a product that is suspended by gateway has to
+name gateways of its own.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -76,7 +77,7 @@ class FusionPbxDriver:
     async def read(
         self, targets: Collection[SwitchTarget]
     ) -> Mapping[Element, ElementReading | Failure]:
-        """What FusionPBX has stored of each; a gateway among many that runs counts as on."""
+        """The stored state of each; of many gateways, those that run count as on."""
         return await self._by_way(targets, lambda target: target, self._read_way)
 
     async def switch(
@@ -115,7 +116,7 @@ class FusionPbxDriver:
         target_of: Callable[[ItemT], SwitchTarget],
         work: _Work[ItemT, AnswerT],
     ) -> dict[Element, AnswerT | Failure]:
-        """The ways side by side. Raises Retry when the server answered none of them."""
+        """Work on all ways at the same time. Raises Retry when the server answered none of them."""
         groups: dict[str, list[ItemT]] = {}
         for item in items:
             groups.setdefault(target_of(item).element.way, []).append(item)
@@ -150,14 +151,14 @@ class FusionPbxDriver:
         return frozenset(number for _, number in rows)
 
     async def hang_up(self, product: Service, extensions: Collection[str]) -> HungUp:
-        """End the live calls of these extensions, but none with an emergency number on a side."""
+        """End the live calls of these extensions, except those to or from emergency numbers."""
         try:
             return await self._calls.hang_up(product, extensions)
         except Refused as error:
             raise OperatorMustAct(str(error)) from None
 
     async def live(self, targets: Collection[SwitchTarget]) -> frozenset[Element]:
-        """Those that are on: gateways by what the switch runs, the others by what is stored."""
+        """Those that are on: gateways that the switch runs, and others whose stored flag is on."""
         gateways = [target for target in targets if target.element.way == "gateway"]
         others = [target for target in targets if target.element.way != "gateway"]
         live: set[Element] = set()
@@ -176,7 +177,7 @@ class FusionPbxDriver:
         return read_as_on(readings) | live
 
     async def inventory(self) -> Inventory:
-        """All that can be read of the server, gently."""
+        """All that can be read of the server, with pauses between slow pages."""
         try:
             return await self._inventory.read()
         except Refused as error:

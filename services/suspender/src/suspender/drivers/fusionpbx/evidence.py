@@ -1,4 +1,4 @@
-"""Words that the parts of the FusionPBX driver share: evidence, and failures of one element."""
+"""Texts shared by the FusionPBX driver: evidence, and failures of one element."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -11,17 +11,17 @@ T = TypeVar("T")
 
 
 def state_of(off: bool) -> str:
-    """How people call a flag."""
+    """The name of a flag's state."""
     return "disabled" if off else "enabled"
 
 
 def done(clock: Clock, what: str, off: bool, proof: str) -> SwitchDone:
-    """What was read back, and what proved it."""
+    """The result for an element that was read back, with the proof in the evidence."""
     return SwitchDone(f"{what} {state_of(off)}, {proof}, read back {clock.now():%H:%M:%SZ}")
 
 
 def not_done(server: str, what: str, off: bool, why: str = "") -> Retry:
-    """The flag is not as it was asked for, though the PBX answered as if it were."""
+    """The flag does not have the requested state, although the PBX reported success."""
     because = f" ({why})" if why else ""
     return Retry(
         f"{server}: {what} not {state_of(off)} after the toggle{because}; if this stays so, the "
@@ -30,7 +30,7 @@ def not_done(server: str, what: str, off: bool, why: str = "") -> Retry:
 
 
 def not_there(server: str, what: str, target: SwitchTarget) -> OperatorMustAct:
-    """The PBX has no such thing, or hides it."""
+    """The PBX does not have the element, or hides it."""
     return OperatorMustAct(
         f"{server}: found no {what} of service {target.product.service_id} in "
         f"{shown(target.product.tenant)}: correct the product (suspend_by, extensions, "

@@ -1,8 +1,8 @@
-"""Switching extensions: those of one tenant, or of very many at once.
+"""Switches extensions, of one tenant or of very many.
 
-A login toggles extensions only within the domain that it is in; a toggle elsewhere does nothing and
-says nothing. For many tenants one list of all of them serves as reading, and one as read-back;
-between the two each tenant costs two requests, spread over several logins.
+A login can toggle extensions only within the domain that it has entered; a toggle elsewhere has no
+effect and no error. For many tenants, one list of all extensions serves as reading and another as
+read-back; between them, each tenant costs two requests, spread over several logins.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -30,9 +30,9 @@ from suspender.rules.elements import Element
 from suspender.wording import listed
 
 BATCH = 50
-"""Extensions in one post: each takes FusionPBX 50 ms, as it deletes a cache entry of its own."""
+"""Extensions in one POST: each takes FusionPBX 50 ms, as it deletes its cache entry."""
 FEW_TENANTS = 3
-"""The extensions of so many tenants are listed tenant by tenant."""
+"""Up to this number of tenants, extensions are listed tenant by tenant."""
 ExtensionKey = tuple[str, str]
 """Tenant, in lower case, and number."""
 ExtensionRows = dict[ExtensionKey, ListedRow]
@@ -41,14 +41,14 @@ Failures = dict[str, Failure]
 
 
 class ExtensionLists:
-    """Finds extensions by tenant and number, and remembers to which tenant each uuid belongs."""
+    """Finds extensions by tenant and number, and caches the tenant of each uuid."""
 
     def __init__(self, sessions: Sessions) -> None:
         self._sessions = sessions
-        self._homes: dict[str, str] = {}
+        self._domain_of: dict[str, str] = {}
 
     async def find(self, wanted: Collection[ExtensionKey]) -> tuple[ExtensionRows, Failures]:
-        """The rows as far as the PBX has them; a tenant that cannot be read is its own failure.
+        """The rows that the PBX has, and a failure for each tenant that cannot be read.
 
         Raises Retry when the server does not answer.
         """
@@ -66,17 +66,17 @@ class ExtensionLists:
         return {key: row for rows in found.values() for key, row in rows.items()}, failures
 
     async def _find_everywhere(self, wanted: set[ExtensionKey]) -> ExtensionRows:
-        rows, _ = await self._sessions.everybodys(
+        rows, _ = await self._sessions.rows_of_all_tenants(
             "extensions", lambda rows: wanted <= set(_by_key(rows.values()))
         )
         if rows and all(row.domain == row.name for row in rows.values()):
             session = self._sessions.of_server("")
             raise session.refused("shows its own extensions only: give its user extension_all")
-        self._homes |= {uuid: row.domain.lower() for uuid, row in rows.items()}
+        self._domain_of |= {uuid: row.domain.lower() for uuid, row in rows.items()}
         return _by_key(rows.values())
 
     async def of_tenant(self, tenant: str, numbers: Collection[str] | None = None) -> ExtensionRows:
-        """The rows of one tenant: these numbers, as far as it has them, or all."""
+        """The rows of one tenant: those of these numbers that it has, or all."""
         async with self._sessions.within(tenant) as session:
             listing = await session.list_rows(
                 "extensions",
@@ -88,27 +88,27 @@ class ExtensionLists:
             if numbers is not None:
                 rows = {uuid: row for uuid, row in rows.items() if row.name in numbers}
             if self._sessions.server.all_tenants:
-                await self._check_home(session, rows, tenant)
+                await self._check_domain(session, rows, tenant)
         return {(tenant, row.name): row for row in rows.values()}
 
-    async def _check_home(
+    async def _check_domain(
         self, session: FusionPbxSession, rows: Mapping[str, ListedRow], tenant: str
     ) -> None:
-        """Two tenants may have the same extension numbers: make sure that these are the tenant's.
+        """Check that the rows are the tenant's own: two tenants may have the same numbers.
 
-        The list of all tenants says which domain an extension belongs to; narrowed to a number, it
-        is short.
+        The list of all tenants shows the domain of an extension; narrowed to one number it is
+        short.
         """
         for uuid, row in rows.items():
-            if uuid not in self._homes:
+            if uuid not in self._domain_of:
                 found = await session.list_rows(
                     "extensions",
                     all_tenants=True,
                     search=row.name,
                     until=lambda rows, uuid=uuid: uuid in rows,  # type: ignore[misc]
                 )
-                self._homes |= {u: r.domain.lower() for u, r in found.rows.items()}
-        if any(self._homes.get(uuid) != tenant for uuid in rows):
+                self._domain_of |= {u: r.domain.lower() for u, r in found.rows.items()}
+        if any(self._domain_of.get(uuid) != tenant for uuid in rows):
             session.forget_domain(tenant)
             raise Retry(f"{session.name}: the session is not in the domain {shown(tenant)}")
 
@@ -118,7 +118,7 @@ def _by_key(rows: Iterable[ListedRow]) -> ExtensionRows:
 
 
 def extension_key(element: Element) -> ExtensionKey:
-    """Where an extension is found."""
+    """The key of an extension element."""
     return element.tenant.lower(), element.name
 
 
@@ -157,7 +157,7 @@ class Extensions:
         return ElementReading("on" if row.enabled else "off", name=row.name)
 
     async def switch(self, changes: Sequence[ElementChange]) -> dict[Element, SwitchDone | Failure]:
-        """Toggle what differs, tenant by tenant; one flush and one read-back for all."""
+        """Toggle those that differ, tenant by tenant; one flush and one read-back for all."""
         present = [c for c in changes if c.reading.state in ("on", "off")]
         outcomes: dict[Element, SwitchDone | Failure] = {
             c.target.element: self._not_there(c) for c in changes if c not in present
@@ -167,10 +167,10 @@ class Extensions:
         if any(extension_key(c.target.element) not in self._uuids for c in present):
             await self._find([extension_key(c.target.element) for c in present])
         failed = await self._toggle_all(present)
-        said = await self.take_effect(present[0].target.product.tenant)
+        proof = await self.take_effect(present[0].target.product.tenant)
         rows, unread = await self._find([extension_key(c.target.element) for c in present])
         for change in present:
-            outcomes[change.target.element] = self._seen(change, rows, unread, failed, said)
+            outcomes[change.target.element] = self._judge(change, rows, unread, failed, proof)
         return outcomes
 
     def _not_there(self, change: ElementChange) -> Failure:
@@ -178,7 +178,7 @@ class Extensions:
         return not_there(self._sessions.server_id, what, change.target)
 
     async def _toggle_all(self, changes: Sequence[ElementChange]) -> Failures:
-        """The tenants whose post failed, and why: what it did is seen by reading back."""
+        """Toggle all that differ. Returns the failures by tenant; reading back shows the effect."""
         by_tenant: dict[str, list[str]] = {}
         for change in changes:
             key = extension_key(change.target.element)
@@ -195,10 +195,10 @@ class Extensions:
                 await session.toggle("extensions", batch)
 
     async def take_effect(self, tenant: str) -> str:
-        """Drop what the switch has cached, and say what it answered.
+        """Flush the cache of the switch. Returns its answer as a proof.
 
-        A toggle drops the extension's own cache entry, but does not say whether it could. An
-        admin's key can neither flush nor ask: then that is said in place of a proof.
+        A toggle deletes the extension's cache entry, but does not report whether that succeeded.
+        An admin's key can neither flush nor ask: then the text says so instead.
         """
         try:
             status = await self._sessions.own(tenant.lower()).cache_flush()
@@ -206,13 +206,13 @@ class Extensions:
             return "switch not asked (that is for superadmins)"
         return f"cache-flush answered {listed(status.answers)}"
 
-    def _seen(
+    def _judge(
         self,
         change: ElementChange,
         rows: ExtensionRows,
         unread: Failures,
         failed: Failures,
-        said: str,
+        proof: str,
     ) -> SwitchDone | Failure:
         element = change.target.element
         reading = self._reading(element, rows, unread)
@@ -222,7 +222,7 @@ class Extensions:
             return self._not_there(change)
         what = f"extension {element.name}"
         if (reading.state == "off") is change.off:
-            return done(self._clock, what, change.off, said)
+            return done(self._clock, what, change.off, proof)
         if failure := failed.get(element.tenant.lower()):
             return failure
         return not_done(self._sessions.server_id, what, change.off)

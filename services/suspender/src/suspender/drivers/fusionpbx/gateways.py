@@ -1,9 +1,10 @@
-"""Finding gateways in FusionPBX's list without reading the whole of it.
+"""Finds gateways in FusionPBX's list without reading all of it.
 
-For each enabled gateway on a page FusionPBX asks the switch: 10 s for 123 of them. A search narrows
-the list, but looks at names, not at uuids. So the name is learned first, by the form that edits the
-gateway, which asks the switch nothing. Where that leads nowhere, or many are looked for, the list
-is read with the disabled ones first: they are the ones whose flag is in doubt, and cost nothing.
+FusionPBX asks the switch for each enabled gateway of a page: 10 s for 123 of them. A search narrows
+the list, but by name and not by uuid. So the name is read first, from the gateway's edit form, for
+which FusionPBX does not ask the switch. If there is no usable name, or if many gateways are needed,
+the list is read sorted with the disabled gateways first: their flags are the ones in doubt, and
+they cost no question to the switch.
 """
 
 import time
@@ -12,13 +13,13 @@ from collections.abc import Callable, Collection, Mapping
 from ringfence_pbx.fusionpbx.session import FusionPbxSession, ListedRow
 
 FEW = 5
-"""Up to so many gateways are looked for one by one."""
+"""Up to this number of gateways, each is searched by itself."""
 _MISSING_FOR_S = 300.0
-"""A gateway that the whole list did not have is not looked for in it again so soon."""
+"""A gateway that was not in the whole list is not searched in it again for this time."""
 
 
 class GatewayFinder:
-    """Remembers names by uuid. A name that changed costs one search in vain."""
+    """Caches names by uuid. A name that changed costs one search without result."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._names: dict[str, str] = {}
@@ -30,7 +31,7 @@ class GatewayFinder:
         return self._names.get(uuid) or uuid
 
     async def find(self, session: FusionPbxSession, uuids: Collection[str]) -> dict[str, ListedRow]:
-        """The rows of these uuids, as far as FusionPBX has them."""
+        """The rows of those of these uuids that FusionPBX has."""
         wanted = {uuid.lower() for uuid in uuids}
         rows: dict[str, ListedRow] = {}
         now = self._monotonic()
@@ -47,10 +48,10 @@ class GatewayFinder:
     async def flags_of_running(
         self, session: FusionPbxSession, uuids: Collection[str]
     ) -> dict[str, bool | None]:
-        """The stored flags of gateways that the switch runs, hence that FusionPBX has.
+        """The stored flags of gateways that the switch runs, so that FusionPBX has them.
 
-        Of many, only the disabled ones are read: those that do not come before the first enabled
-        one, in a list that is in order, are enabled.
+        Of many, only the disabled ones are read: the list is sorted by the flag, and gateways that
+        do not come before the first enabled one are enabled.
         """
         if len(uuids) <= FEW:
             return {uuid: row.enabled for uuid, row in (await self.find(session, uuids)).items()}
@@ -80,7 +81,7 @@ class GatewayFinder:
     async def _search(
         self, session: FusionPbxSession, wanted: Collection[str]
     ) -> tuple[dict[str, ListedRow], set[str]]:
-        """What was found by name, and which have to be looked for in the whole list."""
+        """The rows found by name, and the uuids that have to be searched in the whole list."""
         by_name: dict[str, set[str]] = {}
         left: set[str] = set()
         for uuid in wanted:
@@ -104,7 +105,7 @@ class GatewayFinder:
         return rows, left
 
     async def _name(self, session: FusionPbxSession, uuid: str) -> str:
-        """Empty when it is not known, or is nothing that can be searched for."""
+        """The name of a gateway; empty if it is not known or cannot be searched for."""
         name = self._names.get(uuid) or await session.gateway_name(uuid) or ""
         if name:
             self._names[uuid] = name

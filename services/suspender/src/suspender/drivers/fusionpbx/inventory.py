@@ -1,7 +1,7 @@
-"""Reading all that a FusionPBX has: tenants, extensions, DIDs, gateways; and saying what is hidden.
+"""Reads all that a FusionPBX has (tenants, extensions, DIDs, gateways), and reports what is hidden.
 
-It is done in the quiet, one page after the other. The list of gateways is the slow one: FusionPBX
-asks the switch for each enabled gateway of a page, so there is a rest after each of its pages.
+Pages are read one after the other. The list of gateways is slow: FusionPBX asks the switch for each
+enabled gateway of a page, so the reader pauses after each of its pages.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _RIGHTS: dict[Kind, str] = {
 }
 _MAX_REST_S = 5.0
 MAX_TENANTS = 200
-"""Where the DIDs of so many tenants lead is read: that is two requests for each."""
+"""The destinations of DIDs are read for this many tenants, with two requests for each."""
 _LABELS = ("effective cid name", "effective caller id name", "caller id name")
 
 
@@ -38,7 +38,7 @@ class InventoryReader:
         self._sessions = sessions
 
     async def read(self) -> Inventory:
-        """Raises Retry when the server does not answer, Refused when no key is accepted."""
+        """The inventory. Raises Retry if the server does not answer, Refused without valid key."""
         if self._sessions.server.all_tenants:
             return await self._of_server()
         return await self._of_tenants(self._sessions.server.tenants)
@@ -51,27 +51,29 @@ class InventoryReader:
         items = [_tenant(row) for row in domains]
         items += [_extension(r) for r in await _rows(session, "extensions", gaps, known=names)]
         dids = _dids(await _rows(session, "destinations", gaps, known=names))
-        items += await self._with_ends(dids, gaps)
+        items += await self._with_extensions(dids, gaps)
         items += [_gateway(row) for row in await _rows(session, "gateways", gaps, known=names)]
         tested = await _tests_toll_allow(session, gaps)
         return Inventory(tuple(items), tuple(gaps), tested)
 
     async def _of_tenants(self, tenants: Collection[str]) -> Inventory:
-        """Each tenant by its own key, which sees what is its own."""
+        """Each tenant by its own key, which shows only what the tenant owns."""
         items: list[ServerItem] = [ServerItem("tenant", name.lower(), name) for name in tenants]
         gaps: list[str] = []
         for tenant in tenants:
-            session, home = self._sessions.own(tenant.lower()), tenant.lower()
+            session, domain = self._sessions.own(tenant.lower()), tenant.lower()
             found: list[str] = []
             rows = await _rows(session, "extensions", found, known=None, is_all=False)
-            items += [_extension(row, home) for row in rows]
+            items += [_extension(row, domain) for row in rows]
             dids = await _rows(session, "destinations", found, known=None, is_all=False)
-            items += await self._with_ends(_dids(dids, home), found)
+            items += await self._with_extensions(_dids(dids, domain), found)
             gaps += [f"{tenant}: {gap}" for gap in found]
         gaps.append("gateways not read: only a superadmin's key of all tenants shows them")
         return Inventory(tuple(items), tuple(gaps))
 
-    async def _with_ends(self, dids: Sequence[ServerItem], gaps: list[str]) -> list[ServerItem]:
+    async def _with_extensions(
+        self, dids: Sequence[ServerItem], gaps: list[str]
+    ) -> list[ServerItem]:
         """The DIDs, each with the extension that it rings, tenant by tenant."""
         tenants = sorted({did.tenant for did in dids if did.tenant and not did.leads_to})
         if len(tenants) > MAX_TENANTS:
@@ -79,7 +81,7 @@ class InventoryReader:
         ends: dict[str, str] = {}
         for tenant in tenants[:MAX_TENANTS]:
             try:
-                found = await self._ends_of(tenant)
+                found = await self._extensions_rung(tenant)
             except Refused as error:
                 gaps.append(f"{tenant}: where DIDs lead not read ({error})")
                 continue
@@ -89,7 +91,7 @@ class InventoryReader:
             ends |= found
         return [replace(did, leads_to=ends[did.uuid]) if did.uuid in ends else did for did in dids]
 
-    async def _ends_of(self, tenant: str) -> dict[str, str] | None:
+    async def _extensions_rung(self, tenant: str) -> dict[str, str] | None:
         async with self._sessions.within(tenant) as session:
             rows = await download(session, DESTINATIONS, DESTINATION_COLUMNS, DESTINATION_COLUMNS)
         if rows is None:
@@ -117,7 +119,7 @@ async def _rows(
     known: Collection[str] | None,
     is_all: bool = True,
 ) -> list[ListedRow]:
-    """A list, page by page; what is hidden is noted as a gap."""
+    """All rows of a list, page by page; what is hidden is added to `gaps`."""
     rows: dict[str, ListedRow] = {}
     try:
         async for page in _pages(session, kind, is_all=is_all and kind != "domains"):
@@ -125,7 +127,7 @@ async def _rows(
     except Refused as error:
         gaps.append(f"{kind} not read: the key's user needs {_RIGHTS[kind]} ({error})")
         return []
-    if known is not None and _is_unasked(rows.values(), known):
+    if known is not None and _shows_own_domain_only(rows.values(), known):
         gaps.append(
             f"{kind} of other tenants not read: the key's user needs {_RIGHTS[kind]} (its own "
             "domain's alone are shown)"
@@ -150,8 +152,8 @@ async def _pages(
     raise Retry(f"{session.name}: the list of {kind} has no end")
 
 
-def _is_unasked(rows: Iterable[ListedRow], known: Collection[str]) -> bool:
-    """Whether the rows have no domain, as where `show=all` is not heeded."""
+def _shows_own_domain_only(rows: Iterable[ListedRow], known: Collection[str]) -> bool:
+    """Whether the rows have no known domain, as when FusionPBX ignores `show=all`."""
     domains = {row.domain.lower() for row in rows}
     return bool(domains) and not domains & {*known, "global"}
 
@@ -163,8 +165,8 @@ def _tenant(row: ListedRow) -> ServerItem:
 def _extension(row: ListedRow, tenant: str = "") -> ServerItem:
     cells = row.cells
     label = next((cells[name] for name in _LABELS if cells.get(name)), "")
-    home = tenant or row.domain.lower()
-    return ServerItem("extension", home, row.name, row.uuid, label, row.enabled)
+    domain = tenant or row.domain.lower()
+    return ServerItem("extension", domain, row.name, row.uuid, label, row.enabled)
 
 
 def _gateway(row: ListedRow) -> ServerItem:
@@ -178,7 +180,7 @@ def _dids(rows: Iterable[ListedRow], tenant: str = "") -> list[ServerItem]:
 
 
 def _did(did: Did, tenant: str) -> ServerItem:
-    home = tenant or ("" if did.domain.lower() == "global" else did.domain.lower())
+    domain = tenant or ("" if did.domain.lower() == "global" else did.domain.lower())
     return ServerItem(
-        "did", home, did.number, did.uuid, did.description, did.enabled, leads_to=did.leads_to
+        "did", domain, did.number, did.uuid, did.description, did.enabled, leads_to=did.leads_to
     )

@@ -1,9 +1,9 @@
-"""Taking away an extension's right to call out: its toll_allow, emptied and put back.
+"""Takes away an extension's right to call out: its toll_allow is emptied, and later restored.
 
-Inbound and emergency calls go on. The value is read from the download of the domain's extensions,
-or from each extension's form where the key's user may not download. It is written by sending back
-the whole form as it was shown, with that one field changed: FusionPBX stores every field of it, and
-empties what is missing. A form that cannot be sent back whole is not sent.
+Inbound and emergency calls still work. The value is read from the download of the domain's
+extensions, or from each extension's form if the key's user may not download. It is written by
+posting the whole form as it was shown, with that one field changed: FusionPBX stores every field of
+the form, and empties those that are missing. A form that cannot be posted whole is not posted.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -30,14 +30,14 @@ from suspender.rules.elements import Element
 EDIT = "/app/extensions/extension_edit.php"
 FIELD = "toll_allow"
 _UNTOUCHED = ("domain_uuid", "extension", "enabled", "accountcode", "user_context")
-"""What a form that was not sent back whole is known to destroy: compared afterwards."""
+"""Fields that an incomplete form is known to destroy: they are compared afterwards."""
 
 Stored = Mapping[str, str]
-"""An extension's stored values by column; all that is known of it without the right to download."""
+"""An extension's stored values by column; fewer columns without the right to download."""
 
 
 class Outbound:
-    """The right to call out of the extensions of one server."""
+    """The right to call out, of the extensions of one server."""
 
     def __init__(
         self, sessions: Sessions, lists: ExtensionLists, extensions: Extensions, clock: Clock
@@ -93,9 +93,9 @@ class Outbound:
         return stored
 
     async def _download(self, session: FusionPbxSession, tenant: str) -> list[Stored] | None:
-        """The rows, or None without the right to them.
+        """The rows, or None without the right to download.
 
-        They name their domain: a login that is elsewhere is noticed.
+        The rows contain their domain, so that a login in another domain is noticed.
         """
         rows = await download(session, DOWNLOAD, COLUMNS, ("extension_uuid", "extension", FIELD))
         if self._sessions.server.all_tenants and rows:
@@ -129,13 +129,13 @@ class Outbound:
         _raise_if_unanswered(saved, failures)
         for tenant, failure in failures.items():
             outcomes |= {change.target.element: failure for change in by_tenant[tenant]}
-        said = ""
+        proof = ""
         for result in saved.values():
             for element, outcome in result.items():
                 if isinstance(outcome, str):
-                    said = said or await self._extensions.take_effect(element.tenant)
+                    proof = proof or await self._extensions.take_effect(element.tenant)
                     now = f"{self._clock.now():%H:%M:%SZ}"
-                    outcomes[element] = SwitchDone(f"{outcome}, {said}, read back {now}")
+                    outcomes[element] = SwitchDone(f"{outcome}, {proof}, read back {now}")
                 else:
                     outcomes[element] = outcome
         return outcomes
@@ -143,7 +143,7 @@ class Outbound:
     async def _save(
         self, session: FusionPbxSession, tenant: str, changes: Sequence[ElementChange]
     ) -> dict[Element, Failure | str]:
-        """For each the evidence, or why it could not be done."""
+        """For each element the evidence, or why it could not be switched."""
         numbers = {change.target.element.name for change in changes}
         before = await self._stored(session, tenant, numbers)
         outcomes: dict[Element, Failure | str] = {}
@@ -204,17 +204,17 @@ def _wanted(change: ElementChange) -> str:
 
 
 def _is_right(change: ElementChange, stored: str) -> bool:
-    """A value that a person has put in while it was off is left as it is."""
+    """Whether the stored value needs no change. A value that a person has set meanwhile stays."""
     return bool(stored.strip()) is not change.off
 
 
 def _same(one: str, other: str) -> bool:
-    """Names are stored with `:` between them, and shown with a comma."""
+    """Whether two values are the same: names are stored with `:` and shown with a comma."""
     return one.strip().replace(",", ":") == other.strip().replace(",", ":")
 
 
 def _shown_value(session: FusionPbxSession, number: str, form: PageForm) -> str:
-    """The value that a form shows, as it is stored."""
+    """The value that a form shows, in its stored form."""
     field = form.find(FIELD)
     if field is None:
         raise _no_field(session)
@@ -237,7 +237,7 @@ def _no_field(session: FusionPbxSession) -> OperatorMustAct:
 def _fields_to_send(
     session: FusionPbxSession, number: str, form: PageForm, row: Stored, value: str
 ) -> dict[str, str]:
-    """What to change in the form. Raises OperatorMustAct when it cannot be sent back whole."""
+    """The fields to change in the form. Raises OperatorMustAct if it cannot be posted whole."""
     name = f"{session.name}: the form of extension {number}"
     field, password = form.find(FIELD), form.find("password")
     if field is None:
@@ -265,7 +265,7 @@ def _fields_to_send(
 
 
 def _unselected(name: str, control: FormField, stored: str, is_ours: bool) -> dict[str, str]:
-    """A list in which nothing is selected: what is stored is empty, or no option of it."""
+    """The change for a list without selection: the stored value is empty, or not an option."""
     if stored.strip():
         raise OperatorMustAct(
             f"{name} offers a list for {control.name}, of which the stored value "

@@ -1,9 +1,9 @@
-"""The logins that the FusionPBX driver keeps: one for the whole server, and some to move about in.
+"""The logins of the FusionPBX driver: some for the whole server, and a pool that enters domains.
 
-FusionPBX answers one request of a login at a time, and extensions are switched only within the
-domain that the login is in. So there are several: one for lists of the whole server, one that
-works on gateways alone (their answers are shown on its next page), and up to `concurrency` that are
-lent out to whoever works in a tenant's domain.
+FusionPBX answers one request of a login at a time, and a login can switch extensions only within
+the domain that it has entered. So there are several: one for lists of the whole server, one for
+gateways only (its next page shows their answers), and a pool of up to `concurrency` logins for work
+in tenants' domains.
 """
 
 import asyncio
@@ -20,12 +20,12 @@ from suspender.drivers.driver import Failure, OperatorMustAct
 
 T = TypeVar("T")
 UNANSWERED_IN_A_ROW = 3
-"""After so many tenants without an answer, the rest of them are not asked in this turn."""
+"""After this many tenants in a row without an answer, the remaining tenants are not tried."""
 _Until = Callable[[Mapping[str, ListedRow]], bool]
 
 
 class Sessions:
-    """All logins at one server; together they have at most `concurrency` requests under way."""
+    """All logins at one server; together they send at most `concurrency` requests at a time."""
 
     def __init__(self, server_id: str, server: FusionPbxServer) -> None:
         self.server_id = server_id
@@ -33,36 +33,36 @@ class Sessions:
         self._slots = asyncio.Semaphore(server.concurrency)
         self._domains: dict[str, str] = {}
         self._domains_lock = asyncio.Lock()
-        self._kept: dict[tuple[str, str], FusionPbxSession] = {}
+        self._sessions: dict[tuple[str, str], FusionPbxSession] = {}
         self._movers: list[FusionPbxSession] = []
         self._free: list[FusionPbxSession] = []
         self._returned = asyncio.Condition()
-        self._places: dict[FusionPbxSession, str] = {}
+        self._domain_of: dict[FusionPbxSession, str] = {}
 
     async def aclose(self) -> None:
         """Close all connections."""
-        for session in [*self._kept.values(), *self._movers]:
+        for session in [*self._sessions.values(), *self._movers]:
             await session.aclose()
 
     def of_server(self, tenant: str, use: str = "lists") -> FusionPbxSession:
-        """The login for what belongs to the whole server, one for each `use`.
+        """The login for the whole server, one for each `use`.
 
-        Without a key for all tenants it is that of the server's host, or of this tenant.
+        Without a key for all tenants it is the login of the server's host, or of this tenant.
         """
         host = self.server.host
         if not self.server.all_tenants:
             host = host or tenant
-        return self._keep(host or "", use)
+        return self._session(host or "", use)
 
     def own(self, tenant: str) -> FusionPbxSession:
-        """The login that speaks for a tenant: the server's, or the one with the tenant's key."""
-        return self.of_server(tenant) if self.server.all_tenants else self._keep(tenant, "lists")
+        """The login for a tenant: the server's, or the one with the tenant's own key."""
+        return self.of_server(tenant) if self.server.all_tenants else self._session(tenant, "lists")
 
-    def _keep(self, host: str, use: str) -> FusionPbxSession:
+    def _session(self, host: str, use: str) -> FusionPbxSession:
         key = (host, use)
-        if key not in self._kept:
-            self._kept[key] = self._open(host)
-        return self._kept[key]
+        if key not in self._sessions:
+            self._sessions[key] = self._open(host)
+        return self._sessions[key]
 
     def _open(self, host: str) -> FusionPbxSession:
         return FusionPbxSession(
@@ -75,7 +75,7 @@ class Sessions:
 
     @asynccontextmanager
     async def within(self, tenant: str) -> AsyncIterator[FusionPbxSession]:
-        """A login that is in the tenant's domain, nobody else's meanwhile.
+        """A login that has entered the tenant's domain, for exclusive use.
 
         Raises Refused when the domain cannot be entered.
         """
@@ -83,10 +83,10 @@ class Sessions:
             yield self.own(tenant)
             return
         async with self._lent(tenant) as session:
-            async with self._domains_lock:  # one list of domains serves all that wait for it
+            async with self._domains_lock:  # one list of domains serves all waiting callers
                 await session.domain_uuid(tenant)
             await session.enter(tenant)
-            self._places[session] = tenant
+            self._domain_of[session] = tenant
             yield session
 
     @asynccontextmanager
@@ -104,19 +104,21 @@ class Sessions:
                 self._returned.notify()
 
     def _take(self, tenant: str) -> FusionPbxSession:
-        at_home = [session for session in self._free if self._places.get(session) == tenant]
-        if at_home or self._free:
-            session = (at_home or self._free)[0]
+        in_domain = [session for session in self._free if self._domain_of.get(session) == tenant]
+        if in_domain or self._free:
+            session = (in_domain or self._free)[0]
             self._free.remove(session)
             return session
         session = self._open(self.server.host or "")
         self._movers.append(session)
         return session
 
-    async def everybodys(self, kind: Kind, until: _Until) -> tuple[dict[str, ListedRow], bool]:
-        """The rows of all tenants' list, several pages at once; and whether the list ended.
+    async def rows_of_all_tenants(
+        self, kind: Kind, until: _Until
+    ) -> tuple[dict[str, ListedRow], bool]:
+        """The rows of all tenants, several pages at a time, and whether the list ended.
 
-        Reading stops once `until` is true of the rows so far.
+        Reading stops once `until` is true for the rows so far.
         """
         rows: dict[str, ListedRow] = {}
         begin, width = 0, 1
@@ -140,7 +142,7 @@ class Sessions:
 
 
 async def gathered(*work: Awaitable[T]) -> list[T]:
-    """All results; when one fails, the others are waited for before its error is raised."""
+    """All results. If one fails, its error is raised after all others have ended."""
     results = await asyncio.gather(*work, return_exceptions=True)
     found: list[T] = []
     for result in results:
@@ -153,7 +155,7 @@ async def gathered(*work: Awaitable[T]) -> list[T]:
 async def each_tenant(
     tenants: Collection[str], work: Callable[[str], Awaitable[T]]
 ) -> tuple[dict[str, T], dict[str, Failure]]:
-    """The results by tenant; one that fails is its own failure. See `UNANSWERED_IN_A_ROW`."""
+    """The results and the failures by tenant. See `UNANSWERED_IN_A_ROW`."""
     results: dict[str, T] = {}
     failures: dict[str, Failure] = {}
     unanswered: list[Retry] = []

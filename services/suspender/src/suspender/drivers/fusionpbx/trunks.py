@@ -1,15 +1,15 @@
-"""Switching gateways, a few at the lowest cost or very many in a few requests.
+"""Switches gateways: a few at the lowest cost, or very many in a few requests.
 
-Proofs. A gateway is off when the switch was reached, does not list it, and its flag is disabled;
-it is on when the switch lists it and its flag is enabled. Flags of a few are read by search. For
-many that would be one request each, so the switch is asked in a way that shows the flags:
+A gateway is proven off if the switch answers, does not list it, and its flag is disabled. It is
+proven on if the switch lists it and its flag is enabled. The flags of a few gateways are read by
+search. For many that would take one request each, so two commands reveal the flags:
 
-- `stop` on the list page has the switch answer once for each ticked gateway that is enabled. As
-  many answers as ticks: all were enabled, and one toggle disables them all.
+- `stop` on the list page makes the switch answer once for each ticked gateway that is enabled. If
+  there are as many answers as ticks, all were enabled, and one toggle disables them all.
 - `rescan` starts every enabled gateway that does not run. A gateway that ran in that SIP profile
   and is not listed after a rescan is disabled.
 
-Where the numbers differ (a person toggled one by hand), the flags of those in doubt are read.
+If the numbers differ (a person toggled one by hand), the flags in doubt are read.
 """
 
 import asyncio
@@ -38,17 +38,17 @@ from suspender.rules.elements import Element
 from suspender.wording import listed
 
 BATCH = 200
-"""Gateways in one post: two fields each, and PHP takes 1,000 fields."""
+"""Gateways in one POST: two fields each, and PHP accepts 1,000 fields."""
 CHECKS = 8
 PAUSE_S = 0.25
-"""A killed gateway may stay listed while it takes its registration back, a new one come late."""
+"""A killed gateway may be listed until it has unregistered; a new one may be listed late."""
 
 Outcomes = dict[str, SwitchDone | Failure]
 
 
 @dataclass(frozen=True)
 class GatewayReading(ElementReading):
-    """`flag` is what is stored, None where only the switch was asked: it runs."""
+    """`flag` is the stored flag; None if only the switch was asked, which runs the gateway."""
 
     flag: bool | None = None
 
@@ -65,7 +65,7 @@ class Trunks:
     async def read(
         self, session: FusionPbxSession, targets: Collection[SwitchTarget]
     ) -> dict[Element, ElementReading | Failure]:
-        """Few: the stored flags. Many: those that run are on, of the others the flags are read."""
+        """The stored flags; of many gateways, only of those that do not run (the others are on)."""
         uuids = {target.element: target.element.name.lower() for target in targets}
         running: dict[str, str] = {}
         if len(uuids) > FEW:
@@ -83,14 +83,14 @@ class Trunks:
     async def running(
         self, session: FusionPbxSession, elements: Iterable[Element]
     ) -> frozenset[Element]:
-        """Those that the switch runs now, whatever is stored. Raises Retry if it is not reached."""
+        """Those that the switch runs, whatever is stored. Raises Retry if it does not answer."""
         live = await session.live_gateways()
         return frozenset(element for element in elements if element.name.lower() in live)
 
     async def switch(
         self, session: FusionPbxSession, changes: Sequence[ElementChange]
     ) -> dict[Element, SwitchDone | Failure]:
-        """Restores first; those of another task come between the batches of this one."""
+        """Restores first; another task's restores can run between the batches of this one."""
         outcomes: Outcomes = {}
         for off in (False, True):
             todo = {c.target.element.name.lower(): c for c in changes if c.off is off}
@@ -119,7 +119,7 @@ def _reading(server: str, row: ListedRow | None) -> ElementReading | Failure:
 
 
 class _GatewaySwitch:
-    """Gateways that are all to be off, or all on."""
+    """Switches gateways that are all to be off, or all to be on."""
 
     def __init__(
         self,
@@ -135,7 +135,8 @@ class _GatewaySwitch:
         self._clock = clock
         self._profile = profile
         self._todo = todo
-        # Held from stop to toggle, and by each rescan: it would start what is stopped, but enabled.
+        # Held from stop to toggle, and by each rescan: a rescan between the two would start the
+        # gateway again, as it is stopped but still enabled.
         self._lock = lock
         self.outcomes: Outcomes = {}
 
@@ -147,9 +148,9 @@ class _GatewaySwitch:
         return f"gateway {self._todo[uuid].reading.name or self._finder.name(uuid)}"
 
     async def flags(self) -> dict[str, bool | None]:
-        """The stored flags; None where only the switch was asked, of many that are to be off.
+        """The stored flags; None for some of many that are to be off: only the switch was asked.
 
-        Those that a reading of this turn has are taken as they are.
+        Flags that the present reading contains are not read again.
         """
         flags: dict[str, bool | None] = {}
         unread: list[str] = []
@@ -170,7 +171,7 @@ class _GatewaySwitch:
         return flags | await self._read([uuid for uuid in unread if uuid not in running])
 
     async def _read(self, uuids: Collection[str]) -> dict[str, bool | None]:
-        """The stored flags of these; what has none is that gateway's failure."""
+        """The stored flags of these; a gateway without one becomes a failure."""
         rows = await self._finder.find(self._session, uuids)
         for uuid in uuids:
             row = rows.get(uuid)
@@ -182,7 +183,7 @@ class _GatewaySwitch:
         return {uuid: row.enabled for uuid, row in rows.items()}
 
     async def off(self, flags: Mapping[str, bool | None]) -> None:
-        """Stop, disable, and see them gone from the switch."""
+        """Stop and disable them, and check that the switch no longer lists them."""
         if len(self._left) <= FEW:
             await self._few_off(flags)
         else:
@@ -196,17 +197,17 @@ class _GatewaySwitch:
                 status = await session.disable_live(enabled)
         else:
             status = await session.status()
-        said = f"killgw answered {listed(status.answers)}, " if status.answers else ""
+        proof = f"killgw answered {listed(status.answers)}, " if status.answers else ""
         if enabled:
             after = await self._read(enabled)
             for uuid in enabled:
                 if after.get(uuid):
                     self.outcomes[uuid] = not_done(session.name, self._name(uuid), off=True)
-        status = await self._killed(status, self._left)
-        self._see_gone(status, f"{said}not listed by the switch")
+        status = await self._kill_remaining(status, self._left)
+        self._judge_off(status, f"{proof}not listed by the switch")
 
-    async def _killed(self, status: SwitchStatus, uuids: Collection[str]) -> SwitchStatus:
-        """Take down what runs though it is disabled, and wait until nothing of it is listed."""
+    async def _kill_remaining(self, status: SwitchStatus, uuids: Collection[str]) -> SwitchStatus:
+        """Kill those that run although they are disabled, and wait until none is listed."""
         session = self._session
         lasting = {u: status.profile_of.get(u, self._profile) for u in _both(status, uuids)}
         if lasting:
@@ -218,7 +219,7 @@ class _GatewaySwitch:
             status = await session.status()
         return status
 
-    def _see_gone(self, status: SwitchStatus, proof: str) -> None:
+    def _judge_off(self, status: SwitchStatus, proof: str) -> None:
         for uuid in self._left:
             if uuid in status.gateways:
                 what = f"{self._name(uuid)} disabled, but still live after killgw"
@@ -227,7 +228,7 @@ class _GatewaySwitch:
                 self.outcomes[uuid] = done(self._clock, self._name(uuid), True, proof)
 
     async def _many_off(self, flags: Mapping[str, bool | None]) -> None:
-        """No list: see the proofs at the top of this module."""
+        """Disable many without reading the list: see the proofs at the top of this module."""
         session = self._session
         before = status = await session.status()
         disabled = {uuid for uuid in self._left if flags[uuid] is False}
@@ -246,17 +247,17 @@ class _GatewaySwitch:
         for uuid in in_doubt:
             if after.get(uuid):
                 self.outcomes[uuid] = not_done(session.name, self._name(uuid), off=True)
-        status = await self._killed(status, self._left)
-        self._see_gone(status, "not listed by the switch after stop, toggle and rescan")
+        status = await self._kill_remaining(status, self._left)
+        self._judge_off(status, "not listed by the switch after stop, toggle and rescan")
 
     async def _disable(self, batch: Sequence[str]) -> set[str]:
-        """Stop and toggle a batch; those of it whose flag was read, and was disabled before."""
+        """Stop and toggle a batch. Returns those whose flag was read and was disabled before."""
         session = self._session
         async with self._lock:
             answers = await session.count_stopped(batch)
             enabled, disabled = list(batch), set[str]()
             if answers != len(batch):
-                await session.status()  # the switch must be there, or there are no answers at all
+                await session.status()  # raises Retry if the switch does not answer
                 flags = await self._read(batch)
                 enabled = [uuid for uuid in batch if flags.get(uuid)]
                 disabled = {uuid for uuid in batch if flags.get(uuid) is False}
@@ -265,14 +266,14 @@ class _GatewaySwitch:
         return disabled
 
     async def on(self, flags: Mapping[str, bool | None]) -> None:
-        """Enable, and see them listed by the switch."""
+        """Enable them, and check that the switch lists them."""
         if len(self._left) <= FEW:
             await self._few_on(flags)
         else:
             await self._many_on(flags)
 
     async def _few_on(self, flags: Mapping[str, bool | None]) -> None:
-        """A row of the list shows the flag, and what the switch says of it, in one request."""
+        """Enable a few: one row of the list shows both the flag and the state in the switch."""
         session = self._session
         disabled = [uuid for uuid in self._left if flags[uuid] is False]
         if disabled:
@@ -289,7 +290,7 @@ class _GatewaySwitch:
             elif row.enabled and row.running:
                 self._confirm_on(uuid, row.state)
         if self._left:
-            self._see_listed(await self._rescanned())
+            self._judge_on(await self._rescan())
 
     async def _many_on(self, flags: Mapping[str, bool | None]) -> None:
         session = self._session
@@ -298,16 +299,16 @@ class _GatewaySwitch:
         for batch in batches(disabled, BATCH):
             async with self._lock:
                 await session.toggle("gateways", batch)
-        status = await self._rescanned()
-        # One that ran before though it was disabled would be listed whatever the toggle did.
+        status = await self._rescan()
+        # A gateway that ran although it was disabled is listed whether the toggle worked or not.
         in_doubt = [u for u in disabled if u in before.gateways or u not in status.gateways]
         after = await self._read(in_doubt)
         for uuid in in_doubt:
             if after.get(uuid) is False:
                 self.outcomes[uuid] = not_done(session.name, self._name(uuid), off=False)
-        self._see_listed(status)
+        self._judge_on(status)
 
-    async def _rescanned(self) -> SwitchStatus:
+    async def _rescan(self) -> SwitchStatus:
         session = self._session
         async with self._lock:
             status = await session.rescan(self._profile)
@@ -318,7 +319,7 @@ class _GatewaySwitch:
             status = await session.status()
         return status
 
-    def _see_listed(self, status: SwitchStatus) -> None:
+    def _judge_on(self, status: SwitchStatus) -> None:
         for uuid in self._left:
             if uuid in status.gateways:
                 self._confirm_on(uuid, status.gateways[uuid])

@@ -1,1 +1,1 @@
-"""Les.net: a peer is switched by the calls that configuration names."""
+"""Les.net: peers are switched by API calls that the servers file configures."""

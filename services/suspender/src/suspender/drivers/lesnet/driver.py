@@ -1,9 +1,8 @@
-"""Les.net: a peer is off when the API, read back, says so; by calls that configuration names.
+"""Les.net: peers are switched and read back by API calls that the servers file configures.
 
 The call that disables a peer is not public. Without `suspend`, `resume` and `read_back` in the
-server's entry, switching is a person's work, and nothing is sent. With them, what counts is the
-read-back alone: an order that was accepted proves nothing. Les.net lists no calls in progress and
-ends none.
+server's entry, a person has to switch the peer, and nothing is sent. With them, only the read-back
+counts: an accepted request proves nothing. Les.net can neither list nor end calls in progress.
 """
 
 import re
@@ -32,11 +31,11 @@ from suspender.drivers.groups import each_group
 from suspender.rules.elements import Element
 
 _PEER = re.compile(r"[0-9A-F]{13}", re.ASCII)
-_Seen = Literal["suspended", "active"]
+_PeerState = Literal["suspended", "active"]
 
 
 class _Calls(NamedTuple):
-    """What the server's entry configures, all of it or nothing."""
+    """The calls that the server's entry configures, all of them or none."""
 
     api: LesnetApi
     suspend: OrderTemplate
@@ -78,7 +77,7 @@ class LesnetDriver:
         try:
             states = {await self._state(calls, element, did) for did in dids}
         except (Refused, OperatorMustAct):
-            # Reading it may be configured wrongly, and the order rightly: `switch` says.
+            # The read-back may be configured wrongly and the order rightly: `switch` reports it.
             return {element: ElementReading("unknown", name=element.name)}
         return {
             element: ElementReading("off" if states == {"suspended"} else "on", name=element.name)
@@ -95,7 +94,7 @@ class LesnetDriver:
         self, element: Element, changes: Mapping[Element, ElementChange]
     ) -> Mapping[Element, SwitchDone | Failure]:
         change, calls = changes[element], self._configured(element)
-        wanted: _Seen = "suspended" if change.off else "active"
+        wanted: _PeerState = "suspended" if change.off else "active"
         order = calls.suspend if change.off else calls.resume
         dids = self._dids(change.target, order, calls.read_back)
         differing = [did for did in dids if not await self._shows(calls, element, did, wanted)]
@@ -113,14 +112,14 @@ class LesnetDriver:
             element: SwitchDone(f"peer {element.name}: {sent}, {seen}, read back {now:%H:%M:%SZ}")
         }
 
-    async def _shows(self, calls: _Calls, element: Element, did: str, wanted: _Seen) -> bool:
-        """Whether the wanted state shows; before an order, an unknown value hinders nothing."""
+    async def _shows(self, calls: _Calls, element: Element, did: str, wanted: _PeerState) -> bool:
+        """Whether the desired state is shown; an unknown value does not prevent the order."""
         try:
             return await self._state(calls, element, did) == wanted
         except (Refused, OperatorMustAct):
             return False
 
-    async def _state(self, calls: _Calls, element: Element, did: str) -> _Seen:
+    async def _state(self, calls: _Calls, element: Element, did: str) -> _PeerState:
         read_back = calls.read_back
         answer = await self._ask(calls.api, read_back, element, did)
         try:
@@ -169,13 +168,13 @@ class LesnetDriver:
         return dids
 
     async def extensions_of(self, tenant: str) -> frozenset[str]:
-        """See `PbxDriver.extensions_of`: a peer has none that could be switched."""
+        """See `PbxDriver.extensions_of`: a peer has no extensions."""
         raise OperatorMustAct(
             f"{self._server_id}: Les.net has no extensions, peer {shown(tenant)} is switched whole"
         )
 
     async def hang_up(self, product: Service, extensions: Collection[str]) -> HungUp:
-        """See `PbxDriver.hang_up`: Les.net has no call for it that is known."""
+        """See `PbxDriver.hang_up`: no call of Les.net's API is known for it."""
         return HungUp()
 
     async def live(self, targets: Collection[SwitchTarget]) -> frozenset[Element]:
@@ -183,5 +182,5 @@ class LesnetDriver:
         return read_as_on(await self.read(targets))
 
     async def inventory(self) -> Inventory:
-        """See `PbxDriver.inventory`: nothing, and why."""
+        """See `PbxDriver.inventory`: empty, with the reason as a gap."""
         return Inventory(gaps=("peers and DIDs: no call of Les.net's API is known to list them",))

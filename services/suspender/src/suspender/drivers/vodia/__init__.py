@@ -1,1 +1,1 @@
-"""Vodia: trunks and extensions, switched by its REST interface."""
+"""Vodia: trunks and extensions, switched by its REST API."""

@@ -1,7 +1,7 @@
-"""Vodia's calls in progress: ended one by one, never one that may be a call for help.
+"""Ends Vodia's calls in progress one by one, except those that may be emergency calls.
 
-How the fields of a live call are named is not documented. So every field but times and ids is
-searched for an emergency number, and a call of which no far side is shown is left alone.
+The names of a live call's fields are not documented. So every field except times and ids is
+searched for an emergency number, and a call without a recognisable far side is not ended.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ _NO_SIDE = re.compile(
 _ADDRESS = re.compile(r"sips?:([^@;>]+)", re.IGNORECASE)
 _ROUNDS = 8
 _PAUSE_S = 0.25
-"""A call that was hung up may stay listed until the telephones have answered."""
+"""A call that was hung up may be listed until the telephones have answered."""
 
 log = structlog.get_logger()
 
 
 class _Ended(NamedTuple):
-    """What came of one extension's calls."""
+    """The result for the calls of one extension."""
 
     ended: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ class VodiaCalls:
         self._api = api
 
     async def hang_up(self, tenant: str, extensions: Collection[str]) -> HungUp:
-        """End the calls of these extensions; what fails for one hinders no other.
+        """End the calls of these extensions; a failure of one does not affect the others.
 
         Raises Retry when the PBX does not answer or a call goes on, OperatorMustAct when it
         refuses.
@@ -70,8 +70,8 @@ class VodiaCalls:
             return _Ended(failure=OperatorMustAct(str(error)))
 
     async def _end_all(self, tenant: str, extension: str) -> "_Ended":
-        """List, end what may be ended, and list again: each time judged by what it is now."""
-        asked: dict[str, str] = {}
+        """List, end what may be ended, and list again: a call may have changed in between."""
+        hung_up: dict[str, str] = {}
         calls: list[VodiaCall] = []
         for turn in range(_ROUNDS):
             calls = await self._api.live_calls(tenant, extension) or []
@@ -79,18 +79,18 @@ class VodiaCalls:
             if not going_on:
                 break
             for call in going_on:
-                # Asked again halfway: the first request may have come to nothing.
-                if call.id not in asked or turn == _ROUNDS // 2:
-                    asked[call.id] = _named(call, extension)
+                # Repeated halfway: the first request may have had no effect.
+                if call.id not in hung_up or turn == _ROUNDS // 2:
+                    hung_up[call.id] = _named(call, extension)
                     await self._end(tenant, extension, call.id)
             await asyncio.sleep(_PAUSE_S)
         listed = {call.id: call for call in calls}
         excluded = [_named(call, extension) for call in calls if _is_excluded(call, extension)]
-        ended = tuple(name for call_id, name in asked.items() if call_id not in listed)
-        left = asked.keys() & listed.keys()
+        ended = tuple(name for call_id, name in hung_up.items() if call_id not in listed)
+        left = hung_up.keys() & listed.keys()
         failure = None
-        if stubborn := sorted(asked[i] for i in left if not _is_excluded(listed[i], extension)):
-            names = shown(", ".join(stubborn), 300)
+        if remaining := sorted(hung_up[i] for i in left if not _is_excluded(listed[i], extension)):
+            names = shown(", ".join(remaining), 300)
             failure = Retry(f"{self._server_id}: calls go on after being hung up: {names}")
         return _Ended(ended, tuple(excluded), failure)
 
@@ -98,7 +98,7 @@ class VodiaCalls:
         try:
             await self._api.hang_up(tenant, extension, call_id)
         except Refused as error:
-            # It may have ended by itself; the next list says.
+            # It may have ended by itself: the next list shows it.
             log.info("hanging up was refused", server_id=self._server_id, reason=str(error))
 
 
@@ -114,7 +114,7 @@ def _sides(call: VodiaCall) -> Iterator[str]:
 
 
 def _far_side(sides: Collection[str], extension: str) -> str | None:
-    """The number on the other side, as far as one is shown."""
+    """The number of the far side; None if none is shown."""
     for side in sides:
         found = _ADDRESS.search(side)
         number = (found[1] if found else side).strip()

@@ -1,7 +1,6 @@
-"""Vodia: trunks and extensions, whose orders name the state that they want (docs/vodia.md).
+"""Vodia: trunks and extensions, by idempotent requests that set a state (docs/vodia.md).
 
-Repeating an order changes nothing. Vodia has no switch for a whole tenant, and none for outbound
-calls alone.
+Vodia has no switch for a whole tenant, and none for outbound calls alone.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -55,7 +54,7 @@ class VodiaDriver:
     async def read(
         self, targets: Collection[SwitchTarget]
     ) -> Mapping[Element, ElementReading | Failure]:
-        """See `PbxDriver.read`. One list of trunks a tenant."""
+        """See `PbxDriver.read`. Trunks are read by one list for each tenant."""
         groups: dict[_Group, dict[Element, SwitchTarget]] = {}
         for target in targets:
             way, tenant, _ = target.element

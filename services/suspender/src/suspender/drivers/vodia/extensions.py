@@ -1,8 +1,8 @@
-"""Vodia's extensions: ordered all at once, read back where the PBX shows their state.
+"""Switches Vodia's extensions with one request, and reads them back if the PBX shows their state.
 
-Where an extension's state is read is not documented for today's versions. It is looked for where
-the server entry says (`extension_state_path`), or else in the list of accounts of the vendor's
-older catalogue. Where neither shows it, an order is asked for and not proven.
+For present versions it is not documented where an extension's state can be read. It is read where
+the server entry says (`extension_state_path`), or else in the list of accounts from the vendor's
+older documentation. If neither shows it, the request is sent, but the result is not proven.
 """
 
 from collections.abc import Collection, Mapping
@@ -26,7 +26,7 @@ from suspender.rules.elements import Element
 
 
 class _Shown(NamedTuple):
-    """What the PBX shows of an extension, and why it shows no state if so."""
+    """The state of an extension as the PBX shows it; `why`: the reason if it shows none."""
 
     state: Literal["on", "off", "missing", "unknown"]
     why: str = ""
@@ -52,7 +52,7 @@ class VodiaExtensions:
         self, tenant: str, targets: Mapping[Element, SwitchTarget]
     ) -> dict[Element, ElementReading | Failure]:
         """What the PBX shows of each."""
-        readings: dict[Element, ElementReading | Failure] = dict(self._odd(targets))
+        readings: dict[Element, ElementReading | Failure] = dict(self._invalid_names(targets))
         found = await self._shown(tenant, targets.keys() - readings.keys())
         for element, seen in found.items():
             if not isinstance(seen, _Shown):
@@ -66,24 +66,24 @@ class VodiaExtensions:
     async def switch(
         self, tenant: str, changes: Mapping[Element, ElementChange]
     ) -> dict[Element, SwitchDone | Failure]:
-        """Order those that are not shown to be right, in one request, and read them back.
+        """Switch those that do not show the desired state, in one request, and read all back.
 
-        All of the changes want the same state.
+        All changes have the same desired state.
         """
-        answers: dict[Element, SwitchDone | Failure] = dict(self._odd(changes))
-        sound = {element: c for element, c in changes.items() if element not in answers}
+        answers: dict[Element, SwitchDone | Failure] = dict(self._invalid_names(changes))
+        valid = {element: c for element, c in changes.items() if element not in answers}
         ordered = {
             element: change
-            for element, change in sound.items()
+            for element, change in valid.items()
             if change.reading.state != ("off" if change.off else "on")
         }
         answers |= await self._order(tenant, ordered)
-        found = await self._shown(tenant, sound.keys() - answers.keys())
+        found = await self._shown(tenant, valid.keys() - answers.keys())
         for element, seen in found.items():
             if isinstance(seen, _Shown):
                 was_ordered = element in ordered
-                answers[element] = self._seen(
-                    element, sound[element], seen, was_ordered=was_ordered
+                answers[element] = self._judge(
+                    element, valid[element], seen, was_ordered=was_ordered
                 )
             else:
                 answers[element] = seen
@@ -92,7 +92,7 @@ class VodiaExtensions:
     async def _order(
         self, tenant: str, changes: Mapping[Element, ElementChange]
     ) -> dict[Element, SwitchDone | Failure]:
-        """One order for all; one by one if the PBX refuses that, so that one spoils no other."""
+        """One request for all; if the PBX refuses it, one for each, so that one fails no other."""
         if not changes:
             return {}
         disabled = next(iter(changes.values())).off
@@ -113,10 +113,10 @@ class VodiaExtensions:
         await self._api.set_extensions(element.tenant, [element.name], disabled=off)
         return {}
 
-    def _seen(
+    def _judge(
         self, element: Element, change: ElementChange, seen: _Shown, *, was_ordered: bool
     ) -> SwitchDone | Failure:
-        """What the PBX shows of it after the order."""
+        """The result for an extension, by what the PBX shows after the request."""
         state, now = "disabled" if change.off else "enabled", f"{self._clock.now():%H:%M:%SZ}"
         where = f"extension {element.name} of {shown(element.tenant)}"
         if seen.state == "missing":
@@ -163,7 +163,7 @@ class VodiaExtensions:
         try:
             listed = await self._api.accounts(tenant)
         except Refused:
-            return None  # the list is no part of what switching needs
+            return None  # switching does not need the list
         return None if listed is None else {account.number: account for account in listed}
 
     async def _look(self, element: Element, accounts: Mapping[str, VodiaAccount] | None) -> _Shown:
@@ -175,14 +175,14 @@ class VodiaExtensions:
             return _Shown("off" if disabled else "on")
         if is_listed:
             return _NOT_SHOWN
-        # A path that is wrong, or a list of a part, would show no extension at all: nothing is
-        # taken for missing unless its page of calls is missing, too.
+        # A wrong path or a partial list would show no extension at all: an extension counts as
+        # missing only if its page of calls is missing, too.
         if not await self._exists(element):
             return _Shown("missing")
         return _Shown("unknown", "it exists, but no state is shown: correct extension_state_path")
 
     async def _exists(self, element: Element) -> bool:
-        """Whether the PBX knows the extension, by its page of calls; in doubt it does."""
+        """Whether the PBX knows the extension, by its page of calls; true if in doubt."""
         try:
             return await self._api.live_calls(element.tenant, element.name) is not None
         except (Refused, Retry):
@@ -191,15 +191,15 @@ class VodiaExtensions:
     async def _disabled(
         self, element: Element, accounts: Mapping[str, VodiaAccount] | None
     ) -> tuple[bool | None, bool]:
-        """Whether it is disabled, as far as that is shown; and whether it is shown at all."""
+        """Whether it is disabled (None: not shown), and whether the extension itself is shown."""
         if accounts is None:
             state = await self._api.extension_disabled(element.tenant, element.name)
             return state, state is not None
         account = accounts.get(element.name)
         return (None, False) if account is None else (account.disabled, True)
 
-    def _odd(self, elements: Collection[Element]) -> dict[Element, OperatorMustAct]:
-        """Names that the PBX would read as something else: it takes a list parted by blanks."""
+    def _invalid_names(self, elements: Collection[Element]) -> dict[Element, OperatorMustAct]:
+        """Names that cannot be sent: the PBX takes a list separated by blanks."""
         return {
             element: OperatorMustAct(
                 f"{self._server_id}: {shown(element.name)} is no extension: correct the product's "

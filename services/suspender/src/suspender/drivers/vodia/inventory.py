@@ -23,7 +23,7 @@ class VodiaInventory:
         self._api = api
 
     async def read(self) -> Inventory:
-        """All tenants, or those of the servers file where the account may not list them.
+        """All tenants, or those of the servers file if the account may not list tenants.
 
         Raises OperatorMustAct if the PBX refuses us altogether, Retry if no tenant can be read.
         """
@@ -50,7 +50,7 @@ class VodiaInventory:
         return Inventory(tuple(dict.fromkeys(items)), tuple(gaps))
 
     def _check_any(self, found: "list[_Tenant]") -> None:
-        """That some tenant could be read at all."""
+        """Raise the first error if no tenant could be read."""
         if not found or any(tenant.was_read for tenant in found):
             return
         first = found[0].errors[0]
@@ -90,7 +90,7 @@ class _Tenant:
         self.errors.append(error)
 
     def add_trunks(self, trunks: list[VodiaTrunk]) -> None:
-        """A global trunk is no tenant's own, and is listed by each of them."""
+        """Add trunks. A global trunk belongs to no tenant, and is listed by each of them."""
         self.was_read = True
         for trunk in trunks:
             enabled = None if trunk.disabled is None else not trunk.disabled

@@ -1,6 +1,6 @@
-"""Vodia's trunks: read from a tenant's list, ordered one by one, read back from the list.
+"""Vodia's trunks: read from a tenant's list, switched one by one, read back from the list.
 
-A trunk that other tenants use as well is never switched for one of them, neither off nor on.
+A trunk that several tenants share is never switched, neither off nor on.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class VodiaTrunks:
     async def read(
         self, tenant: str, targets: Mapping[Element, SwitchTarget]
     ) -> dict[Element, ElementReading | Failure]:
-        """What the tenant's list shows of each."""
+        """The state of each trunk by the tenant's list."""
         trunks = await self._listed(tenant)
         return {element: self._reading(element, trunks) for element in targets}
 
@@ -51,7 +51,7 @@ class VodiaTrunks:
     async def switch(
         self, tenant: str, changes: Mapping[Element, ElementChange]
     ) -> dict[Element, SwitchDone | Failure]:
-        """Order those that differ, and read all back from one list."""
+        """Switch those that differ, and read all back from one list."""
         before = await self._listed(tenant)
         answers: dict[Element, SwitchDone | Failure] = {}
         ordered: dict[Element, dict[Element, ElementChange]] = {}
@@ -66,17 +66,17 @@ class VodiaTrunks:
         for element, change in changes.items():
             if element not in answers:
                 was_ordered = element in ordered
-                answers[element] = self._seen(element, change, after, was_ordered=was_ordered)
+                answers[element] = self._judge(element, change, after, was_ordered=was_ordered)
         return answers
 
     async def _order(
         self, element: Element, changes: Mapping[Element, ElementChange]
     ) -> dict[Element, SwitchDone | Failure]:
-        """Order one; its answer proves nothing, so it gives none."""
+        """Switch one. The PBX's answer proves nothing, so there is no result yet."""
         await self._api.set_trunk(element.tenant, element.name, disabled=changes[element].off)
         return {}
 
-    def _seen(
+    def _judge(
         self,
         element: Element,
         change: ElementChange,
@@ -84,7 +84,7 @@ class VodiaTrunks:
         *,
         was_ordered: bool,
     ) -> SwitchDone | Failure:
-        """What the list shows after the order."""
+        """The result for a trunk, by what the list shows after the request."""
         trunk, state = trunks.get(element.name), "disabled" if change.off else "enabled"
         if trunk is None:
             return self._missing(element)
