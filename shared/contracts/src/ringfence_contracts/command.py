@@ -1,4 +1,4 @@
-"""`ringfence contracts`: what was agreed, against what the code says."""
+"""`ringfence contracts`: compares the agreed contracts and generated pages with the code."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ _WRITE = "agree to it with `ringfence contracts write`"
 
 @dataclass(frozen=True)
 class Finding:
-    """Something in which the files differ from the code; a break is never written."""
+    """A difference between the files and the code; one that `breaks` readers is never written."""
 
     text: str
     breaks: bool = False
 
 
 def findings(root: Path) -> Iterator[Finding]:
-    """Everything in which the files under `root`, a checkout, differ from the code."""
+    """The differences between the files of the checkout `root` and the code."""
     for topic in ALL_TOPICS:
         yield from _of_topic(topic, root / GOLDEN)
     for path in sorted((root / GOLDEN).glob("*.json")):
@@ -77,7 +77,7 @@ def _generated(root: Path) -> dict[Path, str]:
 
 
 def write_all(root: Path) -> None:
-    """Write every golden schema and generated page; whoever calls has looked for breaks."""
+    """Write every golden schema and generated page. The caller has checked for breaks."""
     golden = {golden_file(root / GOLDEN, t): as_text(schema_of(t)) for t in ALL_TOPICS}
     for path, text in (golden | _generated(root)).items():
         path.write_text(text, encoding="utf-8")

@@ -1,7 +1,7 @@
-"""What is switched on a server, part by part: the elements that a product names. Pure.
+"""The elements of a product: the parts of a server that are switched for it. Pure.
 
-An element is a gateway, an extension, an extension's right to call out, a domain, a peer
-(architecture, section 4). The suspender records what it switched off by these names.
+An element is a gateway, an extension, an extension's right to call out, a domain or a peer
+(architecture, section 4). The suspender records by these names what it switched off.
 """
 
 from typing import Literal, NamedTuple
@@ -10,11 +10,11 @@ from ringfence_contracts.events.account import Service
 
 ElementWay = Literal["gateway", "extensions", "domain", "outbound", "peer"]
 REST = "*"
-"""The name that stands for all extensions of the tenant that no product lists."""
+"""The name of the element for all extensions of a tenant that no product lists."""
 
 
 class Element(NamedTuple):
-    """One thing that can be off on a server.
+    """One part of a server that can be switched off.
 
     `tenant` is in lower case; it is empty for FusionPBX's gateways and Les.net's peers. `name` is
     the uuid of a gateway, the id of a trunk, an extension's number, a domain's name, a peer's id.
@@ -26,7 +26,7 @@ class Element(NamedTuple):
 
 
 def elements_of(product: Service) -> tuple[Element, ...]:
-    """The elements that a product names; the rest of its tenant as one, named `REST`."""
+    """The elements of a product; the rest of its tenant is one element, named `REST`."""
     tenant = product.tenant.lower()
     if product.kind == "lesnet":
         return (Element("peer", "", product.tenant.upper()),)

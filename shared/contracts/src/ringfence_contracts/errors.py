@@ -1,48 +1,49 @@
-"""The three verdicts on a failure, and the error that a person reads.
+"""The failure classes of a handler, exit statuses, and the error that a person reads.
 
-A handler that fails says which of three things is the case (architecture, section 4):
+A handler that fails raises one of three classes (architecture, section 4):
 
-- `Retry`: the world is unwell; the same record is tried again, in place, backed off and bounded;
-- `Reject`: this record can never work; it goes to the dead letters with its reason;
-- anything else is a bug: the process logs it and exits, and the offset does not move.
+- `Retry`: a dependency is failing; the same record is tried again in place, with back-off, for a
+  bounded time;
+- `Reject`: this record can never be processed; it goes to the dead letters with its reason;
+- any other exception is a bug: the process logs it and exits, and the offset is not committed.
 
 Pure: without clock, socket, database or logger.
 """
 
 EXIT_TEMPORARY = 75
-"""Exit status when the world stayed unwell for too long: let the platform back off and restart."""
+"""Exit status when a dependency fails for too long: the platform should back off and restart."""
 
 EXIT_FUSE = 78
-"""Exit status when too many records in a row were rejected: a person must look."""
+"""Exit status when too many records in a row were rejected: a person must investigate."""
 
 EXIT_SETTINGS = 64
-"""Exit status when a setting or the servers file is refused: the message says which and why."""
+"""Exit status when a setting or the servers file is refused: the message has the reason."""
 
 EXIT_BUG = 70
 """Exit status on an unexpected error: a bug."""
 
 
 class RingfenceError(Exception):
-    """The root of the errors that ringfence raises on purpose."""
+    """The base class of the errors that ringfence raises on purpose."""
 
 
 class Retry(RingfenceError):
-    """The world is unwell: try the same thing again later."""
+    """A dependency is failing: the same work may succeed later."""
 
 
 class Reject(RingfenceError):
-    """This record can never work. The message is the reason that the dead letter carries."""
+    """This record can never be processed. The message is the reason in its dead letter."""
 
 
 class FuseBlown(RingfenceError):
-    """Too many records in a row were rejected: more likely our fault than theirs."""
+    """Too many records in a row were rejected: more likely our fault than that of the records."""
 
 
 class BadInput(RingfenceError, ValueError):
-    """A value that a person or a peer gave is refused.
+    """A value from a person or another system is refused.
 
-    Carries `field`, `value` and `expected`, so that every surface (REST, command line, dead
-    letter) can say all three. Never put a secret in `value`.
+    It has `field`, `value` and `expected`, so that REST, the command line and dead letters can show
+    all three. Never put a secret in `value`.
     """
 
     def __init__(self, field: str, value: object, expected: str) -> None:
@@ -53,10 +54,10 @@ class BadInput(RingfenceError, ValueError):
 
 
 class Conflict(RingfenceError):
-    """A key that was used before came again with different content."""
+    """A key was used again with different content."""
 
 
 def shown(value: object, limit: int = 200) -> str:
-    """`value` as an error may show it: quoted, one line, at most `limit` characters."""
+    """`value` as an error may show it: quoted, in one line, at most `limit` characters."""
     text = repr(value)
     return text if len(text) <= limit else f"{text[: limit - 1]}… ({len(text)} characters)"

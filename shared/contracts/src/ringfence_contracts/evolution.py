@@ -1,7 +1,8 @@
-"""What a change of a contract does to those who read it: nothing, growth, or a break.
+"""How a change of a contract affects its readers: not at all, compatibly, or by breaking them.
 
-Records stay for a month, some for ever, and are replayed; so the new model must read every old
-record and read it alike. What it may newly write, older readers may refuse: they go first.
+Records are kept for a month, some for ever, and are replayed: a new model must read every old
+record, with the same meaning. Older readers may refuse what a new model can write, so readers are
+deployed before writers.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,7 +22,7 @@ _ABSENT = object()
 
 @dataclass(frozen=True)
 class Difference:
-    """One difference: in which field, what, and what it does to readers."""
+    """One difference: the field, the change, and how it affects readers."""
 
     field: str
     what: str
@@ -32,14 +33,14 @@ class Difference:
 
 
 def differences(golden: Schema, current: Schema) -> list[Difference]:
-    """What changed from the golden schema to the current one, field by field."""
+    """The differences from the golden schema to the current one, field by field."""
     found = _compare(_Side(golden, golden), _Side(current, current), "")
     return list(dict.fromkeys(found))
 
 
 @dataclass(frozen=True)
 class _Side:
-    """A schema and the document that its references point into."""
+    """A schema and the document that resolves its references."""
 
     schema: Schema
     document: Schema
@@ -54,7 +55,7 @@ class _Side:
         return _Side(self.document["$defs"][reference.rsplit("/", 1)[-1]], self.document).resolved()
 
     def alternatives(self) -> "dict[str, _Side]":
-        """The types that a value may have; almost always one, or one and null."""
+        """The schema of each type that a value may have; mostly one type, or one and null."""
         inner = [self.inner(each) for each in self.schema.get("anyOf", [self.schema])]
         return {str(side.schema.get("type", "any")): side for side in inner}
 
@@ -127,7 +128,7 @@ def _values(schema: Schema) -> set[Any] | None:
 
 
 def _compare_others(old: Schema, new: Schema, field: str) -> Iterator[Difference]:
-    """Patterns, formats, the key, and whatever else: whether it narrows can not be told."""
+    """Patterns, formats, the key and other keywords: any change may narrow, so it is breaking."""
     known = {*_WORDS, *_STRUCTURE, *_AT_LEAST, *_AT_MOST, "default", "enum", "const", "type"}
     for name in _in_order(old, new):
         if name not in known and old.get(name) != new.get(name):

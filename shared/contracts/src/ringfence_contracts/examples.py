@@ -1,6 +1,6 @@
-"""The published examples: records as they may come, for every topic.
+"""The published examples of records, for every topic.
 
-Whoever reads a topic must take all of its examples; whoever writes one can compare with them.
+A reader of a topic must accept all of its examples; a writer can compare its records with them.
 """
 
 import json
@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent / "examples"
 
 
 class ExampleMissing(RingfenceError):
-    """A topic without the examples that it must have."""
+    """A topic has fewer examples than it must have."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Example:
         return document
 
     def event(self) -> EventData:
-        """The payload as its model. Raises pydantic's ValidationError when it is no such thing."""
+        """The payload as its model. Raises pydantic's ValidationError if it is invalid."""
         return self.topic.data.model_validate_json(self.value)
 
     def record(self) -> Outgoing:
@@ -60,10 +60,10 @@ def key_of(topic: Topic, event: EventData) -> str:
 
 
 def examples_of(topic: Topic) -> list[Example]:
-    """The examples of a topic. Raises ExampleMissing when there is not at least two of them."""
+    """The examples of a topic. Raises ExampleMissing if there are fewer than two."""
     files = sorted((FOLDER / topic.name).glob("*.json"))
     if len(files) < 2:
-        raise ExampleMissing(f"{topic.name}: two examples or more are owed in {FOLDER}")
+        raise ExampleMissing(f"{topic.name}: at least two examples are needed in {FOLDER}")
     return [Example(topic, path.stem, path.read_bytes()) for path in files]
 
 

@@ -1,7 +1,7 @@
-"""Money is a whole number of micro-units (10^-6) of an account's one currency.
+"""Money is a whole number of micro-units (10^-6) of the account's currency.
 
-Rates keep all their decimals as exact fractions; a cost is rounded once, half up (away from zero
-never happens: costs are not negative), at the end. Nothing here uses floating point.
+Rates keep all their decimals as exact fractions. A cost, which is never negative, is rounded half
+up once, at the end. Nothing here uses floating point.
 
 Pure: without clock, socket, database or logger.
 """
@@ -15,7 +15,7 @@ from ringfence_contracts.errors import BadInput
 
 MICRO = 1_000_000
 MAX_MICRO = 10**15
-"""No single amount is larger: a thousand million units. Larger input is a mistake or an attack."""
+"""The largest single amount: 10^9 units. Larger input is a mistake or an attack."""
 
 _DECIMAL = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)", re.ASCII)
 _GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", re.ASCII)
@@ -24,8 +24,8 @@ _GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", re.ASCII)
 def parse_micro(text: str, field: str = "amount") -> int:
     """Read a decimal amount (`8`, `8.00`, `.03`, `-0.01`, `1,500.25`) as micro-units.
 
-    Raises BadInput for anything else, for more than six decimals (money is never silently
-    rounded on the way in) and for amounts above `MAX_MICRO`.
+    Raises BadInput for any other text, for more than six decimals (input is never rounded
+    silently) and for amounts above `MAX_MICRO`.
     """
     expected = "an amount such as 15, 15.00 or 1,500 with at most 6 decimals"
     exact = parse_decimal(text, field, expected) * MICRO
@@ -37,9 +37,9 @@ def parse_micro(text: str, field: str = "amount") -> int:
 
 
 def parse_decimal(text: str, field: str, expected: str = "a decimal number") -> Fraction:
-    """Read a plain decimal number exactly; no exponents, no NaN, no infinities.
+    """Read a plain decimal number exactly. Raises BadInput for exponents, NaN and infinities.
 
-    Thousands separators are accepted only where they stand right (`1,500` and not `1,50`).
+    Thousands separators are accepted only in their place (`1,500`, not `1,50`).
     """
     stripped = text.strip()
     exact = _exact(stripped) if len(stripped) <= 40 else None
@@ -50,7 +50,7 @@ def parse_decimal(text: str, field: str, expected: str = "a decimal number") -> 
 
 @lru_cache(maxsize=20_000)
 def _exact(text: str) -> Fraction | None:
-    """Remembered: the rates of a deck and the markups of packages are few, and met all the time."""
+    """Cached: rate decks and packages use few different numbers, again and again."""
     if _DECIMAL.fullmatch(text):
         return Fraction(Decimal(text))
     if _GROUPED.fullmatch(text):
@@ -67,7 +67,7 @@ def round_half_up(numerator: int, denominator: int) -> int:
 
 
 def format_micro(amount_micro: int, decimals: int = 2) -> str:
-    """Show micro-units as a decimal: at least `decimals` places, and every further one in use."""
+    """Micro-units as a decimal with at least `decimals` places, and more where they are not 0."""
     sign = "-" if amount_micro < 0 else ""
     units, micro = divmod(abs(amount_micro), MICRO)
     fraction = f"{micro:06d}"
@@ -76,10 +76,9 @@ def format_micro(amount_micro: int, decimals: int = 2) -> str:
 
 
 def format_cents(amount_micro: int) -> str:
-    """Show micro-units with exactly two decimals, rounded towards minus infinity.
+    """Micro-units with exactly two decimals, rounded towards minus infinity.
 
-    For mails: a client with 0.004 left must not read that there is 0.01, nor one who owes 0.004
-    that nothing is owed.
+    For mails: to a client with 0.004 left, 0.01 must not be shown, nor 0.00 to one who owes 0.004.
     """
     cents = amount_micro // 10_000
     sign = "-" if cents < 0 else ""

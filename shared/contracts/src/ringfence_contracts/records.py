@@ -1,4 +1,4 @@
-"""What goes into a handler and what comes out of it. Handlers know no more of Kafka than this.
+"""What a handler is given and what it returns. Handlers know nothing else of Kafka.
 
 Pure: without clock, socket, database or logger.
 """
@@ -23,7 +23,7 @@ D = TypeVar("D", bound=EventData)
 
 
 class Received(NamedTuple):
-    """A record as it was read: nothing in it is trusted yet."""
+    """A record as it was read from Kafka: nothing in it is validated yet."""
 
     topic: str
     partition: int
@@ -33,9 +33,9 @@ class Received(NamedTuple):
     headers: Headers = ()
 
     def header(self, name: str) -> str:
-        """A header as text, CloudEvents attributes among them; empty where there is none.
+        """A header as text, such as a CloudEvents attribute; empty if there is none.
 
-        What no text or table can hold (bytes that are no UTF-8, NUL) is replaced.
+        Bytes that are not UTF-8, and NUL, which PostgreSQL cannot store, are replaced.
         """
         for found, raw in self.headers:
             if found == name:
@@ -44,7 +44,7 @@ class Received(NamedTuple):
 
     @property
     def event_id(self) -> UUID:
-        """The `ce_id`. Raises Reject where there is none that can be read."""
+        """The `ce_id`. Raises Reject if it is missing or no UUID."""
         found = self.header("ce_id")
         try:
             return as_id(found)
@@ -53,16 +53,16 @@ class Received(NamedTuple):
 
     @property
     def correlation_id(self) -> str:
-        """What ties together all that one cause brought about, from CDR to mail."""
+        """The id that all effects of one first cause share, from the CDR to the mail."""
         if self.headers:
-            name, raw = self.headers[-1]  # where our own publisher puts it
+            name, raw = self.headers[-1]  # our publisher writes it last
             if name == "ce_correlationid" and raw:
                 return _as_text(raw)
         return self.header("ce_correlationid") or self.header("ce_id")
 
 
 def as_received(records: Iterable[Any]) -> list[Received]:
-    """A consumer's records as ours."""
+    """The records of an aiokafka consumer as `Received`."""
     return [
         Received(r.topic, r.partition, r.offset, r.key, r.value or b"", r.headers) for r in records
     ]
@@ -73,9 +73,9 @@ def _as_text(raw: bytes) -> str:
 
 
 def parse(model: type[D], received: Received) -> D:
-    """Read a record's payload as `model`.
+    """Validate a record's payload as `model`.
 
-    Raises Reject, with the first field that is wrong, its value and what was expected.
+    Raises Reject with the first invalid field, its value and what was expected.
     """
     try:
         return model.model_validate_json(received.value)
@@ -84,7 +84,7 @@ def parse(model: type[D], received: Received) -> D:
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first thing wrong in a validated value, as one line: field, value, what was expected."""
+    """The first problem of a validation, in one line: field, value, what was expected."""
     details = error.errors(include_url=False, include_context=False)
     first = details[0]
     where = ".".join(str(part) for part in first["loc"]) or "record"
@@ -94,7 +94,7 @@ def first_problem(error: ValidationError) -> str:
 
 @final
 class Outgoing:
-    """An event to publish. `event_id` is deterministic: a replay publishes the same one."""
+    """An event to publish. `event_id` is deterministic: a replay publishes the same id."""
 
     __slots__ = (
         "correlation_id", "event_id", "key", "source", "subject", "time", "topic", "value",
@@ -149,13 +149,13 @@ class Outgoing:
 
 
 def _written(time: datetime) -> bytes:
-    """ISO 8601, in UTC; orjson writes it four times as fast as the standard library."""
+    """ISO 8601 in UTC; orjson is four times as fast as the standard library here."""
     return orjson.dumps(time if time.tzinfo is UTC else time.astimezone(UTC))[1:-1]
 
 
 @lru_cache(maxsize=256)
 def _same_for_all(topic: str, source: str) -> tuple[tuple[str, bytes], ...]:
-    """The headers that all events of a topic share."""
+    """The headers that all events of a topic and source share."""
     return (
         ("ce_specversion", b"1.0"),
         ("ce_type", topic.encode()),
@@ -165,17 +165,17 @@ def _same_for_all(topic: str, source: str) -> tuple[tuple[str, bytes], ...]:
 
 
 class Rejected(NamedTuple):
-    """A record that can never work, and why."""
+    """A record that can never be processed, and the reason."""
 
     received: Received
     reason: str
 
 
 class LazyEvents(Sequence[Outgoing]):
-    """Events that are written each time they are asked for.
+    """Events that are built each time they are accessed, by the given functions.
 
-    Those of a large batch then never lie about all at once: what is small stays in the
-    processor's cache, which is worth a tenth of rating's CPU.
+    The events of a large batch are then never in memory at the same time. They stay in the
+    processor's cache, which saves a tenth of rating's CPU.
     """
 
     def __init__(self, writers: Sequence[Callable[[], Outgoing]]) -> None:
@@ -200,7 +200,7 @@ class LazyEvents(Sequence[Outgoing]):
 
 @dataclass
 class Outcome:
-    """What a handler made of a batch."""
+    """What a handler returns for a batch: the events to publish and the rejected records."""
 
     publish: Sequence[Outgoing] = field(default_factory=list)
     reject: list[Rejected] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""A topic's payload as a JSON Schema, and the golden file in which it was agreed."""
+"""A topic's payload as a JSON Schema, and the golden file that holds the agreed one."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 class UntitledSchema(GenerateJsonSchema):
-    """Pydantic's schemas without a title for each field, which would only repeat its name."""
+    """Pydantic's schemas without field titles, which only repeat the names."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         """Never."""
@@ -26,26 +26,26 @@ class UntitledSchema(GenerateJsonSchema):
 
 
 def schema_of(topic: Topic) -> Schema:
-    """What a record of `topic` holds; `x-key` says what its key is made of.
+    """The JSON Schema of a record of `topic`; `x-key` names the fields of its key.
 
-    The same for writing and reading: what a writer may write is what a reader takes.
+    It is the same for writers and readers.
     """
     body = topic.data.model_json_schema(schema_generator=UntitledSchema)
     return {"$schema": DIALECT, **body, "title": topic.name, "x-key": topic.keyed_by}
 
 
 def as_text(schema: Schema) -> str:
-    """A schema as its golden file holds it."""
+    """The text of a schema in its golden file."""
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
 def golden_file(folder: Path, topic: Topic) -> Path:
-    """Where the golden schema of `topic` stands."""
+    """The path of the golden schema of `topic`."""
     return folder / f"{topic.name}.json"
 
 
 def read_golden(folder: Path, topic: Topic) -> Schema | None:
-    """The golden schema of `topic`, or None where none was written yet."""
+    """The golden schema of `topic`; None if it is not written yet."""
     path = golden_file(folder, topic)
     if not path.is_file():
         return None

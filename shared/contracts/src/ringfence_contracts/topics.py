@@ -1,7 +1,7 @@
-"""Every topic: its name, its contract, who writes it and who reads it.
+"""Every topic: its name, its contract, its writer and its readers.
 
-`<entity>.<past-tense fact>.v<major>`; one writer each. What is created on the broker, what the
-contract tests walk through and what the AsyncAPI document says all come from this list.
+Names are `<entity>.<past-tense fact>.v<major>`; each topic has one writer. The topics on the
+broker, the contract tests and the AsyncAPI document all follow this list.
 
 Pure: without clock, socket, database or logger.
 """
@@ -126,29 +126,31 @@ ALL_TOPICS: tuple[Topic, ...] = (
 )
 BY_NAME: dict[str, Topic] = {topic.name: topic for topic in ALL_TOPICS}
 INGEST_DEAD_LETTERS = CALL_COMPLETED.dead_letters("cdr-ingest")
-"""Where cdr-ingest parks source rows that it can not read: they never became an event."""
+"""Dead letters of cdr-ingest: source rows that it cannot read, which never became an event."""
 
 PARTITIONS = 12
-"""The same for every topic that is keyed by account, so that a replica owns whole accounts."""
+"""Partitions of every topic: account-keyed ones must agree, so that a replica owns accounts."""
 
 
 def dead_letter_topics() -> tuple[str, ...]:
-    """Every dead-letter topic that some consumer may need."""
+    """Every dead-letter topic, of cdr-ingest and of each consumer."""
     consumers = [topic.dead_letters(reader) for topic in ALL_TOPICS for reader in topic.readers]
     return (INGEST_DEAD_LETTERS, *consumers)
 
 
 RETENTION_MS = 30 * 24 * 3600 * 1000
-"""How long a record stays: long enough to look into a month's bill, or to replay it."""
+"""How long records are kept: long enough to check or replay the calls of a month."""
 
 _FOR_EVER = (PAYMENT_RECEIVED, TARIFF_PUBLISHED)
-"""What no other topic can tell again: a ledger is rebuilt from these and the calls."""
+"""Topics kept for ever: a ledger is rebuilt from these and the calls."""
 
 
 def topic_configs() -> dict[str, dict[str, str]]:
-    """Every topic's name, and how it differs from the broker's defaults."""
-    wanted = {topic.name: {"retention.ms": str(RETENTION_MS)} for topic in ALL_TOPICS}
-    wanted |= {topic.name: {"cleanup.policy": "compact"} for topic in ALL_TOPICS if topic.compacted}
-    wanted |= {topic.name: {"retention.ms": "-1"} for topic in _FOR_EVER}
-    wanted |= {name: {"retention.ms": str(RETENTION_MS)} for name in dead_letter_topics()}
-    return wanted
+    """The configuration of each topic, by name, where it differs from the broker's defaults."""
+    configs = {topic.name: {"retention.ms": str(RETENTION_MS)} for topic in ALL_TOPICS}
+    configs |= {
+        topic.name: {"cleanup.policy": "compact"} for topic in ALL_TOPICS if topic.compacted
+    }
+    configs |= {topic.name: {"retention.ms": "-1"} for topic in _FOR_EVER}
+    configs |= {name: {"retention.ms": str(RETENTION_MS)} for name in dead_letter_topics()}
+    return configs

@@ -1,4 +1,4 @@
-"""Events as a handler receives them, made from models, and events of an ordinary client."""
+"""Records as a handler receives them, and example events of a client."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -14,12 +14,12 @@ NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 
 
 def received(topic: Topic, data: EventData, event_id: UUID | None = None) -> Received:
-    """`data` as it comes from the broker; the id is derived from the content unless given."""
+    """`data` as a record from the broker; its id is derived from the content unless given."""
     return from_bytes(topic, data.to_json(), event_id)
 
 
 def from_bytes(topic: Topic, value: bytes, event_id: UUID | None = None) -> Received:
-    """Any bytes as they come from the broker."""
+    """Any bytes as a record from the broker."""
     found = event_id or derive("test", topic.name, value)
     return Received(
         topic=topic.name,
@@ -32,13 +32,13 @@ def from_bytes(topic: Topic, value: bytes, event_id: UUID | None = None) -> Rece
 
 
 def from_outgoing(event: Outgoing) -> Received:
-    """What a reader of its topic gets of a published event."""
+    """The record that a reader of its topic receives for a published event."""
     headers = tuple(event.headers())
     return Received(event.topic.name, 0, 0, event.key.encode(), event.value, headers)
 
 
 def read(event: Outgoing) -> EventData:
-    """A published event's payload, read by its own contract."""
+    """The payload of a published event, as the model of its topic."""
     return BY_NAME[event.topic.name].data.model_validate_json(event.value)
 
 
@@ -95,7 +95,7 @@ def account(
 
 
 def call(number: int = 1, **fields: object) -> CallCompleted:
-    """An answered outbound call of a minute; `number` makes it another call."""
+    """An answered outbound call of one minute; each `number` gives another call."""
     source_call_id = str(fields.pop("source_call_id", f"call-{number}"))
     server_id = str(fields.pop("server_id", "pbx1"))
     billsec = fields.pop("billsec", 60)

@@ -1,4 +1,4 @@
-"""Payments as accounts holds them: rating posts no other (ADR 24)."""
+"""Payments in the tables of accounts: rating posts no others (docs/adr/0024)."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,9 +24,9 @@ on conflict do nothing
 
 
 async def insert_payments(connection: Any, payments: Sequence[PaymentReceived]) -> None:
-    """Have accounts hold these payments; clients that it does not have are made.
+    """Insert `payments` into the tables of accounts, and the clients that are missing there.
 
-    `connection` may write in accounts' schema. One that is held already stays as it is.
+    `connection` may write in the schema of accounts. A payment that exists stays as it is.
     """
     await connection.execute(
         _ACCOUNTS, [p.account_id for p in payments], [p.currency for p in payments]
@@ -42,5 +42,5 @@ async def insert_payments(connection: Any, payments: Sequence[PaymentReceived]) 
 
 
 def _key(payment: PaymentReceived) -> str:
-    """A key that no other payment has; only an opening balance may be 0."""
+    """A unique idempotency key; `opening` for amount 0, which only an opening balance has."""
     return str(payment.payment_id) if payment.amount_micro else "opening"

@@ -1,4 +1,4 @@
-"""Waiting in tests: for a condition, with a bound; never for a time."""
+"""Waiting in tests: for a condition, with a bound, never for a fixed time."""
 
 import asyncio
 import inspect
@@ -32,10 +32,10 @@ async def until(
     every_s: float = 0.02,
     what: str = "",
 ) -> T:
-    """The first truthy value of `condition`, which is asked every `every_s`.
+    """Call `condition` every `every_s` seconds and return its first truthy value.
 
-    It may be a coroutine function, and is asked at least twice, the last time after the bound.
-    Raises AssertionError that says `what` was awaited and what the last value was.
+    It may be a coroutine function. It is called at least twice, the last time after the bound.
+    Raises AssertionError with `what` was awaited and the last value.
     """
     deadline = time.monotonic() + timeout_s
     while True:

@@ -1,4 +1,4 @@
-"""The AsyncAPI 3 document: channels, messages, and who sends and receives what.
+"""The AsyncAPI 3 document: channels, messages, and the services that send and receive them.
 
 Generated from `ringfence_contracts.topics`, the models and the published examples.
 """
@@ -21,7 +21,7 @@ _SCHEMAS = "#/components/schemas/{model}"
 _DEAD_LETTER = "DeadLetter"
 _HEADERS = "CloudEventHeaders"
 _NAMED = re.compile(r"^`[^`]+`: ")
-"""The topic's name, with which its model's text begins."""
+"""The topic's name, with which its model's docstring begins."""
 
 
 def document() -> JsonObject:
@@ -39,18 +39,18 @@ def document() -> JsonObject:
 
 
 def summary(topic: Topic) -> str:
-    """What a record of `topic` says, in the first words of its model."""
+    """What a record of `topic` means: the first paragraph of its model's docstring."""
     says = _NAMED.sub("", paragraphs(topic.data)[0]).removesuffix(".")
     return says[:1].upper() + says[1:]
 
 
 def paragraphs(model: type[EventData]) -> list[str]:
-    """What a model says about itself, each paragraph on one line."""
+    """The paragraphs of a model's docstring, each on one line."""
     return [" ".join(text.split()) for text in (model.__doc__ or "").split("\n\n")]
 
 
 def dead_letters() -> dict[str, tuple[str, str]]:
-    """Each dead-letter topic: what it takes the rejects of, and who writes it."""
+    """Each dead-letter topic with the topic whose rejects it holds, and its writer."""
     of_readers = {
         topic.dead_letters(reader): (topic.name, reader)
         for topic in ALL_TOPICS
@@ -81,7 +81,7 @@ def _servers() -> JsonObject:
 
 
 def _name(topic: str) -> str:
-    """A topic's name as a component may be called: `call.completed.v1` is `callCompletedV1`."""
+    """The component name of a topic: `call.completed.v1` is `callCompletedV1`."""
     first, *others = re.split(r"[.-]", topic)
     return first + "".join(word.capitalize() for word in others)
 
@@ -201,7 +201,7 @@ def _schemas() -> JsonObject:
 
 
 def _described(node: JsonObject, words: str | None) -> JsonObject:
-    """A field's schema with its meaning; beside a `$ref` nothing else would be read."""
+    """A field's schema with its meaning; in `allOf`, since keywords beside a `$ref` are ignored."""
     if words is None:
         return node
     return {"description": words, **({"allOf": [node]} if "$ref" in node else node)}

@@ -1,4 +1,4 @@
-"""Plain values as block-style YAML 1.2: what a generated document needs, and no more."""
+"""JSON values as block-style YAML 1.2."""
 
 import json
 import re
@@ -10,7 +10,7 @@ _NOT_TEXT = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 
 
 def as_yaml(value: dict[str, Any] | list[Any]) -> str:
-    """Mappings and sequences of JSON's kinds of value, in their order."""
+    """The YAML of a mapping or sequence of JSON values, in their order."""
     return "\n".join(_lines(value, "")) + "\n"
 
 
@@ -32,7 +32,7 @@ def _entry(start: str, inner: Any, indent: str) -> Iterator[str]:
 
 
 def _scalar(value: Any) -> str:
-    """Text without quotes where nothing can mistake it; else as JSON, which YAML includes."""
+    """A text without quotes if it is unambiguous, else as JSON, which is valid YAML."""
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _NOT_TEXT:
         return value
     return json.dumps(value, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What each field of an event means and in which unit it is, for people who read the topics."""
+"""The meaning and the unit of each event field, for readers of the topics."""
 
 import tomllib
 from functools import cache
@@ -20,13 +20,13 @@ _UNITS = {
 
 
 def meaning(model: str, field: str) -> str | None:
-    """What `field` of `model` means; None where nobody wrote it down."""
+    """The meaning of `field` of `model`; None if fields.toml has none."""
     words = _words()
     return words.get(model, {}).get(field) or words[_EVERYWHERE].get(field)
 
 
 def unit(field: str) -> str | None:
-    """In which unit a field is; None where it has none."""
+    """The unit of a field; None if it has none."""
     if field.endswith("_micro"):
         return "micro-units"
     if field.endswith("_s"):
@@ -35,7 +35,7 @@ def unit(field: str) -> str | None:
 
 
 def named() -> set[tuple[str, str]]:
-    """Every model and field that the file names; the model is empty for those of all models."""
+    """Every model and field in the file; the model is empty for fields of all models."""
     return {
         ("" if model == _EVERYWHERE else model, field)
         for model, fields in _words().items()

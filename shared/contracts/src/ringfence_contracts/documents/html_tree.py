@@ -1,4 +1,4 @@
-"""HTML as a tree, so that every text is escaped; the standard library's serialiser writes it."""
+"""HTML as a tree of elements, so that the serialiser escapes every text."""
 
 import re
 from collections.abc import Iterable
@@ -11,11 +11,11 @@ _LINE_ENDS = {
     "h1", "h2", "h3", "p", "ul", "ol", "li", "dl", "dd", "table", "thead", "tbody", "tr", "pre",
     "details", "summary", "div",
 }  # fmt: skip
-"""After these a line ends, so that a change of the page is a short diff."""
+"""A line ends after these, so that a change of the page is a short diff."""
 
 
 def element(tag: str, *parts: Part, **attributes: str) -> Element:
-    """An element with texts and elements in it; `class_` is `class`, `aria_label` `aria-label`."""
+    """An element with its content; `class_` becomes `class`, `aria_label` becomes `aria-label`."""
     named = {name.rstrip("_").replace("_", "-"): value for name, value in attributes.items()}
     made = Element(tag, named)
     for part in parts:
@@ -36,13 +36,13 @@ def _append_text(parent: Element, text: str) -> None:
 
 
 def with_code(text: str) -> list[Part]:
-    """A text whose words in backticks are code."""
+    """The parts of a text, with words in backticks as `code` elements."""
     pieces = _CODE.split(text)
     return [element("code", piece) if n % 2 else piece for n, piece in enumerate(pieces) if piece]
 
 
 def separated(parts: Iterable[Element], separator: str = ", ") -> list[Part]:
-    """Elements with a text between each two."""
+    """The elements with a separator between them."""
     spread: list[Part] = []
     for part in parts:
         spread += [separator, part] if spread else [part]
@@ -50,5 +50,5 @@ def separated(parts: Iterable[Element], separator: str = ", ") -> list[Part]:
 
 
 def as_page(root: Element) -> str:
-    """A whole document, from `<html>` on."""
+    """The text of a document whose `<html>` element is `root`."""
     return "<!doctype html>\n" + tostring(root, encoding="unicode", method="html")

@@ -1,4 +1,4 @@
-"""The AsyncAPI document as a page: one file, which needs nothing else and asks nobody."""
+"""The AsyncAPI document as an HTML page: one file that loads no other."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -198,7 +198,7 @@ def _default(node: JsonObject) -> list[Part]:
 
 
 def _parts(topic: Topic, schemas: JsonObject, model: str) -> Iterator[Element]:
-    """The models inside of a payload, each with a table of its own."""
+    """The models within a payload, each with its own table."""
     for name in dict.fromkeys(_inner(schemas, model)):
         yield element("h3", name, id=f"{topic.name}.{name}")
         for text in schemas[name]["description"].split("\n\n"):

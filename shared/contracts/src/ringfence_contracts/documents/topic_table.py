@@ -11,11 +11,11 @@ _DAY_MS = 24 * 3600 * 1000
 
 
 class MarkersMissing(RingfenceError):
-    """The page has no place for the generated part."""
+    """The page lacks the markers around its generated part."""
 
 
 def with_generated_tables(page: str) -> str:
-    """The page with its generated part made anew; what was written by hand stays."""
+    """The page with its generated part replaced; the rest is unchanged."""
     head, begin, rest = page.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not (begin and end):

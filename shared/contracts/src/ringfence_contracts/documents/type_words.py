@@ -1,4 +1,4 @@
-"""A field's JSON Schema in words, for people."""
+"""The type of a field in words, from its JSON Schema."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ _MICRO = 10**17
 
 
 def model_named(node: JsonObject) -> str | None:
-    """The model that a schema refers to, itself or by its items; None for plain values."""
+    """The model to which a schema refers, directly or by its items; None for plain values."""
     if reference := node.get("$ref"):
         return str(reference).rsplit("/", 1)[-1]
     inner = [*node.get("anyOf", []), *node.get("allOf", [])]
@@ -23,7 +23,7 @@ def model_named(node: JsonObject) -> str | None:
 
 
 def type_words(node: JsonObject, prefix: str) -> list[Part]:
-    """What a field holds; other models are links to anchors that begin with `prefix`."""
+    """The type of a field; another model is a link to an anchor that begins with `prefix`."""
     if "allOf" in node:
         return type_words(node["allOf"][0], prefix)
     if "anyOf" in node:

@@ -1,4 +1,4 @@
-"""The contracts: one model per topic. A service may import any of them and nothing else's code.
+"""The contracts: one model for each topic.
 
 Pure: without clock, socket, database or logger.
 """
