@@ -223,7 +223,7 @@ def auditing(books: Books, *, behind: Callable[[], bool] = lambda: False) -> Aud
         every_s=300,
         progress=Progress("audit"),
         behind=behind,
-        turn_s=0.01,
+        poll_s=0.01,
     )
 
 

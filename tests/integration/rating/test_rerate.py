@@ -232,7 +232,7 @@ async def test_what_the_version_can_not_price_stays_and_is_said(bench: Bench) ->
     await bench.publish_tariff(DEARER, version=2)
     (planned,) = await bench.rerating().dry_run(ORDER)
     assert len(planned.changes) == 1
-    assert list(planned.stays) == ["tariff north version 2 has no prefix of 442079460000"]
+    assert list(planned.unchanged) == ["tariff north version 2 has no prefix of 442079460000"]
 
 
 async def test_an_unknown_version_or_a_period_that_is_none_is_refused(bench: Bench) -> None:

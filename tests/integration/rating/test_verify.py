@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from balance_watch.service import BalanceWatch
 from balance_watch.store import WatchStore
 from rating.audit.command import verify as verify_command
-from rating.audit.finding import lasting
+from rating.audit.finding import lasting_rows
 from rating.audit.loop import Audit
 from rating.audit.store import AuditStore
 from ringfence.observe.health import Progress
@@ -352,7 +352,7 @@ async def test_differences_that_pass_are_not_reported_though_there_always_are_so
     async def look() -> list[int]:
         return next(looks, [9])
 
-    assert await lasting(look, lambda row: row, 1.2) == [9]
+    assert await lasting_rows(look, lambda row: row, 1.2) == [9]
 
 
 async def test_the_metrics_count_only_what_has_lasted(installation: Installation) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.pricing.billing_period import is_zone, period_of, zone_of
-from rating.pricing.call_time import answered_at, check_times, disbelieved
+from rating.pricing.call_time import answered_at, check_times, implausible_time
 from rating.rerating.plan import RerateOrder
 from ringfence_contracts.errors import Reject
 from ringfence_testing.records import NOON, call
@@ -102,7 +102,7 @@ def test_an_answer_outside_of_the_call_is_none(
 def test_a_clock_that_is_wrong_by_too_much_is_not_believed(
     ahead: timedelta, believed: bool
 ) -> None:
-    assert (disbelieved(call(started_at=NOON + ahead), NOON) is None) == believed
+    assert (implausible_time(call(started_at=NOON + ahead), NOON) is None) == believed
 
 
 @pytest.mark.parametrize("year", [1, 1969, 2100, 9999])

@@ -15,7 +15,7 @@ BOTH = CallFilter(HIDE, NOT_BILLED)
 
 
 def judged(written: str, direction: str = "outbound", lists: CallFilter = BOTH) -> str | None:
-    hit = lists.judge(PLAN.read(written), direction)
+    hit = lists.check(PLAN.read(written), direction)
     return f"{hit.effect} {hit.pattern}" if hit else None
 
 
@@ -50,7 +50,7 @@ def test_the_documented_patterns_on_outbound_calls(written: str, hit: str | None
 
 def test_ten_and_eleven_digits_are_alike_without_the_nanp_option_too() -> None:
     number = NumberPlan(nanpa_10_digit=False).read("8005550101")
-    assert BOTH.judge(number, "outbound") == ("not-billed", "1800xxxxxxx")
+    assert BOTH.check(number, "outbound") == ("not-billed", "1800xxxxxxx")
 
 
 def test_a_number_abroad_has_no_north_american_form() -> None:
@@ -121,6 +121,6 @@ def test_a_pattern_meets_whole_numbers_only(pattern: str, data: st.DataObject) -
     lists = CallFilter(hide=(pattern,))
     plain = NumberPlan(country_code="44", exit_code="00", nanpa_10_digit=False)
     still_fits = pattern[changed] == "x"
-    assert (lists.judge(plain.read(dialled), "outbound") is not None) is True
-    assert (lists.judge(plain.read(other), "outbound") is not None) is still_fits
-    assert lists.judge(plain.read(dialled + "1"), "outbound") is None
+    assert (lists.check(plain.read(dialled), "outbound") is not None) is True
+    assert (lists.check(plain.read(other), "outbound") is not None) is still_fits
+    assert lists.check(plain.read(dialled + "1"), "outbound") is None

@@ -235,7 +235,7 @@ class TestFreeSeconds:
         verdict = rate_call(call(number), matched({}), versions(), 30)
         assert isinstance(verdict, Rated)
         assert verdict.free_s == free_s
-        assert verdict.ready.takes_free_seconds is (free_s > 0)
+        assert verdict.priced.takes_free_seconds is (free_s > 0)
 
     CALLS = st.lists(
         st.tuples(

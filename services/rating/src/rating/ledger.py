@@ -1,4 +1,4 @@
-"""What postings do to balances: pure arithmetic on whole micro-units."""
+"""Applies postings to balances: pure arithmetic on whole micro-units."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ EntryKind = Literal["charge", "top-up", "adjustment", "reversal"]
 
 @final
 class Posting:
-    """An amount that one cause wants on an account: charges are negative or zero."""
+    """An amount to post to an account for one cause; charges are negative or zero."""
 
     __slots__ = (
         "account_id", "amount_micro", "cause_id", "entry_id", "explanation", "input_hash", "kind",
@@ -44,9 +44,9 @@ class Posting:
 
 
 class Entry(NamedTuple):
-    """A posting in the ledger, in the order of its columns: that is how it is written.
+    """A posting in the ledger; the fields are in the order of its columns.
 
-    `version` is the account's that it made, `balance_after_micro` the balance after it.
+    `version` is the account's version after the entry, `balance_after_micro` its balance.
     """
 
     account_id: str
@@ -64,9 +64,9 @@ class Entry(NamedTuple):
 
 @dataclass
 class AccountBalance:
-    """An account's balance and version, as far as the postings got.
+    """An account's balance and version after the postings so far.
 
-    `settled` counts its top-ups and adjustments.
+    `settled` is the number of its top-ups and adjustments.
     """
 
     currency: str
@@ -75,17 +75,17 @@ class AccountBalance:
     settled: int = 0
 
     def settled_at(self, version: int) -> int:
-        """How many top-ups and adjustments an earlier version of the account held at least.
+        """A lower bound of the top-ups and adjustments in an earlier version of the account.
 
-        Exact for the latest version. Each later posting may have been one of them or not, so all
-        are taken off. The number is never too high, which is what matters: a reader that believes
-        in a payment that is not in the balance yet would end or begin a funds hold by mistake.
+        Exact for the latest version. Any later posting may have been a payment, so all later
+        postings are subtracted. The number must never be too high: a reader that counts a payment
+        which is not in the balance yet would begin or end a funds hold by mistake.
         """
         return max(0, self.settled - (self.version - version))
 
 
 def post(balance: AccountBalance, posting: Posting) -> Entry:
-    """Apply `posting` to the account: its version grows by one."""
+    """Apply `posting` to `balance`, which is changed: its version grows by one."""
     balance.balance_micro += posting.amount_micro
     balance.version += 1
     if posting.kind == "top-up" or posting.kind == "adjustment":
@@ -106,7 +106,7 @@ def post(balance: AccountBalance, posting: Posting) -> Entry:
 
 
 class EntryRun(NamedTuple):
-    """Neighbouring entries of one account that move its balance the same way."""
+    """Consecutive entries of one account that move its balance in the same direction."""
 
     first: Entry
     last: Entry
@@ -118,33 +118,32 @@ class EntryRun(NamedTuple):
 
 
 def runs(entries: Sequence[Entry]) -> list[EntryRun]:
-    """Cut one account's entries into runs, so that telling only their ends hides no crossing.
+    """Divide one account's entries into runs; events of their ends hide no crossing of a threshold.
 
     A top-up between two charges starts a new run, and so does a gap in the versions. The opening
-    balance is a run of its own: what begins with it is treated otherwise than what a charge begins
-    (a client that starts without credit is owed no mail). Other entries of zero belong to the run
-    that they are in.
+    balance is a run of its own, because a client that starts without credit gets no mail, unlike
+    one whose credit is used up by a charge. Other entries of zero do not start a run.
     """
     if len(entries) == 1:
         return [EntryRun(entries[0], entries[0])]
     found: list[EntryRun] = []
-    way = 0
+    direction = 0
     alone = False
     for entry in sorted(entries, key=lambda e: e.version):
         amount = entry.amount_micro
         follows_opening, alone = alone, is_opening(entry)
-        neighbour = bool(found) and found[-1].last.version + 1 == entry.version
-        if neighbour and amount * way >= 0 and not (alone or follows_opening):
+        is_consecutive = bool(found) and found[-1].last.version + 1 == entry.version
+        if is_consecutive and amount * direction >= 0 and not (alone or follows_opening):
             found[-1] = EntryRun(found[-1].first, entry)
-            way = way or amount
+            direction = direction or amount
         else:
             found.append(EntryRun(entry, entry))
-            way = amount
+            direction = amount
     return found
 
 
 def is_opening(entry: Entry) -> bool:
-    """Whether an entry is its account's opening balance: a payment under the key `opening`."""
+    """Whether an entry is its account's opening balance: a payment with the key `opening`."""
     return entry.kind == "adjustment" and entry.entry_id == derive(
         "payment", entry.account_id, "opening"
     )

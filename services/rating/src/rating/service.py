@@ -25,10 +25,10 @@ from rating.claims.store import Claims
 from rating.posting.batch import (
     CallRecord,
     RatingBatch,
-    call_id_if_readable,
     call_record,
     payment_record,
     read_batch,
+    readable_call_id,
 )
 from rating.posting.events import events_of
 from rating.posting.records import BatchResult
@@ -288,7 +288,7 @@ class Rating:
         """
         dead = [
             (
-                call_id_if_readable(d.received)
+                readable_call_id(d.received)
                 or derive("dead", d.received.topic, d.received.partition, d.received.offset),
                 d.reason.replace("\x00", ""),
                 d.received.value.decode("utf-8", "replace").replace("\x00", ""),

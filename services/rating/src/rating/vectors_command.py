@@ -1,4 +1,4 @@
-"""`ringfence vectors rating FILE`: prices the calls of a conformance file by rating's own price."""
+"""`ringfence vectors rating FILE`: prices the calls of a conformance file with pricing/price.py."""
 
 from rating.pricing.vectors import COLUMNS, PriceCase
 from ringfence.vectors import vectors_command

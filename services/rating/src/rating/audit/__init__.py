@@ -1,1 +1,1 @@
-"""Checks of the ledger's invariants, and the counts of money that operators watch."""
+"""Checks of the ledger's invariants, and the metrics of money."""

@@ -1,4 +1,4 @@
-"""`ringfence verify`: the invariants, recomputed, with the sums."""
+"""`ringfence verify`: checks the invariants and prints the ledger's sums."""
 
 import asyncio
 from collections.abc import Callable
@@ -81,7 +81,7 @@ async def _verify(
 
 
 def as_json(checks: list[Check], sums: list[Sums]) -> str:
-    """What was found, for machines; amounts in micro-units."""
+    """The checks and sums as JSON; amounts in micro-units."""
     found = {
         "holds": all(check.holds for check in checks),
         "checks": [{**asdict(check), "holds": check.holds} for check in checks],
@@ -91,7 +91,7 @@ def as_json(checks: list[Check], sums: list[Sums]) -> str:
 
 
 def show(console: Console, checks: list[Check], sums: list[Sums]) -> None:
-    """Print what was found."""
+    """Print the checks and sums as tables."""
     table = Table(title="Invariants", title_justify="left")
     for column in ("", "what must hold", "checked", "result"):
         table.add_column(column, overflow="fold")

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Hashable, Mapping
 
-from rating.audit.finding import Check, ViewRow, lasting
+from rating.audit.finding import Check, ViewRow, lasting_rows
 from rating.audit.store import AuditStore
 from ringfence_contracts.money import format_micro
 
 
 async def check_holds(store: AuditStore, wait_s: float) -> Check:
-    """Compare the holds with the rule. What is on its way gets `wait_s` seconds."""
+    """Compare the holds with the rule. Data in flight gets `wait_s` seconds to arrive."""
     check = Check("I11", "funds holds follow from credit and debts, and the suspender has the same")
-    rows = await lasting(lambda: store.drift("rating.drift_i11"), hold_key, wait_s)
+    rows = await lasting_rows(lambda: store.drift("rating.drift_i11"), hold_key, wait_s)
     check.counted = f"{await store.count('report.level')} accounts"
     for row in rows:
         check.differs(hold_difference(row))
@@ -23,12 +23,12 @@ async def check_holds(store: AuditStore, wait_s: float) -> Check:
 
 
 def hold_key(row: ViewRow) -> Hashable:
-    """What names a difference of I11."""
+    """What identifies a difference of I11."""
     return row["account_id"], row["rule"], row["service_id"], row["number"]
 
 
 def hold_difference(row: ViewRow) -> str:
-    """A row of rating.drift_i11 in words: the account, what is, and what is right."""
+    """A row of rating.drift_i11 in words: the account, the value found and the right one."""
     product = f", product {row['service_id']}" if row["service_id"] else ""
     return f"account {row['account_id']}{product}: {_WORDS[row['rule']](row)}"
 

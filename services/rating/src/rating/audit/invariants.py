@@ -1,4 +1,4 @@
-"""Whether the books are right: recomputes the invariants I1 to I4, I10 and I11 from the tables."""
+"""Recomputes the invariants I1 to I4, I10 and I11 from the tables."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +15,7 @@ from rating.pricing.price import PriceTerms, parse_increment
 
 
 class Sums(NamedTuple):
-    """What the ledger comes to, in micro-units of each currency."""
+    """The ledger's sums of one currency, in micro-units."""
 
     currency: str
     accounts: int
@@ -28,7 +28,7 @@ class Sums(NamedTuple):
 async def verify(
     store: AuditStore, *, wait_s: float, on_progress: Callable[[str], None]
 ) -> tuple[list[Check], list[Sums]]:
-    """Run all checks. What is on its way between services gets `wait_s` seconds to arrive."""
+    """Run all checks. Data in flight between services gets `wait_s` seconds to arrive."""
     checks = []
     for name, check in (
         ("balances", _check_balances),
@@ -56,7 +56,7 @@ async def _check_balances(store: AuditStore) -> Check:
 
 
 async def _check_costs(store: AuditStore) -> Check:
-    """Each charge is worked out anew from its explanation, and the sums are compared."""
+    """Compute each charge again from its explanation, and compare the sums."""
     check = Check("I2", "the sum of charges is the sum of rated calls' costs")
     charged = recomputed = count = 0
     async for row in _charges(store):
@@ -85,13 +85,13 @@ async def _charges(store: AuditStore) -> AsyncIterator[ChargeRow]:
 
 
 def cost_of(row: ChargeRow) -> int:
-    """What a charge's explanation comes to, in micro-units."""
-    told = orjson.loads(row.explanation)
-    why = told["explanation"]
+    """The cost that a charge's explanation results in, in micro-units."""
+    details = orjson.loads(row.explanation)
+    why = details["explanation"]
     terms = _terms(
         why["rate_per_min"], why["increment"], why["markup_percent"], why["connection_fee"]
     )
-    return terms.charge(told["billsec"], told["free_s"]).cost_micro
+    return terms.charge(details["billsec"], details["free_s"]).cost_micro
 
 
 @lru_cache(maxsize=100_000)

@@ -1,4 +1,4 @@
-"""Counts, slowly and for ever, what violates an invariant; the counts are metrics."""
+"""The loop that counts the rows which violate an invariant; the counts are metrics."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,24 +7,23 @@ from functools import partial
 import structlog
 from prometheus_client import Gauge
 
-from rating.audit.finding import lasting
+from rating.audit.finding import lasting_rows
 from rating.audit.holds import hold_key
 from rating.audit.payments import payment_key
 from rating.audit.store import AuditStore
-from ringfence.loops import wait_or_stop
+from ringfence.loops import run_loop
 from ringfence.observe.health import Progress
-from ringfence.transient import TRANSIENT_ERRORS
 
 DRIFT = Gauge("ringfence_drift", "Rows that violate an invariant.", ["invariant"])
 AUDITED = Gauge("ringfence_drift_audited_timestamp_seconds", "When they were last counted.")
-ON_ITS_WAY_S = 60
-"""A call that was accepted so recently may still be on its way; so may what differs between
-services until it has lasted so long."""
+IN_FLIGHT_S = 60
+"""A call that was accepted within this time may be in flight. A difference between services counts
+only if it has lasted this long."""
 
 STALL_S = 900.0
 """Longer than the longest count may take."""
 
-_TURN_S = 30.0
+_POLL_EVERY_S = 30.0
 _BETWEEN_SERVICES = (
     ("I10", "rating.drift_i10", payment_key),
     ("I11", "rating.drift_i11", hold_key),
@@ -33,10 +32,11 @@ log = structlog.get_logger()
 
 
 class Audit:
-    """The loop; of several replicas one counts at a time.
+    """The loop; one of several replicas counts at a time.
 
-    The whole ledger is read for a count: it waits until the worker has no backlog, which `behind`
-    says, and a worker that has just started is given a moment to see what there is.
+    A count reads the whole ledger, so it waits while `behind` says that the worker has a backlog.
+    The first one waits `poll_s` seconds, in which a worker that has just started learns its
+    backlog.
     """
 
     def __init__(
@@ -46,36 +46,40 @@ class Audit:
         every_s: int,
         progress: Progress,
         behind: Callable[[], bool],
-        turn_s: float = _TURN_S,
-        lasting_s: float = ON_ITS_WAY_S,
+        poll_s: float = _POLL_EVERY_S,
+        lasting_s: float = IN_FLIGHT_S,
     ) -> None:
         self._store = store
         self._every_s = every_s
         self._progress = progress
         self._behind = behind
-        self._turn_s = turn_s
+        self._poll_s = min(poll_s, every_s) if every_s else poll_s
         self._lasting_s = lasting_s
+        self._due_at = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Count every so often until `stop` is set; not at all if that is 0."""
-        pause_s = self._turn_s
-        while not await wait_or_stop(stop, pause_s):
-            pause_s = self._turn_s
-            if self._every_s and not self._behind():
-                await self._turn(stop)
-                pause_s = self._every_s
-            self._progress.turned()
+        """Count every `every_s` seconds until `stop` is set; never if that is 0."""
+        self._due_at = asyncio.get_running_loop().time() + self._poll_s
+        await run_loop(
+            stop,
+            partial(self._audit_if_due, stop),
+            "audit waits",
+            progress=self._progress,
+            every_s=self._poll_s,
+        )
 
-    async def _turn(self, stop: asyncio.Event) -> None:
-        try:
-            await self.audit_once(stop)
-        except TRANSIENT_ERRORS as error:
-            log.warning("audit waits", reason=repr(error))
+    async def _audit_if_due(self, stop: asyncio.Event) -> None:
+        now = asyncio.get_running_loop().time
+        if self._every_s and now() >= self._due_at and not self._behind():
+            try:
+                await self.audit_once(stop)
+            finally:
+                self._due_at = now() + self._every_s
 
     async def audit_once(self, stop: asyncio.Event | None = None) -> dict[str, int] | None:
-        """Count, and set the metrics; None while another replica counts, or once `stop` is set."""
+        """Count and set the metrics; None while another replica counts, or after `stop` is set."""
         stop = stop or asyncio.Event()
-        found = await self._store.drifting(ON_ITS_WAY_S)
+        found = await self._store.drifting(IN_FLIGHT_S)
         if found is None:
             return None
         found |= await self._between_services(stop)
@@ -89,9 +93,9 @@ class Audit:
         return found
 
     async def _between_services(self, stop: asyncio.Event) -> dict[str, int]:
-        """How many differences between services have lasted."""
+        """The number of lasting differences between services."""
         found = {}
         for invariant, view, key in _BETWEEN_SERVICES:
-            look = partial(self._store.drift, view)
-            found[invariant] = len(await lasting(look, key, self._lasting_s, stop=stop))
+            read = partial(self._store.drift, view)
+            found[invariant] = len(await lasting_rows(read, key, self._lasting_s, stop=stop))
         return found

@@ -1,8 +1,8 @@
-"""Money as metrics: what is posted, what clients owe, and calls that nobody is charged for.
+"""Metrics of money: what is posted, what clients owe, and calls that nobody is charged for.
 
-Postings are counted as they are committed, not summed from the ledger: a day of it may hold 80
-million entries, and Prometheus makes sums of any window from a counter, over restarts too. What
-`ringfence rerate` posts is not among them, for it runs in a process of its own.
+Postings are counted when they are committed, not summed from the ledger: a day may have 80 million
+entries, and Prometheus sums a counter over any window, restarts included. The postings of
+`ringfence rerate` are not counted, because it runs in a process of its own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,7 +49,7 @@ _WAYS = {
 
 
 def count_posted(entries: Sequence[Entry], balances: Mapping[str, AccountBalance]) -> None:
-    """Count entries that were committed; `balances` has their accounts' currencies."""
+    """Count committed entries; `balances` has their accounts' currencies."""
     sums: dict[tuple[str, str, str], int] = {}
     numbers: dict[tuple[str, str], int] = {}
     for entry in entries:
@@ -68,7 +68,7 @@ def count_posted(entries: Sequence[Entry], balances: Mapping[str, AccountBalance
 
 
 class MoneyCounts:
-    """What is counted of balances and of dead calls."""
+    """The metrics of balances and of dead calls."""
 
     def __init__(self, store: MoneyStore) -> None:
         self._store = store
@@ -87,7 +87,7 @@ class MoneyCounts:
 
 
 def _begin(currency: str) -> None:
-    """Let a currency's counters begin at 0: a rise is seen only from a value that was there."""
+    """Start a currency's counters at 0: Prometheus sees a rise only from an existing value."""
     for kind, ways in _WAYS.items():
         POSTED.labels(kind, currency)
         for way in ways:

@@ -1,18 +1,18 @@
-"""I10: the ledger's payments are those of accounts, and each account's count of them is right."""
+"""I10: the ledger's payments are those of accounts, and each account's count of them is correct."""
 
 from collections.abc import Hashable
 from uuid import UUID
 
-from rating.audit.finding import Check, ViewRow, lasting
+from rating.audit.finding import Check, ViewRow, lasting_rows
 from rating.audit.store import AuditStore
 from ringfence_contracts.money import format_micro
 
 
 async def check_payments(store: AuditStore, wait_s: float) -> Check:
-    """Compare the ledger with accounts. Payments that are on their way get `wait_s` seconds."""
+    """Compare the ledger with accounts. Payments in flight get `wait_s` seconds to arrive."""
     says = "every top-up and adjustment in the ledger is a payment in accounts, and the reverse"
     check = Check("I10", says)
-    rows = await lasting(lambda: store.drift("rating.drift_i10"), payment_key, wait_s)
+    rows = await lasting_rows(lambda: store.drift("rating.drift_i10"), payment_key, wait_s)
     check.counted = f"{await store.count('report.payment')} payments"
     for row in rows:
         check.differs(payment_difference(row))
@@ -26,13 +26,13 @@ async def check_payments(store: AuditStore, wait_s: float) -> Check:
 
 
 def payment_key(row: ViewRow) -> Hashable:
-    """What names a difference of I10."""
+    """What identifies a difference of I10."""
     key: tuple[str, UUID | None, str] = (row["problem"], row["payment_id"], row["account_id"])
     return key
 
 
 def payment_difference(row: ViewRow) -> str:
-    """A row of rating.drift_i10 in words: the account, what is, and what is right."""
+    """A row of rating.drift_i10 in words: the account, the value found and the right one."""
     if row["problem"] == "settled":
         return (
             f"account {row['account_id']}: {row['settled']} payments are counted as settled; right"

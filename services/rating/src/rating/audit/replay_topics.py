@@ -1,8 +1,8 @@
-"""I7: the topics alone, read from their beginning, come to the same balances.
+"""I7: the topics alone, replayed from their beginning, give the same balances.
 
-Payments and calls are read up to where the topics ended when the check began, and posted into an
-empty table by their entries' ids; so a record that was told twice counts once. A record that is
-on its way gets time to arrive: the topics are read on, and the ledger is looked at again.
+Payments and calls are read up to the topics' ends at the beginning of the check, and posted into an
+empty table by their entries' ids, so a record that was published twice counts once. Records in
+flight get time to arrive: the topics are read further, and compared with the ledger again.
 """
 
 import asyncio
@@ -21,14 +21,14 @@ from ringfence_contracts.records import Received, as_received
 from ringfence_contracts.topics import CALL_RATED, PAYMENT_RECEIVED
 
 _TOPICS = (PAYMENT_RECEIVED.name, CALL_RATED.name)
-_AT_ONCE = 5000
-_LOOK_EVERY_S = 0.5
+_MAX_POLLED = 5000
+_POLL_EVERY_S = 0.5
 
 OnProgress = Callable[[str], None]
 
 
 class ExpiredRecords(NamedTuple):
-    """Records that a topic no longer has: its beginning is past its retention."""
+    """The number of records that a topic no longer has, because its retention deleted them."""
 
     topic: str
     records: int
@@ -37,7 +37,10 @@ class ExpiredRecords(NamedTuple):
 async def check_rebuilt(
     store: RebuildStore, bootstrap: Bootstrap, *, wait_s: float, on_progress: OnProgress
 ) -> Check:
-    """Rebuild all balances from the topics and compare. Records on their way get `wait_s`."""
+    """Rebuild all balances from the topics and compare.
+
+    Records in flight get `wait_s` seconds to arrive.
+    """
     check = Check("I7", "the topics, replayed into an empty table, give the same balances")
     consumer = AIOKafkaConsumer(
         *_TOPICS,
@@ -54,7 +57,7 @@ async def check_rebuilt(
         found = await store.compare()
         deadline = asyncio.get_running_loop().time() + wait_s
         while found and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(_POLL_EVERY_S)
             await reading.read_to_the_ends(store, on_progress)
             found = await store.compare()
         lost = await reading.lost()
@@ -73,19 +76,19 @@ def _conclude(
 ) -> None:
     check.counted = f"{records} records, {accounts} accounts"
     if lost:
-        told = ", ".join(f"{each.records} records of {each.topic}" for each in lost)
-        check.unknown = f"the beginning is past its retention: {told} are gone"
+        gone = ", ".join(f"{each.records} records of {each.topic}" for each in lost)
+        check.unknown = f"the beginning is past its retention: {gone} are gone"
         return
     for row in found:
         check.differs(
             f"account {row.account_id}: the topics come to {row.replayed_micro}, the ledger to"
-            f" {row.ledger_micro}; {row.not_told} entries were not told, {row.not_posted} told"
+            f" {row.ledger_micro}; {row.not_published} entries were not told, {row.not_posted} told"
             f" ones are not posted, {row.otherwise} differ"
         )
 
 
 class _Reading:
-    """The topics' partitions, read from their beginning on."""
+    """Reads the topics' partitions from their beginning."""
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = consumer
@@ -93,10 +96,10 @@ class _Reading:
         self.records = 0
 
     async def read_to_the_ends(self, store: RebuildStore, on_progress: OnProgress) -> None:
-        """Read up to where the topics end now."""
+        """Read up to the topics' current ends."""
         ends = await self._consumer.end_offsets(self._partitions)
         while behind := await self._behind(ends):
-            polled = await self._consumer.getmany(*behind, timeout_ms=1000, max_records=_AT_ONCE)
+            polled = await self._consumer.getmany(*behind, timeout_ms=1000, max_records=_MAX_POLLED)
             batch = [record for records in polled.values() for record in as_received(records)]
             await store.post(list(postings(batch)))
             self.records += len(batch)
@@ -107,7 +110,7 @@ class _Reading:
         return [p for p, end in ends.items() if await self._consumer.position(p) < end]
 
     async def lost(self) -> list[ExpiredRecords]:
-        """What is past its retention, or got there while this was under way."""
+        """The records that retention has deleted so far."""
         gone = dict.fromkeys(_TOPICS, 0)
         for partition, first in (await self._consumer.beginning_offsets(self._partitions)).items():
             gone[partition.topic] += first
@@ -115,7 +118,7 @@ class _Reading:
 
 
 def postings(batch: Sequence[Received]) -> Iterator[ReplayedEntry]:
-    """The ledger's entries, as the topics tell of them."""
+    """The ledger's entries according to these records."""
     payments = [received for received in batch if received.topic == PAYMENT_RECEIVED.name]
     for item in read_batch(payments).payments:
         p = item.payment
@@ -125,12 +128,12 @@ def postings(batch: Sequence[Received]) -> Iterator[ReplayedEntry]:
             yield from _of_call(orjson.loads(received.value))
 
 
-def _of_call(told: Mapping[str, Any]) -> Iterator[ReplayedEntry]:
-    if told["outcome"] != "rated":
+def _of_call(payload: Mapping[str, Any]) -> Iterator[ReplayedEntry]:
+    if payload["outcome"] != "rated":
         return
-    account_id, currency = told["account_id"], told["currency"]
-    yield ReplayedEntry(UUID(told["entry_id"]), account_id, -told["cost_micro"], currency)
-    replaces = told.get("replaces")
+    account_id, currency = payload["account_id"], payload["currency"]
+    yield ReplayedEntry(UUID(payload["entry_id"]), account_id, -payload["cost_micro"], currency)
+    replaces = payload.get("replaces")
     if replaces:
         reversal_id = UUID(replaces["reversal_id"])
         yield ReplayedEntry(reversal_id, account_id, replaces["cost_micro"], currency)

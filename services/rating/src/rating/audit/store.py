@@ -1,4 +1,4 @@
-"""What verification reads of rating's tables; nothing here writes."""
+"""The reads of verification; nothing here writes."""
 
 from collections.abc import AsyncIterator
 from typing import NamedTuple
@@ -51,11 +51,11 @@ left join report.balance b using (account_id)
 left join report.account a on a.account_id = w.account_id
 where b.version > w.balance_version or a.version > w.profile_version
 """
-_PATIENCE_S = 600
+_TIMEOUT_S = 600
 
 
 class ChargeRow(NamedTuple):
-    """A charge as it stands in the ledger."""
+    """A charge in the ledger."""
 
     call_id: UUID
     amount_micro: int
@@ -69,30 +69,30 @@ class AuditStore:
         self._pool = pool
 
     async def count(self, table: str) -> int:
-        """How many rows one of the counted tables has."""
+        """The number of rows of one of the counted tables."""
         return int(await self._pool.fetchval(_COUNTED[table]))
 
     async def count_charges(self) -> int:
-        """How many charges stand in the ledger."""
+        """The number of charges in the ledger."""
         return int(
             await self._pool.fetchval("select count(*) from rating.ledger where kind = 'charge'")
         )
 
-    async def drifting(self, settled_before_s: int) -> dict[str, int] | None:
-        """How many rows violate each invariant; None while another replica counts them.
+    async def drifting(self, in_flight_s: int) -> dict[str, int] | None:
+        """The number of rows that violate each invariant; None while another replica counts them.
 
-        Calls accepted within the last `settled_before_s` seconds are still on their way.
+        Calls accepted within the last `in_flight_s` seconds may be in flight and do not count.
         """
         async with self._pool.acquire() as connection, connection.transaction():
             if not await connection.fetchval(
                 "select pg_try_advisory_xact_lock(hashtext('rating.audit'))"
             ):
                 return None
-            row = await connection.fetchrow(_DRIFTING, settled_before_s, timeout=_PATIENCE_S)
+            row = await connection.fetchrow(_DRIFTING, in_flight_s, timeout=_TIMEOUT_S)
             return dict(row or {})
 
     async def drift(self, view: str) -> list[asyncpg.Record]:
-        """The rows that violate an invariant: none, when all is well."""
+        """The rows that violate an invariant."""
         return await self._pool.fetch(_DRIFTS[view], timeout=300)
 
     async def unclaimed(self) -> list[asyncpg.Record]:
@@ -100,11 +100,11 @@ class AuditStore:
         return await self._pool.fetch("select * from report.unclaimed_payment order by since")
 
     async def not_compared(self) -> int:
-        """Accounts whose balance or debts balance-watch has not seen yet, as they are now."""
+        """The number of accounts whose latest balance or debts balance-watch has not processed."""
         return int(await self._pool.fetchval(_NOT_COMPARED, timeout=300))
 
     async def charges(self) -> AsyncIterator[list[ChargeRow]]:
-        """All charges, page by page, as of one instant."""
+        """All charges in one snapshot, page by page."""
         async with (
             self._pool.acquire() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
@@ -117,5 +117,5 @@ class AuditStore:
                 yield [ChargeRow(*row) for row in page]
 
     async def sums(self) -> list[asyncpg.Record]:
-        """What the ledger comes to, by currency."""
+        """The ledger's sums by currency."""
         return await self._pool.fetch(_SUMS, timeout=300)

@@ -1,4 +1,6 @@
-"""Sums of balances and the number of dead calls, each by reads that do not grow with the ledger."""
+"""Sums of balances and the number of dead calls, by queries whose time does not depend on the
+ledger's size.
+"""
 
 from typing import NamedTuple
 from uuid import UUID
@@ -13,8 +15,8 @@ select currency, coalesce(sum(-balance_micro) filter (where balance_micro < 0), 
     count(*) filter (where balance_micro < 0)
 from rating.account where currency <> '' group by currency order by currency
 """
-# Subqueries in place of `not exists`, which the planner may turn into a join with all of the
-# ledger: these are looked up by key. A charge's id follows from its call's.
+# Subqueries instead of `not exists`, which the planner may turn into a join with the whole ledger:
+# these are looked up by key. A charge's id follows from its call's id.
 _DEAD = """
 select count(*), coalesce(extract(epoch from now() - min(k.died_at)), 0)::bigint
 from unnest($1::uuid[], $2::uuid[], $3::timestamptz[]) as k (call_id, entry_id, died_at)
@@ -25,7 +27,11 @@ where (select l.entry_id from rating.ledger l where l.entry_id = k.entry_id) is 
 
 
 class BalanceSums(NamedTuple):
-    """A currency's balances: the sum below zero (as a positive number) and above, and how many."""
+    """One currency's balances, in micro-units.
+
+    `owed_micro` is the sum of those below zero, as a positive number, `left_micro` that of those
+    above, `in_debt` the number of those below.
+    """
 
     currency: str
     owed_micro: int
@@ -34,7 +40,7 @@ class BalanceSums(NamedTuple):
 
 
 class DeadCalls(NamedTuple):
-    """How many calls are dead, and the age of the oldest."""
+    """The number of dead calls, and the age of the oldest in seconds."""
 
     calls: int
     oldest_s: int
@@ -47,12 +53,12 @@ class MoneyStore:
         self._pool = pool
 
     async def balances(self) -> list[BalanceSums]:
-        """The sums by currency, from the balances that are kept beside the ledger."""
+        """The sums by currency, from rating.account."""
         rows = await self._pool.fetch(_BALANCES)
         return [BalanceSums(row[0], int(row[1]), int(row[2]), row[3]) for row in rows]
 
     async def dead(self) -> DeadCalls:
-        """Of the newest dead calls those that were not settled since."""
+        """Of the newest dead calls, those that were not processed since."""
         rows = await self._pool.fetch(
             "select call_id, died_at from rating.dead_call order by died_at desc limit $1",
             NEWEST_DEAD,

@@ -1,4 +1,4 @@
-"""The table into which the topics are replayed: temporary, and gone with its connection."""
+"""The temporary table into which the topics are replayed; it exists as long as its connection."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,7 +7,7 @@ from uuid import UUID
 
 from ringfence.postgres.pool import Connection
 
-_PATIENCE_S = 600
+_TIMEOUT_S = 600
 _COLUMNS = ("entry_id", "account_id", "amount_micro", "currency", "is_payment")
 _COMPARE = """
 with ledger as (
@@ -17,8 +17,8 @@ entries as (
     select
         coalesce(l.account_id, r.account_id) as account_id,
         l.amount_micro as ledger_micro, r.amount_micro as replayed_micro,
-        l.entry_id is not null and r.entry_id is null and l.posted_at <= $1 as not_told,
-        l.entry_id is not null and r.entry_id is null and l.posted_at > $1 as on_its_way,
+        l.entry_id is not null and r.entry_id is null and l.posted_at <= $1 as not_published,
+        l.entry_id is not null and r.entry_id is null and l.posted_at > $1 as in_flight,
         l.entry_id is null as not_posted,
         l.amount_micro <> r.amount_micro or l.account_id <> r.account_id as otherwise
     from ledger l full join (
@@ -30,24 +30,24 @@ sums as (
     select
         account_id,
         coalesce(sum(replayed_micro), 0)
-            + coalesce(sum(ledger_micro) filter (where on_its_way), 0) as replayed_micro,
-        count(*) filter (where not_told) as not_told,
+            + coalesce(sum(ledger_micro) filter (where in_flight), 0) as replayed_micro,
+        count(*) filter (where not_published) as not_published,
         count(*) filter (where not_posted) as not_posted,
         count(*) filter (where otherwise) as otherwise
     from entries group by account_id
 )
 select
     a.account_id, coalesce(s.replayed_micro, 0)::bigint, a.balance_micro,
-    coalesce(s.not_told, 0), coalesce(s.not_posted, 0), coalesce(s.otherwise, 0)
+    coalesce(s.not_published, 0), coalesce(s.not_posted, 0), coalesce(s.otherwise, 0)
 from rating.account a left join sums s using (account_id)
 where coalesce(s.replayed_micro, 0) <> a.balance_micro
-    or coalesce(s.not_told, 0) + coalesce(s.not_posted, 0) + coalesce(s.otherwise, 0) > 0
+    or coalesce(s.not_published, 0) + coalesce(s.not_posted, 0) + coalesce(s.otherwise, 0) > 0
 order by a.account_id
 """
 
 _POST = """
 insert into pg_temp.replayed
-select t.* from pg_temp.told t
+select t.* from pg_temp.received t
 where not t.is_payment
     or exists (
         select from report.payment p
@@ -75,49 +75,49 @@ class ReplayedEntry(NamedTuple):
 
 
 class AccountDifference(NamedTuple):
-    """An account whose topics do not come to its ledger, and in how many entries."""
+    """An account for which topics and ledger differ, and in how many entries."""
 
     account_id: str
     replayed_micro: int
     ledger_micro: int
-    not_told: int
+    not_published: int
     not_posted: int
     otherwise: int
 
 
 class RebuildStore:
-    """Posts into the empty table and compares; all by the one connection that holds it."""
+    """Posts into the temporary table and compares, all by the one connection that has it."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._began_at: datetime | None = None
 
     async def begin(self) -> None:
-        """Make the empty tables, and note the time: what is posted later may be told later."""
+        """Create the tables and record the time: later entries may be published later."""
         await self._connection.execute(
-            "drop table if exists pg_temp.replayed, pg_temp.told;"
+            "drop table if exists pg_temp.replayed, pg_temp.received;"
             "create temporary table replayed (entry_id uuid primary key, account_id text not null,"
             " amount_micro bigint not null, currency text not null, is_payment boolean not null);"
-            "create temporary table told (like replayed)"
+            "create temporary table received (like replayed)"
         )
         self._began_at = await self._connection.fetchval("select clock_timestamp()")
 
     async def post(self, entries: Sequence[ReplayedEntry]) -> None:
-        """Post entries; the first of the same id counts.
+        """Post entries; of entries with the same id the first one counts.
 
-        As for the ledger, a payment counts only if it passes its claim check.
+        As in the ledger, a payment counts only if it passes the claim check.
         """
         if not entries:
             return
-        await self._connection.copy_records_to_table("told", columns=_COLUMNS, records=entries)
+        await self._connection.copy_records_to_table("received", columns=_COLUMNS, records=entries)
         await self._connection.execute(_POST)
-        await self._connection.execute("truncate told")
+        await self._connection.execute("truncate received")
 
     async def compare(self) -> list[AccountDifference]:
-        """Accounts whose balance is not what the topics come to."""
-        rows = await self._connection.fetch(_COMPARE, self._began_at, timeout=_PATIENCE_S)
+        """The accounts whose balance differs from the topics."""
+        rows = await self._connection.fetch(_COMPARE, self._began_at, timeout=_TIMEOUT_S)
         return [AccountDifference(*row) for row in rows]
 
     async def accounts(self) -> int:
-        """How many accounts there are."""
+        """The number of accounts."""
         return int(await self._connection.fetchval("select count(*) from rating.account"))

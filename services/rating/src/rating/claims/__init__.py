@@ -1,1 +1,1 @@
-"""Payments are posted only if accounts holds them (docs/adr/0024)."""
+"""The claim check: payments are posted only if accounts holds them (docs/adr/0024)."""

@@ -1,8 +1,8 @@
 """The claim check of payments: only what accounts holds is posted (ADR 24).
 
-A record of `payment.received` is not enough to move money: accounts must hold the payment with the
-same content. So write access to Kafka alone makes no money, and a payment that accounts lost with
-a restore waits until it is claimed.
+A record of `payment.received` is not enough to post a payment: accounts must hold the payment with
+the same content. So write access to Kafka alone cannot create credit, and a payment that accounts
+lost by a restore waits until an operator claims it.
 
 Pure: without clock, socket, database or logger.
 """
@@ -19,7 +19,7 @@ ALARM = "payment-unclaimed"
 
 
 class PaymentClaim(NamedTuple):
-    """What must be the same in accounts and on the topic."""
+    """The content of a payment that must be equal in accounts and on the topic."""
 
     account_id: str
     kind: str
@@ -42,31 +42,31 @@ class UnclaimedPayment(NamedTuple):
 
 
 class WaitingPayment(NamedTuple):
-    """A payment that waited, as it is taken up again: with its content and what it came with."""
+    """A payment that waited, as it is posted later."""
 
     payment: PaymentReceived
     correlation_id: str
 
 
 def claim_of(payment: PaymentReceived) -> PaymentClaim:
-    """What accounts must hold of a payment, so that it may be posted."""
+    """What accounts must hold of a payment before it may be posted."""
     return PaymentClaim(payment.account_id, payment.kind, payment.amount_micro, payment.currency)
 
 
 def claim_problem(payment: PaymentReceived, held: PaymentClaim | None) -> str:
-    """Why a payment may not be posted; empty where accounts holds it (`held`) as it came."""
+    """Why a payment may not be posted; empty if accounts holds it (`held`) with this content."""
     if held is None:
         return "accounts does not hold this payment"
     return "" if held == claim_of(payment) else f"accounts holds another content: {held}"
 
 
 def subject_of(payment_id: UUID, account_id: str) -> str:
-    """What the alarm is about."""
+    """The subject of the alarm."""
     return f"{account_id}/{payment_id}"
 
 
 def alarm_message(waiting: UnclaimedPayment, client: str) -> str:
-    """What is the case, in the operator's words; `client` is the client's name, if it is known."""
+    """The alarm's message for operators; `client` is the client's name, empty if unknown."""
     payment = waiting.payment
     named = f" ({client})" if client else ""
     return (
@@ -76,7 +76,7 @@ def alarm_message(waiting: UnclaimedPayment, client: str) -> str:
 
 
 def what_to_do(payment: PaymentReceived) -> str:
-    """What ends the alarm."""
+    """What the operator does to end the alarm."""
     return (
         "If the money was received (after a restore it was), enter the payment again:"
         f" ringfence payments claim {payment.payment_id} --reason WHY."

@@ -1,4 +1,4 @@
-"""The claim check's rows: what accounts holds of payments, and those that wait unclaimed."""
+"""Tables of the claim check: the payments that accounts holds, and those that wait unclaimed."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -21,8 +21,8 @@ from ringfence_contracts.events.payment import PaymentReceived
 from ringfence_contracts.records import Outgoing
 from ringfence_contracts.topics import RATING_ALARM
 
-AT_ONCE = 500
-"""Waiting payments that are taken up in one transaction."""
+MAX_POSTED = 500
+"""Waiting payments that are posted in one transaction, at most."""
 
 _FIRST = UUID(int=0)
 _LOCK = "rating.claims"
@@ -70,16 +70,16 @@ Claims = tuple[dict[UUID, PaymentClaim], dict[UUID, PaymentClaim]]
 
 
 class ClaimTransaction:
-    """Claims within one settlement's transaction."""
+    """The claim check within one batch's transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def read(self, payment_ids: Sequence[UUID]) -> Claims:
-        """What accounts holds of these payments, and which of them wait unclaimed, as they came.
+        """Read what accounts holds of these payments, and which of them wait unclaimed.
 
-        Accounts writes a payment and its event, in its outbox, in one transaction: what was read
-        from the topic is committed there, so a look finds it at the first try.
+        Accounts commits a payment and its event (in its outbox) in one transaction. So a payment
+        that was read from the topic is committed there, and one query finds it.
         """
         held, waiting = {}, {}
         for row in await self._connection.fetch(_READ, payment_ids):
@@ -93,9 +93,9 @@ class ClaimTransaction:
     async def save_unclaimed(
         self, rows: Sequence[UnclaimedPayment], clients: Mapping[str, str], now: datetime
     ) -> None:
-        """Have payments wait, each under its alarm. `clients` are names by account.
+        """Save payments as waiting and raise an alarm for each; `clients` are names by account.
 
-        One that waits already keeps its content, and gets the reason of now.
+        A payment that already waits keeps its content and gets the new reason.
         """
         for row in sorted(rows, key=lambda row: row.payment.payment_id):
             p = row.payment
@@ -113,7 +113,7 @@ class ClaimTransaction:
             await _ALARMS.raise_alarm(self._connection, ALARM, subject, text, now)
 
     async def resolve(self, payment_ids: Sequence[UUID], now: datetime) -> None:
-        """End the wait of payments that are in the ledger now, and their alarms."""
+        """Delete payments that are in the ledger now, and end their alarms."""
         gone = await self._connection.fetch(
             "delete from rating.unclaimed where payment_id = any($1)"
             " returning payment_id, account_id",
@@ -124,24 +124,24 @@ class ClaimTransaction:
             await _ALARMS.end_alarm(self._connection, ALARM, subject, now)
 
     async def claimed_by_now(self, after: UUID = _FIRST) -> list[WaitingPayment]:
-        """Waiting payments that accounts holds by now, or that were posted: a page, by their ids.
+        """A page of the waiting payments that accounts holds now or that are posted, by their ids.
 
-        None while another replica takes them up.
+        Empty while another replica processes them.
         """
         if not await self._connection.fetchval(
             "select pg_try_advisory_xact_lock(hashtext($1))", _LOCK
         ):
             return []
-        rows = await self._connection.fetch(_CLAIMED_BY_NOW, after, AT_ONCE)
+        rows = await self._connection.fetch(_CLAIMED_BY_NOW, after, MAX_POSTED)
         return [_waiting(dict(row)) for row in rows]
 
     async def end_alarms_without_cause(self, now: datetime) -> None:
-        """End the alarms of payments that an operator removed: nothing waits any more."""
+        """End the alarms of payments that wait no longer because an operator deleted them."""
         for row in await self._connection.fetch(_ALARMS_WITHOUT_CAUSE, ALARM):
             await _ALARMS.end_alarm(self._connection, ALARM, row["subject"], now)
 
     async def publish(self, events: Sequence[Outgoing]) -> None:
-        """Leave events in the outbox: no record caused them."""
+        """Write events to the outbox: no record caused them, so no batch publishes them."""
         await enqueue(self._connection, "rating", events)
 
 

@@ -1,4 +1,4 @@
-"""`ringfence account`: a balance, read as the entries that it is made of."""
+"""`ringfence account`: a balance with the entries that it consists of."""
 
 import asyncio
 from datetime import datetime
@@ -76,7 +76,7 @@ async def _statement(
 
 
 def _differs(totals: Totals, drift: asyncpg.Record | None) -> str:
-    """Why the entries do not add up; empty when they do."""
+    """Why the entries do not add up to the balance; empty if they do."""
     if totals.opening_micro + totals.sum_micro != totals.closing_micro:
         return "opening and entries do not come to the closing balance"
     if drift is not None:
@@ -101,12 +101,12 @@ def _line(row: asyncpg.Record, zone: Any) -> dict[str, object]:
     }
 
 
-def _what(kind: str, told: dict[str, Any]) -> str:
+def _what(kind: str, details: dict[str, Any]) -> str:
     if kind == "charge":
-        return f"{told['direction'] or 'call'} {told['number']}, {told['billed_s']} s"
+        return f"{details['direction'] or 'call'} {details['number']}, {details['billed_s']} s"
     if kind == "reversal":
-        return f"re-rated by {told['rerated']['run_id'][:8]}"
-    return str(told.get("reference", ""))
+        return f"re-rated by {details['rerated']['run_id'][:8]}"
+    return str(details.get("reference", ""))
 
 
 def _show(statement: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""`ringfence explain`: everything about one call or entry, in words."""
+"""`ringfence explain`: what is stored about one call or entry, in words."""
 
 import asyncio
 from collections.abc import Iterator
@@ -70,19 +70,19 @@ def explain_call(call: str, json_wanted: bool) -> None:
 async def _explain(text: str) -> list[LabelledText]:
     async with await open_pool(database_dsn(), service="rating", size=2) as pool:
         store = ExplainStore(pool)
-        wanted = await _wanted(store, text.strip())
-        story = await store.story(wanted)
-        if story.is_empty:
-            entry = await store.entry(wanted)
+        found_id = await _id_of(store, text.strip())
+        history = await store.history(found_id)
+        if history.is_empty:
+            entry = await store.entry(found_id)
             if entry is None:
                 raise BadInput("CALL", text, _EXPECTED)
             if entry["kind"] in ("top-up", "adjustment"):
                 return list(words.of_entry(entry))
-            story = await store.story(entry["cause_id"])
-        return list(told(story))
+            history = await store.history(entry["cause_id"])
+        return list(history_lines(history))
 
 
-async def _wanted(store: ExplainStore, text: str) -> UUID:
+async def _id_of(store: ExplainStore, text: str) -> UUID:
     source_call_id, at, server_id = text.rpartition("@")
     if at:
         return call_id(server_id, source_call_id)
@@ -98,35 +98,35 @@ async def _wanted(store: ExplainStore, text: str) -> UUID:
     return found[0]
 
 
-def told(story: CallHistory) -> Iterator[LabelledText]:
-    """A call's story, line by line."""
-    yield "call", str(story.call_id)
-    reversed_by = {row["reverses"]: row for row in story.entries if row["kind"] == "reversal"}
-    for row in story.entries:
+def history_lines(history: CallHistory) -> Iterator[LabelledText]:
+    """A call's history as lines."""
+    yield "call", str(history.call_id)
+    reversed_by = {row["reverses"]: row for row in history.entries if row["kind"] == "reversal"}
+    for row in history.entries:
         if row["kind"] == "charge":
             yield from _charge(row, reversed_by.get(row["entry_id"]))
     for part, lines in (
-        (story.not_billed, words.of_not_billed),
-        (story.unrated, words.of_unrated),
-        (story.dead, words.of_dead),
+        (history.not_billed, words.of_not_billed),
+        (history.unrated, words.of_unrated),
+        (history.dead, words.of_dead),
     ):
         if part is not None:
             yield from lines(part)
-    if story.accepted is not None and not any(story[1:5]):
-        yield from words.of_accepted(story.accepted)
+    if history.accepted is not None and not any(history[1:5]):
+        yield from words.of_accepted(history.accepted)
 
 
 def _charge(row: Any, reversal: Any) -> Iterator[LabelledText]:
     cost = f"{format_micro(-row['amount_micro'])} {row['currency']}"
-    explained = orjson.loads(row["explanation"])
-    rerated = explained["explanation"].get("rerated")
+    details = orjson.loads(row["explanation"])
+    rerated = details["explanation"].get("rerated")
     yield "", ""
     yield "outcome", f"charged {cost}" + (", and given back since" if reversal else "")
     yield "account", row["account_id"]
     if rerated:
-        way = "by the undoing of run" if rerated.get("undone") else "by run"
-        yield "re-rated", f"{way} {rerated['run_id']}, in the place of {rerated['replaces']}"
-    yield from words.of_charge(row["amount_micro"], row["currency"], explained)
+        cause = "by the undoing of run" if rerated.get("undone") else "by run"
+        yield "re-rated", f"{cause} {rerated['run_id']}, in the place of {rerated['replaces']}"
+    yield from words.of_charge(row["amount_micro"], row["currency"], details)
     yield from words.of_entry(row)
     if reversal:
         yield "given back", f"by entry {reversal['entry_id']}, number {reversal['version']}"

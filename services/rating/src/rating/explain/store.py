@@ -1,4 +1,4 @@
-"""What is kept about one call, and about one account's balance; nothing here writes."""
+"""Reads what is stored about one call, and about one account's balance; nothing here writes."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ StoredRow = dict[str, Any]
 
 
 class CallHistory(NamedTuple):
-    """All that is known of a call: each part is a row, or None."""
+    """What is stored about a call: each part is a row, or None."""
 
     call_id: UUID
     entries: list[StoredRow]
@@ -35,12 +35,12 @@ class CallHistory(NamedTuple):
 
     @property
     def is_empty(self) -> bool:
-        """Whether nobody has heard of it."""
+        """Whether nothing is stored about the call."""
         return not any(self[1:])
 
 
 class Totals(NamedTuple):
-    """A range of an account's entries: where it starts and ends, and what lies between."""
+    """The number and sum of a range of an account's entries, and the balances around it."""
 
     entries: int
     sum_micro: int
@@ -49,13 +49,13 @@ class Totals(NamedTuple):
 
 
 class ExplainStore:
-    """Reads for explanations."""
+    """The reads of explanations."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def story(self, call_id: UUID) -> CallHistory:
-        """What is known of a call."""
+    async def history(self, call_id: UUID) -> CallHistory:
+        """What is stored about a call."""
         ids = [charge_id(str(call_id))]
         for row in await self._pool.fetch(
             "select replaced_id, reversal_id, charge_id from rating.rerate_change"
@@ -81,7 +81,7 @@ class ExplainStore:
         return await self._row(_ENTRY, [entry_id])
 
     async def ids_from(self, first: UUID, last: UUID) -> list[UUID]:
-        """Calls that wait, died or were not billed, and entries, whose id lies in a range."""
+        """Calls that are unrated, dead or not billed, and entries, whose id is in a range."""
         rows = await self._pool.fetch(
             "select entry_id as id from rating.ledger where entry_id between $1 and $2"
             " union select call_id from rating.unrated where call_id between $1 and $2"
@@ -93,7 +93,7 @@ class ExplainStore:
         return [row["id"] for row in rows]
 
     async def account(self, account_id: str) -> asyncpg.Record | None:
-        """An account's balance, and its zone."""
+        """An account's balance and time zone."""
         return await self._pool.fetchrow(
             "select a.*, coalesce(p.profile ->> 'time_zone', 'UTC') as time_zone"
             " from rating.account a left join rating.profile p using (account_id)"
@@ -104,7 +104,7 @@ class ExplainStore:
     async def totals(
         self, account_id: str, since: datetime | None, until: datetime | None
     ) -> Totals | None:
-        """What an account's entries posted in a range come to; None where there are none."""
+        """The totals of an account's entries posted in a range; None without any."""
         row = await self._pool.fetchrow(
             "select count(*), sum(amount_micro)::bigint,"
             " (array_agg(balance_after_micro - amount_micro order by version))[1],"
@@ -123,7 +123,7 @@ class ExplainStore:
         kind: str | None,
         limit: int,
     ) -> list[asyncpg.Record]:
-        """The newest entries posted in a range, the oldest of them first."""
+        """The `limit` newest entries posted in a range, in ascending order."""
         rows = await self._pool.fetch(
             "select *" + _IN_RANGE + " and ($4::text is null or kind = $4)"
             " order by version desc limit $5",
@@ -136,7 +136,7 @@ class ExplainStore:
         return rows[::-1]
 
     async def drift(self, account_id: str) -> asyncpg.Record | None:
-        """How the account's balance differs from its entries, None when it does not (I1)."""
+        """How the account's balance differs from its entries (I1); None if it does not."""
         return await self._pool.fetchrow(
             "select * from rating.drift_i1 where account_id = $1", account_id
         )

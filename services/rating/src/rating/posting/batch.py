@@ -1,4 +1,4 @@
-"""Reads a batch: what each record is, and which can never work."""
+"""Reads a batch: parses each record by its topic, and rejects those that are invalid."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, final
 from uuid import UUID
 
-from rating.posting.free_text import cleaned
+from rating.posting.free_text import cleaned_record
 from rating.pricing.call_time import check_times
 from ringfence.kafka.fast_decoder import FastDecoder
 from ringfence_contracts.errors import Reject
@@ -29,11 +29,11 @@ _CALLS = FastDecoder(CallCompleted)
 
 @final
 class CallRecord:
-    """A completed call with what identifies it and its content.
+    """A completed call with its ids and a hash of its content.
 
-    `entry_id` is that of the one charge that it may have; `id_text` is its call_id as text, which
-    is needed several times for each call. `correlation_id` is the thread from this call on: its
-    own id where the record names none. `received` is None for a call that waited in the queue.
+    `entry_id` is the id of the one charge that the call may have; `id_text` is its call_id as
+    text, which is used several times for each call. `correlation_id` is the call's own id where
+    the record has none. `received` is None for a call from the unrated queue.
     """
 
     __slots__ = (
@@ -62,12 +62,14 @@ class CallRecord:
 
 
 def call_record(call: CallCompleted, raw: bytes, received: Received | None = None) -> CallRecord:
-    """A call as transaction takes it; `received` is None for one that waited in the queue."""
+    """Derive the ids and the hash of a call; `received` is None for one from the unrated queue."""
     call_id = as_id(call.call_id.bytes)
     id_text = str(call_id)
-    thread = (received and received.correlation_id) or id_text
+    correlation_id = (received and received.correlation_id) or id_text
     entry_id = charge_id(id_text)
-    return CallRecord(call, call_id, call_hash(call), raw, received, id_text, entry_id, thread)
+    return CallRecord(
+        call, call_id, call_hash(call), raw, received, id_text, entry_id, correlation_id
+    )
 
 
 charge_id = deriver("charge")
@@ -75,7 +77,7 @@ charge_id = deriver("charge")
 
 
 class PaymentRecord(NamedTuple):
-    """A payment with what identifies its content; `received` is None for one that waited."""
+    """A payment with a hash of its content; `received` is None for one that waited."""
 
     payment: PaymentReceived
     input_hash: bytes
@@ -86,13 +88,13 @@ class PaymentRecord(NamedTuple):
 def payment_record(
     payment: PaymentReceived, correlation_id: str, received: Received | None = None
 ) -> PaymentRecord:
-    """A payment as transaction takes it; `received` is None for one that waited for its claim."""
+    """Hash the content of a payment; `received` is None for one that waited for its claim."""
     return PaymentRecord(payment, _payment_hash(payment), correlation_id, received)
 
 
 @dataclass
 class RatingBatch:
-    """A batch, sorted by what its records are."""
+    """A batch by the kinds of its records."""
 
     calls: list[CallRecord] = field(default_factory=list)
     payments: list[PaymentRecord] = field(default_factory=list)
@@ -101,21 +103,21 @@ class RatingBatch:
     rejected: list[Rejected] = field(default_factory=list)
 
 
-def read_batch(batch: Sequence[Received]) -> RatingBatch:
-    """Sort a batch; a record that can not be read is rejected, the next one is unharmed."""
-    intake = RatingBatch()
-    for received in batch:
+def read_batch(records: Sequence[Received]) -> RatingBatch:
+    """Parse a batch; an invalid record is rejected and does not affect the others."""
+    batch = RatingBatch()
+    for received in records:
         try:
-            _READERS[received.topic](intake, received)
+            _READERS[received.topic](batch, received)
         except Reject as reason:
-            intake.rejected.append(Rejected(received, str(reason)))
-    return intake
+            batch.rejected.append(Rejected(received, str(reason)))
+    return batch
 
 
 def call_hash(call: CallCompleted) -> bytes:
-    """What must not differ when the same call comes again, by whichever way.
+    """A hash of the fields that must be equal when the same call is received again.
 
-    Names and statuses may: a push and a pull tell them differently. What is billed may not.
+    Names and statuses are not in it: a push and a pull may differ in them. What is billed is.
     """
     facts = (
         f"{call.server_id}\x1f{call.direction}\x1f{call.billsec}\x1f{call.destination_number}"
@@ -131,38 +133,38 @@ def _payment_hash(payment: PaymentReceived) -> bytes:
     return hashlib.blake2b(facts.encode(), digest_size=16).digest()
 
 
-def _read_call(intake: RatingBatch, received: Received) -> None:
+def _read_call(batch: RatingBatch, received: Received) -> None:
     call, value = _parse_call(received)
     check_times(call)
-    intake.calls.append(call_record(call, value, received))
+    batch.calls.append(call_record(call, value, received))
 
 
 def _parse_call(received: Received) -> tuple[CallCompleted, bytes]:
-    """The call, and the bytes that it was read from: cleaned ones, if it needs that."""
+    """The call, and the bytes that it was parsed from: cleaned ones, if necessary."""
     try:
         return _CALLS.parse(received), received.value
     except Reject:
-        value = cleaned(received.value)
+        value = cleaned_record(received.value)
         if value is None:
             raise
         return parse(CallCompleted, received._replace(value=value)), value
 
 
-def _read_payment(intake: RatingBatch, received: Received) -> None:
+def _read_payment(batch: RatingBatch, received: Received) -> None:
     payment = parse(PaymentReceived, received)
     if payment.kind == "top-up" and payment.amount_micro <= 0:
         raise Reject(f"amount_micro: got {payment.amount_micro}, expected more than 0 for a top-up")
     if abs(payment.amount_micro) > MAX_MICRO:
         raise Reject(f"amount_micro: got {payment.amount_micro}, expected at most {MAX_MICRO}")
-    intake.payments.append(payment_record(payment, received.correlation_id, received))
+    batch.payments.append(payment_record(payment, received.correlation_id, received))
 
 
-def _read_account(intake: RatingBatch, received: Received) -> None:
-    intake.accounts.append((parse(AccountChanged, received), received))
+def _read_account(batch: RatingBatch, received: Received) -> None:
+    batch.accounts.append((parse(AccountChanged, received), received))
 
 
-def _read_tariff(intake: RatingBatch, received: Received) -> None:
-    intake.tariffs.append((parse(TariffPublished, received), received))
+def _read_tariff(batch: RatingBatch, received: Received) -> None:
+    batch.tariffs.append((parse(TariffPublished, received), received))
 
 
 _READERS: dict[str, Callable[[RatingBatch, Received], None]] = {
@@ -173,8 +175,8 @@ _READERS: dict[str, Callable[[RatingBatch, Received], None]] = {
 }
 
 
-def call_id_if_readable(received: Received) -> UUID | None:
-    """The call that a rejected record was about, where its header says so."""
+def readable_call_id(received: Received) -> UUID | None:
+    """The call id of a rejected record, from its header; None if it cannot be read."""
     try:
         return received.event_id
     except Reject:

@@ -1,14 +1,14 @@
-"""Texts that a caller can choose: too long, or with NUL in it, is no way to a free call.
+"""Texts that a caller can choose: a text that is too long or holds NUL must not make a call free.
 
-Such a record is not refused for them: they are cut and cleaned, and the call is rated. What says
-which call it is and whose (ids, server, tenant) is never changed; there the record is refused.
+Such a text is cut and cleaned, and the call is rated. Fields that identify the call and its tenant
+(ids, server, tenant) are never changed: a record in which they are invalid is rejected.
 """
 
 from typing import Any
 
 import orjson
 
-CALLERS = (
+CALLER_FIELDS = (
     "caller_name",
     "caller_number",
     "caller_destination",
@@ -21,12 +21,12 @@ CALLERS = (
     "sip_call_id",
 )
 MAX_CHARACTERS = 1000
-INSTEAD_OF_NUL = "\ufffd"
-"""Nothing is taken out, lest what is left be somebody's number."""
+NUL_REPLACEMENT = "\ufffd"
+"""NUL is replaced, not removed: without it a text might become another number."""
 
 
-def cleaned(value: bytes) -> bytes | None:
-    """The payload of a call with such texts cut and cleaned; None if nothing was to be done."""
+def cleaned_record(value: bytes) -> bytes | None:
+    """The payload of a call with such texts cut and cleaned; None if nothing had to be changed."""
     try:
         record: Any = orjson.loads(value)
     except orjson.JSONDecodeError:
@@ -34,9 +34,9 @@ def cleaned(value: bytes) -> bytes | None:
     if not isinstance(record, dict):
         return None
     changed = False
-    for name in CALLERS:
+    for name in CALLER_FIELDS:
         text = record.get(name)
         if isinstance(text, str) and (len(text) > MAX_CHARACTERS or "\x00" in text):
-            record[name] = text.replace("\x00", INSTEAD_OF_NUL)[:MAX_CHARACTERS]
+            record[name] = text.replace("\x00", NUL_REPLACEMENT)[:MAX_CHARACTERS]
             changed = True
     return orjson.dumps(record) if changed else None

@@ -28,7 +28,7 @@ from rating.posting.records import (
     UnratedRow,
 )
 from rating.posting.reference_data import ReferenceData
-from rating.pricing.call_time import disbelieved
+from rating.pricing.call_time import implausible_time
 from rating.pricing.product_match import Match
 from rating.pricing.rate_call import NotBilled, Rated, Unrated
 from ringfence_contracts.events.call import CallUnrated
@@ -61,7 +61,7 @@ def match_calls(
     """Find each call's product. A call with an implausible time waits, whatever its product."""
     matched = []
     for call in calls:
-        why = disbelieved(call.call, now)
+        why = implausible_time(call.call, now)
         found = Unrated("no-tariff-in-force", why) if why else reference.match(call.call)
         key = reference.free_key(call.call, found) if isinstance(found, Match) else None
         matched.append(MatchedCall(call, found, key))

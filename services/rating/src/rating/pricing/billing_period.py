@@ -1,6 +1,6 @@
 """The billing period: a month in the account's own time zone.
 
-A call belongs to the period in which it was answered, however long it goes on.
+A call belongs to the period in which it was answered, even if it ends in the next one.
 """
 
 from datetime import UTC, date, datetime, tzinfo
@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 
 def is_zone(name: str) -> bool:
-    """Whether `name` is an IANA zone that this machine knows."""
+    """Whether `name` is an IANA time zone that this machine has."""
     return _zone(name) is not None
 
 
 def zone_of(name: str) -> tzinfo:
-    """The zone of that name; UTC for one that is unknown here, so that no call waits for it."""
+    """The time zone of that name; UTC for an unknown one, so that calls are rated anyway."""
     return _zone(name) or UTC
 
 

@@ -1,15 +1,15 @@
 """Which calls are hidden, and which are shown but not billed: a package's two filter lists.
 
-The patterns are domain/billing, section 6. `[word]` looks into what the call is called:
+The patterns are defined in domain/billing, section 6. `[word]` matches a part of the description:
 
 | direction | description |
 |---|---|
 | inbound | Inbound DID |
 | outbound | Outbound DID; to 800, 833, 844, 855, 866, 877 or 888 also Toll Free |
 | local | Local DID |
-| none | Local DID to an extension, else nothing |
+| none | Local DID to an extension, else empty |
 
-A call *from* outside to a toll-free DID is not `Toll Free`: that one costs the owner of the DID.
+An inbound call to a toll-free DID is not `Toll Free`: it is charged to the owner of the DID.
 """
 
 import re
@@ -37,14 +37,14 @@ _EXPECTED = "digits, *, # and x such as 1800xxxxxxx, or a word in brackets such 
 
 
 class FilterHit(NamedTuple):
-    """Which pattern of which list a call fell under."""
+    """The list and the pattern that a call matches."""
 
     effect: FilterEffect
     pattern: str
 
 
 class Patterns:
-    """One list of patterns, compiled once. Raises BadInput for one that means nothing."""
+    """One list of patterns, compiled once. Raises BadInput for an invalid pattern."""
 
     __slots__ = ("_literal", "_masks", "_words")
 
@@ -59,7 +59,7 @@ class Patterns:
         return bool(self._literal or self._masks or self._words)
 
     def match(self, forms: tuple[str, ...], description: str) -> str | None:
-        """The first pattern that one of a number's written forms, or the description, meets."""
+        """The first pattern that matches one of a number's forms, or the description."""
         for form in forms:
             if form in self._literal:
                 return self._literal[form]
@@ -71,42 +71,42 @@ class Patterns:
                 return pattern
         return None
 
-    def _add(self, pattern: str, wanted: str) -> None:
-        if _WORD.fullmatch(wanted) and wanted[1:-1].strip():
-            self._words.append((wanted[1:-1].strip(), pattern))
-        elif not _DIALLED.fullmatch(wanted):
+    def _add(self, pattern: str, normalized: str) -> None:
+        if _WORD.fullmatch(normalized) and normalized[1:-1].strip():
+            self._words.append((normalized[1:-1].strip(), pattern))
+        elif not _DIALLED.fullmatch(normalized):
             raise BadInput("filter pattern", pattern, _EXPECTED)
-        elif "x" in wanted:
-            mask = re.compile(re.escape(wanted).replace("x", "[0-9]"))
-            self._masks.setdefault(len(wanted), []).append((mask, pattern))
+        elif "x" in normalized:
+            mask = re.compile(re.escape(normalized).replace("x", "[0-9]"))
+            self._masks.setdefault(len(normalized), []).append((mask, pattern))
         else:
-            self._literal.setdefault(wanted, pattern)
+            self._literal.setdefault(normalized, pattern)
 
 
 class CallFilter:
-    """A package's lists: `hide` (neither billed nor shown) is asked before `not_billed`."""
+    """A package's lists: `hide` (neither billed nor shown) takes precedence over `not_billed`."""
 
-    __slots__ = ("_hide", "_idle", "_not_billed")
+    __slots__ = ("_hide", "_is_empty", "_not_billed")
 
     def __init__(self, hide: Iterable[str] = (), not_billed: Iterable[str] = ()) -> None:
         self._hide = Patterns(hide)
         self._not_billed = Patterns(not_billed)
-        self._idle = not (self._hide or self._not_billed)
+        self._is_empty = not (self._hide or self._not_billed)
 
-    def judge(self, number: DialledNumber, direction: str) -> FilterHit | None:
-        """Whether a call to `number` is filtered, and by what."""
-        if self._idle:
+    def check(self, number: DialledNumber, direction: str) -> FilterHit | None:
+        """The list and pattern that filter a call to `number`; None if none does."""
+        if self._is_empty:
             return None
-        forms, description = written_forms(number), describe(number, direction)
+        forms, description = number_forms(number), call_description(number, direction)
         hidden = self._hide.match(forms, description)
         if hidden is not None:
             return FilterHit("hide", hidden)
-        spared = self._not_billed.match(forms, description)
-        return None if spared is None else FilterHit("not-billed", spared)
+        excluded = self._not_billed.match(forms, description)
+        return None if excluded is None else FilterHit("not-billed", excluded)
 
 
-def describe(number: DialledNumber, direction: str) -> str:
-    """What a call is called, in lower case, for `[word]` to look into."""
+def call_description(number: DialledNumber, direction: str) -> str:
+    """A call's description in lower case, in which `[word]` is searched."""
     if direction == "outbound" and is_toll_free(number):
         return _OUTBOUND_TOLL_FREE
     if not direction and number.kind == "extension":
@@ -115,16 +115,16 @@ def describe(number: DialledNumber, direction: str) -> str:
 
 
 def is_toll_free(number: DialledNumber) -> bool:
-    """Whether the number is a toll-free one of the North American plan."""
+    """Whether the number is a toll-free number of the North American plan."""
     digits = number.digits
     return len(digits) == 11 and digits[0] == "1" and digits[1:4] in TOLL_FREE_CODES
 
 
-def written_forms(number: DialledNumber) -> tuple[str, ...]:
-    """The ways to write a number that a pattern may have in mind, most exact first.
+def number_forms(number: DialledNumber) -> tuple[str, ...]:
+    """The forms of a number that a pattern may contain, most exact first.
 
-    A North American number has two, with and without its 1; a number abroad has no such pair.
-    What was dialled, with its exit code or prefix, counts as well.
+    A North American number has two, with and without its 1; a number abroad has one. The number
+    as dialled, with its exit code or prefix, is also one.
     """
     digits, dialled = number.digits, number.dialled
     if len(digits) == 11 and digits[0] == "1":

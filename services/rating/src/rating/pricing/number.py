@@ -1,21 +1,21 @@
-"""Which number a call went to, in the form that tariffs use: country code first, digits only.
+"""Normalises the called number into the form that tariffs use: country code first, digits only.
 
-The steps and their order are domain/billing, section 5. Where it leaves a choice:
+The steps and their order are defined in domain/billing, section 5. Where it leaves a choice:
 
-- A number with a leading `+` is complete; nothing is stripped from it or put in front of it.
-- What was dialled in three to five digits is an extension before any correction: with
-  `strip_prefix` 9, 911 stays 911.
-- `prepend` goes where `strip_prefix` was taken off or, with no `strip_prefix` set, in front of
-  every number that is not complete already (exit code in front, or 1 and ten digits where the
-  country code is 1). So `0` and `44` turn 020... into 4420... and leave 0044... alone.
-- A national trunk prefix (the 0 of 020 7946 0000) differs from country to country and is not
-  guessed: set `strip_prefix` and `prepend`. Left as it is, no country code starts with 0, and the
-  number is invalid, so the call waits in the unrated queue.
+- A number with a leading `+` is complete; nothing is stripped or prepended.
+- Three to five dialled digits are an extension before any correction: with `strip_prefix` 9, 911
+  stays 911.
+- `prepend` replaces a stripped `strip_prefix`. Without a `strip_prefix`, it is put in front of
+  every number that is not complete (exit code in front, or 1 and ten digits where the country code
+  is 1). So `0` and `44` turn 020... into 4420... and do not change 0044...
+- A national trunk prefix (the 0 of 020 7946 0000) differs between countries and is not guessed: set
+  `strip_prefix` and `prepend`. Without them the number is invalid, because no country code starts
+  with 0, and the call waits in the unrated queue.
 - Where the country code is 1, six to ten digits without a country code are never looked up as if
-  they had one: ten digits get it if the package says so, Canada's 310-xxxx is dialled as it
-  stands, and all else is invalid rather than charged as a call abroad.
-- Letters, other scripts' digits and addresses (`sip:...@...`) make a number invalid: taking them
-  out would leave some other number.
+  they had one: ten digits get it if the package says so, Canada's 310-xxxx is complete, and all
+  others are invalid rather than charged as calls abroad.
+- Letters, digits of other scripts and addresses (`sip:...@...`) make a number invalid: without
+  them it would be another number.
 """
 
 import re
@@ -24,7 +24,7 @@ from typing import Literal, final
 NumberKind = Literal["e164", "extension", "feature-code", "invalid"]
 
 MAX_WRITTEN = 64
-"""No number is written in more characters than this."""
+"""The most characters of a number."""
 
 MIN_E164, MAX_E164 = 6, 15
 """Digits of a complete number, country code included (ITU-T E.164)."""
@@ -40,10 +40,10 @@ _NOT_DIALLED = re.compile(r"[^0-9*#]")
 
 @final
 class DialledNumber:
-    """A number as rating reads it.
+    """A called number.
 
-    `digits` is the normalised number (`e164`), the extension, or the code with its `*`;
-    `dialled` is what the PBX recorded, without punctuation; `why` says why it is invalid.
+    `digits` is the normalised number (`e164`), the extension, or the feature code with its `*`;
+    `dialled` is what the PBX recorded, without punctuation; `why` is why it is invalid.
     """
 
     __slots__ = ("dialled", "digits", "international", "kind", "why")
@@ -59,7 +59,7 @@ class DialledNumber:
 
 
 class NumberPlan:
-    """How one package's PBX writes numbers; `read` turns each into a `DialledNumber`."""
+    """How one package's PBX writes numbers; `read` parses one into a `DialledNumber`."""
 
     __slots__ = ("_corrects", "_country", "_exit", "_nanp", "_prepend", "_strip", "_ten_digits")
 
@@ -136,7 +136,7 @@ class NumberPlan:
         return self._prepend + rest if may_prepend and not self._is_complete(rest) else rest
 
     def _has_exit_code(self, dialled: str) -> bool:
-        """Whether the exit code stands in front, and is not just what is to be stripped."""
+        """Whether the number starts with the exit code, unless `strip_prefix` includes it."""
         strips_exit_code = len(self._strip) >= len(self._exit)
         return dialled.startswith(self._exit) and not (
             strips_exit_code and dialled.startswith(self._strip)

@@ -1,4 +1,4 @@
-"""A package made ready: its numbers, filters and prices, worked out once for all of its calls."""
+"""A package's number plan, filters and prices, computed once for all of its calls."""
 
 from functools import lru_cache
 from typing import NamedTuple
@@ -12,24 +12,24 @@ from ringfence_contracts.events.account import Package
 from ringfence_contracts.money import parse_decimal
 
 FLAT_INCREMENT = "60/60"
-"""How a flat rate per minute is billed: by the minute, the providers' files naming nothing else."""
+"""A flat rate is billed by the minute: the providers' files contain no increment."""
 
 
 class Misconfigured(NamedTuple):
-    """Why there is no price: `detail` tells the operator what to set."""
+    """Why there is no price; `detail` names the setting that the operator must correct."""
 
     detail: str
 
 
 class PackageTerms:
-    """What a product's package makes of its calls.
+    """The terms of a product's calls by its package.
 
     Never raises: an invalid value of a package becomes `Misconfigured` in its place, so that the
     calls that need it wait in the unrated queue and all others go on.
 
     `flat_rate` (Les.net's "Rate Per Minute") prices every outbound call of the product without a
-    tariff; inbound calls too, where the package bills them and names no inbound rate.
-    A product without package reads numbers as the defaults say and bills no inbound call.
+    tariff, and inbound calls if the package bills them and has no inbound rate. A product without
+    a package reads numbers by the defaults and bills no inbound call.
     """
 
     __slots__ = (
@@ -81,7 +81,7 @@ class PackageTerms:
 
 @lru_cache(maxsize=4096)
 def package_terms(package: Package | None, flat_rate: str | None = None) -> PackageTerms:
-    """The terms of a package; products with equal packages share one."""
+    """The terms of a package; products with equal packages share one object."""
     return PackageTerms(package, flat_rate)
 
 
@@ -118,7 +118,7 @@ def _custom_outbound(package: Package) -> PriceTerms | Misconfigured:
 def _row_terms(
     package: Package, rate_per_min: str, increments: tuple[int, int], markup_percent: str
 ) -> PriceTerms:
-    """Terms by a tariff row. A row at 0 is rated at 0: it costs no fee and uses no free time."""
+    """The price by a tariff row. A row at 0 costs no fee and uses no free seconds."""
     costs_nothing = parse_decimal(rate_per_min, "rate_per_min") == 0
     return PriceTerms.outbound(
         rate_per_min,

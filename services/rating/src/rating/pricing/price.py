@@ -1,8 +1,8 @@
 """What a call costs: billed seconds, the free part of them, and one rounding at the end.
 
-The rules are domain/billing, section 4. All that can be worked out before a call is known (a rate
-with its markup, the increments, the fee) is worked out once into `PriceTerms`; a call then costs a
-handful of whole-number operations, however long it lasted.
+The rules are in domain/billing, section 4. What does not depend on the call (the rate with its
+markup, the increments, the fee) is computed once into `PriceTerms`. Pricing a call then takes a few
+integer operations.
 """
 
 from dataclasses import dataclass, field
@@ -19,17 +19,17 @@ MAX_INCREMENT_S = 86_400
 """A billing increment of more than a day is a mistake."""
 
 MAX_RATE_PER_MIN = 1_000_000
-"""The dearest minute accepted, markup included: keeps any call's cost far within a BIGINT."""
+"""The highest rate accepted, markup included: any call's cost fits a BIGINT."""
 
 MAX_FEE = 1_000_000
 """The largest connection fee accepted, in the currency's units."""
 
 ROUNDING = "once per call, half up, to 0.000001"
-"""The rounding rule, as an explanation names it."""
+"""The rounding rule, as explanations contain it."""
 
 
 class Charge(NamedTuple):
-    """What a call came to; `free_s` of the `billed_s` seconds were free."""
+    """A call's price; `free_s` of the `billed_s` seconds are free."""
 
     billed_s: int
     free_s: int
@@ -38,11 +38,11 @@ class Charge(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PriceTerms:
-    """A price, ready to be applied: build it by `outbound` or `inbound`.
+    """A price that can be applied to calls; made by `outbound` or `inbound`.
 
-    Texts stand as they were given, for explanations; `told` is all of them as JSON, to be put into
-    one. Cost of `n` seconds that are paid for, in micro-units: `(n * per_second + fee) / divisor`,
-    exact before its rounding.
+    Texts are kept as they were given, for explanations; `json_members` are all of them as members
+    of a JSON object, without its brackets. The cost of `n` paid seconds, in micro-units, is
+    `(n * per_second + fee) / divisor`, exact before its rounding.
     """
 
     rate_per_min: str
@@ -54,7 +54,7 @@ class PriceTerms:
     per_second: int = field(repr=False)
     fee: int = field(repr=False)
     divisor: int = field(repr=False)
-    told: str = field(repr=False)
+    json_members: str = field(repr=False)
 
     @classmethod
     def outbound(
@@ -67,11 +67,11 @@ class PriceTerms:
         connection_fee: str = "0",
         takes_free_seconds: bool = True,
     ) -> "PriceTerms":
-        """Terms of outbound calls; `markup_percent` 120 is 20 % on top. Raises BadInput."""
+        """The price of outbound calls; `markup_percent` 120 adds 20 %. Raises BadInput."""
         check_increments(initial_s, increment_s)
         dividend, divisor = _marked_up(rate_per_min, markup_percent)
         fee = _price(connection_fee, "connection_fee", MAX_FEE)
-        # dividend / divisor is the rate of a minute. All over one divisor, in whole numbers.
+        # dividend / divisor is the rate of a minute. The fee gets the same divisor.
         per_second = dividend * fee.denominator * MICRO
         fee_micro = fee.numerator * divisor * 60 * MICRO
         divisor *= 60 * fee.denominator
@@ -86,14 +86,16 @@ class PriceTerms:
             per_second=per_second // shared,
             fee=fee_micro // shared,
             divisor=divisor // shared,
-            told=_told(rate_per_min, markup_percent, initial_s, increment_s, connection_fee),
+            json_members=_json_members(
+                rate_per_min, markup_percent, initial_s, increment_s, connection_fee
+            ),
         )
 
     @classmethod
     def inbound(
         cls, rate_per_min: str, initial_s: int, increment_s: int, *, connection_fee: str = "0"
     ) -> "PriceTerms":
-        """Terms of inbound calls, which know neither markup nor free seconds. Raises BadInput."""
+        """The price of inbound calls: without markup and free seconds. Raises BadInput."""
         return cls.outbound(
             rate_per_min,
             initial_s,
@@ -103,7 +105,7 @@ class PriceTerms:
         )
 
     def billed_seconds(self, billsec: int) -> int:
-        """Seconds that are charged for `billsec` seconds of talk.
+        """Billed seconds for `billsec` seconds of talk.
 
         The initial block is not a multiple of the increment: only what comes after it is rounded
         up to whole increments.
@@ -116,9 +118,9 @@ class PriceTerms:
         return self.initial_s - (-beyond_s // self.increment_s) * self.increment_s
 
     def charge(self, billsec: int, free_seconds_left: int = 0) -> Charge:
-        """Price a call; a call that outlasts the free seconds pays for the rest.
+        """Price a call; seconds beyond the free ones are paid.
 
-        The connection fee is due when any second is paid for, and shares the one rounding.
+        The connection fee is due if any second is paid, and is included before the one rounding.
         """
         billed_s = self.billed_seconds(billsec)
         free_s = 0
@@ -146,26 +148,26 @@ def parse_increment(text: str, field_name: str = "increment") -> tuple[int, int]
 
 
 def check_increments(initial_s: int, increment_s: int) -> None:
-    """Refuse (BadInput) increments under a second or over a day."""
+    """Raise BadInput for increments under a second or over a day."""
     for name, seconds in (("initial_s", initial_s), ("increment_s", increment_s)):
         if not 1 <= seconds <= MAX_INCREMENT_S:
             raise BadInput(name, seconds, f"1 to {MAX_INCREMENT_S} seconds")
 
 
-def _told(rate: str, markup: str, initial_s: int, increment_s: int, fee: str) -> str:
-    """What an explanation says of a price: members of a JSON object, without its brackets."""
-    said = {
+def _json_members(rate: str, markup: str, initial_s: int, increment_s: int, fee: str) -> str:
+    """A price in an explanation: members of a JSON object, without its brackets."""
+    members = {
         "rate_per_min": rate,
         "markup_percent": markup,
         "increment": f"{initial_s}/{increment_s}",
         "connection_fee": fee,
         "rounding": ROUNDING,
     }
-    return orjson.dumps(said)[1:-1].decode()
+    return orjson.dumps(members)[1:-1].decode()
 
 
 def _marked_up(rate_per_min: str, markup_percent: str) -> tuple[int, int]:
-    """The rate of a minute with its markup, as dividend and divisor."""
+    """The rate per minute with its markup, as dividend and divisor."""
     rate = _price(rate_per_min, "rate_per_min", MAX_RATE_PER_MIN)
     markup = _price(markup_percent, "markup_percent", None)
     dividend = rate.numerator * markup.numerator

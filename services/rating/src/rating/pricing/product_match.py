@@ -1,8 +1,9 @@
-"""Whose call it is: the one product that a call belongs to, or why there is none.
+"""Finds the product that a call belongs to, or why there is none.
 
-Every kind of product claims what domain/billing, section 1 lets it name; all claims are keys of
-dictionaries, so a match costs the same with ten products and with ten thousand. What is asked
-first decides, and whatever two products claim at once is nobody's until a person settles it:
+A product claims what domain/billing, section 1 lists for its kind. Claims are keys of dictionaries,
+so the time of a match does not depend on the number of products. The first lookup that finds a
+claim decides. A call that two products claim by the same key is ambiguous and is matched to
+neither, until a person changes one of them:
 
 | product | outbound | inbound |
 |---|---|---|
@@ -10,11 +11,11 @@ first decides, and whatever two products claim at once is nobody's until a perso
 | Vodia | extension, number or display name that called | DID, extension, then search strings |
 | Les.net | the DID that called, then the peer | the DID dialled, then the peer |
 
-A local call, and one without direction, is its caller's, else its receiver's. Extensions are
-what a client pays for, so one that no product lists makes no match, however few products the
-tenant has; but a product that lists no extension at all, or owns the rest of its tenant by name
-(`rest_of_tenant`), owns what is left of it. An `extension` that the PBX recorded decides alone:
-caller and source number can be set by the caller.
+A local call, and one without direction, belongs to its caller, else to its receiver. Clients pay
+for extensions, so an extension that no product lists matches no product, even where the tenant has
+only one. The exceptions are a product that lists no extension, and one with `rest_of_tenant`: these
+get the rest of their tenant's calls. If the PBX recorded an `extension`, it decides alone, because
+callers can set caller and source number.
 """
 
 from collections.abc import Iterable, Iterator
@@ -29,7 +30,7 @@ from ringfence_contracts.events.call import CallCompleted
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Match:
-    """The product that a call belongs to, with its terms ready."""
+    """The product that a call belongs to, with its terms."""
 
     account_id: str
     currency: str
@@ -40,7 +41,7 @@ class Match:
 
 
 class Ambiguous(NamedTuple):
-    """Several products claim the call; `names` are theirs, with their accounts'."""
+    """Several products claim the call; `names` are theirs, with their accounts."""
 
     names: tuple[str, ...]
 
@@ -53,7 +54,7 @@ class Ambiguous(NamedTuple):
 
 
 class NoMatch(NamedTuple):
-    """No product claims the call; `detail` says what was looked for."""
+    """No product claims the call; `detail` lists what was looked up."""
 
     detail: str
 
@@ -61,7 +62,7 @@ class NoMatch(NamedTuple):
 MatchResult = Match | Ambiguous | NoMatch
 
 _Claim = tuple[str, str]
-"""What is claimed within a tenant: `extension`, `did`, `name`, `search` or `rest`, and its text."""
+"""A claim within a tenant: `extension`, `did`, `name`, `search` or `rest`, and its text."""
 
 _REST = ("rest", "")
 
@@ -91,7 +92,7 @@ class _Tenant:
 
 
 class ProductIndex:
-    """All accounts' products by what they claim; kept current by `replace`."""
+    """All accounts' products by their claims."""
 
     __slots__ = ("_held", "_tenants")
 
@@ -102,7 +103,7 @@ class ProductIndex:
             self.replace(account)
 
     def replace(self, account: AccountChanged) -> None:
-        """Put an account's products in the place of those it had."""
+        """Replace an account's products."""
         self._drop(account.account_id)
         held = self._held.setdefault(account.account_id, set())
         for service in account.services:
@@ -120,14 +121,14 @@ class ProductIndex:
                 held.add((tenant_key, claim))
 
     def match(self, call: CallCompleted) -> MatchResult:
-        """The product of a call. Never a guess: see the module's rules."""
+        """The product of a call, by the rules of the module's docstring."""
         tenant = self._tenants.get((call.server_id, call.tenant))
         if tenant is None:
             tenant = self._tenant(call.server_id, call.tenant)
         if tenant is None:
             return NoMatch(f"no product on server {call.server_id} has tenant {shown(call.tenant)}")
         claims = tenant.claims
-        for claim in _asked(call):
+        for claim in _lookups(call):
             held = claims.get(claim)
             if held is not None:
                 return held[0] if len(held) == 1 else _only(held)
@@ -140,7 +141,7 @@ class ProductIndex:
         return NoMatch(_unclaimed(call))
 
     def _tenant(self, server_id: str, written: str) -> _Tenant | None:
-        """A tenant that is written otherwise than products name it."""
+        """A tenant whose name is written in another form than in the products."""
         name = written.strip().casefold()
         tenant = self._tenants.get((server_id, name))
         if tenant is None and name.lstrip("+").isdigit():
@@ -156,7 +157,7 @@ class ProductIndex:
 
 
 def did_key(number: str) -> str:
-    """A DID in the one form it is compared in: digits, North American ones without their 1."""
+    """A DID in the form in which it is compared: digits, without the 1 of North America."""
     digits = number
     if not (number.isdigit() and number.isascii()):
         digits = "".join(char for char in number if "0" <= char <= "9")
@@ -164,7 +165,7 @@ def did_key(number: str) -> str:
 
 
 def _claims(service: Service) -> Iterator[tuple[tuple[str, str], _Claim]]:
-    """What a product claims, by the rules of its kind."""
+    """A product's claims by the rules of its kind."""
     tenant_key = (service.server_id, service.tenant.strip().casefold())
     if service.kind == "lesnet":
         yield from _lesnet_claims(service, tenant_key)
@@ -194,15 +195,15 @@ def _vodia_listed(service: Service) -> Iterator[_Claim]:
 def _lesnet_claims(
     service: Service, peer_key: tuple[str, str]
 ) -> Iterator[tuple[tuple[str, str], _Claim]]:
-    """A file may name its rows by the peer or by the DID, so both stand as tenants."""
+    """A file may name its rows by the peer or by the DID, so both are tenants."""
     yield peer_key, _REST
     for did in filter(None, map(did_key, service.dids)):
         yield peer_key, ("did", did)
         yield (service.server_id, did), _REST
 
 
-def _asked(call: CallCompleted) -> Iterator[_Claim]:
-    """What to look for, in the order in which it decides."""
+def _lookups(call: CallCompleted) -> Iterator[_Claim]:
+    """The claims to look up, in the order of their precedence."""
     if call.direction != "inbound":
         yield from _calling(call)
     if call.direction != "outbound":
@@ -234,7 +235,7 @@ def _called(call: CallCompleted) -> Iterator[_Claim]:
 
 
 def _by_search(tenant: _Tenant, call: CallCompleted) -> tuple[Match, ...]:
-    """Products one of whose search strings occurs in the record; its tenant is asked last."""
+    """Products with a search string that occurs in the record; its tenant is searched last."""
     written = "\n".join(
         (
             call.caller_name,
@@ -269,6 +270,6 @@ def _only(matches: tuple[Match, ...]) -> Match | Ambiguous:
 
 
 def _unclaimed(call: CallCompleted) -> str:
-    asked = dict.fromkeys(f"{kind} {shown(text, 40)}" for kind, text in _asked(call) if text)
+    asked = dict.fromkeys(f"{kind} {shown(text, 40)}" for kind, text in _lookups(call) if text)
     looked_for = ", ".join(asked) or "any number"
     return f"no product of tenant {shown(call.tenant)} claims {looked_for}"

@@ -1,18 +1,23 @@
-"""What becomes of a matched call: rated, not billed, or unrated, each with its reason.
+"""Rates a matched call: the outcome is rated, not billed or unrated, each with its reason.
 
 The order is that of domain/billing, sections 4 to 6: number, filters, then direction and rate.
 
-1. ended before the product's bill-from instant; 2. hidden by a filter; 3. never answered; 4. spared
-by a filter; 5. local: by its direction or, unless it came from outside, by its number (feature
-code, extension); 6. no direction: unrated; 7. inbound: by the package's inbound rate, whatever the
-number; 8. outbound: by the longest prefix of the tariff in force when the call was answered, or by
-the product's flat rate.
+1. It ended before the product's bill-from instant: not billed.
+2. A filter hides it: not billed, and not shown to the client.
+3. It was not answered: not billed.
+4. A filter excludes it: not billed.
+5. It is local, by its direction or, unless it is inbound, by its number (feature code, extension):
+   not billed.
+6. It has no direction: unrated.
+7. It is inbound: rated by the package's inbound rate, for any number.
+8. It is outbound: rated by the longest prefix of the tariff in force when the call was answered, or
+   by the product's flat rate.
 
-Where the source leaves a choice: an outbound number of three to five digits that a tariff row
-names exactly, at rate 0 (911), is rated at 0 and shown rather than taken for an extension; a
-dialled code with seven digits or more behind it is no code but a call (`*67` and a number), and
-an outbound one waits in the queue until `strip_prefix` is set, rather than pass for free. A call
-whose PBX recorded no time of answer, though it lasted, was answered when it started.
+Where the rules leave a choice: an outbound number of three to five digits that a tariff row names
+exactly, at rate 0 (911), is rated at 0 and shown, not taken for an extension. A dialled code with
+seven digits or more behind it is a call (`*67` and a number); an outbound one waits in the unrated
+queue until `strip_prefix` is set, because it would be free otherwise. A call with talk time and no
+recorded time of answer was answered when it started.
 
 `price_call` does all that needs no running total; `PricedCall.charge` does the rest. The calls of
 one account go through `charge` in order, because they share its free seconds.
@@ -60,7 +65,7 @@ LONGEST_CODE = 7
 
 
 class NotBilled(NamedTuple):
-    """The call costs nothing, by `reason`; `hidden` ones are not shown to the client either."""
+    """The call costs nothing, by the rule `reason`; the client does not see a `hidden` one."""
 
     reason: NotBilledReason
     hidden: bool
@@ -69,7 +74,7 @@ class NotBilled(NamedTuple):
 
     @property
     def explanation(self) -> Explanation:
-        """Why the call is not billed; `detail` is the filter's pattern, or the instant."""
+        """Why the call is not billed; `detail` is the filter's pattern or the bill-from instant."""
         explained: Explanation = {"number": self.number, "not_billed": self.reason}
         if self.detail:
             name = "bill_from" if self.reason == "before-bill-from" else "pattern"
@@ -82,7 +87,7 @@ class NotBilled(NamedTuple):
 
 
 class Unrated(NamedTuple):
-    """The call waits for an operator: it can not be priced as things are set."""
+    """The call cannot be priced by the current settings; it waits for an operator."""
 
     reason: UnratedReason
     detail: str
@@ -90,7 +95,7 @@ class Unrated(NamedTuple):
 
 @final
 class PricedCall:
-    """A call with its price found; all that is missing is how many free seconds are left."""
+    """A call with its price; only the number of free seconds left is missing."""
 
     __slots__ = (
         "billsec", "found", "number", "rate_from", "takes_free_seconds", "terms", "version",
@@ -115,7 +120,7 @@ class PricedCall:
         self.rate_from = rate_from
 
     def charge(self, free_seconds_left: int = 0) -> "Rated":
-        """Price the call; `free_seconds_left` counts only where `takes_free_seconds`."""
+        """Price the call; `free_seconds_left` are used only if `takes_free_seconds`."""
         free_left = free_seconds_left if self.takes_free_seconds else 0
         billed_s, free_s, cost_micro = self.terms.charge(self.billsec, free_left)
         return Rated(cost_micro, billed_s, free_s, self)
@@ -123,55 +128,55 @@ class PricedCall:
 
 @final
 class Rated:
-    """What the call costs, in micro-units; zero included."""
+    """What the call costs, in micro-units; may be zero."""
 
-    __slots__ = ("billed_s", "cost_micro", "free_s", "ready")
+    __slots__ = ("billed_s", "cost_micro", "free_s", "priced")
 
-    def __init__(self, cost_micro: int, billed_s: int, free_s: int, ready: PricedCall) -> None:
+    def __init__(self, cost_micro: int, billed_s: int, free_s: int, priced: PricedCall) -> None:
         self.cost_micro = cost_micro
         self.billed_s = billed_s
         self.free_s = free_s
-        self.ready = ready
+        self.priced = priced
 
     @property
     def number(self) -> str:
         """The number that was rated, normalised."""
-        return self.ready.number.digits
+        return self.priced.number.digits
 
     @property
     def explanation(self) -> Explanation:
-        """Why the call costs what it does: plain values, for people."""
+        """Why the call costs what it does, as plain values."""
         read: Explanation = orjson.loads(self.explanation_json())
         return read
 
     def explanation_json(self) -> str:
-        """The explanation as JSON. Written out by hand: it is a tenth of what a call takes."""
-        ready = self.ready
-        number = ready.number
+        """The explanation as JSON, formatted by hand: it takes a tenth of a call's time."""
+        priced = self.priced
+        number = priced.number
         return (
             f'{{"number":{as_text(number.digits)}'
             f',"dialled":{as_text(number.dialled)}'
             f',"international":{"true" if number.international else "false"}'
-            f",{_row_told(ready.found)},{_version_told(ready.version)}"
-            f',"rate_from":"{ready.rate_from}",{ready.terms.told}'
+            f",{_row_members(priced.found)},{_version_members(priced.version)}"
+            f',"rate_from":"{priced.rate_from}",{priced.terms.json_members}'
             f',"billed_s":{self.billed_s},"free_s":{self.free_s}}}'
         )
 
 
-def _row_told(found: PrefixMatch | None) -> str:
+def _row_members(found: PrefixMatch | None) -> str:
     if found is None:
         return '"prefix":null,"description":null'
     return f'"prefix":"{found.prefix}","description":{as_json(found.description)}'
 
 
-def _version_told(version: TariffVersion | None) -> str:
+def _version_members(version: TariffVersion | None) -> str:
     if version is None:
         return '"tariff_id":null,"tariff_version":null'
     return f'"tariff_id":"{version.tariff_id}","tariff_version":{version.version_id}'
 
 
 def as_text(text: str) -> str:
-    """A text as JSON, with its quotes; in digits, which most are, nothing is to be escaped."""
+    """A text as JSON, with its quotes. Most texts are digits, in which nothing is escaped."""
     return f'"{text}"' if text.isascii() and text.isalnum() else as_json(text)
 
 
@@ -187,14 +192,14 @@ def rate_call(
     call: CallCompleted, match: Match, versions: TariffVersions, free_seconds_left: int = 0
 ) -> RatingOutcome:
     """Rate one call of a known product; `free_seconds_left` of its billing period."""
-    settled = price_call(call, match, versions)
-    return settled.charge(free_seconds_left) if isinstance(settled, PricedCall) else settled
+    priced = price_call(call, match, versions)
+    return priced.charge(free_seconds_left) if isinstance(priced, PricedCall) else priced
 
 
 def price_call(
     call: CallCompleted, match: Match, versions: TariffVersions
 ) -> PricedCall | NotBilled | Unrated:
-    """Everything about a call's price that does not depend on the calls before it."""
+    """Price a call as far as this does not depend on the account's calls before it."""
     terms = match.terms
     number = terms.numbers.read(billed_number(call))
     bill_from = match.service.bill_from
@@ -202,9 +207,9 @@ def price_call(
         return NotBilled("before-bill-from", False, number.digits, bill_from.isoformat())
     if isinstance(terms.filters, Misconfigured):
         return Unrated("no-tariff-in-force", terms.filters.detail)
-    spared = _spared(call, number, terms.filters)
-    if spared is not None:
-        return spared
+    excluded = _excluded(call, number, terms.filters)
+    if excluded is not None:
+        return excluded
     if call.direction == "outbound":
         if terms.flat is not None:
             return _outbound_flat(call, number, terms.flat)
@@ -223,8 +228,8 @@ def billed_number(call: CallCompleted) -> str:
     return call.destination_number
 
 
-def _spared(call: CallCompleted, number: DialledNumber, filters: CallFilter) -> NotBilled | None:
-    hit = filters.judge(number, call.direction)
+def _excluded(call: CallCompleted, number: DialledNumber, filters: CallFilter) -> NotBilled | None:
+    hit = filters.check(number, call.direction)
     if hit is not None and hit.effect == "hide":
         return NotBilled("filter-hidden", True, number.digits, hit.pattern)
     if call.billsec == 0:
@@ -310,7 +315,7 @@ def price_by(
 
 
 def _not_a_destination(number: DialledNumber) -> NotBilled | Unrated | None:
-    """Why an outbound number is not looked up, None if it is."""
+    """Why an outbound number is not looked up in a tariff; None if it is."""
     if number.kind == "invalid":
         return Unrated("invalid-number", number.why)
     if number.kind == "feature-code" and len(number.digits) > LONGEST_CODE:
@@ -320,7 +325,7 @@ def _not_a_destination(number: DialledNumber) -> NotBilled | Unrated | None:
 
 
 def short_code_at_zero(number: DialledNumber, version: TariffVersion | None) -> PrefixMatch | None:
-    """The row that names a short number such as 911 exactly, at rate 0."""
+    """The row at rate 0 whose prefix is exactly this short number, such as 911."""
     if number.kind != "extension" or version is None:
         return None
     found = version.deck.exactly(number.digits)

@@ -1,8 +1,8 @@
-"""Which rate a number has: the longest prefix in the tariff version that was in force.
+"""Finds a number's rate: the longest prefix in the tariff version that was in force.
 
-Domain/billing, section 2. A lookup asks first which lengths of prefix there are under a number's
-first digits, and tries those, longest first: its cost depends neither on how many prefixes a deck
-has nor on which other lengths occur in it.
+Domain/billing, section 2. A lookup first finds which lengths of prefixes exist under a number's
+first digits, and tries these, longest first. Its time depends neither on the number of prefixes in
+a deck nor on the other lengths in it.
 """
 
 from collections.abc import Iterable
@@ -16,10 +16,10 @@ from ringfence_contracts.events.tariff import RateRow
 from ringfence_contracts.money import parse_decimal
 
 MAX_PREFIX = 15
-"""Digits of the longest prefix: no number has more."""
+"""Digits of the longest prefix, as of the longest number."""
 
 HEAD = 5
-"""Digits by which a lookup begins: long enough to tell areas apart, shorter than most prefixes."""
+"""Digits by which a lookup begins: they distinguish areas and are shorter than most prefixes."""
 
 CUSTOM_RATE, TARIFF_RATE = 0, 1
 """A row's status: the package's custom rate applies, or the row's own."""
@@ -31,7 +31,7 @@ Lengths = tuple[int, ...]
 
 @final
 class DeckRate:
-    """What a row charges. Equal ones are one object within a deck, and compared as that."""
+    """The rate of a row. Equal rates of a deck are one object and are compared by identity."""
 
     __slots__ = ("increment_s", "initial_s", "is_zero", "rate_per_min", "status")
 
@@ -47,7 +47,7 @@ class DeckRate:
 
 @final
 class PrefixMatch:
-    """A row of a deck: the longest prefix that a number starts with, and what it charges."""
+    """A row of a deck: the longest prefix that a number starts with, and its rate."""
 
     __slots__ = ("description", "prefix", "rate")
 
@@ -58,10 +58,10 @@ class PrefixMatch:
 
 
 class Deck:
-    """The rows of one tariff version, built once and never changed.
+    """The rows of one tariff version; immutable.
 
-    Raises BadInput for a row that could not be rated by: a prefix that is not 1 to 15 digits or
-    comes twice, a rate that is not a decimal number, increments out of bounds, another status.
+    Raises BadInput for an invalid row: a prefix that is not 1 to 15 digits or occurs twice, a rate
+    that is not a decimal number, increments out of bounds, an unknown status.
     """
 
     __slots__ = ("_rows", "_short", "_under")
@@ -82,7 +82,7 @@ class Deck:
         return len(self._rows)
 
     def longest_prefix(self, digits: str) -> PrefixMatch | None:
-        """The row for a normalised number, None if no prefix fits."""
+        """The row for a normalised number; None if no prefix matches."""
         for length in self._under.get(digits[:HEAD], self._short):
             found = self._rows.get(digits[:length])
             if found is not None:
@@ -90,11 +90,11 @@ class Deck:
         return None
 
     def exactly(self, prefix: str) -> PrefixMatch | None:
-        """The row of this very prefix."""
+        """The row of exactly this prefix."""
         return self._rows.get(prefix)
 
     def _index_lengths(self) -> None:
-        """Note the lengths to try, longest first: under each head, and where none is known."""
+        """Index the lengths to try, longest first: for each head, and for all other heads."""
         longer: dict[str, set[int]] = {}
         short: set[int] = set()
         for prefix in self._rows:
@@ -117,7 +117,7 @@ class Deck:
 
 @dataclass(frozen=True, slots=True)
 class TariffVersion:
-    """A tariff as it was published, in force from an instant on until the next one is."""
+    """A tariff as it was published; in force from an instant until the next version is."""
 
     version_id: int
     tariff_id: str
@@ -135,7 +135,7 @@ class TariffVersions:
             self.add(version)
 
     def add(self, version: TariffVersion) -> None:
-        """Take in a version; the same one again changes nothing."""
+        """Add a version; adding it again changes nothing."""
         others = self._by_tariff.get(version.tariff_id, ())
         kept = [other for other in others if other.version_id != version.version_id]
         self._by_tariff[version.tariff_id] = tuple(
@@ -143,9 +143,9 @@ class TariffVersions:
         )
 
     def in_force(self, tariff_id: str, at: datetime) -> TariffVersion | None:
-        """The version by which a call answered at `at` is rated, None before the first.
+        """The version in force at `at`, when a call was answered; None before the first.
 
-        Of two that are effective from the same instant, the later one published counts.
+        Of two versions that are effective from the same instant, the later published one is used.
         """
         for version in self._by_tariff.get(tariff_id, ()):
             if version.effective_from <= at:

@@ -1,4 +1,4 @@
-"""The cases of rating's conformance file: the terms of a call, and what it must come to."""
+"""The cases of rating's conformance file: the terms of a call, and its expected price."""
 
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ COLUMNS = (
 
 
 class PriceCase(NamedTuple):
-    """One call: its terms, and what it is expected to come to."""
+    """One call: its terms and its expected price."""
 
     name: str
     terms: PriceTerms
@@ -46,13 +46,13 @@ class PriceCase(NamedTuple):
         )
 
     def mismatches(self) -> list[str]:
-        """A line for every field that comes out otherwise than expected."""
+        """A line for every field that differs from what is expected."""
         got = self.terms.charge(self.billsec, self.free_seconds_left)
         columns = ("expect_billed_s", "expect_free_used_s", "expect_cost_micro")
         return [
-            f"{self.name}: {column}: expected {wanted}, got {came}"
-            for column, wanted, came in zip(columns, self.expected, got, strict=True)
-            if wanted != came
+            f"{self.name}: {column}: expected {expected}, got {actual}"
+            for column, expected, actual in zip(columns, self.expected, got, strict=True)
+            if expected != actual
         ]
 
 

@@ -1,1 +1,1 @@
-"""A period's calls priced again with another tariff version."""
+"""Prices a period's calls again with another tariff version."""

@@ -69,8 +69,8 @@ async def _rerate(order: RerateOrder, apply: bool) -> None:
             return
         run, plans = await rerating.apply(order)
     changed = any(planned.changes for planned in plans)
-    told = f"Applied as run {run.run_id}; --undo {run.run_id} puts it back."
-    _show(plans, told if changed else "Nothing differs; nothing was written.")
+    applied = f"Applied as run {run.run_id}; --undo {run.run_id} puts it back."
+    _show(plans, applied if changed else "Nothing differs; nothing was written.")
 
 
 async def _undo(run_id: UUID) -> None:
@@ -132,7 +132,7 @@ def _shown_on(progress: Progress) -> OnAccount:
     return show
 
 
-def _show(plans: list[ReratePlan], says: str) -> None:
+def _show(plans: list[ReratePlan], conclusion: str) -> None:
     table = _table("account")
     for title in ("charges", "differ", "difference"):
         table.add_column(title, justify="right")
@@ -154,10 +154,10 @@ def _show(plans: list[ReratePlan], says: str) -> None:
     for currency, difference_micro in totals.items():
         examined = sum(planned.examined for planned in plans if planned.currency == currency)
         click.echo(f"{examined} charges; difference {format_micro(difference_micro)} {currency}")
-    stays = sum((planned.stays for planned in plans), Counter[str]())
-    for why, count in stays.most_common(20):
-        click.echo(f"{count} charges stay as they are: {why}")
-    click.echo(says)
+    unchanged = sum((planned.unchanged for planned in plans), Counter[str]())
+    for reason, count in unchanged.most_common(20):
+        click.echo(f"{count} charges stay as they are: {reason}")
+    click.echo(conclusion)
 
 
 def _table(*columns: str) -> Table:

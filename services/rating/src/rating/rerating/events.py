@@ -1,4 +1,4 @@
-"""What a re-rating tells: each call anew, and an account's balance once, when all is posted."""
+"""The events of a re-rating: one for each re-rated call, one for each account's balance."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,9 +16,9 @@ from ringfence_contracts.topics import BALANCE_CHANGED, CALL_RATED
 
 
 def call_rated(
-    row: ChangeRow, entry: Entry, currency: str, run_id: UUID, told_at: datetime
+    row: ChangeRow, entry: Entry, currency: str, run_id: UUID, occurred_at: datetime
 ) -> Outgoing:
-    """`call.rated.v1` for the charge `entry` that stands in another one's place."""
+    """`call.rated.v1` for the charge `entry`, which replaces another one."""
     charged = row.change.charged
     payload = {
         "call_id": charged.call_id,
@@ -28,7 +28,7 @@ def call_rated(
         "account_version": entry.version,
         "cost_micro": -entry.amount_micro,
         "currency": currency,
-        **row.change.told,
+        **row.change.details,
         "replaces": {
             "entry_id": charged.entry_id,
             "reversal_id": row.reversal_id,
@@ -41,19 +41,19 @@ def call_rated(
         key=entry.account_id,
         value=orjson.dumps(payload, default=str),
         event_id=derive("call.rated", row.charge_id),
-        time=told_at,
+        time=occurred_at,
         source=SOURCE,
         correlation_id=str(run_id),
     )
 
 
 def balance_changed(
-    entries: Sequence[Entry], balance: AccountBalance, run_id: UUID, told_at: datetime
+    entries: Sequence[Entry], balance: AccountBalance, run_id: UUID, occurred_at: datetime
 ) -> Outgoing:
     """`balance.changed.v1` from before the first entry to after the last, which made `balance`.
 
-    Never one by one: a balance that a reversal lifts and its charge lowers again, in the same
-    transaction, crossed nothing, and no client is to be told that it did.
+    One event for all entries: a balance that a reversal raises and a charge lowers again in the
+    same transaction crosses no threshold, and no client may get mail about it.
     """
     first, last = entries[0], entries[-1]
     account_id = last.account_id
@@ -69,11 +69,11 @@ def balance_changed(
             currency=balance.currency,
             cause="reversal",
             cause_id=run_id,
-            occurred_at=told_at,
+            occurred_at=occurred_at,
             settled=balance.settled_at(last.version),
         ).to_json(),
         event_id=derive("balance.changed", account_id, last.version),
-        time=told_at,
+        time=occurred_at,
         source=SOURCE,
         correlation_id=str(run_id),
     )

@@ -1,10 +1,10 @@
-"""What calls that are charged already would have cost by another tariff version.
+"""What charged calls would have cost by another tariff version.
 
-Only the version changes. Number, markup, connection fee and custom rate count as they were
-charged; what the old charge does not tell (the fee of a call that was free of charge, the custom
-rate for a row that had none) is taken from the product's package as it is now. Free seconds are
-dealt out anew, in the ledger's order, within what the calls had and what is left of the period:
-so a version that differs in nothing changes nothing.
+Only the version changes. Number, markup, connection fee and custom rate are those of the old
+charge. What the old charge does not contain (the fee of a call that was free of charge, the custom
+rate for a row that had none) is taken from the product's current package. Free seconds are
+allocated again, in the ledger's order, from what the calls had and what is left of the period. So a
+version with the same rates changes nothing.
 
 Pure: without clock, socket, database or logger.
 """
@@ -22,7 +22,7 @@ import orjson
 from rating.ledger import Posting
 from rating.posting.records import FreeKey
 from rating.pricing.billing_period import period_of, zone_of
-from rating.pricing.call_time import believed_answer
+from rating.pricing.call_time import plausible_answer
 from rating.pricing.number import DialledNumber
 from rating.pricing.package_terms import package_terms
 from rating.pricing.rate_call import PricedCall, Rated, Unrated, price_by, short_code_at_zero
@@ -36,8 +36,8 @@ _LONGEST_SHORT_CODE = 5
 
 
 class RerateOrder(NamedTuple):
-    """What is to be re-rated: charges of a tariff for calls answered from `from_text` on, and
-    before `to_text`. Without an offset, both are read in each account's own zone.
+    """What to re-rate: charges of a tariff for calls answered from `from_text` on and before
+    `to_text`. Without an offset, both are read in each account's own time zone.
     """
 
     tariff_id: str
@@ -56,58 +56,58 @@ class RerateOrder(NamedTuple):
 
 
 class LiveCharge(NamedTuple):
-    """A live charge of a call; `told` is what the ledger says about it."""
+    """A charge of a call that is not reversed; `details` is its entry's explanation, parsed."""
 
     entry_id: UUID
     call_id: UUID
     amount_micro: int
     occurred_at: datetime
     input_hash: bytes
-    told: dict[str, Any]
+    details: dict[str, Any]
 
     @property
-    def why(self) -> Mapping[str, Any]:
-        """How it was priced."""
-        explained: Mapping[str, Any] = self.told["explanation"]
+    def explanation(self) -> Mapping[str, Any]:
+        """How the charge was priced."""
+        explained: Mapping[str, Any] = self.details["explanation"]
         return explained
 
     @property
     def answered_at(self) -> datetime:
-        """When the call was answered, by the rule of rating."""
-        started = datetime.fromisoformat(self.told["started_at"])
-        text = self.told.get("answered_at")
+        """When the call was answered, by the rule that rating uses."""
+        started = datetime.fromisoformat(self.details["started_at"])
+        text = self.details.get("answered_at")
         answered = datetime.fromisoformat(text) if text else None
-        return believed_answer(started, answered, self.occurred_at)
+        return plausible_answer(started, answered, self.occurred_at)
 
 
 class RerateChange(NamedTuple):
-    """A call's charge and what is to stand in its place."""
+    """A call's charge and what replaces it."""
 
     charged: LiveCharge
     amount_micro: int
-    told: dict[str, Any]
+    details: dict[str, Any]
     free_key: FreeKey
     free_difference_s: int
 
     @property
     def difference_micro(self) -> int:
-        """What the account gains by it; negative: it pays more."""
+        """The credit to the account; negative if it pays more."""
         return self.amount_micro - self.charged.amount_micro
 
 
 @dataclass
 class ReratePlan:
-    """What re-rating would do to one account."""
+    """What re-rating changes on one account; `unchanged` counts the reasons to keep charges."""
 
     account_id: str
     currency: str
     examined: int = 0
     changes: list[RerateChange] = field(default_factory=list)
-    stays: Counter[str] = field(default_factory=Counter)
+    unchanged: Counter[str] = field(default_factory=Counter)
 
     @property
     def difference_micro(self) -> int:
-        """What the account gains by it; negative: it pays more."""
+        """The credit to the account; negative if it pays more."""
         return sum(change.difference_micro for change in self.changes)
 
 
@@ -118,47 +118,47 @@ def plan(
     free_used: Mapping[FreeKey, int],
     run_id: UUID,
 ) -> ReratePlan:
-    """Price an account's charges by `version`. `free_used` holds the periods' free seconds."""
+    """Price an account's charges by `version`; `free_used` has each period's used free seconds."""
     planned = ReratePlan(account.account_id, account.currency, examined=len(charges))
     priced: list[tuple[LiveCharge, PricedCall, FreeKey]] = []
     for charged in charges:
-        ready = _price_again(account, charged, version)
-        if isinstance(ready, PricedCall):
-            priced.append((charged, ready, free_key(account, charged)))
+        again = _price_again(account, charged, version)
+        if isinstance(again, PricedCall):
+            priced.append((charged, again, free_key(account, charged)))
         else:
-            planned.stays[ready.detail] += 1
+            planned.unchanged[again.detail] += 1
     left = _free_seconds(account, priced, free_used)
-    for charged, ready, key in priced:
-        rated = ready.charge(left[key])
+    for charged, again, key in priced:
+        rated = again.charge(left[key])
         left[key] -= rated.free_s
-        free_difference_s = rated.free_s - charged.told["free_s"]
+        free_difference_s = rated.free_s - charged.details["free_s"]
         if rated.cost_micro != -charged.amount_micro or free_difference_s:
-            told = _told(charged, rated, run_id)
+            details = _rerated_details(charged, rated, run_id)
             planned.changes.append(
-                RerateChange(charged, -rated.cost_micro, told, key, free_difference_s)
+                RerateChange(charged, -rated.cost_micro, details, key, free_difference_s)
             )
     return planned
 
 
 def free_key(account: AccountChanged, charged: LiveCharge) -> FreeKey:
-    """Whose free seconds, and of which period, a charge may use."""
+    """The account, product and period whose free seconds a charge may use."""
     period = period_of(charged.answered_at, account.time_zone)
-    return account.account_id, charged.told["service_id"], period
+    return account.account_id, charged.details["service_id"], period
 
 
 def in_scope(
     charged: LiveCharge, tariff_id: str, span: tuple[datetime, datetime], run_id: UUID
 ) -> bool:
-    """Whether a charge is of that tariff and period, and not one that this run made."""
-    why = charged.why
-    if why.get("tariff_id") != tariff_id:
+    """Whether a charge has that tariff and period, and was not made by this run."""
+    explanation = charged.explanation
+    if explanation.get("tariff_id") != tariff_id:
         return False
-    made_by = why.get("rerated", {}).get("run_id")
+    made_by = explanation.get("rerated", {}).get("run_id")
     return span[0] <= charged.answered_at < span[1] and made_by != str(run_id)
 
 
 def reversal_of(charged: LiveCharge, account_id: str, run_id: UUID, charge_id: UUID) -> Posting:
-    """Gives back what a charge took. Its id is the charge's own: nothing is reversed twice."""
+    """The reversal of a charge. Its id follows from the charge's, so nothing is reversed twice."""
     return Posting(
         entry_id=derive("reversal", charged.entry_id),
         account_id=account_id,
@@ -173,7 +173,7 @@ def reversal_of(charged: LiveCharge, account_id: str, run_id: UUID, charge_id: U
 
 
 def charge_of(change: RerateChange, account_id: str, charge_id: UUID) -> Posting:
-    """The charge that comes in the place of the one that was reversed."""
+    """The charge that replaces the reversed one."""
     charged = change.charged
     return Posting(
         entry_id=charge_id,
@@ -183,46 +183,46 @@ def charge_of(change: RerateChange, account_id: str, charge_id: UUID) -> Posting
         cause_id=charged.call_id,
         occurred_at=charged.occurred_at,
         input_hash=charged.input_hash,
-        explanation=_json(change.told),
+        explanation=_json(change.details),
     )
 
 
 def undo(charged: LiveCharge, original: LiveCharge, key: FreeKey, run_id: UUID) -> RerateChange:
-    """Puts the original charge back in the place of the one that the run made."""
+    """The change that replaces the run's charge with the original one."""
     rerated = {"run_id": str(run_id), "replaces": str(charged.entry_id), "undone": True}
-    told = {**original.told, "explanation": {**original.why, "rerated": rerated}}
-    free_difference_s = original.told["free_s"] - charged.told["free_s"]
-    return RerateChange(charged, original.amount_micro, told, key, free_difference_s)
+    details = {**original.details, "explanation": {**original.explanation, "rerated": rerated}}
+    free_difference_s = original.details["free_s"] - charged.details["free_s"]
+    return RerateChange(charged, original.amount_micro, details, key, free_difference_s)
 
 
 def _price_again(
     account: AccountChanged, charged: LiveCharge, version: TariffVersion
 ) -> PricedCall | Unrated:
-    why, told = charged.why, charged.told
-    services = (s for s in account.services if s.service_id == told["service_id"])
+    explanation, details = charged.explanation, charged.details
+    services = (s for s in account.services if s.service_id == details["service_id"])
     present = next((service.package for service in services), None)
     if version.currency != account.currency:
         detail = f"the version is in {version.currency}, the account in {account.currency}"
         return Unrated("currency-mismatch", detail)
-    terms = package_terms(_as_charged(present, version.tariff_id, *_facts(why)))
-    digits = str(why["number"])
+    terms = package_terms(_as_charged(present, version.tariff_id, *_charged_terms(explanation)))
+    digits = str(explanation["number"])
     is_short = len(digits) <= _LONGEST_SHORT_CODE
     number = DialledNumber(
-        "extension" if is_short else "e164", digits, why["international"], digits
+        "extension" if is_short else "e164", digits, explanation["international"], digits
     )
     found = short_code_at_zero(number, version) if is_short else None
     if is_short and found is None:
         return Unrated("no-matching-prefix", f"no row at 0 names {digits}")
-    return price_by(number, told["billsec"], terms, version, found)
+    return price_by(number, details["billsec"], terms, version, found)
 
 
-def _facts(why: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
+def _charged_terms(explanation: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
     return (
-        why["rate_from"],
-        why["rate_per_min"],
-        why["increment"],
-        why["markup_percent"],
-        why["connection_fee"],
+        explanation["rate_from"],
+        explanation["rate_per_min"],
+        explanation["increment"],
+        explanation["markup_percent"],
+        explanation["connection_fee"],
     )
 
 
@@ -231,7 +231,7 @@ def _as_charged(
     present: Package | None, tariff_id: str, rate_from: str, rate: str, increment: str,
     markup: str, fee: str,
 ) -> Package:  # fmt: skip
-    """The package as far as a charge tells of it, the rest as it is now."""
+    """The current package, with what the charge's explanation contains of the former one."""
     package = present or Package(tariff_id=tariff_id)
     known: dict[str, str] = {}
     if rate_from == "tariff":
@@ -248,23 +248,23 @@ def _free_seconds(
     priced: Iterable[tuple[LiveCharge, PricedCall, FreeKey]],
     free_used: Mapping[FreeKey, int],
 ) -> dict[FreeKey, int]:
-    """What may be dealt out anew: what these calls had, and what their period has left."""
+    """The free seconds to allocate: those that these calls had, and what their period has left."""
     granted_s = {
         s.service_id: s.package.free_minutes * 60 if s.package else 0 for s in account.services
     }
     had: Counter[FreeKey] = Counter()
     for charged, _, key in priced:
-        had[key] += charged.told["free_s"]
+        had[key] += charged.details["free_s"]
     return {
         key: had_s + max(0, granted_s.get(key[1], 0) - free_used.get(key, 0))
         for key, had_s in had.items()
     }
 
 
-def _told(charged: LiveCharge, rated: Rated, run_id: UUID) -> dict[str, Any]:
+def _rerated_details(charged: LiveCharge, rated: Rated, run_id: UUID) -> dict[str, Any]:
     rerated = {"run_id": str(run_id), "replaces": str(charged.entry_id)}
     return {
-        **charged.told,
+        **charged.details,
         "billed_s": rated.billed_s,
         "free_s": rated.free_s,
         "explanation": {**rated.explanation, "rerated": rerated},

@@ -1,7 +1,7 @@
 """Runs a re-rating: account by account, each in one transaction under its lock.
 
-A run that was cut short is completed by ordering the same again: accounts that are done have no
-charge left that differs, and an entry's id allows it once.
+Idempotent: the same order completes a run that was interrupted. Finished accounts have no charge
+left that differs, and the ids of entries prevent that one is posted twice.
 """
 
 from collections.abc import Callable, Sequence
@@ -32,11 +32,11 @@ from ringfence_contracts.events.tariff import rows_digest
 from ringfence_contracts.ids import derive
 
 OnAccount = Callable[[int, int], None]
-"""Told after each account: how many are done, of how many."""
+"""Called after each account: how many are done, of how many."""
 
 
 class Rerating:
-    """Tries, applies and undoes re-ratings."""
+    """Plans, applies and undoes re-ratings."""
 
     def __init__(
         self, *, store: RerateStore, rates: RatingStore, clock: Clock, on_account: OnAccount
@@ -47,7 +47,7 @@ class Rerating:
         self._on_account = on_account
 
     async def dry_run(self, order: RerateOrder) -> list[ReratePlan]:
-        """What `order` would change, by account. Writes nothing. Raises BadInput."""
+        """Plan `order`, by account, and write nothing. Raises BadInput."""
         version = await self._version(order)
         plans, run_id, accounts = [], uuid4(), await self._accounts(order)
         for done, (account_id, _) in enumerate(accounts, 1):
@@ -57,7 +57,7 @@ class Rerating:
         return [planned for planned in plans if planned]
 
     async def apply(self, order: RerateOrder) -> tuple[RerateRun, list[ReratePlan]]:
-        """Reverse and charge anew what differs. Raises BadInput."""
+        """Reverse and replace the charges that differ. Raises BadInput."""
         version = await self._version(order)
         accounts = await self._accounts(order)
         run = await self._store.open_run(order, self._clock.now())
@@ -75,7 +75,7 @@ class Rerating:
         return run, [planned for planned in plans if planned]
 
     async def undo(self, run_id: UUID) -> list[ReratePlan]:
-        """Put back the charges that the run replaced. Raises BadInput, Conflict."""
+        """Restore the charges that the run replaced. Raises BadInput, Conflict."""
         run = await self._store.run(run_id)
         if run is None:
             raise BadInput("run", str(run_id), "a run that `ringfence rerate --list` names")
@@ -111,7 +111,7 @@ class Rerating:
         run_id: UUID,
     ) -> ReratePlan | None:
         account = await transaction.account(account_id)
-        if account is None:  # it has a balance, by payments alone
+        if account is None:  # it has a balance from payments only
             return None
         charges = await _charges(transaction, account, order, run_id)
         if not charges:
@@ -159,7 +159,7 @@ async def _write(
     planned: ReratePlan,
     balance: AccountBalance,
     run_id: UUID,
-    told_at: datetime,
+    occurred_at: datetime,
     *,
     undoes: bool = False,
 ) -> None:
@@ -172,13 +172,13 @@ async def _write(
         reversal = reversal_of(charged, account_id, run_id, row.charge_id)
         entries.append(post(balance, reversal))
         entries.append(post(balance, charge_of(row.change, account_id, row.charge_id)))
-        events.append(call_rated(row, entries[-1], planned.currency, run_id, told_at))
-    events.append(balance_changed(entries, balance, run_id, told_at))
+        events.append(call_rated(row, entries[-1], planned.currency, run_id, occurred_at))
+    events.append(balance_changed(entries, balance, run_id, occurred_at))
     await transaction.write_entries(entries)
     await transaction.write_balances({account_id: balance})
     await _write_free_used(transaction, planned.changes)
-    await transaction.keep(run_id, account_id, rows, undoes=undoes)
-    await transaction.tell(events)
+    await transaction.insert_changes(run_id, account_id, rows, undoes=undoes)
+    await transaction.publish(events)
 
 
 async def _write_free_used(transaction: RerateTransaction, changes: Sequence[RerateChange]) -> None:

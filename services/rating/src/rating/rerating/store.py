@@ -1,4 +1,4 @@
-"""Re-rating's rows: runs, what each changed, and the charges that it looks at."""
+"""Tables of re-rating: runs, what each changed, and the charges that it reads."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ from ringfence_contracts.events.model import MAX_BILLSEC
 from ringfence_contracts.records import Outgoing
 
 _PAGE = 5000
-_PATIENCE_S = 600
+_TIMEOUT_S = 600
 _LONGEST_CALL = timedelta(seconds=MAX_BILLSEC)
 _CHARGE = "l.entry_id, l.cause_id, l.amount_micro, l.occurred_at, l.input_hash, l.explanation"
 _LIVE_CHARGES = f"""
@@ -28,7 +28,7 @@ where l.account_id = $1 and l.kind = 'charge' and l.occurred_at >= $2 and l.occu
     and not exists (select from rating.ledger r where r.reverses = l.entry_id)
 order by l.version
 """  # noqa: S608 - a constant of this file
-_STANDING = """
+_LIVE_CHANGES = """
 from rating.rerate_change c
 join rating.rerate_change now on now.call_id = c.call_id
 join rating.ledger l on l.entry_id = now.charge_id
@@ -41,16 +41,16 @@ where c.run_id = $1 and not c.undoes
     )
 """
 _MADE = f"""
-select c.replaced_id, c.service_id, c.period, {_CHARGE} {_STANDING}
+select c.replaced_id, c.service_id, c.period, {_CHARGE} {_LIVE_CHANGES}
     and (now.run_id = c.run_id or now.undoes) and c.account_id = $2
 order by l.version
 """
-_LATER = f"select distinct now.run_id {_STANDING} and now.run_id <> c.run_id and not now.undoes"
+_LATER = f"select distinct now.run_id {_LIVE_CHANGES} and now.run_id <> c.run_id and not now.undoes"
 _ORIGINALS = f"select {_CHARGE} from rating.ledger l where l.entry_id = any($1)"  # noqa: S608
 
 
 class RerateRun(NamedTuple):
-    """A re-rating as it was ordered, and how far it is."""
+    """A re-rating as it was ordered, and its progress."""
 
     run_id: UUID
     order: RerateOrder
@@ -61,7 +61,7 @@ class RerateRun(NamedTuple):
 
 
 class ReratedCharge(NamedTuple):
-    """A charge that a run made and that is live, with the one that it replaced."""
+    """A charge that a run made and that is not reversed, with the one that it replaced."""
 
     charged: LiveCharge
     original: LiveCharge
@@ -69,7 +69,7 @@ class ReratedCharge(NamedTuple):
 
 
 class ChangeRow(NamedTuple):
-    """What a run did to a call, as it is kept."""
+    """A row of rating.rerate_change: a change, with the ids of its two entries."""
 
     change: RerateChange
     reversal_id: UUID
@@ -77,10 +77,10 @@ class ChangeRow(NamedTuple):
 
 
 class RerateTransaction(BatchTransaction):
-    """One account's re-rating: reads, and what is written in the same transaction."""
+    """One account's re-rating: its reads and writes, in one transaction."""
 
     async def account(self, account_id: str) -> AccountChanged | None:
-        """The account's profile, None for one that is not known here."""
+        """The account's profile; None if rating has none."""
         profile = await self._connection.fetchval(
             "select profile from rating.profile where account_id = $1", account_id
         )
@@ -89,7 +89,7 @@ class RerateTransaction(BatchTransaction):
     async def live_charges(
         self, account_id: str, span: tuple[datetime, datetime]
     ) -> AsyncIterator[LiveCharge]:
-        """Charges that may have been answered in the period, in the ledger's order."""
+        """Charges of calls that may have been answered in the period, in the ledger's order."""
         start, end = span
         cursor = await self._connection.cursor(
             _LIVE_CHARGES, account_id, start, end + _LONGEST_CALL
@@ -99,15 +99,16 @@ class RerateTransaction(BatchTransaction):
                 yield _charged(row)
 
     async def made(self, run_id: UUID, account_id: str) -> list[ReratedCharge]:
-        """Charges that a run made on this account, and that are live.
+        """The charges that a run made on this account and that are not reversed.
 
-        One that a later run replaced, and put back when it was undone, is live in its new entry.
+        A charge that a later run replaced, and restored when it was undone, is found by its new
+        entry.
         """
-        rows = await self._connection.fetch(_MADE, run_id, account_id, timeout=_PATIENCE_S)
+        rows = await self._connection.fetch(_MADE, run_id, account_id, timeout=_TIMEOUT_S)
         originals = {
             row["entry_id"]: _charged(row)
             for row in await self._connection.fetch(
-                _ORIGINALS, [row["replaced_id"] for row in rows], timeout=_PATIENCE_S
+                _ORIGINALS, [row["replaced_id"] for row in rows], timeout=_TIMEOUT_S
             )
         }
         return [
@@ -119,10 +120,10 @@ class RerateTransaction(BatchTransaction):
             for row in rows
         ]
 
-    async def keep(
+    async def insert_changes(
         self, run_id: UUID, account_id: str, rows: Sequence[ChangeRow], *, undoes: bool
     ) -> None:
-        """Note which entry replaced which."""
+        """Insert which entry replaced which."""
         await self._connection.copy_records_to_table(
             "rerate_change",
             schema_name="rating",
@@ -136,13 +137,13 @@ class RerateTransaction(BatchTransaction):
             ],
         )  # fmt: skip
 
-    async def tell(self, events: Sequence[Outgoing]) -> None:
-        """Leave in the outbox what happened."""
+    async def publish(self, events: Sequence[Outgoing]) -> None:
+        """Write the events to the outbox."""
         await enqueue(self._connection, "rating", events)
 
 
 class RerateStore:
-    """Runs, and the accounts that they go through."""
+    """Runs, and the accounts that they process."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -151,12 +152,12 @@ class RerateStore:
     async def transaction(self) -> AsyncIterator[RerateTransaction]:
         """A transaction for one account."""
         async with self._pool.acquire() as connection, connection.transaction():
-            # Pricing a hundred thousand calls takes longer than a service's transaction may idle.
+            # Pricing 100,000 calls takes longer than a service's transaction may be idle.
             await connection.execute("set local idle_in_transaction_session_timeout = '10min'")
             yield RerateTransaction(connection)
 
     async def versions(self, tariff_id: str) -> dict[int, asyncpg.Record]:
-        """The versions of a tariff that rating knows."""
+        """The versions of a tariff that rating has, by id."""
         rows = await self._pool.fetch(
             "select * from rating.tariff where tariff_id = $1 order by version_id", tariff_id
         )
@@ -170,7 +171,7 @@ class RerateStore:
         return [(row["account_id"], row["currency"]) for row in rows]
 
     async def open_run(self, order: RerateOrder, now: datetime) -> RerateRun:
-        """The run of this order that was begun and not finished, else a new one."""
+        """The unfinished run of this order, or a new one."""
         await self._pool.execute(
             "insert into rating.rerate_run"
             " (run_id, tariff_id, version_id, from_text, to_text, account_id, started_at)"
@@ -185,7 +186,7 @@ class RerateStore:
             " and applied_at is null",
             *order,
         )
-        if row is None:  # another process finished it in between: it is ours to begin again
+        if row is None:  # another process finished it between the two statements
             return await self.open_run(order, now)
         return _run(row)
 
@@ -206,13 +207,13 @@ class RerateStore:
         return [(_run(row), row["calls"], row["difference_micro"]) for row in rows]
 
     async def finish(self, run_id: UUID, now: datetime) -> None:
-        """The run went through all accounts."""
+        """Record that the run has processed all accounts."""
         await self._pool.execute(
             "update rating.rerate_run set applied_at = $2 where run_id = $1", run_id, now
         )
 
     async def drop_if_empty(self, run_id: UUID) -> bool:
-        """Forget a run that found nothing to change; whether it was one."""
+        """Delete a run that changed nothing; whether it was one."""
         done = await self._pool.execute(
             "delete from rating.rerate_run r where run_id = $1"
             " and not exists (select from rating.rerate_change c where c.run_id = r.run_id)",
@@ -221,7 +222,7 @@ class RerateStore:
         return bool(done == "DELETE 1")
 
     async def begin_undo(self, run_id: UUID, now: datetime) -> None:
-        """The run is being undone; a run that was cut short counts as over."""
+        """Record that the run is being undone; an interrupted run counts as applied."""
         await self._pool.execute(
             "update rating.rerate_run set applied_at = coalesce(applied_at, $2),"
             " undo_started_at = coalesce(undo_started_at, $2) where run_id = $1",
@@ -230,7 +231,7 @@ class RerateStore:
         )
 
     async def finish_undo(self, run_id: UUID, now: datetime) -> None:
-        """The run is undone on all accounts."""
+        """Record that the run is undone on all accounts."""
         await self._pool.execute(
             "update rating.rerate_run set undone_at = $2 where run_id = $1", run_id, now
         )
@@ -245,20 +246,20 @@ class RerateStore:
         return [row["account_id"] for row in rows]
 
     async def built_upon(self, run_id: UUID) -> list[UUID]:
-        """Later runs that replaced charges which this one made, and still stand."""
+        """Later runs that replaced charges of this one and are not undone."""
         rows = await self._pool.fetch(_LATER, run_id)
         return [row["run_id"] for row in rows]
 
 
 def _charged(row: asyncpg.Record) -> LiveCharge:
-    told: dict[str, Any] = orjson.loads(row["explanation"])
+    details: dict[str, Any] = orjson.loads(row["explanation"])
     return LiveCharge(
         row["entry_id"],
         row["cause_id"],
         row["amount_micro"],
         row["occurred_at"],
         row["input_hash"],
-        told,
+        details,
     )
 
 

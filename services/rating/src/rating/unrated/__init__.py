@@ -1,1 +1,1 @@
-"""Calls that could not be rated: their queue, and further attempts."""
+"""The queue of calls that could not be rated, and further attempts to rate them."""

@@ -14,7 +14,7 @@ from ringfence.postgres.pool import open_pool
 from ringfence.stack_file import database_dsn
 from ringfence_contracts.errors import BadInput
 
-_LOOK_EVERY_S = 0.2
+_POLL_EVERY_S = 0.2
 _SHORTEST_ID = 4
 
 
@@ -39,18 +39,18 @@ def replay(
     CALL is a call's id, or its first characters. Without any choice, this shows what waits.
     Each call is charged once, however often it is tried.
     """
-    choice = ReplaySelection(tuple(map(_short_id, calls)), reason, tenant)
-    if everything and choice != ReplaySelection():
+    selection = ReplaySelection(tuple(map(_short_id, calls)), reason, tenant)
+    if everything and selection != ReplaySelection():
         raise click.UsageError("--all goes with no other choice.")
-    chosen = everything or choice != ReplaySelection()
-    asyncio.run(_replay(choice, wait_s) if chosen else _show_waiting())
+    chosen = everything or selection != ReplaySelection()
+    asyncio.run(_replay(selection, wait_s) if chosen else _show_waiting())
 
 
 def _short_id(text: str) -> str:
-    wanted = text.strip().lower()
-    if len(wanted) < _SHORTEST_ID or not set(wanted) <= set("0123456789abcdef-"):
+    prefix = text.strip().lower()
+    if len(prefix) < _SHORTEST_ID or not set(prefix) <= set("0123456789abcdef-"):
         raise BadInput("CALL", text, f"a call's id, or at least its first {_SHORTEST_ID} digits")
-    return wanted
+    return prefix
 
 
 async def _show_waiting() -> None:
@@ -81,14 +81,14 @@ def waiting_table(waiting: list[UnratedCount]) -> Table:
     return table
 
 
-async def _replay(choice: ReplaySelection, wait_s: float) -> None:
+async def _replay(selection: ReplaySelection, wait_s: float) -> None:
     async with await open_pool(database_dsn(), service="rating", size=1) as pool:
         store = ReplayStore(pool)
-        marked = await store.mark(choice)
+        marked = await store.mark(selection)
         if not marked:
             click.echo("No such call waits to be rated.")
             return
-        left = await _taken_up(store, marked, wait_s)
+        left = await _wait_until_rated(store, marked, wait_s)
         reasons = await store.reasons(marked)
     if left:
         click.echo(f"{left} of {len(marked)} calls are marked; rating takes them up when it runs.")
@@ -98,10 +98,10 @@ async def _replay(choice: ReplaySelection, wait_s: float) -> None:
         click.echo(f"{count} still wait: {reason}")
 
 
-async def _taken_up(store: ReplayStore, marked: list[UUID], wait_s: float) -> int:
-    """Wait until rating has tried them; how many it has not, when the time is over."""
-    for _ in range(round(wait_s / _LOOK_EVERY_S)):
+async def _wait_until_rated(store: ReplayStore, marked: list[UUID], wait_s: float) -> int:
+    """Wait until rating has tried these calls; how many it has not tried when the time is over."""
+    for _ in range(round(wait_s / _POLL_EVERY_S)):
         if not await store.still_marked(marked):
             return 0
-        await asyncio.sleep(_LOOK_EVERY_S)
+        await asyncio.sleep(_POLL_EVERY_S)
     return await store.still_marked(marked)

@@ -1,16 +1,16 @@
-"""Takes up calls of the unrated queue that are marked for another attempt, and watches the queue.
+"""The loop that rates calls of the unrated queue which are marked for another attempt.
 
-A mark is set by an operator, or by rating itself when an account or a tariff came that a recent
-call may have waited for. Settled, told and unmarked in one transaction: a kill changes nothing.
+A mark is set by an operator, or by rating when it receives an account or a tariff that may resolve
+a recent call. A call is rated and unmarked, and its events are written to the outbox, in one
+transaction: a kill leaves the mark, and the next run repeats the attempt.
 """
 
 import asyncio
 from typing import Protocol
 
-import structlog
 from prometheus_client import Gauge
 
-from rating.unrated.store import AT_ONCE, ReplayStore
+from rating.unrated.store import MAX_REPLAYED, ReplayStore
 from ringfence.loops import run_loop
 from ringfence.observe.health import Progress
 
@@ -28,21 +28,20 @@ UNRATED_AGE = Gauge(
     "How long the oldest call that waits for this reason has waited.",
     ["reason"],
 )
-LOOK_EVERY_S = 0.5
+POLL_EVERY_S = 0.5
 COUNT_EVERY_S = 15.0
-log = structlog.get_logger()
 
 
 class Replays(Protocol):
-    """Who settles calls of the queue: the handler, which does nothing else meanwhile."""
+    """The handler, which rates queued calls and processes no batch at the same time."""
 
     async def replay(self) -> int:
-        """Take up some marked calls; how many there were."""
+        """Rate some marked calls; how many there were."""
         ...
 
 
 class Replayer:
-    """The loop that works the queue off."""
+    """The loop over marked calls; it also sets the metrics of the queue."""
 
     def __init__(self, *, rating: Replays, store: ReplayStore, progress: Progress) -> None:
         self._rating = rating
@@ -52,14 +51,14 @@ class Replayer:
         self._reasons: set[str] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Take up what is marked until `stop` is set; while the database is unwell, wait."""
+        """Rate marked calls until `stop` is set."""
         await run_loop(
             stop,
             self._turn,
             "replay waits",
             progress=self._progress,
-            every_s=LOOK_EVERY_S,
-            full_batch=AT_ONCE,
+            every_s=POLL_EVERY_S,
+            full_batch=MAX_REPLAYED,
         )
 
     async def _turn(self) -> int:

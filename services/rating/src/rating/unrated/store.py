@@ -1,4 +1,4 @@
-"""The unrated queue: what waits in it, what is marked for another attempt, what became of it."""
+"""The table of the unrated queue: what waits, what is marked for another attempt, the outcome."""
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
@@ -11,8 +11,8 @@ from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Pool
 from ringfence_contracts.records import Outgoing
 
-AT_ONCE = 500
-"""Calls that are taken up in one transaction."""
+MAX_REPLAYED = 500
+"""Calls that are rated again in one transaction, at most."""
 
 _LOCK = "rating.replay"
 _MARK = (
@@ -26,7 +26,7 @@ _MARK = (
 
 
 class UnratedCount(NamedTuple):
-    """What waits for one reason: how many calls, their seconds, the oldest one's age."""
+    """The calls that wait for one reason: number, talk time, age of the oldest in seconds."""
 
     reason: str
     calls: int
@@ -36,7 +36,7 @@ class UnratedCount(NamedTuple):
 
 
 class ReplaySelection(NamedTuple):
-    """Which calls of the queue: all that meet every condition that is set.
+    """Calls of the queue: those that meet every condition which is set.
 
     `call_ids` may be shortened to their first characters.
     """
@@ -47,13 +47,13 @@ class ReplaySelection(NamedTuple):
 
 
 class ReplayTransaction(BatchTransaction):
-    """A settlement of calls from the queue; its events wait in the outbox."""
+    """A batch of calls from the queue; its events are written to the outbox."""
 
     async def marked(self) -> list[str]:
-        """Records of calls to be tried again, the oldest first; none while another replica does it.
+        """Records of marked calls, the oldest mark first; none while another replica rates them.
 
-        The rows are not locked: accounts are locked first everywhere, and a call that the stream
-        settles meanwhile is found standing.
+        The rows are not locked, because accounts must be locked first everywhere. A call that the
+        pipeline charges in the meantime is found in the ledger.
         """
         mine = await self._connection.fetchval(
             "select pg_try_advisory_xact_lock(hashtext($1))", _LOCK
@@ -63,14 +63,14 @@ class ReplayTransaction(BatchTransaction):
         rows = await self._connection.fetch(
             "select call from rating.unrated where replay_requested_at is not null"
             " order by replay_requested_at, started_at limit $1",
-            AT_ONCE,
+            MAX_REPLAYED,
         )
         return [row["call"] for row in rows]
 
     async def finish_replay(
         self, settled: Collection[UUID], waiting: Collection[UUID], events: Sequence[Outgoing]
     ) -> None:
-        """The attempt is over: `settled` leave the queue, `waiting` lose their mark."""
+        """End the attempt: delete `settled` from the queue, remove the mark of `waiting`."""
         await self._connection.execute(
             "delete from rating.unrated where call_id = any($1)", list(settled)
         )
@@ -82,49 +82,49 @@ class ReplayTransaction(BatchTransaction):
 
 
 class ReplayStore:
-    """Marks calls of the queue, and opens settlements of those that are marked."""
+    """Marks calls of the queue, and opens transactions for marked ones."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[ReplayTransaction]:
-        """A transaction in which marked calls are settled, told and unmarked: all or nothing."""
+        """A transaction in which marked calls are rated, published and unmarked: all or nothing."""
         async with self._pool.acquire() as connection, connection.transaction():
             yield ReplayTransaction(connection)
 
-    async def mark_tenants(self, places: Sequence[tuple[str, str]], since: datetime) -> None:
-        """Mark calls queued since then that come from these places (server_id, tenant)."""
+    async def mark_tenants(self, tenants: Sequence[tuple[str, str]], since: datetime) -> None:
+        """Mark calls of these tenants (server_id, tenant) that were queued since `since`."""
         await self._pool.execute(
             "update rating.unrated u set replay_requested_at = now()"
             " from unnest($1::text[], $2::text[]) as p(server_id, tenant)"
             " where u.server_id = p.server_id and lower(u.tenant) = lower(p.tenant)"
             " and u.queued_at >= $3",
-            [server_id for server_id, _ in places],
-            [tenant for _, tenant in places],
+            [server_id for server_id, _ in tenants],
+            [tenant for _, tenant in tenants],
             since,
         )
 
     async def mark_for_tariff(self, since: datetime) -> None:
-        """Mark calls queued since then that a new tariff version may resolve."""
+        """Mark calls queued since `since` that a new tariff version may resolve."""
         await self._pool.execute(
             "update rating.unrated set replay_requested_at = now() where queued_at >= $1"
             " and reason in ('no-tariff-in-force', 'no-matching-prefix', 'currency-mismatch')",
             since,
         )
 
-    async def mark(self, choice: ReplaySelection) -> list[UUID]:
-        """Mark the calls that an operator chose; their ids."""
+    async def mark(self, selection: ReplaySelection) -> list[UUID]:
+        """Mark the calls that an operator selected; their ids."""
         rows = await self._pool.fetch(
             _MARK,
-            list(choice.call_ids) or None,
-            choice.reason,
-            choice.tenant,
+            list(selection.call_ids) or None,
+            selection.reason,
+            selection.tenant,
         )
         return [row["call_id"] for row in rows]
 
     async def still_marked(self, call_ids: Sequence[UUID]) -> int:
-        """How many of these calls were not taken up yet."""
+        """How many of these calls were not rated again yet."""
         return int(
             await self._pool.fetchval(
                 "select count(*) from rating.unrated"
@@ -134,7 +134,7 @@ class ReplayStore:
         )
 
     async def reasons(self, call_ids: Sequence[UUID]) -> dict[str, int]:
-        """Why those of these calls wait that are in the queue still."""
+        """How many of these calls are still in the queue, by reason."""
         rows = await self._pool.fetch(
             "select reason, count(*) as calls from rating.unrated where call_id = any($1)"
             " group by reason order by reason",
@@ -143,7 +143,7 @@ class ReplayStore:
         return {row["reason"]: row["calls"] for row in rows}
 
     async def waiting(self) -> list[UnratedCount]:
-        """What waits, by reason."""
+        """The calls that wait, by reason."""
         rows = await self._pool.fetch(
             "select reason, count(*), sum(billsec)::bigint,"
             " extract(epoch from now() - min(queued_at))::bigint, count(replay_requested_at)"
