@@ -1,4 +1,4 @@
-"""`ringfence lesnet`: see what a profile makes of a CDR file before it is used."""
+"""`ringfence lesnet`: shows how a profile reads a CDR file, before the profile is used."""
 
 import tomllib
 from datetime import UTC, datetime
@@ -68,42 +68,42 @@ def try_file(
 ) -> None:
     """Show what a profile makes of FILE. Nothing is sent or kept.
 
-    Exit 1 if the file would be refused, 2 if the profile can not be used.
+    Exit 1 if the file would be refused, 2 if the profile cannot be used.
     """  # fmt: skip
-    chosen, entry_percent = _chosen(profile_name, server)
+    chosen, entry_percent = _profile_and_limit(profile_name, server)
     percent = entry_percent if max_unfit_percent is None else max_unfit_percent
     link = _link(peer or (_NO_PEER if chosen.tenant == "link" else ""), dids)
     console = Console()
     if profile_name == "default":
-        _say(console, _DEFAULT_NOTE)
+        _print(console, _DEFAULT_NOTE)
     if chosen.direction.rule == "did" and chosen.columns.did is None and not dids:
-        _say(console, _NO_DID_NOTE)
+        _print(console, _NO_DID_NOTE)
     refusal = _show(console, file.read_bytes(), chosen, link, rows, percent)
     if refusal is None:
-        _say(console, "The file would be taken.", "green")
+        _print(console, "The file would be taken.", "green")
         return
-    _say(console, f"The file would be refused, and nothing of it taken: {refusal}", "red")
+    _print(console, f"The file would be refused, and nothing of it taken: {refusal}", "red")
     raise SystemExit(1)
 
 
-def _say(console: Console, text: str, style: str = "") -> None:
-    """A line as it stands: what a file holds is never read as markup."""
+def _print(console: Console, text: str, style: str = "") -> None:
+    """Print a text as it is: the content of a file is not markup."""
     console.print(Text(text, style), soft_wrap=True)
 
 
-def _chosen(name: str, server: str | None) -> tuple[Profile, float]:
-    """The profile, and the share of lines that may fail to fit, in percent."""
-    usual = LesnetServer.model_fields["max_unfit_percent"].default
+def _profile_and_limit(name: str, server: str | None) -> tuple[Profile, float]:
+    """The profile, and the percentage of lines that may fail to fit."""
+    default_percent = LesnetServer.model_fields["max_unfit_percent"].default
     if name == "default":
-        return default_profile(), usual
+        return default_profile(), default_percent
     path = Path(name)
     if not _is_servers_file(path):
-        return load_profile(path), usual
+        return load_profile(path), default_percent
     entries = load_servers(path).lesnet
-    wanted = server or (next(iter(entries)) if len(entries) == 1 else "")
-    if wanted not in entries:
+    server_id = server or (next(iter(entries)) if len(entries) == 1 else "")
+    if server_id not in entries:
         raise BadInput("--server", server or "nothing", f"one of {', '.join(entries) or 'none'}")
-    entry = entries[wanted]
+    entry = entries[server_id]
     return entry.read_profile(), entry.max_unfit_percent
 
 
@@ -130,7 +130,7 @@ def _show(
     rows: int,
     max_unfit_percent: float,
 ) -> str | None:
-    """Print what came out; why the file would be refused, or None."""
+    """Print the calls and the report. Returns why the file would be refused, or None."""
     try:
         file = CdrFile(body, server_id="try", link=link, profile=profile)
     except (CutOff, NotAFile, BadInput) as error:
@@ -164,17 +164,17 @@ def _table(calls: list[CallCompleted]) -> Table:
 
 
 def _print_report(console: Console, report: Report) -> None:
-    say = (
+    lines = (
         f"{report.fits} lines fit",
         f"{report.unfit} do not fit ({report.unfit_percent:.1f} %)",
         f"{report.repeated} repeat an earlier line, and count as calls of their own",
     )
-    _say(console, "\n".join(say))
+    _print(console, "\n".join(lines))
     for line, reason in report.examples:
-        _say(console, f"  line {line}: {reason}", "yellow")
+        _print(console, f"  line {line}: {reason}", "yellow")
     if report.unfit > len(report.examples):
-        _say(console, f"  … and {report.unfit - len(report.examples)} more")
+        _print(console, f"  … and {report.unfit - len(report.examples)} more")
     if report.newest_at is not None:
         age_s = (datetime.now(UTC) - report.newest_at).total_seconds()
         when = f"{report.newest_at:%Y-%m-%d %H:%M:%S} UTC, {age_s / 3600:.1f} h ago"
-        _say(console, f"newest row: {when}: {exposure(age_s)}")
+        _print(console, f"newest row: {when}: {exposure(age_s)}")

@@ -53,7 +53,7 @@ class Collector:
         """
         loop = asyncio.get_running_loop()
         if loop.time() < self._paused_until:
-            raise Retry("broker or database are unwell")
+            raise Retry("Kafka or PostgreSQL cannot be reached")
         waiting: asyncio.Future[None] = loop.create_future()
         try:
             self._queue.put_nowait((record, waiting))
@@ -102,7 +102,7 @@ class Collector:
         except TRANSIENT_ERRORS as error:
             self._paused_until = asyncio.get_running_loop().time() + _PAUSE_S
             log.warning("posts not safe", records=len(batch), reason=repr(error))
-            failure = Retry("broker or database are unwell")
+            failure = Retry("Kafka or PostgreSQL cannot be reached")
         finally:
             _resolve(batch, failure)
 
