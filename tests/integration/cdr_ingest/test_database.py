@@ -189,7 +189,7 @@ async def test_what_a_person_must_put_right_is_refused_in_words(
     ("change", "error", "said"),
     [
         (lambda dsn: f"{dsn}_other", Refused, "does not exist.*check the database's name"),
-        (lambda dsn: dsn.rpartition(":")[0] + ":1/none", Retry, "can not be had"),
+        (lambda dsn: dsn.rpartition(":")[0] + ":1/none", Retry, "cannot be reached"),
     ],
     ids=["no such database", "nobody listens"],
 )

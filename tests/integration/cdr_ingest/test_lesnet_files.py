@@ -192,7 +192,7 @@ async def test_a_file_whose_format_changed_is_refused_whole_and_told(
     les.portal.put(PATH, body)
     async with opened() as (link,):
         assert "the format changed" in await link.poll()
-        assert FILE_REFUSED.labels(server_id, link.lane)._value.get() == 1
+        assert FILE_REFUSED.labels(server_id, link.feed)._value.get() == 1
         assert "the format changed" in await link.poll(), "still so, and not fetched again"
         assert last_asked(les) == 304
         assert (await calls_of(kafka_bootstrap, server_id))[0] == []
@@ -202,7 +202,7 @@ async def test_a_file_whose_format_changed_is_refused_whole_and_told(
         assert (report["server_id"], report["bytes"]) == (server_id, len(body))
         les.portal.write_files()
         assert await link.poll() == "", "when it changes, it is tried again"
-        assert FILE_REFUSED.labels(server_id, link.lane)._value.get() == 0
+        assert FILE_REFUSED.labels(server_id, link.feed)._value.get() == 0
     assert len((await calls_of(kafka_bootstrap, server_id))[1]) == 3
 
 
@@ -374,7 +374,7 @@ async def test_the_age_of_the_newest_row_is_shown_also_when_nothing_new_comes(
     clock = FixedClock()
     async with opened(clock=clock) as (link,):
         await link.poll()
-        gauge = NEWEST_ROW_AGE.labels(server_id, link.lane)
+        gauge = NEWEST_ROW_AGE.labels(server_id, link.feed)
         before = gauge._value.get()
         clock.move(hours=24)
         await link.poll()

@@ -1,4 +1,4 @@
-"""The bodies in which FreeSWITCH's modules post a record, and the record in a JSON one: pure.
+"""Unwraps the bodies that FreeSWITCH's modules post, and reads JSON records: pure.
 
 What mod_json_cdr, mod_xml_cdr and mod_format_cdr send, by their setting `encode`:
 
@@ -10,15 +10,20 @@ What mod_json_cdr, mod_xml_cdr and mod_format_cdr send, by their setting `encode
 | true | application/x-www-form-urlencoded | `cdr=` and the document, URL-encoded |
 | base64 | application/x-www-form-base64-encoded | `cdr=` and base64, not URL-encoded |
 
-With `disable-100-continue` they lose the header and curl's own, the urlencoded one, stands there
-whatever the body is. So the type only says that a body is meant for us; what it is shows in itself.
+With `disable-100-continue` the modules lose their header, and curl sends its default, the
+urlencoded type, for every body. So the type is only checked to be one of these; the form of a body
+is recognised from its content.
 
-`encode=true` has a flaw in mod_json_cdr: what looks URL-encoded already is passed through. A quote
-in a value, which `encode-values` made `%22`, comes out as a bare quote. Where it can be told from
-the quotes that end a value, it is mended; else the document is refused. And whoever sets a value,
-a telephone's User-Agent for one, can end it and begin a variable of his own: of such documents,
-variables that change what is billed and are seldom there are refused. docs/push.md says to set
-`encode` to false.
+`encode=true` has a flaw in mod_json_cdr: text that looks URL-encoded is not encoded again. A quote
+in a value, which `encode-values` turned into `%22`, arrives as a bare quote.
+
+- If it can be distinguished from the quotes that end a value, it is escaped; else the document is
+  refused.
+- A remote party that controls a value (a telephone its User-Agent, for example) can end the value
+  and add a variable. So such documents are refused if they contain one of the rare variables that
+  change what is billed.
+
+docs/push.md tells operators to set `encode` to false.
 """
 
 import base64
@@ -43,22 +48,22 @@ CONTENT_TYPES = frozenset(
 _FORM = "cdr="
 _QUOTE = re.compile(r'\\.|"', re.DOTALL)
 _ENDS = re.compile(r""",["{\[]|:["{\[\d\-tfn]|[}\]]|\Z""")
-_DOUBTFUL = frozenset({"cc_side", "provider_prefix", "sip_h_caller_destination"})
+_FORGEABLE = frozenset({"cc_side", "provider_prefix", "sip_h_caller_destination"})
 _RAW = re.compile(r"""[\r\n "#&+:;<=>?@\[\\\]^`{|}]|[^\x20-\x7e]""")
-"""What FreeSWITCH would have encoded. Every channel has such values: its start_stamp is one."""
+"""Characters that FreeSWITCH encodes. Every channel has values with them: start_stamp is one."""
 
 
 class Document(NamedTuple):
-    """A document, and whether it had been URL-encoded as a whole."""
+    """A document, and whether it was URL-encoded as a whole."""
 
     text: str
     url_encoded: bool = False
 
 
 def unwrap(content_type: str, body: bytes) -> Document:
-    """The document in a body, freed of what it was wrapped in. Raises BadInput.
+    """The document in a body, without its encoding. Raises BadInput.
 
-    Bytes that are not UTF-8 become U+FFFD, which no field that is billed by may hold.
+    Bytes that are not UTF-8 become U+FFFD, which is refused in fields that a charge depends on.
     """
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type not in CONTENT_TYPES:
@@ -87,14 +92,14 @@ def _unwrap_base64(value: str) -> str:
 def still_encoded(values: Iterable[object]) -> bool:
     """Whether the values of variables are still URL-encoded.
 
-    The setting `encode-values` is not part of a record. But no value that FreeSWITCH encoded holds
-    what it encodes, and a channel has many values of which some need it.
+    A record does not contain the setting `encode-values`. But an encoded value contains none of the
+    characters that FreeSWITCH encodes, and some values of every channel do.
     """
     return not _RAW.search("%".join(value for value in values if isinstance(value, str)))
 
 
 class _Object(dict[str, Any]):
-    """A JSON object that knows which of its names were given more than once."""
+    """A JSON object that records which of its names occur more than once."""
 
     __slots__ = ("repeated",)
     repeated: frozenset[str]
@@ -103,7 +108,7 @@ class _Object(dict[str, Any]):
 def read_json(document: Document) -> Cdr:
     """The record in a JSON document. Raises BadInput."""
     text = document.text
-    root = _loads(text, mended=document.url_encoded)
+    root = _loads(text, repair=document.url_encoded)
     if not isinstance(root, _Object):
         raise BadInput("body", _size(text), "a JSON object with the variables of a call")
     if repeated := root.repeated & {"variables", "callflow"}:
@@ -111,8 +116,8 @@ def read_json(document: Document) -> Cdr:
     variables = root.get("variables")
     if not isinstance(variables, _Object):
         raise BadInput("variables", type(variables).__name__, "an object")
-    if document.url_encoded and (doubtful := variables.keys() & _DOUBTFUL):
-        raise BadInput(min(doubtful), "URL-encoded", "a record posted with encode set to false")
+    if document.url_encoded and (forged := variables.keys() & _FORGEABLE):
+        raise BadInput(min(forged), "URL-encoded", "a record posted with encode set to false")
     profile = _first_profile(root.get("callflow"))
     return Cdr(
         variables=variables,
@@ -133,20 +138,20 @@ def _first_profile(callflow: object) -> dict[str, object]:
     return profile
 
 
-def _loads(text: str, *, mended: bool) -> object:
+def _loads(text: str, *, repair: bool) -> object:
     try:
-        # Line ends of a session description stand as they are in documents that were URL-encoded.
+        # Not strict: a document that was URL-encoded has the raw newlines of a session description.
         return json.loads(text, strict=False, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
-        if mended and isinstance(error, json.JSONDecodeError):
-            return _loads(_mend(text), mended=False)
-        said = str(error) if isinstance(error, json.JSONDecodeError) else type(error).__name__
-        expected = f"a JSON document ({said}); see encode in docs/push.md"
+        if repair and isinstance(error, json.JSONDecodeError):
+            return _loads(_repaired(text), repair=False)
+        reason = str(error) if isinstance(error, json.JSONDecodeError) else type(error).__name__
+        expected = f"a JSON document ({reason}); see encode in docs/push.md"
         raise BadInput("body", _size(text), expected) from None
 
 
-def _mend(text: str) -> str:
-    """Escape the quotes that stand within values: those that nothing of JSON follows."""
+def _repaired(text: str) -> str:
+    """Escape the quotes within values: those that no JSON syntax follows."""
     parts: list[str] = []
     inside, copied = False, 0
     for found in _QUOTE.finditer(text):
@@ -171,5 +176,5 @@ def _object(pairs: list[tuple[str, Any]]) -> _Object:
 
 
 def _size(text: str) -> str:
-    """Bodies are not shown: they hold people's numbers, and may hold anything."""
+    """The length of a body. Its content is not shown: it contains people's telephone numbers."""
     return f"{len(text)} characters"

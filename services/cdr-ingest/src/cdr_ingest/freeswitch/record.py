@@ -1,8 +1,8 @@
-"""FreeSWITCH: a call record that its CDR modules posted, read as FusionPBX would store it: pure.
+"""Reads a record that FreeSWITCH's CDR modules post, as FusionPBX would store it: pure.
 
-The same call also comes by the pull, from the row that FusionPBX's importer made of the same
-channel. Both must say the same, or rating refuses the second as a contradiction. So the importer's
-rules stand here, read in its source as of 5.5:
+Polling reads the same call from the row that FusionPBX's importer makes of the same channel. Both
+records must be equal, because rating rejects a second record with other content. So these are the
+importer's rules, as in its source code of version 5.5:
 
 | the row's column | taken from |
 |---|---|
@@ -12,15 +12,15 @@ rules stand here, read in its source as of 5.5:
 | destination_number | first call flow's `caller_profile`, less what `provider_prefix` names |
 | caller_destination | `sip_h_caller_destination`, else `caller_destination`, `dialed_user` |
 | billsec | `billsec` |
-| start, answer, end | `*_epoch`; the `*_stamp` variables are in the switch's own zone |
+| start, answer, end | `*_epoch`; the `*_stamp` variables are in the switch's time zone |
 | caller_id_name, caller_id_number | see `_caller` |
 | source_number | `effective_caller_id_number` |
 | extension | `user_name`, else `dialed_user`, of a call that has an `extension_uuid` |
 | accountcode, hangup_cause, sip_call_id | the variable of that name |
 
-FreeSWITCH URL-encodes the values of variables but not those of the caller profile; the importer
-decodes both, and PHP makes a space of `+`, which is trimmed when the row is saved. So a number that
-was dialled as +14165550100 is 14165550100 in `destination_number`, here as there.
+FreeSWITCH URL-encodes the values of variables but not those of the caller profile. The importer
+decodes both; PHP turns `+` into a space, which is trimmed when the row is saved. So a dialled
++14165550100 is 14165550100 in `destination_number`, in the row as well as here.
 """
 
 from collections.abc import Mapping
@@ -42,12 +42,12 @@ _DIRECTIONS = ("inbound", "outbound", "local", "")
 
 @dataclass(frozen=True)
 class Cdr:
-    """A posted record, as far as it is used.
+    """The parts of a posted record that are used.
 
-    `variables` are the channel's, as they stand in the document, with `encoded` saying whether
-    their values are still URL-encoded; `profile` is the caller profile of the first call flow.
-    FreeSWITCH writes an originator into it where another channel set this one off: a b leg.
-    `repeated` names the variables that were given more than once.
+    `variables` are the channel's, as in the document; `encoded` says whether their values are still
+    URL-encoded. `profile` is the caller profile of the first call flow. It has an originator
+    (`has_originator`) where another channel created this one: a b leg. `repeated` names the
+    variables that occur more than once.
     """
 
     variables: Mapping[str, object]
@@ -59,7 +59,7 @@ class Cdr:
     def get(self, name: str) -> str:
         """A variable, decoded and trimmed; empty where there is none.
 
-        Raises BadInput when it is no text, or was given more than once.
+        Raises BadInput if it is not text, or occurs more than once.
         """
         if name in self.repeated:
             raise BadInput(name, "more than one value", "one")
@@ -76,11 +76,10 @@ class Cdr:
 
 
 def read_record(cdr: Cdr, *, server_id: str, posted_uuid: str, is_b_leg: bool) -> SourceRecord:
-    """What a posted record says: a call, or a b leg, which is not billed.
+    """The call in a posted record, or a b leg, which is not billed. Raises BadInput.
 
-    `posted_uuid` is the id in the request's query, empty if there was none: it is the reporting
-    channel's, so with a `uuid` of another channel in the record, it is another leg of that call.
-    Raises BadInput.
+    `posted_uuid` is the id in the request's query, empty if it has none. It is the id of the
+    channel that reports. If the record's `uuid` is another one, the record is a b leg of that call.
     """
     tenant = _tenant(cdr)
     uuid = fields.call_uuid("uuid", cdr.first("uuid", "call_uuid"))
@@ -136,7 +135,7 @@ def _direction(cdr: Cdr) -> Direction:
 
 
 def _end(cdr: Cdr, started_at: datetime, billsec: int) -> datetime:
-    """When the call ended; without `end_epoch`, as long after its start as it was billed."""
+    """When the call ended; without `end_epoch`, its start plus the billed seconds."""
     ended_at = fields.instant_or_never("end_epoch", cdr.get("end_epoch"))
     if ended_at is None:
         return started_at + timedelta(seconds=billsec)
@@ -158,20 +157,20 @@ def _dialled(cdr: Cdr) -> str:
 
 
 def _extension(cdr: Cdr) -> str:
-    """The extension's number. FusionPBX looks it up by its uuid; the channel knows it by name."""
+    """The extension's number. FusionPBX looks it up by its uuid; the channel has its name."""
     if not cdr.get("extension_uuid"):
         return ""
     return fields.identifier("user_name", cdr.first("user_name", "dialed_user"))
 
 
 def _caller(cdr: Cdr, part: str, from_outside: str) -> str:
-    """Who called: what SIP said where the call came from another domain, else the profile.
+    """The caller: from SIP for a call from another domain, else from the caller profile.
 
-    Versions of FusionPBX differ in this; it is not what a charge hangs on.
+    Versions of FusionPBX differ here, but no charge depends on it.
     """
     outside = cdr.get("sip_from_domain") not in ("", cdr.get("domain_name"))
-    if outside and (said := cdr.get(from_outside)):
-        return said
+    if outside and (from_sip := cdr.get(from_outside)):
+        return from_sip
     profiled = cdr.profiled(f"caller_id_{part}")
     set_later = ("origination_caller_id", "effective_caller_id", "caller_id")
     return profiled or cdr.first(*(f"{name}_{part}" for name in set_later), from_outside)

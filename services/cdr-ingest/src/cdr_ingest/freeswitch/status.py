@@ -1,4 +1,4 @@
-"""How a call ended, in FusionPBX's words: pure. For people; nothing is billed by it."""
+"""The status of a call in FusionPBX's words: pure. It is only shown; no charge depends on it."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,8 @@ _VOICEMAIL = "*99"
 def call_status(get: Callable[[str], str], billsec: int, destination_number: str) -> str:
     """The status that FusionPBX 5.5 gives; `get` reads a channel variable.
 
-    As there, a cause outweighs seconds of talk: a call can be `failed` and have been answered.
+    As in FusionPBX, the hangup cause takes precedence over talk time: an answered call can be
+    `failed`.
     """
     if get("voicemail_message_seconds") or destination_number.startswith(_VOICEMAIL):
         return "voicemail"

@@ -1,7 +1,7 @@
-"""The record in an XML document that mod_xml_cdr posted: pure.
+"""Reads the record in an XML document that mod_xml_cdr posts: pure.
 
-It comes from the network, so nothing is expanded and nothing fetched: a document type is refused,
-and with it every entity of one's own; depth and number of elements are bounded.
+The document comes from the network. So a document type, and with it every declared entity, is
+refused, nothing is fetched, and the depth and number of elements are limited.
 """
 
 from typing import NoReturn
@@ -39,7 +39,7 @@ def read_xml(text: str) -> Cdr:
 
 
 class _Reading:
-    """One document on its way through the parser."""
+    """The state of parsing one document."""
 
     def __init__(self) -> None:
         self.variables: dict[str, str] = {}

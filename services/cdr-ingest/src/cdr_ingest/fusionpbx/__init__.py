@@ -1,1 +1,1 @@
-"""Calls of a FusionPBX, from its CSV export or its database."""
+"""Sources of calls of a FusionPBX: its CSV export, or its database."""

@@ -1,5 +1,5 @@
--- The columns of the CSV export that matter, each as the text that the export would show.
--- {which} is by when a call began, or by when its row was written.
+-- The columns of the CSV export that are used, each as the text that the export would show.
+-- {which} selects by the start of a call, or by the time when its row was stored.
 select
     c.xml_cdr_uuid::text as xml_cdr_uuid,
     coalesce(c.sip_call_id, '') as sip_call_id,

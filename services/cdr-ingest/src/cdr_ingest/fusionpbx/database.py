@@ -1,7 +1,7 @@
-"""FusionPBX's own PostgreSQL: the second way to the calls of its export.
+"""The source of calls that reads FusionPBX's own PostgreSQL instead of its export.
 
-Needs a role that may read `v_xml_cdr` and `v_extensions`; docs/servers.md has the grants. Rows can
-be asked for by when they were written (`insert_date`), so that a long call needs no look-back.
+It needs a role that may read `v_xml_cdr` and `v_extensions`; docs/servers.md has the grants. Rows
+can be selected by the time they were stored (`insert_date`), so long calls need no look-back.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -38,13 +38,13 @@ _REFUSALS: dict[type[asyncpg.PostgresError], str] = {
 
 
 class FusionPbxDatabaseSource:
-    """One FusionPBX, read from its database. Connects when first asked.
+    """One FusionPBX, read from its database. It connects at the first query.
 
-    Raises BadInput when there is no dsn, or none that is a PostgreSQL URL.
+    Raises BadInput when the dsn is missing or is not a PostgreSQL URL.
     """
 
     def __init__(self, server_id: str, server: FusionPbxServer) -> None:
-        assert server.dsn is not None, "the servers file names one with way = database"
+        assert server.dsn is not None, "the servers file requires a dsn with way = database"
         self._server_id = server_id
         self._server = server
         self._dsn = server.dsn.read().get_secret_value()
@@ -59,7 +59,7 @@ class FusionPbxDatabaseSource:
 
     @property
     def by_arrival(self) -> "ByArrival":
-        """The same calls, asked for by when their rows were written."""
+        """A source of the same calls whose windows are of the time they were stored."""
         return ByArrival(self)
 
     async def aclose(self) -> None:
@@ -68,24 +68,24 @@ class FusionPbxDatabaseSource:
             await self._pool.close()
 
     def records(
-        self, lane: str, start_epoch: int, stop_epoch: int
+        self, feed: str, start_epoch: int, stop_epoch: int
     ) -> AsyncGenerator[SourceRecord, None]:
         """The records of the calls that started within the window (see `Source.records`)."""
-        return self._rows(_BY_START, lane, start_epoch, stop_epoch)
+        return self._rows(_BY_START, feed, start_epoch, stop_epoch)
 
     def arrived(
-        self, lane: str, start_epoch: int, stop_epoch: int
+        self, feed: str, start_epoch: int, stop_epoch: int
     ) -> AsyncGenerator[SourceRecord, None]:
-        """As `records`, of the rows that were written within the window."""
-        return self._rows(_BY_ARRIVAL, lane, start_epoch, stop_epoch)
+        """As `records`, for the rows that were stored within the window."""
+        return self._rows(_BY_ARRIVAL, feed, start_epoch, stop_epoch)
 
     async def _rows(
-        self, query: str, lane: str, start: int, stop: int
+        self, query: str, feed: str, start: int, stop: int
     ) -> AsyncGenerator[SourceRecord, None]:
-        tenant = None if lane == ALL_TENANTS else lane
+        tenant = None if feed == ALL_TENANTS else feed
         async with self._reading() as connection:
             number = 0
-            async for found in connection.cursor(query, start, stop, lane, prefetch=_ROWS_AT_ONCE):
+            async for found in connection.cursor(query, start, stop, feed, prefetch=_ROWS_AT_ONCE):
                 number += 1
                 row: dict[str, str] = dict(found)
                 if tenant is not None:
@@ -97,7 +97,7 @@ class FusionPbxDatabaseSource:
 
     @asynccontextmanager
     async def connected(self) -> AsyncIterator["asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"]:
-        """A connection that writes nothing. Errors: Retry, or Refused with what to do."""
+        """A read-only connection. Raises Retry, or Refused with advice for the operator."""
         try:
             if self._pool is None:
                 self._pool = await asyncpg.create_pool(
@@ -116,31 +116,31 @@ class FusionPbxDatabaseSource:
             async with self._pool.acquire() as connection:
                 yield connection
         except asyncpg.PostgresError as error:
-            raise self._verdict(error) from None
+            raise self._classified(error) from None
         except TimeoutError:
             limit = f"{self._server.timeout_s:g} s"
             raise Retry(f"{self._server_id}: its database does not answer in {limit}") from None
         except (OSError, asyncpg.InterfaceError) as error:
-            # An InterfaceError may show the DSN, which holds a password.
-            said = type(error).__name__
-            raise Retry(f"{self._server_id}: its database can not be had ({said})") from None
+            # The text of an InterfaceError may show the DSN, which contains a password.
+            kind = type(error).__name__
+            raise Retry(f"{self._server_id}: its database cannot be reached ({kind})") from None
 
     @asynccontextmanager
     async def _reading(self) -> AsyncIterator["asyncpg.pool.PoolConnectionProxy[asyncpg.Record]"]:
         async with self.connected() as connection, connection.transaction(readonly=True):
             yield connection
 
-    def _verdict(self, error: asyncpg.PostgresError) -> Retry | Refused:
-        said = f"{self._server_id}: its database says: {error}"
+    def _classified(self, error: asyncpg.PostgresError) -> Retry | Refused:
+        reason = f"{self._server_id}: its database says: {error}"
         for kind, advice in _REFUSALS.items():
             if isinstance(error, kind):
-                return Refused(f"{said}; {advice}")
-        return Retry(said)
+                return Refused(f"{reason}; {advice}")
+        return Retry(reason)
 
 
 @dataclass(frozen=True)
 class ByArrival:
-    """A `Source` whose windows are of when rows were written."""
+    """A `Source` whose windows are of the time when rows were stored."""
 
     source: FusionPbxDatabaseSource
 
@@ -150,7 +150,7 @@ class ByArrival:
         return self.source.server_id
 
     def records(
-        self, lane: str, start_epoch: int, stop_epoch: int
+        self, feed: str, start_epoch: int, stop_epoch: int
     ) -> AsyncGenerator[SourceRecord, None]:
-        """The records whose rows were written within the window."""
-        return self.source.arrived(lane, start_epoch, stop_epoch)
+        """The records whose rows were stored within the window."""
+        return self.source.arrived(feed, start_epoch, stop_epoch)

@@ -1,4 +1,4 @@
-"""FusionPBX: the calls that its CSV export lists, row by row."""
+"""The source of calls that reads the CSV export of a FusionPBX, row by row."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -13,23 +13,23 @@ from ringfence_pbx.servers import FusionPbxServer
 
 
 class FusionPbxSource:
-    """One FusionPBX. Each lane keeps its own login, under the host name of its tenant.
+    """One FusionPBX. Each feed has its own login, under the host name of its tenant.
 
-    Raises BadInput when there is no api key, or none that can work.
+    Raises BadInput for a missing or too short api key.
 
-    An export holds the calls that have ended, by their start: a call appears with a start as long
-    ago as it took, so windows must look back at least that far.
+    An export lists ended calls by their start. A call of two hours appears with a start two hours
+    ago, so windows must look back by the length of the longest call.
     """
 
     def __init__(self, server_id: str, server: FusionPbxServer) -> None:
         self._server_id = server_id
         slots = asyncio.Semaphore(server.concurrency)
-        lanes = (ALL_TENANTS,) if server.all_tenants else server.tenants
+        feeds = (ALL_TENANTS,) if server.all_tenants else server.tenants
         self._sessions = {
-            lane: FusionPbxSession(
-                server_id, server, host=server.host if lane == ALL_TENANTS else lane, slots=slots
+            feed: FusionPbxSession(
+                server_id, server, host=server.host if feed == ALL_TENANTS else feed, slots=slots
             )
-            for lane in lanes
+            for feed in feeds
         }
 
     @property
@@ -43,19 +43,19 @@ class FusionPbxSource:
             await session.aclose()
 
     async def records(
-        self, lane: str, start_epoch: int, stop_epoch: int
+        self, feed: str, start_epoch: int, stop_epoch: int
     ) -> AsyncGenerator[SourceRecord, None]:
         """The records of the calls that started within the window (see `Source.records`)."""
-        session = self._sessions[lane]
-        everything = lane == ALL_TENANTS
+        session = self._sessions[feed]
+        all_tenants = feed == ALL_TENANTS
         rows: ExportRows | None = None
         number = 0
-        export = session.export(start_epoch, stop_epoch, all_tenants=everything)
+        export = session.export(start_epoch, stop_epoch, all_tenants=all_tenants)
         async with aclosing(export) as lines:
             async for line in lines:
                 number += 1
                 if rows is None:
-                    rows = self._rows(session, line, None if everything else lane)
+                    rows = self._rows(session, line, None if all_tenants else feed)
                 else:
                     yield rows.read(line, number)
 

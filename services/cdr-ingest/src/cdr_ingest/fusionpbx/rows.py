@@ -1,26 +1,22 @@
-"""Reading the rows of a FusionPBX export: pure.
+"""Reads the rows of a FusionPBX export: pure.
 
-Values stand in double quotes that are not doubled inside (`"Sales "West""`), so a line is cut at
-`","` and nowhere else. A value that itself holds `","` gives a line too many columns; one that ends
-in `",` or begins with `,"` lets a boundary be seen in two places. What belonged where can not be
-told then, and the line is refused as a whole.
+Values are in double quotes that are not escaped inside a value (`"Sales "West""`), so a line can
+only be split at `","`. A value that contains `","` yields too many columns; a value that ends in
+`",` or begins with `,"` makes a boundary ambiguous. Such a line is refused as a whole, because its
+values cannot be assigned to columns.
 
-What is done with odd text: what a person or a distant telephone may have written (names, caller
-numbers, the SIP call id) is shortened to 1000 characters, an ellipsis being the last, and its
-control characters become spaces, because a charge must not hang on it. What a charge does hang on
-(the call's id, the tenant, the numbers that are billed, extension, account code) is refused when
-it is too long, holds control characters, or is not UTF-8.
+`sources.fields` says which odd text is cleaned and which is refused: the id of the call, the
+tenant, the billed numbers, extension and account code must be clean.
 """
 
-import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Literal, cast
 
-from cdr_ingest.sources.source import BadRow, BLeg, SourceRecord
+from cdr_ingest.sources import fields
+from cdr_ingest.sources.source import ALL_TENANTS, BadRow, BLeg, SourceRecord
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.call import CallCompleted, Direction
-from ringfence_contracts.events.model import MAX_BILLSEC
 from ringfence_contracts.ids import call_id
 
 REQUIRED = frozenset(
@@ -29,16 +25,9 @@ REQUIRED = frozenset(
         *("destination_number", "caller_destination", "leg"),
     }
 )
-"""Without these a call can not be billed right; the other columns may be missing."""
+"""The columns without which a call cannot be billed correctly; the others are optional."""
 
-MAX_TEXT = 1000
-_EARLIEST = int(datetime(2000, 1, 1, tzinfo=UTC).timestamp())
-_LATEST = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
-_TWO_WAYS = '",","'
-_WHOLE = re.compile(r"\d{1,12}", re.ASCII)
-_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_UNREADABLE = "\ufffd"
+_AMBIGUOUS = '",","'
 _DIRECTIONS = ("inbound", "outbound", "local", "")
 _LEGS = ("a", "b", "")
 
@@ -46,23 +35,23 @@ _LEGS = ("a", "b", "")
 def split_line(line: bytes) -> list[str]:
     """The values of one line. Bytes that are not UTF-8 become U+FFFD.
 
-    Raises BadInput when the line does not begin and end with a quote, or can be cut in two ways.
+    Raises BadInput when the line does not begin and end with a quote, or is ambiguous.
     """
     text = line.decode("utf-8", "replace").rstrip("\r\n")
     if len(text) < 2 or not (text.startswith('"') and text.endswith('"')):
         raise BadInput("line", text, "values in double quotes, from the first to the last")
     inner = text[1:-1]
-    if (at := inner.find(_TWO_WAYS)) >= 0:
+    if (at := inner.find(_AMBIGUOUS)) >= 0:
         around = inner[max(0, at - 20) : at + 25]
         raise BadInput("line", around, 'no value that begins with ," or ends in ",')
     return inner.split('","')
 
 
 class ExportRows:
-    """The rows under one header; columns are found by name, for they vary by version and rights.
+    """The rows below one header. Columns are found by name: they vary by version and rights.
 
-    `tenant` is what the export was asked for, and stands where there is no `domain_name` column;
-    None when it was asked for all tenants. Raises BadInput when a required column is missing.
+    `tenant` is the tenant whose export was requested; it is used for rows without `domain_name`.
+    None for an export of all tenants. Raises BadInput when a required column is missing.
     """
 
     def __init__(self, header: bytes, *, server_id: str, tenant: str | None) -> None:
@@ -78,13 +67,13 @@ class ExportRows:
         self._tenant = tenant
 
     def read(self, line: bytes, number: int) -> SourceRecord:
-        """One line, which is the body's `number`th: a call, a b leg, or a row to park."""
+        """The record of a line, which is the body's `number`th: a call, a b leg or a bad row."""
         try:
             values = split_line(line)
             if len(values) != len(self._names):
                 raise BadInput("columns", len(values), f"{len(self._names)}, as in the header")
         except BadInput as error:
-            return BadRow(self._server_id, self._tenant or "*", line, number, str(error))
+            return BadRow(self._server_id, self._tenant or ALL_TENANTS, line, number, str(error))
         row = dict(zip(self._names, values, strict=True))
         return read_row(
             row, server_id=self._server_id, tenant=self._tenant, raw=line, number=number
@@ -94,25 +83,26 @@ class ExportRows:
 def read_row(
     row: dict[str, str], *, server_id: str, tenant: str | None, raw: bytes, number: int
 ) -> SourceRecord:
-    """One row by column names: a call, a b leg, or a row to park as `raw`, the `number`th.
+    """The record of a row, given by column names: a call, a b leg or a bad row.
 
-    `tenant` stands where the row has no `domain_name`. The required columns are there.
+    The required columns must exist. `tenant` is used for a row without `domain_name`. A bad row
+    holds `raw` and `number`, the row as it was read and its position.
     """
-    told = tenant or "*"
+    known_tenant = tenant or ALL_TENANTS
     try:
-        told = _identifier(row, "domain_name") or tenant or _refuse_blank("domain_name")
-        return _record(server_id, told, row)
+        known_tenant = _identifier(row, "domain_name") or tenant or _refuse_blank("domain_name")
+        return _record(server_id, known_tenant, row)
     except BadInput as error:
-        return BadRow(server_id, told, raw, number, str(error))
+        return BadRow(server_id, known_tenant, raw, number, str(error))
 
 
 def _record(server_id: str, tenant: str, row: dict[str, str]) -> SourceRecord:
-    source_call_id = _call_uuid(row)
+    source_call_id = fields.call_uuid("xml_cdr_uuid", row["xml_cdr_uuid"])
     leg = _one_of(row, "leg", _LEGS)
     if leg == "b":
         return BLeg(server_id, tenant, source_call_id)
-    started_at = _start(row)
-    billsec = _seconds(row, "billsec")
+    started_at = fields.instant("start_epoch", row["start_epoch"])
+    billsec = fields.seconds("billsec", row["billsec"])
     return CallCompleted(
         call_id=call_id(server_id, source_call_id),
         server_id=server_id,
@@ -129,13 +119,6 @@ def _record(server_id: str, tenant: str, row: dict[str, str]) -> SourceRecord:
     )
 
 
-def _call_uuid(row: dict[str, str]) -> str:
-    uuid = row["xml_cdr_uuid"]
-    if not _UUID.fullmatch(uuid):
-        raise BadInput("xml_cdr_uuid", uuid, "a UUID")
-    return uuid.lower()
-
-
 def _one_of(row: dict[str, str], column: str, known: tuple[str, ...]) -> str:
     if row[column] not in known:
         expected = ", ".join(value for value in known if value)
@@ -143,22 +126,8 @@ def _one_of(row: dict[str, str], column: str, known: tuple[str, ...]) -> str:
     return row[column]
 
 
-def _seconds(row: dict[str, str], column: str) -> int:
-    text = row[column]
-    if not _WHOLE.fullmatch(text) or int(text) > MAX_BILLSEC:
-        raise BadInput(column, text, f"whole seconds, 0 to {MAX_BILLSEC}")
-    return int(text)
-
-
-def _start(row: dict[str, str]) -> datetime:
-    text = row["start_epoch"]
-    if not _WHOLE.fullmatch(text) or not _EARLIEST <= int(text) < _LATEST:
-        raise BadInput("start_epoch", text, "Unix seconds between the years 2000 and 2100")
-    return datetime.fromtimestamp(int(text), UTC)
-
-
 def _stamp(row: dict[str, str], column: str) -> datetime | None:
-    """A timestamptz; None where the column is missing or blank, or holds 1970: it never was."""
+    """A timestamptz; None where the column is missing, blank or in 1970: it did not happen."""
     text = row.get(column, "")
     if not text:
         return None
@@ -172,13 +141,14 @@ def _stamp(row: dict[str, str], column: str) -> datetime | None:
 
 
 def _end(row: dict[str, str], started_at: datetime, billsec: int) -> datetime:
-    """When the call ended; without a stamp, as long after its start as it is known to have run.
+    """When the call ended; without `end_stamp`, its start plus the longest known duration.
 
-    `duration` holds ring and talk up to FusionPBX 5.1, and talk alone since 5.2.
+    `duration` holds ring and talk up to FusionPBX 5.1, and only talk since 5.2.
     """
     ended_at = _stamp(row, "end_stamp")
     if ended_at is None:
-        ran_s = max(billsec, _seconds(row, "duration") if row.get("duration") else 0)
+        duration = row.get("duration")
+        ran_s = max(billsec, fields.seconds("duration", duration) if duration else 0)
         return started_at + timedelta(seconds=ran_s)
     if ended_at < started_at:
         raise BadInput("end_stamp", row["end_stamp"], f"a time not before {started_at}")
@@ -186,17 +156,11 @@ def _end(row: dict[str, str], started_at: datetime, billsec: int) -> datetime:
 
 
 def _identifier(row: dict[str, str], column: str) -> str:
-    text = row.get(column, "")
-    if len(text) > MAX_TEXT:
-        raise BadInput(column, text, f"at most {MAX_TEXT} characters")
-    if _CONTROL.search(text) or _UNREADABLE in text:
-        raise BadInput(column, text, "text in UTF-8 without control characters")
-    return text
+    return fields.identifier(column, row.get(column, ""))
 
 
 def _free_text(row: dict[str, str], column: str) -> str:
-    text = _CONTROL.sub(" ", row.get(column, ""))
-    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"
+    return fields.free_text(row.get(column, ""))
 
 
 def _refuse_blank(column: str) -> str:
@@ -215,4 +179,4 @@ _TEXTS: dict[str, tuple[str, Callable[[dict[str, str], str], str]]] = {
     "hangup_cause": ("hangup_cause", _free_text),
     "sip_call_id": ("sip_call_id", _free_text),
 }
-"""The event's field, the export's column, and how it is read."""
+"""By the event's field: the export's column, and the function that reads it."""

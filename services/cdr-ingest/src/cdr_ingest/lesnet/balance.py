@@ -1,4 +1,4 @@
-"""Looks after the account at Les.net itself, which is prepaid: empty, it carries nobody's calls."""
+"""Watches the balance of our account at Les.net: without balance, Les.net carries no call."""
 
 import asyncio
 from decimal import Decimal
@@ -14,12 +14,12 @@ from ringfence_pbx.errors import Refused
 from ringfence_pbx.lesnet.api import LesnetApi
 
 _LANE = "account/balance"
-_UNREAD: tuple[type[Exception], ...] = (Refused, *TRANSIENT_ERRORS)
+_READ_ERRORS: tuple[type[Exception], ...] = (Refused, *TRANSIENT_ERRORS)
 log = structlog.get_logger()
 
 
 class BalanceWatch:
-    """Asks for the balance every `every_s`; below `limit` an operator is told, each time."""
+    """Reads the balance every `every_s` seconds; logs an error each time it is below `limit`."""
 
     def __init__(
         self, api: LesnetApi, *, limit: Decimal, every_s: float, progress: Progress
@@ -30,17 +30,17 @@ class BalanceWatch:
         self._progress = progress
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Look until `stop` is set; a look that fails is made up for by the next."""
+        """Check until `stop` is set. A check that fails is repeated by the next one."""
         while not stop.is_set():
             await self.check()
             await wait_reporting(stop, self._every_s, self._progress.turned)
 
     async def check(self) -> bool | None:
-        """Whether the balance is below the limit; None if it can not be told."""
+        """Whether the balance is below the limit; None if it could not be read."""
         server_id = self._api.server_id
         try:
             balance = await self._api.balance()
-        except _UNREAD as error:
+        except _READ_ERRORS as error:
             FAILURES.labels(server_id, _LANE).inc()
             log.warning("provider balance unknown", server_id=server_id, reason=str(error))
             return None

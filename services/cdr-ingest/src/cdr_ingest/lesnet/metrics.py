@@ -1,4 +1,4 @@
-"""What is counted of Les.net: how old its news is, which files are refused, what is left there."""
+"""The metrics of Les.net: age of the newest row, refused files, balance of the account."""
 
 from prometheus_client import Gauge
 

@@ -1,8 +1,11 @@
-"""Takes in one Les.net CDR file, again and again: fetch it if it changed, believe it or not, note.
+"""Polls one CDR file of Les.net: fetches it if it changed, and ingests or refuses it as a whole.
 
-A file is dealt with as a whole. Nothing of it is taken before all of its lines were read once, and
-its version is kept only after the last of its calls is safe; whoever is killed in between reads it
-again, and the same rows are the same calls.
+For a new version of the file, in this order:
+
+1. All lines are parsed. If too many do not fit the profile, the whole file is refused.
+2. The calls are ingested; of a refused file, one dead letter. A kill after this fetches the file
+   again: the same rows have the same call ids and are dropped.
+3. The version is saved as processed. A kill after this repeats nothing.
 """
 
 import asyncio
@@ -37,13 +40,13 @@ from ringfence_pbx.lesnet.profile import Profile
 from ringfence_pbx.servers import LesnetLink, LesnetServer
 
 _FIRST_WAIT_S = 5.0
-_PIECE = 5000
-_UNREAD: tuple[type[Exception], ...] = (Refused, *TRANSIENT_ERRORS)
+_PARSED_TOGETHER = 5000
+_READ_ERRORS: tuple[type[Exception], ...] = (Refused, *TRANSIENT_ERRORS)
 log = structlog.get_logger()
 
 
 class LinkPoller:
-    """One link of one account at Les.net."""
+    """The loop for one link of one account at Les.net."""
 
     def __init__(
         self,
@@ -70,21 +73,21 @@ class LinkPoller:
         self._clock = clock
         self._batch_records = batch_records
         self._progress = progress
-        self.lane = link.known_as
-        self._read_by = fingerprint(profile, link, server.max_unfit_percent)
+        self.feed = link.known_as
+        self._fingerprint = fingerprint(profile, link, server.max_unfit_percent)
         self._newest_at: datetime | None = None
-        self._waits = 0
+        self._our_failures = 0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Poll until `stop` is set; what fails is backed off, at most as long as a poll waits."""
+        """Poll until `stop` is set. A failed poll is retried within `poll_s`."""
         while not stop.is_set():
             wait_s = await self.run_once()
-            await wait_reporting(stop, wait_s, self._look)
+            await wait_reporting(stop, wait_s, self._report)
 
-    def _look(self) -> None:
+    def _report(self) -> None:
         self._progress.turned()
         if (age_s := self._age_s()) is not None:
-            NEWEST_ROW_AGE.labels(self._server_id, self.lane).set(age_s)
+            NEWEST_ROW_AGE.labels(self._server_id, self.feed).set(age_s)
 
     def _age_s(self) -> float | None:
         if self._newest_at is None:
@@ -92,7 +95,7 @@ class LinkPoller:
         return (self._clock.now() - self._newest_at).total_seconds()
 
     async def run_once(self) -> float:
-        """One poll, and what is to be told of it; the seconds until the next one."""
+        """Poll once and record the result. Returns the seconds until the next poll."""
         try:
             refusal = await self.poll()
             if refusal:
@@ -103,11 +106,11 @@ class LinkPoller:
             return await self._source_failed(error)
         except TRANSIENT_ERRORS as error:
             return self._we_failed(error)
-        self._waits = 0
+        self._our_failures = 0
         return self._server.poll_s
 
     async def _source_failed(self, error: SourceReadError) -> float:
-        FAILURES.labels(self._server_id, self.lane).inc()
+        FAILURES.labels(self._server_id, self.feed).inc()
         try:
             failures = await self._outages.record_failure(str(error), refused=error.refused)
         except TRANSIENT_ERRORS as ours:
@@ -117,18 +120,18 @@ class LinkPoller:
         return max(error.after_s, backed_off_s(failures, _FIRST_WAIT_S, self._server.poll_s))
 
     def _we_failed(self, error: Exception) -> float:
-        """Broker or database are unwell: that is no outage of the source."""
-        self._waits += 1
-        log.warning("polling waits", lane=self.lane, reason=repr(error))
-        return backed_off_s(self._waits, _FIRST_WAIT_S, 60.0)
+        """Kafka or PostgreSQL failed: this is no outage of the source."""
+        self._our_failures += 1
+        log.warning("polling waits", lane=self.feed, reason=repr(error))
+        return backed_off_s(self._our_failures, _FIRST_WAIT_S, 60.0)
 
     async def poll(self) -> str:
-        """Deal with the file if it changed; why its present version is refused, or nothing.
+        """Process the file if it changed. Returns why its version is refused; empty if it is not.
 
         Raises SourceUnread where it can not be had.
         """
-        state = await self._store.state(self._server_id, self.lane)
-        if state and state.profile != self._read_by:
+        state = await self._store.state(self._server_id, self.feed)
+        if state and state.profile != self._fingerprint:
             state = replace(state, validators=Validators(), sha256="")
         fetched = await self._fetch(state.validators if state else Validators())
         if fetched is not None:
@@ -136,17 +139,19 @@ class LinkPoller:
             if state is None or digest != state.sha256:
                 return await self._process_file(fetched, digest, state)
         if state is None:
-            raise SourceReadError(Refused(f"{self.lane}: answers 304 to whom it never sent a file"))
+            raise SourceReadError(
+                Refused(f"{self.feed}: answers 304 to a request without validators")
+            )
         if fetched is not None and fetched.validators != state.validators:
             state = replace(state, validators=fetched.validators)
-            await self._store.save_state(self._server_id, self.lane, state)
-        self._note("file unchanged", state)
+            await self._store.save_state(self._server_id, self.feed, state)
+        self._report_state("file unchanged", state)
         return state.refusal
 
     async def _fetch(self, known: Validators) -> Fetched | None:
         try:
             return await self._files.fetch(self._link, known, self._progress.turned)
-        except _UNREAD as error:
+        except _READ_ERRORS as error:
             raise SourceReadError(error) from error
 
     async def _process_file(self, fetched: Fetched, digest: str, before: FileState | None) -> str:
@@ -155,8 +160,8 @@ class LinkPoller:
             file = CdrFile(
                 fetched.body, server_id=self._server_id, link=self._link, profile=self._profile
             )
-            async for piece in in_pieces(file.records(), _PIECE):
-                report.add(piece)
+            async for batch in in_batches(file.records(), _PARSED_TOGETHER):
+                report.add(batch)
                 self._progress.turned()
             refusal = report.refusal(self._server.max_unfit_percent) or ""
         except CutOff as error:
@@ -165,23 +170,23 @@ class LinkPoller:
             raise SourceReadError(Refused(str(error))) from error
         except BadInput as error:
             refusal = f"the format changed, or the profile is wrong: {error}"
-        fresh = 0
+        new = 0
         if refusal:
             await self._ingester.ingest([self._refusal_record(fetched, digest, report, refusal)])
         else:
-            fresh = await self._ingest(file)
-        # An empty file may be one that is being written: look at it again.
+            new = await self._ingest(file)
+        # An empty file may be incomplete: without validators it is fetched again.
         validators = fetched.validators if fetched.body.strip() else Validators()
         newest_at = before.newest_at if before else None
         if not refusal and report.newest_at:
             newest_at = max(newest_at or report.newest_at, report.newest_at)
-        state = FileState(validators, digest, self._read_by, refusal[:500], newest_at)
-        await self._store.save_state(self._server_id, self.lane, state)
-        UNFIT_LINES.labels(self._server_id, self.lane).set(report.unfit)
-        self._note(
+        state = FileState(validators, digest, self._fingerprint, refusal[:500], newest_at)
+        await self._store.save_state(self._server_id, self.feed, state)
+        UNFIT_LINES.labels(self._server_id, self.feed).set(report.unfit)
+        self._report_state(
             "file refused" if refusal else "file read",
             state,
-            new=fresh,
+            new=new,
             fits=report.fits,
             unfit=report.unfit,
             repeated=report.repeated,
@@ -189,23 +194,23 @@ class LinkPoller:
         return refusal
 
     async def _ingest(self, file: CdrFile) -> int:
-        fresh = 0
-        async for piece in in_pieces(file.records(), self._batch_records):
-            taken = await self._ingester.ingest(piece)
-            fresh += taken
+        new = 0
+        async for batch in in_batches(file.records(), self._batch_records):
+            taken = await self._ingester.ingest(batch)
+            new += taken
             self._progress.turned(read=taken)
-        return fresh
+        return new
 
     def _refusal_record(
         self, fetched: Fetched, digest: str, report: Report, refusal: str
     ) -> BadRow:
-        """A dead letter for the file as a whole, with what an operator needs to correct it."""
+        """A dead letter for the whole file, with what an operator needs to correct its profile."""
         content = {
             "server_id": self._server_id,
-            "link": self.lane,
+            "link": self.feed,
             "sha256": digest,
             "bytes": len(fetched.body),
-            "profile": self._read_by,
+            "profile": self._fingerprint,
             "refusal": refusal,
             "lines_that_fit": report.fits,
             "lines_that_do_not": report.unfit,
@@ -215,16 +220,16 @@ class LinkPoller:
         tenant = self._link.peer.upper() or "*"
         return BadRow(self._server_id, tenant, raw, 0, f"file refused whole: {refusal}")
 
-    def _note(self, what: str, state: FileState, **counts: int) -> None:
+    def _report_state(self, event: str, state: FileState, **counts: int) -> None:
         self._newest_at = state.newest_at
-        FILE_REFUSED.labels(self._server_id, self.lane).set(bool(state.refusal))
-        self._look()
+        FILE_REFUSED.labels(self._server_id, self.feed).set(bool(state.refusal))
+        self._report()
         age_s = self._age_s()
-        say = log.error if state.refusal else log.info
-        say(
-            what,
+        write = log.error if state.refusal else log.info
+        write(
+            event,
             server_id=self._server_id,
-            link=self.lane,
+            link=self.feed,
             newest_row_age_s=None if age_s is None else round(age_s),
             exposure=exposure(age_s),
             **counts,
@@ -233,7 +238,7 @@ class LinkPoller:
 
 
 def exposure(age_s: float | None) -> str:
-    """What the age of the newest row means for whoever carries the loss."""
+    """What the age of the newest row means for the operator."""
     if age_s is None:
         return "no call was ever read from this file"
     if age_s < 0:
@@ -242,14 +247,14 @@ def exposure(age_s: float | None) -> str:
 
 
 def fingerprint(profile: Profile, link: LesnetLink, max_unfit_percent: float) -> str:
-    """The hash of all that decides what a file says; when it changes, the file is read again."""
+    """A hash of the settings by which a file is read; if it changes, the file is read again."""
     parts = (profile.model_dump_json(), link.peer, *link.dids, str(max_unfit_percent))
     return sha256("\x1f".join(parts).encode()).hexdigest()
 
 
-async def in_pieces(
+async def in_batches(
     records: Iterator[CallCompleted | BadRow], size: int
 ) -> AsyncIterator[list[CallCompleted | BadRow]]:
-    """The records in lists of `size`, read beside the event loop."""
-    while piece := await asyncio.to_thread(list, islice(records, size)):
-        yield piece
+    """The records in lists of `size`, parsed in a thread so that the event loop is not blocked."""
+    while batch := await asyncio.to_thread(list, islice(records, size)):
+        yield batch

@@ -1,4 +1,4 @@
-"""What was done with the CDR files of Les.net: the table of their versions."""
+"""The table of CDR files of Les.net: which version of each was processed last."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,10 +9,10 @@ from ringfence.postgres.pool import Pool
 
 @dataclass(frozen=True)
 class FileState:
-    """The version of a file that was dealt with last, and what it was read by.
+    """The version of a file that was processed last, and the fingerprint of its profile.
 
-    `refusal` says why nothing of it was taken; it is empty if it was. `newest_at` is the newest row
-    taken from the link so far.
+    `refusal` is the reason why the file was refused; empty if it was ingested. `newest_at` is the
+    start of the newest call ingested from the link so far.
     """
 
     validators: Validators
@@ -23,13 +23,13 @@ class FileState:
 
 
 class LesnetFileStore:
-    """The states of files, one for each link."""
+    """One state for each link."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def state(self, server_id: str, link: str) -> FileState | None:
-        """The file's state; None if no version of it was ever dealt with."""
+        """The file's state; None if no version of it was processed yet."""
         row = await self._pool.fetchrow(
             "select etag, last_modified, sha256, profile, refusal, newest_at"
             " from cdr_ingest.lesnet_file where server_id = $1 and link = $2",
@@ -42,7 +42,7 @@ class LesnetFileStore:
         return FileState(Validators(etag, last_modified), *rest)
 
     async def save_state(self, server_id: str, link: str, state: FileState) -> None:
-        """Keep that this version was dealt with; the newest row never goes back."""
+        """Save that this version was processed. `newest_at` never decreases."""
         await self._pool.execute(
             "insert into cdr_ingest.lesnet_file as f"
             " (server_id, link, etag, last_modified, sha256, profile, refusal, newest_at)"

@@ -1,4 +1,4 @@
-"""All loops of the Les.net entries: one for each CDR file, one for each account's balance."""
+"""Builds the loops of the Les.net entries: one for each CDR file and each account balance."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -27,9 +27,9 @@ async def open_lesnet(
     health: Health,
     clock: Clock | None = None,
 ) -> AsyncIterator[list[LinkPoller | BalanceWatch]]:
-    """What is to be run for the servers; connections close with the context.
+    """The loops of the servers; their connections close with the context.
 
-    Raises BadInput for a profile, a link or a key that can not be used.
+    Raises BadInput for a profile, a link or a key that cannot be used.
     """
     time = clock or SystemClock()
     store, outages = LesnetFileStore(pool), OutageStore(pool)

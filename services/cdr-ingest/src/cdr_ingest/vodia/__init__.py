@@ -1,1 +1,1 @@
-"""Calls of a Vodia PBX, listed by its REST interface or posted by it."""
+"""Calls of a Vodia PBX, listed by its REST interface or posted by the PBX."""

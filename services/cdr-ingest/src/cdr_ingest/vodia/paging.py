@@ -1,8 +1,8 @@
-"""How to page through a list whose order nobody documents, and miss nothing: pure.
+"""How to page through a list of undocumented order without missing a record: pure.
 
-Where the list is seen to run from new to old, a walk ends at a page that holds nothing new and
-reaches back beyond the window. Where it runs from old to new, the walk begins at its end and goes
-back likewise. In any other order it goes through all of the list.
+If the list runs from new to old, paging stops at a page that holds nothing new and reaches back
+beyond the window. If it runs from old to new, paging starts at the last page and goes backward to
+such a page. In any other order the whole list is read.
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from itertools import pairwise
 from typing import NamedTuple
 
 _ENOUGH = 20
-"""So few records, or fewer, may be in order by chance."""
+"""This many records or fewer may be in order by chance."""
 
 
 class ListOrder(StrEnum):
-    """How a list runs, as far as it was seen."""
+    """The order of a list, as far as it was observed."""
 
     NEWEST_FIRST = "newest-first"
     OLDEST_FIRST = "oldest-first"
@@ -24,14 +24,14 @@ class ListOrder(StrEnum):
 
 
 class Times(NamedTuple):
-    """When a listed call began and ended."""
+    """The start and the end of a listed call."""
 
     start: datetime
     end: datetime
 
 
 def order_of(listed: Sequence[Times]) -> ListOrder:
-    """The order of records as they were listed, be it by their start or by their end."""
+    """The order of the listed records, by their start or by their end."""
     if len(listed) <= _ENOUGH:
         return ListOrder.NONE
     starts, ends = [times.start for times in listed], [times.end for times in listed]
@@ -43,7 +43,7 @@ def order_of(listed: Sequence[Times]) -> ListOrder:
 
 
 def contradicts(page: Sequence[Times]) -> bool:
-    """Whether a page of a list that ran from old to new runs from new to old, by start and end."""
+    """Whether a page of an oldest-first list runs from new to old, both by start and by end."""
     starts, ends = [times.start for times in page], [times.end for times in page]
     return len(page) > 1 and _falls(starts) and _falls(ends)
 
@@ -53,10 +53,10 @@ def _falls(column: Sequence[datetime]) -> bool:
 
 
 def reaches_back(page: Sequence[Times], order: ListOrder, start_epoch: int) -> bool:
-    """Whether nothing that lies further on than this page can have begun within the window.
+    """Whether no call beyond this page can have begun within the window.
 
-    What is furthest on has ended before the window: whether the list runs by start or by end,
-    everything behind it began earlier than that.
+    That is so if the last call of the page, in the direction of paging, ended before the window:
+    whether the list is sorted by start or by end, every call beyond it began even earlier.
     """
     if not page or order is ListOrder.NONE:
         return False

@@ -1,4 +1,4 @@
-"""Who a call is from and to, out of a SIP header as Vodia writes it: pure."""
+"""Parses the caller and the called party from a SIP header as Vodia writes it: pure."""
 
 import re
 from typing import NamedTuple
@@ -20,11 +20,10 @@ class Party(NamedTuple):
 
 
 def read_party(header: str) -> Party:
-    """`"Name" <sip:num@host>`, and what is left of it when parts are missing.
+    """The party in `"Name" <sip:num@host>`; quotes, name, brackets and scheme may be missing.
 
-    Also without quotes, name or brackets, with `tel:` or no scheme, URI parameters, a password,
-    a port, and percent escapes in the user part. The name is cut to what an event can hold; the
-    number stands as it was written.
+    It also reads `tel:`, URI parameters, a password, a port, and percent escapes in the user part.
+    The name is cut to the length that an event can hold; the number is not changed.
     """
     before, bracket, uri = header.rpartition("<")
     if bracket:
@@ -42,7 +41,7 @@ def _name(written: str) -> str:
 
 
 def _read_uri(uri: str) -> tuple[str, str]:
-    """The user part without what may follow a number in it, and the host."""
+    """The user part without its parameters and password, and the host."""
     scheme = _SCHEME.match(uri)
     rest = uri[scheme.end() :] if scheme else uri
     user, at, host = rest.partition("@")

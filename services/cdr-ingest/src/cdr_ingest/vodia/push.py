@@ -1,14 +1,14 @@
-"""What a Vodia PBX posts to its "CDR URL" when a call ends: pure.
+"""Reads what a Vodia PBX posts to its "CDR URL" when a call ends: pure.
 
-`json` posts every leg by itself. The leg with a TrunkID is what a carrier would bill; the others
-are the same call seen from a telephone, or a call that touches no trunk, and those the list of
-calls has. `webcdr` posts a call once, but of what it documents nothing says which way the call
-went, nor when it ended; so it is left to the list as well. What is left to the list is noted as a
-leg under a name of its own, so that it never stands in the way of the call itself.
+`json` posts every leg separately. The leg with a TrunkID is the one that a carrier bills. The
+others are the same call seen from a telephone, or a call without a trunk, which polling finds in
+the list of calls. `webcdr` posts a call once, but no documented field says its direction or its
+end, so this call is left to polling, too. A record that is left to polling is saved as a b leg
+under an id of its own, so that it cannot be taken for the call.
 
-Which pushed field equals a listed record's `call_id` is not documented. Of an outbound call's two
-legs the trunk's has an id of its own, and both carry the first leg's id as PrimaryCallID; a record
-of the list is one call, not one leg. So PrimaryCallID it is, unless the server entry says CallID.
+The vendor does not document which posted field equals a listed record's `call_id`. Of an outbound
+call's two legs, the trunk's has its own CallID, and both have the first leg's id as PrimaryCallID;
+a listed record is one call, not one leg. So PrimaryCallID is used, unless the entry says CallID.
 """
 
 import re
@@ -38,7 +38,7 @@ _COMPACT = re.compile(r"\d{14}", re.ASCII)
 
 
 def parse_vodia_json(server_id: str, body: bytes, *, call_key: CallKey = "PrimaryCallID") -> Pushed:
-    """One leg as `json` posts it: a call if it has a TrunkID, else a leg; or a row to park."""
+    """One leg, posted by `json`: a call if it has a TrunkID, else a b leg; or a bad row."""
     tenant = "*"
     try:
         leg = _object(body)
@@ -53,7 +53,7 @@ def parse_vodia_json(server_id: str, body: bytes, *, call_key: CallKey = "Primar
 
 
 def parse_vodia_webcdr(server_id: str, body: bytes) -> Pushed:
-    """A call as `webcdr` posts it: noted, and left to the list; a row to park if it is none."""
+    """A call, posted by `webcdr`: a b leg, because polling finds the call; or a bad row."""
     tenant = "*"
     try:
         call = _object(body)
@@ -94,7 +94,7 @@ def _call(server_id: str, tenant: str, leg: Record, call_key: CallKey) -> CallCo
 
 
 def _sides(leg: Record, direction: Literal["inbound", "outbound"]) -> Sides:
-    """From and To; what they leave open is filled from the remote and local party."""
+    """The parties in From and To; a missing number is taken from RemoteParty or LocalParty."""
     remote, local = read_party(text(leg, "RemoteParty")), read_party(text(leg, "LocalParty"))
     caller, called = read_party(text(leg, "From")), read_party(text(leg, "To"))
     outbound = direction == "outbound"
@@ -103,7 +103,7 @@ def _sides(leg: Record, direction: Literal["inbound", "outbound"]) -> Sides:
     inside = (text(leg, "Extension").strip(), local.number)
     extensions = tuple(dict.fromkeys(e for e in inside if looks_like_extension(e)))
     if outbound and extensions and not Sides(caller, called, extensions).calling_extension:
-        # The trunk's leg may show the number presented to the carrier instead of the extension.
+        # The trunk's leg may show the number presented to the carrier, not the extension.
         caller = caller._replace(number=extensions[0])
     return Sides(caller, called, extensions)
 

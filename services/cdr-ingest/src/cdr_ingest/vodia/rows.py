@@ -1,10 +1,12 @@
-"""One record of Vodia's list of calls, read into what rating needs: pure.
+"""Reads a record of Vodia's list of calls into the event that rating needs: pure.
 
-Vodia names no direction: a call that involves a trunk is outbound when an extension made it, else
-inbound; without a trunk it is local. Where rating's product match looks for what a Vodia product
-claims: the extension that called, or the one that took the call, stands as `extension`; the DID
-as `caller_destination`; and as `accountcode`, which Vodia does not have, the called side's display
-name and every extension involved, so that inbound search strings find them.
+Vodia names no direction. A call with a trunk is outbound if an extension made it, else inbound; a
+call without a trunk is local. Rating matches a call to a product by these fields:
+
+- `extension`: the extension that made the call (outbound) or took it (inbound);
+- `caller_destination`: the DID;
+- `accountcode`, which Vodia does not have: for an inbound call, the called party's display name
+  and every extension involved, so that a product's inbound search strings find them.
 """
 
 import json
@@ -32,7 +34,7 @@ Record = dict[str, Json]
 
 @dataclass(frozen=True)
 class Span:
-    """When a call began, was answered (None if never) and ended, in Unix seconds."""
+    """The start, answer (None if unanswered) and end of a call, in Unix seconds."""
 
     start: Decimal
     connect: Decimal | None
@@ -48,7 +50,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Sides:
-    """Who called whom, and which extensions took part."""
+    """The caller, the called party, and the extensions involved."""
 
     caller: Party
     called: Party
@@ -56,7 +58,7 @@ class Sides:
 
     @property
     def calling_extension(self) -> str:
-        """The extension that made the call; empty when it came from elsewhere."""
+        """The extension that made the call; empty for a call from outside."""
         number = self.caller.number
         known = {extension.lstrip("0") for extension in self.extensions}
         if number and (number.lstrip("0") in known or looks_like_extension(number)):
@@ -65,7 +67,7 @@ class Sides:
 
     @property
     def taking_extension(self) -> str:
-        """The extension that took the call, if only one can have; of several, none is guessed."""
+        """The extension that took the call; empty if several could have."""
         others = tuple(e for e in self.extensions if e != self.calling_extension)
         if looks_like_extension(self.called.number):
             return self.called.number
@@ -73,7 +75,7 @@ class Sides:
 
 
 def read_record(server_id: str, tenant: str, record: Json, number: int) -> SourceRecord:
-    """The `number`th record of a tenant's list: a call, or a row to park."""
+    """The `number`th record of a tenant's list: a call, or a bad row."""
     try:
         if not isinstance(record, dict):
             raise BadInput("record", record, "an object")
@@ -83,7 +85,7 @@ def read_record(server_id: str, tenant: str, record: Json, number: int) -> Sourc
 
 
 def written(record: Json) -> bytes:
-    """A record as bytes: the same ones each time it is listed."""
+    """A record as bytes, the same bytes each time it is listed."""
     return json.dumps(record, sort_keys=True, default=str, ensure_ascii=False).encode()
 
 
@@ -127,9 +129,9 @@ def make_call(
     sides: Sides,
     abandoned: bool = False,
 ) -> CallCompleted:
-    """The event of a call, the same whichever way its facts came."""
+    """The event of a call. A polled and a posted record of a call yield the same event."""
     inbound = direction == "inbound"
-    said = (sides.called.name, *sides.extensions) if inbound else ()
+    search_texts = (sides.called.name, *sides.extensions) if inbound else ()
     return CallCompleted(
         call_id=call_id(server_id, source_call_id),
         server_id=server_id,
@@ -146,7 +148,7 @@ def make_call(
         caller_destination=identifier("to", sides.called.number),
         destination_number=identifier("to", sides.called.number),
         extension=sides.taking_extension if inbound else sides.calling_extension,
-        accountcode=free_text(" ".join(filter(None, said))),
+        accountcode=free_text(" ".join(filter(None, search_texts))),
         status="answered"
         if span.connect is not None
         else "abandoned"
@@ -156,7 +158,7 @@ def make_call(
 
 
 def read_span(start: Json, connect: Json, end: Json) -> Span:
-    """Three times, each as Unix seconds. Raises BadInput, by the field, where they make no call."""
+    """The span of three times in Unix seconds. Raises BadInput for times that are no call."""
     began, ended = _epoch(start, "start"), _epoch(end, "end")
     answered = None if connect in (None, "", 0, "0", False) else _epoch(connect, "connect")
     if ended < (began if answered is None else max(began, answered)):
@@ -185,7 +187,7 @@ def _instant(epoch: Decimal) -> datetime:
 
 
 def key(record: Record, field: str) -> str:
-    """A field that names the call. Raises BadInput when it is missing or can not be a name."""
+    """A field that identifies the call. Raises BadInput if it is missing or cannot be an id."""
     value = record.get(field)
     name = str(value).strip() if isinstance(value, str | int) else ""
     if not name or len(name) > MAX_TEXT or not name.isprintable():
@@ -194,7 +196,7 @@ def key(record: Record, field: str) -> str:
 
 
 def text(record: Record, field: str) -> str:
-    """A field of text; missing or null is empty. Raises BadInput for anything else."""
+    """A text field; empty if it is missing or null. Raises BadInput for any other type."""
     value = record.get(field)
     if value is None:
         return ""
@@ -212,5 +214,5 @@ def _listed(record: Record, field: str) -> Sequence[Json]:
 
 
 def looks_like_extension(number: str) -> bool:
-    """Whether a number is one of three to five digits, as product fields write extensions."""
+    """Whether a number has three to five digits, like the extensions of products."""
     return number.isascii() and number.isdecimal() and len(number) in EXTENSION_DIGITS

@@ -1,10 +1,11 @@
-"""Vodia: the calls that its REST interface lists, page by page.
+"""The source of calls that pages through the list of Vodia's REST interface.
 
-The list takes neither times nor an order to be asked for, so a read pages on until a page holds
-nothing new within the window (`paging` says when that is safe). Calls that come in meanwhile
-push others to the next page, where they are met again: every record is given once. Where the list
-does not run from new to old, records that expire meanwhile pull others to the page before, where
-they would be missed: so what found anything new is read again, until a reading finds nothing.
+The list can be filtered neither by time nor by order, so a read continues until a page holds
+nothing new within the window (`paging` says when that is safe). The list changes while it is read:
+
+- New calls push others to the next page, where they are seen again. Every record is yielded once.
+- Unless the list runs from new to old, expired calls pull others to the previous page, where they
+  would be missed. So a pass that found something new is repeated until a pass finds nothing new.
 """
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -22,17 +23,17 @@ from ringfence_pbx.servers import VodiaServer
 from ringfence_pbx.vodia.api import VodiaApi
 
 MAX_PAGES = 5000
-"""A list of more pages than this is taken for one that never ends."""
+"""A list with more pages than this counts as endless, and the read fails."""
 
-MAX_READINGS = 3
+MAX_PASSES = 3
 
 FindKnown = Callable[[Sequence[UUID]], Awaitable[set[UUID]]]
 """Returns those of the ids whose records were accepted before."""
 
 
 @dataclass
-class _Lane:
-    """What is remembered of a tenant's list between two reads."""
+class _ListState:
+    """What is known about a tenant's list from earlier reads."""
 
     order: ListOrder = ListOrder.NONE
     last_page: int = 1
@@ -40,34 +41,35 @@ class _Lane:
 
 @dataclass
 class _Read:
-    """One read of a tenant's list within a window, in one or more readings of its pages.
+    """One read of a tenant's list for a window, in one or more passes over its pages.
 
-    `given` are the records given so far, with what the list calls each; `met` is what the present
-    reading has met, `times` in the order met, `new` how many of them nobody knew.
+    `yielded` maps the ids of the records yielded so far to their names in the list. The rest is of
+    the current pass: `seen` holds the names of its records, `times` their times in the order of
+    the list, `pages` the number of pages read, and `new` the number of records not accepted before.
     """
 
     tenant: str
     start_epoch: int
     stop_epoch: int
-    given: dict[UUID, str] = field(default_factory=dict)
-    met: set[str] = field(default_factory=set)
+    yielded: dict[UUID, str] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
     times: list[Times] = field(default_factory=list)
     pages: int = 0
     new: int = 0
 
-    def begin(self) -> None:
-        """Another reading."""
-        self.met, self.times, self.pages, self.new = set(), [], 0, 0
+    def begin_pass(self) -> None:
+        """Begin another pass."""
+        self.seen, self.times, self.pages, self.new = set(), [], 0, 0
 
     def holds(self, record: SourceRecord) -> bool:
-        """Whether it belongs to the window; what can not be read might."""
+        """Whether the record belongs to the window; a bad row may, so it does."""
         if not isinstance(record, CallCompleted):
             return True
         return self.start_epoch <= int(record.started_at.timestamp()) <= self.stop_epoch
 
-    def told_apart(self, name: str, raw: Json, record: SourceRecord) -> SourceRecord:
-        """The record; or a row to park, if another one has the same call id."""
-        other = self.given.get(record_id(record), name)
+    def checked(self, name: str, raw: Json, record: SourceRecord) -> SourceRecord:
+        """The record; or a bad row if another listed record has the same call id."""
+        other = self.yielded.get(record_id(record), name)
         if other == name or not isinstance(record, CallCompleted):
             return record
         reason = f"call_id: got {shown(record.source_call_id)}, expected one that is not {other}'s"
@@ -76,19 +78,19 @@ class _Read:
 
 @dataclass(frozen=True)
 class _Page:
-    """A page: what is to be given of it, how much of that is new, and when all its calls were."""
+    """A page: its records within the window, how many are new, and the times of all its calls."""
 
     within: list[SourceRecord]
     new: int
     times: list[Times]
 
     def ends(self, order: ListOrder, start_epoch: int) -> bool:
-        """Whether nothing new for the window can lie beyond it."""
+        """Whether no new record of the window can be beyond this page."""
         return not self.new and reaches_back(self.times, order, start_epoch)
 
 
 class VodiaSource:
-    """One Vodia PBX; a lane is a tenant. Raises BadInput when there is no password.
+    """One Vodia PBX; a feed is a tenant. Raises BadInput when the password is missing.
 
     `find_known` is called for each page: records that were accepted before do not count as new.
     """
@@ -98,7 +100,7 @@ class VodiaSource:
         self._size = server.page_size
         self._api = VodiaApi(server_id, server)
         self._find_known = find_known
-        self._lanes: dict[str, _Lane] = {tenant: _Lane() for tenant in server.tenants}
+        self._states = {tenant: _ListState() for tenant in server.tenants}
 
     @property
     def server_id(self) -> str:
@@ -110,26 +112,26 @@ class VodiaSource:
         await self._api.aclose()
 
     async def records(
-        self, lane: str, start_epoch: int, stop_epoch: int
+        self, feed: str, start_epoch: int, stop_epoch: int
     ) -> AsyncGenerator[SourceRecord, None]:
         """The records of the calls that started within the window (see `Source.records`)."""
-        state, read = self._lanes[lane], _Read(lane, start_epoch, stop_epoch)
-        for _ in range(MAX_READINGS):
-            read.begin()
-            upwards = state.order is ListOrder.OLDEST_FIRST
-            way = self._backward(read, state) if upwards else self._forward(read, state)
-            async with aclosing(way) as found:
+        state, read = self._states[feed], _Read(feed, start_epoch, stop_epoch)
+        for _ in range(MAX_PASSES):
+            read.begin_pass()
+            is_backward = state.order is ListOrder.OLDEST_FIRST
+            reading = self._backward(read, state) if is_backward else self._forward(read, state)
+            async with aclosing(reading) as found:
                 async for record in found:
                     yield record
-            if upwards and state.order is not ListOrder.OLDEST_FIRST:
+            if is_backward and state.order is not ListOrder.OLDEST_FIRST:
                 continue
             if state.order is ListOrder.NEWEST_FIRST or not read.new or read.pages < 3:
                 return
 
     async def _forward(
-        self, read: _Read, state: _Lane, first_page: int = 1
+        self, read: _Read, state: _ListState, first_page: int = 1
     ) -> AsyncGenerator[SourceRecord, None]:
-        """From a page on, to the list's end or to where nothing new can follow."""
+        """Read from a page on, to the end of the list or until nothing new can follow."""
         for number in range(first_page, MAX_PAGES):
             page = await self._page(read, number)
             if page is None:
@@ -143,8 +145,8 @@ class VodiaSource:
                 return
         raise Retry(f"{self._server_id}: the list of {read.tenant}'s calls has no end")
 
-    async def _backward(self, read: _Read, state: _Lane) -> AsyncGenerator[SourceRecord, None]:
-        """From the end back to where nothing new can precede, then whatever was added since."""
+    async def _backward(self, read: _Read, state: _ListState) -> AsyncGenerator[SourceRecord, None]:
+        """Read from the last page back until nothing new can precede, then pages added since."""
         for number in range(state.last_page, 0, -1):
             page = await self._page(read, number)
             if page is None:
@@ -162,23 +164,23 @@ class VodiaSource:
                 yield record
 
     async def _page(self, read: _Read, number: int) -> _Page | None:
-        """One page; None when it holds nothing, or nothing that this reading has not met."""
+        """One page; None if it is empty or holds only records that this pass has seen."""
         listed = await self._api.cdrs(read.tenant, page=number, size=self._size)
         read.pages += 1
         names = [_listed_name(raw) for raw in listed]
-        if not set(names) - read.met:
+        if not set(names) - read.seen:
             return None
-        read.met |= set(names)
+        read.seen |= set(names)
         within: dict[UUID, SourceRecord] = {}
         times = []
-        for place, (name, raw) in enumerate(zip(names, listed, strict=True), start=1):
-            record = read_record(self._server_id, read.tenant, raw, place)
+        for position, (name, raw) in enumerate(zip(names, listed, strict=True), start=1):
+            record = read_record(self._server_id, read.tenant, raw, position)
             if isinstance(record, CallCompleted):
                 times.append(Times(record.started_at, record.ended_at))
-            record = read.told_apart(name, raw, record)
-            if read.holds(record) and record_id(record) not in read.given:
+            record = read.checked(name, raw, record)
+            if read.holds(record) and record_id(record) not in read.yielded:
                 within[record_id(record)] = record
-                read.given[record_id(record)] = name
+                read.yielded[record_id(record)] = name
         known = await self._find_known(list(within)) if within else set()
         read.times += times
         read.new += len(within.keys() - known)
@@ -186,6 +188,6 @@ class VodiaSource:
 
 
 def _listed_name(raw: Json) -> str:
-    """What the list calls a record: its id, or without one all that it says."""
+    """The name of a record: its id in the list or, without one, its content."""
     named = raw.get("id") if isinstance(raw, dict) else None
     return written(raw).decode("utf-8", "replace") if named in (None, "") else f"record {named}"
