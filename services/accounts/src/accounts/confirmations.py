@@ -1,4 +1,4 @@
-"""What the suspender confirms or fails to do, taken into the client's profile."""
+"""Applies what the suspender confirms, or fails to do, to the client's profile."""
 
 from collections.abc import Sequence
 
@@ -24,21 +24,21 @@ _CONFIRMED = {
     SERVICE_RESTORED.name: "is on, as read back from the PBX",
     SERVICE_SUSPENSION_FAILED.name: "could not be switched",
 }
-"""What the audit of a client says of each event."""
+"""The text of the audit entry for each event."""
 
 
 class Confirmations:
     """Handles service.suspended, restored and suspension-failed.
 
-    Each change is published through the outbox, in the transaction that also remembers the event,
-    so a repeated record has nothing to add and nothing to publish.
+    A change is published through the outbox in the transaction that also stores the event id. A
+    duplicate record therefore changes and publishes nothing.
     """
 
     def __init__(self, store: AccountStore) -> None:
         self._store = store
 
     async def handle(self, batch: Sequence[Received]) -> Outcome:
-        """Take in each record by itself; one that can never work is rejected."""
+        """Apply each record by itself; reject one that can never be applied."""
         outcome = Outcome()
         for received in batch:
             try:
@@ -67,7 +67,7 @@ Confirmation = ServiceSuspended | ServiceRestored | ServiceSuspensionFailed
 
 
 def read_confirmation(received: Received) -> tuple[Confirmation, bool | None, str | None]:
-    """The event, whether its service is now suspended (None: as before), and what failed."""
+    """The event, whether its service is now suspended (None: unchanged), and the failure."""
     if received.topic == SERVICE_SUSPENDED.name:
         return parse(ServiceSuspended, received), True, None
     if received.topic == SERVICE_RESTORED.name:

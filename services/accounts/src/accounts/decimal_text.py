@@ -1,4 +1,4 @@
-"""Rates stay text, so that no decimals are lost on the way; here they get one canonical form.
+"""The canonical form of rates. They stay text, so that no decimals are lost.
 
 Pure: without clock, socket, database or logger.
 """

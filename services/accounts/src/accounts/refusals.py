@@ -1,4 +1,4 @@
-"""What the API answers when it cannot do what was asked: unknown things, clashes. Pure."""
+"""The errors that the API answers with 404, 409 and 412. Pure."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from ringfence_contracts.errors import Conflict, RingfenceError, shown
 
 
 class Unknown(RingfenceError):
-    """There is no such client, product, order, payment, package or tariff."""
+    """A client, product, order, payment, package or tariff does not exist (404)."""
 
     def __init__(self, field: str, value: str, expected: str) -> None:
         self.field = field
@@ -16,7 +16,7 @@ class Unknown(RingfenceError):
 
 
 class Clash(Conflict):
-    """What was asked contradicts what exists already; nothing was changed."""
+    """The request conflicts with what exists (409); nothing was changed."""
 
     def __init__(self, field: str, value: object, expected: str) -> None:
         self.field = field
@@ -26,7 +26,7 @@ class Clash(Conflict):
 
 
 class Stale(RingfenceError):
-    """The client has changed since the version that a change was made for; nothing was changed."""
+    """The client is not at the version that the request expects (412); nothing was changed."""
 
     def __init__(self, expected_versions: Sequence[int], version: int | None) -> None:
         self.field = "If-Match"

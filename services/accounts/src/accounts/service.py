@@ -1,4 +1,4 @@
-"""The accounts pipeline: requests in, events out; confirmations of the suspender back in.
+"""The accounts service: serves the API, publishes its events, applies the suspender's events.
 
     HTTP ──▶ api ──▶ tables + outbox, in one transaction ──▶ payment.received.v1
                                                              account.changed.v1
@@ -7,7 +7,15 @@
     service.suspended.v1, service.restored.v1,               account.changed.v1
     service.suspension-failed.v1 ──▶ confirmations ────────▶ (VoIP Suspended = Yes or None)
 
-Nothing is published but through the outbox, and nothing is answered before its commit.
+Order of each request, and what a kill after each step means:
+
+1. Write the change and its events (outbox rows) in one transaction. Before the commit: nothing
+   was changed, and the caller may repeat the request.
+2. Commit. The change is safe and its events will be published; the caller may have no answer, and
+   a repeated payment with the same key gives the first answer.
+3. Answer the request.
+4. The relay publishes the outbox rows, then deletes them. A kill in between publishes them again:
+   consumers recognize the event id.
 """
 
 import asyncio
@@ -34,7 +42,7 @@ from ringfence.process import require_stores
 
 
 async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
-    """Serve the API, relay the outbox and take in confirmations, until `stop` is set."""
+    """Serve the API, relay the outbox and apply confirmations, until `stop` is set."""
     users = parse_tokens(settings.token_pairs().get_secret_value())
     clock = SystemClock()
     async with AsyncExitStack() as stack:

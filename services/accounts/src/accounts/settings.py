@@ -1,4 +1,4 @@
-"""Everything that the accounts service can be told, each with its default and its unit."""
+"""The settings of the accounts service, each with its default and its unit."""
 
 from pathlib import Path
 from typing import Literal
@@ -10,25 +10,25 @@ from ringfence_contracts.errors import BadInput
 
 
 class Settings(CommonSettings):
-    """Read from `RINGFENCE_*`; what only this service knows from `RINGFENCE_ACCOUNTS_*`."""
+    """Read from `RINGFENCE_*`; those of this service alone from `RINGFENCE_ACCOUNTS_*`."""
 
     accounts_host: str = Field("127.0.0.1", description="where the API is served")
     accounts_port: int = Field(
-        8080, ge=0, le=65535, description="its TCP port; 0: any free one, told in the log"
+        8080, ge=0, le=65535, description="its TCP port; 0: any free one, written to the log"
     )
     accounts_tokens: SecretStr = Field(
         SecretStr(""), description="who may use the API: name:token,name:token"
     )
     accounts_tokens_file: Path | None = Field(
-        None, description="a file of such pairs, one a line, read besides"
+        None, description="a file of such pairs, one a line, read in addition"
     )
     accounts_default_mode: Literal["live", "shadow"] = Field(
-        "live", description="the mode of clients that are created; shadow: nothing is switched"
+        "live", description="the mode of new clients; shadow: nothing is switched"
     )
     accounts_pool_size: int = Field(8, ge=2, le=100, description="database connections at most")
 
     def token_pairs(self) -> SecretStr:
-        """All name:token pairs. Raises BadInput when the file is named and not there."""
+        """All name:token pairs. Raises BadInput when a named file does not exist."""
         pairs = self.accounts_tokens.get_secret_value()
         file = self.accounts_tokens_file
         if file is None:

@@ -1,4 +1,4 @@
-"""Clients and packages: every change of a client is published in the transaction that makes it."""
+"""Clients and packages. Each change of a client is published in the transaction that makes it."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -31,7 +31,7 @@ class ChangeResult(NamedTuple):
 
 
 class AccountStore:
-    """Clients and packages, and what the suspender confirmed."""
+    """Reads and writes clients, packages and confirmed service states."""
 
     def __init__(self, pool: Pool, clock: Clock) -> None:
         self._pool = pool
@@ -57,8 +57,9 @@ class AccountStore:
     ) -> ChangeResult:
         """Create or change a client; `enter` gets the one that exists, or None.
 
-        A new client's opening balance (None: 0) is posted in the same transaction; an existing
-        one's too, if it has no posting yet. Raises Stale, Clash, and what `enter` raises.
+        The opening balance (None: 0) of a new client is posted in the same transaction; that of
+        an existing client too, if it has no posting yet. Raises Stale, Clash, and what `enter`
+        raises.
         """
         async with writing(self._pool, f"client:{account_id}") as connection:
             before = await locked_account(connection, account_id)
@@ -85,9 +86,10 @@ class AccountStore:
         versions: ExpectedVersions = None,
         service_id: str | None = None,
     ) -> ChangeResult:
-        """Change a client; publishes its next version if anything changed.
+        """Change a client, and publish its next version if anything changed.
 
-        Raises Unknown for the client, and for a product `service_id` that it does not have; Stale.
+        Raises Unknown for the client, and for a product `service_id` that it does not have.
+        Raises Stale where the client is at none of `versions`.
         """
         async with writing(self._pool) as connection:
             before = await known_account(connection, account_id)
@@ -107,7 +109,7 @@ class AccountStore:
         *,
         versions: ExpectedVersions = None,
     ) -> ChangeResult:
-        """Set the mode of a client. Raises Clash when it is to go live without any posting."""
+        """Set the mode of a client. Raises Clash for `live` where nothing was posted yet."""
         async with writing(self._pool) as connection:
             before = await known_account(connection, account_id)
             check_version(before, versions)
@@ -135,7 +137,7 @@ class AccountStore:
         return Package.model_validate(data)
 
     async def put_package(self, package_id: str, package: Package, entry: AuditEntry) -> list[str]:
-        """Create or change a package, and publish all accounts that use it; their ids."""
+        """Create or change a package, and publish all accounts that use it. Returns their ids."""
         async with changing_packages(self._pool) as connection:
             old = await connection.fetchval(
                 "select data from accounts.package where package_id = $1", package_id
@@ -176,13 +178,13 @@ class AccountStore:
         entry: AuditEntry,
         ended_calls: tuple[str, ...] = (),
     ) -> None:
-        """Keep what the PBX confirmed for a service, once for each event, and in the profile.
+        """Store what the PBX confirmed for a service, and write it into the profile.
 
-        `client_wide`: what holds the service holds the whole client; a product that is held by
-        itself alone changes nothing in the profile. `suspended` None leaves the confirmed state
-        as it was. `ended_calls` stay until the service is restored: a change of its reason ends
-        none. Raises Unknown for an account that is not ours; a product that was removed
-        meanwhile changes nothing.
+        A duplicate of the event `event_id` changes nothing, and neither does a product that has
+        been removed. `client_wide`: the hold is that of the whole client; a hold of one product
+        alone does not change the profile. `suspended` None leaves the confirmed state unchanged.
+        `ended_calls` are kept until the service is restored: an event without ended calls does
+        not clear them. Raises Unknown for an account that does not exist.
         """
         async with writing(self._pool) as connection:
             account = await known_account(connection, account_id)
@@ -235,5 +237,8 @@ class AccountStore:
 
 
 def _only_read_later(before: Account, after: Account) -> bool:
-    """Whether the same debts were read again: that is kept, and is no change of the client."""
+    """Whether only `outstanding_as_of` differs: the same debts, read at a later time.
+
+    That instant is stored, but it is not a change of the client: no version is published.
+    """
     return after == before.model_copy(update={"outstanding_as_of": after.outstanding_as_of})

@@ -1,4 +1,4 @@
-"""Rows of accounts' tables, read and written inside a transaction that the store holds."""
+"""Rows of accounts' tables, read and written inside the caller's transaction."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ from ringfence_contracts.events.account import Package, Service
 
 
 async def lock_name(connection: Connection, name: str, *, bound_s: float | None = None) -> None:
-    """Be the only one who writes under `name`, until the transaction ends.
+    """Hold the exclusive lock `name` until the transaction ends.
 
-    Waits for whoever is, as long as any statement may take, or `bound_s`.
+    Waits for another holder up to `bound_s` seconds, or as long as any statement may take.
     """
     await connection.execute(
         "select pg_advisory_xact_lock(hashtextextended($1, 0))", name, timeout=bound_s
@@ -26,8 +26,8 @@ async def lock_name(connection: Connection, name: str, *, bound_s: float | None 
 
 
 async def locked_account(connection: Connection, account_id: str) -> Account | None:
-    """A client, locked until the transaction ends; None if there is none."""
-    # No key: a payment, which refers to the client, need not wait for a change of its profile.
+    """A client, locked until the transaction ends; None if it does not exist."""
+    # "no key": a payment refers to the client and must not wait for a change of its profile.
     row = await connection.fetchrow(
         "select * from accounts.account where account_id = $1 for no key update", account_id
     )
@@ -43,7 +43,7 @@ async def known_account(connection: Connection, account_id: str) -> Account:
 
 
 async def insert_account(connection: Connection, account: Account, clock: Clock) -> None:
-    """Write a new client at version 0: publishing it makes version 1."""
+    """Insert a new client at version 0; publishing it makes version 1."""
     await connection.execute(
         "insert into accounts.account (account_id, version, currency, time_zone, client, profile,"
         " outstanding_micro, orders, mode, leave_off, credit_limit_micro, outstanding_as_of,"
@@ -75,7 +75,7 @@ async def check_product(connection: Connection, account_id: str, service_id: str
 
 
 async def write_product(connection: Connection, product: Product, who: str, clock: Clock) -> None:
-    """Write a product, new or in place of the one with its id."""
+    """Insert a product, or replace the one with its id."""
     await connection.execute(
         "insert into accounts.product values ($1, $2, $3, $4, $5, $6, $7, $8)"
         " on conflict (service_id) do update set package_id = excluded.package_id,"
@@ -94,7 +94,7 @@ async def write_product(connection: Connection, product: Product, who: str, cloc
 
 
 async def any_suspended(connection: Connection, account_id: str) -> bool:
-    """Whether the PBX confirmed a product as suspended that the whole client is held with."""
+    """Whether the PBX confirmed as suspended a product whose hold is that of the whole client."""
     found: bool = await connection.fetchval(
         "select exists (select from accounts.service_state"
         " where account_id = $1 and suspended and client_wide)",
@@ -106,7 +106,7 @@ async def any_suspended(connection: Connection, account_id: str) -> bool:
 async def services_of(
     connection: Connection, account_ids: Sequence[str]
 ) -> dict[str, tuple[Service, ...]]:
-    """The services of accounts as they are published, each with its package."""
+    """The services of accounts in their published form, each with its package."""
     rows = await connection.fetch(
         "select p.account_id, p.package_id, p.fields, p.service, p.free_minutes, k.data as package"
         " from accounts.product p left join accounts.package k using (package_id)"

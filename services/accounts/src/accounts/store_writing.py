@@ -1,8 +1,10 @@
-"""Transactions that write, and the order of their locks.
+"""Write transactions, and the order of their locks.
 
-Locks are taken in one order, so that no two writers wait for each other: packages (shared by
-those who read them, exclusive for who changes one), then a name (a new client, a server, a
-tariff), then accounts by their ids.
+All writers take locks in the same order, so that no two can deadlock:
+
+1. packages: shared to read them, exclusive to change one;
+2. a name: a new client, a server, a tariff;
+3. accounts, in the order of their ids.
 """
 
 from collections.abc import AsyncIterator
@@ -11,15 +13,15 @@ from contextlib import asynccontextmanager
 from accounts.store_rows import lock_name
 from ringfence.postgres.pool import Connection, Pool
 
-_PACKAGES = 0x7061636B  # an advisory lock of ours: packages are read, or one is changed
+_PACKAGES = 0x7061636B  # Key of an advisory lock: shared to read packages, exclusive to change one.
 
 ExpectedVersions = frozenset[int] | None
-"""The versions of a client that a change was made for; None: any."""
+"""The versions of a client that a change expects; None: any."""
 
 
 @asynccontextmanager
 async def writing(pool: Pool, name: str | None = None) -> AsyncIterator[Connection]:
-    """A transaction in which no package changes, and nobody else writes under `name`."""
+    """A transaction in which no package changes; it holds the lock `name`, if one is given."""
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("select pg_advisory_xact_lock_shared($1)", _PACKAGES)
         if name is not None:
@@ -29,7 +31,7 @@ async def writing(pool: Pool, name: str | None = None) -> AsyncIterator[Connecti
 
 @asynccontextmanager
 async def changing_packages(pool: Pool) -> AsyncIterator[Connection]:
-    """A transaction in which nobody else reads or changes a package."""
+    """A transaction in which no other writer reads or changes a package."""
     async with pool.acquire() as connection, connection.transaction():
         await connection.execute("select pg_advisory_xact_lock($1)", _PACKAGES)
         yield connection

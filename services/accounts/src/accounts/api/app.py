@@ -1,4 +1,4 @@
-"""The API as one application: its gate, its errors, its resources."""
+"""The API as one application: authentication, errors, routes."""
 
 from collections.abc import Sequence
 
@@ -38,7 +38,7 @@ def create_app(
 ) -> FastAPI:
     """The application, ready to be served. Its OpenAPI document is at /v1/openapi.json.
 
-    `servers` lists those that products may name; None, in tests alone: any is accepted.
+    `servers` lists the servers that products may name; None (in tests alone) accepts any.
     """
     app = FastAPI(
         title="ringfence accounts",
@@ -48,7 +48,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         max_body_size=MAX_BODY,
-        # The gate has let nobody pass without a token; this says so in the document.
+        # BearerAuth has refused requests without a token before; this documents it.
         dependencies=[Depends(HTTPBearer(auto_error=False))],
     )
     app.state.dependencies = Dependencies.from_pool(pool, clock, servers, default_mode)
@@ -56,7 +56,7 @@ def create_app(
     for router in _ROUTERS:
         app.include_router(router, prefix="/v1")
     app.add_middleware(BearerAuth, users=users)
-    app.add_middleware(RequestCounts)  # the last one added is the outermost
+    app.add_middleware(RequestCounts)  # The middleware added last is the outermost.
     return app
 
 

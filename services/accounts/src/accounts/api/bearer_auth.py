@@ -1,4 +1,4 @@
-"""The gate before every request: who asks. It is settled before anything is read."""
+"""Authentication of every request, before its body is read."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from accounts.api.tokens import ApiUser, who_is
 class BearerAuth:
     """ASGI middleware: 401 without a known bearer token.
 
-    The name that belongs to the token stands in `request.state.who`.
+    The name that belongs to the token is in `request.state.who`.
     """
 
     def __init__(self, app: ASGIApp, users: Sequence[ApiUser]) -> None:
@@ -21,7 +21,7 @@ class BearerAuth:
         self._users = users
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer it here."""
+        """Pass the request on, or answer 401."""
         if scope["type"] != "http":
             return
         headers = Headers(scope=scope)

@@ -1,4 +1,4 @@
-"""What requests carry, as it is typed: texts, checked further by the pure modules."""
+"""Request bodies as they are typed. The pure modules check their texts further."""
 
 import re
 from typing import Annotated, Any, Literal
@@ -43,7 +43,7 @@ def _yes_no_none(value: Any) -> Any:
 
 
 def number_text(value: Any) -> Any:
-    """Whole JSON numbers are fine as text; fractions are not, for JSON readers round them."""
+    """A whole JSON number as text. A fraction is refused later: JSON parsers round it."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
@@ -57,13 +57,13 @@ NumberText = Annotated[str, BeforeValidator(number_text), Field(max_length=40)]
 
 
 class Body(BaseModel):
-    """A request body: a field that is not known is refused, not ignored."""
+    """A request body. An unknown field is refused, not ignored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class PaymentBody(Body):
-    """Money that came in, as decimal text."""
+    """A payment; the amount is decimal text."""
 
     amount: Annotated[str, Field(max_length=40)]
     currency: Currency | None = Field(None, description="left out: the account's")
@@ -75,7 +75,7 @@ class PaymentBody(Body):
 
 
 class ClaimBody(Body):
-    """A payment as the topic has it."""
+    """A payment as it is on the topic."""
 
     payment_id: UUID
     account_id: Id
@@ -88,7 +88,7 @@ class ClaimBody(Body):
 
 
 class ClaimsBody(Body):
-    """Payments that accounts lost, and why they are entered again."""
+    """Payments that accounts lost, and the reason to enter them again."""
 
     reason: Text
     payments: Annotated[list[ClaimBody], Field(min_length=1, max_length=500)]
@@ -110,7 +110,7 @@ class _ProductBody(Body):
     )
 
     def fields(self) -> dict[str, str]:
-        """The fields that belong to the product's kind alone."""
+        """The fields that only this kind of product has."""
         shared = {*_ProductBody.model_fields, "kind"}
         return {name: str(value) for name, value in self if name not in shared}
 
@@ -193,7 +193,7 @@ IncrementText = Annotated[NumberText, AfterValidator(_increment)]
 
 
 class PackageBody(Package):
-    """A package: the contract's fields, in the forms that people type."""
+    """A package: the fields of the contract, in the forms that people type."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -209,5 +209,5 @@ class PackageBody(Package):
     not_billed: tuple[FilterPattern, ...] = ()
 
     def package(self) -> Package:
-        """As it is published."""
+        """The package in its published form."""
         return Package.model_validate(self.model_dump())

@@ -1,4 +1,4 @@
-"""What a request may use: the stores, the clock, and the name of who asks."""
+"""What a route may use: the stores, the clock, and the name of the caller."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -30,7 +30,7 @@ from ringfence_contracts.events.model import Id
 
 @dataclass(frozen=True)
 class Dependencies:
-    """All that the routes are given. `servers` None: product checks know of no server."""
+    """The dependencies of all routes. `servers` None: products may name any server."""
 
     clock: Clock
     store: AccountStore
@@ -54,7 +54,7 @@ class Dependencies:
     def from_pool(
         cls, pool: Pool, clock: Clock, servers: ServerDirectory | None, default_mode: OperatingMode
     ) -> "Dependencies":
-        """The stores over one pool."""
+        """The stores, all on one pool."""
         return cls(
             clock=clock,
             store=AccountStore(pool, clock),
@@ -76,12 +76,12 @@ class Dependencies:
         )
 
     def listed_servers(self) -> dict[str, KnownServer]:
-        """The servers that the servers file names, by their ids; none without one."""
+        """The servers of the servers file by id; none without a file."""
         servers = () if self.servers is None else self.servers.read().servers
         return {server.server_id: server for server in servers}
 
     def known_servers(self) -> frozenset[str] | None:
-        """The ids of the servers that exist; None when nothing is known of servers."""
+        """The ids of the servers that exist; None without a servers file."""
         return None if self.servers is None else frozenset(self.listed_servers())
 
 
@@ -97,7 +97,7 @@ def _who(request: Request) -> str:
 
 def _versions(
     if_match: Annotated[
-        str | None, Header(description="the version that the change is for")
+        str | None, Header(description="the version that the change is made for")
     ] = None,
 ) -> frozenset[int] | None:
     return read_if_match(if_match)
@@ -107,5 +107,5 @@ Deps = Annotated[Dependencies, Depends(_dependencies)]
 Who = Annotated[str, Depends(_who)]
 IfMatch = Annotated[frozenset[int] | None, Depends(_versions)]
 AccountId = Id
-PageCursor = Annotated[str | None, Query(max_length=500, description="`next` of the page before")]
+PageCursor = Annotated[str | None, Query(max_length=500, description="`next` of the previous page")]
 PageLimit = Annotated[int, Query(ge=1, le=MAX_LIMIT)]

@@ -1,7 +1,6 @@
-"""What the types of a request refuse, in words for the person who typed it. Pure.
+"""Validation errors of requests, in words for the person who typed the value. Pure.
 
-A value of a field that does not exist may be a secret that was sent to the wrong place: it is not
-shown.
+The value of an unknown field is not shown: it may be a secret that was sent by mistake.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -77,8 +76,9 @@ _BOUNDS: dict[str, tuple[str, str]] = {
 
 
 class RefusedRequest(NamedTuple):
-    """The field, its value as it may be shown, what was expected, and the whole in words, if
-    they are not made of these.
+    """A refused request: the field, the value that may be shown, and what was expected.
+
+    `message` is the whole error text; None: it is made from the other parts.
     """
 
     field: str
@@ -90,9 +90,9 @@ class RefusedRequest(NamedTuple):
 def refusal(
     problems: Sequence[Mapping[str, Any]], label: Callable[[str], str] = str
 ) -> RefusedRequest:
-    """What pydantic found, as one refusal: the missing fields all together, else the first.
+    """The errors of pydantic as one refusal: all missing fields together, else the first error.
 
-    `label` names a field as its people know it.
+    `label` maps the JSON name of a field to the label that operators know.
     """
     missing = [_field(problem) for problem in problems if problem["type"] == "missing"]
     if missing:

@@ -1,4 +1,4 @@
-"""Refusals as answers: `{"error": {"field", "value", "expected", "message"}}`, never a secret."""
+"""Error responses: `{"error": {"field", "value", "expected", "message"}}`, never a secret."""
 
 import structlog
 from fastapi import FastAPI, Request
@@ -21,14 +21,14 @@ _SHOWN = 200
 def error_body(
     field: str, value: object, expected: str, message: str | None = None, **more: object
 ) -> dict[str, object]:
-    """The one form of all refusals."""
+    """The body of every error response."""
     text = message or f"{LABELS.get(field, field)}: got {shown(value)}, expected {expected}"
     error = {"field": field, "value": _echo(value), "expected": expected, "message": text, **more}
     return {"error": error}
 
 
 def _echo(value: object) -> object:
-    """A refused value as the answer may carry it: bounded, and always valid as JSON."""
+    """A refused value as the response carries it: at most 200 characters, always valid JSON."""
     if value is None or isinstance(value, bool | int):
         return value
     text = value if isinstance(value, str) else repr(value)
@@ -37,8 +37,9 @@ def _echo(value: object) -> object:
 
 
 def add_error_handlers(app: FastAPI) -> None:
-    """Have `app` answer refusals with 401, 404, 409, 412, 413, 422, and 503
-    while the database does not answer."""
+    """Map errors to 400, 404, 409, 412, 413, 422, to 503 while the database does not answer, else
+    to 500.
+    """
     app.add_exception_handler(BadInput, _bad_input)
     app.add_exception_handler(BadTariff, _bad_tariff)
     app.add_exception_handler(Unknown, _unknown)

@@ -1,7 +1,7 @@
-"""How many requests the API answers, and how long that takes, as metrics.
+"""Metrics of requests: how many, with which status, and how long they take.
 
-A request is counted under its route's template (`/clients/{account_id}`, below /v1), never under
-its path: paths hold clients' ids, and anybody can make up more of them.
+A request is counted under the template of its route (`/clients/{account_id}`, below /v1), never
+under its path: a path holds a client's id, and anybody can invent paths without limit.
 """
 
 import time
@@ -26,13 +26,13 @@ _NO_ROUTE = "none"
 
 
 class RequestCounts:
-    """ASGI middleware around everything else, the gate included."""
+    """ASGI middleware around everything else, authentication included."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on and count how it was answered; 500 where it was not."""
+        """Pass a request on and count its status; 500 where no response was sent."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

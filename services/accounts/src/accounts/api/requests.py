@@ -1,4 +1,4 @@
-"""What is asked of the suspender, and the form in which that is answered."""
+"""Commands to the suspender that a route publishes, and their response."""
 
 from uuid import UUID
 
@@ -8,7 +8,7 @@ from accounts.api.dependencies import Dependencies
 
 
 class Requested(BaseModel):
-    """A command was published; `GET /v1/commands/{request_id}` shows what became of it."""
+    """A command was published; `GET /v1/commands/{request_id}` shows its result."""
 
     request_id: UUID
 
@@ -16,6 +16,6 @@ class Requested(BaseModel):
 async def publish_request(
     deps: Dependencies, command: str, arguments: dict[str, str], who: str, reason: str
 ) -> Requested:
-    """Ask the suspender for something that it does once, and answers later."""
+    """Publish a command to the suspender, which answers later."""
     request_id = await deps.operations.publish_command("suspender", command, arguments, who, reason)
     return Requested(request_id=request_id)

@@ -27,7 +27,7 @@ class _Server(uvicorn.Server):
 
 
 class ApiServer:
-    """Serves the API until told to stop; requests in hand are answered first, for 10 s."""
+    """Serves the API. On stop, requests in flight have 10 s to finish."""
 
     def __init__(self, app: ASGIApp, *, host: str, port: int, progress: Progress) -> None:
         self._app = app
@@ -37,7 +37,7 @@ class ApiServer:
         self.url = ""
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Serve until `stop` is set. Raises BadInput when the port can not be had."""
+        """Serve until `stop` is set. Raises BadInput when the address and port cannot be bound."""
         with self._listen() as listener:
             host, port, *_ = listener.getsockname()
             shown_host = f"[{host}]" if ":" in host else host

@@ -1,4 +1,4 @@
-"""Who may use the API: names and their bearer tokens. Tokens are kept as digests only."""
+"""The users of the API: names and bearer tokens. Only digests of tokens are kept."""
 
 import hashlib
 import hmac
@@ -13,16 +13,16 @@ MIN_TOKEN = 8
 
 @dataclass(frozen=True)
 class ApiUser:
-    """Somebody, or some system, that holds a token."""
+    """A person or a system that holds a token."""
 
     name: str
     digest: bytes = field(repr=False)
 
 
 def parse_tokens(text: str) -> tuple[ApiUser, ...]:
-    """Read `name:token,name:token`; lines separate as commas do.
+    """Parse `name:token,name:token`; a line break separates entries as a comma does.
 
-    Raises BadInput, which names the entry's place and never shows a token.
+    Raises BadInput, which names the number of the entry and never shows a token.
     """
     entries = [entry for part in text.splitlines() for entry in part.split(",") if entry.strip()]
     users = tuple(_user(number, entry.strip()) for number, entry in enumerate(entries, start=1))
@@ -42,10 +42,10 @@ def _user(number: int, entry: str) -> ApiUser:
 
 
 def who_is(users: Sequence[ApiUser], presented: bytes) -> str | None:
-    """The name of the one who holds the token `presented`, or None.
+    """The name of the user whose token was `presented`; None for an unknown token.
 
-    Digests are compared, all of them and each in constant time, so that the time taken tells
-    nothing about any token.
+    All digests are compared, each in constant time, so that the duration reveals nothing about
+    any token.
     """
     digest = _digest(presented)
     found = None

@@ -1,1 +1,1 @@
-"""Clients: their two suspension fields, the words about them, their list and their audit."""
+"""Clients: profiles, orders, the two suspension fields, their texts, list and audit."""

@@ -1,4 +1,4 @@
-"""An account and how it may change: pure functions from an account to the next one."""
+"""An account and its changes: pure functions from an account to the changed account."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
@@ -39,17 +39,17 @@ from ringfence_contracts.events.model import Currency, EventData, Id, Instant, M
 
 Writer = Literal["person", "import"]
 Edit = Callable[["Account"], "Account"]
-"""Decides what an account is to become. Returning an equal one means that nothing changes."""
+"""Returns the changed account. An equal one means that nothing changes."""
 
 _AHEAD = timedelta(seconds=60)
 
 
 class Account(EventData):
-    """A client as it is kept. `version` grows with every change; 0 has not been published.
+    """A client as it is stored. `version` grows with every change; 0 has not been published.
 
-    `profile` holds what the two suspension fields say beneath the `orders`: `shown_profile` is
-    what people read. `outstanding_as_of` is when the debts were read where they are kept.
-    `imported`: an import wrote it, so its telephones were in use before ringfence.
+    `profile` has the stored part of the two suspension fields: `shown_profile` adds the `orders`
+    to it, and is what people read. `outstanding_as_of` is when the debts were read at their
+    source. `imported`: an import wrote the client, so its telephones were in use before.
     """
 
     account_id: Id
@@ -70,8 +70,8 @@ class Account(EventData):
 class ClientSettings(EventData):
     """What a person, or an import, enters for a client.
 
-    The two suspension fields and the credit limit may be None: then they stay as they are.
-    `voip_suspended_by` is what a body that was read before repeats; `written_by` is a claim.
+    The two suspension fields and the credit limit stay unchanged where they are None.
+    `voip_suspended_by` is the writer that the caller read before; `written_by` says who writes now.
     """
 
     currency: Currency
@@ -87,12 +87,12 @@ class ClientSettings(EventData):
 
 
 def shown_profile(account: Account, now: datetime) -> Profile:
-    """The profile as it is shown and published at `now`, its two suspension fields with it."""
+    """The profile as it is shown and published at `now`, with both suspension fields."""
     return shown(account.profile, account.orders, Author("", now))
 
 
 def settings_of(account: Account) -> ClientSettings:
-    """An account as the settings that would leave it as it is."""
+    """The settings that would leave the account unchanged."""
     return ClientSettings(
         currency=account.currency,
         time_zone=account.time_zone,
@@ -103,7 +103,7 @@ def settings_of(account: Account) -> ClientSettings:
 
 
 def patched(account: Account, changes: Mapping[str, Any]) -> ClientSettings:
-    """The settings of an account with `changes`, by the names of Settings and of Client."""
+    """The settings of an account with `changes`, named as in ClientSettings and Client."""
     base = settings_of(account)
     client = {name: value for name, value in changes.items() if name in Client.model_fields}
     rest = {name: value for name, value in changes.items() if name in ClientSettings.model_fields}
@@ -118,9 +118,9 @@ def entered(
     *,
     default_mode: OperatingMode = "live",
 ) -> Account:
-    """The account after `settings` were entered; `before` is None for a new one.
+    """The account after `settings` are entered; `before` is None for a new one.
 
-    Raises BadInput for a malformed value, Clash for another currency than the account's, and for
+    Raises BadInput for a malformed value; Clash for a currency other than the account's, and for
     an order by hand in shadow mode.
     """
     check_client(settings.client, settings.time_zone)
@@ -168,7 +168,7 @@ def _entered_profile(old: Profile, settings: ClientSettings) -> Profile:
 
 
 def _written_fields(account: Account, settings: ClientSettings, author: Author) -> Account:
-    """The account after the two suspension fields were written, unless the body repeats them."""
+    """The account with both suspension fields written, except those that the body only repeats."""
     profile, orders = account.profile, account.orders
     manual, value, claim = (
         settings.manual_voip_suspend,
@@ -192,7 +192,7 @@ def _repetitions(account: Account, settings: ClientSettings, author: Author) -> 
 
 
 def entry_warnings(before: Account | None, settings: ClientSettings, author: Author) -> list[str]:
-    """What of the settings was not taken as it was sent, and why."""
+    """The settings that were not applied as sent, each with the reason."""
     warnings = list(_repetitions(before, settings, author).values()) if before else []
     typed = settings.low_balance_threshold.strip()
     off = settings.written_by == "import" and imported_threshold(typed) is None
@@ -206,8 +206,8 @@ def entry_warnings(before: Account | None, settings: ClientSettings, author: Aut
 def with_outstanding(amount_micro: int, as_of: datetime | None, now: datetime) -> Edit:
     """Sets what the client owes on unpaid invoices, as it was at `as_of`.
 
-    None: a person says so, which always applies. What was read before the amount that is kept
-    changes nothing. Raises BadInput for an `as_of` that is more than a minute ahead of `now`.
+    `as_of` None: a person enters it, which always applies. An amount that was read before the
+    stored one changes nothing. Raises BadInput for an `as_of` more than a minute after `now`.
     """
     if as_of is not None and as_of > now + _AHEAD:
         expected = f"an instant that is not in the future; it is {now.isoformat()} now"
@@ -223,13 +223,13 @@ def with_outstanding(amount_micro: int, as_of: datetime | None, now: datetime) -
 
 
 def applies(account: Account, as_of: datetime | None) -> bool:
-    """Whether debts that were read at `as_of` are as new as those that are kept."""
+    """Whether debts that were read at `as_of` are at least as new as the stored ones."""
     kept = account.outstanding_as_of
     return as_of is None or kept is None or as_of >= kept
 
 
 def with_order(order: ClientOrder) -> Edit:
-    """Gives an order, in the place of the one of its kind and product.
+    """Gives an order; it replaces the one of the same kind and product.
 
     Raises Clash for an order by hand while the client is in shadow mode.
     """
@@ -243,7 +243,7 @@ def with_order(order: ClientOrder) -> Edit:
 
 
 def without_order(kind: OrderKind, service_id: str | None, now: datetime) -> Edit:
-    """Ends an order. Raises Unknown when none of this kind and product counts at `now`."""
+    """Ends an order. Raises Unknown when none of this kind and product is in force at `now`."""
 
     def edit(account: Account) -> Account:
         if find_order(account.orders, kind, service_id, now) is None:
@@ -276,7 +276,7 @@ def check_mode_for_orders(account: Account, given: tuple[ClientOrder, ...]) -> N
 
 
 def with_manual_suspend(value: YesNoNone, author: Author) -> Edit:
-    """Sets the field `Manual VoIP Suspend`, as entering a client does."""
+    """Sets the field `Manual VoIP Suspend` as a person does."""
 
     def edit(account: Account) -> Account:
         profile, orders = write_manual(account.profile, account.orders, value, author)
@@ -286,7 +286,7 @@ def with_manual_suspend(value: YesNoNone, author: Author) -> Edit:
 
 
 def with_voip_suspended(value: YesNoNone, author: Author) -> Edit:
-    """Sets the field `VoIP Suspended`, written by a person."""
+    """Sets the field `VoIP Suspended` as a person does."""
 
     def edit(account: Account) -> Account:
         written = write_suspended(account.profile, account.orders, value, "person", author)
@@ -296,14 +296,14 @@ def with_voip_suspended(value: YesNoNone, author: Author) -> Edit:
 
 
 def with_mode(mode: OperatingMode, leave_off: bool) -> Edit:
-    """Sets the mode; `leave_off` keeps off, in shadow, what we had switched off."""
+    """Sets the mode. `leave_off`: in shadow, what ringfence switched off stays off."""
     update = {"mode": mode, "leave_off": leave_off and mode == "shadow"}
     return lambda account: account.model_copy(update=update)
 
 
 def with_confirmed(any_suspended: bool, now: datetime) -> Edit:
-    """Writes what the PBX confirmed into `VoIP Suspended`: Yes, or None (never No, which would
-    exempt the client for ever). What a person wrote stays.
+    """Writes what the PBX confirmed into `VoIP Suspended`: Yes or None, never No, which would
+    exempt the client for ever. What a person wrote stays.
     """
 
     def edit(account: Account) -> Account:
@@ -314,7 +314,7 @@ def with_confirmed(any_suspended: bool, now: datetime) -> Edit:
 
 
 def suspension_warnings(account: Account, now: datetime) -> list[str]:
-    """Why a change of the client's orders may not do what one would expect of it."""
+    """Why a change of the client's orders may have no effect."""
     if not account.profile.has_voip_service:
         return ["Has VoIP Service is not yes: nothing is switched on any PBX for this client"]
     if find_order(account.orders, "forced", None, now) and not find_order(
@@ -327,7 +327,7 @@ def suspension_warnings(account: Account, now: datetime) -> list[str]:
 def account_changed(
     account: Account, services: tuple[Service, ...], changed_at: Instant, accepted: int = 0
 ) -> AccountChanged:
-    """The whole state of an account, as it is published; `accepted` counts its payments."""
+    """The event with the whole state of an account. `accepted` counts its payments."""
     return AccountChanged(
         account_id=account.account_id,
         version=account.version,

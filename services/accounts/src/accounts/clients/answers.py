@@ -1,4 +1,4 @@
-"""Clients as answers carry them: their fields, their state, and the words about it. Pure."""
+"""Clients as API responses: their fields, their state, and its explanation. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -27,18 +27,18 @@ from ringfence_contracts.money import format_micro
 Facts = dict[str, Any]
 _ON_OFF = {"active": "on", "suspended": "off"}
 DEPARTED = "removed; off until the hold ends"
-"""Of a product that was removed while it was off."""
+"""The text for a product that was removed while it was off."""
 
 
 def situation_of(row: ClientRow, now: datetime) -> ClientSituation:
-    """What the words are made from."""
+    """The client's situation, from which the texts are made."""
     products = tuple(_product(found, braked=row.braked) for found in row.products)
     funds = FundsState(row.balance_micro, held=row.held and not row.undone, braked=row.braked)
     return ClientSituation(row.account, products, funds, now)
 
 
 def _product(found: Mapping[str, Any], *, braked: bool) -> ProductState:
-    """It counts as off when it is to be switched off, unless that waits for the brake."""
+    """A product counts as off when it is to be switched off, unless that waits for the brake."""
     confirmed_off = found["confirmed"] == "suspended"
     to_be_off = found["wanted"] == "suspended" and not braked
     off = found["wanted"] == "suspended" if found["open"] else confirmed_off
@@ -50,7 +50,7 @@ def _product(found: Mapping[str, Any], *, braked: bool) -> ProductState:
 
 
 def client_shown(row: ClientRow, now: datetime) -> Facts:
-    """A client: the names that PUT takes, and what ringfence says of it."""
+    """A client: the fields that PUT takes, and the state that ringfence adds."""
     account, situation = row.account, situation_of(row, now)
     held_off = row.state in ("off", "switching", "failed") or row.would == "off"
     return {
@@ -77,7 +77,7 @@ def client_shown(row: ClientRow, now: datetime) -> Facts:
 
 
 def _departed(found: Mapping[str, Any]) -> Facts:
-    """A product that was removed, of which something is off still."""
+    """A product that was removed and of which something is still off."""
     return {
         "product": found["service_id"],
         "server": found["server_id"],
@@ -111,7 +111,7 @@ def _decimal(micro: int | None) -> str | None:
 
 
 def _since(row: ClientRow) -> datetime | None:
-    """Since when the client is in its state; None where no PBX said anything yet."""
+    """Since when the client is in its state; None where no PBX has confirmed anything yet."""
     if row.would == "off":
         return row.held_since if row.held else None
     confirmed = {"off": "suspended", "on": "active"}.get(row.state)
@@ -126,7 +126,7 @@ def _since(row: ClientRow) -> datetime | None:
 
 
 def explained(row: ClientRow, now: datetime) -> Facts:
-    """Why a client is on or off: a line for each product, and sentences about the whole."""
+    """Why a client is on or off: a line for each product, and sentences about the client."""
     situation = situation_of(row, now)
     pairs = zip(situation.products, row.products, strict=True)
     return {
@@ -187,6 +187,6 @@ def _product_state(found: Mapping[str, Any], line: SwitchStatus) -> str:
 
 
 def happens(row: ClientRow, before: Account | None, now: datetime) -> str:
-    """What a change does to the client in `row`, which was `before` until then."""
+    """What a change does: `row` is the client after it, `before` the account before it."""
     after = situation_of(row, now)
     return what_happens(after, replace(after, account=before) if before else None)

@@ -1,4 +1,4 @@
-"""What a change changed: the fields of a client before and after, as the audit keeps them. Pure."""
+"""The fields of a client before and after a change, as the audit stores them. Pure."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,14 +13,14 @@ JsonObject = dict[str, Any]
 
 
 class FieldChanges(NamedTuple):
-    """Only the fields that changed; `before` is None for what is new."""
+    """The fields that changed; `before` is None for a new client."""
 
     before: JsonObject | None
     after: JsonObject | None
 
 
 def facts(account: Account, now: datetime) -> JsonObject:
-    """A client as people read it, in the names of the API."""
+    """The fields of a client as people read them, by their names in the API."""
     return {
         **account.client.model_dump(mode="json"),
         **shown_profile(account, now).model_dump(mode="json", exclude={"threshold_micro"}),
@@ -36,7 +36,7 @@ def facts(account: Account, now: datetime) -> JsonObject:
 
 
 def order_shown(order: ClientOrder) -> JsonObject:
-    """An order as answers carry it."""
+    """An order as API responses carry it."""
     return {
         "kind": order.kind,
         "product": order.service_id,
@@ -49,7 +49,7 @@ def order_shown(order: ClientOrder) -> JsonObject:
 
 
 def product_facts(product: Product | None) -> JsonObject:
-    """A product as it was entered, under its id; nothing for None."""
+    """The entered fields of a product, under its id; {} for None."""
     if product is None:
         return {}
     service = product.service
@@ -66,7 +66,7 @@ def product_facts(product: Product | None) -> JsonObject:
 
 
 def difference(before: JsonObject | None, after: JsonObject) -> FieldChanges:
-    """Only what differs, a level deeper for products."""
+    """The fields that differ; for a product, the fields of it that differ."""
     if before is None:
         return FieldChanges(None, after)
     names = [name for name in {**before, **after} if before.get(name) != after.get(name)]

@@ -1,4 +1,4 @@
-"""What is typed for a client, checked beyond what the contract's types say. Pure."""
+"""Checks of what is typed for a client, beyond the types of the contract. Pure."""
 
 import re
 from functools import cache
@@ -14,7 +14,7 @@ THRESHOLD = "an amount such as 15, $15, 15.00 or 1,500, or blank to turn it off"
 
 
 def check_client(client: Client, time_zone: str) -> None:
-    """Raises BadInput for a zone, a name or an address that cannot be used."""
+    """Raises BadInput for a time zone, name, language or mail address that cannot be used."""
     if time_zone not in _zones():
         raise BadInput("time_zone", time_zone, "an IANA zone such as America/Toronto")
     for name in ("first_name", "last_name", "company_name"):
@@ -36,9 +36,9 @@ def _zones() -> frozenset[str]:
 
 
 def parse_threshold(text: str) -> int | None:
-    """A `Low Balance Threshold` as micro-units; None when blank or 0: alerts are off.
+    """A `Low Balance Threshold` in micro-units; None when blank or 0: alerts are off.
 
-    Raises BadInput when it is not a number.
+    Raises BadInput when it is not an amount of 0 or more.
     """
     typed = text.strip().removeprefix("$").strip()
     if not typed and text.strip() != "$":
@@ -53,7 +53,7 @@ def parse_threshold(text: str) -> int | None:
 
 
 def imported_threshold(text: str) -> int | None:
-    """An imported threshold: one that is no amount is off, and is kept as text."""
+    """An imported threshold; None, alerts off, also for text that is not an amount."""
     try:
         return parse_threshold(text)
     except BadInput:
@@ -61,9 +61,9 @@ def imported_threshold(text: str) -> int | None:
 
 
 def check_not_dropped(before: Profile | None, sent: frozenset[str]) -> None:
-    """Refuse a whole body that leaves out what would be turned off without a word.
+    """Refuse a PUT body that omits VoIP service or the threshold of a client that has them.
 
-    Raises BadInput naming the field.
+    Omitted, they would be turned off without notice. Raises BadInput with the field's name.
     """
     if before is None:
         return

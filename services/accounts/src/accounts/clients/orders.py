@@ -1,8 +1,8 @@
-"""Orders: what a person or WHMCS decided about a client, or about one of its products.
+"""Orders: decisions of a person or WHMCS about a client, or about one of its products.
 
-Pure functions over the orders that an account keeps. An order whose `until` has passed counts as
-absent; it is kept until another of its kind takes its place, so that a body that was read while
-it was in force is recognized.
+Pure functions over the stored orders of an account. An order whose `until` has passed counts as
+absent. It is stored until another of its kind replaces it, so that a request body that was read
+while it was in force can be recognized.
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ UNTIL = (
 
 
 class ClientOrder(PublishedOrder):
-    """An order as accounts keeps it; `by_field`: one of the client's two fields gave it."""
+    """An order as it is stored; `by_field`: one of the two suspension fields gave it."""
 
     by_field: bool = False
 
     def in_force(self, now: datetime) -> bool:
-        """Whether it counts at `now`."""
+        """Whether it has not ended at `now`."""
         return self.until is None or self.until > now
 
     def concerns(self, kind: OrderKind, service_id: str | None) -> bool:
@@ -40,7 +40,7 @@ Orders = tuple[ClientOrder, ...]
 
 @dataclass(frozen=True)
 class Author:
-    """Who writes, and when. `matched`: they named the version that they had read."""
+    """Who writes, and when. `matched`: the request named the version that it had read."""
 
     who: str
     at: datetime
@@ -48,30 +48,29 @@ class Author:
 
 
 def in_force(orders: Sequence[ClientOrder], now: datetime) -> Orders:
-    """The orders that count at `now`."""
+    """The orders in force at `now`."""
     return tuple(order for order in orders if order.in_force(now))
 
 
 def find_order(
     orders: Sequence[ClientOrder], kind: OrderKind, service_id: str | None, now: datetime
 ) -> ClientOrder | None:
-    """The order of this kind for this product (None: the whole client) that counts at `now`."""
+    """The order of this kind for this product (None: the whole client) in force at `now`."""
     return next((o for o in in_force(orders, now) if o.concerns(kind, service_id)), None)
 
 
 def expired(
     orders: Sequence[ClientOrder], kind: OrderKind, service_id: str | None, now: datetime
 ) -> ClientOrder | None:
-    """The order of this kind that ended by itself before `now`, if nothing took its place."""
+    """The order of this kind that ended by its date before `now`, if none replaced it."""
     ended = (o for o in orders if o.concerns(kind, service_id) and not o.in_force(now))
     return next(ended, None)
 
 
 def give_order(orders: Sequence[ClientOrder], new: ClientOrder, now: datetime) -> Orders:
-    """`orders` with `new` in the place of the one of its kind and product.
+    """`orders` with `new` instead of the one of its kind and product.
 
-    An order in force is replaced in its reason, its end and its giver; it keeps its beginning,
-    and stays one of the fields if they gave it.
+    If that one is in force, `new` keeps its beginning, and its `by_field` where that is set.
     """
     old = find_order(orders, new.kind, new.service_id, now)
     if old is not None:
@@ -91,7 +90,7 @@ def without_product(orders: Sequence[ClientOrder], service_id: str) -> Orders:
 
 
 def published(orders: Sequence[ClientOrder], now: datetime) -> tuple[PublishedOrder, ...]:
-    """The orders that count at `now`, as `account.changed` carries them."""
+    """The orders in force at `now`, as `account.changed` carries them."""
     names = set(PublishedOrder.model_fields)
     return tuple(
         PublishedOrder.model_construct(**{name: getattr(order, name) for name in names})
@@ -100,7 +99,7 @@ def published(orders: Sequence[ClientOrder], now: datetime) -> tuple[PublishedOr
 
 
 def read_until(text: str, time_zone: str, now: datetime) -> datetime:
-    """The end of an order, as it is typed: an instant, or a date, whose end in `time_zone` counts.
+    """The end of an order as it is typed: an instant, or a date: the end of it in `time_zone`.
 
     Raises BadInput for anything else, and for an end that is not after `now`.
     """
@@ -121,7 +120,7 @@ def read_until(text: str, time_zone: str, now: datetime) -> datetime:
 
 
 def shown_instant(instant: datetime) -> str:
-    """An instant as words carry it, to the minute: `2026-12-01 05:00Z`."""
+    """An instant as texts show it, to the minute: `2026-12-01 05:00Z`."""
     return f"{instant.astimezone(UTC):%Y-%m-%d %H:%MZ}"
 
 
@@ -130,11 +129,11 @@ FIELD_REASONS: dict[str, str] = {
     "forced": "VoIP Suspended = Yes, written by a person",
     "exemption": "Manual VoIP Suspend = No and VoIP Suspended = No",
 }
-"""What the reason of an order says that the fields gave."""
+"""The reason of an order that was given by the suspension fields."""
 
 
 def by_the_fields(orders: Sequence[ClientOrder], kind: OrderKind, author: Author) -> Orders:
-    """`orders` with the client-wide order of `kind` in force; given by the fields if it was not."""
+    """`orders` with a client-wide order of `kind` in force, added by the fields if it was not."""
     if find_order(orders, kind, None, author.at) is not None:
         return tuple(orders)
     order = ClientOrder(
@@ -146,8 +145,9 @@ def by_the_fields(orders: Sequence[ClientOrder], kind: OrderKind, author: Author
 def exemption_of(
     orders: Sequence[ClientOrder], manual: YesNoNone, suspended: YesNoNone, author: Author
 ) -> Orders:
-    """`orders` after the fields say `manual` and `suspended`: both No give the exemption, and
-    either leaving No ends it if they gave it.
+    """`orders` after the fields have the values `manual` and `suspended`.
+
+    Both No give the exemption. Any other value ends an exemption that the fields gave.
     """
     if manual == "No" and suspended == "No":
         return by_the_fields(orders, "exemption", author)

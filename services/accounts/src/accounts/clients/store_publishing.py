@@ -1,4 +1,4 @@
-"""The next version of clients: saved, recorded and published in the transaction of a change."""
+"""Saves, audits and publishes the next version of clients in the transaction of a change."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,12 +18,12 @@ from ringfence_contracts.topics import ACCOUNT_CHANGED
 
 SCHEMA = "accounts"
 MAX_EVENT_BYTES = 400_000
-"""An account that does not fit in one record could never be published."""
+"""A larger account could never be published, so a change that makes it so is refused."""
 
 
 @dataclass(frozen=True)
 class AuditEntry:
-    """Who changes something, what, and why."""
+    """Who changes something, what is done, and why."""
 
     who: str
     what: str
@@ -33,7 +33,7 @@ class AuditEntry:
 
 @dataclass(frozen=True)
 class ClientChange:
-    """A client before and after; `was` and `now` are what changed beside it, such as a product."""
+    """A client before and after; `was` and `now`: what changed beside it, such as a product."""
 
     before: Account | None
     after: Account
@@ -44,7 +44,7 @@ class ClientChange:
 async def publish(
     connection: Connection, changes: Sequence[ClientChange], entry: AuditEntry, clock: Clock
 ) -> list[Account]:
-    """Give clients that are locked their next versions, each with its record of what changed."""
+    """Save and publish the next version of locked clients, each with its audit entry."""
     now = clock.now()
     ids_of = [change.after.account_id for change in changes]
     services = await services_of(connection, ids_of)

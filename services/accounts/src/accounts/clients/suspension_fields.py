@@ -1,8 +1,8 @@
-"""`Manual VoIP Suspend` and `VoIP Suspended`: ways of giving the client-wide orders.
+"""`Manual VoIP Suspend` and `VoIP Suspended`: two fields that give client-wide orders.
 
-Stored are the No that a person typed, and in `VoIP Suspended` what we wrote (Yes or None, never
-No). A person's Yes is an order and is stored nowhere else. What is shown, and published, follows
-from both. Pure functions; ADR 25.
+The stored fields hold the No of a person and, in `VoIP Suspended`, what ringfence wrote (Yes or
+None, never No). The Yes of a person is stored as an order only. The shown and published values
+follow from the stored fields and the orders. Pure functions; ADR 25.
 """
 
 from accounts.clients.orders import (
@@ -24,7 +24,7 @@ _HOW = "If it is meant as an order, give the order by itself, or send written_by
 
 
 def shown(profile: Profile, orders: Orders, author: Author) -> Profile:
-    """The profile as it is shown: Yes in a field while its order counts, however it was given."""
+    """The profile as it is shown: a field is Yes while its order is in force."""
     kept = _stored(profile, orders, author)
     update: dict[str, str] = {}
     if find_order(orders, "manual", None, author.at):
@@ -35,8 +35,8 @@ def shown(profile: Profile, orders: Orders, author: Author) -> Profile:
 
 
 def _stored(profile: Profile, orders: Orders, author: Author) -> Profile:
-    """What the fields say beneath the orders. A Yes of an order that ended says nothing more,
-    and neither do two No of an exemption that ended.
+    """The fields without the orders. The Yes of an ended order becomes None, and so do the two
+    No of an ended exemption.
     """
     update: dict[str, str] = {}
     if profile.manual_voip_suspend == "Yes":
@@ -66,8 +66,9 @@ def write_manual(profile: Profile, orders: Orders, value: YesNoNone, author: Aut
 def write_suspended(
     profile: Profile, orders: Orders, value: YesNoNone, writer: WrittenBy, author: Author
 ) -> Fields:
-    """`VoIP Suspended` = `value`: a person's Yes gives the forced order, No and None end it; an
-    imported Yes only records that the client was off. We never write No: it is a person's.
+    """`VoIP Suspended` = `value`: the Yes of a person gives the forced order, No and None end it.
+
+    An imported Yes only records that the client was off. A No is always a person's.
     """
     kept = _stored(profile, orders, author)
     if value == "Yes" and writer == "person":
@@ -82,7 +83,7 @@ def write_suspended(
 
 
 def without_exemption(profile: Profile, orders: Orders, author: Author) -> Fields:
-    """The exemption ended by itself: two No that gave it are gone with it."""
+    """The fields and orders after the exemption was ended: the two No that gave it become None."""
     ended = end_order(orders, "exemption", None)
     return _stored(profile, ended, author), ended
 
@@ -90,7 +91,7 @@ def without_exemption(profile: Profile, orders: Orders, author: Author) -> Field
 def write_confirmed(
     profile: Profile, orders: Orders, any_suspended: bool, author: Author
 ) -> Profile:
-    """The profile after the PBX confirmed: Yes or None. The No that a person typed stays."""
+    """The profile after the PBX confirmed: Yes or None. The No of a person stays."""
     kept = _stored(profile, orders, author)
     value: YesNoNone = "Yes" if any_suspended else "None"
     if kept.voip_suspended in ("No", value):
@@ -101,8 +102,10 @@ def write_confirmed(
 def repetition(
     profile: Profile, orders: Orders, value: YesNoNone, read_by: WrittenBy | None, author: Author
 ) -> str | None:
-    """Why `VoIP Suspended` = `value`, sent by nobody who says that a person wrote it, is only what
-    a body repeats; None when it counts. `read_by`: the writer that the body names, as it was read.
+    """Why `VoIP Suspended` = `value` is only a repetition of what the caller read before.
+
+    None when the value is to be applied. Only for a body without `written_by`. `read_by`: the
+    writer that the body names, as it was read.
     """
     now = shown(profile, orders, author)
     if value == now.voip_suspended:
@@ -121,7 +124,7 @@ def repetition(
 def manual_repetition(
     profile: Profile, orders: Orders, value: YesNoNone, author: Author
 ) -> str | None:
-    """The same for `Manual VoIP Suspend`: Yes is what was shown before an order ended by itself."""
+    """The same for `Manual VoIP Suspend`: Yes may have been read before an order ended."""
     now = shown(profile, orders, author)
     given = value == "Yes" != now.manual_voip_suspend and not author.matched
     if given and expired(orders, "manual", None, author.at):
@@ -135,7 +138,7 @@ def repetitions(
     sent: tuple[YesNoNone | None, YesNoNone | None, WrittenBy | None],
     author: Author,
 ) -> dict[str, str]:
-    """The fields that a body only repeats, each with the words why it does not count.
+    """The fields that a body only repeats, each with the text why it is not applied.
 
     `sent`: `Manual VoIP Suspend`, `VoIP Suspended` (None: left out), and the writer as it was read.
     """
@@ -151,6 +154,6 @@ def repetitions(
 
 
 def given_by_hand(before: Orders, after: Orders, author: Author) -> Orders:
-    """The orders of a person that `after` has and `before` has not (whmcs orders are no one's)."""
+    """The orders by hand that `after` has and `before` has not; those of WHMCS are not by hand."""
     old = in_force(before, author.at)
     return tuple(o for o in in_force(after, author.at) if o.kind != "whmcs" and o not in old)

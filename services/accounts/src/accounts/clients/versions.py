@@ -1,4 +1,4 @@
-"""`If-Match` and `ETag`: a change that was made for one version of a client. Pure."""
+"""`If-Match` and `ETag`: a change for a given version of a client. Pure."""
 
 import re
 
@@ -15,7 +15,7 @@ def etag(version: int) -> str:
 
 
 def read_if_match(header: str | None) -> frozenset[int] | None:
-    """The versions that `If-Match` names; None where it is missing, or `*`: any will do.
+    """The versions that `If-Match` names; None where it is missing or `*`: any version.
 
     Raises BadInput for a header that names no version.
     """
@@ -28,7 +28,7 @@ def read_if_match(header: str | None) -> frozenset[int] | None:
 
 
 def check_version(account: Account | None, expected: frozenset[int] | None) -> None:
-    """Raises Stale when the client is at none of the versions that the change was made for."""
+    """Raises Stale when the client is at none of the `expected` versions."""
     if expected is None or (account is not None and account.version in expected):
         return
     raise Stale(sorted(expected), account.version if account else None)

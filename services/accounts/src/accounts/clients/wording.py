@@ -1,7 +1,7 @@
-"""Why a client is on or off, what brings it back, and what a change will do: in words. Pure.
+"""Texts: why a client is on or off, what brings it back, what a change will do. Pure.
 
-The words follow from the funds hold as balance-watch decided it, and from the orders in force, by
-the rules of domain/billing, section 7 (b2).
+They follow from the funds hold as balance-watch decided it and from the orders in force, by the
+rules of domain/billing, section 7 (b2).
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,10 +24,10 @@ _NAMES = {
 
 @dataclass(frozen=True)
 class FundsState:
-    """The funds of an account as last seen. `held`: the funds hold is on, and counts.
+    """The funds of an account as last read. `held`: the funds hold is on and was not undone.
 
-    `balance_micro` is None before the first posting. `braked`: the brake keeps funds holds from
-    cutting anybody who is on.
+    `balance_micro` is None before the first posting. `braked`: the brake is on, so a funds hold
+    switches off no product that is on.
     """
 
     balance_micro: int | None = None
@@ -37,7 +37,7 @@ class FundsState:
 
 @dataclass(frozen=True)
 class ProductState:
-    """A product as the words need it. `off`: switched off, or about to be."""
+    """The state of a product that the texts need. `off`: switched off, or about to be."""
 
     service_id: str
     prepaid: bool = True
@@ -46,7 +46,7 @@ class ProductState:
 
 @dataclass(frozen=True)
 class ClientSituation:
-    """All that decides whether a client's products are on, at the instant `now`."""
+    """Everything that decides at `now` whether the products of a client are on."""
 
     account: Account
     products: tuple[ProductState, ...]
@@ -55,14 +55,14 @@ class ClientSituation:
 
 
 class ActiveHold(NamedTuple):
-    """One thing that holds a product off: its order, or the funds."""
+    """A hold on a product: an order, or the funds."""
 
     kind: HoldKind
     order: ClientOrder | None = None
 
 
 def holds_of(situation: ClientSituation, product: ProductState) -> tuple[ActiveHold, ...]:
-    """What holds a product off; nothing for a client without VoIP service."""
+    """The holds on a product; none for a client without VoIP service."""
     account = situation.account
     if not account.profile.has_voip_service:
         return ()
@@ -79,12 +79,12 @@ def _orders_of(situation: ClientSituation, service_id: str) -> list[ClientOrder]
 
 
 def reason(situation: ClientSituation) -> str:
-    """Why products of the client are held off, in words; empty when none is."""
+    """Why products of the client are held off; empty when none is."""
     return "; ".join(_hold_words(situation, hold, "list") for hold in _holds(situation))
 
 
 def brings_back(situation: ClientSituation) -> str:
-    """What would end all holds of the client, in words; empty when there is none."""
+    """What would end all holds of the client; empty when there is none."""
     needed: list[str] = []
     for hold in _holds(situation):
         needed += _ends(situation, hold)
@@ -92,7 +92,7 @@ def brings_back(situation: ClientSituation) -> str:
 
 
 def adoption_words(count: int) -> str:
-    """What becomes of so many elements that were off when their imported client was met."""
+    """What happens to `count` elements that were off when their imported client goes live."""
     what = "1 element that is" if count == 1 else f"{count} elements that are"
     does = "counts" if count == 1 else "count"
     return (
@@ -101,13 +101,13 @@ def adoption_words(count: int) -> str:
 
 
 def ends_when(situation: ClientSituation, product: ProductState) -> str:
-    """What would end the holds of one product, in words; empty when there is none."""
+    """What would end the holds of one product; empty when there is none."""
     needed = [words for hold in holds_of(situation, product) for words in _ends(situation, hold)]
     return " and ".join(dict.fromkeys(needed))
 
 
 def _holds(situation: ClientSituation) -> list[ActiveHold]:
-    """The holds of all products, each once, in the order of the products."""
+    """The holds of all products without duplicates, in the order of the products."""
     found = (hold for product in situation.products for hold in holds_of(situation, product))
     return list(dict.fromkeys(found))
 
@@ -137,8 +137,10 @@ def _hold_words(situation: ClientSituation, hold: ActiveHold, style: Style) -> s
 
 
 def funds_words(situation: ClientSituation, style: Style = "list") -> str:
-    """Why the funds hold is on: in a list `no credit: balance -3.60`, with the currency in a
-    sentence: `no credit (balance -3.60 CAD)`.
+    """Why the funds hold is on.
+
+    In a list `no credit: balance -3.60`; in a sentence with the currency: `no credit (balance
+    -3.60 CAD)`.
     """
     account = situation.account
     unit = "" if style == "list" else f" {account.currency}"
@@ -171,7 +173,7 @@ def _order_name(order: ClientOrder) -> str:
 
 
 def order_words(order: ClientOrder, *, with_reason: bool = True) -> str:
-    """An order in words: `manual order by olga until 2026-12-01 05:00Z: holiday`."""
+    """An order as text: `manual order by olga until 2026-12-01 05:00Z: holiday`."""
     until = f" until {shown_instant(order.until)}" if order.until else ""
     why = f": {order.reason}" if order.reason and with_reason else ""
     return f"{_order_name(order)} by {order.given_by}{until}{why}"
@@ -193,7 +195,7 @@ def what_happens(after: ClientSituation, before: ClientSituation | None = None) 
 
 
 def what_happens_to(situation: ClientSituation, service_id: str) -> str:
-    """What becomes of one product after it was entered, in one sentence."""
+    """What happens to one product after it was entered, in one sentence."""
     if not situation.account.profile.has_voip_service:
         return "nothing: has no VoIP service"
     product = next(p for p in situation.products if p.service_id == service_id)
@@ -207,8 +209,10 @@ def what_happens_to(situation: ClientSituation, service_id: str) -> str:
 
 
 def _off_before(after: ClientSituation, before: ClientSituation | None) -> dict[str, bool]:
-    """Which products were off, or were to be: as the suspender shows it, and as the orders before
-    the change asked for, since the suspender may not have seen them yet.
+    """Which products were off or about to be before the change.
+
+    The holds before the change count besides what the suspender shows, because it may not have
+    read the latest orders yet.
     """
     live = before is not None and before.account.mode == "live"
     held_before = (
@@ -261,11 +265,12 @@ def _in_shadow(after: ClientSituation, before: ClientSituation | None) -> str:
 
 @dataclass(frozen=True)
 class SwitchStatus:
-    """A product's state as the suspender shows it. `desired` is what its holds want.
+    """The switching state of a product as the suspender shows it.
 
-    `confirmed` is what the PBX was read back to say last, None before the first time; it is not
-    `proven` where the server took the order and cannot be read back. `emergency` says what becomes
-    of emergency calls while it is off; `ended_calls` counts the calls that were ended with it.
+    `desired` follows from its holds. `confirmed` is the state last read back from the PBX, None
+    before the first time. It is not `proven` where the server accepted the command and cannot be
+    read back. `emergency` says what happens to emergency calls while the product is off;
+    `ended_calls` counts the calls that were ended when it was switched off.
     """
 
     service_id: str
@@ -284,7 +289,7 @@ NOT_PROVEN = "asked, not proven: its server cannot be read back"
 
 
 def line_words(situation: ClientSituation, product: ProductState, line: SwitchStatus) -> str:
-    """Why one product is on or off, in words."""
+    """Why one product is on or off."""
     if not situation.account.profile.has_voip_service:
         return "left alone: has no VoIP service"
     holds = holds_of(situation, product)
@@ -307,7 +312,7 @@ def line_words(situation: ClientSituation, product: ProductState, line: SwitchSt
 
 
 def _while_off(line: SwitchStatus) -> Iterable[str]:
-    """What is to be known of a product that is off."""
+    """Remarks on a product that is off."""
     if not line.proven:
         yield NOT_PROVEN
     if line.ended_calls:

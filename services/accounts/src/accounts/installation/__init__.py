@@ -1,1 +1,1 @@
-"""What is known of the operator's servers: their state, what they have, what differs, adoption."""
+"""The operator's servers: state, inventory, comparison with the products, adoption."""

@@ -1,4 +1,4 @@
-"""Proposals of products as answers carry them: each with an id that is free. Pure."""
+"""Proposed products as API responses carry them, each with a free id. Pure."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -10,9 +10,9 @@ _LONGEST = 60
 
 
 class ProposedProduct(BaseModel):
-    """A product for a tenant that no product names. `product` is an id that is free for it.
+    """A proposed product for a tenant that no product names. `product` is a free id.
 
-    `fields` are those of PUT; `notes` say what is to be looked at first.
+    `fields` are those of PUT; `notes` say what to check first.
     """
 
     product: str
@@ -25,7 +25,7 @@ class ProposedProduct(BaseModel):
 
 
 def free_ids(tenants: Iterable[str], taken: Collection[str]) -> list[str]:
-    """An id for the product of each tenant: the first part of its name, with a number if need be.
+    """A free id for the product of each tenant: the first part of its name, numbered if taken.
 
     >>> free_ids(["mcon.example.com", "mcon.example.org", "+1"], {"mcon-2"})
     ['mcon', 'mcon-3', '1']

@@ -1,4 +1,4 @@
-"""The servers that products may name, as the servers file lists them. No PBX is called here."""
+"""The servers that products may name, from the servers file. No PBX is called here."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from ringfence_pbx.servers import load_servers
 
 
 class KnownServer(NamedTuple):
-    """A server, without anything secret: `address` is scheme, host and port of its URL."""
+    """A server, without secrets: `address` is scheme, host and port of its URL."""
 
     server_id: str
     kind: ServerKind
@@ -19,22 +19,22 @@ class KnownServer(NamedTuple):
 
 
 class ServerList(NamedTuple):
-    """The servers that exist, and why they are not known if the file cannot be used."""
+    """The servers that exist; `warning` says why none is known if the file cannot be used."""
 
     servers: Sequence[KnownServer]
     warning: str = ""
 
 
 class ServerDirectory(Protocol):
-    """Where the servers are listed."""
+    """A source of the list of servers."""
 
     def read(self) -> ServerList:
-        """The servers as they are listed now."""
+        """The servers that are listed now."""
         ...
 
 
 class ServersFile:
-    """The servers file; it is read again when it changed."""
+    """The servers file, read again after it has changed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -42,7 +42,7 @@ class ServersFile:
         self._list = ServerList(())
 
     def read(self) -> ServerList:
-        """The servers that the file names; none, and a warning, while it cannot be used."""
+        """The servers of the file; none, and a warning, while it cannot be used."""
         try:
             status = self._path.stat()
         except OSError as error:

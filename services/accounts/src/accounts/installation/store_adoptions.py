@@ -1,6 +1,6 @@
-"""What is off on the PBXs of clients who were off when they were imported: SQL.
+"""Elements that are off on the PBXs of clients who were off when they were imported: SQL.
 
-It counts as switched off by us when such a client goes live (architecture, section 4).
+They count as switched off by ringfence when the client goes live (architecture, section 4).
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ _ORDER = ("account_id", "service_id", "way", "element")
 
 
 class AdoptionStore:
-    """Reads what would be adopted."""
+    """Reads the elements that would be adopted."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -20,7 +20,7 @@ class AdoptionStore:
     async def adoptable(
         self, server_id: str | None, account_id: str | None, cursor: str | None, limit: int
     ) -> dict[str, Any]:
-        """What would be adopted, by client and product, and how much of it in all."""
+        """The elements that would be adopted, by client and product, and their total count."""
         position = decode_cursor(cursor, read_id, read_id, read_text, read_text)
         rows = await self._pool.fetch(
             "select account_id, service_id, server_id, way, tenant, element, name, label, read_at"
@@ -49,8 +49,9 @@ class AdoptionStore:
         return found
 
     async def unread(self, server_id: str | None) -> list[str]:
-        """The servers of clients who were off when they were imported that were never read: what
-        is off there is not known.
+        """Servers that were never read, of clients who were off when they were imported.
+
+        What is off there is not known.
         """
         rows = await self._pool.fetch(
             "select distinct p.service ->> 'server_id' as server_id"

@@ -1,4 +1,4 @@
-"""What servers have, as the suspender read it last: SQL."""
+"""The inventories of servers, as the suspender last read them: SQL."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -25,7 +25,7 @@ class InventoryStore:
         self._pool = pool
 
     async def last_read(self, server_id: str) -> dict[str, Any]:
-        """When a server was asked and read last, what could not be read of it, and the error."""
+        """When a server was last read, what could not be read, and the error."""
         row = await self._pool.fetchrow(
             "select asked_at, read_at, gaps, error from report.inventory_read where server_id = $1",
             server_id,
@@ -33,7 +33,7 @@ class InventoryStore:
         return dict(row) if row else dict(_NEVER)
 
     async def read_servers(self) -> dict[str, ReadSummary]:
-        """The servers whose inventory is known, each with what its reading says of the whole."""
+        """The servers whose inventory is known, each with the summary of its reading."""
         rows = await self._pool.fetch(
             "select server_id, gaps, tests_toll_allow from report.inventory_read"
             " where read_at is not null"
@@ -43,9 +43,9 @@ class InventoryStore:
     async def items(
         self, server_id: str, kind: str | None, not_ours: bool, cursor: str | None, limit: int
     ) -> dict[str, Any]:
-        """What a server has, by kind, tenant and name, and how much of it in all.
+        """The inventory of a server by kind, tenant and name, and its total count.
 
-        `not_ours`: only what is off there and was not switched off by us.
+        `not_ours`: only what is off there and was not switched off by ringfence.
         """
         source = _OFF_BY_OTHERS if not_ours else _ITEMS
         position = decode_cursor(cursor, *(read_text for _ in _ORDER))
@@ -70,11 +70,11 @@ class InventoryStore:
         return {**found, "count": count}
 
     async def all_of(self, server_id: str) -> list[InventoryItem]:
-        """All that a server has."""
+        """The whole inventory of a server."""
         return _found(await self._pool.fetch(f"{_ITEMS} where server_id = $1", server_id))
 
     async def tenants_of(self, server_ids: Sequence[str]) -> dict[str, list[InventoryItem]]:
-        """The tenants of servers."""
+        """The tenants of each server."""
         rows = await self._pool.fetch(
             f"{_ITEMS} where kind = 'tenant' and server_id = any($1)", list(server_ids)
         )

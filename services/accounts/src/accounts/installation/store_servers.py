@@ -1,4 +1,4 @@
-"""The state of each server as the suspender publishes it: paused, what is off, what fails: SQL."""
+"""The state of each server as the suspender shows it: pauses, elements off, failures: SQL."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -37,19 +37,19 @@ order by k.server_id
 
 
 class ServerStore:
-    """Reads what is published of servers."""
+    """Reads the states of servers."""
 
     def __init__(self, pool: Pool, clock: Clock) -> None:
         self._pool = pool
         self._clock = clock
 
     async def states(self, listed: Sequence[str]) -> list[dict[str, Any]]:
-        """The servers `listed`, and those that are paused or keep something off all the same."""
+        """The servers `listed`, and others that are paused or where something is off."""
         rows = await self._pool.fetch(_SERVERS, list(listed), self._clock.now())
         return [dict(row) for row in rows]
 
     async def is_paused(self, server_id: str) -> bool:
-        """Whether a server is paused, be it in the servers file or not."""
+        """Whether a server is paused; it need not be in the servers file."""
         now: datetime = self._clock.now()
         found: bool = await self._pool.fetchval(
             "select exists (select from report.server_pause where server_id = $1"

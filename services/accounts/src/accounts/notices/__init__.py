@@ -1,1 +1,1 @@
-"""Mails as the notifier shows them: which were sent, wait, failed, and why."""
+"""Mails and their states, as the notifier shows them; unsubscription."""

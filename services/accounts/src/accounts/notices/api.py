@@ -1,4 +1,4 @@
-"""/v1/notices: which mails were sent, wait, failed, and why; and resending one."""
+"""/v1/notices: mails, their states and reasons; resending one."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -17,11 +17,11 @@ NoticeState = Literal["waiting", "sent", "in doubt", "failed", "dropped"]
 
 
 class Notice(BaseModel):
-    """A mail that was owed, and what became of it.
+    """A mail and its state.
 
-    `number` is that of the stay below the threshold, or of the funds hold; `day` counts the daily
-    reminders, 0 for the first mail. `reason` says why it waits, failed, was dropped or is in doubt.
-    `shadow`: it was not sent because the client was in shadow mode.
+    `number` counts the times the client fell below the threshold, or the funds holds; `day`
+    counts the daily reminders, 0 for the first mail. `reason` says why it waits, failed, was
+    dropped or is in doubt. `shadow`: it was not sent because the client was in shadow mode.
     """
 
     notice_id: UUID
@@ -45,21 +45,21 @@ class Notice(BaseModel):
 
 
 class NoticeWithWords(Notice):
-    """A mail with its words as they were sent; empty while it waits."""
+    """A mail with its text as it was sent; empty while it waits."""
 
     text: str
     html: str
 
 
 class NoticePage(BaseModel):
-    """Some of the mails, and the cursor of those that follow."""
+    """A page of mails, and the cursor of the next page."""
 
     items: list[Notice]
     next: str | None
 
 
 class ResendBody(Body):
-    """Why a mail is sent again."""
+    """The reason to send a mail again."""
 
     reason: Text = ""
 
@@ -84,13 +84,13 @@ async def list_notices(
 
 @router.get("/{notice_id}", response_model=NoticeWithWords)
 async def get_notice(notice_id: UUID, deps: Deps) -> dict[str, Any]:
-    """One mail, with its words as they were sent."""
+    """One mail, with its text as it was sent."""
     return await deps.notices.notice(notice_id)
 
 
 @router.post("/{notice_id}/resend", status_code=202, response_model=Asked)
 async def resend_notice(notice_id: UUID, body: ResendBody, deps: Deps, who: Who) -> dict[str, Any]:
-    """Have a mail that is in doubt, or that failed, sent again; the notifier answers later."""
+    """Send a mail again that is in doubt or failed; the notifier answers later."""
     await deps.notices.notice(notice_id)
     arguments = {"notice_id": str(notice_id)}
     request_id = await deps.operations.publish_command(

@@ -1,4 +1,4 @@
-"""Mails as the notifier's view `report.notice` shows them."""
+"""Mails, read from the notifier's view `report.notice`."""
 
 from typing import Any
 from uuid import UUID
@@ -23,7 +23,7 @@ class NoticeStore:
     async def notices(
         self, account_id: str | None, state: str | None, cursor: str | None, limit: int
     ) -> dict[str, Any]:
-        """Mails, the newest first; those of one client or in one state, where it is given."""
+        """Mails, the newest first; filtered by client and state where they are given."""
         at, notice_id = decode_cursor(cursor, read_instant, UUID)
         rows = await self._pool.fetch(
             f"select {_LISTED} from report.notice"  # noqa: S608 - this file's constant
@@ -43,7 +43,7 @@ class NoticeStore:
         )
 
     async def notice(self, notice_id: UUID) -> dict[str, Any]:
-        """One mail, with its words as they were sent. Raises Unknown."""
+        """One mail, with its text as it was sent. Raises Unknown."""
         row = await self._pool.fetchrow(
             f"select {_LISTED}, text, html from report.notice"  # noqa: S608 - as above
             " where notice_id = $1",

@@ -1,7 +1,7 @@
-"""/unsubscribe/{token}: where the link in a mail leads. Public: the signed token says who it is.
+"""/unsubscribe/{token}: the target of the link in a mail. Public: a signed token names the client.
 
-GET only asks, for mail programs and virus scanners open links; POST does it, as one-click
-unsubscription has it (RFC 8058). Twice is as once.
+GET only shows a form, because mail programs and virus scanners open links. POST unsubscribes, as
+one-click unsubscription requires (RFC 8058). It is idempotent.
 """
 
 import html
@@ -57,7 +57,7 @@ _FRENCH: Words = {
 
 
 class WithUnsubscribe:
-    """ASGI: answers what is below /unsubscribe/, and leaves everything else to `app`."""
+    """ASGI middleware: answers paths below /unsubscribe/, and passes all others to `app`."""
 
     def __init__(self, app: ASGIApp, *, key: bytes, store: AccountStore, clock: Clock) -> None:
         self._app = app

@@ -1,1 +1,1 @@
-"""Requests of operators to the services: recorded and published."""
+"""Commands of operators to the services; alarms and the brake."""

@@ -1,4 +1,4 @@
-"""/v1/commands, /v1/alarms, /v1/brake, /v1/mode: what operators see and ask for."""
+"""/v1/commands, /v1/alarms, /v1/brake, /v1/mode: operation of the services."""
 
 from typing import Any, Literal
 from uuid import UUID
@@ -14,7 +14,7 @@ router = APIRouter(tags=["operations"])
 
 
 class CommandBody(Body):
-    """What is asked of which service."""
+    """A command and the service that it is for."""
 
     service: Id
     command: Id
@@ -24,7 +24,7 @@ class CommandBody(Body):
 
 @router.post("/commands", status_code=202)
 async def post_command(body: CommandBody, deps: Deps, who: Who) -> dict[str, Any]:
-    """Ask a service for something; it answers later, once."""
+    """Publish a command to a service, which answers it once, later."""
     request_id = await deps.operations.request(
         body.service, body.command, body.arguments, who, body.reason
     )
@@ -35,19 +35,19 @@ async def post_command(body: CommandBody, deps: Deps, who: Who) -> dict[str, Any
 async def list_commands(
     deps: Deps, cursor: PageCursor = None, limit: PageLimit = 50
 ) -> dict[str, Any]:
-    """What was asked and answered, the newest first."""
+    """Commands and their answers, the newest first."""
     return await deps.operations.commands(cursor, limit)
 
 
 @router.get("/commands/{request_id}")
 async def get_command(request_id: UUID, deps: Deps) -> dict[str, Any]:
-    """What became of a command: `waiting`, `done` or `refused`."""
+    """The state of a command: `waiting`, `done` or `refused`."""
     return await deps.operations.command(request_id)
 
 
 @router.get("/brake")
 async def get_brake(deps: Deps) -> dict[str, Any]:
-    """Whether cutting for funds is paused, and how many cuts wait."""
+    """Whether suspensions for funds are paused, and how many wait."""
     return await deps.operations.brake()
 
 
@@ -58,11 +58,11 @@ async def list_alarms(
     cursor: PageCursor = None,
     limit: PageLimit = 50,
 ) -> dict[str, Any]:
-    """What a person must see to, the newest first."""
+    """Alarms: what a person must act on, the newest first."""
     return await deps.operations.alarms(state == "open", cursor, limit)
 
 
 @router.get("/mode")
 async def get_mode(deps: Deps) -> dict[str, Any]:
-    """The mode of new clients, and how many clients are in which."""
+    """The mode of new clients, and how many clients are in each mode."""
     return {"default": deps.default_mode, **await deps.overview.modes()}

@@ -1,6 +1,6 @@
-"""What operators ask of other services, and what those show of themselves: commands, alarms, brake.
+"""Commands to other services, their alarms, and the state of the brake.
 
-A command is written with its event in one transaction; its owner answers in `report.command`.
+A command is written with its event in one transaction; its service answers in `report.command`.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ from ringfence_contracts.records import Outgoing
 from ringfence_contracts.topics import OPERATOR_REQUESTED
 
 COMMANDS = {"suspender": ("brake.release", "brake.undo")}
-"""What can be asked without saying of what, by the service that does it."""
+"""The commands that need no object, by the service that executes them."""
 
 _COMMAND = """
 select c.*, coalesce(r.state, 'waiting') as state, coalesce(r.answer, '') as answer, r.answered_at
@@ -38,7 +38,7 @@ class Operations:
     async def request(
         self, service: str, command: str, arguments: dict[str, str], who: str, reason: str
     ) -> UUID:
-        """Ask a service for something; the id under which it answers. Raises BadInput."""
+        """Publish a command of COMMANDS; returns its id. Raises BadInput for any other."""
         if service not in COMMANDS:
             raise BadInput("service", service, f"one of: {', '.join(COMMANDS)}")
         if command not in COMMANDS[service]:
@@ -48,7 +48,7 @@ class Operations:
     async def publish_command(
         self, service: str, command: str, arguments: dict[str, str], who: str, reason: str
     ) -> UUID:
-        """Ask a service for what it is known to do; the id under which it answers."""
+        """Publish a command that the service is known to execute; returns its id."""
         event = OperatorRequested(
             request_id=uuid4(),
             service=service,
@@ -107,7 +107,7 @@ class Operations:
         )
 
     async def brake(self) -> dict[str, Any]:
-        """Whether cutting for funds is paused, since when and why, and how many cuts wait."""
+        """Whether suspensions for funds are paused, since when and why, and how many wait."""
         row = await self._pool.fetchrow(
             "select b.on_since is not null as on, b.on_since, b.cause,"
             " (select count(*) from report.service_state s where b.on_since is not null"
@@ -118,7 +118,7 @@ class Operations:
 
 
 async def enqueue_command(connection: Connection, event: OperatorRequested) -> None:
-    """Keep and publish a command, in the transaction of the change that it belongs to."""
+    """Store and publish a command in the transaction of the change that it belongs to."""
     await connection.execute(
         "insert into accounts.command (request_id, service, command, arguments,"
         " requested_by, reason, requested_at) values ($1, $2, $3, $4, $5, $6, $7)",

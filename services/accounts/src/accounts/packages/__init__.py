@@ -1,1 +1,1 @@
-"""Packages of free minutes: their terms and their routes."""
+"""Packages: the terms by which calls are priced, and their routes."""

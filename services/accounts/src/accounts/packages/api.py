@@ -1,4 +1,4 @@
-"""/v1/packages: how products are rated. Changing one tells all accounts that use it."""
+"""/v1/packages: how products are rated. A change is published for all accounts that use it."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ router = APIRouter(prefix="/packages", tags=["packages"])
 
 @router.put("/{package_id}")
 async def put_package(package_id: Id, body: PackageBody, deps: Deps, who: Who) -> dict[str, Any]:
-    """Create or replace a package; the answer names the accounts that were told of it."""
+    """Create or replace a package. `accounts_told` counts the accounts published for it."""
     package = body.package()
     entry = AuditEntry(who, f"package {package_id} changed")
     published = await deps.store.put_package(package_id, package, entry)

@@ -1,4 +1,4 @@
-"""Packages: how a product's calls are rated, checked beyond what the contract's types say. Pure."""
+"""Checks of packages beyond the types of the contract. Pure."""
 
 import re
 
@@ -23,7 +23,7 @@ def read_increment(text: str) -> tuple[int, int] | None:
 
 
 def canonical_increment(name: str, text: str) -> str:
-    """An increment as `initial/increment`. Raises BadInput; 0 would divide by nothing."""
+    """An increment as `initial/increment`. Raises BadInput, also for 0 seconds."""
     seconds = read_increment(text)
     if seconds is None:
         raise BadInput(name, text, INCREMENT)
@@ -31,7 +31,7 @@ def canonical_increment(name: str, text: str) -> str:
 
 
 def package_warnings(package: Package, *, tariff_known: bool) -> list[str]:
-    """What is allowed in a package and yet is seldom meant."""
+    """Values of a package that are allowed but are probably mistakes."""
     warnings = []
     if _below_100(package.markup_percent):
         warnings.append(

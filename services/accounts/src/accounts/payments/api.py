@@ -1,4 +1,4 @@
-"""Payments: top-ups, adjustments and refunds, each once; and claims after a restore."""
+"""Payments: top-ups, adjustments and refunds; and claims after a restore."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -24,8 +24,10 @@ async def post_payment(
     response: Response,
     idempotency_key: Annotated[str | None, Header()] = None,
 ) -> dict[str, Any]:
-    """Receive money, or give it back. 201 when it is committed; 200 with the same answer for the
-    same key again; 409, saying what differs, for the same key with another content.
+    """Post a payment or a refund. Idempotent by key.
+
+    201 when it is committed; 200 with the same answer for the same key again; 409, with what
+    differs, for the same key with other content.
     """
     key = check_key(idempotency_key)
     amount_micro = read_amount(body.kind, body.amount)
@@ -77,7 +79,7 @@ async def get_payment(account_id: AccountId, payment_id: UUID, deps: Deps) -> di
 
 @router.get("/payments/unclaimed")
 async def list_unclaimed(deps: Deps) -> dict[str, Any]:
-    """Payments that rating read from the topic and that accounts does not hold."""
+    """Payments that rating read from the topic and that accounts does not have."""
     return {"items": await deps.claims.unclaimed(), "next": None}
 
 
@@ -85,7 +87,7 @@ async def list_unclaimed(deps: Deps) -> dict[str, Any]:
 async def post_claims(body: ClaimsBody, deps: Deps, who: Who) -> dict[str, Any]:
     """Enter payments that accounts lost with a restore, under their own ids."""
     found: dict[UUID, Claimed] = {}
-    # A refund names its payment, which may be claimed with it.
+    # Refunds last: the payment that a refund names may be claimed in the same request.
     for claim in sorted(body.payments, key=lambda claim: claim.refunds is not None):
         try:
             payment = _claimed_payment(claim, who)
@@ -97,9 +99,9 @@ async def post_claims(body: ClaimsBody, deps: Deps, who: Who) -> dict[str, Any]:
 
 
 def _claimed_payment(claim: ClaimBody, who: str) -> Payment:
-    """A payment as it is entered again. Raises BadInput for an amount that no payment has.
+    """The payment to enter again. Raises BadInput for an amount that no payment can have.
 
-    The topic may hold whatever somebody wrote to it: one such record stops no other claim.
+    The topic may hold invalid records of others; one of them must not stop the other claims.
     """
     micro = parse_micro(claim.amount)
     if claim.kind == "top-up" and micro <= 0:
@@ -120,7 +122,7 @@ def _claimed_payment(claim: ClaimBody, who: str) -> Payment:
 
 
 def payment_shown(payment: Payment) -> dict[str, Any]:
-    """A payment as answers carry it."""
+    """A payment as API responses carry it."""
     return {
         "payment_id": payment.payment_id,
         "account_id": payment.account_id,

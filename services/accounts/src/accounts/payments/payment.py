@@ -1,4 +1,4 @@
-"""Payments: money that comes in or goes back, once for each idempotency key of an account. Pure."""
+"""Payments and refunds, each once for an idempotency key of an account. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from ringfence_contracts.money import format_micro, parse_micro
 
 PaymentKind = Literal["top-up", "adjustment"]
 RequestedKind = Literal["top-up", "adjustment", "refund"]
-"""What a request may post: a refund is kept as an adjustment that names its payment."""
+"""What a request may post. A refund is stored as an adjustment that names its payment."""
 
 OPENING = "opening"
-"""The key of a client's opening balance. It is reserved, as are keys that begin as claims do."""
+"""The key of a client's opening balance; reserved, as are keys that begin with CLAIMED."""
 
 CLAIMED = "claimed:"
 _KEY = re.compile(r"[\x21-\x7e]{1,200}", re.ASCII)
@@ -24,10 +24,10 @@ _KEY = re.compile(r"[\x21-\x7e]{1,200}", re.ASCII)
 
 @dataclass(frozen=True)
 class Payment:
-    """Money that came in for an account; adjustments may be negative.
+    """A payment to an account; an adjustment may be negative.
 
-    `refunds` is the payment that a refund gives back; `claimed_by` who entered a payment from the
-    topic after accounts had lost it, `claim_reason` why.
+    `refunds` is the payment that a refund gives back. `claimed_by` is who entered a payment from
+    the topic again after accounts had lost it, `claim_reason` why.
     """
 
     payment_id: UUID
@@ -45,7 +45,7 @@ class Payment:
 
 
 def check_key(key: str | None) -> str:
-    """The header `Idempotency-Key`. Raises BadInput when it is missing or not plain."""
+    """The header `Idempotency-Key`. Raises BadInput when it is missing, malformed or reserved."""
     if key is None or not _KEY.fullmatch(key):
         expected = "a key of your own for this payment: 1 to 200 printable ASCII characters"
         raise BadInput("Idempotency-Key", key, expected)
@@ -59,9 +59,9 @@ def check_key(key: str | None) -> str:
 
 
 def read_amount(kind: RequestedKind, text: str) -> int:
-    """The amount to post, in micro-units; that of a refund is negative.
+    """The amount to post in micro-units; negative for a refund.
 
-    Raises BadInput for zero, and for a top-up or a refund below it.
+    Raises BadInput for 0, and for a top-up or a refund below 0.
     """
     micro = parse_micro(text)
     if micro == 0 or (kind != "adjustment" and micro < 0):
@@ -71,10 +71,10 @@ def read_amount(kind: RequestedKind, text: str) -> int:
 
 
 def check_refund(payment: Payment, original: Payment | None, refunded_micro: int) -> None:
-    """Whether a refund may be posted, if so much of the original was refunded before.
+    """Check that a refund may be posted; `refunded_micro` was refunded of `original` before.
 
-    Raises Unknown for a payment that the client does not have, and Clash for one that cannot be
-    refunded, or of which less is left.
+    Raises Unknown where the client has no such payment; Clash where it cannot be refunded, or less
+    of it is left.
     """
     if original is None or original.account_id != payment.account_id:
         named = str(payment.refunds)
@@ -93,12 +93,12 @@ def check_refund(payment: Payment, original: Payment | None, refunded_micro: int
 
 
 def payment_id(account_id: str, key: str) -> UUID:
-    """The id of the payment: the same key of an account is the same payment."""
+    """The id of a payment, derived from its account and key: the same key is the same payment."""
     return ids.derive("payment", account_id, key)
 
 
 def check_same(first: Payment, again: Payment) -> None:
-    """Raises Clash, which says what differs, if a key comes again with another content."""
+    """Raises Clash, with the field that differs, where a key is used again for other content."""
     for field, before, now in (
         ("kind", first.kind, again.kind),
         ("amount", format_micro(first.amount_micro), format_micro(again.amount_micro)),

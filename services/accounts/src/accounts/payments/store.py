@@ -33,7 +33,7 @@ class PaymentStore:
         self._pool = pool
 
     async def currency_of(self, account_id: str) -> str:
-        """The currency that an account is kept in. Raises Unknown."""
+        """The currency of an account. Raises Unknown."""
         currency: str | None = await self._pool.fetchval(
             "select currency from accounts.account where account_id = $1", account_id
         )
@@ -42,10 +42,10 @@ class PaymentStore:
         return currency
 
     async def receive(self, payment: Payment) -> tuple[Payment, bool]:
-        """Keep and publish a payment, or find it as it was kept before; and whether it is new.
+        """Store and publish a payment, or find the stored one. Returns it, and whether it is new.
 
-        When this returns, it is committed. Raises Unknown for the client, BadInput for another
-        currency than the client's, Clash when the key was used with another content, and what
+        It is committed when this returns. Raises Unknown for the client, BadInput for a currency
+        other than the client's, Clash when the key was used for other content, and what
         `check_refund` raises.
         """
         currency = await self.currency_of(payment.account_id)
@@ -63,7 +63,7 @@ class PaymentStore:
         return first, False
 
     async def find(self, account_id: str, text: str) -> UUID:
-        """The id of a client's payment, from its id or its key. Raises Unknown."""
+        """The id of the client's payment with this id or key. Raises Unknown."""
         found: UUID | None = await self._pool.fetchval(
             "select payment_id from accounts.payment where account_id = $1"
             " and (payment_id::text = lower($2) or idempotency_key = $2)"
@@ -77,7 +77,7 @@ class PaymentStore:
         return found
 
     async def payment(self, account_id: str, payment_id: UUID) -> dict[str, Any]:
-        """One payment, and what was posted for it. Raises Unknown."""
+        """One payment, and its posting. Raises Unknown."""
         row = await self._pool.fetchrow(
             f"{_PAYMENT} where p.account_id = $1 and p.payment_id = $2", account_id, payment_id
         )

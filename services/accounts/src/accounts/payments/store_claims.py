@@ -1,4 +1,4 @@
-"""Claims: payments that the topic has and accounts lost with a restore, entered again: SQL."""
+"""Claims: payments on the topic that accounts lost by a restore are entered again: SQL."""
 
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from ringfence.postgres.pool import Connection, Pool
 
 
 class Claimed(NamedTuple):
-    """What became of a claim: `claimed`, `known` or `refused`, and why."""
+    """The outcome of a claim: `claimed`, `known` or `refused`, and why."""
 
     payment_id: UUID
     outcome: str
@@ -26,13 +26,13 @@ class Claimed(NamedTuple):
 
 
 class ClaimStore:
-    """Enters payments under their own ids."""
+    """Enters lost payments under their own ids."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def unclaimed(self) -> list[dict[str, Any]]:
-        """The payments that rating found on the topic and could not post, the oldest first."""
+        """The payments on the topic that rating could not post, the oldest first."""
         rows = await self._pool.fetch(
             "select u.*, a.currency as account_currency, p.payment_id is not null as held"
             " from report.unclaimed_payment u left join accounts.account a using (account_id)"
@@ -90,7 +90,7 @@ def _known(first: Payment, again: Payment) -> Claimed:
 
 
 def _unclaimed(row: dict[str, Any]) -> dict[str, Any]:
-    """A payment that waits, with what a claim of it would meet."""
+    """A payment that waits to be claimed, with what a claim of it would do."""
     currency, held = row.pop("account_currency"), row.pop("held")
     if currency is None:
         problem = "accounts has no such client: enter the client first"

@@ -1,4 +1,4 @@
-"""Rows of `accounts.payment`, written and read inside a transaction that a store holds."""
+"""Rows of `accounts.payment`, written and read inside the caller's transaction."""
 
 from collections.abc import Sequence
 from dataclasses import astuple
@@ -19,8 +19,8 @@ from ringfence_contracts.topics import PAYMENT_RECEIVED
 
 
 async def insert_payment(connection: Connection, payment: Payment) -> bool:
-    """Write a payment; False if it, or its key, is there already."""
-    # A second one with the same key waits here until the first is committed or gone.
+    """Insert a payment; False if its id or its key exists already."""
+    # A concurrent insert of the same key waits here until the first commits or rolls back.
     fresh = await connection.fetchval(
         "insert into accounts.payment (payment_id, account_id, idempotency_key, kind,"
         " amount_micro, currency, reference, received_at, received_by, refunds, claimed_by,"
@@ -39,12 +39,12 @@ async def find_payment(connection: Connection, payment: UUID) -> Payment | None:
 
 
 async def check_refund_left(connection: Connection, payment: Payment) -> None:
-    """Lock the payment that `payment` refunds, and check that so much of it is left.
+    """Lock the payment that `payment` refunds, and check that enough of it is left.
 
     Raises Unknown and Clash. The lock is held until the transaction ends.
     """
     assert payment.refunds is not None
-    # Our role may not update payments, so it cannot lock their rows.
+    # An advisory lock: the role of accounts may not update payments, so it cannot lock rows.
     await lock_name(connection, f"payment:{payment.refunds}")
     if await find_payment(connection, payment.payment_id) is not None:
         return
@@ -57,7 +57,7 @@ async def check_refund_left(connection: Connection, payment: Payment) -> None:
 
 
 async def accepted_payments(connection: Connection, account_ids: Sequence[str]) -> dict[str, int]:
-    """How many payments of each account were accepted so far."""
+    """The number of payments of each account."""
     rows = await connection.fetch(
         "select account_id, count(*) as accepted from accounts.payment"
         " where account_id = any($1) group by account_id",
@@ -67,7 +67,7 @@ async def accepted_payments(connection: Connection, account_ids: Sequence[str]) 
 
 
 async def has_postings(connection: Connection, account_id: str) -> bool:
-    """Whether anything was posted to the account, or was accepted and will be."""
+    """Whether anything was posted to the account, or a payment was accepted that will be."""
     found: bool = await connection.fetchval(
         "select exists (select from accounts.payment where account_id = $1)"
         " or exists (select from report.balance where account_id = $1 and version > 0)",
@@ -79,10 +79,10 @@ async def has_postings(connection: Connection, account_id: str) -> bool:
 async def insert_opening(
     connection: Connection, account: Account, amount_micro: int | None, who: str, now: datetime
 ) -> Payment | None:
-    """Write the opening balance of a client that is locked; None if there is nothing to post.
+    """Insert the opening balance of a locked client; None if there is nothing to post.
 
-    An amount of None, for a new client, is 0, or what was posted before accounts lost the client.
-    Raises Clash for another amount than before, and for postings without an opening one.
+    `amount_micro` None, for a new client: 0, or what was posted before accounts lost the client.
+    Raises Clash for an amount other than before, and where there are postings but no opening one.
     """
     identity = payment_id(account.account_id, OPENING)
     first = await find_payment(connection, identity)
@@ -121,12 +121,15 @@ def _shown(amount_micro: int | None) -> str:
 
 
 def claimed_key(account_id: str, payment: UUID) -> str:
-    """The key of a payment that is entered under its own id. An opening balance keeps its own."""
+    """The key of a claimed payment; an opening balance keeps the key OPENING."""
     return OPENING if payment == payment_id(account_id, OPENING) else f"{CLAIMED}{payment}"
 
 
 async def publish_payment(connection: Connection, payment: Payment) -> None:
-    """Publish a payment by the outbox; one that was claimed has an event id of its own."""
+    """Publish a payment through the outbox.
+
+    A claimed payment gets an event id of its own, so that consumers do not take it for a duplicate.
+    """
     await enqueue(connection, "accounts", [_event(payment)])
 
 

@@ -1,4 +1,4 @@
-"""/v1/clients/{account_id}/products: what a client has, in the formats that operators type."""
+"""/v1/clients/{account_id}/products: products, in the formats that operators type."""
 
 from typing import Annotated, Any
 from uuid import UUID
@@ -27,10 +27,11 @@ Release = Annotated[
 
 
 class RemovedProduct(BaseModel):
-    """What became of a product that was removed.
+    """The result of removing a product.
 
-    `stays_off` is what was switched off for it and no product names; `words` say until when, and
-    how to release it. `release_request` is the command that releases it, if that was asked for.
+    `stays_off` are elements that were switched off for it and that no product names; `words` say
+    until when, and how to release them. `release_request` is the command that releases them, if
+    that was requested.
     """
 
     account_id: str
@@ -42,7 +43,7 @@ class RemovedProduct(BaseModel):
 
 
 class ReasonBody(Body):
-    """Why something is asked for."""
+    """The reason of a request."""
 
     reason: Text = ""
 
@@ -60,7 +61,8 @@ async def put_product(
 ) -> dict[str, Any]:
     """Create or replace a product. A malformed field is refused, and nothing changes.
 
-    What leaves the product of a client who is off stays off as long as he is; the answer names it.
+    Elements that leave the product while it is off stay off until the hold ends; the response
+    names them.
     """
     product = enter_product(
         account_id,
@@ -101,7 +103,7 @@ async def put_product(
 
 
 async def _until(deps: Dependencies, account_id: str, service_id: str) -> str:
-    """What would end the holds of a product as it is before a change; empty if nothing holds it."""
+    """What would end the holds of a product before a change; empty if it has none."""
     situation = situation_of(await deps.overview.client(account_id), deps.clock.now())
     found = (p for p in situation.products if p.service_id == service_id)
     return next((ends_when(situation, product) for product in found), "")
@@ -116,7 +118,7 @@ async def list_products(account_id: AccountId, deps: Deps) -> dict[str, Any]:
 
 @router.get("/{service_id}")
 async def get_product(account_id: AccountId, service_id: Id, deps: Deps) -> dict[str, Any]:
-    """One product: as it was typed, and what was read from it."""
+    """One product: the typed fields, and the service that they describe."""
     return product_shown(await deps.products.get(account_id, service_id))
 
 
@@ -132,8 +134,8 @@ async def delete_product(
 ) -> RemovedProduct:
     """Remove a product. Calls of it that come later go to the unrated queue.
 
-    What was switched off for it stays off as long as the client is; with `release` it is switched
-    on at once, also after the product was removed.
+    What was switched off for it stays off while the client is off; with `release` it is switched
+    on at once, also when the product was removed before.
     """
     until = await _until(deps, account_id, service_id)
     entry = AuditEntry(who, f"product {service_id} removed")
@@ -162,7 +164,7 @@ async def delete_product(
 async def reapply_product(
     account_id: AccountId, service_id: Id, deps: Deps, who: Who, body: ReasonBody | None = None
 ) -> Requested:
-    """Have a product brought again to what is desired, whatever was confirmed of it before."""
+    """Bring a product to its desired state again, even if that state was confirmed before."""
     await deps.products.get(account_id, service_id)
     arguments = {"account_id": account_id, "service_id": service_id}
     reason = body.reason if body else ""
@@ -170,7 +172,7 @@ async def reapply_product(
 
 
 def product_shown(product: Product) -> dict[str, Any]:
-    """A product as answers carry it: the names that PUT takes, and the service they gave."""
+    """A product as API responses carry it: the fields that PUT takes, and the service."""
     service = product.service
     return {
         "account_id": product.account_id,

@@ -1,8 +1,8 @@
-"""What is switched of a product, element by element, and what of it stays off: pure.
+"""The switched elements of a product, and those that stay off after they left it. Pure.
 
-The same names as the suspender's (architecture, section 4): it records what it switched off in
-`report.switched_off`. What no product names any more stays off as long as the hold lasts for which
-it was switched off.
+Elements have the names of the suspender (architecture, section 4), which records what it switched
+off in `report.switched_off`. An element that no product names any more stays off until the hold
+ends for which it was switched off.
 """
 
 from collections.abc import Iterable, Sequence
@@ -13,16 +13,16 @@ from ringfence_contracts.events.account import Service
 
 
 class LeftElement(NamedTuple):
-    """An element that stays off on its server, though no product names it any more."""
+    """An element that stays off on its server although no product names it any more."""
 
     server_id: str
     element: Element
 
 
 def left_behind(recorded: Iterable[Element], products: Sequence[Service]) -> tuple[Element, ...]:
-    """Those of the elements of one server that none of its `products` names, in their order.
+    """The recorded elements of one server that none of its `products` names, sorted.
 
-    An owner of the rest of a tenant names every extension of it that no product lists.
+    A product with the rest of a tenant names every extension that no other product lists.
     """
     named = {element for product in products for element in elements_of(product)}
     return tuple(
@@ -43,7 +43,7 @@ _SHOWN = 12
 
 
 def elements_words(elements: Sequence[Element]) -> str:
-    """Elements in words: `extensions 101 | 102 and gateway 7b3c…`; a long list is cut."""
+    """Elements as text: `extensions 101 | 102 and gateway 7b3c…`; a long list is cut."""
     parts = []
     for way, (one, many) in _NOUNS.items():
         names = [element.name for element in elements if element.way == way]
@@ -55,7 +55,7 @@ def elements_words(elements: Sequence[Element]) -> str:
 
 
 def emergency_words(kind: str, way: str) -> str:
-    """What becomes of emergency calls while a product of this kind is off, switched this way."""
+    """What happens to emergency calls while a product of this kind is off by this way."""
     if way == "outbound" and kind == "fusionpbx":
         return "inbound and emergency calls still work while it is off"
     return NO_EMERGENCY

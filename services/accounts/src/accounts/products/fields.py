@@ -1,7 +1,7 @@
-"""A product's text fields, in the formats that operators type, read as a service.
+"""Parses the text fields of a product, in the formats that operators type, into a service.
 
-Lists are separated by ` | `. Every field is read before anything is made of one, so that a
-malformed field is never half applied. Sources of the formats: domain/billing, section 1.
+Lists are separated by ` | `. Every field is parsed before any is used, so that a malformed field
+is never half applied. Sources of the formats: domain/billing, section 1.
 
 Pure: without clock, socket, database or logger.
 """
@@ -34,7 +34,7 @@ LABELS: dict[str, str] = {
     "free_minutes": "Free Minutes",
     "rate_per_minute": "Rate Per Minute",
 }
-"""The JSON name of a field, and its label as operators know it."""
+"""JSON name of a field → its label, as operators know it."""
 
 MAX_ITEMS = 500
 MAX_FREE_MINUTES = 1_000_000
@@ -51,7 +51,7 @@ GATEWAYS = "gateway UUIDs, such as 7b3c1f6e-1f0a-4a57-9d7e-2f1f3a0d5c11, separat
 TRUNKS = "the PBX's trunk ids, such as 3 | 7; a trunk that tenants share is never switched"
 
 REST = "*"
-"""Among the extensions: the rest of the tenant."""
+"""As an extension: the rest of the tenant."""
 
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _DOMAIN = re.compile(rf"(?=.{{1,253}}$)(?=.*[A-Za-z.]){_LABEL}(\.{_LABEL})*", re.ASCII)
@@ -74,7 +74,7 @@ class FieldRefused(BadInput):
 
 @dataclass(frozen=True)
 class ProductFields:
-    """What a product's fields say: the parts of a Service, and its own free minutes if any."""
+    """The parsed fields of a product: parts of a Service, and its own free minutes."""
 
     parts: Mapping[str, Any]
     free_minutes: int = 0
@@ -87,10 +87,10 @@ class ProductFields:
 
 
 def read_product(kind: str, fields: Mapping[str, str]) -> ProductFields:
-    """Read all fields of a product of `kind`; absent ones count as blank.
+    """Parse all fields of a product of `kind`; a missing field counts as blank.
 
     Raises FieldRefused, with label, value and expected format, for the first malformed field and
-    for a field that products of this kind do not have.
+    for a field that this kind does not have.
     """
     reader, known = _KINDS[kind]
     for name, value in fields.items():
@@ -100,7 +100,7 @@ def read_product(kind: str, fields: Mapping[str, str]) -> ProductFields:
 
 
 def split_list(name: str, text: str, expected: str) -> tuple[str, ...]:
-    """The items of a ` | ` list, stripped, without empty ones and repetitions."""
+    """The items of a ` | ` list, stripped, without empty and duplicate ones."""
     found = tuple(dict.fromkeys(item for part in text.split("|") if (item := part.strip())))
     if not found:
         raise FieldRefused(name, text, expected)
@@ -203,7 +203,7 @@ def _one_line(name: str, text: str) -> str:
 
 
 def _search_words(text: str) -> tuple[str, ...]:
-    """The words of a comma list. A single character would claim nearly every inbound call."""
+    """The words of a comma list. A single character would match nearly every inbound call."""
     expected = "words of two or more characters, such as cffm, 8300, Kitchener"
     line = text.strip()
     words = tuple(dict.fromkeys(word for part in line.split(",") if (word := part.strip())))
@@ -235,7 +235,7 @@ def _lesnet(fields: Mapping[str, str]) -> ProductFields:
 
 
 def _agrees(name: str, text: str, wanted: str, expected: str) -> None:
-    """A field that repeats another may be blank; filled in, it has to say the same."""
+    """A field that repeats another may be blank; otherwise it must equal the other."""
     if text.strip() not in ("", wanted):
         raise FieldRefused(name, text, expected)
 

@@ -1,4 +1,4 @@
-"""What the answer of a change says of what left a product and stays off: pure."""
+"""The response part about elements that left a product and stay off. Pure."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from ringfence_contracts.events.account import Service
 
 
 class OffElement(BaseModel):
-    """One thing that stays off: a gateway, an extension, a domain, a peer."""
+    """An element that stays off: a gateway, an extension, a domain or a peer."""
 
     server_id: str
     way: str
@@ -18,7 +18,7 @@ class OffElement(BaseModel):
 
 
 def shown_elements(leaving: Sequence[LeftElement]) -> list[OffElement]:
-    """Elements as answers carry them."""
+    """Elements as API responses carry them."""
     return [
         OffElement(server_id=server_id, way=e.way, tenant=e.tenant, element=e.name)
         for server_id, e in leaving
@@ -28,11 +28,11 @@ def shown_elements(leaving: Sequence[LeftElement]) -> list[OffElement]:
 def leaving_words(
     leaving: Sequence[LeftElement], *, until: str, released: bool, how: str, now: Service | None
 ) -> str:
-    """What stays off of what left a product, until when, and how to release it; empty for nothing.
+    """Which elements stay off, until when, and how to release them; empty if there are none.
 
-    `until` is what ends the holds of the product. `now` is the product as it is after the change,
-    None where it was removed: what it was switched by before, in another way or on another server,
-    is on again once it is confirmed off as it is now. `how` is what releases it earlier.
+    `until` says what ends the holds of the product, `how` what releases the elements earlier.
+    `now` is the product after the change, None where it was removed. Elements of another way or
+    server than its present one are switched on once the product is confirmed off as it is now.
     """
     if not leaving:
         return ""

@@ -1,4 +1,4 @@
-"""Products of clients: what one is, as it was entered and as it is published. Pure."""
+"""Products of clients, as they are entered and as they are published. Pure."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,9 +12,9 @@ from ringfence_contracts.events.account import HangUp, Package, Service
 
 
 class Product(BaseModel):
-    """A client's product: its fields as entered, the service they describe, its package's id.
+    """A product of a client: the entered fields, the service they describe, the package's id.
 
-    `entered_hang_up` is what a request says of calls in progress, until `completed` decides.
+    `entered_hang_up` is the `hang_up` of a request, before `completed` fills in the default.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -28,10 +28,10 @@ class Product(BaseModel):
     entered_hang_up: HangUp | None = None
 
     def completed(self, old: "Product | None", now: datetime, *, imported: bool) -> "Product":
-        """The product with what was left out: as `old` has it.
+        """The product with values for what was left out: those of `old`, or the defaults.
 
-        A new one is billed from `now` on, and calls in progress are ended when its credit is used
-        up if it is prepaid, its client was not `imported`, and its server can end calls.
+        A new one is billed from `now`. Its `hang_up` is `credit` if it is prepaid, its client was
+        not `imported`, and its server can end calls.
         """
         service = self.service
         bill_from = service.bill_from or (old.service.bill_from if old else now)
@@ -42,7 +42,7 @@ class Product(BaseModel):
             ends = service.prepaid and not imported and service.kind != "lesnet"
             hang_up = "credit" if ends else "never"
         if hang_up == "credit" and service.kind == "lesnet":
-            hang_up = "never"  # The product was of another kind before.
+            hang_up = "never"  # The product was of a kind that can end calls before.
         update = {"bill_from": bill_from, "hang_up": hang_up}
         return self.model_copy(
             update={"service": service.model_copy(update=update), "entered_hang_up": None}
@@ -50,9 +50,9 @@ class Product(BaseModel):
 
 
 def check_server(product: Product, old: Product | None, servers: frozenset[str] | None) -> None:
-    """Raises BadInput for a server that is new to the product and does not exist.
+    """Raises BadInput for a server that does not exist and was not the product's before.
 
-    `servers` are those that exist; None: not known.
+    `servers` are those that exist; None: not known, any is accepted.
     """
     server_id = product.service.server_id
     if servers is None or server_id in servers:
@@ -76,7 +76,7 @@ def enter_product(
     bill_from: datetime | None = None,
     hang_up: HangUp | None = None,
 ) -> Product:
-    """A product from what was typed. Raises FieldRefused or BadInput; nothing is half applied."""
+    """A product from the typed fields. Raises FieldRefused or BadInput."""
     read = read_product(kind, fields)
     if read.free_minutes and package_id is None:
         expected = "0, or a package for the product: free minutes are counted as its package's"
@@ -97,14 +97,14 @@ def enter_product(
 
 
 def packaged(product: Product, package: Package | None) -> Service:
-    """The service as it is published: with its package, and the product's own free minutes."""
+    """The published service: with its package, and the product's own free minutes."""
     if package is not None and product.free_minutes:
         package = package.model_copy(update={"free_minutes": product.free_minutes})
     return product.service.model_copy(update={"package": package})
 
 
 def product_warnings(product: Product) -> list[str]:
-    """What is allowed in a product and yet leaves calls unrated, or a telephone without 911."""
+    """Values that are allowed but leave calls unrated, or telephones without 911."""
     service = product.service
     warnings = []
     if product.package_id is None and service.flat_rate is None:

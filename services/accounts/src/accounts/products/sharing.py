@@ -1,7 +1,7 @@
-"""What two products must not share: calls that would be billed twice, and switches. Pure.
+"""What two products must not share: billed extensions, and elements that are switched. Pure.
 
-Whoever is switched off must be the only one: a gateway, trunk, peer or domain that is named for
-switching by one client is refused for a second one (architecture, section 4).
+Switching one client off must not affect another: a gateway, trunk, peer or domain that one client
+is switched by is refused for another client (architecture, section 4).
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,9 +11,9 @@ from accounts.refusals import Clash
 
 
 def check_shared(product: Product, others: Sequence[Product]) -> None:
-    """Refuse what would bill a call twice, or switch off somebody else's telephones.
+    """Refuse a product that would bill calls twice, or be switched off with another client.
 
-    `others` are those of the same server. Raises Clash, which names the other product.
+    `others` are the products of the same server. Raises Clash, which names the other product.
     """
     for other in _beside(product, others):
         _check_billed_twice(product, other)
@@ -24,7 +24,7 @@ def check_shared(product: Product, others: Sequence[Product]) -> None:
 
 
 def _beside(product: Product, others: Iterable[Product]) -> Iterable[Product]:
-    """The others on the product's server; it was on another server itself, perhaps."""
+    """The other products on the product's server. It may have been on another server itself."""
     service = product.service
     return (
         other
@@ -77,7 +77,7 @@ def _check_domain(product: Product, other: Product) -> None:
 
 
 def _check_peer(product: Product, other: Product) -> None:
-    """A peer is on while one of its products is: a prepaid one beside it could never be cut."""
+    """A peer is switched as a whole, so a prepaid product beside another could never be cut."""
     service, other_service = product.service, other.service
     same_tenant = service.tenant == other_service.tenant
     both = service.kind == other_service.kind == "lesnet" and same_tenant

@@ -1,4 +1,4 @@
-"""Products: every change is published with its client, in one transaction."""
+"""Products. Each change is published with its client, in one transaction."""
 
 from typing import NamedTuple
 from uuid import UUID
@@ -29,9 +29,10 @@ _PRODUCT = f"select {_COLUMNS} from accounts.product"  # noqa: S608 - constants 
 
 
 class EnteredProduct(NamedTuple):
-    """A product after it was entered, and the one before; `leaving` stays off for it.
+    """A product after it was entered, and before (None: new).
 
-    `release_id` is the request to switch that on, if it was asked for.
+    `leaving` are elements that left it and stay off; `release_id` is the command that switches
+    them on, if it was requested.
     """
 
     product: Product
@@ -42,7 +43,7 @@ class EnteredProduct(NamedTuple):
 
 
 class ProductRemoval(NamedTuple):
-    """A client after a product was removed from it, as `EnteredProduct`."""
+    """A client after a product was removed; the fields are those of `EnteredProduct`."""
 
     account: Account
     leaving: tuple[LeftElement, ...] = ()
@@ -57,7 +58,7 @@ class ProductStore:
         self._clock = clock
 
     async def of_client(self, account_id: str) -> list[Product]:
-        """A client's products. Raises Unknown if there is no such client."""
+        """The products of a client. Raises Unknown if the client does not exist."""
         if not await self._pool.fetchval(
             "select true from accounts.account where account_id = $1", account_id
         ):
@@ -95,11 +96,10 @@ class ProductStore:
     ) -> EnteredProduct:
         """Create or replace a product, and publish its client.
 
-        What is left out is kept, or decided for a new one (`Product.completed`). `servers` are
-        those that exist, None: not known. `release`: what leaves the product is switched on at
-        once. Raises Unknown for the client, BadInput for the package and a new server that does
-        not exist, Clash when the product's id is another client's or it shares what must not be
-        shared, Stale.
+        `Product.completed` fills in what is left out. `servers` are those that exist, None: not
+        known. `release`: elements that leave the product are switched on at once. Raises Unknown
+        for the client; BadInput for a package or a new server that does not exist; Clash when the
+        product's id belongs to another client, or it shares what must not be shared; Stale.
         """
         service = product.service
         async with writing(self._pool, f"server:{service.server_id}") as connection:
@@ -123,7 +123,7 @@ class ProductStore:
     async def _check_others(
         self, connection: Connection, product: Product, servers: frozenset[str] | None
     ) -> Product | None:
-        """The product as it was. Raises Clash and BadInput for what it must not be or share."""
+        """The product before the change. Raises Clash and BadInput for what it must not share."""
         service = product.service
         rows = await connection.fetch(
             f"{_PRODUCT} where service->>'server_id' = $1 or service_id = $2",
@@ -149,8 +149,8 @@ class ProductStore:
     ) -> ProductRemoval:
         """Remove a product and its orders, and publish its client.
 
-        With `release`, what was switched off for it is switched on at once; so it is too for a
-        product that was removed before. Raises Unknown, Stale.
+        With `release`, what was switched off for it is switched on at once, also for a product
+        that was removed before. Raises Unknown, Stale.
         """
         async with writing(self._pool) as connection:
             account = await known_account(connection, account_id)

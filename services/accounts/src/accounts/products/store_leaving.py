@@ -1,6 +1,6 @@
-"""What was switched off for a product and is named by no product any more: SQL.
+"""Elements that were switched off for a product and that no product names any more: SQL.
 
-It stays off as long as the hold lasts, or until its release is asked for.
+They stay off until the hold ends or their release is requested.
 """
 
 from collections import defaultdict
@@ -20,9 +20,9 @@ from ringfence_contracts.events.operator import OperatorRequested
 async def stays_off(
     connection: Connection, account_id: str, service_id: str
 ) -> tuple[LeftElement, ...]:
-    """The elements that we switched off for a product, and that no product names now.
+    """The elements that were switched off for a product and that no product names now.
 
-    What was off before we met it is left out: its release changes nothing.
+    Elements that were off before are left out: a release does not switch them on.
     """
     rows = await connection.fetch(
         "select server_id, way, tenant, element from report.switched_off"
@@ -44,8 +44,10 @@ async def stays_off(
 
 
 async def is_confirmed_off(connection: Connection, account_id: str, service_id: str) -> bool:
-    """Whether the PBX was read back to say that a product is off. A cut that was not confirmed is
-    given up when the product is removed, so that nothing of it stays off.
+    """Whether the PBX confirmed that a product is off.
+
+    A suspension that was not confirmed is abandoned when the product is removed, so nothing of it
+    stays off.
     """
     found = await connection.fetchval(
         "select confirmed from report.service_state where account_id = $1 and service_id = $2",
@@ -58,8 +60,9 @@ async def is_confirmed_off(connection: Connection, account_id: str, service_id: 
 async def request_release(
     connection: Connection, account: Account, service_id: str, entry: AuditEntry, clock: Clock
 ) -> UUID:
-    """Ask for what left a product up to the account's version to be switched on; the id of the
-    request. It is published with the change that the connection's transaction makes.
+    """Request the release of what left a product up to the account's version; the command's id.
+
+    The command is published with the change that the connection's transaction makes.
     """
     event = OperatorRequested(
         request_id=uuid4(),

@@ -1,1 +1,1 @@
-"""Questions about calls, ledger and outstanding money: read only."""
+"""Reports: balances, ledgers, calls, services, the unrated queue. Read only."""

@@ -1,4 +1,4 @@
-"""Questions: balances, ledgers, calls, services, the unrated queue. All read only."""
+"""Routes of reports: balances, ledgers, calls, services, the unrated queue. Read only."""
 
 from typing import Any
 
@@ -38,14 +38,14 @@ async def calls(
 async def client_services(
     account_id: AccountId, deps: Deps, cursor: PageCursor = None, limit: PageLimit = 50
 ) -> dict[str, Any]:
-    """Whether a client's services are on, and whether they are meant to be."""
+    """The desired and the confirmed state of a client's services."""
     await deps.store.account(account_id)
     return await deps.reports.services(account_id, cursor, limit)
 
 
 @router.get("/services")
 async def services(deps: Deps, cursor: PageCursor = None, limit: PageLimit = 50) -> dict[str, Any]:
-    """The same for the services of all clients."""
+    """The desired and the confirmed state of the services of all clients."""
     return await deps.reports.services(None, cursor, limit)
 
 

@@ -1,4 +1,4 @@
-"""Questions about money, calls and services, asked of the views that their owners publish."""
+"""Balances, ledgers, calls and services, read from the views of the services that own them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +21,7 @@ class Reports:
         self._pool = pool
 
     async def balance(self, account_id: str, currency: str) -> dict[str, Any]:
-        """A client's credit; 0 at version 0 before anything was posted."""
+        """The balance of a client; 0 at version 0 before the first posting."""
         row = await self._pool.fetchrow(
             "select account_id, balance_micro, version, currency, updated_at"
             " from report.balance where account_id = $1",
@@ -37,7 +37,7 @@ class Reports:
         return shown(row or nothing)
 
     async def ledger(self, account_id: str, cursor: str | None, limit: int) -> dict[str, Any]:
-        """A client's entries, the newest first."""
+        """The ledger entries of a client, the newest first."""
         (before,) = decode_cursor(cursor, read_version)
         rows = await self._pool.fetch(
             "select entry_id, account_id, version, kind, amount_micro, balance_after_micro,"
@@ -70,11 +70,11 @@ class Reports:
     async def services(
         self, account_id: str | None, cursor: str | None, limit: int
     ) -> dict[str, Any]:
-        """What is switched off, what is meant to be, and what prevents it.
+        """The desired and the confirmed state of services, and the last error.
 
-        `would` is what the holds want; in shadow (`live` is false) it is shown and not done. A
-        product that was removed is `departed` as long as something of it is off. `ended_calls`
-        are those that were ended when it was switched off.
+        `would` is the state that the holds ask for; in shadow (`live` is false) it is shown but
+        not applied. A removed product is `departed` while something of it is off. `ended_calls`
+        are the calls that were ended when it was switched off.
         """
         after, of_account = decode_cursor(cursor, read_id, read_id)
         rows = await self._pool.fetch(
@@ -113,7 +113,7 @@ class Reports:
 
 
 def _service(row: Record) -> dict[str, Any]:
-    """A service with what becomes of emergency calls while it is off; None for a removed one."""
+    """A service, with what happens to emergency calls while it is off (None: it was removed)."""
     found = shown(row)
     product = found.pop("service")
     service = Service.model_validate(product) if product else None
@@ -122,7 +122,7 @@ def _service(row: Record) -> dict[str, Any]:
 
 
 def shown(row: Record | Mapping[str, Any]) -> dict[str, Any]:
-    """A row with a decimal text beside every amount: `balance_micro` 8000000, `balance` 8.00."""
+    """A row with a decimal text for every amount: `balance_micro` 8000000, `balance` 8.00."""
     found: dict[str, Any] = {}
     for name, value in row.items():
         found[name] = value

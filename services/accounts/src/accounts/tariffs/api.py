@@ -1,4 +1,4 @@
-"""/v1/tariffs: rate cards, uploaded whole as CSV, each upload an immutable version."""
+"""/v1/tariffs: rate decks as CSV; each upload is a whole, immutable version."""
 
 import tempfile
 from collections.abc import Iterator
@@ -23,23 +23,23 @@ _CSV_BODY = {"requestBody": {"required": True, "content": {"text/csv": {"schema"
 _DELIMITERS = {"comma": ",", "semicolon": ";", ",": ",", ";": ";"}
 
 Version = Annotated[int, Query(ge=1, le=2**31 - 1)]
-Largest = Annotated[int, Query(ge=0, le=1000, description="so many rows of each kind are shown")]
+Largest = Annotated[int, Query(ge=0, le=1000, description="how many rows of each kind are shown")]
 ChangeKind = Literal["added", "removed", "dearer", "cheaper", "changed"]
 
 
 class _NewVersion(Body):
-    """What a new version shall be, however its rows come."""
+    """The fields of a new version that an import and a rollback share."""
 
     effective_from: InstantText | None = Field(None, description="left out: now")
     dry_run: bool = Field(False, description="validate and compare, write nothing")
     base: int | None = Field(
         None, ge=0, description="refuse unless compared with this version; 0: with none"
     )
-    largest: int = Field(20, ge=0, le=1000, description="so many changes of each kind are shown")
+    largest: int = Field(20, ge=0, le=1000, description="how many changes of each kind are shown")
 
 
 class ImportQuery(_NewVersion):
-    """The query of an import."""
+    """The query parameters of an import."""
 
     currency: Currency | None = Field(None, description="left out: as before")
     name: Text | None = Field(None, description="left out: as before, or the tariff's id")
@@ -47,7 +47,7 @@ class ImportQuery(_NewVersion):
         [], description="FIELD=COLUMN; remembered with the tariff when a version is made"
     )
     delimiter: Literal["comma", "semicolon", ",", ";"] | None = Field(
-        None, description="left out: found out from the header"
+        None, description="left out: detected from the header"
     )
     decimal: Literal["point", "comma"] = "point"
     sha256: str | None = Field(
@@ -56,7 +56,7 @@ class ImportQuery(_NewVersion):
 
 
 class RollbackBody(_NewVersion):
-    """Which version's rows come back; left out: those of the one before."""
+    """The version whose rows are restored; left out: the one before."""
 
     to: int | None = Field(None, ge=1, le=2**31 - 1)
 
@@ -70,12 +70,12 @@ async def post_version(
     response: Response,
     query: Annotated[ImportQuery, Query()],
 ) -> dict[str, Any]:
-    """Import a tariff file as the tariff's next version, or see what that would change.
+    """Import a tariff file as the tariff's next version, or show what that would change.
 
-    Columns Description, Prefix, RateValue, Increment, or what they are mapped to; and
-    ShortDescription, Lastratechangedate, OldRate, RatePremium, status, if it has them. If one row
-    is bad, all bad rows are counted, the first listed by line, and nothing of the file takes
-    effect. `diff` compares with the version in force at `effective_from`.
+    Required columns: Description, Prefix, RateValue, Increment, or what they are mapped to.
+    Optional: ShortDescription, Lastratechangedate, OldRate, RatePremium, status. If any row is
+    bad, nothing of the file takes effect; all bad rows are counted and the first are listed by
+    line. `diff` compares with the version in force at `effective_from`.
     """
     given = read_mapping(map(split_pair, query.map))
     mapping = merged(await deps.tariffs.mapping(tariff_id), given)
@@ -95,7 +95,7 @@ async def post_version(
 
 
 def _lines(upload: IO[bytes]) -> Iterator[bytes]:
-    """Lines of a file, none read further than a byte beyond what a line may have."""
+    """The lines of a file, each read up to one byte more than a line may have."""
     return iter(partial(upload.readline, MAX_LINE + 1), b"")
 
 
@@ -110,7 +110,7 @@ def _answer(
 async def post_rollback(
     tariff_id: Id, body: RollbackBody, deps: Deps, who: Who, response: Response
 ) -> dict[str, Any]:
-    """Make a new version with the rows of an older one, or see what that would change."""
+    """Make a new version with the rows of an older one, or show what that would change."""
     spec = VersionSpec(tariff_id=tariff_id, restores=body.to, **body.model_dump(exclude={"to"}))
     version, new = await deps.tariffs.rollback(spec, who)
     return _answer(response, version, new, spec)
@@ -141,9 +141,9 @@ async def get_rate(
     number: Annotated[str, Query(max_length=40, description="digits with country code")],
     version: Version | None = None,
 ) -> dict[str, Any]:
-    """The row that a number matches, null if none; of the version in force unless one is named.
+    """The row that a number matches, or null; in the version in force unless one is named.
 
-    A package's number correction is not applied: this is the deck alone.
+    The number correction of a package is not applied: this looks in the rate deck alone.
     """
     digits = number.strip().removeprefix("+")
     if not (digits.isascii() and digits.isdigit()):
@@ -175,7 +175,7 @@ async def get_diff(
     new: Version,
     largest: Largest = 20,
 ) -> dict[str, Any]:
-    """How one version differs from another: counts, and the largest changes."""
+    """The differences between two versions: counts, and the largest changes."""
     return await deps.tariffs.diff(tariff_id, old, new, largest)
 
 
@@ -195,13 +195,13 @@ async def list_changes(
 
 @router.get("/{tariff_id}/mapping")
 async def get_mapping(tariff_id: Id, deps: Deps) -> dict[str, str]:
-    """What the tariff's files call each column."""
+    """The name of each column in the tariff's files."""
     return _columns(await deps.tariffs.mapping(tariff_id))
 
 
 @router.put("/{tariff_id}/mapping")
 async def put_mapping(tariff_id: Id, body: dict[str, Text], deps: Deps, who: Who) -> dict[str, str]:
-    """Replace what the tariff's files call their columns, such as {"Prefix": "Code"}."""
+    """Replace the column names of the tariff's files, such as {"Prefix": "Code"}."""
     given = read_mapping(body.items())
     mapping = merged({}, given)
     await deps.tariffs.set_mapping(tariff_id, mapping, who)

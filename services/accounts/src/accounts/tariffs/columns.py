@@ -1,4 +1,4 @@
-"""Which column of a file holds which field of a tariff: by its own name, or as it was mapped.
+"""Which column of a file holds which field of a tariff: by name, or by a mapping.
 
 Pure: without clock, socket, database or logger.
 """
@@ -9,7 +9,7 @@ from ringfence_contracts.errors import BadInput
 
 REQUIRED = ("Description", "Prefix", "RateValue", "Increment")
 REMARKS = ("ShortDescription", "Lastratechangedate", "OldRate", "RatePremium")
-"""Kept as they stand in the file; no price depends on them."""
+"""Stored as they are in the file; no price depends on them."""
 
 FIELDS = (*REQUIRED, *REMARKS, "status")
 _CANONICAL = {name.lower(): name for name in FIELDS}
@@ -28,9 +28,9 @@ def split_pair(text: str) -> tuple[str, str]:
 
 
 def read_mapping(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Fields and their columns, checked; without a column, a field has its own name again.
+    """The column of each field; an empty column resets a field to its own name.
 
-    Raises BadInput for a field that tariffs do not have, or one that is given twice.
+    Raises BadInput for an unknown field, or one that is given twice.
     """
     mapping: dict[str, str] = {}
     for name, column in pairs:
@@ -51,7 +51,7 @@ def _column_name(text: str, field: str) -> str:
 
 
 def merged(remembered: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """A mapping as it is remembered: what is given counts, own names need no remembering."""
+    """The mapping to store: `given` replaces `remembered`; a field's own name is not stored."""
     both = {**remembered, **given}
     return {
         field: both[field]
@@ -61,10 +61,10 @@ def merged(remembered: Mapping[str, str], given: Mapping[str, str]) -> dict[str,
 
 
 def find_columns(header: Sequence[str], mapping: Mapping[str, str]) -> dict[str, int]:
-    """Where each field's column stands; optional fields that the file lacks are left out.
+    """The index of each field's column; optional fields that the file lacks are left out.
 
-    Names are compared without regard to case. Raises BadInput, naming the column and what the
-    header has, when a required or mapped column is missing or two columns share its name.
+    Names are compared without regard to case. Raises BadInput, with the column and the header,
+    when a required or mapped column is missing or appears twice.
     """
     names = [name.strip().lower() for name in header]
     wanted = {field: mapping.get(field, field) for field in FIELDS}

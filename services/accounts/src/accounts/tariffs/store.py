@@ -1,4 +1,4 @@
-"""The tables of tariffs: versions that are written once, whole, and never changed."""
+"""The tables of tariffs. A version is written once, whole, and never changed."""
 
 import asyncio
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ from ringfence.clock import Clock
 from ringfence.postgres.pool import Connection, Pool
 
 _IMPORTS_AT_ONCE = 2
-"""Each holds a connection for as long as it reads; payments must find others."""
+"""Each holds a database connection while it reads; payments need the others."""
 
 
 class TariffStore:
-    """Tariff versions, and what their files call their columns."""
+    """Tariff versions, and the column names of their files."""
 
     def __init__(self, pool: Pool, clock: Clock) -> None:
         self._pool = pool
@@ -31,9 +31,9 @@ class TariffStore:
     async def import_file(
         self, reader: TariffReader, spec: VersionSpec, who: str
     ) -> tuple[dict[str, Any], bool]:
-        """Make a new version of a file in one step and tell it; and whether it is new.
+        """Write and publish a file as a new version. Returns the version, and whether it is new.
 
-        Raises BadTariff, BadInput or Clash, and then nothing of the file stands anywhere.
+        Raises BadTariff, BadInput or Clash; nothing of the file is stored then.
         """
         async with self._imports, self._pool.acquire() as connection, connection.transaction():
             content = await stage(connection, reader)
@@ -43,7 +43,7 @@ class TariffStore:
             return answer, new
 
     async def rollback(self, spec: VersionSpec, who: str) -> tuple[dict[str, Any], bool]:
-        """Make a new version with the rows of `order.restores`, or of the one before.
+        """Make a new version with the rows of `spec.restores`, or of the one before.
 
         Raises Unknown or Clash.
         """
@@ -56,14 +56,14 @@ class TariffStore:
             return await publish(connection, old.content, wanted, who, self._clock)
 
     async def mapping(self, tariff_id: str) -> dict[str, str]:
-        """What a tariff's files call their columns; nothing for those with their own names."""
+        """The columns of a tariff's files that do not have their field's own name."""
         found: dict[str, str] | None = await self._pool.fetchval(
             "select columns from accounts.tariff_mapping where tariff_id = $1", tariff_id
         )
         return found or {}
 
     async def set_mapping(self, tariff_id: str, mapping: Mapping[str, str], who: str) -> None:
-        """Replace what is remembered of a tariff's columns."""
+        """Replace the stored column names of a tariff."""
         async with self._pool.acquire() as connection:
             await self._remember(connection, tariff_id, mapping, who)
 
@@ -98,8 +98,8 @@ class TariffStore:
     async def versions(self, tariff_id: str) -> list[dict[str, Any]]:
         """All versions of a tariff, the newest first. Raises Unknown.
 
-        Each with `until`, when another takes over (None if none does), and its `state`: `in
-        force`, `to come`, `past`, or `never` for one whose whole time another took.
+        Each has `until`, when another version takes over (None: none does), and a `state`: `in
+        force`, `to come`, `past`, or `never` where another version covers its whole time.
         """
         rows = await self._pool.fetch(
             "select *, case when until <= effective_from then 'never'"
@@ -115,7 +115,7 @@ class TariffStore:
         return [dict(row) for row in rows]
 
     async def version(self, tariff_id: str, version_id: int | None) -> dict[str, Any]:
-        """One version; for None the one in force, or else the latest. Raises Unknown."""
+        """One version; for None the one in force, else the latest. Raises Unknown."""
         found = await self.versions(tariff_id)
         if version_id is None:
             return next((v for v in found if v["state"] == "in force"), found[0])
@@ -126,7 +126,7 @@ class TariffStore:
         raise Unknown("version", str(version_id), expected)
 
     async def rate_for(self, version_id: int, number: str) -> dict[str, Any] | None:
-        """The row of a version that a number's digits match: the one with the longest prefix."""
+        """The row of a version with the longest prefix of `number`; None if no row matches."""
         row = await self._pool.fetchrow(
             "select * from accounts.tariff_rate where version_id = $1"
             " and prefix = any($2) order by length(prefix) desc limit 1",
@@ -138,7 +138,7 @@ class TariffStore:
     async def rates(
         self, version_id: int, starts: str, cursor: str | None, limit: int
     ) -> dict[str, Any]:
-        """Rows of a version whose prefix starts with these digits, in the order of prefixes."""
+        """Rows of a version whose prefix begins with `starts`, in the order of prefixes."""
         (after,) = decode_cursor(cursor, read_id)
         rows = await self._pool.fetch(
             "select * from accounts.tariff_rate where version_id = $1"
@@ -175,7 +175,7 @@ class TariffStore:
 
 
 def _rate(row: Record) -> dict[str, Any]:
-    """A row of a version, with its increment in one."""
+    """A row of a version, with its increment as `initial/increment`."""
     facts = {name: row[name] for name in TariffRow._fields if name in row}
     initial_s, increment_s = facts.pop("initial_s"), facts.pop("increment_s")
     return {**facts, "increment": f"{initial_s}/{increment_s}"}

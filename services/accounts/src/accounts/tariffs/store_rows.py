@@ -1,4 +1,4 @@
-"""Rows of tariffs in the database: a file's, before it takes effect, and how two differ."""
+"""Rows of tariffs in the database: staging of a file, and differences of two versions."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -17,17 +17,17 @@ from accounts.tariffs.tariff_csv import (
 from ringfence.postgres.pool import Connection
 
 BOUND_S = 300.0
-"""What a statement over all rows of a large file may take."""
+"""How long a statement over all rows of a large file may take."""
 
 KINDS = ("added", "removed", "dearer", "cheaper", "changed")
-"""How a prefix can differ, each in one way: by its rate before anything else."""
+"""The kinds of differences. A prefix has one kind; a different rate comes before the rest."""
 
 _STAGED = "pg_temp.staged"
 _FETCHED = 5000
 
 
 class Content(NamedTuple):
-    """The rows of a version, or of one to be: the relation that has them, and what they are."""
+    """The rows of a version, or of a staged file: their relation, their count and their digest."""
 
     relation: str
     rows: int
@@ -35,15 +35,15 @@ class Content(NamedTuple):
 
 
 def rows_of(version_id: int | None) -> str:
-    """The relation with a version's rows; with none of them for None."""
+    """The SQL relation with the rows of a version; an empty one for None."""
     one = "false" if version_id is None else f"version_id = {version_id:d}"
     return f"(select * from accounts.tariff_rate where {one})"  # noqa: S608 - a whole number
 
 
 async def stage(connection: Connection, reader: TariffReader) -> Content:
-    """Read a file into a temporary table, whole, with the digest of its rows.
+    """Read a whole file into a temporary table, and compute the digest of its rows.
 
-    Raises BadTariff when a row is bad or a prefix comes twice, BadInput when it is no tariff.
+    Raises BadTariff when a row is bad or a prefix appears twice, BadInput when it is no tariff.
     """
     await connection.execute(
         'create temporary table staged (line integer, prefix text collate "C", description text,'
@@ -64,7 +64,7 @@ async def stage(connection: Connection, reader: TariffReader) -> Content:
 
 
 async def _pieces(reader: TariffReader) -> AsyncIterator[TariffRow]:
-    # Parsing is work: in a thread, so that other requests are answered meanwhile.
+    # Parsing takes CPU time: a thread keeps the event loop free for other requests.
     while rows := await asyncio.to_thread(reader.piece):
         for row in rows:
             yield row
@@ -102,7 +102,7 @@ async def _digest(connection: Connection) -> str:
 
 
 async def write_rows(connection: Connection, version_id: int, relation: str) -> None:
-    """Give a new version the rows of `relation`."""
+    """Copy the rows of `relation` into a new version."""
     columns = ", ".join(TariffRow._fields[1:])
     await connection.execute(
         f"insert into accounts.tariff_rate (version_id, {columns})"  # noqa: S608 - names of ours
@@ -113,7 +113,7 @@ async def write_rows(connection: Connection, version_id: int, relation: str) -> 
 
 
 def _changes(new: str, old: str) -> str:
-    """Every prefix of either side, with how it differs."""
+    """SQL: every prefix of either side, with its kind of difference."""
     return (
         "with change as (select prefix, case"  # noqa: S608 - relations of ours
         " when o.rate is null then 'added' when n.rate is null then 'removed'"
@@ -132,11 +132,11 @@ def _changes(new: str, old: str) -> str:
 async def summary(
     connection: Connection, new: str, base: int | None, largest: int
 ) -> dict[str, Any]:
-    """How the rows of `new` differ from a version's: counts, and the largest changes.
+    """The differences between the rows of `new` and those of version `base`.
 
-    `counts` has each prefix once; `touched` counts prefixes of both sides whose increment,
-    description or status differs, whatever else does. `largest` has so many rows of each kind,
-    those first whose rate per minute moves most.
+    `counts` counts each prefix once, by kind. `touched` counts the prefixes of both sides whose
+    increment, description or status differs, in addition to their kind. `largest` has up to
+    `largest` rows of each kind, those with the largest change of rate first.
     """
     changes = _changes(new, rows_of(base))
     counted = await connection.fetch(
@@ -171,7 +171,7 @@ async def summary(
 async def change_rows(
     connection: Connection, new: str, old: str, kinds: Sequence[str], after: str, limit: int
 ) -> list[dict[str, Any]]:
-    """Changes of these kinds in the order of prefixes, at most `limit` of those after `after`."""
+    """Up to `limit` changes of these kinds with prefixes after `after`, in their order."""
     rows = await connection.fetch(
         _changes(new, old)  # noqa: S608
         + "select * from change where kind = any($1) and prefix > $2 order by prefix limit $3",

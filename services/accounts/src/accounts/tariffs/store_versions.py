@@ -1,4 +1,4 @@
-"""How a tariff gets a new version: compared with the one in force, written in one step, told."""
+"""A new version of a tariff: compared with the one in force, written and published."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,17 +23,18 @@ VERSION = (
     "select version_id, tariff_id, name, currency, effective_from, rows, sha256, created_at,"
     " created_by, restores from accounts.tariff_version"
 )
-# Of two versions from the same instant on, the later one counts: rating reads it so too.
+# Of two versions that are effective from the same instant, the later one counts, as in rating.
 _NEWEST_FIRST = " order by effective_from desc, version_id desc"
 
 
 @dataclass(frozen=True)
 class VersionSpec:
-    """What a new version of a tariff shall be, beside its rows.
+    """The fields of a new version of a tariff, without its rows.
 
-    None means: the name and the currency as before, effective from now. `base` and `sha256` are
-    what a person confirmed: the version (0: none) that the rows were compared with, and the rows.
-    `restores` is the version whose rows come back. `remember` is the mapping to keep, if any.
+    `name` and `currency` None: as before; `effective_from` None: now. `base` and `sha256` are
+    what a person confirmed: the version (0: none) that the rows were compared with, and the
+    digest of the rows. `restores` is the version whose rows are restored. `remember` is the
+    column mapping to store, if any. `largest` is how many changes of each kind are shown.
     """
 
     tariff_id: str
@@ -51,11 +52,11 @@ class VersionSpec:
 async def publish(
     connection: Connection, content: Content, spec: VersionSpec, who: str, clock: Clock
 ) -> tuple[dict[str, Any], bool]:
-    """Write a version and its event in the transaction that the caller holds; and if it is new.
+    """Write a version and its event in the caller's transaction. Returns it, and if it is new.
 
-    The version that is in force from that very instant on (or now, if no instant is given) with
-    the same rows is answered as it stands: an upload may be repeated. A dry run writes nothing.
-    Raises Clash for another currency than before, or when not what was confirmed would happen.
+    Idempotent: a version with the same rows that is in force from the same instant (or now, if
+    no instant is given) is returned unchanged. A dry run writes nothing. Raises Clash for a
+    currency other than before, and when the result would differ from what was confirmed.
     """
     if not spec.dry_run:
         await lock_name(connection, f"tariff:{spec.tariff_id}", bound_s=BOUND_S)
@@ -128,7 +129,7 @@ async def _draft(
 
 
 async def _warnings(connection: Connection, version: dict[str, Any], now: datetime) -> list[str]:
-    """What is allowed for a new version and yet may not be meant."""
+    """Properties of a new version that are allowed but may be mistakes."""
     warnings = []
     if version["effective_from"] < now:
         warnings.append(
@@ -183,7 +184,7 @@ def _event(version: dict[str, Any]) -> Outgoing:
 
 
 class RestoredVersion(NamedTuple):
-    """A version that stands, and its rows."""
+    """An existing version to restore, and its rows."""
 
     version_id: int
     content: Content
@@ -192,9 +193,9 @@ class RestoredVersion(NamedTuple):
 async def to_restore(
     connection: Connection, tariff_id: str, version_id: int | None, at: datetime
 ) -> RestoredVersion:
-    """The version whose rows shall come back: by default the one before.
+    """The version whose rows are restored. Raises Unknown.
 
-    That is the one that was in force before the version in force at `at`. Raises Unknown.
+    `version_id` None: the version that was in force before the one in force at `at`.
     """
     if version_id is None:
         found = await _in_force(connection, tariff_id, at, skip=1)

@@ -1,4 +1,4 @@
-"""Tariff files: CSV read row by row; each row is a rate, or is bad and says where and why.
+"""Parses tariff files (CSV) row by row. A row is a rate, or an error with its line and field.
 
 Source of the format: domain/billing, section 2.
 
@@ -20,13 +20,13 @@ from ringfence_contracts.errors import BadInput, RingfenceError, shown
 
 MAX_ROWS = 1_000_000
 MAX_LINE = 64 * 1024
-"""Bytes of the longest line: what is read at once stays bounded, whatever is sent."""
+"""Bytes of the longest line. It bounds what is read at once."""
 
 REPORTED = 100
-"""So many bad rows are listed; all are counted."""
+"""How many bad rows are listed; all are counted."""
 
 MAX_RATE = 1_000_000
-"""The dearest minute; rating can not work with more."""
+"""The highest rate per minute; rating cannot compute with more."""
 
 MAX_TEXT = 200
 DELIMITERS = (",", ";")
@@ -37,10 +37,10 @@ _COMMA = f"{_RATE.replace('.', ',')}, with the decimal comma that was declared"
 
 
 class TariffRow(NamedTuple):
-    """One row of a tariff: per-minute rate as canonical text, increments in seconds.
+    """One row of a tariff: rate per minute as canonical text, increments in seconds.
 
-    `line` is where it begins in its file. `status` 1 is the tariff's rate; 0 sends the call to
-    the package's custom rate. The last four are kept as they were written, None if they were not.
+    `line` is where the row begins in its file. `status` 1: the rate of the tariff is used; 0: the
+    custom rate of the package. The last four are stored as written, None if they are missing.
     """
 
     line: int
@@ -58,7 +58,7 @@ class TariffRow(NamedTuple):
 
 @dataclass(frozen=True)
 class BadTariffRow:
-    """What is wrong in the row that begins in this line of the file."""
+    """The error of the row that begins in this line of the file."""
 
     line: int
     field: str
@@ -81,7 +81,7 @@ class BadTariff(RingfenceError):
 
 @dataclass(frozen=True)
 class FileForm:
-    """How a file is written: its columns' names, its delimiter (None: found out), its decimals."""
+    """The format of a file: column names, delimiter (None: detected), decimal sign."""
 
     mapping: Mapping[str, str] = field(default_factory=dict)
     delimiter: str | None = None
@@ -89,10 +89,10 @@ class FileForm:
 
 
 class TariffReader:
-    """Reads a file in pieces, so that memory stays bounded however long the file is.
+    """Reads a file in pieces, so that memory stays bounded for a file of any length.
 
-    `lines` are the file's lines as bytes, each with its end. After the last piece, `bad` holds
-    the first bad rows and `bad_total` counts them all.
+    `lines` are the lines of the file as bytes, each with its line end. After the last piece,
+    `bad` has the first bad rows and `bad_total` their count.
     """
 
     def __init__(self, lines: Iterable[bytes], form: FileForm) -> None:
@@ -102,7 +102,7 @@ class TariffReader:
         self._good = self._sift(read_rows(decode_lines(lines), form))
 
     def piece(self, rows: int = 5000) -> list[TariffRow]:
-        """The next good rows; none at the end. Raises BadInput when it is no tariff file."""
+        """The next good rows; [] at the end. Raises BadInput when it is not a tariff file."""
         return list(islice(self._good, rows))
 
     def _sift(self, rows: Iterator[TariffRow | BadTariffRow]) -> Iterator[TariffRow]:
@@ -121,7 +121,7 @@ class TariffReader:
 def decode_lines(lines: Iterable[bytes]) -> Iterator[str]:
     """Lines as text, without a byte order mark.
 
-    Raises BadInput, with line and byte, for anything but UTF-8, and for a line that is too long.
+    Raises BadInput with the line for a line that is too long, and with the byte if it is not UTF-8.
     """
     for number, line in enumerate(lines, 1):
         if len(line) > MAX_LINE:
@@ -136,10 +136,10 @@ def decode_lines(lines: Iterable[bytes]) -> Iterator[str]:
 
 
 def read_rows(lines: Iterable[str], form: FileForm) -> Iterator[TariffRow | BadTariffRow]:
-    """The rows of a CSV in the order of the file; blank ones are passed over.
+    """The rows of a CSV in the order of the file, without blank ones.
 
-    That a prefix comes twice is not seen here: it takes the whole file. Raises BadInput when the
-    header is not a tariff's, or there are more than MAX_ROWS rows.
+    Duplicate prefixes are not detected here: that needs all rows. Raises BadInput when the header
+    is not that of a tariff, or there are more than MAX_ROWS rows.
     """
     source = iter(lines)
     number, header = _first_written(source)
@@ -169,7 +169,7 @@ def _header_cells(line: str, delimiter: str) -> list[str]:
 
 
 def _delimiter(header: str, mapping: Mapping[str, str]) -> str:
-    """The one that gives more of the columns that are looked for."""
+    """The delimiter that finds more of the required columns in the header."""
     wanted = {mapping.get(name, name).lower() for name in REQUIRED}
 
     def found(delimiter: str) -> int:
@@ -185,7 +185,7 @@ def _delimiter(header: str, mapping: Mapping[str, str]) -> str:
 def _rows(
     lines: Iterator[str], delimiter: str, passed: int
 ) -> Iterator[tuple[int, list[str] | BadTariffRow]]:
-    """Rows that are not blank, with the line on which each begins; `passed` lines stand above."""
+    """Rows that are not blank, each with its first line; `passed` lines come before them."""
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         line = passed + reader.line_num + 1
@@ -206,14 +206,14 @@ def _rows(
 def _row_reader(
     columns: Mapping[str, int], width: int, *, decimal_comma: bool
 ) -> Callable[[int, list[str]], TariffRow | BadTariffRow]:
-    """What reads the rows of a file whose header was understood."""
+    """A function that reads the rows below a given header."""
     places = [columns[name] for name in REQUIRED]
     status_at = columns.get("status")
     remarks_at = [columns.get(name) for name in REMARKS]
     has_remarks = any(at is not None for at in remarks_at)
 
     def read(line: int, cells: list[str]) -> TariffRow | BadTariffRow:
-        # A cell too many or too few moves others into columns that they do not belong to.
+        # With a cell too many or too few, other cells would be read into the wrong fields.
         if len(cells) < width or any(cells[width:]):
             return BadTariffRow(line, "row", ",".join(cells)[:MAX_TEXT], f"{width} columns")
         description, prefix, rate, increment = [cells[at].strip() for at in places]
@@ -274,17 +274,17 @@ def _with_remarks(
 
 
 class RowsDigest:
-    """SHA-256 of a tariff version's rows, given in the order of their prefixes.
+    """SHA-256 of the rows of a tariff version, added in the order of their prefixes.
 
-    Over one line for each, `prefix,description,rate,initial/increment,status`, each ended by
-    LF, in UTF-8. Whoever loads the rows computes the same.
+    Each row is one line in UTF-8, `prefix,description,rate,initial/increment,status`, ended by
+    LF. Rating computes the same digest over the rows that it loads.
     """
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
 
     def add(self, rows: Iterable[tuple[str, str, str, int, int, int]]) -> None:
-        """Take in more rows: prefix, description, rate, initial and increment seconds, status."""
+        """Add rows: prefix, description, rate, initial and increment in seconds, status."""
         lines = [
             f"{p},{text},{rate},{first}/{more},{s}\n" for p, text, rate, first, more, s in rows
         ]

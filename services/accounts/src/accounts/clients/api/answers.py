@@ -1,4 +1,4 @@
-"""The form in which a client is answered after a change: itself, what happens, what to mind."""
+"""The response to a change of a client: the client, what happens, and warnings."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from accounts.store import ChangeResult
 
 
 async def client_answer(deps: Dependencies, account_id: str, response: Response) -> dict[str, Any]:
-    """A client as it is now, and its version in the header `ETag`."""
+    """The client as it is now; its version goes into the header `ETag`."""
     row = await deps.overview.client(account_id)
     response.headers["ETag"] = etag(row.account.version)
     return client_shown(row, deps.clock.now())
@@ -26,7 +26,7 @@ async def changed_answer(
     warnings: list[str] | None = None,
     but: str = "",
 ) -> dict[str, Any]:
-    """A client after a change, and what the change does. `but` comes before it in words."""
+    """The client after a change, and what the change does. `but` is text to put before that."""
     row = await deps.overview.client(changed.after.account_id)
     now = deps.clock.now()
     response.headers["ETag"] = etag(row.account.version)

@@ -1,4 +1,4 @@
-"""What requests about a client carry, as it is typed."""
+"""Bodies of requests about a client, as they are typed."""
 
 from typing import Annotated, Any
 
@@ -19,7 +19,7 @@ READ_ONLY = frozenset(
         "what_happens", "warnings", "applied", "imported", "departed",
     }
 )  # fmt: skip
-"""What answers say besides: it is ignored, so that a body that was read can be sent back."""
+"""Fields that only responses have. They are ignored, so that a response can be sent back."""
 
 Threshold = Annotated[Text, BeforeValidator(number_text)]
 
@@ -45,18 +45,18 @@ class _ClientFields(Body):
         return {name: given for name, given in value.items() if name not in READ_ONLY}
 
     def check_path(self, account_id: str) -> None:
-        """Raises BadInput for a body that was read from another client."""
+        """Raises BadInput for the body of another client."""
         if self.account_id not in (None, account_id):
             raise BadInput("account_id", self.account_id, f"{account_id}, as the address says")
 
     def opening_micro(self) -> int | None:
-        """The opening balance. Raises BadInput."""
+        """The opening balance in micro-units; None if it is left out. Raises BadInput."""
         if self.opening_balance is None:
             return None
         return parse_micro(self.opening_balance, "opening_balance")
 
     def credit_limit_micro(self) -> int | None:
-        """The credit limit. Raises BadInput for one below 0."""
+        """The credit limit in micro-units; None if it is left out. Raises BadInput below 0."""
         if self.credit_limit is None:
             return None
         micro = parse_micro(self.credit_limit, "credit_limit")
@@ -65,7 +65,7 @@ class _ClientFields(Body):
         return micro
 
     def changes(self) -> dict[str, Any]:
-        """What is given, by the names of Settings and of Client."""
+        """The given fields, named as in ClientSettings and Client."""
         given = self.model_dump(exclude_none=True, exclude={"account_id", "credit_limit"})
         limit = self.credit_limit_micro()
         return given if limit is None else {**given, "credit_limit_micro": limit}
@@ -79,8 +79,8 @@ CustomFields = Annotated[
 
 
 class ClientBody(_ClientFields):
-    """A client, whole: what is left out becomes its default, save the two suspension fields, the
-    credit limit and the opening balance.
+    """A whole client: a field that is left out gets its default, except the two suspension
+    fields, the credit limit and the opening balance.
     """
 
     first_name: Text
@@ -97,7 +97,7 @@ class ClientBody(_ClientFields):
     low_balance_threshold: Threshold = ""
 
     def settings(self) -> ClientSettings:
-        """As the pure module takes it."""
+        """The settings that the pure module takes."""
         changes = self.changes()
         client = Client(**{name: changes[name] for name in Client.model_fields if name in changes})
         rest = {
@@ -107,7 +107,7 @@ class ClientBody(_ClientFields):
 
 
 class ClientPatch(_ClientFields):
-    """Part of a client: what is left out stays as it is."""
+    """Part of a client: a field that is left out stays unchanged."""
 
     first_name: Text | None = None
     last_name: Text | None = None

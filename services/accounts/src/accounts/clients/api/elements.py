@@ -1,4 +1,4 @@
-"""/v1/clients/{account_id}/elements: what we switched off for a client, element by element."""
+"""/v1/clients/{account_id}/elements: the elements that were switched off for a client."""
 
 from datetime import datetime
 
@@ -37,6 +37,6 @@ class ElementsOff(BaseModel):
 async def list_elements(
     account_id: AccountId, deps: Deps, cursor: PageCursor = None, limit: PageLimit = 50
 ) -> ElementsOff:
-    """What is recorded as off for a client, by product."""
+    """The elements that are recorded as off for a client, by product."""
     await deps.store.account(account_id)
     return ElementsOff(**await deps.elements.of_client(account_id, cursor, limit))

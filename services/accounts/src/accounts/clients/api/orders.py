@@ -1,4 +1,4 @@
-"""/v1/clients/{account_id}/orders, suspend, unsuspend and mode: what persons decide."""
+"""/v1/clients/{account_id}/orders, suspend, unsuspend and mode: decisions of persons."""
 
 from datetime import datetime
 from typing import Any
@@ -39,7 +39,7 @@ async def put_order(
     versions: IfMatch,
     body: OrderBody | None = None,
 ) -> dict[str, Any]:
-    """Give an order; given again, it replaces the reason, the end and the giver."""
+    """Give an order; again, it replaces the reason, the end and who gave it."""
     given = body or OrderBody()
     what = f"{kind} order given{_for(given.product)}{_with_calls(given)}"
     entry = AuditEntry(who, what, reason=given.reason)
@@ -127,7 +127,7 @@ async def unsuspend(
     versions: IfMatch,
     body: UnsuspendBody | None = None,
 ) -> dict[str, Any]:
-    """End the manual order of a client, or of one product. The other rules go on."""
+    """End the manual order of a client, or of one product. Other holds stay."""
     given = body or UnsuspendBody()
     now = deps.clock.now()
     entry = AuditEntry(
@@ -162,7 +162,8 @@ async def put_mode(
 ) -> dict[str, Any]:
     """Set the mode of a client: live switches and mails, shadow only shows what would be.
 
-    `adopts`: so much that is off on the PBX of an imported client counts as switched off by us.
+    `adopts` counts what is off on the PBX of an imported client and now counts as switched off by
+    ringfence.
     """
     kept = ", what is off is left off" if body.leave and body.mode == "shadow" else ""
     entry = AuditEntry(who, f"mode set to {body.mode}{kept}", reason=body.reason)

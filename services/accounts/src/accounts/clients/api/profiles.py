@@ -52,8 +52,8 @@ async def put_client(
 ) -> dict[str, Any]:
     """Create a client, or replace its profile. The currency cannot change afterwards.
 
-    Creating one posts its opening balance. A body that was read can be sent back: what ringfence
-    says of a client is ignored, and what it wrote itself is no order.
+    A new client's opening balance is posted. A response can be sent back as a body: its read-only
+    fields are ignored, and what ringfence wrote itself is not taken as an order.
     """
     body.check_path(account_id)
     author = Author(who, deps.clock.now(), matched=versions is not None)
@@ -85,7 +85,7 @@ async def patch_client(
     response: Response,
     versions: IfMatch,
 ) -> dict[str, Any]:
-    """Change part of a client: what is left out stays as it is."""
+    """Change part of a client: a field that is left out stays unchanged."""
     body.check_path(account_id)
     author = Author(who, deps.clock.now(), matched=versions is not None)
     warnings: list[str] = []
@@ -118,7 +118,7 @@ async def list_clients(
     cursor: PageCursor = None,
     limit: PageLimit = 50,
 ) -> dict[str, Any]:
-    """Clients that match, in the order of their ids, and how many there are of them in all."""
+    """Clients that match, in the order of their ids, and their total count."""
     if search is not None and (len(search) > 200 or "\x00" in search):
         raise BadInput("search", search, "at most 200 characters of text")
     filters = Filters(search, state, level, mode, None if posted is None else posted == "yes")
@@ -132,13 +132,13 @@ async def list_clients(
 
 @router.get("/clients/{account_id}")
 async def get_client(account_id: AccountId, deps: Deps, response: Response) -> dict[str, Any]:
-    """One client: what PUT takes, and its balance, its level, whether it is on, and why."""
+    """One client: what PUT takes, and its balance, level, state and the reason of the state."""
     return await client_answer(deps, account_id, response)
 
 
 @router.get("/clients/{account_id}/explanation")
 async def get_explanation(account_id: AccountId, deps: Deps) -> dict[str, Any]:
-    """Why a client is on or off, in words, and for each of its products."""
+    """Why a client is on or off, and for each of its products."""
     return explained(await deps.overview.client(account_id), deps.clock.now())
 
 
@@ -146,7 +146,7 @@ async def get_explanation(account_id: AccountId, deps: Deps) -> dict[str, Any]:
 async def get_audit(
     account_id: AccountId, deps: Deps, cursor: PageCursor = None, limit: PageLimit = 50
 ) -> dict[str, Any]:
-    """What was done to a client, the newest first: who, when, why, and what it changed."""
+    """The audit of a client, the newest entry first: who, when, why, and what changed."""
     await deps.store.account(account_id)
     return await deps.history.of_client(account_id, cursor, limit)
 
@@ -161,7 +161,7 @@ async def put_outstanding(
     versions: IfMatch,
 ) -> dict[str, Any]:
     """Set the sum of the client's unpaid invoices. `applied` is false, and nothing changes, when
-    newer ones are known.
+    a newer sum is stored.
     """
     micro = parse_micro(body.amount)
     if micro < 0:

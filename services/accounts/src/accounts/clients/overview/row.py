@@ -1,4 +1,4 @@
-"""A client with what other services say of it, as one row. Pure."""
+"""A client with its state at other services, as one row. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,9 +10,9 @@ from accounts.clients.account import Account
 
 @dataclass(frozen=True)
 class ClientRow:
-    """A client with what other services say of it.
+    """A client with its state at rating, balance-watch and the suspender.
 
-    `departed` are products that were removed while something of them was off, and still is.
+    `departed` are removed products of which something is still off.
     """
 
     account: Account

@@ -1,6 +1,6 @@
-"""The list of clients, each with its balance, its level, whether it is on, and why: SQL.
+"""The list of clients, each with its balance, level and state: SQL.
 
-One query reads a page; states are computed in it, so that they can be filtered and counted.
+One query reads a page. It computes the states, so that it can filter and count by them.
 """
 
 from dataclasses import dataclass
@@ -101,7 +101,7 @@ where ($1::text is null or a.account_id ilike $1
 
 @dataclass(frozen=True)
 class Filters:
-    """What a list of clients is narrowed to; None: not by this."""
+    """The filters of a list of clients; None: not filtered by this."""
 
     search: str | None = None
     state: str | None = None
@@ -110,7 +110,7 @@ class Filters:
     posted: bool | None = None
 
     def arguments(self) -> tuple[Any, ...]:
-        """As the query takes them."""
+        """The arguments $1 to $7 of the query."""
         would = "off" if self.state == "would-be-off" else None
         return (
             *_patterns(self.search),
@@ -123,7 +123,7 @@ class Filters:
 
 
 def _patterns(search: str | None) -> tuple[str | None, str | None]:
-    """The text as a pattern; and its digits, if it is a number that was typed with separators."""
+    """The text as a LIKE pattern, and its digits as one if it is a number with separators."""
     text = (search or "").strip()
     if not text:
         return None, None
@@ -134,7 +134,7 @@ def _patterns(search: str | None) -> tuple[str | None, str | None]:
 
 
 class Overview:
-    """Reads clients with what is published of them in the schema `report`."""
+    """Reads clients with their state from the schema `report`."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -147,7 +147,7 @@ class Overview:
         return _as_row(row)
 
     async def clients(self, filters: Filters, after: str | None, limit: int) -> list[ClientRow]:
-        """Clients that match, in the order of their ids."""
+        """Clients that match, in the order of their ids, after the id `after`."""
         rows = await self._pool.fetch(
             f"{_COLUMNS} {_MATCHES} and a.account_id > $8 order by a.account_id limit $9",
             *filters.arguments(),

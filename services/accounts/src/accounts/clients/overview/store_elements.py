@@ -1,4 +1,4 @@
-"""What we switched off for a client, element by element, as the suspender recorded it: SQL."""
+"""The elements that were switched off for a client, as the suspender recorded them: SQL."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ _ORDER = ("service_id", "server_id", "way", "tenant", "element")
 
 
 class ElementStore:
-    """Reads what is recorded as switched off."""
+    """Reads the elements that are recorded as switched off."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool

@@ -27,13 +27,13 @@ order by at desc, place collate "C" desc limit $4
 
 
 class History:
-    """Reads what was done to clients."""
+    """Reads the audit of clients."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
     async def of_client(self, account_id: str, cursor: str | None, limit: int) -> dict[str, Any]:
-        """A client's entries, the newest first."""
+        """The audit entries of a client, the newest first."""
         at, position = decode_cursor(cursor, read_instant, _read_position)
         rows = await self._pool.fetch(_ENTRIES, account_id, at, position, limit + 1)
         found = page([dict(row) for row in rows], limit, _position)
@@ -42,7 +42,7 @@ class History:
 
 def _read_position(text: str) -> str:
     if text[:1] not in ("v", "p") or len(text) > 40 or "\x00" in text:
-        raise ValueError("no place")
+        raise ValueError("not a position")
     return text
 
 

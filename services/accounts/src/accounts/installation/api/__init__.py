@@ -1,1 +1,1 @@
-"""Routes for servers, their inventory, and adopted elements."""
+"""Routes of servers, their inventory, and adopted elements."""

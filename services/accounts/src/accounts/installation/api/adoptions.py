@@ -1,4 +1,4 @@
-"""/v1/adoptions: what is off on PBXs and will count as switched off by us."""
+"""/v1/adoptions: elements that are off and will count as switched off by ringfence."""
 
 from datetime import datetime
 
@@ -12,10 +12,10 @@ router = APIRouter(prefix="/adoptions", tags=["servers"])
 
 
 class Adoption(BaseModel):
-    """Something that is off on the PBX of a client who was off when he was imported.
+    """An element that is off on the PBX of a client who was off when imported.
 
-    When the client is live it counts as switched off by us, so that a payment switches it on.
-    `name` and `label` are how the PBX calls it.
+    Once the client is live, it counts as switched off by ringfence, so that a payment switches it
+    on. `name` and `label` are its names on the PBX.
     """
 
     account_id: str
@@ -30,7 +30,7 @@ class Adoption(BaseModel):
 
 
 class Adoptions(BaseModel):
-    """What would be adopted; `warnings` name servers whose state is not known."""
+    """Elements that would be adopted; `warnings` name servers whose state is not known."""
 
     items: list[Adoption]
     count: int
@@ -46,7 +46,7 @@ async def list_adoptions(
     cursor: PageCursor = None,
     limit: PageLimit = 50,
 ) -> Adoptions:
-    """What is off on the PBXs of clients imported with VoIP Suspended = Yes, by client."""
+    """Elements that are off on the PBXs of clients imported with VoIP Suspended = Yes."""
     found = await deps.adoptions.adoptable(server, account, cursor, limit)
     unread = await deps.adoptions.unread(server)
     warnings = [

@@ -1,4 +1,4 @@
-"""/v1/servers/{server_id}/inventory and comparison: what a server has, and what differs."""
+"""/v1/servers/{server_id}/inventory and comparison with the products."""
 
 from datetime import datetime
 from typing import Literal
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/servers/{server_id}", tags=["servers"])
 
 
 class InventoryItem(BaseModel):
-    """Something that a server has. `enabled` None: the server does not show it."""
+    """An item of a server's inventory. `enabled` None: the server does not show it."""
 
     kind: ItemKind
     tenant: str
@@ -31,9 +31,10 @@ class InventoryItem(BaseModel):
 
 
 class InventoryPage(BaseModel):
-    """What a server was last read to have, and when that was.
+    """The last read inventory of a server, and when it was read.
 
-    `gaps` says what could not be read; `error` why the last reading failed, empty if it did not.
+    `gaps` lists what could not be read; `error` says why the last reading failed, empty if it did
+    not.
     """
 
     server_id: str
@@ -47,7 +48,7 @@ class InventoryPage(BaseModel):
 
 
 class MissingThing(BaseModel):
-    """A product names what its server does not have. `suggestion` is what may be meant."""
+    """A product names an item that its server does not have. `suggestion`: what may be meant."""
 
     account_id: str
     product: str
@@ -60,7 +61,7 @@ class MissingThing(BaseModel):
 
 
 class UnownedThing(BaseModel):
-    """The server has what no product names: its calls stay unrated."""
+    """The server has an item that no product names: its calls stay unrated."""
 
     kind: Literal["tenant", "extension", "did"]
     tenant: str
@@ -69,9 +70,9 @@ class UnownedThing(BaseModel):
 
 
 class ServerComparison(BaseModel):
-    """What differs between the products of a server and what it has, both ways.
+    """The differences between the products of a server and its inventory, both ways.
 
-    `read_at` None: its inventory was never read, so that nothing could be compared.
+    `read_at` None: the inventory was never read, so nothing could be compared.
     """
 
     server_id: str
@@ -92,9 +93,10 @@ async def get_inventory(
     cursor: PageCursor = None,
     limit: PageLimit = 50,
 ) -> InventoryPage:
-    """What a server has, by kind, tenant and name.
+    """The inventory of a server, by kind, tenant and name.
 
-    `not_ours`: only what is off there and was not switched off by ringfence: it is never touched.
+    `not_ours`: only items that are off and were not switched off by ringfence, which never
+    switches them.
     """
     known_server(deps, server_id)
     read = await deps.inventory.last_read(server_id)
@@ -104,14 +106,14 @@ async def get_inventory(
 
 @router.post("/inventory", status_code=202)
 async def read_inventory(server_id: Id, deps: Deps, who: Who) -> Requested:
-    """Have a server read again; `asked_at` of its inventory says when that was begun."""
+    """Read a server again; `asked_at` of its inventory says when the reading began."""
     known_server(deps, server_id)
     return await publish_request(deps, "inventory.read", {"server_id": server_id}, who, "")
 
 
 @router.get("/comparison")
 async def get_comparison(server_id: Id, deps: Deps) -> ServerComparison:
-    """What differs between products and their server, both ways, and products that are proposed."""
+    """The differences between products and their server, and proposed products."""
     server = known_server(deps, server_id)
     read = await deps.inventory.last_read(server_id)
     found = await _compared(deps, server) if read["read_at"] else Comparison()
@@ -144,7 +146,7 @@ async def get_comparison(server_id: Id, deps: Deps) -> ServerComparison:
 
 
 async def _compared(deps: Dependencies, server: KnownServer) -> Comparison:
-    """One server compared; of the others only the tenants are looked at, for what is meant."""
+    """The comparison of one server. The tenants of other servers serve for suggestions."""
     server_id = server.server_id
     read = await deps.inventory.read_servers()
     listed = deps.listed_servers()

@@ -20,10 +20,10 @@ router = APIRouter(prefix="/servers", tags=["servers"])
 class Server(BaseModel):
     """A server and its state; `kind` and `address` are None if the servers file does not name it.
 
-    `paused_until` None while it is paused: until it is resumed. `elements_off` is what we switched
-    off; `drifting` of it was found on; `off_by_others` is off there and none of ours. `failing` is
-    how many services could not be switched, with the newest error. The inventory is what the server
-    was last read to have.
+    `paused_until` None while it is paused: until it is resumed. `elements_off` counts what
+    ringfence switched off, `drifting` how many of these were found on, `off_by_others` what is
+    off but was not switched off by ringfence. `failing` counts services that could not be
+    switched; `last_error` is the newest error.
     """
 
     server_id: str
@@ -46,28 +46,28 @@ class Server(BaseModel):
 
 
 class Servers(BaseModel):
-    """The servers, and why they are not known if the servers file cannot be used."""
+    """The servers; `warnings` say why none is known if the servers file cannot be used."""
 
     items: list[Server]
     warnings: list[str]
 
 
 class PauseBody(Body):
-    """For how long a server is left alone, and why."""
+    """The end of a pause and its reason."""
 
     until: InstantText | None = Field(None, description="left out: until it is resumed")
     reason: Text = ""
 
 
 class ResumeBody(Body):
-    """Why a server is switched again."""
+    """The reason to end a pause."""
 
     reason: Text = ""
 
 
 @router.get("")
 async def list_servers(deps: Deps) -> Servers:
-    """The servers that products may name, and those where something is off or paused."""
+    """The servers that products may name, and others that are paused or have elements off."""
     found = deps.listed_servers()
     states = await deps.server_states.states(list(found))
     return Servers(
@@ -105,7 +105,7 @@ def known_server(deps: Dependencies, server_id: str) -> KnownServer:
 async def pause_server(
     server_id: Id, deps: Deps, who: Who, body: PauseBody | None = None
 ) -> Requested:
-    """Leave a server alone for maintenance: nothing is switched, read or repaired there."""
+    """Pause a server for maintenance: nothing is switched, read or repaired there."""
     given = body or PauseBody()
     known_server(deps, server_id)
     now = deps.clock.now()
@@ -122,7 +122,7 @@ async def pause_server(
 async def resume_server(
     server_id: Id, deps: Deps, who: Who, body: ResumeBody | None = None
 ) -> Requested:
-    """End a pause: what became due meanwhile is switched."""
+    """End a pause: what became due during it is switched."""
     if not await deps.server_states.is_paused(server_id):
         known_server(deps, server_id)
     reason = body.reason if body else ""
