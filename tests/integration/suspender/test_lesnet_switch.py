@@ -1,4 +1,4 @@
-"""Switching a Les.net peer: by configured calls, believed only when read back; and the balance."""
+"""A Les.net peer is switched by configured calls, and confirmed only by reading it back."""
 
 import asyncio
 import logging
@@ -6,20 +6,14 @@ import shutil
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from cdr_ingest.lesnet.balance import BalanceWatch
-from cdr_ingest.lesnet.metrics import BALANCE_LOW, BALANCE_MICRO
-from ringfence.observe.health import Progress
 from ringfence_contracts.errors import BadInput, Retry
 from ringfence_contracts.events.account import Service
 from ringfence_local.embedded.ports import free_port
-from ringfence_pbx.errors import Refused
-from ringfence_pbx.lesnet.api import LesnetApi
 from ringfence_simulators.faults import Fault
 from ringfence_simulators.lesnet.app import LesnetSimulator
 from ringfence_testing.clock import FixedClock
@@ -314,35 +308,3 @@ async def test_a_missing_key_stops_the_start(
     with pytest.raises(BadInput, match="TEST_LESNET_ID"):
         driver_of(**ORDERS)
     assert driver_of(), "where nothing is to be sent, no key is needed"
-
-
-class TestBalance:
-    def watch(self, les: LesnetSimulator, limit: str = "50") -> tuple[LesnetApi, BalanceWatch]:
-        api = LesnetApi("les-b", server_of(les), clock=FixedClock())
-        progress = Progress("balance")
-        return api, BalanceWatch(api, limit=Decimal(limit), every_s=900, progress=progress)
-
-    async def test_a_balance_below_the_limit_is_shown_and_told(self, les: LesnetSimulator) -> None:
-        api, watch = self.watch(les)
-        for balance, low in (("50.00", False), ("49.995", True), ("-3", True), ("1000", False)):
-            les.portal.balance = Decimal(balance)
-            assert await watch.look() is low
-            assert BALANCE_LOW.labels("les-b")._value.get() == low
-            assert BALANCE_MICRO.labels("les-b")._value.get() == Decimal(balance) * 1_000_000
-        await api.aclose()
-
-    async def test_a_balance_that_can_not_be_told_is_not_taken_for_a_good_one(
-        self, les: LesnetSimulator
-    ) -> None:
-        api, watch = self.watch(les)
-        les.portal.balance = Decimal("5")
-        assert await watch.look() is True
-        les.faults.planned = [Fault("status", value="500"), Fault("html", value='{"balance":"x"}')]
-        assert await watch.look() is None
-        assert await watch.look() is None
-        assert BALANCE_LOW.labels("les-b")._value.get() == 1
-        les.portal.api_key = "changed"
-        assert await watch.look() is None
-        with pytest.raises(Refused, match="apikey or idkey is wrong"):
-            await api.balance()
-        await api.aclose()
