@@ -173,7 +173,7 @@ async def test_a_call_that_ends_below_zero_keeps_the_hold_of_debts_that_are_paid
     assert await published(watch, balance(6, 5)) == ["restored"]
 
 
-async def test_credit_applied_to_an_invoice_and_the_rest_paid_by_card(
+async def test_credit_applied_to_an_invoice_with_the_rest_paid_by_card_ends_the_hold(
     watch: BalanceWatch, pool: Pool
 ) -> None:
     """SW3: held at 0.00 although nothing is owed any more, until money comes in."""
@@ -184,16 +184,14 @@ async def test_credit_applied_to_an_invoice_and_the_rest_paid_by_card(
     assert await published(watch, balance(3, 5)) == ["restored"]
 
 
-async def test_debts_are_compared_with_the_balance_that_there_is(
-    watch: BalanceWatch, pool: Pool
-) -> None:
+async def test_debts_are_compared_with_the_current_balance(watch: BalanceWatch, pool: Pool) -> None:
     """SW4: two top-ups without a crossing, then debts that the newer credit covers."""
     await published(watch, balance(1, 50), balance(2, 150))
     assert await published(watch, profile(2, 60)) == []
     assert not (await known(pool))["held"]
 
 
-async def test_in_between_a_hold_stays_and_none_begins(watch: BalanceWatch) -> None:
+async def test_between_the_limits_a_hold_stays_and_none_begins(watch: BalanceWatch) -> None:
     await published(watch, balance(1, 50))
     assert await published(watch, profile(2, 50), profile(3, 1)) == []
     zero = await event(watch, profile(4, 51))
@@ -209,7 +207,7 @@ async def test_in_between_a_hold_stays_and_none_begins(watch: BalanceWatch) -> N
 # Accepted and settled payments: a credit older than the debts decides nothing.
 
 
-async def test_a_top_up_in_flight_cuts_nobody_who_paid(watch: BalanceWatch, pool: Pool) -> None:
+async def test_a_top_up_in_flight_does_not_begin_a_hold(watch: BalanceWatch, pool: Pool) -> None:
     """The debts were written after a payment that the balance does not hold yet."""
     await published(watch, balance(1, 50, settled=1))
     assert await published(watch, profile(2, 60, accepted=2)) == []
@@ -259,7 +257,7 @@ async def test_credit_that_is_used_up_holds_at_once_whatever_is_in_flight(
     assert await published(watch, balance(4, 9, settled=4)) == ["restored"]
 
 
-async def test_balances_from_before_payments_were_counted_are_trusted(watch: BalanceWatch) -> None:
+async def test_balances_without_a_count_of_payments_are_trusted(watch: BalanceWatch) -> None:
     await published(watch, balance(1, 5), profile(2, 60, accepted=7))
     assert await published(watch, profile(3, 0, accepted=8)) == ["restored"]
 
@@ -300,7 +298,7 @@ async def test_an_opening_below_the_debts_owes_no_mail_in_either_order(
     assert (zero.reason, zero.mail_owed) == ("outstanding", False)
 
 
-async def test_an_opening_at_or_below_the_threshold_is_no_stay_the_next_posting_is(
+async def test_an_opening_below_the_threshold_begins_no_stay_but_the_next_posting_does(
     watch: BalanceWatch,
 ) -> None:
     assert await published(watch, balance(1, 10, opening=True)) == []
@@ -364,7 +362,7 @@ async def test_without_a_posting_an_imported_hold_of_a_credit_limit_stays(
 @pytest.mark.parametrize(
     ("owe", "held"), [(0, False), (5, True), (21, True)], ids=["free", "between", "spent"]
 )
-async def test_an_import_that_comes_after_its_opening_is_held_unless_free(
+async def test_an_import_after_the_opening_begins_a_hold_unless_the_funds_are_free(
     watch: BalanceWatch, pool: Pool, owe: int, held: bool
 ) -> None:
     await published(watch, balance(1, 20, "1002", opening=True))
@@ -374,7 +372,7 @@ async def test_an_import_that_comes_after_its_opening_is_held_unless_free(
     assert [expect(BalanceZero, zero).mail_owed for zero in zeros] == [False] * held
 
 
-async def test_what_we_wrote_into_voip_suspended_is_no_import(
+async def test_voip_suspended_written_by_us_is_not_an_import(
     watch: BalanceWatch, pool: Pool
 ) -> None:
     ours = {"voip_suspended": "Yes", "voip_suspended_by": "us"}
@@ -470,13 +468,13 @@ async def test_going_live_with_credit_or_without_publishes_nothing(watch: Balanc
     assert await published(watch, profile(5)) == []
 
 
-async def test_events_say_when_their_cause_happened(watch: BalanceWatch) -> None:
+async def test_events_have_the_time_of_their_cause(watch: BalanceWatch) -> None:
     zero = await event(watch, balance(1, -1))
     assert zero.occurred_at == NOON
     assert zero.currency == "CAD"
 
 
-async def test_an_unreadable_record_is_rejected_and_the_next_is_unharmed(
+async def test_an_unreadable_record_is_rejected_and_the_next_is_processed(
     watch: BalanceWatch,
 ) -> None:
     outcome = await watch.handle(
@@ -489,7 +487,7 @@ async def test_an_unreadable_record_is_rejected_and_the_next_is_unharmed(
     assert low.balance_version == 2
 
 
-async def test_the_level_is_shown_to_the_other_services(watch: BalanceWatch, pool: Pool) -> None:
+async def test_the_level_is_in_the_report_view(watch: BalanceWatch, pool: Pool) -> None:
     await published(watch, profile(2, 60, accepted=1), balance(1, 50, settled=1))
     row = present(await pool.fetchrow("select * from report.level where account_id = '1001'"))
     shown = (row["level"], row["held"], row["hold"], row["funds"], row["accepted"], row["settled"])

@@ -67,7 +67,7 @@ async def upgrade(dsn: str, **accounts: tuple[int, int, str]) -> dict[str, Any]:
         await connection.close()
 
 
-async def test_who_was_exhausted_is_held_and_all_others_keep_their_level(old: str) -> None:
+async def test_exhausted_accounts_become_held_and_others_keep_their_level(old: str) -> None:
     found = await upgrade(
         old,
         off_broke=(0, -1, "exhausted"),
@@ -88,7 +88,7 @@ async def test_who_was_exhausted_is_held_and_all_others_keep_their_level(old: st
     assert found["on_low"]["stay"]
 
 
-async def test_a_hold_that_was_taken_over_ends_as_any_other(old: str) -> None:
+async def test_a_migrated_hold_ends_like_any_other(old: str) -> None:
     await upgrade(old, off_between=(10, 20, "ok"))
     async with await open_pool(old, service="balance-watch") as pool:
         watch = BalanceWatch(store=WatchStore(pool))

@@ -60,7 +60,7 @@ async def test_two_thousand_services_are_switched_with_few_calls(office: Suspend
     assert await office.on_record() == {}
 
 
-async def test_a_product_of_more_elements_than_fit_is_done_in_parts(
+async def test_a_product_with_more_elements_than_a_batch_is_switched_in_parts(
     office: SuspenderHarness,
 ) -> None:
     office.panel = FakePbx(at_once=3)
@@ -75,7 +75,7 @@ async def test_a_product_of_more_elements_than_fit_is_done_in_parts(
 # --- the order of what is due ---
 
 
-async def test_suspensions_go_by_the_most_negative_credit_then_by_age(
+async def test_suspensions_are_ordered_by_the_most_negative_credit_then_by_age(
     office: SuspenderHarness,
 ) -> None:
     for name, credit in (("old", -2), ("new", -2), ("deep", -9), ("debts", 5)):
@@ -85,7 +85,7 @@ async def test_suspensions_go_by_the_most_negative_credit_then_by_age(
     assert [item.account.account_id for item in due] == ["deep", "old", "new", "debts", "unknown"]
 
 
-async def test_restores_go_by_age(office: SuspenderHarness) -> None:
+async def test_restores_are_ordered_by_age(office: SuspenderHarness) -> None:
     await clients(office, "b", "a")
     await office.work_done()
     for name in ("b", "a"):
@@ -94,7 +94,7 @@ async def test_restores_go_by_age(office: SuspenderHarness) -> None:
     assert [item.account.account_id for item in due] == ["b", "a"]
 
 
-async def test_a_restore_goes_on_beside_a_batch_of_suspensions(office: SuspenderHarness) -> None:
+async def test_a_restore_does_not_wait_for_a_batch_of_suspensions(office: SuspenderHarness) -> None:
     await clients(office, "payer")
     await office.work_done()
     office.panel.gate.clear()
@@ -109,7 +109,7 @@ async def test_a_restore_goes_on_beside_a_batch_of_suspensions(office: Suspender
     assert office.panel.off == {"svc-broke"}
 
 
-async def test_an_element_is_never_held_by_both_lanes(office: SuspenderHarness) -> None:
+async def test_an_element_is_never_in_batches_of_both_queues(office: SuspenderHarness) -> None:
     """The trunk's restore waits for the batch that switches it off; another's does not."""
     trunk = products("svc-a", suspend_by="gateway", gateway_ids=(GATEWAY,))
     await clients(office, "payer")
@@ -163,7 +163,7 @@ async def test_one_extension_that_cannot_be_switched_fails_its_service_and_no_ot
     assert await office.on_record() == {}
 
 
-async def test_a_server_that_does_not_answer_is_left_alone_and_probed_with_one(
+async def test_a_server_that_does_not_answer_is_probed_with_one_service(
     office: SuspenderHarness,
 ) -> None:
     office.panel.fails = True
@@ -178,7 +178,7 @@ async def test_a_server_that_does_not_answer_is_left_alone_and_probed_with_one(
     assert {state for key, _, state in await office.alarms()} == {"raised", "ended"}
 
 
-async def test_without_voip_service_what_is_due_is_not_carried_out(
+async def test_without_voip_service_due_work_is_not_carried_out(
     office: SuspenderHarness,
 ) -> None:
     await office.profile()
@@ -190,7 +190,7 @@ async def test_without_voip_service_what_is_due_is_not_carried_out(
     assert office.panel.off == {"svc-1001"}
 
 
-async def test_words_of_a_server_that_no_database_can_hold_end_nothing(
+async def test_server_texts_that_postgresql_cannot_store_do_not_stop_the_worker(
     office: SuspenderHarness,
 ) -> None:
     office.panel.stuck = {"svc-1001": Retry("bad\x00byte \udcff")}
@@ -221,7 +221,7 @@ async def work_until_killed(office: SuspenderHarness, moment: str, name: str) ->
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-async def test_a_kill_at_a_suspension_loses_no_state_before(
+async def test_a_kill_during_a_suspension_does_not_lose_the_former_states(
     office: SuspenderHarness, moment: str
 ) -> None:
     """101 was off before; the process dies at the toggle of 103, with 102 off already."""
@@ -242,7 +242,7 @@ async def test_a_kill_at_a_suspension_loses_no_state_before(
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-async def test_a_top_up_after_a_kill_restores_what_the_killed_one_switched(
+async def test_a_top_up_after_a_kill_restores_what_the_killed_worker_switched_off(
     office: SuspenderHarness, moment: str
 ) -> None:
     office.panel.off_now = {extension("101")}
@@ -256,7 +256,9 @@ async def test_a_top_up_after_a_kill_restores_what_the_killed_one_switched(
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-async def test_a_kill_at_a_restore_is_made_up_for(office: SuspenderHarness, moment: str) -> None:
+async def test_a_restore_that_was_killed_is_completed(
+    office: SuspenderHarness, moment: str
+) -> None:
     await office.profile(services=products("svc-a", extensions=("102", "103")))
     await office.zero()
     await office.work_done()
@@ -269,7 +271,9 @@ async def test_a_kill_at_a_restore_is_made_up_for(office: SuspenderHarness, mome
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-async def test_a_value_survives_a_kill_at_its_toggle(office: SuspenderHarness, moment: str) -> None:
+async def test_a_stored_value_survives_a_kill_during_its_change(
+    office: SuspenderHarness, moment: str
+) -> None:
     right = extension("101", "outbound")
     office.panel.values[right] = "domestic"
     await office.profile(services=products("svc-a", extensions=("101",), outbound_only=True))

@@ -52,7 +52,7 @@ async def hold(office: SuspenderHarness, clients: list[str], **fields: object) -
     await office.send(*(office.next_zero(client, **fields) for client in clients))
 
 
-async def test_more_holds_than_the_limit_pause_cutting_and_raise_one_alarm(
+async def test_more_holds_than_the_limit_pause_suspensions_and_raise_one_alarm(
     office: SuspenderHarness,
 ) -> None:
     await hold(office, CLIENTS[:3])
@@ -89,14 +89,14 @@ async def test_a_share_of_the_clients_counts_where_it_is_larger(database: str, p
     assert await is_on(office)
 
 
-async def test_zero_clients_turn_the_brake_off(database: str, pool: Pool) -> None:
+async def test_a_limit_of_zero_disables_the_brake(database: str, pool: Pool) -> None:
     office = SuspenderHarness(database, pool, limits=BrakeLimits(0, 0, WINDOW))
     await office.send(*(profile(1, client) for client in CLIENTS))
     await hold(office, CLIENTS)
     assert not await is_on(office)
 
 
-async def test_what_began_before_the_window_does_not_count(office: SuspenderHarness) -> None:
+async def test_holds_from_before_the_window_do_not_count(office: SuspenderHarness) -> None:
     await hold(office, CLIENTS[:3])
     assert isinstance(office.clock, FixedClock)
     office.clock.move(minutes=10, seconds=1)
@@ -105,7 +105,7 @@ async def test_what_began_before_the_window_does_not_count(office: SuspenderHarn
 
 
 @pytest.mark.parametrize("kind", ["opening", "shadow", "metered", "ended"])
-async def test_holds_that_cut_nobody_do_not_count(office: SuspenderHarness, kind: str) -> None:
+async def test_holds_that_suspend_nobody_do_not_count(office: SuspenderHarness, kind: str) -> None:
     if kind == "opening":
         await hold(office, CLIENTS, mail_owed=False)
     elif kind == "shadow":
@@ -125,7 +125,7 @@ async def test_holds_that_cut_nobody_do_not_count(office: SuspenderHarness, kind
     assert not await is_on(office)
 
 
-async def test_many_held_clients_that_go_live_at_once_within_the_window_are_too_many(
+async def test_held_clients_that_go_live_within_the_window_count(
     office: SuspenderHarness,
 ) -> None:
     await office.send(*(profile(2, client, mode="shadow") for client in CLIENTS))
@@ -154,7 +154,7 @@ async def locked(
         await connection.close()
 
 
-async def test_replicas_that_decide_at_the_same_time_count_each_other(
+async def test_replicas_that_decide_at_the_same_time_count_each_others_holds(
     office: SuspenderHarness,
 ) -> None:
     """Two holds in each batch; a batch that waits for the brake sees those of the one before."""
@@ -184,7 +184,7 @@ async def test_the_alarm_names_debts_as_the_common_cause(office: SuspenderHarnes
     assert alarm["severity"] == "critical"
 
 
-async def test_the_alarm_names_the_tariff_version_by_which_most_were_charged_lately(
+async def test_the_alarm_names_the_tariff_version_that_charged_most_clients(
     office: SuspenderHarness,
 ) -> None:
     for client, version in zip(CLIENTS[:4], (7, 7, 7, 6), strict=True):
@@ -210,7 +210,7 @@ async def charge(office: SuspenderHarness, client: str, version: int, at: dateti
     )  # fmt: skip
 
 
-def test_the_cause_in_words_without_a_charge() -> None:
+def test_the_cause_is_described_without_a_charge() -> None:
     begun = [BegunHold("a", "credit"), BegunHold("b", "outstanding")]
     assert cause_in_words(begun, None) == (
         "credit: 1 of 2 have used it up, without a charge lately"
@@ -221,7 +221,7 @@ def test_the_cause_in_words_without_a_charge() -> None:
 # --- commands ---
 
 
-async def test_release_goes_on_with_the_cuts_that_wait_and_counts_afresh(
+async def test_release_resumes_waiting_suspensions_and_restarts_the_count(
     office: SuspenderHarness,
 ) -> None:
     await hold(office, CLIENTS[:5])
@@ -237,7 +237,7 @@ async def test_release_goes_on_with_the_cuts_that_wait_and_counts_afresh(
     assert [event.zero_mail for event in await office.suspensions()] == [True] * 5
 
 
-async def test_undo_switches_on_who_was_cut_and_spares_who_was_not_until_a_later_hold(
+async def test_undo_restores_suspended_clients_and_ignores_their_holds(
     office: SuspenderHarness,
 ) -> None:
     await hold(office, CLIENTS[:3])
@@ -263,7 +263,7 @@ async def test_undo_switches_on_who_was_cut_and_spares_who_was_not_until_a_later
     assert not await is_on(office)
 
 
-async def test_undo_leaves_out_holds_from_before_the_window_and_of_new_clients(
+async def test_undo_excludes_holds_from_before_the_window_and_of_new_clients(
     office: SuspenderHarness,
 ) -> None:
     await hold(office, CLIENTS[:1])
@@ -284,7 +284,7 @@ async def test_undo_keeps_what_orders_hold_off(office: SuspenderHarness) -> None
     assert (row["wanted"], row["holds"]) == ("suspended", ["manual"])
 
 
-async def test_a_command_is_done_once_however_often_it_comes(office: SuspenderHarness) -> None:
+async def test_a_redelivered_command_is_carried_out_once(office: SuspenderHarness) -> None:
     request_id = uuid4()
     await hold(office, CLIENTS[:4])
     await office.command("brake.release", request_id)
@@ -298,7 +298,7 @@ async def test_a_command_is_done_once_however_often_it_comes(office: SuspenderHa
     assert len(await office.answers()) == 1
 
 
-async def test_two_replicas_that_get_a_command_do_it_once(office: SuspenderHarness) -> None:
+async def test_two_replicas_that_get_a_command_carry_it_out_once(office: SuspenderHarness) -> None:
     await hold(office, CLIENTS[:4])
     request_id = UUID(int=7)
     await asyncio.gather(*(office.command("brake.undo", request_id) for _ in range(4)))
@@ -306,7 +306,7 @@ async def test_two_replicas_that_get_a_command_do_it_once(office: SuspenderHarne
     assert await brake_alarms(office) == ["raised", "ended"]
 
 
-async def test_a_command_without_a_brake_is_refused_in_words(office: SuspenderHarness) -> None:
+async def test_a_command_without_a_brake_is_refused_with_a_reason(office: SuspenderHarness) -> None:
     await office.command("brake.release")
     await office.command("brake.undo")
     assert (
@@ -318,7 +318,7 @@ async def test_a_command_without_a_brake_is_refused_in_words(office: SuspenderHa
     )
 
 
-async def test_an_undo_during_which_another_client_is_held_is_tried_again(
+async def test_an_undo_is_retried_if_another_client_is_held_during_it(
     office: SuspenderHarness,
 ) -> None:
     await hold(office, CLIENTS[:4])

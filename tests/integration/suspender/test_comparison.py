@@ -90,7 +90,7 @@ async def alarms_are(rows: SuspenderTables, *expected: tuple[str, str]) -> None:
     await until(seen, timeout_s=10)
 
 
-async def test_it_is_raised_once_and_ended_when_the_server_has_it(
+async def test_an_alarm_is_raised_once_and_ends_when_the_element_exists(
     rows: SuspenderTables, pool: Pool
 ) -> None:
     await rows.client(services=(product(),))
@@ -110,7 +110,7 @@ async def test_it_is_raised_once_and_ended_when_the_server_has_it(
     assert "Is 102 (extension 102) meant?" in raised.what_to_do
 
 
-async def test_a_corrected_product_ends_it_with_the_next_reading(
+async def test_a_corrected_product_ends_the_alarm_with_the_next_reading(
     rows: SuspenderTables, pool: Pool
 ) -> None:
     await rows.client(services=(product(tenant="shap.example"),))
@@ -126,7 +126,9 @@ async def test_a_corrected_product_ends_it_with_the_next_reading(
         await alarms_are(rows, ("s1", "raised"), ("s1", "ended"))
 
 
-async def test_a_server_that_does_not_exist_is_said(rows: SuspenderTables, pool: Pool) -> None:
+async def test_a_product_on_an_unknown_server_raises_an_alarm(
+    rows: SuspenderTables, pool: Pool
+) -> None:
     await rows.client(services=(product(server_id="pbx11"),))
     async with comparing(pool):
         await alarms_are(rows, ("s1", "raised"))
@@ -134,7 +136,9 @@ async def test_a_server_that_does_not_exist_is_said(rows: SuspenderTables, pool:
     assert "is on server pbx11, which is not in the servers file." in raised.message
 
 
-async def test_what_works_or_is_not_known_is_no_alarm(rows: SuspenderTables, pool: Pool) -> None:
+async def test_products_that_work_or_are_undecided_raise_no_alarm(
+    rows: SuspenderTables, pool: Pool
+) -> None:
     """One of several extensions may have been given up; of a server never read nothing is known."""
     both = product("s2", extensions=("101", "999")), product("s3", server_id="pbx2")
     await rows.client(services=(product(), *both))
@@ -150,7 +154,7 @@ async def test_what_works_or_is_not_known_is_no_alarm(rows: SuspenderTables, poo
     assert await rows.alarms() == []
 
 
-async def test_an_alarm_of_a_server_that_cannot_be_compared_any_more_stays(
+async def test_an_alarm_stays_while_its_server_cannot_be_compared(
     rows: SuspenderTables, pool: Pool
 ) -> None:
     await rows.client(services=(product(server_id="pbx2", extensions=("7",)), product("s2")))
@@ -162,7 +166,7 @@ async def test_an_alarm_of_a_server_that_cannot_be_compared_any_more_stays(
         await alarms_are(rows, ("s1", "raised"), ("s2", "raised"))
 
 
-async def test_of_a_product_that_is_newer_than_the_reading_another_one_decides(
+async def test_a_product_newer_than_the_reading_waits_for_the_next_one(
     rows: SuspenderTables, pool: Pool
 ) -> None:
     await rows.client(services=(product(tenant="new.example"),))
@@ -181,7 +185,9 @@ async def test_of_a_product_that_is_newer_than_the_reading_another_one_decides(
         await alarms_are(rows, ("s1", "raised"))
 
 
-async def test_very_many_are_one_alarm_about_the_server(rows: SuspenderTables, pool: Pool) -> None:
+async def test_many_missing_products_are_one_alarm_about_the_server(
+    rows: SuspenderTables, pool: Pool
+) -> None:
     await rows.client(services=tuple(product(f"s{n}", tenant=f"t{n}.example") for n in range(21)))
     await read(rows, "101")
     async with comparing(pool):

@@ -97,7 +97,7 @@ async def test_a_record_that_cannot_be_read_is_rejected_and_the_rest_is_decided(
     assert await office.wanted() == "suspended"
 
 
-async def test_replicas_that_take_in_the_same_accounts_never_block_each_other_for_good(
+async def test_replicas_that_apply_events_of_the_same_accounts_never_deadlock(
     office: SuspenderHarness,
 ) -> None:
     """All accounts of a batch are locked in one order, whatever the order of its events."""
@@ -116,7 +116,7 @@ async def test_replicas_that_take_in_the_same_accounts_never_block_each_other_fo
 # --- holds ---
 
 
-async def test_the_credit_of_a_crossing_decides_nothing(office: SuspenderHarness) -> None:
+async def test_the_credit_of_a_crossing_does_not_decide(office: SuspenderHarness) -> None:
     """Money and debts are balance-watch's: only its holds count (SW1, SW2, SW3)."""
     await office.profile()
     await office.zero(balance_micro=50 * UNIT, outstanding_micro=60 * UNIT, reason="outstanding")
@@ -125,7 +125,7 @@ async def test_the_credit_of_a_crossing_decides_nothing(office: SuspenderHarness
     assert await office.wanted() == "suspended"
 
 
-async def test_debts_that_are_larger_than_the_last_crossings_credit_cut_nobody(
+async def test_debts_above_the_last_crossings_credit_suspend_nobody(
     office: SuspenderHarness,
 ) -> None:
     """The credit of the last crossing is old: the ledger may hold more by now (SW4)."""
@@ -135,7 +135,7 @@ async def test_debts_that_are_larger_than_the_last_crossings_credit_cut_nobody(
     assert await office.wanted() == "active"
 
 
-async def test_a_rise_from_low_ends_no_hold_that_is_not_there(office: SuspenderHarness) -> None:
+async def test_a_rise_from_low_without_a_hold_changes_nothing(office: SuspenderHarness) -> None:
     await office.profile(orders=(order("manual"),))
     await office.restored(level_before="low")
     assert (await office.row())["holds"] == ["manual"]
@@ -159,7 +159,7 @@ async def test_an_order_for_one_product_leaves_the_others_on(office: SuspenderHa
     assert (suspended.client_wide, suspended.holds, suspended.mode) == (False, ("whmcs",), "manual")
 
 
-async def test_without_voip_service_what_is_wanted_stays_and_the_truth_comes_with_it(
+async def test_without_voip_service_the_desired_state_stays_until_it_returns(
     office: SuspenderHarness,
 ) -> None:
     await office.profile(profile={"has_voip_service": False})
@@ -198,7 +198,7 @@ async def test_a_product_that_is_added_to_a_client_with_funds_stays_on(
     assert office.panel.off == set()
 
 
-async def test_a_client_imported_as_off_is_left_until_his_hold_is_known(
+async def test_a_client_imported_as_suspended_is_left_until_the_hold_is_known(
     office: SuspenderHarness,
 ) -> None:
     """balance-watch publishes it a moment later: meanwhile he must not be switched on."""
@@ -215,7 +215,7 @@ async def test_a_client_imported_as_off_is_left_until_his_hold_is_known(
     assert office.panel.off == set()
 
 
-async def test_a_product_that_is_added_to_a_client_imported_as_off_is_switched_off(
+async def test_a_product_added_to_a_client_imported_as_suspended_is_switched_off(
     office: SuspenderHarness,
 ) -> None:
     await office.profile(profile=OFF, services=products("svc-a"))
@@ -236,7 +236,9 @@ async def test_an_adopted_product_of_a_client_who_is_not_held_is_switched_on(
     assert office.panel.switched == ["svc-1001 on"]
 
 
-async def test_what_a_person_or_we_wrote_is_no_import(office: SuspenderHarness) -> None:
+async def test_voip_suspended_written_by_a_person_or_by_us_is_not_an_import(
+    office: SuspenderHarness,
+) -> None:
     for number, writer in enumerate(("us", "person", "")):
         fields = {"voip_suspended": "Yes", "voip_suspended_by": writer}
         account_id = f"c-{number}"
@@ -247,7 +249,7 @@ async def test_what_a_person_or_we_wrote_is_no_import(office: SuspenderHarness) 
 # --- orders that end by time ---
 
 
-async def test_an_order_that_ends_by_time_is_over_at_its_instant(office: SuspenderHarness) -> None:
+async def test_an_order_with_an_end_ends_at_that_instant(office: SuspenderHarness) -> None:
     end = NOON + timedelta(hours=1)
     await office.profile(orders=(order("manual", until=end),))
     await office.work_done()
@@ -278,13 +280,15 @@ async def test_an_exemption_that_ends_by_time_lets_the_funds_hold_apply(
     assert reasons(await office.suspensions()) == [(("funds",), True)]
 
 
-async def test_an_order_that_had_ended_when_it_came_is_absent(office: SuspenderHarness) -> None:
+async def test_an_order_that_arrives_after_its_end_has_no_effect(office: SuspenderHarness) -> None:
     await office.profile(orders=(order("forced", until=NOON),))
     assert await office.wanted() == "active"
     assert (await office.sql("select decide_at from suspender.account"))[0]["decide_at"] is None
 
 
-async def test_of_two_orders_that_end_each_is_decided_at_its_end(office: SuspenderHarness) -> None:
+async def test_two_orders_with_an_end_are_each_decided_at_their_end(
+    office: SuspenderHarness,
+) -> None:
     ends = (NOON + timedelta(hours=1), NOON + timedelta(hours=2))
     await office.profile(orders=(order("manual", until=ends[0]), order("whmcs", until=ends[1])))
     await office.work_done()
@@ -300,7 +304,7 @@ async def test_of_two_orders_that_end_each_is_decided_at_its_end(office: Suspend
     ]
 
 
-async def test_the_loop_looks_by_itself_and_replicas_share_what_is_due(
+async def test_the_loop_decides_by_itself_and_replicas_share_due_accounts(
     office: SuspenderHarness,
 ) -> None:
     end = NOON + timedelta(hours=1)
@@ -326,7 +330,9 @@ async def test_the_loop_looks_by_itself_and_replicas_share_what_is_due(
 # --- shadow and live ---
 
 
-async def test_in_shadow_all_is_decided_and_nothing_is_switched(office: SuspenderHarness) -> None:
+async def test_in_shadow_everything_is_decided_and_nothing_is_switched(
+    office: SuspenderHarness,
+) -> None:
     await office.profile(mode="shadow")
     await office.zero()
     row = await office.row()
@@ -340,7 +346,7 @@ async def test_in_shadow_all_is_decided_and_nothing_is_switched(office: Suspende
     assert await office.outbox() == []
 
 
-async def test_going_live_brings_the_pbx_to_what_is_desired_and_owes_the_mail(
+async def test_going_live_switches_the_pbx_and_owes_the_mail(
     office: SuspenderHarness,
 ) -> None:
     await office.profile(mode="shadow")
@@ -366,7 +372,7 @@ async def test_going_back_to_shadow_switches_on_what_we_had_switched_off(
     assert await office.settled()
 
 
-async def test_going_back_to_shadow_can_leave_off_what_is_off(office: SuspenderHarness) -> None:
+async def test_going_back_to_shadow_can_leave_services_off(office: SuspenderHarness) -> None:
     await office.profile()
     await office.zero()
     await office.work_done()
@@ -380,7 +386,7 @@ async def test_going_back_to_shadow_can_leave_off_what_is_off(office: SuspenderH
     assert office.panel.off == set()
 
 
-async def test_a_cut_that_was_not_confirmed_is_given_up_in_shadow_even_with_leave_off(
+async def test_an_unconfirmed_suspension_is_given_up_in_shadow_even_with_leave_off(
     office: SuspenderHarness,
 ) -> None:
     await office.profile()
@@ -405,7 +411,7 @@ async def test_a_hold_that_began_in_shadow_owes_its_mail_when_live_though_it_was
     assert await office.settled()
 
 
-async def test_what_was_off_at_an_import_stays_off_in_shadow(office: SuspenderHarness) -> None:
+async def test_services_imported_as_suspended_stay_off_in_shadow(office: SuspenderHarness) -> None:
     office.panel.off_now = {extension("svc-1001")}
     await office.profile(profile=OFF, mode="shadow")
     await office.zero(mail_owed=False)
@@ -418,7 +424,7 @@ async def test_what_was_off_at_an_import_stays_off_in_shadow(office: SuspenderHa
     assert office.panel.switched == ["svc-1001 on"]
 
 
-async def test_what_was_off_at_an_import_and_never_touched_by_us_stays_off_in_shadow(
+async def test_imported_services_that_we_never_switched_stay_off_in_shadow(
     office: SuspenderHarness,
 ) -> None:
     """The client leaves live mode before his hold is known."""
@@ -431,7 +437,7 @@ async def test_what_was_off_at_an_import_and_never_touched_by_us_stays_off_in_sh
 # --- why a service is off ---
 
 
-async def test_money_that_ends_while_a_person_holds_the_client_owes_its_mail_later(
+async def test_a_funds_hold_under_a_manual_hold_owes_its_mail_when_it_is_alone(
     office: SuspenderHarness,
 ) -> None:
     """SW29: the zero mail is owed when funds become the only reason."""
@@ -449,7 +455,7 @@ async def test_money_that_ends_while_a_person_holds_the_client_owes_its_mail_lat
     assert (await office.row())["reason_seq"] == 2
 
 
-async def test_a_change_of_reason_bears_the_last_evidence_and_an_id_of_its_own(
+async def test_a_change_of_reason_has_the_last_evidence_and_its_own_id(
     office: SuspenderHarness,
 ) -> None:
     await office.profile()
@@ -477,7 +483,7 @@ async def test_a_hold_without_a_mail_owes_none_when_it_becomes_the_only_reason(
     assert [event.zero_mail for event in await office.suspensions()] == [False, False, False]
 
 
-async def test_before_the_cut_is_confirmed_a_new_reason_changes_the_row_alone(
+async def test_before_confirmation_a_new_reason_changes_only_the_row(
     office: SuspenderHarness,
 ) -> None:
     await office.profile(orders=(order("manual"),))
@@ -488,7 +494,7 @@ async def test_before_the_cut_is_confirmed_a_new_reason_changes_the_row_alone(
     assert reasons(await office.suspensions()) == [(("funds",), True)]
 
 
-async def test_a_reason_that_is_outdated_within_its_batch_is_not_published(
+async def test_a_reason_that_is_obsolete_within_its_batch_is_not_published(
     office: SuspenderHarness,
 ) -> None:
     await office.profile(orders=(order("manual"),))
@@ -498,7 +504,7 @@ async def test_a_reason_that_is_outdated_within_its_batch_is_not_published(
     assert len(await office.suspensions()) == 1
 
 
-async def test_from_the_product_alone_to_the_client_is_a_change_of_reason(
+async def test_a_hold_that_becomes_client_wide_is_a_change_of_reason(
     office: SuspenderHarness,
 ) -> None:
     await office.profile(orders=(order("manual", "svc-1001"),))
@@ -507,7 +513,7 @@ async def test_from_the_product_alone_to_the_client_is_a_change_of_reason(
     assert [event.client_wide for event in await office.suspensions()] == [False, True]
 
 
-async def test_without_voip_service_no_reason_is_published_and_it_is_made_up_for(
+async def test_without_voip_service_a_change_of_reason_is_published_later(
     office: SuspenderHarness,
 ) -> None:
     await office.profile(orders=(order("manual"),))
@@ -531,7 +537,7 @@ ACTS = st.lists(
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ACTS)
-def test_after_any_story_the_service_is_to_be_what_its_holds_say(acts: list[str]) -> None:
+def test_after_any_sequence_of_events_the_desired_state_follows_the_holds(acts: list[str]) -> None:
     """The pure part, one event after another, by a reference that knows no row."""
     account, services, now = AccountState("1001"), Services(), NOON
     crossing = version = 0
@@ -570,7 +576,7 @@ def test_after_any_story_the_service_is_to_be_what_its_holds_say(acts: list[str]
 # --- commands ---
 
 
-async def test_a_command_is_answered_once_and_those_of_others_are_passed_over(
+async def test_a_command_is_answered_once_and_other_services_commands_are_ignored(
     office: SuspenderHarness,
 ) -> None:
     request_id = uuid4()

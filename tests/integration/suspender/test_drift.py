@@ -162,7 +162,7 @@ def watch(rows: SuspenderTables) -> Watch:
     return Watch(rows)
 
 
-async def test_what_we_switched_off_and_is_on_is_switched_off_again(
+async def test_an_element_that_was_switched_on_is_switched_off_again(
     watch: Watch, rows: SuspenderTables
 ) -> None:
     await watch.client()
@@ -193,7 +193,7 @@ def count() -> float:
     return REGISTRY.get_sample_value("ringfence_suspender_drift_total", labels) or 0
 
 
-async def test_it_is_counted_once_while_the_worker_is_at_it(watch: Watch) -> None:
+async def test_drift_is_counted_once_while_the_worker_repairs_it(watch: Watch) -> None:
     await watch.client()
     watch.panel.on = {TRUNK}
     await watch.scan()
@@ -201,7 +201,7 @@ async def test_it_is_counted_once_while_the_worker_is_at_it(watch: Watch) -> Non
     assert watch.panel.asked == [{TRUNK}]
 
 
-async def test_two_looks_at_the_same_time_count_once(watch: Watch, rows: SuspenderTables) -> None:
+async def test_two_scans_at_the_same_time_count_once(watch: Watch, rows: SuspenderTables) -> None:
     await watch.client()
     watch.panel.on = {TRUNK}
     found = await asyncio.gather(*(watch.scan() for _ in range(4)))
@@ -209,7 +209,7 @@ async def test_two_looks_at_the_same_time_count_once(watch: Watch, rows: Suspend
     assert await rows.value("select cardinality(repairs) from suspender.drift") == 1
 
 
-async def test_what_was_switched_off_again_during_a_look_is_no_drift(
+async def test_an_element_that_was_switched_off_during_a_scan_is_no_drift(
     watch: Watch, rows: SuspenderTables
 ) -> None:
     await watch.client()
@@ -223,7 +223,9 @@ async def test_what_was_switched_off_again_during_a_look_is_no_drift(
     assert await rows.alarms() == []
 
 
-async def test_the_fourth_time_within_an_hour_is_alarmed_only(rows: SuspenderTables) -> None:
+async def test_the_fourth_drift_within_an_hour_is_alarmed_and_not_repaired(
+    rows: SuspenderTables,
+) -> None:
     clock = FixedClock(datetime.now(UTC))
     watch = Watch(rows, clock)
     await watch.client()
@@ -247,7 +249,7 @@ async def test_the_fourth_time_within_an_hour_is_alarmed_only(rows: SuspenderTab
     assert await watch.scan() == [("aa-bb", True)]
 
 
-async def test_an_open_alarm_says_when_repairing_stops(rows: SuspenderTables) -> None:
+async def test_an_open_alarm_is_replaced_when_repairs_stop(rows: SuspenderTables) -> None:
     clock = FixedClock(datetime.now(UTC))
     watch = Watch(rows, clock)
     await watch.client()
@@ -263,7 +265,7 @@ async def test_an_open_alarm_says_when_repairing_stops(rows: SuspenderTables) ->
     ]
 
 
-async def test_very_many_at_once_are_one_alarm_about_the_server(
+async def test_many_drifting_elements_are_one_alarm_about_the_server(
     watch: Watch, rows: SuspenderTables
 ) -> None:
     await watch.client()
@@ -303,7 +305,7 @@ async def test_very_many_at_once_are_one_alarm_about_the_server(
         "claimed",
     ],
 )
-async def test_what_is_not_confirmed_off_is_not_looked_at(
+async def test_elements_that_are_not_confirmed_off_are_not_checked(
     watch: Watch, rows: SuspenderTables, case: str
 ) -> None:
     await watch.client(off=case != "on", due=case.startswith("due"), live=case != "shadow")
@@ -325,7 +327,7 @@ async def test_what_is_not_confirmed_off_is_not_looked_at(
     assert await rows.alarms() == []
 
 
-async def test_what_left_the_product_is_looked_at_while_its_hold_lasts(
+async def test_elements_that_left_the_product_are_checked_while_the_hold_lasts(
     watch: Watch, rows: SuspenderTables
 ) -> None:
     await watch.client(departed=True)
@@ -334,7 +336,7 @@ async def test_what_left_the_product_is_looked_at_while_its_hold_lasts(
     assert await watch.scan() == [("aa-bb", True)]
 
 
-async def test_what_is_off_and_not_on_record_is_never_touched(
+async def test_elements_that_are_not_on_record_are_never_switched(
     watch: Watch, rows: SuspenderTables
 ) -> None:
     await watch.client()
@@ -369,7 +371,7 @@ async def test_a_server_that_does_not_answer_is_no_drift(
         "update suspender.service set wanted = 'active', wanted_seq = 2",
     ],
 )
-async def test_an_alarm_ends_when_it_is_to_be_on(
+async def test_an_alarm_ends_when_the_element_is_to_be_on(
     watch: Watch, rows: SuspenderTables, change: str
 ) -> None:
     await watch.client()
@@ -400,7 +402,7 @@ async def test_an_alarm_does_not_end_while_the_element_cannot_be_read(
     assert await _ended(rows)
 
 
-async def test_how_many_are_on_is_a_metric(watch: Watch) -> None:
+async def test_the_number_of_drifting_elements_is_a_metric(watch: Watch) -> None:
     await watch.client()
     watch.panel.on = {TRUNK}
     async with watch.looping(every_s=0.01):
@@ -448,7 +450,7 @@ def ago(**time: float) -> datetime:
     return datetime.now(UTC) - timedelta(**time)
 
 
-async def test_a_call_after_the_cut_is_looked_into_at_once(
+async def test_a_call_after_the_suspension_causes_a_scan_at_once(
     watch: Watch, rows: SuspenderTables
 ) -> None:
     await watch.client()
@@ -465,7 +467,7 @@ async def test_a_call_after_the_cut_is_looked_into_at_once(
 @pytest.mark.parametrize(
     ("answered_s", "direction"), [(-600, "outbound"), (59, "outbound"), (600, "inbound")]
 )
-async def test_calls_that_began_before_the_cut_or_came_in_are_no_drift(
+async def test_calls_from_before_the_suspension_and_inbound_calls_are_no_drift(
     watch: Watch, rows: SuspenderTables, answered_s: int, direction: str
 ) -> None:
     await watch.client()
@@ -482,9 +484,7 @@ async def _seen(rows: SuspenderTables, version: int) -> bool:
     return [row["version"] for row in found] == [version]
 
 
-async def test_only_the_service_that_called_is_looked_at(
-    watch: Watch, rows: SuspenderTables
-) -> None:
+async def test_only_the_service_that_called_is_scanned(watch: Watch, rows: SuspenderTables) -> None:
     await watch.client()
     other = PRODUCT.model_copy(update={"service_id": "svc-1002", "gateway_ids": ("cc-dd",)})
     await rows.client("1002", services=(other,))
@@ -515,7 +515,7 @@ async def test_a_call_is_not_lost_while_the_server_does_not_answer(
         await until(watch.waits)
 
 
-async def test_a_call_while_all_is_off_is_alarmed_until_it_is_off_anew(
+async def test_a_call_while_everything_is_off_is_alarmed_until_confirmed_off_again(
     watch: Watch, rows: SuspenderTables
 ) -> None:
     await watch.client()
@@ -532,7 +532,7 @@ async def _ended_call(rows: SuspenderTables) -> bool:
 
 
 @pytest.mark.parametrize("case", ["emergency", "repaired since", "being repaired"])
-async def test_a_call_that_is_explained_is_not_alarmed(
+async def test_a_call_explained_by_drift_raises_no_alarm(
     watch: Watch, rows: SuspenderTables, case: str
 ) -> None:
     await watch.client()
@@ -554,7 +554,7 @@ async def test_a_call_that_is_explained_is_not_alarmed(
     assert await rows.alarms() == []
 
 
-async def test_a_killed_look_is_begun_again_soon_and_a_long_one_keeps_its_lease(
+async def test_a_killed_scan_is_begun_again_soon_and_a_long_one_keeps_its_lease(
     rows: SuspenderTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else what is on by a hand would stay on for as long as the longest look may take."""

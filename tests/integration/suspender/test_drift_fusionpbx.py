@@ -98,7 +98,7 @@ async def is_confirmed(rows: SuspenderTables) -> bool:
     )
 
 
-async def test_a_gateway_that_a_person_enables_is_off_again(
+async def test_a_gateway_that_a_person_enables_is_switched_off_again(
     rows: SuspenderTables, pbx: Any
 ) -> None:
     product = service_of(pbx, "gateway")
@@ -135,7 +135,7 @@ async def _are_off(rows: SuspenderTables, expected: list[str]) -> bool:
     return [row["name"] for row in found] == expected
 
 
-async def test_the_service_reads_and_watches_the_servers_of_its_file(
+async def test_the_service_reads_and_scans_the_servers_of_its_file(
     rows: SuspenderTables, pbx: Any, database: str
 ) -> None:
     servers = Servers(servers={SERVER: server_of(pbx.url)})

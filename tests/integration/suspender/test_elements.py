@@ -56,7 +56,7 @@ async def test_an_extension_that_was_off_before_is_left_off_by_the_restore(
     assert not await office.sql("select from report.switched_off")
 
 
-async def test_what_was_off_before_and_a_person_switched_on_is_ours_once_we_switch_it(
+async def test_an_element_that_a_person_switched_on_becomes_ours_when_we_switch_it_off(
     office: SuspenderHarness,
 ) -> None:
     office.panel.off_now = {extension("102")}
@@ -110,7 +110,7 @@ async def test_an_extension_that_is_added_while_held_is_switched_off(
     assert (first.hold, second.hold) == (1, 1)
 
 
-async def test_one_that_is_added_in_shadow_is_switched_off_when_live_again(
+async def test_an_extension_added_in_shadow_is_switched_off_when_live_again(
     office: SuspenderHarness,
 ) -> None:
     await held(office, product("101"))
@@ -232,7 +232,7 @@ async def test_an_extension_that_moves_to_a_client_with_funds_is_on_at_once(
     assert office.panel.off == {"101"}
 
 
-async def test_an_extension_that_moves_to_a_client_who_is_held_too_stays_off_for_him(
+async def test_an_extension_that_moves_to_another_held_client_stays_off(
     office: SuspenderHarness,
 ) -> None:
     await held(office, product("101"))
@@ -250,7 +250,9 @@ async def test_an_extension_that_moves_to_a_client_who_is_held_too_stays_off_for
     assert office.panel.off == set()
 
 
-async def test_a_product_that_was_never_off_goes_without_a_word(office: SuspenderHarness) -> None:
+async def test_a_product_that_was_never_off_is_removed_without_an_event(
+    office: SuspenderHarness,
+) -> None:
     await office.profile(services=(product("101"),))
     await office.profile(2, services=())
     await office.zero()
@@ -259,7 +261,7 @@ async def test_a_product_that_was_never_off_goes_without_a_word(office: Suspende
     assert office.panel.calls == []
 
 
-async def test_a_cut_that_was_not_carried_out_is_given_up_with_its_product(
+async def test_a_suspension_that_was_not_carried_out_is_given_up_with_its_product(
     office: SuspenderHarness,
 ) -> None:
     await office.profile(services=(product("101"),))
@@ -349,7 +351,7 @@ async def test_what_is_off_at_an_import_is_adopted_and_switched_on_with_the_hold
     assert office.panel.off == set()
 
 
-async def test_adoption_does_not_depend_on_what_we_write_into_the_profile_meanwhile(
+async def test_adoption_does_not_depend_on_profile_fields_that_we_write_later(
     office: SuspenderHarness,
 ) -> None:
     """The first product's confirmation has accounts write the field: the second is adopted too."""
@@ -381,7 +383,7 @@ async def test_what_is_found_off_after_the_first_turn_is_not_adopted(
 # --- missing elements ---
 
 
-async def test_an_extension_that_is_not_there_is_a_remark(office: SuspenderHarness) -> None:
+async def test_a_missing_extension_is_a_remark_in_the_evidence(office: SuspenderHarness) -> None:
     office.panel.missing = {"102"}
     await held(office, product("101", "102"))
     assert "102 not on the server" in (await office.row("svc-a"))["evidence"]
@@ -396,7 +398,7 @@ async def test_an_extension_that_is_not_there_is_a_remark(office: SuspenderHarne
         ({"suspend_by": "gateway", "gateway_ids": (GATEWAY, "aa")}, f"found no gateway {GATEWAY}"),
     ],
 )
-async def test_a_product_that_names_what_is_not_there_needs_a_person(
+async def test_a_product_that_names_only_missing_elements_needs_a_person(
     office: SuspenderHarness, fields: dict[str, object], words: str
 ) -> None:
     office.panel.missing = {"101", "north.example", GATEWAY}
@@ -441,7 +443,9 @@ async def test_what_a_person_switched_on_is_switched_off_again_without_an_event(
     assert await office.on_record() == {"101": True, "102": True}
 
 
-async def test_a_repair_that_fails_is_backed_off_and_alarmed(office: SuspenderHarness) -> None:
+async def test_a_repair_that_fails_is_retried_with_back_off_and_raises_an_alarm(
+    office: SuspenderHarness,
+) -> None:
     await held(office, product("101"))
     office.panel.stuck["101"] = Retry("toggle not done")
     await repair(office, "101")
@@ -455,7 +459,9 @@ async def test_a_repair_that_fails_is_backed_off_and_alarmed(office: SuspenderHa
     assert [state for key, _, state in await office.alarms()] == ["raised", "ended"]
 
 
-async def test_a_loose_release_that_fails_is_alarmed_and_goes_on(office: SuspenderHarness) -> None:
+async def test_a_loose_release_that_fails_raises_an_alarm_and_is_retried(
+    office: SuspenderHarness,
+) -> None:
     await held(office, product("101"))
     office.panel.stuck["101"] = Retry("toggle not done")
     await office.profile(1, "2002", services=(product("101", service_id="svc-b"),))
@@ -468,7 +474,7 @@ async def test_a_loose_release_that_fails_is_alarmed_and_goes_on(office: Suspend
     assert office.panel.off == set()
 
 
-async def test_a_loose_release_that_is_not_wanted_any_more_ends_its_alarm(
+async def test_a_loose_release_that_is_no_longer_needed_ends_its_alarm(
     office: SuspenderHarness,
 ) -> None:
     await held(office, product("101"))
@@ -482,7 +488,9 @@ async def test_a_loose_release_that_is_not_wanted_any_more_ends_its_alarm(
     assert office.panel.off == {"101"}
 
 
-async def test_what_waits_for_the_brake_keeps_what_it_shares(office: SuspenderHarness) -> None:
+async def test_a_suspension_that_waits_for_the_brake_keeps_shared_elements_on(
+    office: SuspenderHarness,
+) -> None:
     """The trunk of a product that is off by hand, and of one that only the brake keeps on."""
     shared: dict[str, Any] = {"suspend_by": "gateway", "gateway_ids": (GATEWAY,)}
     both = (product(**shared), product(service_id="svc-b", **shared))

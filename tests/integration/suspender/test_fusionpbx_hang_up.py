@@ -61,7 +61,7 @@ async def test_all_calls_of_the_extensions_are_ended(
     assert await driver.hang_up(service_of(pbx), {"2112"}) == HungUp()
 
 
-async def test_other_tenants_and_other_extensions_talk_on(
+async def test_calls_of_other_tenants_and_extensions_go_on(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     theirs = [begin(pbx, "14165550100", domain=RUCKEN), begin(pbx, "14165550100", "2113")]
@@ -74,7 +74,7 @@ async def test_other_tenants_and_other_extensions_talk_on(
     assert list(pbx.pbx.live) == theirs[1:]
 
 
-async def test_many_who_ask_at_once_share_what_is_read(
+async def test_concurrent_callers_share_one_reading(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A herd is cut in batches: a page for each of its clients would hold up the next batch."""
@@ -107,7 +107,7 @@ async def test_nothing_is_ended_without_extensions(
     assert uuid in pbx.pbx.live
 
 
-async def test_an_empty_list_is_believed_when_the_switch_is_there(
+async def test_an_empty_list_counts_only_if_the_switch_answers(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     uuid = begin(pbx, "14165550100")
@@ -170,7 +170,7 @@ async def test_an_admins_key_ends_its_own_tenants_calls(pbx: FusionPbxSimulator)
         ("drop", ""),
     ],
 )
-async def test_odd_answers_end_nothing_wrongly(
+async def test_unexpected_answers_end_no_wrong_calls(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver, path: str, kind: FaultKind, value: str
 ) -> None:
     other = begin(pbx, "911")

@@ -74,7 +74,7 @@ async def test_everything_is_listed(pbx: FusionPbxSimulator) -> None:
     assert known <= {item.uuid for item in found.items}
 
 
-async def test_where_a_did_leads_is_known(pbx: FusionPbxSimulator) -> None:
+async def test_the_extension_that_a_did_rings_is_read(pbx: FusionPbxSimulator) -> None:
     found = await inventory(pbx)
     assert {item.name: item.leads_to for item in found.items if item.kind == "did"} == {
         "14165550100": "2112",
@@ -82,7 +82,9 @@ async def test_where_a_did_leads_is_known(pbx: FusionPbxSimulator) -> None:
     }
 
 
-async def test_without_the_download_where_dids_lead_is_a_gap(pbx: FusionPbxSimulator) -> None:
+async def test_without_the_download_right_destinations_of_dids_are_a_gap(
+    pbx: FusionPbxSimulator,
+) -> None:
     pbx.pbx.users[0].without.append("destination_export")
     found = await inventory(pbx)
     assert len(of(found, "did")) == 2
@@ -103,7 +105,7 @@ async def test_without_the_download_where_dids_lead_is_a_gap(pbx: FusionPbxSimul
         ("gateway_all", "gateway"),
     ],
 )
-async def test_what_a_missing_right_hides_is_a_gap_that_names_it(
+async def test_a_missing_right_is_named_in_a_gap(
     pbx: FusionPbxSimulator, right: str, kind: str
 ) -> None:
     pbx.pbx.users[0].without.append(right)
@@ -120,7 +122,7 @@ async def test_what_a_missing_right_hides_is_a_gap_that_names_it(
         ([], None),
     ],
 )
-async def test_whether_the_routes_test_toll_allow_is_known(
+async def test_it_is_read_whether_outbound_routes_test_toll_allow(
     pbx: FusionPbxSimulator, routes: list[Route], tested: bool | None
 ) -> None:
     for route in routes:
@@ -129,7 +131,7 @@ async def test_whether_the_routes_test_toll_allow_is_known(
     assert (found.tests_toll_allow, found.gaps) == (tested, ())
 
 
-async def test_routes_that_are_hidden_are_a_gap(pbx: FusionPbxSimulator) -> None:
+async def test_hidden_outbound_routes_are_a_gap(pbx: FusionPbxSimulator) -> None:
     pbx.pbx.add_route(Route("Out", toll_allow="domestic"))
     pbx.pbx.users[0].without.append("outbound_route_view")
     found = await inventory(pbx)
@@ -137,7 +139,7 @@ async def test_routes_that_are_hidden_are_a_gap(pbx: FusionPbxSimulator) -> None
     assert "outbound routes not read: the key's user needs outbound_route_view" in found.gaps[0]
 
 
-async def test_each_tenant_by_its_own_key(pbx: FusionPbxSimulator) -> None:
+async def test_each_tenant_is_read_with_its_own_key(pbx: FusionPbxSimulator) -> None:
     found = await inventory(pbx, superadmin=False)
     assert {item.tenant for item in found.items} == {MCON}
     assert of(found, "extension")[0] == ("extension", MCON, "2112", "", True)

@@ -82,7 +82,7 @@ def is_off(gateway: Gateway) -> bool:
     return (gateway.enabled, gateway.live) == (False, False)
 
 
-async def test_a_herd_of_gateways_goes_off_and_on_in_few_requests(
+async def test_many_gateways_are_switched_off_and_on_in_few_requests(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its list has 600 rows, 12 pages, each of which asks the switch 50 times."""
@@ -106,7 +106,7 @@ async def test_a_herd_of_gateways_goes_off_and_on_in_few_requests(
     assert seen.total() <= 20
 
 
-async def test_a_herd_of_tenants_goes_off_and_on_in_few_requests(
+async def test_many_tenants_are_switched_off_and_on_in_few_requests(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two requests for each tenant, and the list of all of them before and after."""
@@ -123,7 +123,7 @@ async def test_a_herd_of_tenants_goes_off_and_on_in_few_requests(
     assert seen["/app/sip_status/cmd.php"] == 2, "one flush for all of them"
 
 
-async def test_many_gateways_of_which_a_person_disabled_one(
+async def test_a_gateway_disabled_by_a_person_among_many_is_not_flipped_on(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     """The answers to `stop` are one too few: then the flags are read, and it is not flipped on."""
@@ -134,7 +134,7 @@ async def test_many_gateways_of_which_a_person_disabled_one(
     assert all(map(is_off, gateways))
 
 
-async def test_what_was_off_before_is_read_as_off(
+async def test_an_element_that_was_off_before_is_read_as_off(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     """So that it is not switched on with the others later (SW18)."""
@@ -157,7 +157,7 @@ async def test_a_gateway_that_is_enabled_but_does_not_run_is_read_as_on(
 
 
 @pytest.mark.parametrize("count", [3, 30])
-async def test_toggles_that_are_claimed_and_not_done_fail_alone(
+async def test_gateways_whose_toggle_is_reported_but_not_done_fail_alone(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver, count: int
 ) -> None:
     gateways, products = trunks(pbx, count)
@@ -190,7 +190,7 @@ async def test_extensions_whose_toggle_is_not_done_fail_alone(
 
 @pytest.mark.parametrize("count", [4, 30])
 @pytest.mark.parametrize("done", range(4))
-async def test_a_suspension_that_was_killed_half_way_is_finished(
+async def test_a_suspension_that_was_killed_is_completed(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver, count: int, done: int
 ) -> None:
     """After stop, after the toggle, or with a rescan in between that brought them up again."""
@@ -224,7 +224,7 @@ async def test_gateways_that_run_though_disabled_are_enabled_by_a_restore(
     assert all(gateway.enabled and gateway.live for gateway in gateways)
 
 
-async def test_a_change_is_brought_by_any_reading_of_its_state(
+async def test_a_change_needs_only_the_state_of_its_reading(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     """A reading that somebody built from its state alone: the flag is read again."""
@@ -241,7 +241,7 @@ async def test_a_change_is_brought_by_any_reading_of_its_state(
         assert {is_off(gateway) for gateway in gateways} == {off}
 
 
-async def test_restores_and_suspensions_of_all_ways_in_one_go(
+async def test_restores_and_suspensions_of_all_ways_in_one_call(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     gateways, trunk_products = trunks(pbx, 12)
@@ -262,7 +262,7 @@ async def test_restores_and_suspensions_of_all_ways_in_one_go(
     assert not pbx.pbx.domains[MCON].enabled
 
 
-async def test_a_server_that_does_not_answer_is_no_elements_failure(
+async def test_a_server_that_does_not_answer_raises_retry(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     _, products = trunks(pbx, 30)
@@ -285,7 +285,7 @@ async def test_a_tenant_whose_toggle_is_not_answered_fails_alone_and_is_tried_ag
 
 
 @pytest.mark.parametrize("level", ["gateway", "extensions", "domain", "outbound"])
-async def test_drift_is_seen_for_each_way(
+async def test_drift_is_found_for_each_way(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver, level: str
 ) -> None:
     present(pbx.pbx.find_extension("2112", MCON)).toll_allow = "local"
@@ -301,7 +301,7 @@ async def test_drift_is_seen_for_each_way(
     assert await driver.live(targets) == set(elements_of(service))
 
 
-async def test_drift_is_not_judged_without_the_switch(
+async def test_without_an_answer_of_the_switch_no_drift_is_reported(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     service = service_of(pbx, "gateway")

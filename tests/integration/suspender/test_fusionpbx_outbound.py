@@ -75,7 +75,7 @@ def calls(pbx: FusionPbxSimulator, number: str = "14165550100", *, inbound: bool
     return pbx.pbx.can_call(extension_of(pbx), number=number, inbound=inbound)[0]
 
 
-async def test_calls_out_end_and_all_else_goes_on(
+async def test_only_outbound_calls_are_blocked(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     before = deepcopy(pbx.pbx.extensions)
@@ -108,7 +108,7 @@ async def test_calls_out_end_and_all_else_goes_on(
         assert extension.form.get("description") == "Zoë's phone"
 
 
-async def test_what_is_right_already_is_not_saved_again(
+async def test_an_extension_in_the_desired_state_is_not_saved_again(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saves = noted_saves(pbx, monkeypatch)
@@ -131,7 +131,9 @@ def noted_saves(pbx: FusionPbxSimulator, monkeypatch: pytest.MonkeyPatch) -> lis
     return saves
 
 
-async def test_many_tenants_at_once(pbx: FusionPbxSimulator, driver: FusionPbxDriver) -> None:
+async def test_extensions_of_many_tenants_are_switched_together(
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
+) -> None:
     products = []
     for number in range(12):
         tenant = f"t{number}.example.com"
@@ -177,7 +179,7 @@ async def test_without_the_right_to_edit_nothing_is_saved(
     assert saves == []
 
 
-async def test_a_save_that_is_claimed_and_not_done_is_seen(
+async def test_a_save_that_is_reported_but_not_done_is_detected(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     pbx.faults.planned.append(Fault("toggle-lies", value=extension_of(pbx).uuid))
@@ -190,7 +192,7 @@ async def test_a_save_that_is_claimed_and_not_done_is_seen(
     assert not calls(pbx)
 
 
-async def test_a_list_of_names_is_chosen_from(
+async def test_a_value_is_chosen_from_a_list_of_names(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     pbx.pbx.toll_names += ["local", "international"]
@@ -255,7 +257,7 @@ async def test_without_the_download_a_list_with_nothing_selected_is_not_known(
     assert extension_of(pbx).toll_allow == VALUE
 
 
-async def test_without_extension_domain_the_extension_stays_where_it_is(
+async def test_without_extension_domain_the_extension_stays_in_its_domain(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     """On 5.5 it would move to the domain of the key's user, were its own not entered before."""
@@ -276,7 +278,7 @@ async def test_a_login_that_is_in_the_wrong_domain_saves_nothing(
     assert saves == []
 
 
-async def test_an_admins_key_of_one_tenant(pbx: FusionPbxSimulator) -> None:
+async def test_an_admins_key_switches_its_own_tenant(pbx: FusionPbxSimulator) -> None:
     driver = FusionPbxDriver("pbx-1", server_of(pbx.url, superadmin=False), clock=CLOCK)
     assert "switch not asked" in await suspend(driver, product(pbx))
     assert extension_of(pbx).toll_allow == ""
@@ -286,7 +288,7 @@ async def test_an_admins_key_of_one_tenant(pbx: FusionPbxSimulator) -> None:
 @pytest.mark.parametrize("kind", ["cut-quiet", "html", "status", "drop", "forget"])
 @pytest.mark.parametrize("path", [DOWNLOAD, EDIT])
 @pytest.mark.parametrize("which", range(4))
-async def test_whichever_answer_is_spoiled_nothing_is_destroyed(
+async def test_no_spoiled_answer_destroys_stored_values(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver, kind: FaultKind, path: str, which: int
 ) -> None:
     before = deepcopy(extension_of(pbx))
@@ -307,7 +309,7 @@ async def test_whichever_answer_is_spoiled_nothing_is_destroyed(
     assert (after.enabled, after.user_context) == (True, before.user_context)
 
 
-async def test_what_a_save_destroyed_all_the_same_is_said(
+async def test_a_field_that_a_save_destroyed_is_reported(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A version whose page stores something else than it shows."""
@@ -322,7 +324,7 @@ async def test_what_a_save_destroyed_all_the_same_is_said(
         await suspend(driver, product(pbx))
 
 
-async def test_an_extension_that_is_not_there_is_missing(
+async def test_a_nonexistent_extension_is_missing(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     service = product(pbx, extensions=("2112", "9999"))
@@ -332,7 +334,7 @@ async def test_an_extension_that_is_not_there_is_missing(
     assert "found no extension 9999" in str(failed)
 
 
-async def test_a_value_that_a_person_has_put_in_meanwhile_stays(
+async def test_a_value_that_a_person_entered_since_stays(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await suspend(driver, product(pbx))

@@ -130,7 +130,7 @@ async def test_without_the_event_socket_nothing_is_confirmed(
     assert await process.can_call()
 
 
-async def test_the_event_socket_failing_for_a_moment(
+async def test_a_short_failure_of_the_event_socket_is_not_taken_for_success(
     process: Process, switch: FusionPbxDriver
 ) -> None:
     """While a gateway is stopped and disabled, and while it is enabled and looked at."""
@@ -150,7 +150,7 @@ async def test_the_event_socket_failing_for_a_moment(
 
 
 @pytest.mark.parametrize("registration", ["REGED", "NOREG", "TRYING", "FAIL_WAIT"])
-async def test_a_restore_is_confirmed_by_the_list_in_whatever_state(
+async def test_a_restore_is_confirmed_by_the_list_in_any_state(
     process: Process, switch: FusionPbxDriver, registration: str
 ) -> None:
     new = {"name": "Trunk X", "domain": MCON, "registration": registration}
@@ -171,7 +171,7 @@ async def test_an_admins_evidence_says_that_the_switch_was_not_asked(process: Pr
     await switch.aclose()
 
 
-async def test_a_sip_profile_that_the_switch_does_not_have_is_for_a_person(
+async def test_a_sip_profile_that_the_switch_does_not_have_needs_a_person(
     process: Process,
 ) -> None:
     server = server_of(process.url, sip_profile="outside")
@@ -206,7 +206,7 @@ async def test_a_gateway_of_another_profile_that_runs_though_disabled_is_killed_
     assert not (await process.gateway("Trunk Y"))["live"]
 
 
-async def test_an_answer_left_over_from_a_failure_does_not_pass_for_a_later_one(
+async def test_a_leftover_answer_is_not_taken_for_a_later_one(
     process: Process,
 ) -> None:
     uuid = (await process.gateway())["uuid"]
@@ -245,7 +245,7 @@ async def test_a_list_of_many_gateways_is_narrowed(
     assert (await process.gateway("Customer-0042"))["live"]
 
 
-async def test_slow_rows_can_be_planned_for_one_list(process: Process) -> None:
+async def test_the_simulator_can_slow_down_one_list(process: Process) -> None:
     async with session_at(process.url) as session:
         await session.status()
         await process.plan(kind="slow-rows", path="/app/gateways", value="0.3")
@@ -314,7 +314,7 @@ async def test_killgw_comes_before_the_toggle_and_lists_are_narrowed(
         await switch.aclose()
 
 
-async def test_half_a_page_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_truncated_page_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the switch still runs is listed in the half that is missing."""
     async with simulated(monkeypatch) as pbx:
         for number in range(30):

@@ -75,7 +75,7 @@ def flips(pbx: FusionPbxSimulator, monkeypatch: pytest.MonkeyPatch) -> list[Any]
 
 
 @pytest.mark.parametrize("level", ["gateway", "extensions", "domain"])
-async def test_off_and_on_again(
+async def test_elements_are_switched_off_and_on_again(
     pbx: FusionPbxSimulator, switch: FusionPbxDriver, level: str
 ) -> None:
     service = service_of(pbx, level)
@@ -92,7 +92,7 @@ async def test_off_and_on_again(
     assert can_call(pbx)
 
 
-async def test_the_evidence_says_what_was_done(
+async def test_the_evidence_describes_the_change(
     pbx: FusionPbxSimulator, switch: FusionPbxDriver
 ) -> None:
     assert await suspend(switch, service_of(pbx, "gateway")) == (
@@ -111,7 +111,7 @@ async def test_the_evidence_says_what_was_done(
 
 
 @pytest.mark.parametrize("level", ["gateway", "extensions", "domain"])
-async def test_what_stands_right_is_not_toggled(
+async def test_an_element_in_the_desired_state_is_not_toggled(
     pbx: FusionPbxSimulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch, level: str
 ) -> None:
     service = service_of(pbx, level)
@@ -137,7 +137,7 @@ async def test_only_the_extensions_that_differ_are_toggled(
     assert not can_call(pbx, "2113")
 
 
-async def test_an_extension_of_the_same_number_in_another_domain_is_left_alone(
+async def test_an_extension_with_the_same_number_in_another_domain_is_not_switched(
     pbx: FusionPbxSimulator, switch: FusionPbxDriver
 ) -> None:
     await suspend(switch, service_of(pbx, tenant=RUCKEN))
@@ -165,14 +165,14 @@ async def test_an_admin_switches_the_extensions_of_its_own_domain(
 
 
 @pytest.mark.parametrize("level", ["gateway", "domain"])
-async def test_gateways_and_domains_are_not_for_an_admin(
+async def test_an_admins_key_cannot_switch_gateways_and_domains(
     pbx: FusionPbxSimulator, admins_switch: FusionPbxDriver, level: str
 ) -> None:
     with pytest.raises(OperatorMustAct, match=r"pbx-1 as mcon.* no right to see"):
         await suspend(admins_switch, service_of(pbx, level))
 
 
-async def test_without_killgw_a_disabled_gateway_goes_on_carrying_calls(
+async def test_without_killgw_a_disabled_gateway_still_carries_calls(
     pbx: FusionPbxSimulator,
 ) -> None:
     """Why killgw is sent: neither the flag nor the rescan that a toggle sends ends anything."""
@@ -192,7 +192,7 @@ async def test_without_killgw_a_disabled_gateway_goes_on_carrying_calls(
     assert not can_call(pbx)
 
 
-async def test_a_gateway_left_live_by_somebody_who_was_killed_is_ended(
+async def test_a_gateway_that_a_killed_process_left_live_is_stopped(
     pbx: FusionPbxSimulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = service_of(pbx, "gateway")
@@ -223,7 +223,9 @@ async def test_a_gateway_that_stays_live_after_killgw_is_not_suspended(
         await suspend(switch, service_of(pbx, "gateway"))
 
 
-async def test_without_a_flush_a_disabled_domain_goes_on_calling(pbx: FusionPbxSimulator) -> None:
+async def test_without_a_cache_flush_a_disabled_domain_can_still_call(
+    pbx: FusionPbxSimulator,
+) -> None:
     assert can_call(pbx)
     domain = pbx.pbx.domains[MCON]
     async with session_at(pbx.url) as session:
@@ -249,7 +251,7 @@ async def test_a_toggle_that_was_refused_looks_like_one_that_was_not(
     assert not can_call(pbx)
 
 
-async def test_a_bad_token_is_refused_in_silence(pbx: FusionPbxSimulator) -> None:
+async def test_an_invalid_token_is_refused_without_an_error(pbx: FusionPbxSimulator) -> None:
     (gateway,) = service_of(pbx, "gateway").gateway_ids
     form = [("action", "toggle"), ("0a" * 32, "0b" * 32)]
     form += [("gateways[0][checked]", "true"), ("gateways[0][uuid]", gateway)]
@@ -260,7 +262,7 @@ async def test_a_bad_token_is_refused_in_silence(pbx: FusionPbxSimulator) -> Non
     assert listing.rows[gateway].enabled is True
 
 
-async def test_a_flip_under_our_feet_is_seen_and_put_right(
+async def test_a_concurrent_toggle_by_a_person_is_detected_and_corrected(
     pbx: FusionPbxSimulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody flips the same flag between our reading and our toggle: ours flips it back."""
@@ -285,7 +287,7 @@ async def test_a_flip_under_our_feet_is_seen_and_put_right(
     assert not can_call(pbx)
 
 
-async def test_what_is_brought_by_several_tasks_at_once_flips_each_flag_once(
+async def test_several_tasks_at_once_toggle_each_flag_once(
     pbx: FusionPbxSimulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each with elements of its own, of all ways, in two tenants."""
@@ -309,7 +311,7 @@ def gateway_ids(pbx: FusionPbxSimulator, *names: str) -> list[str]:
     return [g.uuid for g in pbx.pbx.gateways.values() if g.name in names]
 
 
-async def test_a_lost_session_in_the_middle_is_got_over(
+async def test_a_session_lost_in_the_middle_is_renewed(
     pbx: FusionPbxSimulator, switch: FusionPbxDriver
 ) -> None:
     service = service_of(pbx, tenant=RUCKEN)
@@ -343,7 +345,7 @@ async def test_a_session_lost_right_before_the_toggle_flips_once(
         ({"suspend_by": "domain", "tenant": "nobody.example.com"}, "found no domain to switch"),
     ],
 )
-async def test_what_the_pbx_does_not_have_is_missing_and_for_a_person(
+async def test_a_missing_element_needs_a_person(
     pbx: FusionPbxSimulator, switch: FusionPbxDriver, changed: dict[str, Any], said: str
 ) -> None:
     service = service_of(pbx, **changed)
@@ -365,7 +367,7 @@ async def test_a_tenant_that_the_pbx_does_not_have_fails_alone(
     assert not can_call(pbx)
 
 
-async def test_one_element_that_is_missing_does_not_hold_up_the_others(
+async def test_a_missing_element_does_not_delay_the_others(
     pbx: FusionPbxSimulator, switch: FusionPbxDriver
 ) -> None:
     service = service_of(pbx, extensions=("2112", "2199"))
@@ -376,7 +378,7 @@ async def test_one_element_that_is_missing_does_not_hold_up_the_others(
     assert [expect(ElementReading, reading).name for reading in readings] == ["2112", ""]
 
 
-async def test_things_on_later_pages_are_found(
+async def test_elements_on_later_pages_are_found(
     pbx: FusionPbxSimulator, switch: FusionPbxDriver
 ) -> None:
     for number in range(3000, 3007):

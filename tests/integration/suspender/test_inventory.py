@@ -123,7 +123,7 @@ async def ask(pool: Pool, server_id: str = "pbx1") -> str:
         return await request_read(connection, server_id, SystemClock().now())
 
 
-async def test_a_server_is_listed_as_it_is(rows: SuspenderTables) -> None:
+async def test_the_inventory_has_all_that_the_server_lists(rows: SuspenderTables) -> None:
     server = Listed()
     server.list = Inventory(LIST.items, ("tenant b: the key may not see it",), True)
     async with reading(rows.pool, pbx1=server):
@@ -151,7 +151,7 @@ async def test_a_server_is_listed_as_it_is(rows: SuspenderTables) -> None:
     assert found["asked_at"] <= found["read_at"]
 
 
-async def test_a_later_list_takes_the_place_of_the_earlier_one(rows: SuspenderTables) -> None:
+async def test_a_later_inventory_replaces_the_earlier_one(rows: SuspenderTables) -> None:
     server, other = Listed(), Listed()
     async with reading(rows.pool, pbx1=server, pbx2=other):
         await until(lambda: was_read(rows, "pbx2"))
@@ -167,7 +167,7 @@ async def _are(rows: SuspenderTables, expected: list[str]) -> bool:
     return await names(rows) == expected
 
 
-async def test_what_a_server_lists_twice_or_in_odd_characters_is_kept_once_and_readable(
+async def test_duplicate_items_and_unstorable_characters_are_cleaned(
     rows: SuspenderTables,
 ) -> None:
     server = Listed()
@@ -226,9 +226,7 @@ async def test_a_server_that_hangs_delays_no_other(rows: SuspenderTables) -> Non
         assert not await was_read(rows, "slow")
 
 
-async def test_an_operator_has_a_server_read_by_command(
-    rows: SuspenderTables, database: str
-) -> None:
+async def test_a_command_has_a_server_read_at_once(rows: SuspenderTables, database: str) -> None:
     office, server = SuspenderHarness(database, rows.pool), Listed()
     async with reading(rows.pool, pbx1=server):
         await until(lambda: was_read(rows))
@@ -243,7 +241,9 @@ async def test_an_operator_has_a_server_read_by_command(
     ]
 
 
-async def test_an_unknown_server_is_refused_with_those_there_are(rows: SuspenderTables) -> None:
+async def test_a_request_for_an_unknown_server_is_refused_with_the_known_ones(
+    rows: SuspenderTables,
+) -> None:
     async with reading(rows.pool, pbx1=Listed()):
         await until(lambda: was_read(rows))
     assert await ask(rows.pool, "pbx9") == (
@@ -251,7 +251,7 @@ async def test_an_unknown_server_is_refused_with_those_there_are(rows: Suspender
     )
 
 
-async def test_a_server_that_left_the_file_is_forgotten_with_its_alarm(
+async def test_a_server_that_left_the_servers_file_is_deleted_with_its_alarm(
     rows: SuspenderTables,
 ) -> None:
     broken, read = Listed(), Listed()
@@ -270,7 +270,7 @@ async def _has_alarm(rows: SuspenderTables) -> bool:
     return await rows.alarms() != []
 
 
-async def test_a_paused_server_is_read_only_when_it_is_asked_for(rows: SuspenderTables) -> None:
+async def test_a_paused_server_is_read_only_on_request(rows: SuspenderTables) -> None:
     await rows.sql("insert into suspender.server_pause values ('pbx1', now(), null, 'olga')")
     paused, other = Listed(), Listed()
     async with reading(rows.pool, every_s=0.01, pbx1=paused, pbx2=other):
@@ -328,7 +328,9 @@ DESK_101, DESK_102 = (Element("extensions", "shop.example", name) for name in ("
 TRUNK = Element("gateway", "", "aa-bb")
 
 
-async def test_what_is_off_of_imported_clients_can_be_adopted(rows: SuspenderTables) -> None:
+async def test_elements_that_are_off_for_imported_clients_can_be_adopted(
+    rows: SuspenderTables,
+) -> None:
     await rows.client("imported", profile=IMPORTED, services=(), mode="shadow")
     await rows.client("other", services=())
     domain = Element("domain", "shop.example", "shop.example")
@@ -357,7 +359,7 @@ async def test_the_rest_of_a_tenant_is_what_no_product_lists(
     assert [element for _, _, element in await adoptable(rows)] == expected
 
 
-async def test_what_others_switched_off_is_shown(rows: SuspenderTables) -> None:
+async def test_elements_that_others_switched_off_are_shown(rows: SuspenderTables) -> None:
     server = Listed()
     did = ServerItem("did", "shop.example", "2265550100", enabled=False)
     same_number = ServerItem("extension", "bar.example", "102", "uuid-b", "", False)

@@ -99,7 +99,7 @@ async def test_a_peer_is_suspended_and_restored_and_read_back(
     assert peer.enabled
 
 
-async def test_what_is_right_already_is_read_and_not_ordered_again(
+async def test_a_peer_in_the_desired_state_is_read_and_not_switched_again(
     les: LesnetSimulator, driver_of: MakeDriver
 ) -> None:
     done = expect(SwitchDone, await switched(driver_of(**ORDERS), off=False))
@@ -128,7 +128,7 @@ async def test_without_configured_calls_a_person_must_act_and_nothing_is_sent(
     assert les.site.asked == []
 
 
-async def test_an_order_that_was_accepted_and_changed_nothing_is_no_success(
+async def test_an_accepted_request_without_effect_is_a_failure(
     driver_of: MakeDriver,
 ) -> None:
     lame = ORDERS | {"suspend": {"path": "peer/show", "payload": {"peer": "{peer}"}}}
@@ -145,7 +145,7 @@ async def test_an_order_that_was_accepted_and_changed_nothing_is_no_success(
         ({"path": "peer/none"}, "there is no peer/none"),
     ],
 )
-async def test_a_read_back_that_says_something_else_is_for_a_person_and_hinders_no_order(
+async def test_an_unknown_read_back_needs_a_person_and_does_not_prevent_the_request(
     les: LesnetSimulator, driver_of: MakeDriver, read_back: dict[str, Any], said: str
 ) -> None:
     driver = driver_of(**orders(**read_back))
@@ -170,7 +170,7 @@ async def test_calls_that_name_a_did_are_made_for_each_of_the_product(
     assert shown == [DID, "12046664022"] * 2
 
 
-async def test_a_product_whose_peer_is_none_is_for_a_person(
+async def test_a_product_with_an_invalid_peer_needs_a_person(
     les: LesnetSimulator, driver_of: MakeDriver
 ) -> None:
     wrong = SERVICE.model_copy(update={"tenant": "../../balance"})
@@ -178,7 +178,7 @@ async def test_a_product_whose_peer_is_none_is_for_a_person(
     assert les.site.asked == []
 
 
-async def test_an_error_of_the_api_is_said_in_its_words(driver_of: MakeDriver) -> None:
+async def test_an_error_of_the_api_is_quoted(driver_of: MakeDriver) -> None:
     driver = driver_of(**ORDERS)
     assert "unknown peer: the account has no such peer" in await refused(driver, STRANGER)
 
@@ -198,7 +198,7 @@ async def test_one_peer_that_fails_delays_and_fails_no_other(
     assert await driver.live(both) == {both[1].element}
 
 
-async def test_what_les_net_cannot_do_is_said(driver_of: MakeDriver) -> None:
+async def test_operations_that_les_net_lacks_are_reported(driver_of: MakeDriver) -> None:
     driver = driver_of(**ORDERS)
     assert await driver.hang_up(SERVICE, ["101"]) == HungUp()
     found = await driver.inventory()
@@ -208,7 +208,7 @@ async def test_what_les_net_cannot_do_is_said(driver_of: MakeDriver) -> None:
         await driver.extensions_of(PEER)
 
 
-async def test_wrong_keys_are_said_and_shown_nowhere(
+async def test_wrong_keys_are_reported_without_showing_them(
     les: LesnetSimulator,
     driver_of: MakeDriver,
     monkeypatch: pytest.MonkeyPatch,
@@ -237,7 +237,7 @@ IN_TROUBLE = [
 
 @pytest.mark.parametrize(("fault", "said"), IN_TROUBLE, ids=lambda f: getattr(f, "kind", ""))
 @pytest.mark.parametrize("after", [0, 1, 2])
-async def test_an_api_in_trouble_never_looks_like_success(
+async def test_a_failing_api_is_never_taken_for_success(
     les: LesnetSimulator, driver_of: MakeDriver, fault: Fault, said: str, after: int
 ) -> None:
     """Failing at the first look, at the order, and at the read-back."""
@@ -257,7 +257,7 @@ async def test_an_api_in_trouble_never_looks_like_success(
     ],
 )
 @pytest.mark.parametrize("after", [1, 2])
-async def test_an_order_or_a_read_back_that_is_refused_is_for_a_person(
+async def test_a_refused_request_or_read_back_needs_a_person(
     les: LesnetSimulator, driver_of: MakeDriver, fault: Fault, said: str, after: int
 ) -> None:
     les.faults.planned = [
@@ -267,7 +267,7 @@ async def test_an_order_or_a_read_back_that_is_refused_is_for_a_person(
     assert said in await refused(driver_of(**ORDERS))
 
 
-async def test_nobody_listening_is_worth_a_retry(driver_of: MakeDriver) -> None:
+async def test_a_refused_connection_raises_retry(driver_of: MakeDriver) -> None:
     driver = driver_of(**ORDERS, url=f"http://127.0.0.1:{free_port()}/v1")
     for ask in (switched(driver), state(driver), driver.live(targets_of(SERVICE))):
         with pytest.raises(Retry, match="ConnectError"):
@@ -293,7 +293,7 @@ async def self_signed(folder: Path) -> AsyncIterator[Any]:
         yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-async def test_a_certificate_that_nobody_vouches_for_is_not_accepted(
+async def test_a_self_signed_certificate_is_not_accepted(
     les: LesnetSimulator, driver_of: MakeDriver, tmp_path: Path
 ) -> None:
     async with self_signed(tmp_path) as url:

@@ -34,7 +34,7 @@ async def last_answer(office: SuspenderHarness, name: str, **arguments: str) -> 
 # --- reapply ---
 
 
-async def test_reapply_brings_the_server_to_what_is_desired_though_nothing_changed(
+async def test_reapply_switches_the_server_although_nothing_changed(
     office: SuspenderHarness,
 ) -> None:
     await office.profile()
@@ -79,7 +79,7 @@ async def test_reapply_is_done_once_by_its_id(office: SuspenderHarness) -> None:
         ({**SERVICE, "service_id": "x"}, "service_id: got x, expected a product of client 1001:"),
     ],
 )
-async def test_a_service_that_is_not_known_is_refused_in_words(
+async def test_an_unknown_service_is_refused_with_a_reason(
     office: SuspenderHarness, arguments: dict[str, str], words: str
 ) -> None:
     await office.profile()
@@ -152,7 +152,9 @@ async def test_release_of_a_product_that_is_gone_switches_all_of_it_on(
     assert type((await office.events())[-1]).__name__ == "ServiceRestored"
 
 
-async def test_release_forgets_what_the_server_has_no_more(office: SuspenderHarness) -> None:
+async def test_release_deletes_records_of_elements_that_no_longer_exist(
+    office: SuspenderHarness,
+) -> None:
     """The gateway was deleted at the server: nothing else shows that it is gone for good."""
     gone = products("svc-1001", suspend_by="gateway", gateway_ids=("aa", "bb"))
     await office.profile(services=gone)
@@ -167,7 +169,7 @@ async def test_release_forgets_what_the_server_has_no_more(office: SuspenderHarn
 
 
 @pytest.mark.parametrize("version", ["", "x", "0", "-1", "9999999999"])
-async def test_a_version_that_is_none_is_refused(office: SuspenderHarness, version: str) -> None:
+async def test_an_invalid_version_is_refused(office: SuspenderHarness, version: str) -> None:
     await office.profile()
     state, words = await last_answer(office, "service.release", version=version, **SERVICE)
     assert state == "refused"
@@ -177,7 +179,7 @@ async def test_a_version_that_is_none_is_refused(office: SuspenderHarness, versi
 # --- pause ---
 
 
-async def test_nothing_is_sent_to_a_server_that_is_paused_until_it_is_resumed(
+async def test_nothing_is_switched_on_a_paused_server_until_it_is_resumed(
     office: SuspenderHarness,
 ) -> None:
     await office.profile(1, "off")
@@ -238,7 +240,7 @@ async def test_a_pause_that_cannot_end_is_refused(
 # --- servers that nobody configures any more ---
 
 
-async def test_a_server_that_left_the_file_is_alarmed_until_it_returns(
+async def test_a_server_that_left_the_servers_file_has_an_alarm_until_it_returns(
     office: SuspenderHarness,
 ) -> None:
     await office.profile()
@@ -289,7 +291,7 @@ async def test_live_calls_are_ended_only_where_the_credit_is_used_up(
 
 
 @pytest.mark.parametrize("hang_up", [True, False])
-async def test_by_hand_live_calls_are_ended_only_where_the_order_says_so(
+async def test_a_manual_order_ends_live_calls_only_if_it_says_so(
     office: SuspenderHarness, hang_up: bool
 ) -> None:
     given = order("manual").model_copy(update={"hang_up": hang_up})

@@ -83,7 +83,7 @@ async def _insert(connection: Any, account_id: str, money: Any, service: Any) ->
     )  # fmt: skip
 
 
-async def test_rows_of_an_earlier_version_are_taken_over_and_decided_at_once(
+async def test_rows_of_an_earlier_version_are_migrated_and_decided_at_once(
     earlier_database: str,
 ) -> None:
     """Held and off, held for debts within the credit, on, and by hand: each goes on rightly."""

@@ -54,7 +54,7 @@ async def test_everything_is_listed_once(pbx: VodiaSimulator, driver: VodiaDrive
     assert pbx.site.orders == []
 
 
-async def test_the_other_shape_of_the_list_shows_neither_states_nor_dids(
+async def test_the_other_list_format_shows_neither_states_nor_dids(
     pbx: VodiaSimulator, driver: VodiaDriver
 ) -> None:
     pbx.pbx.habits.lists_accounts = "userlist"

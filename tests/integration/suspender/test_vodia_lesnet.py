@@ -48,7 +48,7 @@ def switched_off(vodia: Any) -> set[str]:
     return {e.number for e in vodia.pbx.extensions.values() if e.disabled and e.domain == CFFM}
 
 
-async def test_what_was_on_goes_off_and_on_and_calls_for_help_go_on(
+async def test_elements_go_off_and_on_and_emergency_calls_go_on(
     office: SuspenderHarness, vodia: Any
 ) -> None:
     vodia.pbx.extensions[CFFM, "2113"].disabled = True
@@ -76,7 +76,7 @@ async def test_what_was_on_goes_off_and_on_and_calls_for_help_go_on(
     assert "extension 2112 disabled, read back" in suspended.evidence
 
 
-async def test_what_cannot_be_read_back_is_said_to_be_unproven(
+async def test_a_state_that_cannot_be_read_back_is_published_as_unproven(
     office: SuspenderHarness, vodia: Any
 ) -> None:
     await office.profile(service=product())
@@ -95,7 +95,7 @@ async def test_what_cannot_be_read_back_is_said_to_be_unproven(
     assert not any(event.proven for event in events)
 
 
-async def test_without_consent_what_cannot_be_read_back_is_off_and_said_once(
+async def test_without_accept_unread_the_service_is_switched_off_and_alarmed_once(
     office: SuspenderHarness, vodia: Any
 ) -> None:
     await office.profile(service=product())
@@ -108,7 +108,7 @@ async def test_without_consent_what_cannot_be_read_back_is_off_and_said_once(
     assert "the order was accepted, but whether extension 2112" in failed.reason
 
 
-async def test_a_shared_trunk_is_never_switched_and_the_own_one_is(
+async def test_a_shared_trunk_is_never_switched_and_an_own_one_is(
     office: SuspenderHarness, vodia: Any
 ) -> None:
     await office.profile(service=product(suspend_by="gateway", gateway_ids=("10", "12")))
@@ -122,7 +122,7 @@ async def test_a_shared_trunk_is_never_switched_and_the_own_one_is(
     assert "trunk Everybody's (12) is global" in failed.reason
 
 
-async def test_a_peer_goes_off_and_on(
+async def test_a_peer_is_switched_off_and_on(
     office: SuspenderHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with lesnet_harness.simulated(monkeypatch) as les:

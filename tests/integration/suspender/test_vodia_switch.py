@@ -79,7 +79,9 @@ def said(answers: Mapping[Any, ElementReading | SwitchDone | Failure], kind: typ
 
 
 @each_level
-async def test_off_and_on_again(pbx: VodiaSimulator, driver: VodiaDriver, level: str) -> None:
+async def test_elements_are_switched_off_and_on_again(
+    pbx: VodiaSimulator, driver: VodiaDriver, level: str
+) -> None:
     service = service_of(level)
     [before] = (await states(driver, service)).values()
     assert before.state == "on"
@@ -95,7 +97,7 @@ async def test_off_and_on_again(pbx: VodiaSimulator, driver: VodiaDriver, level:
         assert can_call(pbx)
 
 
-async def test_readings_carry_names_and_evidence_says_what_was_done(driver: VodiaDriver) -> None:
+async def test_readings_have_names_and_evidence_describes_the_change(driver: VodiaDriver) -> None:
     trunk, extension = service_of("gateway"), service_of()
     assert await states(driver, trunk, extension) == {
         "10": ElementReading("on", name="Trunk A (10)"),
@@ -111,7 +113,7 @@ async def test_readings_carry_names_and_evidence_says_what_was_done(driver: Vodi
     }
 
 
-async def test_many_extensions_go_by_one_order_for_each_tenant(
+async def test_many_extensions_are_switched_by_one_request_for_each_tenant(
     pbx: VodiaSimulator, driver: VodiaDriver
 ) -> None:
     both = service_of(extensions=("2112", "2113")), service_of(service_id="svc-3", tenant=RUCKEN)
@@ -121,7 +123,9 @@ async def test_many_extensions_go_by_one_order_for_each_tenant(
     assert not any(can_call(pbx, *key) for key in (("2112",), ("2113",), ("2112", RUCKEN)))
 
 
-async def test_suspending_ends_no_call_by_itself(pbx: VodiaSimulator, driver: VodiaDriver) -> None:
+async def test_switching_off_does_not_end_live_calls(
+    pbx: VodiaSimulator, driver: VodiaDriver
+) -> None:
     pbx.pbx.begin_call("2112", CFFM, "abc", to="<sip:14165550100@x>")
     await turn(driver, service_of(), off=True)
     assert len(pbx.pbx.live[CFFM, "2112"]) == 1
@@ -154,7 +158,7 @@ async def test_a_trunk_that_became_shared_after_it_was_read_is_not_switched(
 
 
 @pytest.mark.parametrize(("flag", "is_shared"), [("false", False), ("", False), ("maybe", True)])
-async def test_what_is_not_surely_a_tenants_own_is_taken_for_shared(
+async def test_a_trunk_that_may_be_shared_counts_as_shared(
     pbx: VodiaSimulator,
     driver: VodiaDriver,
     monkeypatch: pytest.MonkeyPatch,
@@ -204,7 +208,7 @@ async def test_what_the_pbx_does_not_have_is_missing(
     assert "correct the product's" in answer
 
 
-async def test_one_that_fails_delays_and_fails_no_other(
+async def test_a_failing_element_neither_fails_nor_delays_others(
     pbx: VodiaSimulator, driver: VodiaDriver
 ) -> None:
     """Of other tenants, of the same tenant, of other ways."""
@@ -225,7 +229,7 @@ async def test_one_that_fails_delays_and_fails_no_other(
     assert not can_call(pbx)
 
 
-async def test_a_tenant_whose_pages_break_is_that_tenants_failure(
+async def test_a_tenant_with_broken_pages_fails_alone(
     pbx: VodiaSimulator, driver: VodiaDriver
 ) -> None:
     """And a server of which no page answers raises."""
@@ -254,7 +258,7 @@ async def test_a_server_that_does_not_answer_is_not_asked_for_each_element(
     assert pbx.faults.planned[0].times == 97, "the rest is not asked after three in a row"
 
 
-async def test_an_order_that_is_refused_for_many_is_given_one_by_one(
+async def test_a_request_refused_for_many_is_sent_one_by_one(
     pbx: VodiaSimulator, driver: VodiaDriver
 ) -> None:
     pbx.pbx.habits.strict_orders = True
@@ -272,7 +276,7 @@ def unread(driver_of: MakeDriver) -> VodiaDriver:
     return driver_of(extension_state_path=None)
 
 
-async def test_extensions_that_cannot_be_read_back_are_asked_for_and_not_called_done(
+async def test_extensions_that_cannot_be_read_back_are_switched_but_not_confirmed(
     pbx: VodiaSimulator, unread: VodiaDriver
 ) -> None:
     """Where their state is read is not documented; until somebody says so, a person looks."""
@@ -286,7 +290,7 @@ async def test_extensions_that_cannot_be_read_back_are_asked_for_and_not_called_
     assert can_call(pbx)
 
 
-async def test_an_operator_may_take_an_accepted_order_for_done(driver_of: MakeDriver) -> None:
+async def test_accept_unread_confirms_an_accepted_request(driver_of: MakeDriver) -> None:
     driver = driver_of(extension_state_path=None, accept_unread=True)
     answers = await turn(driver, service_of(extensions=("2112", "9999")), off=True)
     assert answers["2112"] == SwitchDone(
@@ -294,7 +298,7 @@ async def test_an_operator_may_take_an_accepted_order_for_done(driver_of: MakeDr
     )
 
 
-async def test_an_extension_that_does_not_exist_is_missing_also_where_no_state_is_read(
+async def test_a_nonexistent_extension_is_missing_even_if_no_state_is_shown(
     unread: VodiaDriver,
 ) -> None:
     found = await states(unread, service_of(extensions=("2112", "9999")))
@@ -304,7 +308,7 @@ async def test_an_extension_that_does_not_exist_is_missing_also_where_no_state_i
     }
 
 
-async def test_the_list_of_accounts_proves_a_state_where_the_pbx_has_one(
+async def test_a_list_of_accounts_with_states_proves_the_state(
     pbx: VodiaSimulator, unread: VodiaDriver
 ) -> None:
     pbx.pbx.habits.lists_accounts = "users"
@@ -342,7 +346,7 @@ async def test_a_list_of_accounts_without_states_proves_nothing(
         ),
     ],
 )
-async def test_a_state_that_is_not_where_it_is_looked_for_hinders_no_order(
+async def test_a_state_that_is_not_found_does_not_prevent_the_request(
     pbx: VodiaSimulator, driver_of: MakeDriver, settings: dict[str, Any], words: str
 ) -> None:
     driver = driver_of(**settings, accept_unread=True)
@@ -351,7 +355,7 @@ async def test_a_state_that_is_not_where_it_is_looked_for_hinders_no_order(
     assert not can_call(pbx)
 
 
-async def test_an_order_without_effect_is_found_out(
+async def test_a_request_without_effect_is_detected(
     pbx: VodiaSimulator, driver: VodiaDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for thing in (pbx.pbx.trunks["10"], pbx.pbx.extensions[CFFM, "2112"]):
@@ -363,7 +367,7 @@ async def test_an_order_without_effect_is_found_out(
     assert {type(answer) for answer in answers.values()} == {Retry}
 
 
-async def test_the_verbs_of_another_era_are_refused_and_named(
+async def test_requests_with_the_wrong_verbs_are_refused_with_a_hint(
     pbx: VodiaSimulator, driver_of: MakeDriver
 ) -> None:
     driver = driver_of(verbs="put" if pbx.pbx.habits.verbs == "post" else "post")
@@ -374,7 +378,7 @@ async def test_the_verbs_of_another_era_are_refused_and_named(
 
 
 @each_level
-async def test_a_server_in_trouble_anywhere_is_a_retry_and_done_later(
+async def test_a_failing_server_raises_retry_and_a_later_attempt_succeeds(
     pbx: VodiaSimulator, driver: VodiaDriver, level: str
 ) -> None:
     """Fail each request of a suspension in turn."""
@@ -395,9 +399,7 @@ async def test_a_server_in_trouble_anywhere_is_a_retry_and_done_later(
     assert not can_call(pbx)
 
 
-async def test_what_is_on_against_the_record_is_found(
-    pbx: VodiaSimulator, driver: VodiaDriver
-) -> None:
+async def test_live_returns_elements_that_are_on(pbx: VodiaSimulator, driver: VodiaDriver) -> None:
     both = service_of("gateway"), service_of(extensions=("2112", "2113", "9999"))
     await turn(driver, *both, off=True)
     assert await driver.live(targets_of(*both)) == frozenset()

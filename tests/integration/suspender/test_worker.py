@@ -121,7 +121,7 @@ async def test_a_hold_that_ended_before_the_pbx_was_reached_sends_no_mail(
 
 
 @pytest.mark.parametrize("end", ["restored", "exempt"])
-async def test_a_cut_that_is_unwanted_while_the_pbx_is_asked_owes_no_mail(
+async def test_a_suspension_that_is_obsolete_when_confirmed_owes_no_mail(
     room: Room, end: str
 ) -> None:
     await room.zero()
@@ -167,7 +167,7 @@ async def test_a_pbx_that_fails_is_tried_again_and_alarmed_once(
     ]
 
 
-async def test_a_server_that_nobody_configured_needs_an_operator(room: Room) -> None:
+async def test_a_server_that_is_not_configured_needs_an_operator(room: Room) -> None:
     await room.zero()
     async with room.working({}):
         await until(room.topics)
@@ -185,7 +185,9 @@ async def test_a_server_that_nobody_configured_needs_an_operator(room: Room) -> 
 
 
 @pytest.mark.parametrize("end", ["restored", "gone"])
-async def test_an_alarm_ends_when_what_failed_is_no_longer_wanted(room: Room, end: str) -> None:
+async def test_an_alarm_ends_when_the_failed_state_is_no_longer_desired(
+    room: Room, end: str
+) -> None:
     await room.zero()
     async with room.working({}):
         await until(room.alarms)
@@ -196,7 +198,7 @@ async def test_an_alarm_ends_when_what_failed_is_no_longer_wanted(room: Room, en
     assert [state for _, _, state in await room.alarms()] == ["raised", "ended"]
 
 
-async def test_a_failure_of_what_is_no_longer_wanted_leaves_no_trace(room: Room) -> None:
+async def test_a_failure_of_an_obsolete_desired_state_is_not_recorded(room: Room) -> None:
     await room.zero()
     (due,) = await room.work.due("pbx1", "suspended", 8)
     await room.restored()

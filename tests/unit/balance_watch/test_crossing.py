@@ -50,7 +50,7 @@ def test_the_hold_after_a_pair_that_belongs_together(
 
 
 @given(st.booleans(), SMALL, DEBTS, LIMITS)
-def test_a_pair_that_does_not_belong_together_only_begins_a_hold_for_want_of_credit(
+def test_a_pair_that_does_not_belong_together_begins_a_hold_only_without_credit(
     held: bool, credit: int, outstanding: int, limit: int
 ) -> None:
     after = hold_after(held, credit, outstanding, limit, together=False)
@@ -91,7 +91,9 @@ def test_more_credit_and_less_debts_never_begin_a_hold(
         (True, 10, 15, "exhausted"),
     ],
 )
-def test_levels(held: bool, balance: int, threshold: int | None, level: Level) -> None:
+def test_the_level_follows_from_hold_and_threshold(
+    held: bool, balance: int, threshold: int | None, level: Level
+) -> None:
     assert level_of(held, balance, threshold) == level
 
 
@@ -112,7 +114,7 @@ def test_levels(held: bool, balance: int, threshold: int | None, level: Level) -
         ("exhausted", "exhausted", None, None),
     ],
 )
-def test_every_change_has_one_name(
+def test_every_change_is_published_as_one_kind(
     before: Level | None, after: Level, quiet: str | None, due: str | None
 ) -> None:
     assert cross(before, after, alert_due=False) == quiet

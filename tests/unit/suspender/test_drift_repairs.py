@@ -12,7 +12,7 @@ gaps = st.lists(st.integers(1, 5000).map(lambda s: timedelta(seconds=s)), max_si
 
 
 @given(gaps)
-def test_no_hour_has_more_than_three_repairs_and_none_is_withheld_without_need(
+def test_at_most_three_repairs_an_hour_are_allowed_and_no_fewer(
     found_after: list[timedelta],
 ) -> None:
     now = NOON
@@ -28,7 +28,7 @@ def test_no_hour_has_more_than_three_repairs_and_none_is_withheld_without_need(
         assert len(known) <= REPAIRS_PER_HOUR == 3
 
 
-def test_a_repair_of_exactly_an_hour_ago_counts_no_more() -> None:
+def test_a_repair_of_exactly_an_hour_ago_no_longer_counts() -> None:
     repairs = [NOON, NOON + timedelta(minutes=1), NOON + timedelta(minutes=2)]
     assert repair(repairs, NOON + HOUR - timedelta(seconds=1)) == (repairs, False)
     assert repair(repairs, NOON + HOUR) == ([*repairs[1:], NOON + HOUR], True)

@@ -101,7 +101,7 @@ def turn(*elements: Element, off: bool = True, **fields: Any) -> Turn:
 
 
 @given(worlds(), st.booleans())
-def test_each_element_is_recorded_before_and_switched_as_the_rule_says(
+def test_each_element_is_recorded_before_it_is_switched_by_the_rule(
     world: tuple[ElementContext, dict[Element, ElementReading]], adopts: bool
 ) -> None:
     context, readings = world
@@ -161,7 +161,7 @@ def test_a_service_is_confirmed_only_when_all_of_it_is_as_desired(
         assert isinstance(done[element], SwitchDone)
 
 
-def test_what_a_tenant_names_beside_a_missing_trunk_is_switched_all_the_same() -> None:
+def test_a_missing_trunk_does_not_keep_others_from_being_switched() -> None:
     trunk, gone = Element("gateway", "", "aa"), Element("gateway", "", "bb")
     context = ElementContext(claims={element: [ElementClaim(A, True)] for element in (trunk, gone)})
     readings = {trunk: ElementReading("on"), gone: ElementReading("missing")}
@@ -177,7 +177,7 @@ def test_what_a_tenant_names_beside_a_missing_trunk_is_switched_all_the_same() -
     )
 
 
-def test_a_reading_that_fails_is_that_elements_failure() -> None:
+def test_a_failed_reading_fails_only_its_element() -> None:
     one, two = ELEMENTS[:2]
     context = ElementContext(claims={one: [ElementClaim(A, True)], two: [ElementClaim(B, True)]})
     wishes = [turn(one), turn(two, key=B)]
@@ -224,7 +224,7 @@ OFF_AND_DONE = OwnerState(True, True, WAYS)
         (OwnerState(True, True, frozenset(), is_elsewhere=True), {}, False),
     ],
 )
-def test_what_nobody_names_stays_off_as_long_as_its_owner(
+def test_an_unnamed_element_stays_off_as_long_as_its_owner(
     owner: OwnerState, fields: dict[str, Any], off: bool
 ) -> None:
     record = SwitchedOffRecord(ONE, A, True, **fields)
@@ -233,13 +233,13 @@ def test_what_nobody_names_stays_off_as_long_as_its_owner(
     assert not is_to_be_off(ONE, (), None, {A: owner})
 
 
-def test_one_claim_to_be_on_keeps_it_on_whatever_is_on_record() -> None:
+def test_one_claim_to_be_on_keeps_an_element_on_despite_its_record() -> None:
     record, owners = SwitchedOffRecord(ONE, A, True, released=True), {A: OFF_AND_DONE}
     assert is_to_be_off(ONE, [ElementClaim(A, True), ElementClaim(B, True)], record, owners)
     assert not is_to_be_off(ONE, [ElementClaim(A, True), ElementClaim(B, False)], record, owners)
 
 
-def test_what_a_product_names_by_its_kind_and_way() -> None:
+def test_the_elements_of_a_product_follow_from_its_kind_and_way() -> None:
     def named(**fields: object) -> set[Element]:
         return set(elements_of(PRODUCT.model_copy(update=fields)))
 

@@ -56,7 +56,7 @@ def test_what_a_browser_does_not_send_is_not_sent() -> None:
     )
 
 
-def test_a_list_with_nothing_selected_has_its_first_option_and_says_so() -> None:
+def test_a_list_without_selection_has_its_first_option_and_is_marked() -> None:
     found = present(
         read_form(form("<select name='s'><option value='1'>a<option value='2'>b</select>"), "s")
     )
@@ -66,7 +66,7 @@ def test_a_list_with_nothing_selected_has_its_first_option_and_says_so() -> None
     assert present(read_form(form("<select name='s'></select>"), "s")).filled({}) == [("s", "")]
 
 
-def test_what_is_changed_is_changed_and_nothing_else() -> None:
+def test_only_the_changed_field_is_changed() -> None:
     fields = ["<input name='toll_allow' value='x'>", TOKEN, "<input name='z' value='9'>"]
     assert pairs(*fields, toll_allow="") == [
         ("toll_allow", ""),
@@ -84,7 +84,7 @@ def test_the_form_is_the_one_that_has_the_field() -> None:
 
 
 @given(st.dictionaries(st.text("abcxyz_[]0", min_size=1), st.text(), max_size=8))
-def test_any_values_come_back(values: dict[str, str]) -> None:
+def test_any_values_are_read_back_unchanged(values: dict[str, str]) -> None:
     values = {name: re.sub(r"\r|\x00", "", value) for name, value in values.items()}
     fields = [
         f'<input name="{escape(name)}" value="{escape(value)}">' for name, value in values.items()
@@ -99,5 +99,5 @@ def test_any_values_come_back(values: dict[str, str]) -> None:
     st.text("<>/&;#![]'\"= \nabcdefinoprstux0123456789")
     | st.binary().map(lambda b: b.decode("latin-1"))
 )
-def test_any_text_is_read_over(text: str) -> None:
+def test_any_text_is_parsed_without_an_error(text: str) -> None:
     read_form(form("<input name='a'>", text), "a")

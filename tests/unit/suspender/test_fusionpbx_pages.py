@@ -45,7 +45,7 @@ def page(*rows: str, token: str = f"<input type='hidden' name='{NAME}' value='{V
     )
 
 
-def test_rows_and_token() -> None:
+def test_rows_and_token_are_read_from_a_list() -> None:
     found = present(
         read_list(page(row(0, A, "Trunk &amp; Co", "True"), row(1, B, "B", "False")), "gateways")
     )
@@ -63,16 +63,16 @@ def test_a_gateways_other_button_is_not_taken_for_its_flag() -> None:
 
 
 @pytest.mark.parametrize("label", ["", "Wahr", "Verdadero"])
-def test_a_flag_that_can_not_be_switched_or_read_is_unknown(label: str) -> None:
+def test_a_flag_that_cannot_be_switched_or_read_is_unknown(label: str) -> None:
     assert present(read_list(page(row(0, A, "T", label)), "gateways")).rows[0].enabled is None
 
 
-def test_with_all_tenants_the_domain_stands_before_the_name() -> None:
+def test_with_all_tenants_the_domain_precedes_the_name() -> None:
     html = page(row(0, A, "2112", "True", domain="a.example.com"))
     assert present(read_list(html, "gateways", show_all=True)).rows[0].domain == "a.example.com"
 
 
-def test_rows_of_another_kind_are_not_taken() -> None:
+def test_rows_of_another_kind_are_ignored() -> None:
     assert present(read_list(page(row(0, A, "T", "True")), "extensions")).rows == ()
 
 
@@ -105,11 +105,11 @@ def test_only_a_name_and_value_of_64_hexadecimal_digits_are_a_token(
         ("sip_status.php?x=1", False),
     ],
 )
-def test_redirects_that_lead_to_the_login(location: str, lost: bool) -> None:
+def test_redirects_to_the_login_are_recognised(location: str, lost: bool) -> None:
     assert is_lost(location) is lost
 
 
-def test_access_denied_is_the_whole_page_or_it_is_not_meant() -> None:
+def test_access_denied_counts_only_as_the_whole_page() -> None:
     assert is_denied("access denied\n")
     assert not is_denied("<p>access denied</p>")
 
@@ -141,12 +141,12 @@ def test_live_gateways_are_those_that_can_be_stopped() -> None:
     assert found.reached
 
 
-def test_an_alias_is_no_profile() -> None:
+def test_an_alias_is_not_a_profile() -> None:
     alias = status_row("a.example.com", "alias", "internal", "ALIASED")
     assert not read_status(alias).reached
 
 
-def test_in_another_language_a_profile_is_known_by_its_state() -> None:
+def test_in_another_language_a_profile_is_recognised_by_its_state() -> None:
     assert read_status(PROFILE.replace("Profile", "Profil de SIP")).reached
 
 
@@ -165,7 +165,7 @@ def test_without_a_profile_or_with_a_failure_the_switch_was_not_reached(html: st
 
 
 @pytest.mark.parametrize("quote", ["'", '"'])
-def test_the_answers_of_the_switch_are_told_from_what_the_page_says_besides(quote: str) -> None:
+def test_answers_of_the_switch_are_distinguished_from_other_messages(quote: str) -> None:
     both = "&lt;strong&gt;external&lt;/strong&gt; +OK scan complete&lt;br/&gt;-ERR it\\'s gone\\n"
     found = read_status(PROFILE + said("Toggled", "positive") + said(both, quote=quote))
     assert found.answers == ("external +OK scan complete", "-ERR it's gone")
@@ -176,12 +176,12 @@ def test_an_answer_that_was_not_escaped_for_html_reads_the_same() -> None:
     assert found.answers == ("external Invalid Profile [x]",)
 
 
-def test_a_function_of_that_name_is_no_message() -> None:
+def test_a_function_of_that_name_is_not_a_message() -> None:
     html = "<script>function display_message(msg, mood) { x('+OK'); }</script>"
     assert read_status(html).answers == ()
 
 
-def test_the_name_in_a_gateways_form() -> None:
+def test_the_name_is_read_from_a_gateways_form() -> None:
     html = "<input class='formfld' type='text' name='gateway' value=\"Trunk &amp; Co\">"
     assert gateway_name(html) == "Trunk & Co"
     assert gateway_name(html.replace("Trunk &amp; Co", "")) == ""
@@ -191,7 +191,7 @@ def test_the_name_in_a_gateways_form() -> None:
 @pytest.mark.parametrize(
     "odd", ["<![x[", "<![if !IE]>", "<!", "<?", f"&#{'9' * 5000};", "</", "&#x"]
 )
-def test_markup_that_is_none_is_read_over(odd: str) -> None:
+def test_invalid_markup_is_ignored(odd: str) -> None:
     assert [
         r.uuid for r in present(read_list(page(row(0, A, "T", "True")) + odd, "gateways")).rows
     ] == [A]

@@ -43,14 +43,12 @@ NUMBER = line("condition", "destination_number", r"^(\d{11})$", 1)
         (page(xml("context")), False),
     ],
 )
-def test_a_condition_on_toll_allow_is_seen_and_its_mere_name_is_none(
-    html: str, tests: bool
-) -> None:
+def test_only_a_condition_on_toll_allow_counts_not_its_name(html: str, tests: bool) -> None:
     assert read_route(html) == OutboundRoute(tests_toll_allow=tests, is_emergency=False)
 
 
 @pytest.mark.parametrize("number", ["^(911)$", "(^911$|^933$)", "^112$"])
-def test_a_route_for_emergency_numbers_is_known(number: str) -> None:
+def test_a_route_for_emergency_numbers_is_recognised(number: str) -> None:
     assert present(read_route(page(line("condition", "destination_number", number)))).is_emergency
 
 
@@ -63,6 +61,6 @@ def test_the_list_shows_names_and_flags() -> None:
 
 
 @given(st.text())
-def test_another_page_is_known_as_such(html: str) -> None:
+def test_another_page_is_rejected(html: str) -> None:
     assert read_routes(html) is None
     assert read_route(html) is None

@@ -62,7 +62,7 @@ def missing(
     ]
 
 
-def test_what_agrees_gives_nothing() -> None:
+def test_matching_products_and_inventories_give_no_finding() -> None:
     both = [product(gateway_ids=(TRUNK_A.upper(),), tenant=MCON.upper(), dids=("+15192229000",))]
     assert compare(both, [inventory()], {"pbx-1"}) == Comparison()
 
@@ -89,7 +89,7 @@ def test_what_agrees_gives_nothing() -> None:
         ({"tenant": "other.example"}, ("tenant", "other.example", "", "")),
     ],
 )
-def test_what_the_pbx_does_not_have_is_named_with_what_is_near(
+def test_a_missing_element_is_named_with_the_most_similar_one(
     changed: dict[str, Any], expected: tuple[str, str, str, str]
 ) -> None:
     assert missing(product(**changed)) == [expected]
@@ -106,14 +106,14 @@ def test_what_the_pbx_does_not_have_is_named_with_what_is_near(
         ({"gateway_ids": ("x",), "suspend_by": "gateway"}, True),
     ],
 )
-def test_what_keeps_a_product_from_working_is_grave(
+def test_a_missing_element_that_breaks_a_product_is_grave(
     changed: dict[str, Any], is_grave: bool
 ) -> None:
     found = compare([product(**changed)], [inventory()]).missing
     assert {missing.is_grave for missing in found} == {is_grave}
 
 
-def test_nothing_is_suggested_that_another_product_has() -> None:
+def test_an_element_of_another_product_is_not_suggested() -> None:
     assert missing(product(), product("a2", service_id="s2", extensions=("2115",), dids=())) == [
         ("extension", "2115", "", "")
     ]
@@ -123,7 +123,7 @@ def test_where_no_did_is_listed_at_all_none_is_missing() -> None:
     assert missing(product(dids=("4165550100",)), items=(TENANT, *EXTENSIONS)) == []
 
 
-def test_a_did_of_another_tenant_is_said() -> None:
+def test_a_did_of_another_tenant_is_reported() -> None:
     items = (
         *ITEMS,
         InventoryItem("tenant", RUCKEN, RUCKEN),
@@ -134,7 +134,7 @@ def test_a_did_of_another_tenant_is_said() -> None:
     ]
 
 
-def test_a_tenant_of_another_server_is_said() -> None:
+def test_a_tenant_of_another_server_is_reported() -> None:
     found = compare(
         [product(server_id="pbx-2")],
         [inventory(), inventory((InventoryItem("tenant", RUCKEN, RUCKEN),), "pbx-2")],
@@ -142,7 +142,7 @@ def test_a_tenant_of_another_server_is_said() -> None:
     assert [m.hint for m in found.missing] == ["server pbx-1 has this tenant"]
 
 
-def test_a_server_that_does_not_exist_is_said_for_each_product() -> None:
+def test_a_server_that_does_not_exist_is_reported_for_each_product() -> None:
     both = [product(server_id="pbx1"), product("a2", service_id="s2", server_id="pbx1")]
     found = compare(both, [], {"pbx-1", "vodia"})
     assert found.missing == tuple(
@@ -158,7 +158,7 @@ def test_a_server_that_was_never_read_is_named_and_not_compared() -> None:
 
 
 @pytest.mark.parametrize("kept", [0, 1, 3])
-def test_what_could_not_be_read_counts_as_there(kept: int) -> None:
+def test_elements_that_could_not_be_read_count_as_existing(kept: int) -> None:
     """With a gap, an empty list says nothing; one with items is taken as complete."""
     elsewhere = product(tenant=MCON, extensions=("2112", "9999"), gateway_ids=(TRUNK_A[:-1] + "0",))
     found = missing(elsewhere, items=ITEMS[:kept], gaps=("no right to list",))
@@ -175,7 +175,7 @@ def unowned(
     ]
 
 
-def test_what_no_product_names_is_listed() -> None:
+def test_elements_without_a_product_are_listed() -> None:
     assert unowned(product(extensions=("2113",), dids=())) == [
         ("extension", MCON, "2112"),
         ("did", MCON, "5192229000"),
@@ -195,7 +195,7 @@ def test_the_owner_of_the_rest_of_a_tenant_owns_all(
     assert unowned(product(**changed, dids=())) == []
 
 
-def test_what_is_disabled_makes_no_calls_and_is_not_listed() -> None:
+def test_disabled_elements_without_a_product_are_not_listed() -> None:
     off = [
         InventoryItem("extension", MCON, "2114", enabled=False),
         InventoryItem("did", MCON, "1", enabled=False),
@@ -246,7 +246,7 @@ def test_without_a_test_of_toll_allow_extensions_are_proposed_and_911_is_mention
     assert "911 does not work while off" in note
 
 
-def test_what_a_product_cannot_list_is_left_out_and_named() -> None:
+def test_elements_that_a_product_cannot_list_are_left_out_and_reported() -> None:
     odd = (
         InventoryItem("extension", MCON, '"x"'),
         InventoryItem("did", MCON, "12"),
@@ -257,7 +257,7 @@ def test_what_a_product_cannot_list_is_left_out_and_named() -> None:
     assert found.notes == ('left out, a product cannot list them: "x", 1, 12',)
 
 
-def test_what_is_not_listed_is_to_be_added() -> None:
+def test_a_proposal_notes_elements_that_no_list_shows() -> None:
     notes = proposal((TENANT,), gaps=("no right",), tests_toll_allow=True).notes
     assert [note.split(":")[0] for note in notes] == [
         "no DID is listed for the tenant",

@@ -74,7 +74,7 @@ def by_fields(manual: str, suspended: str, by: str = "") -> AccountChanged:
         ("None", "Yes", "", "auto", "active"),
     ],
 )
-def test_the_two_fields_give_the_orders_of_a_record_without_orders(
+def test_a_record_without_orders_gets_them_from_the_two_fields(
     manual: str, suspended: str, by: str, mode: str, wanted: str
 ) -> None:
     changed = by_fields(manual, suspended, by)
@@ -84,14 +84,14 @@ def test_the_two_fields_give_the_orders_of_a_record_without_orders(
     assert held.desired == ("active" if mode == "exempt" else "suspended")
 
 
-def test_published_orders_count_and_the_fields_then_do_not() -> None:
+def test_published_orders_take_precedence_over_the_fields() -> None:
     shown = account(profile={"manual_voip_suspend": "Yes"}, orders=())
     assert orders_in_force(shown, NOON) == ()
     given = account(orders=(order("forced"),))
     assert [one.kind for one in orders_in_force(given, NOON)] == ["forced"]
 
 
-def test_any_hold_is_enough_and_all_that_apply_are_named() -> None:
+def test_any_hold_suspends_and_all_holds_are_listed() -> None:
     decision = decided(order("whmcs"), order("manual"), held=True)
     assert decision == Decision("suspended", ("funds", "manual", "whmcs"), True, "manual")
     assert decided(order("whmcs")).mode == "manual"
@@ -99,26 +99,26 @@ def test_any_hold_is_enough_and_all_that_apply_are_named() -> None:
     assert decided() == Decision("active", (), True, "auto")
 
 
-def test_the_exemption_lifts_the_funds_hold_alone() -> None:
+def test_an_exemption_lifts_only_the_funds_hold() -> None:
     assert decided(order("exemption"), held=True) == Decision("active", (), True, "exempt", True)
     for kind in ("manual", "forced", "whmcs"):
         decision = decided(order("exemption"), order(kind), held=True)
         assert (decision.desired, decision.holds) == ("suspended", (kind,))
 
 
-def test_a_metered_product_is_switched_off_by_people_only() -> None:
+def test_a_metered_product_is_suspended_by_orders_only() -> None:
     assert decided(held=True, prepaid=False) == Decision("active", (), True, "auto")
     assert decided(order("manual"), held=True, prepaid=False).holds == ("manual",)
 
 
-def test_an_order_for_another_product_changes_nothing() -> None:
+def test_an_order_for_another_product_has_no_effect() -> None:
     assert decided(order("manual", OTHER), order("exemption", OTHER), held=True) == decided(
         held=True
     )
     assert decided(order("exemption", SERVICE.service_id), held=True).desired == "active"
 
 
-def test_a_hold_is_of_the_product_alone_where_no_hold_of_the_client_applies() -> None:
+def test_a_hold_is_not_client_wide_if_only_product_holds_apply() -> None:
     own = order("whmcs", SERVICE.service_id)
     assert not decided(own).client_wide
     assert decided(own, held=True).client_wide
@@ -127,11 +127,11 @@ def test_a_hold_is_of_the_product_alone_where_no_hold_of_the_client_applies() ->
     assert not decided(own, order("exemption"), held=True).client_wide
 
 
-def test_without_voip_service_the_pbx_is_left_alone() -> None:
+def test_without_voip_service_nothing_is_switched() -> None:
     assert decided(order("manual"), held=True, has=False).desired == "leave"
 
 
-def test_a_client_imported_as_off_is_left_until_his_funds_are_known() -> None:
+def test_a_client_imported_as_suspended_is_left_until_the_funds_are_known() -> None:
     assert decided(held=None).desired == "leave"
     assert decided(order("manual"), held=None).desired == "suspended"
     assert decided(order("exemption"), held=None).desired == "active"
@@ -148,7 +148,7 @@ def test_an_order_ends_at_its_instant_and_the_next_end_is_the_earliest() -> None
     assert next_end(changed, NOON + timedelta(hours=2)) is None
 
 
-def test_in_shadow_nothing_is_switched_but_what_a_client_who_leaves_live_mode_had_off() -> None:
+def test_in_shadow_only_leaving_live_mode_switches_services_on() -> None:
     for desired in ("active", "suspended"):
         assert effective(desired, "active", live=True, was_live=True) == desired
         assert effective(desired, "suspended", live=True, was_live=False) == desired
@@ -173,7 +173,7 @@ def reference(has: bool, orders: list[Order], held: bool, service: Service) -> s
 
 
 @given(st.booleans(), ORDERS, st.booleans(), st.booleans())
-def test_the_decision_is_that_of_the_page(
+def test_the_decision_follows_the_documented_table(
     has: bool, orders: list[Order], held: bool, prepaid: bool
 ) -> None:
     service = SERVICE.model_copy(update={"prepaid": prepaid})
@@ -186,7 +186,7 @@ def test_the_decision_is_that_of_the_page(
 
 
 @given(st.builds(Profile, manual_voip_suspend=st.sampled_from(["Yes", "No", "None"])), ORDERS)
-def test_an_order_that_is_added_never_switches_on_but_the_exemption(
+def test_an_added_order_never_switches_on_except_an_exemption(
     profile: Profile, orders: list[Order]
 ) -> None:
     changed = account(profile=profile.model_dump(), orders=tuple(orders))

@@ -28,20 +28,20 @@ def test_an_account_is_read_in_each_known_shape(
     ("row", "disabled"),
     [({}, None), ({"disabled": True}, True), ({"disabled": "true"}, True), ({"disabled": 7}, None)],
 )
-def test_a_state_that_is_not_plain_is_not_shown(
+def test_an_ambiguous_state_counts_as_not_shown(
     row: dict[str, int | str], disabled: bool | None
 ) -> None:
     [account] = present(accounts_of([{"name": "40", **row}]))
     assert account.disabled is disabled
 
 
-def test_other_kinds_of_account_are_no_extensions() -> None:
+def test_other_kinds_of_account_are_not_extensions() -> None:
     rows = [{"name": "1", "usertype": "hunts"}, {"name": "2", "usertype": "extensions"}]
     assert [account.is_extension for account in present(accounts_of(rows))] == [False, True]
 
 
 @pytest.mark.parametrize("listed", [None, "text", 5, [None], [{}], [{"name": ""}], [["40"]]])
-def test_another_shape_is_known_as_such(
+def test_another_format_is_rejected(
     listed: int | list[dict[str, str] | list[str] | None] | str | None,
 ) -> None:
     assert accounts_of(listed) is None
@@ -58,7 +58,7 @@ def test_tenants_are_read_in_each_known_shape(
 
 
 @pytest.mark.parametrize("listed", [None, "a", [None], [{}], [""], [{"name": 5.5}]])
-def test_another_list_of_tenants_is_known_as_such(
+def test_another_list_of_tenants_is_rejected(
     listed: list[dict[str, float] | str | None] | str | None,
 ) -> None:
     assert tenants_of(listed) is None
