@@ -1,4 +1,4 @@
-"""How the commands reach the front door, and what they say when it refuses or does not answer."""
+"""The API as the commands use it: its address and token, requests, and error messages."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ _PAGE = 500
 
 
 class ListResult(NamedTuple):
-    """Rows of a question, how many there are in all (if that is known), and whether more are."""
+    """Rows of a list, their total (None: not known), and whether there are more."""
 
     rows: Sequence[Mapping[str, Any]]
     total: int | None
@@ -26,13 +26,13 @@ class ListResult(NamedTuple):
 
 
 class ApiRefusal(NamedTuple):
-    """Why the API did not do what was asked."""
+    """The reason why the API refused a request."""
 
     message: str
 
 
 class ApiClient:
-    """The REST API. Every refusal ends the command: what was wrong, and what to do next."""
+    """A client of the REST API. An error ends the command with what is wrong and what to do."""
 
     def __init__(self, url: str, token: str) -> None:
         self._url = url
@@ -43,7 +43,7 @@ class ApiClient:
         )
 
     def send(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
-        """Send a request; its answer. Ends the command with 2 if refused, 3 if not reached."""
+        """Send a request; its response. Ends the command with 2 if refused, 3 if not reached."""
         answer = self._request(method, path, **sent)
         if not answer.is_success:
             _explain(answer)
@@ -51,7 +51,7 @@ class ApiClient:
         return found
 
     def attempt(self, method: str, path: str, **sent: Any) -> dict[str, Any] | ApiRefusal:
-        """Send a request that may be refused: 404, 409 and 422 are answers then, not the end."""
+        """Send a request that may be refused: 404, 409 and 422 are returned as an ApiRefusal."""
         answer = self._request(method, path, **sent)
         if answer.status_code not in (404, 409, 422):
             if not answer.is_success:
@@ -71,15 +71,15 @@ class ApiClient:
             )
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Close the connection."""
         self._http.close()
 
     def get(self, path: str, **params: Any) -> dict[str, Any]:
-        """Ask a question."""
+        """The response to GET; parameters that are None are left out."""
         return self.send("GET", path, params=given(**params))
 
     def find(self, path: str) -> dict[str, Any] | None:
-        """Something that may not exist yet: None then."""
+        """The response to GET; None for 404."""
         answer = self._request("GET", path)
         if answer.status_code == httpx.codes.NOT_FOUND:
             return None
@@ -89,7 +89,7 @@ class ApiClient:
         return found
 
     def listing(self, path: str, limit: int | None = None, **params: Any) -> ListResult:
-        """Up to `limit` rows of a question that is answered in pages; all without a limit."""
+        """Up to `limit` rows of a list that is sent in pages; all rows without a limit."""
         rows: list[dict[str, Any]] = []
         cursor: str | None = None
         count: int | None = None
@@ -97,7 +97,7 @@ class ApiClient:
             wanted = _PAGE if limit is None else min(limit - len(rows), _PAGE)
             page = self.get(path, cursor=cursor, limit=wanted, **params)
             rows += page["items"]
-            # A row that comes or goes meanwhile must not make it "312 of 311".
+            # Rows may be added or removed between pages: never print "312 of 311".
             count = None if "count" not in page else max(page["count"], len(rows))
             cursor = page.get("next")
             if cursor is None:
@@ -115,12 +115,12 @@ def given(**fields: Any) -> dict[str, Any]:
 
 
 def path_of(*parts: str) -> str:
-    """A path from its parts; what people type stays within its own part."""
+    """A path from its parts. Each part is quoted, so typed text cannot add a part."""
     return "".join(f"/{quote(part, safe='')}" for part in parts)
 
 
 def api_client() -> ApiClient:
-    """From RINGFENCE_API and RINGFENCE_TOKEN, or else from the stack that runs here."""
+    """A client from RINGFENCE_API and RINGFENCE_TOKEN, else from the stack that runs here."""
     stack = stack_file.read()
     url = os.environ.get("RINGFENCE_API") or _stack_url(stack)
     if not url:
@@ -156,7 +156,7 @@ def _stack_token(stack: Mapping[str, Any]) -> str:
 
 
 def _explain(answer: httpx.Response) -> NoReturn:
-    """Say why an answer is no success, and what to do."""
+    """End the command with why the response is an error, and what to do."""
     error = _error_of(answer)
     for row in error.get("rows", []):
         value = row["value"]
@@ -179,7 +179,7 @@ def _error_of(answer: httpx.Response) -> dict[str, Any]:
 
 
 def _message(error: Mapping[str, Any]) -> str:
-    """A refusal in the words of commands: never the address of a resource."""
+    """The error message in terms of commands, without the address of a resource."""
     message = str(error["message"])
     if error.get("field") == "client" and "there is no" in message:
         return (

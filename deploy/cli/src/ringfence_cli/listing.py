@@ -1,4 +1,4 @@
-"""Rows of fixed columns with a sentence below each: what does not fit beside the other columns."""
+"""A table with a sentence below each row, for text that does not fit into a column."""
 
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
@@ -19,10 +19,10 @@ def lines(
     shrinks: str,
     right: Callable[[str], bool],
 ) -> Iterator[str]:
-    """A table of `width` columns of text, line by line.
+    """The lines of a table that is `width` characters wide.
 
-    The column `shrinks` is cut where the room is not enough. A first column that is longer than a
-    quarter of the width gets a line of its own: it is what people type again.
+    The column `shrinks` is cut where there is not enough room. A first cell that is longer than
+    its column gets a line of its own and is never cut: people copy it.
     """
     widths = _widths(titles, cells, width, titles.index(shrinks))
     yield _line(titles, titles, widths, right)

@@ -1,7 +1,7 @@
 """The `ringfence` command. Each installed package brings its own commands by an entry point.
 
-So `ringfence vectors rating` runs the rating service's own functions, and yet no service imports
-another: whoever is not installed has no commands here.
+So `ringfence vectors rating` runs functions of the rating service although no service imports
+another. A package that is not installed has no commands here.
 """
 
 import ast
@@ -35,7 +35,7 @@ class _Commands(click.Group):
         return super().get_command(ctx, cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the commands by what their source says of them: loading all takes a second."""
+        """List the commands with docstrings from their source: importing all takes a second."""
         width = formatter.width - 6 - max(map(len, self.list_commands(ctx)))
         rows = [(name, self._short_help(ctx, name, width)) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
@@ -53,7 +53,7 @@ class _Commands(click.Group):
 def _documented(point: EntryPoint) -> str | None:
     """The docstring of an entry point's function, read without importing its module.
 
-    None where there is none to be read: the command is made by a call, or the source is not there.
+    None where the command is made by a call, or its source is not installed.
     """
     try:
         spec = find_spec(point.module)
@@ -73,7 +73,7 @@ def _documented(point: EntryPoint) -> str | None:
 def _with_parts_of_others(name: str, command: click.Command) -> click.Command:
     """A group, with the commands that other packages add to it.
 
-    `ringfence unrated list` asks the front door, `ringfence unrated replay` is rating's own.
+    `ringfence unrated list` uses the API; `ringfence unrated replay` belongs to rating.
     """
     if isinstance(command, click.Group):
         for part in entry_points(group=f"ringfence.commands.{name}"):
@@ -97,9 +97,9 @@ main_group.add_command(
 
 
 def main() -> None:
-    """Run the command line; errors meant for people are shown without a traceback.
+    """Run the command line; a RingfenceError is shown without a traceback.
 
-    What `ringfence.toml` in this folder says holds as if it stood in the environment.
+    Settings of `ringfence.toml` in this folder are added to the environment first.
     """
     try:
         if os.path.lexists("ringfence.toml"):

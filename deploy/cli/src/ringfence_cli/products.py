@@ -1,4 +1,4 @@
-"""`ringfence product`: what a client has, in the formats of the product's own fields."""
+"""`ringfence product`: a client's products, in the formats of their own fields."""
 
 from typing import Any
 
@@ -60,7 +60,7 @@ def list_products(account: str, as_json: bool) -> None:
 
 
 def _where(row: Any) -> str:
-    """Where its calls come from, below a product."""
+    """The line below a product: its tenant, DIDs and extensions."""
     service = row["service"]
     rest = ["*"] if service["rest_of_tenant"] else []
     parts = (service["tenant"], *service["dids"]), [*service["extensions"], *rest]
@@ -141,9 +141,9 @@ def _release(release: bool) -> dict[str, str]:
 
 
 def _finish(api: ApiClient, account: str, answer: TableRow, *, as_json: bool) -> None:
-    """Say what stays off of what left a product; await the suspender if it is to be released.
+    """Print what stays off after it left a product; await the suspender if it is released.
 
-    With JSON nothing more is printed, and it is awaited all the same.
+    With JSON nothing is printed, but the suspender is awaited as well.
     """
     if answer["words"] and not as_json:
         print_sentence(answer["words"])

@@ -1,4 +1,4 @@
-"""Commands to other services: asked through the API, and its answer is awaited for a while."""
+"""Commands to services: published through the API; the answer is awaited for a while."""
 
 import time
 from typing import Any
@@ -12,7 +12,7 @@ _LOOK_EVERY_S = 0.2
 
 
 def await_answer(api: ApiClient, request_id: str) -> dict[str, Any]:
-    """What became of a command: done or refused; waiting if nobody answers in `ANSWER_S`."""
+    """The command once it is done or refused; still waiting after `ANSWER_S` without an answer."""
     deadline = time.monotonic() + ANSWER_S
     while True:
         found = api.get(path_of("commands", request_id))
@@ -24,9 +24,9 @@ def await_answer(api: ApiClient, request_id: str) -> dict[str, Any]:
 def show_answer(
     found: dict[str, Any], *, shows: str, service: str = "suspender", as_json: bool = False
 ) -> None:
-    """Print what became of a command. Ends the program with 1 if it was refused, or not answered.
+    """Print the result of a command. Ends the program with 1 if it was refused or not answered.
 
-    `shows` is the command that shows later what came of it; `service` is who was asked.
+    `shows` is the command line that shows the result later; `service` is the one that answers.
     """
     if as_json:
         print_json(found)

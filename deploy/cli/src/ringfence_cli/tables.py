@@ -1,4 +1,4 @@
-"""Answers as tables for 80 columns, or as JSON for machines."""
+"""Prints API responses as tables of 80 columns, as facts, or as JSON."""
 
 import json
 import sys
@@ -25,10 +25,10 @@ _NUMERIC = frozenset(
 _WHOLE = frozenset(
     ("effective from", "until", "state", "version", "rows", "amount", "balance", "cost", "since")
 )
-"""Columns that never fold in a narrow table: another does."""
+"""Columns that are never folded: in a narrow table, others are."""
 
 INSTANTS = frozenset(("since", "until", "outstanding_as_of", "bill_from", "effective_from"))
-"""Facts that are instants, besides all whose name ends in `_at`."""
+"""Fields that are instants, in addition to those whose name ends in `_at`."""
 
 _json_option: Callable[[F], F] = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON, for machines."
@@ -36,19 +36,19 @@ _json_option: Callable[[F], F] = click.option(
 
 
 class TimeColumn(NamedTuple):
-    """A column of instants; a line below the table names their zone."""
+    """A column of instants. A line below the table names their zone."""
 
     title: str
     read: Callable[[TableRow], object]
 
 
 def output_options(command: F) -> F:
-    """`--json` and `--utc`, which every command has."""
+    """Adds the options `--json` and `--utc`, which every command has."""
     return _json_option(times.utc_option(command))
 
 
 def limit_option(default: int | None = None) -> Callable[[F], F]:
-    """`--limit`: how many rows at most; without a default, all of them."""
+    """Adds the option `--limit`, the maximum of rows; without a default: all."""
     return click.option(
         "--limit",
         type=click.IntRange(1, 100_000),
@@ -108,7 +108,7 @@ def _print_table(found: Sequence[TableRow], columns: Sequence[TableColumn]) -> N
             no_wrap=title in _WHOLE,
         )
     for row in found:
-        # Cells are Text: what a client is called is never read as markup.
+        # Text, so that a client's name is never parsed as markup.
         table.add_row(*(Text(_cell(read(row))) for _, read in columns))
     _console().print(table)
 
@@ -116,7 +116,7 @@ def _print_table(found: Sequence[TableRow], columns: Sequence[TableColumn]) -> N
 def _print_foot(
     rows: Iterable[TableRow] | ListResult, shown: int, columns: Sequence[TableColumn], noun: str
 ) -> None:
-    """How many rows there are of how many, and the zone of the times."""
+    """The number of rows and their total, and the zone of the times."""
     parts = []
     if noun and isinstance(rows, ListResult) and rows.total not in (None, shown):
         parts.append(f"{shown} of {plural(rows.total or 0, noun)}")
@@ -137,7 +137,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def show_facts(facts: TableRow, *, as_json: bool, skip: Sequence[str] = ()) -> None:
-    """Print one thing: a line for each of its facts, or JSON. Warnings go to standard error."""
+    """Print a line for each field, or JSON. Warnings go to standard error."""
     show_warnings(facts)
     if as_json:
         print_json(facts)
@@ -161,13 +161,13 @@ def _fact(name: str, value: Any) -> str:
 
 
 def show_warnings(answer: TableRow) -> None:
-    """What an answer warns of, on standard error."""
+    """Print the warnings of a response on standard error."""
     for warning in answer.get("warnings", ()):
         print_sentence(f"warning: {warning}", err=True)
 
 
 def show_what_happens(account: str, answer: TableRow, *, as_json: bool) -> None:
-    """What a change brings about, in the answer's own sentence; or the answer as JSON."""
+    """Print what a change does, in the sentence of the response; or the response as JSON."""
     show_warnings(answer)
     if as_json:
         print_json(answer)
@@ -176,7 +176,7 @@ def show_what_happens(account: str, answer: TableRow, *, as_json: bool) -> None:
 
 
 def print_sentence(text: str, *, err: bool = False) -> None:
-    """Print a sentence, folded between words where it is longer than a line."""
+    """Print a sentence, wrapped between words."""
     width = _console().width - 1
     folded = textwrap.wrap(
         _cell(text), width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
@@ -185,17 +185,17 @@ def print_sentence(text: str, *, err: bool = False) -> None:
 
 
 def print_json(value: object) -> None:
-    """Print what a machine asked for."""
+    """Print a value as JSON."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def field(name: str) -> TableColumn:
-    """A column that is a field of the answer."""
+    """A column with a field of the row; its name is the title."""
     return name.replace("_", " "), lambda row: row.get(name)
 
 
 def titled(title: str, name: str) -> TableColumn:
-    """A column with another title than its field's name."""
+    """A column with a field of the row and a title of its own."""
     return title, lambda row: row.get(name)
 
 
@@ -210,7 +210,7 @@ def instant(title: str, name: str) -> TableColumn:
 
 
 def _cell(value: object) -> str:
-    """A value on as little room as it needs; nothing in it moves the cursor."""
+    """A value as text for a cell. Characters that would move the cursor become `·`."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""Instants as operators read and type them: in this machine's zone, or in UTC by `--utc`."""
+"""Instants as operators read and type them: in this machine's zone, or with `--utc` in UTC."""
 
 import re
 import time
@@ -30,7 +30,7 @@ utc_option: Callable[[F], F] = click.option(
 
 
 def _zone() -> tzinfo | None:
-    """UTC if it was asked for; None is this machine's zone, as `astimezone` takes it."""
+    """UTC with `--utc`; None, which `astimezone` takes as this machine's zone, without."""
     context = click.get_current_context(silent=True)
     return UTC if context is not None and context.meta.get(_META) else None
 
@@ -50,7 +50,7 @@ def cell(text: str | None, *, seconds: bool = False) -> str:
 
 
 def sentence(text: str | None) -> str:
-    """An instant with its year and zone, as it is shown outside a table."""
+    """An instant with year and zone, as it is shown outside a table."""
     if not text:
         return ""
     instant = datetime.fromisoformat(text).astimezone(_zone())
@@ -58,9 +58,10 @@ def sentence(text: str | None) -> str:
 
 
 def parse_instant(option: str, text: str | None, *, days: bool = False) -> str | None:
-    """What was typed for `option` as the API takes it; without a zone: the zone that is shown.
+    """The text typed for `option` as the ISO 8601 instant that the API takes; None for None.
 
-    With `days`, a date stays a date: the API knows the client's zone.
+    An instant without a zone is in the zone in which instants are shown. With `days`, a date stays
+    a date: the API knows the client's zone. Ends the command with 2 for other text.
     """
     if text is None:
         return None

@@ -1,4 +1,4 @@
-"""`ringfence client set` and `client history`: a client is changed, and who changed it."""
+"""`ringfence client set` and `client history`: change a client; show who changed it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -22,7 +22,7 @@ from ringfence_cli.times import sentence
 
 _SUSPENSION = ("manual_voip_suspend", "voip_suspended")
 _UNSAID = frozenset(("nothing", "no", "None", "0.00"))
-"""Values that say nothing of what is new."""
+"""Values that are not shown for a new client or product."""
 
 _NEEDED = (("first_name", "--first-name"), ("currency", "--currency"))
 
@@ -106,7 +106,7 @@ def _change(row: Any) -> str:
     before, after = _flat(row["before"] or {}), _flat(row["after"] or {})
     parts = [f"reason: {row['reason']}"] if row["reason"] else []
     if row["version"] is None:
-        return parts[0] if parts else ""  # A payment: what it was says all.
+        return parts[0] if parts else ""  # A payment: the column `what` has everything.
     for name in dict.fromkeys((*before, *after)):
         old, new = _value(before.get(name)), _value(after.get(name))
         if old == new:
@@ -119,11 +119,11 @@ def _change(row: Any) -> str:
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values by name, those of a product among them: what was done names the product."""
+    """The values by name, with those of a product: the column `what` names the product."""
     found: dict[str, Any] = {}
     for name, value in values.items():
         if name.endswith("_micro"):
-            continue  # It has the decimal text beside it.
+            continue  # The decimal text is another field.
         if isinstance(value, Mapping):
             found.update(_flat(value))
         else:

@@ -1,4 +1,4 @@
-"""A client as one thing: a line for each fact that is not empty."""
+"""Prints a client: a line for each field that is not empty."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ _FACTS = (
 
 
 def show_client_facts(found: Mapping[str, Any]) -> None:
-    """Print a client's facts without those that are empty; its warnings on standard error."""
+    """Print the fields of a client that are not empty; its warnings on standard error."""
     show_warnings(found)
     facts = {name: found.get(name) for name in _FACTS}
     if not found["leave_off"]:

@@ -1,4 +1,4 @@
-"""`ringfence client list` and `show`: who the clients are, what is off, and what ends it."""
+"""`ringfence client list` and `show`: clients, their state, and what ends it."""
 
 from typing import Any
 
@@ -82,12 +82,12 @@ def _columns(currencies: set[str]) -> tuple[TableColumn, ...]:
 
 
 def name_of(row: Any) -> str:
-    """A client's name, or that of the company where no person is named."""
+    """A client's name, or the company's name where no person is named."""
     return f"{row['first_name']} {row['last_name']}".strip() or str(row["company_name"])
 
 
 def state_of(row: Any) -> str:
-    """A client's state in two words; in shadow what it would be."""
+    """A client's state in two words; in shadow mode the state that it would have."""
     if row["mode"] == "live":
         return str(row["state"]).replace("-", " ")
     if row["would"] == "off":
@@ -96,7 +96,7 @@ def state_of(row: Any) -> str:
 
 
 def _why(row: Any) -> str:
-    """The sentence below a client: why it is off, and what ends that."""
+    """The line below a client: why it is off, and what ends that."""
     if row["balance"] is None and row["opening_balance"] is not None:
         return "the opening balance is not posted yet"
     if row["balance"] is None:
@@ -146,7 +146,7 @@ def show_client(account: str, as_json: bool) -> None:
 
 
 def _show_departed(rows: Any) -> None:
-    """Products that were removed while they were off."""
+    """Print products that were removed while they were off."""
     columns = (
         titled("removed product", "product"),
         field("server"),

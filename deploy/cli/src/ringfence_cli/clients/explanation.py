@@ -1,4 +1,4 @@
-"""`ringfence explain client`: why a client is on or off, in words."""
+"""`ringfence explain client`: why a client is on or off."""
 
 import click
 

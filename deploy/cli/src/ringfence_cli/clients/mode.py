@@ -1,4 +1,4 @@
-"""`ringfence mode`: clients are put into operation, or back into shadow, in waves."""
+"""`ringfence mode`: put clients into operation, or back into shadow mode, in waves."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -178,7 +178,7 @@ def _confirm(question: str, *, as_json: bool) -> None:
 
 
 def _show(switched: Sequence[Switched], what: str, *, as_json: bool) -> None:
-    """The outcome of all. Exits with 1 if a client was refused or could not be switched."""
+    """Print all outcomes. Exits with 1 if a client was refused or could not be switched."""
     bad = [each for each in switched if each.outcome not in _CONFIRMED]
     if as_json:
         print_json([each._asdict() for each in switched])

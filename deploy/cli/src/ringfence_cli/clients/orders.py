@@ -1,4 +1,4 @@
-"""`ringfence order`: what persons and WHMCS decided about a client or one of its products."""
+"""`ringfence order`: orders of persons and WHMCS for a client or one of its products."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -42,7 +42,7 @@ hang_up_option = click.option(
 def body_of(
     product: str | None, reason: str | None, until: str | None = None, *, hang_up: bool = False
 ) -> dict[str, Any]:
-    """What is sent of an order: what was given."""
+    """The given fields of an order, as the API takes them."""
     until = parse_instant("--until", until, days=True)
     return given(product=product, reason=reason, until=until, hang_up=hang_up or None)
 
@@ -66,7 +66,7 @@ def show_orders(
 
 
 def _why(row: TableRow) -> str:
-    """The reason of an order, and whether calls in progress are ended with it."""
+    """The line below an order: its reason, and whether calls in progress are ended."""
     calls = "calls in progress are ended" if row["hang_up"] else ""
     return "; ".join(part for part in (row["reason"], calls) if part)
 

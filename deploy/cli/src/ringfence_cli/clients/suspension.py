@@ -1,4 +1,4 @@
-"""`ringfence suspend`, `unsuspend`, `services`: what is switched off, and why it may not be."""
+"""`ringfence suspend`, `unsuspend`, `services`: manual orders, and the state of services."""
 
 import click
 
@@ -104,14 +104,14 @@ def services(account: str | None, elements: bool, limit: int | None, as_json: bo
 
 
 def _desired_state(row: TableRow) -> str:
-    """What the PBX is to be; for a client in shadow, what it would be."""
+    """The desired state; for a client in shadow mode, the state that it would be."""
     if not row["live"] and row["would"] != "leave":
         return f"would be {_ON_OFF[row['would']]}"
     return _ON_OFF[row["wanted"]]
 
 
 def _remarks(row: TableRow) -> str:
-    """What is to be known of a service besides."""
+    """The line below a service: remarks and the last error."""
     off = row["confirmed"] == "suspended"
     parts = []
     if row["departed"]:
@@ -147,7 +147,7 @@ def _show_elements(account: str, limit: int | None, as_json: bool) -> None:
 
 
 def _element_remarks(row: TableRow) -> str:
-    """Where an element is, and what becomes of it."""
+    """The line below an element: where it is, and when it is switched on."""
     tenant = f", of {row['tenant']}" if row["tenant"] not in ("", row["element"]) else ""
     parts = [f"on {row['server_id']}{tenant}"]
     if row["adopted"]:

@@ -1,4 +1,4 @@
-"""The mode of many clients is switched a wave at a time, each confirmed before the next begins."""
+"""Switches the mode of many clients in waves. A wave is confirmed before the next begins."""
 
 import time
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ _OUTCOME_OF = {"on": "on", "off": "off", "no-service": "none", "failed": "failed
 
 
 class Switched(NamedTuple):
-    """What became of one client: on, off, none (no VoIP service), failed, waiting or refused.
+    """The outcome of one client: on, off, none (no VoIP service), failed, waiting or refused.
 
-    `adopts` counts what was off on the PBX and counts as switched off by us now.
+    `adopts` counts elements that were off on the PBX and now count as switched off by ringfence.
     """
 
     account: str
@@ -28,7 +28,7 @@ class Switched(NamedTuple):
 class _Pending(NamedTuple):
     account: str
     expected: str | None
-    """The state that the PBX is to come to; None: whichever is confirmed."""
+    """The state that the PBX will have; None: any confirmed state."""
 
 
 def switch_in_waves(
@@ -74,7 +74,7 @@ def _switch_wave(api: ApiClient, wave: Sequence[str], body: dict[str, Any]) -> l
 
 
 def _expected(before: dict[str, Any], body: dict[str, Any]) -> str | None:
-    """What the PBX is to say: going live, what it would be; back in shadow, on unless left off."""
+    """The state to wait for. Live: what `would` says. Shadow: on, unless it is left off."""
     if before["state"] == "no-service" or before["mode"] == body["mode"]:
         return None
     if body["mode"] == "live":
@@ -108,7 +108,7 @@ def _await(api: ApiClient, pending: list[_Pending]) -> list[Switched]:
 
 
 def _outcome(pending: _Pending, client: dict[str, Any], *, braked: bool) -> Switched | None:
-    """What became of a client; None while that is open."""
+    """The outcome of a client; None while it is open."""
     account, expected, state = pending.account, pending.expected, client["state"]
     if state in ("failed", "no-service"):
         return Switched(account, _OUTCOME_OF[state], _why_failed(client))

@@ -35,6 +35,6 @@ def alarms(everything: bool, limit: int | None, as_json: bool) -> None:
 
 
 def _what(row: Any) -> str:
-    """What an alarm is about, what is the case, and what ends it."""
+    """The line below an alarm: its subject, the message, and what to do."""
     about = "" if row["subject"] == row["key"] else f"{row['subject']}: "
     return f"{about}{row['message'].rstrip('.')}. To do: {row['what_to_do']}"

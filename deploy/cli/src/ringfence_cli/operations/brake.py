@@ -59,7 +59,7 @@ def undo(reason: str | None, as_json: bool) -> None:
 
 
 def _command(command: str, reason: str | None, as_json: bool) -> None:
-    """Ask the suspender, wait for its answer, print it. Exits with 1 if it refuses or is silent."""
+    """Send a command to the suspender, print its answer. Exits with 1 on refusal or silence."""
     api = api_client()
     body = given(service="suspender", command=command, reason=reason)
     found = await_answer(api, api.send("POST", "/commands", json=body)["request_id"])

@@ -1,4 +1,4 @@
-"""`ringfence calls` and `ringfence unrated`: what was billed, and what could not be."""
+"""`ringfence calls` and `ringfence unrated`: calls that were billed, and that could not be."""
 
 from typing import Any
 

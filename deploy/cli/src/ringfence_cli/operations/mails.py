@@ -1,4 +1,4 @@
-"""`ringfence mails`: which mails were sent, wait, failed, and why; and sending one again."""
+"""`ringfence mails`: mails, their states and reasons; resend one."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -64,7 +64,7 @@ def mails(
 
 
 def _what(row: Mapping[str, Any]) -> str:
-    """To whom and with which subject, and why it is in its state."""
+    """The line below a mail: recipient, subject, and the reason of its state."""
     parts = [f"To {row['recipient']}: {row['subject']}"] if row["recipient"] else []
     return ". ".join([*parts, *filter(None, [row["reason"]])])
 
@@ -90,7 +90,7 @@ def show_mail(notice_id: str, html: bool, as_json: bool) -> None:
 
 
 def _clean(text: str) -> str:
-    """Nothing in a mail moves the cursor."""
+    """The text without characters that would move the cursor."""
     return "".join(c for c in text if c == "\n" or c.isprintable())
 
 

@@ -1,4 +1,4 @@
-"""`ringfence service`: a product is brought again to what is desired."""
+"""`ringfence service`: bring a product to its desired state again."""
 
 import click
 

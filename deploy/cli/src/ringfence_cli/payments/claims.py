@@ -1,4 +1,4 @@
-"""`ringfence payments claim`: enter payments in accounts that only rating, or the topic, has."""
+"""`ringfence payments claim`: enter payments that accounts lost but the topic has."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -76,7 +76,7 @@ def _waiting(api: ApiClient, ids: Sequence[str], everything: bool) -> list[Payme
 
 
 def _of_the_topic(api: ApiClient, bootstrap: str | None) -> list[PaymentFields]:
-    """The payments of the topic that accounts does not hold, the oldest first."""
+    """The payments of the topic that accounts does not have, the oldest first."""
     from ringfence.stack_file import kafka_brokers
     from ringfence_cli.payments.topic_payments import read_topic
 
@@ -92,7 +92,7 @@ def _of_the_topic(api: ApiClient, bootstrap: str | None) -> list[PaymentFields]:
         missing += [each for each in payments if each["payment_id"] not in held]
         if number % 100 == 0:
             click.echo(f"compared: {number} of {plural(len(by_account), 'client')}", err=True)
-    # A refund can be entered only after the payment that it refunds.
+    # Refunds last: accounts accepts a refund only after the payment that it refunds.
     return sorted(missing, key=lambda each: (each["refunds"] is not None, each["received_at"]))
 
 
@@ -132,7 +132,7 @@ def _post(api: ApiClient, found: Sequence[PaymentFields], reason: str) -> list[d
 def _show(
     items: Sequence[Mapping[str, Any]], found: Sequence[PaymentFields], *, as_json: bool
 ) -> None:
-    """How many were entered, and each that was refused. Exits with 1 if one was."""
+    """Print how many were entered, and each refused one. Exits with 1 if any was refused."""
     outcomes = Counter(item["outcome"] for item in items)
     if as_json:
         print_json(items)

@@ -1,4 +1,4 @@
-"""`ringfence ledger` and `ringfence outstanding`: where a balance comes from, and debts."""
+"""`ringfence ledger` and `ringfence outstanding`: ledger entries, and unpaid invoices."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""`ringfence payments`: what came in, what waits to be claimed, and refunds."""
+"""`ringfence payments`: payments, refunds, and payments that wait to be claimed."""
 
 from typing import Any
 

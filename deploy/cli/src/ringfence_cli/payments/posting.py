@@ -1,4 +1,4 @@
-"""A payment on its way: until it is posted, and until what it frees is switched on again."""
+"""Waits until a payment is posted and the services that it frees are switched on."""
 
 import time
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ _LOOK_EVERY_S = 0.1
 
 
 class PostingResult(NamedTuple):
-    """What came of a payment: the new balance (None: not posted yet), and a line a service."""
+    """The result of a payment: the new balance (None: not posted), and a line for each service."""
 
     balance: str | None
     services: list[str]
 
     def sentence(self, account: str, currency: str) -> str:
-        """How it ended, after the amount."""
+        """The result as text that follows the amount."""
         if self.balance is None:
             return (
                 f"accepted for {account}, not posted after {WAIT_S:.0f} s: it is posted when"
@@ -26,7 +26,7 @@ class PostingResult(NamedTuple):
         return f"posted to {account}. New balance: {self.balance} {currency}."
 
     def as_json(self) -> dict[str, Any]:
-        """For machines."""
+        """The result as JSON fields."""
         return {
             "posted": self.balance is not None,
             "balance_after": self.balance,
@@ -35,7 +35,7 @@ class PostingResult(NamedTuple):
 
 
 class PaymentWatch:
-    """Looks at a client from before a payment until the payment has done what it can."""
+    """Watches a client from before a payment until the payment is posted and applied."""
 
     def __init__(self, api: ApiClient, account: str) -> None:
         self._api = api
@@ -45,7 +45,7 @@ class PaymentWatch:
         self._deadline = self._begun + WAIT_S
 
     def until_posted(self, payment_id: str) -> PostingResult:
-        """Wait until it is posted, and then for the services that were off before it."""
+        """Wait until the payment is posted, then until services that were off before are on."""
         path = path_of("clients", self._account, "payments", payment_id)
         payment = self._api.get(path)
         while not payment["posted"]:
@@ -55,7 +55,7 @@ class PaymentWatch:
         return PostingResult(payment["balance_after"], self._until_switched() if self._off else [])
 
     def _services_off(self) -> set[str]:
-        """The products that are off now; nothing for a client that accounts does not know."""
+        """The products that are off now; none for a client that does not exist."""
         if self._api.find(path_of("clients", self._account)) is None:
             return set()
         rows = self._api.listing(path_of("clients", self._account, "services")).rows
@@ -76,7 +76,7 @@ class PaymentWatch:
         ]
 
     def _wait(self) -> bool:
-        """A moment; False when there is no more time."""
+        """Sleep for a moment; False when the time is over."""
         if time.monotonic() >= self._deadline:
             return False
         time.sleep(_LOOK_EVERY_S)
@@ -84,10 +84,10 @@ class PaymentWatch:
 
 
 def _may_go_on(client: Mapping[str, Any], off: set[str]) -> bool:
-    """Whether the products that are still `off` may be on in a moment.
+    """Whether products that are still `off` may be switched on soon.
 
-    The hold of the funds ends by itself with credit and without debts, a moment after the
-    posting, and the services follow; an order stays until somebody ends it.
+    The funds hold ends by itself with credit and without debts, shortly after the posting, and
+    the services follow. An order stays until a person ends it.
     """
     if client["mode"] == "shadow" or client["state"] == "failed":
         return False

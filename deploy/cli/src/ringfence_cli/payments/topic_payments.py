@@ -1,4 +1,4 @@
-"""The payments of the topic, read from its beginning."""
+"""Reads all payments of the topic from its beginning."""
 
 import asyncio
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ _START_S = 15
 
 
 class TopicPayments(NamedTuple):
-    """The payments of the topic by their id, each once, and how many records are no payments."""
+    """The payments of the topic by id, and the count of records that are not payments."""
 
     payments: dict[str, dict[str, Any]]
     unreadable: int
@@ -35,7 +35,7 @@ class TopicPayments(NamedTuple):
 
 
 def read_topic(bootstrap: Bootstrap) -> TopicPayments:
-    """Read every payment up to where the topic ends now. Ends the command without a broker."""
+    """Read every payment up to the present end of the topic. Ends the command without a broker."""
     try:
         return asyncio.run(_read(bootstrap))
     except (KafkaError, OSError, TimeoutError, ValueError) as error:
@@ -88,6 +88,6 @@ def _with(found: TopicPayments, values: Iterable[bytes | None]) -> TopicPayments
             continue
         as_sent = payment.model_dump(mode="json")
         as_sent["amount"] = format_micro(payment.amount_micro)
-        # The first record of a payment counts: the id is made once.
+        # The first record of a payment counts; later ones are duplicates.
         found.payments.setdefault(str(payment.payment_id), as_sent)
     return TopicPayments(found.payments, unreadable)

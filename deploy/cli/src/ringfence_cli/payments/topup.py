@@ -1,4 +1,4 @@
-"""`ringfence topup`: money in; waits until it is posted, and says what was switched by it."""
+"""`ringfence topup`: post a top-up; wait until it is posted and services are switched on."""
 
 import sys
 from datetime import UTC, datetime
@@ -69,7 +69,7 @@ def topup(
 
 
 def _warn_of_twice(api: ApiClient, account: str, kind: str, amount: str) -> None:
-    """The same amount within a minute may be the same payment, typed twice."""
+    """Warn where the same amount was posted within a minute: it may be typed twice."""
     try:
         micro = parse_micro(amount)
     except BadInput:

@@ -1,4 +1,4 @@
-"""`ringfence adopt`: what is off on PBXs and will count as switched off by us."""
+"""`ringfence adopt`: elements that are off and will count as switched off by ringfence."""
 
 from typing import Any
 
@@ -60,5 +60,5 @@ def list_adoptions(server: str | None, limit: int | None, as_json: bool) -> None
 
 
 def _element(row: Any) -> str:
-    """What is off, as the PBX names it."""
+    """The line below an element: its name on the PBX."""
     return f"{row['element']} of {row['tenant']}" if row["tenant"] else str(row["element"])

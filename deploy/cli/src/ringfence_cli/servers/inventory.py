@@ -1,4 +1,4 @@
-"""`ringfence server inventory`, `compare`, `propose`: what a server has, and what differs."""
+"""`ringfence server inventory`, `compare`, `propose`: inventories and their comparison."""
 
 import time
 from datetime import datetime
@@ -72,14 +72,14 @@ def _tenant(row: Any) -> str:
 
 
 def _label(row: Any) -> str:
-    """How people know a thing, and the id by which products name it."""
+    """The line below an item: its label, and the id by which products name it."""
     named = f"id {row['uuid']}" if row["kind"] == "gateway" else ""
     leads = f"rings extension {row['leads_to']}" if row["leads_to"] else ""
     return ", ".join(part for part in (named, row["label"], leads) if part)
 
 
 def _print_last_read(server_id: str, read: Any) -> None:
-    """When the server was read, and what could not be."""
+    """Print when the server was read, and what could not be read."""
     if read["read_at"]:
         click.echo(f"Read at {sentence(read['read_at'])}.")
     else:
@@ -91,7 +91,7 @@ def _print_last_read(server_id: str, read: Any) -> None:
 
 
 def _refreshed(api: ApiClient, server_id: str) -> dict[str, Any]:
-    """Have a server read, and wait for it. Ends the program with 1 if that fails, or takes long."""
+    """Read a server and wait for the result. Ends the program with 1 on failure or timeout."""
     path = path_of("servers", server_id, "inventory")
     request_id = api.send("POST", path)["request_id"]
     answer = await_answer(api, request_id)
@@ -107,7 +107,7 @@ def _refreshed(api: ApiClient, server_id: str) -> dict[str, Any]:
 
 
 def _read_since(api: ApiClient, path: str, instant: datetime) -> dict[str, Any] | None:
-    """The reading that began after an instant, once it ended; None if it takes too long."""
+    """The reading that began at or after an instant, once it ended; None on timeout."""
     deadline = time.monotonic() + READ_S
     while time.monotonic() < deadline:
         found = api.get(path, limit=1)
@@ -157,7 +157,7 @@ def _show_missing(server_id: str, rows: Any) -> None:
 
 
 def _meant(row: Any) -> str:
-    """What a wrong name may mean."""
+    """What a name that the server does not have may mean."""
     if row["suggestion"]:
         hint = f" ({row['hint']})" if row["hint"] else ""
         return f"; perhaps {row['suggestion']}{hint} is meant"

@@ -1,4 +1,4 @@
-"""A proposed product as the command that enters it, folded so that it can be read and copied."""
+"""A proposed product as the command that enters it, wrapped so that it can be copied."""
 
 import re
 import shlex
@@ -14,7 +14,7 @@ _NAME = 50
 def product_command(proposal: Mapping[str, Any]) -> str:
     """The lines of a `ringfence product set` command, after its notes as comments.
 
-    A list that is longer than a line goes on in the next one, inside its quotes.
+    A list that is longer than a line continues on the next line, inside its quotes.
     """
     lines = [f"# {line}" for note in proposal["notes"] for line in textwrap.wrap(note, WIDTH - 2)]
     options = [
@@ -34,7 +34,7 @@ def _one_line(name: str) -> str:
 
 
 def _field(name: str, value: str) -> str:
-    """`name="value"`; the backslash at the end of a line is taken away by the shell."""
+    """`name="value"`; the shell removes a backslash at the end of a line."""
     if not _PLAIN.fullmatch(value):
         return shlex.quote(f"{name}={value}")
     folded = textwrap.wrap(

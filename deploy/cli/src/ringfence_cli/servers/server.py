@@ -76,7 +76,7 @@ def _show_servers(as_json: bool) -> None:
 
 
 def _state(row: Any) -> str:
-    """What a person must know of a server, in one sentence."""
+    """The line below a server: its state in one sentence."""
     parts = []
     if row["paused"]:
         until = f"until {sentence(row['paused_until'])}" if row["paused_until"] else "until resumed"

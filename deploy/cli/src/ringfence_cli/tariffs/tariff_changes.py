@@ -1,4 +1,4 @@
-"""How tariff versions differ, in 80 columns; and `ringfence tariff diff`, `tariff rollback`."""
+"""Prints differences of tariff versions; `ringfence tariff diff` and `tariff rollback`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +13,7 @@ from ringfence_cli.tables import (
     print_json,
     show_facts,
     show_rows,
+    show_warnings,
 )
 from ringfence_cli.times import parse_instant, sentence
 
@@ -60,7 +61,7 @@ def _moved(change: Mapping[str, Any], what: str) -> str:
 
 
 def show_version(answer: Mapping[str, Any], *, as_json: bool) -> None:
-    """Print a new version, or the one that exists already."""
+    """Print a new version, or the existing one with the same rows."""
     if as_json:
         print_json(answer)
         return
@@ -71,7 +72,7 @@ def show_version(answer: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def confirm(answer: Mapping[str, Any]) -> None:
-    """Ask whether a version shall be made as shown. Ends the command with 1 if not."""
+    """Ask for confirmation of the version as shown. Ends the command with 1 if it is denied."""
     base = answer["diff"]["base"]
     compared = f"version {base}" if base else "no earlier version"
     click.echo(
@@ -83,19 +84,13 @@ def confirm(answer: Mapping[str, Any]) -> None:
     click.confirm("Make this version?", abort=True, err=True)
 
 
-def show_warnings(answer: Mapping[str, Any]) -> None:
-    """Print what may not be meant, on standard error."""
-    for warning in answer["warnings"]:
-        click.echo(f"warning: {warning}", err=True)
-
-
 def confirmed(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """What a person has seen and agreed to: another base by then is refused."""
+    """What a person confirmed: the API refuses the version if its base is another by then."""
     return {"base": answer["diff"]["base"] or 0}
 
 
 def check_quiet(as_json: bool, decided: bool) -> None:
-    """Refuse `--json` where a question would have to be asked."""
+    """Refuse `--json` where a confirmation would be needed."""
     if as_json and not decided:
         fail("with --json nothing is asked: add --yes, or --dry-run")
 

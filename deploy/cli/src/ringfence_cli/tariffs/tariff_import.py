@@ -1,4 +1,4 @@
-"""`ringfence tariff import`: a file is validated and compared, shown, and then made a version."""
+"""`ringfence tariff import`: validate and compare a file, then make it a version."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ from rich.progress import (
 )
 
 from ringfence_cli.connection import ApiClient, api_client, path_of
-from ringfence_cli.tables import output_options
+from ringfence_cli.tables import output_options, show_warnings
 from ringfence_cli.tariffs.tariff_changes import (
     check_quiet,
     confirm,
@@ -25,7 +25,6 @@ from ringfence_cli.tariffs.tariff_changes import (
     largest_option,
     show_diff,
     show_version,
-    show_warnings,
     yes_option,
 )
 from ringfence_cli.times import parse_instant
@@ -78,7 +77,7 @@ def import_tariff(
 
 
 def _post(api: ApiClient, tariff_id: str, file: Path, params: dict[str, Any]) -> dict[str, Any]:
-    """Upload the file, with a bar on a terminal that moves until the answer is there."""
+    """Upload the file, with a progress bar on a terminal."""
     size = file.stat().st_size
     console = Console(stderr=True)
     bar = Progress(

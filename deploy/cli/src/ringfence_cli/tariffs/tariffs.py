@@ -1,4 +1,4 @@
-"""`ringfence tariff`: rate cards, imported whole, each import a version."""
+"""`ringfence tariff`: rate decks; each import is a whole, immutable version."""
 
 from typing import Any
 

@@ -47,10 +47,10 @@ def add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Stale, _stale)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(StarletteHTTPException, _http)
-    app.add_exception_handler(ClientDisconnect, _gone)
-    app.add_exception_handler(Exception, _bug)
-    for unwell in TRANSIENT_ERRORS:
-        app.add_exception_handler(unwell, _unwell)
+    app.add_exception_handler(ClientDisconnect, _disconnected)
+    app.add_exception_handler(Exception, _internal_error)
+    for error_type in TRANSIENT_ERRORS:
+        app.add_exception_handler(error_type, _unavailable)
 
 
 async def _bad_input(_: Request, error: Exception) -> JSONResponse:
@@ -107,19 +107,19 @@ async def _http(_: Request, error: Exception) -> JSONResponse:
     return JSONResponse(error_body("request", None, words, words), error.status_code, error.headers)
 
 
-async def _unwell(request: Request, error: Exception) -> JSONResponse:
+async def _unavailable(request: Request, error: Exception) -> JSONResponse:
     log.warning("request not served", path=request.url.path, reason=repr(error))
     message = "the database does not answer; nothing was changed unless an answer said so"
     body = error_body("service", None, "try again in a moment", message)
     return JSONResponse(body, 503, {"Retry-After": "2"})
 
 
-async def _gone(request: Request, _: Exception) -> JSONResponse:
+async def _disconnected(request: Request, _: Exception) -> JSONResponse:
     log.info("the client went away while it sent", path=request.url.path)
     return JSONResponse(error_body("body", None, "a request that is sent whole"), 400)
 
 
-async def _bug(request: Request, error: Exception) -> JSONResponse:
+async def _internal_error(request: Request, error: Exception) -> JSONResponse:
     log.error("a bug", path=request.url.path, exc_info=error)
     message = "the service failed on this request; its log says why"
     return JSONResponse(error_body("service", None, "another request", message), 500)
