@@ -91,7 +91,7 @@ def test_nothing_is_asked_of_anybody(shown: Page) -> None:
 @each_topic
 def test_a_topic_says_who_writes_and_reads_it_and_how_it_is_kept(shown: Page, topic: Topic) -> None:
     text = shown.text(topic.name)
-    assert f"Written by {topic.writer} Read by {', '.join(topic.readers) or 'nobody'}" in text
+    assert f"Written by {topic.writer} Read by {', '.join(topic.readers) or 'none'}" in text
     assert f"Key {topic.keyed_by} Partitions {PARTITIONS} Kept {retention(topic.name)}" in text
     for reader in topic.readers:
         assert topic.dead_letters(reader) in text

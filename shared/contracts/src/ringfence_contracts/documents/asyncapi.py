@@ -162,7 +162,7 @@ def _message(topic: Topic) -> JsonObject:
         "summary": summary(topic),
         "contentType": "application/json",
         "correlationId": {
-            "description": "Ties together all that one cause brought about, from CDR to mail.",
+            "description": "The id that all effects of one cause share, from the CDR to the mail.",
             "location": "$message.header#/ce_correlationid",
         },
         "headers": {"$ref": f"#/components/schemas/{_HEADERS}"},
@@ -238,8 +238,8 @@ def _cloud_event_headers() -> JsonObject:
 
 def _dead_letter_headers() -> JsonObject:
     texts = {
-        "dlq_reason": "why the record can never work",
-        "dlq_topic": "the topic that it stood on; absent for a row of a source",
+        "dlq_reason": "why the record can never be processed",
+        "dlq_topic": "the topic that it was on; absent for a row of a source",
         "dlq_partition": "its partition, as decimal text",
         "dlq_offset": "its offset, as decimal text",
     }

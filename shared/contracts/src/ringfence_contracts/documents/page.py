@@ -29,8 +29,8 @@ _VALUES = (
     " key from a compacted topic.",
 )
 _DELIVERY = (
-    "A record may come twice: after a crash, after a rebalance, when somebody replays. Keep `ce_id`"
-    " and do a thing once for each; where a payload has `version`, `balance_version` or `crossing`,"
+    "A record may be delivered twice: after a crash, a rebalance or a replay. Store `ce_id`"
+    " and process each once; where a payload has `version`, `balance_version` or `crossing`,"
     " drop what is older than what you know.",
     "Any Kafka client reads these topics, compressed by snappy; no step relies on transactions.",
 )
@@ -140,7 +140,7 @@ def _purpose(topic: Topic) -> Iterator[Element]:
 
 
 def _facts(topic: Topic) -> Element:
-    readers = ", ".join(topic.readers) or "nobody of ours; it is for whoever likes"
+    readers = ", ".join(topic.readers) or "none of our services; for third parties"
     rejects = [topic.dead_letters(reader) for reader in topic.readers]
     facts: list[tuple[str, list[Part]]] = [
         ("Written by", [topic.writer]),
@@ -251,7 +251,9 @@ def _dead_letters(schemas: JsonObject) -> Element:
     return element(
         "section",
         _heading("dead-letters", "Dead letters"),
-        element("p", "A record that can never work goes here: its key, its bytes, its headers."),
+        element(
+            "p", "A record that can never be processed goes here: its key, its bytes, its headers."
+        ),
         _table(("Topic", "Written by", "Rejects of", "Kept"), rows),
         element("h3", "Headers"),
         element("p", headers["description"]),

@@ -29,7 +29,7 @@ def _topics() -> str:
             f"`{topic.name}`",
             f"`{topic.keyed_by}`",
             topic.writer,
-            ", ".join(topic.readers) or "whoever likes",
+            ", ".join(topic.readers) or "third parties",
             summary(topic),
             retention(topic.name),
         )

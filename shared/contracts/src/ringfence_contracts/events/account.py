@@ -18,7 +18,7 @@ from ringfence_contracts.events.model import (
 YesNoNone = Literal["Yes", "No", "None"]
 WrittenBy = Literal["us", "person", "import", ""]
 OrderKind = Literal["manual", "forced", "whmcs", "exemption"]
-"""Who holds a service off, or keeps it on, whatever the credit is (architecture, section 4)."""
+"""What an order does, whatever the credit is (architecture, section 4)."""
 
 Way = Literal["extensions", "gateway", "domain", "outbound"]
 """How a product is switched off: its telephones, its trunks, its tenant; `outbound` takes from its
@@ -26,7 +26,7 @@ telephones the right to call out, so that inbound and emergency calls stay.
 """
 
 HangUp = Literal["never", "credit"]
-"""Whether live calls are ended when a product is switched off: `credit` only where the credit is
+"""Whether calls in progress are ended when a product is switched off: `credit` only if credit is
 used up, never for debts.
 """
 
@@ -34,11 +34,11 @@ OperatingMode = Literal["shadow", "live"]
 """`shadow`: everything is computed and shown, nothing is switched or mailed."""
 
 Decimal = Annotated[str, Field(pattern=r"^\d{1,12}(\.\d{1,12})?$")]
-"""A non-negative decimal number as text, so that no decimals are lost on the way."""
+"""A non-negative decimal number as text, so that no decimals are lost."""
 
 
 class Client(EventData):
-    """Who the client is, as the mail templates name them (domain/billing, section 8).
+    """The client's names and addresses, as mail templates use them (domain/billing, section 8).
 
     `language` is that of the mails, a code such as `fr`, empty for the installation's. `cc` are
     further addresses that get each mail. `custom_fields` are the client's own, by their names.
@@ -58,7 +58,7 @@ class Profile(EventData):
     """The client profile fields that govern alerts and suspension (domain/billing, section 1).
 
     `threshold_micro` is the low balance threshold read as money, None when it is off;
-    `low_balance_threshold` is the text as it was typed, for the mail.
+    `low_balance_threshold` is the text as it was entered, for the mail.
     """
 
     has_voip_service: bool = False
@@ -94,7 +94,7 @@ class Package(EventData):
 
 
 class Service(EventData):
-    """A product that a client has: where its calls come from, and what is switched off.
+    """A product of a client: how its calls are recognised, and how it is switched off.
 
     `suspend_by` is the level at which the service is switched on its server; `gateway` needs
     `gateway_ids`. `outbound_only` narrows `extensions`: only the right to call out is taken away.
@@ -125,7 +125,7 @@ class Service(EventData):
 
     @property
     def way(self) -> Way:
-        """How it is switched off."""
+        """How the product is switched off."""
         if self.suspend_by == "extensions" and self.outbound_only:
             return "outbound"
         return self.suspend_by
@@ -134,8 +134,8 @@ class Service(EventData):
 class Order(EventData):
     """A person's or WHMCS's decision about a client, or about one of its products (`service_id`).
 
-    An order whose `until` has passed counts as absent at every decision. `hang_up`: the calls in
-    progress are ended with it.
+    An order whose `until` has passed has no effect. `hang_up`: calls in progress are ended when the
+    order switches the product off.
     """
 
     kind: OrderKind
@@ -150,11 +150,11 @@ class Order(EventData):
 class AccountChanged(EventData):
     """`account.changed.v1`: the whole profile of an account; the topic is compacted.
 
-    `version` grows with every change; an older one that comes late is ignored. `orders` are those
-    in force when this was written; None in records from before orders were published: the two
-    suspension fields of the profile are the client's orders then. `accepted` counts the payments
-    that accounts had accepted at this version. `leave_off`: a client that went back to shadow
-    keeps what we had switched off.
+    `version` grows with every change; an older one that arrives later is ignored. `orders` are
+    those in force when this was written; None in records from before orders were published: then
+    the two suspension fields of the profile are the client's orders. `accepted` counts the payments
+    that accounts had accepted at this version. `leave_off`: after a return to shadow mode, what was
+    switched off stays off.
     """
 
     account_id: Id

@@ -1,4 +1,4 @@
-"""What a person has to know of, from whichever service: raised once, ended when it is over."""
+"""Alarms: problems that need a person, raised once and ended when they are over."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,7 +11,7 @@ Severity = Literal["warning", "critical"]
 
 @dataclass(frozen=True)
 class AlarmText:
-    """What an alarm says to the operator: what is the case, and what ends it."""
+    """The text of an alarm: the problem, and what the operator can do."""
 
     message: str
     what_to_do: str
@@ -20,11 +20,11 @@ class AlarmText:
 
 
 class Alarm(EventData):
-    """`<service>.alarm.v1`: something that an operator must see to, or the end of it.
+    """`<service>.alarm.v1`: a problem that needs an operator, or the end of it.
 
     `key` is the kind, such as `brake`, and `subject` what it is about: an alarm is raised once for
-    each pair, and may be raised again after it ended, under another `alarm_id`. `message` says what
-    is the case, `what_to_do` what ends it. `raised_at` is the same in both records of an alarm.
+    each pair, and may be raised again after it ended, under another `alarm_id`. `message` describes
+    the problem, `what_to_do` what ends it. `raised_at` is the same in both records of an alarm.
     """
 
     alarm_id: UUID

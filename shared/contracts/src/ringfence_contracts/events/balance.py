@@ -11,10 +11,10 @@ Level = Literal["ok", "low", "exhausted"]
 class BalanceChanged(EventData):
     """`balance.changed.v1`: an account's balance after one or more postings.
 
-    Postings of a batch that move the balance the same way are told as one change: `version` is
-    the last one's account version and `from_version` the one before the first. `settled` counts
-    the payments that are posted in this balance, None in records from before it was counted; where
-    later postings are known already, it may be too low, never too high.
+    Postings of a batch that move the balance in the same direction are published as one change:
+    `version` is the account version of the last one, `from_version` the one before the first.
+    `settled` counts the payments that are posted in this balance, None in records from before it
+    was counted; if later postings are known already, it may be too low, but never too high.
     """
 
     account_id: Id
@@ -30,11 +30,11 @@ class BalanceChanged(EventData):
 
 
 class _Crossing(EventData):
-    """What crossings have in common.
+    """The fields of every crossing.
 
-    `crossing` counts an account's crossings: events of several topics come in any order, and only
-    the latest one counts. `hold` counts the account's funds holds, `stay` its stays at or below the
-    threshold that were announced; 0 in records from before they were counted.
+    `crossing` counts an account's crossings: events of several topics arrive in any order, and only
+    the latest one applies. `hold` counts the account's funds holds, `stay` its published stays at
+    or below the threshold; 0 in records from before they were counted.
     """
 
     account_id: Id

@@ -1,4 +1,4 @@
-"""Calls: what a PBX recorded, and what rating made of it."""
+"""Calls: what a PBX recorded, and how rating priced it."""
 
 from typing import Literal
 from uuid import UUID
@@ -17,14 +17,14 @@ from ringfence_contracts.events.model import (
 )
 
 Direction = Literal["inbound", "outbound", "local", ""]
-"""As the PBX says it, seen from the tenant. Empty where the PBX left it empty."""
+"""As the PBX recorded it, seen from the tenant. Empty if the PBX left it empty."""
 
 
 class CallCompleted(EventData):
     """`call.completed.v1`: a call ended, with the facts that its PBX recorded.
 
-    `call_id` is derived from `server_id` and `source_call_id` alone, so that a call that comes by
-    pull and by push is one call. Numbers stand as the PBX wrote them; nothing is normalised yet.
+    `call_id` is derived from `server_id` and `source_call_id` alone, so that a call that is both
+    pulled and pushed is one call. Numbers are as the PBX wrote them; nothing is normalised yet.
     """
 
     call_id: UUID
@@ -51,10 +51,10 @@ class CallCompleted(EventData):
 
 
 class Replaced(EventData):
-    """What a re-rating put another charge in the place of.
+    """The charge that a re-rating replaced.
 
-    `entry_id` is the charge that was reversed, `cost_micro` what it had taken, `reversal_id` the
-    entry that gave it back, and `run_id` the re-rating, or its undoing.
+    `entry_id` is the charge that was reversed, `cost_micro` its amount, `reversal_id` the entry
+    that reversed it, and `run_id` the re-rating, or its undoing.
     """
 
     entry_id: UUID
@@ -66,10 +66,9 @@ class Replaced(EventData):
 class CallRated(EventData):
     """`call.rated.v1`: what a call cost, and why.
 
-    `outcome` is `rated` (a charge of `cost_micro` stands in the ledger as `entry_id`, zero
-    included) or `not-billed` (`reason` says by which rule; no entry). A call that is re-rated is
-    told again, with what the new charge `replaces`. `answered_at` is null where the PBX
-    recorded none.
+    `outcome` is `rated` (a charge of `cost_micro`, which may be 0, is in the ledger as `entry_id`)
+    or `not-billed` (no entry; `reason` names the rule). A call that is re-rated is published again,
+    with the charge that the new one `replaces`. `answered_at` is null if the PBX recorded none.
     """
 
     call_id: UUID

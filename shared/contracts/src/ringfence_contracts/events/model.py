@@ -1,4 +1,4 @@
-"""What all event payloads have in common."""
+"""The base class and the field types of event payloads."""
 
 import re
 from typing import Annotated, Any
@@ -6,13 +6,13 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 MAX_BILLSEC = 7 * 86_400
-"""A call of more than a week is not a call. It is refused, with its reason, and kept."""
+"""The longest call: one week. A record of a longer one is rejected to the dead letters."""
 
 
 class EventData(BaseModel):
     """A payload. Unknown fields are ignored, so that a contract can grow within its major version.
 
-    Immutable; times are aware; text can not contain NUL (PostgreSQL could not store it).
+    Immutable; times are aware; text cannot contain NUL (PostgreSQL could not store it).
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -23,7 +23,7 @@ class EventData(BaseModel):
 
 
 def no_nul(text: str) -> str:
-    """The text itself. Raises ValueError where NUL is in it."""
+    """The text itself. Raises ValueError if it contains NUL."""
     if "\x00" in text:
         raise ValueError("must not contain NUL characters")
     return text
@@ -53,19 +53,19 @@ Seconds = Annotated[int, Field(ge=0, le=MAX_BILLSEC)]
 """Whole seconds."""
 
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
-"""So many of something: what PostgreSQL's integer holds."""
+"""A count, at most what PostgreSQL's integer holds."""
 
 Number = Annotated[int, Field(ge=1, le=2**31 - 1)]
-"""Something that is counted from 1."""
+"""A number that counts from 1."""
 
 Version = Annotated[int, Field(ge=0, le=2**53 - 1)]
-"""Grows with every posting or crossing: what a bigint, and any reader of JSON, holds exactly."""
+"""Grows with every posting or crossing; any reader of JSON holds it exactly."""
 
 Instant = AwareDatetime
 """An instant with its zone; written in UTC."""
 
 Explanation = dict[str, Any]
-"""Why an amount is what it is: plain values, for people."""
+"""How an amount was computed: plain values, for people."""
 
 __all__ = [
     "MAX_BILLSEC",

@@ -1,4 +1,4 @@
-"""What was said to whom."""
+"""Mails to clients: sent or failed."""
 
 from uuid import UUID
 
@@ -17,7 +17,7 @@ class NoticeSent(EventData):
 
 
 class NoticeFailed(EventData):
-    """`notice.failed.v1`: a mail was given up, or it is in doubt whether the server took it."""
+    """`notice.failed.v1`: a mail was given up, or it is unknown whether the server took it."""
 
     message_id: UUID
     account_id: Id

@@ -1,4 +1,4 @@
-"""What operators ask of a service that owns something."""
+"""Commands of operators to one service."""
 
 from typing import Annotated
 from uuid import UUID
@@ -9,9 +9,9 @@ from ringfence_contracts.events.model import EventData, Id, Instant, Text
 
 
 class OperatorRequested(EventData):
-    """`operator.requested.v1`: a command for one service, done at most once by its id.
+    """`operator.requested.v1`: a command for one service, executed at most once for each id.
 
-    The owner, `service`, answers in the view `report.command`; every other reader passes it over.
+    `service` answers in the view `report.command`; every other reader ignores the record.
     """
 
     request_id: UUID

@@ -1,4 +1,4 @@
-"""Money that comes in, and corrections by hand."""
+"""Payments: top-ups, and adjustments by operators."""
 
 from typing import Literal
 from uuid import UUID
@@ -11,7 +11,7 @@ class PaymentReceived(EventData):
 
     `payment_id` is derived from the account and the idempotency key. Amounts of adjustments may
     be negative; those of top-ups are positive. A client's opening balance is an adjustment of any
-    amount, 0 too. A refund is a negative adjustment with the payment that it `refunds`.
+    amount, also 0. A refund is a negative adjustment with the payment that it `refunds`.
     """
 
     payment_id: UUID

@@ -1,4 +1,4 @@
-"""What was switched on a PBX, confirmed by reading it back."""
+"""Services that were switched on a PBX, confirmed by reading it back."""
 
 from typing import Literal
 from uuid import UUID
@@ -15,22 +15,22 @@ from ringfence_contracts.events.model import (
 )
 
 Mode = Literal["manual", "exempt", "forced", "auto"]
-"""Which rule governed (domain/billing, section 7, table a)."""
+"""The rule that decided (domain/billing, section 7, table a)."""
 
 Hold = Literal["funds", "manual", "forced", "whmcs"]
-"""What keeps a service off. Holds are independent: any one is enough (architecture, section 4)."""
+"""A reason to keep a service off. Any one is enough (architecture, section 4)."""
 
 
 class ServiceSuspended(EventData):
-    """`service.suspended.v1`: the service is off, and the PBX was read back to say so.
+    """`service.suspended.v1`: the service is off, as read back from the PBX.
 
-    Published again when the reason of a service that stays off changes. `holds` are what keeps it
-    off, empty in records from before they were published; `client_wide` is false where all of them
-    hold this product alone. `zero_mail` is whether the client is owed the mail "VoIP Zero
-    Balance": once for each funds hold (`hold` is its number, 0 if it is not known). `cause_id` is
-    the event that brought the suspension about, the same for all services of the account.
-    `proven` is false where the server took the order, but cannot be read back; `ended_calls` names
-    the calls in progress that were ended, as `extension -> number`.
+    Published again when the reason of a service that stays off changes. `holds` are the reasons,
+    empty in records from before they were published; `client_wide` is false if all of them apply to
+    this product alone. `zero_mail` is whether the client is owed the mail "VoIP Zero Balance": once
+    for each funds hold (`hold` is its number, 0 if it is not known). `cause_id` is the event that
+    caused the suspension, the same for all services of the account. `proven` is false if the server
+    accepted the order but cannot be read back. `ended_calls` names the calls in progress that were
+    ended, as `extension -> number`.
     """
 
     account_id: Id
@@ -52,9 +52,9 @@ class ServiceSuspended(EventData):
 
 
 class ServiceRestored(EventData):
-    """`service.restored.v1`: the service is on again, and the PBX was read back to say so.
+    """`service.restored.v1`: the service is on again, as read back from the PBX.
 
-    `proven` is false where the server took the order, but cannot be read back.
+    `proven` is false if the server accepted the order but cannot be read back.
     """
 
     account_id: Id
@@ -68,9 +68,9 @@ class ServiceRestored(EventData):
 
 
 class ServiceSuspensionFailed(EventData):
-    """`service.suspension-failed.v1`: the PBX could not be brought to the wanted state.
+    """`service.suspension-failed.v1`: the PBX could not be switched to the desired state.
 
-    Published once per wanted change, after the first attempts failed; the worker goes on trying.
+    Published once for each desired change, after the first attempts failed; retries go on.
     """
 
     account_id: Id

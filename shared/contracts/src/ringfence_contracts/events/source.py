@@ -1,4 +1,4 @@
-"""Sources of call records: when one can not be read, and when calls of one were missed."""
+"""Sources of call records: one cannot be read, is read again, or calls of it were missed."""
 
 from uuid import UUID
 
@@ -6,10 +6,10 @@ from ringfence_contracts.events.model import Count, EventData, Id, Instant, Text
 
 
 class SourceFailed(EventData):
-    """`source.failed.v1`: calls can not be read from a server; nothing is lost yet.
+    """`source.failed.v1`: calls cannot be read from a server; none is lost yet.
 
-    Told once for each outage of a lane (one tenant, or `*` for all of a server). `failed_at` is
-    the first failure of it, `reason` the latest one's.
+    Published once for each outage of a lane (one tenant, or `*` for all of a server). `failed_at`
+    is its first failure, `reason` is that of the latest one.
     """
 
     outage_id: UUID
@@ -35,7 +35,7 @@ class SourceGapFound(EventData):
     """`source.gap-found.v1`: a server lists calls that had not been ingested in their time.
 
     `listed` counts the calls that began within the hour from `hour` on and ended long enough ago,
-    `ingested` those that had come the ordinary way. The missing ones are fetched at once.
+    `ingested` those that had been ingested as usual. The missing ones are fetched at once.
     """
 
     server_id: Id

@@ -1,4 +1,4 @@
-"""Tariffs: the claim check for a version's rows."""
+"""Tariff versions; their rows are read from a table (claim check)."""
 
 import hashlib
 from collections.abc import Iterable
@@ -31,9 +31,9 @@ RateRow = tuple[str, str, str, int, int, int]
 
 
 def rows_digest(rows: Iterable[RateRow]) -> str:
-    """The sha256 that ties an event to its rows: a line for each row, in the order of prefixes.
+    """The sha256 by which an event identifies its rows: one line for each, ordered by prefix.
 
-    `rows` must come sorted by prefix, as text.
+    `rows` must be sorted by prefix, as text.
     """
     digest = hashlib.sha256()
     for prefix, description, rate, initial_s, increment_s, status in rows:
