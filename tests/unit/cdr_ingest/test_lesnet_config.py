@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ringfence_contracts.errors import BadInput
-from ringfence_pbx.lesnet.orders import NotThere, OrderTemplate, ReadBack, at_pointer
+from ringfence_pbx.lesnet.orders import OrderTemplate, PointerNotFound, ReadBack, at_pointer
 from ringfence_pbx.lesnet.profile import read_profile
 from ringfence_pbx.lesnet.profile_file import DEFAULT, default_profile, load_profile
 from ringfence_pbx.servers import LesnetServer, load_servers
@@ -145,7 +145,7 @@ def test_a_json_pointer_leads_to_a_value_or_is_told_to_lead_nowhere() -> None:
     assert at_pointer(answer, "/peers/1/m~0n") == 2
     assert at_pointer(answer, "//") == 3
     for pointer in ("/peers/2", "/peers/-1", "/peers/x", "/none", "/peers/0/state/0"):
-        with pytest.raises(NotThere):
+        with pytest.raises(PointerNotFound):
             at_pointer(answer, pointer)
 
 

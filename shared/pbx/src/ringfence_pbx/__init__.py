@@ -1,1 +1,1 @@
-"""Clients for PBXs and providers: protocols, servers file, comparison. No decisions."""
+"""Clients of PBXs and providers, the servers file, and the comparison of products with servers."""

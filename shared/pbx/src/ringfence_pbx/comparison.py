@@ -1,8 +1,9 @@
-"""Products compared with what their servers have, both ways, and products proposed: pure.
+"""Compares products with the inventories of their servers, and proposes products: pure.
 
-What a product names and the server does not have is never switched, and its calls never come. What
-the server has and no product names is billed to nobody: its calls stay unrated. The rules of who
-owns a call are those of rating (domain/billing, section 1).
+- A product names something that the server does not have: it is never suspended, and has no calls.
+- The server has something that no product names: its calls stay unrated and are billed to nobody.
+
+The rules of which product owns a call are those of rating (domain/billing, section 1).
 """
 
 from collections import defaultdict
@@ -35,15 +36,15 @@ __all__ = [
 ]
 
 _NEAR = {"tenant": 0.75, "extension": 0.6, "gateway": 0.75, "did": 0.8}
-"""How alike two names must be for one to be suggested for the other (difflib's ratio)."""
+"""The similarity (difflib's ratio) from which one name is suggested for another."""
 
 
 class Missing(NamedTuple):
-    """A product names what does not exist.
+    """A product names something that does not exist.
 
-    `suggestion` is what may be meant, as it would be entered (empty: nothing is near); `hint` says
-    in words what that is. `is_grave`: as long as it lasts, the product has no calls or cannot be
-    switched off; a DID, or one of several extensions, may have been given up at the server.
+    `suggestion` is a similar existing name, as it would be entered (empty without one); `hint`
+    describes it. `is_grave`: until it is corrected, the product has no calls or cannot be
+    suspended. A DID, or one of several extensions, is not grave: it may have been removed.
     """
 
     account_id: str
@@ -58,7 +59,7 @@ class Missing(NamedTuple):
 
 
 class Unowned(NamedTuple):
-    """A server has what no product names: its calls stay unrated. `label` is for people."""
+    """A server has something that no product names. `label` is its description for people."""
 
     server_id: str
     kind: Literal["tenant", "extension", "did"]
@@ -69,7 +70,7 @@ class Unowned(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """What differs. `unread`: servers of products, of which no inventory was given."""
+    """The differences. `unread`: servers of products without an inventory."""
 
     missing: tuple[Missing, ...] = ()
     unowned: tuple[Unowned, ...] = ()
@@ -82,10 +83,10 @@ def compare(
     inventories: Collection[ServerInventory],
     server_ids: Collection[str] | None = None,
 ) -> Comparison:
-    """What differs between the products and the servers' inventories, in a stable order.
+    """The differences between the products and the servers' inventories, in a stable order.
 
-    `server_ids` are the servers that exist; None: not known, so that none counts as missing. A
-    server without an inventory among `inventories` is not compared.
+    `server_ids` are the existing servers; None if they are not known: then none counts as missing.
+    A server without an inventory is not compared.
     """
     by_server: dict[str, list[ClientProduct]] = defaultdict(list)
     for product in sorted(products, key=lambda p: (p.account_id, p.service.service_id)):
@@ -136,7 +137,7 @@ def _missing(view: ServerView, others: Collection[ServerView]) -> Iterator[Missi
                     *ours, "extension", service.tenant, extension, near, hint,
                     is_grave=len(absent) == len(extensions),
                 )  # fmt: skip
-            # Where no DID is listed at all, calls come in by routes of another kind.
+            # A server that lists no DID at all has inbound routes of another kind.
             for did in _absent(view, dids if view.lists_dids else (), view.dids[tenant], did_key):
                 near, hint = _near_did(view, tenant, did)
                 yield Missing(*ours, "did", service.tenant, did, near, hint)
@@ -154,7 +155,7 @@ def _absent(
     items: Mapping[str, InventoryItem],
     key: Callable[[str], str],
 ) -> Iterator[str]:
-    """The names that are not among a list of the server, unless that could not be read."""
+    """The names that a list of the server lacks; none if the list could not be read."""
     if view.knows(items):
         yield from (name for name in names if key(name) not in items)
 
@@ -183,7 +184,7 @@ def _near_did(view: ServerView, tenant: str, did: str) -> tuple[str, str]:
 
 
 def _near_gateway(view: ServerView, tenant: str, gateway: str) -> tuple[str, str]:
-    """The gateway of that name, or else the tenant's only one that no product names."""
+    """The gateway of that name, else the tenant's only gateway that no product names."""
     named = {folded(uuid) for _, service in view.products for uuid in service.gateway_ids}
     candidates = [g for g in view.gateways.values() if folded(g.name) == folded(gateway)] or [
         g for k, g in view.gateways.items() if folded(g.tenant) == tenant and k not in named

@@ -1,10 +1,10 @@
-"""Errors that every vendor's client raises."""
+"""The errors that the clients of all vendors raise."""
 
 from ringfence_contracts.errors import RingfenceError
 
 
 class Refused(RingfenceError):
-    """A server will not let us: a wrong key, host name or right. Trying again changes nothing.
+    """A server rejects a request: a wrong key, host name or right. A retry does not help.
 
-    The message names the server and what to do, never a secret.
+    The message names the server and what the operator must do, and never contains a secret.
     """

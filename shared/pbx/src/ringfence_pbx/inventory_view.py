@@ -1,6 +1,6 @@
-"""What a server has, side by side with what its products own of it: pure.
+"""The inventory of a server, and which parts of it its products own: pure.
 
-The rules of who owns a call are those of rating (domain/billing, section 1).
+The rules of which product owns a call are those of rating (domain/billing, section 1).
 """
 
 from collections import defaultdict
@@ -23,10 +23,10 @@ class ClientProduct(NamedTuple):
 
 
 class InventoryItem(NamedTuple):
-    """Something that a server has, as `report.inventory` lists it.
+    """An item of a server, as `report.inventory` lists it.
 
-    `tenant` is empty for a gateway that is no tenant's own. `uuid` is the id by which products name
-    a gateway (a Vodia trunk's id). `leads_to` is the extension that a DID rings, if known.
+    `tenant` is empty for a gateway that several tenants share. `uuid` is the id by which products
+    name a gateway (a Vodia trunk's id). `leads_to` is the extension that a DID rings, if known.
     """
 
     kind: ItemKind
@@ -40,9 +40,9 @@ class InventoryItem(NamedTuple):
 
 @dataclass(frozen=True)
 class ServerInventory:
-    """All that could be read of a server. `gaps` says in words what could not.
+    """All items that could be read from a server. `gaps` describes what could not be read.
 
-    `tests_toll_allow`: whether its outbound routes test toll_allow; None: not known.
+    `tests_toll_allow`: whether its outbound routes test toll_allow; None if that is not known.
     """
 
     server_id: str
@@ -53,7 +53,7 @@ class ServerInventory:
 
 
 class ServerView:
-    """One server's items by kind and tenant, and what of them its products own."""
+    """One server's items by kind and tenant, and the services of its products by tenant."""
 
     def __init__(self, inventory: ServerInventory, products: Iterable[ClientProduct]) -> None:
         self.inventory = inventory
@@ -80,20 +80,20 @@ class ServerView:
             self.dids[tenant][did] = item
 
     def knows(self, items: Collection[object]) -> bool:
-        """Whether what is not among these items does not exist.
+        """Whether the list is complete, so that an item which it lacks does not exist.
 
-        Where something of the server could not be read, an empty list says nothing.
+        An empty list may be incomplete if something of the server could not be read.
         """
         return bool(items) or not self.inventory.gaps
 
     @property
     def lists_dids(self) -> bool:
-        """Whether the server's list of DIDs is in use."""
+        """Whether the server lists any DID."""
         return any(self.dids.values())
 
     @property
     def tenants_without_product(self) -> list[str]:
-        """Those that are enabled and can have calls: one without telephones and DIDs has none."""
+        """The enabled tenants that can have calls (telephones or DIDs) and no product."""
         return sorted(
             tenant
             for tenant, item in self.tenants.items()
@@ -102,12 +102,12 @@ class ServerView:
         )
 
     def owns_extension(self, tenant: str, extension: str) -> bool:
-        """Whether a product has the calls of an extension."""
+        """Whether a product owns the calls of an extension."""
         services = self.owned.get(tenant, ())
         return any(owns_rest(s) or extension in listed(s)[0] for s in services)
 
     def owns_did(self, tenant: str, item: InventoryItem) -> bool:
-        """Whether a product has the calls that come in by a DID."""
+        """Whether a product owns the inbound calls of a DID."""
         services, did = self.owned.get(tenant, ()), did_key(item.name)
         if any(owns_rest(s) or did in map(did_key, listed(s)[1]) for s in services):
             return True
@@ -115,7 +115,7 @@ class ServerView:
 
 
 def listed(service: Service) -> tuple[list[str], list[str]]:
-    """The extensions and the DIDs that a product lists; Vodia's lists may hold either."""
+    """The extensions and the DIDs that a product lists. Vodia's lists may contain both kinds."""
     if service.kind != "vodia":
         return list(service.extensions), list(service.dids)
     numbers = list(dict.fromkeys((*service.extensions, *service.dids)))
@@ -124,12 +124,12 @@ def listed(service: Service) -> tuple[list[str], list[str]]:
 
 
 def owns_rest(service: Service) -> bool:
-    """Whether a product has the calls of its tenant that no other product lists."""
+    """Whether a product owns the calls of its tenant that no other product lists."""
     if service.rest_of_tenant or service.kind == "lesnet":
         return True
     return not (listed(service)[0] or service.display_name or service.inbound_search)
 
 
 def folded(name: str) -> str:
-    """The name of a tenant, or the id of a gateway, in the form it is compared in."""
+    """The name of a tenant, or the id of a gateway, in the form in which it is compared."""
     return name.strip().casefold()

@@ -1,4 +1,4 @@
-"""Products proposed for the tenants of a server that have none: pure."""
+"""Proposes products for the tenants of a server that have none: pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from ringfence_pbx.numbers import digits
 class Proposal:
     """A product for a tenant that has none; `fields` are those of `PUT /v1/…/products/…`.
 
-    `notes` says what the fields had to leave out, and what is to be looked at before it is entered.
+    `notes` lists what the fields leave out, and what to check before the product is entered.
     """
 
     server_id: str
@@ -23,7 +23,7 @@ class Proposal:
 
 
 def proposals(view: ServerView) -> Iterator[Proposal]:
-    """One for each tenant that has no product, and may have calls."""
+    """One proposal for each tenant that has no product and may have calls."""
     makers = {"fusionpbx": _fusionpbx_fields, "vodia": _vodia_fields}
     make = makers.get(view.inventory.kind)
     if make is None:
@@ -77,7 +77,7 @@ def _vodia_fields(view: ServerView, tenant: str) -> tuple[dict[str, str], list[s
 def _numbers(
     view: ServerView, tenant: str, lengths: range
 ) -> tuple[list[str], list[str], list[str]]:
-    """Extensions and DIDs that a product's fields can hold, and notes of those that they cannot."""
+    """The extensions and DIDs that a product can list, and a note of those that it cannot."""
     extensions = [
         e for e in view.extensions[tenant] if e.isascii() and e.isdecimal() and len(e) in lengths
     ]

@@ -1,6 +1,6 @@
-"""PBX and provider servers: the one file that cdr-ingest and suspender both read.
+"""The servers file: PBXs and providers, read by cdr-ingest and the suspender.
 
-Secrets stand in it by reference only: the name of an environment variable, or of a file.
+It contains secrets only by reference: the name of an environment variable or of a file.
 """
 
 import os
@@ -23,7 +23,7 @@ from ringfence_pbx.lesnet.profile_file import default_profile, load_profile
 
 
 class SecretRef(BaseModel):
-    """Where a secret is found: `{ env = "NAME" }` or `{ file = "/run/secrets/name" }`."""
+    """The location of a secret: `{ env = "NAME" }` or `{ file = "/run/secrets/name" }`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     env: str | None = None
@@ -36,21 +36,21 @@ class SecretRef(BaseModel):
         return self
 
     def read(self) -> SecretStr:
-        """The secret. Raises BadInput, which names the place and never the content."""
+        """The secret. Raises BadInput, which names the location and never the content."""
         if self.env is not None:
             value = os.environ.get(self.env, "")
-            place = f"environment variable {self.env}"
+            location = f"environment variable {self.env}"
         else:
             assert self.file is not None
-            place = f"file {self.file}"
+            location = f"file {self.file}"
             value = self.file.read_text(encoding="utf-8").strip() if self.file.is_file() else ""
         if not value:
-            raise BadInput("secret", place, "a non-empty secret there")
+            raise BadInput("secret", location, "a non-empty secret there")
         return SecretStr(value)
 
 
 class Server(BaseModel):
-    """What all kinds of server have in common."""
+    """The fields of every kind of server."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     url: Annotated[str, Field(pattern=r"^https?://[^/]+(/.*)?$", description="base URL, no slash")]
@@ -61,8 +61,8 @@ class Server(BaseModel):
 class Push(BaseModel):
     """How a server may post its call records to us; docs/push.md.
 
-    By name and password (HTTP Basic or Digest). `open = true` asks for neither, and is accepted
-    only while the receiver listens on a loopback address.
+    With user and password (HTTP Basic or Digest), or without both: `open = true`, which is accepted
+    only if the receiver listens on a loopback address.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -82,11 +82,11 @@ class Push(BaseModel):
 class FusionPbxServer(Server):
     """A FusionPBX.
 
-    With `all_tenants`, one superadmin key exports every tenant (`show=all`) and `host` is the
-    domain that the key belongs to; without it, each of `tenants` is asked by its own host name.
-    `way` is how calls are read: by the CSV export, or as rows of the PBX's own PostgreSQL at
-    `dsn`. It is polled every `poll_s` while calls arrive, at rest up to every `poll_rest_s`
-    (three times as long, unless given).
+    With `all_tenants`, one superadmin key exports every tenant (`show=all`), and `host` is the
+    domain that the key belongs to. Without it, each of `tenants` is read under its own host name.
+    `way` is how calls are read: by the CSV export, or from the PBX's own PostgreSQL at `dsn`. Calls
+    are polled every `poll_s` while they arrive, and up to every `poll_rest_s` on a quiet feed
+    (default: three times `poll_s`).
     """
 
     kind: Literal["fusionpbx"]
@@ -112,12 +112,12 @@ class FusionPbxServer(Server):
 
 
 class VodiaServer(Server):
-    """A Vodia PBX; docs/vodia.md says which of these to set when.
+    """A Vodia PBX; docs/vodia.md explains every field.
 
-    `login` and `verbs` follow the PBX's age. `extension_state_path` (with `{tenant}` and
-    `{extension}`) is where an extension's settings can be read, `extension_state_field` what in
-    them says "disabled"; without a path, `accept_unread` takes an accepted order for done.
-    `call_key` names the field of a pushed leg that equals a listed record's `call_id`.
+    `login` and `verbs` depend on the version of the PBX. An extension's settings can be read at
+    `extension_state_path` (with `{tenant}` and `{extension}`); their field `extension_state_field`
+    shows whether it is disabled. Without a path, `accept_unread` takes an accepted change for done.
+    `call_key` names the field of a posted leg that equals a listed record's `call_id`.
     """
 
     kind: Literal["vodia"]
@@ -141,8 +141,8 @@ class VodiaServer(Server):
 class LesnetLink(BaseModel):
     """A CDR file: its URL, the peer and the DIDs of the product that it belongs to.
 
-    Calls are known by `name`, so it must stay when the URL changes; without one, it is the URL's
-    host and path. `user` and `password` are sent by HTTP Basic, where the file asks for them.
+    The ids of calls are derived from `name`, so it must not change when the URL does. Its default
+    is the URL's host and path. `user` and `password` are sent by HTTP Basic.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -154,7 +154,7 @@ class LesnetLink(BaseModel):
     password: SecretRef | None = None
 
     @model_validator(mode="after")
-    def _sound(self) -> "LesnetLink":
+    def _is_consistent(self) -> "LesnetLink":
         if bool(self.user) != bool(self.password):
             raise ValueError("name user and password, or neither")
         if len(self.known_as) > 300:
@@ -163,7 +163,7 @@ class LesnetLink(BaseModel):
 
     @property
     def known_as(self) -> str:
-        """What the ids of this file's calls are made from."""
+        """The name from which the ids of this file's calls are derived."""
         if self.name:
             return self.name
         parts = urlsplit(self.url)
@@ -171,12 +171,11 @@ class LesnetLink(BaseModel):
 
 
 class LesnetServer(Server):
-    """Les.net; docs/lesnet.md. `url` is its API's base; the CDR files are where `links` say.
+    """An account at Les.net; docs/lesnet.md. `url` is the API's base, `links` are the CDR files.
 
-    The profile stands in the file itself, or in a TOML file that `profile` names; without one, the
-    default is taken, which is an assumption. `suspend`, `resume` and `read_back` go together: with
-    none of them, suspending is a person's work. `balance_below` is in the currency of the account
-    at Les.net.
+    `profile` is a profile, or the name of a TOML file with one; the default is the built-in
+    profile, which is an assumption. `suspend`, `resume` and `read_back` must be set together;
+    without them, an operator suspends by hand. `balance_below` is in the currency of the account.
     """
 
     kind: Literal["lesnet"]
@@ -193,7 +192,7 @@ class LesnetServer(Server):
     read_back: ReadBack | None = None
 
     @model_validator(mode="after")
-    def _sound(self) -> "LesnetServer":
+    def _is_consistent(self) -> "LesnetServer":
         for url in (self.url, *(link.url for link in self.links)):
             if not (url.startswith("https:") or is_loopback(urlsplit(url).hostname)):
                 raise ValueError("plain http goes to loopback addresses only: use https")
@@ -216,7 +215,7 @@ class LesnetServer(Server):
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether a URL's host is this machine."""
+    """Whether a URL's host is a loopback address."""
     if host == "localhost":
         return True
     try:
@@ -226,13 +225,13 @@ def is_loopback(host: str | None) -> bool:
 
 
 _MAY_HOLD_SECRETS = {"api_key", "dsn", "id_key", "password", "links", "payload"}
-"""Fields of which no value is shown: a link may carry a word of access in its query."""
+"""Fields whose values are not shown: a link may have a secret in its query."""
 
 AnyServer = Annotated[FusionPbxServer | VodiaServer | LesnetServer, Field(discriminator="kind")]
 
 
 class Servers(BaseModel):
-    """The file: a table `[servers.<id>]` for each."""
+    """The content of the file: a table `[servers.<id>]` for each server."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     servers: dict[Id, AnyServer]
@@ -249,7 +248,7 @@ class Servers(BaseModel):
 
     @cached_property
     def pushing(self) -> dict[str, FusionPbxServer | VodiaServer]:
-        """The servers that may post call records to us, by id."""
+        """The servers that may post call records, by id."""
         known = (FusionPbxServer, VodiaServer)
         return {k: s for k, s in self.servers.items() if isinstance(s, known) and s.push}
 
@@ -274,9 +273,9 @@ def load_servers(path: Path) -> Servers:
 
 
 def _shown(problem: ErrorDetails) -> object:
-    """The refused value, unless it may be a secret that somebody typed where none belongs.
+    """The refused value, unless it may be a secret that was entered in a wrong place.
 
-    Only values of known fields that hold none are shown.
+    Only values of known fields that contain no secret are shown.
     """
     secret = _MAY_HOLD_SECRETS & {str(part) for part in problem["loc"]}
     unknown = problem["type"] == "extra_forbidden"

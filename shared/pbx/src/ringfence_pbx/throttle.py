@@ -1,4 +1,4 @@
-"""What a server says about when to come back: the header `Retry-After` (RFC 9110)."""
+"""The pause that a server asks for: the header `Retry-After` (RFC 9110)."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -7,11 +7,11 @@ from email.utils import parsedate_to_datetime
 from ringfence_contracts.errors import Retry
 
 MAX_RETRY_AFTER_S = 3600.0
-"""A server that asks for a longer rest is asked again after this all the same."""
+"""The longest pause that is respected."""
 
 
 class Throttled(Retry):
-    """The server named the time after which it may be asked again, in seconds from now."""
+    """The server asked for a pause of `after_s` seconds."""
 
     def __init__(self, message: str, after_s: float) -> None:
         super().__init__(message)
@@ -19,7 +19,7 @@ class Throttled(Retry):
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """`Retry-After`, in seconds or as a date; None without one that can be read."""
+    """The pause in seconds, from a number of seconds or a date; None without a valid header."""
     text = headers.get("retry-after", "").strip()
     if text.isdecimal():
         return min(float(text), MAX_RETRY_AFTER_S)

@@ -20,7 +20,7 @@ from ringfence_doctor.check_result import CheckResult, CheckState, newest_call
 from ringfence_doctor.examinations.http import Address, examine_address
 from ringfence_pbx.errors import Refused
 from ringfence_pbx.lesnet.api import LesnetApi
-from ringfence_pbx.lesnet.orders import NotThere, ReadBack, at_pointer
+from ringfence_pbx.lesnet.orders import PointerNotFound, ReadBack, at_pointer
 from ringfence_pbx.lesnet.profile import Profile
 from ringfence_pbx.servers import LesnetLink, LesnetServer
 
@@ -215,14 +215,14 @@ class LesnetApiExamination:
             return self._finding("balance", "fail", f"{balance}: nothing is left", action)
         if limit is not None and balance < limit:
             return self._finding("balance", "warn", f"{balance}, below {limit}", action)
-        note = "" if limit is not None else "; no `balance_below` is set, so nobody is told"
+        note = "" if limit is not None else "; no `balance_below` is set, so there is no alarm"
         return self._finding("balance", "ok", f"{balance} is left{note}")
 
     async def _switching(self, api: LesnetApi) -> AsyncGenerator[CheckResult, None]:
         read_back = self._server.read_back
         if read_back is None:
             message = "no calls are configured: peers are switched by hand, in Les.net's portal"
-            action = "once Les.net has told you its calls, set `suspend`, `resume` and `read_back`"
+            action = "ask Les.net for its API calls, then set `suspend`, `resume` and `read_back`"
             yield self._finding("rights", "warn", message, action)
             return
         asked = list(_asked_for(self._server, read_back))
@@ -242,7 +242,7 @@ class LesnetApiExamination:
             return self._finding("rights", "fail", str(error), action)
         except Retry as error:
             return self._finding("rights", "fail", str(error), _what_to_do(error))
-        except NotThere:
+        except PointerNotFound:
             state, value = None, "nothing"
         if state is None:
             message = f"{path} shows {shown(value, 60)} at {read_back.pointer} for peer {peer}"

@@ -1,1 +1,1 @@
-"""FusionPBX: its login, its pages and forms, its exports."""
+"""FusionPBX: its login, its pages and forms, and its exports."""

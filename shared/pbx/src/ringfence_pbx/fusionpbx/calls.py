@@ -1,7 +1,7 @@
-"""FusionPBX's page of active calls: what is listed, and what is read from it.
+"""Parses FusionPBX's page of active calls.
 
-The rows are the switch's channels. Columns depend on rights and version, so they are found by
-their headings, in English.
+Its rows are the switch's channels. The columns depend on rights and version, so they are found by
+their English headings.
 """
 
 import re
@@ -27,8 +27,8 @@ _HEADINGS = {
 class LiveChannel:
     """One leg of a live call.
 
-    `number` is the user part of the leg's own address: an extension's number on the leg to its
-    telephone. `texts` are all cells. `uuid` is empty where the page does not show it.
+    `number` is the user part of the leg's own address: on the leg to a telephone, the extension's
+    number. `texts` are all cells. `uuid` is empty where the page does not show it.
     """
 
     uuid: str
@@ -40,20 +40,20 @@ class LiveChannel:
 
     @property
     def is_emergency(self) -> bool:
-        """Whether an emergency number is on a side, or in what the leg does (a bridge to 911)."""
+        """Whether a side, or any other cell (a bridge to 911), has an emergency number."""
         sides = (self.number, self.cid_number, self.destination)
         return any(is_emergency(side) for side in sides) or any(map(names_emergency, self.texts))
 
 
 @dataclass(frozen=True)
 class CallsPage:
-    """The live legs."""
+    """The page: all live legs."""
 
     channels: tuple[LiveChannel, ...]
 
 
 def read_calls(html: str) -> CallsPage | None:
-    """The page of active calls, or None when it is another page."""
+    """The page of active calls; None for another page."""
     headings = headings_of(html)
     if not {"number", "destination"} <= set(headings):
         return None
@@ -62,8 +62,9 @@ def read_calls(html: str) -> CallsPage | None:
 
 
 def offers_all_tenants(html: str) -> bool:
-    """Whether the page round the list offers the calls of all tenants, as it does to who may see
-    them. The list itself looks alike with and without that right. [inferred]
+    """Whether the user may see the calls of all tenants: the page around the list offers them.
+
+    The list itself looks the same with and without that right. [inferred]
     """
     return "calls_active.php?show=all" in html
 

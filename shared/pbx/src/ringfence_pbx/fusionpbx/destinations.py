@@ -1,4 +1,4 @@
-"""FusionPBX's page of destinations: the DIDs, and where they lead as far as the page shows it."""
+"""Parses FusionPBX's destinations: the DIDs, and the extensions that they ring, if shown."""
 
 import json
 import re
@@ -25,7 +25,7 @@ class Did:
 
 
 def did_of(row: ListedRow) -> Did | None:
-    """The DID in a row of the destinations, or None for an outbound or nameless one."""
+    """The DID in a row of the destinations; None for an outbound row or one without a number."""
     cells = {heading: text.strip() for heading, text in row.cells.items()}
     if cells.get("type", "inbound").lower() not in ("inbound", ""):
         return None
@@ -47,7 +47,7 @@ def did_of(row: ListedRow) -> Did | None:
 
 
 def leads_to(action: str) -> str:
-    """The extension that an action of the page rings, or an empty text."""
+    """The extension that an action of the page rings; empty if none is recognised."""
     if re.fullmatch(r"\d{1,15}", action):
         return action
     found = _TRANSFER.search(action)
@@ -55,7 +55,7 @@ def leads_to(action: str) -> str:
 
 
 def first_extension(actions: str) -> str:
-    """The extension that stored actions ring first, or an empty text.
+    """The extension that stored actions ring first; empty if none is recognised.
 
     They are JSON: `[{"destination_app": "transfer", "destination_data": "2112 XML a.example"}]`.
     """

@@ -1,7 +1,7 @@
-"""Downloads of a domain's extensions and destinations: their stored values, as CSV.
+"""Downloads a domain's extensions and destinations: their stored values, as CSV.
 
-It is written by PHP's own CSV writer, so quotes and line breaks within a value are safe. Columns
-that a version does not have are left out of the file without a word.
+PHP's own CSV writer produces the file, so quotes and line breaks within a value are escaped. The
+file silently lacks the columns that a version does not have.
 """
 
 import csv
@@ -39,7 +39,7 @@ COLUMNS = (
     "sip_force_contact",
     "sip_bypass_media",
 )
-"""What is asked for: all that a list to choose from in the form may hold, and no password."""
+"""The requested columns: every value that a select of the form may hold, and no password."""
 
 DESTINATION_COLUMNS = ("destination_uuid", "destination_number", "destination_actions")
 
@@ -49,16 +49,16 @@ Row = Mapping[str, str]
 async def download(
     session: ListSession, path: str, columns: Sequence[str], needed: Collection[str]
 ) -> list[Row] | None:
-    """The rows of the domain that the login is in; None without the right to it.
+    """The rows of the domain that the session is in; None without the right to download them.
 
-    Raises Retry when the answer is no such file.
+    Raises Retry when the answer is not a file with the columns `needed`.
     """
     if session.held_token(path) is None:
         page = await session.page("GET", path)
         if page.denied:
             return None
     answer = await _posted(session, path, columns)
-    if answer.redirects:  # the token went with an earlier login
+    if answer.redirects:  # the token belonged to an earlier login
         await session.page("GET", path)
         answer = await _posted(session, path, columns)
     if answer.denied:
@@ -79,9 +79,9 @@ async def _posted(session: ListSession, path: str, columns: Sequence[str]) -> Pa
 
 
 def read_download(text: str, needed: Collection[str]) -> list[Row] | None:
-    """The rows, or None when the text is no file that has the columns `needed`.
+    """The rows of a file; None when the text is not a complete file with the columns `needed`.
 
-    An empty text is the file of a domain without any.
+    An empty text is the file of a domain without rows.
     """
     if not text.strip():
         return []
@@ -99,5 +99,5 @@ def read_download(text: str, needed: Collection[str]) -> list[Row] | None:
             rows.append(dict(zip(header, cells, strict=True)))
     except csv.Error:
         return None
-    # A file that was cut off ends within a line.
+    # An incomplete file ends within a line.
     return rows if text.endswith("\n") else None

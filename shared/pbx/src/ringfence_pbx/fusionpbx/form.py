@@ -1,7 +1,7 @@
-"""Reading a form of FusionPBX's pages as a browser does, so that it can be sent back whole.
+"""Reads a form of FusionPBX's pages as a browser does, so that it can be sent back completely.
 
-Saving a form stores each of its fields, and one that is missing from the post is emptied. So
-everything is sent as it was shown, the fields included that are not known here.
+Saving a form stores all of its fields, and empties a field that the post lacks. So every field is
+sent as it was shown, including fields that ringfence does not know.
 """
 
 import re
@@ -14,15 +14,15 @@ from ringfence_pbx.fusionpbx.pages import without_endless_numbers
 _HEX64 = re.compile(r"[0-9a-fA-F]{64}")
 _NOT_SENT = frozenset({"button", "submit", "image", "reset", "file"})
 MAX_FIELDS = 900
-"""PHP takes 1,000 fields of a post and drops the rest, by default."""
+"""By default, PHP reads 1,000 fields of a post and drops the rest."""
 
 
 @dataclass
 class FormField:
     """A field of a form.
 
-    `options` are those of a select, whose `value` is that of the selected one; without one that is
-    selected it is the first option's, as a browser has it, and `chosen` is false.
+    `options` are those of a select. Its `value` is the selected option's; without a selected option
+    it is the first option's, as in a browser, and `chosen` is false.
     """
 
     name: str
@@ -50,7 +50,7 @@ class PageForm:
         return next((c for c in self.controls if c.name == name), None)
 
     def filled(self, changes: Mapping[str, str]) -> list[tuple[str, str]]:
-        """All pairs to send, those of `changes` with their new values."""
+        """All pairs to send; the fields of `changes` have their new values."""
         pairs: list[tuple[str, str]] = []
         for control in self.controls:
             if control.name in changes:
@@ -63,12 +63,12 @@ class PageForm:
 
     @property
     def has_token(self) -> bool:
-        """Whether the hidden token is there without which a post is refused in silence."""
+        """Whether the form has the hidden token; FusionPBX silently ignores a post without it."""
         return any(_HEX64.fullmatch(c.name) and _HEX64.fullmatch(c.value) for c in self.controls)
 
 
 class _Reader(HTMLParser):
-    """Collects the fields of every form on a page."""
+    """Collects the fields of all forms on a page."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -145,14 +145,14 @@ class _Reader(HTMLParser):
             self._option_text += data
 
     def parse_html_declaration(self, i: int) -> int:
-        """The base class ends with an AssertionError at some `<![`; a browser skips them all."""
+        """Skip every `<![`, as browsers do; the base class fails with AssertionError at some."""
         if self.rawdata.startswith("<![", i):
             return self.parse_bogus_comment(i)
         return super().parse_html_declaration(i)
 
 
 def read_form(html: str, having: str) -> PageForm | None:
-    """The form of a page that has a field of that name, or None."""
+    """The form with a field named `having`; None if the page has no such form."""
     reader = _Reader()
     reader.feed(without_endless_numbers(html))
     reader.close()

@@ -1,15 +1,15 @@
-"""The lines of an export body that comes in chunks, in bounded memory."""
+"""Splits an export body that arrives in chunks into lines, in bounded memory."""
 
 from collections.abc import AsyncGenerator, AsyncIterable
 
 MAX_LINE_BYTES = 256 * 1024
-"""A row of an export is some 350 bytes. What is longer than this is cut off, and fails to parse."""
+"""A row of an export is about 350 bytes. A longer line is cut here, and then cannot be parsed."""
 
 
 async def split_lines(chunks: AsyncIterable[bytes]) -> AsyncGenerator[bytes, None]:
     """Each line with its newline; the last one without, if the body does not end with one.
 
-    A line longer than `MAX_LINE_BYTES` is given once, cut off there, and its rest is dropped.
+    A line longer than `MAX_LINE_BYTES` is yielded once, cut to that length; its rest is dropped.
     """
     held = bytearray()
     dropping = False

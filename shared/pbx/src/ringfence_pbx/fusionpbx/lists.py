@@ -1,4 +1,4 @@
-"""A login at a FusionPBX that reads its lists, posts to them, and moves between domains."""
+"""A session at a FusionPBX that reads lists, posts to them, and changes the domain."""
 
 import asyncio
 import time
@@ -12,10 +12,10 @@ from ringfence_pbx.fusionpbx.pages import PATHS, Kind, ListedRow, Token, find_to
 from ringfence_pbx.servers import FusionPbxServer
 
 MAX_PAGES = 2000
-"""A list of more pages than this is taken for one that never ends."""
+"""A list with more pages than this counts as endless, and reading it fails."""
 
 NO_ROW = "ringfence-finds-no-row"
-"""A search that finds nothing: the page still has a token, and asks the switch nothing."""
+"""A search without a result: the page has a token, but sends no request to the switch."""
 
 _Asking = Callable[[str, str, Fields], Awaitable[PageResponse]]
 _Until = Callable[[Mapping[str, ListedRow]], bool]
@@ -37,14 +37,14 @@ class _HeldToken:
 
 
 class ListSession:
-    """One login of a server's api key; it logs in when first used, and again when that was lost.
+    """One login of a server's api key; it logs in when first used, and when the session is gone.
 
-    `host` is sent as the Host header: it names the domain in which FusionPBX looks the key up.
-    With another `tenant`, a superadmin's session enters that domain, so that its extensions can be
-    switched; `enter` changes it. `slots` bounds the requests under way, and may be shared by
-    sessions of one server, as may `domains`, the uuids of domains by name.
+    `host` is sent as the Host header: the domain in which FusionPBX looks the key up. With another
+    `tenant`, a superadmin's session changes to that domain, so that its extensions can be switched;
+    `enter` changes to another one. `slots` limits the concurrent requests. Sessions of one server
+    may share it, and `domains`, the uuids of domains by name.
 
-    Errors: Retry when the server or the way to it fails, Refused when it says no.
+    Raises Retry when the server or the network fails, Refused when the server rejects a request.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class ListSession:
         self._inside = ""
         self._domains = {} if domains is None else domains
         self._tokens: dict[str, _HeldToken] = {}
-        # A message is shown once, on the session's next page, whichever that is.
+        # FusionPBX shows a message once, on the next page that the session requests.
         self._page_lock = asyncio.Lock()
         self._connection = FusionPbxConnection(
             server_id,
@@ -90,17 +90,17 @@ class ListSession:
         await self._connection.aclose()
 
     def refused(self, what: str) -> RingfenceError:
-        """A refusal that names the server."""
+        """A Refused that names the server."""
         return self._connection.refused(what)
 
     def unexpected(self, what: str, answer: PageResponse) -> Retry:
-        """The verdict on an answer that is neither what was asked for nor a known refusal."""
+        """A Retry for an answer that is neither the expected page nor a known refusal."""
         return self._connection.unexpected(what, answer)
 
     async def page(
         self, method: str, path: str, params: Fields | None = None, form: FormData | None = None
     ) -> PageResponse:
-        """Any page within the session; what it means is for the caller to say."""
+        """Request any page within the session; the caller interprets it."""
         async with self._page_lock:
             answer = await self._connection.request(method, path, params, form)
             self._note_token(path, answer)
@@ -115,23 +115,23 @@ class ListSession:
         order_by: str = "",
         until: _Until | None = None,
     ) -> ListedRows:
-        """The rows of a list by uuid (of all tenants: a superadmin only).
+        """The rows of a list by uuid. Only a superadmin may list all tenants.
 
-        `search` narrows it to rows that hold this text, in their name or another of their columns:
-        a list of gateways asks the switch once for each row. `order_by` names a column. A list
-        comes in pages; reading stops once `until` is true of the rows so far.
+        `search` limits it to rows with this text in a column, which matters for gateways: their
+        page sends the switch a request for each row. `order_by` names a column. Pages are read
+        until the list ends or `until` is true for the rows so far.
         """
         async with self._page_lock:
             return await self._list(
-                self._connection.request, kind, _narrowed(all_tenants, search, order_by), until
+                self._connection.request, kind, _list_params(all_tenants, search, order_by), until
             )
 
     async def list_page(
         self, kind: Kind, number: int, *, all_tenants: bool = False
     ) -> dict[str, ListedRow]:
-        """One page of a list, from 0."""
+        """One page of a list; the first page is 0."""
         async with self._page_lock:
-            given = _narrowed(all_tenants, "", "")
+            given = _list_params(all_tenants, "", "")
             return await self._page(self._connection.request, kind, given, number)
 
     async def _list(
@@ -155,7 +155,7 @@ class ListSession:
         page = read_list(answer.text, kind, show_all=given.get("show") == "all")
         if page is None:
             raise self._no_list(kind, answer)
-        if page.token is None:  # it comes after the last row
+        if page.token is None:  # the token is after the last row
             raise Retry(f"{self.name}: the list of {kind} broke off, or has no form token")
         self._note_token(PATHS[kind], answer, page.token)
         return {row.uuid: row for row in page.rows}
@@ -166,15 +166,16 @@ class ListSession:
         return self.unexpected(f"the list of {kind}", answer)
 
     async def toggle(self, kind: Kind, uuids: Collection[str]) -> None:
-        """Flip the stored flag of each row. The answer is a redirect whether it did so or not.
+        """Flip the stored flag of each row.
 
-        So read the list before, toggle only what differs, and read it again.
+        The answer is the same redirect whether FusionPBX did so or not. So read the list before,
+        toggle only the rows that differ, and read the list again.
         """
         async with self._page_lock:
             await self._act(kind, "toggle", uuids)
 
     async def _act(self, kind: Kind, action: str, uuids: Collection[str]) -> None:
-        """Post an action on rows, with a token that this login was given for that page."""
+        """Post an action on rows, with a token that this login received for the page."""
         path = PATHS[kind]
         for _ in range(2):
             await self._connection.log_in()
@@ -183,7 +184,7 @@ class ListSession:
                     self._connection.request, kind, {"search": NO_ROW, "show": "all"}, 0
                 )
             login = self._connection.generation
-            form = _ticked(kind, action, uuids, self.held_token(path))
+            form = _action_form(kind, action, uuids, self.held_token(path))
             answer = await self._connection.send("POST", path, form=form)
             self.used_token(path)
             if not answer.lost:
@@ -195,17 +196,17 @@ class ListSession:
             raise self.refused(f"gives the key's user no right to switch {kind}")
 
     def held_token(self, path: str) -> Token | None:
-        """The token for a form at `path` that can still be posted, if there is one."""
+        """A token for a form at `path` that is still valid; None without one."""
         held = self._tokens.get(path)
         return held.token if held and held.login == self._connection.generation else None
 
     def used_token(self, path: str) -> None:
-        """The token of `path` was posted: it lives on until a page with another one is shown."""
+        """Mark the token of `path` as posted. It stays valid until a page has a new token."""
         if path in self._tokens:
             self._tokens[path].is_used = True
 
     def _note_token(self, path: str, answer: PageResponse, token: Token | None = None) -> None:
-        """As FusionPBX does: a page with a new token ends those that were used."""
+        """Store the page's token. As in FusionPBX, a new token ends the tokens that were used."""
         token = token or (find_token(answer.text) if "hidden" in answer.text else None)
         if token is None:
             return
@@ -213,7 +214,7 @@ class ListSession:
         self._tokens[path] = _HeldToken(token, self._connection.generation)
 
     async def enter(self, tenant: str) -> None:
-        """Make a domain the session's own, as a superadmin does by choosing it."""
+        """Change the session to a domain, as a superadmin does by choosing it."""
         self._tenant = tenant.lower()
         async with self._page_lock:
             await self._connection.log_in()
@@ -221,19 +222,19 @@ class ListSession:
                 await self._change_domain()
 
     def forget_domain(self, tenant: str) -> None:
-        """What was known of a domain turned out to be wrong: look it up and enter it again."""
+        """Discard the stored uuid of a domain, so that it is looked up and entered again."""
         self._domains.pop(tenant.lower(), None)
         self._inside = ""
 
     async def _logged_in(self) -> None:
-        """After each login: the session is in the key's domain, and its tokens are new."""
+        """After each login: the session is in the key's domain and has no tokens."""
         self._inside = self._home
         self._tokens = {}
         if self._tenant != self._inside:
             await self._change_domain()
 
     async def _change_domain(self) -> None:
-        """Requests as they are: this may run within the login."""
+        """Change the domain without `request`, because this may run within the login."""
         tenant = self._tenant
         uuid = await self._domain_uuid(tenant, self._connection.send)
         change = {"domain_uuid": uuid, "domain_change": "true"}
@@ -244,7 +245,7 @@ class ListSession:
         self._inside = tenant
 
     async def domain_uuid(self, tenant: str) -> str:
-        """The uuid of a domain, from the list of domains or as it was seen there before."""
+        """The uuid of a domain, from the list of domains or from an earlier look-up."""
         async with self._page_lock:
             return await self._domain_uuid(tenant.lower(), self._connection.request)
 
@@ -258,16 +259,16 @@ class ListSession:
         return self._domains[tenant]
 
 
-def _narrowed(all_tenants: bool, search: str, order_by: str) -> Fields:
+def _list_params(all_tenants: bool, search: str, order_by: str) -> Fields:
     given = {"show": "all"} if all_tenants else {}
     given |= {"search": search} if search else {}
     return given | ({"order_by": order_by, "order": "asc"} if order_by else {})
 
 
-def _ticked(
+def _action_form(
     kind: Kind, action: str, uuids: Collection[str], token: Token | None
 ) -> Sequence[tuple[str, str]]:
-    """The form; the token comes first: PHP drops the end of a post with too many fields."""
+    """The form of an action. The token is first: PHP drops the end of a post that is too long."""
     form = [("action", action)]
     if token:
         form.append((token.name, token.value))

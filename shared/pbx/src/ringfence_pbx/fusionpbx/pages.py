@@ -1,8 +1,8 @@
-"""Reading FusionPBX's HTML: list pages, form tokens, and the pages that mean "not logged in".
+"""Parses FusionPBX's HTML: list pages, form tokens, and the pages that mean "not logged in".
 
-Seen in the sources of FusionPBX 5.0 to 5.6: a list page is one form whose rows carry a hidden
-input `<kind>[n][uuid]`, a link to the row's edit page with its name, and a toggle button labelled
-True or False. The labels follow the language of the key's user, so that user must read English.
+In the sources of FusionPBX 5.0 to 5.6, a list page is one form. Each row has a hidden input
+`<kind>[n][uuid]`, a link with the row's name to its edit page, and a toggle button labelled True or
+False. The labels are in the language of the key's user, which must be English.
 """
 
 import re
@@ -22,17 +22,17 @@ PATHS: dict[Kind, str] = {
 _HEX64 = re.compile(r"[0-9a-fA-F]{64}")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _ENDLESS_NUMBER = re.compile(r"&#[xX]?[0-9a-fA-F]{9,};?")
-"""A character reference that names no character; `unescape` fails at more than 4,300 digits."""
+"""A reference to no character; `unescape` fails at one with more than 4,300 digits."""
 _LABELS = {"true": True, "false": False}
 _RUNS = {"stop": True, "start": False}
-"""What a gateway's other button offers to do says whether the switch runs it."""
+"""A gateway's other button offers to stop it if the switch runs it, else to start it."""
 _OTHER_FORMS = frozenset({"gateway", "extension", "extension_uuid"})
-"""Fields of the edit forms that hold a SIP password: such a page is no login page."""
+"""Fields of the edit forms with a SIP password: a page with one is not the login page."""
 
 
 @dataclass(frozen=True)
 class Token:
-    """A form's hidden input of 64 hexadecimal digits; without it a form is refused in silence."""
+    """A form's hidden input of 64 hexadecimal digits. A post without it is silently ignored."""
 
     name: str
     value: str
@@ -42,10 +42,10 @@ class Token:
 class ListedRow:
     """A gateway, extension, domain or destination as its list page shows it.
 
-    `enabled` is the stored flag, None where the page has no toggle button labelled True or False:
-    no right to switch it, or a language other than English. `domain` is known with `show=all`.
-    `running` is whether the switch runs a gateway that is enabled, and `state` its registration;
-    None where the page does not say. `cells` are all texts by their headings, if those are shown.
+    `enabled` is the stored flag; None where the page has no toggle button labelled True or False,
+    because the user has no right to switch it or a language other than English. `domain` is known
+    with `show=all`. `running` is whether the switch runs an enabled gateway (None if not shown),
+    and `state` its registration. `cells` are all texts by their headings, if those are shown.
     """
 
     uuid: str
@@ -94,9 +94,9 @@ class _Row:
         return None, ""
 
     def by_heading(self, headings: Sequence[str]) -> dict[str, str]:
-        """The cells by their headings in lower case; nothing where the two do not fit together.
+        """The cells by their headings in lower case; empty if their numbers do not match.
 
-        A row may have a cell more than there are headings (its edit button).
+        A row may have one cell more than there are headings: its edit button.
         """
         if not len(headings) <= len(self.cells) <= len(headings) + 1:
             return {}
@@ -104,7 +104,7 @@ class _Row:
 
 
 class _Reader(HTMLParser):
-    """Collects hidden inputs, and of each `list-row` its uuid, name, buttons and cells."""
+    """Collects hidden inputs, and the uuid, name, buttons and cells of each `list-row`."""
 
     def __init__(self, kind: str) -> None:
         super().__init__(convert_charrefs=True)
@@ -166,7 +166,7 @@ class _Reader(HTMLParser):
             self._row.button_cells.append(len(self._row.cells) - 1)
 
     def parse_html_declaration(self, i: int) -> int:
-        """The base class ends with an AssertionError at some `<![`; a browser skips them all."""
+        """Skip every `<![`, as browsers do; the base class fails with AssertionError at some."""
         if self.rawdata.startswith("<![", i):
             return self.parse_bogus_comment(i)
         return super().parse_html_declaration(i)
@@ -194,7 +194,7 @@ class _Reader(HTMLParser):
 
 
 def without_endless_numbers(html: str) -> str:
-    """The text with such references replaced, so that it can be unescaped."""
+    """The text with references to no character replaced, so that it can be unescaped."""
     return _ENDLESS_NUMBER.sub("�", html)
 
 
@@ -213,7 +213,7 @@ def _token(inputs: Iterable[tuple[str, str]]) -> Token | None:
 
 
 def read_list(html: str, kind: Kind, *, show_all: bool = False) -> ListPage | None:
-    """A list page, or None when `html` is some other page (then `is_login_page` may say which)."""
+    """A list page; None for any other page (`is_login_page` recognises the login page)."""
     reader = _read(html, kind)
     if not reader.has_list:
         return None
@@ -224,34 +224,34 @@ def read_list(html: str, kind: Kind, *, show_all: bool = False) -> ListPage | No
 
 
 def find_token(html: str) -> Token | None:
-    """The hidden input whose name and value are both 64 hexadecimal digits, if there is one."""
+    """The hidden input whose name and value are both 64 hexadecimal digits; None without one."""
     return _token(_read(html, "").inputs)
 
 
 def is_login_page(html: str) -> bool:
-    """Whether FusionPBX shows its login form, which it does with status 200."""
-    if "password" not in html.lower():  # saves reading the pages that are large
+    """Whether the page is the login form, which FusionPBX shows with status 200."""
+    if "password" not in html.lower():  # saves parsing large pages
         return False
     reader = _read(html, "")
     return reader.has_password and not reader.has_list and not reader.has_other_form
 
 
 def is_denied(html: str) -> bool:
-    """Whether a page says nothing but that the user has no right to it, which is a 200 as well."""
+    """Whether the user has no right to the page; FusionPBX shows this with status 200, too."""
     return html.strip().lower() == "access denied"
 
 
 def is_lost(location: str) -> bool:
-    """Whether a redirect leads to the login: the session, or the key, was not accepted."""
+    """Whether a redirect leads to the login: FusionPBX did not accept the session or the key."""
     path, _, query = location.partition("?")
     return path.endswith(("login.php", "logout.php")) or "path=" in query
 
 
 @dataclass(frozen=True)
 class PageRow:
-    """A row of any list page: the text of its cells, and where its links and buttons lead.
+    """A row of any list page: the texts of its cells, and the targets of its links and buttons.
 
-    `uuid` is the row's own, where its list is of the kind that was asked for.
+    `uuid` is the row's id if its list has the requested kind, else empty.
     """
 
     cells: tuple[str, ...]
@@ -261,7 +261,7 @@ class PageRow:
 
 
 def rows_of(html: str, kind: str = "") -> tuple[PageRow, ...]:
-    """The rows of every list on a page; `named` are the cells by the headings of the first one."""
+    """The rows of all lists on a page; `named` has the cells by the first list's headings."""
     reader = _read(html, kind)
     return tuple(
         PageRow(tuple(r.cells), tuple(r.links), r.uuid.lower(), r.by_heading(reader.headings))
@@ -275,5 +275,5 @@ def headings_of(html: str) -> tuple[str, ...]:
 
 
 def gateway_name(html: str) -> str | None:
-    """The name in the form that edits a gateway: empty if there is none, None on other pages."""
+    """The name in the form that edits a gateway; empty for a new one, None on other pages."""
     return _read(html, "").gateway

@@ -1,7 +1,7 @@
-"""FusionPBX's outbound routes: whether they test an extension's `toll_allow`.
+"""Reads FusionPBX's outbound routes: whether they test an extension's `toll_allow`.
 
-A route heeds it only where its dialplan has a condition on `${toll_allow}` [inferred from how the
-wizard for outbound routes writes them]. Without one, emptying toll_allow stops no call.
+A route tests it only if its dialplan has a condition on `${toll_allow}` [inferred from the routes
+that the wizard writes]. Without this condition, emptying toll_allow stops no call.
 """
 
 import re
@@ -17,10 +17,10 @@ from ringfence_pbx.fusionpbx.session import FusionPbxSession
 DIALPLANS = "/app/dialplans/dialplans.php"
 DIALPLAN = "/app/dialplans/dialplan_edit.php"
 OUTBOUND = "8c914ec3-9fc0-8ab5-4cda-6c9288bdc9a3"
-"""The `app_uuid` by which the list of dialplans shows outbound routes alone."""
+"""The `app_uuid` that limits the list of dialplans to outbound routes."""
 
 MAX_ROUTES = 10
-"""So many outbound routes are looked at."""
+"""At most this many outbound routes are read."""
 
 TOLL_ALLOW = "${toll_allow}"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -31,7 +31,7 @@ _XML_FIELD = re.compile(r"""\b(field|expression)=["']([^"']*)["']""")
 
 @dataclass(frozen=True)
 class ListedRoute:
-    """An outbound route as the list shows it; `enabled` is None where the list does not."""
+    """An outbound route in the list; `enabled` is None where the list does not show it."""
 
     uuid: str
     name: str
@@ -40,14 +40,14 @@ class ListedRoute:
 
 @dataclass(frozen=True)
 class OutboundRoute:
-    """What a route's page shows: whether it tests toll_allow, and is for emergency numbers."""
+    """The page of a route: whether it tests toll_allow, and is for emergency numbers."""
 
     tests_toll_allow: bool
     is_emergency: bool
 
 
 def read_routes(html: str) -> tuple[ListedRoute, ...] | None:
-    """The list of outbound routes, or None when it is another page."""
+    """The list of outbound routes; None for another page."""
     if not {"name", "enabled"} <= set(headings_of(html)):
         return None
     flags = {"true": True, "false": False}
@@ -63,7 +63,7 @@ def read_routes(html: str) -> tuple[ListedRoute, ...] | None:
 
 
 def read_route(html: str) -> OutboundRoute | None:
-    """The page of a route, or None when it is another page."""
+    """The page of a route; None for another page."""
     form = read_form(html, "dialplan_name")
     if form is None:
         return None
@@ -88,7 +88,7 @@ def _listed_conditions(form: PageForm) -> Iterator[tuple[str, str]]:
 
 
 def _xml_conditions(form: PageForm) -> Iterator[tuple[str, str]]:
-    """The same of a page that shows the dialplan as XML."""
+    """Field and expression of each condition, from a page that shows the dialplan as XML."""
     control = form.find("dialplan_xml")
     for inside in _XML_CONDITION.findall(control.value if control else ""):
         given = dict(_XML_FIELD.findall(inside))
@@ -98,9 +98,9 @@ def _xml_conditions(form: PageForm) -> Iterator[tuple[str, str]]:
 async def outbound_routes(
     session: FusionPbxSession, *, all_tenants: bool
 ) -> list[tuple[ListedRoute, OutboundRoute]]:
-    """The outbound routes that may be enabled, each with what its page shows: the first few.
+    """The first MAX_ROUTES outbound routes that may be enabled, each with its page.
 
-    Raises Refused where the key's user may not see them, Retry when the server does not answer.
+    Raises Refused if the key's user may not see them, and Retry if the server fails.
     """
     given = {"app_uuid": OUTBOUND, **({"show": "all"} if all_tenants else {})}
     answer = await session.page("GET", DIALPLANS, given)
@@ -118,7 +118,7 @@ async def outbound_routes(
 
 
 def all_test_toll_allow(routes: Sequence[tuple[ListedRoute, OutboundRoute]]) -> bool | None:
-    """Whether emptying toll_allow stops every call out but emergency calls; None: no route."""
+    """Whether emptying toll_allow stops all outbound calls but emergency calls; None: no route."""
     calling = [route for _, route in routes if not route.is_emergency]
     return all(route.tests_toll_allow for route in calling) if calling else None
 

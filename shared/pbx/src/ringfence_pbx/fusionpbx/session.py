@@ -1,7 +1,7 @@
-"""What ringfence asks of a FusionPBX: exports of calls, and switching what carries them.
+"""A session at a FusionPBX that exports calls and switches gateways.
 
-Stock FusionPBX has no API: this speaks the pages that a browser uses. What it relies on was seen
-on 5.5 and read in the sources of 5.0 to 5.6.
+Stock FusionPBX has no API, so this uses the pages that a browser uses. It relies on behaviour seen
+on 5.5 and on the sources of 5.0 to 5.6.
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
@@ -34,19 +34,19 @@ _WHOLE = (b'"\n', b'"\r\n')
 
 
 class FusionPbxSession(ListSession):
-    """One login that also exports calls and speaks to the switch; see `ListSession`."""
+    """A `ListSession` that also exports calls and sends commands to the switch."""
 
     _unread = False
-    """Whether answers of the switch may be waiting for the next page."""
+    """Whether the next page may show answers of the switch to earlier commands."""
 
     async def export(
         self, start_epoch: int, stop_epoch: int, *, all_tenants: bool = False
     ) -> AsyncGenerator[bytes, None]:
         """The CSV export of calls that started within the window (inclusive), line by line.
 
-        Yields the header first, then each row's line, newline included; nothing at all when there
-        are no calls. Both epochs are at least 1: FusionPBX takes 0 for "not given" and would export
-        everything. Use it within `contextlib.aclosing`: it holds a connection until it is closed.
+        Yields the header, then the line of each row, with its newline; nothing if there are no
+        calls. Both epochs must be at least 1: FusionPBX takes 0 for "not given" and would export
+        all calls. Use it within `contextlib.aclosing`: it holds a connection until it is closed.
         """
         assert 0 < start_epoch <= stop_epoch
         window = {"start_epoch": str(start_epoch), "stop_epoch": str(stop_epoch)}
@@ -83,10 +83,10 @@ class FusionPbxSession(ListSession):
     async def _rows(
         self, header: bytes, lines: AsyncIterator[bytes]
     ) -> AsyncGenerator[bytes, None]:
-        """The header and the rows, each once it is sure to be whole.
+        """The header and the rows, each once it is known to be complete.
 
-        Every line of an export ends in a quote and a newline. A body that was cut off, or that ends
-        in a PHP error, does not; its status 200 was sent long before.
+        Every line of an export ends in a quote and a newline. An incomplete body, or one that ends
+        in a PHP error, does not; its status 200 was sent before.
         """
         held = header
         async for line in lines:
@@ -94,8 +94,8 @@ class FusionPbxSession(ListSession):
                 yield held
                 held = line
         if not held.endswith(_WHOLE):
-            said = self._connection.quoted(held.decode("utf-8", "replace"))
-            raise Retry(f"{self.name}: the export broke off at {said}")
+            last = self._connection.quoted(held.decode("utf-8", "replace"))
+            raise Retry(f"{self.name}: the export broke off at {last}")
         yield held
 
     def _no_export(self, answer: PageResponse) -> RingfenceError:
@@ -104,22 +104,22 @@ class FusionPbxSession(ListSession):
         return self.unexpected("the export", answer)
 
     async def gateway_name(self, uuid: str) -> str | None:
-        """The name of a gateway by the form that edits it; empty if there is none of that uuid.
+        """The name of a gateway from its edit form; empty if no gateway has that uuid.
 
-        None where the form is not shown.
+        None if the form is not shown.
         """
         answer = await self.page("GET", GATEWAY, {"id": uuid})
         return gateway_name(answer.text)
 
     async def count_stopped(self, gateway_uuids: Collection[str]) -> int:
-        """Have the list page send killgw for each of these that is still enabled, in its profile.
+        """Let the list page send killgw for each of these gateways that is still enabled.
 
-        How many the switch was asked about; if as many as were named, all of them are enabled.
-        Without the event socket it is none, and nothing says so.
+        Returns the number of answers of the switch. If it is the number of gateways, all of them
+        are enabled. Without the event socket it is 0, and FusionPBX shows no error.
         """
         async with self._page_lock:
             await self._stop(gateway_uuids)
-            # A page without rows shows the answers, and costs the switch nothing.
+            # A page without rows shows the answers, and sends no request to the switch.
             params = {"page": "0", "show": "all", "search": NO_ROW}
             answer = await self._connection.request("GET", PATHS["gateways"], params)
             self._note_token(PATHS["gateways"], answer)
@@ -127,7 +127,7 @@ class FusionPbxSession(ListSession):
         return count_answers(answer.text)
 
     async def disable_live(self, gateway_uuids: Collection[str]) -> SwitchStatus:
-        """Stop enabled gateways, and flip their flag: what the switch answered and shows after."""
+        """Stop enabled gateways, flip their flags, and return the status afterwards."""
         async with self._page_lock:
             await self._stop(gateway_uuids)
             await self._act("gateways", "toggle", gateway_uuids)
@@ -135,34 +135,34 @@ class FusionPbxSession(ListSession):
 
     async def _stop(self, gateway_uuids: Collection[str]) -> None:
         if self._unread:
-            await self._status()  # answers that an earlier failure left must not pass for ours
+            await self._status()  # discards answers to earlier commands
         self._unread = True
         await self._act("gateways", "stop", gateway_uuids)
 
     async def killgw(self, profile: str, *gateway_uuids: str) -> SwitchStatus:
-        """Take live gateways down; harmless when they are down. A toggle alone never does that."""
+        """Stop live gateways; no effect on stopped ones. A toggle alone does not stop a gateway."""
         return await self.kill_in(dict.fromkeys(gateway_uuids, profile))
 
     async def kill_in(self, profile_of: Mapping[str, str]) -> SwitchStatus:
-        """`killgw` for gateways by uuid, each in the SIP profile that runs it."""
+        """As `killgw`; `profile_of` maps the uuids of gateways to their SIP profiles."""
         orders = [{"profile": p, "gateway": uuid} for uuid, p in profile_of.items()]
         return await self._command("killgw", orders)
 
     async def rescan(self, *profiles: str) -> SwitchStatus:
-        """Bring up the profiles' enabled gateways that are not live; it removes none."""
+        """Start the enabled gateways of the profiles that are not live; it stops none."""
         return await self._command("rescan", [{"profile": profile} for profile in profiles])
 
     async def cache_flush(self) -> SwitchStatus:
-        """Drop the cached directory and dialplan, which otherwise live on for an hour."""
+        """Drop the cached directory and dialplan, which would stay in use for up to an hour."""
         return await self._command("cache-flush", [{}])
 
     async def status(self) -> SwitchStatus:
-        """What the switch says of itself. Raises Retry when it was not reached."""
+        """The status of the switch. Raises Retry when the switch was not reached."""
         async with self._page_lock:
             return await self._status()
 
     async def live_gateways(self) -> frozenset[str]:
-        """The uuids of the gateways that the switch runs now, whatever is stored."""
+        """The uuids of the gateways that the switch runs now, independent of the stored flags."""
         return frozenset((await self.status()).gateways)
 
     async def _status(self) -> SwitchStatus:
@@ -183,10 +183,10 @@ class FusionPbxSession(ListSession):
         return status
 
     async def _command(self, action: str, orders: Sequence[Fields]) -> SwitchStatus:
-        """Send the orders, and read on the next page what the switch answered and shows after."""
+        """Send the commands, and read the answers and the status from the next page."""
         async with self._page_lock:
             if self._unread:
-                await self._status()  # answers that an earlier failure left must not pass for ours
+                await self._status()  # discards answers to earlier commands
             self._unread = True
             for order in orders:
                 answer = await self._connection.request("GET", COMMAND, {"action": action, **order})
@@ -201,7 +201,7 @@ class FusionPbxSession(ListSession):
         return status
 
     def _check_answers(self, action: str, answers: Sequence[str]) -> None:
-        """A command is answered by a redirect in any case; this is what the switch said of it."""
+        """Raise unless the switch accepted the command; FusionPBX's redirect does not show it."""
         if not answers:
             raise Retry(f"{self.name}: the switch was not reached: no answer to {action}")
         for answer in answers:

@@ -1,8 +1,8 @@
-"""Reading FusionPBX's SIP status: the one page that speaks for the switch itself.
+"""Parses FusionPBX's SIP status: the only page that shows the state of the switch itself.
 
-The stored flags are the database's. This page asks the switch over its event socket, and shows the
-answers to the commands that were sent before. Without the event socket it comes with status 200
-all the same: a heading, no row, and the message that the connection failed.
+Other pages show flags of the database. This page queries the switch over its event socket, and
+shows the answers to the commands sent before. Without the event socket its status is 200, too: it
+has a heading, no rows, and the message that the connection failed.
 """
 
 import re
@@ -32,12 +32,12 @@ _MAX_MESSAGES = 1024 * 1024
 
 @dataclass(frozen=True)
 class SwitchStatus:
-    """What the switch says of itself.
+    """The status of the switch.
 
-    `profiles` are its SIP profiles, `gateways` those that it runs now, whatever is stored: by uuid,
-    with the state of the registration (REGED, NOREG, TRYING; empty if it is not shown). Of each,
-    `profile_of` is the SIP profile that runs it, `names` what the page calls it. `answers` are what
-    the switch answered to the commands sent since the last page, each once.
+    `profiles` are its SIP profiles. `gateways` maps the uuids of the gateways that it runs now,
+    independent of the stored flags, to the states of their registration (REGED, NOREG, TRYING;
+    empty if not shown). `profile_of` and `names` map them to their SIP profiles and shown names.
+    `answers` are the switch's answers to the commands sent since the last page, without duplicates.
     """
 
     profiles: tuple[str, ...]
@@ -49,14 +49,14 @@ class SwitchStatus:
 
     @property
     def reached(self) -> bool:
-        """Whether the switch was asked: its profiles are listed, and no failure is shown."""
+        """Whether the switch was reached: its profiles are listed, and no failure is shown."""
         return bool(self.profiles) and not self.refused
 
 
 def read_status(html: str) -> SwitchStatus:
-    """SIP status, or any page that shows messages: then without profiles, hence not `reached`.
+    """The status in the page of SIP status. On any other page it has no profiles: not `reached`.
 
-    It is read row by row, not as a whole document: of 2,000 gateways the page has 700 kB.
+    It is parsed row by row, not as a whole document: with 2,000 gateways the page has 700 kB.
     """
     html = without_endless_numbers(html)
     profiles: list[str] = []
@@ -75,12 +75,12 @@ def read_status(html: str) -> SwitchStatus:
                 profile_of[known] = unquote_plus(profile[1])
         elif len(cells) > 3 and (cells[1].lower() == "profile" or state.startswith("RUNNING")):
             profiles.append(cells[0])
-    said = tuple(dict.fromkeys(messages(html)))
+    shown = tuple(dict.fromkeys(messages(html)))
     return SwitchStatus(
         profiles=tuple(profiles),
         gateways=gateways,
-        answers=tuple(text for text in said if _ANSWER.search(text)),
-        refused=any(NOT_REACHED in text for text in said) or NOT_REACHED in html,
+        answers=tuple(text for text in shown if _ANSWER.search(text)),
+        refused=any(NOT_REACHED in text for text in shown) or NOT_REACHED in html,
         profile_of=profile_of,
         names=names,
     )
@@ -91,15 +91,15 @@ def _text(cell: str) -> str:
 
 
 def count_answers(html: str) -> int:
-    """How many answers of the switch a page shows, equal ones counted each."""
+    """The number of answers of the switch that a page shows, duplicates included."""
     return sum(1 for text in messages(html) if _ANSWER.search(text))
 
 
 def messages(html: str) -> tuple[str, ...]:
-    """What a page tells its reader on top: plain text, one line each.
+    """The messages of a page as lines of plain text, duplicates included.
 
-    FusionPBX writes them as calls in a script, several of one mood joined by line breaks. Lines
-    that are equal are all given: the answers to one order for many gateways may be.
+    FusionPBX writes them as calls in a script; messages of one kind are joined by line breaks. The
+    answers to one command for many gateways may be equal.
     """
     found = []
     for single, double in _SHOWN.findall(without_endless_numbers(html)):

@@ -1,8 +1,8 @@
-"""Keeping a FusionPBX's api key out of sight.
+"""Keeps a FusionPBX's api key out of logs and errors.
 
-FusionPBX takes the key in the query string only, and httpx shows URLs in its log lines and carries
-them in its exceptions. So the client builds requests without the key, and this transport, which
-stands below everything that logs or raises, adds it to those that are marked.
+FusionPBX takes the key only in the query string, and httpx puts URLs into its log lines and
+exceptions. So the client builds requests without the key, and this transport adds it to the marked
+requests, below all code that logs or raises.
 """
 
 import httpx
@@ -11,18 +11,18 @@ from pydantic import SecretStr
 from ringfence_pbx.http import plain_transport
 
 WITH_KEY = "ringfence-with-key"
-"""The request extension that asks for the key."""
+"""The request extension that marks a request which needs the key."""
 
 
 class KeyedTransport(httpx.AsyncBaseTransport):
-    """Sends a request on, with `key=` added to the query where the request is marked for it."""
+    """Passes requests on, with `key=` added to the query of those that are marked."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport, key: SecretStr) -> None:
         self._inner = inner
         self._key = key
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """The inner transport's answer; what it raises names no URL."""
+        """The inner transport's answer. Its errors contain no URL."""
         if not request.extensions.get(WITH_KEY):
             return await self._inner.handle_async_request(request)
         keyed = httpx.Request(
@@ -40,5 +40,5 @@ class KeyedTransport(httpx.AsyncBaseTransport):
 
 
 def keyed_transport(key: SecretStr, connections: int) -> KeyedTransport:
-    """A transport of at most so many connections, verifying TLS."""
+    """A transport with at most `connections` connections that verifies TLS."""
     return KeyedTransport(plain_transport(connections), key)

@@ -1,1 +1,1 @@
-"""Les.net: its API, the templates of orders, the format of its CDR files."""
+"""Les.net: its API, the templates of its calls, and the format of its CDR files."""

@@ -1,8 +1,7 @@
-"""The calls of Les.net's API by which a peer is switched: templates from configuration.
+"""Templates of the calls to Les.net's API that suspend and resume a peer.
 
-Only the API's envelope is public, not the call that disables a peer. So path and payload stand in
-the servers file, with `{peer}` and `{did}` where those belong, and so does what the answer to the
-read-back looks like.
+Only the API's envelope is public, not the call that disables a peer. So the servers file contains
+path and payload, with the placeholders `{peer}` and `{did}`, and how to read the state back.
 """
 
 import re
@@ -21,22 +20,22 @@ from pydantic import (
 
 from ringfence_contracts.errors import RingfenceError
 
-_PLACE = re.compile(r"\{([^{}]*)\}")
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _ENVELOPE = frozenset({"authentication", "sequence"})
 
 Path = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.{}-]+(/[A-Za-z0-9_.{}-]+)*$", max_length=200)]
 """A path below the API's base URL, without slashes at its ends."""
 
 Value = StrictBool | StrictInt | StrictStr
-"""What the read-back may show; `true`, `1` and `"1"` are three different values."""
+"""A value of the state; `true`, `1` and `"1"` are three different values."""
 
 
-class NotThere(RingfenceError):
-    """A JSON pointer leads nowhere in an answer."""
+class PointerNotFound(RingfenceError):
+    """An answer has no value at a JSON pointer."""
 
 
 class OrderTemplate(BaseModel):
-    """A call: `path` and `payload` may hold `{peer}` and `{did}`, the payload at any depth."""
+    """A call. `path` and `payload` may contain `{peer}` and `{did}`, the payload at any depth."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     path: Path
@@ -44,8 +43,8 @@ class OrderTemplate(BaseModel):
 
     @field_validator("path", "payload")
     @classmethod
-    def _known_places(cls, template: Any) -> Any:
-        unknown = sorted(_places(template) - {"peer", "did"})
+    def _known_placeholders(cls, template: Any) -> Any:
+        unknown = sorted(_placeholders(template) - {"peer", "did"})
         if unknown:
             raise ValueError(f"only {{peer}} and {{did}} can be filled in, not {unknown}")
         if isinstance(template, dict) and template.keys() & _ENVELOPE:
@@ -54,8 +53,8 @@ class OrderTemplate(BaseModel):
 
     @property
     def per_did(self) -> bool:
-        """Whether the call concerns one DID, and so is made for each of them."""
-        return "did" in _places(self.path) | _places(self.payload)
+        """Whether the call is for one DID, so that it is made once for each DID."""
+        return "did" in _placeholders(self.path) | _placeholders(self.payload)
 
     def fill(self, *, peer: str, did: str) -> tuple[str, dict[str, Any]]:
         """Path and payload for one peer and DID."""
@@ -65,7 +64,7 @@ class OrderTemplate(BaseModel):
 
 
 class ReadBack(OrderTemplate):
-    """The call whose answer shows the state: the value at `pointer` (RFC 6901) is one of those."""
+    """The call that reads the state: the value at `pointer` (RFC 6901) of its answer."""
 
     pointer: Annotated[str, Field(pattern=r"^(/[^/]*)+$", max_length=200)]
     suspended: Annotated[tuple[Value, ...], Field(min_length=1)]
@@ -73,13 +72,13 @@ class ReadBack(OrderTemplate):
 
     @field_validator("active")
     @classmethod
-    def _tells_apart(cls, active: tuple[Value, ...], info: Any) -> tuple[Value, ...]:
+    def _has_no_common_value(cls, active: tuple[Value, ...], info: Any) -> tuple[Value, ...]:
         if any(_among(value, info.data.get("suspended", ())) for value in active):
             raise ValueError("suspended and active must have no value in common")
         return active
 
     def state(self, answer: object) -> str | None:
-        """`suspended`, `active`, or None for another value. Raises NotThere."""
+        """`suspended`, `active`, or None for another value. Raises PointerNotFound."""
         value = at_pointer(answer, self.pointer)
         if _among(value, self.suspended):
             return "suspended"
@@ -87,7 +86,7 @@ class ReadBack(OrderTemplate):
 
 
 def at_pointer(answer: object, pointer: str) -> object:
-    """The value at a JSON pointer (RFC 6901). Raises NotThere."""
+    """The value at a JSON pointer (RFC 6901). Raises PointerNotFound."""
     found: Any = answer
     for part in pointer.split("/")[1:]:
         key = part.replace("~1", "/").replace("~0", "~")
@@ -96,7 +95,7 @@ def at_pointer(answer: object, pointer: str) -> object:
         elif isinstance(found, list) and key.isdecimal() and int(key) < len(found):
             found = found[int(key)]
         else:
-            raise NotThere(pointer)
+            raise PointerNotFound(pointer)
     return found
 
 
@@ -104,19 +103,19 @@ def _among(value: object, known: tuple[Value, ...]) -> bool:
     return any(type(value) is type(one) and value == one for one in known)
 
 
-def _places(template: object) -> set[str]:
+def _placeholders(template: object) -> set[str]:
     if isinstance(template, str):
-        return set(_PLACE.findall(template))
+        return set(_PLACEHOLDER.findall(template))
     if isinstance(template, dict):
-        return {place for part in template.values() for place in _places(part)}
+        return {name for part in template.values() for name in _placeholders(part)}
     if isinstance(template, list):
-        return {place for part in template for place in _places(part)}
+        return {name for part in template for name in _placeholders(part)}
     return set()
 
 
 def _fill(template: Any, given: dict[str, str]) -> Any:
     if isinstance(template, str):
-        return _PLACE.sub(lambda found: given[found[1]], template)
+        return _PLACEHOLDER.sub(lambda found: given[found[1]], template)
     if isinstance(template, dict):
         return {name: _fill(part, given) for name, part in template.items()}
     if isinstance(template, list):

@@ -97,12 +97,12 @@ class Profile(_Part):
     columns: Columns
 
     @model_validator(mode="after")
-    def _can_be_read(self) -> "Profile":
-        _check_cut(self)
+    def _is_consistent(self) -> "Profile":
+        _check_splitting(self)
         _check_columns(self)
         _check_encoding(self.encoding)
-        for written in self.dates:
-            _check_date(written)
+        for date_format in self.dates:
+            _check_date(date_format)
         if self.decimal == self.thousands:
             raise ValueError("decimal and thousands must differ")
         try:
@@ -116,7 +116,7 @@ class Profile(_Part):
         return self
 
 
-def _check_cut(profile: Profile) -> None:
+def _check_splitting(profile: Profile) -> None:
     if (profile.delimiter is None) == (not profile.widths):
         raise ValueError("give either delimiter or widths")
     if profile.delimiter is not None and profile.delimiter in _SEPARATORS | {profile.quote}:

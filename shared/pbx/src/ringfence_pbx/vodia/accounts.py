@@ -1,4 +1,4 @@
-"""Vodia's lists of tenants and accounts, read in each of the shapes that are known: pure.
+"""Parses Vodia's lists of tenants and accounts in all known shapes: pure.
 
 The vendor's older catalogue shows `[{"name", "alias": [...], "displayname", "disabled", "usertype",
 ...}]`; clients of newer versions expect such rows under `accounts`, or under each account's number.
@@ -18,7 +18,7 @@ _EXTENSION_TYPES = ("", "extension", "extensions")
 class VodiaAccount:
     """An account of a tenant. `disabled` is None where the list does not show it.
 
-    `aliases` are further names of it: inbound calls to one of them, a DID, ring this account.
+    `aliases` are its other names: an inbound call to one of them, a DID, rings this account.
     """
 
     number: str
@@ -29,7 +29,7 @@ class VodiaAccount:
 
 
 def accounts_of(listed: Any) -> list[VodiaAccount] | None:
-    """The accounts of a list; None for another shape."""
+    """The accounts of a list; None for an unknown shape."""
     if isinstance(listed, dict):
         listed = listed.get("accounts", listed)
     if isinstance(listed, dict):
@@ -41,7 +41,7 @@ def accounts_of(listed: Any) -> list[VodiaAccount] | None:
 
 
 def _row(row: Any) -> dict[str, Any]:
-    """A row that stands under its number; what it calls itself may be a person's name."""
+    """A row listed under its number: its `name` may be a person's name."""
     rest = row if isinstance(row, dict) else {}
     return {"displayname": rest.get("name", ""), **rest, "name": ""}
 
@@ -71,7 +71,7 @@ def _texts(row: dict[str, Any], fields: tuple[str, ...]) -> Iterator[str]:
 
 
 def tenants_of(listed: Any) -> list[str] | None:
-    """The names of a list of tenants; None for another shape."""
+    """The names of a list of tenants; None for an unknown shape."""
     if isinstance(listed, dict):
         listed = list(listed.values())
     if not isinstance(listed, list):
@@ -84,7 +84,7 @@ def tenants_of(listed: Any) -> list[str] | None:
 
 
 def flag(value: Any) -> bool | None:
-    """Vodia writes flags as "true", "false" or nothing; None for anything else."""
+    """The value of a flag, which Vodia writes as "true", "false" or nothing; None for others."""
     if value is None:
         return False
     return _FLAGS.get(str(value).strip().lower())

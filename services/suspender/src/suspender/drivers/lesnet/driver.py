@@ -14,7 +14,7 @@ from ringfence_contracts.errors import Retry, shown
 from ringfence_contracts.events.account import Service
 from ringfence_pbx.errors import Refused
 from ringfence_pbx.lesnet.api import LesnetApi
-from ringfence_pbx.lesnet.orders import NotThere, OrderTemplate, ReadBack, at_pointer
+from ringfence_pbx.lesnet.orders import OrderTemplate, PointerNotFound, ReadBack, at_pointer
 from ringfence_pbx.servers import LesnetServer
 from suspender.drivers.driver import (
     ElementChange,
@@ -125,7 +125,7 @@ class LesnetDriver:
         try:
             state = read_back.state(answer)
             found = shown(at_pointer(answer, read_back.pointer), 100)
-        except NotThere:
+        except PointerNotFound:
             state, found = None, "nothing"
         if state is None:
             raise OperatorMustAct(
