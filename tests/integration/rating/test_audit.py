@@ -133,9 +133,8 @@ async def test_a_charge_that_was_never_told_is_found(books: Books) -> None:
     await books.bench.rate(books.call(7))
     (difference,) = (await books.check()).differences
     assert f"account {books.name}" in difference
-    assert (
-        "the topics come to 4970000, the ledger to 4960000; 1 entries were not told" in difference
-    )
+    says = "the topics come to 4970000, the ledger to 4960000; 1 entries were not published"
+    assert says in difference
 
 
 async def test_a_payment_that_was_told_and_never_posted_is_found_and_waited_for(
@@ -143,7 +142,7 @@ async def test_a_payment_that_was_told_and_never_posted_is_found_and_waited_for(
 ) -> None:
     await books.top_up(1_000_000, post=False)
     (difference,) = (await books.check()).differences
-    assert "1 told ones are not posted" in difference
+    assert "1 published ones are not posted" in difference
 
 
 async def test_a_payment_that_rating_refused_counts_for_nothing(books: Books) -> None:

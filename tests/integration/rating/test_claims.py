@@ -199,7 +199,7 @@ async def test_another_content_under_the_id_of_a_waiting_payment_is_rejected(
     await bench.announce(PAID)
     outcome = await bench.announce(payment("k1", 90_000_000), PAID)
     assert [dead.reason for dead in outcome.reject] == [
-        "payment: came again with another content; the first stands"
+        "payment: came again with other content; the first one is kept"
     ]
     assert await waiting(bench) == [(PAID.payment_id, 20_000_000)]
     assert len(await alarms(bench)) == 1

@@ -60,7 +60,7 @@ async def test_a_call_that_comes_again_altered_is_refused_and_the_first_stands(
     await bench.rate(call(billsec=60))
     outcome = await bench.rate(call(billsec=600))
     assert [r.reason for r in outcome.reject] == [
-        "call: came again with another content; the first stands"
+        "call: came again with other content; the first one is kept"
     ]
     assert await bench.balance() == -10_000
     assert await bench.drift() == []
@@ -159,7 +159,7 @@ async def test_a_top_up_is_posted_once_and_a_reused_key_with_another_amount_refu
     other = payment("k1", 30_000_000)
     outcome = await bench.announce(other)
     assert [r.reason for r in outcome.reject] == [
-        "payment: came again with another content; the first stands"
+        "payment: came again with other content; the first one is kept"
     ]
     assert await bench.balance() == 20_000_000
 

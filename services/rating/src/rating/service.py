@@ -177,7 +177,7 @@ class Rating:
             if len(rates) == tariff.rows and rows_digest(rates) == tariff.sha256:
                 await self._store.save_tariff(tariff)
             else:
-                reason = f"sha256: got {tariff.sha256}, expected that of the rows as they stand"
+                reason = f"sha256: got {tariff.sha256}, expected that of the version's rows"
                 rejected.append(Rejected(received, reason))
         return rejected
 
@@ -199,7 +199,7 @@ class Rating:
             try:
                 return await self._commit(batch, matched, check_ledger=False)
             except EntryExists as duplicate:
-                log.info("looking first for a while", reason=str(duplicate))
+                log.info("checking the ledger for duplicates for a while", reason=str(duplicate))
                 self._check_first = CHECK_FIRST
         outcome = await self._commit(batch, matched, check_ledger=True)
         self._check_first = max(0, self._check_first - 1)
@@ -236,7 +236,9 @@ class Rating:
         with _stage("write"):
             unposted = result.unposted
             if unposted and not check_ledger and await transaction.any_exist(unposted):
-                raise EntryExists("something stands that is not charged now")
+                raise EntryExists(
+                    "a call or payment that yields no entry now has one in the ledger"
+                )
             await _write(transaction, result)
             await self._write_claims(transaction, result)
         return result

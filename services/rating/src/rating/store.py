@@ -138,7 +138,7 @@ class BatchTransaction:
                 "ledger", schema_name="rating", columns=Entry._fields, records=entries
             )
         except asyncpg.UniqueViolationError as error:
-            raise EntryExists(f"an entry stands already: {error.detail}") from error
+            raise EntryExists(f"an entry exists already: {error.detail}") from error
 
     async def write_balances(self, balances: dict[str, AccountBalance]) -> None:
         """Write the accounts' balances, which are kept beside the ledger."""

@@ -82,8 +82,8 @@ def _conclude(
     for row in found:
         check.differs(
             f"account {row.account_id}: the topics come to {row.replayed_micro}, the ledger to"
-            f" {row.ledger_micro}; {row.not_published} entries were not told, {row.not_posted} told"
-            f" ones are not posted, {row.otherwise} differ"
+            f" {row.ledger_micro}; {row.not_published} entries were not published, {row.not_posted}"
+            f" published ones are not posted, {row.otherwise} differ"
         )
 
 

@@ -26,7 +26,7 @@ _RULES: Mapping[str, str] = {
     "before-bill-from": "it ended before its product's bill-from instant",
     "filter-hidden": "a filter of its package hides it",
     "unanswered": "it was not answered",
-    "filter-not-billed": "a filter of its package spares it",
+    "filter-not-billed": "a filter of its package excludes it",
     "local": "it stayed within the PBX",
     "feature-code": "a feature code was dialled",
     "extension": "an extension was dialled",
@@ -134,7 +134,7 @@ def of_unrated(row: Mapping[str, Any]) -> Iterator[LabelledText]:
     yield "started", row["started_at"].isoformat()
     yield "talked", f"{row['billsec']} s"
     yield "waits since", row["queued_at"].isoformat()
-    to_do = REMEDIES.get(row["reason"], "put right what the reason names")
+    to_do = REMEDIES.get(row["reason"], "correct what the reason names")
     yield "what to do", f"{to_do}; then: ringfence unrated replay {row['call_id']}"
 
 
@@ -144,7 +144,7 @@ def of_dead(row: Mapping[str, Any]) -> Iterator[LabelledText]:
     yield "why", row["reason"]
     yield "since", row["died_at"].isoformat()
     yield "record", row["record"][:500]
-    yield "what to do", "put the record right where it comes from, and have it sent under a new id"
+    yield "what to do", "fix the record at its source and send it again with a new call id"
 
 
 def of_accepted(row: Mapping[str, Any]) -> Iterator[LabelledText]:

@@ -33,6 +33,7 @@ from rating.pricing.product_match import Match
 from rating.pricing.rate_call import NotBilled, Rated, Unrated
 from ringfence_contracts.events.call import CallUnrated
 from ringfence_contracts.events.payment import PaymentReceived
+from ringfence_contracts.money import format_micro
 from ringfence_contracts.records import Received, Rejected
 
 MAX_BALANCE_MICRO = 10**16
@@ -297,7 +298,7 @@ class Settlement:
     def _reject_changed(self, received: Received | None, what: str) -> None:
         """Reject a record whose id was processed with other content."""
         if received is not None:
-            reason = f"{what}: came again with another content; the first stands"
+            reason = f"{what}: came again with other content; the first one is kept"
             self._result.rejected.append(Rejected(received, reason))
 
     def _balance_moves(self) -> Iterator[BalanceMove]:
@@ -314,7 +315,10 @@ def _payment_problem(payment: PaymentReceived, balance: AccountBalance) -> str:
     if balance.currency != payment.currency:
         return f"currency: got {payment.currency}, expected the account's {balance.currency}"
     if abs(balance.balance_micro + payment.amount_micro) > MAX_BALANCE_MICRO:
-        return f"amount_micro: got {payment.amount_micro}, expected a balance that can be"
+        return (
+            f"amount_micro: got {payment.amount_micro}, expected an amount that keeps the balance"
+            f" within ±{format_micro(MAX_BALANCE_MICRO)}"
+        )
     return ""
 
 

@@ -33,7 +33,7 @@ from ringfence_contracts.money import format_micro
 @click.option("--to", "to_text", help="… and before this one. The account's zone counts.")
 @click.option("--account", help="Only this account.")
 @click.option("--dry-run", "mode", flag_value="dry-run", default=True, help="Show it (default).")
-@click.option("--apply", "mode", flag_value="apply", help="Reverse, and charge anew.")
+@click.option("--apply", "mode", flag_value="apply", help="Reverse the charges and charge again.")
 @click.option("--undo", "run_text", metavar="RUN", help="Put a run's charges back.")
 @click.option("--list", "mode", flag_value="list", help="Show all runs.")
 def rerate(
@@ -47,8 +47,8 @@ def rerate(
 ) -> None:
     """Price a period's calls by another tariff version.
 
-    Nothing is changed: each charge that differs is reversed, and charged anew. An --apply that was
-    cut short is completed by giving the same command again.
+    No entry is changed: each charge that differs is reversed, and the call is charged again. An
+    --apply that was interrupted is completed by giving the same command again.
     """
     if mode == "list":
         asyncio.run(_list())
