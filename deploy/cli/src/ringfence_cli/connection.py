@@ -150,7 +150,7 @@ def _stack_token(stack: Mapping[str, Any]) -> str:
     try:
         text = Path(file).read_text(encoding="utf-8")
     except OSError as error:
-        fail(f"{file} can not be read: {error.strerror}")
+        fail(f"{file} cannot be read: {error.strerror}")
     first = text.replace(",", "\n").strip().partition("\n")[0]
     return first.partition(":")[2].strip()
 
