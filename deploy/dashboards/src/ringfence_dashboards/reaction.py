@@ -1,4 +1,4 @@
-"""Reaction: how quickly telephones follow the money, and what stands in the way."""
+"""Reaction: how quickly services and mails follow the balance, and what delays them."""
 
 from ringfence_dashboards.board import Board, Panel, Query, Row, quantile
 
