@@ -214,15 +214,19 @@ async def test_a_server_that_does_not_post_is_not_asked_about_posts(run: Run) ->
 @pytest.mark.parametrize(
     ("unread_days", "state", "said"),
     [
-        (0, "ok", "ago; 6 d in hand before a call is forgotten"),
-        (6.5, "warn", "calls are forgotten in 11 h"),
-        (8, "fail", "read until 8 d ago: what it forgot since then may be lost for good"),
+        (0, "ok", "ago; 6 d left before the PBX deletes a call"),
+        (6.5, "warn", "the PBX deletes unread calls in 11 h"),
+        (
+            8,
+            "fail",
+            "read until 8 d ago: calls that the PBX deleted since then may be lost for good",
+        ),
     ],
 )
-async def test_calls_that_a_vodia_will_forget_are_warned_of(
+async def test_unread_calls_near_the_end_of_retention_are_warned_of(
     run: Run, database: str, unread_days: float, state: str, said: str
 ) -> None:
-    """It keeps them for a week: told by how far cdr-ingest has read."""
+    """The PBX keeps calls for a week; `read_until` is how far cdr-ingest has read."""
     read_until = datetime.now(UTC) - timedelta(days=unread_days)
     connection = await asyncpg.connect(database)
     try:

@@ -174,7 +174,7 @@ async def test_what_can_not_be_read_is_counted_with_a_reason(
     found = await found_of(run, vodia)
     assert found["newest call"]["state"] == "ok"
     assert found["records"]["state"] == "warn"
-    assert "1 listed can not be read" in found["records"]["said"]
+    assert "1 listed cannot be read" in found["records"]["said"]
     assert "yesterday" in found["records"]["said"]
 
 

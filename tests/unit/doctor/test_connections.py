@@ -40,8 +40,8 @@ def test_brokers_on_this_machine_need_no_tls(bootstrap: str) -> None:
     [
         ("", "warn", "sslmode=prefer to db.example.net: plain text is possible"),
         ("?sslmode=disable", "warn", "plain text"),
-        ("?sslmode=require", "warn", "nobody checks whose server it is"),
-        ("?sslmode=verify-ca", "warn", "any server of that authority"),
+        ("?sslmode=require", "warn", "certificate is not checked"),
+        ("?sslmode=verify-ca", "warn", "certificate of that authority"),
         ("?sslmode=verify-full&sslrootcert=/ca.pem", "ok", "checked"),
     ],
 )

@@ -15,7 +15,7 @@ def kafka_connection(brokers: Brokers) -> Iterator[CheckResult]:
         login = f"login {brokers.user} by {brokers.mechanism}" if brokers.sasl else "no login"
         yield CheckResult("Kafka", "connection", "ok", f"TLS, {login}")
     elif not brokers.is_local:
-        message = f"plain text to {brokers}: whoever is on the way can read calls and enter top-ups"
+        message = f"plain text to {brokers}: an eavesdropper can read calls and enter top-ups"
         action = f"set {PROTOCOL}=SASL_SSL and a login for each service ({_PAGE})"
         yield CheckResult("Kafka", "connection", "warn", message, action)
 
@@ -44,8 +44,8 @@ _WEAKNESS = {
     "disable": "passwords and the ledger travel in plain text",
     "allow": "plain text is possible",
     "prefer": "plain text is possible",
-    "require": "encrypted, and nobody checks whose server it is",
-    "verify-ca": "any server of that authority is believed",
+    "require": "encrypted, but the server's certificate is not checked",
+    "verify-ca": "any server with a certificate of that authority is accepted",
 }
 
 

@@ -24,13 +24,13 @@ def examine_retention(
         message = f"read until {age(read_until, now)}"
         action = "see that cdr-ingest runs and can read it, or have the PBX keep calls for longer"
         if left_s <= 0:
-            message = f"{message}: what it forgot since then may be lost for good"
+            message = f"{message}: calls that the PBX deleted since then may be lost for good"
             yield CheckResult(subject, "retention", "fail", message, action)
         elif left_s <= server.retention_margin_s:
-            message = f"{message}; calls are forgotten in {in_words(left_s)}"
+            message = f"{message}; the PBX deletes unread calls in {in_words(left_s)}"
             yield CheckResult(subject, "retention", "warn", message, action)
         else:
-            message = f"{message}; {in_words(left_s)} in hand before a call is forgotten"
+            message = f"{message}; {in_words(left_s)} left before the PBX deletes a call"
             yield CheckResult(subject, "retention", "ok", message)
 
 
@@ -44,7 +44,7 @@ def examine_posts(
     """When a server last posted a call."""
     if ingest_state.unknown:
         message, action = (
-            f"can not be told: {ingest_state.unknown}",
+            f"unknown: {ingest_state.unknown}",
             "see that RINGFENCE_POSTGRES_DSN leads to it",
         )
         return CheckResult(server_id, "last posted call", "warn", message, action)

@@ -80,7 +80,7 @@ async def examine_postgres(dsn: str, migrations: Collection[str]) -> list[CheckR
         message = f"{len(state.migrations)} applied"
         found.append(CheckResult("PostgreSQL", "migrations", "ok", message))
     if state.roles_missing:
-        message = f"can not act as {', '.join(state.roles_missing)}"
+        message = f"cannot act as {', '.join(state.roles_missing)}"
         action = (
             "use the operator's login (docs/secure-connections.md), or grant these roles to the"
             " DSN's user; apply deploy/migrations/0001_roles.sql where they do not exist"

@@ -118,7 +118,7 @@ class FusionPbxExamination:
 
     def _password(self) -> CheckResult:
         return self._finding(
-            "password", "ok", "can not be seen from outside",
+            "password", "ok", "cannot be seen from outside",
             "the first login by key overwrites a password that is still the installer's: log in "
             "by password once, as the key's user, if nobody ever did",
         )  # fmt: skip

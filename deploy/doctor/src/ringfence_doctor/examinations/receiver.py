@@ -52,7 +52,7 @@ async def _answers(server_id: str, receiver: ReceiverAddress) -> CheckResult:
     where = f"{receiver.host}:{receiver.port}"
     if receiver.port == 0:
         action = "set RINGFENCE_CDR_INGEST_PUSH_PORT, so that servers know where to post"
-        return finding("warn", "its port is any free one, told in the log", action)
+        return finding("warn", "its port is any free one, which is in the log", action)
     try:
         async with httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False) as client:
             answer = await client.get(receiver.url(server_id))

@@ -170,7 +170,7 @@ class VodiaTenantExamination:
         return self._finding("newest call", "warn", f"none within the {days:g} d it keeps", action)
 
     def _unread(self, listed: _Listed) -> CheckResult:
-        message = f"{listed.unread} listed can not be read, the first because of {listed.reason}"
+        message = f"{listed.unread} listed cannot be read, the first because of {listed.reason}"
         action = (
             "they are parked with their reasons, and not billed: compare them with docs/vodia.md"
         )
@@ -179,7 +179,7 @@ class VodiaTenantExamination:
     async def _trunks(self) -> str:
         trunks = await self._api.trunks(self._tenant)
         if unclear := [trunk.id for trunk in trunks if trunk.disabled is None]:
-            raise Refused(f"whether trunk {', '.join(unclear)} is disabled can not be read")
+            raise Refused(f"whether trunk {', '.join(unclear)} is disabled cannot be read")
         shared = sum(trunk.shared for trunk in trunks)
         note = f", {shared} shared with other tenants and so never switched" if shared else ""
         return f"{len(trunks)} listed{note}"

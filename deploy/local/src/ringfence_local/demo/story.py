@@ -124,7 +124,7 @@ async def _spend(story: DemoStory, observer: ClientObserver, api: SampleApi) -> 
         "trunk disabled and dead on the PBX", called, _is(observer.trunk, (False, False))
     )
     await story.until("read back by ringfence", called, _is(observer.confirmed, "suspended"))
-    await story.until("the telephone can not call", called, _is(observer.can_call, False))
+    await story.until("the telephone cannot call", called, _is(observer.can_call, False))
     await story.until("mail: VoIP Zero Balance", called, lambda: observer.mail("Zero Balance"))
 
 

@@ -83,5 +83,5 @@ def plain(snapshot: StackSnapshot) -> str:
     return (
         f"calls={snapshot.calls} per_second={snapshot.calls_per_second:.1f}"
         f" unrated={snapshot.unrated} lag={lag} mails={len(snapshot.mails)}"
-        f" unwell={','.join(failing) or 'none'} {balances}"
+        f" failing={','.join(failing) or 'none'} {balances}"
     )

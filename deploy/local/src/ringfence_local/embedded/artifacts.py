@@ -82,9 +82,9 @@ def _ensure_jar(jar: Jar, folder: Path) -> Path:
     if found != jar.sha256:
         path.unlink()
         raise StackError(
-            f"Apache Kafka can not run: {path.name} came with the SHA-256 {found}, and "
-            f"{LOCK.name} says {jar.sha256}. It was thrown away. Is there a proxy or a mirror "
-            "between that changes files?"
+            f"Apache Kafka cannot run: {path.name} came with the SHA-256 {found}, and "
+            f"{LOCK.name} says {jar.sha256}. It was deleted. Is there a proxy or a mirror that "
+            "changes files?"
         )
     return path
 
@@ -102,7 +102,7 @@ def _fetch(jar: Jar, folder: Path) -> None:
     except (OSError, RuntimeError) as error:
         (folder / jar.path).unlink(missing_ok=True)
         raise StackError(
-            f"Apache Kafka can not run: {jar.path.name} is not in {folder} and could not be "
+            f"Apache Kafka cannot run: {jar.path.name} is not in {folder} and could not be "
             f"fetched ({type(error).__name__}: {error}). Allow access to a Maven repository (name "
             "a mirror's URL in RINGFENCE_MAVEN_REPOSITORY), or put the file at "
             f"{folder / jar.path}, or name a running broker in RINGFENCE_KAFKA_BOOTSTRAP."

