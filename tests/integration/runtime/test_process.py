@@ -52,8 +52,8 @@ def ended(body: str) -> tuple[int, list[dict[str, Any]]]:
 @pytest.mark.parametrize(
     ("body", "status", "says"),
     [
-        ("raise Retry('the database is away')", 75, "the world stayed unwell"),
-        ("raise ConnectionRefusedError('no broker')", 75, "the world stayed unwell"),
+        ("raise Retry('the database is away')", 75, "dependency still failing; exiting to be restarted"),
+        ("raise ConnectionRefusedError('no broker')", 75, "dependency still failing; exiting to be restarted"),
         ("raise FuseBlown('too many')", 78, "fuse blown"),
         ("raise ZeroDivisionError('oops')", 70, "a bug"),
         ("raise Reject('not put into the outcome')", 70, "a bug"),

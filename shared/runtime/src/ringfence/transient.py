@@ -57,7 +57,7 @@ def exit_status(error: BaseException, **where: object) -> int:
         log.error("a setting is refused", reason=str(error), **where)
         return EXIT_SETTINGS
     if isinstance(error, TRANSIENT_ERRORS):
-        log.error("the world stayed unwell", reason=repr(error), **where)
+        log.error("dependency still failing; exiting to be restarted", reason=repr(error), **where)
         return EXIT_TEMPORARY
     log.error("a bug", exc_info=error, **where)
     return EXIT_BUG

@@ -182,7 +182,7 @@ def _pairs(headers: Any) -> list[tuple[str, bytes]]:
 
 def _exit_by(error: BaseException, received: Received) -> None:
     if isinstance(error, asyncio.CancelledError):
-        log.info("stopped with an event in hand; it stays unacknowledged", topic=received.topic)
+        log.info("stopped with an event in flight; it stays unacknowledged", topic=received.topic)
         _exit(0)
     where = {"topic": received.topic, "partition": received.partition, "offset": received.offset}
     _exit(exit_status(error, **where))
