@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from ringfence_contracts.schemas import Schema
 
-ChangeKind = Literal["wording", "additive", "readers-first", "breaking"]
+Compatibility = Literal["wording", "additive", "readers-first", "breaking"]
 
 _WORDS = ("title", "description", "$schema")
 _STRUCTURE = ("$defs", "$ref", "anyOf", "properties", "required", "items", "additionalProperties")
@@ -26,7 +26,7 @@ class Difference:
 
     field: str
     what: str
-    kind: ChangeKind
+    kind: Compatibility
 
     def __str__(self) -> str:
         return f"{self.field or 'record'}: {self.what} ({self.kind})"
@@ -145,7 +145,7 @@ def _compare_properties(old: _Side, new: _Side, field: str) -> Iterator[Differen
         if name not in now:
             yield Difference(inner, "removed", "breaking")
         elif name not in was:
-            kind: ChangeKind = "breaking" if name in needed_now else "additive"
+            kind: Compatibility = "breaking" if name in needed_now else "additive"
             yield Difference(inner, f"added, {_need(name in needed_now)}", kind)
         else:
             if (name in needed_before) != (name in needed_now):

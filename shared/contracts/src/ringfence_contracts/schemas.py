@@ -8,10 +8,10 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from ringfence_contracts.topics import Topic
 
-JsonObject = dict[str, Any]
+SchemaNode = dict[str, Any]
 """A JSON object as plain values."""
 
-Schema = JsonObject
+Schema = SchemaNode
 """A JSON Schema."""
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

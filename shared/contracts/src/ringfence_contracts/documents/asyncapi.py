@@ -8,7 +8,7 @@ import re
 from ringfence_contracts.documents.field_words import meaning
 from ringfence_contracts.events.model import EventData
 from ringfence_contracts.examples import examples_of
-from ringfence_contracts.schemas import JsonObject, UntitledSchema
+from ringfence_contracts.schemas import SchemaNode, UntitledSchema
 from ringfence_contracts.topics import (
     ALL_TOPICS,
     INGEST_DEAD_LETTERS,
@@ -24,7 +24,7 @@ _NAMED = re.compile(r"^`[^`]+`: ")
 """The topic's name, with which its model's docstring begins."""
 
 
-def document() -> JsonObject:
+def document() -> SchemaNode:
     """The whole document, as plain values."""
     return {
         "asyncapi": "3.0.0",
@@ -59,7 +59,7 @@ def dead_letters() -> dict[str, tuple[str, str]]:
     return {INGEST_DEAD_LETTERS: ("source rows", "cdr-ingest"), **of_readers}
 
 
-def _info() -> JsonObject:
+def _info() -> SchemaNode:
     return {
         "title": "ringfence",
         "version": "1",
@@ -69,7 +69,7 @@ def _info() -> JsonObject:
     }
 
 
-def _servers() -> JsonObject:
+def _servers() -> SchemaNode:
     return {
         "kafka": {
             "host": "{bootstrap}",
@@ -86,7 +86,7 @@ def _name(topic: str) -> str:
     return first + "".join(word.capitalize() for word in others)
 
 
-def _channels() -> JsonObject:
+def _channels() -> SchemaNode:
     channels = {
         _name(topic.name): _channel(
             topic.name,
@@ -101,8 +101,8 @@ def _channels() -> JsonObject:
     return channels
 
 
-def _channel(address: str, description: str, message: str) -> JsonObject:
-    settings: JsonObject = {"cleanup.policy": ["delete"]}
+def _channel(address: str, description: str, message: str) -> SchemaNode:
+    settings: SchemaNode = {"cleanup.policy": ["delete"]}
     for key, value in topic_configs()[address].items():
         settings[key] = [value] if key == "cleanup.policy" else int(value)
     return {
@@ -120,8 +120,8 @@ def _channel(address: str, description: str, message: str) -> JsonObject:
     }
 
 
-def _operations() -> JsonObject:
-    operations: JsonObject = {}
+def _operations() -> SchemaNode:
+    operations: SchemaNode = {}
     for topic in ALL_TOPICS:
         _operate(operations, topic.writer, "send", topic.name)
         for reader in topic.readers:
@@ -131,7 +131,7 @@ def _operations() -> JsonObject:
     return dict(sorted(operations.items()))
 
 
-def _operate(operations: JsonObject, service: str, action: str, topic: str) -> None:
+def _operate(operations: SchemaNode, service: str, action: str, topic: str) -> None:
     title = f"{service} {'publishes' if action == 'send' else 'reads'} {topic}"
     operations[_name(f"{service}.{action}.{topic}")] = {
         "action": action,
@@ -141,7 +141,7 @@ def _operate(operations: JsonObject, service: str, action: str, topic: str) -> N
     }
 
 
-def _messages() -> JsonObject:
+def _messages() -> SchemaNode:
     messages = {_name(topic.name): _message(topic) for topic in ALL_TOPICS}
     messages[_DEAD_LETTER] = {
         "name": "dead-letter",
@@ -153,7 +153,7 @@ def _messages() -> JsonObject:
     return messages
 
 
-def _message(topic: Topic) -> JsonObject:
+def _message(topic: Topic) -> SchemaNode:
     example = examples_of(topic)[-1]
     headers = {name: raw.decode() for name, raw in sorted(example.record().headers())}
     return {
@@ -177,8 +177,8 @@ def _message(topic: Topic) -> JsonObject:
     }
 
 
-def _schemas() -> JsonObject:
-    schemas: JsonObject = {}
+def _schemas() -> SchemaNode:
+    schemas: SchemaNode = {}
     for topic in ALL_TOPICS:
         schema = topic.data.model_json_schema(
             ref_template=_SCHEMAS, schema_generator=UntitledSchema
@@ -200,14 +200,14 @@ def _schemas() -> JsonObject:
     return dict(sorted(schemas.items()))
 
 
-def _described(node: JsonObject, words: str | None) -> JsonObject:
+def _described(node: SchemaNode, words: str | None) -> SchemaNode:
     """A field's schema with its meaning; in `allOf`, since keywords beside a `$ref` are ignored."""
     if words is None:
         return node
     return {"description": words, **({"allOf": [node]} if "$ref" in node else node)}
 
 
-def _cloud_event_headers() -> JsonObject:
+def _cloud_event_headers() -> SchemaNode:
     texts = {
         "ce_specversion": "the version of CloudEvents",
         "ce_id": "the event's id, derived from its cause: the same each time it is published",
@@ -218,7 +218,7 @@ def _cloud_event_headers() -> JsonObject:
         "content-type": "of the value",
         "ce_correlationid": "the id of the first cause; absent where ce_id is the first",
     }
-    shapes: JsonObject = {
+    shapes: SchemaNode = {
         "ce_specversion": {"const": "1.0"},
         "ce_id": {"format": "uuid"},
         "ce_type": {"enum": [topic.name for topic in ALL_TOPICS]},
@@ -236,7 +236,7 @@ def _cloud_event_headers() -> JsonObject:
     }
 
 
-def _dead_letter_headers() -> JsonObject:
+def _dead_letter_headers() -> SchemaNode:
     texts = {
         "dlq_reason": "why the record can never be processed",
         "dlq_topic": "the topic that it was on; absent for a row of a source",

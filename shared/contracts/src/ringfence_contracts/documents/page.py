@@ -11,7 +11,7 @@ from ringfence_contracts.documents.html_tree import Part, as_page, element, sepa
 from ringfence_contracts.documents.topic_table import retention
 from ringfence_contracts.documents.type_words import model_named, type_words
 from ringfence_contracts.examples import Example, examples_of
-from ringfence_contracts.schemas import JsonObject
+from ringfence_contracts.schemas import SchemaNode
 from ringfence_contracts.topics import ALL_TOPICS, PARTITIONS, Topic
 
 _STYLE = Path(__file__).parent / "page.css"
@@ -39,7 +39,7 @@ _DELIVERY = (
 def page() -> str:
     """The whole page."""
     api = document()
-    schemas: JsonObject = api["components"]["schemas"]
+    schemas: SchemaNode = api["components"]["schemas"]
     body = element(
         "body",
         element("a", "To the topics", href="#topics", class_="skip"),
@@ -55,7 +55,7 @@ def page() -> str:
     return as_page(element("html", _html_head(api), body, lang="en"))
 
 
-def _html_head(api: JsonObject) -> Element:
+def _html_head(api: SchemaNode) -> Element:
     return element(
         "head",
         element("meta", charset="utf-8"),
@@ -82,7 +82,7 @@ def _entry(anchor: str, title: str) -> Element:
     return element("li", element("a", title, href=f"#{anchor}"))
 
 
-def _head(api: JsonObject) -> Element:
+def _head(api: SchemaNode) -> Element:
     info = api["info"]
     return element(
         "header",
@@ -101,7 +101,7 @@ def _head(api: JsonObject) -> Element:
     )
 
 
-def _before(schemas: JsonObject) -> Iterator[Element]:
+def _before(schemas: SchemaNode) -> Iterator[Element]:
     texts = {"delivery": _DELIVERY, "values": _VALUES, "headers": ()}
     for anchor, title in _BEFORE:
         words = [element("p", *with_code(text)) for text in texts[anchor]]
@@ -118,7 +118,7 @@ def _heading(anchor: str, title: str) -> Element:
     return element("h2", link, id=anchor)
 
 
-def _topic(topic: Topic, schemas: JsonObject) -> Element:
+def _topic(topic: Topic, schemas: SchemaNode) -> Element:
     name = topic.data.__name__
     return element(
         "section",
@@ -163,7 +163,7 @@ def _class(term: str) -> str:
     return "wide" if term == "Dead letters" else "fact"
 
 
-def _fields(schema: JsonObject, prefix: str) -> Element:
+def _fields(schema: SchemaNode, prefix: str) -> Element:
     head = ("Field", "Type", "Unit", "Where absent", "Meaning")
     required = schema.get("required", [])
     rows = [
@@ -179,7 +179,7 @@ def _fields(schema: JsonObject, prefix: str) -> Element:
     )
 
 
-def _row(name: str, node: JsonObject, prefix: str, *, is_required: bool) -> Element:
+def _row(name: str, node: SchemaNode, prefix: str, *, is_required: bool) -> Element:
     absent = ["required"] if is_required else _default(node)
     return element(
         "tr",
@@ -191,13 +191,13 @@ def _row(name: str, node: JsonObject, prefix: str, *, is_required: bool) -> Elem
     )
 
 
-def _default(node: JsonObject) -> list[Part]:
+def _default(node: SchemaNode) -> list[Part]:
     if "default" not in node:
         return ["empty"] if node.get("type") == "object" else ["no value"]
     return ["as ", element("code", json.dumps(node["default"]))]
 
 
-def _parts(topic: Topic, schemas: JsonObject, model: str) -> Iterator[Element]:
+def _parts(topic: Topic, schemas: SchemaNode, model: str) -> Iterator[Element]:
     """The models within a payload, each with its own table."""
     for name in dict.fromkeys(_inner(schemas, model)):
         yield element("h3", name, id=f"{topic.name}.{name}")
@@ -206,7 +206,7 @@ def _parts(topic: Topic, schemas: JsonObject, model: str) -> Iterator[Element]:
         yield _fields(schemas[name], topic.name)
 
 
-def _inner(schemas: JsonObject, model: str) -> Iterator[str]:
+def _inner(schemas: SchemaNode, model: str) -> Iterator[str]:
     for node in schemas[model]["properties"].values():
         if name := model_named(node):
             yield name
@@ -236,7 +236,7 @@ def _record(example: Example) -> Iterator[Element]:
     )
 
 
-def _dead_letters(schemas: JsonObject) -> Element:
+def _dead_letters(schemas: SchemaNode) -> Element:
     headers = schemas["DeadLetterHeaders"]
     rows = [
         element(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ringfence_contracts.documents.html_tree import Part, element, separated
-from ringfence_contracts.schemas import JsonObject
+from ringfence_contracts.schemas import SchemaNode
 from ringfence_contracts.topics import BY_NAME
 
 _FORMATS = {"uuid": "UUID", "date-time": "instant, ISO 8601 with zone", "binary": "bytes"}
@@ -12,7 +12,7 @@ _LIMITS = {2**31 - 1: "2³¹ − 1", 2**53 - 1: "2⁵³ − 1"}
 _MICRO = 10**17
 
 
-def model_named(node: JsonObject) -> str | None:
+def model_named(node: SchemaNode) -> str | None:
     """The model to which a schema refers, directly or by its items; None for plain values."""
     if reference := node.get("$ref"):
         return str(reference).rsplit("/", 1)[-1]
@@ -22,7 +22,7 @@ def model_named(node: JsonObject) -> str | None:
     return next((name for each in inner if (name := model_named(each))), None)
 
 
-def type_words(node: JsonObject, prefix: str) -> list[Part]:
+def type_words(node: SchemaNode, prefix: str) -> list[Part]:
     """The type of a field; another model is a link to an anchor that begins with `prefix`."""
     if "allOf" in node:
         return type_words(node["allOf"][0], prefix)
@@ -42,7 +42,7 @@ def type_words(node: JsonObject, prefix: str) -> list[Part]:
     return _plain(node, prefix)
 
 
-def _plain(node: JsonObject, prefix: str) -> list[Part]:
+def _plain(node: SchemaNode, prefix: str) -> list[Part]:
     kind = node.get("type")
     if kind == "array":
         return ["list of: ", *type_words(node["items"], prefix), *_at_most(node, "maxItems")]
@@ -62,7 +62,7 @@ def _bounds(least: int, most: int) -> str:
     return f"{least:,} to {_LIMITS.get(most, f'{most:,}')}".replace("-", "−")
 
 
-def _text(node: JsonObject) -> list[Part]:
+def _text(node: SchemaNode) -> list[Part]:
     if node.get("format") in _FORMATS:
         return [_FORMATS[node["format"]]]
     pattern = node.get("pattern")
@@ -72,6 +72,6 @@ def _text(node: JsonObject) -> list[Part]:
     return [*words, ", ", element("code", pattern)] if pattern else words
 
 
-def _at_most(node: JsonObject, limit: str) -> Iterator[str]:
+def _at_most(node: SchemaNode, limit: str) -> Iterator[str]:
     if limit in node:
         yield f", at most {node[limit]:,}"
