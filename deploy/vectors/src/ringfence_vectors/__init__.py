@@ -1,1 +1,1 @@
-"""Conformance vectors that need the decisions of several services: nothing imports this package."""
+"""Conformance vectors that need the decisions of several services. Nothing imports this package."""

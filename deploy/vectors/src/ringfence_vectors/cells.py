@@ -1,10 +1,10 @@
-"""Reading the cells of a row: a value that is not of the form is refused by its column's name."""
+"""Reads the cells of a row; errors name the column of an invalid value."""
 
 from ringfence_contracts.errors import BadInput
 
 
 def one_of(row: dict[str, str], column: str, *allowed: str) -> str:
-    """A cell that holds one of these words, in any case."""
+    """A cell with one of these words, in any case. Raises BadInput for any other."""
     return word(column, row[column], *allowed)
 
 

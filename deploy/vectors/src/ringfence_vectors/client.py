@@ -1,4 +1,4 @@
-"""The client that a case is about, as accounts keeps one: a product, VoIP service, live mode."""
+"""The client of a case, as accounts stores it: a product, VoIP service, live mode."""
 
 from datetime import UTC, datetime
 

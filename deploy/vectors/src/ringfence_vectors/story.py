@@ -1,8 +1,9 @@
-"""One client's story, step by step, through the decisions of accounts, rating and both switchers.
+"""One client's history, step by step, by the decisions of accounts, rating, balance-watch and the
+suspender.
 
-Every step takes the way that production takes: what is entered becomes an event, the event changes
-the funds hold, and both change what is desired. There is no broker between: an event is applied by
-its readers as soon as it is published.
+Each step calls the functions that production calls: an input becomes an event, the event changes
+the funds hold, and both change the desired state. There is no broker: consumers apply an event as
+soon as it is published.
 """
 
 from collections.abc import Callable
@@ -44,7 +45,7 @@ from suspender.rules.suspension import Desired
 
 
 class Story:
-    """A live prepaid client with VoIP service: what each service knows of it."""
+    """A prepaid client in live mode with VoIP service: the state of each service."""
 
     def __init__(self) -> None:
         self._now = START
@@ -59,41 +60,41 @@ class Story:
 
     @property
     def desired(self) -> Desired:
-        """What is desired of the client's product."""
+        """The desired state of the client's product."""
         return self._services[self._product.service_id].would
 
     def open(self) -> None:
-        """Post the opening balance of a client who is given none: 0."""
+        """Post the opening balance of a client that was entered without one: 0."""
         self._pay("adjustment", 0, "opening")
 
     def top_up(self, amount_micro: int) -> None:
-        """Money comes in."""
+        """Post a top-up."""
         self._pay("top-up", amount_micro)
 
     def adjust(self, amount_micro: int) -> None:
-        """The balance is corrected by a signed amount."""
+        """Post an adjustment by a signed amount."""
         self._pay("adjustment", amount_micro)
 
     def owe(self, amount_micro: int) -> None:
-        """The unpaid invoices are this much now."""
+        """Set the sum of unpaid invoices."""
         self._edit(with_outstanding(amount_micro, None, self._next()))
 
     def manual(self, value: YesNoNone) -> None:
-        """A person writes `Manual VoIP Suspend`."""
+        """Set `Manual VoIP Suspend` as a person."""
         self._edit(with_manual_suspend(value, Author(PERSON, self._next())))
 
     def voip(self, value: YesNoNone) -> None:
-        """A person writes `VoIP Suspended`."""
+        """Set `VoIP Suspended` as a person."""
         self._edit(with_voip_suspended(value, Author(PERSON, self._next())))
 
     def has(self, has_voip_service: bool) -> None:
-        """The client has VoIP service, or has none."""
+        """Set whether the client has VoIP service."""
         by = Author(PERSON, self._next())
         changes = {"has_voip_service": has_voip_service}
         self._edit(lambda account: entered(ACCOUNT_ID, account, patched(account, changes), by))
 
     def whmcs(self, is_on: bool) -> None:
-        """WHMCS holds the client off, or no longer."""
+        """Set or end the order of WHMCS to suspend the client."""
         now = self._next()
         if is_on:
             self._edit(with_order(ClientOrder(kind="whmcs", given_by="WHMCS", since=now)))
@@ -101,13 +102,13 @@ class Story:
             self._edit(without_order("whmcs", None, now))
 
     def prepaid(self, is_prepaid: bool) -> None:
-        """The product is prepaid, or metered."""
+        """Set whether the product is prepaid; otherwise it is metered."""
         self._next()
         self._product = self._product.model_copy(update={"prepaid": is_prepaid})
         self._edit(lambda account: account, product_changed=True)
 
     def confirm(self) -> None:
-        """The PBX confirms what is desired, and accounts writes it into the client's field."""
+        """Confirm the desired state as the PBX does; accounts writes it into the client's field."""
         if self.desired != "leave":
             self._edit(with_confirmed(self.desired == "suspended", self._next()))
 

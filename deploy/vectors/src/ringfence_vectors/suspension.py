@@ -1,7 +1,7 @@
-"""`ringfence vectors suspension FILE`: one decision each, by the rules of two services.
+"""`ringfence vectors suspension FILE`: each case is one decision by the rules of two services.
 
-balance-watch decides the funds hold from its own last decision (`state`) and the pair of credit and
-debts; the suspender decides from that hold and from what the client's fields order.
+balance-watch decides the funds hold by its last decision (`state`) and the pair of credit and
+debts; the suspender decides by that hold and by the orders in the client's fields.
 """
 
 from typing import NamedTuple, cast, get_args
@@ -33,7 +33,7 @@ _OPTIONS: dict[str, YesNoNone] = {"": "None", "none": "None", "yes": "Yes", "no"
 
 
 class SuspensionCase(NamedTuple):
-    """One decision: what is known of a client, and what is expected to be desired."""
+    """One decision: the state of a client, and the expected desired state."""
 
     name: str
     profile: Profile
@@ -67,9 +67,9 @@ class SuspensionCase(NamedTuple):
         )
 
     def decide(self) -> tuple[Decision, bool]:
-        """What is desired, and whether the zero-balance mail is owed for it.
+        """The decision, and whether the zero-balance mail is due.
 
-        It is owed for a hold that begins now, where funds are all that holds the product off.
+        It is due for a hold that begins now, if the funds hold is the only one.
         """
         held = hold_after(self.held, self.credit_micro, self.outstanding_micro)
         changed = account_changed(new_account(), (PRODUCT,), START)
@@ -84,7 +84,7 @@ class SuspensionCase(NamedTuple):
         return decision, is_off_for_funds and not self.held
 
     def mismatches(self) -> list[str]:
-        """A line for every field that comes out otherwise than expected."""
+        """A line for every field that differs from what is expected."""
         decision, zero_mail = self.decide()
         fields = (
             ("expect_wanted", self.desired, decision.desired),
@@ -100,9 +100,9 @@ class SuspensionCase(NamedTuple):
 def read_profile(
     has_voip_service: str, manual_voip_suspend: str, voip_suspended: str, written_by: str
 ) -> Profile:
-    """The profile fields as people write them: in any case, and blank for None.
+    """The profile fields from text: in any case, blank for None.
 
-    Raises BadInput, by the field's name, for an option that does not exist.
+    Raises BadInput, with the field's name, for an unknown option.
     """
     return Profile(
         has_voip_service=_option("has_voip_service", has_voip_service) == "Yes",

@@ -1,11 +1,12 @@
-"""`ringfence vectors switching FILE`: what is desired of a client's service after each step.
+"""`ringfence vectors switching FILE`: the desired state of a client's service after each step.
 
-The client is new. If the first step posts nothing, the opening balance is 0, as that of a client
-who is entered without one.
+The client is new. If the first step posts nothing, the opening balance is 0, as for a client that
+is entered without one.
 """
 
 from typing import NamedTuple
 
+from rating.posting.settlement import MAX_BALANCE_MICRO
 from ringfence.vectors import vectors_command
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import YesNoNone
@@ -22,12 +23,10 @@ _FORM = (
 )
 _OPTIONS: dict[str, YesNoNone] = {"yes": "Yes", "no": "No", "none": "None"}
 _POSTINGS = ("topup", "adjust")
-_MOST_MICRO = 10**16
-"""More than a balance can be: rating rejects a payment that exceeds it."""
 
 
 class Step(NamedTuple):
-    """A step as it is written; `act` lets it happen, `moved_micro` is how far the balance moves."""
+    """A step: `text` as in the file, `act` executes it, `moved_micro` is the change of balance."""
 
     text: str
     verb: str
@@ -36,7 +35,7 @@ class Step(NamedTuple):
 
 
 class SwitchingCase(NamedTuple):
-    """A series of steps, and what is expected to be desired after each."""
+    """A series of steps, and the expected desired state after each."""
 
     name: str
     steps: tuple[Step, ...]
@@ -48,15 +47,15 @@ class SwitchingCase(NamedTuple):
         steps = tuple(read_step(text) for text in parts(row, "steps"))
         expected = tuple(word("expect", text, *RESULTS) for text in parts(row, "expect"))
         if len(steps) != len(expected):
-            wanted = f"{len(steps)} results, one for each step"
-            raise BadInput("expect", row["expect"], wanted)
-        if sum(step.moved_micro for step in steps) > _MOST_MICRO:
-            within = f"amounts that keep the balance within {format_micro(_MOST_MICRO)}"
+            needed = f"{len(steps)} results, one for each step"
+            raise BadInput("expect", row["expect"], needed)
+        if sum(step.moved_micro for step in steps) > MAX_BALANCE_MICRO:
+            within = f"amounts that keep the balance within {format_micro(MAX_BALANCE_MICRO)}"
             raise BadInput("steps", row["steps"], within)
         return cls(row["name"], steps, expected)
 
     def results(self) -> tuple[str, ...]:
-        """What is desired of the service after each step."""
+        """The desired state of the service after each step."""
         story = Story()
         if self.steps[0].verb not in _POSTINGS:
             story.open()
@@ -68,7 +67,7 @@ class SwitchingCase(NamedTuple):
         return tuple(results)
 
     def mismatches(self) -> list[str]:
-        """A line for every step after which something else is desired than expected."""
+        """A line for every step after which the desired state differs from the expected one."""
         compared = zip(self.steps, self.expected, self.results(), strict=True)
         return [
             f"{self.name}: expect: step {number} ({step.text}): expected {expected}, got {got}"
@@ -78,7 +77,7 @@ class SwitchingCase(NamedTuple):
 
 
 def read_step(text: str) -> Step:
-    """A step as it is written, `topup 5`. Raises BadInput for the column `steps`."""
+    """Parse a step such as `topup 5`. Raises BadInput for the column `steps`."""
     verb, _, value = text.partition(" ")
     verb, value = verb.casefold(), value.strip()
     if verb in ("topup", "adjust", "owe"):

@@ -1,6 +1,6 @@
-"""`ringfence vectors thresholds FILE`: follows balances through balance-watch's own decisions.
+"""`ringfence vectors thresholds FILE`: applies balances by the decisions of balance-watch.
 
-Each series is a client's postings from the first one on, none of them the opening balance.
+Each series is a client's postings from the first one, without an opening balance.
 """
 
 from typing import NamedTuple
@@ -21,7 +21,7 @@ KINDS = ("low", "zero", "restored")
 
 
 class ThresholdCase(NamedTuple):
-    """One series of balances, and the crossings that it is expected to cause."""
+    """One series of balances, and the crossings that are expected."""
 
     name: str
     threshold_micro: int | None
@@ -49,7 +49,7 @@ class ThresholdCase(NamedTuple):
         return tuple(e.crossing.topic.split(".")[1] for e in effects if e.crossing)
 
     def mismatches(self) -> list[str]:
-        """A line if the events come out otherwise than expected."""
+        """A line if the events differ from the expected ones."""
         expected, got = ";".join(self.expected), ";".join(self.events())
         if expected == got:
             return []
