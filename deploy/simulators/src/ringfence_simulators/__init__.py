@@ -1,1 +1,1 @@
-"""Protocol-true stand-ins for PBXs and providers that can not run here."""
+"""Simulators of PBXs and providers, with their protocols."""

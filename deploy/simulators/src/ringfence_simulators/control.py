@@ -1,4 +1,4 @@
-"""What the simulators' `/_sim/` controls share: JSON, errors that explain, load that is counted."""
+"""What the simulators' `/_sim/` controls share: JSON, error responses, and request counts."""
 
 import asyncio
 from collections import Counter
@@ -15,13 +15,13 @@ async def body_of(request: web.Request) -> Any:
 
 
 def json_answer(value: object) -> web.Response:
-    """A control's answer."""
+    """The response of a control."""
     return web.Response(body=orjson.dumps(value), content_type="application/json")
 
 
 @web.middleware
 async def explain_errors(request: web.Request, handler: Any) -> web.StreamResponse:
-    """A mistake in a control request is a 400 that says what was wrong."""
+    """Middleware: reply to an invalid control request with 400 and the reason."""
     if not request.path.startswith("/_sim/"):
         answer: web.StreamResponse = await handler(request)
         return answer
@@ -34,9 +34,9 @@ async def explain_errors(request: web.Request, handler: Any) -> web.StreamRespon
 
 
 class RequestLoad:
-    """The requests to everything but `/_sim/`: how many by path, and how long each waits.
+    """Counts the requests to all paths except `/_sim/`, and delays each by a latency.
 
-    `busiest` is the largest number of requests that were under way at once.
+    `busiest` is the largest number of concurrent requests.
     """
 
     def __init__(self, latency_s: Callable[[], float]) -> None:
@@ -46,7 +46,7 @@ class RequestLoad:
         self.busiest = 0
 
     def middleware(self) -> Any:
-        """An aiohttp middleware that counts, and waits for the latency before anything else."""
+        """An aiohttp middleware that counts each request and waits for the latency first."""
 
         @web.middleware
         async def load(request: web.Request, handler: Any) -> web.StreamResponse:
@@ -67,7 +67,7 @@ class RequestLoad:
         return load
 
     def clear(self) -> None:
-        """Count from zero again."""
+        """Reset the counts."""
         self.requests.clear()
         self.busiest = self._under_way
 

@@ -1,4 +1,4 @@
-"""Making the simulated PBX misbehave, a given number of times, on given paths."""
+"""Faults that a simulator injects on given paths, a given number of times."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -34,18 +34,23 @@ ROW_S = web.RequestKey("row_s", float)
 
 @dataclass
 class Fault:
-    """What goes wrong on paths that begin with `path`, the next `times` times.
+    """A fault on paths that begin with `path`, for the next `times` requests. By kind:
 
-    status: answer with the number `value`, which may be followed by the seconds of a `Retry-After`
-    (`429 60`) · slow: wait `value` seconds first · redirect: 302 to
-    `value` · html: `value` with status 200 · cut: half of the real body, then the connection drops
-    · cut-quiet: half of it, looking complete · drop: no answer at all · forget: the session is lost
-    first · raw: `value` is the whole answer, head and body, byte for byte (a character up to U+00FF
-    is one byte) · header: the real answer with the header line `value`, byte for byte as well, and
-    then the connection closes · slow-rows: a list of gateways takes `value` seconds for each row ·
-    socket-down: the event socket does not answer during this request · toggle-lies: a change of the
-    element that `value` names (empty: of any) is answered as a success and not done; whatever the
-    path is, and `times` counts elements, not requests.
+    - status: reply with the status `value`, optionally followed by the seconds of a `Retry-After`
+      (`429 60`).
+    - slow: wait `value` seconds first.
+    - redirect: 302 to `value`.
+    - html: the page `value` with status 200.
+    - cut: half of the real body, then the connection closes.
+    - cut-quiet: half of the real body, as a complete response.
+    - drop: no response.
+    - forget: the session is lost first.
+    - raw: `value` is the whole response, head and body (a character up to U+00FF is one byte).
+    - header: the real response with the header line `value` as given; then the connection closes.
+    - slow-rows: a list of gateways takes `value` seconds for each row.
+    - socket-down: the event socket does not answer during this request.
+    - toggle-lies: a change of the element `value` (empty: of any) is reported as done, but not
+      done; on any path, and `times` counts elements, not requests.
     """
 
     kind: FaultKind
@@ -55,7 +60,7 @@ class Fault:
 
 
 class Faults:
-    """The faults to come, the first fitting one first."""
+    """The planned faults; the first one that matches a request is used."""
 
     def __init__(
         self,
@@ -67,11 +72,11 @@ class Faults:
         self._socket_down = socket_down
 
     def take(self, path: str) -> Fault | None:
-        """The fault that this request meets, used up by one."""
+        """The fault for this request, if any; it counts as used once."""
         return self._use(lambda fault: fault.kind != "toggle-lies" and path.startswith(fault.path))
 
     def lies_about(self, element: str) -> bool:
-        """Whether a change of this element is to be claimed and not done; used up by one."""
+        """Whether a change of this element is only reported as done; it counts as used once."""
         return (
             self._use(lambda fault: fault.kind == "toggle-lies" and fault.value in ("", element))
             is not None
@@ -86,24 +91,24 @@ class Faults:
         return None
 
     def routes(self) -> list[web.RouteDef]:
-        """The controls by which they are planned, the same for every simulator."""
+        """The controls that plan and clear faults, the same for every simulator."""
         return [
             web.post("/_sim/faults", self._plan),
             web.delete("/_sim/faults", self._clear),
         ]
 
     async def _plan(self, request: web.Request) -> web.Response:
-        """Misbehave: the fields of `Fault`."""
+        """Plan a fault; the body has the fields of `Fault`."""
         self.planned.append(Fault(**await body_of(request)))
         return json_answer({})
 
     async def _clear(self, _: web.Request) -> web.Response:
-        """Behave again."""
+        """Clear all planned faults."""
         self.planned.clear()
         return json_answer({})
 
     def middleware(self) -> Any:
-        """An aiohttp middleware; the control interface is spared."""
+        """An aiohttp middleware that injects the faults, except on the control interface."""
 
         @web.middleware
         async def misbehave(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -125,7 +130,7 @@ class Faults:
     async def _spoiled(
         self, fault: Fault, request: web.Request, handler: Handler
     ) -> web.StreamResponse:
-        """The real answer, late, in part, with something added, or of a PBX in trouble."""
+        """The real response with a delay, a change, or a failure inside the PBX."""
         match fault.kind:
             case "slow":
                 await asyncio.sleep(float(fault.value))
@@ -148,7 +153,7 @@ class Faults:
 
 
 def _instead(fault: Fault, request: web.Request) -> web.StreamResponse | None:
-    """What is answered in place of the real answer, if that is the fault."""
+    """The response that replaces the real one; None if the fault changes the real one."""
     match fault.kind:
         case "status":
             code, _, after = fault.value.partition(" ")
@@ -180,7 +185,7 @@ async def _cut(request: web.Request, whole: web.StreamResponse, quiet: bool) -> 
 
 
 def _with_header(whole: web.StreamResponse, line: str) -> bytes:
-    """The answer as it would have gone out, and one more header line."""
+    """The response as bytes, with one more header line."""
     assert isinstance(whole, web.Response)
     body = whole.body if isinstance(whole.body, bytes) else b""
     lines = [f"HTTP/1.1 {whole.status} {whole.reason}"]

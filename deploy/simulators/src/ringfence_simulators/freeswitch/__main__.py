@@ -45,7 +45,7 @@ def main(per_second: float, count: int, domain: str, extension: str, **given: ob
 
 
 def calls(count: int, domain: str, extension: str) -> Iterator[EndedChannel]:
-    """So many outbound calls, each ended at the moment it is asked for."""
+    """Yield `count` outbound calls, each of which ends when it is yielded."""
     for _ in range(count):
         destination = random.choice(DESTINATIONS)
         yield new_channel(

@@ -1,4 +1,4 @@
-"""A channel that has ended, as the CDR modules find it."""
+"""An ended channel, the input of the CDR modules."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,7 +29,7 @@ _SDP = (
 class EndedChannel:
     """Its variables, and the caller profile of its newest call flow.
 
-    With an `originator`, another channel set this one off: it is a b leg.
+    With an `originator`, it is a B leg, which another channel has originated.
     """
 
     uuid: str
@@ -39,7 +39,7 @@ class EndedChannel:
 
 
 def new_channel(spec: FusionPbxCallSpec) -> EndedChannel:
-    """The A leg of a call that has just ended; `spec` is as for the simulated FusionPBX."""
+    """The A leg of a call that has just ended; `spec` is that of the simulated FusionPBX."""
     domain = str(spec["domain_name"])
     spec = {"xml_cdr_uuid": str(uuid4()), **spec}
     now = float(spec.get("ends_at", datetime.now().timestamp()))
@@ -47,7 +47,7 @@ def new_channel(spec: FusionPbxCallSpec) -> EndedChannel:
 
 
 def channel_of(call: SimulatedFusionPbxCall, domain: str = "") -> EndedChannel:
-    """The A leg from which FusionPBX's importer made this row."""
+    """The A leg from which FusionPBX's importer would create this row."""
     row = call.columns
     domain = row.get("domain_name") or domain
     start, answer, end = (_epoch(row[f"{what}_stamp"]) for what in ("start", "answer", "end"))
@@ -81,7 +81,7 @@ def channel_of(call: SimulatedFusionPbxCall, domain: str = "") -> EndedChannel:
 
 
 def b_leg(channel: EndedChannel) -> EndedChannel:
-    """The other leg of a bridged call: a channel of its own, set off by the first."""
+    """The B leg of a bridged call: a channel of its own, originated by the A leg."""
     uuid = str(uuid5(NAMESPACE_OID, channel.uuid))
     variables = {
         **channel.variables,
@@ -113,7 +113,7 @@ def _sip(row: dict[str, str], domain: str) -> dict[str, str]:
 
 
 def _dialplan(row: dict[str, str]) -> dict[str, str]:
-    """What FusionPBX's dialplan and directory set; empty ones are not set at all."""
+    """The variables that FusionPBX's dialplan and directory set; empty ones are not set."""
     extension = row["extension"]
     known = {
         "call_direction": row["direction"],
@@ -129,7 +129,7 @@ def _dialplan(row: dict[str, str]) -> dict[str, str]:
 
 
 def _clock(start: int, answer: int, end: int) -> dict[str, str]:
-    """Seconds, microseconds, and what the switch's own clock on the wall said: UTC-5."""
+    """The times in seconds, in microseconds, and in the switch's local time, UTC-5."""
     times: dict[str, str] = {}
     for name, epoch in (("start", start), ("answer", answer), ("end", end)):
         wall = datetime.fromtimestamp(epoch - 5 * 3600 if epoch else 0).strftime("%F %T")

@@ -1,4 +1,4 @@
-"""Records as FreeSWITCH writes them, and the bodies in which they are posted."""
+"""The records that FreeSWITCH writes, and the bodies in which they are posted."""
 
 import base64
 import json
@@ -16,13 +16,13 @@ _ENCODED = re.compile(rb"%(?![0-9A-F]{2})|" + _UNSAFE.pattern.replace(b"%", b"")
 
 
 def url_encode(text: str, *, double: bool = False) -> str:
-    """As the switch does it: what looks encoded already is left alone, unless `double`."""
+    """Encode as the switch does: what looks encoded is left unchanged, unless `double`."""
     pattern = _UNSAFE if double else _ENCODED
     return pattern.sub(lambda found: b"%%%02X" % found[0][0], text.encode()).decode()
 
 
 def json_document(channel: EndedChannel, *, encode_values: bool = True) -> str:
-    """What mod_json_cdr makes of a channel. The caller profile is never encoded."""
+    """The record of mod_json_cdr. The caller profile is never encoded."""
     values = channel.variables
     if encode_values:
         values = {name: url_encode(value) for name, value in values.items()}
@@ -49,7 +49,7 @@ def json_document(channel: EndedChannel, *, encode_values: bool = True) -> str:
 
 
 def xml_document(channel: EndedChannel) -> str:
-    """What mod_xml_cdr makes of a channel: variables encoded, the caller profile not."""
+    """The record of mod_xml_cdr: variables are encoded, the caller profile is not."""
     variables = {name: url_encode(value) for name, value in channel.variables.items()}
     originator = ""
     if channel.originator:
@@ -78,8 +78,8 @@ def _elements(values: dict[str, str]) -> str:
 def make_body(form: Form, encode: Encode, text: str) -> tuple[str, str]:
     """Content-Type and body, by the setting `encode`.
 
-    mod_xml_cdr encodes what is encoded already once more; mod_json_cdr does not, and so spoils
-    documents that hold quotes in encoded values.
+    mod_xml_cdr encodes already encoded text again. mod_json_cdr does not, which corrupts documents
+    with quotes in encoded values.
     """
     if encode == "true":
         encoded = url_encode(text, double=form == "xml")

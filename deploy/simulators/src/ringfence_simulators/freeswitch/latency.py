@@ -1,4 +1,4 @@
-"""How long a record takes from its post to the topic."""
+"""Measures the time from the post of a record until it is in the topic."""
 
 import asyncio
 import statistics
@@ -9,11 +9,11 @@ from ringfence_simulators.freeswitch.channel import EndedChannel
 from ringfence_simulators.freeswitch.module import CdrModule, report_at_rate
 
 _LAST_S = 60.0
-"""So long after the last post, the last record is waited for."""
+"""How long to wait for records after the last post."""
 
 
 class Latency(NamedTuple):
-    """Milliseconds from the moment a record is posted to the moment a reader has it."""
+    """Milliseconds from the post of a record until a consumer has it."""
 
     posted: int
     refused: int
@@ -34,10 +34,10 @@ async def measure_latency(
     per_second: float,
     appearances: AsyncIterator[str],
 ) -> Latency:
-    """Post `channels` at a rate, and wait for each that was taken to appear.
+    """Post `channels` at a rate, and wait until every accepted one appears.
 
-    `appearances` gives the uuids of records as a reader of the topic gets them; ones that were
-    not posted here are passed over. The reader must be in place before.
+    `appearances` yields the uuids of records as a consumer of the topic gets them; those that were
+    not posted here are ignored. The consumer must be started before.
     """
     loop = asyncio.get_running_loop()
     begun: dict[str, float] = {}

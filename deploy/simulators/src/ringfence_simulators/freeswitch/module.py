@@ -1,4 +1,4 @@
-"""mod_json_cdr and mod_xml_cdr: post, try the next URL, give up into a folder."""
+"""mod_json_cdr and mod_xml_cdr: post a record, try the next URL, or write it to a folder."""
 
 import asyncio
 from collections.abc import Iterable
@@ -24,8 +24,8 @@ CURLS_OWN_TYPE = "application/x-www-form-urlencoded"
 class ModuleSettings:
     """The settings of json_cdr.conf and xml_cdr.conf, under their own names.
 
-    `cred` is `user:password`; tries are `retries` + 1, `delay` seconds apart. A try that fails
-    moves on to the next of `urls`, for this record and for all that come after it.
+    `cred` is `user:password`. There are `retries` + 1 attempts, `delay` seconds apart. After a
+    failed attempt the next of `urls` is used, for this record and for all later ones.
     """
 
     form: Form
@@ -42,10 +42,10 @@ class ModuleSettings:
 
 
 class CdrModule:
-    """One of the modules, loaded. `answers` counts what each try was answered; 0: nothing.
+    """One of the modules, loaded. `answers` counts attempts by HTTP status; 0: no response.
 
-    curl makes a connection for every record; with `keep_alive` they are kept, to save the
-    machine that runs both sides.
+    curl opens a connection for every record; with `keep_alive` connections are reused, to reduce
+    the load of the machine that runs both sides.
     """
 
     def __init__(self, settings: ModuleSettings, *, keep_alive: bool = False) -> None:
@@ -72,7 +72,7 @@ class CdrModule:
         await self._http.close()
 
     async def report(self, channel: EndedChannel) -> bool:
-        """Post the record of a channel; whether a server took it. Else it lies in the folder."""
+        """Post the record of a channel; False if no server accepted it, then it is in the folder."""
         settings = self._settings
         if settings.form == "json":
             text = json_document(channel, encode_values=settings.encode_values)
@@ -103,7 +103,7 @@ class CdrModule:
         return status
 
     def _name(self, channel: EndedChannel, marking: Form) -> str:
-        """mod_json_cdr marks the A leg in names of files, but not in what it posts."""
+        """The name of the record: mod_json_cdr marks the A leg in file names, but not in posts."""
         marks = self._settings.prefix_a_leg and self._settings.form == marking
         return f"a_{channel.uuid}" if marks and not channel.originator else channel.uuid
 
@@ -118,9 +118,9 @@ class CdrModule:
 async def report_at_rate(
     module: CdrModule, channels: Iterable[EndedChannel], per_second: float
 ) -> list[bool]:
-    """Report channels as they end, so many in a second, whatever becomes of those before.
+    """Report channels at a rate, without waiting for the results of earlier ones.
 
-    For each, in order, whether a server took it.
+    Returns for each, in order, whether a server accepted it.
     """
     loop = asyncio.get_running_loop()
     begun = loop.time()

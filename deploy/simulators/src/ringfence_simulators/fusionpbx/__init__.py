@@ -1,6 +1,6 @@
-"""A simulated FusionPBX: the pages that ringfence uses, as version 5.5 or the 5.6 line serves them.
+"""A simulated FusionPBX: the pages that ringfence uses, as in version 5.5 or 5.6.
 
-It keeps three things apart that are easily taken for one: the flag that is stored (what the pages
-show), the live state (gateways that run, directory entries that are cached), and whether a call
-can be placed now. `/_sim/` is its own control interface and no part of FusionPBX.
+It distinguishes the stored flag (which the pages show), the live state (running gateways, cached
+directory entries), and whether a call can be placed now. `/_sim/` is its own control interface and
+not part of FusionPBX.
 """

@@ -50,7 +50,7 @@ def main(
     pbx = SimulatedFusionPbx()
     if seed is not None:
         apply_seed(pbx, read_seed(seed))
-    # The journal comes in after the seed, so that the seed is not written into it again.
+    # The journal is opened after the seed is applied, so that it does not contain the seed again.
     pbx.journal = Journal(state)
     restore(pbx)
     asyncio.run(_serve(pbx, host, port, cast(ReleaseLine, line), calls_per_second, rows_per_page))

@@ -1,4 +1,4 @@
-"""Putting the simulated FusionPBX together and serving it."""
+"""Assembles and serves the simulated FusionPBX."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +19,7 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 
 @dataclass
 class FusionPbxSimulator:
-    """A served PBX: where it is, and its inside for whoever runs in the same process."""
+    """A running simulator: its URL, and its parts for tests in the same process."""
 
     url: str
     pbx: SimulatedFusionPbx
@@ -38,7 +38,7 @@ async def serve(
     port: int = 0,
     rows_per_page: int = 50,
 ) -> AsyncIterator[FusionPbxSimulator]:
-    """Serve the PBX until the context ends; port 0 takes a free one."""
+    """Serve the PBX until the context ends; port 0 means any free port."""
     logins = FusionPbxLogins(pbx, line)
     site = FusionPbxSite(pbx, logins, rows_per_page=rows_per_page)
     faults = Faults(logins.sessions.clear, pbx.socket_down)

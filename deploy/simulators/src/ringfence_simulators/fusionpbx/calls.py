@@ -1,4 +1,4 @@
-"""Calls as rows of the CDR table, and the CSV export of them."""
+"""Calls as rows of the CDR table, and their CSV export."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,11 +7,11 @@ from typing import Any
 from uuid import uuid4
 
 FusionPbxCallSpec = dict[str, Any]
-"""What a caller of the control interface says of a call; everything else has a default.
+"""A call as the control interface gets it; everything except `domain_name` has a default.
 
-`domain_name` is required. `start_epoch`, `ring_s`, `billsec` and `ends_at` (Unix seconds) say when
-it was, `shown_after_s` how long after its end the row appears; any column of the export may be
-given by its name, and then stands as given.
+`start_epoch`, `ring_s`, `billsec` and `ends_at` (Unix seconds) determine its times, and
+`shown_after_s` how long after its end the row appears. Any column of the export can be given by
+name, and is used unchanged.
 """
 
 COLUMNS = (
@@ -28,19 +28,19 @@ NEVER = "1970-01-01 00:00:00+00"
 
 @dataclass(frozen=True)
 class SimulatedFusionPbxCall:
-    """A row: its columns as text, and from when on (Unix seconds) an export shows it."""
+    """A row: its columns as text, and the time (Unix seconds) from which an export contains it."""
 
     columns: dict[str, str]
     shown_at: float
 
     @property
     def start_epoch(self) -> int:
-        """When the call began, which is what an export's window is compared with."""
+        """When the call began, which an export compares with its window."""
         return int(self.columns["start_epoch"])
 
 
 def make_call(spec: FusionPbxCallSpec, domain_uuid: str, now: float) -> SimulatedFusionPbxCall:
-    """The row that FusionPBX 5.5 would hold. Without times, the call has just ended."""
+    """The row of a call as in FusionPBX 5.5. Without times in `spec`, the call has just ended."""
     given = {name: str(value) for name, value in spec.items()}
     billsec, ring_s = _seconds(given.get("billsec", "0")), int(given.get("ring_s", "4"))
     ends_at = int(float(given["ends_at"])) if "ends_at" in given else None
@@ -93,17 +93,17 @@ def _times(start: int, answer: int | None, end: int) -> dict[str, str]:
 
 
 def stamp(epoch: int) -> str:
-    """A timestamptz as PostgreSQL writes it in a session that is set to UTC."""
+    """A timestamptz as PostgreSQL writes it in a session with the time zone UTC."""
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%d %H:%M:%S+00")
 
 
 def export_csv(
     calls: Iterable[SimulatedFusionPbxCall], *, superadmin: bool, show_all: bool
 ) -> bytes:
-    """The body of an export: newest start first, quotes inside values left as they are.
+    """The body of an export: the newest start first; quotes inside values are not escaped.
 
-    Without calls there is no header either: two newlines, as PHP writes a header of no columns
-    and a row of no values.
+    Without calls there is no header either, but two newlines, because PHP writes a header without
+    columns and a row without values.
     """
     names = [name for name in COLUMNS if superadmin or name not in SUPERADMIN_COLUMNS]
     names += ["domain_name"] if show_all else []

@@ -17,7 +17,7 @@ from ringfence_simulators.fusionpbx.traffic import FusionPbxTraffic, TrafficPlan
 
 
 class FusionPbxControl:
-    """The handlers; bodies and answers are JSON. What cannot be done is a 400 with `error`."""
+    """The handlers, with JSON bodies. A request that cannot be executed gets a 400 with `error`."""
 
     def __init__(
         self,
@@ -36,7 +36,7 @@ class FusionPbxControl:
         self._load = load
 
     def routes(self) -> list[web.RouteDef]:
-        """Everything under `/_sim/`."""
+        """All paths under `/_sim/`."""
         return [
             web.get("/_sim/state", self.state),
             web.get("/_sim/can-call", self.can_call),
@@ -59,7 +59,7 @@ class FusionPbxControl:
         ]
 
     async def state(self, _: web.Request) -> web.Response:
-        """Flags, live state, who could call, and counts."""
+        """Flags, live state, which extensions can call, and counts."""
         extensions = [self._extension(e) for e in self._pbx.extensions.values()]
         return json_answer(
             {
@@ -87,9 +87,9 @@ class FusionPbxControl:
         return {**asdict(extension), "can_call": allowed, "reason": reason}
 
     async def can_call(self, request: web.Request) -> web.Response:
-        """`?extension=2112&domain=...`: whether it could place an outbound call now.
+        """`?extension=2112&domain=...`: whether it can place an outbound call now.
 
-        `&number=911` dials that; `&inbound=1` asks for a call to the extension.
+        With `&number=911`, a call to that number; with `&inbound=1`, a call to the extension.
         """
         query = request.query
         extension = self._named(query["extension"], query["domain"])
@@ -112,23 +112,23 @@ class FusionPbxControl:
         return json_answer({})
 
     async def place_calls(self, request: web.Request) -> web.Response:
-        """Put a call on record, or a list of them; answers with their xml_cdr_uuids."""
+        """Record a call or a list of calls; returns their xml_cdr_uuids."""
         specs = await body_of(request)
         calls = [self._pbx.place(spec) for spec in (specs if isinstance(specs, list) else [specs])]
         return json_answer({"xml_cdr_uuids": [call.columns["xml_cdr_uuid"] for call in calls]})
 
     async def toggle(self, request: web.Request) -> web.Response:
-        """Flip a stored flag, as a person at the pages would: `kind` and `uuid`."""
+        """Toggle a stored flag, as a person would on the pages: `kind` and `uuid`."""
         wanted = await body_of(request)
         if wanted["kind"] not in KINDS or not self._pbx.toggle(wanted["kind"], wanted["uuid"]):
             raise ValueError(f"no such thing: {wanted}")
         return json_answer({})
 
     async def hand(self, request: web.Request) -> web.Response:
-        """What a person does at the pages: `kind` and `uuid`, and the state that is to be.
+        """Change an element as a person would on the pages: `kind`, `uuid` and the new state.
 
-        `enabled`; without it the flag flips. An extension may be given `toll_allow` as well. `live`
-        starts or stops a gateway at the switch alone.
+        `enabled` is the new flag; with no field, the flag is toggled. `toll_allow` is that of an
+        extension. `live` starts or stops a gateway at the switch only.
         """
         wanted = await body_of(request)
         kind, uuid = wanted.pop("kind"), wanted.pop("uuid")
@@ -148,29 +148,26 @@ class FusionPbxControl:
         return json_answer(asdict(thing))
 
     async def changes(self, request: web.Request) -> web.Response:
-        """What was switched since the change of number `?after=...`, and when: `Change`."""
+        """The changes after the change with the number `?after=...`, as `Change`."""
         after = int(request.query.get("after", "0"))
         newest = takewhile(lambda change: change.number > after, reversed(self._pbx.changes))
         return json_answer([change._asdict() for change in newest][::-1])
 
     async def begin_calls(self, request: web.Request) -> web.Response:
-        """Begin a call, or a list of them (`live.begin`); answers with the calls."""
+        """Begin a call or a list of calls (see `live.begin`); returns the calls."""
         specs = await body_of(request)
         calls = [self._pbx.begin_call(s) for s in (specs if isinstance(specs, list) else [specs])]
         return json_answer([asdict(call) for call in calls])
 
     async def end_calls(self, request: web.Request) -> web.Response:
-        """End the call of `?uuid=...`, or all; each is put on record. Answers with the uuids."""
+        """End and record the call of `?uuid=...`, or all; returns their xml_cdr_uuids."""
         named = request.query.get("uuid")
         uuids = [named] if named else list(self._pbx.live)
         ended = [call for uuid in uuids if (call := self._pbx.end_call(uuid)) is not None]
         return json_answer({"xml_cdr_uuids": [call.columns["xml_cdr_uuid"] for call in ended]})
 
     async def set_switch(self, request: web.Request) -> web.Response:
-        """How the pages reach the switch, and what they take: the fields of `SwitchCosts`.
-
-        What is not given stays as it is.
-        """
+        """Set the given fields of `SwitchCosts`: how long the pages take, and the event socket."""
         wanted = await body_of(request)
         known = {field.name for field in fields(SwitchCosts)}
         for name, value in wanted.items():
@@ -185,18 +182,18 @@ class FusionPbxControl:
         return json_answer(asdict(self._pbx.switch))
 
     async def set_toll_names(self, request: web.Request) -> web.Response:
-        """The default setting "toll allow": a list of names, empty for a free text."""
+        """Set the default setting "toll allow": a list of names; empty for free text."""
         self._pbx.toll_names = [str(name) for name in await body_of(request)]
         return json_answer({})
 
     async def clear_requests(self, _: web.Request) -> web.Response:
-        """Count requests and commands from zero again."""
+        """Reset the counts of requests and commands."""
         self._load.clear()
         self._pbx.commands.clear()
         return json_answer({})
 
     async def start_traffic(self, request: web.Request) -> web.Response:
-        """Let extensions (`[{"number", "domain"}]`; all, if none are named) call at random."""
+        """Start random calls by extensions (`[{"number", "domain"}]`), or by all if none given."""
         wanted = await body_of(request)
         named = [self._named(e["number"], e["domain"]) for e in wanted.pop("extensions", [])]
         talk_s = tuple(wanted.pop("talk_s", (20, 240)))
@@ -205,21 +202,21 @@ class FusionPbxControl:
         return json_answer({})
 
     async def stop_traffic(self, _: web.Request) -> web.Response:
-        """No more random calls."""
+        """Stop the random calls."""
         await self._traffic.stop()
         return json_answer({})
 
     async def set_body(self, request: web.Request) -> web.Response:
-        """Answer exports with this body, to the byte: `?tenant=...`, or the one for show=all."""
+        """Reply to exports of `?tenant=...` with this body unchanged; without it, to show=all."""
         self._site.export_bodies[request.query.get("tenant", "").lower()] = await request.read()
         return json_answer({})
 
     async def clear_bodies(self, _: web.Request) -> web.Response:
-        """Export real rows again."""
+        """Export the real rows again."""
         self._site.export_bodies.clear()
         return json_answer({})
 
     async def clear_sessions(self, _: web.Request) -> web.Response:
-        """Everybody must log in again."""
+        """End all sessions."""
         self._logins.sessions.clear()
         return json_answer({})

@@ -1,4 +1,4 @@
-"""A file that survives a restart: one JSON object a line, appended as things happen."""
+"""An append-only file of JSON objects, one a line, that restores the state after a restart."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,14 +8,14 @@ import orjson
 
 
 class Journal:
-    """Without a path, nothing is kept."""
+    """The journal; without a path, nothing is written."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
         self._file: BinaryIO | None = None
 
     def write(self, **entry: object) -> None:
-        """Append one entry; it is with the operating system when this returns."""
+        """Append one entry; after that it survives a kill of the process."""
         if self._path is None:
             return
         if self._file is None:
@@ -24,7 +24,7 @@ class Journal:
         self._file.flush()
 
     def read(self) -> Iterator[dict[str, Any]]:
-        """Every entry so far. One that a crash left unfinished ends the reading."""
+        """All entries, up to one that a crash left incomplete."""
         if self._path is None or not self._path.exists():
             return
         with self._path.open("rb") as file:

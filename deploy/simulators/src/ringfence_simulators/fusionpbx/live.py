@@ -1,4 +1,4 @@
-"""Calls in progress: the channels that the switch shows, and the row that each leaves."""
+"""Calls in progress: the channels that the switch lists, and the record at the end."""
 
 import time
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from ringfence_simulators.fusionpbx.things import SimulatedExtension
 
 @dataclass(frozen=True)
 class SimulatedChannel:
-    """A row of `show channels`, as far as FusionPBX's page shows it."""
+    """A row of `show channels`, with the columns that FusionPBX's page shows."""
 
     uuid: str
     profile: str
@@ -28,7 +28,7 @@ class SimulatedChannel:
 class LiveCall:
     """A call in progress. `number` is the other side; times in Unix seconds.
 
-    It has two channels while it is bridged: the caller's, whose uuid the record will have, and the
+    While it is bridged it has two channels: the caller's, whose uuid the record gets, and the
     callee's.
     """
 
@@ -44,7 +44,7 @@ class LiveCall:
 
     @property
     def channels(self) -> list[SimulatedChannel]:
-        """What the switch lists of it."""
+        """Its channels, as the switch lists them."""
         caller, callee = self.extension, self.number
         sides = ["internal", "internal" if self.direction == "local" else "external"]
         if self.direction == "inbound":
@@ -59,10 +59,10 @@ class LiveCall:
 
 
 def begin(spec: dict[str, Any], extension: SimulatedExtension, now: float) -> LiveCall:
-    """A call by its spec: `number` (the other side), and what of this differs from an outbound one.
+    """A call by its spec: `number` (the other side), and optional fields.
 
-    `direction` (outbound, inbound, local), `seconds` (for how long it has been going on), `uuid`,
-    `bridged` (false: it still rings, and has one channel).
+    These are `direction` (outbound, inbound, local), `seconds` (its duration so far), `uuid`, and
+    `bridged` (false: it still rings and has one channel). Raises ValueError for other fields.
     """
     known = {"extension", "domain", "number", "direction", "seconds", "uuid", "bridged"}
     if unknown := spec.keys() - known:

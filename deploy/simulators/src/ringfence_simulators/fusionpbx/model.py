@@ -1,4 +1,4 @@
-"""The simulated PBX: its tables, what its switch runs, and whether a call can be placed now."""
+"""The state of the simulated PBX: its tables, its switch, and whether a call can be placed now."""
 
 import re
 import time
@@ -27,23 +27,23 @@ from ringfence_simulators.fusionpbx.things import (
 )
 
 CACHE_S = 3600.0
-"""How long FreeSWITCH keeps a directory entry that it has looked up."""
+"""How long FreeSWITCH caches a directory entry, in seconds."""
 
 KINDS = ("gateways", "extensions", "domains")
 CHANGES_KEPT = 100_000
 EMERGENCY = frozenset({"911", "112", "999", "933"})
-"""Numbers that the routes let through whatever toll_allow says."""
+"""Numbers that the routes allow for any toll_allow."""
 
 
 class CachedEntry(NamedTuple):
-    """A directory entry that FreeSWITCH keeps: until when (Unix seconds), and its toll_allow."""
+    """A cached directory entry: when it expires (Unix seconds), and its toll_allow."""
 
     until: float
     toll_allow: str
 
 
 class Change(NamedTuple):
-    """What was switched, by anybody, and when (Unix seconds)."""
+    """A change of an element, by any client or person; `at` in Unix seconds."""
 
     number: int
     at: float
@@ -54,7 +54,7 @@ class Change(NamedTuple):
 
 @dataclass
 class SwitchCosts:
-    """What the pages take, in seconds: each request, each listed gateway, each toggled extension.
+    """Times in seconds for each request, each listed gateway, and each toggled extension.
 
     `event_socket`: whether the pages reach the switch.
     """
@@ -83,10 +83,10 @@ class SimulatedFusionPbx:
     toll_names: list[str] = field(default_factory=list)
     """The default setting "toll allow": with names, the form of an extension offers only these."""
     changes: deque[Change] = field(default_factory=lambda: deque(maxlen=CHANGES_KEPT))
-    """The newest; `Change.number` counts on from 1."""
+    """The newest changes; `Change.number` counts from 1."""
     refused_calls: int = 0
     commands: Counter[str] = field(default_factory=Counter)
-    """What was sent over the event socket, by the command's name."""
+    """The commands that were sent over the event socket, by name."""
     switch: SwitchCosts = field(default_factory=SwitchCosts)
 
     @property
@@ -99,24 +99,24 @@ class SimulatedFusionPbx:
         self.switch.event_socket = up
 
     def add_domain(self, domain: Domain) -> Domain:
-        """A new tenant, or the one of that name as it is."""
+        """Add a tenant, unless one with that name exists; returns it."""
         domain.uuid = domain.uuid or stable_uuid("domain", domain.name)
         return self.domains.setdefault(domain.name.lower(), domain)
 
     def add_user(self, user: User) -> User:
-        """A user, and its domain if that is new; a key of 30 characters or less never works."""
+        """Add a user, and its domain if new. API keys of at most 30 characters never work."""
         self.add_domain(Domain(user.domain))
         self.users.append(user)
         return user
 
     def add_gateway(self, gateway: Gateway) -> Gateway:
-        """A trunk; it runs at once if it is enabled."""
+        """Add a trunk, which runs at once if it is enabled."""
         gateway.uuid = gateway.uuid or stable_uuid("gateway", gateway.domain, gateway.name)
         gateway.live = gateway.live and gateway.enabled
         return self.gateways.setdefault(gateway.uuid, gateway)
 
     def add_extension(self, extension: SimulatedExtension) -> SimulatedExtension:
-        """A telephone, and its domain if that is new. `gateway` may be given by name."""
+        """Add an extension, and its domain if new. `gateway` can be a name."""
         self.add_domain(Domain(extension.domain))
         named = [g.uuid for g in self.gateways.values() if g.name == extension.gateway]
         extension.gateway = named[0] if named else extension.gateway
@@ -129,35 +129,35 @@ class SimulatedFusionPbx:
         return self.extensions.setdefault(extension.uuid, extension)
 
     def add_destination(self, destination: Destination) -> Destination:
-        """A DID, and its domain if that is new."""
+        """Add a DID, and its domain if new."""
         self.add_domain(Domain(destination.domain))
         destination.uuid = destination.uuid or stable_uuid("destination", destination.number)
         return self.destinations.setdefault(destination.uuid, destination)
 
     def add_route(self, route: Route) -> Route:
-        """An outbound route."""
+        """Add an outbound route."""
         route.uuid = route.uuid or stable_uuid("route", route.domain, route.name)
         return self.routes.setdefault(route.uuid, route)
 
     def find_extension(self, number: str, domain: str) -> SimulatedExtension | None:
-        """The telephone of that number within a tenant."""
+        """The extension with that number in a tenant, or None."""
         wanted = (number, domain.lower())
         return next(
             (e for e in self.extensions.values() if (e.number, e.domain.lower()) == wanted), None
         )
 
     def listed(self, kind: str) -> dict[str, Any]:
-        """The things of one kind by uuid."""
+        """The elements of one kind by uuid."""
         if kind == "domains":
             return {domain.uuid: domain for domain in self.domains.values()}
         return self.gateways if kind == "gateways" else self.extensions
 
     def toggle(self, kind: str, uuid: str, *, rescan: bool = True) -> bool:
-        """Flip the stored flag, with what FusionPBX does beside: and nothing more than that.
+        """Toggle the stored flag, with the same side effects as in FusionPBX.
 
-        A gateway's profile is rescanned (of many, once after the last: `rescan` is false for each),
-        an extension's cache entry goes, a domain's stay. Without the event socket the flag alone
-        changes.
+        A gateway's profile is rescanned unless `rescan` is false (for several gateways, the caller
+        rescans once at the end). An extension's cache entry is deleted, a domain's are kept.
+        Without the event socket only the flag changes. Returns False if there is no such element.
         """
         thing = self.listed(kind).get(uuid)
         if thing is None:
@@ -175,13 +175,13 @@ class SimulatedFusionPbx:
         return True
 
     def delete_cached(self, number: str, context: str) -> None:
-        """Forget one directory entry; nothing happens without the event socket."""
+        """Delete one cached directory entry; without the event socket, do nothing."""
         if self.event_socket:
             self.commands["cache-delete"] += 1
             self.directory.pop(f"directory:{number}@{context.lower()}", None)
 
     def save_extension(self, extension: SimulatedExtension) -> None:
-        """Write an extension down as it is now, for the next start."""
+        """Write an extension's current state to the journal."""
         self.journal.write(kind="extension", extension=asdict(extension))
         self._note(extension.uuid, "toll_allow", extension.toll_allow)
 
@@ -193,7 +193,7 @@ class SimulatedFusionPbx:
 
     @contextmanager
     def socket_down(self) -> Iterator[None]:
-        """The web pages do not reach the switch meanwhile."""
+        """Disconnect the web pages from the switch for the duration of the context."""
         before, self.event_socket = self.event_socket, False
         try:
             yield
@@ -205,7 +205,7 @@ class SimulatedFusionPbx:
         return sorted({"external", "internal", *(g.profile for g in self.gateways.values())})
 
     def command(self, action: str, profile: str, gateway: str) -> str:
-        """What the switch answers to a command of SIP status; nothing without the event socket."""
+        """Execute a command of SIP status; returns the switch's reply, '' without event socket."""
         if self.event_socket:
             self.commands[action] += 1
         if action == "cache-flush":
@@ -226,26 +226,26 @@ class SimulatedFusionPbx:
         return "+OK gateway marked for deletion."
 
     def rescan(self, profile: str) -> None:
-        """Start the profile's enabled gateways that do not run. It stops none."""
+        """Start the profile's enabled gateways that do not run; stop none."""
         for gateway in self.gateways.values():
             if gateway.profile == profile and gateway.enabled:
                 self.set_live(gateway, True)
 
     def kill_gateway(self, profile: str, uuid: str) -> None:
-        """Stop a running gateway, whatever is stored."""
+        """Stop a running gateway, regardless of its stored flag."""
         gateway = self.gateways.get(uuid)
         if gateway is not None and gateway.profile == profile:
             self.set_live(gateway, False)
 
     def set_live(self, gateway: Gateway, live: bool) -> None:
-        """Start or stop a gateway at the switch, whatever is stored."""
+        """Start or stop a gateway at the switch, regardless of its stored flag."""
         if gateway.live != live:
             gateway.live = live
             self.journal.write(kind="live", uuid=gateway.uuid, live=live)
             self._note(gateway.uuid, "live", live)
 
     def flush_cache(self) -> None:
-        """Forget every directory entry."""
+        """Delete all cached directory entries."""
         self.directory.clear()
 
     def can_call(
@@ -256,10 +256,10 @@ class SimulatedFusionPbx:
         number: str = "",
         inbound: bool = False,
     ) -> tuple[bool, str]:
-        """Whether the extension could place (or take) a call now, and why not.
+        """Whether the extension can place (or receive) a call now, and the reason if not.
 
-        Like a registration, this leaves an allowed extension in the directory cache; an onlooker
-        passes `cache=False`. Routes test toll_allow for outbound calls that are no emergency.
+        Like a registration, this caches the directory entry of an allowed extension, except with
+        `cache=False`. Routes test toll_allow for outbound calls except emergency calls.
         """
         key = f"directory:{extension.number}@{extension.domain.lower()}"
         known = self.directory.get(key)
@@ -289,7 +289,7 @@ class SimulatedFusionPbx:
         return not routes or any(re.search(route.toll_allow, toll_allow) for route in routes)
 
     def begin_call(self, spec: dict[str, Any]) -> LiveCall:
-        """A call in progress (see `live.begin`), whether or not a new one could be placed."""
+        """Begin a call (see `live.begin`), even if the extension could not place one."""
         extension = self.find_extension(str(spec["extension"]), str(spec["domain"]))
         if extension is None:
             raise ValueError(f"no extension {spec['extension']!r} in {spec['domain']!r}")
@@ -298,9 +298,9 @@ class SimulatedFusionPbx:
         return call
 
     def end_call(self, uuid: str, cause: str = "NORMAL_CLEARING") -> SimulatedFusionPbxCall | None:
-        """End the call that has a channel of this uuid, and put it on record; None: there is none.
+        """End and record the call that has a channel with this uuid; None if there is none.
 
-        The record has the uuid of the first channel, as FreeSWITCH writes it.
+        The record has the uuid of the first channel, as in FreeSWITCH.
         """
         for call in list(self.live.values()):
             if uuid in (call.uuid, call.other_uuid):
@@ -309,13 +309,13 @@ class SimulatedFusionPbx:
         return None
 
     def kill_channel(self, uuid: str) -> None:
-        """What `uuid_kill` does, if the switch is reached."""
+        """Execute `uuid_kill`, if the switch is reachable."""
         if self.event_socket:
             self.commands["uuid_kill"] += 1
             self.end_call(uuid, "MANAGER_REQUEST")
 
     def place(self, spec: FusionPbxCallSpec) -> SimulatedFusionPbxCall:
-        """Put a call on record. The export shows it once it has ended, or later if it says so."""
+        """Record a call. The export contains it after its end, or later by `shown_after_s`."""
         domain = self.add_domain(Domain(spec["domain_name"]))
         call = make_call(spec, domain.uuid, self.now())
         self.calls.append(call)

@@ -1,4 +1,4 @@
-"""What a simulated PBX begins with, from a TOML or JSON file."""
+"""The initial data of a simulated PBX, from a TOML or JSON file."""
 
 import tomllib
 from pathlib import Path
@@ -20,13 +20,13 @@ from ringfence_simulators.fusionpbx.things import (
 Seed = dict[str, list[dict[str, Any]]]
 """Lists by name: `domains`, `users`, `gateways`, `extensions`, `destinations` and `routes`.
 
-Their fields are those of the classes in `things`. What has `enabled` false was off before
+Their fields are those of the classes in `things`. An element with `enabled` false was off before
 anybody switched it.
 """
 
 
 def read_seed(path: Path) -> Seed:
-    """The file's content."""
+    """Read a seed file."""
     if path.suffix == ".json":
         content: Seed = orjson.loads(path.read_bytes())
         return content
@@ -34,7 +34,7 @@ def read_seed(path: Path) -> Seed:
 
 
 def apply_seed(pbx: SimulatedFusionPbx, seed: Seed) -> None:
-    """Add what the seed names; gateways before the extensions that use them."""
+    """Add the seed's elements; gateways before the extensions that use them."""
     for domain in seed.get("domains", []):
         pbx.add_domain(Domain(**domain))
     for user in seed.get("users", []):
@@ -50,7 +50,7 @@ def apply_seed(pbx: SimulatedFusionPbx, seed: Seed) -> None:
 
 
 def restore(pbx: SimulatedFusionPbx) -> None:
-    """Take up what the journal holds: things added, calls, and what was switched since."""
+    """Restore added elements, calls and changes from the journal."""
     for entry in pbx.journal.read():
         kind = entry["kind"]
         if kind == "seed":

@@ -1,4 +1,4 @@
-"""FusionPBX's own pages put together: logins, and the lists with what can be done to their rows."""
+"""FusionPBX's pages: logins, and the lists with the actions on their rows."""
 
 import asyncio
 import re
@@ -40,7 +40,7 @@ DASHBOARD = "/core/dashboard/"
 
 
 class FusionPbxSite:
-    """The handlers of logins and lists, and the other pages by family."""
+    """The handlers of logins and lists, and those of the other pages."""
 
     def __init__(
         self, pbx: SimulatedFusionPbx, logins: FusionPbxLogins, *, rows_per_page: int = 50
@@ -55,20 +55,20 @@ class FusionPbxSite:
 
     @property
     def export_bodies(self) -> dict[str, bytes]:
-        """What is answered verbatim instead of an export, by tenant."""
+        """Bodies that replace an export, by tenant."""
         return self._exports.bodies
 
     @property
     def rows_sent(self) -> int:
-        """The rows of all exports so far."""
+        """The number of rows in all exports so far."""
         return self._exports.rows_sent
 
     def set_lies_about(self, lies_about: Callable[[str], bool]) -> None:
-        """Ask this before each change of an element: if it is true, the change is only claimed."""
+        """Set the function that is called before each change: True means only report it as done."""
         self._lies_about = self._extensions.lies_about = lies_about
 
     def routes(self) -> list[web.RouteDef]:
-        """Everything that FusionPBX serves here."""
+        """All paths of FusionPBX."""
         families = (
             self._exports,
             self._gateways,
@@ -87,21 +87,21 @@ class FusionPbxSite:
         ]
 
     async def front(self, request: web.Request) -> web.Response:
-        """The front page: the login form unless somebody is logged in."""
+        """The front page, which is the login form."""
         return self._logins.login_form(self._logins.session_of(request))
 
     async def login(self, request: web.Request) -> web.Response:
-        """`/login.php`: the form, or on to the dashboard."""
+        """`/login.php`: the form, or a redirect to the dashboard if logged in."""
         session = self._logins.session_of(request)
         return redirect(DASHBOARD) if session.user else self._logins.login_form(session)
 
     async def logout(self, request: web.Request) -> web.Response:
-        """Forget the session."""
+        """End the session."""
         self._logins.sessions.pop(self._logins.session_of(request).id, None)
         return redirect("/")
 
     async def list_or_change(self, request: web.Request) -> web.Response:
-        """A list page, or by POST what is to be done to its ticked rows."""
+        """A list page, or by POST an action on its checked rows."""
         form = {k: str(v) for k, v in (await request.post()).items()}
         if answer := self._logins.check(request, {**request.query, **form}):
             return answer
@@ -126,7 +126,7 @@ class FusionPbxSite:
             self._gateways.stop(session, _ticked(kind, form))
 
     def _toggle(self, kind: str, session: Session, form: Mapping[str, str]) -> int:
-        """Flip the ticked rows, skipping what is unknown; how many were flipped."""
+        """Toggle the checked rows, skipping unknown ones; returns how many."""
         count, profiles = 0, set()
         for uuid in _ticked(kind, form):
             thing = self._pbx.listed(kind).get(uuid)
@@ -177,7 +177,7 @@ class FusionPbxSite:
 
 
 def _ticked(kind: str, form: Mapping[str, str]) -> list[str]:
-    """The uuids of the rows of a form that are ticked, each once."""
+    """The uuids of the checked rows of a form, each once."""
     uuids = []
     for name, value in form.items():
         found = _CHECKED.fullmatch(name)

@@ -1,4 +1,4 @@
-"""What a FusionPBX's tables hold: domains, users, gateways, extensions, destinations, routes."""
+"""Rows of FusionPBX's tables: domains, users, gateways, extensions, destinations, routes."""
 
 from dataclasses import dataclass, field
 from uuid import NAMESPACE_DNS, uuid5
@@ -7,7 +7,7 @@ from ringfence_simulators.fusionpbx.access import rights
 
 
 def stable_uuid(*names: str) -> str:
-    """The uuid of a thing that was given none: the same at every start."""
+    """The uuid of an element without one, the same at every start."""
     return str(uuid5(NAMESPACE_DNS, "/".join(names)))
 
 
@@ -23,10 +23,9 @@ class Domain:
 
 @dataclass
 class User:
-    """Who may log in; `group` is `superadmin` or `admin`.
+    """A user; `group` is `superadmin` or `admin`.
 
-    `rights` names all that the user may do; None: what the group may by default. `without` takes
-    single rights away.
+    `rights` are all rights of the user; None: the group's default. `without` removes single rights.
     """
 
     name: str
@@ -50,9 +49,9 @@ class User:
 
 @dataclass
 class Gateway:
-    """A trunk; `domain` is empty for a global one. `live` is what the switch runs.
+    """A trunk; `domain` is empty for a global one. `live`: whether the switch runs it.
 
-    `registration` is what it says of one that runs: REGED, NOREG, TRYING, FAIL_WAIT.
+    `registration` is its state if it runs: REGED, NOREG, TRYING, FAIL_WAIT.
     """
 
     name: str
@@ -67,10 +66,10 @@ class Gateway:
 
 @dataclass
 class SimulatedExtension:
-    """A telephone; its outbound calls go through `gateway` (a uuid), if one is named.
+    """An extension; its outbound calls use `gateway` (a uuid), if there is one.
 
-    `toll_allow` is as stored: names with `:` between them. `form` holds the fields of its page that
-    mean nothing to this simulator. `voicemail`: it has a voicemail box.
+    `toll_allow` is as stored: names with `:` between them. `form` has the fields of its page that
+    this simulator does not interpret. `voicemail`: it has a voicemail box.
     """
 
     number: str
@@ -90,7 +89,7 @@ class SimulatedExtension:
 
 @dataclass
 class Destination:
-    """A DID; a call to it goes to `extension` of its domain, or nowhere that is known."""
+    """A DID; a call to it goes to `extension` of its domain, if there is one."""
 
     number: str
     domain: str
@@ -101,7 +100,7 @@ class Destination:
 
     @property
     def actions(self) -> list[dict[str, str]]:
-        """What happens to a call, as FusionPBX stores it."""
+        """The actions for a call, as FusionPBX stores them."""
         if not self.extension:
             return []
         data = f"{self.extension} XML {self.domain}"
@@ -112,7 +111,7 @@ class Destination:
 class Route:
     """An outbound route; `toll_allow` is the expression of its condition `${toll_allow}`, if any.
 
-    An empty `domain` makes it every tenant's.
+    A route with an empty `domain` applies to every tenant.
     """
 
     name: str

@@ -14,7 +14,7 @@ MAX_CALLS_PER_SECOND = 500.0
 
 @dataclass(frozen=True)
 class TrafficPlan:
-    """Who calls, how often altogether, and how long. Calls are put on record as just ended."""
+    """The callers, their common rate, and the durations. Calls are recorded as just ended."""
 
     extensions: Sequence[SimulatedExtension]
     calls_per_second: float
@@ -53,7 +53,7 @@ class FusionPbxTraffic:
         await self._loop.stop()
 
     def try_call(self, plan: TrafficPlan, dice: random.Random) -> None:
-        """One extension dials. A suspended one gets nowhere, and no row is written."""
+        """Place a call from a random extension, or count a refused call if it is suspended."""
         extension = dice.choice(plan.extensions)
         number = dice.choice(plan.destinations)
         allowed, _ = self._pbx.can_call(extension, number=number)
@@ -67,7 +67,7 @@ class FusionPbxTraffic:
 
 
 def outbound(extension: SimulatedExtension, destination: str, billsec: int) -> FusionPbxCallSpec:
-    """The row of a call that an extension made."""
+    """The record of an outbound call of an extension."""
     return {
         "domain_name": extension.domain,
         "direction": "outbound",

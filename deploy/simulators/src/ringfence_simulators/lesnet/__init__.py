@@ -1,7 +1,7 @@
 """A simulated Les.net: CDR files behind links, and the API's envelope.
 
-The envelope (keys, sequence, errors) and `account/balance` are as they are publicly known. THE REST
-IS MADE UP: what a CDR file looks like, and the calls that switch a peer, are published nowhere. The
-files are of this project's own making, and the paths of those calls are options. `/_sim/` is the
-simulator's own control interface.
+The envelope (keys, sequence, errors) and `account/balance` are as publicly documented. THE REST IS
+INVENTED: the format of CDR files and the calls that switch a peer are not published. The format of
+the files is this project's, and the paths of those calls are options. `/_sim/` is the simulator's
+own control interface.
 """

@@ -1,4 +1,4 @@
-"""Putting the simulated Les.net together and serving it."""
+"""Assembles and serves the simulated Les.net."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 
 @dataclass
 class LesnetSimulator:
-    """A served portal: where it is, and its inside for whoever runs in the same process."""
+    """A running simulator: its URL, and its parts for tests in the same process."""
 
     url: str
     portal: Portal
@@ -34,7 +34,7 @@ class LesnetSimulator:
 async def serve(
     portal: Portal, *, paths: Paths | None = None, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[LesnetSimulator]:
-    """Serve the portal until the context ends; port 0 takes a free one."""
+    """Serve the portal until the context ends; port 0 means any free port."""
     faults, load = Faults(lambda: None), RequestLoad(lambda: portal.latency_s)
     site = LesnetSite(portal, paths or Paths(), faults.lies_about)
     app = web.Application(

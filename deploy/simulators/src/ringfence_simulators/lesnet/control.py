@@ -1,4 +1,4 @@
-"""`/_sim/`: how tests and the demonstration work the simulated Les.net."""
+"""`/_sim/`: the controls of the simulated Les.net for tests and the demo."""
 
 from dataclasses import asdict
 from decimal import Decimal
@@ -12,7 +12,7 @@ from ringfence_simulators.lesnet.site import LesnetSite
 
 
 class LesnetControl:
-    """The handlers; bodies and answers are JSON. What cannot be done is a 400 with `error`."""
+    """The handlers, with JSON bodies. A request that cannot be executed gets a 400 with `error`."""
 
     def __init__(self, portal: Portal, site: LesnetSite, faults: Faults, load: RequestLoad) -> None:
         self._portal = portal
@@ -21,7 +21,7 @@ class LesnetControl:
         self._load = load
 
     def routes(self) -> list[web.RouteDef]:
-        """Everything under `/_sim/`."""
+        """All paths under `/_sim/`."""
         return [
             web.get("/_sim/state", self.state),
             web.post("/_sim/seed", self.seed),
@@ -35,7 +35,7 @@ class LesnetControl:
         ]
 
     async def state(self, _: web.Request) -> web.Response:
-        """Peers, files, balance, and what was asked for."""
+        """Peers, files, balance, and the requests so far."""
         files = {
             path: {"bytes": len(file.body), "etag": file.etag}
             for path, file in self._portal.files.items()
@@ -56,23 +56,23 @@ class LesnetControl:
         return json_answer({})
 
     async def calls(self, request: web.Request) -> web.Response:
-        """Calls for the next writing: `{"path", "calls"}`."""
+        """Add calls to the next version of a file: `{"path", "calls"}`."""
         wanted = await body_of(request)
         self._portal.call(wanted["path"], wanted["calls"])
         return json_answer({})
 
     async def write(self, request: web.Request) -> web.Response:
-        """Write the day's files; `?rotate=1`: with the new calls alone."""
+        """Write the day's files; with `?rotate=1` they contain only the new calls."""
         self._portal.write_files(rotate="rotate" in request.query)
         return json_answer({})
 
     async def put_file(self, request: web.Request) -> web.Response:
-        """Serve this body at `?path=`, to the byte."""
+        """Serve this body unchanged at `?path=`."""
         self._portal.put(request.query["path"], await request.read())
         return json_answer({})
 
     async def hand(self, request: web.Request) -> web.Response:
-        """What a person does at the portal: `{"peer", "enabled"}`."""
+        """Switch a peer as a person would in the portal: `{"peer", "enabled"}`."""
         wanted = await body_of(request)
         if not isinstance(enabled := wanted["enabled"], bool):
             raise ValueError(f"enabled: got {enabled!r}, expected true or false")
@@ -80,7 +80,7 @@ class LesnetControl:
         return json_answer({})
 
     async def set_switch(self, request: web.Request) -> web.Response:
-        """What each request takes: `{"latency_s"}`, 0 to 60."""
+        """Set the latency of each request: `{"latency_s"}`, 0 to 60."""
         latency_s = float((await body_of(request))["latency_s"])
         if not 0 <= latency_s <= 60:
             raise ValueError(f"latency_s: got {latency_s}, expected 0 to 60")
@@ -88,6 +88,6 @@ class LesnetControl:
         return json_answer({})
 
     async def set_balance(self, request: web.Request) -> web.Response:
-        """What is left of the account: `{"balance"}`."""
+        """Set the account's balance: `{"balance"}`."""
         self._portal.balance = Decimal(str((await body_of(request))["balance"]))
         return json_answer({})

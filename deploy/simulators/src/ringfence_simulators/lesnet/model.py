@@ -1,4 +1,4 @@
-"""What the simulated Les.net holds: an account, its peers, and files of their calls."""
+"""The state of the simulated Les.net: an account, its peers, and files of their calls."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -28,8 +28,8 @@ class Peer:
 class ServedFile:
     """A file as it is served.
 
-    `validators` off: the server says nothing of its version; `framed` off: nor of its length.
-    `login` is what it asks for: `user:password`.
+    Without `validators` the response has no ETag and Last-Modified; without `framed` no
+    Content-Length. `login` is the required login, `user:password`; empty: none.
     """
 
     body: bytes
@@ -40,12 +40,12 @@ class ServedFile:
 
     @property
     def etag(self) -> str:
-        """Its version, as HTTP quotes it."""
+        """The ETag header."""
         return f'"{sha256(self.body).hexdigest()[:16]}"'
 
     @property
     def last_modified(self) -> str:
-        """When it was written, as HTTP writes it."""
+        """The Last-Modified header."""
         return format_datetime(datetime.fromtimestamp(int(self.modified_at), UTC), usegmt=True)
 
 
@@ -72,7 +72,7 @@ class Portal:
         self.pending: dict[str, list[LesnetCallSpec]] = {}
 
     def add(self, seed: dict[str, Any]) -> None:
-        """Add what a seed names: `peers` (`peer`, `dids`), `calls` by path, `balance`."""
+        """Add the `peers` (`peer`, `dids`), `calls` by path and `balance` of a seed."""
         for peer in seed.get("peers", []):
             self.peers[peer["peer"].upper()] = Peer(**{**peer, "peer": peer["peer"].upper()})
         for path, calls in seed.get("calls", {}).items():
@@ -80,11 +80,11 @@ class Portal:
         self.balance = Decimal(str(seed.get("balance", self.balance)))
 
     def call(self, path: str, calls: Iterable[LesnetCallSpec]) -> None:
-        """Put calls on record; they are in the file from its next writing on."""
+        """Record calls, which are in the next version of the file."""
         self.pending.setdefault(path, []).extend(calls)
 
     def write_files(self, *, rotate: bool = False) -> None:
-        """What happens every 24 hours: files hold all calls so far, or (`rotate`) the new ones."""
+        """Write the daily files, with all calls so far, or with `rotate` only the new ones."""
         for path in self.pending.keys() | self.written.keys():
             new = self.pending.pop(path, [])
             listed = new if rotate else [*self.written.get(path, []), *new]

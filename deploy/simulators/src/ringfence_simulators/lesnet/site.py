@@ -1,4 +1,4 @@
-"""What Les.net serves: the files behind their links, and the API."""
+"""The paths of Les.net: the CDR files, and the API."""
 
 from base64 import b64encode
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from ringfence_simulators.lesnet.model import Peer, Portal, ServedFile
 
 @dataclass(frozen=True)
 class Paths:
-    """The calls that switch a peer. Nobody outside of Les.net knows the real ones."""
+    """The API calls that switch a peer. The real ones are not published."""
 
     disable: str = "peer/disable"
     enable: str = "peer/enable"
@@ -21,9 +21,9 @@ class Paths:
 
 
 class LesnetSite:
-    """The handlers. `asked` counts what was asked for: files by path, calls by their path.
+    """The handlers. `asked` lists the requests: the path of the file or call, and the status.
 
-    An order about a peer of which `lies_about` is true is answered as a success and not done.
+    A change of a peer for which `lies_about` is true is reported as done, but not done.
     """
 
     def __init__(self, portal: Portal, paths: Paths, lies_about: Callable[[str], bool]) -> None:
@@ -34,11 +34,11 @@ class LesnetSite:
         self.envelopes: list[dict[str, Any]] = []
 
     def routes(self) -> list[web.RouteDef]:
-        """Everything that Les.net serves here."""
+        """All paths."""
         return [web.post("/v1/{call:.+}/", self.api), web.get("/{path:cdr/.+}", self.file)]
 
     async def file(self, request: web.Request) -> web.StreamResponse:
-        """A CDR file, or 304 if the caller has this version of it."""
+        """A CDR file, or 304 if the client has this version."""
         path = f"/{request.match_info['path']}"
         found = self._portal.files.get(path)
         status = _status(request, found)
@@ -55,7 +55,7 @@ class LesnetSite:
         return web.Response(body=found.body, headers=headers)
 
     async def api(self, request: web.Request) -> web.Response:
-        """A call of the API, by its envelope."""
+        """A call of the API, with its envelope."""
         call = request.match_info["call"]
         envelope = orjson.loads(await request.read())
         self.envelopes.append(envelope)
@@ -105,7 +105,7 @@ def _is_known(request: web.Request, file: ServedFile) -> bool:
 async def _unframed(
     request: web.Request, headers: dict[str, str], body: bytes
 ) -> web.StreamResponse:
-    """A body that ends where the connection does, as old servers send it."""
+    """A response without Content-Length, which ends with the connection, as old servers send it."""
     response = web.StreamResponse(headers={**headers, "Connection": "close"})
     response.force_close()
     response.headers.pop("Transfer-Encoding", None)

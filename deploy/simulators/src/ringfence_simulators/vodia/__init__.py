@@ -1,1 +1,1 @@
-"""A simulated Vodia PBX, by its REST catalogue; what that leaves open can be chosen."""
+"""A simulated Vodia PBX, by its REST catalogue; undocumented behaviour is configurable."""

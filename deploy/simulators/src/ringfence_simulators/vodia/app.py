@@ -1,4 +1,4 @@
-"""Putting the simulated Vodia together and serving it."""
+"""Assembles and serves the simulated Vodia."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,7 +18,7 @@ from ringfence_simulators.vodia.traffic import VodiaTraffic
 
 @dataclass
 class VodiaSimulator:
-    """A served PBX: where it is, and its inside for whoever runs in the same process."""
+    """A running simulator: its URL, and its parts for tests in the same process."""
 
     url: str
     pbx: SimulatedVodia
@@ -33,7 +33,7 @@ class VodiaSimulator:
 async def serve(
     pbx: SimulatedVodia, *, host: str = "127.0.0.1", port: int = 0
 ) -> AsyncIterator[VodiaSimulator]:
-    """Serve the PBX until the context ends; port 0 takes a free one."""
+    """Serve the PBX until the context ends; port 0 means any free port."""
     logins, posting = VodiaLogins(pbx), CdrPosting(pbx)
     faults, load = Faults(logins.sessions.clear), RequestLoad(lambda: pbx.habits.latency_s)
     site = VodiaSite(pbx, logins, faults.lies_about, posting.post)

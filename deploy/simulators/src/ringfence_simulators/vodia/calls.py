@@ -1,4 +1,4 @@
-"""Calls: as the list shows them, and as they are posted when they end."""
+"""Calls, as the list of calls contains them and as they are posted when they end."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -6,11 +6,11 @@ from typing import Any, Literal
 from uuid import uuid4
 
 VodiaCallSpec = dict[str, Any]
-"""What a caller of the control interface says of a call; everything but `domain` has a default.
+"""A call as the control interface gets it; everything except `domain` has a default.
 
 `direction` (outbound, inbound, local), `extension`, `extension_name`, `number`, `did`, `trunk`,
 `talk_s`, `ring_s`, `ends_at` (Unix seconds), `primary_id`, `id`; `record` overrides fields of the
-list's record, as they stand.
+record in the list, unchanged.
 """
 
 
@@ -60,7 +60,7 @@ class SimulatedVodiaCall:
         return f"<sip:{self.number}@{self.domain}>"
 
     def legs(self, system: str) -> list[dict[str, Any]]:
-        """What `json` posts, leg by leg, the telephone's first."""
+        """The bodies that `json` posts, one for each leg, the telephone's first."""
         inside = {
             "CallID": self.primary_id if self.direction != "inbound" else f"{self.id}x@pbx",
             "Direction": "O" if self.direction == "inbound" else "I",
@@ -111,7 +111,7 @@ class SimulatedVodiaCall:
         }
 
     def webcdr(self, system: str) -> dict[str, Any]:
-        """What `webcdr` posts, as far as it is documented."""
+        """The body that `webcdr` posts, as far as it is documented."""
         return {
             "version": "70.3",
             "system": system,

@@ -1,4 +1,4 @@
-"""`/_sim/`: how tests and the demonstration work the simulated PBX. Not part of Vodia."""
+"""`/_sim/`: the controls of the simulated PBX for tests and the demo; not part of Vodia."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from ringfence_simulators.vodia.traffic import VodiaTraffic
 
 
 class VodiaControl:
-    """The handlers; bodies and answers are JSON. What cannot be done is a 400 with `error`."""
+    """The handlers, with JSON bodies. A request that cannot be executed gets a 400 with `error`."""
 
     def __init__(
         self,
@@ -35,7 +35,7 @@ class VodiaControl:
         self._load = load
 
     def routes(self) -> list[web.RouteDef]:
-        """Everything under `/_sim/`."""
+        """All paths under `/_sim/`."""
         return [
             web.get("/_sim/state", self.state),
             web.get("/_sim/can-call", self.can_call),
@@ -54,7 +54,7 @@ class VodiaControl:
         ]
 
     async def state(self, _: web.Request) -> web.Response:
-        """Flags, who could call, and counts."""
+        """Flags, which extensions can call, and counts."""
         return json_answer(
             {
                 **self._pbx.state(),
@@ -68,7 +68,7 @@ class VodiaControl:
         )
 
     async def can_call(self, request: web.Request) -> web.Response:
-        """`?extension=2112&domain=...`: whether it could place an outbound call now."""
+        """`?extension=2112&domain=...`: whether it can place an outbound call now."""
         allowed, reason = self._pbx.can_call(self._named(dict(request.query)))
         return json_answer({"can_call": allowed, "reason": reason})
 
@@ -84,7 +84,7 @@ class VodiaControl:
         return json_answer({})
 
     async def change_habits(self, request: web.Request) -> web.Response:
-        """Do from now on as these fields of `Habits` say."""
+        """Change the given fields of `Habits`."""
         for name, value in (await body_of(request)).items():
             if not hasattr(self._pbx.habits, name):
                 raise ValueError(f"no habit {name!r}")
@@ -92,7 +92,7 @@ class VodiaControl:
         return json_answer({})
 
     async def place_calls(self, request: web.Request) -> web.Response:
-        """Put a call on record, or a list of them, and post it; answers with their ids."""
+        """Record and post a call or a list of calls; returns their ids."""
         specs = await body_of(request)
         calls = [self._pbx.place(spec) for spec in (specs if isinstance(specs, list) else [specs])]
         for call in calls:
@@ -102,14 +102,14 @@ class VodiaControl:
         )
 
     async def begin_call(self, request: web.Request) -> web.Response:
-        """A call in progress: `extension`, `domain`, `call_id`, and what else is said of it."""
+        """Begin a call: `extension`, `domain`, `call_id`, and further fields of it."""
         self._pbx.begin_call(**await body_of(request))
         return json_answer({})
 
     async def end_calls(self, request: web.Request) -> web.Response:
-        """End calls in progress: `?extension=...&domain=...`, of them `&call_id=...` alone.
+        """End the calls of `?extension=...&domain=...`, or with `&call_id=...` only that one.
 
-        Each is put on record, and posted. Answers with their ids.
+        Each is recorded and posted. Returns their ids.
         """
         extension, query = self._named(dict(request.query)), request.query
         ended = self._pbx.end_calls(extension.number, extension.domain, query.get("call_id", ""))
@@ -118,7 +118,7 @@ class VodiaControl:
         return json_answer({"ids": [call.id for call in ended]})
 
     async def hand(self, request: web.Request) -> web.Response:
-        """What a person does: `disabled`, of a `trunk`, or of an `extension` of a `domain`."""
+        """Set `disabled` of a `trunk`, or of an `extension` of a `domain`, as a person would."""
         wanted = await body_of(request)
         disabled = wanted["disabled"]
         if not isinstance(disabled, bool):
@@ -130,28 +130,28 @@ class VodiaControl:
         return json_answer({})
 
     async def clear_requests(self, _: web.Request) -> web.Response:
-        """Count requests from zero again."""
+        """Reset the counts of requests."""
         self._load.clear()
         return json_answer({})
 
     async def set_cdr_url(self, request: web.Request) -> web.Response:
-        """`cdr_url`: where calls are posted to; space-separated, empty for nowhere."""
+        """`cdr_url`: the URLs to which calls are posted, space-separated; empty for none."""
         self._posting.configure((await body_of(request))["cdr_url"])
         return json_answer({})
 
     async def start_traffic(self, request: web.Request) -> web.Response:
-        """Let extensions (`[{"extension", "domain"}]`; all, if none are named) call at random."""
+        """Start random calls by `extensions` (`[{"extension", "domain"}]`; none given: by all)."""
         wanted = await body_of(request)
         named = [self._named(row) for row in wanted.get("extensions", [])]
         self._traffic.start(wanted["calls_per_second"], named)
         return json_answer({})
 
     async def stop_traffic(self, _: web.Request) -> web.Response:
-        """No more random calls."""
+        """Stop the random calls."""
         await self._traffic.stop()
         return json_answer({})
 
     async def clear_sessions(self, _: web.Request) -> web.Response:
-        """Everybody must log in again."""
+        """End all sessions."""
         self._logins.sessions.clear()
         return json_answer({})

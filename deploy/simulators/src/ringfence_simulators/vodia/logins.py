@@ -1,4 +1,4 @@
-"""Who may do what: Basic on every request, or a session begun with a password's MD5."""
+"""Logins and rights: Basic on every request, or a session begun with a password's MD5."""
 
 import secrets
 from base64 import b64decode
@@ -14,7 +14,7 @@ SESSION_PATH = "/rest/system/session"
 
 
 class VodiaLogins:
-    """The sessions, and how often somebody was let in or turned away."""
+    """The sessions, and the numbers of accepted and refused logins."""
 
     def __init__(self, pbx: SimulatedVodia) -> None:
         self._pbx = pbx
@@ -24,7 +24,7 @@ class VodiaLogins:
         self.forbidden = 0
 
     def middleware(self) -> Any:
-        """An aiohttp middleware: 401 without good credentials, 403 without the right."""
+        """An aiohttp middleware: 401 without valid credentials, 403 without the right."""
 
         @web.middleware
         async def guard(request: web.Request, handler: Any) -> web.StreamResponse:
@@ -73,7 +73,7 @@ class VodiaLogins:
         return account.api and account.tenant in ("", tenant)
 
     async def probe(self, _: web.Request) -> web.Response:
-        """`GET` the session: a health probe, open to everybody."""
+        """`GET` the session: a health probe without authentication."""
         return web.json_response("")
 
     async def begin(self, request: web.Request) -> web.Response:

@@ -1,6 +1,6 @@
-"""What the simulated PBX knows: tenants, accounts, trunks, calls past and present.
+"""The state of the simulated PBX: tenants, accounts, trunks, past and current calls.
 
-Where the vendor documents nothing, a choice of `Habits` stands for what a PBX might do.
+`Habits` selects behaviour that the vendor does not document.
 """
 
 import itertools
@@ -18,7 +18,7 @@ CdrOrder = Literal["newest-first", "oldest-first", "random"]
 
 @dataclass
 class Habits:
-    """How this PBX does what is not documented, or differs by version."""
+    """Behaviour that is not documented or differs by version."""
 
     login: Literal["basic", "session", "both"] = "both"
     verbs: Literal["post", "put", "both"] = "both"
@@ -37,7 +37,7 @@ class Habits:
 
 @dataclass
 class SimulatedAccount:
-    """Who may log in; without `api` every answer is 403. A `tenant`'s account sees only that."""
+    """An account; without `api` every response is 403. With a `tenant`, it sees only that one."""
 
     name: str
     password: str
@@ -64,7 +64,7 @@ class SimulatedVodiaExtension:
 
 @dataclass
 class Trunk:
-    """A trunk; `disabled` and `shared` as Vodia writes flags: "true", "false" or nothing."""
+    """A trunk; `disabled` and `shared` are flags as Vodia writes them: "true", "false" or ""."""
 
     id: str
     name: str
@@ -90,7 +90,7 @@ class SimulatedVodia:
     _ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def add(self, seed: dict[str, list[dict[str, Any]]]) -> None:
-        """Add what a seed names: `accounts`, `trunks` and `extensions`, fields as above."""
+        """Add the `accounts`, `trunks` and `extensions` of a seed, with the fields above."""
         for account in seed.get("accounts", []):
             self.accounts.append(SimulatedAccount(**account))
         for trunk in seed.get("trunks", []):
@@ -106,11 +106,11 @@ class SimulatedVodia:
             self.domains.append(name)
 
     def trunks_of(self, domain: str) -> list[Trunk]:
-        """A tenant's own trunks, and those that all share."""
+        """A tenant's own trunks, and the shared ones."""
         return [t for t in self.trunks.values() if t.domain == domain or t.shared == "true"]
 
     def can_call(self, extension: SimulatedVodiaExtension) -> tuple[bool, str]:
-        """Whether the extension could place an outbound call now, and why not."""
+        """Whether the extension can place an outbound call now, and the reason if not."""
         if extension.disabled:
             return False, "extension disabled"
         trunk = self.trunks.get(extension.trunk)
@@ -119,14 +119,14 @@ class SimulatedVodia:
         return True, ""
 
     def place(self, spec: VodiaCallSpec) -> SimulatedVodiaCall:
-        """Put a call on record as just ended."""
+        """Record a call that has just ended."""
         call = make_call(spec, next(self._ids), self.now())
         self._add_domain(call.domain)
         self.calls.append(call)
         return call
 
     def listed(self, domain: str) -> list[SimulatedVodiaCall]:
-        """A tenant's calls within the retention, in this PBX's order."""
+        """A tenant's calls within the retention period, in this PBX's order."""
         oldest = self.now() - self.habits.retention_s
         calls = [call for call in self.calls if call.domain == domain and call.end >= oldest]
         by_start = self.habits.order_by == "start"
@@ -138,17 +138,17 @@ class SimulatedVodia:
         return calls
 
     def begin_call(self, extension: str, domain: str, call_id: str, **details: Any) -> None:
-        """A call in progress; of what is said of it, `to` and `seconds` are for its record."""
+        """Begin a call. Of `details`, `to` and `seconds` are used for its record."""
         self.live.setdefault((domain, extension), []).append({"callid": call_id, **details})
 
     def hang_up(self, extension: str, domain: str, call_id: str) -> list[SimulatedVodiaCall]:
-        """End a call in progress, if this PBX does so when it is asked; what is put on record."""
+        """End a call, if this PBX obeys such a request; returns the recorded calls."""
         return (
             self.end_calls(extension, domain, call_id) if self.habits.calls_end_by_hang_up else []
         )
 
     def end_calls(self, extension: str, domain: str, call_id: str = "") -> list[SimulatedVodiaCall]:
-        """End the call of this id, or all of an extension, and put each on record."""
+        """End the call with this id, or all of an extension, and record each."""
         calls = self.live.pop((domain, extension), [])
         ended = [call for call in calls if call_id in ("", call["callid"])]
         if left := [call for call in calls if call not in ended]:
@@ -156,7 +156,7 @@ class SimulatedVodia:
         return [self.place(_spec(extension, domain, call)) for call in ended]
 
     def state(self) -> dict[str, Any]:
-        """Everything, without passwords."""
+        """The whole state, without passwords."""
         return {
             "domains": self.domains,
             "habits": asdict(self.habits),

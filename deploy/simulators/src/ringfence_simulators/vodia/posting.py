@@ -1,4 +1,4 @@
-"""The "CDR URL": posting calls when they end, leg by leg or whole."""
+"""The "CDR URL": posts calls when they end, one body for each leg or for the whole call."""
 
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -13,7 +13,7 @@ _SCHEMES = {"json": "http", "jsons": "https", "webcdr": "http", "webcdrs": "http
 
 @dataclass(frozen=True)
 class CdrTarget:
-    """One of the space-separated URLs: what is posted there, and where to."""
+    """One of the space-separated URLs; `whole`: one body for the whole call."""
 
     whole: bool
     url: str
@@ -21,7 +21,7 @@ class CdrTarget:
 
     @classmethod
     def read(cls, written: str) -> "CdrTarget":
-        """`json://user:pass@host/path` and its kin. Raises ValueError for other schemes."""
+        """Parse `json://user:pass@host/path` and the like. Raises ValueError for other schemes."""
         parts = urlsplit(written)
         if parts.scheme not in _SCHEMES:
             raise ValueError(f"{parts.scheme}: one of {', '.join(_SCHEMES)}")
@@ -32,7 +32,7 @@ class CdrTarget:
 
 
 class CdrPosting:
-    """Posts each call once to each target. Nothing is posted again: Vodia documents no retry."""
+    """Posts each call once to each target, without retry: Vodia documents none."""
 
     def __init__(self, pbx: SimulatedVodia) -> None:
         self._pbx = pbx
@@ -40,11 +40,11 @@ class CdrPosting:
         self.answers: list[int] = []
 
     def configure(self, cdr_url: str) -> None:
-        """Set the "CDR URL": zero, one or more, space-separated."""
+        """Set the "CDR URL": zero, one or more URLs, space-separated."""
         self.targets = [CdrTarget.read(written) for written in cdr_url.split()]
 
     async def post(self, call: SimulatedVodiaCall) -> None:
-        """Post a call that ended; an answer of 0 stands for none."""
+        """Post a call that has ended; in `answers`, 0 means that there was no response."""
         async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(10)) as http:
             for target in self.targets:
                 legs = call.legs(self._pbx.system)

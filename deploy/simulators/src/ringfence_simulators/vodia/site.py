@@ -1,4 +1,4 @@
-"""Vodia's REST interface, as far as ringfence uses it."""
+"""The part of Vodia's REST interface that ringfence uses."""
 
 from collections.abc import Awaitable, Callable
 
@@ -10,10 +10,10 @@ from ringfence_simulators.vodia.model import SimulatedVodia, SimulatedVodiaExten
 
 
 class VodiaSite:
-    """The handlers. `pages_sent` counts pages of the list; `before_page` runs before each.
+    """The handlers. `pages_sent` counts pages of the list; `before_page` is called before each.
 
-    An order about a trunk (by its id) or an extension (by its number) of which `lies_about` is true
-    is answered as a success and not done. `post` is given each call that was hung up.
+    A change of a trunk (by id) or an extension (by number) for which `lies_about` is true is
+    reported as done, but not done. `post` is called with each call that was hung up.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class VodiaSite:
         self.before_page: Callable[[int], None] = lambda page: None
 
     def routes(self) -> list[web.RouteDef]:
-        """Everything that Vodia serves here."""
+        """All paths of the REST interface."""
         domain, user = "/rest/domain/{domain}", "/rest/user/{user}/calls"
         return [
             web.get(SESSION_PATH, self._logins.probe),
@@ -59,26 +59,26 @@ class VodiaSite:
         return domain
 
     def _note(self, request: web.Request) -> None:
-        """A change; 405 by the verb of another era."""
+        """Record a change; reply with 405 to the HTTP method of another version."""
         verbs = self._pbx.habits.verbs
         if verbs not in ("both", request.method.lower()):
             raise web.HTTPMethodNotAllowed(request.method, [verbs.upper()])
         self.orders.append((request.method, request.path_qs))
 
     async def list_domains(self, _: web.Request) -> web.Response:
-        """The tenants' names; 403 where they are hidden from us."""
+        """The tenants' names, or 403 if they are hidden."""
         if self._pbx.habits.hidden_domains:
             raise web.HTTPForbidden
         return web.json_response(self._pbx.domains)
 
     async def list_users(self, request: web.Request) -> web.Response:
-        """A tenant's accounts, as the vendor's older catalogue shows them."""
+        """A tenant's accounts, in the format of the vendor's older catalogue."""
         if self._pbx.habits.lists_accounts != "users":
             raise web.HTTPNotFound
         return web.json_response([_user(e) for e in self._accounts(request)])
 
     async def list_extensions(self, request: web.Request) -> web.Response:
-        """A tenant's extensions in the other shape that clients expect; without their state."""
+        """A tenant's extensions in the other format that clients expect, without their state."""
         if self._pbx.habits.lists_accounts != "userlist":
             raise web.HTTPNotFound
         found = [e for e in self._accounts(request) if e.type == "extensions"]
@@ -104,7 +104,7 @@ class VodiaSite:
         return web.json_response([_row(t) for t in self._pbx.trunks_of(self._domain(request))])
 
     async def switch_trunk(self, request: web.Request) -> web.Response:
-        """Disable or enable a trunk; an absolute state."""
+        """Disable or enable a trunk; the body has the new state."""
         self._note(request)
         wanted = request.match_info.get("trunk") or request.query.get("trunk", "")
         trunks = {trunk.id: trunk for trunk in self._pbx.trunks_of(self._domain(request))}
@@ -119,7 +119,7 @@ class VodiaSite:
         return web.json_response(True)
 
     async def act(self, request: web.Request) -> web.Response:
-        """Disable or enable accounts; names that are none are passed over, or spoil the order."""
+        """Disable or enable accounts; unknown names are ignored, or get a 400 if strict."""
         self._note(request)
         domain, order = self._domain(request), await request.json()
         if order["type"] != "accounts":
@@ -134,7 +134,7 @@ class VodiaSite:
         return web.json_response(True)
 
     async def extension(self, request: web.Request) -> web.Response:
-        """An extension's settings. Path and field are this simulator's own choice."""
+        """An extension's settings. The vendor documents neither this path nor the field."""
         extension = self._find(request.match_info["extension"], self._domain(request))
         return web.json_response({"disabled": "true" if extension.disabled else "false"})
 
@@ -150,7 +150,7 @@ class VodiaSite:
         return web.json_response(self._pbx.live.get((extension.domain, extension.number), []))
 
     async def hang_up(self, request: web.Request) -> web.Response:
-        """End one of them."""
+        """End one of an extension's calls in progress."""
         self._note(request)
         extension = self._user(request)
         call_id = str((await request.json())["hangup"])

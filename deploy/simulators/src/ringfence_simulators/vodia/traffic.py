@@ -43,7 +43,7 @@ class VodiaTraffic:
         await self._loop.stop()
 
     async def try_call(self, extension: SimulatedVodiaExtension, dice: random.Random) -> None:
-        """One extension dials. A suspended one gets nowhere, and nothing is recorded."""
+        """Place a call from an extension; if it is suspended, count a refused call instead."""
         if not self._pbx.can_call(extension)[0]:
             self._pbx.refused_calls += 1
             return

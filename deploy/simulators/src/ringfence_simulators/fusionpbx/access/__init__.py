@@ -1,1 +1,1 @@
-"""ringfence_simulators.fusionpbx.access"""
+"""Logins, sessions, form tokens and rights."""

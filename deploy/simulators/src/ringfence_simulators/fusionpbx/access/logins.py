@@ -1,4 +1,4 @@
-"""Who is asking: api keys, PHP sessions, and form tokens, on either line of FusionPBX."""
+"""Authentication: API keys, PHP sessions and form tokens, for both releases of FusionPBX."""
 
 import secrets
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ LOGIN_PATH = "/login.php"
 
 @dataclass
 class FormToken:
-    """A hidden input; one that was used dies when the next one is made."""
+    """A hidden input; a used token is removed when the next one is created."""
 
     name: str = field(default_factory=lambda: secrets.token_hex(32))
     value: str = field(default_factory=lambda: secrets.token_hex(32))
@@ -29,7 +29,7 @@ class FormToken:
 
 @dataclass
 class Session:
-    """A PHP session; `user` is set once it is authorized, and `domain` is the one it acts in."""
+    """A PHP session; `user` is set after the login, and `domain` is its current domain."""
 
     id: str = field(default_factory=lambda: secrets.token_hex(16))
     user: User | None = None
@@ -43,18 +43,18 @@ class Session:
         return self.user is not None and self.user.may(right)
 
     def add_message(self, mood: str, message: str) -> None:
-        """Show a message on the next page; one that is there already is not shown twice."""
+        """Add a message for the next page, unless the same one is waiting."""
         texts = self.messages.setdefault(mood, [])
         if message and message not in texts:
             texts.append(message)
 
     def take_messages(self) -> dict[str, list[str]]:
-        """The messages by mood, for the page that is about to be shown; each is shown once."""
+        """Remove and return the messages by mood, for the next page."""
         texts, self.messages = self.messages, {}
         return texts
 
     def new_token(self, path: str) -> FormToken:
-        """A token for the form on that page; used ones of all pages are dropped."""
+        """A new token for the form on that page; used tokens of all pages are removed."""
         for page, tokens in self.tokens.items():
             self.tokens[page] = [token for token in tokens if not token.used]
         token = FormToken()
@@ -62,7 +62,7 @@ class Session:
         return token
 
     def accepts(self, path: str, fields: dict[str, str]) -> bool:
-        """Whether the fields carry a token of that page."""
+        """Whether the fields contain a token of that page, which then is used."""
         for token in self.tokens.get(path, []):
             if fields.get(token.name) == token.value:
                 token.used = True
@@ -74,7 +74,7 @@ SESSION = web.RequestKey("session", Session)
 
 
 class FusionPbxLogins:
-    """The sessions, and how often somebody logged in (FusionPBX leaves a log row each time)."""
+    """The sessions, and the numbers of logins (FusionPBX logs a row for each)."""
 
     def __init__(self, pbx: SimulatedFusionPbx, line: ReleaseLine) -> None:
         self._pbx = pbx
@@ -92,7 +92,7 @@ class FusionPbxLogins:
         return session
 
     def cookies(self) -> Any:
-        """An aiohttp middleware that gives a new session's cookie to the client."""
+        """An aiohttp middleware that sets the cookie of a new session."""
 
         @web.middleware
         async def hand_out(request: web.Request, handler: Any) -> web.StreamResponse:
@@ -105,7 +105,7 @@ class FusionPbxLogins:
         return hand_out
 
     def check(self, request: web.Request, fields: dict[str, str]) -> web.Response | None:
-        """What every page does first. None when the session is authorized, else the answer."""
+        """Authenticate a request, as every page does. None if logged in, else the response."""
         session = self.session_of(request)
         agent = request.headers.get("User-Agent", "")
         if session.user is not None:
@@ -137,14 +137,14 @@ class FusionPbxLogins:
     def guard(
         self, request: web.Request, fields: dict[str, str], right: str
     ) -> web.Response | None:
-        """As `check`, and the page that a user without the right is shown."""
+        """As `check`, and access denied for a user without the right."""
         answer = self.check(request, fields)
         if answer is None and not request[SESSION].may(right):
             return denied()
         return answer
 
     def login_form(self, session: Session) -> web.Response:
-        """The login page, with status 200. The 5.6 line puts a token on it."""
+        """The login page, with status 200. Release 5.6 adds a form token."""
         token = session.new_token(LOGIN_PATH) if self.line == "5.6" else None
         html = login_page((token.name, token.value) if token else None)
         return web.Response(text=html, content_type="text/html")
@@ -156,7 +156,7 @@ def redirect(location: str) -> web.Response:
 
 
 def denied() -> web.Response:
-    """What FusionPBX shows instead of a page that the user has no right to."""
+    """The page that FusionPBX shows to a user without the right."""
     return web.Response(text="access denied", content_type="text/html")
 
 

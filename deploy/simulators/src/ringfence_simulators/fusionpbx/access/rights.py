@@ -1,4 +1,4 @@
-"""FusionPBX's rights by their names, and which of them each group has when nothing else is said."""
+"""FusionPBX's rights by name, and the default rights of each group."""
 
 _SUPERADMINS_ONLY = frozenset(
     {
@@ -23,7 +23,7 @@ FORM_RIGHTS = frozenset(
         *("extension_type", "extension_enabled"),
     }
 )
-"""Each shows fields of the form in which an extension is edited, and lets them be stored."""
+"""Each allows to see and store fields of the form of an extension."""
 
 ADMIN = FORM_RIGHTS | {
     *("xml_cdr_view", "xml_cdr_export", "xml_cdr_export_csv"),

@@ -1,1 +1,1 @@
-"""FusionPBX's pages, a family of them in each module."""
+"""FusionPBX's pages, grouped into modules."""

@@ -1,4 +1,4 @@
-"""Live calls: the list of them, and the operator panel's command that ends one."""
+"""Calls in progress: the list, and the operator panel's command that ends a call."""
 
 from html import escape
 
@@ -27,7 +27,7 @@ class CallPages:
         ]
 
     async def frame(self, request: web.Request) -> web.Response:
-        """What the list is shown in; who may see the calls of all tenants has a button for it."""
+        """The page around the list; it has a button for users who may see all tenants' calls."""
         if answer := self._logins.guard(request, dict(request.query), "call_active_view"):
             return answer
         show_all = (
@@ -38,11 +38,11 @@ class CallPages:
         return page(f"<div id='ajax_response'></div>\n{show_all if may else ''}")
 
     async def list(self, request: web.Request) -> web.Response:
-        """The channels of the session's domain, or with `show=all` and its right, of all.
+        """The channels of the session's domain, or of all with `show=all` and the right to it.
 
-        A fragment, not a whole page: a browser fetches it again and again. Without the event socket
-        it is a list without rows. Only those who may hang up see a channel's uuid. The hidden token
-        at its end is empty on both lines.
+        It is a fragment of a page, which a browser reloads periodically. Without the event socket
+        the list is empty. Only users who may hang up see a channel's uuid. The hidden token at the
+        end is empty in both releases.
         """
         if answer := self._logins.guard(request, dict(request.query), "call_active_view"):
             return answer
@@ -58,7 +58,7 @@ class CallPages:
         return page(_table(channels, asks_all, session.may("call_active_hangup")))
 
     async def execute(self, request: web.Request) -> web.Response:
-        """`cmd=uuid_kill`: an empty 200 whatever came of it."""
+        """`cmd=uuid_kill`: an empty 200, even if it failed."""
         if answer := self._logins.guard(request, dict(request.query), "operator_panel_view"):
             return answer
         if request.query.get("cmd") == "uuid_kill":

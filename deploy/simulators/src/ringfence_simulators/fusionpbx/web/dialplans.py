@@ -1,4 +1,4 @@
-"""Outbound routes: the list of them, and the page that shows the conditions of one."""
+"""Outbound routes: the list, and the page with the conditions of one."""
 
 from html import escape
 
@@ -10,11 +10,11 @@ from ringfence_simulators.fusionpbx.things import Route
 from ringfence_simulators.fusionpbx.web.pages import document, hidden
 
 OUTBOUND = "8c914ec3-9fc0-8ab5-4cda-6c9288bdc9a3"
-"""The `app_uuid` by which the list of dialplans shows outbound routes alone."""
+"""The `app_uuid` with which the list of dialplans contains only outbound routes."""
 
 _TAGS = ("condition", "regex", "action", "anti-action")
 _TYPES = ("context", "destination_number", "${sip_to_user}", "${toll_allow}", "set", "bridge")
-"""What the select of a line's type always offers: so their names on the page mean nothing."""
+"""The options of every select of a line's type; their presence on the page means nothing."""
 
 
 class DialplanPages:
@@ -32,7 +32,7 @@ class DialplanPages:
         ]
 
     async def list(self, request: web.Request) -> web.Response:
-        """The outbound routes of the session's domain, and those of all; `show=all` shows all."""
+        """The outbound routes of the session's domain and the global ones; `show=all`: all."""
         if answer := self._logins.guard(request, dict(request.query), "outbound_route_view"):
             return answer
         session = request[SESSION]
@@ -56,7 +56,7 @@ class DialplanPages:
         return page(document("Outbound Routes", body, session.take_messages()))
 
     async def edit(self, request: web.Request) -> web.Response:
-        """The page of one route, a line for each condition and action."""
+        """The page of one route, with a line for each condition and action."""
         if answer := self._logins.guard(request, dict(request.query), "dialplan_edit"):
             return answer
         session = request[SESSION]

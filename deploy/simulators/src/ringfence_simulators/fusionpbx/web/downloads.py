@@ -1,4 +1,4 @@
-"""Downloads of tables as CSV, the columns of one's choice: of the session's domain, well quoted."""
+"""Downloads of tables of the session's domain as CSV, with selected columns, properly quoted."""
 
 import csv
 import io
@@ -47,9 +47,9 @@ class DownloadPages:
         return [web.route("*", path, self.download) for path in _RIGHTS]
 
     async def download(self, request: web.Request) -> web.Response:
-        """The form by GET; by POST with `column_group[]` and its token, the CSV.
+        """GET: the form. POST with `column_group[]` and the form's token: the CSV.
 
-        Columns that do not exist are skipped; no rows are an empty body without header.
+        Unknown columns are skipped. Without rows the body is empty, without a header.
         """
         form = await request.post()
         columns = [str(value) for value in form.getall("column_group[]", [])]

@@ -10,7 +10,7 @@ from ringfence_simulators.fusionpbx.model import SimulatedFusionPbx
 
 
 class ExportPage:
-    """`bodies` are answered verbatim instead of an export, by tenant (empty: `show=all`).
+    """The handler. `bodies` replace an export unchanged, by tenant (empty: `show=all`).
 
     `rows_sent` counts the rows of all exports.
     """
@@ -26,9 +26,9 @@ class ExportPage:
         return [web.get("/app/xml_cdr/xml_cdr_export.php", self.export)]
 
     async def export(self, request: web.Request) -> web.Response:
-        """The CSV of the calls whose start lies within the window; without one, of all calls.
+        """The CSV of the calls that began within the window; without one, of all calls.
 
-        `show=all` is heeded with the right xml_cdr_all only, and ignored in silence otherwise.
+        `show=all` needs the right xml_cdr_all, and is ignored without it.
         """
         if answer := self._logins.check(request, dict(request.query)):
             return answer

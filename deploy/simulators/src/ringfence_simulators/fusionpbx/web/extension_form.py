@@ -1,4 +1,4 @@
-"""The form in which an extension is edited: its fields, its HTML, and what a post makes of them."""
+"""The form of an extension: its fields, its HTML, and how a POST stores them."""
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
@@ -16,10 +16,10 @@ _VOICEMAIL = "voicemail_edit"
 
 @dataclass(frozen=True)
 class Field:
-    """A field: the right that shows and stores it (empty: none), and the options of a select.
+    """A field: the right that it needs (empty: none), and the options of a select.
 
-    `default` is what an extension has that was never saved. `only_if_given`: an empty value is not
-    stored. `kept_on_56`: the 5.6 line does not store a value that was not posted at all.
+    `default` is the value of an extension that was never saved. `only_if_given`: an empty value is
+    not stored. `kept_on_56`: release 5.6 does not store a value that was not posted.
     """
 
     name: str
@@ -80,7 +80,7 @@ _DEFAULTS = {field.name: field.default for field in FIELDS}
 
 
 def stored(extension: SimulatedExtension) -> dict[str, str]:
-    """The columns of an extension as its table holds them."""
+    """The columns of an extension, as they are stored."""
     return {
         **_DEFAULTS,
         "effective_caller_id_name": extension.caller_name,
@@ -102,10 +102,10 @@ def form_html(
     domains: Mapping[str, str],
     token: tuple[str, str],
 ) -> str:
-    """The form with the present values, as far as the rights go; an empty one without an extension.
+    """The form with the current values that the user may see; without an extension it is empty.
 
-    Like the real one it has inputs that a browser would not send (without a name, or disabled),
-    hidden ones that stay empty, and selects of other things. `domains` are names by uuid.
+    Like the real form it has inputs that a browser would not send (without a name, or disabled),
+    empty hidden inputs, and unrelated selects. `domains` are names by uuid.
     """
     values = stored(extension) if extension else dict(_DEFAULTS)
     parts = [_number(values, may), _password(values, may)]
@@ -179,9 +179,9 @@ def _domains(extension: SimulatedExtension | None, domains: Mapping[str, str]) -
 
 
 def apply(extension: SimulatedExtension, posted: Mapping[str, str], may: May, *, line: str) -> None:
-    """Store what was posted, as FusionPBX does: what is missing in the post is emptied.
+    """Store the posted fields as FusionPBX does: a missing field becomes empty.
 
-    A field without its right stays as it is. An empty password becomes a new one.
+    A field that the user has no right to is not changed. An empty password becomes a new one.
     """
     if may("extension_extension"):
         extension.number = posted.get("extension", "").replace(" ", "-")

@@ -1,4 +1,4 @@
-"""The page on which an extension is edited."""
+"""The page of an extension."""
 
 from collections.abc import Callable
 
@@ -21,7 +21,7 @@ EDIT = "/app/extensions/extension_edit.php"
 
 
 class ExtensionPages:
-    """The handlers. `lies_about` says whether a save of this uuid is only claimed."""
+    """The handlers. `lies_about`: whether to report a save of this uuid as done without doing it."""
 
     def __init__(self, pbx: SimulatedFusionPbx, logins: FusionPbxLogins) -> None:
         self._pbx = pbx
@@ -29,7 +29,7 @@ class ExtensionPages:
         self.lies_about: Callable[[str], bool] = lambda _: False
 
     def routes(self) -> list[web.RouteDef]:
-        """The form, shown and posted."""
+        """The form by GET and POST."""
         return [web.get(EDIT, self.show), web.post(EDIT, self.save)]
 
     async def show(self, request: web.Request) -> web.Response:
@@ -50,10 +50,10 @@ class ExtensionPages:
         return page(document("Extension", html, session.take_messages()))
 
     async def save(self, request: web.Request) -> web.Response:
-        """Store every field of the form, and say "Update Completed", whatever was written.
+        """Store every field of the form; the message is always "Update Completed".
 
-        On the 5.5 line the extension is put into the posted domain, or without extension_domain
-        into the session's own.
+        In release 5.5 the extension is moved to the posted domain, or without the right
+        extension_domain to the session's.
         """
         posted = {name: str(value) for name, value in (await request.post()).items()}
         if answer := self._logins.check(request, {**request.query, **posted}):

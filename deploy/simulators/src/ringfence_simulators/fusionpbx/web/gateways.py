@@ -1,4 +1,4 @@
-"""What only gateways have: the form of one, and stopping those that are ticked."""
+"""The form of a gateway, and the action that stops the checked gateways of the list."""
 
 from collections.abc import Iterable
 
@@ -21,17 +21,17 @@ class GatewayPages:
         return [web.get("/app/gateways/gateway_edit.php", self.edit)]
 
     async def edit(self, request: web.Request) -> web.Response:
-        """The form of one gateway, empty when there is none."""
+        """The form of one gateway, empty if there is none."""
         if answer := self._logins.guard(request, dict(request.query), "gateway_edit"):
             return answer
         known = self._pbx.gateways.get(request.query.get("id", ""))
         return page(gateway_page(known.name if known else ""))
 
     def stop(self, session: Session, uuids: Iterable[str]) -> None:
-        """Send killgw for each that is still enabled; the answers are one message, a line each.
+        """Send killgw for each enabled gateway; the replies are one message with a line for each.
 
-        Nothing is sent for a disabled or unknown one, and nothing is shown without the event
-        socket.
+        Nothing is sent for a disabled or unknown gateway. Without the event socket there is no
+        message.
         """
         answers = []
         for uuid in uuids:

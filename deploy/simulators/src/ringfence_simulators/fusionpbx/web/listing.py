@@ -1,4 +1,4 @@
-"""The rows that a list shows, and how a search narrows them."""
+"""The rows of a list, and the search in them."""
 
 import re
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from ringfence_simulators.fusionpbx.web.pages import ListedThing
 def listed_things(
     pbx: SimulatedFusionPbx, kind: str, domain: str | None, search: str
 ) -> list[ListedThing]:
-    """The rows of a domain (None: of all) in which the text occurs; never by their uuid."""
+    """The rows of a domain (None: of all) in which the text occurs; uuids are not searched."""
     found = _like(search)
     return [
         thing
@@ -68,7 +68,7 @@ _READERS: dict[str, Callable[[SimulatedFusionPbx, str | None], list[ListedThing]
 
 
 def _like(search: str) -> Callable[[str], bool]:
-    """SQL's LIKE of the text anywhere in a column, case apart: `_` and `%` are wildcards."""
+    """A case-insensitive SQL LIKE of the text within a column: `_` and `%` are wildcards."""
     wild = {"_": ".", "%": ".*"}
     pattern = "".join(wild.get(c, re.escape(c)) for c in search.lower())
     return lambda text: re.search(pattern, text.lower()) is not None

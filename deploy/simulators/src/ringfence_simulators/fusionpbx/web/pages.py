@@ -1,18 +1,18 @@
-"""The HTML that a client reads state from: where FusionPBX puts a row's uuid, name and flag."""
+"""The HTML of lists and of SIP status, with uuid, name and flag of each row as in FusionPBX."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
 Messages = Mapping[str, Sequence[str]]
-"""What a page tells its reader on top, by mood."""
+"""The messages at the top of a page, by mood."""
 
 
 @dataclass(frozen=True)
 class ListedThing:
-    """A row of a list page. `running` is shown for gateways that are enabled.
+    """A row of a list page. `running` is shown for enabled gateways.
 
-    `columns` follow the name, `description` is the last one.
+    `columns` follow the name; `description` is the last column.
     """
 
     uuid: str
@@ -32,11 +32,11 @@ HEADINGS = {
     "destinations": ("Number", "Type", "Context", "Enabled", "Description"),
 }
 RUNNING = ("Status", "Action", "State")
-"""Further headings of the list of gateways, after its context, when the switch is reached."""
+"""Further headings of the list of gateways, after the context, if the switch is reachable."""
 
 
 def login_page(token: tuple[str, str] | None) -> str:
-    """The login form; `token` is a hidden input of the 5.6 line."""
+    """The login form; `token` is a hidden input of release 5.6."""
     field = hidden(*token) if token else ""
     return document(
         "Login",
@@ -57,10 +57,10 @@ def list_page(
     may_toggle: bool = True,
     messages: Messages | None = None,
 ) -> str:
-    """A list as one form: a row each, and the token at its end.
+    """A list as one form with a row for each element, and the token at its end.
 
-    `reached`: the switch could be asked about gateways. Without the right to toggle, the flag is
-    shown as text.
+    `reached`: the switch is reachable, so the state of gateways is shown. Without `may_toggle` the
+    flag is shown as text.
     """
     rows = "".join(
         _row(kind, number, thing, show_all=show_all, may_toggle=may_toggle)
@@ -88,7 +88,7 @@ def _headings(kind: str, show_all: bool, reached: bool) -> list[str]:
 
 
 def gateway_page(name: str) -> str:
-    """The form in which a gateway is edited; it asks the switch nothing."""
+    """The form of a gateway; it does not query the switch."""
     return document(
         "Gateway",
         "<form name='frm' id='frm' method='post'>\n"
@@ -161,7 +161,7 @@ class RunningGateway:
 def sip_status_page(
     profiles: Sequence[str], live: Sequence[RunningGateway], messages: Messages
 ) -> str:
-    """SIP status: the profiles, and each gateway that runs with a link that stops it."""
+    """SIP status: the profiles, and each running gateway with a link that stops it."""
     rows = "".join(
         f"<tr class='list-row' href=''>\n<td>{escape(profile)}</td>\n<td>Profile</td>\n"
         f"<td class='hide-sm-dn'>sip:mod_sofia@192.0.2.1:5080</td>\n"
@@ -191,7 +191,7 @@ def hidden(name: str, value: str) -> str:
 
 
 def document(title: str, body: str, messages: Messages | None = None) -> str:
-    """A whole page, its messages in a script."""
+    """A complete page, with its messages in a script."""
     script = "".join(_shown(mood, texts) for mood, texts in (messages or {}).items() if texts)
     return (
         f"<!DOCTYPE html>\n<html><head><title>{escape(title)}</title>\n"
@@ -201,7 +201,7 @@ def document(title: str, body: str, messages: Messages | None = None) -> str:
 
 
 def _shown(mood: str, texts: Sequence[str]) -> str:
-    """A message as FusionPBX writes it: a call in a script, its text escaped for both."""
+    """A message as in FusionPBX: a call in a script, with the text escaped for script and HTML."""
     text = "<br/>".join(texts).replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
     text = text.replace("<", "&lt;").replace(">", "&gt;")
     return f"\tdisplay_message('{text}', '{mood}', '3000');\n"

@@ -1,4 +1,4 @@
-"""SIP status: what the switch runs, and the commands that are sent to it."""
+"""SIP status: the running profiles and gateways, and commands to the switch."""
 
 from aiohttp import web
 
@@ -29,7 +29,7 @@ class SwitchPages:
         ]
 
     async def command(self, request: web.Request) -> web.Response:
-        """`cmd.php`: a redirect whatever came of it."""
+        """`cmd.php`: execute a command and redirect, even if it failed."""
         if answer := self._logins.guard(request, dict(request.query), "sip_status_command"):
             return answer
         query = request.query
@@ -41,7 +41,7 @@ class SwitchPages:
         return redirect("sip_status.php")
 
     async def sip_status(self, request: web.Request) -> web.Response:
-        """What the switch runs; without its right, nothing of it."""
+        """The running profiles and gateways, if the user has the right to see them."""
         if answer := self._logins.check(request, dict(request.query)):
             return answer
         session, reached = request[SESSION], self._pbx.event_socket
