@@ -72,7 +72,7 @@ class CdrModule:
         await self._http.close()
 
     async def report(self, channel: EndedChannel) -> bool:
-        """Post the record of a channel; False if no server accepted it, then it is in the folder."""
+        """Post the record of a channel; if no server accepts it, write it to the folder: False."""
         settings = self._settings
         if settings.form == "json":
             text = json_document(channel, encode_values=settings.encode_values)

@@ -21,7 +21,7 @@ EDIT = "/app/extensions/extension_edit.php"
 
 
 class ExtensionPages:
-    """The handlers. `lies_about`: whether to report a save of this uuid as done without doing it."""
+    """The handlers. `lies_about`: whether a save of this uuid is only reported as done."""
 
     def __init__(self, pbx: SimulatedFusionPbx, logins: FusionPbxLogins) -> None:
         self._pbx = pbx
