@@ -10,14 +10,14 @@ from tests.support.plain_words import WordList, check
 
 LIST = WordList.parse(
     {
-        "not_read": ["docs/generated.md", "old"],
+        "not_read": ["pages/generated.md", "old"],
         "words": [
             {"forms": ["mend", "mended"], "instead": "fix"},
             {"forms": ["stands"], "instead": "exists", "unless": ["stands for"]},
             {"forms": ["can not"], "instead": "cannot"},
             {"forms": ["Books"], "instead": "ReferenceData", "is_name": True},
         ],
-        "allowed_hits": {"services": 1, "services/rating": 2},
+        "allowed_hits": {"code": 1, "code/rating": 2},
     }
 )
 
@@ -43,11 +43,11 @@ def test_a_phrase_is_found_across_the_lines_of_a_comment() -> None:
 @pytest.mark.parametrize(
     ("path", "read"),
     [
-        ("docs/a.md", True),
+        ("pages/a.md", True),
         ("Makefile", True),
         ("pyproject.toml", True),
-        ("docs/a.sql", False),
-        ("docs/generated.md", False),
+        ("pages/a.sql", False),
+        ("pages/generated.md", False),
         ("old/a.py", False),
         ("older/a.py", True),
     ],
@@ -57,29 +57,29 @@ def test_files_are_chosen_by_their_ending_and_folder(path: str, read: bool) -> N
 
 
 def texts(**words: int) -> Iterator[tuple[str, str]]:
-    """A file in each folder, with so many hits: `services__rating=2`."""
+    """A file in each folder, with so many hits: `code__rating=2`."""
     for folder, count in words.items():
         yield f"{folder.replace('__', '/')}/a.py", "mend\n" * count
 
 
 def test_a_folder_with_as_many_hits_as_it_may_have_passes() -> None:
-    report = check(LIST, texts(services__rating=2, services__accounts=1))
+    report = check(LIST, texts(code__rating=2, code__accounts=1))
     assert (report.too_many, report.lower) == ((), ())
 
 
 def test_each_hit_of_a_folder_with_more_is_reported_with_what_to_write() -> None:
-    report = check(LIST, texts(services__rating=3, services__accounts=1))
+    report = check(LIST, texts(code__rating=3, code__accounts=1))
     assert [str(hit) for hit in report.too_many] == [
-        f'services/rating/a.py:{line}: "mend": write fix' for line in (1, 2, 3)
+        f'code/rating/a.py:{line}: "mend": write fix' for line in (1, 2, 3)
     ]
 
 
 def test_a_folder_that_is_not_listed_may_have_none() -> None:
-    assert [hit.path for hit in check(LIST, texts(docs=1)).too_many] == ["docs/a.py"]
+    assert [hit.path for hit in check(LIST, texts(pages=1)).too_many] == ["pages/a.py"]
 
 
 def test_a_number_that_can_be_lowered_is_reported() -> None:
-    assert check(LIST, texts(services__rating=1)).lower == (("services", 0), ("services/rating", 1))
+    assert check(LIST, texts(code__rating=1)).lower == (("code", 0), ("code/rating", 1))
 
 
 def test_the_command_names_the_place_and_fails(
