@@ -167,7 +167,7 @@ class SuspenderHarness:
             store=self.store, clock=self.clock, limits=limits, woken=asyncio.Event()
         )
         self.suspender = Suspender(self.decider)
-        self.panel = FakePbx()
+        self.fake_pbx = FakePbx()
         self._crossings: dict[str, int] = {}
         self._holds: dict[str, int] = {}
 
@@ -229,7 +229,7 @@ class SuspenderHarness:
     ) -> AsyncIterator[None]:
         """Workers that act on the panel, or by other drivers by their servers' ids."""
         stop = asyncio.Event()
-        chosen = {"pbx1": self.panel} if drivers is None else drivers
+        chosen = {"pbx1": self.fake_pbx} if drivers is None else drivers
         running = [
             asyncio.create_task(
                 Worker(
@@ -246,7 +246,7 @@ class SuspenderHarness:
             yield
         finally:
             stop.set()
-            self.panel.gate.set()
+            self.fake_pbx.gate.set()
             await asyncio.gather(*running)
 
     async def until_done(self, *server_ids: str) -> None:

@@ -38,7 +38,7 @@ class Town:
     """Both services on one database; `pass_on` is the broker between them."""
 
     api: RunningApi
-    office: SuspenderHarness
+    harness: SuspenderHarness
     passed: int = field(default=0)
 
     async def pass_on(self) -> None:
@@ -50,8 +50,8 @@ class Town:
             self.passed = row["id"]
             if row["topic"] in EVENTS:
                 event = EVENTS[row["topic"]].model_validate_json(bytes(row["value"]))
-                await self.office.send(received(BY_NAME[row["topic"]], event))
-        await self.office.work_done()
+                await self.harness.send(received(BY_NAME[row["topic"]], event))
+        await self.harness.work_done()
 
     async def product(self, extensions: str, release: bool = False, **changes: Any) -> Any:
         """Put anna's product; the answer."""
@@ -86,52 +86,54 @@ async def town(database: str, tmp_path: Path) -> AsyncIterator[Town]:
             town = Town(api, SuspenderHarness(database, pool, clock=SystemClock()))
             await api.client("anna")
             await town.product("101 | 102")
-            await town.office.zero("anna")
+            await town.harness.zero("anna")
             await town.pass_on()
-            assert town.office.panel.off == {"101", "102"}
+            assert town.harness.fake_pbx.off == {"101", "102"}
             yield town
     finally:
         await pool.close()
 
 
-async def test_what_the_answer_says_of_a_narrowed_product_is_what_happens(town: Town) -> None:
+async def test_elements_that_left_a_product_do_what_the_response_said(town: Town) -> None:
     narrowed = await town.product("101")
     assert [each["element"] for each in narrowed["stays_off"]] == ["102"]
-    assert town.office.panel.off == {"101", "102"}
+    assert town.harness.fake_pbx.off == {"101", "102"}
     added = await town.product("101 | 103")
     assert [each["element"] for each in added["stays_off"]] == ["102"]
-    assert town.office.panel.off == {"101", "102", "103"}
+    assert town.harness.fake_pbx.off == {"101", "102", "103"}
     released = await town.product("101 | 103", release=True)
-    assert town.office.panel.off == {"101", "103"}
+    assert town.harness.fake_pbx.off == {"101", "103"}
     state, words = await town.answer_to(released["release_request"])
     assert (state, "1 elements are released: 102" in words) == ("done", True)
-    await town.office.restored("anna")
+    await town.harness.restored("anna")
     await town.pass_on()
-    assert town.office.panel.off == set()
+    assert town.harness.fake_pbx.off == set()
 
 
-async def test_a_release_comes_with_the_change_itself(town: Town) -> None:
+async def test_a_release_is_part_of_the_change(town: Town) -> None:
     narrowed = await town.product("101", release=True)
     assert "102: switched on within seconds" in narrowed["words"]
-    assert town.office.panel.off == {"101"}
+    assert town.harness.fake_pbx.off == {"101"}
 
 
 async def test_a_removed_product_stays_off_until_it_is_released(town: Town) -> None:
     removed = (await town.api.http.delete(f"/v1/{PRODUCT}")).json()
     assert len(removed["stays_off"]) == 2
     await town.pass_on()
-    assert town.office.panel.off == {"101", "102"}
+    assert town.harness.fake_pbx.off == {"101", "102"}
     shown = (await town.api.http.get("/v1/clients/anna")).json()
     assert [each["product"] for each in shown["departed"]] == ["pbx-1"]
     answer = await town.api.http.delete(f"/v1/{PRODUCT}", params={"release": "true"})
     await town.pass_on()
-    assert town.office.panel.off == set()
+    assert town.harness.fake_pbx.off == set()
     assert (await town.answer_to(answer.json()["release_request"]))[0] == "done"
     shown = (await town.api.http.get("/v1/clients/anna")).json()
     assert shown["departed"] == []
 
 
-async def test_another_way_releases_the_old_one_as_the_answer_says(town: Town) -> None:
+async def test_a_change_of_the_way_releases_the_old_elements_as_the_response_said(
+    town: Town,
+) -> None:
     changed = await town.product("101 | 102", suspend_by="outbound")
     assert "until the product is confirmed off by outbound on pbx1" in changed["words"]
     elements = (await town.api.http.get("/v1/clients/anna/elements")).json()["items"]
@@ -140,7 +142,7 @@ async def test_another_way_releases_the_old_one_as_the_answer_says(town: Town) -
     }  # fmt: skip
 
 
-async def test_a_paused_server_is_shown_left_alone_and_taken_up_again(town: Town) -> None:
+async def test_a_paused_server_is_not_switched_until_it_is_resumed(town: Town) -> None:
     state, words = await town.asked("servers/pbx1/pause", {"reason": "upgrade"})
     assert (state, "pbx1 is paused" in words) == ("done", True)
     (server,) = (await town.api.http.get("/v1/servers")).json()["items"]
@@ -148,15 +150,15 @@ async def test_a_paused_server_is_shown_left_alone_and_taken_up_again(town: Town
         True, "tester", "upgrade",
     )  # fmt: skip
     assert server["elements_off"] == 2
-    await town.office.restored("anna")
+    await town.harness.restored("anna")
     await town.pass_on()
-    assert town.office.panel.off == {"101", "102"}
+    assert town.harness.fake_pbx.off == {"101", "102"}
     assert (await town.asked("servers/pbx1/resume"))[0] == "done"
-    assert town.office.panel.off == set()
+    assert town.harness.fake_pbx.off == set()
     assert (await town.asked("servers/pbx1/resume"))[0] == "refused"
 
 
-async def test_a_product_is_applied_again_and_a_server_read_by_request(town: Town) -> None:
+async def test_a_product_is_reapplied_and_a_server_read_on_command(town: Town) -> None:
     state, words = await town.asked(f"{PRODUCT}/reapply", {"reason": "restored"})
     assert (state, "is to be off" in words) == ("done", True)
     await town.api.database.execute(
@@ -165,16 +167,16 @@ async def test_a_product_is_applied_again_and_a_server_read_by_request(town: Tow
     assert (await town.asked("servers/pbx1/inventory"))[0] == "done"
 
 
-async def test_calls_are_ended_for_credit_and_by_an_order_that_says_so(town: Town) -> None:
-    ended = town.office.panel.hung_up
+async def test_calls_are_ended_by_lack_of_credit_and_by_an_order(town: Town) -> None:
+    ended = town.harness.fake_pbx.hung_up
     assert [set(extensions) for _, extensions in ended] == [{"101", "102"}]
-    await town.office.restored("anna")
+    await town.harness.restored("anna")
     await town.pass_on()
     await town.api.http.post("/v1/clients/anna/suspend", json={})
     await town.pass_on()
-    assert (town.office.panel.off, len(ended)) == ({"101", "102"}, 1)
+    assert (town.harness.fake_pbx.off, len(ended)) == ({"101", "102"}, 1)
     await town.api.http.post("/v1/clients/anna/unsuspend")
     await town.pass_on()
     await town.api.http.post("/v1/clients/anna/suspend", json={"hang_up": True})
     await town.pass_on()
-    assert (town.office.panel.off, len(ended)) == ({"101", "102"}, 2)
+    assert (town.harness.fake_pbx.off, len(ended)) == ({"101", "102"}, 2)

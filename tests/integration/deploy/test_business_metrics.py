@@ -250,10 +250,10 @@ async def test_reactions_are_timed_and_attempts_counted_by_result(database: str)
         harness = SwitchOffice(database, pool)
         await harness.profile()
         await harness.zero()
-        harness.panel.refuses = "not today"
+        harness.fake_pbx.refuses = "not today"
         async with harness.working():
             await harness.until_attempted("svc-1001", 1)
-            harness.panel.refuses = ""
+            harness.fake_pbx.refuses = ""
             await harness.until_confirmed("svc-1001")
             await harness.restored()
             await harness.until_confirmed("svc-1001")

@@ -32,119 +32,119 @@ async def pool(database: str) -> AsyncIterator[Pool]:
 
 
 @pytest.fixture
-async def office(database: str, pool: Pool) -> SuspenderHarness:
+async def harness(database: str, pool: Pool) -> SuspenderHarness:
     """Eight live clients with funds; more than three holds in ten minutes are too many."""
-    office = SuspenderHarness(database, pool, limits=THREE)
-    await office.send(*(profile(1, client) for client in CLIENTS))
-    return office
+    harness = SuspenderHarness(database, pool, limits=THREE)
+    await harness.send(*(profile(1, client) for client in CLIENTS))
+    return harness
 
 
-async def is_on(office: SuspenderHarness) -> bool:
-    (row,) = await office.sql("select * from report.brake")
+async def is_on(harness: SuspenderHarness) -> bool:
+    (row,) = await harness.sql("select * from report.brake")
     return row["on_since"] is not None
 
 
-async def brake_alarms(office: SuspenderHarness) -> list[str]:
-    return [state for key, _, state in await office.alarms() if key == "brake"]
+async def brake_alarms(harness: SuspenderHarness) -> list[str]:
+    return [state for key, _, state in await harness.alarms() if key == "brake"]
 
 
-async def hold(office: SuspenderHarness, clients: list[str], **fields: object) -> None:
-    await office.send(*(office.next_zero(client, **fields) for client in clients))
+async def hold(harness: SuspenderHarness, clients: list[str], **fields: object) -> None:
+    await harness.send(*(harness.next_zero(client, **fields) for client in clients))
 
 
 async def test_more_holds_than_the_limit_pause_suspensions_and_raise_one_alarm(
-    office: SuspenderHarness,
+    harness: SuspenderHarness,
 ) -> None:
-    await hold(office, CLIENTS[:3])
-    assert not await is_on(office)
-    await hold(office, CLIENTS[3:4])
-    assert await is_on(office)
-    await hold(office, CLIENTS[4:6])
-    assert await brake_alarms(office) == ["raised"]
-    assert await office.work.servers_with_work() == []
-    await office.work_done()
-    assert office.panel.switched == []
+    await hold(harness, CLIENTS[:3])
+    assert not await is_on(harness)
+    await hold(harness, CLIENTS[3:4])
+    assert await is_on(harness)
+    await hold(harness, CLIENTS[4:6])
+    assert await brake_alarms(harness) == ["raised"]
+    assert await harness.work.servers_with_work() == []
+    await harness.work_done()
+    assert harness.fake_pbx.switched == []
 
 
-async def test_restores_and_orders_by_hand_go_on_while_it_is_on(office: SuspenderHarness) -> None:
-    await hold(office, CLIENTS[:1])
-    await office.work_done()
-    await hold(office, CLIENTS[1:4])
-    await office.restored(CLIENTS[0])
-    await office.profile(2, CLIENTS[1], orders=(order("manual"),))
-    await office.profile(2, CLIENTS[7], orders=(order("whmcs", f"svc-{CLIENTS[7]}"),))
-    await office.work_done()
-    assert office.panel.off == {"svc-c-1", "svc-c-7"}
+async def test_restores_and_orders_by_hand_go_on_while_it_is_on(harness: SuspenderHarness) -> None:
+    await hold(harness, CLIENTS[:1])
+    await harness.work_done()
+    await hold(harness, CLIENTS[1:4])
+    await harness.restored(CLIENTS[0])
+    await harness.profile(2, CLIENTS[1], orders=(order("manual"),))
+    await harness.profile(2, CLIENTS[7], orders=(order("whmcs", f"svc-{CLIENTS[7]}"),))
+    await harness.work_done()
+    assert harness.fake_pbx.off == {"svc-c-1", "svc-c-7"}
     # A restore goes beside suspensions, in no order.
-    assert office.panel.switched[0] == "svc-c-0 off"
-    assert sorted(office.panel.switched[1:]) == ["svc-c-0 on", "svc-c-1 off", "svc-c-7 off"]
+    assert harness.fake_pbx.switched[0] == "svc-c-0 off"
+    assert sorted(harness.fake_pbx.switched[1:]) == ["svc-c-0 on", "svc-c-1 off", "svc-c-7 off"]
 
 
 async def test_a_share_of_the_clients_counts_where_it_is_larger(database: str, pool: Pool) -> None:
-    office = SuspenderHarness(database, pool, limits=BrakeLimits(3, 50, WINDOW))
-    await office.send(*(profile(1, client) for client in CLIENTS))
-    await hold(office, CLIENTS[:4])
-    assert not await is_on(office)  # 4 of 8 are not more than half
-    await hold(office, CLIENTS[4:5])
-    assert await is_on(office)
+    harness = SuspenderHarness(database, pool, limits=BrakeLimits(3, 50, WINDOW))
+    await harness.send(*(profile(1, client) for client in CLIENTS))
+    await hold(harness, CLIENTS[:4])
+    assert not await is_on(harness)  # 4 of 8 are not more than half
+    await hold(harness, CLIENTS[4:5])
+    assert await is_on(harness)
 
 
 async def test_a_limit_of_zero_disables_the_brake(database: str, pool: Pool) -> None:
-    office = SuspenderHarness(database, pool, limits=BrakeLimits(0, 0, WINDOW))
-    await office.send(*(profile(1, client) for client in CLIENTS))
-    await hold(office, CLIENTS)
-    assert not await is_on(office)
+    harness = SuspenderHarness(database, pool, limits=BrakeLimits(0, 0, WINDOW))
+    await harness.send(*(profile(1, client) for client in CLIENTS))
+    await hold(harness, CLIENTS)
+    assert not await is_on(harness)
 
 
-async def test_holds_from_before_the_window_do_not_count(office: SuspenderHarness) -> None:
-    await hold(office, CLIENTS[:3])
-    assert isinstance(office.clock, FixedClock)
-    office.clock.move(minutes=10, seconds=1)
-    await hold(office, CLIENTS[3:6])
-    assert not await is_on(office)
+async def test_holds_from_before_the_window_do_not_count(harness: SuspenderHarness) -> None:
+    await hold(harness, CLIENTS[:3])
+    assert isinstance(harness.clock, FixedClock)
+    harness.clock.move(minutes=10, seconds=1)
+    await hold(harness, CLIENTS[3:6])
+    assert not await is_on(harness)
 
 
 @pytest.mark.parametrize("kind", ["opening", "shadow", "metered", "ended"])
-async def test_holds_that_suspend_nobody_do_not_count(office: SuspenderHarness, kind: str) -> None:
+async def test_holds_that_suspend_nobody_do_not_count(harness: SuspenderHarness, kind: str) -> None:
     if kind == "opening":
-        await hold(office, CLIENTS, mail_owed=False)
+        await hold(harness, CLIENTS, mail_owed=False)
     elif kind == "shadow":
-        await office.send(*(profile(2, client, mode="shadow") for client in CLIENTS[1:]))
-        await hold(office, CLIENTS)
+        await harness.send(*(profile(2, client, mode="shadow") for client in CLIENTS[1:]))
+        await hold(harness, CLIENTS)
     elif kind == "metered":
         metered = [
             profile(2, client, services=products(f"svc-{client}", prepaid=False))
             for client in CLIENTS
         ]
-        await office.send(*metered)
-        await hold(office, CLIENTS)
+        await harness.send(*metered)
+        await hold(harness, CLIENTS)
     else:
         for client in CLIENTS:
-            await office.zero(client)
-            await office.restored(client)
-    assert not await is_on(office)
+            await harness.zero(client)
+            await harness.restored(client)
+    assert not await is_on(harness)
 
 
 async def test_held_clients_that_go_live_within_the_window_count(
-    office: SuspenderHarness,
+    harness: SuspenderHarness,
 ) -> None:
-    await office.send(*(profile(2, client, mode="shadow") for client in CLIENTS))
-    await hold(office, CLIENTS)
-    await office.send(*(profile(3, client) for client in CLIENTS))
-    assert await is_on(office)
+    await harness.send(*(profile(2, client, mode="shadow") for client in CLIENTS))
+    await hold(harness, CLIENTS)
+    await harness.send(*(profile(3, client) for client in CLIENTS))
+    assert await is_on(harness)
 
 
 @asynccontextmanager
 async def locked(
-    office: SuspenderHarness, statement: str
+    harness: SuspenderHarness, statement: str
 ) -> AsyncIterator[tuple[asyncpg.Connection, Callable[[], Awaitable[bool]]]]:
     """Hold the rows that `statement` locks; also says whether somebody waits for them."""
-    connection = await asyncpg.connect(office.dsn)
+    connection = await asyncpg.connect(harness.dsn)
     pid = connection.get_server_pid()
 
     async def is_awaited() -> bool:
         query = "select from pg_stat_activity where $1 = any(pg_blocking_pids(pid))"
-        return bool(await office.sql(query, pid))
+        return bool(await harness.sql(query, pid))
 
     try:
         async with connection.transaction():
@@ -155,25 +155,25 @@ async def locked(
 
 
 async def test_replicas_that_decide_at_the_same_time_count_each_others_holds(
-    office: SuspenderHarness,
+    harness: SuspenderHarness,
 ) -> None:
     """Two holds in each batch; a batch that waits for the brake sees those of the one before."""
-    batches = [[office.next_zero(c) for c in CLIENTS[n : n + 2]] for n in (0, 2)]
-    async with locked(office, "select from suspender.brake for update") as (_, is_awaited):
-        running = [asyncio.create_task(office.send(*batch)) for batch in batches]
+    batches = [[harness.next_zero(c) for c in CLIENTS[n : n + 2]] for n in (0, 2)]
+    async with locked(harness, "select from suspender.brake for update") as (_, is_awaited):
+        running = [asyncio.create_task(harness.send(*batch)) for batch in batches]
         await until(is_awaited)
     await asyncio.gather(*running)
-    assert await is_on(office)
-    assert await brake_alarms(office) == ["raised"]
+    assert await is_on(harness)
+    assert await brake_alarms(harness) == ["raised"]
 
 
 # --- what the alarm says ---
 
 
-async def test_the_alarm_names_debts_as_the_common_cause(office: SuspenderHarness) -> None:
-    await hold(office, CLIENTS[:3], reason="outstanding")
-    await hold(office, CLIENTS[3:4])
-    (alarm,) = await office.sql("select * from report.alarm")
+async def test_the_alarm_names_debts_as_the_common_cause(harness: SuspenderHarness) -> None:
+    await hold(harness, CLIENTS[:3], reason="outstanding")
+    await hold(harness, CLIENTS[3:4])
+    (alarm,) = await harness.sql("select * from report.alarm")
     assert alarm["message"] == (
         "4 of 8 live prepaid clients began a funds hold within 10 minutes. Most common cause:"
         " debts: 3 of 4 owe more than their credit. Cutting for funds is paused; restoring and"
@@ -185,23 +185,23 @@ async def test_the_alarm_names_debts_as_the_common_cause(office: SuspenderHarnes
 
 
 async def test_the_alarm_names_the_tariff_version_that_charged_most_clients(
-    office: SuspenderHarness,
+    harness: SuspenderHarness,
 ) -> None:
     for client, version in zip(CLIENTS[:4], (7, 7, 7, 6), strict=True):
-        await charge(office, client, version, NOON)
-        await charge(office, client, 5, NOON - timedelta(hours=2))  # before the window
-    await hold(office, CLIENTS[:4])
-    (row,) = await office.sql("select cause from report.brake")
+        await charge(harness, client, version, NOON)
+        await charge(harness, client, 5, NOON - timedelta(hours=2))  # before the window
+    await hold(harness, CLIENTS[:4])
+    (row,) = await harness.sql("select cause from report.brake")
     assert row["cause"] == (
         "credit: 4 of 4 have used it up, 3 of them with charges by tariff north, version 7"
     )
 
 
-async def charge(office: SuspenderHarness, client: str, version: int, at: datetime) -> None:
+async def charge(harness: SuspenderHarness, client: str, version: int, at: datetime) -> None:
     """A charge as it is in the ledger, as far as the alarm asks for it."""
     why = {"explanation": {"tariff_id": "north", "tariff_version": version}}
     entry = uuid4()
-    await office.sql(
+    await harness.sql(
         "insert into rating.ledger (entry_id, account_id, version, kind, amount_micro,"
         " balance_after_micro, occurred_at, posted_at, cause_id, input_hash, explanation)"
         " select $1, $2, coalesce(max(version), 0) + 1, 'charge', -1, -1, $3, $3, $1, '', $4"
@@ -222,95 +222,97 @@ def test_the_cause_is_described_without_a_charge() -> None:
 
 
 async def test_release_resumes_waiting_suspensions_and_restarts_the_count(
-    office: SuspenderHarness,
+    harness: SuspenderHarness,
 ) -> None:
-    await hold(office, CLIENTS[:5])
-    await office.command("brake.release", reason="they are broke")
-    assert await office.answers() == [("done", "brake released: 5 cuts that waited go on")]
-    assert await brake_alarms(office) == ["raised", "ended"]
-    await office.work_done()
-    assert len(office.panel.off) == 5
-    assert isinstance(office.clock, FixedClock)
-    office.clock.move(seconds=1)
-    await hold(office, CLIENTS[5:])
-    assert not await is_on(office)
-    assert [event.zero_mail for event in await office.suspensions()] == [True] * 5
+    await hold(harness, CLIENTS[:5])
+    await harness.command("brake.release", reason="they are broke")
+    assert await harness.answers() == [("done", "brake released: 5 cuts that waited go on")]
+    assert await brake_alarms(harness) == ["raised", "ended"]
+    await harness.work_done()
+    assert len(harness.fake_pbx.off) == 5
+    assert isinstance(harness.clock, FixedClock)
+    harness.clock.move(seconds=1)
+    await hold(harness, CLIENTS[5:])
+    assert not await is_on(harness)
+    assert [event.zero_mail for event in await harness.suspensions()] == [True] * 5
 
 
 async def test_undo_restores_suspended_clients_and_ignores_their_holds(
-    office: SuspenderHarness,
+    harness: SuspenderHarness,
 ) -> None:
-    await hold(office, CLIENTS[:3])
-    await office.work_done()
-    await hold(office, CLIENTS[3:5])
-    await office.command("brake.undo")
-    ((state, words),) = await office.answers()
+    await hold(harness, CLIENTS[:3])
+    await harness.work_done()
+    await hold(harness, CLIENTS[3:5])
+    await harness.command("brake.undo")
+    ((state, words),) = await harness.answers()
     assert state == "done"
     assert words.startswith("brake undone: 5 clients are no longer held")
-    assert await brake_alarms(office) == ["raised", "ended"]
-    await office.work_done()
-    assert office.panel.off == set()
-    assert office.panel.switched[:3] == [f"svc-c-{n} off" for n in range(3)]
+    assert await brake_alarms(harness) == ["raised", "ended"]
+    await harness.work_done()
+    assert harness.fake_pbx.off == set()
+    assert harness.fake_pbx.switched[:3] == [f"svc-c-{n} off" for n in range(3)]
     # Whatever else happens to the client, this hold does not count again.
-    await office.profile(2, CLIENTS[0], orders=(order("manual"),))
-    await office.profile(3, CLIENTS[0])
-    assert await office.wanted("svc-c-0") == "active"
-    rows = await office.sql("select held, hold, undone_hold from report.hold where held")
+    await harness.profile(2, CLIENTS[0], orders=(order("manual"),))
+    await harness.profile(3, CLIENTS[0])
+    assert await harness.wanted("svc-c-0") == "active"
+    rows = await harness.sql("select held, hold, undone_hold from report.hold where held")
     assert {tuple(row) for row in rows} == {(True, 1, 1)}
-    await office.restored(CLIENTS[0])
-    await office.zero(CLIENTS[0])
-    assert await office.wanted("svc-c-0") == "suspended"
-    assert not await is_on(office)
+    await harness.restored(CLIENTS[0])
+    await harness.zero(CLIENTS[0])
+    assert await harness.wanted("svc-c-0") == "suspended"
+    assert not await is_on(harness)
 
 
 async def test_undo_excludes_holds_from_before_the_window_and_of_new_clients(
-    office: SuspenderHarness,
+    harness: SuspenderHarness,
 ) -> None:
-    await hold(office, CLIENTS[:1])
-    assert isinstance(office.clock, FixedClock)
-    office.clock.move(hours=1)
-    await hold(office, CLIENTS[1:2], mail_owed=False)
-    await hold(office, CLIENTS[2:6])
-    await office.command("brake.undo")
-    wanted = [await office.wanted(f"svc-{client}") for client in CLIENTS[:6]]
+    await hold(harness, CLIENTS[:1])
+    assert isinstance(harness.clock, FixedClock)
+    harness.clock.move(hours=1)
+    await hold(harness, CLIENTS[1:2], mail_owed=False)
+    await hold(harness, CLIENTS[2:6])
+    await harness.command("brake.undo")
+    wanted = [await harness.wanted(f"svc-{client}") for client in CLIENTS[:6]]
     assert wanted == ["suspended", "suspended", "active", "active", "active", "active"]
 
 
-async def test_undo_keeps_what_orders_hold_off(office: SuspenderHarness) -> None:
-    await office.profile(2, CLIENTS[0], orders=(order("manual"),))
-    await hold(office, CLIENTS[:4])
-    await office.command("brake.undo")
-    row = await office.row("svc-c-0")
+async def test_undo_keeps_what_orders_hold_off(harness: SuspenderHarness) -> None:
+    await harness.profile(2, CLIENTS[0], orders=(order("manual"),))
+    await hold(harness, CLIENTS[:4])
+    await harness.command("brake.undo")
+    row = await harness.row("svc-c-0")
     assert (row["wanted"], row["holds"]) == ("suspended", ["manual"])
 
 
-async def test_a_redelivered_command_is_carried_out_once(office: SuspenderHarness) -> None:
+async def test_a_redelivered_command_is_carried_out_once(harness: SuspenderHarness) -> None:
     request_id = uuid4()
-    await hold(office, CLIENTS[:4])
-    await office.command("brake.release", request_id)
-    assert isinstance(office.clock, FixedClock)
-    office.clock.move(seconds=1)
-    await hold(office, CLIENTS[4:])
-    assert await is_on(office)
-    await office.command("brake.release", request_id)
-    await office.command("brake.undo", request_id)
-    assert await is_on(office)
-    assert len(await office.answers()) == 1
+    await hold(harness, CLIENTS[:4])
+    await harness.command("brake.release", request_id)
+    assert isinstance(harness.clock, FixedClock)
+    harness.clock.move(seconds=1)
+    await hold(harness, CLIENTS[4:])
+    assert await is_on(harness)
+    await harness.command("brake.release", request_id)
+    await harness.command("brake.undo", request_id)
+    assert await is_on(harness)
+    assert len(await harness.answers()) == 1
 
 
-async def test_two_replicas_that_get_a_command_carry_it_out_once(office: SuspenderHarness) -> None:
-    await hold(office, CLIENTS[:4])
+async def test_two_replicas_that_get_a_command_carry_it_out_once(harness: SuspenderHarness) -> None:
+    await hold(harness, CLIENTS[:4])
     request_id = UUID(int=7)
-    await asyncio.gather(*(office.command("brake.undo", request_id) for _ in range(4)))
-    assert [state for state, _ in await office.answers()] == ["done"]
-    assert await brake_alarms(office) == ["raised", "ended"]
+    await asyncio.gather(*(harness.command("brake.undo", request_id) for _ in range(4)))
+    assert [state for state, _ in await harness.answers()] == ["done"]
+    assert await brake_alarms(harness) == ["raised", "ended"]
 
 
-async def test_a_command_without_a_brake_is_refused_with_a_reason(office: SuspenderHarness) -> None:
-    await office.command("brake.release")
-    await office.command("brake.undo")
+async def test_a_command_without_a_brake_is_refused_with_a_reason(
+    harness: SuspenderHarness,
+) -> None:
+    await harness.command("brake.release")
+    await harness.command("brake.undo")
     assert (
-        await office.answers()
+        await harness.answers()
         == [
             ("refused", "the brake is not on: nothing waits for it"),
         ]
@@ -319,46 +321,46 @@ async def test_a_command_without_a_brake_is_refused_with_a_reason(office: Suspen
 
 
 async def test_an_undo_is_retried_if_another_client_is_held_during_it(
-    office: SuspenderHarness,
+    harness: SuspenderHarness,
 ) -> None:
-    await hold(office, CLIENTS[:4])
+    await hold(harness, CLIENTS[:4])
     request_id = UUID(int=9)
     row = f"select from suspender.account where account_id = '{CLIENTS[0]}' for update"
-    async with locked(office, row) as (_, is_awaited):
-        undoing = asyncio.create_task(office.command("brake.undo", request_id))
+    async with locked(harness, row) as (_, is_awaited):
+        undoing = asyncio.create_task(harness.command("brake.undo", request_id))
         await until(is_awaited)
-        await office.zero(CLIENTS[4])
+        await harness.zero(CLIENTS[4])
     with pytest.raises(Retry):
         await undoing
-    await office.command("brake.undo", request_id)
-    assert {await office.wanted(f"svc-{client}") for client in CLIENTS[:5]} == {"active"}
+    await harness.command("brake.undo", request_id)
+    assert {await harness.wanted(f"svc-{client}") for client in CLIENTS[:5]} == {"active"}
 
 
 async def test_a_hold_that_is_decided_while_the_brake_is_released_counts_afterwards(
     database: str, pool: Pool
 ) -> None:
-    office = SuspenderHarness(database, pool, limits=THREE, clock=SystemClock())
-    await office.send(*(profile(1, client) for client in CLIENTS))
-    await hold(office, CLIENTS[:4])
-    async with locked(office, "select from suspender.brake for update") as (
+    harness = SuspenderHarness(database, pool, limits=THREE, clock=SystemClock())
+    await harness.send(*(profile(1, client) for client in CLIENTS))
+    await hold(harness, CLIENTS[:4])
+    async with locked(harness, "select from suspender.brake for update") as (
         releasing,
         is_awaited,
     ):
-        holding = asyncio.create_task(hold(office, CLIENTS[4:]))
+        holding = asyncio.create_task(hold(harness, CLIENTS[4:]))
         await until(is_awaited)
         await releasing.execute(
             "update suspender.brake set on_since = null, counted_from = clock_timestamp()"
         )
     await holding
-    assert await is_on(office)
+    assert await is_on(harness)
 
 
-async def test_the_metrics_show_the_brake_and_who_is_held(office: SuspenderHarness) -> None:
-    await hold(office, CLIENTS[:4])
-    await office.decider.show()
+async def test_the_metrics_show_the_brake_and_who_is_held(harness: SuspenderHarness) -> None:
+    await hold(harness, CLIENTS[:4])
+    await harness.decider.show()
     assert REGISTRY.get_sample_value("ringfence_suspender_brake") == 1
     assert REGISTRY.get_sample_value("ringfence_suspender_clients_held") == 4
-    await office.command("brake.undo")
-    await office.decider.show()
+    await harness.command("brake.undo")
+    await harness.decider.show()
     assert REGISTRY.get_sample_value("ringfence_suspender_brake") == 0
     assert REGISTRY.get_sample_value("ringfence_suspender_clients_held") == 0

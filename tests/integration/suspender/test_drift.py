@@ -45,7 +45,7 @@ PRODUCT = (
 OWNER = ("1001", "svc-1001")
 
 
-class Panel:
+class FakeServer:
     """A server as the set of elements that are on."""
 
     at_once = 100
@@ -82,12 +82,12 @@ class Watch:
 
     def __init__(self, rows: SuspenderTables, clock: Clock | None = None) -> None:
         self.rows = rows
-        self.panel = Panel()
+        self.fake_pbx = FakeServer()
         self.clock = clock or SystemClock()
         self.woken = asyncio.Event()
         self.scanner = DriftScanner(
             store=DriftStore(rows.pool),
-            drivers={"pbx1": cast(PbxDriver, self.panel)},
+            drivers={"pbx1": cast(PbxDriver, self.fake_pbx)},
             clock=self.clock,
             woken=self.woken,
         )
@@ -112,7 +112,7 @@ class Watch:
 
     async def repaired(self) -> None:
         """The worker did it."""
-        self.panel.on.clear()
+        self.fake_pbx.on.clear()
         await self.rows.sql(
             "update suspender.switched_off set confirmed_at = $1 where confirmed_at is null",
             self.clock.now(),
@@ -166,7 +166,7 @@ async def test_an_element_that_was_switched_on_is_switched_off_again(
     watch: Watch, rows: SuspenderTables
 ) -> None:
     await watch.client()
-    watch.panel.on = {TRUNK}
+    watch.fake_pbx.on = {TRUNK}
     before = count()
     assert await watch.scan() == [("aa-bb", True)]
     assert await watch.waits() == ["aa-bb"]
@@ -195,15 +195,15 @@ def count() -> float:
 
 async def test_drift_is_counted_once_while_the_worker_repairs_it(watch: Watch) -> None:
     await watch.client()
-    watch.panel.on = {TRUNK}
+    watch.fake_pbx.on = {TRUNK}
     await watch.scan()
     assert await watch.scan() == []
-    assert watch.panel.asked == [{TRUNK}]
+    assert watch.fake_pbx.asked == [{TRUNK}]
 
 
 async def test_two_scans_at_the_same_time_count_once(watch: Watch, rows: SuspenderTables) -> None:
     await watch.client()
-    watch.panel.on = {TRUNK}
+    watch.fake_pbx.on = {TRUNK}
     found = await asyncio.gather(*(watch.scan() for _ in range(4)))
     assert sorted(found, reverse=True) == [[("aa-bb", True)], [], [], []]
     assert await rows.value("select cardinality(repairs) from suspender.drift") == 1
@@ -213,11 +213,11 @@ async def test_an_element_that_was_switched_off_during_a_scan_is_no_drift(
     watch: Watch, rows: SuspenderTables
 ) -> None:
     await watch.client()
-    watch.panel.on, watch.panel.slow = {TRUNK}, asyncio.Event()
+    watch.fake_pbx.on, watch.fake_pbx.slow = {TRUNK}, asyncio.Event()
     scan = asyncio.create_task(watch.scan())
-    await until(lambda: watch.panel.asked)
+    await until(lambda: watch.fake_pbx.asked)
     await rows.sql("update suspender.switched_off set confirmed_at = now()")
-    watch.panel.slow.set()
+    watch.fake_pbx.slow.set()
     assert await scan == []
     assert await watch.waits() == []
     assert await rows.alarms() == []
@@ -230,13 +230,13 @@ async def test_the_fourth_drift_within_an_hour_is_alarmed_and_not_repaired(
     watch = Watch(rows, clock)
     await watch.client()
     for _ in range(3):
-        watch.panel.on = {TRUNK}
+        watch.fake_pbx.on = {TRUNK}
         assert await watch.scan() == [("aa-bb", True)]
         await watch.repaired()
         clock.move(minutes=1)
         await watch.scan()
         clock.move(minutes=14)
-    watch.panel.on = {TRUNK}
+    watch.fake_pbx.on = {TRUNK}
     assert await watch.scan() == [("aa-bb", False)]
     assert await watch.scan() == [("aa-bb", False)]
     assert await watch.waits() == []
@@ -254,7 +254,7 @@ async def test_an_open_alarm_is_replaced_when_repairs_stop(rows: SuspenderTables
     watch = Watch(rows, clock)
     await watch.client()
     for _ in range(4):
-        watch.panel.on = {TRUNK}
+        watch.fake_pbx.on = {TRUNK}
         await watch.scan()
         await watch.repaired()
         clock.move(minutes=1)
@@ -273,13 +273,13 @@ async def test_many_drifting_elements_are_one_alarm_about_the_server(
     for element in trunks:
         await rows.record(element, OWNER)
         await rows.name(*OWNER, element)
-    watch.panel.on = {TRUNK, *trunks}
+    watch.fake_pbx.on = {TRUNK, *trunks}
     assert len(await watch.scan()) == 21
     (alarm,) = await rows.published()
     assert (alarm.key, alarm.subject) == ("drift", "pbx1")
     assert "21 elements that were switched off are on" in alarm.message
     await watch.repaired()
-    watch.panel.on = {TRUNK}
+    watch.fake_pbx.on = {TRUNK}
     await watch.scan()
     assert await rows.alarms() == [
         ("drift", "pbx1", "raised"),
@@ -321,9 +321,9 @@ async def test_elements_that_are_not_confirmed_off_are_not_checked(
     if case == "claimed":  # by a product that is to be on
         await rows.service("1002", PRODUCT, off=False)
         await rows.name("1002", "svc-1001", TRUNK)
-    watch.panel.on = {TRUNK}
+    watch.fake_pbx.on = {TRUNK}
     assert await watch.scan() == []
-    assert watch.panel.asked == []
+    assert watch.fake_pbx.asked == []
     assert await rows.alarms() == []
 
 
@@ -332,7 +332,7 @@ async def test_elements_that_left_the_product_are_checked_while_the_hold_lasts(
 ) -> None:
     await watch.client(departed=True)
     await rows.sql("delete from suspender.named_element")
-    watch.panel.on = {TRUNK}
+    watch.fake_pbx.on = {TRUNK}
     assert await watch.scan() == [("aa-bb", True)]
 
 
@@ -342,8 +342,8 @@ async def test_elements_that_are_not_on_record_are_never_switched(
     await watch.client()
     await rows.name(*OWNER, OTHER)
     async with watch.looping(every_s=0.01):
-        await until(lambda: len(watch.panel.asked) >= 2)
-    assert watch.panel.asked[0] == {TRUNK}
+        await until(lambda: len(watch.fake_pbx.asked) >= 2)
+    assert watch.fake_pbx.asked[0] == {TRUNK}
     assert await watch.waits() == []
     assert await rows.alarms() == []
 
@@ -353,12 +353,12 @@ async def test_a_server_that_does_not_answer_is_no_drift(
     watch: Watch, rows: SuspenderTables, error: Exception
 ) -> None:
     await watch.client()
-    watch.panel.on, watch.panel.error = {TRUNK}, error
+    watch.fake_pbx.on, watch.fake_pbx.error = {TRUNK}, error
     async with watch.looping(every_s=0.01):
-        await until(lambda: len(watch.panel.asked) >= 2)
+        await until(lambda: len(watch.fake_pbx.asked) >= 2)
         assert await rows.alarms() == []
         assert await rows.value("select error from report.drift_look") != ""
-        watch.panel.error = None
+        watch.fake_pbx.error = None
         await until(watch.waits)
     assert await rows.value("select error from report.drift_look") == ""
 
@@ -375,7 +375,7 @@ async def test_an_alarm_ends_when_the_element_is_to_be_on(
     watch: Watch, rows: SuspenderTables, change: str
 ) -> None:
     await watch.client()
-    watch.panel.on = {TRUNK}
+    watch.fake_pbx.on = {TRUNK}
     async with watch.looping(every_s=0.01):
         await until(watch.waits)
         await rows.sql(change)
@@ -391,20 +391,20 @@ async def test_an_alarm_does_not_end_while_the_element_cannot_be_read(
     watch: Watch, rows: SuspenderTables
 ) -> None:
     await watch.client()
-    watch.panel.on = {TRUNK}
+    watch.fake_pbx.on = {TRUNK}
     await watch.scan()
     await watch.repaired()
-    watch.panel.unreadable = {TRUNK}
+    watch.fake_pbx.unreadable = {TRUNK}
     await watch.scan()
     assert not await _ended(rows)
-    watch.panel.unreadable = set()
+    watch.fake_pbx.unreadable = set()
     await watch.scan()
     assert await _ended(rows)
 
 
 async def test_the_number_of_drifting_elements_is_a_metric(watch: Watch) -> None:
     await watch.client()
-    watch.panel.on = {TRUNK}
+    watch.fake_pbx.on = {TRUNK}
     async with watch.looping(every_s=0.01):
         await until(lambda: gauge() == 1)
         await watch.repaired()
@@ -454,7 +454,7 @@ async def test_a_call_after_the_suspension_causes_a_scan_at_once(
     watch: Watch, rows: SuspenderTables
 ) -> None:
     await watch.client()
-    watch.panel.on = {TRUNK}
+    watch.fake_pbx.on = {TRUNK}
     async with watch.watching():
         await charge(rows, 7, ago(minutes=5))
         await until(watch.waits)
@@ -471,12 +471,12 @@ async def test_calls_from_before_the_suspension_and_inbound_calls_are_no_drift(
     watch: Watch, rows: SuspenderTables, answered_s: int, direction: str
 ) -> None:
     await watch.client()
-    watch.panel.on = {TRUNK}
+    watch.fake_pbx.on = {TRUNK}
     cut = await rows.value("select confirmed_at from suspender.service")
     await charge(rows, 7, cut + timedelta(seconds=answered_s), direction=direction)
     async with watch.watching():
         await until(lambda: _seen(rows, 7))
-    assert watch.panel.asked == []
+    assert watch.fake_pbx.asked == []
 
 
 async def _seen(rows: SuspenderTables, version: int) -> bool:
@@ -490,13 +490,13 @@ async def test_only_the_service_that_called_is_scanned(watch: Watch, rows: Suspe
     await rows.client("1002", services=(other,))
     await rows.service("1002", other)
     await rows.record(OTHER, ("1002", "svc-1002"))
-    watch.panel.on = {TRUNK, OTHER}
+    watch.fake_pbx.on = {TRUNK, OTHER}
     await charge(rows, 7, ago(minutes=5))
     async with watch.watching():
         await until(watch.waits)
         await charge(rows, 3, ago(minutes=70), "1002")
         await until(lambda: _count(rows, 2))
-    assert watch.panel.asked == [{TRUNK}]
+    assert watch.fake_pbx.asked == [{TRUNK}]
 
 
 async def _count(rows: SuspenderTables, expected: int) -> bool:
@@ -507,11 +507,11 @@ async def test_a_call_is_not_lost_while_the_server_does_not_answer(
     watch: Watch, rows: SuspenderTables
 ) -> None:
     await watch.client()
-    watch.panel.on, watch.panel.error = {TRUNK}, Retry("no answer")
+    watch.fake_pbx.on, watch.fake_pbx.error = {TRUNK}, Retry("no answer")
     await charge(rows, 7, ago(minutes=5))
     async with watch.watching():
-        await until(lambda: len(watch.panel.asked) >= 2)
-        watch.panel.error = None
+        await until(lambda: len(watch.fake_pbx.asked) >= 2)
+        watch.fake_pbx.error = None
         await until(watch.waits)
 
 
@@ -548,9 +548,9 @@ async def test_a_call_explained_by_drift_raises_no_alarm(
     async with watch.watching():
         await until(lambda: _seen(rows, 7))
         if case != "emergency":  # the second look begins when the first has ended
-            await until(lambda: len(watch.panel.asked) == 1)
+            await until(lambda: len(watch.fake_pbx.asked) == 1)
             await charge(rows, 8, ago(minutes=5))
-            await until(lambda: len(watch.panel.asked) == 2)
+            await until(lambda: len(watch.fake_pbx.asked) == 2)
     assert await rows.alarms() == []
 
 
@@ -566,13 +566,13 @@ async def test_a_killed_scan_is_begun_again_soon_and_a_long_one_keeps_its_lease(
     await store.register(["pbx1"], killed_at)
     assert await store.claim(["pbx1"], killed_at, killed_at + LEASE) == ["pbx1"]
     clock.set(killed_at + timedelta(seconds=30))
-    watch.panel.slow = asyncio.Event()
+    watch.fake_pbx.slow = asyncio.Event()
     async with watch.looping():
-        await until(lambda: watch.panel.asked, what="the look is begun again")
+        await until(lambda: watch.fake_pbx.asked, what="the look is begun again")
         clock.set(clock.now() + 3 * LEASE)
         await until(partial(_is_due_at, rows, clock.now() + LEASE))
         assert await store.claim(["pbx1"], clock.now(), clock.now() + LEASE) == []
-        watch.panel.slow.set()
+        watch.fake_pbx.slow.set()
         await until(partial(_is_due_at, rows, clock.now() + timedelta(seconds=300)))
 
 

@@ -100,15 +100,15 @@ async def process(
 
 
 @pytest.fixture
-async def switch(process: Process) -> AsyncIterator[FusionPbxDriver | dict[str, bool]]:
-    switch = FusionPbxDriver("pbx-1", server_of(process.url), clock=CLOCK)
-    yield switch
-    await switch.aclose()
+async def driver(process: Process) -> AsyncIterator[FusionPbxDriver | dict[str, bool]]:
+    driver = FusionPbxDriver("pbx-1", server_of(process.url), clock=CLOCK)
+    yield driver
+    await driver.aclose()
 
 
 @pytest.mark.parametrize("level", LEVELS)
 async def test_without_the_event_socket_nothing_is_confirmed(
-    process: Process, switch: FusionPbxDriver, level: str
+    process: Process, driver: FusionPbxDriver, level: str
 ) -> None:
     """The flag is stored, and the calls go on: the pages alone would look like a success."""
     service = await process.service(level)
@@ -116,93 +116,93 @@ async def test_without_the_event_socket_nothing_is_confirmed(
     await process.put(event_socket=False)
     for _ in range(2):
         with pytest.raises(Retry, match=r"switch was not reached: its event socket is down"):
-            await suspend(switch, service)
+            await suspend(driver, service)
         assert await process.can_call()
     await process.put(event_socket=True)
-    assert "disabled" in await suspend(switch, service)
+    assert "disabled" in await suspend(driver, service)
     assert not await process.can_call()
     await process.put(event_socket=False)
     for _ in range(2):
         with pytest.raises(Retry, match=r"switch was not reached"):
-            await restore(switch, service)
+            await restore(driver, service)
     await process.put(event_socket=True)
-    await restore(switch, service)
+    await restore(driver, service)
     assert await process.can_call()
 
 
 async def test_a_short_failure_of_the_event_socket_is_not_taken_for_success(
-    process: Process, switch: FusionPbxDriver
+    process: Process, driver: FusionPbxDriver
 ) -> None:
     """While a gateway is stopped and disabled, and while it is enabled and looked at."""
     service = await process.service("gateway")
     await process.plan(kind="socket-down", path=STATUS)
     with pytest.raises(Retry, match=r"switch was not reached"):
-        await suspend(switch, service)
-    await suspend(switch, service)
+        await suspend(driver, service)
+    await suspend(driver, service)
     assert not (await process.gateway())["live"]
     await process.plan(kind="socket-down", path=LIST, times=3)
     await process.plan(kind="socket-down", path=COMMAND)
     with pytest.raises(Retry, match=r"switch was not reached: no answer to rescan"):
-        await restore(switch, service)
+        await restore(driver, service)
     assert not (await process.gateway())["live"]
-    await restore(switch, service)
+    await restore(driver, service)
     assert (await process.gateway())["live"]
 
 
 @pytest.mark.parametrize("registration", ["REGED", "NOREG", "TRYING", "FAIL_WAIT"])
 async def test_a_restore_is_confirmed_by_the_list_in_any_state(
-    process: Process, switch: FusionPbxDriver, registration: str
+    process: Process, driver: FusionPbxDriver, registration: str
 ) -> None:
     new = {"name": "Trunk X", "domain": MCON, "registration": registration}
     await process.seed(gateways=[new])
     service = await process.service("gateway", "Trunk X")
-    await suspend(switch, service)
-    assert await restore(switch, service) == (
+    await suspend(driver, service)
+    assert await restore(driver, service) == (
         f"gateway Trunk X enabled, listed by the switch ({registration}), read back 10:02:03Z"
     )
 
 
 async def test_an_admins_evidence_says_that_the_switch_was_not_asked(process: Process) -> None:
-    switch = FusionPbxDriver("pbx-1", server_of(process.url, superadmin=False), clock=CLOCK)
-    evidence = await suspend(switch, await process.service("extensions"))
+    driver = FusionPbxDriver("pbx-1", server_of(process.url, superadmin=False), clock=CLOCK)
+    evidence = await suspend(driver, await process.service("extensions"))
     assert evidence == (
         "extension 2112 disabled, switch not asked (that is for superadmins), read back 10:02:03Z"
     )
-    await switch.aclose()
+    await driver.aclose()
 
 
 async def test_a_sip_profile_that_the_switch_does_not_have_needs_a_person(
     process: Process,
 ) -> None:
     server = server_of(process.url, sip_profile="outside")
-    switch = FusionPbxDriver("pbx-1", server, clock=CLOCK)
+    driver = FusionPbxDriver("pbx-1", server, clock=CLOCK)
     async with session_at(process.url) as session:
         await session.killgw("external", (await process.gateway())["uuid"])
     with pytest.raises(OperatorMustAct, match=r"no such SIP profile.*correct sip_profile"):
-        await restore(switch, await process.service("gateway"))
-    await switch.aclose()
+        await restore(driver, await process.service("gateway"))
+    await driver.aclose()
 
 
 async def test_a_gateway_of_another_profile_is_switched_in_its_own(
-    process: Process, switch: FusionPbxDriver
+    process: Process, driver: FusionPbxDriver
 ) -> None:
     await process.seed(gateways=[{"name": "Trunk Y", "domain": MCON, "profile": "internal"}])
     service = await process.service("gateway", "Trunk Y")
-    await suspend(switch, service)
+    await suspend(driver, service)
     assert not (await process.gateway("Trunk Y"))["live"]
-    await restore(switch, service)
+    await restore(driver, service)
     assert (await process.gateway("Trunk Y"))["live"]
 
 
 async def test_a_gateway_of_another_profile_that_runs_though_disabled_is_killed_in_its_own(
-    process: Process, switch: FusionPbxDriver
+    process: Process, driver: FusionPbxDriver
 ) -> None:
     """As a person's toggle leaves it."""
     await process.seed(gateways=[{"name": "Trunk Y", "domain": MCON, "profile": "internal"}])
     uuid = (await process.gateway("Trunk Y"))["uuid"]
     await process.toggle("gateways", uuid)
     assert (await process.gateway("Trunk Y"))["live"]
-    await suspend(switch, await process.service("gateway", "Trunk Y"))
+    await suspend(driver, await process.service("gateway", "Trunk Y"))
     assert not (await process.gateway("Trunk Y"))["live"]
 
 
@@ -234,14 +234,14 @@ async def test_a_message_is_not_lost_to_another_page_of_the_same_session(process
 
 
 async def test_a_list_of_many_gateways_is_narrowed(
-    process: Process, switch: FusionPbxDriver
+    process: Process, driver: FusionPbxDriver
 ) -> None:
     """A whole list of 80 rows at 0.5 s is longer than any request may take."""
     await process.seed(gateways=[{"name": f"Customer-{n:04d}", "domain": MCON} for n in range(80)])
     service = await process.service("gateway", "Customer-0042", "Customer-0077")
     await process.put(row_s=0.5)
     for act in (suspend, restore):
-        await act(switch, service)
+        await act(driver, service)
     assert (await process.gateway("Customer-0042"))["live"]
 
 
@@ -258,15 +258,15 @@ async def test_the_simulator_can_slow_down_one_list(process: Process) -> None:
     "name", ["100%", "a_b", "x\\y", "Ünï", "O'Brien & <Co>", "Trunk A", "  two  ", "#1?&page=7"]
 )
 async def test_a_gateway_of_any_name_is_found(
-    process: Process, switch: FusionPbxDriver, name: str
+    process: Process, driver: FusionPbxDriver, name: str
 ) -> None:
     await process.seed(gateways=[{"name": name, "domain": "other.example.com"}])
     state = (await process.http.get("/_sim/state")).json()
     uuid = next(g["uuid"] for g in state["gateways"] if g["domain"] == "other.example.com")
     service = replace_ids(await process.service("gateway"), uuid)
-    await suspend(switch, service)
-    await restore(switch, service)
-    await suspend(switch, service)
+    await suspend(driver, service)
+    await restore(driver, service)
+    await suspend(driver, service)
     assert [g["enabled"] for g in (await process.http.get("/_sim/state")).json()["gateways"]] == [
         True, True, False,
     ]  # fmt: skip
@@ -278,12 +278,12 @@ def replace_ids(service: Service, *uuids: str) -> Service:
 
 async def test_a_gateway_that_was_renamed_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     async with simulated(monkeypatch) as pbx:
-        switch = FusionPbxDriver("pbx-1", server_of(pbx.url), clock=CLOCK)
+        driver = FusionPbxDriver("pbx-1", server_of(pbx.url), clock=CLOCK)
         service = service_of(pbx, "gateway")
-        await suspend(switch, service)
+        await suspend(driver, service)
         pbx.pbx.gateways[service.gateway_ids[0]].name = "Renamed"
-        assert "gateway Renamed enabled" in await restore(switch, service)
-        await switch.aclose()
+        assert "gateway Renamed enabled" in await restore(driver, service)
+        await driver.aclose()
 
 
 async def test_more_gateways_than_are_searched_for_one_by_one(
@@ -293,11 +293,11 @@ async def test_more_gateways_than_are_searched_for_one_by_one(
         for number in range(9):
             pbx.pbx.add_gateway(Gateway(f"Many {number}", domain=MCON))
         many = [g.uuid for g in pbx.pbx.gateways.values() if g.name.startswith("Many")]
-        switch = FusionPbxDriver("pbx-1", server_of(pbx.url), clock=CLOCK)
-        await suspend(switch, replace_ids(service_of(pbx, "gateway"), *many))
+        driver = FusionPbxDriver("pbx-1", server_of(pbx.url), clock=CLOCK)
+        await suspend(driver, replace_ids(service_of(pbx, "gateway"), *many))
         assert not any(pbx.pbx.gateways[uuid].live for uuid in many)
         assert can_call(pbx)
-        await switch.aclose()
+        await driver.aclose()
 
 
 async def test_killgw_comes_before_the_toggle_and_lists_are_narrowed(
@@ -308,10 +308,10 @@ async def test_killgw_comes_before_the_toggle_and_lists_are_narrowed(
         seen: list[str] = []
         for owner, method in ((pbx.site, "_toggle"), (pbx.site, "_list"), (pbx.pbx, "command")):
             noted(owner, method, seen, monkeypatch)
-        switch = FusionPbxDriver("pbx-1", server_of(pbx.url), clock=CLOCK)
-        await suspend(switch, service_of(pbx, "gateway"))
+        driver = FusionPbxDriver("pbx-1", server_of(pbx.url), clock=CLOCK)
+        await suspend(driver, service_of(pbx, "gateway"))
         assert seen == ["_list", "command", "_toggle", "_list"]
-        await switch.aclose()
+        await driver.aclose()
 
 
 async def test_a_truncated_page_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -320,16 +320,16 @@ async def test_a_truncated_page_proves_nothing(monkeypatch: pytest.MonkeyPatch) 
         for number in range(30):
             last = pbx.pbx.add_gateway(Gateway(f"Many {number:02d}", domain=MCON))
         monkeypatch.setattr(pbx.pbx, "kill_gateway", lambda *_: None)
-        switch = FusionPbxDriver("pbx-1", server_of(pbx.url), clock=CLOCK)
+        driver = FusionPbxDriver("pbx-1", server_of(pbx.url), clock=CLOCK)
         service = replace_ids(service_of(pbx, "gateway"), last.uuid)
         pbx.faults.planned = [Fault("cut-quiet", STATUS, times=99)]
         with pytest.raises(Retry, match="SIP status broke off"):
-            await suspend(switch, service)
+            await suspend(driver, service)
         assert last.live
         pbx.faults.planned = [Fault("cut-quiet", "/app/extensions")]
         with pytest.raises(Retry, match="the list of extensions broke off"):
-            await switch.extensions_of(MCON)
-        await switch.aclose()
+            await driver.extensions_of(MCON)
+        await driver.aclose()
 
 
 def noted(owner: object, method: str, seen: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -405,25 +405,25 @@ async def story(way: str, steps: list[str], faults: list[Fault], line: ReleaseLi
     async with serve(pbx, line=line) as simulator:
         assert can_call(simulator), "and its directory entry is cached"
         simulator.faults.planned = faults
-        switch = FusionPbxDriver("pbx-1", server_of(simulator.url), clock=CLOCK)
+        driver = FusionPbxDriver("pbx-1", server_of(simulator.url), clock=CLOCK)
         service = product_of(simulator, way)
         for step in [*steps, "suspend", "restore"]:
-            await until_confirmed(switch, service, off=step == "suspend")
+            await until_confirmed(driver, service, off=step == "suspend")
             assert can_call(simulator) is (step == "restore")
             if way == "gateways":
                 gateways = [pbx.gateways[uuid] for uuid in service.gateway_ids]
                 assert {g.live for g in gateways} == {step == "restore"}
                 assert {g.enabled for g in gateways} == {step == "restore"}
         assert present(pbx.find_extension("2112", MCON)).toll_allow == "domestic:local"
-        await switch.aclose()
+        await driver.aclose()
 
 
-async def until_confirmed(switch: FusionPbxDriver, service: Service, *, off: bool) -> None:
+async def until_confirmed(driver: FusionPbxDriver, service: Service, *, off: bool) -> None:
     """Tries again what failed, each element for itself; what was confirmed is not asked again."""
     values = {"2112": "domestic:local"}
     for _ in range(60):
         try:
-            outcomes = await outcomes_of(switch, service, off=off, values=values)
+            outcomes = await outcomes_of(driver, service, off=off, values=values)
         except (Retry, Refused, OperatorMustAct):
             continue
         if not any(isinstance(outcome, Exception) for outcome in outcomes.values()):

@@ -49,17 +49,17 @@ async def pbx(
 
 
 @pytest.fixture
-async def switch(pbx: FusionPbxSimulator) -> AsyncIterator[FusionPbxDriver]:
-    switch = FusionPbxDriver("pbx-1", server_of(pbx.url), clock=CLOCK)
-    yield switch
-    await switch.aclose()
+async def driver(pbx: FusionPbxSimulator) -> AsyncIterator[FusionPbxDriver]:
+    driver = FusionPbxDriver("pbx-1", server_of(pbx.url), clock=CLOCK)
+    yield driver
+    await driver.aclose()
 
 
 @pytest.fixture
 async def admins_switch(pbx: FusionPbxSimulator) -> AsyncIterator[FusionPbxDriver]:
-    switch = FusionPbxDriver("pbx-1", server_of(pbx.url, superadmin=False), clock=CLOCK)
-    yield switch
-    await switch.aclose()
+    driver = FusionPbxDriver("pbx-1", server_of(pbx.url, superadmin=False), clock=CLOCK)
+    yield driver
+    await driver.aclose()
 
 
 def flips(pbx: FusionPbxSimulator, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
@@ -76,82 +76,82 @@ def flips(pbx: FusionPbxSimulator, monkeypatch: pytest.MonkeyPatch) -> list[Any]
 
 @pytest.mark.parametrize("level", ["gateway", "extensions", "domain"])
 async def test_elements_are_switched_off_and_on_again(
-    pbx: FusionPbxSimulator, switch: FusionPbxDriver, level: str
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, level: str
 ) -> None:
     service = service_of(pbx, level)
     assert can_call(pbx)
-    assert await states_of(switch, service) == ["on"]
-    evidence = await suspend(switch, service)
-    assert await states_of(switch, service) == ["off"]
+    assert await states_of(driver, service) == ["on"]
+    evidence = await suspend(driver, service)
+    assert await states_of(driver, service) == ["off"]
     assert not can_call(pbx)
     assert can_call(pbx, "2112", RUCKEN), "the other client goes on"
     assert "disabled" in evidence
     assert evidence.endswith("read back 10:02:03Z")
-    assert "enabled" in await restore(switch, service)
-    assert await states_of(switch, service) == ["on"]
+    assert "enabled" in await restore(driver, service)
+    assert await states_of(driver, service) == ["on"]
     assert can_call(pbx)
 
 
 async def test_the_evidence_describes_the_change(
-    pbx: FusionPbxSimulator, switch: FusionPbxDriver
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
-    assert await suspend(switch, service_of(pbx, "gateway")) == (
+    assert await suspend(driver, service_of(pbx, "gateway")) == (
         "gateway Trunk A disabled, killgw answered Trunk A: +OK gateway marked for deletion., "
         "not listed by the switch, read back 10:02:03Z"
     )
-    assert await restore(switch, service_of(pbx, "gateway")) == (
+    assert await restore(driver, service_of(pbx, "gateway")) == (
         "gateway Trunk A enabled, listed by the switch (REGED), read back 10:02:03Z"
     )
-    assert await suspend(switch, service_of(pbx, "domain")) == (
+    assert await suspend(driver, service_of(pbx, "domain")) == (
         f"domain {MCON} disabled, cache-flush answered +OK cache flushed, read back 10:02:03Z"
     )
-    assert await suspend(switch, service_of(pbx)) == (
+    assert await suspend(driver, service_of(pbx)) == (
         "extension 2112 disabled, cache-flush answered +OK cache flushed, read back 10:02:03Z"
     )
 
 
 @pytest.mark.parametrize("level", ["gateway", "extensions", "domain"])
 async def test_an_element_in_the_desired_state_is_not_toggled(
-    pbx: FusionPbxSimulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch, level: str
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch, level: str
 ) -> None:
     service = service_of(pbx, level)
     seen = flips(pbx, monkeypatch)
-    await restore(switch, service)
+    await restore(driver, service)
     assert seen == []
-    await suspend(switch, service)
-    await suspend(switch, service)
+    await suspend(driver, service)
+    await suspend(driver, service)
     assert len(seen) == 1
 
 
 async def test_only_the_extensions_that_differ_are_toggled(
-    pbx: FusionPbxSimulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = service_of(pbx, extensions=("2112", "2113"))
     uuid = present(pbx.pbx.find_extension("2112", MCON)).uuid
     pbx.pbx.toggle("extensions", uuid)
-    assert await states_of(switch, service) == ["off", "on"]
+    assert await states_of(driver, service) == ["off", "on"]
     seen = flips(pbx, monkeypatch)
-    await suspend(switch, service)
+    await suspend(driver, service)
     assert seen == ["extensions"]
     assert not can_call(pbx, "2112")
     assert not can_call(pbx, "2113")
 
 
 async def test_an_extension_with_the_same_number_in_another_domain_is_not_switched(
-    pbx: FusionPbxSimulator, switch: FusionPbxDriver
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
-    await suspend(switch, service_of(pbx, tenant=RUCKEN))
+    await suspend(driver, service_of(pbx, tenant=RUCKEN))
     assert can_call(pbx, "2112", MCON)
     assert not can_call(pbx, "2112", RUCKEN)
 
 
 async def test_a_session_that_is_in_the_wrong_domain_switches_nothing(
-    pbx: FusionPbxSimulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As if entering the domain had no effect, though the answer was that of a success."""
     monkeypatch.setattr(pbx.site, "_enter", lambda *_: redirect("/core/dashboard/"))
     with pytest.raises(Retry, match="not in the domain 'rucken"):
-        await suspend(switch, service_of(pbx, tenant=RUCKEN))
+        await suspend(driver, service_of(pbx, tenant=RUCKEN))
     assert can_call(pbx, "2112", MCON)
 
 
@@ -193,34 +193,34 @@ async def test_without_killgw_a_disabled_gateway_still_carries_calls(
 
 
 async def test_a_gateway_that_a_killed_process_left_live_is_stopped(
-    pbx: FusionPbxSimulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     service = service_of(pbx, "gateway")
     pbx.pbx.toggle("gateways", service.gateway_ids[0])
     assert can_call(pbx)
     seen = flips(pbx, monkeypatch)
-    await suspend(switch, service)
+    await suspend(driver, service)
     assert not can_call(pbx)
     assert seen == []
 
 
 async def test_a_gateway_that_is_enabled_but_down_is_brought_up(
-    pbx: FusionPbxSimulator, switch: FusionPbxDriver
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     service = service_of(pbx, "gateway")
     pbx.pbx.kill_gateway("external", service.gateway_ids[0])
     assert not can_call(pbx)
-    await restore(switch, service)
+    await restore(driver, service)
     assert can_call(pbx)
 
 
 async def test_a_gateway_that_stays_live_after_killgw_is_not_suspended(
-    pbx: FusionPbxSimulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pbx.pbx, "kill_gateway", lambda *_: None)
     monkeypatch.setattr("suspender.drivers.fusionpbx.trunks.PAUSE_S", 0.0)
     with pytest.raises(Retry, match="Trunk A disabled, but still live after killgw"):
-        await suspend(switch, service_of(pbx, "gateway"))
+        await suspend(driver, service_of(pbx, "gateway"))
 
 
 async def test_without_a_cache_flush_a_disabled_domain_can_still_call(
@@ -238,16 +238,16 @@ async def test_without_a_cache_flush_a_disabled_domain_can_still_call(
 
 @pytest.mark.parametrize("level", ["gateway", "extensions", "domain"])
 async def test_a_toggle_that_was_refused_looks_like_one_that_was_not(
-    pbx: FusionPbxSimulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch, level: str
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch, level: str
 ) -> None:
     """Both answer 302: only reading back tells, and the next try does it."""
     service = service_of(pbx, level)
     real = type(pbx.site)._toggle
     monkeypatch.setattr(type(pbx.site), "_toggle", lambda *_: None)
     with pytest.raises(Retry, match="not disabled after the toggle"):
-        await suspend(switch, service)
+        await suspend(driver, service)
     monkeypatch.setattr(type(pbx.site), "_toggle", real)
-    await suspend(switch, service)
+    await suspend(driver, service)
     assert not can_call(pbx)
 
 
@@ -263,7 +263,7 @@ async def test_an_invalid_token_is_refused_without_an_error(pbx: FusionPbxSimula
 
 
 async def test_a_concurrent_toggle_by_a_person_is_detected_and_corrected(
-    pbx: FusionPbxSimulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody flips the same flag between our reading and our toggle: ours flips it back."""
     service = service_of(pbx, "gateway")
@@ -280,15 +280,15 @@ async def test_a_concurrent_toggle_by_a_person_is_detected_and_corrected(
 
     monkeypatch.setattr(type(pbx.site), "_toggle", with_company)
     with pytest.raises(Retry, match="not disabled"):
-        await suspend(switch, service)
+        await suspend(driver, service)
     assert pbx.pbx.gateways[service.gateway_ids[0]].enabled, "flipped twice, and seen"
-    await suspend(switch, service)
+    await suspend(driver, service)
     assert not pbx.pbx.gateways[service.gateway_ids[0]].enabled
     assert not can_call(pbx)
 
 
 async def test_several_tasks_at_once_toggle_each_flag_once(
-    pbx: FusionPbxSimulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each with elements of its own, of all ways, in two tenants."""
     services = [
@@ -299,9 +299,9 @@ async def test_several_tasks_at_once_toggle_each_flag_once(
         service_of(pbx, "domain"),
     ]
     seen = flips(pbx, monkeypatch)
-    await asyncio.gather(*(suspend(switch, service) for service in services))
+    await asyncio.gather(*(suspend(driver, service) for service in services))
     assert sorted(seen) == ["domains", *["extensions"] * 3, *["gateways"] * 2]
-    await asyncio.gather(*(restore(switch, service) for service in services))
+    await asyncio.gather(*(restore(driver, service) for service in services))
     assert sorted(seen) == ["domains"] * 2 + ["extensions"] * 6 + ["gateways"] * 4
     assert can_call(pbx)
     assert can_call(pbx, "2112", RUCKEN)
@@ -312,27 +312,27 @@ def gateway_ids(pbx: FusionPbxSimulator, *names: str) -> list[str]:
 
 
 async def test_a_session_lost_in_the_middle_is_renewed(
-    pbx: FusionPbxSimulator, switch: FusionPbxDriver
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     service = service_of(pbx, tenant=RUCKEN)
-    await suspend(switch, service)
+    await suspend(driver, service)
     pbx.logins.sessions.clear()
-    await restore(switch, service)
+    await restore(driver, service)
     assert can_call(pbx, "2112", RUCKEN)
 
 
 @pytest.mark.parametrize("level", ["gateway", "extensions", "domain"])
 async def test_a_session_lost_right_before_the_toggle_flips_once(
-    pbx: FusionPbxSimulator, switch: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch, level: str
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch, level: str
 ) -> None:
     """Its token went with the session: another one is asked for."""
     service, seen = service_of(pbx, level), flips(pbx, monkeypatch)
-    await states_of(switch, service)
+    await states_of(driver, service)
     pbx.faults.planned += [
         Fault("slow", TOGGLES[level], value="0"),
         Fault("forget", TOGGLES[level]),
     ]
-    await suspend(switch, service)
+    await suspend(driver, service)
     assert len(seen) == 1
     assert not can_call(pbx)
 
@@ -346,20 +346,20 @@ async def test_a_session_lost_right_before_the_toggle_flips_once(
     ],
 )
 async def test_a_missing_element_needs_a_person(
-    pbx: FusionPbxSimulator, switch: FusionPbxDriver, changed: dict[str, Any], said: str
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver, changed: dict[str, Any], said: str
 ) -> None:
     service = service_of(pbx, **changed)
-    assert await states_of(switch, service) == ["missing"]
+    assert await states_of(driver, service) == ["missing"]
     with pytest.raises(OperatorMustAct, match=said):
-        await suspend(switch, service)
+        await suspend(driver, service)
     assert can_call(pbx)
 
 
 async def test_a_tenant_that_the_pbx_does_not_have_fails_alone(
-    pbx: FusionPbxSimulator, switch: FusionPbxDriver
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     lost, sound = service_of(pbx, tenant="nobody.example.com"), service_of(pbx)
-    outcomes = await outcomes_of(switch, lost, sound, off=True)
+    outcomes = await outcomes_of(driver, lost, sound, off=True)
     failed, done = outcomes.values()
     assert isinstance(failed, OperatorMustAct)
     assert "has no domain 'nobody.example.com'" in str(failed)
@@ -368,20 +368,20 @@ async def test_a_tenant_that_the_pbx_does_not_have_fails_alone(
 
 
 async def test_a_missing_element_does_not_delay_the_others(
-    pbx: FusionPbxSimulator, switch: FusionPbxDriver
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     service = service_of(pbx, extensions=("2112", "2199"))
-    done, failed = (await outcomes_of(switch, service, off=True)).values()
+    done, failed = (await outcomes_of(driver, service, off=True)).values()
     assert "extension 2112 disabled" in expect(SwitchDone, done).evidence
     assert "found no extension 2199" in str(failed)
-    readings = await readings_of(switch, service)
+    readings = await readings_of(driver, service)
     assert [expect(ElementReading, reading).name for reading in readings] == ["2112", ""]
 
 
 async def test_elements_on_later_pages_are_found(
-    pbx: FusionPbxSimulator, switch: FusionPbxDriver
+    pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
     for number in range(3000, 3007):
         pbx.pbx.add_extension(SimulatedExtension(str(number), MCON))
-    await suspend(switch, service_of(pbx, extensions=("3006",)))
+    await suspend(driver, service_of(pbx, extensions=("3006",)))
     assert not can_call(pbx, "3006")

@@ -35,7 +35,7 @@ GATEWAY = ServerItem("gateway", "shop.example", "Carrier A", "AA-BB", "", False)
 LIST = Inventory((ServerItem("tenant", "", "shop.example", enabled=True), *EXTENSIONS, GATEWAY))
 
 
-class Listed:
+class FakeServer:
     """A server of which only the list is asked."""
 
     at_once = 1
@@ -124,7 +124,7 @@ async def ask(pool: Pool, server_id: str = "pbx1") -> str:
 
 
 async def test_the_inventory_has_all_that_the_server_lists(rows: SuspenderTables) -> None:
-    server = Listed()
+    server = FakeServer()
     server.list = Inventory(LIST.items, ("tenant b: the key may not see it",), True)
     async with reading(rows.pool, pbx1=server):
         await until(lambda: was_read(rows))
@@ -152,7 +152,7 @@ async def test_the_inventory_has_all_that_the_server_lists(rows: SuspenderTables
 
 
 async def test_a_later_inventory_replaces_the_earlier_one(rows: SuspenderTables) -> None:
-    server, other = Listed(), Listed()
+    server, other = FakeServer(), FakeServer()
     async with reading(rows.pool, pbx1=server, pbx2=other):
         await until(lambda: was_read(rows, "pbx2"))
         await until(lambda: was_read(rows))
@@ -170,7 +170,7 @@ async def _are(rows: SuspenderTables, expected: list[str]) -> bool:
 async def test_duplicate_items_and_unstorable_characters_are_cleaned(
     rows: SuspenderTables,
 ) -> None:
-    server = Listed()
+    server = FakeServer()
     odd = ServerItem("extension", "t", "1\x00\ud800", "u" * 9000, "n" * 9000, None)
     server.list = Inventory((odd, odd, *EXTENSIONS))
     async with reading(rows.pool, pbx1=server):
@@ -184,7 +184,7 @@ async def test_duplicate_items_and_unstorable_characters_are_cleaned(
 async def test_a_failed_read_keeps_what_was_read_before(
     rows: SuspenderTables, error: Exception
 ) -> None:
-    server = Listed()
+    server = FakeServer()
     async with reading(rows.pool, pbx1=server):
         await until(lambda: was_read(rows))
         before = await state(rows)
@@ -208,7 +208,7 @@ async def _failed(rows: SuspenderTables) -> bool:
 async def test_three_failures_in_a_row_are_an_alarm_until_it_can_be_read(
     rows: SuspenderTables, times: int, expected: list[str]
 ) -> None:
-    server = Listed()
+    server = FakeServer()
     server.fails_first = times
     async with reading(rows.pool, every_s=0.01, pbx1=server):
         await until(lambda: was_read(rows))
@@ -219,22 +219,22 @@ async def test_three_failures_in_a_row_are_an_alarm_until_it_can_be_read(
 
 
 async def test_a_server_that_hangs_delays_no_other(rows: SuspenderTables) -> None:
-    slow = Listed()
+    slow = FakeServer()
     slow.hangs = True
-    async with reading(rows.pool, every_s=0.01, slow=slow, pbx1=Listed()):
+    async with reading(rows.pool, every_s=0.01, slow=slow, pbx1=FakeServer()):
         await until(lambda: was_read(rows))
         assert not await was_read(rows, "slow")
 
 
 async def test_a_command_has_a_server_read_at_once(rows: SuspenderTables, database: str) -> None:
-    office, server = SuspenderHarness(database, rows.pool), Listed()
+    harness, server = SuspenderHarness(database, rows.pool), FakeServer()
     async with reading(rows.pool, pbx1=server):
         await until(lambda: was_read(rows))
-        await office.command("inventory.read", arguments={"server_id": "pbx1"})
+        await harness.command("inventory.read", arguments={"server_id": "pbx1"})
         await until(lambda: server.reads == 2)
-        await office.command("inventory.read", arguments={"server_id": "pbx9"})
-        await office.command("inventory.read")
-    assert await office.answers() == [
+        await harness.command("inventory.read", arguments={"server_id": "pbx9"})
+        await harness.command("inventory.read")
+    assert await harness.answers() == [
         ("done", "server pbx1: what it has is read now"),
         ("refused", "server_id: got pbx9, expected a server that can be read: pbx1"),
         ("refused", "server_id: got nothing, expected the id of a server"),
@@ -244,7 +244,7 @@ async def test_a_command_has_a_server_read_at_once(rows: SuspenderTables, databa
 async def test_a_request_for_an_unknown_server_is_refused_with_the_known_ones(
     rows: SuspenderTables,
 ) -> None:
-    async with reading(rows.pool, pbx1=Listed()):
+    async with reading(rows.pool, pbx1=FakeServer()):
         await until(lambda: was_read(rows))
     assert await ask(rows.pool, "pbx9") == (
         "server_id: got pbx9, expected a server that can be read: pbx1"
@@ -254,12 +254,12 @@ async def test_a_request_for_an_unknown_server_is_refused_with_the_known_ones(
 async def test_a_server_that_left_the_servers_file_is_deleted_with_its_alarm(
     rows: SuspenderTables,
 ) -> None:
-    broken, read = Listed(), Listed()
+    broken, read = FakeServer(), FakeServer()
     broken.error = Retry("no answer")
     async with reading(rows.pool, every_s=0.01, pbx1=broken, pbx2=read):
         await until(lambda: was_read(rows, "pbx2"))
         await until(lambda: _has_alarm(rows))
-    async with reading(rows.pool, pbx3=Listed()):
+    async with reading(rows.pool, pbx3=FakeServer()):
         await until(lambda: was_read(rows, "pbx3"))
     assert await names(rows, "pbx2") == []
     assert await state(rows, "pbx1") is None
@@ -272,7 +272,7 @@ async def _has_alarm(rows: SuspenderTables) -> bool:
 
 async def test_a_paused_server_is_read_only_on_request(rows: SuspenderTables) -> None:
     await rows.sql("insert into suspender.server_pause values ('pbx1', now(), null, 'olga')")
-    paused, other = Listed(), Listed()
+    paused, other = FakeServer(), FakeServer()
     async with reading(rows.pool, every_s=0.01, pbx1=paused, pbx2=other):
         await until(lambda: other.reads >= 2)
         assert paused.reads == 0
@@ -285,7 +285,7 @@ async def test_the_read_of_a_killed_process_is_begun_again_within_20_seconds(
     rows: SuspenderTables,
 ) -> None:
     clock = FixedClock(datetime(2026, 1, 15, 12, tzinfo=UTC))
-    server = Listed()
+    server = FakeServer()
     server.hangs = True
     killed = asyncio.create_task(inventory_loop(rows.pool, clock, pbx1=server).run(asyncio.Event()))
     await until(lambda: server.reads == 1)
@@ -302,7 +302,7 @@ async def test_a_read_that_takes_long_keeps_its_lease(
 ) -> None:
     monkeypatch.setattr("suspender.upkeep.leases.RENEWED_EVERY_S", 0.01)
     clock = FixedClock(datetime(2026, 1, 15, 12, tzinfo=UTC))
-    server, store = Listed(), ServerInventoryStore(rows.pool)
+    server, store = FakeServer(), ServerInventoryStore(rows.pool)
     server.hangs = True
     async with reading(rows.pool, clock=clock, pbx1=server):
         await until(lambda: server.reads == 1)
@@ -337,7 +337,7 @@ async def test_elements_that_are_off_for_imported_clients_can_be_adopted(
     for element in (DESK_101, DESK_102, TRUNK, domain):
         await rows.name("imported", "svc", element)
     await rows.name("other", "svc", DESK_102)
-    async with reading(rows.pool, pbx1=Listed()):
+    async with reading(rows.pool, pbx1=FakeServer()):
         await until(lambda: was_read(rows))
     assert await adoptable(rows) == [
         ("imported", "extensions", "102"),
@@ -354,13 +354,13 @@ async def test_the_rest_of_a_tenant_is_what_no_product_lists(
     await rows.client("rest", profile=IMPORTED, services=())
     await rows.name("rest", "svc", Element("extensions", "shop.example", "*"))
     await rows.name("listing", "svc", Element("outbound", "shop.example", listed))
-    async with reading(rows.pool, pbx1=Listed()):
+    async with reading(rows.pool, pbx1=FakeServer()):
         await until(lambda: was_read(rows))
     assert [element for _, _, element in await adoptable(rows)] == expected
 
 
 async def test_elements_that_others_switched_off_are_shown(rows: SuspenderTables) -> None:
-    server = Listed()
+    server = FakeServer()
     did = ServerItem("did", "shop.example", "2265550100", enabled=False)
     same_number = ServerItem("extension", "bar.example", "102", "uuid-b", "", False)
     server.list = Inventory((*LIST.items, did, same_number))

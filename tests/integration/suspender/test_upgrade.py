@@ -88,14 +88,14 @@ async def test_rows_of_an_earlier_version_are_migrated_and_decided_at_once(
 ) -> None:
     """Held and off, held for debts within the credit, on, and by hand: each goes on rightly."""
     async with await open_pool(earlier_database, service="suspender", size=8) as pool:
-        office = SuspenderHarness(earlier_database, pool)
-        assert await office.on_record() == {
+        harness = SuspenderHarness(earlier_database, pool)
+        assert await harness.on_record() == {
             "svc-broke": True,
             "svc-by-hand": True,
             "svc-debts": True,
             "svc-pending": False,
         }
-        rows = await office.sql("select * from suspender.account order by account_id")
+        rows = await harness.sql("select * from suspender.account order by account_id")
         found = {row["account_id"]: (row["held"], row["hold"], row["mail_owed"]) for row in rows}
         assert found == {
             "broke": (True, 1, False),
@@ -104,12 +104,12 @@ async def test_rows_of_an_earlier_version_are_migrated_and_decided_at_once(
             "fine": (False, 0, True),
             "pending": (True, 1, True),
         }
-        expect(FixedClock, office.clock).set(NOON + timedelta(days=3650))
-        assert await office.decider.decide_due() == 5
-        assert await office.decider.decide_due() == 0
+        expect(FixedClock, harness.clock).set(NOON + timedelta(days=3650))
+        assert await harness.decider.decide_due() == 5
+        assert await harness.decider.decide_due() == 0
         wanted = {
             row["service_id"]: row["wanted"]
-            for row in await office.sql("select service_id, wanted from suspender.service")
+            for row in await harness.sql("select service_id, wanted from suspender.service")
         }
         assert wanted == {
             "svc-broke": "suspended",
@@ -118,12 +118,12 @@ async def test_rows_of_an_earlier_version_are_migrated_and_decided_at_once(
             "svc-fine": "active",
             "svc-pending": "suspended",
         }
-        await office.work_done()
-        assert office.panel.switched == ["svc-pending off"]
-        mails = {e.account_id: e.zero_mail for e in await office.suspensions()}
+        await harness.work_done()
+        assert harness.fake_pbx.switched == ["svc-pending off"]
+        mails = {e.account_id: e.zero_mail for e in await harness.suspensions()}
         assert mails == {"broke": False, "by-hand": False, "debts": False, "pending": True}
-        await office.send(received(BALANCE_RESTORED, restored(9, "debts", hold=1)))
-        assert await office.wanted("svc-debts") == "active"
-        await office.work_done()
-        assert office.panel.switched == ["svc-pending off", "svc-debts on"]
-        assert "svc-debts" not in await office.on_record()
+        await harness.send(received(BALANCE_RESTORED, restored(9, "debts", hold=1)))
+        assert await harness.wanted("svc-debts") == "active"
+        await harness.work_done()
+        assert harness.fake_pbx.switched == ["svc-pending off", "svc-debts on"]
+        assert "svc-debts" not in await harness.on_record()

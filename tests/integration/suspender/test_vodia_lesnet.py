@@ -23,7 +23,7 @@ STATE_PATH = "/rest/domain/{tenant}/user_settings/{extension}"
 
 
 @pytest.fixture
-async def office(database: str) -> AsyncIterator[SuspenderHarness]:
+async def harness(database: str) -> AsyncIterator[SuspenderHarness]:
     async with await open_pool(database, service="suspender", size=10) as pool:
         yield SuspenderHarness(database, pool)
 
@@ -49,25 +49,25 @@ def switched_off(vodia: Any) -> set[str]:
 
 
 async def test_elements_go_off_and_on_and_emergency_calls_go_on(
-    office: SuspenderHarness, vodia: Any
+    harness: SuspenderHarness, vodia: Any
 ) -> None:
     vodia.pbx.extensions[CFFM, "2113"].disabled = True
     vodia.pbx.begin_call("2112", CFFM, "call", to="<sip:14165550100@x>")
     vodia.pbx.begin_call("2112", CFFM, "help", to="<sip:911@x>")
-    await office.profile(service=product(extensions=("2112", "2113"), hang_up="credit"))
+    await harness.profile(service=product(extensions=("2112", "2113"), hang_up="credit"))
     async with (
         open_drivers(at_vodia(vodia, extension_state_path=STATE_PATH)) as drivers,
-        office.working(drivers),
+        harness.working(drivers),
     ):
-        await office.zero()
-        await office.until_done("pbx-2")
+        await harness.zero()
+        await harness.until_done("pbx-2")
         assert switched_off(vodia) == {"2112", "2113"}
         assert [call["callid"] for call in vodia.pbx.live[CFFM, "2112"]] == ["help"]
-        assert await office.on_record() == {"2112": True}
-        await office.restored()
-        await office.until_done("pbx-2")
+        assert await harness.on_record() == {"2112": True}
+        await harness.restored()
+        await harness.until_done("pbx-2")
     assert switched_off(vodia) == {"2113"}, "a person's is left as it was"
-    suspended, restored = await office.events()
+    suspended, restored = await harness.events()
     assert isinstance(suspended, ServiceSuspended)
     assert isinstance(restored, ServiceRestored)
     assert suspended.ended_calls == ("2112 -> 14165550100",)
@@ -77,53 +77,53 @@ async def test_elements_go_off_and_on_and_emergency_calls_go_on(
 
 
 async def test_a_state_that_cannot_be_read_back_is_published_as_unproven(
-    office: SuspenderHarness, vodia: Any
+    harness: SuspenderHarness, vodia: Any
 ) -> None:
-    await office.profile(service=product())
+    await harness.profile(service=product())
     async with (
         open_drivers(at_vodia(vodia, accept_unread=True)) as drivers,
-        office.working(drivers),
+        harness.working(drivers),
     ):
-        await office.zero()
-        await office.until_done("pbx-2")
+        await harness.zero()
+        await harness.until_done("pbx-2")
         assert switched_off(vodia) == {"2112"}
-        await office.restored()
-        await office.until_done("pbx-2")
+        await harness.restored()
+        await harness.until_done("pbx-2")
     assert switched_off(vodia) == set()
-    events = await office.events()
+    events = await harness.events()
     assert [type(event) for event in events] == [ServiceSuspended, ServiceRestored]
     assert not any(event.proven for event in events)
 
 
 async def test_without_accept_unread_the_service_is_switched_off_and_alarmed_once(
-    office: SuspenderHarness, vodia: Any
+    harness: SuspenderHarness, vodia: Any
 ) -> None:
-    await office.profile(service=product())
-    async with open_drivers(at_vodia(vodia)) as drivers, office.working(drivers):
-        await office.zero()
-        await office.until_attempted("svc-1001", 3)
+    await harness.profile(service=product())
+    async with open_drivers(at_vodia(vodia)) as drivers, harness.working(drivers):
+        await harness.zero()
+        await harness.until_attempted("svc-1001", 3)
     assert switched_off(vodia) == {"2112"}
-    [failed] = await office.events()
+    [failed] = await harness.events()
     assert isinstance(failed, ServiceSuspensionFailed)
     assert "the order was accepted, but whether extension 2112" in failed.reason
 
 
 async def test_a_shared_trunk_is_never_switched_and_an_own_one_is(
-    office: SuspenderHarness, vodia: Any
+    harness: SuspenderHarness, vodia: Any
 ) -> None:
-    await office.profile(service=product(suspend_by="gateway", gateway_ids=("10", "12")))
-    async with open_drivers(at_vodia(vodia)) as drivers, office.working(drivers):
-        await office.zero()
-        await office.until_attempted("svc-1001", 2)
+    await harness.profile(service=product(suspend_by="gateway", gateway_ids=("10", "12")))
+    async with open_drivers(at_vodia(vodia)) as drivers, harness.working(drivers):
+        await harness.zero()
+        await harness.until_attempted("svc-1001", 2)
     assert vodia.pbx.trunks["10"].disabled == "true"
     assert vodia.pbx.trunks["12"].disabled == ""
-    [failed] = await office.events()
+    [failed] = await harness.events()
     assert isinstance(failed, ServiceSuspensionFailed)
     assert "trunk Everybody's (12) is global" in failed.reason
 
 
 async def test_a_peer_is_switched_off_and_on(
-    office: SuspenderHarness, monkeypatch: pytest.MonkeyPatch
+    harness: SuspenderHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with lesnet_harness.simulated(monkeypatch) as les:
         servers = Servers(servers={"les": lesnet_harness.server_of(les, **lesnet_harness.ORDERS)})
@@ -131,13 +131,13 @@ async def test_a_peer_is_switched_off_and_on(
             service_id="svc-1001", name="Line", kind="lesnet", server_id="les",
             tenant=lesnet_harness.PEER, dids=(lesnet_harness.DID,),
         )  # fmt: skip
-        await office.profile(service=line.model_dump())
-        async with open_drivers(servers) as drivers, office.working(drivers):
-            await office.zero()
-            await office.until_done("les")
+        await harness.profile(service=line.model_dump())
+        async with open_drivers(servers) as drivers, harness.working(drivers):
+            await harness.zero()
+            await harness.until_done("les")
             assert not les.portal.peers[lesnet_harness.PEER].enabled
-            await office.restored()
-            await office.until_done("les")
+            await harness.restored()
+            await harness.until_done("les")
         assert les.portal.peers[lesnet_harness.PEER].enabled
-    events = await office.events()
+    events = await harness.events()
     assert [type(event) for event in events] == [ServiceSuspended, ServiceRestored]

@@ -25,7 +25,7 @@ from tests.support.suspender import UNIT, SuspenderHarness, order, profile, reas
 EXTENSIONS = {"tenant": MCON, "extensions": ("2112", "2113")}
 
 
-class Room(SuspenderHarness):
+class PbxHarness(SuspenderHarness):
     """The handler, its database and a simulated FusionPBX."""
 
     pbx_url = ""
@@ -70,152 +70,152 @@ class Room(SuspenderHarness):
 
 
 @pytest.fixture
-async def room(
+async def harness(
     database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Room]:
+) -> AsyncIterator[PbxHarness]:
     monkeypatch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
     async with (
         simulator_process(tmp_path) as url,
         await open_pool(database, service="suspender", size=10) as pool,
     ):
-        room = Room(database, pool)
-        room.pbx_url = url
-        await room.client()
-        yield room
+        harness = PbxHarness(database, pool)
+        harness.pbx_url = url
+        await harness.client()
+        yield harness
 
 
 @pytest.fixture
-async def drivers(room: Room) -> AsyncIterator[Mapping[str, PbxDriver]]:
-    async with open_drivers(room.servers()) as drivers:
+async def drivers(harness: PbxHarness) -> AsyncIterator[Mapping[str, PbxDriver]]:
+    async with open_drivers(harness.servers()) as drivers:
         yield drivers
 
 
 async def test_a_hold_switches_off_and_its_end_switches_on(
-    room: Room, drivers: Mapping[str, PbxDriver]
+    harness: PbxHarness, drivers: Mapping[str, PbxDriver]
 ) -> None:
-    began, ended = room.next_zero(), room.next_restored()
-    async with room.working(drivers):
-        await room.send(began)
-        await until(room.is_confirmed)
-        assert await room.enabled() == {False}
-        await room.send(ended)
-        await until(room.is_confirmed)
-        assert await room.enabled() == {True}
-    suspended, on_again = await room.events()
+    began, ended = harness.next_zero(), harness.next_restored()
+    async with harness.working(drivers):
+        await harness.send(began)
+        await until(harness.is_confirmed)
+        assert await harness.enabled() == {False}
+        await harness.send(ended)
+        await until(harness.is_confirmed)
+        assert await harness.enabled() == {True}
+    suspended, on_again = await harness.events()
     assert reasons([suspended]) == [(("funds",), True)]
     assert (suspended.hold, suspended.client_wide, suspended.mode) == (1, True, "auto")
     assert suspended.balance_micro == -UNIT
     assert (suspended.cause_id, on_again.cause_id) == (began.event_id, ended.event_id)
-    assert await room.topics() == [SERVICE_SUSPENDED.name, SERVICE_RESTORED.name]
+    assert await harness.topics() == [SERVICE_SUSPENDED.name, SERVICE_RESTORED.name]
 
 
 async def test_a_hold_that_ended_before_the_pbx_was_reached_sends_no_mail(
-    room: Room, drivers: Mapping[str, PbxDriver]
+    harness: PbxHarness, drivers: Mapping[str, PbxDriver]
 ) -> None:
-    await room.zero()
-    await room.restored()
-    async with room.working(drivers):
-        await until(room.is_confirmed)
-    assert await room.enabled() == {True}
-    assert await room.topics() == [SERVICE_RESTORED.name]
+    await harness.zero()
+    await harness.restored()
+    async with harness.working(drivers):
+        await until(harness.is_confirmed)
+    assert await harness.enabled() == {True}
+    assert await harness.topics() == [SERVICE_RESTORED.name]
 
 
 @pytest.mark.parametrize("end", ["restored", "exempt"])
 async def test_a_suspension_that_is_obsolete_when_confirmed_owes_no_mail(
-    room: Room, end: str
+    harness: PbxHarness, end: str
 ) -> None:
-    await room.zero()
-    (due,) = await room.work.due("pbx1", "suspended", 8)
+    await harness.zero()
+    (due,) = await harness.work.due("pbx1", "suspended", 8)
     if end == "restored":
-        await room.restored()
+        await harness.restored()
     else:
-        await room.client(2, orders=(order("exemption"),))
-    await room.work.confirm(due, "read back", room.clock.now())
-    assert reasons(await room.suspensions()) == [(("funds",), False)]
-    row = await room.row()
+        await harness.client(2, orders=(order("exemption"),))
+    await harness.work.confirm(due, "read back", harness.clock.now())
+    assert reasons(await harness.suspensions()) == [(("funds",), False)]
+    row = await harness.row()
     assert (row["wanted"], row["confirmed"]) == ("active", "suspended")
-    assert len(await room.work.due("pbx1", "active", 8)) == 1
+    assert len(await harness.work.due("pbx1", "active", 8)) == 1
 
 
 async def test_manual_suspension_owes_no_mail_and_its_end_restores(
-    room: Room, drivers: Mapping[str, PbxDriver]
+    harness: PbxHarness, drivers: Mapping[str, PbxDriver]
 ) -> None:
-    async with room.working(drivers):
-        await room.client(2, orders=(order("manual"),))
-        await until(room.is_confirmed)
-        assert await room.enabled() == {False}
-        await room.client(3)
-        await until(room.is_confirmed)
-        assert await room.enabled() == {True}
-    (suspended,) = await room.suspensions()
+    async with harness.working(drivers):
+        await harness.client(2, orders=(order("manual"),))
+        await until(harness.is_confirmed)
+        assert await harness.enabled() == {False}
+        await harness.client(3)
+        await until(harness.is_confirmed)
+        assert await harness.enabled() == {True}
+    (suspended,) = await harness.suspensions()
     assert (suspended.mode, suspended.zero_mail, suspended.hold) == ("manual", False, 0)
 
 
 async def test_a_pbx_that_fails_is_tried_again_and_alarmed_once(
-    room: Room, drivers: Mapping[str, PbxDriver]
+    harness: PbxHarness, drivers: Mapping[str, PbxDriver]
 ) -> None:
-    await room.misbehave(kind="status", value="500", times=5)
-    await room.zero()
-    async with room.working(drivers):
-        await until(room.is_confirmed, timeout_s=30)
-    assert await room.enabled() == {False}
-    assert await room.topics() == [SERVICE_SUSPENSION_FAILED.name, SERVICE_SUSPENDED.name]
+    await harness.misbehave(kind="status", value="500", times=5)
+    await harness.zero()
+    async with harness.working(drivers):
+        await until(harness.is_confirmed, timeout_s=30)
+    assert await harness.enabled() == {False}
+    assert await harness.topics() == [SERVICE_SUSPENSION_FAILED.name, SERVICE_SUSPENDED.name]
     subject = "1001/svc-1001"
-    assert await room.alarms() == [
+    assert await harness.alarms() == [
         ("suspension-failed", subject, "raised"),
         ("suspension-failed", subject, "ended"),
     ]
 
 
-async def test_a_server_that_is_not_configured_needs_an_operator(room: Room) -> None:
-    await room.zero()
-    async with room.working({}):
-        await until(room.topics)
-    (failed,) = await room.events()
+async def test_a_server_that_is_not_configured_needs_an_operator(harness: PbxHarness) -> None:
+    await harness.zero()
+    async with harness.working({}):
+        await until(harness.topics)
+    (failed,) = await harness.events()
     assert failed.wanted == "suspended"
     assert "no switch" in failed.reason
-    (alarm,) = await room.sql("select * from report.alarm")
+    (alarm,) = await harness.sql("select * from report.alarm")
     assert alarm["message"].startswith(
         "client 1001 (Ada North), product svc-1001 (PBX of 1001) on server pbx1:"
         " could not be switched off: server pbx1: no switch"
     )
     assert "ringfence services 1001" in alarm["what_to_do"]
     assert (alarm["account_id"], alarm["severity"]) == ("1001", "critical")
-    assert not await room.is_confirmed()
+    assert not await harness.is_confirmed()
 
 
 @pytest.mark.parametrize("end", ["restored", "gone"])
 async def test_an_alarm_ends_when_the_failed_state_is_no_longer_desired(
-    room: Room, end: str
+    harness: PbxHarness, end: str
 ) -> None:
-    await room.zero()
-    async with room.working({}):
-        await until(room.alarms)
+    await harness.zero()
+    async with harness.working({}):
+        await until(harness.alarms)
     if end == "restored":
-        await room.restored()
+        await harness.restored()
     else:
-        await room.send(profile(2, services=()))
-    assert [state for _, _, state in await room.alarms()] == ["raised", "ended"]
+        await harness.send(profile(2, services=()))
+    assert [state for _, _, state in await harness.alarms()] == ["raised", "ended"]
 
 
-async def test_a_failure_of_an_obsolete_desired_state_is_not_recorded(room: Room) -> None:
-    await room.zero()
-    (due,) = await room.work.due("pbx1", "suspended", 8)
-    await room.restored()
-    now = room.clock.now()
+async def test_a_failure_of_an_obsolete_desired_state_is_not_recorded(harness: PbxHarness) -> None:
+    await harness.zero()
+    (due,) = await harness.work.due("pbx1", "suspended", 8)
+    await harness.restored()
+    now = harness.clock.now()
     failed = FailedService(due, "no answer", again_at=now, publish=True)
-    await room.work.finish(BatchResult("pbx1", failed=[failed]), now)
-    assert await room.outbox() == []
-    assert (await room.row())["attempts"] == 0
+    await harness.work.finish(BatchResult("pbx1", failed=[failed]), now)
+    assert await harness.outbox() == []
+    assert (await harness.row())["attempts"] == 0
 
 
 async def test_three_workers_share_a_pbx_and_never_flip_twice(
-    room: Room, drivers: Mapping[str, PbxDriver]
+    harness: PbxHarness, drivers: Mapping[str, PbxDriver]
 ) -> None:
     """A toggle by two hands would leave the service as it was."""
     for number in range(1, 7):
-        async with room.working(drivers, workers=3):
-            await (room.zero() if number % 2 else room.restored())
-            await until(room.is_confirmed)
-            assert await room.enabled() == {number % 2 == 0}
-    assert len(await room.topics()) == 6
+        async with harness.working(drivers, workers=3):
+            await (harness.zero() if number % 2 else harness.restored())
+            await until(harness.is_confirmed)
+            assert await harness.enabled() == {number % 2 == 0}
+    assert len(await harness.topics()) == 6
