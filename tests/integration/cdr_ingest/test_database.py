@@ -1,4 +1,4 @@
-"""Calls out of FusionPBX's own PostgreSQL are those of its export, field by field."""
+"""Calls read from FusionPBX's PostgreSQL equal those of its export, field by field."""
 
 import json
 import uuid
@@ -56,19 +56,19 @@ def by_id(
 
 
 def exported(csv: bytes, tenant: str | None = None) -> dict[str, CallCompleted | BLeg]:
-    """What the export gives, by source call id."""
+    """The records of the export by source call id."""
     header, *lines = csv.splitlines()
     rows = ExportRows(header, server_id="pbx-1", tenant=tenant)
     return by_id([rows.read(line, 1) for line in lines])
 
 
 def one_row(**changed: Any) -> dict[str, Any]:
-    """The export's first row, as columns."""
+    """The export's first row by columns."""
     header, first, *_ = EXPORT.splitlines()
     return {**dict(zip(split_line(header), split_line(first), strict=True)), **changed}
 
 
-async def test_every_call_is_the_one_of_the_export_field_by_field(
+async def test_every_call_equals_the_exports_field_by_field(
     database_of_pbx: CallsDatabase, source: FusionPbxDatabaseSource
 ) -> None:
     await database_of_pbx.put_export(EXPORT, WRITTEN_AT)
@@ -81,7 +81,7 @@ async def test_every_call_is_the_one_of_the_export_field_by_field(
             assert expect(CallCompleted, found[uuid_]).model_dump() == wanted.model_dump()
 
 
-async def test_what_is_published_of_it_is_the_same_to_the_byte(
+async def test_the_published_events_are_equal_byte_for_byte(
     database_of_pbx: CallsDatabase, source: FusionPbxDatabaseSource
 ) -> None:
     await database_of_pbx.put_export(EXPORT, WRITTEN_AT)
@@ -96,13 +96,13 @@ async def test_what_is_published_of_it_is_the_same_to_the_byte(
     }
 
 
-async def test_a_tenants_lane_has_its_calls_only(
+async def test_a_tenants_feed_has_only_its_calls(
     database_of_pbx: CallsDatabase, source: FusionPbxDatabaseSource
 ) -> None:
     await database_of_pbx.put_export(EXPORT, WRITTEN_AT)
     found = await records(source, MCON.upper())
     assert len(found) == 13
-    assert {record.tenant for record in found} == {MCON.upper()}, "as the lane was asked"
+    assert {record.tenant for record in found} == {MCON.upper()}, "the name of the feed"
     assert len(await records(source, RUCKEN)) == 3
 
 
@@ -116,10 +116,10 @@ async def test_windows_are_inclusive_and_by_start(
     assert await records(source, window=(start - 9, start - 1)) == []
 
 
-async def test_by_arrival_a_long_call_is_found_by_when_it_was_written(
+async def test_by_arrival_a_long_call_is_found_by_the_time_it_was_stored(
     database_of_pbx: CallsDatabase, source: FusionPbxDatabaseSource
 ) -> None:
-    """A row that is written now may have begun two days ago."""
+    """A row that is stored now may have begun two days ago."""
     await database_of_pbx.put(one_row(start_epoch=str(int(NOON) - 2 * 86_400)), WRITTEN_AT)
     just_now = (int(NOON) - 5, int(NOON))
     assert await records(source, window=just_now) == []
@@ -127,14 +127,14 @@ async def test_by_arrival_a_long_call_is_found_by_when_it_was_written(
 
 
 @pytest.mark.parametrize(("second", "found"), [(-1, 0), (0, 1), (0.999, 1), (1, 0)])
-async def test_by_arrival_no_fraction_of_a_second_is_left_out(
+async def test_by_arrival_no_fraction_of_a_second_is_missed(
     database_of_pbx: CallsDatabase, source: FusionPbxDatabaseSource, second: float, found: int
 ) -> None:
     await database_of_pbx.put(one_row(), WRITTEN_AT + timedelta(seconds=second))
     assert len(await records(source.by_arrival, window=(int(NOON), int(NOON)))) == found
 
 
-async def test_by_arrival_a_row_without_its_date_counts_from_its_calls_end(
+async def test_by_arrival_a_row_without_insert_date_is_found_by_its_calls_end(
     database_of_pbx: CallsDatabase, source: FusionPbxDatabaseSource
 ) -> None:
     await database_of_pbx.put(one_row(), None)
@@ -143,7 +143,7 @@ async def test_by_arrival_a_row_without_its_date_counts_from_its_calls_end(
     assert await records(source.by_arrival, window=(ended + 1, ended + 60)) == []
 
 
-async def test_a_row_that_can_not_be_billed_is_parked_with_its_reason(
+async def test_a_row_that_cannot_be_billed_is_a_bad_row_with_its_reason(
     database_of_pbx: CallsDatabase, source: FusionPbxDatabaseSource
 ) -> None:
     await database_of_pbx.put(one_row(direction="sideways"), WRITTEN_AT)
@@ -155,7 +155,7 @@ async def test_a_row_that_can_not_be_billed_is_parked_with_its_reason(
     assert json.loads(expect(BadRow, bad[0]).raw)["xml_cdr_uuid"] == one_row()["xml_cdr_uuid"]
 
 
-async def test_the_role_can_not_write_and_neither_could_we_if_it_could(
+async def test_the_connection_is_read_only_even_if_the_role_may_write(
     database_of_pbx: CallsDatabase, source: FusionPbxDatabaseSource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own = await asyncpg.connect(database_of_pbx.dsn)
@@ -176,39 +176,39 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(("statement", "said"), REFUSALS)
-async def test_what_a_person_must_put_right_is_refused_in_words(
-    database_of_pbx: CallsDatabase, source: FusionPbxDatabaseSource, statement: str, said: str
+@pytest.mark.parametrize(("statement", "message"), REFUSALS)
+async def test_errors_that_an_operator_must_fix_are_refused_with_advice(
+    database_of_pbx: CallsDatabase, source: FusionPbxDatabaseSource, statement: str, message: str
 ) -> None:
     await database_of_pbx.owner.execute(statement.format(role=database_of_pbx.role))
-    with pytest.raises(Refused, match=said):
+    with pytest.raises(Refused, match=message):
         await records(source)
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "said"),
+    ("change", "error", "message"),
     [
         (lambda dsn: f"{dsn}_other", Refused, "does not exist.*check the database's name"),
         (lambda dsn: dsn.rpartition(":")[0] + ":1/none", Retry, "cannot be reached"),
     ],
     ids=["no such database", "nobody listens"],
 )
-async def test_a_database_that_can_not_be_had(
+async def test_a_database_that_cannot_be_reached_is_reported_without_its_password(
     database_of_pbx: CallsDatabase,
     monkeypatch: pytest.MonkeyPatch,
     change: Callable[[str], str],
     error: type[Exception],
-    said: str,
+    message: str,
 ) -> None:
     server = database_of_pbx.server(monkeypatch, dsn=change(database_of_pbx.dsn))
     source = FusionPbxDatabaseSource("pbx-1", server)
-    with pytest.raises(error, match=said) as caught:
+    with pytest.raises(error, match=message) as caught:
         await records(source)
     assert "pa55" not in str(caught.value)
     await source.aclose()
 
 
-async def test_a_dsn_that_is_none_is_refused_and_not_shown(
+async def test_an_invalid_dsn_is_refused_and_not_shown(
     database_of_pbx: CallsDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = database_of_pbx.server(monkeypatch, dsn="secret-of-mine")

@@ -1,4 +1,4 @@
-"""Sources that are down, slow, cut off or wrong: backed off, told once, and nothing is lost."""
+"""Sources that are down, slow or wrong are backed off and published once; no call is lost."""
 
 import time
 import uuid
@@ -24,7 +24,7 @@ FOR_EVER = 10**6
 async def pair(
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[tuple[FusionPbxSimulator, FusionPbxSimulator]]:
-    """Two PBXs whose clocks run."""
+    """Two PBXs with running clocks."""
     async with (
         simulated(monkeypatch, clock=time.time) as first,
         simulated(monkeypatch, clock=time.time, line="5.6") as second,
@@ -34,7 +34,7 @@ async def pair(
 
 @pytest.fixture
 def ids() -> tuple[str, str]:
-    """Ids that no other test's servers have."""
+    """Server ids that no other test uses."""
     return f"sick-{uuid.uuid4().hex[:8]}", f"well-{uuid.uuid4().hex[:8]}"
 
 
@@ -69,7 +69,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda f: f"{f.kind}-{f.value[:3]}")
-async def test_an_outage_harms_no_other_source_is_told_once_and_loses_nothing(
+async def test_an_outage_is_published_once_affects_no_other_source_and_loses_no_call(
     fault: Fault,
     pair: tuple[FusionPbxSimulator, FusionPbxSimulator],
     ids: tuple[str, str],
@@ -113,7 +113,7 @@ async def outages(dsn: str) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in found]
 
 
-async def test_one_hiccup_is_no_outage(
+async def test_one_failed_poll_is_no_outage(
     pair: tuple[FusionPbxSimulator, FusionPbxSimulator],
     ids: tuple[str, str],
     tmp_path: Path,
@@ -129,7 +129,7 @@ async def test_one_hiccup_is_no_outage(
     assert await outages(database) == []
 
 
-async def test_a_refusal_is_told_at_once_and_an_outage_outlives_a_restart(
+async def test_a_refusal_is_published_at_once_and_its_outage_survives_a_restart(
     pair: tuple[FusionPbxSimulator, FusionPbxSimulator],
     ids: tuple[str, str],
     tmp_path: Path,
@@ -137,7 +137,7 @@ async def test_a_refusal_is_told_at_once_and_an_outage_outlives_a_restart(
     database: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Told by the process that met it first, ended by the one that could read again."""
+    """The first process publishes its beginning, the next one its end."""
     sick, _ = pair
     monkeypatch.setenv("TEST_FUSIONPBX_WRONG", "wrong" * 10)
     wrong = servers_toml(tmp_path, **{ids[0]: entry(sick, api_key={"env": "TEST_FUSIONPBX_WRONG"})})
@@ -153,14 +153,14 @@ async def test_a_refusal_is_told_at_once_and_an_outage_outlives_a_restart(
         failed = await heard.events(SOURCE_FAILED, ids[0])
         assert len(failed) == 1
         assert "refuses the api key" in failed[0].reason
-    assert sick.logins.failed == 2, "once for each start: FusionPBX bans for more"
+    assert sick.logins.failed == 2, "one login for each start: FusionPBX bans for more"
 
 
 async def no_outbox(dsn: str) -> bool:
     return not await rows(dsn, "select 1 from cdr_ingest.outbox")
 
 
-async def test_a_server_that_says_when_to_come_back_is_left_alone_until_then(
+async def test_a_server_that_asks_for_a_pause_is_not_asked_until_it_ends(
     pair: tuple[FusionPbxSimulator, FusionPbxSimulator],
     ids: tuple[str, str],
     tmp_path: Path,
@@ -168,7 +168,7 @@ async def test_a_server_that_says_when_to_come_back_is_left_alone_until_then(
     database: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """In all of its lanes, though only one of them was told."""
+    """In all of its feeds, though only one of them received the header."""
     sick, well = pair
     key = "tenants-key-0123456789-0123456789-0123456789"
     for tenant in (MCON, RUCKEN):
@@ -189,6 +189,6 @@ async def test_a_server_that_says_when_to_come_back_is_left_alone_until_then(
             await until(lambda: time.monotonic() - began > 2, what="what was under way ends")
             left = asked[0].times
             await until(lambda: time.monotonic() - began > 3.5)
-            assert asked[0].times == left, "nobody asks"
+            assert asked[0].times == left, "no request during the pause"
             await until(lambda: heard_all(heard, ids[0], {wanted}))
             assert time.monotonic() - began > 4.5

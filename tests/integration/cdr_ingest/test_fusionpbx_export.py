@@ -1,4 +1,4 @@
-"""Calls come out of a FusionPBX as its export gives them, on either line of login."""
+"""Calls are read from the export of a FusionPBX, with either kind of login."""
 
 import tracemalloc
 from collections.abc import AsyncIterator
@@ -25,6 +25,7 @@ from tests.support.fusionpbx import (
     Clock,
     outbound,
     server_of,
+    session_at,
     simulated,
     simulator_process,
 )
@@ -44,9 +45,9 @@ async def pbx(
 
 
 async def records(
-    source: FusionPbxSource, lane: str = ALL_TENANTS, window: tuple[int, int] = DAY
+    source: FusionPbxSource, feed: str = ALL_TENANTS, window: tuple[int, int] = DAY
 ) -> list[Record]:
-    async with aclosing(source.records(lane, *window)) as found:
+    async with aclosing(source.records(feed, *window)) as found:
         return [record async for record in found]
 
 
@@ -110,7 +111,7 @@ async def test_all_sixteen_calls_of_a_real_server_are_accounted_for(
     assert {c.status for c in calls} == {"answered", "failed", "voicemail", "busy", "no_answer"}
 
 
-async def test_one_tenants_export_has_no_tenant_column_and_gets_the_tenant_asked_for(
+async def test_one_tenants_export_has_no_tenant_column_and_uses_the_requested_tenant(
     pbx: FusionPbxSimulator, admins_source: FusionPbxSource
 ) -> None:
     pbx.site.export_bodies[MCON] = (FIXTURES / "export-one-tenant.csv").read_bytes()
@@ -129,28 +130,28 @@ async def test_both_exports_give_a_call_the_same_id(
     assert set(own) < set(everything)
 
 
-async def test_no_rows_are_no_calls_and_no_failure(
+async def test_an_export_without_rows_has_no_calls_and_is_no_failure(
     pbx: FusionPbxSimulator, source: FusionPbxSource
 ) -> None:
     pbx.site.export_bodies[""] = (FIXTURES / "export-no-rows.body").read_bytes()
     assert await records(source) == []
 
 
-async def test_the_simulator_writes_what_the_real_server_wrote(
-    pbx: FusionPbxSimulator, source: FusionPbxSource
+async def test_the_simulator_writes_the_same_export_as_the_real_server(
+    pbx: FusionPbxSimulator,
 ) -> None:
     """Its own rows give the same header as the fixture, and two newlines when there are none."""
     pbx.pbx.place(outbound(start_epoch=int(NOON) - 600, caller_id_name='Sales "West"'))
-    session = source._sessions[ALL_TENANTS]
-    async with aclosing(session.export(*DAY, all_tenants=True)) as lines:
-        header, row = [line async for line in lines]
-    assert header == (FIXTURES / "export-all-tenants.csv").read_bytes().splitlines(True)[0]
-    assert b'"Sales "West""' in row
-    async with aclosing(session.export(1, 2, all_tenants=True)) as lines:
-        assert [line async for line in lines] == []
+    async with session_at(pbx.url) as session:
+        async with aclosing(session.export(*DAY, all_tenants=True)) as lines:
+            header, row = [line async for line in lines]
+        assert header == (FIXTURES / "export-all-tenants.csv").read_bytes().splitlines(True)[0]
+        assert b'"Sales "West""' in row
+        async with aclosing(session.export(1, 2, all_tenants=True)) as lines:
+            assert [line async for line in lines] == []
 
 
-async def test_the_window_is_about_the_start_and_holds_both_its_ends(
+async def test_the_window_is_of_call_starts_with_both_ends_inclusive(
     pbx: FusionPbxSimulator, source: FusionPbxSource
 ) -> None:
     start = int(NOON) - 1000
@@ -161,7 +162,7 @@ async def test_the_window_is_about_the_start_and_holds_both_its_ends(
     assert {expect(CallCompleted, call).source_call_id for call in found} == set(uuids[1:3])
 
 
-async def test_a_call_appears_when_it_has_ended_with_its_old_start(
+async def test_a_call_appears_after_its_end_with_its_old_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = Clock()
@@ -179,7 +180,7 @@ async def test_a_call_appears_when_it_has_ended_with_its_old_start(
         await source.aclose()
 
 
-async def test_a_row_that_can_not_be_read_harms_no_other(
+async def test_an_unreadable_row_does_not_affect_other_rows(
     pbx: FusionPbxSimulator, source: FusionPbxSource
 ) -> None:
     for changed in ({}, {"caller_id_name": 'a","b'}, {"billsec": "1,080.00"}, {}):
@@ -194,7 +195,7 @@ async def test_a_row_that_can_not_be_read_harms_no_other(
     assert [r.line_number for r in found if isinstance(r, BadRow)] == [3, 4]
 
 
-async def test_one_login_serves_many_polls_of_all_lanes_but_each_lane_its_own(
+async def test_each_feed_logs_in_once_for_many_polls(
     pbx: FusionPbxSimulator, source: FusionPbxSource
 ) -> None:
     for _ in range(10):
@@ -203,13 +204,13 @@ async def test_one_login_serves_many_polls_of_all_lanes_but_each_lane_its_own(
 
 
 async def test_logging_in_exports_nothing(pbx: FusionPbxSimulator, source: FusionPbxSource) -> None:
-    """The login goes by the export's page, which without a window gives every call there is."""
+    """The login uses the export's page, which exports all calls without a window."""
     pbx.pbx.place(outbound())
     assert await records(source, window=(1, 1)) == []
     assert (pbx.logins.succeeded, pbx.site.rows_sent) == (1, 0)
 
 
-async def test_a_server_without_a_key_that_can_work_stops_the_start(
+async def test_a_server_without_a_valid_key_stops_the_start(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TEST_FUSIONPBX_SHORT", "k" * 30)
@@ -221,7 +222,7 @@ async def test_a_server_without_a_key_that_can_work_stops_the_start(
             FusionPbxDriver("pbx-1", server, clock=SystemClock())
 
 
-async def test_a_lost_session_is_made_anew_without_anybody_noticing(
+async def test_a_lost_session_is_replaced_by_a_new_login(
     pbx: FusionPbxSimulator, source: FusionPbxSource
 ) -> None:
     pbx.pbx.place(outbound())
@@ -231,10 +232,10 @@ async def test_a_lost_session_is_made_anew_without_anybody_noticing(
     assert pbx.logins.succeeded == 3
 
 
-async def test_an_admins_key_that_asks_for_all_tenants_is_told_instead_of_giving_half(
+async def test_an_export_of_all_tenants_with_an_admins_key_is_refused(
     pbx: FusionPbxSimulator,
 ) -> None:
-    """FusionPBX ignores show=all in silence, and would give one tenant's calls for everybody's."""
+    """FusionPBX silently ignores show=all, and would export only one tenant's calls."""
     pbx.pbx.place(outbound())
     server = server_of(pbx.url, env="TEST_FUSIONPBX_ADMIN")
     source = FusionPbxSource("pbx-1", server)
@@ -243,7 +244,7 @@ async def test_an_admins_key_that_asks_for_all_tenants_is_told_instead_of_giving
     await source.aclose()
 
 
-async def test_an_export_without_a_needed_column_is_refused_and_named(
+async def test_an_export_without_a_required_column_is_refused_and_named(
     pbx: FusionPbxSimulator, source: FusionPbxSource
 ) -> None:
     pbx.site.export_bodies[""] = b'"xml_cdr_uuid","domain_name"\n"x","y"\n'
@@ -251,7 +252,7 @@ async def test_an_export_without_a_needed_column_is_refused_and_named(
         await records(source)
 
 
-async def test_a_body_that_breaks_off_gives_what_came_and_is_read_again(
+async def test_the_complete_rows_of_an_incomplete_body_are_yielded_before_the_failure(
     pbx: FusionPbxSimulator, source: FusionPbxSource
 ) -> None:
     body = (FIXTURES / "export-all-tenants.csv").read_bytes()
@@ -265,10 +266,10 @@ async def test_a_body_that_breaks_off_gives_what_came_and_is_read_again(
     with pytest.raises(Retry, match="broke off"):
         await read()
     assert len(found) == 15
-    assert not [r for r in found if isinstance(r, BadRow)], "half a row is not parked"
+    assert not [r for r in found if isinstance(r, BadRow)], "an incomplete row is no bad row"
 
 
-async def test_a_body_that_breaks_off_in_its_header_is_no_empty_export(
+async def test_a_body_that_ends_within_its_header_is_not_an_empty_export(
     pbx: FusionPbxSimulator, source: FusionPbxSource
 ) -> None:
     pbx.site.export_bodies[""] = b'"xml_cdr_uuid","domain_na'

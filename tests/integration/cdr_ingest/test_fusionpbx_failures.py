@@ -1,4 +1,4 @@
-"""What goes wrong between us and a FusionPBX, and which verdict it gets."""
+"""Failures between ringfence and a FusionPBX, and the class of error of each."""
 
 import logging
 import traceback
@@ -52,7 +52,7 @@ async def export(session: FusionPbxSession, *, all_tenants: bool = True) -> list
         return [line async for line in found]
 
 
-UNWELL = [
+FAILING = [
     (Fault("status", EXPORT, "500"), "status 500"),
     (Fault("status", EXPORT, "503"), "status 503"),
     (Fault("status", EXPORT, "429"), "status 429"),
@@ -65,24 +65,22 @@ UNWELL = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "said"), UNWELL, ids=lambda f: getattr(f, "kind", ""))
-async def test_an_unwell_server_is_asked_again_later(
-    pbx: FusionPbxSimulator, fault: Fault, said: str
+@pytest.mark.parametrize(("fault", "message"), FAILING, ids=lambda f: getattr(f, "kind", ""))
+async def test_a_failing_server_is_retried(
+    pbx: FusionPbxSimulator, fault: Fault, message: str
 ) -> None:
     async with session_at(pbx.url, timeout_s=0.5) as session:
         assert len(await export(session)) == 2
         pbx.faults.planned.append(Fault(fault.kind, fault.path, fault.value))
-        with pytest.raises(Retry, match=said) as caught:
+        with pytest.raises(Retry, match=message) as caught:
             await export(session)
         assert str(caught.value).startswith("pbx-1 as mcon")
-        assert len(await export(session)) == 2, "and then all is well again"
+        assert len(await export(session)) == 2, "the next export succeeds"
     assert pbx.logins.succeeded == 1
 
 
 @pytest.mark.parametrize("path", ["/login.php", EXPORT])
-async def test_an_unwell_server_at_login_is_asked_again_later(
-    pbx: FusionPbxSimulator, path: str
-) -> None:
+async def test_a_server_that_fails_at_login_is_retried(pbx: FusionPbxSimulator, path: str) -> None:
     pbx.faults.planned.append(Fault("status", path, "502"))
     async with session_at(pbx.url) as session:
         with pytest.raises(Retry, match="status 502"):
@@ -90,7 +88,7 @@ async def test_an_unwell_server_at_login_is_asked_again_later(
         assert len(await export(session)) == 2
 
 
-async def test_nobody_listening_is_worth_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_refused_connection_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
     async with session_at(f"http://127.0.0.1:{free_port()}") as session:
         with pytest.raises(Retry, match="ConnectError"):
@@ -98,10 +96,10 @@ async def test_nobody_listening_is_worth_a_retry(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("level", ["gateway", "extensions", "domain"])
-async def test_a_switch_meets_an_unwell_server_anywhere_and_gets_it_done_later(
+async def test_a_suspension_that_fails_at_any_request_succeeds_later(
     pbx: FusionPbxSimulator, level: str
 ) -> None:
-    """Fail each request of a suspension in turn: a Retry each time, and never a wrong flag."""
+    """Each request of a suspension fails in turn: always a Retry, and never a wrong flag."""
     switch = FusionPbxDriver("pbx-1", server_of(pbx.url), clock=FixedClock())
     service, failed_at = service_of(pbx, level), 0
     while True:
@@ -120,8 +118,8 @@ async def test_a_switch_meets_an_unwell_server_anywhere_and_gets_it_done_later(
     await switch.aclose()
 
 
-async def refused(session: FusionPbxSession, said: str, **how: Any) -> None:
-    with pytest.raises(Refused, match=said) as caught:
+async def refused(session: FusionPbxSession, message: str, **how: Any) -> None:
+    with pytest.raises(Refused, match=message) as caught:
         await export(session, **how)
     assert "pbx-1" in str(caught.value)
 
@@ -134,14 +132,14 @@ async def test_a_wrong_key_is_refused(
         await refused(session, "refuses the api key: check the key")
 
 
-async def test_a_right_key_under_another_tenants_host_name_is_refused(
+async def test_a_valid_key_under_another_tenants_host_name_is_refused(
     pbx: FusionPbxSimulator,
 ) -> None:
     async with session_at(pbx.url, host=RUCKEN) as session:
         await refused(session, f"pbx-1 as {RUCKEN} refuses the api key")
 
 
-async def test_a_login_page_instead_of_an_export_is_refused_and_not_taken_for_no_calls(
+async def test_a_login_page_instead_of_an_export_is_refused_and_not_an_empty_export(
     pbx: FusionPbxSimulator,
 ) -> None:
     async with session_at(pbx.url) as session:
@@ -157,12 +155,12 @@ async def test_no_right_to_export_is_refused(pbx: FusionPbxSimulator) -> None:
         await refused(session, "no right to export")
 
 
-async def test_a_url_that_leads_nowhere_is_refused(pbx: FusionPbxSimulator) -> None:
+async def test_a_url_without_a_fusionpbx_is_refused(pbx: FusionPbxSimulator) -> None:
     async with session_at(f"{pbx.url}/wrong") as session:
         await refused(session, "answers /app/xml_cdr.* with 404: is `url` its base URL")
 
 
-async def test_a_server_that_wants_https_does_not_get_the_key_in_the_clear(
+async def test_a_server_that_redirects_to_https_does_not_get_the_key_by_http(
     pbx: FusionPbxSimulator,
 ) -> None:
     pbx.faults.planned.append(Fault("redirect", "/login.php", "https://pbx.example.com/login.php"))
@@ -171,7 +169,7 @@ async def test_a_server_that_wants_https_does_not_get_the_key_in_the_clear(
     assert (pbx.logins.succeeded, pbx.logins.failed) == (0, 0)
 
 
-async def test_a_refused_login_is_not_hammered(
+async def test_after_a_refused_login_the_next_attempt_waits(
     pbx: FusionPbxSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """FusionPBX counts failed logins, and its firewall bans an address for them."""
@@ -187,7 +185,7 @@ async def test_a_refused_login_is_not_hammered(
         assert pbx.logins.failed == 2
 
 
-async def test_a_key_that_fusionpbx_would_take_for_a_user_name_is_refused_at_once(
+async def test_a_key_that_fusionpbx_takes_for_a_user_name_is_refused_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("TEST_FUSIONPBX_SHORT", "k" * 30)
@@ -198,9 +196,9 @@ async def test_a_key_that_fusionpbx_would_take_for_a_user_name_is_refused_at_onc
 async def test_the_key_is_in_no_error_and_no_log_line(
     pbx: FusionPbxSimulator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever fails, at any log level: not in messages, tracebacks, causes, nor their requests."""
+    """For any failure and log level: not in messages, tracebacks, causes or their requests."""
     caplog.set_level(logging.DEBUG)
-    faults = [*(fault for fault, _ in UNWELL), Fault("html", "/", f"your key is {SUPER_KEY}")]
+    faults = [*(fault for fault, _ in FAILING), Fault("html", "/", f"your key is {SUPER_KEY}")]
     for fault in faults:
         for at_login in (True, False):
             async with session_at(pbx.url, timeout_s=0.3) as session:
@@ -217,7 +215,7 @@ async def test_the_key_is_in_no_error_and_no_log_line(
         with pytest.raises(Refused) as caught:
             await export(session)
         assert_secret_kept(caught.value)
-    assert any(record.name == "httpx" for record in caplog.records), "httpx does log here"
+    assert any(record.name == "httpx" for record in caplog.records), "httpx logs at this level"
     assert_no_key(caplog.text)
     for record in caplog.records:
         assert_no_key(record.getMessage())

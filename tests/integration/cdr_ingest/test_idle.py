@@ -1,4 +1,4 @@
-"""Where there is nothing to read from, the service idles in good health and says what to set."""
+"""Without a source, the service idles, is healthy, and logs what to configure."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -22,7 +22,7 @@ Start = Callable[..., AbstractAsyncContextManager[Ingest]]
 def start(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kafka_bootstrap: str, database: str
 ) -> Start:
-    """The service, on these entries; without any, on a file that names none."""
+    """The service with these entries; without any, with a file that has none."""
     monkeypatch.setenv("TEST_IDLE_KEY", "k" * 40)
 
     def run(**servers: Any) -> AbstractAsyncContextManager[Ingest]:
@@ -37,7 +37,7 @@ def start(
 @pytest.mark.parametrize(
     "servers", [{}, {"pbx1": FUSIONPBX}, {"l1": LESNET}], ids=["none", "no tenants", "no links"]
 )
-async def test_without_a_source_it_idles_and_says_once_what_to_set(
+async def test_without_a_source_it_idles_and_logs_once_what_to_configure(
     start: Start, capsys: pytest.CaptureFixture[str], servers: dict[str, Any]
 ) -> None:
     async with start(**servers) as service:
@@ -46,11 +46,11 @@ async def test_without_a_source_it_idles_and_says_once_what_to_set(
         await until(lambda: outbox.last_turn > begun)
         assert not service.task.done()
         assert service.health.report()["status"] == "ok"
-    said = capsys.readouterr().out
-    assert said.count(SAID) == 1
-    assert "RINGFENCE_SERVERS_FILE" in said
+    output = capsys.readouterr().out
+    assert output.count(SAID) == 1
+    assert "RINGFENCE_SERVERS_FILE" in output
     for server_id in servers:
-        assert server_id in said
+        assert server_id in output
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ async def test_without_a_source_it_idles_and_says_once_what_to_set(
     ],
     ids=["push", "tenants", "links"],
 )
-async def test_with_a_source_nothing_of_the_kind_is_said(
+async def test_with_a_source_it_does_not_log_that(
     start: Start, capsys: pytest.CaptureFixture[str], servers: dict[str, Any]
 ) -> None:
     async with start(**servers) as service:

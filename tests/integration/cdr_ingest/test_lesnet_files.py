@@ -1,4 +1,4 @@
-"""Les.net's files, from a link over a real socket to the broker: each call once, none guessed."""
+"""Les.net's files are fetched over a real socket, and each call is published once."""
 
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -46,7 +46,7 @@ async def les(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[LesnetSimulator]
 
 @pytest.fixture
 def opened(les: LesnetSimulator, database: str, kafka_bootstrap: str, server_id: str) -> Open:
-    """Opens the loop of the one link."""
+    """Opens the loop of a single link."""
     return lambda **settings: polling(les, database, kafka_bootstrap, server_id, **settings)
 
 
@@ -54,7 +54,7 @@ def last_asked(les: LesnetSimulator) -> int:
     return les.site.asked[-1][1]
 
 
-async def test_a_files_calls_are_published_once_each(
+async def test_each_call_of_a_file_is_published_once(
     les: LesnetSimulator, opened: Open, kafka_bootstrap: str, server_id: str
 ) -> None:
     async with opened() as (link,):
@@ -67,7 +67,7 @@ async def test_a_files_calls_are_published_once_each(
     assert len(ids) == 3
 
 
-async def test_a_file_that_did_not_change_is_not_sent_again(
+async def test_an_unchanged_file_is_not_downloaded_again(
     les: LesnetSimulator, opened: Open
 ) -> None:
     async with opened() as (link,):
@@ -78,7 +78,7 @@ async def test_a_file_that_did_not_change_is_not_sent_again(
     assert [status for _, status in les.site.asked] == [200, 304, 304]
 
 
-async def test_without_versions_an_unchanged_file_is_known_by_its_content(
+async def test_without_validators_an_unchanged_file_is_recognised_by_its_content(
     les: LesnetSimulator, opened: Open, kafka_bootstrap: str, server_id: str
 ) -> None:
     les.portal.files[PATH].validators = False
@@ -91,16 +91,16 @@ async def test_without_versions_an_unchanged_file_is_known_by_its_content(
 
 
 @pytest.mark.parametrize("rotate", [False, True], ids=["cumulative", "rotated"])
-async def test_the_next_days_file_adds_its_new_calls_and_no_old_ones(
+async def test_the_next_days_file_adds_only_its_new_calls(
     les: LesnetSimulator, opened: Open, kafka_bootstrap: str, server_id: str, rotate: bool
 ) -> None:
-    """The same three rows of a file are three calls, and no more the next day."""
+    """Three equal rows of a file are three calls, and no more the next day."""
     les.portal.call(PATH, [call(30), call(30), call(30)])
     les.portal.write_files()
     async with opened() as (link,):
         await link.poll()
         assert len((await calls_of(kafka_bootstrap, server_id))[1]) == 6
-        # A rotated file may hold the last rows of the day before as well.
+        # A rotated file may also contain the last rows of the previous day.
         les.portal.call(PATH, [*([call(30)] * 3 if rotate else []), call(1500)])
         les.portal.write_files(rotate=rotate)
         await link.poll()
@@ -112,10 +112,10 @@ async def test_the_next_days_file_adds_its_new_calls_and_no_old_ones(
     assert (len(ids), set(ids.values())) == (8, {1})
 
 
-async def test_who_is_killed_half_way_reads_the_file_again_and_doubles_nothing(
+async def test_after_a_kill_the_file_is_read_again_without_duplicates(
     les: LesnetSimulator, opened: Open, kafka_bootstrap: str, server_id: str, database: str
 ) -> None:
-    """The version is kept last: without it, all is read again, and all of it is known."""
+    """The version is saved last: without it, the file is read again, and all calls are known."""
     async with opened() as (link,):
         await link.poll()
     connection_lost = "delete from cdr_ingest.lesnet_file returning link"
@@ -127,7 +127,7 @@ async def test_who_is_killed_half_way_reads_the_file_again_and_doubles_nothing(
 
 
 class LosesBroker(Ingester):
-    """Takes one batch, and then the broker is gone."""
+    """Ingests one batch, then the broker is gone."""
 
     taken = 0
 
@@ -138,13 +138,13 @@ class LosesBroker(Ingester):
         return self.taken
 
 
-async def test_the_version_is_kept_only_when_all_calls_are_safe(
+async def test_the_version_is_saved_only_once_all_calls_are_safe(
     les: LesnetSimulator, opened: Open, kafka_bootstrap: str, server_id: str, database: str
 ) -> None:
     async with opened(ingester=LosesBroker) as (link,):
-        assert await link.run_once() < 60, "soon again: it is not the source that is unwell"
+        assert await link.run_once() < 60, "retried soon: the source did not fail"
     assert await rows_of(database, "select * from cdr_ingest.lesnet_file") == []
-    assert await told(database) == []
+    assert await published_events(database) == []
     async with opened() as (link,):
         assert await link.poll() == ""
     assert last_asked(les) == 200
@@ -152,7 +152,7 @@ async def test_the_version_is_kept_only_when_all_calls_are_safe(
     assert (len(ids), set(ids.values())) == (3, {1})
 
 
-async def test_a_few_lines_that_do_not_fit_are_parked_with_their_reason(
+async def test_a_few_lines_that_do_not_fit_are_dead_letters_with_their_reasons(
     les: LesnetSimulator, opened: Open, kafka_bootstrap: str, server_id: str, database: str
 ) -> None:
     les.portal.call(PATH, [call(n) for n in range(60, 100)])
@@ -181,7 +181,7 @@ CHANGED = (
 
 
 @pytest.mark.parametrize("body", CHANGED, ids=["header", "dates", "one line in ten"])
-async def test_a_file_whose_format_changed_is_refused_whole_and_told(
+async def test_a_file_whose_format_changed_is_refused_whole_and_published(
     les: LesnetSimulator,
     opened: Open,
     kafka_bootstrap: str,
@@ -193,7 +193,7 @@ async def test_a_file_whose_format_changed_is_refused_whole_and_told(
     async with opened() as (link,):
         assert "the format changed" in await link.poll()
         assert FILE_REFUSED.labels(server_id, link.feed)._value.get() == 1
-        assert "the format changed" in await link.poll(), "still so, and not fetched again"
+        assert "the format changed" in await link.poll(), "still refused, and not downloaded again"
         assert last_asked(les) == 304
         assert (await calls_of(kafka_bootstrap, server_id))[0] == []
         ((raw, reason),) = await dead_letters(kafka_bootstrap, server_id)
@@ -201,7 +201,7 @@ async def test_a_file_whose_format_changed_is_refused_whole_and_told(
         report = orjson.loads(raw)
         assert (report["server_id"], report["bytes"]) == (server_id, len(body))
         les.portal.write_files()
-        assert await link.poll() == "", "when it changes, it is tried again"
+        assert await link.poll() == "", "a changed file is processed again"
         assert FILE_REFUSED.labels(server_id, link.feed)._value.get() == 0
     assert len((await calls_of(kafka_bootstrap, server_id))[1]) == 3
 
@@ -254,22 +254,22 @@ UNREAD = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "said", "no"), UNREAD, ids=lambda f: getattr(f, "kind", ""))
-async def test_what_is_no_whole_file_is_not_taken_and_fetched_again_whole(
+@pytest.mark.parametrize(("fault", "message", "no"), UNREAD, ids=lambda f: getattr(f, "kind", ""))
+async def test_an_incomplete_file_is_not_ingested_and_is_fetched_again(
     les: LesnetSimulator,
     opened: Open,
     kafka_bootstrap: str,
     server_id: str,
     database: str,
     fault: Fault,
-    said: str,
+    message: str,
     no: bool,
 ) -> None:
     les.portal.call(PATH, [call(90)])
     les.portal.write_files()
     les.faults.planned.append(Fault(fault.kind, fault.path, fault.value))
     async with opened(timeout_s=0.5) as (link,):
-        with pytest.raises(SourceReadError, match=said) as caught:
+        with pytest.raises(SourceReadError, match=message) as caught:
             await link.poll()
         assert caught.value.refused is no
         assert await rows_of(database, "select * from cdr_ingest.record") == []
@@ -278,7 +278,7 @@ async def test_what_is_no_whole_file_is_not_taken_and_fetched_again_whole(
     assert (len(ids), set(ids.values())) == (4, {1})
 
 
-async def test_a_page_with_200_that_calls_itself_text_is_no_file(
+async def test_a_web_page_with_status_200_and_type_text_is_not_a_file(
     les: LesnetSimulator, opened: Open, server_id: str
 ) -> None:
     les.portal.put(PATH, b"<!DOCTYPE html><title>Log in</title>\n")
@@ -287,10 +287,8 @@ async def test_a_page_with_200_that_calls_itself_text_is_no_file(
             await link.poll()
 
 
-async def test_a_body_that_ends_with_its_connection_is_not_remembered_as_whole(
-    les: LesnetSimulator, opened: Open
-) -> None:
-    """Nobody can tell whether it was cut off at a line's end, so the next look asks for it all."""
+async def test_a_body_without_length_is_fetched_again(les: LesnetSimulator, opened: Open) -> None:
+    """It may have been cut at the end of a line, so the next poll fetches it completely."""
     les.portal.files[PATH].framed = False
     async with opened() as (link,):
         assert await link.poll() == ""
@@ -310,7 +308,7 @@ async def test_a_file_above_the_limit_is_refused(
     assert caught.value.refused
 
 
-async def test_nobody_listening_is_no_reason_to_give_up(
+async def test_a_refused_connection_is_retried(
     les: LesnetSimulator, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"http://127.0.0.1:{free_port()}/cdr/x.txt?token=s3cret"
@@ -321,7 +319,7 @@ async def test_nobody_listening_is_no_reason_to_give_up(
     assert "s3cret" not in str(caught.value)
 
 
-async def test_a_protected_file_gets_user_and_password(
+async def test_user_and_password_are_sent_for_a_protected_file(
     les: LesnetSimulator, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     les.portal.files[PATH].login = "u:wörd"
@@ -333,44 +331,44 @@ async def test_a_protected_file_gets_user_and_password(
         assert await link.poll() == ""
 
 
-async def test_an_outage_is_told_once_and_so_is_its_end(
+async def test_an_outage_and_its_end_are_published_once(
     les: LesnetSimulator, opened: Open, database: str
 ) -> None:
-    """Refused at once; a server that is unwell after three tries in a row."""
+    """A refusal at once; a failing server after three attempts in a row."""
     les.faults.planned.append(Fault("status", value="500", times=4))
     async with opened() as (link,):
         waits = [await link.run_once() for _ in range(4)]
         assert waits == sorted(waits)
         assert 0 < waits[0] < waits[3] <= 900
-        assert await told(database) == ["source.failed.v1"]
+        assert await published_events(database) == ["source.failed.v1"]
         assert await link.run_once() == 900
-        assert await told(database) == ["source.failed.v1", "source.recovered.v1"]
+        assert await published_events(database) == ["source.failed.v1", "source.recovered.v1"]
         les.portal.put(PATH, CHANGED[0])
         await link.run_once()
         await link.run_once()
-        assert len(await told(database)) == 3, "a refused file is told as an outage, once"
+        assert len(await published_events(database)) == 3, (
+            "a refused file is published as an outage, once"
+        )
         les.portal.write_files()
         await link.run_once()
-        assert (await told(database))[-1] == "source.recovered.v1"
+        assert (await published_events(database))[-1] == "source.recovered.v1"
 
 
-async def told(database: str) -> list[str]:
+async def published_events(database: str) -> list[str]:
     rows = await rows_of(database, "select topic from cdr_ingest.outbox order by id")
     return [row["topic"] for row in rows]
 
 
-async def test_a_server_that_says_when_to_come_back_is_heard(
-    les: LesnetSimulator, opened: Open
-) -> None:
+async def test_a_server_that_asks_for_a_pause_gets_it(les: LesnetSimulator, opened: Open) -> None:
     les.faults.planned.append(Fault("status", value="429 120"))
     async with opened() as (link,):
         assert await link.run_once() == 120
 
 
-async def test_the_age_of_the_newest_row_is_shown_also_when_nothing_new_comes(
+async def test_the_age_of_the_newest_row_grows_without_new_calls(
     les: LesnetSimulator, opened: Open, server_id: str
 ) -> None:
-    """A source of 24 hours: its age is what calls nobody has billed yet."""
+    """The age shows for how long calls are not billed yet."""
     clock = FixedClock()
     async with opened(clock=clock) as (link,):
         await link.poll()
@@ -386,7 +384,7 @@ async def test_the_age_of_the_newest_row_is_shown_also_when_nothing_new_comes(
         assert gauge._value.get() - before == 24 * 3600
 
 
-async def test_links_that_lack_what_the_profile_leaves_to_them_stop_the_start(opened: Open) -> None:
+async def test_links_without_the_values_that_the_profile_needs_stop_the_start(opened: Open) -> None:
     lacks: list[dict[str, Any]] = [{"peer": ""}, {"dids": []}]
     for lacking in lacks:
         with pytest.raises(BadInput, match=r"no peer|no dids"):

@@ -1,4 +1,4 @@
-"""cdr-ingest as a process with a Les.net entry, and the simulator as one, through a kill -9."""
+"""cdr-ingest and the Les.net simulator as processes, through a kill -9."""
 
 import asyncio
 import os
@@ -41,8 +41,8 @@ async def simulator_process(folder: Path) -> AsyncIterator[Any]:
         stdout=asyncio.subprocess.PIPE,
     )
     try:
-        said = (await asyncio.wait_for(present(process.stdout).readline(), 30)).decode()
-        yield said.split()[-1]
+        text = (await asyncio.wait_for(present(process.stdout).readline(), 30)).decode()
+        yield text.split()[-1]
     finally:
         process.terminate()
         assert await asyncio.wait_for(process.wait(), 30) == 0
@@ -87,8 +87,10 @@ async def metric(port: int, line: str) -> bool:
         return False
 
 
-async def test_the_day_goes_by(tmp_path: Path, kafka_bootstrap: str, database: str) -> None:
-    """A first file, a kill, the next day's file, one in another format, and one that is whole."""
+async def test_files_of_two_days_are_ingested_through_a_kill(
+    tmp_path: Path, kafka_bootstrap: str, database: str
+) -> None:
+    """A first file, a kill, the next day's file, one in another format, and a complete one."""
     server_id, port = f"les-{uuid.uuid4().hex[:8]}", free_port()
     async with simulator_process(tmp_path) as url, aiohttp.ClientSession(url) as http:
         servers = tmp_path / "servers.toml"
@@ -123,6 +125,6 @@ async def test_the_day_goes_by(tmp_path: Path, kafka_bootstrap: str, database: s
         ((_, reason),) = await dead_letters(kafka_bootstrap, server_id)
         assert "file refused whole" in reason
         log = servers.with_suffix(".log").read_text()
-        for said in ("not billed yet, and suspend nobody", "provider balance low", "file refused"):
-            assert said in log
+        for text in ("not billed yet, and suspend nobody", "provider balance low", "file refused"):
+            assert text in log
         assert "simulated-api-key" not in log

@@ -1,4 +1,4 @@
-"""A FusionPBX polled by the service: one login, bounded memory, nothing twice, nothing missed."""
+"""The service polls a FusionPBX: one login, bounded memory, no call twice or missed."""
 
 import asyncio
 import os
@@ -40,7 +40,7 @@ def server_id() -> str:
 
 
 @pytest.mark.parametrize("line", ["5.5", "5.6"])
-async def test_two_lanes_log_in_once_each_however_often_they_poll(
+async def test_two_feeds_log_in_once_each_for_many_polls(
     line: ReleaseLine,
     server_id: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -77,19 +77,21 @@ async def test_two_lanes_log_in_once_each_however_often_they_poll(
             pbx.logins.sessions.clear()
             seen = MANY - counted.times
             await until(lambda: MANY - counted.times > seen + 20, timeout_s=30)
-            assert (pbx.logins.succeeded, pbx.logins.failed) == (4, 0), "and again when it is lost"
+            assert (pbx.logins.succeeded, pbx.logins.failed) == (4, 0), (
+                "and again when the session is lost"
+            )
         (found,) = await rows(database, "select count(*) as n from cdr_ingest.record")
         assert found["n"] == 2
 
 
-async def test_a_new_call_is_there_within_one_polling_interval(
+async def test_a_new_call_is_published_within_one_polling_interval(
     server_id: str,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     kafka_bootstrap: str,
     database: str,
 ) -> None:
-    """Seconds, not the quarter of an hour that a sweep might take."""
+    """Within seconds, not with the next sweep."""
     async with simulated(monkeypatch, clock=time.time) as pbx:
         file = servers_toml(tmp_path, **{server_id: superadmins(pbx.url, poll_s=1.0)})
         async with ear(kafka_bootstrap) as heard, ingest(kafka_bootstrap, database, file):
@@ -115,7 +117,7 @@ def superadmins(url: str, **changed: Any) -> dict[str, Any]:
     }
 
 
-async def test_our_own_database_going_away_is_no_outage_of_the_source(
+async def test_a_failure_of_our_database_is_no_outage_of_the_source(
     server_id: str,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -138,7 +140,7 @@ async def test_our_own_database_going_away_is_no_outage_of_the_source(
             assert await heard.events(SOURCE_FAILED, server_id) == []
 
 
-async def test_a_pbx_is_polled_by_its_database(
+async def test_a_pbx_is_polled_through_its_database(
     server_id: str,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -172,14 +174,14 @@ async def heard_number(heard: Ear, server_id: str, number: int) -> bool:
 
 @pytest.mark.slow
 @pytest.mark.timeout(280)
-async def test_a_hundred_thousand_calls_pass_in_bounded_memory(
+async def test_a_hundred_thousand_calls_are_ingested_in_bounded_memory(
     server_id: str,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
     kafka_bootstrap: str,
     database: str,
 ) -> None:
-    """All on record before the service starts, in one window; it is its own process, measured."""
+    """All are in one window before the service starts as a process; its memory is measured."""
     count = 100_000
     monkeypatch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
     async with simulator_process(tmp_path) as url, httpx.AsyncClient(timeout=120) as client:

@@ -1,4 +1,4 @@
-"""The receiver's process is killed under load: whatever was answered with success is safe."""
+"""The receiver's process is killed under load: every post answered with 200 is safe."""
 
 import asyncio
 import os
@@ -50,7 +50,7 @@ def environment(
 
 @asynccontextmanager
 async def service(env: dict[str, str], log: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The service as a process; it is there when it answers."""
+    """The service as a process, yielded once it answers."""
     with log.open("ab") as out:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "cdr_ingest", env=env, stderr=out
@@ -65,7 +65,7 @@ async def service(env: dict[str, str], log: Path) -> AsyncIterator[asyncio.subpr
 
 
 async def answers(receiver: Receiving) -> bool:
-    """Whether the receiver answers at all; asked by a stranger."""
+    """Whether the receiver answers a request without credentials."""
     async with http(cred=False) as session:
         try:
             return (await post(session, receiver.at("json"), b"{}"))[0] == 401
@@ -78,14 +78,14 @@ def has_more(answered: list[str], count: int) -> bool:
 
 
 async def report_until(done: asyncio.Event, module: CdrModule, answered: list[str]) -> None:
-    """Calls end one after the other; who was told that its record is safe is remembered."""
+    """Calls that end one after the other; those answered with 200 are recorded."""
     while not done.is_set():
         found = outbound()
         if await module.report(found):
             answered.append(found.uuid)
 
 
-async def test_what_was_answered_before_a_kill_is_on_the_topic(
+async def test_every_post_answered_before_a_kill_is_on_the_topic(
     environment: tuple[Receiving, dict[str, str]], tmp_path: Path
 ) -> None:
     receiver, env = environment
@@ -111,7 +111,7 @@ async def test_what_was_answered_before_a_kill_is_on_the_topic(
     assert set(answered) <= set(published)
 
 
-async def test_told_to_end_it_answers_what_is_under_way_and_ends_well(
+async def test_on_sigterm_it_answers_posts_in_progress_and_exits_with_0(
     environment: tuple[Receiving, dict[str, str]], tmp_path: Path
 ) -> None:
     receiver, env = environment
@@ -137,7 +137,7 @@ async def test_told_to_end_it_answers_what_is_under_way_and_ends_well(
 async def test_a_record_sent_again_after_a_restart_is_published_once(
     environment: tuple[Receiving, dict[str, str]], tmp_path: Path
 ) -> None:
-    """The module re-sends what it was not told is safe; the receiver knows it again."""
+    """The module repeats posts without an answer; the receiver recognises the record."""
     receiver, env = environment
     found = outbound()
     async with http() as session:

@@ -1,4 +1,4 @@
-"""FreeSWITCH posts to the receiver: what is answered, what is on the topic, what is parked."""
+"""FreeSWITCH posts to the receiver: answers, published calls and dead letters."""
 
 import asyncio
 import base64
@@ -74,7 +74,7 @@ def module_at(
         ("xml", {"encode": "textxml", "disable_100_continue": True}),
     ],
 )
-async def test_a_record_that_was_answered_is_on_the_topic(
+async def test_an_answered_record_is_on_the_topic(
     receiver: Receiving, form: Literal["json", "xml"], settings: dict[str, str]
 ) -> None:
     found = outbound(caller_id_name='Sales "West"')
@@ -87,7 +87,7 @@ async def test_a_record_that_was_answered_is_on_the_topic(
     assert await receiver.parked() == []
 
 
-async def test_a_call_that_comes_by_pull_and_by_push_is_published_once(
+async def test_a_call_that_is_polled_and_posted_is_published_once(
     monkeypatch: pytest.MonkeyPatch, kafka_bootstrap: str, database: str
 ) -> None:
     async with simulated(monkeypatch) as pbx, receiving(kafka_bootstrap, database) as receiver:
@@ -106,7 +106,7 @@ async def test_a_call_that_comes_by_pull_and_by_push_is_published_once(
         )
 
 
-async def test_what_can_not_be_read_is_parked_as_it_came_and_the_next_one_is_unharmed(
+async def test_an_unreadable_body_is_a_dead_letter_and_the_next_post_succeeds(
     receiver: Receiving,
 ) -> None:
     found = outbound()
@@ -128,7 +128,7 @@ async def test_what_can_not_be_read_is_parked_as_it_came_and_the_next_one_is_unh
     assert {b"\xff\xfe", b"<!DOCTYPE cdr><cdr/>", b"x" * 90_000} < parked.keys()
 
 
-async def test_of_a_body_too_large_for_a_record_of_the_broker_the_beginning_is_parked(
+async def test_the_dead_letter_of_a_large_body_has_its_beginning(
     kafka_bootstrap: str, database: str
 ) -> None:
     async with receiving(kafka_bootstrap, database, body_bytes=2_000_000) as receiver:
@@ -140,7 +140,7 @@ async def test_of_a_body_too_large_for_a_record_of_the_broker_the_beginning_is_p
     assert reason.endswith("(the first 262144 of 1500000 bytes)")
 
 
-async def test_what_is_too_large_is_not_read(receiver: Receiving) -> None:
+async def test_a_body_above_the_limit_is_refused(receiver: Receiving) -> None:
     async with http() as session:
         status, _, answer = await post(session, receiver.at("json"), b"{" * 100_001)
     assert (status, answer["error"]["field"]) == (413, "body")
@@ -162,7 +162,7 @@ async def test_what_is_too_large_is_not_read(receiver: Receiving) -> None:
         f'Digest username="{USER}", realm="x", nonce="é", uri="/", qop=auth, response="", nc=1',
     ],
 )
-async def test_whoever_does_not_know_the_password_is_challenged_and_nothing_is_kept(
+async def test_a_post_with_wrong_credentials_is_challenged_and_not_saved(
     receiver: Receiving, authorization: str | None
 ) -> None:
     headers = {"Authorization": authorization} if authorization else {}
@@ -176,10 +176,10 @@ async def test_whoever_does_not_know_the_password_is_challenged_and_nothing_is_k
     assert await receiver.published() == []
 
 
-async def test_digest_by_another_client_and_a_request_that_is_sent_twice(
+async def test_digest_works_with_another_client_and_refuses_a_replayed_request(
     receiver: Receiving,
 ) -> None:
-    """A captured request with another body is refused: each count of a nonce is good for once."""
+    """A captured request is refused: each count of a nonce is valid once."""
     auth = httpx.DigestAuth(USER, PASSWORD)
     async with httpx.AsyncClient() as client:
         first = await client.post(
@@ -201,7 +201,7 @@ async def test_digest_by_another_client_and_a_request_that_is_sent_twice(
 
 
 @pytest.mark.parametrize("path", ["/cdr/nobody/json", "/cdr/{}/vodia", "/cdr/{}", "/"])
-async def test_where_nobody_pushes_there_is_nothing(receiver: Receiving, path: str) -> None:
+async def test_an_unknown_path_is_not_found(receiver: Receiving, path: str) -> None:
     async with (
         http() as session,
         session.post(receiver.url + path.format(receiver.server_id), data=b"{}") as response,
@@ -209,7 +209,7 @@ async def test_where_nobody_pushes_there_is_nothing(receiver: Receiving, path: s
         assert response.status == 404
 
 
-async def test_nothing_is_promised_while_the_broker_is_unwell_and_all_is_well_afterwards(
+async def test_posts_get_503_while_the_broker_fails_and_succeed_afterwards(
     kafka_bootstrap: str, database: str
 ) -> None:
     unwell = asyncio.Event()
@@ -225,7 +225,7 @@ async def test_nothing_is_promised_while_the_broker_is_unwell_and_all_is_well_af
         for _ in range(3):
             status, headers, _ = await post(session, receiver.at("json"), json_document(found))
             assert (status, headers["Retry-After"]) == (503, "2")
-        assert len(receiver.taken) == 1, "after a failure, what comes is not even tried for a while"
+        assert len(receiver.taken) == 1, "after a failure, posts are refused at once for a while"
         unwell.clear()
 
         async def taken() -> bool:
@@ -235,7 +235,7 @@ async def test_nothing_is_promised_while_the_broker_is_unwell_and_all_is_well_af
         assert [call.source_call_id for call in await receiver.published()] == [found.uuid]
 
 
-async def test_whoever_waits_longer_than_the_bound_is_told_to_come_again(
+async def test_a_post_that_is_not_safe_in_time_gets_503(
     kafka_bootstrap: str, database: str
 ) -> None:
     async def ingest(ingester: Ingest, records: Records) -> None:
@@ -249,7 +249,7 @@ async def test_whoever_waits_longer_than_the_bound_is_told_to_come_again(
     assert (status, answer["error"]["reason"]) == (503, "not safe within 0.2 s")
 
 
-async def test_more_posts_than_there_is_room_for_are_refused_and_the_others_are_held(
+async def test_posts_above_the_limit_are_refused_and_the_others_wait(
     kafka_bootstrap: str, database: str
 ) -> None:
     go_on = asyncio.Event()
@@ -270,7 +270,7 @@ async def test_more_posts_than_there_is_room_for_are_refused_and_the_others_are_
         assert len(await receiver.published()) == 20
 
 
-async def test_posts_whose_bodies_do_not_come_take_room_and_then_their_leave(
+async def test_posts_without_a_body_count_and_then_time_out(
     kafka_bootstrap: str, database: str
 ) -> None:
     async with receiving(kafka_bootstrap, database, posts=3, answer_s=1.0) as receiver:
@@ -295,7 +295,7 @@ async def test_posts_whose_bodies_do_not_come_take_room_and_then_their_leave(
             assert status == 200
 
 
-async def test_a_bug_ends_the_receiver_and_nobody_is_told_that_all_is_well(
+async def test_a_bug_ends_the_receiver_and_no_post_is_answered_with_200(
     kafka_bootstrap: str, database: str
 ) -> None:
     async def ingest(ingester: Ingest, records: Records) -> None:
@@ -317,7 +317,7 @@ async def test_a_bug_ends_the_receiver_and_nobody_is_told_that_all_is_well(
     assert status == 503
 
 
-async def test_a_burst_shares_few_trips_and_every_answered_record_is_there(
+async def test_a_burst_is_ingested_in_few_batches_and_every_answered_record_is_safe(
     receiver: Receiving,
 ) -> None:
     channels = [outbound() for _ in range(400)]
@@ -331,7 +331,7 @@ async def test_a_burst_shares_few_trips_and_every_answered_record_is_there(
     assert expect(dict, receiver.health.report()["loops"])["posts"]["read"] == sum(receiver.taken)
 
 
-async def test_on_the_way_out_posts_under_way_are_answered(
+async def test_posts_in_progress_are_answered_on_shutdown(
     kafka_bootstrap: str, database: str
 ) -> None:
     arrived, go_on = asyncio.Event(), asyncio.Event()
@@ -351,7 +351,7 @@ async def test_on_the_way_out_posts_under_way_are_answered(
     assert status == 200
 
 
-async def test_the_module_tries_the_next_url_and_then_leaves_the_record_in_its_folder(
+async def test_the_module_tries_the_next_url_and_then_saves_the_record_to_its_folder(
     receiver: Receiving, tmp_path: Path, free_port: int
 ) -> None:
     nobody = f"http://127.0.0.1:{free_port}/cdr/{receiver.server_id}/xml"
@@ -367,7 +367,7 @@ async def test_the_module_tries_the_next_url_and_then_leaves_the_record_in_its_f
     ) as module:
         assert await module.report(first)
         assert await module.report(second)
-        assert module.answers == {0: 1, 200: 2}, "the URL that failed is left for all that follow"
+        assert module.answers == {0: 1, 200: 2}, "the URL that failed is not used again"
     assert not (tmp_path / "err").exists()
     async with CdrModule(ModuleSettings(urls=(nobody,), retries=2, **settings)) as module:
         assert not await module.report(first)
@@ -376,7 +376,7 @@ async def test_the_module_tries_the_next_url_and_then_leaves_the_record_in_its_f
     assert written == f"cdr={xml_document(first)}"
 
 
-async def test_logs_and_metrics_tell_what_happened_and_no_secret(
+async def test_logs_and_metrics_show_the_results_and_no_secret(
     receiver: Receiving, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -387,10 +387,10 @@ async def test_logs_and_metrics_tell_what_happened_and_no_secret(
         await post(session, receiver.at("json"), json_document(outbound()))
         body = "x" * 200_000
         await post(session, receiver.at("json"), body)
-    said = caplog.text + "".join(capsys.readouterr())
-    assert "post refused" in said
+    output = caplog.text + "".join(capsys.readouterr())
+    assert "post refused" in output
     for secret in (marker, PASSWORD, base64.b64encode(CRED.encode()).decode()):
-        assert secret not in said
+        assert secret not in output
     from prometheus_client import REGISTRY
 
     def count(result: str) -> float | None:
@@ -416,7 +416,7 @@ def receiver_on(host: str, push: dict[str, bool] | None) -> Receiver:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "pbx.example", ""])
-def test_a_server_without_a_password_is_refused_where_others_can_reach_it(host: str) -> None:
+def test_a_server_without_a_password_is_refused_beyond_loopback(host: str) -> None:
     with pytest.raises(BadInput, match=r"servers\.pbx-1\.push\.open"):
         receiver_on(host, {"open": True})
 
@@ -427,7 +427,7 @@ async def test_on_loopback_a_server_may_be_open(host: str) -> None:
         assert url.startswith("http://")
 
 
-def test_a_password_that_is_not_there_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_password_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TEST_PUSH_PASSWORD")
     with pytest.raises(BadInput, match="TEST_PUSH_PASSWORD"):
         receiver_on("127.0.0.1", None)
@@ -437,6 +437,8 @@ def test_a_password_that_is_not_there_stops_the_start(monkeypatch: pytest.Monkey
     "push",
     [{}, {"user": "x"}, {"password": {"env": "X"}}, {"open": True, "user": "x"}],
 )
-def test_an_entry_that_says_neither_or_both_is_refused(push: dict[str, Any]) -> None:
+def test_an_entry_with_neither_or_both_of_password_and_open_is_refused(
+    push: dict[str, Any],
+) -> None:
     with pytest.raises(ValueError, match=r"name (either|user)"):
         pushing({**push, "open": push.get("open", False)})

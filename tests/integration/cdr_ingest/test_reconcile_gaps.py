@@ -1,4 +1,4 @@
-"""What a PBX lists and polling missed is told, fetched and kept, hour by hour."""
+"""Calls that a PBX lists and polling missed are published as a gap and fetched."""
 
 import uuid
 from collections.abc import AsyncIterator, Sequence

@@ -1,4 +1,4 @@
-"""Live calls on a Vodia are ended when the core asks for it, and never a call for help."""
+"""Live calls on a Vodia are ended on request, but never an emergency call."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -34,7 +34,7 @@ def left(pbx: VodiaSimulator, number: str = "2112", domain: str = CFFM) -> list[
     return [call["callid"] for call in pbx.pbx.live.get((domain, number), [])]
 
 
-async def test_the_calls_of_the_extensions_are_ended_and_of_nobody_else(
+async def test_only_the_calls_of_the_extensions_are_ended(
     pbx: VodiaSimulator, driver: VodiaDriver
 ) -> None:
     pbx.pbx.begin_call("2112", CFFM, "a", **{"from": "<sip:2112@x>", "to": "<sip:14165550100@x>"})
@@ -61,7 +61,7 @@ async def test_the_calls_of_the_extensions_are_ended_and_of_nobody_else(
         {"somewhere": "933"},
     ],
 )
-async def test_a_call_for_help_is_not_ended_however_its_field_is_named(
+async def test_an_emergency_call_is_not_ended_whatever_its_field_is_named(
     pbx: VodiaSimulator, driver: VodiaDriver, sides: dict[str, Any]
 ) -> None:
     pbx.pbx.begin_call("2112", CFFM, "help", **sides)
@@ -73,16 +73,16 @@ async def test_a_call_for_help_is_not_ended_however_its_field_is_named(
 
 
 @pytest.mark.parametrize("sides", [{}, {"from": "<sip:2112@x>"}, {"to": "anonymous"}])
-async def test_a_call_of_which_no_far_side_is_shown_is_left_alone(
+async def test_a_call_without_a_shown_far_side_is_not_ended(
     pbx: VodiaSimulator, driver: VodiaDriver, sides: dict[str, Any]
 ) -> None:
-    """It might be one for help."""
+    """It may be an emergency call."""
     pbx.pbx.begin_call("2112", CFFM, "abc", duration=17, **sides)
     assert await driver.hang_up(service_of(), ["2112"]) == HungUp(excluded=("2112 -> call abc",))
     assert left(pbx) == ["abc"]
 
 
-async def test_a_call_that_goes_on_is_not_called_ended_and_asked_twice_at_most(
+async def test_a_call_that_continues_is_not_reported_as_ended_after_two_attempts(
     pbx: VodiaSimulator, driver: VodiaDriver
 ) -> None:
     pbx.pbx.habits.calls_end_by_hang_up = False
@@ -92,11 +92,11 @@ async def test_a_call_that_goes_on_is_not_called_ended_and_asked_twice_at_most(
     assert len(pbx.site.orders) == 2
 
 
-async def test_an_extension_that_is_none_has_no_calls(driver: VodiaDriver) -> None:
+async def test_an_unknown_extension_has_no_calls(driver: VodiaDriver) -> None:
     assert await driver.hang_up(service_of(), ["9999"]) == HungUp()
 
 
-async def test_what_the_pbx_refuses_is_for_a_person_and_hinders_no_other_extension(
+async def test_a_refusal_is_for_the_operator_and_does_not_affect_other_extensions(
     pbx: VodiaSimulator, driver: VodiaDriver
 ) -> None:
     pbx.faults.planned = [Fault("status", f"/rest/user/2112@{CFFM}", "403", times=9)]
@@ -106,7 +106,7 @@ async def test_what_the_pbx_refuses_is_for_a_person_and_hinders_no_other_extensi
     assert left(pbx, "2113") == []
 
 
-async def test_a_server_in_trouble_is_a_retry(pbx: VodiaSimulator, driver: VodiaDriver) -> None:
+async def test_a_failing_server_is_a_retry(pbx: VodiaSimulator, driver: VodiaDriver) -> None:
     pbx.faults.planned = [Fault("status", "/rest/user", "500", times=9)]
     with pytest.raises(Retry, match="status 500"):
         await driver.hang_up(service_of(), ["2112", "2113"])

@@ -1,4 +1,4 @@
-"""Both logins of Vodia, and refusals that say what to do and no secret."""
+"""Both logins of Vodia, and errors with advice and without secrets."""
 
 import asyncio
 import logging
@@ -40,7 +40,7 @@ async def cdrs(vodia: VodiaApi, tenant: str = CFFM) -> list[Any]:
 
 
 @both
-async def test_either_login_lets_us_in(monkeypatch: pytest.MonkeyPatch, login: Login) -> None:
+async def test_both_kinds_of_login_work(monkeypatch: pytest.MonkeyPatch, login: Login) -> None:
     async with simulated(monkeypatch, login=login) as pbx, api(pbx, login=login) as vodia:
         for _ in range(5):
             assert await cdrs(vodia) == []
@@ -48,7 +48,7 @@ async def test_either_login_lets_us_in(monkeypatch: pytest.MonkeyPatch, login: L
         assert pbx.logins.refused == 0
 
 
-async def test_a_lost_session_is_begun_anew(pbx: VodiaSimulator) -> None:
+async def test_a_lost_session_is_replaced_by_a_new_login(pbx: VodiaSimulator) -> None:
     async with api(pbx, login="session") as vodia:
         for _ in range(3):
             pbx.logins.sessions.clear()
@@ -64,7 +64,7 @@ async def test_a_session_that_ends_as_soon_as_it_began_is_refused(pbx: VodiaSimu
 
 
 @both
-async def test_a_wrong_password_says_what_to_check(
+async def test_the_error_for_a_wrong_password_has_advice(
     pbx: VodiaSimulator, monkeypatch: pytest.MonkeyPatch, login: Login
 ) -> None:
     monkeypatch.setenv("TEST_VODIA_PASSWORD", "wrong")
@@ -74,7 +74,7 @@ async def test_a_wrong_password_says_what_to_check(
 
 
 @both
-async def test_the_wrong_kind_of_login_looks_like_a_wrong_password_and_is_named(
+async def test_the_error_for_the_wrong_kind_of_login_names_it(
     monkeypatch: pytest.MonkeyPatch, login: Login
 ) -> None:
     other = "session" if login == "basic" else "basic"
@@ -84,7 +84,7 @@ async def test_the_wrong_kind_of_login_looks_like_a_wrong_password_and_is_named(
 
 
 @both
-async def test_without_api_access_the_password_is_not_blamed(
+async def test_the_error_without_api_access_does_not_blame_the_password(
     pbx: VodiaSimulator, login: Login
 ) -> None:
     async with api(pbx, login=login, user="no-api") as vodia:
@@ -106,7 +106,7 @@ async def test_an_unknown_tenant_is_named(pbx: VodiaSimulator) -> None:
 
 
 @both
-async def test_a_refused_login_is_not_hammered(
+async def test_after_a_refused_login_the_next_attempt_waits(
     pbx: VodiaSimulator, monkeypatch: pytest.MonkeyPatch, login: Login
 ) -> None:
     monkeypatch.setenv("TEST_VODIA_PASSWORD", "wrong")
@@ -123,14 +123,14 @@ async def test_a_refused_login_is_not_hammered(
         assert pbx.logins.refused == 2
 
 
-async def test_a_server_that_wants_https_is_not_followed(pbx: VodiaSimulator) -> None:
+async def test_a_redirect_to_https_is_not_followed(pbx: VodiaSimulator) -> None:
     pbx.faults.planned.append(Fault("redirect", "/rest", "https://pbx.example/rest"))
     async with api(pbx) as vodia:
         with pytest.raises(Refused, match="redirects to https: begin `url` with https"):
             await cdrs(vodia)
 
 
-async def test_nobody_listening_is_worth_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_refused_connection_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_VODIA_PASSWORD", PASSWORD)
     async with VodiaApi("pbx-2", server_of(f"http://127.0.0.1:{free_port()}")) as vodia:
         with pytest.raises(Retry, match="pbx-2: ConnectError"):
@@ -148,7 +148,7 @@ async def test_nobody_listening_is_worth_a_retry(monkeypatch: pytest.MonkeyPatch
     ],
 )
 @pytest.mark.parametrize("status", ["429", "503"])
-async def test_the_server_says_how_long_to_wait(
+async def test_the_pause_that_the_server_asks_for_is_read(
     pbx: VodiaSimulator, status: str, after: str, seconds: float
 ) -> None:
     pbx.faults.planned.append(Fault("status", "/rest", f"{status} {after}"))
@@ -158,7 +158,7 @@ async def test_the_server_says_how_long_to_wait(
     assert caught.value.after_s == seconds
 
 
-async def test_a_wait_that_can_not_be_read_is_an_ordinary_failure(pbx: VodiaSimulator) -> None:
+async def test_an_unreadable_pause_is_an_ordinary_failure(pbx: VodiaSimulator) -> None:
     pbx.faults.planned.append(Fault("status", "/rest", "429 soon"))
     async with api(pbx) as vodia:
         with pytest.raises(Retry) as caught:
@@ -166,7 +166,7 @@ async def test_a_wait_that_can_not_be_read_is_an_ordinary_failure(pbx: VodiaSimu
     assert not isinstance(caught.value, Throttled)
 
 
-async def test_so_many_requests_at_once_and_no_more(
+async def test_concurrent_requests_are_limited(
     pbx: VodiaSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     under_way, most = 0, 0
@@ -188,7 +188,7 @@ async def test_so_many_requests_at_once_and_no_more(
     assert most == 3
 
 
-async def test_waiting_for_a_place_is_not_taken_for_a_slow_server(pbx: VodiaSimulator) -> None:
+async def test_waiting_for_a_slot_does_not_count_towards_the_timeout(pbx: VodiaSimulator) -> None:
     pbx.faults.planned.append(Fault("slow", "/rest", "0.2", times=99))
     async with api(pbx, concurrency=1, timeout_s=0.5) as vodia:
         assert await asyncio.gather(*(cdrs(vodia) for _ in range(5))) == [[]] * 5
@@ -198,7 +198,7 @@ async def test_waiting_for_a_place_is_not_taken_for_a_slow_server(pbx: VodiaSimu
 async def test_no_secret_is_in_any_error_or_log_line(
     pbx: VodiaSimulator, caplog: pytest.LogCaptureFixture, login: Login
 ) -> None:
-    """Also when the server echoes what it was sent."""
+    """Also when the server echoes the request."""
     caplog.set_level(logging.INFO)
     digest = md5(PASSWORD.encode(), usedforsecurity=False).hexdigest()
     basic = b64encode(f"admin:{PASSWORD}".encode()).decode()
@@ -216,10 +216,10 @@ async def test_no_secret_is_in_any_error_or_log_line(
             with pytest.raises((Retry, Refused)) as caught:
                 await cdrs(vodia)
             pbx.faults.planned.clear()
-        said = "".join(traceback.format_exception(caught.value))
+        text = "".join(traceback.format_exception(caught.value))
         chain: list[BaseException] = [caught.value]
         while seen := chain[-1].__cause__ or chain[-1].__context__:
             chain.append(seen)
-        said += " ".join(map(repr, chain)) + caplog.text
+        text += " ".join(map(repr, chain)) + caplog.text
         for secret in (PASSWORD, digest, basic, httpx.QueryParams({"p": PASSWORD})):
-            assert str(secret) not in said
+            assert str(secret) not in text

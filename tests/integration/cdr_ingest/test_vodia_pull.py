@@ -1,4 +1,4 @@
-"""Calls come out of a Vodia's list whatever its order, each once, and none is missed."""
+"""Calls are read from a Vodia's list in any order, each once, and none is missed."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -63,10 +63,10 @@ async def test_every_call_of_the_window_is_found_once(
 
 
 @each_order
-async def test_new_calls_are_found_though_a_whole_page_of_others_is_known(
+async def test_new_calls_are_found_behind_a_page_of_known_ones(
     monkeypatch: pytest.MonkeyPatch, taken: Taken, order: str, order_by: str
 ) -> None:
-    """Also at the end of a list that runs from old to new, whose first page never changes."""
+    """Also at the end of an oldest-first list, whose first page never changes."""
     async with simulated(monkeypatch, order=order, order_by=order_by, largest_page=10) as pbx:
         history(pbx.pbx, 60, until=NOON - 60)
         async with source_at(pbx.url, taken) as source:
@@ -80,7 +80,7 @@ async def test_new_calls_are_found_though_a_whole_page_of_others_is_known(
 async def test_calls_that_arrive_between_pages_are_found(
     monkeypatch: pytest.MonkeyPatch, taken: Taken, order: str, order_by: str
 ) -> None:
-    """They push others onto the page that is read next; those are not given twice."""
+    """They push others to the next page; those are not yielded twice."""
     async with simulated(monkeypatch, order=order, order_by=order_by, largest_page=8) as pbx:
         history(pbx.pbx, 64, until=NOON - 100)
         arriving = iter(range(1, 1000))
@@ -97,10 +97,10 @@ async def test_calls_that_arrive_between_pages_are_found(
 
 
 @each_order
-async def test_calls_that_expire_between_pages_pull_none_out_of_sight(
+async def test_calls_that_expire_between_pages_hide_no_others(
     monkeypatch: pytest.MonkeyPatch, taken: Taken, order: str, order_by: str
 ) -> None:
-    """Where the list runs from old to new, each one that goes moves all others up."""
+    """In an oldest-first list, each expired call moves all others up."""
     clock = Clock()
     async with simulated(
         monkeypatch, clock=clock, order=order, order_by=order_by, largest_page=8, retention_s=2000
@@ -121,7 +121,7 @@ async def test_calls_that_expire_between_pages_pull_none_out_of_sight(
 async def test_the_first_known_record_does_not_end_a_read(
     monkeypatch: pytest.MonkeyPatch, taken: Taken
 ) -> None:
-    """Known and unknown calls may stand on one page: a push brought some of them before."""
+    """Known and unknown calls may be on one page, because some were posted before."""
     async with simulated(monkeypatch, largest_page=5) as pbx:
         history(pbx.pbx, 40)
         async with source_at(pbx.url, taken) as source:
@@ -162,10 +162,10 @@ async def test_an_oldest_first_list_is_read_from_its_end(
             assert pbx.site.pages_sent <= 6, "of twenty-one"
 
 
-async def test_a_long_call_that_is_listed_by_its_start_is_found_deep_in_the_list(
+async def test_a_long_call_listed_by_its_start_is_found_deep_in_the_list(
     monkeypatch: pytest.MonkeyPatch, taken: Taken
 ) -> None:
-    """It ends now, and stands behind pages of calls that are known."""
+    """It ends now, and is behind pages of known calls."""
     async with simulated(monkeypatch, order_by="start", largest_page=20) as pbx:
         history(pbx.pbx, 200)
         async with source_at(pbx.url, taken) as source:
@@ -174,10 +174,8 @@ async def test_a_long_call_that_is_listed_by_its_start_is_found_deep_in_the_list
             assert ids(await taken.read(source, start=int(NOON) - 3600)) == {long.primary_id}
 
 
-async def test_an_order_that_changes_is_noticed(
-    monkeypatch: pytest.MonkeyPatch, taken: Taken
-) -> None:
-    """What was the list's end is now its oldest page; new calls come in at the other end."""
+async def test_a_changed_order_is_detected(monkeypatch: pytest.MonkeyPatch, taken: Taken) -> None:
+    """The former end of the list is now its oldest page; new calls are at the other end."""
     async with simulated(monkeypatch, order="oldest-first", largest_page=30) as pbx:
         history(pbx.pbx, 200)
         async with source_at(pbx.url, taken) as source:
@@ -187,10 +185,10 @@ async def test_an_order_that_changes_is_noticed(
             assert ids(await taken.read(source, start=int(NOON) - 900)) == {call.primary_id}
 
 
-async def test_a_call_out_of_its_place_behind_a_page_of_new_ones_is_found(
+async def test_a_misplaced_call_behind_a_page_of_new_ones_is_found(
     monkeypatch: pytest.MonkeyPatch, taken: Taken
 ) -> None:
-    """A page with anything new on it never ends a read, however far back it reaches."""
+    """A page with a new record never ends a read, however far back it reaches."""
     async with simulated(monkeypatch, largest_page=25) as pbx:
         late = {"start": NOON - 20.5, "connect": NOON - 19.5, "end": NOON - 9.5}
         odd = pbx.pbx.place(outbound(ends_at=NOON - 5000, record=late))
@@ -199,7 +197,9 @@ async def test_a_call_out_of_its_place_behind_a_page_of_new_ones_is_found(
             assert odd.primary_id in ids(await taken.read(source, start=int(NOON) - 200))
 
 
-async def test_each_tenant_is_read_by_itself(monkeypatch: pytest.MonkeyPatch, taken: Taken) -> None:
+async def test_each_tenant_is_read_separately(
+    monkeypatch: pytest.MonkeyPatch, taken: Taken
+) -> None:
     async with simulated(monkeypatch) as pbx:
         pbx.pbx.place(outbound())
         pbx.pbx.place(outbound(domain=RUCKEN))
@@ -208,7 +208,7 @@ async def test_each_tenant_is_read_by_itself(monkeypatch: pytest.MonkeyPatch, ta
             assert {c.tenant for c in await taken.read(source, tenant=RUCKEN)} == {RUCKEN}
 
 
-async def test_calls_from_before_the_window_are_not_given(
+async def test_calls_before_the_window_are_not_yielded(
     monkeypatch: pytest.MonkeyPatch, taken: Taken
 ) -> None:
     async with simulated(monkeypatch) as pbx:
@@ -218,7 +218,7 @@ async def test_calls_from_before_the_window_are_not_given(
             assert len(await taken.read(source, start=int(NOON) - 110)) == 2
 
 
-async def test_a_record_that_can_not_be_read_harms_no_other(
+async def test_an_unreadable_record_does_not_affect_others(
     monkeypatch: pytest.MonkeyPatch, taken: Taken
 ) -> None:
     async with simulated(monkeypatch) as pbx:
@@ -236,7 +236,7 @@ async def test_a_record_that_can_not_be_read_harms_no_other(
             assert await taken.read(source) == [], "the same bytes are the same row"
 
 
-async def test_two_records_with_one_call_id_are_not_made_one_in_silence(
+async def test_a_second_record_with_the_same_call_id_is_a_bad_row(
     monkeypatch: pytest.MonkeyPatch, taken: Taken
 ) -> None:
     async with simulated(monkeypatch) as pbx:
@@ -249,7 +249,7 @@ async def test_two_records_with_one_call_id_are_not_made_one_in_silence(
         assert "call_id: got 'same', expected one that is not record 2's" in bad.reason
 
 
-UNWELL = [
+FAILING = [
     (Fault("status", "/", "500"), "status 500"),
     (Fault("status", "/", "503"), "status 503"),
     (Fault("status", "/", "429 7"), "status 429 .*again in 7 s"),
@@ -264,9 +264,9 @@ UNWELL = [
 
 
 @pytest.mark.parametrize("login", ["basic", "session"])
-@pytest.mark.parametrize(("fault", "said"), UNWELL, ids=lambda f: getattr(f, "kind", ""))
-async def test_an_unwell_server_is_asked_again_and_nothing_is_lost(
-    monkeypatch: pytest.MonkeyPatch, taken: Taken, login: str, fault: Fault, said: str
+@pytest.mark.parametrize(("fault", "message"), FAILING, ids=lambda f: getattr(f, "kind", ""))
+async def test_after_a_failure_the_list_is_read_again_and_no_call_is_lost(
+    monkeypatch: pytest.MonkeyPatch, taken: Taken, login: str, fault: Fault, message: str
 ) -> None:
     async with simulated(monkeypatch, login=login, largest_page=10) as pbx:
         history(pbx.pbx, 35)
@@ -275,7 +275,7 @@ async def test_an_unwell_server_is_asked_again_and_nothing_is_lost(
                 Fault("slow", "/rest/domain", "0", times=2),
                 Fault(fault.kind, "/rest/domain", fault.value, fault.times),
             ]
-            with pytest.raises(Retry, match=said) as caught:
+            with pytest.raises(Retry, match=message) as caught:
                 await taken.read(source)
             assert str(caught.value).startswith("pbx-2")
             assert PASSWORD not in str(caught.value)
@@ -284,7 +284,7 @@ async def test_an_unwell_server_is_asked_again_and_nothing_is_lost(
         assert len(taken.ids) == 35
 
 
-async def test_without_a_password_the_start_is_refused(
+async def test_a_missing_password_stops_the_start(
     monkeypatch: pytest.MonkeyPatch, taken: Taken
 ) -> None:
     monkeypatch.delenv("TEST_VODIA_PASSWORD", raising=False)

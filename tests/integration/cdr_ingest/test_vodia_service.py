@@ -1,4 +1,4 @@
-"""Cdr-ingest as a process beside a Vodia: by pull and by push a call is one, and none is lost."""
+"""cdr-ingest as a process with a Vodia: a polled and posted call is one, and none is lost."""
 
 import asyncio
 import os
@@ -50,7 +50,7 @@ async def ingest(
     server_id: str,
     call_key: str = "PrimaryCallID",
 ) -> AsyncIterator[Any]:
-    """`python -m cdr_ingest`, ended by SIGTERM; gives the URL to post to."""
+    """`python -m cdr_ingest`, ended by SIGTERM; yields the URL for posts."""
     servers, port = tmp_path / "servers.toml", free_port()
     entry = ENTRY.format(server_id=server_id, url=pbx.url, tenant=CFFM, call_key=call_key)
     servers.write_text(entry)
@@ -86,7 +86,7 @@ async def answers(port: int) -> bool:
 
 
 async def published(kafka_bootstrap: str, server_id: str) -> list[tuple[str, dict[str, Any]]]:
-    """Every `call.completed` of the server: ce_id and content."""
+    """Every `call.completed` of the server: id and content."""
     consumer = AIOKafkaConsumer(
         CALL_COMPLETED.name, bootstrap_servers=kafka_bootstrap, auto_offset_reset="earliest"
     )
@@ -117,7 +117,7 @@ async def accepted(database: str, server_id: str, disposition: str = "published"
 
 
 async def place(pbx: VodiaSimulator, count: int = 1, **changed: Any) -> list[SimulatedVodiaCall]:
-    """Calls that end now, put on the list and posted."""
+    """Calls that end now, listed and posted."""
     calls = [pbx.pbx.place(outbound(**changed)) for _ in range(count)]
     for call in calls:
         await pbx.posting.post(call)
@@ -125,19 +125,19 @@ async def place(pbx: VodiaSimulator, count: int = 1, **changed: Any) -> list[Sim
 
 
 def clocks() -> dict[str, Any]:
-    """The simulated clock is the machine's: the process beside it has no other."""
+    """The simulator uses the machine's clock, like the process of the service."""
     return {"clock": time.time}
 
 
 @pytest.mark.parametrize("call_key", ["PrimaryCallID", "CallID"])
-async def test_a_call_that_is_pushed_and_pulled_is_one(
+async def test_a_call_that_is_posted_and_polled_is_published_once(
     tmp_path: Path,
     kafka_bootstrap: str,
     database: str,
     monkeypatch: pytest.MonkeyPatch,
     call_key: str,
 ) -> None:
-    """Whichever way comes first; the ledger's key is the event's id, and there is one event."""
+    """In either order, there is one event."""
     server_id = f"vodia-{call_key.lower()}"
     async with simulated(monkeypatch, **clocks(), listed_call_id=call_key) as pbx:
         started = ingest(
@@ -164,10 +164,10 @@ async def test_a_call_that_is_pushed_and_pulled_is_one(
     assert ways["vodia-push"] >= 1
 
 
-async def test_what_nobody_posted_and_what_went_wrong_is_fetched(
+async def test_calls_whose_posts_failed_are_polled(
     tmp_path: Path, kafka_bootstrap: str, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Calls go on while the server fails in every way; none is lost and none comes twice."""
+    """Calls continue while the server fails in every way; none is lost or published twice."""
     server_id = "vodia-faults"
     async with simulated(monkeypatch, **clocks(), order="oldest-first", largest_page=10) as pbx:
         async with ingest(tmp_path, kafka_bootstrap, database, pbx, server_id=server_id):
@@ -192,10 +192,10 @@ async def test_what_nobody_posted_and_what_went_wrong_is_fetched(
     assert Counter(id for id, _ in events) == expected
 
 
-async def test_a_server_that_asks_for_patience_is_given_it(
+async def test_a_server_that_asks_for_a_pause_gets_it(
     tmp_path: Path, kafka_bootstrap: str, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Longer than the back-off would be: `Retry-After` counts."""
+    """`Retry-After` is longer than the back-off, and is obeyed."""
     server_id = "vodia-patience"
     async with (
         simulated(monkeypatch, **clocks()) as pbx,

@@ -1,4 +1,4 @@
-"""Whatever a PBX answers, byte for byte, ends no process: it becomes a Retry or a Refused."""
+"""Any answer of a PBX, byte for byte, is handled: it becomes a Retry or a Refused."""
 
 import asyncio
 from asyncio.streams import StreamReader, StreamWriter
@@ -65,8 +65,8 @@ async def plan(url: str, **fault: int | str) -> None:
 
 
 @pytest.mark.parametrize("line", ODD_HEADERS)
-async def test_an_odd_header_beside_a_good_answer_changes_nothing(url: str, line: str) -> None:
-    """On the login page, at the login and on a list: the odd cookie would go out with the next."""
+async def test_an_odd_header_in_a_good_answer_has_no_effect(url: str, line: str) -> None:
+    """On the login page, at the login and on a list; the next request would send the odd cookie."""
     async with session_at(url) as session:
         await plan(url, kind="header", value=line, times=9)
         for _ in range(2):
@@ -104,7 +104,7 @@ ODD_ANSWERS = {
 
 
 @pytest.mark.parametrize("answer", ODD_ANSWERS.values(), ids=list(ODD_ANSWERS))
-async def test_an_odd_answer_is_a_failure_that_says_so_and_then_all_is_well(
+async def test_an_odd_answer_is_an_error_and_the_next_request_succeeds(
     url: str, answer: str
 ) -> None:
     async with session_at(url, timeout_s=2) as session:
@@ -128,10 +128,10 @@ PATHS = [
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_odd_answers_of_each_page_are_failures_of_the_driver_and_then_all_is_well(
+async def test_an_odd_answer_of_any_page_fails_the_driver_and_the_next_attempt_succeeds(
     url: str, path: str
 ) -> None:
-    """After a sound login, at each page in turn: whatever it is, the next try confirms."""
+    """After a good login, at each page in turn; the next attempt is confirmed."""
     driver = FusionPbxDriver("pbx-1", server_of(url, timeout_s=2), clock=SystemClock())
     services = [product(), product(suspend_by="domain"), product(outbound_only=True)]
     async with httpx.AsyncClient(base_url=url) as http:
@@ -152,7 +152,7 @@ async def test_odd_answers_of_each_page_are_failures_of_the_driver_and_then_all_
     await driver.aclose()
 
 
-async def test_a_compressed_answer_is_named_as_what_it_is(url: str) -> None:
+async def test_the_error_for_a_compressed_answer_names_it(url: str) -> None:
     async with session_at(url) as session:
         await plan(url, kind="raw", path="/login.php", value=ODD_ANSWERS["gzip"])
         with pytest.raises(Retry, match=r"Content-Encoding 'gzip', though an uncompressed body"):
@@ -160,7 +160,7 @@ async def test_a_compressed_answer_is_named_as_what_it_is(url: str) -> None:
 
 
 async def ask_everything(port: int) -> None:
-    """Each kind of server's client, once, against whatever listens there."""
+    """Each kind of server's client, once, against the server at that address."""
     url = f"http://127.0.0.1:{port}"
     vodia = VodiaServer.model_validate(
         {"kind": "vodia", "url": url, "user": "admin", "password": {"env": "TEST_ODD_SECRET"},
@@ -197,7 +197,7 @@ def product(**changed: Any) -> Service:
 
 
 async def switch_everything(port: int) -> None:
-    """Each verb of the driver, for elements of each way."""
+    """Each method of the driver, for each kind of element."""
     server = server_of(f"http://127.0.0.1:{port}", timeout_s=2, concurrency=2)
     driver = FusionPbxDriver("pbx-1", server, clock=SystemClock())
     elements = [
@@ -229,7 +229,7 @@ async def exported(session: FusionPbxSession) -> list[Any]:
 
 
 async def answering(answer: bytes, ask: Callable[..., Any] = ask_everything) -> None:
-    """Everybody who connects gets these bytes and nothing else."""
+    """Every connection gets these bytes and nothing else."""
 
     async def say(reader: StreamReader, writer: StreamWriter) -> None:
         await reader.read(65_536)
@@ -265,7 +265,7 @@ LINES = st.lists(
 )
 @example(status=200, lines=[], body=b'{"balance": 1e999999999999999999999}')
 @example(status=302, lines=[b"Location: /x", b"Set-Cookie: a=\xe9"], body=b"")
-def test_any_bytes_from_any_kind_of_server_are_a_verdict(
+def test_any_bytes_from_any_kind_of_server_are_a_retry_or_a_refusal(
     status: int, lines: list[bytes], body: bytes
 ) -> None:
     first = f"HTTP/1.1 {status} Odd".encode()
@@ -301,7 +301,7 @@ PAGES = st.sampled_from(
     first=st.sampled_from([b"200 OK", b"302 Found\r\nLocation: x.php", b"404 Gone", b"500 Odd"]),
     body=st.lists(PAGES | WORDS, max_size=25).map(b"".join),
 )
-def test_any_page_from_a_fusionpbx_is_a_verdict_of_its_driver(first: bytes, body: bytes) -> None:
+def test_any_page_of_a_fusionpbx_is_an_outcome_of_its_driver(first: bytes, body: bytes) -> None:
     length = f"Content-Length: {len(body)}".encode()
     answer = b"\r\n".join([b"HTTP/1.1 " + first, length, b"Connection: close", b"", body])
     with pytest.MonkeyPatch.context() as patch:
@@ -311,8 +311,10 @@ def test_any_page_from_a_fusionpbx_is_a_verdict_of_its_driver(first: bytes, body
         asyncio.run(answering(answer, switch_everything))
 
 
-async def test_what_httpx_stumbles_over_is_an_http_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever else is wrong with an answer, in whichever of its parts."""
+async def test_any_error_within_httpx_becomes_an_http_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """For an error in any part of an answer."""
 
     def stumble(_: httpx.Request) -> httpx.Response:
         raise ZeroDivisionError

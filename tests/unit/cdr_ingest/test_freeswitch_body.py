@@ -1,4 +1,4 @@
-"""Bodies as they come, and as they never should."""
+"""Bodies of posts in every encoding, and bodies that must be refused."""
 
 import base64
 import json
@@ -35,19 +35,19 @@ def as_xml(body: bytes, content_type: str = "text/xml") -> Cdr:
     "content_type",
     ["application/json", "Application/JSON; charset=utf-8", "text/xml", FORM],
 )
-def test_the_type_only_says_that_a_body_is_meant_for_us(content_type: str) -> None:
-    """With disable-100-continue, curl's own type stands there whatever the body is."""
+def test_the_content_type_does_not_decide_how_a_body_is_read(content_type: str) -> None:
+    """With disable-100-continue, curl sends its default type for every body."""
     assert as_json(JSON.encode(), content_type).variables == {"uuid": "x"}
     assert as_xml(XML.encode(), content_type).variables == {"uuid": "x"}
 
 
 @pytest.mark.parametrize("content_type", ["", "image/png", "multipart/form-data; boundary=x", "*"])
-def test_another_type_is_refused(content_type: str) -> None:
+def test_an_unknown_content_type_is_refused(content_type: str) -> None:
     with pytest.raises(BadInput, match="Content-Type"):
         as_json(JSON.encode(), content_type)
 
 
-def test_base64_may_be_broken_into_lines_and_lack_its_end() -> None:
+def test_base64_may_have_line_breaks_and_no_padding() -> None:
     packed = base64.b64encode(XML.encode()).rstrip(b"=")
     folded = b"\n".join(packed[n : n + 72] for n in range(0, len(packed), 72))
     assert as_xml(b"cdr=" + folded, FORM).variables == {"uuid": "x"}
@@ -78,7 +78,7 @@ def test_base64_may_be_broken_into_lines_and_lack_its_end() -> None:
         XML.encode(),
     ],
 )
-def test_what_is_no_json_record_is_refused_and_not_shown(body: bytes) -> None:
+def test_a_body_that_is_no_json_record_is_refused_and_not_shown(body: bytes) -> None:
     with pytest.raises(BadInput) as refused:
         as_json(body, FORM)
     assert "variables" not in str(refused.value.value)
@@ -102,7 +102,7 @@ def test_what_is_no_json_record_is_refused_and_not_shown(body: bytes) -> None:
         JSON,
     ],
 )
-def test_what_is_no_xml_record_is_refused(body: str) -> None:
+def test_a_body_that_is_no_xml_record_is_refused(body: str) -> None:
     with pytest.raises(BadInput):
         as_xml(body.encode())
 
@@ -121,7 +121,7 @@ LAUGHS = "".join(f'<!ENTITY a{n} "{f"&a{n - 1};" * 10}">' for n in range(1, 9))
         '<!DOCTYPE cdr [<!ENTITY % p SYSTEM "file:///etc/hostname">%p;]>',
     ],
 )
-def test_a_document_type_is_refused_before_anything_is_made_of_it(doctype: str) -> None:
+def test_a_document_type_is_refused_before_entities_are_expanded(doctype: str) -> None:
     text = XML if "a8" not in doctype else XML.replace(">x<", ">&a8;<")
     began = time.process_time()
     with pytest.raises(BadInput, match="expected XML without either"):
@@ -134,7 +134,7 @@ def test_a_document_type_is_refused_before_anything_is_made_of_it(doctype: str) 
     [(lambda n: "<a>" * n + "</a>" * n, MAX_DEPTH), (lambda n: "<a/>" * n, MAX_ELEMENTS)],
     ids=["deep", "wide"],
 )
-def test_depth_and_width_of_a_document_are_bounded(inside: Callable[..., Any], limit: int) -> None:
+def test_depth_and_number_of_elements_are_limited(inside: Callable[..., Any], limit: int) -> None:
     as_xml(XML.replace("<cdr>", f"<cdr>{inside(limit - 10)}").encode())
     with pytest.raises(
         BadInput, match=f"at most {MAX_ELEMENTS} elements, at most {MAX_DEPTH} deep"
@@ -142,12 +142,12 @@ def test_depth_and_width_of_a_document_are_bounded(inside: Callable[..., Any], l
         as_xml(XML.replace("<cdr>", f"<cdr>{inside(limit)}").encode())
 
 
-def test_a_character_is_written_by_its_number_and_the_common_entities_are_known() -> None:
+def test_character_references_and_predefined_entities_are_read() -> None:
     cdr = as_xml(XML.replace(">x<", ">&lt;&#65;&amp;<").encode())
     assert cdr.get("uuid") == "<A&"
 
 
-def test_only_the_first_call_flow_counts_and_not_the_profiles_inside_it() -> None:
+def test_only_the_caller_profile_of_the_first_call_flow_is_used() -> None:
     text = XML.replace(
         "</caller_profile></callflow>",
         "<originatee><originatee_caller_profile><destination_number>7</destination_number>"
@@ -161,14 +161,14 @@ def test_only_the_first_call_flow_counts_and_not_the_profiles_inside_it() -> Non
 
 
 @given(st.binary(max_size=300), st.sampled_from([b"", b"cdr=", b"{", b"<cdr>"]))
-def test_no_bytes_break_the_readers(body: bytes, before: bytes) -> None:
+def test_any_bytes_are_read_or_refused(body: bytes, before: bytes) -> None:
     for read in (as_json, as_xml):
         with pytest.raises(BadInput):
             read(before + body)
 
 
 @given(st.dictionaries(st.text(max_size=10), st.text(max_size=20), max_size=8))
-def test_any_texts_come_out_of_raw_json_as_they_went_in(values: dict[str, str]) -> None:
+def test_any_texts_survive_unencoded_json(values: dict[str, str]) -> None:
     record = {"variables": {**values, "start_stamp": "a b"}, "callflow": {"caller_profile": {}}}
     cdr = as_json(json.dumps(record, ensure_ascii=True).encode())
     for name, value in values.items():

@@ -1,4 +1,4 @@
-"""A posted record says what the pull's row of the same call says."""
+"""A posted record and the polled row of the same call yield the same event."""
 
 import json
 from collections.abc import Callable
@@ -101,7 +101,7 @@ def push(
     encode_values: bool = True,
     uuid: str | None = None,
 ) -> CallCompleted:
-    """The call that the pushed record is read as."""
+    """The call in a posted record."""
     return expect(CallCompleted, pushed(found, form, encode, encode_values, uuid))
 
 
@@ -112,7 +112,7 @@ def pushed(
     encode_values: bool = True,
     uuid: str | None = None,
 ) -> object:
-    """What a pushed record is read as: a call or the note of a b-leg."""
+    """The record in a post: a call or a b leg."""
     text = xml_document(found)
     if form == "json":
         text = json_document(found, encode_values=encode_values)
@@ -144,7 +144,7 @@ CALLS: dict[str, dict[str, Any]] = {
 
 @WAYS
 @pytest.mark.parametrize("which", CALLS)
-def test_push_and_pull_of_a_call_are_one_call(
+def test_a_posted_and_a_polled_record_of_a_call_are_equal(
     which: str, form: Form, encode: Encode, encode_values: bool
 ) -> None:
     spec = dict(CALLS[which])
@@ -164,18 +164,18 @@ def test_push_and_pull_of_a_call_are_one_call(
     assert by_push.call_id == call_id("pbx", UUID.lower())
 
 
-def test_times_come_from_epochs_for_stamps_are_in_the_switchs_own_zone() -> None:
+def test_times_are_read_from_epochs_because_stamps_have_the_switchs_zone() -> None:
     call = push(channel())
     assert call.started_at == datetime.fromtimestamp(START, UTC)
     assert channel().variables["start_stamp"] == "2026-11-21 05:00:10"
     assert push(altered(start_stamp="1999-01-01 00:00:00")).started_at == call.started_at
 
 
-def test_a_call_that_an_agent_of_a_queue_took_is_inbound() -> None:
+def test_a_call_that_a_queue_agent_took_is_inbound() -> None:
     assert push(altered(cc_side="agent")).direction == "inbound"
 
 
-def test_the_providers_prefix_is_no_part_of_the_number() -> None:
+def test_the_provider_prefix_is_removed_from_the_number() -> None:
     found = altered(channel(destination_number="99914165550100"), provider_prefix="999")
     assert push(found).destination_number == "14165550100"
 
@@ -188,34 +188,34 @@ def test_the_providers_prefix_is_no_part_of_the_number() -> None:
         ({"caller_destination": None}, ""),
     ],
 )
-def test_what_was_dialled_first_is_looked_up_where_fusionpbx_looks(
+def test_the_dialled_number_is_read_from_the_same_variables_as_in_fusionpbx(
     variables: dict[str, str | None], expected: str
 ) -> None:
     assert push(altered(**variables)).caller_destination == expected
 
 
-def test_the_tenant_is_looked_up_where_fusionpbx_looks_and_kept_in_its_case() -> None:
+def test_the_tenant_is_read_as_in_fusionpbx_and_keeps_its_case() -> None:
     assert push(channel()).tenant == "Mcon.example"
     found = altered(domain_name=None, dialed_domain="Other.example")
     assert push(found).tenant == "Other.example"
 
 
 @pytest.mark.parametrize("form", ["json", "xml"])
-def test_a_b_leg_is_noted_under_its_own_id(form: Form) -> None:
+def test_a_b_leg_has_its_own_id(form: Form) -> None:
     leg = b_leg(channel())
     assert pushed(leg, form) == BLeg("pbx", "Mcon.example", leg.uuid)
 
 
-def test_xml_without_the_mark_of_an_a_leg_is_a_b_leg() -> None:
+def test_xml_without_the_a_leg_prefix_is_a_b_leg() -> None:
     assert pushed(channel(), "xml", uuid=UUID) == BLeg("pbx", "Mcon.example", UUID.lower())
 
 
-def test_a_record_that_another_channel_reports_is_another_leg() -> None:
+def test_a_record_reported_by_another_channel_is_a_b_leg() -> None:
     other = "86734721-4cdd-4055-930d-6eaf14f4733f"
     assert pushed(channel(), uuid=other) == BLeg("pbx", "Mcon.example", other)
 
 
-def test_json_may_carry_the_mark_or_no_id_at_all() -> None:
+def test_json_may_have_the_a_leg_prefix_or_no_id() -> None:
     found = channel()
     assert push(found, uuid=f"a_{UUID}") == push(found, uuid="") == push(found)
 
@@ -246,7 +246,7 @@ def test_json_may_carry_the_mark_or_no_id_at_all() -> None:
     ],
 )
 @pytest.mark.parametrize("form", ["json", "xml"])
-def test_what_can_not_be_right_is_refused_with_field_value_and_what_was_expected(
+def test_an_invalid_value_is_refused_with_field_value_and_expectation(
     form: Form, variable: str, value: str | None
 ) -> None:
     found = altered(**{variable: value})
@@ -257,11 +257,11 @@ def test_what_can_not_be_right_is_refused_with_field_value_and_what_was_expected
     assert refused.value.field == variable
     assert refused.value.expected
     assert len(str(refused.value)) < 400
-    push(channel(), form)  # the next one is unharmed
+    push(channel(), form)  # the next record is not affected
 
 
 @pytest.mark.parametrize("value", [60, None, True, ["60"], {"a": "60"}, 60.5])
-def test_a_variable_that_is_no_text_is_refused(
+def test_a_variable_that_is_not_text_is_refused(
     value: bool | dict[str, str] | float | list[str] | None,
 ) -> None:
     record = json.loads(json_document(channel()))
@@ -270,13 +270,13 @@ def test_a_variable_that_is_no_text_is_refused(
         post("json", json.dumps(record).encode(), "application/json")
 
 
-def test_a_name_of_ten_thousand_characters_does_not_cost_the_call() -> None:
+def test_a_call_with_a_name_of_ten_thousand_characters_is_accepted() -> None:
     for form in ("json", "xml"):
         call = push(channel(caller_id_name="x" * 10_000), form)
         assert call.caller_name == "x" * 999 + "…"
 
 
-def test_a_name_that_is_not_utf8_does_not_cost_the_call_but_a_number_does() -> None:
+def test_a_name_may_be_invalid_utf8_but_a_number_may_not() -> None:
     text = json_document(channel(), encode_values=False).encode()
     spoilt = text.replace(b"Front Desk", "Caf\xe9".encode("latin-1"))
     assert post("json", spoilt, "application/json").caller_name == "Caf\ufffd"
@@ -286,7 +286,7 @@ def test_a_name_that_is_not_utf8_does_not_cost_the_call_but_a_number_does() -> N
 
 
 @pytest.mark.parametrize("form", ["json", "xml"])
-def test_a_value_given_twice_is_nobodys_choice(form: Form) -> None:
+def test_a_variable_that_occurs_twice_is_refused(form: Form) -> None:
     text = json_document(channel()) if form == "json" else xml_document(channel())
     again = {"json": '"billsec":"60","billsec":"1"', "xml": "<billsec>60</billsec><billsec>1"}
     once = {"json": '"billsec":"60"', "xml": "<billsec>60"}
@@ -307,22 +307,22 @@ def test_a_value_given_twice_is_nobodys_choice(form: Form) -> None:
         lambda record: record["callflow"][0].pop("caller_profile"),
     ],
 )
-def test_a_record_without_its_parts_is_refused(spoil: Callable[..., Any]) -> None:
+def test_a_record_without_variables_or_callflow_is_refused(spoil: Callable[..., Any]) -> None:
     record = json.loads(json_document(channel()))
     spoil(record)
     with pytest.raises(BadInput, match=r"variables|callflow"):
         post("json", json.dumps(record).encode(), "application/json")
 
 
-def test_a_whole_part_given_twice_is_refused() -> None:
+def test_variables_or_callflow_that_occur_twice_are_refused() -> None:
     text = json_document(channel())
     for part in ("variables", "callflow"):
         with pytest.raises(BadInput, match=part):
             post("json", f'{text[:-1]},"{part}":{{}}}}'.encode(), "application/json")
 
 
-def test_what_looks_encoded_in_a_value_is_left_alone_by_the_switch_and_read_once() -> None:
-    """A form-encoded record whose values were encoded: one decoding undoes both."""
+def test_values_encoded_before_the_document_are_decoded_once() -> None:
+    """The switch does not encode text that looks encoded, so one decoding undoes both."""
     assert url_encode("a%20b c") == "a%20b%20c"
     assert url_encode("a%20b c", double=True) == "a%2520b%20c"
     assert push(channel(caller_id_name="A B"), "json", "true").caller_name == "A B"
@@ -334,14 +334,14 @@ def test_values_that_were_not_encoded_are_not_decoded(encode: Encode) -> None:
     assert push(found, "json", encode, encode_values=False).accountcode == "a%41+%20"
 
 
-def test_a_document_that_was_encoded_properly_is_read_as_well() -> None:
+def test_a_correctly_encoded_document_is_read_as_well() -> None:
     found = channel()
     body = f"cdr={quote(json_document(found))}".encode()
     assert post("json", body, "application/x-www-form-urlencoded") == push(found)
 
 
-def test_what_a_telephone_slips_into_an_encoded_document_is_not_believed() -> None:
-    """A quote in a User-Agent ends its value there; what follows would be a variable."""
+def test_variables_that_a_telephone_may_have_added_to_an_encoded_document_are_refused() -> None:
+    """A quote in a User-Agent ends the value; the text after it would be a variable."""
     sneaked = altered(sip_user_agent='x","cc_side":"agent","y":"z')
     assert push(sneaked, "json", "false").direction == "outbound"
     with pytest.raises(BadInput, match=r"cc_side: .* encode set to false"):

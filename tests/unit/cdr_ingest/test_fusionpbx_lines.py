@@ -1,4 +1,4 @@
-"""Cutting a body that comes in chunks into lines."""
+"""Splitting a body that arrives in chunks into lines."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -27,7 +27,7 @@ async def test_the_lines_do_not_depend_on_the_chunks(pieces: list[bytes]) -> Non
     assert all(line.count(b"\n") <= 1 for line in lines)
 
 
-async def test_a_line_without_end_is_cut_off_and_the_next_one_is_whole() -> None:
+async def test_a_line_without_end_is_cut_and_the_next_line_is_complete() -> None:
     endless = [b"a" * 100_000] * 7
     lines = await lines_of([b"first\n", *endless, b"a\nnext\n"])
     assert lines[0] == b"first\n"
@@ -35,5 +35,5 @@ async def test_a_line_without_end_is_cut_off_and_the_next_one_is_whole() -> None
     assert lines[2:] == [b"next\n"]
 
 
-async def test_a_body_that_is_cut_off_shows_it() -> None:
+async def test_the_last_line_of_an_incomplete_body_has_no_newline() -> None:
     assert await lines_of([b'"a"\n"b', b'"']) == [b'"a"\n', b'"b"']

@@ -1,4 +1,4 @@
-"""Rows of a FusionPBX export: what becomes a call, what is parked, and what a charge hangs on."""
+"""Rows of a FusionPBX export: which become calls, and which are bad rows."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -62,30 +62,30 @@ def test_a_call_is_read_with_its_times_in_utc() -> None:
     assert (call.caller_name, call.extension) == ("Front Desk", "2112")
 
 
-def test_the_offset_of_a_stamp_is_heeded() -> None:
+def test_the_utc_offset_of_a_stamp_is_used() -> None:
     call = read(end_stamp="2026-11-21 06:01:14-04", answer_stamp="2026-11-21 15:30:14.25+05:30")
     assert call.ended_at == datetime(2026, 11, 21, 10, 1, 14, tzinfo=UTC)
     assert call.answered_at == datetime(2026, 11, 21, 10, 0, 14, 250000, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("never", ["1970-01-01 00:00:00+00", "1969-12-31 19:00:00-05", ""])
-def test_a_call_that_was_not_answered_has_no_answer(never: str) -> None:
+def test_an_unanswered_call_has_no_answer_time(never: str) -> None:
     assert read(answer_stamp=never, billsec="0").answered_at is None
 
 
 @pytest.mark.parametrize(("duration", "expected_s"), [("60", 60), ("64", 64), ("0", 60), ("", 60)])
-def test_without_an_end_stamp_a_call_ends_after_what_it_is_known_to_have_run(
+def test_without_an_end_stamp_a_call_ends_after_its_longest_known_duration(
     duration: str, expected_s: int
 ) -> None:
     call = read(end_stamp="", duration=duration)
     assert (call.ended_at - call.started_at).total_seconds() == expected_s
 
 
-def test_a_b_leg_is_told_apart_whatever_else_is_wrong_with_it() -> None:
+def test_a_b_leg_is_recognised_even_if_its_other_fields_are_invalid() -> None:
     assert parsed(leg="b", billsec="x") == BLeg("pbx", "a.example.com", UUID)
 
 
-def test_the_uuid_is_written_small_so_that_pull_and_push_agree() -> None:
+def test_the_uuid_is_in_lower_case_as_in_posted_records() -> None:
     assert read(xml_cdr_uuid=UUID.upper()).call_id == read().call_id
 
 
@@ -125,7 +125,7 @@ def test_directions(direction: str) -> None:
         ("extension", "2112\ufffd"),
     ],
 )
-def test_what_can_not_be_right_is_parked_with_field_value_and_what_was_expected(
+def test_an_invalid_value_is_a_bad_row_with_field_value_and_expectation(
     column: str, value: str
 ) -> None:
     changed = {column: value, **({"end_stamp": ""} if column == "duration" else {})}
@@ -148,22 +148,22 @@ def test_quotes_and_commas_inside_values_are_kept() -> None:
     assert read(caller_id_name='a",b').caller_name == 'a",b'
 
 
-def test_a_value_that_looks_like_a_boundary_parks_its_row() -> None:
+def test_a_value_that_looks_like_a_boundary_makes_a_bad_row() -> None:
     bad = parsed(caller_id_name='x","y')
     assert isinstance(bad, BadRow)
     assert bad.reason == f"columns: got {len(GOOD) + 1}, expected {len(GOOD)}, as in the header"
 
 
 @pytest.mark.parametrize("name", ['x",', ',"x', ","])
-def test_a_value_that_lets_a_line_be_cut_in_two_ways_parks_its_row(name: str) -> None:
-    """As `x",` does: cut at the first boundary, the rest of it would move into the next column."""
+def test_a_value_that_makes_a_line_ambiguous_makes_a_bad_row(name: str) -> None:
+    """With `x",`, a split at the first boundary would move text into the next column."""
     bad = parsed(caller_id_name=name)
     assert isinstance(bad, BadRow)
     assert 'expected no value that begins with ," or ends in ",' in bad.reason
 
 
 @pytest.mark.parametrize("raw", [b"\n", b"x\n", b'"\n', b'"a","b\n', b'b"\n', b"\xff\xfe\n", b""])
-def test_what_is_no_row_at_all_is_parked(raw: bytes) -> None:
+def test_a_line_that_is_no_row_is_a_bad_row(raw: bytes) -> None:
     assert isinstance(ExportRows(line(GOOD), server_id="pbx", tenant=None).read(raw, 2), BadRow)
 
 
@@ -175,10 +175,10 @@ VALUES = st.lists(
 
 
 @given(VALUES)
-def test_any_values_without_boundary_or_line_break_come_back_as_they_were(
+def test_any_values_without_boundary_or_line_break_are_unchanged(
     values: list[str],
 ) -> None:
-    """Quotes and commas included, as long as none of them, with its neighbours, make a boundary."""
+    """Quotes and commas included, unless they form a boundary with a neighbouring value."""
     joined = '","'.join(values)
     assume(joined.count('","') == len(values) - 1)
     assume('",","' not in joined)
@@ -186,12 +186,12 @@ def test_any_values_without_boundary_or_line_break_come_back_as_they_were(
 
 
 @given(st.binary(max_size=200))
-def test_no_bytes_break_the_reader(raw: bytes) -> None:
+def test_any_bytes_are_a_call_or_a_bad_row(raw: bytes) -> None:
     record = ExportRows(line(GOOD), server_id="pbx", tenant=None).read(raw, 2)
     assert isinstance(record, BadRow)
 
 
-def test_free_text_is_shortened_and_cleaned_and_the_call_is_billed_all_the_same() -> None:
+def test_a_call_with_long_or_dirty_free_text_is_accepted_with_clean_text() -> None:
     call = read(caller_id_name="x" * 2000, caller_id_number="a\x00b\tc", sip_call_id="z" * 1001)
     assert isinstance(call, CallCompleted)
     assert call.caller_name == "x" * 999 + "…"
@@ -199,11 +199,11 @@ def test_free_text_is_shortened_and_cleaned_and_the_call_is_billed_all_the_same(
     assert len(call.sip_call_id) == 1000
 
 
-def test_free_text_of_exactly_the_limit_is_left_alone() -> None:
+def test_free_text_of_exactly_the_limit_is_unchanged() -> None:
     assert read(caller_id_name="x" * 1000).caller_name == "x" * 1000
 
 
-def test_a_name_that_is_not_utf8_does_not_cost_the_call() -> None:
+def test_a_call_with_a_name_of_invalid_utf8_is_accepted() -> None:
     rows = ExportRows(line(GOOD), server_id="pbx", tenant=None)
     raw = line(GOOD.values()).replace(b"Front Desk", "Caf\xe9".encode("latin-1"))
     assert expect(CallCompleted, rows.read(raw, 2)).caller_name == "Caf\ufffd"
@@ -215,7 +215,7 @@ def test_columns_are_found_by_name_in_any_order() -> None:
     assert rows.read(line(backwards.values()), 2) == read()
 
 
-def test_columns_that_are_not_needed_may_be_missing() -> None:
+def test_optional_columns_may_be_missing() -> None:
     row = {name: value for name, value in GOOD.items() if name in REQUIRED}
     call = expect(
         CallCompleted,
@@ -226,13 +226,13 @@ def test_columns_that_are_not_needed_may_be_missing() -> None:
 
 
 @pytest.mark.parametrize("column", sorted(REQUIRED))
-def test_an_export_without_a_needed_column_is_refused_as_a_whole(column: str) -> None:
+def test_an_export_without_a_required_column_is_refused(column: str) -> None:
     names = [name for name in GOOD if name != column]
     with pytest.raises(BadInput, match=f"expected {column} as well"):
         ExportRows(line(names), server_id="pbx", tenant=None)
 
 
-def test_the_tenant_is_the_rows_own_or_the_one_asked_for() -> None:
+def test_the_tenant_is_the_rows_or_else_the_requested_one() -> None:
     assert read(tenant="asked.example.com").tenant == "a.example.com"
     assert read(tenant="asked.example.com", domain_name="").tenant == "asked.example.com"
     bad = parsed(domain_name="")

@@ -1,4 +1,4 @@
-"""Reading what FusionPBX lists: live calls, destinations, downloads, answers to many orders."""
+"""Parsing FusionPBX pages: live calls, destinations, downloads, answers to commands."""
 
 import csv
 import io
@@ -56,7 +56,7 @@ def call(
     return box("calls", uuid) + cell
 
 
-def test_the_legs_of_live_calls() -> None:
+def test_live_calls_are_read_leg_by_leg() -> None:
     found = present(
         read_calls(table(CALLS, call(A.upper(), "A.example.com", "101", "101", "14165550100")))
     )
@@ -83,18 +83,18 @@ def test_columns_are_found_by_their_headings() -> None:
         call(A, "a", "101", "101", "14165550100", "bridge:sofia/gateway/x/911"),
     ],
 )
-def test_an_emergency_number_on_any_side(row: str) -> None:
+def test_an_emergency_number_in_any_cell_is_found(row: str) -> None:
     assert present(read_calls(table(CALLS, row))).channels[0].is_emergency
 
 
 @pytest.mark.parametrize("number", ["14169110100", "91101", "19995551112", "1911555"])
-def test_the_digits_of_one_within_a_number_are_none(number: str) -> None:
+def test_emergency_digits_within_a_longer_number_do_not_count(number: str) -> None:
     row = call(A, "a", "101", "4169110112", number, "bridge:sofia/external/14169115550")
     assert not present(read_calls(table(CALLS, row))).channels[0].is_emergency
 
 
 @pytest.mark.parametrize("html", ["", "access denied", "<p>x</p>", table(["Name"], cells("x"))])
-def test_another_page_is_no_list_of_calls(html: str) -> None:
+def test_another_page_is_not_a_list_of_calls(html: str) -> None:
     assert read_calls(html) is None
 
 
@@ -107,7 +107,7 @@ def did(*texts: str) -> Did | None:
     return did_of(row)
 
 
-def test_a_did() -> None:
+def test_a_did_is_read_with_its_extension() -> None:
     found = present(
         did("a.example.com", "Inbound", "+1", "(416) 555-0100", "transfer:101 XML a", "True", "x")
     )
@@ -115,7 +115,7 @@ def test_a_did() -> None:
     assert (found.enabled, found.description, found.uuid) == (True, "x", A)
 
 
-def test_a_did_that_is_off_or_of_another_kind() -> None:
+def test_a_disabled_did_and_rows_that_are_no_did() -> None:
     assert present(did("a", "Inbound", "", "100", "", "False", "")).enabled is False
     assert present(did("a", "Inbound", "", "100", "", "Wahr", "")).enabled is None
     assert did("a", "Outbound", "", "100", "", "True", "") is None
@@ -133,11 +133,11 @@ def test_a_did_that_is_off_or_of_another_kind() -> None:
         ("", ""), ("[]", ""), ("null", ""), ("7", ""), ("{", ""), ('["x"]', ""), ("[" * 9000, ""),
     ],
 )  # fmt: skip
-def test_the_extension_in_stored_actions(stored: str, extension: str) -> None:
+def test_the_extension_is_read_from_stored_actions(stored: str, extension: str) -> None:
     assert first_extension(stored) == extension
 
 
-def test_the_extension_in_a_shown_action() -> None:
+def test_the_extension_is_read_from_a_shown_action() -> None:
     assert leads_to("101") == "101"
     assert leads_to("Extension 102") == "102"
     assert leads_to("Ring group sales") == ""
@@ -172,7 +172,7 @@ def test_any_values_are_read_from_a_download(rows: list[tuple[str, str, str]]) -
         "Fatal error: x\n",
     ],
 )
-def test_what_is_no_whole_download_is_refused(text: str) -> None:
+def test_an_incomplete_download_is_refused(text: str) -> None:
     assert read_download(text, NEEDED) is None
 
 
@@ -180,15 +180,17 @@ def test_a_domain_without_extensions_has_an_empty_download() -> None:
     assert read_download("\n", NEEDED) == []
 
 
-def said(text: str) -> str:
+def message_script(text: str) -> str:
     return f"<script>display_message('{text}', 'positive', '7000');</script>"
 
 
 @pytest.mark.parametrize("line_break", ["&lt;br&gt;", "&lt;br/&gt;", "<br />", "\\n"])
-def test_equal_answers_are_counted_each(line_break: str) -> None:
-    """Two trunks of one name: to count them once would leave the flag of one unknown."""
+def test_equal_answers_are_counted_separately(line_break: str) -> None:
+    """Two trunks may have one name: counted once, the flag of one would be unknown."""
     one = "&lt;strong&gt;Trunk&lt;/strong&gt;: +OK gateway marked for deletion."
-    html = said(line_break.join(["Gateway Stopped", one, one, "X: -ERR no such gateway."]))
+    html = message_script(
+        line_break.join(["Gateway Stopped", one, one, "X: -ERR no such gateway."])
+    )
     assert count_answers(html) == 3
     assert len(messages(html)) == 4
     assert len(read_status(html).answers) == 2, "in an evidence each stands once"
@@ -196,10 +198,10 @@ def test_equal_answers_are_counted_each(line_break: str) -> None:
 
 def test_very_many_answers_are_counted() -> None:
     names = (f"&lt;strong&gt;{'x' * 200} {n}&lt;/strong&gt;: +OK done" for n in range(400))
-    assert count_answers(said("&lt;br&gt;".join(names))) == 400
+    assert count_answers(message_script("&lt;br&gt;".join(names))) == 400
 
 
-def test_the_profile_that_runs_a_gateway() -> None:
+def test_the_sip_profile_that_runs_a_gateway_is_read() -> None:
     link = f"cmd.php?profile=my%20profile&amp;gateway={A}&amp;action=killgw"
     row = f"{cells('Trunk@x', 'Gateway', 'sip:x', 'REGED')}<td><a href='{link}'>Stop</a></td>"
     found = read_status(table(["Name"], row))
@@ -207,7 +209,7 @@ def test_the_profile_that_runs_a_gateway() -> None:
     assert found.names == {A: "Trunk@x"}
 
 
-def test_whether_the_switch_runs_a_gateway_and_its_registration() -> None:
+def test_the_running_state_and_registration_of_a_gateway_are_read() -> None:
     def gateway(number: int, uuid: str, button: str, state: str, flag: str) -> str:
         action = f"<button type='submit'>{button}</button>" if button else "&nbsp;"
         return (
@@ -230,16 +232,16 @@ def test_whether_the_switch_runs_a_gateway_and_its_registration() -> None:
 
 
 @pytest.mark.parametrize("name", ["gateway", "extension", "extension_uuid"])
-def test_a_form_with_a_sip_password_is_no_login_page(name: str) -> None:
-    """Else each look at it would end in a new login, and then in a refusal."""
+def test_a_form_with_a_sip_password_is_not_the_login_page(name: str) -> None:
+    """Otherwise each read of it would cause a new login, and then a refusal."""
     password = "<input type='password' name='password'>"
     assert is_login_page(f"<form><input name='username'>{password}</form>")
     assert not is_login_page(f"<form><input type='hidden' name='{name}'>{password}</form>")
 
 
 @given(ODD, ODD)
-def test_any_text_is_read_over(one: str, other: str) -> None:
-    html = table(CALLS, call(A, one, other, one, other)) + one + said(other) + other
+def test_any_text_in_a_page_is_tolerated(one: str, other: str) -> None:
+    html = table(CALLS, call(A, one, other, one, other)) + one + message_script(other) + other
     read_calls(html)
     read_calls(one)
     count_answers(html)
@@ -252,12 +254,12 @@ def test_any_text_is_read_over(one: str, other: str) -> None:
         did_of(row)
 
 
-def test_an_endless_number_is_read_over_everywhere() -> None:
+def test_an_overlong_character_reference_is_tolerated_everywhere() -> None:
     """Python refuses to convert so many digits."""
     endless = f"&#{'9' * 5000};"
     link = f"cmd.php?profile={endless}&gateway={A}&action=killgw"
     row = f"{cells(endless, 'Gateway', endless, endless)}<td><a href='{link}'>x</a></td>"
-    html = table(["Name"], row) + said(f"{endless} +OK")
+    html = table(["Name"], row) + message_script(f"{endless} +OK")
     assert set(read_status(html).gateways) == {A}
     assert count_answers(html) == 1
     assert present(read_calls(table(CALLS, call(A, endless, endless, endless, endless)))).channels

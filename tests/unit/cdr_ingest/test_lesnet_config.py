@@ -1,4 +1,4 @@
-"""What a Les.net entry may say: profiles, links, orders; refused by the field, secrets unseen."""
+"""Entries of Les.net: profiles, links, templates. Errors name the field and show no secret."""
 
 from pathlib import Path
 
@@ -34,13 +34,13 @@ def entry(tmp_path: Path, text: str, url: str = "https://api.example/v1") -> Les
     return load_servers(path).lesnet["les"]
 
 
-def test_the_default_profile_says_that_it_is_an_assumption() -> None:
+def test_the_default_profile_states_that_it_is_an_assumption() -> None:
     assert default_profile().zone == "America/Winnipeg"
     assert "AN ASSUMPTION" in DEFAULT_TEXT
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "message"),
     [
         ('delimiter = ","', "", "either delimiter or widths"),
         ('delimiter = ","', 'delimiter = ","\nwidths = [1]', "either delimiter or widths"),
@@ -62,15 +62,13 @@ def test_the_default_profile_says_that_it_is_an_assumption() -> None:
         ("[columns]", "[columns", "valid TOML"),
     ],
 )
-def test_a_profile_that_can_not_be_used_is_refused_by_the_field(
-    old: str, new: str, said: str
-) -> None:
+def test_an_invalid_profile_is_refused_with_its_field(old: str, new: str, message: str) -> None:
     assert old in DEFAULT_TEXT
-    with pytest.raises(BadInput, match=said):
+    with pytest.raises(BadInput, match=message):
         read_profile(DEFAULT_TEXT.replace(old, new, 1), "mine.toml")
 
 
-def test_a_profile_stands_in_the_entry_or_in_a_file_of_its_own(tmp_path: Path) -> None:
+def test_a_profile_is_in_the_entry_or_in_its_own_file(tmp_path: Path) -> None:
     own = DEFAULT_TEXT.replace("America/Winnipeg", "UTC")
     (tmp_path / "mine.toml").write_text(own)
     named = entry(tmp_path, f'profile = "{tmp_path}/mine.toml"\n')
@@ -84,7 +82,7 @@ def test_a_profile_stands_in_the_entry_or_in_a_file_of_its_own(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         (LINKS.replace("https:", "http:"), "plain http"),
         (LINKS.replace("portal.example", "user:word@portal.example"), "links.0.url"),
@@ -103,15 +101,15 @@ def test_a_profile_stands_in_the_entry_or_in_a_file_of_its_own(tmp_path: Path) -
         (KEYS + ORDERS.replace('"/peer/state"', '"peer"'), "pointer"),
     ],
 )
-def test_an_entry_that_can_not_be_used_is_refused_by_the_field(
-    tmp_path: Path, text: str, said: str
+def test_an_invalid_entry_is_refused_with_its_field(
+    tmp_path: Path, text: str, message: str
 ) -> None:
-    with pytest.raises(BadInput, match=said) as caught:
+    with pytest.raises(BadInput, match=message) as caught:
         entry(tmp_path, text)
     assert "word@" not in str(caught.value)
 
 
-def test_plain_http_goes_to_loopback_only(tmp_path: Path) -> None:
+def test_plain_http_is_accepted_for_loopback_only(tmp_path: Path) -> None:
     for host in ("127.0.0.1:8057", "[::1]:8057", "localhost"):
         assert entry(tmp_path, "", url=f"http://{host}/v1").links == ()
     for host in ("api.example", "127.0.0.1.example", "10.0.0.1"):
@@ -119,7 +117,7 @@ def test_plain_http_goes_to_loopback_only(tmp_path: Path) -> None:
             entry(tmp_path, "", url=f"http://{host}/v1")
 
 
-def test_a_secret_typed_into_an_entry_is_not_shown(tmp_path: Path) -> None:
+def test_a_secret_in_a_wrong_field_is_not_shown(tmp_path: Path) -> None:
     for text in ('api_key = "s3cret"', 'id_key = "s3cret"',
                  "links = [{ url = 'ftp://portal.example/?s3cret' }]"):  # fmt: skip
         with pytest.raises(BadInput) as caught:
@@ -127,7 +125,7 @@ def test_a_secret_typed_into_an_entry_is_not_shown(tmp_path: Path) -> None:
         assert "s3cret" not in str(caught.value)
 
 
-def test_an_order_is_filled_in_at_any_depth_and_only_there() -> None:
+def test_a_template_is_filled_in_at_any_depth() -> None:
     order = OrderTemplate(
         path="peer/{peer}/x", payload={"a": [{"b": "did {did}"}], "n": 1, "t": True}
     )
@@ -138,7 +136,7 @@ def test_an_order_is_filled_in_at_any_depth_and_only_there() -> None:
     assert not OrderTemplate(path="peer/{peer}").per_did
 
 
-def test_a_json_pointer_leads_to_a_value_or_is_told_to_lead_nowhere() -> None:
+def test_a_json_pointer_finds_a_value_or_raises() -> None:
     answer = {"peers": [{"state": "on"}, {"a/b": 1, "m~n": 2}], "": {"": 3}}
     assert at_pointer(answer, "/peers/0/state") == "on"
     assert at_pointer(answer, "/peers/1/a~1b") == 1
@@ -154,7 +152,7 @@ def test_a_json_pointer_leads_to_a_value_or_is_told_to_lead_nowhere() -> None:
     [("off", "suspended"), (0, "suspended"), (True, "active"), (1, None), (False, None),
      ("0", None), (None, None), (["off"], None)],
 )  # fmt: skip
-def test_only_the_very_values_of_the_read_back_count(
+def test_a_state_is_compared_by_value_and_type(
     value: int | list[str] | str | None, state: str | None
 ) -> None:
     read_back = ReadBack(path="show", pointer="/x", suspended=("off", 0), active=(True,))

@@ -1,4 +1,4 @@
-"""Les.net rows by their profile: what they become, and that nothing is guessed."""
+"""Rows of Les.net files are read by their profile, and nothing is guessed."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,7 +39,7 @@ def records(
 def calls(
     text: bytes | str, using: Profile | None = None, link: LesnetLink = LINK
 ) -> list[CallCompleted]:
-    """The calls of a file that has no bad row."""
+    """The calls of a file without bad rows."""
     return [expect(CallCompleted, record) for record in records(text, using, link)]
 
 
@@ -65,7 +65,7 @@ def refused(*lines: str, **how: Any) -> str:
     return record.reason
 
 
-def test_an_outbound_call_of_the_default_profile() -> None:
+def test_an_outbound_call_is_read_by_the_default_profile() -> None:
     call = only(CALL)
     assert (call.tenant, call.direction, call.source) == (PEER, "outbound", "lesnet-file")
     assert call.started_at == call.answered_at == datetime(2026, 11, 20, 15, 0, tzinfo=UTC)
@@ -75,16 +75,16 @@ def test_an_outbound_call_of_the_default_profile() -> None:
     assert (name, len(identity), ordinal) == ("cdr.example/cdr/11330_0000.txt", 32, "1")
 
 
-def test_a_call_to_the_links_did_is_inbound_whether_written_with_10_or_11_digits() -> None:
+def test_a_call_to_the_links_did_is_inbound_with_10_or_11_digits() -> None:
     assert only("2026-11-20 09:00:00,14165550111,2046664021,5").direction == "inbound"
     assert only("2026-11-20 09:00:00,14165550111,+1 (204) 666-4021,5").direction == "inbound"
 
 
-def test_a_call_that_was_not_answered_has_no_answer() -> None:
+def test_an_unanswered_call_has_no_answer_time() -> None:
     assert only(f"2026-11-20 09:00:00,{DID},14165550100,0").answered_at is None
 
 
-def test_another_format_is_another_profile() -> None:
+def test_another_format_is_read_by_another_profile() -> None:
     link = LesnetLink(url="https://cdr.example/x", name="x")
     body = (SYNTHETIC / "semicolon.txt").read_bytes()
     out, inbound = calls(body, load_profile(SYNTHETIC / "semicolon.toml"), link)
@@ -95,7 +95,7 @@ def test_another_format_is_another_profile() -> None:
     assert (inbound.caller_destination, inbound.source_number) == (DID, "")
 
 
-def test_columns_of_fixed_widths() -> None:
+def test_columns_of_fixed_widths_are_read() -> None:
     body = (SYNTHETIC / "fixed.txt").read_bytes()
     out, inbound = calls(body, load_profile(SYNTHETIC / "fixed.toml"))
     assert (out.billsec, out.direction, out.status) == (61, "outbound", "A")
@@ -117,7 +117,7 @@ def test_columns_of_fixed_widths() -> None:
         ("seconds", "604800", 604_800),
     ],
 )
-def test_durations(unit: str, text: str, seconds: int) -> None:
+def test_a_duration_is_read_in_the_profiles_unit(unit: str, text: str, seconds: int) -> None:
     line = f"2026-11-20 09:00:00,{DID},14165550100,{text}"
     assert only(line, using=profile(duration_unit=unit)).billsec == seconds
 
@@ -149,7 +149,7 @@ def test_a_duration_in_another_unit_does_not_fit(unit: str, text: str) -> None:
     ("text", "seconds"),
     [("1.234,5", 74_070), ("12,5", 750), ("1234", 74_040), ("1.23,5", None), ("1,2,3", None)],
 )
-def test_decimal_commas_and_thousands(text: str, seconds: int | None) -> None:
+def test_decimal_commas_and_thousands_separators_are_read(text: str, seconds: int | None) -> None:
     using = profile(delimiter=";", duration_unit="minutes", decimal=",", thousands=".")
     header, line = HEADER.replace(",", ";"), f"2026-11-20 09:00:00;{DID};14165550100;{text}"
     (record,) = rows(line, using=using, header=header)
@@ -157,13 +157,13 @@ def test_decimal_commas_and_thousands(text: str, seconds: int | None) -> None:
 
 
 class TestTimes:
-    """America/Winnipeg: 02:00 was skipped on 8 March 2026, 01:00 comes twice on 1 November."""
+    """America/Winnipeg: 02:00 is skipped on 8 March 2026, 01:00 occurs twice on 1 November."""
 
-    def test_of_an_hour_that_comes_twice_the_first_is_taken(self) -> None:
+    def test_a_repeated_hour_is_read_as_the_first_one(self) -> None:
         call = only(f"2026-11-01 01:30:00,{DID},14165550100,5")
         assert call.started_at == datetime(2026, 11, 1, 6, 30, tzinfo=UTC)
 
-    def test_a_time_that_was_skipped_is_read_by_the_clock_as_it_was_before(self) -> None:
+    def test_a_skipped_time_is_read_with_the_offset_before_the_change(self) -> None:
         call = only(f"2026-03-08 02:30:00,{DID},14165550100,5")
         assert call.started_at == datetime(2026, 3, 8, 8, 30, tzinfo=UTC)
 
@@ -181,15 +181,15 @@ class TestDirection:
     def refuse(self) -> Profile:
         return profile(direction={"rule": "did", "otherwise": "refuse"})
 
-    def test_neither_number_a_did_is_a_matter_of_the_profile(self) -> None:
+    def test_the_profile_decides_for_a_call_without_a_did(self) -> None:
         line = "2026-11-20 09:00:00,14165550111,14165550100,5"
         assert only(line).direction == "outbound"
         assert "not neither" in refused(line, using=self.refuse())
 
-    def test_both_numbers_dids_of_ours_can_not_be_told(self) -> None:
+    def test_a_call_between_two_dids_is_refused(self) -> None:
         assert "not both" in refused(f"2026-11-20 09:00:00,{DID},{DID},5")
 
-    def test_a_word_that_the_profile_does_not_know_does_not_fit(self) -> None:
+    def test_an_unknown_direction_does_not_fit(self) -> None:
         rule = {"rule": "column", "values": {"in": "inbound", "Out": "outbound"}}
         using = profile(direction=rule, columns={"direction": "Way"})
         header = f"{HEADER},Way"
@@ -197,7 +197,7 @@ class TestDirection:
         assert only(f"{CALL},in", using=using, header=header).direction == "inbound"
         assert "direction: got 'x'" in refused(f"{CALL},x", using=using, header=header)
 
-    def test_all_rows_may_go_one_way(self) -> None:
+    def test_all_rows_may_have_one_direction(self) -> None:
         assert only(CALL, using=profile(direction={"rule": "inbound"})).direction == "inbound"
 
 
@@ -208,7 +208,7 @@ class TestTenant:
         using = profile(tenant=by, columns={"peer": "Peer", "did": "DID"})
         return rows(f"{CALL},{row}", using=using, link=link, header=self.HEADER)[0]
 
-    def test_a_row_may_name_its_peer_and_its_did(self) -> None:
+    def test_a_row_may_have_its_peer_and_its_did(self) -> None:
         assert self.named("peer", f"{PEER.lower()},{DID}").tenant == PEER
         call = expect(CallCompleted, self.named("did", f",1-204-666-4021"))  # noqa: F541
         assert (call.tenant, call.source_number) == (DID, DID)
@@ -222,18 +222,18 @@ class TestTenant:
 
     @pytest.mark.parametrize(("by", "row"), [("peer", "D4E3,1"), ("did", f"{PEER},12"),
                                              ("peer", f",{DID}"), ("did", f"{PEER},")])  # fmt: skip
-    def test_what_is_no_peer_id_and_no_did_does_not_fit(self, by: str, row: str) -> None:
+    def test_an_invalid_peer_id_or_did_does_not_fit(self, by: str, row: str) -> None:
         assert isinstance(self.named(by, row), BadRow)
 
 
-def test_equal_rows_of_a_file_are_calls_of_their_own() -> None:
+def test_equal_rows_of_a_file_are_separate_calls() -> None:
     first, second, third = calls(lines(CALL, CALL, CALL))
     assert [r.source_call_id[-2:] for r in (first, second, third)] == [":1", ":2", ":3"]
     assert len({first.call_id, second.call_id, third.call_id}) == 3
 
 
-def test_calls_that_differ_in_anything_that_is_billed_do_not_depend_on_their_order() -> None:
-    """Listed the other way round the next day, each is still the call that it was."""
+def test_the_ids_of_different_calls_do_not_depend_on_their_order() -> None:
+    """Listed in reverse order the next day, each call keeps its id."""
     other = ("10:00", "09:00"), ("14165550100", "14165550101"), (",61", ",62"), (DID, "1204")
     for old, new in other:
         line = CALL.replace(old, new) if old in CALL else CALL.replace(new, old)
@@ -242,7 +242,7 @@ def test_calls_that_differ_in_anything_that_is_billed_do_not_depend_on_their_ord
         assert [c.call_id for c in calls(lines(line, CALL))] == [second.call_id, first.call_id]
 
 
-def test_the_same_rows_of_the_next_days_file_are_the_same_calls() -> None:
+def test_the_same_rows_in_the_next_days_file_are_the_same_calls() -> None:
     later = "2026-11-21 09:00:00,12046664021,14165550100,5"
     today, tomorrow = calls(lines(CALL, CALL)), calls(lines(later, CALL, CALL))
     assert {c.call_id for c in today} < {c.call_id for c in tomorrow}
@@ -275,7 +275,7 @@ def test_a_new_column_does_not_make_old_calls_new() -> None:
     assert wider.call_id == only(CALL).call_id
 
 
-def test_a_links_name_keeps_calls_when_its_url_changes() -> None:
+def test_the_ids_of_a_named_link_do_not_change_with_its_url() -> None:
     named = LINK.model_copy(update={"name": "acme"})
     moved = named.model_copy(update={"url": "https://new.example/1.txt"})
     assert only(CALL, link=named).call_id == only(CALL, link=moved).call_id
@@ -283,7 +283,7 @@ def test_a_links_name_keeps_calls_when_its_url_changes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
         ("2026-11-20 09:00:00,12046664021,14165550100", "got '3 values', expected 4"),
         (f"{CALL},1", "got '5 values', expected 4"),
@@ -293,14 +293,14 @@ def test_a_links_name_keeps_calls_when_its_url_changes() -> None:
         ("x" * 20_000, "at most 10000"),
     ],
 )
-def test_a_line_that_does_not_fit_is_parked_with_its_number_and_reason(
-    line: str, said: str
+def test_a_line_that_does_not_fit_is_a_bad_row_with_its_number_and_reason(
+    line: str, message: str
 ) -> None:
     good, last = rows(CALL, line)
     bad = expect(BadRow, last)
     assert isinstance(good, CallCompleted)
     assert (bad.line_number, bad.raw, bad.tenant) == (3, line.encode()[:10_000], PEER)
-    assert said in expect(BadRow, bad).reason
+    assert message in expect(BadRow, bad).reason
 
 
 def test_bytes_of_another_encoding_do_not_fit() -> None:
@@ -309,36 +309,36 @@ def test_bytes_of_another_encoding_do_not_fit() -> None:
     assert "text in utf-8" in expect(BadRow, bad).reason
 
 
-def test_blank_lines_repeated_headers_and_a_byte_order_mark_are_no_calls() -> None:
+def test_blank_lines_repeated_headers_and_a_byte_order_mark_are_ignored() -> None:
     body = b"\xef\xbb\xbf" + f"\n{HEADER}\r\n{CALL}\r\n\r\n  \r\n{HEADER}\r\n".encode()
     (call,) = calls(body)
     assert call.call_id == only(CALL).call_id
 
 
 @pytest.mark.parametrize(
-    ("header", "said"),
+    ("header", "message"),
     [
         ("Date,Source,Destination,Seconds", "column Duration as well"),
         ("Date,Source,Destination,Duration,duration", "column Duration once"),
         (CALL, "column Date as well"),
     ],
 )
-def test_a_header_without_the_profiles_columns_refuses_the_file(header: str, said: str) -> None:
-    with pytest.raises(BadInput, match=said):
+def test_a_header_without_the_profiles_columns_refuses_the_file(header: str, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
         rows(CALL, header=header)
 
 
-def test_an_empty_file_holds_no_calls() -> None:
+def test_an_empty_file_has_no_calls() -> None:
     assert records(b"") == records(b"\n") == records(f"{HEADER}\n") == []
 
 
 @pytest.mark.parametrize("page", ["<!DOCTYPE html><p>", "\n <html><body>Log in", "<?xml"])
-def test_a_web_page_is_no_file(page: str) -> None:
+def test_a_web_page_is_not_a_cdr_file(page: str) -> None:
     with pytest.raises(NotAFile):
         records(page)
 
 
-def test_a_file_that_ends_within_a_line_was_cut_off_unless_the_profile_says_otherwise() -> None:
+def test_a_file_without_a_final_newline_is_incomplete_unless_the_profile_allows_it() -> None:
     text = f"{HEADER}\n{CALL}\n2026-11-20 09:0"
     with pytest.raises(CutOff, match="ends_in_newline"):
         records(text)
@@ -352,7 +352,7 @@ def report(good: int, bad: int) -> Report:
     return found
 
 
-def test_a_file_is_refused_when_more_than_the_share_of_lines_does_not_fit() -> None:
+def test_a_file_is_refused_if_too_many_lines_do_not_fit() -> None:
     at_the_limit, above = report(95, 5), report(94, 6)
     assert at_the_limit.refusal(5.0) is None
     assert "6 of 100 lines (6.0 %)" in (above.refusal(5.0) or "")
@@ -361,7 +361,7 @@ def test_a_file_is_refused_when_more_than_the_share_of_lines_does_not_fit() -> N
     assert report(1, 1).refusal(0.0)
 
 
-def test_a_report_counts_what_repeats_and_the_newest_row() -> None:
+def test_a_report_has_the_repeated_rows_and_the_newest_row() -> None:
     found = Report()
     found.add(records((SYNTHETIC / "default.txt").read_bytes()))
     assert (found.fits, found.unfit, found.repeated) == (6, 0, 2)

@@ -1,4 +1,4 @@
-"""Credentials: Basic and Digest, and how long a challenge is good for."""
+"""Authentication of posts by Basic and Digest, and the lifetime of a nonce."""
 
 import base64
 import hashlib
@@ -13,8 +13,8 @@ PASSWORD = "pä:ss"
 URI = "/cdr/pbx-1/json?uuid=1"
 
 
-class Door:
-    """A guard whose clock is moved by hand."""
+class DigestClient:
+    """A client of a guard whose clock the test moves."""
 
     def __init__(self) -> None:
         self.at = 1000.0
@@ -55,8 +55,8 @@ class Door:
 
 
 @pytest.fixture
-def door() -> Door:
-    return Door()
+def client() -> DigestClient:
+    return DigestClient()
 
 
 def basic(user: str, password: str) -> str:
@@ -64,7 +64,7 @@ def basic(user: str, password: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("user", "password", "verdict"),
+    ("user", "password", "expected"),
     [
         ("switch", "pä:ss", AuthResult.ADMITTED),
         ("switch", "pä:s", AuthResult.REFUSED),
@@ -73,52 +73,56 @@ def basic(user: str, password: str) -> str:
         ("", "", AuthResult.REFUSED),
     ],
 )
-def test_basic(door: Door, user: str, password: str, verdict: AuthResult) -> None:
-    assert door.guard.check(basic(user, password), "POST", URI) is verdict
+def test_basic_credentials_are_checked(
+    client: DigestClient, user: str, password: str, expected: AuthResult
+) -> None:
+    assert client.guard.check(basic(user, password), "POST", URI) is expected
 
 
 @pytest.mark.parametrize("algorithm", ["SHA-256", "MD5"])
-def test_digest(door: Door, algorithm: str) -> None:
-    assert door.digest(algorithm=algorithm) is AuthResult.ADMITTED
-    assert door.digest(algorithm=algorithm, password="wrong") is AuthResult.REFUSED
+def test_digest_credentials_are_checked(client: DigestClient, algorithm: str) -> None:
+    assert client.digest(algorithm=algorithm) is AuthResult.ADMITTED
+    assert client.digest(algorithm=algorithm, password="wrong") is AuthResult.REFUSED
 
 
 @pytest.mark.parametrize(
     "given",
     [{"username": "other"}, {"uri": "/cdr/pbx-2/json"}, {"response": ""}, {"algorithm": "NONE"}],
 )
-def test_a_digest_for_something_else_is_refused(door: Door, given: dict[str, str]) -> None:
-    assert door.digest(**given) is AuthResult.REFUSED
+def test_a_digest_for_another_request_is_refused(
+    client: DigestClient, given: dict[str, str]
+) -> None:
+    assert client.digest(**given) is AuthResult.REFUSED
 
 
-def test_a_nonce_serves_one_request_for_each_count_of_it(door: Door) -> None:
-    nonce = door.nonce()
-    assert door.digest(nonce) is AuthResult.ADMITTED
-    assert door.digest(nonce) is AuthResult.STALE
-    assert door.digest(nonce, nc="00000002") is AuthResult.ADMITTED
+def test_each_count_of_a_nonce_is_valid_once(client: DigestClient) -> None:
+    nonce = client.nonce()
+    assert client.digest(nonce) is AuthResult.ADMITTED
+    assert client.digest(nonce) is AuthResult.STALE
+    assert client.digest(nonce, nc="00000002") is AuthResult.ADMITTED
 
 
-def test_a_nonce_lapses(door: Door) -> None:
-    nonce = door.nonce()
-    door.at += NONCE_LIFE_S
-    assert door.digest(nonce) is AuthResult.ADMITTED
-    door.at += 1
-    assert door.digest(nonce, nc="00000002") is AuthResult.STALE
+def test_a_nonce_expires(client: DigestClient) -> None:
+    nonce = client.nonce()
+    client.at += NONCE_LIFE_S
+    assert client.digest(nonce) is AuthResult.ADMITTED
+    client.at += 1
+    assert client.digest(nonce, nc="00000002") is AuthResult.STALE
 
 
 @pytest.mark.parametrize("nonce", ["x", "999.aa.bb", "nan.aa.bb", ".."])
-def test_a_nonce_of_ones_own_making_is_stale_and_nothing_else(door: Door, nonce: str) -> None:
-    assert door.digest(nonce) is AuthResult.STALE
+def test_a_forged_nonce_is_stale(client: DigestClient, nonce: str) -> None:
+    assert client.digest(nonce) is AuthResult.STALE
 
 
-def test_another_guards_nonce_is_stale(door: Door) -> None:
-    assert door.digest(Door().nonce()) is AuthResult.STALE
+def test_another_guards_nonce_is_stale(client: DigestClient) -> None:
+    assert client.digest(DigestClient().nonce()) is AuthResult.STALE
 
 
-def test_a_challenge_names_the_best_scheme_first_and_says_when_only_the_nonce_was_old(
-    door: Door,
+def test_a_challenge_has_the_strongest_scheme_first_and_marks_a_stale_nonce(
+    client: DigestClient,
 ) -> None:
-    first, second, last = door.guard.challenges(stale=True)
+    first, second, last = client.guard.challenges(stale=True)
     assert first.startswith('Digest realm="ringfence pbx-1", qop="auth", algorithm=SHA-256')
     assert "algorithm=MD5" in second
     assert "stale=true" in first

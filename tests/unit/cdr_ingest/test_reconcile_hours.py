@@ -1,4 +1,4 @@
-"""Which hours of calls are counted again, and when."""
+"""Which hours of calls are counted, and when."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ import pytest
 from cdr_ingest.reconciliation.hours import FARTHEST_S, HOUR_S, HourCount, hours_due
 
 TEN = 1_795_255_200
-"""2026-11-21 10:00:00 UTC: an hour begins."""
+"""2026-11-21 10:00:00 UTC, the start of an hour."""
 
 SETTLE_S = 900
 LONG_AGO = TEN - 30 * 86_400
@@ -19,14 +19,14 @@ def due(
     return hours_due(now, read_from, checked or {}, SETTLE_S)
 
 
-def test_an_hour_is_due_once_it_is_over_and_has_settled() -> None:
+def test_an_hour_is_due_once_it_is_over_and_the_delay_has_passed() -> None:
     complete = TEN + HOUR_S + SETTLE_S
     known = {TEN - HOUR_S: complete}
     assert due(complete - 1, known) == []
     assert due(complete, known) == [TEN]
 
 
-def test_the_oldest_hour_comes_first() -> None:
+def test_the_oldest_hour_is_first() -> None:
     assert due(TEN + 3 * HOUR_S + SETTLE_S) == [TEN - HOUR_S + n * HOUR_S for n in range(4)]
 
 
@@ -35,7 +35,7 @@ def test_the_oldest_hour_comes_first() -> None:
     [(0.5, False), (1, True), (1.5, True), (5.9, True), (6, True), (23, True), (24, True)],
 )
 def test_it_is_due_again_an_hour_six_hours_and_a_day_later(after_h: float, again: bool) -> None:
-    """Counted as soon as it was complete; whichever re-check came last is owed."""
+    """It was counted as soon as it was complete; the latest recheck is due."""
     complete = TEN + HOUR_S + SETTLE_S
     now = complete + int(after_h * HOUR_S)
     assert (TEN in due(now, {TEN: complete})) == again
@@ -59,17 +59,19 @@ def test_an_hour_whose_count_was_not_finished_stays_due() -> None:
 @pytest.mark.parametrize(("read_from", "first"), [
     (TEN, TEN), (TEN + 1, TEN + HOUR_S), (TEN - 1, TEN),
 ])  # fmt: skip
-def test_calls_from_before_our_time_are_never_fetched(read_from: int, first: int) -> None:
-    """Somebody else billed them, or nobody: an hour counts only if all of it is ours."""
+def test_hours_that_begin_before_the_first_window_are_not_counted(
+    read_from: int, first: int
+) -> None:
+    """An hour is counted only if it is completely within the time that is ingested."""
     assert due(TEN + 2 * HOUR_S + SETTLE_S, read_from=read_from)[0] == first
 
 
-def test_hours_of_more_than_a_week_ago_are_left() -> None:
+def test_hours_older_than_a_week_are_not_counted() -> None:
     now = TEN + HOUR_S + SETTLE_S
     found = due(now, read_from=LONG_AGO)
     assert found[-1] == TEN
     assert now - FARTHEST_S <= found[0] < now - FARTHEST_S + HOUR_S
 
 
-def test_what_is_missing_is_what_was_listed_and_had_not_come() -> None:
+def test_missing_is_listed_minus_ingested() -> None:
     assert HourCount(listed=418, ingested=415).missing == 3

@@ -1,4 +1,4 @@
-"""What a Vodia posts: the trunk's leg is the call, under the name that the list gives it."""
+"""Posts of a Vodia: the trunk's leg is the call, with the id of the listed record."""
 
 import json
 from typing import Any
@@ -25,7 +25,7 @@ def call_of(**spec: float | str) -> SimulatedVodiaCall:
 def posted(
     call: SimulatedVodiaCall, call_key: CallKey = "PrimaryCallID", **changed: float | str
 ) -> list[BLeg | BadRow | CallCompleted]:
-    """The call's legs as they are posted, read."""
+    """The records of the call's posted legs."""
     legs = [json.dumps({**leg, **changed}).encode() for leg in call.legs("system")]
     return [parse_vodia_json("pbx-2", body, call_key=call_key) for body in legs]
 
@@ -33,7 +33,7 @@ def posted(
 def call_pushed(
     call: SimulatedVodiaCall, call_key: CallKey = "PrimaryCallID", **changed: float | str
 ) -> CallCompleted:
-    """The call that the last leg is read as."""
+    """The call in the last leg."""
     return expect(CallCompleted, posted(call, call_key, **changed)[-1])
 
 
@@ -45,10 +45,10 @@ def listed(call: SimulatedVodiaCall, by: CallKey = "PrimaryCallID") -> CallCompl
 @pytest.mark.parametrize("direction", ["outbound", "inbound"])
 @pytest.mark.parametrize("talk_s", [0, 61.5])
 @pytest.mark.parametrize("call_key", ["PrimaryCallID", "CallID"])
-def test_pushed_and_pulled_it_is_the_same_call(
+def test_a_posted_and_a_polled_record_of_a_call_are_equal(
     direction: str, talk_s: float, call_key: CallKey
 ) -> None:
-    """All but the way it came; an inbound trunk's leg does not know which telephone took it."""
+    """All but `source`; and an inbound trunk's leg does not show which telephone took the call."""
     call = call_of(direction=direction, talk_s=talk_s)
     other_leg, _ = posted(call, call_key)
     pushed = call_pushed(call, call_key)
@@ -60,20 +60,20 @@ def test_pushed_and_pulled_it_is_the_same_call(
     assert pushed.model_copy(update=same) == pulled.model_copy(update=same)
 
 
-def test_another_leg_never_takes_the_name_of_the_call() -> None:
-    """The telephone's leg has the id that the list gives the call: noting it would hide that."""
+def test_another_leg_never_has_the_id_of_the_call() -> None:
+    """The telephone's leg has the listed call's id: saved under it, it would hide the call."""
     call = call_of()
     leg, _ = posted(call)
     pushed = call_pushed(call)
     assert record_id(leg) != pushed.call_id == call_id("pbx-2", call.primary_id)
 
 
-def test_a_local_call_is_left_to_the_list() -> None:
+def test_a_local_call_is_left_to_polling() -> None:
     (leg,) = posted(call_of(direction="local"))
     assert isinstance(leg, BLeg)
 
 
-def test_a_leg_without_a_primary_call_id_goes_by_its_own() -> None:
+def test_a_leg_without_a_primary_call_id_uses_its_own_id() -> None:
     call = call_of()
     pushed = call_pushed(call, PrimaryCallID="")
     assert pushed.source_call_id == call.trunk_id
@@ -95,13 +95,13 @@ def test_a_number_presented_to_the_carrier_does_not_hide_the_extension() -> None
         ("2026-11-21T12:18:56+02:00", "2026-11-21T10:18:56+00:00"),
     ],
 )
-def test_times_in_every_likely_form(written: float | str, start: str) -> None:
+def test_times_are_read_in_every_likely_format(written: float | str, start: str) -> None:
     pushed = call_pushed(call_of(), TimeStart=written)
     assert pushed.started_at.isoformat() == start
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"Direction": "X"}, "Direction: got 'X', expected I or O"),
         ({"TimeEnd": "yesterday"}, "end: got 'yesterday'"),
@@ -111,14 +111,14 @@ def test_times_in_every_likely_form(written: float | str, start: str) -> None:
         ({"action": "hello"}, "action: got 'hello', expected call-data-record"),
     ],
 )
-def test_a_leg_that_can_not_be_read_is_parked(changed: dict[str, Any], said: str) -> None:
+def test_an_unreadable_leg_is_a_bad_row(changed: dict[str, Any], message: str) -> None:
     row = posted(call_of(), **changed)[-1]
     assert isinstance(row, BadRow)
-    assert row.reason.startswith(said)
+    assert row.reason.startswith(message)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"\xff", b"{", b'{"a":NaN}', b"[" * 100_000])
-def test_what_is_no_json_object_is_parked(body: bytes) -> None:
+def test_a_body_that_is_no_json_object_is_a_bad_row(body: bytes) -> None:
     for parse in (parse_vodia_json, parse_vodia_webcdr):
         row = parse("pbx-2", body)
         assert isinstance(row, BadRow)
@@ -126,8 +126,8 @@ def test_what_is_no_json_object_is_parked(body: bytes) -> None:
         assert row.raw == body
 
 
-def test_a_webcdr_is_noted_and_left_to_the_list() -> None:
-    """Neither its end nor its direction is documented; its name must not hide the listed call."""
+def test_a_webcdr_is_left_to_polling() -> None:
+    """Neither its end nor its direction is documented; its id must not hide the listed call."""
     call = call_of()
     noted = parse_vodia_webcdr("pbx-2", json.dumps(call.webcdr("system")).encode())
     assert isinstance(noted, BLeg)
@@ -135,7 +135,7 @@ def test_a_webcdr_is_noted_and_left_to_the_list() -> None:
     assert isinstance(listed(call), CallCompleted)
 
 
-def test_a_webcdr_without_a_call_id_is_parked() -> None:
+def test_a_webcdr_without_a_call_id_is_a_bad_row() -> None:
     row = parse_vodia_webcdr("pbx-2", json.dumps({"domain": TENANT}).encode())
     assert isinstance(row, BadRow)
     assert row.reason == "callid: got None, expected the call's id"

@@ -1,4 +1,4 @@
-"""A Vodia's records become calls: exact seconds, a direction, and numbers where rating looks."""
+"""Records of Vodia's list become calls with exact seconds, a direction and matched numbers."""
 
 import json
 from typing import Any
@@ -37,7 +37,7 @@ def record(**changed: Any) -> dict[str, Any]:
 
 
 def parsed(**changed: Any) -> object:
-    """The record as it comes over the wire."""
+    """The record as it is read from JSON."""
     return read_record("pbx-2", TENANT, read_json(json.dumps(record(**changed)).encode()), 1)
 
 
@@ -50,7 +50,7 @@ def inbound(**changed: Any) -> CallCompleted:
     return read(**{**sides, **changed})
 
 
-def test_an_outbound_call() -> None:
+def test_an_outbound_call_is_read() -> None:
     call = read()
     assert isinstance(call, CallCompleted)
     assert call.call_id == call_id("pbx-2", "PRA93Tta2CzVcV73Yvs8tQ..")
@@ -74,10 +74,10 @@ def test_an_outbound_call() -> None:
         (0, 1598065509.88, 0),
     ],
 )
-def test_billed_are_the_seconds_from_connect_to_end_rounded_up(
+def test_billsec_is_connect_to_end_rounded_up(
     connect: float | str | None, end: float | str, billsec: int
 ) -> None:
-    """By the digits as written: in binary floats, 60.00 seconds of these would round up to 61."""
+    """By decimal digits: in binary floats, 60.00 seconds would round up to 61."""
     assert read(connect=connect, end=end).billsec == billsec
 
 
@@ -86,13 +86,13 @@ def test_billed_are_the_seconds_from_connect_to_end_rounded_up(
     st.integers(min_value=0, max_value=10**6),
 )
 def test_whole_seconds_of_hundredths_never_round_up(connect_cs: int, talk_s: int) -> None:
-    """Whatever the epoch, a call of exactly n seconds is billed n seconds."""
+    """At any epoch, a call of exactly n seconds is billed n seconds."""
     talk_s %= 7 * 86_400
     connect, end = connect_cs / 100, (connect_cs + talk_s * 100) / 100
     assert read(start=connect, connect=connect, end=end).billsec == talk_s
 
 
-def test_an_unanswered_call_is_a_call_of_no_seconds() -> None:
+def test_an_unanswered_call_has_no_billed_seconds() -> None:
     call = read(connect="", abandoned=True)
     assert (call.answered_at, call.billsec, call.status) == (None, 0, "abandoned")
     assert read(connect="").status == "no_answer"
@@ -114,7 +114,9 @@ def test_an_unanswered_call_is_a_call_of_no_seconds() -> None:
         ({"from": "tel:+15195550111"}, "inbound"),
     ],
 )
-def test_direction_is_by_trunk_and_caller(changed: dict[str, Any], direction: str) -> None:
+def test_the_direction_follows_from_trunk_and_caller(
+    changed: dict[str, Any], direction: str
+) -> None:
     assert read(**changed).direction == direction
 
 
@@ -147,19 +149,21 @@ def test_direction_is_by_trunk_and_caller(changed: dict[str, Any], direction: st
         ("", ("", "", "")),
     ],
 )  # fmt: skip
-def test_the_sides_of_a_call_in_every_shape(header: str, party: tuple[str, str, str]) -> None:
+def test_a_party_is_read_from_every_known_form_of_header(
+    header: str, party: tuple[str, str, str]
+) -> None:
     assert tuple(read_party(header)) == party
 
 
 @given(st.text())
-def test_no_header_breaks_the_reader(header: str) -> None:
-    """Whoever calls may write what they like; the call is read, or parked with its reason."""
+def test_any_header_is_read_or_refused(header: str) -> None:
+    """A caller may send any text; the record is a call, or a bad row with its reason."""
     assert isinstance(inbound(**{"from": header}), CallCompleted)
     assert isinstance(parsed(to=header), CallCompleted | BadRow)
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"end": ""}, "end: got '', expected Unix seconds"),
         ({"end": 1598065440}, "end: got 1598065440, expected a time not before start"),
@@ -176,15 +180,17 @@ def test_no_header_breaks_the_reader(header: str) -> None:
         ({"from": ["x"]}, "from: .*expected text"),
     ],
 )
-def test_what_can_not_be_read_is_parked_with_its_reason(changed: dict[str, Any], said: str) -> None:
+def test_an_unreadable_record_is_a_bad_row_with_its_reason(
+    changed: dict[str, Any], message: str
+) -> None:
     row = parsed(**changed)
     assert isinstance(row, BadRow)
-    with pytest.raises(AssertionError, match=said):
+    with pytest.raises(AssertionError, match=message):
         raise AssertionError(row.reason)
     assert json.loads(row.raw)["id"] == 77
 
 
-def test_a_row_that_is_no_object_is_parked() -> None:
+def test_a_record_that_is_no_object_is_a_bad_row() -> None:
     row = read_record("pbx-2", TENANT, ["x"], 3)
     assert isinstance(row, BadRow)
     assert (row.line_number, row.raw) == (3, b'["x"]')
@@ -205,7 +211,7 @@ def index(**products: Any) -> ProductIndex:
 
 
 def owner(products: ProductIndex, call: CallCompleted) -> Ambiguous | NoMatch | str:
-    """Whose call it is."""
+    """The owner of a call."""
     matched = products.match(call)
     if isinstance(matched, Match):
         return matched.account_id
@@ -237,18 +243,18 @@ def test_rating_finds_the_product(changed: dict[str, list[int] | str], client: s
     assert owner(index(**CLIENTS), read(**changed)) == client
 
 
-def test_a_display_name_is_enough_for_an_outbound_call() -> None:
+def test_an_outbound_call_is_matched_by_display_name_alone() -> None:
     products = index(named={"display_name": "CFFM Kitchener"}, other={"extensions": ("8300",)})
     call = read(**{"from": '"CFFM Kitchener" <sip:2999@x>'}, extensions=[2999])
     assert owner(products, call) == "named"
 
 
-def test_of_several_extensions_that_rang_none_is_guessed() -> None:
+def test_no_extension_is_guessed_if_several_rang() -> None:
     call = inbound(to="<sip:7@x>", extensions=[2112, 8300])
     assert call.extension == ""
     assert isinstance(owner(index(**CLIENTS), call), NoMatch)
 
 
-def test_two_products_that_a_search_finds_are_both_named() -> None:
+def test_two_products_that_match_a_search_are_both_named() -> None:
     call = inbound(to='"Kitchener or Guelph" <sip:7@x>', extensions=[])
     assert isinstance(owner(index(**CLIENTS), call), Ambiguous)

@@ -1,4 +1,4 @@
-"""Which windows of call starts are asked for: no call that ended is ever left out."""
+"""The windows of call starts that are read: no ended call is ever left out."""
 
 from dataclasses import dataclass, replace
 
@@ -17,40 +17,40 @@ WHOLE_S = 4 * HOUR + 300
 
 
 def span(todo: PollPlan) -> tuple[int, int]:
-    """From when to when a plan asks, both ends included."""
+    """The first and the last second of a plan."""
     return todo.windows[0][0], todo.windows[-1][1]
 
 
-def test_a_lane_that_was_never_read_begins_one_look_back_ago() -> None:
+def test_a_feed_that_was_never_read_begins_one_look_back_ago() -> None:
     todo = plan_windows(None, NOON, LOOKBACK)
     assert todo.sweep
     assert span(todo) == (NOON - WHOLE_S, NOON + 120)
 
 
-def test_between_sweeps_it_looks_back_as_far_as_the_longest_call_seen() -> None:
+def test_between_sweeps_it_looks_back_by_the_longest_call_seen() -> None:
     cursor = Cursor(NOON - 5, longest_call_s=2 * HOUR, swept_at=NOON - 60)
     assert span(plan_windows(cursor, NOON, LOOKBACK)) == (NOON - 5 - 2 * HOUR - 300, NOON + 120)
 
 
 @pytest.mark.parametrize("longest_s", [0, 599])
-def test_it_looks_back_a_quarter_of_an_hour_at_the_least(longest_s: int) -> None:
+def test_it_looks_back_at_least_a_quarter_of_an_hour(longest_s: int) -> None:
     cursor = Cursor(NOON - 5, longest_call_s=longest_s, swept_at=NOON - 60)
     assert span(plan_windows(cursor, NOON, LOOKBACK))[0] == NOON - 5 - 900
 
 
-def test_a_source_that_is_asked_by_arrival_need_not_look_back_over_long_calls() -> None:
+def test_by_arrival_the_look_back_does_not_depend_on_the_longest_call() -> None:
     cursor = Cursor(NOON - 5, longest_call_s=2 * HOUR, swept_at=NOON - 60)
     assert span(plan_windows(cursor, NOON, replace(LOOKBACK, by_arrival=True)))[0] == NOON - 5 - 900
 
 
-def test_a_sweep_looks_back_from_the_sweep_before() -> None:
-    """A call as long as the look-back may have ended just after it."""
+def test_a_sweep_looks_back_from_the_previous_sweep() -> None:
+    """A call as long as the look-back may have ended just after that sweep."""
     todo = plan_windows(Cursor(NOON - 5, swept_at=NOON - 600), NOON, LOOKBACK)
     assert todo.sweep
     assert span(todo)[0] == NOON - 600 - WHOLE_S
 
 
-def test_an_outage_is_caught_up_in_windows_oldest_first_without_holes() -> None:
+def test_an_outage_is_caught_up_in_adjacent_windows_oldest_first() -> None:
     todo = plan_windows(Cursor(NOON - 30 * HOUR, swept_at=NOON - 30 * HOUR), NOON, LOOKBACK)
     assert span(todo) == (NOON - 30 * HOUR - WHOLE_S, NOON + 120)
     for (_, end), (start, stop) in zip(todo.windows, todo.windows[1:], strict=False):
@@ -58,7 +58,7 @@ def test_an_outage_is_caught_up_in_windows_oldest_first_without_holes() -> None:
         assert 0 <= stop - start < HOUR
 
 
-def test_a_catch_up_that_is_cut_off_goes_on_where_it_was() -> None:
+def test_an_interrupted_catch_up_continues_where_it_stopped() -> None:
     cursor = Cursor(NOON - 30 * HOUR, swept_at=NOON - 30 * HOUR)
     todo = plan_windows(cursor, NOON, LOOKBACK)
     for window in todo.windows[:20]:
@@ -66,7 +66,7 @@ def test_a_catch_up_that_is_cut_off_goes_on_where_it_was() -> None:
     assert plan_windows(cursor, NOON + 60, LOOKBACK).windows[0][0] == todo.windows[20][0]
 
 
-def test_what_was_read_long_before_the_outage_is_not_read_again_after_the_catch_up() -> None:
+def test_after_a_catch_up_calls_read_before_the_outage_are_not_read_again() -> None:
     cursor = Cursor(NOON - 30 * HOUR, swept_at=NOON - 30 * HOUR)
     todo = plan_windows(cursor, NOON, LOOKBACK)
     for window in todo.windows:
@@ -74,14 +74,14 @@ def test_what_was_read_long_before_the_outage_is_not_read_again_after_the_catch_
     assert (cursor.read_until, cursor.swept_at) == (NOON, NOON)
 
 
-def test_where_the_first_window_began_is_kept() -> None:
+def test_the_start_of_the_first_window_is_kept() -> None:
     todo = plan_windows(None, NOON, LOOKBACK)
     cursor = advanced(None, todo, todo.windows[0], NOON, LOOKBACK)
     later = advanced(cursor, todo, todo.windows[1], NOON, LOOKBACK)
     assert cursor.read_from == later.read_from == NOON - WHOLE_S
 
 
-def test_a_clock_that_was_set_back_is_survived() -> None:
+def test_a_clock_that_is_set_back_does_not_move_the_cursor_back() -> None:
     ahead = Cursor(NOON + 86_400, swept_at=NOON + 86_400)
     todo = plan_windows(ahead, NOON, LOOKBACK)
     assert span(todo) == (NOON - WHOLE_S, NOON + 120)
@@ -95,7 +95,7 @@ def test_an_epoch_is_never_less_than_one() -> None:
 
 @dataclass(frozen=True)
 class Ended:
-    """A call by its start, its end, and when its PBX shows it."""
+    """A call: its start, its end, and the time from which its PBX shows it."""
 
     start: int
     shown_at: int
@@ -103,7 +103,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Turn:
-    """A poll, so long after the one before, of which only the first windows may succeed."""
+    """A poll some time after the previous one; it may stop after its first windows."""
 
     after_s: int
     windows: int
@@ -132,7 +132,7 @@ TURNS = st.lists(
 def polled(
     calls: list[Ended], turns: list[Turn], lookback: LookbackSettings = LOOKBACK
 ) -> tuple[set[Ended], list[tuple[Cursor | None, Cursor]]]:
-    """Play the turns, then ten quiet minutes; the calls that were read, and every cursor."""
+    """Play the turns, then ten minutes without failure. Returns the calls read and all cursors."""
     now = NOON
     cursor: Cursor | None = None
     read: set[Ended] = set()
@@ -154,7 +154,7 @@ def polled(
 @settings(max_examples=examples(4), deadline=None)
 @given(CALLS, TURNS)
 def test_no_schedule_of_outages_loses_a_call(calls: list[Ended], turns: list[Turn]) -> None:
-    """Whatever was cut off, and whenever: all that began within our time is read in the end."""
+    """Wherever polls stop, every call that began after the first window is read in the end."""
     read, cursors = polled(calls, turns)
     begun = cursors[0][1].read_from
     assert {call for call in calls if call.start >= begun} <= read
@@ -162,7 +162,7 @@ def test_no_schedule_of_outages_loses_a_call(calls: list[Ended], turns: list[Tur
 
 @settings(max_examples=examples(2), deadline=None)
 @given(CALLS, TURNS)
-def test_a_cursor_never_goes_backwards(calls: list[Ended], turns: list[Turn]) -> None:
+def test_a_cursor_never_decreases(calls: list[Ended], turns: list[Turn]) -> None:
     for before, after in polled(calls, turns)[1]:
         if before is not None:
             assert after.read_until >= before.read_until
@@ -194,17 +194,17 @@ def test_a_call_longer_than_any_before_is_read_within_one_sweep(
     ("quiet_s", "expected_s"),
     [(0, 5), (59, 5), (QUIET_S, 5), (90, 7.5), (120, 10), (180, 15), (86_400, 15)],
 )
-def test_a_lane_is_asked_in_seconds_while_calls_arrive_and_more_slowly_at_rest(
+def test_a_feed_is_polled_less_often_when_no_calls_arrive(
     quiet_s: float, expected_s: float
 ) -> None:
     assert next_poll_s(quiet_s, 5.0, 15.0) == expected_s
 
 
-def test_a_rest_that_is_not_longer_changes_nothing() -> None:
+def test_a_rest_interval_that_is_not_longer_has_no_effect() -> None:
     assert next_poll_s(86_400, 5.0, 5.0) == 5.0
     assert next_poll_s(86_400, 5.0, 1.0) == 5.0
 
 
-def test_failures_are_backed_off_up_to_a_bound() -> None:
+def test_the_back_off_grows_up_to_its_limit() -> None:
     waits = [backed_off_s(failures, 5.0, 60.0) for failures in (1, 2, 3, 4, 5, 5000)]
     assert waits == [10, 20, 40, 60, 60, 60]
