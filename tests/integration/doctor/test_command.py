@@ -84,7 +84,9 @@ async def state_of(simulator: FusionPbxSimulator) -> dict[str, Any]:
     return found
 
 
-async def test_all_is_well(pbx: FusionPbxSimulator, run: Run, platform: Inbox) -> None:
+async def test_all_checks_of_a_working_installation_are_ok(
+    pbx: FusionPbxSimulator, run: Run, platform: Inbox
+) -> None:
     pbx.pbx.place(outbound(billsec=30))
     pbx.pbx.add_route(Route("Long distance", toll_allow="international"))
     result = await run(pbx1=entry(pbx.url))
@@ -133,7 +135,7 @@ async def everything(dsn: str) -> set[tuple[object, ...]]:
         await connection.close()
 
 
-async def test_a_wrong_key_is_said_and_no_secret_is_shown(
+async def test_a_wrong_key_is_reported_and_no_secret_is_shown(
     pbx: FusionPbxSimulator, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEST_WRONG", "wrong-key-of-mine" * 3)
@@ -145,7 +147,7 @@ async def test_a_wrong_key_is_said_and_no_secret_is_shown(
         assert key not in json.dumps(found)
 
 
-async def test_an_admin_who_is_no_superadmin_can_read_and_is_told_what_is_missing(
+async def test_an_admin_can_read_and_missing_rights_are_reported(
     pbx: FusionPbxSimulator, run: Run
 ) -> None:
     pbx.pbx.place(outbound())
@@ -159,7 +161,7 @@ async def test_an_admin_who_is_no_superadmin_can_read_and_is_told_what_is_missin
         assert found[check]["do"]
 
 
-async def test_a_key_that_may_not_export_all_tenants_is_told_so(
+async def test_a_key_without_the_right_to_all_tenants_is_reported(
     pbx: FusionPbxSimulator, run: Run
 ) -> None:
     pbx.pbx.place(outbound())
@@ -168,7 +170,7 @@ async def test_a_key_that_may_not_export_all_tenants_is_told_so(
     assert found["newest call"]["state"] == "fail"
 
 
-async def test_a_tenant_under_a_wrong_name_is_told_by_its_name(
+async def test_a_tenant_with_a_wrong_name_is_reported_by_name(
     pbx: FusionPbxSimulator, run: Run
 ) -> None:
     found = await looked_over(run, pbx, all_tenants=False, tenants=[RUCKEN])
@@ -202,7 +204,7 @@ async def test_a_server_that_is_down(run: Run, monkeypatch: pytest.MonkeyPatch) 
     ],
     ids=lambda value: getattr(value, "kind", None),
 )
-async def test_what_is_wrong_is_said_where_it_is(
+async def test_each_problem_is_reported_by_its_check(
     pbx: FusionPbxSimulator, run: Run, fault: Fault, check: str, said: str
 ) -> None:
     fault.times = 10**6
@@ -215,7 +217,7 @@ async def test_what_is_wrong_is_said_where_it_is(
     assert all(f["do"] for f in failed.values())
 
 
-async def test_a_pbx_without_calls_is_worth_a_warning(pbx: FusionPbxSimulator, run: Run) -> None:
+async def test_a_pbx_without_calls_is_a_warning(pbx: FusionPbxSimulator, run: Run) -> None:
     found = await looked_over(run, pbx)
     assert found["newest call"]["state"] == "warn"
     assert "make a test call" in found["newest call"]["do"]
@@ -230,7 +232,7 @@ async def test_a_missing_secret_is_named_by_its_place(run: Run) -> None:
     assert "environment variable NONE_" in result.output
 
 
-async def test_an_unknown_server_is_refused_with_the_known_ones(
+async def test_an_unknown_server_is_rejected_with_the_known_ones(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
@@ -238,7 +240,7 @@ async def test_an_unknown_server_is_refused_with_the_known_ones(
     assert "expected one of pbx1" in str(result.exception)
 
 
-async def test_a_platform_that_is_down_is_told_part_by_part(
+async def test_each_unavailable_part_of_the_platform_is_reported(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RINGFENCE_KAFKA_BOOTSTRAP", f"127.0.0.1:{free_port()}")
@@ -252,7 +254,7 @@ async def test_a_platform_that_is_down_is_told_part_by_part(
     assert "pa55word" not in result.output
 
 
-async def test_a_database_without_migrations_is_told(
+async def test_a_database_without_migrations_is_reported(
     run: Run, monkeypatch: pytest.MonkeyPatch, postgres_server: str, platform: Inbox
 ) -> None:
     monkeypatch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
@@ -261,7 +263,7 @@ async def test_a_database_without_migrations_is_told(
     assert "not applied: 0001_roles.sql" in result.output
 
 
-async def test_a_pbx_that_is_read_from_its_database_is_looked_over_there_too(
+async def test_the_database_of_a_pbx_is_checked_if_calls_are_read_from_it(
     pbx: FusionPbxSimulator, run: Run, postgres_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with calls_database(postgres_server) as calls:

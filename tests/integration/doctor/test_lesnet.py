@@ -76,7 +76,7 @@ def about(found: Examined, check: str) -> dict[str, Any]:
     return found[f"l1 127.0.0.1{PATH} {check}"]
 
 
-async def test_all_is_well(lesnet: LesnetSimulator, run: Run) -> None:
+async def test_all_checks_of_a_working_account_are_ok(lesnet: LesnetSimulator, run: Run) -> None:
     write(lesnet, 30, 5)
     found = await found_of(run, lesnet, balance_below=50)
     assert {finding["state"] for finding in found.findings} == {"ok"}
@@ -92,7 +92,7 @@ async def test_all_is_well(lesnet: LesnetSimulator, run: Run) -> None:
     assert found["rights"]["said"] == f"peer {PEER} can be read: active"
 
 
-async def test_nothing_is_changed_and_only_asked(lesnet: LesnetSimulator, run: Run) -> None:
+async def test_the_checks_change_nothing(lesnet: LesnetSimulator, run: Run) -> None:
     write(lesnet, 5)
     before = await state_of(lesnet)
     await found_of(run, lesnet)
@@ -109,7 +109,7 @@ async def state_of(simulator: LesnetSimulator) -> dict[str, Any]:
     return {k: v for k, v in state.items() if k not in ("requests", "busiest")}
 
 
-async def test_no_key_is_shown_and_a_wrong_one_is_told(
+async def test_a_wrong_key_is_reported_and_no_key_is_shown(
     lesnet: LesnetSimulator, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(lesnet, 5)
@@ -122,7 +122,7 @@ async def test_no_key_is_shown_and_a_wrong_one_is_told(
     assert lesnet.portal.id_key not in found.output
 
 
-async def test_without_keys_what_that_means_is_said(lesnet: LesnetSimulator, run: Run) -> None:
+async def test_missing_keys_are_a_warning(lesnet: LesnetSimulator, run: Run) -> None:
     write(lesnet, 5)
     whole = entry(lesnet.api_url, lesnet.url, orders=False)
     del whole["api_key"], whole["id_key"]
@@ -131,7 +131,9 @@ async def test_without_keys_what_that_means_is_said(lesnet: LesnetSimulator, run
     assert found["newest call"]["state"] == "ok"
 
 
-async def test_without_orders_peers_are_switched_by_hand(lesnet: LesnetSimulator, run: Run) -> None:
+async def test_without_api_calls_peers_are_switched_by_hand(
+    lesnet: LesnetSimulator, run: Run
+) -> None:
     write(lesnet, 5)
     found = await found_of(run, lesnet, orders=False)
     assert found["rights"]["state"] == "warn"
@@ -142,7 +144,7 @@ async def test_without_orders_peers_are_switched_by_hand(lesnet: LesnetSimulator
     ("balance", "state", "said"),
     [("49.99", "warn", "49.99, below 50"), ("0", "fail", "nothing is left"), ("50", "ok", "left")],
 )
-async def test_the_balance_is_told_and_judged(
+async def test_the_balance_is_reported_with_its_state(
     lesnet: LesnetSimulator, run: Run, balance: str, state: str, said: str
 ) -> None:
     write(lesnet, 5)
@@ -152,7 +154,7 @@ async def test_the_balance_is_told_and_judged(
     assert said in found["balance"]["said"]
 
 
-async def test_a_balance_that_nobody_is_told_of(lesnet: LesnetSimulator, run: Run) -> None:
+async def test_a_balance_without_a_limit_is_reported(lesnet: LesnetSimulator, run: Run) -> None:
     write(lesnet, 5)
     assert "no `balance_below`" in (await found_of(run, lesnet))["balance"]["said"]
 
@@ -175,7 +177,7 @@ async def test_a_suspended_peer_reads_so_and_an_unknown_one_fails(
         ({"active": ["on"]}, "'enabled' at /peer/state"),
     ],
 )
-async def test_a_read_back_that_does_not_fit_is_told(
+async def test_a_wrong_read_back_is_reported(
     lesnet: LesnetSimulator, run: Run, changed: dict[str, Any], said: str
 ) -> None:
     write(lesnet, 5)
@@ -184,9 +186,7 @@ async def test_a_read_back_that_does_not_fit_is_told(
     assert said in found["rights"]["said"]
 
 
-async def test_a_read_back_that_wants_a_did_gets_the_link_s(
-    lesnet: LesnetSimulator, run: Run
-) -> None:
+async def test_a_read_back_with_a_did_gets_the_links_did(lesnet: LesnetSimulator, run: Run) -> None:
     write(lesnet, 5)
     read_back = {**ORDERS["read_back"], "payload": {"peer": "{peer}", "did": "{did}"}}
     found = await found_of(run, lesnet, read_back=read_back)
@@ -219,7 +219,7 @@ async def test_a_newest_row_of_another_day_or_of_the_future(
 
 
 @pytest.mark.parametrize("body", [b"", HEADER.encode()])
-async def test_a_file_without_rows_is_worth_a_warning(
+async def test_a_file_without_rows_is_a_warning(
     lesnet: LesnetSimulator, run: Run, body: bytes
 ) -> None:
     lesnet.portal.put(PATH, body)
@@ -236,7 +236,7 @@ async def test_a_file_without_rows_is_worth_a_warning(
         (b"When,Who\n1,2\n", "header"),
     ],
 )
-async def test_what_is_no_whole_cdr_file(
+async def test_an_incomplete_cdr_file_fails(
     lesnet: LesnetSimulator, run: Run, body: bytes, said: str
 ) -> None:
     lesnet.portal.put(PATH, body)
@@ -261,7 +261,7 @@ async def test_a_protected_file(
     assert "hush-hush" not in found.output
 
 
-async def test_a_link_s_query_may_be_a_word_of_access_and_is_not_shown(
+async def test_a_links_query_can_be_a_secret_and_is_not_shown(
     lesnet: LesnetSimulator, run: Run
 ) -> None:
     link = {"url": f"http://127.0.0.1:{free_port()}{PATH}?token=hush-hush"}
@@ -301,7 +301,7 @@ API = "/v1/account/balance/"
     ],
     ids=lambda value: getattr(value, "kind", None),
 )
-async def test_what_is_wrong_is_said_where_it_is(
+async def test_each_problem_is_reported_by_its_check(
     lesnet: LesnetSimulator, run: Run, fault: Fault, check: str, said: str
 ) -> None:
     write(lesnet, 5)
@@ -313,14 +313,16 @@ async def test_what_is_wrong_is_said_where_it_is(
     assert said in failed["said"]
 
 
-async def test_an_api_that_is_down_hinders_no_file(lesnet: LesnetSimulator, run: Run) -> None:
+async def test_files_are_checked_while_the_api_is_unreachable(
+    lesnet: LesnetSimulator, run: Run
+) -> None:
     write(lesnet, 5)
     found = await found_of(run, lesnet, url=f"http://127.0.0.1:{free_port()}/v1")
     assert found["l1 API reachable"]["state"] == "fail"
     assert found["newest call"]["state"] == "ok"
 
 
-async def test_a_profile_that_can_not_be_read_is_told(
+async def test_an_unreadable_profile_is_reported(
     lesnet: LesnetSimulator, run: Run, tmp_path: Path
 ) -> None:
     found = await found_of(run, lesnet, profile=str(tmp_path / "none.toml"))

@@ -110,7 +110,7 @@ def state_of(found: list[tuple[str, ...]], check: str) -> list[tuple[str, ...]]:
     return [f[2:] for f in found if f[1] == check]
 
 
-async def test_what_agrees_is_well(run: Run, database: str) -> None:
+async def test_products_that_match_the_inventory_are_ok(run: Run, database: str) -> None:
     await enter(database, product(gateway_ids=(TRUNK,), outbound_only=True))
     found = await said(run, "--server", "pbx1")
     assert [(f[1], f[2]) for f in found] == [("inventory", "ok"), ("products", "ok")]
@@ -132,7 +132,7 @@ async def test_what_agrees_is_well(run: Run, database: str) -> None:
         ({"dids": ("4165550100",)}, "warn", "names DID 4165550100 of", "correct the product"),
     ],
 )
-async def test_what_the_server_does_not_have_is_named(
+async def test_a_name_that_the_server_does_not_have_is_reported(
     run: Run, database: str, changed: dict[str, Any], state: str, words: str, do: str
 ) -> None:
     await enter(database, product(**changed))
@@ -144,7 +144,7 @@ async def test_what_the_server_does_not_have_is_named(
     assert do in what
 
 
-async def test_a_product_of_an_unknown_server_is_named_when_all_are_looked_at(
+async def test_a_product_of_an_unknown_server_is_reported_if_all_are_checked(
     run: Run, database: str
 ) -> None:
     await enter(database, product(server_id="pbx11"), read="")
@@ -186,7 +186,7 @@ async def test_what_no_product_names_is_listed_with_a_product_to_enter(
         ({"gaps": ["DIDs: no right"]}, "warn", "not read: DIDs: no right"),
     ],
 )
-async def test_an_inventory_that_is_not_whole_or_old_is_said(
+async def test_an_incomplete_or_old_inventory_is_reported(
     run: Run, database: str, how: dict[str, Any], state: str, words: str
 ) -> None:
     await enter(database, product(), **how)
@@ -196,9 +196,7 @@ async def test_an_inventory_that_is_not_whole_or_old_is_said(
     assert do
 
 
-async def test_a_product_that_is_newer_than_the_reading_is_not_blamed(
-    run: Run, database: str
-) -> None:
+async def test_a_product_newer_than_the_inventory_is_not_compared(run: Run, database: str) -> None:
     await enter(database, product(tenant="new.example"), changed="now() + interval '1 s'")
     [(state, text, do)] = state_of(await said(run, "--server", "pbx1"), "products")
     assert (state, text) == ("warn", "1 were entered after it was last read: s1")

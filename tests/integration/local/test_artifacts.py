@@ -37,7 +37,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     server.server_close()
 
 
-def test_files_are_fetched_once(mirror: Path, tmp_path: Path) -> None:
+def test_jars_are_downloaded_once(mirror: Path, tmp_path: Path) -> None:
     """What is in the cache needs no repository any more."""
     [path] = kafka_class_path(tmp_path / "cache", [JAR])
     assert path.read_bytes() == CONTENT
@@ -45,7 +45,7 @@ def test_files_are_fetched_once(mirror: Path, tmp_path: Path) -> None:
     assert kafka_class_path(tmp_path / "cache", [JAR]) == [path]
 
 
-def test_a_download_that_was_cut_short_is_fetched_again(mirror: Path, tmp_path: Path) -> None:
+def test_a_truncated_download_is_repeated(mirror: Path, tmp_path: Path) -> None:
     """Presence proves nothing; the sum does."""
     [path] = kafka_class_path(tmp_path / "cache", [JAR])
     path.write_bytes(CONTENT[:5])
@@ -53,7 +53,7 @@ def test_a_download_that_was_cut_short_is_fetched_again(mirror: Path, tmp_path: 
     assert path.read_bytes() == CONTENT
 
 
-def test_a_file_of_another_sum_is_never_used(mirror: Path, tmp_path: Path) -> None:
+def test_a_jar_with_another_checksum_is_never_used(mirror: Path, tmp_path: Path) -> None:
     """A mirror that was tampered with: named, with both sums, and thrown away."""
     (mirror / JAR.path).write_bytes(b"something else")
     with pytest.raises(StackError, match=rf"broker-1\.0\.jar came with .*{JAR.sha256}"):
@@ -61,7 +61,7 @@ def test_a_file_of_another_sum_is_never_used(mirror: Path, tmp_path: Path) -> No
     assert not list((tmp_path / "cache").rglob("*.jar"))
 
 
-def test_a_file_that_can_not_be_had_is_named_with_what_to_do(
+def test_an_unavailable_jar_is_named_with_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No network: which file, where it would go, and the way round. Nothing pretends to be it."""

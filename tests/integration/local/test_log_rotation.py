@@ -8,7 +8,7 @@ from ringfence_local.processes import child
 from ringfence_local.processes.log_rotation import logs_of, rotate
 
 
-def test_a_process_writes_on_into_the_emptied_log(tmp_path: Path) -> None:
+def test_a_process_goes_on_writing_to_the_truncated_log(tmp_path: Path) -> None:
     """From the beginning: no hole is left where the earlier lines were."""
     log = tmp_path / "rating.log"
     with log.open("ab") as output:
@@ -26,7 +26,7 @@ def test_a_process_writes_on_into_the_emptied_log(tmp_path: Path) -> None:
     assert (tmp_path / "rating.log.1").read_text() == "earlier\n" * 100
 
 
-def test_so_many_are_kept_and_the_oldest_goes(tmp_path: Path) -> None:
+def test_the_configured_number_of_logs_is_kept(tmp_path: Path) -> None:
     log = tmp_path / "rating.log"
     for n in range(6):
         log.write_text(f"{n}" * 10)
@@ -35,7 +35,7 @@ def test_so_many_are_kept_and_the_oldest_goes(tmp_path: Path) -> None:
     assert found == {"rating.log.1": "5", "rating.log.2": "4", "rating.log.3": "3"}
 
 
-def test_a_short_log_and_one_that_is_not_there_are_left(tmp_path: Path) -> None:
+def test_a_short_log_and_a_missing_one_are_not_rotated(tmp_path: Path) -> None:
     log = tmp_path / "rating.log"
     assert not rotate(log, at_bytes=5)
     log.write_text("short")

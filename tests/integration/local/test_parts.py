@@ -18,7 +18,7 @@ from ringfence_local.embedded.postgres import Postgres
 from ringfence_local.mail.inbox import Inbox, read_mails
 
 
-async def test_every_topic_is_there_with_its_partitions(kafka_bootstrap: str) -> None:
+async def test_every_topic_exists_with_its_partitions(kafka_bootstrap: str) -> None:
     """Each of `ringfence_contracts.topics` can be written to at once; a second call adds none."""
     assert await create_topics(kafka_bootstrap) == []
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
@@ -32,7 +32,7 @@ async def test_every_topic_is_there_with_its_partitions(kafka_bootstrap: str) ->
     )
 
 
-async def test_what_is_sent_can_be_read(kafka_bootstrap: str) -> None:
+async def test_a_sent_record_can_be_consumed(kafka_bootstrap: str) -> None:
     """The broker takes an idempotent, fully acknowledged send and a reader gets it back."""
     producer = make_producer(kafka_bootstrap)
     await producer.start()
@@ -81,7 +81,7 @@ def test_a_mail_is_on_disk_when_it_is_accepted(inbox: Inbox, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("to", "code"), [("refuse-550@x.net", 550), ("later-451@x.net", 451)])
-def test_recipients_can_ask_to_be_refused(inbox: Inbox, to: str, code: int) -> None:
+def test_a_recipients_name_can_request_a_refusal(inbox: Inbox, to: str, code: int) -> None:
     """The name says the code; the mail is not kept."""
     with smtplib.SMTP(inbox.host, inbox.port, timeout=5) as client:
         with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
@@ -90,7 +90,7 @@ def test_recipients_can_ask_to_be_refused(inbox: Inbox, to: str, code: int) -> N
     assert inbox.messages() == []
 
 
-def test_the_server_refuses_so_many_times_and_then_takes_it(inbox: Inbox) -> None:
+def test_the_server_refuses_a_number_of_times_and_then_accepts(inbox: Inbox) -> None:
     """As a greylisting server does; and it can be gone, and come back on the same port."""
     inbox.refuse(451, at="DATA", times=1)
     with smtplib.SMTP(inbox.host, inbox.port, timeout=5) as client:
@@ -106,7 +106,7 @@ def test_the_server_refuses_so_many_times_and_then_takes_it(inbox: Inbox) -> Non
     assert [message["Subject"] for message in inbox.messages()] == ["Low Balance Alert", "again"]
 
 
-async def test_postgres_keeps_what_it_committed_through_a_kill(tmp_path: Path) -> None:
+async def test_postgres_keeps_committed_data_after_a_kill(tmp_path: Path) -> None:
     """kill -9 of the server in the middle of work; the next start recovers by itself."""
     postgres = Postgres(tmp_path / "postgres")
     postgres.start()
@@ -123,7 +123,7 @@ async def test_postgres_keeps_what_it_committed_through_a_kill(tmp_path: Path) -
         postgres.stop()
 
 
-async def test_topics_with_other_partitions_are_refused(
+async def test_topics_with_other_partitions_are_rejected(
     kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Account-keyed topics must agree in their partitions, so a difference is said, not used."""

@@ -50,7 +50,7 @@ asyncio.run(main())
 """
 
 
-async def test_a_stack_comes_up_is_found_and_goes(tmp_path: Path) -> None:
+async def test_a_stack_starts_is_found_and_stops(tmp_path: Path) -> None:
     """Its addresses stand in the folder while it runs; a second start finds the first's state."""
     folder = tmp_path / "state"
     before = set(psutil.Process().children(recursive=True))
@@ -134,7 +134,7 @@ def passwords_shown(stack: Stack) -> list[str]:
     return [name for name, text in shown.items() if any(p in text for p in passwords(stack.folder))]
 
 
-async def test_data_from_before_there_were_passwords_get_one(tmp_path: Path) -> None:
+async def test_data_of_a_version_without_passwords_gets_one(tmp_path: Path) -> None:
     """And nobody is let in without it, whatever the folder of the data says."""
     before = Postgres(tmp_path / "postgres")
     before.start()
@@ -163,7 +163,7 @@ def existing(monkeypatch: pytest.MonkeyPatch, kafka_bootstrap: str, database: st
     return database
 
 
-async def test_a_killed_service_of_a_stack_comes_back(tmp_path: Path, existing: str) -> None:
+async def test_a_killed_service_of_a_stack_is_restarted(tmp_path: Path, existing: str) -> None:
     """kill -9 of a service: the supervisor starts it again, and it answers again."""
     async with Stack(tmp_path / "state", services=("balance-watch",), wanted_ports={}) as stack:
         assert (stack.kafka, stack.postgres, stack.dsn) == (None, None, existing)
@@ -211,7 +211,7 @@ def _asked(stack: Stack, service: str, question: str) -> tuple[int, list[str]]:
 
 
 @pytest.mark.usefixtures("existing")
-async def test_a_service_that_does_not_come_up_is_named_with_its_log(tmp_path: Path) -> None:
+async def test_a_service_that_does_not_start_is_named_with_its_log(tmp_path: Path) -> None:
     """And what was started before it is stopped."""
     before = set(psutil.Process().children(recursive=True))
     stack = Stack(
@@ -230,7 +230,7 @@ async def test_a_service_that_does_not_come_up_is_named_with_its_log(tmp_path: P
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tie a child to its parent")
-async def test_a_killed_stack_leaves_nothing_and_starts_again(tmp_path: Path) -> None:
+async def test_a_killed_stack_leaves_no_process_and_starts_again(tmp_path: Path) -> None:
     """kill -9 of the whole: its servers end by themselves, and the next start is sound."""
     run = [sys.executable, "-c", RUN, str(tmp_path / "state")]
     killed = await asyncio.create_subprocess_exec(*run, stdout=subprocess.PIPE)
@@ -246,7 +246,7 @@ async def test_a_killed_stack_leaves_nothing_and_starts_again(tmp_path: Path) ->
         await until(lambda: not any(map(_runs, pids)), what="the end of what was left")
 
 
-async def test_a_postgres_that_was_left_running_is_ended_by_the_next_start(tmp_path: Path) -> None:
+async def test_a_leftover_postgres_is_stopped_by_the_next_start(tmp_path: Path) -> None:
     """As where a child can not be tied to its parent."""
     left = Postgres(tmp_path / "postgres")
     left.start()

@@ -36,7 +36,7 @@ async def is_up(supervisor: Supervisor, name: str, times: int = 1) -> None:
     await until(lambda: supervisor.log(name).read_text().count("up") == times, what=f"{name} up")
 
 
-async def test_a_killed_process_comes_back_and_is_counted(supervisor: Supervisor) -> None:
+async def test_a_killed_process_is_restarted_and_counted(supervisor: Supervisor) -> None:
     """kill -9: another process id, the same name, one restart."""
     await supervisor.start(Program("sleeper", SLEEPER))
     await is_up(supervisor, "sleeper")
@@ -60,7 +60,7 @@ async def test_the_pause_before_a_restart_doubles(tmp_path: Path) -> None:
     await supervisor.stop()
 
 
-async def test_a_process_that_meant_to_end_is_left_alone(supervisor: Supervisor) -> None:
+async def test_a_process_that_exits_with_0_is_not_restarted(supervisor: Supervisor) -> None:
     """Exit status 0 is no failure; asking for its process id says so."""
     await supervisor.start(Program("done", [sys.executable, "-c", ""]))
     await until(lambda: supervisor.children["done"].state == "ended", what="its end")
@@ -69,7 +69,7 @@ async def test_a_process_that_meant_to_end_is_left_alone(supervisor: Supervisor)
         supervisor.pid("done")
 
 
-async def test_stopping_is_in_order_and_bounded(supervisor: Supervisor) -> None:
+async def test_stopping_is_in_order_and_has_a_timeout(supervisor: Supervisor) -> None:
     """SIGTERM first; who does not listen is killed after the bound; nobody is left."""
     await supervisor.start(Program("deaf", DEAF))
     await supervisor.start(Program("sleeper", SLEEPER))

@@ -31,7 +31,7 @@ def settings_of(unit: str) -> dict[str, str]:
 
 
 @needs_systemd
-def test_systemd_takes_the_units_without_a_word(tmp_path: Path) -> None:
+def test_systemd_accepts_the_units_without_a_warning(tmp_path: Path) -> None:
     folder = tmp_path / "units"
     result = up_systemd("--folder", str(folder), "--servers", "/etc/ringfence/servers.toml")
     assert result.exit_code == 0, result.output
@@ -65,12 +65,14 @@ def verified(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a'b", 'a"b', "a\\b", "a$b", "a\nb"])
-def test_paths_that_systemd_refuses_are_refused_here(name: str) -> None:
+def test_paths_that_systemd_rejects_are_rejected(name: str) -> None:
     with pytest.raises(BadInput, match="path"):
         unit_files(Installation(Path("/etc") / name))
 
 
-def test_they_are_printed_without_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_units_are_printed_without_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     result = up_systemd()
     assert result.exit_code == 0
@@ -79,7 +81,7 @@ def test_they_are_printed_without_a_folder(tmp_path: Path, monkeypatch: pytest.M
     assert list(tmp_path.iterdir()) == []
 
 
-def test_no_file_is_written_over_and_none_beside_it(tmp_path: Path) -> None:
+def test_no_file_is_overwritten_and_then_none_is_written(tmp_path: Path) -> None:
     mine = tmp_path / "ringfence-rating.service"
     mine.write_text("# mine\n")
     result = up_systemd("--folder", str(tmp_path))
@@ -89,7 +91,7 @@ def test_no_file_is_written_over_and_none_beside_it(tmp_path: Path) -> None:
     assert mine.read_text() == "# mine\n"
 
 
-def test_it_can_be_repeated(tmp_path: Path) -> None:
+def test_writing_the_units_can_be_repeated(tmp_path: Path) -> None:
     assert "17 files written" in up_systemd("--folder", str(tmp_path)).stdout
     (tmp_path / "ringfence.target").unlink()
     assert "1 files written, 16 kept" in up_systemd("--folder", str(tmp_path)).stdout
@@ -130,7 +132,7 @@ def test_ports_and_mode_go_into_the_units() -> None:
     assert "Environment=RINGFENCE_ACCOUNTS_DEFAULT_MODE=live" in said
 
 
-def test_a_job_goes_on_until_it_works(tmp_path: Path) -> None:
+def test_a_job_is_retried_until_it_succeeds(tmp_path: Path) -> None:
     """As at a start of the machine, when the database comes up late."""
     program, done = tmp_path / "python", tmp_path / "second"
     program.write_text(f'#!/bin/sh\ntest -e {done} && echo "$@" || {{ touch {done}; exit 1; }}\n')
@@ -142,7 +144,7 @@ def test_a_job_goes_on_until_it_works(tmp_path: Path) -> None:
     assert ran.stdout.split()[-4:] == ["topics", "create", "--replication", "3"]
 
 
-def test_paths_in_a_home_are_seen_and_named() -> None:
+def test_paths_in_a_home_directory_are_readable_and_named() -> None:
     here = Installation(Path("/home/ana/servers.toml"))
     assert Path("/home/ana/servers.toml") in here.homes
     assert settings_of(unit_files(here)["ringfence-rating.service"])["ProtectHome"] == "read-only"

@@ -77,7 +77,7 @@ async def test_the_mail_s_id_follows_from_the_alarm_and_its_state(harness: Notif
     assert (row["cause_id"], row["account_id"]) == (alarm().alarm_id, "1042")
 
 
-async def test_alarms_of_rating_are_mailed_too_and_one_about_no_client_is_no_client_s_notice(
+async def test_rating_alarms_are_mailed_and_one_without_a_client_publishes_no_notice(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
     unclaimed = alarm("1042/p-1", service="rating", key="payment-unclaimed")
@@ -119,7 +119,7 @@ async def test_without_an_operator_s_address_an_alarm_is_recorded_and_nothing_is
     assert len(rows) == 3
 
 
-async def test_the_end_is_not_mailed_to_an_operator_who_read_of_no_beginning(
+async def test_the_end_of_an_alarm_is_not_mailed_if_its_beginning_was_not(
     pool: Pool, harness: NotifierHarness
 ) -> None:
     await NotifierHarness(pool, harness.port, operator_email="").alarm()
@@ -130,7 +130,7 @@ async def test_the_end_is_not_mailed_to_an_operator_who_read_of_no_beginning(
     }
 
 
-async def test_an_alarm_that_ends_before_its_mail_is_sent_gives_no_mail(
+async def test_an_alarm_that_ends_before_its_mail_is_sent_is_not_mailed(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
     inbox.stop()
@@ -146,7 +146,7 @@ async def test_an_alarm_that_ends_before_its_mail_is_sent_gives_no_mail(
     assert pointless["last_error"] == "the alarm ended before this was sent"
 
 
-async def test_an_alarm_that_ends_leaves_the_unsent_mail_that_it_shared(
+async def test_an_ended_alarm_is_removed_from_an_unsent_shared_mail(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
     for subject in ("a/s", "b/s", "c/s"):
@@ -159,7 +159,7 @@ async def test_an_alarm_that_ends_leaves_the_unsent_mail_that_it_shared(
     assert "a/s" not in text(mail)
 
 
-async def test_the_end_of_an_alarm_that_was_never_read_is_not_mailed(
+async def test_the_end_of_an_alarm_that_was_never_consumed_is_not_mailed(
     harness: NotifierHarness,
 ) -> None:
     await harness.alarm(state="ended")
@@ -203,7 +203,7 @@ def _ended(subject: str) -> int:
     return int(subject.partition("(")[2].split()[0]) if "(" in subject else 1
 
 
-async def test_an_end_that_comes_again_stays_in_its_mail(
+async def test_a_redelivered_end_of_an_alarm_stays_in_its_mail(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
     async with harness.at_work():

@@ -167,7 +167,7 @@ def signature_of(headers: dict[str, str], body: bytes) -> str:
     return "v1," + base64.b64encode(hmac.new(SECRET, signed, hashlib.sha256).digest()).decode()
 
 
-async def test_an_event_arrives_signed_and_a_change_on_the_way_breaks_the_signature(
+async def test_a_delivery_is_signed_and_a_changed_body_does_not_verify(
     pool: Pool, receiver: Receiver
 ) -> None:
     webhook = hook(receiver)
@@ -187,7 +187,7 @@ async def test_an_event_arrives_signed_and_a_change_on_the_way_breaks_the_signat
         assert [row["state"] for row in await desk.log()] == ["delivered"]
 
 
-async def test_a_failed_delivery_is_made_again_later_under_the_same_id_and_logged(
+async def test_a_failed_delivery_is_retried_with_the_same_id_and_logged(
     pool: Pool, receiver: Receiver
 ) -> None:
     webhook = hook(receiver)
@@ -210,7 +210,7 @@ async def test_a_failed_delivery_is_made_again_later_under_the_same_id_and_logge
         assert len({body for _, body in receiver.requests}) == 1
 
 
-async def test_a_delivery_is_given_up_after_a_day_and_at_once_when_it_is_gone(
+async def test_a_delivery_is_given_up_after_a_day_or_at_once_on_410(
     pool: Pool, receiver: Receiver
 ) -> None:
     webhook = hook(receiver)
@@ -228,7 +228,7 @@ async def test_a_delivery_is_given_up_after_a_day_and_at_once_when_it_is_gone(
         assert (failed["state"], failed["last_status"]) == ("failed", 503)
 
 
-async def test_a_receiver_that_is_not_there_waits_and_does_not_hold_up_another(
+async def test_an_unreachable_receiver_does_not_delay_another(
     pool: Pool, receiver: Receiver
 ) -> None:
     gone = Webhook("gone", "http://127.0.0.1:1/", ("*",), SECRET)
@@ -250,7 +250,7 @@ async def test_a_receiver_that_is_not_there_waits_and_does_not_hold_up_another(
         assert states == {("gone", "waiting"), ("there", "delivered")}
 
 
-async def test_a_sender_that_dies_leaves_a_claim_that_ends(pool: Pool, receiver: Receiver) -> None:
+async def test_a_killed_senders_claim_expires(pool: Pool, receiver: Receiver) -> None:
     webhook = hook(receiver)
     async with desk_with(pool, webhooks=[webhook]) as desk, sender(webhook) as send:
         await desk.give(record(BALANCE_LOW, low(1)))
@@ -266,7 +266,7 @@ async def test_a_sender_that_dies_leaves_a_claim_that_ends(pool: Pool, receiver:
         ]
 
 
-async def test_each_event_gives_one_delivery_for_each_webhook_that_wants_its_type(
+async def test_each_event_is_delivered_once_to_each_subscribed_webhook(
     pool: Pool, receiver: Receiver
 ) -> None:
     failed = ServiceSuspensionFailed(
@@ -315,7 +315,7 @@ async def test_each_event_gives_one_delivery_for_each_webhook_that_wants_its_typ
         }
 
 
-async def test_a_new_webhook_gets_nothing_of_what_was_before_and_garbage_ends_nothing(
+async def test_a_new_webhook_gets_no_earlier_event_and_garbage_is_ignored(
     pool: Pool, receiver: Receiver
 ) -> None:
     async with desk_with(pool, webhooks=[hook(receiver)]) as desk:
@@ -326,7 +326,9 @@ async def test_a_new_webhook_gets_nothing_of_what_was_before_and_garbage_ends_no
         assert [row["subject"] for row in await desk.log()] == ["1042"]
 
 
-async def test_the_log_is_pruned_and_what_waits_stays(pool: Pool, receiver: Receiver) -> None:
+async def test_the_log_is_pruned_and_waiting_deliveries_stay(
+    pool: Pool, receiver: Receiver
+) -> None:
     webhook = hook(receiver)
     async with desk_with(pool, webhooks=[webhook]) as desk, sender(webhook) as send:
         await desk.give(record(BALANCE_LOW, low(1)))
@@ -343,7 +345,7 @@ def chat_to(receiver: Receiver) -> list[Chat]:
     return open_chats([receiver.url.replace("http://", "json://")])
 
 
-async def test_an_alarm_goes_to_chat_in_short_words_and_its_end_too(
+async def test_an_alarm_and_its_end_are_sent_to_chat_as_short_messages(
     pool: Pool, receiver: Receiver
 ) -> None:
     chats = chat_to(receiver)
@@ -362,7 +364,7 @@ async def test_an_alarm_goes_to_chat_in_short_words_and_its_end_too(
         assert ended["title"] == "Ended: suspension-failed 1042/s-1"
 
 
-async def test_a_burst_of_alarms_is_one_message_and_what_ended_meanwhile_is_none(
+async def test_a_burst_of_alarms_is_one_message_without_those_that_ended(
     pool: Pool, receiver: Receiver
 ) -> None:
     chats = chat_to(receiver)
@@ -381,7 +383,7 @@ async def test_a_burst_of_alarms_is_one_message_and_what_ended_meanwhile_is_none
         assert "and 33 more" in receiver.bodies[1]["message"]
 
 
-async def test_only_critical_alarms_go_to_chat_where_that_is_set(
+async def test_only_critical_alarms_go_to_chat_if_so_configured(
     pool: Pool, receiver: Receiver
 ) -> None:
     chats = chat_to(receiver)
@@ -392,7 +394,7 @@ async def test_only_critical_alarms_go_to_chat_where_that_is_set(
         assert [row["body"].splitlines()[0] for row in rows] == ["Alarm: suspension-failed b/s"]
 
 
-async def test_a_chat_that_refuses_is_tried_again_and_no_secret_is_kept(
+async def test_a_refused_chat_message_is_retried_and_no_secret_is_saved(
     pool: Pool, receiver: Receiver
 ) -> None:
     url = receiver.url.replace("http://", "json://user:a-secret-word@")

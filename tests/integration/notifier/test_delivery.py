@@ -102,7 +102,7 @@ async def test_an_alert_that_comes_three_times_is_mailed_once(
     assert {event["key"] for event in events} == {"1042"}
 
 
-async def test_an_event_id_that_comes_with_other_money_is_rejected(
+async def test_an_event_id_with_different_funds_is_rejected(
     harness: NotifierHarness,
 ) -> None:
     await harness.handle(ACCOUNT_CHANGED, account())
@@ -112,7 +112,7 @@ async def test_an_event_id_that_comes_with_other_money_is_rejected(
     assert (await harness.rows())[0]["balance_micro"] == 8_000_000
 
 
-async def test_services_that_one_crossing_turned_off_give_one_mail(
+async def test_services_that_one_crossing_suspended_share_one_mail(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
     await harness.handle(ACCOUNT_CHANGED, account())
@@ -126,7 +126,7 @@ async def test_services_that_one_crossing_turned_off_give_one_mail(
     ]
 
 
-async def test_a_notice_waits_for_its_account_and_older_profiles_change_nothing(
+async def test_a_mail_waits_for_its_account_and_older_versions_are_ignored(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
     await harness.handle(SERVICE_SUSPENDED, suspended())
@@ -154,7 +154,7 @@ async def test_a_notice_waits_for_its_account_and_older_profiles_change_nothing(
         ),
     ],
 )
-async def test_who_is_not_to_be_written_to_is_recorded_and_not_mailed(
+async def test_a_client_who_must_not_be_mailed_is_recorded_and_not_mailed(
     harness: NotifierHarness, inbox: Inbox, changes: dict[str, Any], state: str, reason: str
 ) -> None:
     await harness.handle(ACCOUNT_CHANGED, account(**changes))
@@ -198,7 +198,7 @@ async def test_a_mail_that_a_service_is_off_is_not_sent_once_it_is_on_again(
 
 
 @pytest.mark.parametrize("stage", ["RCPT", "DATA"])
-async def test_a_refused_mail_has_failed_at_once_and_the_next_goes_out(
+async def test_a_refused_mail_fails_at_once_and_the_next_is_sent(
     harness: NotifierHarness, inbox: Inbox, stage: Any
 ) -> None:
     inbox.refuse(550, at=stage, times=1)
@@ -257,7 +257,7 @@ async def test_a_mail_that_is_deferred_for_a_day_has_failed(
     assert [event["topic"] for event in await harness.events()] == [NOTICE_FAILED.name]
 
 
-async def test_while_the_server_is_away_mails_stay_untouched_and_go_out_when_it_is_back(
+async def test_mails_wait_unchanged_while_the_server_is_unreachable(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
     inbox.stop()
@@ -285,7 +285,7 @@ def _failed(breaker: SmtpBreaker, times: int) -> bool:
     return breaker.failures >= times
 
 
-async def test_a_server_that_is_away_for_a_day_makes_a_mail_fail(
+async def test_a_mail_fails_after_the_server_was_unreachable_for_a_day(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
     inbox.stop()
@@ -298,7 +298,7 @@ async def test_a_server_that_is_away_for_a_day_makes_a_mail_fail(
     assert "the SMTP server took no mail" in row["last_error"]
 
 
-async def test_a_connection_is_kept_and_one_that_ended_meanwhile_costs_no_attempt(
+async def test_a_connection_is_reused_and_replaced_without_counting_an_attempt(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
     await harness.handle(ACCOUNT_CHANGED, account())
@@ -334,7 +334,7 @@ class _OneMailOnly:
         return "250 OK"
 
 
-async def test_a_connection_that_ends_as_the_next_mail_begins_costs_no_attempt(pool: Pool) -> None:
+async def test_a_connection_that_ends_at_the_next_mail_counts_no_attempt(pool: Pool) -> None:
     handler, port = _OneMailOnly(), find_free_port()
     controller = Controller(handler, hostname="127.0.0.1", port=port)
     controller.start()
@@ -352,7 +352,7 @@ async def test_a_connection_that_ends_as_the_next_mail_begins_costs_no_attempt(p
     assert {row["attempts"] for row in await harness.rows()} == {1}
 
 
-async def test_a_server_that_wants_a_login_is_as_good_as_away(
+async def test_a_server_that_requires_a_login_is_unusable(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
     """That is for the operator to mend; no mail is to blame, and none is given up."""
@@ -383,7 +383,7 @@ async def test_many_mails_by_several_senders_are_each_sent_once(
     assert len(ids) == len(set(ids)) == 40
 
 
-async def test_an_answer_that_never_comes_leaves_the_mail_in_doubt(
+async def test_a_missing_reply_leaves_the_mail_in_doubt(
     pool: Pool, silent: tuple[_Silent, int]
 ) -> None:
     """The server had the mail and the connection broke: nobody may send it again by itself."""
@@ -404,7 +404,7 @@ async def test_an_answer_that_never_comes_leaves_the_mail_in_doubt(
     assert b"in doubt" in event["value"]
 
 
-async def test_a_living_senders_mail_is_not_taken_for_left_behind(
+async def test_a_running_senders_mail_is_not_recovered(
     pool: Pool, silent: tuple[_Silent, int]
 ) -> None:
     handler, port = silent
@@ -419,7 +419,7 @@ async def test_a_living_senders_mail_is_not_taken_for_left_behind(
         await harness.settled("sent")
 
 
-async def test_a_sender_that_lost_its_session_still_keeps_the_servers_answer(
+async def test_a_sender_that_lost_its_session_still_saves_the_servers_reply(
     pool: Pool, database: str, silent: tuple[_Silent, int]
 ) -> None:
     """Taken for dead, its mail for in doubt; then the answer comes, and it is the truth."""
@@ -442,7 +442,7 @@ async def test_a_sender_that_lost_its_session_still_keeps_the_servers_answer(
 
 
 @pytest.mark.parametrize(("resend", "state", "mails"), [(False, "in-doubt", 0), (True, "sent", 1)])
-async def test_what_a_dead_sender_left_is_held_or_resent_as_set(
+async def test_a_killed_senders_mail_is_held_or_resent_as_configured(
     pool: Pool, inbox: Inbox, resend: bool, state: str, mails: int
 ) -> None:
     """It had written down that it was about to send the text; more is not known."""

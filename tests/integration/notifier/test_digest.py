@@ -118,7 +118,7 @@ async def fill(owner: "asyncpg.Connection[asyncpg.Record]") -> None:
     )  # fmt: skip
 
 
-async def test_a_digest_says_what_is_the_case_and_what_the_day_brought(
+async def test_a_digest_reports_the_current_state_and_the_last_day(
     pool: Pool, owner: "asyncpg.Connection[asyncpg.Record]", inbox: Inbox
 ) -> None:
     await fill(owner)
@@ -169,7 +169,7 @@ async def test_a_digest_of_an_empty_installation_says_so(pool: Pool) -> None:
     assert "Money: nothing was posted" in text
 
 
-async def test_a_digest_is_written_once_a_day_by_whichever_replica(pool: Pool) -> None:
+async def test_a_digest_is_queued_once_a_day_by_any_replica(pool: Pool) -> None:
     clock = FixedClock(DUE - timedelta(seconds=1) - timedelta(hours=12))
     one, other = loop(pool, clock), loop(pool, clock)
     clock.set(DUE - timedelta(seconds=1))

@@ -59,7 +59,7 @@ async def reasons(harness: NotifierHarness) -> list[tuple[str, str, str]]:
     return [(r["template"], r["state"], r["last_error"]) for r in await harness.rows()]
 
 
-async def test_a_client_in_shadow_gets_no_mail_and_what_would_be_sent_is_recorded(
+async def test_a_client_in_shadow_gets_no_mail_and_the_would_be_mail_is_recorded(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
     await harness.handle(ACCOUNT_CHANGED, client(1, "shadow"))
@@ -86,7 +86,7 @@ async def test_a_client_in_shadow_gets_no_mail_and_what_would_be_sent_is_recorde
         ({}, {"profile": {"has_voip_service": False}}),
     ],
 )
-async def test_no_zero_mail_would_be_owed_where_a_live_client_is_owed_none(
+async def test_no_would_be_zero_mail_is_recorded_if_a_live_client_would_get_none(
     harness: NotifierHarness, zero_changes: dict[str, Any], client_changes: dict[str, Any]
 ) -> None:
     await harness.handle(ACCOUNT_CHANGED, client(1, "shadow", **client_changes))
@@ -94,7 +94,7 @@ async def test_no_zero_mail_would_be_owed_where_a_live_client_is_owed_none(
     assert await harness.rows() == []
 
 
-async def test_a_live_client_s_zero_mail_waits_for_the_switch(
+async def test_a_live_clients_zero_mail_waits_until_the_service_is_off(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
     await harness.handle(ACCOUNT_CHANGED, client(1, "live"))
@@ -123,7 +123,7 @@ async def test_unsent_mails_of_a_client_that_goes_to_shadow_are_dropped(
         await harness.settled("dropped", "dropped", "waiting", "sent")
 
 
-async def test_after_going_live_only_what_is_published_then_is_mailed(
+async def test_after_going_live_only_later_events_are_mailed(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
     await harness.handle(ACCOUNT_CHANGED, client(1, "shadow"))
@@ -150,7 +150,7 @@ async def test_after_going_live_only_what_is_published_then_is_mailed(
 
 
 @pytest.mark.parametrize("alert_first", [False, True])
-async def test_the_alert_of_going_live_is_mailed_once_whatever_comes_first(
+async def test_the_alert_of_going_live_is_mailed_once_in_any_order(
     harness: NotifierHarness, inbox: Inbox, alert_first: bool
 ) -> None:
     """Alert and profile come by two topics; the alert has the instant of going live."""
@@ -173,7 +173,7 @@ async def test_the_alert_of_going_live_is_mailed_once_whatever_comes_first(
     assert "Credit: $7.00" in body.get_content()
 
 
-async def test_an_alert_of_the_shadow_time_that_comes_late_gives_way_to_the_one_of_going_live(
+async def test_a_late_alert_from_shadow_mode_is_replaced_by_the_one_of_going_live(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
     await harness.handle(ACCOUNT_CHANGED, client(1, "shadow"))
@@ -202,7 +202,7 @@ async def test_an_alert_about_a_call_that_ended_before_going_live_is_mailed_a_mi
 
 
 @pytest.mark.parametrize("cut_first", [False, True])
-async def test_the_zero_mail_of_going_live_is_sent_whatever_comes_first(
+async def test_the_zero_mail_of_going_live_is_sent_in_any_order(
     harness: NotifierHarness, inbox: Inbox, cut_first: bool
 ) -> None:
     await harness.handle(ACCOUNT_CHANGED, client(1, "shadow"))
@@ -215,7 +215,7 @@ async def test_the_zero_mail_of_going_live_is_sent_whatever_comes_first(
     assert len(inbox.messages()) == 1
 
 
-async def test_a_zero_mail_that_shadow_mode_stopped_is_owed_again_with_the_next_cut(
+async def test_a_zero_mail_dropped_in_shadow_mode_is_queued_at_the_next_suspension(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
     """Live, shadow and live within one hold: the mail was never sent, so it is once."""
@@ -246,7 +246,7 @@ async def test_a_zero_mail_that_shadow_mode_stopped_is_owed_again_with_the_next_
     assert "5.00" in body.get_content()
 
 
-async def test_notices_that_came_before_their_account_follow_its_mode(
+async def test_mails_queued_before_their_account_follow_its_mode(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
     for account_id in ("shady", "lively"):
@@ -273,7 +273,7 @@ async def test_an_alert_that_waited_for_an_account_in_shadow_is_not_sent(
     assert await reasons(harness) == [("Low Balance Alert", "dropped", WOULD_BE)]
 
 
-async def test_one_zero_mail_for_a_hold_whatever_services_and_reasons(
+async def test_a_hold_has_one_zero_mail_for_all_services_and_reasons(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
     """The reason of a service that stays off changes: suspended again, with another cause."""
@@ -289,7 +289,7 @@ async def test_one_zero_mail_for_a_hold_whatever_services_and_reasons(
     assert len(inbox.messages()) == 2
 
 
-async def test_a_zero_mail_that_a_restore_stopped_is_owed_again_within_the_hold(
+async def test_a_zero_mail_dropped_by_a_restore_is_queued_again_within_the_hold(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
     """An exemption switches the service on before the mail is sent, and ends within the hold."""

@@ -119,7 +119,7 @@ async def watched(others: Owner, level: str, balance_micro: int, **changes: int)
 @pytest.mark.parametrize(
     "changes", [{"wants_mail": False}, {"email": ""}, {"email": "a..b@example.net"}]
 )
-async def test_sw25_an_alert_is_owed_while_it_is_true_and_sent_once_corrected(
+async def test_sw25_an_alert_waits_while_it_is_true_and_is_sent_after_the_correction(
     harness: NotifierHarness, inbox: Inbox, changes: dict[str, Any]
 ) -> None:
     await harness.handle(ACCOUNT_CHANGED, account(client=changes))
@@ -133,7 +133,7 @@ async def test_sw25_an_alert_is_owed_while_it_is_true_and_sent_once_corrected(
 
 
 @pytest.mark.parametrize("changes", [{"wants_mail": False}, {"email": ""}])
-async def test_sw25_what_ended_before_it_was_corrected_is_not_sent(
+async def test_sw25_an_alert_that_ended_before_the_correction_is_not_sent(
     harness: NotifierHarness, inbox: Inbox, changes: dict[str, Any]
 ) -> None:
     await harness.handle(ACCOUNT_CHANGED, account(client=changes))
@@ -160,7 +160,7 @@ async def test_sw27_an_alert_is_dropped_once_the_balance_rose(
     )
 
 
-async def test_sw27_the_balance_of_now_is_mailed_and_none_that_is_above_the_threshold(
+async def test_sw27_the_current_balance_is_mailed_unless_above_the_threshold(
     harness: NotifierHarness, inbox: Inbox, others: Owner
 ) -> None:
     """The owner of the level is asked when a mail is sent: its event may still be on its way."""
@@ -178,7 +178,7 @@ async def test_sw27_the_balance_of_now_is_mailed_and_none_that_is_above_the_thre
     assert "6.50" in body.get_content()
 
 
-async def test_sw27_a_queued_mail_goes_to_the_address_and_in_the_words_of_now(
+async def test_sw27_a_queued_mail_uses_the_current_address_and_language(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
     inbox.refuse(451, times=1)
@@ -201,7 +201,7 @@ async def _attempted(harness: NotifierHarness) -> bool:
     return bool((await mail_of(harness))["attempts"])
 
 
-async def test_sw27_a_queued_mail_of_a_client_who_opted_out_meanwhile_is_dropped(
+async def test_sw27_a_queued_mail_of_a_client_who_opted_out_is_dropped(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
     inbox.refuse(451, times=1)
@@ -216,7 +216,7 @@ async def test_sw27_a_queued_mail_of_a_client_who_opted_out_meanwhile_is_dropped
     assert await reason(harness) == ("dropped", "the client opted out of mail")
 
 
-async def test_sw27_a_balance_that_swings_round_the_threshold_is_mailed_once_an_hour(
+async def test_sw27_a_balance_oscillating_around_the_threshold_is_mailed_once_an_hour(
     pool: Pool, inbox: Inbox
 ) -> None:
     harness = NotifierHarness(pool, inbox.port, rules=HOURLY)
@@ -252,7 +252,7 @@ async def test_an_alert_within_the_interval_is_dropped_if_it_is_no_longer_true_a
         await harness.settled("sent", "dropped")
 
 
-async def test_one_alert_a_stay_whatever_events_name_it(
+async def test_a_stay_has_one_alert_for_all_its_events(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
     await harness.handle(ACCOUNT_CHANGED, account())
@@ -394,7 +394,7 @@ async def test_restored_is_mailed_only_to_whom_the_zero_mail_of_the_hold_was_sen
     ]
 
 
-async def test_restored_is_not_mailed_where_the_zero_mail_was_never_sent(
+async def test_restored_is_not_mailed_if_the_zero_mail_was_not_sent(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
     inbox.refuse(550)
@@ -467,7 +467,7 @@ async def test_a_mail_in_doubt_is_sent_again_once_for_each_request(
     assert await answers(harness) == [("done", "it is sent again, next")]
 
 
-async def test_a_mail_that_is_not_true_any_more_is_not_sent_again(harness: NotifierHarness) -> None:
+async def test_a_mail_that_is_no_longer_true_is_not_sent_again(harness: NotifierHarness) -> None:
     notice_id = await in_doubt(harness)
     await harness.handle(BALANCE_RESTORED, risen(2))
     await harness.handle(OPERATOR_REQUESTED, request(notice_id), uuid4())
@@ -486,7 +486,7 @@ async def test_a_mail_that_is_not_true_any_more_is_not_sent_again(harness: Notif
         ({"command": "mail.burn"}, "command: got 'mail.burn', expected mail.resend"),
     ],
 )
-async def test_a_request_that_cannot_be_done_is_refused_in_words(
+async def test_a_request_that_cannot_be_executed_is_refused_with_a_reason(
     harness: NotifierHarness, changes: dict[str, Any], words: str
 ) -> None:
     assert await harness.handle(OPERATOR_REQUESTED, request("", **changes), uuid4()) == []
@@ -495,7 +495,7 @@ async def test_a_request_that_cannot_be_done_is_refused_in_words(
     assert words in answer
 
 
-async def test_only_what_is_in_doubt_or_failed_is_sent_again_and_only_if_asked_of_us(
+async def test_only_in_doubt_or_failed_mails_are_resent_and_only_for_our_requests(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
     await harness.handle(ACCOUNT_CHANGED, account())
@@ -524,7 +524,7 @@ EVENTS = st.lists(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(data=st.data())
-def test_each_owed_mail_is_in_one_state_and_is_sent_at_most_once(
+def test_each_queued_mail_is_in_one_state_and_is_sent_at_most_once(
     data: st.DataObject, database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """I5, whatever happens to the client, twice each, while mails go out."""

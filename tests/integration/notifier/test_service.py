@@ -153,7 +153,7 @@ def holding() -> Iterator[tuple[_Holding, int]]:
         controller.stop()
 
 
-async def test_an_alert_becomes_one_mail_and_is_told(
+async def test_an_alert_becomes_one_mail_and_publishes_notice_sent(
     kafka_bootstrap: str, database: str, inbox: Inbox
 ) -> None:
     """The alert comes three times, before its account does; SIGTERM ends the service with 0."""
@@ -207,7 +207,7 @@ async def test_an_alarm_of_a_service_becomes_a_mail_to_the_operator(
     assert mails() == [f"Alarm: {named}", f"Ended: {named}"]
 
 
-async def test_a_kill_between_a_mail_and_its_answer_gives_no_second_mail(
+async def test_a_kill_between_a_mail_and_its_reply_sends_no_second_mail(
     kafka_bootstrap: str, database: str, holding: tuple[_Holding, int]
 ) -> None:
     """SIGKILL while the server holds its answer: in doubt, told, and not sent again."""
@@ -237,7 +237,7 @@ async def test_a_kill_between_a_mail_and_its_answer_gives_no_second_mail(
     assert handler.taken == 2
 
 
-async def test_d15_a_service_that_has_to_exit_finishes_the_mail_in_hand(
+async def test_d15_a_service_that_has_to_exit_finishes_the_mail_in_flight(
     kafka_bootstrap: str, database: str, holding: tuple[_Holding, int], tmp_path: Path
 ) -> None:
     """The events' handler fails for good while the server has a mail and owes its answer."""
@@ -277,7 +277,7 @@ async def _states(database: str, account_id: str) -> list[str]:
     return [row["state"] for row in rows]
 
 
-async def test_a_refused_template_stops_the_service_at_its_start_and_says_why(
+async def test_an_invalid_template_stops_the_service_at_its_start_with_the_reason(
     kafka_bootstrap: str, database: str, tmp_path: Path
 ) -> None:
     for name in ("Low Balance Alert", "VoIP Zero Balance"):

@@ -86,7 +86,7 @@ MODES: dict[str, tuple[dict[str, list[str]], str, int]] = {
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_each_mode_gives_one_mail_or_none_and_the_next_goes_out(
+async def test_each_failure_sends_one_mail_or_none_and_the_next_is_sent(
     pool: Pool, mode: str
 ) -> None:
     answers, state, mails = MODES[mode]
@@ -144,7 +144,7 @@ async def _recovered(harness: NotifierHarness) -> bool:
     return await _settled(harness, "sent") or await _settled(harness, "in-doubt")
 
 
-async def test_sw22_a_recipient_that_is_refused_with_530_stops_no_other_mail(pool: Pool) -> None:
+async def test_sw22_a_recipient_refused_with_530_does_not_stop_other_mails(pool: Pool) -> None:
     async with running(ScriptedSmtp(answers={"RCPT": ["530 5.7.1 no"]})) as server:
         harness = NotifierHarness(pool, server.port)
         await owe(harness, mails=3)
@@ -165,7 +165,7 @@ async def test_sw22_a_recipient_that_is_refused_with_530_stops_no_other_mail(poo
         ("530 log in first", "smtp-login-refused"),
     ],
 )
-async def test_sw23_a_refused_sender_is_the_servers_and_the_operator_is_informed(
+async def test_sw23_a_refused_sender_raises_an_alarm_and_fails_no_mail(
     pool: Pool, answer: str, key: str
 ) -> None:
     async with running(ScriptedSmtp(answers={"MAIL": [answer] * 3})) as server:
@@ -186,7 +186,7 @@ async def test_sw23_a_refused_sender_is_the_servers_and_the_operator_is_informed
     assert events.count(NOTIFIER_ALARM.name) == 2, "raised once, ended once"
 
 
-async def test_a_login_that_is_refused_waits_and_the_operator_is_informed(pool: Pool) -> None:
+async def test_a_refused_login_raises_an_alarm_and_mails_wait(pool: Pool) -> None:
     server = ScriptedSmtp(answers={"AUTH": ["535 5.7.8 bad password"] * 2}, offers=("AUTH PLAIN",))
     async with running(server):
         harness = NotifierHarness(pool, server.port)
@@ -201,7 +201,7 @@ async def test_a_login_that_is_refused_waits_and_the_operator_is_informed(pool: 
         assert await open_alarms(harness) == []
 
 
-async def test_a_server_that_is_away_is_an_alarm_after_three_tries(pool: Pool) -> None:
+async def test_an_unreachable_server_raises_an_alarm_after_three_attempts(pool: Pool) -> None:
     harness = NotifierHarness(pool, 1)
     await owe(harness)
     async with harness.at_work():
@@ -237,7 +237,7 @@ def own_address() -> str:
     return address
 
 
-async def test_sw30_no_password_goes_in_clear_beyond_this_machine(pool: Pool) -> None:
+async def test_sw30_no_password_is_sent_unencrypted_beyond_this_machine(pool: Pool) -> None:
     server = ScriptedSmtp(offers=("AUTH PLAIN",), host=own_address())
     async with running(server):
         harness = NotifierHarness(pool, server.port)
@@ -266,7 +266,7 @@ async def test_a_certificate_is_verified_beyond_this_machine(pool: Pool, tmp_pat
     assert server.logins == ["encrypted"]
 
 
-def test_settings_that_would_send_a_password_in_clear_are_refused() -> None:
+def test_settings_that_would_send_a_password_unencrypted_are_rejected() -> None:
     clear: dict[str, Any] = {"notifier_smtp_tls": "none", "notifier_smtp_user": "u"}
     with pytest.raises(BadInput, match="in clear"):
         Settings(notifier_smtp_host="mail.example.net", **clear).smtp_server()
@@ -274,7 +274,7 @@ def test_settings_that_would_send_a_password_in_clear_are_refused() -> None:
     assert Settings(notifier_smtp_host="mail.example.net").smtp_server().tls == "offered"
 
 
-async def test_sw30_mails_drain_through_a_server_that_takes_one_mail_a_connection(
+async def test_sw30_all_mails_are_sent_by_a_server_that_accepts_one_per_connection(
     pool: Pool,
 ) -> None:
     """421 after each mail: the server's way of closing, and no mail's failure."""
@@ -288,7 +288,7 @@ async def test_sw30_mails_drain_through_a_server_that_takes_one_mail_a_connectio
     assert len(set(server.ids())) == len(server.taken) == 10
 
 
-async def test_mails_wait_untouched_for_a_server_that_is_at_its_limit(pool: Pool) -> None:
+async def test_mails_wait_unchanged_for_a_server_at_its_limit(pool: Pool) -> None:
     """421 or 4xx at MAIL on a new connection: one probe at a time, and no attempt is counted."""
     busy = {"GREETING": ["421 too many connections"], "MAIL": ["451 too fast", "421 slow down"]}
     async with running(ScriptedSmtp(answers=busy)) as server:
@@ -312,7 +312,7 @@ async def test_d15_a_hang_up_before_the_text_is_not_in_doubt(pool: Pool) -> None
     assert server.steps["DATA"] == 3
 
 
-async def test_d15_a_mail_in_hand_is_finished_before_its_sender_is_cut(pool: Pool) -> None:
+async def test_d15_a_mail_in_flight_is_finished_before_its_sender_is_cancelled(pool: Pool) -> None:
     """Another loop failed, as with a broker that is gone: all loops are cancelled."""
     async with running(ScriptedSmtp(answers={"TEXT": [SILENT]})) as server:
         harness = NotifierHarness(pool, server.port)
@@ -328,7 +328,7 @@ async def test_d15_a_mail_in_hand_is_finished_before_its_sender_is_cut(pool: Poo
         assert await harness.states() == ["in-doubt", "waiting"], "nothing new was begun"
 
 
-async def test_copies_go_out_with_the_mail_and_one_that_is_refused_stops_nothing(
+async def test_copies_are_sent_with_the_mail_and_a_refused_copy_does_not_stop_it(
     pool: Pool,
 ) -> None:
     async with running(ScriptedSmtp(answers={"RCPT": ["250 OK", "550 no", "250 OK"]})) as server:
@@ -341,7 +341,7 @@ async def test_copies_go_out_with_the_mail_and_one_that_is_refused_stops_nothing
     assert str(server.messages()[0]["Cc"]) == "a@x.example, b@x.example"
 
 
-async def test_words_that_cannot_be_made_fail_that_mail_alone(pool: Pool) -> None:
+async def test_a_mail_that_cannot_be_rendered_fails_alone(pool: Pool) -> None:
     async with running(ScriptedSmtp()) as server:
         harness = NotifierHarness(pool, server.port)
         await owe(harness, mails=2)

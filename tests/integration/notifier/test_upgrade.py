@@ -79,7 +79,7 @@ async def _insert(
     )
 
 
-async def test_each_mail_keeps_its_state_and_none_is_sent_a_second_time(
+async def test_each_mail_keeps_its_state_and_is_not_sent_a_second_time(
     earlier_database: str, inbox: Inbox
 ) -> None:
     pool = await open_pool(earlier_database, service="notifier", size=8)

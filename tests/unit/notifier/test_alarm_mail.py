@@ -29,7 +29,7 @@ def alarm(subject: str = "acme/s-1", **changes: object) -> Alarm:
     return Alarm.model_validate(facts | changes)
 
 
-def test_one_alarm_says_what_is_the_case_what_to_do_since_when_and_for_whom() -> None:
+def test_one_alarm_has_message_action_time_and_client() -> None:
     words = render_alarms([alarm()], 1, "raised")
     assert words.subject == "Alarm: suspension-failed acme/s-1"
     assert words.text == (
@@ -61,7 +61,7 @@ def test_the_client_is_named_and_the_time_is_the_operators() -> None:
     assert "client Ada <b> Moreau (acme)" in several.text
 
 
-def test_an_alarm_about_no_client_names_none_and_no_subject_twice() -> None:
+def test_an_alarm_without_a_client_names_none_and_its_subject_once() -> None:
     words = render_alarms([alarm("brake", key="brake", account_id=None)], 1, "raised")
     assert words.subject == "Alarm: brake"
     assert "Client" not in words.text
@@ -83,7 +83,7 @@ def test_several_alarms_are_counted_and_at_most_fifty_are_listed() -> None:
     assert "more" not in render_alarms(listed[:2], 2, "raised").text
 
 
-def test_a_long_subject_is_cut_short_and_stays_whole_in_the_list() -> None:
+def test_a_long_subject_is_shortened_and_complete_in_the_list() -> None:
     long = "x" * 500
     words = render_alarms([alarm(long), alarm("y")], 2, "raised")
     assert long in words.text
@@ -92,7 +92,7 @@ def test_a_long_subject_is_cut_short_and_stays_whole_in_the_list() -> None:
 
 
 @given(subject=st.text(max_size=1000).filter(lambda text: "\x00" not in text))
-def test_a_subject_is_one_short_line_whatever_the_alarm_is_about(subject: str) -> None:
+def test_the_subject_of_any_alarm_is_one_short_line(subject: str) -> None:
     words = render_alarms([alarm(subject)], 1, "raised")
     assert words.subject.isprintable()
     assert len(words.subject) <= 120

@@ -77,7 +77,7 @@ def test_a_mail_can_be_read_without_pictures_and_without_a_style_sheet() -> None
     assert '<html lang="en">' in found.html
 
 
-def test_headers_name_replies_and_the_one_click_way_out() -> None:
+def test_headers_have_reply_to_and_one_click_unsubscription() -> None:
     found = mail()
     link = found.headers["List-Unsubscribe"].strip("<>")
     assert link.startswith("https://billing.example.net/unsubscribe/")
@@ -90,14 +90,14 @@ def test_headers_name_replies_and_the_one_click_way_out() -> None:
     assert mail(account=replace(SAMPLE_ACCOUNT, cc=("b@example.net",))).cc == ("b@example.net",)
 
 
-def test_without_a_layout_a_mail_is_still_one_and_says_how_to_unsubscribe() -> None:
+def test_a_mail_without_a_layout_is_complete_and_says_how_to_unsubscribe() -> None:
     found = mail(layout=Layout())
     assert found.headers == {}
     assert "reply and ask us to turn them off" in found.text
     assert "Add funds" not in found.html
 
 
-def test_a_client_reads_his_language_and_the_default_where_there_is_none() -> None:
+def test_a_mail_is_in_the_clients_language_or_the_default_one() -> None:
     french = mail(account=replace(SAMPLE_ACCOUNT, language="fr-CA"))
     assert french.subject.startswith("Solde bas")
     assert "Crédit : 8,00\xa0$\n" in french.text.replace("\u202f", "\xa0")
@@ -107,7 +107,7 @@ def test_a_client_reads_his_language_and_the_default_where_there_is_none() -> No
     assert german.subject.startswith("Low Balance Alert")
 
 
-def test_while_the_service_is_not_off_no_words_say_that_it_is() -> None:
+def test_no_mail_says_that_the_service_is_off_while_it_is_on() -> None:
     off, on = mail("VoIP Zero Balance"), mail("VoIP Zero Balance", off=False)
     assert "switched off for now" in off.text
     assert "is switched off" not in on.text + on.subject
@@ -131,7 +131,7 @@ def test_a_template_that_is_a_whole_document_is_left_as_it_is(tmp_path: Path) ->
     template=st.sampled_from(NAMES),
     off=st.booleans(),
 )
-def test_no_name_breaks_a_mail_or_becomes_a_part_of_it(name: str, template: str, off: bool) -> None:
+def test_no_name_breaks_a_mail_or_injects_a_part(name: str, template: str, off: bool) -> None:
     account = replace(SAMPLE_ACCOUNT, first_name=name, last_name="", company_name="")
     plain = mail(template, replace(account, first_name="x"), off=off)
     found = mail(template, account, off=off)
@@ -141,7 +141,7 @@ def test_no_name_breaks_a_mail_or_becomes_a_part_of_it(name: str, template: str,
 
 
 @given(text=st.text(max_size=300), at=st.integers(0, 10**6))
-def test_a_token_names_its_account_and_no_other_text_is_one(text: str, at: int) -> None:
+def test_a_token_contains_its_account_and_no_other_text_is_valid(text: str, at: int) -> None:
     account = "".join(c for c in text if c.isalnum()) or "a"
     token = make_token(account, KEY, NOW + timedelta(seconds=at))
     assert read_token(token, KEY, NOW + timedelta(seconds=at)) == account
@@ -150,7 +150,7 @@ def test_a_token_names_its_account_and_no_other_text_is_one(text: str, at: int) 
         read_token(text, KEY, NOW)
 
 
-def test_a_forged_a_changed_and_an_old_token_name_nobody() -> None:
+def test_forged_changed_and_old_tokens_are_invalid() -> None:
     token = make_token("anna", KEY, NOW)
     other = make_token("otto", KEY, NOW)
     for bad in (

@@ -34,7 +34,7 @@ TAKEN = ["ada@example.net", "o'brien+bills@x.ie", "A@X.COM", "ü@bücher.example
 
 
 @pytest.mark.parametrize("text", REFUSED)
-def test_what_no_mail_can_be_sent_to_is_refused_at_the_door_with_the_reason(text: str) -> None:
+def test_an_invalid_address_is_rejected_by_the_api_with_the_reason(text: str) -> None:
     assert not is_mail_address(text)
     with pytest.raises(BadInput, match="one address such as") as refused:
         check_client(Client(first_name="Ann", email=text), "UTC")
@@ -52,7 +52,7 @@ def test_a_client_who_wants_no_mail_needs_no_address() -> None:
 
 
 @given(text=st.one_of(st.text(), st.emails(), st.from_regex(r"\A[^@]{1,90}@[^@]{1,90}\Z")))
-def test_what_is_taken_is_one_line_and_the_address_of_a_header(text: str) -> None:
+def test_an_accepted_address_is_one_line_and_valid_in_a_header(text: str) -> None:
     if is_mail_address(text):
         assert text.isprintable()
         local, _, host = text.rpartition("@")

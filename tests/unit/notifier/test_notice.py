@@ -102,7 +102,7 @@ def test_each_stay_has_its_own_alert_and_a_replay_the_same() -> None:
     assert reminder(first, 1, NOON).message_id != reminder(first, 2, NOON).message_id
 
 
-def test_alerts_of_uncounted_stays_are_named_after_their_event() -> None:
+def test_the_id_of_an_alert_without_a_stay_number_is_derived_from_its_event() -> None:
     first, again = low_alert(low(), CAUSE, ""), low_alert(low(), CAUSE, "")
     assert first.message_id == again.message_id
     assert low_alert(low(), UUID(int=2), "").message_id != first.message_id
@@ -115,7 +115,7 @@ def test_services_that_one_crossing_suspended_share_one_mail() -> None:
     assert the_zero_mail(account_id="other").message_id not in ids
 
 
-def test_the_zero_mail_is_named_after_the_hold_and_by_its_cause_where_that_is_not_known() -> None:
+def test_the_id_of_a_zero_mail_is_derived_from_its_hold_or_else_its_cause() -> None:
     first = the_zero_mail(hold=4)
     again = the_zero_mail(hold=4, cause_id=UUID(int=2), service_id="s-2")
     to_come = zero_mail_to_come(zero(), CAUSE, "")
@@ -125,12 +125,12 @@ def test_the_zero_mail_is_named_after_the_hold_and_by_its_cause_where_that_is_no
     assert first.message_id not in {other.message_id for other in others}
 
 
-def test_no_zero_mail_is_to_come_of_an_opening_or_of_an_uncounted_hold() -> None:
+def test_no_zero_mail_is_queued_for_an_opening_balance_or_an_unnumbered_hold() -> None:
     assert zero_mail_to_come(zero(mail_owed=False), CAUSE, "") is None
     assert zero_mail_to_come(zero(hold=0), CAUSE, "") is None
 
 
-def test_what_a_client_in_shadow_would_get_is_recorded_under_an_id_of_its_own() -> None:
+def test_the_would_be_mail_of_a_client_in_shadow_has_an_id_of_its_own() -> None:
     shadow = DecisionFacts(replace(SAMPLE_ACCOUNT, mode="shadow"))
     would_be = would_be_zero_mail(zero(), CAUSE, "")
     assert would_be is not None
@@ -142,7 +142,7 @@ def test_what_a_client_in_shadow_would_get_is_recorded_under_an_id_of_its_own() 
     assert would_be_zero_mail(zero(mail_owed=False), CAUSE, "") is None
 
 
-def test_what_would_not_be_mailed_is_not_recorded_as_such() -> None:
+def test_no_would_be_mail_is_recorded_if_none_would_be_sent() -> None:
     for account in (replace(SAMPLE_ACCOUNT, wants_mail=False), replace(SAMPLE_ACCOUNT, email="")):
         outcome = decide_mail(
             the_alert(), DecisionFacts(replace(account, mode="shadow")), NOON, RULES
@@ -151,7 +151,7 @@ def test_what_would_not_be_mailed_is_not_recorded_as_such() -> None:
         assert "would" not in outcome.reason
 
 
-def test_no_mail_is_owed_where_the_suspender_says_so() -> None:
+def test_no_mail_is_queued_if_the_suspender_excludes_it() -> None:
     assert zero_mail(suspended(zero_mail=False), "") is None
 
 
@@ -173,7 +173,7 @@ def test_a_mail_without_an_address_waits_for_one(changes: dict[str, str], reason
         assert outcome.until is None
 
 
-def test_who_opted_out_is_owed_the_mail_again_on_opting_in() -> None:
+def test_a_client_who_opts_in_again_gets_the_dropped_mail() -> None:
     outcome = decide_mail(
         the_alert(), DecisionFacts(replace(SAMPLE_ACCOUNT, wants_mail=False)), NOON, RULES
     )
@@ -187,7 +187,7 @@ def test_a_blank_threshold_stops_the_alert_and_not_the_zero_mail() -> None:
     assert decide_mail(the_zero_mail(), DecisionFacts(account), NOON, RULES) == Send()
 
 
-def test_without_its_account_a_notice_waits() -> None:
+def test_a_mail_waits_for_its_account() -> None:
     assert isinstance(decide_mail(the_zero_mail(), DecisionFacts(None), NOON, RULES), Wait)
 
 
@@ -214,7 +214,7 @@ def owner(level: str, version: int = 3, hold: int = 4) -> BalanceWatchState:
     return BalanceWatchState(level, ClientFunds(7_000_000, 0, "CAD"), version, hold, 1)  # type: ignore[arg-type]
 
 
-def test_what_the_owner_knows_counts_though_its_event_is_on_its_way() -> None:
+def test_balance_watchs_state_counts_before_its_event_is_consumed() -> None:
     for level in ("ok", "exhausted"):
         outcome = decide_mail(
             the_alert(), DecisionFacts(SAMPLE_ACCOUNT, balance_watch=owner(level)), NOON, RULES
@@ -227,7 +227,7 @@ def test_what_the_owner_knows_counts_though_its_event_is_on_its_way() -> None:
     assert decide_mail(the_zero_mail(hold=4), lasting, NOON, RULES) == Send()
 
 
-def test_a_record_of_the_owner_that_is_older_than_the_event_does_not_count() -> None:
+def test_balance_watchs_state_is_ignored_if_older_than_the_event() -> None:
     restored = DecisionFacts(SAMPLE_ACCOUNT, balance_watch=owner("ok", version=2, hold=3))
     assert decide_mail(the_alert(), restored, NOON, RULES) == Send()
     assert decide_mail(the_zero_mail(hold=4), restored, NOON, RULES) == Send()
@@ -245,7 +245,7 @@ def test_two_alerts_of_one_client_are_the_least_interval_apart() -> None:
     assert decide_mail(the_zero_mail(), facts, NOON, RULES) == Send()
 
 
-def test_the_zero_mail_waits_two_minutes_for_the_pbx_and_then_does_not_say_off() -> None:
+def test_the_zero_mail_waits_two_minutes_and_then_does_not_say_off() -> None:
     notice = zero_mail_to_come(zero(), CAUSE, "")
     assert notice is not None
     asked = DecisionFacts(SAMPLE_ACCOUNT, switch_off="asked", owed_since=NOON)
@@ -265,7 +265,7 @@ def test_the_zero_mail_waits_two_minutes_for_the_pbx_and_then_does_not_say_off()
 
 
 @given(text=st.one_of(st.text(), st.emails(), st.from_regex(r"\A[^@]{1,90}@[^@]{1,90}\Z")))
-def test_what_passes_for_an_address_can_be_written_to(text: str) -> None:
+def test_every_accepted_address_can_be_mailed(text: str) -> None:
     """No address that is let through can break a header, or the mail."""
     if is_mail_address(text):
         mail = Mail(CAUSE, text, RenderedMail("s", "text", "<p>text</p>"), NOON)
@@ -323,7 +323,7 @@ def test_a_deferred_mail_is_tried_after_five_seconds_doubling_to_a_quarter_hour(
     assert outcome.next_attempt_at - NOON == timedelta(seconds=delay_s)
 
 
-def test_each_answer_has_its_outcome() -> None:
+def test_each_reply_has_its_outcome() -> None:
     assert outcome_of("accepted") == "sent"
     assert outcome_of("refused") == "failed"
     assert outcome_of("deferred", age_s=86_400 - 901, attempts=20) == "waiting"

@@ -163,7 +163,7 @@ def test_each_known_form_of_smarty(body: str, expected: str) -> None:
         "{if 1}" * 100,
     ],
 )
-def test_other_syntax_and_unknown_fields_are_refused_with_template_line_and_what_is_known(
+def test_unknown_syntax_and_fields_are_rejected_with_line_and_alternatives(
     tag: str,
 ) -> None:
     with pytest.raises(BadInput) as refusal:
@@ -172,12 +172,12 @@ def test_other_syntax_and_unknown_fields_are_refused_with_template_line_and_what
     assert refusal.value.expected
 
 
-def test_an_unknown_field_is_answered_with_those_that_are_known() -> None:
+def test_the_error_for_an_unknown_field_lists_the_known_ones() -> None:
     with pytest.raises(BadInput, match="client_due_invoices_balance"):
         parse_template("x", "{$client_balance}")
 
 
-def test_the_seeds_templates_work_byte_for_byte() -> None:
+def test_the_sample_templates_render_byte_for_byte() -> None:
     catalogue = load_catalogue(SEEDS)
     low = render(catalogue.template("Low Balance Alert", ""), VALUES)
     assert "Account# 1042 is: 8.00\n" in low.text
@@ -208,7 +208,7 @@ def test_the_seeds_templates_work_byte_for_byte() -> None:
         ("ZZZ", "xx", 15_000_000, "ZZZ\xa08.00", "ZZZ\xa015.00"),
     ],
 )
-def test_the_seeds_read_right_for_every_currency_language_and_threshold(
+def test_the_sample_templates_are_correct_for_every_currency_language_and_threshold(
     currency: str, language: str, threshold_micro: int | None, credit: str, threshold: str
 ) -> None:
     zero = load_catalogue(SEEDS).template("VoIP Zero Balance", "")
@@ -258,13 +258,13 @@ def test_a_credit_is_never_shown_larger_nor_a_debt_smaller_than_it_is(
         ("{$client_custom_field_ccauthonfile}", 0),
     ],
 )
-def test_each_form_that_does_not_read_right_earns_a_warning(body: str, count: int) -> None:
+def test_each_part_that_will_look_wrong_has_a_warning(body: str, count: int) -> None:
     found = warnings(parse_template("x", f"Subject: s\n\na\n{body}"))
     assert len(found) == count, found
     assert all(warning.startswith("line 4: ") for warning in found)
 
 
-def test_a_body_without_a_subject_takes_the_one_that_is_set() -> None:
+def test_a_body_without_a_subject_gets_the_configured_one() -> None:
     assert render(parse_template("x", "Hello", subject="For {$client_id}"), VALUES).subject == (
         "For 1042"
     )
@@ -274,7 +274,7 @@ def test_a_body_without_a_subject_takes_the_one_that_is_set() -> None:
     assert render(parse_template("VoIP Restored", "Hello"), VALUES).subject == "VoIP Restored"
 
 
-def test_own_templates_take_the_subject_of_the_setting_or_of_the_language() -> None:
+def test_own_templates_get_the_subject_of_the_setting_or_the_language() -> None:
     low = load_catalogue(SEEDS).template("Low Balance Alert", "")
     assert render(low, VALUES).subject == "Low Balance Alert: your calling credit is running low"
     set_by_operator = load_catalogue(SEEDS, subjects={"Low Balance Alert": "Top up, {$client_id}"})
@@ -324,7 +324,7 @@ def test_a_template_pasted_as_html_gets_a_readable_plain_part() -> None:
 
 @pytest.mark.parametrize("typed", ["{$client_email}", "{if true}x{/if}", "{php}", "{literal}"])
 @pytest.mark.parametrize("body", ["Dear {$client_name}", "<p>Dear {$client_name}</p>"])
-def test_what_a_client_types_is_never_read_as_a_template(typed: str, body: str) -> None:
+def test_client_data_is_never_parsed_as_a_template(typed: str, body: str) -> None:
     words = render(parse_template("x", body), VALUES | {"client_name": typed})
     assert words.text == f"Dear {typed}\n"
     assert f"Dear {typed}" in words.html
@@ -367,7 +367,7 @@ sources = st.lists(pieces | st.text(string.printable, max_size=5), max_size=25).
 @given(source=sources, name=st.text(max_size=20))
 @example(source="<p><![x", name="")
 @example(source="<![CDATA[<p>", name="<![")
-def test_no_template_text_and_no_value_raises_when_it_is_sent(source: str, name: str) -> None:
+def test_no_valid_template_and_no_value_raises_while_rendering(source: str, name: str) -> None:
     """Whatever is accepted when it is loaded renders with any values; all else is refused then."""
     try:
         accepted = parse_template("x", source)
@@ -415,7 +415,7 @@ def _folder(path: Path, **files: str) -> Path:
     return path
 
 
-def test_operators_files_are_loaded_by_name_and_language_whatever_their_ending(
+def test_own_templates_are_loaded_by_name_and_language_with_any_suffix(
     tmp_path: Path,
 ) -> None:
     folder = _folder(tmp_path, Low_Balance_Alert0fr0tpl="Bonjour", VoIP_Restored="Back")
@@ -432,7 +432,7 @@ def test_operators_files_are_loaded_by_name_and_language_whatever_their_ending(
     assert "Votre crédit" not in words["VoIP Zero Balance", "en"]
 
 
-def test_a_missing_or_doubled_template_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_missing_or_duplicate_template_is_rejected_by_name(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="Low Balance Alert"):
         load_templates(tmp_path)
     _folder(tmp_path, Low_Balance_Alert="Subject: s\n\nb")
@@ -481,7 +481,7 @@ def test_another_language_is_one_file(tmp_path: Path) -> None:
         ("zz", _german(), "language's code"),
     ],
 )
-def test_a_language_file_that_lacks_something_is_refused_by_name(
+def test_an_incomplete_language_file_is_rejected_by_name(
     tmp_path: Path, name: str, content: str, said: str
 ) -> None:
     (tmp_path / f"{name}.toml").write_text(content)
@@ -489,6 +489,6 @@ def test_a_language_file_that_lacks_something_is_refused_by_name(
         load_catalogue(tmp_path)
 
 
-def test_a_default_language_that_is_not_there_is_refused() -> None:
+def test_an_unknown_default_language_is_rejected() -> None:
     with pytest.raises(BadInput, match="en, fr"):
         load_catalogue(None, language="de")

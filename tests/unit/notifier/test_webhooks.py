@@ -40,7 +40,7 @@ def test_a_webhook_is_read_and_its_secret_is_never_shown(tmp_path: Path) -> None
     assert [crm.wants(name) for name in wanted] == [True, True, True, False, False]
 
 
-def test_a_secret_comes_from_a_file_too_and_in_the_form_of_libraries(tmp_path: Path) -> None:
+def test_a_secret_can_come_from_a_file_and_in_the_format_of_libraries(tmp_path: Path) -> None:
     raw = bytes(range(24))
     (tmp_path / "secret").write_text(f"whsec_{base64.b64encode(raw).decode()}\n")
     text = GOOD.replace('secret_env = "CRM_SECRET"', f"secret_file = '{tmp_path / 'secret'}'")
@@ -65,7 +65,7 @@ def test_a_secret_comes_from_a_file_too_and_in_the_form_of_libraries(tmp_path: P
         ("[[webhook]]", "[[webhook", "TOML"),
     ],
 )
-def test_a_webhook_that_cannot_work_is_refused_with_what_is_expected(
+def test_an_invalid_webhook_is_rejected_with_what_is_expected(
     tmp_path: Path, changed: str, by: str, said: str
 ) -> None:
     with pytest.raises(BadInput) as refusal:
@@ -79,7 +79,7 @@ def test_two_webhooks_of_one_name_are_refused(tmp_path: Path) -> None:
         read_webhooks(write(tmp_path, GOOD + GOOD), ENVIRONMENT)
 
 
-def test_plain_http_is_for_this_machine_alone(tmp_path: Path) -> None:
+def test_plain_http_is_allowed_for_this_machine_only(tmp_path: Path) -> None:
     near = GOOD.replace("https://crm.example.net", "http://127.0.0.1:8000")
     assert read_webhooks(write(tmp_path, near), ENVIRONMENT)[0].url.startswith("http://127")
 
@@ -95,7 +95,7 @@ def test_the_signature_is_that_of_the_specification() -> None:
     assert headers["webhook-signature"] == "v1,djW2DIJ2hECUMq1d1K+OwS6JK8LJGcY/EAH6u1neC90="
 
 
-def test_an_address_that_apprise_does_not_know_is_refused_without_showing_it() -> None:
+def test_an_unknown_apprise_address_is_rejected_without_showing_it() -> None:
     with pytest.raises(BadInput) as refusal:
         open_chats(["nothing://a-secret-token"])
     assert "a-secret-token" not in str(refusal.value)
