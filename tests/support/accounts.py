@@ -1,4 +1,4 @@
-"""The front door for tests: its real application on a socket, over a real database."""
+"""The API for tests: the real application on a socket, on a real database."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -48,7 +48,7 @@ CARD = (
 
 @dataclass
 class RunningApi:
-    """A running API, and what stands in its database."""
+    """A running API, and its database."""
 
     http: httpx.AsyncClient
     url: str
@@ -56,25 +56,25 @@ class RunningApi:
     database: "asyncpg.Connection[asyncpg.Record]"
 
     async def client(self, account_id: str = "anna", **changes: object) -> dict[str, Any]:
-        """Put a client that is accepted."""
+        """Put a client; returns the response."""
         return await self.put(f"clients/{account_id}", {**CLIENT, **changes})
 
     async def put(self, path: str, body: Mapping[str, object]) -> dict[str, Any]:
-        """Put what is accepted; the answer."""
+        """Put a body that is accepted; returns the response."""
         answer = await self.http.put(f"/v1/{path}", json=body)
         assert answer.status_code in (200, 201), answer.text
         found: dict[str, Any] = answer.json()
         return found
 
     async def refused(self, path: str, body: object, status: int = 422) -> dict[str, Any]:
-        """Put what is refused; the error."""
+        """Put a body that is refused with `status`; returns the error."""
         answer = await self.http.put(f"/v1/{path}", json=body)
         assert answer.status_code == status, answer.text
         error: dict[str, Any] = answer.json()["error"]
         return error
 
     async def published(self, topic: str) -> list[dict[str, Any]]:
-        """What stands in the outbox for a topic, oldest first."""
+        """The events in the outbox for a topic, the oldest first."""
         rows = await self.database.fetch(
             "select value from accounts.outbox where topic = $1 order by id", topic
         )
@@ -100,9 +100,9 @@ async def running_api(
     default_mode: OperatingMode = "live",
     clock: Clock | None = None,
 ) -> AsyncIterator[RunningApi]:
-    """Serve the API on a free port, with one user, over the database `dsn`.
+    """Serve the API on a free port, with one user, on the database `dsn`.
 
-    Without `servers`, products may name any.
+    Without `servers`, products may name any server.
     """
     pool = await open_pool(dsn, service="accounts", size=8)
     clock = clock or SystemClock()

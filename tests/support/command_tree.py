@@ -1,4 +1,4 @@
-"""Every command of `ringfence`, found by walking the tree that the packages' entry points make."""
+"""Every command of `ringfence`, from the tree that the entry points of the packages form."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ def tree(command: click.Command = main_group, *path: str) -> Iterator[tuple[tupl
 
 
 def commands() -> list[tuple[str, ...]]:
-    """The paths of all that can be run: commands, and groups that do something by themselves."""
+    """The paths of everything that can be run: commands, and groups with an action of their own."""
     return [path for path, is_group in tree() if not is_group or _runs_alone(path)]
 
 

@@ -1,4 +1,4 @@
-"""Commands for tests: run against the real API, with rows where other services' state is needed."""
+"""Runs commands against the real API; inserts rows for the state of other services."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ WIDTH = 80
 
 @dataclass
 class Operator:
-    """An operator's desk: commands, and the database behind the API that they use."""
+    """Runs commands as an operator; has the API, and the database behind it."""
 
     api: RunningApi
 
@@ -26,7 +26,7 @@ class Operator:
         self, command: click.Command, *arguments: str, typed: str = "", status: int | None = 0,
         **environment: str,
     ) -> Result:  # fmt: skip
-        """Run a command; what it prints fits 80 columns and names no address of the API."""
+        """Run a command. Its output must fit 80 columns and have no path of the API."""
         runner = CliRunner(
             env={"RINGFENCE_API": self.api.url, "RINGFENCE_TOKEN": TOKEN, **environment}
         )
@@ -39,23 +39,23 @@ class Operator:
         return result
 
     async def output(self, command: click.Command, *arguments: str, status: int = 0) -> str:
-        """What a command prints, its lines and columns joined by single spaces."""
+        """The output of a command, its lines and columns joined by single spaces."""
         result = await self.run(command, *arguments, status=status)
         return " ".join(result.output.split())
 
     async def json(self, command: click.Command, *arguments: str, status: int = 0) -> Any:
-        """What a command prints for machines."""
+        """The JSON that a command prints."""
         result = await self.run(command, *arguments, "--json", status=status)
         return json.loads(result.stdout)
 
     async def product(self, account: str, product: str, **changes: object) -> None:
-        """Put a product that is billed by a tenant of its own."""
+        """Put a product with a tenant of its own."""
         tenant = f"{product}.wat5.ictvoip.ca | 519222{crc32(product.encode()) % 10_000:04d}"
         body = {**FUSIONPBX, "domain_tenant_and_main_dids": tenant, **changes}
         await self.api.put(f"clients/{account}/products/{product}", body)
 
     async def posted(self, account: str, micro: int) -> None:
-        """Post every payment that is not posted yet, as rating does, and `micro` is the balance."""
+        """Post every payment that is not posted yet, as rating does; `micro` is the new balance."""
         rows = await self.api.database.fetch(
             "select payment_id, kind, amount_micro, received_at from accounts.payment p"
             " where account_id = $1 and not exists ("
@@ -84,14 +84,14 @@ class Operator:
             )
 
     async def balance(self, account: str, micro: int) -> None:
-        """The balance as calls leave it."""
+        """Set the balance, as calls do."""
         await self.posted(account, micro)
         await self.api.database.execute(
             "update rating.account set balance_micro = $2 where account_id = $1", account, micro
         )
 
     async def level(self, account: str, level: str, balance_micro: int, *, debts: int = 0) -> None:
-        """The level as balance-watch keeps it; `exhausted` is held."""
+        """Set the level, as balance-watch does; `exhausted` is held."""
         await self.api.database.execute(
             "insert into balance_watch.account (account_id, currency, outstanding_micro,"
             "     profile_version, balance_micro, balance_version, level, held, holds)"
@@ -114,7 +114,7 @@ class Operator:
     async def service(
         self, account: str, product: str, confirmed: str, *, would: str = "", live: bool = True
     ) -> None:
-        """A service as the suspender keeps it: active or suspended, as the PBX was read back."""
+        """Set the confirmed state of a service, as the suspender does: active or suspended."""
         await self.api.database.execute(
             "insert into suspender.service (account_id, service_id, server_id, kind, wanted,"
             "     wanted_seq, mode, confirmed, confirmed_seq, confirmed_at, would, live)"
@@ -131,7 +131,7 @@ class Operator:
     async def switched_off(
         self, account: str, product: str, way: str, element: str, **changes: object
     ) -> None:
-        """An element as the suspender records it."""
+        """Record an element as switched off, as the suspender does."""
         columns = {
             "server_id": "wat5", "way": way, "tenant": "", "element": element,
             "account_id": account, "service_id": product, "was_on": True, **changes,
@@ -144,14 +144,14 @@ class Operator:
         )
 
     async def departed(self, account: str, product: str) -> None:
-        """A product that was removed, as the suspender keeps it until all of it is released."""
+        """Mark a product as removed, as the suspender does until all its elements are released."""
         await self.service(account, product, "suspended")
         await self.api.database.execute(
             "update suspender.service set departed = true where service_id = $1", product
         )
 
     async def has(self, server: str, kind: str, tenant: str, name: str, **changes: object) -> None:
-        """Something that a server has, as it was read just now."""
+        """Add an item to the inventory of a server."""
         item = {"uuid": "", "label": "", "enabled": True, "leads_to": "", **changes}
         await self.api.database.execute(
             "insert into suspender.inventory (server_id, kind, tenant, name, uuid, label, enabled,"
@@ -161,7 +161,7 @@ class Operator:
         await self.read(server)
 
     async def read(self, server: str, error: str = "", *gaps: str) -> None:
-        """A server was read just now, or could not be."""
+        """Record a reading of a server, or its error."""
         await self.api.database.execute(
             "insert into suspender.inventory_read (server_id, asked_at, read_at, next_at, gaps,"
             " error) values ($1, now(), case when $2 = '' then now() end, now(), $3, $2)"
@@ -173,7 +173,7 @@ class Operator:
         )
 
     async def answered(self, state: str = "done", words: str = "as asked") -> dict[str, Any]:
-        """Answer the next command as the suspender does; the command."""
+        """Answer the next command, as the suspender does; returns the command."""
 
         async def unanswered() -> list[dict[str, Any]]:
             requests = await self.api.published("operator.requested.v1")

@@ -1,4 +1,4 @@
-"""What commands print, run as a person runs them, without what differs from run to run.
+"""The output of commands, run as a person runs them, without what differs between runs.
 
 Ids, times and ports are masked by as many characters as they have, so that columns and line breaks
 stay what a person sees.
@@ -62,7 +62,7 @@ def file_of(command: tuple[str, ...]) -> str:
 
 @contextmanager
 def in_utc() -> Iterator[None]:
-    """This process in the zone in which commands are run here, and back in its own after it."""
+    """Set the time zone of this process to UTC, and back afterwards."""
     with patch.dict(os.environ, TZ="UTC"):
         time.tzset()
         try:
@@ -98,7 +98,7 @@ def printed(*arguments: str, typed: str = "", **environment: str) -> str:
 
 
 def masked(text: str, folder: Path) -> str:
-    """The text without ids, times, ports, measured figures and the place of `folder`."""
+    """The text without ids, times, ports, measured figures and the path of `folder`."""
     text = text.replace(str(folder), "/tmp/folder".ljust(len(str(folder)), "x"))
     text = _UUID.sub(lambda found: re.sub(r"[0-9a-f]", "x", found.group()), text)
     for pattern in _SAME_LENGTH:
@@ -109,5 +109,5 @@ def masked(text: str, folder: Path) -> str:
 
 
 def compare_output(command: tuple[str, ...], text: str) -> None:
-    """Compare what a command printed, masked, with its golden file. Raises AssertionError."""
+    """Compare the masked output of a command with its golden file. Raises AssertionError."""
     compare(GOLDEN / file_of(command), text)

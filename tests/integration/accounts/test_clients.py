@@ -20,7 +20,7 @@ async def api(database: str) -> AsyncIterator[RunningApi]:
         yield opened
 
 
-async def test_without_a_token_nothing_is_answered(api: RunningApi) -> None:
+async def test_a_request_without_a_token_is_refused(api: RunningApi) -> None:
     async with httpx.AsyncClient(base_url=api.url) as stranger:
         for path in ("/v1/clients", "/v1/openapi.json", "/v1/clients/anna/balance", "/"):
             assert (await stranger.get(path)).status_code == 401
@@ -32,7 +32,7 @@ async def test_without_a_token_nothing_is_answered(api: RunningApi) -> None:
     assert await api.published(ACCOUNT) == []
 
 
-async def test_a_client_is_created_and_told_whole(api: RunningApi) -> None:
+async def test_a_new_client_is_published_whole(api: RunningApi) -> None:
     answer = await api.http.put("/v1/clients/anna", json=CLIENT)
     assert answer.status_code == 201
     (event,) = await api.published(ACCOUNT)
@@ -44,7 +44,7 @@ async def test_a_client_is_created_and_told_whole(api: RunningApi) -> None:
     assert (await api.http.get("/v1/clients/anna")).json()["email"] == "anna@example.com"
 
 
-async def test_the_same_profile_again_tells_nothing(api: RunningApi) -> None:
+async def test_the_same_profile_again_publishes_nothing(api: RunningApi) -> None:
     await api.client()
     again = await api.http.put("/v1/clients/anna", json=CLIENT)
     assert again.status_code == 200
@@ -90,13 +90,13 @@ async def test_a_malformed_profile_field_is_refused_with_its_format(
     assert (await api.http.get("/v1/clients/anna")).status_code == 404
 
 
-async def test_half_a_surrogate_pair_is_refused_and_not_a_failure(api: RunningApi) -> None:
+async def test_half_a_surrogate_pair_is_refused(api: RunningApi) -> None:
     body = b'{"first_name": "\\ud800", "email": "a@b.ca", "currency": "CAD"}'
     answer = await api.http.put("/v1/clients/anna", content=body)
     assert answer.status_code == 422
 
 
-async def test_the_value_of_a_field_that_does_not_exist_is_not_echoed(api: RunningApi) -> None:
+async def test_the_value_of_an_unknown_field_is_not_echoed(api: RunningApi) -> None:
     error = await api.refused("clients/anna", {**CLIENT, "password": "hunter2hunter2"})
     assert error["field"] == "password"
     assert "hunter2" not in str(error)
@@ -122,7 +122,7 @@ async def test_suspension_fields_left_out_stay_as_they_are(api: RunningApi) -> N
     assert after["manual_voip_suspend"] == "No"
 
 
-async def test_an_imported_yes_is_not_a_persons_and_sending_it_back_keeps_its_writer(
+async def test_an_imported_yes_keeps_its_writer_when_sent_back(
     api: RunningApi,
 ) -> None:
     imported = await api.client(voip_suspended="Yes", written_by="import")
@@ -144,13 +144,13 @@ async def test_suspend_and_unsuspend_by_hand(api: RunningApi) -> None:
     assert (await api.http.post("/v1/clients/nobody/suspend")).status_code == 404
 
 
-async def test_unsuspend_says_when_a_persons_yes_still_holds(api: RunningApi) -> None:
+async def test_unsuspend_warns_when_a_persons_yes_still_holds(api: RunningApi) -> None:
     await api.client(voip_suspended="Yes")
     answer = await api.http.post("/v1/clients/anna/unsuspend")
     assert "written by a person" in answer.json()["warnings"][0]
 
 
-async def test_outstanding_is_set_and_told(api: RunningApi) -> None:
+async def test_outstanding_is_set_and_published(api: RunningApi) -> None:
     await api.client()
     answer = await api.put("clients/anna/outstanding", {"amount": "1,250.50"})
     assert answer["outstanding_micro"] == 1_250_500_000
@@ -176,7 +176,7 @@ async def test_clients_are_listed_in_pages(api: RunningApi) -> None:
     assert (await api.http.get("/v1/clients?cursor=x'--")).status_code == 422
 
 
-async def test_a_product_is_read_and_told(api: RunningApi) -> None:
+async def test_a_product_is_parsed_and_published(api: RunningApi) -> None:
     await api.client()
     await api.put("packages/standard", PACKAGE)
     answer = await api.put("clients/anna/products/pbx-1", {**FUSIONPBX, "package": "standard"})
@@ -193,7 +193,7 @@ async def test_a_product_is_read_and_told(api: RunningApi) -> None:
     assert stored["extensions"] == FUSIONPBX["extensions"]
 
 
-async def test_a_malformed_product_changes_nothing_of_what_stood(api: RunningApi) -> None:
+async def test_a_malformed_product_changes_nothing(api: RunningApi) -> None:
     await api.client()
     before = await api.put("clients/anna/products/pbx-1", FUSIONPBX)
     body = {**FUSIONPBX, "name": "Renamed", "extensions": "2112-2116"}
@@ -233,7 +233,7 @@ async def test_no_two_clients_have_the_same_product_extension_or_switched_gatewa
     await api.put("clients/bert/products/pbx-2", {**FUSIONPBX, "extensions": "3000"})
 
 
-async def test_two_clients_who_claim_one_extension_at_once_do_not_both_get_it(
+async def test_of_two_clients_that_claim_an_extension_at_once_one_gets_it(
     api: RunningApi,
 ) -> None:
     names = [f"c{number}" for number in range(6)]
@@ -255,7 +255,7 @@ async def test_a_product_can_be_removed(api: RunningApi) -> None:
     assert (await api.http.delete("/v1/clients/anna/products/pbx-1")).status_code == 404
 
 
-async def test_a_changed_package_is_told_for_all_accounts_that_use_it(api: RunningApi) -> None:
+async def test_a_changed_package_is_published_for_all_accounts_that_use_it(api: RunningApi) -> None:
     await api.put("packages/standard", PACKAGE)
     for name in ("anna", "bert", "carl"):
         await api.client(name)
@@ -274,7 +274,7 @@ async def test_a_changed_package_is_told_for_all_accounts_that_use_it(api: Runni
     assert {event["services"][0]["package"]["markup_percent"] for event in events} == {"220"}
 
 
-async def test_markup_under_100_and_an_unknown_tariff_earn_warnings(api: RunningApi) -> None:
+async def test_markup_under_100_and_an_unknown_tariff_warn(api: RunningApi) -> None:
     answer = await api.put("packages/cheap", {"tariff_id": "retail", "markup_percent": "99.9"})
     assert "under 100" in answer["warnings"][0]
     assert "no version yet" in answer["warnings"][1]
@@ -303,7 +303,7 @@ async def test_a_malformed_package_is_refused(api: RunningApi, field: str, value
     assert (await api.http.get("/v1/packages/standard")).status_code == 404
 
 
-async def test_an_account_too_large_for_a_record_is_refused_and_nothing_is_left(
+async def test_an_account_too_large_for_a_record_is_refused(
     api: RunningApi,
 ) -> None:
     await api.client()
@@ -332,7 +332,7 @@ async def test_a_body_above_a_mebibyte_is_refused(api: RunningApi) -> None:
     assert "1 MiB" in chunked.json()["error"]["expected"]
 
 
-async def test_how_a_client_is_written_to_is_entered_shown_changed_and_published(
+async def test_mail_fields_are_entered_shown_changed_and_published(
     api: RunningApi,
 ) -> None:
     """The language, the copies and the custom fields of mails: additive fields of `client`."""
@@ -362,7 +362,7 @@ async def test_how_a_client_is_written_to_is_entered_shown_changed_and_published
         ("cc", [f"{number}@example.com" for number in range(6)]),
     ],
 )
-async def test_what_no_mail_can_use_is_refused_when_it_is_entered(
+async def test_invalid_mail_fields_are_refused_on_entry(
     api: RunningApi, name: str, value: object
 ) -> None:
     error = await api.refused("clients/anna", {**CLIENT, name: value})

@@ -77,7 +77,7 @@ async def test_a_negative_adjustment_can_be_typed(run: Run) -> None:
     assert json.loads(posted.stdout)["amount_micro"] == -3_500_000
 
 
-async def test_what_is_refused_exits_2_and_says_why(run: Run) -> None:
+async def test_a_refusal_exits_2_and_says_why(run: Run) -> None:
     zero = await run(topup, "anna", "0")
     unknown = await run(ledger, "nobody")
     assert (zero.exit_code, unknown.exit_code) == (2, 2)
@@ -92,13 +92,13 @@ async def test_a_wrong_token_exits_2_and_names_the_setting(run: Run) -> None:
     assert "another-token" not in refused.output
 
 
-async def test_a_service_that_is_not_there_exits_3(run: Run, free_port: int) -> None:
+async def test_an_unreachable_api_exits_3(run: Run, free_port: int) -> None:
     missed = await run(client, "list", RINGFENCE_API=f"http://127.0.0.1:{free_port}")
     assert missed.exit_code == 3
     assert "RINGFENCE_API" in missed.stderr
 
 
-async def test_the_running_stack_is_found_from_a_folder_below(
+async def test_the_running_stack_is_found_from_a_folder_below_it(
     run: Run, api: RunningApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tokens = tmp_path / "tokens"
@@ -113,7 +113,7 @@ async def test_the_running_stack_is_found_from_a_folder_below(
     assert found.exit_code == 0, found.output
 
 
-async def test_what_people_type_stays_in_its_place_of_the_path(run: Run) -> None:
+async def test_typed_text_stays_in_its_part_of_the_path(run: Run) -> None:
     for typed in ("../packages", "a/b", "a?limit=1", "a%00b", "a\nb"):
         refused = await run(ledger, typed)
         assert refused.exit_code == 2, refused.output
@@ -156,7 +156,7 @@ async def test_bad_rows_of_a_tariff_are_listed_by_line(run: Run, tmp_path: Path)
 
 
 @pytest.mark.parametrize("command", [[ledger, "anna"], [calls, "anna"], [services], [unrated]])
-async def test_questions_without_an_answer_say_so(run: Run, command: list[object]) -> None:
+async def test_empty_lists_say_so(run: Run, command: list[object]) -> None:
     empty = await run(*command)
     machine = await run(*command, "--json")
     assert empty.exit_code == 0, empty.output

@@ -1,4 +1,4 @@
-"""What the suspender confirms comes back into the profile, over a real broker."""
+"""Confirmations of the suspender are applied to the profile; one test uses a real broker."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -88,7 +88,7 @@ async def take(api: RunningApi, *records: Received) -> Outcome:
 
 
 async def profile(api: RunningApi) -> tuple[str, str]:
-    """`VoIP Suspended` and who wrote it, as last told."""
+    """`VoIP Suspended` and its writer, as last published."""
     event = (await api.published(ACCOUNT))[-1]["profile"]
     return event["voip_suspended"], event["voip_suspended_by"]
 
@@ -105,7 +105,7 @@ async def test_suspended_writes_yes_and_restored_writes_none_never_no(api: Runni
     assert correlation == "cdr-1"
 
 
-async def test_calls_that_were_ended_are_kept_until_the_service_is_on_again(
+async def test_ended_calls_are_kept_until_the_service_is_restored(
     api: RunningApi,
 ) -> None:
     async def ended() -> list[str]:
@@ -119,12 +119,12 @@ async def test_calls_that_were_ended_are_kept_until_the_service_is_on_again(
     assert await ended() == list(calls)
     await take(api, record(suspended("pbx-1")))
     await take(api, record(failed("pbx-1")))
-    assert await ended() == list(calls), "a change of its reason ends no call"
+    assert await ended() == list(calls), "an event without ended calls keeps the list"
     await take(api, record(restored("pbx-1")))
     assert await ended() == []
 
 
-async def test_yes_stands_while_any_service_is_suspended(api: RunningApi) -> None:
+async def test_yes_stays_while_any_service_is_suspended(api: RunningApi) -> None:
     await take(api, record(suspended("pbx-1")), record(suspended("pbx-2")))
     await take(api, record(restored("pbx-1")))
     assert await profile(api) == ("Yes", "us")
@@ -133,13 +133,13 @@ async def test_yes_stands_while_any_service_is_suspended(api: RunningApi) -> Non
 
 
 @pytest.mark.parametrize("written", ["Yes", "No"])
-async def test_what_a_person_wrote_stays(api: RunningApi, written: str) -> None:
+async def test_a_value_written_by_a_person_stays(api: RunningApi, written: str) -> None:
     await api.client(voip_suspended=written)
     await take(api, record(suspended("pbx-1")), record(restored("pbx-1")))
     assert await profile(api) == (written, "person")
 
 
-async def test_a_persons_none_gives_the_field_back_and_an_imported_yes_is_ours(
+async def test_a_persons_none_and_an_imported_yes_are_overwritten(
     api: RunningApi,
 ) -> None:
     await api.client(voip_suspended="Yes")
@@ -151,7 +151,7 @@ async def test_a_persons_none_gives_the_field_back_and_an_imported_yes_is_ours(
     assert await profile(api) == ("None", "us")
 
 
-async def test_a_repeated_record_changes_nothing_even_after_a_later_one(api: RunningApi) -> None:
+async def test_a_duplicate_record_changes_nothing_even_after_a_later_one(api: RunningApi) -> None:
     first = record(suspended("pbx-1"))
     await take(api, first)
     await take(api, record(restored("pbx-1")))
@@ -174,7 +174,7 @@ async def test_a_failure_is_shown_with_the_client_until_the_service_is_confirmed
     assert (await api.http.get("/v1/clients/anna")).json()["suspension_failures"] == {}
 
 
-async def test_a_failure_does_not_take_an_imported_yes_back(api: RunningApi) -> None:
+async def test_a_failure_leaves_an_imported_yes(api: RunningApi) -> None:
     await api.client(voip_suspended="Yes", written_by="import")
     await take(api, record(failed("pbx-1")))
     assert await profile(api) == ("Yes", "import")
@@ -189,7 +189,9 @@ async def test_removing_the_last_suspended_product_clears_the_field(api: Running
     assert await profile(api) == ("None", "us")
 
 
-async def test_what_can_never_work_is_rejected_and_the_next_is_taken(api: RunningApi) -> None:
+async def test_a_record_that_cannot_be_applied_is_rejected_and_the_next_applied(
+    api: RunningApi,
+) -> None:
     stranger = record(suspended("pbx-1", "stranger"))
     garbage = Received(SERVICE_SUSPENDED.name, 0, 0, b"anna", b"{}", stranger.headers)
     nameless = Received(SERVICE_SUSPENDED.name, 0, 0, b"anna", suspended("pbx-1").to_json(), ())
@@ -199,7 +201,7 @@ async def test_what_can_never_work_is_rejected_and_the_next_is_taken(api: Runnin
     assert await profile(api) == ("Yes", "us")
 
 
-async def test_a_product_that_is_held_alone_says_nothing_of_the_client(api: RunningApi) -> None:
+async def test_a_product_held_by_itself_does_not_change_the_client(api: RunningApi) -> None:
     alone = suspended("pbx-1").model_copy(update={"holds": ("manual",), "client_wide": False})
     await take(api, record(alone))
     assert await profile(api) == ("None", "")
@@ -213,10 +215,10 @@ async def test_a_product_that_is_held_alone_says_nothing_of_the_client(api: Runn
     assert await profile(api) == ("None", "us")
 
 
-async def test_the_whole_service_takes_requests_and_confirmations_and_tells_both(
+async def test_the_running_service_publishes_requests_and_confirmations(
     database: str, kafka_bootstrap: str, free_port: int, tmp_path: Path
 ) -> None:
-    """Over HTTP and Kafka: a client is told, its confirmed suspension comes back and is told."""
+    """Over HTTP and Kafka: a client is published; so is its confirmed suspension."""
     account_id = f"whole-{uuid4().hex[:8]}"
     servers = tmp_path / "servers.toml"
     servers.write_text(

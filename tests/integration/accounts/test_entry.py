@@ -1,4 +1,4 @@
-"""Entering clients: what is left out, repeated, opened, and meant for one version alone."""
+"""Entering clients: omitted and repeated fields, opening balances, `If-Match`, debts."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -33,17 +33,17 @@ async def patch(api: RunningApi, body: dict[str, object], **headers: str) -> htt
 
 
 async def confirm(api: RunningApi, *, suspended: bool, client_wide: bool = True) -> None:
-    """What the suspender confirms of the client's one product."""
+    """Apply a confirmation of the suspender for the client's product."""
     await api.store.confirm(
         uuid4(), "anna", "pbx-1", suspended=suspended, client_wide=client_wide, failure=None,
         entry=AuditEntry("suspender", "confirmed"),
     )  # fmt: skip
 
 
-# SW14: a new client is known to have nothing from its first instant on.
+# A new client has a balance of 0 from its creation.
 
 
-async def test_creating_a_client_posts_its_opening_balance_with_it(api: RunningApi) -> None:
+async def test_creating_a_client_posts_its_opening_balance(api: RunningApi) -> None:
     created = await api.client(opening_balance="-12.50")
     (event,) = await api.published(PAYMENT)
     assert event["payment_id"] == str(ids.derive("payment", "anna", "opening"))
@@ -59,7 +59,7 @@ async def test_a_client_without_one_opens_at_zero(api: RunningApi) -> None:
     assert (again["version"], again["opening_balance"]) == (1, "0.00")
 
 
-async def test_forty_that_create_a_client_at_once_open_it_once(api: RunningApi) -> None:
+async def test_forty_concurrent_creations_post_one_opening_balance(api: RunningApi) -> None:
     body = {**CLIENT, "opening_balance": "5"}
     answers = await asyncio.gather(
         *(api.http.put("/v1/clients/anna", json=body) for _ in range(40))
@@ -69,7 +69,7 @@ async def test_forty_that_create_a_client_at_once_open_it_once(api: RunningApi) 
     assert len(await api.published(ACCOUNT)) == 1
 
 
-async def test_another_opening_balance_is_refused_and_changes_nothing(api: RunningApi) -> None:
+async def test_a_different_opening_balance_is_refused(api: RunningApi) -> None:
     await api.client(opening_balance="5")
     body = {**CLIENT, "opening_balance": "6", "company_name": "Berg"}
     error = await api.refused("clients/anna", body, 409)
@@ -78,7 +78,7 @@ async def test_another_opening_balance_is_refused_and_changes_nothing(api: Runni
     assert (await get(api))["company_name"] == ""
 
 
-async def test_the_opening_key_is_reserved_in_words(api: RunningApi) -> None:
+async def test_the_opening_key_is_reserved(api: RunningApi) -> None:
     await api.client()
     for key in ("opening", "claimed:1"):
         answer = await api.pay(key, {"amount": "5"})
@@ -102,7 +102,7 @@ async def test_a_client_of_an_earlier_version_gets_its_opening_balance_once(
     assert [event["amount_micro"] for event in await api.published(PAYMENT)] == [0, 7_000_000]
 
 
-async def test_postings_without_an_opening_balance_refuse_one(api: RunningApi) -> None:
+async def test_an_opening_balance_is_refused_where_postings_exist(api: RunningApi) -> None:
     await api.client()
     await api.database.execute("delete from accounts.payment")
     await api.pay("k-1", {"amount": "5"})
@@ -111,7 +111,7 @@ async def test_postings_without_an_opening_balance_refuse_one(api: RunningApi) -
     assert "by an adjustment" in answer.json()["error"]["message"]
 
 
-# SW12: a body of three fields may not turn off what it does not name.
+# A PUT body must not turn off by omission what it does not name.
 
 
 @pytest.mark.parametrize("left_out", ["has_voip_service", "low_balance_threshold"])
@@ -126,7 +126,7 @@ async def test_a_put_that_would_drop_voip_service_or_alerts_is_refused(
     assert (await get(api))["version"] == 1
 
 
-async def test_a_patch_changes_what_it_names_and_nothing_else(api: RunningApi) -> None:
+async def test_a_patch_changes_only_what_it_names(api: RunningApi) -> None:
     await api.client(credit_limit="50")
     before = await get(api)
     after = (await patch(api, {"company_name": "Berg"})).json()
@@ -138,10 +138,10 @@ async def test_a_patch_changes_what_it_names_and_nothing_else(api: RunningApi) -
     assert (await api.published(ACCOUNT))[0]["credit_limit_micro"] == 50_000_000
 
 
-# SW10: a body that was read is no order, and If-Match is honoured.
+# A response that is sent back gives no order, and If-Match is honoured.
 
 
-async def test_a_client_that_was_read_while_off_is_sent_back_without_a_change(
+async def test_a_client_read_while_off_can_be_sent_back_unchanged(
     api: RunningApi,
 ) -> None:
     await api.client()
@@ -159,7 +159,7 @@ async def test_a_client_that_was_read_while_off_is_sent_back_without_a_change(
         assert "voip_suspended was not changed" in after["warnings"][0]
 
 
-async def test_what_was_read_can_be_sent_back_whole(api: RunningApi) -> None:
+async def test_a_response_can_be_sent_back_whole(api: RunningApi) -> None:
     await api.client(voip_suspended="Yes", written_by="person", manual_voip_suspend="Yes")
     read = await get(api)
     again = await api.http.put("/v1/clients/anna", json=read)
@@ -169,7 +169,7 @@ async def test_what_was_read_can_be_sent_back_whole(api: RunningApi) -> None:
     assert elsewhere.json()["error"]["field"] == "account_id"
 
 
-async def test_a_person_who_says_so_gives_the_forced_order(api: RunningApi) -> None:
+async def test_written_by_person_gives_the_forced_order(api: RunningApi) -> None:
     await api.client()
     await api.put("clients/anna/products/pbx-1", FUSIONPBX)
     await confirm(api, suspended=True)
@@ -183,7 +183,7 @@ async def test_a_person_who_says_so_gives_the_forced_order(api: RunningApi) -> N
     assert [order["kind"] for order in matched["orders"]] == ["forced"]
 
 
-async def test_a_change_for_another_version_is_refused_everywhere(api: RunningApi) -> None:
+async def test_every_change_for_another_version_is_refused(api: RunningApi) -> None:
     await api.client()
     await api.put("clients/anna/products/pbx-1", FUSIONPBX)
     calls = [
@@ -209,7 +209,7 @@ async def test_a_change_for_another_version_is_refused_everywhere(api: RunningAp
     assert (await patch(api, {}, **{"If-Match": "two"})).json()["error"]["field"] == "If-Match"
 
 
-async def test_every_answer_carries_the_version_that_the_next_change_names(
+async def test_every_response_has_the_version_for_the_next_change(
     api: RunningApi,
 ) -> None:
     tag = (await api.http.put("/v1/clients/anna", json=CLIENT)).headers["etag"]
@@ -221,7 +221,7 @@ async def test_every_answer_carries_the_version_that_the_next_change_names(
     assert (await api.http.get("/v1/clients/anna")).headers["etag"] == tag == '"4"'
 
 
-async def test_of_ten_changes_for_one_version_one_is_made(api: RunningApi) -> None:
+async def test_of_ten_concurrent_changes_for_one_version_one_succeeds(api: RunningApi) -> None:
     await api.client()
     answers = await asyncio.gather(
         *(patch(api, {"company_name": f"Berg {n}"}, **{"If-Match": '"1"'}) for n in range(10))
@@ -229,10 +229,10 @@ async def test_of_ten_changes_for_one_version_one_is_made(api: RunningApi) -> No
     assert sorted(answer.status_code for answer in answers) == [200] + [412] * 9
 
 
-# SW11: debts that were read before the newest ones.
+# Debts that were read before the stored ones.
 
 
-async def test_debts_that_come_late_change_nothing(api: RunningApi) -> None:
+async def test_debts_older_than_the_stored_ones_change_nothing(api: RunningApi) -> None:
     await api.client()
     now = datetime.now(UTC)
     early, late = (now - timedelta(minutes=5)).isoformat(), now.isoformat()
@@ -247,7 +247,7 @@ async def test_debts_that_come_late_change_nothing(api: RunningApi) -> None:
     assert (stale["applied"], stale["outstanding"]) == (False, "20.00")
 
 
-async def test_the_same_debts_read_again_are_kept_without_a_new_version(api: RunningApi) -> None:
+async def test_the_same_debts_read_again_make_no_new_version(api: RunningApi) -> None:
     await api.client()
     for minute in (3, 2, 1):
         as_of = (datetime.now(UTC) - timedelta(minutes=minute)).isoformat()

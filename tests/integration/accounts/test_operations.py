@@ -1,4 +1,4 @@
-"""Servers that products may name, commands to other services, alarms, and the API's document."""
+"""Servers that products may name, commands to services, alarms, the OpenAPI document."""
 
 import os
 from collections.abc import AsyncIterator
@@ -51,10 +51,10 @@ async def api(database: str, servers_file: Path) -> AsyncIterator[RunningApi]:
         yield opened
 
 
-# SW13: a product on a server that does not exist is never billed and never cut.
+# A product on a server that does not exist would never be billed or suspended.
 
 
-async def test_a_product_on_an_unknown_server_is_refused_with_those_that_exist(
+async def test_a_product_on_an_unknown_server_is_refused(
     api: RunningApi, servers_file: Path
 ) -> None:
     error = await api.refused("clients/anna/products/pbx-1", {**FUSIONPBX, "server_id": "wat6"})
@@ -66,7 +66,7 @@ async def test_a_product_on_an_unknown_server_is_refused_with_those_that_exist(
     assert (await api.refused("clients/anna/products/pbx-1", moved))["field"] == "server_id"
     replace_file(servers_file, ANOTHER)
     renamed = await api.put("clients/anna/products/pbx-1", {**FUSIONPBX, "name": "Renamed"})
-    assert renamed["name"] == "Renamed", "a server that left the file is kept, not refused"
+    assert renamed["name"] == "Renamed", "a product keeps a server that was removed from the file"
 
 
 async def test_the_servers_are_listed_without_secrets_and_read_again_when_they_change(
@@ -85,7 +85,7 @@ async def test_the_servers_are_listed_without_secrets_and_read_again_when_they_c
 
 
 @pytest.mark.parametrize("text", [None, "not toml [", "[servers.x]\nkind = 'asterisk'\n"])
-async def test_without_a_usable_file_no_server_is_known_and_a_warning_says_why(
+async def test_an_unusable_servers_file_gives_no_servers_and_a_warning(
     api: RunningApi, servers_file: Path, text: str | None
 ) -> None:
     replace_file(servers_file, text)
@@ -113,7 +113,7 @@ async def test_a_product_is_billed_from_its_creation_or_from_the_instant_that_is
     assert (await api.refused("clients/anna/products/pbx-1", body))["field"] == "bill_from"
 
 
-async def test_a_command_is_published_and_its_answer_is_read_from_the_owner(
+async def test_a_command_is_published_and_its_answer_is_read(
     api: RunningApi,
 ) -> None:
     body = {"service": "suspender", "command": "brake.release", "reason": "rightly cut"}
@@ -145,7 +145,7 @@ async def test_a_command_is_published_and_its_answer_is_read_from_the_owner(
     ("service", "command", "field"),
     [("suspender", "drop.tables", "command"), ("rating", "brake.undo", "service")],
 )
-async def test_a_command_that_nobody_does_is_refused(
+async def test_an_unknown_command_is_refused(
     api: RunningApi, service: str, command: str, field: str
 ) -> None:
     answer = await api.http.post("/v1/commands", json={"service": service, "command": command})
@@ -179,12 +179,12 @@ async def test_alarms_of_all_services_are_listed_newest_first(api: RunningApi) -
     assert [alarm["subject"] for alarm in rest["items"]] == ["0"]
 
 
-async def test_the_brake_is_off_unless_the_suspender_set_it(api: RunningApi) -> None:
+async def test_the_brake_is_off_by_default(api: RunningApi) -> None:
     brake = (await api.http.get("/v1/brake")).json()
     assert (brake["on"], brake["on_since"], brake["paused"]) == (False, None, 0)
 
 
-async def test_the_api_describes_itself(api: RunningApi) -> None:
+async def test_the_openapi_document_describes_every_route(api: RunningApi) -> None:
     document = (await api.http.get("/v1/openapi.json")).json()
     assert document["openapi"].startswith("3.")
     paths = document["paths"]
@@ -218,7 +218,7 @@ async def test_the_api_describes_itself(api: RunningApi) -> None:
                        operation.get("parameters", []))  # fmt: skip
 
 
-async def test_no_refusal_speaks_of_paths_or_in_a_library_s_words(api: RunningApi) -> None:
+async def test_refusals_have_no_paths_and_no_library_messages(api: RunningApi) -> None:
     answers = [
         await api.http.get("/v1/clients/nobody"),
         await api.http.get("/v1/nothing"),

@@ -1,4 +1,4 @@
-"""Orders and modes through the API: given, replaced, ended, refused, and what they do in words."""
+"""Orders and modes through the API: given, replaced, ended, refused, and their effect."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -55,7 +55,7 @@ async def test_an_order_of_each_kind_is_given_shown_published_and_ended(
     assert f"no {kind} order for the whole client" in error["message"]
 
 
-async def test_the_fields_show_the_client_wide_orders_however_they_were_given(
+async def test_the_fields_show_client_wide_orders_of_any_origin(
     api: RunningApi,
 ) -> None:
     await ask(api, "PUT", "/orders/manual")
@@ -88,13 +88,13 @@ async def test_an_order_for_one_product_leaves_the_other_on(api: RunningApi) -> 
     assert "whole client" in forced["message"]
 
 
-async def test_the_orders_of_a_removed_product_go_with_it(api: RunningApi) -> None:
+async def test_the_orders_of_a_removed_product_are_removed(api: RunningApi) -> None:
     await ask(api, "PUT", "/orders/whmcs", {"product": "pbx-2"})
     await api.http.delete("/v1/clients/anna/products/pbx-2")
     assert await published(api) == []
 
 
-async def test_an_end_by_date_is_the_end_of_that_day_where_the_client_is(api: RunningApi) -> None:
+async def test_an_end_by_date_is_the_end_of_that_day_in_the_clients_zone(api: RunningApi) -> None:
     given = await ask(api, "POST", "/suspend", {"until": TOMORROW})
     until = datetime.fromisoformat(given["orders"][0]["until"])
     day_after = datetime.fromisoformat(TOMORROW).date() + timedelta(days=1)
@@ -108,7 +108,7 @@ async def test_an_end_by_date_is_the_end_of_that_day_where_the_client_is(api: Ru
         assert (await ask(api, "PUT", "/orders/manual", body, status=422))["field"] == "until"
 
 
-async def test_an_order_that_ended_by_itself_is_shown_and_published_no_more(
+async def test_an_order_past_its_end_is_not_shown_or_published(
     api: RunningApi,
 ) -> None:
     await ask(api, "POST", "/suspend", {"until": TOMORROW})
@@ -123,7 +123,7 @@ async def test_an_order_that_ended_by_itself_is_shown_and_published_no_more(
     assert await published(api) == []
 
 
-async def test_ten_who_give_orders_at_once_are_all_heard(api: RunningApi) -> None:
+async def test_ten_concurrent_orders_are_all_stored(api: RunningApi) -> None:
     kinds = ("manual", "whmcs", "exemption")
     paths = [f"/orders/{kind}" for kind in kinds for _ in range(3)]
     bodies = [{"product": product} for product in (None, "pbx-1", "pbx-2")] * 3
@@ -136,7 +136,9 @@ async def test_ten_who_give_orders_at_once_are_all_heard(api: RunningApi) -> Non
     assert versions == list(range(1, 13))
 
 
-async def test_in_shadow_orders_by_hand_are_refused_and_whmcs_is_heard(api: RunningApi) -> None:
+async def test_in_shadow_orders_by_hand_are_refused_and_whmcs_orders_accepted(
+    api: RunningApi,
+) -> None:
     shadow = await ask(api, "PUT", "/mode", {"mode": "shadow", "reason": "trial"})
     assert shadow["what_happens"] == "shadow mode: nothing is switched; would be on"
     for path in ("/orders/manual", "/orders/forced", "/orders/exemption"):
@@ -167,7 +169,7 @@ async def test_a_mode_is_set_and_published(api: RunningApi) -> None:
     assert counts == {"default": "live", "live": 1, "shadow": 0, "without_posting": 0}
 
 
-async def test_a_client_without_any_posting_does_not_go_live(database: str) -> None:
+async def test_a_client_without_any_posting_cannot_go_live(database: str) -> None:
     async with running_api(database, default_mode="shadow") as api:
         created = await api.client()
         assert created["mode"] == (await api.published(ACCOUNT))[0]["mode"] == "shadow"
@@ -187,9 +189,7 @@ async def test_suspend_says_what_it_does_to_a_client_without_voip_service(api: R
 
 
 @pytest.mark.parametrize("kind", ["manual", "forced", "whmcs"])
-async def test_an_order_can_end_the_calls_in_progress_and_that_is_audited(
-    api: RunningApi, kind: str
-) -> None:
+async def test_an_order_that_ends_calls_in_progress_is_audited(api: RunningApi, kind: str) -> None:
     plain = await ask(api, "PUT", f"/orders/{kind}")
     assert plain["orders"][0]["hang_up"] is False
     assert (await api.published(ACCOUNT))[-1]["orders"][0]["hang_up"] is False
@@ -201,7 +201,7 @@ async def test_an_order_can_end_the_calls_in_progress_and_that_is_audited(
     assert entry["after"]["orders"][0]["hang_up"] is True
 
 
-async def test_an_exemption_ends_no_calls_and_suspend_says_that_it_does(api: RunningApi) -> None:
+async def test_an_exemption_cannot_end_calls_and_suspend_can(api: RunningApi) -> None:
     error = await ask(api, "PUT", "/orders/exemption", {"hang_up": "yes"}, status=422)
     assert error["field"] == "hang_up"
     ended = await ask(api, "POST", "/suspend", {"hang_up": True, "product": "pbx-1"})

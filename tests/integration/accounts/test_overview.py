@@ -1,4 +1,4 @@
-"""The list of clients, why each is on or off, and what was done to them."""
+"""The list of clients, the explanation of their state, and their audit."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -46,7 +46,7 @@ async def level(api: RunningApi, who: str, named: str) -> None:
 async def switched(
     api: RunningApi, who: str, product: str, wanted: str, confirmed: str | None, **more: Any
 ) -> None:
-    """What the suspender shows of a product."""
+    """Insert the state of a product at the suspender."""
     done = wanted == confirmed
     await api.database.execute(
         "insert into suspender.service (account_id, service_id, server_id, kind, wanted,"
@@ -66,7 +66,7 @@ async def switched(
 
 
 async def client(api: RunningApi, who: str, **changes: object) -> None:
-    """A client with one product of its own name."""
+    """Put a client with one product named after it."""
     await api.client(who, **changes)
     body = {**FUSIONPBX, "domain_tenant_and_main_dids": f"{who}.ca | 5192229000"}
     await api.put(f"clients/{who}/products/pbx-{who}", body)
@@ -137,7 +137,7 @@ async def test_each_state_is_shown_and_filtered(api: RunningApi) -> None:
     assert (bare["balance"], bare["balance_micro"], bare["level"]) == (None, None, None)
 
 
-async def test_a_cut_that_waits_for_the_brake_is_shown_as_on(api: RunningApi) -> None:
+async def test_a_suspension_that_waits_for_the_brake_is_shown_as_on(api: RunningApi) -> None:
     await client(api, "anna")
     await balance(api, "anna", 0)
     await level(api, "anna", "exhausted")
@@ -155,7 +155,7 @@ async def test_a_cut_that_waits_for_the_brake_is_shown_as_on(api: RunningApi) ->
     assert await names(api, state="switching") == ["anna"]
 
 
-async def test_suspend_and_unsuspend_of_a_client_without_credit_say_what_holds_it(
+async def test_suspend_and_unsuspend_name_what_holds_a_client_without_credit(
     api: RunningApi,
 ) -> None:
     await client(api, "anna")
@@ -173,7 +173,7 @@ async def test_suspend_and_unsuspend_of_a_client_without_credit_say_what_holds_i
     assert (await get(api, "clients/anna"))["reason"] == "", "nothing holds it any more"
 
 
-async def test_a_client_s_explanation_is_in_words_and_by_product(api: RunningApi) -> None:
+async def test_the_explanation_of_a_client_has_sentences_and_products(api: RunningApi) -> None:
     await client(api, "anna")
     await api.put("clients/anna/products/metered", {
         **FUSIONPBX, "extensions": "3000", "prepaid": "no"})  # fmt: skip
@@ -226,13 +226,13 @@ async def test_a_thousand_clients_are_listed_whole_searched_and_counted(api: Run
     assert await names(api, search="nobody has this") == []
 
 
-async def test_a_search_without_meaning_is_refused(api: RunningApi) -> None:
+async def test_a_malformed_search_is_refused(api: RunningApi) -> None:
     for params in ({"search": "x" * 201}, {"search": "a\x00"}, {"state": "asleep"}, {"level": "x"}):
         answer = await api.http.get("/v1/clients", params=params)
         assert answer.status_code == 422, params
 
 
-async def test_the_audit_says_who_did_what_when_and_what_it_changed(api: RunningApi) -> None:
+async def test_the_audit_has_who_what_when_and_the_changed_fields(api: RunningApi) -> None:
     await client(api, "anna")
     await api.put("clients/anna/products/pbx-anna", {
         **FUSIONPBX, "extensions": "2112",
@@ -289,7 +289,7 @@ async def test_the_audit_says_who_did_what_when_and_what_it_changed(api: Running
     assert (await api.http.get("/v1/clients/nobody/audit")).status_code == 404
 
 
-async def test_every_published_version_has_its_entry(api: RunningApi) -> None:
+async def test_every_published_version_has_an_audit_entry(api: RunningApi) -> None:
     await client(api, "anna")
     await api.put("packages/standard", {"tariff_id": "retail"})
     body = {**FUSIONPBX, "package": "standard"}

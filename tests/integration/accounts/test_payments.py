@@ -1,4 +1,4 @@
-"""Top-ups and adjustments: each once, whatever is sent twice."""
+"""Top-ups and adjustments: each is posted once, also when it is sent twice."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -26,7 +26,7 @@ async def api(database: str) -> AsyncIterator[RunningApi]:
         yield opened
 
 
-async def test_a_top_up_is_answered_after_it_is_told(api: RunningApi) -> None:
+async def test_a_top_up_is_answered_after_it_is_in_the_outbox(api: RunningApi) -> None:
     answer = await api.pay("k-1", TOP_UP)
     assert answer.status_code == 201
     (event,) = await posted(api)
@@ -37,7 +37,7 @@ async def test_a_top_up_is_answered_after_it_is_told(api: RunningApi) -> None:
     assert event["kind"] == "top-up"
 
 
-async def test_the_same_key_and_content_again_gives_the_same_answer_and_nothing_new(
+async def test_the_same_key_and_content_again_give_the_same_answer(
     api: RunningApi,
 ) -> None:
     first = await api.pay("k-1", TOP_UP)
@@ -47,7 +47,7 @@ async def test_the_same_key_and_content_again_gives_the_same_answer_and_nothing_
     assert len(await posted(api)) == 1
 
 
-async def test_ten_at_once_with_one_key_are_one_payment(api: RunningApi) -> None:
+async def test_ten_concurrent_requests_with_one_key_are_one_payment(api: RunningApi) -> None:
     answers = await asyncio.gather(*(api.pay("k-1", TOP_UP) for _ in range(10)))
     assert sorted(a.status_code for a in answers) == [200] * 9 + [201]
     assert len({a.text for a in answers}) == 1
@@ -64,7 +64,7 @@ async def test_ten_at_once_with_one_key_are_one_payment(api: RunningApi) -> None
     ("field", "value"),
     [("amount", "25.00"), ("reference", "cheque 13"), ("kind", "adjustment")],
 )
-async def test_the_same_key_with_another_content_says_what_differs(
+async def test_the_same_key_with_other_content_is_refused_with_what_differs(
     api: RunningApi, field: str, value: str
 ) -> None:
     await api.pay("k-1", TOP_UP)
@@ -76,7 +76,7 @@ async def test_the_same_key_with_another_content_says_what_differs(
     assert len(await posted(api)) == 1
 
 
-async def test_another_clients_use_of_a_key_is_another_payment(api: RunningApi) -> None:
+async def test_the_same_key_of_another_client_is_another_payment(api: RunningApi) -> None:
     await api.client("bert")
     assert (await api.pay("k-1", TOP_UP)).status_code == 201
     assert (await api.pay("k-1", TOP_UP, "bert")).status_code == 201
@@ -101,7 +101,7 @@ async def test_another_clients_use_of_a_key_is_another_payment(api: RunningApi) 
         ({"card_number": "4111111111111111"}, "card_number"),
     ],
 )
-async def test_a_payment_that_can_not_be_meant_is_refused(
+async def test_an_invalid_payment_is_refused(
     api: RunningApi, change: dict[str, object], field: str
 ) -> None:
     answer = await api.pay("k-1", {**TOP_UP, **change})
@@ -124,9 +124,7 @@ async def test_a_key_is_required_and_the_client_must_exist(api: RunningApi) -> N
     assert (await api.pay("k-1", TOP_UP, "nobody")).status_code == 404
 
 
-async def test_the_services_own_role_can_not_alter_a_payment(
-    api: RunningApi, database: str
-) -> None:
+async def test_the_role_of_accounts_cannot_alter_a_payment(api: RunningApi, database: str) -> None:
     import asyncpg
 
     await api.pay("k-1", TOP_UP)

@@ -1,4 +1,4 @@
-"""Products: their ways, the rest of a tenant, calls in progress, and what stays off."""
+"""Products: ways of suspension, the rest of a tenant, calls in progress, elements that stay off."""
 
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -28,7 +28,7 @@ async def operator(database: str) -> AsyncIterator[Operator]:
 
 
 async def published(api: RunningApi, product: str = "pbx-1") -> dict[str, Any]:
-    """A service as it was published last."""
+    """The service as it was last published."""
     services = (await api.published(ACCOUNT))[-1]["services"]
     found: dict[str, Any] = next(s for s in services if s["service_id"] == product)
     return found
@@ -40,7 +40,7 @@ async def entered(operator: Operator, product: str = "pbx-1", **changes: object)
 
 
 async def off(operator: Operator, **changes: Any) -> None:
-    """Anna's pbx-1 is off for want of credit, by its extensions 101 and 102."""
+    """Anna's pbx-1 is off for lack of credit, by its extensions 101 and 102."""
     await entered(operator, extensions="101 | 102", **changes)
     await operator.posted("anna", -3_600_000)
     await operator.level("anna", "exhausted", -3_600_000)
@@ -49,7 +49,7 @@ async def off(operator: Operator, **changes: Any) -> None:
         await operator.switched_off("anna", "pbx-1", "extensions", extension, tenant=TENANT)
 
 
-async def test_a_product_can_keep_its_inbound_and_emergency_calls_and_own_the_rest(
+async def test_a_product_can_be_outbound_only_and_have_the_rest(
     operator: Operator,
 ) -> None:
     answer = await entered(operator, suspend_by="outbound", extensions="2112 | *", package=None)
@@ -79,7 +79,7 @@ async def test_a_product_can_keep_its_inbound_and_emergency_calls_and_own_the_re
         (LESNET, False),
     ],
 )
-async def test_every_way_without_911_warns_and_shows_it(
+async def test_every_way_without_911_warns(
     operator: Operator, body: Mapping[str, object], output: bool
 ) -> None:
     answer = await operator.api.put("clients/anna/products/pbx-1", body)
@@ -90,7 +90,7 @@ async def test_every_way_without_911_warns_and_shows_it(
     assert ("911 does not work" in shown["emergency"]) is not works
 
 
-async def test_whoever_would_be_switched_with_another_client_is_refused(operator: Operator) -> None:
+async def test_a_product_switched_with_another_client_is_refused(operator: Operator) -> None:
     await entered(operator, suspend_by="domain")
     alone = {**FUSIONPBX, "extensions": "3000"}
     error = await operator.api.refused("clients/bert/products/pbx-2", alone, 409)
@@ -102,7 +102,7 @@ async def test_whoever_would_be_switched_with_another_client_is_refused(operator
     assert (error["field"], "bert" in error["message"]) == ("suspend_by", True)
 
 
-async def test_calls_are_ended_for_new_prepaid_products_and_stay_as_they_were_set(
+async def test_new_prepaid_products_end_calls_and_the_setting_is_kept(
     operator: Operator,
 ) -> None:
     assert (await entered(operator))["hang_up"] == "credit"
@@ -118,7 +118,7 @@ async def test_calls_are_ended_for_new_prepaid_products_and_stay_as_they_were_se
     assert (await operator.api.refused("clients/anna/products/les-1", ended))["field"] == "hang_up"
 
 
-async def test_no_call_of_an_imported_client_is_ended_unless_it_is_said(operator: Operator) -> None:
+async def test_calls_of_an_imported_client_are_ended_only_on_request(operator: Operator) -> None:
     made = await operator.api.client("carl", written_by="import", voip_suspended="Yes")
     assert made["imported"] is True
     await operator.api.client("carl", last_name="Berg-Lund")
@@ -129,7 +129,7 @@ async def test_no_call_of_an_imported_client_is_ended_unless_it_is_said(operator
     assert (await operator.api.client("dora"))["imported"] is False
 
 
-async def test_what_leaves_a_product_that_is_off_stays_off_and_the_answer_says_so(
+async def test_an_element_that_leaves_a_product_while_off_stays_off(
     operator: Operator,
 ) -> None:
     await off(operator)
@@ -144,13 +144,13 @@ async def test_what_leaves_a_product_that_is_off_stays_off_and_the_answer_says_s
     assert "a payment of more than 3.60" in narrowed["words"]
     assert "--release" in narrowed["words"]
     assert await operator.api.published(REQUESTED) == []
-    # Another client's product names it: it is his concern then.
+    # A product of another client names the element: it is not left behind.
     his = await operator.api.put("clients/bert/products/pbx-2", {**FUSIONPBX, "extensions": "102"})
     assert his["what_happens"] == "stays on"
     assert (await entered(operator, extensions="101"))["stays_off"] == []
 
 
-async def test_a_product_for_a_client_who_is_held_says_that_it_is_switched_off(
+async def test_a_product_of_a_held_client_is_answered_as_switched_off(
     operator: Operator,
 ) -> None:
     await off(operator)
@@ -166,7 +166,7 @@ async def test_a_product_for_a_client_who_is_held_says_that_it_is_switched_off(
     assert nothing["what_happens"] == "nothing: has no VoIP service"
 
 
-async def test_a_release_is_published_with_the_change_that_it_belongs_to(
+async def test_a_release_is_published_with_its_change(
     operator: Operator,
 ) -> None:
     await off(operator)
@@ -220,7 +220,7 @@ async def test_a_product_that_was_removed_while_off_can_be_released_later(
     assert gone.status_code == 404
 
 
-async def test_a_cut_that_was_not_confirmed_is_given_up_with_its_product(
+async def test_an_unconfirmed_suspension_ends_with_its_product(
     operator: Operator,
 ) -> None:
     await off(operator)
@@ -229,7 +229,7 @@ async def test_a_cut_that_was_not_confirmed_is_given_up_with_its_product(
     assert (removed["stays_off"], removed["words"]) == ([], "")
 
 
-async def test_what_was_off_before_is_no_concern_of_the_answer(operator: Operator) -> None:
+async def test_elements_that_were_off_before_are_not_listed(operator: Operator) -> None:
     await off(operator)
     await operator.api.database.execute("update suspender.switched_off set was_on = false")
     assert (await entered(operator, extensions="101"))["stays_off"] == []
@@ -252,7 +252,7 @@ async def test_a_product_is_reapplied_on_request_and_an_unknown_one_is_refused(
     assert len(await operator.api.published(REQUESTED)) == 1
 
 
-async def test_elements_are_listed_with_what_was_before(operator: Operator) -> None:
+async def test_elements_are_listed_with_their_state_before(operator: Operator) -> None:
     await off(operator)
     await operator.switched_off("anna", "pbx-1", "gateway", GATEWAY, was_on=False, adopted=True)
     place = "/v1/clients/anna/elements"

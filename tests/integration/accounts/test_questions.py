@@ -1,4 +1,4 @@
-"""Questions, asked of views of the agreed form."""
+"""Reports, read from views of the agreed form."""
 
 from collections.abc import AsyncIterator
 from uuid import UUID
@@ -56,7 +56,7 @@ async def api(database: str) -> AsyncIterator[RunningApi]:
 
 
 async def everything(api: RunningApi, path: str) -> list[dict[str, object]]:
-    """All rows of a question, asked two at a time."""
+    """All rows of a report, read in pages of two."""
     found: list[dict[str, object]] = []
     cursor: str | None = ""
     while cursor is not None:
@@ -68,12 +68,12 @@ async def everything(api: RunningApi, path: str) -> list[dict[str, object]]:
     return found
 
 
-async def test_a_balance_is_shown_both_ways(api: RunningApi) -> None:
+async def test_a_balance_is_shown_in_micro_units_and_decimal(api: RunningApi) -> None:
     answer = (await api.http.get("/v1/clients/anna/balance")).json()
     assert (answer["balance_micro"], answer["balance"], answer["version"]) == (8_000_000, "8.00", 5)
 
 
-async def test_a_client_without_postings_has_nothing_and_an_unknown_one_is_not_found(
+async def test_a_client_without_postings_has_0_and_an_unknown_one_is_404(
     api: RunningApi,
 ) -> None:
     await api.client("carl")
@@ -90,7 +90,7 @@ async def test_a_ledger_is_paged_newest_first_and_is_the_clients_own(api: Runnin
     assert rows[0]["explanation"] == {"prefix": "1416"}
 
 
-async def test_calls_that_began_together_are_each_shown_once_and_hidden_ones_never(
+async def test_calls_with_the_same_start_are_shown_once_and_hidden_ones_never(
     api: RunningApi,
 ) -> None:
     rows = await everything(api, "clients/anna/calls")
@@ -111,7 +111,7 @@ async def test_the_unrated_queue_is_shown_oldest_first(api: RunningApi) -> None:
 @pytest.mark.parametrize(
     "cursor", ["x", "W10=", "WyIxOyBkcm9wIl0=", "WyI5OTk5OTk5OTk5OTk5OTk5OTk5OTkiXQ=="]
 )
-async def test_a_cursor_that_was_not_given_out_is_refused(api: RunningApi, cursor: str) -> None:
+async def test_a_forged_cursor_is_refused(api: RunningApi, cursor: str) -> None:
     answer = await api.http.get("/v1/clients/anna/ledger", params={"cursor": cursor})
     assert answer.status_code == 422
     assert answer.json()["error"]["field"] == "cursor"

@@ -29,9 +29,6 @@ async def refund(
     return answer.status_code, answer.json()
 
 
-# SW15
-
-
 async def test_a_refund_names_its_payment_and_is_a_negative_adjustment(api: RunningApi) -> None:
     status, answer = await refund(api, "r-1", "5")
     assert (status, answer["kind"], answer["amount"]) == (201, "adjustment", "-5.00")
@@ -46,17 +43,17 @@ async def test_a_refund_names_its_payment_and_is_a_negative_adjustment(api: Runn
     assert again == (200, answer)
 
 
-async def test_the_same_refund_under_other_keys_never_exceeds_the_payment(api: RunningApi) -> None:
+async def test_refunds_under_several_keys_never_exceed_the_payment(api: RunningApi) -> None:
     assert (await refund(api, "r-1", "15"))[0] == 201
     status, answer = await refund(api, "r-2", "15")
     assert (status, answer["error"]["field"]) == (409, "amount")
     assert "5.00 of the payment of 20.00 CAD are left" in answer["error"]["message"]
     assert (await refund(api, "r-3", "5"))[0] == 201
-    assert (await refund(api, "r-3", "5"))[0] == 200, "a repetition is answered as before"
+    assert (await refund(api, "r-3", "5"))[0] == 200, "a repeated request gets the same answer"
     assert (await refund(api, "r-4", "0.000001"))[0] == 409
 
 
-async def test_refunds_at_once_do_not_exceed_the_payment(api: RunningApi) -> None:
+async def test_concurrent_refunds_do_not_exceed_the_payment(api: RunningApi) -> None:
     answers = await asyncio.gather(*(refund(api, f"r-{n}", "6") for n in range(20)))
     assert sorted(status for status, _ in answers) == [201] * 3 + [409] * 17
     total = await api.database.fetchval(
@@ -65,7 +62,7 @@ async def test_refunds_at_once_do_not_exceed_the_payment(api: RunningApi) -> Non
     assert total == -18_000_000
 
 
-async def test_forty_of_the_same_refund_at_once_are_one(api: RunningApi) -> None:
+async def test_forty_concurrent_requests_of_one_refund_refund_once(api: RunningApi) -> None:
     answers = await asyncio.gather(*(refund(api, "r-1", "20") for _ in range(40)))
     assert sorted(status for status, _ in answers) == [200] * 39 + [201]
     assert len(await api.published(PAYMENT)) == 3
@@ -85,7 +82,7 @@ async def test_forty_of_the_same_refund_at_once_are_one(api: RunningApi) -> None
         ({"kind": "top-up"}, 422, "payment"),
     ],
 )
-async def test_a_refund_that_can_not_be_meant_is_refused(
+async def test_an_invalid_refund_is_refused(
     api: RunningApi, change: dict[str, object], status: int, field: str
 ) -> None:
     await api.pay("hand", {"amount": "9", "kind": "adjustment"})
@@ -95,13 +92,13 @@ async def test_a_refund_that_can_not_be_meant_is_refused(
     assert (answer.status_code, answer.json()["error"]["field"]) == (status, field)
 
 
-async def test_another_clients_payment_is_not_refunded(api: RunningApi) -> None:
+async def test_a_payment_of_another_client_cannot_be_refunded(api: RunningApi) -> None:
     await api.client("bert")
     paid = str(ids.derive("payment", "anna", "paid"))
     assert (await refund(api, "r-1", "5", paid, "bert"))[0] == 404
 
 
-async def test_payments_are_listed_with_what_became_of_them(api: RunningApi) -> None:
+async def test_payments_are_listed_with_their_posting(api: RunningApi) -> None:
     await refund(api, "r-1", "5")
     paid = ids.derive("payment", "anna", "paid")
     await api.database.execute("insert into rating.account (account_id, balance_micro, version,"
@@ -152,10 +149,10 @@ async def test_a_lost_payment_is_entered_under_its_own_id_and_published_again(
     event_id = await api.database.fetchval(
         "select event_id from accounts.outbox order by id desc limit 1"
     )
-    assert event_id != ids.derive(PAYMENT, event["payment_id"]), "an event of its own"
+    assert event_id != ids.derive(PAYMENT, event["payment_id"]), "a new event id"
     assert (await claims(api, claim()))[0][0] == "known"
     retried = await api.pay("lost", {"amount": "30", "reference": "cheque"})
-    assert retried.status_code == 200, "who sent it first, and tries again, is answered"
+    assert retried.status_code == 200, "the first sender may retry"
     assert (await api.pay("lost", {"amount": "31"})).status_code == 409
     audit = (await api.http.get("/v1/clients/anna/audit")).json()["items"]
     assert ("tester", "top-up of 30.00 claimed from the topic", "restored") in [
@@ -174,10 +171,10 @@ async def test_a_lost_payment_is_entered_under_its_own_id_and_published_again(
         ({"amount": "99999999999"}, "at most"),
     ],
 )
-async def test_a_claim_that_can_not_be_right_is_refused_in_words(
+async def test_an_invalid_claim_is_refused(
     api: RunningApi, change: dict[str, Any], why: str
 ) -> None:
-    """And the next one of the same request is entered."""
+    """The next claim of the same request is entered."""
     before = len(await api.published(PAYMENT))
     bad, good = await claims(api, claim(**change), claim("good"))
     assert bad[0] == "refused"
@@ -186,7 +183,7 @@ async def test_a_claim_that_can_not_be_right_is_refused_in_words(
     assert len(await api.published(PAYMENT)) == before + 1
 
 
-async def test_a_claim_of_a_known_payment_with_another_amount_is_refused(api: RunningApi) -> None:
+async def test_a_claim_of_a_stored_payment_with_another_amount_is_refused(api: RunningApi) -> None:
     ((outcome, why),) = await claims(api, claim("paid", reference=""))
     assert (outcome, why) == ("refused", "accounts holds it with another amount")
 
@@ -199,7 +196,7 @@ async def test_a_refund_is_claimed_with_its_payment_in_any_order(api: RunningApi
     assert outcomes == ["claimed", "claimed", "refused"]
 
 
-async def test_a_claimed_opening_balance_is_the_clients_own(api: RunningApi) -> None:
+async def test_a_claimed_opening_balance_keeps_its_key(api: RunningApi) -> None:
     await api.database.execute("delete from accounts.payment where idempotency_key = 'opening'")
     opening = claim("opening", kind="adjustment", amount="0", reference="opening balance")
     assert await claims(api, opening) == [("claimed", "")]
@@ -212,7 +209,7 @@ async def test_forty_claims_of_one_payment_enter_it_once(api: RunningApi) -> Non
     assert sorted(outcomes) == ["claimed"] + ["known"] * 39
 
 
-async def test_what_waits_is_shown_with_what_a_claim_would_meet(api: RunningApi) -> None:
+async def test_unclaimed_payments_are_listed_with_what_a_claim_would_do(api: RunningApi) -> None:
     for account_id, currency in (("anna", "CAD"), ("anna", "USD"), ("nobody", "CAD")):
         await api.database.execute(
             "insert into rating.unclaimed (payment_id, account_id, kind, amount_micro, currency,"

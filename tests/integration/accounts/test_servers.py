@@ -1,4 +1,4 @@
-"""Servers: their state, pauses, what they have, what differs, and what is adopted."""
+"""Servers: state, pauses, inventory, comparison with products, adoption."""
 
 import os
 from collections.abc import AsyncIterator
@@ -47,7 +47,7 @@ async def operator(database: str, servers_file: Path) -> AsyncIterator[Operator]
 
 
 async def get(api: RunningApi, path: str, **params: object) -> dict[str, Any]:
-    """What a question is answered with."""
+    """The response to GET."""
     answer = await api.http.get(f"/v1/{path}", params=params)  # type: ignore[arg-type]
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
@@ -55,13 +55,13 @@ async def get(api: RunningApi, path: str, **params: object) -> dict[str, Any]:
 
 
 def rename_server(servers_file: Path) -> None:
-    """The servers file with wat7 in the place of wat5."""
+    """Replace wat5 by wat7 in the servers file."""
     servers_file.write_text(SERVERS.replace("servers.wat5", "servers.wat7"))
     os.utime(servers_file, ns=(1, 1))
 
 
 async def paused(operator: Operator, server: str, until: datetime | None) -> None:
-    """A server that the suspender leaves alone."""
+    """Insert a pause of a server."""
     await operator.api.database.execute(
         "insert into suspender.server_pause values ($1, now(), $2, 'olga', 'upgrade')",
         server,
@@ -69,7 +69,7 @@ async def paused(operator: Operator, server: str, until: datetime | None) -> Non
     )
 
 
-async def test_the_servers_show_what_is_off_paused_and_failing(
+async def test_servers_are_listed_with_pauses_elements_off_and_failures(
     operator: Operator, servers_file: Path
 ) -> None:
     fresh, other = (await get(operator.api, "servers"))["items"]
@@ -91,8 +91,8 @@ async def test_the_servers_show_what_is_off_paused_and_failing(
     assert datetime.fromisoformat(shown["paused_until"]) == until
     assert (shown["elements_off"], shown["failing"], shown["last_error"]) == (1, 1, "no answer")
     assert (shown["inventory_read_at"], shown["inventory_error"]) == (None, "the login was refused")
-    assert other["paused"] is False, "its pause has ended by itself"
-    # A server that leaves the file is shown as long as something of it is off.
+    assert other["paused"] is False, "its pause has ended"
+    # A server that was removed from the file is listed while something on it is off.
     rename_server(servers_file)
     items = {item["server_id"]: item for item in (await get(operator.api, "servers"))["items"]}
     assert (items["wat5"]["listed"], items["wat5"]["kind"]) == (False, None)
@@ -100,7 +100,7 @@ async def test_the_servers_show_what_is_off_paused_and_failing(
     assert items["wat7"]["listed"] is True
 
 
-async def test_a_pause_and_its_end_are_asked_of_the_suspender(
+async def test_a_pause_and_its_end_are_commands_to_the_suspender(
     operator: Operator, servers_file: Path
 ) -> None:
     until = "2099-12-01T06:00:00+00:00"
@@ -123,12 +123,12 @@ async def test_a_pause_and_its_end_are_asked_of_the_suspender(
         answer = await operator.api.http.post(f"/v1/servers/wat9/{what}")
         assert (answer.status_code, answer.json()["error"]["field"]) == (404, "server")
     assert len(await operator.api.published(REQUESTED)) == 3
-    # A server that left the file while it was paused can be resumed.
+    # A paused server that was removed from the file can be resumed.
     await paused(operator, "wat9", None)
     assert (await operator.api.http.post("/v1/servers/wat9/resume")).status_code == 202
 
 
-async def test_the_inventory_is_paged_by_kind_and_says_when_it_was_read(operator: Operator) -> None:
+async def test_the_inventory_is_paged_by_kind_and_has_its_time(operator: Operator) -> None:
     never = await get(operator.api, "servers/wat5/inventory")
     assert (never["read_at"], never["items"], never["count"]) == (None, [], 0)
     for number in ("101", "102", "103"):
@@ -175,7 +175,7 @@ async def test_products_are_compared_with_their_server_both_ways(operator: Opera
     ]
     (proposal,) = found["proposals"]
     assert (proposal["product"], proposal["tenant"]) == ("new", "new.example.com")
-    # What is proposed is accepted as it is.
+    # The proposed product is accepted unchanged.
     body = {"kind": proposal["kind"], "server_id": proposal["server_id"], **proposal["fields"]}
     await operator.api.client("bert")
     made = await operator.api.put(f"clients/bert/products/{proposal['product']}", body)
@@ -185,7 +185,7 @@ async def test_products_are_compared_with_their_server_both_ways(operator: Opera
     assert [each["name"] for each in after["unowned"]] == ["103"]
 
 
-async def test_a_tenant_on_another_server_is_named(operator: Operator) -> None:
+async def test_a_tenant_on_another_server_is_suggested(operator: Operator) -> None:
     await operator.has("wat5", "tenant", "other.example.com", "other.example.com")
     await operator.has("wat6", "tenant", TENANT, TENANT)
     (missing,) = (await get(operator.api, "servers/wat5/comparison"))["missing"]
@@ -195,7 +195,7 @@ async def test_a_tenant_on_another_server_is_named(operator: Operator) -> None:
 
 
 async def adoptable(operator: Operator) -> None:
-    """Carl, in shadow, was imported while he was off; one of his extensions is off."""
+    """Carl, in shadow mode, was imported while off; one of his extensions is off."""
     await operator.api.client(
         "carl", written_by="import", voip_suspended="Yes", opening_balance="0"
     )
@@ -216,7 +216,7 @@ async def adoptable(operator: Operator) -> None:
         )
 
 
-async def test_what_is_off_of_an_imported_client_is_listed_before_he_goes_live(
+async def test_elements_to_be_adopted_are_listed_before_the_client_goes_live(
     operator: Operator,
 ) -> None:
     await adoptable(operator)

@@ -1,4 +1,4 @@
-"""The front door and the suspender together: what is asked at one is done by the other."""
+"""accounts and the suspender together: the suspender does what the API responses say."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -42,7 +42,7 @@ class Town:
     passed: int = field(default=0)
 
     async def pass_on(self) -> None:
-        """What the front door published since, in its order; then all that is due is switched."""
+        """Deliver the events of accounts in their order; then switch everything that is due."""
         rows = await self.api.database.fetch(
             "select id, topic, value from accounts.outbox where id > $1 order by id", self.passed
         )
@@ -54,7 +54,7 @@ class Town:
         await self.harness.work_done()
 
     async def product(self, extensions: str, release: bool = False, **changes: Any) -> Any:
-        """Put anna's product; the answer."""
+        """Put anna's product; returns the response."""
         body = {**FUSIONPBX, "server_id": "pbx1", "extensions": extensions, **changes}
         params = {"release": "true"} if release else {}
         answer = await self.api.http.put(f"/v1/{PRODUCT}", json=body, params=params)
@@ -63,12 +63,12 @@ class Town:
         return answer.json()
 
     async def answer_to(self, request_id: str) -> tuple[str, str]:
-        """What became of a command, as the front door shows it."""
+        """The state of a command, as the API shows it."""
         found = (await self.api.http.get(f"/v1/commands/{request_id}")).json()
         return found["state"], found["answer"]
 
     async def asked(self, path: str, body: dict[str, str] | None = None) -> tuple[str, str]:
-        """Ask for something and pass it on; what became of it."""
+        """Post a command, deliver it, and return its state."""
         answer = await self.api.http.post(f"/v1/{path}", json=body or {})
         assert answer.status_code == 202, answer.text
         await self.pass_on()
@@ -77,7 +77,7 @@ class Town:
 
 @pytest.fixture
 async def town(database: str, tmp_path: Path) -> AsyncIterator[Town]:
-    """Anna is off for want of credit, by her extensions 101 and 102."""
+    """Anna is off for lack of credit, by her extensions 101 and 102."""
     file = tmp_path / "servers.toml"
     file.write_text(SERVERS)
     pool = await open_pool(database, service="suspender", size=8)

@@ -1,4 +1,4 @@
-"""How two versions differ, against a comparison of every row with every other."""
+"""The diff of two versions equals a naive comparison of all rows."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -56,7 +56,7 @@ def size(change: dict[str, Any]) -> Decimal:
     return abs(sides[0] - sides[1])
 
 
-async def test_a_diff_is_what_comparing_every_row_says(api: RunningApi) -> None:
+async def test_a_diff_equals_a_comparison_of_every_row(api: RunningApi) -> None:
     """Counts, largest first, and every row: of a dry run, an import, and two versions."""
     loop = asyncio.get_running_loop()
     names = count()
@@ -107,7 +107,7 @@ def check(
     assert sorted(map(str, diff["largest"])) == sorted(map(str, rows))
 
 
-async def test_the_largest_of_each_kind_are_shown_and_no_more(api: RunningApi) -> None:
+async def test_only_the_largest_changes_of_each_kind_are_shown(api: RunningApi) -> None:
     deck = {str(100 + n): ("A", f"0.{n + 100}", "6/6", "1") for n in range(50)}
     dearer = {p: (t, f"{int(p)}", i, s) for p, (t, r, i, s) in deck.items()}
     url = "/v1/tariffs/t/versions"

@@ -1,4 +1,4 @@
-"""Versions swapped while calls are rated: every charge is by one version, whole."""
+"""Tariff versions change while calls are rated: every charge is by one whole version."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ DIALLED = ("15195550100", "14165550100", "12045550100", "011442075550100")
 
 
 def card(number: int) -> bytes:
-    """A deck of which every row says which version it belongs to."""
+    """A deck in which every row names its version."""
     rows = [f"v{number},{prefix},0.{number:02d}{place},6"
             for place, prefix in enumerate(PREFIXES, 1)]  # fmt: skip
     filler = [f"v{number},{90_000 + n},0.{number:02d}9,6" for n in range(2000)]
@@ -36,7 +36,7 @@ def card(number: int) -> bytes:
 
 
 class Swapping:
-    """Two rating workers and a front door on one database."""
+    """Two rating workers and the API on one database."""
 
     def __init__(self, api: RunningApi, store: RatingStore) -> None:
         self.api = api
@@ -49,7 +49,7 @@ class Swapping:
         self._published = 0
 
     async def publish(self, number: int) -> None:
-        """Import a version, and tell one worker of it, as its topic would."""
+        """Import a version, and deliver its event to one worker."""
         past = {"effective_from": "2026-01-01T00:00:00Z"} if number == 0 else {}
         answer = await self.api.http.post(
             "/v1/tariffs/north/versions", params={"currency": "CAD", **past}, content=card(number)
@@ -64,11 +64,11 @@ class Swapping:
             self._published += 1
 
     def rated_by(self, description: str) -> bool:
-        """Whether a call was rated by the version whose rows say so."""
+        """Whether a call was rated by the version with this name in its rows."""
         return any(r.explanation["description"] == description for r, _ in self.rated[-200:])
 
     async def rate(self, worker: Rating) -> None:
-        """Rate calls as they are answered, until told that all is done; then once more."""
+        """Rate calls until the swaps are done, and once more."""
         while True:
             last = self.done
             now = datetime.now(UTC)
@@ -107,7 +107,7 @@ async def swapping(database: str) -> AsyncIterator[Swapping]:
         yield bench
 
 
-async def test_every_charge_while_versions_are_swapped_is_by_one_version_whole(
+async def test_every_charge_during_swaps_is_by_one_whole_version(
     swapping: Swapping,
 ) -> None:
     async def swap() -> None:
@@ -137,7 +137,7 @@ async def test_every_charge_while_versions_are_swapped_is_by_one_version_whole(
     assert await drift(swapping.api) == []
 
 
-async def test_a_version_to_come_rates_no_call_before_its_instant(swapping: Swapping) -> None:
+async def test_a_future_version_rates_no_call_before_its_instant(swapping: Swapping) -> None:
     at = datetime.now(UTC) + timedelta(hours=1)
     await swapping.api.http.post(
         "/v1/tariffs/north/versions", params={"effective_from": at.isoformat()}, content=card(7)
@@ -153,7 +153,7 @@ async def test_a_version_to_come_rates_no_call_before_its_instant(swapping: Swap
     assert priced_by == ["v8", "v7", "v7"]
 
 
-async def test_after_a_rollback_calls_cost_what_they_did(swapping: Swapping) -> None:
+async def test_after_a_rollback_calls_have_the_former_price(swapping: Swapping) -> None:
     await swapping.publish(1)
     await swapping.api.http.post("/v1/tariffs/north/rollback", json={})
     event = (await swapping.api.published(TARIFF_PUBLISHED.name))[-1]
@@ -171,7 +171,7 @@ def published(event: dict[str, object], event_id: UUID) -> Received:
 
 
 async def drift(api: RunningApi) -> list[object]:
-    """Where the ledger and what stands beside it differ."""
+    """The differences between the ledger and the tables derived from it."""
     return [
         r for i in (1, 3, 4) for r in await api.database.fetch(f"select * from rating.drift_i{i}")
     ]

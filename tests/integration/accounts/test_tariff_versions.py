@@ -1,4 +1,4 @@
-"""Versions of a tariff: what an import would change, when it takes effect, and the way back."""
+"""Versions of a tariff: dry runs, effective instants, rollbacks."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,12 +23,12 @@ async def api(database: str) -> AsyncIterator[RunningApi]:
 
 
 def away(**distance: float) -> str:
-    """An instant so far from now, as it is typed."""
+    """An instant at this distance from now, as it is typed."""
     return (datetime.now(UTC) + timedelta(**distance)).isoformat()
 
 
 async def put_version(api: RunningApi, text: str = CARD, **query: Any) -> dict[str, Any]:
-    """Import what is accepted; the answer."""
+    """Import a file that is accepted; returns the response."""
     answer = await api.http.post(URL, params={"currency": "CAD", **query}, content=text.encode())
     assert answer.status_code in (200, 201), answer.text
     found: dict[str, Any] = answer.json()
@@ -36,7 +36,7 @@ async def put_version(api: RunningApi, text: str = CARD, **query: Any) -> dict[s
 
 
 async def refused(api: RunningApi, text: str, status: int = 422, **query: Any) -> dict[str, Any]:
-    """Import what is refused; the error."""
+    """Import a file that is refused; returns the error."""
     answer = await api.http.post(URL, params={"currency": "CAD", **query}, content=text.encode())
     assert answer.status_code == status, answer.text
     error: dict[str, Any] = answer.json()["error"]
@@ -44,7 +44,7 @@ async def refused(api: RunningApi, text: str, status: int = 422, **query: Any) -
 
 
 async def rolled_back(api: RunningApi, status: int = 201, **body: Any) -> dict[str, Any]:
-    """Roll back; the answer, or the error."""
+    """Roll back; returns the response, or the error."""
     answer = await api.http.post("/v1/tariffs/retail/rollback", json=body)
     assert answer.status_code == status, answer.text
     body_of: dict[str, Any] = answer.json()
@@ -53,7 +53,7 @@ async def rolled_back(api: RunningApi, status: int = 201, **body: Any) -> dict[s
 
 
 async def written(api: RunningApi) -> list[object]:
-    """All that an import can write."""
+    """The contents of every table that an import writes."""
     tables = ("tariff_version", "tariff_rate", "tariff_mapping", "outbox")
     return [
         tuple(row.values())
@@ -67,7 +67,7 @@ async def states(api: RunningApi) -> dict[int, str]:
     return {item["version_id"]: item["state"] for item in items}
 
 
-async def test_a_dry_run_tells_what_would_change_and_writes_nothing(api: RunningApi) -> None:
+async def test_a_dry_run_shows_what_would_change_and_writes_nothing(api: RunningApi) -> None:
     first = await put_version(api)
     before = await written(api)
     tried = await put_version(
@@ -94,7 +94,7 @@ async def test_a_dry_run_of_a_first_version_needs_nothing_before_it(api: Running
 
 
 @pytest.mark.parametrize("dry_run", ["true", "false"])
-async def test_a_bad_row_changes_nothing_at_all(api: RunningApi, dry_run: str) -> None:
+async def test_a_bad_row_changes_nothing(api: RunningApi, dry_run: str) -> None:
     await put_version(api)
     before = await written(api)
     bad = DEARER.replace("Prefix", "Code") + "Nowhere,12a4,0.1,6\n"
@@ -103,7 +103,7 @@ async def test_a_bad_row_changes_nothing_at_all(api: RunningApi, dry_run: str) -
     assert await written(api) == before
 
 
-async def test_a_prefix_that_comes_again_is_named_with_both_lines(api: RunningApi) -> None:
+async def test_a_duplicate_prefix_is_reported_with_both_lines(api: RunningApi) -> None:
     text = CARD + "Bad,x,0.1,6\nAgain,1416,0.1,6\nBad,y,0.1,6\nOnce more,1416,0.008,30/6\n"
     error = await refused(api, text)
     assert [row["line"] for row in error["rows"]] == [5, 6, 7, 8]
@@ -112,7 +112,7 @@ async def test_a_prefix_that_comes_again_is_named_with_both_lines(api: RunningAp
     assert "line 3" in error["rows"][3]["expected"]
 
 
-async def test_the_first_hundred_of_many_bad_rows_come_in_the_order_of_lines(
+async def test_the_first_hundred_bad_rows_are_listed_by_line(
     api: RunningApi,
 ) -> None:
     rows = "".join(f"A,{1 if n % 2 else 'x'},0.1,6\n" for n in range(500))
@@ -147,7 +147,7 @@ async def test_decimal_commas_and_semicolons(api: RunningApi) -> None:
     assert found.json()["rate"]["rate"] == "0.01"
 
 
-async def test_what_stands_beside_the_rates_is_kept_and_comes_back(api: RunningApi) -> None:
+async def test_remarks_are_stored_and_restored(api: RunningApi) -> None:
     lines = CARD.splitlines()
     text = "\n".join([f"{lines[0]},OldRate,ShortDescription", *(f"{x},9.9,S" for x in lines[1:])])
     first = await put_version(api, text)
@@ -158,7 +158,7 @@ async def test_what_stands_beside_the_rates_is_kept_and_comes_back(api: RunningA
     assert (rate["old_rate"], rate["short_description"], rate["rate_premium"]) == ("9.9", "S", None)
 
 
-async def test_a_mapping_is_remembered_shown_and_changed(api: RunningApi) -> None:
+async def test_a_mapping_is_stored_shown_and_changed(api: RunningApi) -> None:
     text = CARD.replace("Prefix,RateValue", "Code,Price")
     first = await put_version(api, text, map=["Prefix=Code", "RateValue=Price"])
     assert (first["columns"]["Prefix"], first["columns"]["Increment"]) == ("Code", "Increment")
@@ -179,7 +179,7 @@ async def test_a_mapping_is_remembered_shown_and_changed(api: RunningApi) -> Non
     assert other.json()["Prefix"] == "Prefix"
 
 
-async def test_a_mapping_of_no_field_is_refused(api: RunningApi) -> None:
+async def test_a_mapping_of_an_unknown_field_is_refused(api: RunningApi) -> None:
     assert (await refused(api, CARD, map="Code=Prefix"))["field"] == "map"
     for body in ({"Code": "Prefix"}, {"Prefix=a": "b"}, {"Prefix": "a", "prefix": "b"}):
         wrong = await api.http.put("/v1/tariffs/retail/mapping", json=body)
@@ -209,7 +209,7 @@ async def test_a_version_is_compared_with_the_one_in_force_at_its_instant(
     assert shown.json()["version_id"] == now["version_id"]
 
 
-async def test_an_instant_beyond_the_calendar_is_refused(api: RunningApi) -> None:
+async def test_an_instant_outside_the_years_1_to_9999_is_refused(api: RunningApi) -> None:
     error = await refused(api, CARD, effective_from="9999-12-31T23:59:59-12:00")
     assert error["field"] == "effective_from"
 
@@ -224,8 +224,8 @@ async def test_the_same_rows_from_the_same_instant_are_one_version(api: RunningA
     assert len(await api.published(TARIFF)) == 2
 
 
-async def test_rows_that_were_replaced_at_their_instant_can_be_had_again(api: RunningApi) -> None:
-    """The version exists, but is in force at no instant: it must be made anew."""
+async def test_rows_that_were_replaced_at_their_instant_make_a_new_version(api: RunningApi) -> None:
+    """The old version is in force at no instant, so a new one is made."""
     at = away(days=-1)
     first = await put_version(api, effective_from=at)
     await put_version(api, DEARER, effective_from=at)
@@ -235,7 +235,7 @@ async def test_rows_that_were_replaced_at_their_instant_can_be_had_again(api: Ru
     assert third["version_id"] != first["version_id"]
 
 
-async def test_rows_that_are_still_to_come_can_be_had_now(api: RunningApi) -> None:
+async def test_rows_of_a_future_version_can_be_imported_now(api: RunningApi) -> None:
     await put_version(api)
     await put_version(api, DEARER, effective_from=away(days=1))
     now = await put_version(api, DEARER)
@@ -243,7 +243,7 @@ async def test_rows_that_are_still_to_come_can_be_had_now(api: RunningApi) -> No
     assert (await api.http.get("/v1/tariffs/retail/version")).json()["version_id"] == 3
 
 
-async def test_only_what_was_confirmed_is_made(api: RunningApi) -> None:
+async def test_a_version_other_than_the_confirmed_one_is_refused(api: RunningApi) -> None:
     tried = await put_version(api, DEARER, dry_run="true")
     seen = {"base": 0, "sha256": tried["sha256"]}
     assert (await refused(api, CARD, 409, **seen))["field"] == "sha256"
@@ -253,7 +253,7 @@ async def test_only_what_was_confirmed_is_made(api: RunningApi) -> None:
     assert made["new"]
 
 
-async def test_concurrent_imports_of_one_tariff_come_one_after_the_other(api: RunningApi) -> None:
+async def test_concurrent_imports_of_one_tariff_are_serialized(api: RunningApi) -> None:
     files = [CARD.replace("0.0100", f"0.{n}") for n in range(1, 9)]
     made = await asyncio.gather(*(put_version(api, text) for text in files))
     made.sort(key=lambda version: version["version_id"])
@@ -280,7 +280,7 @@ async def test_a_rollback_is_a_new_version_with_the_rows_of_the_one_before(
     assert (await rolled_back(api))["restores"] == second["version_id"]
 
 
-async def test_a_rollback_goes_to_a_version_and_takes_effect_when_it_is_told(
+async def test_a_rollback_to_a_version_takes_effect_at_its_instant(
     api: RunningApi,
 ) -> None:
     first = await put_version(api)
@@ -294,7 +294,7 @@ async def test_a_rollback_goes_to_a_version_and_takes_effect_when_it_is_told(
     assert (again["version_id"], again["new"]) == (back["version_id"], False)
 
 
-async def test_a_rollback_to_what_is_not_there_is_refused(api: RunningApi) -> None:
+async def test_a_rollback_to_an_unknown_version_is_refused(api: RunningApi) -> None:
     assert (await rolled_back(api, 404))["field"] == "version"
     await put_version(api)
     assert (await rolled_back(api, 404))["field"] == "version"
@@ -344,7 +344,7 @@ async def test_rows_and_changes_come_in_pages(api: RunningApi) -> None:
     assert await paged("changes", old=1, new=1) == []
 
 
-async def test_an_upload_that_breaks_off_leaves_nothing(api: RunningApi) -> None:
+async def test_an_aborted_upload_stores_nothing(api: RunningApi) -> None:
     async def broken() -> AsyncIterator[bytes]:
         yield CARD.encode()
         raise ConnectionAbortedError
@@ -355,10 +355,10 @@ async def test_an_upload_that_breaks_off_leaves_nothing(api: RunningApi) -> None
     assert (await put_version(api))["version_id"] == 1
 
 
-async def test_nothing_of_a_file_stays_while_the_database_can_not_write_it(
+async def test_an_import_is_rolled_back_when_its_event_cannot_be_written(
     api: RunningApi, database: str
 ) -> None:
-    """One transaction: when the event can not be kept, the version is not either."""
+    """One transaction: if the event cannot be stored, neither is the version."""
     await put_version(api)
     before = await written(api)
     await api.database.execute(
@@ -369,9 +369,7 @@ async def test_nothing_of_a_file_stays_while_the_database_can_not_write_it(
     assert await written(api) == before
 
 
-async def test_payments_are_taken_while_imports_wait_for_each_other(
-    api: RunningApi, database: str
-) -> None:
+async def test_payments_are_accepted_while_imports_wait(api: RunningApi, database: str) -> None:
     await api.client()
     holder = await asyncpg.connect(database)
     transaction = holder.transaction()

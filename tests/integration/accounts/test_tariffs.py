@@ -1,4 +1,4 @@
-"""Tariff files: whole or not at all, each an immutable version that can be checked."""
+"""Tariff files take effect whole or not at all; each is an immutable version."""
 
 import asyncio
 import hashlib
@@ -19,7 +19,7 @@ async def api(database: str) -> AsyncIterator[RunningApi]:
         yield opened
 
 
-async def test_a_version_is_written_and_told_with_a_digest_that_rating_can_check(
+async def test_a_version_is_published_with_the_digest_of_its_rows(
     api: RunningApi, database: str
 ) -> None:
     answer = await api.import_card()
@@ -62,7 +62,7 @@ async def test_a_file_with_a_bad_row_changes_nothing_and_lists_its_lines(api: Ru
     assert await api.database.fetchval("select count(*) from accounts.tariff_rate") == 3
 
 
-async def test_the_latest_version_again_is_answered_as_it_stands(api: RunningApi) -> None:
+async def test_the_same_file_again_returns_the_same_version(api: RunningApi) -> None:
     first = await api.import_card()
     again = await api.import_card(CARD.replace("0.0100", "0.01"))
     changed = await api.import_card(CARD.replace("0.0100", "0.02"))
@@ -76,7 +76,7 @@ async def test_the_latest_version_again_is_answered_as_it_stands(api: RunningApi
     assert listed.items() <= back.json().items()
 
 
-async def test_uploads_at_once_of_one_file_are_one_version(api: RunningApi) -> None:
+async def test_concurrent_uploads_of_one_file_are_one_version(api: RunningApi) -> None:
     answers = await asyncio.gather(*(api.import_card() for _ in range(5)))
     assert sorted(a.status_code for a in answers) == [200, 200, 200, 200, 201]
     assert len(await api.published(TARIFF)) == 1
@@ -111,7 +111,7 @@ async def test_a_tariff_keeps_its_currency(api: RunningApi) -> None:
     "content",
     [b"", b"Prefix,RateValue\n1,2\n", b"\xff\xfe\x00", CARD.encode("utf-16"), CARD[:41].encode()],
 )
-async def test_what_is_no_tariff_file_is_refused(api: RunningApi, content: bytes) -> None:
+async def test_a_body_that_is_not_a_tariff_file_is_refused(api: RunningApi, content: bytes) -> None:
     answer = await api.http.post(
         "/v1/tariffs/retail/versions", params={"currency": "CAD"}, content=content
     )
@@ -119,9 +119,7 @@ async def test_what_is_no_tariff_file_is_refused(api: RunningApi, content: bytes
     assert (await api.http.get("/v1/tariffs/retail/versions")).status_code == 404
 
 
-async def test_the_services_own_role_can_not_alter_a_version(
-    api: RunningApi, database: str
-) -> None:
+async def test_the_role_of_accounts_cannot_alter_a_version(api: RunningApi, database: str) -> None:
     await api.import_card()
     connection = await asyncpg.connect(database, server_settings={"role": "ringfence_accounts"})
     try:

@@ -1,4 +1,4 @@
-"""Payments read from the topic itself, as after a restore of accounts."""
+"""Payments are read from the topic, as after a restore of accounts."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -44,7 +44,7 @@ async def test_each_payment_of_the_topic_is_found_once(kafka_bootstrap: str) -> 
     assert read.unreadable == before + 1
 
 
-async def test_without_a_broker_it_says_what_to_do(
+async def test_an_unreachable_broker_ends_with_what_to_do(
     free_port: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -1,4 +1,4 @@
-"""The link to unsubscribe: a signed token, a page that asks, a POST that does it, over HTTP."""
+"""The link to unsubscribe over HTTP: a signed token, a page with a form, a POST."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ KEY = b"a key for tests, long enough"
 
 @asynccontextmanager
 async def public_api(dsn: str) -> AsyncIterator[httpx.AsyncClient]:
-    """The API with its public page, and a client of it that has a token for the API."""
+    """The API with its public page; the HTTP client has a token for the API."""
     pool, clock = await open_pool(dsn, service="accounts", size=4), SystemClock()
     app = create_app(users=parse_tokens(f"tester:{TOKEN}"), clock=clock, pool=pool, servers=None)
     public = WithUnsubscribe(app, key=KEY, store=AccountStore(pool, clock), clock=clock)
@@ -52,12 +52,12 @@ async def wants_mail(http: httpx.AsyncClient) -> object:
     return (await http.get("/v1/clients/anna")).json()["wants_mail"]
 
 
-async def deeds(http: httpx.AsyncClient) -> list[tuple[str, str]]:
+async def audit_entries(http: httpx.AsyncClient) -> list[tuple[str, str]]:
     items = (await http.get("/v1/clients/anna/audit")).json()["items"]
     return [(item["who"], item["what"]) for item in items]
 
 
-async def test_a_get_only_asks_and_a_post_without_login_unsubscribes_with_an_audit_entry(
+async def test_get_only_asks_and_post_unsubscribes_with_an_audit_entry(
     database: str,
 ) -> None:
     async with public_api(database) as http, httpx.AsyncClient(base_url=http.base_url) as anyone:
@@ -71,16 +71,19 @@ async def test_a_get_only_asks_and_a_post_without_login_unsubscribes_with_an_aud
         assert done.status_code == 200
         assert "no more messages" in done.text
         assert await wants_mail(http) is False
-        assert (await deeds(http))[0] == ("client", "unsubscribed from mail by the link in a mail")
+        assert (await audit_entries(http))[0] == (
+            "client",
+            "unsubscribed from mail by the link in a mail",
+        )
 
 
-async def test_a_token_that_is_used_again_changes_nothing_more(database: str) -> None:
+async def test_a_token_used_again_changes_nothing(database: str) -> None:
     async with public_api(database) as http:
         path = f"/unsubscribe/{token()}"
         assert (await http.post(path)).status_code == 200
-        before = await deeds(http)
+        before = await audit_entries(http)
         assert (await http.post(path)).status_code == 200
-        assert await deeds(http) == before
+        assert await audit_entries(http) == before
 
 
 def forged() -> dict[str, str]:
@@ -110,7 +113,7 @@ async def test_a_forged_or_expired_token_changes_nothing(database: str) -> None:
         assert await wants_mail(http) is True
 
 
-async def test_the_page_is_french_for_who_reads_french_and_the_api_stays_closed(
+async def test_the_page_is_french_on_request_and_the_api_needs_a_token(
     database: str,
 ) -> None:
     async with public_api(database) as http, httpx.AsyncClient(base_url=http.base_url) as anyone:
@@ -120,7 +123,7 @@ async def test_the_page_is_french_for_who_reads_french_and_the_api_stays_closed(
         assert (await anyone.get("/unsubscribe")).status_code == 401
 
 
-def test_a_token_shows_nothing_of_a_client_but_the_id() -> None:
+def test_a_token_reveals_only_the_client_id() -> None:
     named, signature = token().rsplit(".", 1)
     assert named.startswith("YW5uYQ.")
     assert len(signature) == 32

@@ -1,4 +1,4 @@
-"""`ringfence client` and `explain client`: who is off, why, what ends it, and who changed what."""
+"""`ringfence client` and `explain client`: states, their reasons, and the history."""
 
 from collections.abc import AsyncIterator
 
@@ -18,7 +18,7 @@ async def operator(database: str) -> AsyncIterator[Operator]:
 
 
 async def off_for_funds(operator: Operator, account: str, **changes: object) -> None:
-    """A client whose credit is used up, and who is switched off."""
+    """A client whose credit is used up and who is switched off."""
     await operator.api.client(account, opening_balance="-3.60", **changes)
     await operator.product(account, f"pbx-{account}")
     await operator.posted(account, -3_600_000)
@@ -26,7 +26,7 @@ async def off_for_funds(operator: Operator, account: str, **changes: object) -> 
     await operator.service(account, f"pbx-{account}", "suspended")
 
 
-async def test_the_list_says_why_a_client_is_off_and_what_ends_it(operator: Operator) -> None:
+async def test_the_list_shows_why_a_client_is_off_and_what_ends_it(operator: Operator) -> None:
     await off_for_funds(operator, "anna")
     listed = await operator.run(client, "list")
     header, _, row, why, count = listed.stdout.splitlines()
@@ -91,14 +91,14 @@ async def test_set_creates_with_an_opening_balance_and_changes_only_what_is_give
     assert "nothing to change" in await operator.output(client, "set", "bert", status=2)
 
 
-async def test_the_two_fields_are_a_persons_orders(operator: Operator) -> None:
+async def test_the_two_fields_give_orders_of_a_person(operator: Operator) -> None:
     await operator.api.client("anna")
     await operator.run(client, "set", "anna", "--voip-suspended", "Yes")
     (given,) = (await operator.json(client, "show", "anna"))["orders"]
     assert (given["kind"], given["given_by"]) == ("forced", "tester")
 
 
-async def test_what_a_person_writes_is_an_order_even_if_ringfence_wrote_the_same(
+async def test_a_persons_yes_is_an_order_even_if_ringfence_wrote_yes(
     operator: Operator,
 ) -> None:
     await off_for_funds(operator, "anna")
@@ -112,7 +112,7 @@ async def test_what_a_person_writes_is_an_order_even_if_ringfence_wrote_the_same
     assert given["kind"] == "forced"
 
 
-async def test_the_history_shows_who_when_before_and_after(operator: Operator) -> None:
+async def test_the_history_has_who_when_before_and_after(operator: Operator) -> None:
     await operator.api.client("anna", opening_balance="20")
     await operator.run(
         client, "set", "anna", "--low-balance-threshold", "30", "--last-name", "Bell"
@@ -139,7 +139,7 @@ async def test_show_has_orders_and_products_and_leaves_out_what_is_empty(
     assert "company name" not in shown
 
 
-async def test_explain_says_in_words_why_a_client_is_off(operator: Operator) -> None:
+async def test_explain_shows_why_a_client_is_off(operator: Operator) -> None:
     await off_for_funds(operator, "anna")
     output = await operator.output(explain_client, "anna")
     assert "anna is off" in output

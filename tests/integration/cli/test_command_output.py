@@ -54,7 +54,7 @@ EXCEPTIONS = {
 
 
 class Day:
-    """A company's day on running services, and what the commands printed, by command."""
+    """A day of a company on running services; collects the output of commands by command."""
 
     def __init__(self, stack: Stack, sample: SampleApi, database: Any, folder: Path) -> None:
         self.stack = stack
@@ -64,7 +64,7 @@ class Day:
         self.outputs: dict[tuple[str, ...], str] = {}
 
     async def run(self, *arguments: str, typed: str = "", **environment: str) -> None:
-        """Run a command, and keep what it printed."""
+        """Run a command, and collect its output."""
         environment = {"RINGFENCE_STACK": str(self.stack.folder), **environment}
         text = await asyncio.to_thread(printed, *arguments, typed=typed, **environment)
         shown = masked(text, self.folder)
@@ -78,18 +78,18 @@ class Day:
             await self.run(*line.split())
 
     async def json(self, *arguments: str) -> Any:
-        """What a command prints for machines; it is not kept."""
+        """The JSON that a command prints; it is not collected."""
         text = await asyncio.to_thread(
             printed, *arguments, "--json", RINGFENCE_STACK=str(self.stack.folder)
         )
         return json.loads(text.partition("\n")[2])
 
     async def refreshed(self) -> None:
-        """Have the PBX read: when it is read by itself, in the course of the day, varies."""
+        """Read the PBX now: the time of the regular reading varies."""
         await self.json("server", "inventory", "pbx1", "--refresh")
 
     def file(self, name: str, text: str) -> str:
-        """A file of the day; its path."""
+        """Write a file; returns its path."""
         path = self.folder / name
         path.write_text(text, encoding="utf-8")
         return str(path)
@@ -99,7 +99,7 @@ class Day:
         await until(lambda: self.database.fetchval(query, *arguments), timeout_s=BOUND_S)
 
     async def balance(self, client: SampleClient, micro: int, level: str) -> None:
-        """Wait until a client's balance is this, in micro-units, and its level has followed."""
+        """Wait until a client has this balance (micro-units) and the level that follows."""
         await self.true(
             "select count(*) = 1 from rating.account r join balance_watch.account b"
             " using (account_id) where account_id = $1 and r.balance_micro = $2"
@@ -108,7 +108,7 @@ class Day:
         )  # fmt: skip
 
     async def service(self, client: SampleClient, confirmed: str) -> None:
-        """Wait until the service of a client was read back like this."""
+        """Wait until the service of a client is confirmed in this state."""
         await self.true(
             "select wanted = $2 and confirmed = $2 from suspender.service where account_id = $1",
             client.account_id,
@@ -116,7 +116,7 @@ class Day:
         )
 
     async def mails(self, count: int) -> None:
-        """Wait until so many mails were sent, and are on record as sent."""
+        """Wait until this number of mails is recorded as sent."""
         await until(lambda: len(self.stack.inbox.messages()) == count, timeout_s=BOUND_S)
         await until(self._mails_on_record(count), timeout_s=BOUND_S)
 
@@ -142,7 +142,7 @@ class Day:
 
 
 async def enter(day: Day) -> None:
-    """Tariff, package, two clients, each with its product."""
+    """Enter a tariff, a package, and two clients with a product each."""
     file = day.file("north.csv", TARIFF_CSV)
     priced = ("--currency", "CAD", "--effective-from", YEAR_BEGAN)
     await day.run("tariff", "import", "north", file, *priced, "--dry-run")
@@ -176,7 +176,7 @@ async def enter(day: Day) -> None:
 
 
 async def spend(day: Day) -> None:
-    """Ada's credit is used up; a call to a country without a rate waits."""
+    """Use up Ada's credit; call a country without a rate."""
     await day.all("calls 1001", "unrated list", "unrated replay", "mails", "inbox list")
     await day.call(BEN, "01199955501000", 1)
     await day.true("select count(*) = 1 from rating.unrated")
@@ -190,7 +190,7 @@ async def spend(day: Day) -> None:
 
 
 async def look(day: Day) -> None:
-    """Every question, while Ada is off."""
+    """Run every command that only reads, while Ada is off."""
     await day.refreshed()
     await day.all(
         "client list", "client list --state off", "client show 1001", "client history 1001",
@@ -219,7 +219,7 @@ async def look(day: Day) -> None:
 
 
 async def pay(day: Day) -> None:
-    """A payment brings Ada back; a refund, debts, a payment that nobody knows."""
+    """Pay, so that Ada is on again; refund; enter debts; claim an unknown payment."""
     await day.run("topup", "1001", "25.00", "--key", "till-1", "--reference", "cash")
     await day.service(ADA, "active")
     await day.mails(3)
@@ -235,7 +235,7 @@ async def pay(day: Day) -> None:
 
 
 async def order(day: Day) -> None:
-    """Persons' orders, modes, servers: what operators do."""
+    """Orders, modes, servers."""
     await day.run("suspend", "1002", "--reason", "fraud")
     await day.service(BEN, "suspended")
     await day.all("suspend nobody", "order list", "explain client 1002", "client list")
@@ -269,7 +269,7 @@ async def order(day: Day) -> None:
 
 
 async def price_again(day: Day) -> None:
-    """A second version of the tariff: compared, used for the calls of the day, rolled back."""
+    """Import, compare, apply and roll back a second version of the tariff."""
     file = day.file("newer.csv", NEWER_CSV)
     await day.run("tariff", "import", "north", file, "--currency", "CAD", "--yes")
     await day.all(
@@ -292,7 +292,7 @@ async def price_again(day: Day) -> None:
 
 
 async def check(day: Day) -> None:
-    """Mails' templates, webhooks, servers, books."""
+    """Templates, webhooks, doctor, verify."""
     stack = day.stack
     webhook = f'[[webhook]]\nname = "crm"\nurl = "{stack.pbx_url}/hook"\nsecret_env = "CRM"\n'
     settings = {
@@ -327,7 +327,7 @@ async def check(day: Day) -> None:
 
 
 async def prepare(day: Day) -> None:
-    """What is run before the services: schema, logins, topics, files; and what needs no server."""
+    """Run the commands that prepare servers and files, and those that need no server."""
     stack = day.stack
     owner = {"RINGFENCE_POSTGRES_DSN": stack.dsn}
     broker = {"RINGFENCE_KAFKA_BOOTSTRAP": stack.bootstrap}
@@ -366,7 +366,7 @@ async def prepare(day: Day) -> None:
 
 
 async def play(folder: Path) -> dict[tuple[str, ...], str]:
-    """The whole day; what each command printed."""
+    """Run the whole day; returns the output of each command."""
     async with Stack(folder / "stack", wanted_ports={}) as stack, SampleApi(stack) as sample:
         database = await asyncpg.connect(stack.dsn)
         day = Day(stack, sample, database, folder)
@@ -380,8 +380,8 @@ async def play(folder: Path) -> dict[tuple[str, ...], str]:
 
 @pytest.fixture(scope="module")
 def outputs() -> Iterator[dict[tuple[str, ...], str]]:
-    """What each command printed, on servers of its own: other tests' data would be shown too."""
-    folder = Path(tempfile.mkdtemp(prefix="rf-", dir="/tmp"))  # as long at every run
+    """The output of each command, on servers of its own: it must not show data of other tests."""
+    folder = Path(tempfile.mkdtemp(prefix="rf-", dir="/tmp"))  # the same length in every run
     with pytest.MonkeyPatch.context() as patched, in_utc():
         for name in [name for name in os.environ if name.startswith("RINGFENCE_")]:
             patched.delenv(name)
@@ -393,7 +393,7 @@ def outputs() -> Iterator[dict[tuple[str, ...], str]]:
 
 
 @pytest.mark.parametrize("command", commands(), ids=" ".join)
-def test_a_command_prints_what_was_reviewed(
+def test_the_output_of_a_command_equals_its_golden_copy(
     outputs: dict[tuple[str, ...], str], command: tuple[str, ...]
 ) -> None:
     if command in EXCEPTIONS:
@@ -403,7 +403,7 @@ def test_a_command_prints_what_was_reviewed(
     compare_output(command, outputs[command])
 
 
-def test_what_is_run_or_excepted_are_commands(outputs: dict[tuple[str, ...], str]) -> None:
+def test_commands_that_are_run_or_excepted_exist(outputs: dict[tuple[str, ...], str]) -> None:
     assert {*EXCEPTIONS, *outputs} <= set(commands())
 
 

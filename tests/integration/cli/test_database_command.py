@@ -24,7 +24,7 @@ def run(*arguments: str) -> Result:
 
 
 def connected(dsn: str, work: Callable[[Any], Awaitable[T]], **login: Any) -> T:
-    """Do something on a connection of its own."""
+    """Run `work` on a new connection."""
 
     async def on_connection() -> T:
         connection = await asyncpg.connect(dsn, **login)
@@ -47,7 +47,7 @@ def test_migrate_says_when_there_is_nothing_to_do(dsn: str) -> None:
     assert (done.exit_code, done.output) == (0, "nothing to apply\n")
 
 
-def test_a_login_can_take_the_role_of_its_service_alone(dsn: str, tmp_path: Path) -> None:
+def test_a_login_has_the_role_of_its_service_alone(dsn: str, tmp_path: Path) -> None:
     done = run("logins", "--folder", str(tmp_path))
     assert done.output.splitlines() == [f"login {login_of(service)}" for service in SERVICES]
     password = (tmp_path / "rating" / "postgres-password").read_text().strip()
@@ -65,10 +65,8 @@ def test_a_login_can_take_the_role_of_its_service_alone(dsn: str, tmp_path: Path
     connected(dsn, tries, user=login_of("rating"), password=password)
 
 
-def test_the_operator_s_login_acts_as_any_service_and_as_nobody_else(
-    dsn: str, tmp_path: Path
-) -> None:
-    """It is made where its file is; without it, the login of no service is affected."""
+def test_the_operators_login_has_the_role_of_every_service_alone(dsn: str, tmp_path: Path) -> None:
+    """It is created where its file exists; without it, the logins of services are unchanged."""
     words = ["create", "--only", "database", "--folder", str(tmp_path)]
     assert CliRunner().invoke(secrets_command, words).exit_code == 0
     done = run("logins", "--folder", str(tmp_path))
@@ -87,7 +85,7 @@ def test_the_operator_s_login_acts_as_any_service_and_as_nobody_else(
     connected(dsn, tries, user=login_of("operator"), password=password)
 
 
-def test_a_new_password_holds_after_the_next_run(dsn: str, tmp_path: Path) -> None:
+def test_a_changed_password_is_valid_after_the_next_run(dsn: str, tmp_path: Path) -> None:
     run("logins", "--folder", str(tmp_path))
     before = connected(dsn, lambda connection: connection.fetchval(_HASH))
     assert before.startswith("SCRAM-SHA-256$")
@@ -98,8 +96,8 @@ def test_a_new_password_holds_after_the_next_run(dsn: str, tmp_path: Path) -> No
     assert connected(dsn, lambda connection: connection.fetchval(_HASH)) != before
 
 
-def test_many_who_make_logins_at_once_take_turns(dsn: str, tmp_path: Path) -> None:
-    """Two migration jobs of a cluster; a role that two of them change at once is an error."""
+def test_concurrent_creations_of_logins_are_serialized(dsn: str, tmp_path: Path) -> None:
+    """As two migration jobs of a cluster: PostgreSQL refuses concurrent changes of a role."""
 
     async def at_once() -> list[list[str]]:
         found: list[list[str]] = await asyncio.gather(

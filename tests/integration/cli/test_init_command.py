@@ -1,4 +1,4 @@
-"""`ringfence init`: what it asks, what it writes, and that it writes over nothing."""
+"""`ringfence init`: its questions, the files that it writes, and that it overwrites none."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def init(*words: str, typed: str = "") -> Result:
-    """The command without a terminal. The servers of these tests are nowhere."""
+    """Run the command without a terminal. The servers of these tests do not exist."""
     return CliRunner().invoke(main_group, ["init", "--no-look", *words], input=typed)
 
 
@@ -54,7 +54,7 @@ async def pbx(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[str]:
 
 
 async def looked(url: str, **settings: Any) -> subprocess.CompletedProcess[str]:
-    """The command as a process of its own, without a terminal."""
+    """Run the command as a process, without a terminal."""
     words = ("--url", url, "--host", MCON, "--smtp-host", "mail.example", "--sender", "b@x.example")
     return await asyncio.to_thread(
         partial(
@@ -65,8 +65,8 @@ async def looked(url: str, **settings: Any) -> subprocess.CompletedProcess[str]:
     )  # fmt: skip
 
 
-async def test_the_pbx_is_looked_over_and_products_are_proposed(home: Path, pbx: str) -> None:
-    """All that an operator reads fits into 80 columns; the commands name what the PBX has."""
+async def test_the_pbx_is_checked_and_products_are_proposed(home: Path, pbx: str) -> None:
+    """The output fits into 80 columns; the proposed commands have the items of the PBX."""
     done = await looked(pbx, input=SUPER_KEY)
     assert done.returncode == 0, done.stdout + done.stderr
     assert max(map(len, done.stdout.replace(str(home), "~").splitlines())) <= 80
@@ -89,7 +89,7 @@ async def test_the_pbx_is_looked_over_and_products_are_proposed(home: Path, pbx:
     assert is_shell(home / "products-pbx1.sh")
 
 
-async def test_a_wrong_key_is_said_and_the_files_are_kept(home: Path, pbx: str) -> None:
+async def test_a_wrong_key_is_reported_and_the_files_are_kept(home: Path, pbx: str) -> None:
     done = await looked(pbx, input=KEY)
     assert done.returncode == 1
     assert "refuses the api key: check the key" in " ".join(done.stdout.split())
@@ -99,7 +99,7 @@ async def test_a_wrong_key_is_said_and_the_files_are_kept(home: Path, pbx: str) 
     assert names_in(home) == {"servers.toml", "ringfence.toml", "secrets"}
 
 
-def test_the_settings_hold_for_every_command_of_the_folder(home: Path) -> None:
+def test_the_settings_file_applies_to_every_command_of_the_folder(home: Path) -> None:
     mail = ("--smtp-host", "mail.example", "--sender", "billing@voip.example")
     assert init(*GIVEN, *mail, "--api-key-file", "-", typed=KEY).exit_code == 0
     environment = {"RINGFENCE_NOTIFIER_SENDER": "another@voip.example"}
@@ -121,9 +121,7 @@ def test_the_settings_hold_for_every_command_of_the_folder(home: Path) -> None:
         ("servers_file = ", 0o600, "readable TOML"),
     ],
 )
-def test_settings_that_cannot_be_meant_end_every_command(
-    home: Path, text: str, mode: int, says: str
-) -> None:
+def test_invalid_settings_end_every_command(home: Path, text: str, mode: int, says: str) -> None:
     (home / "ringfence.toml").write_text(text)
     (home / "ringfence.toml").chmod(mode)
     done = subprocess.run(
@@ -165,7 +163,7 @@ def test_a_key_in_a_file_stays_there(home: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["servers.toml", "secrets/pbx1-key"])
-def test_nothing_is_written_over(home: Path, name: str) -> None:
+def test_no_file_is_overwritten(home: Path, name: str) -> None:
     (home / "secrets").mkdir()
     (home / name).write_text("mine")
     result = init(*GIVEN, "--api-key-file", "-", typed=KEY)
@@ -175,7 +173,7 @@ def test_nothing_is_written_over(home: Path, name: str) -> None:
     assert (home / name).read_text() == "mine"
 
 
-def test_without_a_terminal_it_names_what_is_missing_and_ends(home: Path) -> None:
+def test_without_a_terminal_missing_options_are_listed(home: Path) -> None:
     process = subprocess.run(
         [sys.executable, "-m", "ringfence_cli.main", "init"],
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=BOUND_S, check=False,
@@ -197,7 +195,7 @@ def test_without_a_terminal_it_names_what_is_missing_and_ends(home: Path) -> Non
     ],
     ids=["url", "id", "short key", "no key", "host and tenant"],
 )
-def test_what_services_would_refuse_is_refused_before_anything_is_written(
+def test_values_that_services_would_refuse_are_refused_before_writing(
     home: Path, words: tuple[str, ...], typed: str, names: str
 ) -> None:
     result = init(*words, "--api-key-file", "-", typed=typed)
@@ -207,7 +205,7 @@ def test_what_services_would_refuse_is_refused_before_anything_is_written(
     assert list(home.iterdir()) == []
 
 
-def test_odd_values_are_written_as_they_are(home: Path) -> None:
+def test_unusual_values_are_written_unchanged(home: Path) -> None:
     result = init("--url", "https://x/\"q\\", "--host", "bücher.example", "--api-key-file", "-",
                   typed=KEY)  # fmt: skip
     assert result.exit_code == 0, result.output
@@ -244,7 +242,7 @@ def typed_at(terminal: int, prompt: str, answer: str) -> str:
 
 
 def read_until_it_ends(terminal: int) -> str:
-    """A terminal whose program ended gives an error, not an end, on Linux."""
+    """On Linux, reading a terminal whose program ended raises an error, not an end of file."""
     shown = ""
     while True:
         ready, _, _ = select.select([terminal], [], [], BOUND_S)

@@ -1,4 +1,4 @@
-"""`ringfence mails` and GET /v1/notices: each mail, its state, the reason, the words as sent."""
+"""`ringfence mails` and GET /v1/notices: mails, their states, reasons and texts."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ async def operator(database: str) -> AsyncIterator[Operator]:
 async def mail(
     operator: Operator, state: str, minute: int, reason: str = "", **columns: object
 ) -> UUID:
-    """A mail as the notifier keeps it."""
+    """Insert a mail as the notifier stores it."""
     facts: dict[str, object] = {
         "message_id": uuid4(),
         "account_id": "acme-1001",
@@ -73,7 +73,7 @@ async def test_mails_are_listed_by_client_and_state_the_newest_first(operator: O
     assert doubtful["notice_id"] in output
 
 
-async def test_a_mail_is_shown_with_its_words_as_sent_and_nothing_that_moves_the_cursor(
+async def test_a_mail_is_shown_as_sent_without_control_characters(
     operator: Operator,
 ) -> None:
     notice_id = await mail(
@@ -89,7 +89,7 @@ async def test_a_mail_is_shown_with_its_words_as_sent_and_nothing_that_moves_the
     await operator.run(mails, "show", "nonsense", status=EXIT_REFUSED)
 
 
-async def test_all_pages_are_listed_once(operator: Operator) -> None:
+async def test_every_mail_of_all_pages_is_listed_once(operator: Operator) -> None:
     for minute in range(5):
         await mail(operator, "sent", minute // 2)
     seen: list[str] = []
@@ -104,7 +104,7 @@ async def test_all_pages_are_listed_once(operator: Operator) -> None:
     assert len(seen) == len(set(seen)) == 5
 
 
-async def test_resending_asks_the_notifier_and_shows_its_answer(operator: Operator) -> None:
+async def test_resend_shows_the_answer_of_the_notifier(operator: Operator) -> None:
     notice_id = await mail(operator, "in-doubt", 1)
 
     async def answer() -> None:

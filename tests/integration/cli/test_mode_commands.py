@@ -32,7 +32,7 @@ async def operator(database: str) -> AsyncIterator[Operator]:
 
 
 async def without_posting(operator: Operator, account: str) -> None:
-    """A client of an earlier version, to whom nothing was ever posted."""
+    """A client of an earlier version, without any posting."""
     await operator.api.client(account)
     await operator.api.database.execute(
         "update accounts.account set mode = 'shadow' where account_id = $1", account
@@ -43,7 +43,7 @@ async def without_posting(operator: Operator, account: str) -> None:
 
 
 async def obey(operator: Operator, *numbers: int) -> None:
-    """Switch off on the PBX, as soon as the client is live, what would be off."""
+    """Switch services off, as the suspender does, as soon as their clients are live."""
     for number in numbers:
 
         async def live(account: str = f"client-{number}") -> bool:
@@ -56,7 +56,9 @@ async def obey(operator: Operator, *numbers: int) -> None:
         await operator.service(f"client-{number}", f"pbx-{number}", "suspended")
 
 
-async def test_the_status_counts_and_names_who_cannot_go_live(operator: Operator) -> None:
+async def test_the_status_counts_clients_and_names_those_that_cannot_go_live(
+    operator: Operator,
+) -> None:
     await without_posting(operator, "old-1")
     output = await operator.output(mode)
     assert "live 0 clients" in output
@@ -66,7 +68,7 @@ async def test_the_status_counts_and_names_who_cannot_go_live(operator: Operator
     assert (await operator.json(mode))["without_posting"] == 1
 
 
-async def test_all_go_live_in_waves_and_it_asks_first(operator: Operator) -> None:
+async def test_all_clients_go_live_in_waves_after_confirmation(operator: Operator) -> None:
     declined = await operator.run(mode, "live", "--all", typed="n\n", status=1)
     assert "5 clients in shadow will go live" in declined.stderr
     assert "Would be off: 2," in declined.stderr
@@ -82,7 +84,9 @@ async def test_all_go_live_in_waves_and_it_asks_first(operator: Operator) -> Non
     assert (await operator.json(mode))["live"] == 5
 
 
-async def test_a_client_without_posting_is_refused_and_the_rest_goes_on(operator: Operator) -> None:
+async def test_a_client_without_posting_is_refused_and_the_others_go_live(
+    operator: Operator,
+) -> None:
     await without_posting(operator, "old-1")
     done = await operator.run(mode, "live", "--clients", "old-1, client-3,nobody", status=1)
     assert "1 of 3 clients live now" in done.stdout
@@ -92,7 +96,7 @@ async def test_a_client_without_posting_is_refused_and_the_rest_goes_on(operator
     assert (states["old-1"], states["client-3"]) == ("shadow", "live")
 
 
-async def test_what_is_not_confirmed_in_time_is_named_and_the_rest_goes_on(
+async def test_a_client_not_confirmed_in_time_is_named_and_the_others_go_on(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waves, "WAVE_S", 0.2)
@@ -101,7 +105,7 @@ async def test_what_is_not_confirmed_in_time_is_named_and_the_rest_goes_on(
     assert "ringfence services client-1" in done[0]["why"]
 
 
-async def test_while_the_brake_is_on_nobody_is_waited_for(operator: Operator) -> None:
+async def test_while_the_brake_is_on_no_suspension_is_awaited(operator: Operator) -> None:
     await operator.api.database.execute(
         "update suspender.brake set on_since = now(), cause = 'rates of deck 12'"
     )
@@ -111,7 +115,7 @@ async def test_while_the_brake_is_on_nobody_is_waited_for(operator: Operator) ->
     assert (done["outcome"], "brake" in done["why"]) == ("on", True)
 
 
-async def test_back_into_shadow_what_was_off_is_awaited_on_or_left(
+async def test_into_shadow_what_was_off_is_switched_on_or_left(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waves, "WAVE_S", 0.2)
@@ -126,19 +130,19 @@ async def test_back_into_shadow_what_was_off_is_awaited_on_or_left(
     assert "would be off" in listed
 
 
-async def test_it_has_to_be_said_who_and_with_json_nothing_is_asked(operator: Operator) -> None:
+async def test_clients_must_be_named_and_json_needs_yes(operator: Operator) -> None:
     assert "--clients" in await operator.output(mode, "live", status=2)
     assert "--yes" in await operator.output(mode, "live", "--all", "--json", status=2)
     assert (await operator.json(mode))["live"] == 0
 
 
-async def test_nobody_to_switch_is_said(operator: Operator) -> None:
+async def test_no_client_to_switch_is_reported(operator: Operator) -> None:
     assert "every client is in shadow already" in await operator.output(
         mode, "shadow", "--all", "--yes"
     )
 
 
-async def test_the_services_of_a_client_in_shadow_show_what_would_be(operator: Operator) -> None:
+async def test_services_of_a_client_in_shadow_show_what_they_would_be(operator: Operator) -> None:
     await operator.service("client-1", "pbx-1", "active", would="suspended", live=False)
     await operator.service("client-1", "pbx-1b", "active")
     output = (await operator.run(services, "client-1")).stdout.splitlines()

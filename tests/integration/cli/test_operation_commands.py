@@ -1,4 +1,4 @@
-"""`ringfence brake`, `alarms`, `servers`: what needs a person."""
+"""`ringfence brake`, `alarms`, `servers`."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ async def operator(database: str) -> AsyncIterator[Operator]:
         yield Operator(api)
 
 
-async def test_the_brake_says_since_when_and_what_next(operator: Operator) -> None:
+async def test_the_brake_shows_since_when_and_what_next(operator: Operator) -> None:
     assert "The brake is off" in await operator.output(brake)
     await operator.api.database.execute(
         "update suspender.brake set on_since = now(), cause = '31 of 300 live clients at once'"
@@ -56,7 +56,7 @@ async def test_a_command_waits_for_its_answer(
     assert (request["command"], request["reason"]) == (f"brake.{word}", "rates are right")
 
 
-async def test_a_silent_suspender_is_named(
+async def test_a_suspender_that_does_not_answer_is_reported(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service_commands, "ANSWER_S", 0.1)

@@ -1,4 +1,4 @@
-"""`ringfence order`, `suspend`, `unsuspend`: what was decided by hand, and what it does."""
+"""`ringfence order`, `suspend`, `unsuspend`: orders by hand and their effect."""
 
 from collections.abc import AsyncIterator
 
@@ -23,12 +23,12 @@ async def operator(database: str) -> AsyncIterator[Operator]:
         yield operator
 
 
-async def test_suspend_and_unsuspend_say_what_happens(operator: Operator) -> None:
+async def test_suspend_and_unsuspend_show_what_happens(operator: Operator) -> None:
     off = await operator.output(suspend, "anna", "--reason", "fraud", "--until", "2099-12-01")
     assert off.startswith("anna: switched off within seconds")
     (given,) = await operator.json(order, "list", "anna")
     assert (given["kind"], given["given_by"], given["reason"]) == ("manual", "tester", "fraud")
-    # The end of that day in the client's zone, which is Toronto's.
+    # The end of that day in the client's zone, Toronto.
     assert given["until"].startswith("2099-12-02T05:00:00")
     shown = await operator.output(client, "show", "anna")
     assert "manual whole client tester" in shown
@@ -39,7 +39,7 @@ async def test_suspend_and_unsuspend_say_what_happens(operator: Operator) -> Non
     assert await operator.output(order, "list", "anna") == "No orders of anna are in force."
 
 
-async def test_unsuspend_says_what_keeps_a_client_off(operator: Operator) -> None:
+async def test_unsuspend_shows_what_keeps_a_client_off(operator: Operator) -> None:
     await operator.run(suspend, "anna")
     await operator.balance("anna", -3_600_000)
     await operator.level("anna", "exhausted", -3_600_000)
@@ -50,7 +50,7 @@ async def test_unsuspend_says_what_keeps_a_client_off(operator: Operator) -> Non
     assert "-3.60" in output
 
 
-async def test_unsuspend_of_a_client_without_a_manual_order_says_so(operator: Operator) -> None:
+async def test_unsuspend_without_a_manual_order_says_so(operator: Operator) -> None:
     output = await operator.run(unsuspend, "anna")
     assert "no manual order" in output.output.lower(), output.output
 
@@ -98,7 +98,7 @@ async def test_an_order_is_replaced_and_ended_and_an_unknown_one_refused(
     assert "until" in past
 
 
-async def test_in_shadow_an_order_by_hand_is_refused_with_the_way_to_go_on(
+async def test_in_shadow_an_order_by_hand_is_refused_with_what_to_do(
     operator: Operator,
 ) -> None:
     await operator.api.put("clients/anna/mode", {"mode": "shadow"})
@@ -107,7 +107,7 @@ async def test_in_shadow_an_order_by_hand_is_refused_with_the_way_to_go_on(
     assert await operator.json(order, "list", "anna") == []
 
 
-async def test_an_unknown_client_is_refused_in_the_words_of_commands(operator: Operator) -> None:
+async def test_an_unknown_client_is_refused_with_the_command_to_use(operator: Operator) -> None:
     output = await operator.output(suspend, "nobody", status=2)
     assert "there is no client 'nobody'" in output
     assert "ringfence client list --search" in output

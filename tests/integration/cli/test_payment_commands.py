@@ -1,4 +1,4 @@
-"""`ringfence topup` and `payments`: what was switched by money, what came in, what was lost."""
+"""`ringfence topup` and `payments`: postings, refunds, and claims of lost payments."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ async def operator(database: str) -> AsyncIterator[Operator]:
 
 
 async def accepted(operator: Operator, number: int) -> None:
-    """Wait until accounts has so many payments of anna."""
+    """Wait until accounts has this number of payments of anna."""
 
     async def enough() -> bool:
         found: int = await operator.api.database.fetchval(
@@ -47,14 +47,14 @@ async def accepted(operator: Operator, number: int) -> None:
 
 
 async def post_and_restore(operator: Operator) -> None:
-    """What rating, balance-watch and the suspender do with a top-up of 20.00."""
+    """Do what rating, balance-watch and the suspender do for a top-up of 20.00."""
     await accepted(operator, 2)
     await operator.posted("anna", 16_400_000)
     await operator.level("anna", "ok", 16_400_000)
     await operator.service("anna", "pbx-1", "active")
 
 
-async def test_a_top_up_says_the_new_balance_and_what_is_on_again(operator: Operator) -> None:
+async def test_a_top_up_shows_the_new_balance_and_what_is_on_again(operator: Operator) -> None:
     others = asyncio.create_task(post_and_restore(operator))
     output = await operator.run(topup, "anna", "20.00")
     await others
@@ -63,7 +63,7 @@ async def test_a_top_up_says_the_new_balance_and_what_is_on_again(operator: Oper
     assert service.startswith("service pbx-1 on again after ")
 
 
-async def test_a_top_up_that_is_too_small_says_what_stays_off(operator: Operator) -> None:
+async def test_a_top_up_that_is_too_small_shows_what_stays_off(operator: Operator) -> None:
     async def post() -> None:
         await accepted(operator, 2)
         await operator.posted("anna", -2_600_000)
@@ -77,7 +77,7 @@ async def test_a_top_up_that_is_too_small_says_what_stays_off(operator: Operator
     assert "brought back by a payment of more than 2.60" in " ".join(output.stdout.split())
 
 
-async def test_a_top_up_of_a_client_held_by_an_order_says_by_which(operator: Operator) -> None:
+async def test_a_top_up_of_a_client_held_by_an_order_names_the_order(operator: Operator) -> None:
     await operator.api.put("clients/anna/orders/manual", {"reason": "fraud"})
 
     async def post() -> None:
@@ -91,7 +91,7 @@ async def test_a_top_up_of_a_client_held_by_an_order_says_by_which(operator: Ope
     assert "service pbx-1 stays off: manual order by tester: fraud" in output.stdout
 
 
-async def test_what_takes_longer_is_still_switching(
+async def test_a_service_not_on_in_time_is_still_switching(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(posting, "WAIT_S", 1.0)
@@ -108,7 +108,7 @@ async def test_what_takes_longer_is_still_switching(
     assert found["switched"] == ["service pbx-1 still switching after 1 s"]
 
 
-async def test_what_is_not_posted_in_time_is_accepted_all_the_same(
+async def test_a_payment_not_posted_in_time_is_reported_as_accepted(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(posting, "WAIT_S", 0.2)
@@ -118,7 +118,7 @@ async def test_what_is_not_posted_in_time_is_accepted_all_the_same(
     assert "20.00 CAD not posted" in listed
 
 
-async def test_the_same_amount_within_a_minute_is_warned_of(operator: Operator) -> None:
+async def test_the_same_amount_within_a_minute_warns(operator: Operator) -> None:
     first = await operator.run(topup, "anna", "20.00", "--no-wait")
     assert "warning" not in first.stderr
     key = first.stderr.split()[1]
@@ -135,7 +135,7 @@ async def test_the_same_amount_within_a_minute_is_warned_of(operator: Operator) 
     assert "warning" not in later.stderr
 
 
-async def test_on_a_terminal_it_asks_before_the_second(operator: Operator) -> None:
+async def test_on_a_terminal_a_repeated_amount_needs_confirmation(operator: Operator) -> None:
     await operator.run(topup, "anna", "20.00", "--no-wait")
     assert "Post it again?" in await asyncio.to_thread(type_no, operator.api.url)
     events = await operator.api.published("payment.received.v1")
@@ -143,7 +143,7 @@ async def test_on_a_terminal_it_asks_before_the_second(operator: Operator) -> No
 
 
 def type_no(url: str) -> str:
-    """Run the same top-up on a terminal and type n; all that is shown there."""
+    """Run the same top-up on a terminal and type n; returns the output."""
     terminal, other_end = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "ringfence_cli.main", "topup", "anna", "20.00", "--no-wait"],
@@ -160,7 +160,7 @@ def type_no(url: str) -> str:
     return shown
 
 
-async def test_a_payment_is_refunded_by_its_key_and_never_beyond(operator: Operator) -> None:
+async def test_a_payment_is_refunded_by_its_key_up_to_its_amount(operator: Operator) -> None:
     await operator.run(topup, "anna", "20.00", "--key", "receipt-1", "--no-wait")
     await operator.posted("anna", 16_400_000)
 
@@ -184,7 +184,7 @@ async def test_a_payment_is_refunded_by_its_key_and_never_beyond(operator: Opera
 
 
 async def lose(operator: Operator, account: str, micro: int, payment_id: UUID) -> None:
-    """A payment that rating read from the topic and that accounts does not hold."""
+    """Insert a payment that rating read from the topic and that accounts does not have."""
     await operator.api.database.execute(
         "insert into rating.unclaimed (payment_id, account_id, kind, amount_micro, currency,"
         "     reference, received_at, correlation_id, reason, record)"
@@ -226,7 +226,7 @@ async def test_a_payment_of_an_unknown_client_is_refused_and_exits_1(operator: O
     assert str(unknown) in done.stdout
 
 
-async def test_what_accounts_lost_is_entered_from_the_topic(
+async def test_payments_that_accounts_lost_are_entered_from_the_topic(
     operator: Operator, kafka_bootstrap: str
 ) -> None:
     lost, wrong = uuid4(), uuid4()

@@ -1,4 +1,4 @@
-"""`ringfence server`, `adopt`, `service`: what is done to servers, and what they have."""
+"""`ringfence server`, `adopt`, `service`: pauses, inventories, comparison, adoption."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -37,7 +37,7 @@ async def operator(database: str, tmp_path: Path) -> AsyncIterator[Operator]:
         yield Operator(api)
 
 
-async def test_a_server_is_paused_seen_and_resumed(operator: Operator) -> None:
+async def test_a_server_is_paused_shown_and_resumed(operator: Operator) -> None:
     answering = asyncio.create_task(operator.answered("done", "wat5 is left alone until 06:00"))
     output = await operator.output(
         server, "pause", "wat5", "--until", "2099-12-01T06:00", "--reason", "upgrade", "--utc"
@@ -64,7 +64,7 @@ async def test_a_server_is_paused_seen_and_resumed(operator: Operator) -> None:
     assert "there is no 'wat9'" in await operator.output(server, "pause", "wat9", status=2)
 
 
-async def test_a_silent_suspender_ends_no_pause(
+async def test_without_an_answer_of_the_suspender_resume_exits_1(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service_commands, "ANSWER_S", 0.1)
@@ -72,7 +72,7 @@ async def test_a_silent_suspender_ends_no_pause(
     assert "when the suspender runs again; `ringfence server list` shows it" in output
 
 
-async def test_the_inventory_is_shown_as_it_was_read_or_read_now(operator: Operator) -> None:
+async def test_the_inventory_is_shown_as_last_read_or_refreshed(operator: Operator) -> None:
     unread = await operator.output(server, "inventory", "wat5")
     assert "not read yet" in unread
     assert "ringfence server inventory wat5 --refresh" in unread
@@ -106,7 +106,7 @@ async def test_the_inventory_is_shown_as_it_was_read_or_read_now(operator: Opera
     assert "wat5 was not read: no answer" in failed
 
 
-async def test_a_reading_that_takes_too_long_is_said(
+async def test_a_reading_that_takes_too_long_is_reported(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inventory_module, "READ_S", 0.1)
@@ -145,7 +145,7 @@ async def test_differences_are_shown_both_ways_and_products_proposed(operator: O
     assert '--field suspend_by="outbound"' in proposed
 
 
-async def test_nothing_differs_is_said(operator: Operator) -> None:
+async def test_no_difference_is_reported(operator: Operator) -> None:
     await operator.has("wat5", "tenant", TENANT, TENANT)
     for extension in ("101", "102"):
         await operator.has("wat5", "extension", TENANT, extension)
@@ -158,7 +158,7 @@ async def test_nothing_differs_is_said(operator: Operator) -> None:
     )
 
 
-async def test_a_product_is_brought_again_to_what_is_desired(operator: Operator) -> None:
+async def test_a_product_is_reapplied(operator: Operator) -> None:
     answering = asyncio.create_task(operator.answered("done", "pbx-1 is brought to off again"))
     output = await operator.output(service, "reapply", "anna", "pbx-1", "--reason", "restored")
     request = await answering
@@ -167,7 +167,7 @@ async def test_a_product_is_brought_again_to_what_is_desired(operator: Operator)
     assert "pbx-9" in await operator.output(service, "reapply", "anna", "pbx-9", status=2)
 
 
-async def test_what_is_adopted_is_listed_and_named_before_clients_go_live(
+async def test_adopted_elements_are_listed_before_clients_go_live(
     operator: Operator,
 ) -> None:
     assert "Nothing" in await operator.output(adopt, "list")

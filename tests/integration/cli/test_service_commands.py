@@ -1,4 +1,4 @@
-"""`ringfence services`, `client show`, `product`: what is off, how sure that is, what stays off."""
+"""`ringfence services`, `client show`, `product`: what is off, its proof, what stays off."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -24,7 +24,7 @@ SET = (
 
 @pytest.fixture
 async def operator(database: str) -> AsyncIterator[Operator]:
-    """Anna is off for want of credit, by her extensions 101 and 102."""
+    """Anna is off for lack of credit, by her extensions 101 and 102."""
     async with running_api(database) as api:
         operator = Operator(api)
         await api.client(opening_balance="-3.60")
@@ -37,7 +37,7 @@ async def operator(database: str) -> AsyncIterator[Operator]:
         yield operator
 
 
-async def test_what_is_off_is_shown_with_911_its_proof_and_the_calls_that_were_ended(
+async def test_services_that_are_off_show_911_proof_and_ended_calls(
     operator: Operator,
 ) -> None:
     shown = await operator.output(services, "anna")
@@ -64,7 +64,7 @@ async def test_what_is_off_is_shown_with_911_its_proof_and_the_calls_that_were_e
     assert "emergency calls still work" in await operator.output(services, "anna")
 
 
-async def test_each_element_is_shown_with_what_was_before(operator: Operator) -> None:
+async def test_each_element_is_shown_with_its_state_before(operator: Operator) -> None:
     await operator.switched_off("anna", "pbx-1", "gateway", GATEWAY, was_on=False, adopted=True)
     await operator.run(product, *SET, "--field", "extensions=101")
     await operator.api.database.execute(
@@ -82,7 +82,7 @@ async def test_each_element_is_shown_with_what_was_before(operator: Operator) ->
     assert "of which client" in await operator.output(services, "--elements", status=2)
 
 
-async def test_a_narrowed_product_says_what_stays_off_and_release_is_awaited(
+async def test_a_reduced_product_shows_what_stays_off_and_awaits_the_release(
     operator: Operator,
 ) -> None:
     output = await operator.output(product, *SET, "--field", "extensions=101")
@@ -117,7 +117,7 @@ async def test_a_removed_product_is_shown_while_something_of_it_is_off(operator:
     assert "refused: the server is paused" in " ".join(refused.stderr.split())
 
 
-async def test_a_release_that_nobody_answers_is_not_taken_for_done(
+async def test_a_release_without_an_answer_is_not_reported_as_done(
     operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service_commands, "ANSWER_S", 0.1)
@@ -127,7 +127,7 @@ async def test_a_release_that_nobody_answers_is_not_taken_for_done(
     assert "`ringfence services anna --elements` shows it" in output
 
 
-async def test_a_product_says_whether_its_calls_are_ended_and_911_works(operator: Operator) -> None:
+async def test_a_product_shows_whether_calls_are_ended_and_911_works(operator: Operator) -> None:
     shown = await operator.output(product, "show", "anna", "pbx-1")
     assert "hang up credit" in shown
     assert "911 does not work while it is off" in shown
@@ -141,7 +141,7 @@ async def test_a_product_says_whether_its_calls_are_ended_and_911_works(operator
     assert "inbound and emergency calls still work while it is off" in shown
 
 
-async def test_orders_can_end_calls_and_show_it(operator: Operator) -> None:
+async def test_orders_that_end_calls_show_it(operator: Operator) -> None:
     await operator.api.client("bert", opening_balance="20.00")
     await operator.product("bert", "pbx-2")
     await operator.posted("bert", 20_000_000)

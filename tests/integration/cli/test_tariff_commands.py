@@ -52,7 +52,9 @@ async def versions(api: RunningApi) -> int:
     return found
 
 
-async def test_an_import_shows_what_changes_and_asks(run: Run, card: Card, api: RunningApi) -> None:
+async def test_an_import_shows_what_changes_and_needs_confirmation(
+    run: Run, card: Card, api: RunningApi
+) -> None:
     first = await run("import", "retail", card(CARD), "--currency", "CAD", typed="y\n")
     assert first.exit_code == 0, first.output
     declined = await run("import", "retail", card(DEARER), typed="n\n")
@@ -64,7 +66,7 @@ async def test_an_import_shows_what_changes_and_asks(run: Run, card: Card, api: 
     assert (taken.exit_code, await versions(api)) == (0, 2)
 
 
-async def test_a_script_says_yes_beforehand(run: Run, card: Card, api: RunningApi) -> None:
+async def test_yes_needs_no_confirmation(run: Run, card: Card, api: RunningApi) -> None:
     asked = await run("import", "retail", card(CARD), "--currency", "CAD")
     assert (asked.exit_code, await versions(api)) == (1, 0)
     silent = await run("import", "retail", card(CARD), "--currency", "CAD", "--json")
@@ -76,7 +78,7 @@ async def test_a_script_says_yes_beforehand(run: Run, card: Card, api: RunningAp
 
 
 @pytest.mark.parametrize("more", [[], ["--yes"], ["--json"]])
-async def test_a_dry_run_asks_and_writes_nothing(
+async def test_a_dry_run_needs_no_confirmation_and_writes_nothing(
     run: Run, card: Card, api: RunningApi, more: list[str]
 ) -> None:
     tried = await run("import", "retail", card(CARD), "--currency", "CAD", "--dry-run", *more)
@@ -84,17 +86,19 @@ async def test_a_dry_run_asks_and_writes_nothing(
     assert "35544416" in tried.stdout
 
 
-async def test_the_same_file_again_asks_nothing(run: Run, card: Card, api: RunningApi) -> None:
+async def test_the_same_file_again_needs_no_confirmation(
+    run: Run, card: Card, api: RunningApi
+) -> None:
     await run("import", "retail", card(CARD), "--currency", "CAD", "--yes")
     again = await run("import", "retail", card(CARD))
     assert (again.exit_code, await versions(api)) == (0, 1)
     assert "Nothing to do" in again.stdout
 
 
-async def test_what_changes_after_it_was_shown_is_not_made(
+async def test_a_file_changed_after_it_was_shown_is_refused(
     run: Run, card: Card, api: RunningApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody edits the file while the question stands."""
+    """The file is edited before the version is confirmed."""
     await run("import", "retail", card(CARD), "--currency", "CAD", "--yes")
     shown = "ringfence_cli.tariffs.tariff_import.confirm"
     monkeypatch.setattr(shown, lambda _: card(DEARER.replace("0.02", "9")))
@@ -103,7 +107,7 @@ async def test_what_changes_after_it_was_shown_is_not_made(
     assert "again" in refused.stderr
 
 
-async def test_a_large_difference_is_shown_by_its_largest(run: Run, card: Card) -> None:
+async def test_a_large_difference_shows_its_largest_changes(run: Run, card: Card) -> None:
     header = "Description,Prefix,RateValue,Increment\n"
     rows = [f"A place with quite a long name {n},{10**10 + n},0.5,60/60\n" for n in range(300)]
     await run("import", "retail", card(header + "".join(rows)), "--currency", "CAD", "--yes")
@@ -113,7 +117,7 @@ async def test_a_large_difference_is_shown_by_its_largest(run: Run, card: Card) 
     assert [n for n in range(300) if str(10**10 + n) in tried.stdout] == [295, 296, 297, 298, 299]
 
 
-async def test_a_mapping_is_given_once_shown_and_changed(run: Run, card: Card) -> None:
+async def test_a_mapping_is_stored_once_shown_and_changed(run: Run, card: Card) -> None:
     text = CARD.replace("Prefix,RateValue", "Code,Price")
     lacking = await run("import", "retail", card(text), "--currency", "CAD", "--yes")
     assert lacking.exit_code == 2
@@ -163,7 +167,7 @@ async def test_versions_are_listed_shown_compared_and_rolled_back(run: Run, card
     assert none.exit_code == 2
 
 
-async def test_a_rollback_shows_what_changes_and_asks(
+async def test_a_rollback_shows_what_changes_and_needs_confirmation(
     run: Run, card: Card, api: RunningApi
 ) -> None:
     await run("import", "retail", card(CARD), "--currency", "CAD", "--yes")

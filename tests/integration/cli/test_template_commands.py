@@ -1,4 +1,4 @@
-"""`ringfence template` and `ringfence webhooks`: check, preview, send to oneself, list, log."""
+"""`ringfence template` and `ringfence webhooks`: check, preview, send, list, log."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ Run = Callable[..., Result]
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a command with settings of its own; a refusal is raised."""
+    """Run a command with settings of its own; a refusal raises."""
 
     def invoke(group: Any, *arguments: str, **settings: str) -> Result:
         for name, value in settings.items():
@@ -72,9 +72,7 @@ def test_check_shows_a_template_with_sample_values_and_warns(tmp_path: Path, run
     assert "Low Balance Alert: line 3: " in result.stderr
 
 
-def test_check_refuses_what_the_service_would_and_names_a_wrong_name(
-    tmp_path: Path, run: Run
-) -> None:
+def test_check_refuses_what_the_service_would_and_suggests_names(tmp_path: Path, run: Run) -> None:
     file = tmp_path / "Low Balance.tpl"
     file.write_text("{$client_id}")
     assert "the service looks for 'Low Balance Alert'" in run(template, "check", str(file)).stderr
@@ -83,7 +81,7 @@ def test_check_refuses_what_the_service_would_and_names_a_wrong_name(
         run(template, "check", str(file))
 
 
-def test_check_without_a_file_looks_over_all_that_would_be_loaded(tmp_path: Path, run: Run) -> None:
+def test_check_without_a_file_checks_all_templates_to_be_loaded(tmp_path: Path, run: Run) -> None:
     for name in ("Low Balance Alert", "VoIP Zero Balance"):
         (tmp_path / f"{name}.tpl").write_text("{$client_credit} CAD")
     result = run(template, "check", NOTIFIER_TEMPLATES_DIR=str(tmp_path))
@@ -92,7 +90,7 @@ def test_check_without_a_file_looks_over_all_that_would_be_loaded(tmp_path: Path
     assert result.stderr.count("the sign is behind the field") == 2
 
 
-def test_preview_shows_a_clients_mails_as_they_would_be_now(
+def test_preview_shows_the_mails_of_a_client_as_of_now(
     database: str, tmp_path: Path, run: Run
 ) -> None:
     known_client(database)
@@ -117,7 +115,7 @@ def test_preview_shows_a_clients_mails_as_they_would_be_now(
         run(template, "preview", "--language", "de")
 
 
-def test_send_goes_to_oneself_alone_and_nothing_is_recorded(
+def test_send_mails_the_given_address_and_records_nothing(
     database: str, inbox: Inbox, run: Run
 ) -> None:
     known_client(database)
@@ -139,7 +137,7 @@ def test_send_goes_to_oneself_alone_and_nothing_is_recorded(
 
 
 class Answers(BaseHTTPRequestHandler):
-    """Answers 200, and 500 below /bad; keeps the bodies."""
+    """Answers 200, and 500 below /bad; stores the bodies."""
 
     bodies: list[bytes]
 
@@ -149,7 +147,7 @@ class Answers(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_: object) -> None:
-        """Nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture

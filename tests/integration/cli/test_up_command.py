@@ -1,4 +1,4 @@
-"""`ringfence up`: the operator's own PBXs, nothing of the operator's is written, shadow."""
+"""`ringfence up`: for the operator's PBXs, in shadow mode, without writing operators' files."""
 
 import asyncio
 import json
@@ -39,7 +39,7 @@ poll_rest_s = 1.0
 
 @dataclass(frozen=True)
 class Addresses:
-    """What the command says of itself, and where the test's own PBX is."""
+    """The addresses of the stack, and that of the test's PBX."""
 
     api_url: str
     api_token: str
@@ -48,7 +48,7 @@ class Addresses:
 
 @pytest.fixture
 def home(tmp_path: Path, free_port: int) -> Path:
-    """An operator's folder: a servers file, and the key it leads to."""
+    """An operator's folder: a servers file, and the key file that it names."""
     folder = tmp_path / "operator"
     (folder / "keys").mkdir(parents=True)
     (folder / "keys" / "pbx1").write_text(KEY)
@@ -59,7 +59,7 @@ def home(tmp_path: Path, free_port: int) -> Path:
 
 
 def files_of(folder: Path) -> dict[str, tuple[bytes, int]]:
-    """Content and time of change of all files outside of the state folder."""
+    """Content and modification time of all files outside the state folder."""
     return {
         str(path.relative_to(folder)): (path.read_bytes(), path.stat().st_mtime_ns)
         for path in folder.rglob("*")
@@ -81,7 +81,7 @@ async def program(*words: str, **settings: Any) -> AsyncIterator[asyncio.subproc
 async def test_the_first_call_of_an_own_pbx_is_rated_in_shadow(
     home: Path, database: str, free_port: int
 ) -> None:
-    """Embedded Kafka, a given PostgreSQL; the money goes, and the telephone is not switched off."""
+    """Embedded Kafka, a given PostgreSQL; the credit is used up, and nothing is switched off."""
     before = files_of(home)
     seed = home.parent / "pbx.json"
     seed.write_text(json.dumps(initial_pbx_seed(KEY)))
@@ -99,11 +99,11 @@ async def test_the_first_call_of_an_own_pbx_is_rated_in_shadow(
             assert await asyncio.wait_for(up.wait(), 60) == 0
     assert files_of(home) == before
     assert not (home / ".ringfence-up" / "stack.json").exists()
-    said_all(read(log), home, stack)
+    check_first_output(read(log), home, stack)
 
 
 async def state_of(folder: Path, up: asyncio.subprocess.Process, log: Path) -> dict[str, Any]:
-    """What the state file says, once the stack has said what it is."""
+    """The state file, once the stack has printed its first output."""
     await until(
         lambda: up.returncode is not None or "mode live --all" in read(log),
         timeout_s=120,
@@ -119,7 +119,7 @@ def read(path: Path | str) -> str:
 
 
 async def money_goes(stack: dict[str, Any], pbx_url: str, database: str) -> None:
-    """A client with 1.20 makes a call for more; the extensions stay on."""
+    """A client with 1.20 makes a call that costs more; the extensions stay on."""
     token = read(stack["tokens_file"]).partition(":")[2]
     api = f"http://127.0.0.1:{stack['ports']['accounts']}"
     call = {
@@ -162,8 +162,8 @@ async def would_be(connection: asyncpg.Connection) -> asyncpg.Record | None:
     )
 
 
-def said_all(output: str, home: Path, stack: dict[str, Any]) -> None:
-    """The command's words: where things are, that it is shadow, what next."""
+def check_first_output(output: str, home: Path, stack: dict[str, Any]) -> None:
+    """Check the first output: addresses, shadow mode, and what to do next."""
     assert f"http://127.0.0.1:{stack['ports']['accounts']}/v1" in output
     assert stack["tokens_file"] in output
     assert f"{home / 'servers.toml'}: {PBX_ID} (fusionpbx)" in output
@@ -175,13 +175,13 @@ def said_all(output: str, home: Path, stack: dict[str, Any]) -> None:
 
 
 def refused(*words: str) -> str:
-    """What `ringfence up` says when it does not start."""
+    """The error of `ringfence up` when it does not start."""
     result = CliRunner().invoke(main_group, ["up", *words])
     assert result.exit_code == 1, result.output
     return result.stderr
 
 
-def test_a_servers_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_servers_file_is_named(tmp_path: Path) -> None:
     output = refused("--servers", str(tmp_path / "mine.toml"), "--folder", str(tmp_path / "state"))
     assert "mine.toml" in output
     assert "docs/servers.md" in output
@@ -200,10 +200,10 @@ def test_a_servers_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     ],
     ids=["TOML", "empty", "no server", "misspelt", "unknown field", "secret not there"],
 )
-def test_a_wrong_servers_file_is_refused_by_its_place(
+def test_an_invalid_servers_file_is_refused_with_its_path(
     tmp_path: Path, text: str, names: str
 ) -> None:
-    """Before anything is started, and without the value of what may be a secret."""
+    """Before anything is started, and without values that may be secret."""
     (tmp_path / "servers.toml").write_text(text)
     output = refused(
         "--servers", str(tmp_path / "servers.toml"), "--folder", str(tmp_path / "state")
@@ -233,14 +233,14 @@ def test_a_setting_that_would_have_no_effect_is_refused_with_what_to_do(
     assert not (home / ".ringfence-up").exists()
 
 
-def test_a_servers_file_of_the_operators_is_not_overwritten_by_make_run(home: Path) -> None:
+def test_make_run_does_not_overwrite_an_operators_servers_file(home: Path) -> None:
     before = files_of(home)
     with pytest.raises(StackError, match="ringfence up --servers"):
         write_simulator_files(home, "http://127.0.0.1:1")
     assert files_of(home).items() >= before.items()
 
 
-def test_make_run_says_which_servers_the_environment_names() -> None:
+def test_make_run_names_the_servers_of_the_environment() -> None:
     lines = list(
         environment_notes(
             {
@@ -259,7 +259,7 @@ def test_make_run_says_which_servers_the_environment_names() -> None:
     assert list(environment_notes({})) == []
 
 
-def test_the_story_does_not_remove_files_of_others(home: Path) -> None:
+def test_the_demo_does_not_remove_foreign_files(home: Path) -> None:
     before = files_of(home)
     result = CliRunner().invoke(main_group, ["demo", "--folder", str(home)])
     assert result.exit_code == 1

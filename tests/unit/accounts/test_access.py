@@ -1,4 +1,4 @@
-"""Tokens, payments' keys and cursors."""
+"""Tokens, idempotency keys and cursors."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from accounts.settings import Settings
 from ringfence_contracts.errors import BadInput
 
 
-def test_a_token_names_who_holds_it() -> None:
+def test_a_token_identifies_its_user() -> None:
     users = parse_tokens("desk:token-one,\nbilling:token-two\n")
     assert who_is(users, b"token-two") == "billing"
     assert who_is(users, b"token-tw") is None
@@ -30,14 +30,14 @@ def test_a_token_names_who_holds_it() -> None:
     "pairs", ["", " , ", "desk", "desk:", "desk:short", ":no-name-here", "a b:token-one",
               "a:same-token,b:same-token"],
 )  # fmt: skip
-def test_unusable_tokens_stop_the_start_and_are_not_shown(pairs: str) -> None:
+def test_invalid_token_settings_are_refused_without_showing_tokens(pairs: str) -> None:
     with pytest.raises(BadInput) as refused:
         parse_tokens(pairs)
     assert "same-token" not in str(refused.value)
     assert "no-name" not in str(refused.value)
 
 
-def test_a_file_of_tokens_is_read_besides(tmp_path: Path) -> None:
+def test_a_token_file_is_read_in_addition(tmp_path: Path) -> None:
     file = tmp_path / "tokens"
     file.write_text("billing:token-two\n")
     settings = Settings(accounts_tokens=SecretStr("desk:token-one"), accounts_tokens_file=file)
@@ -47,18 +47,18 @@ def test_a_file_of_tokens_is_read_besides(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("key", [None, "", "a b", "é", "a\x00", "x" * 201])
-def test_a_key_must_be_there_and_plain(key: str | None) -> None:
+def test_a_missing_or_malformed_key_is_refused(key: str | None) -> None:
     with pytest.raises(BadInput, match="Idempotency-Key"):
         check_key(key)
 
 
-def test_a_payments_id_is_its_account_and_key() -> None:
+def test_a_payment_id_derives_from_account_and_key() -> None:
     assert payment_id("anna", "1") == payment_id("anna", "1")
     assert len({payment_id(a, k) for a in ("anna", "bert") for k in ("1", "2")}) == 4
 
 
 @given(st.integers(1, 10**15))
-def test_amounts_are_read_exactly(micro: int) -> None:
+def test_amounts_are_parsed_exactly(micro: int) -> None:
     text = f"{micro // 10**6}.{micro % 10**6:06d}"
     assert read_amount("top-up", text) == micro
     assert read_amount("adjustment", f"-{text}") == -micro
@@ -66,7 +66,7 @@ def test_amounts_are_read_exactly(micro: int) -> None:
         read_amount("top-up", f"-{text}")
 
 
-def test_a_repeated_key_may_not_change_its_content() -> None:
+def test_a_repeated_key_with_other_content_is_refused() -> None:
     at = datetime(2026, 11, 1, tzinfo=UTC)
     first = Payment(UUID(int=1), "anna", "k", "top-up", 5, "CAD", "", at, "desk")
     check_same(first, Payment(UUID(int=1), "anna", "k", "top-up", 5, "CAD", "", at, "billing"))
@@ -74,7 +74,7 @@ def test_a_repeated_key_may_not_change_its_content() -> None:
         check_same(first, Payment(UUID(int=1), "anna", "k", "top-up", 6, "CAD", "", at, "desk"))
 
 
-def test_a_cursor_brings_back_its_place() -> None:
+def test_a_cursor_decodes_to_its_position() -> None:
     at = datetime(2026, 11, 1, 10, 0, 0, 5, UTC)
     cursor = encode_cursor(at.isoformat(), UUID(int=7))
     assert decode_cursor(cursor, read_instant, UUID) == [at, UUID(int=7)]

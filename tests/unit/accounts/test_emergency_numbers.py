@@ -1,4 +1,4 @@
-"""A call for help is known by its number, however that is written; other numbers are not one."""
+"""Emergency numbers are recognized in every spelling, and no other numbers are."""
 
 import pytest
 from hypothesis import given
@@ -13,12 +13,12 @@ NO_HELP += ["99911", "9113", "1911", "2112", "119", "99", "00", "help", "911help
 
 
 @pytest.mark.parametrize("number", HELP)
-def test_an_emergency_number_is_one_however_it_is_written(number: str) -> None:
+def test_an_emergency_number_is_recognized_in_every_spelling(number: str) -> None:
     assert is_emergency(number)
 
 
 @pytest.mark.parametrize("number", NO_HELP)
-def test_another_number_is_none(number: str) -> None:
+def test_other_numbers_are_not_emergency_numbers(number: str) -> None:
     assert not is_emergency(number)
 
 
@@ -42,7 +42,7 @@ def test_a_part_of_a_number_or_of_an_address_is_not_found(text: str) -> None:
 
 
 @given(st.sampled_from(NUMBERS), st.sampled_from(["", "+", "9", "9 "]), st.sampled_from("<:; @\"'"))
-def test_what_is_an_emergency_number_is_found_between_any_marks(
+def test_an_emergency_number_is_found_between_any_punctuation(
     number: str, before: str, mark: str
 ) -> None:
     assert is_emergency(before + number)
@@ -50,6 +50,6 @@ def test_what_is_an_emergency_number_is_found_between_any_marks(
 
 
 @given(st.from_regex(r"\+?[0-9]{5,15}", fullmatch=True))
-def test_a_number_of_five_digits_or_more_is_never_one(number: str) -> None:
+def test_a_number_of_five_digits_or_more_is_no_emergency_number(number: str) -> None:
     assert not is_emergency(number)
     assert not names_emergency(number)

@@ -1,4 +1,4 @@
-"""What the types of a request refuse is said in words, never in a library's."""
+"""Validation errors of requests have texts of their own, not those of a library."""
 
 import re
 from typing import Annotated, Any, get_args, get_origin
@@ -59,7 +59,7 @@ def problems(model: Any, body: object) -> list[Any]:
          "7b3c"),
     ],
 )  # fmt: skip
-def test_each_refusal_names_its_field_and_what_is_expected(
+def test_each_refusal_names_the_field_and_the_expected_value(
     model: Any, body: object, field: str, words: str
 ) -> None:
     found = refusal(problems(model, body))
@@ -77,7 +77,7 @@ def test_missing_fields_are_named_together() -> None:
 
 
 def every_pattern(annotation: Any) -> set[str]:
-    """The patterns of a type, in whatever depth."""
+    """The patterns of a type, at any depth."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return set().union(*(every_pattern(field.annotation) | every_pattern(
             Annotated[(field.annotation, *field.metadata)] if field.metadata else None
@@ -93,7 +93,7 @@ def every_pattern(annotation: Any) -> set[str]:
     return patterns
 
 
-def test_every_pattern_of_a_request_has_words() -> None:
+def test_every_pattern_of_a_request_has_a_text() -> None:
     models = [
         model
         for module in (bodies, client_bodies, operations)

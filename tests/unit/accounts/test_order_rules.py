@@ -1,4 +1,4 @@
-"""Orders, and the two fields that give and end the client-wide ones."""
+"""Orders, and the two suspension fields that give and end client-wide orders."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -81,7 +81,7 @@ def test_the_fields_give_and_end_the_client_wide_orders(
     assert all(kept.by_field and kept.given_by == "olga" for kept in account.orders)
 
 
-def test_an_order_given_by_hand_shows_in_its_field_and_the_field_ends_it() -> None:
+def test_an_order_by_hand_shows_in_its_field_and_the_field_ends_it() -> None:
     account = with_order(order("manual"))(with_order(order("forced"))(FRESH))
     assert fields(account) == ("Yes", "Yes")
     account = with_manual_suspend("None", author())(account)
@@ -89,7 +89,7 @@ def test_an_order_given_by_hand_shows_in_its_field_and_the_field_ends_it() -> No
     assert (kinds(account), fields(account)) == ([], ("None", "None"))
 
 
-def test_a_typed_no_comes_back_after_a_manual_order_and_with_it_the_exemption_stays() -> None:
+def test_a_typed_no_is_shown_again_after_a_manual_order_and_the_exemption_stays() -> None:
     exempt = with_voip_suspended("No", author())(with_manual_suspend("No", author())(FRESH))
     held = with_order(order("manual"))(exempt)
     assert (kinds(held), fields(held)) == (["exemption", "manual"], ("Yes", "No"))
@@ -110,7 +110,7 @@ def test_an_exemption_given_by_hand_is_not_ended_by_the_fields() -> None:
     assert kinds(with_manual_suspend("No", author())(exempt)) == ["exemption"]
 
 
-def test_an_order_that_ended_by_its_date_counts_and_shows_no_more() -> None:
+def test_an_order_past_its_end_has_no_effect_and_is_not_shown() -> None:
     account = with_order(order("manual", until=LATER))(FRESH)
     account = with_order(order("forced", until=LATER))(account)
     assert fields(account) == ("Yes", "Yes")
@@ -118,7 +118,7 @@ def test_an_order_that_ended_by_its_date_counts_and_shows_no_more() -> None:
     assert account_changed(account, (), LATER).orders == ()
 
 
-def test_a_body_that_was_read_before_an_order_ended_by_itself_gives_it_not_again() -> None:
+def test_a_body_read_before_an_order_ended_does_not_give_it_again() -> None:
     account = with_order(order("manual", until=LATER))(FRESH)
     account = with_order(order("forced", until=LATER))(account)
     body = ClientSettings(
@@ -129,7 +129,7 @@ def test_a_body_that_was_read_before_an_order_ended_by_itself_gives_it_not_again
     assert kinds(entered("anna", account, body, meant), LATER) == ["forced", "manual"]
 
 
-def test_giving_an_order_again_replaces_all_but_its_beginning() -> None:
+def test_giving_an_order_again_keeps_only_its_beginning() -> None:
     account = with_order(order("manual", reason="holiday"))(FRESH)
     again = order("manual", reason="until paid", until=LATER, given_by="ivan",
                   since=NOW + timedelta(hours=1))  # fmt: skip
@@ -152,13 +152,13 @@ def test_orders_of_products_are_one_for_each_kind_and_product() -> None:
 
 
 @pytest.mark.parametrize("kind", ["manual", "forced", "exemption"])
-def test_orders_by_hand_are_refused_in_shadow_mode_in_words(kind: OrderKind) -> None:
+def test_orders_by_hand_are_refused_in_shadow_mode(kind: OrderKind) -> None:
     shadow = with_mode("shadow", False)(FRESH)
     with pytest.raises(Clash, match="ringfence mode live --clients anna"):
         with_order(order(kind))(shadow)
 
 
-def test_shadow_mode_takes_whmcs_orders_and_what_is_imported() -> None:
+def test_shadow_mode_accepts_whmcs_orders_and_imports() -> None:
     shadow = with_mode("shadow", False)(FRESH)
     assert kinds(with_order(order("whmcs"))(shadow)) == ["whmcs"]
     body = {"currency": "CAD", "client": ANNA, "manual_voip_suspend": "Yes"}
@@ -168,7 +168,7 @@ def test_shadow_mode_takes_whmcs_orders_and_what_is_imported() -> None:
         entered("anna", shadow, ClientSettings.model_validate(body), author())
 
 
-def test_what_the_pbx_confirms_is_kept_beneath_a_forced_order() -> None:
+def test_a_confirmed_state_is_stored_beneath_a_forced_order() -> None:
     forced = with_voip_suspended("Yes", author())(FRESH)
     off = with_confirmed(True, NOW)(forced)
     assert shown_profile(off, NOW).voip_suspended_by == "person"
@@ -178,7 +178,7 @@ def test_what_the_pbx_confirms_is_kept_beneath_a_forced_order() -> None:
     assert fields(with_confirmed(False, NOW)(ended)) == ("None", "None")
 
 
-def test_leaving_off_is_for_shadow_mode_alone() -> None:
+def test_leave_off_applies_in_shadow_mode_alone() -> None:
     assert with_mode("shadow", True)(FRESH).leave_off
     assert not with_mode("live", True)(FRESH).leave_off
 
@@ -204,13 +204,13 @@ def test_an_end_is_an_instant_or_the_end_of_a_day_in_the_clients_zone(
     ["", "monday", "2026-12-01T09:00:00", "2026-13-01", "2026-10-31", "2026-11-01T10:00:00Z",
      "9999-12-31", "0001-01-01T00:00:00+14:00"],
 )  # fmt: skip
-def test_an_end_that_is_past_or_unclear_is_refused(typed: str) -> None:
+def test_an_end_in_the_past_or_malformed_is_refused(typed: str) -> None:
     with pytest.raises(BadInput, match="until"):
         read_until(typed, "America/Toronto", NOW)
 
 
 @given(st.text(max_size=30))
-def test_any_text_is_an_end_in_the_future_or_refused(typed: str) -> None:
+def test_any_text_is_parsed_as_a_future_end_or_refused(typed: str) -> None:
     try:
         until = read_until(typed, "Europe/Berlin", NOW)
     except BadInput:
@@ -219,7 +219,7 @@ def test_any_text_is_an_end_in_the_future_or_refused(typed: str) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 1000)), max_size=12))
-def test_the_debts_that_were_read_last_are_kept_in_whatever_order_they_come(
+def test_the_debts_read_last_are_kept_in_any_order_of_arrival(
     readings: list[tuple[int, int]],
 ) -> None:
     account = FRESH
@@ -231,7 +231,7 @@ def test_the_debts_that_were_read_last_are_kept_in_whatever_order_they_come(
         assert account.outstanding_micro in {a for minute, a in readings if minute == last}
 
 
-def test_a_person_s_debts_always_apply_and_older_readings_change_nothing_after() -> None:
+def test_debts_by_a_person_always_apply_and_older_readings_do_not() -> None:
     account = with_outstanding(20, NOW, NOW)(FRESH)
     account = with_outstanding(0, None, NOW + timedelta(minutes=1))(account)
     late = with_outstanding(20, NOW + timedelta(seconds=30), LATER)
@@ -241,7 +241,7 @@ def test_a_person_s_debts_always_apply_and_older_readings_change_nothing_after()
         with_outstanding(1, NOW + timedelta(seconds=61), NOW)
 
 
-def test_what_is_published_is_what_is_shown() -> None:
+def test_the_published_profile_is_the_shown_one() -> None:
     account = with_order(order("manual", service_id="pbx-1"))(
         with_manual_suspend("Yes", author())(FRESH)
     )

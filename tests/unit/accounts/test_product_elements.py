@@ -1,4 +1,4 @@
-"""What stays off of what left a product, and the words about it."""
+"""Elements that left a product and stay off, and the text about them."""
 
 from typing import Any
 
@@ -45,11 +45,13 @@ def extension(number: str, way: str = "extensions") -> Element:
         ({"kind": "lesnet", "tenant": "D4E3CD2BFC791"}, Element("peer", "", "D4E3CD2BFC791")),
     ],
 )
-def test_a_product_names_what_it_is_switched_by(fields: dict[str, Any], element: Element) -> None:
+def test_a_product_names_the_element_it_is_switched_by(
+    fields: dict[str, Any], element: Element
+) -> None:
     assert elements_of(service(**fields)) == (element,)
 
 
-def test_what_another_product_names_is_not_left_behind() -> None:
+def test_an_element_of_another_product_is_not_left_behind() -> None:
     recorded = [extension("102"), extension("101"), extension("103")]
     assert left_behind(recorded, [service(extensions=("101",))]) == (
         extension("102"),
@@ -59,7 +61,7 @@ def test_what_another_product_names_is_not_left_behind() -> None:
     assert left_behind(recorded, [service(extensions=("101",)), other]) == (extension("102"),)
 
 
-def test_the_owner_of_the_rest_names_every_extension_of_its_tenant_in_its_own_way() -> None:
+def test_a_product_with_the_rest_names_every_extension_of_its_tenant() -> None:
     rest = service(rest_of_tenant=True)
     assert left_behind([extension("102")], [rest]) == ()
     elsewhere = service(rest_of_tenant=True, tenant="other.example.com")
@@ -72,7 +74,7 @@ NUMBERS = st.sets(st.sampled_from(["101", "102", "103", "104"]))
 
 
 @given(NUMBERS, NUMBERS, NUMBERS)
-def test_what_is_left_behind_is_what_is_recorded_and_named_by_nobody(
+def test_recorded_elements_that_no_product_names_are_left_behind(
     recorded: set[str], mine: set[str], theirs: set[str]
 ) -> None:
     products = [service(extensions=tuple(mine)), service(extensions=tuple(theirs))]
@@ -90,7 +92,7 @@ def words(*elements: Element, now: Service | None = None, **changes: Any) -> str
     return leaving_words(leaving, now=now, **(given_ | changes))
 
 
-def test_the_words_say_until_when_and_how_to_release_it() -> None:
+def test_the_text_says_until_when_and_how_to_release() -> None:
     assert words() == ""
     assert words(extension("102")) == (
         "extension 102 stays off until the hold ends for which it was switched off"
@@ -103,7 +105,7 @@ def test_the_words_say_until_when_and_how_to_release_it() -> None:
     )
 
 
-def test_another_way_releases_the_old_one_when_it_is_confirmed() -> None:
+def test_elements_of_the_old_way_are_on_again_once_the_new_way_is_confirmed() -> None:
     by_outbound = service(extensions=("102",), outbound_only=True)
     output = words(extension("102"), now=by_outbound)
     assert "until the product is confirmed off by outbound on wat5; to switch it on" in output
@@ -130,7 +132,7 @@ def test_a_long_list_is_cut() -> None:
         ("vodia", "extensions", False), ("vodia", "gateway", False),
     ],
 )  # fmt: skip
-def test_911_works_while_off_only_where_outbound_calls_alone_are_off(
+def test_911_works_while_off_only_if_outbound_calls_alone_are_off(
     kind: str, way: str, works: bool
 ) -> None:
     assert ("emergency calls still work" in emergency_words(kind, way)) is works

@@ -1,4 +1,4 @@
-"""Product fields: the exact formats that operators type, and nothing else."""
+"""Product fields: exactly the formats that operators type."""
 
 import pytest
 from hypothesis import given
@@ -68,7 +68,7 @@ def test_a_gateway_product_needs_gateway_uuids() -> None:
     assert (parts["suspend_by"], parts["gateway_ids"]) == ("gateway", (GATEWAY,))
 
 
-def test_outbound_is_switched_by_the_extensions_right_to_call_out() -> None:
+def test_suspension_of_outbound_calls_is_by_extensions() -> None:
     parts = read_product("fusionpbx", {**FUSIONPBX, "suspend_by": "Outbound"}).parts
     assert (parts["suspend_by"], parts["outbound_only"]) == ("extensions", True)
     assert read_product("fusionpbx", FUSIONPBX).parts["outbound_only"] is False
@@ -165,9 +165,7 @@ def test_a_field_of_another_kind_is_refused() -> None:
 
 
 @given(st.sampled_from(sorted(FULL)), st.data())
-def test_any_text_in_any_field_is_read_or_refused_and_never_anything_else(
-    kind: str, data: st.DataObject
-) -> None:
+def test_any_text_in_any_field_is_parsed_or_refused(kind: str, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted(FULL[kind])))
     text = data.draw(st.text(max_size=60) | st.text("0123456789 |.-,aF:/", max_size=60))
     try:
@@ -182,13 +180,13 @@ def test_any_text_in_any_field_is_read_or_refused_and_never_anything_else(
 
 
 @given(st.lists(st.integers(10, 999_999), min_size=1, max_size=50, unique=True))
-def test_every_extension_that_was_typed_is_billed_in_its_order(numbers: list[int]) -> None:
+def test_typed_extensions_are_billed_in_their_order(numbers: list[int]) -> None:
     typed = " | ".join(map(str, numbers))
     parts = read_product("fusionpbx", {**FUSIONPBX, "extensions": typed}).parts
     assert list(parts["extensions"]) == [str(number) for number in numbers]
 
 
-def test_free_minutes_need_a_package_to_be_counted_in() -> None:
+def test_free_minutes_need_a_package() -> None:
     fields = {**LESNET, "free_minutes": "100"}
     for package_id in (None, "standard"):
         entry = {"kind": "lesnet", "name": "", "server_id": "les", "prepaid": True}
@@ -206,6 +204,6 @@ def test_a_vodia_product_can_be_switched_by_its_own_trunks() -> None:
 
 
 @pytest.mark.parametrize("trunks", ["", "three", "3-7"])
-def test_a_vodia_product_by_trunks_names_them(trunks: str) -> None:
+def test_a_vodia_product_switched_by_trunks_needs_trunk_ids(trunks: str) -> None:
     with pytest.raises(FieldRefused, match="Trunk ID"):
         read_product("vodia", {**VODIA, "suspend_by": "gateway", "trunk_ids": trunks})

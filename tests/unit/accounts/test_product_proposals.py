@@ -1,4 +1,4 @@
-"""Proposed products as commands: copied into a shell, they give the fields that were proposed."""
+"""Proposed products as commands: run by a shell, they give the proposed fields."""
 
 import subprocess
 from itertools import pairwise
@@ -29,7 +29,7 @@ def proposal(**changes: Any) -> dict[str, Any]:
 
 
 def copied(command: str) -> list[str]:
-    """The arguments of a command as a shell reads it."""
+    """The arguments of a command as a shell parses it."""
     done = subprocess.run(["bash", "-c", SHELL + command], capture_output=True, check=True)
     return done.stdout.decode().split("\0")[:-1]
 
@@ -50,7 +50,7 @@ def test_a_short_proposal_is_a_command() -> None:
     )
 
 
-def test_notes_are_comments_that_a_shell_passes_over() -> None:
+def test_notes_are_shell_comments() -> None:
     command = product_command(proposal(notes=["no DID is listed; add $(reboot) " * 5]))
     lines = command.splitlines()
     assert len([line for line in lines if line.startswith("# ")]) > 1
@@ -58,7 +58,7 @@ def test_notes_are_comments_that_a_shell_passes_over() -> None:
     assert copied(command)[:4] == ["product", "set", "ACCOUNT", "mcon"]
 
 
-def test_hundreds_of_extensions_are_folded_and_read_as_they_were() -> None:
+def test_hundreds_of_extensions_are_wrapped_and_parsed_unchanged() -> None:
     numbers = [str(number) for number in range(1000, 1400)]
     command = product_command(proposal(fields={"extensions": " | ".join(numbers)}))
     assert max(map(len, command.splitlines())) <= 80
@@ -66,7 +66,7 @@ def test_hundreds_of_extensions_are_folded_and_read_as_they_were() -> None:
 
 
 @pytest.mark.parametrize("name", ['Bob\'s "$HOME" `id` \\ !', "Zoë; rm -rf /", "a\nb\x07c"])
-def test_no_name_of_a_pbx_is_run_by_the_shell(name: str) -> None:
+def test_a_name_of_a_pbx_is_never_executed_by_the_shell(name: str) -> None:
     command = product_command(proposal(name=name, fields={"ext_profile_first_name": name}))
     arguments = copied(command)
     shown = "".join(char for char in name if char.isprintable())
@@ -76,7 +76,7 @@ def test_no_name_of_a_pbx_is_run_by_the_shell(name: str) -> None:
 
 @settings(max_examples=25, deadline=None)  # Each example starts a shell.
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=60))
-def test_any_text_of_a_pbx_stays_one_argument(text: str) -> None:
+def test_any_text_of_a_pbx_is_one_argument(text: str) -> None:
     command = product_command(proposal(tenant="t", name=text, fields={"field": text}))
     arguments = copied(command)
     value = next(each for each in arguments if each.startswith("field="))

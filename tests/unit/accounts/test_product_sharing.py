@@ -1,4 +1,4 @@
-"""What two products must not share: billed calls, and what is switched."""
+"""What two products must not share: billed extensions and switched elements."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def entered(
 
 
 def refused(product: Product, other: Product) -> str:
-    """The field of the refusal, the same both ways round; it names the other's client."""
+    """The field of the refusal, the same in both directions; it names the other client."""
     fields = []
     for mine, theirs in ((product, other), (other, product)):
         with pytest.raises(Clash, match=theirs.account_id) as clash:
@@ -43,7 +43,7 @@ def allowed(product: Product, other: Product) -> None:
     check_shared(other, [product, other])
 
 
-def test_an_extension_is_billed_by_one_product_of_its_tenant_only() -> None:
+def test_an_extension_is_billed_by_one_product_of_its_tenant() -> None:
     mine = entered("anna", "a")
     with pytest.raises(Clash, match="2115"):
         check_shared(mine, [entered("anna", "b", extensions="2115 | 3000")])
@@ -52,7 +52,7 @@ def test_an_extension_is_billed_by_one_product_of_its_tenant_only() -> None:
     allowed(mine, entered("bert", "b", server_id="wat6"))
 
 
-def test_a_gateway_that_one_is_suspended_by_is_no_other_clients() -> None:
+def test_a_gateway_that_suspends_one_client_is_refused_for_another() -> None:
     by_gateway: dict[str, Any] = {"suspend_by": "gateway", "gateway_ids": GATEWAY}
     mine = entered("anna", "a", **by_gateway)
     for way in ("extensions", "outbound", "gateway"):
@@ -63,7 +63,7 @@ def test_a_gateway_that_one_is_suspended_by_is_no_other_clients() -> None:
     allowed(mine, entered("anna", "b", extensions="3000", **by_gateway))
 
 
-def test_a_vodia_trunk_that_one_is_suspended_by_is_no_other_clients() -> None:
+def test_a_vodia_trunk_that_suspends_one_client_is_refused_for_another() -> None:
     by_trunk: dict[str, Any] = {"suspend_by": "gateway", "trunk_ids": "3 | 7"}
     other: dict[str, Any] = {
         "tenant_and_inbound_dids": "cffm.wat1.ictvoip.ca | 8301",
@@ -75,7 +75,7 @@ def test_a_vodia_trunk_that_one_is_suspended_by_is_no_other_clients() -> None:
     allowed(mine, entered("bert", "b", kind="vodia", trunk_ids="8", **other))
 
 
-def test_one_product_alone_owns_the_rest_of_a_tenant() -> None:
+def test_the_rest_of_a_tenant_belongs_to_one_product() -> None:
     mine = entered("anna", "a", extensions="*")
     assert refused(mine, entered("bert", "b", extensions="3000 | *")) == "extensions"
     with pytest.raises(Clash, match="owns the rest"):
@@ -86,7 +86,7 @@ def test_one_product_alone_owns_the_rest_of_a_tenant() -> None:
 
 
 @pytest.mark.parametrize("way", ["extensions", "outbound", "domain"])
-def test_a_domain_is_switched_for_a_client_who_is_alone_in_it(way: str) -> None:
+def test_suspension_by_domain_needs_a_client_alone_in_it(way: str) -> None:
     mine = entered("anna", "a", suspend_by="domain")
     theirs = entered("bert", "b", extensions="3000", suspend_by=way)
     assert refused(mine, theirs) == "suspend_by"
@@ -94,7 +94,7 @@ def test_a_domain_is_switched_for_a_client_who_is_alone_in_it(way: str) -> None:
     allowed(mine, entered("bert", "b", suspend_by=way, **ELSEWHERE))
 
 
-def test_who_comes_into_a_domain_that_is_switched_as_a_whole_is_refused_with_its_name() -> None:
+def test_a_product_in_a_domain_that_is_switched_as_a_whole_is_refused() -> None:
     with pytest.raises(Clash, match="switch a another way") as clash:
         check_shared(
             entered("bert", "b", extensions="3000"), [entered("anna", "a", suspend_by="domain")]
@@ -102,7 +102,7 @@ def test_who_comes_into_a_domain_that_is_switched_as_a_whole_is_refused_with_its
     assert clash.value.field == "domain_tenant_and_main_dids"
 
 
-def test_a_peer_is_switched_as_a_whole_so_a_prepaid_client_has_one_of_its_own() -> None:
+def test_a_prepaid_client_needs_a_peer_of_its_own() -> None:
     peers = [f"D4E3CD2BFC791 | 1204666402{number}" for number in (1, 2)]
     mine = entered("anna", "a", kind="lesnet", domain=peers[0])
     assert refused(mine, entered("bert", "b", kind="lesnet", domain=peers[1])) == "peer_id"

@@ -29,7 +29,7 @@ BY = Author("olga", NOW)
 
 
 def account(**changes: object) -> Account:
-    """A client that was entered; a person's Yes is kept as the order that it is."""
+    """A stored client; the Yes of a person is stored as an order."""
     profile = Profile.model_validate(changes.pop("profile", {}))
     orders: tuple[ClientOrder, ...] = ()
     if (profile.voip_suspended, profile.voip_suspended_by) == ("Yes", "person"):
@@ -60,7 +60,7 @@ def settings(**changes: object) -> ClientSettings:
         ("$0.00", None),
     ],
 )
-def test_a_threshold_is_money_or_off(typed: str, micro: int | None) -> None:
+def test_a_threshold_is_an_amount_or_off(typed: str, micro: int | None) -> None:
     assert parse_threshold(typed) == micro
 
 
@@ -68,13 +68,13 @@ def test_a_threshold_is_money_or_off(typed: str, micro: int | None) -> None:
     "typed",
     ["abc", "$", "$$15", "15$", "1,50", "-15", "$-15", "1e3", "NaN", "15 CAD", "15.0000001"],
 )
-def test_a_threshold_that_is_no_amount_is_refused_with_the_format(typed: str) -> None:
+def test_a_malformed_threshold_is_refused_with_the_format(typed: str) -> None:
     with pytest.raises(BadInput, match=r"Low Balance Threshold.*\$15.*1,500"):
         parse_threshold(typed)
 
 
 @given(st.text(max_size=30))
-def test_a_threshold_is_never_negative_and_nothing_else_is_raised(typed: str) -> None:
+def test_any_text_is_a_threshold_of_0_or_more_or_refused(typed: str) -> None:
     try:
         micro = parse_threshold(typed)
     except BadInput:
@@ -82,7 +82,7 @@ def test_a_threshold_is_never_negative_and_nothing_else_is_raised(typed: str) ->
     assert micro is None or micro > 0
 
 
-def test_currency_is_kept_for_ever() -> None:
+def test_the_currency_of_a_client_cannot_change() -> None:
     with pytest.raises(Clash, match="CAD"):
         entered("anna", account(), settings(currency="USD"), BY)
 
@@ -102,7 +102,7 @@ def test_currency_is_kept_for_ever() -> None:
         (("Yes", "person"), ("None", None), ("None", "person")),
     ],
 )
-def test_who_wrote_the_override(
+def test_the_writer_of_voip_suspended(
     before: tuple[str, str], sent: tuple[str | None, str | None], after: tuple[str, str]
 ) -> None:
     old = account(profile={"voip_suspended": before[0], "voip_suspended_by": before[1]})
@@ -125,7 +125,7 @@ def test_who_wrote_the_override(
         (("None", ""), False, ("None", "")),
     ],
 )
-def test_what_a_confirmation_writes(
+def test_a_confirmation_writes_yes_or_none(
     before: tuple[str, str], any_suspended: bool, after: tuple[str, str]
 ) -> None:
     old = account(profile={"voip_suspended": before[0], "voip_suspended_by": before[1]})
@@ -133,12 +133,12 @@ def test_what_a_confirmation_writes(
     assert (found.voip_suspended, found.voip_suspended_by) == after
 
 
-def test_manual_suspension_is_kept_when_a_profile_leaves_it_out() -> None:
+def test_manual_suspension_left_out_stays() -> None:
     held = with_manual_suspend("Yes", BY)(account())
     assert shown_profile(entered("anna", held, settings(), BY), NOW).manual_voip_suspend == "Yes"
 
 
-def test_suspending_a_client_without_voip_service_earns_a_warning() -> None:
+def test_suspending_a_client_without_voip_service_warns() -> None:
     assert "Has VoIP Service" in suspension_warnings(account(), NOW)[0]
     assert suspension_warnings(account(profile={"has_voip_service": True}), NOW) == []
 
@@ -146,19 +146,19 @@ def test_suspending_a_client_without_voip_service_earns_a_warning() -> None:
 @pytest.mark.parametrize(
     ("before", "sent", "read_by", "author", "counts"),
     [
-        # the value before and its writer; what a body says; the writer that it repeats
+        # value and writer before; value in the body; writer in the body; author; whether it counts
         (("None", "us"), "Yes", None, BY, False),  # read while off, sent back after a top-up
         (("None", "us"), "Yes", "us", BY, False),
         (("None", "us"), "Yes", None, Author("olga", NOW, matched=True), True),
         (("None", "us"), "Yes", "us", Author("olga", NOW, matched=True), False),
         (("Yes", "us"), "None", "", BY, False),  # read while on, sent back while off
-        (("Yes", "us"), "No", None, BY, True),  # we never write No
+        (("Yes", "us"), "No", None, BY, True),  # No is always a person's
         (("None", ""), "Yes", None, BY, True),
         (("None", "person"), "Yes", None, BY, True),
         (("Yes", "person"), "None", None, BY, True),
     ],
 )
-def test_what_a_body_repeats_is_no_order(
+def test_a_value_that_a_body_repeats_is_not_an_order(
     before: tuple[str, str], sent: str, read_by: str | None, author: Author, counts: bool
 ) -> None:
     old = account(profile={"voip_suspended": before[0], "voip_suspended_by": before[1]})
@@ -168,7 +168,7 @@ def test_what_a_body_repeats_is_no_order(
     assert bool(entry_warnings(old, body, author)) != counts
 
 
-def test_an_imported_threshold_that_is_no_amount_is_kept_off_and_warned_of() -> None:
+def test_a_malformed_imported_threshold_is_off_and_warned_about() -> None:
     body = settings(low_balance_threshold="soon", written_by="import")
     imported = entered("anna", None, body, BY)
     assert imported.profile.low_balance_threshold == "soon"
@@ -183,7 +183,9 @@ def test_an_imported_threshold_that_is_no_amount_is_kept_off_and_warned_of() -> 
     ("left_out", "words"), [("has_voip_service", "VoIP service off"),
                             ("low_balance_threshold", "alerts off")],
 )  # fmt: skip
-def test_a_whole_body_may_not_drop_what_would_be_turned_off(left_out: str, words: str) -> None:
+def test_a_put_that_would_turn_something_off_by_omission_is_refused(
+    left_out: str, words: str
+) -> None:
     old = Profile(has_voip_service=True, low_balance_threshold="15")
     sent = frozenset({"has_voip_service", "low_balance_threshold"})
     check_not_dropped(old, sent)
@@ -193,7 +195,7 @@ def test_a_whole_body_may_not_drop_what_would_be_turned_off(left_out: str, words
     assert refused.value.field == left_out
 
 
-def test_a_patch_leaves_what_it_does_not_name() -> None:
+def test_a_patch_leaves_omitted_fields_unchanged() -> None:
     old = account(profile={"has_voip_service": True, "low_balance_threshold": "15",
                            "threshold_micro": 15_000_000})  # fmt: skip
     after = entered("anna", old, patched(old, {"company_name": "Berg"}), BY)

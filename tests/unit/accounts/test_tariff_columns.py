@@ -1,4 +1,4 @@
-"""What a tariff's files call their columns."""
+"""The column names of a tariff's files."""
 
 import pytest
 
@@ -10,7 +10,7 @@ def mapping_of(*pairs: str) -> dict[str, str]:
     return read_mapping(map(split_pair, pairs))
 
 
-def test_a_mapping_is_read_without_regard_to_the_case_of_fields() -> None:
+def test_a_mapping_ignores_the_case_of_fields() -> None:
     assert mapping_of("prefix=Code", "RATEVALUE= Price per min ") == {
         "Prefix": "Code",
         "RateValue": "Price per min",
@@ -26,23 +26,23 @@ def test_a_column_may_have_an_equals_sign() -> None:
     [["Prefix"], ["Code=Prefix"], ["=Code"], ["Prefix=A", "prefix=B"], [f"Prefix={'x' * 101}"],
      ["Prefix=a\nb"]],
 )  # fmt: skip
-def test_what_is_no_mapping_is_refused(pairs: list[str]) -> None:
+def test_a_malformed_mapping_is_refused(pairs: list[str]) -> None:
     with pytest.raises(BadInput) as refused:
         mapping_of(*pairs)
     assert refused.value.field == "map"
 
 
-def test_what_is_given_counts_before_what_is_remembered() -> None:
+def test_a_given_mapping_replaces_the_stored_one() -> None:
     remembered = {"Prefix": "Code", "RateValue": "Price"}
     assert merged(remembered, {"Prefix": "Dial"}) == {"Prefix": "Dial", "RateValue": "Price"}
 
 
 @pytest.mark.parametrize("own", ["", "Prefix", "PREFIX"])
-def test_a_field_can_have_its_own_name_again(own: str) -> None:
+def test_a_field_can_be_reset_to_its_own_name(own: str) -> None:
     assert merged({"Prefix": "Code"}, {"Prefix": own}) == {}
 
 
-def test_two_fields_may_stand_in_one_column() -> None:
+def test_two_fields_may_share_a_column() -> None:
     found = find_columns(["Code", "RateValue", "Increment"], {"Prefix": "code",
                                                              "Description": "CODE"})  # fmt: skip
     assert (found["Prefix"], found["Description"]) == (0, 0)

@@ -1,4 +1,4 @@
-"""Tariff files, as they are read row by row before anything of them takes effect."""
+"""Tariff files are parsed row by row before they take effect."""
 
 import csv
 import io
@@ -32,7 +32,7 @@ def reader_of(raw: bytes, form: FileForm = FileForm()) -> TariffReader:  # noqa:
 
 
 def read_raw(raw: bytes, form: FileForm = FileForm()) -> list[TariffRow]:  # noqa: B008
-    """All rows of a file that has no bad one."""
+    """All rows of a file without bad rows."""
     reader = reader_of(raw, form)
     pieces = list(iter(lambda: reader.piece(3), []))
     rates = [rate for piece in pieces for rate in piece]
@@ -59,7 +59,7 @@ def refusal(raw: bytes, form: FileForm = FileForm()) -> str:  # noqa: B008
     return str(refused.value)
 
 
-def test_rows_come_in_the_order_of_the_file_in_canonical_form() -> None:
+def test_rows_are_in_file_order_and_canonical_form() -> None:
     rates = read(HEADER, "B,93,0.0100,6", "A,1204,.03,30/6", "C,112,0,1/1")
     assert rates == [
         TariffRow(2, "93", "B", "0.01", 6, 6, 1),
@@ -68,7 +68,7 @@ def test_rows_come_in_the_order_of_the_file_in_canonical_form() -> None:
     ]
 
 
-def test_columns_are_found_by_name_in_any_order_and_others_are_let_be() -> None:
+def test_columns_are_found_by_name_in_any_order_and_others_ignored() -> None:
     rates = read(
         "Status,PREFIX,Carrier,Increment,Description,RateValue",
         "0,1204,x,6,Manitoba,0.01",
@@ -77,7 +77,7 @@ def test_columns_are_found_by_name_in_any_order_and_others_are_let_be() -> None:
     assert [rate.status for rate in rates] == [0, 1]
 
 
-def test_what_stands_beside_the_rates_is_kept_as_it_is_written() -> None:
+def test_remarks_are_kept_as_written() -> None:
     (rate,) = read(
         "Description,Prefix,RateValue,Increment,OldRate,ShortDescription,Lastratechangedate,"
         "RatePremium,status",
@@ -109,20 +109,20 @@ def test_a_header_that_lacks_a_column_is_refused_with_what_it_has(
     assert header.replace(",", ", ") in message
 
 
-def test_a_byte_order_mark_crlf_and_blank_lines_are_no_matter() -> None:
+def test_a_byte_order_mark_crlf_and_blank_lines_are_accepted() -> None:
     raw = f'\ufeff{HEADER}\r\n\r\n"Place, with comma",1204,0.01,6\r\n,,,\r\n'
     (rate,) = read_raw(raw.encode())
     assert (rate.description, rate.line) == ("Place, with comma", 3)
 
 
 @pytest.mark.parametrize("delimiter", [None, ";"])
-def test_semicolons_are_found_out_or_declared(delimiter: str | None) -> None:
+def test_semicolons_are_detected_or_declared(delimiter: str | None) -> None:
     form = FileForm(delimiter=delimiter, decimal_comma=True)
     (rate,) = read("Description;Prefix;RateValue;Increment", "A, B;1204;,03;30/6", form=form)
     assert (rate.description, rate.rate) == ("A, B", "0.03")
 
 
-def test_a_declared_delimiter_counts_whatever_the_header_looks_like() -> None:
+def test_a_declared_delimiter_is_used_for_any_header() -> None:
     assert "Prefix" in refusal(HEADER.encode() + b"\nA,1,2,3", FileForm(delimiter=";"))
 
 
@@ -172,32 +172,30 @@ def test_a_decimal_comma_counts_only_when_it_is_declared(
         ("A\x00,1204,0.01,6", "Description"),
     ],
 )
-def test_a_bad_row_is_named_by_the_line_on_which_it_begins_and_by_field(
-    row: str, field: str
-) -> None:
+def test_a_bad_row_is_reported_by_its_first_line_and_field(row: str, field: str) -> None:
     (found,) = bad_rows(HEADER, "Canada,1,0.01,6", "", row)
     assert (found.line, found.field) == (4, field)
 
 
-def test_rows_after_one_that_can_not_be_read_are_read() -> None:
+def test_rows_after_an_unreadable_one_are_read() -> None:
     found = bad_rows(HEADER, '"A"x,1204,0.01,6', "Canada,1,0.01,6", "B,zero,0.01,6")
     assert [(row.line, row.field) for row in found] == [(2, "row"), (4, "Prefix")]
 
 
-def test_cells_too_many_are_refused_before_they_shift_a_rate() -> None:
-    """`0,01` undeclared in an unquoted file would else be a rate of 0 with an increment of 1."""
+def test_a_row_with_too_many_cells_is_refused() -> None:
+    """Otherwise an undeclared, unquoted `0,01` would be a rate of 0 with an increment of 1."""
     (bad,) = bad_rows("Prefix,RateValue,Increment,Description", "1204,0,01,6,Manitoba")
     assert bad.field == "row"
 
 
-def test_cells_too_few_are_refused_before_they_shift_a_rate() -> None:
-    """Without its OldRate this row would have a rate of 6 and an increment of 1."""
+def test_a_row_with_too_few_cells_is_refused() -> None:
+    """Otherwise this row without its OldRate would have a rate of 6 and an increment of 1."""
     header = "Description,Prefix,OldRate,RateValue,Increment,status"
     (bad,) = bad_rows(header, "Canada,1,0.01,6,1")
     assert (bad.field, bad.expected) == ("row", "6 columns")
 
 
-def test_empty_cells_at_the_end_of_lines_are_no_matter() -> None:
+def test_empty_cells_at_the_end_of_lines_are_accepted() -> None:
     assert len(read(f"{HEADER},,", "A,1204,0.01,6", "B,1205,0.01,6,,,")) == 2
 
 
@@ -223,7 +221,7 @@ def test_formula_text_is_text() -> None:
         f"{HEADER}\n{'x' * (MAX_LINE + 1)}".encode(),
     ],
 )
-def test_what_is_no_tariff_is_refused_whole(raw: bytes) -> None:
+def test_a_file_that_is_not_a_tariff_is_refused(raw: bytes) -> None:
     refusal(raw)
 
 
@@ -236,12 +234,12 @@ def test_what_is_no_tariff_is_refused_whole(raw: bytes) -> None:
         (f"{HEADER}\n".encode() + b"\xed\xa0\x80,1,0.01,6", "line 2, byte 1: 0xED"),
     ],
 )
-def test_what_is_not_utf_8_is_refused_with_line_and_byte(raw: bytes, place: str) -> None:
+def test_text_that_is_not_utf_8_is_refused_with_line_and_byte(raw: bytes, place: str) -> None:
     assert place in refusal(raw)
 
 
-def test_the_digest_is_of_the_rows_and_of_nothing_else() -> None:
-    """Fixed for ever: whoever loads a version checks it against this recipe."""
+def test_the_digest_depends_on_the_rows_alone() -> None:
+    """The algorithm is fixed: rating checks the rows that it loads against this digest."""
     rates = [("1204", "Manitoba", "0.03", 30, 6, 1), ("33", "Caf\u00e9", "0.02", 6, 6, 1)]
     digest = RowsDigest()
     digest.add(rates[:1])
@@ -292,7 +290,7 @@ ROW = st.tuples(
     st.booleans(),
     st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
 )
-def test_rows_come_back_from_every_way_to_write_them(
+def test_rows_are_read_from_every_way_to_write_them(
     rows: list[tuple[str, str, Decimal, tuple[int, int], str, bool]],
     delimiter: str, ending: str, mark: bool, comma: bool, quoting: Literal[0, 1],
 ) -> None:  # fmt: skip

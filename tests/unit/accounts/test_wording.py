@@ -1,4 +1,4 @@
-"""Why a client is on or off, what brings it back, and what a change will do: in words."""
+"""Texts: why a client is on or off, what brings it back, and what a change will do."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -92,7 +92,7 @@ def situation(
         (PAID, {}, "", ""),
     ],
 )
-def test_why_funds_hold_a_client_and_what_ends_it(
+def test_the_text_of_a_funds_hold_and_what_ends_it(
     funds: FundsState, more: dict[str, Any], words: str, back: str
 ) -> None:
     found = situation(funds=funds, **more)
@@ -118,14 +118,14 @@ def test_why_funds_hold_a_client_and_what_ends_it(
         (order("exemption"), "", ""),
     ],
 )
-def test_orders_are_named_with_who_until_when_and_why(
+def test_the_text_of_an_order_has_who_until_when_and_why(
     given: ClientOrder, words: str, back: str
 ) -> None:
     found = situation(orders=(given,))
     assert (reason(found), brings_back(found)) == (words, back)
 
 
-def test_what_is_needed_is_joined() -> None:
+def test_what_ends_several_holds_is_joined() -> None:
     found = situation(OFF, ON_2, funds=SPENT, orders=(order(), order("forced")))
     assert reason(found) == "no credit: balance -3.60; manual order by olga; forced order by olga"
     assert brings_back(found) == (
@@ -196,17 +196,17 @@ def test_what_is_needed_is_joined() -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_a_change_does(found: ClientSituation, words: str) -> None:
+def test_the_text_of_what_a_change_does(found: ClientSituation, words: str) -> None:
     assert what_happens(found) == words
 
 
-def test_what_was_asked_a_moment_ago_counts_though_the_suspender_has_not_seen_it() -> None:
+def test_holds_that_the_suspender_has_not_read_yet_count() -> None:
     before = situation(ON, orders=(order(),))
     after = replace(before, account=before.account.model_copy(update={"orders": ()}))
     assert what_happens(after, before) == "switched on within seconds"
 
 
-def test_what_a_change_of_the_mode_does() -> None:
+def test_the_text_of_what_a_change_of_mode_does() -> None:
     live = situation(OFF, funds=SPENT)
     shadow = situation(OFF, funds=SPENT, mode="shadow")
     left = situation(OFF, funds=SPENT, mode="shadow", leave_off=True)
@@ -247,11 +247,11 @@ def line(**more: Any) -> SwitchStatus:
         (situation(voip=False), line(), "left alone: has no VoIP service"),
     ],
 )  # fmt: skip
-def test_the_words_for_one_product(found: ClientSituation, shown: SwitchStatus, words: str) -> None:
+def test_the_text_for_one_product(found: ClientSituation, shown: SwitchStatus, words: str) -> None:
     assert line_words(found, found.products[0], shown) == words
 
 
-def test_an_explanation_says_state_cause_way_back_and_numbers() -> None:
+def test_an_explanation_has_state_cause_what_ends_it_and_amounts() -> None:
     found = situation(OFF, funds=SPENT, orders=(order("exemption", until=NOW + timedelta(1)),))
     assert explanation(found, "on", None) == [
         "anna is on.",

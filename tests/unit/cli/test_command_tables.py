@@ -61,7 +61,7 @@ def test_a_row_never_exceeds_80_columns_but_for_a_long_account(
     lines = shown(row, details=(detail,))
     wide = [line for line in lines if cell_len(line) > 80]
     assert wide in ([], [account])
-    assert any(account in line for line in lines), "an account is typed again: it is never cut"
+    assert any(account in line for line in lines), "an account is copied by people: it is never cut"
     assert any(balance in line and "would be off" in line for line in lines)
 
 
@@ -120,7 +120,7 @@ def test_the_count_says_how_many_there_are_in_all() -> None:
 
 
 @pytest.mark.usefixtures("toronto")
-def test_what_is_typed_without_a_zone_is_in_the_zone_that_is_shown() -> None:
+def test_an_instant_without_a_zone_is_in_the_shown_zone() -> None:
     assert times.parse_instant("--until", "2026-07-01T12:00") == "2026-07-01T12:00:00-04:00"
     assert times.parse_instant("--until", "2026-07-01T12:00Z") == "2026-07-01T12:00:00+00:00"
     assert times.parse_instant("--until", "2026-07-01", days=True) == "2026-07-01"
@@ -130,7 +130,7 @@ def test_what_is_typed_without_a_zone_is_in_the_zone_that_is_shown() -> None:
 
 
 @given(st.datetimes(timezones=st.just(UTC)))
-def test_an_instant_is_typed_as_it_was_meant(instant: datetime) -> None:
+def test_an_instant_with_its_zone_is_unchanged(instant: datetime) -> None:
     text = times.parse_instant("--until", instant.isoformat())
     assert text is not None
     assert abs(datetime.fromisoformat(text) - instant) == timedelta()
@@ -158,7 +158,7 @@ def test_help_lists_every_command_without_loading_any() -> None:
     assert (count > 20, loaded) == (True, [])
 
 
-def test_help_says_what_the_loaded_commands_say() -> None:
+def test_help_has_the_texts_of_the_loaded_commands() -> None:
     context = click.Context(main_group)
     text = CliRunner().invoke(main_group, ["--help"]).stdout
     for name in main_group.list_commands(context):
@@ -169,7 +169,7 @@ def test_help_says_what_the_loaded_commands_say() -> None:
         assert command.get_short_help_str(200).startswith(output)
 
 
-def test_the_version_is_named() -> None:
+def test_the_version_is_printed() -> None:
     output = CliRunner().invoke(main_group, ["--version"])
     assert (output.exit_code, output.stdout) == (0, f"ringfence, version {VERSION}\n")
 

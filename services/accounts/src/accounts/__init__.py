@@ -1,1 +1,1 @@
-"""The front door: clients, products, tariffs, top-ups and operators."""
+"""The API: clients, products, tariffs, payments and operators."""
