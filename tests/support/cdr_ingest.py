@@ -1,4 +1,4 @@
-"""The cdr-ingest service in this process, and an ear on what it publishes."""
+"""Runs the cdr-ingest service in this process, and reads what it publishes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -32,13 +32,13 @@ HEARD = [
 
 @dataclass
 class Ear:
-    """Every record that was published since it was opened, in the order heard."""
+    """The records published since it was opened, in the order received."""
 
     consumer: AIOKafkaConsumer
     heard: list[Received] = field(default_factory=list)
 
     async def listen(self) -> None:
-        """Take all that the broker has by now."""
+        """Read all records that the broker has now."""
         ends = await self.consumer.end_offsets(list(self.consumer.assignment()))
         while True:
             for place, records in (await self.consumer.getmany(timeout_ms=20)).items():
@@ -50,20 +50,20 @@ class Ear:
                 return
 
     async def events(self, topic: Topic, *server_ids: str) -> list[Any]:
-        """What was told on a topic of these servers, read by its contract."""
+        """The events of these servers on a topic, parsed by its contract."""
         await self.listen()
         model = BY_NAME[topic.name].data
         found = [model.model_validate_json(r.value) for r in self.heard if r.topic == topic.name]
         return [event for event in found if getattr(event, "server_id", None) in server_ids]
 
     async def call_ids(self, *server_ids: str) -> list[str]:
-        """The ids of the calls that were published, as often as they were."""
+        """The ids of the published calls, with duplicates."""
         return [c.source_call_id for c in await self.events(CALL_COMPLETED, *server_ids)]
 
 
 @asynccontextmanager
 async def ear(bootstrap: str) -> AsyncIterator[Ear]:
-    """Hear all that is published from now on."""
+    """Receive all records that are published from now on."""
     consumer = AIOKafkaConsumer(*HEARD, bootstrap_servers=bootstrap, enable_auto_commit=False)
     await consumer.start()
     try:
@@ -88,10 +88,10 @@ class Ingest:
 async def ingest(
     bootstrap: str, dsn: str, servers_file: Path, **settings: Any
 ) -> AsyncIterator[Ingest]:
-    """Run the service, with settings that suit a test; whatever ends it early is raised."""
-    quick = {"sweep_s": 600, "lag_s": 300, "backoff_max_s": 0.2, "push_port": 0}
+    """Run the service with settings for tests. An error that ends it early is raised."""
+    defaults = {"sweep_s": 600, "lag_s": 300, "backoff_max_s": 0.2, "push_port": 0}
     given: dict[str, Any] = {
-        f"cdr_ingest_{name}": value for name, value in {**quick, **settings}.items()
+        f"cdr_ingest_{name}": value for name, value in {**defaults, **settings}.items()
     }
     chosen = Settings(
         kafka_bootstrap=bootstrap, postgres_dsn=dsn, servers_file=servers_file, **given
@@ -127,7 +127,7 @@ def _toml(value: object) -> str:
 
 
 async def rows(dsn: str, query: str, *arguments: object) -> list[asyncpg.Record]:
-    """What the database holds."""
+    """The rows of a query."""
     connection = await asyncpg.connect(dsn)
     try:
         found: list[asyncpg.Record] = await connection.fetch(query, *arguments)

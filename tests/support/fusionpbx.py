@@ -34,7 +34,7 @@ MCON, RUCKEN = "mcon.wat5.ictvoip.ca", "rucken.wat7.ictvoip.ca"
 SUPER_KEY = "superadmin-key/with+odd&chars=0123456789"
 ADMIN_KEY = "admin-key-of-mcon-0123456789-0123456789"
 NOON = 1795256400.0
-"""2026-11-21 10:20:00 UTC; the simulated clock stands unless a test moves it."""
+"""2026-11-21 10:20:00 UTC; the simulated clock does not move unless a test moves it."""
 
 
 SEED: dict[str, Any] = {

@@ -33,7 +33,7 @@ create table v_xml_cdr (
 
 
 class CallsDatabase:
-    """The PBX's database: `owner` writes as FusionPBX does, `role` is what we are given."""
+    """The PBX's database: `owner` writes as FusionPBX does, `role` is the role for ringfence."""
 
     def __init__(self, owner: Connection, dsn: str, role: str) -> None:
         self.owner = owner
@@ -41,14 +41,14 @@ class CallsDatabase:
         self.role = role
 
     async def put_export(self, csv: bytes, inserted_at: datetime) -> None:
-        """The rows of an export, each as FusionPBX stores it."""
+        """Insert the rows of an export as FusionPBX stores them."""
         header, *lines = csv.splitlines()
         names = split_line(header)
         for line in lines:
             await self.put(dict(zip(names, split_line(line), strict=True)), inserted_at)
 
     async def put(self, given: dict[str, Any], inserted_at: datetime | None = None) -> None:
-        """One row, given by the columns of the export."""
+        """Insert a row, given by the columns of the export."""
         row: dict[str, Any] = {name: value or None for name, value in given.items()}
         answered = row["answer_stamp"] and datetime.fromisoformat(row["answer_stamp"])
         await self.owner.execute(
@@ -110,7 +110,7 @@ class CallsDatabase:
 
 @asynccontextmanager
 async def calls_database(postgres_server: str) -> AsyncIterator[CallsDatabase]:
-    """A fresh database with such tables; gone afterwards, with its role."""
+    """A new database with these tables; it is dropped afterwards, with its role."""
     name, role = f"fusionpbx_{uuid.uuid4().hex[:10]}", f"billing_{uuid.uuid4().hex[:10]}"
     admin = await asyncpg.connect(postgres_server)
     await admin.execute(f"create database {name} template template0")

@@ -117,7 +117,7 @@ async def polling(
 async def published(
     kafka_bootstrap: str, server_id: str, topic: str = CALL_COMPLETED.name
 ) -> list[Any]:
-    """What the topic holds of the server, from its beginning to its end: values and headers."""
+    """All records of the server on the topic."""
     reader = AIOKafkaConsumer(
         topic, bootstrap_servers=kafka_bootstrap, auto_offset_reset="earliest"
     )
@@ -136,7 +136,7 @@ async def published(
 async def calls_of(
     kafka_bootstrap: str, server_id: str
 ) -> tuple[list[dict[str, Any]], Counter[bytes]]:
-    """The server's completed calls; how often each was published stands in the second."""
+    """The server's completed calls, and how often each event id was published."""
     records = await published(kafka_bootstrap, server_id)
     ids = Counter(dict(r.headers)["ce_id"] for r in records)
     return [orjson.loads(r.value) for r in records], ids
@@ -149,7 +149,7 @@ async def dead_letters(kafka_bootstrap: str, server_id: str) -> list[tuple[bytes
 
 
 async def rows_of(database: str, query: str) -> list[dict[str, Any]]:
-    """What the database says."""
+    """The rows of a query."""
     connection = await asyncpg.connect(database)
     try:
         return [dict(row) for row in await connection.fetch(query)]

@@ -1,4 +1,4 @@
-"""A receiver on real broker and database, and what reads after it."""
+"""A receiver with a real broker and database, and readers of its results."""
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -48,7 +48,7 @@ def outbound(**changed: Any) -> EndedChannel:
 
 
 def pushing(push: dict[str, Any] | None = None) -> FusionPbxServer:
-    """A server entry that may push; by name and password unless told otherwise."""
+    """A server entry that may post; with user and password by default."""
     return FusionPbxServer.model_validate(
         {
             "kind": "fusionpbx",
@@ -80,13 +80,13 @@ class Receiving:
         return [call for call in calls if call.server_id == self.server_id]
 
     async def parked(self) -> list[tuple[bytes, str]]:
-        """What was parked of this server: bytes and reason."""
+        """The dead letters of this server: bytes and reason."""
         records = await read_all(self.bootstrap, INGEST_DEAD_LETTERS)
-        wanted = f"{self.server_id}:".encode()
+        prefix = f"{self.server_id}:".encode()
         return [
             (r.value, dict(r.headers)["dlq_reason"].decode())
             for r in records
-            if r.key.startswith(wanted)
+            if r.key.startswith(prefix)
         ]
 
 
@@ -99,7 +99,7 @@ async def receiving(
     ingest: Callable[[Ingest, Records], Awaitable[object]] | None = None,
     **limits: Any,
 ) -> AsyncIterator[Receiving]:
-    """Serve on a free port; `take` stands in the place of the intake's, and is given it."""
+    """Serve on a free port; `ingest` replaces the ingester's method and is passed it."""
     server_id = f"pbx-{uuid.uuid4().hex[:8]}"
     bounds: dict[str, Any] = {"body_bytes": 100_000, "posts": 500, "answer_s": 5.0, **limits}
     async with (

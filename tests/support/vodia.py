@@ -1,4 +1,4 @@
-"""A simulated Vodia with two tenants, and what speaks to it."""
+"""A simulated Vodia with two tenants, and the clients of tests."""
 
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import aclosing, asynccontextmanager
@@ -74,7 +74,7 @@ def server_of(url: str, **settings: Any) -> VodiaServer:
 
 
 class Taken:
-    """Stands where cdr-ingest's store does: what was accepted so far."""
+    """The records accepted so far, in place of cdr-ingest's store."""
 
     def __init__(self) -> None:
         self.ids: set[UUID] = set()

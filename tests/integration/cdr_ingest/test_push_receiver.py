@@ -212,11 +212,11 @@ async def test_an_unknown_path_is_not_found(receiver: Receiving, path: str) -> N
 async def test_posts_get_503_while_the_broker_fails_and_succeed_afterwards(
     kafka_bootstrap: str, database: str
 ) -> None:
-    unwell = asyncio.Event()
-    unwell.set()
+    broker_fails = asyncio.Event()
+    broker_fails.set()
 
     async def ingest(ingester: Ingest, records: Records) -> None:
-        if unwell.is_set():
+        if broker_fails.is_set():
             raise Retry("the broker did not take a record")
         await ingester(records)
 
@@ -226,7 +226,7 @@ async def test_posts_get_503_while_the_broker_fails_and_succeed_afterwards(
             status, headers, _ = await post(session, receiver.at("json"), json_document(found))
             assert (status, headers["Retry-After"]) == (503, "2")
         assert len(receiver.taken) == 1, "after a failure, posts are refused at once for a while"
-        unwell.clear()
+        broker_fails.clear()
 
         async def taken() -> bool:
             return (await post(session, receiver.at("json"), json_document(found)))[0] == 200

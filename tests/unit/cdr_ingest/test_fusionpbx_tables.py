@@ -193,7 +193,7 @@ def test_equal_answers_are_counted_separately(line_break: str) -> None:
     )
     assert count_answers(html) == 3
     assert len(messages(html)) == 4
-    assert len(read_status(html).answers) == 2, "in an evidence each stands once"
+    assert len(read_status(html).answers) == 2, "the status has each answer once"
 
 
 def test_very_many_answers_are_counted() -> None:

@@ -287,7 +287,7 @@ def test_the_ids_of_a_named_link_do_not_change_with_its_url() -> None:
     [
         ("2026-11-20 09:00:00,12046664021,14165550100", "got '3 values', expected 4"),
         (f"{CALL},1", "got '5 values', expected 4"),
-        ('2026-11-20 09:00:00,"1204,14165550100,5', "told apart"),
+        ('2026-11-20 09:00:00,"1204,14165550100,5', "can be separated"),
         (f"2026-11-20 09:00:00,{DID},,5", "callee: got ''"),
         (f"2026-11-20 09:00:00,{DID},1416\x00555,5", "control characters"),
         ("x" * 20_000, "at most 10000"),

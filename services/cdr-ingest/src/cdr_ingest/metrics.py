@@ -1,4 +1,4 @@
-"""The metrics of cdr-ingest, besides those of every service."""
+"""The metrics of cdr-ingest, in addition to those of every service."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -28,7 +28,7 @@ POST_SECONDS = Histogram(
 )
 PUSH_QUEUE = Gauge("ringfence_ingest_push_queue_records", "Posted records not yet safe.")
 SOURCE_DOWN = Gauge(
-    "ringfence_ingest_source_down", "1 while a lane can not be read.", ["server", "lane"]
+    "ringfence_ingest_source_down", "1 while a lane cannot be read.", ["server", "lane"]
 )
 GAP_CALLS = Counter(
     "ringfence_ingest_gap_calls",

@@ -128,7 +128,7 @@ class LinkPoller:
     async def poll(self) -> str:
         """Process the file if it changed. Returns why its version is refused; empty if it is not.
 
-        Raises SourceUnread where it can not be had.
+        Raises SourceReadError if the file cannot be fetched.
         """
         state = await self._store.state(self._server_id, self.feed)
         if state and state.profile != self._fingerprint:

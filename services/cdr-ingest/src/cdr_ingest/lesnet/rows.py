@@ -121,7 +121,7 @@ class RowReader:
         try:
             return [value.strip() for value in next(reader, [])]
         except csv.Error as error:
-            raise BadInput("line", text, f"values that can be told apart ({error})") from None
+            raise BadInput("line", text, f"values that can be separated ({error})") from None
 
     def read(self, line: bytes) -> CdrRow:
         """The row of a line. Raises BadInput for the first thing that does not fit."""
