@@ -1,4 +1,4 @@
-"""A telephone company on a running stack, as tests see it."""
+"""A running stack for end-to-end tests, with its API, its database and its mails."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from ringfence_local.stack import Stack
 
 @dataclass
 class StackHarness:
-    """The stack, its front door, and direct sight of the database."""
+    """The stack, a client of its API, and direct access to the database."""
 
     stack: Stack
     door: SampleApi
@@ -36,7 +36,7 @@ class StackHarness:
         )
 
     async def move_in(self, client: SampleClient) -> None:
-        """Make a client; when this returns, its opening balance and its product are accepted."""
+        """Create a client. On return its opening balance and its product are accepted."""
         await load_sample(self.door, [])
         await add_client(self.door, client)
 

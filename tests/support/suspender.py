@@ -1,4 +1,4 @@
-"""The suspender on a real database: events in, rows and outbox out; its worker on a given PBX."""
+"""The suspender on a real database, with a fake PBX: send events, then read rows and outbox."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
@@ -55,7 +55,7 @@ NO_BRAKE = BrakeLimits(0, 0, timedelta(minutes=10))
 
 
 class FakePbx:
-    """A server that is a set of elements that are off; it can be made to refuse, or to fail.
+    """A server as a set of elements that are off; it can be made to refuse or to fail.
 
     Names in `missing` it does not have; names in `stuck` it cannot switch, for the reason given.
     `at_switch` is called before and after each toggle, and may raise: the process dies there.
@@ -82,18 +82,18 @@ class FakePbx:
 
     @property
     def off(self) -> set[str]:
-        """The names of what is off."""
+        """The names of the elements that are off."""
         return {element.name for element in self.off_now}
 
     async def read(
         self, targets: Collection[SwitchTarget]
     ) -> dict[Element, ElementReading | Failure]:
-        """What is off, and what it does not have."""
+        """The state of each element."""
         self._called("read")
         return {target.element: self._reading(target.element) for target in targets}
 
     async def switch(self, changes: Sequence[ElementChange]) -> dict[Element, SwitchDone | Failure]:
-        """Each by itself."""
+        """Switch each element by itself."""
         assert len(changes) <= self.at_once
         self._called("bring")
         if any(change.off for change in changes):
@@ -101,12 +101,12 @@ class FakePbx:
         return {change.target.element: self._switch(change) for change in changes}
 
     async def extensions_of(self, tenant: str) -> frozenset[str]:
-        """What the test gave the tenant."""
+        """The extensions that the test set for the tenant."""
         self._called("extensions_of")
         return frozenset(self.extensions.get(tenant, ()))
 
     async def hang_up(self, product: Service, extensions: Collection[str]) -> HungUp:
-        """The calls that the test gave."""
+        """The calls that the test set."""
         self._called("hang_up")
         if self.hang_up_fails:
             raise Retry("no list of calls")
@@ -114,11 +114,11 @@ class FakePbx:
         return self.live_calls
 
     async def live(self, targets: Collection[SwitchTarget]) -> frozenset[Element]:
-        """What is not off."""
+        """The elements that are not off."""
         return frozenset({target.element for target in targets} - self.off_now)
 
     async def inventory(self) -> Inventory:
-        """Nothing."""
+        """An empty inventory."""
         return Inventory()
 
     async def aclose(self) -> None:
@@ -154,7 +154,7 @@ class FakePbx:
 
 
 class SuspenderHarness:
-    """The handler, the worker and the database. `clock` is the decisions' clock."""
+    """The handler, the worker, the fake PBX and the database. `clock` is used for decisions."""
 
     def __init__(
         self, dsn: str, pool: Pool, *, limits: BrakeLimits = NO_BRAKE, clock: Clock | None = None
@@ -172,7 +172,7 @@ class SuspenderHarness:
         self._holds: dict[str, int] = {}
 
     async def send(self, *records: Received) -> Outcome:
-        """A batch, of which nothing may be rejected."""
+        """Handle a batch; no record may be rejected."""
         outcome = await self.suspender.handle(records)
         assert outcome.reject == []
         return outcome
@@ -181,13 +181,13 @@ class SuspenderHarness:
         await self.send(profile(version, account_id, **fields))
 
     def next_zero(self, account_id: str = "1001", **fields: Any) -> Received:
-        """The record of a funds hold that begins: the next crossing, the next hold."""
+        """The record of the next funds hold of an account, with the next crossing."""
         crossing = self._next(self._crossings, account_id)
         hold = self._next(self._holds, account_id)
         return received(BALANCE_ZERO, zero(crossing, account_id, hold=hold, **fields))
 
     def next_restored(self, account_id: str = "1001", **fields: Any) -> Received:
-        """The record of a funds hold that ends."""
+        """The record of the end of an account's funds hold."""
         crossing = self._next(self._crossings, account_id)
         fields = {"hold": self._holds.get(account_id, 0), **fields}
         return received(BALANCE_RESTORED, restored(crossing, account_id, **fields))
@@ -204,7 +204,7 @@ class SuspenderHarness:
         await self.send(self.next_restored(account_id, **fields))
 
     async def command(self, name: str, request_id: UUID | None = None, **fields: Any) -> UUID:
-        """An operator's command; its id."""
+        """Send an operator's command. Returns its id."""
         request = OperatorRequested(
             **{
                 "request_id": request_id or uuid4(),
@@ -227,7 +227,7 @@ class SuspenderHarness:
     async def working(
         self, drivers: Mapping[str, Any] | None = None, workers: int = 1
     ) -> AsyncIterator[None]:
-        """Workers that act on the panel, or by other drivers by their servers' ids."""
+        """Run workers on the fake PBX, or on `drivers` by server id."""
         stop = asyncio.Event()
         chosen = {"pbx1": self.fake_pbx} if drivers is None else drivers
         running = [
@@ -250,7 +250,7 @@ class SuspenderHarness:
             await asyncio.gather(*running)
 
     async def until_done(self, *server_ids: str) -> None:
-        """Wait until nothing is due on these servers, nothing loose, and nothing waits to be."""
+        """Wait until nothing is due on these servers, no element is loose, and no retry waits."""
 
         async def done() -> bool:
             waiting = await self.sql(
@@ -262,7 +262,7 @@ class SuspenderHarness:
         await until(done)
 
     async def until_attempted(self, service_id: str, times: int) -> None:
-        """Wait until so many attempts on a service have failed."""
+        """Wait until at least `times` attempts on a service have failed."""
 
         async def attempted() -> bool:
             return bool((await self.row(service_id))["attempts"] >= times)
@@ -270,7 +270,7 @@ class SuspenderHarness:
         await until(attempted)
 
     async def until_confirmed(self, service_id: str) -> None:
-        """Wait until the panel was read back to show what is desired of a service."""
+        """Wait until the desired state of a service is confirmed."""
 
         async def confirmed() -> bool:
             row = await self.row(service_id)
@@ -279,7 +279,7 @@ class SuspenderHarness:
         await until(confirmed)
 
     async def until_alarm(self, key: str) -> None:
-        """Wait until such an alarm is open."""
+        """Wait until an alarm of kind `key` is open."""
 
         async def is_open() -> bool:
             query = "select from report.alarm where key = $1 and ended_at is null"
@@ -288,12 +288,12 @@ class SuspenderHarness:
         await until(is_open)
 
     async def work_done(self) -> None:
-        """Let a worker do all that is due now."""
+        """Run a worker until nothing is due."""
         async with self.working():
             await until(self.settled)
 
     async def settled(self, *server_ids: str) -> bool:
-        """Whether nothing is due any more, and nothing loose is left."""
+        """Whether no service is due and no element is loose."""
         if await self.work.servers_with_work():
             return False
         loose, _ = await find_loose(self.work, server_ids or ("pbx1",))
@@ -314,7 +314,7 @@ class SuspenderHarness:
         return found
 
     async def on_record(self) -> dict[str, bool]:
-        """The elements that we switched off, and whether they were read back as off."""
+        """The elements on record as switched off, and whether they were read back as off."""
         rows = await self.sql(
             "select element, confirmed_at is not null as confirmed from report.switched_off"
             " where was_on order by element"
@@ -325,11 +325,11 @@ class SuspenderHarness:
         return str((await self.row(service_id))["wanted"])
 
     async def events(self) -> list[Any]:
-        """What was published so far, alarms excepted, in order."""
+        """The events published so far, without alarms, in order."""
         return [event for event in await self.outbox() if not isinstance(event, Alarm)]
 
     async def outbox(self) -> list[EventData]:
-        """All that was published so far, in order."""
+        """All events and alarms published so far, in order."""
         rows = await self.sql("select topic, value from suspender.outbox order by id")
         return [BY_NAME[row["topic"]].data.model_validate_json(row["value"]) for row in rows]
 
@@ -375,17 +375,17 @@ def order(
 
 
 def extension(name: str, way: str = "extensions") -> Element:
-    """An extension of the ordinary client's tenant."""
+    """An extension of the default client's tenant."""
     return Element(way, "north.example", name)  # type: ignore[arg-type]
 
 
 def zero(crossing: int, account_id: str = "1001", **fields: Any) -> BalanceZero:
-    """A funds hold that begins, by credit unless told otherwise."""
+    """The begin of a funds hold, by credit unless `reason` is given."""
     return BalanceZero(**{**_facts(crossing, account_id, -UNIT), "reason": "credit", **fields})
 
 
 def restored(crossing: int, account_id: str = "1001", **fields: Any) -> BalanceRestored:
-    """A funds hold that ends."""
+    """The end of a funds hold."""
     levels = {"level_before": "exhausted", "level": "ok"}
     return BalanceRestored(**{**_facts(crossing, account_id, 20 * UNIT), **levels, **fields})
 
@@ -404,5 +404,5 @@ def _facts(crossing: int, account_id: str, balance_micro: int) -> dict[str, Any]
 
 
 def reasons(events: Sequence[ServiceSuspended]) -> list[tuple[tuple[str, ...], bool]]:
-    """The holds and whether the zero mail is owed, of each suspension."""
+    """Of each suspension, the holds, and whether the zero mail is due."""
     return [(event.holds, event.zero_mail) for event in events]

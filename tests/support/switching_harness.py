@@ -1,4 +1,4 @@
-"""A running stack for tests that are not coroutines: clients, events sent again, services stopped.
+"""A running stack for tests that are not coroutines: it can repeat events and stop services.
 
 The stack lives in a thread with an event loop of its own, so that a killed service is started
 again while the test does something else.
@@ -51,7 +51,7 @@ class SwitchingHarness:
         self.stack = Stack(folder, wanted_ports={}, environment=environment)
         self._frozen: dict[str, int] = {}
         self.objections: list[str] = []
-        """What was not at rest in time, so far."""
+        """The conditions that were not met in time."""
 
     def __enter__(self) -> "SwitchingHarness":
         self._thread.start()
@@ -81,7 +81,7 @@ class SwitchingHarness:
         self._loop.close()
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Have the stack's own loop do something, and wait for it."""
+        """Run a coroutine in the stack's event loop, and wait for its result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _load(self) -> None:
@@ -97,7 +97,7 @@ class SwitchingHarness:
         key: str | None = None,
         also: tuple[int, ...] = (),
     ) -> Any:
-        """A request that must succeed; a front door that was killed is waited for.
+        """Send a request that must succeed; while the API is down, it is repeated.
 
         `also` are refusals that a repetition may meet, when the first answer was lost.
         """
@@ -118,22 +118,22 @@ class SwitchingHarness:
         return answer.json()
 
     def pbx(self, path: str, body: object) -> Any:
-        """Work the simulated PBX."""
+        """Send a control request to the simulated PBX."""
         answer = self._pbx.post(f"/_sim/{path}", json=body)
         assert answer.is_success, answer.text
         return answer.json()
 
     def forget_faults(self) -> None:
-        """Have the simulated PBX behave again."""
+        """Remove all faults of the simulated PBX."""
         assert self._pbx.delete("/_sim/faults").is_success
 
     def pbx_state(self) -> dict[str, Any]:
-        """What goes on inside the simulated PBX."""
+        """The internal state of the simulated PBX."""
         state: dict[str, Any] = self._pbx.get("/_sim/state").json()
         return state
 
     def rows(self, query: str, *arguments: object) -> list[asyncpg.Record]:
-        """Ask the database."""
+        """Query the database."""
         return self.run(self._rows(query, arguments))
 
     async def _rows(self, query: str, arguments: tuple[object, ...]) -> list[asyncpg.Record]:
@@ -149,11 +149,11 @@ class SwitchingHarness:
         self._signal(service, signal.SIGKILL)
 
     def freeze(self, service: str) -> None:
-        """Stop a service in its tracks: what it should read waits, and comes in another order."""
+        """SIGSTOP a service, so that it receives later events in another order."""
         self._frozen[service] = self._signal(service, signal.SIGSTOP)
 
     def _signal(self, service: str, number: signal.Signals) -> int:
-        """Send a signal; a service that was killed a moment ago is started again first."""
+        """Send a signal; if the service was just killed, wait until it is started again."""
         deadline = time.monotonic() + _PATIENCE_S
         while True:
             try:
@@ -165,14 +165,14 @@ class SwitchingHarness:
                 time.sleep(0.1)
 
     def thaw(self) -> None:
-        """Let all go on. A process that had been killed a moment before it was stopped is gone."""
+        """SIGCONT all frozen services; those that were killed before they stopped are gone."""
         for pid in self._frozen.values():
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
         self._frozen.clear()
 
     def repeat(self, account_ids: set[str], count: int, choose: random.Random) -> int:
-        """Publish records of these accounts once more, chosen at random, in a random order.
+        """Publish randomly chosen records of these accounts again, in a random order.
 
         So many of all, and as many of those that begin and end holds: they are few among many.
         """
@@ -211,7 +211,7 @@ class SwitchingHarness:
             await consumer.stop()
 
     def until(self, condition: Callable[[], str], bound_s: float = _PATIENCE_S) -> None:
-        """Wait until `condition` has nothing more to object; the last objection is the error."""
+        """Wait until `condition` returns no objection; the last objection is the error."""
         deadline = time.monotonic() + bound_s
         while objection := condition():
             if time.monotonic() >= deadline:

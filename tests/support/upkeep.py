@@ -1,4 +1,4 @@
-"""What the loops beside switching work on: rows of accounts, services and records, as they are."""
+"""The suspender's rows that the loops of upkeep read, written without its pipeline."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ class SuspenderTables:
         self.pool = pool
 
     async def sql(self, query: str, *arguments: object) -> list[asyncpg.Record]:
-        """Any statement, as the database's owner."""
+        """Run a statement as the database's owner."""
         connection = await asyncpg.connect(self._dsn)
         try:
             return await connection.fetch(query, *arguments)
@@ -29,12 +29,12 @@ class SuspenderTables:
             await connection.close()
 
     async def value(self, query: str, *arguments: object) -> Any:
-        """The one value that a query has."""
+        """The single value of a query."""
         ((found,),) = await self.sql(query, *arguments)
         return found
 
     async def client(self, account_id: str = "1001", **fields: Any) -> AccountChanged:
-        """A client's profile, as the decider keeps it; what his products name."""
+        """Write a client's profile as the decider does, and the elements that the products name."""
         profile = account(account_id, version=1, **{"orders": (), **fields})
         await self.sql(
             "insert into suspender.account (account_id, profile, profile_version)"
@@ -50,7 +50,7 @@ class SuspenderTables:
     async def name(
         self, account_id: str, service_id: str, element: Element, server_id: str = "pbx1"
     ) -> None:
-        """A product names an element."""
+        """Write that a product names an element."""
         await self.sql(
             "insert into suspender.named_element values ($1, $2, $3, $4, $5, $6)",
             account_id,
@@ -62,7 +62,7 @@ class SuspenderTables:
     async def service(
         self, account_id: str, product: Service, *, off: bool = True, due: bool = False, **more: Any
     ) -> None:
-        """A service, confirmed as it is wanted an hour ago; `due`: wanted once more since."""
+        """Write a service that was confirmed an hour ago; `due`: with a newer desired state."""
         columns = {
             "account_id": account_id,
             "service_id": product.service_id,
@@ -94,7 +94,7 @@ class SuspenderTables:
         confirmed: bool = True,
         server_id: str = "pbx1",
     ) -> None:
-        """We switched an element off, an hour ago."""
+        """Write that we switched an element off an hour ago."""
         await self.sql(
             "insert into suspender.switched_off (server_id, way, tenant, element, account_id,"
             " service_id, was_on, recorded_at, confirmed_at) values ($1, $2, $3, $4, $5, $6, $7,"

@@ -1,4 +1,4 @@
-"""How a server is worked on: many at once, restores beside, fairly, and safe against a kill."""
+"""Batches on a server: many services at once, restores in parallel, fairness, and kills."""
 
 from collections.abc import AsyncIterator
 
@@ -23,7 +23,7 @@ GATEWAY = "11111111-2222-4333-8444-555555555555"
 
 
 class Killed(BaseException):
-    """The process ends here, whatever it was doing."""
+    """The process is killed here."""
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ async def test_two_thousand_services_are_switched_with_few_calls(harness: Suspen
         await harness.send(*(harness.next_restored(one) for one in ids))
         await until(harness.settled, timeout_s=60)
     assert harness.fake_pbx.off == set()
-    assert len(harness.fake_pbx.calls) <= 24  # the first may come before all are decided
+    assert len(harness.fake_pbx.calls) <= 24  # the first batch may run before all are decided
     assert await harness.on_record() == {}
 
 

@@ -1,4 +1,4 @@
-"""What the suspender decides: in batches, by versions, by time, in shadow and live, and why."""
+"""The suspender's decisions: batches, versions, ends of orders, shadow and live mode, reasons."""
 
 import asyncio
 import random
@@ -117,7 +117,7 @@ async def test_replicas_that_apply_events_of_the_same_accounts_never_deadlock(
 
 
 async def test_the_credit_of_a_crossing_does_not_decide(harness: SuspenderHarness) -> None:
-    """Money and debts are balance-watch's: only its holds count (SW1, SW2, SW3)."""
+    """balance-watch decides about credit and debts: only its holds count (SW1, SW2, SW3)."""
     await harness.profile()
     await harness.zero(balance_micro=50 * UNIT, outstanding_micro=60 * UNIT, reason="outstanding")
     await harness.work_done()
@@ -128,7 +128,7 @@ async def test_the_credit_of_a_crossing_does_not_decide(harness: SuspenderHarnes
 async def test_debts_above_the_last_crossings_credit_suspend_nobody(
     harness: SuspenderHarness,
 ) -> None:
-    """The credit of the last crossing is old: the ledger may hold more by now (SW4)."""
+    """The credit of the last crossing is old: the ledger may contain more by now (SW4)."""
     await harness.profile()
     await harness.restored(balance_micro=50 * UNIT)
     await harness.profile(2, outstanding_micro=60 * UNIT)
@@ -203,7 +203,7 @@ async def test_a_product_that_is_added_to_a_client_with_funds_stays_on(
 async def test_a_client_imported_as_suspended_is_left_until_the_hold_is_known(
     harness: SuspenderHarness,
 ) -> None:
-    """balance-watch publishes it a moment later: meanwhile he must not be switched on."""
+    """balance-watch publishes the hold later: until then the client must not be switched on."""
     await harness.profile(profile=OFF)
     row = await harness.row()
     assert (row["wanted"], row["would"]) == ("suspended", "leave")
@@ -230,7 +230,7 @@ async def test_a_product_added_to_a_client_imported_as_suspended_is_switched_off
 async def test_an_adopted_product_of_a_client_who_is_not_held_is_switched_on(
     harness: SuspenderHarness,
 ) -> None:
-    """Met as off, desired on: the other way round."""
+    """Imported as suspended, but to be on."""
     harness.fake_pbx.off_now = {extension("svc-1001")}
     await harness.restored()
     await harness.profile(profile=OFF)
@@ -527,7 +527,7 @@ async def test_without_voip_service_a_change_of_reason_is_published_later(
     assert reasons(await harness.suspensions())[1:] == [(("funds",), True)]
 
 
-# --- random stories against ten lines ---
+# --- random sequences of events against a short reference ---
 
 ACTS = st.lists(
     st.sampled_from(
@@ -540,7 +540,7 @@ ACTS = st.lists(
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(ACTS)
 def test_after_any_sequence_of_events_the_desired_state_follows_the_holds(acts: list[str]) -> None:
-    """The pure part, one event after another, by a reference that knows no row."""
+    """The pure rules, event by event, against a reference without rows."""
     account, services, now = AccountState("1001"), Services(), NOON
     crossing = version = 0
     held, prepaid, has = False, True, True

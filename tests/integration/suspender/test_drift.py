@@ -1,4 +1,4 @@
-"""What we switched off and somebody switched on: found, switched off again, alarmed."""
+"""Drift: elements that we switched off and somebody switched on are found, repaired, alarmed."""
 
 import asyncio
 import json
@@ -78,7 +78,7 @@ class FakeServer:
 
 
 class Watch:
-    """A panel, its records, and the looks at it."""
+    """A fake server, its records, and scans of it."""
 
     def __init__(self, rows: SuspenderTables, clock: Clock | None = None) -> None:
         self.rows = rows
@@ -93,25 +93,25 @@ class Watch:
         )
 
     async def client(self, *, product: Service = PRODUCT, **service: Any) -> None:
-        """A client who is off by gateway, with what is on record of it."""
+        """Write a client who is suspended by gateway, with the record of the gateway."""
         await self.rows.client(services=(product,))
         await self.rows.service("1001", product, **service)
         await self.rows.record(TRUNK, OWNER)
 
     async def scan(self) -> list[tuple[str, bool]]:
-        """A look at the server: what was on, and whether it is repaired."""
+        """Scan the server: the names of elements that were on, and whether each is repaired."""
         seen = await self.scanner.scan("pbx1")
         return [(found.element.name, found.repaired) for found in seen.found]
 
     async def waits(self) -> list[str]:
-        """The elements that the worker is to switch off again."""
+        """The elements that the worker will switch off again."""
         found = await self.rows.sql(
             "select element from suspender.switched_off where confirmed_at is null order by 1"
         )
         return [row["element"] for row in found]
 
     async def repaired(self) -> None:
-        """The worker did it."""
+        """The worker has switched them off."""
         self.fake_pbx.on.clear()
         await self.rows.sql(
             "update suspender.switched_off set confirmed_at = $1 where confirmed_at is null",
@@ -120,14 +120,14 @@ class Watch:
 
     @asynccontextmanager
     async def looping(self, every_s: float = 300) -> AsyncIterator[None]:
-        """The slow loop runs."""
+        """Run the drift loop."""
         loop = DriftLoop(self.scanner, every_s=every_s, progress=Progress("drift"))
         async with running(loop):
             yield
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
-        """The watch over calls runs."""
+        """Run the watch for calls."""
         calls, progress = CallStore(self.rows.pool), Progress("calls")
         async with running(
             CallWatch(self.scanner, calls, progress=progress, every_s=0.05, rest_s=0.1)
@@ -422,7 +422,7 @@ async def charge(
     account_id: str = "1001",
     **more: Any,
 ) -> None:
-    """A call of a service is rated: the ledger has it, and the balance moved."""
+    """Write a rated call of a service: a ledger entry and a newer balance."""
     told = {
         "service_id": f"svc-{account_id}",
         "direction": "outbound",
@@ -547,7 +547,7 @@ async def test_a_call_explained_by_drift_raises_no_alarm(
     await charge(rows, 7, ago(minutes=5), number=number)
     async with watch.watching():
         await until(lambda: _seen(rows, 7))
-        if case != "emergency":  # the second look begins when the first has ended
+        if case != "emergency":  # the second scan begins when the first has ended
             await until(lambda: len(watch.fake_pbx.asked) == 1)
             await charge(rows, 8, ago(minutes=5))
             await until(lambda: len(watch.fake_pbx.asked) == 2)
@@ -557,7 +557,7 @@ async def test_a_call_explained_by_drift_raises_no_alarm(
 async def test_a_killed_scan_is_begun_again_soon_and_a_long_one_keeps_its_lease(
     rows: SuspenderTables, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else what is on by a hand would stay on for as long as the longest look may take."""
+    """Otherwise drift would last as long as the longest scan may take."""
     monkeypatch.setattr("suspender.upkeep.leases.RENEWED_EVERY_S", 0.01)
     clock = FixedClock(datetime(2026, 1, 15, 12, tzinfo=UTC))
     watch = Watch(rows, clock)

@@ -1,4 +1,4 @@
-"""What a server has is listed: as a whole, on request, and kept when a read fails."""
+"""Inventories are read as a whole, at intervals and on request, and kept when a read fails."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ LIST = Inventory((ServerItem("tenant", "", "shop.example", enabled=True), *EXTEN
 
 
 class FakeServer:
-    """A server of which only the list is asked."""
+    """A server that can only give its inventory."""
 
     at_once = 1
 
@@ -85,7 +85,7 @@ def inventory_loop(
 async def reading(
     pool: Pool, every_s: float = 3600, clock: Clock | None = None, **servers: Any
 ) -> AsyncIterator[None]:
-    """The loop runs on these servers."""
+    """Run the loop on these servers."""
     stop = asyncio.Event()
     loop = inventory_loop(pool, clock or SystemClock(), every_s, **servers)
     running = asyncio.create_task(loop.run(stop))
