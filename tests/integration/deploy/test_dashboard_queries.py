@@ -57,7 +57,7 @@ def configured(folder: Path, target: str) -> Path:
 
 
 @pytest.mark.skipif(shutil.which("prometheus") is None, reason="prometheus is not installed")
-async def test_every_query_finds_something(tmp_path: Path) -> None:
+async def test_every_query_returns_data(tmp_path: Path) -> None:
     exporter, prometheus = find_free_port(), find_free_port()
     command = (
         "prometheus",

@@ -162,7 +162,7 @@ async def test_the_watcher_writes_to_no_topic(secured: Secured) -> None:
     assert [type(answer) for answer in answers] == [TopicAuthorizationFailedError] * len(answers)
 
 
-async def test_the_watcher_moves_no_service_s_offsets(secured: Secured) -> None:
+async def test_the_watcher_cannot_commit_a_services_offsets(secured: Secured) -> None:
     arguments = client_arguments(watching(secured))
     reader = AIOKafkaConsumer(**arguments, group_id="rating", enable_auto_commit=False)
     async with reader:
@@ -188,7 +188,7 @@ async def test_the_watcher_reads_in_a_group_of_its_own(secured: Secured) -> None
             pass
 
 
-async def test_the_watcher_makes_and_removes_nothing(secured: Secured) -> None:
+async def test_the_watcher_cannot_create_or_delete_topics(secured: Secured) -> None:
     admin = AIOKafkaAdminClient(**client_arguments(watching(secured)))
     await admin.start()
     try:

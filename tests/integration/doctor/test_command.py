@@ -223,7 +223,7 @@ async def test_a_pbx_without_calls_is_a_warning(pbx: FusionPbxSimulator, run: Ru
     assert "make a test call" in found["newest call"]["do"]
 
 
-async def test_a_missing_secret_is_named_by_its_place(run: Run) -> None:
+async def test_a_missing_secret_is_named_by_its_path(run: Run) -> None:
     result = await run(
         "--server", "pbx1", pbx1=entry("http://127.0.0.1:1", api_key={"env": "NONE_"})
     )

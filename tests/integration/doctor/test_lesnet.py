@@ -194,7 +194,9 @@ async def test_a_read_back_with_a_did_gets_the_links_did(lesnet: LesnetSimulator
     assert lesnet.site.envelopes[-1]["did"] == DID
 
 
-async def test_rows_that_do_not_fit_are_counted(lesnet: LesnetSimulator, run: Run) -> None:
+async def test_rows_that_do_not_match_the_profile_are_counted(
+    lesnet: LesnetSimulator, run: Run
+) -> None:
     good = "2026-11-20 10:00:00,12046664021,14165550100,61\n"
     lesnet.portal.put(PATH, (HEADER + good * 40 + "nonsense\n").encode())
     found = await found_of(run, lesnet)
@@ -209,7 +211,7 @@ async def test_rows_that_do_not_fit_are_counted(lesnet: LesnetSimulator, run: Ru
 @pytest.mark.parametrize(
     ("hours", "state", "said"), [(27, "warn", "27 h ago"), (-6, "warn", "ahead of now")]
 )
-async def test_a_newest_row_of_another_day_or_of_the_future(
+async def test_a_newest_row_of_another_day_or_in_the_future_is_a_warning(
     lesnet: LesnetSimulator, run: Run, hours: int, state: str, said: str
 ) -> None:
     write(lesnet, hours)
@@ -330,13 +332,13 @@ async def test_an_unreadable_profile_is_reported(
     assert found["balance"]["state"] == "ok"
 
 
-async def test_no_link_at_all(lesnet: LesnetSimulator, run: Run) -> None:
+async def test_an_account_without_links_fails(lesnet: LesnetSimulator, run: Run) -> None:
     found = await found_of(run, lesnet, links=[])
     assert found.failed == {"files"}
     assert found["rights"]["state"] == "warn"
 
 
-async def test_missing_keys_are_named_by_their_places(
+async def test_missing_keys_are_named_by_their_paths(
     lesnet: LesnetSimulator, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TEST_LESNET_ID")

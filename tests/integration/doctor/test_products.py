@@ -203,7 +203,7 @@ async def test_a_product_newer_than_the_inventory_is_not_compared(run: Run, data
     assert "ringfence server inventory pbx1 --refresh" in do
 
 
-async def test_differences_without_end_are_counted(run: Run, database: str) -> None:
+async def test_many_differences_are_counted(run: Run, database: str) -> None:
     many = [product(f"s{n}", tenant=f"t{n}.example", extensions=("1",)) for n in range(25)]
     await enter(database, *many)
     found = state_of(await said(run, "--server", "pbx1"), "products")
@@ -211,9 +211,7 @@ async def test_differences_without_end_are_counted(run: Run, database: str) -> N
     assert found[-1][1] == "5 more things are named that the server does not have"
 
 
-async def test_products_that_are_switched_whole_are_counted_for_911(
-    run: Run, database: str
-) -> None:
+async def test_products_suspended_as_a_whole_are_counted_for_911(run: Run, database: str) -> None:
     products = (product(), product("s2", extensions=("2113",), outbound_only=True))
     await enter(database, *products)
     [(state, text, do)] = state_of(await said(run, "--server", "pbx1"), "911")
@@ -237,7 +235,7 @@ async def test_outbound_products_need_routes_that_test_toll_allow(
     assert ("add the condition ${toll_allow}" in do) is not tests
 
 
-async def test_a_database_that_cannot_be_read_is_no_agreement(
+async def test_an_unreadable_database_is_a_warning(
     run: Run, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection = await asyncpg.connect(database)

@@ -53,7 +53,7 @@ def vodia(**changed: Any) -> dict[str, Any]:
     }
 
 
-async def test_a_receiver_that_listens_and_a_call_that_came(
+async def test_a_listening_receiver_and_a_posted_call_are_ok(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database: str, kafka_bootstrap: str
 ) -> None:
     """The service itself takes a post; then the doctor sees both, and posts nothing."""
@@ -88,7 +88,7 @@ async def records(dsn: str) -> int:
         await connection.close()
 
 
-async def test_where_nothing_ever_came_it_is_said_how_to_post(run: Run) -> None:
+async def test_without_any_post_the_result_says_how_to_post(run: Run) -> None:
     found = await examined(run, "pbx1", fusionpbx())
     assert found["last posted call"]["state"] == "warn"
     do = found["last posted call"]["do"]
@@ -136,14 +136,14 @@ async def note(dsn: str, server_id: str, source: str, at: datetime) -> None:
         await connection.close()
 
 
-async def test_a_receiver_that_does_not_answer_here(run: Run) -> None:
+async def test_a_receiver_that_does_not_answer_here_is_a_warning(run: Run) -> None:
     found = await examined(run, "pbx1", fusionpbx())
     assert found["receiver"]["state"] == "warn"
     assert "does not answer here: ConnectError" in found["receiver"]["said"]
     assert "RINGFENCE_CDR_INGEST_PUSH_HOST" in found["receiver"]["do"]
 
 
-async def test_something_else_at_the_receiver_s_port(
+async def test_another_server_at_the_receivers_port_is_a_warning(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = web.Application()
@@ -159,13 +159,13 @@ async def test_something_else_at_the_receiver_s_port(
     assert found["receiver"]["said"] == f"127.0.0.1:{port} answers with 404: not a receiver"
 
 
-async def test_a_port_that_is_any_free_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_port_of_0_is_a_warning(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RINGFENCE_CDR_INGEST_PUSH_PORT", "0")
     found = await examined(run, "pbx1", fusionpbx())
     assert "any free one" in found["receiver"]["said"]
 
 
-async def test_a_missing_password_is_named_by_its_place(
+async def test_a_missing_password_is_named_by_its_path(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("TEST_PUSH_PASSWORD")
@@ -174,7 +174,7 @@ async def test_a_missing_password_is_named_by_its_place(
     assert "TEST_PUSH_PASSWORD" in found["push credentials"]["said"]
 
 
-async def test_an_open_door_is_for_loopback_alone(
+async def test_push_without_a_password_is_allowed_on_loopback_only(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = await examined(run, "pbx1", fusionpbx(push={"open": True}))
@@ -186,7 +186,7 @@ async def test_an_open_door_is_for_loopback_alone(
     assert found["push credentials"]["state"] == "ok"
 
 
-async def test_without_a_database_the_last_post_can_not_be_told(
+async def test_without_a_database_the_last_post_is_unknown(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("RINGFENCE_POSTGRES_DSN", f"postgresql://me:pa55@127.0.0.1:{free_port()}/x")
@@ -200,7 +200,7 @@ async def test_without_a_database_the_last_post_can_not_be_told(
     assert "no database is named" in found["last posted call"]["said"]
 
 
-async def test_a_server_that_does_not_post_is_not_asked_about_posts(run: Run) -> None:
+async def test_a_server_without_push_has_no_checks_of_posts(run: Run) -> None:
     found = await examined(run, "pbx1", fusionpbx(push={"open": True}))
     assert "receiver" in found
     whole = fusionpbx()

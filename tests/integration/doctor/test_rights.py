@@ -37,7 +37,7 @@ def look(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, pbx: FusionPbxSimulato
     return lambda: examined(run, "pbx1", entry)
 
 
-async def test_a_superadmin_lacks_nothing(pbx: FusionPbxSimulator, look: Look) -> None:
+async def test_a_superadmin_has_all_rights(pbx: FusionPbxSimulator, look: Look) -> None:
     pbx.pbx.add_route(Route("Long distance", toll_allow="international"))
     found = await look()
     assert {f["state"] for f in found.findings} == {"ok"}
@@ -62,7 +62,7 @@ async def test_a_superadmin_lacks_nothing(pbx: FusionPbxSimulator, look: Look) -
         ("dialplan_edit", "outbound routes"),
     ],
 )
-async def test_a_right_that_is_missing_is_named_where_it_is_needed(
+async def test_a_missing_right_is_named_by_the_check_that_needs_it(
     pbx: FusionPbxSimulator, look: Look, right: str, check: str
 ) -> None:
     pbx.pbx.add_route(Route("Long distance", toll_allow="international"))
@@ -74,7 +74,7 @@ async def test_a_right_that_is_missing_is_named_where_it_is_needed(
     assert right in found[check]["do"]
 
 
-async def test_a_switch_that_is_not_reached_fails(pbx: FusionPbxSimulator, look: Look) -> None:
+async def test_an_unreachable_switch_fails(pbx: FusionPbxSimulator, look: Look) -> None:
     """The page of a FusionPBX without its event socket comes all the same, with status 200."""
     pbx.faults.planned = [Fault("socket-down", "/", times=10**6)]
     found = await look()
@@ -91,7 +91,7 @@ async def test_a_switch_that_is_not_reached_fails(pbx: FusionPbxSimulator, look:
         ([Route("A", toll_allow="local"), Route("B", enabled=False)], "ok", "A test toll_allow"),
     ],
 )
-async def test_whether_outbound_can_work_is_said(
+async def test_the_result_says_whether_outbound_can_work(
     pbx: FusionPbxSimulator, look: Look, routes: list[Route], state: str, words: str
 ) -> None:
     for route in routes:
@@ -105,7 +105,7 @@ async def test_whether_outbound_can_work_is_said(
 @pytest.mark.parametrize(
     "path", ["/app/dialplans/dialplans.php", "/app/dialplans/dialplan_edit.php"]
 )
-async def test_a_page_of_routes_that_is_another_says_nothing_of_them(
+async def test_an_unexpected_page_of_routes_is_not_interpreted(
     pbx: FusionPbxSimulator, look: Look, path: str
 ) -> None:
     pbx.pbx.add_route(Route("A", toll_allow="local"))

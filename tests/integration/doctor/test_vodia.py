@@ -50,7 +50,7 @@ async def found_of(run: Run, simulator: VodiaSimulator, **changed: Any) -> Exami
 
 
 @pytest.mark.parametrize("login", ["basic", "session"])
-async def test_all_is_well(
+async def test_all_checks_of_a_working_server_are_ok(
     vodia: VodiaSimulator, run: Run, login: Literal["basic", "session"]
 ) -> None:
     """By either login, with an extension's state to be read: every check there is, and all well."""
@@ -70,7 +70,7 @@ async def test_all_is_well(
     assert {state for state, _ in said.values()} == {"ok"}
 
 
-async def test_nothing_is_changed_and_only_asked(
+async def test_the_checks_change_nothing(
     vodia: VodiaSimulator, run: Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     vodia.pbx.place(outbound())
@@ -94,7 +94,7 @@ async def state_of(simulator: VodiaSimulator) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("login", ["basic", "session"])
-async def test_a_wrong_password_is_said_once_and_not_shown(
+async def test_a_wrong_password_is_reported_once_and_not_shown(
     vodia: VodiaSimulator, run: Run, monkeypatch: pytest.MonkeyPatch, login: str
 ) -> None:
     monkeypatch.setenv("TEST_VODIA_PASSWORD", "wrong-word")
@@ -106,7 +106,7 @@ async def test_a_wrong_password_is_said_once_and_not_shown(
     assert vodia.logins.refused == 1
 
 
-async def test_an_account_without_api_access_has_a_right_password_and_no_right(
+async def test_an_account_without_api_access_lacks_the_right(
     vodia: VodiaSimulator, run: Run
 ) -> None:
     found = await found_of(run, vodia, user="no-api")
@@ -117,7 +117,7 @@ async def test_an_account_without_api_access_has_a_right_password_and_no_right(
     assert PASSWORD not in found.output
 
 
-async def test_each_tenant_is_told_by_its_name(vodia: VodiaSimulator, run: Run) -> None:
+async def test_each_tenant_is_reported_by_name(vodia: VodiaSimulator, run: Run) -> None:
     """An account of one tenant: its own is read, the other's is not, and one is unknown."""
     vodia.pbx.place(outbound())
     tenants = [CFFM, RUCKEN]
@@ -129,14 +129,12 @@ async def test_each_tenant_is_told_by_its_name(vodia: VodiaSimulator, run: Run) 
     assert found[f"v1 {CFFM} newest call"]["state"] == "ok"
 
 
-async def test_without_tenants_nothing_is_read_and_that_is_said(
-    vodia: VodiaSimulator, run: Run
-) -> None:
+async def test_a_server_without_tenants_fails(vodia: VodiaSimulator, run: Run) -> None:
     found = await found_of(run, vodia, tenants=[])
     assert found.failed == {"tenants"}
 
 
-async def test_without_calls_a_test_call_is_asked_for(vodia: VodiaSimulator, run: Run) -> None:
+async def test_without_calls_the_action_is_a_test_call(vodia: VodiaSimulator, run: Run) -> None:
     found = await found_of(run, vodia)
     assert found["newest call"]["state"] == "warn"
     assert "none within the 7 d it keeps" in found["newest call"]["said"]
@@ -157,16 +155,14 @@ async def test_the_newest_call_is_found_however_old_and_however_listed(
     assert found["newest call"]["said"] == f"began {began:%Y-%m-%d %H:%M:%S} UTC, 5 d ago"
 
 
-async def test_a_call_ahead_of_our_clock_is_worth_a_warning(
-    vodia: VodiaSimulator, run: Run
-) -> None:
+async def test_a_call_ahead_of_our_clock_is_a_warning(vodia: VodiaSimulator, run: Run) -> None:
     vodia.pbx.place(outbound(ends_at=time.time() + 7200))
     found = await found_of(run, vodia)
     assert found["newest call"]["state"] == "warn"
     assert "ahead of now" in found["newest call"]["said"]
 
 
-async def test_what_can_not_be_read_is_counted_with_a_reason(
+async def test_unreadable_records_are_counted_with_a_reason(
     vodia: VodiaSimulator, run: Run
 ) -> None:
     vodia.pbx.place(outbound())
@@ -178,7 +174,7 @@ async def test_what_can_not_be_read_is_counted_with_a_reason(
     assert "yesterday" in found["records"]["said"]
 
 
-async def test_extensions_that_can_not_be_read_back_are_told(
+async def test_extensions_that_cannot_be_read_back_are_reported(
     vodia: VodiaSimulator, run: Run
 ) -> None:
     vodia.pbx.place(outbound())
@@ -194,7 +190,7 @@ async def test_extensions_that_can_not_be_read_back_are_told(
     assert "shows no readable 'off'" in found["extensions"]["said"]
 
 
-async def test_a_list_of_accounts_that_shows_states_is_enough_to_read_back(
+async def test_a_list_of_accounts_with_states_allows_reading_back(
     vodia: VodiaSimulator, run: Run
 ) -> None:
     vodia.pbx.place(outbound())
@@ -208,14 +204,14 @@ async def test_a_list_of_accounts_that_shows_states_is_enough_to_read_back(
     assert "2 listed: whether one is disabled cannot be read back" in found["extensions"]["said"]
 
 
-async def test_a_trunk_whose_flag_can_not_be_read_is_told(vodia: VodiaSimulator, run: Run) -> None:
+async def test_a_trunk_with_an_unreadable_flag_is_reported(vodia: VodiaSimulator, run: Run) -> None:
     vodia.pbx.trunks["10"].disabled = "perhaps"
     found = await found_of(run, vodia)
     assert found["trunks"]["state"] == "warn"
     assert "trunk 10" in found["trunks"]["said"]
 
 
-async def test_an_extension_that_its_calls_name_and_the_pbx_does_not_know(
+async def test_an_extension_in_calls_that_the_pbx_does_not_know_is_reported(
     vodia: VodiaSimulator, run: Run
 ) -> None:
     vodia.pbx.place(outbound(extension="2199"))
@@ -250,7 +246,7 @@ CDRS, TRUNKS = f"/rest/domain/{CFFM}/cdrs", f"/rest/domain/{CFFM}/domain_trunks"
     ],
     ids=lambda value: getattr(value, "kind", None),
 )
-async def test_what_is_wrong_is_said_where_it_is(
+async def test_each_problem_is_reported_by_its_check(
     vodia: VodiaSimulator, run: Run, fault: Fault, check: str, said: str
 ) -> None:
     vodia.pbx.place(outbound())
@@ -261,12 +257,12 @@ async def test_what_is_wrong_is_said_where_it_is(
     assert said in found[check]["said"]
 
 
-async def test_a_server_that_is_asked_too_often_says_so(vodia: VodiaSimulator, run: Run) -> None:
+async def test_a_server_with_a_rate_limit_is_reported(vodia: VodiaSimulator, run: Run) -> None:
     vodia.faults.planned = [Fault("status", "/", "429", times=10**6)]
     assert "too often" in (await found_of(run, vodia))["reachable"]["do"]
 
 
-async def test_a_list_that_fails_after_the_first_look(vodia: VodiaSimulator, run: Run) -> None:
+async def test_a_list_that_fails_later_is_reported(vodia: VodiaSimulator, run: Run) -> None:
     vodia.pbx.place(outbound())
     looks = []
 
@@ -289,7 +285,7 @@ async def test_a_server_that_is_down(run: Run, monkeypatch: pytest.MonkeyPatch) 
     assert f"http://127.0.0.1:{port} is let through" in found["reachable"]["do"]
 
 
-async def test_an_address_that_is_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_invalid_url_is_reported(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEST_VODIA_PASSWORD", PASSWORD)
     for url in ("http://no such host", "http://[x", f"http://{'a' * 70}.example"):
         found = await examined(run, "v1", entry(url))
@@ -297,13 +293,13 @@ async def test_an_address_that_is_none(run: Run, monkeypatch: pytest.MonkeyPatch
         assert found.failed
 
 
-async def test_a_missing_password_is_named_by_its_place(run: Run) -> None:
+async def test_a_missing_password_is_named_by_its_path(run: Run) -> None:
     found = await examined(run, "v1", entry("http://127.0.0.1:1", password={"env": "TEST_NO_SUCH"}))
     assert found.failed == {"secret"}
     assert "TEST_NO_SUCH" in found["secret"]["said"]
 
 
-async def test_a_list_without_end_is_left_with_what_was_found(vodia: VodiaSimulator) -> None:
+async def test_an_endless_list_ends_with_the_results_so_far(vodia: VodiaSimulator) -> None:
     """One new call a page, for ever: the examination ends all the same."""
 
     def place_two(_: int) -> None:

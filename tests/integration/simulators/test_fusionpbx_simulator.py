@@ -51,7 +51,7 @@ async def test_the_key_alone_logs_in_on_5_5_and_not_on_5_6(monkeypatch: pytest.M
             assert (answer.status_code, answer.headers.get("location")) == (status, location)
 
 
-async def test_a_wrong_key_or_host_is_a_redirect_and_no_credentials_a_page(
+async def test_a_wrong_key_or_host_is_redirected_and_no_key_gets_the_login_page(
     pbx: FusionPbxSimulator,
 ) -> None:
     async with client(pbx.url) as http:
@@ -110,7 +110,7 @@ async def test_a_window_needs_both_epochs_and_0_is_none(pbx: FusionPbxSimulator)
         assert answer.text == "\n\n"
 
 
-async def test_random_calls_stop_with_the_suspension_and_go_on_after_it(
+async def test_random_calls_stop_during_a_suspension(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with simulated(monkeypatch) as pbx, client(pbx.url) as http:
@@ -134,7 +134,7 @@ async def test_random_calls_stop_with_the_suspension_and_go_on_after_it(
         assert pbx.traffic.placed == stopped
 
 
-async def test_looking_on_changes_nothing(pbx: FusionPbxSimulator) -> None:
+async def test_the_state_page_does_not_fill_the_directory_cache(pbx: FusionPbxSimulator) -> None:
     """The state page does not fill the directory cache; a call does."""
     pbx.pbx.toggle("domains", pbx.pbx.domains[MCON].uuid)
     pbx.pbx.toggle("domains", pbx.pbx.domains[MCON].uuid)
@@ -144,7 +144,7 @@ async def test_looking_on_changes_nothing(pbx: FusionPbxSimulator) -> None:
     assert not can_call(pbx)
 
 
-async def test_a_rescan_brings_enabled_gateways_up_and_takes_none_down(
+async def test_a_rescan_starts_enabled_gateways_and_stops_none(
     pbx: FusionPbxSimulator,
 ) -> None:
     uuid = service_of(pbx, "gateway").gateway_ids[0]
@@ -184,7 +184,7 @@ async def test_a_fault_lasts_until_it_is_cleared(pbx: FusionPbxSimulator) -> Non
         assert (await http.get("/login.php")).status_code == 200
 
 
-async def test_a_restart_keeps_calls_and_what_was_switched(tmp_path: Path) -> None:
+async def test_a_restart_keeps_calls_and_changes(tmp_path: Path) -> None:
     state = ["--state", str(tmp_path / "state.jsonl")]
     async with simulator_process(tmp_path, *state) as url, client(url) as http:
         placed = (await http.post("/_sim/calls", json=[outbound(), outbound()])).json()

@@ -133,7 +133,7 @@ async def post(
 # -- gateways ---------------------------------------------------------------------------------
 
 
-async def test_stop_kills_each_enabled_gateway_and_shows_each_answer(
+async def test_stop_kills_each_enabled_gateway_and_shows_each_reply(
     pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     a, b = gateway(pbx), gateway(pbx, "Trunk B")
@@ -161,7 +161,7 @@ async def test_many_gateways_are_toggled_by_one_post_and_the_same_post_flips_the
         assert {g.enabled for g in pbx.pbx.gateways.values()} == {enabled}
 
 
-async def test_without_the_event_socket_stop_says_nothing_and_columns_are_missing(
+async def test_without_the_event_socket_stop_has_no_message_and_columns_are_missing(
     pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     headings = [f"<th>{name}</th>" for name in ("Status", "Action", "State")]
@@ -177,7 +177,7 @@ async def test_without_the_event_socket_stop_says_nothing_and_columns_are_missin
     assert gateway(pbx).live
 
 
-async def test_a_toggle_that_lies_is_answered_as_done(
+async def test_a_toggle_with_the_lies_fault_is_only_reported_as_done(
     pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     a, b = gateway(pbx), gateway(pbx, "Trunk B")
@@ -235,7 +235,9 @@ async def test_the_whole_form_sent_back_changes_toll_allow_and_nothing_else(
     assert extension.toll_allow == "local:domestic"
 
 
-async def test_a_short_post_destroys(pbx: FusionPbxSimulator, http: AsyncClient) -> None:
+async def test_a_post_of_few_fields_empties_the_others(
+    pbx: FusionPbxSimulator, http: AsyncClient
+) -> None:
     extension = present(pbx.pbx.find_extension("2112", MCON))
     extension.accountcode, password = "A-1", extension.password
     token = await token_of(http, EDIT, id=extension.uuid)
@@ -246,7 +248,7 @@ async def test_a_short_post_destroys(pbx: FusionPbxSimulator, http: AsyncClient)
     assert extension.user_context == ("" if is_old else MCON)
 
 
-async def test_where_names_are_set_toll_allow_is_a_select_that_wipes_what_is_no_option(
+async def test_with_toll_names_toll_allow_is_a_select_that_empties_other_values(
     pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     (await http.put("/_sim/toll-names", json=["domestic", "local,domestic"])).raise_for_status()
@@ -303,7 +305,7 @@ async def test_with_extension_domain_the_form_itself_names_the_domain(
     assert extension.domain == RUCKEN
 
 
-async def test_the_first_save_makes_a_voicemail_box(
+async def test_the_first_save_creates_a_voicemail_box(
     pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     extension = present(pbx.pbx.find_extension("2112", MCON))
@@ -312,7 +314,7 @@ async def test_the_first_save_makes_a_voicemail_box(
     assert extension.voicemail
 
 
-async def test_a_save_without_its_token_or_that_lies_writes_nothing(
+async def test_a_save_without_token_or_with_the_lies_fault_stores_nothing(
     pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     extension = present(pbx.pbx.find_extension("2112", MCON))
@@ -333,7 +335,7 @@ async def test_a_save_without_its_token_or_that_lies_writes_nothing(
 # -- calls ------------------------------------------------------------------------------------
 
 
-async def test_toll_allow_decides_where_routes_test_it_once_the_cache_entry_is_gone(
+async def test_toll_allow_applies_after_the_cache_entry_is_deleted(
     pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     extension = present(pbx.pbx.find_extension("2112", MCON))
@@ -353,7 +355,7 @@ async def test_toll_allow_decides_where_routes_test_it_once_the_cache_entry_is_g
     assert can_call(pbx, "2112", RUCKEN), "a route of another tenant"
 
 
-async def test_the_dialplan_page_shows_the_condition_among_options_that_say_nothing(
+async def test_the_dialplan_page_shows_the_condition_among_unrelated_options(
     pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     routes = [
@@ -389,7 +391,7 @@ def listed_calls(html: str) -> list[tuple[list[str], list[str]]]:
     ]
 
 
-async def test_a_live_call_is_listed_by_its_channels_killed_and_put_on_record(
+async def test_a_live_call_is_listed_by_channel_killed_and_recorded(
     pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     mine, other = await begin(http), await begin(http, domain=RUCKEN, bridged=False)
@@ -499,7 +501,7 @@ async def test_destinations_are_listed_and_downloaded_with_their_actions(
 # -- controls ---------------------------------------------------------------------------------
 
 
-async def test_a_hand_at_the_pages_brings_an_element_to_a_state(
+async def test_the_control_hand_sets_the_state_of_an_element(
     pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     uuid = gateway(pbx).uuid
@@ -515,7 +517,7 @@ async def test_a_hand_at_the_pages_brings_an_element_to_a_state(
         assert (await http.post("/_sim/hand", json=wrong)).status_code == 400
 
 
-async def test_changes_say_what_was_switched_and_when(
+async def test_changes_list_each_change_and_its_time(
     pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     uuid = gateway(pbx).uuid
@@ -531,7 +533,7 @@ async def test_changes_say_what_was_switched_and_when(
     assert later.json() == changes[1:]
 
 
-async def test_the_state_shows_flags_live_calls_and_how_often_each_page_was_asked_for(
+async def test_the_state_has_flags_live_calls_and_request_counts(
     pbx: FusionPbxSimulator, http: AsyncClient
 ) -> None:
     await begin(http)
@@ -545,9 +547,7 @@ async def test_the_state_shows_flags_live_calls_and_how_often_each_page_was_aske
     assert {(g["live"], g["enabled"]) for g in state["gateways"]} == {(True, True)}
 
 
-async def test_what_the_switch_takes_is_set_by_name(
-    pbx: FusionPbxSimulator, http: AsyncClient
-) -> None:
+async def test_the_switch_costs_are_set_by_name(pbx: FusionPbxSimulator, http: AsyncClient) -> None:
     costs = {"latency_s": 0.01, "row_s": 0.02, "extension_s": 0.03}
     answer = (await http.put("/_sim/switch", json=costs)).json()
     assert answer == {"event_socket": True, **costs}

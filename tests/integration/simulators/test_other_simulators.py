@@ -33,7 +33,7 @@ async def begin(http: httpx.AsyncClient, call_id: str, **said: Any) -> None:
     (await http.post("/_sim/live", json=call)).raise_for_status()
 
 
-async def test_a_call_that_is_hung_up_is_put_on_record(
+async def test_a_call_that_is_hung_up_is_recorded(
     vodia: VodiaSimulator, http: httpx.AsyncClient
 ) -> None:
     await begin(http, "a", to="<sip:14165550100@x>", seconds=90)
@@ -56,7 +56,7 @@ async def test_a_call_that_is_hung_up_is_put_on_record(
     assert vodia.pbx.live == {}
 
 
-async def test_an_order_that_lies_is_answered_as_done(
+async def test_a_change_with_the_lies_fault_is_only_reported_as_done(
     vodia: VodiaSimulator, http: httpx.AsyncClient
 ) -> None:
     for value in ("2112", "10"):
@@ -76,7 +76,7 @@ async def test_an_order_that_lies_is_answered_as_done(
         assert vodia.pbx.trunks["10"].disabled == ("" if lies else "true")
 
 
-async def test_a_hand_changes_trunks_and_extensions_and_requests_are_counted(
+async def test_the_control_hand_changes_elements_and_requests_are_counted(
     vodia: VodiaSimulator, http: httpx.AsyncClient
 ) -> None:
     for hand in ({"trunk": "10"}, {"extension": "2112", "domain": CFFM}):
@@ -92,7 +92,7 @@ async def test_a_hand_changes_trunks_and_extensions_and_requests_are_counted(
     assert (await http.get("/_sim/state")).json()["requests"] == {f"GET {CALLS}": 1}
 
 
-async def test_les_net_takes_an_order_that_it_does_not_do_and_a_hand_at_its_portal(
+async def test_lesnet_has_the_lies_fault_and_the_control_hand(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     async with (

@@ -71,7 +71,7 @@ STEPS = st.one_of(
 @example([("topup", "5"), ("manual", "No"), ("voip", "No"), ("adjust", "-5"), ("manual", "Yes")])
 @example([("topup", "5"), ("voip", "Yes"), ("adjust", "-9"), ("topup", "9"), ("voip", "None")])
 @example([("topup", "5"), ("has", "no"), ("whmcs", "on"), ("adjust", "-5"), ("has", "yes")])
-def test_any_series_of_steps_comes_out_as_the_reference_says(steps: list[tuple[str, str]]) -> None:
+def test_any_series_of_steps_matches_the_reference(steps: list[tuple[str, str]]) -> None:
     texts = [f"{verb} {value}" for verb, value in steps]
     expected = tuple(reference(steps))
     row = {"name": "random", "steps": ";".join(texts), "expect": ";".join(expected)}
@@ -100,9 +100,7 @@ def reference_events(balances: list[int], threshold: int) -> Iterator[str]:
 
 @settings(max_examples=examples(3), deadline=None)
 @given(st.lists(st.integers(-2, 8), min_size=1, max_size=12), st.integers(0, 5))
-def test_any_series_of_balances_comes_out_as_the_reference_says(
-    balances: list[int], threshold: int
-) -> None:
+def test_any_series_of_balances_matches_the_reference(balances: list[int], threshold: int) -> None:
     case = thresholds.ThresholdCase.read(
         {
             "name": "random",
@@ -135,7 +133,7 @@ def test_any_series_of_balances_comes_out_as_the_reference_says(
         ("9" * 20, None),
     ],
 )
-def test_a_threshold_as_an_import_brings_it(text: str, threshold_micro: int | None) -> None:
+def test_a_threshold_is_parsed_from_imported_text(text: str, threshold_micro: int | None) -> None:
     row = {"name": "x", "threshold": text, "balances": "1", "expect_events": ""}
     assert thresholds.ThresholdCase.read(row).threshold_micro == threshold_micro
 
@@ -166,7 +164,7 @@ def test_a_threshold_as_an_import_brings_it(text: str, threshold_micro: int | No
         ("topup 5", "active;", "expect", "active;"),
     ],
 )
-def test_steps_that_are_none_are_refused_by_their_column(
+def test_invalid_steps_are_rejected_by_column(
     steps: str, expect: str, column: str, value: str
 ) -> None:
     with pytest.raises(BadInput) as refused:
@@ -183,14 +181,14 @@ def test_steps_are_read_in_any_case_and_with_blanks() -> None:
     assert switching.SwitchingCase.read(row).mismatches() == []
 
 
-def test_a_balance_that_cannot_be_is_refused() -> None:
+def test_an_impossible_balance_is_rejected() -> None:
     steps = ";".join(["topup 1,000,000,000"] * 11)
     row = {"name": "rich", "steps": steps, "expect": ";".join(["active"] * 11)}
     with pytest.raises(BadInput, match="keep the balance within"):
         switching.SwitchingCase.read(row)
 
 
-def test_each_step_that_comes_out_otherwise_is_named() -> None:
+def test_each_step_with_another_result_is_named() -> None:
     row = {"name": "wrong", "steps": "topup 5;owe 6;owe 0", "expect": "active;active;leave"}
     assert switching.SwitchingCase.read(row).mismatches() == [
         "wrong: expect: step 2 (owe 6): expected active, got suspended",

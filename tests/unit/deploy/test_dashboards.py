@@ -34,11 +34,11 @@ def expressions() -> list[str]:
 
 
 @pytest.mark.parametrize("path", dashboards.files(), ids=str)
-def test_a_file_is_as_its_code_says(path: Path) -> None:
+def test_a_file_matches_its_code(path: Path) -> None:
     assert (ROOT / path).read_text() == dashboards.files()[path], "run make dashboards"
 
 
-def test_no_file_is_left_of_a_dashboard_that_is_gone() -> None:
+def test_no_file_of_a_removed_dashboard_is_left() -> None:
     committed = {path.stem for path in (GRAFANA / "dashboards").iterdir()}
     assert committed == {board.uid for board in dashboards.BOARDS}
 
@@ -97,7 +97,7 @@ def test_panels_fill_rows_and_do_not_overlap(board: Board) -> None:
         taken |= cells
 
 
-def test_grafana_is_given_the_source_and_the_folder_that_the_dashboards_need() -> None:
+def test_grafana_has_the_source_and_folder_that_the_dashboards_need() -> None:
     (source,) = yaml.safe_load((GRAFANA / "provisioning/datasources/prometheus.yml").read_text())[
         "datasources"
     ]
@@ -111,7 +111,7 @@ def test_grafana_is_given_the_source_and_the_folder_that_the_dashboards_need() -
     assert source["url"].split("//")[1].split(":")[0] in services
 
 
-def test_grafana_listens_on_loopback_alone_and_nobody_can_log_in() -> None:
+def test_grafana_listens_on_loopback_only_and_without_logins() -> None:
     grafana = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text())["services"]["grafana"]
     assert all(port.startswith("127.0.0.1:") for port in grafana["ports"])
     settings = grafana["environment"]

@@ -43,7 +43,7 @@ def locked(name: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9._-]+)==((?:.*\\\n)*.*)$", text, re.MULTILINE))
 
 
-def test_what_mails_need_is_all_that_not_every_image_holds() -> None:
+def test_only_packages_for_mails_are_not_in_every_image() -> None:
     """The notifier's and the tools' image: the packages of all services, and these."""
     services, everything = locked("services"), locked("requirements")
     assert len(services) > 40
@@ -52,7 +52,7 @@ def test_what_mails_need_is_all_that_not_every_image_holds() -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_container_logs_in_as_its_service_and_sees_its_own_secret_alone(service: str) -> None:
+def test_a_container_logs_in_as_its_service_and_has_only_its_own_secret(service: str) -> None:
     found = compose()[service]
     login = f"ringfence_{service.replace('-', '_')}_login@"
     assert login in found["environment"]["RINGFENCE_POSTGRES_DSN"]
@@ -104,7 +104,7 @@ def test_each_alert_asks_for_metrics_that_services_have() -> None:
 
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
-def test_the_rules_fire_when_they_must_and_only_then() -> None:
+def test_the_rules_fire_exactly_when_they_must() -> None:
     file = DEPLOY / "prometheus" / "rules" / "ringfence.test.yml"
     done = subprocess.run(
         ["promtool", "test", "rules", str(file)], capture_output=True, text=True, check=False
@@ -121,7 +121,7 @@ def test_an_overlay_can_be_built(overlay: str, tmp_path: Path) -> None:
     assert {"Deployment", "Job", "Secret", "ConfigMap", "Service"} <= kinds
 
 
-def test_what_is_asked_of_a_pod_tells_ready_from_alive() -> None:
+def test_readiness_and_liveness_probes_differ() -> None:
     """A database that is away makes a pod unready; ending it would not help."""
     for service in SERVICES:
         (container,) = containers_of(service)

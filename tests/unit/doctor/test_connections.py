@@ -21,9 +21,7 @@ LOGIN: dict[str, Any] = {"user": "rating", "password": "secret-of-kafka"}
         (Brokers("kafka:wrong"), "warn", "plain text"),
     ],
 )
-def test_plain_text_to_brokers_elsewhere_is_worth_a_warning(
-    brokers: Brokers, state: str, said: str
-) -> None:
+def test_plain_text_to_remote_brokers_is_a_warning(brokers: Brokers, state: str, said: str) -> None:
     (finding,) = kafka_connection(brokers)
     assert (finding.state, said in finding.message) == (state, True)
     assert bool(finding.action) == (state == "warn")
@@ -31,7 +29,7 @@ def test_plain_text_to_brokers_elsewhere_is_worth_a_warning(
 
 
 @pytest.mark.parametrize("bootstrap", ["127.0.0.1:9092", "localhost:9092", "[::1]:9092"])
-def test_brokers_on_this_machine_need_no_tls(bootstrap: str) -> None:
+def test_local_brokers_need_no_tls(bootstrap: str) -> None:
     assert list(kafka_connection(Brokers(bootstrap))) == []
 
 
@@ -45,7 +43,7 @@ def test_brokers_on_this_machine_need_no_tls(bootstrap: str) -> None:
         ("?sslmode=verify-full&sslrootcert=/ca.pem", "ok", "checked"),
     ],
 )
-def test_a_database_elsewhere_needs_verify_full(query: str, state: str, said: str) -> None:
+def test_a_remote_database_needs_verify_full(query: str, state: str, said: str) -> None:
     dsn = f"postgresql://ringfence:secret@db.example.net:5432/ringfence{query}"
     (finding,) = postgres_connection(dsn)
     assert (finding.state, said in finding.message) == (state, True)
@@ -62,21 +60,21 @@ def test_a_database_elsewhere_needs_verify_full(query: str, state: str, said: st
         "postgresql:///ringfence",
     ],
 )
-def test_a_database_on_this_machine_needs_no_tls(dsn: str) -> None:
+def test_a_local_database_needs_no_tls(dsn: str) -> None:
     assert list(postgres_connection(dsn)) == []
 
 
-def test_one_host_elsewhere_among_several_counts() -> None:
+def test_one_remote_host_among_several_counts() -> None:
     (finding,) = postgres_connection("postgresql://a@127.0.0.1:5432,10.0.0.3:5432/ringfence")
     assert finding.state == "warn"
 
 
-def test_the_machines_sslmode_holds_where_the_url_names_none() -> None:
+def test_the_default_sslmode_applies_if_the_url_names_none() -> None:
     (finding,) = postgres_connection("postgresql://a@10.0.0.3/ringfence", "verify-full")
     assert finding.state == "ok"
 
 
-def test_a_superuser_is_worth_a_warning() -> None:
+def test_a_superuser_is_a_warning() -> None:
     (finding,) = database_login("postgres", superuser=True)
     assert (finding.state, "postgres is a superuser" in finding.message) == ("warn", True)
     assert list(database_login("ringfence_login", superuser=False)) == []

@@ -30,7 +30,7 @@ def test_the_clocks_are_compared(ahead_s: int, state: str) -> None:
     assert bool(finding.action) == (state != "ok")
 
 
-def test_the_time_that_an_answer_takes_is_no_difference() -> None:
+def test_the_duration_of_the_request_is_no_clock_difference() -> None:
     told = format_datetime(NOW - timedelta(seconds=20), usegmt=True)
     assert clock(told, took_s=30).message == "as ours"
     assert clock(told).state == "warn"
@@ -42,7 +42,7 @@ def test_a_date_of_another_zone_is_the_same_time() -> None:
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Fri, 99 Nov 2026 10:00:00 GMT"])
-def test_a_server_that_does_not_tell_its_time(date: str) -> None:
+def test_a_response_without_a_valid_date_is_a_warning(date: str) -> None:
     assert clock(date).state == "warn"
     assert "does not tell" in clock(date).message
 
@@ -57,7 +57,9 @@ def test_a_server_that_does_not_tell_its_time(date: str) -> None:
         ("https://pbx.example/x", 13, "warn", "13 days more"),
     ],
 )
-def test_how_the_way_is_sealed(url: str, days: int | None, state: str, said: str) -> None:
+def test_the_tls_check_reports_encryption_and_expiry(
+    url: str, days: int | None, state: str, said: str
+) -> None:
     address = Address(subject="pbx1", url=url, timeout_s=1, carries="the password")
     ends = None if days is None else NOW + timedelta(days=days, hours=1)
     finding = tls_finding(address, ends, NOW)
@@ -76,7 +78,7 @@ def test_how_the_way_is_sealed(url: str, days: int | None, state: str, said: str
         (172_800, "2 d"),
     ],
 )
-def test_spans_are_said_in_their_largest_unit(seconds: int, words: str) -> None:
+def test_durations_are_in_their_largest_unit(seconds: int, words: str) -> None:
     assert in_words(seconds) == words
     assert age(NOW - timedelta(seconds=seconds), NOW) == f"{words} ago"
     if seconds:
