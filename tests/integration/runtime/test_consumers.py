@@ -1,4 +1,4 @@
-"""Both shells on a real broker: nothing lost, nothing acknowledged before it is safe."""
+"""Both consumers on a real broker: nothing lost, nothing acknowledged before it is safe."""
 
 import asyncio
 import os
@@ -41,7 +41,7 @@ def event(topic: Topic, key: str, number: int) -> Outgoing:
 
 
 async def caught_up(bootstrap: str, topic: Topic, group: str) -> bool:
-    """Whether the group has committed all that the topic holds."""
+    """Whether the group has committed every record of the topic."""
     consumer = make_consumer(bootstrap, group)
     await consumer.start()
     try:
@@ -54,7 +54,7 @@ async def caught_up(bootstrap: str, topic: Topic, group: str) -> bool:
 
 
 class Recorder:
-    """A handler that remembers what it saw and fails as it is told."""
+    """A handler that records what it saw and fails as the test sets it."""
 
     def __init__(self, mine: str) -> None:
         self.mine = mine
@@ -69,7 +69,7 @@ class Recorder:
         self.seen += [r.value.decode() for r in ours]
         return Outcome(
             publish=[event(NOTICE_SENT, self.mine, 0)] if ours else [],
-            reject=[Rejected(r, "told to") for r in ours if r.value.decode() == self.reject],
+            reject=[Rejected(r, "on purpose") for r in ours if r.value.decode() == self.reject],
         )
 
 
@@ -110,7 +110,7 @@ async def test_every_event_is_handled_and_then_committed(kind: Any, kafka_bootst
 
 
 @pytest.mark.parametrize("kind", SHELLS)
-async def test_an_unwell_world_is_tried_again_in_place(kind: Any, kafka_bootstrap: str) -> None:
+async def test_a_transient_failure_is_retried_in_place(kind: Any, kafka_bootstrap: str) -> None:
     key, group, stop = f"k{uuid.uuid4().hex}", f"g{uuid.uuid4().hex}", asyncio.Event()
     recorder = Recorder(key)
     recorder.failures = [Retry("the database is away"), Retry("and still is")]
@@ -126,7 +126,7 @@ async def test_an_unwell_world_is_tried_again_in_place(kind: Any, kafka_bootstra
 
 
 @pytest.mark.parametrize("kind", SHELLS)
-async def test_a_rejected_record_is_parked_whole_and_the_next_is_unharmed(
+async def test_a_rejected_record_is_parked_whole_and_the_next_is_processed(
     kind: Any, kafka_bootstrap: str
 ) -> None:
     key, group, stop = f"k{uuid.uuid4().hex}", f"g{uuid.uuid4().hex}", asyncio.Event()
@@ -143,7 +143,7 @@ async def test_a_rejected_record_is_parked_whole_and_the_next_is_unharmed(
         await task
     headers = dict(dead.headers)
     assert dead.value == b'{"number": 1}'
-    assert headers["dlq_reason"] == b"told to"
+    assert headers["dlq_reason"] == b"on purpose"
     assert headers["ce_id"] == str(derive("test", key, 1)).encode()
 
 
@@ -211,7 +211,7 @@ run_service("test", CommonSettings(), main)
     ("fails", "end", "status"),
     [("bug", None, 70), ("hang", signal.SIGKILL, -9), ("hang", signal.SIGTERM, 0)],
 )
-async def test_an_event_in_hand_at_the_end_comes_again(
+async def test_an_event_in_flight_at_the_end_is_delivered_again(
     kind: Any, fails: str, end: int | None, status: int, kafka_bootstrap: str
 ) -> None:
     """A bug, a kill and a termination all leave the offset where it was."""
@@ -230,10 +230,10 @@ async def test_an_event_in_hand_at_the_end_comes_again(
         assert seen == ['{"number": 0}\n', '{"number": 1}\n']
 
 
-async def test_what_is_in_hand_is_committed_before_its_partitions_are_handed_over(
+async def test_batches_in_flight_are_committed_before_a_rebalance(
     kafka_bootstrap: str,
 ) -> None:
-    """Nothing is handled twice for a replica that joins, though a batch was in hand."""
+    """Nothing is handled twice when a replica joins while a batch is in flight."""
     key, group, stop = f"k{uuid.uuid4().hex}", f"g{uuid.uuid4().hex}", asyncio.Event()
     slow, other, in_hand = Recorder(key), Recorder(key), asyncio.Event()
     handle = slow.handle

@@ -135,7 +135,7 @@ def event(key: str, topic: Topic = SERVICE_RESTORED) -> Outgoing:
 
 
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"])
-async def test_a_record_goes_there_and_back(secured: Secured, mechanism: str) -> None:
+async def test_a_record_is_written_and_read_back(secured: Secured, mechanism: str) -> None:
     brokers, key = secured.brokers(kafka_sasl_mechanism=mechanism), uuid.uuid4().hex
     async with open_publisher(brokers, source="test") as publisher:
         await publisher.publish([event(key)])
@@ -153,7 +153,7 @@ async def test_a_record_goes_there_and_back(secured: Secured, mechanism: str) ->
 async def test_both_consumers_read_by_a_services_own_login(
     secured: Secured, kind: Any, service: str
 ) -> None:
-    """What a service does: read in its group, park, commit; no more than that is granted."""
+    """A service reads in its group, parks rejects and commits; nothing else is granted."""
     brokers, key = secured.brokers(kafka_sasl_user="notifier"), uuid.uuid4().hex
     writer = secured.brokers(kafka_sasl_user="suspender")
     seen: list[bytes | None] = []
@@ -204,7 +204,7 @@ async def test_a_login_writes_its_own_topics_alone(
             await publisher.publish([event("a", topic)])
 
 
-async def test_no_certificate_is_taken_of_an_unknown_authority(
+async def test_a_certificate_of_an_unknown_authority_is_refused(
     secured: Secured, caplog: pytest.LogCaptureFixture
 ) -> None:
     brokers = secured.brokers(ca="stranger.pem")
@@ -218,14 +218,14 @@ async def test_no_certificate_is_taken_of_an_unknown_authority(
     assert "RINGFENCE_KAFKA_CA_FILE" in problem.remedy
 
 
-async def test_no_broker_under_another_name_is_taken(secured: Secured) -> None:
+async def test_a_broker_with_another_host_name_is_refused(secured: Secured) -> None:
     port = secured.kafka.secure_port
     problem = present(await connection_problem(secured.brokers(bootstrap=f"localhost:{port}")))
     assert "mismatch" in problem.message
 
 
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-512", "PLAIN"])
-async def test_a_wrong_password_is_said_to_be_one(
+async def test_a_wrong_password_is_reported_as_such(
     secured: Secured, caplog: pytest.LogCaptureFixture, mechanism: str
 ) -> None:
     brokers = secured.brokers(login="wrong", kafka_sasl_mechanism=mechanism)
@@ -239,7 +239,7 @@ async def test_a_wrong_password_is_said_to_be_one(
     assert "RINGFENCE_KAFKA_SASL_PASSWORD_FILE" in problem.remedy
 
 
-async def test_a_port_without_logins_is_said_to_be_one(secured: Secured) -> None:
+async def test_a_port_without_logins_is_reported_as_such(secured: Secured) -> None:
     plain = secured.kafka.bootstrap
     login = secured.variables(bootstrap=plain, kafka_security_protocol="SASL_PLAINTEXT")
     del login["kafka_ca_file"]
@@ -248,7 +248,7 @@ async def test_a_port_without_logins_is_said_to_be_one(secured: Secured) -> None
 
 
 @pytest.mark.parametrize("arguments", [("create",), ("acls", "--apply")])
-def test_a_command_does_not_wait_where_waiting_is_no_use(
+def test_a_command_does_not_wait_when_the_login_fails(
     secured: Secured, arguments: tuple[str, str] | tuple[str]
 ) -> None:
     refused = ran(secured, *arguments, login="wrong", status=1)
@@ -265,7 +265,7 @@ async def test_the_doctor_examines_a_secured_broker(secured: Secured) -> None:
 
 
 async def test_logins_have_the_passwords_of_their_files(secured: Secured, tmp_path: Path) -> None:
-    """New ones, written by the command; then those of these tests again, by files that changed."""
+    """New passwords, written by the command; then those of these tests again, by changed files."""
     try:
         done = ran(secured, "logins", "--folder", str(tmp_path))
         assert done.output.splitlines() == [f"login {login}" for login in KAFKA_LOGINS]
@@ -292,7 +292,7 @@ async def test_logins_have_the_passwords_of_their_files(secured: Secured, tmp_pa
     ("login", "password", "says"),
     [("rating", PASSWORD, "the brokers refuse"), (USER, "short", "at least 16 printable")],
 )
-def test_no_login_is_set_by_anybody_or_to_anything(
+def test_logins_need_an_administrator_and_a_strong_password(
     secured: Secured, tmp_path: Path, login: str, password: str, says: str
 ) -> None:
     for name in KAFKA_LOGINS:

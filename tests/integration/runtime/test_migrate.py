@@ -1,4 +1,4 @@
-"""Migrations: in order, each once, each whole or not at all; an applied one never changes."""
+"""Migrations: in order, each once and in one transaction; an applied one never changes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -42,7 +42,7 @@ async def test_files_are_applied_in_order_and_once(
     assert [row["n"] for row in rows] == [1, 2, 3]
 
 
-async def test_a_file_that_fails_leaves_nothing_of_itself_and_keeps_those_before(
+async def test_a_failing_file_is_rolled_back_and_earlier_ones_stay(
     database: str, connection: "asyncpg.Connection[asyncpg.Record]", tmp_path: Path
 ) -> None:
     files = folder(
@@ -58,10 +58,10 @@ async def test_a_file_that_fails_leaves_nothing_of_itself_and_keeps_those_before
     assert await migrate(database, files) == ["_9002_bad.sql"]
 
 
-async def test_a_file_and_the_note_that_it_was_applied_are_one_step(
+async def test_a_file_and_its_row_are_one_transaction(
     database: str, connection: "asyncpg.Connection[asyncpg.Record]", tmp_path: Path
 ) -> None:
-    """The file takes the place of its own note, so the note fails: then nothing has happened."""
+    """The file inserts its own row, so the second insert fails and rolls back both."""
     taken = "insert into public.ringfence_migration (name, sha256) values ('_9001_a.sql', '')"
     files = folder(tmp_path, _9001_a=f"create table public.half (n int); {taken}")
     with pytest.raises(asyncpg.UniqueViolationError):
@@ -95,7 +95,7 @@ async def test_the_products_own_migrations_have_nothing_left_to_apply(database: 
 async def test_a_service_s_role_can_write_in_no_other_schema(
     connection: "asyncpg.Connection[asyncpg.Record]",
 ) -> None:
-    """Each table is written by the role of its own schema alone, by the database's own word."""
+    """By the privileges that the database reports, only a schema's role writes its tables."""
     strangers = await connection.fetch(
         "select r.rolname, n.nspname || '.' || c.relname as relation"
         " from pg_class c join pg_namespace n on n.oid = c.relnamespace"

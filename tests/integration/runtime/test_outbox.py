@@ -1,4 +1,4 @@
-"""The transactional outbox: told if and only if it happened, in order, until the broker has it."""
+"""The transactional outbox: committed events are published, in order, until they are delivered."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -23,7 +23,7 @@ SCHEMA = "notifier"
 
 @dataclass
 class Memory:
-    """Keeps what is published; refuses, or holds on, while it is told to."""
+    """Records what is published; fails or blocks while the test sets it so."""
 
     refuses: Exception | None = None
     holds: asyncio.Event | None = None
@@ -74,7 +74,7 @@ async def waiting(pool: Pool) -> int:
     return int(await pool.fetchval("select count(*) from notifier.outbox"))
 
 
-async def test_events_come_out_as_they_went_in_and_in_their_order(pool: Pool) -> None:
+async def test_events_are_published_unchanged_and_in_order(pool: Pool) -> None:
     events = [event(number) for number in range(10)]
     await write(pool, *events[:4])
     await write(pool, *events[4:])
@@ -86,7 +86,7 @@ async def test_events_come_out_as_they_went_in_and_in_their_order(pool: Pool) ->
     assert await relay(pool, memory).relay_once() == 0
 
 
-async def test_what_was_rolled_back_is_not_told(pool: Pool) -> None:
+async def test_a_rolled_back_event_is_not_published(pool: Pool) -> None:
     async def fail() -> None:
         async with pool.acquire() as connection, connection.transaction():
             await enqueue(connection, SCHEMA, [event(1)])
@@ -98,7 +98,7 @@ async def test_what_was_rolled_back_is_not_told(pool: Pool) -> None:
 
 
 @pytest.mark.parametrize("error", [Retry("not taken"), ConnectionRefusedError("gone")])
-async def test_what_the_broker_did_not_take_stays_and_comes_again_with_the_same_ids(
+async def test_undelivered_events_stay_and_are_published_again_with_the_same_ids(
     pool: Pool, error: Exception
 ) -> None:
     await write(pool, event(1), event(2))
@@ -123,7 +123,7 @@ async def test_only_one_relay_works_at_a_time_so_that_a_key_keeps_its_order(pool
     assert second.published == []
 
 
-async def test_events_that_come_while_others_are_published_wait_for_the_next_turn(
+async def test_events_written_during_a_relay_wait_for_the_next_turn(
     pool: Pool,
 ) -> None:
     await write(pool, event(1))
@@ -139,7 +139,7 @@ async def test_events_that_come_while_others_are_published_wait_for_the_next_tur
     assert memory.published == [event(1), event(2)]
 
 
-async def test_the_loop_waits_out_a_broker_that_is_away_and_ends_when_told(pool: Pool) -> None:
+async def test_the_loop_retries_while_the_broker_fails_and_ends_at_stop(pool: Pool) -> None:
     stop, memory = asyncio.Event(), Memory(refuses=Retry("away"))
     progress = Progress("outbox")
     publisher = cast(Publisher, memory)

@@ -1,4 +1,4 @@
-"""PostgreSQL by TLS with sslmode=verify-full: services and commands, and what each refusal says."""
+"""PostgreSQL by TLS with sslmode=verify-full: services, commands, and the error of each refusal."""
 
 import asyncio
 import json
@@ -124,7 +124,7 @@ def test_all_services_and_commands_by_verify_full(
     ],
     ids=["authority", "host", "plain text"],
 )  # fmt: skip
-def test_a_service_says_at_its_start_why_it_does_not_trust(
+def test_a_service_reports_at_its_start_why_it_does_not_trust(
     secured: TlsPostgres, changed: dict[str, str], says: str
 ) -> None:
     password = secured.folder / "logins" / "rating" / "postgres-password"
@@ -134,7 +134,7 @@ def test_a_service_says_at_its_start_why_it_does_not_trust(
     assert password.read_text().strip() not in ended.stdout + ended.stderr
 
 
-def test_a_service_says_at_its_start_that_its_password_is_wrong(secured: TlsPostgres) -> None:
+def test_a_service_reports_at_its_start_that_its_password_is_wrong(secured: TlsPostgres) -> None:
     wrong = secured.folder / "wrong"
     wrong.write_text("wrong0password0of0mine")
     ended = ran("rating", env=environment(secured.dsn(RATING), wrong))
@@ -153,7 +153,7 @@ def reason_of(ended: subprocess.CompletedProcess[str]) -> str:
 
 
 @pytest.mark.parametrize(("name", "content"), [("missing.pem", None), ("empty.pem", "")])
-def test_a_file_of_authorities_that_is_of_no_use_is_a_wrong_setting(
+def test_an_unusable_file_of_authorities_is_a_wrong_setting(
     secured: TlsPostgres, name: str, content: str | None
 ) -> None:
     if content is not None:
@@ -168,7 +168,7 @@ def test_a_file_of_authorities_that_is_of_no_use_is_a_wrong_setting(
 
 
 @pytest.mark.parametrize("words", [("migrate",), ("logins",)])
-def test_a_command_does_not_wait_where_waiting_is_no_use(
+def test_a_command_does_not_wait_when_the_login_fails(
     secured: TlsPostgres, tmp_path: Path, words: tuple[str]
 ) -> None:
     folder = str(MIGRATIONS if words == ("migrate",) else tmp_path)
@@ -191,7 +191,7 @@ def test_the_doctor_says_which_setting_to_check(secured: TlsPostgres, tmp_path: 
     assert "RINGFENCE_POSTGRES_DSN" in found["do"]
 
 
-def test_a_server_without_tls_is_said_to_be_one(secured: TlsPostgres, postgres_server: str) -> None:
+def test_a_server_without_tls_is_reported(secured: TlsPostgres, postgres_server: str) -> None:
     """The embedded one, by a URL that asks for verify-full."""
     ca = secured.folder / "ca.pem"
     given = {"RINGFENCE_POSTGRES_DSN": f"{postgres_server}?sslmode=verify-full&sslrootcert={ca}"}

@@ -1,4 +1,4 @@
-"""A service as a process: its exit status says what a platform should do next."""
+"""A service as a process: its exit status tells a platform what to do next."""
 
 import json
 import signal
@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+GIVES_UP = "dependency still failing; exiting to be restarted"
 PROGRAM = """
 import asyncio
 from ringfence_contracts.errors import FuseBlown, Reject, Retry
@@ -52,8 +53,16 @@ def ended(body: str) -> tuple[int, list[dict[str, Any]]]:
 @pytest.mark.parametrize(
     ("body", "status", "says"),
     [
-        ("raise Retry('the database is away')", 75, "dependency still failing; exiting to be restarted"),
-        ("raise ConnectionRefusedError('no broker')", 75, "dependency still failing; exiting to be restarted"),
+        (
+            "raise Retry('the database is away')",
+            75,
+            GIVES_UP,
+        ),
+        (
+            "raise ConnectionRefusedError('no broker')",
+            75,
+            GIVES_UP,
+        ),
         ("raise FuseBlown('too many')", 78, "fuse blown"),
         ("raise ZeroDivisionError('oops')", 70, "a bug"),
         ("raise Reject('not put into the outcome')", 70, "a bug"),
@@ -66,7 +75,7 @@ def test_the_exit_status_says_what_happened(body: str, status: int, says: str) -
     assert lines[-1]["service"] == "trial"
 
 
-def test_a_failing_loop_stops_the_others_first_and_its_reason_decides() -> None:
+def test_a_failing_loop_stops_the_others_and_decides_the_exit_status() -> None:
     code, lines = ended(
         """
         async def fails(stop):
@@ -74,12 +83,12 @@ def test_a_failing_loop_stops_the_others_first_and_its_reason_decides() -> None:
         async def works(stop):
             await stop.wait()
             import structlog
-            structlog.get_logger().info("finished what was in hand")
+            structlog.get_logger().info("finished the work in progress")
         await run_together(stop, works, fails)
         """
     )
     assert code == 75
-    assert "finished what was in hand" in [line["event"] for line in lines]
+    assert "finished the work in progress" in [line["event"] for line in lines]
 
 
 def test_a_bug_is_logged_with_its_traceback() -> None:
@@ -106,7 +115,7 @@ def test_a_signal_lets_the_loops_finish_and_is_no_failure(number: signal.Signals
         async def works(stop):
             await stop.wait()
             import structlog
-            structlog.get_logger().info("finished what was in hand")
+            structlog.get_logger().info("finished the work in progress")
         await run_together(stop, works)
         """
     with process(body) as child:
@@ -116,7 +125,7 @@ def test_a_signal_lets_the_loops_finish_and_is_no_failure(number: signal.Signals
         _, errors = child.communicate(timeout=60)
         assert child.returncode == 0
     said = [json.loads(line)["event"] for line in errors.splitlines()]
-    assert said == ["finished what was in hand", "stopped"]
+    assert said == ["finished the work in progress", "stopped"]
 
 
 def test_health_and_metrics_are_served_and_a_stalled_loop_shows() -> None:
@@ -137,8 +146,8 @@ def test_health_and_metrics_are_served_and_a_stalled_loop_shows() -> None:
         assert b"ringfence_events_total" in metrics
 
 
-def test_ready_is_asked_apart_from_health() -> None:
-    """A database that is away is no reason to restart; a service that ends takes nothing more."""
+def test_readiness_is_separate_from_health() -> None:
+    """An unreachable database is no reason to restart; a stopping service takes no new work."""
     body = """
         async def away():
             raise ConnectionRefusedError("postgresql://login@db.example.net/ringfence")

@@ -1,4 +1,4 @@
-"""A service that misses its stores rests before it ends, for who starts it again may not wait."""
+"""A service whose stores fail pauses before it exits: a platform may restart it at once."""
 
 import json
 import subprocess
@@ -24,14 +24,17 @@ def started() -> "subprocess.Popen[str]":
 
 
 def said_why(child: "subprocess.Popen[str]") -> float:
-    """When it logged that it gives up."""
+    """The time at which it logged that it gives up."""
     assert child.stderr is not None
     assert json.loads(child.stderr.readline())["event"] == "started"
-    assert json.loads(child.stderr.readline())["event"] == "dependency still failing; exiting to be restarted"
+    assert (
+        json.loads(child.stderr.readline())["event"]
+        == "dependency still failing; exiting to be restarted"
+    )
     return time.monotonic()
 
 
-def test_it_rests_before_it_ends() -> None:
+def test_it_pauses_before_it_exits() -> None:
     with started() as child:
         since = said_why(child)
         child.communicate(timeout=60)
@@ -39,7 +42,7 @@ def test_it_rests_before_it_ends() -> None:
     assert time.monotonic() - since > 4
 
 
-def test_a_signal_ends_the_rest() -> None:
+def test_a_signal_ends_the_pause() -> None:
     with started() as child:
         since = said_why(child)
         child.terminate()

@@ -1,10 +1,10 @@
-"""The circuit breaker: a server that fails again and again is left alone for a while."""
+"""The circuit breaker: a server that fails repeatedly is not called for a while."""
 
 from ringfence.breaker import Breaker
 
 
 class Ticks:
-    """A monotonic clock that is moved by hand."""
+    """A monotonic clock that the test moves."""
 
     now = 1000.0
 
@@ -12,7 +12,7 @@ class Ticks:
         return self.now
 
 
-def test_it_stays_closed_until_so_many_failures_in_a_row() -> None:
+def test_it_stays_closed_below_the_number_of_failures() -> None:
     breaker = Breaker(after=3, rest_s=15, monotonic=Ticks())
     for _ in range(2):
         breaker.failed()
@@ -22,7 +22,7 @@ def test_it_stays_closed_until_so_many_failures_in_a_row() -> None:
     assert breaker.failing
 
 
-def test_a_success_between_starts_the_count_anew() -> None:
+def test_a_success_resets_the_count_of_failures() -> None:
     breaker = Breaker(after=2, rest_s=15, monotonic=Ticks())
     for _ in range(5):
         breaker.failed()
@@ -31,7 +31,7 @@ def test_a_success_between_starts_the_count_anew() -> None:
     assert not breaker.failing
 
 
-def test_after_its_rest_one_probe_may_go_and_its_fate_decides() -> None:
+def test_after_its_pause_one_probe_decides_whether_it_closes() -> None:
     clock = Ticks()
     breaker = Breaker(after=1, rest_s=15, monotonic=clock)
     breaker.failed()

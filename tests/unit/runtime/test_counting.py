@@ -1,4 +1,4 @@
-"""What is counted every so often: a gauge shows the last count alone, and no failure ends it."""
+"""Counting at intervals: a gauge shows only the last count, and failures do not end the loop."""
 
 import asyncio
 
@@ -9,7 +9,7 @@ from ringfence.observe.health import Progress
 from ringfence_contracts.errors import Retry
 
 
-def test_a_label_that_is_counted_no_more_is_gone() -> None:
+def test_a_label_without_a_count_is_removed() -> None:
     registry = CollectorRegistry()
     gauge = Gauge("found", "Found.", ["kind"], registry=registry)
     set_gauge(gauge, {("a",): 1, ("b",): 2})
@@ -18,7 +18,7 @@ def test_a_label_that_is_counted_no_more_is_gone() -> None:
     assert registry.get_sample_value("found", {"kind": "b"}) == 3
 
 
-async def test_counting_goes_on_after_a_failure_of_the_database() -> None:
+async def test_counting_continues_after_a_database_failure() -> None:
     stop, counted = asyncio.Event(), 0
 
     async def count() -> None:

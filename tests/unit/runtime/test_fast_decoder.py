@@ -1,4 +1,4 @@
-"""The quick reader says what the model says, of every record; it is only quicker."""
+"""The fast decoder gives the same result as the model for every record."""
 
 import json
 from functools import cache
@@ -80,8 +80,8 @@ anything = (
 )
 
 
-def told(model: type[EventData], read: Any, value: bytes) -> dict[str, Any] | str:
-    """The fields of what was read, or why it was not."""
+def result_of(model: type[EventData], read: Any, value: bytes) -> dict[str, Any] | str:
+    """The fields that were read, or the reason for which the record was rejected."""
     try:
         found = read(Received(CALL_COMPLETED.name, 0, 0, None, value))
     except Reject as reason:
@@ -91,21 +91,21 @@ def told(model: type[EventData], read: Any, value: bytes) -> dict[str, Any] | st
 
 @cache
 def reader_of(model: type[EventData]) -> FastDecoder[EventData]:
-    """The model's reader, made once."""
+    """The decoder of the model, made once."""
     return FastDecoder(model)
 
 
 def assert_same(model: type[EventData], value: bytes) -> None:
-    """The reader's answer to these bytes is the model's."""
-    expected = told(model, lambda received: parse(model, received), value)
-    assert told(model, reader_of(model).parse, value) == expected
+    """Assert that decoder and model give the same result for these bytes."""
+    expected = result_of(model, lambda received: parse(model, received), value)
+    assert result_of(model, reader_of(model).parse, value) == expected
 
 
 @pytest.mark.parametrize(("model", "valid"), [(CallCompleted, CALL), (BalanceChanged, CHANGE)])
-def test_of_each_field_at_its_bounds_it_says_what_the_model_says(
+def test_odd_values_of_a_field_give_the_result_of_the_model(
     model: type[EventData], valid: dict[str, Any]
 ) -> None:
-    """Every field with every odd value, the others being plain."""
+    """Every field with every odd value, while the other fields are plain."""
     for name in model.model_fields:
         for odd in (*INSTANTS, *IDS, *TEXTS, *NUMBERS, *OTHERS):
             assert_same(model, json.dumps(valid | {name: odd}).encode())
@@ -114,10 +114,10 @@ def test_of_each_field_at_its_bounds_it_says_what_the_model_says(
 @pytest.mark.parametrize(("model", "valid"), [(CallCompleted, CALL), (BalanceChanged, CHANGE)])
 @given(data=st.data())
 @settings(max_examples=examples(6))
-def test_of_any_record_it_says_what_the_model_says(
+def test_any_record_gives_the_result_of_the_model(
     model: type[EventData], valid: dict[str, Any], data: st.DataObject
 ) -> None:
-    """Fields of every kind of value, missing ones, and ones that nobody knows."""
+    """Fields with values of every kind, missing fields and unknown fields."""
     names = st.sampled_from([*model.model_fields, "unknown"])
     record = valid | data.draw(st.dictionaries(names, anything, max_size=3))
     for name in data.draw(st.sets(names, max_size=1)):
@@ -128,7 +128,7 @@ def test_of_any_record_it_says_what_the_model_says(
 @given(at=st.integers(0, 400), byte=st.integers(0, 255), cut=st.booleans())
 @example(at=0, byte=0, cut=False)
 @settings(max_examples=examples(6))
-def test_of_damaged_bytes_too(at: int, byte: int, cut: bool) -> None:
+def test_damaged_bytes_give_the_result_of_the_model(at: int, byte: int, cut: bool) -> None:
     """A byte changed anywhere, or the rest missing."""
     value = bytearray(
         json.dumps(CALL | {"caller_name": "Zoë", "unknown": [1, {"a": "b"}]}).encode()
@@ -146,15 +146,15 @@ def test_of_damaged_bytes_too(at: int, byte: int, cut: bool) -> None:
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("field", [b"caller_name", b"unknown"])
-def test_of_whatever_stands_between_quotes_too(field: bytes, written: bytes) -> None:
-    """Surrogates, NUL, control characters, bytes that are no text, a name that comes twice."""
+def test_odd_texts_give_the_result_of_the_model(field: bytes, written: bytes) -> None:
+    """Surrogates, NUL, control characters, invalid UTF-8, a repeated name."""
     record = json.dumps(CALL).encode()[:-1]
     assert_same(CallCompleted, record + b',"' + field + b'":"' + written + b'"}')
 
 
 @pytest.mark.parametrize("model", [CallCompleted, BalanceChanged])
-def test_it_is_the_quick_way_that_is_taken(model: type[EventData]) -> None:
-    """A plain record comes back as something else than the model: no call of it was needed."""
+def test_a_plain_record_is_decoded_without_the_model(model: type[EventData]) -> None:
+    """The result is no instance of the model, so the model was not called."""
     plain = CALL if model is CallCompleted else CHANGE
     found = FastDecoder(model).parse(Received("t", 0, 0, None, json.dumps(plain).encode()))
     assert not isinstance(found, EventData)
@@ -167,19 +167,19 @@ class Nested(EventData):
 
 
 class Checked(EventData):
-    """A field with a check of its own."""
+    """A field with its own validator."""
 
     even: Annotated[int, AfterValidator(abs)]
 
 
 class Multiple(EventData):
-    """A bound that is not known."""
+    """An unknown bound."""
 
     tens: Annotated[int, Field(multiple_of=10)]
 
 
 class Whole(EventData):
-    """A check of the whole."""
+    """A validator of the whole model."""
 
     one: UUID
 
@@ -189,7 +189,7 @@ class Whole(EventData):
 
 
 @pytest.mark.parametrize("model", [Nested, Checked, Multiple, Whole])
-def test_a_model_that_says_more_is_refused_at_once(model: type[EventData]) -> None:
-    """Not at the first record that the reader would have let through."""
+def test_a_model_with_other_fields_or_validators_is_refused(model: type[EventData]) -> None:
+    """When the decoder is made, not at the first record that it would accept wrongly."""
     with pytest.raises(TypeError, match=r"cannot be decoded fast|validator of its own"):
         FastDecoder(model)

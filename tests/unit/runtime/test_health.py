@@ -1,4 +1,4 @@
-"""Health means progress: loops turn, and what there is to read is being read.
+"""Health means progress: loops turn, and lag is worked off.
 
 Ready means more: what the service needs answers, and it is not about to end.
 """
@@ -11,7 +11,7 @@ from tests.support.narrow import expect
 
 
 class Ticks:
-    """A monotonic clock that is moved by hand."""
+    """A monotonic clock that the test moves."""
 
     now = 1000.0
 
@@ -23,7 +23,7 @@ def progress(clock: Ticks) -> Progress:
     return Progress("events", monotonic=clock, stall_s=45)
 
 
-def test_a_loop_that_turns_is_well_however_little_there_is_to_read() -> None:
+def test_a_loop_that_turns_is_healthy_with_nothing_to_read() -> None:
     clock = Ticks()
     loop = progress(clock)
     for _ in range(10):
@@ -32,7 +32,7 @@ def test_a_loop_that_turns_is_well_however_little_there_is_to_read() -> None:
         assert loop.problem() is None
 
 
-def test_a_loop_that_does_not_turn_is_stuck() -> None:
+def test_a_loop_that_does_not_turn_is_stalled() -> None:
     clock = Ticks()
     loop = progress(clock)
     clock.now += 45
@@ -43,7 +43,7 @@ def test_a_loop_that_does_not_turn_is_stuck() -> None:
     assert loop.problem() is None
 
 
-def test_a_loop_that_turns_and_reads_nothing_of_what_is_there_is_stuck_too() -> None:
+def test_a_loop_that_has_lag_and_reads_nothing_is_stalled() -> None:
     clock = Ticks()
     loop = progress(clock)
     for _ in range(5):
@@ -54,7 +54,7 @@ def test_a_loop_that_turns_and_reads_nothing_of_what_is_there_is_stuck_too() -> 
     assert loop.problem() is None
 
 
-def test_behind_and_reading_is_well() -> None:
+def test_a_loop_that_has_lag_and_reads_is_healthy() -> None:
     clock = Ticks()
     loop = progress(clock)
     for _ in range(20):
@@ -63,7 +63,7 @@ def test_behind_and_reading_is_well() -> None:
         assert loop.problem() is None
 
 
-def test_one_stuck_loop_makes_the_process_unwell() -> None:
+def test_one_stalled_loop_makes_the_process_unhealthy() -> None:
     clock = Ticks()
     health = Health()
     well, stuck = health.loop("well"), health.loop("stuck", stall_s=1.0)
@@ -80,7 +80,7 @@ def test_one_stuck_loop_makes_the_process_unwell() -> None:
 
 
 async def there() -> None:
-    """Something that is needed, and answers."""
+    """A dependency that answers."""
 
 
 async def away() -> None:
@@ -91,7 +91,7 @@ async def silent() -> None:
     await asyncio.Event().wait()
 
 
-async def test_ready_is_what_is_connected_and_answers() -> None:
+async def test_a_service_is_ready_when_its_dependencies_answer() -> None:
     health = Health()
     report = await health.ready()
     assert report["status"] == "unready"
@@ -100,7 +100,7 @@ async def test_ready_is_what_is_connected_and_answers() -> None:
     assert await health.ready() == {"status": "ready", "problems": []}
 
 
-async def test_what_is_away_makes_unready_but_not_unhealthy_and_tells_no_address() -> None:
+async def test_a_failing_dependency_makes_unready_not_unhealthy_and_shows_no_address() -> None:
     health = Health()
     health.readiness.need("database", away)
     health.readiness.need("kafka", there)
@@ -109,14 +109,14 @@ async def test_what_is_away_makes_unready_but_not_unhealthy_and_tells_no_address
     assert health.report()["status"] == "ok"
 
 
-async def test_what_does_not_answer_in_time_is_away() -> None:
+async def test_a_dependency_without_an_answer_in_time_is_missing() -> None:
     readiness = Readiness(answer_s=0.01)
     readiness.need("kafka", silent)
     readiness.need("database", there)
     assert await readiness.missing() == ["kafka: no answer within 0 s"]
 
 
-async def test_what_does_not_answer_is_asked_once_until_it_does() -> None:
+async def test_a_dependency_is_not_called_again_before_it_answers() -> None:
     clock, answer, asked = Ticks(), asyncio.Event(), []
     readiness = Readiness(monotonic=clock, answer_s=0.01)
 
@@ -133,7 +133,7 @@ async def test_what_does_not_answer_is_asked_once_until_it_does() -> None:
     assert await readiness.missing() == []
 
 
-async def test_a_stalled_loop_is_not_ready_either() -> None:
+async def test_a_stalled_loop_makes_unready() -> None:
     clock = Ticks()
     health = Health()
     health.readiness.need("database", there)
@@ -144,7 +144,7 @@ async def test_a_stalled_loop_is_not_ready_either() -> None:
     assert problem.startswith("events: no turn for")
 
 
-async def test_who_is_to_end_is_not_ready_though_all_answers() -> None:
+async def test_a_stopping_service_is_not_ready() -> None:
     stop = asyncio.Event()
     health = Health(stopping=stop.is_set)
     health.readiness.need("database", there)
@@ -156,7 +156,7 @@ async def test_who_is_to_end_is_not_ready_though_all_answers() -> None:
     assert health.report()["status"] == "ok"
 
 
-async def test_however_often_it_is_asked_what_is_needed_is_asked_once_a_second() -> None:
+async def test_a_dependency_is_called_at_most_once_a_second() -> None:
     clock = Ticks()
     readiness = Readiness(monotonic=clock)
     asked = []

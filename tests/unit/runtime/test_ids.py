@@ -1,4 +1,4 @@
-"""Ids come from causes, so the same cause must never get another id."""
+"""Ids are derived from causes, so the same cause must never get another id."""
 
 import subprocess
 import sys
@@ -13,8 +13,8 @@ _PART = st.text(st.characters(exclude_characters="\x1f", exclude_categories=["Cs
 _CAUSES = st.lists(_PART, max_size=4).map(tuple)
 
 
-def test_ids_that_stand_in_ledgers_never_change() -> None:
-    """Whoever changes the namespace or the way parts are joined breaks every stored id."""
+def test_ids_in_ledgers_never_change() -> None:
+    """Another namespace, or another way to join parts, would break every stored id."""
     assert call_id("pbx1", "0f4205b4") == UUID("90422410-dd8c-59e5-9e9d-9cc141fd74f8")
 
 
@@ -26,11 +26,11 @@ def test_two_causes_share_an_id_only_if_they_are_the_same(
 
 
 @given(_PART, _CAUSES.filter(bool))
-def test_the_quick_way_gives_the_same_id(kind: str, cause: tuple[str, ...]) -> None:
+def test_deriver_gives_the_same_id_as_derive(kind: str, cause: tuple[str, ...]) -> None:
     assert deriver(kind)(*cause) == derive(kind, *cause)
 
 
-def test_parts_are_not_run_together() -> None:
+def test_parts_are_separated() -> None:
     assert derive("charge", "a", "bc") != derive("charge", "ab", "c")
 
 
@@ -38,7 +38,7 @@ def test_the_kind_is_part_of_the_id() -> None:
     assert derive("charge", 1) != derive("reversal", 1)
 
 
-def test_a_call_is_one_call_whichever_way_it_comes() -> None:
+def test_a_call_has_one_id_however_it_is_received() -> None:
     assert call_id("pbx1", "u1") == call_id("pbx1", "u1")
     assert call_id("pbx1", "u1") != call_id("pbx2", "u1")
 

@@ -19,13 +19,13 @@ def test_every_topic_has_one_writer() -> None:
     assert sorted(written) == sorted(topic_configs())
 
 
-def test_money_is_written_by_those_who_own_it() -> None:
+def test_money_topics_are_written_by_their_owners() -> None:
     assert [a.login for a in accesses() if "payment.received.v1" in a.writes] == ["accounts"]
     assert [a.login for a in accesses() if "balance.zero.v1" in a.writes] == ["balance-watch"]
     assert [a.login for a in accesses() if "account.changed.v1" in a.writes] == ["accounts"]
 
 
-def test_a_service_reads_what_the_topics_say_and_parks_what_it_rejects() -> None:
+def test_a_service_reads_its_topics_and_writes_its_dead_letters() -> None:
     for topic in ALL_TOPICS:
         for reader in topic.readers:
             assert topic.name in BY_LOGIN[reader].reads
@@ -45,11 +45,11 @@ def test_groups_are_those_of_the_services() -> None:
     }
 
 
-def test_who_may_read_all_may_write_nothing() -> None:
+def test_the_login_that_reads_all_topics_writes_none() -> None:
     assert (BY_LOGIN[OPERATOR].reads, BY_LOGIN[OPERATOR].writes) == (("*",), ())
 
 
-def test_commands_and_grants_are_the_table_and_no_more() -> None:
+def test_commands_and_grants_match_the_table_exactly() -> None:
     granted = set()
     for line in commands("kafka:9093", "admin.properties"):
         program, *words = shlex.split(line)
@@ -84,7 +84,7 @@ def test_the_command_prints_them(arguments: list[str], monkeypatch: pytest.Monke
         assert "--command-config /etc/kafka/a.properties" in printed.output
 
 
-def test_printing_and_granting_at_once_is_refused() -> None:
+def test_printing_together_with_granting_is_refused() -> None:
     refused = CliRunner().invoke(topics, ["acls", "--commands", "--apply"])
     assert refused.exit_code == 2
     assert "give one of them" in refused.output

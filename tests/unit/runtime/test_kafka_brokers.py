@@ -1,4 +1,4 @@
-"""The settings of a secure connection to Kafka: what goes together, and what clients make of it."""
+"""The settings of a secure connection to Kafka: valid combinations, and client arguments."""
 
 import ssl
 from pathlib import Path
@@ -25,7 +25,7 @@ def password_file(tmp_path: Path) -> Path:
     return file
 
 
-def test_without_a_setting_everything_is_as_it_was() -> None:
+def test_without_settings_the_connection_is_plain_text() -> None:
     brokers = CommonSettings(kafka_bootstrap="kafka:9092").brokers()
     assert client_arguments(brokers) == {
         "bootstrap_servers": "kafka:9092",
@@ -53,7 +53,7 @@ def test_tls_and_a_login_reach_every_client(password_file: Path) -> None:
     assert shown.ssl_context.check_hostname
 
 
-def test_no_form_shows_the_password(password_file: Path) -> None:
+def test_no_representation_shows_the_password(password_file: Path) -> None:
     settings = CommonSettings(kafka_sasl_password_file=password_file, **BOTH)
     for shown in (repr(settings), repr(settings.brokers()), str(settings.brokers())):
         assert "pencil" not in shown
@@ -75,7 +75,7 @@ def test_no_form_shows_the_password(password_file: Path) -> None:
         ),
     ],
 )
-def test_what_does_not_go_together_is_refused_by_its_variable(
+def test_contradicting_settings_are_refused_with_the_variable(
     given: dict[str, Any], named: str
 ) -> None:
     with pytest.raises(ValidationError, match=named):
@@ -102,7 +102,9 @@ def test_an_empty_password_is_refused(tmp_path: Path) -> None:
         ("10.0.0.1:9092", True),
     ],
 )
-def test_a_readable_password_stays_on_this_machine(bootstrap: str, refused: bool) -> None:
+def test_a_password_in_plain_text_is_allowed_on_loopback_only(
+    bootstrap: str, refused: bool
+) -> None:
     def made(mechanism: Mechanism) -> Brokers:
         return Brokers(bootstrap, "SASL_PLAINTEXT", mechanism, user="rating", password="p")
 

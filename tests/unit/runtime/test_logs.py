@@ -15,7 +15,7 @@ from ringfence.settings import CommonSettings
 
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
-    """Logging is the process's: put back what the tests change."""
+    """Restore the logging of the process after each test."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
@@ -26,7 +26,7 @@ def _as_before() -> Iterator[None]:
 
 
 def lines(capfd: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    """What was logged: every line must be an object."""
+    """The logged objects; every line must be one."""
     return [json.loads(line) for line in capfd.readouterr().err.splitlines()]
 
 
@@ -46,7 +46,7 @@ def test_each_line_is_an_object_with_time_level_service_and_event(
     }
 
 
-def test_the_libraries_lines_have_the_same_form(capfd: pytest.CaptureFixture[str]) -> None:
+def test_lines_of_libraries_have_the_same_form(capfd: pytest.CaptureFixture[str]) -> None:
     configure_logs("rating")
     logging.getLogger("some.library").error("went %s", "wrong")
     (line,) = lines(capfd)
@@ -63,7 +63,7 @@ def test_a_traceback_stays_on_its_line(capfd: pytest.CaptureFixture[str]) -> Non
     assert "ZeroDivisionError: a bug" in line["exception"]
 
 
-def test_lines_under_the_level_are_left_out(capfd: pytest.CaptureFixture[str]) -> None:
+def test_lines_below_the_level_are_omitted(capfd: pytest.CaptureFixture[str]) -> None:
     configure_logs("rating", "WARNING")
     structlog.get_logger().info("quiet")
     logging.getLogger("some.library").info("quiet too")
@@ -71,7 +71,7 @@ def test_lines_under_the_level_are_left_out(capfd: pytest.CaptureFixture[str]) -
     assert lines(capfd) == []
 
 
-def test_what_a_thread_of_events_binds_is_on_its_lines(capfd: pytest.CaptureFixture[str]) -> None:
+def test_bound_context_is_on_each_line(capfd: pytest.CaptureFixture[str]) -> None:
     configure_logs("suspender")
     with structlog.contextvars.bound_contextvars(correlation_id="the-first"):
         structlog.get_logger().info("confirmed")

@@ -1,4 +1,4 @@
-"""Money as people type it, as it is rounded, and as it is shown."""
+"""Money: parsing, rounding and formatting."""
 
 from fractions import Fraction
 
@@ -61,7 +61,7 @@ def test_an_amount_is_read_exactly(text: str, micro: int) -> None:
         "$15",
     ],
 )
-def test_what_is_no_amount_is_refused_with_its_field(text: str) -> None:
+def test_an_invalid_amount_is_refused_with_its_field(text: str) -> None:
     with pytest.raises(BadInput) as refused:
         parse_micro(text, "credit")
     assert refused.value.field == "credit"
@@ -73,7 +73,7 @@ def test_a_rate_keeps_decimals_that_money_may_not_have() -> None:
 
 
 @given(st.integers(-MAX_MICRO, MAX_MICRO), st.integers(0, 6))
-def test_what_is_shown_reads_back_as_the_same_amount(micro: int, decimals: int) -> None:
+def test_a_formatted_amount_parses_to_the_same_amount(micro: int, decimals: int) -> None:
     shown = format_micro(micro, decimals)
     assert parse_micro(shown) == micro
     _, _, fraction = shown.partition(".")
@@ -105,6 +105,8 @@ def test_an_exact_half_goes_up(numerator: int, denominator: int, rounded: int) -
 
 
 @given(st.integers(0, 10**30), st.integers(1, 10**15))
-def test_rounding_moves_an_amount_by_half_a_unit_at_most(numerator: int, denominator: int) -> None:
+def test_rounding_changes_an_amount_by_at_most_half_a_unit(
+    numerator: int, denominator: int
+) -> None:
     moved = round_half_up(numerator, denominator) - Fraction(numerator, denominator)
     assert -Fraction(1, 2) < moved <= Fraction(1, 2)

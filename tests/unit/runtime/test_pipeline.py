@@ -1,4 +1,4 @@
-"""Batches in a line: steps overlap, their order holds, and behind a failure nothing goes on."""
+"""Batches in flight: steps overlap and keep their order; after a failure no later batch goes on."""
 
 import asyncio
 from collections.abc import Iterator, Sequence
@@ -25,8 +25,8 @@ def _tries_again_at_once() -> Iterator[None]:
 
 
 @dataclass
-class World:
-    """A database and a broker that note what was done in them, and hold or fail as they are told.
+class FakeStores:
+    """A database and a broker that record steps, and block or fail as the test sets them.
 
     A batch is known by the offset of its first record.
     """
@@ -36,14 +36,14 @@ class World:
     broker_answers: asyncio.Event = field(default_factory=asyncio.Event)
 
     def pipeline(self) -> BatchPipeline[int]:
-        """A line through this world."""
+        """A pipeline to this database and broker."""
         processor = RecordProcessor(
             self.handle, cast(Publisher, self), consumer="test", read=self.read
         )
         return BatchPipeline(processor, group="test")
 
     def start(self, pipeline: BatchPipeline[int], number: int) -> None:
-        """Put batch `number`, of two records, into the line."""
+        """Start batch `number`, which has two records."""
         batch = [Received("t", 0, number, b"k", b""), Received("t", 0, number, b"k", b"")]
 
         async def commit() -> None:
@@ -68,53 +68,53 @@ class World:
         assert not rejected
 
     def note(self, what: str, number: int) -> None:
-        """Write down what is done, or fail once as was told."""
+        """Record a step, or raise the error that is set for it, once."""
         step = f"{what} {number}"
         if failure := self.fails.pop(step, None):
             raise failure
         self.done.append(step)
 
     def steps(self, what: str) -> list[int]:
-        """The batches of which this was done, in that order."""
+        """The batches that had this step, in its order."""
         return [int(step.split()[1]) for step in self.done if step.startswith(what)]
 
 
-async def test_the_next_is_handled_while_one_is_told() -> None:
-    world = World()
-    pipeline = world.pipeline()
-    world.start(pipeline, 0)
-    world.start(pipeline, 1)
-    await until(lambda: world.steps("handle") == [0, 1])
-    assert world.steps("publish") == world.steps("commit") == []
-    world.broker_answers.set()
+async def test_a_batch_is_handled_while_the_one_before_is_published() -> None:
+    stores = FakeStores()
+    pipeline = stores.pipeline()
+    stores.start(pipeline, 0)
+    stores.start(pipeline, 1)
+    await until(lambda: stores.steps("handle") == [0, 1])
+    assert stores.steps("publish") == stores.steps("commit") == []
+    stores.broker_answers.set()
     await pipeline.drain()
-    assert world.steps("publish") == world.steps("commit") == [0, 1]
-    assert world.done.index("commit 0") < world.done.index("publish 1")
+    assert stores.steps("publish") == stores.steps("commit") == [0, 1]
+    assert stores.done.index("commit 0") < stores.done.index("publish 1")
 
 
-async def test_it_is_read_before_the_one_before_it_is_handled() -> None:
-    world = World()
-    pipeline = world.pipeline()
-    world.start(pipeline, 0)
-    world.start(pipeline, 1)
-    assert world.done == ["read 0", "read 1"]
+async def test_a_batch_is_decoded_before_the_one_before_is_handled() -> None:
+    stores = FakeStores()
+    pipeline = stores.pipeline()
+    stores.start(pipeline, 0)
+    stores.start(pipeline, 1)
+    assert stores.done == ["read 0", "read 1"]
     await pipeline.cancel()
 
 
-async def test_so_many_are_in_hand_and_no_more() -> None:
-    world = World()
-    pipeline = world.pipeline()
+async def test_no_more_than_the_limit_are_in_flight() -> None:
+    stores = FakeStores()
+    pipeline = stores.pipeline()
     for number in range(MAX_IN_FLIGHT):
         await pipeline.wait_for_room()
-        world.start(pipeline, number)
+        stores.start(pipeline, number)
     waiting = asyncio.create_task(pipeline.wait_for_room())
-    await until(lambda: len(world.steps("handle")) == MAX_IN_FLIGHT)
+    await until(lambda: len(stores.steps("handle")) == MAX_IN_FLIGHT)
     assert (pipeline.in_flight, pipeline.take_processed(), waiting.done()) == (
         2 * MAX_IN_FLIGHT,
         0,
         False,
     )
-    world.broker_answers.set()
+    stores.broker_answers.set()
     await waiting
     await pipeline.drain()
     assert (pipeline.in_flight, pipeline.take_processed(), pipeline.take_processed()) == (
@@ -124,48 +124,52 @@ async def test_so_many_are_in_hand_and_no_more() -> None:
     )
 
 
-async def test_behind_an_unwell_world_all_wait_their_turn() -> None:
-    world = World(fails={"handle 0": Retry("away"), "publish 0": Retry("and the broker")})
-    world.broker_answers.set()
-    pipeline = world.pipeline()
+async def test_while_a_dependency_fails_later_batches_wait() -> None:
+    stores = FakeStores(fails={"handle 0": Retry("away"), "publish 0": Retry("and the broker")})
+    stores.broker_answers.set()
+    pipeline = stores.pipeline()
     for number in range(3):
-        world.start(pipeline, number)
+        stores.start(pipeline, number)
     await pipeline.drain()
-    assert world.steps("handle") == world.steps("publish") == world.steps("commit") == [0, 1, 2]
+    assert stores.steps("handle") == stores.steps("publish") == stores.steps("commit") == [0, 1, 2]
 
 
-async def test_a_batch_that_fails_stops_all_behind_it_and_none_before() -> None:
-    world = World(fails={"handle 1": KeyError("a bug")})
-    pipeline = world.pipeline()
+async def test_a_failed_batch_stops_later_ones_and_no_earlier_one() -> None:
+    stores = FakeStores(fails={"handle 1": KeyError("a bug")})
+    pipeline = stores.pipeline()
     for number in range(3):
-        world.start(pipeline, number)
-    world.broker_answers.set()
+        stores.start(pipeline, number)
+    stores.broker_answers.set()
     with pytest.raises(KeyError, match="a bug"):
         await pipeline.drain()
     await pipeline.cancel()
-    assert (world.steps("handle"), world.steps("publish"), world.steps("commit")) == ([0], [0], [0])
+    assert (stores.steps("handle"), stores.steps("publish"), stores.steps("commit")) == (
+        [0],
+        [0],
+        [0],
+    )
 
 
 @pytest.mark.parametrize("step", ["publish 0", "commit 0"])
-async def test_what_was_handled_behind_a_failure_is_not_told(step: str) -> None:
-    world = World(fails={step: KeyError("a bug")})
-    pipeline = world.pipeline()
+async def test_a_batch_handled_after_a_failed_one_is_not_published(step: str) -> None:
+    stores = FakeStores(fails={step: KeyError("a bug")})
+    pipeline = stores.pipeline()
     for number in range(3):
-        world.start(pipeline, number)
-    await until(lambda: world.steps("handle") == [0, 1, 2])
-    world.broker_answers.set()
+        stores.start(pipeline, number)
+    await until(lambda: stores.steps("handle") == [0, 1, 2])
+    stores.broker_answers.set()
     with pytest.raises(KeyError, match="a bug"):
         await pipeline.wait_for_room()
     await pipeline.cancel()
-    assert 1 not in world.steps("publish")
-    assert world.steps("commit") == []
+    assert 1 not in stores.steps("publish")
+    assert stores.steps("commit") == []
 
 
-async def test_a_failure_is_seen_when_the_next_is_asked_for() -> None:
-    """A line that is not full says so too."""
-    world = World(fails={"handle 0": KeyError("a bug")})
-    pipeline = world.pipeline()
-    world.start(pipeline, 0)
+async def test_a_failure_is_raised_when_room_is_awaited() -> None:
+    """Also by a pipeline that is not full."""
+    stores = FakeStores(fails={"handle 0": KeyError("a bug")})
+    pipeline = stores.pipeline()
+    stores.start(pipeline, 0)
 
     async def seen() -> bool:
         try:

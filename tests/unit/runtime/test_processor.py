@@ -1,4 +1,4 @@
-"""The three verdicts: an unwell world is waited for, a dead record parked, a bug let out."""
+"""The failure classes: transient errors are retried, rejects dead-lettered, bugs raised."""
 
 import ssl
 from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -22,16 +22,16 @@ from ringfence_contracts.topics import NOTICE_SENT
 
 @dataclass
 class Memory:
-    """Keeps what is published, and is unwell so many times before."""
+    """Records what is published, after it has failed `failures` times."""
 
-    unwell: int = 0
+    failures: int = 0
     published: list[Outgoing] = field(default_factory=list)
     parked: list[Rejected] = field(default_factory=list)
     order: list[str] = field(default_factory=list)
 
     async def publish(self, events: Sequence[Outgoing]) -> None:
-        if self.unwell:
-            self.unwell -= 1
+        if self.failures:
+            self.failures -= 1
             raise Retry("the broker did not take a record")
         self.published += events
         self.order.append("publish")
@@ -76,12 +76,12 @@ async def takes_all(batch: Sequence[Received]) -> Outcome:
 
 @pytest.fixture
 def _without_waiting() -> Iterator[None]:
-    """Tries again at once: how long it waits between is not what these tests are about."""
+    """Retries without a pause: these tests are not about back-off."""
     with stamina.set_testing(True, attempts=10):
         yield
 
 
-async def test_a_settled_batch_is_parked_and_published_before_settle_returns() -> None:
+async def test_rejects_and_events_are_delivered_before_process_returns() -> None:
     memory, batch = Memory(), records(2)
 
     async def handle(batch: Sequence[Received]) -> Outcome:
@@ -107,7 +107,7 @@ async def test_a_settled_batch_is_parked_and_published_before_settle_returns() -
     ids=lambda error: type(error).__name__,
 )
 @pytest.mark.usefixtures("_without_waiting")
-async def test_an_unwell_world_means_the_same_batch_again_in_place(error: Exception) -> None:
+async def test_a_transient_error_retries_the_same_batch(error: Exception) -> None:
     seen: list[Sequence[Received]] = []
     batch = records(3)
 
@@ -124,8 +124,8 @@ async def test_an_unwell_world_means_the_same_batch_again_in_place(error: Except
 
 
 @pytest.mark.usefixtures("_without_waiting")
-async def test_to_a_broker_that_refuses_all_is_told_again_and_nothing_handled_twice() -> None:
-    memory, handled = Memory(unwell=2), 0
+async def test_a_failed_delivery_is_retried_without_handling_again() -> None:
+    memory, handled = Memory(failures=2), 0
 
     async def handle(batch: Sequence[Received]) -> Outcome:
         nonlocal handled
@@ -137,8 +137,8 @@ async def test_to_a_broker_that_refuses_all_is_told_again_and_nothing_handled_tw
     assert memory.published == [event(1)]
 
 
-async def test_retries_are_bounded_and_then_the_reason_comes_out() -> None:
-    """Longer than the bound, and the group would throw the consumer out anyway."""
+async def test_retries_are_bounded_and_then_the_error_is_raised() -> None:
+    """After a longer time the group would remove the consumer anyway."""
     tries = 0
 
     async def handle(batch: Sequence[Received]) -> Outcome:
@@ -162,7 +162,7 @@ async def test_retries_are_bounded_and_then_the_reason_comes_out() -> None:
     ],
     ids=lambda bug: type(bug).__name__,
 )
-async def test_anything_else_is_a_bug_and_comes_out_at_once(bug: Exception) -> None:
+async def test_any_other_error_is_a_bug_and_raised_at_once(bug: Exception) -> None:
     tries, memory = 0, Memory()
 
     async def handle(batch: Sequence[Received]) -> Outcome:
@@ -177,9 +177,7 @@ async def test_anything_else_is_a_bug_and_comes_out_at_once(bug: Exception) -> N
     assert memory.order == []
 
 
-async def test_the_fuse_blows_after_so_many_rejects_in_a_row_and_parks_nothing_of_that_batch() -> (
-    None
-):
+async def test_the_fuse_blows_after_many_rejects_and_parks_nothing_of_that_batch() -> None:
     memory = Memory()
     guarded = processor(rejects_all, memory, fuse=5)
     await guarded.process(records(3))
@@ -189,7 +187,7 @@ async def test_the_fuse_blows_after_so_many_rejects_in_a_row_and_parks_nothing_o
     assert len(memory.parked) == 3
 
 
-async def test_one_record_that_is_accepted_starts_the_count_anew() -> None:
+async def test_an_accepted_record_resets_the_count_of_rejects() -> None:
     memory = Memory()
 
     async def all_but_the_last(batch: Sequence[Received]) -> Outcome:
@@ -201,7 +199,7 @@ async def test_one_record_that_is_accepted_starts_the_count_anew() -> None:
     assert len(memory.parked) == 40
 
 
-async def test_too_many_in_a_row_blow_the_fuse_wherever_in_the_batch_they_stand() -> None:
+async def test_too_many_rejects_blow_the_fuse_anywhere_in_a_batch() -> None:
     async def all_but_the_last(batch: Sequence[Received]) -> Outcome:
         return Outcome(reject=[Rejected(received, "no good") for received in batch[:-1]])
 
@@ -212,20 +210,20 @@ async def test_too_many_in_a_row_blow_the_fuse_wherever_in_the_batch_they_stand(
 
 
 @pytest.mark.usefixtures("_without_waiting")
-async def test_retries_do_not_bring_the_fuse_nearer() -> None:
-    """The same dead record counts once, however often the broker makes us handle it again."""
-    memory = Memory(unwell=4)
+async def test_retries_do_not_count_towards_the_fuse() -> None:
+    """A rejected record counts once, however often its delivery is retried."""
+    memory = Memory(failures=4)
     await processor(rejects_all, memory, fuse=3).process(records(2))
-    assert memory.unwell == 0
+    assert memory.failures == 0
 
 
-async def test_equal_records_are_counted_each_for_itself() -> None:
+async def test_equal_records_are_counted_separately() -> None:
     twice = Received("call.completed.v1", 0, 1, b"k", b"{}")
     with pytest.raises(FuseBlown):
         await processor(rejects_all, Memory(), fuse=2).process([twice, twice])
 
 
-async def test_an_empty_outcome_is_fine() -> None:
+async def test_an_empty_outcome_is_accepted() -> None:
     memory = Memory()
     await processor(takes_all, memory).process(records(2))
     assert memory.published == []
@@ -235,5 +233,5 @@ async def test_an_empty_outcome_is_fine() -> None:
 @pytest.mark.parametrize(
     "error", [ssl.SSLCertVerificationError(), asyncpg.InvalidPasswordError()], ids=type
 )
-def test_a_password_or_certificate_that_is_replaced_meanwhile_is_no_bug(error: Exception) -> None:
+def test_a_password_or_certificate_that_was_replaced_is_transient(error: Exception) -> None:
     assert exit_status(error) == EXIT_TEMPORARY

@@ -27,7 +27,7 @@ def test_a_secret_is_written_once_for_its_owner_alone(tmp_path: Path) -> None:
     assert path.read_text() == first
 
 
-def test_a_start_that_was_killed_half_way_leaves_no_empty_secret(tmp_path: Path) -> None:
+def test_a_kill_while_writing_leaves_no_empty_secret(tmp_path: Path) -> None:
     path = tmp_path / "tokens"
     (tmp_path / ".tokens.new").touch(mode=0o400)
     assert ensure_secret(path, prefix="operator:")
@@ -99,7 +99,7 @@ def test_the_password_of_the_url_comes_from_its_file(
         ("postgresql://rating@db/ringfence", "missing", "cannot be read (FileNotFoundError)"),
     ],
 )
-def test_what_does_not_go_together_is_refused_in_words(
+def test_contradicting_settings_are_refused_with_a_reason(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -72,7 +72,7 @@ def test_a_malformed_file_is_refused_by_the_field(
         load_servers(file(tmp_path, GOOD.replace(old, new, 1)))
 
 
-def test_a_secret_that_was_typed_into_the_file_is_refused_and_not_shown(tmp_path: Path) -> None:
+def test_a_secret_in_the_file_is_refused_and_not_shown(tmp_path: Path) -> None:
     text = GOOD.replace('{ env = "PBX_1_KEY" }', '"s3cret-key-of-acme"')
     with pytest.raises(BadInput) as refused:
         load_servers(file(tmp_path, text))
@@ -88,12 +88,12 @@ def test_a_secret_under_another_name_is_refused_and_not_shown(tmp_path: Path, fi
     assert "s3cret" not in str(refused.value)
 
 
-def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"servers file: .*none\.toml"):
         load_servers(tmp_path / "none.toml")
 
 
-def test_a_secret_is_read_from_where_it_is_said_to_be(
+def test_a_secret_is_read_from_the_named_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "key").write_text("from-a-file\n")
@@ -104,7 +104,7 @@ def test_a_secret_is_read_from_where_it_is_said_to_be(
     assert "from" not in repr(secret)
 
 
-def test_a_secret_that_is_not_there_is_told_by_its_place(
+def test_a_missing_secret_is_reported_with_its_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EMPTY", "")

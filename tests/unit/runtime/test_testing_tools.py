@@ -10,7 +10,7 @@ from ringfence_testing.wait import until
 
 
 async def test_until_gives_the_first_truthy_value() -> None:
-    """Sync or async, it is asked until it has something to say."""
+    """A function or a coroutine function is called until its result is truthy."""
     answers = iter([0, None, 7])
     assert await until(lambda: next(answers), every_s=0) == 7
 
@@ -21,13 +21,13 @@ async def test_until_gives_the_first_truthy_value() -> None:
 
 
 async def test_until_says_what_it_waited_for_and_saw_last() -> None:
-    """The message alone has to explain a red test."""
+    """The message alone must explain a failed test."""
     with pytest.raises(AssertionError, match=r"not within 0 s: a mail; last value: \[\]"):
         await until(list, timeout_s=0, what="a mail")
 
 
-def test_the_fixed_clock_moves_by_hand_only() -> None:
-    """It stands still between two moves."""
+def test_the_fixed_clock_changes_only_by_move() -> None:
+    """Its time does not change between two moves."""
     clock = FixedClock()
     start = clock.now()
     assert clock.now() == start
@@ -36,7 +36,7 @@ def test_the_fixed_clock_moves_by_hand_only() -> None:
     assert clock.now() == datetime(2026, 3, 1, tzinfo=UTC)
 
 
-def test_a_unit_test_can_not_connect() -> None:
-    """Whatever opens a connection belongs in another folder."""
+def test_a_unit_test_cannot_connect() -> None:
+    """A test that opens a connection belongs in another folder."""
     with socket.socket() as probe, pytest.raises(AssertionError, match="tests/integration"):
         probe.connect(("127.0.0.1", 9))

@@ -1,4 +1,4 @@
-"""One version: what packages, image tags and the changelog say is what the sources say."""
+"""One version: packages, image tags and the changelog agree with the sources."""
 
 import re
 import subprocess
