@@ -1,4 +1,4 @@
-"""`ringfence doctor`, run as an operator runs it."""
+"""Runs `ringfence doctor` as an operator does."""
 
 import asyncio
 import json
@@ -32,13 +32,13 @@ def doctor_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
 
 @dataclass
 class Examined:
-    """What was found of one server, and everything that was printed."""
+    """The results of one server as JSON objects, and the whole output."""
 
     findings: list[dict[str, Any]]
     output: str
 
     def __getitem__(self, check: str) -> dict[str, Any]:
-        """The one finding of a check; `subject check` where several subjects have it."""
+        """The only result of a check; `subject check` if several subjects have the check."""
         named = [f for f in self.findings if check in (f["check"], f"{f['subject']} {f['check']}")]
         assert len(named) == 1, f"{check}: {named}"
         return named[0]
@@ -53,7 +53,7 @@ class Examined:
 
 
 async def examined(run: Run, server_id: str, entry: dict[str, Any]) -> Examined:
-    """One server's findings. Whatever is not well says what to do, and decides the exit status."""
+    """Run the doctor for one server; checks the exit status and that each problem has an action."""
     result = await run("--json", "--server", server_id, **{server_id: entry})
     found = Examined(json.loads(result.stdout), result.output)
     assert result.exit_code == int(bool(found.failed)), result.output

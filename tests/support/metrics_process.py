@@ -1,4 +1,4 @@
-"""A process that exports every metric of the sources, each with a value: python … PORT."""
+"""A process that exports every metric of the sources with a value: `python … PORT`."""
 
 import sys
 import threading
@@ -16,11 +16,11 @@ VALUES = {
     "wanted": ("active", "suspended"),
     "way": ("in", "out"),
 }
-"""What the dashboards ask of labels; any other label has the value x."""
+"""The label values that the dashboards query; any other label has the value x."""
 
 
 def main() -> None:
-    """Export until killed; counters rise all the time."""
+    """Export until killed; counters increase continuously."""
     made = []
     for metric in metrics():
         kind = {"counter": Counter, "gauge": Gauge, "histogram": Histogram}[metric.kind]

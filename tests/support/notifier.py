@@ -1,4 +1,4 @@
-"""The notifier's parts around one database and one SMTP server, and the events they read."""
+"""The notifier's parts with one database and one SMTP server, and factories of its events."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -105,7 +105,7 @@ def restored(**changes: Any) -> ServiceRestored:
 
 
 def alarm(subject: str = "1042/s-1", state: str = "raised", **changes: Any) -> Alarm:
-    """An alarm whose id follows from its key and subject."""
+    """An alarm whose id is derived from its key and subject."""
     facts: dict[str, Any] = {
         "service": "suspender",
         "key": "suspension-failed",
@@ -121,11 +121,11 @@ def alarm(subject: str = "1042/s-1", state: str = "raised", **changes: Any) -> A
 
 
 AT_ONCE = DecisionRules(low_interval_s=0)
-"""No least interval between two alerts."""
+"""Rules without a minimum interval between two alerts."""
 
 
 class NotifierHarness:
-    """The notifier's parts around one database, given events by hand."""
+    """The notifier's parts with one database; tests pass events directly."""
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ class NotifierHarness:
         )
 
     async def handle(self, topic: Topic, data: EventData, event_id: UUID = CAUSE) -> list[str]:
-        """Hand over one event; the reasons for which it was rejected."""
+        """Process one event; returns the reasons of a rejection."""
         headers = (("ce_id", str(event_id).encode()), ("ce_correlationid", b"thread-1"))
         received = Received(topic.name, 0, 0, b"1042", data.to_json(), headers)
         outcome = await self.intake.handle([received])
@@ -168,7 +168,7 @@ class NotifierHarness:
             "command_s": 5,
             "data_s": data_s,
         }
-        harness = SendingDependencies(
+        shared = SendingDependencies(
             store=self.store,
             render=self.render,
             rules=self.rules,
@@ -180,7 +180,7 @@ class NotifierHarness:
             clock=self.clock,
             wake=self.wake,
         )
-        return SendingLoop(harness, poll_s=0.02, progress=Progress("smtp"))
+        return SendingLoop(shared, poll_s=0.02, progress=Progress("smtp"))
 
     def reminders(self) -> ReminderLoop:
         return ReminderLoop(
@@ -197,7 +197,7 @@ class NotifierHarness:
 
     @asynccontextmanager
     async def at_work(self, senders: int = 1, **server: Any) -> AsyncIterator[None]:
-        """Senders run meanwhile; what they have in hand is finished at the end."""
+        """Run senders for the duration of the context; mails in flight are finished at its end."""
         stop = asyncio.Event()
         tasks = [asyncio.create_task(self.sending(**server).run(stop)) for _ in range(senders)]
         try:
@@ -212,7 +212,7 @@ class NotifierHarness:
     async def states(self) -> list[str]:
         return sorted(row["state"] for row in await self.rows())
 
-    async def settled(self, *states: str) -> None:
+    async def wait_for_states(self, *states: str) -> None:
         async def reached() -> bool:
             return await self.states() == sorted(states)
 
@@ -222,6 +222,6 @@ class NotifierHarness:
         return await self.pool.fetch("select * from notifier.outbox order by id")
 
     async def alarm(self, subject: str = "1042/s-1", state: str = "raised", **changes: Any) -> None:
-        """Hand over one alarm, which is taken."""
+        """Process one alarm, which must be accepted."""
         data = alarm(subject, state, **changes)
         assert await self.handle(SUSPENDER_ALARM, data, derive("event", data.alarm_id, state)) == []

@@ -1,4 +1,4 @@
-"""A sender as a process of its own, to be killed: `python sender_process.py DSN PORT`."""
+"""A sender in a process of its own, which tests kill: `python sender_process.py DSN PORT`."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""An SMTP server that answers as it is written: step by step, and hangs up where it is to."""
+"""An SMTP server with scripted replies for each step, which can also close the connection."""
 
 import asyncio
 import ssl
@@ -17,11 +17,11 @@ _USUAL = {"GREETING": "220 ready", "DATA": "354 go on", "QUIT": "221 bye", "AUTH
 
 @dataclass
 class ScriptedSmtp:
-    """The server. `answers` gives, for a step, the answers of the first times; then the usual one.
+    """The server. `answers` are the first replies to a step; after them, the usual one is sent.
 
-    Steps: GREETING, AUTH, MAIL, RCPT, DATA, TEXT (the answer to the mail), AFTER (sent unasked,
-    after a mail was taken). A mail is taken when its text has come and the answer is 2xx, HANG_UP
-    or SILENT. `at_step` is called with each step, before it is answered.
+    Steps: GREETING, AUTH, MAIL, RCPT, DATA, TEXT (the reply to the mail), AFTER (sent without a
+    command, after a mail). A mail is accepted if its text is complete and the reply is 2xx, HANG_UP
+    or SILENT. `at_step` is called with each step, before the reply.
     """
 
     answers: dict[str, list[str]] = field(default_factory=dict)
@@ -33,10 +33,10 @@ class ScriptedSmtp:
     taken: list[bytes] = field(default_factory=list)
     steps: Counter[str] = field(default_factory=Counter)
     logins: list[str] = field(default_factory=list)
-    """How each password came: `in clear` or `encrypted`."""
+    """How each password was sent: `in clear` or `encrypted`."""
 
     def messages(self) -> list[EmailMessage]:
-        """The mails that were taken."""
+        """The accepted mails."""
         parsed = [message_from_bytes(content, policy=policy.default) for content in self.taken]
         return [mail for mail in parsed if isinstance(mail, EmailMessage)]
 
@@ -51,7 +51,7 @@ class ScriptedSmtp:
         return script.pop(0) if script else _USUAL.get(step, "" if step == "AFTER" else "250 OK")
 
     async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, to its end."""
+        """Serve one connection until it ends."""
         try:
             if await self._say(writer, self._answer("GREETING")):
                 while await self._step(reader, writer):
@@ -96,7 +96,7 @@ class ScriptedSmtp:
         return await self._say(writer, answer) and await self._say(writer, self._answer("AFTER"))
 
     async def _say(self, writer: asyncio.StreamWriter, answer: str) -> bool:
-        """Whether the conversation goes on."""
+        """Send a reply; returns whether the session goes on."""
         if answer == HANG_UP:
             writer.transport.abort()
             return False
@@ -108,7 +108,7 @@ class ScriptedSmtp:
 
 @asynccontextmanager
 async def running(server: ScriptedSmtp) -> AsyncIterator[ScriptedSmtp]:
-    """The server, listening while the block runs."""
+    """The server, listening for the duration of the context."""
     listening = await asyncio.start_server(server.converse, server.host, server.port)
     server.port = listening.sockets[0].getsockname()[1]
     try:
@@ -118,7 +118,7 @@ async def running(server: ScriptedSmtp) -> AsyncIterator[ScriptedSmtp]:
 
 
 async def certificate(folder: Path, host: str) -> tuple[ssl.SSLContext, Path]:
-    """A server's TLS context for `host`, and the file of the authority that vouches for it."""
+    """A server's TLS context for `host`, and the file with the certificate that clients trust."""
     key, cert = folder / "key.pem", folder / "cert.pem"
     process = await asyncio.create_subprocess_exec(
         "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",

@@ -129,7 +129,7 @@ def posted(kind: str, way: str) -> float:
     return sample("ledger_micro_total", kind=kind, currency="CAD", way=way) or 0
 
 
-async def test_postings_are_counted_once_however_often_they_come(bench: Bench) -> None:
+async def test_redelivered_postings_are_counted_once(bench: Bench) -> None:
     before = posted("charge", "out"), posted("top-up", "in"), posted("adjustment", "out")
     entries = sample("ledger_entries_total", kind="charge", currency="CAD") or 0
     paid = payment("1", 5_000_000), payment("2", -1_000_000, kind="adjustment")
@@ -148,9 +148,9 @@ async def test_postings_are_counted_once_however_often_they_come(bench: Bench) -
 async def test_a_replayed_call_and_a_payment_claimed_late_are_counted(bench: Bench) -> None:
     charged, topped_up = posted("charge", "out"), posted("top-up", "in")
     await bench.rate(call(1, extension="2999"))
-    await bench.announce(payment("late", 7_000_000))
+    await bench.receive_payments(payment("late", 7_000_000))
     assert (posted("charge", "out"), posted("top-up", "in")) == (charged, topped_up)
-    await bench.know(account(version=2, extensions=()))
+    await bench.save_accounts(account(version=2, extensions=()))
     assert await bench.replay() == 1
     await bench.hold(payment("late", 7_000_000))
     await bench.worker.post_claimed(UUID(int=0))
@@ -158,8 +158,10 @@ async def test_a_replayed_call_and_a_payment_claimed_late_are_counted(bench: Ben
     assert posted("top-up", "in") == topped_up + 7_000_000
 
 
-async def test_what_clients_owe_and_have_left_is_summed_by_currency(bench: Bench) -> None:
-    await bench.know(*(account(who, tenant=f"{who}.example") for who in ("owes", "more", "has")))
+async def test_balances_and_debts_are_summed_by_currency(bench: Bench) -> None:
+    await bench.save_accounts(
+        *(account(who, tenant=f"{who}.example") for who in ("owes", "more", "has"))
+    )
     await bench.pay(
         payment("1", -1_500_000, "owes", kind="adjustment"),
         payment("2", -500_000, "more", kind="adjustment"),
@@ -177,7 +179,9 @@ async def test_a_dead_call_counts_until_it_is_settled(bench: Bench) -> None:
     counts = MoneyCounts(MoneyStore(bench.pool))
     await counts.count()
     assert sample("dead_calls") == 0
-    await bench.store.bury([(c.call_id, "no JSON", "{") for c in (charged, waiting, call(3))])
+    await bench.store.record_dead_calls(
+        [(c.call_id, "no JSON", "{") for c in (charged, waiting, call(3))]
+    )
     await bench.sql("update rating.dead_call set died_at = now() - interval '1 hour'")
     await counts.count()
     assert sample("dead_calls") == 3
@@ -205,9 +209,7 @@ def mails(outcome: str) -> float:
     return sample("mails_total", template="Low Balance Alert", outcome=outcome) or 0
 
 
-async def test_mails_are_counted_by_state_and_by_what_became_of_them(
-    database: str, inbox: Inbox
-) -> None:
+async def test_mails_are_counted_by_state_and_outcome(database: str, inbox: Inbox) -> None:
     outcomes = ("sent", "failed", "deferred", "dropped")
     before, timed = [mails(each) for each in outcomes], sample("mail_seconds_count") or 0
     async with await open_pool(database, service="notifier", size=10) as pool:
@@ -221,12 +223,12 @@ async def test_mails_are_counted_by_state_and_by_what_became_of_them(
         await harness.handle(ACCOUNT_CHANGED, mailed())
         inbox.refuse(550, times=1)
         async with harness.at_work():
-            await harness.settled("failed")
+            await harness.wait_for_states("failed")
             await harness.handle(BALANCE_LOW, low(2), UUID(int=2))
-            await harness.settled("failed", "sent")
+            await harness.wait_for_states("failed", "sent")
             await harness.handle(ACCOUNT_CHANGED, mailed(2, client={"wants_mail": False}))
             await harness.handle(BALANCE_LOW, low(3), UUID(int=3))
-            await harness.settled("dropped", "failed", "sent")
+            await harness.wait_for_states("dropped", "failed", "sent")
         await harness.recovery().recover()
     after = [mails(each) for each in outcomes]
     assert [new - old for new, old in zip(after, before, strict=True)] == [1, 1, 0, 1]

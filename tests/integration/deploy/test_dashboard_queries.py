@@ -1,4 +1,4 @@
-"""A real Prometheus answers every query of the dashboards, with something to show."""
+"""A real Prometheus returns data for every query of the dashboards."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ EXPORTER = "tests.support.metrics_process"
 
 
 def expressions() -> dict[str, str]:
-    """By dashboard, panel and number, what is asked, with a window in place of the variable."""
+    """The queries by dashboard, panel and number, with a window in place of the variable."""
     found = {}
     for path in sorted((ROOT / "deploy/grafana/dashboards").glob("*.json")):
         for panel in json.loads(path.read_text())["panels"]:
@@ -45,7 +45,7 @@ async def running(*command: str, **settings: str) -> AsyncIterator[Process]:
 
 
 def configured(folder: Path, target: str) -> Path:
-    """The configuration of deploy/prometheus, which asks one process every second."""
+    """The configuration of deploy/prometheus, changed to scrape one process every second."""
     content = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
     content["global"] = {"scrape_interval": "1s"}
     del content["rule_files"]

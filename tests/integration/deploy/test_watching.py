@@ -1,4 +1,4 @@
-"""What docs/dashboards.md gives to who watches: each block is done as it stands there."""
+"""The commands of docs/dashboards.md for observers: each block is executed unchanged."""
 
 import asyncio
 import re
@@ -43,14 +43,14 @@ and has_table_privilege(c.oid, 'INSERT, UPDATE, DELETE, TRUNCATE')
 
 
 def block(containing: str) -> str:
-    """The one block of the page in which a word stands."""
+    """The only block of the page that contains a word."""
     blocks = re.findall(r"```\w*\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
     (found,) = [each for each in blocks if containing in each]
     return str(found)
 
 
 def commands(program: str) -> list[list[str]]:
-    """The arguments of each command of Kafka's own that the page gives."""
+    """The arguments of each of Kafka's own commands on the page."""
     lines = block("kafka-acls.sh").replace("\\\n", " ").splitlines()
     return [shlex.split(line)[1:] for line in lines if line.startswith(program)]
 
@@ -82,7 +82,7 @@ def make_login(secured: Secured) -> None:
 
 
 def rules() -> list[tuple[str, int, int, str, int]]:
-    """What the page's `kafka-acls.sh` grant: whom, which operation, of what, named how."""
+    """The ACLs of the page's `kafka-acls.sh`: user, operation, resource and pattern type."""
     found = []
     for arguments in commands("kafka-acls.sh"):
         assert "--add" in arguments
@@ -99,7 +99,7 @@ def rules() -> list[tuple[str, int, int, str, int]]:
 
 
 async def grant(brokers: Brokers) -> None:
-    """The page's rules on the brokers; Kafka's own script is no part of the embedded one."""
+    """Apply the page's ACLs to the brokers; the embedded Kafka does not include the script."""
     admin = AIOKafkaAdminClient(**client_arguments(brokers))
     await admin.start()
     try:
@@ -121,7 +121,7 @@ async def grant(brokers: Brokers) -> None:
 
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A broker with access control, all topics, and the login that the page makes."""
+    """A broker with access control, all topics, and the login that the page creates."""
     secured = Secured(tmp_path_factory.mktemp("watched"))
     secured.kafka.start()
     try:

@@ -1,4 +1,4 @@
-"""`ringfence doctor` says what is wrong and what to do, and changes nothing."""
+"""`ringfence doctor` reports problems with what to do, and changes nothing."""
 
 import json
 import time
@@ -39,7 +39,7 @@ def platform(
     database: str,
     inbox: Inbox,
 ) -> Inbox:
-    """Kafka, PostgreSQL and a mail server, named as the services have them."""
+    """Kafka, PostgreSQL and a mail server, named by the services' settings."""
     monkeypatch.setenv("RINGFENCE_KAFKA_BOOTSTRAP", kafka_bootstrap)
     monkeypatch.setenv("RINGFENCE_POSTGRES_DSN", database)
     monkeypatch.setenv("RINGFENCE_NOTIFIER_SMTP_HOST", inbox.host)
@@ -67,7 +67,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
 async def looked_over(
     run: Run, simulator: FusionPbxSimulator, **changed: Any
 ) -> dict[str, dict[str, Any]]:
-    """One FusionPBX's findings, by check."""
+    """The results of one FusionPBX, by check."""
     result = await run("--json", "--server", "pbx1", pbx1=entry(simulator.url, **changed))
     found = {finding["check"]: finding for finding in json.loads(result.stdout)}
     failed = any(finding["state"] == "fail" for finding in found.values())
@@ -112,7 +112,7 @@ async def test_all_checks_of_a_working_installation_are_ok(
 async def test_nothing_is_changed_anywhere(
     pbx: FusionPbxSimulator, run: Run, platform: Inbox, database: str
 ) -> None:
-    """Neither on the PBX, nor in the database, and no mail is sent; one login is left in a log."""
+    """No change on the PBX or in the database, and no mail; only a login in the PBX's log."""
     pbx.pbx.place(outbound())
     before, stored = await state_of(pbx), await everything(database)
     await run(pbx1=entry(pbx.url))
@@ -123,7 +123,7 @@ async def test_nothing_is_changed_anywhere(
 
 
 async def everything(dsn: str) -> set[tuple[object, ...]]:
-    """How many rows were ever written, changed or removed in each table."""
+    """The number of rows inserted, updated or deleted in each table."""
     connection = await asyncpg.connect(dsn)
     try:
         await connection.execute("select pg_stat_force_next_flush()")

@@ -1,4 +1,4 @@
-"""What `ringfence doctor` finds of an account at Les.net, over sockets; nothing changes there."""
+"""`ringfence doctor` for an account at Les.net, over sockets, without changing it."""
 
 import shutil
 import ssl
@@ -61,7 +61,7 @@ async def found_of(run: Run, simulator: LesnetSimulator, **changed: Any) -> Exam
 
 
 def write(simulator: LesnetSimulator, *hours_ago: float) -> None:
-    """A file with a call of each of so many hours ago."""
+    """A file with one call for each of these ages in hours."""
     now = int(time.time())
     calls = [
         {"start": now - 3600 * hours, "caller": DID, "callee": "14165550100", "seconds": 61}
@@ -72,7 +72,7 @@ def write(simulator: LesnetSimulator, *hours_ago: float) -> None:
 
 
 def about(found: Examined, check: str) -> dict[str, Any]:
-    """A check of the file's, which the API may have as well."""
+    """A check of the file; the API can have one of the same name."""
     return found[f"l1 127.0.0.1{PATH} {check}"]
 
 
@@ -103,7 +103,7 @@ async def test_the_checks_change_nothing(lesnet: LesnetSimulator, run: Run) -> N
 
 
 async def state_of(simulator: LesnetSimulator) -> dict[str, Any]:
-    """All but what counts our questions."""
+    """The state without the counts of requests."""
     async with httpx.AsyncClient() as client:
         state = (await client.get(f"{simulator.url}/_sim/state")).json()
     return {k: v for k, v in state.items() if k not in ("requests", "busiest")}
@@ -350,7 +350,7 @@ async def test_missing_keys_are_named_by_their_paths(
 async def test_a_certificate_is_verified_and_its_days_are_counted(
     lesnet: LesnetSimulator, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of ten days left, a warning; of an authority that nobody knows, a failure."""
+    """Ten days left are a warning; an unknown authority is a failure."""
     certificate = self_signed(tmp_path, days=11)
     async with sealed(certificate, tmp_path) as url:
         found = await found_of(run, lesnet, link={"url": f"{url}{PATH}"})
@@ -381,7 +381,7 @@ def self_signed(folder: Path, *, days: int) -> Path:
 
 @asynccontextmanager
 async def sealed(certificate: Path, folder: Path) -> AsyncIterator[str]:
-    """A web server with this certificate that has a file of one call."""
+    """A web server with this certificate and a file of one call."""
 
     async def file(_: web.Request) -> web.Response:
         return web.Response(text=HEADER + "2026-11-20 10:00:00,12046664021,14165550100,61\n")

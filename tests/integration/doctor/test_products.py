@@ -1,4 +1,4 @@
-"""`ringfence doctor` compares products with what the servers were last read to have, both ways."""
+"""`ringfence doctor` compares products and the servers' last inventories, both ways."""
 
 import json
 import time
@@ -33,7 +33,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database: str) -> Run:
 
 
 def entry(url: str | None = None, **changed: Any) -> dict[str, Any]:
-    """A FusionPBX; without a URL nobody answers there, which hinders no comparison."""
+    """A FusionPBX; without a URL it is unreachable, which does not prevent the comparison."""
     return {
         "kind": "fusionpbx",
         "url": url or f"http://127.0.0.1:{free_port()}",
@@ -69,7 +69,7 @@ async def enter(
     error: str = "",
     changed: Any = OLD,
 ) -> None:
-    """Products of one client, and what server pbx1 was read to have."""
+    """Products of one client, and the inventory of server pbx1."""
     connection = await asyncpg.connect(database)
     try:
         await connection.execute(
@@ -98,7 +98,7 @@ async def enter(
 
 
 async def said(run: Run, *options: str, **servers: Any) -> list[tuple[str, ...]]:
-    """What the doctor says of products, as (subject, check, state, said, do)."""
+    """The doctor's results about products, as (subject, check, state, said, do)."""
     result = await run("--json", *options, **(servers or {"pbx1": entry()}))
     found = [tuple(f.values()) for f in json.loads(result.stdout)]
     checks = ("inventory", "products", "no product", "911", "outbound", "server", "compared")
@@ -106,7 +106,7 @@ async def said(run: Run, *options: str, **servers: Any) -> list[tuple[str, ...]]
 
 
 def state_of(found: list[tuple[str, ...]], check: str) -> list[tuple[str, ...]]:
-    """Each finding of a check as (state, said, do)."""
+    """Each result of a check as (state, said, do)."""
     return [f[2:] for f in found if f[1] == check]
 
 

@@ -1,4 +1,4 @@
-"""What `ringfence doctor` finds of servers that post their calls, and of what came in from them."""
+"""`ringfence doctor` for servers that post their calls, and for the posts received."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -30,7 +30,7 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database: str) -> Run:
 
 
 def fusionpbx(**changed: Any) -> dict[str, Any]:
-    """A FusionPBX that is down: what it posts is looked at all the same."""
+    """An unreachable FusionPBX: its posts are checked all the same."""
     down = f"http://127.0.0.1:{free_port()}"
     return {
         "kind": "fusionpbx",
@@ -56,10 +56,10 @@ def vodia(**changed: Any) -> dict[str, Any]:
 async def test_a_listening_receiver_and_a_posted_call_are_ok(
     run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, database: str, kafka_bootstrap: str
 ) -> None:
-    """The service itself takes a post; then the doctor sees both, and posts nothing."""
+    """The service receives a post; then the doctor reports both, and posts nothing."""
     server_id, port = f"pbx-{uuid.uuid4().hex[:8]}", free_port()
     monkeypatch.setenv("RINGFENCE_CDR_INGEST_PUSH_PORT", str(port))
-    pbx = fusionpbx()  # names no tenant: nothing is polled, and so nothing is logged meanwhile
+    pbx = fusionpbx()  # it names no tenant, so nothing is polled and no login is counted
     path = servers_toml(tmp_path, **{server_id: pbx})
     async with ingest(kafka_bootstrap, database, path, push_port=port):
         url = f"http://127.0.0.1:{port}/cdr/{server_id}/json"
@@ -111,7 +111,7 @@ async def test_without_any_post_the_result_says_how_to_post(run: Run) -> None:
 async def test_only_posts_of_a_week_count(
     run: Run, database: str, source: str, days: int, state: str
 ) -> None:
-    """By when they came in; what was polled was not posted, and other servers' posts are theirs."""
+    """By their arrival; polled calls and other servers' posts do not count."""
     at = datetime.now(UTC) - timedelta(days=days)
     await note(database, "pbx1", source, at)
     await note(database, "pbx2", "freeswitch-push", datetime.now(UTC))

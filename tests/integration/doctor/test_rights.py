@@ -1,4 +1,4 @@
-"""`ringfence doctor` names what the key's user may not do, and whether outbound can work."""
+"""`ringfence doctor` names missing rights of the key's user, and whether outbound can work."""
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -75,7 +75,7 @@ async def test_a_missing_right_is_named_by_the_check_that_needs_it(
 
 
 async def test_an_unreachable_switch_fails(pbx: FusionPbxSimulator, look: Look) -> None:
-    """The page of a FusionPBX without its event socket comes all the same, with status 200."""
+    """A FusionPBX without its event socket shows the page all the same, with status 200."""
     pbx.faults.planned = [Fault("socket-down", "/", times=10**6)]
     found = await look()
     assert found.failed == {"switch page"}

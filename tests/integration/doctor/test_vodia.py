@@ -1,4 +1,4 @@
-"""What `ringfence doctor` finds of a Vodia, over sockets; nothing is changed there."""
+"""`ringfence doctor` for a Vodia, over sockets, without changing it."""
 
 import logging
 import time
@@ -53,7 +53,7 @@ async def found_of(run: Run, simulator: VodiaSimulator, **changed: Any) -> Exami
 async def test_all_checks_of_a_working_server_are_ok(
     vodia: VodiaSimulator, run: Run, login: Literal["basic", "session"]
 ) -> None:
-    """By either login, with an extension's state to be read: every check there is, and all well."""
+    """With either login, and an extension's state to read: all checks are made and ok."""
     vodia.pbx.habits.login = login
     vodia.pbx.place(outbound(ends_at=time.time() - 300))
     found = await found_of(run, vodia, login=login, extension_state_path=STATE_PATH)
@@ -87,7 +87,7 @@ async def test_the_checks_change_nothing(
 
 
 async def state_of(simulator: VodiaSimulator) -> dict[str, Any]:
-    """All but what counts our questions."""
+    """The state without the counts of requests."""
     async with httpx.AsyncClient() as client:
         state = (await client.get(f"{simulator.url}/_sim/state")).json()
     return {k: v for k, v in state.items() if k not in ("pages_sent", "requests", "busiest")}
@@ -118,7 +118,7 @@ async def test_an_account_without_api_access_lacks_the_right(
 
 
 async def test_each_tenant_is_reported_by_name(vodia: VodiaSimulator, run: Run) -> None:
-    """An account of one tenant: its own is read, the other's is not, and one is unknown."""
+    """The account of one tenant: its own calls are read, another's not, and one is unknown."""
     vodia.pbx.place(outbound())
     tenants = [CFFM, RUCKEN]
     found = await found_of(run, vodia, user=f"admin@{CFFM}", tenants=tenants)
@@ -300,7 +300,7 @@ async def test_a_missing_password_is_named_by_its_path(run: Run) -> None:
 
 
 async def test_an_endless_list_ends_with_the_results_so_far(vodia: VodiaSimulator) -> None:
-    """One new call a page, for ever: the examination ends all the same."""
+    """One new call on every page without end: the examination ends all the same."""
 
     def place_two(_: int) -> None:
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""Kafka's files: from a mirror on this machine, a broken one, and none."""
+"""Kafka's jars from a mirror on this machine: a working one, a broken one, and none."""
 
 import hashlib
 import socket
@@ -38,7 +38,7 @@ def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_jars_are_downloaded_once(mirror: Path, tmp_path: Path) -> None:
-    """What is in the cache needs no repository any more."""
+    """Cached jars need no repository."""
     [path] = kafka_class_path(tmp_path / "cache", [JAR])
     assert path.read_bytes() == CONTENT
     (mirror / JAR.path).unlink()
@@ -46,7 +46,7 @@ def test_jars_are_downloaded_once(mirror: Path, tmp_path: Path) -> None:
 
 
 def test_a_truncated_download_is_repeated(mirror: Path, tmp_path: Path) -> None:
-    """Presence proves nothing; the sum does."""
+    """An existing file is checked by its checksum."""
     [path] = kafka_class_path(tmp_path / "cache", [JAR])
     path.write_bytes(CONTENT[:5])
     assert kafka_class_path(tmp_path / "cache", [JAR]) == [path]
@@ -54,7 +54,7 @@ def test_a_truncated_download_is_repeated(mirror: Path, tmp_path: Path) -> None:
 
 
 def test_a_jar_with_another_checksum_is_never_used(mirror: Path, tmp_path: Path) -> None:
-    """A mirror that was tampered with: named, with both sums, and thrown away."""
+    """A changed mirror: the error names both checksums, and the file is deleted."""
     (mirror / JAR.path).write_bytes(b"something else")
     with pytest.raises(StackError, match=rf"broker-1\.0\.jar came with .*{JAR.sha256}"):
         kafka_class_path(tmp_path / "cache", [JAR])
@@ -64,7 +64,7 @@ def test_a_jar_with_another_checksum_is_never_used(mirror: Path, tmp_path: Path)
 def test_an_unavailable_jar_is_named_with_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No network: which file, where it would go, and the way round. Nothing pretends to be it."""
+    """Without a network the error names the file, its path and alternatives."""
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))  # bound and not listening: refused
         port = nobody.getsockname()[1]
@@ -77,7 +77,7 @@ def test_an_unavailable_jar_is_named_with_what_to_do(
 
 
 def test_the_lock_names_one_version_of_kafka_and_no_host() -> None:
-    """Every part of Kafka is of the broker's own version, and nothing says where it comes from."""
+    """Every Kafka jar has the broker's version, and the lock file names no repository."""
     jars = read_lock()
     assert {jar.version for jar in jars if jar.group == "org.apache.kafka"} == {"4.3.0"}
     assert {jar.version for jar in jars if jar.group == "org.apache.logging.log4j"} == {"2.25.4"}

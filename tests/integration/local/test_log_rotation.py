@@ -1,4 +1,4 @@
-"""Logs are put aside while their process goes on writing."""
+"""Logs are rotated while their process goes on writing."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from ringfence_local.processes.log_rotation import logs_of, rotate
 
 
 def test_a_process_goes_on_writing_to_the_truncated_log(tmp_path: Path) -> None:
-    """From the beginning: no hole is left where the earlier lines were."""
+    """It writes from the beginning, without a gap for the earlier lines."""
     log = tmp_path / "rating.log"
     with log.open("ab") as output:
         writer = subprocess.Popen(
@@ -52,7 +52,7 @@ def test_all_logs_of_a_stack_are_found(tmp_path: Path) -> None:
 
 
 def test_embedded_servers_append_to_their_logs(tmp_path: Path) -> None:
-    """As rotation needs: what `child.start` starts writes at the end, wherever that is then."""
+    """Rotation needs it: the output of `child.start` is opened for appending."""
     log = tmp_path / "kafka.log"
     command = [sys.executable, "-c", "import os; os.lseek(1, 500, 0); os.write(1, b'line')"]
     child.start(command, log=log, end_by="SIGKILL").wait(30)

@@ -1,4 +1,4 @@
-"""The embedded parts, as the other tests and `make run` use them."""
+"""The embedded servers, as the other tests and `make run` use them."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ from ringfence_local.mail.inbox import Inbox, read_mails
 
 
 async def test_every_topic_exists_with_its_partitions(kafka_bootstrap: str) -> None:
-    """Each of `ringfence_contracts.topics` can be written to at once; a second call adds none."""
+    """Each topic of `ringfence_contracts.topics` can be written to; a second call adds none."""
     assert await create_topics(kafka_bootstrap) == []
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka_bootstrap)
     await admin.start()
@@ -33,7 +33,7 @@ async def test_every_topic_exists_with_its_partitions(kafka_bootstrap: str) -> N
 
 
 async def test_a_sent_record_can_be_consumed(kafka_bootstrap: str) -> None:
-    """The broker takes an idempotent, fully acknowledged send and a reader gets it back."""
+    """An idempotent, fully acknowledged record can be consumed."""
     producer = make_producer(kafka_bootstrap)
     await producer.start()
     try:
@@ -52,7 +52,7 @@ async def test_a_sent_record_can_be_consumed(kafka_bootstrap: str) -> None:
 
 
 async def test_every_test_has_its_own_migrated_database(database: str) -> None:
-    """A fresh copy: the migrations stand in it, and the server keeps what it commits."""
+    """A fresh, migrated copy with durable commits."""
     connection = await asyncpg.connect(database)
     try:
         names = await connection.fetch("select name from public.ringfence_migration")
@@ -71,7 +71,7 @@ def mail(to: str, subject: str = "Low Balance Alert") -> EmailMessage:
 
 
 def test_a_mail_is_on_disk_when_it_is_accepted(inbox: Inbox, tmp_path: Path) -> None:
-    """250 means kept: another reader of the folder sees it at once, with its envelope."""
+    """After the reply 250, another reader of the folder sees it at once, with its envelope."""
     with smtplib.SMTP(inbox.host, inbox.port, timeout=5) as client:
         client.send_message(mail("client@example.net"))
         kept = read_mails(tmp_path / "inbox")
@@ -82,7 +82,7 @@ def test_a_mail_is_on_disk_when_it_is_accepted(inbox: Inbox, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(("to", "code"), [("refuse-550@x.net", 550), ("later-451@x.net", 451)])
 def test_a_recipients_name_can_request_a_refusal(inbox: Inbox, to: str, code: int) -> None:
-    """The name says the code; the mail is not kept."""
+    """The name contains the code; the mail is not saved."""
     with smtplib.SMTP(inbox.host, inbox.port, timeout=5) as client:
         with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
             client.send_message(mail(to))
@@ -91,7 +91,7 @@ def test_a_recipients_name_can_request_a_refusal(inbox: Inbox, to: str, code: in
 
 
 def test_the_server_refuses_a_number_of_times_and_then_accepts(inbox: Inbox) -> None:
-    """As a greylisting server does; and it can be gone, and come back on the same port."""
+    """As with greylisting; the server can also stop and start on the same port."""
     inbox.refuse(451, at="DATA", times=1)
     with smtplib.SMTP(inbox.host, inbox.port, timeout=5) as client:
         with pytest.raises(smtplib.SMTPDataError, match="451"):
@@ -107,7 +107,7 @@ def test_the_server_refuses_a_number_of_times_and_then_accepts(inbox: Inbox) -> 
 
 
 async def test_postgres_keeps_committed_data_after_a_kill(tmp_path: Path) -> None:
-    """kill -9 of the server in the middle of work; the next start recovers by itself."""
+    """kill -9 of the server during writes; the next start recovers automatically."""
     postgres = Postgres(tmp_path / "postgres")
     postgres.start()
     try:
@@ -126,7 +126,7 @@ async def test_postgres_keeps_committed_data_after_a_kill(tmp_path: Path) -> Non
 async def test_topics_with_other_partitions_are_rejected(
     kafka_bootstrap: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Account-keyed topics must agree in their partitions, so a difference is said, not used."""
+    """Account-keyed topics need the same number of partitions, so a difference is an error."""
     monkeypatch.setattr("ringfence.kafka.admin.PARTITIONS", PARTITIONS + 1)
     with pytest.raises(TopicsDiffer, match=f"has {PARTITIONS} partitions, not {PARTITIONS + 1}"):
         await create_topics(kafka_bootstrap)

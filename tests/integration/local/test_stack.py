@@ -1,4 +1,4 @@
-"""A stack from outside: one per folder, found by others, and gone without a trace."""
+"""A stack from outside: one per folder, found by other commands, and stopped completely."""
 
 import asyncio
 import os
@@ -35,7 +35,7 @@ LOGGED_IN = (
     " where backend_type = 'client backend' and pid <> pg_backend_pid()"
 )
 
-# Its own program, so that it can be killed; it prints its process id when all is up.
+# A program of its own, so that it can be killed; it prints the process ids when all is started.
 RUN = """
 import asyncio, sys
 from pathlib import Path
@@ -51,7 +51,7 @@ asyncio.run(main())
 
 
 async def test_a_stack_starts_is_found_and_stops(tmp_path: Path) -> None:
-    """Its addresses stand in the folder while it runs; a second start finds the first's state."""
+    """Its addresses are in the folder while it runs; a second start finds the first one's state."""
     folder = tmp_path / "state"
     before = set(psutil.Process().children(recursive=True))
     async with Stack(folder, services=(), wanted_ports={}) as first:
@@ -76,7 +76,7 @@ async def test_a_stack_starts_is_found_and_stops(tmp_path: Path) -> None:
 
 
 async def test_each_service_has_a_login_of_its_own(tmp_path: Path) -> None:
-    """The server says who is there; nobody but the test is superuser, and none writes elsewhere."""
+    """Only the test is superuser, and no service can write to another's tables."""
     folder = tmp_path / "state"
     async with Stack(folder, wanted_ports={}) as stack:
         owner = await asyncpg.connect(stack.dsn)
@@ -116,7 +116,7 @@ async def rating_writes_nowhere_else(dsn: str) -> None:
 
 
 def passwords(folder: Path) -> set[str]:
-    """Of all logins, the owner's among them; each in a file for this user alone."""
+    """The passwords of all logins and of the owner; each is in a file for this user only."""
     files = [*folder.glob("secrets/*/postgres-password"), folder / "postgres/superuser-password"]
     assert all(path.stat().st_mode & 0o077 == 0 for path in files)
     found = {path.read_text().strip() for path in files}
@@ -125,7 +125,7 @@ def passwords(folder: Path) -> set[str]:
 
 
 def passwords_shown(stack: Stack) -> list[str]:
-    """Where one can be read that is no file of secrets: logs, and what the processes show."""
+    """The places besides secret files with a password in them: logs and process lists."""
     shown = {str(path): path.read_text() for path in (stack.folder / "logs").iterdir()}
     shown["log"] = (stack.folder / "postgres" / "postgres.log").read_text()
     for service in SERVICES:
@@ -135,7 +135,7 @@ def passwords_shown(stack: Stack) -> list[str]:
 
 
 async def test_data_of_a_version_without_passwords_gets_one(tmp_path: Path) -> None:
-    """And nobody is let in without it, whatever the folder of the data says."""
+    """Logins without it are rejected, regardless of the pg_hba.conf in the data folder."""
     before = Postgres(tmp_path / "postgres")
     before.start()
     old = before.dsn()
@@ -157,14 +157,14 @@ async def test_data_of_a_version_without_passwords_gets_one(tmp_path: Path) -> N
 
 @pytest.fixture
 def existing(monkeypatch: pytest.MonkeyPatch, kafka_bootstrap: str, database: str) -> str:
-    """The session's servers, named as existing ones are."""
+    """The session's servers, named by variables like existing servers."""
     monkeypatch.setenv("RINGFENCE_KAFKA_BOOTSTRAP", kafka_bootstrap)
     monkeypatch.setenv("RINGFENCE_POSTGRES_DSN", database)
     return database
 
 
 async def test_a_killed_service_of_a_stack_is_restarted(tmp_path: Path, existing: str) -> None:
-    """kill -9 of a service: the supervisor starts it again, and it answers again."""
+    """kill -9 of a service: the supervisor restarts it, and it answers again."""
     async with Stack(tmp_path / "state", services=("balance-watch",), wanted_ports={}) as stack:
         assert (stack.kafka, stack.postgres, stack.dsn) == (None, None, existing)
         killed = stack.supervisor.pid("balance-watch")
@@ -180,7 +180,7 @@ async def test_a_killed_service_of_a_stack_is_restarted(tmp_path: Path, existing
 async def test_each_service_is_ready_while_its_database_and_its_broker_answer(
     tmp_path: Path,
 ) -> None:
-    """A database that stopped makes all of them unready, with its name, and none unhealthy."""
+    """A stopped database makes all services unready, with its name, but none unhealthy."""
     async with Stack(tmp_path / "state", wanted_ports={}) as stack:
         for service in SERVICES:
             await until(partial(_answers, stack, service, (200, [])))
@@ -204,7 +204,7 @@ def _answers(stack: Stack, service: str, wanted: tuple[int, list[str]]) -> bool:
 
 
 def _asked(stack: Stack, service: str, question: str) -> tuple[int, list[str]]:
-    """What a service answers to /ready or /health: the status, and the problems that it names."""
+    """A service's response at /ready or /health: the status and the named problems."""
     url = f"http://127.0.0.1:{stack.ports[f'{service}-health']}/{question}"
     answer = httpx.get(url, timeout=20, trust_env=False)
     return answer.status_code, answer.json()["problems"]
@@ -212,7 +212,7 @@ def _asked(stack: Stack, service: str, question: str) -> tuple[int, list[str]]:
 
 @pytest.mark.usefixtures("existing")
 async def test_a_service_that_does_not_start_is_named_with_its_log(tmp_path: Path) -> None:
-    """And what was started before it is stopped."""
+    """What was started before it is stopped."""
     before = set(psutil.Process().children(recursive=True))
     stack = Stack(
         tmp_path / "state",
@@ -231,7 +231,7 @@ async def test_a_service_that_does_not_start_is_named_with_its_log(tmp_path: Pat
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tie a child to its parent")
 async def test_a_killed_stack_leaves_no_process_and_starts_again(tmp_path: Path) -> None:
-    """kill -9 of the whole: its servers end by themselves, and the next start is sound."""
+    """kill -9 of the stack: its servers end by themselves, and the next start works."""
     run = [sys.executable, "-c", RUN, str(tmp_path / "state")]
     killed = await asyncio.create_subprocess_exec(*run, stdout=subprocess.PIPE)
     assert killed.stdout is not None
@@ -247,10 +247,10 @@ async def test_a_killed_stack_leaves_no_process_and_starts_again(tmp_path: Path)
 
 
 async def test_a_leftover_postgres_is_stopped_by_the_next_start(tmp_path: Path) -> None:
-    """As where a child can not be tied to its parent."""
+    """As on systems without a parent death signal."""
     left = Postgres(tmp_path / "postgres")
     left.start()
-    # Somebody else's orphan is waited for by init; ours has to be by us.
+    # Normally init waits for an orphan; this one is our child, so the test must wait for it.
     reaper = asyncio.create_task(asyncio.to_thread(psutil.Process(left.pid).wait))
     following = Postgres(tmp_path / "postgres")
     try:

@@ -1,4 +1,4 @@
-"""Processes that the supervisor keeps, seen from outside of them."""
+"""Supervised processes, observed from outside."""
 
 import asyncio
 import os
@@ -49,7 +49,7 @@ async def test_a_killed_process_is_restarted_and_counted(supervisor: Supervisor)
 
 
 async def test_the_pause_before_a_restart_doubles(tmp_path: Path) -> None:
-    """A program that always fails does not burn the machine."""
+    """A program that always fails does not use all CPU time."""
     supervisor = Supervisor(tmp_path, pause_s=0.05, pause_max_s=0.2)
     loop = asyncio.get_running_loop()
     started = loop.time()
@@ -61,7 +61,7 @@ async def test_the_pause_before_a_restart_doubles(tmp_path: Path) -> None:
 
 
 async def test_a_process_that_exits_with_0_is_not_restarted(supervisor: Supervisor) -> None:
-    """Exit status 0 is no failure; asking for its process id says so."""
+    """Exit status 0 is no failure; `pid` then raises an error that says so."""
     await supervisor.start(Program("done", [sys.executable, "-c", ""]))
     await until(lambda: supervisor.children["done"].state == "ended", what="its end")
     assert supervisor.restart_count("done") == 0
@@ -70,7 +70,7 @@ async def test_a_process_that_exits_with_0_is_not_restarted(supervisor: Supervis
 
 
 async def test_stopping_is_in_order_and_has_a_timeout(supervisor: Supervisor) -> None:
-    """SIGTERM first; who does not listen is killed after the bound; nobody is left."""
+    """SIGTERM first, SIGKILL after the timeout; no process is left."""
     await supervisor.start(Program("deaf", DEAF))
     await supervisor.start(Program("sleeper", SLEEPER))
     await is_up(supervisor, "deaf")
@@ -83,7 +83,7 @@ async def test_stopping_is_in_order_and_has_a_timeout(supervisor: Supervisor) ->
 
 
 async def test_a_child_is_in_a_process_group_of_its_own(supervisor: Supervisor) -> None:
-    """A terminal's Ctrl-C goes to a whole group, and must not reach it."""
+    """A terminal's Ctrl-C goes to a whole group and must not reach the children."""
     await supervisor.start(Program("sleeper", SLEEPER))
     pid = supervisor.pid("sleeper")
     assert os.getpgid(pid) == pid != os.getpgid(0)
@@ -91,7 +91,7 @@ async def test_a_child_is_in_a_process_group_of_its_own(supervisor: Supervisor) 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can tie a child to its parent")
 async def test_children_end_with_a_killed_parent(tmp_path: Path) -> None:
-    """kill -9 of who started it: nothing is left behind to hold a port or a folder."""
+    """kill -9 of the parent: no process is left that uses a port or a folder."""
     parent = _parent_of_a_sleeper(tmp_path / "log")
     try:
         assert parent.stdout is not None
@@ -120,7 +120,7 @@ def _runs(pid: int) -> bool:
 
 
 def test_the_last_lines_of_a_log_explain_a_failure(tmp_path: Path) -> None:
-    """Only the end, however long it is, and a word where there is none."""
+    """Only the end of a long log, and a fixed text if there is no log."""
     log = tmp_path / "log"
     assert child.last_lines(log) == "(no log)"
     log.write_text("\n".join(str(number) for number in range(5000)))

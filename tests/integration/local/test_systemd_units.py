@@ -1,4 +1,4 @@
-"""`ringfence up --systemd`: systemd itself reads the units, and nothing is written over."""
+"""`ringfence up --systemd`: systemd accepts the units, and no file is overwritten."""
 
 import os
 import shlex
@@ -40,7 +40,7 @@ def test_systemd_accepts_the_units_without_a_warning(tmp_path: Path) -> None:
 
 @needs_systemd
 def test_odd_paths_are_quoted(tmp_path: Path) -> None:
-    """A blank, a percent sign, a semicolon: systemd reads the path that was meant."""
+    """A blank, a percent sign, a semicolon: systemd reads the correct path."""
     place = tmp_path / "my 100%h ; home"
     place.mkdir()
     python = place / "python"
@@ -133,7 +133,7 @@ def test_ports_and_mode_go_into_the_units() -> None:
 
 
 def test_a_job_is_retried_until_it_succeeds(tmp_path: Path) -> None:
-    """As at a start of the machine, when the database comes up late."""
+    """As when the machine starts and the database is not ready yet."""
     program, done = tmp_path / "python", tmp_path / "second"
     program.write_text(f'#!/bin/sh\ntest -e {done} && echo "$@" || {{ touch {done}; exit 1; }}\n')
     program.chmod(0o755)

@@ -1,4 +1,4 @@
-"""Alarms on a real PostgreSQL, their mails on a real SMTP server: each once, a burst in few."""
+"""Alarm mails with a real PostgreSQL and SMTP server: each alarm once, a burst in few mails."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -50,11 +50,11 @@ async def test_an_alarm_is_mailed_to_the_operator_once_and_so_is_its_end(
     async with harness.at_work():
         for _ in range(3):
             await harness.alarm()
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
         await harness.alarm()
         for _ in range(3):
             await harness.alarm(state="ended")
-        await harness.settled("sent", "sent")
+        await harness.wait_for_states("sent", "sent")
         await harness.alarm()
         await harness.alarm(state="ended")
     assert subjects(inbox) == [
@@ -85,7 +85,7 @@ async def test_rating_alarms_are_mailed_and_one_without_a_client_publishes_no_no
     async with harness.at_work():
         assert await harness.handle(RATING_ALARM, unclaimed) == []
         assert await harness.handle(SUSPENDER_ALARM, brake) == []
-        await harness.settled("sent", "sent")
+        await harness.wait_for_states("sent", "sent")
     assert sorted(subjects(inbox)) == ["Alarm: brake", "Alarm: payment-unclaimed 1042/p-1"]
     (event,) = await harness.events()
     assert (event["topic"], event["key"]) == (NOTICE_SENT.name, "1042")
@@ -96,12 +96,12 @@ async def test_the_same_kind_and_subject_raised_again_is_another_alarm(
 ) -> None:
     async with harness.at_work():
         await harness.alarm()
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
         await harness.alarm(state="ended")
-        await harness.settled("sent", "sent")
+        await harness.wait_for_states("sent", "sent")
         harness.clock.move(hours=1)
         await harness.alarm(raised_at=NOON + timedelta(hours=1))
-        await harness.settled("sent", "sent", "sent")
+        await harness.wait_for_states("sent", "sent", "sent")
     assert len(inbox.messages()) == 3
 
 
@@ -140,7 +140,7 @@ async def test_an_alarm_that_ends_before_its_mail_is_sent_is_not_mailed(
     inbox.start()
     await harness.alarm("1042/s-2")
     async with harness.at_work():
-        await harness.settled("dropped", "sent")
+        await harness.wait_for_states("dropped", "sent")
     assert subjects(inbox) == ["Alarm: suspension-failed 1042/s-2"]
     (pointless,) = (await by_state(harness))["dropped"]
     assert pointless["last_error"] == "the alarm ended before this was sent"
@@ -153,7 +153,7 @@ async def test_an_ended_alarm_is_removed_from_an_unsent_shared_mail(
         await harness.alarm(subject)
     await harness.alarm("a/s", "ended")
     async with harness.at_work():
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
     (mail,) = inbox.messages()
     assert mail["Subject"] == "Alarm: suspension-failed (2 alarms)"
     assert "a/s" not in text(mail)
@@ -170,10 +170,10 @@ async def test_the_end_of_an_alarm_that_was_never_consumed_is_not_mailed(
 async def test_five_hundred_alarms_within_a_minute_become_two_mails(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
-    """The first at once, all that follow within 60 s in one; their ends likewise."""
+    """The first alarm at once, all others within 60 s in one mail; the same for their ends."""
     async with harness.at_work():
         await harness.alarm("c0/s")
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
         for number in range(1, 500):
             await harness.alarm(f"c{number}/s")
         assert await harness.states() == ["sent", "waiting"]
@@ -181,7 +181,7 @@ async def test_five_hundred_alarms_within_a_minute_become_two_mails(
         await harness.alarm("c7/s")
         assert await harness.states() == ["sent", "waiting"]
         harness.clock.move(seconds=1)
-        await harness.settled("sent", "sent")
+        await harness.wait_for_states("sent", "sent")
         for number in range(500):
             await harness.alarm(f"c{number}/s", "ended")
         harness.clock.move(seconds=60)
@@ -197,7 +197,7 @@ async def test_five_hundred_alarms_within_a_minute_become_two_mails(
 
 
 def _ended(subject: str) -> int:
-    """How many alarms a mail reports as ended."""
+    """The number of alarms that a mail reports as ended."""
     if not subject.startswith("Ended"):
         return 0
     return int(subject.partition("(")[2].split()[0]) if "(" in subject else 1
@@ -208,16 +208,16 @@ async def test_a_redelivered_end_of_an_alarm_stays_in_its_mail(
 ) -> None:
     async with harness.at_work():
         await harness.alarm("a/s")
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
         await harness.alarm("b/s")
         harness.clock.move(minutes=1)
-        await harness.settled("sent", "sent")
+        await harness.wait_for_states("sent", "sent")
         await harness.alarm("a/s", "ended")
-        await harness.settled("sent", "sent", "sent")
+        await harness.wait_for_states("sent", "sent", "sent")
         await harness.alarm("b/s", "ended")
         await harness.alarm("a/s", "ended")
         harness.clock.move(minutes=1)
-        await harness.settled(*["sent"] * 4)
+        await harness.wait_for_states(*["sent"] * 4)
     assert subjects(inbox)[2:] == [
         "Ended: suspension-failed a/s",
         "Ended: suspension-failed b/s",
@@ -240,7 +240,7 @@ async def test_only_alarms_of_one_kind_share_a_mail(harness: NotifierHarness) ->
 async def test_a_late_alarm_does_not_join_a_mail_that_waits_for_an_hour(
     harness: NotifierHarness,
 ) -> None:
-    """That mail is given up a day after its first alarm; the late one is owed its whole day."""
+    """That mail is given up a day after its first alarm; the late alarm gets its own whole day."""
     await harness.alarm("a/s")
     now = harness.clock.move(hours=1, seconds=1)
     deferred_until = now + timedelta(minutes=15)

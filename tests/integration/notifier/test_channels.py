@@ -1,4 +1,4 @@
-"""Webhooks over real HTTP: signed, tried again, once for each event; alarms to chat by apprise."""
+"""Webhooks over real HTTP: signature, retries, one delivery per event; alarms to chat."""
 
 import asyncio
 import base64
@@ -46,7 +46,7 @@ SECRET = b"a secret for tests, long enough"
 
 @dataclass
 class Receiver:
-    """An HTTP server that keeps what it is sent, and answers what it is told to."""
+    """An HTTP server that stores the requests and replies with configured statuses."""
 
     url: str = ""
     answers: list[int] = field(default_factory=list)
@@ -96,7 +96,7 @@ def record(topic: Topic, data: EventData, event_id: UUID | None = None) -> Recei
 
 
 class Desk:
-    """The channels around one database, given events by hand."""
+    """The channels with one database; tests pass the events directly."""
 
     def __init__(
         self,
@@ -162,7 +162,7 @@ async def sender(webhook: Webhook) -> AsyncIterator[Any]:
 
 
 def signature_of(headers: dict[str, str], body: bytes) -> str:
-    """As a receiver computes it (docs/webhooks.md)."""
+    """The signature as a receiver computes it (docs/webhooks.md)."""
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     return "v1," + base64.b64encode(hmac.new(SECRET, signed, hashlib.sha256).digest()).decode()
 

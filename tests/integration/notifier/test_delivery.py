@@ -1,4 +1,4 @@
-"""Messages on a real PostgreSQL, mails on a real SMTP server: each once, whatever happens."""
+"""The queue in a real PostgreSQL and mails on a real SMTP server: each mail once."""
 
 import asyncio
 import threading
@@ -52,7 +52,7 @@ async def harness(pool: Pool, inbox: Inbox) -> NotifierHarness:
 
 
 class _Silent:
-    """An SMTP handler that takes a mail and keeps its answer to itself until told."""
+    """An SMTP handler that accepts a mail and holds its reply until it is released."""
 
     def __init__(self) -> None:
         self.taken: list[bytes] = []
@@ -83,10 +83,10 @@ async def test_an_alert_that_comes_three_times_is_mailed_once(
     async with harness.at_work():
         for _ in range(3):
             assert await harness.handle(BALANCE_LOW, low()) == []
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
         await harness.handle(BALANCE_LOW, low())
         await harness.handle(BALANCE_LOW, low(2), UUID(int=2))
-        await harness.settled("sent", "sent")
+        await harness.wait_for_states("sent", "sent")
     mails = inbox.messages()
     assert len(mails) == 2
     assert mails[0]["To"] == "ada@example.net"
@@ -120,7 +120,7 @@ async def test_services_that_one_crossing_suspended_share_one_mail(
         for service_id in ("s-1", "s-2", "s-3"):
             await harness.handle(SERVICE_SUSPENDED, suspended(service_id), uuid4())
         await harness.handle(SERVICE_SUSPENDED, suspended("s-4", zero_mail=False), uuid4())
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
     assert [mail["Subject"] for mail in inbox.messages()] == [
         "VoIP Zero Balance: your telephone service is switched off"
     ]
@@ -137,7 +137,7 @@ async def test_a_mail_waits_for_its_account_and_older_versions_are_ignored(
     )
     await harness.handle(BALANCE_LOW, low(5))
     async with harness.at_work():
-        await harness.settled("sent", "sent")
+        await harness.wait_for_states("sent", "sent")
     assert {mail["To"] for mail in inbox.messages()} == {"ada@example.net"}
     assert all("Grace" in row["text_body"] for row in await harness.rows())
 
@@ -163,7 +163,7 @@ async def test_a_client_who_must_not_be_mailed_is_recorded_and_not_mailed(
     assert (row["state"], reason in row["last_error"]) == (state, True)
     async with harness.at_work():
         await harness.alarm()
-        await harness.settled("sent", state)
+        await harness.wait_for_states("sent", state)
     assert [mail["To"] for mail in inbox.messages()] == ["ops@example.net"]
 
 
@@ -172,12 +172,12 @@ async def test_a_later_zero_balance_supersedes_an_unsent_alert_in_either_order(
     harness: NotifierHarness, inbox: Inbox, zero_first: bool
 ) -> None:
     await harness.handle(ACCOUNT_CHANGED, account())
-    told = [(BALANCE_LOW, low(1), CAUSE), (BALANCE_ZERO, zero(2), UUID(int=2))]
-    for topic, data, event_id in reversed(told) if zero_first else told:
+    events = [(BALANCE_LOW, low(1), CAUSE), (BALANCE_ZERO, zero(2), UUID(int=2))]
+    for topic, data, event_id in reversed(events) if zero_first else events:
         await harness.handle(topic, data, event_id)
     await harness.handle(BALANCE_LOW, low(4), UUID(int=4))
     async with harness.at_work():
-        await harness.settled("sent", "dropped")
+        await harness.wait_for_states("sent", "dropped")
     assert len(inbox.messages()) == 1
     level = await harness.pool.fetchrow("select * from notifier.level")
     assert level is not None
@@ -193,7 +193,7 @@ async def test_a_mail_that_a_service_is_off_is_not_sent_once_it_is_on_again(
     again = suspended(cause_id=UUID(int=3), confirmed_at=NOON + timedelta(minutes=2))
     await harness.handle(SERVICE_SUSPENDED, again)
     async with harness.at_work():
-        await harness.settled("sent", "dropped")
+        await harness.wait_for_states("sent", "dropped")
     assert len(inbox.messages()) == 1
 
 
@@ -205,9 +205,9 @@ async def test_a_refused_mail_fails_at_once_and_the_next_is_sent(
     await harness.handle(ACCOUNT_CHANGED, account())
     await harness.handle(BALANCE_LOW, low())
     async with harness.at_work():
-        await harness.settled("failed")
+        await harness.wait_for_states("failed")
         await harness.handle(BALANCE_LOW, low(2), UUID(int=2))
-        await harness.settled("failed", "sent")
+        await harness.wait_for_states("failed", "sent")
     refused = next(row for row in await harness.rows() if row["state"] == "failed")
     assert (refused["attempts"], refused["last_error"][:4]) == (1, "550 ")
     assert [event["topic"] for event in await harness.events()] == [
@@ -232,7 +232,7 @@ async def test_a_deferred_mail_is_tried_again_later_and_sent_once(
             assert row["next_attempt_at"] == harness.clock.now() + timedelta(seconds=wait_s)
             assert await harness.events() == []
             harness.clock.move(seconds=wait_s)
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
     assert len(inbox.messages()) == 1
     assert (await harness.rows())[0]["attempts"] == 3
 
@@ -253,7 +253,7 @@ async def test_a_mail_that_is_deferred_for_a_day_has_failed(
     await harness.handle(BALANCE_LOW, low())
     harness.clock.move(hours=24)
     async with harness.at_work():
-        await harness.settled("failed")
+        await harness.wait_for_states("failed")
     assert [event["topic"] for event in await harness.events()] == [NOTICE_FAILED.name]
 
 
@@ -271,12 +271,12 @@ async def test_mails_wait_unchanged_while_the_server_is_unreachable(
         assert (row["state"], row["attempts"], row["last_error"]) == ("waiting", 0, "")
         inbox.start()
         await until(partial(_has_mail_later, harness, inbox))
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
     assert not harness.breaker.is_open
 
 
 def _has_mail_later(harness: NotifierHarness, inbox: Inbox) -> bool:
-    """Whether a mail has come, half a minute later for each time that it is asked."""
+    """Whether a mail has arrived; each call advances the clock by half a minute."""
     harness.clock.move(seconds=30)
     return bool(inbox.messages())
 
@@ -293,7 +293,7 @@ async def test_a_mail_fails_after_the_server_was_unreachable_for_a_day(
     await harness.handle(BALANCE_LOW, low())
     harness.clock.move(hours=24, seconds=1)
     async with harness.at_work():
-        await harness.settled("failed")
+        await harness.wait_for_states("failed")
     (row,) = await harness.rows()
     assert "the SMTP server took no mail" in row["last_error"]
 
@@ -304,16 +304,16 @@ async def test_a_connection_is_reused_and_replaced_without_counting_an_attempt(
     await harness.handle(ACCOUNT_CHANGED, account())
     async with harness.at_work():
         await harness.handle(BALANCE_LOW, low())
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
         inbox.stop()
         inbox.start()
         await harness.handle(BALANCE_LOW, low(2), UUID(int=2))
-        await harness.settled("sent", "sent")
+        await harness.wait_for_states("sent", "sent")
     assert {row["attempts"] for row in await harness.rows()} == {1}
 
 
 class _OneMailOnly:
-    """An SMTP handler that hangs up on a connection which begins a second mail."""
+    """An SMTP handler that closes a connection on which a second mail begins."""
 
     def __init__(self) -> None:
         self.hung_up = 0
@@ -343,9 +343,9 @@ async def test_a_connection_that_ends_at_the_next_mail_counts_no_attempt(pool: P
     try:
         async with harness.at_work():
             await harness.handle(BALANCE_LOW, low())
-            await harness.settled("sent")
+            await harness.wait_for_states("sent")
             await harness.handle(BALANCE_LOW, low(2), UUID(int=2))
-            await harness.settled("sent", "sent")
+            await harness.wait_for_states("sent", "sent")
     finally:
         controller.stop()
     assert (handler.hung_up, handler.taken) == (1, 2)
@@ -355,7 +355,7 @@ async def test_a_connection_that_ends_at_the_next_mail_counts_no_attempt(pool: P
 async def test_a_server_that_requires_a_login_is_unusable(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
-    """That is for the operator to mend; no mail is to blame, and none is given up."""
+    """The operator must fix it; no mail is the cause, and none is given up."""
     inbox.refuse(530, at="MAIL")
     await harness.handle(ACCOUNT_CHANGED, account())
     await harness.handle(BALANCE_LOW, low())
@@ -367,7 +367,7 @@ async def test_a_server_that_requires_a_login_is_unusable(
         assert (row["state"], row["attempts"]) == ("waiting", 0)
         inbox.accept()
         await until(partial(_has_mail_later, harness, inbox))
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
 
 
 async def test_many_mails_by_several_senders_are_each_sent_once(
@@ -378,7 +378,7 @@ async def test_many_mails_by_several_senders_are_each_sent_once(
         await harness.handle(ACCOUNT_CHANGED, account().model_copy(update=client))
         await harness.handle(BALANCE_LOW, low(**client), UUID(int=number))
     async with harness.at_work(senders=4):
-        await harness.settled(*["sent"] * 40)
+        await harness.wait_for_states(*["sent"] * 40)
     ids = [mail["Message-ID"] for mail in inbox.messages()]
     assert len(ids) == len(set(ids)) == 40
 
@@ -386,14 +386,14 @@ async def test_many_mails_by_several_senders_are_each_sent_once(
 async def test_a_missing_reply_leaves_the_mail_in_doubt(
     pool: Pool, silent: tuple[_Silent, int]
 ) -> None:
-    """The server had the mail and the connection broke: nobody may send it again by itself."""
+    """The server has the mail and the connection breaks: nothing sends it again automatically."""
     handler, port = silent
     harness = NotifierHarness(pool, port)
     await harness.handle(ACCOUNT_CHANGED, account())
     await harness.handle(BALANCE_LOW, low())
     stop = asyncio.Event()
     task = asyncio.create_task(harness.sending(data_s=0.2).run(stop))
-    await harness.settled("in-doubt")
+    await harness.wait_for_states("in-doubt")
     harness.clock.move(days=2)
     await harness.recovery().recover()
     stop.set()
@@ -416,13 +416,13 @@ async def test_a_running_senders_mail_is_not_recovered(
         await harness.recovery().recover()
         assert await harness.states() == ["sending"]
         handler.may_answer.set()
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
 
 
 async def test_a_sender_that_lost_its_session_still_saves_the_servers_reply(
     pool: Pool, database: str, silent: tuple[_Silent, int]
 ) -> None:
-    """Taken for dead, its mail for in doubt; then the answer comes, and it is the truth."""
+    """Recovery marks its mail as in doubt; then the reply arrives, and its outcome is saved."""
     handler, port = silent
     harness = NotifierHarness(pool, port)
     await harness.handle(ACCOUNT_CHANGED, account())
@@ -433,7 +433,7 @@ async def test_a_sender_that_lost_its_session_still_saves_the_servers_reply(
         await harness.recovery().recover()
         assert await harness.states() == ["in-doubt"]
         handler.may_answer.set()
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
     assert [event["topic"] for event in await harness.events()] == [
         NOTICE_FAILED.name,
         NOTICE_SENT.name,
@@ -445,7 +445,7 @@ async def test_a_sender_that_lost_its_session_still_saves_the_servers_reply(
 async def test_a_killed_senders_mail_is_held_or_resent_as_configured(
     pool: Pool, inbox: Inbox, resend: bool, state: str, mails: int
 ) -> None:
-    """It had written down that it was about to send the text; more is not known."""
+    """Only its state `sending` is known, not whether the text was sent."""
     harness = NotifierHarness(pool, inbox.port, resend_in_doubt=resend)
     await harness.handle(ACCOUNT_CHANGED, account())
     await harness.handle(BALANCE_LOW, low())
@@ -457,12 +457,12 @@ async def test_a_killed_senders_mail_is_held_or_resent_as_configured(
     await harness.recovery().recover()
     harness.clock.move(seconds=5)
     async with harness.at_work():
-        await harness.settled(state)
+        await harness.wait_for_states(state)
     assert len(inbox.messages()) == mails
 
 
 async def _end_sessions_with_locks(database: str) -> None:
-    """As a network that broke would: the sender's session is gone, the sender is not."""
+    """End the sender's database session, but not the sender, as a network failure would."""
     owner = await asyncpg.connect(database)
     try:
         await owner.execute(

@@ -1,4 +1,4 @@
-"""The daily digest: read from a real database, written once, sent to a real SMTP server."""
+"""The daily digest: read from a real database, queued once, sent to a real SMTP server."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -30,7 +30,7 @@ async def pool(database: str) -> AsyncIterator[Pool]:
 
 @pytest.fixture
 async def owner(database: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """A connection that may write what other services own."""
+    """A connection that may write to the tables of other services."""
     connection = await asyncpg.connect(database)
     yield connection
     await connection.close()
@@ -126,7 +126,7 @@ async def test_a_digest_reports_the_current_state_and_the_last_day(
     harness = NotifierHarness(pool, inbox.port)
     harness.clock.set(DUE)
     async with harness.at_work():
-        await harness.settled("failed", "sent")
+        await harness.wait_for_states("failed", "sent")
     (mail,) = inbox.messages()
     body = mail.get_body(("plain",))
     assert body is not None

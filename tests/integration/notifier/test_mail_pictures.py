@@ -1,6 +1,6 @@
-"""The mails in a real browser: nothing is wider than a telephone's screen, and pictures of them.
+"""The mails in a real browser: none is wider than a phone's screen; and screenshots of them.
 
-With RINGFENCE_TEST_PICTURES=docs/mails the pictures of docs/mails.md are made anew.
+With RINGFENCE_TEST_PICTURES=docs/mails the pictures of docs/mails.md are written again.
 """
 
 import html
@@ -89,7 +89,7 @@ def chromium(*arguments: str) -> str:
 
 
 def measured(page: str, width: int, folder: Path) -> tuple[int, int]:
-    """How wide and high a page is in a window of that width."""
+    """Width and height of a page in a window of that width."""
     wrapper = folder / "wrapper.html"
     script = (
         "const f = document.querySelector('iframe'), d = f.contentDocument.documentElement;"

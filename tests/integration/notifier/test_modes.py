@@ -1,4 +1,4 @@
-"""Clients in shadow get no mail, what they would get is recorded; the zero mail is once a hold."""
+"""Clients in shadow mode get no mail but a record of it; a hold has one zero mail."""
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -46,7 +46,7 @@ def service(**changes: Any) -> dict[str, Any]:
 
 
 def client(version: int, mode: str, minute: int = 0, **changes: Any) -> AccountChanged:
-    """A client with a prepaid product, in this mode since that minute."""
+    """A client with a prepaid product, in `mode` since that minute."""
     facts = {"services": (service(),), "profile": {"has_voip_service": True}} | changes
     return account(version, mode=mode, changed_at=at(minute), **facts)
 
@@ -68,7 +68,7 @@ async def test_a_client_in_shadow_gets_no_mail_and_the_would_be_mail_is_recorded
         await harness.handle(BALANCE_ZERO, zero(2, hold=1), UUID(int=2))
     async with harness.at_work():
         await harness.alarm()
-        await harness.settled("dropped", "dropped", "sent")
+        await harness.wait_for_states("dropped", "dropped", "sent")
     assert len(inbox.messages()) == 1
     would_be = [row for row in await harness.rows() if row["state"] == "dropped"]
     assert {row["template"] for row in would_be} == {"Low Balance Alert", "VoIP Zero Balance"}
@@ -104,7 +104,7 @@ async def test_a_live_clients_zero_mail_waits_until_the_service_is_off(
     ]
     async with harness.at_work():
         await harness.handle(SERVICE_SUSPENDED, suspended(hold=1))
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
 
 
 async def test_unsent_mails_of_a_client_that_goes_to_shadow_are_dropped(
@@ -120,7 +120,7 @@ async def test_unsent_mails_of_a_client_that_goes_to_shadow_are_dropped(
     assert {row["last_error"] for row in dropped} == {WOULD_BE, "the client is in shadow mode"}
     async with harness.at_work():
         await harness.alarm()
-        await harness.settled("dropped", "dropped", "waiting", "sent")
+        await harness.wait_for_states("dropped", "dropped", "waiting", "sent")
 
 
 async def test_after_going_live_only_later_events_are_mailed(
@@ -138,10 +138,10 @@ async def test_after_going_live_only_later_events_are_mailed(
     async with harness.at_work():
         cut = suspended(hold=1, confirmed_at=at(11))
         await harness.handle(SERVICE_SUSPENDED, cut, UUID(int=3))
-        await harness.settled("sent", "dropped", "dropped")
+        await harness.wait_for_states("sent", "dropped", "dropped")
         await harness.handle(SERVICE_RESTORED, restored(confirmed_at=at(12)))
         await harness.handle(BALANCE_LOW, low(4, occurred_at=at(13)), UUID(int=4))
-        await harness.settled("sent", "sent", "sent", "dropped", "dropped")
+        await harness.wait_for_states("sent", "sent", "sent", "dropped", "dropped")
     assert [str(mail["Subject"]).partition(":")[0] for mail in inbox.messages()] == [
         "VoIP Zero Balance",
         "VoIP Restored",
@@ -153,7 +153,7 @@ async def test_after_going_live_only_later_events_are_mailed(
 async def test_the_alert_of_going_live_is_mailed_once_in_any_order(
     harness: NotifierHarness, inbox: Inbox, alert_first: bool
 ) -> None:
-    """Alert and profile come by two topics; the alert has the instant of going live."""
+    """Alert and profile come from two topics; the alert has the time of going live."""
     await harness.handle(ACCOUNT_CHANGED, client(1, "shadow"))
     await harness.handle(BALANCE_LOW, low(1), UUID(int=1))
     events = [
@@ -163,10 +163,10 @@ async def test_the_alert_of_going_live_is_mailed_once_in_any_order(
     async with harness.at_work():
         for event in reversed(events) if alert_first else events:
             await harness.handle(*event)
-        await harness.settled("dropped", "sent")
+        await harness.wait_for_states("dropped", "sent")
         for event in events:
             await harness.handle(*event)
-        await harness.settled("dropped", "sent")
+        await harness.wait_for_states("dropped", "sent")
     (mail,) = inbox.messages()
     body = mail.get_body(("plain",))
     assert body is not None
@@ -181,16 +181,16 @@ async def test_a_late_alert_from_shadow_mode_is_replaced_by_the_one_of_going_liv
     async with harness.at_work():
         await harness.handle(BALANCE_LOW, low(1, occurred_at=at(9)), UUID(int=1))
         await harness.handle(BALANCE_LOW, low(2, occurred_at=at(10)), UUID(int=2))
-        await harness.settled("dropped", "sent")
+        await harness.wait_for_states("dropped", "sent")
         harness.clock.move(minutes=2)
-        await harness.settled("dropped", "sent")
+        await harness.wait_for_states("dropped", "sent")
     assert len(inbox.messages()) == 1
 
 
 async def test_an_alert_about_a_call_that_ended_before_going_live_is_mailed_a_minute_later(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
-    """Nothing else is published of it: the call was rated after the client had gone live."""
+    """No other event is published about it: the call was rated after the client went live."""
     await harness.handle(ACCOUNT_CHANGED, client(1, "shadow"))
     await harness.handle(ACCOUNT_CHANGED, client(2, "live", 10))
     async with harness.at_work():
@@ -198,7 +198,7 @@ async def test_an_alert_about_a_call_that_ended_before_going_live_is_mailed_a_mi
         (row,) = await harness.rows()
         assert row["next_attempt_at"] == at(1), "a minute after the clock's noon"
         harness.clock.move(minutes=1)
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
 
 
 @pytest.mark.parametrize("cut_first", [False, True])
@@ -211,14 +211,14 @@ async def test_the_zero_mail_of_going_live_is_sent_in_any_order(
     async with harness.at_work():
         for event in (cut, live) if cut_first else (live, cut):
             await harness.handle(*event)
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
     assert len(inbox.messages()) == 1
 
 
 async def test_a_zero_mail_dropped_in_shadow_mode_is_queued_at_the_next_suspension(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
-    """Live, shadow and live within one hold: the mail was never sent, so it is once."""
+    """Live, shadow and live within one hold: the mail was never sent, so it is sent once."""
     await harness.handle(ACCOUNT_CHANGED, client(1, "live"))
     first = (SERVICE_SUSPENDED, suspended(hold=1), UUID(int=1))
     await harness.handle(*first)
@@ -233,13 +233,13 @@ async def test_a_zero_mail_dropped_in_shadow_mode_is_queued_at_the_next_suspensi
         await harness.handle(SERVICE_SUSPENDED, cut, UUID(int=2))
         await until(partial(deferred, harness))
         harness.clock.move(seconds=5)
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
         await harness.handle(SERVICE_SUSPENDED, cut, UUID(int=2))
         await harness.handle(ACCOUNT_CHANGED, client(4, "shadow", 180))
         await harness.handle(ACCOUNT_CHANGED, client(5, "live", 240))
         again = suspended(hold=1, confirmed_at=at(241))
         await harness.handle(SERVICE_SUSPENDED, again, UUID(int=3))
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
     (mail,) = inbox.messages()
     body = mail.get_body(("plain",))
     assert body is not None
@@ -283,9 +283,9 @@ async def test_a_hold_has_one_zero_mail_for_all_services_and_reasons(
             for minute in (1, 2):
                 event = suspended(service_id, hold=7, cause_id=uuid4(), confirmed_at=at(minute))
                 await harness.handle(SERVICE_SUSPENDED, event, uuid4())
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
         await harness.handle(SERVICE_SUSPENDED, suspended(hold=8, cause_id=uuid4()), uuid4())
-        await harness.settled("sent", "sent")
+        await harness.wait_for_states("sent", "sent")
     assert len(inbox.messages()) == 2
 
 
@@ -301,5 +301,5 @@ async def test_a_zero_mail_dropped_by_a_restore_is_queued_again_within_the_hold(
     assert await harness.states() == ["dropped"]
     await harness.handle(SERVICE_SUSPENDED, suspended(hold=1, confirmed_at=at(9)), uuid4())
     async with harness.at_work():
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
     assert len(inbox.messages()) == 1

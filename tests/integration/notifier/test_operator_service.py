@@ -41,7 +41,7 @@ COMPANY = {
 
 @asynccontextmanager
 async def receiver() -> AsyncIterator[tuple[str, list[tuple[str, dict[str, Any]]]]]:
-    """An HTTP server; the paths and bodies that it was sent."""
+    """An HTTP server, and the list of the paths and bodies that it receives."""
     taken: list[tuple[str, dict[str, Any]]] = []
 
     async def take(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""What is owed: once for each stay and hold, while it is true, to the address of now."""
+"""The queue: one mail for each stay and hold, while it is true, to the current address."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -55,7 +55,7 @@ async def harness(pool: Pool, inbox: Inbox) -> NotifierHarness:
 
 @pytest.fixture
 async def others(database: str) -> AsyncIterator[Owner]:
-    """The database with the rights of its owner: for what other services keep."""
+    """A connection with the owner's rights, to write to the tables of other services."""
     connection = await asyncpg.connect(database)
     yield connection
     await connection.close()
@@ -87,7 +87,7 @@ async def reason(harness: NotifierHarness) -> tuple[str, str]:
 
 
 async def cut(others: Owner, **changes: Any) -> None:
-    """The suspender's record of s-1: what is wanted, what holds it, what the PBX said."""
+    """The suspender's row of s-1: desired state, holds, and the state confirmed by the PBX."""
     facts = {
         "confirmed": "active", "wanted_seq": 2, "confirmed_seq": 1, "attempts": 0,
         "holds": ["funds"], "live": True,
@@ -102,7 +102,7 @@ async def cut(others: Owner, **changes: Any) -> None:
 
 
 async def watched(others: Owner, level: str, balance_micro: int, **changes: int) -> None:
-    """Balance-watch's own record of the client."""
+    """Balance-watch's row of the client."""
     facts = {"version": 9, "holds": 1, "stays": 1} | changes
     await others.execute(
         "insert into balance_watch.account (account_id, currency, outstanding_micro,"
@@ -128,7 +128,7 @@ async def test_sw25_an_alert_waits_while_it_is_true_and_is_sent_after_the_correc
         await harness.alarm()
         await until(lambda: len(inbox.messages()) == 1)
         await harness.handle(ACCOUNT_CHANGED, account(2))
-        await harness.settled("sent", "sent")
+        await harness.wait_for_states("sent", "sent")
     assert {str(mail["To"]) for mail in inbox.messages()} == {"ada@example.net", "ops@example.net"}
 
 
@@ -142,7 +142,7 @@ async def test_sw25_an_alert_that_ended_before_the_correction_is_not_sent(
     await harness.handle(ACCOUNT_CHANGED, account(2))
     async with harness.at_work():
         await harness.alarm()
-        await harness.settled("dropped", "sent")
+        await harness.wait_for_states("dropped", "sent")
     assert [str(mail["To"]) for mail in inbox.messages()] == ["ops@example.net"]
 
 
@@ -163,15 +163,15 @@ async def test_sw27_an_alert_is_dropped_once_the_balance_rose(
 async def test_sw27_the_current_balance_is_mailed_unless_above_the_threshold(
     harness: NotifierHarness, inbox: Inbox, others: Owner
 ) -> None:
-    """The owner of the level is asked when a mail is sent: its event may still be on its way."""
+    """Balance-watch's table is read when a mail is sent: its event may not be consumed yet."""
     await harness.handle(ACCOUNT_CHANGED, account())
     await harness.handle(BALANCE_LOW, low(1, stay=1))
     await watched(others, "low", 6_500_000)
     async with harness.at_work():
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
         await watched(others, "ok", 114_000_000)
         await harness.handle(BALANCE_LOW, low(3, stay=2), UUID(int=3))
-        await harness.settled("sent", "dropped")
+        await harness.wait_for_states("sent", "dropped")
     (mail,) = inbox.messages()
     body = mail.get_body(("plain",))
     assert body is not None
@@ -189,7 +189,7 @@ async def test_sw27_a_queued_mail_uses_the_current_address_and_language(
         client = {"email": "new@example.net", "first_name": "Grace"}
         await harness.handle(ACCOUNT_CHANGED, account(2, client=client))
         harness.clock.move(seconds=5)
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
     (mail,) = inbox.messages()
     assert mail["To"] == "new@example.net"
     row = await mail_of(harness)
@@ -211,7 +211,7 @@ async def test_sw27_a_queued_mail_of_a_client_who_opted_out_is_dropped(
         await until(lambda: _attempted(harness))
         await harness.handle(ACCOUNT_CHANGED, account(2, client={"wants_mail": False}))
         harness.clock.move(seconds=5)
-        await harness.settled("dropped")
+        await harness.wait_for_states("dropped")
     assert inbox.messages() == []
     assert await reason(harness) == ("dropped", "the client opted out of mail")
 
@@ -225,16 +225,16 @@ async def test_sw27_a_balance_oscillating_around_the_threshold_is_mailed_once_an
         for stay in range(1, 51):
             await harness.handle(BALANCE_LOW, low(2 * stay - 1, stay=stay), uuid4())
             if stay == 1:
-                await harness.settled("sent")
+                await harness.wait_for_states("sent")
             if stay < 50:
                 await harness.handle(BALANCE_RESTORED, risen(2 * stay), uuid4())
-        await harness.settled("sent", *["dropped"] * 48, "waiting")
+        await harness.wait_for_states("sent", *["dropped"] * 48, "waiting")
         assert len(inbox.messages()) == 1
         waiting = next(row for row in await harness.rows() if row["state"] == "waiting")
         assert waiting["last_error"] == "waits for the least interval between two alerts"
         assert waiting["next_attempt_at"] == at(60)
         harness.clock.move(hours=1)
-        await harness.settled("sent", *["dropped"] * 48, "sent")
+        await harness.wait_for_states("sent", *["dropped"] * 48, "sent")
     assert len(inbox.messages()) == 2
 
 
@@ -245,11 +245,11 @@ async def test_an_alert_within_the_interval_is_dropped_if_it_is_no_longer_true_a
     await harness.handle(ACCOUNT_CHANGED, account())
     async with harness.at_work():
         await harness.handle(BALANCE_LOW, low(1, stay=1), uuid4())
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
         await harness.handle(BALANCE_LOW, low(3, stay=2), uuid4())
         await harness.handle(BALANCE_RESTORED, risen(4), uuid4())
         harness.clock.move(hours=1)
-        await harness.settled("sent", "dropped")
+        await harness.wait_for_states("sent", "dropped")
 
 
 async def test_a_stay_has_one_alert_for_all_its_events(
@@ -259,20 +259,20 @@ async def test_a_stay_has_one_alert_for_all_its_events(
     async with harness.at_work():
         for _ in range(3):
             await harness.handle(BALANCE_LOW, low(1, stay=1), uuid4())
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
     assert len(inbox.messages()) == 1
 
 
 async def test_an_alert_that_an_earlier_version_mailed_is_not_mailed_again(
     harness: NotifierHarness, inbox: Inbox
 ) -> None:
-    """Its row is named after the event; the event comes again after the upgrade, with its stay."""
+    """Its id is derived from the event, which is consumed again after the upgrade with its stay."""
     await harness.handle(ACCOUNT_CHANGED, account())
     async with harness.at_work():
         await harness.handle(BALANCE_LOW, low(1), UUID(int=7))
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
         await harness.handle(BALANCE_LOW, low(1, stay=1), UUID(int=7))
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
     assert len(inbox.messages()) == 1
 
 
@@ -290,16 +290,16 @@ async def test_a_client_is_reminded_daily_for_as_long_as_the_stay_lasts(
     await harness.handle(ACCOUNT_CHANGED, account())
     await harness.handle(BALANCE_LOW, low(1, stay=1))
     async with harness.at_work():
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
         harness.clock.move(hours=23)
         assert await harness.reminders().add_due() == 0
         harness.clock.move(hours=1)
         assert await harness.reminders().add_due() == 1
         assert await harness.reminders().add_due() == 0
-        await harness.settled("sent", "sent")
+        await harness.wait_for_states("sent", "sent")
         harness.clock.move(hours=49)
         assert await harness.reminders().add_due() == 1
-        await harness.settled("sent", "sent", "sent")
+        await harness.wait_for_states("sent", "sent", "sent")
         await harness.handle(BALANCE_RESTORED, risen(2))
         harness.clock.move(hours=48)
         assert await harness.reminders().add_due() == 0
@@ -318,11 +318,11 @@ async def test_sw29_the_zero_mail_is_owed_when_funds_become_the_reason(
     async with harness.at_work():
         await harness.alarm()
         harness.clock.move(minutes=10)
-        await harness.settled("sent", "waiting")
+        await harness.wait_for_states("sent", "waiting")
         await cut(others, confirmed="suspended", confirmed_seq=2)
         lifted = suspended(holds=("funds",), hold=1, cause_id=uuid4())
         await harness.handle(SERVICE_SUSPENDED, lifted, uuid4())
-        await harness.settled("sent", "sent")
+        await harness.wait_for_states("sent", "sent")
     assert "VoIP Zero Balance" in str(inbox.messages()[-1]["Subject"])
 
 
@@ -335,13 +335,13 @@ async def test_a_zero_mail_waits_for_a_pbx_that_does_not_obey_and_does_not_say_o
     async with harness.at_work():
         await harness.alarm()
         harness.clock.move(seconds=119)
-        await harness.settled("sent", "waiting")
+        await harness.wait_for_states("sent", "waiting")
         assert len(inbox.messages()) == 1
         harness.clock.move(seconds=1)
-        await harness.settled("sent", "sent")
+        await harness.wait_for_states("sent", "sent")
         # It obeys later: the mail of the hold was sent.
         await harness.handle(SERVICE_SUSPENDED, suspended(hold=1), uuid4())
-        await harness.settled("sent", "sent")
+        await harness.wait_for_states("sent", "sent")
     body = inbox.messages()[-1].get_body(("plain",))
     assert body is not None
     assert "switched off" not in body.get_content().lower().replace("will be switched off", "")
@@ -380,14 +380,14 @@ async def test_restored_is_mailed_only_to_whom_the_zero_mail_of_the_hold_was_sen
     await harness.handle(ACCOUNT_CHANGED, prepaid())
     async with harness.at_work():
         await harness.handle(SERVICE_SUSPENDED, suspended(hold=1, confirmed_at=at(1)), uuid4())
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
         await harness.handle(BALANCE_RESTORED, risen(2, level_before="exhausted", hold=1), uuid4())
         for _ in range(2):
             await harness.handle(SERVICE_RESTORED, restored(confirmed_at=at(2)), uuid4())
-        await harness.settled("sent", "sent")
+        await harness.wait_for_states("sent", "sent")
         # A person's hold ends: nobody was written to.
         await harness.handle(SERVICE_RESTORED, restored(confirmed_at=at(9)), uuid4())
-        await harness.settled("sent", "sent")
+        await harness.wait_for_states("sent", "sent")
     assert [str(mail["Subject"]).partition(":")[0] for mail in inbox.messages()] == [
         "VoIP Zero Balance",
         "VoIP Restored",
@@ -401,10 +401,10 @@ async def test_restored_is_not_mailed_if_the_zero_mail_was_not_sent(
     await harness.handle(ACCOUNT_CHANGED, prepaid())
     async with harness.at_work():
         await harness.handle(SERVICE_SUSPENDED, suspended(hold=1, confirmed_at=at(1)), uuid4())
-        await harness.settled("failed")
+        await harness.wait_for_states("failed")
         inbox.accept()
         await harness.handle(SERVICE_RESTORED, restored(confirmed_at=at(2)), uuid4())
-        await harness.settled("failed")
+        await harness.wait_for_states("failed")
     assert inbox.messages() == []
 
 
@@ -418,7 +418,7 @@ async def test_zero_mails_are_sent_before_alerts(harness: NotifierHarness, inbox
             event = suspended(hold=1, **client)
             await harness.handle(SERVICE_SUSPENDED, event, uuid4())
     async with harness.at_work():
-        await harness.settled(*["sent"] * 6)
+        await harness.wait_for_states(*["sent"] * 6)
     subjects = [str(mail["Subject"]).partition(":")[0] for mail in inbox.messages()]
     assert subjects == ["VoIP Zero Balance"] * 3 + ["Low Balance Alert"] * 3
 
@@ -443,7 +443,7 @@ async def answers(harness: NotifierHarness) -> list[tuple[str, str]]:
 
 
 async def in_doubt(harness: NotifierHarness) -> UUID:
-    """A mail whose sender died while its text went out."""
+    """A mail whose sender was killed while it sent the text."""
     await harness.handle(ACCOUNT_CHANGED, account())
     await harness.handle(BALANCE_LOW, low(1, stay=1))
     notice_id: UUID = (await mail_of(harness))["message_id"]
@@ -461,7 +461,7 @@ async def test_a_mail_in_doubt_is_sent_again_once_for_each_request(
     async with harness.at_work():
         for _ in range(3):
             await harness.handle(OPERATOR_REQUESTED, asked, uuid4())
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
         await harness.handle(OPERATOR_REQUESTED, asked, uuid4())
     assert len(inbox.messages()) == 1
     assert await answers(harness) == [("done", "it is sent again, next")]
@@ -501,7 +501,7 @@ async def test_only_in_doubt_or_failed_mails_are_resent_and_only_for_our_request
     await harness.handle(ACCOUNT_CHANGED, account())
     async with harness.at_work():
         await harness.handle(BALANCE_LOW, low(1, stay=1))
-        await harness.settled("sent")
+        await harness.wait_for_states("sent")
         row = await mail_of(harness)
         await harness.handle(OPERATOR_REQUESTED, request(row["message_id"]), uuid4())
         other = request(row["message_id"], service="suspender")
@@ -527,7 +527,7 @@ EVENTS = st.lists(
 def test_each_queued_mail_is_in_one_state_and_is_sent_at_most_once(
     data: st.DataObject, database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """I5, whatever happens to the client, twice each, while mails go out."""
+    """I5, for any sequence of events about the client, each twice, while mails are sent."""
     kinds = data.draw(EVENTS)
     inbox = Inbox(tmp_path_factory.mktemp("inbox"))
     inbox.start()

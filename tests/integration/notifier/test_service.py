@@ -1,4 +1,4 @@
-"""The notifier as a process: from topics to mails and back to topics, through a kill -9."""
+"""The notifier as a process: events become mails and events again, even after a kill -9."""
 
 import asyncio
 import os
@@ -92,7 +92,7 @@ async def publish(kafka_bootstrap: str, *events: tuple[Topic, EventData, UUID]) 
 
 
 async def notices(kafka_bootstrap: str, topic: Topic, account_id: str) -> list[dict[str, object]]:
-    """The account's events on `topic`, from its beginning to its end."""
+    """All events of the account on `topic`."""
     reader = AIOKafkaConsumer(
         topic.name, bootstrap_servers=kafka_bootstrap, auto_offset_reset="earliest"
     )
@@ -129,7 +129,7 @@ def crossing_of(account_id: str) -> tuple[AccountChanged, BalanceLow]:
 
 
 class _Holding:
-    """An SMTP handler that has the mail and holds its answer back."""
+    """An SMTP handler that accepts the mail and holds its reply."""
 
     def __init__(self) -> None:
         self.taken = 0
@@ -156,21 +156,21 @@ def holding() -> Iterator[tuple[_Holding, int]]:
 async def test_an_alert_becomes_one_mail_and_publishes_notice_sent(
     kafka_bootstrap: str, database: str, inbox: Inbox
 ) -> None:
-    """The alert comes three times, before its account does; SIGTERM ends the service with 0."""
+    """The alert is delivered three times, before its account; SIGTERM ends the service with 0."""
     account_id, cause = f"n-{uuid4().hex[:8]}", uuid4()
     account, low = crossing_of(account_id)
 
     def mails() -> list[object]:
         return [mail for mail in inbox.messages() if account_id in str(mail["To"])]
 
-    async def told() -> list[dict[str, object]]:
+    async def published() -> list[dict[str, object]]:
         return await notices(kafka_bootstrap, NOTICE_SENT, account_id)
 
     async with notifier(kafka_bootstrap, database, inbox.port) as process:
         await publish(kafka_bootstrap, *[(BALANCE_LOW, low, cause)] * 3)
         await publish(kafka_bootstrap, (ACCOUNT_CHANGED, account, uuid4()))
         await until(mails, timeout_s=60)
-        (notice,) = await until(told, timeout_s=20)
+        (notice,) = await until(published, timeout_s=20)
         assert notice["cause_id"] == str(cause)
         assert notice["recipient"] == f"{account_id}@example.net"
     assert process.returncode == 0
@@ -210,7 +210,7 @@ async def test_an_alarm_of_a_service_becomes_a_mail_to_the_operator(
 async def test_a_kill_between_a_mail_and_its_reply_sends_no_second_mail(
     kafka_bootstrap: str, database: str, holding: tuple[_Holding, int]
 ) -> None:
-    """SIGKILL while the server holds its answer: in doubt, told, and not sent again."""
+    """SIGKILL while the server holds its reply: in doubt, published, and not sent again."""
     handler, port = holding
     account_id = f"n-{uuid4().hex[:8]}"
     account, low = crossing_of(account_id)
@@ -240,7 +240,7 @@ async def test_a_kill_between_a_mail_and_its_reply_sends_no_second_mail(
 async def test_d15_a_service_that_has_to_exit_finishes_the_mail_in_flight(
     kafka_bootstrap: str, database: str, holding: tuple[_Holding, int], tmp_path: Path
 ) -> None:
-    """The events' handler fails for good while the server has a mail and owes its answer."""
+    """The event handler fails permanently while the server holds the reply to a mail."""
     handler, port = holding
     account_id = f"n-{uuid4().hex[:8]}"
     account, low = crossing_of(account_id)

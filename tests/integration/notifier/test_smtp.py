@@ -1,4 +1,4 @@
-"""What an SMTP server can answer: a mail is sent once, or in doubt; no mail is to blame for it."""
+"""Failures of an SMTP server: a mail is sent once or is in doubt; other mails are not affected."""
 
 import asyncio
 import os
@@ -34,7 +34,7 @@ async def pool(database: str) -> AsyncIterator[Pool]:
 
 
 async def owe(harness: NotifierHarness, mails: int = 1) -> None:
-    """Alerts to as many clients."""
+    """Queue alerts to this many clients."""
     for number in range(1, mails + 1):
         client = {"account_id": f"n-{number}"}
         changed = account(client={"email": f"n-{number}@example.net"})
@@ -49,9 +49,9 @@ async def open_alarms(harness: NotifierHarness) -> list[asyncpg.Record]:
 
 
 def failed_times(harness: NotifierHarness, times: int) -> Callable[[], bool]:
-    """Whether the server could not be used so often; the time of each next try comes meanwhile.
+    """Whether the server was unusable `times` times; advances the clock to each next probe.
 
-    Once for each failure: while a try is under way, the next one is planned for later.
+    The clock advances once for each failure, because a probe in progress moves the next one.
     """
     passed: set[int] = set()
 
@@ -96,13 +96,13 @@ async def test_each_failure_sends_one_mail_or_none_and_the_next_is_sent(
         async with harness.at_work(data_s=DATA_S):
             await until(partial(_settled, harness, state), what=f"{mode}: {state}")
             await harness.alarm()
-            await harness.settled(state, "sent")
+            await harness.wait_for_states(state, "sent")
     ids = server.ids()
     assert len(ids) == len(set(ids)) == mails + 1
 
 
 async def _settled(harness: NotifierHarness, state: str) -> bool:
-    """Whether the one mail is in this state; the time of its next attempt comes meanwhile."""
+    """Whether the only mail is in this state; each call advances the clock to the next attempt."""
     (row,) = await harness.rows()
     if row["state"] == "waiting" and row["next_attempt_at"]:
         harness.clock.set(max(harness.clock.now(), row["next_attempt_at"]))
@@ -114,7 +114,7 @@ async def _settled(harness: NotifierHarness, state: str) -> bool:
 async def test_a_sender_that_is_killed_at_any_step_sends_no_mail_twice(
     pool: Pool, database: str, step: str, mode: str
 ) -> None:
-    """kill -9 as the server reads that step. Before the text it is sent later, then in doubt."""
+    """kill -9 when the server reads that step: before the text it is sent later, then in doubt."""
     answers = {k: [*v] for k, v in MODES[mode][0].items()}
     async with running(ScriptedSmtp(answers=answers)) as server:
         harness = NotifierHarness(pool, server.port)
@@ -149,7 +149,7 @@ async def test_sw22_a_recipient_refused_with_530_does_not_stop_other_mails(pool:
         harness = NotifierHarness(pool, server.port)
         await owe(harness, mails=3)
         async with harness.at_work():
-            await harness.settled("failed", "sent", "sent")
+            await harness.wait_for_states("failed", "sent", "sent")
         assert not harness.breaker.is_open
         assert await open_alarms(harness) == []
     failed = next(row for row in await harness.rows() if row["state"] == "failed")
@@ -180,7 +180,7 @@ async def test_sw23_a_refused_sender_raises_an_alarm_and_fails_no_mail(
             assert await harness.states() == ["waiting", "waiting"]
             await until(failed_times(harness, 3))
             harness.clock.set(harness.breaker.next_probe_at)
-            await harness.settled("sent", "sent")
+            await harness.wait_for_states("sent", "sent")
         assert await open_alarms(harness) == []
     events = [event["topic"] for event in await harness.events()]
     assert events.count(NOTIFIER_ALARM.name) == 2, "raised once, ended once"
@@ -197,7 +197,7 @@ async def test_a_refused_login_raises_an_alarm_and_mails_wait(pool: Pool) -> Non
             assert alarm["key"] == "smtp-login-refused"
             assert "wrong" not in alarm["message"]
             harness.clock.set(harness.breaker.next_probe_at)
-            await harness.settled("sent")
+            await harness.wait_for_states("sent")
         assert await open_alarms(harness) == []
 
 
@@ -220,12 +220,12 @@ async def test_sw30_starttls_is_used_where_it_is_offered(pool: Pool, tmp_path: P
         harness = NotifierHarness(pool, server.port)
         await owe(harness)
         async with harness.at_work(user="u", password="p"):
-            await harness.settled("sent")
+            await harness.wait_for_states("sent")
     assert server.logins == ["encrypted"]
 
 
 def own_address() -> str:
-    """An address of this machine that is not its loopback; skips where there is none."""
+    """A non-loopback address of this machine; skips the test if there is none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))
@@ -262,7 +262,7 @@ async def test_a_certificate_is_verified_beyond_this_machine(pool: Pool, tmp_pat
         assert server.logins == []
         harness.clock.set(harness.breaker.next_probe_at)
         async with harness.at_work(host=host, user="u", password="p", ca_file=authority):
-            await harness.settled("sent")
+            await harness.wait_for_states("sent")
     assert server.logins == ["encrypted"]
 
 
@@ -277,19 +277,19 @@ def test_settings_that_would_send_a_password_unencrypted_are_rejected() -> None:
 async def test_sw30_all_mails_are_sent_by_a_server_that_accepts_one_per_connection(
     pool: Pool,
 ) -> None:
-    """421 after each mail: the server's way of closing, and no mail's failure."""
+    """421 after each mail: the server closes the connection, and no mail fails."""
     async with running(ScriptedSmtp(answers={"AFTER": ["421 one mail only"] * 9})) as server:
         harness = NotifierHarness(pool, server.port)
         await owe(harness, mails=10)
         async with harness.at_work():
-            await harness.settled(*["sent"] * 10)
+            await harness.wait_for_states(*["sent"] * 10)
         assert not harness.breaker.is_open
     assert {row["attempts"] for row in await harness.rows()} == {1}
     assert len(set(server.ids())) == len(server.taken) == 10
 
 
 async def test_mails_wait_unchanged_for_a_server_at_its_limit(pool: Pool) -> None:
-    """421 or 4xx at MAIL on a new connection: one probe at a time, and no attempt is counted."""
+    """421 or 4xx at MAIL on a new connection: one probe at a time, without counting attempts."""
     busy = {"GREETING": ["421 too many connections"], "MAIL": ["451 too fast", "421 slow down"]}
     async with running(ScriptedSmtp(answers=busy)) as server:
         harness = NotifierHarness(pool, server.port)
@@ -298,7 +298,7 @@ async def test_mails_wait_unchanged_for_a_server_at_its_limit(pool: Pool) -> Non
             await until(failed_times(harness, 3))
             assert {row["attempts"] for row in await harness.rows()} == {0}
             harness.clock.set(harness.breaker.next_probe_at)
-            await harness.settled(*["sent"] * 5)
+            await harness.wait_for_states(*["sent"] * 5)
     assert {row["attempts"] for row in await harness.rows()} == {1}
 
 
@@ -313,7 +313,7 @@ async def test_d15_a_hang_up_before_the_text_is_not_in_doubt(pool: Pool) -> None
 
 
 async def test_d15_a_mail_in_flight_is_finished_before_its_sender_is_cancelled(pool: Pool) -> None:
-    """Another loop failed, as with a broker that is gone: all loops are cancelled."""
+    """Another loop fails, for example because the broker is unreachable: all are cancelled."""
     async with running(ScriptedSmtp(answers={"TEXT": [SILENT]})) as server:
         harness = NotifierHarness(pool, server.port)
         await owe(harness, mails=2)
@@ -336,7 +336,7 @@ async def test_copies_are_sent_with_the_mail_and_a_refused_copy_does_not_stop_it
         await owe(harness)
         await harness.pool.execute("update notifier.account set cc = '{a@x.example,b@x.example}'")
         async with harness.at_work():
-            await harness.settled("sent")
+            await harness.wait_for_states("sent")
     assert server.steps["RCPT"] == 3
     assert str(server.messages()[0]["Cc"]) == "a@x.example, b@x.example"
 
@@ -354,6 +354,6 @@ async def test_a_mail_that_cannot_be_rendered_fails_alone(pool: Pool) -> None:
 
         harness.render = broken
         async with harness.at_work():
-            await harness.settled("failed", "sent")
+            await harness.wait_for_states("failed", "sent")
     failed = next(row for row in await harness.rows() if row["state"] == "failed")
     assert "could not be put into words: ValueError: no such word" in failed["last_error"]

@@ -1,4 +1,4 @@
-"""Mails of the version before they were owed by name: taken over, and sent once at most."""
+"""Mails of the version before derived ids: migrated, and sent at most once."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -94,14 +94,14 @@ async def test_each_mail_keeps_its_state_and_is_not_sent_a_second_time(
             for number, (account_id, (_, template, _)) in enumerate(ROWS.items(), start=1):
                 changed = account().model_copy(update={"account_id": account_id})
                 await harness.handle(ACCOUNT_CHANGED, changed)
-                # The last events come again after the upgrade, with the numbers that they now have.
+                # The last events are consumed again after the upgrade, now with their numbers.
                 if template == LOW:
                     event = low(1, stay=1, account_id=account_id)
                     await harness.handle(BALANCE_LOW, event, UUID(int=number))
                 else:
                     cut = suspended(account_id=account_id, hold=1)
                     await harness.handle(SERVICE_SUSPENDED, cut, uuid4())
-            await harness.settled(
+            await harness.wait_for_states(
                 "sent", "sent", "sent", "sent", "in-doubt", "failed", "dropped", "dropped"
             )
         assert len(inbox.messages()) == 3

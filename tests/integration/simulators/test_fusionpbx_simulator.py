@@ -1,4 +1,4 @@
-"""The simulated FusionPBX itself: what it must get right for the others' tests to mean anything."""
+"""The simulated FusionPBX: the behaviour that other tests rely on."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -135,7 +135,7 @@ async def test_random_calls_stop_during_a_suspension(
 
 
 async def test_the_state_page_does_not_fill_the_directory_cache(pbx: FusionPbxSimulator) -> None:
-    """The state page does not fill the directory cache; a call does."""
+    """A call does fill it."""
     pbx.pbx.toggle("domains", pbx.pbx.domains[MCON].uuid)
     pbx.pbx.toggle("domains", pbx.pbx.domains[MCON].uuid)
     async with client(pbx.url) as http:

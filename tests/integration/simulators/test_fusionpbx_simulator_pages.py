@@ -1,4 +1,4 @@
-"""The simulated FusionPBX's pages by which services are switched, calls ended and things listed."""
+"""The simulated FusionPBX's pages that suspend services, end calls and list elements."""
 
 import csv
 import io
@@ -88,7 +88,7 @@ def gateway(pbx: FusionPbxSimulator, name: str = "Trunk A") -> Gateway:
 
 
 class Form(HTMLParser):
-    """What a browser would send of the form `frm`."""
+    """The fields that a browser would send of the form `frm`."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ async def form_of(http: AsyncClient, extension: SimulatedExtension) -> Form:
 
 
 async def save(http: AsyncClient, extension: SimulatedExtension, **changed: str) -> httpx.Response:
-    """As a person does: open the form, change fields, save. Gives the page that follows."""
+    """Open the form, change fields and save, as a person would; returns the next page."""
     return await post(http, extension, (await form_of(http, extension)).fields | changed)
 
 

@@ -1,4 +1,4 @@
-"""The simulated Vodia and Les.net: live calls, orders that are taken and not done, a hand, load."""
+"""The simulated Vodia and Les.net: live calls, the lies fault, the control hand, counts."""
 
 from collections.abc import AsyncIterator
 from typing import Any

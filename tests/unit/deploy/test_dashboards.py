@@ -1,4 +1,4 @@
-"""Dashboards are as their code says, and ask for what the services export; all metrics are listed.
+"""Dashboards match their code and query exported metrics; the page lists all metrics.
 
 The metrics are found twice: `catalogue` reads the sources, and the tests import them and ask the
 registry of prometheus_client.
@@ -25,7 +25,7 @@ each_board = pytest.mark.parametrize("board", dashboards.BOARDS, ids=lambda boar
 
 
 def expressions() -> list[str]:
-    """What the committed dashboards ask, with a window in place of Grafana's variable."""
+    """The queries of the committed dashboards, with a window in place of Grafana's variable."""
     found = []
     for path in sorted((GRAFANA / "dashboards").glob("*.json")):
         for panel in json.loads(path.read_text())["panels"]:
@@ -120,7 +120,7 @@ def test_grafana_listens_on_loopback_only_and_without_logins() -> None:
 
 
 def imported() -> set[str]:
-    """The series that the sources export, after all that define any were imported."""
+    """The series that the sources export, after all modules with metrics were imported."""
     for folder in ("services", "shared"):
         for path in (ROOT / folder).glob("**/src/**/*.py"):
             if "from prometheus_client import" in path.read_text():

@@ -1,4 +1,4 @@
-"""Compose file, manifests and rules: what they name exists, and each service has what it needs."""
+"""Compose file, manifests and rules: all names exist, and each service has what it needs."""
 
 import base64
 import re
@@ -38,13 +38,13 @@ def test_each_service_has_an_image_a_container_and_a_deployment() -> None:
 
 
 def locked(name: str) -> dict[str, str]:
-    """What a lock of the images holds: the packages, each with its version and sums."""
+    """The packages in a lock file of the images, each with version and checksums."""
     text = (DEPLOY / "images" / f"{name}.lock").read_text()
     return dict(re.findall(r"^([a-z0-9._-]+)==((?:.*\\\n)*.*)$", text, re.MULTILINE))
 
 
 def test_only_packages_for_mails_are_not_in_every_image() -> None:
-    """The notifier's and the tools' image: the packages of all services, and these."""
+    """The images of the notifier and the tools have the packages of all services and these."""
     services, everything = locked("services"), locked("requirements")
     assert len(services) > 40
     assert services.items() <= everything.items()
@@ -122,7 +122,7 @@ def test_an_overlay_can_be_built(overlay: str, tmp_path: Path) -> None:
 
 
 def test_readiness_and_liveness_probes_differ() -> None:
-    """A database that is away makes a pod unready; ending it would not help."""
+    """An unreachable database makes a pod unready; restarting the pod would not help."""
     for service in SERVICES:
         (container,) = containers_of(service)
         probes = {name: container[f"{name}Probe"] for name in ("startup", "readiness", "liveness")}
@@ -143,7 +143,7 @@ def containers_of(service: str) -> list[Any]:
 
 
 def built_with_secrets(overlay: Path) -> list[Any]:
-    """The documents of an overlay; each of its secret files, and its components', has its name."""
+    """The documents of an overlay; each secret file of it and its components contains its name."""
     (content,) = documents(overlay / "kustomization.yaml")
     for folder in (overlay, *(overlay / each for each in content.get("components", ()))):
         (part,) = documents(folder / "kustomization.yaml")
@@ -161,7 +161,7 @@ def built_with_secrets(overlay: Path) -> list[Any]:
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
 def test_production_logs_in_to_kafka_by_tls(tmp_path: Path) -> None:
-    """Each service logs in under its own name, and its secret holds its own password alone."""
+    """Each service has its own login, and its secret contains only its own password."""
     shutil.copytree(DEPLOY / "kubernetes", tmp_path / "kubernetes", dirs_exist_ok=True)
     built = built_with_secrets(tmp_path / "kubernetes" / "overlays" / "production")
     secrets = {d["metadata"]["name"]: d["data"] for d in built if d["kind"] == "Secret"}

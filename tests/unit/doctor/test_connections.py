@@ -1,4 +1,4 @@
-"""What the doctor says of connections that can be read or changed on their way."""
+"""The doctor's results about connections that are not encrypted or not authenticated."""
 
 from typing import Any
 

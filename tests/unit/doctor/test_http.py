@@ -1,4 +1,4 @@
-"""How an examination judges certificates and clocks, and says spans of time."""
+"""The doctor's checks of certificates and clocks, and its format of durations."""
 
 from datetime import timedelta
 from email.utils import format_datetime
@@ -31,9 +31,9 @@ def test_the_clocks_are_compared(ahead_s: int, state: str) -> None:
 
 
 def test_the_duration_of_the_request_is_no_clock_difference() -> None:
-    told = format_datetime(NOW - timedelta(seconds=20), usegmt=True)
-    assert clock(told, took_s=30).message == "as ours"
-    assert clock(told).state == "warn"
+    date = format_datetime(NOW - timedelta(seconds=20), usegmt=True)
+    assert clock(date, took_s=30).message == "as ours"
+    assert clock(date).state == "warn"
 
 
 def test_a_date_of_another_zone_is_the_same_time() -> None:

@@ -1,4 +1,4 @@
-"""What the operator reads of an alarm, alone and with others of its kind."""
+"""The mail about one alarm, or about several of one kind."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID

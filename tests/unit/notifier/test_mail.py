@@ -1,4 +1,4 @@
-"""A mail to a client as it goes out: the layout, both parts equal, headers, languages, tokens."""
+"""A rendered mail to a client: layout, both parts, headers, languages, tokens."""
 
 import html
 import re
@@ -49,7 +49,7 @@ def mail(
 
 
 def words(text: str) -> list[str]:
-    """Words and addresses, without what only one of the parts has: punctuation beside links."""
+    """Words and addresses, without the punctuation beside links that only one part has."""
     return re.findall(r"[\w$%&/?=.:-]*\w", re.sub(r"-- \n|[()]", " ", text))
 
 

@@ -1,4 +1,4 @@
-"""Which addresses a mail can be sent to: one rule, at the door and at the sender."""
+"""Which mail addresses are valid: one rule for the API and for the sender."""
 
 from email.headerregistry import Address
 

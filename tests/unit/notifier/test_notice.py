@@ -1,4 +1,4 @@
-"""Which mail an event owes, whether it is still true, and what becomes of it after each answer."""
+"""Which mail an event queues, whether it is still true, and its outcome after each reply."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -259,14 +259,14 @@ def test_the_zero_mail_waits_two_minutes_and_then_does_not_say_off() -> None:
     assert isinstance(decide_mail(notice, replace(asked, switch_off="refused"), NOON, RULES), Wait)
     assert decide_mail(notice, replace(asked, switch_off="off"), NOON, RULES) == Send()
     for cut in ("none", "asked"):
-        # Another hold, an exemption, the brake or a paused server: nobody disobeys.
+        # Another hold, an exemption, the brake or a paused server: the PBX did not refuse.
         facts = replace(asked, switch_off=cut)
         assert isinstance(decide_mail(notice, facts, late, RULES), Wait)
 
 
 @given(text=st.one_of(st.text(), st.emails(), st.from_regex(r"\A[^@]{1,90}@[^@]{1,90}\Z")))
 def test_every_accepted_address_can_be_mailed(text: str) -> None:
-    """No address that is let through can break a header, or the mail."""
+    """No accepted address can break a header or the mail."""
     if is_mail_address(text):
         mail = Mail(CAUSE, text, RenderedMail("s", "text", "<p>text</p>"), NOON)
         content = compose(mail, Sender("billing@example.net", "The Billing"))

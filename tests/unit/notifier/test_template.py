@@ -1,4 +1,4 @@
-"""Templates in WHMCS's syntax: each known form, each refusal, and words that never raise."""
+"""Templates in WHMCS's syntax: each supported form, each error, and rendering that never raises."""
 
 import string
 from dataclasses import replace
@@ -368,7 +368,7 @@ sources = st.lists(pieces | st.text(string.printable, max_size=5), max_size=25).
 @example(source="<p><![x", name="")
 @example(source="<![CDATA[<p>", name="<![")
 def test_no_valid_template_and_no_value_raises_while_rendering(source: str, name: str) -> None:
-    """Whatever is accepted when it is loaded renders with any values; all else is refused then."""
+    """A template that loads can be rendered with any values; any other is rejected at loading."""
     try:
         accepted = parse_template("x", source)
     except BadInput:

@@ -1,4 +1,4 @@
-"""Webhooks: the file that names them, and the signature that receivers check."""
+"""Webhooks: their file, and the signature that receivers check."""
 
 import base64
 from datetime import UTC, datetime
