@@ -102,9 +102,7 @@ def test_an_empty_password_is_refused(tmp_path: Path) -> None:
         ("10.0.0.1:9092", True),
     ],
 )
-def test_a_password_in_plain_text_is_allowed_on_loopback_only(
-    bootstrap: str, refused: bool
-) -> None:
+def test_a_password_in_plain_text_needs_loopback(bootstrap: str, refused: bool) -> None:
     def made(mechanism: Mechanism) -> Brokers:
         return Brokers(bootstrap, "SASL_PLAINTEXT", mechanism, user="rating", password="p")
 

@@ -105,8 +105,6 @@ def test_an_exact_half_goes_up(numerator: int, denominator: int, rounded: int) -
 
 
 @given(st.integers(0, 10**30), st.integers(1, 10**15))
-def test_rounding_changes_an_amount_by_at_most_half_a_unit(
-    numerator: int, denominator: int
-) -> None:
+def test_rounding_changes_an_amount_by_half_at_most(numerator: int, denominator: int) -> None:
     moved = round_half_up(numerator, denominator) - Fraction(numerator, denominator)
     assert -Fraction(1, 2) < moved <= Fraction(1, 2)

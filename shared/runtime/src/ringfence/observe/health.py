@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
+import ringfence.observe.metrics  # noqa: F401 - so that every service has them
 from ringfence.observe.readiness import Readiness
 from ringfence.version import revision, version
 
