@@ -1,4 +1,4 @@
-"""Every consumer eats every published example, on a real database; and chokes on no garbage."""
+"""Every consumer accepts every published example, on a real database, and rejects garbage."""
 
 import asyncio
 import json
@@ -69,7 +69,7 @@ def _suspender(pool: Pool) -> Handler:
 
 
 def _notifier(pool: Pool) -> Handler:
-    """The mails' handler, and that of webhooks and chat for what it alone reads."""
+    """The handler of mails, or for the topics that it does not read, that of webhooks and chat."""
     mails = MailIntake(
         NotifierStore(pool),
         render=renderer(load_catalogue(None)),
@@ -138,7 +138,7 @@ TARIFF_ROWS: dict[int, list[RateRow]] = {
     ],
     2: [("1800", "Toll free, “all”", "0", 1, 1, 1)],
 }
-"""What the examples of tariff.published.v1 are the claim checks of, by version."""
+"""The rows to which the examples of tariff.published.v1 refer, by version."""
 
 
 def with_value(example: Example, value: bytes) -> Received:
@@ -147,7 +147,7 @@ def with_value(example: Example, value: bytes) -> Received:
 
 
 async def what_must_stand(dsn: str) -> None:
-    """What is there before such events can come: tariffs' rows, clients, products and payments."""
+    """Insert what exists before such events: rows of tariffs, clients, products and payments."""
     connection = await asyncpg.connect(dsn)
     try:
         for example in examples_of(TARIFF_PUBLISHED):
@@ -199,47 +199,47 @@ def _product(account: AccountChanged, service: Service) -> tuple[object, ...]:
     return service.service_id, account.account_id, bare.model_dump_json(), account.changed_at
 
 
-def assert_told_by_contract(outcome: Outcome, writer: str) -> None:
-    """What a handler publishes is its own to write, fits the contract, and has its key."""
-    for told in outcome.publish:
-        event = told.topic.data.model_validate_json(told.value)
-        assert told.topic.writer == writer, f"{writer} publishes {told.topic.name}"
-        assert told.source == writer
-        assert told.key == key_of(told.topic, event)
+def assert_published_by_contract(outcome: Outcome, writer: str) -> None:
+    """Each event has a topic of the handler's service, fits its contract and has its key."""
+    for published in outcome.publish:
+        event = published.topic.data.model_validate_json(published.value)
+        assert published.topic.writer == writer, f"{writer} publishes {published.topic.name}"
+        assert published.source == writer
+        assert published.key == key_of(published.topic, event)
 
 
-def test_every_reader_is_known_here() -> None:
+def test_every_reader_has_a_handler_here() -> None:
     assert {reader for _, reader in PAIRS} == CONSUMERS.keys()
 
 
 @each_pair
-async def test_every_example_is_taken(topic: Topic, reader: str, database: str) -> None:
-    """One by one, then all again at once, as after a crash: nothing is rejected or crashes."""
+async def test_every_example_is_accepted(topic: Topic, reader: str, database: str) -> None:
+    """One by one, then all again at once as after a crash: nothing is rejected or raises."""
     await what_must_stand(database)
     records = [from_outgoing(example.record()) for example in examples_of(topic)]
     async with consumer(reader, database) as handle:
         for batch in [[record] for record in records] + [records]:
             outcome = await handle(batch)
             assert [dead.reason for dead in outcome.reject] == []
-            assert_told_by_contract(outcome, reader)
+            assert_published_by_contract(outcome, reader)
 
 
 @each_pair
-async def test_fields_of_a_later_version_are_passed_over(
+async def test_fields_of_a_later_version_are_ignored(
     topic: Topic, reader: str, database: str
 ) -> None:
-    """Contracts grow: a field that a reader does not know yet changes nothing for it."""
+    """Contracts grow: an unknown field must not change anything for a reader."""
     await what_must_stand(database)
     async with consumer(reader, database) as handle:
         for example in examples_of(topic):
             grown = json.dumps(_grown(example.document)).encode()
             outcome = await handle([with_value(example, grown)])
             assert [dead.reason for dead in outcome.reject] == []
-            assert_told_by_contract(outcome, reader)
+            assert_published_by_contract(outcome, reader)
 
 
 FREE_MAPS = {"arguments"}
-"""Objects whose names are the sender's to choose: they have no fields to grow by."""
+"""Objects whose names the sender chooses: an unknown field cannot be added to them."""
 
 
 def _grown(part: Any) -> Any:
@@ -251,7 +251,7 @@ def _grown(part: Any) -> Any:
 
 
 def garbage(example: Example) -> dict[str, bytes]:
-    """Values that can never work, made of one that does."""
+    """Invalid values, made from a valid one."""
     required = example.topic.data.model_json_schema()["required"]
     lacking = {n: v for n, v in example.document.items() if n != required[-1]}
     values = {
@@ -287,7 +287,7 @@ def _is_text(value: Any) -> bool:
 
 
 @each_pair
-async def test_garbage_is_rejected_with_its_reason_and_the_next_record_is_unharmed(
+async def test_garbage_is_rejected_with_its_reason_and_the_next_record_is_accepted(
     topic: Topic, reader: str, database: str
 ) -> None:
     await what_must_stand(database)
@@ -299,13 +299,11 @@ async def test_garbage_is_rejected_with_its_reason_and_the_next_record_is_unharm
             outcome = await handle([bad, good])
             assert [dead.received for dead in outcome.reject] == [bad], what
             assert 0 < len(outcome.reject[0].reason) < 2000, what
-            assert_told_by_contract(outcome, reader)
+            assert_published_by_contract(outcome, reader)
 
 
 @each_pair
-async def test_headers_that_can_not_be_read_do_no_harm(
-    topic: Topic, reader: str, database: str
-) -> None:
+async def test_unreadable_headers_do_no_harm(topic: Topic, reader: str, database: str) -> None:
     """Without `ce_id` a record is taken, or rejected with its reason; nothing crashes."""
     await what_must_stand(database)
     record = from_outgoing(examples_of(topic)[-1].record())

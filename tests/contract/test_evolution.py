@@ -1,4 +1,4 @@
-"""A change of a contract is told for what it is, and a break is never agreed to."""
+"""A change of a contract is classified, and a breaking change is never accepted."""
 
 import json
 import shutil
@@ -81,7 +81,7 @@ def test_a_changed_field(old: object, new: object, kinds: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "expected"),
     [
         ({}, {"x": (int, 1)}, ["x: added, optional (additive)"]),
         ({}, {"x": (int, ...)}, ["x: added, required (breaking)"]),
@@ -89,18 +89,18 @@ def test_a_changed_field(old: object, new: object, kinds: list[str]) -> None:
         ({"x": (int, 1)}, {"x": (int, 2)}, ["x: default 1 -> 2 (breaking)"]),
     ],
 )
-def test_fields_come_and_go(old: object, new: object, told: list[str]) -> None:
-    assert [str(d) for d in _between(old, new)] == told  # type: ignore[arg-type]
+def test_added_and_removed_fields(old: object, new: object, expected: list[str]) -> None:
+    assert [str(d) for d in _between(old, new)] == expected  # type: ignore[arg-type]
 
 
-def test_a_required_field_that_becomes_optional_is_told_with_its_default() -> None:
-    """Older readers would refuse a record without it; and what its absence means is new."""
+def test_a_required_field_that_becomes_optional_is_reported_with_its_default() -> None:
+    """Older readers would refuse a record without it, and its absence gets a meaning."""
     kinds = {d.kind for d in _between({"x": (int, ...)}, {"x": (int, 1)})}
     assert "readers-first" in kinds
     assert {d.kind for d in _between({"x": (int, 1)}, {"x": (int, ...)})} >= {"breaking"}
 
 
-def test_changes_inside_of_a_part_are_told_with_their_path() -> None:
+def test_nested_changes_are_reported_with_their_path() -> None:
     class Part(BaseModel):
         name: str
         size: int
@@ -114,20 +114,20 @@ def test_changes_inside_of_a_part_are_told_with_their_path() -> None:
         one: Part | None = None
 
     found = differences(Before.model_json_schema(), After.model_json_schema())
-    told = [str(d) for d in found if d.kind != "wording"]
-    assert told == [
+    reported = [str(d) for d in found if d.kind != "wording"]
+    assert reported == [
         "parts[].size: added, required (breaking)",
         "one.size: added, required (breaking)",
     ]
 
 
-def test_a_change_of_the_key_breaks_whoever_counts_on_the_order() -> None:
+def test_a_change_of_the_key_is_breaking() -> None:
     old = {"type": "object", "x-key": "account_id"}
     (found,) = differences(old, {**old, "x-key": "call_id"})
     assert found.kind == "breaking"
 
 
-def test_reworded_descriptions_change_nothing_for_readers() -> None:
+def test_reworded_descriptions_do_not_affect_readers() -> None:
     old = {"type": "object", "description": "a"}
     assert [d.kind for d in differences(old, {**old, "description": "b"})] == ["wording"]
 
@@ -156,7 +156,7 @@ def agree_to(checkout: Path, topic: str, schema: object) -> None:
     (checkout / f"tests/contract/golden/{topic}.json").write_text(json.dumps(schema))
 
 
-def test_growth_is_found_and_agreed_to_by_write(checkout: Path) -> None:
+def test_an_additive_change_is_reported_and_accepted_by_write(checkout: Path) -> None:
     schema = agreed(checkout, "payment.received.v1")
     del schema["properties"]["reference"]
     agree_to(checkout, "payment.received.v1", schema)
@@ -187,14 +187,14 @@ def test_a_new_topic_has_no_golden_schema_until_it_is_written(checkout: Path) ->
     assert run(checkout, "check").exit_code == 0
 
 
-def test_a_topic_does_not_vanish_by_itself(checkout: Path) -> None:
+def test_a_removed_topic_is_reported(checkout: Path) -> None:
     agree_to(checkout, "call.dropped.v1", {})
     assert "call.dropped.v1: the topic is gone" in run(checkout, "check").output
     assert run(checkout, "write").exit_code == 1
 
 
 @pytest.mark.parametrize("page", ["docs/topics.md", "docs/asyncapi.yaml", "docs/asyncapi.html"])
-def test_generated_pages_are_renewed_and_handwriting_stays(checkout: Path, page: str) -> None:
+def test_generated_parts_of_pages_are_replaced(checkout: Path, page: str) -> None:
     path = checkout / page
     text = path.read_text()
     path.write_text(text.replace("notice.sent.v1", "notice.gone.v1"))
@@ -203,7 +203,7 @@ def test_generated_pages_are_renewed_and_handwriting_stays(checkout: Path, page:
     assert path.read_text() == text
 
 
-def test_another_folder_is_refused_in_words(tmp_path: Path) -> None:
+def test_a_folder_that_is_no_checkout_is_refused(tmp_path: Path) -> None:
     answer = run(tmp_path, "check")
     assert answer.exit_code != 0
     assert "a checkout" in str(answer.exception)

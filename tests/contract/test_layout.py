@@ -1,4 +1,4 @@
-"""The same rooms in every service, nothing too long to read, no name that says nothing."""
+"""The layout: the same modules in every service, limits of length, meaningful names."""
 
 import ast
 import importlib
@@ -39,7 +39,7 @@ def parsed(path: Path) -> ast.Module:
 
 
 def shown(path: Path) -> str:
-    """A path as a reader of a failed test wants it."""
+    """A path from the root of the repository."""
     return str(path.relative_to(ROOT))
 
 
@@ -56,8 +56,8 @@ def test_there_are_six_services() -> None:
 
 @each_service
 @pytest.mark.parametrize("room", ROOMS)
-def test_every_service_has_the_same_rooms(service: Path, room: str) -> None:
-    """Whoever knows one service can guess the paths in all others."""
+def test_every_service_has_the_same_modules(service: Path, room: str) -> None:
+    """A reader who knows one service can guess the paths in all others."""
     assert (package(service) / f"{room}.py").is_file()
 
 
@@ -77,7 +77,7 @@ def test_a_service_has_a_readme_that_is_read_in_a_few_minutes(service: Path) -> 
 
 
 @each_service
-def test_every_setting_says_what_it_is_and_works_without_being_set(service: Path) -> None:
+def test_every_setting_has_a_description_and_a_default(service: Path) -> None:
     settings = importlib.import_module(f"{package(service).name}.settings").Settings
     assert issubclass(settings, CommonSettings)
     for name, field in settings.model_fields.items():
@@ -86,21 +86,21 @@ def test_every_setting_says_what_it_is_and_works_without_being_set(service: Path
 
 
 @each_service
-def test_a_service_s_own_settings_carry_its_name(service: Path) -> None:
-    """So that two services may be told different things in one environment."""
+def test_a_service_s_own_settings_begin_with_its_name(service: Path) -> None:
+    """So that two services may have different values in one environment."""
     settings = importlib.import_module(f"{package(service).name}.settings").Settings
     own = settings.model_fields.keys() - CommonSettings.model_fields.keys()
     assert [name for name in own if not name.startswith(f"{package(service).name}_")] == []
 
 
-def test_no_file_or_folder_has_a_name_that_says_nothing() -> None:
+def test_no_file_or_folder_has_a_meaningless_name() -> None:
     named = {path for source in SOURCES for path in (source, *source.relative_to(ROOT).parents)}
     empty = [str(path) for path in named if SAYS_NOTHING & set(path.stem.lower().split("_"))]
     assert empty == []
 
 
 def functions() -> Iterator[tuple[str, int]]:
-    """Every function of the product: where it stands, and its length in lines."""
+    """Every function of the product: its place, and its length in lines."""
     for path in SOURCES:
         for node in ast.walk(parsed(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -169,7 +169,7 @@ def texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
             yield node.lineno, str(node.value)
 
 
-def test_sql_stands_in_stores_and_nowhere_else() -> None:
+def test_sql_is_only_in_stores() -> None:
     """In the services and in what they share; what runs a database may talk to it."""
     elsewhere = [
         f"{shown(path)}:{line}"
@@ -187,7 +187,7 @@ FRACTIONS = re.compile(r"\b(float|Decimal|Fraction)\b")
 
 
 def test_money_is_never_a_float() -> None:
-    """Whatever is called `_micro` holds whole numbers, wherever it is annotated."""
+    """A name that ends in `_micro` is annotated as a whole number everywhere."""
     wrong = [
         f"{shown(path)}:{line} {name}: {kind}"
         for path in SOURCES
@@ -219,7 +219,7 @@ def written_files() -> Iterator[tuple[Path, str]]:
 
 
 def test_no_file_names_a_package_registry() -> None:
-    """Where packages come from is the machine's to say, by its own settings."""
+    """The settings of the machine decide where packages come from."""
     hosts = ("pypi" + ".org", "pythonhosted" + ".org", "npmjs" + ".", "maven" + ".org")
     named = [shown(p) for p, text in written_files() if any(host in text for host in hosts)]
     assert named == []
@@ -228,7 +228,7 @@ def test_no_file_names_a_package_registry() -> None:
 MENTIONS = re.compile(r"(?<![\w/.-])((?:docs|shared|domain|tests|deploy|services)/[\w/.-]*\w)")
 
 
-def test_paths_that_are_mentioned_lead_somewhere() -> None:
+def test_mentioned_paths_exist() -> None:
     """A page or folder that a text refers to is part of this repository."""
     lost = [
         f"{shown(path)}: {mention}"

@@ -24,7 +24,7 @@ def events_of(tmp_path: Path, text: str) -> set[LogEvent]:
     return log_events([module])
 
 
-def test_log_events_are_those_that_were_reviewed() -> None:
+def test_log_events_are_as_reviewed() -> None:
     """One line an event: name [level] fields. Beside these, each has timestamp and service.
 
     The output does not show the logger's name.
@@ -32,8 +32,8 @@ def test_log_events_are_those_that_were_reviewed() -> None:
     compare(GOLDEN, "".join(f"{event}\n" for event in sorted(log_events(SOURCES))))
 
 
-def test_each_line_that_logs_is_found() -> None:
-    """Counted by a pattern that knows nothing of syntax trees, so that none slips through."""
+def test_every_log_call_is_found() -> None:
+    """By a pattern that does not use syntax trees, so that no call is missed."""
     pattern = re.compile(r'\blog\.(?:debug|info|warning|error|exception|critical)\(\s*"([^"]+)"')
     texts = {text for path in SOURCES for text in pattern.findall(path.read_text("utf-8"))}
     assert len(texts) > 50

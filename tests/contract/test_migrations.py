@@ -1,4 +1,4 @@
-"""Migrations since the latest release only add: the release's services run on meanwhile."""
+"""Migrations since the latest release only add: the release's services still run."""
 
 from pathlib import Path
 
@@ -12,8 +12,8 @@ FOLDER = "deploy/migrations"
 FILES = sorted((ROOT / FOLDER).glob("*.sql"))
 
 
-def test_released_migrations_stay_as_they_are() -> None:
-    """What was applied somewhere is never edited, and nothing is put between."""
+def test_released_migrations_are_unchanged() -> None:
+    """An applied file is never edited, and none is inserted before it."""
     release = previous()
     try:
         released = release.tree(FOLDER)
@@ -74,7 +74,7 @@ def test_migrations_since_the_previous_release_only_add() -> None:
         "do $$@ begin if true then execute 'drop table a.b'; end if; end $$;",
     ],
 )
-def test_what_takes_something_away_is_found_and_may_be_meant(statement: str) -> None:
+def test_a_removing_statement_is_found_unless_it_is_marked(statement: str) -> None:
     """The mark goes before the statement: where the case has an @, or at its beginning."""
     ((_, _, adr),) = subtractions([statement.replace("@", "")])
     assert adr is None
@@ -103,5 +103,5 @@ def test_what_takes_something_away_is_found_and_may_be_meant(statement: str) -> 
         "-- drop table a.b;\n/* drop table a.b; */",
     ],
 )
-def test_what_adds_is_let_be(statement: str) -> None:
+def test_an_adding_statement_is_allowed(statement: str) -> None:
     assert list(subtractions([statement])) == []

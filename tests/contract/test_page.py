@@ -1,4 +1,4 @@
-"""The page of the topics: whole, true, and readable where there is no network."""
+"""The page of the topics: complete, correct, and readable without a network."""
 
 import json
 from html.parser import HTMLParser
@@ -69,7 +69,7 @@ def shown() -> Page:
     return Page(page())
 
 
-def test_links_lead_somewhere_on_the_page_or_beside_it(shown: Page) -> None:
+def test_links_lead_to_the_page_or_a_file_beside_it(shown: Page) -> None:
     assert len(shown.ids) == len(set(shown.ids))
     lost = [
         link
@@ -80,8 +80,8 @@ def test_links_lead_somewhere_on_the_page_or_beside_it(shown: Page) -> None:
     assert "#" + ALL_TOPICS[0].name in shown.links
 
 
-def test_nothing_is_asked_of_anybody(shown: Page) -> None:
-    """No script, no picture, no style from elsewhere: it reads the same from a disk."""
+def test_the_page_loads_nothing(shown: Page) -> None:
+    """No script, image or style from elsewhere: it looks the same from a disk."""
     assert shown.tags.isdisjoint({"script", "link", "img", "iframe", "object", "form", "base"})
     style = page().partition("<style>")[2].partition("</style>")[0]
     assert "{" in style
@@ -89,7 +89,7 @@ def test_nothing_is_asked_of_anybody(shown: Page) -> None:
 
 
 @each_topic
-def test_a_topic_says_who_writes_and_reads_it_and_how_it_is_kept(shown: Page, topic: Topic) -> None:
+def test_a_topic_shows_writer_readers_and_retention(shown: Page, topic: Topic) -> None:
     text = shown.text(topic.name)
     assert f"Written by {topic.writer} Read by {', '.join(topic.readers) or 'none'}" in text
     assert f"Key {topic.keyed_by} Partitions {PARTITIONS} Kept {retention(topic.name)}" in text
@@ -123,7 +123,7 @@ def test_every_field_has_a_row_with_its_type_its_unit_and_its_meaning(
         assert unit == "seconds" or not name.endswith(("_s", "billsec")), name
 
 
-def test_every_example_is_on_the_page_to_the_letter(shown: Page) -> None:
+def test_every_example_is_on_the_page_unchanged(shown: Page) -> None:
     for example in all_examples():
         text = "".join(shown.sections[example.topic.name])
         assert json.dumps(example.document, indent=2, ensure_ascii=False) in text, example.name
@@ -135,14 +135,14 @@ def test_every_dead_letter_topic_is_listed(shown: Page) -> None:
         assert rows[name] == [writer, source, retention(name)]
 
 
-def test_no_meaning_is_of_a_field_that_is_gone() -> None:
+def test_every_meaning_belongs_to_a_field() -> None:
     schemas = document()["components"]["schemas"]
     fields = {(model, name) for model in schemas for name in schemas[model].get("properties", {})}
     everywhere = {("", name) for _, name in fields}
     assert named() - fields - everywhere == set()
 
 
-def test_texts_are_never_taken_for_tags() -> None:
+def test_texts_are_escaped() -> None:
     odd = Page(as_page(element("p", "a <b>", *with_code("x `<i>` & y"), title='"<u>')))
     assert odd.tags == {"p", "code"}
     assert odd.text("") == "a <b>x <i> & y"
@@ -170,7 +170,7 @@ def test_texts_are_never_taken_for_tags() -> None:
         ({"type": "object", "additionalProperties": True}, "object"),
     ],
 )  # fmt: skip
-def test_types_are_said_in_words(schema: dict[str, Any], words: str) -> None:
+def test_types_are_written_in_words(schema: dict[str, Any], words: str) -> None:
     shown = Page(as_page(element("p", *type_words(schema, "t"))))
     assert "".join(shown.sections[""]).split("\n", 1)[1].strip() == words
 

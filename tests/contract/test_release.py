@@ -1,4 +1,4 @@
-"""What was released is named where a machine finds it, and is still understood."""
+"""Releases are listed where a machine finds them, and their contracts are still understood."""
 
 import json
 import re
@@ -39,7 +39,7 @@ def released(release: Release, *paths: str) -> dict[str, bytes]:
 def broken(
     golden: dict[str, Schema], current: dict[str, Schema], meant: Iterable[tuple[str, str]] = ()
 ) -> list[str]:
-    """What a reader of the earlier or the later schemas would stumble over."""
+    """The changes that readers of the earlier or the later schemas would refuse."""
     gone = [f"{name}: the topic is gone" for name in golden.keys() - current.keys()]
     return gone + [
         f"{name}: {difference}"
@@ -65,7 +65,7 @@ def test_a_release_s_commit_cut_the_changelog_and_bears_the_tag(release: Release
     assert release.tagged() in (release.commit, None)
 
 
-def test_topics_are_still_what_the_previous_release_reads_and_writes() -> None:
+def test_topics_are_compatible_with_the_previous_release() -> None:
     release = previous()
     if not same_major(release):
         pytest.skip(f"{VERSION} is another major than {release.version}")
@@ -76,11 +76,11 @@ def test_topics_are_still_what_the_previous_release_reads_and_writes() -> None:
     assert broken(golden, current, readers_first()) == []
 
 
-def test_what_earlier_readers_refuse_has_a_decision_that_says_who_goes_first() -> None:
+def test_a_change_that_earlier_readers_refuse_has_a_decision() -> None:
     assert [adr for adr in readers_first().values() if not has_adr(adr)] == []
 
 
-def test_a_topic_or_a_field_that_goes_is_found() -> None:
+def test_a_removed_topic_or_field_is_found() -> None:
     payment = schema_of(BY_NAME["payment.received.v1"])
     golden = {"payment.received.v1": payment, "call.dropped.v1": {}}
     current = json.loads(json.dumps(payment))
@@ -91,7 +91,7 @@ def test_a_topic_or_a_field_that_goes_is_found() -> None:
     ]
 
 
-def test_a_value_that_earlier_readers_refuse_must_be_meant() -> None:
+def test_a_value_that_earlier_readers_refuse_must_be_listed() -> None:
     name = "payment.received.v1"
     current = schema_of(BY_NAME[name])
     golden = json.loads(json.dumps(current))

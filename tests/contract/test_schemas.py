@@ -1,4 +1,4 @@
-"""What was agreed about the payloads holds: golden schemas, examples, generated pages."""
+"""Payloads match the agreed contracts: golden schemas, examples, generated pages."""
 
 import json
 import re
@@ -23,7 +23,7 @@ each_example = pytest.mark.parametrize(
 
 
 def nodes(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every schema inside a schema, with where it stands."""
+    """Every schema inside a schema, with its path."""
     if isinstance(schema, dict):
         yield path, schema
         for name, inner in schema.items():
@@ -33,8 +33,8 @@ def nodes(schema: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
             yield from nodes(inner, path)
 
 
-def test_golden_schemas_and_generated_pages_say_what_the_code_says() -> None:
-    """Run `ringfence contracts check` for the same, and what to do about it."""
+def test_golden_schemas_and_generated_pages_match_the_code() -> None:
+    """`ringfence contracts check` does the same and prints what to do."""
     assert [finding.text for finding in findings(ROOT)] == []
 
 
@@ -44,14 +44,14 @@ def test_names_are_entity_fact_and_major(topic: Topic) -> None:
 
 
 @each_topic
-def test_a_writer_may_write_just_what_a_reader_takes(topic: Topic) -> None:
+def test_writers_and_readers_have_the_same_schema(topic: Topic) -> None:
     model = topic.data
     assert model.model_json_schema(mode="serialization") == model.model_json_schema()
 
 
 @each_topic
 def test_whole_numbers_are_bounded_so_that_every_table_can_hold_them(topic: Topic) -> None:
-    """A version of 10^30 must be a dead letter with its reason, not a consumer that dies of it."""
+    """A version of 10^30 must become a dead letter, not crash its consumer."""
     unbounded = [
         path
         for path, node in nodes(schema_of(topic))
@@ -84,8 +84,8 @@ def test_money_is_whole_micro_units_and_nothing_is_a_float(topic: Topic) -> None
 
 
 @each_example
-def test_examples_are_what_their_topic_carries(example: Example) -> None:
-    """Nothing in them is unknown to the model, and writing what was read gives the same."""
+def test_examples_are_valid_records_of_their_topic(example: Example) -> None:
+    """The model knows every field, and writes the same that it has read."""
     event = example.event()
     assert event.model_dump(mode="json", exclude_unset=True).keys() == example.document.keys()
     assert example.topic.data.model_validate_json(event.to_json()) == event
@@ -104,7 +104,7 @@ def _known(part: Any, whole: Any) -> bool:
 
 @each_topic
 def test_examples_show_every_field_and_leave_out_every_optional_one(topic: Topic) -> None:
-    """So that no reader counts on a field that may be absent, nor stumbles over one that comes."""
+    """So that readers neither rely on an optional field nor fail because of one."""
     documents = [example.document for example in examples_of(topic)]
     schema = topic.data.model_json_schema()
     optional = schema["properties"].keys() - set(schema["required"])
@@ -139,19 +139,19 @@ def _found(api: dict[str, Any], reference: str) -> bool:
 
 
 def test_the_asyncapi_document_has_an_operation_for_each_writer_and_reader() -> None:
-    told = {
+    operations = {
         (operation["tags"][0]["name"], operation["action"], operation["channel"]["$ref"])
         for operation in document()["operations"].values()
     }
     channels = {c["address"]: f"#/channels/{name}" for name, c in document()["channels"].items()}
     for topic in ALL_TOPICS:
-        assert (topic.writer, "send", channels[topic.name]) in told
+        assert (topic.writer, "send", channels[topic.name]) in operations
         for reader in topic.readers:
-            assert (reader, "receive", channels[topic.name]) in told
-            assert (reader, "send", channels[topic.dead_letters(reader)]) in told
+            assert (reader, "receive", channels[topic.name]) in operations
+            assert (reader, "send", channels[topic.dead_letters(reader)]) in operations
 
 
-def test_yaml_quotes_whatever_could_be_read_as_something_else() -> None:
+def test_yaml_quotes_ambiguous_texts() -> None:
     text = as_yaml(
         {
             "plain": "a call, and why",

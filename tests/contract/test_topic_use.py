@@ -27,7 +27,7 @@ def modules(service: str) -> Iterator[tuple[Path, ast.Module]]:
 
 
 def calls(tree: ast.Module, names: set[str]) -> list[ast.Call]:
-    """The calls of these functions, by whatever way they are named."""
+    """The calls of these functions, by plain name or as attributes."""
     found = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     return [c for c in found if getattr(c.func, "id", getattr(c.func, "attr", "")) in names]
 
@@ -45,7 +45,7 @@ def topics_named_in(tree: ast.Module) -> set[str]:
 
 @each_service
 def test_a_service_writes_the_topics_of_which_it_is_the_writer_and_no_other(service: str) -> None:
-    """A file that builds events or keeps alarms names no topic that is somebody else's to write."""
+    """A file that builds events or raises alarms names no topic of another writer."""
     written: set[str] = set()
     for _, tree in modules(service):
         if calls(tree, WRITERS):
@@ -81,7 +81,7 @@ def _value(module: ModuleType, expression: ast.expr) -> tuple[Any, ...]:
 
 
 @each_service
-def test_a_service_reads_in_the_group_and_speaks_in_the_name_that_are_its_own(
+def test_a_service_uses_its_own_name_for_group_consumer_and_source(
     service: str,
 ) -> None:
     """The group is where the offsets are; the consumer's name is in its dead letters' topics."""
@@ -92,7 +92,7 @@ def test_a_service_reads_in_the_group_and_speaks_in_the_name_that_are_its_own(
             for keyword in call.keywords:
                 if keyword.arg in ("group", "consumer", "source"):
                     named = str(_text(_module(service, path), keyword.value))
-                    # What must not hold up the rest is read in a group beside: notifier-channels.
+                    # Reading that must not delay the rest has its own group: notifier-channels.
                     is_beside = keyword.arg == "group" and named.startswith(f"{service}-")
                     assert named == service or is_beside, (
                         f"{path.name}:{call.lineno}: {keyword.arg}={named}"
@@ -107,7 +107,7 @@ def _text(module: ModuleType, expression: ast.expr) -> object:
 
 @each_service
 def test_topics_are_named_by_their_constants(service: str) -> None:
-    """A name typed a second time is one that nobody finds."""
+    """A name in a text is not found by a search for the constant."""
     typed = [
         f"{path.name}:{node.lineno}: {node.value}"
         for path, tree in modules(service)

@@ -1,4 +1,4 @@
-"""The same calls again and again, and after a restart of everything: one charge each."""
+"""The same calls repeatedly, also after a restart of everything: one charge each."""
 
 import os
 import signal
@@ -68,7 +68,7 @@ async def test_calls_delivered_three_times_and_after_a_restart_are_charged_once(
 
 
 async def charges(town: StackHarness, wanted: int = CALLS) -> bool:
-    """The last call of a delivery is settled after all that came before it: one partition."""
+    """The last call of a delivery is charged after all others: they are on one partition."""
     return bool(
         await town.one(
             "select count(*) = $2 from rating.ledger where account_id = $1 and kind = 'charge'",

@@ -23,7 +23,7 @@ TOP_UP = 3_000_000
 
 
 def clients_of(number: int) -> list[SampleClient]:
-    """Two that end above all lines, two that become low, one that ends with exactly nothing."""
+    """Two that stay above the threshold, two that become low, one that ends at exactly 0."""
     openings = ("60.00", "29.41", "20.00", "16.00", "14.40")  # each spends 14.40
     return [
         SampleClient(
@@ -35,7 +35,7 @@ def clients_of(number: int) -> list[SampleClient]:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-async def test_a_killed_service_loses_and_doubles_nothing(town: StackHarness, service: str) -> None:
+async def test_a_killed_service_loses_and_repeats_nothing(town: StackHarness, service: str) -> None:
     clients = clients_of(SERVICES.index(service))
     for client in clients:
         await town.move_in(client)
@@ -45,13 +45,13 @@ async def test_a_killed_service_loses_and_doubles_nothing(town: StackHarness, se
     os.kill(town.stack.supervisor.pid(service), signal.SIGKILL)
     await place_calls(town, clients, CALLS_EACH - 400)
     await paid
-    await until(lambda: all_settled(town, clients), timeout_s=120, what="all calls settle")
+    await until(lambda: all_charged(town, clients), timeout_s=120, what="all calls are charged")
     for client in clients:
         spent = CALLS_EACH * COST_MICRO
         extra = TOP_UP if client is clients[0] else 0
         opening = round(float(client.opening) * 1_000_000)
         assert await town.balance(client) == opening + extra - spent
-    await until(lambda: all_told(town, clients, service), timeout_s=60, what="one mail each")
+    await until(lambda: all_mails_sent(town, clients, service), timeout_s=60, what="one mail each")
     await until(lambda: switched_off(town, clients[4]), timeout_s=60, what="the trunk is off")
     assert town.stack.supervisor.restart_count(service) >= 1
     verify(town)
@@ -70,7 +70,7 @@ async def place_calls(town: StackHarness, clients: list[SampleClient], each: int
 
 
 async def keep_paying(town: StackHarness, client: SampleClient, key: str) -> None:
-    """Pay once, with one key, as often as it takes while the front door may be away."""
+    """Post one payment, by one key, and retry while accounts may be down."""
 
     async def taken() -> bool:
         try:
@@ -92,7 +92,7 @@ async def town_accepted(town: StackHarness, clients: list[SampleClient], count: 
     )
 
 
-async def all_settled(town: StackHarness, clients: list[SampleClient]) -> bool:
+async def all_charged(town: StackHarness, clients: list[SampleClient]) -> bool:
     accounts = [client.account_id for client in clients]
     return bool(
         await town.one(
@@ -104,8 +104,8 @@ async def all_settled(town: StackHarness, clients: list[SampleClient]) -> bool:
     )
 
 
-async def all_told(town: StackHarness, clients: list[SampleClient], service: str) -> bool:
-    """Each crossing was told once; a mail that the killed notifier had in hand may be in doubt."""
+async def all_mails_sent(town: StackHarness, clients: list[SampleClient], service: str) -> bool:
+    """Each crossing has one mail; one that the killed notifier was sending may be in doubt."""
     low, zero = ["Low Balance Alert"], ["VoIP Zero Balance"]
     allowed = [([],), ([],), (low,), (low,), (zero, low + zero)]  # a low alert may be overtaken
     doubtful = {
@@ -115,12 +115,12 @@ async def all_told(town: StackHarness, clients: list[SampleClient], service: str
         )
     }
     assert not doubtful or service == "notifier"
-    told = [town.mails(client) for client in clients]
-    for mails in told:
+    sent = [town.mails(client) for client in clients]
+    for mails in sent:
         assert len(mails) == len(set(mails)), f"a mail came twice: {mails}"
     return all(
         mails in due or (client.account_id in doubtful and len(mails) < len(due[-1]))
-        for client, mails, due in zip(clients, told, allowed, strict=True)
+        for client, mails, due in zip(clients, sent, allowed, strict=True)
     )
 
 

@@ -45,13 +45,13 @@ CLASSES = {
 B_LEG = "86734721-4cdd-4055-930d-6eaf14f4733f"
 
 
-async def test_one_clients_story_happens(town: StackHarness) -> None:
+async def test_the_story_of_one_client(town: StackHarness) -> None:
     await play_story(town.stack, Console(file=io.StringIO()))
-    told = ["Low Balance Alert", "VoIP Zero Balance", "VoIP Restored"]
-    await until(lambda: town.mails(CLIENT) == told)
+    mails = ["Low Balance Alert", "VoIP Zero Balance", "VoIP Restored"]
+    await until(lambda: town.mails(CLIENT) == mails)
 
 
-async def test_every_row_of_a_real_export_lands_in_its_class(town: StackHarness) -> None:
+async def test_every_row_of_a_real_export_is_classified(town: StackHarness) -> None:
     await town.move_in(MCON)
     await town.move_in(RUCKEN)
     await until(

@@ -85,7 +85,7 @@ class Client:
         return cls(town, sample, credit)
 
     def pay(self, amount: int) -> None:
-        """A top-up, or money taken back."""
+        """A top-up, or a negative adjustment."""
         path = f"/clients/{self.sample.account_id}/payments"
         body = {"amount": str(amount), "kind": "top-up" if amount > 0 else "adjustment"}
         self.town.ask("POST", path, body, key=uuid4().hex)
@@ -109,7 +109,7 @@ class Client:
         return {self.sample.gateway_id} if self.by == "gateway" else set(EXTENSIONS)
 
     def records(self) -> list[Any]:
-        """What is on record as switched off by us."""
+        """The elements that are recorded as switched off by us."""
         return self.town.rows(
             "select element, was_on from report.switched_off where account_id = $1",
             self.sample.account_id,
@@ -149,7 +149,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SwitchingHarness]
 
 
 @pytest.mark.parametrize("by", ["gateway", "extensions"])
-def test_a_kill_between_record_and_toggle_is_made_good(town: SwitchingHarness, by: str) -> None:
+def test_a_kill_between_record_and_toggle_is_recovered(town: SwitchingHarness, by: str) -> None:
     client = Client.enter(town, by)
     town.pbx("faults", {"kind": "toggle-lies", "times": 1000})
     client.pay(-5)
@@ -167,7 +167,7 @@ def test_a_kill_between_record_and_toggle_is_made_good(town: SwitchingHarness, b
 
 
 @pytest.mark.parametrize("by", ["gateway", "extensions"])
-def test_a_kill_between_toggle_and_read_back_is_made_good(town: SwitchingHarness, by: str) -> None:
+def test_a_kill_between_toggle_and_read_back_is_recovered(town: SwitchingHarness, by: str) -> None:
     client = Client.enter(town, by)
     town.pbx("faults", {"kind": "slow", "value": "20", "path": STATUS, "times": 1000})
     client.pay(-5)
@@ -242,7 +242,7 @@ def _uuids(client: Client) -> set[str]:
 
 
 def _toggles(town: SwitchingHarness) -> list[dict[str, Any]]:
-    """What was toggled on the simulated PBX so far, by us or by hand."""
+    """The toggles on the simulated PBX so far, by us or by hand."""
     (journal,) = town.stack.folder.rglob("*.journal")
     entries = [json.loads(line) for line in journal.read_text().splitlines()]
     return [entry for entry in entries if entry["kind"] in ("gateways", "extensions")]

@@ -107,7 +107,7 @@ class Switching(RuleBasedStateMachine):
     def pay_the_debts_from_the_credit(self, who: int, late: bool) -> None:
         """The usual way of WHMCS: the credit is applied to the invoice, then nothing is owed.
 
-        `late`: rating is stopped meanwhile, so that it is known first that nothing is owed.
+        `late`: rating is stopped during it, so that it is known first that nothing is owed.
         """
         account = self.accounts[who]
         if not account.debts:
@@ -201,7 +201,7 @@ class Switching(RuleBasedStateMachine):
     @rule(who=WHO)
     def switch_otherwise(self, who: int) -> None:
         """By extensions what was by gateway, or the reverse."""
-        self.at_rest()
+        self.wait_at_rest()
         account = self.accounts[who]
         for service_id, product in list(account.products.items())[-1:]:
             by = "extensions" if product.by == "gateway" else "gateway"
@@ -213,7 +213,7 @@ class Switching(RuleBasedStateMachine):
     @rule(who=WHO, numbers=st.sampled_from([EXTENSIONS, EXTENSIONS[:1], EXTENSIONS[1:]]))
     def change_extensions(self, who: int, numbers: tuple[str, ...]) -> None:
         """Fewer extensions, or more."""
-        self.at_rest()
+        self.wait_at_rest()
         account, off = self.accounts[who], self._off()
         for service_id, product in list(account.products.items())[-1:]:
             changed = replace(product, extensions=numbers)
@@ -226,7 +226,7 @@ class Switching(RuleBasedStateMachine):
     @rule(who=WHO)
     def remove_product(self, who: int) -> None:
         """Also one that is off: its parts stay off as long as the client is held."""
-        self.at_rest()
+        self.wait_at_rest()
         account, off = self.accounts[who], self._off()
         if len(account.products) < 2:
             return
@@ -254,7 +254,7 @@ class Switching(RuleBasedStateMachine):
     @rule(who=WHO)
     def switch_off_by_hand(self, who: int) -> None:
         """An employee left: his extension is disabled at the PBX, and is to stay so."""
-        self.at_rest()
+        self.wait_at_rest()
         account, off = self.accounts[who], self._off()
         for service_id, product in account.products.items():
             allowed = account.may_be_off(service_id, prepaid=product.prepaid)
@@ -268,7 +268,7 @@ class Switching(RuleBasedStateMachine):
     @rule(who=WHO)
     def switch_on_by_hand(self, who: int) -> None:
         """A person switches on what was switched off for the money: that is not to last."""
-        self.at_rest()
+        self.wait_at_rest()
         account, off = self.accounts[who], self._off()
         for service_id, product in account.products.items():
             if account.may_be_off(service_id, prepaid=product.prepaid) != {True}:
@@ -309,7 +309,7 @@ class Switching(RuleBasedStateMachine):
         self._maybe_rest(rest)
 
     @rule()
-    def at_rest(self) -> None:
+    def wait_at_rest(self) -> None:
         """All go on; soon the PBX is as it must be."""
         self.town.thaw()
         self.frozen.clear()
@@ -321,7 +321,7 @@ class Switching(RuleBasedStateMachine):
 
     def _maybe_rest(self, rest: bool) -> None:
         if rest and not self.frozen:
-            self.at_rest()
+            self.wait_at_rest()
 
     @invariant()
     def holds_that_ended_are_remembered(self) -> None:
@@ -331,7 +331,7 @@ class Switching(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if self.accounts:
-            self.at_rest()
+            self.wait_at_rest()
             for account in self.accounts:
                 self._no_switch_too_many(account)
 

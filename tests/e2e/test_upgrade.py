@@ -18,7 +18,7 @@ from ringfence_contracts.topics import dead_letter_topics
 from ringfence_local.demo.sample import SampleApi, SampleClient, add_client, load_sample
 from ringfence_local.errors import StackError
 from ringfence_testing.wait import until
-from tests.support.mixed_stack import CanNotInstall, MixedStack, unpack
+from tests.support.mixed_stack import CannotInstall, MixedStack, unpack
 from tests.support.previous_release import NotHere, previous, same_major
 from tests.support.stack_harness import StackHarness
 
@@ -42,13 +42,13 @@ def spender(number: int) -> SampleClient:
 
 FORTH = {service: spender(100 + n) for n, service in enumerate(SERVICES)}
 BACK = {service: spender(200 + n) for n, service in enumerate(SERVICES)}
-"""In the same order both times: of any two services each is once the older one, once the newer."""
+"""In the same order both times: of any two services, each is once the older and once the newer."""
 
-Books = dict[str, tuple[int, int, str, bool, int]]
+AccountFacts = dict[str, tuple[int, int, str, bool, int]]
 
 
 class MixedTown(StackHarness):
-    """Counts what it does to each client, so that it can say what must have come of it."""
+    """Counts the actions on each client, and computes their expected effect."""
 
     stack: MixedStack
 
@@ -77,14 +77,14 @@ class MixedTown(StackHarness):
         self.paid[client] += 1
 
     async def change(self, client: SampleClient) -> None:
-        """Another threshold: every service hears of it."""
+        """Change the threshold, which every service reads."""
         path, body = f"/clients/{client.account_id}", {"low_balance_threshold": "16"}
         await _taken(lambda: self.door.patch(path, body))
         self.changed.add(client)
 
     @contextlib.asynccontextmanager
     async def talking(self) -> AsyncIterator[None]:
-        """Calls and payments of the talker come in meanwhile, some of each every second."""
+        """Within this, calls and payments of one client arrive, some of each every second."""
         over = asyncio.Event()
 
         async def talk() -> None:
@@ -106,7 +106,7 @@ class MixedTown(StackHarness):
         """Whether its trunk is off, in the database of the PBX and at its switch."""
         return await self.trunk(client) == (False, False)
 
-    async def books(self) -> Books:
+    async def account_facts(self) -> AccountFacts:
         """Of each client: charges, balance, level, whether its funds hold it off, threshold."""
         rows = await self.sql(
             "select l.*, (select count(*) from rating.ledger e"
@@ -116,7 +116,7 @@ class MixedTown(StackHarness):
         names = ("charges", "balance_micro", "level", "held", "threshold_micro")
         return {row["account_id"]: tuple(row[name] for name in names) for row in rows}
 
-    def expected_books(self) -> Books:
+    def expected_account_facts(self) -> AccountFacts:
         """The same by what was called, paid and changed; all who spent their credit have paid."""
         return {
             client.account_id: (
@@ -173,8 +173,8 @@ async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[MixedT
         pytest.skip(f"release {release.version} is another major, and need not run beside this one")
     try:
         released = unpack(release, tmp_path_factory.mktemp("released"))
-    except (NotHere, CanNotInstall) as why:
-        pytest.skip(f"release {release.version} can not be run beside these sources: {why}")
+    except (NotHere, CannotInstall) as why:
+        pytest.skip(f"release {release.version} cannot run beside these sources: {why}")
     stack = MixedStack(tmp_path_factory.mktemp("stack"), released)
     async with stack, SampleApi(stack) as door:
         town = MixedTown(stack, door)
@@ -184,7 +184,7 @@ async def town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[MixedT
         await asyncio.gather(*(add_client(door, client) for client in clients))
         await town.call(TALKER, 20)
         await town.pay(TALKER)
-        await until(lambda: settled(town), timeout_s=60, what="the released services work")
+        await until(lambda: all_posted(town), timeout_s=60, what="the released services work")
         yield town
 
 
@@ -219,24 +219,24 @@ async def spend_during(
 ) -> None:
     """A client uses its credit up while a service is replaced, is off, gets a mail, and pays.
 
-    Who paid sooner would rightly not be told that the credit is used up.
+    A client that paid earlier would get no mail that credit is used up.
     """
     await town.call(client, SPENT_BY)
     await town.stack.replace(service, old=old, together=together)
     await town.change(client)
-    what = f"{client.tenant} is off and told so while {service} is replaced"
+    what = f"{client.tenant} is off and has its mail while {service} is replaced"
     await until(lambda: town.off(client), timeout_s=60, what=what)
     await until(lambda: "VoIP Zero Balance" in town.mails(client), timeout_s=60, what=what)
     await town.pay(client)
 
 
 async def all_is_right(town: MixedTown, spent: Iterable[SampleClient]) -> None:
-    """Each call charged once, each payment posted once, each switched and told once."""
+    """Each call is charged, each payment posted, each client switched and mailed once."""
     assert town.stack.crashes() == []
-    await until(lambda: settled(town), timeout_s=60, what="all is settled")
-    assert await town.books() == town.expected_books()
+    await until(lambda: all_posted(town), timeout_s=60, what="all is posted")
+    assert await town.account_facts() == town.expected_account_facts()
     for client in spent:
-        await until(partial(told, town, client), timeout_s=60, what="each is told")
+        await until(partial(mails_sent, town, client), timeout_s=60, what="each has its mails")
         assert await town.trunk(client) == (True, True)
     clients = [c for c in (*FORTH.values(), *BACK.values()) if town.paid[c]]
     assert await town.switched() == {c.gateway_id: [False, True] for c in clients}
@@ -247,12 +247,12 @@ async def all_is_right(town: MixedTown, spent: Iterable[SampleClient]) -> None:
     verify(town)
 
 
-async def settled(town: MixedTown) -> bool:
+async def all_posted(town: MixedTown) -> bool:
     """Whether every call and payment is posted, and every level follows from it."""
-    return await town.books() == town.expected_books()
+    return await town.account_facts() == town.expected_account_facts()
 
 
-async def told(town: MixedTown, client: SampleClient) -> bool:
+async def mails_sent(town: MixedTown, client: SampleClient) -> bool:
     """One mail at the end of its credit, one when it is on again; none of them twice.
 
     The warning may be overtaken by the end.
@@ -263,7 +263,7 @@ async def told(town: MixedTown, client: SampleClient) -> bool:
 
 
 def verify(town: MixedTown) -> None:
-    """The books and the funds holds, recomputed from what they came of."""
+    """Check balances and funds holds against a recomputation from their causes."""
     done = subprocess.run(
         [sys.executable, "-m", "ringfence_cli.main", "verify", "--dsn", town.stack.dsn],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Which statements of a migration take something away from services that run meanwhile."""
+"""The statements of a migration that remove something from services of the earlier version."""
 
 import re
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""How many examples a property test draws."""
+"""The number of examples that a property test draws."""
 
 from hypothesis import settings
 
@@ -6,5 +6,5 @@ from tests.support.narrow import present
 
 
 def examples(times: int) -> int:
-    """So many times the examples that the profile draws: 100 usually, 10 in `make test-fast`."""
+    """`times` the examples of the profile: 100 usually, 10 in `make test-fast`."""
     return times * present(settings.default).max_examples

@@ -1,4 +1,4 @@
-"""Golden files: what the product showed when its texts were last reviewed.
+"""Golden files: the output of the product when it was last reviewed.
 
 Run the failed test with GOLDEN=write to accept what the product shows now, and review the
 difference before you commit it.
@@ -12,7 +12,7 @@ TESTS = Path(__file__).parents[1]
 
 
 def writes() -> bool:
-    """Whether golden files are written rather than compared."""
+    """Whether golden files are written instead of compared."""
     return os.environ.get("GOLDEN") == "write"
 
 
@@ -37,7 +37,7 @@ def compare(path: Path, text: str) -> None:
 
 
 def accept(name: object) -> str:
-    """How a person accepts what changed."""
+    """The command by which a person accepts a change."""
     return (
         f"{name} differs from what the product shows now. If the change is meant, run this test"
         " with GOLDEN=write, review the difference with git diff, and commit the file."

@@ -27,13 +27,13 @@ asyncio.run(migrate(sys.argv[1], Path(sys.argv[2])))
 """
 
 
-class CanNotInstall(Exception):
-    """What the released services need is not to be had; the message says why."""
+class CannotInstall(Exception):
+    """The requirements of the released services cannot be installed; the message has the reason."""
 
 
 @dataclass(frozen=True)
 class Released:
-    """The files of a release in a folder, and a Python that has what its services need."""
+    """The files of a release in a folder, and a Python with the requirements of its services."""
 
     folder: Path
     python: str
@@ -47,7 +47,7 @@ class Released:
 
     @property
     def version(self) -> str | None:
-        """What its services say at /health; None: they say nothing, as those of 0.1.0."""
+        """The version that its services show at /health; None for 0.1.0, which shows none."""
         files = [
             Path(each) / "ringfence" / "version.py" for each in self.pythonpath.split(os.pathsep)
         ]
@@ -59,7 +59,7 @@ class Released:
         return named["VERSION"]
 
     async def migrate(self, dsn: str) -> None:
-        """Its own migrations, by its own code."""
+        """Apply its own migrations, by its own code."""
         process = await asyncio.create_subprocess_exec(
             *(self.python, "-c", _MIGRATE, dsn, str(self.folder / "deploy" / "migrations")),
             env={**os.environ, "PYTHONPATH": self.pythonpath},
@@ -68,7 +68,7 @@ class Released:
 
 
 def unpack(release: Release, folder: Path) -> Released:
-    """Have the services of `release` in `folder`, ready to run. Raises NotHere, CanNotInstall."""
+    """Install the services of `release` in `folder`. Raises NotHere or CannotInstall."""
     release.unpack(folder, "shared", "services", "deploy/migrations", LOCK)
     if (folder / LOCK).read_bytes() == (ROOT / LOCK).read_bytes():
         return Released(folder, sys.executable)
@@ -85,7 +85,7 @@ def _install(lock: Path, venv: Path) -> str:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode == 0:
             return python
-    raise CanNotInstall(done.stderr.strip().splitlines()[-1])
+    raise CannotInstall(done.stderr.strip().splitlines()[-1])
 
 
 class MixedStack(Stack):
@@ -107,7 +107,7 @@ class MixedStack(Stack):
         await super()._migrate()
 
     async def repeat_old_migrations(self) -> None:
-        """What the released version's jobs do when it is put back: nothing, on a newer schema."""
+        """Run the migrations of the released version again: they do nothing on a newer schema."""
         await self._migrate()
 
     async def replace(self, service: str, *, old: bool, together: bool = False) -> None:
@@ -124,7 +124,7 @@ class MixedStack(Stack):
             await self._end(before)
 
     def crashes(self) -> list[str]:
-        """Services that had to be started again, or wait for it."""
+        """Services that were restarted after a crash, or wait for a restart."""
         here = [self.supervisor.children[name] for name in self._now.values()]
         return [child.line() for child in here if child.restart_count or child.state != "running"]
 
@@ -155,7 +155,7 @@ class MixedStack(Stack):
         assert report.get("version") == (self._released.version if self.old[service] else VERSION)
 
     async def _end(self, name: str) -> None:
-        """Stop a process; it must end by itself, with everything done that it had begun."""
+        """Stop a process, which must finish its work in progress and exit by itself."""
         child = self.supervisor.children[name]
         await self.supervisor.stop(name)
         assert (child.last_exit, child.restart_count) == (0, 0), child.line()

@@ -1,4 +1,4 @@
-"""Narrow a value to the type that a test expects, with a message that shows what came instead."""
+"""Narrow a value to the type that a test expects, or fail with a message that shows the value."""
 
 from typing import TypeVar
 

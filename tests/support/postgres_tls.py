@@ -1,4 +1,4 @@
-"""A PostgreSQL with TLS that lets nobody in by plain text. The embedded build has no TLS."""
+"""A PostgreSQL that accepts only TLS connections. The embedded build has no TLS."""
 
 import os
 import pwd
@@ -53,7 +53,7 @@ class TlsPostgres:
                 os.chown(path, owner.pw_uid, owner.pw_gid)
 
     def start(self) -> None:
-        """Return when it takes connections. Skips the test where no server here has TLS."""
+        """Start the server and wait for it. Skips the test if no installed server has TLS."""
         tried = [str(path) for path in _servers()]
         for server in tried:
             if self._started(Path(server)):
@@ -95,12 +95,12 @@ class TlsPostgres:
         return child.start(command, log=self._log, end_by="SIGINT", user=self._user)
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the server."""
         if self._process is not None:
             child.stop(self._process, by=signal.SIGINT, bound_s=BOUND_S)
 
     def log(self) -> str:
-        """What the server said."""
+        """The log of the server."""
         return self._log.read_text()
 
     def dsn(

@@ -1,4 +1,4 @@
-"""The release before this version: which it is, and its files out of git."""
+"""The release before this version, and its files from git."""
 
 import io
 import re
@@ -51,7 +51,7 @@ class Release:
             path.write_bytes(content)
 
     def tagged(self) -> str | None:
-        """The commit that bears the release's tag; None where there is no such tag here."""
+        """The commit with the release's tag; None if this copy has no such tag."""
         tag = f"v{self.version}"
         if not _git("tag", "--list", tag).strip():
             return None
@@ -59,7 +59,7 @@ class Release:
 
 
 def releases() -> list[Release]:
-    """All that docs/releases.md has, the newest first."""
+    """The releases of docs/releases.md, the newest first."""
     rows = _ROW.findall(PAGE.read_text(encoding="utf-8"))
     found = [Release(Version(version), *others) for version, *others in rows]
     return sorted(found, key=lambda release: release.version, reverse=True)
@@ -71,7 +71,7 @@ def previous() -> Release:
 
 
 def readers_first(page: str | None = None) -> dict[tuple[str, str], str]:
-    """Fields that earlier readers refuse, as docs/releases.md lists them: the ADR of each."""
+    """Fields that earlier readers refuse, as docs/releases.md lists them, with the ADR of each."""
     rows = _MEANT.findall(PAGE.read_text(encoding="utf-8") if page is None else page)
     return {(topic, field): adr for topic, field, adr in rows}
 
@@ -87,7 +87,7 @@ def same_major(release: Release) -> bool:
 
 
 def _git(*arguments: str) -> bytes:
-    """What git answers about this repository. Raises NotHere with its last line."""
+    """The output of git in this repository. Raises NotHere with its last line."""
     try:
         done = subprocess.run(
             ["git", "-C", str(ROOT), *arguments], capture_output=True, check=False
