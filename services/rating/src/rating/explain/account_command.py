@@ -1,7 +1,6 @@
 """`ringfence account`: a balance with the entries that it consists of."""
 
 import asyncio
-from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -13,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from rating.explain.store import ExplainStore, Totals
-from rating.pricing.billing_period import zone_of
+from rating.pricing.billing_period import parse_instant, zone_of
 from ringfence.postgres.pool import open_pool
 from ringfence.stack_file import database_dsn
 from ringfence_contracts.errors import BadInput
@@ -55,18 +54,19 @@ async def _statement(
         found = await store.account(account_id)
         if found is None:
             raise BadInput("ACCOUNT", account_id, "an account that rating knows")
-        start = _instant("--since", since, found["time_zone"])
-        end = _instant("--until", until, found["time_zone"])
+        zone = found["time_zone"]
+        start = None if since is None else parse_instant("--since", since, zone)
+        end = None if until is None else parse_instant("--until", until, zone)
         totals = await store.totals(account_id, start, end)
         rows = await store.entries(account_id, start, end, kind, limit)
         drift = await store.drift(account_id)
     totals = totals or Totals(0, 0, found["balance_micro"], found["balance_micro"])
-    zone = zone_of(found["time_zone"])
+    time_zone = zone_of(zone)
     return {
         "account_id": account_id,
         "currency": found["currency"],
         "opening": format_micro(totals.opening_micro),
-        "entries": [_line(row, zone) for row in rows],
+        "entries": [_line(row, time_zone) for row in rows],
         "entries_in_range": totals.entries,
         "sum": format_micro(totals.sum_micro),
         "closing": format_micro(totals.closing_micro),
@@ -128,13 +128,3 @@ def _show(statement: dict[str, Any]) -> None:
     click.echo(
         statement["differs"] or f"They add up. Balance now: {statement['balance']} {currency}"
     )
-
-
-def _instant(name: str, text: str | None, zone: str) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadInput(name, text, "a day such as 2026-11-01, or an instant") from None
-    return found if found.tzinfo else found.replace(tzinfo=zone_of(zone))

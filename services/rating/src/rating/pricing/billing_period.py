@@ -7,6 +7,8 @@ from datetime import UTC, date, datetime, tzinfo
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from ringfence_contracts.errors import BadInput
+
 
 def is_zone(name: str) -> bool:
     """Whether `name` is an IANA time zone that this machine has."""
@@ -22,6 +24,19 @@ def zone_of(name: str) -> tzinfo:
 def period_of(instant: datetime, zone: str) -> date:
     """The billing period that an instant belongs to: the first day of its month in `zone`."""
     return instant.astimezone(zone_of(zone)).date().replace(day=1)
+
+
+def parse_instant(name: str, text: str, zone: str) -> datetime:
+    """A day or an instant in ISO 8601, in UTC; without an offset it is read in `zone`.
+
+    Raises BadInput with the field's `name`.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+        return (found if found.tzinfo else found.replace(tzinfo=zone_of(zone))).astimezone(UTC)
+    except (ValueError, OverflowError):
+        expected = "a day such as 2026-11-01, or an instant such as 2026-11-01T00:00-05:00"
+        raise BadInput(name, text, expected) from None
 
 
 @lru_cache(maxsize=1024)

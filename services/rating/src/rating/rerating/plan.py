@@ -12,7 +12,7 @@ Pure: without clock, socket, database or logger.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -21,7 +21,7 @@ import orjson
 
 from rating.ledger import Posting
 from rating.posting.records import FreeKey
-from rating.pricing.billing_period import period_of, zone_of
+from rating.pricing.billing_period import parse_instant, period_of
 from rating.pricing.call_time import plausible_answer
 from rating.pricing.number import DialledNumber
 from rating.pricing.package_terms import package_terms
@@ -48,8 +48,8 @@ class RerateOrder(NamedTuple):
 
     def span(self, zone: str) -> tuple[datetime, datetime]:
         """The period as instants, for an account in that zone. Raises BadInput."""
-        start = _instant("from", self.from_text, zone)
-        end = _instant("to", self.to_text, zone)
+        start = parse_instant("from", self.from_text, zone)
+        end = parse_instant("to", self.to_text, zone)
         if end <= start:
             raise BadInput("to", self.to_text, f"an instant after {self.from_text}")
         return start, end
@@ -269,15 +269,6 @@ def _rerated_details(charged: LiveCharge, rated: Rated, run_id: UUID) -> dict[st
         "free_s": rated.free_s,
         "explanation": {**rated.explanation, "rerated": rerated},
     }
-
-
-def _instant(name: str, text: str, zone: str) -> datetime:
-    try:
-        found = datetime.fromisoformat(text)
-        return (found if found.tzinfo else found.replace(tzinfo=zone_of(zone))).astimezone(UTC)
-    except (ValueError, OverflowError):
-        expected = "a day such as 2026-11-01, or an instant such as 2026-11-01T00:00-05:00"
-        raise BadInput(name, text, expected) from None
 
 
 def _json(value: object) -> str:
