@@ -34,7 +34,7 @@ _SHORTEST_ID = 4
 def replay(
     calls: tuple[str, ...], reason: str | None, tenant: str | None, everything: bool, wait_s: float
 ) -> None:
-    """Rate calls of the unrated queue again, after what they waited for was put right.
+    """Rate unrated calls again after the cause was corrected.
 
     CALL is a call's id, or its first characters. Without any choice, this shows what waits.
     Each call is charged once, however often it is tried.
