@@ -1,4 +1,4 @@
-"""A rating worker on a real database, with direct sight of both; for tests of rating."""
+"""A rating worker on a real database, with direct access to both; for tests of rating."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -35,17 +35,17 @@ BRITAIN = ("44", "United Kingdom", "0.02", 60, 60, 1)
 
 
 class Bench:
-    """Rating as its service runs it, a batch at a time."""
+    """Rating as its service runs it, one batch at a time."""
 
     def __init__(self, dsn: str, pool: Pool) -> None:
         self.dsn = dsn
         self.pool = pool
         self.store = RatingStore(pool)
         self.clock = FixedClock(NOON + timedelta(minutes=5))
-        self.worker = self.another()
+        self.worker = self.new_worker()
 
-    def another(self, check_first: int = 0) -> Rating:
-        """A worker; one that has long run, and takes what comes for new until it is not."""
+    def new_worker(self, check_first: int = 0) -> Rating:
+        """A worker; by default one that no longer checks batches against the ledger."""
         return Rating(
             store=self.store,
             clock=self.clock,
@@ -107,43 +107,43 @@ class Bench:
         )
         return await self.worker.handle([received(TARIFF_PUBLISHED, published)])
 
-    async def know(self, *accounts: AccountChanged) -> Outcome:
+    async def save_accounts(self, *accounts: AccountChanged) -> Outcome:
         return await self.worker.handle([received(ACCOUNT_CHANGED, a) for a in accounts])
 
     async def pay(self, *payments: PaymentReceived) -> Outcome:
-        """Have payments that accounts holds posted."""
+        """Insert payments in accounts and have rating receive them."""
         await self.hold(*payments)
-        return await self.announce(*payments)
+        return await self.receive_payments(*payments)
 
     async def hold(self, *payments: PaymentReceived) -> None:
-        """Have accounts hold payments."""
+        """Insert payments in accounts."""
         connection = await asyncpg.connect(self.dsn)
         try:
             await insert_payments(connection, payments)
         finally:
             await connection.close()
 
-    async def announce(self, *payments: PaymentReceived) -> Outcome:
-        """Have rating read payments from the topic, whether accounts holds them or not."""
+    async def receive_payments(self, *payments: PaymentReceived) -> Outcome:
+        """Have rating receive payments, whether accounts holds them or not."""
         return await self.worker.handle([received(PAYMENT_RECEIVED, p) for p in payments])
 
     async def rate(self, *calls: CallCompleted, worker: Rating | None = None) -> Outcome:
         batch = [received(CALL_COMPLETED, c, c.call_id) for c in calls]
         return await (worker or self.worker).handle(batch)
 
-    async def get_through(self, *calls: CallCompleted, worker: Rating) -> Outcome:
-        """As the shell does it: the same batch again while others are in the way."""
+    async def rate_with_retries(self, *calls: CallCompleted, worker: Rating) -> Outcome:
+        """Process a batch again after each transient error, as the record processor does."""
         for _ in range(20):
             with suppress(Retry, asyncpg.DeadlockDetectedError):
                 return await self.rate(*calls, worker=worker)
-        raise AssertionError("never got through")
+        raise AssertionError("20 attempts failed")
 
     async def replay(self) -> int:
-        """Take up all that is marked; how many calls that were."""
-        taken = 0
+        """Rate all marked calls again; how many they were."""
+        replayed = 0
         while found := await self.worker.replay():
-            taken += found
-        return taken
+            replayed += found
+        return replayed
 
     async def balance(self, account_id: str = "1001") -> int:
         return int(
@@ -195,9 +195,9 @@ def payment(
 
 @asynccontextmanager
 async def open_bench(database: str) -> AsyncIterator[Bench]:
-    """A bench with a tariff, and a client that uses it."""
+    """A bench with a tariff, and a client with a product on it."""
     async with await open_pool(database, service="rating", size=6) as pool:
         bench = Bench(database, pool)
         await bench.publish_tariff(NORTH, BRITAIN)
-        await bench.know(account())
+        await bench.save_accounts(account())
         yield bench

@@ -1,4 +1,4 @@
-"""`ringfence verify`, the drift metrics, and I7: the topics alone come to the same balances."""
+"""`ringfence verify`, the metrics of drift, and I7: the topics alone give the same balances."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -45,8 +45,8 @@ async def bench(database: str) -> AsyncIterator[Bench]:
         yield bench
 
 
-class Books:
-    """Rating with a broker of its own accounts: other tests' records are of other accounts."""
+class LedgerWithTopics:
+    """Rating with its topics, for one account of its own: other tests use other accounts."""
 
     def __init__(self, bench: Bench, bootstrap: str) -> None:
         self.bench = bench
@@ -86,7 +86,7 @@ class Books:
         if hold:
             await self.bench.hold(paid)
         if post:
-            await self.bench.announce(paid)
+            await self.bench.receive_payments(paid)
 
     async def check(self, wait_s: float = 0) -> Check:
         async with self.bench.pool.acquire() as connection:
@@ -96,98 +96,106 @@ class Books:
 
 
 @pytest.fixture
-async def books(bench: Bench, kafka_bootstrap: str) -> Books:
-    books = Books(bench, kafka_bootstrap)
-    await bench.know(account(books.name, tenant=f"{books.name}.example"))
-    await books.top_up(5_000_000)
-    calls = [books.call(n) for n in range(3)]
-    await books.publish((await bench.rate(*calls)).publish)
-    await books.publish((await bench.rate(*calls)).publish)
-    return books
+async def ledger(bench: Bench, kafka_bootstrap: str) -> LedgerWithTopics:
+    ledger = LedgerWithTopics(bench, kafka_bootstrap)
+    await bench.save_accounts(account(ledger.name, tenant=f"{ledger.name}.example"))
+    await ledger.top_up(5_000_000)
+    calls = [ledger.call(n) for n in range(3)]
+    await ledger.publish((await bench.rate(*calls)).publish)
+    await ledger.publish((await bench.rate(*calls)).publish)
+    return ledger
 
 
-async def test_topics_with_records_told_twice_come_to_the_balances(books: Books) -> None:
-    check = await books.check()
+async def test_topics_with_records_published_twice_give_the_same_balances(
+    ledger: LedgerWithTopics,
+) -> None:
+    check = await ledger.check()
     assert (check.holds, check.differences) == (True, [])
     assert check.counted.endswith("2 accounts")
 
 
-async def test_rerated_replayed_and_undone_they_still_do(books: Books) -> None:
-    bench = books.bench
-    await bench.rate(books.call(9, extension="2999"))
-    await bench.know(account(books.name, version=2, tenant=f"{books.name}.example", extensions=()))
+async def test_topics_give_the_same_balances_after_rerating_replay_and_undo(
+    ledger: LedgerWithTopics,
+) -> None:
+    bench = ledger.bench
+    await bench.rate(ledger.call(9, extension="2999"))
+    await bench.save_accounts(
+        account(ledger.name, version=2, tenant=f"{ledger.name}.example", extensions=())
+    )
     await bench.replay()
     await bench.publish_tariff(DEARER, version=2)
     order = RerateOrder("north", 2, "2026-11-01", "2026-12-01")
     run, _ = await bench.rerating().apply(order)
-    assert not (await books.check()).holds, "the outbox still holds what is to be told"
-    await books.relay()
-    assert (await books.check()).holds
+    assert not (await ledger.check()).holds, "the outbox still has unpublished events"
+    await ledger.relay()
+    assert (await ledger.check()).holds
     await bench.rerating().undo(run.run_id)
-    await books.relay()
-    assert (await books.check()).differences == []
-    assert await bench.balance(books.name) == 5_000_000 - 4 * 10_000
+    await ledger.relay()
+    assert (await ledger.check()).differences == []
+    assert await bench.balance(ledger.name) == 5_000_000 - 4 * 10_000
 
 
-async def test_a_charge_that_was_never_told_is_found(books: Books) -> None:
-    await books.bench.rate(books.call(7))
-    (difference,) = (await books.check()).differences
-    assert f"account {books.name}" in difference
+async def test_a_charge_that_was_never_published_is_found(ledger: LedgerWithTopics) -> None:
+    await ledger.bench.rate(ledger.call(7))
+    (difference,) = (await ledger.check()).differences
+    assert f"account {ledger.name}" in difference
     says = "the topics come to 4970000, the ledger to 4960000; 1 entries were not published"
     assert says in difference
 
 
-async def test_a_payment_that_was_told_and_never_posted_is_found_and_waited_for(
-    books: Books,
+async def test_a_published_payment_that_was_never_posted_is_found_after_the_wait(
+    ledger: LedgerWithTopics,
 ) -> None:
-    await books.top_up(1_000_000, post=False)
-    (difference,) = (await books.check()).differences
+    await ledger.top_up(1_000_000, post=False)
+    (difference,) = (await ledger.check()).differences
     assert "1 published ones are not posted" in difference
 
 
-async def test_a_payment_that_rating_refused_counts_for_nothing(books: Books) -> None:
-    await books.top_up(1_000_000, currency="EUR")
-    await books.top_up(-1_000_000, hold=False)
-    assert (await books.check()).holds
+async def test_a_payment_that_rating_rejected_does_not_count(ledger: LedgerWithTopics) -> None:
+    await ledger.top_up(1_000_000, currency="EUR")
+    await ledger.top_up(-1_000_000, hold=False)
+    assert (await ledger.check()).holds
 
 
-async def test_a_payment_that_accounts_does_not_hold_counts_for_nothing(books: Books) -> None:
-    await books.top_up(1_000_000, hold=False)
-    assert (await books.check()).holds
-    assert await books.bench.value("select count(*) from rating.unclaimed") == 1
+async def test_a_payment_that_accounts_does_not_hold_does_not_count(
+    ledger: LedgerWithTopics,
+) -> None:
+    await ledger.top_up(1_000_000, hold=False)
+    assert (await ledger.check()).holds
+    assert await ledger.bench.value("select count(*) from rating.unclaimed") == 1
 
 
-async def test_a_record_on_its_way_is_waited_for(books: Books) -> None:
-    outcome = await books.bench.rate(books.call(8))
+async def test_a_record_in_flight_gets_time_to_arrive(ledger: LedgerWithTopics) -> None:
+    outcome = await ledger.bench.rate(ledger.call(8))
 
     async def late() -> None:
         await asyncio.sleep(1)
-        await books.publish(outcome.publish)
+        await ledger.publish(outcome.publish)
 
-    check, _ = await asyncio.gather(books.check(wait_s=20), late())
+    check, _ = await asyncio.gather(ledger.check(wait_s=20), late())
     assert check.holds
 
 
-async def test_a_balance_written_by_hand_is_found(books: Books) -> None:
-    await books.bench.sql(
-        "update rating.account set balance_micro = 7 where account_id = $1", books.name
+async def test_a_balance_written_by_hand_is_found(ledger: LedgerWithTopics) -> None:
+    await ledger.bench.sql(
+        "update rating.account set balance_micro = 7 where account_id = $1", ledger.name
     )
-    assert len((await books.check()).differences) == 1
+    assert len((await ledger.check()).differences) == 1
 
 
-async def test_verify_prints_i7_and_speaks_json(
-    books: Books, monkeypatch: pytest.MonkeyPatch
+async def test_verify_prints_i7_as_text_and_json(
+    ledger: LedgerWithTopics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RINGFENCE_KAFKA_BOOTSTRAP", books.bootstrap)
+    monkeypatch.setenv("RINGFENCE_KAFKA_BOOTSTRAP", ledger.bootstrap)
     result = await asyncio.to_thread(
         CliRunner().invoke,
         verify_command,
-        ["--dsn", books.bench.dsn, "--wait=0", "--replay", "--json"],
+        ["--dsn", ledger.bench.dsn, "--wait=0", "--replay", "--json"],
     )
     assert result.exit_code == 0, result.output
-    told = orjson.loads(result.stdout)
-    assert told["holds"]
-    assert [check["name"] for check in told["checks"]] == [
+    report = orjson.loads(result.stdout)
+    assert report["holds"]
+    assert [check["name"] for check in report["checks"]] == [
         "I1",
         "I2",
         "I3",
@@ -196,29 +204,29 @@ async def test_verify_prints_i7_and_speaks_json(
         "I11",
         "I7",
     ]
-    assert told["sums"][0]["charges_micro"] == 30_000
+    assert report["sums"][0]["charges_micro"] == 30_000
 
 
-async def test_verify_fails_where_a_reversal_gives_back_too_much(books: Books) -> None:
-    await books.bench.sql(
+async def test_verify_fails_if_a_reversal_gives_back_too_much(ledger: LedgerWithTopics) -> None:
+    await ledger.bench.sql(
         "insert into rating.ledger select account_id, version + 1, gen_random_uuid(), 'reversal',"
         " 20000, balance_after_micro + 20000, cause_id, entry_id, occurred_at, posted_at,"
         " input_hash, '{}' from rating.ledger where version = 4"
     )
-    await books.bench.sql(
+    await ledger.bench.sql(
         "update rating.account set version = 5, balance_micro = balance_micro + 20000"
         " where version = 4"
     )
     result = await asyncio.to_thread(
-        CliRunner().invoke, verify_command, ["--dsn", books.bench.dsn, "--wait=0"]
+        CliRunner().invoke, verify_command, ["--dsn", ledger.bench.dsn, "--wait=0"]
     )
     assert result.exit_code == 1
     assert "it gives back 20000 of -10000" in result.output
 
 
-def auditing(books: Books, *, behind: Callable[[], bool] = lambda: False) -> Audit:
+def auditing(ledger: LedgerWithTopics, *, behind: Callable[[], bool] = lambda: False) -> Audit:
     return Audit(
-        store=AuditStore(books.bench.pool),
+        store=AuditStore(ledger.bench.pool),
         every_s=300,
         progress=Progress("audit"),
         behind=behind,
@@ -230,8 +238,8 @@ def drift_of_i1() -> float | None:
     return REGISTRY.get_sample_value("ringfence_drift", {"invariant": "I1"})
 
 
-async def test_nothing_is_counted_while_there_is_a_backlog(books: Books) -> None:
-    await books.bench.sql("update rating.account set balance_micro = 7")
+async def test_nothing_is_counted_while_there_is_a_backlog(ledger: LedgerWithTopics) -> None:
+    await ledger.bench.sql("update rating.account set balance_micro = 7")
     DRIFT.labels("I1").set(0)
     asked = []
 
@@ -240,21 +248,21 @@ async def test_nothing_is_counted_while_there_is_a_backlog(books: Books) -> None
         return len(asked) < 3
 
     stop = asyncio.Event()
-    running = asyncio.create_task(auditing(books, behind=behind).run(stop))
+    running = asyncio.create_task(auditing(ledger, behind=behind).run(stop))
     await until(lambda: drift_of_i1() == 2, timeout_s=20)
     stop.set()
     await running
     assert asked == [0, 0, 0]
 
 
-async def test_drift_is_a_metric_and_one_replica_counts_at_a_time(books: Books) -> None:
-    audit = auditing(books)
+async def test_drift_is_a_metric_and_one_replica_counts_at_a_time(ledger: LedgerWithTopics) -> None:
+    audit = auditing(ledger)
     names = ("I1", "I2", "I3", "I4", "I10", "I11")
     assert await audit.audit_once() == dict.fromkeys(names, 0)
-    await books.bench.sql("update rating.account set balance_micro = 7")
+    await ledger.bench.sql("update rating.account set balance_micro = 7")
     await audit.audit_once()
     assert drift_of_i1() == 2
-    async with books.bench.pool.acquire() as other, other.transaction():
+    async with ledger.bench.pool.acquire() as other, other.transaction():
         await other.execute("select pg_advisory_xact_lock(hashtext('rating.audit'))")
         assert await audit.audit_once() is None
 
@@ -276,19 +284,17 @@ async def test_the_queue_is_a_metric(bench: Bench) -> None:
     assert REGISTRY.get_sample_value("ringfence_unrated_calls", labels) == 2
 
 
-async def test_a_topic_that_lost_its_beginning_is_said_and_nothing_claimed(
-    bench: Bench, tmp_path: Path
-) -> None:
+async def test_i7_is_unknown_if_a_topic_lost_its_beginning(bench: Bench, tmp_path: Path) -> None:
     """On a broker of its own, for what it drops is gone for all who share it."""
     kafka = Kafka(tmp_path / "kafka")
     await asyncio.to_thread(kafka.start)
     try:
         await create_topics(kafka.bootstrap)
-        books = Books(bench, kafka.bootstrap)
-        await books.publish((await bench.rate(call())).publish)
-        assert (await books.check()).holds
+        ledger = LedgerWithTopics(bench, kafka.bootstrap)
+        await ledger.publish((await bench.rate(call())).publish)
+        assert (await ledger.check()).holds
         await _drop_beginning(kafka.bootstrap)
-        check = await books.check()
+        check = await ledger.check()
     finally:
         await asyncio.to_thread(kafka.stop)
     assert not check.holds

@@ -1,4 +1,4 @@
-"""The claim check: only what accounts holds is posted; all else waits under an alarm (ADR 24)."""
+"""The claim check (ADR 24): payments that accounts does not hold wait, each with an alarm."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -51,7 +51,7 @@ def loop(bench: Bench, every_s: float = 5) -> ClaimLoop:
 
 
 async def test_a_payment_that_accounts_does_not_hold_waits_under_an_alarm(bench: Bench) -> None:
-    outcome = await bench.announce(PAID)
+    outcome = await bench.receive_payments(PAID)
     assert (outcome.reject, list(outcome.publish)) == ([], [])
     assert await bench.entries() == []
     assert await waiting(bench) == [(PAID.payment_id, 20_000_000)]
@@ -64,11 +64,11 @@ async def test_a_payment_that_accounts_does_not_hold_waits_under_an_alarm(bench:
 
 
 @pytest.mark.parametrize("check_first", [0, 5])
-async def test_what_comes_with_a_forged_payment_is_processed(
+async def test_other_records_of_a_batch_with_a_forged_payment_are_processed(
     bench: Bench, check_first: int
 ) -> None:
     await bench.hold(payment("good", 5_000_000))
-    bench.worker = bench.another(check_first)
+    bench.worker = bench.new_worker(check_first)
     outcome = await bench.worker.handle(
         [
             received(PAYMENT_RECEIVED, PAID),
@@ -90,11 +90,11 @@ async def test_what_comes_with_a_forged_payment_is_processed(
         PAID.model_copy(update={"account_id": "1002"}),
     ],
 )
-async def test_a_payment_that_accounts_holds_otherwise_is_not_posted(
+async def test_a_payment_that_accounts_holds_with_other_content_is_not_posted(
     bench: Bench, held: PaymentReceived
 ) -> None:
     await bench.hold(held)
-    await bench.announce(PAID)
+    await bench.receive_payments(PAID)
     assert await bench.value("select count(*) from rating.ledger") == 0
     assert await waiting(bench) == [(PAID.payment_id, 20_000_000)]
     (alarm,) = await alarms(bench)
@@ -103,18 +103,18 @@ async def test_a_payment_that_accounts_holds_otherwise_is_not_posted(
 
 async def test_an_unclaimed_payment_opens_no_account(bench: Bench) -> None:
     """Else a forged currency would be the one that the client's ledger is kept in for ever."""
-    await bench.announce(payment("k1", 5_000_000, "new", currency="EUR"))
+    await bench.receive_payments(payment("k1", 5_000_000, "new", currency="EUR"))
     assert await bench.sql("select * from rating.account where account_id = 'new'") == []
-    outcome = await bench.know(account("new", tenant="new.example"))
+    outcome = await bench.save_accounts(account("new", tenant="new.example"))
     assert outcome.reject == []
 
 
 async def test_a_payment_that_is_published_again_after_its_claim_is_posted_once(
     bench: Bench,
 ) -> None:
-    await bench.announce(PAID)
+    await bench.receive_payments(PAID)
     bench.clock.move(minutes=1)
-    await bench.announce(PAID)
+    await bench.receive_payments(PAID)
     outcome = await bench.pay(PAID)
     assert [event.topic for event in outcome.publish] == [BALANCE_CHANGED]
     await bench.pay(PAID)
@@ -126,7 +126,7 @@ async def test_a_payment_that_is_published_again_after_its_claim_is_posted_once(
 async def test_a_payment_that_accounts_holds_again_is_posted_without_a_record(
     bench: Bench,
 ) -> None:
-    await bench.announce(PAID, payment("k2", 1_000_000))
+    await bench.receive_payments(PAID, payment("k2", 1_000_000))
     running, stop = loop(bench, every_s=0.05), asyncio.Event()
     task = asyncio.create_task(running.run(stop))
     await bench.hold(PAID)
@@ -135,10 +135,10 @@ async def test_a_payment_that_accounts_holds_again_is_posted_without_a_record(
     await task
     assert await bench.entries() == [("top-up", 20_000_000)]
     assert await waiting(bench) == [(payment("k2", 1).payment_id, 1_000_000)]
-    changed = [told for told in await bench.outbox() if told["topic"] == BALANCE_CHANGED.name]
+    changed = [event for event in await bench.outbox() if event["topic"] == BALANCE_CHANGED.name]
     assert [(c["balance_micro"], c["settled"]) for c in changed] == [(20_000_000, 1)]
     assert [alarm.state for alarm in await alarms(bench)] == ["raised", "raised", "ended"]
-    again = await bench.announce(PAID)
+    again = await bench.receive_payments(PAID)
     assert len(again.publish) == 1
     assert await bench.balance() == 20_000_000
 
@@ -150,7 +150,7 @@ async def _posted(bench: Bench) -> bool:
 async def test_a_kill_before_the_commit_leaves_the_payment_waiting_and_it_is_posted_once(
     bench: Bench,
 ) -> None:
-    await bench.announce(PAID)
+    await bench.receive_payments(PAID)
     await bench.hold(PAID)
     await bench.sql(
         "create function rating.cut() returns trigger language plpgsql as"
@@ -160,14 +160,14 @@ async def test_a_kill_before_the_commit_leaves_the_payment_waiting_and_it_is_pos
         "create trigger cut before delete on rating.unclaimed"
         " for each row execute function rating.cut()"
     )
-    for attempt in (lambda: loop(bench).post_all(), lambda: bench.announce(PAID)):
+    for attempt in (lambda: loop(bench).post_all(), lambda: bench.receive_payments(PAID)):
         with pytest.raises(asyncpg.AdminShutdownError):
             await attempt()
         assert await bench.entries() == []
         assert len(await waiting(bench)) == 1
     await bench.sql("drop trigger cut on rating.unclaimed")
     await asyncio.gather(
-        loop(bench).post_all(), loop(bench).post_all(), bench.another(0).handle(
+        loop(bench).post_all(), loop(bench).post_all(), bench.new_worker(0).handle(
             [received(PAYMENT_RECEIVED, PAID)]
         )
     )  # fmt: skip
@@ -184,8 +184,8 @@ async def test_a_payment_in_the_ledger_needs_no_claim_when_it_comes_again(
     """Accounts may have been restored since: what is posted stays posted, and is answered."""
     first = await bench.pay(PAID)
     await bench.sql("delete from accounts.payment")
-    bench.worker = bench.another(check_first)
-    again = await bench.announce(PAID)
+    bench.worker = bench.new_worker(check_first)
+    again = await bench.receive_payments(PAID)
     assert [(e.event_id, e.value) for e in again.publish] == [
         (e.event_id, e.value) for e in first.publish
     ]
@@ -193,11 +193,11 @@ async def test_a_payment_in_the_ledger_needs_no_claim_when_it_comes_again(
     assert await alarms(bench) == []
 
 
-async def test_another_content_under_the_id_of_a_waiting_payment_is_rejected(
+async def test_other_content_with_the_id_of_a_waiting_payment_is_rejected(
     bench: Bench,
 ) -> None:
-    await bench.announce(PAID)
-    outcome = await bench.announce(payment("k1", 90_000_000), PAID)
+    await bench.receive_payments(PAID)
+    outcome = await bench.receive_payments(payment("k1", 90_000_000), PAID)
     assert [dead.reason for dead in outcome.reject] == [
         "payment: came again with other content; the first one is kept"
     ]
@@ -208,20 +208,20 @@ async def test_another_content_under_the_id_of_a_waiting_payment_is_rejected(
 async def test_a_forged_amount_does_not_stop_the_payment_that_accounts_holds(
     bench: Bench,
 ) -> None:
-    await bench.announce(payment("k1", 90_000_000))
+    await bench.receive_payments(payment("k1", 90_000_000))
     await bench.pay(PAID)
     assert await bench.entries() == [("top-up", 20_000_000)]
     assert await waiting(bench) == []
-    refused = await bench.announce(payment("k1", 90_000_000))
+    refused = await bench.receive_payments(payment("k1", 90_000_000))
     assert len(refused.reject) == 1
     assert [alarm.state for alarm in await alarms(bench)] == ["raised", "ended"]
 
 
-async def test_a_waiting_payment_that_cannot_be_posted_says_why_and_stops_no_other(
+async def test_a_waiting_payment_that_cannot_be_posted_gets_a_reason_and_blocks_no_other(
     bench: Bench,
 ) -> None:
     euros, more = payment("e", 5_000_000, currency="EUR"), payment("k2", 1_000_000)
-    await bench.announce(PAID, euros, more)
+    await bench.receive_payments(PAID, euros, more)
     await bench.hold(PAID, euros, more)
     await loop(bench).post_all()
     await loop(bench).post_all()
@@ -233,12 +233,12 @@ async def test_a_waiting_payment_that_cannot_be_posted_says_why_and_stops_no_oth
 
 
 async def test_the_alarm_of_a_payment_that_an_operator_removed_ends(bench: Bench) -> None:
-    await bench.announce(PAID)
+    await bench.receive_payments(PAID)
     await bench.sql("delete from rating.unclaimed")
     await loop(bench).post_all()
     assert [alarm.state for alarm in await alarms(bench)] == ["raised", "ended"]
     bench.clock.move(minutes=1)
-    await bench.announce(PAID)
+    await bench.receive_payments(PAID)
     assert (await alarms(bench))[-1].state == "raised"
 
 
@@ -279,8 +279,8 @@ async def test_an_opening_balance_of_zero_is_posted_and_published_alone(bench: B
     )
     assert await bench.entries() == [("adjustment", 0), ("charge", -10_000), ("charge", -10_000)]
     changed = [e for e in outcome.publish if e.topic is BALANCE_CHANGED]
-    told = [BALANCE_CHANGED.data.model_validate_json(event.value) for event in changed]
-    assert [(c.version, c.balance_micro, c.cause_id) for c in told] == [  # type: ignore[attr-defined]
+    event = [BALANCE_CHANGED.data.model_validate_json(event.value) for event in changed]
+    assert [(c.version, c.balance_micro, c.cause_id) for c in event] == [  # type: ignore[attr-defined]
         (1, 0, opening.payment_id),
         (3, -20_000, call(2).call_id),
     ]
@@ -295,9 +295,9 @@ async def test_a_refund_s_entry_names_its_payment(bench: Bench) -> None:
     assert explained == str(PAID.payment_id)
 
 
-async def test_a_payment_that_waits_though_it_is_posted_waits_no_longer(bench: Bench) -> None:
+async def test_a_waiting_payment_that_is_already_posted_stops_waiting(bench: Bench) -> None:
     """Two workers may see a claim come: one keeps the payment while the other one posts it."""
-    await bench.announce(PAID)
+    await bench.receive_payments(PAID)
     await bench.sql("create table kept as select * from rating.unclaimed")
     await bench.pay(PAID)
     await bench.sql("insert into rating.unclaimed select * from kept")

@@ -1,4 +1,4 @@
-"""The compiled copy of what works at volume: the same rules, and never those of other sources."""
+"""The compiled copy of the hot path: the same rules, and only for the current sources."""
 
 import os
 import subprocess
@@ -24,7 +24,7 @@ def run(*command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_what_is_listed_is_compiled() -> None:
+def test_all_listed_modules_are_compiled() -> None:
     names = [
         f"{package}.{name.removesuffix('.py').replace('/', '.')}"
         for package, modules in compiled.PACKAGES.items()
@@ -39,7 +39,7 @@ def test_what_is_listed_is_compiled() -> None:
     assert all(file.endswith(".so") and "/compiled/" in file for file in files)
 
 
-def test_ratings_unit_tests_hold_for_it() -> None:
+def test_the_unit_tests_of_rating_pass_with_the_compiled_modules() -> None:
     tests = sorted(map(str, (ROOT / "tests/unit/rating").glob("test_*.py")))
     ran = run("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests)
     assert ran.returncode == 0, ran.stdout[-3000:]

@@ -1,4 +1,4 @@
-"""Sums to the micro-unit: hot accounts, several workers, replay, any order, and the clocks."""
+"""Sums are exact to the micro-unit: busy accounts, several workers, replay, order, time zones."""
 
 import asyncio
 import random
@@ -26,13 +26,13 @@ async def bench(database: str) -> AsyncIterator[Bench]:
 
 
 async def work(bench: Bench, workers: int, batches: Sequence[Sequence[CallCompleted]]) -> None:
-    """Several workers take batches from one list, whoever is free."""
+    """Several workers process the batches of one list."""
     left = list(batches)
 
     async def take() -> None:
-        worker = bench.another()
+        worker = bench.new_worker()
         while left:
-            await bench.get_through(*left.pop(), worker=worker)
+            await bench.rate_with_retries(*left.pop(), worker=worker)
 
     await asyncio.gather(*(take() for _ in range(workers)))
 
@@ -46,9 +46,9 @@ def cost_micro(calls: Sequence[CallCompleted]) -> int:
     return sum(-(-c.billsec // 60) * 10_000 for c in calls)
 
 
-async def test_nine_of_ten_calls_on_one_account_beside_many_small_ones(bench: Bench) -> None:
+async def test_sums_are_exact_with_nine_of_ten_calls_on_one_account(bench: Bench) -> None:
     small = [f"small-{n:02}" for n in range(MANY)]
-    await bench.know(*(account(name, tenant=f"{name}.example") for name in small))
+    await bench.save_accounts(*(account(name, tenant=f"{name}.example") for name in small))
     dice = random.Random(7)
     tenants = ["north.example" if n % 10 else f"{dice.choice(small)}.example" for n in range(3000)]
     calls = [
@@ -65,19 +65,21 @@ async def test_nine_of_ten_calls_on_one_account_beside_many_small_ones(bench: Be
 
 async def test_the_same_batch_by_several_workers_at_once_counts_once(bench: Bench) -> None:
     calls = [call(n, billsec=1 + 7 * n) for n in range(200)]
-    workers = [bench.another() for _ in range(4)]
-    await asyncio.gather(*(bench.get_through(*calls, worker=worker) for worker in workers))
+    workers = [bench.new_worker() for _ in range(4)]
+    await asyncio.gather(*(bench.rate_with_retries(*calls, worker=worker) for worker in workers))
     assert await bench.balance() == -cost_micro(calls)
     assert await bench.drift() == []
 
 
 async def test_free_minutes_are_split_exactly_under_concurrency_and_replay(bench: Bench) -> None:
     """500 minutes are free; all calls together take 1020 by the minute, however they fall."""
-    await bench.know(account(version=2, package={"free_minutes": 500}))
+    await bench.save_accounts(account(version=2, package={"free_minutes": 500}))
     calls = [call(n, billsec=61 + n % 120) for n in range(300)]
     waiting = [call(1000 + n, billsec=90, extension="2999") for n in range(150)]
     await bench.rate(*waiting)
-    await bench.know(account(version=3, package={"free_minutes": 500}, extensions=("2112", "2999")))
+    await bench.save_accounts(
+        account(version=3, package={"free_minutes": 500}, extensions=("2112", "2999"))
+    )
 
     async def replay() -> None:
         while await bench.worker.replay():
@@ -151,7 +153,7 @@ async def _both(database: str, *ways: Sequence[tuple[str, int, int]]) -> list[tu
         for way in ways:
             name = f"run-{next(_runs)}"
             package = {"free_minutes": 5, "connection_fee": "0"}
-            await bench.know(account(name, tenant=f"{name}.example", package=package))
+            await bench.save_accounts(account(name, tenant=f"{name}.example", package=package))
             for kind, number, amount in way:
                 if kind == "pay":
                     await bench.pay(payment(str(number), amount, name))
@@ -174,7 +176,7 @@ def midnight(year: int, month: int, day: int, utc_hour: int) -> datetime:
 async def test_a_call_over_midnight_belongs_to_the_period_of_its_answer(bench: Bench) -> None:
     """It rings in October, is answered in November, or goes on from one into the other."""
     await bench.publish_tariff(NORTH, version=2, effective_from=midnight(2020, 1, 1, 0))
-    await bench.know(account(version=2, package={"free_minutes": 3}))
+    await bench.save_accounts(account(version=2, package={"free_minutes": 3}))
     end = midnight(2026, 11, 1, 4)  # of October in Toronto
     rings = end - timedelta(seconds=10)
     await bench.rate(
@@ -196,7 +198,7 @@ async def test_each_period_has_its_free_minutes_over_clock_changes_and_leap_days
 ) -> None:
     bench.clock.set(datetime(2028, 6, 1, tzinfo=UTC))
     await bench.publish_tariff(NORTH, version=2, effective_from=midnight(2020, 1, 1, 0))
-    await bench.know(account(version=2, package={"free_minutes": 1}))
+    await bench.save_accounts(account(version=2, package={"free_minutes": 1}))
     moments = [
         midnight(2026, 3, 8, 6),  # the night of 23 hours
         midnight(2026, 11, 1, 5),  # the hour that comes twice: in summer time,
@@ -220,7 +222,7 @@ async def test_an_unknown_zone_is_logged_and_its_calls_are_rated_by_utc(bench: B
         update={"time_zone": "Mars/Olympus"}
     )
     with capture_logs() as logs:
-        await bench.know(lost)
+        await bench.save_accounts(lost)
     assert [entry["time_zone"] for entry in logs if "time_zone" in entry] == ["Mars/Olympus"]
     await bench.rate(call())
     assert await bench.free_used() == 60

@@ -1,4 +1,4 @@
-"""`ringfence explain`, `account` and `replay`: what stands in the tables, in words."""
+"""`ringfence explain`, `account` and `replay`: what the tables contain, in words."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -40,7 +40,7 @@ async def run(command: Any, *arguments: str, status: int = 0) -> str:
 
 
 async def test_a_charge_is_explained_to_the_last_digit(bench: Bench) -> None:
-    await bench.know(
+    await bench.save_accounts(
         account(
             version=2,
             package={"markup_percent": "120", "connection_fee": "0.05", "free_minutes": 1},
@@ -63,7 +63,7 @@ async def test_a_charge_is_explained_to_the_last_digit(bench: Bench) -> None:
     assert "120 s × 0.012 / 60 + 0.05 for the connection = 0.074, so 0.074 CAD" in says
 
 
-async def test_by_entry_by_first_digits_and_by_the_pbx_s_own_id_it_is_the_same(
+async def test_a_call_is_found_by_entry_id_by_first_digits_and_by_the_id_of_its_pbx(
     bench: Bench,
 ) -> None:
     await bench.rate(call())
@@ -76,7 +76,7 @@ async def test_by_entry_by_first_digits_and_by_the_pbx_s_own_id_it_is_the_same(
 
 
 async def test_a_call_is_explained_with_and_without_its_word(bench: Bench) -> None:
-    await bench.know(account(version=2))
+    await bench.save_accounts(account(version=2))
     await bench.rate(call())
     said = await run(explain_command, str(call().call_id))
     assert "charged" in said
@@ -87,7 +87,7 @@ async def test_a_call_is_explained_with_and_without_its_word(bench: Bench) -> No
     assert "why a client is on or off" in help_text
 
 
-async def test_what_waits_what_died_and_what_is_not_billed_say_why_and_what_to_do(
+async def test_unrated_dead_and_not_billed_calls_are_explained_with_a_remedy(
     bench: Bench,
 ) -> None:
     await bench.rate(call(1, extension="2999"), call(2, billsec=0))
@@ -101,8 +101,12 @@ async def test_what_waits_what_died_and_what_is_not_billed_say_why_and_what_to_d
     assert "dead: this record can never be rated" in await run(explain_command, "call-3@pbx1")
 
 
-async def test_a_call_before_its_product_was_billed_says_from_when_it_is(bench: Bench) -> None:
-    await bench.know(account(version=2, service={"bill_from": NOON + timedelta(seconds=60)}))
+async def test_a_call_before_its_product_is_billed_names_the_bill_from_instant(
+    bench: Bench,
+) -> None:
+    await bench.save_accounts(
+        account(version=2, service={"bill_from": NOON + timedelta(seconds=60)})
+    )
     await bench.rate(call(1, billsec=59), call(2, billsec=60))
     says = await run(explain_command, "call-1@pbx1")
     assert "not billed: it ended before its product's bill-from instant" in says
@@ -111,20 +115,20 @@ async def test_a_call_before_its_product_was_billed_says_from_when_it_is(bench: 
     assert await bench.value("select reason from rating.not_billed") == "before-bill-from"
 
 
-async def test_a_call_that_waited_is_judged_by_the_instant_that_its_product_came_with(
+async def test_a_replayed_call_is_rated_by_the_bill_from_instant_of_its_new_product(
     bench: Bench,
 ) -> None:
     """A product for a tenant whose calls were queued: what was before it is not billed."""
     await bench.rate(call(1, tenant="south.example"))
     late: dict[str, object] = {"bill_from": NOON + timedelta(days=1)}
-    await bench.know(account("1002", tenant="south.example", service=late))
+    await bench.save_accounts(account("1002", tenant="south.example", service=late))
     assert await bench.replay() == 1
     assert await bench.sql("select * from rating.unrated") == []
     assert await bench.value("select reason from rating.not_billed") == "before-bill-from"
     assert await bench.drift() == []
 
 
-async def test_a_refund_says_what_it_refunds(bench: Bench) -> None:
+async def test_a_refund_names_the_refunded_payment(bench: Bench) -> None:
     paid = payment("k", 5_000_000)
     refund = payment("r", -2_000_000, kind="adjustment", refunds=paid.payment_id)
     await bench.pay(paid, refund)
@@ -149,7 +153,7 @@ async def test_a_rerated_call_shows_both_charges(bench: Bench) -> None:
     assert "undone" in await run(rerate_command, "--list")
 
 
-async def test_a_balance_is_readable_as_its_entries(bench: Bench) -> None:
+async def test_a_balance_is_shown_with_its_entries(bench: Bench) -> None:
     await bench.pay(payment("k", 5_000_000, reference="receipt 7"))
     await bench.rate(call(1), call(2))
     says = await run(account_command, "1001")
@@ -161,7 +165,7 @@ async def test_a_balance_is_readable_as_its_entries(bench: Bench) -> None:
     assert "opening 4.98" in await run(account_command, "1001", "--since=2100-01-01")
 
 
-async def test_a_balance_that_its_entries_do_not_come_to_is_said_and_fails(bench: Bench) -> None:
+async def test_a_balance_that_differs_from_its_entries_is_reported_and_fails(bench: Bench) -> None:
     await bench.rate(call())
     await bench.sql("update rating.account set balance_micro = 5")
     says = await run(account_command, "1001", status=1)
@@ -177,7 +181,7 @@ async def test_replay_shows_what_waits_and_rates_what_can_be_rated(bench: Bench)
     says = await run(replay_command)
     assert "unknown-product 2 90" in says
     assert "all 3 150" in says
-    await bench.know(account(version=2, extensions=("2112", "2999")))
+    await bench.save_accounts(account(version=2, extensions=("2112", "2999")))
     await bench.sql("update rating.unrated set replay_requested_at = null")
     says, _ = await asyncio.gather(
         run(replay_command, "--reason=unknown-product"), _replay_until(bench, 2)
@@ -195,16 +199,16 @@ async def _replay_until(bench: Bench, taken: int) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_a_replayed_call_is_charged_once_whoever_tries_and_however_often(
+async def test_a_replayed_call_is_charged_once_by_any_number_of_attempts(
     bench: Bench,
 ) -> None:
     calls = [call(n, extension="2999") for n in range(30)]
     await bench.rate(*calls)
-    await bench.know(account(version=2, extensions=("2112", "2999")))
-    workers = [bench.another() for _ in range(3)]
+    await bench.save_accounts(account(version=2, extensions=("2112", "2999")))
+    workers = [bench.new_worker() for _ in range(3)]
     await asyncio.gather(
         *(worker.replay() for worker in workers for _ in range(3)),
-        bench.rate(*calls, worker=bench.another()),
+        bench.rate(*calls, worker=bench.new_worker()),
     )
     await bench.replay()
     assert await bench.balance() == -300_000
@@ -212,23 +216,23 @@ async def test_a_replayed_call_is_charged_once_whoever_tries_and_however_often(
     assert await bench.drift() == []
 
 
-async def test_what_still_can_not_be_rated_stays_with_its_new_reason(bench: Bench) -> None:
+async def test_a_replayed_call_that_still_cannot_be_rated_gets_its_new_reason(bench: Bench) -> None:
     await bench.rate(call(tenant="south.example", destination_number="011999"))
-    await bench.know(account("1002", tenant="south.example"))
+    await bench.save_accounts(account("1002", tenant="south.example"))
     assert await bench.replay() == 1
     (row,) = await bench.sql("select reason, account_id, replay_requested_at from rating.unrated")
     assert tuple(row) == ("invalid-number", "1002", None)
     assert await bench.replay() == 0
 
 
-async def test_a_call_that_waited_out_its_time_is_left_to_the_operator(bench: Bench) -> None:
+async def test_a_call_that_waited_too_long_is_left_to_the_operator(bench: Bench) -> None:
     await bench.rate(call(tenant="south.example"))
     long_ago = NOON - timedelta(days=365 * 50)
     await bench.sql("update rating.unrated set queued_at = $1", long_ago)
-    await bench.know(account("1002", tenant="south.example"))
+    await bench.save_accounts(account("1002", tenant="south.example"))
     assert await bench.replay() == 0
 
 
-def test_the_order_of_a_rerating_reads_days_in_the_account_s_zone() -> None:
+def test_the_days_of_a_rerating_are_in_the_account_s_time_zone() -> None:
     start, end = RerateOrder("t", 1, "2026-03-08", "2026-03-09").span("America/Toronto")
     assert end - start == timedelta(hours=23)

@@ -1,4 +1,4 @@
-"""What a damaged or malicious CDR can do: docs/hostile-values.md, row by row."""
+"""The outcome of damaged and malicious CDRs: every row of docs/hostile-values.md."""
 
 import asyncio
 import json
@@ -35,7 +35,7 @@ def written(**fields: Any) -> bytes:
 
 
 class Raw(str):
-    """JSON text that stands as it is."""
+    """JSON text that is not encoded again."""
 
 
 def _raw(value: Any) -> str:
@@ -99,10 +99,10 @@ def what_became(outcome: Outcome) -> str:
     ],
     ids=lambda value: str(value)[:60],
 )
-async def test_each_row_of_the_table_is_as_written(
+async def test_each_row_of_the_page_is_true(
     bench: Bench, fields: dict[str, int], became: str
 ) -> None:
-    await bench.know(account("1002", tenant="south.example"))
+    await bench.save_accounts(account("1002", tenant="south.example"))
     assert what_became(await take(bench, written(**fields))) == became
     assert await bench.balance("1002") == 0
     assert await bench.balance("1001") == (0 if became != RATED else await bench.balance("1001"))
@@ -114,7 +114,7 @@ async def test_each_row_of_the_table_is_as_written(
     assert places == 1
 
 
-async def test_a_batch_of_all_that_harms_no_call_beside_it(bench: Bench) -> None:
+async def test_a_batch_of_all_hostile_records_affects_no_other_call(bench: Bench) -> None:
     bad = [b"", b"\xff\xfe", b"[]", b"null", written(billsec=-1), written(caller_name="x" * 10**6)]
     good = [call(n) for n in range(10, 20)]
     records = [from_bytes(CALL_COMPLETED, value) for value in bad]
@@ -124,7 +124,7 @@ async def test_a_batch_of_all_that_harms_no_call_beside_it(bench: Bench) -> None
     assert await bench.balance() == -110_000
 
 
-async def test_a_call_whose_clock_was_ahead_is_rated_when_its_time_has_come(bench: Bench) -> None:
+async def test_a_call_from_a_clock_that_was_ahead_is_rated_later(bench: Bench) -> None:
     await bench.rate(call(started_at=NOON + timedelta(days=3)))
     assert await bench.balance() == 0
     bench.clock.move(days=3)
@@ -133,14 +133,14 @@ async def test_a_call_whose_clock_was_ahead_is_rated_when_its_time_has_come(benc
     assert await bench.balance() == -10_000
 
 
-async def test_the_cleaned_call_that_comes_again_is_the_same_call(bench: Bench) -> None:
+async def test_a_cleaned_call_that_comes_again_is_the_same_call(bench: Bench) -> None:
     for _ in range(2):
         outcome = await take(bench, written(caller_name="x" * 10_000))
         assert outcome.reject == []
     assert await bench.balance() == -10_000
 
 
-async def test_a_payment_too_large_to_be_one_is_refused(bench: Bench) -> None:
+async def test_a_payment_over_the_limit_is_rejected(bench: Bench) -> None:
     outcome = await bench.pay(payment("k", 10**17))
     assert "amount_micro: got 100000000000000000" in outcome.reject[0].reason
     assert await bench.balance() == 0
@@ -166,7 +166,7 @@ names = st.sampled_from([name for name in orjson.loads(call().to_json()) if name
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(changes=st.lists(st.dictionaries(names, anything, max_size=4), min_size=1, max_size=5))
-def test_whatever_a_record_says_no_charge_is_negative_and_every_call_is_somewhere(
+def test_for_any_record_no_charge_is_negative_and_no_call_is_lost(
     database: str, changes: list[dict[str, Any]]
 ) -> None:
     asyncio.run(_survives(database, changes))
@@ -206,7 +206,7 @@ class _OpenedAgain:
         await bench.sql("create sequence if not exists made")
         if not await bench.sql("select * from rating.tariff"):
             await bench.publish_tariff(("1", "North America", "0.01", 60, 60, 1))
-            await bench.know(account())
+            await bench.save_accounts(account())
         return bench
 
     async def __aexit__(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""Rating's handler on a real database: what stands in the ledger, and what is told of it."""
+"""Rating's handler on a real database: ledger entries and published events."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -29,24 +29,26 @@ async def bench(database: str) -> AsyncIterator[Bench]:
         yield bench
 
 
-def told(outcome: Outcome, topic: Topic) -> Sequence[Any]:
+def published(outcome: Outcome, topic: Topic) -> Sequence[Any]:
     return [read(event) for event in outcome.publish if event.topic is topic]
 
 
-async def test_a_call_is_charged_and_told_with_its_explanation(bench: Bench) -> None:
+async def test_a_call_is_charged_and_published_with_its_explanation(bench: Bench) -> None:
     outcome = await bench.rate(call(billsec=61))
-    (rated,) = told(outcome, CALL_RATED)
+    (rated,) = published(outcome, CALL_RATED)
     assert isinstance(rated, CallRated)
     assert (rated.cost_micro, rated.billed_s, rated.account_id) == (20_000, 120, "1001")
     assert rated.explanation["prefix"] == "1"
     assert rated.explanation["tariff_version"] == 1
-    (changed,) = told(outcome, BALANCE_CHANGED)
+    (changed,) = published(outcome, BALANCE_CHANGED)
     assert isinstance(changed, BalanceChanged)
     assert (changed.balance_micro, changed.from_balance_micro) == (-20_000, 0)
     assert await bench.balance() == -20_000
 
 
-async def test_a_call_that_comes_again_is_charged_once_and_told_the_same(bench: Bench) -> None:
+async def test_a_call_that_comes_again_is_charged_once_and_yields_the_same_events(
+    bench: Bench,
+) -> None:
     first = await bench.rate(call())
     again = await bench.rate(call(), call())
     assert await bench.balance() == -10_000
@@ -54,7 +56,7 @@ async def test_a_call_that_comes_again_is_charged_once_and_told_the_same(bench: 
     assert {(e.event_id, e.value) for e in again.publish} == of_first
 
 
-async def test_a_call_that_comes_again_altered_is_refused_and_the_first_stands(
+async def test_a_call_that_comes_again_with_other_content_is_rejected(
     bench: Bench,
 ) -> None:
     await bench.rate(call(billsec=60))
@@ -66,24 +68,24 @@ async def test_a_call_that_comes_again_altered_is_refused_and_the_first_stands(
     assert await bench.drift() == []
 
 
-async def test_a_call_stays_charged_to_whom_it_was_when_its_extension_moves(bench: Bench) -> None:
+async def test_a_charged_call_stays_with_its_account_when_its_extension_moves(bench: Bench) -> None:
     await bench.rate(call())
-    await bench.know(account(version=2, extensions=("2999",)), account("1002"))
-    await bench.rate(call(), worker=bench.another())
+    await bench.save_accounts(account(version=2, extensions=("2999",)), account("1002"))
+    await bench.rate(call(), worker=bench.new_worker())
     assert await bench.balance("1001") == -10_000
     assert await bench.balance("1002") == 0
 
 
-async def test_two_workers_with_the_same_calls_at_once_charge_each_once(bench: Bench) -> None:
+async def test_two_concurrent_workers_charge_the_same_calls_once(bench: Bench) -> None:
     calls = [call(n) for n in range(200)]
-    workers = [bench.another(), bench.another(), bench.another()]
+    workers = [bench.new_worker(), bench.new_worker(), bench.new_worker()]
 
-    await asyncio.gather(*(bench.get_through(*calls, worker=worker) for worker in workers))
+    await asyncio.gather(*(bench.rate_with_retries(*calls, worker=worker) for worker in workers))
     assert await bench.balance() == -200 * 10_000
     assert await bench.drift() == []
 
 
-async def test_an_unread_record_is_rejected_with_its_field_and_the_next_is_unharmed(
+async def test_an_invalid_record_is_rejected_by_field_and_affects_no_other(
     bench: Bench,
 ) -> None:
     bad = call(2).to_json().replace(b'"billsec":60', b'"billsec":-5')
@@ -114,19 +116,19 @@ async def test_an_unread_record_is_rejected_with_its_field_and_the_next_is_unhar
         ({"destination_number": "sip:nobody"}, "invalid-number"),
     ],
 )
-async def test_what_can_not_be_rated_waits_with_its_reason(
+async def test_a_call_that_cannot_be_rated_waits_with_its_reason(
     bench: Bench, fields: dict[str, Any], reason: str
 ) -> None:
     outcome = await bench.rate(call(**fields))
-    (waiting,) = told(outcome, CALL_UNRATED)
+    (waiting,) = published(outcome, CALL_UNRATED)
     assert isinstance(waiting, CallUnrated)
     assert waiting.reason == reason
     assert await bench.balance() == 0
 
 
-async def test_a_waiting_call_is_charged_once_when_its_account_comes(bench: Bench) -> None:
+async def test_a_waiting_call_is_charged_once_when_its_account_arrives(bench: Bench) -> None:
     await bench.rate(call(tenant="south.example"))
-    await bench.know(account("1002", tenant="south.example"))
+    await bench.save_accounts(account("1002", tenant="south.example"))
     assert [await bench.worker.replay(), await bench.worker.replay()] == [1, 0]
     events = await bench.sql("select topic, key from rating.outbox order by id")
     assert [tuple(e) for e in events] == [
@@ -138,40 +140,40 @@ async def test_a_waiting_call_is_charged_once_when_its_account_comes(bench: Benc
     assert await bench.sql("select * from rating.unrated") == []
 
 
-async def test_calls_that_cost_nothing_are_kept_with_their_rule(bench: Bench) -> None:
+async def test_calls_that_cost_nothing_are_stored_with_their_rule(bench: Bench) -> None:
     outcome = await bench.rate(
         call(1, billsec=0),
         call(2, direction="local", destination_number="2113"),
         call(3, direction="inbound", caller_destination="5192229000", extension=""),
     )
-    reasons = [rated.reason for rated in told(outcome, CALL_RATED)]
+    reasons = [rated.reason for rated in published(outcome, CALL_RATED)]
     assert reasons == ["unanswered", "local", "inbound-not-enabled"]
-    assert told(outcome, BALANCE_CHANGED) == []
+    assert published(outcome, BALANCE_CHANGED) == []
     again = await bench.rate(call(1, billsec=0))
     assert [e.event_id for e in again.publish] == [outcome.publish[0].event_id]
 
 
-async def test_a_top_up_is_posted_once_and_a_reused_key_with_another_amount_refused(
+async def test_a_top_up_is_posted_once_and_its_key_with_another_amount_is_rejected(
     bench: Bench,
 ) -> None:
     for _ in range(2):
         await bench.pay(payment("k1", 20_000_000))
     other = payment("k1", 30_000_000)
-    outcome = await bench.announce(other)
+    outcome = await bench.receive_payments(other)
     assert [r.reason for r in outcome.reject] == [
         "payment: came again with other content; the first one is kept"
     ]
     assert await bench.balance() == 20_000_000
 
 
-async def test_a_payment_in_another_currency_is_refused(bench: Bench) -> None:
+async def test_a_payment_in_another_currency_is_rejected(bench: Bench) -> None:
     euros = payment("k1", 20_000_000, currency="EUR")
     outcome = await bench.pay(euros)
     assert [r.reason for r in outcome.reject] == ["currency: got EUR, expected the account's CAD"]
     assert await bench.balance() == 0
 
 
-async def test_a_top_up_between_calls_is_told_as_a_change_of_its_own(bench: Bench) -> None:
+async def test_a_top_up_between_calls_is_published_as_its_own_change(bench: Bench) -> None:
     """Else a balance that rose and fell again within a batch would hide its crossings."""
     await bench.hold(payment("k1", 20_000_000))
     outcome = await bench.worker.handle(
@@ -181,16 +183,19 @@ async def test_a_top_up_between_calls_is_told_as_a_change_of_its_own(bench: Benc
             received(CALL_COMPLETED, call(2), call(2).call_id),
         ]
     )
-    assert [c.balance_micro for c in told(outcome, BALANCE_CHANGED)] == [20_000_000, 19_980_000]
+    assert [c.balance_micro for c in published(outcome, BALANCE_CHANGED)] == [
+        20_000_000,
+        19_980_000,
+    ]
 
 
 async def test_free_minutes_are_used_up_exactly_over_batches(bench: Bench) -> None:
-    await bench.know(account(version=2, package={"free_minutes": 2}))
-    await bench.rate(call(1), worker=bench.another())
-    outcome = await bench.rate(call(2, billsec=120), worker=bench.another())
-    (rated,) = told(outcome, CALL_RATED)
+    await bench.save_accounts(account(version=2, package={"free_minutes": 2}))
+    await bench.rate(call(1), worker=bench.new_worker())
+    outcome = await bench.rate(call(2, billsec=120), worker=bench.new_worker())
+    (rated,) = published(outcome, CALL_RATED)
     assert (rated.free_s, rated.cost_micro) == (60, 10_000)
-    await bench.rate(call(1), call(2, billsec=120), worker=bench.another())
+    await bench.rate(call(1), call(2, billsec=120), worker=bench.new_worker())
     assert await bench.balance() == -10_000
 
 
@@ -217,7 +222,7 @@ async def test_the_ledger_can_be_neither_changed_nor_emptied_by_its_service(benc
 
 
 async def test_an_account_never_changes_its_currency(bench: Bench) -> None:
-    outcome = await bench.know(account(version=2, currency="USD"))
+    outcome = await bench.save_accounts(account(version=2, currency="USD"))
     assert [r.reason for r in outcome.reject] == ["currency: got USD, expected the ledger's own"]
     assert (await bench.rate(call())).reject == []
     assert await bench.balance() == -10_000

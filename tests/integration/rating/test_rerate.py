@@ -1,4 +1,4 @@
-"""A period on another tariff version: reversal and new charge, linked, once, and undone again."""
+"""Re-rating by another tariff version: linked reversals and charges, idempotent, with undo."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -32,8 +32,8 @@ async def all_checks_hold(bench: Bench) -> bool:
     return all(check.holds for check in checks) and not await bench.drift()
 
 
-async def test_a_dry_run_tells_each_client_s_difference_and_writes_nothing(bench: Bench) -> None:
-    await bench.know(account("1002", tenant="south.example"))
+async def test_a_dry_run_shows_each_client_s_difference_and_writes_nothing(bench: Bench) -> None:
+    await bench.save_accounts(account("1002", tenant="south.example"))
     await bench.rate(call(1), call(2, tenant="south.example"), call(3, tenant="south.example"))
     await bench.publish_tariff(DEARER, version=2)
     plans = await bench.rerating().dry_run(ORDER)
@@ -45,7 +45,7 @@ async def test_a_dry_run_tells_each_client_s_difference_and_writes_nothing(bench
     assert await bench.sql("select * from rating.rerate_run") == []
 
 
-async def test_a_charge_that_differs_is_reversed_and_charged_anew(bench: Bench) -> None:
+async def test_a_charge_that_differs_is_reversed_and_charged_again(bench: Bench) -> None:
     await bench.pay(payment("k", 1_000_000))
     await bench.rate(call())
     await bench.publish_tariff(DEARER, version=2)
@@ -66,7 +66,7 @@ async def test_a_charge_that_differs_is_reversed_and_charged_anew(bench: Bench) 
     assert str(run.run_id) in linked[3]["explanation"]
 
 
-async def test_the_call_is_told_anew_and_the_balance_once_so_that_nothing_is_crossed(
+async def test_a_rerating_publishes_each_call_and_one_balance_change(
     bench: Bench,
 ) -> None:
     """Reversal and charge apart would lift an empty account for a moment, and restore its trunk."""
@@ -84,7 +84,7 @@ async def test_the_call_is_told_anew_and_the_balance_once_so_that_nothing_is_cro
     assert (changed.version, changed.balance_micro) == (6, -60_000)
 
 
-async def test_undone_every_balance_is_what_it_was_by_entries_alone(bench: Bench) -> None:
+async def test_an_undo_restores_every_balance_by_new_entries_only(bench: Bench) -> None:
     await bench.rate(call(1), call(2))
     await bench.publish_tariff(DEARER, version=2)
     run, _ = await bench.rerating().apply(ORDER)
@@ -110,7 +110,7 @@ async def test_an_undone_period_can_be_rerated_again(bench: Bench) -> None:
     assert len(await RerateStore(bench.pool).runs()) == 2
 
 
-async def test_applied_twice_it_changes_nothing_more_and_leaves_no_run(bench: Bench) -> None:
+async def test_applying_twice_changes_nothing_more_and_leaves_no_run(bench: Bench) -> None:
     await bench.rate(call())
     await bench.publish_tariff(DEARER, version=2)
     await bench.rerating().apply(ORDER)
@@ -123,10 +123,10 @@ class _Killed(Exception):
     pass
 
 
-async def test_a_run_that_was_cut_short_is_completed_with_nothing_twice(bench: Bench) -> None:
+async def test_an_interrupted_run_is_completed_without_duplicates(bench: Bench) -> None:
     names = ["1001", *(str(n) for n in range(1002, 1006))]
     for name in names[1:]:
-        await bench.know(account(name, tenant=f"t{name}.example"))
+        await bench.save_accounts(account(name, tenant=f"t{name}.example"))
     tenants = ["north.example", *(f"t{name}.example" for name in names[1:])]
     await bench.rate(*(call(n, tenant=tenant) for n, tenant in enumerate(tenants)))
     await bench.publish_tariff(DEARER, version=2)
@@ -149,9 +149,9 @@ async def test_a_run_that_was_cut_short_is_completed_with_nothing_twice(bench: B
     assert await all_checks_hold(bench)
 
 
-async def test_a_run_that_is_completed_leaves_alone_what_it_charged_itself(bench: Bench) -> None:
+async def test_a_completed_run_does_not_change_its_own_charges(bench: Bench) -> None:
     """Though by now it would come out otherwise: a call is re-rated once by a run."""
-    await bench.know(account("1002", tenant="south.example"))
+    await bench.save_accounts(account("1002", tenant="south.example"))
     await bench.rate(call(1), call(2, tenant="south.example"))
     await bench.publish_tariff(DEARER, version=2)
 
@@ -160,12 +160,12 @@ async def test_a_run_that_is_completed_leaves_alone_what_it_charged_itself(bench
 
     with pytest.raises(_Killed):
         await bench.rerating(die).apply(ORDER)
-    await bench.know(account(version=2, package={"free_minutes": 10}))
+    await bench.save_accounts(account(version=2, package={"free_minutes": 10}))
     await bench.rerating().apply(ORDER)
     assert [await bench.balance("1001"), await bench.balance("1002")] == [-30_000] * 2
 
 
-async def test_a_run_that_a_later_one_built_upon_is_not_undone_before_it(bench: Bench) -> None:
+async def test_a_run_is_not_undone_before_a_later_one_on_the_same_calls(bench: Bench) -> None:
     await bench.rate(call())
     await bench.publish_tariff(DEARER, version=2)
     await bench.publish_tariff(("1", "North", "0.05", 60, 60, 1), version=3)
@@ -179,15 +179,15 @@ async def test_a_run_that_a_later_one_built_upon_is_not_undone_before_it(bench: 
     assert await all_checks_hold(bench)
 
 
-async def test_the_call_that_comes_again_after_a_rerating_changes_nothing(bench: Bench) -> None:
+async def test_a_call_that_comes_again_after_a_rerating_changes_nothing(bench: Bench) -> None:
     await bench.rate(call())
     await bench.publish_tariff(DEARER, version=2)
     await bench.rerating().apply(ORDER)
-    await bench.rate(call(), worker=bench.another())
+    await bench.rate(call(), worker=bench.new_worker())
     assert await bench.balance() == -30_000
 
 
-async def test_the_period_ends_by_the_account_s_own_clock(bench: Bench) -> None:
+async def test_the_period_ends_in_the_account_s_time_zone(bench: Bench) -> None:
     """04:59 UTC is the evening before in Toronto, 05:00 the new month."""
     last = NOON.replace(month=12, day=1, hour=4, minute=59)
     bench.clock.set(last + timedelta(hours=1))
@@ -198,17 +198,21 @@ async def test_the_period_ends_by_the_account_s_own_clock(bench: Bench) -> None:
 
 
 async def test_only_the_version_changes_markup_and_fee_stay_as_charged(bench: Bench) -> None:
-    await bench.know(account(version=2, package={"markup_percent": "200", "connection_fee": "0.5"}))
+    await bench.save_accounts(
+        account(version=2, package={"markup_percent": "200", "connection_fee": "0.5"})
+    )
     await bench.rate(call())
-    await bench.know(account(version=3, package={"markup_percent": "300", "connection_fee": "9"}))
+    await bench.save_accounts(
+        account(version=3, package={"markup_percent": "300", "connection_fee": "9"})
+    )
     await bench.publish_tariff(DEARER, version=2)
     await bench.rerating().apply(ORDER)
     assert await bench.balance() == -(30_000 * 2 + 500_000)
 
 
-async def test_free_seconds_are_dealt_out_anew_and_given_back(bench: Bench) -> None:
+async def test_free_seconds_are_allocated_again_and_restored_by_undo(bench: Bench) -> None:
     """By the minute, the first call took all; by the second, there is something left for two."""
-    await bench.know(account(version=2, package={"free_minutes": 1}))
+    await bench.save_accounts(account(version=2, package={"free_minutes": 1}))
     await bench.rate(call(1, billsec=20), call(2, billsec=20))
     assert (await bench.balance(), await bench.free_used()) == (-10_000, 60)
     await bench.publish_tariff(BY_SECOND, version=2)
@@ -219,15 +223,17 @@ async def test_free_seconds_are_dealt_out_anew_and_given_back(bench: Bench) -> N
     assert await all_checks_hold(bench)
 
 
-async def test_a_version_that_differs_in_nothing_changes_nothing(bench: Bench) -> None:
-    await bench.know(account(version=2, package={"free_minutes": 2, "markup_percent": "133.3"}))
+async def test_a_version_with_the_same_rates_changes_nothing(bench: Bench) -> None:
+    await bench.save_accounts(
+        account(version=2, package={"free_minutes": 2, "markup_percent": "133.3"})
+    )
     await bench.rate(*(call(n, billsec=7 * n) for n in range(1, 20)))
     await bench.publish_tariff(("1", "North America", "0.01", 60, 60, 1), BRITAIN, version=2)
     plans = await bench.rerating().dry_run(ORDER)
     assert [(p.examined, p.changes) for p in plans] == [(19, [])]
 
 
-async def test_what_the_version_can_not_price_stays_and_is_said(bench: Bench) -> None:
+async def test_a_charge_that_the_version_cannot_price_stays_and_is_reported(bench: Bench) -> None:
     await bench.rate(call(1), call(2, destination_number="011442079460000"))
     await bench.publish_tariff(DEARER, version=2)
     (planned,) = await bench.rerating().dry_run(ORDER)
@@ -235,7 +241,7 @@ async def test_what_the_version_can_not_price_stays_and_is_said(bench: Bench) ->
     assert list(planned.unchanged) == ["tariff north version 2 has no prefix of 442079460000"]
 
 
-async def test_an_unknown_version_or_a_period_that_is_none_is_refused(bench: Bench) -> None:
+async def test_an_unknown_version_or_an_invalid_period_is_rejected(bench: Bench) -> None:
     with pytest.raises(BadInput, match="a version of north: 1"):
         await bench.rerating().dry_run(ORDER)
     for wrong in (ORDER._replace(to_text="2026-11-01"), ORDER._replace(from_text="yesterday")):

@@ -1,4 +1,4 @@
-"""The service as it runs: an unclaimed payment raises its alarm, and is posted once it is held."""
+"""The running service: an unclaimed payment raises an alarm and is posted when accounts has it."""
 
 import asyncio
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""How many payments are in a balance: kept with the ledger, and never published too high."""
+"""The number of payments in a balance: stored with the ledger, and never published too high."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -29,8 +29,8 @@ async def bench(database: str) -> AsyncIterator[Bench]:
 
 
 def changes(outcome: Outcome) -> list[BalanceChanged]:
-    told = [read(event) for event in outcome.publish if event.topic is BALANCE_CHANGED]
-    return [change for change in told if isinstance(change, BalanceChanged)]
+    published = [read(event) for event in outcome.publish if event.topic is BALANCE_CHANGED]
+    return [change for change in published if isinstance(change, BalanceChanged)]
 
 
 kinds = st.sampled_from(["charge", "top-up", "adjustment", "reversal"])
@@ -71,8 +71,8 @@ async def test_a_rerating_and_its_undoing_publish_the_payments_in_the_balance(
     await bench.publish_tariff(DEARER, version=2)
     run, _ = await bench.rerating().apply(ORDER)
     await bench.rerating().undo(run.run_id)
-    told = [t for t in await bench.outbox() if t["topic"] == BALANCE_CHANGED.name]
-    assert [(t["version"], t["settled"]) for t in told] == [(7, 1), (11, 1)]
+    published = [t for t in await bench.outbox() if t["topic"] == BALANCE_CHANGED.name]
+    assert [(t["version"], t["settled"]) for t in published] == [(7, 1), (11, 1)]
     assert await bench.value("select settled from rating.account") == 1
 
 
@@ -101,7 +101,7 @@ _runs = iter(range(10**9))
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(story=st.lists(steps, min_size=1, max_size=5))
-def test_whatever_comes_again_or_is_rerated_settled_is_the_ledger_s_count(
+def test_settled_is_the_ledger_s_count_after_duplicates_and_reratings(
     database: str, story: list[Step]
 ) -> None:
     asyncio.run(_follow(database, story))
@@ -113,13 +113,13 @@ async def _follow(database: str, story: Sequence[Step]) -> None:
         if not await bench.sql("select * from rating.tariff"):
             await bench.publish_tariff(NORTH)
             await bench.publish_tariff(DEARER, version=2)
-        await bench.know(account(name, tenant=f"{name}.example"))
+        await bench.save_accounts(account(name, tenant=f"{name}.example"))
         for number, step in enumerate(story):
-            told = changes(await _take(bench, name, step))
+            published = changes(await _take(bench, name, step))
             if step.rerates:
                 order = RerateOrder("north", 1 + number % 2, "2026-11-01", "2026-12-01", name)
                 await bench.rerating().apply(order)
-            await _check(bench, name, told)
+            await _check(bench, name, published)
 
 
 async def _take(bench: Bench, name: str, step: Step) -> Outcome:
@@ -132,10 +132,10 @@ async def _take(bench: Bench, name: str, step: Step) -> Outcome:
             paid = payment(f"{kind}-{number}", 1_000_000 + number, name, kind=kind)
             await bench.hold(paid)
             batch.append(received(PAYMENT_RECEIVED, paid))
-    return await bench.another(step.check_first).handle(batch)
+    return await bench.new_worker(step.check_first).handle(batch)
 
 
-async def _check(bench: Bench, name: str, told: Sequence[BalanceChanged]) -> None:
+async def _check(bench: Bench, name: str, published: Sequence[BalanceChanged]) -> None:
     rows = await bench.sql(
         "select kind in ('top-up', 'adjustment') from rating.ledger where account_id = $1"
         " order by version",
@@ -144,11 +144,11 @@ async def _check(bench: Bench, name: str, told: Sequence[BalanceChanged]) -> Non
     paid = [row[0] for row in rows]
     kept = await bench.value("select settled from rating.account where account_id = $1", name)
     assert kept == sum(paid)
-    for change in told:
+    for change in published:
         assert change.settled is not None
         assert change.settled <= sum(paid[: change.version])
     # A re-rating published the latest version elsewhere; each batch's own last event is exact.
-    for change in told[-1:]:
+    for change in published[-1:]:
         if change.version == len(paid):
             assert change.settled == sum(paid)
     outbox = [t for t in await bench.outbox() if t.get("account_id") == name and "settled" in t]

@@ -50,7 +50,7 @@ class Installation:
             " credit_limit_micro = $4",
             account_id, version, owe * UNIT, changed.credit_limit_micro,
         )  # fmt: skip
-        await self.bench.know(changed)
+        await self.bench.save_accounts(changed)
         record = received(ACCOUNT_CHANGED, changed, derive("profile", account_id, version))
         await self.watch.handle([record])
         return record
@@ -110,7 +110,7 @@ async def installation(database: str) -> AsyncIterator[Installation]:
         yield made
 
 
-async def test_a_sound_installation_passes(installation: Installation) -> None:
+async def test_a_correct_installation_passes(installation: Installation) -> None:
     code, output = await installation.verify("--wait=0", "--json")
     assert code == 0, output
     found = {check["name"]: check for check in orjson.loads(output)["checks"]}
@@ -216,7 +216,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize(("damage", "words"), DAMAGES.values(), ids=DAMAGES.keys())
-async def test_damage_is_named_and_fails(
+async def test_each_kind_of_damage_is_named_and_fails(
     installation: Installation, damage: str, words: str
 ) -> None:
     await installation.bench.sql(damage)
@@ -225,7 +225,7 @@ async def test_damage_is_named_and_fails(
     assert words in output
 
 
-async def test_holds_that_need_no_funds_hold_are_no_difference(installation: Installation) -> None:
+async def test_exempt_and_metered_products_are_no_difference(installation: Installation) -> None:
     """Exempt, not prepaid, undone by the brake, left alone, in shadow: nothing differs."""
     bench = installation.bench
     exempt = {"manual_voip_suspend": "No", "voip_suspended": "No"}
@@ -263,7 +263,7 @@ async def test_a_client_that_was_imported_as_suspended_is_held_without_a_posting
     assert (await installation.verify("--wait=0"))[0] == 0
 
 
-async def test_the_first_pair_of_a_client_may_lie_between(installation: Installation) -> None:
+async def test_a_first_pair_with_covered_debts_begins_no_hold(installation: Installation) -> None:
     """Debts that the first credit covers: nothing was held before."""
     await installation.profile("1007", 1, owe=5, accepted=1)
     await installation.pay("top-up", 8, "1007")
@@ -302,7 +302,7 @@ async def test_an_account_without_a_posting_is_not_expected_to_be_held(
     assert (await installation.verify("--wait=0"))[0] == 0
 
 
-async def test_a_credit_that_the_debts_are_newer_than_decides_nothing(
+async def test_a_credit_older_than_the_debts_is_not_compared(
     installation: Installation,
 ) -> None:
     """Debts of 60 come with a payment that the ledger does not have yet: no hold begins."""
@@ -312,7 +312,7 @@ async def test_a_credit_that_the_debts_are_newer_than_decides_nothing(
     assert (await installation.verify("--wait=0"))[0] == 0
 
 
-async def test_what_is_on_its_way_gets_time_and_an_unseen_balance_is_remarked(
+async def test_data_in_flight_gets_time_and_an_unprocessed_balance_is_remarked(
     installation: Installation,
 ) -> None:
     bench = installation.bench
@@ -322,7 +322,7 @@ async def test_what_is_on_its_way_gets_time_and_an_unseen_balance_is_remarked(
 
     async def post() -> Outcome:
         await asyncio.sleep(0.7)
-        return await bench.announce(paid)
+        return await bench.receive_payments(paid)
 
     (code, _), outcome = await asyncio.gather(installation.verify("--wait=20"), post())
     assert code == 0
@@ -333,9 +333,11 @@ async def test_what_is_on_its_way_gets_time_and_an_unseen_balance_is_remarked(
     assert "has not processed" not in (await installation.verify("--wait=0"))[1]
 
 
-async def test_an_unclaimed_payment_is_named_and_no_difference(installation: Installation) -> None:
+async def test_an_unclaimed_payment_is_a_remark_and_no_difference(
+    installation: Installation,
+) -> None:
     forged = payment("forged", 90 * UNIT, "1002")
-    await installation.bench.announce(forged)
+    await installation.bench.receive_payments(forged)
     code, output = await installation.verify("--wait=0")
     assert code == 0
     assert f"payment {forged.payment_id} of account 1002 is unclaimed since" in output
@@ -346,7 +348,7 @@ async def test_an_unclaimed_payment_is_named_and_no_difference(installation: Ins
     assert "the ledger does not have it, it waits unclaimed; right is a top-up of 1.00" in output
 
 
-async def test_differences_that_pass_are_not_reported_though_there_always_are_some() -> None:
+async def test_transient_differences_are_not_reported() -> None:
     looks = iter([[1, 2, 9], [2, 3, 9], [4, 9], [5, 9], [9, 6]])
 
     async def look() -> list[int]:
@@ -355,7 +357,7 @@ async def test_differences_that_pass_are_not_reported_though_there_always_are_so
     assert await lasting_rows(look, lambda row: row, 1.2) == [9]
 
 
-async def test_the_metrics_count_only_what_has_lasted(installation: Installation) -> None:
+async def test_the_metrics_count_only_lasting_differences(installation: Installation) -> None:
     audit = Audit(
         store=AuditStore(installation.bench.pool),
         every_s=300,
@@ -366,11 +368,11 @@ async def test_the_metrics_count_only_what_has_lasted(installation: Installation
     await installation.bench.sql("update suspender.account set held = not held")
     await installation.bench.sql("update rating.account set settled = 7" + OF_1001)
 
-    async def mend() -> None:
+    async def repair() -> None:
         await asyncio.sleep(0.7)
         await installation.bench.sql("update suspender.account set held = not held")
         await installation.bench.sql("update suspender.account set held = false" + OF_1001)
 
-    found, _ = await asyncio.gather(audit.audit_once(), mend())
+    found, _ = await asyncio.gather(audit.audit_once(), repair())
     assert found is not None
-    assert (found["I10"], found["I11"]) == (1, 2), "1001 by two rules; the others were mended"
+    assert (found["I10"], found["I11"]) == (1, 2), "1001 by two rules; the others were repaired"

@@ -1,4 +1,4 @@
-"""Billing periods: months in the account's own zone, daylight saving and leap days included."""
+"""Billing periods: months in the account's time zone, with daylight saving and leap days."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -54,7 +54,7 @@ def test_an_unknown_zone_counts_as_utc(name: str) -> None:
 
 
 @given(st.datetimes(datetime(1970, 1, 2), datetime(2099, 12, 30)))
-def test_no_instant_is_in_a_period_that_its_zone_s_calendar_does_not_show(moment: datetime) -> None:
+def test_a_period_is_the_month_of_the_local_date(moment: datetime) -> None:
     instant = moment.replace(tzinfo=UTC)
     shown = instant.astimezone(zone_of("America/St_Johns"))
     period = period_of(instant, "America/St_Johns")
@@ -70,7 +70,7 @@ def test_no_instant_is_in_a_period_that_its_zone_s_calendar_does_not_show(moment
         ("2026-11-01T00:00-05:00", "2026-11-01T12:00-05:00", 12),
     ],
 )
-def test_days_of_a_rerating_are_as_long_as_the_account_s(
+def test_the_days_of_a_rerating_have_the_length_of_local_days(
     from_text: str, to_text: str, hours: int
 ) -> None:
     start, end = RerateOrder("t", 1, from_text, to_text).span("America/Toronto")
@@ -80,7 +80,7 @@ def test_days_of_a_rerating_are_as_long_as_the_account_s(
 @pytest.mark.parametrize(
     ("seconds_after_start", "counts_s"), [(0, 0), (20, 20), (60, 60), (61, 0), (-1, 0), (None, 0)]
 )
-def test_an_answer_outside_of_the_call_is_none(
+def test_an_answer_outside_of_the_call_is_ignored(
     seconds_after_start: int | None, counts_s: int
 ) -> None:
     answered = (
@@ -99,14 +99,12 @@ def test_an_answer_outside_of_the_call_is_none(
         (-timedelta(days=10_000), False),
     ],
 )
-def test_a_clock_that_is_wrong_by_too_much_is_not_believed(
-    ahead: timedelta, believed: bool
-) -> None:
+def test_an_implausible_start_makes_the_call_wait(ahead: timedelta, believed: bool) -> None:
     assert (implausible_time(call(started_at=NOON + ahead), NOON) is None) == believed
 
 
 @pytest.mark.parametrize("year", [1, 1969, 2100, 9999])
-def test_a_call_outside_of_all_time_is_refused(year: int) -> None:
+def test_a_call_in_an_impossible_year_is_rejected(year: int) -> None:
     started = datetime(year, 6, 1, tzinfo=UTC)
     with pytest.raises(Reject, match="expected instants from 1970 to 2099"):
         check_times(call(started_at=started))

@@ -48,7 +48,7 @@ def test_the_documented_patterns_on_outbound_calls(written: str, hit: str | None
     assert judged(written) == hit
 
 
-def test_ten_and_eleven_digits_are_alike_without_the_nanp_option_too() -> None:
+def test_ten_and_eleven_digits_are_equal_without_the_nanp_option() -> None:
     number = NumberPlan(nanpa_10_digit=False).read("8005550101")
     assert BOTH.check(number, "outbound") == ("not-billed", "1800xxxxxxx")
 
@@ -77,14 +77,14 @@ def test_a_number_abroad_has_no_north_american_form() -> None:
         ("[did]", "14165550101", "", False),
     ],
 )
-def test_words_are_looked_for_in_the_description(
+def test_words_are_searched_in_the_description(
     pattern: str, written: str, direction: str, meets: bool
 ) -> None:
     found = judged(written, direction, CallFilter(hide=(pattern,)))
     assert (found is not None) is meets
 
 
-def test_hiding_goes_before_not_billing() -> None:
+def test_hide_takes_precedence_over_not_billed() -> None:
     lists = CallFilter(hide=("[outbound]",), not_billed=("911",))
     assert judged("911", lists=lists) == "hide [outbound]"
 
@@ -105,13 +105,13 @@ def test_hiding_goes_before_not_billing() -> None:
         "x" * 33,
     ],
 )
-def test_a_pattern_that_means_nothing_is_refused(pattern: str) -> None:
+def test_an_invalid_pattern_is_rejected(pattern: str) -> None:
     with pytest.raises(BadInput):
         CallFilter(hide=(pattern,))
 
 
 @given(st.text("0123456789x*#", min_size=6, max_size=9), st.data())
-def test_a_pattern_meets_whole_numbers_only(pattern: str, data: st.DataObject) -> None:
+def test_a_pattern_matches_whole_numbers_only(pattern: str, data: st.DataObject) -> None:
     """Digit for digit: as long as the number, equal where it is literal, any digit where x."""
     dialled = "".join(
         data.draw(st.sampled_from("0123456789")) if char == "x" else char for char in pattern

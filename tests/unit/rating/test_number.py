@@ -1,4 +1,4 @@
-"""Numbers as PBXs write them, and as tariffs know them."""
+"""Numbers as PBXs write them, normalised for tariffs."""
 
 import pytest
 from hypothesis import given
@@ -89,7 +89,7 @@ def test_codes_begin_with_a_star_or_a_hash(written: str) -> None:
         "1" + "-" * 100 + "4165550101",
     ],
 )
-def test_what_is_no_number_is_invalid_and_says_why(written: str) -> None:
+def test_an_invalid_number_has_a_reason(written: str) -> None:
     number = CANADA.read(written)
     assert number.kind == "invalid"
     assert number.why
@@ -110,7 +110,7 @@ def test_a_british_pbx_with_its_trunk_prefix_set(written: str, digits: str) -> N
     assert e164(LONDON, written) == digits
 
 
-def test_a_trunk_prefix_that_nobody_set_is_not_guessed() -> None:
+def test_a_trunk_prefix_that_is_not_set_is_not_guessed() -> None:
     plain = NumberPlan(country_code="44", exit_code="00", nanpa_10_digit=False)
     assert plain.read("02079460000").kind == "invalid"
     assert e164(plain, "0014165550101") == "14165550101"
@@ -126,7 +126,7 @@ def test_a_trunk_prefix_that_nobody_set_is_not_guessed() -> None:
         ("+919876543210", "919876543210"),
     ],
 )
-def test_a_prefix_for_an_outside_line_is_stripped_where_it_is(written: str, digits: str) -> None:
+def test_a_prefix_for_an_outside_line_is_stripped_if_present(written: str, digits: str) -> None:
     assert e164(NINE, written) == digits
 
 
@@ -150,11 +150,11 @@ def test_the_exit_code_itself_can_be_stripped() -> None:
         ("+442079460000", "442079460000"),
     ],
 )
-def test_prepend_completes_what_is_not_complete(written: str, digits: str) -> None:
+def test_prepend_completes_incomplete_numbers(written: str, digits: str) -> None:
     assert e164(NumberPlan(prepend="1519"), written) == digits
 
 
-def test_prepend_goes_where_strip_prefix_was() -> None:
+def test_prepend_replaces_strip_prefix() -> None:
     plan = NumberPlan(strip_prefix="8", prepend="1519")
     assert e164(plan, "85551234") == "15195551234"
     assert e164(plan, "4165550101") == "14165550101"
@@ -173,7 +173,7 @@ def test_prepend_goes_where_strip_prefix_was() -> None:
         ("01144207946000", True),
     ],
 )
-def test_abroad_is_another_country_even_under_country_code_1(written: str, abroad: bool) -> None:
+def test_other_countries_under_country_code_1_are_abroad(written: str, abroad: bool) -> None:
     assert CANADA.read(written).international is abroad
 
 
@@ -189,9 +189,7 @@ WRITTEN = st.one_of(st.text(max_size=80), st.text("0123456789+*# -", max_size=20
 
 
 @given(PLANS, WRITTEN)
-def test_whatever_a_pbx_wrote_comes_out_in_one_of_four_shapes(
-    plan: NumberPlan, written: str
-) -> None:
+def test_any_text_becomes_one_of_four_kinds(plan: NumberPlan, written: str) -> None:
     number = plan.read(written)
     assert isinstance(number, DialledNumber)
     if number.kind == "e164":
@@ -207,5 +205,5 @@ def test_whatever_a_pbx_wrote_comes_out_in_one_of_four_shapes(
 
 
 @given(PLANS, st.text("123456789", min_size=8, max_size=15))
-def test_a_number_with_plus_stays_as_it_is(plan: NumberPlan, digits: str) -> None:
+def test_a_number_with_plus_is_not_changed(plan: NumberPlan, digits: str) -> None:
     assert e164(plan, "+" + digits) == digits

@@ -1,4 +1,4 @@
-"""What a call costs: the published cases, and what must hold for every call."""
+"""What a call costs: the published cases, and properties of every call."""
 
 import random
 from fractions import Fraction
@@ -78,7 +78,7 @@ def test_free_seconds_are_split_exactly(terms: PriceTerms, billsec: int, free_le
 
 
 @given(RATES, INCREMENTS, INCREMENTS, FEES, SECONDS, SECONDS)
-def test_inbound_calls_know_no_free_seconds(
+def test_inbound_calls_use_no_free_seconds(
     rate: str, initial_s: int, increment_s: int, fee: str, billsec: int, free_left: int
 ) -> None:
     terms = PriceTerms.inbound(rate, initial_s, increment_s, connection_fee=fee)
@@ -87,7 +87,7 @@ def test_inbound_calls_know_no_free_seconds(
 
 
 @given(st.lists(st.tuples(OUTBOUND, SECONDS), max_size=12), SECONDS, st.randoms())
-def test_the_order_of_calls_does_not_change_what_they_come_to(
+def test_the_order_of_calls_does_not_change_their_sum(
     calls: list[tuple[PriceTerms, int]], granted_s: int, shuffle: random.Random
 ) -> None:
     """Sums of costs are the same in any order; of free seconds as many are used."""
@@ -108,12 +108,12 @@ def _free_used(calls: list[tuple[PriceTerms, int]], granted_s: int) -> int:
     return granted_s - left_s
 
 
-def test_the_length_of_a_call_does_not_matter_to_the_work() -> None:
+def test_a_very_long_call_is_priced() -> None:
     terms = PriceTerms.outbound("0.54401", 1, 1)
     assert terms.charge(10**15).cost_micro == 9_066_833_333_333_333_333
 
 
-def test_overdrawn_free_seconds_give_none() -> None:
+def test_negative_free_seconds_count_as_none() -> None:
     assert PriceTerms.outbound("0.01", 60, 60).charge(60, -30).free_s == 0
 
 
@@ -127,14 +127,14 @@ def test_overdrawn_free_seconds_give_none() -> None:
         ("86400", (86400,) * 2),
     ],
 )
-def test_an_increment_is_read(text: str, increments: tuple[int, int]) -> None:
+def test_an_increment_is_parsed(text: str, increments: tuple[int, int]) -> None:
     assert parse_increment(text) == increments
 
 
 @pytest.mark.parametrize(
     "text", ["", "0", "0/6", "6/0", "-6", "6/", "/6", "6/6/6", "1.5", "six", "86401", "٦", "9" * 99]
 )
-def test_an_absurd_increment_is_refused(text: str) -> None:
+def test_an_invalid_increment_is_rejected(text: str) -> None:
     with pytest.raises(BadInput):
         parse_increment(text)
 
@@ -152,7 +152,7 @@ def test_an_absurd_increment_is_refused(text: str) -> None:
         ("increment_s", {"increment_s": 86_401}),
     ],
 )
-def test_terms_that_can_not_be_meant_are_refused(field: str, arguments: dict[str, object]) -> None:
+def test_invalid_terms_are_rejected(field: str, arguments: dict[str, object]) -> None:
     given_ = {"rate_per_min": "0.01", "initial_s": 60, "increment_s": 60} | arguments
     with pytest.raises(BadInput) as refused:
         PriceTerms.outbound(**given_)  # type: ignore[arg-type]

@@ -1,18 +1,15 @@
-"""Whose call it is, for each kind of product."""
+"""The product of a call, for each kind of product."""
 
-from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rating.pricing.product_match import Ambiguous, Match, NoMatch, ProductIndex
-from ringfence_contracts.events.account import AccountChanged, Client, Profile, Service
+from ringfence_contracts.events.account import AccountChanged, Service
 from ringfence_contracts.events.call import CallCompleted
-
-NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+from ringfence_testing import records
 
 
 def product(name: str = "trunk", **fields: Any) -> Service:
@@ -27,30 +24,13 @@ def product(name: str = "trunk", **fields: Any) -> Service:
 
 
 def account(account_id: str, *services: Service, version: int = 1) -> AccountChanged:
-    return AccountChanged(
-        account_id=account_id,
-        version=version,
-        currency="CAD",
-        client=Client(first_name="Anna", email="anna@example.com"),
-        profile=Profile(),
-        services=services,
-        changed_at=NOON,
-    )
+    return records.account(account_id, version=version, services=services)
 
 
 def call(**fields: Any) -> CallCompleted:
-    given_ = {
-        "call_id": UUID(int=1),
-        "server_id": "pbx1",
-        "tenant": "mcon.example.com",
-        "source": "fusionpbx-pull",
-        "source_call_id": "u1",
-        "direction": "outbound",
-        "started_at": NOON,
-        "ended_at": NOON,
-        "billsec": 60,
-    }
-    return CallCompleted.model_validate(given_ | fields)
+    """A call without any number or extension, unless `fields` give them."""
+    without = {"tenant": "mcon.example.com", "destination_number": "", "extension": ""}
+    return records.call(**(without | fields))
 
 
 def owner(index: ProductIndex, **fields: Any) -> str:
@@ -130,13 +110,13 @@ class TestFusionPbx:
         assert owner(SHARED_TENANT, server_id="pbx2", extension="2112") == "none"
         assert owner(SHARED_TENANT, tenant="", extension="2112") == "none"
 
-    def test_an_extension_nobody_lists_is_not_the_only_products(self) -> None:
+    def test_an_unlisted_extension_does_not_match_the_only_product(self) -> None:
         index = ProductIndex([account("a1", product(extensions=("2112",)))])
         found = index.match(call(extension="2113"))
         assert isinstance(found, NoMatch)
         assert "2113" in found.detail
 
-    def test_a_product_without_extensions_owns_what_is_left_of_its_tenant(self) -> None:
+    def test_a_product_without_extensions_gets_the_rest_of_its_tenant(self) -> None:
         index = ProductIndex(
             [
                 account("whole", product(dids=("5192229000",))),
@@ -148,7 +128,7 @@ class TestFusionPbx:
         assert owner(index, direction="inbound", caller_destination="4165550000") == "whole"
         assert owner(index, direction="inbound", destination_number="2216") == "a2"
 
-    def test_the_owner_of_the_rest_bills_what_no_product_lists_though_it_lists_some(self) -> None:
+    def test_rest_of_tenant_gets_unlisted_calls_and_its_own_extensions(self) -> None:
         owner_of_rest = product(extensions=("2112",), dids=("5192229000",), rest_of_tenant=True)
         index = ProductIndex(
             [account("rest", owner_of_rest), account("a2", product(extensions=("2216",)))]
@@ -162,7 +142,7 @@ class TestFusionPbx:
         index.replace(account("rest", product(extensions=("2112",)), version=2))
         assert owner(index, extension="2113") == "none"
 
-    def test_two_claims_are_nobodys_and_both_are_named(self) -> None:
+    def test_a_call_with_two_claims_is_ambiguous_and_names_both(self) -> None:
         index = ProductIndex(
             [
                 account("a1", product("gold", extensions=("2112",), dids=("5192229000",))),
@@ -178,7 +158,7 @@ class TestFusionPbx:
             assert found.names == ("gold (a1)", "silver (a2)")
             assert "gold (a1) and silver (a2)" in found.detail
 
-    def test_two_products_of_one_account_are_not_guessed_between_either(self) -> None:
+    def test_two_products_of_one_account_are_ambiguous_too(self) -> None:
         services = product("gold", extensions=("2112",)), product("silver", extensions=("2112",))
         assert owner(ProductIndex([account("a1", *services)]), extension="2112") == "ambiguous"
 
@@ -232,7 +212,7 @@ class TestVodia:
             ({"direction": "outbound", "caller_name": "Toronto"}, "none"),
         ],
     )
-    def test_calls_are_recognised(self, fields: dict[str, str], account_id: str) -> None:
+    def test_calls_match_their_product(self, fields: dict[str, str], account_id: str) -> None:
         """`cffm` occurs in the tenant's name alone, and counts after all that is in the record."""
         fields = {"source": "vodia-pull", "tenant": "cffm.example.com"} | fields
         assert owner(VODIA, **fields) == account_id
@@ -281,7 +261,7 @@ class TestLesNet:
 
 
 @pytest.mark.parametrize("direction", ["inbound", "outbound", "local", ""])
-def test_reasons_fit_the_topic_however_long_the_record_is(direction: str) -> None:
+def test_reasons_of_long_records_fit_the_topic(direction: str) -> None:
     """`call.unrated.v1` holds 1,000 characters of detail."""
     long = "\\" * 1000
     numbers = ("caller_number", "caller_destination", "destination_number", "source_number")
@@ -297,14 +277,14 @@ def test_reasons_fit_the_topic_however_long_the_record_is(direction: str) -> Non
 
 
 class TestReplacing:
-    def test_a_changed_profile_takes_the_place_of_the_one_before(self) -> None:
+    def test_a_changed_profile_replaces_the_previous_one(self) -> None:
         index = ProductIndex([account("a1", product(extensions=("2112",), dids=("5192229000",)))])
         index.replace(account("a1", product(extensions=("2113",)), version=2))
         assert owner(index, extension="2113") == "a1"
         assert owner(index, extension="2112") == "none"
         assert owner(index, direction="inbound", caller_destination="5192229000") == "none"
 
-    def test_a_dispute_ends_when_one_side_gives_way(self) -> None:
+    def test_an_ambiguity_ends_when_one_product_drops_its_claim(self) -> None:
         index = ProductIndex(
             [account(name, product(extensions=("2112",))) for name in ("a1", "a2")]
         )
@@ -312,7 +292,7 @@ class TestReplacing:
         index.replace(account("a1", version=2))
         assert owner(index, extension="2112") == "a2"
 
-    def test_search_strings_go_with_their_product(self) -> None:
+    def test_search_strings_are_removed_with_their_product(self) -> None:
         searched = product(kind="vodia", inbound_search=("kitchener",))
         other = product(kind="vodia", extensions=("8300",))
         index = ProductIndex(
@@ -329,7 +309,7 @@ class TestReplacing:
     CHANGES = st.lists(st.tuples(st.sampled_from(["a1", "a2", "a3"]), EXTENSIONS), max_size=12)
 
     @given(CHANGES)
-    def test_changes_lead_where_starting_afresh_leads(
+    def test_changes_give_the_same_index_as_a_fresh_start(
         self, changes: list[tuple[str, list[str]]]
     ) -> None:
         """An index that saw every change answers as one that saw only the last of each account."""

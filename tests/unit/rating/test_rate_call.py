@@ -1,8 +1,7 @@
-"""What becomes of a call: rated, not billed or unrated, and why."""
+"""The outcome of a call: rated, not billed or unrated, and its reason."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, get_args
-from uuid import UUID
 
 import orjson
 import pytest
@@ -20,10 +19,11 @@ from rating.pricing.rate_call import (
     rate_call,
 )
 from rating.pricing.tariff import Deck, TariffVersion, TariffVersions
-from ringfence_contracts.events.account import AccountChanged, Client, Profile, Service
+from ringfence_contracts.events.account import Service
 from ringfence_contracts.events.call import CallCompleted, CallUnrated
+from ringfence_testing import records
+from ringfence_testing.records import NOON
 
-NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 ROWS = [
     ("1", "North America", "0.01", 6, 6, 1),
     ("1204", "Manitoba", "0.02", 60, 6, 1),
@@ -60,54 +60,43 @@ def matched(package: dict[str, Any] | None = None, **service: Any) -> Match:
         "tenant": "mcon.example.com",
         "package": None if package is None else PACKAGE | package,
     }
-    account = AccountChanged(
-        account_id="a1",
-        version=1,
-        currency="CAD",
-        client=Client(first_name="Anna", email="anna@example.com"),
-        profile=Profile(),
-        services=(Service.model_validate(given_ | service),),
-        changed_at=NOON,
-    )
+    services = (Service.model_validate(given_ | service),)
+    account = records.account("a1", services=services, time_zone="UTC")
     found = ProductIndex([account]).match(call("14165550101"))
     assert isinstance(found, Match)
     return found
 
 
 def call(number: str, **fields: Any) -> CallCompleted:
-    given_ = {
-        "call_id": UUID(int=1),
-        "server_id": "pbx1",
+    """An answered outbound call of 61 seconds, without an extension."""
+    usual: dict[str, Any] = {
         "tenant": "mcon.example.com",
-        "source": "fusionpbx-pull",
-        "source_call_id": "u1",
-        "direction": "outbound",
-        "started_at": NOON,
         "answered_at": NOON + timedelta(seconds=5),
         "ended_at": NOON + timedelta(minutes=2),
         "billsec": 61,
         "destination_number": number,
+        "extension": "",
     }
-    return CallCompleted.model_validate(given_ | fields)
+    return records.call(**(usual | fields))
 
 
 def rated(number: str, package: dict[str, Any] | None = None, **fields: Any) -> Rated:
-    verdict = rate_call(call(number, **fields), matched(package or {}), versions())
-    assert isinstance(verdict, Rated), verdict
-    return verdict
+    outcome = rate_call(call(number, **fields), matched(package or {}), versions())
+    assert isinstance(outcome, Rated), outcome
+    return outcome
 
 
 def not_billed(number: str, package: dict[str, Any] | None = None, **fields: Any) -> NotBilled:
-    verdict = rate_call(call(number, **fields), matched(package or {}), versions())
-    assert isinstance(verdict, NotBilled), verdict
-    return verdict
+    outcome = rate_call(call(number, **fields), matched(package or {}), versions())
+    assert isinstance(outcome, NotBilled), outcome
+    return outcome
 
 
 def unrated(number: str, package: dict[str, Any] | None = None, **fields: Any) -> Unrated:
-    verdict = rate_call(call(number, **fields), matched(package or {}), versions())
-    assert isinstance(verdict, Unrated), verdict
-    assert verdict.detail
-    return verdict
+    outcome = rate_call(call(number, **fields), matched(package or {}), versions())
+    assert isinstance(outcome, Unrated), outcome
+    assert outcome.detail
+    return outcome
 
 
 class TestBillFrom:
@@ -123,26 +112,26 @@ class TestBillFrom:
     @pytest.mark.parametrize("later", [timedelta(microseconds=1), timedelta(days=9)])
     def test_a_call_that_ended_before_it_is_not(self, later: timedelta) -> None:
         bill_from = self.ENDED + later
-        verdict = rate_call(call("4165550101"), matched({}, bill_from=bill_from), versions())
-        assert isinstance(verdict, NotBilled)
-        assert (verdict.reason, verdict.hidden) == ("before-bill-from", False)
-        assert verdict.explanation == {
+        outcome = rate_call(call("4165550101"), matched({}, bill_from=bill_from), versions())
+        assert isinstance(outcome, NotBilled)
+        assert (outcome.reason, outcome.hidden) == ("before-bill-from", False)
+        assert outcome.explanation == {
             "number": "14165550101",
             "not_billed": "before-bill-from",
             "bill_from": bill_from.isoformat(),
         }
 
-    def test_it_comes_before_every_other_rule(self) -> None:
+    def test_it_precedes_every_other_rule(self) -> None:
         """Also for a call that no filter, tariff or direction says anything of yet."""
         later = self.ENDED + timedelta(seconds=1)
         for package in ({"hide": ["[outbound]"]}, {"tariff_id": "none"}):
-            verdict = rate_call(
+            outcome = rate_call(
                 call("4165550101", direction="", billsec=0),
                 matched(package, bill_from=later),
                 versions(),
             )
-            assert isinstance(verdict, NotBilled)
-            assert verdict.reason == "before-bill-from"
+            assert isinstance(outcome, NotBilled)
+            assert outcome.reason == "before-bill-from"
 
 
 class TestRated:
@@ -151,14 +140,14 @@ class TestRated:
         assert rated("2045550101").cost_micro == 48_400  # 66 s at 0.044 a minute
 
     def test_a_row_of_status_0_takes_the_custom_rate_without_markup(self) -> None:
-        verdict = rated("011447700900123")
-        assert (verdict.billed_s, verdict.cost_micro) == (120, 58_000)
-        assert verdict.explanation["rate_from"] == "custom-outbound"
+        outcome = rated("011447700900123")
+        assert (outcome.billed_s, outcome.cost_micro) == (120, 58_000)
+        assert outcome.explanation["rate_from"] == "custom-outbound"
 
-    def test_the_explanation_says_how_it_came_about(self) -> None:
-        verdict = rate_call(call("(204) 555-0101"), matched({}), versions(), 6)
-        assert isinstance(verdict, Rated)
-        assert verdict.explanation == {
+    def test_the_explanation_holds_every_input_of_the_price(self) -> None:
+        outcome = rate_call(call("(204) 555-0101"), matched({}), versions(), 6)
+        assert isinstance(outcome, Rated)
+        assert outcome.explanation == {
             "number": "12045550101",
             "dialled": "2045550101",
             "international": False,
@@ -175,21 +164,21 @@ class TestRated:
             "free_s": 6,
             "rounding": "once per call, half up, to 0.000001",
         }
-        assert orjson.loads(orjson.dumps(verdict.explanation)) == verdict.explanation
-        assert verdict.number == "12045550101"
+        assert orjson.loads(orjson.dumps(outcome.explanation)) == outcome.explanation
+        assert outcome.number == "12045550101"
 
     def test_a_zero_row_is_rated_at_zero_and_shown(self) -> None:
         """Neither the connection fee nor free seconds go to a call that costs nothing."""
         package = matched({"connection_fee": "0.05"})
-        verdict = rate_call(call("8005550101"), package, versions(), 600)
-        assert isinstance(verdict, Rated)
-        assert (verdict.cost_micro, verdict.free_s, verdict.billed_s) == (0, 0, 61)
-        assert verdict.explanation["description"] == "Toll Free"
+        outcome = rate_call(call("8005550101"), package, versions(), 600)
+        assert isinstance(outcome, Rated)
+        assert (outcome.cost_micro, outcome.free_s, outcome.billed_s) == (0, 0, 61)
+        assert outcome.explanation["description"] == "Toll Free"
 
     def test_an_emergency_number_that_the_tariff_names_is_rated_at_zero(self) -> None:
-        verdict = rated("911")
-        assert verdict.cost_micro == 0
-        assert verdict.explanation["prefix"] == "911"
+        outcome = rated("911")
+        assert outcome.cost_micro == 0
+        assert outcome.explanation["prefix"] == "911"
 
     def test_inbound_by_the_custom_rate_without_markup_or_free_seconds(self) -> None:
         package = {
@@ -198,14 +187,14 @@ class TestRated:
             "connection_fee": "0.01",
         }
         inbound = call("2112", direction="inbound", caller_destination="5192229000")
-        verdict = rate_call(inbound, matched(package), versions(), 600)
-        assert isinstance(verdict, Rated)
-        assert (verdict.billed_s, verdict.free_s, verdict.cost_micro) == (120, 0, 19_800)
-        assert verdict.number == "15192229000"
-        assert verdict.explanation["rate_from"] == "custom-inbound"
+        outcome = rate_call(inbound, matched(package), versions(), 600)
+        assert isinstance(outcome, Rated)
+        assert (outcome.billed_s, outcome.free_s, outcome.cost_micro) == (120, 0, 19_800)
+        assert outcome.number == "15192229000"
+        assert outcome.explanation["rate_from"] == "custom-inbound"
 
     @pytest.mark.parametrize("taken_by", ["2112", "*99", "anonymous", ""])
-    def test_inbound_is_billed_whatever_took_it(self, taken_by: str) -> None:
+    def test_inbound_is_billed_for_any_receiver(self, taken_by: str) -> None:
         package = {"inbound_enabled": True, "custom_inbound_rate": "0.0049"}
         assert rated(taken_by, package, direction="inbound").cost_micro == 9_800
 
@@ -216,11 +205,11 @@ class TestRated:
         answered_before = call("4165550101", started_at=before, answered_at=before)
         without_time = call("4165550101", answered_at=None, started_at=NOON)
         for late, version in ((answered_before, 7), (without_time, 8)):
-            verdict = rate_call(late, matched({}), both)
-            assert isinstance(verdict, Rated)
-            assert verdict.explanation["tariff_version"] == version
+            outcome = rate_call(late, matched({}), both)
+            assert isinstance(outcome, Rated)
+            assert outcome.explanation["tariff_version"] == version
 
-    def test_status_does_not_matter_only_billsec_does(self) -> None:
+    def test_only_billsec_matters_not_the_status(self) -> None:
         assert rated("4165550101", status="failed", billsec=3).billed_s == 6
 
 
@@ -229,13 +218,13 @@ class TestFreeSeconds:
         ("number", "free_s"),
         [("4165550101", 30), ("01144207946000", 0), ("18765550101", 0), ("8005550101", 0)],
     )
-    def test_they_are_for_national_calls_that_cost_something(
+    def test_they_apply_to_national_calls_that_cost_something(
         self, number: str, free_s: int
     ) -> None:
-        verdict = rate_call(call(number), matched({}), versions(), 30)
-        assert isinstance(verdict, Rated)
-        assert verdict.free_s == free_s
-        assert verdict.priced.takes_free_seconds is (free_s > 0)
+        outcome = rate_call(call(number), matched({}), versions(), 30)
+        assert isinstance(outcome, Rated)
+        assert outcome.free_s == free_s
+        assert outcome.priced.takes_free_seconds is (free_s > 0)
 
     CALLS = st.lists(
         st.tuples(
@@ -246,7 +235,7 @@ class TestFreeSeconds:
     )
 
     @given(CALLS, st.randoms())
-    def test_as_many_are_used_in_any_order(
+    def test_the_same_number_is_used_in_any_order(
         self, calls: list[tuple[str, int]], shuffle: Any
     ) -> None:
         package, tariffs = matched({}), versions()
@@ -284,27 +273,29 @@ class TestNotBilled:
         ],
     )
     def test_by_rule(self, number: str, fields: dict[str, Any], reason: str) -> None:
-        verdict = not_billed(number, **fields)
-        assert (verdict.reason, verdict.hidden) == (reason, False)
-        assert verdict.explanation["not_billed"] == reason
+        outcome = not_billed(number, **fields)
+        assert (outcome.reason, outcome.hidden) == (reason, False)
+        assert outcome.explanation["not_billed"] == reason
 
     @pytest.mark.parametrize("fields", [{}, {"billsec": 0}, {"direction": "local"}])
-    def test_a_hidden_call_is_hidden_whatever_else_it_is(self, fields: dict[str, Any]) -> None:
-        verdict = not_billed("4443", {"hide": ("4443",)}, **fields)
-        assert (verdict.reason, verdict.hidden) == ("filter-hidden", True)
-        assert verdict.explanation["pattern"] == "4443"
+    def test_a_hidden_call_is_hidden_whatever_other_rule_applies(
+        self, fields: dict[str, Any]
+    ) -> None:
+        outcome = not_billed("4443", {"hide": ("4443",)}, **fields)
+        assert (outcome.reason, outcome.hidden) == ("filter-hidden", True)
+        assert outcome.explanation["pattern"] == "4443"
 
-    def test_a_filtered_call_is_shown_and_goes_before_its_price(self) -> None:
+    def test_a_not_billed_filter_precedes_the_price_and_shows_the_call(self) -> None:
         package = {"not_billed": ("[inbound]", "416xxxxxxx", "911")}
         for number, fields in (
             ("4165550101", {}),
             ("911", {}),
             ("5192229000", {"direction": "inbound"}),
         ):
-            verdict = not_billed(number, package, **fields)
-            assert (verdict.reason, verdict.hidden) == ("filter-not-billed", False)
+            outcome = not_billed(number, package, **fields)
+            assert (outcome.reason, outcome.hidden) == ("filter-not-billed", False)
 
-    def test_inbound_filters_look_at_the_did(self) -> None:
+    def test_inbound_filters_match_the_did(self) -> None:
         package = {
             "inbound_enabled": True,
             "custom_inbound_rate": "1",
@@ -331,7 +322,7 @@ class TestUnrated:
             ),
         ],
     )
-    def test_what_can_not_be_priced_is_queued(
+    def test_a_call_that_cannot_be_priced_is_queued(
         self, number: str, fields: dict[str, Any], reason: str
     ) -> None:
         assert unrated(number, **fields).reason == reason
@@ -348,17 +339,15 @@ class TestUnrated:
             {"custom_outbound_rate": "999999999999"},
         ],
     )
-    def test_a_custom_rate_that_is_missing_or_unusable_is_not_taken_for_free(
-        self, package: dict[str, Any]
-    ) -> None:
-        verdict = unrated("447700900123", package)
-        assert verdict.reason == "no-tariff-in-force"
-        assert "447" in verdict.detail
+    def test_a_call_without_a_usable_custom_rate_is_not_free(self, package: dict[str, Any]) -> None:
+        outcome = unrated("447700900123", package)
+        assert outcome.reason == "no-tariff-in-force"
+        assert "447" in outcome.detail
 
     @pytest.mark.parametrize(
         "package", [{}, {"custom_inbound_rate": "0.01", "custom_inbound_increment": "60/0"}]
     )
-    def test_inbound_billing_without_a_usable_rate_is_not_free(
+    def test_an_inbound_call_without_a_usable_rate_is_not_free(
         self, package: dict[str, Any]
     ) -> None:
         package = {"inbound_enabled": True} | package
@@ -367,21 +356,21 @@ class TestUnrated:
     @pytest.mark.parametrize("lists", [{"hide": ("[local",)}, {"not_billed": ("1-800",)}])
     def test_a_malformed_filter_is_not_half_applied(self, lists: dict[str, Any]) -> None:
         for fields in ({}, {"billsec": 0}, {"direction": "inbound"}):
-            verdict = unrated("4165550101", lists, **fields)
-            assert verdict.reason == "no-tariff-in-force"
-            assert "filters" in verdict.detail
+            outcome = unrated("4165550101", lists, **fields)
+            assert outcome.reason == "no-tariff-in-force"
+            assert "filters" in outcome.detail
 
     @pytest.mark.parametrize("direction", ["outbound", "inbound"])
     def test_a_tariff_in_another_currency_is_not_converted(self, direction: str) -> None:
         package = matched({"inbound_enabled": True, "custom_inbound_rate": "0.01"})
-        verdict = rate_call(call("4165550101", direction=direction), package, versions("USD"))
-        assert isinstance(verdict, Unrated)
-        assert verdict.reason == "currency-mismatch"
+        outcome = rate_call(call("4165550101", direction=direction), package, versions("USD"))
+        assert isinstance(outcome, Unrated)
+        assert outcome.reason == "currency-mismatch"
 
     def test_a_product_without_package_has_no_price(self) -> None:
-        verdict = rate_call(call("4165550101"), matched(None), versions())
-        assert isinstance(verdict, Unrated)
-        assert verdict.reason == "no-tariff-in-force"
+        outcome = rate_call(call("4165550101"), matched(None), versions())
+        assert isinstance(outcome, Unrated)
+        assert outcome.reason == "no-tariff-in-force"
 
     def test_the_reasons_are_those_of_the_topic(self) -> None:
         topic_reasons = CallUnrated.model_fields["reason"].annotation
@@ -393,34 +382,34 @@ class TestFlatRate:
 
     @pytest.mark.parametrize("number", ["4165550101", "+33142685300"])
     def test_outbound_by_the_minute(self, number: str) -> None:
-        verdict = rate_call(call(number), matched(None, flat_rate="0.03"), TariffVersions())
-        assert isinstance(verdict, Rated)
-        assert (verdict.billed_s, verdict.cost_micro) == (120, 60_000)
-        assert verdict.explanation["rate_from"] == "flat"
+        outcome = rate_call(call(number), matched(None, flat_rate="0.03"), TariffVersions())
+        assert isinstance(outcome, Rated)
+        assert (outcome.billed_s, outcome.cost_micro) == (120, 60_000)
+        assert outcome.explanation["rate_from"] == "flat"
 
     def test_free_minutes_are_for_national_calls(self) -> None:
         for number, free_s in (("4165550101", 90), ("+33142685300", 0)):
             package = matched({}, flat_rate="0.03")
-            verdict = rate_call(call(number), package, TariffVersions(), 90)
-            assert isinstance(verdict, Rated)
-            assert verdict.free_s == free_s
+            outcome = rate_call(call(number), package, TariffVersions(), 90)
+            assert isinstance(outcome, Rated)
+            assert outcome.free_s == free_s
 
     def test_inbound_only_where_it_is_enabled(self) -> None:
         inbound = call("12046664021", direction="inbound")
-        verdict = rate_call(inbound, matched(None, flat_rate="0.03"), TariffVersions())
-        assert isinstance(verdict, NotBilled)
+        outcome = rate_call(inbound, matched(None, flat_rate="0.03"), TariffVersions())
+        assert isinstance(outcome, NotBilled)
         enabled = matched({"inbound_enabled": True}, flat_rate="0.03")
-        verdict = rate_call(inbound, enabled, TariffVersions())
-        assert isinstance(verdict, Rated)
-        assert verdict.cost_micro == 60_000
-        assert verdict.explanation["rate_from"] == "flat"
+        outcome = rate_call(inbound, enabled, TariffVersions())
+        assert isinstance(outcome, Rated)
+        assert outcome.cost_micro == 60_000
+        assert outcome.explanation["rate_from"] == "flat"
 
     @pytest.mark.parametrize(
         ("number", "kind"), [("2112", NotBilled), ("*97", NotBilled), ("sip:x", Unrated)]
     )
-    def test_what_is_no_call_abroad_or_at_home_is_not_priced(self, number: str, kind: type) -> None:
-        verdict = rate_call(call(number), matched(None, flat_rate="0.03"), TariffVersions())
-        assert isinstance(verdict, kind)
+    def test_a_local_or_invalid_number_is_not_priced(self, number: str, kind: type) -> None:
+        outcome = rate_call(call(number), matched(None, flat_rate="0.03"), TariffVersions())
+        assert isinstance(outcome, kind)
 
 
 NUMBERS = st.one_of(st.text(max_size=20), st.text("0123456789*#+", max_size=16))
@@ -433,18 +422,18 @@ NUMBERS = st.one_of(st.text(max_size=20), st.text("0123456789*#+", max_size=16))
     st.integers(0, 600),
     st.booleans(),
 )
-def test_every_call_gets_exactly_one_verdict(
+def test_every_call_gets_exactly_one_outcome(
     number: str, direction: str, billsec: int, free_left: int, inbound_enabled: bool
 ) -> None:
     """Whatever a PBX recorded: a price that is not negative, or a reason; never an error."""
     package = matched({"inbound_enabled": inbound_enabled, "custom_inbound_rate": "0.01"})
     written = number.replace("\x00", "")
     recorded = call(written, direction=direction, billsec=billsec)
-    verdict = rate_call(recorded, package, versions(), free_left)
-    if isinstance(verdict, Rated):
-        assert verdict.cost_micro >= 0
-        assert verdict.billed_s >= billsec > 0
-        assert 0 <= verdict.free_s <= free_left
-        assert verdict.explanation["billed_s"] == verdict.billed_s
+    outcome = rate_call(recorded, package, versions(), free_left)
+    if isinstance(outcome, Rated):
+        assert outcome.cost_micro >= 0
+        assert outcome.billed_s >= billsec > 0
+        assert 0 <= outcome.free_s <= free_left
+        assert outcome.explanation["billed_s"] == outcome.billed_s
     else:
-        assert verdict.reason
+        assert outcome.reason

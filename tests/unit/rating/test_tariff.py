@@ -1,4 +1,4 @@
-"""Which rate a number has, and by which version of the tariff."""
+"""The rate of a number, and the tariff version that is in force."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +19,7 @@ def row(prefix: str, rate: str = "0.01") -> tuple[str, str, str, int, int, int]:
 
 @given(st.sets(PREFIXES, max_size=60), st.text("0123", max_size=12), st.sets(st.integers(1, 9)))
 def test_the_longest_prefix_wins(others: set[str], digits: str, own: set[int]) -> None:
-    """Among the prefixes are some of the number's own, for chance makes hardly one of them."""
+    """The prefixes include some of the number's own: random ones rarely are."""
     prefixes = others | {digits[:length] for length in own if digits}
     deck = Deck(row(prefix) for prefix in prefixes)
     found = deck.longest_prefix(digits)
@@ -28,14 +28,14 @@ def test_the_longest_prefix_wins(others: set[str], digits: str, own: set[int]) -
     assert found is None or found.description == f"to {found.prefix}"
 
 
-def test_a_number_that_begins_as_a_longer_prefix_does_has_its_short_one() -> None:
+def test_a_number_that_shares_the_start_of_a_longer_prefix_gets_the_short_one() -> None:
     deck = Deck([row("120"), row("1204567"), row("1204999")])
     found = deck.longest_prefix("12045550123")
     assert found is not None
     assert found.prefix == "120"
 
 
-def test_a_row_is_found_with_all_that_it_says() -> None:
+def test_a_row_is_found_with_all_of_its_fields() -> None:
     deck = Deck([("1204", "Manitoba", "1.666667", 30, 6, 0), row("1")])
     found = deck.longest_prefix("12045550123")
     assert found is not None
@@ -61,15 +61,13 @@ def test_a_row_is_found_with_all_that_it_says() -> None:
         ("status", ("1", "x", "0.01", 1, 1, 2)),
     ],
 )
-def test_a_row_that_nobody_could_be_charged_by_is_refused(
-    field: str, bad: tuple[str, str, str, int, int, int]
-) -> None:
+def test_an_invalid_row_is_rejected(field: str, bad: tuple[str, str, str, int, int, int]) -> None:
     with pytest.raises(BadInput) as refused:
         Deck([row("2"), bad])
     assert refused.value.field == field
 
 
-def test_a_prefix_stands_once() -> None:
+def test_a_prefix_may_occur_once() -> None:
     with pytest.raises(BadInput, match="once"):
         Deck([row("1204"), row("1"), row("1204", "0.02")])
 

@@ -60,7 +60,7 @@ def test_the_projects_own_files_pass(run: Run, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_form_does_not_matter(run: Run, kind: str, tmp_path: Path) -> None:
+def test_the_form_of_the_file_does_not_matter(run: Run, kind: str, tmp_path: Path) -> None:
     """Columns the other way round, one more of them, CRLF, a byte order mark and a blank line."""
 
     def turn(header: list[str], rows: list[list[str]]) -> None:
@@ -163,7 +163,7 @@ def test_a_missing_column_is_named(run: Run, kind: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "content", [b"", b"\n", b"name\n\xff\xfe", b'name\n"open', b"\x00"], ids=repr
 )
-def test_what_is_no_such_file_is_refused(
+def test_a_file_that_is_no_csv_is_rejected(
     run: Run, kind: str, content: bytes, tmp_path: Path
 ) -> None:
     file = tmp_path / "odd.csv"
@@ -175,14 +175,14 @@ def test_what_is_no_such_file_is_refused(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_file_without_cases_proves_nothing(run: Run, kind: str, tmp_path: Path) -> None:
+def test_a_file_without_cases_fails(run: Run, kind: str, tmp_path: Path) -> None:
     done = run(kind, edited(kind, tmp_path, lambda _, rows: rows.clear()))
     assert done.returncode == 2
     assert "no cases" in done.stderr
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_row_with_an_unquoted_comma_is_refused_by_its_line(
+def test_a_row_with_an_unquoted_comma_is_rejected_by_its_line(
     run: Run, kind: str, tmp_path: Path
 ) -> None:
     done = run(kind, edited(kind, tmp_path, lambda _, rows: rows[0].append("more")))
