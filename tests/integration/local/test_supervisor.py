@@ -105,7 +105,7 @@ async def test_children_end_with_a_killed_parent(tmp_path: Path) -> None:
 
 def _parent_of_a_sleeper(log: Path) -> "subprocess.Popen[str]":
     program = (
-        "from pathlib import Path; from ringfence_local import child\n"
+        "from pathlib import Path; from ringfence_local.processes import child\n"
         f"p = child.start({SLEEPER!r}, log=Path({str(log)!r}), end_by='SIGKILL')\n"
         "print(p.pid, flush=True); p.wait()\n"
     )
