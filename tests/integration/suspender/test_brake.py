@@ -1,4 +1,4 @@
-"""The brake: cutting pauses when too many clients begin a funds hold; released or undone once."""
+"""The brake pauses suspensions when too many funds holds begin; it is released or undone once."""
 
 import asyncio
 import json
@@ -75,7 +75,7 @@ async def test_restores_and_orders_by_hand_go_on_while_it_is_on(harness: Suspend
     await harness.profile(2, CLIENTS[7], orders=(order("whmcs", f"svc-{CLIENTS[7]}"),))
     await harness.work_done()
     assert harness.fake_pbx.off == {"svc-c-1", "svc-c-7"}
-    # A restore goes beside suspensions, in no order.
+    # Restores and suspensions run at the same time, in any order.
     assert harness.fake_pbx.switched[0] == "svc-c-0 off"
     assert sorted(harness.fake_pbx.switched[1:]) == ["svc-c-0 on", "svc-c-1 off", "svc-c-7 off"]
 
@@ -138,7 +138,7 @@ async def test_held_clients_that_go_live_within_the_window_count(
 async def locked(
     harness: SuspenderHarness, statement: str
 ) -> AsyncIterator[tuple[asyncpg.Connection, Callable[[], Awaitable[bool]]]]:
-    """Hold the rows that `statement` locks; also says whether somebody waits for them."""
+    """Hold the rows that `statement` locks; yields a check whether a connection waits for them."""
     connection = await asyncpg.connect(harness.dsn)
     pid = connection.get_server_pid()
 
@@ -167,7 +167,7 @@ async def test_replicas_that_decide_at_the_same_time_count_each_others_holds(
     assert await brake_alarms(harness) == ["raised"]
 
 
-# --- what the alarm says ---
+# --- the text of the alarm ---
 
 
 async def test_the_alarm_names_debts_as_the_common_cause(harness: SuspenderHarness) -> None:
@@ -198,7 +198,7 @@ async def test_the_alarm_names_the_tariff_version_that_charged_most_clients(
 
 
 async def charge(harness: SuspenderHarness, client: str, version: int, at: datetime) -> None:
-    """A charge as it is in the ledger, as far as the alarm asks for it."""
+    """Write a charge into the ledger, with the fields that the alarm reads."""
     why = {"explanation": {"tariff_id": "north", "tariff_version": version}}
     entry = uuid4()
     await harness.sql(
@@ -251,7 +251,7 @@ async def test_undo_restores_suspended_clients_and_ignores_their_holds(
     await harness.work_done()
     assert harness.fake_pbx.off == set()
     assert harness.fake_pbx.switched[:3] == [f"svc-c-{n} off" for n in range(3)]
-    # Whatever else happens to the client, this hold does not count again.
+    # Later events of the client do not make this hold count again.
     await harness.profile(2, CLIENTS[0], orders=(order("manual"),))
     await harness.profile(3, CLIENTS[0])
     assert await harness.wanted("svc-c-0") == "active"

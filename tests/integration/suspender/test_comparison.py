@@ -1,4 +1,4 @@
-"""A product that names what its server does not have is an alarm, until one of them is changed."""
+"""A product that names what its server does not have has an alarm until one of them changes."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -33,7 +33,7 @@ async def rows(database: str, pool: Pool, monkeypatch: pytest.MonkeyPatch) -> Su
 
 @asynccontextmanager
 async def comparing(pool: Pool, progress: Progress | None = None) -> AsyncIterator[None]:
-    """The loop runs; there are servers pbx1 and pbx2."""
+    """Run the loop, with servers pbx1 and pbx2."""
     stop = asyncio.Event()
     loop = ComparisonLoop(
         store=ComparisonStore(pool),
@@ -64,7 +64,7 @@ def product(service_id: str = "s1", **changed: object) -> Service:
 async def read(
     rows: SuspenderTables, *extensions: str, server_id: str = "pbx1", tenant: str = TENANT
 ) -> None:
-    """A reading of the server has ended."""
+    """Write a completed reading of the server."""
     await rows.sql("delete from suspender.inventory where server_id = $1", server_id)
     items = [("tenant", tenant), *(("extension", number) for number in extensions)]
     for kind, name in items:
@@ -82,7 +82,7 @@ async def read(
 
 
 async def alarms_are(rows: SuspenderTables, *expected: tuple[str, str]) -> None:
-    """Subjects and states that were published, in order."""
+    """Wait until these subjects and states were published, in order."""
 
     async def seen() -> bool:
         return [(subject, state) for _, subject, state in await rows.alarms()] == list(expected)
@@ -139,7 +139,7 @@ async def test_a_product_on_an_unknown_server_raises_an_alarm(
 async def test_products_that_work_or_are_undecided_raise_no_alarm(
     rows: SuspenderTables, pool: Pool
 ) -> None:
-    """One of several extensions may have been given up; of a server never read nothing is known."""
+    """One of several extensions may be missing, and a server may never have been read."""
     both = product("s2", extensions=("101", "999")), product("s3", server_id="pbx2")
     await rows.client(services=(product(), *both))
     await read(rows, "101")

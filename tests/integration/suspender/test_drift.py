@@ -423,7 +423,7 @@ async def charge(
     **more: Any,
 ) -> None:
     """Write a rated call of a service: a ledger entry and a newer balance."""
-    told = {
+    explanation = {
         "service_id": f"svc-{account_id}",
         "direction": "outbound",
         "number": "14165550100",
@@ -442,7 +442,7 @@ async def charge(
         version,
         uuid4(),
         -31_500,
-        json.dumps(told),
+        json.dumps(explanation),
     )
 
 

@@ -1,4 +1,4 @@
-"""What is switched, element by element: what changes while held, and what was not ours."""
+"""Switching by element: changes of products during a hold, and elements that were off before."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -33,7 +33,7 @@ def product(*extensions: str, service_id: str = "svc-a", **fields: object) -> Se
 
 
 async def held(harness: SuspenderHarness, *services: Service) -> None:
-    """A client who is off for his funds."""
+    """A client who is suspended for funds."""
     await harness.profile(services=services)
     await harness.zero()
     await harness.work_done()
@@ -88,7 +88,7 @@ async def test_a_restore_never_touches_what_is_off_and_not_on_record(
 
 
 async def test_the_value_before_is_kept_and_restored(harness: SuspenderHarness) -> None:
-    """The right to call out: what was stored in its place comes back, also after a second turn."""
+    """The stored value of the right to call out is restored, also after a second suspension."""
     right = extension("101", "outbound")
     harness.fake_pbx.values[right] = "domestic,international"
     await held(harness, product("101", outbound_only=True))
@@ -162,7 +162,7 @@ async def test_a_new_way_is_confirmed_before_the_old_one_is_released(
 
 
 async def test_a_top_up_after_a_change_of_way_releases_both_ways(harness: SuspenderHarness) -> None:
-    """Restored by the new way alone, the telephones stayed dead."""
+    """If only the new way were restored, the telephones would stay off."""
     await held(harness, product("101"))
     by_trunk = product("101", suspend_by="gateway", gateway_ids=(GATEWAY,))
     await harness.send(profile(2, services=(by_trunk,)), harness.next_restored())
@@ -182,7 +182,7 @@ async def test_a_product_that_moves_to_another_server_is_released_on_the_old_one
     assert (harness.fake_pbx.off, other.off) == (set(), {"101"})
 
 
-# --- products that go, and come back (SW6, SW7) ---
+# --- products that are removed and return (SW6, SW7) ---
 
 
 async def test_a_product_that_is_removed_while_off_is_released_with_the_hold(
@@ -200,7 +200,7 @@ async def test_a_product_that_is_removed_while_off_is_released_with_the_hold(
 
 
 async def test_a_product_that_returns_goes_on_with_its_sequence(harness: SuspenderHarness) -> None:
-    """Event ids never repeat: a consumer would drop the second suspension as known."""
+    """Event ids must not repeat: a consumer would drop the second suspension as a duplicate."""
     await held(harness, product("101"))
     await harness.profile(2, services=())
     await harness.restored()
@@ -360,7 +360,7 @@ async def test_what_is_off_at_an_import_is_adopted_and_switched_on_with_the_hold
 async def test_adoption_does_not_depend_on_profile_fields_that_we_write_later(
     harness: SuspenderHarness,
 ) -> None:
-    """The first product's confirmation has accounts write the field: the second is adopted too."""
+    """After the first product's confirmation, accounts writes the field; the second is adopted."""
     harness.fake_pbx.off_now = {extension("102")}
     await harness.profile(profile=OFF, services=(product("102"),))
     ours = {"voip_suspended": "Yes", "voip_suspended_by": "us"}
@@ -421,7 +421,7 @@ async def test_a_product_that_names_only_missing_elements_needs_a_person(
 async def test_records_survive_while_the_server_hides_all_extensions(
     harness: SuspenderHarness,
 ) -> None:
-    """Rights that were lost look like extensions that are gone: nothing may be forgotten."""
+    """Lost rights look like deleted extensions: no record may be deleted."""
     await held(harness, product("101"))
     harness.fake_pbx.missing = {"101"}
     await harness.restored()
@@ -497,7 +497,7 @@ async def test_a_loose_release_that_is_no_longer_needed_ends_its_alarm(
 async def test_a_suspension_that_waits_for_the_brake_keeps_shared_elements_on(
     harness: SuspenderHarness,
 ) -> None:
-    """The trunk of a product that is off by hand, and of one that only the brake keeps on."""
+    """One product of the trunk is off by an order, the other only waits for the brake."""
     shared: dict[str, Any] = {"suspend_by": "gateway", "gateway_ids": (GATEWAY,)}
     both = (product(**shared), product(service_id="svc-b", **shared))
     await harness.sql("update suspender.brake set on_since = now()")
@@ -512,7 +512,7 @@ async def test_a_suspension_that_waits_for_the_brake_keeps_shared_elements_on(
 
 
 async def repair(harness: SuspenderHarness, *names: str) -> list[Element]:
-    """Have these extensions switched off again, as a loop that finds drift does."""
+    """Have these extensions switched off again, as the drift loop does."""
     async with harness.store.pool.acquire() as connection:
         elements = [extension(name) for name in names]
         return await switch_off_again(connection, "pbx1", elements, NOON + timedelta(0))

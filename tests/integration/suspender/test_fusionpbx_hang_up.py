@@ -1,4 +1,4 @@
-"""Live calls of a product's extensions are ended, but no emergency call and nobody else's."""
+"""Live calls of a product's extensions are ended, except emergency calls; no others are ended."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -77,7 +77,7 @@ async def test_calls_of_other_tenants_and_extensions_go_on(
 async def test_concurrent_callers_share_one_reading(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A herd is cut in batches: a page for each of its clients would hold up the next batch."""
+    """In a batch of many clients, one page for each of them would delay the next batch."""
     ours = begin(pbx, "14165550100")
     seen = requests_to(pbx, monkeypatch)
     await asyncio.gather(*(driver.hang_up(service_of(pbx), {f"{n}"}) for n in range(2100, 2300)))

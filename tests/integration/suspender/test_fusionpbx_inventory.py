@@ -1,4 +1,4 @@
-"""All that a FusionPBX has is listed, and what its key may not see is said."""
+"""The inventory of a FusionPBX is complete, and reports what the key may not see."""
 
 from collections.abc import AsyncIterator
 from typing import Any

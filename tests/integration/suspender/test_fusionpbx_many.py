@@ -1,4 +1,4 @@
-"""Very many elements of one FusionPBX at once: few requests, and each element for itself."""
+"""Very many elements of one FusionPBX: few requests, and one result for each element."""
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
@@ -54,7 +54,7 @@ async def driver(pbx: FusionPbxSimulator) -> AsyncIterator[FusionPbxDriver]:
 
 
 def trunks(pbx: FusionPbxSimulator, count: int) -> tuple[list[Gateway], list[Service]]:
-    """So many gateways, each with a product of its own; beside as many that nobody names."""
+    """As many gateways, each with its own product, and as many without a product."""
     gateways = [pbx.pbx.add_gateway(Gateway(f"T-{n:04d}", domain=MCON)) for n in range(2 * count)]
     named = gateways[::2]
     products = [
@@ -64,7 +64,7 @@ def trunks(pbx: FusionPbxSimulator, count: int) -> tuple[list[Gateway], list[Ser
 
 
 def tenants(pbx: FusionPbxSimulator, count: int) -> list[Service]:
-    """So many tenants with three extensions, of which a product names two."""
+    """As many tenants with three extensions each, of which a product names two."""
     names = [f"t{number:03d}.example.com" for number in range(count)]
     for name in names:
         for extension in ("101", "102", "103"):
@@ -126,7 +126,7 @@ async def test_many_tenants_are_switched_off_and_on_in_few_requests(
 async def test_a_gateway_disabled_by_a_person_among_many_is_not_flipped_on(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
-    """The answers to `stop` are one too few: then the flags are read, and it is not flipped on."""
+    """`stop` gives one answer too few: then the flags are read, and the gateway is not toggled."""
     gateways, products = trunks(pbx, 30)
     pbx.pbx.toggle("gateways", gateways[7].uuid)
     assert gateways[7].live, "a toggle alone ends nothing"
@@ -193,7 +193,7 @@ async def test_extensions_whose_toggle_is_not_done_fail_alone(
 async def test_a_suspension_that_was_killed_is_completed(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver, count: int, done: int
 ) -> None:
-    """After stop, after the toggle, or with a rescan in between that brought them up again."""
+    """Killed after stop, after the toggle, or with a rescan in between that started them again."""
     gateways, products = trunks(pbx, count)
     for gateway in gateways[: count // 2 + 1]:
         if done != 1:
@@ -212,7 +212,7 @@ async def test_a_suspension_that_was_killed_is_completed(
 async def test_gateways_that_run_though_disabled_are_enabled_by_a_restore(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver, count: int
 ) -> None:
-    """The switch lists them before anything is done: that alone is no proof."""
+    """The switch lists them before the restore, so the list alone is no proof."""
     gateways, products = trunks(pbx, count)
     for gateway in gateways:
         pbx.pbx.toggle("gateways", gateway.uuid)
@@ -227,7 +227,7 @@ async def test_gateways_that_run_though_disabled_are_enabled_by_a_restore(
 async def test_a_change_needs_only_the_state_of_its_reading(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
-    """A reading that somebody built from its state alone: the flag is read again."""
+    """With a reading without a stored flag, the flag is read again."""
     gateways, products = trunks(pbx, 3)
     for off in (True, True, False, False):
         readings = await readings_of(driver, *products)

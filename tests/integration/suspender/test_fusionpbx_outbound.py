@@ -1,4 +1,4 @@
-"""The right to call out taken away and given back: toll_allow, through a form full of traps."""
+"""The right to call out (toll_allow) is taken away and restored by the extension's form."""
 
 from collections.abc import AsyncIterator
 from copy import deepcopy
@@ -260,7 +260,7 @@ async def test_without_the_download_a_list_with_nothing_selected_is_not_known(
 async def test_without_extension_domain_the_extension_stays_in_its_domain(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver
 ) -> None:
-    """On 5.5 it would move to the domain of the key's user, were its own not entered before."""
+    """On 5.5 it would move to the domain of the key's user if its own were not entered first."""
     without(pbx, "extension_domain")
     await suspend(driver, product(pbx, tenant=RUCKEN))
     assert extension_of(pbx, domain=RUCKEN).toll_allow == ""
@@ -270,7 +270,7 @@ async def test_without_extension_domain_the_extension_stays_in_its_domain(
 async def test_a_login_that_is_in_the_wrong_domain_saves_nothing(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As if entering the domain had no effect, though the answer was that of a success."""
+    """Entering the domain had no effect, although the answer was a success."""
     saves = noted_saves(pbx, monkeypatch)
     monkeypatch.setattr(pbx.site, "_enter", lambda *_: redirect("/core/dashboard/"))
     with pytest.raises(Retry, match="not in the domain 'rucken"):
@@ -312,7 +312,7 @@ async def test_no_spoiled_answer_destroys_stored_values(
 async def test_a_field_that_a_save_destroyed_is_reported(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A version whose page stores something else than it shows."""
+    """A FusionPBX version whose page stores other values than it shows."""
     real = pbx.pbx.save_extension
 
     def also_emptying(extension: SimulatedExtension) -> None:

@@ -1,4 +1,4 @@
-"""Nothing is confirmed without proof that the switch was reached, and lists are narrowed."""
+"""Nothing is confirmed without an answer of the switch, and lists are narrowed by search."""
 
 import asyncio
 import time
@@ -50,7 +50,7 @@ LEVELS = ["gateway", "extensions", "domain"]
 
 
 class Process:
-    """The simulator as a process of its own, worked by its controls alone."""
+    """The simulator in a process of its own, used only by its control API."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -110,7 +110,7 @@ async def driver(process: Process) -> AsyncIterator[FusionPbxDriver | dict[str, 
 async def test_without_the_event_socket_nothing_is_confirmed(
     process: Process, driver: FusionPbxDriver, level: str
 ) -> None:
-    """The flag is stored, and the calls go on: the pages alone would look like a success."""
+    """The flag is stored, but calls go on: by the pages alone it would look like a success."""
     service = await process.service(level)
     assert await process.can_call()
     await process.put(event_socket=False)
@@ -133,7 +133,7 @@ async def test_without_the_event_socket_nothing_is_confirmed(
 async def test_a_short_failure_of_the_event_socket_is_not_taken_for_success(
     process: Process, driver: FusionPbxDriver
 ) -> None:
-    """While a gateway is stopped and disabled, and while it is enabled and looked at."""
+    """It fails during a suspension and during a restore."""
     service = await process.service("gateway")
     await process.plan(kind="socket-down", path=STATUS)
     with pytest.raises(Retry, match=r"switch was not reached"):
@@ -197,7 +197,7 @@ async def test_a_gateway_of_another_profile_is_switched_in_its_own(
 async def test_a_gateway_of_another_profile_that_runs_though_disabled_is_killed_in_its_own(
     process: Process, driver: FusionPbxDriver
 ) -> None:
-    """As a person's toggle leaves it."""
+    """The state that a person's toggle leaves behind."""
     await process.seed(gateways=[{"name": "Trunk Y", "domain": MCON, "profile": "internal"}])
     uuid = (await process.gateway("Trunk Y"))["uuid"]
     await process.toggle("gateways", uuid)
@@ -221,7 +221,7 @@ async def test_a_leftover_answer_is_not_taken_for_a_later_one(
 
 
 async def test_a_message_is_not_lost_to_another_page_of_the_same_session(process: Process) -> None:
-    """Lists of gateways and domains go on beside the commands, in one login."""
+    """Lists of gateways and domains are read at the same time as commands, in one login."""
     uuid = (await process.gateway())["uuid"]
     async with session_at(process.url) as session:
         await session.status()
@@ -303,7 +303,7 @@ async def test_more_gateways_than_are_searched_for_one_by_one(
 async def test_killgw_comes_before_the_toggle_and_lists_are_narrowed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """A gateway that is disabled cannot be stopped from its list; and each list is one row."""
+    """A disabled gateway cannot be stopped from its list. Each list has one row."""
     async with simulated(monkeypatch) as pbx:
         seen: list[str] = []
         for owner, method in ((pbx.site, "_toggle"), (pbx.site, "_list"), (pbx.pbx, "command")):
@@ -315,7 +315,7 @@ async def test_killgw_comes_before_the_toggle_and_lists_are_narrowed(
 
 
 async def test_a_truncated_page_proves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the switch still runs is listed in the half that is missing."""
+    """The running gateway is listed in the half that is missing."""
     async with simulated(monkeypatch) as pbx:
         for number in range(30):
             last = pbx.pbx.add_gateway(Gateway(f"Many {number:02d}", domain=MCON))
@@ -357,7 +357,7 @@ TROUBLE = {
     "status": Fault("status", "/", "503"),
     "drop": Fault("drop", "/"),
     "lie": Fault("toggle-lies"),
-    # In the middle of a login these would be a refused key, which is not tried again for 60 s.
+    # During a login these would look like a refused key, which is not retried for 60 s.
     "cut-gateways": Fault("cut-quiet", "/app/gateways"),
     "cut-extensions": Fault("cut-quiet", "/app/extensions"),
     "cut-status": Fault("cut-quiet", "/app/sip_status"),
@@ -378,7 +378,7 @@ TROUBLES = st.lists(st.sampled_from([*TROUBLE, "none", "none"]), max_size=30)
 def test_what_is_confirmed_is_true_whichever_request_fails(
     way: str, steps: list[str], troubles: list[str], line: ReleaseLine
 ) -> None:
-    """Each request in turn meets one of the faults; a confirmation is held against the switch."""
+    """Each request in turn has one of the faults; confirmations are compared with the switch."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TEST_FUSIONPBX_SUPER", SUPER_KEY)
         patch.setattr("suspender.drivers.fusionpbx.trunks.PAUSE_S", 0.0)
@@ -386,7 +386,7 @@ def test_what_is_confirmed_is_true_whichever_request_fails(
 
 
 def product_of(simulator: FusionPbxSimulator, way: str) -> Service:
-    """By `gateways`: of so many that they are not looked for one by one."""
+    """With `gateways`: so many that they are not searched one by one."""
     if way == "outbound":
         return service_of(simulator, outbound_only=True)
     if way != "gateways":
@@ -419,7 +419,7 @@ async def story(way: str, steps: list[str], faults: list[Fault], line: ReleaseLi
 
 
 async def until_confirmed(driver: FusionPbxDriver, service: Service, *, off: bool) -> None:
-    """Tries again what failed, each element for itself; what was confirmed is not asked again."""
+    """Retry each element that failed; confirmed ones are not switched again."""
     values = {"2112": "domestic:local"}
     for _ in range(60):
         try:

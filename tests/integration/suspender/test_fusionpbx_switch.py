@@ -63,7 +63,7 @@ async def admins_switch(pbx: FusionPbxSimulator) -> AsyncIterator[FusionPbxDrive
 
 
 def flips(pbx: FusionPbxSimulator, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Every flip of a stored flag from now on."""
+    """Every toggle of a stored flag from now on."""
     seen, real = [], pbx.pbx.toggle
 
     def noting(kind: str, uuid: str, **how: bool) -> bool:
@@ -148,7 +148,7 @@ async def test_an_extension_with_the_same_number_in_another_domain_is_not_switch
 async def test_a_session_that_is_in_the_wrong_domain_switches_nothing(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As if entering the domain had no effect, though the answer was that of a success."""
+    """Entering the domain had no effect, although the answer was a success."""
     monkeypatch.setattr(pbx.site, "_enter", lambda *_: redirect("/core/dashboard/"))
     with pytest.raises(Retry, match="not in the domain 'rucken"):
         await suspend(driver, service_of(pbx, tenant=RUCKEN))
@@ -175,7 +175,7 @@ async def test_an_admins_key_cannot_switch_gateways_and_domains(
 async def test_without_killgw_a_disabled_gateway_still_carries_calls(
     pbx: FusionPbxSimulator,
 ) -> None:
-    """Why killgw is sent: neither the flag nor the rescan that a toggle sends ends anything."""
+    """The reason for killgw: neither the flag nor the rescan of a toggle stops the gateway."""
     service = service_of(pbx, "gateway")
     (gateway,) = service.gateway_ids
     async with session_at(pbx.url) as session:
@@ -240,7 +240,7 @@ async def test_without_a_cache_flush_a_disabled_domain_can_still_call(
 async def test_a_toggle_that_was_refused_looks_like_one_that_was_not(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch, level: str
 ) -> None:
-    """Both answer 302: only reading back tells, and the next try does it."""
+    """Both answer 302: only reading back shows the difference, and the next attempt succeeds."""
     service = service_of(pbx, level)
     real = type(pbx.site)._toggle
     monkeypatch.setattr(type(pbx.site), "_toggle", lambda *_: None)
@@ -265,12 +265,12 @@ async def test_an_invalid_token_is_refused_without_an_error(pbx: FusionPbxSimula
 async def test_a_concurrent_toggle_by_a_person_is_detected_and_corrected(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody flips the same flag between our reading and our toggle: ours flips it back."""
+    """A person toggles the flag between our reading and our toggle, so that ours reverts it."""
     service = service_of(pbx, "gateway")
     real = type(pbx.site)._toggle
     first: list[str] = []
 
-    def with_company(
+    def toggle_twice(
         site: FusionPbxSite, kind: str, session: Session, form: dict[str, str]
     ) -> None:
         if not first:
@@ -278,7 +278,7 @@ async def test_a_concurrent_toggle_by_a_person_is_detected_and_corrected(
             pbx.pbx.toggle("gateways", service.gateway_ids[0])
         real(site, kind, session, form)
 
-    monkeypatch.setattr(type(pbx.site), "_toggle", with_company)
+    monkeypatch.setattr(type(pbx.site), "_toggle", toggle_twice)
     with pytest.raises(Retry, match="not disabled"):
         await suspend(driver, service)
     assert pbx.pbx.gateways[service.gateway_ids[0]].enabled, "flipped twice, and seen"
@@ -290,7 +290,7 @@ async def test_a_concurrent_toggle_by_a_person_is_detected_and_corrected(
 async def test_several_tasks_at_once_toggle_each_flag_once(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each with elements of its own, of all ways, in two tenants."""
+    """Each task has its own elements, of all ways, in two tenants."""
     services = [
         service_of(pbx, "gateway"),
         service_of(pbx, "gateway", gateway_ids=tuple(gateway_ids(pbx, "Trunk B"))),
@@ -325,7 +325,7 @@ async def test_a_session_lost_in_the_middle_is_renewed(
 async def test_a_session_lost_right_before_the_toggle_flips_once(
     pbx: FusionPbxSimulator, driver: FusionPbxDriver, monkeypatch: pytest.MonkeyPatch, level: str
 ) -> None:
-    """Its token went with the session: another one is asked for."""
+    """The token is lost with the session, and another one is requested."""
     service, seen = service_of(pbx, level), flips(pbx, monkeypatch)
     await states_of(driver, service)
     pbx.faults.planned += [

@@ -61,7 +61,7 @@ def orders(**read_back: Any) -> dict[str, Any]:
 
 
 async def state(driver: LesnetDriver, service: Service = SERVICE) -> ElementReading | Failure:
-    """What is read of the product's peer."""
+    """The reading of the product's peer."""
     [reading] = (await driver.read(targets_of(service))).values()
     return reading
 
@@ -69,7 +69,7 @@ async def state(driver: LesnetDriver, service: Service = SERVICE) -> ElementRead
 async def switched(
     driver: LesnetDriver, service: Service = SERVICE, *, off: bool = True
 ) -> SwitchDone | Failure:
-    """The one answer to switching the product's peer, whatever was read of it."""
+    """The answer to switching the product's peer, with an unknown reading."""
     [target] = targets_of(service)
     [answer] = (
         await driver.switch([ElementChange(target, off, ElementReading("unknown"))])
@@ -78,7 +78,7 @@ async def switched(
 
 
 async def refused(driver: LesnetDriver, service: Service = SERVICE, *, off: bool = True) -> str:
-    """The words in which a person is asked to act."""
+    """The message that asks a person to act."""
     answer = await switched(driver, service, off=off)
     assert isinstance(answer, OperatorMustAct), answer
     return str(answer)
@@ -240,7 +240,7 @@ IN_TROUBLE = [
 async def test_a_failing_api_is_never_taken_for_success(
     les: LesnetSimulator, driver_of: MakeDriver, fault: Fault, said: str, after: int
 ) -> None:
-    """Failing at the first look, at the order, and at the read-back."""
+    """The first reading, the request, and the read-back fail."""
     excluded = [Fault("slow", value="0", times=after)] if after else []
     les.faults.planned = [*excluded, Fault(fault.kind, value=fault.value)]
     driver = driver_of(**ORDERS, timeout_s=0.5)
@@ -276,7 +276,7 @@ async def test_a_refused_connection_raises_retry(driver_of: MakeDriver) -> None:
 
 @asynccontextmanager
 async def self_signed(folder: Path) -> AsyncIterator[Any]:
-    """A server with a certificate that it signed itself."""
+    """A server with a self-signed certificate."""
     if (openssl := shutil.which("openssl")) is None:
         pytest.skip("no openssl to make a certificate with")
     made = await asyncio.create_subprocess_exec(

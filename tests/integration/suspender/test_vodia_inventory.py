@@ -1,4 +1,4 @@
-"""What a Vodia has is listed, and what could not be read is said."""
+"""The inventory of a Vodia is complete, and reports what could not be read."""
 
 from collections.abc import AsyncIterator
 

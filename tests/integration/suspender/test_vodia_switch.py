@@ -1,4 +1,4 @@
-"""Services go off and on at a Vodia, confirmed by reading it back; nobody else's go with them."""
+"""Services are switched off and on at a Vodia, confirmed by reading it back, without others."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
@@ -64,7 +64,7 @@ def can_call(pbx: VodiaSimulator, number: str = "2112", domain: str = CFFM) -> b
 
 
 async def states(driver: VodiaDriver, *products: Service) -> dict[str, ElementReading]:
-    """What is read of each element, by its name."""
+    """The reading of each element by its name."""
     return {
         e.name: expect(ElementReading, r)
         for e, r in (await driver.read(targets_of(*products))).items()
@@ -72,7 +72,7 @@ async def states(driver: VodiaDriver, *products: Service) -> dict[str, ElementRe
 
 
 def said(answers: Mapping[Any, ElementReading | SwitchDone | Failure], kind: type[object]) -> str:
-    """The words of the one answer, which must be of that kind."""
+    """The text of the single answer, which must be of that kind."""
     [answer] = answers.values()
     assert isinstance(answer, kind), answer
     return answer.evidence if isinstance(answer, SwitchDone) else str(answer)
@@ -135,7 +135,7 @@ async def test_switching_off_does_not_end_live_calls(
 async def test_a_shared_trunk_is_never_switched_for_one_tenant(
     pbx: VodiaSimulator, driver: VodiaDriver, off: bool
 ) -> None:
-    """Nor is it a failure of the tenant's own trunk beside it."""
+    """The tenant's own trunk is switched all the same."""
     answers = await turn(driver, service_of("gateway", gateway_ids=("10", "12")), off=off)
     assert isinstance(answers["12"], OperatorMustAct)
     assert "trunk Everybody's (12) is global, other tenants" in str(answers["12"])
@@ -232,7 +232,7 @@ async def test_a_failing_element_neither_fails_nor_delays_others(
 async def test_a_tenant_with_broken_pages_fails_alone(
     pbx: VodiaSimulator, driver: VodiaDriver
 ) -> None:
-    """And a server of which no page answers raises."""
+    """A server without any answering page raises."""
     both = service_of("gateway"), service_of("gateway", tenant=RUCKEN, gateway_ids=("11",))
     broken = Fault("status", f"/rest/domain/{CFFM}", "500", times=100)
     pbx.faults.planned = [broken]
@@ -279,7 +279,7 @@ def unread(driver_of: MakeDriver) -> VodiaDriver:
 async def test_extensions_that_cannot_be_read_back_are_switched_but_not_confirmed(
     pbx: VodiaSimulator, unread: VodiaDriver
 ) -> None:
-    """Where their state is read is not documented; until somebody says so, a person looks."""
+    """It is not documented where their state can be read, so a person has to check."""
     assert await states(unread, service_of()) == {"2112": ElementReading("unknown", name="2112")}
     words = said(await turn(unread, service_of(), off=True), OperatorMustAct)
     assert "the order was accepted, but whether extension 2112" in words

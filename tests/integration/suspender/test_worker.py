@@ -1,4 +1,4 @@
-"""The suspender on a real database and a protocol-true PBX: decided, switched, read back."""
+"""The suspender on a real database and a simulated PBX: decides, switches, reads back."""
 
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -212,7 +212,7 @@ async def test_a_failure_of_an_obsolete_desired_state_is_not_recorded(harness: P
 async def test_three_workers_share_a_pbx_and_never_flip_twice(
     harness: PbxHarness, drivers: Mapping[str, PbxDriver]
 ) -> None:
-    """A toggle by two hands would leave the service as it was."""
+    """Two toggles by two workers would leave the service as it was."""
     for number in range(1, 7):
         async with harness.working(drivers, workers=3):
             await (harness.zero() if number % 2 else harness.restored())

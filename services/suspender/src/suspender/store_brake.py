@@ -17,7 +17,7 @@ _BEGAN = (
 
 
 class Brake(NamedTuple):
-    """`on_since` is None while the brake is off; holds up to `counted_from` no longer count."""
+    """`on_since` is None while the brake is off; holds begun until `counted_from` do not count."""
 
     on_since: datetime | None
     cause: str

@@ -1,7 +1,7 @@
 """The brake: pauses suspensions when too many clients lose their funds at once (pure).
 
-The cause is then hardly the clients' own: a wrong tariff version, or a bridge that reports wrong
-debts, would suspend them all within minutes.
+Then the cause is probably ours: a wrong tariff version, or a bridge that reports wrong debts, would
+suspend all clients within minutes.
 """
 
 from collections.abc import Sequence

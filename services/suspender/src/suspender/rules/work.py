@@ -14,14 +14,14 @@ from suspender.rules.service_state import ServiceState
 class DueService(NamedTuple):
     """A service whose desired state is not confirmed. `attempts`: failed attempts so far.
 
-    `failure_told_seq`: the `wanted_seq` for which the failure was published last.
+    `failure_published_seq`: the `wanted_seq` for which the failure was published last.
     """
 
     account: AccountState
     service: ServiceState
     wanted_at: datetime
     attempts: int
-    failure_told_seq: int
+    failure_published_seq: int
 
 
 class LooseElement(NamedTuple):

@@ -258,7 +258,7 @@ def fail(
         due,
         reason,
         now + timedelta(seconds=delay_s),
-        publish and due.failure_told_seq < service.wanted_seq,
+        publish and due.failure_published_seq < service.wanted_seq,
     )
 
 

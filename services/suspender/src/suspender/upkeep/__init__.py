@@ -1,1 +1,1 @@
-"""Tasks besides switching: inventories of servers, their comparison with products, and drift."""
+"""Tasks in addition to switching: inventories of servers, comparison with products, drift."""

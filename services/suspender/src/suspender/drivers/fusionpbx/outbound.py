@@ -204,7 +204,7 @@ def _wanted(change: ElementChange) -> str:
 
 
 def _is_right(change: ElementChange, stored: str) -> bool:
-    """Whether the stored value needs no change. A value that a person has set meanwhile stays."""
+    """Whether the stored value needs no change. A value that a person entered since stays."""
     return bool(stored.strip()) is not change.off
 
 
