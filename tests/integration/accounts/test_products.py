@@ -69,7 +69,7 @@ async def test_a_product_can_be_outbound_only_and_have_the_rest(
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "warns"),
     [
         (FUSIONPBX, True),
         ({**FUSIONPBX, "suspend_by": "domain"}, True),
@@ -80,11 +80,11 @@ async def test_a_product_can_be_outbound_only_and_have_the_rest(
     ],
 )
 async def test_every_way_without_911_warns(
-    operator: Operator, body: Mapping[str, object], output: bool
+    operator: Operator, body: Mapping[str, object], warns: bool
 ) -> None:
     answer = await operator.api.put("clients/anna/products/pbx-1", body)
     warned = [w for w in answer["warnings"] if "911 does not work while it is off" in w]
-    assert len(warned) == output
+    assert len(warned) == warns
     shown = (await operator.api.http.get("/v1/clients/anna/products/pbx-1")).json()
     works = body.get("suspend_by") == "outbound"
     assert ("911 does not work" in shown["emergency"]) is not works
@@ -124,8 +124,8 @@ async def test_calls_of_an_imported_client_are_ended_only_on_request(operator: O
     await operator.api.client("carl", last_name="Berg-Lund")
     body = {**FUSIONPBX, "extensions": "4000"}
     assert (await operator.api.put("clients/carl/products/pbx-4", body))["hang_up"] == "never"
-    output = await operator.api.put("clients/carl/products/pbx-4", {**body, "hang_up": "credit"})
-    assert output["hang_up"] == "credit"
+    answer = await operator.api.put("clients/carl/products/pbx-4", {**body, "hang_up": "credit"})
+    assert answer["hang_up"] == "credit"
     assert (await operator.api.client("dora"))["imported"] is False
 
 

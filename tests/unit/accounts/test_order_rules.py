@@ -246,16 +246,16 @@ def test_the_published_profile_is_the_shown_one() -> None:
         with_manual_suspend("Yes", author())(FRESH)
     )
     account = account.model_copy(update={"version": 3, "credit_limit_micro": 5})
-    told = account_changed(account, (), NOW, accepted=2)
-    assert told.profile.manual_voip_suspend == "Yes"
-    assert [(o.kind, o.service_id) for o in told.orders or ()] == [
+    event = account_changed(account, (), NOW, accepted=2)
+    assert event.profile.manual_voip_suspend == "Yes"
+    assert [(o.kind, o.service_id) for o in event.orders or ()] == [
         ("manual", None),
         ("manual", "pbx-1"),
     ]
-    assert (told.mode, told.leave_off, told.accepted, told.credit_limit_micro) == (
+    assert (event.mode, event.leave_off, event.accepted, event.credit_limit_micro) == (
         "live",
         False,
         2,
         5,
     )
-    assert b"by_field" not in told.to_json()
+    assert b"by_field" not in event.to_json()

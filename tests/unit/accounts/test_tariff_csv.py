@@ -93,7 +93,7 @@ def test_columns_are_found_as_they_are_mapped() -> None:
 
 
 @pytest.mark.parametrize(
-    ("header", "mapping", "told"),
+    ("header", "mapping", "expected"),
     [
         ("Description,Code,Price,Increment", {"Prefix": "Code"}, "missing: RateValue"),
         (HEADER, {"Prefix": "Code"}, "missing: Code (mapped to Prefix)"),
@@ -102,10 +102,10 @@ def test_columns_are_found_as_they_are_mapped() -> None:
     ],
 )
 def test_a_header_that_lacks_a_column_is_refused_with_what_it_has(
-    header: str, mapping: Mapping[str, str], told: str
+    header: str, mapping: Mapping[str, str], expected: str
 ) -> None:
     message = refusal(f"{header}\nA,1,2,3".encode(), FileForm(mapping))
-    assert told in message
+    assert expected in message
     assert header.replace(",", ", ") in message
 
 

@@ -211,7 +211,7 @@ def what_happens_to(situation: ClientSituation, service_id: str) -> str:
 def _off_before(after: ClientSituation, before: ClientSituation | None) -> dict[str, bool]:
     """Which products were off or about to be before the change.
 
-    The holds before the change count besides what the suspender shows, because it may not have
+    The holds before the change count in addition to what the suspender shows, which may not have
     read the latest orders yet.
     """
     live = before is not None and before.account.mode == "live"
