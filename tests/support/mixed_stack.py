@@ -14,6 +14,7 @@ from ringfence.version import VERSION
 from ringfence_local.embedded.ports import free_port
 from ringfence_local.processes.supervisor import Child, Program, python_module
 from ringfence_local.stack import Stack
+from ringfence_testing.wait import until
 from tests.support.previous_release import ROOT, Release
 
 LOCK = "deploy/images/requirements.lock"
@@ -150,7 +151,8 @@ class MixedStack(Stack):
 
     async def _until_it_answers(self, service: str) -> None:
         await self._wait_until_up(self._now[service], partial(self.health, service))
-        report = await self.health(service)
+        # A busy machine may answer once, and not in time the next time.
+        report = await until(partial(self.health, service), timeout_s=60, what=f"{service} answers")
         assert report is not None
         assert report.get("version") == (self._released.version if self.old[service] else VERSION)
 
