@@ -1,4 +1,4 @@
-"""Calls that go on coming in, and a payment that is tried again and again, whatever is down."""
+"""A continuous stream of calls, and a payment that is retried until it succeeds ten times."""
 
 import asyncio
 from contextlib import suppress
@@ -22,11 +22,11 @@ _MORE = 10
 
 
 class CallsComing:
-    """A call of a minute for each client every half second, as long as the context lasts.
+    """A call of one minute for each client every half second, for the duration of the context.
 
-    Each is on record at the simulated PBX, where it is polled; every second one is posted as well,
-    once, as FreeSWITCH does it. `placed` counts those of one client, `answers` the posts by status;
-    0 is no answer.
+    Each is recorded at the simulated PBX, where it is polled; every second one is posted as well,
+    once, as FreeSWITCH does. `placed` counts the calls of one client, `answers` the posts by HTTP
+    status; 0 means no response.
     """
 
     def __init__(
@@ -43,15 +43,15 @@ class CallsComing:
 
     @property
     def placed(self) -> int:
-        """How many calls each client has had."""
+        """The number of calls of each client so far."""
         return len(self._uuids)
 
     def call_ids(self, client: SampleClient) -> list[str]:
-        """The ids that this client's calls have in ringfence."""
+        """The ids of this client's calls in ringfence."""
         return [str(call_id(PBX_ID, uuids[client.account_id])) for uuids in self._uuids]
 
     async def more(self) -> None:
-        """Return when some more calls have come in; at once if none come any longer."""
+        """Return after some more calls, or at once if the stream has ended."""
         wanted = self.placed + _MORE
         while self.placed < wanted and not self._placing.done():
             await asyncio.wait({self._placing}, timeout=_EVERY_S)
@@ -105,11 +105,11 @@ class CallsComing:
 
 
 async def keep_paying(stack: DeployedStack, account_id: str, amount: str, key: str) -> None:
-    """Pay once, with one key, ten times over at the replicas in turn, as often as each is away."""
+    """Send one payment with one key to the replicas in turn, until it was accepted ten times."""
     token = await asyncio.to_thread(lambda: stack.api_token)
     taken = 0
     while taken < 10:
-        with suppress(EngineFailed):  # a container that was listed has ended since
+        with suppress(EngineFailed):  # a listed container can end before it is queried
             for url in await asyncio.to_thread(lambda: stack.api_urls):
                 taken += await _pays(url, token, account_id, amount, key)
 

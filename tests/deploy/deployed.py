@@ -1,4 +1,4 @@
-"""What a stack in containers is to those who look at it: compose's or Kubernetes'."""
+"""The common interface of the stacks in containers, compose's and Kubernetes'."""
 
 from typing import Protocol
 
@@ -6,7 +6,7 @@ from ringfence_local.demo.sample import Watchable
 
 
 class DeployedStack(Watchable, Protocol):
-    """A stack in containers, as these proofs look at it."""
+    """A stack in containers."""
 
     @property
     def api_urls(self) -> list[str]: ...  # of each replica that runs now

@@ -128,7 +128,7 @@ def _name_volumes(spec: Document, container: Document, pod: str) -> None:
 
 
 def _expand(container: Document, settings: dict[str, dict[str, str]]) -> None:
-    """Replace `$(NAME)` by what stands above it in the container's environment."""
+    """Replace `$(NAME)` by the value of an earlier variable of the container's environment."""
     known: dict[str, str] = {}
     for source in container.get("envFrom", []):
         known |= settings[source["configMapRef"]["name"]]

@@ -1,4 +1,4 @@
-"""The mails that a sink in a container has taken: its folder, as one archive."""
+"""The mails of a mail sink in a container, read as an archive of its folder."""
 
 import tarfile
 import tempfile

@@ -1,4 +1,4 @@
-"""What must be true of a deployed stack after calls came in, whatever happened to it meanwhile."""
+"""What must be true of a deployed stack after calls were ingested during kills and restarts."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,18 +14,18 @@ from ringfence_testing.wait import until
 
 MICRO = 1_000_000
 COST_MICRO = 14_400
-"""A minute to Toronto: 0.012, and 20 % on it."""
+"""The cost of a minute to Toronto: 0.012 plus a markup of 20 %."""
 
 
 async def eventually(condition: Callable[[], Any], what: str, bound_s: float = 120.0) -> Any:
-    """Wait for what an engine's command says, off the event loop."""
+    """Wait for a condition that runs the engine's command, in a thread."""
     return await until(
         lambda: asyncio.to_thread(condition), timeout_s=bound_s, every_s=0.5, what=what
     )
 
 
-async def balance(door: SampleApi, client: SampleClient) -> int:
-    return int((await door.ask(f"/clients/{client.account_id}/balance"))["balance_micro"])
+async def balance(api: SampleApi, client: SampleClient) -> int:
+    return int((await api.ask(f"/clients/{client.account_id}/balance"))["balance_micro"])
 
 
 def opening_micro(client: SampleClient) -> int:
@@ -43,40 +43,40 @@ def minute_call(client: SampleClient) -> dict[str, Any]:
     }
 
 
-async def has_balance(door: SampleApi, client: SampleClient, micro: int) -> bool:
-    return await balance(door, client) == micro
+async def has_balance(api: SampleApi, client: SampleClient, micro: int) -> bool:
+    return await balance(api, client) == micro
 
 
 async def charged_once_each(
-    door: SampleApi,
+    api: SampleApi,
     clients: list[SampleClient],
     calls: CallsComing,
     paid_micro: dict[str, int],
 ) -> None:
-    """The ledgers hold each call that was placed, once, and nothing else; to the micro-unit."""
+    """Check that the ledgers have each placed call once and nothing else, to the micro-unit."""
     for client in clients:
         due = opening_micro(client) + paid_micro.get(client.account_id, 0)
         due -= calls.placed * COST_MICRO
         await until(
-            partial(has_balance, door, client, due),
+            partial(has_balance, api, client, due),
             timeout_s=180,
             what=f"{client.account_id} has {due}",
         )
     for client in clients:
         path = f"/clients/{client.account_id}"
-        rated = [row["call_id"] for row in await everything(door, f"{path}/calls")]
+        rated = [row["call_id"] for row in await everything(api, f"{path}/calls")]
         assert sorted(rated) == sorted(calls.call_ids(client))
-        entries = await everything(door, f"{path}/ledger")
+        entries = await everything(api, f"{path}/ledger")
         charges = [entry["amount_micro"] for entry in entries if entry["kind"] == "charge"]
         assert charges == [-COST_MICRO] * calls.placed
 
 
-async def everything(door: SampleApi, path: str) -> list[dict[str, Any]]:
-    """All pages of a list."""
+async def everything(api: SampleApi, path: str) -> list[dict[str, Any]]:
+    """The items of all pages of a list."""
     rows: list[dict[str, Any]] = []
     cursor = ""
     while True:
-        page = await door.ask(f"{path}?limit=200{cursor}")
+        page = await api.ask(f"{path}?limit=200{cursor}")
         rows += page["items"]
         if page["next"] is None:
             return rows
@@ -84,27 +84,27 @@ async def everything(door: SampleApi, path: str) -> list[dict[str, Any]]:
 
 
 async def switched_once_each(
-    stack: DeployedStack, door: SampleApi, clients: list[SampleClient]
+    stack: DeployedStack, api: SampleApi, clients: list[SampleClient]
 ) -> None:
-    """Who has nothing left was switched off by one change at the PBX, and on again by one."""
-    broke = [client for client in clients if await balance(door, client) <= 0]
+    """Check that clients without credit were switched off by one change, and on again by one."""
+    broke = [client for client in clients if await balance(api, client) <= 0]
     assert len(broke) == 3
     for client in broke:
-        await until(partial(confirmed, door, client, "suspended"), timeout_s=60, what="all are off")
+        await until(partial(confirmed, api, client, "suspended"), timeout_s=60, what="all are off")
     assert await changes(stack, clients) == {client.tenant: [False] for client in broke}
-    await door.top_up(broke[0].account_id, "100.00", "storm-recovery")
-    await until(lambda: confirmed(door, broke[0], "active"), timeout_s=60, what="it is on")
+    await api.top_up(broke[0].account_id, "100.00", "storm-recovery")
+    await until(lambda: confirmed(api, broke[0], "active"), timeout_s=60, what="it is on")
     expected = {client.tenant: [False] for client in broke} | {broke[0].tenant: [False, True]}
     assert await changes(stack, clients) == expected
 
 
-async def confirmed(door: SampleApi, client: SampleClient, state: str) -> bool:
-    services = await door.ask(f"/clients/{client.account_id}/services")
+async def confirmed(api: SampleApi, client: SampleClient, state: str) -> bool:
+    services = await api.ask(f"/clients/{client.account_id}/services")
     return [service["confirmed"] for service in services["items"]] == [state]
 
 
 async def changes(stack: DeployedStack, clients: list[SampleClient]) -> dict[str, list[bool]]:
-    """What became of each trunk's flag at the simulated PBX, change by change."""
+    """The changes of each trunk's flag at the simulated PBX, in order."""
     async with httpx.AsyncClient(base_url=stack.pbx_url, trust_env=False) as pbx:
         found = (await pbx.get("/_sim/changes")).json()
     tenants = {client.gateway_id: client.tenant for client in clients}

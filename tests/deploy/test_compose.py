@@ -1,4 +1,4 @@
-"""The compose file, run for real: one stack, whose tests stand in the order of its life."""
+"""The compose file with a real engine: one stack, tested in the order of its life cycle."""
 
 import asyncio
 import time
@@ -52,18 +52,18 @@ async def test_first_call_is_rated_after_one_command(stack: ComposeStack) -> Non
     began = time.monotonic()
     await asyncio.to_thread(stack.up, *STORES, *AROUND, *SERVICES, in_order=True)
     await eventually(lambda: sample_is_loaded(stack), "the sample clients are in", UP_BOUND_S)
-    async with SampleApi(stack) as door:
+    async with SampleApi(stack) as api:
         client = CLIENTS[0]
         opening = opening_micro(client)
-        await until(lambda: has_balance(door, client, opening), timeout_s=60, what="the opening")
-        await door.pbx("calls", minute_call(client))
+        await until(lambda: has_balance(api, client, opening), timeout_s=60, what="the opening")
+        await api.pbx("calls", minute_call(client))
         rated = opening - COST_MICRO
-        await until(lambda: has_balance(door, client, rated), timeout_s=60, what="the charge")
+        await until(lambda: has_balance(api, client, rated), timeout_s=60, what="the charge")
     print(f"\nfirst rated call {time.monotonic() - began:.0f} s after `up`")
 
 
 def sample_is_loaded(stack: ComposeStack) -> bool:
-    """Whether the job that enters the sample clients has ended well."""
+    """Whether the job that creates the sample clients has succeeded."""
     (job,) = stack.containers("sample")
     state = stack.engine.inspect(job)["State"]
     return bool(state["Status"] == "exited" and state["ExitCode"] == 0)
@@ -101,17 +101,17 @@ async def test_services_started_before_kafka_and_postgres_come_up(stack: Compose
     await asyncio.to_thread(stack.up, *STORES, *AROUND, replicas=True)
     await eventually(stack.all_work, "all services work", UP_BOUND_S)
     await eventually(lambda: sample_is_loaded(stack), "the sample job ends")
-    async with SampleApi(stack) as door:
-        trunks = {trunk["uuid"] for trunk in (await door.pbx_state())["gateways"]}
+    async with SampleApi(stack) as api:
+        trunks = {trunk["uuid"] for trunk in (await api.pbx_state())["gateways"]}
         assert {client.gateway_id for client in CLIENTS} <= trunks
-        before = await balance(door, CLIENTS[0])
-        await door.pbx("calls", minute_call(CLIENTS[0]))
+        before = await balance(api, CLIENTS[0])
+        await api.pbx("calls", minute_call(CLIENTS[0]))
         after = before - COST_MICRO
-        await until(lambda: has_balance(door, CLIENTS[0], after), timeout_s=60, what="the charge")
+        await until(lambda: has_balance(api, CLIENTS[0], after), timeout_s=60, what="the charge")
 
 
 def any_was_restarted(stack: ComposeStack) -> bool:
-    """Whether some service has ended while it missed its stores, and was started again."""
+    """Whether a service has exited without its stores and was restarted."""
     containers = [one for service in SERVICES for one in stack.containers(service)]
     return any(stack.engine.inspect(one)["RestartCount"] > 0 for one in containers)
 
@@ -125,12 +125,12 @@ async def test_kills_and_a_rolling_restart_lose_and_double_nothing(stack: Compos
         )
         for n, opening in enumerate(openings)
     ]  # fmt: skip
-    async with SampleApi(stack) as door:
+    async with SampleApi(stack) as api:
         for client in clients:
-            await add_client(door, client)
+            await add_client(api, client)
         for client in clients:
             opening = opening_micro(client)
-            await until(partial(has_balance, door, client, opening), timeout_s=60)
+            await until(partial(has_balance, api, client, opening), timeout_s=60)
         password = await asyncio.to_thread(lambda: stack.push_password)
         async with CallsComing(stack.pbx_url, stack.push_url, password, clients) as calls:
             paid = asyncio.create_task(keep_paying(stack, clients[0].account_id, "3.00", "storm"))
@@ -139,16 +139,16 @@ async def test_kills_and_a_rolling_restart_lose_and_double_nothing(stack: Compos
             await paid
     print(f"\n{calls.placed} calls for each of {len(clients)} clients; posts: {calls.answers}")
     assert calls.answers[200] >= len(clients) * calls.placed // 10
-    async with SampleApi(stack) as door:  # the API's port may be another one now
-        await charged_once_each(door, clients, calls, paid_micro={clients[0].account_id: 3 * MICRO})
-        await switched_once_each(stack, door, clients)
+    async with SampleApi(stack) as api:  # the API's port may be another one now
+        await charged_once_each(api, clients, calls, paid_micro={clients[0].account_id: 3 * MICRO})
+        await switched_once_each(stack, api, clients)
     await eventually(stack.all_work, "all services work")
     assert_no_mail_twice(stack, clients)
     print(await asyncio.to_thread(stack.tools, "verify", "--replay", "--wait", "30"))
 
 
 async def kill_one_of_each(stack: ComposeStack, calls: CallsComing) -> None:
-    """kill -9, and wait until the container works again; calls go on coming in."""
+    """kill -9, and wait until the container is healthy again, while calls go on."""
     for service in SERVICES:
         container = (await asyncio.to_thread(stack.containers, service))[0]
         began = (await asyncio.to_thread(stack.engine.inspect, container))["State"]["StartedAt"]
@@ -161,12 +161,12 @@ async def kill_one_of_each(stack: ComposeStack, calls: CallsComing) -> None:
 
 
 def works_since(stack: ComposeStack, container: str, began: str) -> bool:
-    """Whether it was started after that one start, and works."""
+    """Whether it was restarted since and is healthy."""
     return stack.engine.inspect(container)["State"]["StartedAt"] != began and stack.works(container)
 
 
 async def restart_in_turns(stack: ComposeStack, calls: CallsComing) -> None:
-    """Stop and start one replica of each service after the other; each ends in good order."""
+    """Restart the first replica of every service, then the second; each exits with status 0."""
     for number in range(max(REPLICAS.values())):
         turn = [
             stack.containers(service)[number]

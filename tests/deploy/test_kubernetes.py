@@ -70,13 +70,13 @@ async def test_first_call_is_rated_after_everything_was_applied_at_once(stack: K
     await asyncio.to_thread(stack.apply)
     (sample,) = stack.of("sample")
     await eventually(lambda: stack.ended_well(sample), "the sample clients are in", UP_BOUND_S)
-    async with SampleApi(stack) as door:
+    async with SampleApi(stack) as api:
         client = CLIENTS[0]
         opening = opening_micro(client)
-        await until(lambda: has_balance(door, client, opening), timeout_s=60, what="the opening")
-        await door.pbx("calls", minute_call(client))
+        await until(lambda: has_balance(api, client, opening), timeout_s=60, what="the opening")
+        await api.pbx("calls", minute_call(client))
         rated = opening - COST_MICRO
-        await until(lambda: has_balance(door, client, rated), timeout_s=60, what="the charge")
+        await until(lambda: has_balance(api, client, rated), timeout_s=60, what="the charge")
     print(f"\nfirst rated call {time.monotonic() - began:.0f} s after the manifests were applied")
 
 
@@ -139,12 +139,12 @@ async def test_rolling_every_pod_with_calls_in_flight_loses_and_doubles_nothing(
         )
         for n, opening in enumerate(openings)
     ]  # fmt: skip
-    async with SampleApi(stack) as door:
+    async with SampleApi(stack) as api:
         for client in clients:
-            await add_client(door, client)
+            await add_client(api, client)
         for client in clients:
             opening = opening_micro(client)
-            await until(partial(has_balance, door, client, opening), timeout_s=60)
+            await until(partial(has_balance, api, client, opening), timeout_s=60)
         coming = CallsComing(stack.pbx_url, stack.push_url, stack.push_password, clients)
         async with coming as calls:
             paid = asyncio.create_task(keep_paying(stack, clients[0].account_id, "3.00", "roll"))
@@ -156,8 +156,8 @@ async def test_rolling_every_pod_with_calls_in_flight_loses_and_doubles_nothing(
                 await calls.more()
         print(f"\n{calls.placed} calls for each of {len(clients)} clients; posts: {calls.answers}")
         assert calls.answers[200] >= len(clients) * calls.placed // 10
-        await charged_once_each(door, clients, calls, {clients[0].account_id: 3 * MICRO})
-        await switched_once_each(stack, door, clients)
+        await charged_once_each(api, clients, calls, {clients[0].account_id: 3 * MICRO})
+        await switched_once_each(stack, api, clients)
     assert_no_mail_twice(stack, clients)
     print(await asyncio.to_thread(stack.tools, "verify", "--replay", "--wait", "30"))
 
@@ -173,16 +173,16 @@ async def roll(stack: KubeStack, pod: PlayedPod) -> None:
 
 async def test_books_outlive_the_pods_of_kafka_and_postgres(stack: KubeStack) -> None:
     """What is in the claims is all that is needed: both pods are deleted, and come up again."""
-    async with SampleApi(stack) as door:
-        before = await balance(door, CLIENTS[0])
+    async with SampleApi(stack) as api:
+        before = await balance(api, CLIENTS[0])
         for pod in (*stack.of("postgres"), *stack.of("kafka")):
             await asyncio.to_thread(stack.delete, pod)
             await asyncio.to_thread(stack.play, pod)
         await eventually(lambda: ready(stack), "all are ready again", UP_BOUND_S)
-        await until(lambda: has_balance(door, CLIENTS[0], before), timeout_s=60, what="as before")
-        await door.pbx("calls", minute_call(CLIENTS[0]))
+        await until(lambda: has_balance(api, CLIENTS[0], before), timeout_s=60, what="as before")
+        await api.pbx("calls", minute_call(CLIENTS[0]))
         after = before - COST_MICRO
-        await until(lambda: has_balance(door, CLIENTS[0], after), timeout_s=60, what="the charge")
+        await until(lambda: has_balance(api, CLIENTS[0], after), timeout_s=60, what="the charge")
 
 
 def test_nothing_is_left_behind(stack: KubeStack) -> None:
