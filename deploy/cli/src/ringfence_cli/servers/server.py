@@ -107,8 +107,8 @@ def _state(row: Any) -> str:
 def pause(server_id: str, until: str | None, reason: str | None, as_json: bool) -> None:
     """Leave a server alone: nothing is switched there.
 
-    For maintenance: nobody is cut or restored there until it is resumed; what became due
-    meanwhile is done then.
+    For maintenance: nobody is cut or restored there until it is resumed. What became due
+    during the pause is done then.
 
     Example: ringfence server pause pbx1 --until 2026-12-01T06:00 --reason "upgrade to 5.6"
     """
@@ -121,7 +121,7 @@ def pause(server_id: str, until: str | None, reason: str | None, as_json: bool) 
 @reason_option
 @output_options
 def resume(server_id: str, reason: str | None, as_json: bool) -> None:
-    """End a pause: what became due meanwhile is switched.
+    """End a pause: what became due during it is switched.
 
     Example: ringfence server resume pbx1
     """
