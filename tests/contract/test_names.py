@@ -16,7 +16,6 @@ SOURCES = sorted(
 ONE_FOR_EACH_SERVICE = {"Settings"}
 STILL_TWICE: set[str] = {
     "BalanceWatch",
-    "BatchResult",
     "Fields",
     "InventoryItem",
     "Kind",

@@ -31,7 +31,7 @@ from rating.posting.batch import (
     readable_call_id,
 )
 from rating.posting.events import events_of
-from rating.posting.records import BatchResult
+from rating.posting.records import SettlementResult
 from rating.posting.settlement import MatchedCall, Settlement, match_calls
 from rating.pricing.product_match import Match
 from rating.reference_loader import ReferenceLoader
@@ -223,7 +223,7 @@ class Rating:
         matched: list[MatchedCall],
         *,
         check_ledger: bool,
-    ) -> BatchResult:
+    ) -> SettlementResult:
         """Read what exists, settle in memory, write. Raises EntryExists for a duplicate.
 
         Without `check_ledger`, a duplicate entry violates the ledger's unique index. A record
@@ -243,7 +243,7 @@ class Rating:
             await self._write_claims(transaction, result)
         return result
 
-    async def _write_claims(self, transaction: BatchTransaction, result: BatchResult) -> None:
+    async def _write_claims(self, transaction: BatchTransaction, result: SettlementResult) -> None:
         if result.unclaimed:
             names = self._reference.client_names(u.payment.account_id for u in result.unclaimed)
             await transaction.claims.save_unclaimed(result.unclaimed, names, self._clock.now())
@@ -312,7 +312,7 @@ async def _read_claims(transaction: BatchTransaction, batch: RatingBatch) -> Cla
     return await transaction.claims.read(ids) if ids else ({}, {})
 
 
-async def _write(transaction: BatchTransaction, result: BatchResult) -> None:
+async def _write(transaction: BatchTransaction, result: SettlementResult) -> None:
     """Write the ledger first: its unique index prevents that a charge is made twice."""
     if result.entries:
         await transaction.write_entries(result.entries)

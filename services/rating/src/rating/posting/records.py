@@ -140,7 +140,7 @@ PublishedRecord = ChargedCall | NotBilledCall | UnratedCall | BalanceMove
 
 
 @dataclass
-class BatchResult:
+class SettlementResult:
     """What a batch becomes: rows to write, records to publish, records to reject.
 
     `balances` are the batch's accounts after it. `free_used` has the new totals, in seconds, that

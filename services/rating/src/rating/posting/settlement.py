@@ -17,13 +17,13 @@ from rating.posting.batch import CallRecord, PaymentRecord
 from rating.posting.explanation import call_details
 from rating.posting.records import (
     BalanceMove,
-    BatchResult,
     ChargedCall,
     ExistingNotBilled,
     ExistingRecords,
     FreeKey,
     NotBilledCall,
     NotBilledRow,
+    SettlementResult,
     UnratedCall,
     UnratedRow,
 )
@@ -87,11 +87,13 @@ class Settlement:
         self._existing = existing
         self._balances = balances
         self._free_used = free_used
-        self._result = BatchResult(balances)
+        self._result = SettlementResult(balances)
         self._touched: dict[str, list[Entry]] = {}
         self._correlation_ids: dict[UUID, str] = {}
 
-    def apply(self, payments: Sequence[PaymentRecord], calls: Sequence[MatchedCall]) -> BatchResult:
+    def apply(
+        self, payments: Sequence[PaymentRecord], calls: Sequence[MatchedCall]
+    ) -> SettlementResult:
         """Apply the payments, then the calls, each in their order."""
         for payment in payments:
             self._apply_payment(payment)
