@@ -1,13 +1,16 @@
 """A stack from outside: one per folder, found by other commands, and stopped completely."""
 
 import asyncio
+import json
 import os
 import signal
 import smtplib
 import subprocess
 import sys
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
@@ -24,7 +27,6 @@ from ringfence_local.clean import main as clean
 from ringfence_local.embedded.postgres import Postgres
 from ringfence_local.errors import StackError
 from ringfence_local.stack import Stack
-from ringfence_local.state import read_running
 from ringfence_testing.wait import until
 
 MAIL = "From: billing@voip.example\r\nTo: c@example.net\r\nSubject: Low Balance Alert\r\n\r\nHello"
@@ -55,7 +57,7 @@ async def test_a_stack_starts_is_found_and_stops(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     before = set(psutil.Process().children(recursive=True))
     async with Stack(folder, services=(), wanted_ports={}) as first:
-        assert read_running(folder) == first.running
+        assert stack_file(folder) == asdict(first.running)
         with pytest.raises(StackError, match=f"in use by process {os.getpid()}"):
             async with Stack(folder, services=(), wanted_ports={}):
                 pass
@@ -64,8 +66,7 @@ async def test_a_stack_starts_is_found_and_stops(tmp_path: Path) -> None:
         await asyncio.to_thread(_send, first.ports["inbox"])
         assert (await asyncio.to_thread(httpx.get, f"{first.pbx_url}/_sim/state")).is_success
     assert set(psutil.Process().children(recursive=True)) <= before
-    with pytest.raises(StackError, match="nothing runs in"):
-        read_running(folder)
+    assert not (folder / "stack.json").exists()
     async with Stack(folder, services=(), wanted_ports={}) as second:
         assert [mail["Subject"] for mail in second.inbox.messages()] == ["Low Balance Alert"]
         assert second.ports == first.ports
@@ -73,6 +74,12 @@ async def test_a_stack_starts_is_found_and_stops(tmp_path: Path) -> None:
     await asyncio.to_thread(_read_by_command, folder / "inbox")
     clean(folder)
     assert not folder.exists()
+
+
+def stack_file(folder: Path) -> dict[str, Any]:
+    """The content of the stack file, as commands read it."""
+    content: dict[str, Any] = json.loads((folder / "stack.json").read_text(encoding="utf-8"))
+    return content
 
 
 async def test_each_service_has_a_login_of_its_own(tmp_path: Path) -> None:
@@ -84,7 +91,7 @@ async def test_each_service_has_a_login_of_its_own(tmp_path: Path) -> None:
         await owner.close()
         assert found == {f"ringfence-{s}": (login_of(s), False) for s in SERVICES}
         await rating_writes_nowhere_else(stack.dsn_of("rating"))
-        by_command = read_running(folder).dsn
+        by_command = stack_file(folder)["dsn"]
         assert by_command == stack.dsn_of("operator")
         assert await asyncio.to_thread(passwords_shown, stack) == []
         first = passwords(folder)

@@ -47,17 +47,6 @@ class RunningStack:
     inbox_folder: str
 
 
-def read_running(folder: Path = FOLDER) -> RunningStack:
-    """What runs in `folder`. Raises PartFailed when nothing does."""
-    try:
-        return RunningStack(**json.loads((folder / "stack.json").read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise StackError(
-            f"nothing runs in {folder.absolute()}: start it with `make run`, or name the servers "
-            "in RINGFENCE_KAFKA_BOOTSTRAP and RINGFENCE_POSTGRES_DSN"
-        ) from None
-
-
 @contextmanager
 def stack_file_written(folder: Path, running: RunningStack) -> Iterator[None]:
     """Write `running` to the stack file for the duration of the context.
