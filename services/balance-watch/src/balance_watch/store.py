@@ -11,7 +11,7 @@ from balance_watch.watch import Crossing, FundsPair, WatchedAccount
 from ringfence.postgres.pool import Connection, Pool
 
 _ACCOUNT = [each.name for each in fields(WatchedAccount)]
-"""An account's columns: the fields of a Watched, in their order."""
+"""An account's columns: the fields of a WatchedAccount, in order."""
 
 _PAIR_TYPES = (
     "text", "bigint", "text", "boolean", "boolean", "bigint", "bigint", "bigint", "bigint",
