@@ -174,10 +174,10 @@ async def test_a_server_that_asks_for_a_pause_is_not_asked_until_it_ends(
     for tenant in (MCON, RUCKEN):
         sick.pbx.add_user(User("both", tenant, key))
     monkeypatch.setenv("TEST_FUSIONPBX_BOTH", key)
-    lanes = entry(sick, api_key={"env": "TEST_FUSIONPBX_BOTH"}, tenants=[MCON, RUCKEN])
-    lanes["all_tenants"] = False
-    del lanes["host"]
-    file = servers_toml(tmp_path, **{ids[0]: lanes, ids[1]: entry(well)})
+    two_feeds = entry(sick, api_key={"env": "TEST_FUSIONPBX_BOTH"}, tenants=[MCON, RUCKEN])
+    two_feeds["all_tenants"] = False
+    del two_feeds["host"]
+    file = servers_toml(tmp_path, **{ids[0]: two_feeds, ids[1]: entry(well)})
     async with ear(kafka_bootstrap) as heard:
         sick.faults.planned = [Fault("status", "/login.php", "429 5")]
         async with ingest(kafka_bootstrap, database, file):

@@ -106,7 +106,8 @@ async def test_files_of_two_days_are_ingested_through_a_kill(
         async with ingest(kafka_bootstrap, database, servers, port) as process:
             await until(lambda: has(2), timeout_s=40, every_s=0.5)
             await until(lambda: metric(port, f'balance_low{{server="{server_id}"}} 1.0'))
-            assert await metric(port, f'newest_row_age_seconds{{link="127.0.0.1{PATH}"')
+            age = f'newest_row_age_seconds{{link="127.0.0.1{PATH}"'
+            await until(lambda: metric(port, age))
             process.kill()
             await process.wait()
         await http.post("/_sim/calls", json={"path": PATH, "calls": [call(9), call(9)]})
