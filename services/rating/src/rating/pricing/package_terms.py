@@ -76,7 +76,7 @@ class PackageTerms:
                 package.markup_percent,
             )
         except BadInput as refusal:
-            return Misconfigured(f"the package cannot price this row: {refusal}")
+            return Misconfigured(f"the package can not price this row: {refusal}")
 
 
 @lru_cache(maxsize=4096)
@@ -103,7 +103,7 @@ def _filters(package: Package | None) -> CallFilter | Misconfigured:
     try:
         return CallFilter(package.hide, package.not_billed)
     except BadInput as refusal:
-        return Misconfigured(f"the package's filters cannot be used: {refusal}")
+        return Misconfigured(f"the package's filters can not be used: {refusal}")
 
 
 def _custom_outbound(package: Package) -> PriceTerms | Misconfigured:
@@ -137,7 +137,7 @@ def _flat_terms(package: Package | None, flat_rate: str) -> PriceTerms | Misconf
             connection_fee=package.connection_fee if package else "0",
         )
     except BadInput as refusal:
-        return Misconfigured(f"the product's flat rate cannot be used: {refusal}")
+        return Misconfigured(f"the product's flat rate can not be used: {refusal}")
 
 
 def _inbound_terms(package: Package | None, flat_rate: str | None) -> PriceTerms | Misconfigured:
@@ -154,4 +154,4 @@ def _inbound_terms(package: Package | None, flat_rate: str | None) -> PriceTerms
             rate, initial_s, increment_s, connection_fee=package.connection_fee
         )
     except BadInput as refusal:
-        return Misconfigured(f"the package's inbound rate cannot be used: {refusal}")
+        return Misconfigured(f"the package's inbound rate can not be used: {refusal}")
