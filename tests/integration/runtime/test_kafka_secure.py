@@ -50,6 +50,9 @@ from ringfence_testing.wait import until
 from tests.support.narrow import present
 
 USER, PASSWORD = "admin", "correct0horse0battery"
+# aiokafka leaves the socket of a refused login to the garbage collector, in whichever test that is.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 LOGINS = (USER, *(access.login for access in accesses()), SETUP)
 
 
@@ -255,8 +258,6 @@ def test_a_command_does_not_wait_when_the_login_fails(
     assert "refuses the login 'admin'" in refused.output
 
 
-# aiokafka leaves the socket of a refused login to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_the_doctor_examines_a_secured_broker(secured: Secured) -> None:
     found = {each.check: each for each in await examine_kafka(secured.brokers())}
     assert {each.state for each in found.values()} == {"ok"}
