@@ -14,8 +14,6 @@ VERSION_FILE := shared/runtime/src/ringfence/version.py
 SOURCES := $(addsuffix /src,$(MEMBERS)) deploy/dashboards/src
 INSTALLED := .venv/.installed
 
-# Tests are modules of the package `tests`, except these two folders: they run from their own folder.
-TESTS_APART := bench deploy
 
 .PHONY: help install compiled lint format test test-fast coverage test-deploy run demo bench images dashboards clean lock version
 
@@ -42,8 +40,8 @@ lint: install ## Check style, types, import rules, plain words and contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(SOURCES)
-	$(BIN)/mypy tests/conftest.py tests/support tests/unit tests/contract tests/integration tests/e2e
-	@$(foreach folder,$(TESTS_APART),echo mypy tests/$(folder) && MYPYPATH=tests/$(folder) $(BIN)/mypy tests/$(folder) && ) true
+	$(BIN)/mypy tests/conftest.py tests/support tests/unit tests/contract tests/integration tests/e2e tests/deploy
+	MYPYPATH=tests/bench $(BIN)/mypy tests/bench # it runs from its own folder
 	$(BIN)/lint-imports
 	$(BIN)/python -m tests.support.plain_words
 	$(BIN)/ringfence contracts check

@@ -7,14 +7,14 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-from containers import EngineFailed
-from deployed import DeployedStack
 
 from ringfence_contracts.ids import call_id
 from ringfence_local.demo.sample import SampleClient
 from ringfence_local.demo.scene import PBX_ID
 from ringfence_simulators.freeswitch.channel import new_channel
 from ringfence_simulators.freeswitch.module import CdrModule, ModuleSettings
+from tests.deploy.containers import EngineFailed
+from tests.deploy.deployed import DeployedStack
 
 _EVERY_S = 0.5
 _POST_BOUND_S = 10.0

@@ -7,11 +7,11 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import yaml
-from containers import DEBIAN, ROOT, Engine, image, run
-from mail_archive import read_mails
 
 from ringfence.version import VERSION
 from ringfence_local.embedded.ports import free_port
+from tests.deploy.containers import DEBIAN, ROOT, Engine, image, run
+from tests.deploy.mail_archive import read_mails
 
 COMPOSE = ROOT / "deploy" / "compose.yaml"
 REPLICAS = Path(__file__).with_name("replicas.yaml")

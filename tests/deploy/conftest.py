@@ -4,7 +4,8 @@ Not part of `make test`: it needs podman or docker, and builds images.
 """
 
 import pytest
-from containers import Engine, find_engine, have_images
+
+from tests.deploy.containers import Engine, find_engine, have_images
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

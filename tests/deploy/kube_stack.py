@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from containers import ROOT, Engine, image, run
-from kube_manifests import Document, PlayedPod, pods, settings_of
-from mail_archive import read_mails
 
 from ringfence_local.embedded.ports import free_port
+from tests.deploy.containers import ROOT, Engine, image, run
+from tests.deploy.kube_manifests import Document, PlayedPod, pods, settings_of
+from tests.deploy.mail_archive import read_mails
 
 SERVERS = Path(__file__).with_name("servers.toml")
 MANIFESTS = ROOT / "deploy" / "kubernetes"

@@ -6,7 +6,7 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 from io import BytesIO
 
-from containers import Engine
+from tests.deploy.containers import Engine
 
 
 def read_mails(engine: Engine, container: str) -> list[EmailMessage]:

@@ -6,11 +6,11 @@ from functools import partial
 from typing import Any
 
 import httpx
-from calls_coming import CallsComing
-from deployed import DeployedStack
 
 from ringfence_local.demo.sample import SampleApi, SampleClient
 from ringfence_testing.wait import until
+from tests.deploy.calls_coming import CallsComing
+from tests.deploy.deployed import DeployedStack
 
 MICRO = 1_000_000
 COST_MICRO = 14_400

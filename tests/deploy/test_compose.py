@@ -6,10 +6,15 @@ from collections.abc import Iterator
 from functools import partial
 
 import pytest
-from calls_coming import CallsComing, keep_paying
-from compose_stack import AROUND, SERVICES, STORES, ComposeStack
-from containers import Engine, EngineFailed
-from proof import (
+from rich.console import Console
+
+from ringfence_local.demo.sample import CLIENTS, SampleApi, SampleClient, add_client
+from ringfence_local.demo.story import play_story
+from ringfence_testing.wait import until
+from tests.deploy.calls_coming import CallsComing, keep_paying
+from tests.deploy.compose_stack import AROUND, SERVICES, STORES, ComposeStack
+from tests.deploy.containers import Engine, EngineFailed
+from tests.deploy.proof import (
     COST_MICRO,
     MICRO,
     assert_no_mail_twice,
@@ -21,11 +26,6 @@ from proof import (
     opening_micro,
     switched_once_each,
 )
-from rich.console import Console
-
-from ringfence_local.demo.sample import CLIENTS, SampleApi, SampleClient, add_client
-from ringfence_local.demo.story import play_story
-from ringfence_testing.wait import until
 
 UP_BOUND_S = 600.0
 REPLICAS = {

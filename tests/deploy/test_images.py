@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from containers import DEBIAN, OURS, Engine, image
+
+from tests.deploy.containers import DEBIAN, OURS, Engine, image
 
 MAILS = ("notifier", "tools")
 PACKAGES = {

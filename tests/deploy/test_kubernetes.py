@@ -10,11 +10,16 @@ from collections.abc import Iterator
 from functools import partial
 
 import pytest
-from calls_coming import CallsComing, keep_paying
-from containers import Engine, EngineFailed
-from kube_manifests import PlayedPod
-from kube_stack import KubeStack
-from proof import (
+from rich.console import Console
+
+from ringfence_local.demo.sample import CLIENTS, SampleApi, SampleClient, add_client
+from ringfence_local.demo.story import play_story
+from ringfence_testing.wait import until
+from tests.deploy.calls_coming import CallsComing, keep_paying
+from tests.deploy.containers import Engine, EngineFailed
+from tests.deploy.kube_manifests import PlayedPod
+from tests.deploy.kube_stack import KubeStack
+from tests.deploy.proof import (
     COST_MICRO,
     MICRO,
     assert_no_mail_twice,
@@ -26,11 +31,6 @@ from proof import (
     opening_micro,
     switched_once_each,
 )
-from rich.console import Console
-
-from ringfence_local.demo.sample import CLIENTS, SampleApi, SampleClient, add_client
-from ringfence_local.demo.story import play_story
-from ringfence_testing.wait import until
 
 UP_BOUND_S = 600.0
 SERVICES = ("cdr-ingest", "rating", "balance-watch", "suspender", "notifier", "accounts")
