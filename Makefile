@@ -14,7 +14,6 @@ VERSION_FILE := shared/runtime/src/ringfence/version.py
 SOURCES := $(addsuffix /src,$(MEMBERS)) deploy/dashboards/src
 INSTALLED := .venv/.installed
 
-
 .PHONY: help install compiled lint format test test-fast coverage test-deploy run demo bench images dashboards clean lock version
 
 help: ## List the targets
