@@ -58,7 +58,7 @@ def test_an_image_holds_what_its_program_imports(images: Engine, name: str) -> N
 @pytest.mark.parametrize("name", [name for name in OURS if name not in ("tools", "simulators")])
 def test_the_image_of_a_service_says_how_to_ask_for_its_health(images: Engine, name: str) -> None:
     (described,) = json.loads(images.run("image", "inspect", image(name)))
-    asked = described.get("HealthCheck") or described["Config"].get("Healthcheck")
+    asked = described.get("Healthcheck") or described["Config"].get("Healthcheck")
     assert asked["Test"] == ["CMD", "python", "-m", "ringfence.observe.probe"]
 
 
