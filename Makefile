@@ -53,7 +53,7 @@ test: compiled ## Run all tests that run on one machine, against real servers
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 test-fast: install ## Run unit and contract tests that need no server, with fewer examples
-	$(BIN)/python -m pytest -n 2 -q --no-servers --hypothesis-profile=fast tests/unit tests/contract $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q --no-servers --hypothesis-profile=fast tests/unit tests/contract $(ARGS)
 
 coverage: install ## Show the coverage of unit and contract tests, by package (make coverage ARGS=tests/e2e: and of these)
 	@rm -rf .coverage && mkdir .coverage
