@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from ringfence_local.demo.sample import SampleApi, SampleClient
+from ringfence_local.demo.sample import SampleApi, SampleClient, add_client
 from ringfence_testing.wait import until
 from tests.deploy.calls_coming import CallsComing
 from tests.deploy.deployed import DeployedStack
@@ -45,6 +45,30 @@ def minute_call(client: SampleClient) -> dict[str, Any]:
 
 async def has_balance(api: SampleApi, client: SampleClient, micro: int) -> bool:
     return await balance(api, client) == micro
+
+
+def clients_near_zero(prefix: str, surname: str) -> list[SampleClient]:
+    """Five clients; 75 calls of a minute use up the credit of three of them, the others keep some.
+
+    `prefix` is two digits, with which ids and numbers begin.
+    """
+    tenant = f"{surname.lower()}.example"
+    return [
+        SampleClient(
+            f"{prefix}{n:02d}", f"Client{n}", surname, "", f"c{n}.{tenant}",
+            f"519555{prefix}{n:02d}", ("2112",), opening,
+        )
+        for n, opening in enumerate(("60.00", "17.00", "0.36", "0.72", "1.08"))
+    ]  # fmt: skip
+
+
+async def enter_clients(api: SampleApi, clients: list[SampleClient]) -> None:
+    """Enter clients, and wait until each has its opening balance."""
+    for client in clients:
+        await add_client(api, client)
+    for client in clients:
+        opening = opening_micro(client)
+        await until(partial(has_balance, api, client, opening), timeout_s=60)
 
 
 async def charged_once_each(

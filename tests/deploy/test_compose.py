@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 from rich.console import Console
 
-from ringfence_local.demo.sample import CLIENTS, SampleApi, SampleClient, add_client
+from ringfence_local.demo.sample import CLIENTS, SampleApi
 from ringfence_local.demo.story import play_story
 from ringfence_testing.wait import until
 from tests.deploy.calls_coming import CallsComing, keep_paying
@@ -20,6 +20,8 @@ from tests.deploy.proof import (
     assert_no_mail_twice,
     balance,
     charged_once_each,
+    clients_near_zero,
+    enter_clients,
     eventually,
     has_balance,
     minute_call,
@@ -117,20 +119,9 @@ def any_was_restarted(stack: ComposeStack) -> bool:
 
 
 async def test_kills_and_a_rolling_restart_lose_and_double_nothing(stack: ComposeStack) -> None:
-    openings = ("60.00", "17.00", "0.36", "0.72", "1.08")  # 75 calls use up the last; 90 come in
-    clients = [
-        SampleClient(
-            f"70{n:02d}", f"Client{n}", "Storm", "", f"c{n}.storm.example", f"51955570{n:02d}",
-            ("2112",), opening,
-        )
-        for n, opening in enumerate(openings)
-    ]  # fmt: skip
+    clients = clients_near_zero("70", "Storm")
     async with SampleApi(stack) as api:
-        for client in clients:
-            await add_client(api, client)
-        for client in clients:
-            opening = opening_micro(client)
-            await until(partial(has_balance, api, client, opening), timeout_s=60)
+        await enter_clients(api, clients)
         password = await asyncio.to_thread(lambda: stack.push_password)
         async with CallsComing(stack.pbx_url, stack.push_url, password, clients) as calls:
             paid = asyncio.create_task(keep_paying(stack, clients[0].account_id, "3.00", "storm"))

@@ -7,12 +7,11 @@ import asyncio
 import shutil
 import time
 from collections.abc import Iterator
-from functools import partial
 
 import pytest
 from rich.console import Console
 
-from ringfence_local.demo.sample import CLIENTS, SampleApi, SampleClient, add_client
+from ringfence_local.demo.sample import CLIENTS, SampleApi
 from ringfence_local.demo.story import play_story
 from ringfence_testing.wait import until
 from tests.deploy.calls_coming import CallsComing, keep_paying
@@ -25,6 +24,8 @@ from tests.deploy.proof import (
     assert_no_mail_twice,
     balance,
     charged_once_each,
+    clients_near_zero,
+    enter_clients,
     eventually,
     has_balance,
     minute_call,
@@ -131,20 +132,9 @@ async def test_rolling_every_pod_with_calls_in_flight_loses_and_doubles_nothing(
     stack: KubeStack,
 ) -> None:
     """Each pod gets SIGTERM while calls come in, ends by itself with 0, and is started again."""
-    openings = ("60.00", "17.00", "0.36", "0.72", "1.08")  # 75 calls use up the last
-    clients = [
-        SampleClient(
-            f"71{n:02d}", f"Client{n}", "Roll", "", f"c{n}.roll.example", f"51955571{n:02d}",
-            ("2112",), opening,
-        )
-        for n, opening in enumerate(openings)
-    ]  # fmt: skip
+    clients = clients_near_zero("71", "Roll")
     async with SampleApi(stack) as api:
-        for client in clients:
-            await add_client(api, client)
-        for client in clients:
-            opening = opening_micro(client)
-            await until(partial(has_balance, api, client, opening), timeout_s=60)
+        await enter_clients(api, clients)
         coming = CallsComing(stack.pbx_url, stack.push_url, stack.push_password, clients)
         async with coming as calls:
             paid = asyncio.create_task(keep_paying(stack, clients[0].account_id, "3.00", "roll"))
