@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rating.pricing.price import MAX_RATE_PER_MIN, PriceTerms, parse_increment
+from rating.pricing.price import MAX_RATE_PER_MIN, CallFees, PriceTerms, parse_increment
 from rating.pricing.vectors import COLUMNS, PriceCase
 from ringfence.vectors import read_cases
 from ringfence_contracts.errors import BadInput
@@ -28,9 +28,9 @@ def decimals(at_most: int, places: int) -> st.SearchStrategy[str]:
 
 RATES = decimals(10_000, places=6)
 MARKUPS = decimals(1_000, places=2)
-FEES = decimals(100, places=9)
+FEES = st.builds(CallFees, decimals(100, places=9))
 OUTBOUND = st.builds(
-    PriceTerms.outbound, RATES, INCREMENTS, INCREMENTS, markup_percent=MARKUPS, connection_fee=FEES
+    PriceTerms.outbound, RATES, INCREMENTS, INCREMENTS, markup_percent=MARKUPS, fees=FEES
 )
 
 
@@ -57,7 +57,9 @@ def test_a_cost_is_the_exact_one_rounded_once(
     billed_s, free_s, cost_micro = terms.charge(billsec, free_left)
     paid_s = billed_s - free_s
     rate, markup = Fraction(terms.rate_per_min), Fraction(terms.markup_percent)
-    exact = paid_s * rate * markup / 100 / 60 + (Fraction(terms.connection_fee) if paid_s else 0)
+    exact = paid_s * rate * markup / 100 / 60 + (
+        Fraction(terms.fees.connection_fee) if paid_s else 0
+    )
     assert -Fraction(1, 2) < cost_micro - exact * 10**6 <= Fraction(1, 2)
     assert cost_micro >= 0
 
@@ -79,9 +81,9 @@ def test_free_seconds_are_split_exactly(terms: PriceTerms, billsec: int, free_le
 
 @given(RATES, INCREMENTS, INCREMENTS, FEES, SECONDS, SECONDS)
 def test_inbound_calls_use_no_free_seconds(
-    rate: str, initial_s: int, increment_s: int, fee: str, billsec: int, free_left: int
+    rate: str, initial_s: int, increment_s: int, fees: CallFees, billsec: int, free_left: int
 ) -> None:
-    terms = PriceTerms.inbound(rate, initial_s, increment_s, connection_fee=fee)
+    terms = PriceTerms.inbound(rate, initial_s, increment_s, fees=fees)
     assert terms.charge(billsec, free_left) == terms.charge(billsec, 0)
     assert terms.charge(billsec, free_left).free_s == 0
 
@@ -147,7 +149,7 @@ def test_an_invalid_increment_is_rejected(text: str) -> None:
         ("rate_per_min", {"rate_per_min": str(MAX_RATE_PER_MIN + 1)}),
         ("markup_percent", {"markup_percent": "-1"}),
         ("markup_percent", {"rate_per_min": "1000000", "markup_percent": "101"}),
-        ("connection_fee", {"connection_fee": "-0.5"}),
+        ("connection_fee", {"fees": CallFees("-0.5")}),
         ("initial_s", {"initial_s": 0}),
         ("increment_s", {"increment_s": 86_401}),
     ],

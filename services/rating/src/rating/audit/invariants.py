@@ -11,7 +11,7 @@ from rating.audit.finding import Check
 from rating.audit.holds import check_holds
 from rating.audit.payments import check_payments
 from rating.audit.store import AuditStore, ChargeRow
-from rating.pricing.price import PriceTerms, parse_increment
+from rating.pricing.price import CallFees, PriceTerms, parse_increment
 
 
 class Sums(NamedTuple):
@@ -88,17 +88,16 @@ def cost_of(row: ChargeRow) -> int:
     """The cost that a charge's explanation results in, in micro-units."""
     details = orjson.loads(row.explanation)
     why = details["explanation"]
-    terms = _terms(
-        why["rate_per_min"], why["increment"], why["markup_percent"], why["connection_fee"]
-    )
+    fees = CallFees.of_explanation(why)
+    terms = _terms(why["rate_per_min"], why["increment"], why["markup_percent"], fees)
     return terms.charge(details["billsec"], details["free_s"]).cost_micro
 
 
 @lru_cache(maxsize=100_000)
-def _terms(rate_per_min: str, increment: str, markup_percent: str, fee: str) -> PriceTerms:
+def _terms(rate_per_min: str, increment: str, markup_percent: str, fees: CallFees) -> PriceTerms:
     initial_s, increment_s = parse_increment(increment)
     return PriceTerms.outbound(
-        rate_per_min, initial_s, increment_s, markup_percent=markup_percent, connection_fee=fee
+        rate_per_min, initial_s, increment_s, markup_percent=markup_percent, fees=fees
     )
 
 

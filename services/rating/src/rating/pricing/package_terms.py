@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from rating.pricing.call_filter import CallFilter
 from rating.pricing.number import NumberPlan
-from rating.pricing.price import PriceTerms, parse_increment
+from rating.pricing.price import NO_FEES, CallFees, PriceTerms, parse_increment
 from rating.pricing.tariff import CUSTOM_RATE, DeckRate
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import Package
@@ -124,7 +124,7 @@ def _row_terms(
         rate_per_min,
         *increments,
         markup_percent=markup_percent,
-        connection_fee="0" if costs_nothing else package.connection_fee,
+        fees=NO_FEES if costs_nothing else CallFees.of_package(package),
         takes_free_seconds=not costs_nothing,
     )
 
@@ -134,7 +134,7 @@ def _flat_terms(package: Package | None, flat_rate: str) -> PriceTerms | Misconf
         return PriceTerms.outbound(
             flat_rate,
             *parse_increment(FLAT_INCREMENT),
-            connection_fee=package.connection_fee if package else "0",
+            fees=CallFees.of_package(package) if package else NO_FEES,
         )
     except BadInput as refusal:
         return Misconfigured(f"the product's flat rate can not be used: {refusal}")
@@ -150,8 +150,6 @@ def _inbound_terms(package: Package | None, flat_rate: str | None) -> PriceTerms
         return Misconfigured("inbound calls are billed, but the package has no custom inbound rate")
     try:
         initial_s, increment_s = parse_increment(increment, "custom_inbound_increment")
-        return PriceTerms.inbound(
-            rate, initial_s, increment_s, connection_fee=package.connection_fee
-        )
+        return PriceTerms.inbound(rate, initial_s, increment_s, fees=CallFees.of_package(package))
     except BadInput as refusal:
         return Misconfigured(f"the package's inbound rate can not be used: {refusal}")

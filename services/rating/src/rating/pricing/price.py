@@ -5,6 +5,7 @@ markup, the increments, the fee) is computed once into `PriceTerms`. Pricing a c
 integer operations.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import gcd
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import orjson
 
 from ringfence_contracts.errors import BadInput
+from ringfence_contracts.events.account import Package
 from ringfence_contracts.money import MICRO, parse_decimal, round_half_up
 
 MAX_INCREMENT_S = 86_400
@@ -36,6 +38,28 @@ class Charge(NamedTuple):
     cost_micro: int
 
 
+class CallFees(NamedTuple):
+    """The amounts of a package that apply once to a call, whatever its rate: decimals as text.
+
+    Package and explanation have a field of the same name for each.
+    """
+
+    connection_fee: str = "0"
+
+    @classmethod
+    def of_package(cls, package: Package) -> "CallFees":
+        """The fees that a package sets."""
+        return cls(package.connection_fee)
+
+    @classmethod
+    def of_explanation(cls, explanation: Mapping[str, str]) -> "CallFees":
+        """The fees by which a charge was computed."""
+        return cls(explanation["connection_fee"])
+
+
+NO_FEES = CallFees()
+
+
 @dataclass(frozen=True, slots=True)
 class PriceTerms:
     """A price that can be applied to calls; made by `outbound` or `inbound`.
@@ -49,7 +73,7 @@ class PriceTerms:
     markup_percent: str
     initial_s: int
     increment_s: int
-    connection_fee: str
+    fees: CallFees
     takes_free_seconds: bool
     per_second: int = field(repr=False)
     fee: int = field(repr=False)
@@ -64,13 +88,13 @@ class PriceTerms:
         increment_s: int,
         *,
         markup_percent: str = "100",
-        connection_fee: str = "0",
+        fees: CallFees = NO_FEES,
         takes_free_seconds: bool = True,
     ) -> "PriceTerms":
         """The price of outbound calls; `markup_percent` 120 adds 20 %. Raises BadInput."""
         check_increments(initial_s, increment_s)
         dividend, divisor = _marked_up(rate_per_min, markup_percent)
-        fee = _price(connection_fee, "connection_fee", MAX_FEE)
+        fee = _price(fees.connection_fee, "connection_fee", MAX_FEE)
         # dividend / divisor is the rate of a minute. The fee gets the same divisor.
         per_second = dividend * fee.denominator * MICRO
         fee_micro = fee.numerator * divisor * 60 * MICRO
@@ -81,27 +105,21 @@ class PriceTerms:
             markup_percent=markup_percent,
             initial_s=initial_s,
             increment_s=increment_s,
-            connection_fee=connection_fee,
+            fees=fees,
             takes_free_seconds=takes_free_seconds,
             per_second=per_second // shared,
             fee=fee_micro // shared,
             divisor=divisor // shared,
-            json_members=_json_members(
-                rate_per_min, markup_percent, initial_s, increment_s, connection_fee
-            ),
+            json_members=_json_members(rate_per_min, markup_percent, initial_s, increment_s, fees),
         )
 
     @classmethod
     def inbound(
-        cls, rate_per_min: str, initial_s: int, increment_s: int, *, connection_fee: str = "0"
+        cls, rate_per_min: str, initial_s: int, increment_s: int, *, fees: CallFees = NO_FEES
     ) -> "PriceTerms":
         """The price of inbound calls: without markup and free seconds. Raises BadInput."""
         return cls.outbound(
-            rate_per_min,
-            initial_s,
-            increment_s,
-            connection_fee=connection_fee,
-            takes_free_seconds=False,
+            rate_per_min, initial_s, increment_s, fees=fees, takes_free_seconds=False
         )
 
     def billed_seconds(self, billsec: int) -> int:
@@ -154,13 +172,13 @@ def check_increments(initial_s: int, increment_s: int) -> None:
             raise BadInput(name, seconds, f"1 to {MAX_INCREMENT_S} seconds")
 
 
-def _json_members(rate: str, markup: str, initial_s: int, increment_s: int, fee: str) -> str:
+def _json_members(rate: str, markup: str, initial_s: int, increment_s: int, fees: CallFees) -> str:
     """A price in an explanation: members of a JSON object, without its brackets."""
     members = {
         "rate_per_min": rate,
         "markup_percent": markup,
         "increment": f"{initial_s}/{increment_s}",
-        "connection_fee": fee,
+        **fees._asdict(),
         "rounding": ROUNDING,
     }
     return orjson.dumps(members)[1:-1].decode()

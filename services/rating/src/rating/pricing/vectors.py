@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from rating.pricing.price import Charge, PriceTerms
+from rating.pricing.price import CallFees, Charge, PriceTerms
 from ringfence_contracts.errors import BadInput
 
 COLUMNS = (
@@ -63,10 +63,10 @@ def _terms(row: dict[str, str]) -> PriceTerms:
     if direction == "outbound":
         markup = row["markup_percent"]
         return PriceTerms.outbound(
-            rate, initial_s, increment_s, markup_percent=markup, connection_fee=fee
+            rate, initial_s, increment_s, markup_percent=markup, fees=CallFees(fee)
         )
     if direction == "inbound":
-        return PriceTerms.inbound(rate, initial_s, increment_s, connection_fee=fee)
+        return PriceTerms.inbound(rate, initial_s, increment_s, fees=CallFees(fee))
     raise BadInput("direction", row["direction"], "outbound or inbound")
 
 

@@ -25,6 +25,7 @@ from rating.pricing.billing_period import parse_instant, period_of
 from rating.pricing.call_time import plausible_answer
 from rating.pricing.number import DialledNumber
 from rating.pricing.package_terms import package_terms
+from rating.pricing.price import CallFees
 from rating.pricing.rate_call import PricedCall, Rated, Unrated, price_by, short_code_at_zero
 from rating.pricing.tariff import TariffVersion
 from ringfence_contracts.errors import BadInput
@@ -216,20 +217,20 @@ def _price_again(
     return price_by(number, details["billsec"], terms, version, found)
 
 
-def _charged_terms(explanation: Mapping[str, Any]) -> tuple[str, str, str, str, str]:
+def _charged_terms(explanation: Mapping[str, Any]) -> tuple[str, str, str, str, CallFees]:
     return (
         explanation["rate_from"],
         explanation["rate_per_min"],
         explanation["increment"],
         explanation["markup_percent"],
-        explanation["connection_fee"],
+        CallFees.of_explanation(explanation),
     )
 
 
 @lru_cache(maxsize=4096)
 def _as_charged(
     present: Package | None, tariff_id: str, rate_from: str, rate: str, increment: str,
-    markup: str, fee: str,
+    markup: str, fees: CallFees,
 ) -> Package:  # fmt: skip
     """The current package, with what the charge's explanation contains of the former one."""
     package = present or Package(tariff_id=tariff_id)
@@ -239,7 +240,7 @@ def _as_charged(
     else:
         known |= {"custom_outbound_rate": rate, "custom_outbound_increment": increment}
     if parse_decimal(rate, "rate_per_min"):
-        known["connection_fee"] = fee
+        known |= fees._asdict()
     return package.model_copy(update=known)
 
 
