@@ -62,3 +62,7 @@ def as_id(written: AnyStr) -> UUID:
 def call_id(server_id: str, source_call_id: str) -> UUID:
     """The id of a call: the same for pull and push, and for each time that it is received."""
     return derive("call", server_id, source_call_id)
+
+
+charge_id = deriver("charge")
+"""The id of the ledger entry of a call's first charge, from its call id as text."""

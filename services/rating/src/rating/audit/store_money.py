@@ -5,8 +5,8 @@ ledger's size.
 from typing import NamedTuple
 from uuid import UUID
 
-from rating.posting.batch import charge_id
 from ringfence.postgres.pool import Pool
+from ringfence_contracts.ids import charge_id
 
 NEWEST_DEAD = 2000
 _BALANCES = """

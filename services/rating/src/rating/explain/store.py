@@ -6,8 +6,8 @@ from uuid import UUID
 
 import asyncpg
 
-from rating.posting.batch import charge_id
 from ringfence.postgres.pool import Pool
+from ringfence_contracts.ids import charge_id
 
 _ENTRY = (
     "select l.*, a.currency from rating.ledger l join rating.account a using (account_id)"

@@ -14,7 +14,7 @@ from ringfence_contracts.events.account import AccountChanged
 from ringfence_contracts.events.call import CallCompleted
 from ringfence_contracts.events.payment import PaymentReceived
 from ringfence_contracts.events.tariff import TariffPublished
-from ringfence_contracts.ids import as_id, deriver
+from ringfence_contracts.ids import as_id, charge_id
 from ringfence_contracts.money import MAX_MICRO
 from ringfence_contracts.records import Received, Rejected, parse
 from ringfence_contracts.topics import (
@@ -70,10 +70,6 @@ def call_record(call: CallCompleted, raw: bytes, received: Received | None = Non
     return CallRecord(
         call, call_id, call_hash(call), raw, received, id_text, entry_id, correlation_id
     )
-
-
-charge_id = deriver("charge")
-"""The id of the one charge that a call may have, from its call_id as text."""
 
 
 class PaymentRecord(NamedTuple):
