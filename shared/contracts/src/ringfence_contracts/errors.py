@@ -59,5 +59,8 @@ class Conflict(RingfenceError):
 
 def shown(value: object, limit: int = 200) -> str:
     """`value` as an error may show it: quoted, in one line, at most `limit` characters."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested too deep; an integer of over 4,300 digits
+        return f"a {type(value).__name__} that is too large to be shown"
     return text if len(text) <= limit else f"{text[: limit - 1]}… ({len(text)} characters)"

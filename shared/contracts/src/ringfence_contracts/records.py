@@ -18,7 +18,9 @@ from ringfence_contracts.events.model import EventData
 from ringfence_contracts.ids import as_id
 from ringfence_contracts.topics import Topic
 
-Headers = tuple[tuple[str, bytes], ...]
+Headers = tuple[tuple[str, bytes | None], ...]
+"""Names and values; Kafka allows a header without a value."""
+
 D = TypeVar("D", bound=EventData)
 
 
@@ -33,7 +35,7 @@ class Received(NamedTuple):
     headers: Headers = ()
 
     def header(self, name: str) -> str:
-        """A header as text, such as a CloudEvents attribute; empty if there is none.
+        """A header as text, such as a CloudEvents attribute; empty if it or its value is missing.
 
         Bytes that are not UTF-8, and NUL, which PostgreSQL cannot store, are replaced.
         """
@@ -68,8 +70,8 @@ def as_received(records: Iterable[Any]) -> list[Received]:
     ]
 
 
-def _as_text(raw: bytes) -> str:
-    return raw.decode("utf-8", "replace").replace("\x00", "\ufffd")
+def _as_text(raw: bytes | None) -> str:
+    return (raw or b"").decode("utf-8", "replace").replace("\x00", "\ufffd")
 
 
 def parse(model: type[D], received: Received) -> D:

@@ -39,4 +39,7 @@ def cleaned_record(value: bytes) -> bytes | None:
         if isinstance(text, str) and (len(text) > MAX_CHARACTERS or "\x00" in text):
             record[name] = text.replace("\x00", NUL_REPLACEMENT)[:MAX_CHARACTERS]
             changed = True
-    return orjson.dumps(record) if changed else None
+    try:
+        return orjson.dumps(record) if changed else None
+    except orjson.JSONEncodeError:  # nested deeper than orjson writes: no reader accepts it
+        return None

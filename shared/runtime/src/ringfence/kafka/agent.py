@@ -174,7 +174,7 @@ def _credentials(bootstrap: Bootstrap) -> faust.SSLCredentials | faust.SASLCrede
     )
 
 
-def _pairs(headers: Any) -> list[tuple[str, bytes]]:
+def _pairs(headers: Any) -> list[tuple[str, bytes | None]]:
     if not headers:
         return []
     return list(headers.items()) if isinstance(headers, dict) else list(headers)

@@ -46,7 +46,8 @@ class FastDecoder(Generic[D]):
             try:
                 # Decoded to text first: msgspec does not check the UTF-8 of fields that it skips.
                 return cast(D, self._decode(value.decode()))
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                # msgspec raises RecursionError where the model refuses the nesting as invalid.
                 return parse(self._model, received)
         return parse(self._model, received)
 

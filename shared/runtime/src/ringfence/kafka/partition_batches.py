@@ -8,7 +8,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 
 from ringfence_contracts.records import Outgoing
 
-Header: TypeAlias = tuple[str, bytes]
+Header: TypeAlias = tuple[str, bytes | None]
 
 _KEYS_REMEMBERED = 200_000
 
@@ -63,7 +63,7 @@ class PartitionBatches:
                 return topic
         return None
 
-    def add(self, topic: str, key: bytes, value: bytes, headers: list[Header]) -> bool:
+    def add(self, topic: str, key: bytes, value: bytes, headers: Sequence[Header]) -> bool:
         """Add a record to its partition's batch; False if the partition count is not known."""
         count = self._partitions.count(topic)
         if not count:
