@@ -14,6 +14,7 @@ from prometheus_client import REGISTRY
 
 from ringfence.clock import Clock, SystemClock
 from ringfence.observe.health import Progress
+from ringfence.postgres.leases import LEASE
 from ringfence.postgres.pool import Pool, open_pool
 from ringfence_contracts.errors import Retry
 from ringfence_contracts.events.account import Service
@@ -33,7 +34,6 @@ from suspender.upkeep.drift.loop import DriftLoop
 from suspender.upkeep.drift.scan import DriftScanner
 from suspender.upkeep.drift.store import DriftStore
 from suspender.upkeep.drift.store_calls import CallStore
-from suspender.upkeep.leases import LEASE
 from tests.support.upkeep import SuspenderTables
 
 UNIT = 1_000_000

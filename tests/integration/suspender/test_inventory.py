@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 
 from ringfence.clock import Clock, SystemClock
 from ringfence.observe.health import Progress
+from ringfence.postgres.leases import LEASE
 from ringfence.postgres.pool import Pool, open_pool
 from ringfence_contracts.errors import Retry
 from ringfence_testing.clock import FixedClock
@@ -20,7 +21,6 @@ from ringfence_testing.wait import until
 from suspender.drivers.driver import Inventory, OperatorMustAct, ServerItem
 from suspender.rules.elements import Element
 from suspender.upkeep.inventory import InventoryLoop
-from suspender.upkeep.leases import LEASE
 from suspender.upkeep.store_inventory import ServerInventoryStore, request_read
 from tests.support.suspender import SuspenderHarness
 from tests.support.upkeep import SuspenderTables

@@ -1,22 +1,18 @@
 """Short leases on servers: one replica works on a server at a time, and a killed one is replaced.
 
-A lease is a row's `next_at` in the future. The replica that claimed a server extends it while the
-work goes on; after a kill nobody does, and another replica claims the server once it has ended.
+A lease is a row's `next_at` in the future (`ringfence.postgres.leases`).
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import datetime, timedelta
+from collections.abc import Callable, Collection, Coroutine
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
 from ringfence.clock import Clock
-from ringfence.transient import TRANSIENT_ERRORS
+from ringfence.postgres.leases import LEASE, renewed_lease
 from suspender.upkeep.server_tasks import ServerTasks
 
-LEASE = timedelta(seconds=20)
-"""Another replica begins what a killed one had begun after at most this."""
 RENEWED_EVERY_S = 5.0
 """A slow server may take minutes; the lease is extended as long as it does."""
 
@@ -73,32 +69,3 @@ class LeasedServers:
     async def cancel(self) -> None:
         """Cancel all tasks; their servers are due again when the leases end."""
         await self._tasks.cancel()
-
-
-@asynccontextmanager
-async def renewed_lease(
-    renew: Callable[[], Awaitable[None]], every_s: float
-) -> AsyncIterator[None]:
-    """Call `renew` every `every_s` seconds while the body runs.
-
-    While the database does not answer, the lease is not renewed, and another replica may begin.
-    Any other error of `renew` cancels the body and is raised, as an error of the body would be.
-    """
-    try:
-        async with asyncio.TaskGroup() as group:
-            renewing = group.create_task(_renew_repeatedly(renew, every_s))
-            yield
-            renewing.cancel()
-    except BaseExceptionGroup as errors:
-        if len(errors.exceptions) == 1:
-            raise errors.exceptions[0] from None
-        raise
-
-
-async def _renew_repeatedly(renew: Callable[[], Awaitable[None]], every_s: float) -> None:
-    while True:
-        await asyncio.sleep(every_s)
-        try:
-            await renew()
-        except TRANSIENT_ERRORS:
-            continue

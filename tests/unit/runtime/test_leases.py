@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from ringfence.postgres.leases import renewed_lease
 from ringfence_contracts.errors import Retry
-from suspender.upkeep.leases import renewed_lease
 
 BOUND_S = 5.0
 
