@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.clients.checks import check_client
+from accounts.refusals import Refusals
 from ringfence.mail.address import check_mail_address, is_mail_address
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import Client
@@ -33,22 +34,28 @@ REFUSED = [
 TAKEN = ["ada@example.net", "o'brien+bills@x.ie", "A@X.COM", "ü@bücher.example", "ops@pbx.local"]
 
 
+def check(client: Client) -> None:
+    problems = Refusals()
+    check_client(client, "UTC", problems)
+    problems.check()
+
+
 @pytest.mark.parametrize("text", REFUSED)
 def test_an_invalid_address_is_rejected_by_the_api_with_the_reason(text: str) -> None:
     assert not is_mail_address(text)
     with pytest.raises(BadInput, match="one address such as") as refused:
-        check_client(Client(first_name="Ann", email=text), "UTC")
+        check(Client(first_name="Ann", email=text))
     assert str(refused.value).startswith("email: got")
 
 
 @pytest.mark.parametrize("text", TAKEN)
 def test_an_address_in_use_is_taken_as_it_is(text: str) -> None:
     assert check_mail_address(text) == text
-    check_client(Client(first_name="Ann", email=text), "UTC")
+    check(Client(first_name="Ann", email=text))
 
 
 def test_a_client_who_wants_no_mail_needs_no_address() -> None:
-    check_client(Client(first_name="Ann", email="", wants_mail=False), "UTC")
+    check(Client(first_name="Ann", email="", wants_mail=False))
 
 
 @given(text=st.one_of(st.text(), st.emails(), st.from_regex(r"\A[^@]{1,90}@[^@]{1,90}\Z")))

@@ -1,8 +1,43 @@
-"""The errors that the API answers with 404, 409 and 412. Pure."""
+"""The errors that the API answers with 404, 409 and 412, and several at once with 422. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from ringfence_contracts.errors import Conflict, RingfenceError, shown
+from ringfence_contracts.errors import BadInput, Conflict, RingfenceError, shown
+
+T = TypeVar("T")
+
+
+class SeveralRefused(BadInput):
+    """Several values of a request are refused (422); as one error, it is the first of them."""
+
+    def __init__(self, errors: Sequence[BadInput]) -> None:
+        first = errors[0]
+        self.errors = tuple(errors)
+        self.name = getattr(first, "name", first.field)
+        super().__init__(first.field, first.value, first.expected)
+
+
+class Refusals:
+    """Collects the refused values of a request, so that one response names all of them."""
+
+    def __init__(self) -> None:
+        self.found: list[BadInput] = []
+
+    def read(self, reader: Callable[[], T], default: T) -> T:
+        """What `reader` returns; `default` where it raises BadInput, which is kept."""
+        try:
+            return reader()
+        except BadInput as error:
+            self.found.append(error)
+            return default
+
+    def check(self) -> None:
+        """Raise what was collected: BadInput for one value, SeveralRefused for more."""
+        if len(self.found) == 1:
+            raise self.found[0]
+        if self.found:
+            raise SeveralRefused(self.found)
 
 
 class Unknown(RingfenceError):

@@ -1,7 +1,8 @@
 """Request bodies as they are typed. The pure modules check their texts further."""
 
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID
 
 from pydantic import (
@@ -11,11 +12,16 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
 )
+from pydantic_core import InitErrorDetails
 
 from accounts.decimal_text import canonical_decimal
 from accounts.instants import in_utc
 from accounts.packages.terms import canonical_increment
+from accounts.products.fields import field_problems
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import HangUp, Package, YesNoNone
 from ringfence_contracts.events.model import Currency, Id, Text
@@ -62,6 +68,29 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def with_problems(
+    found: ValidationError | None, problems: Sequence[BadInput], title: str
+) -> ValidationError | None:
+    """The errors of pydantic and `problems` of other fields as one error; None if there is none."""
+    known = found.errors(include_url=False) if found else []
+    lines = [
+        InitErrorDetails(
+            type=each["type"], loc=each["loc"], input=each["input"], ctx=each.get("ctx", {})
+        )
+        for each in known
+    ]
+    named = {str(part) for each in known for part in each["loc"]}
+    for error in problems:
+        name = getattr(error, "name", error.field)
+        if name not in named:
+            lines.append(
+                InitErrorDetails(
+                    type="value_error", loc=(name,), input=error.value, ctx={"error": error}
+                )
+            )
+    return ValidationError.from_exception_data(title, lines) if lines else None
+
+
 class PaymentBody(Body):
     """A payment; the amount is decimal text."""
 
@@ -95,6 +124,8 @@ class ClaimsBody(Body):
 
 
 class _ProductBody(Body):
+    kind_name: ClassVar[str] = ""
+
     server_id: Id
     name: Text = ""
     prepaid: YesNo = True
@@ -111,12 +142,42 @@ class _ProductBody(Body):
 
     def fields(self) -> dict[str, str]:
         """The fields that only this kind of product has."""
-        shared = {*_ProductBody.model_fields, "kind"}
-        return {name: str(value) for name, value in self if name not in shared}
+        return {name: str(value) for name, value in self if name in self._own_fields()}
+
+    @classmethod
+    def _own_fields(cls) -> set[str]:
+        return set(cls.model_fields) - {*_ProductBody.model_fields, "kind"}
+
+    @classmethod
+    def _typed_fields(cls, value: Any) -> dict[str, str]:
+        """The texts of these fields in a body that is refused; a blank where one is no text."""
+        given = value if isinstance(value, dict) else {}
+        texts = {name: number_text(given.get(name, "")) for name in cls._own_fields()}
+        return {name: text for name, text in texts.items() if isinstance(text, str)}
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _all_at_once(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Refuse malformed product fields together with what pydantic refuses."""
+        body, refused = None, None
+        try:
+            body = handler(value)
+            fields = body.fields()
+        except ValidationError as error:
+            refused = error
+            fields = cls._typed_fields(value)
+        problems = field_problems(cls.kind_name, fields)
+        refusal = with_problems(refused, problems, cls.__name__)
+        if refusal is not None:
+            raise refusal
+        assert body is not None, "it is refused otherwise"
+        return body
 
 
 class FusionPbxBody(_ProductBody):
     """A FusionPBX product."""
+
+    kind_name: ClassVar[str] = "fusionpbx"
 
     kind: Literal["fusionpbx"]
     domain_tenant_and_main_dids: FieldText = Field(
@@ -137,6 +198,8 @@ class FusionPbxBody(_ProductBody):
 class VodiaBody(_ProductBody):
     """A Vodia product."""
 
+    kind_name: ClassVar[str] = "vodia"
+
     kind: Literal["vodia"]
     tenant_and_inbound_dids: FieldText = Field(
         "", examples=["cffm.wat1.ictvoip.ca | 5484815577 | 5197830020 | 8300"]
@@ -150,6 +213,8 @@ class VodiaBody(_ProductBody):
 
 class LesnetBody(_ProductBody):
     """A Les.net product."""
+
+    kind_name: ClassVar[str] = "lesnet"
 
     kind: Literal["lesnet"]
     domain: FieldText = Field("", examples=["D4E3CD2BFC791 | 12046664021"])

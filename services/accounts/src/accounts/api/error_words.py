@@ -6,6 +6,7 @@ The value of an unknown field is not shown: it may be a secret that was sent by 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.model import ID_PATTERN
 
 ID = (
@@ -28,6 +29,7 @@ _WHOLE = "a whole number"
 _UUID = "an id such as 7b3c1f6e-1f0a-4a57-9d7e-2f1f3a0d5c11"
 _OBJECT = "a JSON object"
 _TEXT = "text"
+_MOST = 100
 
 _WORDS: dict[str, str] = {
     "string_type": _TEXT,
@@ -97,17 +99,38 @@ def refusal(
     missing = [_field(problem) for problem in problems if problem["type"] == "missing"]
     if missing:
         return _missing(list(dict.fromkeys(missing)), label)
-    first = problems[0]
-    field = _field(first)
-    if first["type"] == "json_invalid":
-        where = first["loc"][-1]
+    return _one(problems[0], label)
+
+
+def each_refusal(
+    problems: Sequence[Mapping[str, Any]], label: Callable[[str], str] = str
+) -> list[RefusedRequest]:
+    """The errors of pydantic one by one: the first of each field, at most `_MOST`."""
+    found: dict[tuple[object, ...], RefusedRequest] = {}
+    for problem in problems:
+        # Numbers are positions in a list; other parts of the path may be those of a union.
+        place = (*(part for part in problem["loc"] if isinstance(part, int)), _field(problem))
+        found.setdefault(place, _one(problem, label))
+    return list(found.values())[:_MOST]
+
+
+def _one(problem: Mapping[str, Any], label: Callable[[str], str]) -> RefusedRequest:
+    field = _field(problem)
+    if problem["type"] == "missing":
+        return _missing([field], label)
+    if problem["type"] == "json_invalid":
+        where = problem["loc"][-1]
         return RefusedRequest("body", None, f"valid JSON; at character {where} it is not")
-    if first["type"] == "extra_forbidden":
+    if problem["type"] == "extra_forbidden":
         expected = "no such field"
         return RefusedRequest(field, None, expected, f"{label(field)}: there is no such field")
-    value = first.get("input")
+    error = problem.get("ctx", {}).get("error")
+    if isinstance(error, BadInput):
+        name = getattr(error, "name", error.field)
+        return RefusedRequest(name, error.value, error.expected, str(error))
+    value = problem.get("input")
     value = None if isinstance(value, dict | list | bytes) else value
-    return RefusedRequest(field, value, _expected(first))
+    return RefusedRequest(field, value, _expected(problem))
 
 
 def _missing(fields: list[str], label: Callable[[str], str]) -> RefusedRequest:

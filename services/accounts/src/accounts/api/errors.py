@@ -1,4 +1,10 @@
-"""Error responses: `{"error": {"field", "value", "expected", "message"}}`, never a secret."""
+"""Error responses: `{"error": {"field", "value", "expected", "message"}, "errors": [...]}`.
+
+`errors` has one object of the same form for each refused value; `error` is the first, or all
+missing fields together. Never a secret.
+"""
+
+from collections.abc import Sequence
 
 import structlog
 from fastapi import FastAPI, Request
@@ -7,9 +13,9 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 
-from accounts.api.error_words import refusal
+from accounts.api.error_words import RefusedRequest, each_refusal, refusal
 from accounts.products.fields import LABELS
-from accounts.refusals import Clash, Stale, Unknown
+from accounts.refusals import Clash, SeveralRefused, Stale, Unknown
 from accounts.tariffs.tariff_csv import BadTariff
 from ringfence.transient import TRANSIENT_ERRORS
 from ringfence_contracts.errors import BadInput, shown
@@ -19,12 +25,27 @@ _SHOWN = 200
 
 
 def error_body(
-    field: str, value: object, expected: str, message: str | None = None, **more: object
+    field: str,
+    value: object,
+    expected: str,
+    message: str | None = None,
+    each: Sequence[RefusedRequest] = (),
+    **more: object,
 ) -> dict[str, object]:
-    """The body of every error response."""
-    text = message or f"{LABELS.get(field, field)}: got {shown(value)}, expected {expected}"
-    error = {"field": field, "value": _echo(value), "expected": expected, "message": text, **more}
-    return {"error": error}
+    """The body of every error response. `each`: all that is refused, if that is not this alone."""
+    first = RefusedRequest(field, value, expected, message)
+    return {
+        "error": {**_shown_error(first), **more},
+        "errors": [_shown_error(refused) for refused in each or (first,)],
+    }
+
+
+def _shown_error(refused: RefusedRequest) -> dict[str, object]:
+    field, value, expected, message = refused
+    label = LABELS.get(field, field)
+    got = "" if value is None else f"got {shown(value)}, "
+    text = message or f"{label}: {got}expected {expected}"
+    return {"field": field, "value": _echo(value), "expected": expected, "message": text}
 
 
 def _echo(value: object) -> object:
@@ -55,9 +76,14 @@ def add_error_handlers(app: FastAPI) -> None:
 
 async def _bad_input(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, BadInput)
-    field = getattr(error, "name", error.field)
-    body = error_body(field, error.value, error.expected, str(error))
-    return JSONResponse(body, 422)
+    errors = error.errors if isinstance(error, SeveralRefused) else (error,)
+    return JSONResponse(error_body(*_refused(error), [_refused(each) for each in errors]), 422)
+
+
+def _refused(error: BadInput) -> RefusedRequest:
+    missing = f"{error.field} is missing: expected {error.expected}"
+    message = missing if error.value is None else str(error)
+    return RefusedRequest(getattr(error, "name", error.field), error.value, error.expected, message)
 
 
 async def _bad_tariff(_: Request, error: Exception) -> JSONResponse:
@@ -90,8 +116,13 @@ async def _clash(_: Request, error: Exception) -> JSONResponse:
 
 async def _invalid(_: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    found = refusal(error.errors(), lambda field: LABELS.get(field, field))
-    return JSONResponse(error_body(*found), 422)
+    problems = error.errors()
+    found = refusal(problems, _label)
+    return JSONResponse(error_body(*found, each_refusal(problems, _label)), 422)
+
+
+def _label(field: str) -> str:
+    return LABELS.get(field, field)
 
 
 _HTTP_WORDS = {

@@ -23,7 +23,7 @@ from accounts.clients.suspension_fields import (
     write_manual,
     write_suspended,
 )
-from accounts.refusals import Clash, Unknown
+from accounts.refusals import Clash, Refusals, Unknown
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import (
     AccountChanged,
@@ -123,13 +123,16 @@ def entered(
     Raises BadInput for a malformed value; Clash for a currency other than the account's, and for
     an order by hand in shadow mode.
     """
-    check_client(settings.client, settings.time_zone)
     old = before or Account(
         account_id=account_id,
         currency=settings.currency,
         client=settings.client,
         mode=default_mode,
     )
+    problems = Refusals()
+    check_client(settings.client, settings.time_zone, problems)
+    profile = problems.read(lambda: _entered_profile(old.profile, settings), old.profile)
+    problems.check()
     if settings.currency != old.currency:
         raise Clash("currency", settings.currency, f"this account is kept in {old.currency}")
     limit = settings.credit_limit_micro
@@ -139,7 +142,7 @@ def entered(
         update={
             "client": settings.client,
             "time_zone": settings.time_zone,
-            "profile": _entered_profile(old.profile, settings),
+            "profile": profile,
             "credit_limit_micro": old.credit_limit_micro if limit is None else limit,
             "imported": old.imported or settings.written_by == "import",
         }

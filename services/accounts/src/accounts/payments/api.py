@@ -9,6 +9,7 @@ from accounts.api.bodies import ClaimBody, ClaimsBody, PaymentBody
 from accounts.api.dependencies import AccountId, Dependencies, Deps, PageCursor, PageLimit, Who
 from accounts.payments.payment import Payment, PaymentKind, check_key, payment_id, read_amount
 from accounts.payments.store_claims import Claimed
+from accounts.refusals import Refusals
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.money import format_micro, parse_micro
 
@@ -29,8 +30,11 @@ async def post_payment(
     201 when it is committed; 200 with the same answer for the same key again; 409, with what
     differs, for the same key with other content.
     """
-    key = check_key(idempotency_key)
-    amount_micro = read_amount(body.kind, body.amount)
+    problems = Refusals()
+    key = problems.read(lambda: check_key(idempotency_key), "")
+    amount_micro = problems.read(lambda: read_amount(body.kind, body.amount), 0)
+    problems.read(lambda: _check_refunded(body), None)
+    problems.check()
     currency = body.currency or await deps.payments.currency_of(account_id)
     kind: PaymentKind = "top-up" if body.kind == "top-up" else "adjustment"
     payment = Payment(
@@ -50,15 +54,16 @@ async def post_payment(
     return payment_shown(kept)
 
 
+def _check_refunded(body: PaymentBody) -> None:
+    if body.kind != "refund" and body.payment is not None:
+        raise BadInput("payment", body.payment, "none: only a refund names a payment")
+    if body.kind == "refund" and body.payment is None:
+        raise BadInput("payment", None, "the id, or the key, of the payment that is refunded")
+
+
 async def _refunded(deps: Dependencies, account_id: str, body: PaymentBody) -> UUID | None:
     """The payment that a refund gives back, by its id or its key."""
-    if body.kind != "refund":
-        if body.payment is not None:
-            raise BadInput("payment", body.payment, "none: only a refund names a payment")
-        return None
-    if body.payment is None:
-        raise BadInput("payment", None, "the id, or the key, of the payment that is refunded")
-    return await deps.payments.find(account_id, body.payment)
+    return None if body.payment is None else await deps.payments.find(account_id, body.payment)
 
 
 @router.get("/clients/{account_id}/payments")

@@ -107,7 +107,7 @@ def check_same(first: Payment, again: Payment) -> None:
         ("payment", _named(first.refunds), _named(again.refunds)),
     ):
         if before != now:
-            what = f"Idempotency-Key {first.idempotency_key} was used before with {before!r}"
+            what = f"the key {first.idempotency_key} was used before with {before!r}"
             raise Clash(field, now, f"{what}; nothing was posted again")
 
 

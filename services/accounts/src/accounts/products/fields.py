@@ -7,14 +7,18 @@ Pure: without clock, socket, database or logger.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 from accounts.decimal_text import canonical_decimal
+from accounts.refusals import Refusals, SeveralRefused
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import Service
+
+T = TypeVar("T")
 
 LABELS: dict[str, str] = {
     "domain_tenant_and_main_dids": "Domain/Tenant and main DID(s)",
@@ -49,6 +53,8 @@ LESNET_DOMAIN = "a peer id of 13 hex digits and its DID, such as D4E3CD2BFC791 |
 DID = "a DID in digits, such as 12046664021"
 GATEWAYS = "gateway UUIDs, such as 7b3c1f6e-1f0a-4a57-9d7e-2f1f3a0d5c11, separated by |"
 TRUNKS = "the PBX's trunk ids, such as 3 | 7; a trunk that tenants share is never switched"
+
+_NO_ITEMS: tuple[str, ...] = ()
 
 REST = "*"
 """As an extension: the rest of the tenant."""
@@ -89,14 +95,29 @@ class ProductFields:
 def read_product(kind: str, fields: Mapping[str, str]) -> ProductFields:
     """Parse all fields of a product of `kind`; a missing field counts as blank.
 
-    Raises FieldRefused, with label, value and expected format, for the first malformed field and
-    for a field that this kind does not have.
+    Raises FieldRefused, with label, value and expected format, for a malformed field and for a
+    field that this kind does not have; SeveralRefused for more than one.
     """
     reader, known = _KINDS[kind]
+    problems = Refusals()
     for name, value in fields.items():
         if name not in known:
-            raise FieldRefused(name, value, f"no such field in a {kind} product")
-    return reader({name: fields.get(name, "") for name in known})
+            expected = f"no such field in a {kind} product"
+            problems.found.append(FieldRefused(name, value, expected))
+    found = reader({name: fields.get(name, "") for name in known}, problems.read)
+    problems.check()
+    return found
+
+
+def field_problems(kind: str, fields: Mapping[str, str]) -> Sequence[BadInput]:
+    """What `read_product` refuses; empty if nothing."""
+    try:
+        read_product(kind, fields)
+    except SeveralRefused as refused:
+        return refused.errors
+    except BadInput as refused:
+        return (refused,)
+    return ()
 
 
 def split_list(name: str, text: str, expected: str) -> tuple[str, ...]:
@@ -116,28 +137,45 @@ def _all_match(name: str, text: str, pattern: re.Pattern[str], expected: str) ->
     return found
 
 
-def _fusionpbx(fields: Mapping[str, str]) -> ProductFields:
-    name = "domain_tenant_and_main_dids"
-    tenant, *dids = split_list(name, fields[name], TENANT_DIDS)
-    if not (_DOMAIN.fullmatch(tenant) and dids and all(map(_DID.fullmatch, dids))):
-        raise FieldRefused(name, fields[name], TENANT_DIDS)
-    way = _suspend_by(fields["suspend_by"], ("extensions", "outbound", "gateway", "domain"))
-    listed = split_list("extensions", fields["extensions"], EXTENSIONS)
-    extensions = tuple(item for item in listed if item != REST)
-    if not all(map(_EXTENSION.fullmatch, extensions)):
-        raise FieldRefused("extensions", fields["extensions"], EXTENSIONS)
+class _Read(Protocol):
+    """Calls a reader; collects what it refuses, and returns `default` instead."""
+
+    def __call__(self, reader: Callable[[], T], default: T) -> T: ...
+
+
+def _fusionpbx(fields: Mapping[str, str], read: _Read) -> ProductFields:
+    tenant, dids = read(partial(_domain_and_dids, fields), ("", _NO_ITEMS))
+    levels = ("extensions", "outbound", "gateway", "domain")
+    way = read(partial(_suspend_by, fields["suspend_by"], levels), "")
+    listed = read(partial(_extensions, fields["extensions"]), _NO_ITEMS)
+    gateways = read(partial(_gateway_ids, fields["gateway_ids"], way), _NO_ITEMS)
     return ProductFields(
         {
             "kind": "fusionpbx",
             "tenant": tenant.lower(),
-            "dids": tuple(dids),
-            "extensions": extensions,
+            "dids": dids,
+            "extensions": tuple(item for item in listed if item != REST),
             "rest_of_tenant": REST in listed,
             "suspend_by": "extensions" if way == "outbound" else way,
             "outbound_only": way == "outbound",
-            "gateway_ids": _gateway_ids(fields["gateway_ids"], way),
+            "gateway_ids": gateways,
         }
     )
+
+
+def _domain_and_dids(fields: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+    name = "domain_tenant_and_main_dids"
+    tenant, *dids = split_list(name, fields[name], TENANT_DIDS)
+    if not (_DOMAIN.fullmatch(tenant) and dids and all(map(_DID.fullmatch, dids))):
+        raise FieldRefused(name, fields[name], TENANT_DIDS)
+    return tenant, tuple(dids)
+
+
+def _extensions(text: str) -> tuple[str, ...]:
+    listed = split_list("extensions", text, EXTENSIONS)
+    if not all(_EXTENSION.fullmatch(item) for item in listed if item != REST):
+        raise FieldRefused("extensions", text, EXTENSIONS)
+    return listed
 
 
 def _suspend_by(text: str, allowed: tuple[str, ...]) -> str:
@@ -160,29 +198,42 @@ def _gateway_ids(text: str, suspend_by: str) -> tuple[str, ...]:
     return canonical
 
 
-def _vodia(fields: Mapping[str, str]) -> ProductFields:
-    name = "tenant_and_inbound_dids"
-    tenant, *numbers = split_list(name, fields[name], VODIA_TENANT)
-    if not (_DOMAIN.fullmatch(tenant) and numbers and all(map(_did_or_extension, numbers))):
-        raise FieldRefused(name, fields[name], VODIA_TENANT)
-    billed = fields["did_or_extension"].strip()
-    if not _did_or_extension(billed):
-        expected = "one DID or one extension of 3 to 5 digits, such as 8300"
-        raise FieldRefused("did_or_extension", fields["did_or_extension"], expected)
+def _vodia(fields: Mapping[str, str], read: _Read) -> ProductFields:
+    tenant, numbers = read(partial(_vodia_tenant, fields), ("", _NO_ITEMS))
+    billed = read(partial(_vodia_billed, fields["did_or_extension"]), "")
     everything = tuple(dict.fromkeys((*numbers, billed)))
-    suspend_by = _suspend_by(fields["suspend_by"], ("extensions", "gateway"))
+    suspend_by = read(partial(_suspend_by, fields["suspend_by"], ("extensions", "gateway")), "")
+    first_name = fields["ext_profile_first_name"]
     return ProductFields(
         {
             "kind": "vodia",
             "tenant": tenant.lower(),
             "dids": tuple(n for n in everything if not _VODIA_EXTENSION.fullmatch(n)),
             "extensions": tuple(n for n in everything if _VODIA_EXTENSION.fullmatch(n)),
-            "display_name": _one_line("ext_profile_first_name", fields["ext_profile_first_name"]),
-            "inbound_search": _search_words(fields["inbound_search_string"]),
+            "display_name": read(partial(_one_line, "ext_profile_first_name", first_name), ""),
+            "inbound_search": read(
+                partial(_search_words, fields["inbound_search_string"]), _NO_ITEMS
+            ),
             "suspend_by": suspend_by,
-            "gateway_ids": _trunk_ids(fields["trunk_ids"], suspend_by),
+            "gateway_ids": read(partial(_trunk_ids, fields["trunk_ids"], suspend_by), _NO_ITEMS),
         }
     )
+
+
+def _vodia_tenant(fields: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+    name = "tenant_and_inbound_dids"
+    tenant, *numbers = split_list(name, fields[name], VODIA_TENANT)
+    if not (_DOMAIN.fullmatch(tenant) and numbers and all(map(_did_or_extension, numbers))):
+        raise FieldRefused(name, fields[name], VODIA_TENANT)
+    return tenant, tuple(numbers)
+
+
+def _vodia_billed(text: str) -> str:
+    billed = text.strip()
+    if not _did_or_extension(billed):
+        expected = "one DID or one extension of 3 to 5 digits, such as 8300"
+        raise FieldRefused("did_or_extension", text, expected)
+    return billed
 
 
 def _trunk_ids(text: str, suspend_by: str) -> tuple[str, ...]:
@@ -213,25 +264,38 @@ def _search_words(text: str) -> tuple[str, ...]:
     return words
 
 
-def _lesnet(fields: Mapping[str, str]) -> ProductFields:
-    found = split_list("domain", fields["domain"], LESNET_DOMAIN)
-    if len(found) != 2 or not (_PEER.fullmatch(found[0]) and _DID.fullmatch(found[1])):
-        raise FieldRefused("domain", fields["domain"], LESNET_DOMAIN)
-    peer, did = found[0].upper(), found[1]
-    _agrees("username", fields["username"], did, f"{DID}: the same as in Domain, {did}")
-    _agrees("peer_id", fields["peer_id"].upper(), peer, f"the peer id of Domain, {peer}")
-    attached = fields["dids_attached_to_peer"]
-    dids = _all_match("dids_attached_to_peer", attached or did, _DID, DID)
-    if did not in dids:
-        raise FieldRefused("dids_attached_to_peer", attached, f"a list that has {did}, as Domain")
+def _lesnet(fields: Mapping[str, str], read: _Read) -> ProductFields:
+    peer, did = read(partial(_peer_and_did, fields["domain"]), ("", ""))
+    dids: tuple[str, ...] = ()
+    if did:  # The other fields repeat what Domain says: without it they cannot be judged.
+        same = f"{DID}: the same as in Domain, {did}"
+        read(partial(_agrees, "username", fields["username"], did, same), None)
+        of_domain = f"the peer id of Domain, {peer}"
+        read(partial(_agrees, "peer_id", fields["peer_id"].upper(), peer, of_domain), None)
+        dids = read(partial(_attached, fields["dids_attached_to_peer"], did), _NO_ITEMS)
     parts = {
         "kind": "lesnet",
         "tenant": peer,
         "dids": dids,
-        "cdr_link": _cdr_link(fields["cdr_link"]),
-        "flat_rate": _flat_rate(fields["rate_per_minute"]),
+        "cdr_link": read(partial(_cdr_link, fields["cdr_link"]), ""),
+        "flat_rate": read(partial(_flat_rate, fields["rate_per_minute"]), None),
     }
-    return ProductFields(parts, free_minutes=_free_minutes(fields["free_minutes"]))
+    minutes = read(partial(_free_minutes, fields["free_minutes"]), 0)
+    return ProductFields(parts, free_minutes=minutes)
+
+
+def _peer_and_did(text: str) -> tuple[str, str]:
+    found = split_list("domain", text, LESNET_DOMAIN)
+    if len(found) != 2 or not (_PEER.fullmatch(found[0]) and _DID.fullmatch(found[1])):
+        raise FieldRefused("domain", text, LESNET_DOMAIN)
+    return found[0].upper(), found[1]
+
+
+def _attached(text: str, did: str) -> tuple[str, ...]:
+    dids = _all_match("dids_attached_to_peer", text or did, _DID, DID)
+    if did not in dids:
+        raise FieldRefused("dids_attached_to_peer", text, f"a list that has {did}, as Domain")
+    return dids
 
 
 def _agrees(name: str, text: str, wanted: str, expected: str) -> None:
@@ -265,8 +329,8 @@ def _free_minutes(text: str) -> int:
     return int(minutes)
 
 
-Reader = Callable[[Mapping[str, str]], ProductFields]
-_KINDS: dict[str, tuple[Reader, tuple[str, ...]]] = {
+_Reader = Callable[[Mapping[str, str], _Read], ProductFields]
+_KINDS: dict[str, tuple[_Reader, tuple[str, ...]]] = {
     "fusionpbx": (
         _fusionpbx,
         ("domain_tenant_and_main_dids", "extensions", "suspend_by", "gateway_ids"),

@@ -1,11 +1,26 @@
 """Bodies of requests about a client, as they are typed."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    model_validator,
+)
 
-from accounts.api.bodies import Body, Choice, InstantText, NumberText, YesNo, number_text
+from accounts.api.bodies import (
+    Body,
+    Choice,
+    InstantText,
+    NumberText,
+    YesNo,
+    number_text,
+    with_problems,
+)
 from accounts.clients.account import ClientSettings, Writer
+from accounts.clients.checks import client_problems, read_credit_limit
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import Client, OperatingMode, WrittenBy
 from ringfence_contracts.events.model import Currency, Id, Text
@@ -25,6 +40,8 @@ Threshold = Annotated[Text, BeforeValidator(number_text)]
 
 
 class _ClientFields(Body):
+    whole: ClassVar[bool] = False
+
     account_id: Id | None = Field(None, description="if given, the one of the path")
     manual_voip_suspend: Choice | None = Field(None, description="left out: stays as it is")
     voip_suspended: Choice | None = Field(
@@ -44,6 +61,23 @@ class _ClientFields(Body):
             return value
         return {name: given for name, given in value.items() if name not in READ_ONLY}
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _all_at_once(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Refuse what the checks of clients refuse together with what pydantic refuses."""
+        body, refused = None, None
+        try:
+            body = handler(value)
+        except ValidationError as error:
+            refused = error
+        values = value if isinstance(value, dict) else {}
+        problems = client_problems(values, whole=cls.whole, others=refused is not None)
+        refusal = with_problems(refused, problems, cls.__name__)
+        if refusal is not None:
+            raise refusal
+        assert body is not None, "it is refused otherwise"
+        return body
+
     def check_path(self, account_id: str) -> None:
         """Raises BadInput for the body of another client."""
         if self.account_id not in (None, account_id):
@@ -59,10 +93,7 @@ class _ClientFields(Body):
         """The credit limit in micro-units; None if it is left out. Raises BadInput below 0."""
         if self.credit_limit is None:
             return None
-        micro = parse_micro(self.credit_limit, "credit_limit")
-        if micro < 0:
-            raise BadInput("credit_limit", self.credit_limit, "0 or more")
-        return micro
+        return read_credit_limit(self.credit_limit)
 
     def changes(self) -> dict[str, Any]:
         """The given fields, named as in ClientSettings and Client."""
@@ -82,6 +113,8 @@ class ClientBody(_ClientFields):
     """A whole client: a field that is left out gets its default, except the two suspension
     fields, the credit limit and the opening balance.
     """
+
+    whole: ClassVar[bool] = True
 
     first_name: Text
     last_name: Text = ""

@@ -13,6 +13,7 @@ from accounts.clients.changes import order_shown
 from accounts.clients.orders import ClientOrder, find_order, in_force, read_until
 from accounts.clients.store_publishing import AuditEntry
 from accounts.clients.wording import adoption_words
+from accounts.refusals import Refusals
 from accounts.store import ChangeResult
 from accounts.store_writing import ExpectedVersions
 from ringfence_contracts.errors import BadInput
@@ -55,16 +56,10 @@ async def _give(
     entry: AuditEntry,
     versions: ExpectedVersions,
 ) -> ChangeResult:
-    if kind == "forced" and body.product is not None:
-        raise BadInput("product", body.product, "none: a forced order is for the whole client")
-    if kind == "exemption" and body.hang_up:
-        raise BadInput("hang_up", body.hang_up, "false: an exemption switches nothing off")
-    if not body.reason.isprintable():
-        raise BadInput("reason", body.reason, "one line of text")
     now = deps.clock.now()
 
     def edit(account: Account) -> Account:
-        until = read_until(body.until, account.time_zone, now) if body.until is not None else None
+        until = _checked_until(kind, body, account, now)
         order = ClientOrder(
             kind=kind,
             service_id=body.product,
@@ -79,6 +74,27 @@ async def _give(
     return await deps.store.change(
         account_id, edit, entry, versions=versions, service_id=body.product
     )
+
+
+def _checked_until(
+    kind: OrderKind, body: OrderBody, account: Account, now: datetime
+) -> datetime | None:
+    """The end of an order. Raises BadInput or SeveralRefused for what the order cannot have."""
+    problems = Refusals()
+    typed = body.until
+    until = problems.read(
+        lambda: None if typed is None else read_until(typed, account.time_zone, now), None
+    )
+    if kind == "forced" and body.product is not None:
+        expected = "none: a forced order is for the whole client"
+        problems.found.append(BadInput("product", body.product, expected))
+    if kind == "exemption" and body.hang_up:
+        expected = "false: an exemption switches nothing off"
+        problems.found.append(BadInput("hang_up", body.hang_up, expected))
+    if not body.reason.isprintable():
+        problems.found.append(BadInput("reason", body.reason, "one line of text"))
+    problems.check()
+    return until
 
 
 @router.delete("/orders/{kind}")
