@@ -26,11 +26,17 @@ def commands() -> list[tuple[str, ...]]:
     return [path for path, is_group in tree() if not is_group or _runs_alone(path)]
 
 
-def _runs_alone(path: tuple[str, ...]) -> bool:
+def command_at(path: tuple[str, ...]) -> click.Command:
+    """The command at a path; the root at the empty one."""
     command: click.Command = main_group
     for name in path:
         assert isinstance(command, click.Group)
         found = command.get_command(click.Context(command), name)
         assert found is not None, name
         command = found
+    return command
+
+
+def _runs_alone(path: tuple[str, ...]) -> bool:
+    command = command_at(path)
     return isinstance(command, click.Group) and command.invoke_without_command

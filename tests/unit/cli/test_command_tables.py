@@ -146,7 +146,7 @@ try:
 except SystemExit:
     pass
 modules = {point.module for point in entry_points(group="ringfence.commands")}
-loaded = [name for name in (*modules, "httpx", "pydantic", "rich.table") if name in sys.modules]
+loaded = [name for name in (*modules, "httpx", "pydantic") if name in sys.modules]
 print(json.dumps([len(modules), loaded]), file=sys.stderr)
 """
 
@@ -160,13 +160,11 @@ def test_help_lists_every_command_without_loading_any() -> None:
 
 def test_help_has_the_texts_of_the_loaded_commands() -> None:
     context = click.Context(main_group)
-    text = CliRunner().invoke(main_group, ["--help"]).stdout
+    texts = main_group.described(context)
     for name in main_group.list_commands(context):
         command = main_group.get_command(context, name)
         assert command is not None
-        line = next(line for line in text.splitlines() if line.startswith(f"  {name} "))
-        output = line.split(maxsplit=1)[1].removesuffix("...").strip()
-        assert command.get_short_help_str(200).startswith(output)
+        assert " ".join(texts[name].split()) == " ".join((command.help or "").split())
 
 
 def test_the_version_is_printed() -> None:
@@ -190,6 +188,7 @@ OURS = [
     for group, *path in (("ringfence.commands",), ("ringfence.commands.explain", "explain"))
     for point in entry_points(group=group)
     if point.module.startswith("ringfence_cli.")
+    if point.name != "completion"  # it asks nobody
     for found in every_command((*path, point.name), point.load())
 ]
 
