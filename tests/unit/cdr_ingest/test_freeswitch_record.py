@@ -81,7 +81,9 @@ def altered(found: EndedChannel | None = None, /, **variables: str | None) -> En
 
 
 def pulled(**changed: int | str) -> CallCompleted:
-    header, line = export_csv([row_of(**changed)], superadmin=True, show_all=True).splitlines()
+    call = row_of(**changed)
+    body = export_csv([(call, call.columns)], superadmin=True, show_all=True)
+    header, line = body.splitlines()
     return expect(CallCompleted, ExportRows(header, server_id="pbx", tenant=None).read(line, 2))
 
 

@@ -1,6 +1,6 @@
 """Calls as rows of the CDR table, and their CSV export."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -28,10 +28,15 @@ NEVER = "1970-01-01 00:00:00+00"
 
 @dataclass(frozen=True)
 class SimulatedFusionPbxCall:
-    """A row: its columns as text, and the time (Unix seconds) from which an export contains it."""
+    """A row: its columns as text, and the time (Unix seconds) from which an export contains it.
+
+    The export reads the number and the name of `extension_uuid` when it is made, as FusionPBX does;
+    without it, the columns have them.
+    """
 
     columns: dict[str, str]
     shown_at: float
+    extension_uuid: str = ""
 
     @property
     def start_epoch(self) -> int:
@@ -39,7 +44,9 @@ class SimulatedFusionPbxCall:
         return int(self.columns["start_epoch"])
 
 
-def make_call(spec: FusionPbxCallSpec, domain_uuid: str, now: float) -> SimulatedFusionPbxCall:
+def make_call(
+    spec: FusionPbxCallSpec, domain_uuid: str, now: float, extension_uuid: str = ""
+) -> SimulatedFusionPbxCall:
     """The row of a call as in FusionPBX 5.5. Without times in `spec`, the call has just ended."""
     given = {name: str(value) for name, value in spec.items()}
     billsec, ring_s = _seconds(given.get("billsec", "0")), int(given.get("ring_s", "4"))
@@ -57,8 +64,10 @@ def make_call(spec: FusionPbxCallSpec, domain_uuid: str, now: float) -> Simulate
         "billsec": str(billsec),
         "status": "answered" if billsec else "no_answer",
     }
-    columns |= {name: value for name, value in given.items() if name in {*COLUMNS, "domain_name"}}
-    return SimulatedFusionPbxCall(columns, end + float(given.get("shown_after_s", "0")))
+    known = {*COLUMNS, "domain_name", "accountcode"}
+    columns |= {name: value for name, value in given.items() if name in known}
+    shown_at = end + float(given.get("shown_after_s", "0"))
+    return SimulatedFusionPbxCall(columns, shown_at, extension_uuid)
 
 
 def _seconds(text: str) -> int:
@@ -68,7 +77,7 @@ def _seconds(text: str) -> int:
 def _defaults(domain_uuid: str) -> dict[str, str]:
     uuid = str(uuid4())
     return {
-        **dict.fromkeys(COLUMNS, ""),
+        **dict.fromkeys((*COLUMNS, "accountcode"), ""),
         "domain_uuid": domain_uuid,
         "xml_cdr_uuid": uuid,
         "sip_call_id": f"{uuid[:8]}@203.0.113.9",
@@ -98,20 +107,26 @@ def stamp(epoch: int) -> str:
 
 
 def export_csv(
-    calls: Iterable[SimulatedFusionPbxCall], *, superadmin: bool, show_all: bool
+    rows: Iterable[tuple[SimulatedFusionPbxCall, Mapping[str, str]]],
+    *,
+    superadmin: bool,
+    show_all: bool,
+    added: Sequence[str] = (),
 ) -> bytes:
     """The body of an export: the newest start first; quotes inside values are not escaped.
 
-    Without calls there is no header either, but two newlines, because PHP writes a header without
-    columns and a row without values.
+    Each call comes with its values by column. `added` are columns of the default setting: one with
+    the name of another column replaces it in place. Without calls there is no header either, but
+    two newlines, because PHP writes a header without columns and a row without values.
     """
     names = [name for name in COLUMNS if superadmin or name not in SUPERADMIN_COLUMNS]
+    names += [name for name in dict.fromkeys(added) if name not in names]
     names += ["domain_name"] if show_all else []
-    rows = [
-        ",".join(f'"{call.columns.get(name, "")}"' for name in names)
-        for call in sorted(calls, key=lambda call: -call.start_epoch)
+    lines = [
+        ",".join(f'"{row.get(name, "")}"' for name in names)
+        for _, row in sorted(rows, key=lambda each: -each[0].start_epoch)
     ]
-    if not rows:
+    if not lines:
         return b"\n\n"
     header = ",".join(f'"{name}"' for name in names)
-    return "\n".join([header, *rows, ""]).encode()
+    return "\n".join([header, *lines, ""]).encode()

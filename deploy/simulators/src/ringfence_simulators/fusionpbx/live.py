@@ -88,7 +88,6 @@ def record_of(call: LiveCall, now: float, cause: str) -> FusionPbxCallSpec:
         "domain_name": call.domain,
         "direction": call.direction,
         "extension": call.extension,
-        "extension_name": call.caller_name,
         "caller_id_number": call.number if call.direction == "inbound" else call.extension,
         "caller_destination": did,
         "destination_number": did,

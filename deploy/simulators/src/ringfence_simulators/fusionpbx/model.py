@@ -82,6 +82,8 @@ class SimulatedFusionPbx:
     directory: dict[str, CachedEntry] = field(default_factory=dict)
     toll_names: list[str] = field(default_factory=list)
     """The default setting "toll allow": with names, the form of an extension offers only these."""
+    default_settings: list[dict[str, str]] = field(default_factory=list)
+    """The default settings, each with `category`, `subcategory`, `name`, `value`, `enabled`."""
     changes: deque[Change] = field(default_factory=lambda: deque(maxlen=CHANGES_KEPT))
     """The newest changes; `Change.number` counts from 1."""
     refused_calls: int = 0
@@ -200,6 +202,15 @@ class SimulatedFusionPbx:
         finally:
             self.event_socket = before
 
+    def export_columns(self) -> list[str]:
+        """The SQL expressions that the export selects besides its own columns."""
+        named = ("cdr", "export", "array", "true")
+        return [
+            setting["value"]
+            for setting in self.default_settings
+            if tuple(setting[n] for n in ("category", "subcategory", "name", "enabled")) == named
+        ]
+
     def profiles(self) -> list[str]:
         """The SIP profiles that the switch runs."""
         return sorted({"external", "internal", *(g.profile for g in self.gateways.values())})
@@ -317,7 +328,22 @@ class SimulatedFusionPbx:
     def place(self, spec: FusionPbxCallSpec) -> SimulatedFusionPbxCall:
         """Record a call. The export contains it after its end, or later by `shown_after_s`."""
         domain = self.add_domain(Domain(spec["domain_name"]))
-        call = make_call(spec, domain.uuid, self.now())
+        call = make_call(spec, domain.uuid, self.now(), self._extension_of(spec))
         self.calls.append(call)
-        self.journal.write(kind="call", columns=call.columns, shown_at=call.shown_at)
+        self.journal.write(kind="call", **asdict(call))
         return call
+
+    def _extension_of(self, spec: FusionPbxCallSpec) -> str:
+        """The uuid of the call's extension; empty if it has none or its columns are given."""
+        if "extension_name" in spec or not spec.get("extension"):
+            return ""
+        uuid = stable_uuid("extension", str(spec["domain_name"]), str(spec["extension"]))
+        return uuid if uuid in self.extensions else ""
+
+    def exported(self, call: SimulatedFusionPbxCall) -> dict[str, str]:
+        """A call's columns, with its extension's number and name as they are now."""
+        extension = self.extensions.get(call.extension_uuid)
+        if extension is None:
+            return call.columns
+        joined = {"extension": extension.number, "extension_name": extension.caller_name}
+        return {**call.columns, **joined}

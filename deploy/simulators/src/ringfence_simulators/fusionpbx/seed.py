@@ -56,7 +56,10 @@ def restore(pbx: SimulatedFusionPbx) -> None:
         if kind == "seed":
             apply_seed(pbx, entry["seed"])
         elif kind == "call":
-            pbx.calls.append(SimulatedFusionPbxCall(entry["columns"], entry["shown_at"]))
+            uuid = entry.get("extension_uuid", "")
+            pbx.calls.append(SimulatedFusionPbxCall(entry["columns"], entry["shown_at"], uuid))
+        elif kind == "default_setting":
+            pbx.default_settings.append(entry["setting"])
         elif kind == "extension":
             extension = SimulatedExtension(**entry["extension"])
             pbx.extensions[extension.uuid] = extension

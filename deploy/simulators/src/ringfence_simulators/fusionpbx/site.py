@@ -20,6 +20,7 @@ from ringfence_simulators.fusionpbx.access.rights import ALLS, EDITS, VIEWS
 from ringfence_simulators.fusionpbx.model import SimulatedFusionPbx
 from ringfence_simulators.fusionpbx.things import Gateway, SimulatedExtension
 from ringfence_simulators.fusionpbx.web.calls_active import CallPages
+from ringfence_simulators.fusionpbx.web.default_settings import DefaultSettingPages
 from ringfence_simulators.fusionpbx.web.dialplans import DialplanPages
 from ringfence_simulators.fusionpbx.web.downloads import DownloadPages
 from ringfence_simulators.fusionpbx.web.export import ExportPage
@@ -59,6 +60,11 @@ class FusionPbxSite:
         return self._exports.bodies
 
     @property
+    def exports(self) -> ExportPage:
+        """The page of the export, with its counts."""
+        return self._exports
+
+    @property
     def rows_sent(self) -> int:
         """The number of rows in all exports so far."""
         return self._exports.rows_sent
@@ -77,6 +83,7 @@ class FusionPbxSite:
             CallPages(self._pbx, self._logins),
             DownloadPages(self._pbx, self._logins),
             DialplanPages(self._pbx, self._logins),
+            DefaultSettingPages(self._pbx, self._logins),
         )
         return [
             *(web.route("*", path, self.list_or_change) for path in LIST_PATHS),

@@ -29,7 +29,10 @@ class FormToken:
 
 @dataclass
 class Session:
-    """A PHP session; `user` is set after the login, and `domain` is its current domain."""
+    """A PHP session; `user` is set after the login, and `domain` is its current domain.
+
+    `export_columns` are those of the default setting at the login: a change needs a new one.
+    """
 
     id: str = field(default_factory=lambda: secrets.token_hex(16))
     user: User | None = None
@@ -37,6 +40,7 @@ class Session:
     domain: str = ""
     tokens: dict[str, list[FormToken]] = field(default_factory=dict)
     messages: dict[str, list[str]] = field(default_factory=dict)
+    export_columns: list[str] = field(default_factory=list)
 
     def may(self, right: str) -> bool:
         """Whether its user has a right."""
@@ -122,6 +126,7 @@ class FusionPbxLogins:
             self.failed += 1
             return redirect(f"/?path={quote(request.path, safe='')}")
         session.user, session.user_agent, session.domain = user, agent, user.domain.lower()
+        session.export_columns = self._pbx.export_columns()
         self.succeeded += 1
         return None
 

@@ -7,6 +7,7 @@ _SUPERADMINS_ONLY = frozenset(
         *("sip_status_command", "system_status_sofia_status", "call_active_all"),
         *("extension_all", "extension_domain", "destination_all", "destination_export"),
         *("outbound_route_view", "dialplan_edit", "dialplan_all"),
+        *("default_setting_view", "default_setting_add", "default_setting_edit"),
     }
 )
 
