@@ -25,6 +25,7 @@ from notifier.store import MailStore as NotifierStore
 from notifier.template_files import load_catalogue, load_templates
 from rating.service import Rating
 from rating.store import RatingStore
+from ringfence.postgres.jobs import JobIntake, JobStore
 from ringfence.postgres.pool import Pool, open_pool
 from ringfence_contracts.events.account import AccountChanged, Service
 from ringfence_contracts.events.payment import PaymentReceived
@@ -52,6 +53,11 @@ Build = Callable[[Pool], Handler]
 
 def _rating(pool: Pool) -> Handler:
     return Rating(store=RatingStore(pool), clock=FixedClock(), retry_unrated_s=900).handle
+
+
+def _cdr_ingest(pool: Pool) -> Handler:
+    store, commands = JobStore(pool, "cdr_ingest"), ("doctor.examine",)
+    return JobIntake(store, service="cdr-ingest", commands=commands, clock=FixedClock()).handle
 
 
 def _balance_watch(pool: Pool) -> Handler:
@@ -107,6 +113,7 @@ def _accounts(pool: Pool) -> Handler:
 
 
 CONSUMERS: dict[str, Build] = {
+    "cdr-ingest": _cdr_ingest,
     "rating": _rating,
     "balance-watch": _balance_watch,
     "suspender": _suspender,

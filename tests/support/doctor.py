@@ -1,4 +1,4 @@
-"""Runs `ringfence doctor` as an operator does."""
+"""Runs `ringfence doctor --here` as an operator does."""
 
 import asyncio
 import json
@@ -9,12 +9,12 @@ from typing import Any, Protocol
 import pytest
 from click.testing import CliRunner, Result
 
-from ringfence_doctor.command import doctor
+from ringfence_cli.servers.doctor import doctor
 from tests.support.cdr_ingest import servers_toml
 
 
 class Run(Protocol):
-    """`ringfence doctor` with options, on a servers file of these entries."""
+    """`ringfence doctor --here` with options, on a servers file of these entries."""
 
     async def __call__(self, *options: str, **servers: dict[str, Any]) -> Result: ...
 
@@ -25,7 +25,7 @@ def doctor_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     async def command(*options: str, **servers: dict[str, Any]) -> Result:
         path = servers_toml(tmp_path, **servers)
         monkeypatch.setenv("RINGFENCE_SERVERS_FILE", str(path))
-        return await asyncio.to_thread(CliRunner().invoke, doctor, list(options))
+        return await asyncio.to_thread(CliRunner().invoke, doctor, ["--here", *options])
 
     return command
 

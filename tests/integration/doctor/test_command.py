@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from ringfence_cli.main import main_group
-from ringfence_doctor.command import doctor
+from ringfence_cli.servers.doctor import doctor
 from ringfence_local.embedded.ports import free_port
 from ringfence_local.mail.inbox import Inbox
 from ringfence_simulators.faults import Fault

@@ -239,7 +239,7 @@ async def test_an_unreadable_database_is_a_warning(
     run: Run, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection = await asyncpg.connect(database)
-    await connection.execute("drop view report.product")
+    await connection.execute("drop view report.product cascade")
     await connection.close()
     [(state, text, do)] = state_of(await said(run, "--server", "pbx1"), "compared")
     assert (state, bool(do)) == ("warn", True)

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from ringfence.clock import SystemClock
-from ringfence_doctor.servers import ExaminationContext, examine
+from ringfence_doctor.servers import ExaminationContext, examine_server
 from ringfence_local.embedded.ports import free_port
 from ringfence_simulators.faults import Fault
 from ringfence_simulators.vodia.app import VodiaSimulator
@@ -308,7 +308,7 @@ async def test_an_endless_list_ends_with_the_results_so_far(vodia: VodiaSimulato
 
     vodia.site.before_page = place_two
     server = vodia_harness.server_of(vodia.url, tenants=(CFFM,), page_size=1)
-    findings = await examine("v1", server, ExaminationContext(SystemClock()), patience_s=1.0)
+    findings = await examine_server("v1", server, ExaminationContext(SystemClock()), 1.0)
     found = {finding.check: finding.state for finding in findings}
     assert found["credentials"] == "ok"
     assert found["patience"] == "fail"

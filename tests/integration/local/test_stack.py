@@ -103,6 +103,11 @@ async def test_each_service_has_a_login_of_its_own(tmp_path: Path) -> None:
         assert await asyncio.wait_for(done.wait(), 60) == 0
         findings = await examine_postgres(stack.dsn_of("operator"), [])
         assert {finding.state for finding in findings} == {"ok"}
+        assert not any("cannot be seen" in finding.message for finding in findings)
+        findings = await examine_postgres(stack.dsn_of("rating"), ["9999.sql"], service="rating")
+        hidden = {f.check: f.state for f in findings if "cannot be seen" in f.message}
+        assert hidden == {"migrations": "ok", "roles": "ok"}
+        assert {finding.state for finding in findings} == {"ok"}
 
 
 async def rating_writes_nowhere_else(dsn: str) -> None:

@@ -37,7 +37,7 @@ def test_groups_are_those_of_the_services() -> None:
     assert {a.login: a.groups for a in accesses()} == {
         "accounts": ("accounts",),
         "balance-watch": ("balance-watch",),
-        "cdr-ingest": (),
+        "cdr-ingest": ("cdr-ingest",),
         "notifier": ("notifier", GROUP),
         "rating": ("rating",),
         "suspender": ("suspender",),
@@ -47,6 +47,10 @@ def test_groups_are_those_of_the_services() -> None:
 
 def test_the_login_that_reads_all_topics_writes_none() -> None:
     assert (BY_LOGIN[OPERATOR].reads, BY_LOGIN[OPERATOR].writes) == (("*",), ())
+
+
+def test_only_the_service_that_examines_sees_topics_that_it_neither_reads_nor_writes() -> None:
+    assert {a.login: a.describes for a in accesses() if a.describes} == {"cdr-ingest": ("*",)}
 
 
 def test_commands_and_grants_match_the_table_exactly() -> None:
@@ -66,6 +70,7 @@ def test_commands_and_grants_match_the_table_exactly() -> None:
         for name in access.writes:
             wanted |= {(access.login, o, "--topic", name) for o in ("Write", "Describe")}
         wanted |= {(access.login, "Read", "--group", name) for name in access.groups}
+        wanted |= {(access.login, "Describe", "--topic", name) for name in access.describes}
     assert granted == wanted
     assert granted == {
         (g.login, g.operation.name.title(), f"--{g.resource.name.lower()}", g.name)

@@ -1,7 +1,9 @@
 """Checks every server of the servers file."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping, Sequence
+import time
+import traceback
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +20,7 @@ from ringfence_doctor.examinations.lesnet import examine_lesnet
 from ringfence_doctor.examinations.receiver import ReceiverAddress, examine_receiver
 from ringfence_doctor.examinations.vodia import examine_vodia
 from ringfence_doctor.ingest_checks import examine_posts, examine_retention
+from ringfence_doctor.progress import ExaminationProgress
 from ringfence_doctor.store import IngestState
 from ringfence_pbx.servers import AnyServer, FusionPbxServer, LesnetServer, SecretRef, VodiaServer
 
@@ -25,6 +28,19 @@ SERVER_TIMEOUT_S = 300.0
 """The time limit for all checks of a server; after it, the checks made so far are reported."""
 
 _PATIENCE_FOR_TENANT_S = 15.0
+
+
+@dataclass(frozen=True)
+class ExaminationLimits:
+    """How long the checks of one server, and of all servers, may take, and how many run at once.
+
+    `servers_s` and `at_once` None: as long and as many as there are servers. The time of a server
+    grows with its tenants, but not beyond `servers_s`.
+    """
+
+    server_s: float = SERVER_TIMEOUT_S
+    servers_s: float | None = None
+    at_once: int | None = None
 
 
 @dataclass(frozen=True)
@@ -41,22 +57,46 @@ class ExaminationContext:
 
 
 async def examine_servers(
-    servers: Mapping[str, AnyServer], context: ExaminationContext
+    servers: Mapping[str, AnyServer],
+    context: ExaminationContext,
+    limits: ExaminationLimits,
+    progress: ExaminationProgress,
 ) -> list[CheckResult]:
     """All checks of all servers, run concurrently; the results are in the order of the file."""
-    return await gather_results(*(examine(i, server, context) for i, server in servers.items()))
+    turns = asyncio.Semaphore(limits.at_once or max(1, len(servers)))
+    ends_at = None if limits.servers_s is None else time.monotonic() + limits.servers_s
+
+    async def in_turn(server_id: str, server: AnyServer) -> list[CheckResult]:
+        async with turns:
+            left_s = None if ends_at is None else ends_at - time.monotonic()
+            if left_s is not None and left_s <= 0:
+                return [_without_a_turn(server_id, limits)]
+            with progress.part(server_id):
+                return await examine_server(server_id, server, context, limits.server_s, left_s)
+
+    return await gather_results(*(in_turn(i, server) for i, server in servers.items()))
 
 
-async def examine(
+def _without_a_turn(server_id: str, limits: ExaminationLimits) -> CheckResult:
+    message = f"not examined: the servers before it took {limits.servers_s:g} s"
+    action = f"`ringfence doctor --server {server_id}` examines it alone"
+    return CheckResult(server_id, "patience", "fail", message, action)
+
+
+async def examine_server(
     server_id: str,
     server: AnyServer,
     context: ExaminationContext,
-    *,
     patience_s: float = SERVER_TIMEOUT_S,
+    at_most_s: float | None = None,
 ) -> list[CheckResult]:
-    """All checks of one server. They change nothing and raise nothing."""
+    """All checks of one server. They change nothing and raise nothing.
+
+    `patience_s` grows by 15 s for each further tenant, but not beyond `at_most_s`.
+    """
     tenants = () if isinstance(server, LesnetServer) else server.tenants
     patience_s += _PATIENCE_FOR_TENANT_S * max(0, len(tenants) - 1)
+    patience_s = patience_s if at_most_s is None else min(patience_s, at_most_s)
     found: list[CheckResult] = []
     try:
         async with (
@@ -66,7 +106,7 @@ async def examine(
             async for finding in findings:
                 found.append(finding)
     except TimeoutError:
-        message = f"not all checks were made within {patience_s:g} s"
+        message = f"not all checks were made within {round(patience_s, 1):g} s"
         found.append(CheckResult(server_id, "patience", "fail", message, "see why it is so slow"))
     except (ValueError, OSError, httpx.InvalidURL) as error:
         # Caused by a URL, a header or a secret's file: only BadInput's text never has a secret.
@@ -74,6 +114,13 @@ async def examine(
         found.append(
             CheckResult(server_id, "settings", "fail", message, "correct the servers file")
         )
+    except Exception as error:
+        # Caused by an answer that a check does not expect. It must not end the others' checks, or
+        # the service that makes them.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        message = f"{type(error).__name__} in {place.name}: the checks after this one were not made"
+        action = "a defect of ringfence: report it with this line"
+        found.append(CheckResult(server_id, "defect", "fail", message, action))
     return found
 
 
@@ -146,11 +193,6 @@ async def _database(
             yield finding
     finally:
         await source.aclose()
-
-
-def count_of(findings: Sequence[CheckResult], state: str) -> int:
-    """The number of results with this state."""
-    return sum(finding.state == state for finding in findings)
 
 
 async def gather_results(

@@ -15,11 +15,12 @@ ROLES = ("cdr_ingest", "rating", "balance_watch", "suspender", "notifier", "acco
 class DatabaseState:
     """The server's version, the applied migrations, and the roles that the login may not use.
 
-    `superuser`: whether `login` is one.
+    `migrations` None: the login may not read which were applied. `superuser`: whether `login` is
+    one.
     """
 
     version: str
-    migrations: frozenset[str]
+    migrations: frozenset[str] | None
     roles_missing: tuple[str, ...]
     login: str
     superuser: bool
@@ -29,9 +30,7 @@ async def read_database_state(dsn: str, timeout_s: float) -> DatabaseState:
     """Read the state of a database. Raises asyncpg's errors, and OSError if it is unreachable."""
     connection = await asyncpg.connect(dsn, timeout=timeout_s, command_timeout=timeout_s)
     try:
-        applied: list[asyncpg.Record] = []
-        if await connection.fetchval("select to_regclass('public.ringfence_migration')"):
-            applied = await connection.fetch("select name from public.ringfence_migration")
+        applied = await _applied_migrations(connection)
         roles = await connection.fetch(
             "select rolname from pg_roles where rolname like 'ringfence\\_%'"
             " and pg_has_role(current_user, oid, 'member')"
@@ -41,10 +40,49 @@ async def read_database_state(dsn: str, timeout_s: float) -> DatabaseState:
         version = await connection.fetchval("show server_version")
         login = await connection.fetchval("select current_user::text")
         superuser = await connection.fetchval("select current_setting('is_superuser') = 'on'")
-        names = frozenset(row["name"] for row in applied)
-        return DatabaseState(version, names, missing, login, superuser)
+        return DatabaseState(version, applied, missing, login, superuser)
     finally:
         await connection.close()
+
+
+async def _applied_migrations(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+) -> frozenset[str] | None:
+    """The applied migrations; none without their table, None if the login may not read it."""
+    readable = await connection.fetchval(
+        "select has_table_privilege(to_regclass('public.ringfence_migration'), 'select')"
+    )
+    if readable is None:
+        return frozenset()
+    if not readable:
+        return None
+    rows = await connection.fetch("select name from public.ringfence_migration")
+    return frozenset(row["name"] for row in rows)
+
+
+@dataclass(frozen=True)
+class MailAlarm:
+    """An open alarm of the notifier about the mail server."""
+
+    message: str
+    what_to_do: str
+    raised_at: datetime
+
+
+async def read_mail_alarms(dsn: str, timeout_s: float) -> list[MailAlarm]:
+    """The notifier's open alarms about the mail server. Raises asyncpg's errors and OSError."""
+    role = {"role": role_of("cdr-ingest"), "default_transaction_read_only": "on"}
+    connection = await asyncpg.connect(
+        dsn, timeout=timeout_s, command_timeout=timeout_s, server_settings=role
+    )
+    try:
+        rows = await connection.fetch(
+            "select message, what_to_do, raised_at from report.alarm where service = 'notifier'"
+            " and key like 'smtp-%' and ended_at is null order by raised_at"
+        )
+    finally:
+        await connection.close()
+    return [MailAlarm(*row) for row in rows]
 
 
 @dataclass(frozen=True)

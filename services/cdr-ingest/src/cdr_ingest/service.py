@@ -7,6 +7,7 @@ Vodia      ─▶ page the list until all is known     ├─▶ unreadable ─�
            ─▶ polls fail ─▶ source.failed; they succeed again ─▶ source.recovered (by the outbox)
 Les.net    ─▶ fetch a CDR file if it changed ─▶ its format fits ─▶ ingested; else refused whole
 FreeSWITCH ─▶ posts a record ─▶ ingested in batches ─▶ answered once it is safe
+operator.requested ─▶ an examination, stored as a job ─▶ made ─▶ its results, in report.job
 """
 
 import asyncio
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 
 import structlog
 
+from cdr_ingest.examination.wiring import open_examinations
 from cdr_ingest.ingest import Ingester
 from cdr_ingest.lesnet.wiring import open_lesnet
 from cdr_ingest.polling.poller import Poller
@@ -66,11 +68,14 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             # Not an error: a restart would not help until somebody edits the servers file.
             log.warning("nothing to read from", servers=sorted(servers.servers), do=_TO_BE_SET)
         batch = settings.cdr_ingest_batch_records
-        async with open_lesnet(
-            servers.lesnet, ingester=ingester, pool=pool, batch_records=batch, health=health
-        ) as lesnet:
+        async with (
+            open_lesnet(
+                servers.lesnet, ingester=ingester, pool=pool, batch_records=batch, health=health
+            ) as lesnet,
+            open_examinations(settings, servers, publisher, health) as examinations,
+        ):
             loops = (*feed_loops, *lesnet, *receivers, relay)
-            await run_together(stop, *(loop.run for loop in loops))
+            await run_together(stop, *(loop.run for loop in loops), *examinations)
 
 
 def feed_loops_of(

@@ -269,9 +269,9 @@ def _examine(context: click.Context, server_id: str) -> bool:
     from ringfence_cli.main import main_group  # imported here: it imports this module
 
     doctor = main_group.get_command(context, "doctor")
-    assert doctor is not None, "cdr-ingest is installed wherever this package is"
+    assert doctor is not None, "the command is installed wherever this package is"
     try:
-        context.invoke(doctor, only=server_id, as_json=False)
+        context.invoke(doctor, only=server_id, here=True, as_json=False)
     except SystemExit as end:
         return not end.code
     return True
@@ -320,7 +320,7 @@ def _print_next_steps(
     if folder != Path.cwd():
         lines.append((f"cd {quote(str(folder))}", ""))
     if not (look and well):
-        lines.append((f"ringfence doctor --server {server_id}", "until no check fails"))
+        lines.append((f"ringfence doctor --here --server {server_id}", "until no check fails"))
     lines.append(("ringfence up", "Kafka, PostgreSQL, the services; in shadow"))
     if products.exists():
         lines.append(("ringfence client set --help", "in another terminal: your clients"))

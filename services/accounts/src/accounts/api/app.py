@@ -11,6 +11,7 @@ from accounts.api.errors import add_error_handlers
 from accounts.api.request_counts import RequestCounts
 from accounts.api.tokens import ApiUser
 from accounts.clients.api import elements, orders, profiles
+from accounts.examinations import api as examinations
 from accounts.installation.api import adoptions, inventory
 from accounts.installation.api import servers as server_routes
 from accounts.installation.servers import ServerDirectory
@@ -74,4 +75,5 @@ _ROUTERS = (
     server_routes.router,
     inventory.router,
     adoptions.router,
+    examinations.router,
 )

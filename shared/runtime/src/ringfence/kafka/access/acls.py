@@ -17,12 +17,16 @@ _INGEST = "cdr-ingest"
 
 @dataclass(frozen=True)
 class Access:
-    """A login, the topics that it reads and writes, and its consumer groups."""
+    """A login, the topics that it reads and writes, and its consumer groups.
+
+    `describes`: topics whose existence it may see without reading them.
+    """
 
     login: str
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    describes: tuple[str, ...] = ()
 
 
 def accesses() -> list[Access]:
@@ -40,7 +44,9 @@ def _of_service(service: str) -> Access:
     if service == _INGEST:
         written.append(INGEST_DEAD_LETTERS)
     groups = (service, *_MORE_GROUPS.get(service, ())) if read else ()
-    return Access(service, tuple(topic.name for topic in read), tuple(written), groups)
+    # cdr-ingest examines the platform for `ringfence doctor`: whether every topic exists.
+    describes = ("*",) if service == _INGEST else ()
+    return Access(service, tuple(topic.name for topic in read), tuple(written), groups, describes)
 
 
 def commands(bootstrap: str, config: str) -> Iterator[str]:
@@ -57,6 +63,8 @@ def commands(bootstrap: str, config: str) -> Iterator[str]:
             yield f"{who} --operation Write --operation Describe{_named('topic', access.writes)}"
         if access.groups:
             yield f"{who} --operation Read{_named('group', access.groups)}"
+        if access.describes:
+            yield f"{who} --operation Describe{_named('topic', access.describes)}"
     # To list the topics, and to create those that are missing.
     setup = f"{tool} --allow-principal User:{SETUP}"
     yield f"{setup} --operation Create --operation Describe --topic '*'"

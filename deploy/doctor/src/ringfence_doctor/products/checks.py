@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from ringfence.clock import Clock
 from ringfence_contracts.events.account import Service
 from ringfence_doctor.check_result import CheckResult, CheckState, age
-from ringfence_doctor.store_products import EnteredProducts, LastRead
+from ringfence_doctor.products.store import EnteredProducts, LastRead
 from ringfence_pbx.comparison import (
     Comparison,
     Missing,

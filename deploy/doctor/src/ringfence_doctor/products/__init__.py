@@ -1,0 +1,1 @@
+"""Products compared with the inventories of their servers."""

@@ -1,0 +1,1 @@
+"""Examinations of servers and platform, which cdr-ingest makes as jobs."""
