@@ -17,11 +17,13 @@ from ringfence_contracts.errors import BadInput
 from ringfence_doctor.examination import ExaminationInputs, MailServer, examine
 from ringfence_doctor.examinations.receiver import ReceiverAddress
 from ringfence_doctor.platform import MIGRATIONS
-from ringfence_doctor.progress import Report, report_nothing
+from ringfence_doctor.progress import ReportExamination, report_nothing
 from ringfence_pbx.servers import load_servers
 
 
-def examine_here(only: str | None, report: Report = report_nothing) -> list[dict[str, str]]:
+def examine_here(
+    only: str | None, report: ReportExamination = report_nothing
+) -> list[dict[str, str]]:
     """Examine from this machine; the results as JSON objects with public keys.
 
     The servers file is that of RINGFENCE_SERVERS_FILE, of the stack that runs in this folder, or

@@ -25,7 +25,7 @@ from ringfence_doctor.platform import (
 )
 from ringfence_doctor.products.checks import examine_products
 from ringfence_doctor.products.store import EnteredProducts, read_products
-from ringfence_doctor.progress import ExaminationProgress, Report, report_nothing
+from ringfence_doctor.progress import ExaminationProgress, ReportExamination, report_nothing
 from ringfence_doctor.redaction import passwords_of, presentable, secrets_of
 from ringfence_doctor.servers import (
     ExaminationContext,
@@ -86,7 +86,7 @@ async def examine(
     *,
     only: str | None = None,
     clock: Clock,
-    report: Report = report_nothing,
+    report: ReportExamination = report_nothing,
 ) -> list[CheckResult]:
     """Examine everything; with `only`, that server and its products.
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-Report = Callable[[str, int, int], None]
+ReportExamination = Callable[[str, int, int], None]
 """Receives what is examined now, how many parts are examined, and how many there are."""
 
 _NAMED = 3
@@ -12,7 +12,7 @@ _NAMED = 3
 class ExaminationProgress:
     """Counts the parts of an examination; each change is reported."""
 
-    def __init__(self, total: int, report: Report) -> None:
+    def __init__(self, total: int, report: ReportExamination) -> None:
         self._total = total
         self._report = report
         self._done = 0
@@ -42,4 +42,4 @@ class ExaminationProgress:
 
 
 def report_nothing(_current: str, _done: int, _total: int) -> None:
-    """A Report that nobody reads."""
+    """A ReportExamination that nobody reads."""

@@ -10,7 +10,7 @@ from ringfence_contracts.errors import BadInput
 from ringfence_doctor.examination import ExaminationInputs, MailServer, examine
 from ringfence_doctor.examinations.receiver import ReceiverAddress
 from ringfence_doctor.platform import MIGRATIONS
-from ringfence_doctor.progress import Report
+from ringfence_doctor.progress import ReportExamination
 from ringfence_doctor.servers import ExaminationLimits
 from ringfence_pbx.servers import AnyServer
 
@@ -19,7 +19,10 @@ LIMITS = ExaminationLimits(server_s=60.0, servers_s=75.0, at_once=8)
 
 
 async def examine_for_service(
-    servers: Mapping[str, AnyServer], settings: Settings, only: str | None, report: Report
+    servers: Mapping[str, AnyServer],
+    settings: Settings,
+    only: str | None,
+    report: ReportExamination,
 ) -> list[dict[str, str]]:
     """Examine as cdr-ingest; the results as JSON objects with public keys. Raises BadInput."""
     inputs = ExaminationInputs(

@@ -28,7 +28,7 @@ _LOOK_EVERY_S = 0.3
 _WIDEST = 100
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
-Finding = Mapping[str, str]
+_Finding = Mapping[str, str]
 """A check: its `subject`, its name `check`, the `state`, what it `said`, and what to `do`."""
 
 
@@ -54,16 +54,16 @@ def doctor(only: str | None, here: bool, as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def _examined_here(only: str | None) -> Sequence[Finding]:
+def _examined_here(only: str | None) -> Sequence[_Finding]:
     """The results of the checks that this machine makes. Ends the command without the package."""
     found = {point.name: point for point in entry_points(group="ringfence.doctor")}
     if "here" not in found:
         fail("--here needs the package ringfence-doctor on this machine; it is not installed.")
-    findings: Sequence[Finding] = found["here"].load()(only)
+    findings: Sequence[_Finding] = found["here"].load()(only)
     return findings
 
 
-def _examined_by_the_service(only: str | None) -> Sequence[Finding]:
+def _examined_by_the_service(only: str | None) -> Sequence[_Finding]:
     """The results of the checks that cdr-ingest makes. Ends the command if it makes none."""
     if not os.environ.get("RINGFENCE_API") and not stack_file.read():
         fail(
@@ -124,7 +124,7 @@ class _ProgressLine:
             click.echo("\r\x1b[K", nl=False, err=True)
 
 
-def print_findings(findings: Sequence[Finding]) -> None:
+def print_findings(findings: Sequence[_Finding]) -> None:
     """Print the checks of each subject, one line each, what to do about them, and the totals."""
     checks = max((len(finding["check"]) for finding in findings), default=0)
     indent = " " * (2 + 4 + 2 + checks + 2)
@@ -140,7 +140,7 @@ def print_findings(findings: Sequence[Finding]) -> None:
     click.echo(", ".join(f"{_count_of(findings, state)} {state}" for state in _COLOURS))
 
 
-def _count_of(findings: Sequence[Finding], state: str) -> int:
+def _count_of(findings: Sequence[_Finding], state: str) -> int:
     return sum(finding["state"] == state for finding in findings)
 
 

@@ -29,13 +29,11 @@ EXAMINATION_S = 120.0
 _TURN_S = 300.0
 _LOOK_EVERY_S = 1.0
 
-Finding = Mapping[str, str]
-"""A check with its public keys: `subject`, `check`, `state`, `said` and `do`."""
-
 Examine = Callable[
     [Mapping[str, AnyServer], Settings, str | None, ReportProgress], Awaitable[list[dict[str, str]]]
 ]
-"""Examines servers (all, or the one that is named) and returns the checks. Raises BadInput."""
+"""Examines servers (all, or the one that is named). Returns checks, each with `subject`, `check`,
+`state`, `said` and `do`. Raises BadInput."""
 
 log = structlog.get_logger()
 
