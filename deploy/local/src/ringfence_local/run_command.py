@@ -15,7 +15,7 @@ from ringfence_local.demo.monitor import StackMonitor
 from ringfence_local.demo.other_sources import add_other_clients, other_sources
 from ringfence_local.demo.sample import SampleApi, load_sample
 from ringfence_local.demo.story import play_story, reaction_table
-from ringfence_local.demo.view import plain, render
+from ringfence_local.demo.view import StackView, plain
 from ringfence_local.errors import StackError
 from ringfence_local.processes.stopping import stop_on_signals, stopped_within
 from ringfence_local.stack import Stack
@@ -83,7 +83,9 @@ async def _run(
                 await stack.supervisor.start(others.poster(per_second=0.2))
             if calls_per_second:
                 await api.pbx("traffic", {"calls_per_second": calls_per_second})
-        console.print(f"Up in {time.monotonic() - began:.1f} s. {addresses(stack)}")
+        console.print(
+            f"Up in {time.monotonic() - began:.1f} s.", *addresses(stack), sep="\n", soft_wrap=True
+        )
         if seconds is not None:
             asyncio.get_running_loop().call_later(seconds, stop.set)
         await _show(stack, console, stop)
@@ -91,17 +93,23 @@ async def _run(
     console.print(f"Stopped. The state is kept in {folder}; `make clean` forgets it.")
 
 
-def addresses(stack: Stack) -> str:
-    """The URLs and folders of the stack, on one line."""
-    return (
-        f"API http://127.0.0.1:{stack.ports['accounts']}/v1   "
-        f"PBX {stack.pbx_url}   logs {stack.folder / 'logs'}"
-    )
+def addresses(stack: Stack) -> list[str]:
+    """The URLs and folders of the stack, each with its name."""
+    here = Path.cwd()
+    folder = stack.folder.relative_to(here) if stack.folder.is_relative_to(here) else stack.folder
+    return [
+        f"API {stack.api_url}/v1",
+        f"PBX {stack.pbx_url}",
+        f"metrics http://127.0.0.1:{stack.ports['rating-health']}/metrics",
+        f"inbox {folder / 'inbox'}",
+        f"logs {folder / 'logs'}",
+        f"ports {folder / 'stack.json'}",
+    ]
 
 
 async def _show(stack: Stack, console: Console, stop: asyncio.Event) -> None:
     watch = StackMonitor(stack)
-    footer = f"Ctrl-C stops everything   {addresses(stack)}"
+    footer = [*addresses(stack), "Ctrl-C stops everything"]
     try:
         if not console.is_terminal:
             while not await stopped_within(stop, _PLAIN_EVERY_S):
@@ -109,7 +117,7 @@ async def _show(stack: Stack, console: Console, stop: asyncio.Event) -> None:
             return
         with Live(console=console, auto_refresh=False, screen=False) as live:
             while not await stopped_within(stop, _LIVE_EVERY_S):
-                live.update(render(await watch.read(), footer), refresh=True)
+                live.update(StackView(await watch.read(), footer), refresh=True)
     finally:
         await watch.close()
 

@@ -12,18 +12,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from ringfence.kafka.access.acls import OPERATOR
 from ringfence.postgres.pool import role_of
 from ringfence.secret_files import SERVICES
+from ringfence_local.demo.store import (
+    WatchedClient,
+    count_clients,
+    count_open_alarms,
+    count_unrated,
+    read_clients,
+)
 from ringfence_local.stack import Stack
-
-_BALANCES = """
-select b.account_id, b.balance_micro, b.currency, l.level,
-    exists (select from report.service_state s where s.account_id = b.account_id
-        and s.wanted = 'suspended') as suspended,
-    exists (select from report.service_state s where s.account_id = b.account_id
-        and not s.live and s.would = 'suspended') as would_be,
-    exists (select from report.service_state s where s.account_id = b.account_id and s.open) as open
-from report.balance b left join report.level l using (account_id)
-order by b.account_id limit $1
-"""
 
 
 @dataclass(frozen=True)
@@ -38,20 +34,26 @@ class ServiceSnapshot:
 
 @dataclass
 class StackSnapshot:
-    """The state of the stack at one time."""
+    """The state of the stack at one time.
 
-    balances: list[asyncpg.Record] = field(default_factory=list)
+    `clients` are those that need help first, as many as were read; `counts` counts all by kind.
+    `mails` are the last ones, the newest at the end.
+    """
+
+    clients: list[WatchedClient] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
     services: list[ServiceSnapshot] = field(default_factory=list)
     mails: list[str] = field(default_factory=list)
     calls: int = 0
     calls_per_second: float = 0.0
     unrated: int = 0
+    alarms: int = 0
 
 
 class StackMonitor:
     """Reads the state of a stack repeatedly; calls per second are those between two reads."""
 
-    def __init__(self, stack: Stack, *, clients: int = 12, mails: int = 6) -> None:
+    def __init__(self, stack: Stack, *, clients: int = 200, mails: int = 12) -> None:
         self._stack = stack
         self._clients = clients
         self._mails = mails
@@ -70,8 +72,10 @@ class StackMonitor:
             self._stack.dsn_of(OPERATOR), server_settings={"role": role_of("accounts")}
         )
         try:
-            snapshot.balances = await connection.fetch(_BALANCES, self._clients)
-            snapshot.unrated = await connection.fetchval("select count(*) from report.unrated")
+            snapshot.clients = await read_clients(connection, self._clients)
+            snapshot.counts = await count_clients(connection)
+            snapshot.unrated = await count_unrated(connection)
+            snapshot.alarms = await count_open_alarms(connection)
         finally:
             await connection.close()
         messages = await asyncio.to_thread(self._stack.inbox.messages)
