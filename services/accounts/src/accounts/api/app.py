@@ -12,6 +12,7 @@ from accounts.api.request_counts import RequestCounts
 from accounts.api.tokens import ApiUser
 from accounts.clients.api import elements, orders, profiles
 from accounts.examinations import api as examinations
+from accounts.explanations import api as explanations
 from accounts.installation.api import adoptions, inventory
 from accounts.installation.api import servers as server_routes
 from accounts.installation.servers import ServerDirectory
@@ -70,6 +71,7 @@ _ROUTERS = (
     tariffs.router,
     payments.router,
     questions.router,
+    explanations.router,
     operations.router,
     notices.router,
     server_routes.router,

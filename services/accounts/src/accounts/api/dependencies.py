@@ -9,6 +9,7 @@ from accounts.clients.overview.store import Overview
 from accounts.clients.overview.store_elements import ElementStore
 from accounts.clients.overview.store_history import History
 from accounts.clients.versions import read_if_match
+from accounts.explanations.store import ExplanationStore
 from accounts.installation.servers import KnownServer, ServerDirectory
 from accounts.installation.store_adoptions import AdoptionStore
 from accounts.installation.store_inventory import InventoryStore
@@ -39,6 +40,7 @@ class Dependencies:
     claims: ClaimStore
     tariffs: TariffStore
     reports: Reports
+    explanations: ExplanationStore
     overview: Overview
     history: History
     operations: Operations
@@ -63,6 +65,7 @@ class Dependencies:
             claims=ClaimStore(pool),
             tariffs=TariffStore(pool, clock),
             reports=Reports(pool),
+            explanations=ExplanationStore(pool),
             overview=Overview(pool),
             history=History(pool),
             operations=Operations(pool, clock),

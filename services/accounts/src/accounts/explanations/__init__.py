@@ -1,0 +1,1 @@
+"""Explanations: what became of a call and how it was priced, and how a balance came about."""

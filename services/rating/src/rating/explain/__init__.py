@@ -1,1 +1,0 @@
-"""A call's price and an account's balance, explained to people."""
