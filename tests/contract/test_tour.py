@@ -13,6 +13,7 @@ MOST_FILES = {
     "A call record to the ledger": 26,
     "An empty balance to the PBX": 12,
     "A payment to the trunk": 22,
+    "A question about a call": 9,
 }
 
 
@@ -37,7 +38,7 @@ def defined_in(path: Path) -> set[str]:
     return names
 
 
-def test_page_has_the_three_walks() -> None:
+def test_page_has_the_walks() -> None:
     assert set(MOST_FILES) <= set(walks())
 
 
