@@ -1,6 +1,7 @@
 """The API as the commands use it: its address and token, requests, and error messages."""
 
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -10,11 +11,25 @@ import click
 import httpx
 
 from ringfence import stack_file
+from ringfence_cli.command_line.usage_errors import wrapped
+from ringfence_cli.error_texts import error_text, row_text
 
 EXIT_REFUSED = 2
 EXIT_UNREACHABLE = 3
 _TIMEOUT_S = 300.0
+_CONNECT_S = 5.0
 _PAGE = 500
+_BY_A_PROXY = (502, 503, 504)
+_REASONS = {
+    "refused": "nothing listens there",
+    "Name or service not known": "the name of the host is not known",
+    "name resolution": "the name of the host cannot be looked up",
+    "No address": "the name of the host is not known",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not trusted",
+    "WRONG_VERSION_NUMBER": "it does not speak TLS: write http://",
+    "unreachable": "there is no way to the host",
+}
+"""A part of the system's reason why a connection was not made, and the words for it."""
 
 
 class ListResult(NamedTuple):
@@ -36,39 +51,91 @@ class ApiClient:
 
     def __init__(self, url: str, token: str) -> None:
         self._url = url
-        self._http = httpx.Client(
-            base_url=f"{url.rstrip('/')}/v1",
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=httpx.Timeout(_TIMEOUT_S, connect=5.0),
-        )
+        if not token.isascii() or not token.isprintable() or " " in token:
+            fail("RINGFENCE_TOKEN: expected a token without blanks, of ASCII characters alone")
+        try:
+            self._http = httpx.Client(
+                base_url=f"{url.rstrip('/')}/v1",
+                headers={"Authorization": f"Bearer {token}"},
+                timeout=httpx.Timeout(_TIMEOUT_S, connect=_CONNECT_S),
+            )
+        except (httpx.InvalidURL, ValueError):
+            fail(_no_address(url), EXIT_UNREACHABLE)
 
     def send(self, method: str, path: str, **sent: Any) -> dict[str, Any]:
         """Send a request; its response. Ends the command with 2 if refused, 3 if not reached."""
+        return self._accepted(self._request(method, path, **sent))
+
+    def send_new(self, method: str, path: str, **sent: Any) -> tuple[dict[str, Any], bool]:
+        """As `send`; and whether something new was made by it (201), not found to exist (200)."""
         answer = self._request(method, path, **sent)
-        if not answer.is_success:
-            _explain(answer)
-        found: dict[str, Any] = answer.json()
-        return found
+        return self._accepted(answer), answer.status_code == httpx.codes.CREATED
 
     def attempt(self, method: str, path: str, **sent: Any) -> dict[str, Any] | ApiRefusal:
         """Send a request that may be refused: 404, 409 and 422 are returned as an ApiRefusal."""
         answer = self._request(method, path, **sent)
-        if answer.status_code not in (404, 409, 422):
-            if not answer.is_success:
-                _explain(answer)
-            found: dict[str, Any] = answer.json()
-            return found
-        return ApiRefusal(_message(_error_of(answer)))
+        if answer.status_code in (404, 409, 422):
+            return ApiRefusal(error_text(self._error_of(answer), answer.status_code))
+        return self._accepted(answer)
 
     def _request(self, method: str, path: str, **sent: Any) -> httpx.Response:
         try:
             return self._http.request(method, path, **sent)
         except (httpx.TransportError, httpx.InvalidURL) as error:
+            fail(_no_answer(self._url, method, error), EXIT_UNREACHABLE)
+
+    def _accepted(self, answer: httpx.Response) -> dict[str, Any]:
+        """The response as JSON. Ends the command for an error, and for another server's answer."""
+        if not answer.is_success:
+            self._explain(answer)
+        try:
+            found: object = answer.json()
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            self._not_ours(answer)
+        return found
+
+    def _explain(self, answer: httpx.Response) -> NoReturn:
+        """End the command with why the response is an error, and what to do."""
+        found = self._error_of(answer)
+        for row in found["error"].get("rows", []):
+            click.echo(f"  {row_text(row)}", err=True)
+        message = error_text(found, answer.status_code)
+        if answer.status_code == 401:
+            message = (
+                "the API does not know this token: set RINGFENCE_TOKEN to one of those that"
+                " RINGFENCE_ACCOUNTS_TOKENS of the accounts service names."
+            )
+        elif found["error"].get("field") == "request" and answer.status_code in (404, 405):
+            message = (
+                f"the API at {self._url} cannot do this: is it of another version than this"
+                " command (`ringfence --version`)?"
+            )
+        fail(message, EXIT_UNREACHABLE if answer.status_code >= 500 else EXIT_REFUSED)
+
+    def _error_of(self, answer: httpx.Response) -> dict[str, Any]:
+        try:
+            found: dict[str, Any] = answer.json()
+            str(found["error"]["message"]), str(found["error"]["field"])
+        except (ValueError, KeyError, TypeError):
+            self._not_ours(answer)
+        return found
+
+    def _not_ours(self, answer: httpx.Response) -> NoReturn:
+        """End the command: the response is not one of the accounts service."""
+        status = answer.status_code
+        if status in _BY_A_PROXY:
             fail(
-                f"no answer from {self._url} ({type(error).__name__}). Start the accounts service "
-                "(`make run` starts everything), or name another in RINGFENCE_API.",
+                f"{self._url} answered {status}: a proxy there does not reach the accounts"
+                " service. Start it, or name its own address in RINGFENCE_API.",
                 EXIT_UNREACHABLE,
             )
+        fail(
+            f"{self._url} gave an answer that is not ringfence's ({status}): is RINGFENCE_API"
+            " right? It is the address of the accounts service, such as http://127.0.0.1:8080.",
+            EXIT_UNREACHABLE if status >= 500 else EXIT_REFUSED,
+        )
 
     def close(self) -> None:
         """Close the connection."""
@@ -82,11 +149,9 @@ class ApiClient:
         """The response to GET; None for 404."""
         answer = self._request("GET", path)
         if answer.status_code == httpx.codes.NOT_FOUND:
+            self._error_of(answer)  # Another server's 404 says nothing about a client.
             return None
-        if not answer.is_success:
-            _explain(answer)
-        found: dict[str, Any] = answer.json()
-        return found
+        return self._accepted(answer)
 
     def listing(self, path: str, limit: int | None = None, **params: Any) -> ListResult:
         """Up to `limit` rows of a list that is sent in pages; all rows without a limit."""
@@ -95,14 +160,23 @@ class ApiClient:
         count: int | None = None
         while limit is None or len(rows) < limit:
             wanted = _PAGE if limit is None else min(limit - len(rows), _PAGE)
-            page = self.get(path, cursor=cursor, limit=wanted, **params)
+            page = self._page(path, cursor=cursor, limit=wanted, **params)
             rows += page["items"]
-            # Rows may be added or removed between pages: never print "312 of 311".
-            count = None if "count" not in page else max(page["count"], len(rows))
+            if page.get("count") is not None:
+                count = page["count"]
             cursor = page.get("next")
             if cursor is None:
                 break
-        return ListResult(rows, count, cursor is not None)
+        # Rows may be added or removed between pages: never print "312 of 311".
+        total = None if count is None else max(count, len(rows))
+        return ListResult(rows, total, cursor is not None)
+
+    def _page(self, path: str, **params: Any) -> dict[str, Any]:
+        answer = self._request("GET", path, params=given(**params))
+        found = self._accepted(answer)
+        if not isinstance(found.get("items"), list):
+            self._not_ours(answer)
+        return found
 
     def pages(self, path: str, limit: int, **params: Any) -> Iterator[Mapping[str, Any]]:
         """The rows of `listing`."""
@@ -115,7 +189,16 @@ def given(**fields: Any) -> dict[str, Any]:
 
 
 def path_of(*parts: str) -> str:
-    """A path from its parts. Each part is quoted, so typed text cannot add a part."""
+    """A path from its parts. Each part is quoted, so typed text cannot add a part.
+
+    Ends the command for a part that no id can be, and that would make the path another one.
+    """
+    for part in parts:
+        if part in ("", ".", "..") or "/" in part:
+            fail(
+                f"got {part!r}, expected an id: letters, digits, dots, dashes and underscores,"
+                " at most 100 of them"
+            )
     return "".join(f"/{quote(part, safe='')}" for part in parts)
 
 
@@ -155,41 +238,34 @@ def _stack_token(stack: Mapping[str, Any]) -> str:
     return first.partition(":")[2].strip()
 
 
-def _explain(answer: httpx.Response) -> NoReturn:
-    """End the command with why the response is an error, and what to do."""
-    error = _error_of(answer)
-    for row in error.get("rows", []):
-        value = row["value"]
-        where = f"line {row['line']}: {row['field']}"
-        click.echo(f"  {where}: got {value!r}, expected {row['expected']}", err=True)
-    message = _message(error)
-    if answer.status_code == 401:
-        message = "the API does not know this token: set RINGFENCE_TOKEN."
-    status = EXIT_UNREACHABLE if answer.status_code >= 500 else EXIT_REFUSED
-    fail(message, status)
+def _no_address(url: str) -> str:
+    return f"RINGFENCE_API: got {url!r}, expected an address such as http://127.0.0.1:8080"
 
 
-def _error_of(answer: httpx.Response) -> dict[str, Any]:
-    try:
-        error: dict[str, Any] = answer.json()["error"]
-        str(error["message"])
-    except (ValueError, KeyError, TypeError):
-        fail(f"an answer that is not ringfence's ({answer.status_code}): is RINGFENCE_API right?")
-    return error
-
-
-def _message(error: Mapping[str, Any]) -> str:
-    """The error message in terms of commands, without the address of a resource."""
-    message = str(error["message"])
-    if error.get("field") == "client" and "there is no" in message:
-        return (
-            f"there is no client {error.get('value')!r}: `ringfence client list --search TEXT`"
-            " looks for one, `ringfence client set ACCOUNT …` creates one"
+def _no_answer(url: str, method: str, error: Exception) -> str:
+    """Why a server gave no answer, in words; and for a change, that it may have been made."""
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+        return _no_address(url)
+    why = "the connection broke"
+    begun = True
+    if isinstance(error, httpx.ConnectTimeout):
+        begun, why = False, "the host does not answer"
+    elif isinstance(error, httpx.ConnectError):
+        begun = False
+        why = next(
+            (words for part, words in _REASONS.items() if part in str(error)), "no connection"
         )
-    return message
+    elif isinstance(error, httpx.TimeoutException):
+        why = f"nothing came within {_TIMEOUT_S:.0f} s"
+    if begun and method != "GET":
+        why += "; the change may have been made: look before you repeat it"
+    return (
+        f"no answer from {url}: {why}. Start the accounts service (`make run` starts"
+        " everything), or name another in RINGFENCE_API."
+    )
 
 
 def fail(message: str, status: int = EXIT_REFUSED) -> NoReturn:
     """End the command with a message for people on standard error."""
-    click.echo(f"ringfence: {message}", err=True)
+    click.echo(wrapped(f"ringfence: {message}", sys.stderr), err=True)
     raise SystemExit(status)

@@ -82,6 +82,9 @@ class ProductStore:
             f"{_PRODUCT} where account_id = $1 and service_id = $2", account_id, service_id
         )
         if row is None:
+            known = "select exists (select from accounts.account where account_id = $1)"
+            if not await self._pool.fetchval(known, account_id):
+                raise unknown_client(account_id)
             raise unknown_product(account_id, service_id)
         return as_product(row)
 

@@ -41,8 +41,23 @@ def _problem(text: str) -> str:
             text, check_deliverability=False, globally_deliverable=False, strict=True
         )
     except EmailNotValidError as error:
-        return str(error).rstrip(".")
+        return _reason(text, str(error))
     # A look-alike (a wide letter, an ideographic full stop) would become another address later.
     if unicodedata.normalize("NFKC", text) != text:
         return f"it is written unusually; write {found.normalized}"
     return ""
+
+
+def _reason(text: str, refusal: str) -> str:
+    """Why an address is not valid, in our words; `refusal` is the library's sentence."""
+    if "@" not in text:
+        return "it has no @"
+    if any(char.isspace() for char in text):
+        return "it has blanks"
+    if "<" in text:
+        return "write the address alone, without a name before it"
+    if text.count("@") > 1:
+        return "it has more than one @"
+    if "after the @" in refusal or "domain" in refusal:
+        return "what is after the @ is no domain name"
+    return "what is before the @ is not valid"
