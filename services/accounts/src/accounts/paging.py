@@ -68,11 +68,14 @@ def page(
     rows: Sequence[dict[str, Any]],
     limit: int,
     position: Callable[[dict[str, Any]], tuple[Any, ...]],
+    count: int | None = None,
 ) -> dict[str, Any]:
     """`rows` as a page: at most `limit`, and the cursor of the next page if there are more.
 
-    Query `limit + 1` rows: the extra one shows that more follow.
+    Query `limit + 1` rows: the extra one shows that more follow. `count`, the number of rows of
+    all pages, is given with the first page alone: counting costs time.
     """
     shown = list(rows[:limit])
     more = len(rows) > limit
-    return {"items": shown, "next": encode_cursor(*position(shown[-1])) if more else None}
+    found = {"items": shown, "next": encode_cursor(*position(shown[-1])) if more else None}
+    return found if count is None else {**found, "count": count}

@@ -10,7 +10,7 @@ from accounts.clients.account import Account
 from accounts.products.product import Product, packaged
 from accounts.refusals import Unknown, unknown_client
 from ringfence.clock import Clock
-from ringfence.postgres.pool import Connection
+from ringfence.postgres.pool import Connection, Pool
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import Package, Service
 
@@ -156,3 +156,11 @@ def unknown_product(account_id: str, service_id: str) -> Unknown:
     """The client has no product of this id."""
     expected = f"`ringfence client show {account_id}` lists the products of this client"
     return Unknown("product", service_id, expected)
+
+
+async def count_for(pool: Pool, cursor: str | None, query: str, *arguments: object) -> int | None:
+    """The number of rows of a list, by `query`; None after its first page: counting costs time."""
+    if cursor is not None:
+        return None
+    found: int = await pool.fetchval(query, *arguments)
+    return found

@@ -1,10 +1,10 @@
 """/v1/notices: mails, their states and reasons; resending one."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
 from accounts.api.bodies import Body
@@ -13,6 +13,9 @@ from ringfence_contracts.events.model import Id, Text
 
 router = APIRouter(prefix="/notices", tags=["notices"])
 
+NoticeId = Annotated[
+    str, Path(max_length=100, description="an id, or its first digits, at least 4 of them")
+]
 NoticeState = Literal["waiting", "sent", "in doubt", "failed", "dropped"]
 
 
@@ -56,6 +59,7 @@ class NoticePage(BaseModel):
 
     items: list[Notice]
     next: str | None
+    count: int | None = Field(None, description="of all pages; with the first page alone")
 
 
 class ResendBody(Body):
@@ -83,16 +87,17 @@ async def list_notices(
 
 
 @router.get("/{notice_id}", response_model=NoticeWithWords)
-async def get_notice(notice_id: UUID, deps: Deps) -> dict[str, Any]:
+async def get_notice(notice_id: NoticeId, deps: Deps) -> dict[str, Any]:
     """One mail, with its text as it was sent."""
-    return await deps.notices.notice(notice_id)
+    return await deps.notices.notice(await deps.notices.find(notice_id))
 
 
 @router.post("/{notice_id}/resend", status_code=202, response_model=Asked)
-async def resend_notice(notice_id: UUID, body: ResendBody, deps: Deps, who: Who) -> dict[str, Any]:
+async def resend_notice(
+    notice_id: NoticeId, body: ResendBody, deps: Deps, who: Who
+) -> dict[str, Any]:
     """Send a mail again that is in doubt or failed; the notifier answers later."""
-    await deps.notices.notice(notice_id)
-    arguments = {"notice_id": str(notice_id)}
+    arguments = {"notice_id": str(await deps.notices.find(notice_id))}
     request_id = await deps.operations.publish_command(
         "notifier", "mail.resend", arguments, who, body.reason
     )

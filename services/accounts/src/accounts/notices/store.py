@@ -6,12 +6,17 @@ from uuid import UUID
 from accounts.instants import read_instant
 from accounts.paging import by_columns, decode_cursor, page
 from accounts.refusals import Unknown
+from accounts.short_ids import MOST_SHOWN, id_range, the_only_one
+from accounts.store_rows import count_for
 from ringfence.postgres.pool import Pool
 
 _LISTED = (
     "notice_id, account_id, kind, template, number, day, cause_id, state, reason, recipient,"
     " subject, attempts, shadow, occurred_at, created_at, next_attempt_at, offered_at, sent_at"
 )
+
+
+_LISTED_BY = "`ringfence mails` lists the mails, each with the first digits of its id"
 
 
 class NoticeStore:
@@ -36,11 +41,31 @@ class NoticeStore:
             notice_id,
             limit + 1,
         )
-        return page(
-            [dict(row) for row in rows],
-            limit,
-            by_columns("created_at", "notice_id"),
+        count = await count_for(
+            self._pool,
+            cursor,
+            "select count(*) from report.notice where ($1::text is null or account_id = $1)"
+            " and ($2::text is null or state = $2)",
+            account_id,
+            state,
         )
+        position = by_columns("created_at", "notice_id")
+        return page([dict(row) for row in rows], limit, position, count)
+
+    async def find(self, text: str) -> UUID:
+        """The mail whose id begins with `text`. Raises Unknown for none, Clash for several."""
+        ids = id_range(text)
+        rows = (
+            []
+            if ids is None
+            else await self._pool.fetch(
+                "select notice_id from report.notice where notice_id between $1 and $2"
+                " order by notice_id limit $3",
+                *ids,
+                MOST_SHOWN + 1,
+            )
+        )
+        return the_only_one("notice_id", text, [row["notice_id"] for row in rows], _LISTED_BY)
 
     async def notice(self, notice_id: UUID) -> dict[str, Any]:
         """One mail, with its text as it was sent. Raises Unknown."""
@@ -50,7 +75,5 @@ class NoticeStore:
             notice_id,
         )
         if row is None:
-            raise Unknown(
-                "notice_id", str(notice_id), "the id of a mail, as the list of mails has it"
-            )
+            raise Unknown("notice_id", str(notice_id), _LISTED_BY)
         return dict(row)

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 from accounts.instants import read_instant
 from accounts.paging import by_columns, decode_cursor, page
 from accounts.refusals import Unknown
+from accounts.store_rows import count_for
 from ringfence.clock import Clock
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Connection, Pool
@@ -100,11 +101,10 @@ class Operations:
             alarm_id,
             limit + 1,
         )
-        return page(
-            [dict(row) for row in rows],
-            limit,
-            by_columns("raised_at", "alarm_id"),
-        )
+        query = "select count(*) from report.alarm where not $1 or ended_at is null"
+        count = await count_for(self._pool, cursor, query, open_only)
+        position = by_columns("raised_at", "alarm_id")
+        return page([dict(row) for row in rows], limit, position, count)
 
     async def brake(self) -> dict[str, Any]:
         """Whether suspensions for funds are paused, since when and why, and how many wait."""

@@ -78,7 +78,8 @@ def check_refund(payment: Payment, original: Payment | None, refunded_micro: int
     """
     if original is None or original.account_id != payment.account_id:
         named = str(payment.refunds)
-        raise Unknown("payment", named, "the id, or the key, of a payment of this client")
+        expected = f"`ringfence payments list {payment.account_id}` lists those of this client"
+        raise Unknown("payment", named, expected)
     if original.refunds is not None or original.kind != "top-up":
         what = "a refund" if original.refunds else "an adjustment"
         raise Clash("payment", str(original.payment_id), f"{what} cannot be refunded")

@@ -14,6 +14,8 @@ from accounts.payments.store_rows import (
 )
 from accounts.refusals import Unknown, unknown_client
 from accounts.reports.store import shown
+from accounts.short_ids import MOST_SHOWN, id_range, the_only_one
+from accounts.store_rows import count_for
 from ringfence.postgres.pool import Pool
 from ringfence_contracts.errors import BadInput
 
@@ -63,7 +65,10 @@ class PaymentStore:
         return first, False
 
     async def find(self, account_id: str, text: str) -> UUID:
-        """The id of the client's payment with this id or key. Raises Unknown."""
+        """The id of the client's payment with this key, or whose id begins with `text`.
+
+        Raises Unknown for none, Clash for several.
+        """
         found: UUID | None = await self._pool.fetchval(
             "select payment_id from accounts.payment where account_id = $1"
             " and (payment_id::text = lower($2) or idempotency_key = $2)"
@@ -71,10 +76,22 @@ class PaymentStore:
             account_id,
             text,
         )
-        if found is None:
-            expected = "the id, or the key, of a payment of this client"
-            raise Unknown("payment", text, expected)
-        return found
+        if found is not None:
+            return found
+        ids = id_range(text)
+        rows = (
+            []
+            if ids is None
+            else await self._pool.fetch(
+                "select payment_id from accounts.payment where account_id = $1"
+                " and payment_id between $2 and $3 order by payment_id limit $4",
+                account_id,
+                *ids,
+                MOST_SHOWN + 1,
+            )
+        )
+        expected = f"`ringfence payments list {account_id}` lists those of this client"
+        return the_only_one("payment", text, [row["payment_id"] for row in rows], expected)
 
     async def payment(self, account_id: str, payment_id: UUID) -> dict[str, Any]:
         """One payment, and its posting. Raises Unknown."""
@@ -97,8 +114,7 @@ class PaymentStore:
             payment,
             limit + 1,
         )
-        return page(
-            [shown(row) for row in rows],
-            limit,
-            by_columns("received_at", "payment_id"),
-        )
+        query = "select count(*) from accounts.payment where account_id = $1"
+        count = await count_for(self._pool, cursor, query, account_id)
+        position = by_columns("received_at", "payment_id")
+        return page([shown(row) for row in rows], limit, position, count)

@@ -9,6 +9,7 @@ from asyncpg import Record
 from accounts.instants import read_instant
 from accounts.paging import by_columns, decode_cursor, page, read_id, read_version
 from accounts.products.elements import emergency_words
+from accounts.store_rows import count_for
 from ringfence.postgres.pool import Pool
 from ringfence_contracts.events.account import Service
 from ringfence_contracts.money import format_micro
@@ -48,7 +49,9 @@ class Reports:
             before,
             limit + 1,
         )
-        return page([shown(row) for row in rows], limit, by_columns("version"))
+        # The entries of an account are numbered from 1 without gaps.
+        count = None if cursor else (rows[0]["version"] if rows else 0)
+        return page([shown(row) for row in rows], limit, by_columns("version"), count)
 
     async def calls(self, account_id: str, cursor: str | None, limit: int) -> dict[str, Any]:
         """A client's calls, the newest first, each with how it was priced."""
@@ -64,8 +67,10 @@ class Reports:
             call_id,
             limit + 1,
         )
+        query = "select count(*) from report.call where account_id = $1 and not hidden"
+        count = await count_for(self._pool, cursor, query, account_id)
         position = by_columns("started_at", "call_id")
-        return page([shown(row) for row in rows], limit, position)
+        return page([shown(row) for row in rows], limit, position, count)
 
     async def services(
         self, account_id: str | None, cursor: str | None, limit: int
@@ -93,8 +98,12 @@ class Reports:
             of_account,
             limit + 1,
         )
+        query = (
+            "select count(*) from report.service_state where $1::text is null or account_id = $1"
+        )
+        count = await count_for(self._pool, cursor, query, account_id)
         position = by_columns("service_id", "account_id")
-        return page([_service(row) for row in rows], limit, position)
+        return page([_service(row) for row in rows], limit, position, count)
 
     async def unrated(self, cursor: str | None, limit: int) -> dict[str, Any]:
         """Calls that could not be rated, the oldest first, each with its reason."""
@@ -108,8 +117,9 @@ class Reports:
             call_id,
             limit + 1,
         )
+        count = await count_for(self._pool, cursor, "select count(*) from report.unrated")
         position = by_columns("queued_at", "call_id")
-        return page([shown(row) for row in rows], limit, position)
+        return page([shown(row) for row in rows], limit, position, count)
 
 
 def _service(row: Record) -> dict[str, Any]:
