@@ -39,7 +39,7 @@ _Finding = Mapping[str, str]
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON array instead of lines.")
 def doctor(only: str | None, here: bool, as_json: bool) -> None:
-    """Look over every server of the servers file, Kafka, PostgreSQL and the mail server.
+    """Check every server of the servers file, Kafka, PostgreSQL and the mail server.
 
     cdr-ingest does it, where the credentials are; with --here this machine does, when nothing runs
     yet. Each check is a line, with what to do where it is not well. Nothing is changed anywhere and

@@ -1,4 +1,4 @@
-"""/v1/examinations: look over servers, brokers, database and mail server."""
+"""/v1/examinations: check servers, brokers, database and mail server."""
 
 from uuid import UUID
 
