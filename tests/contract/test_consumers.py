@@ -31,7 +31,7 @@ from ringfence_contracts.events.account import AccountChanged, Service
 from ringfence_contracts.events.payment import PaymentReceived
 from ringfence_contracts.events.tariff import RateRow, TariffPublished, rows_digest
 from ringfence_contracts.examples import Example, examples_of, key_of
-from ringfence_contracts.records import Outcome, Received
+from ringfence_contracts.records import Headers, Outcome, Received
 from ringfence_contracts.topics import (
     ACCOUNT_CHANGED,
     ALL_TOPICS,
@@ -273,6 +273,7 @@ def garbage(example: Example) -> dict[str, bytes]:
         "NUL in texts": _set_all(example, _is_text, "a\x00b"),
         "half a character": example.value.replace(b'"20', b'"\xc3\x28', 1),
         "deep": b"[" * 100_000,
+        "deep in an unknown field": b'{"later": ' + b"[" * 3000 + b"]" * 3000 + b"}",
     }
     if any(map(_is_number, example.document.values())):
         values["numbers as words"] = _set_all(example, _is_number, "many")
@@ -314,7 +315,13 @@ async def test_unreadable_headers_do_no_harm(topic: Topic, reader: str, database
     """Without `ce_id` a record is taken, or rejected with its reason; nothing crashes."""
     await what_must_stand(database)
     record = from_outgoing(examples_of(topic)[-1].record())
-    broken = [(), (("ce_id", b"7"),), (("ce_id", b"\xff\x00"), ("ce_correlationid", b"\xff\x00"))]
+    broken: list[Headers] = [
+        (),
+        (("ce_id", b"7"),),
+        (("ce_id", b"\xff\x00"), ("ce_correlationid", b"\xff\x00")),
+        (("ce_id", None), ("ce_correlationid", None)),
+        (*record.headers, ("anything", None)),
+    ]
     async with consumer(reader, database) as handle:
         for offset, headers in enumerate(broken):
             outcome = await handle([record._replace(headers=headers, offset=offset)])

@@ -19,7 +19,7 @@ from ringfence.kafka.batch import BatchRunner, make_consumer
 from ringfence.kafka.processor import RecordProcessor
 from ringfence.kafka.publisher import Publisher, open_publisher
 from ringfence.observe.health import Progress
-from ringfence_contracts.errors import FuseBlown, Retry
+from ringfence_contracts.errors import Retry
 from ringfence_contracts.ids import derive
 from ringfence_contracts.records import Outcome, Outgoing, Received, Rejected
 from ringfence_contracts.topics import BALANCE_LOW, NOTICE_SENT, SERVICE_RESTORED, Topic
@@ -159,17 +159,6 @@ async def read_one(bootstrap: str, topic: str, key: str) -> Any:
                     return record
     finally:
         await consumer.stop()
-
-
-async def test_the_fuse_stops_before_anything_is_parked(kafka_bootstrap: str) -> None:
-    async def reject_all(batch: Sequence[Received]) -> Outcome:
-        return Outcome(reject=[Rejected(r, "a broken deploy") for r in batch])
-
-    async with open_publisher(kafka_bootstrap, source="test") as publisher:
-        processor = RecordProcessor(reject_all, publisher, consumer="notifier", fuse=3)
-        batch = [Received(BALANCE_LOW.name, 0, n, b"k", b"{}") for n in range(3)]
-        with pytest.raises(FuseBlown, match="3 records in a row"):
-            await processor.process(batch)
 
 
 WORKER = """

@@ -17,7 +17,7 @@ import pytest
 GIVES_UP = "dependency still failing; exiting to be restarted"
 PROGRAM = """
 import asyncio
-from ringfence_contracts.errors import FuseBlown, Reject, Retry
+from ringfence_contracts.errors import Reject, Retry
 from ringfence.loops import run_together
 from ringfence.process import run_service
 from ringfence.settings import CommonSettings
@@ -63,7 +63,6 @@ def ended(body: str) -> tuple[int, list[dict[str, Any]]]:
             75,
             GIVES_UP,
         ),
-        ("raise FuseBlown('too many')", 78, "fuse blown"),
         ("raise ZeroDivisionError('oops')", 70, "a bug"),
         ("raise Reject('not put into the outcome')", 70, "a bug"),
     ],

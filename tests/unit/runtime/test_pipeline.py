@@ -8,6 +8,7 @@ from typing import cast
 import pytest
 import stamina
 
+from ringfence.kafka.failures.crash_ranges import BatchPart
 from ringfence.kafka.pipeline import MAX_IN_FLIGHT, BatchPipeline
 from ringfence.kafka.processor import RecordProcessor
 from ringfence.kafka.publisher import Publisher
@@ -42,14 +43,14 @@ class FakeStores:
         )
         return BatchPipeline(processor, group="test")
 
-    def start(self, pipeline: BatchPipeline[int], number: int) -> None:
+    async def start(self, pipeline: BatchPipeline[int], number: int) -> None:
         """Start batch `number`, which has two records."""
         batch = [Received("t", 0, number, b"k", b""), Received("t", 0, number, b"k", b"")]
 
         async def commit() -> None:
             self.note("commit", number)
 
-        pipeline.start(batch, commit)
+        await pipeline.start(BatchPart(batch), commit)
 
     def read(self, batch: Sequence[Received]) -> int:
         self.note("read", batch[0].offset)
@@ -82,8 +83,8 @@ class FakeStores:
 async def test_a_batch_is_handled_while_the_one_before_is_published() -> None:
     stores = FakeStores()
     pipeline = stores.pipeline()
-    stores.start(pipeline, 0)
-    stores.start(pipeline, 1)
+    await stores.start(pipeline, 0)
+    await stores.start(pipeline, 1)
     await until(lambda: stores.steps("handle") == [0, 1])
     assert stores.steps("publish") == stores.steps("commit") == []
     stores.broker_answers.set()
@@ -95,8 +96,8 @@ async def test_a_batch_is_handled_while_the_one_before_is_published() -> None:
 async def test_a_batch_is_decoded_before_the_one_before_is_handled() -> None:
     stores = FakeStores()
     pipeline = stores.pipeline()
-    stores.start(pipeline, 0)
-    stores.start(pipeline, 1)
+    await stores.start(pipeline, 0)
+    await stores.start(pipeline, 1)
     assert stores.done == ["read 0", "read 1"]
     await pipeline.cancel()
 
@@ -106,7 +107,7 @@ async def test_no_more_than_the_limit_are_in_flight() -> None:
     pipeline = stores.pipeline()
     for number in range(MAX_IN_FLIGHT):
         await pipeline.wait_for_room()
-        stores.start(pipeline, number)
+        await stores.start(pipeline, number)
     waiting = asyncio.create_task(pipeline.wait_for_room())
     await until(lambda: len(stores.steps("handle")) == MAX_IN_FLIGHT)
     assert (pipeline.in_flight, pipeline.take_processed(), waiting.done()) == (
@@ -129,7 +130,7 @@ async def test_while_a_dependency_fails_later_batches_wait() -> None:
     stores.broker_answers.set()
     pipeline = stores.pipeline()
     for number in range(3):
-        stores.start(pipeline, number)
+        await stores.start(pipeline, number)
     await pipeline.drain()
     assert stores.steps("handle") == stores.steps("publish") == stores.steps("commit") == [0, 1, 2]
 
@@ -138,7 +139,7 @@ async def test_a_failed_batch_stops_later_ones_and_no_earlier_one() -> None:
     stores = FakeStores(fails={"handle 1": KeyError("a bug")})
     pipeline = stores.pipeline()
     for number in range(3):
-        stores.start(pipeline, number)
+        await stores.start(pipeline, number)
     stores.broker_answers.set()
     with pytest.raises(KeyError, match="a bug"):
         await pipeline.drain()
@@ -155,7 +156,7 @@ async def test_a_batch_handled_after_a_failed_one_is_not_published(step: str) ->
     stores = FakeStores(fails={step: KeyError("a bug")})
     pipeline = stores.pipeline()
     for number in range(3):
-        stores.start(pipeline, number)
+        await stores.start(pipeline, number)
     await until(lambda: stores.steps("handle") == [0, 1, 2])
     stores.broker_answers.set()
     with pytest.raises(KeyError, match="a bug"):
@@ -169,7 +170,7 @@ async def test_a_failure_is_raised_when_room_is_awaited() -> None:
     """Also by a pipeline that is not full."""
     stores = FakeStores(fails={"handle 0": KeyError("a bug")})
     pipeline = stores.pipeline()
-    stores.start(pipeline, 0)
+    await stores.start(pipeline, 0)
 
     async def seen() -> bool:
         try:

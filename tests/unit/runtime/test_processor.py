@@ -11,10 +11,15 @@ import pytest
 import stamina
 from aiokafka.errors import KafkaConnectionError
 
+from ringfence.kafka.failures.crash_ranges import CrashRange, Place, narrowed
+from ringfence.kafka.failures.keeper import FailureKeeper
+from ringfence.kafka.failures.reject_limit import RejectLimit
+from ringfence.kafka.failures.store import FailureStore
 from ringfence.kafka.processor import RecordProcessor
 from ringfence.kafka.publisher import Publisher
+from ringfence.observe.health import Progress
 from ringfence.transient import TRANSIENT_ERRORS, exit_status
-from ringfence_contracts.errors import EXIT_TEMPORARY, FuseBlown, Reject, Retry
+from ringfence_contracts.errors import EXIT_TEMPORARY, Reject, Retry
 from ringfence_contracts.ids import derive
 from ringfence_contracts.records import Outcome, Outgoing, Received, Rejected
 from ringfence_contracts.topics import NOTICE_SENT
@@ -60,10 +65,70 @@ Handle = Callable[[Sequence[Received]], Awaitable[Outcome]]
 
 
 def processor(
-    handle: Handle, memory: Memory, *, fuse: int = 500, bound_s: float = 20.0
+    handle: Handle,
+    memory: Memory,
+    *,
+    failures: FailureKeeper | None = None,
+    bound_s: float = 20.0,
 ) -> RecordProcessor[Sequence[Received]]:
     publisher = cast(Publisher, memory)
-    return RecordProcessor(handle, publisher, consumer="test", retry_bound_s=bound_s, fuse=fuse)
+    return RecordProcessor(
+        handle, publisher, consumer="test", retry_bound_s=bound_s, failures=failures
+    )
+
+
+PLACE = ("call.completed.v1", 0)
+
+
+class FailureMemory:
+    """The tables of failed records, in memory."""
+
+    def __init__(self, over: Sequence[str] = ()) -> None:
+        self.over = list(over)
+        self.saved: list[Rejected] = []
+        self.ranges: dict[Place, CrashRange] = {}
+        self.alarms: list[int] = []
+
+    async def sources_over(self) -> list[str]:
+        return self.over
+
+    async def save_rejected(self, rejected: Sequence[Rejected], *_: object) -> None:
+        self.saved += rejected
+
+    async def crashes(self) -> dict[Place, CrashRange]:
+        return dict(self.ranges)
+
+    async def add_crash(
+        self,
+        offsets: dict[Place, tuple[int, int]],
+        now: datetime,
+        *,
+        alone: bool,
+        reason: str,
+        traceback: str,
+    ) -> None:
+        for place, (first, last) in offsets.items():
+            known = narrowed(self.ranges.get(place), first, last, alone=alone)
+            self.ranges[place] = (
+                known._replace(reason=reason, traceback=traceback) if alone else known
+            )
+
+    async def delete_crash(self, place: Place, up_to: int) -> None:
+        self.ranges.pop(place)
+
+    async def raise_dead(self, received: Received, *_: object) -> None:
+        self.alarms.append(received.offset)
+
+
+def keeper(store: FailureMemory, limit: int = 500) -> FailureKeeper:
+    """What a new process knows: nothing but what the store has."""
+    return FailureKeeper(
+        cast(FailureStore, store), progress=Progress("failures"), limit=RejectLimit(limit)
+    )
+
+
+def record(offset: int, key: bytes) -> Received:
+    return Received("call.completed.v1", 0, offset, key, b"{}")
 
 
 async def rejects_all(batch: Sequence[Received]) -> Outcome:
@@ -177,50 +242,108 @@ async def test_any_other_error_is_a_bug_and_raised_at_once(bug: Exception) -> No
     assert memory.order == []
 
 
-async def test_the_fuse_blows_after_many_rejects_and_parks_nothing_of_that_batch() -> None:
+async def test_any_number_of_rejects_stops_nothing() -> None:
     memory = Memory()
-    guarded = processor(rejects_all, memory, fuse=5)
-    await guarded.process(records(3))
-    assert len(memory.parked) == 3
-    with pytest.raises(FuseBlown, match=r"\d records in a row were rejected"):
-        await guarded.process(records(3))
-    assert len(memory.parked) == 3
+    await processor(rejects_all, memory).process(records(5000))
+    assert len(memory.parked) == 5000
 
 
-async def test_an_accepted_record_resets_the_count_of_rejects() -> None:
-    memory = Memory()
+async def test_beyond_the_limit_only_the_bad_records_of_that_source_go_to_the_table() -> None:
+    """Events of the batch are published all the same, and other sources keep their dead letters."""
+    memory, store = Memory(), FailureMemory()
+    bad = [record(n, b"pbx-1:north") for n in range(8)]
+    good, other = record(8, b"pbx-1:north"), record(9, b"pbx-1:south")
 
-    async def all_but_the_last(batch: Sequence[Received]) -> Outcome:
-        return Outcome(reject=[Rejected(received, "no good") for received in batch[:-1]])
+    async def handle(batch: Sequence[Received]) -> Outcome:
+        rejected = [Rejected(r, "no good") for r in batch if r is not good]
+        return Outcome(publish=[event(1)] if good in batch else [], reject=rejected)
 
-    guarded = processor(all_but_the_last, memory, fuse=5)
-    for _ in range(10):
-        await guarded.process(records(5))
-    assert len(memory.parked) == 40
-
-
-async def test_too_many_rejects_blow_the_fuse_anywhere_in_a_batch() -> None:
-    async def all_but_the_last(batch: Sequence[Received]) -> Outcome:
-        return Outcome(reject=[Rejected(received, "no good") for received in batch[:-1]])
-
-    memory = Memory()
-    with pytest.raises(FuseBlown):
-        await processor(all_but_the_last, memory, fuse=5).process(records(6))
-    assert memory.parked == []
+    guarded = processor(handle, memory, failures=keeper(store, limit=5))
+    await guarded.process([*bad, good, other])
+    assert [dead.received for dead in memory.parked] == [*bad[:5], other]
+    assert [dead.received for dead in store.saved] == bad[5:]
+    assert memory.published == [event(1)]
+    await guarded.process([record(10, b"pbx-1:north")])
+    assert len(store.saved) == 4
 
 
 @pytest.mark.usefixtures("_without_waiting")
-async def test_retries_do_not_count_towards_the_fuse() -> None:
-    """A rejected record counts once, however often its delivery is retried."""
-    memory = Memory(failures=4)
-    await processor(rejects_all, memory, fuse=3).process(records(2))
-    assert memory.failures == 0
+async def test_a_reject_counts_once_however_often_its_delivery_is_retried() -> None:
+    memory, store = Memory(failures=4), FailureMemory()
+    await processor(rejects_all, memory, failures=keeper(store, limit=3)).process(records(3))
+    assert (memory.failures, store.saved) == (0, [])
 
 
-async def test_equal_records_are_counted_separately() -> None:
-    twice = Received("call.completed.v1", 0, 1, b"k", b"{}")
-    with pytest.raises(FuseBlown):
-        await processor(rejects_all, Memory(), fuse=2).process([twice, twice])
+async def test_a_source_over_the_limit_stays_so_over_a_restart() -> None:
+    memory, store = Memory(), FailureMemory(over=["k"])
+    await processor(rejects_all, memory, failures=keeper(store)).process(records(1))
+    assert (len(memory.parked), len(store.saved)) == (0, 1)
+
+
+async def test_a_bug_is_stored_with_the_offsets_of_its_batch_and_raised() -> None:
+    memory, store = Memory(), FailureMemory()
+
+    async def handle(batch: Sequence[Received]) -> Outcome:
+        raise KeyError("a bug")
+
+    with pytest.raises(KeyError):
+        await processor(handle, memory, failures=keeper(store)).process(records(3))
+    assert store.ranges == {PLACE: CrashRange(0, 2, 1, alone=False)}
+
+
+@pytest.mark.usefixtures("_without_waiting")
+async def test_a_failing_dependency_is_no_crash() -> None:
+    memory, store = Memory(), FailureMemory()
+
+    async def handle(batch: Sequence[Received]) -> Outcome:
+        raise Retry("the database is away")
+
+    with pytest.raises(Retry):
+        await processor(handle, memory, failures=keeper(store)).process(records(1))
+    assert store.ranges == {}
+
+
+async def test_three_ends_find_the_record_that_crashes_and_the_rest_is_processed() -> None:
+    """Each turn of the loop is a process: it ends by the bug, and the same records come again."""
+    memory, store, handled = Memory(), FailureMemory(), list[int]()
+
+    async def handle(batch: Sequence[Received]) -> Outcome:
+        if any(received.offset == 3 for received in batch):
+            raise KeyError("a bug")
+        handled.extend(received.offset for received in batch)
+        return Outcome()
+
+    ends, batch = 0, records(6)
+    while batch:
+        guarded = processor(handle, memory, failures=keeper(store))
+        try:
+            for part in await guarded.divide(batch):
+                outcome = await guarded.outcome_of(part)
+                await guarded.publish(part.records, outcome)
+                await guarded.committed(part.records)
+                batch = batch[len(part.records) :]
+        except KeyError as error:
+            ends += 1
+            await guarded.crashed(part.records, error)
+    assert ends == 3
+    assert handled == [0, 1, 2, 4, 5]
+    assert [dead.received.offset for dead in memory.parked] == [3]
+    assert "3 times" in memory.parked[0].reason
+    assert "KeyError" in memory.parked[0].traceback
+    assert store.alarms == [3]
+    assert store.ranges == {}
+
+
+async def test_a_crash_whose_storing_fails_is_still_raised() -> None:
+    class Broken(FailureMemory):
+        async def add_crash(self, *_: object, **__: object) -> None:
+            raise OSError("the database is away")
+
+    async def handle(batch: Sequence[Received]) -> Outcome:
+        raise KeyError("a bug")
+
+    with pytest.raises(KeyError):
+        await processor(handle, Memory(), failures=keeper(Broken())).process(records(1))
 
 
 async def test_an_empty_outcome_is_accepted() -> None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from ringfence_contracts.errors import BadInput, Reject, shown
 from ringfence_contracts.events.balance import BalanceLow
 from ringfence_contracts.events.payment import PaymentReceived
-from ringfence_contracts.records import Outgoing, Received, first_problem, parse
+from ringfence_contracts.records import Headers, Outgoing, Received, first_problem, parse
 from ringfence_contracts.topics import ALL_TOPICS, PAYMENT_RECEIVED, dead_letter_topics
 
 PAYMENT = (
@@ -20,7 +20,7 @@ PAYMENT = (
 EVENT_ID = UUID("0b0f3d3c-97a5-5e3a-8d0e-7a6d3a1f9f10")
 
 
-def record(value: bytes = PAYMENT, headers: tuple[tuple[str, bytes], ...] = ()) -> Received:
+def record(value: bytes = PAYMENT, headers: Headers = ()) -> Received:
     return Received("payment.received.v1", 3, 7, b"acme", value, headers)
 
 
@@ -117,13 +117,25 @@ def test_an_invalid_event_id_is_rejected(raw: bytes | None) -> None:
         _ = record(headers=headers).event_id
 
 
+def test_a_header_without_a_value_is_as_if_it_were_missing() -> None:
+    received = record(headers=(("ce_id", None), ("ce_correlationid", None)))
+    assert (received.header("ce_id"), received.correlation_id) == ("", "")
+    with pytest.raises(Reject, match="header ce_id"):
+        _ = received.event_id
+
+
+def test_a_value_that_python_refuses_to_show_is_described() -> None:
+    assert shown(10**5000) == "a value of type int that is too large to be shown"
+
+
 def test_the_first_cause_is_its_own_correlation() -> None:
     first = record(headers=(("ce_id", str(EVENT_ID).encode()),))
     assert first.correlation_id == str(EVENT_ID)
     later = record(headers=(*first.headers, ("ce_correlationid", b"the-first")))
     assert later.correlation_id == "the-first"
-    empty = record(headers=(*first.headers, ("ce_correlationid", b"")))
-    assert empty.correlation_id == str(EVENT_ID)
+    for empty in (b"", None):
+        without = record(headers=(*first.headers, ("ce_correlationid", empty)))
+        assert without.correlation_id == str(EVENT_ID)
     assert record().correlation_id == ""
 
 

@@ -24,7 +24,7 @@ from contextlib import AsyncExitStack
 from accounts.api.app import create_app
 from accounts.api.server import ApiServer
 from accounts.api.tokens import parse_tokens
-from accounts.clients.store_publishing import SCHEMA
+from accounts.clients.store_publishing import ALARMS, SCHEMA
 from accounts.confirmations import TOPICS, Confirmations
 from accounts.installation.servers import ServersFile
 from accounts.notices.unsubscribe import WithUnsubscribe
@@ -32,8 +32,9 @@ from accounts.settings import Settings
 from accounts.store import AccountStore
 from ringfence.clock import SystemClock
 from ringfence.kafka.agent import GuardedAgents
+from ringfence.kafka.failures.keeper import keep_failures
 from ringfence.kafka.processor import RecordProcessor
-from ringfence.kafka.publisher import Publisher, make_producer
+from ringfence.kafka.publisher import open_publisher
 from ringfence.loops import run_together
 from ringfence.observe.health import Health
 from ringfence.postgres.outbox import OutboxRelay
@@ -53,10 +54,7 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         )
         stack.push_async_callback(pool.close)
         brokers = settings.brokers()
-        producer = make_producer(brokers)
-        await producer.start()
-        stack.push_async_callback(producer.stop)
-        publisher = Publisher(producer, source="accounts")
+        publisher = await stack.enter_async_context(open_publisher(brokers, source="accounts"))
         require_stores(health, pool, publisher)
         app = create_app(
             users=users,
@@ -73,11 +71,15 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             progress=health.loop("api"),
         )
         relay = OutboxRelay(pool, publisher, schema=SCHEMA, progress=health.loop("outbox"))
+        failures = keep_failures(pool, ALARMS, group="accounts", progress=health.loop("failures"))
         confirmations = GuardedAgents(
-            RecordProcessor(Confirmations(store).handle, publisher, consumer="accounts"),
+            RecordProcessor(
+                Confirmations(store).handle, publisher, consumer="accounts", failures=failures
+            ),
             TOPICS,
             bootstrap=brokers,
             group="accounts",
             progress=health.loop("confirmations"),
         )
-        await run_together(stop, api.run, relay.run, confirmations.run)
+        loops = (api, relay, confirmations, failures)
+        await run_together(stop, *(loop.run for loop in loops))

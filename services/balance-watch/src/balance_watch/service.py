@@ -12,15 +12,17 @@ from uuid import UUID
 
 from balance_watch.counts import ClientCounts
 from balance_watch.settings import Settings
-from balance_watch.store import WatchStore
+from balance_watch.store import ALARMS, WatchStore
 from balance_watch.watch import Crossing, FundsPair, WatchedAccount, apply_balance, apply_profile
 from ringfence.kafka.batch import BatchRunner
+from ringfence.kafka.failures.keeper import keep_failures
 from ringfence.kafka.fast_decoder import FastDecoder
 from ringfence.kafka.processor import RecordProcessor
 from ringfence.kafka.publisher import open_publisher
 from ringfence.loops import run_together
 from ringfence.observe.counting import CountLoop
 from ringfence.observe.health import Health
+from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
 from ringfence.process import require_stores
 from ringfence_contracts.errors import Reject
@@ -125,8 +127,9 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         require_stores(health, pool, publisher)
         store = WatchStore(pool)
         handler = BalanceWatch(store=store)
+        failures = keep_failures(pool, ALARMS, group=NAME, progress=health.loop("failures"))
         runner = BatchRunner(
-            RecordProcessor(handler.handle, publisher, consumer=NAME),
+            RecordProcessor(handler.handle, publisher, consumer=NAME, failures=failures),
             (BALANCE_CHANGED, ACCOUNT_CHANGED),
             bootstrap=bootstrap,
             group=NAME,
@@ -134,4 +137,6 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             max_records=settings.balance_watch_batch_records,
         )
         counts = CountLoop(ClientCounts(store).count, progress=health.loop("client-counts"))
-        await run_together(stop, runner.run, counts.run)
+        relay = OutboxRelay(pool, publisher, schema=ALARMS.schema, progress=health.loop("outbox"))
+        loops = (runner, failures, relay, counts)
+        await run_together(stop, *(loop.run for loop in loops))

@@ -8,7 +8,11 @@ from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from balance_watch.watch import Crossing, FundsPair, WatchedAccount
+from ringfence.postgres.alarms import Alarms
 from ringfence.postgres.pool import Connection, Pool
+from ringfence_contracts.topics import WATCH_ALARM
+
+ALARMS = Alarms(WATCH_ALARM, schema="balance_watch")
 
 _ACCOUNT = [each.name for each in fields(WatchedAccount)]
 """An account's columns: the fields of a WatchedAccount, in order."""

@@ -27,6 +27,7 @@ from notifier.sending.in_flight import MailsInFlight
 from notifier.sending.loop import Render, SendingDependencies, SendingLoop
 from notifier.sending.mime import Sender
 from notifier.sending.recovery import RecoveryLoop
+from notifier.sending.server_alarms import ALARMS
 from notifier.sending.smtp import SmtpServer
 from notifier.settings import Settings
 from notifier.store import MailStore
@@ -34,8 +35,9 @@ from notifier.template import warnings
 from notifier.words.catalogue import Catalogue
 from ringfence.clock import SystemClock
 from ringfence.kafka.agent import GuardedAgents
+from ringfence.kafka.failures.keeper import keep_failures
 from ringfence.kafka.processor import RecordProcessor
-from ringfence.kafka.publisher import Publisher, make_producer
+from ringfence.kafka.publisher import open_publisher
 from ringfence.loops import Loop, run_together
 from ringfence.observe.health import Health
 from ringfence.postgres.outbox import OutboxRelay
@@ -52,12 +54,11 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     """Run the notifier until `stop` is set. Raises BadInput at once for an invalid template."""
     catalogue, server = _catalogue(settings), settings.smtp_server()
     dsn, size = settings.postgres_dsn.get_secret_value(), settings.notifier_smtp_connections + 4
-    pool = await open_pool(dsn, service="notifier", size=size)
     brokers = settings.brokers()
-    producer = make_producer(brokers)
-    try:
-        await producer.start()
-        publisher = Publisher(producer, source="notifier")
+    async with (
+        await open_pool(dsn, service="notifier", size=size) as pool,
+        open_publisher(brokers, source="notifier") as publisher,
+    ):
         require_stores(health, pool, publisher)
         shared = _sending_dependencies(settings, MailStore(pool), catalogue, server)
         intake = MailIntake(
@@ -72,8 +73,9 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             clock=shared.clock,
             wake=shared.wake,
         )
+        failures = keep_failures(pool, ALARMS, group="notifier", progress=health.loop("failures"))
         agents = GuardedAgents(
-            RecordProcessor(intake.handle, publisher, consumer="notifier"),
+            RecordProcessor(intake.handle, publisher, consumer="notifier", failures=failures),
             READS,
             bootstrap=brokers,
             group="notifier",
@@ -90,11 +92,10 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             clock=shared.clock,
             wake=shared.wake,
         )
+        # It owns no state that others read; the owners see by its looks when it was restored.
+        loops.append(again.run)
         async with channel_loops(settings, pool, publisher, health, shared.clock) as channels:
-            await run_together(stop, agents.run, relay.run, *loops, *channels)
-    finally:
-        await producer.stop()
-        await pool.close()
+            await run_together(stop, agents.run, failures.run, relay.run, *loops, *channels)
 
 
 def _sending_dependencies(

@@ -21,7 +21,7 @@ from rating.audit.store import AuditStore
 from rating.audit.store_money import MoneyStore
 from rating.claims.claim_check import claim_problem
 from rating.claims.loop import ClaimLoop
-from rating.claims.store import Claims
+from rating.claims.store import ALARMS, Claims
 from rating.posting.batch import (
     CallRecord,
     RatingBatch,
@@ -41,6 +41,7 @@ from rating.unrated.replayer import Replayer
 from rating.unrated.store import ReplayStore
 from ringfence.clock import Clock, SystemClock
 from ringfence.kafka.batch import BatchRunner
+from ringfence.kafka.failures.keeper import keep_failures
 from ringfence.kafka.processor import RecordProcessor
 from ringfence.kafka.publisher import open_publisher
 from ringfence.loops import run_together
@@ -283,6 +284,10 @@ class Rating:
         free_used = await transaction.free_used(keys)
         return Settlement(self._reference, existing, balances, free_used)
 
+    async def record_dead(self, rejected: Rejected) -> None:
+        """Record a call that became a dead letter without being processed. Idempotent."""
+        await self._record_dead_calls([rejected])
+
     async def _record_dead_calls(self, rejected: Sequence[Rejected]) -> None:
         """Record calls that cannot be read.
 
@@ -341,8 +346,17 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             retry_unrated_s=settings.rating_retry_unrated_s,
         )
         progress = health.loop(NAME)
+        failures = keep_failures(pool, ALARMS, group=NAME, progress=health.loop("rating-failures"))
+        processor = RecordProcessor(
+            handler.process_batch,
+            publisher,
+            consumer=NAME,
+            read=read_batch,
+            failures=failures,
+            record_dead=handler.record_dead,
+        )
         runner = BatchRunner(
-            RecordProcessor(handler.process_batch, publisher, consumer=NAME, read=read_batch),
+            processor,
             READS,
             bootstrap=bootstrap,
             group=NAME,
@@ -364,6 +378,5 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         counts = CountLoop(
             MoneyCounts(MoneyStore(pool)).count, progress=health.loop("money-counts")
         )
-        await run_together(
-            stop, runner.run, replayer.run, claims.run, relay.run, audit.run, counts.run
-        )
+        loops = (runner, failures, replayer, claims, relay, audit, counts)
+        await run_together(stop, *(loop.run for loop in loops))

@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from ringfence.clock import SystemClock
 from ringfence.kafka.batch import BatchRunner
+from ringfence.kafka.failures.keeper import keep_failures
 from ringfence.kafka.processor import RecordProcessor
 from ringfence.kafka.publisher import open_publisher
 from ringfence.loops import run_together
@@ -36,7 +37,7 @@ from suspender.drivers.wiring import open_drivers
 from suspender.rules.account import Cause
 from suspender.rules.brake import BrakeLimits
 from suspender.settings import Settings
-from suspender.store import SuspenderStore
+from suspender.store import ALARMS, SuspenderStore
 from suspender.switching.store import WorkStore
 from suspender.switching.worker import Worker
 from suspender.upkeep.wiring import open_upkeep
@@ -119,8 +120,9 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
             limits=limits_of(settings),
             woken=worker.woken,
         )
+        failures = keep_failures(pool, ALARMS, group=NAME, progress=health.loop("failures"))
         runner = BatchRunner(
-            RecordProcessor(Suspender(decider).handle, publisher, consumer=NAME),
+            RecordProcessor(Suspender(decider).handle, publisher, consumer=NAME, failures=failures),
             READS,
             bootstrap=bootstrap,
             group=NAME,
@@ -130,4 +132,5 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
         by_time = DecideLoop(decider, health.loop("decide-by-time"))
         relay = OutboxRelay(pool, publisher, schema="suspender", progress=health.loop("outbox"))
         async with open_upkeep(settings, servers, clock, health, worker.woken) as upkeep:
-            await run_together(stop, runner.run, by_time.run, worker.run, relay.run, *upkeep)
+            loops = (runner, failures, by_time, worker, relay)
+            await run_together(stop, *(loop.run for loop in loops), *upkeep)

@@ -13,9 +13,6 @@ Pure: without clock, socket, database or logger.
 EXIT_TEMPORARY = 75
 """Exit status when a dependency fails for too long: the platform should back off and restart."""
 
-EXIT_FUSE = 78
-"""Exit status when too many records in a row were rejected: a person must investigate."""
-
 EXIT_SETTINGS = 64
 """Exit status when a setting or the servers file is refused: the message has the reason."""
 
@@ -33,10 +30,6 @@ class Retry(RingfenceError):
 
 class Reject(RingfenceError):
     """This record can never be processed. The message is the reason in its dead letter."""
-
-
-class FuseBlown(RingfenceError):
-    """Too many records in a row were rejected: more likely our fault than that of the records."""
 
 
 class BadInput(RingfenceError, ValueError):
@@ -62,5 +55,5 @@ def shown(value: object, limit: int = 200) -> str:
     try:
         text = repr(value)
     except (RecursionError, ValueError):  # nested too deep; an integer of over 4,300 digits
-        return f"a {type(value).__name__} that is too large to be shown"
+        return f"a value of type {type(value).__name__} that is too large to be shown"
     return text if len(text) <= limit else f"{text[: limit - 1]}… ({len(text)} characters)"

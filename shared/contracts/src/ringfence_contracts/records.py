@@ -18,8 +18,10 @@ from ringfence_contracts.events.model import EventData
 from ringfence_contracts.ids import as_id
 from ringfence_contracts.topics import Topic
 
-Headers = tuple[tuple[str, bytes | None], ...]
-"""Names and values; Kafka allows a header without a value."""
+Header = tuple[str, bytes | None]
+"""A name and a value; Kafka allows a header without a value."""
+
+Headers = tuple[Header, ...]
 
 D = TypeVar("D", bound=EventData)
 
@@ -167,10 +169,11 @@ def _same_for_all(topic: str, source: str) -> tuple[tuple[str, bytes], ...]:
 
 
 class Rejected(NamedTuple):
-    """A record that can never be processed, and the reason."""
+    """A record that can never be processed, and the reason; for a bug of ours, the traceback."""
 
     received: Received
     reason: str
+    traceback: str = ""
 
 
 class LazyEvents(Sequence[Outgoing]):

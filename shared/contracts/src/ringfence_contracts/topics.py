@@ -90,6 +90,10 @@ OPERATOR_REQUESTED = Topic(
 RATING_ALARM = Topic("rating.alarm.v1", Alarm, "rating", ("notifier",), keyed_by="subject")
 SUSPENDER_ALARM = Topic("suspender.alarm.v1", Alarm, "suspender", ("notifier",), keyed_by="subject")
 NOTIFIER_ALARM = Topic("notifier.alarm.v1", Alarm, "notifier", ("notifier",), keyed_by="subject")
+WATCH_ALARM = Topic(
+    "balance-watch.alarm.v1", Alarm, "balance-watch", ("notifier",), keyed_by="subject"
+)
+ACCOUNTS_ALARM = Topic("accounts.alarm.v1", Alarm, "accounts", ("notifier",), keyed_by="subject")
 NOTICE_SENT = Topic("notice.sent.v1", NoticeSent, "notifier")
 NOTICE_FAILED = Topic("notice.failed.v1", NoticeFailed, "notifier")
 SOURCE_FAILED = Topic("source.failed.v1", SourceFailed, "cdr-ingest", keyed_by="server_id:lane")
@@ -118,6 +122,8 @@ ALL_TOPICS: tuple[Topic, ...] = (
     RATING_ALARM,
     SUSPENDER_ALARM,
     NOTIFIER_ALARM,
+    WATCH_ALARM,
+    ACCOUNTS_ALARM,
     NOTICE_SENT,
     NOTICE_FAILED,
     SOURCE_FAILED,
@@ -138,6 +144,10 @@ def dead_letter_topics() -> tuple[str, ...]:
     return (INGEST_DEAD_LETTERS, *consumers)
 
 
+DEAD_LETTER_BYTES = 2 * 1024 * 1024
+"""The largest record of a dead-letter topic, twice that of the others: the whole record that was
+rejected and the headers that say why fit into it."""
+
 RETENTION_MS = 30 * 24 * 3600 * 1000
 """How long records are kept: long enough to check or replay the calls of a month."""
 
@@ -152,5 +162,6 @@ def topic_configs() -> dict[str, dict[str, str]]:
         topic.name: {"cleanup.policy": "compact"} for topic in ALL_TOPICS if topic.compacted
     }
     configs |= {topic.name: {"retention.ms": "-1"} for topic in _FOR_EVER}
-    configs |= {name: {"retention.ms": str(RETENTION_MS)} for name in dead_letter_topics()}
+    dead = {"retention.ms": str(RETENTION_MS), "max.message.bytes": str(DEAD_LETTER_BYTES)}
+    configs |= {name: dict(dead) for name in dead_letter_topics()}
     return configs

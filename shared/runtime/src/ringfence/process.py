@@ -35,7 +35,7 @@ def run_service(
     """Run `main` until SIGTERM or SIGINT, serve the health endpoint, and exit the process.
 
     Exit status: 0 after a signal; 75, after a pause of 5 s, when a dependency still fails after all
-    retries; 78 when the fuse has blown; 64 for a refused setting; 70 for any other error.
+    retries; 64 for a refused setting; 70 for any other error.
     """
     configure_logs(name, settings.log_level)
     raise_thresholds()
@@ -90,6 +90,10 @@ def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 
 def require_stores(health: Health, pool: Pool, publisher: Publisher) -> None:
-    """Have /ready ask both stores, over the connections that the service itself uses."""
+    """Have /ready ask both stores, over the connections that the service itself uses.
+
+    A broker may answer and yet take nothing, so /ready also tells when all deliveries fail.
+    """
     health.readiness.need("database", partial(pool.fetchval, "select 1"))
     health.readiness.need("kafka", publisher.broker_answers)
+    health.readiness.need("deliveries", publisher.deliveries_arrive)

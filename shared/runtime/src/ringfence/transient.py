@@ -9,11 +9,9 @@ from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, NodeNotRead
 
 from ringfence_contracts.errors import (
     EXIT_BUG,
-    EXIT_FUSE,
     EXIT_SETTINGS,
     EXIT_TEMPORARY,
     BadInput,
-    FuseBlown,
     Retry,
 )
 
@@ -50,9 +48,6 @@ class ConnectionProblem(NamedTuple):
 
 def exit_status(error: BaseException, **where: object) -> int:
     """The exit status of a process that ends by `error`. Logs the cause, with `where`."""
-    if isinstance(error, FuseBlown):
-        log.error("fuse blown", reason=str(error), **where)
-        return EXIT_FUSE
     if isinstance(error, BadInput):
         log.error("a setting is refused", reason=str(error), **where)
         return EXIT_SETTINGS

@@ -8,15 +8,17 @@ from accounts.clients.changes import FieldChanges, JsonObject, difference, facts
 from accounts.payments.store_rows import accepted_payments
 from accounts.store_rows import account_columns, services_of
 from ringfence.clock import Clock
+from ringfence.postgres.alarms import Alarms
 from ringfence.postgres.outbox import enqueue
 from ringfence.postgres.pool import Connection
 from ringfence_contracts import ids
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.account import AccountChanged
 from ringfence_contracts.records import Outgoing
-from ringfence_contracts.topics import ACCOUNT_CHANGED
+from ringfence_contracts.topics import ACCOUNT_CHANGED, ACCOUNTS_ALARM
 
 SCHEMA = "accounts"
+ALARMS = Alarms(ACCOUNTS_ALARM, schema=SCHEMA)
 MAX_EVENT_BYTES = 400_000
 """A larger account could never be published, so a change that makes it so is refused."""
 

@@ -15,8 +15,10 @@ from notifier.operator.events import CHANNEL_READS
 from notifier.operator.settings import OperatorSettings
 from notifier.operator.store_channels import ChannelStore, Delivery
 from notifier.operator.webhooks import DeliveryResult, Webhook, post
+from notifier.sending.server_alarms import ALARMS
 from ringfence.clock import Clock
 from ringfence.kafka.batch import BatchRunner
+from ringfence.kafka.failures.keeper import keep_failures
 from ringfence.kafka.processor import RecordProcessor
 from ringfence.kafka.publisher import Publisher
 from ringfence.loops import Loop
@@ -45,8 +47,9 @@ async def channel_loops(
         clock=clock,
     )
     await intake.register()
+    failures = keep_failures(pool, ALARMS, group=GROUP, progress=health.loop("channel-failures"))
     runner = BatchRunner(
-        RecordProcessor(intake.handle, publisher, consumer="notifier"),
+        RecordProcessor(intake.handle, publisher, consumer="notifier", failures=failures),
         CHANNEL_READS,
         bootstrap=settings.brokers(),
         group=GROUP,
@@ -58,7 +61,7 @@ async def channel_loops(
     )
     async with aiohttp.ClientSession(auto_decompress=False) as http:
         deliveries = _deliveries(store, webhooks, chats, http, clock, health)
-        yield [runner.run, pruner.run, *deliveries]
+        yield [runner.run, failures.run, pruner.run, *deliveries]
 
 
 def _deliveries(

@@ -18,6 +18,7 @@ from ringfence_contracts.events.service import (
 )
 from ringfence_contracts.records import Received, parse
 from ringfence_contracts.topics import (
+    ACCOUNTS_ALARM,
     BALANCE_LOW,
     BALANCE_RESTORED,
     BALANCE_ZERO,
@@ -27,6 +28,7 @@ from ringfence_contracts.topics import (
     SERVICE_SUSPENDED,
     SERVICE_SUSPENSION_FAILED,
     SUSPENDER_ALARM,
+    WATCH_ALARM,
 )
 
 CHANNEL_READS = (
@@ -39,6 +41,8 @@ CHANNEL_READS = (
     RATING_ALARM,
     SUSPENDER_ALARM,
     NOTIFIER_ALARM,
+    WATCH_ALARM,
+    ACCOUNTS_ALARM,
 )
 EVENT_TYPES = (
     "alarm.ended",
@@ -68,6 +72,8 @@ _KINDS: Mapping[str, _Kind] = {
     RATING_ALARM.name: _Kind(Alarm, lambda data: data.ended_at or data.raised_at),
     SUSPENDER_ALARM.name: _Kind(Alarm, lambda data: data.ended_at or data.raised_at),
     NOTIFIER_ALARM.name: _Kind(Alarm, lambda data: data.ended_at or data.raised_at),
+    WATCH_ALARM.name: _Kind(Alarm, lambda data: data.ended_at or data.raised_at),
+    ACCOUNTS_ALARM.name: _Kind(Alarm, lambda data: data.ended_at or data.raised_at),
 }
 
 

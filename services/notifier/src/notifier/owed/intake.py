@@ -42,6 +42,7 @@ from ringfence_contracts.records import Outcome as BatchOutcome
 from ringfence_contracts.records import Received, Rejected, parse
 from ringfence_contracts.topics import (
     ACCOUNT_CHANGED,
+    ACCOUNTS_ALARM,
     BALANCE_LOW,
     BALANCE_RESTORED,
     BALANCE_ZERO,
@@ -51,6 +52,7 @@ from ringfence_contracts.topics import (
     SERVICE_RESTORED,
     SERVICE_SUSPENDED,
     SUSPENDER_ALARM,
+    WATCH_ALARM,
 )
 
 READS = (
@@ -63,6 +65,8 @@ READS = (
     RATING_ALARM,
     SUSPENDER_ALARM,
     NOTIFIER_ALARM,
+    WATCH_ALARM,
+    ACCOUNTS_ALARM,
     OPERATOR_REQUESTED,
 )
 
@@ -112,6 +116,8 @@ class MailIntake:
             RATING_ALARM.name: alarms.process,
             SUSPENDER_ALARM.name: alarms.process,
             NOTIFIER_ALARM.name: alarms.process,
+            WATCH_ALARM.name: alarms.process,
+            ACCOUNTS_ALARM.name: alarms.process,
             OPERATOR_REQUESTED.name: resender.process,
         }
 

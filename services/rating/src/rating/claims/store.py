@@ -26,7 +26,7 @@ MAX_POSTED = 500
 
 _FIRST = UUID(int=0)
 _LOCK = "rating.claims"
-_ALARMS = Alarms(RATING_ALARM, schema="rating")
+ALARMS = Alarms(RATING_ALARM, schema="rating")
 _READ = """
 select k.payment_id,
     p.account_id, p.kind, p.amount_micro, p.currency,
@@ -110,7 +110,7 @@ class ClaimTransaction:
                 account_id=p.account_id,
             )
             subject = subject_of(p.payment_id, p.account_id)
-            await _ALARMS.raise_alarm(self._connection, ALARM, subject, text, now)
+            await ALARMS.raise_alarm(self._connection, ALARM, subject, text, now)
 
     async def resolve(self, payment_ids: Sequence[UUID], now: datetime) -> None:
         """Delete payments that are in the ledger now, and end their alarms."""
@@ -121,7 +121,7 @@ class ClaimTransaction:
         )
         for payment_id, account_id in gone:
             subject = subject_of(payment_id, account_id)
-            await _ALARMS.end_alarm(self._connection, ALARM, subject, now)
+            await ALARMS.end_alarm(self._connection, ALARM, subject, now)
 
     async def claimed_by_now(self, after: UUID = _FIRST) -> list[WaitingPayment]:
         """A page of the waiting payments that accounts holds now or that are posted, by their ids.
@@ -138,7 +138,7 @@ class ClaimTransaction:
     async def end_alarms_without_cause(self, now: datetime) -> None:
         """End the alarms of payments that wait no longer because an operator deleted them."""
         for row in await self._connection.fetch(_ALARMS_WITHOUT_CAUSE, ALARM):
-            await _ALARMS.end_alarm(self._connection, ALARM, row["subject"], now)
+            await ALARMS.end_alarm(self._connection, ALARM, row["subject"], now)
 
     async def publish(self, events: Sequence[Outgoing]) -> None:
         """Write events to the outbox: no record caused them, so no batch publishes them."""

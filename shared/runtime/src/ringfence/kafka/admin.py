@@ -2,16 +2,28 @@
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
+import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, KafkaTimeoutError, TopicAlreadyExistsError, for_code
 
 from ringfence.kafka.brokers import Bootstrap, client_arguments
 from ringfence_contracts.errors import RingfenceError
-from ringfence_contracts.topics import PARTITIONS, topic_configs
+from ringfence_contracts.topics import (
+    DEAD_LETTER_BYTES,
+    PARTITIONS,
+    dead_letter_topics,
+    topic_configs,
+)
+
+_SIZE = "max.message.bytes"
+_SET_ON_TOPIC = 1  # Kafka's ConfigSource DYNAMIC_TOPIC_CONFIG
+log = structlog.get_logger()
 
 _VISIBLE_BOUND_S = 120.0
 _LOOK_EVERY_S = 0.05
@@ -38,6 +50,7 @@ async def create_topics(bootstrap: Bootstrap, replication: int = 1) -> list[str]
         if missing:
             await _create(admin, missing, replication)
         await _until_usable(admin)
+        await _raise_dead_letter_sizes(admin, set(topic_configs()) - missing.keys())
         await _until_served(bootstrap)
         return sorted(missing)
     finally:
@@ -58,6 +71,33 @@ async def _create(
         if code not in (0, TopicAlreadyExistsError.errno):
             error: KafkaError = for_code(code)(f"topic {name}: {reason}")
             raise TopicsDiffer(f"topic {name} could not be made: {error!r}") from error
+
+
+async def _raise_dead_letter_sizes(admin: AIOKafkaAdminClient, existing: set[str]) -> None:
+    """Let dead-letter topics of an earlier release take records of DEAD_LETTER_BYTES.
+
+    Their other settings stay. Where the brokers refuse it, dead letters are cut instead.
+    """
+    names = [name for name in dead_letter_topics() if name in existing]
+    if not names:
+        return
+    asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    changed = []
+    for answer in await admin.describe_configs(asked):
+        for code, _, _, name, entries in answer.resources:
+            own = {e[0]: e[1] for e in entries if _is_set_on_topic(e)}
+            if code == 0 and int(own.get(_SIZE, 0)) < DEAD_LETTER_BYTES:
+                configs = own | {_SIZE: str(DEAD_LETTER_BYTES)}
+                changed.append(ConfigResource(ConfigResourceType.TOPIC, name, configs))
+    for answer in await admin.alter_configs(changed) if changed else ():
+        for code, reason, *_ in answer.resources:
+            if code:
+                log.warning("dead-letter topics stay small", reason=reason)
+
+
+def _is_set_on_topic(entry: Sequence[Any]) -> bool:
+    """Whether a config entry (name, value, read only, source, …) was set on the topic itself."""
+    return bool(entry[3] == _SET_ON_TOPIC)
 
 
 async def _until_usable(admin: AIOKafkaAdminClient) -> None:

@@ -92,6 +92,7 @@ class GuardedAgents:
         )
         try:
             await self._processor.process([received])
+            await self._processor.committed([received])
         except BaseException as error:
             # Not even a cancellation may leave this loop: Faust would acknowledge the event.
             try:

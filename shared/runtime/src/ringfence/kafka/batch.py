@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 
 from ringfence.kafka.brokers import Bootstrap, client_arguments
+from ringfence.kafka.failures.crash_ranges import offsets_of
 from ringfence.kafka.pipeline import BatchPipeline
 from ringfence.kafka.processor import R, RecordProcessor
 from ringfence.observe.health import Progress
@@ -54,20 +55,35 @@ class BatchRunner(Generic[R]):
         """Read and process until `stop` is set, and then finish the batches in flight."""
         consumer = make_consumer(self._bootstrap, self._group)
         pipeline = BatchPipeline(self._processor, group=self._group)
-        consumer.subscribe(self._topics, listener=_Handover(pipeline))
+        consumer.subscribe(self._topics, listener=_Handover(pipeline, self._processor))
         await consumer.start()
         try:
             while not stop.is_set():
                 await pipeline.wait_for_room()
                 batch, ends = await self._poll(consumer)
                 if batch:
-                    pipeline.start(batch, partial(_commit, consumer, ends))
+                    await self._start(pipeline, consumer, batch, ends)
                 lag = await self._lag(consumer, pipeline)
                 self._progress.turned(read=pipeline.take_processed(), lag=lag)
             await pipeline.drain()
         finally:
             await pipeline.cancel()
             await consumer.stop()
+
+    async def _start(
+        self,
+        pipeline: BatchPipeline[R],
+        consumer: AIOKafkaConsumer,
+        batch: list[Received],
+        ends: Mapping[TopicPartition, int],
+    ) -> None:
+        """Start a batch: as a whole, or after crashes in parts that commit their own offsets."""
+        parts = await self._processor.divide(batch)
+        for number, part in enumerate(parts):
+            if number:
+                await pipeline.wait_for_room()
+            part_ends = ends if len(parts) == 1 else _ends_of(part.records)
+            await pipeline.start(part, partial(_commit, consumer, part_ends))
 
     async def _poll(
         self, consumer: AIOKafkaConsumer
@@ -80,8 +96,11 @@ class BatchRunner(Generic[R]):
         batch: list[Received] = []
         ends: dict[TopicPartition, int] = {}
         wait_ms = _WAIT_MS
-        while len(batch) < self._max_records:
-            room = min(_TAKEN_AT_ONCE, self._max_records - len(batch))
+        # One at a time, a large batch would take longer than the group waits for the next poll.
+        most = _TAKEN_AT_ONCE if self._processor.is_cautious else self._max_records
+        most = min(most, self._max_records)
+        while len(batch) < most:
+            room = min(_TAKEN_AT_ONCE, most - len(batch))
             polled = await consumer.getmany(timeout_ms=wait_ms, max_records=room)
             if not polled:
                 break
@@ -108,12 +127,14 @@ class _Handover(ConsumerRebalanceListener):  # type: ignore[misc] # it ships no 
     This only saves work: a batch that is not committed in time is processed again there.
     """
 
-    def __init__(self, pipeline: BatchPipeline[Any]) -> None:
+    def __init__(self, pipeline: BatchPipeline[Any], processor: RecordProcessor[Any]) -> None:
         self._pipeline = pipeline
+        self._processor = processor
 
     async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """Wait for the batches in flight, at most 20 s."""
         await self._pipeline.wait_idle(_HANDOVER_BOUND_S)
+        self._processor.unassigned()
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
         """Do nothing: the next poll reads from the committed offsets."""
@@ -134,6 +155,11 @@ def make_consumer(bootstrap: Bootstrap, group: str) -> AIOKafkaConsumer:
         fetch_max_wait_ms=100,
         max_partition_fetch_bytes=1024 * 1024,
     )
+
+
+def _ends_of(records: Sequence[Received]) -> dict[TopicPartition, int]:
+    """The offset behind the last record of each partition."""
+    return {TopicPartition(*place): last + 1 for place, (_, last) in offsets_of(records).items()}
 
 
 async def _commit(consumer: AIOKafkaConsumer, ends: Mapping[TopicPartition, int]) -> None:

@@ -1,14 +1,11 @@
 """Records to be sent, sorted into batches of one topic and partition each."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
 
 from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
 
-from ringfence_contracts.records import Outgoing
-
-Header: TypeAlias = tuple[str, bytes | None]
+from ringfence_contracts.records import Header, Outgoing
 
 _KEYS_REMEMBERED = 200_000
 

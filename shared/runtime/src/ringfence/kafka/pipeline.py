@@ -7,17 +7,22 @@ were: these batches are read again and processed again, which changes nothing (d
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Generic
 
+from ringfence.kafka.failures.crash_ranges import BatchPart
 from ringfence.kafka.processor import R, RecordProcessor
 from ringfence.observe.metrics import BATCH_SECONDS, BATCH_SIZE
-from ringfence_contracts.records import Received
+from ringfence_contracts.records import Outcome, Received
 
 MAX_IN_FLIGHT = 3
 """One batch is published, the one after it is in the database, the next one is decoded."""
 
 Commit = Callable[[], Awaitable[None]]
 """Commits the offsets behind a batch."""
+
+Handle = Callable[[], Awaitable[Outcome]]
+"""Handles a batch that is decoded."""
 
 
 class BatchPipeline(Generic[R]):
@@ -42,12 +47,28 @@ class BatchPipeline(Generic[R]):
         while len(self._tasks) >= MAX_IN_FLIGHT:
             await self._first_finished()
 
-    def start(self, batch: Sequence[Received], commit: Commit) -> None:
-        """Decode a batch now; handle, publish and commit it after the one before it."""
+    async def start(self, part: BatchPart, commit: Commit) -> None:
+        """Decode a batch now; handle, publish and commit it after the one before it.
+
+        Raises the error of decoding, which is a bug, after it is stored as a crash.
+        """
+        batch = part.records
+        handle = await self._handler_of(part)
         self.in_flight += len(batch)
         before, self._last = self._last, _Steps()
-        processing = self._process(batch, self._processor.read(batch), commit, before, self._last)
+        processing = self._process(batch, handle, commit, before, self._last)
         self._tasks.append(asyncio.create_task(processing))
+
+    async def _handler_of(self, part: BatchPart) -> Handle:
+        if part.dead is not None:
+            return partial(self._processor.reject_crashed, part)
+        try:
+            return partial(self._processor.handle, self._processor.read(part.records))
+        except Exception as error:
+            # What is in flight is before it: only after that the crash is at the right offset.
+            await self.drain()
+            await self._processor.crashed(part.records, error)
+            raise
 
     async def drain(self) -> None:
         """Wait until no batch is in flight. Raises the error of a batch that failed."""
@@ -73,18 +94,23 @@ class BatchPipeline(Generic[R]):
     async def _process(
         self,
         batch: Sequence[Received],
-        read: R,
+        handle: Handle,
         commit: Commit,
         before: "_Steps",
         done: "_Steps",
     ) -> None:
         await before.handled.wait()
-        with BATCH_SECONDS.labels(self._group).time():
-            outcome = await self._processor.handle(read)
-            done.handled.set()
-            await before.published.wait()
-            await self._processor.publish(batch, outcome)
-            await commit()
+        try:
+            with BATCH_SECONDS.labels(self._group).time():
+                outcome = await handle()
+                done.handled.set()
+                await before.published.wait()
+                await self._processor.publish(batch, outcome)
+                await commit()
+                await self._processor.committed(batch)
+        except Exception as error:
+            await self._processor.crashed(batch, error)
+            raise
         done.published.set()
         BATCH_SIZE.labels(self._group).observe(len(batch))
         self._processed += len(batch)

@@ -22,7 +22,7 @@ class Alarms:
 
     def __init__(self, topic: Topic, *, schema: str) -> None:
         self._topic = topic
-        self._schema = schema
+        self.schema = schema
 
     async def raise_alarm(
         self, connection: Connection, key: str, subject: str, text: AlarmText, now: datetime
@@ -30,7 +30,7 @@ class Alarms:
         """Raise the alarm unless it is open; returns whether it was raised now."""
         alarm_id = derive("alarm", self._topic.writer, key, subject, now.isoformat())
         row = await connection.fetchrow(
-            f"insert into {self._schema}.alarm (alarm_id, key, subject, severity, message,"  # noqa: S608
+            f"insert into {self.schema}.alarm (alarm_id, key, subject, severity, message,"  # noqa: S608
             " what_to_do, account_id, raised_at) values ($1, $2, $3, $4, $5, $6, $7, $8)"
             " on conflict (key, subject) where ended_at is null do nothing returning *",
             alarm_id,
@@ -44,7 +44,7 @@ class Alarms:
         )
         if row is None:
             return False
-        await enqueue(connection, self._schema, [self._event(dict(row), "raised", now)])
+        await enqueue(connection, self.schema, [self._event(dict(row), "raised", now)])
         return True
 
     async def end_alarm(
@@ -52,7 +52,7 @@ class Alarms:
     ) -> bool:
         """End the alarm if it is open; returns whether it was."""
         row = await connection.fetchrow(
-            f"update {self._schema}.alarm set ended_at = $3"  # noqa: S608 - a constant of the caller
+            f"update {self.schema}.alarm set ended_at = $3"  # noqa: S608 - a constant of the caller
             " where key = $1 and subject = $2 and ended_at is null returning *",
             key,
             subject[:_MAX_TEXT],
@@ -60,7 +60,7 @@ class Alarms:
         )
         if row is None:
             return False
-        await enqueue(connection, self._schema, [self._event(dict(row), "ended", now)])
+        await enqueue(connection, self.schema, [self._event(dict(row), "ended", now)])
         return True
 
     def _event(

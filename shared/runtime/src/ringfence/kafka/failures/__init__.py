@@ -1,0 +1,1 @@
+"""What becomes of records that fail: dead letters, the reject limit, and records that crash."""
