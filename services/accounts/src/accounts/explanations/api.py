@@ -15,10 +15,11 @@ from accounts.explanations.answers import (
     payment_explanation,
     statement_of,
 )
-from accounts.explanations.call_name import NamedIds, read_call_name
-from accounts.explanations.store import MOST_NAMED, ExplanationStore
+from accounts.explanations.call_name import read_call_name
+from accounts.explanations.store import ExplanationStore
 from accounts.paging import decode_cursor, read_version
 from accounts.refusals import Unknown
+from accounts.short_ids import IdRange, the_only_one
 from ringfence_contracts.errors import BadInput
 
 router = APIRouter(tags=["questions"])
@@ -56,17 +57,11 @@ async def explain_call(
     return call_explanation(await store.history(entry["cause_id"]))
 
 
-async def _id_of(store: ExplanationStore, call: str, wanted: NamedIds) -> UUID:
-    """The one id that begins so. Raises Unknown for none, BadInput for several."""
-    if wanted.is_whole:
+async def _id_of(store: ExplanationStore, call: str, wanted: IdRange) -> UUID:
+    """The one id that begins so. Raises Unknown for none, Clash for several."""
+    if wanted.first == wanted.last:
         return wanted.first
-    found = await store.ids_in(wanted)
-    if not found:
-        raise Unknown("call", call, _LOOK_UP)
-    if len(found) > 1:
-        begun = ", ".join(map(str, found)) + (", …" if len(found) == MOST_NAMED else "")
-        raise BadInput("call", call, f"more digits of the id: {begun} begin so")
-    return found[0]
+    return the_only_one("call", call, await store.ids_in(wanted), _LOOK_UP)
 
 
 @router.get("/clients/{account_id}/statement")

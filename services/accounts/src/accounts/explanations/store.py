@@ -3,13 +3,12 @@
 from datetime import datetime
 from uuid import UUID
 
-from accounts.explanations.call_name import NamedIds
 from accounts.explanations.history import CallHistory, StoredRow
 from accounts.explanations.statement import Balance, LedgerRange, Position
+from accounts.short_ids import MOST_SHOWN, IdRange
 from ringfence.postgres.pool import Connection, Pool
 from ringfence_contracts.ids import charge_id
 
-MOST_NAMED = 10
 _ENTRY = (
     "select l.entry_id, l.account_id, l.version, l.kind, l.amount_micro, l.balance_after_micro,"
     " l.cause_id, l.reverses, l.occurred_at, l.posted_at, l.explanation, b.currency"
@@ -63,14 +62,14 @@ class ExplanationStore:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def ids_in(self, wanted: NamedIds) -> list[UUID]:
-        """The ids of calls and entries in a range, at most `MOST_NAMED`."""
+    async def ids_in(self, wanted: IdRange) -> list[UUID]:
+        """The ids of calls and entries in a range, at most one more than an error lists."""
         rows = await self._pool.fetch(
             "select distinct id from report.call_or_entry where id between $1 and $2"
             " order by id limit $3",
             wanted.first,
             wanted.last,
-            MOST_NAMED,
+            MOST_SHOWN + 1,
         )
         return [row["id"] for row in rows]
 
