@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ringfence_cli.command_line.usage_errors import wrapped
+from ringfence.console.output import wrapped
 from ringfence_cli.main import main_group
 from tests.support.command_tree import command_at
 
@@ -119,6 +119,7 @@ def test_completion_works_where_ringfence_toml_is_wrong(tmp_path: Path) -> None:
 
 LOADED = """
 import sys
+from ringfence.console.output import wrapped
 from ringfence_cli.main import main
 sys.argv = {arguments}
 try:

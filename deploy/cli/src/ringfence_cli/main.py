@@ -10,9 +10,9 @@ from pathlib import Path
 
 import click
 
+from ringfence.console.output import wrapped
 from ringfence.version import describe_version
 from ringfence_cli.command_line.lazy_group import COMPLETION_VARIABLE, LazyGroup
-from ringfence_cli.command_line.usage_errors import wrapped
 from ringfence_contracts.errors import RingfenceError
 
 main_group = LazyGroup(

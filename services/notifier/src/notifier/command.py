@@ -1,6 +1,7 @@
 """`ringfence template`: check, preview and send test copies of the mails to clients."""
 
 import asyncio
+import sys
 import tempfile
 import webbrowser
 from dataclasses import replace
@@ -27,6 +28,7 @@ from notifier.template import Template, warnings
 from notifier.template import render as render_template
 from notifier.template_files import load_template
 from notifier.words.catalogue import TEMPLATE_NAMES, Catalogue
+from ringfence.console.output import json_option, print_json, wrapped
 from ringfence.mail.address import check_mail_address
 from ringfence.postgres.pool import open_pool
 from ringfence.settings import read_settings
@@ -65,38 +67,55 @@ def template() -> None:
     "file", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path)
 )
 @click.option("--html", "show_html", is_flag=True, help="Show the HTML part too.")
-def check(file: Path | None, show_html: bool) -> None:
+@json_option
+def check(file: Path | None, show_html: bool, as_json: bool) -> None:
     """Refuse or accept FILE, warn of what will read wrong, and show it with sample values.
 
     Without FILE, check all templates and languages that the service would load.
     """
     if file is None:
-        _check_all(_settings().catalogue())
+        _check_all(_settings().catalogue(), as_json=as_json)
         return
     accepted = load_template(file)
     if accepted.name not in TEMPLATE_NAMES:
         names = ", ".join(repr(name) for name in TEMPLATE_NAMES)
-        click.echo(f"warning: the service looks for {names}, not {accepted.name!r}", err=True)
-    _warn(accepted)
+        _note(f"warning: the service looks for {names}, not {accepted.name!r}")
+    if not as_json:
+        _warn(accepted)
     general = MailContext(signature="The company", at=datetime.now(UTC))
     preview = render_template(accepted, merge_values(SAMPLE_ACCOUNT, SAMPLE_FUNDS, general))
+    if as_json:
+        parts = {"subject": preview.subject, "text": preview.text, "html": preview.html}
+        print_json({"template": accepted.name, "warnings": list(warnings(accepted)), **parts})
+        return
     click.echo(f"{file}: accepted\n\nSubject: {preview.subject}\n\n{preview.text}", nl=False)
     if show_html:
         click.echo(f"\n{preview.html}", nl=False)
 
 
-def _check_all(catalogue: Catalogue) -> None:
+def _check_all(catalogue: Catalogue, *, as_json: bool) -> None:
+    checked = []
     for code in sorted(catalogue.languages):
         for name in TEMPLATE_NAMES:
             accepted = catalogue.template(name, code)
-            own = (code, name) in catalogue.own
-            click.echo(f"{code}: {name}: accepted ({'own' if own else 'packaged'})")
-            _warn(accepted)
+            origin = "own" if (code, name) in catalogue.own else "packaged"
+            facts = {"language": code, "template": name, "origin": origin}
+            checked.append({**facts, "warnings": list(warnings(accepted))})
+            if not as_json:
+                click.echo(f"{code}: {name}: accepted ({origin})")
+                _warn(accepted)
+    if as_json:
+        print_json(checked)
 
 
 def _warn(accepted: Template) -> None:
     for warning in warnings(accepted):
-        click.echo(f"warning: {accepted.name}: {warning}", err=True)
+        _note(f"warning: {accepted.name}: {warning}")
+
+
+def _note(text: str) -> None:
+    """Print a text for a person, to standard error."""
+    click.echo(wrapped(text, sys.stderr), err=True)
 
 
 @template.command()
@@ -110,6 +129,7 @@ def _warn(accepted: Template) -> None:
     help="Folder for the HTML files; none: a new temporary one.",
 )
 @click.option("--open", "open_wanted", is_flag=True, help="Open the HTML part in a browser.")
+@json_option
 def preview(
     account_id: str | None,
     name: tuple[str, ...],
@@ -117,6 +137,7 @@ def preview(
     not_off: bool,
     out: Path | None,
     open_wanted: bool,
+    as_json: bool,
 ) -> None:
     """Show the mails as a client would get them now: the plain part here, the HTML part in a file.
 
@@ -124,15 +145,25 @@ def preview(
     """
     folder = out or Path(tempfile.mkdtemp(prefix="ringfence-mails-"))
     folder.mkdir(parents=True, exist_ok=True)
+    previews = []
     for shown, mail in _mails(_settings(), account_id, name, language, not_off):
         path = folder / f"{shown.lower().replace(' ', '-')}.html"
         path.write_text(mail.html, encoding="utf-8")
-        click.echo(f"=== {shown}\nSubject: {mail.subject}")
-        for header, value in mail.headers.items():
-            click.echo(f"{header}: {value}")
-        click.echo(f"\n{mail.text}\nHTML: {path}\n")
+        parts = {"subject": mail.subject, "headers": dict(mail.headers), "text": mail.text}
+        previews.append({"template": shown, **parts, "html_file": str(path)})
+        if not as_json:
+            _show_mail(shown, mail, path)
         if open_wanted:
             webbrowser.open(path.resolve().as_uri())
+    if as_json:
+        print_json(previews)
+
+
+def _show_mail(name: str, mail: RenderedMail, path: Path) -> None:
+    click.echo(f"=== {name}\nSubject: {mail.subject}")
+    for header, value in mail.headers.items():
+        click.echo(f"{header}: {value}")
+    click.echo(f"\n{wrapped(mail.text, sys.stdout, indent='')}\nHTML: {path}\n")
 
 
 @template.command()
@@ -141,12 +172,14 @@ def preview(
 @_template
 @_language
 @_not_off
+@json_option
 def send(
     recipient: str,
     account_id: str | None,
     name: tuple[str, ...],
     language: str | None,
     not_off: bool,
+    as_json: bool,
 ) -> None:
     """Send the mails to yourself, by the SMTP server that is set; no client gets anything.
 
@@ -154,11 +187,16 @@ def send(
     """
     to = check_mail_address(recipient, "--to")
     settings, now = read_settings(Settings), datetime.now(UTC)
+    sent = []
     for shown, rendered in _mails(settings, account_id, name, language, not_off):
         content = replace(rendered, subject=f"[test] {rendered.subject}", cc=())
         message_id = derive("test mail", shown, to, now.isoformat())
         answer = asyncio.run(send_now(settings, Mail(message_id, to, content, now)))
-        click.echo(f"{shown}: sent to {to} ({answer})")
+        sent.append({"template": shown, "to": to, "answer": answer})
+        if not as_json:
+            click.echo(f"{shown}: sent to {to} ({answer})")
+    if as_json:
+        print_json(sent)
 
 
 def _settings() -> FormSettings:

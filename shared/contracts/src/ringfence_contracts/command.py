@@ -1,7 +1,8 @@
 """`ringfence contracts`: compares the agreed contracts and generated pages with the code."""
 
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import click
@@ -83,6 +84,9 @@ def write_all(root: Path) -> None:
         path.write_text(text, encoding="utf-8")
 
 
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for machines.")
+
+
 @click.group()
 @click.option(
     "--root",
@@ -99,25 +103,40 @@ def contracts(context: click.Context, root: Path) -> None:
 
 
 @contracts.command()
+@_json
 @click.pass_obj
-def check(root: Path) -> None:
+def check(root: Path, as_json: bool) -> None:
     """Print each difference; exit 1 if there is one."""
     found = list(findings(root))
-    for finding in found:
-        click.echo(finding.text)
+    if as_json:
+        _print_json(found)
+    else:
+        for finding in found:
+            click.echo(finding.text)
     if found:
         raise SystemExit(1)
-    click.echo(f"{len(ALL_TOPICS)} topics as agreed")
+    if not as_json:
+        click.echo(f"{len(ALL_TOPICS)} topics as agreed")
 
 
 @contracts.command()
+@_json
 @click.pass_obj
-def write(root: Path) -> None:
+def write(root: Path, as_json: bool) -> None:
     """Agree to what the code says; refuse, and exit 1, where a change would break readers."""
     breaks = [finding for finding in findings(root) if finding.breaks]
-    for finding in breaks:
-        click.echo(finding.text, err=True)
+    if as_json:
+        _print_json(breaks)
+    else:
+        for finding in breaks:
+            click.echo(finding.text, err=True)
     if breaks:
         raise SystemExit(1)
     write_all(root)
-    click.echo(f"{len(ALL_TOPICS)} topics agreed")
+    if not as_json:
+        click.echo(f"{len(ALL_TOPICS)} topics agreed")
+
+
+def _print_json(found: list[Finding]) -> None:
+    value = {"topics": len(ALL_TOPICS), "findings": [asdict(finding) for finding in found]}
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))

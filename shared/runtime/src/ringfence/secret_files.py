@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 import click
 
+from ringfence.console.output import json_option, print_json
 from ringfence.kafka.access.acls import OPERATOR, SETUP
 
 PASSWORD_FILE = "postgres-password"  # noqa: S105 - a file's name
@@ -57,8 +58,13 @@ def secrets_command() -> None:
 @click.option("--pbx-key", multiple=True, metavar="NAME", help="also a random API key, pbx/NAME")
 @click.option("--only", multiple=True, type=click.Choice(get_args(SecretKind)),
               help="this kind alone; may be repeated  [default: all]")  # fmt: skip
+@json_option
 def create(
-    folder: Path, owner: int | None, pbx_key: tuple[str, ...], only: tuple[SecretKind, ...]
+    folder: Path,
+    owner: int | None,
+    pbx_key: tuple[str, ...],
+    only: tuple[SecretKind, ...],
+    as_json: bool,
 ) -> None:
     """Write each secret that is missing: passwords of database and Kafka, a token for the API.
 
@@ -70,6 +76,10 @@ def create(
     paths = _paths(folder, only or get_args(SecretKind))
     paths += [(folder / "pbx" / name, "") for name in pbx_key]
     written = [path for path, prefix in paths if ensure_secret(path, prefix, owner)]
+    if as_json:
+        kept = [path for path, _ in paths if path not in written]
+        print_json({"written": list(map(str, written)), "kept": list(map(str, kept))})
+        return
     for path in written:
         click.echo(f"wrote {path}")
     click.echo(f"{len(written)} secrets written, {len(paths) - len(written)} kept")

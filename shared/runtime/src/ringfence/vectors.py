@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 
 import click
 
+from ringfence.console.output import json_option, print_json
 from ringfence_contracts.errors import BadInput
 
 
@@ -36,12 +37,16 @@ def vectors_command(
 
     @click.command(help=summary)
     @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-    def command(file: Path) -> None:
+    @json_option
+    def command(file: Path, as_json: bool) -> None:
         cases = read_cases(file, columns, read)
         mismatches = [line for case in cases for line in case.mismatches()]
-        for line in mismatches:
-            click.echo(line)
-        click.echo(f"{name}: {len(cases)} cases, {len(mismatches)} mismatches")
+        if as_json:
+            print_json({"name": name, "cases": len(cases), "mismatches": mismatches})
+        else:
+            for line in mismatches:
+                click.echo(line)
+            click.echo(f"{name}: {len(cases)} cases, {len(mismatches)} mismatches")
         raise SystemExit(1 if mismatches else 0)
 
     return command

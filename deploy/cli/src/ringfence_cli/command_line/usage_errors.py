@@ -1,15 +1,14 @@
 """How errors of usage are printed: wrapped on a terminal, and with what may have been meant."""
 
-import os
 import re
-import shutil
 import sys
-import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
 import click
+
+from ringfence.console.output import wrapped
 
 _NO_COMMAND = re.compile(r"No such command '(.*)'\.")
 _SUGGESTED = 3
@@ -44,22 +43,6 @@ def usage_errors_wrapped() -> Iterator[None]:
         raise
     except click.ClickException as error:
         raise WrappedError(error) from None
-
-
-def wrapped(text: str, target: IO[Any]) -> str:
-    """A text for people, each line of it wrapped between words.
-
-    It is left as it is where no width is known: in a pipe or a file, one error is one line.
-    """
-    if not (os.environ.get("COLUMNS") or target.isatty()):
-        return text
-    width = shutil.get_terminal_size().columns
-    return "\n".join(
-        textwrap.fill(
-            line, width, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
-        )
-        for line in text.split("\n")
-    )
 
 
 def _suggestion(message: str, context: click.Context | None) -> str:

@@ -1,10 +1,12 @@
 """`ringfence mails`: mails, their states and reasons; resend one."""
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
+from ringfence.console.output import wrapped
 from ringfence_cli.clients.orders import reason_option
 from ringfence_cli.connection import api_client, given, path_of
 from ringfence_cli.service_commands import await_answer, show_answer
@@ -85,7 +87,7 @@ def show_mail(notice_id: str, html: bool, as_json: bool) -> None:
         click.echo(_clean(found["html"]))
     else:
         show_facts(found, as_json=False, skip=("text", "html"))
-        words = _clean(found["text"]).strip()
+        words = wrapped(_clean(found["text"]).strip(), sys.stdout, indent="")
         click.echo(f"\n{words}" if words else "\nIt has no words yet: they are written when sent.")
 
 

@@ -1,6 +1,7 @@
 """`ringfence lesnet`: shows how a profile reads a CDR file, before the profile is used."""
 
 import tomllib
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from cdr_ingest.lesnet.cdr_file import CdrFile, CutOff, NotAFile, Report
 from cdr_ingest.lesnet.poller import exposure
+from ringfence.console.output import json_option, print_json
 from ringfence_contracts.errors import BadInput
 from ringfence_contracts.events.call import CallCompleted
 from ringfence_pbx.lesnet.profile import Profile
@@ -24,6 +26,41 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _DEFAULT_NOTE = "The default profile is an assumption: no description of Les.net's files is public."
 
 _NO_DID_NOTE = "The profile tells directions by the link's DIDs: name them by --did."
+
+
+@dataclass
+class _TriedFile:
+    """What a profile makes of a file. `report` is None if the file cannot be read at all."""
+
+    refusal: str | None
+    calls: list[CallCompleted] = field(default_factory=list)
+    report: Report | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def facts(self) -> dict[str, object]:
+        """The same for JSON; lines that do not fit are examples, as many as the report keeps."""
+        report = self.report or Report()
+        return {
+            "taken": self.refusal is None,
+            "refusal": self.refusal,
+            "notes": self.notes,
+            "calls": [
+                {
+                    "started_at": call.started_at.isoformat(),
+                    "direction": call.direction,
+                    "tenant": call.tenant,
+                    "caller_number": call.caller_number,
+                    "destination_number": call.destination_number,
+                    "billsec": call.billsec,
+                }
+                for call in self.calls
+            ],
+            "fits": report.fits,
+            "unfit": report.unfit,
+            "repeated": report.repeated,
+            "examples": [{"line": line, "reason": reason} for line, reason in report.examples],
+            "newest_at": report.newest_at and report.newest_at.isoformat(),
+        }
 
 
 @click.group()
@@ -57,6 +94,7 @@ def profile() -> None:
     default=None,
     help="Share of lines that may fail to fit.  [default: the entry's, or 5]",
 )
+@json_option
 def try_file(
     file: Path,
     profile_name: str,
@@ -65,6 +103,7 @@ def try_file(
     dids: tuple[str, ...],
     rows: int,
     max_unfit_percent: float | None,
+    as_json: bool,
 ) -> None:
     """Show what a profile makes of FILE. Nothing is sent or kept.
 
@@ -73,22 +112,34 @@ def try_file(
     chosen, entry_percent = _profile_and_limit(profile_name, server)
     percent = entry_percent if max_unfit_percent is None else max_unfit_percent
     link = _link(peer or (_NO_PEER if chosen.tenant == "link" else ""), dids)
-    console = Console()
-    if profile_name == "default":
-        _print(console, _DEFAULT_NOTE)
+    tried = _try(file.read_bytes(), chosen, link, rows, percent)
+    tried.notes += [_DEFAULT_NOTE] if profile_name == "default" else []
     if chosen.direction.rule == "did" and chosen.columns.did is None and not dids:
-        _print(console, _NO_DID_NOTE)
-    refusal = _show(console, file.read_bytes(), chosen, link, rows, percent)
-    if refusal is None:
+        tried.notes.append(_NO_DID_NOTE)
+    if as_json:
+        print_json(tried.facts())
+    else:
+        _show(Console(), tried)
+    if tried.refusal is not None:
+        raise SystemExit(1)
+
+
+def _show(console: Console, tried: _TriedFile) -> None:
+    for note in tried.notes:
+        _print(console, note)
+    if tried.report is not None:
+        console.print(_table(tried.calls))
+        _print_report(console, tried.report)
+    if tried.refusal is None:
         _print(console, "The file would be taken.", "green")
-        return
-    _print(console, f"The file would be refused, and nothing of it taken: {refusal}", "red")
-    raise SystemExit(1)
+    else:
+        text = f"The file would be refused, and nothing of it taken: {tried.refusal}"
+        _print(console, text, "red")
 
 
 def _print(console: Console, text: str, style: str = "") -> None:
     """Print a text as it is: the content of a file is not markup."""
-    console.print(Text(text, style), soft_wrap=True)
+    console.print(Text(text, style))
 
 
 def _profile_and_limit(name: str, server: str | None) -> tuple[Profile, float]:
@@ -122,25 +173,19 @@ def _link(peer: str, dids: tuple[str, ...]) -> LesnetLink:
         raise BadInput("--peer, --did", ", ".join((peer, *dids)), expected) from None
 
 
-def _show(
-    console: Console,
-    body: bytes,
-    profile: Profile,
-    link: LesnetLink,
-    rows: int,
-    max_unfit_percent: float,
-) -> str | None:
-    """Print the calls and the report. Returns why the file would be refused, or None."""
+def _try(
+    body: bytes, profile: Profile, link: LesnetLink, rows: int, max_unfit_percent: float
+) -> _TriedFile:
+    """Read a file by a profile: the first calls, what fits, and whether it would be refused."""
     try:
         file = CdrFile(body, server_id="try", link=link, profile=profile)
     except (CutOff, NotAFile, BadInput) as error:
-        return str(error)
+        return _TriedFile(refusal=str(error))
     calls = (record for record in file.records() if isinstance(record, CallCompleted))
-    console.print(_table(list(islice(calls, rows))))
     report = Report()
+    first = list(islice(calls, rows))
     report.add(file.records())
-    _print_report(console, report)
-    return report.refusal(max_unfit_percent)
+    return _TriedFile(report.refusal(max_unfit_percent), first, report)
 
 
 def _table(calls: list[CallCompleted]) -> Table:

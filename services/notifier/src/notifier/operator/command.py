@@ -6,7 +6,6 @@ from typing import Any
 
 import aiohttp
 import click
-import orjson
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -15,6 +14,7 @@ from notifier.operator.events import example_body
 from notifier.operator.settings import OperatorSettings
 from notifier.operator.store_channels import log_rows
 from notifier.operator.webhooks import DeliveryResult, Webhook, post
+from ringfence.console.output import json_option, print_json
 from ringfence.postgres.pool import open_pool
 from ringfence.settings import read_settings
 from ringfence.stack_file import database_dsn
@@ -36,8 +36,15 @@ def webhooks() -> None:
 
 
 @webhooks.command("list")
-def list_webhooks() -> None:
+@json_option
+def list_webhooks(as_json: bool) -> None:
     """Show the webhooks that RINGFENCE_NOTIFIER_WEBHOOKS_FILE names, without their secrets."""
+    if as_json:
+        print_json([
+            {"webhook": each.name, "address": _without_query(each.url), "events": each.events}
+            for each in _webhooks()
+        ])  # fmt: skip
+        return
     table = Table("webhook", "address", "events", box=None)
     for webhook in _webhooks():
         table.add_row(
@@ -53,7 +60,8 @@ def _without_query(url: str) -> str:
 
 @webhooks.command()
 @click.argument("name")
-def test(name: str) -> None:
+@json_option
+def test(name: str, as_json: bool) -> None:
     """Send the webhook NAME a signed event of the type `test`, and show what it answers."""
     webhook = next((webhook for webhook in _webhooks() if webhook.name == name), None)
     if webhook is None:
@@ -62,7 +70,10 @@ def test(name: str) -> None:
     answer = asyncio.run(_send_test(webhook))
     if not answer.delivered:
         raise BadInput("webhook", name, f"an answer 2xx; it {answer.reason}")
-    click.echo(f"{name}: answered {answer.status}")
+    if as_json:
+        print_json({"webhook": name, "status": answer.status})
+    else:
+        click.echo(f"{name}: answered {answer.status}")
 
 
 async def _send_test(webhook: Webhook) -> DeliveryResult:
@@ -76,12 +87,12 @@ async def _send_test(webhook: Webhook) -> DeliveryResult:
 @click.option("--webhook", "name", help="Only this one's.")
 @click.option("--state", type=click.Choice(["waiting", "delivered", "failed"]), help="Only these.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
-@click.option("--json", "json_wanted", is_flag=True, help="Print JSON, for machines.")
-def log(name: str | None, state: str | None, limit: int, json_wanted: bool) -> None:
+@json_option
+def log(name: str | None, state: str | None, limit: int, as_json: bool) -> None:
     """Show what became of each delivery, the newest first. Times are UTC."""
     rows = asyncio.run(_log(name, state, limit))
-    if json_wanted:
-        click.echo(orjson.dumps(rows, default=str).decode())
+    if as_json:
+        print_json(rows)
         return
     table = Table(*(column.replace("_", " ") for column in _SHOWN), box=None)
     for row in rows:

@@ -1,13 +1,16 @@
 """`ringfence topics`: prepares a broker before the services start."""
 
 import asyncio
+import textwrap
 from collections.abc import Coroutine
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from aiokafka.errors import KafkaError
 
+from ringfence.console.output import json_option, print_json
 from ringfence.kafka.access.acls import Access, accesses, commands
 from ringfence.kafka.access.granting import apply_grants
 from ringfence.kafka.access.scram import set_passwords
@@ -21,6 +24,8 @@ from ringfence_contracts.errors import RingfenceError
 _CONNECT_BOUND_S = 300.0
 _LOOK_EVERY_S = 1.0
 SHORTEST_PASSWORD = 16
+_WIDTH = 80
+_CONTINUED = " \\"
 T = TypeVar("T")
 
 
@@ -32,7 +37,8 @@ def topics() -> None:
 @topics.command()
 @click.option("--replication", type=click.IntRange(1, 9), default=1, show_default=True,
               help="copies of each record; 3 in a cluster")  # fmt: skip
-def create(replication: int) -> None:
+@json_option
+def create(replication: int, as_json: bool) -> None:
     """Create the topics that the broker lacks, with their partitions and retention.
 
     The broker is that of RINGFENCE_KAFKA_BOOTSTRAP. It is waited for, up to five minutes.
@@ -49,6 +55,9 @@ def create(replication: int) -> None:
         ) from None
     except RingfenceError as error:
         raise click.ClickException(str(error)) from None
+    if as_json:
+        print_json({"created": made})
+        return
     for name in made:
         click.echo(f"created {name}")
     click.echo(f"{len(made)} topics created" if made else "all topics exist")
@@ -60,7 +69,8 @@ def create(replication: int) -> None:
               help="settings of kafka-acls.sh: the administrator's login")  # fmt: skip
 @click.option("--apply", "applied", is_flag=True,
               help="grant it on the brokers, as their administrator")  # fmt: skip
-def acls(as_commands: bool, config: str, applied: bool) -> None:
+@json_option
+def acls(as_commands: bool, config: str, applied: bool, as_json: bool) -> None:
     """Show what the login of each service may do on brokers with access control.
 
     With --apply it is granted there; nothing is ever taken away. With --commands it is printed
@@ -73,10 +83,19 @@ def acls(as_commands: bool, config: str, applied: bool) -> None:
     settings = read_settings(CommonSettings)
     if applied:
         brokers = settings.brokers()
-        click.echo(f"{_as_administrator(brokers, apply_grants(brokers))} rules are granted")
+        granted = _as_administrator(brokers, apply_grants(brokers))
+        if as_json:
+            print_json({"granted": granted})
+        else:
+            click.echo(f"{granted} rules are granted")
     elif as_commands:
-        for line in commands(settings.kafka_bootstrap, config):
-            click.echo(line)
+        lines = list(commands(settings.kafka_bootstrap, config))
+        if as_json:
+            print_json({"commands": lines})
+        else:
+            click.echo("\n".join(map(_continued, lines)))
+    elif as_json:
+        print_json([asdict(access) for access in accesses()])
     else:
         for access in accesses():
             _show(access)
@@ -89,7 +108,8 @@ def acls(as_commands: bool, config: str, applied: bool) -> None:
     required=True,
     help="folder of the password files, one for each login: LOGIN/kafka-password",
 )
-def logins(folder: Path) -> None:
+@json_option
+def logins(folder: Path, as_json: bool) -> None:
     """Have a login (SCRAM) for each service, for `operator` and for `setup`, on the brokers.
 
     It is done with the administrator's login in RINGFENCE_KAFKA_SASL_USER. A missing password file
@@ -101,6 +121,9 @@ def logins(folder: Path) -> None:
     brokers = read_settings(CommonSettings).brokers()
     passwords = {login: _password(folder / login / KAFKA_PASSWORD_FILE) for login in KAFKA_LOGINS}
     _as_administrator(brokers, set_passwords(brokers, passwords))
+    if as_json:
+        print_json({"logins": list(passwords)})
+        return
     for login in passwords:
         click.echo(f"login {login}")
 
@@ -125,6 +148,15 @@ def _as_administrator(brokers: Brokers, work: Coroutine[Any, Any, T]) -> T:
         problem = asyncio.run(connection_problem(brokers))
         reason = f"{problem.message}: {problem.remedy}" if problem else f"{brokers}: {error!r}"
         raise click.ClickException(reason) from None
+
+
+def _continued(command: str) -> str:
+    """A command on as many lines as it needs, each continued by the next."""
+    lines = textwrap.wrap(
+        command, _WIDTH - len(_CONTINUED), subsequent_indent="    ", break_long_words=False,
+        break_on_hyphens=False,
+    )  # fmt: skip
+    return f"{_CONTINUED}\n".join(lines)
 
 
 def _show(access: Access) -> None:

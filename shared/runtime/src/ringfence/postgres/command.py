@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import click
 
+from ringfence.console.output import json_option, print_json
 from ringfence.postgres.migrate import migrate as apply_migrations
 from ringfence.postgres.refusal import explained_refusal
 from ringfence.postgres.roles import create_logins
@@ -31,7 +32,8 @@ def database() -> None:
     required=True,
     help="folder of the *.sql files (or RINGFENCE_MIGRATIONS_DIR)",
 )
-def migrate(folder: Path) -> None:
+@json_option
+def migrate(folder: Path, as_json: bool) -> None:
     """Apply the migrations that the database lacks. Two at once take turns.
 
     The database is that of RINGFENCE_POSTGRES_DSN (and RINGFENCE_POSTGRES_PASSWORD_FILE), by a
@@ -40,6 +42,9 @@ def migrate(folder: Path) -> None:
     Example: ringfence database migrate --folder deploy/migrations
     """
     applied = _run(apply_migrations(_dsn(), folder))
+    if as_json:
+        print_json({"applied": applied})
+        return
     for name in applied:
         click.echo(f"applied {name}")
     click.echo(f"{len(applied)} migrations applied" if applied else "nothing to apply")
@@ -52,7 +57,8 @@ def migrate(folder: Path) -> None:
     required=True,
     help="folder of the password files, one for each service: SERVICE/postgres-password",
 )
-def logins(folder: Path) -> None:
+@json_option
+def logins(folder: Path, as_json: bool) -> None:
     """Have one login for each service, which can write in that service's schema alone.
 
     A missing password file is written with a random password. Run it again after a change of one.
@@ -61,7 +67,11 @@ def logins(folder: Path) -> None:
 
     Example: ringfence database logins --folder /run/secrets
     """
-    for name in _run(create_logins(_dsn(), folder)):
+    names = _run(create_logins(_dsn(), folder))
+    if as_json:
+        print_json({"logins": names})
+        return
+    for name in names:
         click.echo(f"login {name}")
 
 

@@ -1,0 +1,1 @@
+"""What commands of every package print, and how."""
