@@ -1,5 +1,6 @@
 """What each login may do on brokers with access control."""
 
+import json
 import shlex
 
 import pytest
@@ -93,3 +94,17 @@ def test_printing_together_with_granting_is_refused() -> None:
     refused = CliRunner().invoke(topics, ["acls", "--commands", "--apply"])
     assert refused.exit_code == 2
     assert "give one of them" in refused.output
+
+
+def test_commands_are_continued_on_lines_of_80_columns_and_mean_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RINGFENCE_KAFKA_BOOTSTRAP", "kafka.example.net:9093")
+    printed = CliRunner().invoke(topics, ["acls", "--commands"]).output
+    assert max(map(len, printed.splitlines())) <= 80
+    joined = printed.replace("\\\n", "").splitlines()
+    meant = commands("kafka.example.net:9093", "admin.properties")
+    assert list(map(shlex.split, joined)) == list(map(shlex.split, meant))
+    as_json = CliRunner().invoke(topics, ["acls", "--commands", "--json"])
+    meant = commands("kafka.example.net:9093", "admin.properties")
+    assert json.loads(as_json.output) == {"commands": list(meant)}

@@ -1,7 +1,6 @@
 """`ringfence topics`: prepares a broker before the services start."""
 
 import asyncio
-import textwrap
 from collections.abc import Coroutine
 from dataclasses import asdict
 from pathlib import Path
@@ -151,11 +150,14 @@ def _as_administrator(brokers: Brokers, work: Coroutine[Any, Any, T]) -> T:
 
 
 def _continued(command: str) -> str:
-    """A command on as many lines as it needs, each continued by the next."""
-    lines = textwrap.wrap(
-        command, _WIDTH - len(_CONTINUED), subsequent_indent="    ", break_long_words=False,
-        break_on_hyphens=False,
-    )  # fmt: skip
+    """A command on as many lines as it needs; an option and its value stay on one."""
+    lines = [""]
+    for part in command.split(" --"):
+        longer = f"{lines[-1]} --{part}" if lines[-1] else part
+        if len(longer) + len(_CONTINUED) <= _WIDTH:
+            lines[-1] = longer
+        else:
+            lines.append(f"    --{part}")
     return f"{_CONTINUED}\n".join(lines)
 
 
