@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import gzip
 import io
 import json
 import logging
@@ -442,3 +443,36 @@ def test_an_entry_with_neither_or_both_of_password_and_open_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=r"name (either|user)"):
         pushing({**push, "open": push.get("open", False)})
+
+
+@pytest.mark.parametrize("auth", [CRED, "switch:wrong"])
+async def test_a_compressed_body_is_refused_unread_and_the_connection_closed(
+    receiver: Receiving, auth: str
+) -> None:
+    """8 MB of zeros in 8 KB: nothing is unpacked, whoever sends it."""
+    bomb = gzip.compress(bytes(8_000_000))
+    headers = {
+        "Content-Encoding": "gzip",
+        "Content-Type": "application/json",
+        "Authorization": f"Basic {base64.b64encode(auth.encode()).decode()}",
+    }
+    async with aiohttp.ClientSession() as session:
+        answer = await session.post(receiver.at("json"), data=bomb, headers=headers)
+        assert answer.status == (415 if auth == CRED else 401)
+        assert answer.headers["Connection"] == "close"
+    assert await receiver.parked() == []
+
+
+async def test_a_sender_is_authenticated_before_it_is_asked_for_its_body(
+    receiver: Receiving,
+) -> None:
+    host, port = receiver.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    path = receiver.at("json").removeprefix(receiver.url)
+    writer.write(
+        f"POST {path} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+        "Content-Length: 90000\r\n\r\n".encode()
+    )
+    line = await asyncio.wait_for(reader.readline(), 5)
+    writer.close()
+    assert line.startswith(b"HTTP/1.1 401")

@@ -12,6 +12,7 @@ import uvloop
 
 from ringfence.gc_tuning import raise_thresholds
 from ringfence.kafka.publisher import Publisher
+from ringfence.listening.open_files import raise_open_files
 from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Health, serve_health
 from ringfence.observe.logs import configure_logs
@@ -39,6 +40,7 @@ def run_service(
     """
     configure_logs(name, settings.log_level)
     raise_thresholds()
+    raise_open_files()
     status = uvloop.run(_supervise(name, settings, main))
     sys.stderr.flush()
     # Without finalizers, which might hang: everything that matters is committed.

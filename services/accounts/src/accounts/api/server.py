@@ -8,11 +8,14 @@ from contextlib import contextmanager
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from ringfence.listening.connections import ConnectionLimits
 from ringfence.loops import wait_or_stop
 from ringfence.observe.health import Progress
 from ringfence_contracts.errors import BadInput
 
+MOST_CONNECTIONS = 1000
 _TURN_S = 1.0
 _GRACE_S = 10
 log = structlog.get_logger()
@@ -29,11 +32,20 @@ class _Server(uvicorn.Server):
 class ApiServer:
     """Serves the API. On stop, requests in flight have 10 s to finish."""
 
-    def __init__(self, app: ASGIApp, *, host: str, port: int, progress: Progress) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        host: str,
+        port: int,
+        progress: Progress,
+        limits: ConnectionLimits | None = None,
+    ) -> None:
         self._app = app
         self._host = host
         self._port = port
         self._progress = progress
+        self._limits = limits or ConnectionLimits("api", most=MOST_CONNECTIONS)
         self.url = ""
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -44,6 +56,7 @@ class ApiServer:
             server = _Server(
                 uvicorn.Config(
                     self._app,
+                    http=self._limits.factory(AutoHTTPProtocol),  # type: ignore[arg-type]
                     log_config=None,
                     access_log=False,
                     server_header=False,

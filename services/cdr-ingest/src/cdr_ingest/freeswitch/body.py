@@ -30,6 +30,7 @@ import base64
 import binascii
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 from urllib.parse import unquote, unquote_plus
@@ -45,6 +46,9 @@ CONTENT_TYPES = frozenset(
         "application/x-www-form-plaintext",
     }
 )
+MAX_NAMES = 20_000
+"""The most names in one object of a record: a channel has a few hundred variables."""
+
 _FORM = "cdr="
 _QUOTE = re.compile(r'\\.|"', re.DOTALL)
 _ENDS = re.compile(r""",["{\[]|:["{\[\d\-tfn]|[}\]]|\Z""")
@@ -142,6 +146,8 @@ def _loads(text: str, *, repair: bool) -> object:
     try:
         # Not strict: a document that was URL-encoded has the raw newlines of a session description.
         return json.loads(text, strict=False, object_pairs_hook=_object)
+    except BadInput:
+        raise
     except (ValueError, RecursionError) as error:
         if repair and isinstance(error, json.JSONDecodeError):
             return _loads(_repaired(text), repair=False)
@@ -166,12 +172,13 @@ def _repaired(text: str) -> str:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> _Object:
+    if len(pairs) > MAX_NAMES:
+        raise BadInput("body", f"{len(pairs)} names in an object", f"at most {MAX_NAMES}")
     made = _Object(pairs)
-    repeated: frozenset[str] = frozenset()
+    made.repeated = frozenset()
     if len(made) != len(pairs):
-        names = [name for name, _ in pairs]
-        repeated = frozenset(name for name in made if names.count(name) > 1)
-    made.repeated = repeated
+        counts = Counter(name for name, _ in pairs)
+        made.repeated = frozenset(name for name, count in counts.items() if count > 1)
     return made
 
 

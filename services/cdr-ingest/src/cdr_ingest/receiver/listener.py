@@ -7,6 +7,7 @@
 | 401 | wrong user or password |
 | 404 | no such server, or it does not post in this format |
 | 408, 413 | the body was too slow or too large; nothing of it was saved |
+| 415 | the body is compressed; nothing of it was read |
 | 503 | too many posts at once, or Kafka or PostgreSQL fail; the record may or may not be saved |
 """
 
@@ -26,6 +27,8 @@ from cdr_ingest.receiver.collector import Collector
 from cdr_ingest.receiver.formats import READERS, Posted, PushingServer, Reader
 from cdr_ingest.receiver.guard import AuthResult, Guard
 from cdr_ingest.sources.source import BadRow, BLeg, SourceRecord
+from ringfence.listening.aiohttp_site import STRICT, LimitedSite
+from ringfence.listening.connections import HEADER_S, ConnectionLimits
 from ringfence_contracts.errors import BadInput, Retry, shown
 
 RETRY_AFTER_S = 2
@@ -33,6 +36,7 @@ MAX_PARKED_BYTES = 256 * 1024
 """The part of an unreadable body that is kept: it must fit into a Kafka record."""
 
 _BACKLOG = 2048
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _FINISH_S = 15.0
 _UNKNOWN = "unknown"
 log = structlog.get_logger()
@@ -40,11 +44,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class ReceiverLimits:
-    """The limits of a listener: bytes of a body, concurrent posts, seconds until an answer."""
+    """The limits of a listener: bytes of a body, concurrent posts, seconds until an answer.
+
+    Beside them: how many connections, and seconds until a request's header is complete.
+    """
 
     body_bytes: int
     posts: int
     answer_s: float
+    connections: int = 2000
+    header_s: float = HEADER_S
 
 
 class PostRejected(Exception):
@@ -103,11 +112,15 @@ class Receiver:
     @asynccontextmanager
     async def _listening(self) -> AsyncIterator[str]:
         app = web.Application(client_max_size=self._limits.body_bytes)
-        app.add_routes([web.post("/cdr/{server_id}/{format}", self.post)])
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_FINISH_S)
+        route = web.post("/cdr/{server_id}/{format}", self.post, expect_handler=_continue_later)
+        app.add_routes([route])
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=_FINISH_S, **STRICT)
         await runner.setup()
+        limits = ConnectionLimits(
+            "receiver", most=self._limits.connections, header_s=self._limits.header_s
+        )
         try:
-            site = web.TCPSite(runner, self._host, self._port, backlog=_BACKLOG)
+            site = LimitedSite(runner, self._host, self._port, limits=limits, backlog=_BACKLOG)
             await site.start()
             host, port = runner.addresses[0][:2]
             yield f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -124,6 +137,8 @@ class Receiver:
             response, result = await self._accept(request, server_id), "accepted"
         except PostRejected as rejected:
             response, result = _error_response(rejected), rejected.result
+            if request.can_read_body:
+                response.force_close()  # nobody reads the rest of the body
             log.warning("post refused", server_id=label, result=result, reason=str(rejected))
         finally:
             self._in_progress -= 1
@@ -136,6 +151,10 @@ class Receiver:
         self._authenticate(request, server_id)
         if self._in_progress > self._limits.posts:
             raise _unavailable(f"{self._limits.posts} posts are under way already")
+        _refuse_compressed(request)
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(_CONTINUE)
+            request.writer.output_size = 0
         try:
             async with asyncio.timeout(self._limits.answer_s):
                 body = await request.read()
@@ -200,6 +219,17 @@ class Receiver:
             raise _unavailable(str(reason)) from None
         except TimeoutError:
             raise _unavailable(f"not safe within {self._limits.answer_s:g} s") from None
+
+
+async def _continue_later(_: web.Request) -> None:
+    """Ask for no body yet: first the sender is authenticated."""
+
+
+def _refuse_compressed(request: web.Request) -> None:
+    coding = request.headers.get("Content-Encoding", "").strip().lower()
+    if coding not in ("", "identity"):
+        problem = BadInput("Content-Encoding", coding[:40], "a body that is not compressed")
+        raise PostRejected(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unreadable", problem)
 
 
 def guard_of(server_id: str, server: PushingServer, host: str) -> Guard | None:

@@ -12,11 +12,17 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 import ringfence.observe.metrics  # noqa: F401 - so that every service has them
+from ringfence.listening.aiohttp_site import STRICT, LimitedSite
+from ringfence.listening.connections import ConnectionLimits
 from ringfence.observe.readiness import Readiness
 from ringfence.version import revision, version
 
 STALL_S = 45.0
 """A loop without a turn for so long is stuck. It is longer than the bound on retries."""
+
+
+_MOST = 64
+"""Connections to the health endpoint: few, so that they never use up the process's open files."""
 
 
 @dataclass
@@ -116,7 +122,7 @@ def health_app(health: Health) -> web.Application:
 
 async def serve_health(health: Health, host: str, port: int) -> web.AppRunner:
     """Serve until the returned runner is cleaned up."""
-    runner = web.AppRunner(health_app(health), access_log=None)
+    runner = web.AppRunner(health_app(health), access_log=None, **STRICT)
     await runner.setup()
-    await web.TCPSite(runner, host, port).start()
+    await LimitedSite(runner, host, port, limits=ConnectionLimits("health", most=_MOST)).start()
     return runner
