@@ -262,6 +262,11 @@ async def test_the_doctor_examines_a_secured_broker(secured: Secured) -> None:
     found = {each.check: each for each in await examine_kafka(secured.brokers())}
     assert {each.state for each in found.values()} == {"ok"}
     assert found["connection"].message == "TLS, login admin by SCRAM-SHA-512"
+    # cdr-ingest examines by its own login, which sees every topic and reads one.
+    mine = await examine_kafka(secured.brokers(kafka_sasl_user="cdr-ingest"))
+    assert {each.check: each.state for each in mine}["topics"] == "ok"
+    others = await examine_kafka(secured.brokers(kafka_sasl_user="notifier"))
+    assert {each.check: each.state for each in others}["topics"] == "fail"
     refused = await examine_kafka(secured.brokers(login="wrong"))
     assert refused[0].state == "fail"
     assert "refuses the login" in refused[0].message
