@@ -37,6 +37,7 @@ from ringfence.kafka.processor import RecordProcessor
 from ringfence.kafka.publisher import open_publisher
 from ringfence.loops import run_together
 from ringfence.observe.health import Health
+from ringfence.observe.start import wait_for_dependencies
 from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
 from ringfence.process import require_stores
@@ -45,6 +46,8 @@ from ringfence.process import require_stores
 async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     """Serve the API, relay the outbox and apply confirmations, until `stop` is set."""
     users = parse_tokens(settings.token_pairs().get_secret_value())
+    if not await wait_for_dependencies("accounts", settings, health.readiness, stop):
+        return
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         pool = await open_pool(

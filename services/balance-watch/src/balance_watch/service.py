@@ -22,6 +22,7 @@ from ringfence.kafka.publisher import open_publisher
 from ringfence.loops import run_together
 from ringfence.observe.counting import CountLoop
 from ringfence.observe.health import Health
+from ringfence.observe.start import wait_for_dependencies
 from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
 from ringfence.process import require_stores
@@ -120,6 +121,8 @@ def _apply_batch(accounts: dict[str, WatchedAccount], items: Sequence[_Item]) ->
 async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     """Watch until `stop` is set."""
     dsn, bootstrap = settings.postgres_dsn.get_secret_value(), settings.brokers()
+    if not await wait_for_dependencies(NAME, settings, health.readiness, stop):
+        return
     async with (
         await open_pool(dsn, service=NAME) as pool,
         open_publisher(bootstrap, source=NAME) as publisher,

@@ -31,6 +31,7 @@ from cdr_ingest.wiring import PolledServer, feeds_of, open_sources, poller_of, r
 from ringfence.kafka.publisher import open_publisher
 from ringfence.loops import run_together
 from ringfence.observe.health import Health
+from ringfence.observe.start import wait_for_dependencies
 from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import Pool, open_pool
 from ringfence.process import require_stores
@@ -48,6 +49,8 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     """Run all loops until `stop` is set."""
     dsn, bootstrap = settings.postgres_dsn.get_secret_value(), settings.brokers()
     servers = load_servers(settings.servers_file)
+    if not await wait_for_dependencies(NAME, settings, health.readiness, stop):
+        return
     async with (
         await open_pool(dsn, service=NAME) as pool,
         open_publisher(bootstrap, source=NAME) as publisher,

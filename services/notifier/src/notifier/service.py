@@ -40,6 +40,7 @@ from ringfence.kafka.processor import RecordProcessor
 from ringfence.kafka.publisher import open_publisher
 from ringfence.loops import Loop, run_together
 from ringfence.observe.health import Health
+from ringfence.observe.start import wait_for_dependencies
 from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
 from ringfence.process import require_stores
@@ -55,6 +56,8 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     catalogue, server = _catalogue(settings), settings.smtp_server()
     dsn, size = settings.postgres_dsn.get_secret_value(), settings.notifier_smtp_connections + 4
     brokers = settings.brokers()
+    if not await wait_for_dependencies("notifier", settings, health.readiness, stop):
+        return
     async with (
         await open_pool(dsn, service="notifier", size=size) as pool,
         open_publisher(brokers, source="notifier") as publisher,

@@ -17,6 +17,7 @@ from ringfence.kafka.processor import RecordProcessor
 from ringfence.kafka.publisher import open_publisher
 from ringfence.loops import run_together
 from ringfence.observe.health import Health
+from ringfence.observe.start import wait_for_dependencies
 from ringfence.postgres.outbox import OutboxRelay
 from ringfence.postgres.pool import open_pool
 from ringfence.process import require_stores
@@ -101,6 +102,8 @@ async def run(settings: Settings, health: Health, stop: asyncio.Event) -> None:
     dsn, bootstrap = settings.postgres_dsn.get_secret_value(), settings.brokers()
     servers = load_servers(settings.servers_file)
     clock = SystemClock()
+    if not await wait_for_dependencies(NAME, settings, health.readiness, stop):
+        return
     async with (
         await open_pool(dsn, service=NAME, size=8 + len(servers.servers)) as pool,
         open_publisher(bootstrap, source=NAME) as publisher,

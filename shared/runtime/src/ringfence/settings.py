@@ -39,6 +39,11 @@ class CommonSettings(BaseSettings):
     )
     health_host: str = Field("127.0.0.1", description="where /health and /metrics are served")
     health_port: int = Field(0, description="its TCP port; 0: any free one, which is logged")
+    start_wait_s: float = Field(
+        300.0,
+        ge=0,
+        description="seconds that a service waits at its start for PostgreSQL and Kafka",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="which lines are logged, and those above"
     )

@@ -14,7 +14,10 @@ _ASKED_AGAIN_S = 1.0
 
 
 class Readiness:
-    """The dependencies of a service, each called at most once a second."""
+    """The dependencies of a service, each called at most once a second.
+
+    `starting` says what is waited for before there are any.
+    """
 
     def __init__(
         self, *, monotonic: Callable[[], float] = time.monotonic, answer_s: float = ANSWER_S
@@ -26,6 +29,7 @@ class Readiness:
         self._asking = asyncio.Lock()
         self._asked_at = -_ASKED_AGAIN_S
         self._missing: list[str] = []
+        self.starting = "nothing is connected yet"
 
     def need(self, name: str, answers: Need) -> None:
         """Add a dependency without which the service cannot work."""
@@ -34,7 +38,7 @@ class Readiness:
     async def missing(self) -> list[str]:
         """The dependencies that do not answer, each with its kind of failure."""
         if not self._needs:
-            return ["starting: nothing is connected yet"]
+            return [f"starting: {self.starting or 'nothing is connected yet'}"]
         async with self._asking:
             if self._monotonic() - self._asked_at >= _ASKED_AGAIN_S:
                 found = await asyncio.gather(*(self._ask(name) for name in self._needs))
